@@ -1,0 +1,87 @@
+/** What the three doors hand to the accept pipeline, and what it answers. */
+import type { MessageClass } from '../engine/items.ts';
+import type { Attachment } from '../mail/types.ts';
+
+/** Who calls, as the door has established it. */
+export interface Caller {
+  /** Access key id, or `relay`. */
+  keyId: string;
+  tenant: string;
+  /** May manage keys, identities and tenants. */
+  admin: boolean;
+  sourceIp: string;
+}
+
+export interface TemplateParts {
+  subject?: string;
+  text?: string;
+  html?: string;
+}
+
+/** The content of a message in the forms that callers have. */
+export type Content =
+  /** RFC 5322 bytes as given; normalised, stripped of X-SES headers, Bcc and Return-Path, and completed. */
+  | { kind: 'raw'; bytes: Buffer }
+  | {
+      kind: 'simple';
+      subject: string;
+      text?: string;
+      html?: string;
+      headers?: HeaderInput[];
+      attachments?: Attachment[];
+    }
+  | {
+      kind: 'template';
+      /** Stored template, for messages and events; absent for inline ones. */
+      name?: string;
+      parts: TemplateParts;
+      data: Record<string, unknown>;
+      headers?: HeaderInput[];
+      attachments?: Attachment[];
+    };
+
+export interface HeaderInput {
+  name: string;
+  value: string;
+}
+
+/** One message to send. */
+export interface Submission {
+  /** Header From (and identity to be checked). Absent for raw content: taken from its From field. */
+  from?: string;
+  to: string[];
+  cc: string[];
+  bcc: string[];
+  replyTo: string[];
+  /** SMTP: MAIL FROM as given; checked as an identity too, never used as the return path. */
+  mailFrom?: string;
+  content: Content;
+  configurationSet?: string;
+  tags?: { name: string; value: string }[];
+  tenant?: string;
+  campaign?: string;
+  class?: MessageClass;
+  pool?: string;
+  /** Not before this time (ms). */
+  sendAt?: number;
+}
+
+/** What became of one submission of a batch. */
+export type Submitted = { messageId: string } | { error: import('../errors.ts').PosternError };
+
+export interface SubmitOptions {
+  door: 'ses-v2' | 'ses-v1' | 'smtp' | 'postern';
+  caller: Caller;
+  /** Makes the whole call idempotent. `digest` binds it to the request. */
+  idempotency?: { key: string; digest: string; ttl: number };
+}
+
+/** The accept pipeline. */
+export interface Accept {
+  /**
+   * Takes a batch: each submission is accepted or refused on its own; all accepted ones are durable when it
+   * resolves. A repeat of an idempotent call gives the first result.
+   * @throws PosternError for what concerns the whole call (storage, idempotency conflict).
+   */
+  submit(submissions: Submission[], options: SubmitOptions): Promise<Submitted[]>;
+}

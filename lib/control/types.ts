@@ -1,0 +1,129 @@
+/** The stored configuration as the rest of Postern sees it. All of it lives in the engine's config port. */
+import type { SigningKey } from '../mail/types.ts';
+
+/** An access key. The secret must be recoverable (SigV4 is an HMAC) and is kept encrypted. */
+export interface AccessKey {
+  id: string;
+  secret: string;
+  tenant: string;
+  /** May manage keys, identities and tenants; else it may only send and read within its tenant. */
+  admin: boolean;
+  name?: string;
+  createdAt: number;
+}
+
+/** A sending identity: a domain or a single address. */
+export interface Identity {
+  /** `example.com` or `user@example.com`, lower case domain (A-label). */
+  name: string;
+  type: 'DOMAIN' | 'EMAIL_ADDRESS';
+  tenant: string;
+  verified: boolean;
+  createdAt: number;
+  configurationSet?: string;
+  dkim: {
+    signingEnabled: boolean;
+    origin: 'AWS_SES' | 'EXTERNAL';
+    /** Selectors that must be in DNS (Easy DKIM's tokens, or the one that was brought). */
+    tokens: string[];
+    keyLength?: 'RSA_1024_BIT' | 'RSA_2048_BIT';
+    status: 'PENDING' | 'SUCCESS' | 'FAILED' | 'NOT_STARTED';
+    /** Public key record values by selector, for the operator to publish. */
+    records: { name: string; type: 'TXT'; value: string }[];
+  };
+  feedbackForwarding: boolean;
+  mailFromDomain?: string;
+  tags?: { Key: string; Value: string }[];
+}
+
+export interface ConfigurationSet {
+  name: string;
+  tenant: string;
+  delivery: { tlsPolicy: 'REQUIRE' | 'OPTIONAL'; pool?: string; maxDeliverySeconds?: number };
+  sendingEnabled: boolean;
+  reputationMetricsEnabled: boolean;
+  tracking?: { customRedirectDomain?: string; httpsPolicy?: string };
+  suppressedReasons?: string[];
+  tags?: { Key: string; Value: string }[];
+  createdAt: number;
+}
+
+export interface StoredTemplate {
+  name: string;
+  tenant: string;
+  subject?: string;
+  text?: string;
+  html?: string;
+  createdAt: number;
+}
+
+/**
+ * Reads are answered from memory (kept current by the config port's watch), so the accept path waits for
+ * nothing; writes are durable when they resolve.
+ */
+export interface Control {
+  keys: {
+    find(id: string): AccessKey | undefined;
+    list(tenant?: string): AccessKey[];
+    /** Makes a key: `AKIA…` id of 20 characters, secret of 40. */
+    create(input: {
+      tenant: string;
+      admin: boolean;
+      name?: string;
+      id?: string;
+      secret?: string;
+    }): Promise<AccessKey>;
+    revoke(id: string): Promise<boolean>;
+  };
+  identities: {
+    find(name: string): Identity | undefined;
+    /** The identity that lets `address` be a From: the address itself, its domain, or a parent domain. */
+    forSender(address: string, tenant: string): Identity | undefined;
+    list(tenant?: string): Identity[];
+    create(input: {
+      name: string;
+      tenant: string;
+      configurationSet?: string;
+      tags?: { Key: string; Value: string }[];
+      /** Bring your own key: selector and base64 PKCS#1/PKCS#8 without PEM lines, as SES takes it. */
+      byo?: { selector: string; privateKey: string };
+      keyLength?: 'RSA_1024_BIT' | 'RSA_2048_BIT';
+    }): Promise<Identity>;
+    update(name: string, change: (identity: Identity) => Identity): Promise<Identity>;
+    delete(name: string): Promise<boolean>;
+    /** Keys that sign for a domain's mail, decrypted; empty when signing is off. Cached. */
+    signingKeys(identity: Identity): SigningKey[];
+    /** Replaces the signing keys: brought, or made anew. */
+    setSigning(
+      name: string,
+      signing:
+        | { byo: { selector: string; privateKey: string } }
+        | { keyLength: 'RSA_1024_BIT' | 'RSA_2048_BIT' },
+    ): Promise<Identity>;
+    /** Looks the proofs up in DNS and updates `verified` and `dkim.status`. */
+    check(name: string): Promise<Identity>;
+  };
+  configurationSets: {
+    find(name: string, tenant: string): ConfigurationSet | undefined;
+    list(tenant?: string): ConfigurationSet[];
+    create(set: ConfigurationSet): Promise<void>;
+    update(
+      name: string,
+      tenant: string,
+      change: (set: ConfigurationSet) => ConfigurationSet,
+    ): Promise<ConfigurationSet>;
+    delete(name: string, tenant: string): Promise<boolean>;
+  };
+  templates: {
+    find(name: string, tenant: string): StoredTemplate | undefined;
+    list(tenant?: string): StoredTemplate[];
+    create(template: StoredTemplate): Promise<void>;
+    update(template: StoredTemplate): Promise<void>;
+    delete(name: string, tenant: string): Promise<boolean>;
+  };
+  account: {
+    sendingEnabled(): boolean;
+    setSendingEnabled(enabled: boolean): Promise<void>;
+  };
+  close(): void;
+}

@@ -1,0 +1,138 @@
+/**
+ * What passes between accept, egress and outcomes: the queue item and the records. Each carries the version
+ * of its schema; a reader refuses a version newer than the one it knows.
+ */
+import type { DeliveryState } from './states.ts';
+
+/** Version of every schema in this file. */
+export const SCHEMA_VERSION = 1;
+
+export type MessageClass = 'transactional' | 'bulk';
+
+/** One queue: `pool:class:group`, where group is a provider group (`google`, `microsoft`, …, `other`). */
+export type LaneName = string;
+
+/** One message as accepted: what it was, who sent it, to whom. Written once. */
+export interface MessageRecord {
+  v: number;
+  /** The MessageId that the caller was given. */
+  id: string;
+  tenant: string;
+  /** Access key that sent it, or `relay` for a network that needs none. */
+  keyId: string;
+  door: 'ses-v2' | 'ses-v1' | 'smtp' | 'postern';
+  sourceIp: string;
+  acceptedAt: number;
+  /** Deliveries not ended by then are `expired`. */
+  expiresAt: number;
+  /** Header From as text, as SES's events show it (`mail.source`). */
+  source: string;
+  /** Domain of the header From, lower case A-label. */
+  fromDomain: string;
+  configurationSet?: string;
+  /** Message tags: name to values, SES's automatic tags included. */
+  tags: Record<string, string[]>;
+  class: MessageClass;
+  pool: string;
+  /** Bytes of the message as it travels. */
+  size: number;
+  /** Envelope recipients; a delivery is addressed as `(id, n)` with n its place in this list. */
+  recipients: string[];
+  commonHeaders: {
+    from: string[];
+    to?: string[];
+    cc?: string[];
+    replyTo?: string[];
+    subject?: string;
+    date?: string;
+    messageId: string;
+  };
+}
+
+/** One delivery that waits: what egress needs to send it, and nothing else. */
+export interface QueueItem {
+  v: number;
+  messageId: string;
+  /** Place of the recipient in `MessageRecord.recipients`. */
+  n: number;
+  tenant: string;
+  lane: LaneName;
+  campaign?: string;
+  configurationSet?: string;
+  /** Envelope sender with this delivery's return path; empty for the null sender. */
+  mailFrom: string;
+  /** Envelope recipient, as it goes into RCPT TO. */
+  recipient: string;
+  /** Destination domain, lower case A-label. */
+  domain: string;
+  /** The bytes need 8BITMIME (RFC 6152). */
+  eightBit: boolean;
+  /** Envelope or header need SMTPUTF8 (RFC 6531). */
+  smtpUtf8: boolean;
+  /** TlsPolicy REQUIRE of the configuration set: never in clear. */
+  requireTls: boolean;
+  acceptedAt: number;
+  expiresAt: number;
+  /** Attempts already made (a put-back without an attempt does not count). */
+  attempts: number;
+  /** Not before this time. At most `acceptedAt` for "at once". */
+  due: number;
+  /** Why it waits, for a person: a code of the error table and free text. */
+  reason?: { code: string; text: string };
+}
+
+/** Address of the bytes of a message in the body store. */
+export type BodyId = string;
+
+/** One try to deliver one delivery. */
+export interface Attempt {
+  at: number;
+  /** Milliseconds from the first byte of the envelope (or the connect) to the result. */
+  duration: number;
+  /** Source address of the connection. */
+  ip?: string;
+  /** Name of the MX host, its address and port. */
+  mx?: { host: string; address: string; port: number };
+  tls?: { protocol: string; cipher: string; verified: boolean };
+  /** SMTP dialogue of this delivery: what was said (`phase`) and each reply, capped. */
+  replies: { phase: string; code: number; text: string }[];
+  state: DeliveryState;
+  /** Code of the error table (`lib/errors.ts`), or `delivered`. */
+  reason: string;
+  /** The text a person reads. */
+  text: string;
+  /** The final dot was sent and no reply was read (RFC 1047). */
+  uncertain?: boolean;
+  /** When it will be looked at again, for `deferred`. */
+  until?: number;
+}
+
+/** What became of one delivery: its state now and every attempt. */
+export interface DeliveryRecord {
+  messageId: string;
+  n: number;
+  recipient: string;
+  state: DeliveryState;
+  reason: string;
+  text: string;
+  /** When it will be looked at again, while it waits. */
+  until?: number;
+  attempts: Attempt[];
+}
+
+/**
+ * A line of the outcome feed: something happened to a delivery (or, without `n`, to a whole message).
+ * `functions/outcomes` turns it into events, suppression and statistics.
+ */
+export interface Outcome {
+  v: number;
+  messageId: string;
+  n?: number;
+  at: number;
+  kind: 'accepted' | 'attempt' | 'bounce' | 'complaint' | 'rendering-failure' | 'cancelled';
+  tenant: string;
+  /** `attempt`: the attempt. */
+  attempt?: Attempt;
+  /** `bounce`, `complaint`: what a later report said; `rendering-failure`: template and message. */
+  detail?: Record<string, unknown>;
+}

@@ -1,0 +1,177 @@
+/**
+ * The ports of the engine. Everything outside `lib/engine` sees storage through these interfaces only; the
+ * embedded engine (one SQLite file) and the AWS engine (SQS, DynamoDB, S3) pass one contract suite.
+ *
+ * Failures are `PosternError`s of the storage group (`storage_unavailable`, `storage_full`,
+ * `storage_locked`, `storage_damaged`, `storage_too_new`). All but the last two are temporary: the caller
+ * answers "try again", and nothing was promised.
+ */
+import type { Attempt, DeliveryRecord, LaneName, MessageRecord, Outcome, QueueItem } from './items.ts';
+import type { DeliveryState } from './states.ts';
+
+/** One message to be taken in: its record, its exact bytes, its deliveries (all share the bytes). */
+export interface Admission {
+  record: MessageRecord;
+  body: Uint8Array;
+  deliveries: QueueItem[];
+  /** Deliveries that are settled already (suppressed, rendering failure) and are only recorded. */
+  settled?: Outcome[];
+}
+
+/** Makes a retried call safe: the same key gives the first answer again. */
+export interface IdempotencyClaim {
+  /** Unique per caller (the caller's key id is part of it). */
+  key: string;
+  /** Digest of the request: another digest under the same key is a conflict. */
+  digest: string;
+  expiresAt: number;
+  /** What the door answered; handed back on a repeat. */
+  response: string;
+}
+
+export type AdmitResult =
+  | { kind: 'admitted' }
+  /** The same call was taken before; nothing was written. */
+  | { kind: 'repeated'; response: string }
+  /** The key was used before for another request; nothing was written. */
+  | { kind: 'conflict' };
+
+/** One leased delivery. `bytes` are the message as it travels. */
+export interface LeasedItem {
+  item: QueueItem;
+  bytes: Buffer;
+  /** How often it was handed out, this time included. Above 1 its record must be read before it is sent. */
+  receives: number;
+  /** Opaque to all but the engine that gave it. */
+  receipt: unknown;
+}
+
+/** How a lease ends. Durable when the promise of `settle` resolves. */
+export type Settlement =
+  /** Over, in a final state. */
+  | { kind: 'end'; leased: LeasedItem; state: DeliveryState; attempt: Attempt }
+  /** Tried; to be tried again at `until`. */
+  | { kind: 'defer'; leased: LeasedItem; until: number; attempt: Attempt }
+  /** Not tried: back into its lane, not before `until` (0 = at once), for `reason`. */
+  | { kind: 'release'; leased: LeasedItem; until: number; reason: { code: string; text: string } };
+
+export interface LeaseRequest {
+  lane: LaneName;
+  /** At most so many items. */
+  max: number;
+  /** Milliseconds after which an unsettled item is handed out again. */
+  visibility: number;
+  /** Waits up to so long for a first item (long poll). 0 returns at once. */
+  wait: number;
+  signal?: AbortSignal;
+}
+
+export interface LaneDepth {
+  lane: LaneName;
+  /** Deliveries ready to be leased now. */
+  ready: number;
+  /** Leased and not settled. */
+  leased: number;
+}
+
+export interface Queue {
+  /**
+   * Takes messages in: all of them durable when it resolves, or none visible. Law 1 hangs on it.
+   * Deliveries with `due` in the future wait in the ledger.
+   */
+  admit(messages: Admission[], claim?: IdempotencyClaim): Promise<AdmitResult>;
+  /** Fair between the tenants of the lane: round-robin, whatever their backlogs. */
+  lease(request: LeaseRequest): Promise<LeasedItem[]>;
+  settle(settlements: Settlement[]): Promise<void>;
+  /** Prolongs the visibility of leased items. */
+  extend(leased: LeasedItem[], visibility: number): Promise<void>;
+  /** Lanes that hold or held something since start. */
+  lanes(): Promise<LaneDepth[]>;
+}
+
+export interface Ledger {
+  /** Deliveries that wait for a time, and the earliest such time. */
+  waiting(): Promise<{ count: number; next?: number }>;
+  /** Moves what is due by now into its lanes; returns how many. The embedded engine also does it by itself. */
+  promote(): Promise<number>;
+  /**
+   * Cancels the waiting deliveries of a message (queued or deferred, not leased).
+   * @returns the places (`n`) that were cancelled.
+   */
+  cancel(messageId: string): Promise<number[]>;
+}
+
+export interface Records {
+  message(id: string): Promise<MessageRecord | undefined>;
+  deliveries(messageId: string): Promise<DeliveryRecord[]>;
+  /** State of one delivery: what a redelivered item is checked against. */
+  state(messageId: string, n: number): Promise<DeliveryState | undefined>;
+  /** The first answer to an idempotent call, when the key is known and not expired. */
+  claim(key: string): Promise<{ digest: string; response: string } | undefined>;
+  /** Writes outcomes that are not the end of a lease (rendering failure, a later bounce or complaint). */
+  append(outcomes: Outcome[]): Promise<void>;
+  /** The outcome feed after a cursor, oldest first. The cursor of the start is 0. */
+  feed(after: number, max: number): Promise<{ cursor: number; outcomes: Outcome[] }>;
+  /** Removes records older than `before` whose deliveries all ended, at most `max`; returns how many. */
+  prune(before: number, max: number): Promise<number>;
+}
+
+export interface Bodies {
+  put(id: string, bytes: Uint8Array, expiresAt: number): Promise<void>;
+  get(id: string): Promise<Buffer | undefined>;
+  delete(id: string): Promise<void>;
+  /** Removes what expired, at most `max`; returns how many. */
+  prune(now: number, max: number): Promise<number>;
+}
+
+/** A stored configuration document. */
+export interface Document {
+  kind: string;
+  key: string;
+  /** JSON value. */
+  value: unknown;
+  /** Grows by one with each change of this document. */
+  version: number;
+}
+
+export interface Config {
+  get(kind: string, key: string): Promise<Document | undefined>;
+  /** In the order of keys (UTF-8 bytes). */
+  list(kind: string, options?: { after?: string; max?: number }): Promise<Document[]>;
+  /**
+   * @param expect version that must be current (0: must not exist yet); absent: whatever.
+   * @returns the new version. @throws `config_conflict` when `expect` does not hold.
+   */
+  put(kind: string, key: string, value: unknown, expect?: number): Promise<number>;
+  /** @returns whether it existed. */
+  delete(kind: string, key: string): Promise<boolean>;
+  /** Calls back after each change, by whatever process, within about a second. Returns an unsubscriber. */
+  watch(listener: (change: { kind: string; key: string }) => void): () => void;
+}
+
+export interface Leases {
+  /** Takes or prolongs ownership of a name. Returns its end, or undefined while another owns it. */
+  acquire(name: string, owner: string, ttl: number): Promise<number | undefined>;
+  release(name: string, owner: string): Promise<void>;
+  /**
+   * Takes up to `want` tokens from a shared bucket of `rate` tokens a second and capacity `burst`.
+   * @returns how many were granted, and ms until one more is there when none was.
+   */
+  take(bucket: string, want: number, rate: number, burst: number): Promise<{ granted: number; wait: number }>;
+  /** Reads and writes a checkpoint (shaping state of an IP). */
+  checkpoint(name: string): Promise<unknown>;
+  saveCheckpoint(name: string, value: unknown): Promise<void>;
+}
+
+/** A whole engine. */
+export interface Engine {
+  queue: Queue;
+  ledger: Ledger;
+  records: Records;
+  bodies: Bodies;
+  config: Config;
+  leases: Leases;
+  /** Storage figures for metrics and health. */
+  health(): Promise<{ ok: boolean; detail?: string; bytes?: number }>;
+  close(): Promise<void>;
+}

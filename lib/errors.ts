@@ -1,0 +1,447 @@
+/**
+ * The one table of errors. Every failure that a caller, an operator or a record sees has a stable code here:
+ * its HTTP status, its SMTP reply, the name under which SES v2 reports it, whether trying again can help,
+ * whose fault it is and what to do. A test asserts that the table and the manual agree.
+ */
+
+export interface ErrorEntry {
+  /** HTTP status of the API. */
+  http: number;
+  /** SMTP reply code and enhanced code (RFC 3463) of the submission door, or of the recorded reason. */
+  smtp: number;
+  enhanced: string;
+  /** Name in the SES v2 API (`x-amzn-ErrorType`). */
+  ses: string;
+  /** Trying the same again later may succeed. */
+  temporary: boolean;
+  fault: 'caller' | 'recipient' | 'peer' | 'operator' | 'postern';
+  /** What to do about it, for a person. */
+  action: string;
+}
+
+type Fault = ErrorEntry['fault'];
+
+function entry(
+  http: number,
+  smtp: number,
+  enhanced: string,
+  ses: string,
+  fault: Fault,
+  action: string,
+): ErrorEntry {
+  return { http, smtp, enhanced, ses, temporary: smtp < 500, fault, action };
+}
+
+const BAD = 'BadRequestException';
+
+export const ERRORS = {
+  // — requests —
+  bad_request: entry(400, 554, '5.6.0', BAD, 'caller', 'Correct the request as the message says.'),
+  unsupported_operation: entry(
+    400,
+    502,
+    '5.5.1',
+    BAD,
+    'caller',
+    'Use another operation; this one is not offered.',
+  ),
+  unknown_operation: entry(
+    404,
+    502,
+    '5.5.1',
+    'UnknownOperationException',
+    'caller',
+    'Check the path and the method.',
+  ),
+  not_found: entry(404, 550, '5.0.0', 'NotFoundException', 'caller', 'Check the name; list what exists.'),
+  already_exists: entry(
+    400,
+    550,
+    '5.0.0',
+    'AlreadyExistsException',
+    'caller',
+    'Use another name, or update the one that exists.',
+  ),
+  config_conflict: entry(
+    409,
+    451,
+    '4.3.0',
+    'ConcurrentModificationException',
+    'caller',
+    'Read it again and repeat the change.',
+  ),
+  idempotency_conflict: entry(
+    409,
+    554,
+    '5.5.0',
+    BAD,
+    'caller',
+    'Use a new idempotency key for a different request.',
+  ),
+  limit_exceeded: entry(
+    400,
+    452,
+    '4.3.1',
+    'LimitExceededException',
+    'caller',
+    'Delete what is unused, or ask for a higher limit.',
+  ),
+  too_large: entry(
+    413,
+    552,
+    '5.3.4',
+    'RequestEntityTooLargeException',
+    'caller',
+    'Make the message smaller, or send links instead of attachments.',
+  ),
+  request_timeout: entry(408, 421, '4.4.2', 'RequestTimeout', 'caller', 'Send the body faster.'),
+  // — who asks —
+  missing_authentication: entry(
+    403,
+    530,
+    '5.7.0',
+    'MissingAuthenticationTokenException',
+    'caller',
+    'Sign the request, or log in, with a Postern key.',
+  ),
+  incomplete_signature: entry(
+    403,
+    535,
+    '5.7.8',
+    'IncompleteSignature',
+    'caller',
+    'Send a complete AWS Signature Version 4 Authorization header.',
+  ),
+  unknown_key: entry(
+    403,
+    535,
+    '5.7.8',
+    'UnrecognizedClientException',
+    'caller',
+    'Check the access key id; it may have been revoked.',
+  ),
+  invalid_signature: entry(
+    403,
+    535,
+    '5.7.8',
+    'InvalidSignatureException',
+    'caller',
+    'Check the secret key, and that no proxy rewrites the request.',
+  ),
+  clock_skew: entry(
+    403,
+    535,
+    '5.7.8',
+    'RequestTimeTooSkewed',
+    'caller',
+    "Set the caller's clock; it differs by more than five minutes.",
+  ),
+  access_denied: entry(
+    403,
+    550,
+    '5.7.1',
+    'AccessDeniedException',
+    'caller',
+    'Use a key with the needed scope.',
+  ),
+  throttled: entry(429, 454, '4.7.0', 'TooManyRequestsException', 'caller', 'Slow down and try again.'),
+  // — what may be sent —
+  message_rejected: entry(
+    400,
+    554,
+    '5.6.0',
+    'MessageRejected',
+    'caller',
+    'Correct the message as the text says.',
+  ),
+  identity_not_verified: entry(
+    400,
+    554,
+    '5.7.1',
+    'MessageRejected',
+    'caller',
+    'Verify the identity of the From address first.',
+  ),
+  mail_from_not_verified: entry(
+    400,
+    554,
+    '5.7.1',
+    'MailFromDomainNotVerifiedException',
+    'operator',
+    'Publish the MX and SPF records of the MAIL FROM domain.',
+  ),
+  sending_paused: entry(
+    400,
+    454,
+    '4.7.0',
+    'SendingPausedException',
+    'operator',
+    'Resume sending for the account or the configuration set.',
+  ),
+  configuration_set_missing: entry(
+    404,
+    554,
+    '5.5.4',
+    'NotFoundException',
+    'caller',
+    'Create the configuration set, or leave it out.',
+  ),
+  template_missing: entry(404, 554, '5.5.4', 'NotFoundException', 'caller', 'Create the template first.'),
+  rendering_failed: entry(400, 554, '5.6.0', BAD, 'caller', 'Give every variable of the template a value.'),
+  template_too_complex: entry(400, 554, '5.6.0', BAD, 'caller', 'Make the template or its data smaller.'),
+  invalid_address: entry(400, 501, '5.1.3', BAD, 'caller', 'Correct the address.'),
+  invalid_header: entry(
+    400,
+    554,
+    '5.6.0',
+    BAD,
+    'caller',
+    'Remove line breaks and control characters from header names and values.',
+  ),
+  too_many_recipients: entry(400, 452, '4.5.3', BAD, 'caller', 'Split the recipients over several messages.'),
+  line_break_refused: entry(
+    400,
+    554,
+    '5.6.0',
+    BAD,
+    'caller',
+    'End every line with CRLF and send no bare CR, LF or NUL.',
+  ),
+  no_such_recipient: entry(
+    400,
+    550,
+    '5.1.1',
+    BAD,
+    'caller',
+    'Send reports to the return path of a message sent from here.',
+  ),
+  // — storage —
+  storage_unavailable: entry(
+    503,
+    451,
+    '4.3.0',
+    'InternalServiceErrorException',
+    'operator',
+    'Look at the storage; callers may simply try again.',
+  ),
+  storage_full: entry(
+    503,
+    452,
+    '4.3.1',
+    'InternalServiceErrorException',
+    'operator',
+    'Free disk space; new mail is refused until then.',
+  ),
+  storage_locked: entry(
+    503,
+    451,
+    '4.3.0',
+    'InternalServiceErrorException',
+    'operator',
+    'Stop the other process that uses this data directory.',
+  ),
+  storage_damaged: entry(
+    500,
+    451,
+    '4.3.0',
+    'InternalServiceErrorException',
+    'operator',
+    'Stop, keep a copy of the data directory, and restore the damaged file.',
+  ),
+  storage_too_new: entry(
+    500,
+    451,
+    '4.3.5',
+    'InternalServiceErrorException',
+    'operator',
+    'Run the version of Postern that wrote this data directory, or a newer one.',
+  ),
+  shutting_down: entry(503, 421, '4.3.2', 'InternalServiceErrorException', 'operator', 'Try again shortly.'),
+  internal: entry(
+    500,
+    451,
+    '4.3.0',
+    'InternalServiceErrorException',
+    'postern',
+    'Report it with the request id.',
+  ),
+  // — reasons of a delivery —
+  dns_failure: entry(
+    500,
+    451,
+    '4.4.3',
+    'InternalServiceErrorException',
+    'peer',
+    'Wait: the name servers of the destination do not answer.',
+  ),
+  dns_no_domain: entry(
+    400,
+    550,
+    '5.1.2',
+    BAD,
+    'recipient',
+    'Correct the address; its domain does not exist.',
+  ),
+  dns_null_mx: entry(
+    400,
+    556,
+    '5.1.10',
+    BAD,
+    'recipient',
+    'Remove the address; its domain accepts no mail (RFC 7505).',
+  ),
+  mx_prohibited: entry(
+    400,
+    550,
+    '5.4.4',
+    BAD,
+    'recipient',
+    'Remove the address; its domain points to a private address.',
+  ),
+  connect_failed: entry(
+    500,
+    451,
+    '4.4.1',
+    'InternalServiceErrorException',
+    'peer',
+    'Wait: no host of the destination can be reached.',
+  ),
+  connection_lost: entry(
+    500,
+    451,
+    '4.4.2',
+    'InternalServiceErrorException',
+    'peer',
+    'Wait: the peer closed the connection.',
+  ),
+  peer_timeout: entry(
+    500,
+    451,
+    '4.4.2',
+    'InternalServiceErrorException',
+    'peer',
+    'Wait: the peer did not answer in time.',
+  ),
+  peer_protocol: entry(
+    500,
+    451,
+    '4.5.0',
+    'InternalServiceErrorException',
+    'peer',
+    'Wait: the peer does not speak SMTP as it should.',
+  ),
+  tls_failed: entry(
+    500,
+    451,
+    '4.7.5',
+    'InternalServiceErrorException',
+    'peer',
+    'Wait, or relax the TLS policy of the configuration set.',
+  ),
+  tls_required: entry(
+    500,
+    451,
+    '4.7.4',
+    'InternalServiceErrorException',
+    'peer',
+    'The peer offers no TLS; relax the TLS policy or wait.',
+  ),
+  needs_smtputf8: entry(
+    400,
+    550,
+    '5.6.7',
+    BAD,
+    'recipient',
+    "Use an ASCII address; the recipient's server does not take this one.",
+  ),
+  needs_8bitmime: entry(
+    400,
+    550,
+    '5.6.3',
+    BAD,
+    'recipient',
+    'Send the content in a 7-bit transfer encoding.',
+  ),
+  over_peer_size: entry(
+    400,
+    552,
+    '5.3.4',
+    BAD,
+    'recipient',
+    "Make the message smaller than the peer's SIZE limit.",
+  ),
+  peer_temporary: entry(
+    500,
+    451,
+    '4.0.0',
+    'InternalServiceErrorException',
+    'peer',
+    'Wait: the peer asked to try again.',
+  ),
+  peer_permanent: entry(
+    400,
+    550,
+    '5.0.0',
+    BAD,
+    'recipient',
+    "Read the peer's reply; do not send this again.",
+  ),
+  uncertain: entry(
+    500,
+    451,
+    '4.4.2',
+    'InternalServiceErrorException',
+    'peer',
+    'The peer took the message but its reply was lost; it may arrive twice.',
+  ),
+  site_limit: entry(
+    500,
+    451,
+    '4.4.5',
+    'InternalServiceErrorException',
+    'postern',
+    'Wait: the destination is at the limit set for it.',
+  ),
+  no_source_ip: entry(
+    500,
+    451,
+    '4.3.5',
+    'InternalServiceErrorException',
+    'operator',
+    'Give the pool an IP that this node may send from.',
+  ),
+  expired: entry(400, 554, '5.4.7', BAD, 'peer', 'The destination did not take it within its time.'),
+  suppressed: entry(
+    400,
+    550,
+    '5.1.1',
+    BAD,
+    'recipient',
+    'Remove the address, or delete it from the suppression list.',
+  ),
+  cancelled: entry(400, 554, '5.0.0', BAD, 'caller', 'Cancelled by its sender.'),
+  scheduled: entry(400, 450, '4.0.0', BAD, 'caller', 'Wait: the sender asked for a later time.'),
+} as const satisfies Record<string, ErrorEntry>;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+/** A failure with a code of the table. `message` says what is wrong, where, and what to do next. */
+export class PosternError extends Error {
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'PosternError';
+    this.code = code;
+  }
+
+  get entry(): ErrorEntry {
+    return ERRORS[this.code];
+  }
+}
+
+/** The error as a `PosternError`; anything unforeseen becomes `internal`, with its cause kept. */
+export function asPosternError(error: unknown): PosternError {
+  if (error instanceof PosternError) return error;
+  return new PosternError('internal', 'Something went wrong on our side.', { cause: error });
+}

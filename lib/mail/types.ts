@@ -1,0 +1,63 @@
+/**
+ * The words that the mail room shares: an address, a header section, a message before and after signing.
+ */
+
+/** One mailbox, parsed once: what is compared, recorded and sent is this and nothing else. */
+export interface Address {
+  /** Display name, decoded; empty when there is none. */
+  name: string;
+  /** Local part as written, unquoted. */
+  local: string;
+  /** Domain as A-label, lower case (or an address literal in brackets). */
+  domain: string;
+  /** `local@domain`, the local part quoted where it must be: what goes into the envelope. */
+  address: string;
+  /** The local part is not ASCII: needs SMTPUTF8 (RFC 6531). */
+  utf8: boolean;
+}
+
+/** One header field as bytes-in-a-string (latin1): exact, unfolded nowhere. */
+export interface HeaderField {
+  /** Lower case name. */
+  name: string;
+  /** The whole field, `Name: value`, folded lines included, without its last CRLF. */
+  raw: string;
+}
+
+/** A message cut into header fields and body. Lines end in CRLF; no bare CR, LF or NUL. */
+export interface ParsedMessage {
+  fields: HeaderField[];
+  body: Buffer;
+}
+
+/** A private key that signs for a domain. */
+export interface SigningKey {
+  domain: string;
+  selector: string;
+  algorithm: 'rsa-sha256' | 'ed25519-sha256';
+  /** PKCS#8, PEM. */
+  privateKey: string;
+}
+
+export interface Attachment {
+  fileName?: string;
+  contentType?: string;
+  contentId?: string;
+  description?: string;
+  inline?: boolean;
+  content: Buffer;
+}
+
+/** What a composed message is made of. Strings are Unicode and untrusted. */
+export interface ComposeInput {
+  from: string;
+  to?: string[];
+  cc?: string[];
+  replyTo?: string[];
+  subject: string;
+  text?: string;
+  html?: string;
+  /** Extra header fields, in order. */
+  headers?: { name: string; value: string }[];
+  attachments?: Attachment[];
+}
