@@ -1,0 +1,56 @@
+/** What every route of the HTTP API is given: the rooms below it, and the few facts of this installation. */
+import type { HttpBindings } from '@hono/node-server';
+import type { Accept } from '../../lib/accept/types.ts';
+import type { Control } from '../../lib/control/types.ts';
+import type { Engine } from '../../lib/engine/ports.ts';
+import type { Clock } from '../../lib/time.ts';
+
+/** One line of the log: an event's name and its fields. Never a body, a secret or an Authorization header. */
+export interface Log {
+  info(event: string, fields?: Record<string, unknown>): void;
+  warn(event: string, fields?: Record<string, unknown>): void;
+  error(event: string, fields?: Record<string, unknown>): void;
+}
+
+export interface ApiLimits {
+  /** Bytes of one message as it travels (SES: 40 MB after base64). */
+  messageBytes: number;
+  /** Milliseconds that a request's body may take before its rate is looked at. */
+  bodyGrace: number;
+  /** Bytes a second that a body must then have come at; a slower one is answered 408. */
+  bodyRate: number;
+  /** Bytes of all bodies that are being read at one time; above it a request is answered 503. */
+  bufferedBytes: number;
+  /** Messages a second that `GetAccount` names to callers that pace themselves by it. */
+  sendRate: number;
+}
+
+export const DEFAULT_LIMITS: ApiLimits = {
+  messageBytes: 40 * 1024 * 1024,
+  bodyGrace: 20_000,
+  bodyRate: 16 * 1024,
+  bufferedBytes: 512 * 1024 * 1024,
+  sendRate: 1000,
+};
+
+export interface ApiDeps {
+  accept: Accept;
+  control: Control;
+  engine: Engine;
+  clock: Clock;
+  /** Named in ARNs and in messages, as `us-east-1`. */
+  region: string;
+  /** Twelve digits, named in ARNs. */
+  accountId: string;
+  /** Host name of this installation, as in HELO. */
+  hostname: string;
+  /** Version of Postern. */
+  version: string;
+  log: Log;
+  limits?: Partial<ApiLimits>;
+}
+
+/** Hono's environment: the raw Node request is what signatures are verified on. */
+export interface ApiEnv {
+  Bindings: HttpBindings;
+}
