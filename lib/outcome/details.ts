@@ -1,0 +1,35 @@
+/** What `Outcome.detail` holds, by the kind of the outcome. Types, not interfaces: they must fit a record. */
+import type { BounceType, Category } from './diagnosis.ts';
+
+/** `bounce`: a report that came after the delivery (RFC 3464, or a bounce in prose). */
+export type BounceDetail = {
+  /** The recipient as the report names it; absent when it names none. */
+  recipient?: string;
+  action: string;
+  /** Enhanced status code, as `5.1.1`. */
+  status: string;
+  /** `smtp; 550 5.1.1 user unknown`, as in a DSN's Diagnostic-Code. */
+  diagnosticCode?: string;
+  /** `dns; host`, as in a DSN's Reporting-MTA. */
+  reportingMta?: string;
+  category: Category;
+  bounce: BounceType;
+  /** The address itself is at fault: it is suppressed. */
+  hard: boolean;
+};
+
+/** `complaint`: a feedback report (RFC 5965). */
+export type ComplaintDetail = {
+  recipient?: string;
+  /** `abuse`, `fraud`, `not-spam`, `virus`, `auth-failure`, `other` (RFC 5965 §7.3, RFC 6430, RFC 6591). */
+  feedbackType: string;
+  userAgent?: string;
+  /** When the complaint came to its provider, ms since the epoch. */
+  arrivalDate?: number;
+};
+
+/** `rendering-failure`: a template whose data lacked something. */
+export type RenderingFailureDetail = {
+  templateName?: string;
+  errorMessage: string;
+};
