@@ -1,0 +1,131 @@
+/**
+ * The connection: TCP, and TLS over it. Bytes come in by `received`, in order; `lost` comes once, last, and
+ * not after `close` or `abort`.
+ */
+import net from 'node:net';
+import tls from 'node:tls';
+
+export interface WireHandlers {
+  connected(): void;
+  secured(): void;
+  /** `chunk` is only valid during the call. */
+  received(chunk: Buffer): void;
+  /** The kernel has taken all that was written. */
+  flushed(): void;
+  /** The connection is gone: by its error, or closed by the peer. */
+  lost(error?: NodeJS.ErrnoException): void;
+}
+
+/**
+ * All connections read into the same memory: a chunk is read to its end before the next one comes, and a
+ * buffer for each of some ten thousand sessions would be most of the process.
+ */
+const INPUT = Buffer.allocUnsafeSlow(64 * 1024);
+
+/** Any certificate will do unless the caller looks at `verified`; TLS 1.0 and 1.1 are gone (RFC 8996). */
+let context: tls.SecureContext | undefined;
+
+export class Wire {
+  readonly #handlers: WireHandlers;
+  #socket: net.Socket;
+  #secure: tls.TLSSocket | undefined;
+  #unflushed = 0;
+  #over = false;
+
+  constructor(address: string, port: number, localAddress: string | undefined, handlers: WireHandlers) {
+    this.#handlers = handlers;
+    this.#socket = net.connect({
+      host: address,
+      port,
+      localAddress,
+      noDelay: true,
+      autoSelectFamily: false,
+      onread: {
+        buffer: INPUT,
+        callback: (length, buffer) => {
+          if (!this.#over) handlers.received((buffer as Buffer).subarray(0, length));
+          return true;
+        },
+      },
+    });
+    this.#socket.once('connect', () => {
+      if (!this.#over) handlers.connected();
+    });
+    this.#watch(this.#socket);
+  }
+
+  /** Whether the kernel has taken all that was written. */
+  get idle(): boolean {
+    return this.#unflushed === 0;
+  }
+
+  get localAddress(): string | undefined {
+    return this.#socket.localAddress;
+  }
+
+  get tls(): { protocol: string; cipher: string; verified: boolean } | undefined {
+    const socket = this.#secure;
+    if (!socket) return undefined;
+    return {
+      protocol: socket.getProtocol() ?? 'unknown',
+      cipher: socket.getCipher().name,
+      verified: socket.authorized,
+    };
+  }
+
+  write(bytes: Buffer): void {
+    this.#unflushed += 1;
+    (this.#secure ?? this.#socket).write(bytes, this.#written);
+  }
+
+  /** Begins TLS as the client. `host` is the name for SNI (RFC 6066 §3) and for `verified`. */
+  secure(host: string): void {
+    context ??= tls.createSecureContext({ minVersion: 'TLSv1.2' });
+    const socket = tls.connect({
+      socket: this.#socket,
+      host,
+      servername: net.isIP(host) === 0 ? host : '',
+      rejectUnauthorized: false,
+      secureContext: context,
+    });
+    socket.once('secureConnect', () => {
+      if (this.#over) return;
+      this.#secure = socket;
+      this.#handlers.secured();
+    });
+    socket.on('data', (chunk: Buffer) => {
+      if (!this.#over) this.#handlers.received(chunk);
+    });
+    this.#watch(socket);
+  }
+
+  /** Closes in good order, after what was written. */
+  close(): void {
+    this.#over = true;
+    (this.#secure ?? this.#socket).destroySoon();
+  }
+
+  /** Closes now. */
+  abort(): void {
+    this.#over = true;
+    (this.#secure ?? this.#socket).destroy();
+    this.#socket.destroy();
+  }
+
+  readonly #written = (error?: Error | null): void => {
+    if (error) return;
+    this.#unflushed -= 1;
+    if (this.#unflushed === 0 && !this.#over) this.#handlers.flushed();
+  };
+
+  #watch(socket: net.Socket): void {
+    const lost = (error?: NodeJS.ErrnoException): void => {
+      if (this.#over) return;
+      this.#over = true;
+      this.#handlers.lost(error);
+    };
+    socket.on('error', lost);
+    socket.once('end', () => lost());
+    socket.once('close', () => lost());
+  }
+}
