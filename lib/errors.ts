@@ -37,6 +37,14 @@ const BAD = 'BadRequestException';
 export const ERRORS = {
   // — requests —
   bad_request: entry(400, 554, '5.6.0', BAD, 'caller', 'Correct the request as the message says.'),
+  malformed_request: entry(
+    400,
+    554,
+    '5.6.0',
+    'SerializationException',
+    'caller',
+    'Send a JSON object in UTF-8 whose members have the types of the API.',
+  ),
   unsupported_operation: entry(
     400,
     502,
