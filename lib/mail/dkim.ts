@@ -1,0 +1,211 @@
+/**
+ * DKIM signatures (RFC 6376), relaxed/relaxed: what is hashed, what is signed, and the field that says so.
+ * Pure; the private keys are `signer.ts`'s.
+ *
+ * Against replay and additions (the signed message is sent on to strangers, with another Subject or a second
+ * From on top) every field of consequence is named once more than it occurs, whereby another one of that
+ * name breaks the signature (RFC 6376 §8.15); `x=` ends its life; `l=`, which lets anybody append, is never used.
+ */
+import { hash } from 'node:crypto';
+import type { HeaderField } from './types.ts';
+
+/**
+ * Seconds until a signature expires: a message may wait five days in queues (RFC 5321 §4.5.4.1) and be checked
+ * again behind a forwarder or two; after a week only a replay is left.
+ */
+export const LIFETIME = 7 * 86_400;
+
+/** Named once more than they occur. */
+const OVERSIGNED = [
+  'from',
+  'sender',
+  'reply-to',
+  'to',
+  'cc',
+  'subject',
+  'date',
+  'message-id',
+  'in-reply-to',
+  'references',
+  'mime-version',
+  'content-type',
+  'content-transfer-encoding',
+  'content-disposition',
+  'list-id',
+  'list-unsubscribe',
+  'list-unsubscribe-post',
+  'list-subscribe',
+  'list-post',
+  'list-owner',
+  'list-archive',
+  'list-help',
+];
+/** Named as often as they occur. */
+const SIGNED = [
+  'content-id',
+  'content-description',
+  'content-language',
+  'auto-submitted',
+  'precedence',
+  'feedback-id',
+];
+
+const NAMES = [...OVERSIGNED, ...SIGNED];
+const PLACE = new Map(NAMES.map((name, place) => [name, place]));
+
+/** What of the header is signed. */
+export interface SignedHeader {
+  /** The `h=` tag's value, folded. */
+  names: string;
+  /** The canonical fields in that order, latin1, each ending in CRLF. */
+  data: string;
+}
+
+/**
+ * A field in relaxed form (RFC 6376 §3.4.2): lower-case name, unfolded, runs of blanks made one, none at the
+ * ends.
+ */
+export function relaxedField(f: HeaderField): string {
+  const { name, raw } = f;
+  let value = raw.slice(raw.indexOf(':') + 1);
+  if (/[\t\r]| {2}/.test(value)) value = value.replaceAll('\r\n', '').replace(/[ \t]+/g, ' ');
+  const start = value.charCodeAt(0) === 32 ? 1 : 0;
+  const end = value.length > start && value.charCodeAt(value.length - 1) === 32 ? -1 : undefined;
+  return `${name}:${value.slice(start, end)}\r\n`;
+}
+
+/** `h=` values by how often each name occurs. Senders have few shapes of header; the bound is for the others. */
+const folded = new Map<string, string>();
+const MAX_SHAPES = 1000;
+
+function nameList(counts: number[]): string {
+  const shape = String.fromCharCode(...counts);
+  let list = folded.get(shape);
+  if (list === undefined) {
+    list = foldNames(
+      NAMES.flatMap((name, i) => Array<string>(counts[i]! + (i < OVERSIGNED.length ? 1 : 0)).fill(name)),
+    );
+    if (folded.size >= MAX_SHAPES) folded.clear();
+    folded.set(shape, list);
+  }
+  return list;
+}
+
+function foldNames(names: string[]): string {
+  let out = '';
+  let line = 3;
+  for (const name of names) {
+    if (out) out += ':';
+    if (line + name.length + 1 > 76) {
+      out += '\r\n ';
+      line = 1;
+    }
+    out += name;
+    line += name.length + 1;
+  }
+  return out;
+}
+
+/** Chooses, orders and canonicalises the fields to be signed; of repeated ones the lowest first (§5.4.2). */
+export function signedHeader(fields: HeaderField[]): SignedHeader {
+  const counts = new Array<number>(NAMES.length).fill(0);
+  const found = new Array<string>(NAMES.length).fill('');
+  for (const f of fields) {
+    const place = PLACE.get(f.name);
+    if (place === undefined) continue;
+    counts[place]!++;
+    found[place] = relaxedField(f) + found[place]!;
+  }
+  return { names: nameList(counts), data: found.join('') };
+}
+
+/** SHA-256 of the body in relaxed form (RFC 6376 §3.4.4), base64. The body's lines end in CRLF. */
+export function bodyHash(body: Buffer): string {
+  return hash('sha256', relaxedBody(body), 'base64');
+}
+
+const TAB = 9;
+const LF = 10;
+const CR = 13;
+const SPACE = 32;
+
+/**
+ * The body in relaxed form: runs of blanks made one, none at the end of a line, no empty lines at the end, and
+ * CRLF after the last line. Most bodies have that form but for their end, and are not copied.
+ */
+export function relaxedBody(body: Buffer): Buffer {
+  const from = firstBlank(body);
+  return from < 0 ? withoutEmptyEnd(body) : withoutEmptyEnd(collapse(body, from));
+}
+
+/** Where the first tab, double space or space before CR stands; -1 when there is none. */
+function firstBlank(body: Buffer): number {
+  let before = 0;
+  for (let i = 0; i < body.length; i++) {
+    const c = body[i]!;
+    if (c <= SPACE) {
+      if (c === TAB) return i;
+      if (before === SPACE && (c === SPACE || c === CR)) return i - 1;
+    }
+    before = c;
+  }
+  return before === SPACE ? body.length - 1 : -1;
+}
+
+/** Copies the body, collapsing blanks from `from` on. */
+function collapse(body: Buffer, from: number): Buffer {
+  const out = Buffer.allocUnsafe(body.length);
+  body.copy(out, 0, 0, from);
+  let o = from;
+  let blank = false;
+  for (let i = from; i < body.length; i++) {
+    const c = body[i]!;
+    if (c === SPACE || c === TAB) {
+      blank = true;
+      continue;
+    }
+    if (blank) {
+      if (c !== CR) out[o++] = SPACE;
+      blank = false;
+    }
+    out[o++] = c;
+  }
+  return out.subarray(0, o);
+}
+
+function withoutEmptyEnd(body: Buffer): Buffer {
+  let end = body.length;
+  while (end >= 2 && body[end - 1] === LF && body[end - 2] === CR) end -= 2;
+  if (end === 0) return body.subarray(0, 0);
+  if (end < body.length) return body.subarray(0, end + 2);
+  return Buffer.concat([body, Buffer.from('\r\n')]);
+}
+
+/**
+ * The DKIM-Signature field up to and with `b=`, folded (RFC 6376 §3.5).
+ * @param at ms.
+ */
+export function signatureField(
+  key: { domain: string; selector: string; algorithm: string },
+  header: SignedHeader,
+  bodyHash64: string,
+  at: number,
+): string {
+  const t = Math.floor(at / 1000);
+  return (
+    `DKIM-Signature: v=1; a=${key.algorithm}; c=relaxed/relaxed;\r\n d=${key.domain};\r\n s=${key.selector};` +
+    ` t=${t}; x=${t + LIFETIME};\r\n h=${header.names};\r\n bh=${bodyHash64};\r\n b=`
+  );
+}
+
+/** What is signed: the chosen fields, and the signature's own field in relaxed form with an empty `b=`. */
+export function signingInput(header: SignedHeader, field: string): string {
+  return `${header.data}dkim-signature:${field.slice('DKIM-Signature: '.length).replaceAll('\r\n', '')}`;
+}
+
+/** The finished field: the signature (base64) folded in lines of 72, and CRLF. */
+export function withSignature(field: string, signature: string): string {
+  let out = field + signature.slice(0, 72);
+  for (let i = 72; i < signature.length; i += 72) out += `\r\n ${signature.slice(i, i + 72)}`;
+  return `${out}\r\n`;
+}

@@ -1,0 +1,31 @@
+/**
+ * Message ids in the shape that SES gives them: 4 hex digits for the region (`0100`), 12 for the time in
+ * milliseconds, a UUID, `-000000`: 60 characters. Postern's goes on with `@` and a domain, because SDK
+ * wrappers (nodemailer among them) take an id with an `@` for the whole Message-ID and else append
+ * `@email.amazonses.com`. `<id>` is also the Message-ID field of the message.
+ */
+import { randomUUID } from 'node:crypto';
+
+const BASE = /^0100[0-9a-f]{12}-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}-000000$/;
+
+/** Length of a message id before its `@`. */
+export const BASE_LENGTH = 60;
+
+/**
+ * A new id. It sorts by time and cannot be guessed.
+ * @param now ms since the epoch. @param domain after the `@`, a canonical domain.
+ */
+export function newMessageId(now: number, domain: string): string {
+  return `0100${Math.floor(now).toString(16).padStart(12, '0')}-${randomUUID()}-000000@${domain}`;
+}
+
+/** The 60 characters before the `@`: what a return path carries. */
+export function baseId(messageId: string): string {
+  const at = messageId.indexOf('@');
+  return at < 0 ? messageId : messageId.slice(0, at);
+}
+
+/** Whether a base id has the shape that `newMessageId` gives it. */
+export function isBaseId(base: string): boolean {
+  return BASE.test(base);
+}

@@ -1,0 +1,175 @@
+/**
+ * A message as header fields and a body (RFC 5322 §2.1). Only the header section becomes a string, one
+ * character a byte (latin1), so that what is not touched goes out exactly as it came in.
+ *
+ * Defined here, because readers of mail differ: an empty header section is a message without fields; a
+ * header section without an empty line after it is a message without a body; a line that is neither a
+ * field nor a continuation is refused, wherever it stands.
+ */
+import { PosternError } from '../errors.ts';
+import { decodeWords, encodeWords } from './encoded-words.ts';
+import type { HeaderField, ParsedMessage } from './types.ts';
+
+/** Octets of a header section, and its fields: more is an attack on whoever parses it next. */
+export const MAX_HEADER = 256 * 1024;
+export const MAX_FIELDS = 1000;
+/** Octets of a line without its CRLF: must, and should (RFC 5322 §2.1.1). */
+export const MAX_LINE = 998;
+const GOOD_LINE = 78;
+
+/** `ftext` of RFC 5322 §3.6.8: printable ASCII without the colon. */
+const NAME = /^[!-9;-~]+$/;
+/** A folded line of blanks alone, which some readers take for the end of the header (RFC 5322 §3.2.2). */
+const BLANK_FOLD = /\r\n[ \t]+(?=\r\n|$)/g;
+
+function invalid(message: string): PosternError {
+  return new PosternError('invalid_header', message);
+}
+
+/**
+ * Cuts a message into fields and body. The bytes must be clean (see `sanitise`).
+ * @throws `invalid_header` on a line that is not a field, a header over 256 KiB or over 1,000 fields;
+ * `line_break_refused` on a bare CR, LF or NUL among the fields.
+ */
+export function parseMessage(bytes: Buffer): ParsedMessage {
+  if (bytes.length >= 2 && bytes[0] === 13 && bytes[1] === 10) return { fields: [], body: bytes.subarray(2) };
+  let end = bytes.indexOf('\r\n\r\n', 0, 'latin1');
+  const body = bytes.subarray(end < 0 ? bytes.length : end + 4);
+  if (end < 0) {
+    end = bytes.length;
+    if (bytes[end - 1] === 10 && bytes[end - 2] === 13) end -= 2;
+  }
+  if (end > MAX_HEADER) throw invalid(`The header section is longer than ${MAX_HEADER} octets.`);
+  return { fields: cut(bytes.toString('latin1', 0, end)), body };
+}
+
+function cut(text: string): HeaderField[] {
+  const fields: HeaderField[] = [];
+  let at = 0;
+  while (at < text.length) {
+    let end = text.indexOf('\r\n', at);
+    while (end >= 0) {
+      const c = text.charCodeAt(end + 2);
+      if (c !== 32 && c !== 9) break;
+      end = text.indexOf('\r\n', end + 2);
+    }
+    if (end < 0) end = text.length;
+    fields.push(field(text.slice(at, end), fields.length));
+    if (fields.length > MAX_FIELDS) throw invalid(`The header has more than ${MAX_FIELDS} fields.`);
+    at = end + 2;
+  }
+  return fields;
+}
+
+function field(raw: string, before: number): HeaderField {
+  const colon = raw.indexOf(':');
+  const name = raw.slice(0, Math.max(0, colon));
+  if (!NAME.test(name)) {
+    throw invalid(
+      `Header line ${before + 1}, ${JSON.stringify(raw.slice(0, 60))}, is not "Name: value"; end the header with an empty line.`,
+    );
+  }
+  if (/\r(?!\n)|\n(?![ \t])|\0/.test(raw)) {
+    throw new PosternError('line_break_refused', `The header field ${name} has a bare CR, LF or NUL.`);
+  }
+  const clean = raw.includes('\r') ? raw.replace(BLANK_FOLD, '') : raw;
+  return { name: name.toLowerCase(), raw: clean };
+}
+
+/**
+ * Puts a message together. `prefix` (trace or signature fields, each ending in CRLF) goes on top.
+ */
+export function serialise(fields: HeaderField[], body: Buffer, prefix = ''): Buffer {
+  let header = prefix;
+  for (const f of fields) header += `${f.raw}\r\n`;
+  header += '\r\n';
+  const out = Buffer.allocUnsafe(header.length + body.length);
+  out.write(header, 0, 'latin1');
+  body.copy(out, header.length);
+  return out;
+}
+
+/** The first field of that (lower case) name. */
+export function findField(fields: HeaderField[], name: string): HeaderField | undefined {
+  for (const f of fields) if (f.name === name) return f;
+  return undefined;
+}
+
+/**
+ * The value of a field, unfolded and trimmed, its UTF-8 read but its encoded words left alone: what a
+ * structured field (addresses above all) must be parsed from. In the decoded value an encoded word could
+ * pass for an address.
+ */
+export function unfoldedValue(f: HeaderField): string {
+  let value = f.raw.slice(f.raw.indexOf(':') + 1);
+  if (value.includes('\r')) value = value.replaceAll('\r\n', '');
+  if (/[^\x00-\x7f]/.test(value)) value = Buffer.from(value, 'latin1').toString('utf8');
+  // Blanks only: in bytes, what else `trim` removes may be half of a UTF-8 character.
+  return value.replace(/^[ \t]+/, '').trimEnd();
+}
+
+/** The value of a field for people: unfolded, trimmed, encoded words decoded (RFC 2047). */
+export function fieldValue(f: HeaderField): string {
+  return decodeWords(unfoldedValue(f));
+}
+
+/** Fields with a grammar, where an encoded word would be read as itself; UTF-8 goes as it is (RFC 6532). */
+const STRUCTURED =
+  /^(?:from|sender|reply-to|to|cc|bcc|resent-.*|date|message-id|in-reply-to|references|return-path|received|mime-version|content-(?!description$).*|list-.*|dkim-signature|auto-submitted|disposition-notification-to)$/i;
+
+/**
+ * Makes a field. Text beyond ASCII becomes encoded words, or UTF-8 in fields with a grammar. Lines are
+ * folded at blanks to 78 octets where that is possible.
+ * @param value Unicode, untrusted.
+ * @throws `invalid_header` on a name that is none, on line breaks and other controls, and on a word too
+ * long for any line.
+ */
+export function makeField(name: string, value: string): HeaderField {
+  if (!NAME.test(name)) throw invalid(`${JSON.stringify(name.slice(0, 60))} is not a header name.`);
+  if (/[\u0000-\u0008\u000a-\u001f\u007f]/.test(value)) {
+    throw invalid(`The header field ${name} has a line break or another control character.`);
+  }
+  let text = value.trim();
+  if (/[^\x00-\x7f]/.test(text)) {
+    if (STRUCTURED.test(name)) text = Buffer.from(text, 'utf8').toString('latin1');
+    else text = encodeWords(text);
+  }
+  return { name: name.toLowerCase(), raw: foldLine(`${name}: ${text}`, name.length + 2) };
+}
+
+/**
+ * Folds a header line before blanks (RFC 5322 §2.2.3), so that lines reach 78 octets only where a word is
+ * longer, and 998 never. The blank behind the name is folded at last resort only.
+ * @param line latin1, without CRLF.
+ * @param from where its text begins: no fold before, else a line of blanks alone could arise.
+ * @throws `invalid_header` when a word is too long for a line.
+ */
+export function foldLine(line: string, from: number): string {
+  if (line.length <= GOOD_LINE) return line;
+  let out = '';
+  let start = 0;
+  let fold = -1;
+  for (let i = Math.max(1, from); i <= line.length; i++) {
+    const c = line.charCodeAt(i);
+    if (i < line.length && c !== 32 && c !== 9) continue;
+    // A run of blanks is folded before its last one: a line of blanks alone must not arise.
+    const next = line.charCodeAt(i + 1);
+    if (i < line.length && (next === 32 || next === 9 || i + 1 === line.length)) continue;
+    if (i - start > GOOD_LINE && fold > start) {
+      out += `${line.slice(start, fold)}\r\n`;
+      start = fold;
+    }
+    fold = i;
+    if (i - start > MAX_LINE) {
+      const blank = from > 1 && (line[from - 1] === ' ' || line[from - 1] === '\t');
+      if (start > 0 || !blank || i - from + 1 > MAX_LINE) {
+        throw invalid(
+          `The header field ${line.slice(0, line.indexOf(':'))} has a word over ${MAX_LINE} octets.`,
+        );
+      }
+      out += `${line.slice(0, from - 1)}\r\n`;
+      start = from - 1;
+    }
+  }
+  return out + line.slice(start);
+}

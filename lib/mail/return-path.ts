@@ -1,0 +1,113 @@
+/**
+ * Return paths: the envelope sender of one delivery, to which its bounces come back. It names the delivery and
+ * is signed, so that a stranger cannot write a bounce that puts an address on a suppression list.
+ *
+ *     b | base32( time 6 | uuid 16 | n 2 | expiry day 2 | HMAC-SHA256, first 9 ) @ domain
+ *
+ * 35 bytes are exactly 56 characters of base32, no bit to spare, so one delivery has one spelling; with the
+ * `b` 57, of 64 allowed (RFC 5321 §4.5.3.1.1). Letters are lower case and read in any case, because some relays
+ * change it.
+ */
+import { createHmac, createSecretKey, timingSafeEqual } from 'node:crypto';
+import { PosternError } from '../errors.ts';
+import { baseId, isBaseId } from './message-id.ts';
+
+const DAY = 86_400_000;
+/** Bytes before the signature, and of the signature: 72 bits, which nobody guesses by sending mail. */
+const CONTENT = 26;
+const TAG = 9;
+const ADDRESS = /^b([a-z2-7]{56})@/i;
+const ALPHABET = 'abcdefghijklmnopqrstuvwxyz234567';
+
+export interface ReturnPaths {
+  /**
+   * The return path of delivery `n` of a message: `local@domain`.
+   * @param n 0 to 65,535. @param expiresAt ms; it is read at least until then, and at most a day longer.
+   */
+  make(messageId: string, n: number, domain: string, expiresAt: number): string;
+  /**
+   * The delivery that a return path names; undefined when it is not one of ours, was altered, or has expired.
+   * `messageId` is the base id, the 60 characters before the `@` (see `baseId`): the domain behind it does
+   * not fit into a local part, and is the same for all messages of an installation.
+   * @param now ms.
+   */
+  read(address: string, now: number): { messageId: string; n: number } | undefined;
+}
+
+/** Return paths signed with a secret, which every node that makes or reads them shares. */
+export function createReturnPaths(secret: Buffer): ReturnPaths {
+  const key = createSecretKey(secret);
+  const sign = (content: Buffer): Buffer =>
+    createHmac('sha256', key).update(content).digest().subarray(0, TAG);
+
+  return {
+    make(messageId, n, domain, expiresAt) {
+      const base = baseId(messageId);
+      if (!isBaseId(base) || !(n >= 0 && n <= 0xffff)) {
+        throw new PosternError('internal', `No return path can name delivery ${n} of ${messageId}.`);
+      }
+      const bytes = Buffer.allocUnsafe(CONTENT + TAG);
+      bytes.write(base.slice(4, 16) + base.slice(17, 53).replaceAll('-', ''), 0, 22, 'hex');
+      bytes.writeUInt16BE(n, 22);
+      bytes.writeUInt16BE(Math.min(0xffff, Math.ceil(expiresAt / DAY)), 24);
+      sign(bytes.subarray(0, CONTENT)).copy(bytes, CONTENT);
+      return `b${encode(bytes)}@${domain}`;
+    },
+
+    read(address, now) {
+      const match = ADDRESS.exec(address);
+      if (!match) return undefined;
+      const bytes = decode(match[1]!.toLowerCase());
+      const content = bytes.subarray(0, CONTENT);
+      if (!timingSafeEqual(sign(content), bytes.subarray(CONTENT))) return undefined;
+      if (now >= content.readUInt16BE(24) * DAY) return undefined;
+      const hex = content.toString('hex', 0, 22);
+      const uuid = [
+        hex.slice(12, 20),
+        hex.slice(20, 24),
+        hex.slice(24, 28),
+        hex.slice(28, 32),
+        hex.slice(32),
+      ];
+      return { messageId: `0100${hex.slice(0, 12)}-${uuid.join('-')}-000000`, n: content.readUInt16BE(22) };
+    },
+  };
+}
+
+/** Base32 (RFC 4648 §6) in lower case, of whole groups of 5 bytes. */
+function encode(bytes: Buffer): string {
+  let out = '';
+  for (let i = 0; i < bytes.length; i += 5) {
+    const high = (bytes[i]! << 12) | (bytes[i + 1]! << 4) | (bytes[i + 2]! >> 4);
+    const low = ((bytes[i + 2]! & 15) << 16) | (bytes[i + 3]! << 8) | bytes[i + 4]!;
+    for (const bits of [high, low]) {
+      out +=
+        ALPHABET[bits >> 15]! +
+        ALPHABET[(bits >> 10) & 31]! +
+        ALPHABET[(bits >> 5) & 31]! +
+        ALPHABET[bits & 31]!;
+    }
+  }
+  return out;
+}
+
+function decode(text: string): Buffer {
+  const out = Buffer.allocUnsafe((text.length / 8) * 5);
+  for (let i = 0, o = 0; i < text.length; i += 8, o += 5) {
+    const [high, low] = [twenty(text, i), twenty(text, i + 4)];
+    out.writeUInt16BE(high >> 4, o);
+    out[o + 2] = ((high & 15) << 4) | (low >> 16);
+    out.writeUInt16BE(low & 0xffff, o + 3);
+  }
+  return out;
+}
+
+/** 20 bits of four characters. */
+function twenty(text: string, at: number): number {
+  let bits = 0;
+  for (let i = at; i < at + 4; i++) {
+    const c = text.charCodeAt(i);
+    bits = (bits << 5) | (c >= 97 ? c - 97 : c - 24);
+  }
+  return bits;
+}

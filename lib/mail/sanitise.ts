@@ -1,0 +1,100 @@
+/**
+ * Line discipline of what goes out (RFC 5321 §2.3.8, RFC 5322 §2.1.1): every line ends in CRLF, no other CR or
+ * LF and no NUL, no line over 998 octets. A peer that takes `\r.\r` or `\n.\n` for the end of a message would
+ * read what follows as a second message, in our name and from our IP (SMTP smuggling); so it is settled here, once,
+ * before the message is signed, and the signature covers what travels.
+ */
+import { PosternError } from '../errors.ts';
+import { foldLine, MAX_LINE } from './message.ts';
+
+const CR = 13;
+const LF = 10;
+const NUL = 0;
+
+/**
+ * The message with its line breaks settled. One that is clean already comes back as the same Buffer.
+ *
+ * - `normalise` makes each stray CR or LF a CRLF and removes NULs; `refuse` throws.
+ * - A missing last CRLF is added, in either mode.
+ * - Header lines over 998 octets are folded at blanks. Body lines over 998 octets are broken as Postfix does
+ *   (`smtp_line_length_limit`): CRLF and one space are inserted, never inside a UTF-8 character. It spoils least in
+ *   MIME content, and a relay further on would do the same, but after the signature.
+ *
+ * @throws `line_break_refused` in mode `refuse`; `invalid_header` on a header word too long for any line.
+ */
+export function sanitise(bytes: Buffer, strayLineBreaks: 'normalise' | 'refuse'): Buffer {
+  const fault = firstFault(bytes);
+  if (fault === 'none') return bytes;
+  let text = bytes.toString('latin1');
+  if (fault === 'stray') {
+    if (strayLineBreaks === 'refuse') throw refused(text);
+    text = text.replaceAll('\0', '').replace(/\r\n?|\n/g, '\r\n');
+  }
+  if (!text.endsWith('\r\n')) text += '\r\n';
+  return Buffer.from(shorten(text), 'latin1');
+}
+
+/** The gravest thing to be settled: a stray line break or NUL, else a long or unfinished line, else nothing. */
+function firstFault(bytes: Buffer): 'none' | 'line' | 'stray' {
+  let long = false;
+  let start = 0;
+  const end = bytes.length;
+  for (let i = 0; i < end; i++) {
+    const c = bytes[i]!;
+    if (c > CR) continue;
+    if (c === CR) {
+      if (i + 1 === end || bytes[i + 1] !== LF) return 'stray';
+      if (i - start > MAX_LINE) long = true;
+      start = ++i + 1;
+    } else if (c === LF || c === NUL) return 'stray';
+  }
+  return long || start !== end || end === 0 ? 'line' : 'none';
+}
+
+function refused(text: string): PosternError {
+  const at = text.search(/\r(?!\n)|(?<!\r)\n|\0/);
+  const line = text.slice(0, at).split('\r\n').length;
+  const what = text[at] === '\r' ? 'CR' : text[at] === '\n' ? 'LF' : 'NUL';
+  return new PosternError(
+    'line_break_refused',
+    `Line ${line} has a bare ${what}; end every line with CRLF and send no NUL.`,
+  );
+}
+
+/** Folds or breaks the lines over 998 octets. */
+function shorten(text: string): string {
+  let out = '';
+  let copied = 0;
+  let inHeader = true;
+  for (let start = 0; start < text.length; ) {
+    const end = text.indexOf('\r\n', start);
+    if (end === start) inHeader = false;
+    if (end - start > MAX_LINE) {
+      const line = text.slice(start, end);
+      out += text.slice(copied, start) + (inHeader ? foldHeader(line) : breakBody(line));
+      copied = end;
+    }
+    start = end + 2;
+  }
+  return out + text.slice(copied);
+}
+
+function foldHeader(line: string): string {
+  const continued = /^[ \t]+/.exec(line)?.[0].length;
+  return foldLine(line, (continued ?? line.indexOf(':') + 1) + 1);
+}
+
+function breakBody(line: string): string {
+  let out = '';
+  let start = 0;
+  let room = MAX_LINE;
+  while (line.length - start > room) {
+    let end = start + room;
+    // Back to the first byte of a UTF-8 character, which has three bytes after it at most.
+    for (let back = 0; back < 3 && (line.charCodeAt(end) & 0xc0) === 0x80; back++) end--;
+    out += `${line.slice(start, end)}\r\n `;
+    start = end;
+    room = MAX_LINE - 1;
+  }
+  return out + line.slice(start);
+}

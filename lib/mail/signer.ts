@@ -1,0 +1,136 @@
+/**
+ * The signer: DKIM signatures off the event loop, private keys parsed once.
+ *
+ * A signature is some 260 µs of RSA and 20 of everything else. They are made by the asynchronous
+ * `crypto.sign`: on libuv's threads it takes no more CPU in all than worker threads fed with batches do, and
+ * leaves no thread to die. It is given a few jobs at a time only, because those threads serve files
+ * and look-ups too, first come first served.
+ */
+import { createPrivateKey, hash, type KeyObject, sign as signAsync } from 'node:crypto';
+import { PosternError } from '../errors.ts';
+import { bodyHash, signatureField, signedHeader, signingInput, withSignature } from './dkim.ts';
+import type { ParsedMessage, SigningKey } from './types.ts';
+
+/** Parsed keys kept, least recently used given up first: about 10 KB each. */
+const MAX_KEYS = 2000;
+
+/** Tag values of `d=` and `s=`: host names, and nothing that could begin another tag or line. */
+const TAG_NAME = /^[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*$/;
+
+export interface Signer {
+  /**
+   * Signs a message with each key.
+   * @param at ms: when the message may first leave (`t=`; the signature expires a week later).
+   * @returns the DKIM-Signature fields in the order of the keys, latin1, each ending in CRLF: the `prefix` of
+   * `serialise`. Empty without keys.
+   * @throws `internal` on a key that cannot be used; `shutting_down` after `close`.
+   */
+  sign(message: ParsedMessage, keys: SigningKey[], at: number): Promise<string>;
+  /** Takes no more; resolves when what was begun is done. */
+  close(): Promise<void>;
+}
+
+interface Job {
+  algorithm: 'sha256' | null;
+  data: Buffer;
+  key: KeyObject;
+  done(error: Error | null, signature: Buffer): void;
+}
+
+/**
+ * @param options.threads signatures that libuv's threads (four, unless `UV_THREADPOOL_SIZE` says otherwise) have
+ * before them at once. The default of 8 keeps them busy while the event loop is, and delays others by 1 ms.
+ */
+export function createSigner(options: { threads?: number } = {}): Signer {
+  const limit = options.threads ?? 8;
+  const parsed = new Map<string, KeyObject>();
+  const waiting: Job[] = [];
+  let running = 0;
+  let closed: (() => void) | undefined;
+  let closing: Promise<void> | undefined;
+
+  function keyObject(key: SigningKey): KeyObject {
+    if (!TAG_NAME.test(key.domain) || !TAG_NAME.test(key.selector)) {
+      throw unusable(key, new Error('Its domain or selector is not a host name.'));
+    }
+    let object = parsed.get(key.privateKey);
+    if (object) parsed.delete(key.privateKey);
+    else object = parseKey(key);
+    parsed.set(key.privateKey, object);
+    if (parsed.size > MAX_KEYS) parsed.delete(parsed.keys().next().value!);
+    return object;
+  }
+
+  function start(job: Job): void {
+    running++;
+    signAsync(job.algorithm, job.data, job.key, (error, signature) => {
+      running--;
+      const next = waiting.shift();
+      if (next) start(next);
+      job.done(error, signature);
+      if (running === 0) closed?.();
+    });
+  }
+
+  function signature(key: SigningKey, input: string): Promise<string> {
+    const object = keyObject(key);
+    const bytes = Buffer.from(input, 'latin1');
+    // Ed25519 signs the hash of the input, not the input (RFC 8463 §3).
+    const [algorithm, data] =
+      key.algorithm === 'rsa-sha256'
+        ? (['sha256', bytes] as const)
+        : ([null, hash('sha256', bytes, 'buffer')] as const);
+    return new Promise((resolve, reject) => {
+      const job: Job = {
+        algorithm,
+        data,
+        key: object,
+        done: (error, made) => (error ? reject(unusable(key, error)) : resolve(made.toString('base64'))),
+      };
+      if (running < limit) start(job);
+      else waiting.push(job);
+    });
+  }
+
+  return {
+    async sign(message, keys, at) {
+      if (closing) throw new PosternError('shutting_down', 'The signer is closed.');
+      if (keys.length === 0) return '';
+      const header = signedHeader(message.fields);
+      const digest = bodyHash(message.body);
+      const made = keys.map(async (key) => {
+        const field = signatureField(key, header, digest, at);
+        return withSignature(field, await signature(key, signingInput(header, field)));
+      });
+      return made.length === 1 ? made[0]! : (await Promise.all(made)).join('');
+    },
+
+    close() {
+      closing ??= new Promise((resolve) => {
+        if (running === 0) resolve();
+        else closed = resolve;
+      });
+      return closing;
+    },
+  };
+}
+
+function unusable(key: SigningKey, cause: unknown): PosternError {
+  return new PosternError(
+    'internal',
+    `The DKIM key ${key.selector} of ${key.domain} cannot be used; give the identity another one.`,
+    { cause },
+  );
+}
+
+function parseKey(key: SigningKey): KeyObject {
+  let object: KeyObject;
+  try {
+    object = createPrivateKey(key.privateKey);
+  } catch (error) {
+    throw unusable(key, error);
+  }
+  const type = key.algorithm === 'rsa-sha256' ? 'rsa' : 'ed25519';
+  if (object.asymmetricKeyType !== type) throw unusable(key, new Error(`It is not an ${type} key.`));
+  return object;
+}
