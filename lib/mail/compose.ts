@@ -1,0 +1,170 @@
+/**
+ * Composes a message from what an application hands over: text, HTML, files, addresses, headers.
+ *
+ * Everything that comes in is untrusted: a header value that could end its line is refused (addresses,
+ * callers' headers, names of files) or loses its line breaks (the subject), so nothing can inject a field;
+ * a boundary is never one that the content holds, so nothing can inject a part.
+ *
+ *     mixed                     only with files to download
+ *     ├─ alternative            only with both texts
+ *     │  ├─ text/plain
+ *     │  └─ related             only with inline files of the HTML
+ *     │     ├─ text/html
+ *     │     └─ image/png …      inline files with a Content-ID
+ *     └─ application/pdf …
+ */
+import type { Random } from '../time.ts';
+import { formatAddress, parseAddress } from './address.ts';
+import { attachmentPart, type Leaf } from './attachments.ts';
+import { callerFields } from './caller-headers.ts';
+import { rfc5322Date } from './date.ts';
+import { encodeText } from './encoding.ts';
+import { makeField } from './message.ts';
+import type { ComposeInput, HeaderField, ParsedMessage } from './types.ts';
+
+interface Multipart {
+  /** Media subtype and its parameters but for the boundary, as `mixed`. */
+  subtype: string;
+  parts: Part[];
+}
+
+type Part = Leaf | Multipart;
+
+export interface ComposeIds {
+  /** Message-ID without its angle brackets. */
+  messageId: string;
+  /** Date of the message, ms since the epoch. */
+  date: number;
+  /**
+   * Source of boundaries; the machine's own when absent. A guess gains nothing: a boundary that stands in
+   * the content is never taken.
+   */
+  random?: Random;
+}
+
+/** Controls and separators that a reader may take for the end of a line. */
+const LINE_BREAKS = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g;
+
+/**
+ * Makes the header fields and the body of a message. The body has CRLF lines and ends in one; it is 7-bit.
+ * @throws PosternError `invalid_address`, `invalid_header`, or `bad_request` for an attachment
+ */
+export function compose(input: ComposeInput, ids: ComposeIds): ParsedMessage {
+  const fields: HeaderField[] = [addressField('From', [input.from])];
+  if (input.to?.length) fields.push(addressField('To', input.to));
+  if (input.cc?.length) fields.push(addressField('Cc', input.cc));
+  if (input.replyTo?.length) fields.push(addressField('Reply-To', input.replyTo));
+  fields.push(
+    makeField('Subject', input.subject.replace(LINE_BREAKS, ' ')),
+    { name: 'date', raw: `Date: ${rfc5322Date(ids.date)}` },
+    makeField('Message-ID', `<${ids.messageId}>`),
+    { name: 'mime-version', raw: 'MIME-Version: 1.0' },
+  );
+  if (input.headers?.length) fields.push(...callerFields(input.headers));
+
+  const root = structure(input);
+  const random = ids.random ?? Math.random;
+  const { header, body } = isLeaf(root) ? endLine(root) : render(root, newToken(root, random));
+  for (const raw of header.slice(0, -2).split(/\r\n(?![ \t])/)) {
+    fields.push({ name: raw.slice(0, raw.indexOf(':')).toLowerCase(), raw });
+  }
+  return { fields, body };
+}
+
+function addressField(name: string, texts: readonly string[]): HeaderField {
+  let value = '';
+  for (const text of texts) value += (value && ', ') + formatAddress(parseAddress(text));
+  return makeField(name, value);
+}
+
+/** The tree drawn above, with no node that has a single part. An empty text counts as none. */
+function structure(input: ComposeInput): Part {
+  const { text, html } = input;
+  const inline: Leaf[] = [];
+  const files: Leaf[] = [];
+  for (const attachment of input.attachments ?? []) {
+    const belongsToHtml = html && attachment.inline && attachment.contentId !== undefined;
+    (belongsToHtml ? inline : files).push(attachmentPart(attachment));
+  }
+  const bodies: Part[] = [];
+  if (text) bodies.push(textPart('plain', text));
+  if (html) bodies.push(together('related; type="text/html"', [textPart('html', html), ...inline]));
+  if (bodies.length === 0 && files.length === 0) return textPart('plain', '');
+  const content = bodies.length === 0 ? [] : [together('alternative', bodies)];
+  return together('mixed', [...content, ...files]);
+}
+
+function together(subtype: string, parts: Part[]): Part {
+  return parts.length === 1 ? parts[0]! : { subtype, parts };
+}
+
+function textPart(subtype: string, text: string): Leaf {
+  const { encoding, bytes } = encodeText(text);
+  const header = `Content-Type: text/${subtype}; charset=utf-8\r\nContent-Transfer-Encoding: ${encoding}\r\n`;
+  return { header, body: bytes, verbatim: encoding === '7bit' };
+}
+
+function isLeaf(part: Part): part is Leaf {
+  return 'body' in part;
+}
+
+/** A message that is one part: its last line must end (RFC 5321 §4.1.1.4), a part's need not. */
+function endLine(leaf: Leaf): Leaf {
+  const { body } = leaf;
+  if (body.length === 0 || body[body.length - 1] === 0x0a) return leaf;
+  return { ...leaf, body: Buffer.concat([body, Buffer.from('\r\n')]) };
+}
+
+/**
+ * A token for the boundaries of a message that occurs in none of its parts. It begins with `=_`, which
+ * cannot stand in quoted-printable or base64 (RFC 2045 §6.7): only content in 7bit has to be searched.
+ */
+function newToken(root: Part, random: Random): string {
+  for (;;) {
+    const token = `=_${digits(random)}${digits(random)}`;
+    if (!occurs(root, token)) return token;
+  }
+}
+
+function digits(random: Random): string {
+  return Math.floor(random() * 0x1_0000_0000_0000)
+    .toString(36)
+    .padStart(10, '0');
+}
+
+function occurs(part: Part, token: string): boolean {
+  if (isLeaf(part)) return part.verbatim && part.body.includes(token, 0, 'latin1');
+  return part.parts.some((child) => occurs(child, token));
+}
+
+/** Writes a multipart (RFC 2046 §5.1) into one buffer. */
+function render(root: Multipart, token: string): { header: string; body: Buffer } {
+  const chunks: (string | Buffer)[] = [];
+  const header = write(root, token, chunks, { multiparts: 0 });
+  let length = 0;
+  for (const chunk of chunks) length += chunk.length;
+  const body = Buffer.allocUnsafe(length);
+  let at = 0;
+  for (const chunk of chunks) {
+    if (typeof chunk === 'string') body.write(chunk, at, 'latin1');
+    else body.set(chunk, at);
+    at += chunk.length;
+  }
+  return { header, body };
+}
+
+/** Appends the body of a multipart to `chunks`. @returns its header lines */
+function write(node: Multipart, token: string, chunks: (string | Buffer)[], count: { multiparts: number }) {
+  const boundary = `${token}_${++count.multiparts}`;
+  let delimiter = `--${boundary}\r\n`;
+  for (const part of node.parts) {
+    if (isLeaf(part)) chunks.push(`${delimiter}${part.header}\r\n`, part.body);
+    else {
+      const place = chunks.push('') - 1;
+      chunks[place] = `${delimiter}${write(part, token, chunks, count)}\r\n`;
+    }
+    delimiter = `\r\n--${boundary}\r\n`;
+  }
+  chunks.push(`\r\n--${boundary}--\r\n`);
+  return `Content-Type: multipart/${node.subtype};\r\n boundary="${boundary}"\r\n`;
+}
