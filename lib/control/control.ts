@@ -1,0 +1,80 @@
+/**
+ * The stored configuration: keys, identities, configuration sets, templates and the account, each a mirror
+ * of its documents in the engine's config port.
+ */
+import { resolveTxt as systemResolveTxt } from 'node:dns/promises';
+import type { Config } from '../engine/ports.ts';
+import type { Clock } from '../time.ts';
+import { openAccount, type StoredAccount } from './account.ts';
+import { openConfigurationSets } from './configuration-sets.ts';
+import { openIdentities } from './identities.ts';
+import type { StoredIdentity } from './identity-store.ts';
+import { openKeys, type StoredKey } from './keys.ts';
+import { type ControlLimits, SES_LIMITS } from './limits.ts';
+import { Mirror } from './mirror.ts';
+import type { ResolveTxt } from './proof.ts';
+import { openTemplates } from './templates.ts';
+import type { ConfigurationSet, Control, StoredTemplate } from './types.ts';
+import { createVault } from './vault.ts';
+
+export interface ControlOptions {
+  config: Config;
+  /** 32 bytes: see master-key.ts. */
+  masterKey: Buffer;
+  clock: Clock;
+  /** Resolves TXT records; absent: the system's resolver. */
+  resolveTxt?: ResolveTxt;
+  /** Whether DNS proof is needed before an identity may send. */
+  verifyIdentities: boolean;
+  /** Whether an Ed25519 DKIM key is made beside each RSA key (RFC 8463). */
+  ed25519?: boolean;
+  limits?: Partial<ControlLimits>;
+}
+
+/**
+ * Opens the configuration and reads all of it into memory.
+ * @throws PosternError of the storage group; `storage_damaged` when the master key is not the store's.
+ */
+export async function openControl(options: ControlOptions): Promise<Control> {
+  const { config, clock, verifyIdentities, ed25519 = false, resolveTxt = systemResolveTxt } = options;
+  const limits = { ...SES_LIMITS, ...options.limits };
+  const vault = createVault(options.masterKey);
+
+  const keys = new Mirror<StoredKey>(config, 'key', clock);
+  const identities = new Mirror<StoredIdentity>(config, 'identity', clock);
+  const sets = new Mirror<ConfigurationSet>(config, 'configuration-set', clock);
+  const templates = new Mirror<StoredTemplate>(config, 'template', clock);
+  const account = new Mirror<StoredAccount>(config, 'account', clock);
+  const mirrors = [keys, identities, sets, templates, account];
+
+  const byKind = new Map<string, { changed(key: string): void }>(
+    mirrors.map((mirror) => [mirror.kind, mirror]),
+  );
+  const unwatch = config.watch(({ kind, key }) => byKind.get(kind)?.changed(key));
+  const close = () => {
+    unwatch();
+    for (const mirror of mirrors) mirror.close();
+  };
+
+  try {
+    for (const mirror of mirrors) await mirror.load();
+    return {
+      keys: openKeys(keys, vault, clock),
+      identities: openIdentities(identities, {
+        vault,
+        clock,
+        resolveTxt,
+        verifyIdentities,
+        ed25519,
+        limit: limits.identities,
+      }),
+      configurationSets: openConfigurationSets(sets, limits.configurationSets),
+      templates: openTemplates(templates, limits.templates),
+      account: openAccount(account),
+      close,
+    };
+  } catch (error) {
+    close();
+    throw error;
+  }
+}

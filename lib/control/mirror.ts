@@ -1,0 +1,182 @@
+/**
+ * One kind of configuration document, held in memory and kept equal to the store.
+ *
+ * Reads are synchronous. A write goes to the store first and into memory when the store has it, so whoever
+ * awaited a write reads it back. Changes of other processes arrive through `changed`, which reads the
+ * document again:
+ *
+ * ```
+ *  changed(key) ──► get ──┬─ nothing written meanwhile ──► memory = what was read
+ *                         └─ written or changed meanwhile ► read again (else an old read would undo a new write)
+ * ```
+ */
+import type { Config, Document } from '../engine/ports.ts';
+import { PosternError } from '../errors.ts';
+import type { Clock } from '../time.ts';
+
+/** Documents a page when the mirror fills itself. */
+const PAGE = 500;
+/** How often an update is repeated when others change the same document at the same time. */
+const UPDATE_TRIES = 5;
+/** Milliseconds until a failed refresh is tried again. */
+const REFRESH_RETRY = 1_000;
+
+interface Entry<T> {
+  value: T;
+  version: number;
+}
+
+export class Mirror<T extends object> {
+  readonly kind: string;
+  readonly #config: Config;
+  readonly #clock: Clock;
+  readonly #entries = new Map<string, Entry<T>>();
+  /** Keys being read again, and whether what is being read may be stale already. */
+  readonly #refreshing = new Map<string, { stale: boolean }>();
+  readonly #retries = new Set<() => void>();
+  /** Keys that changed while the mirror filled itself: what their page says may be older than the change. */
+  #overtaken: Set<string> | undefined = new Set();
+  #sorted: T[] | undefined;
+  #closed = false;
+
+  constructor(config: Config, kind: string, clock: Clock) {
+    this.#config = config;
+    this.kind = kind;
+    this.#clock = clock;
+  }
+
+  /** Reads every document of the kind. Call it after subscribing to changes, so that none falls between. */
+  async load(): Promise<void> {
+    let after: string | undefined;
+    for (;;) {
+      const page = await this.#config.list(this.kind, { after, max: PAGE });
+      for (const document of page) {
+        if (!this.#overtaken?.has(document.key)) this.#apply(document.key, document);
+      }
+      const last = page.at(-1);
+      if (last === undefined || page.length < PAGE) break;
+      after = last.key;
+    }
+    this.#overtaken = undefined;
+  }
+
+  get(key: string): T | undefined {
+    return this.#entries.get(key)?.value;
+  }
+
+  /** Every document in the order of keys. The array is shared: do not change it. */
+  all(): readonly T[] {
+    this.#sorted ??= [...this.#entries]
+      .sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
+      .map(([, entry]) => entry.value);
+    return this.#sorted;
+  }
+
+  /**
+   * Stores a document that must not exist yet.
+   * @param what the document, for the message. @throws `already_exists`
+   */
+  async create(key: string, value: T, what: string): Promise<T> {
+    try {
+      return await this.#put(key, value, 0);
+    } catch (error) {
+      if (!isConflict(error)) throw error;
+      throw new PosternError('already_exists', `${what} already exists.`);
+    }
+  }
+
+  /** Stores a document, whether it exists or not. */
+  async set(key: string, value: T): Promise<void> {
+    await this.#put(key, value, undefined);
+  }
+
+  /**
+   * Changes a document by optimistic concurrency: `change` gets a copy and may run again on a newer one.
+   * @returns what was stored, or undefined when there is no such document.
+   * @throws `config_conflict` when others kept winning.
+   */
+  async update(key: string, change: (value: T) => T): Promise<T | undefined> {
+    for (let tries = 1; ; tries += 1) {
+      const entry = this.#entries.get(key);
+      if (!entry) return undefined;
+      try {
+        return await this.#put(key, change(structuredClone(entry.value)), entry.version);
+      } catch (error) {
+        if (!isConflict(error) || tries === UPDATE_TRIES) throw error;
+        this.#apply(key, await this.#config.get(this.kind, key));
+      }
+    }
+  }
+
+  async delete(key: string): Promise<boolean> {
+    const existed = await this.#config.delete(this.kind, key);
+    this.#apply(key, undefined);
+    return existed;
+  }
+
+  /** Somebody changed this document. */
+  changed(key: string): void {
+    this.#overtaken?.add(key);
+    const running = this.#refreshing.get(key);
+    if (running) running.stale = true;
+    else void this.#refresh(key);
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const cancel of this.#retries) cancel();
+    this.#retries.clear();
+  }
+
+  async #put(key: string, given: T, expect: number | undefined): Promise<T> {
+    // As the store will give it back: a copy, without members that are undefined.
+    const value = freeze(JSON.parse(JSON.stringify(given)) as T);
+    const version = await this.#config.put(this.kind, key, value, expect);
+    this.#apply(key, { kind: this.kind, key, value, version });
+    return value;
+  }
+
+  #apply(key: string, document: Document | undefined): void {
+    const running = this.#refreshing.get(key);
+    if (running) running.stale = true;
+    this.#sorted = undefined;
+    if (!document) this.#entries.delete(key);
+    else this.#entries.set(key, { value: freeze(document.value as T), version: document.version });
+  }
+
+  async #refresh(key: string): Promise<void> {
+    const state = { stale: false };
+    this.#refreshing.set(key, state);
+    try {
+      for (;;) {
+        state.stale = false;
+        const document = await this.#config.get(this.kind, key);
+        if (this.#closed) return;
+        if (state.stale) continue;
+        this.#refreshing.delete(key);
+        this.#apply(key, document);
+        return;
+      }
+    } catch {
+      // The store is away: what is in memory stays in force, and the change is fetched when it is back.
+      this.#refreshing.delete(key);
+      if (this.#closed) return;
+      const cancel = this.#clock.after(REFRESH_RETRY, () => {
+        this.#retries.delete(cancel);
+        this.changed(key);
+      });
+      this.#retries.add(cancel);
+    }
+  }
+}
+
+function isConflict(error: unknown): boolean {
+  return error instanceof PosternError && error.code === 'config_conflict';
+}
+
+/** Documents are shared by all readers: a reader that would change one gets a TypeError instead. */
+function freeze<T>(value: T): T {
+  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value;
+  for (const member of Object.values(value)) freeze(member);
+  return Object.freeze(value);
+}

@@ -1,0 +1,79 @@
+/**
+ * Proof of a domain: its DKIM keys stand in its DNS. Nobody but who runs the domain can put them there, and
+ * a random selector keeps one tenant from passing with the records of another.
+ *
+ * ```
+ *                       new keys found                    another key there, or
+ *   PENDING ───────────────────────────────► SUCCESS ──── all gone ──────────────► FAILED
+ *      │ ▲                                      ▲ │                                  │
+ *      │ └──────────── keys replaced ───────────┼─┘                                  │
+ *      └─ another key there, or 72 h ─► FAILED ─┴────────── found again ─────────────┘
+ * ```
+ * While replaced keys are not yet found, the proven ones go on signing and the identity stays verified.
+ */
+import { PosternError } from '../errors.ts';
+import { publishedKey } from './dkim-keys.ts';
+import type { Identity } from './types.ts';
+
+/** Resolves the TXT records of a name, each a list of strings, as `node:dns/promises` does. */
+export type ResolveTxt = (name: string) => Promise<string[][]>;
+
+/** SES: "If the records aren't found within 72 hours, the status is FAILED". */
+const PATIENCE = 72 * 3600 * 1000;
+
+export type Finding = 'found' | 'other' | 'absent';
+
+/** A public key and where it must stand. */
+export interface Published {
+  name: string;
+  publicKey: string;
+}
+
+/**
+ * Looks one key up.
+ * @throws `dns_failure` when DNS gives no answer: nothing is concluded from that.
+ */
+export async function lookUp({ name, publicKey }: Published, resolveTxt: ResolveTxt): Promise<Finding> {
+  let records: string[][];
+  try {
+    records = await resolveTxt(name);
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    if (code === 'ENOTFOUND' || code === 'ENODATA') return 'absent';
+    throw new PosternError('dns_failure', `DNS gives no answer about ${name} (${code ?? 'no code'}).`, {
+      cause,
+    });
+  }
+  const keys = records.map((strings) => publishedKey(strings.join(''))).filter((key) => key !== undefined);
+  if (keys.includes(publicKey)) return 'found';
+  return keys.length > 0 ? 'other' : 'absent';
+}
+
+/** All of a set of keys, seen as one. */
+export function together(findings: Finding[]): Finding {
+  if (findings.includes('other')) return 'other';
+  return findings.includes('absent') || findings.length === 0 ? 'absent' : 'found';
+}
+
+export interface Verdict {
+  /** The identity is proven. */
+  verified: boolean;
+  status: Identity['dkim']['status'];
+  /** The new keys take over. */
+  promote: boolean;
+}
+
+/**
+ * @param proven what is in DNS of the keys that were found before; undefined when none was.
+ * @param fresh what is in DNS of the keys not found before; undefined when there are none.
+ * @param age milliseconds since the fresh keys (or the identity) were made.
+ */
+export function conclude(proven: Finding | undefined, fresh: Finding | undefined, age: number): Verdict {
+  if (fresh === 'found') return { verified: true, status: 'SUCCESS', promote: true };
+  const verified = proven === 'found';
+  if (fresh !== undefined) {
+    const status = fresh === 'other' || age > PATIENCE ? 'FAILED' : 'PENDING';
+    return { verified, status, promote: false };
+  }
+  return { verified, status: verified ? 'SUCCESS' : 'FAILED', promote: false };
+}

@@ -1,0 +1,151 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Mirror } from '../../lib/control/mirror.ts';
+import { TestClock } from '../support/clock.ts';
+import { failure, settled } from '../support/control.ts';
+import { MemoryConfig } from '../support/memory-config.ts';
+
+interface Thing {
+  count: number;
+}
+
+function open(config = new MemoryConfig(), clock = new TestClock()) {
+  const mirror = new Mirror<Thing>(config, 'thing', clock);
+  config.watch(({ key }) => mirror.changed(key));
+  return { config, clock, mirror };
+}
+
+test('reads every page of a kind, and no other kind', async () => {
+  const { config, mirror } = open();
+  for (let n = 0; n < 1_001; n += 1) await config.put('thing', String(n).padStart(4, '0'), { count: n });
+  await config.put('other', 'x', { count: -1 });
+  await mirror.load();
+  assert.deepEqual(
+    mirror.all().map((thing) => thing.count),
+    Array.from({ length: 1_001 }, (_, n) => n),
+  );
+});
+
+test('a write is read back at once, and by another mirror soon', async () => {
+  const { config, mirror } = open();
+  const other = open(config).mirror;
+  await mirror.create('a', { count: 1 }, 'Thing a');
+  assert.equal(mirror.get('a')?.count, 1);
+  await settled();
+  assert.equal(other.get('a')?.count, 1);
+  await other.delete('a');
+  await settled();
+  assert.equal(mirror.get('a'), undefined);
+  assert.deepEqual(mirror.all(), []);
+});
+
+test('what readers share cannot be changed', async () => {
+  const { mirror } = open();
+  const given = { count: 1 };
+  await mirror.create('a', given, 'Thing a');
+  given.count = 2;
+  assert.throws(() => {
+    mirror.get('a')!.count = 3;
+  }, TypeError);
+  assert.equal(mirror.get('a')?.count, 1);
+});
+
+test('creates only what is not there', async () => {
+  const { mirror } = open();
+  const both = await Promise.allSettled([1, 2].map((count) => mirror.create('a', { count }, 'Thing a')));
+  assert.deepEqual(both.map((one) => one.status).sort(), ['fulfilled', 'rejected']);
+  await assert.rejects(
+    mirror.create('a', { count: 3 }, 'Thing a'),
+    failure('already_exists', /^Thing a already/),
+  );
+});
+
+test('concurrent updates of several processes all count', async () => {
+  const { config, mirror } = open();
+  const other = open(config).mirror;
+  await mirror.create('a', { count: 0 }, 'Thing a');
+  await settled();
+  const add = (thing: Thing) => ({ count: thing.count + 1 });
+  await Promise.all([
+    mirror.update('a', add),
+    other.update('a', add),
+    mirror.update('a', add),
+    other.update('a', add),
+  ]);
+  assert.deepEqual((await config.get('thing', 'a'))?.value, { count: 4 });
+});
+
+test('an update that others keep overtaking gives up with a conflict', async () => {
+  const { config, mirror } = open();
+  await mirror.create('a', { count: 0 }, 'Thing a');
+  let runs = 0;
+  const update = mirror.update('a', (thing) => {
+    runs += 1;
+    void config.put('thing', 'a', { count: 100 });
+    return { count: thing.count + 1 };
+  });
+  await assert.rejects(update, failure('config_conflict'));
+  assert.equal(runs, 5);
+  assert.equal(await mirror.update('none', (thing) => thing), undefined);
+});
+
+test('an old read never undoes a newer write', async () => {
+  const { config, mirror } = open();
+  await mirror.create('a', { count: 1 }, 'Thing a');
+  await settled();
+  // A refresh has read count 2 and is on its way back while count 3 is written here.
+  let release: () => void = () => {};
+  config.delayGet = () => new Promise((resolve) => (release = resolve));
+  await config.put('thing', 'a', { count: 2 });
+  config.delayGet = undefined;
+  await mirror.set('a', { count: 3 });
+  release();
+  await settled();
+  assert.equal(mirror.get('a')?.count, 3);
+});
+
+test('a change during the first load is not lost to an older page', async () => {
+  const config = new MemoryConfig();
+  await config.put('thing', 'a', { count: 1 });
+  const { mirror } = open(config);
+  const list = config.list.bind(config);
+  config.list = async (...args) => {
+    const page = await list(...args);
+    await config.put('thing', 'a', { count: 2 });
+    await settled();
+    return page;
+  };
+  await mirror.load();
+  assert.equal(mirror.get('a')?.count, 2);
+});
+
+test('a change is fetched when the store is back', async () => {
+  const { config, clock, mirror } = open();
+  await mirror.create('a', { count: 1 }, 'Thing a');
+  await settled();
+  const get = config.get.bind(config);
+  config.get = () => Promise.reject(new Error('away'));
+  await config.put('thing', 'a', { count: 2 });
+  await settled();
+  assert.equal(mirror.get('a')?.count, 1, 'what is known stays in force');
+  config.get = get;
+  clock.advance(1_000);
+  await settled();
+  assert.equal(mirror.get('a')?.count, 2);
+
+  config.get = () => Promise.reject(new Error('away'));
+  await config.put('thing', 'a', { count: 3 });
+  await settled();
+  assert.equal(clock.pending, 1);
+  mirror.close();
+  assert.equal(clock.pending, 0);
+});
+
+test('a write that the store refuses changes nothing', async () => {
+  const { config, mirror } = open();
+  await mirror.create('a', { count: 1 }, 'Thing a');
+  config.failing = true;
+  await assert.rejects(mirror.set('a', { count: 2 }), failure('storage_unavailable'));
+  await assert.rejects(mirror.delete('a'), failure('storage_unavailable'));
+  assert.equal(mirror.get('a')?.count, 1);
+});
