@@ -64,6 +64,8 @@ export interface Submission {
   pool?: string;
   /** Not before this time (ms). */
   sendAt?: number;
+  /** Trace field that the door puts on top (`Received: …`, RFC 5321 §4.4), folded, without its last CRLF. */
+  trace?: string;
 }
 
 /** What became of one submission of a batch. */

@@ -1,0 +1,139 @@
+/**
+ * End to end: from the first byte in to the last delivery at the sink, through the real process.
+ *
+ *     node bench/end-to-end.ts smtp|bulk|send-email [messages]
+ *
+ * Two cores are shared by the load generator (this process), Postern and the sink. Every message is 4 KB,
+ * signed with RSA-2048, and every accept is synced to disk. The yardstick is the machine's RSA-2048 limit,
+ * taken before and after in the same run.
+ */
+import { parseArgs } from 'node:util';
+import { httpLoad } from './support/http-load.ts';
+import { cpuMicros, quantile, residentMb, rsaLimit, table } from './support/machine.ts';
+import { bulkBody, sendEmailBody, smtpMessage } from './support/messages.ts';
+import { type BenchPostern, startPostern, startSinkProcess } from './support/postern.ts';
+import { signedPost } from './support/sign.ts';
+import { type LoadResult, smtpLoad } from './support/smtp-load.ts';
+
+const { positionals, values } = parseArgs({
+  allowPositionals: true,
+  options: {
+    /** Messages a second for the latency run; default: half of what the first run reached. */
+    rate: { type: 'string' },
+    /** Writes a CPU profile of Postern into this directory. */
+    profile: { type: 'string' },
+    /** Only the throughput run. */
+    quick: { type: 'boolean', default: false },
+  },
+});
+const mode = positionals[0] ?? 'smtp';
+const BULK = 50;
+const sizes: Record<string, number> = { smtp: 40_000, bulk: 40_000, 'send-email': 20_000 };
+const total = Number(positionals[1] ?? sizes[mode]);
+if (!(mode in sizes)) throw new Error(`unknown mode "${mode}": smtp, bulk or send-email`);
+
+/** Sends `count` messages through the door of this mode. */
+function load(postern: BenchPostern, from: number, count: number, rate?: number): Promise<LoadResult> {
+  if (mode === 'smtp') {
+    return smtpLoad({
+      ...postern.submission,
+      connections: 40,
+      total: count,
+      rate,
+      message: (n) => smtpMessage(from + n),
+    });
+  }
+  const host = `127.0.0.1:${postern.api.port}`;
+  const sign = (path: string, body: Buffer): Buffer =>
+    signedPost(postern.credentials, host, path, body, crypto.randomUUID());
+  const requests =
+    mode === 'bulk'
+      ? Array.from({ length: Math.ceil(count / BULK) }, (_, n) =>
+          sign('/v2/email/outbound-bulk-emails', bulkBody(from + n, BULK)),
+        )
+      : Array.from({ length: count }, (_, n) => sign('/v2/email/outbound-emails', sendEmailBody(from + n)));
+  return httpLoad({
+    ...postern.api,
+    connections: mode === 'bulk' ? 8 : 64,
+    requests,
+    rate: rate && (mode === 'bulk' ? rate / BULK : rate),
+    onAnswer: (_, status, body) => {
+      if (status !== 200 || body.includes('"Error"')) throw new Error(`${status} ${body.slice(0, 300)}`);
+    },
+  });
+}
+
+const limitBefore = await rsaLimit(2);
+const sink = await startSinkProcess();
+const routes = `*=127.0.0.1:${sink.port}`;
+const postern = await startPostern({
+  routes,
+  nodeArguments: values.profile ? ['--cpu-prof', `--cpu-prof-dir=${values.profile}`] : [],
+});
+
+/** One run: how many a second, and what each process spent. */
+async function run(from: number, count: number, rate?: number) {
+  const before = await sink.count();
+  const cpu = { postern: cpuMicros(postern.pid), sink: cpuMicros(sink.pid), self: process.cpuUsage() };
+  await postern.metric('nodejs_eventloop_lag_p99_seconds');
+  let peak = 0;
+  const watch = setInterval(() => {
+    peak = Math.max(peak, residentMb(postern.pid));
+  }, 200);
+  const all = sink.reached(before + count);
+  const result = await load(postern, from, count, rate);
+  const end = await all;
+  clearInterval(watch);
+  const lag = await postern.metric('nodejs_eventloop_lag_p99_seconds');
+  const seconds = (end - result.beganAt) / 1000;
+  const self = process.cpuUsage(cpu.self);
+  return {
+    perSecond: count / seconds,
+    result,
+    lag: lag * 1000,
+    peak,
+    cpu: {
+      postern: (cpuMicros(postern.pid) - cpu.postern) / count,
+      sink: (cpuMicros(sink.pid) - cpu.sink) / count,
+      load: (self.user + self.system) / count,
+    },
+  };
+}
+
+await run(0, Math.min(2000, total));
+const full = await run(1_000_000, total);
+const limitAfter = await rsaLimit(2);
+const limit = (limitBefore + limitAfter) / 2;
+const rows: Record<string, string | number>[] = [
+  {
+    figure: `${mode}: messages/s`,
+    value: full.perSecond.toFixed(0),
+    'of RSA limit': (full.perSecond / limit).toFixed(3),
+    'µs CPU Postern': full.cpu.postern.toFixed(0),
+    'µs load': full.cpu.load.toFixed(0),
+    'µs sink': full.cpu.sink.toFixed(0),
+    'MB peak': full.peak.toFixed(0),
+    'accept p99 ms': quantile(full.result.latencies, 0.99).toFixed(1),
+    'loop p99 ms': full.lag.toFixed(1),
+  },
+];
+if (!values.quick) {
+  const rate = Number(values.rate ?? full.perSecond / 2);
+  const half = await run(2_000_000, Math.min(total, Math.ceil(rate * 8)), rate);
+  rows.push({
+    figure: `${mode}: at half, ${rate.toFixed(0)}/s`,
+    value: half.perSecond.toFixed(0),
+    'of RSA limit': (half.perSecond / limit).toFixed(3),
+    'µs CPU Postern': half.cpu.postern.toFixed(0),
+    'µs load': half.cpu.load.toFixed(0),
+    'µs sink': half.cpu.sink.toFixed(0),
+    'MB peak': half.peak.toFixed(0),
+    'accept p99 ms': quantile(half.result.latencies, 0.99).toFixed(1),
+    'loop p99 ms': half.lag.toFixed(1),
+  });
+}
+process.stdout.write(
+  `RSA-2048 limit of this machine: ${limitBefore.toFixed(0)}/s before, ${limitAfter.toFixed(0)}/s after\n${table(rows)}\n`,
+);
+await postern.dispose();
+sink.close();

@@ -1,0 +1,56 @@
+/** What the machine can do, and what a process took of it. */
+import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { promisify } from 'node:util';
+
+/**
+ * RSA-2048 signatures a second that the machine makes on both cores: the yardstick of the throughput figures.
+ * @throws when `openssl` is not installed.
+ */
+export async function rsaLimit(seconds = 3): Promise<number> {
+  const { stdout } = await promisify(execFile)('openssl', [
+    'speed',
+    '-seconds',
+    String(seconds),
+    '-multi',
+    '2',
+    'rsa2048',
+  ]);
+  const rate = /rsa\s+2048 bits\s+\S+\s+\S+\s+([\d.]+)/.exec(stdout)?.[1];
+  if (!rate) throw new Error(`openssl speed printed no rate:\n${stdout}`);
+  return Number(rate);
+}
+
+/** CPU time in µs (user and system, all threads) that a process has used. */
+export function cpuMicros(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  // utime and stime, in clock ticks of 10 ms.
+  return (Number(fields[11]) + Number(fields[12])) * 10_000;
+}
+
+/** Resident memory of a process in MB. */
+export function residentMb(pid: number): number {
+  const kb = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
+  return Number(kb ?? 0) / 1024;
+}
+
+/** The value below which a share of sorted numbers lies. */
+export function quantile(sorted: Float64Array, share: number): number {
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
+}
+
+/** Rows as a text table. */
+export function table(rows: Record<string, string | number>[]): string {
+  const names = Object.keys(rows[0] ?? {});
+  const cells = [names, ...rows.map((row) => names.map((name) => String(row[name] ?? '')))];
+  const widths = names.map((_, i) => Math.max(...cells.map((line) => line[i]!.length)));
+  return cells
+    .map((line) =>
+      line
+        .map((cell, i) => cell.padEnd(widths[i]!))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
+}

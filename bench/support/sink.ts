@@ -1,0 +1,185 @@
+/**
+ * A sink: an SMTP server that takes everything as fast as Node can and counts it. Raw sockets, one write for
+ * each read, no parsing beyond what the protocol needs, so that a benchmark measures the sender.
+ *
+ * Run by itself (`node bench/support/sink.ts <port>`) it prints a line of JSON for each second; as a child
+ * process it tells its parent when it has taken as many messages as expected.
+ */
+import { type AddressInfo, createServer, type Socket } from 'node:net';
+
+export interface SinkOptions {
+  host?: string;
+  port?: number;
+  /** Called for each message when its final reply is written. `recipient` is the last RCPT. */
+  onMessage?: (recipient: string, bytes: number) => void;
+  /** EHLO keywords. */
+  extensions?: string[];
+}
+
+export interface Sink {
+  address: AddressInfo;
+  /** Messages taken. */
+  count(): number;
+  close(): Promise<void>;
+}
+
+const END = Buffer.from('\r\n.\r\n');
+const LINE = Buffer.from('\r\n');
+
+export function startSink(options: SinkOptions = {}): Promise<Sink> {
+  const sockets = new Set<Socket>();
+  let count = 0;
+  const extensions = options.extensions ?? [
+    'PIPELINING',
+    '8BITMIME',
+    'SMTPUTF8',
+    'SIZE 52428800',
+    'ENHANCEDSTATUSCODES',
+  ];
+  const hello = ['sink.test', ...extensions]
+    .map((line, i, all) => `250${i < all.length - 1 ? '-' : ' '}${line}\r\n`)
+    .join('');
+
+  const server = createServer({ noDelay: true }, (socket) => {
+    sockets.add(socket);
+    socket.on('close', () => sockets.delete(socket));
+    socket.on('error', () => {});
+    let held: Buffer | undefined;
+    let inData = false;
+    let dataBytes = 0;
+    /** Bytes of a BDAT chunk still to come. */
+    let chunkLeft = 0;
+    let lastChunk = false;
+    let recipient = '';
+    let out = '';
+    const message = (): void => {
+      count++;
+      out += `250 2.0.0 Ok: queued as ${count.toString(36)}\r\n`;
+      options.onMessage?.(recipient, dataBytes);
+      dataBytes = 0;
+    };
+
+    const command = (line: string): void => {
+      switch (line.charCodeAt(0) | 32) {
+        case 0x6d: // MAIL
+          out += '250 2.1.0 Ok\r\n';
+          break;
+        case 0x72: // RCPT, RSET
+          if ((line.charCodeAt(1) | 32) === 0x63)
+            recipient = line.slice(line.indexOf('<') + 1, line.indexOf('>'));
+          out += '250 2.1.5 Ok\r\n';
+          break;
+        case 0x64: // DATA
+          inData = true;
+          out += '354 Go\r\n';
+          break;
+        case 0x62: {
+          // BDAT
+          const [, size, last] = line.split(' ');
+          chunkLeft = Number(size);
+          lastChunk = last?.toUpperCase() === 'LAST';
+          dataBytes += chunkLeft;
+          break;
+        }
+        case 0x65: // EHLO
+          out += hello;
+          break;
+        case 0x71: // QUIT
+          out += '221 2.0.0 Bye\r\n';
+          break;
+        default:
+          out += '250 2.0.0 Ok\r\n';
+      }
+    };
+
+    socket.write('220 sink.test ESMTP\r\n');
+    socket.on('data', (incoming) => {
+      const buffer = held ? Buffer.concat([held, incoming]) : incoming;
+      held = undefined;
+      let at = 0;
+      while (at < buffer.length || (chunkLeft === 0 && lastChunk)) {
+        if (chunkLeft > 0 || lastChunk) {
+          const taken = Math.min(chunkLeft, buffer.length - at);
+          at += taken;
+          chunkLeft -= taken;
+          if (chunkLeft > 0) break;
+          if (lastChunk) message();
+          else out += '250 2.0.0 chunk\r\n';
+          lastChunk = false;
+        } else if (inData) {
+          const end = buffer.indexOf(END, at);
+          if (end < 0) {
+            // The end may be cut in two: what could be its beginning is kept.
+            const keep = Math.max(at, buffer.length - 4);
+            dataBytes += keep - at;
+            held = buffer.subarray(keep);
+            break;
+          }
+          dataBytes += end + 2 - at;
+          at = end + END.length;
+          inData = false;
+          message();
+        } else {
+          const end = buffer.indexOf(LINE, at);
+          if (end < 0) {
+            held = buffer.subarray(at);
+            break;
+          }
+          command(buffer.toString('latin1', at, end));
+          at = end + 2;
+        }
+      }
+      if (out !== '') {
+        const closes = out.endsWith('221 2.0.0 Bye\r\n');
+        socket.write(out, 'latin1');
+        out = '';
+        if (closes) socket.end();
+      }
+    });
+  });
+
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(options.port ?? 0, options.host ?? '127.0.0.1', 1024, () => {
+      resolve({
+        address: server.address() as AddressInfo,
+        count: () => count,
+        close: () =>
+          new Promise((done) => {
+            for (const socket of sockets) socket.destroy();
+            server.close(() => done());
+          }),
+      });
+    });
+  });
+}
+
+if (import.meta.main) {
+  let expected = Number.POSITIVE_INFINITY;
+  let told = false;
+  const tell = (): void => {
+    if (told || sink.count() < expected) return;
+    told = true;
+    process.send?.({ reached: expected, at: Date.now() });
+  };
+  const sink = await startSink({ port: Number(process.argv[2] ?? 0), onMessage: tell });
+  if (process.send) {
+    process.send({ port: sink.address.port });
+    process.on('message', (message: { expect?: number; count?: true }) => {
+      if (message.count) process.send?.({ count: sink.count() });
+      if (message.expect !== undefined) {
+        expected = message.expect;
+        told = false;
+        tell();
+      }
+    });
+    process.on('disconnect', () => process.exit());
+  } else {
+    let before = 0;
+    setInterval(() => {
+      const now = sink.count();
+      process.stdout.write(`${JSON.stringify({ count: now, perSecond: now - before })}\n`);
+      before = now;
+    }, 1000);
+  }
+}

@@ -1,0 +1,146 @@
+/**
+ * A load generator for SMTP submission: raw sockets, the next envelope in the packet of the last body
+ * (RFC 2920 §3.1). With `rate` it is open-loop: messages are due at fixed times and latency counts from then.
+ */
+import { connect } from 'node:net';
+
+export interface SmtpLoadOptions {
+  host: string;
+  port: number;
+  connections: number;
+  /** Messages in all. */
+  total: number;
+  /** Messages a second over all connections; absent: as fast as replies come. */
+  rate?: number;
+  /** Envelope and bytes (dot-stuffed, with the final dot) of the n-th message. */
+  message: (n: number) => { from: string; to: string; data: Buffer };
+  /** Called with the reply to the n-th message's final dot. */
+  onReply?: (n: number, code: number, text: string) => void;
+}
+
+export interface LoadResult {
+  accepted: number;
+  refused: number;
+  /** When the first byte went out (ms since the epoch), and how long it took to the last reply. */
+  beganAt: number;
+  seconds: number;
+  /** Milliseconds from the message being sent (or due, with a rate) to its 250, sorted. */
+  latencies: Float64Array;
+}
+
+export function smtpLoad(options: SmtpLoadOptions): Promise<LoadResult> {
+  const { total, rate } = options;
+  const latencies = new Float64Array(total);
+  let next = 0;
+  let answered = 0;
+  let accepted = 0;
+  let open = options.connections;
+  const beganAt = Date.now();
+  const began = performance.now();
+
+  return new Promise((resolve, reject) => {
+    const finish = (): void =>
+      resolve({
+        accepted,
+        refused: answered - accepted,
+        beganAt,
+        seconds: (performance.now() - began) / 1000,
+        latencies: latencies.subarray(0, answered).sort(),
+      });
+
+    for (let i = 0; i < options.connections; i++) {
+      const socket = connect({ host: options.host, port: options.port, noDelay: true });
+      /** Replies expected, oldest first: -1 MAIL or RCPT, -2 DATA, n ≥ 0 the final dot of message n. */
+      let expected: number[] = [];
+      let current = -1;
+      let stage: 'greeting' | 'ehlo' | 'ready' = 'greeting';
+      let rest = '';
+      let since = 0;
+      let idle: (() => void) | undefined;
+
+      const due = (n: number): number => (rate ? began + (n * 1000) / rate : 0);
+      const envelope = (n: number): string => {
+        const { from, to } = options.message(n);
+        expected.push(-1, -1, -2);
+        return `MAIL FROM:<${from}>\r\nRCPT TO:<${to}>\r\nDATA\r\n`;
+      };
+      const begin = (): void => {
+        if (next >= total) {
+          socket.end('QUIT\r\n');
+          return;
+        }
+        const n = next++;
+        const wait = due(n) - performance.now();
+        const go = (): void => {
+          idle = undefined;
+          current = n;
+          socket.write(envelope(n));
+        };
+        if (wait > 0) {
+          idle = go;
+          setTimeout(() => idle?.(), wait);
+        } else go();
+      };
+      const body = (): void => {
+        const n = current;
+        const { data } = options.message(n);
+        since = rate ? Math.max(due(n), 0) : performance.now();
+        expected.push(n);
+        // With a rate the next message has its own time; without, its envelope travels with this body.
+        if (!rate && next < total) {
+          current = next++;
+          const text = envelope(current);
+          socket.cork();
+          socket.write(data);
+          socket.write(text);
+          socket.uncork();
+        } else {
+          current = -1;
+          socket.write(data);
+        }
+      };
+      const reply = (line: string): void => {
+        const code = Number(line.slice(0, 3));
+        if (stage === 'greeting') {
+          stage = 'ehlo';
+          socket.write('EHLO load.test\r\n');
+          return;
+        }
+        if (stage === 'ehlo') {
+          stage = 'ready';
+          begin();
+          return;
+        }
+        const what = expected.shift();
+        if (what === undefined) return;
+        if (what === -2) {
+          if (code === 354) body();
+          else reject(new Error(`DATA was answered "${line}"`));
+        } else if (what >= 0) {
+          latencies[answered++] = performance.now() - since;
+          if (code === 250) accepted++;
+          options.onReply?.(what, code, line);
+          if (current < 0) begin();
+        } else if (code >= 400) {
+          reject(new Error(`The envelope was refused: "${line}"`));
+        }
+      };
+      socket.setEncoding('latin1');
+      socket.on('data', (chunk) => {
+        rest += chunk;
+        for (;;) {
+          const end = rest.indexOf('\r\n');
+          if (end < 0) break;
+          const line = rest.slice(0, end);
+          rest = rest.slice(end + 2);
+          if (line[3] !== '-') reply(line);
+        }
+      });
+      socket.on('error', reject);
+      socket.on('close', () => {
+        expected = [];
+        if (--open === 0) finish();
+      });
+    }
+  });
+}

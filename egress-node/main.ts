@@ -1,0 +1,57 @@
+/** `npm start`: the whole service in one process on the embedded engine. */
+import { mkdirSync } from 'node:fs';
+import { PosternError } from '../lib/errors.ts';
+import { createLog } from '../lib/observe/log.ts';
+import { systemClock } from '../lib/time.ts';
+import { banner } from './banner.ts';
+import { loadConfigFile, readSettings, type Settings, SettingsError } from './settings.ts';
+import { startStandalone } from './standalone.ts';
+
+let settings: Settings;
+try {
+  settings = readSettings(process.env, await loadConfigFile(process.cwd()), { verifyIdentities: false });
+  mkdirSync(settings.data, { recursive: true, mode: 0o700 });
+} catch (error) {
+  fail(error);
+}
+
+const log = createLog({
+  level: settings.logLevel,
+  now: () => systemClock.now(),
+  write: (line) => process.stderr.write(line),
+});
+
+try {
+  const postern = await startStandalone(settings, log);
+  process.stdout.write(banner(settings, postern.listening, postern.firstKey));
+  let stopping = false;
+  const stop = (signal: string): void => {
+    if (stopping) process.exit(1);
+    stopping = true;
+    log.info('stopping', { signal });
+    postern.stop().then(
+      () => process.exit(0),
+      (error: unknown) => fail(error),
+    );
+  };
+  process.on('SIGTERM', () => stop('SIGTERM'));
+  process.on('SIGINT', () => stop('SIGINT'));
+} catch (error) {
+  fail(error);
+}
+
+/** Says in one sentence why it cannot go on. What is not foreseen is shown whole. */
+function fail(error: unknown): never {
+  if (error instanceof SettingsError || error instanceof PosternError) {
+    const action = error instanceof PosternError ? ` ${error.entry.action}` : '';
+    process.stderr.write(`postern: ${error.message}${action}\n`);
+  } else if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') {
+    const { address, port } = error as { address?: string; port?: number };
+    process.stderr.write(
+      `postern: ${address}:${port} is in use. Stop what listens there, or set another address.\n`,
+    );
+  } else {
+    process.stderr.write(`postern: ${(error as Error).stack ?? String(error)}\n`);
+  }
+  process.exit(1);
+}

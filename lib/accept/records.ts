@@ -1,0 +1,134 @@
+/** The record of a message and one queue item for each of its recipients. */
+
+import {
+  type MessageClass,
+  type MessageRecord,
+  type Outcome,
+  type QueueItem,
+  SCHEMA_VERSION,
+} from '../engine/items.ts';
+import type { Admission } from '../engine/ports.ts';
+import type { Address } from '../mail/types.ts';
+
+/** All that is known of a message once it is prepared. */
+export interface Prepared {
+  messageId: string;
+  tenant: string;
+  from: Address;
+  source: string;
+  recipients: Address[];
+  commonHeaders: MessageRecord['commonHeaders'];
+  configurationSet?: string;
+  tags: Record<string, string[]>;
+  class: MessageClass;
+  pool: string;
+  campaign?: string;
+  requireTls: boolean;
+  acceptedAt: number;
+  /** When the first attempt may be made. */
+  due: number;
+  expiresAt: number;
+}
+
+/** Where records come from: the door, the key and the address that called. */
+export interface Origin {
+  door: MessageRecord['door'];
+  keyId: string;
+  sourceIp: string;
+}
+
+export function makeRecord(prepared: Prepared, origin: Origin, size: number): MessageRecord {
+  return {
+    v: SCHEMA_VERSION,
+    id: prepared.messageId,
+    tenant: prepared.tenant,
+    keyId: origin.keyId,
+    door: origin.door,
+    sourceIp: origin.sourceIp,
+    acceptedAt: prepared.acceptedAt,
+    expiresAt: prepared.expiresAt,
+    source: prepared.source,
+    fromDomain: prepared.from.domain,
+    configurationSet: prepared.configurationSet,
+    tags: prepared.tags,
+    class: prepared.class,
+    pool: prepared.pool,
+    size,
+    recipients: prepared.recipients.map((recipient) => recipient.address),
+    commonHeaders: prepared.commonHeaders,
+  };
+}
+
+/** What the queue items of a message need beyond the message itself. */
+export interface ItemRules {
+  /** Provider group of a destination domain. */
+  group(domain: string): string;
+  /** Return path of one delivery. */
+  returnPath(messageId: string, n: number, expiresAt: number): string;
+}
+
+/** The admission of a message whose bytes are final. */
+export function admission(
+  prepared: Prepared,
+  origin: Origin,
+  bytes: Buffer,
+  eightBit: boolean,
+  rules: ItemRules,
+): Admission {
+  const { messageId, due, acceptedAt } = prepared;
+  const waits = due > acceptedAt;
+  const deliveries: QueueItem[] = prepared.recipients.map((recipient, n) => ({
+    v: SCHEMA_VERSION,
+    messageId,
+    n,
+    tenant: prepared.tenant,
+    lane: `${prepared.pool}:${prepared.class}:${rules.group(recipient.domain)}`,
+    campaign: prepared.campaign,
+    configurationSet: prepared.configurationSet,
+    mailFrom: rules.returnPath(messageId, n, prepared.expiresAt),
+    recipient: recipient.address,
+    domain: recipient.domain,
+    eightBit,
+    smtpUtf8: recipient.utf8 || prepared.from.utf8,
+    requireTls: prepared.requireTls,
+    acceptedAt,
+    expiresAt: prepared.expiresAt,
+    attempts: 0,
+    due,
+    reason: waits
+      ? { code: 'scheduled', text: `Scheduled by the sender for ${new Date(due).toISOString()}.` }
+      : undefined,
+  }));
+  return { record: makeRecord(prepared, origin, bytes.length), body: bytes, deliveries };
+}
+
+/**
+ * The admission of a message whose template could not be rendered: SES accepts it, answers a MessageId and
+ * reports the failure as an event. There is nothing to send, so there are no bytes.
+ */
+export function renderingFailure(
+  prepared: Prepared,
+  origin: Origin,
+  template: string,
+  message: string,
+): Admission {
+  const settled: Outcome[] = prepared.recipients.map((_, n) => ({
+    v: SCHEMA_VERSION,
+    messageId: prepared.messageId,
+    n,
+    at: prepared.acceptedAt,
+    kind: 'rendering-failure',
+    tenant: prepared.tenant,
+    attempt: {
+      at: prepared.acceptedAt,
+      duration: 0,
+      replies: [],
+      state: 'cancelled',
+      reason: 'rendering_failed',
+      text: message,
+    },
+    // One event for the message, however many recipients it has.
+    detail: n === 0 ? { templateName: template, errorMessage: message } : undefined,
+  }));
+  return { record: makeRecord(prepared, origin, 0), body: Buffer.alloc(0), deliveries: [], settled };
+}

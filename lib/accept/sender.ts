@@ -1,0 +1,56 @@
+/**
+ * Who may send as whom. Cross-tenant spoofing on shared IPs is the attack: a From is good only if an identity
+ * of the same tenant covers it, however the message came in.
+ */
+import type { ConfigurationSet, Control, Identity } from '../control/types.ts';
+import { PosternError } from '../errors.ts';
+import type { Address } from '../mail/types.ts';
+import type { Caller, Submission } from './types.ts';
+
+/** The tenant a submission is sent for. @throws access_denied when the key belongs to another one. */
+export function tenantOf(submission: Submission, caller: Caller): string {
+  const asked = submission.tenant;
+  if (asked === undefined || asked === caller.tenant) return caller.tenant;
+  if (caller.admin) return asked;
+  throw new PosternError('access_denied', `The key ${caller.keyId} may not send for tenant "${asked}".`);
+}
+
+/**
+ * The verified identity behind a From address.
+ * @throws identity_not_verified with the words of SES, which clients match on.
+ */
+export function identityOf(control: Control, from: Address, tenant: string, region: string): Identity {
+  const identity = control.identities.forSender(from.address, tenant);
+  if (identity) return identity;
+  throw new PosternError(
+    'identity_not_verified',
+    `Email address is not verified. The following identities failed the check in region ${region.toUpperCase()}: ${from.address}`,
+  );
+}
+
+/**
+ * The configuration set of a submission: the one it names, else the identity's default.
+ * @throws configuration_set_missing, sending_paused (account or set).
+ */
+export function configurationSetOf(
+  control: Control,
+  name: string | undefined,
+  identity: Identity,
+  tenant: string,
+): ConfigurationSet | undefined {
+  if (!control.account.sendingEnabled()) {
+    throw new PosternError('sending_paused', 'Email sending is paused for the account.');
+  }
+  const wanted = name ?? identity.configurationSet;
+  if (wanted === undefined) return undefined;
+  const set = control.configurationSets.find(wanted, tenant);
+  if (!set)
+    throw new PosternError('configuration_set_missing', `Configuration set <${wanted}> does not exist.`);
+  if (!set.sendingEnabled) {
+    throw new PosternError(
+      'sending_paused',
+      `Email sending is paused for the configuration set <${wanted}>.`,
+    );
+  }
+  return set;
+}

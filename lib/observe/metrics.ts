@@ -1,0 +1,93 @@
+/**
+ * Metrics for Prometheus. Labels stay few (pool, class, provider, state, door): a tenant or a domain as a
+ * label would make a series for each.
+ */
+import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import type { Engine } from '../engine/ports.ts';
+
+export interface Metrics {
+  accepted: Counter<'door' | 'result'>;
+  attempts: Counter<'provider' | 'result'>;
+  outcomes: Counter<'kind'>;
+  /** The text that `/metrics` answers. */
+  text(): Promise<{ contentType: string; body: string }>;
+}
+
+/** Gauges that are read when they are asked for. */
+export interface Readings {
+  /** SMTP sessions open now. */
+  sessions(): number;
+  /** Deliveries that egress holds in memory. */
+  inHand(): number;
+}
+
+export function createMetrics(engine: Engine, readings: Readings): Metrics {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const registers = [registry];
+  new Gauge({
+    name: 'postern_lane_ready',
+    help: 'Deliveries ready to be sent, by lane.',
+    labelNames: ['lane'],
+    registers,
+    async collect() {
+      this.reset();
+      for (const { lane, ready } of await engine.queue.lanes()) this.set({ lane }, ready);
+    },
+  });
+  new Gauge({
+    name: 'postern_waiting',
+    help: 'Deliveries that wait for a time.',
+    registers,
+    async collect() {
+      this.set((await engine.ledger.waiting()).count);
+    },
+  });
+  new Gauge({
+    name: 'postern_storage_ok',
+    help: '1 while the storage takes new mail.',
+    registers,
+    async collect() {
+      this.set((await engine.health()).ok ? 1 : 0);
+    },
+  });
+  new Gauge({
+    name: 'postern_sessions',
+    help: 'SMTP sessions open to other servers.',
+    registers,
+    collect() {
+      this.set(readings.sessions());
+    },
+  });
+  new Gauge({
+    name: 'postern_in_hand',
+    help: 'Deliveries that egress holds in memory.',
+    registers,
+    collect() {
+      this.set(readings.inHand());
+    },
+  });
+  return {
+    accepted: new Counter({
+      name: 'postern_accepted_total',
+      help: 'Submissions by door and result (accepted, or the code of the error).',
+      labelNames: ['door', 'result'],
+      registers,
+    }),
+    attempts: new Counter({
+      name: 'postern_attempts_total',
+      help: 'Delivery attempts by provider and result (delivered, deferred, bounced, expired, uncertain).',
+      labelNames: ['provider', 'result'],
+      registers,
+    }),
+    outcomes: new Counter({
+      name: 'postern_outcomes_total',
+      help: 'Outcomes by kind, later bounces and complaints included.',
+      labelNames: ['kind'],
+      registers,
+    }),
+    async text() {
+      return { contentType: registry.contentType, body: await registry.metrics() };
+    },
+  };
+}
