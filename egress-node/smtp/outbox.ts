@@ -2,6 +2,7 @@
  * Gathers commands and bodies into one write: one system call and, while it fits, one packet. Copying a
  * small body next to its commands is cheaper than handing the kernel a vector of pieces.
  */
+import type { SessionOptions } from './types.ts';
 
 /** Pieces are cut from slabs, because an allocation for each message costs more than its copy. */
 const SLAB = 256 * 1024;
@@ -20,21 +21,40 @@ function cut(length: number): Buffer {
 }
 
 export class Outbox {
+  /** How many replies the peer will owe for what is gathered. */
+  replies = 0;
+
+  readonly #transcript: SessionOptions['transcript'];
   /** Commands and bodies in turn; `#text` is the commands behind the last body. */
   readonly #parts: (string | Buffer)[] = [];
   #text = '';
+
+  constructor(transcript: SessionOptions['transcript']) {
+    this.#transcript = transcript;
+  }
 
   get empty(): boolean {
     return this.#text === '' && this.#parts.length === 0;
   }
 
-  text(commands: string): void {
-    this.#text += commands;
+  /** Whole commands, each with its CRLF, which will get so many replies. */
+  commands(text: string, replies: number): void {
+    this.#text += text;
+    this.replies += replies;
+    if (this.#transcript) for (const line of text.split('\r\n').slice(0, -1)) this.#transcript('>', line);
   }
 
-  bytes(body: Buffer): void {
-    this.#parts.push(this.#text, body);
+  /** A piece of a body. */
+  octets(piece: Buffer): void {
+    this.#parts.push(this.#text, piece);
     this.#text = '';
+  }
+
+  /** The end of a body of so many octets, which gets one reply. */
+  endBody(after: string, length: number): void {
+    this.#text += after;
+    this.replies += 1;
+    this.#transcript?.('>', `[${length} octets]`);
   }
 
   /** Everything gathered, to be written; the outbox is then empty. */
@@ -50,6 +70,7 @@ export class Outbox {
     all.write(this.#text, at, 'utf8');
     this.#text = '';
     parts.length = 0;
+    this.replies = 0;
     return all;
   }
 }
