@@ -19,7 +19,7 @@ export interface ApiLimits {
   bodyGrace: number;
   /** Bytes a second that a body must then have come at; a slower one is answered 408. */
   bodyRate: number;
-  /** Bytes of all bodies that are being read at one time; above it a request is answered 503. */
+  /** Bytes of all bodies that are being read at one time; above it a large request is answered 429. */
   bufferedBytes: number;
   /** Messages a second that `GetAccount` names to callers that pace themselves by it. */
   sendRate: number;
