@@ -8,7 +8,7 @@
  * Who declares `x-amz-content-sha256` (the JavaScript SDK) is known before a byte of the body is read; who
  * does not (boto3) only afterwards. An unknown key goes the same way as a wrong signature, at the same cost.
  */
-import { createHmac, hash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { createHmac, createSecretKey, hash, type KeyObject, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { AccessKey } from '../../lib/control/types.ts';
 import { PosternError } from '../../lib/errors.ts';
 import type { RequestHead } from './raw-request.ts';
@@ -44,14 +44,18 @@ export interface SigV4 {
 /** Makes a verifier of the keys that `find` knows. */
 export function createSigV4(find: (keyId: string) => AccessKey | undefined): SigV4 {
   const decoy = randomBytes(30).toString('base64');
-  const signingKeys = new Map<string, { secret: string; key: Buffer }>();
+  const signingKeys = new Map<string, { secret: string; key: KeyObject }>();
 
-  /** kSigning of (key, day, region); @returns also how to keep it, once it has proven right. */
-  function signingKey(secret: string, auth: Authorization): { key: Buffer; keep: () => void } {
+  /**
+   * kSigning of (key, day, region), as a key object: to make one costs four times what the HMAC with it does.
+   * @returns also how to keep it, once it has proven right.
+   */
+  function signingKey(secret: string, auth: Authorization): { key: KeyObject; keep: () => void } {
     const name = `${auth.keyId}/${auth.day}/${auth.region}`;
     const cached = signingKeys.get(name);
     if (cached && cached.secret === secret) return { key: cached.key, keep: nothing };
-    const key = ['ses', 'aws4_request'].reduce(hmac, hmac(hmac(`AWS4${secret}`, auth.day), auth.region));
+    const parts = [auth.day, auth.region, 'ses', 'aws4_request'];
+    const key = createSecretKey(parts.reduce(hmac, Buffer.from(`AWS4${secret}`)));
     // Only a right signature puts a key into the cache: nobody without a secret can flush it.
     const keep = (): void => {
       if (signingKeys.size >= MAX_CACHED_KEYS) signingKeys.delete(signingKeys.keys().next().value!);
@@ -106,7 +110,7 @@ export function createSigV4(find: (keyId: string) => AccessKey | undefined): Sig
 
 function nothing(): void {}
 
-function hmac(key: string | Buffer, text: string): Buffer {
+function hmac(key: Buffer | KeyObject, text: string): Buffer {
   return createHmac('sha256', key).update(text).digest();
 }
 

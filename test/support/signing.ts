@@ -35,7 +35,7 @@ export interface ToSign {
   /** The same query, decoded. */
   query?: Record<string, string | string[]>;
   headers?: Record<string, string>;
-  body?: string;
+  body?: string | Buffer;
   region?: string;
   service?: string;
   token?: string;

@@ -1,0 +1,156 @@
+/** Configuration sets: how the mail that names one is sent. */
+import type { ConfigurationSet } from '../../../lib/control/types.ts';
+import { PosternError } from '../../../lib/errors.ts';
+import { unsupported } from './content.ts';
+import { type Call, operation } from './operation.ts';
+import { page } from './pages.ts';
+import { deliveryMembers, pageToken, sendingMembers, setName, tags } from './shapes.ts';
+import { flag, integer, list as listOf, oneOf, required, structure, text, type Value } from './validation.ts';
+
+const named = { ConfigurationSetName: required(setName) };
+const reputationMembers = { ReputationMetricsEnabled: flag };
+const deliveryOptions = structure(deliveryMembers);
+
+const createInput = structure({
+  ...named,
+  TrackingOptions: structure({
+    CustomRedirectDomain: required(text({ min: 1, max: 253 })),
+    HttpsPolicy: oneOf('REQUIRE', 'REQUIRE_OPEN_ONLY', 'OPTIONAL'),
+  }),
+  DeliveryOptions: deliveryOptions,
+  ReputationOptions: structure(reputationMembers),
+  SendingOptions: structure(sendingMembers),
+  SuppressionOptions: structure({
+    SuppressedReasons: listOf(oneOf('BOUNCE', 'COMPLAINT'), { max: 2 }),
+    SuppressionScope: oneOf('ACCOUNT', 'TENANT'),
+    ValidationOptions: structure({}),
+  }),
+  VdmOptions: structure({}),
+  ArchivingOptions: structure({}),
+  MessageSecurityOptions: structure({}),
+  Tags: tags,
+});
+
+export const create = operation({
+  access: 'manage',
+  input: createInput,
+  async handle(input, { deps, caller }) {
+    const { TrackingOptions: tracking, SuppressionOptions: suppression } = input;
+    for (const member of ['VdmOptions', 'ArchivingOptions', 'MessageSecurityOptions'] as const)
+      if (input[member]) throw unsupported(member);
+    if (suppression?.ValidationOptions) throw unsupported('SuppressionOptions.ValidationOptions');
+    if (suppression?.SuppressionScope === 'TENANT') throw unsupported('SuppressionScope TENANT');
+    await deps.control.configurationSets.create({
+      name: input.ConfigurationSetName,
+      tenant: caller.tenant,
+      delivery: deliveryOf(input.DeliveryOptions),
+      sendingEnabled: input.SendingOptions?.SendingEnabled ?? true,
+      reputationMetricsEnabled: input.ReputationOptions?.ReputationMetricsEnabled ?? false,
+      tracking: tracking && {
+        customRedirectDomain: tracking.CustomRedirectDomain,
+        httpsPolicy: tracking.HttpsPolicy,
+      },
+      suppressedReasons: suppression?.SuppressedReasons,
+      tags: input.Tags,
+      createdAt: deps.clock.now(),
+    });
+    return {};
+  },
+});
+
+function deliveryOf(input: Value<typeof deliveryOptions> = {}): ConfigurationSet['delivery'] {
+  return {
+    tlsPolicy: input.TlsPolicy ?? 'OPTIONAL',
+    pool: input.SendingPoolName,
+    maxDeliverySeconds: input.MaxDeliverySeconds,
+  };
+}
+
+export const get = operation({
+  access: 'use',
+  input: structure(named),
+  handle({ ConfigurationSetName: name }, { deps, caller }) {
+    const set = deps.control.configurationSets.find(name, caller.tenant);
+    if (!set)
+      throw new PosternError('configuration_set_missing', `Configuration set <${name}> does not exist.`);
+    const { delivery, tracking, suppressedReasons } = set;
+    return {
+      ConfigurationSetName: name,
+      DeliveryOptions: {
+        TlsPolicy: delivery.tlsPolicy,
+        SendingPoolName: delivery.pool,
+        MaxDeliverySeconds: delivery.maxDeliverySeconds,
+      },
+      ReputationOptions: { ReputationMetricsEnabled: set.reputationMetricsEnabled },
+      SendingOptions: { SendingEnabled: set.sendingEnabled },
+      TrackingOptions: tracking && {
+        CustomRedirectDomain: tracking.customRedirectDomain,
+        HttpsPolicy: tracking.httpsPolicy,
+      },
+      SuppressionOptions: suppressedReasons && { SuppressedReasons: suppressedReasons },
+      Tags: set.tags ?? [],
+    };
+  },
+});
+
+export const list = operation({
+  access: 'use',
+  input: structure({
+    Filter: structure({ CONFIGURATION_SET_NAME_CONTAINS: text({ min: 1 }) }),
+    NextToken: pageToken,
+    PageSize: integer(0, 1000),
+  }),
+  handle({ Filter, NextToken, PageSize }, { deps, caller }) {
+    const part = Filter?.CONFIGURATION_SET_NAME_CONTAINS ?? '';
+    const names = deps.control.configurationSets
+      .list(caller.tenant)
+      .map((set) => set.name)
+      .filter((name) => name.includes(part));
+    const { items, ...rest } = page(names, (name) => name, PageSize || 1000, NextToken);
+    return { ConfigurationSets: items, ...rest };
+  },
+});
+
+export const remove = operation({
+  access: 'manage',
+  input: structure(named),
+  async handle({ ConfigurationSetName: name }, { deps, caller }) {
+    if (!(await deps.control.configurationSets.delete(name, caller.tenant)))
+      throw new PosternError('configuration_set_missing', `Configuration set <${name}> does not exist.`);
+    return {};
+  },
+});
+
+export const putDelivery = operation({
+  access: 'manage',
+  input: structure({ ...named, ...deliveryMembers }),
+  handle: (input, call) =>
+    change(input.ConfigurationSetName, call, (set) => ({ ...set, delivery: deliveryOf(input) })),
+});
+
+/** As in SES, an absent flag means false. */
+export const putSending = operation({
+  access: 'manage',
+  input: structure({ ...named, ...sendingMembers }),
+  handle: ({ ConfigurationSetName, SendingEnabled = false }, call) =>
+    change(ConfigurationSetName, call, (set) => ({ ...set, sendingEnabled: SendingEnabled })),
+});
+
+export const putReputation = operation({
+  access: 'manage',
+  input: structure({ ...named, ...reputationMembers }),
+  handle: ({ ConfigurationSetName, ReputationMetricsEnabled = false }, call) =>
+    change(ConfigurationSetName, call, (set) => ({
+      ...set,
+      reputationMetricsEnabled: ReputationMetricsEnabled,
+    })),
+});
+
+async function change(
+  name: string,
+  { deps, caller }: Call,
+  by: (set: ConfigurationSet) => ConfigurationSet,
+): Promise<Record<string, never>> {
+  await deps.control.configurationSets.update(name, caller.tenant, by);
+  return {};
+}

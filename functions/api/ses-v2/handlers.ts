@@ -1,0 +1,43 @@
+/** The one place that says which operations are offered, and by what. */
+import * as account from './account.ts';
+import * as sets from './configuration-sets.ts';
+import * as identities from './identities.ts';
+import type { Operation } from './operation.ts';
+import { sendBulkEmail } from './send-bulk-email.ts';
+import { sendEmail } from './send-email.ts';
+import * as templates from './templates.ts';
+
+export const HANDLERS: ReadonlyMap<string, Operation<unknown>> = new Map(
+  Object.entries({
+    SendEmail: sendEmail,
+    SendBulkEmail: sendBulkEmail,
+
+    CreateEmailIdentity: identities.create,
+    GetEmailIdentity: identities.get,
+    ListEmailIdentities: identities.list,
+    DeleteEmailIdentity: identities.remove,
+    PutEmailIdentityDkimAttributes: identities.putDkim,
+    PutEmailIdentityDkimSigningAttributes: identities.putDkimSigning,
+    PutEmailIdentityMailFromAttributes: identities.putMailFrom,
+    PutEmailIdentityFeedbackAttributes: identities.putFeedback,
+    PutEmailIdentityConfigurationSetAttributes: identities.putConfigurationSet,
+
+    CreateEmailTemplate: templates.create,
+    GetEmailTemplate: templates.get,
+    ListEmailTemplates: templates.list,
+    UpdateEmailTemplate: templates.update,
+    DeleteEmailTemplate: templates.remove,
+    TestRenderEmailTemplate: templates.testRender,
+
+    CreateConfigurationSet: sets.create,
+    GetConfigurationSet: sets.get,
+    ListConfigurationSets: sets.list,
+    DeleteConfigurationSet: sets.remove,
+    PutConfigurationSetDeliveryOptions: sets.putDelivery,
+    PutConfigurationSetSendingOptions: sets.putSending,
+    PutConfigurationSetReputationOptions: sets.putReputation,
+
+    GetAccount: account.get,
+    PutAccountSendingAttributes: account.putSending,
+  }),
+);

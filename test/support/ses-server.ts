@@ -1,0 +1,166 @@
+import { once } from 'node:events';
+import { type IncomingMessage, request, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { SESv2Client, type SESv2ClientConfig } from '@aws-sdk/client-sesv2';
+import { createAdaptorServer } from '@hono/node-server';
+import { Hono } from 'hono';
+import { type ApiDeps, type ApiEnv, DEFAULT_LIMITS } from '../../functions/api/deps.ts';
+import { type BodyLimits, createBodyReader } from '../../functions/api/raw-request.ts';
+import { sesV2Api } from '../../functions/api/ses-v2/api.ts';
+import { openControl } from '../../lib/control/control.ts';
+import type { Control } from '../../lib/control/types.ts';
+import type { Engine } from '../../lib/engine/ports.ts';
+import { type Clock, systemClock } from '../../lib/time.ts';
+import { MASTER_KEY } from './control.ts';
+import { FakeAccept } from './fake-accept.ts';
+import { FakeTxt } from './fake-txt.ts';
+import { MemoryConfig } from './memory-config.ts';
+import { sign, type ToSign } from './signing.ts';
+
+export const KEY = { id: 'AKIAPOSTERNADMIN0001', secret: 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY' };
+export const USER = { id: 'AKIAPOSTERNTENANT002', secret: 'je7MtGbClwBF/2Zp9Utk/h3yCo8nvbEXAMPLEKEY' };
+
+export interface SesServer {
+  url: string;
+  port: number;
+  accept: FakeAccept;
+  control: Control;
+  /** The store under `control`. */
+  config: MemoryConfig;
+  /** What the resolver under `control` answers. */
+  txt: FakeTxt;
+  server: Server;
+  /** Lines of the log. */
+  log: { event: string; fields?: Record<string, unknown> }[];
+  /** A client of the tenant's administrator, or with other settings. */
+  client(config?: Partial<SESv2ClientConfig>): SESv2Client;
+  close(): Promise<void>;
+}
+
+export interface SesServerOptions {
+  clock?: Clock;
+  limits?: ApiDeps['limits'];
+  bodies?: Partial<BodyLimits>;
+  verifyIdentities?: boolean;
+  /** Sees each request before the API does; true when it has dealt with it. */
+  before?(incoming: IncomingMessage, outgoing: ServerResponse): boolean;
+}
+
+/** The SES v2 API on a real server on loopback, with fakes behind it. */
+export async function startSesServer(options: SesServerOptions = {}): Promise<SesServer> {
+  const clock = options.clock ?? systemClock;
+  const accept = new FakeAccept();
+  const config = new MemoryConfig();
+  const txt = new FakeTxt();
+  const control = await openControl({
+    config,
+    masterKey: MASTER_KEY,
+    clock,
+    verifyIdentities: options.verifyIdentities ?? false,
+    resolveTxt: txt.resolve,
+  });
+  await control.keys.create({ ...KEY, tenant: 'default', admin: true });
+  await control.keys.create({ ...USER, tenant: 'tenant-2', admin: false });
+  const log: SesServer['log'] = [];
+  const note = (event: string, fields?: Record<string, unknown>): void => {
+    log.push({ event, fields });
+  };
+  const deps: ApiDeps = {
+    accept,
+    control,
+    // The SES routes reach storage through accept and control only.
+    engine: {} as Engine,
+    clock,
+    region: 'us-east-1',
+    accountId: '123456789012',
+    hostname: 'postern.example',
+    version: '0.0.0',
+    log: { info: note, warn: note, error: note },
+    limits: options.limits,
+  };
+  const bodies = createBodyReader(
+    {
+      bytes: 1024 * 1024,
+      grace: 20_000,
+      rate: 1024,
+      buffered: DEFAULT_LIMITS.bufferedBytes,
+      ...options.bodies,
+    },
+    clock,
+  );
+  const app = new Hono<ApiEnv>().route('/', sesV2Api(deps, bodies));
+  const server = createAdaptorServer({ fetch: app.fetch }) as Server;
+  const { before } = options;
+  if (before) {
+    const [listener] = server.listeners('request') as ((i: IncomingMessage, o: ServerResponse) => void)[];
+    server.removeAllListeners('request');
+    server.on('request', (incoming, outgoing) => {
+      if (!before(incoming, outgoing)) listener!(incoming, outgoing);
+    });
+  }
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const url = `http://127.0.0.1:${port}`;
+  const clients: SESv2Client[] = [];
+  return {
+    url,
+    port,
+    accept,
+    control,
+    config,
+    txt,
+    server,
+    log,
+    client(config) {
+      const client = new SESv2Client({
+        endpoint: url,
+        region: 'us-east-1',
+        credentials: { accessKeyId: KEY.id, secretAccessKey: KEY.secret },
+        maxAttempts: 1,
+        ...config,
+      });
+      clients.push(client);
+      return client;
+    },
+    async close() {
+      for (const client of clients) client.destroy();
+      control.close();
+      server.closeAllConnections();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}
+
+export interface RawReply {
+  status: number;
+  headers: IncomingMessage['headers'];
+  /** The body, parsed. */
+  json: Record<string, unknown>;
+}
+
+/** Sends what the SDK would not: signed by the administrator unless said otherwise. */
+export async function send(
+  server: SesServer,
+  input: Partial<ToSign> & { extra?: Record<string, string>; chunked?: boolean } = {},
+): Promise<RawReply> {
+  const { body = '', method = 'POST', rawPath = '/v2/email/outbound-emails', rawQuery = '' } = input;
+  const signed = await sign({ ...KEY, at: Date.now(), ...input, method, rawPath });
+  const length = input.chunked ? {} : { 'content-length': Buffer.byteLength(body) };
+  const outgoing = request({
+    port: server.port,
+    method,
+    path: rawQuery ? `${rawPath}?${rawQuery}` : rawPath,
+    headers: { ...Object.fromEntries(signed.headers), ...length, ...input.extra },
+  });
+  outgoing.end(body);
+  const [incoming] = (await once(outgoing, 'response')) as [IncomingMessage];
+  let text = '';
+  for await (const chunk of incoming.setEncoding('utf8')) text += chunk;
+  return {
+    status: incoming.statusCode!,
+    headers: incoming.headers,
+    json: JSON.parse(text) as Record<string, unknown>,
+  };
+}
