@@ -15,7 +15,7 @@ export type LaneName = string;
 /** One message as accepted: what it was, who sent it, to whom. Written once. */
 export interface MessageRecord {
   v: number;
-  /** The MessageId that the caller was given. */
+  /** The MessageId that the caller was given, without the `@` and the From domain behind it: 60 characters. */
   id: string;
   tenant: string;
   /** Access key that sent it, or `relay` for a network that needs none. */
@@ -129,10 +129,10 @@ export interface Outcome {
   messageId: string;
   n?: number;
   at: number;
-  kind: 'accepted' | 'attempt' | 'bounce' | 'complaint' | 'rendering-failure' | 'cancelled';
+  kind: 'accepted' | 'attempt' | 'bounce' | 'complaint' | 'rendering-failure' | 'reject' | 'cancelled';
   tenant: string;
   /** `attempt`: the attempt. */
   attempt?: Attempt;
-  /** `bounce`, `complaint`: what a later report said; `rendering-failure`: template and message. */
+  /** `bounce`, `complaint`: what a later report said; `rendering-failure`: template and message; `reject`: reason. */
   detail?: Record<string, unknown>;
 }

@@ -12,6 +12,8 @@ export type BounceDetail = {
   diagnosticCode?: string;
   /** `dns; host`, as in a DSN's Reporting-MTA. */
   reportingMta?: string;
+  /** What a person reads in the record of the delivery. */
+  text: string;
   category: Category;
   bounce: BounceType;
   /** The address itself is at fault: it is suppressed. */
@@ -33,3 +35,6 @@ export type RenderingFailureDetail = {
   templateName?: string;
   errorMessage: string;
 };
+
+/** `reject`: content that is not sent, as a virus. SES's reason is `Bad content`. */
+export type RejectDetail = { reason: string };

@@ -1,0 +1,112 @@
+/** From a batch of the outcome feed to all that follows from it. Pure: the caller stores and publishes. */
+import type { MessageRecord, Outcome } from '../engine/items.ts';
+import { sesEvents } from './events.ts';
+import type { EventContext } from './mail-object.ts';
+import type { SesEvent } from './ses-event.ts';
+import type { SuppressionChange } from './suppression.ts';
+import { suppressionChange } from './suppression.ts';
+
+/** Quarter hours, as SES's GetSendStatistics counts. */
+export const STATISTICS_PERIOD = 15 * 60_000;
+
+/** What to add to the counters of one tenant in one period. */
+export interface StatisticsDelta {
+  tenant: string;
+  /** Start of the period, ms since the epoch. */
+  period: number;
+  /** Deliveries that were to be made: one for each recipient of an accepted message. */
+  sends: number;
+  deliveries: number;
+  delays: number;
+  /** All bounces; those of addresses that were suppressed already are not among them, as with SES. */
+  bounces: number;
+  hardBounces: number;
+  complaints: number;
+  rejects: number;
+  renderingFailures: number;
+}
+
+export interface Digest {
+  /** With the set whose destinations they go to. In the order of the outcomes. */
+  events: { tenant: string; configurationSet?: string; event: SesEvent }[];
+  /** In the order of the outcomes: a later change of an address overrides an earlier one. */
+  suppressions: SuppressionChange[];
+  statistics: StatisticsDelta[];
+  /** Outcomes whose message record is gone (pruned): nothing can be said of them. */
+  orphans: number;
+}
+
+type Counter = Exclude<keyof StatisticsDelta, 'tenant' | 'period'>;
+
+/**
+ * @param outcomes a batch of the feed. @param records the records of its messages, by id; those that no
+ * longer exist are left out.
+ */
+export function digest(
+  outcomes: readonly Outcome[],
+  records: ReadonlyMap<string, MessageRecord>,
+  context: EventContext,
+): Digest {
+  const result: Digest = { events: [], suppressions: [], statistics: [], orphans: 0 };
+  const statistics = new Map<string, StatisticsDelta>();
+  for (const outcome of outcomes) {
+    const record = records.get(outcome.messageId);
+    if (!record) {
+      result.orphans++;
+      continue;
+    }
+    const { tenant, configurationSet } = record;
+    const change = suppressionChange(record, outcome);
+    if (change) result.suppressions.push(change);
+    for (const event of sesEvents(record, outcome, context)) {
+      result.events.push({ tenant, configurationSet, event });
+      const delta = deltaOf(statistics, tenant, outcome.at);
+      for (const counter of countersOf(event))
+        delta[counter] += counter === 'sends' ? record.recipients.length : 1;
+    }
+  }
+  result.statistics = [...statistics.values()];
+  return result;
+}
+
+function countersOf(event: SesEvent): Counter[] {
+  switch (event.eventType) {
+    case 'Send':
+      return ['sends'];
+    case 'Delivery':
+      return ['deliveries'];
+    case 'DeliveryDelay':
+      return ['delays'];
+    case 'Bounce':
+      if (event.bounce.bounceSubType === 'OnAccountSuppressionList') return [];
+      return event.bounce.bounceType === 'Permanent' ? ['bounces', 'hardBounces'] : ['bounces'];
+    case 'Complaint':
+      return event.complaint.complaintFeedbackType === 'not-spam' ? [] : ['complaints'];
+    case 'Reject':
+      return ['rejects'];
+    case 'Rendering Failure':
+      return ['renderingFailures'];
+  }
+}
+
+function deltaOf(statistics: Map<string, StatisticsDelta>, tenant: string, at: number): StatisticsDelta {
+  const period = at - (at % STATISTICS_PERIOD);
+  const key = `${period} ${tenant}`;
+  let delta = statistics.get(key);
+  if (!delta) {
+    delta = {
+      tenant,
+      period,
+      sends: 0,
+      deliveries: 0,
+      delays: 0,
+      bounces: 0,
+      hardBounces: 0,
+      complaints: 0,
+      rejects: 0,
+      renderingFailures: 0,
+    };
+    statistics.set(key, delta);
+  }
+  return delta;
+}

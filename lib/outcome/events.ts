@@ -1,0 +1,227 @@
+/**
+ * Outcomes as the events that SES publishes (SES developer guide, "Contents of event data"), so that what
+ * listens to SES can listen to Postern.
+ *
+ * | outcome           | event                                                         |
+ * |-------------------|---------------------------------------------------------------|
+ * | accepted          | Send                                                          |
+ * | attempt           | Delivery, DeliveryDelay, or Bounce (bounced, expired, suppressed) |
+ * | bounce            | Bounce                                                        |
+ * | complaint         | Complaint                                                     |
+ * | rendering-failure | Rendering Failure (where the outcome has a detail: one a message) |
+ * | reject            | Reject                                                        |
+ * | cancelled         | none: SES knows no such thing                                 |
+ */
+import { createHash } from 'node:crypto';
+import type { Attempt, MessageRecord, Outcome } from '../engine/items.ts';
+import type { AttemptDiagnosis } from './attempt.ts';
+import { diagnoseAttempt } from './attempt.ts';
+import type { BounceDetail, ComplaintDetail, RejectDetail, RenderingFailureDetail } from './details.ts';
+import type { EventContext } from './mail-object.ts';
+import { mailObject } from './mail-object.ts';
+import type { DelayType, SesEvent } from './ses-event.ts';
+import { isSimulatorAddress } from './simulator.ts';
+
+/** The events of one outcome: one, or none. Pure: the same outcome gives the same events, ids included. */
+export function sesEvents(record: MessageRecord, outcome: Outcome, context: EventContext): SesEvent[] {
+  switch (outcome.kind) {
+    case 'accepted':
+      return [{ eventType: 'Send', mail: mailObject(record, context), send: {} }];
+    case 'attempt':
+      return outcome.attempt ? attemptEvents(record, outcome, outcome.attempt, context) : [];
+    case 'bounce':
+      return [reportedBounce(record, outcome, outcome.detail as BounceDetail, context)];
+    case 'complaint':
+      return [complaint(record, outcome, outcome.detail as ComplaintDetail, context)];
+    case 'rendering-failure': {
+      if (!outcome.detail) return [];
+      const { templateName = '', errorMessage } = outcome.detail as RenderingFailureDetail;
+      return [
+        {
+          eventType: 'Rendering Failure',
+          mail: mailObject(record, context),
+          failure: { templateName, errorMessage },
+        },
+      ];
+    }
+    case 'reject':
+      return [
+        {
+          eventType: 'Reject',
+          mail: mailObject(record, context),
+          reject: { reason: (outcome.detail as RejectDetail).reason },
+        },
+      ];
+    case 'cancelled':
+      return [];
+  }
+}
+
+function attemptEvents(
+  record: MessageRecord,
+  outcome: Outcome,
+  attempt: Attempt,
+  context: EventContext,
+): SesEvent[] {
+  const mail = mailObject(record, context, attempt.ip ? { 'ses:outgoing-ip': [attempt.ip] } : undefined);
+  const emailAddress = recipientOf(record, outcome);
+  const timestamp = iso(outcome.at);
+  const reportingMTA = context.hostname;
+  const remoteMtaIp = attempt.mx?.address;
+  switch (attempt.state) {
+    case 'delivered':
+      return [
+        {
+          eventType: 'Delivery',
+          mail,
+          delivery: {
+            timestamp,
+            processingTimeMillis: Math.max(0, attempt.at + attempt.duration - record.acceptedAt),
+            recipients: [emailAddress],
+            smtpResponse: attempt.text,
+            reportingMTA,
+            remoteMtaIp,
+          },
+        },
+      ];
+    case 'deferred': {
+      const diagnosis = diagnoseAttempt(attempt);
+      const { status, diagnosticCode } = diagnosis;
+      return [
+        {
+          eventType: 'DeliveryDelay',
+          mail,
+          deliveryDelay: {
+            timestamp,
+            delayType: delayType(attempt, diagnosis),
+            expirationTime: iso(record.expiresAt),
+            reportingMTA,
+            delayedRecipients: [{ emailAddress, status, diagnosticCode }],
+          },
+        },
+      ];
+    }
+    case 'bounced':
+    case 'expired':
+    case 'suppressed': {
+      const { bounce, status, diagnosticCode } = bounceOf(record, attempt, emailAddress);
+      return [
+        {
+          eventType: 'Bounce',
+          mail,
+          bounce: {
+            bounceType: bounce.type,
+            bounceSubType: bounce.subType,
+            bouncedRecipients: [{ emailAddress, action: 'failed', status, diagnosticCode }],
+            timestamp,
+            feedbackId: feedbackId(outcome),
+            reportingMTA: `dns; ${reportingMTA}`,
+            remoteMtaIp,
+          },
+        },
+      ];
+    }
+    default:
+      return [];
+  }
+}
+
+/** The diagnosis in the words that SES has for what it decides itself. */
+function bounceOf(
+  record: MessageRecord,
+  attempt: Attempt,
+  recipient: string,
+): Pick<AttemptDiagnosis, 'bounce' | 'status' | 'diagnosticCode'> {
+  const diagnosis = diagnoseAttempt(attempt);
+  if (attempt.reason === 'suppressed') {
+    const subType = isSimulatorAddress(recipient) ? 'Suppressed' : 'OnAccountSuppressionList';
+    return { bounce: { type: 'Permanent', subType }, status: diagnosis.status, diagnosticCode: attempt.text };
+  }
+  if (attempt.reason === 'expired') {
+    const minutes = Math.round((record.expiresAt - record.acceptedAt) / 60_000);
+    const text = `Message expired: unable to deliver in ${minutes} minutes.<${attempt.text}>`;
+    return { bounce: diagnosis.bounce, status: '4.4.7', diagnosticCode: `smtp; 554 4.4.7 ${text}` };
+  }
+  return diagnosis;
+}
+
+function reportedBounce(
+  record: MessageRecord,
+  outcome: Outcome,
+  detail: BounceDetail,
+  context: EventContext,
+): SesEvent {
+  const { action, status, diagnosticCode, bounce, reportingMta } = detail;
+  return {
+    eventType: 'Bounce',
+    mail: mailObject(record, context),
+    bounce: {
+      bounceType: bounce.type,
+      bounceSubType: bounce.subType,
+      bouncedRecipients: [{ emailAddress: recipientOf(record, outcome), action, status, diagnosticCode }],
+      timestamp: iso(outcome.at),
+      feedbackId: feedbackId(outcome),
+      reportingMTA: reportingMta ?? `dns; ${context.hostname}`,
+    },
+  };
+}
+
+function complaint(
+  record: MessageRecord,
+  outcome: Outcome,
+  detail: ComplaintDetail,
+  context: EventContext,
+): SesEvent {
+  return {
+    eventType: 'Complaint',
+    mail: mailObject(record, context),
+    complaint: {
+      complainedRecipients: [{ emailAddress: recipientOf(record, outcome) }],
+      timestamp: iso(outcome.at),
+      feedbackId: feedbackId(outcome),
+      complaintSubType: null,
+      userAgent: detail.userAgent,
+      complaintFeedbackType: detail.feedbackType,
+      arrivalDate: detail.arrivalDate === undefined ? undefined : iso(detail.arrivalDate),
+    },
+  };
+}
+
+/** `delayType`, in the meaning that SES's guide gives each. */
+function delayType(attempt: Attempt, diagnosis: AttemptDiagnosis): DelayType {
+  switch (diagnosis.category) {
+    case 'quota-issues':
+      return 'MailboxFull';
+    case 'spam-related':
+      return 'SpamDetected';
+    case 'no-answer-from-host':
+    case 'bad-connection':
+    case 'routing-errors':
+      return attempt.reason === 'uncertain' ? 'Undetermined' : 'TransientCommunicationFailure';
+    case 'policy-related':
+      // A host that refuses before it has heard of the message refuses our address.
+      return attempt.replies.at(-1)?.phase === 'greeting' ? 'IPFailure' : 'General';
+    default:
+      if (attempt.reason === 'site_limit' || attempt.reason === 'no_source_ip') return 'InternalFailure';
+      return attempt.reason.startsWith('peer_') ? 'RecipientServerError' : 'General';
+  }
+}
+
+function recipientOf(record: MessageRecord, outcome: Outcome): string {
+  return record.recipients[outcome.n ?? 0] ?? '';
+}
+
+function iso(time: number): string {
+  return new Date(time).toISOString();
+}
+
+/**
+ * In the form of a MessageId. Derived, not drawn: the outcome feed is read at least once, and a listener that
+ * drops repeated feedback ids (as SES's guide advises) must see the same id when an outcome is read again.
+ */
+function feedbackId(outcome: Outcome): string {
+  const { messageId, n, kind, at } = outcome;
+  const hex = createHash('sha256').update(`${messageId} ${n} ${kind} ${at}`).digest('hex');
+  const uuid = `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20, 32)}`;
+  return `0100${Math.max(0, at).toString(16).padStart(12, '0')}-${uuid}-000000`;
+}

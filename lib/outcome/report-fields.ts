@@ -1,0 +1,57 @@
+/** The field groups of which reports are made (RFC 3464 §2.1, RFC 5965 §3), read without trust. */
+
+/** Lower case names to values, unfolded, in order. */
+export type Fields = ReadonlyMap<string, readonly string[]>;
+
+const MAX_GROUPS = 50;
+const MAX_FIELDS = 200;
+const MAX_VALUE = 1000;
+
+/** Groups of `Name: value` lines parted by empty lines. What is no field is passed over. */
+export function readGroups(text: string): Fields[] {
+  const groups: Fields[] = [];
+  let fields: Map<string, string[]> | undefined;
+  let values: string[] | undefined;
+  let count = 0;
+  for (const line of text.split(/\r?\n/)) {
+    if (groups.length >= MAX_GROUPS || count >= MAX_FIELDS) break;
+    if (line.trim() === '') {
+      if (fields) groups.push(fields);
+      fields = undefined;
+    } else if ((line[0] === ' ' || line[0] === '\t') && fields && values) {
+      const last = values.length - 1;
+      values[last] = `${values[last]} ${line.trim()}`.slice(0, MAX_VALUE);
+    } else {
+      const colon = line.indexOf(':');
+      const name = line.slice(0, colon).trim().toLowerCase();
+      if (colon < 1 || !/^[!-9;-~]{1,80}$/.test(name)) continue;
+      fields ??= new Map();
+      values = fields.get(name) ?? [];
+      fields.set(name, values);
+      values.push(printable(line.slice(colon + 1).trim()).slice(0, MAX_VALUE));
+      count++;
+    }
+  }
+  if (fields && groups.length < MAX_GROUPS) groups.push(fields);
+  return groups;
+}
+
+/** The first value of a field. */
+export function field(fields: Fields | undefined, name: string): string | undefined {
+  return fields?.get(name)?.[0];
+}
+
+/** `rfc822; user@example.com` or `<user@example.com>` as `user@example.com`. */
+export function addressOf(value: string | undefined): string | undefined {
+  if (!value) return undefined;
+  const address = value.slice(value.indexOf(';') + 1).trim();
+  const bare = address.startsWith('<')
+    ? address.slice(1, address.includes('>') ? address.indexOf('>') : undefined)
+    : address;
+  return bare.includes('@') && bare.length <= 320 && !/\s/.test(bare) ? bare : undefined;
+}
+
+/** Control characters as blanks: what a stranger wrote ends in logs, terminals and web pages. */
+export function printable(text: string): string {
+  return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, ' ');
+}

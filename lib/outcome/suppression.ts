@@ -1,0 +1,67 @@
+/**
+ * Which outcomes put an address on the suppression list, and which take it off.
+ *
+ * | outcome                                                          | list                |
+ * |------------------------------------------------------------------|---------------------|
+ * | attempt refused as bad mailbox, bad domain, inactive mailbox     | add, BOUNCE         |
+ * | bounce report of that kind that names this delivery's recipient  | add, BOUNCE         |
+ * | bounce report about another address (the recipient forwards)     | nothing             |
+ * | complaint                                                        | add, COMPLAINT      |
+ * | feedback `not-spam`                                              | remove COMPLAINT    |
+ * | feedback `auth-failure` (a report about signatures, RFC 6591)    | nothing             |
+ * | anything at the mailbox simulator                                | nothing             |
+ *
+ * A report is only here if its signed return path led to this delivery: who never received the message cannot
+ * forge one, and who did can only speak of his own address.
+ */
+import type { MessageRecord, Outcome } from '../engine/items.ts';
+import { diagnoseAttempt } from './attempt.ts';
+import type { BounceDetail, ComplaintDetail } from './details.ts';
+import { isSimulatorAddress } from './simulator.ts';
+
+export interface SuppressionChange {
+  action: 'add' | 'remove';
+  tenant: string;
+  /** The recipient as it was sent to. */
+  address: string;
+  reason: 'BOUNCE' | 'COMPLAINT';
+  /** Of the delivery that shows why. */
+  messageId: string;
+  at: number;
+}
+
+/** The change that an outcome asks for, if any. */
+export function suppressionChange(record: MessageRecord, outcome: Outcome): SuppressionChange | undefined {
+  const address = outcome.n === undefined ? undefined : record.recipients[outcome.n];
+  if (address === undefined || isSimulatorAddress(address)) return undefined;
+  const change = decide(outcome, address);
+  if (!change) return undefined;
+  const { tenant, messageId, at } = outcome;
+  return { ...change, tenant, address, messageId, at };
+}
+
+function decide(outcome: Outcome, address: string): Pick<SuppressionChange, 'action' | 'reason'> | undefined {
+  switch (outcome.kind) {
+    case 'attempt': {
+      const { attempt } = outcome;
+      const hard = attempt?.state === 'bounced' && diagnoseAttempt(attempt).hard;
+      return hard ? { action: 'add', reason: 'BOUNCE' } : undefined;
+    }
+    case 'bounce': {
+      const { hard, recipient } = outcome.detail as BounceDetail;
+      return hard && sameAddress(recipient, address) ? { action: 'add', reason: 'BOUNCE' } : undefined;
+    }
+    case 'complaint': {
+      const { feedbackType } = outcome.detail as ComplaintDetail;
+      if (feedbackType === 'auth-failure') return undefined;
+      return { action: feedbackType === 'not-spam' ? 'remove' : 'add', reason: 'COMPLAINT' };
+    }
+    default:
+      return undefined;
+  }
+}
+
+/** Whether a report speaks of this recipient: it names it, or names none. */
+export function sameAddress(reported: string | undefined, address: string): boolean {
+  return reported === undefined || reported.toLowerCase() === address.toLowerCase();
+}
