@@ -138,18 +138,23 @@ export function relaxedBody(body: Buffer): Buffer {
   return from < 0 ? withoutEmptyEnd(body) : withoutEmptyEnd(collapse(body, from));
 }
 
-/** Where the first tab, double space or space before CR stands; -1 when there is none. */
+/**
+ * Where the relaxed form may first differ: at or before the first tab, double space, or space at the end of a
+ * line; -1 when it differs nowhere. Of two neighbouring bytes one has an even place, so looking at those is
+ * enough.
+ */
 function firstBlank(body: Buffer): number {
-  let before = 0;
-  for (let i = 0; i < body.length; i++) {
+  if (body.includes(TAB)) return 0;
+  const last = body.length - 1;
+  for (let i = 0; i <= last; i += 2) {
     const c = body[i]!;
-    if (c <= SPACE) {
-      if (c === TAB) return i;
-      if (before === SPACE && (c === SPACE || c === CR)) return i - 1;
-    }
-    before = c;
+    if (c > SPACE) continue;
+    if (c === SPACE) {
+      const after = body[i + 1];
+      if (after === SPACE || after === CR || i === last || body[i - 1] === SPACE) return Math.max(0, i - 1);
+    } else if (c === CR && body[i - 1] === SPACE) return i - 1;
   }
-  return before === SPACE ? body.length - 1 : -1;
+  return body[last] === SPACE ? last : -1;
 }
 
 /** Copies the body, collapsing blanks from `from` on. */

@@ -12,7 +12,7 @@ const MAX_PAYLOAD = MAX_WORD - 12;
 
 const WORD = /=\?([^?\s*]+)(?:\*[^?\s]*)?\?([bBqQ])\?([^?\s]*)\?=/g;
 /** Controls would break a line, or a terminal, when the decoded text is shown. */
-const CONTROLS = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g;
+const CONTROLS = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g;
 
 type Decoder = InstanceType<typeof TextDecoder>;
 

@@ -29,3 +29,8 @@ export function baseId(messageId: string): string {
 export function isBaseId(base: string): boolean {
   return BASE.test(base);
 }
+
+/** The MessageId that callers, events and the Message-ID field show, of a stored record. */
+export function messageIdOf(record: { id: string; fromDomain: string }): string {
+  return `${record.id}@${record.fromDomain}`;
+}

@@ -69,7 +69,7 @@ function field(raw: string, before: number): HeaderField {
       `Header line ${before + 1}, ${JSON.stringify(raw.slice(0, 60))}, is not "Name: value"; end the header with an empty line.`,
     );
   }
-  if (/\r(?!\n)|\n(?![ \t])|\0/.test(raw)) {
+  if (/\r(?!\n)|(?<!\r)\n|\0/.test(raw)) {
     throw new PosternError('line_break_refused', `The header field ${name} has a bare CR, LF or NUL.`);
   }
   const clean = raw.includes('\r') ? raw.replace(BLANK_FOLD, '') : raw;
@@ -149,7 +149,7 @@ export function foldLine(line: string, from: number): string {
   let out = '';
   let start = 0;
   let fold = -1;
-  for (let i = Math.max(1, from); i <= line.length; i++) {
+  for (let i = Math.min(Math.max(1, from), line.length); i <= line.length; i++) {
     const c = line.charCodeAt(i);
     if (i < line.length && c !== 32 && c !== 9) continue;
     // A run of blanks is folded before its last one: a line of blanks alone must not arise.
@@ -162,7 +162,7 @@ export function foldLine(line: string, from: number): string {
     fold = i;
     if (i - start > MAX_LINE) {
       const blank = from > 1 && (line[from - 1] === ' ' || line[from - 1] === '\t');
-      if (start > 0 || !blank || i - from + 1 > MAX_LINE) {
+      if (start > 0 || !blank || from - 1 > MAX_LINE || i - from + 1 > MAX_LINE) {
         throw invalid(
           `The header field ${line.slice(0, line.indexOf(':'))} has a word over ${MAX_LINE} octets.`,
         );

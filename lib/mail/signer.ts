@@ -58,6 +58,8 @@ export function createSigner(options: { threads?: number } = {}): Signer {
     else object = parseKey(key);
     parsed.set(key.privateKey, object);
     if (parsed.size > MAX_KEYS) parsed.delete(parsed.keys().next().value!);
+    const type = key.algorithm === 'rsa-sha256' ? 'rsa' : 'ed25519';
+    if (object.asymmetricKeyType !== type) throw unusable(key, new Error(`It is not an ${type} key.`));
     return object;
   }
 
@@ -124,13 +126,9 @@ function unusable(key: SigningKey, cause: unknown): PosternError {
 }
 
 function parseKey(key: SigningKey): KeyObject {
-  let object: KeyObject;
   try {
-    object = createPrivateKey(key.privateKey);
+    return createPrivateKey(key.privateKey);
   } catch (error) {
     throw unusable(key, error);
   }
-  const type = key.algorithm === 'rsa-sha256' ? 'rsa' : 'ed25519';
-  if (object.asymmetricKeyType !== type) throw unusable(key, new Error(`It is not an ${type} key.`));
-  return object;
 }

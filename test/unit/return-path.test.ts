@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { parseEnvelopeAddress } from '../../lib/mail/address.ts';
+import { BASE_LENGTH, baseId, isBaseId, newMessageId } from '../../lib/mail/message-id.ts';
+import { createReturnPaths } from '../../lib/mail/return-path.ts';
+
+const DAY = 86_400_000;
+const NOW = Date.UTC(2026, 10, 21, 9, 5);
+const paths = createReturnPaths(Buffer.alloc(32, 7));
+const id = newMessageId(NOW, 'mail.example');
+
+describe('a message id', () => {
+  it('has the shape that SES gives it, and the domain', () => {
+    assert.match(id, /^0100[0-9a-f]{12}-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}-000000@mail\.example$/);
+    assert.equal(id.indexOf('@'), BASE_LENGTH);
+    assert.equal(Number.parseInt(id.slice(4, 16), 16), NOW);
+    assert.ok(isBaseId(baseId(id)));
+    assert.ok(!isBaseId(id));
+    assert.equal(baseId(baseId(id)), baseId(id));
+  });
+
+  it('is another one each time', () => {
+    assert.notEqual(newMessageId(NOW, 'mail.example'), id);
+  });
+});
+
+describe('a return path', () => {
+  it('names its delivery', () => {
+    for (const n of [0, 1, 49, 65_535]) {
+      const address = paths.make(id, n, 'bounce.example', NOW + DAY);
+      assert.deepEqual(paths.read(address, NOW), { messageId: baseId(id), n });
+    }
+  });
+
+  it('is an address of at most 64 octets before the @', () => {
+    const { local, address } = parseEnvelopeAddress(paths.make(id, 3, 'bounce.example', NOW + DAY));
+    assert.match(local, /^b[a-z2-7]{56}$/);
+    assert.equal(address, `${local}@bounce.example`);
+  });
+
+  it('is read in upper case too, as some relays return it', () => {
+    const address = paths.make(id, 3, 'bounce.example', NOW + DAY);
+    assert.deepEqual(paths.read(address.toUpperCase(), NOW), { messageId: baseId(id), n: 3 });
+  });
+
+  it('is good until it expires, and a day longer at most', () => {
+    const address = paths.make(id, 3, 'bounce.example', NOW);
+    assert.ok(paths.read(address, NOW));
+    assert.equal(paths.read(address, NOW + DAY), undefined);
+    const midnight = paths.make(id, 3, 'bounce.example', Math.ceil(NOW / DAY) * DAY);
+    assert.ok(paths.read(midnight, Math.ceil(NOW / DAY) * DAY - 1));
+    assert.equal(paths.read(midnight, Math.ceil(NOW / DAY) * DAY), undefined);
+  });
+
+  it('of another secret, or with any character changed, is nobody’s', () => {
+    const address = paths.make(id, 3, 'bounce.example', NOW + DAY);
+    assert.equal(createReturnPaths(Buffer.alloc(32, 8)).read(address, NOW), undefined);
+    for (let i = 0; i < 57; i++) {
+      const other = address[i] === 'a' ? 'q' : 'a';
+      assert.equal(paths.read(address.slice(0, i) + other + address.slice(i + 1), NOW), undefined, String(i));
+    }
+  });
+
+  it('is not any other text', () => {
+    const address = paths.make(id, 3, 'bounce.example', NOW + DAY);
+    const texts = [
+      '',
+      '@',
+      'b@x.example',
+      address.slice(1),
+      `b${address}`,
+      `<${address}>`,
+      address.split('@')[0]!,
+    ];
+    for (const text of texts) assert.equal(paths.read(text, NOW), undefined, text);
+  });
+
+  it('is made of ids and places that it can carry', () => {
+    for (const [messageId, n] of [
+      ['x@y.example', 0],
+      [id, -1],
+      [id, 65_536],
+      [id.toUpperCase(), 0],
+    ] as const) {
+      assert.throws(() => paths.make(messageId, n, 'bounce.example', NOW), { code: 'internal' });
+    }
+  });
+});
