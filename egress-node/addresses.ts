@@ -1,0 +1,31 @@
+/**
+ * Which addresses mail may be sent to. MX and address records are written by strangers: one that points to
+ * 127.0.0.1, into a private network or at a cloud's metadata service would make Postern its writer's proxy
+ * into the operator's own network.
+ */
+import ipaddr from 'ipaddr.js';
+
+/** Public addresses that reach inside all the same: Azure's wire server. */
+const INSIDE = new Set(['168.63.129.16']);
+
+const GLOBAL_UNICAST = ipaddr.parseCIDR('2000::/3') as [ipaddr.IPv6, number];
+
+/**
+ * Whether an address is a public unicast one: not private, loopback, link-local (with the metadata services
+ * at 169.254.169.254), shared (RFC 6598), documentation, multicast or reserved; and no IPv6 form that hides
+ * an IPv4 address (mapped, compatible, NAT64, 6to4, Teredo), because the check would see another address
+ * than the one that is reached.
+ */
+export function isPublicAddress(address: string): boolean {
+  if (!ipaddr.isValid(address)) return false;
+  const parsed = ipaddr.parse(address);
+  if (parsed.range() !== 'unicast') return false;
+  if (parsed instanceof ipaddr.IPv6) return parsed.match(GLOBAL_UNICAST);
+  return !INSIDE.has(parsed.toString());
+}
+
+/** 4, 6, or 0 for what is no address. */
+export function familyOf(address: string): 0 | 4 | 6 {
+  if (ipaddr.IPv4.isValidFourPartDecimal(address)) return 4;
+  return ipaddr.IPv6.isValid(address) ? 6 : 0;
+}

@@ -1,0 +1,232 @@
+/**
+ * Egress: leases deliveries from their lanes, brings them to the mailbox providers within every limit, and
+ * tells the queue what became of each. It moves bytes: it never parses a message.
+ */
+import type { Attempt, QueueItem } from '../lib/engine/items.ts';
+import type { Engine } from '../lib/engine/ports.ts';
+import { PosternError } from '../lib/errors.ts';
+import { DEFAULT_RETRY, type RetrySchedule } from '../lib/outcome/retry.ts';
+import { LIMITS, type LimitTable } from '../lib/shaping/limits.ts';
+import { LANE_GROUPS } from '../lib/shaping/providers.ts';
+import type { Clock, Random } from '../lib/time.ts';
+import { familyOf } from './addresses.ts';
+import { type Counters, newCounters } from './counters.ts';
+import { Destinations } from './destination.ts';
+import { Dispatcher } from './dispatcher.ts';
+import type { Resolver } from './dns/resolver.ts';
+import { Hand, type HandLimits } from './hand.ts';
+import { LanePuller } from './lane-puller.ts';
+import { type Route, Routes } from './routes.ts';
+import { Settler } from './settler.ts';
+import { DEFAULT_DEADLINES } from './smtp/deadlines.ts';
+import { openSession } from './smtp/session.ts';
+import type { SessionOptions, SmtpDeadlines, SmtpSession } from './smtp/types.ts';
+import { Sources } from './sources.ts';
+import { TlsMemory } from './tls-memory.ts';
+
+export interface EgressOptions {
+  engine: Engine;
+  resolver: Resolver;
+  clock: Clock;
+  random: Random;
+  /** Name of this node: it holds the leases of the source IPs, and is the same after a restart. */
+  node: string;
+  /** Name for EHLO: that of the PTR record of the source address. */
+  ehloName: string;
+  /** EHLO name by source IP, where it differs. */
+  ehloNames?: Readonly<Record<string, string>>;
+  /** Source addresses (POSTERN_EGRESS_IPS); none: the host's default. */
+  ips?: readonly string[];
+  /** Source addresses by pool; a pool without an entry uses all. */
+  pools?: Readonly<Record<string, readonly string[]>>;
+  /** Destination port (POSTERN_SMTP_PORT). */
+  port?: number;
+  /** Static routes (POSTERN_ROUTES). */
+  routes?: readonly Route[];
+  limits?: LimitTable;
+  deadlines?: SmtpDeadlines;
+  /** The retry schedule of a configuration set. */
+  retry?: (configurationSet: string | undefined, tenant: string) => RetrySchedule;
+  /** What may be held at once. */
+  inHand?: HandLimits;
+  /** Told of every attempt, for logs. Must not throw. */
+  onAttempt?: (item: QueueItem, attempt: Attempt) => void;
+  /** Opens an SMTP session; another one than the real in tests. */
+  open?: (options: SessionOptions) => SmtpSession;
+}
+
+/** A site as seen by an operator: what waits for it here, and why. */
+export interface SiteState {
+  site: string;
+  provider: string;
+  ip: string | undefined;
+  requireTls: boolean;
+  /** Deliveries that wait here for a connection. */
+  waiting: number;
+  /** Connections open or being opened. */
+  connections: number;
+  /** Attempts a second, lately. */
+  rate: number;
+  /** Connection faults in a row. */
+  failures: number;
+  /** Why nothing is sent now, and until when. */
+  reason?: { code: string; text: string; until: number };
+}
+
+export interface Egress {
+  readonly counters: Counters;
+  /** What is in hand and open at this moment. */
+  gauges(): { items: number; bytes: number; connections: number; sites: number; unsettledFailures: number };
+  sites(): SiteState[];
+  /** The source addresses and whether mail may leave from them. */
+  sources(): { ip: string | undefined; usable: boolean; trouble: string; connections: number }[];
+  /** In-flight transactions end, all else goes back into the queue. Resolves when all of it is durable. */
+  stop(): Promise<void>;
+}
+
+const IN_HAND: HandLimits = { items: 4_000, bytes: 48 * 1024 * 1024 };
+const VISIBILITY = 120_000;
+const TICK = 1_000;
+/** In-flight transactions are given so long at stop; then they are cut off. */
+const STOP_DEADLINE = 20_000;
+const STOP_POLL = 50;
+const DEFAULT_POOL = 'default';
+
+/** @throws PosternError `bad_request` for a source address that is none. */
+export function startEgress(options: EgressOptions): Egress {
+  const { engine, clock, random, resolver } = options;
+  const { ips = [], pools = {}, routes = [], port = 25, limits = LIMITS } = options;
+  for (const ip of ips) {
+    if (familyOf(ip) === 0)
+      throw new PosternError('bad_request', `Source address "${ip}" is not an IP address.`);
+  }
+  const counters = newCounters();
+  const pullers = new Map<string, LanePuller>();
+  const stopPulling = new AbortController();
+  const hand = new Hand(engine.queue, options.inHand ?? IN_HAND, VISIBILITY);
+  const settler = new Settler(engine.queue, engine.records, clock, (deliveries) => {
+    for (const delivery of deliveries) hand.remove(delivery);
+    for (const puller of pullers.values()) puller.roomMade(false);
+  });
+  const sources = new Sources({
+    leases: engine.leases,
+    clock,
+    node: options.node,
+    ips,
+    ehloName: options.ehloName,
+    ehloNames: options.ehloNames ?? {},
+    pools,
+    connectionsPerIp: limits.connectionsPerIp,
+    lost: (source) => dispatcher.withdraw(source),
+  });
+  const dispatcher = new Dispatcher({
+    engine,
+    clock,
+    random,
+    hand,
+    settler,
+    sources,
+    destinations: new Destinations({ resolver, clock, routes: new Routes(routes), port }),
+    tlsMemory: new TlsMemory(),
+    limits,
+    deadlines: options.deadlines ?? DEFAULT_DEADLINES,
+    counters,
+    open: options.open ?? openSession,
+    retry: options.retry ?? (() => DEFAULT_RETRY),
+    onAttempt: options.onAttempt,
+  });
+
+  function pull(lane: string): void {
+    if (pullers.has(lane) || stopPulling.signal.aborted) return;
+    const puller = new LanePuller({
+      lane,
+      queue: engine.queue,
+      clock,
+      hand,
+      visibility: VISIBILITY,
+      signal: stopPulling.signal,
+      take: (leased, from, visibleUntil) => dispatcher.take(leased, from, visibleUntil),
+    });
+    pullers.set(lane, puller);
+  }
+
+  async function tick(): Promise<void> {
+    try {
+      await hand.extend(clock.now());
+      for (const { lane } of await engine.queue.lanes()) pull(lane);
+    } catch {
+      // Storage trouble shows in its own health check; the next tick tries again.
+    }
+    dispatcher.tick();
+    for (const puller of pullers.values()) puller.roomMade(true);
+    if (!stopPulling.signal.aborted) cancelTick = clock.after(TICK, () => void tick());
+  }
+
+  let cancelTick: () => void = () => undefined;
+  const started = sources.start().then(() => {
+    for (const pool of new Set([DEFAULT_POOL, ...Object.keys(pools)])) {
+      for (const group of LANE_GROUPS) {
+        pull(`${pool}:transactional:${group}`);
+        pull(`${pool}:bulk:${group}`);
+      }
+    }
+    return tick();
+  });
+
+  async function stop(): Promise<void> {
+    stopPulling.abort();
+    await started;
+    cancelTick();
+    for (const puller of pullers.values()) puller.stop();
+    await dispatcher.stop();
+    const deadline = clock.now() + STOP_DEADLINE;
+    while (dispatcher.connections > 0 && clock.now() < deadline) {
+      await new Promise<void>((resolve) => void clock.after(STOP_POLL, resolve));
+    }
+    dispatcher.destroy();
+    await Promise.all([...pullers.values()].map((puller) => puller.ended));
+    await dispatcher.stop();
+    await sources.stop();
+  }
+
+  let stopped: Promise<void> | undefined;
+  return {
+    counters,
+    gauges: () => ({
+      items: hand.items,
+      bytes: hand.bytes,
+      connections: dispatcher.connections,
+      sites: dispatcher.sites.size,
+      unsettledFailures: settler.failures,
+    }),
+    sites: () => siteStates(dispatcher, clock.now()),
+    sources: () =>
+      sources.all.map((source) => ({
+        ip: source.ip,
+        usable: sources.usable(source, clock.now()),
+        trouble: source.trouble,
+        connections: source.connections,
+      })),
+    stop: () => (stopped ??= stop()),
+  };
+}
+
+function siteStates(dispatcher: Dispatcher, now: number): SiteState[] {
+  const states: SiteState[] = [];
+  for (const site of dispatcher.sites.values()) {
+    for (const path of site.paths.values()) {
+      states.push({
+        site: site.name,
+        provider: site.provider,
+        ip: path.source.ip,
+        requireTls: path.requireTls,
+        waiting: path.queue.size,
+        connections: path.connections,
+        rate: site.drained.rate(now) ?? 0,
+        failures: path.failures,
+        reason: path.reason && path.retryAt > now ? { ...path.reason, until: path.retryAt } : undefined,
+      });
+    }
+  }
+  return states;
+}

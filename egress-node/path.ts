@@ -1,0 +1,389 @@
+/**
+ * The way from one source IP to one site, with TLS required or not: its ready queue and its connections.
+ *
+ * ```
+ *            deliveries              every target failed, no connection left
+ *  idle ───────────────► sending ──────────────────────────────────────────► backing off
+ *   ▲                     │   ▲                                               │       │
+ *   └──── queue empty ────┘   └──── the probe opened ──── probing ◄── time ───┘       │
+ *                                                            └──── it failed ─────────┘
+ * ```
+ * Backing off, it takes no deliveries: what it held is deferred with the fault as its reason, what comes is
+ * put back with it (law 4). Probing, it opens a single connection.
+ */
+import type { AttemptResult } from '../lib/outcome/classify.ts';
+import { backoffDelay } from '../lib/shaping/backoff.ts';
+import { connectionsWanted } from '../lib/shaping/limits.ts';
+import type { Clock, Random } from '../lib/time.ts';
+import type { Delivery } from './delivery.ts';
+import type { Destinations, Target } from './destination.ts';
+import { ReadyQueue } from './ready-queue.ts';
+import { reaches, type Site } from './site.ts';
+import type {
+  SessionEnd,
+  SessionOptions,
+  SmtpDeadlines,
+  SmtpSession,
+  TransactionResult,
+} from './smtp/types.ts';
+import type { Gate, Source } from './source.ts';
+import type { TlsMemory } from './tls-memory.ts';
+
+/** A connection as the attempt record names it. */
+export interface Via {
+  ip: string | undefined;
+  mx: { host: string; address: string; port: number };
+  tls: { protocol: string; cipher: string; verified: boolean } | undefined;
+}
+
+/** What a path needs of its surroundings. */
+export interface PathHost {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly destinations: Destinations;
+  readonly tlsMemory: TlsMemory;
+  readonly deadlines: SmtpDeadlines;
+  open(options: SessionOptions): SmtpSession;
+  /** An attempt came to a result. */
+  attempted(
+    delivery: Delivery,
+    result: AttemptResult,
+    at: number,
+    duration: number,
+    replies: TransactionResult['replies'],
+    via?: Via,
+  ): void;
+  /** Not tried: back into its lane. */
+  release(delivery: Delivery, code: string, text: string, until: number): void;
+  /** Whether a delivery may still be begun; if not, it has been dealt with. */
+  mayBegin(delivery: Delivery, now: number): boolean;
+}
+
+/** A code of the error table, and text for a person. */
+export interface Reason {
+  code: string;
+  text: string;
+}
+
+interface Connection {
+  session: SmtpSession | undefined;
+  target: Target;
+  opened: boolean;
+  idle: boolean;
+  via: Via;
+}
+
+/** After so many broken connections a delivery is deferred: it may be what breaks them. */
+const MAX_INTERRUPTIONS = 2;
+
+export class Path {
+  readonly site: Site;
+  readonly source: Source;
+  readonly requireTls: boolean;
+  readonly queue = new ReadyQueue();
+  /** Connection faults in a row since one last opened. */
+  failures = 0;
+  /** No new connection before then. */
+  retryAt = 0;
+  /** Why it backs off. */
+  reason: Reason | undefined = undefined;
+  readonly #host: PathHost;
+  readonly #gate: Gate;
+  readonly #connections = new Set<Connection>();
+  #opened = 0;
+  #idle: Connection[] = [];
+  #faulty = new Map<string, number>();
+  #cancelTimer: (() => void) | undefined;
+  #timerAt = Number.POSITIVE_INFINITY;
+  #closing: Reason | undefined;
+
+  constructor(site: Site, source: Source, requireTls: boolean, host: PathHost) {
+    this.site = site;
+    this.source = source;
+    this.requireTls = requireTls;
+    this.#host = host;
+    this.#gate = source.gate(site);
+  }
+
+  get connections(): number {
+    return this.#connections.size;
+  }
+
+  /** Whether deliveries are better put back than queued here. */
+  backsOff(now: number): boolean {
+    return now < this.retryAt && this.#opened === 0;
+  }
+
+  /**
+   * Gives queued deliveries to connections, and opens what the backlog is worth within the limits.
+   * @param impatient deliveries have waited a while: one more connection than the backlog is worth, so that
+   *   a few deliveries do not sit behind one peer that thinks for minutes.
+   */
+  pump(impatient = false): void {
+    if (this.#closing || this.queue.size === 0) return;
+    const now = this.#host.clock.now();
+    if (this.backsOff(now)) {
+      this.#putBack();
+      return;
+    }
+    const pace = this.#gate.messageRate.wait(now);
+    if (pace > 0) this.#pumpIn(pace);
+    else for (let n = Math.min(this.#idle.length, this.queue.size); n > 0; n -= 1) this.#wake();
+    if (this.queue.size > 0 && now >= this.retryAt) this.#grow(now, impatient);
+  }
+
+  #wake(): void {
+    const connection = this.#idle.pop();
+    if (connection === undefined) return;
+    connection.idle = false;
+    connection.session?.wake();
+  }
+
+  #grow(now: number, impatient: boolean): void {
+    const { limits, provider } = this.site;
+    const limit = this.failures > 0 ? this.#opened + 1 : limits.connections;
+    const busy = this.#opened - this.#idle.length;
+    let wanted = connectionsWanted(limit, this.queue.size + busy);
+    if (impatient && busy === this.#connections.size) wanted = Math.max(wanted, Math.min(limit, busy + 1));
+    while (this.#connections.size < wanted && this.#gate.connections < limits.connections) {
+      const wait = this.#gate.connectRate.wait(now);
+      if (wait > 0) {
+        this.#pumpIn(wait);
+        return;
+      }
+      if (!this.source.mayConnect(this, provider, limits)) return;
+      const targets = this.site.targets(now);
+      if (targets === undefined) {
+        void this.site.lookup(this.#host.destinations).then(() => this.pump());
+        return;
+      }
+      if (targets.kind === 'fault') {
+        this.#failAll(
+          { kind: 'unsent', phase: 'connect', code: targets.code, text: targets.text },
+          undefined,
+        );
+        return;
+      }
+      const target = this.#pick(targets.targets, now);
+      if (target === undefined) {
+        this.#backOff('connect_failed', `No address of ${this.site.name} can be reached from here.`, now);
+        if (this.#opened === 0) this.#putBack();
+        return;
+      }
+      this.#gate.connectRate.take(now);
+      this.#open(target, now);
+    }
+  }
+
+  /**
+   * RFC 5321 §5.1: the most preferred host that works; among equals, any, so that they share the load. IPv4
+   * goes first: receivers trust it more readily, and many hosts have no way out by IPv6.
+   */
+  #pick(targets: Target[], now: number): Target | undefined {
+    let best: Target[] = [];
+    for (const target of targets) {
+      if (!reaches(target, this.source.family)) continue;
+      if ((this.#faulty.get(keyOf(target)) ?? 0) > now) continue;
+      const lead = best[0] ?? target;
+      const order = target.preference - lead.preference || target.family - lead.family;
+      if (order < 0) best = [target];
+      else if (order === 0) best.push(target);
+    }
+    return best[Math.floor(this.#host.random() * best.length)];
+  }
+
+  #open(target: Target, now: number): void {
+    const { source, site } = this;
+    const host = this.#host;
+    const inClear = !this.requireTls && host.tlsMemory.isBroken(target.host, now);
+    const connection: Connection = {
+      session: undefined,
+      target,
+      opened: false,
+      idle: false,
+      via: {
+        ip: source.ip,
+        mx: { host: target.host, address: target.address, port: target.port },
+        tls: undefined,
+      },
+    };
+    this.#connections.add(connection);
+    this.#gate.connections += 1;
+    source.connected(this, site.provider);
+    connection.session = host.open({
+      address: target.address,
+      port: target.port,
+      host: target.host,
+      localAddress: source.ip,
+      ehloName: source.ehloName,
+      tls: this.requireTls ? 'required' : inClear ? 'off' : 'opportunistic',
+      deadlines: host.deadlines,
+      maxTransactions: site.limits.messagesPerConnection,
+      idle: site.limits.idle * 1000,
+      clock: host.clock,
+      next: () => this.#next(connection),
+      done: (delivery, result) => this.#done(connection, delivery as Delivery, result),
+      ended: (end) => this.#ended(connection, end),
+    });
+  }
+
+  #next(connection: Connection): Delivery | undefined {
+    const now = this.#host.clock.now();
+    if (!connection.opened) this.#wasOpened(connection);
+    while (this.queue.size > 0 && !this.#closing) {
+      const wait = this.#gate.messageRate.wait(now);
+      if (wait > 0) {
+        this.#pumpIn(wait);
+        break;
+      }
+      const delivery = this.queue.take()!;
+      if (!this.#host.mayBegin(delivery, now)) continue;
+      this.#gate.messageRate.take(now);
+      return delivery;
+    }
+    if (!connection.idle) {
+      connection.idle = true;
+      this.#idle.push(connection);
+    }
+    if (this.queue.size === 0 && this.source.wantsPlace(this)) this.closeIdle();
+    return undefined;
+  }
+
+  #wasOpened(connection: Connection): void {
+    connection.opened = true;
+    this.#opened += 1;
+    this.#faulty.delete(keyOf(connection.target));
+    this.failures = 0;
+    this.retryAt = 0;
+    this.reason = undefined;
+  }
+
+  #done(connection: Connection, delivery: Delivery, result: TransactionResult): void {
+    const recipient = result.results[0]!;
+    const { via } = connection;
+    via.tls ??= connection.session?.tls;
+    via.ip ??= connection.session?.localAddress;
+    // A connection that broke before anything of this delivery was answered says nothing about it.
+    if (recipient.kind === 'unsent' && recipient.code === 'connection_lost' && result.replies.length === 0) {
+      if (this.#closing) {
+        this.#host.release(delivery, this.#closing.code, this.#closing.text, 0);
+        return;
+      }
+      delivery.interruptions += 1;
+      if (delivery.interruptions <= MAX_INTERRUPTIONS) {
+        this.queue.pushFront(delivery);
+        return;
+      }
+    }
+    const { startedAt, endedAt, replies } = result;
+    this.#host.attempted(delivery, recipient, startedAt, endedAt - startedAt, replies, via);
+  }
+
+  #ended(connection: Connection, end: SessionEnd): void {
+    this.#connections.delete(connection);
+    if (connection.idle) this.#idle = this.#idle.filter((other) => other !== connection);
+    if (connection.opened) this.#opened -= 1;
+    this.#gate.connections -= 1;
+    if (!connection.opened && end.code !== 'quit') this.#openingFailed(connection, end);
+    this.source.disconnected(this, this.site.provider, this.#connections.size === 0);
+    // The path beside this one, with or without required TLS, may wait for the place that it leaves.
+    for (const path of this.site.paths.values()) if (path.source === this.source) path.pump();
+  }
+
+  #openingFailed(connection: Connection, end: SessionEnd): void {
+    const { clock, random, tlsMemory } = this.#host;
+    const { target } = connection;
+    const now = clock.now();
+    const inTls = end.phase === 'tls' || end.phase === 'starttls' || end.code === 'tls_failed';
+    if (inTls && !this.requireTls && !tlsMemory.isBroken(target.host, now)) {
+      tlsMemory.remember(target.host, now);
+      return;
+    }
+    const text = `${target.host} [${target.address}]: ${end.text}`;
+    if (end.code === 'no_source_ip') {
+      // Nothing is wrong with the destination, and nothing was tried.
+      this.#backOff(end.code, text, now);
+      return;
+    }
+    this.#faulty.set(keyOf(target), now + backoffDelay(this.failures + 1, random));
+    const targets = this.site.targets(now);
+    if (targets?.kind === 'targets' && this.#pick(targets.targets, now) !== undefined) return;
+    const result = openingResult(end, text);
+    this.#backOff(result.code!, text, now);
+    // While others are open the site works, and it is only more connections that it does not want.
+    if (this.#opened === 0) this.#failAll(result, connection.via);
+  }
+
+  #backOff(code: string, text: string, now: number): void {
+    this.failures += 1;
+    this.retryAt = now + backoffDelay(this.failures, this.#host.random);
+    this.reason = { code, text };
+    // All of them are tried again together; which one works may have changed by then.
+    this.#faulty.clear();
+    if (this.#opened > 0) this.#pumpIn(this.retryAt - now);
+  }
+
+  /** Every delivery that waited for this connection has been tried with it. */
+  #failAll(result: AttemptResult, via: Via | undefined): void {
+    const now = this.#host.clock.now();
+    for (let n = this.queue.size; n > 0; n -= 1) {
+      const delivery = this.queue.take()!;
+      if (this.#host.mayBegin(delivery, now)) this.#host.attempted(delivery, result, now, 0, [], via);
+    }
+  }
+
+  #putBack(): void {
+    const { code, text } = this.reason!;
+    const until = this.retryAt + this.#host.random() * 1000;
+    for (let d = this.queue.take(); d !== undefined; d = this.queue.take())
+      this.#host.release(d, code, text, until);
+  }
+
+  #pumpIn(ms: number): void {
+    const at = this.#host.clock.now() + ms;
+    if (at >= this.#timerAt) return;
+    this.#cancelTimer?.();
+    this.#timerAt = at;
+    this.#cancelTimer = this.#host.clock.after(ms, () => {
+      this.#timerAt = Number.POSITIVE_INFINITY;
+      this.#cancelTimer = undefined;
+      this.pump();
+    });
+  }
+
+  /** Closes a connection that has nothing to do, if there is one. */
+  closeIdle(): boolean {
+    const connection =
+      this.queue.size === 0 ? this.#idle.find((each) => each.session?.busy === 0) : undefined;
+    connection?.session?.quit();
+    return connection !== undefined;
+  }
+
+  /** Begins nothing more: what is queued is put back, what is under way ends, connections end in good order. */
+  close(reason: Reason): void {
+    this.#closing = reason;
+    this.#cancelTimer?.();
+    for (let d = this.queue.take(); d !== undefined; d = this.queue.take()) {
+      this.#host.release(d, reason.code, reason.text, 0);
+    }
+    for (const { session } of this.#connections) session?.quit();
+  }
+
+  /** Ends the connections of a closed path now. */
+  destroy(text: string): void {
+    for (const { session } of this.#connections) session?.destroy(text);
+  }
+}
+
+/** What a connection that never opened means for the deliveries that waited for it. */
+function openingResult(end: SessionEnd, text: string): AttemptResult {
+  const { phase, reply } = end;
+  // A refusal at the greeting or EHLO concerns our host and not the recipient, whatever its code says.
+  if (reply !== undefined && reply.code >= 400)
+    return { kind: 'refused', phase, reply, code: 'peer_temporary', text };
+  return { kind: 'unsent', phase, code: end.code === 'quit' ? 'connect_failed' : end.code, text };
+}
+
+function keyOf(target: Target): string {
+  return `${target.address}:${target.port}`;
+}

@@ -1,0 +1,58 @@
+import { type Limits, type LimitTable, limitsFor } from '../lib/shaping/limits.ts';
+import { RateMeter } from '../lib/shaping/rate-meter.ts';
+import type { Counts } from './counters.ts';
+import type { Destinations, SiteAddress, Target, Targets } from './destination.ts';
+import type { Path } from './path.ts';
+
+/** One destination: its hosts, their checked addresses, its limits, and the paths that lead to it. */
+export class Site {
+  readonly name: string;
+  readonly provider: string;
+  readonly limits: Limits;
+  readonly counts: Counts;
+  /** Deliveries in hand that go there. */
+  held = 0;
+  /** Deliveries that ended, by whatever result. */
+  readonly drained: RateMeter;
+  /** By source and TLS requirement. */
+  readonly paths = new Map<string, Path>();
+  usedAt: number;
+  #address: SiteAddress;
+  #targets: Targets | undefined;
+  #lookup: Promise<Targets> | undefined;
+
+  constructor(address: SiteAddress, table: LimitTable, counts: Counts, now: number) {
+    this.name = address.site;
+    this.provider = address.provider;
+    this.limits = limitsFor(table, address.provider, address.site, address.routed);
+    this.counts = counts;
+    this.drained = new RateMeter(now);
+    this.usedAt = now;
+    this.#address = address;
+  }
+
+  /** The addresses that may be connected to, when they are known and their TTL has not passed. */
+  targets(now: number): Targets | undefined {
+    return this.#targets !== undefined && this.#targets.expiresAt > now ? this.#targets : undefined;
+  }
+
+  /** Looks the addresses up; callers at the same time share one lookup. Never rejects. */
+  lookup(destinations: Destinations): Promise<Targets> {
+    this.#lookup ??= destinations.targets(this.#address).then((targets) => {
+      this.#lookup = undefined;
+      this.#targets = targets;
+      return targets;
+    });
+    return this.#lookup;
+  }
+
+  /** Domains of one site may rank its hosts differently; the latest ranking is followed. */
+  follow(address: SiteAddress): void {
+    this.#address = address;
+  }
+}
+
+/** Whether a target can be reached from a source of an address family (0: either). */
+export function reaches(target: Target, family: 0 | 4 | 6): boolean {
+  return family === 0 || target.family === family;
+}

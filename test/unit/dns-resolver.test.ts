@@ -1,0 +1,242 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, beforeEach, test } from 'node:test';
+import { createResolver } from '../../egress-node/dns/resolver.ts';
+import { dnsServers } from '../../egress-node/dns/servers.ts';
+import type { Clock } from '../../lib/time.ts';
+import { systemClock } from '../../lib/time.ts';
+import { a, mx, startDnsServer, type TestDnsServer } from '../support/dns-server.ts';
+
+let server: TestDnsServer;
+let shift = 0;
+/** Real timers, since the sockets are real, and a calendar that the test moves. */
+const clock: Clock = { now: () => Date.now() + shift, after: systemClock.after };
+
+before(async () => {
+  server = await startDnsServer();
+});
+after(() => server.close());
+beforeEach(() => {
+  server.zone.clear();
+  server.questions.length = 0;
+  shift = 0;
+});
+
+function resolver(options: { timeout?: number; tries?: number; cacheSize?: number } = {}) {
+  return createResolver({ servers: dnsServers(server.endpoint), clock, ...options });
+}
+
+test('reads MX, A, AAAA and TXT records', async () => {
+  server.zone.set('MX example.test', mx([10, 'MX1.Example.test'], [20, 'mx2.example.test']));
+  server.zone.set('A mx1.example.test', a('192.0.2.1', '192.0.2.2'));
+  server.zone.set('AAAA mx1.example.test', { answers: [{ type: 'AAAA', data: '2001:db8::1' }] });
+  server.zone.set('TXT example.test', { answers: [{ type: 'TXT', data: ['v=spf1 ', '-all'] }] });
+  const dns = resolver();
+  const found = await dns.resolve('Example.TEST', 'MX');
+  assert.deepEqual(found.kind === 'found' && found.records, [
+    { preference: 10, exchange: 'mx1.example.test' },
+    { preference: 20, exchange: 'mx2.example.test' },
+  ]);
+  const v4 = await dns.resolve('mx1.example.test', 'A');
+  assert.deepEqual(v4.kind === 'found' && v4.records, ['192.0.2.1', '192.0.2.2']);
+  const v6 = await dns.resolve('mx1.example.test', 'AAAA');
+  assert.deepEqual(v6.kind === 'found' && v6.records, ['2001:db8::1']);
+  const txt = await dns.resolve('example.test', 'TXT');
+  assert.deepEqual(txt.kind === 'found' && txt.records, ['v=spf1 -all']);
+});
+
+test('reads a null MX as an empty name', async () => {
+  server.zone.set('MX null.test', mx([0, '.']));
+  const answer = await resolver().resolve('null.test', 'MX');
+  assert.deepEqual(answer.kind === 'found' && answer.records, [{ preference: 0, exchange: '' }]);
+});
+
+test('keeps an answer for its TTL to the millisecond, and no longer', async () => {
+  server.zone.set('A host.test', { answers: [{ type: 'A', data: '192.0.2.1', ttl: 60 }] });
+  const dns = resolver();
+  const first = await dns.resolve('host.test', 'A');
+  assert.equal(await dns.resolve('host.test', 'A'), first);
+  assert.equal(server.questions.length, 1);
+  shift = first.expiresAt - Date.now() + 1;
+  await dns.resolve('host.test', 'A');
+  assert.equal(server.questions.length, 2);
+});
+
+test('a TTL of 0 is not kept, but questions at the same time share one query', async () => {
+  server.zone.set('A host.test', { answers: [{ type: 'A', data: '192.0.2.1', ttl: 0 }] });
+  const dns = resolver();
+  await Promise.all([
+    dns.resolve('host.test', 'A'),
+    dns.resolve('HOST.test', 'A'),
+    dns.resolve('host.test', 'A'),
+  ]);
+  assert.equal(server.questions.length, 1);
+  await dns.resolve('host.test', 'A');
+  assert.equal(server.questions.length, 2);
+});
+
+test('NXDOMAIN and NODATA are told apart and kept as long as the SOA says', async () => {
+  server.zone.set('MX gone.test', { rcode: 3, soa: { ttl: 900, minimum: 30 } });
+  server.zone.set('MX empty.test', { soa: { ttl: 20, minimum: 900 } });
+  server.zone.set('MX bare.test', { rcode: 3 });
+  const dns = resolver();
+  const start = Date.now();
+  const gone = await dns.resolve('gone.test', 'MX');
+  const empty = await dns.resolve('empty.test', 'MX');
+  const bare = await dns.resolve('bare.test', 'MX');
+  assert.deepEqual([gone.kind, empty.kind, bare.kind], ['no_domain', 'empty', 'no_domain']);
+  assert.equal(Math.round((gone.expiresAt - start) / 10_000), 3);
+  assert.equal(Math.round((empty.expiresAt - start) / 10_000), 2);
+  assert.equal(Math.round((bare.expiresAt - start) / 10_000), 6);
+  await dns.resolve('gone.test', 'MX');
+  assert.equal(server.questions.length, 3);
+});
+
+test('SERVFAIL and REFUSED are failures, tried again, and not remembered for long', async () => {
+  server.zone.set('MX broken.test', { rcode: 2 });
+  server.zone.set('MX refused.test', { rcode: 5 });
+  const dns = resolver({ tries: 2 });
+  const broken = await dns.resolve('broken.test', 'MX');
+  assert.equal(broken.kind, 'failed');
+  assert.match(
+    broken.kind === 'failed' ? broken.text : '',
+    /MX of broken\.test: 127\.0\.0\.1 answered SERVFAIL/,
+  );
+  assert.equal(server.questions.length, 2);
+  assert.match(JSON.stringify(await dns.resolve('refused.test', 'MX')), /REFUSED/);
+  await dns.resolve('broken.test', 'MX');
+  assert.equal(server.questions.length, 4);
+  shift = 10_001;
+  await dns.resolve('broken.test', 'MX');
+  assert.equal(server.questions.length, 6);
+});
+
+test('silence is a failure after every try', async () => {
+  server.zone.set('A silent.test', { silent: true });
+  const answer = await resolver({ timeout: 20, tries: 3 }).resolve('silent.test', 'A');
+  assert.match(answer.kind === 'failed' ? answer.text : '', /no answer in time/);
+  assert.equal(server.questions.length, 3);
+});
+
+test('a port where nobody listens is a failure, and the next server is asked', async () => {
+  const closed = await startDnsServer();
+  await closed.close();
+  server.zone.set('A host.test', a('192.0.2.1'));
+  const dns = createResolver({
+    servers: [...dnsServers(closed.endpoint), ...dnsServers(server.endpoint)],
+    clock,
+    timeout: 500,
+  });
+  assert.equal((await dns.resolve('host.test', 'A')).kind, 'found');
+});
+
+test('comes by TCP when the response was truncated', async () => {
+  const many = Array.from({ length: 250 }, (_, i) => `192.0.2.${i}`);
+  server.zone.set('A many.test', { ...a(...many), truncated: true });
+  const answer = await resolver().resolve('many.test', 'A');
+  assert.deepEqual(server.questions, ['udp A many.test', 'tcp A many.test']);
+  assert.equal(
+    answer.kind === 'found' && answer.records.length,
+    100,
+    'and keeps a bounded number of records',
+  );
+});
+
+test('ignores responses with another id, another question, or no sense', async () => {
+  server.zone.set('A host.test', {
+    ...a('192.0.2.1'),
+    before: (response) => {
+      const id = Buffer.from(response);
+      id.writeUInt16BE((id.readUInt16BE(0) + 1) & 0xffff, 0);
+      const question = Buffer.from(response);
+      question[13] = question[13]! ^ 1;
+      return [id, question, Buffer.from('nonsense'), Buffer.alloc(0)];
+    },
+  });
+  const answer = await resolver().resolve('host.test', 'A');
+  assert.deepEqual(answer.kind === 'found' && answer.records, ['192.0.2.1']);
+});
+
+test('follows aliases within the answer and, where it stops, by asking again', async () => {
+  server.zone.set('A www.test', {
+    answers: [
+      { type: 'CNAME', data: 'edge.test', ttl: 40 },
+      { type: 'CNAME', name: 'edge.test', data: 'host.test', ttl: 300 },
+      { type: 'A', name: 'host.test', data: '192.0.2.7' },
+      { type: 'A', name: 'stray.test', data: '192.0.2.66' },
+    ],
+  });
+  server.zone.set('A half.test', { answers: [{ type: 'CNAME', data: 'host.test' }] });
+  server.zone.set('A host.test', a('192.0.2.7'));
+  const dns = resolver();
+  const start = Date.now();
+  const whole = await dns.resolve('www.test', 'A');
+  assert.deepEqual(whole.kind === 'found' && whole.records, ['192.0.2.7']);
+  assert.equal(Math.round((whole.expiresAt - start) / 10_000), 4, 'the shortest TTL of the chain');
+  const half = await dns.resolve('half.test', 'A');
+  assert.deepEqual(half.kind === 'found' && half.records, ['192.0.2.7']);
+});
+
+test('takes 8 aliases, refuses 9, and a loop', async () => {
+  const chain = (length: number) => ({
+    answers: [
+      ...Array.from({ length }, (_, i) => ({
+        type: 'CNAME' as const,
+        name: i === 0 ? `c${length}.test` : `n${i}.test`,
+        data: `n${i + 1}.test`,
+      })),
+      { type: 'A' as const, name: `n${length}.test`, data: '192.0.2.1' },
+    ],
+  });
+  server.zone.set('A c8.test', chain(8));
+  server.zone.set('A c9.test', chain(9));
+  server.zone.set('A loop.test', { answers: [{ type: 'CNAME', data: 'loop.test' }] });
+  const dns = resolver();
+  assert.equal((await dns.resolve('c8.test', 'A')).kind, 'found');
+  assert.equal((await dns.resolve('c9.test', 'A')).kind, 'failed');
+  assert.equal((await dns.resolve('loop.test', 'A')).kind, 'failed');
+});
+
+test('what cannot be a name does not exist, without a question', async () => {
+  const dns = resolver();
+  for (const name of ['', 'a..b', `${'x'.repeat(64)}.test`, `${'x.'.repeat(127)}test`]) {
+    assert.equal((await dns.resolve(name, 'MX')).kind, 'no_domain', name);
+  }
+  assert.deepEqual(server.questions, []);
+});
+
+test('answers beyond the cache size push the oldest out', async () => {
+  for (const n of [1, 2, 3]) server.zone.set(`A h${n}.test`, a('192.0.2.1'));
+  const dns = resolver({ cacheSize: 2 });
+  for (const n of [1, 2, 3, 3, 2, 1]) await dns.resolve(`h${n}.test`, 'A');
+  assert.equal(server.questions.length, 4);
+});
+
+test('a thousand names at once are all answered', async () => {
+  for (let n = 0; n < 1000; n += 1) server.zone.set(`A h${n}.test`, a('192.0.2.1'));
+  const dns = resolver();
+  const answers = await Promise.all(Array.from({ length: 1000 }, (_, n) => dns.resolve(`h${n}.test`, 'A')));
+  assert.ok(answers.every((answer) => answer.kind === 'found'));
+});
+
+test('servers come from the setting, from resolv.conf, or are the local one', () => {
+  assert.deepEqual(dnsServers({ host: '192.0.2.53', port: 5353 }), [{ address: '192.0.2.53', port: 5353 }]);
+  assert.throws(() => dnsServers({ host: 'ns.example.com', port: 53 }), /give an IP address/);
+  const directory = mkdtempSync(join(tmpdir(), 'postern-dns-'));
+  try {
+    const file = join(directory, 'resolv.conf');
+    writeFileSync(
+      file,
+      '# nameserver 192.0.2.1\nsearch x\nnameserver 192.0.2.2\n nameserver fe80::1%eth0 # c\nnameserver x\nnameserver 192.0.2.3\nnameserver 192.0.2.4\n',
+    );
+    assert.deepEqual(
+      dnsServers(undefined, file).map((one) => one.address),
+      ['192.0.2.2', 'fe80::1%eth0', '192.0.2.3'],
+    );
+    assert.deepEqual(dnsServers(undefined, join(directory, 'none')), [{ address: '127.0.0.1', port: 53 }]);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+});
