@@ -1,0 +1,61 @@
+/** The config port. One process owns the store, so changes are announced in memory, after their commit. */
+import { PosternError } from '../../errors.ts';
+import type { Config, Document } from '../ports.ts';
+import { readJson } from './json.ts';
+import type { Link } from './link.ts';
+import type { StoredDocument } from './protocol.ts';
+
+/** Documents of one list when the caller names no number. */
+const ALL = Number.MAX_SAFE_INTEGER;
+
+type Listener = (change: { kind: string; key: string }) => void;
+
+export class EmbeddedConfig implements Config {
+  readonly #link: Link;
+  readonly #listeners = new Set<Listener>();
+
+  constructor(link: Link) {
+    this.#link = link;
+  }
+
+  async get(kind: string, key: string): Promise<Document | undefined> {
+    const stored = await this.#link.call('getDocument', { kind, key });
+    return stored && toDocument(stored);
+  }
+
+  async list(kind: string, options: { after?: string; max?: number } = {}): Promise<Document[]> {
+    const { after, max = ALL } = options;
+    return (await this.#link.call('listDocuments', { kind, after, max })).map(toDocument);
+  }
+
+  async put(kind: string, key: string, value: unknown, expect?: number): Promise<number> {
+    const version = await this.#link.call('putDocument', { kind, key, value: JSON.stringify(value), expect });
+    if (version === 0) {
+      throw new PosternError(
+        'config_conflict',
+        `${kind} ${key} is not at version ${expect}: someone else changed it. Read it again and repeat the change.`,
+      );
+    }
+    this.#announce(kind, key);
+    return version;
+  }
+
+  async delete(kind: string, key: string): Promise<boolean> {
+    const existed = await this.#link.call('deleteDocument', { kind, key });
+    if (existed) this.#announce(kind, key);
+    return existed;
+  }
+
+  watch(listener: Listener): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  #announce(kind: string, key: string): void {
+    for (const listener of this.#listeners) listener({ kind, key });
+  }
+}
+
+function toDocument({ kind, key, value, version }: StoredDocument): Document {
+  return { kind, key, value: readJson(value, `the ${kind} ${key}`), version };
+}

@@ -1,0 +1,110 @@
+/** The ledger port, and the timer that moves deliveries into their lanes when they are due. */
+import type { Clock } from '../../time.ts';
+import type { Ledger } from '../ports.ts';
+import type { Link } from './link.ts';
+import type { PromoteReply } from './protocol.ts';
+import type { Ready } from './ready.ts';
+
+/** Deliveries moved in one transaction: a million due at once is many short steps among other work. */
+const CHUNK = 200;
+
+/** Deliveries that fall due within this time are moved together, ms. */
+const GATHER = 20;
+
+/** Time after which a failed promotion is tried again, ms. */
+const RETRY = 1000;
+
+/** `setTimeout` fires at once beyond 2^31-1 ms; the timer looks again after a day at the latest. */
+const LONGEST = 86_400_000;
+
+/** Promotes at the earliest time that it was told of. */
+export class LedgerTimer {
+  readonly #link: Link;
+  readonly #clock: Clock;
+  readonly #ready: Ready;
+  #at = Number.POSITIVE_INFINITY;
+  #cancel: (() => void) | undefined;
+  #stopped = false;
+
+  constructor(link: Link, clock: Clock, ready: Ready, next: number | undefined) {
+    this.#link = link;
+    this.#clock = clock;
+    this.#ready = ready;
+    if (next !== undefined) this.expect(next);
+  }
+
+  /** Something is due at `at`. */
+  expect(at: number): void {
+    if (at >= this.#at || this.#stopped) return;
+    this.#cancel?.();
+    this.#at = at;
+    const delay = Math.min(LONGEST, Math.max(0, at - this.#clock.now()) + GATHER);
+    this.#cancel = this.#clock.after(delay, () => {
+      this.#at = Number.POSITIVE_INFINITY;
+      this.#step().catch(() => this.expect(this.#clock.now() + RETRY));
+    });
+  }
+
+  /** Moves everything that is due by now. @returns how many. */
+  async promote(): Promise<number> {
+    let count = 0;
+    for (;;) {
+      const { promoted, more } = await this.#chunk();
+      count += promoted.length;
+      if (!more) return count;
+    }
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#cancel?.();
+  }
+
+  async #step(): Promise<void> {
+    while (!this.#stopped && (await this.#chunk()).more);
+  }
+
+  #chunk(): Promise<PromoteReply> {
+    return new Promise((resolve, reject) => {
+      this.#link.send('promote', { now: this.#clock.now(), max: CHUNK }, [], (error, reply) => {
+        if (error) return reject(error);
+        for (const [lane, tenant, key] of reply.promoted) this.#ready.arrive(lane, tenant, key);
+        if (!reply.more && reply.next !== undefined) this.expect(reply.next);
+        resolve(reply);
+      });
+    });
+  }
+}
+
+export class EmbeddedLedger implements Ledger {
+  readonly #link: Link;
+  readonly #clock: Clock;
+  readonly #ready: Ready;
+  readonly #timer: LedgerTimer;
+
+  constructor(link: Link, clock: Clock, ready: Ready, timer: LedgerTimer) {
+    this.#link = link;
+    this.#clock = clock;
+    this.#ready = ready;
+    this.#timer = timer;
+  }
+
+  waiting(): Promise<{ count: number; next?: number }> {
+    return this.#link.call('waiting', null);
+  }
+
+  promote(): Promise<number> {
+    return this.#timer.promote();
+  }
+
+  cancel(messageId: string): Promise<number[]> {
+    const except = this.#ready.withhold(messageId);
+    return new Promise((resolve, reject) => {
+      this.#link.send('cancel', { id: messageId, except, at: this.#clock.now() }, [], (error, reply) => {
+        this.#ready.restore(messageId, error ? [] : reply.keys);
+        if (error) reject(error);
+        else resolve(reply.places);
+      });
+    });
+  }
+}

@@ -1,0 +1,177 @@
+/**
+ * The event loop's end of the storage thread: gathers calls into batches, one batch under way at a time, so
+ * that everything that arrives while a commit is being synced shares the next one (group commit).
+ *
+ * A call fails with the storage error that the thread reports. When the thread dies, every call that waits
+ * and every later one fails with `storage_unavailable`: nothing was promised to their callers.
+ */
+import { Worker } from 'node:worker_threads';
+import { PosternError } from '../../errors.ts';
+import type {
+  Answer,
+  Argument,
+  Batch,
+  Greeting,
+  Opened,
+  OperationName,
+  Result,
+  StoreOptions,
+} from './protocol.ts';
+
+type Done = (error: PosternError | undefined, value: unknown) => void;
+
+export class Link {
+  readonly #worker: Worker;
+  #names: OperationName[] = [];
+  #arguments: unknown[] = [];
+  #regions: number[] = [];
+  #bytes: Uint8Array[] = [];
+  #size = 0;
+  #done: Done[] = [];
+  #underWay: Done[] | undefined;
+  #scheduled = false;
+  #broken: PosternError | undefined;
+  #closing = false;
+  /** Called after all results of a batch were handed over. */
+  afterBatch: () => void = () => {};
+  /** Called once when the thread can no longer be used. */
+  onBroken: (reason: PosternError) => void = () => {};
+
+  private constructor(worker: Worker) {
+    this.#worker = worker;
+    worker.on('message', (answer: Answer) => this.#receive(answer));
+    worker.on('error', (error) => this.#fail(`The storage thread died: ${error.message}`, error));
+    worker.on('exit', (code) => this.#fail(`The storage thread ended with code ${code}.`));
+  }
+
+  /** Starts the storage thread and waits until the store is open. @throws its PosternError. */
+  static async open(options: StoreOptions): Promise<{ link: Link; opened: Opened }> {
+    const worker = new Worker(new URL('./store/worker.ts', import.meta.url), { workerData: options });
+    const greeting = await new Promise<Greeting>((resolve, reject) => {
+      worker.once('message', (message: Greeting) => {
+        worker.off('error', reject);
+        resolve(message);
+      });
+      worker.once('error', reject);
+    }).catch((error: Error) => {
+      const text = `The storage thread cannot start: ${error.message}`;
+      throw new PosternError('storage_unavailable', text, { cause: error });
+    });
+    if ('fault' in greeting) {
+      await worker.terminate();
+      throw new PosternError(greeting.fault.code, greeting.fault.message);
+    }
+    return { link: new Link(worker), opened: greeting.opened };
+  }
+
+  /** Why the thread can no longer be used, if so. */
+  get broken(): PosternError | undefined {
+    return this.#broken;
+  }
+
+  /** Resolves with the durable result of a call. */
+  call<K extends OperationName>(name: K, argument: Argument<K>, bytes?: Uint8Array): Promise<Result<K>> {
+    return new Promise((resolve, reject) => {
+      this.send(name, argument, bytes ? [bytes] : [], (error, value) =>
+        error ? reject(error) : resolve(value),
+      );
+    });
+  }
+
+  /** As `call`, for hot paths: `done` runs before anything of a later call of the same batch. */
+  send<K extends OperationName>(
+    name: K,
+    argument: Argument<K>,
+    bytes: readonly Uint8Array[],
+    done: (error: PosternError | undefined, value: Result<K>) => void,
+  ): void {
+    if (this.#broken) {
+      done(this.#broken, undefined as never);
+      return;
+    }
+    this.#names.push(name);
+    this.#arguments.push(argument);
+    this.#regions.push(this.#size);
+    for (const piece of bytes) {
+      this.#bytes.push(piece);
+      this.#size += piece.byteLength;
+    }
+    this.#done.push(done as Done);
+    if (!this.#underWay && !this.#scheduled) {
+      // After the poll phase, not in a microtask: what all sockets of this turn bring shares one sync.
+      this.#scheduled = true;
+      setImmediate(() => {
+        this.#scheduled = false;
+        if (!this.#underWay) this.#post();
+      });
+    }
+  }
+
+  /** Closes the file and ends the thread. The caller has waited for its calls. */
+  async close(): Promise<void> {
+    if (this.#broken) return;
+    this.#closing = true;
+    const exited = new Promise((resolve) => this.#worker.once('exit', resolve));
+    this.#worker.postMessage('close');
+    await exited;
+  }
+
+  #post(): void {
+    if (this.#names.length === 0 || this.#broken) return;
+    const batch: Batch = { names: this.#names, arguments: this.#arguments, regions: this.#regions };
+    const transfer: ArrayBuffer[] = [];
+    if (this.#size > 0) {
+      const packed = new Uint8Array(this.#size);
+      let at = 0;
+      for (const piece of this.#bytes) {
+        packed.set(piece, at);
+        at += piece.byteLength;
+      }
+      batch.bytes = packed.buffer;
+      transfer.push(packed.buffer);
+    }
+    this.#underWay = this.#done;
+    this.#names = [];
+    this.#arguments = [];
+    this.#regions = [];
+    this.#bytes = [];
+    this.#size = 0;
+    this.#done = [];
+    this.#worker.postMessage(batch, transfer);
+  }
+
+  #receive(answer: Answer): void {
+    const done = this.#underWay ?? [];
+    this.#underWay = undefined;
+    this.#post();
+    for (let i = 0; i < done.length; i++) {
+      const fault = answer.faults?.[i];
+      const value = answer.values[i];
+      if (fault) {
+        done[i]!(new PosternError(fault.code, fault.message), undefined);
+        continue;
+      }
+      const begin = answer.regions[i]!;
+      const end = answer.regions[i + 1]!;
+      if (end > begin) (value as { bytes: Buffer }).bytes = Buffer.from(answer.bytes!, begin, end - begin);
+      done[i]!(undefined, value);
+    }
+    this.afterBatch();
+  }
+
+  #fail(message: string, cause?: Error): void {
+    if (this.#broken) return;
+    this.#broken = new PosternError(
+      this.#closing ? 'shutting_down' : 'storage_unavailable',
+      this.#closing
+        ? 'The store is closed.'
+        : `${message} Restart Postern; nothing that was accepted is lost.`,
+      { cause },
+    );
+    const waiting = [...(this.#underWay ?? []), ...this.#done];
+    this.#underWay = undefined;
+    this.#done = [];
+    for (const done of waiting) done(this.#broken, undefined);
+    this.onBroken(this.#broken);
+  }
+}

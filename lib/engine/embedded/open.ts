@@ -1,0 +1,64 @@
+/** Opens the embedded engine: every port of the engine on one SQLite file, for one process. */
+import { PosternError } from '../../errors.ts';
+import type { Clock } from '../../time.ts';
+import type { Engine } from '../ports.ts';
+import { EmbeddedConfig } from './config.ts';
+import { EmbeddedLeases } from './leases.ts';
+import { EmbeddedLedger, LedgerTimer } from './ledger.ts';
+import { Link } from './link.ts';
+import { EmbeddedQueue } from './queue.ts';
+import { Ready } from './ready.ts';
+import { EmbeddedBodies, EmbeddedRecords } from './records.ts';
+
+/** Free bytes below which new mail is refused: room for the outcomes of what was accepted, and the WAL. */
+const MINIMUM_FREE = 256 << 20;
+
+export interface EmbeddedOptions {
+  /** Data directory; made when it does not exist. One process at a time. */
+  directory: string;
+  clock: Clock;
+  /** New mail is refused (`storage_full`) while the file system has fewer free bytes. Default 256 MiB. */
+  minimumFree?: number;
+}
+
+/**
+ * Opens the store of a data directory, making it when there is none.
+ * @throws PosternError `storage_locked`, `storage_too_new`, `storage_damaged`, `storage_full` or
+ *   `storage_unavailable`.
+ */
+export async function openEmbedded(options: EmbeddedOptions): Promise<Engine> {
+  const { directory, clock, minimumFree = MINIMUM_FREE } = options;
+  const { link, opened } = await Link.open({ directory, minimumFree });
+  const ready = new Ready(link, clock, opened);
+  const timer = new LedgerTimer(link, clock, ready, opened.nextDue);
+  let closed: Promise<void> | undefined;
+
+  async function close(): Promise<void> {
+    timer.stop();
+    ready.stop(new PosternError('shutting_down', 'The store is being closed.'));
+    // The last batch: whatever was called before is in it or before it.
+    await link.call('finish', { clean: ready.leasedCount === 0 }).catch(() => {});
+    await link.close();
+  }
+
+  return {
+    queue: new EmbeddedQueue(link, clock, ready, timer),
+    ledger: new EmbeddedLedger(link, clock, ready, timer),
+    records: new EmbeddedRecords(link, clock, ready),
+    bodies: new EmbeddedBodies(link),
+    config: new EmbeddedConfig(link),
+    leases: new EmbeddedLeases(link, clock),
+    async health() {
+      if (link.broken) return { ok: false, detail: link.broken.message };
+      try {
+        const { bytes, free, full } = await link.call('health', null);
+        if (full)
+          return { ok: false, detail: `New mail is refused: ${free} bytes are free in ${directory}.`, bytes };
+        return { ok: true, bytes };
+      } catch (error) {
+        return { ok: false, detail: error instanceof Error ? error.message : String(error) };
+      }
+    },
+    close: () => (closed ??= close()),
+  };
+}

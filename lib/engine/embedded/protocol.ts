@@ -1,0 +1,200 @@
+/**
+ * What the event loop and the storage thread say to each other.
+ *
+ * ```
+ *  event loop                                    storage thread
+ *  link.ts ── Batch: names, arguments, bytes ──►  store/worker.ts
+ *             (all calls since the last answer)     one transaction, one sync
+ *          ◄── Answer: values or faults, bytes ──
+ * ```
+ * Hot calls travel as flat arrays of strings and numbers, and all bytes of a batch as one transferred
+ * buffer, because structured cloning of many small objects and buffers costs more than the SQL.
+ */
+import type { ErrorCode } from '../../errors.ts';
+import type { DeliveryState } from '../states.ts';
+
+/** Idempotency claim with the time by which older claims of the key are judged. */
+export interface ClaimCall {
+  key: string;
+  digest: string;
+  expiresAt: number;
+  response: string;
+}
+
+/** One delivery to be taken in: lane, tenant, n, due (ms), QueueItem JSON. */
+export type DeliveryTuple = [lane: string, tenant: string, n: number, due: number, item: string];
+
+/** One outcome for the feed: n (-1: the whole message), state it leads to (or null), Outcome JSON. */
+export type OutcomeTuple = [n: number, state: DeliveryState | null, json: string];
+
+/** One message to be taken in; its body is the next `length` bytes of the call. */
+export type MessageTuple = [
+  id: string,
+  acceptedAt: number,
+  record: string,
+  length: number,
+  deliveries: DeliveryTuple[],
+  settled: OutcomeTuple[],
+];
+
+export interface AdmitReply {
+  kind: 'admitted' | 'repeated' | 'conflict' | 'full';
+  /** `repeated`: the first response. `full`: what is missing. */
+  text?: string;
+  /** `admitted`: for each message its sequence number, then for each delivery its queue key (0: ledger). */
+  numbers?: number[];
+}
+
+/** A run of ready deliveries of one shelf: keys above `after`, up to `to`. */
+export interface LoadCall {
+  after: number;
+  to: number;
+  /** At most so many rows, and rows only until so many bytes are exceeded. */
+  max: number;
+  bytes: number;
+}
+
+/** One ready delivery: queue key, message, n, deliveries of the message, QueueItem JSON, body bytes. */
+export type ReadyTuple = [
+  key: number,
+  message: number,
+  n: number,
+  share: number,
+  item: string,
+  length: number,
+];
+
+export interface LoadReply {
+  rows: ReadyTuple[];
+  /** Every row up to this key is in `rows`. */
+  to: number;
+  /** Bodies one after another, in the order of `rows`. */
+  bytes?: Buffer;
+}
+
+/** End of a lease: `due` is 0 for an end; else the delivery goes to the ledger with `item`. */
+export type SettlementTuple = [
+  key: number,
+  message: number,
+  n: number,
+  share: number,
+  state: DeliveryState | null,
+  outcome: string | null,
+  due: number,
+  item: string | null,
+];
+
+export interface PromoteReply {
+  /** Lane, tenant and new queue key of each promoted delivery. */
+  promoted: [lane: string, tenant: string, key: number][];
+  /** More is due already. */
+  more: boolean;
+  /** Earliest time in the ledger. */
+  next?: number;
+}
+
+export interface DeliveriesReply {
+  record: string;
+  outcomes: OutcomeTuple[];
+  /** n and QueueItem JSON of those in the ledger. */
+  waiting: [n: number, item: string][];
+}
+
+export interface StoredDocument {
+  kind: string;
+  key: string;
+  value: string;
+  version: number;
+}
+
+/** A lane's part of the queue that belongs to one tenant, as found at the start. */
+export interface StoredShelf {
+  id: number;
+  lane: string;
+  tenant: string;
+  /** Next free position. */
+  next: number;
+  /** Ready deliveries. */
+  count: number;
+}
+
+/** What the storage thread found when it opened the file. */
+export interface Opened {
+  shelves: StoredShelf[];
+  /** Earliest time in the ledger. */
+  nextDue?: number;
+  /** The last run ended with no lease open: nothing in the queue can have been sent already. */
+  clean: boolean;
+}
+
+/** Every call that the storage thread answers: argument and result. */
+export interface Operations {
+  admit(call: { now: number; claim?: ClaimCall; messages: MessageTuple[] }): AdmitReply;
+  load(call: LoadCall): LoadReply;
+  settle(settlements: SettlementTuple[]): number;
+  promote(call: { now: number; max: number }): PromoteReply;
+  cancel(call: { id: string; except: number[]; at: number }): { places: number[]; keys: number[] };
+  waiting(call: null): { count: number; next?: number };
+  message(id: string): string | undefined;
+  deliveries(id: string): DeliveriesReply | undefined;
+  state(call: { id: string; n: number }): DeliveryState | undefined;
+  claim(call: { key: string; now: number }): { digest: string; response: string } | undefined;
+  append(outcomes: [id: string, ...OutcomeTuple][]): void;
+  feed(call: { after: number; max: number }): { cursor: number; outcomes: string[] };
+  pruneRecords(call: { before: number; now: number; max: number }): number;
+  putObject(call: { id: string; expiresAt: number }): void;
+  getObject(id: string): { bytes?: Buffer } | undefined;
+  deleteObject(id: string): void;
+  pruneObjects(call: { now: number; max: number }): number;
+  getDocument(call: { kind: string; key: string }): StoredDocument | undefined;
+  listDocuments(call: { kind: string; after?: string; max: number }): StoredDocument[];
+  /** @returns the new version, or 0 when `expect` does not hold. */
+  putDocument(call: { kind: string; key: string; value: string; expect?: number }): number;
+  deleteDocument(call: { kind: string; key: string }): boolean;
+  acquire(call: { name: string; owner: string; now: number; ttl: number }): number | undefined;
+  release(call: { name: string; owner: string }): void;
+  take(call: { bucket: string; want: number; rate: number; burst: number; now: number }): {
+    granted: number;
+    wait: number;
+  };
+  checkpoint(name: string): string | undefined;
+  saveCheckpoint(call: { name: string; value: string }): void;
+  health(call: null): { bytes: number; free: number; full: boolean };
+  /** Marks the run as ended; `clean` when no lease is open. */
+  finish(call: { clean: boolean }): void;
+}
+
+export type OperationName = keyof Operations;
+export type Argument<K extends OperationName> = Parameters<Operations[K]>[0];
+export type Result<K extends OperationName> = ReturnType<Operations[K]>;
+
+/** Calls in order. `regions[i]` is where the bytes of call `i` begin in `bytes`. */
+export interface Batch {
+  names: OperationName[];
+  arguments: unknown[];
+  regions: number[];
+  bytes?: ArrayBuffer;
+}
+
+export interface Fault {
+  code: ErrorCode;
+  message: string;
+}
+
+/** Results in the order of the calls; `faults[i]` is set where call `i` failed. */
+export interface Answer {
+  values: unknown[];
+  faults?: (Fault | undefined)[];
+  regions: number[];
+  bytes?: ArrayBuffer;
+}
+
+/** First message of the storage thread. */
+export type Greeting = { opened: Opened } | { fault: Fault };
+
+/** Handed to the storage thread when it starts. */
+export interface StoreOptions {
+  directory: string;
+  /** New mail is refused while the file system has fewer free bytes. */
+  minimumFree: number;
+}

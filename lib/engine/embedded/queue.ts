@@ -1,0 +1,250 @@
+/** The queue port: admits, leases and settles, and is the one to know what is leased. */
+import { PosternError } from '../../errors.ts';
+import type { Clock } from '../../time.ts';
+import { type Outcome, type QueueItem, SCHEMA_VERSION } from '../items.ts';
+import type {
+  Admission,
+  AdmitResult,
+  IdempotencyClaim,
+  LaneDepth,
+  LeasedItem,
+  LeaseRequest,
+  Queue,
+  Settlement,
+} from '../ports.ts';
+import { FINAL_STATES, isLegalTransition } from '../states.ts';
+import { stateAfter } from './delivery-state.ts';
+import type { Waiter } from './lane.ts';
+import type { LedgerTimer } from './ledger.ts';
+import type { Link } from './link.ts';
+import type { AdmitReply, MessageTuple, OutcomeTuple, SettlementTuple } from './protocol.ts';
+import type { Ready } from './ready.ts';
+import type { Held } from './shelf.ts';
+
+/** Proof of a lease: the delivery, and which of its leases it was. */
+class Receipt {
+  readonly held: Held;
+  readonly receives: number;
+
+  constructor(held: Held) {
+    this.held = held;
+    this.receives = held.receives;
+  }
+
+  /** This lease is the one that holds. */
+  get current(): boolean {
+    return this.held.place === 'leased' && this.held.receives === this.receives;
+  }
+}
+
+export function outcomeTuple(outcome: Outcome): OutcomeTuple {
+  return [outcome.n ?? -1, stateAfter(outcome), JSON.stringify(outcome)];
+}
+
+export class EmbeddedQueue implements Queue {
+  readonly #link: Link;
+  readonly #clock: Clock;
+  readonly #ready: Ready;
+  readonly #timer: LedgerTimer;
+
+  constructor(link: Link, clock: Clock, ready: Ready, timer: LedgerTimer) {
+    this.#link = link;
+    this.#clock = clock;
+    this.#ready = ready;
+    this.#timer = timer;
+  }
+
+  admit(messages: Admission[], claim?: IdempotencyClaim): Promise<AdmitResult> {
+    const bytes: Uint8Array[] = [];
+    const tuples: MessageTuple[] = [];
+    for (const { record, body, deliveries, settled } of messages) {
+      tuples.push([
+        record.id,
+        record.acceptedAt,
+        JSON.stringify(record),
+        body.byteLength,
+        deliveries.map((item) => [item.lane, item.tenant, item.n, item.due, JSON.stringify(item)]),
+        settled ? settled.map(outcomeTuple) : [],
+      ]);
+      if (body.byteLength > 0) bytes.push(body);
+    }
+    return new Promise((resolve, reject) => {
+      this.#link.send('admit', { now: this.#clock.now(), claim, messages: tuples }, bytes, (error, reply) => {
+        if (error) reject(error);
+        else if (reply.kind === 'admitted') {
+          this.#admitted(messages, reply.numbers!);
+          resolve({ kind: 'admitted' });
+        } else this.#notAdmitted(reply, resolve, reject);
+      });
+    });
+  }
+
+  lease(request: LeaseRequest): Promise<LeasedItem[]> {
+    const { max, visibility, wait, signal } = request;
+    if (this.#ready.stopped) return Promise.reject(this.#ready.stopped);
+    if (signal?.aborted || max <= 0) return Promise.resolve([]);
+    return new Promise((resolve, reject) => {
+      const lane = this.#ready.lane(request.lane);
+      let cancelTimer: (() => void) | undefined;
+      const giveUp = () => {
+        if (waiter.done) return;
+        lane.leave(waiter);
+        waiter.resolve([]);
+      };
+      const finish = () => {
+        cancelTimer?.();
+        signal?.removeEventListener('abort', giveUp);
+      };
+      const waiter: Waiter = {
+        max,
+        impatient: wait <= 0,
+        done: false,
+        resolve: (taken) => {
+          finish();
+          resolve(taken.map((held) => this.#handOut(held, visibility)));
+        },
+        reject: (error) => {
+          finish();
+          reject(error);
+        },
+      };
+      lane.wait(waiter);
+      this.#ready.serve(lane);
+      if (waiter.done) return;
+      signal?.addEventListener('abort', giveUp, { once: true });
+      if (wait > 0) cancelTimer = this.#clock.after(wait, giveUp);
+    });
+  }
+
+  async settle(settlements: Settlement[]): Promise<void> {
+    for (const settlement of settlements) refuseIllegal(settlement);
+    const tuples: SettlementTuple[] = [];
+    const settled: Held[] = [];
+    for (const settlement of settlements) {
+      const receipt = settlement.leased.receipt as Receipt;
+      const { held } = receipt;
+      // A late end still counts while the delivery is queued: it tells what became of it. A late defer or
+      // release does not: another lease decides.
+      const late = settlement.kind === 'end' && (held.place === 'ready' || held.place === 'leased');
+      if (!receipt.current && !late) continue;
+      if (settlement.kind === 'release' && settlement.until <= this.#clock.now()) {
+        this.#ready.takeBack(held);
+        continue;
+      }
+      this.#ready.settling(held);
+      tuples.push(settlementTuple(settlement, held));
+      settled.push(held);
+    }
+    this.#ready.serveTouched();
+    if (tuples.length > 0) await this.#write(tuples, settled);
+  }
+
+  extend(leased: LeasedItem[], visibility: number): Promise<void> {
+    for (const { receipt } of leased as { receipt: Receipt }[]) {
+      if (receipt.current) this.#ready.extend(receipt.held, visibility);
+    }
+    return Promise.resolve();
+  }
+
+  lanes(): Promise<LaneDepth[]> {
+    return Promise.resolve(
+      Array.from(this.#ready.lanes, ({ name, ready, leased }) => ({ lane: name, ready, leased })),
+    );
+  }
+
+  #handOut(held: Held, visibility: number): LeasedItem {
+    this.#ready.lease(held, visibility);
+    return { item: held.item, bytes: held.bytes, receives: held.receives, receipt: new Receipt(held) };
+  }
+
+  #write(tuples: SettlementTuple[], settled: Held[]): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#link.send('settle', tuples, [], (error) => {
+        if (error) {
+          for (const held of settled) this.#ready.unsettled(held);
+          reject(error);
+          return;
+        }
+        for (const held of settled) this.#ready.gone(held);
+        for (const tuple of tuples) if (tuple[6] > 0) this.#timer.expect(tuple[6]);
+        resolve();
+      });
+    });
+  }
+
+  #admitted(messages: Admission[], numbers: number[]): void {
+    let at = 0;
+    for (const { body, deliveries } of messages) {
+      const message = numbers[at++]!;
+      const bytes = deliveries.length > 0 ? asBuffer(body) : undefined;
+      for (const item of deliveries) {
+        const key = numbers[at++]!;
+        if (key === 0) this.#timer.expect(item.due);
+        else {
+          const input = { key, message, n: item.n, share: deliveries.length, item, bytes: bytes! };
+          this.#ready.arrive(item.lane, item.tenant, key, input);
+        }
+      }
+    }
+  }
+
+  #notAdmitted(
+    reply: AdmitReply,
+    resolve: (result: AdmitResult) => void,
+    reject: (error: Error) => void,
+  ): void {
+    if (reply.kind === 'repeated') resolve({ kind: 'repeated', response: reply.text! });
+    else if (reply.kind === 'conflict') resolve({ kind: 'conflict' });
+    else reject(new PosternError('storage_full', reply.text!));
+  }
+}
+
+/** The bytes as a Buffer that keeps no much larger memory alive than its own. */
+function asBuffer(bytes: Uint8Array): Buffer {
+  if (bytes.buffer.byteLength > 2 * bytes.byteLength + 16384) return Buffer.from(bytes);
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/** A lease ends in a final state that the table of transitions allows. */
+function refuseIllegal(settlement: Settlement): void {
+  if (settlement.kind !== 'end') return;
+  if (FINAL_STATES.has(settlement.state) && isLegalTransition('attempting', settlement.state)) return;
+  throw new PosternError('internal', `A lease cannot end in the state ${settlement.state}.`);
+}
+
+function settlementTuple(settlement: Settlement, held: Held): SettlementTuple {
+  const { key, message, n, share, item } = held;
+  if (settlement.kind === 'release') {
+    const waiting: QueueItem = { ...item, due: settlement.until, reason: settlement.reason };
+    return [key, message, n, share, null, null, settlement.until, JSON.stringify(waiting)];
+  }
+  const { attempt } = settlement;
+  const outcome: Outcome = {
+    v: SCHEMA_VERSION,
+    messageId: item.messageId,
+    n,
+    at: attempt.at,
+    kind: 'attempt',
+    tenant: item.tenant,
+    attempt,
+  };
+  if (settlement.kind === 'defer') {
+    const waiting: QueueItem = {
+      ...item,
+      attempts: item.attempts + 1,
+      due: settlement.until,
+      reason: { code: attempt.reason, text: attempt.text },
+    };
+    return [
+      key,
+      message,
+      n,
+      share,
+      'deferred',
+      JSON.stringify(outcome),
+      settlement.until,
+      JSON.stringify(waiting),
+    ];
+  }
+  return [key, message, n, share, settlement.state, JSON.stringify(outcome), 0, null];
+}

@@ -1,0 +1,281 @@
+/**
+ * All that is ready, in memory: lanes, shelves, and the deliveries under lease. Leases live here alone; a
+ * lease writes nothing. After a restart everything that was leased is simply ready again.
+ *
+ * ```
+ *            take                    settle: end, defer, release until later
+ *   ready ─────────► leased ───────────────────────────► settling ──► gone
+ *     ▲                │ visibility over, release at once     │
+ *     └────────────────┴──────────────────────────────────────┘ the write failed
+ * ```
+ */
+
+import { asPosternError, type PosternError } from '../../errors.ts';
+import type { Clock } from '../../time.ts';
+import type { QueueItem } from '../items.ts';
+import { readJson } from './json.ts';
+import { Lane } from './lane.ts';
+import type { Link } from './link.ts';
+import type { LoadReply, Opened } from './protocol.ts';
+import { Budget, type Held, type ReadyInput, Shelf } from './shelf.ts';
+import { SPAN } from './store/schema.ts';
+
+/** Bytes of ready deliveries kept in memory. */
+const BUDGET = 24 << 20;
+
+/** Rows of one load, and how few may be left in memory before the next one begins. */
+const LOAD_ROWS = 256;
+const LOAD_AHEAD = 128;
+
+/** Most bytes of one load, so that other calls do not wait long for the storage thread. */
+const LOAD_BYTES = 2 << 20;
+
+/** Ended leases are looked for no more often than this, ms. */
+const SWEEP = 50;
+
+export class Ready {
+  readonly #link: Link;
+  readonly #clock: Clock;
+  readonly #budget = new Budget(BUDGET);
+  readonly #lanes = new Map<string, Lane>();
+  readonly #shelves = new Map<number, Shelf>();
+  readonly #leased = new Map<number, Held>();
+  readonly #touched = new Set<Lane>();
+  /** Messages that are being cancelled: their deliveries are not leased meanwhile. */
+  readonly #withheld = new Map<string, number>();
+  /** Why nothing is handed out any more. */
+  stopped: PosternError | undefined;
+  #cancelSweep: (() => void) | undefined;
+  #sweepAt = Number.POSITIVE_INFINITY;
+
+  constructor(link: Link, clock: Clock, opened: Opened) {
+    this.#link = link;
+    this.#clock = clock;
+    for (const { id, lane, tenant, next, count } of opened.shelves) {
+      const last = id * SPAN + next - 1;
+      const shelf = new Shelf(lane, tenant, id * SPAN, last, opened.clean ? 0 : last, this.#budget);
+      this.#shelves.set(id, shelf);
+      this.lane(lane).ready += count;
+      this.lane(lane).activate(shelf);
+    }
+    link.afterBatch = () => this.serveTouched();
+    link.onBroken = (reason) => this.stop(reason);
+  }
+
+  get lanes(): Iterable<Lane> {
+    return this.#lanes.values();
+  }
+
+  get leasedCount(): number {
+    return this.#leased.size;
+  }
+
+  lane(name: string): Lane {
+    let lane = this.#lanes.get(name);
+    if (!lane) {
+      lane = new Lane(name);
+      this.#lanes.set(name, lane);
+    }
+    return lane;
+  }
+
+  /** A row became ready. With `input`, it may stay in memory. */
+  arrive(laneName: string, tenant: string, key: number, input?: ReadyInput): void {
+    const lane = this.lane(laneName);
+    const id = Math.floor(key / SPAN);
+    let shelf = this.#shelves.get(id);
+    if (!shelf) {
+      shelf = new Shelf(laneName, tenant, key - 1, key - 1, 0, this.#budget);
+      this.#shelves.set(id, shelf);
+    }
+    if (input) shelf.arrive(input);
+    else shelf.last = key;
+    lane.ready += 1;
+    lane.activate(shelf);
+    this.#touched.add(lane);
+  }
+
+  /** Serves the lanes in which something changed. */
+  serveTouched(): void {
+    if (this.#touched.size === 0) return;
+    const touched = [...this.#touched];
+    this.#touched.clear();
+    for (const lane of touched) this.serve(lane);
+  }
+
+  serve(lane: Lane): void {
+    lane.serve(
+      (shelf) => this.#take(lane, shelf),
+      (dry) => {
+        for (const shelf of dry) this.#load(shelf, lane);
+      },
+    );
+  }
+
+  /** Begins the lease of a delivery that was taken. */
+  lease(held: Held, visibility: number): void {
+    held.place = 'leased';
+    held.receives += 1;
+    this.#leased.set(held.key, held);
+    this.extend(held, visibility);
+  }
+
+  extend(held: Held, visibility: number): void {
+    held.until = this.#clock.now() + visibility;
+    if (held.until < this.#sweepAt) this.#sweepFrom(held.until);
+  }
+
+  /** The end of a delivery is being written. */
+  settling(held: Held): void {
+    const lane = this.lane(held.shelf.lane);
+    if (held.place === 'ready') {
+      held.shelf.remove(held.key);
+      held.shelf.out += 1;
+      lane.ready -= 1;
+      lane.leased += 1;
+    }
+    held.place = 'settling';
+  }
+
+  /** The delivery left the queue. */
+  gone(held: Held): void {
+    held.place = 'gone';
+    held.shelf.out -= 1;
+    this.#leased.delete(held.key);
+    this.lane(held.shelf.lane).leased -= 1;
+    this.#discard(held.shelf);
+  }
+
+  /** The lease ended without result: ready again, at the front of its shelf. */
+  takeBack(held: Held): void {
+    const lane = this.lane(held.shelf.lane);
+    this.#leased.delete(held.key);
+    held.shelf.takeBack(held);
+    lane.leased -= 1;
+    lane.ready += 1;
+    lane.activate(held.shelf);
+    this.#touched.add(lane);
+  }
+
+  /** The end could not be written: leased as before, until its time is over. */
+  unsettled(held: Held): void {
+    held.place = 'leased';
+    this.#leased.set(held.key, held);
+    this.extend(held, Math.max(0, held.until - this.#clock.now()));
+  }
+
+  /** Keys of the deliveries of a message that are leased; until `restore` no other is handed out. */
+  withhold(messageId: string): number[] {
+    this.#withheld.set(messageId, (this.#withheld.get(messageId) ?? 0) + 1);
+    return [...this.#leased.values()]
+      .filter((held) => held.item.messageId === messageId)
+      .map((held) => held.key);
+  }
+
+  /** Ends `withhold`; the deliveries with these keys are cancelled. */
+  restore(messageId: string, cancelled: number[]): void {
+    const left = this.#withheld.get(messageId)! - 1;
+    if (left === 0) this.#withheld.delete(messageId);
+    else this.#withheld.set(messageId, left);
+    for (const key of cancelled) {
+      const shelf = this.#shelves.get(Math.floor(key / SPAN));
+      if (!shelf) continue;
+      shelf.remove(key);
+      this.lane(shelf.lane).ready -= 1;
+    }
+    for (const lane of this.#lanes.values()) this.#touched.add(lane);
+    this.serveTouched();
+  }
+
+  /** Places (`n`) of a message under lease. */
+  attempting(messageId: string): Set<number> {
+    const places = new Set<number>();
+    for (const held of this.#leased.values()) if (held.item.messageId === messageId) places.add(held.n);
+    return places;
+  }
+
+  /** Nothing is handed out any more, for this reason. */
+  stop(reason: PosternError): void {
+    this.#cancelSweep?.();
+    this.#sweepAt = Number.NEGATIVE_INFINITY;
+    this.stopped ??= reason;
+    for (const lane of this.#lanes.values()) lane.fail(reason);
+  }
+
+  #take(lane: Lane, shelf: Shelf): Held | undefined {
+    const held = shelf.take((other) => this.#withheld.size > 0 && this.#withheld.has(other.item.messageId));
+    if (held) {
+      lane.ready -= 1;
+      lane.leased += 1;
+    }
+    if (shelf.onDisk) {
+      if (shelf.inMemory < LOAD_AHEAD) this.#load(shelf, lane);
+    }
+    return held;
+  }
+
+  /** Forgets a shelf with nothing in it, so that a tenant who sent once costs no memory for ever. */
+  #discard(shelf: Shelf): void {
+    if (shelf.out > 0 || shelf.inMemory > 0 || shelf.onDisk || shelf.active) return;
+    this.#shelves.delete(Math.floor(shelf.last / SPAN));
+  }
+
+  #load(shelf: Shelf, lane: Lane): void {
+    if (shelf.loading) return;
+    // Ahead of need only as far as the budget goes; in need at least one row.
+    const bytes = Math.min(LOAD_BYTES, shelf.room);
+    if (bytes <= 0 && shelf.inMemory > 0) return;
+    shelf.loading = true;
+    const call = {
+      after: shelf.loaded,
+      to: shelf.last,
+      max: bytes > 0 ? LOAD_ROWS : 1,
+      bytes: Math.max(1, bytes),
+    };
+    this.#link.send('load', call, [], (error, reply) => {
+      shelf.loading = false;
+      // What cannot be read is reported to those who wait for it; the next lease tries again.
+      const failure = error ?? this.#loaded(shelf, reply);
+      if (failure) lane.fail(failure);
+      this.#touched.add(lane);
+    });
+  }
+
+  #loaded(shelf: Shelf, { rows, to, bytes }: LoadReply): PosternError | undefined {
+    let at = 0;
+    for (const [key, message, n, share, json, length] of rows) {
+      // A copy: a slice would keep the whole load in memory as long as one delivery of it waits.
+      const body = Buffer.allocUnsafeSlow(length);
+      bytes?.copy(body, 0, at, at + length);
+      at += length;
+      let item: QueueItem;
+      try {
+        item = readJson(json, 'a queue item');
+      } catch (error) {
+        return asPosternError(error);
+      }
+      shelf.append({ key, message, n, share, item, bytes: body });
+    }
+    shelf.loaded = to;
+    return undefined;
+  }
+
+  #sweepFrom(at: number): void {
+    this.#cancelSweep?.();
+    this.#sweepAt = at;
+    this.#cancelSweep = this.#clock.after(at - this.#clock.now(), () => this.#sweep());
+  }
+
+  #sweep(): void {
+    const now = this.#clock.now();
+    let next = Number.POSITIVE_INFINITY;
+    for (const held of this.#leased.values()) {
+      if (held.place !== 'leased') continue;
+      if (held.until <= now) this.takeBack(held);
+      else if (held.until < next) next = held.until;
+    }
+    this.#sweepAt = Number.POSITIVE_INFINITY;
+    if (next < Number.POSITIVE_INFINITY) this.#sweepFrom(Math.max(next, now + SWEEP));
+    this.serveTouched();
+  }
+}

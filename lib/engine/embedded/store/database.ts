@@ -1,0 +1,97 @@
+/**
+ * Opens the file of the embedded store, and refuses what it must not touch: a file in use by another process
+ * (`storage_locked`), of a newer version (`storage_too_new`), or damaged (`storage_damaged`).
+ */
+import { chmodSync, mkdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { PosternError } from '../../../errors.ts';
+import { storageFault } from '../faults.ts';
+import { APPLICATION_ID, FILE, SCHEMA, STORE_VERSION } from './schema.ts';
+
+/**
+ * Bytes of a page of a new store. Large pages make fewer, longer writes of a group commit: bodies of a few
+ * KB lie side by side instead of each in an overflow page of its own.
+ */
+const PAGE_SIZE = 16384;
+
+/** Page cache in KiB. The hot ends of the B-trees fit; bodies pass through. */
+const CACHE_KIB = 16384;
+
+/** The WAL file is cut back to this when it starts anew, bytes. */
+const WAL_LIMIT = 64 << 20;
+
+/** A number from a PRAGMA. */
+export function pragma(db: DatabaseSync, name: string): number {
+  const row = db.prepare(`PRAGMA ${name}`).get();
+  return Number(row === undefined ? 0 : Object.values(row)[0]);
+}
+
+/** Opens the store in `directory` for this process alone, making it when there is none. */
+export function openDatabase(directory: string): DatabaseSync {
+  let db: DatabaseSync | undefined;
+  try {
+    // 0700 and 0600: bodies and idempotent answers are private mail.
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    const file = join(directory, FILE);
+    db = new DatabaseSync(file, { timeout: 0 });
+    chmodSync(file, 0o600);
+    // Held until close; with it the WAL index lives in memory and no second process can slip in.
+    db.exec('PRAGMA locking_mode = EXCLUSIVE');
+    refuseForeign(db, directory);
+    db.exec(`PRAGMA page_size = ${PAGE_SIZE}`);
+    db.exec('PRAGMA journal_mode = WAL');
+    // Law 1: a commit is on the disk when it returns.
+    db.exec('PRAGMA synchronous = FULL');
+    db.exec(`PRAGMA cache_size = -${CACHE_KIB}`);
+    // Checkpoints run between batches, after the answer (store.ts), not inside a commit.
+    db.exec('PRAGMA wal_autocheckpoint = 0');
+    db.exec(`PRAGMA journal_size_limit = ${WAL_LIMIT}`);
+    db.exec('PRAGMA temp_store = MEMORY');
+    db.exec('BEGIN IMMEDIATE');
+    if (pragma(db, 'user_version') === 0) {
+      db.exec(SCHEMA);
+      db.exec(`PRAGMA application_id = ${APPLICATION_ID}`);
+      db.exec(`PRAGMA user_version = ${STORE_VERSION}`);
+    }
+    db.exec('COMMIT');
+    db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+    refuseTruncated(db, file);
+    return db;
+  } catch (error) {
+    db?.close();
+    throw storageFault(error, directory);
+  }
+}
+
+/** Refuses a file that a newer Postern, or another program, wrote. Nothing has been written to it yet. */
+export function refuseForeign(db: DatabaseSync, directory: string): void {
+  const version = pragma(db, 'user_version');
+  const application = pragma(db, 'application_id');
+  if (application === APPLICATION_ID && version > STORE_VERSION) {
+    throw new PosternError(
+      'storage_too_new',
+      `The store in ${directory} has version ${version}; this Postern knows ${STORE_VERSION}. ` +
+        'Run the version of Postern that wrote it, or a newer one.',
+    );
+  }
+  const empty = pragma(db, 'schema_version') === 0;
+  if (!empty && application !== APPLICATION_ID) {
+    throw new PosternError(
+      'storage_damaged',
+      `${FILE} in ${directory} was not written by Postern. Choose another data directory.`,
+    );
+  }
+}
+
+/** A file that lost its end (a failed copy, a full disk under a snapshot) is found before anything is promised. */
+function refuseTruncated(db: DatabaseSync, file: string): void {
+  const expected = pragma(db, 'page_count') * pragma(db, 'page_size');
+  const found = statSync(file).size;
+  if (found < expected) {
+    throw new PosternError(
+      'storage_damaged',
+      `${file} should have ${expected} bytes and has ${found}. Stop, keep a copy, and restore it.`,
+    );
+  }
+}

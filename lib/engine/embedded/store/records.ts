@@ -1,0 +1,83 @@
+/** Reads and removes records of messages. */
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import type { DeliveryState } from '../../states.ts';
+import type { DeliveriesReply, OutcomeTuple } from '../protocol.ts';
+import type { Ledger } from './ledger.ts';
+import type { Outcomes } from './outcomes.ts';
+import { PER_MS } from './schema.ts';
+
+export class Records {
+  readonly #ledger: Ledger;
+  readonly #outcomes: Outcomes;
+  /** Where the sweep of expired claims goes on. */
+  #swept = '';
+  readonly #find: StatementSync;
+  readonly #ended: StatementSync;
+  readonly #delete: StatementSync;
+  readonly #claims: StatementSync;
+  readonly #deleteClaim: StatementSync;
+
+  constructor(db: DatabaseSync, ledger: Ledger, outcomes: Outcomes) {
+    this.#ledger = ledger;
+    this.#outcomes = outcomes;
+    this.#find = db.prepare('SELECT seq, record FROM messages WHERE id = ?');
+    this.#ended = db.prepare(`
+      SELECT seq FROM messages m
+      WHERE seq < ? AND NOT EXISTS (SELECT 1 FROM bodies WHERE message = m.seq) ORDER BY seq LIMIT ?`);
+    this.#delete = db.prepare('DELETE FROM messages WHERE seq = ?');
+    this.#claims = db.prepare('SELECT key, expires FROM idempotency WHERE key > ? ORDER BY key LIMIT ?');
+    this.#deleteClaim = db.prepare('DELETE FROM idempotency WHERE key = ?');
+  }
+
+  message(id: string): string | undefined {
+    return this.#message(id)?.record;
+  }
+
+  deliveries(id: string): DeliveriesReply | undefined {
+    const message = this.#message(id);
+    if (!message) return undefined;
+    return {
+      record: message.record,
+      outcomes: this.#outcomes.ofMessage(message.seq),
+      waiting: this.#ledger.ofMessage(message.seq),
+    };
+  }
+
+  state(id: string, n: number): DeliveryState | undefined {
+    const message = this.#message(id);
+    if (!message) return undefined;
+    return this.#outcomes.state(message.seq, n);
+  }
+
+  /** A report about a message that is no longer stored goes to the feed all the same. */
+  append(outcomes: [id: string, ...OutcomeTuple][]): void {
+    for (const [id, n, state, json] of outcomes) {
+      const message = this.#message(id);
+      if (message) this.#outcomes.report(message.seq, n, state, json);
+      else this.#outcomes.append(null, n, null, json);
+    }
+  }
+
+  /** Message numbers are in time order, so old ones are found without reading the others. */
+  prune(before: number, now: number, max: number): number {
+    const old = this.#ended.all(before * PER_MS, max);
+    for (const row of old) {
+      this.#outcomes.remove(row.seq as number);
+      this.#delete.run(row.seq as number);
+    }
+    if (old.length > 0) this.#outcomes.saveNext();
+    this.#sweepClaims(now, max);
+    return old.length;
+  }
+
+  /** Looks at the next `max` claims, going round, and removes the expired ones. */
+  #sweepClaims(now: number, max: number): void {
+    const rows = this.#claims.all(this.#swept, max) as { key: string; expires: number }[];
+    for (const row of rows) if (row.expires <= now) this.#deleteClaim.run(row.key);
+    this.#swept = rows.length < max ? '' : rows.at(-1)!.key;
+  }
+
+  #message(id: string): { seq: number; record: string } | undefined {
+    return this.#find.get(id) as { seq: number; record: string } | undefined;
+  }
+}

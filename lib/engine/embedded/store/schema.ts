@@ -1,0 +1,101 @@
+/**
+ * The embedded store's file. One writer (the storage thread), WAL, every commit synced.
+ *
+ * ```
+ *  messages ──1:1── bodies      while a delivery of the message has not ended
+ *     │     ──1:1── pending     of messages with several deliveries: how many have not ended
+ *     ├──1:n── queue            ready deliveries (a lease leaves no trace here)
+ *     ├──1:n── ledger           deliveries that wait for a time
+ *     └──1:n── outcomes         everything that happened: the feed, and the state of ended deliveries
+ * ```
+ * A delivery is in exactly one place: queue, ledger, or it has an outcome with a final state.
+ */
+
+/** Version of this schema, kept in `user_version`. A store with a higher one is refused. */
+export const STORE_VERSION = 1;
+
+/** `application_id` of the file: "Pstn". */
+export const APPLICATION_ID = 0x5073746e;
+
+/** Name of the file in the data directory. */
+export const FILE = 'postern.db';
+
+/** Positions of a shelf: a queue key is `shelf * SPAN + position`, a safe integer. */
+export const SPAN = 2 ** 32;
+
+/** Most shelves a store can have (queue keys stay below 2^53). */
+export const MAX_SHELVES = 2 ** 21;
+
+/** Message sequence numbers are `acceptedAt * PER_MS` or the next one free, so that they are in time order. */
+export const PER_MS = 1024;
+
+/**
+ * A queue key says shelf (lane and tenant) and place within it, so one B-tree holds the lanes apart and in
+ * order. `share` is how many deliveries the message was taken in with: 1 means that its body goes with it.
+ * `again` marks rows that came back from the ledger: those alone are in an index by message, the others are
+ * found by `messages.keys` (their keys when they were taken in), which spares an index write per message.
+ */
+export const SCHEMA = `
+  CREATE TABLE messages (
+    seq INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    keys ANY,
+    record TEXT NOT NULL
+  ) STRICT;
+  CREATE TABLE bodies (message INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
+  CREATE TABLE pending (message INTEGER PRIMARY KEY, count INTEGER NOT NULL) STRICT;
+  CREATE TABLE shelves (
+    id INTEGER PRIMARY KEY,
+    lane TEXT NOT NULL,
+    tenant TEXT NOT NULL,
+    next INTEGER NOT NULL,
+    count INTEGER NOT NULL
+  ) STRICT;
+  CREATE INDEX shelves_by_name ON shelves (lane, tenant);
+  CREATE TABLE queue (
+    key INTEGER PRIMARY KEY,
+    message INTEGER NOT NULL,
+    n INTEGER NOT NULL,
+    share INTEGER NOT NULL,
+    again INTEGER,
+    item TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX queue_again ON queue (message) WHERE again IS NOT NULL;
+  CREATE TABLE ledger (
+    id INTEGER PRIMARY KEY,
+    due INTEGER NOT NULL,
+    message INTEGER NOT NULL,
+    n INTEGER NOT NULL,
+    share INTEGER NOT NULL,
+    item TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX ledger_by_due ON ledger (due);
+  CREATE INDEX ledger_by_message ON ledger (message);
+  CREATE TABLE outcomes (
+    seq INTEGER PRIMARY KEY,
+    message INTEGER,
+    n INTEGER NOT NULL,
+    state TEXT,
+    json TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX outcomes_by_message ON outcomes (message);
+  CREATE TABLE idempotency (
+    key TEXT PRIMARY KEY,
+    digest TEXT NOT NULL,
+    expires INTEGER NOT NULL,
+    response TEXT NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE objects (id TEXT NOT NULL UNIQUE, expires INTEGER NOT NULL, bytes BLOB NOT NULL) STRICT;
+  CREATE INDEX objects_by_expiry ON objects (expires);
+  CREATE TABLE documents (
+    kind TEXT NOT NULL,
+    key TEXT NOT NULL,
+    value TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    PRIMARY KEY (kind, key)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE leases (name TEXT PRIMARY KEY, owner TEXT NOT NULL, until INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+  CREATE TABLE buckets (name TEXT PRIMARY KEY, tokens REAL NOT NULL, at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+  CREATE TABLE checkpoints (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+  CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+`;

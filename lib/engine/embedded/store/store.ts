@@ -1,0 +1,267 @@
+/**
+ * The store: runs batches of calls, each batch in one transaction, synced once.
+ *
+ * A call that fails must not fail its neighbours, but a savepoint around every call would cost each of them.
+ * So the batch runs bare; when a call throws, the whole batch is rolled back and run again, one transaction
+ * for each call. The same way a commit that fails (disk full) is retried: what is small enough still goes in.
+ */
+import { statfsSync } from 'node:fs';
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import { storageFault } from '../faults.ts';
+import type { Answer, Batch, Fault, Opened, OperationName, Operations, StoreOptions } from '../protocol.ts';
+import { openDatabase, pragma } from './database.ts';
+import { Documents, Objects } from './documents.ts';
+import { Intake } from './intake.ts';
+import { Leases } from './leases.ts';
+import { Ledger } from './ledger.ts';
+import { Outcomes } from './outcomes.ts';
+import { Records } from './records.ts';
+import { Shelves } from './shelves.ts';
+
+/** Bytes that may gather in the WAL before they are moved into the file. Bounds the stall and the recovery. */
+const CHECKPOINT_BYTES = 8 << 20;
+
+type Handlers = {
+  [K in OperationName]: (
+    argument: Parameters<Operations[K]>[0],
+    bytes: Uint8Array,
+  ) => ReturnType<Operations[K]>;
+};
+
+const NOTHING = new Uint8Array(0);
+
+export class Store {
+  readonly db: DatabaseSync;
+  readonly opened: Opened;
+  readonly #directory: string;
+  readonly #minimumFree: number;
+  readonly #shelves: Shelves;
+  readonly #ledger: Ledger;
+  readonly #handlers: Handlers;
+  readonly #begin: StatementSync;
+  readonly #commit: StatementSync;
+  readonly #checkpoint: StatementSync;
+  readonly #setMeta: StatementSync;
+  /** Bytes that the calls of this batch hand back. */
+  #outgoing: Uint8Array[] = [];
+  #outgoingSize = 0;
+  /** Estimate of what is in the WAL. */
+  #written = 0;
+
+  constructor({ directory, minimumFree }: StoreOptions) {
+    this.#directory = directory;
+    this.#minimumFree = minimumFree;
+    const db = openDatabase(directory);
+    this.db = db;
+    try {
+      this.#begin = db.prepare('BEGIN');
+      this.#commit = db.prepare('COMMIT');
+      this.#checkpoint = db.prepare('PRAGMA wal_checkpoint(PASSIVE)');
+      this.#setMeta = db.prepare('INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)');
+      this.#shelves = new Shelves(db);
+      const outcomes = new Outcomes(db);
+      this.#ledger = new Ledger(db, this.#shelves, outcomes);
+      const intake = new Intake(db, this.#shelves, this.#ledger, outcomes);
+      const records = new Records(db, this.#ledger, outcomes);
+      this.#handlers = this.#table(
+        intake,
+        records,
+        outcomes,
+        new Documents(db),
+        new Objects(db),
+        new Leases(db),
+      );
+      this.opened = this.#start();
+    } catch (error) {
+      db.close();
+      throw storageFault(error, directory);
+    }
+  }
+
+  /** Runs the calls of a batch. What it answers is durable. */
+  run(batch: Batch): Answer {
+    const bytes = batch.bytes ? new Uint8Array(batch.bytes) : NOTHING;
+    this.#written += bytes.byteLength + batch.names.length * 4096;
+    try {
+      return this.#transaction(batch, bytes, 0, batch.names.length);
+    } catch (error) {
+      this.#rollBack();
+      if (batch.names.length === 1) {
+        return { values: [undefined], faults: [this.#fault(error)], regions: [0, 0] };
+      }
+    }
+    return this.#oneByOne(batch, bytes);
+  }
+
+  /** Moves the WAL into the file when enough has gathered; between batches, so no answer waits for it. */
+  tidy(atLeast = CHECKPOINT_BYTES): void {
+    if (this.#written <= atLeast) return;
+    this.#written = 0;
+    try {
+      this.#checkpoint.get();
+    } catch {
+      // The WAL keeps what it has; the next commit or checkpoint reports the fault to a caller.
+    }
+  }
+
+  close(): void {
+    this.db.close();
+  }
+
+  #transaction(batch: Batch, bytes: Uint8Array, from: number, to: number): Answer {
+    this.#outgoing = [];
+    this.#outgoingSize = 0;
+    const values: unknown[] = [];
+    const regions: number[] = [];
+    this.#begin.run();
+    for (let i = from; i < to; i++) {
+      regions.push(this.#outgoingSize);
+      const begin = batch.regions[i]!;
+      const end = batch.regions[i + 1] ?? bytes.byteLength;
+      const region = end > begin ? bytes.subarray(begin, end) : NOTHING;
+      values.push(this.#handlers[batch.names[i]!](batch.arguments[i] as never, region));
+    }
+    this.#shelves.flush();
+    this.#commit.run();
+    regions.push(this.#outgoingSize);
+    if (this.#outgoingSize === 0) return { values, regions };
+    const packed = new Uint8Array(this.#outgoingSize);
+    let at = 0;
+    for (const piece of this.#outgoing) {
+      packed.set(piece, at);
+      at += piece.byteLength;
+    }
+    return { values, regions, bytes: packed.buffer };
+  }
+
+  #oneByOne(batch: Batch, bytes: Uint8Array): Answer {
+    const values: unknown[] = [];
+    const faults: (Fault | undefined)[] = [];
+    const regions: number[] = [];
+    const pieces: Uint8Array[] = [];
+    let size = 0;
+    for (let i = 0; i < batch.names.length; i++) {
+      regions.push(size);
+      try {
+        const answer = this.#transaction(batch, bytes, i, i + 1);
+        values.push(answer.values[0]);
+        faults.push(undefined);
+        if (answer.bytes) {
+          pieces.push(new Uint8Array(answer.bytes));
+          size += answer.bytes.byteLength;
+        }
+      } catch (error) {
+        this.#rollBack();
+        values.push(undefined);
+        faults.push(this.#fault(error));
+      }
+    }
+    regions.push(size);
+    const packed = new Uint8Array(size);
+    pieces.forEach((piece, i) =>
+      packed.set(
+        piece,
+        pieces.slice(0, i).reduce((sum, p) => sum + p.byteLength, 0),
+      ),
+    );
+    return { values, faults, regions, ...(size > 0 && { bytes: packed.buffer }) };
+  }
+
+  #rollBack(): void {
+    try {
+      if (this.db.isTransaction) this.db.exec('ROLLBACK');
+    } catch {
+      // A statement that failed hard has rolled back already.
+    }
+    this.#shelves.forget();
+    this.#ledger.forget();
+  }
+
+  #fault(error: unknown): Fault {
+    const { code, message } = storageFault(error, this.#directory);
+    return { code, message };
+  }
+
+  #start(): Opened {
+    this.db.exec('BEGIN IMMEDIATE');
+    const clean = this.db.prepare("SELECT value FROM meta WHERE name = 'clean'").get()?.value === 1;
+    this.#setMeta.run('clean', 0);
+    const opened: Opened = { shelves: this.#shelves.atStart(), nextDue: this.#ledger.next(), clean };
+    this.db.exec('COMMIT');
+    return opened;
+  }
+
+  #hand(bytes: Uint8Array): void {
+    this.#outgoing.push(bytes);
+    this.#outgoingSize += bytes.byteLength;
+  }
+
+  #space(): { bytes: number; free: number; full: boolean } {
+    const disk = statfsSync(this.#directory);
+    const free = disk.bavail * disk.bsize;
+    return {
+      bytes: pragma(this.db, 'page_count') * pragma(this.db, 'page_size'),
+      free,
+      full: free < this.#minimumFree,
+    };
+  }
+
+  #isFull(): string | undefined {
+    const { bavail, bsize } = statfsSync(this.#directory);
+    if (bavail * bsize >= this.#minimumFree) return undefined;
+    return (
+      `The file system of ${this.#directory} has ${bavail * bsize} bytes free and ` +
+      `${this.#minimumFree} are kept for what was accepted. Free disk space.`
+    );
+  }
+
+  #table(
+    intake: Intake,
+    records: Records,
+    outcomes: Outcomes,
+    documents: Documents,
+    objects: Objects,
+    leases: Leases,
+  ): Handlers {
+    const ledger = this.#ledger;
+    return {
+      admit: ({ now, claim, messages }, bytes) => {
+        const text = this.#isFull();
+        return text ? { kind: 'full', text } : intake.admit(now, claim, messages, bytes);
+      },
+      load: (call) => intake.load(call, (bytes) => this.#hand(bytes)),
+      settle: (settlements) => ledger.settle(settlements),
+      promote: ({ now, max }) => ledger.promote(now, max),
+      cancel: ({ id, except, at }) => ledger.cancel(id, except, at),
+      waiting: () => ledger.waiting(),
+      message: (id) => records.message(id),
+      deliveries: (id) => records.deliveries(id),
+      state: ({ id, n }) => records.state(id, n),
+      claim: ({ key, now }) => intake.claim(key, now),
+      append: (list) => records.append(list),
+      feed: ({ after, max }) => outcomes.feed(after, max),
+      pruneRecords: ({ before, now, max }) => records.prune(before, now, max),
+      putObject: ({ id, expiresAt }, bytes) => objects.put(id, expiresAt, bytes),
+      getObject: (id) => {
+        const bytes = objects.get(id);
+        if (bytes) this.#hand(bytes);
+        return bytes && {};
+      },
+      deleteObject: (id) => objects.delete(id),
+      pruneObjects: ({ now, max }) => objects.prune(now, max),
+      getDocument: ({ kind, key }) => documents.get(kind, key),
+      listDocuments: ({ kind, after, max }) => documents.list(kind, after, max),
+      putDocument: ({ kind, key, value, expect }) => documents.put(kind, key, value, expect),
+      deleteDocument: ({ kind, key }) => documents.delete(kind, key),
+      acquire: ({ name, owner, now, ttl }) => leases.acquire(name, owner, now, ttl),
+      release: ({ name, owner }) => leases.release(name, owner),
+      take: ({ bucket, want, rate, burst, now }) => leases.take(bucket, want, rate, burst, now),
+      checkpoint: (name) => leases.checkpoint(name),
+      saveCheckpoint: ({ name, value }) => leases.saveCheckpoint(name, value),
+      health: () => this.#space(),
+      finish: ({ clean }) => {
+        this.#setMeta.run('clean', clean ? 1 : 0);
+      },
+    };
+  }
+}
