@@ -27,8 +27,11 @@ const PLAIN = /^([A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+)@([A-Za-z0-9.-]+)$/;
 const DOT_ATOM = /^[^\u0000-\u0020"(),:;<>@[\\\]\u007f.]+(?:\.[^\u0000-\u0020"(),:;<>@[\\\]\u007f.]+)*$/;
 /** Controls, except the tab that is white space in a header. */
 const CONTROLS = /[\u0000-\u0008\u000a-\u001f\u007f]/;
-/** Beyond ASCII: controls, separators and blanks, which a reader cannot see or takes for an end. */
-const UNSEEN = /[\p{Cc}\p{Cs}\p{Z}\ufeff]/u;
+/**
+ * Beyond ASCII: controls, separators and blanks, which a reader cannot see or takes for an end; and what stands
+ * for bytes that were no UTF-8, because mail would go to another address than was written.
+ */
+const UNSEEN = /[\p{Cc}\p{Cs}\p{Z}\ufeff\ufffd]/u;
 const ENCODED_WORD = /=\?[^?]*\?[bq]\?/i;
 /** A run of characters that is neither blank nor special in a phrase. */
 const WORD = /[^ \t"(),:;<>@\\]+/y;
@@ -42,7 +45,8 @@ function refuse(text: string, why: string): never {
 /** Puts a mailbox together and checks what holds for the whole of it. `local` is unquoted. */
 function mailbox(text: string, name: string, local: string, domain: string): Address {
   const utf8 = /[^\x00-\x7f]/.test(local);
-  if (utf8 && UNSEEN.test(local.replaceAll(' ', ''))) refuse(text, 'its local part has unseen characters');
+  if (utf8 && UNSEEN.test(local.replaceAll(' ', '')))
+    refuse(text, 'its local part has characters that cannot be seen or read');
   if (ENCODED_WORD.test(local)) refuse(text, 'an encoded word may not stand in an address (RFC 2047 §5)');
   const written = DOT_ATOM.test(local) ? local : `"${local.replace(/["\\]/g, '\\$&')}"`;
   const octets = utf8 ? Buffer.byteLength(written, 'utf8') : written.length;

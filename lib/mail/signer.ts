@@ -74,37 +74,38 @@ export function createSigner(options: { threads?: number } = {}): Signer {
     });
   }
 
-  function signature(key: SigningKey, input: string): Promise<string> {
-    const object = keyObject(key);
-    const bytes = Buffer.from(input, 'latin1');
-    // Ed25519 signs the hash of the input, not the input (RFC 8463 §3).
-    const [algorithm, data] =
-      key.algorithm === 'rsa-sha256'
-        ? (['sha256', bytes] as const)
-        : ([null, hash('sha256', bytes, 'buffer')] as const);
-    return new Promise((resolve, reject) => {
-      const job: Job = {
-        algorithm,
-        data,
-        key: object,
-        done: (error, made) => (error ? reject(unusable(key, error)) : resolve(made.toString('base64'))),
-      };
-      if (running < limit) start(job);
-      else waiting.push(job);
-    });
+  function enqueue(job: Job): void {
+    if (running < limit) start(job);
+    else waiting.push(job);
   }
 
   return {
     async sign(message, keys, at) {
       if (closing) throw new PosternError('shutting_down', 'The signer is closed.');
       if (keys.length === 0) return '';
+      const objects = keys.map(keyObject);
       const header = signedHeader(message.fields);
       const digest = bodyHash(message.body);
-      const made = keys.map(async (key) => {
-        const field = signatureField(key, header, digest, at);
-        return withSignature(field, await signature(key, signingInput(header, field)));
+      return new Promise((resolve, reject) => {
+        const made: string[] = [];
+        let left = keys.length;
+        for (const [i, key] of keys.entries()) {
+          const field = signatureField(key, header, digest, at);
+          const input = Buffer.from(signingInput(header, field), 'latin1');
+          // Ed25519 signs the hash of the input, not the input (RFC 8463 §3).
+          const ed25519 = key.algorithm === 'ed25519-sha256';
+          enqueue({
+            algorithm: ed25519 ? null : 'sha256',
+            data: ed25519 ? hash('sha256', input, 'buffer') : input,
+            key: objects[i]!,
+            done(error, signature) {
+              if (error) return reject(unusable(key, error));
+              made[i] = withSignature(field, signature.toString('base64'));
+              if (--left === 0) resolve(made.join(''));
+            },
+          });
+        }
       });
-      return made.length === 1 ? made[0]! : (await Promise.all(made)).join('');
     },
 
     close() {

@@ -165,6 +165,7 @@ describe('an address', () => {
     'a\u00a0b@c.example',
     'a\ud800b@c.example',
     '\ufeffa@c.example',
+    'a\ufffd@c.example',
     `${'('.repeat(17)}${')'.repeat(17)}a@b.example`,
   ];
   for (const text of bad) {
