@@ -130,6 +130,8 @@ export function createBodyReader(limits: BodyLimits, clock: Clock): BodyReader {
       }
 
       incoming.on('data', onData).on('end', onEnd).on('close', onClose).on('error', onClose);
+      // Cut off before anyone listened: no event will come any more.
+      if (incoming.destroyed) onClose();
     });
   }
 

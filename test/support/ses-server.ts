@@ -3,10 +3,8 @@ import { type IncomingMessage, request, type Server, type ServerResponse } from 
 import type { AddressInfo } from 'node:net';
 import { SESv2Client, type SESv2ClientConfig } from '@aws-sdk/client-sesv2';
 import { createAdaptorServer } from '@hono/node-server';
-import { Hono } from 'hono';
-import { type ApiDeps, type ApiEnv, DEFAULT_LIMITS } from '../../functions/api/deps.ts';
-import { type BodyLimits, createBodyReader } from '../../functions/api/raw-request.ts';
-import { sesV2Api } from '../../functions/api/ses-v2/api.ts';
+import { createApi } from '../../functions/api/app.ts';
+import type { ApiDeps } from '../../functions/api/deps.ts';
 import { openControl } from '../../lib/control/control.ts';
 import type { Control } from '../../lib/control/types.ts';
 import type { Engine } from '../../lib/engine/ports.ts';
@@ -40,10 +38,9 @@ export interface SesServer {
 export interface SesServerOptions {
   clock?: Clock;
   limits?: ApiDeps['limits'];
-  bodies?: Partial<BodyLimits>;
   verifyIdentities?: boolean;
   /** Sees each request before the API does; true when it has dealt with it. */
-  before?(incoming: IncomingMessage, outgoing: ServerResponse): boolean;
+  before?: (incoming: IncomingMessage, outgoing: ServerResponse) => boolean;
 }
 
 /** The SES v2 API on a real server on loopback, with fakes behind it. */
@@ -78,18 +75,7 @@ export async function startSesServer(options: SesServerOptions = {}): Promise<Se
     log: { info: note, warn: note, error: note },
     limits: options.limits,
   };
-  const bodies = createBodyReader(
-    {
-      bytes: 1024 * 1024,
-      grace: 20_000,
-      rate: 1024,
-      buffered: DEFAULT_LIMITS.bufferedBytes,
-      ...options.bodies,
-    },
-    clock,
-  );
-  const app = new Hono<ApiEnv>().route('/', sesV2Api(deps, bodies));
-  const server = createAdaptorServer({ fetch: app.fetch }) as Server;
+  const server = createAdaptorServer({ fetch: createApi(deps).fetch }) as Server;
   const { before } = options;
   if (before) {
     const [listener] = server.listeners('request') as ((i: IncomingMessage, o: ServerResponse) => void)[];

@@ -189,4 +189,8 @@ export const OPERATIONS: readonly (readonly [operation: string, method: string, 
     'PUT',
     '/v2/email/reputation/entities/{ReputationEntityType}/{ReputationEntityReference}/policy',
   ],
+
+  // Where SDKs older than autumn 2026 look for two of them.
+  ['ListConfigurationSets', 'GET', '/v2/email/configuration-sets'],
+  ['ListEmailIdentities', 'GET', '/v2/email/identities'],
 ];

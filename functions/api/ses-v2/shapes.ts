@@ -43,6 +43,9 @@ export const messageTags = list(
   { max: 50 },
 );
 
+/** SES: parts of one message. */
+const MAX_PARTS = 500;
+
 const attachments = list(
   structure({
     RawContent: required(blob),
@@ -53,6 +56,7 @@ const attachments = list(
     ContentDisposition: oneOf('ATTACHMENT', 'INLINE'),
     ContentTransferEncoding: oneOf('BASE64', 'QUOTED_PRINTABLE', 'SEVEN_BIT'),
   }),
+  { max: MAX_PARTS },
 );
 
 /** SES takes templates of up to 500 KB, all parts together; the sum is checked where they are used. */

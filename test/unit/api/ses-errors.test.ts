@@ -90,16 +90,16 @@ describe('errors', () => {
   });
 
   test('every operation without a handler is refused by its name', async () => {
-    let refused = 0;
+    const refused: string[] = [];
     for (const [operation, method, path] of OPERATIONS) {
       if (HANDLERS.has(operation)) continue;
       const reply = await send(server, { method, rawPath: path.replace(/\{\w+\}/g, 'x'), body: '' });
       assert.equal(reply.status, 400, operation);
       assert.equal(reply.headers['x-amzn-errortype'], 'BadRequestException');
       assert.deepEqual(reply.json, { message: `${operation} is not supported by this service.` });
-      refused++;
+      refused.push(operation);
     }
-    assert.equal(refused, OPERATIONS.length - HANDLERS.size);
+    assert.equal(refused.length + HANDLERS.size, 116);
   });
 
   test('an unknown path or method is no operation', async () => {
@@ -176,10 +176,11 @@ describe('signatures of real clients', () => {
 });
 
 describe('the body of a request', () => {
-  const LIMIT = 200_000;
+  /** Raw content of 30,000 bytes in base64, and 1 MiB for what is around it. */
+  const LIMIT = 40_000 + 1024 * 1024;
   let server: SesServer;
   before(async () => {
-    server = await startSesServer({ bodies: { bytes: LIMIT } });
+    server = await startSesServer({ limits: { messageBytes: 30_000 } });
   });
   after(() => server.close());
 
@@ -219,7 +220,7 @@ function wire(headers: [string, string][], length: number, body: string): string
 
 test('a body of one byte a second is answered 408, and its connection closed', async () => {
   const clock = new TestClock();
-  const server = await startSesServer({ clock, bodies: { grace: 20_000, rate: 1024 } });
+  const server = await startSesServer({ clock, limits: { bodyGrace: 20_000, bodyRate: 1024 } });
   try {
     const before = clock.pending;
     // boto3 declares no payload hash: the signature is found good only with the whole body.
@@ -252,7 +253,7 @@ test('a body of one byte a second is answered 408, and its connection closed', a
 });
 
 test('large bodies together are bounded, and small ones pass', async () => {
-  const server = await startSesServer({ bodies: { buffered: 100_000 } });
+  const server = await startSesServer({ limits: { bufferedBytes: 100_000 } });
   try {
     const slow = connect(server.port, '127.0.0.1');
     const signed = await sign({

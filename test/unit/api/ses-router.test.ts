@@ -1,0 +1,38 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { OPERATIONS } from '../../../functions/api/ses-v2/operations.ts';
+import { matchRoute } from '../../../functions/api/ses-v2/router.ts';
+
+test('every operation is found by its own method and path, with and without a last slash', () => {
+  for (const [operation, method, path] of OPERATIONS) {
+    const names = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name!);
+    const raw = path.replace(/\{\w+\}/g, (label) => `v%20${label.slice(1, -1)}%2Fx`);
+    const labels = Object.fromEntries(names.map((name) => [name, `v ${name}/x`]));
+    const other = raw.endsWith('/') ? raw.slice(0, -1) : `${raw}/`;
+    assert.deepEqual(matchRoute(method, raw), { operation, labels }, raw);
+    assert.deepEqual(matchRoute(method, other), { operation, labels }, other);
+  }
+});
+
+test('a label is decoded once', () => {
+  assert.deepEqual(matchRoute('GET', '/v2/email/identities/a%252Fb'), {
+    operation: 'GetEmailIdentity',
+    labels: { EmailIdentity: 'a%2Fb' },
+  });
+});
+
+test('another method, an empty label, or a path of another depth is nothing', () => {
+  for (const [method, path] of [
+    ['PATCH', '/v2/email/account'],
+    ['PUT', '/v2/email/identities'],
+    ['GET', '/v2/email/identities//dkim'],
+    ['GET', '/v2/email/account//'],
+    ['GET', '/V2/email/account'],
+    ['GET', '/v2/email/acc%6Funt'],
+    ['GET', ''],
+    ['GET', '*'],
+    ['GET', 'http://host/v2/email/account'],
+    ['GET', '/v2/email/constructor'],
+  ] as const)
+    assert.equal(matchRoute(method, path), undefined, path);
+});
