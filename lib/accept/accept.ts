@@ -13,7 +13,7 @@ import { asPosternError, type ErrorCode, PosternError } from '../errors.ts';
 import { parseEnvelopeAddress } from '../mail/address.ts';
 import { rfc5322Date } from '../mail/date.ts';
 import { serialise } from '../mail/message.ts';
-import { newMessageId } from '../mail/message-id.ts';
+import { baseId, messageIdOf, newMessageId } from '../mail/message-id.ts';
 import type { ReturnPaths } from '../mail/return-path.ts';
 import type { Signer } from '../mail/signer.ts';
 import type { Address, HeaderField, ParsedMessage } from '../mail/types.ts';
@@ -52,6 +52,8 @@ export interface AcceptDeps {
   /** Named in SES's error messages. */
   region: string;
   policy: AcceptPolicy;
+  /** Told of each submission: `accepted`, or the code of the error. For metrics; must not throw. */
+  onResult?: (door: SubmitOptions['door'], result: 'accepted' | ErrorCode) => void;
 }
 
 /** A message ready to be signed. */
@@ -99,6 +101,7 @@ export function createAccept(deps: AcceptDeps): Accept {
     const header = raw?.from ?? from;
     const messageId = newMessageId(now, header.domain);
     const prepared: Prepared = {
+      id: baseId(messageId),
       messageId,
       tenant,
       from: header,
@@ -168,13 +171,17 @@ export function createAccept(deps: AcceptDeps): Accept {
           one(submission, options, origin).catch((error: unknown) => asPosternError(error)),
         ),
       );
+      const count = (result: Submitted): void => deps.onResult?.(options.door, 'error' in result ? result.error.code : 'accepted');
       const admissions: Admission[] = [];
       const answer: Submitted[] = made.map((result) => {
         if (result instanceof PosternError) return { error: result };
         admissions.push(result);
-        return { messageId: result.record.id };
+        return { messageId: messageIdOf(result.record) };
       });
-      if (admissions.length === 0) return answer;
+      if (admissions.length === 0) {
+        answer.forEach(count);
+        return answer;
+      }
       const { idempotency } = options;
       const result = await deps.engine.queue.admit(
         admissions,
@@ -185,7 +192,10 @@ export function createAccept(deps: AcceptDeps): Accept {
           response: storeAnswer(answer),
         },
       );
-      if (result.kind === 'admitted') return answer;
+      if (result.kind === 'admitted') {
+        answer.forEach(count);
+        return answer;
+      }
       if (result.kind === 'repeated') return readAnswer(result.response);
       throw new PosternError(
         'idempotency_conflict',

@@ -12,6 +12,9 @@ import type { Address } from '../mail/types.ts';
 
 /** All that is known of a message once it is prepared. */
 export interface Prepared {
+  /** Key of the message in the store: the MessageId without its domain. */
+  id: string;
+  /** What the caller is given, and the Message-ID field in angle brackets. */
   messageId: string;
   tenant: string;
   from: Address;
@@ -40,7 +43,7 @@ export interface Origin {
 export function makeRecord(prepared: Prepared, origin: Origin, size: number): MessageRecord {
   return {
     v: SCHEMA_VERSION,
-    id: prepared.messageId,
+    id: prepared.id,
     tenant: prepared.tenant,
     keyId: origin.keyId,
     door: origin.door,
@@ -75,17 +78,17 @@ export function admission(
   eightBit: boolean,
   rules: ItemRules,
 ): Admission {
-  const { messageId, due, acceptedAt } = prepared;
+  const { id, due, acceptedAt } = prepared;
   const waits = due > acceptedAt;
   const deliveries: QueueItem[] = prepared.recipients.map((recipient, n) => ({
     v: SCHEMA_VERSION,
-    messageId,
+    messageId: id,
     n,
     tenant: prepared.tenant,
     lane: `${prepared.pool}:${prepared.class}:${rules.group(recipient.domain)}`,
     campaign: prepared.campaign,
     configurationSet: prepared.configurationSet,
-    mailFrom: rules.returnPath(messageId, n, prepared.expiresAt),
+    mailFrom: rules.returnPath(id, n, prepared.expiresAt),
     recipient: recipient.address,
     domain: recipient.domain,
     eightBit,
@@ -114,7 +117,7 @@ export function renderingFailure(
 ): Admission {
   const settled: Outcome[] = prepared.recipients.map((_, n) => ({
     v: SCHEMA_VERSION,
-    messageId: prepared.messageId,
+    messageId: prepared.id,
     n,
     at: prepared.acceptedAt,
     kind: 'rendering-failure',

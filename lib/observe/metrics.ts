@@ -7,8 +7,7 @@ import type { Engine } from '../engine/ports.ts';
 
 export interface Metrics {
   accepted: Counter<'door' | 'result'>;
-  attempts: Counter<'provider' | 'result'>;
-  outcomes: Counter<'kind'>;
+  attempts: Counter<'lane' | 'result'>;
   /** The text that `/metrics` answers. */
   text(): Promise<{ contentType: string; body: string }>;
 }
@@ -76,14 +75,8 @@ export function createMetrics(engine: Engine, readings: Readings): Metrics {
     }),
     attempts: new Counter({
       name: 'postern_attempts_total',
-      help: 'Delivery attempts by provider and result (delivered, deferred, bounced, expired, uncertain).',
-      labelNames: ['provider', 'result'],
-      registers,
-    }),
-    outcomes: new Counter({
-      name: 'postern_outcomes_total',
-      help: 'Outcomes by kind, later bounces and complaints included.',
-      labelNames: ['kind'],
+      help: 'Delivery attempts by lane (pool, class, provider group) and result (delivered, deferred, bounced, expired, uncertain).',
+      labelNames: ['lane', 'result'],
       registers,
     }),
     async text() {

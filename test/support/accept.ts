@@ -1,0 +1,87 @@
+import { type AcceptPolicy, createAccept } from '../../lib/accept/accept.ts';
+import type { Accept, Caller, Submission } from '../../lib/accept/types.ts';
+import type { Control } from '../../lib/control/types.ts';
+import type { Admission, AdmitResult, IdempotencyClaim, Queue } from '../../lib/engine/ports.ts';
+import { createReturnPaths, type ReturnPaths } from '../../lib/mail/return-path.ts';
+import { createSigner } from '../../lib/mail/signer.ts';
+import type { TestClock } from './clock.ts';
+import { seededRandom } from './clock.ts';
+import { openTestControl } from './control.ts';
+
+/** A queue that only takes in, and shows what it took. */
+export class IntakeQueue implements Pick<Queue, 'admit'> {
+  readonly admissions: Admission[] = [];
+  claims: IdempotencyClaim[] = [];
+  /** Answers or throws in place of taking in. */
+  next?: () => AdmitResult;
+
+  async admit(messages: Admission[], claim?: IdempotencyClaim): Promise<AdmitResult> {
+    if (this.next) return this.next();
+    this.admissions.push(...messages);
+    if (claim) this.claims.push(claim);
+    return { kind: 'admitted' };
+  }
+}
+
+export const CALLER: Caller = { keyId: 'AKIATEST', tenant: 'default', admin: false, sourceIp: '192.0.2.9' };
+
+export interface TestAccept {
+  accept: Accept;
+  queue: IntakeQueue;
+  control: Control;
+  clock: TestClock;
+  returnPaths: ReturnPaths;
+}
+
+/** The real pipeline, signer and control over a queue that only takes in; `example.com` may send. */
+export async function openTestAccept(policy: Partial<AcceptPolicy> = {}): Promise<TestAccept> {
+  const { control, clock } = await openTestControl();
+  await control.identities.create({ name: 'example.com', tenant: 'default' });
+  const queue = new IntakeQueue();
+  const returnPaths = createReturnPaths(Buffer.alloc(32, 3));
+  const accept = createAccept({
+    engine: { queue: queue as unknown as Queue },
+    control,
+    signer: createSigner(),
+    returnPaths,
+    clock,
+    random: seededRandom(1),
+    region: 'us-east-1',
+    policy: {
+      maxMessageBytes: 1024 * 1024,
+      maxRecipients: 50,
+      maxAge: 4 * 86_400_000,
+      maxSchedule: 30 * 86_400_000,
+      hasPool: (name) => name === 'default' || name === 'vip',
+      group: (domain) => (domain === 'gmail.com' ? 'google' : 'other'),
+      returnPathDomain: (identity, fromDomain) => identity.mailFromDomain ?? fromDomain,
+      ...policy,
+    },
+  });
+  return { accept, queue, control, clock, returnPaths };
+}
+
+/** A submission of simple content from example.com. */
+export function simple(change: Partial<Submission> = {}): Submission {
+  return {
+    from: 'Ann <ann@example.com>',
+    to: ['bob@gmail.com'],
+    cc: [],
+    bcc: [],
+    replyTo: [],
+    content: { kind: 'simple', subject: 'Hello', text: 'Hello Bob.\n' },
+    ...change,
+  };
+}
+
+/** A submission of raw content; lines are joined by CRLF. */
+export function raw(lines: string[], change: Partial<Submission> = {}): Submission {
+  return {
+    to: ['bob@gmail.com'],
+    cc: [],
+    bcc: [],
+    replyTo: [],
+    content: { kind: 'raw', bytes: Buffer.from(lines.join('\r\n')) },
+    ...change,
+  };
+}
