@@ -1,5 +1,6 @@
 /** The `mail` object that every SES event carries: what the message was. */
 import type { MessageRecord } from '../engine/items.ts';
+import { messageIdOf } from '../mail/message-id.ts';
 
 /** Where events come from. */
 export interface EventContext {
@@ -15,6 +16,7 @@ export interface MailObject {
   source: string;
   sourceArn: string;
   sendingAccountId: string;
+  /** As the caller was given it. */
   messageId: string;
   destination: string[];
   headersTruncated: boolean;
@@ -56,7 +58,7 @@ export function mailObject(
     source: record.source,
     sourceArn: `arn:aws:ses:${context.region}:${context.accountId}:identity/${record.fromDomain}`,
     sendingAccountId: context.accountId,
-    messageId: record.id,
+    messageId: messageIdOf(record),
     destination: record.recipients,
     headersTruncated: true,
     headers,

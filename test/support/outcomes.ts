@@ -3,12 +3,14 @@ import { SCHEMA_VERSION } from '../../lib/engine/items.ts';
 
 /** Accepted at this time, from the simulated present of `TestClock`. */
 export const ACCEPTED_AT = Date.UTC(2026, 0, 1);
-export const MESSAGE_ID = '0100019b76da7c00-3c0f6f9e-5d3a-4a57-9d1f-0b7a3f1c2d4e-000000@mail.example.org';
+/** Id of the record, and the MessageId that its sender was given. */
+export const RECORD_ID = '0100019b76da7c00-3c0f6f9e-5d3a-4a57-9d1f-0b7a3f1c2d4e-000000';
+export const MESSAGE_ID = `${RECORD_ID}@example.org`;
 
 export function messageRecord(change: Partial<MessageRecord> = {}): MessageRecord {
   return {
     v: SCHEMA_VERSION,
-    id: MESSAGE_ID,
+    id: RECORD_ID,
     tenant: 'tenant-1',
     keyId: 'AKIDEXAMPLE',
     door: 'ses-v2',
@@ -50,7 +52,7 @@ export function attempt(change: Partial<Attempt>): Attempt {
 export function outcome(kind: Outcome['kind'], change: Partial<Outcome> = {}): Outcome {
   return {
     v: SCHEMA_VERSION,
-    messageId: MESSAGE_ID,
+    messageId: RECORD_ID,
     n: 0,
     at: ACCEPTED_AT + 1000,
     kind,

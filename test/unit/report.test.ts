@@ -8,7 +8,7 @@ import { parseReport } from '../../lib/outcome/report.ts';
 
 const RECIPIENT = 'user@example.com';
 const RETURN_PATH = 'b-return-path@bounces.example.org';
-const MESSAGE_ID = '0100019b76da7c00-3c0f6f9e-5d3a-4a57-9d1f-0b7a3f1c2d4e-000000@mail.example.org';
+const MESSAGE_ID = '0100019b76da7c00-3c0f6f9e-5d3a-4a57-9d1f-0b7a3f1c2d4e-000000@example.org';
 
 function fixture(name: string): Buffer {
   const text = readFileSync(new URL(`../fixtures/reports/${name}.eml`, import.meta.url), 'utf8');
