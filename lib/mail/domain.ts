@@ -3,7 +3,7 @@
  * (RFC 5321 §4.1.3). Every comparison, record and envelope uses this form.
  */
 import { isIPv4, isIPv6 } from 'node:net';
-import { domainToASCII } from 'node:url';
+import { domainToASCII, domainToUnicode } from 'node:url';
 import { PosternError } from '../errors.ts';
 
 /** Octets of a domain name without its root dot (RFC 1035 §2.3.4). */
@@ -11,6 +11,8 @@ const MAX_DOMAIN = 253;
 
 /** Labels of letters, digits and inner hyphens, 63 octets at most (RFC 5321 §4.1.2, RFC 1035 §2.3.4). */
 const DOMAIN = /^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
+
+const A_LABEL = /(?:^|\.)xn--/;
 
 /** A last label that resolvers read as a number: `127.1` and `0x7f.1` would connect to 127.0.0.1. */
 const NUMERIC = /(?:^|\.)(?:[0-9]+|0x[0-9a-f]*)$/;
@@ -29,9 +31,12 @@ export function canonicalDomain(text: string): string {
   if (text.length > MAX_DOMAIN) refuse(text, `is longer than ${MAX_DOMAIN} octets`);
   let domain = text.toLowerCase();
   // The lower-case form of some non-ASCII characters is ASCII (the Kelvin sign): ask the original.
-  if (/[^\x00-\x7f]/.test(text) || domain.includes('xn--')) {
+  if (/[^\x00-\x7f]/.test(text) || A_LABEL.test(domain)) {
     domain = domainToASCII(text);
-    if (!domain) refuse(text, 'is not a valid internationalised domain name');
+    // An A-label that decodes to nothing stays as it is: it is made up, to mislead whoever shows it.
+    if (!domain || A_LABEL.test(domainToUnicode(domain))) {
+      refuse(text, 'is not a valid internationalised domain name');
+    }
     if (domain.length > MAX_DOMAIN) refuse(text, `is longer than ${MAX_DOMAIN} octets as A-labels`);
   }
   if (!DOMAIN.test(domain)) refuse(text, 'is not made of labels of letters, digits and hyphens');

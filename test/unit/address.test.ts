@@ -66,6 +66,7 @@ describe('an address', () => {
       ['ｅｘａｍｐｌｅ.com', 'example.com'],
       ['\u212Aelvin.example', 'kelvin.example'],
       ['localhost', 'localhost'],
+      ['no-xn--label.example', 'no-xn--label.example'],
     ];
     for (const [written, domain] of domains)
       assert.equal(parseAddress(`a@${written}`).domain, domain, written);
@@ -156,6 +157,9 @@ describe('an address', () => {
     'a@0x7f',
     'a@exa\u2100mple.com',
     'a@exa／mple.com',
+    'a@xn--a.example',
+    'a@b.xn--abc-d--',
+    'a@xn--999999999.example',
     'a@b.example:25',
     'group: a@b.example;',
     '(open a@b.example',

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { relaxedField } from '../../lib/mail/dkim.ts';
 import {
   fieldValue,
   findField,
@@ -8,6 +9,7 @@ import {
   serialise,
   unfoldedValue,
 } from '../../lib/mail/message.ts';
+import { takeSesHeaders } from '../../lib/mail/ses-headers.ts';
 
 const bytes = (text: string): Buffer => Buffer.from(text, 'latin1');
 const parse = (text: string) => {
@@ -179,4 +181,37 @@ describe('a field that is made', () => {
     assert.throws(() => makeField('A', `a ${'x'.repeat(998)}`), invalid);
     assert.equal(makeField('A', `a ${'x'.repeat(997)}`).raw, `A: a\r\n ${'x'.repeat(997)}`);
   });
+});
+
+describe('a hostile header', () => {
+  // Quadratic work on a quarter of a million characters, some dozens of times, would not end within the test.
+  const fill = (piece: string): string => piece.repeat(Math.floor(250_000 / piece.length));
+  const values = {
+    blanks: `x${fill(' ')}x`,
+    'blanks and words': fill('x '),
+    'folds of blanks': `x${fill('\r\n \t')}x`,
+    'folded words': `x${fill('\r\n x')}`,
+    'starts of encoded words': fill('=?'),
+    'encoded words': fill('=?utf-8?q?=41?= '),
+    'encoded words without an end': fill('=?utf-8?q?'),
+    'charsets of its own': Array.from({ length: 10_000 }, (_, i) => `=?x-${i}?q?a?=`).join(' '),
+    equals: fill('='),
+    tags: `${fill('a=b,')}a=b`,
+  };
+  for (const [what, value] of Object.entries(values)) {
+    it(`of ${what} is read in linear time`, { timeout: 20_000 }, () => {
+      const { fields } = parseMessage(bytes(`Subject: ${value}\r\nX-SES-MESSAGE-TAGS: a=b\r\n\r\n`));
+      const [subject] = fields;
+      fieldValue(subject!);
+      relaxedField(subject!);
+      takeSesHeaders([{ name: 'x-ses-unheard-of', raw: subject!.raw }]);
+      for (const name of ['To', 'Subject']) {
+        try {
+          makeField(name, unfoldedValue(subject!));
+        } catch (error) {
+          assert.equal((error as { code?: string }).code, 'invalid_header');
+        }
+      }
+    });
+  }
 });
