@@ -323,8 +323,8 @@ export class Dispatcher implements PathHost {
   }
 
   #overflow(delivery: Delivery, site: Site, now: number): void {
-    const rate = site.drained.rate(now);
-    const text = `${site.name} takes ${(rate ?? 0).toFixed(1)} a second, and ${site.held} wait for it here.`;
+    const rate = site.drained.rate(now) ?? 0;
+    const text = `${site.name} takes ${rate.toFixed(1)} a second, and ${site.held} wait for it here.`;
     this.release(delivery, 'site_limit', text, now + overflowDelay(site.held, rate, this.random));
   }
 

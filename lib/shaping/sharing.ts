@@ -4,11 +4,16 @@
  *
  * The bound moves with what is free (dynamic threshold, Choudhury and Hahne 1998): one destination alone may
  * hold half of the room, n slow ones together leave 1/(n+1) of it free. A destination that drains what it
- * holds within `FAST` hides nobody for long and is not bounded.
+ * holds within `FAST` hides nobody for long and is not bounded; nor is one that is too new to be judged, for
+ * what it then holds too much of is put back as soon as it can be.
  */
+import type { Random } from '../time.ts';
+
 const FAST = 5_000;
 /** What any destination may hold, so that a full room does not stop those that have nothing yet. */
 const LEAST = 8;
+/** Assumed of a destination that took nothing lately, ms. */
+const UNKNOWN_DRAIN = 60_000;
 
 /**
  * Whether a destination holds more than its share.
@@ -18,7 +23,7 @@ const LEAST = 8;
  */
 export function overShare(held: number, free: number, rate: number | undefined): boolean {
   if (held < LEAST || held < free) return false;
-  return rate === undefined || held * 1000 > rate * FAST;
+  return rate !== undefined && held * 1000 > rate * FAST;
 }
 
 /**
@@ -26,7 +31,7 @@ export function overShare(held: number, free: number, rate: number | undefined):
  * what it holds, from 1 s to 5 minutes.
  * @returns milliseconds.
  */
-export function overflowDelay(held: number, rate: number | undefined, random: () => number): number {
-  const drain = rate === undefined || rate <= 0 ? 60_000 : (held / rate) * 1000;
+export function overflowDelay(held: number, rate: number, random: Random): number {
+  const drain = rate > 0 ? (held / rate) * 1000 : UNKNOWN_DRAIN;
   return Math.min(300_000, Math.max(1_000, drain)) * (0.75 + 0.5 * random());
 }

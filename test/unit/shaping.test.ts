@@ -1,0 +1,200 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { backoffDelay } from '../../lib/shaping/backoff.ts';
+import { Bucket } from '../../lib/shaping/bucket.ts';
+import { connectionsWanted, LIMITS, limitsFor } from '../../lib/shaping/limits.ts';
+import { LANE_GROUPS, laneGroup, providerOf } from '../../lib/shaping/providers.ts';
+import { RateMeter } from '../../lib/shaping/rate-meter.ts';
+import { overflowDelay, overShare } from '../../lib/shaping/sharing.ts';
+import { siteName } from '../../lib/shaping/sites.ts';
+
+describe('a token bucket', () => {
+  /** Times of the events that a bucket lets through when one is always waiting. */
+  function times(bucket: Bucket, count: number, start: number): number[] {
+    const taken: number[] = [];
+    let now = start;
+    for (let i = 0; i < count; i += 1) {
+      now += bucket.wait(now);
+      bucket.take(now);
+      taken.push(now - start);
+    }
+    return taken;
+  }
+
+  it('spaces events evenly, below a second and below a millisecond', () => {
+    assert.deepEqual(times(new Bucket(10), 4, 1e12), [0, 100, 200, 300]);
+    assert.deepEqual(times(new Bucket(2000, 1), 5, 0), [0, 0.5, 1, 1.5, 2]);
+  });
+
+  it('lets its burst through at once and then holds the rate', () => {
+    assert.deepEqual(times(new Bucket(1, 3), 5, 0), [0, 0, 0, 1000, 2000]);
+  });
+
+  it('saves nothing up beyond its burst', () => {
+    const bucket = new Bucket(1, 2);
+    assert.deepEqual(times(bucket, 2, 0), [0, 0]);
+    assert.deepEqual(times(bucket, 3, 3_600_000), [0, 0, 1000]);
+  });
+
+  it('asks for nothing without a limit', () => {
+    const bucket = new Bucket(Number.POSITIVE_INFINITY);
+    assert.deepEqual(times(bucket, 3, 5), [0, 0, 0]);
+  });
+
+  it('never lets more through than its rate and burst, whenever it is asked', () => {
+    const bucket = new Bucket(7, 3);
+    let passed = 0;
+    for (let now = 0; now <= 10_000; now += 3) {
+      if (bucket.wait(now) > 0) continue;
+      bucket.take(now);
+      passed += 1;
+      assert.ok(passed <= 3 + (7 * now) / 1000);
+    }
+    assert.ok(passed >= 70);
+  });
+});
+
+describe('a provider', () => {
+  it('is that of the MX hosts, by whole labels, with the longest suffix first', () => {
+    const rows: [string, string][] = [
+      ['aspmx.l.google.com', 'google'],
+      ['smtp.google.com', 'google'],
+      ['ALT1.ASPMX.L.GOOGLE.COM.', 'google'],
+      ['notgoogle.com', 'other'],
+      ['google.com.evil.test', 'other'],
+      ['outlook-com.olc.protection.outlook.com', 'outlook'],
+      ['contoso-com.mail.protection.outlook.com', 'office365'],
+      ['contoso.abc-v1.mx.microsoft', 'office365'],
+      ['mta5.am0.yahoodns.net', 'yahoo'],
+      ['mx01.mail.icloud.com', 'apple'],
+      ['us-smtp-inbound-1.mimecast.com', 'mimecast'],
+      ['d1.a.ess.barracudanetworks.com', 'barracuda'],
+      ['mx.kpnmail.nl', 'kpn'],
+      ['mx1.netvigator.com', 'netvigator'],
+      ['mx1.comcast.net', 'comcast'],
+      ['mx', 'other'],
+    ];
+    for (const [host, provider] of rows) assert.equal(providerOf([host]), provider, host);
+  });
+
+  it('is none when the hosts differ, or when there are none', () => {
+    assert.equal(providerOf(['aspmx.l.google.com', 'mx.example.com']), 'other');
+    assert.equal(providerOf(['aspmx.l.google.com', 'alt1.aspmx.l.google.com']), 'google');
+    assert.equal(providerOf([]), 'other');
+  });
+
+  it('every row of limits belongs to a provider that some host has', () => {
+    const hosts: Record<string, string> = {
+      google: 'x.google.com',
+      yahoo: 'x.yahoodns.net',
+      outlook: 'x.olc.protection.outlook.com',
+      office365: 'x.mail.protection.outlook.com',
+      apple: 'x.icloud.com',
+      comcast: 'x.comcast.net',
+      mimecast: 'x.mimecast.com',
+      barracuda: 'x.barracudanetworks.com',
+      gmx: 'x.gmx.net',
+      orange: 'x.orange.fr',
+      netvigator: 'x.netvigator.com',
+      kpn: 'x.kpnmail.nl',
+      qq: 'x.qq.com',
+      netease: 'x.netease.com',
+    };
+    for (const provider of Object.keys(LIMITS.providers)) {
+      assert.equal(providerOf([hosts[provider] ?? '']), provider, provider);
+    }
+  });
+
+  it('has a lane group by its well-known domains; every other domain waits in other', () => {
+    assert.equal(laneGroup('gmail.com'), 'google');
+    assert.equal(laneGroup('hotmail.co.uk'), 'microsoft');
+    assert.equal(laneGroup('aol.com'), 'yahoo');
+    assert.equal(laneGroup('me.com'), 'apple');
+    assert.equal(laneGroup('yahoo.co.jp'), 'other', 'another company');
+    assert.equal(laneGroup('example.com'), 'other');
+    assert.equal(laneGroup('constructor'), 'other');
+    assert.ok(LANE_GROUPS.includes(laneGroup('outlook.com')));
+  });
+});
+
+describe('a site', () => {
+  it('has one name whatever the order, case and repetition of its hosts', () => {
+    const hosts = ['alt1.aspmx.l.google.com', 'aspmx.l.google.com', 'ALT2.aspmx.l.google.com'];
+    const name = siteName(hosts);
+    assert.equal(name, '(alt1.aspmx,alt2.aspmx,aspmx).l.google.com');
+    assert.equal(siteName([...hosts, ...hosts].reverse()), name);
+  });
+
+  it('has different names for different sets', () => {
+    assert.equal(siteName(['mx.example.com']), 'mx.example.com');
+    assert.equal(siteName(['a.test', 'b.example']), '(a.test,b.example)');
+    assert.equal(siteName(['example.com', 'mx.example.com']), '(example,mx.example).com');
+    assert.notEqual(siteName(['a.x.test', 'b.x.test']), siteName(['a.x.test', 'b.y.test']));
+  });
+});
+
+describe('limits', () => {
+  it('go from the default over the provider to the site', () => {
+    const table = { ...LIMITS, sites: { 'mx.special.test': { connections: 2 } } };
+    assert.equal(limitsFor(table, 'other', 'mx.test', false).connections, 10);
+    assert.equal(limitsFor(table, 'google', 'mx.test', false).messagesPerConnection, 50);
+    assert.equal(limitsFor(table, 'google', 'mx.test', false).connectionsPerMinute, 100);
+    assert.deepEqual(limitsFor(table, 'comcast', 'mx.special.test', false), {
+      ...LIMITS.default,
+      ...LIMITS.providers['comcast'],
+      connections: 2,
+    });
+    assert.equal(limitsFor(table, 'google', 'h:25', true).messagesPerSecond, Number.POSITIVE_INFINITY);
+  });
+
+  it('connections grow with the backlog, never beyond it or the limit', () => {
+    assert.deepEqual(
+      [0, 1, 2, 5, 20, 50, 100, 1000].map((n) => connectionsWanted(10, n)),
+      [0, 1, 1, 2, 4, 7, 9, 10],
+    );
+    assert.equal(connectionsWanted(1, 1_000_000), 1);
+    assert.equal(connectionsWanted(1000, 1), 1);
+  });
+
+  it('back-off grows with the square of the failures up to half an hour', () => {
+    const middle = () => 0.5;
+    assert.deepEqual(
+      [1, 2, 3, 10, 11, 1000].map((n) => backoffDelay(n, middle) / 1000),
+      [15, 60, 135, 1500, 1800, 1800],
+    );
+    assert.equal(
+      backoffDelay(1, () => 0),
+      13_500,
+    );
+    assert.ok(backoffDelay(1, () => 0.999) < 16_500);
+  });
+});
+
+describe('sharing the room', () => {
+  it('bounds a slow destination by what is free, and a fast or new one not at all', () => {
+    assert.equal(overShare(100, 101, 0), false);
+    assert.equal(overShare(101, 101, 0), true);
+    assert.equal(overShare(101, 0, 20), true, '101 at 20 a second take more than 5 s');
+    assert.equal(overShare(100, 0, 20), false);
+    assert.equal(overShare(4000, 0, undefined), false);
+    assert.equal(overShare(7, 0, 0), false, 'a few are always allowed');
+  });
+
+  it('looks again when the destination will have drained, within bounds', () => {
+    const middle = () => 0.5;
+    assert.equal(overflowDelay(100, 10, middle), 10_000);
+    assert.equal(overflowDelay(100, 1000, middle), 1_000);
+    assert.equal(overflowDelay(10_000, 1, middle), 300_000);
+    assert.equal(overflowDelay(10, 0, middle), 60_000);
+  });
+
+  it('the rate of a destination is known after a second and follows it', () => {
+    const meter = new RateMeter(0);
+    for (let i = 0; i < 50; i += 1) meter.count();
+    assert.equal(meter.rate(500), undefined);
+    for (let i = 0; i < 50; i += 1) meter.count();
+    assert.equal(meter.rate(1000), 100);
+    for (let now = 1500; now <= 12_000; now += 500) meter.rate(now);
+    assert.ok(meter.rate(12_000)! < 1);
+  });
+});
