@@ -25,7 +25,10 @@ export function startRetention({ engine, clock, log, recordAge }: RetentionOptio
     let removed = 0;
     try {
       const now = clock.now();
-      removed = Math.max(await engine.records.prune(now - recordAge, BATCH), await engine.bodies.prune(now, BATCH));
+      removed = Math.max(
+        await engine.records.prune(now - recordAge, BATCH),
+        await engine.bodies.prune(now, BATCH),
+      );
     } catch (error) {
       log.warn('retention could not remove old records; it tries again', { error });
     }

@@ -61,7 +61,7 @@ export interface Standalone {
 export async function startStandalone(settings: Settings, log: Log): Promise<Standalone> {
   const clock = systemClock;
   const random = Math.random;
-  const opened: (() => Promise<unknown> | unknown)[] = [];
+  const opened: (() => unknown)[] = [];
   const stop = async (): Promise<void> => {
     for (const close of opened.splice(0).reverse()) await close();
   };
@@ -86,7 +86,9 @@ export async function startStandalone(settings: Settings, log: Log): Promise<Sta
     const signer = createSigner();
     opened.push(() => signer.close());
     const returnPaths = createReturnPaths(derive(masterKey, 'return path'));
-    const tls = settings.tls ? readCertificate(settings.tls) : await ownCertificate(settings.data, settings.hostname);
+    const tls = settings.tls
+      ? readCertificate(settings.tls)
+      : await ownCertificate(settings.data, settings.hostname);
 
     const egress = startEgress({
       engine,
@@ -128,7 +130,8 @@ export async function startStandalone(settings: Settings, log: Log): Promise<Sta
         maxSchedule: MAX_SCHEDULE,
         hasPool: (name) => name === 'default' || name in settings.pools,
         group: laneGroup,
-        returnPathDomain: (identity, fromDomain) => identity.mailFromDomain ?? settings.returnPathDomain ?? fromDomain,
+        returnPathDomain: (identity, fromDomain) =>
+          identity.mailFromDomain ?? settings.returnPathDomain ?? fromDomain,
       },
       onResult: (door, result) => metrics.accepted.inc({ door, result }),
     });
@@ -138,7 +141,6 @@ export async function startStandalone(settings: Settings, log: Log): Promise<Sta
       hostname: settings.hostname,
       engine,
       returnPaths,
-      messageIdDomain: settings.hostname,
       clock,
       log,
       tls,
@@ -166,7 +168,9 @@ export async function startStandalone(settings: Settings, log: Log): Promise<Sta
       });
     const submission = await submissionAt(settings.submission, false);
     opened.push(() => submission.close());
-    const submissionTls = settings.submissionTls ? await submissionAt(settings.submissionTls, true) : undefined;
+    const submissionTls = settings.submissionTls
+      ? await submissionAt(settings.submissionTls, true)
+      : undefined;
     if (submissionTls) opened.push(() => submissionTls.close());
 
     const app = createApi({
@@ -252,7 +256,9 @@ function listen(
   const { host, port } = settings.api;
   return new Promise((resolve, reject) => {
     const server = settings.apiTls
-      ? serve({ fetch, hostname: host, port, createServer: createHttpsServer, serverOptions: tls }, () => resolve(server))
+      ? serve({ fetch, hostname: host, port, createServer: createHttpsServer, serverOptions: tls }, () =>
+          resolve(server),
+        )
       : serve({ fetch, hostname: host, port }, () => resolve(server));
     server.once('error', reject);
   });

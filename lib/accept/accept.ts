@@ -171,7 +171,8 @@ export function createAccept(deps: AcceptDeps): Accept {
           one(submission, options, origin).catch((error: unknown) => asPosternError(error)),
         ),
       );
-      const count = (result: Submitted): void => deps.onResult?.(options.door, 'error' in result ? result.error.code : 'accepted');
+      const count = (result: Submitted): void =>
+        deps.onResult?.(options.door, 'error' in result ? result.error.code : 'accepted');
       const admissions: Admission[] = [];
       const answer: Submitted[] = made.map((result) => {
         if (result instanceof PosternError) return { error: result };

@@ -47,7 +47,7 @@ for (let kill = 1; kill <= kills; kill++) {
   await pause(200 + random() * 2000);
   await postern.kill();
   killedAt.push(Date.now());
-  const check = await checkStore(join(postern.directory, 'data'));
+  const check = checkStore(join(postern.directory, 'data'));
   for (const problem of check.problems) problems.push(`after kill ${kill}: ${problem}`);
   say(
     `kill ${String(kill).padStart(2)}: ${doors.answered.size} answered, ${await ask<number>('count')} at the sink, ` +
@@ -89,7 +89,7 @@ for (const [recipient, times] of twice) {
 if (lost.length > 0)
   problems.push(`${lost.length} lost, the first: ${lost[0]} answered at ${doors.answered.get(lost[0]!)}`);
 await postern.stop();
-const end = await checkStore(join(postern.directory, 'data'));
+const end = checkStore(join(postern.directory, 'data'));
 for (const problem of end.problems) problems.push(`at the end: ${problem}`);
 
 say(

@@ -119,8 +119,14 @@ test('a message over implicit TLS', async () => {
 test('a wrong password and an unknown key are refused alike, and AUTH before TLS too', async () => {
   const door = await open();
   const refused = /535 Authentication Credentials Invalid/;
-  await assert.rejects(transport(door, { auth: { user: door.key.id, pass: door.key.secret } }).sendMail(MAIL), refused);
-  await assert.rejects(transport(door, { auth: { user: 'AKIANOBODY', pass: door.password } }).sendMail(MAIL), refused);
+  await assert.rejects(
+    transport(door, { auth: { user: door.key.id, pass: door.key.secret } }).sendMail(MAIL),
+    refused,
+  );
+  await assert.rejects(
+    transport(door, { auth: { user: 'AKIANOBODY', pass: door.password } }).sendMail(MAIL),
+    refused,
+  );
   const plain = Buffer.from(`\0${door.key.id}\0${door.password}`).toString('base64');
   const [, reply] = await dialog(door.submission.address.port, ['EHLO x\r\n', `AUTH PLAIN ${plain}\r\n`]);
   assert.match(reply!, /^538 /);
@@ -197,7 +203,18 @@ test('the recipient after the limit is 452, the others are sent to', async () =>
 });
 
 test('smuggling: no bare line break or NUL ends a message or survives in it', async () => {
-  const ends = ['\n.\n', '\n.\r\n', '\r.\r', '\r.\r\n', '\r\n.\r', '\r\n.\n', '\r\n\0.\r\n', '\r.\n', '\n.\r', '\r\n\x00.\r\n'];
+  const ends = [
+    '\n.\n',
+    '\n.\r\n',
+    '\r.\r',
+    '\r.\r\n',
+    '\r\n.\r',
+    '\r\n.\n',
+    '\r\n\0.\r\n',
+    '\r.\n',
+    '\n.\r',
+    '\r\n\x00.\r\n',
+  ];
   for (const end of ends) {
     const door = await open(RELAY);
     const smuggled = `From: ann@example.com\r\n\r\nfirst${end}MAIL FROM:<eve@example.com>\r\nDATA\r\nsecond\r\n.\r\n`;

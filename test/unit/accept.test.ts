@@ -27,7 +27,11 @@ test('a message becomes a record, signed bytes and one item for each recipient',
   const t = await openTestAccept();
   const { messageId, admission, text } = await accepted(
     t,
-    simple({ to: ['bob@gmail.com'], cc: ['Eve <eve@example.org>'], bcc: ['bob@gmail.com', 'dan@example.net'] }),
+    simple({
+      to: ['bob@gmail.com'],
+      cc: ['Eve <eve@example.org>'],
+      bcc: ['bob@gmail.com', 'dan@example.net'],
+    }),
   );
   const { record, deliveries } = admission;
   assert.match(messageId, /^0100[0-9a-f]{12}-[0-9a-f-]{36}-000000@example\.com$/);
@@ -105,7 +109,14 @@ test('raw content: X-SES fields are taken, Message-ID and Date are ours, lines a
 
 test('raw content without a destination goes to its To, Cc and Bcc', async () => {
   const t = await openTestAccept();
-  const lines = ['From: ann@example.com', 'To: A <a@example.org>, b@example.org', 'Bcc: c@example.org', '', 'Hi', ''];
+  const lines = [
+    'From: ann@example.com',
+    'To: A <a@example.org>, b@example.org',
+    'Bcc: c@example.org',
+    '',
+    'Hi',
+    '',
+  ];
   const { admission } = await accepted(t, raw(lines, { to: [] }));
   assert.deepEqual(admission.record.recipients, ['a@example.org', 'b@example.org', 'c@example.org']);
 });
@@ -117,7 +128,12 @@ const REFUSED: [what: string, submission: Submission, code: string, says: RegExp
     'identity_not_verified',
     /^Email address is not verified\. The following identities failed the check in region US-EAST-1: x@other\.example$/,
   ],
-  ['an unverified MAIL FROM', simple({ mailFrom: 'x@other.example' }), 'identity_not_verified', /x@other\.example/],
+  [
+    'an unverified MAIL FROM',
+    simple({ mailFrom: 'x@other.example' }),
+    'identity_not_verified',
+    /x@other\.example/,
+  ],
   [
     'a header From that differs from the checked one',
     raw(['From: boss@bank.example', '', 'Hi'], { from: 'ann@example.com' }),
@@ -125,12 +141,37 @@ const REFUSED: [what: string, submission: Submission, code: string, says: RegExp
     /boss@bank\.example/,
   ],
   ['raw content without From', raw(['To: bob@gmail.com', '', 'Hi']), 'message_rejected', /'From'/],
-  ['two From fields', raw(['From: ann@example.com', 'From: x@y.example', '', 'Hi']), 'message_rejected', /one From field/],
-  ['two addresses in From', raw(['From: ann@example.com, x@y.example', '', 'Hi']), 'message_rejected', /one From field/],
+  [
+    'two From fields',
+    raw(['From: ann@example.com', 'From: x@y.example', '', 'Hi']),
+    'message_rejected',
+    /one From field/,
+  ],
+  [
+    'two addresses in From',
+    raw(['From: ann@example.com, x@y.example', '', 'Hi']),
+    'message_rejected',
+    /one From field/,
+  ],
   ['no recipient', simple({ to: [] }), 'message_rejected', /at least one recipient/],
-  ['51 recipients', simple({ to: Array.from({ length: 51 }, (_, i) => `u${i}@example.org`) }), 'too_many_recipients', /51/],
-  ['a line break in an address', simple({ to: ['bob@gmail.com\r\nRCPT TO:<eve@example.org>'] }), 'invalid_address', /./],
-  ['an unknown configuration set', simple({ configurationSet: 'x' }), 'configuration_set_missing', /<x> does not exist/],
+  [
+    '51 recipients',
+    simple({ to: Array.from({ length: 51 }, (_, i) => `u${i}@example.org`) }),
+    'too_many_recipients',
+    /51/,
+  ],
+  [
+    'a line break in an address',
+    simple({ to: ['bob@gmail.com\r\nRCPT TO:<eve@example.org>'] }),
+    'invalid_address',
+    /./,
+  ],
+  [
+    'an unknown configuration set',
+    simple({ configurationSet: 'x' }),
+    'configuration_set_missing',
+    /<x> does not exist/,
+  ],
   ['an unknown pool', simple({ pool: 'x' }), 'bad_request', /<x> does not exist/],
   ['a schedule too far ahead', simple({ sendAt: Date.UTC(2026, 0, 31) + 1 }), 'bad_request', /30 days/],
   ['another tenant', simple({ tenant: 'other' }), 'access_denied', /"other"/],
@@ -191,7 +232,11 @@ test('a rendering failure is accepted and recorded, once as an event, and sends 
   assert.deepEqual(
     admission.settled?.map((outcome) => [outcome.n, outcome.attempt?.state, outcome.detail]),
     [
-      [0, 'cancelled', { templateName: 'welcome', errorMessage: "Attribute 'name' is not present in the rendering data." }],
+      [
+        0,
+        'cancelled',
+        { templateName: 'welcome', errorMessage: "Attribute 'name' is not present in the rendering data." },
+      ],
       [1, 'cancelled', undefined],
     ],
   );
@@ -199,11 +244,14 @@ test('a rendering failure is accepted and recorded, once as an event, and sends 
 
 test('of a batch each message is taken or refused by itself, and all taken ones go in together', async () => {
   const t = await openTestAccept();
-  const results = await t.accept.submit([simple(), simple({ from: 'x@other.example' }), simple({ to: ['c@example.org'] })], {
-    door: 'ses-v2',
-    caller: CALLER,
-    idempotency: { key: 'k', digest: 'd', ttl: 1000 },
-  });
+  const results = await t.accept.submit(
+    [simple(), simple({ from: 'x@other.example' }), simple({ to: ['c@example.org'] })],
+    {
+      door: 'ses-v2',
+      caller: CALLER,
+      idempotency: { key: 'k', digest: 'd', ttl: 1000 },
+    },
+  );
   assert.deepEqual(
     results.map((result) => 'error' in result),
     [false, true, false],
