@@ -2,6 +2,7 @@
 import type { Content, TemplateParts } from '../../../lib/accept/types.ts';
 import { PosternError } from '../../../lib/errors.ts';
 import type { Attachment } from '../../../lib/mail/types.ts';
+import { boundJson } from '../json-bounds.ts';
 import { type Call, requireTenant } from './operation.ts';
 import type { Attachments, Destination, MessageHeaders, SendMembers, Template } from './shapes.ts';
 
@@ -116,6 +117,7 @@ export function templateParts(content: NonNullable<Template['TemplateContent']>)
 /** Template data: a JSON object as text. @throws PosternError `bad_request`. */
 export function parseData(text: string | undefined): Record<string, unknown> {
   if (text === undefined || text === '') return {};
+  boundJson(Buffer.from(text));
   let data: unknown;
   try {
     data = JSON.parse(text);

@@ -7,6 +7,7 @@
  */
 import { isUtf8 } from 'node:buffer';
 import { PosternError } from '../../../lib/errors.ts';
+import { boundJson } from '../json-bounds.ts';
 
 /** Constraint failures found so far, in SES's words. */
 type Problems = string[];
@@ -173,6 +174,7 @@ export function readInput<T>(shape: Shape<T>, value: unknown): T {
 export function parseObject(body: Buffer): Record<string, unknown> {
   if (body.length === 0) return {};
   if (!isUtf8(body)) throw new PosternError('malformed_request', 'The body is not valid UTF-8.');
+  boundJson(body);
   let value: unknown;
   try {
     value = JSON.parse(body.toString('utf8'));
