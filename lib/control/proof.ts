@@ -38,11 +38,9 @@ export async function lookUp({ name, publicKey }: Published, resolveTxt: Resolve
   try {
     records = await resolveTxt(name);
   } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException;
+    const { code, message } = cause as NodeJS.ErrnoException;
     if (code === 'ENOTFOUND' || code === 'ENODATA') return 'absent';
-    throw new PosternError('dns_failure', `DNS gives no answer about ${name} (${code ?? 'no code'}).`, {
-      cause,
-    });
+    throw new PosternError('dns_failure', `DNS gives no answer about ${name}: ${message}`, { cause });
   }
   const keys = records.map((strings) => publishedKey(strings.join(''))).filter((key) => key !== undefined);
   if (keys.includes(publicKey)) return 'found';

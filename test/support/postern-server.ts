@@ -1,0 +1,150 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createAdaptorServer } from '@hono/node-server';
+import { createApi } from '../../functions/api/app.ts';
+import type { ApiDeps } from '../../functions/api/deps.ts';
+import { PATHS } from '../../functions/api/postern/openapi.ts';
+import { createValidator } from '../../functions/api/postern/schema.ts';
+import { SCHEMAS } from '../../functions/api/postern/schemas.ts';
+import type { Accept } from '../../lib/accept/types.ts';
+import { openControl } from '../../lib/control/control.ts';
+import type { Control } from '../../lib/control/types.ts';
+import { openEmbedded } from '../../lib/engine/embedded/open.ts';
+import type { Engine } from '../../lib/engine/ports.ts';
+import { TestClock } from './clock.ts';
+import { MASTER_KEY } from './control.ts';
+import { FakeAccept } from './fake-accept.ts';
+import { FakeTxt } from './fake-txt.ts';
+
+/** Bearer keys: an administrator of tenant `default`, and users of `default` and of `other`. */
+export const KEYS = {
+  admin: { id: 'AKIAADMIN', secret: 'admin/secret+0123456789', tenant: 'default', admin: true },
+  user: { id: 'AKIAUSER', secret: 'user/secret+0123456789', tenant: 'default', admin: false },
+  other: { id: 'AKIAOTHER', secret: 'other/secret+0123456789', tenant: 'other', admin: false },
+};
+
+export interface CallOptions {
+  key?: keyof typeof KEYS;
+  /** Sent as JSON; a string is sent as it is. */
+  body?: unknown;
+  headers?: Record<string, string>;
+}
+
+export interface Reply {
+  status: number;
+  headers: Headers;
+  // The tests look into answers whose shape the document's schemas have checked.
+  // biome-ignore lint/suspicious/noExplicitAny: see above
+  json: any;
+}
+
+export interface PosternServer {
+  url: string;
+  /** What was accepted, unless another pipeline was asked for. */
+  accept: FakeAccept;
+  control: Control;
+  engine: Engine;
+  clock: TestClock;
+  txt: FakeTxt;
+  log: { event: string; fields?: Record<string, unknown> }[];
+  /** Calls the API by a real request; every answer is held against the document. */
+  call(method: string, path: string, options?: CallOptions): Promise<Reply>;
+  close(): Promise<void>;
+}
+
+export interface ServerOptions {
+  verifyIdentities?: boolean;
+  limits?: ApiDeps['limits'];
+  /** Makes another accept pipeline than the fake one. */
+  accept?: (engine: Engine, control: Control, clock: TestClock) => Accept;
+}
+
+/** The Postern API on a real server over the embedded engine, with an accept pipeline that keeps what it is given. */
+export async function startPosternServer(options: ServerOptions = {}): Promise<PosternServer> {
+  const directory = await mkdtemp(join(tmpdir(), 'postern-api-'));
+  const clock = new TestClock();
+  const engine = await openEmbedded({ directory, clock, minimumFree: 0 });
+  const txt = new FakeTxt();
+  const { verifyIdentities = false, limits } = options;
+  const control = await openControl({
+    config: engine.config,
+    masterKey: MASTER_KEY,
+    clock,
+    verifyIdentities,
+    resolveTxt: txt.resolve,
+  });
+  for (const key of Object.values(KEYS)) await control.keys.create(key);
+  const accept = new FakeAccept();
+  const log: PosternServer['log'] = [];
+  const note = (event: string, fields?: Record<string, unknown>) => void log.push({ event, fields });
+  const app = createApi({
+    accept: options.accept?.(engine, control, clock) ?? accept,
+    control,
+    engine,
+    clock,
+    region: 'us-east-1',
+    accountId: '123456789012',
+    hostname: 'postern.example',
+    version: '0.0.0',
+    log: { info: note, warn: note, error: note },
+    limits,
+  });
+  const server = createAdaptorServer({ fetch: app.fetch }) as Server;
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return {
+    url,
+    accept,
+    control,
+    engine,
+    clock,
+    txt,
+    log,
+    async call(method, path, { key, body, headers = {} } = {}) {
+      const bearer = key && `Bearer ${KEYS[key].id}.${KEYS[key].secret}`;
+      const response = await fetch(`${url}/v1${path}`, {
+        method,
+        headers: bearer ? { authorization: bearer, ...headers } : headers,
+        body: body === undefined || typeof body === 'string' ? body : JSON.stringify(body),
+      });
+      const text = await response.text();
+      const reply = {
+        status: response.status,
+        headers: response.headers,
+        json: text === '' ? undefined : JSON.parse(text),
+      };
+      checkAnswer(method, path, reply);
+      return reply;
+    },
+    async close() {
+      server.closeAllConnections();
+      server.close();
+      await once(server, 'close');
+      control.close();
+      await engine.close();
+      await rm(directory, { recursive: true });
+    },
+  };
+}
+
+const validator = createValidator(SCHEMAS);
+
+/** Asserts that an answer is what the document says of its operation. */
+function checkAnswer(method: string, path: string, { status, headers, json }: Reply): void {
+  assert.match(headers.get('x-request-id') ?? '', /^[0-9a-f-]{36}$/);
+  const bare = path.split('?')[0]!;
+  const template = Object.keys(PATHS).find((one) =>
+    new RegExp(`^${one.replace(/\{\w+\}/g, '[^/]+').replaceAll('.', '\\.')}$`).test(bare),
+  );
+  const operation = PATHS[template ?? '']?.[method.toLowerCase() as 'get'];
+  const documented = operation?.answer.status === status ? operation.answer.schema : 'ErrorAnswer';
+  if (status === 204) assert.equal(json, undefined);
+  else if (documented) assert.deepEqual(validator.problems(SCHEMAS[documented]!, json), []);
+  if (status >= 400) assert.equal(json.error.requestId, headers.get('x-request-id'));
+}
