@@ -11,6 +11,8 @@ const ROOT = join(import.meta.dirname, '..', '..');
 
 export interface BenchPostern {
   pid: number;
+  /** When the process was first started (ms since the epoch). */
+  startedAt: number;
   api: { host: string; port: number };
   submission: { host: string; port: number };
   credentials: Credentials;
@@ -46,6 +48,8 @@ export async function startPostern(options: {
   nodeArguments?: string[];
   /** Sending domain; an identity with an RSA-2048 key is made for it. */
   domain?: string;
+  /** Fills the data directory before the first start. */
+  fill?: (dataDirectory: string) => Promise<void>;
 }): Promise<BenchPostern> {
   const directory = await mkdtemp(join(tmpdir(), 'postern-bench-'));
   const [apiPort, submissionPort, inboundPort] = [await freePort(), await freePort(), await freePort()];
@@ -59,6 +63,7 @@ export async function startPostern(options: {
 
   const postern: BenchPostern = {
     pid: 0,
+    startedAt: 0,
     api,
     submission: { host: '127.0.0.1', port: submissionPort },
     credentials,
@@ -145,6 +150,8 @@ export async function startPostern(options: {
       await rm(directory, { recursive: true, force: true });
     },
   };
+  await options.fill?.(join(directory, 'data'));
+  postern.startedAt = Date.now();
   await postern.start();
   await postern.call('/v2/email/identities', { EmailIdentity: options.domain ?? 'bench.example' });
   return postern;
