@@ -1,0 +1,171 @@
+/**
+ * What a compiled template runs on: the scope of a step, the budget of a rendering, and the only way in
+ * which templates reach data. Templates and their data come from tenants: nothing here follows a prototype,
+ * calls a function, or goes on without end.
+ */
+import { PosternError } from '../errors.ts';
+
+/** One instruction of a compiled template: appends to the output of the run. */
+export type Step = (run: Run, scope: Scope) => void;
+/** What stands inside a block: `outer` is the scope around the block, `scope` the one inside. */
+export type Body = (run: Run, scope: Scope, outer: Scope | undefined) => void;
+/** A value that a template names; `undefined` when the data does not have it. */
+export type Expression = (run: Run, scope: Scope) => unknown;
+
+/** Instructions and iterations of one rendering: some 10 ms. */
+export const MAX_STEPS = 250_000;
+/** Characters that one rendering may put out, over all its parts. */
+export const MAX_OUTPUT = 10_000_000;
+/** Blocks inside blocks, partials that call partials, lists inside lists. */
+export const MAX_NESTING = 100;
+
+/** Where an `each` stands. */
+export interface Loop {
+  key: string | number;
+  index: number;
+  first: boolean;
+  last: boolean;
+  parent: Loop | undefined;
+}
+
+/** Values of block parameters (`as |item index|`), innermost first. */
+export interface Names {
+  values: readonly unknown[];
+  parent: Names | undefined;
+}
+
+/** An inline partial, and the scope around the block that defines it: what its `../` refers to. */
+export interface Partial {
+  body: Body;
+  outer: Scope | undefined;
+}
+
+/** Partials defined by the blocks that are being run, innermost first. */
+export interface Partials {
+  own: ReadonlyMap<string, Partial>;
+  parent: Partials | undefined;
+}
+
+/** What names refer to at one place of a template. */
+export class Scope {
+  readonly context: unknown;
+  /** What `..` refers to. */
+  readonly parent: Scope | undefined;
+  readonly loop: Loop | undefined;
+  readonly names: Names | undefined;
+
+  constructor(context: unknown, parent: Scope | undefined, loop: Loop | undefined, names: Names | undefined) {
+    this.context = context;
+    this.parent = parent;
+    this.loop = loop;
+    this.names = names;
+  }
+
+  /** The scope of a block with its own context. As in Handlebars, `..` skips a block that keeps the context. */
+  static inside(
+    outer: Scope | undefined,
+    context: unknown,
+    loop: Loop | undefined,
+    names: Names | undefined,
+  ): Scope {
+    const parent = outer !== undefined && outer.context === context ? outer.parent : outer;
+    return new Scope(context, parent, loop, names);
+  }
+}
+
+/** One rendering: its output so far, and what it may still spend. */
+export class Run {
+  readonly root: unknown;
+  out = '';
+  partials: Partials | undefined = undefined;
+  #steps = MAX_STEPS;
+  #room: number;
+  readonly #maxOutput: number;
+  #depth = 0;
+
+  constructor(root: unknown, maxOutput: number) {
+    this.root = root;
+    this.#room = maxOutput;
+    this.#maxOutput = maxOutput;
+  }
+
+  append(text: string): void {
+    this.charge(text.length);
+    this.out += text;
+  }
+
+  /** Counts characters of output. @throws PosternError `template_too_complex` when they are too many */
+  charge(characters: number): void {
+    this.#room -= characters;
+    if (this.#room < 0) throw tooComplex(`Its output is longer than ${this.#maxOutput} characters.`);
+  }
+
+  /** @throws PosternError `template_too_complex` when the rendering takes too long */
+  spend(steps: number): void {
+    this.#steps -= steps;
+    if (this.#steps < 0) throw tooComplex(`It takes more than ${MAX_STEPS} steps; loop over less.`);
+  }
+
+  /**
+   * Runs an inline partial on a context.
+   * @throws PosternError `rendering_failed` when no block around the call defines it,
+   * `template_too_complex` when partials call each other without end
+   */
+  call(name: string, context: unknown, loop: Loop | undefined): void {
+    let frame = this.partials;
+    while (frame !== undefined && !frame.own.has(name)) frame = frame.parent;
+    const partial = frame?.own.get(name);
+    if (!partial) {
+      throw new PosternError(
+        'rendering_failed',
+        `Partial '${name.slice(0, 200)}' is not defined in this part of the template.`,
+      );
+    }
+    if (++this.#depth > MAX_NESTING) throw tooComplex(`Its partials are nested over ${MAX_NESTING} deep.`);
+    partial.body(this, Scope.inside(partial.outer, context, loop, undefined), partial.outer);
+    this.#depth--;
+  }
+}
+
+/** Own properties only: `constructor`, `__proto__` and `toString` are there when the data has them. */
+export function property(parent: unknown, name: string): unknown {
+  if (parent === undefined || parent === null || !Object.hasOwn(parent, name)) return undefined;
+  return (parent as Record<string, unknown>)[name];
+}
+
+/**
+ * A value as text, as JavaScript writes it; without calling its `toString`, which the data may define.
+ * @throws PosternError `template_too_complex` for lists inside lists without end
+ */
+export function textOf(value: unknown, run: Run, depth = 0): string {
+  if (typeof value === 'string') return value;
+  if (value === null || value === undefined) return '';
+  if (Array.isArray(value)) {
+    if (depth > MAX_NESTING) throw tooComplex(`A list in its data is nested over ${MAX_NESTING} deep.`);
+    run.spend(value.length);
+    return value.map((item) => textOf(item, run, depth + 1)).join(',');
+  }
+  return isKey(value) ? String(value) : '[object Object]';
+}
+
+/** What Handlebars takes for empty: everything falsy but 0, and lists without items. */
+export function isEmpty(value: unknown): boolean {
+  return (!value && value !== 0) || (Array.isArray(value) && value.length === 0);
+}
+
+/** JSON's values with a text of their own: what can be the name of a property or of a partial. */
+export function isKey(value: unknown): value is string | number | boolean {
+  return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean';
+}
+
+/** SES's words for a variable without a value. */
+export function missing(name: string): PosternError {
+  return new PosternError(
+    'rendering_failed',
+    `Attribute '${name.slice(0, 200)}' is not present in the rendering data.`,
+  );
+}
+
+export function tooComplex(why: string): PosternError {
+  return new PosternError('template_too_complex', `The template is too complex. ${why}`);
+}
