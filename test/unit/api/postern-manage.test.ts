@@ -1,0 +1,183 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { smtpPassword } from '../../../lib/control/smtp-password.ts';
+import { KEYS, type PosternServer, startPosternServer } from '../../support/postern-server.ts';
+
+let server: PosternServer;
+before(async () => {
+  server = await startPosternServer({ verifyIdentities: true });
+});
+after(() => server.close());
+
+describe('who asks', () => {
+  const ask = (authorization?: string) =>
+    server.call('GET', '/messages/x', { headers: authorization === undefined ? {} : { authorization } });
+
+  test('must be told by a bearer key', async () => {
+    for (const header of [
+      undefined,
+      '',
+      'Bearer',
+      'Bearer x',
+      'Bearer .y',
+      'Basic QUtJQTp4',
+      'Bearer a b.c',
+    ]) {
+      const { status, json, headers } = await ask(header);
+      assert.deepEqual([status, json.error.code], [401, 'missing_authentication'], header);
+      assert.equal(headers.get('www-authenticate'), 'Bearer');
+      assert.match(json.error.action, /Postern key/);
+    }
+  });
+
+  test('is told nothing of whether a key exists', async () => {
+    const { id, secret } = KEYS.user;
+    const answers = [];
+    for (const bearer of [
+      `${id}.wrong`,
+      `AKIANOBODY.${secret}`,
+      `${id}.${secret}x`,
+      `${id}.${secret.slice(1)}`,
+    ]) {
+      const { status, json } = await ask(`Bearer ${bearer}`);
+      answers.push([status, { ...json.error, requestId: '' }]);
+    }
+    assert.equal(answers[0]![0], 401);
+    for (const answer of answers) assert.deepEqual(answer, answers[0]);
+  });
+
+  test('may write the scheme as they like', async () => {
+    const { id, secret } = KEYS.user;
+    assert.equal((await ask(`bearer  ${id}.${secret}`)).status, 404);
+  });
+
+  test('is asked before anything of a body is read', async () => {
+    const { status } = await server.call('POST', '/messages', { body: '{ not json' });
+    assert.equal(status, 401);
+  });
+});
+
+test('paths and methods that are not there are told so', async () => {
+  for (const [method, path] of [
+    ['GET', '/'],
+    ['GET', '/nothing'],
+    ['PUT', '/messages'],
+    ['GET', '/messages'],
+    ['DELETE', '/openapi.json'],
+  ] as const) {
+    const { status, json } = await server.call(method, path, { key: 'admin' });
+    assert.deepEqual([status, json.error.code], [404, 'unknown_operation']);
+    assert.match(json.error.message, /openapi\.json/);
+  }
+});
+
+test('the document is served to everybody', async () => {
+  const { status, json } = await server.call('GET', '/openapi.json');
+  assert.equal(status, 200);
+  assert.equal(json.info.version, '0.0.0');
+  assert.ok(json.paths['/messages'].post.requestBody.content['application/json'].examples.one.value.from);
+});
+
+describe('keys', () => {
+  test('are made, used, listed without their secrets, and revoked', async () => {
+    const made = await server.call('POST', '/keys', { key: 'admin', body: { tenant: 'shop', name: 'Shop' } });
+    assert.equal(made.status, 201);
+    const { id, secret, bearer } = made.json;
+    assert.deepEqual(
+      { ...made.json, createdAt: undefined },
+      {
+        id,
+        secret,
+        tenant: 'shop',
+        admin: false,
+        name: 'Shop',
+        createdAt: undefined,
+        bearer: `${id}.${secret}`,
+        smtpPassword: smtpPassword(secret, 'us-east-1'),
+      },
+    );
+    const use = () => server.call('GET', '/messages/x', { headers: { authorization: `Bearer ${bearer}` } });
+    assert.equal((await use()).status, 404);
+    const listed = await server.call('GET', '/keys?tenant=shop', { key: 'admin' });
+    assert.deepEqual(
+      listed.json.keys.map((key: { id: string }) => key.id),
+      [id],
+    );
+    const all = await server.call('GET', '/keys', { key: 'admin' });
+    assert.equal(all.json.keys.length, 4);
+    assert.ok(!JSON.stringify(all.json).includes(secret));
+    assert.equal((await server.call('DELETE', `/keys/${id}`, { key: 'admin' })).status, 204);
+    assert.equal((await use()).status, 401);
+    assert.equal((await server.call('DELETE', `/keys/${id}`, { key: 'admin' })).json.error.code, 'not_found');
+  });
+
+  test("are of the caller's tenant and for sending only, unless asked otherwise", async () => {
+    const { json } = await server.call('POST', '/keys', { key: 'admin' });
+    assert.deepEqual([json.tenant, json.admin], ['default', false]);
+    const admin = await server.call('POST', '/keys', { key: 'admin', body: { admin: true } });
+    assert.equal(admin.json.admin, true);
+  });
+
+  test("need an administrator's key", async () => {
+    for (const [method, path, body] of [
+      ['POST', '/keys', {}],
+      ['GET', '/keys', undefined],
+      ['DELETE', '/keys/AKIAUSER', undefined],
+      ['DELETE', '/keys/AKIANOBODY', undefined],
+    ] as const) {
+      const { status, json } = await server.call(method, path, { key: 'user', body });
+      assert.deepEqual([status, json.error.code], [403, 'access_denied']);
+    }
+    assert.ok(server.control.keys.find('AKIAUSER'));
+  });
+
+  test('are checked', async () => {
+    for (const [body, message] of [
+      [{ tenant: 'a b' }, /^\/tenant must match/],
+      [{ admin: 'yes' }, /^\/admin must be true or false/],
+      [{ name: 'x'.repeat(257) }, /^\/name has 257/],
+      [{ secret: 'mine' }, /^\/secret is not a member/],
+    ] as const) {
+      const { status, json } = await server.call('POST', '/keys', { key: 'admin', body });
+      assert.equal(status, 400);
+      assert.match(json.error.message, message);
+    }
+  });
+});
+
+describe('identities', () => {
+  test('tell their DNS records, and are proven by them', async () => {
+    const made = await server.control.identities.create({ name: 'bücher.example', tenant: 'default' });
+    const path = `/identities/${encodeURIComponent('bücher.example')}`;
+    const { status, json } = await server.call('GET', `${path}/dns`, { key: 'user' });
+    assert.equal(status, 200);
+    assert.deepEqual(json, {
+      name: 'xn--bcher-kva.example',
+      type: 'DOMAIN',
+      tenant: 'default',
+      verified: false,
+      dkimStatus: 'PENDING',
+      records: made.dkim.records,
+    });
+    const pending = await server.call('POST', `${path}/check`, { key: 'admin' });
+    assert.deepEqual([pending.json.verified, pending.json.dkimStatus], [false, 'PENDING']);
+    server.txt.publish(made);
+    const proven = await server.call('POST', `${path}/check`, { key: 'admin' });
+    assert.deepEqual([proven.json.verified, proven.json.dkimStatus], [true, 'SUCCESS']);
+    server.txt.failing = 'ETIMEOUT';
+    const silent = await server.call('POST', `${path}/check`, { key: 'admin' });
+    assert.deepEqual([silent.status, silent.json.error.code], [500, 'dns_failure']);
+    server.txt.failing = undefined;
+  });
+
+  test('of another tenant are not there', async () => {
+    await server.control.identities.create({ name: 'mine@example.org', tenant: 'default' });
+    const path = `/identities/${encodeURIComponent('mine@example.org')}`;
+    assert.equal((await server.call('GET', `${path}/dns`, { key: 'user' })).status, 200);
+    assert.equal((await server.call('GET', `${path}/dns`, { key: 'other' })).status, 404);
+    assert.equal((await server.call('GET', '/identities/none.example/dns', { key: 'other' })).status, 404);
+    assert.equal((await server.call('POST', `${path}/check`, { key: 'other' })).status, 403);
+    assert.equal((await server.call('POST', `${path}/check`, { key: 'user' })).status, 403);
+    assert.equal((await server.call('POST', `${path}/check`, { key: 'admin' })).status, 200);
+  });
+});
