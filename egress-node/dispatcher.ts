@@ -5,14 +5,12 @@
  *  take ─► finished before? ─► simulator? ─► destination ─► addresses ─► source ─► share of the room ─► path
  *             drop               simulate      fault: tried   fault:       none: put   too much: put      │
  *                                                             tried        back        back               ▼
- *  settler ◄─────────────────────────── judge ◄──────────────────────────────────────────────── attempted
+ *  settler ◄────────────────────────── results ◄────────────────────────────────────────────── attempted
  * ```
  */
-import type { Attempt } from '../lib/engine/items.ts';
 import type { Engine, LeasedItem } from '../lib/engine/ports.ts';
 import { FINAL_STATES } from '../lib/engine/states.ts';
 import type { AttemptResult } from '../lib/outcome/classify.ts';
-import type { RetrySchedule } from '../lib/outcome/retry.ts';
 import { isSimulator } from '../lib/outcome/simulator.ts';
 import type { LimitTable } from '../lib/shaping/limits.ts';
 import { overflowDelay, overShare } from '../lib/shaping/sharing.ts';
@@ -21,15 +19,16 @@ import { type Counters, countsOf } from './counters.ts';
 import { Delivery } from './delivery.ts';
 import type { Destination, Destinations, Fault, SiteAddress } from './destination.ts';
 import type { Hand } from './hand.ts';
-import { expiry, judge } from './judge.ts';
 import type { LanePuller } from './lane-puller.ts';
-import { Path, type PathHost, type Reason, type Via } from './path.ts';
+import { Path, type PathHost, type Reason } from './path.ts';
+import type { Results } from './results.ts';
 import type { Settler } from './settler.ts';
 import { SimulatedMailboxes } from './simulated-mailboxes.ts';
-import { reaches, Site } from './site.ts';
+import { Site } from './site.ts';
 import type { SessionOptions, SmtpDeadlines, SmtpSession } from './smtp/types.ts';
 import type { Source } from './source.ts';
 import type { Sources } from './sources.ts';
+import { reaches } from './target-choice.ts';
 import type { TlsMemory } from './tls-memory.ts';
 
 export interface DispatcherOptions {
@@ -44,17 +43,12 @@ export interface DispatcherOptions {
   limits: LimitTable;
   deadlines: SmtpDeadlines;
   counters: Counters;
+  results: Results;
   open: (options: SessionOptions) => SmtpSession;
-  /** The retry schedule of a delivery's configuration set. */
-  retry: (configurationSet: string | undefined, tenant: string) => RetrySchedule;
-  /** Told of every attempt, for logs. */
-  onAttempt?: (item: LeasedItem['item'], attempt: Attempt) => void;
 }
 
 /** A site without deliveries is forgotten after so long, ms. */
 const SITE_IDLE = 600_000;
-/** A delivery whose lease ends sooner than this is not begun. */
-const LEASE_MARGIN = 5_000;
 const NO_SOURCE_DELAY = 30_000;
 const STOPPED: Reason = { code: 'shutting_down', text: 'The node was stopped.' };
 
@@ -64,6 +58,7 @@ export class Dispatcher implements PathHost {
   readonly destinations: Destinations;
   readonly tlsMemory: TlsMemory;
   readonly deadlines: SmtpDeadlines;
+  readonly results: Results;
   readonly sites = new Map<string, Site>();
   readonly #options: DispatcherOptions;
   readonly #simulated: SimulatedMailboxes;
@@ -80,6 +75,7 @@ export class Dispatcher implements PathHost {
     this.destinations = options.destinations;
     this.tlsMemory = options.tlsMemory;
     this.deadlines = options.deadlines;
+    this.results = options.results;
     this.#simulated = new SimulatedMailboxes(options.clock, options.settler, options.counters);
   }
 
@@ -117,9 +113,14 @@ export class Dispatcher implements PathHost {
         try {
           const state = await records.state(item.messageId, item.n);
           if (state === undefined || !FINAL_STATES.has(state)) this.#dispatch(delivery);
-          else this.#supersede(delivery, state);
+          else this.results.supersede(delivery, state);
         } catch (error) {
-          this.release(delivery, 'storage_unavailable', (error as Error).message, this.clock.now() + 1000);
+          this.results.release(
+            delivery,
+            'storage_unavailable',
+            (error as Error).message,
+            this.clock.now() + 1000,
+          );
         }
       }),
     );
@@ -130,14 +131,14 @@ export class Dispatcher implements PathHost {
   #dispatch(delivery: Delivery): boolean {
     const now = this.clock.now();
     if (this.#stopping) {
-      this.release(delivery, STOPPED.code, STOPPED.text, 0);
+      this.results.release(delivery, STOPPED.code, STOPPED.text, 0);
       return true;
     }
-    if (!this.mayBegin(delivery, now)) return true;
+    if (!this.results.mayBegin(delivery, now)) return true;
     const { domain } = delivery.item;
     if (isSimulator(domain)) {
       const simulation = this.#simulated.answer(delivery.item, now);
-      this.attempted(delivery, simulation, now, 0, []);
+      this.#unconnected(delivery, simulation, now);
       return true;
     }
     const known = this.destinations.known(domain, now);
@@ -159,8 +160,7 @@ export class Dispatcher implements PathHost {
       this.#lookups.delete(key);
       const now = this.clock.now();
       for (const each of deliveries) {
-        if (this.#stopping) this.release(each, STOPPED.code, STOPPED.text, 0);
-        else if (!this.#goTo(each, destination, now)) (each.lane as LanePuller).overflowed(1);
+        if (!this.#goTo(each, destination, now)) (each.lane as LanePuller).overflowed(1);
       }
       this.#pumpFed();
     });
@@ -168,7 +168,7 @@ export class Dispatcher implements PathHost {
 
   #goTo(delivery: Delivery, destination: Destination, now: number): boolean {
     if (destination.kind === 'fault') {
-      this.#faulted(delivery, destination, now);
+      this.#unconnected(delivery, unusable(destination), now);
       return true;
     }
     const site = this.#siteOf(destination, now);
@@ -181,7 +181,7 @@ export class Dispatcher implements PathHost {
       return true;
     }
     if (targets.kind === 'fault') {
-      this.#faulted(delivery, targets, now);
+      this.#unconnected(delivery, unusable(targets), now);
       return true;
     }
     const { sources } = this.#options;
@@ -191,16 +191,21 @@ export class Dispatcher implements PathHost {
       (one) => one.family === 0 || targets.targets.some((target) => reaches(target, one.family)),
     );
     if (typeof source === 'string') {
-      this.release(delivery, 'no_source_ip', source, now + NO_SOURCE_DELAY);
+      this.results.release(delivery, 'no_source_ip', source, now + NO_SOURCE_DELAY);
       return true;
     }
     return this.#join(delivery, site, this.#pathOf(site, source, delivery.item.requireTls), now);
   }
 
+  /** A result that needed no connection. */
+  #unconnected(delivery: Delivery, result: AttemptResult, now: number): void {
+    this.results.attempted(delivery, { result, at: now, duration: 0, replies: [], via: undefined });
+  }
+
   #join(delivery: Delivery, site: Site, path: Path, now: number): boolean {
     if (path.backsOff(now)) {
       const { code, text } = path.reason!;
-      this.release(delivery, code, text, path.retryAt + this.random() * 1000);
+      this.results.release(delivery, code, text, path.retryAt + this.random() * 1000);
       return true;
     }
     if (this.#overShare(site, now)) {
@@ -239,82 +244,6 @@ export class Dispatcher implements PathHost {
     return path;
   }
 
-  // — out —
-
-  mayBegin(delivery: Delivery, now: number): boolean {
-    if (delivery.visibleUntil - LEASE_MARGIN <= now) {
-      // Somebody else may have it by now: neither sent nor settled.
-      this.#options.counters.lost += 1;
-      this.#options.hand.remove(delivery);
-      return false;
-    }
-    const { item } = delivery;
-    if (item.expiresAt > now) return true;
-    this.#settle(delivery, expiry(item, now));
-    return false;
-  }
-
-  attempted(
-    delivery: Delivery,
-    result: AttemptResult,
-    at: number,
-    duration: number,
-    replies: Attempt['replies'],
-    via?: Via,
-  ): void {
-    const { item } = delivery;
-    const schedule = this.#options.retry(item.configurationSet, item.tenant);
-    const tried = { result, at, duration, replies, via };
-    this.#settle(delivery, judge(item, tried, schedule, this.clock.now(), this.random));
-  }
-
-  #faulted(delivery: Delivery, fault: Fault, now: number): void {
-    this.attempted(
-      delivery,
-      { kind: 'unsent', phase: 'connect', code: fault.code, text: fault.text },
-      now,
-      0,
-      [],
-    );
-  }
-
-  #settle(delivery: Delivery, attempt: Attempt): void {
-    const { settler, counters, onAttempt } = this.#options;
-    const { leased, site } = delivery;
-    const { state, until } = attempt;
-    site?.drained.count();
-    for (const counts of site === undefined ? [counters] : [counters, site.counts]) {
-      counts.attempted += 1;
-      if (attempt.uncertain) counts.uncertain += 1;
-      if (state === 'delivered' || state === 'deferred' || state === 'bounced' || state === 'expired')
-        counts[state] += 1;
-    }
-    if (until === undefined) settler.push(delivery, { kind: 'end', leased, state, attempt });
-    else settler.push(delivery, { kind: 'defer', leased, until, attempt });
-    onAttempt?.(delivery.item, attempt);
-  }
-
-  /** Ends the lease of an item whose delivery has ended before, with that same end. */
-  #supersede(delivery: Delivery, state: Attempt['state']): void {
-    const { settler, counters } = this.#options;
-    counters.superseded += 1;
-    const attempt: Attempt = {
-      at: this.clock.now(),
-      duration: 0,
-      replies: [],
-      state,
-      reason: state,
-      text: 'Handed out again after its end; not sent again.',
-    };
-    settler.push(delivery, { kind: 'end', leased: delivery.leased, state, attempt });
-  }
-
-  release(delivery: Delivery, code: string, text: string, until: number): void {
-    const { settler, counters } = this.#options;
-    counters.released += 1;
-    settler.push(delivery, { kind: 'release', leased: delivery.leased, until, reason: { code, text } });
-  }
-
   // — room —
 
   #overShare(site: Site, now: number): boolean {
@@ -325,7 +254,7 @@ export class Dispatcher implements PathHost {
   #overflow(delivery: Delivery, site: Site, now: number): void {
     const rate = site.drained.rate(now) ?? 0;
     const text = `${site.name} takes ${rate.toFixed(1)} a second, and ${site.held} wait for it here.`;
-    this.release(delivery, 'site_limit', text, now + overflowDelay(site.held, rate, this.random));
+    this.results.release(delivery, 'site_limit', text, now + overflowDelay(site.held, rate, this.random));
   }
 
   /** Once a second: what moves with time and not with mail. */
@@ -375,6 +304,9 @@ export class Dispatcher implements PathHost {
     for (const site of this.sites.values()) {
       for (const path of site.paths.values()) path.close(STOPPED);
     }
+    for (const waiting of this.#lookups.values()) {
+      for (const delivery of waiting.splice(0)) this.results.release(delivery, STOPPED.code, STOPPED.text, 0);
+    }
     this.#simulated.flush();
     await this.#options.settler.drained();
   }
@@ -392,4 +324,9 @@ export class Dispatcher implements PathHost {
     for (const source of this.#options.sources.all) count += source.connections;
     return count;
   }
+}
+
+/** A destination that cannot be used, as the result of an attempt. */
+function unusable({ code, text }: Fault): AttemptResult {
+  return { kind: 'unsent', phase: 'connect', code, text };
 }

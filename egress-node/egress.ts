@@ -16,6 +16,7 @@ import { Dispatcher } from './dispatcher.ts';
 import type { Resolver } from './dns/resolver.ts';
 import { Hand, type HandLimits } from './hand.ts';
 import { LanePuller } from './lane-puller.ts';
+import { Results } from './results.ts';
 import { type Route, Routes } from './routes.ts';
 import { Settler } from './settler.ts';
 import { DEFAULT_DEADLINES } from './smtp/deadlines.ts';
@@ -132,8 +133,15 @@ export function startEgress(options: EgressOptions): Egress {
     deadlines: options.deadlines ?? DEFAULT_DEADLINES,
     counters,
     open: options.open ?? openSession,
-    retry: options.retry ?? (() => DEFAULT_RETRY),
-    onAttempt: options.onAttempt,
+    results: new Results({
+      clock,
+      random,
+      hand,
+      settler,
+      counters,
+      retry: options.retry ?? (() => DEFAULT_RETRY),
+      onAttempt: options.onAttempt,
+    }),
   });
 
   function pull(lane: string): void {

@@ -18,7 +18,8 @@ import type { Clock, Random } from '../lib/time.ts';
 import type { Delivery } from './delivery.ts';
 import type { Destinations, Target } from './destination.ts';
 import { ReadyQueue } from './ready-queue.ts';
-import { reaches, type Site } from './site.ts';
+import type { Results } from './results.ts';
+import type { Site } from './site.ts';
 import type {
   SessionEnd,
   SessionOptions,
@@ -27,6 +28,7 @@ import type {
   TransactionResult,
 } from './smtp/types.ts';
 import type { Gate, Source } from './source.ts';
+import { TargetChoice } from './target-choice.ts';
 import type { TlsMemory } from './tls-memory.ts';
 
 /** A connection as the attempt record names it. */
@@ -43,20 +45,8 @@ export interface PathHost {
   readonly destinations: Destinations;
   readonly tlsMemory: TlsMemory;
   readonly deadlines: SmtpDeadlines;
+  readonly results: Results;
   open(options: SessionOptions): SmtpSession;
-  /** An attempt came to a result. */
-  attempted(
-    delivery: Delivery,
-    result: AttemptResult,
-    at: number,
-    duration: number,
-    replies: TransactionResult['replies'],
-    via?: Via,
-  ): void;
-  /** Not tried: back into its lane. */
-  release(delivery: Delivery, code: string, text: string, until: number): void;
-  /** Whether a delivery may still be begun; if not, it has been dealt with. */
-  mayBegin(delivery: Delivery, now: number): boolean;
 }
 
 /** A code of the error table, and text for a person. */
@@ -92,7 +82,7 @@ export class Path {
   readonly #connections = new Set<Connection>();
   #opened = 0;
   #idle: Connection[] = [];
-  #faulty = new Map<string, number>();
+  readonly #choice: TargetChoice;
   #cancelTimer: (() => void) | undefined;
   #timerAt = Number.POSITIVE_INFINITY;
   #closing: Reason | undefined;
@@ -103,6 +93,7 @@ export class Path {
     this.requireTls = requireTls;
     this.#host = host;
     this.#gate = source.gate(site);
+    this.#choice = new TargetChoice(source.family, host.random);
   }
 
   get connections(): number {
@@ -164,7 +155,7 @@ export class Path {
         );
         return;
       }
-      const target = this.#pick(targets.targets, now);
+      const target = this.#choice.pick(targets.targets, now);
       if (target === undefined) {
         this.#backOff('connect_failed', `No address of ${this.site.name} can be reached from here.`, now);
         if (this.#opened === 0) this.#putBack();
@@ -173,23 +164,6 @@ export class Path {
       this.#gate.connectRate.take(now);
       this.#open(target, now);
     }
-  }
-
-  /**
-   * RFC 5321 §5.1: the most preferred host that works; among equals, any, so that they share the load. IPv4
-   * goes first: receivers trust it more readily, and many hosts have no way out by IPv6.
-   */
-  #pick(targets: Target[], now: number): Target | undefined {
-    let best: Target[] = [];
-    for (const target of targets) {
-      if (!reaches(target, this.source.family)) continue;
-      if ((this.#faulty.get(keyOf(target)) ?? 0) > now) continue;
-      const lead = best[0] ?? target;
-      const order = target.preference - lead.preference || target.family - lead.family;
-      if (order < 0) best = [target];
-      else if (order === 0) best.push(target);
-    }
-    return best[Math.floor(this.#host.random() * best.length)];
   }
 
   #open(target: Target, now: number): void {
@@ -237,7 +211,7 @@ export class Path {
         break;
       }
       const delivery = this.queue.take()!;
-      if (!this.#host.mayBegin(delivery, now)) continue;
+      if (!this.#host.results.mayBegin(delivery, now)) continue;
       this.#gate.messageRate.take(now);
       return delivery;
     }
@@ -252,7 +226,7 @@ export class Path {
   #wasOpened(connection: Connection): void {
     connection.opened = true;
     this.#opened += 1;
-    this.#faulty.delete(keyOf(connection.target));
+    this.#choice.worked(connection.target);
     this.failures = 0;
     this.retryAt = 0;
     this.reason = undefined;
@@ -266,7 +240,7 @@ export class Path {
     // A connection that broke before anything of this delivery was answered says nothing about it.
     if (recipient.kind === 'unsent' && recipient.code === 'connection_lost' && result.replies.length === 0) {
       if (this.#closing) {
-        this.#host.release(delivery, this.#closing.code, this.#closing.text, 0);
+        this.#host.results.release(delivery, this.#closing.code, this.#closing.text, 0);
         return;
       }
       delivery.interruptions += 1;
@@ -276,7 +250,13 @@ export class Path {
       }
     }
     const { startedAt, endedAt, replies } = result;
-    this.#host.attempted(delivery, recipient, startedAt, endedAt - startedAt, replies, via);
+    this.#host.results.attempted(delivery, {
+      result: recipient,
+      at: startedAt,
+      duration: endedAt - startedAt,
+      replies,
+      via,
+    });
   }
 
   #ended(connection: Connection, end: SessionEnd): void {
@@ -305,9 +285,9 @@ export class Path {
       this.#backOff(end.code, text, now);
       return;
     }
-    this.#faulty.set(keyOf(target), now + backoffDelay(this.failures + 1, random));
+    this.#choice.failed(target, now + backoffDelay(this.failures + 1, random));
     const targets = this.site.targets(now);
-    if (targets?.kind === 'targets' && this.#pick(targets.targets, now) !== undefined) return;
+    if (targets?.kind === 'targets' && this.#choice.pick(targets.targets, now) !== undefined) return;
     const result = openingResult(end, text);
     this.#backOff(result.code!, text, now);
     // While others are open the site works, and it is only more connections that it does not want.
@@ -319,7 +299,7 @@ export class Path {
     this.retryAt = now + backoffDelay(this.failures, this.#host.random);
     this.reason = { code, text };
     // All of them are tried again together; which one works may have changed by then.
-    this.#faulty.clear();
+    this.#choice.forgive();
     if (this.#opened > 0) this.#pumpIn(this.retryAt - now);
   }
 
@@ -328,7 +308,8 @@ export class Path {
     const now = this.#host.clock.now();
     for (let n = this.queue.size; n > 0; n -= 1) {
       const delivery = this.queue.take()!;
-      if (this.#host.mayBegin(delivery, now)) this.#host.attempted(delivery, result, now, 0, [], via);
+      if (!this.#host.results.mayBegin(delivery, now)) continue;
+      this.#host.results.attempted(delivery, { result, at: now, duration: 0, replies: [], via });
     }
   }
 
@@ -336,7 +317,7 @@ export class Path {
     const { code, text } = this.reason!;
     const until = this.retryAt + this.#host.random() * 1000;
     for (let d = this.queue.take(); d !== undefined; d = this.queue.take())
-      this.#host.release(d, code, text, until);
+      this.#host.results.release(d, code, text, until);
   }
 
   #pumpIn(ms: number): void {
@@ -364,7 +345,7 @@ export class Path {
     this.#closing = reason;
     this.#cancelTimer?.();
     for (let d = this.queue.take(); d !== undefined; d = this.queue.take()) {
-      this.#host.release(d, reason.code, reason.text, 0);
+      this.#host.results.release(d, reason.code, reason.text, 0);
     }
     for (const { session } of this.#connections) session?.quit();
   }
@@ -382,8 +363,4 @@ function openingResult(end: SessionEnd, text: string): AttemptResult {
   if (reply !== undefined && reply.code >= 400)
     return { kind: 'refused', phase, reply, code: 'peer_temporary', text };
   return { kind: 'unsent', phase, code: end.code === 'quit' ? 'connect_failed' : end.code, text };
-}
-
-function keyOf(target: Target): string {
-  return `${target.address}:${target.port}`;
 }

@@ -1,7 +1,7 @@
 import { type Limits, type LimitTable, limitsFor } from '../lib/shaping/limits.ts';
 import { RateMeter } from '../lib/shaping/rate-meter.ts';
 import type { Counts } from './counters.ts';
-import type { Destinations, SiteAddress, Target, Targets } from './destination.ts';
+import type { Destinations, SiteAddress, Targets } from './destination.ts';
 import type { Path } from './path.ts';
 
 /** One destination: its hosts, their checked addresses, its limits, and the paths that lead to it. */
@@ -50,9 +50,4 @@ export class Site {
   follow(address: SiteAddress): void {
     this.#address = address;
   }
-}
-
-/** Whether a target can be reached from a source of an address family (0: either). */
-export function reaches(target: Target, family: 0 | 4 | 6): boolean {
-  return family === 0 || target.family === family;
 }

@@ -57,7 +57,7 @@ const MAX_ALIASES = 8;
 /** Records of one answer that are kept: no honest name needs more, and a hostile one could send thousands. */
 const MAX_RECORDS = 100;
 /** Sockets open at once; further questions wait for their turn. */
-const MAX_EXCHANGES = 256;
+const MAX_EXCHANGES = 500;
 const MAX_TTL = 86_400;
 /** Negative answers are kept so long at most, whatever their SOA says (RFC 2308 §5). */
 const MAX_NEGATIVE_TTL = 3600;

@@ -141,7 +141,7 @@ describe('limits', () => {
     assert.equal(limitsFor(table, 'google', 'mx.test', false).connectionsPerMinute, 100);
     assert.deepEqual(limitsFor(table, 'comcast', 'mx.special.test', false), {
       ...LIMITS.default,
-      ...LIMITS.providers['comcast'],
+      ...LIMITS.providers.comcast,
       connections: 2,
     });
     assert.equal(limitsFor(table, 'google', 'h:25', true).messagesPerSecond, Number.POSITIVE_INFINITY);

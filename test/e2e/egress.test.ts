@@ -1,0 +1,287 @@
+/** Egress with its real parts: the embedded engine, the SMTP client, DNS over sockets, `smtp-server` as the peer. */
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+import { SMTPServer, type SMTPServerOptions } from 'smtp-server';
+import { createResolver } from '../../egress-node/dns/resolver.ts';
+import { dnsServers } from '../../egress-node/dns/servers.ts';
+import { type Egress, type EgressOptions, startEgress } from '../../egress-node/egress.ts';
+import { openEmbedded } from '../../lib/engine/embedded/open.ts';
+import type { DeliveryRecord, MessageRecord, QueueItem } from '../../lib/engine/items.ts';
+import type { Engine } from '../../lib/engine/ports.ts';
+import { systemClock } from '../../lib/time.ts';
+import { a, mx, startDnsServer, type TestDnsServer } from '../support/dns-server.ts';
+
+const BODY = Buffer.from('From: a@sender.test\r\nSubject: dots\r\n\r\n.one\r\n..two\r\n.\r\nend\r\n');
+
+interface Received {
+  from: string;
+  to: string[];
+  bytes: Buffer;
+}
+
+let directory: string;
+let engine: Engine;
+let dns: TestDnsServer;
+let egress: Egress | undefined;
+let closing: (() => Promise<void>)[];
+
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'postern-egress-'));
+  engine = await openEmbedded({ directory, clock: systemClock, minimumFree: 0 });
+  dns = await startDnsServer();
+  closing = [];
+});
+
+afterEach(async () => {
+  await egress?.stop();
+  egress = undefined;
+  await engine.close();
+  for (const close of closing) await close();
+  await dns.close();
+  await rm(directory, { recursive: true });
+});
+
+/** A peer on loopback that keeps what it takes. */
+async function startPeer(options: SMTPServerOptions = {}): Promise<{ port: number; received: Received[] }> {
+  const received: Received[] = [];
+  const server = new SMTPServer({
+    authOptional: true,
+    disabledCommands: ['AUTH', 'STARTTLS'],
+    onData(stream, session, callback) {
+      const chunks: Buffer[] = [];
+      stream.on('data', (chunk: Buffer) => chunks.push(chunk));
+      stream.on('end', () => {
+        const { mailFrom, rcptTo } = session.envelope;
+        received.push({
+          from: mailFrom === false ? '' : mailFrom.address,
+          to: rcptTo.map(({ address }) => address),
+          bytes: Buffer.concat(chunks),
+        });
+        callback();
+      });
+    },
+    ...options,
+  });
+  server.on('error', () => undefined);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  closing.push(() => new Promise((resolve) => server.close(() => resolve())));
+  return { port: (server.server.address() as AddressInfo).port, received };
+}
+
+function start(options: Partial<EgressOptions>): Egress {
+  egress = startEgress({
+    engine,
+    resolver: createResolver({ servers: dnsServers(dns.endpoint), clock: systemClock, timeout: 500 }),
+    clock: systemClock,
+    random: Math.random,
+    node: 'test',
+    ehloName: 'out.sender.test',
+    ...options,
+  });
+  return egress;
+}
+
+let serial = 0;
+
+/** Takes a message to one recipient in, and returns its id. */
+async function admit(recipient: string, change: Partial<QueueItem> = {}): Promise<string> {
+  const now = Date.now();
+  serial += 1;
+  const id = `message-${serial}`;
+  const record: MessageRecord = {
+    v: 1,
+    id,
+    tenant: 'main',
+    keyId: 'key',
+    door: 'smtp',
+    sourceIp: '127.0.0.1',
+    acceptedAt: now,
+    expiresAt: now + 3_600_000,
+    source: 'a@sender.test',
+    fromDomain: 'sender.test',
+    tags: {},
+    class: 'transactional',
+    pool: 'default',
+    size: BODY.length,
+    recipients: [recipient],
+    commonHeaders: { from: ['a@sender.test'], messageId: id },
+  };
+  const item: QueueItem = {
+    v: 1,
+    messageId: id,
+    n: 0,
+    tenant: 'main',
+    lane: 'default:transactional:other',
+    mailFrom: 'bounce@sender.test',
+    recipient,
+    domain: recipient.slice(recipient.lastIndexOf('@') + 1),
+    eightBit: false,
+    smtpUtf8: false,
+    requireTls: false,
+    acceptedAt: now,
+    expiresAt: record.expiresAt,
+    attempts: 0,
+    due: now,
+    ...change,
+  };
+  await engine.queue.admit([{ record, body: BODY, deliveries: [item] }]);
+  return id;
+}
+
+/** The record of a delivery once `done` holds of it. Looked at each turn of the event loop. */
+async function record(id: string, done: (delivery: DeliveryRecord) => boolean): Promise<DeliveryRecord> {
+  for (;;) {
+    const [delivery] = await engine.records.deliveries(id);
+    if (delivery !== undefined && done(delivery)) return delivery;
+    await new Promise<void>((resolve) => setImmediate(resolve));
+  }
+}
+
+const ended = ({ state }: DeliveryRecord) => ['delivered', 'bounced', 'expired'].includes(state);
+
+describe('egress', { timeout: 20_000 }, () => {
+  it('delivers the exact bytes and records the attempt', async () => {
+    const peer = await startPeer();
+    start({ routes: [{ domain: '*', host: '127.0.0.1', port: peer.port }] });
+    const delivery = await record(await admit('user@example.test'), ended);
+    assert.deepEqual(peer.received, [{ from: 'bounce@sender.test', to: ['user@example.test'], bytes: BODY }]);
+    const [attempt] = delivery.attempts;
+    assert.equal(delivery.state, 'delivered');
+    assert.deepEqual(attempt!.mx, { host: '127.0.0.1', address: '127.0.0.1', port: peer.port });
+    assert.equal(attempt!.ip, '127.0.0.1');
+    assert.deepEqual(
+      attempt!.replies.map(({ code }) => code),
+      [250, 250, 354, 250],
+    );
+    assert.equal(egress!.gauges().items, 0);
+  });
+
+  it('tries again after a temporary refusal and then delivers', async () => {
+    let refusals = 1;
+    const peer = await startPeer({
+      onRcptTo(_address, _session, callback) {
+        refusals -= 1;
+        if (refusals < 0) callback();
+        else callback(Object.assign(new Error('greylisted'), { responseCode: 451 }));
+      },
+    });
+    start({
+      routes: [{ domain: '*', host: '127.0.0.1', port: peer.port }],
+      retry: () => ({ delays: [20], jitter: 0 }),
+    });
+    const delivery = await record(await admit('user@example.test'), ended);
+    assert.deepEqual(
+      delivery.attempts.map(({ state, reason }) => `${state} ${reason}`),
+      ['deferred peer_temporary', 'delivered delivered'],
+    );
+    assert.match(delivery.attempts[0]!.text, /451.*greylisted/);
+    assert.equal(peer.received.length, 1);
+  });
+
+  it('goes on to the next address when nobody answers at the first', async () => {
+    const peer = await startPeer();
+    // 127.0.0.9 is this host too, but nobody listens there.
+    dns.zone.set('A relay.test', a('127.0.0.9', '127.0.0.1'));
+    start({ routes: [{ domain: '*', host: 'relay.test', port: peer.port }] });
+    for (let i = 0; i < 4; i += 1) {
+      const delivery = await record(await admit(`user${i}@example.test`), ended);
+      assert.equal(delivery.attempts.length, 1);
+      assert.equal(delivery.attempts[0]!.mx!.address, '127.0.0.1');
+    }
+  });
+
+  it('ends what DNS says cannot be delivered, without a connection', async () => {
+    dns.zone.set('MX null.test', mx([0, '.']));
+    dns.zone.set('MX inside.test', mx([10, 'mx.inside.test']));
+    dns.zone.set('A mx.inside.test', a('127.0.0.1'));
+    dns.zone.set('A implicit.test', a('192.168.0.1'));
+    dns.zone.set('MX broken.test', { rcode: 2 });
+    start({});
+    const reasons: string[] = [];
+    for (const domain of ['null.test', 'inside.test', 'implicit.test', 'gone.test', 'broken.test']) {
+      const delivery = await record(await admit(`user@${domain}`), ({ attempts }) => attempts.length > 0);
+      reasons.push(`${delivery.state} ${delivery.reason}`);
+    }
+    assert.deepEqual(reasons, [
+      'bounced dns_null_mx',
+      'bounced mx_prohibited',
+      'bounced mx_prohibited',
+      'bounced dns_no_domain',
+      'deferred dns_failure',
+    ]);
+  });
+
+  it('never sends in clear what requires TLS', async () => {
+    const peer = await startPeer();
+    start({ routes: [{ domain: '*', host: '127.0.0.1', port: peer.port }] });
+    const id = await admit('user@example.test', { requireTls: true });
+    const delivery = await record(id, ({ attempts }) => attempts.length > 0);
+    assert.equal(delivery.reason, 'tls_required');
+    assert.ok(delivery.until! > Date.now());
+    const clear = await record(await admit('other@example.test'), ended);
+    assert.equal(clear.state, 'delivered', 'the same site takes what does not');
+    assert.equal(peer.received.length, 1);
+  });
+
+  it('encrypts where it can', async () => {
+    const peer = await startPeer({ disabledCommands: ['AUTH'] });
+    start({ routes: [{ domain: '*', host: '127.0.0.1', port: peer.port }] });
+    const required = await record(
+      await admit('user@example.test', { requireTls: true }),
+      ({ attempts }) => attempts.length > 0,
+    );
+    const opportunistic = await record(await admit('other@example.test'), ended);
+    assert.match(opportunistic.attempts[0]!.tls!.protocol, /^TLS/);
+    assert.equal(opportunistic.state, 'delivered');
+    assert.equal(required.state, 'delivered');
+  });
+
+  it('delivers each of many exactly once, over few connections', async () => {
+    let connections = 0;
+    const peer = await startPeer({
+      onConnect(_session, callback) {
+        connections += 1;
+        callback();
+      },
+    });
+    start({ routes: [{ domain: '*', host: '127.0.0.1', port: peer.port }] });
+    const ids = await Promise.all(Array.from({ length: 500 }, (_, i) => admit(`user${i}@d${i % 20}.test`)));
+    for (const id of ids) await record(id, ended);
+    assert.equal(new Set(peer.received.map(({ to }) => to[0])).size, 500);
+    assert.equal(peer.received.length, 500);
+    assert.ok(connections <= 20);
+  });
+
+  it('puts back what it holds at stop, and another start delivers it', async () => {
+    const held: (() => void)[] = [];
+    const peer = await startPeer({
+      onMailFrom(_address, _session, callback) {
+        if (held.length < 100) held.push(() => callback());
+        else callback();
+      },
+    });
+    const routes = [{ domain: '*', host: '127.0.0.1', port: peer.port }];
+    start({ routes });
+    const ids = await Promise.all(Array.from({ length: 50 }, (_, i) => admit(`user${i}@example.test`)));
+    while (held.length === 0) await new Promise<void>((resolve) => setImmediate(resolve));
+    const stopped = egress!.stop();
+    const letGo = setInterval(() => {
+      for (const release of held.splice(0)) release();
+    }, 5);
+    await stopped;
+    const lanes = await engine.queue.lanes();
+    assert.equal(
+      lanes.reduce((sum, lane) => sum + lane.leased, 0),
+      0,
+      'nothing is leased any more',
+    );
+    start({ routes });
+    for (const id of ids) await record(id, ended);
+    clearInterval(letGo);
+    assert.equal(peer.received.length, 50);
+  });
+});
