@@ -1,6 +1,7 @@
 /** What became of a message: its record, every delivery with every attempt, its events; and cancelling it. */
 import type { Attempt, DeliveryRecord, MessageRecord, Outcome } from '../../../lib/engine/items.ts';
 import { ERRORS, type ErrorCode, PosternError } from '../../../lib/errors.ts';
+import { baseId, messageIdOf } from '../../../lib/mail/message-id.ts';
 import { sesEvents } from '../../../lib/outcome/events.ts';
 import { type Call, type Handler, iso, mayRead } from './call.ts';
 
@@ -10,7 +11,7 @@ export const getMessage: Handler = async (call) => {
   return {
     status: 200,
     body: {
-      id: record.id,
+      id: messageIdOf(record),
       tenant: record.tenant,
       keyId: record.keyId,
       door: record.door,
@@ -31,13 +32,13 @@ export const getMessage: Handler = async (call) => {
 
 export const cancelMessage: Handler = async (call) => {
   const { ledger, records } = call.deps.engine;
-  const { id } = await recordOf(call);
-  await ledger.cancel(id);
-  const deliveries = await records.deliveries(id);
+  const record = await recordOf(call);
+  await ledger.cancel(record.id);
+  const deliveries = await records.deliveries(record.id);
   return {
     status: 200,
     body: {
-      id,
+      id: messageIdOf(record),
       cancelled: deliveries
         .filter((one) => one.state === 'cancelled')
         .map(({ recipient }) => ({ recipient })),
@@ -78,7 +79,7 @@ function outcomeOf(
 /** @throws `not_found`, also for what is another tenant's: whether it exists is not the caller's business. */
 async function recordOf(call: Call): Promise<MessageRecord> {
   const id = call.params.id!;
-  const record = await call.deps.engine.records.message(id);
+  const record = await call.deps.engine.records.message(baseId(id));
   if (record && mayRead(call, record.tenant)) return record;
   throw new PosternError('not_found', `There is no message ${JSON.stringify(id.slice(0, 320))}.`);
 }

@@ -51,8 +51,10 @@ describe('the document', () => {
 
   test('refers to schemas that are there, and has none that nobody refers to', () => {
     const text = JSON.stringify(openapi('1.2.3'));
-    const referred = new Set([...text.matchAll(/"#\/components\/schemas\/(\w+)"/g)].map((match) => match[1]));
-    assert.deepEqual([...referred].sort(), Object.keys(SCHEMAS).sort());
+    const referred = new Set(
+      [...text.matchAll(/"#\/components\/schemas\/(\w+)"/g)].map((match) => match[1]!),
+    );
+    assert.deepEqual(referred, new Set(Object.keys(SCHEMAS)));
     assert.equal((JSON.parse(text) as { openapi: string }).openapi, '3.1.0');
   });
 });
