@@ -3,9 +3,6 @@ import { PosternError } from '../errors.ts';
 import { parseEnvelopeAddress } from '../mail/address.ts';
 import { canonicalDomain } from '../mail/domain.ts';
 
-/** The tenant of whoever names none. */
-export const DEFAULT_TENANT = 'default';
-
 /** SES: "up to 64 alphanumeric characters, hyphens (-) and underscores (_)". */
 const NAME = /^[A-Za-z0-9_-]{1,64}$/;
 const MAX_QUOTED = 80;
