@@ -1,0 +1,45 @@
+/**
+ * What the AWS engine stands on, as data: tables, queues and the bucket. The engine and the stacks that make
+ * them (`lib/stacks`) read the same lines. No AWS client is imported here.
+ */
+import type { LaneName } from '../items.ts';
+
+/** The tables, each with a string partition key `pk`, a string sort key `sk` and a time to live `ttl` (seconds). */
+export const TABLES = ['records', 'ledger', 'config', 'leases'] as const;
+export type TableName = (typeof TABLES)[number];
+
+export const PARTITION_KEY = 'pk';
+export const SORT_KEY = 'sk';
+export const TTL_ATTRIBUTE = 'ttl';
+
+/** Where an installation keeps everything: what a process is told, and nothing it could work out itself. */
+export interface AwsResources {
+  tables: Readonly<Record<TableName, string>>;
+  /** Bodies that are too large for a queue item. */
+  bucket: string;
+  /**
+   * Start of every queue's URL, to which `laneQueue` or `OUTCOME_QUEUE` is appended: no process needs to look
+   * queues up, nor the right to. As `https://sqs.us-east-1.amazonaws.com/123456789012/postern-prod-`.
+   */
+  queueUrlPrefix: string;
+}
+
+/** Name of the queue of outcomes, behind the prefix. No pool can have it: a lane's name has three parts. */
+export const OUTCOME_QUEUE = 'outcomes';
+
+/** Name of a lane's queue, behind the prefix: `default-bulk-google`. Classes and groups hold no `-`. */
+export function laneQueue(lane: LaneName): string {
+  return lane.replaceAll(':', '-');
+}
+
+/** Messages stay at most so long (SQS: 14 days): longer than any delivery is tried. */
+export const QUEUE_RETENTION_SECONDS = 14 * 86_400;
+
+/**
+ * How often an item may be handed out before it goes to the dead-letter queue (SQS: at most 1,000). High,
+ * because a put-back counts as one.
+ */
+export const LANE_MAX_RECEIVES = 1_000;
+
+/** The same for outcomes, where only a failure puts back. */
+export const OUTCOME_MAX_RECEIVES = 10;
