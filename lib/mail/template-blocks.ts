@@ -103,6 +103,7 @@ export function partialCall(name: Expression, context: Expression, indent: strin
 
 /** As Handlebars does: every line, but not the nothing after the last line break. */
 function indented(text: string, indent: string, run: Run): string {
+  if (text === '') return '';
   const lines = text.split('\n');
   const ends = lines.at(-1) === '';
   if (ends) lines.pop();

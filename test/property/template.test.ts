@@ -75,6 +75,12 @@ const path = fc.oneof(
 /** Paths that may stand where a variable stands. */
 const variable = path.filter((p) => !p.startsWith('('));
 
+/**
+ * Handlebars without escaping adds neighbours that are numbers, `{{one}}{{two}}` to 3. We do not; so that the
+ * two can be compared, text stands before every variable.
+ */
+const marked = (variableTag: string): string => `·${variableTag}`;
+
 const { template } = fc.letrec<{ template: string; piece: string }>((tie) => {
   const block = (open: string, close: string) =>
     fc
@@ -86,9 +92,9 @@ const { template } = fc.letrec<{ template: string; piece: string }>((tie) => {
       .map((pieces) => pieces.flat().join('')),
     piece: fc.oneof(
       { depthSize: 'small', maxDepth: 4 },
-      variable.chain(tag),
-      variable.map((p) => `{{{${p}}}}`),
-      fc.constantFrom('{{! comment }}', '{{!-- {{a}} --}}', '\\{{a}}', '\\\\{{a}}', '{{&a}}', '{{"a"}}'),
+      variable.chain(tag).map(marked),
+      variable.map((p) => marked(`{{{${p}}}}`)),
+      fc.constantFrom('{{! comment }}', '{{!-- {{a}} --}}', '\\{{a}}', '\\\\{{a}}'),
       fc.constantFrom(
         '{{lookup this "b"}}',
         '{{lookup list @index}}',

@@ -65,6 +65,19 @@ test('values that are there render as Handlebars renders them', () => {
   assert.equal(render('{{list.length}}{{list.[0]}}{{"n"}}', data), '31');
 });
 
+test('neighbours that are numbers are text, not a sum', () => {
+  assert.equal(
+    render('{{a}}{{b}}{{#each list}}{{this}}{{@index}}{{/each}}', { a: 1, b: 2, list: [3] }),
+    '1230',
+  );
+});
+
+test('white space before a partial indents its lines, and nothing when it puts out nothing', () => {
+  const html = '{{#*inline "p"}}{{x}}{{/inline}}<\n  {{> p}}\n>';
+  assert.equal(render(html, { x: 'a\nb\n' }), '<\n  a\n  b\n>');
+  assert.equal(render(html, { x: '' }), '<\n>');
+});
+
 test('only own properties are seen', () => {
   for (const name of ['constructor', '__proto__', 'toString', 'hasOwnProperty', 'valueOf']) {
     absent(`{{${name}}}`, name);

@@ -1,0 +1,99 @@
+/**
+ * Bounds the structure of raw MIME before it is taken: whoever reads the message next, here or at the
+ * recipient, may recurse over its parts or hold them all. A part is read as RFC 2046 §5.1 splits it; each
+ * level of nesting is searched once, so the time is linear in the message.
+ */
+import { PosternError } from '../errors.ts';
+import { MAX_HEADER } from './message.ts';
+import type { ParsedMessage } from './types.ts';
+
+/** SES's limit of MIME parts in one message. */
+export const MAX_PARTS = 500;
+/** Multiparts and attached messages inside each other; mail as people send it has five or so. */
+export const MAX_DEPTH = 30;
+
+const CONTENT_TYPE = /^content-type[ \t]*:((?:[^\r\n]|\r\n[ \t])*)/gim;
+const COMPOSITE = /^\s*(multipart|message)\//i;
+const BOUNDARY = /;\s*boundary\s*=\s*(?:"((?:[^"\\]|\\[\s\S])*)"|([^\s;"]+))/i;
+
+interface Count {
+  parts: number;
+}
+
+/**
+ * @throws PosternError `message_rejected` for more than 500 parts, for parts nested over 30 deep, and for a
+ * part that readers would split in different ways (two Content-Type fields, a boundary in pieces)
+ */
+export function checkMimeLimits(message: ParsedMessage): void {
+  let type: string | undefined;
+  for (const { name, raw } of message.fields) {
+    if (name !== 'content-type') continue;
+    if (type !== undefined) throw rejected("Duplicate header 'Content-Type'.");
+    type = raw.slice(raw.indexOf(':') + 1);
+  }
+  if (type !== undefined) checkEntity(type, message.body, 0, { parts: 0 });
+}
+
+/** Counts what is inside a composite entity. */
+function checkEntity(type: string, body: Buffer, depth: number, count: Count): void {
+  const composite = COMPOSITE.exec(type)?.[1]?.toLowerCase();
+  if (composite === undefined) return;
+  if (depth >= MAX_DEPTH) throw rejected(`The message has MIME parts nested over ${MAX_DEPTH} deep.`);
+  if (composite === 'message') checkPart(body, depth, count);
+  else {
+    const boundary = boundaryOf(type);
+    if (boundary) checkMultipart(Buffer.from(`\r\n--${boundary}`, 'latin1'), body, depth, count);
+  }
+}
+
+/** @param delimiter a line break, two hyphens and the boundary */
+function checkMultipart(delimiter: Buffer, body: Buffer, depth: number, count: Count): void {
+  let start = -1; // of the part that is open
+  // The first delimiter may stand at the very beginning, without a line break before it.
+  const first = body.subarray(0, delimiter.length - 2).equals(delimiter.subarray(2));
+  let at = first ? -2 : body.indexOf(delimiter);
+  for (; at !== -1; at = body.indexOf(delimiter, Math.max(0, at + 2))) {
+    const after = at + delimiter.length;
+    const closes = body[after] === 0x2d && body[after + 1] === 0x2d;
+    // The boundary of another multipart may begin with this one.
+    if (!closes && !isBlank(body[after])) continue;
+    if (start >= 0) checkPart(body.subarray(start, Math.max(start, at)), depth, count);
+    if (closes) return;
+    const line = body.indexOf('\r\n', after);
+    start = line < 0 ? body.length : line + 2;
+  }
+  if (start >= 0) checkPart(body.subarray(start), depth, count);
+}
+
+/** One part, or one attached message: header fields, an empty line, content. */
+function checkPart(part: Buffer, depth: number, count: Count): void {
+  if (++count.parts > MAX_PARTS) throw rejected(`The message has more than ${MAX_PARTS} MIME parts.`);
+  if (part[0] === 0x0d && part[1] === 0x0a) return; // no header: text/plain
+  const end = part.indexOf('\r\n\r\n');
+  if (end < 0) return; // no content
+  if (end > MAX_HEADER) throw rejected(`The header of a MIME part is longer than ${MAX_HEADER} octets.`);
+  const header = part.toString('latin1', 0, end);
+  let type: string | undefined;
+  for (const match of header.matchAll(CONTENT_TYPE)) {
+    if (type !== undefined) throw rejected('A MIME part has two Content-Type fields.');
+    type = match[1]!;
+  }
+  if (type !== undefined) checkEntity(type, part.subarray(end + 4), depth + 1, count);
+}
+
+/** Undefined when there is none: then no reader finds parts. */
+function boundaryOf(type: string): string | undefined {
+  if (/;\s*boundary\*/i.test(type)) {
+    throw rejected('A MIME boundary is written in pieces or encoded (RFC 2231); write it as one parameter.');
+  }
+  const match = BOUNDARY.exec(type);
+  return match?.[1]?.replace(/\\([\s\S])/g, '$1') ?? match?.[2];
+}
+
+function isBlank(byte: number | undefined): boolean {
+  return byte === undefined || byte === 0x0d || byte === 0x20 || byte === 0x09;
+}
+
+function rejected(message: string): PosternError {
+  return new PosternError('message_rejected', message);
+}
