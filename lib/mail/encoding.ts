@@ -27,37 +27,36 @@ const BASE64_LINE = 76;
 /** Quoted-printable lines hold 76 octets, the last of which is kept for the `=` of a soft break. */
 const QP_COLUMNS = 75;
 
+/** What 7bit cannot carry, nor quoted-printable leave as it is: controls, NUL, DEL, and all beyond ASCII. */
+const UNCLEAN = /[^\t\n -~]/;
+
 /**
  * Encodes text as UTF-8 with CRLF line breaks (a lone CR or LF is one too). Lone surrogates become U+FFFD.
+ * Clean text, nearly all there is, is looked at by native code alone.
  */
 export function encodeText(text: string): EncodedContent {
-  const utf8 = Buffer.from(text, 'utf8');
-  let missing = 0; // octets that make every line break a CRLF
-  let escaped = 0; // octets that 7bit cannot carry: controls, NUL, DEL, 8-bit
-  let lineStart = 0;
-  let longest = 0;
-  const end = utf8.length;
-  for (let i = 0; i < end; i++) {
-    const byte = utf8[i]!;
-    if (byte >= SPACE && byte < 0x7f) continue;
-    if (byte === LF || byte === CR) {
-      if (i - lineStart > longest) longest = i - lineStart;
-      if (byte === CR && utf8[i + 1] === LF) i++;
-      else missing++;
-      lineStart = i + 1;
-    } else if (byte !== TAB) escaped++;
+  const lines = text.includes('\r') ? text.replaceAll(/\r\n?/g, '\n') : text;
+  const wire = lines.replaceAll('\n', '\r\n');
+  if (!UNCLEAN.test(lines) && longestLine(lines) <= MAX_LINE) {
+    return { encoding: '7bit', bytes: Buffer.from(wire, 'latin1') };
   }
-  if (end - lineStart > longest) longest = end - lineStart;
+  const utf8 = Buffer.from(wire, 'utf8');
+  const limit = lengthInBase64(utf8.length);
+  // Every octet beyond the length of the string means three more at least when it is quoted.
+  const quoted =
+    utf8.length + 3 * (utf8.length - wire.length) > limit ? undefined : quotedPrintable(utf8, limit);
+  if (quoted) return { encoding: 'quoted-printable', bytes: quoted };
+  return { encoding: 'base64', bytes: encodeBase64(utf8) };
+}
 
-  if (escaped === 0 && longest <= MAX_LINE) {
-    return { encoding: '7bit', bytes: missing === 0 ? utf8 : withCrlf(utf8, missing) };
+function longestLine(text: string): number {
+  let longest = 0;
+  let start = 0;
+  for (let end = text.indexOf('\n'); end >= 0; end = text.indexOf('\n', start)) {
+    if (end - start > longest) longest = end - start;
+    start = end + 1;
   }
-  const base64Length = lengthInBase64(end + missing);
-  if (end + missing + 2 * escaped <= base64Length) {
-    const quoted = quotedPrintable(utf8, base64Length);
-    if (quoted) return { encoding: 'quoted-printable', bytes: quoted };
-  }
-  return { encoding: 'base64', bytes: encodeBase64(missing === 0 ? utf8 : withCrlf(utf8, missing)) };
+  return Math.max(longest, text.length - start);
 }
 
 /** Base64 in lines of 76 (RFC 2045 §6.8), without a CRLF after the last. */
@@ -77,24 +76,9 @@ export function encodeBase64(content: Buffer): Buffer {
   return out;
 }
 
-/** The same text with every lone CR or LF made CRLF. @param missing how many octets that adds */
-function withCrlf(utf8: Buffer, missing: number): Buffer {
-  const out = Buffer.allocUnsafe(utf8.length + missing);
-  let to = 0;
-  for (let i = 0; i < utf8.length; i++) {
-    const byte = utf8[i]!;
-    if (byte === LF || byte === CR) {
-      if (byte === CR && utf8[i + 1] === LF) i++;
-      out[to++] = CR;
-      out[to++] = LF;
-    } else out[to++] = byte;
-  }
-  return out;
-}
-
 /**
- * Quoted-printable (RFC 2045 §6.7), line breaks made CRLF; `undefined` as soon as it is longer than `limit`,
- * so that text without Latin letters costs no more than the attempt.
+ * Quoted-printable (RFC 2045 §6.7) of text whose line breaks are CRLF; `undefined` as soon as it is longer than
+ * `limit` octets.
  */
 function quotedPrintable(utf8: Buffer, limit: number): Buffer | undefined {
   const out = Buffer.allocUnsafe(limit + 6); // one step writes at most a soft break and an escape
@@ -103,10 +87,8 @@ function quotedPrintable(utf8: Buffer, limit: number): Buffer | undefined {
   for (let i = 0; i < utf8.length; i++) {
     if (to > limit) return undefined;
     const byte = utf8[i]!;
-    if (byte === LF || byte === CR) {
-      if (byte === CR && utf8[i + 1] === LF) i++;
-      out[to++] = CR;
-      out[to++] = LF;
+    if (byte === CR || byte === LF) {
+      out[to++] = byte;
       column = 0;
       continue;
     }
@@ -135,7 +117,7 @@ function quotedPrintable(utf8: Buffer, limit: number): Buffer | undefined {
 
 function endsLine(bytes: Buffer, i: number): boolean {
   const next = bytes[i + 1];
-  return next === undefined || next === CR || next === LF;
+  return next === undefined || next === CR;
 }
 
 function lengthInBase64(length: number): number {

@@ -8,7 +8,7 @@
  *
  * A variable that the data lacks fails the rendering, as in SES. What only asks for a value does not:
  * conditions, loops, sections, keys, and arguments of partials take it for absent. `null` is a value; it
- * puts out nothing.
+ * puts out nothing. Neighbours that are numbers stay text: Handlebars without escaping would add them.
  */
 import Handlebars from 'handlebars';
 import { defining, eachBlock, ifBlock, partialCall, sectionBlock, withBlock } from './template-blocks.ts';
