@@ -43,6 +43,7 @@ export class Pipeline {
   #unclean = false;
   /** How many more may be taken. */
   #left: number;
+  #abandoned = false;
 
   constructor(options: SessionOptions, peer: Peer, outbox: Outbox) {
     this.#options = options;
@@ -125,6 +126,7 @@ export class Pipeline {
     this.#current = undefined;
     this.#following = undefined;
     this.#left = 0;
+    this.#abandoned = true;
     if (current) {
       // A write that also carried the next envelope may have been taken in part: up to this body's end, or not.
       const arrived = current.handed && (drained || following !== undefined);
@@ -145,11 +147,10 @@ export class Pipeline {
       const flight = new Flight(item, this.#peer, this.#options.clock.now());
       const problem = misfit(item, this.#peer);
       if (problem) flight.abandon(false, problem.code, problem.text);
-      // Only a call back can have set it to 0 meanwhile: the session was ended as it asked for work.
-      else if (this.#left === 0)
+      else if (this.#abandoned)
         flight.abandon(false, 'shutting_down', 'The session ended as it took the message.');
       else if (!flight.empty) {
-        this.#left -= 1;
+        this.#left = Math.max(0, this.#left - 1);
         return flight;
       }
       this.#done(flight);

@@ -278,7 +278,8 @@ class Session implements SmtpSession {
     if (this.#stage === 'over') return;
     const phase = this.#phase;
     const drained = this.#wire.idle;
-    if (this.#stage === 'quit') this.#wire.close();
+    // A peer that answered QUIT but never read it would keep a socket that waits to be drained.
+    if (this.#stage === 'quit' && drained) this.#wire.close();
     else this.#wire.abort();
     this.#stage = 'over';
     this.#watchdog.stop();

@@ -80,11 +80,12 @@ export class Wire {
 
   /** Begins TLS as the client. `host` is the name for SNI (RFC 6066 §3) and for `verified`. */
   secure(host: string): void {
+    const name = host.endsWith('.') ? host.slice(0, -1) : host;
     context ??= tls.createSecureContext({ minVersion: 'TLSv1.2' });
     const socket = tls.connect({
       socket: this.#socket,
-      host,
-      servername: net.isIP(host) === 0 ? host : '',
+      host: name,
+      servername: net.isIP(name) === 0 ? name : '',
       rejectUnauthorized: false,
       secureContext: context,
     });

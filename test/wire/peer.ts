@@ -16,6 +16,7 @@ export type PeerStep =
   | { do: 'secure' }
   | { do: 'hold' }
   | { do: 'drip'; bytes: Buffer }
+  | { do: 'deafen' }
   | { do: 'reset' };
 
 /** Sends the lines in one packet, each with CRLF. */
@@ -40,6 +41,8 @@ export const secure: PeerStep = { do: 'secure' };
 export const hold: PeerStep = { do: 'hold' };
 /** Sends one octet, calls `tick`, and so on. */
 export const drip = (text: string): PeerStep => ({ do: 'drip', bytes: Buffer.from(text) });
+/** Reads no more. */
+export const deafen: PeerStep = { do: 'deafen' };
 /** Resets the connection. A dialog that simply ends closes it in order. */
 export const reset: PeerStep = { do: 'reset' };
 
@@ -161,6 +164,9 @@ export class Peer {
           for (let i = 0; i < 3; i++) await turn();
           this.tick();
         }
+        return;
+      case 'deafen':
+        this.#socket!.pause();
         return;
       case 'reset':
         this.#socket!.resetAndDestroy();

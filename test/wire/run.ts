@@ -127,6 +127,7 @@ export async function play({
     whenHolding?.(session, peer);
   }
   await ended.promise;
+  peer.release();
   await peer.finished;
   await turn();
   await peer.close();

@@ -1,0 +1,306 @@
+import assert from 'node:assert/strict';
+import net from 'node:net';
+import { test } from 'node:test';
+import { DEFAULT_DEADLINES } from '../../egress-node/smtp/deadlines.ts';
+import { openSession } from '../../egress-node/smtp/session.ts';
+import type { SessionEnd, SessionOptions } from '../../egress-node/smtp/types.ts';
+import { PosternError } from '../../lib/errors.ts';
+import { TestClock } from '../support/clock.ts';
+import { body, deafen, hear, hold, octets, Peer, say } from './peer.ts';
+import { BIG, BODY, BYE, envelope, LOCKSTEP, MINUTE, mail, opening, PIPED, play, QUIT } from './run.ts';
+
+const TAKEN = ['250 a', '250 b', '354 c'];
+const MAIL = (to: string): string => `MAIL FROM:<from@a.test>\r\nRCPT TO:<${to}>\r\nDATA\r\n`;
+
+/** A session that nothing answers to; `connect` runs as soon as it is there. */
+function lone(port: number, more: Partial<SessionOptions> = {}) {
+  const ended = Promise.withResolvers<SessionEnd>();
+  const clock = new TestClock();
+  const session = openSession({
+    address: '127.0.0.1',
+    port,
+    host: 'mx.peer.test',
+    ehloName: 'client.test',
+    tls: 'off',
+    deadlines: DEFAULT_DEADLINES,
+    maxTransactions: 10,
+    idle: 1000,
+    clock,
+    next: () => undefined,
+    done: () => {},
+    ended: ended.resolve,
+    ...more,
+  });
+  return { session, clock, ended: ended.promise };
+}
+
+test('the next envelope is in the packet of the last body, and a message costs one packet', async () => {
+  const peer = await Peer.listen([
+    ...PIPED,
+    envelope('b@x'),
+    say(...TAKEN),
+    body(),
+    envelope('c@x'),
+    say('250 d', ...TAKEN),
+    body(),
+    envelope('d@x'),
+    say('250 d', ...TAKEN),
+    body(),
+    say('250 d'),
+    ...BYE,
+  ]);
+  const queue = [mail('b@x'), mail('c@x'), mail('d@x')];
+  const { session, ended } = lone(peer.port, {
+    next: () => {
+      if (queue.length === 1) session.quit();
+      return queue.shift();
+    },
+  });
+  assert.equal((await ended).code, 'quit');
+  await peer.close();
+  assert.equal(peer.problem, undefined);
+  assert.deepEqual(
+    peer.packets.map((packet) => packet.toString()),
+    [
+      'EHLO client.test\r\n',
+      MAIL('b@x'),
+      `${BODY}.\r\n${MAIL('c@x')}`,
+      `${BODY}.\r\n${MAIL('d@x')}`,
+      `${BODY}.\r\n`,
+      'QUIT\r\n',
+    ],
+  );
+});
+
+test('one connection carries a thousand messages, then closes because that was its limit', async () => {
+  const rounds = Array.from({ length: 999 }, () => [body(), envelope('b@x'), say('250 d', ...TAKEN)]).flat();
+  const { results, end } = await play({
+    dialog: [...PIPED, envelope('b@x'), say(...TAKEN), ...rounds, body(), say('250 d'), ...BYE],
+    items: Array.from({ length: 1200 }, () => mail('b@x')),
+  });
+  assert.equal(results.length, 1000);
+  assert.ok(results.every((result) => result === 'b@x accepted in body: 250'));
+  assert.equal(end, QUIT);
+});
+
+test('what the peer said is on record', async () => {
+  const { raw, transcript } = await play({
+    dialog: [
+      ...PIPED,
+      envelope('b@x'),
+      say('250 2.1.0 a', '550-5.1.1 no', '550 5.1.1 such', '503 5.5.1 c'),
+      ...BYE,
+    ],
+    items: [mail('b@x')],
+  });
+  assert.deepEqual(raw[0]!.replies, [
+    { phase: 'mail', code: 250, text: '2.1.0 a' },
+    { phase: 'rcpt', code: 550, text: '5.1.1 no such' },
+    { phase: 'data', code: 503, text: '5.5.1 c' },
+  ]);
+  assert.deepEqual(raw[0]!.results[0]!.reply, { code: 550, enhanced: '5.1.1', lines: ['no', 'such'] });
+  assert.deepEqual(transcript, [
+    '< 220 peer ESMTP',
+    '> EHLO client.test',
+    '< 250 peer PIPELINING',
+    '> MAIL FROM:<from@a.test>',
+    '> RCPT TO:<b@x>',
+    '> DATA',
+    '< 250 2.1.0 a',
+    '< 550 5.1.1 no such',
+    '< 503 5.5.1 c',
+    '> QUIT',
+    '< 221 bye',
+  ]);
+});
+
+test('an idle session is closed at its time, and not a moment before', async () => {
+  const { end } = await play({
+    dialog: [...PIPED, hold, ...BYE],
+    options: { idle: 5000, next: () => undefined },
+    advance: 5000,
+    whenHolding: (_session, peer) => peer.release(),
+  });
+  assert.equal(end, QUIT);
+});
+
+test('work that comes later is asked for by wake()', async () => {
+  let ready = false;
+  const { results } = await play({
+    dialog: [...PIPED, hold, envelope('b@x'), say(...TAKEN), body(), say('250 d'), ...BYE],
+    options: {
+      maxTransactions: 1,
+      idle: 5000,
+      next: () => (ready ? mail('b@x') : undefined),
+    },
+    whenHolding: (session, peer) => {
+      session.wake();
+      assert.equal(session.busy, 0);
+      ready = true;
+      session.wake();
+      assert.equal(session.busy, 1);
+      assert.equal(session.state, 'open');
+      assert.equal(session.extensions.has('PIPELINING'), true);
+      peer.release();
+    },
+  });
+  assert.deepEqual(results, ['b@x accepted in body: 250']);
+});
+
+test('quit() finishes what was taken', async () => {
+  const { results, end } = await play({
+    dialog: [
+      ...LOCKSTEP,
+      hear('MAIL FROM:<from@a.test>'),
+      hold,
+      say('250 a'),
+      hear('RCPT TO:<b@x>'),
+      say('550 b'),
+      ...BYE,
+    ],
+    items: [mail('b@x'), mail('c@x')],
+    whenHolding: (session, peer) => {
+      session.quit();
+      assert.equal(session.state, 'closing');
+      peer.release();
+    },
+  });
+  assert.deepEqual(results, ['b@x refused in rcpt: 550']);
+  assert.equal(end, QUIT);
+});
+
+test('destroy() before the body: nothing was sent; after it: nobody knows', async () => {
+  const destroy = {
+    whenHolding: (session: { destroy(text: string): void }) => session.destroy('The IP was given up.'),
+  };
+  const early = await play({ dialog: [...PIPED, envelope('b@x'), hold], items: [mail('b@x')], ...destroy });
+  assert.deepEqual(early.results, ['b@x unsent in mail: shutting_down']);
+  assert.equal(early.end, 'shutting_down in mail');
+  const late = await play({
+    dialog: [...PIPED, envelope('b@x'), say(...TAKEN), body(), hold],
+    items: [mail('b@x')],
+    ...destroy,
+  });
+  assert.deepEqual(late.results, ['b@x uncertain in body: uncertain']);
+});
+
+test('a session may be destroyed from any of its own calls', async () => {
+  const dialog = [...PIPED, envelope('b@x'), say('250 a', '550 b', '503 c'), hold];
+  for (const where of ['next', 'done'] as const) {
+    const calls: string[] = [];
+    const peer = await Peer.listen(dialog);
+    const ended = Promise.withResolvers<void>();
+    const { session } = lone(peer.port, {
+      next: () => {
+        calls.push('next');
+        if (where === 'next') session.destroy('Now.');
+        return mail('b@x');
+      },
+      done: (_item, { results }) => {
+        calls.push(`done ${results[0]!.kind}`);
+        session.destroy('Now.');
+      },
+      ended: () => {
+        calls.push('ended');
+        setImmediate(() => ended.resolve());
+      },
+    });
+    await ended.promise;
+    await peer.close();
+    assert.deepEqual(
+      calls,
+      where === 'next' ? ['next', 'ended', 'done unsent'] : ['next', 'done refused', 'ended'],
+    );
+  }
+});
+
+test('a body must drain at a minimum rate', async () => {
+  const { results, end } = await play({
+    dialog: [...PIPED, envelope('b@x'), say(...TAKEN), deafen, hold],
+    items: [mail('b@x', { bytes: BIG })],
+    advance: Math.ceil(BIG.length / 2 ** 20) * DEFAULT_DEADLINES.dataBlock,
+  });
+  assert.deepEqual(results, ['b@x unsent in body: peer_timeout']);
+  assert.equal(end, 'peer_timeout in body');
+});
+
+test('a large body arrives whole, with its dots doubled', async () => {
+  const line = '..dots\r\n.\r\n';
+  const bytes = Buffer.from(line.repeat(50_000));
+  const { results } = await play({
+    dialog: [
+      ...PIPED,
+      envelope('b@x'),
+      say(...TAKEN),
+      octets(Buffer.from(`${'...dots\r\n..\r\n'.repeat(50_000)}.\r\n`)),
+      envelope('c@x'),
+      say('250 d', '451 a', '503 b', '503 c'),
+      ...BYE,
+    ],
+    items: [mail('b@x', { bytes }), mail('c@x')],
+  });
+  assert.deepEqual(results, ['b@x accepted in body: 250', 'c@x refused in mail: 451']);
+});
+
+test('no connection, and the reason', async () => {
+  const server = net.createServer().listen(0, '127.0.0.1');
+  await new Promise((resolve) => server.once('listening', resolve));
+  const { port } = server.address() as net.AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+
+  const refused = await lone(port).ended;
+  assert.equal(refused.code, 'connect_failed');
+  assert.match(refused.text, /ECONNREFUSED/);
+
+  const foreign = await lone(port, { localAddress: '192.0.2.1' }).ended;
+  assert.equal(foreign.code, 'no_source_ip');
+
+  const slow = lone(port);
+  slow.clock.advance(DEFAULT_DEADLINES.connect);
+  assert.deepEqual([(await slow.ended).code, slow.session.state], ['connect_failed', 'closed']);
+
+  const unwanted = lone(port);
+  unwanted.session.quit();
+  assert.equal((await unwanted.ended).code, 'quit');
+});
+
+test('the source address is the one that was asked for', async () => {
+  const peer = await Peer.listen([...PIPED, ...BYE]);
+  const { session, ended } = lone(peer.port, {
+    localAddress: '127.0.0.5',
+    next: () => session.quit() as undefined,
+  });
+  await ended;
+  assert.equal(session.localAddress, '127.0.0.5');
+  await peer.close();
+});
+
+test('an EHLO name that could carry a command is refused before anything is opened', () => {
+  const open = () => lone(1, { ehloName: 'a.test\r\nMAIL FROM:<x@y>' });
+  assert.throws(open, (error) => error instanceof PosternError && error.code === 'bad_request');
+});
+
+test('deadlines do not cost a timer for each command', async () => {
+  let timers = 0;
+  class CountingClock extends TestClock {
+    override after(delay: number, task: () => void): () => void {
+      timers += 1;
+      return super.after(delay, task);
+    }
+  }
+  const rounds = Array.from({ length: 99 }, () => [body(), envelope('b@x'), say('250 d', ...TAKEN)]).flat();
+  await play({
+    dialog: [
+      ...opening('PIPELINING'),
+      envelope('b@x'),
+      say(...TAKEN),
+      ...rounds,
+      body(),
+      say('250 d'),
+      ...BYE,
+    ],
+    items: Array.from({ length: 100 }, () => mail('b@x')),
+    options: { clock: new CountingClock(Date.UTC(2026, 0, 1)), idle: MINUTE },
+  });
+  assert.ok(timers < 10, `${timers} timers`);
+});
