@@ -10,7 +10,7 @@ function requestBytes(limits: ApiLimits): number {
   return Math.ceil(limits.messageBytes / 3) * 4 + 1024 * 1024;
 }
 
-/** Routes are for a Node server: signatures are verified on its raw request (`c.env.incoming`). */
+/** Signatures are verified on the raw request, which the server hands over as `c.env.incoming`. */
 export function createApi(deps: ApiDeps): Hono<ApiEnv> {
   const limits: ApiLimits = { ...DEFAULT_LIMITS, ...deps.limits };
   const bodies = createBodyReader(

@@ -1,9 +1,9 @@
 /** What every route of the HTTP API is given: the rooms below it, and the few facts of this installation. */
-import type { HttpBindings } from '@hono/node-server';
 import type { Accept } from '../../lib/accept/types.ts';
 import type { Control } from '../../lib/control/types.ts';
 import type { Engine } from '../../lib/engine/ports.ts';
 import type { Clock } from '../../lib/time.ts';
+import type { Incoming } from './raw-request.ts';
 
 /** One line of the log: an event's name and its fields. Never a body, a secret or an Authorization header. */
 export interface Log {
@@ -50,7 +50,7 @@ export interface ApiDeps {
   limits?: Partial<ApiLimits>;
 }
 
-/** Hono's environment: the raw Node request is what signatures are verified on. */
+/** Hono's environment: the raw request is what signatures are verified on. */
 export interface ApiEnv {
-  Bindings: HttpBindings;
+  Bindings: { incoming: Incoming };
 }

@@ -28,8 +28,12 @@ export interface RawRequest extends RequestHead {
   body: Buffer;
 }
 
-/** The head of a request of Node's HTTP server. */
-export function headOf(incoming: IncomingMessage): RequestHead {
+/** A request as its server hands it over: Node's HTTP server while it still comes in, Lambda whole. */
+export type Incoming = IncomingMessage | RawRequest;
+
+/** The head of a request. */
+export function headOf(incoming: Incoming): RequestHead {
+  if ('rawPath' in incoming) return incoming;
   const url = incoming.url ?? '/';
   const question = url.indexOf('?');
   const raw = incoming.rawHeaders;
@@ -69,7 +73,7 @@ const EMPTY = Buffer.alloc(0);
 /** Reads bodies within limits that they share. `release` is called when a body is no longer needed. */
 export interface BodyReader {
   /** @throws PosternError `too_large`, `request_timeout`, `throttled`, or `bad_request` for a cut connection. */
-  read(incoming: IncomingMessage): Promise<Buffer>;
+  read(incoming: Incoming): Promise<Buffer>;
   release(body: Buffer): void;
 }
 
@@ -77,7 +81,15 @@ export interface BodyReader {
 export function createBodyReader(limits: BodyLimits, clock: Clock): BodyReader {
   let held = 0;
 
-  function read(incoming: IncomingMessage): Promise<Buffer> {
+  function read(incoming: Incoming): Promise<Buffer> {
+    if (!('rawPath' in incoming)) return receive(incoming);
+    const { body } = incoming;
+    if (body.length > limits.bytes) return Promise.reject(tooLarge(limits.bytes));
+    held += body.length;
+    return Promise.resolve(body);
+  }
+
+  function receive(incoming: IncomingMessage): Promise<Buffer> {
     const { 'content-length': length, 'transfer-encoding': encoding } = incoming.headers;
     if (length === undefined && encoding === undefined) return Promise.resolve(EMPTY);
     // Refused before a byte is read: the announced length alone is enough.

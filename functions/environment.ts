@@ -1,0 +1,65 @@
+/** What functions are told by the stacks, as environment variables: written and read here and nowhere else. */
+import {
+  requireVariable,
+  resourcesFromEnvironment,
+  resourcesToEnvironment,
+} from '../lib/engine/aws/environment.ts';
+import type { AwsResources } from '../lib/engine/aws/schema.ts';
+
+/** What every function needs. */
+export interface FunctionSettings {
+  resources: AwsResources;
+  accountId: string;
+  /** Name of the service in events. */
+  hostname: string;
+}
+
+/** What the API needs besides. */
+export interface ApiSettings extends FunctionSettings {
+  /** Pools that exist. */
+  pools: readonly string[];
+  /** Domain of return paths where an identity has no MAIL FROM domain. */
+  returnPathDomain: string;
+  /** Bucket of the secrets. */
+  secrets: string;
+}
+
+/** Lambda sets it for every function. */
+const REGION = 'AWS_REGION';
+
+export function functionEnvironment(settings: FunctionSettings): Record<string, string> {
+  return {
+    ...resourcesToEnvironment(settings.resources),
+    POSTERN_ACCOUNT_ID: settings.accountId,
+    POSTERN_HOSTNAME: settings.hostname,
+  };
+}
+
+export function apiEnvironment(settings: ApiSettings): Record<string, string> {
+  return {
+    ...functionEnvironment(settings),
+    POSTERN_POOLS: settings.pools.join(','),
+    POSTERN_RETURN_PATH_DOMAIN: settings.returnPathDomain,
+    POSTERN_SECRETS_BUCKET: settings.secrets,
+  };
+}
+
+/** @throws PosternError `bad_request` that names the variable that is not set. */
+export function readFunctionSettings(environment: NodeJS.ProcessEnv): FunctionSettings & { region: string } {
+  return {
+    resources: resourcesFromEnvironment(environment),
+    accountId: requireVariable(environment, 'POSTERN_ACCOUNT_ID'),
+    hostname: requireVariable(environment, 'POSTERN_HOSTNAME'),
+    region: requireVariable(environment, REGION),
+  };
+}
+
+/** @throws PosternError `bad_request` that names the variable that is not set. */
+export function readApiSettings(environment: NodeJS.ProcessEnv): ApiSettings & { region: string } {
+  return {
+    ...readFunctionSettings(environment),
+    pools: requireVariable(environment, 'POSTERN_POOLS').split(','),
+    returnPathDomain: requireVariable(environment, 'POSTERN_RETURN_PATH_DOMAIN'),
+    secrets: requireVariable(environment, 'POSTERN_SECRETS_BUCKET'),
+  };
+}

@@ -1,0 +1,34 @@
+/** The resources as environment variables: written by the stacks, read by functions and egress nodes. */
+import { PosternError } from '../../errors.ts';
+import { type AwsResources, TABLES, type TableName } from './schema.ts';
+
+const BUCKET = 'POSTERN_BUCKET';
+const QUEUES = 'POSTERN_QUEUE_URL_PREFIX';
+const tableVariable = (table: TableName): string => `POSTERN_TABLE_${table.toUpperCase()}`;
+
+/** The variables that say where everything is. */
+export function resourcesToEnvironment(resources: AwsResources): Record<string, string> {
+  return {
+    ...Object.fromEntries(TABLES.map((table) => [tableVariable(table), resources.tables[table]])),
+    [BUCKET]: resources.bucket,
+    [QUEUES]: resources.queueUrlPrefix,
+  };
+}
+
+/** @throws PosternError `bad_request` that names the variable that is not set. */
+export function resourcesFromEnvironment(environment: NodeJS.ProcessEnv): AwsResources {
+  return {
+    tables: Object.fromEntries(
+      TABLES.map((table) => [table, requireVariable(environment, tableVariable(table))]),
+    ) as Record<TableName, string>,
+    bucket: requireVariable(environment, BUCKET),
+    queueUrlPrefix: requireVariable(environment, QUEUES),
+  };
+}
+
+/** The value of a variable. @throws PosternError `bad_request` when it is not set. */
+export function requireVariable(environment: NodeJS.ProcessEnv, name: string): string {
+  const value = environment[name];
+  if (value) return value;
+  throw new PosternError('bad_request', `The environment variable ${name} is not set; the stacks set it.`);
+}

@@ -1,0 +1,85 @@
+/**
+ * The secrets of an installation: 32 random bytes each, an object of a bucket of their own under a key of
+ * their own, made by whoever needs one first. Not in the tables, because who reads the tables (a backup, an
+ * export, an egress node) must not be able to open what is sealed in them.
+ */
+import { randomBytes } from 'node:crypto';
+import {
+  GetObjectCommand,
+  NoSuchKey,
+  PutObjectCommand,
+  S3Client,
+  type S3ClientConfig,
+} from '@aws-sdk/client-s3';
+import { PosternError } from '../../errors.ts';
+
+/**
+ * `master.key` seals the secrets of control; `return-path.key` signs return paths, and is the only one that an
+ * egress node may read. Both belong into a backup: see the deploy guide.
+ */
+export const SECRETS = ['master.key', 'return-path.key'] as const;
+export type SecretName = (typeof SECRETS)[number];
+
+const SECRET_BYTES = 32;
+
+/**
+ * Reads a secret.
+ * @param make makes it when there is none; of two that make it at one time one wins, and both get that one.
+ * @throws `not_found` when there is none and it may not be made; `storage_damaged` when it has not 32 bytes;
+ * `storage_unavailable` when the bucket does not answer.
+ */
+export async function readSecret(
+  name: SecretName,
+  options: { bucket: string; make: boolean; client?: S3ClientConfig },
+): Promise<Buffer> {
+  const s3 = new S3Client(options.client ?? {});
+  const object = { Bucket: options.bucket, Key: name };
+  try {
+    const found = await read(s3, object);
+    if (found) return found;
+    if (!options.make) {
+      throw new PosternError(
+        'not_found',
+        `There is no ${name} in ${options.bucket} yet. Call the API once: it makes it.`,
+      );
+    }
+    const put = new PutObjectCommand({ ...object, Body: randomBytes(SECRET_BYTES), IfNoneMatch: '*' });
+    await s3.send(put).catch((error: unknown) => {
+      // 412 and 409 (S3 user guide, "conditional writes"): another was first, and ours must not replace it.
+      const status = (error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode;
+      if (status !== 412 && status !== 409) throw error;
+    });
+    const made = await read(s3, object);
+    if (made) return made;
+    throw new PosternError(
+      'storage_unavailable',
+      `${name} cannot be read back from ${options.bucket}. Try again.`,
+    );
+  } catch (cause) {
+    if (cause instanceof PosternError) throw cause;
+    throw new PosternError(
+      'storage_unavailable',
+      `${name} of ${options.bucket} cannot be used: ${String(cause)}`,
+      {
+        cause,
+      },
+    );
+  } finally {
+    s3.destroy();
+  }
+}
+
+async function read(s3: S3Client, object: { Bucket: string; Key: string }): Promise<Buffer | undefined> {
+  try {
+    const { Body } = await s3.send(new GetObjectCommand(object));
+    const bytes = Buffer.from((await Body?.transformToByteArray()) ?? []);
+    if (bytes.length === SECRET_BYTES) return bytes;
+    throw new PosternError(
+      'storage_damaged',
+      `${object.Key} in ${object.Bucket} has ${bytes.length} bytes instead of ${SECRET_BYTES}. Restore an earlier version of it.`,
+    );
+  } catch (error) {
+    if (error instanceof NoSuchKey) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,111 @@
+/**
+ * CloudWatch's embedded metric format: metrics as lines of the log, which CloudWatch reads out of it
+ * (CloudWatch user guide, "Specification: Embedded metric format"). No request, no agent, no waiting.
+ *
+ * The names and dimensions are a closed table: CloudWatch bills every metric for every set of dimension
+ * values, so a tenant or a domain as a dimension would be a bill for each of them. What is worth knowing of a
+ * tenant is in the records.
+ */
+
+/** Namespace of every metric. */
+export const NAMESPACE = 'Postern';
+
+/** Every metric, with its unit. */
+export const METRICS = {
+  /** Deliveries taken in. */
+  Accepted: 'Count',
+  /** Attempts that came to a result. */
+  Attempted: 'Count',
+  Delivered: 'Count',
+  Deferred: 'Count',
+  /** Deliveries that ended without success, expired ones included. */
+  Bounced: 'Count',
+  /** Attempts whose final reply was never read (RFC 1047). */
+  Uncertain: 'Count',
+  Complaints: 'Count',
+  /** From acceptance to the final reply, of what was delivered. */
+  Latency: 'Milliseconds',
+  /** How late the oldest delivery that waits is, or was when it was tried. */
+  OldestDueAgeSeconds: 'Seconds',
+  /** Source addresses whose lease a node holds. */
+  LeaseHeld: 'Count',
+  /** One a minute from every node that lives. */
+  Heartbeat: 'Count',
+  /** A sample of 1 for each hard bounce, of 0 for each delivery: the average is the rate, 0 to 1. */
+  'Reputation.BounceRate': 'None',
+  /** A sample of 1 for each complaint, of 0 for each delivery. */
+  'Reputation.ComplaintRate': 'None',
+} as const satisfies Record<string, 'Count' | 'Milliseconds' | 'Seconds' | 'None'>;
+
+export type MetricName = keyof typeof METRICS;
+
+/** The only dimensions: `Node` is the name of an egress node, of which there are few. */
+export type DimensionName = 'Pool' | 'Class' | 'Group' | 'Node';
+
+export interface Emf {
+  /**
+   * Writes values of metrics, as one line for each hundred values of a metric.
+   * @param dimensions published under exactly these, and once more without any.
+   */
+  put(
+    dimensions: Partial<Record<DimensionName, string>>,
+    values: Partial<Record<MetricName, number | readonly number[]>>,
+  ): void;
+}
+
+/** Values of one metric in one line (the specification's limit). */
+const MAX_VALUES = 100;
+/** Characters of a dimension's value (CloudWatch: 1,024, ASCII). */
+const MAX_DIMENSION = 250;
+
+/**
+ * @param options.now ms. @param options.write takes one line, with its line end; on Lambda it must be standard
+ * output itself, because the runtime's console puts other text before the JSON.
+ */
+export function createEmf(options: { now: () => number; write: (line: string) => void }): Emf {
+  return {
+    put(dimensions, values) {
+      const names = (Object.keys(values) as MetricName[]).filter((name) => values[name] !== undefined);
+      const given = Object.entries(dimensions).map(([name, value]) => [name, dimensionValue(value)] as const);
+      const sets = given.length > 0 ? [given.map(([name]) => name), []] : [[]];
+      for (let from = 0; ; from += MAX_VALUES) {
+        const line: Record<string, unknown> = Object.fromEntries(given);
+        const present: MetricName[] = [];
+        let more = false;
+        for (const name of names) {
+          const all = list(values[name]!);
+          const part = all.slice(from, from + MAX_VALUES);
+          more ||= all.length > from + MAX_VALUES;
+          if (part.length === 0) continue;
+          present.push(name);
+          line[name] = part.length === 1 ? part[0] : part;
+        }
+        if (present.length === 0) return;
+        line._aws = {
+          Timestamp: options.now(),
+          CloudWatchMetrics: [
+            {
+              Namespace: NAMESPACE,
+              Dimensions: sets,
+              Metrics: present.map((name) => ({ Name: name, Unit: METRICS[name] })),
+            },
+          ],
+        };
+        options.write(`${JSON.stringify(line)}\n`);
+        if (!more) return;
+      }
+    },
+  };
+}
+
+/** The values that CloudWatch takes: a number that is not finite would void the whole line. */
+function list(values: number | readonly number[]): readonly number[] {
+  const all = typeof values === 'number' ? [values] : values;
+  return all.every(Number.isFinite) ? all : all.filter(Number.isFinite);
+}
+
+/** Not empty, ASCII, short: a metric with another value is refused, and the line with it. */
+function dimensionValue(value: string): string {
+  const clean = value.replace(/[^\x21-\x7e]/g, '?').slice(0, MAX_DIMENSION);
+  return clean === '' ? 'none' : clean;
+}
