@@ -121,7 +121,9 @@ export class Flight {
   answer(reply: SmtpReply): Move {
     const kind = replyClass(reply);
     const refused = kind === 4 || kind === 5;
-    this.#replies.push({ phase: this.phase, code: reply.code, text: replyText(reply) });
+    // A good answer to RSET ends the transaction before; it would read here as a second answer to MAIL.
+    if (this.step !== 'rset' || kind !== 2)
+      this.#replies.push({ phase: this.phase, code: reply.code, text: replyText(reply) });
     switch (this.step) {
       case 'rset':
         if (kind !== 2) return 'fault';

@@ -92,7 +92,7 @@ dialogs('a peer that, given an envelope,', [
     ],
     items: [mail('b@x'), mail('c@x')],
     results: ['b@x refused in rcpt: 550', 'c@x accepted in body: 250'],
-    replies: ['mail 250', 'rcpt 550', 'data 503', 'mail 250', 'mail 250', 'rcpt 250', 'data 354', 'body 250'],
+    replies: ['mail 250', 'rcpt 550', 'data 503', 'mail 250', 'rcpt 250', 'data 354', 'body 250'],
     end: QUIT,
   },
   {
@@ -134,7 +134,7 @@ dialogs('a peer that, given an envelope,', [
     ],
     items: [mail('b@x'), mail('c@x')],
     results: ['b@x refused in rcpt: 550', 'c@x refused in rcpt: 550'],
-    replies: ['mail 250', 'rcpt 550', 'mail 250', 'mail 250', 'rcpt 550'],
+    replies: ['mail 250', 'rcpt 550', 'mail 250', 'rcpt 550'],
     end: QUIT,
   },
   {
