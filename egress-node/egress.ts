@@ -85,7 +85,7 @@ export interface Egress {
   stop(): Promise<void>;
 }
 
-const IN_HAND: HandLimits = { items: 4_000, bytes: 48 * 1024 * 1024 };
+const IN_HAND: HandLimits = { items: 2_000, bytes: 48 * 1024 * 1024 };
 const VISIBILITY = 120_000;
 const TICK = 1_000;
 /** In-flight transactions are given so long at stop; then they are cut off. */

@@ -71,7 +71,7 @@ export async function startPostern(options: {
     async start() {
       child = spawn(
         process.execPath,
-        [...(options.nodeArguments ?? []), join(ROOT, 'egress-node', 'main.ts')],
+        ['--max-semi-space-size=8', ...(options.nodeArguments ?? []), join(ROOT, 'egress-node', 'main.ts')],
         {
           cwd: directory,
           stdio: ['ignore', 'pipe', 'inherit'],
@@ -86,6 +86,8 @@ export async function startPostern(options: {
             POSTERN_RELAY_FROM: '127.0.0.1/32',
             POSTERN_ROUTES: options.routes,
             POSTERN_VERIFY_IDENTITIES: 'off',
+            // As `npm start` runs it.
+            MALLOC_ARENA_MAX: '2',
             ...options.environment,
           },
         },

@@ -32,7 +32,8 @@ export function canonicalDomain(text: string): string {
   let domain = text.toLowerCase();
   // The lower-case form of some non-ASCII characters is ASCII (the Kelvin sign): ask the original.
   if (/[^\x00-\x7f]/.test(text) || A_LABEL.test(domain)) {
-    domain = domainToASCII(text);
+    // It reads a host of a URL: it would cut `ä.example/x` at the slash, and decode `%41`.
+    domain = /[\x00-\x20%/?#\\@:[\]]/.test(text) ? '' : domainToASCII(text);
     // An A-label that decodes to nothing stays as it is: it is made up, to mislead whoever shows it.
     if (!domain || A_LABEL.test(domainToUnicode(domain))) {
       refuse(text, 'is not a valid internationalised domain name');

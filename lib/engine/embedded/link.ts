@@ -46,7 +46,11 @@ export class Link {
 
   /** Starts the storage thread and waits until the store is open. @throws its PosternError. */
   static async open(options: StoreOptions): Promise<{ link: Link; opened: Opened }> {
-    const worker = new Worker(new URL('./store/worker.ts', import.meta.url), { workerData: options });
+    const worker = new Worker(new URL('./store/worker.ts', import.meta.url), {
+      workerData: options,
+      // What a batch makes is garbage when it is answered. A small nursery costs no time and keeps it small.
+      resourceLimits: { maxYoungGenerationSizeMb: 8 },
+    });
     const greeting = await new Promise<Greeting>((resolve, reject) => {
       worker.once('message', (message: Greeting) => {
         worker.off('error', reject);
