@@ -43,3 +43,10 @@ export const LANE_MAX_RECEIVES = 1_000;
 
 /** The same for outcomes, where only a failure puts back. */
 export const OUTCOME_MAX_RECEIVES = 10;
+
+/**
+ * The secrets, each an object of a bucket of their own: `master.key` seals the secrets of control;
+ * `return-path.key` signs return paths, and is the only one that an egress node may read.
+ */
+export const SECRETS = ['master.key', 'return-path.key'] as const;
+export type SecretName = (typeof SECRETS)[number];

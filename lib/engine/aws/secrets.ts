@@ -12,13 +12,7 @@ import {
   type S3ClientConfig,
 } from '@aws-sdk/client-s3';
 import { PosternError } from '../../errors.ts';
-
-/**
- * `master.key` seals the secrets of control; `return-path.key` signs return paths, and is the only one that an
- * egress node may read. Both belong into a backup: see the deploy guide.
- */
-export const SECRETS = ['master.key', 'return-path.key'] as const;
-export type SecretName = (typeof SECRETS)[number];
+import type { SecretName } from './schema.ts';
 
 const SECRET_BYTES = 32;
 
