@@ -410,6 +410,14 @@ export const ERRORS = {
     'postern',
     'Wait: the destination is at the limit set for it.',
   ),
+  warmup_limit: entry(
+    500,
+    451,
+    '4.4.5',
+    'InternalServiceErrorException',
+    'postern',
+    'Wait: the source IPs are warming up; let the pool use warmed IPs, or another pool, to send more.',
+  ),
   no_source_ip: entry(
     500,
     451,

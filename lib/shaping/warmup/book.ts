@@ -1,0 +1,231 @@
+/**
+ * The warm-up of all IPs that this node sends from: what each may still send today to each provider, and what
+ * must be on storage before it does.
+ *
+ * ```
+ *  setPlan ─► unknown ── restore (the IP's lease was taken) ──► held ── close (the lease is given back) ──► unknown
+ *             waits                                              sends what is leased
+ * ```
+ * The node that holds the IP's lease saves checkpoints while it holds it, one at a time: `checkpoint`, then
+ * `saved` or `notSaved`. Whoever takes the IP over after a crash restores the last one, in which all that the
+ * dead node could have sent is counted as sent.
+ */
+import { type RampCheckpoint, readCheckpoint, type WarmupCheckpoint, writeCheckpoint } from './checkpoint.ts';
+import type { WarmupPlan } from './plan.ts';
+import { Ramp, type RampPlan, type RampStatus } from './ramp.ts';
+import { budgetAt, positionFor, sameSchedule, totalDays } from './schedule.ts';
+import type { Signal } from './verdict.ts';
+
+/** Until an IP's state is read or its lease is written, ms. */
+const UNKNOWN_WAIT = 1_000;
+
+interface Entry {
+  plan: WarmupPlan;
+  /** Share of its schedule at which a provider that had no mail yet begins. */
+  start: number;
+  /** Time of the last word on its progress that was obeyed. */
+  progressAt: number;
+  readonly ramps: Map<string, { ramp: Ramp; plan: RampPlan }>;
+  held: boolean;
+  saving: boolean;
+  changed: boolean;
+}
+
+export class WarmupBook {
+  readonly #entries = new Map<string, Entry>();
+
+  /** Begins, changes or (without a plan) ends the warm-up of an IP. What it has behind it stays. */
+  setPlan(ip: string, plan: WarmupPlan | undefined): void {
+    const entry = this.#entries.get(ip);
+    if (plan === undefined) {
+      this.#entries.delete(ip);
+    } else if (entry === undefined) {
+      const ramps = new Map();
+      this.#entries.set(ip, {
+        plan,
+        start: 0,
+        progressAt: 0,
+        ramps,
+        held: false,
+        saving: false,
+        changed: false,
+      });
+    } else {
+      entry.plan = plan;
+      entry.changed = true;
+      for (const [provider, each] of entry.ramps) {
+        each.plan = planOf(plan, provider);
+        each.ramp.follow(each.plan);
+      }
+      if (entry.held) this.#obey(entry);
+    }
+  }
+
+  /** IPs that have a plan. */
+  ips(): string[] {
+    return [...this.#entries.keys()];
+  }
+
+  // — the way of a message —
+
+  /** Messages that may start now: `Infinity` for an IP that does not warm up or is warm at the provider. */
+  room(ip: string, provider: string, now: number): number {
+    const entry = this.#entries.get(ip);
+    if (entry === undefined) return Number.POSITIVE_INFINITY;
+    return entry.held ? this.#ramp(entry, provider, now).room(now) : 0;
+  }
+
+  /** Milliseconds until a message may start from an IP to a provider; 0 for at once. */
+  wait(ip: string, provider: string, now: number): number {
+    const entry = this.#entries.get(ip);
+    if (entry === undefined) return 0;
+    return entry.held ? this.#ramp(entry, provider, now).wait(now) : UNKNOWN_WAIT;
+  }
+
+  /** Counts messages that start. The caller asked `wait` (or `room`, for more than one) before. */
+  take(ip: string, provider: string, now: number, count = 1): void {
+    const entry = this.#entries.get(ip);
+    if (entry !== undefined) this.#ramp(entry, provider, now).take(now, count);
+  }
+
+  /** Counts what became of messages (`signals.ts`). */
+  outcome(ip: string, provider: string, signal: Signal, now: number, count = 1): void {
+    const entry = this.#entries.get(ip);
+    if (entry !== undefined) this.#ramp(entry, provider, now).outcome(signal, count, now);
+  }
+
+  /** Whether an IP has a budget at a provider. */
+  warming(ip: string, provider: string): boolean {
+    const entry = this.#entries.get(ip);
+    return entry !== undefined && entry.ramps.get(provider)?.ramp.warm !== true;
+  }
+
+  #ramp(entry: Entry, provider: string, now: number): Ramp {
+    let each = entry.ramps.get(provider);
+    if (each === undefined) {
+      const plan = planOf(entry.plan, provider);
+      each = { plan, ramp: Ramp.begin(plan, entry.start * totalDays(plan.schedule), now) };
+      entry.ramps.set(provider, each);
+    }
+    return each.ramp;
+  }
+
+  // — storage —
+
+  /**
+   * Takes up the state of an IP whose lease this node has just taken.
+   * @param value what `leases.checkpoint(checkpointName(ip))` gave; undefined for an IP that never warmed up.
+   * @throws PosternError `storage_damaged`, `storage_too_new`; the IP then goes on to wait.
+   */
+  restore(ip: string, value: unknown): void {
+    const entry = this.#entries.get(ip);
+    if (entry === undefined) return;
+    const checkpoint = value === undefined ? undefined : readCheckpoint(value, ip);
+    entry.ramps.clear();
+    entry.start = checkpoint?.start ?? 0;
+    entry.progressAt = checkpoint?.progressAt ?? 0;
+    for (const [provider, row] of Object.entries(checkpoint?.ramps ?? {})) {
+      const plan = planOf(entry.plan, provider);
+      const position = samePlace(row, plan);
+      entry.ramps.set(provider, { plan, ramp: new Ramp(plan, { ...row, position }) });
+    }
+    entry.held = true;
+    entry.saving = false;
+    this.#obey(entry);
+  }
+
+  /** Puts an IP where the plan says, unless it was put there before. */
+  #obey(entry: Entry): void {
+    const { progress } = entry.plan;
+    if (progress === undefined || progress.at <= entry.progressAt) return;
+    entry.start = progress.percent / 100;
+    entry.progressAt = progress.at;
+    entry.changed = true;
+    for (const { ramp } of entry.ramps.values()) ramp.set(entry.start);
+  }
+
+  /** IPs with something to save; look often, for budgets are let out only as they are saved. */
+  unsaved(): string[] {
+    const found: string[] = [];
+    for (const [ip, entry] of this.#entries) {
+      if (!entry.held || entry.saving) continue;
+      if (entry.changed || [...entry.ramps.values()].some(({ ramp }) => ramp.unsaved)) found.push(ip);
+    }
+    return found;
+  }
+
+  /** What to save for an IP now, with the next parts of its budgets leased. Only while its lease is held. */
+  checkpoint(ip: string): WarmupCheckpoint {
+    const entry = this.#entries.get(ip);
+    if (entry?.held !== true) throw new Error(`The warm-up state of ${ip} is not held here.`);
+    entry.saving = true;
+    entry.changed = false;
+    return this.#write(ip, entry, false);
+  }
+
+  saved(ip: string): void {
+    const entry = this.#entries.get(ip);
+    if (entry === undefined || !entry.saving) return;
+    entry.saving = false;
+    for (const { ramp } of entry.ramps.values()) ramp.saved();
+  }
+
+  /** A save failed, or nobody knows. */
+  notSaved(ip: string): void {
+    const entry = this.#entries.get(ip);
+    if (entry === undefined || !entry.saving) return;
+    entry.saving = false;
+    entry.changed = true;
+    for (const { ramp } of entry.ramps.values()) ramp.notSaved();
+  }
+
+  /**
+   * The IP is given up, and nothing more is sent from it here.
+   * @returns what to save before its lease is released: exactly what was sent is counted as sent. Undefined
+   *   when its state was never read. When the lease is lost already, it must not be saved any more.
+   */
+  close(ip: string): WarmupCheckpoint | undefined {
+    const entry = this.#entries.get(ip);
+    if (entry === undefined || !entry.held) return undefined;
+    entry.held = false;
+    return this.#write(ip, entry, true);
+  }
+
+  #write(ip: string, entry: Entry, last: boolean): WarmupCheckpoint {
+    const rows: Record<string, RampCheckpoint> = {};
+    for (const [provider, { ramp, plan }] of entry.ramps) {
+      rows[provider] = { ...ramp.save(last), schedule: plan.schedule };
+    }
+    return writeCheckpoint(ip, entry.start, entry.progressAt, rows);
+  }
+
+  // — for people —
+
+  /** Where an IP stands at each provider that had mail from it. */
+  status(ip: string, now: number): Record<string, RampStatus> {
+    const ramps = this.#entries.get(ip)?.ramps ?? [];
+    return Object.fromEntries([...ramps].map(([provider, { ramp }]) => [provider, ramp.status(now)]));
+  }
+
+  /** Why a message waits for an IP's warm-up, for its reason. */
+  explain(ip: string, provider: string, now: number): string {
+    const entry = this.#entries.get(ip);
+    if (entry?.held !== true) return `The warm-up state of ${ip} has not been read yet.`;
+    const { day, days, budget, sent, next, cause } = this.#ramp(entry, provider, now).status(now);
+    if (budget === undefined) return `${ip} is warm at ${provider}.`;
+    const held = cause === undefined ? '' : `; last held back by ${cause}`;
+    const more = next === undefined ? '' : ` More from ${new Date(next).toISOString()}.`;
+    return `${ip} warms up at ${provider}: ${sent} of ${budget} messages today, day ${day} of ${days}${held}.${more}`;
+  }
+}
+
+function planOf(plan: WarmupPlan, provider: string): RampPlan {
+  const { thresholds, spread } = plan;
+  return { schedule: plan.providers.get(provider) ?? plan.schedule, thresholds, spread };
+}
+
+/** Position of a stored ramp in the plan's schedule, which may have been changed since. */
+function samePlace(row: RampCheckpoint, plan: RampPlan): number {
+  if (sameSchedule(row.schedule, plan.schedule)) return row.position;
+  return positionFor(plan.schedule, budgetAt(row.schedule, row.position));
+}

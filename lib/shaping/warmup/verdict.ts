@@ -1,0 +1,122 @@
+/**
+ * What a day says about the next: whether it counts at all, and whether its bounces, complaints, deferrals and
+ * blocks let the IP go up, keep it where it is, or take it back a step.
+ */
+import { optional, readNumber, readObject, refuse } from '../document.ts';
+
+/** What can come of a message, as far as warm-up cares. */
+export const SIGNALS = ['delivered', 'bounced', 'complained', 'deferred', 'blocked'] as const;
+export type Signal = (typeof SIGNALS)[number];
+
+/** Messages of one day by signal. */
+export type Counts = Record<Signal, number>;
+
+export function noCounts(): Counts {
+  return { delivered: 0, bounced: 0, complained: 0, deferred: 0, blocked: 0 };
+}
+
+/** When a signal holds an IP back. Shares from 0 to 1. */
+export interface Threshold {
+  /** From this share on the IP stays where it is. */
+  readonly hold: number;
+  /** From this share on it goes back a step, at once. */
+  readonly stepBack: number;
+  /** Fewer events than this say nothing: one bounce of fifty is 2 % and chance. */
+  readonly atLeast: number;
+}
+
+export interface Thresholds {
+  /** Addresses that do not exist, of what was answered for good. */
+  readonly bounced: Threshold;
+  /** Complaints, of what was delivered. */
+  readonly complained: Threshold;
+  /** Refused for now on account of rate or reputation, of all attempts. */
+  readonly deferred: Threshold;
+  /** Refused on account of the IP's reputation or a block list, of all attempts. */
+  readonly blocked: Threshold;
+  /** Share of its budget that a day must have sent to count: a tenth of it says nothing about all of it. */
+  readonly traffic: number;
+}
+
+/**
+ * Bounces: SES recommends less than 2 % and reviews a sender at 5 % ("Reputation metrics messages").
+ * Complaints: SES reviews at 0.1 %; Google wants less than 0.1 % and never 0.3 % ("Email sender guidelines").
+ * Deferrals and blocks: the providers publish no figure (SES: "send less email if you receive a high number of
+ * IP blocking or throttling responses"); these are ours, and `traffic` is.
+ */
+export const THRESHOLDS: Thresholds = {
+  bounced: { hold: 0.02, stepBack: 0.05, atLeast: 3 },
+  complained: { hold: 0.001, stepBack: 0.003, atLeast: 2 },
+  deferred: { hold: 0.1, stepBack: 0.3, atLeast: 5 },
+  blocked: { hold: 0.01, stepBack: 0.05, atLeast: 2 },
+  traffic: 0.1,
+};
+
+const JUDGED = ['bounced', 'complained', 'deferred', 'blocked'] as const;
+
+/** Thresholds as written: members that are left out are the defaults. @throws PosternError */
+export function readThresholds(value: unknown, path: string): Thresholds {
+  const given = readObject(value, path, [...JUDGED, 'traffic']);
+  const read = (signal: (typeof JUDGED)[number]): Threshold =>
+    optional(given[signal], `${path}.${signal}`, THRESHOLDS[signal], (member, at) =>
+      readThreshold(member, at, THRESHOLDS[signal]),
+    );
+  return {
+    bounced: read('bounced'),
+    complained: read('complained'),
+    deferred: read('deferred'),
+    blocked: read('blocked'),
+    traffic: optional(given.traffic, `${path}.traffic`, THRESHOLDS.traffic, (share, at) =>
+      readNumber(share, at, { min: 0, max: 1 }),
+    ),
+  };
+}
+
+function readThreshold(value: unknown, path: string, fallback: Threshold): Threshold {
+  const given = readObject(value, path, ['hold', 'stepBack', 'atLeast']);
+  const share = (member: unknown, at: string): number => readNumber(member, at, { min: 0, max: 1 });
+  const hold = optional(given.hold, `${path}.hold`, fallback.hold, share);
+  const stepBack = optional(given.stepBack, `${path}.stepBack`, fallback.stepBack, share);
+  if (stepBack < hold) refuse(`${path}.stepBack`, `${stepBack} is less than hold, ${hold}.`);
+  const atLeast = optional(given.atLeast, `${path}.atLeast`, fallback.atLeast, (count, at) =>
+    readNumber(count, at, { min: 1, max: 1_000_000, integer: true }),
+  );
+  return { hold, stepBack, atLeast };
+}
+
+export interface Verdict {
+  kind: 'promote' | 'hold' | 'step-back';
+  /** Why not promote, for a person: `6.1 % blocked`. */
+  cause?: string;
+}
+
+const PROMOTE: Verdict = { kind: 'promote' };
+
+/**
+ * Judges the signals of a day, so far or whole.
+ * @param deliveredBefore messages delivered on the last day with traffic: complaints come hours later, and are
+ *   held against the larger of the two days.
+ */
+export function judge(counts: Counts, deliveredBefore: number, thresholds: Thresholds): Verdict {
+  const attempts = counts.delivered + counts.bounced + counts.deferred + counts.blocked;
+  const of: Record<(typeof JUDGED)[number], number> = {
+    bounced: counts.delivered + counts.bounced,
+    complained: Math.max(counts.delivered, deliveredBefore),
+    deferred: attempts,
+    blocked: attempts,
+  };
+  let held: Verdict = PROMOTE;
+  for (const signal of JUDGED) {
+    const count = counts[signal];
+    const { hold, stepBack, atLeast } = thresholds[signal];
+    if (count < atLeast) continue;
+    const share = count / Math.max(1, of[signal]);
+    if (share >= stepBack) return { kind: 'step-back', cause: causeOf(signal, share) };
+    if (share >= hold && held === PROMOTE) held = { kind: 'hold', cause: causeOf(signal, share) };
+  }
+  return held;
+}
+
+function causeOf(signal: Signal, share: number): string {
+  return `${(share * 100).toFixed(share < 0.01 ? 2 : 1)} % ${signal}`;
+}
