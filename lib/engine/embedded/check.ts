@@ -155,30 +155,31 @@ function checkDeliveries(db: DatabaseSync, problems: string[], counts: Record<st
   const deferred = new Cursor(waiting);
   for (const row of db.prepare('SELECT seq, id, record FROM messages ORDER BY seq').iterate()) {
     const seq = Number(row.seq);
-    const record = parse(String(row.record), `message ${row.id}`, unreadable) as
+    const id = String(row.id);
+    const record = parse(String(row.record), `message ${id}`, unreadable) as
       | { recipients?: unknown }
       | undefined;
     const recipients = Array.isArray(record?.recipients) ? record.recipients.length : 0;
     const states = recipients > 0 ? Array.from({ length: recipients }, (): DeliveryState => 'queued') : [];
     for (const { n, state, json } of outcomes.all(seq)) {
-      parse(String(json), `outcome of ${row.id}`, unreadable);
+      parse(String(json), `outcome of ${id}`, unreadable);
       if (state === null) continue;
       const next = state as DeliveryState;
       for (const i of Number(n) < 0 ? states.keys() : [Number(n)]) {
-        if (!reachable(states[i], next)) illegal.add(`${row.id}, ${i}: ${states[i]} to ${next}`);
+        if (!reachable(states[i], next)) illegal.add(`${id}, ${i}: ${states[i]} to ${next}`);
         states[i] = next;
       }
     }
-    const inQueue = ready.of(seq, (n, item) => parse(item, `queue item ${row.id}, ${n}`, unreadable));
-    const inLedger = deferred.of(seq, (n, item) => parse(item, `queue item ${row.id}, ${n}`, unreadable));
+    const inQueue = ready.of(seq, (n, item) => parse(item, `queue item ${id}, ${n}`, unreadable));
+    const inLedger = deferred.of(seq, (n, item) => parse(item, `queue item ${id}, ${n}`, unreadable));
     for (const [n, state] of states.entries()) {
       const places = (inQueue.get(n) ?? 0) + (inLedger.get(n) ?? 0) + (FINAL_STATES.has(state) ? 1 : 0);
-      if (places !== 1) place.add(`${row.id}, ${n}: ${places} places, last state ${state}`);
+      if (places !== 1) place.add(`${id}, ${n}: ${places} places, last state ${state}`);
       const shown = FINAL_STATES.has(state) ? state : inLedger.has(n) ? 'deferred' : 'queued';
       counts[shown] = (counts[shown] ?? 0) + 1;
     }
     for (const n of [...inQueue.keys(), ...inLedger.keys()]) {
-      if (n < 0 || n >= recipients) place.add(`${row.id} has no recipient ${n}`);
+      if (n < 0 || n >= recipients) place.add(`${id} has no recipient ${n}`);
     }
   }
   unreadable.end();

@@ -13,7 +13,7 @@ import { APPLICATION_ID, FILE, SCHEMA, STORE_VERSION } from './schema.ts';
  * Bytes of a page of a new store. Large pages make fewer, longer writes of a group commit: bodies of a few
  * KB lie side by side instead of each in an overflow page of its own.
  */
-const PAGE_SIZE = 16384;
+export const PAGE_SIZE = 16384;
 
 /** Page cache in KiB. The hot ends of the B-trees fit; bodies pass through. */
 const CACHE_KIB = 16384;

@@ -43,16 +43,25 @@ export class Intake {
     this.#load.setReturnArrays(true);
   }
 
-  /** All of `messages`, or none. `bytes` are their bodies one after another. */
-  admit(now: number, claim: ClaimCall | undefined, messages: MessageTuple[], bytes: Uint8Array): AdmitReply {
+  /**
+   * All of `messages`, or none. `bytes` are their bodies one after another. `full` says what is missing when
+   * the disk has no room for new mail; a repeat still gets its first answer then.
+   */
+  admit(
+    { now, claim, messages }: { now: number; claim?: ClaimCall; messages: MessageTuple[] },
+    bytes: Uint8Array,
+    full: () => string | undefined,
+  ): AdmitReply {
     if (claim) {
       const known = this.claim(claim.key, now);
       if (known)
         return known.digest === claim.digest
           ? { kind: 'repeated', text: known.response }
           : { kind: 'conflict' };
-      this.#insertClaim.run(claim.key, claim.digest, claim.expiresAt, claim.response);
     }
+    const text = full();
+    if (text !== undefined) return { kind: 'full', text };
+    if (claim) this.#insertClaim.run(claim.key, claim.digest, claim.expiresAt, claim.response);
     const numbers: number[] = [];
     let at = 0;
     for (const message of messages) {

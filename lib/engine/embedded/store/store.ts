@@ -9,7 +9,7 @@ import { statfsSync } from 'node:fs';
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { storageFault } from '../faults.ts';
 import type { Answer, Batch, Fault, Opened, OperationName, Operations, StoreOptions } from '../protocol.ts';
-import { openDatabase, pragma } from './database.ts';
+import { openDatabase, PAGE_SIZE, pragma } from './database.ts';
 import { Documents, Objects } from './documents.ts';
 import { Intake } from './intake.ts';
 import { Leases } from './leases.ts';
@@ -21,6 +21,9 @@ import { Shelves } from './shelves.ts';
 /** Bytes that may gather in the WAL before they are moved into the file. Bounds the stall and the recovery. */
 const CHECKPOINT_BYTES = 8 << 20;
 
+/** Bytes that a small batch adds to the WAL: the ends of some eight B-trees, a page each. */
+const BATCH_BYTES = 8 * PAGE_SIZE;
+
 type Handlers = {
   [K in OperationName]: (
     argument: Parameters<Operations[K]>[0],
@@ -29,6 +32,16 @@ type Handlers = {
 };
 
 const NOTHING = new Uint8Array(0);
+
+function pack(pieces: Uint8Array[], size: number): ArrayBuffer {
+  const packed = new Uint8Array(size);
+  let at = 0;
+  for (const piece of pieces) {
+    packed.set(piece, at);
+    at += piece.byteLength;
+  }
+  return packed.buffer;
+}
 
 export class Store {
   readonly db: DatabaseSync;
@@ -45,6 +58,8 @@ export class Store {
   /** Bytes that the calls of this batch hand back. */
   #outgoing: Uint8Array[] = [];
   #outgoingSize = 0;
+  /** Free bytes of the file system, as this batch found them. */
+  #free: number | undefined;
   /** Estimate of what is in the WAL. */
   #written = 0;
 
@@ -81,7 +96,8 @@ export class Store {
   /** Runs the calls of a batch. What it answers is durable. */
   run(batch: Batch): Answer {
     const bytes = batch.bytes ? new Uint8Array(batch.bytes) : NOTHING;
-    this.#written += bytes.byteLength + batch.names.length * 4096;
+    this.#free = undefined;
+    this.#written += bytes.byteLength + BATCH_BYTES;
     try {
       return this.#transaction(batch, bytes, 0, batch.names.length);
     } catch (error) {
@@ -125,13 +141,7 @@ export class Store {
     this.#commit.run();
     regions.push(this.#outgoingSize);
     if (this.#outgoingSize === 0) return { values, regions };
-    const packed = new Uint8Array(this.#outgoingSize);
-    let at = 0;
-    for (const piece of this.#outgoing) {
-      packed.set(piece, at);
-      at += piece.byteLength;
-    }
-    return { values, regions, bytes: packed.buffer };
+    return { values, regions, bytes: pack(this.#outgoing, this.#outgoingSize) };
   }
 
   #oneByOne(batch: Batch, bytes: Uint8Array): Answer {
@@ -157,14 +167,7 @@ export class Store {
       }
     }
     regions.push(size);
-    const packed = new Uint8Array(size);
-    pieces.forEach((piece, i) =>
-      packed.set(
-        piece,
-        pieces.slice(0, i).reduce((sum, p) => sum + p.byteLength, 0),
-      ),
-    );
-    return { values, faults, regions, ...(size > 0 && { bytes: packed.buffer }) };
+    return { values, faults, regions, ...(size > 0 && { bytes: pack(pieces, size) }) };
   }
 
   #rollBack(): void {
@@ -197,22 +200,24 @@ export class Store {
   }
 
   #space(): { bytes: number; free: number; full: boolean } {
-    const disk = statfsSync(this.#directory);
-    const free = disk.bavail * disk.bsize;
-    return {
-      bytes: pragma(this.db, 'page_count') * pragma(this.db, 'page_size'),
-      free,
-      full: free < this.#minimumFree,
-    };
+    const free = this.#freeBytes();
+    const bytes = pragma(this.db, 'page_count') * pragma(this.db, 'page_size');
+    return { bytes, free, full: free < this.#minimumFree };
   }
 
-  #isFull(): string | undefined {
-    const { bavail, bsize } = statfsSync(this.#directory);
-    if (bavail * bsize >= this.#minimumFree) return undefined;
+  /** Why no new mail is taken in, looked up once for each batch. */
+  #full(): string | undefined {
+    this.#free ??= this.#freeBytes();
+    if (this.#free >= this.#minimumFree) return undefined;
     return (
-      `The file system of ${this.#directory} has ${bavail * bsize} bytes free and ` +
+      `The file system of ${this.#directory} has ${this.#free} bytes free and ` +
       `${this.#minimumFree} are kept for what was accepted. Free disk space.`
     );
+  }
+
+  #freeBytes(): number {
+    const { bavail, bsize } = statfsSync(this.#directory);
+    return bavail * bsize;
   }
 
   #table(
@@ -225,10 +230,7 @@ export class Store {
   ): Handlers {
     const ledger = this.#ledger;
     return {
-      admit: ({ now, claim, messages }, bytes) => {
-        const text = this.#isFull();
-        return text ? { kind: 'full', text } : intake.admit(now, claim, messages, bytes);
-      },
+      admit: (call, bytes) => intake.admit(call, bytes, () => this.#full()),
       load: (call) => intake.load(call, (bytes) => this.#hand(bytes)),
       settle: (settlements) => ledger.settle(settlements),
       promote: ({ now, max }) => ledger.promote(now, max),
