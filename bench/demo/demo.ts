@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { readSettings } from '../../egress-node/settings.ts';
 import { startStandalone } from '../../egress-node/standalone.ts';
 import { FINAL_STATES } from '../../lib/engine/states.ts';
+import { baseId } from '../../lib/mail/message-id.ts';
 import { silentLog } from '../../lib/observe/log.ts';
 import { seededRandom } from '../../test/support/clock.ts';
 import { quantile, table } from '../support/machine.ts';
@@ -140,15 +141,17 @@ while (accepted < total) {
   const answer = await post('/v1/messages', {
     from: 'Postern Shop <orders@postern.example>',
     recipients,
-    subject: 'Order {{order}} is on its way, {{name}}',
-    text: 'Dear {{name}},\n\nyour order {{order}} has left our house.\n\nPostern Shop\n',
-    html: '<p>Dear {{name}},</p><p>your order <b>{{order}}</b> has left our house.</p><p>Postern Shop</p>',
+    template: {
+      subject: 'Order {{order}} is on its way, {{name}}',
+      text: 'Dear {{name}},\n\nyour order {{order}} has left our house.\n\nPostern Shop\n',
+      html: '<p>Dear {{name}},</p><p>your order <b>{{order}}</b> has left our house.</p><p>Postern Shop</p>',
+    },
     tags: { campaign: 'demo' },
   });
   for (const { id, recipient } of answer.messages as { id: string; recipient: string }[]) {
     const provider = byDomain.get(recipient.slice(recipient.lastIndexOf('@') + 1))!;
     rows.get(provider)!.messages++;
-    sent.set(id, { provider, at });
+    sent.set(baseId(id), { provider, at });
   }
   accepted += recipients.length;
   await follow();

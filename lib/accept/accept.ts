@@ -43,7 +43,7 @@ export interface AcceptPolicy {
 }
 
 export interface AcceptDeps {
-  engine: Pick<Engine, 'queue'>;
+  engine: Pick<Engine, 'queue' | 'records'>;
   control: Control;
   signer: Signer;
   returnPaths: ReturnPaths;
@@ -161,6 +161,15 @@ export function createAccept(deps: AcceptDeps): Accept {
 
   return {
     async submit(submissions, options) {
+      const claim = options.idempotency && {
+        key: `${options.caller.keyId}/${options.idempotency.key}`,
+        digest: options.idempotency.digest,
+      };
+      // Before all else: the template or the identity of the first call may be gone by now, its answer is not.
+      const earlier = claim && (await deps.engine.records.claim(claim.key));
+      if (earlier && earlier.digest !== claim.digest) throw conflict();
+      if (earlier) return readAnswer(earlier.response);
+
       const origin: Origin = {
         door: options.door,
         keyId: options.caller.keyId,
@@ -171,39 +180,38 @@ export function createAccept(deps: AcceptDeps): Accept {
           one(submission, options, origin).catch((error: unknown) => asPosternError(error)),
         ),
       );
-      const count = (result: Submitted): void =>
-        deps.onResult?.(options.door, 'error' in result ? result.error.code : 'accepted');
       const admissions: Admission[] = [];
       const answer: Submitted[] = made.map((result) => {
         if (result instanceof PosternError) return { error: result };
         admissions.push(result);
         return { messageId: messageIdOf(result.record) };
       });
-      if (admissions.length === 0) {
-        answer.forEach(count);
-        return answer;
+      if (admissions.length > 0) {
+        const result = await deps.engine.queue.admit(
+          admissions,
+          claim && {
+            ...claim,
+            expiresAt: clock.now() + options.idempotency!.ttl,
+            response: storeAnswer(answer),
+          },
+        );
+        // The same call, taken in at the same time by another request.
+        if (result.kind === 'repeated') return readAnswer(result.response);
+        if (result.kind === 'conflict') throw conflict();
       }
-      const { idempotency } = options;
-      const result = await deps.engine.queue.admit(
-        admissions,
-        idempotency && {
-          key: `${options.caller.keyId}/${idempotency.key}`,
-          digest: idempotency.digest,
-          expiresAt: clock.now() + idempotency.ttl,
-          response: storeAnswer(answer),
-        },
-      );
-      if (result.kind === 'admitted') {
-        answer.forEach(count);
-        return answer;
+      for (const result of answer) {
+        deps.onResult?.(options.door, 'error' in result ? result.error.code : 'accepted');
       }
-      if (result.kind === 'repeated') return readAnswer(result.response);
-      throw new PosternError(
-        'idempotency_conflict',
-        'The idempotency key was used before with another request. Use a new key for a new request.',
-      );
+      return answer;
     },
   };
+}
+
+function conflict(): PosternError {
+  return new PosternError(
+    'idempotency_conflict',
+    'The idempotency key was used before with another request. Use a new key for a new request.',
+  );
 }
 
 /** When a delivery may first be tried. @throws bad_request when it is further ahead than allowed. */

@@ -1,7 +1,14 @@
 import { type AcceptPolicy, createAccept } from '../../lib/accept/accept.ts';
 import type { Accept, Caller, Submission } from '../../lib/accept/types.ts';
 import type { Control } from '../../lib/control/types.ts';
-import type { Admission, AdmitResult, IdempotencyClaim, Queue } from '../../lib/engine/ports.ts';
+import type {
+  Admission,
+  AdmitResult,
+  Engine,
+  IdempotencyClaim,
+  Queue,
+  Records,
+} from '../../lib/engine/ports.ts';
 import { createReturnPaths, type ReturnPaths } from '../../lib/mail/return-path.ts';
 import { createSigner } from '../../lib/mail/signer.ts';
 import type { TestClock } from './clock.ts';
@@ -9,7 +16,7 @@ import { seededRandom } from './clock.ts';
 import { openTestControl } from './control.ts';
 
 /** A queue that only takes in, and shows what it took. */
-export class IntakeQueue implements Pick<Queue, 'admit'> {
+export class IntakeQueue implements Pick<Queue, 'admit'>, Pick<Records, 'claim'> {
   readonly admissions: Admission[] = [];
   claims: IdempotencyClaim[] = [];
   /** Answers or throws in place of taking in. */
@@ -20,6 +27,10 @@ export class IntakeQueue implements Pick<Queue, 'admit'> {
     this.admissions.push(...messages);
     if (claim) this.claims.push(claim);
     return { kind: 'admitted' };
+  }
+
+  async claim(key: string): Promise<{ digest: string; response: string } | undefined> {
+    return this.claims.find((claim) => claim.key === key);
   }
 }
 
@@ -40,7 +51,7 @@ export async function openTestAccept(policy: Partial<AcceptPolicy> = {}): Promis
   const queue = new IntakeQueue();
   const returnPaths = createReturnPaths(Buffer.alloc(32, 3));
   const accept = createAccept({
-    engine: { queue: queue as unknown as Queue },
+    engine: { queue, records: queue } as unknown as Engine,
     control,
     signer: createSigner(),
     returnPaths,

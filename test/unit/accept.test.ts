@@ -260,8 +260,8 @@ test('of a batch each message is taken or refused by itself, and all taken ones 
   assert.equal(t.queue.claims.length, 1);
   assert.equal(t.queue.claims[0]!.key, 'AKIATEST/k');
 
-  // A repeat gives the first answer, its refusals included.
-  t.queue.next = () => ({ kind: 'repeated', response: t.queue.claims[0]!.response });
+  // A repeat gives the first answer, its refusals included, whatever has changed since.
+  await t.control.identities.delete('example.com');
   const again = await t.accept.submit([simple(), simple(), simple()], {
     door: 'ses-v2',
     caller: CALLER,
@@ -270,6 +270,23 @@ test('of a batch each message is taken or refused by itself, and all taken ones 
   assert.deepEqual(again[0], results[0]);
   assert.ok('error' in again[1]! && again[1].error.code === 'identity_not_verified');
   assert.deepEqual(again[2], results[2]);
+  assert.equal(t.queue.admissions.length, 2);
+  await assert.rejects(
+    t.accept.submit([simple()], {
+      door: 'ses-v2',
+      caller: CALLER,
+      idempotency: { key: 'k', digest: 'another', ttl: 1000 },
+    }),
+    failure('idempotency_conflict'),
+  );
+});
+
+test('of two equal calls at one time the second gets the answer of the first', async () => {
+  const t = await openTestAccept();
+  const response = JSON.stringify([{ messageId: 'first@example.com' }]);
+  t.queue.next = () => ({ kind: 'repeated', response });
+  const options = { door: 'ses-v2', caller: CALLER, idempotency: { key: 'k', digest: 'd', ttl: 1 } } as const;
+  assert.deepEqual(await t.accept.submit([simple()], options), [{ messageId: 'first@example.com' }]);
 });
 
 test('a key used for another request, and a store that is away, refuse the whole call', async () => {
