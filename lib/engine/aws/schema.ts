@@ -24,12 +24,15 @@ export interface AwsResources {
   queueUrlPrefix: string;
 }
 
-/** Name of the queue of outcomes, behind the prefix. No pool can have it: a lane's name has three parts. */
+/** Name of the queue of outcomes, behind the prefix. */
 export const OUTCOME_QUEUE = 'outcomes';
 
-/** Name of a lane's queue, behind the prefix: `default-bulk-google`. Classes and groups hold no `-`. */
+/** Start of the names of all lanes' queues, behind the prefix, and of no other queue: roles know lanes by it. */
+export const LANE_QUEUES = 'lane-';
+
+/** Name of a lane's queue, behind the prefix: `lane-default-bulk-google`. Classes and groups hold no `-`. */
 export function laneQueue(lane: LaneName): string {
-  return lane.replaceAll(':', '-');
+  return LANE_QUEUES + lane.replaceAll(':', '-');
 }
 
 /** Messages stay at most so long (SQS: 14 days): longer than any delivery is tried. */
