@@ -1,12 +1,15 @@
 /**
- * The stored configuration: keys, identities, configuration sets, templates and the account, each a mirror
- * of its documents in the engine's config port.
+ * The stored configuration: keys, identities, configuration sets, templates, the account, directives and the
+ * documents that operators change, each a mirror of its part of the engine's config port.
  */
 import { resolveTxt as systemResolveTxt } from 'node:dns/promises';
 import type { Config } from '../engine/ports.ts';
 import type { Clock } from '../time.ts';
 import { openAccount, type StoredAccount } from './account.ts';
+import { CONFIG_KINDS, type ConfigKind } from './config-kinds.ts';
 import { openConfigurationSets } from './configuration-sets.ts';
+import { openDirectives } from './directives.ts';
+import { openDocuments } from './documents.ts';
 import { openIdentities } from './identities.ts';
 import type { StoredIdentity } from './identity-store.ts';
 import { openKeys, type StoredKey } from './keys.ts';
@@ -29,6 +32,8 @@ export interface ControlOptions {
   /** Whether an Ed25519 DKIM key is made beside each RSA key (RFC 8463). */
   ed25519?: boolean;
   limits?: Partial<ControlLimits>;
+  /** Kinds of documents that may change while Postern runs; absent: all that there are. */
+  kinds?: readonly ConfigKind[];
 }
 
 /**
@@ -37,6 +42,7 @@ export interface ControlOptions {
  */
 export async function openControl(options: ControlOptions): Promise<Control> {
   const { config, clock, verifyIdentities, ed25519 = false, resolveTxt = systemResolveTxt } = options;
+  const { kinds = CONFIG_KINDS } = options;
   const limits = { ...SES_LIMITS, ...options.limits };
   const vault = createVault(options.masterKey);
 
@@ -51,13 +57,17 @@ export async function openControl(options: ControlOptions): Promise<Control> {
     mirrors.map((mirror) => [mirror.kind, mirror]),
   );
   const unwatch = config.watch(({ kind, key }) => byKind.get(kind)?.changed(key));
-  const close = () => {
-    unwatch();
-    for (const mirror of mirrors) mirror.close();
+  const closers: (() => void | Promise<void>)[] = [unwatch, ...mirrors.map((mirror) => () => mirror.close())];
+  const close = async (): Promise<void> => {
+    for (const one of closers.splice(0)) await one();
   };
 
   try {
     for (const mirror of mirrors) await mirror.load();
+    const directives = await openDirectives({ config, clock });
+    closers.push(() => directives.close());
+    const documents = await openDocuments({ config, clock, kinds });
+    closers.push(() => documents.close());
     return {
       keys: openKeys(keys, vault, clock),
       identities: openIdentities(identities, {
@@ -71,10 +81,12 @@ export async function openControl(options: ControlOptions): Promise<Control> {
       configurationSets: openConfigurationSets(sets, limits.configurationSets),
       templates: openTemplates(templates, limits.templates),
       account: openAccount(account),
+      directives,
+      documents,
       close,
     };
   } catch (error) {
-    close();
+    await close();
     throw error;
   }
 }

@@ -30,6 +30,7 @@ export class Mirror<T extends object> {
   readonly kind: string;
   readonly #config: Config;
   readonly #clock: Clock;
+  readonly #applied: (key: string, value: T | undefined) => void;
   readonly #entries = new Map<string, Entry<T>>();
   /** Keys being read again, and whether what is being read may be stale already. */
   readonly #refreshing = new Map<string, { stale: boolean }>();
@@ -39,10 +40,17 @@ export class Mirror<T extends object> {
   #sorted: T[] | undefined;
   #closed = false;
 
-  constructor(config: Config, kind: string, clock: Clock) {
+  /** @param applied told of each document that came into memory, or with undefined left it. Must not throw. */
+  constructor(
+    config: Config,
+    kind: string,
+    clock: Clock,
+    applied: (key: string, value: T | undefined) => void = () => undefined,
+  ) {
     this.#config = config;
     this.kind = kind;
     this.#clock = clock;
+    this.#applied = applied;
   }
 
   /** Reads every document of the kind. Call it after subscribing to changes, so that none falls between. */
@@ -64,6 +72,15 @@ export class Mirror<T extends object> {
     return this.#entries.get(key)?.value;
   }
 
+  /** The version that is in memory; 0 for a document that does not exist. */
+  version(key: string): number {
+    return this.#entries.get(key)?.version ?? 0;
+  }
+
+  keys(): string[] {
+    return [...this.#entries.keys()].sort();
+  }
+
   /** Every document in the order of keys. The array is shared: do not change it. */
   all(): readonly T[] {
     this.#sorted ??= [...this.#entries]
@@ -83,6 +100,14 @@ export class Mirror<T extends object> {
       if (!isConflict(error)) throw error;
       throw new PosternError('already_exists', `${what} already exists.`);
     }
+  }
+
+  /**
+   * Stores a document in place of the version `expect` (0: it must not exist yet).
+   * @throws `config_conflict` when another version is current.
+   */
+  async replace(key: string, value: T, expect: number): Promise<void> {
+    await this.#put(key, value, expect);
   }
 
   /** Stores a document, whether it exists or not. */
@@ -142,6 +167,7 @@ export class Mirror<T extends object> {
     this.#sorted = undefined;
     if (!document) this.#entries.delete(key);
     else this.#entries.set(key, { value: freeze(document.value as T), version: document.version });
+    this.#applied(key, this.get(key));
   }
 
   async #refresh(key: string): Promise<void> {

@@ -1,5 +1,7 @@
 /** The stored configuration as the rest of Postern sees it. All of it lives in the engine's config port. */
 import type { SigningKey } from '../mail/types.ts';
+import type { Directives } from './directives.ts';
+import type { Documents } from './documents.ts';
 
 /** An access key. The secret must be recoverable (SigV4 is an HMAC) and is kept encrypted. */
 export interface AccessKey {
@@ -125,5 +127,8 @@ export interface Control {
     sendingEnabled(): boolean;
     setSendingEnabled(enabled: boolean): Promise<void>;
   };
-  close(): void;
+  directives: Directives;
+  documents: Documents;
+  /** Resolves when what rules ordered is stored. */
+  close(): Promise<void>;
 }

@@ -126,7 +126,7 @@ export async function startPosternServer(options: ServerOptions = {}): Promise<P
       server.closeAllConnections();
       server.close();
       await once(server, 'close');
-      control.close();
+      await control.close();
       await engine.close();
       await rm(directory, { recursive: true });
     },

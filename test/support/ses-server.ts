@@ -111,7 +111,7 @@ export async function startSesServer(options: SesServerOptions = {}): Promise<Se
     },
     async close() {
       for (const client of clients) client.destroy();
-      control.close();
+      await control.close();
       server.closeAllConnections();
       server.close();
       await once(server, 'close');

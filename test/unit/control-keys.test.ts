@@ -63,7 +63,7 @@ test('no secret is in the store, and all are there after a restart', async () =>
     const forms = [secret, Buffer.from(secret).toString('base64'), Buffer.from(secret).toString('hex')];
     for (const form of forms) assert.ok(!config.dump().includes(form));
   }
-  control.close();
+  await control.close();
   const again = await openTestControl({ config });
   for (const key of keys) assert.deepEqual(again.control.keys.find(key.id), key);
 });
@@ -82,7 +82,7 @@ test('a key revoked elsewhere is refused here', async () => {
 test('another master key is refused at the start, and nothing stays subscribed', async () => {
   const { control, config } = await openTestControl();
   await control.keys.create({ tenant: 'a', admin: false });
-  control.close();
+  await control.close();
   assert.equal(config.watchers, 0);
   await assert.rejects(
     openTestControl({ config, masterKey: Buffer.alloc(32, 8) }),

@@ -47,14 +47,14 @@ test('no secret is in any file of a data directory, and all are there after a re
       assert.ok(size > 0);
     };
     await search();
-    first.control.close();
+    await first.control.close();
     await first.engine.close();
     await search();
 
     const second = await open();
     assert.deepEqual(second.control.keys.find(key.id), key);
     assert.deepEqual(second.control.identities.signingKeys(identity), signing);
-    second.control.close();
+    await second.control.close();
     await second.engine.close();
   } finally {
     await rm(directory, { recursive: true });

@@ -1,0 +1,234 @@
+/**
+ * Directives in memory and in the store. What rules raise and lift is in force here at once, and the store, and
+ * by it every other node, follows within a second:
+ *
+ * ```
+ *  operator ──► store ──► mirror ─────┐
+ *                 ▲                   ├─ the longer of both ──► index ──► match
+ *  rule ──────────┼─────► raised ─────┘
+ *                 └── once a second: what is new, lifted, or longer by an eighth of its time
+ * ```
+ * So a rule that is set off by every reply of a storm costs one write, and eight more while its time lasts.
+ */
+import { createHash } from 'node:crypto';
+import type { Config } from '../engine/ports.ts';
+import { PosternError } from '../errors.ts';
+import type { Directive } from '../shaping/directive.ts';
+import { DirectiveIndex } from '../shaping/directive-index.ts';
+import type { Clock } from '../time.ts';
+import { Mirror } from './mirror.ts';
+
+/** A directive as it is kept. */
+export interface StoredDirective extends Directive {
+  /** When it was first given, ms. */
+  readonly at: number;
+  /** How often a rule raised it, as far as that was written down. */
+  readonly raised?: number;
+}
+
+type Shown = (id: string, directive: StoredDirective | undefined) => void;
+
+const KIND = 'directive';
+/** ms from a change by a rule to its write. */
+const FLUSH = 1_000;
+/** Writes under way at once. */
+const PARALLEL = 16;
+/** ms between looks for what is over, how long that is kept, and how much one look removes. */
+const SWEEP = 60_000;
+const KEEP = 600_000;
+const SWEEP_MAX = 500;
+/** Rules name sites in their ids, and sites may have many hosts; keys of documents are bounded. */
+const MAX_ID = 255;
+
+export class DirectiveStore {
+  readonly index = new DirectiveIndex();
+  readonly #config: Config;
+  readonly #clock: Clock;
+  readonly #mirror: Mirror<StoredDirective>;
+  /** What rules raised, until the store has it for as long. */
+  readonly #raised = new Map<string, StoredDirective>();
+  /** What the store does not have yet. */
+  readonly #unwritten = new Map<string, 'create' | 'update' | 'delete'>();
+  readonly #shown: Shown;
+  readonly #unwatch: () => void;
+  #cancelFlush: (() => void) | undefined;
+  #cancelSweep: () => void = () => undefined;
+  #flushing: Promise<void> = Promise.resolve();
+  #closed = false;
+
+  /** @param shown told of each directive that comes into force or changes, or with undefined goes out of it. */
+  constructor(config: Config, clock: Clock, shown: Shown) {
+    this.#config = config;
+    this.#clock = clock;
+    this.#shown = shown;
+    this.#mirror = new Mirror<StoredDirective>(config, KIND, clock, (id, stored) => this.#follow(id, stored));
+    this.#unwatch = config.watch(({ kind, key }) => {
+      if (kind === KIND) this.#mirror.changed(key);
+    });
+  }
+
+  async load(): Promise<void> {
+    await this.#mirror.load();
+    this.#cancelSweep = this.#clock.after(SWEEP, () => void this.#sweep());
+  }
+
+  get(id: string): StoredDirective | undefined {
+    return this.index.get(storedId(id)) as StoredDirective | undefined;
+  }
+
+  all(): StoredDirective[] {
+    return this.index.all() as StoredDirective[];
+  }
+
+  /** An operator's order, in force and durable when it resolves. */
+  async put(directive: StoredDirective): Promise<StoredDirective> {
+    this.#raised.delete(directive.id);
+    this.#unwritten.delete(directive.id);
+    await this.#mirror.set(directive.id, directive);
+    return this.get(directive.id) ?? directive;
+  }
+
+  /** Out of force and out of the store when it resolves. @returns whether it was there. */
+  async remove(id: string): Promise<boolean> {
+    const known = this.get(id) !== undefined;
+    this.#raised.delete(id);
+    this.#unwritten.delete(id);
+    const existed = await this.#mirror.delete(id);
+    return existed || known;
+  }
+
+  /** A rule's order, in force at once. */
+  raise(directive: Directive): void {
+    const id = storedId(directive.id);
+    const now = this.#clock.now();
+    const before = this.get(id);
+    const running = before !== undefined && endOf(before) > now;
+    const raised: StoredDirective = {
+      ...directive,
+      id,
+      until: running && endOf(before) > endOf(directive) ? before.until : directive.until,
+      at: running ? before.at : now,
+      raised: (running ? (before.raised ?? 0) : 0) + 1,
+    };
+    this.#raised.set(id, raised);
+    const stored = this.#mirror.get(id);
+    if (stored === undefined) this.#write(id, 'create');
+    else if (this.#unwritten.has(id) || worthWriting(stored, raised, now)) this.#write(id, 'update');
+    this.#show(id);
+  }
+
+  /** A rule takes its order back: out of force at once. */
+  lift(given: string): void {
+    const id = storedId(given);
+    this.#raised.delete(id);
+    if (this.#mirror.get(id) === undefined) this.#unwritten.delete(id);
+    else this.#write(id, 'delete');
+    this.#show(id);
+  }
+
+  /** Resolves when what rules raised and lifted is in the store, or could not be brought there. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#unwatch();
+    this.#cancelSweep();
+    this.#cancelFlush?.();
+    await this.#flushing;
+    await this.#flush();
+    this.#mirror.close();
+  }
+
+  #follow(id: string, stored: StoredDirective | undefined): void {
+    const raised = this.#raised.get(id);
+    if (stored === undefined) {
+      // Somebody removed it. What was raised anew since then stays.
+      if (this.#unwritten.get(id) !== 'create') {
+        this.#raised.delete(id);
+        this.#unwritten.delete(id);
+      }
+    } else if (raised !== undefined && endOf(stored) >= endOf(raised)) this.#raised.delete(id);
+    this.#show(id);
+  }
+
+  /** Brings the index up to date with what is stored and what is raised. */
+  #show(id: string): void {
+    const stored = this.#unwritten.get(id) === 'delete' ? undefined : this.#mirror.get(id);
+    const directive = this.#raised.get(id) ?? stored;
+    if (directive === undefined) this.index.delete(id);
+    else this.index.set(directive);
+    this.#shown(id, directive);
+  }
+
+  #write(id: string, what: 'create' | 'update' | 'delete'): void {
+    this.#unwritten.set(id, what);
+    if (this.#closed || this.#cancelFlush !== undefined) return;
+    this.#cancelFlush = this.#clock.after(FLUSH, () => {
+      this.#flushing = this.#flush();
+    });
+  }
+
+  async #flush(): Promise<void> {
+    const unwritten = [...this.#unwritten];
+    this.#unwritten.clear();
+    const writer = async (): Promise<void> => {
+      for (let next = unwritten.pop(); next !== undefined; next = unwritten.pop())
+        await this.#settle(...next);
+    };
+    await Promise.all(Array.from({ length: PARALLEL }, writer));
+    this.#cancelFlush = undefined;
+    for (const [id, what] of this.#unwritten) this.#write(id, what);
+  }
+
+  async #settle(id: string, what: 'create' | 'update' | 'delete'): Promise<void> {
+    const raised = this.#raised.get(id);
+    try {
+      if (what === 'delete') await this.#mirror.delete(id);
+      else if (raised === undefined) return;
+      else if (this.#mirror.get(id) === undefined && what === 'create')
+        await this.#mirror.create(id, raised, `Directive ${id}`);
+      else await this.#mirror.update(id, (stored) => (endOf(stored) > endOf(raised) ? stored : raised));
+    } catch (error) {
+      // The store is away, or another node was first: it stays in force here and is written with the next.
+      const exists = error instanceof PosternError && error.code === 'already_exists';
+      if (exists) this.#mirror.changed(id);
+      if (!this.#unwritten.has(id)) this.#unwritten.set(id, exists ? 'update' : what);
+    }
+  }
+
+  /** Removes what has been over for a while. */
+  async #sweep(): Promise<void> {
+    const over = this.#clock.now() - KEEP;
+    let removed = 0;
+    try {
+      for (const { id } of this.all()) {
+        if (endOf(this.get(id)) > over) continue;
+        // Another node may have prolonged it a moment ago.
+        const document = await this.#config.get(KIND, id);
+        if (document !== undefined && endOf(document.value as StoredDirective) > over) continue;
+        await this.remove(id);
+        if ((removed += 1) === SWEEP_MAX) break;
+      }
+    } catch {
+      // The store is away: what is over is not obeyed, and is removed another time.
+    }
+    if (!this.#closed) this.#cancelSweep = this.#clock.after(SWEEP, () => void this.#sweep());
+  }
+}
+
+/** The id under which a directive is stored: its own unless that is too long. */
+function storedId(id: string): string {
+  if (id.length <= MAX_ID) return id;
+  const digest = createHash('sha256').update(id).digest('hex').slice(0, 32);
+  return `${id.slice(0, MAX_ID - digest.length - 1)}~${digest}`;
+}
+
+function endOf(directive: Directive | undefined): number {
+  if (directive === undefined) return Number.NEGATIVE_INFINITY;
+  return directive.until ?? Number.POSITIVE_INFINITY;
+}
+
+/** Whether the store would lag behind by more than an eighth of the time that is left, or by what is ordered. */
+function worthWriting(stored: Directive, raised: Directive, now: number): boolean {
+  const left = endOf(raised) - now;
+  if (endOf(stored) < now + (left * 7) / 8) return true;
+  return JSON.stringify(stored.action) !== JSON.stringify(raised.action);
+}
