@@ -1,0 +1,179 @@
+/** Pools: which IPs send whose mail, and how one of them is chosen. */
+import { isIP } from 'node:net';
+import {
+  optional,
+  readBoolean,
+  readChoice,
+  readList,
+  readMap,
+  readNumber,
+  readObject,
+  readText,
+  refuse,
+} from '../document.ts';
+
+export interface PoolIp {
+  readonly ip: string;
+  /** Share of the pool's mail, relative to the other IPs. 0: none. */
+  readonly weight: number;
+}
+
+/** A configuration set belongs to a tenant, and its name is that tenant's. */
+export interface SetName {
+  readonly tenant: string;
+  readonly set: string;
+}
+
+export interface Pool {
+  readonly name: string;
+  readonly ips: readonly PoolIp[];
+  /** `weighted`: in turn, by weight. `least-loaded`: the one with least in hand, by weight. */
+  readonly choice: 'weighted' | 'least-loaded';
+  /** Each tenant has an IP of its own as long as that may send; `choice` does not matter then. */
+  readonly sticky: boolean;
+  /** Its IPs are in no other pool. */
+  readonly exclusive: boolean;
+  /** Whose mail goes by it, whatever pool they name; nobody else's does. */
+  readonly dedicatedTo:
+    | { readonly tenants: readonly string[]; readonly sets: readonly SetName[] }
+    | undefined;
+  /** Pool that sends when none of its IPs may. */
+  readonly overflow: string | undefined;
+  /** What exceeds the budget of an IP that warms up: goes by warm IPs of the pool (or its overflow), or waits. */
+  readonly overBudget: 'warmed' | 'wait';
+}
+
+/** Names of SES's dedicated IP pools, and safe in the name of a lane. */
+const NAME = /^[a-zA-Z0-9_-]{1,64}$/;
+const MEMBERS = ['ips', 'choice', 'sticky', 'exclusive', 'dedicatedTo', 'overflow', 'overBudget'] as const;
+
+/**
+ * All pools together, for what is wrong with them is mostly between them.
+ * @param value pools by name: `{ news: { ips: ['203.0.113.1', { ip: '203.0.113.2', weight: 3 }] } }`.
+ * @throws PosternError with path and reason.
+ */
+export function readPools(value: unknown, path: string): ReadonlyMap<string, Pool> {
+  const pools = readMap(value, path, readPool);
+  refuseSharedIps(pools, path);
+  refuseSharedOwners(pools, path);
+  for (const pool of pools.values()) refuseOverflow(pools, pool, path);
+  return pools;
+}
+
+function readPool(value: unknown, path: string, name: string): Pool {
+  if (!NAME.test(name))
+    refuse(path, 'is no name for a pool; use 1 to 64 of the characters a-z, A-Z, 0-9, _ and -.');
+  const given = readObject(value, path, MEMBERS);
+  const dedicatedTo = optional(given.dedicatedTo, `${path}.dedicatedTo`, undefined, readOwners);
+  const pool: Pool = {
+    name,
+    ips: readList(given.ips, `${path}.ips`, readPoolIp),
+    choice: optional(given.choice, `${path}.choice`, 'weighted', (choice, at) =>
+      readChoice(choice, at, ['weighted', 'least-loaded'] as const),
+    ),
+    sticky: optional(given.sticky, `${path}.sticky`, false, readBoolean),
+    // Who pays for an IP of his own does not expect the mail of others on it.
+    exclusive: optional(given.exclusive, `${path}.exclusive`, dedicatedTo !== undefined, readBoolean),
+    dedicatedTo,
+    overflow: optional(given.overflow, `${path}.overflow`, undefined, readText),
+    overBudget: optional(given.overBudget, `${path}.overBudget`, 'warmed', (what, at) =>
+      readChoice(what, at, ['warmed', 'wait'] as const),
+    ),
+  };
+  if (pool.overBudget === 'wait' && pool.choice === 'least-loaded' && !pool.sticky) {
+    // An IP whose budget is spent has the least in hand: all mail would be its, and wait.
+    refuse(
+      `${path}.overBudget`,
+      '"wait" does not go with the choice "least-loaded"; choose "weighted", or sticky.',
+    );
+  }
+  return pool;
+}
+
+function readPoolIp(value: unknown, path: string): PoolIp {
+  if (typeof value === 'string') return { ip: readIp(value, path), weight: 1 };
+  const { ip, weight } = readObject(value, path, ['ip', 'weight']);
+  return {
+    ip: readIp(ip, `${path}.ip`),
+    weight: optional(weight, `${path}.weight`, 1, (given, at) =>
+      readNumber(given, at, { min: 0, max: 1000 }),
+    ),
+  };
+}
+
+function readIp(value: unknown, path: string): string {
+  const ip = readText(value, path);
+  if (isIP(ip) === 0) refuse(path, `"${ip}" is not an IP address.`);
+  return ip.toLowerCase();
+}
+
+function readOwners(value: unknown, path: string): NonNullable<Pool['dedicatedTo']> {
+  const { tenants, configurationSets } = readObject(value, path, ['tenants', 'configurationSets']);
+  const owners = {
+    tenants: optional(tenants, `${path}.tenants`, [], (list, at) => readList(list, at, readText)),
+    sets: optional(configurationSets, `${path}.configurationSets`, [], (list, at) =>
+      readList(list, at, readSetName),
+    ),
+  };
+  if (owners.tenants.length + owners.sets.length === 0) {
+    refuse(path, 'names nobody; list tenants or configurationSets, or leave it out.');
+  }
+  return owners;
+}
+
+function readSetName(value: unknown, path: string): SetName {
+  const { tenant, set } = readObject(value, path, ['tenant', 'set']);
+  return { tenant: readText(tenant, `${path}.tenant`), set: readText(set, `${path}.set`) };
+}
+
+function refuseSharedIps(pools: ReadonlyMap<string, Pool>, path: string): void {
+  const first = new Map<string, Pool>();
+  for (const pool of pools.values()) {
+    for (const [i, { ip }] of pool.ips.entries()) {
+      const at = `${path}.${pool.name}.ips[${i}]`;
+      const other = first.get(ip);
+      if (other === pool) refuse(at, `${ip} is in this pool twice; give it a weight of 2 instead.`);
+      if (other !== undefined && (other.exclusive || pool.exclusive)) {
+        const whose = other.exclusive
+          ? `pool "${other.name}", which is`
+          : `pool "${other.name}", and this one is`;
+        refuse(at, `${ip} is in ${whose} exclusive; take it out of one of them.`);
+      }
+      first.set(ip, other?.exclusive === true ? other : pool);
+    }
+  }
+}
+
+function refuseSharedOwners(pools: ReadonlyMap<string, Pool>, path: string): void {
+  const owned = new Map<string, string>();
+  for (const { name, dedicatedTo } of pools.values()) {
+    const at = `${path}.${name}.dedicatedTo`;
+    const rows = [
+      ...(dedicatedTo?.tenants ?? []).map(
+        (tenant, i) => [`tenant "${tenant}"`, `${at}.tenants[${i}]`] as const,
+      ),
+      ...(dedicatedTo?.sets ?? []).map(
+        ({ tenant, set }, i) =>
+          [`set "${set}" of tenant "${tenant}"`, `${at}.configurationSets[${i}]`] as const,
+      ),
+    ];
+    for (const [owner, where] of rows) {
+      const other = owned.get(owner);
+      if (other !== undefined) refuse(where, `pool "${other}" is dedicated to ${owner} already.`);
+      owned.set(owner, name);
+    }
+  }
+}
+
+function refuseOverflow(pools: ReadonlyMap<string, Pool>, pool: Pool, path: string): void {
+  const at = `${path}.${pool.name}.overflow`;
+  const way = [pool.name];
+  for (let next = pool.overflow; next !== undefined; ) {
+    const target = pools.get(next);
+    if (target === undefined) refuse(at, `there is no pool "${next}".`);
+    if (target.dedicatedTo !== undefined) refuse(at, `pool "${next}" is dedicated to others.`);
+    way.push(next);
+    if (way.indexOf(next) < way.length - 1) refuse(at, `leads in a circle: ${way.join(' → ')}.`);
+    next = target.overflow;
+  }
+}
