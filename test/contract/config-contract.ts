@@ -1,0 +1,127 @@
+/** Contract of configuration documents, leases, token buckets and checkpoints. */
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { describe, test } from 'node:test';
+import type { EngineUnderTest } from './harness.ts';
+
+export function configContract(under: () => EngineUnderTest): void {
+  describe('config', () => {
+    test('versions grow by one; a change against another version is refused', async () => {
+      const { config } = under().engine;
+      const kind = `kind-${randomUUID()}`;
+      assert.equal(await config.get(kind, 'a'), undefined);
+      assert.equal(await config.put(kind, 'a', { name: 'ä' }, 0), 1);
+      await assert.rejects(config.put(kind, 'a', {}, 0), { code: 'config_conflict' });
+      assert.equal(await config.put(kind, 'a', { name: 'b' }, 1), 2);
+      await assert.rejects(config.put(kind, 'a', {}, 1), { code: 'config_conflict' });
+      assert.equal(await config.put(kind, 'a', { name: 'c' }), 3);
+      assert.deepEqual(await config.get(kind, 'a'), { kind, key: 'a', value: { name: 'c' }, version: 3 });
+      assert.equal(await config.delete(kind, 'a'), true);
+      assert.equal(await config.delete(kind, 'a'), false);
+      assert.equal(await config.get(kind, 'a'), undefined);
+    });
+
+    test('of changes at the same time against one version one succeeds', async () => {
+      const { config } = under().engine;
+      const kind = `kind-${randomUUID()}`;
+      const results = await Promise.allSettled([1, 2, 3, 4].map((n) => config.put(kind, 'a', n, 0)));
+      assert.equal(results.filter((result) => result.status === 'fulfilled').length, 1);
+    });
+
+    test('lists in the order of UTF-8 bytes, in pages', async () => {
+      const { config } = under().engine;
+      const kind = `kind-${randomUUID()}`;
+      // U+FF5E is below U+1F600 in UTF-8 and above it in UTF-16.
+      const keys = ['B', 'a', 'b', 'é', '～', '😀'];
+      for (const key of keys.toReversed()) await config.put(kind, key, key);
+      assert.deepEqual(
+        (await config.list(kind)).map((document) => document.key),
+        keys,
+      );
+      const page = await config.list(kind, { after: 'a', max: 2 });
+      assert.deepEqual(
+        page.map((document) => document.value),
+        ['b', 'é'],
+      );
+      assert.deepEqual(await config.list(`${kind}-other`), []);
+    });
+
+    test('calls watchers back after each change, until they leave', async () => {
+      const { engine, clock } = under();
+      const kind = `kind-${randomUUID()}`;
+      const seen: string[] = [];
+      const leave = engine.config.watch((change) => {
+        if (change.kind === kind) seen.push(change.key);
+      });
+      await engine.config.put(kind, 'a', 1);
+      await engine.config.delete(kind, 'a');
+      await engine.config.put(kind, 'b', 1);
+      await clock.advance(2_000);
+      leave();
+      await engine.config.put(kind, 'c', 1);
+      await clock.advance(2_000);
+      assert.deepEqual([...new Set(seen)].sort(), ['a', 'b']);
+    });
+  });
+
+  describe('leases', () => {
+    test('one owner at a time, until its time is over or it lets go', async () => {
+      const { engine, clock } = under();
+      const name = randomUUID();
+      const until = await engine.leases.acquire(name, 'one', 10_000);
+      assert.ok(until !== undefined && Math.abs(until - clock.now() - 10_000) < 5_000);
+      assert.equal(await engine.leases.acquire(name, 'two', 10_000), undefined);
+      assert.ok(await engine.leases.acquire(name, 'one', 20_000));
+      // Who wants it keeps asking: an engine may count its time from when it was seen.
+      assert.equal(await engine.leases.acquire(name, 'two', 10_000), undefined);
+      await clock.advance(15_000);
+      assert.equal(await engine.leases.acquire(name, 'two', 10_000), undefined);
+      await engine.leases.release(name, 'two');
+      assert.equal(await engine.leases.acquire(name, 'two', 10_000), undefined);
+      await clock.advance(6_000);
+      assert.ok(await engine.leases.acquire(name, 'two', 10_000));
+      await engine.leases.release(name, 'two');
+      assert.ok(await engine.leases.acquire(name, 'one', 10_000));
+    });
+
+    test('a bucket begins full, gives whole tokens, and fills at its rate', async () => {
+      const { engine, clock } = under();
+      const bucket = randomUUID();
+      const take = (want: number) => engine.leases.take(bucket, want, 10, 100);
+      assert.deepEqual(await take(70), { granted: 70, wait: 0 });
+      assert.equal((await take(70)).granted, 30);
+      const none = await take(1);
+      assert.equal(none.granted, 0);
+      assert.ok(none.wait > 0 && none.wait <= 100);
+      await clock.advance(2_000);
+      const some = (await take(1_000)).granted;
+      assert.ok(some >= 20 && some <= 25, `${some}`);
+      await clock.advance(3_600_000);
+      assert.equal((await take(1_000)).granted, 100);
+    });
+
+    test('callers at the same time share what a bucket has', async () => {
+      const bucket = randomUUID();
+      const taken = await Promise.all(
+        Array.from({ length: 10 }, () => under().engine.leases.take(bucket, 3, 0.001, 20)),
+      );
+      assert.equal(
+        taken.reduce((sum, one) => sum + one.granted, 0),
+        20,
+      );
+    });
+
+    test('keeps checkpoints', async () => {
+      const { leases } = under().engine;
+      const name = randomUUID();
+      assert.equal(await leases.checkpoint(name), undefined);
+      await leases.saveCheckpoint(name, { warm: [1, 2] });
+      await leases.saveCheckpoint(name, { warm: [1, 2, 3] });
+      assert.deepEqual(await leases.checkpoint(name), { warm: [1, 2, 3] });
+    });
+  });
+
+  test('health is good', async () => {
+    assert.equal((await under().engine.health()).ok, true);
+  });
+}

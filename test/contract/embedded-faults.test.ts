@@ -1,0 +1,214 @@
+/** What the embedded engine does when its storage fails: a clear error, nothing promised, nothing lost. */
+import assert from 'node:assert/strict';
+import { mkdtemp, open, rm, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { afterEach, beforeEach, describe, test } from 'node:test';
+import type { Worker } from 'node:worker_threads';
+import { checkStore } from '../../lib/engine/embedded/check.ts';
+import { openEmbedded } from '../../lib/engine/embedded/open.ts';
+import type { Batch, MessageTuple } from '../../lib/engine/embedded/protocol.ts';
+import { FILE } from '../../lib/engine/embedded/store/schema.ts';
+import { Store } from '../../lib/engine/embedded/store/store.ts';
+import type { Engine } from '../../lib/engine/ports.ts';
+import { TestClock } from '../support/clock.ts';
+import { admit, collect, end, LONG, mail, newLane } from './harness.ts';
+
+describe('embedded engine: faults', () => {
+  const clock = new TestClock();
+  let directory: string;
+  let opened: Engine[];
+
+  beforeEach(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'postern-faults-'));
+    opened = [];
+  });
+
+  afterEach(async () => {
+    for (const engine of opened) await engine.close();
+    await rm(directory, { recursive: true });
+  });
+
+  async function start(minimumFree = 0): Promise<Engine> {
+    const engine = await openEmbedded({ directory, clock, minimumFree });
+    opened.push(engine);
+    return engine;
+  }
+
+  test('a directory in use is refused to a second engine, and free after close', async () => {
+    const first = await start();
+    await assert.rejects(start(), { code: 'storage_locked' });
+    assert.throws(() => checkStore(directory), { code: 'storage_locked' });
+    await first.close();
+    await start();
+  });
+
+  test('a store of a newer version is refused and not touched', async () => {
+    await (await start()).close();
+    const db = new DatabaseSync(join(directory, FILE));
+    db.exec('PRAGMA user_version = 99');
+    db.close();
+    await assert.rejects(start(), { code: 'storage_too_new' });
+    assert.throws(() => checkStore(directory), { code: 'storage_too_new' });
+  });
+
+  test('another program’s database is refused', async () => {
+    const db = new DatabaseSync(join(directory, FILE));
+    db.exec('CREATE TABLE theirs (x)');
+    db.close();
+    await assert.rejects(start(), { code: 'storage_damaged' });
+  });
+
+  test('a file that is no database is refused', async () => {
+    await writeFile(join(directory, FILE), 'x'.repeat(40_000));
+    await assert.rejects(start(), { code: 'storage_damaged' });
+  });
+
+  test('a file that lost its end is refused', async () => {
+    const engine = await start();
+    await admit(engine, ...Array.from({ length: 50 }, () => mail(clock.now(), { body: 'x'.repeat(4096) })));
+    await engine.close();
+    await truncate(join(directory, FILE), 200_000);
+    await assert.rejects(start(), { code: 'storage_damaged' });
+    assert.throws(() => assert.deepEqual(checkStore(directory).problems, []));
+  });
+
+  test('a directory that cannot be made is refused', async () => {
+    const file = join(directory, 'file');
+    await writeFile(file, '');
+    const options = { directory: join(file, 'data'), clock };
+    await assert.rejects(openEmbedded(options), { code: 'storage_unavailable' });
+  });
+
+  test('damage met while reading is an error, and the checker finds it', async () => {
+    const lane = newLane();
+    const engine = await start();
+    await admit(
+      engine,
+      ...Array.from({ length: 200 }, () => mail(clock.now(), { lane, body: 'x'.repeat(4096) })),
+    );
+    await engine.close();
+    const db = new DatabaseSync(join(directory, FILE), { readOnly: true });
+    const leaf = db
+      .prepare(
+        "SELECT pgoffset, pgsize FROM dbstat WHERE name = 'bodies' AND pagetype = 'leaf' ORDER BY path LIMIT 1",
+      )
+      .get() as { pgoffset: number; pgsize: number };
+    db.close();
+    const file = await open(join(directory, FILE), 'r+');
+    await file.write(Buffer.alloc(leaf.pgsize, 0xff), 0, leaf.pgsize, leaf.pgoffset);
+    await file.close();
+    const again = await start();
+    await assert.rejects(again.queue.lease({ lane, max: 10, visibility: LONG, wait: 0 }), {
+      code: 'storage_damaged',
+    });
+    await again.close();
+    let problems: string[] = [];
+    try {
+      problems = checkStore(directory).problems;
+    } catch (error) {
+      problems = [String(error)];
+    }
+    assert.ok(problems.length > 0);
+  });
+
+  test('without free space new mail is refused, and what was accepted goes on', async () => {
+    const lane = newLane();
+    const engine = await start();
+    const message = mail(clock.now(), { lane });
+    const claim = { key: 'k', digest: 'd', expiresAt: clock.now() + LONG, response: 'first' };
+    await engine.queue.admit([message], claim);
+    await engine.close();
+    const full = await start(Number.MAX_SAFE_INTEGER);
+    await assert.rejects(full.queue.admit([mail(clock.now(), { lane })]), { code: 'storage_full' });
+    assert.equal((await full.queue.admit([message], claim)).kind, 'repeated');
+    const health = await full.health();
+    assert.equal(health.ok, false);
+    const [leased] = await collect(full, lane, 1);
+    await full.queue.settle([end(leased!, clock.now())]);
+    assert.equal(await full.records.state(message.record.id, 0), 'delivered');
+  });
+
+  test('a disk that fills up under a batch fails what does not fit, and only that', () => {
+    const store = new Store({ directory, minimumFree: 0 });
+    const item = (id: string) => JSON.stringify({ ...mail(0).deliveries[0]!, messageId: id });
+    const tuple = (id: string, length: number): MessageTuple => [
+      id,
+      1,
+      JSON.stringify(mail(0).record),
+      length,
+      [['lane', 'tenant', 0, 0, item(id)]],
+      [],
+    ];
+    const batch = (sizes: number[]): Batch => ({
+      names: sizes.map(() => 'admit'),
+      arguments: sizes.map((size, i) => ({ now: 1, messages: [tuple(`${size}-${i}`, size)] })),
+      regions: sizes.map((_, i) => sizes.slice(0, i).reduce((sum, size) => sum + size, 0)),
+      bytes: new Uint8Array(sizes.reduce((sum, size) => sum + size, 0)).buffer,
+    });
+    store.db.exec('PRAGMA max_page_count = 60');
+    const answer = store.run(batch([100, 2_000_000, 200]));
+    assert.deepEqual(
+      answer.faults?.map((fault) => fault?.code),
+      [undefined, 'storage_full', undefined],
+    );
+    assert.deepEqual(
+      (answer.values as { kind: string }[]).map((value) => value?.kind),
+      ['admitted', undefined, 'admitted'],
+    );
+    store.close();
+    const { problems, counts } = checkStore(directory);
+    assert.equal(counts.messages, 2);
+    // The records of this test name another message; what matters is that both deliveries are whole.
+    assert.deepEqual(problems, []);
+  });
+
+  test('a call that fails does not fail its neighbours in the batch', async () => {
+    const engine = await start();
+    const lane = newLane();
+    const first = mail(clock.now(), { lane });
+    const results = await Promise.allSettled([
+      engine.queue.admit([mail(clock.now(), { lane })]),
+      // The second message has the id of the first: all or nothing.
+      engine.queue.admit([first, first]),
+      engine.queue.admit([mail(clock.now(), { lane })]),
+    ]);
+    assert.deepEqual(
+      results.map((result) => result.status),
+      ['fulfilled', 'rejected', 'fulfilled'],
+    );
+    assert.equal((results[1] as PromiseRejectedResult).reason.code, 'already_exists');
+    assert.equal(await engine.records.message(first.record.id), undefined);
+    await collect(engine, lane, 2);
+  });
+
+  test('when the storage thread dies, every call fails and health says so; nothing accepted is lost', async () => {
+    const started = new Promise<Worker>((resolve) => process.once('worker', resolve));
+    const engine = await start();
+    const thread = await started;
+    const lane = newLane();
+    await admit(engine, mail(clock.now(), { lane }));
+    const polled = engine.queue.lease({ lane: newLane(), max: 1, visibility: LONG, wait: LONG });
+    const refused = assert.rejects(polled, { code: 'storage_unavailable' });
+    await thread.terminate();
+    await refused;
+    await assert.rejects(engine.queue.admit([mail(clock.now(), { lane })]), { code: 'storage_unavailable' });
+    await assert.rejects(engine.records.message('x'), { code: 'storage_unavailable' });
+    assert.equal((await engine.health()).ok, false);
+    await engine.close();
+    const again = await start();
+    assert.equal((await collect(again, lane, 1))[0]!.receives, 2);
+  });
+
+  test('after close every call fails with shutting_down', async () => {
+    const engine = await start();
+    const polled = engine.queue.lease({ lane: newLane(), max: 1, visibility: LONG, wait: LONG });
+    const refused = assert.rejects(polled, { code: 'shutting_down' });
+    await Promise.all([engine.close(), engine.close(), refused]);
+    await assert.rejects(engine.records.message('x'), { code: 'shutting_down' });
+    await assert.rejects(engine.queue.lease({ lane: 'x', max: 1, visibility: 1, wait: 1 }), {
+      code: 'shutting_down',
+    });
+  });
+});

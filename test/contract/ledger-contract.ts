@@ -1,0 +1,160 @@
+/** Contract of the ledger, and of the settlements that lead to it. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import {
+  admit,
+  assertEmpty,
+  collect,
+  type ContractOptions,
+  defer,
+  type EngineUnderTest,
+  end,
+  mail,
+  names,
+  newLane,
+} from './harness.ts';
+
+export function ledgerContract(under: () => EngineUnderTest, options: ContractOptions): void {
+  describe('ledger', () => {
+    test('holds a message until its time', async () => {
+      const { engine, clock } = under();
+      const lane = newLane();
+      const due = clock.now() + 3_600_000;
+      const message = mail(clock.now(), { lane, due });
+      const before = (await engine.ledger.waiting()).count;
+      await admit(engine, message);
+      const waiting = await engine.ledger.waiting();
+      assert.equal(waiting.count, before + 1);
+      assert.ok(waiting.next !== undefined && waiting.next <= due);
+      const [record] = await engine.records.deliveries(message.record.id);
+      assert.equal(record!.state, 'deferred');
+      assert.equal(record!.reason, 'scheduled');
+      assert.equal(record!.until, due);
+      await clock.advance(3_599_000);
+      await engine.ledger.promote();
+      await assertEmpty(engine, lane);
+      await clock.advance(2_000);
+      await engine.ledger.promote();
+      const [leased] = await collect(engine, lane, 1);
+      assert.equal(leased!.receives, 1);
+      assert.deepEqual(leased!.bytes, Buffer.from(message.body));
+    });
+
+    test('promotes what is due and nothing else', async () => {
+      const { engine, clock } = under();
+      const lane = newLane();
+      const now = clock.now();
+      const messages = [3, 1, 2, 50].map((minutes) => mail(now, { lane, due: now + minutes * 60_000 }));
+      await admit(engine, ...messages);
+      for (const expected of [1, 2, 0]) {
+        await clock.advance(60_500);
+        await engine.ledger.promote();
+        const [leased] = await collect(engine, lane, 1);
+        assert.equal(leased!.item.messageId, messages[expected]!.record.id);
+      }
+      await assertEmpty(engine, lane);
+    });
+
+    test('a deferred delivery comes back with one attempt more and its reason', async () => {
+      const { engine, clock } = under();
+      const lane = newLane();
+      const message = mail(clock.now(), { lane });
+      await admit(engine, message);
+      const [first] = await collect(engine, lane, 1);
+      const until = clock.now() + 300_000;
+      await engine.queue.settle([defer(first!, clock.now(), until)]);
+      await assertEmpty(engine, lane);
+      const [waits] = await engine.records.deliveries(message.record.id);
+      assert.equal(waits!.state, 'deferred');
+      assert.equal(waits!.until, until);
+      assert.equal(waits!.reason, 'peer_temporary');
+      assert.equal(waits!.attempts.length, 1);
+      await clock.advance(301_000);
+      await engine.ledger.promote();
+      const [second] = await collect(engine, lane, 1);
+      assert.equal(second!.item.attempts, 1);
+      assert.equal(second!.item.reason?.code, 'peer_temporary');
+      await engine.queue.settle([end(second!, clock.now())]);
+      const [done] = await engine.records.deliveries(message.record.id);
+      assert.equal(done!.state, 'delivered');
+      assert.equal(done!.until, undefined);
+      assert.deepEqual(
+        done!.attempts.map((one) => one.state),
+        ['deferred', 'delivered'],
+      );
+    });
+
+    test('a release at once makes it ready again, and is no attempt', async () => {
+      const { engine, clock } = under();
+      const lane = newLane();
+      await admit(engine, mail(clock.now(), { lane }));
+      const [leased] = await collect(engine, lane, 1);
+      const reason = { code: 'site_limit', text: 'Full.' };
+      await engine.queue.settle([{ kind: 'release', leased: leased!, until: 0, reason }]);
+      const [again] = await collect(engine, lane, 1);
+      assert.deepEqual(names([again!]), names([leased!]));
+      assert.equal(again!.item.attempts, 0);
+    });
+
+    test('a release until later keeps the reason, and is no attempt', async () => {
+      const { engine, clock } = under();
+      const lane = newLane();
+      const message = mail(clock.now(), { lane });
+      await admit(engine, message);
+      const [leased] = await collect(engine, lane, 1);
+      const reason = { code: 'site_limit', text: 'The destination is at its limit.' };
+      const until = clock.now() + 10_000;
+      await engine.queue.settle([{ kind: 'release', leased: leased!, until, reason }]);
+      const [record] = await engine.records.deliveries(message.record.id);
+      assert.deepEqual(
+        [record!.state, record!.reason, record!.text, record!.until, record!.attempts.length],
+        ['deferred', reason.code, reason.text, until, 0],
+      );
+      await clock.advance(11_000);
+      await engine.ledger.promote();
+      const [again] = await collect(engine, lane, 1);
+      assert.equal(again!.item.attempts, 0);
+    });
+
+    test('cancels what waits, and leaves what is leased', async () => {
+      const { engine, clock } = under();
+      const [lane, busy] = [newLane(), newLane()];
+      const message = mail(clock.now(), {
+        lane,
+        recipients: ['a@example.net', 'b@example.net', 'c@example.net'],
+      });
+      message.deliveries[0]!.lane = busy;
+      message.deliveries[2]!.due = clock.now() + 60_000;
+      await admit(engine, message);
+      const [leased] = await collect(engine, busy, 1);
+      const cancelled = options.cancelsOnlyWaiting ? [2] : [1, 2];
+      if (options.cancelsOnlyWaiting) {
+        await engine.queue.settle((await collect(engine, lane, 1)).map((other) => end(other, clock.now())));
+      }
+      assert.deepEqual(await engine.ledger.cancel(message.record.id), cancelled);
+      assert.deepEqual(await engine.ledger.cancel(message.record.id), []);
+      await assertEmpty(engine, lane);
+      await clock.advance(61_000);
+      await engine.ledger.promote();
+      await assertEmpty(engine, lane);
+      await engine.queue.settle([end(leased!, clock.now())]);
+      const states = (await engine.records.deliveries(message.record.id)).map((record) => record.state);
+      assert.deepEqual(states, ['delivered', cancelled.includes(1) ? 'cancelled' : 'delivered', 'cancelled']);
+    });
+
+    test('cancels what came back from the ledger', async () => {
+      const { engine, clock } = under();
+      const lane = newLane();
+      const message = mail(clock.now(), { lane, due: clock.now() + 1_000 });
+      await admit(engine, message);
+      await clock.advance(2_000);
+      await engine.ledger.promote();
+      assert.deepEqual(await engine.ledger.cancel(message.record.id), [0]);
+      await assertEmpty(engine, lane);
+    });
+
+    test('a message that is not there has nothing to cancel', async () => {
+      assert.deepEqual(await under().engine.ledger.cancel('unknown'), []);
+    });
+  });
+}

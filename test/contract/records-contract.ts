@@ -1,0 +1,167 @@
+/** Contract of records, the outcome feed, and bodies. */
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { describe, test } from 'node:test';
+import type { Outcome } from '../../lib/engine/items.ts';
+import type { Engine } from '../../lib/engine/ports.ts';
+import { admit, attempt, collect, type EngineUnderTest, end, mail, newLane } from './harness.ts';
+
+/** Reads the feed to its end. */
+async function readFeed(engine: Engine, after: number): Promise<{ cursor: number; outcomes: Outcome[] }> {
+  const outcomes: Outcome[] = [];
+  let cursor = after;
+  for (;;) {
+    const page = await engine.records.feed(cursor, 3);
+    assert.ok(page.outcomes.length <= 3);
+    if (page.outcomes.length === 0) return { cursor, outcomes };
+    assert.notEqual(page.cursor, cursor);
+    outcomes.push(...page.outcomes);
+    cursor = page.cursor;
+  }
+}
+
+export function recordsContract(under: () => EngineUnderTest, options: ContractOptions): void {
+  describe('records', () => {
+    test('shows each delivery in its state', async () => {
+      const { engine, clock } = under();
+      const lanes = [newLane(), newLane(), newLane()];
+      const recipients = ['a@example.net', 'b@example.net', 'c@example.net', 'd@example.net'];
+      const message = mail(clock.now(), { recipients });
+      message.deliveries.splice(3);
+      message.deliveries.forEach((item, n) => {
+        item.lane = lanes[n]!;
+      });
+      message.settled = [
+        {
+          v: 1,
+          messageId: message.record.id,
+          n: 3,
+          at: clock.now(),
+          kind: 'attempt',
+          tenant: 'tenant',
+          attempt: attempt(clock.now(), 'suppressed', { reason: 'suppressed' }),
+        },
+      ];
+      await admit(engine, message);
+      const [first] = await collect(engine, lanes[0]!, 1);
+      await engine.queue.settle([end(first!, clock.now(), 'bounced')]);
+      await collect(engine, lanes[1]!, 1);
+      const records = await engine.records.deliveries(message.record.id);
+      assert.deepEqual(
+        records.map((record) => record.recipient),
+        recipients,
+      );
+      assert.deepEqual(
+        [records[0]!.state, records[2]!.state, records[3]!.state],
+        ['bounced', 'queued', 'suppressed'],
+      );
+      // An engine need not write a record for each lease.
+      assert.ok(['attempting', 'queued'].includes(records[1]!.state));
+      assert.equal(records[0]!.reason, 'peer_permanent');
+      for (const record of records) assert.ok(record.text.length > 0, 'every state has a reason to read');
+      assert.equal(await engine.records.state(message.record.id, 0), 'bounced');
+      assert.equal(await engine.records.state(message.record.id, 3), 'suppressed');
+    });
+
+    test('knows nothing of a message that was never admitted', async () => {
+      const { engine } = under();
+      assert.equal(await engine.records.message('unknown'), undefined);
+      assert.deepEqual(await engine.records.deliveries('unknown'), []);
+      assert.equal(await engine.records.state('unknown', 0), undefined);
+    });
+
+    test('refuses an end that is none', async () => {
+      const { engine, clock } = under();
+      const lane = newLane();
+      await admit(engine, mail(clock.now(), { lane }));
+      const [leased] = await collect(engine, lane, 1);
+      await assert.rejects(engine.queue.settle([end(leased!, clock.now(), 'queued')]), { code: 'internal' });
+      await engine.queue.settle([end(leased!, clock.now())]);
+    });
+
+    test('a bounce that is reported later changes delivered to bounced; a complaint changes nothing', async () => {
+      const { engine, clock } = under();
+      const lane = newLane();
+      const message = mail(clock.now(), { lane });
+      const { id } = message.record;
+      await admit(engine, message);
+      const [leased] = await collect(engine, lane, 1);
+      await engine.queue.settle([end(leased!, clock.now())]);
+      const report = { v: 1, messageId: id, n: 0, at: clock.now(), tenant: 'tenant', detail: {} };
+      await engine.records.append([{ ...report, kind: 'complaint' }]);
+      assert.equal(await engine.records.state(id, 0), 'delivered');
+      await engine.records.append([{ ...report, kind: 'bounce' }]);
+      assert.equal(await engine.records.state(id, 0), 'bounced');
+      await engine.records.append([{ ...report, kind: 'bounce' }]);
+      assert.equal((await engine.records.deliveries(id))[0]!.state, 'bounced');
+    });
+
+    test('the feed gives every outcome once, and goes on from a cursor', async () => {
+      const { engine, clock } = under();
+      const lane = newLane();
+      const { cursor } = await readFeed(engine, 0);
+      const messages = Array.from({ length: 5 }, () => mail(clock.now(), { lane }));
+      await admit(engine, ...messages);
+      const items = await collect(engine, lane, 5);
+      await engine.queue.settle(items.slice(0, 3).map((leased) => end(leased, clock.now())));
+      const first = await readFeed(engine, cursor);
+      await engine.queue.settle(items.slice(3).map((leased) => end(leased, clock.now())));
+      const second = await readFeed(engine, first.cursor);
+      const fed = [...first.outcomes, ...second.outcomes];
+      assert.deepEqual(
+        fed.map((outcome) => outcome.messageId).sort(),
+        messages.map((one) => one.record.id).sort(),
+      );
+      assert.equal(fed[0]!.kind, 'attempt');
+      assert.equal(fed[0]!.attempt!.state, 'delivered');
+      assert.deepEqual(await engine.records.feed(second.cursor, 10), { cursor: second.cursor, outcomes: [] });
+    });
+
+    test('prunes old messages whose deliveries all ended, and no others', {
+      skip: options.recordsExpire ? 'records expire by themselves' : false,
+    }, async () => {
+      const { engine, clock } = under();
+      const lane = newLane();
+      const done = mail(clock.now(), { lane });
+      const open = mail(clock.now(), { lane: newLane() });
+      await admit(engine, done, open);
+      await engine.queue.settle((await collect(engine, lane, 1)).map((leased) => end(leased, clock.now())));
+      await clock.advance(30 * 86_400_000);
+      const fresh = mail(clock.now(), { lane });
+      await admit(engine, fresh);
+      await engine.queue.settle((await collect(engine, lane, 1)).map((leased) => end(leased, clock.now())));
+      while ((await engine.records.prune(clock.now() - 86_400_000, 100)) > 0);
+      assert.equal(await engine.records.message(done.record.id), undefined);
+      assert.deepEqual(await engine.records.deliveries(done.record.id), []);
+      assert.deepEqual(await engine.records.message(open.record.id), open.record);
+      assert.deepEqual(await engine.records.message(fresh.record.id), fresh.record);
+    });
+  });
+
+  describe('bodies', () => {
+    test('keeps bytes by id, replaces and deletes them', async () => {
+      const { bodies } = under().engine;
+      const id = randomUUID();
+      const expiresAt = under().clock.now() + 60_000;
+      assert.equal(await bodies.get(id), undefined);
+      await bodies.put(id, Buffer.from([0, 1, 255]), expiresAt);
+      assert.deepEqual(await bodies.get(id), Buffer.from([0, 1, 255]));
+      await bodies.put(id, new Uint8Array(0), expiresAt);
+      assert.deepEqual(await bodies.get(id), Buffer.alloc(0));
+      await bodies.delete(id);
+      assert.equal(await bodies.get(id), undefined);
+      await bodies.delete(id);
+    });
+
+    test('prunes what expired', async () => {
+      const { engine, clock } = under();
+      const [expired, kept] = [randomUUID(), randomUUID()];
+      await engine.bodies.put(expired, Buffer.from('x'), clock.now() + 1_000);
+      await engine.bodies.put(kept, Buffer.from('y'), clock.now() + 60_000);
+      await clock.advance(1_500);
+      while ((await engine.bodies.prune(clock.now(), 100)) > 0);
+      assert.equal(await engine.bodies.get(expired), undefined);
+      assert.deepEqual(await engine.bodies.get(kept), Buffer.from('y'));
+    });
+  });
+}
