@@ -1,0 +1,209 @@
+/**
+ * The config port: one item for each document, and one that counts changes.
+ *
+ * A change writes the document and the count in one transaction, so that no change is ever missed. The count's
+ * item holds the latest changes too; a process reads that one small item every second (half a read unit: some
+ * fifteen cents a month), and only looks further when it has grown.
+ */
+import type { TransactWriteItem } from '@aws-sdk/client-dynamodb';
+import { PosternError } from '../../errors.ts';
+import type { Log } from '../../observe/log.ts';
+import type { Config, Document } from '../ports.ts';
+import { type Pacing, pause } from './pause.ts';
+import { type Item, type Key, keyOf, number, numberOf, type Tables, text } from './tables.ts';
+
+type Change = { kind: string; key: string };
+type Listener = (change: Change) => void;
+
+/** Begins with a character that no kind of document begins with. */
+const CHANGES: Key = { pk: '!', sk: 'changes' };
+/** Changes kept in the count's item, whose size stays below one read unit. */
+const KEPT = 30;
+const KEPT_BYTES = 3_000;
+const POLL = 900;
+const TRIES = 12;
+/** Sorts behind every key: the highest code point. */
+const LAST = '\u{10ffff}';
+
+interface Changes {
+  count: number;
+  recent: Change[];
+}
+
+export class AwsConfig implements Config {
+  readonly #tables: Tables;
+  readonly #pacing: Pacing;
+  readonly #log: Pick<Log, 'warn'>;
+  readonly #listeners = new Set<Listener>();
+  /** Counts of this process's own changes, which were announced at once. */
+  readonly #own = new Set<number>();
+  #seen: number | undefined;
+  #cancel: (() => void) | undefined;
+  #closed = false;
+
+  constructor(tables: Tables, pacing: Pacing, log: Pick<Log, 'warn'>) {
+    this.#tables = tables;
+    this.#pacing = pacing;
+    this.#log = log;
+  }
+
+  async get(kind: string, key: string): Promise<Document | undefined> {
+    const item = await this.#tables.get('config', { pk: kind, sk: key });
+    return item && documentOf(item);
+  }
+
+  async list(kind: string, options: { after?: string; max?: number } = {}): Promise<Document[]> {
+    const { after, max } = options;
+    const from = after === undefined ? '\0' : after;
+    const limit = max !== undefined && after !== undefined ? max + 1 : max;
+    const items = await this.#tables.query('config', kind, { from, to: LAST, limit });
+    const behind = items.filter((item) => item.sk!.S !== after);
+    return behind.slice(0, max ?? behind.length).map(documentOf);
+  }
+
+  async put(kind: string, key: string, value: unknown, expect?: number): Promise<number> {
+    let version = 0;
+    await this.#change(kind, key, (current, table) => {
+      const held = current?.version ?? 0;
+      if (expect !== undefined && expect !== held) throw conflict(kind, key, expect);
+      version = held + 1;
+      return {
+        Put: {
+          TableName: table,
+          Item: {
+            pk: text(kind),
+            sk: text(key),
+            v: text(JSON.stringify(value)),
+            n: number(version),
+          },
+          ...unchanged(held),
+        },
+      };
+    });
+    return version;
+  }
+
+  async delete(kind: string, key: string): Promise<boolean> {
+    return this.#change(kind, key, (current, table) => {
+      if (!current) return undefined;
+      return {
+        Delete: { TableName: table, Key: keyOf({ pk: kind, sk: key }), ...unchanged(current.version) },
+      };
+    });
+  }
+
+  watch(listener: Listener): () => void {
+    this.#listeners.add(listener);
+    if (!this.#cancel && !this.#closed) void this.#poll();
+    return () => {
+      this.#listeners.delete(listener);
+      if (this.#listeners.size > 0) return;
+      this.#cancel?.();
+      this.#cancel = undefined;
+      this.#seen = undefined;
+    };
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#cancel?.();
+  }
+
+  /**
+   * Writes a document with the count of changes.
+   * @param write what to write, given the document as it is; nothing when there is nothing to do.
+   */
+  async #change(
+    kind: string,
+    key: string,
+    write: (current: Document | undefined, table: string) => TransactWriteItem | undefined,
+  ): Promise<boolean> {
+    for (let tries = 0; tries < TRIES; tries += 1) {
+      if (tries > 0) await pause(this.#pacing, tries);
+      const [current, changes] = await Promise.all([this.get(kind, key), this.#changes()]);
+      const count = changes.count + 1;
+      if (!write(current, '')) return false;
+      const result = await this.#tables.transact('config', (table) => [
+        write(current, table)!,
+        { Put: { TableName: table, Item: changesItem(changes, { kind, key }), ...unchanged(changes.count) } },
+      ]);
+      if (result !== 'done') continue;
+      this.#own.add(count);
+      for (const listener of this.#listeners) listener({ kind, key });
+      return true;
+    }
+    throw new PosternError(
+      'storage_unavailable',
+      `${kind} ${key} cannot be written: too many changes at one time. Try again.`,
+    );
+  }
+
+  async #changes(consistent = true): Promise<Changes> {
+    const item = await this.#tables.get('config', CHANGES, consistent);
+    return item
+      ? { count: numberOf(item.n), recent: JSON.parse(item.v!.S!) as Change[] }
+      : { count: 0, recent: [] };
+  }
+
+  async #poll(): Promise<void> {
+    this.#cancel = () => {};
+    try {
+      // The first look, too, may be half a second behind: what it shows too late is then announced too often.
+      const changes = await this.#changes(false);
+      if (this.#closed || this.#listeners.size === 0) return;
+      if (this.#seen !== undefined && changes.count > this.#seen) await this.#announce(changes, this.#seen);
+      this.#seen = Math.max(this.#seen ?? 0, changes.count);
+    } catch (error) {
+      this.#log.warn('changes of the configuration cannot be read; tried again', { error });
+    }
+    if (!this.#closed && this.#listeners.size > 0) {
+      this.#cancel = this.#pacing.clock.after(POLL, () => void this.#poll());
+    }
+  }
+
+  /** Tells of all that changed since; of every document, when that is more than the count's item holds. */
+  async #announce({ count, recent }: Changes, seen: number): Promise<void> {
+    const missed = count - seen;
+    const changed =
+      missed <= recent.length
+        ? recent.slice(-missed).filter((_, at) => !this.#own.delete(seen + 1 + at))
+        : (await this.#tables.allKeys('config'))
+            .filter(({ pk }) => pk !== CHANGES.pk)
+            .map(({ pk, sk }) => ({ kind: pk, key: sk }));
+    for (const change of changed) for (const listener of this.#listeners) listener(change);
+  }
+}
+
+function documentOf(item: Item): Document {
+  return {
+    kind: item.pk!.S!,
+    key: item.sk!.S!,
+    value: JSON.parse(item.v!.S!),
+    version: numberOf(item.n),
+  };
+}
+
+/** Condition that an item still has a version (0: is not there). */
+function unchanged(version: number) {
+  return version === 0
+    ? { ConditionExpression: 'attribute_not_exists(pk)' }
+    : { ConditionExpression: 'n = :n', ExpressionAttributeValues: { ':n': number(version) } };
+}
+
+function changesItem({ count, recent }: Changes, change: Change): Item {
+  const kept = [...recent, change].slice(-KEPT);
+  while (kept.length > 1 && JSON.stringify(kept).length > KEPT_BYTES) kept.shift();
+  return {
+    pk: text(CHANGES.pk),
+    sk: text(CHANGES.sk),
+    n: number(count + 1),
+    v: text(JSON.stringify(kept)),
+  };
+}
+
+function conflict(kind: string, key: string, expect: number): PosternError {
+  return new PosternError(
+    'config_conflict',
+    `${kind} ${key} is not at version ${expect}: someone else changed it. Read it again and repeat the change.`,
+  );
+}

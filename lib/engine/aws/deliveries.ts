@@ -1,0 +1,210 @@
+/**
+ * The item of a delivery in the records table: what became of it, which copy of it counts, who has it.
+ *
+ * A delivery that goes straight from accept through its lane to its end is written once, at the end. Only one
+ * that was put back, handed out again, or waits for a time has an item before, and is claimed in it:
+ *
+ * ```
+ *  (no item) ──end──► final            one write: the common path
+ *      │
+ *      └─put back─► deferred g+1 ──claim──► held ──end──► final
+ *                      ▲                     │
+ *                      └──────put back───────┘
+ * ```
+ * | attribute | meaning |
+ * |---|---|
+ * | `s` | state: `queued`, `deferred` or a final one |
+ * | `g` | generation: number of the put-back whose copy counts; older copies are dropped |
+ * | `a` | attempts, each squeezed |
+ * | `u`, `r`, `x` | while it waits: until when, and why; else the reason and text that a later report gave |
+ * | `h`, `hc`, `hn`, `hu` | held: by which SQS message, at which receive, under which claim, until when |
+ * | `p` | the SQS message whose lease wrote this last: only that one finishes what its lease left undone |
+ */
+import type { Attempt, QueueItem } from '../items.ts';
+import { type DeliveryState, FINAL_STATES } from '../states.ts';
+import { unsqueeze } from './squeeze.ts';
+import { bytes, type Item, type Key, number, numberOf, text, ttlOf, type Update } from './tables.ts';
+
+const PREFIX = 'd#';
+/** First and last sort key of the deliveries of a message. */
+export const FIRST_DELIVERY = PREFIX;
+export const LAST_DELIVERY = `${PREFIX}~`;
+
+/**
+ * Milliseconds for which a claim keeps other copies away. Not a lease: the same copy, handed out again by SQS,
+ * claims anew at once. Longer than any attempt takes (RFC 5321 §4.5.3.2 gives ten minutes to the final dot).
+ */
+export const HOLD = 900_000;
+
+export function deliveryKey(messageId: string, n: number): Key {
+  return { pk: messageId, sk: `${PREFIX}${String(n).padStart(4, '0')}` };
+}
+
+export function placeOf(item: Item): number {
+  return Number(item.sk!.S!.slice(PREFIX.length));
+}
+
+/** One copy of a delivery, as SQS handed it out. */
+export interface Copy {
+  item: QueueItem;
+  generation: number;
+  /** SQS's id of the message. */
+  id: string;
+  receives: number;
+}
+
+/** What an item says, read at `now`. */
+export interface Standing {
+  state: DeliveryState;
+  generation: number;
+  attempts: Attempt[];
+  until?: number;
+  reason?: string;
+  text?: string;
+  heldUntil: number;
+  settledBy?: string;
+}
+
+export function readStanding(item: Item, now: number): Standing {
+  const stored = (item.s?.S ?? 'queued') as DeliveryState;
+  const until = item.u && numberOf(item.u);
+  // The time came: the copy is in its lane, or on its way there.
+  const waits = stored === 'deferred' && until !== undefined && until > now;
+  return {
+    state: stored === 'deferred' && !waits ? 'queued' : stored,
+    generation: numberOf(item.g),
+    attempts: (item.a?.L ?? []).map(({ B }) => unsqueeze<Attempt>(B!, 'an attempt')),
+    until: waits ? until : undefined,
+    reason: item.r?.S,
+    text: item.x?.S,
+    heldUntil: numberOf(item.hu),
+    settledBy: item.p?.S,
+  };
+}
+
+/** Claims a delivery for a copy. The nonce makes a repeated request succeed. */
+export function claim(copy: Copy, nonce: string, now: number, ttl: number): Update {
+  return {
+    update:
+      'SET h = :h, hc = :hc, hn = :hn, hu = :hu, s = if_not_exists(s, :queued), g = if_not_exists(g, :g), #ttl = if_not_exists(#ttl, :ttl)',
+    condition:
+      '(attribute_not_exists(g) OR g = :g) AND (attribute_not_exists(s) OR s IN (:queued, :deferred)) AND ' +
+      '(attribute_not_exists(h) OR hu < :now OR hn = :hn OR (h = :h AND hc < :hc))',
+    names: { '#ttl': 'ttl' },
+    values: {
+      ':h': text(copy.id),
+      ':hc': number(copy.receives),
+      ':hn': text(nonce),
+      ':hu': number(now + HOLD),
+      ':now': number(now),
+      ':g': number(copy.generation),
+      ':queued': text('queued'),
+      ':deferred': text('deferred'),
+      ':ttl': ttlOf(ttl),
+    },
+  };
+}
+
+/** A claim that is still ours keeps other copies away for longer. */
+export function prolongation(nonce: string, now: number): Update {
+  return {
+    update: 'SET hu = :hu',
+    condition: 'hn = :hn',
+    values: { ':hn': text(nonce), ':hu': number(now + HOLD) },
+  };
+}
+
+/** The delivery goes back into its lane: another copy, or the same, may claim it. */
+export function surrender(nonce: string): Update {
+  return { update: 'REMOVE h, hc, hn, hu', condition: 'hn = :hn', values: { ':hn': text(nonce) } };
+}
+
+/** What a lease leaves behind. */
+export interface Ending {
+  state: DeliveryState;
+  generation: number;
+  /** The attempt, squeezed; absent for a release. */
+  attempt?: Buffer;
+  /** While it waits, and why when no attempt says it. */
+  until?: number;
+  reason?: { code: string; text: string };
+  ttl: number;
+}
+
+/** The whole item, for a delivery that has none yet. */
+export function wholeItem(copy: Pick<Copy, 'item' | 'id'>, ending: Ending): Item {
+  const { messageId, n } = copy.item;
+  const key = deliveryKey(messageId, n);
+  const item: Item = {
+    pk: text(key.pk),
+    sk: text(key.sk),
+    s: text(ending.state),
+    g: number(ending.generation),
+    p: text(copy.id),
+    ttl: ttlOf(ending.ttl),
+  };
+  if (ending.attempt) item.a = { L: [bytes(ending.attempt)] };
+  if (ending.until !== undefined) item.u = number(ending.until);
+  if (ending.reason) {
+    item.r = text(ending.reason.code);
+    item.x = text(ending.reason.text);
+  }
+  return item;
+}
+
+/** Who may write an ending: the holder of a claim, or whoever comes first while the delivery is not over. */
+export type Right = { nonce: string } | 'unfinished';
+
+/** The change of an item by the end of a lease. */
+export function changeBy(copy: Copy, ending: Ending, right: Right): Update {
+  const set = ['s = :s', 'g = :g', 'p = :p', '#ttl = :ttl'];
+  const remove = ['h', 'hc', 'hn', 'hu'];
+  const values: Item = {
+    ':s': text(ending.state),
+    ':g': number(ending.generation),
+    ':p': text(copy.id),
+    ':ttl': ttlOf(ending.ttl),
+    ':old': number(copy.generation),
+    ':queued': text('queued'),
+    ':deferred': text('deferred'),
+  };
+  if (ending.attempt) {
+    set.push('a = list_append(if_not_exists(a, :none), :a)');
+    values[':a'] = { L: [bytes(ending.attempt)] };
+    values[':none'] = { L: [] };
+  }
+  if (ending.until === undefined) remove.push('u');
+  else {
+    set.push('u = :u');
+    values[':u'] = number(ending.until);
+  }
+  if (ending.reason) {
+    set.push('r = :r', 'x = :x');
+    values[':r'] = text(ending.reason.code);
+    values[':x'] = text(ending.reason.text);
+  } else remove.push('r', 'x');
+  const unfinished = '(attribute_not_exists(s) OR s IN (:queued, :deferred))';
+  let condition = `(attribute_not_exists(g) OR g = :old) AND ${unfinished}`;
+  if (right !== 'unfinished') {
+    condition += ' AND hn = :hn';
+    values[':hn'] = text(right.nonce);
+  }
+  return {
+    update: `SET ${set.join(', ')} REMOVE ${remove.join(', ')}`,
+    condition,
+    names: { '#ttl': 'ttl' },
+    values,
+  };
+}
+
+/** Whether an item that did not meet `changeBy`'s condition was written by the very same lease before. */
+export function isWrittenBy(item: Item | undefined, copy: Copy, ending: Ending): boolean {
+  if (item?.p?.S !== copy.id || item.s?.S !== ending.state || numberOf(item.g) !== ending.generation)
+    return false;
+  const last = item.a?.L?.at(-1)?.B;
+  return !ending.attempt || (last !== undefined && ending.attempt.equals(last));
+}
+
+export function isOver(standing: Standing): boolean {
+  return FINAL_STATES.has(standing.state);
+}

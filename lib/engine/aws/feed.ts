@@ -1,0 +1,125 @@
+/**
+ * The outcome feed: one SQS queue. `functions/outcomes` drains it; `feed` reads it for a process that does the
+ * same without Lambda. Outcomes come at least once and nearly in order.
+ *
+ * A reader's cursor counts what this process has received. What it has not yet passed stays in the queue, and
+ * comes again, here or elsewhere, when its time is over.
+ */
+
+import type { Log } from '../../observe/log.ts';
+import type { Clock } from '../../time.ts';
+import type { Outcome } from '../items.ts';
+import type { Lanes } from './lanes.ts';
+import { readOutcomes, writeOutcomes } from './outcome-message.ts';
+import { OUTCOME_QUEUE } from './schema.ts';
+
+/** Bytes of outcomes in one message: below one billed request, and no more than a consumer likes to repeat. */
+const MESSAGE_BYTES = 60_000;
+/** Milliseconds that a reader has for what it received. */
+const VISIBILITY = 300_000;
+const RECEIVE = 10;
+
+interface Received {
+  receipt: string;
+  /** When others may get it. */
+  until: number;
+  outcomes: { cursor: number; outcome: Outcome }[];
+}
+
+export class Feed {
+  readonly #lanes: Lanes;
+  readonly #clock: Clock;
+  readonly #log: Pick<Log, 'error'>;
+  #received: Received[] = [];
+  #cursor = 0;
+
+  constructor(lanes: Lanes, clock: Clock, log: Pick<Log, 'error'>) {
+    this.#lanes = lanes;
+    this.#clock = clock;
+    this.#log = log;
+  }
+
+  /** Durable when it resolves. */
+  async emit(outcomes: readonly Outcome[]): Promise<void> {
+    if (outcomes.length === 0) return;
+    await this.#lanes.send(
+      OUTCOME_QUEUE,
+      packs(outcomes).map((text) => ({ text, delay: 0 })),
+    );
+  }
+
+  async read(after: number, max: number): Promise<{ cursor: number; outcomes: Outcome[] }> {
+    await this.#pass(after);
+    let ahead = this.#after(after);
+    while (ahead.length < max && (await this.#receive())) ahead = this.#after(after);
+    const page = ahead.slice(0, max);
+    return { cursor: page.at(-1)?.cursor ?? after, outcomes: page.map(({ outcome }) => outcome) };
+  }
+
+  #after(cursor: number): Received['outcomes'] {
+    return this.#received.flatMap(({ outcomes }) => outcomes.filter((one) => one.cursor > cursor));
+  }
+
+  /** Deletes what the reader has passed, and forgets what others may have by now. */
+  async #pass(cursor: number): Promise<void> {
+    const now = this.#clock.now();
+    const passed: Received[] = [];
+    const kept: Received[] = [];
+    for (const one of this.#received) {
+      if (one.outcomes.every((outcome) => outcome.cursor <= cursor)) passed.push(one);
+      else if (one.until > now) kept.push(one);
+    }
+    this.#received = kept;
+    const receipts = passed.map(({ receipt }) => receipt);
+    if (receipts.length > 0) await this.#lanes.remove(OUTCOME_QUEUE, receipts);
+  }
+
+  /** @returns whether anything came. */
+  async #receive(): Promise<boolean> {
+    const until = this.#clock.now() + VISIBILITY;
+    const messages = await this.#lanes.receive(OUTCOME_QUEUE, RECEIVE, VISIBILITY, 0);
+    let any = false;
+    for (const { Body, MessageId, ReceiptHandle } of messages) {
+      let outcomes: Outcome[];
+      try {
+        outcomes = readOutcomes(Body!);
+      } catch (error) {
+        // It stays: a newer version reads it, or after ten times an alarm tells of it in the dead-letter queue.
+        this.#log.error('outcomes refused', { message: MessageId, error });
+        continue;
+      }
+      any = true;
+      this.#received.push({
+        receipt: ReceiptHandle!,
+        until,
+        outcomes: outcomes.map((outcome) => ({ cursor: this.#next(), outcome })),
+      });
+    }
+    return any;
+  }
+
+  /** Grows, over restarts too, so that a cursor kept from before passes nothing that it has not seen. */
+  #next(): number {
+    this.#cursor = Math.max(this.#cursor + 1, this.#clock.now() * 1000);
+    return this.#cursor;
+  }
+}
+
+/** Bodies of messages, each as full as may be. */
+function packs(outcomes: readonly Outcome[]): string[] {
+  const texts: string[] = [];
+  let pack: Outcome[] = [];
+  let size = 0;
+  for (const outcome of outcomes) {
+    const length = JSON.stringify(outcome).length;
+    if (pack.length > 0 && size + length > MESSAGE_BYTES) {
+      texts.push(writeOutcomes(pack));
+      pack = [];
+      size = 0;
+    }
+    pack.push(outcome);
+    size += length;
+  }
+  texts.push(writeOutcomes(pack));
+  return texts;
+}

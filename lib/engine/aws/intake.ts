@@ -1,0 +1,312 @@
+/**
+ * Takes messages in.
+ *
+ * ```
+ * without a key   bodies, records ──────────► lanes, ledger ──► answer
+ *                        ▲ [recorded]               ▲ [taken]
+ *
+ * with a key      claim ──► bodies ──► lanes, ledger ──► records ──► answer
+ *                   ▲ [claimed]            ▲ [taken]       ▲ [complete]
+ * ```
+ * What a crash, a lost answer or a refusal leaves behind:
+ *
+ * **[recorded]** Records without deliveries. No answer was given and nothing is sent; TTL removes them.
+ *
+ * **[taken], without a key.** Some or all deliveries will be sent although the caller was told to try again, or
+ * told nothing. Only a key can make that call safe to repeat.
+ *
+ * **[claimed]** The claim names the ids of the first answer; the records of these ids are missing, so the call is
+ * known to be unfinished. A refusal that certainly sent nothing takes its claim back. Otherwise the repeated call
+ * finishes it under the first ids, and gives the first answer (`#resume`):
+ *   1. its own ids become aliases of the first ones, for the return paths and the Message-ID in its bytes;
+ *   2. each delivery is marked in its item as one that may have two copies;
+ *   3. its copies go into the lanes fifteen minutes late and claimed, by which time copies of the first call
+ *      have ended, and these are dropped. Copies of the first call that are handed out later than `AGED` after
+ *      they were sent find the mark, and are claimed too.
+ *   4. the records of the first ids, which end this state.
+ *
+ * **[taken], with a key.** As [claimed]: it cannot be told whether the lanes have them, and need not be.
+ *
+ * **[complete]** The answer was lost. The repeated call finds every record and gives the first answer.
+ */
+import { createHash, randomBytes } from 'node:crypto';
+import { PosternError } from '../../errors.ts';
+import { stateAfter } from '../embedded/delivery-state.ts';
+import type { MessageRecord, Outcome, QueueItem } from '../items.ts';
+import type { Admission, AdmitResult, IdempotencyClaim } from '../ports.ts';
+import type { MessageBodies } from './bodies.ts';
+import { deliveryKey, wholeItem } from './deliveries.ts';
+import { type BodyPlace, compress } from './envelope.ts';
+import type { Feed } from './feed.ts';
+import { LONGEST_DELAY, SendError } from './lanes.ts';
+import { isFar, type Outbox, type Parcel } from './outbox.ts';
+import { type Pacing, pause } from './pause.ts';
+import { lanePlace, ledgerPlace } from './pricing.ts';
+import { squeeze, unsqueeze } from './squeeze.ts';
+import { bytes, type Item, type Key, number, type Tables, text, ttlOf } from './tables.ts';
+
+export interface IntakeParts extends Pacing {
+  tables: Tables;
+  bodies: MessageBodies;
+  outbox: Outbox;
+  feed: Feed;
+  /** Milliseconds that records are kept after their deliveries' expiry. */
+  retention: number;
+}
+
+/** An admission with its bytes compressed and their place chosen. */
+interface Prepared {
+  admission: Admission;
+  packed?: Buffer;
+  at?: BodyPlace;
+  body?: string;
+}
+
+/** What the claim of a call holds besides its digest. */
+interface FirstAnswer {
+  response: string;
+  ids: string[];
+}
+
+/** Looks at a call that is not finished before it is taken for interrupted: some two seconds. */
+const PATIENCE = 6;
+/** Bytes of a queue item without its body, roughly. */
+const ITEM_BYTES = 700;
+
+export const messageKey = (id: string): Key => ({ pk: id, sk: 'm' });
+
+/** Keys are the caller's, of any length and content; the table's are not. */
+export function claimKey(key: string): Key {
+  return { pk: `c#${createHash('sha256').update(key).digest('base64url')}`, sk: 'c' };
+}
+
+export function readClaim(item: Item, now: number): ({ digest: string } & FirstAnswer) | undefined {
+  if (Number(item.e!.N) <= now) return undefined;
+  return { digest: item.d!.S!, ...unsqueeze<FirstAnswer>(item.f!.B!, 'an idempotency claim') };
+}
+
+export class Intake {
+  readonly #parts: IntakeParts;
+
+  constructor(parts: IntakeParts) {
+    this.#parts = parts;
+  }
+
+  async admit(messages: Admission[], claim?: IdempotencyClaim): Promise<AdmitResult> {
+    if (!claim) {
+      const prepared = await this.#prepare(messages);
+      await Promise.all([this.#store(prepared), this.#record(messages)]);
+      await this.#parts.outbox.put(prepared.flatMap((one) => this.#parcels(one)));
+      await this.#parts.feed.emit(settledOf(messages));
+      return { kind: 'admitted' };
+    }
+    const nonce = randomBytes(12).toString('base64url');
+    const first = await this.#claim(messages, claim, nonce);
+    if (first) return first.digest === claim.digest ? this.#repeat(messages, first) : { kind: 'conflict' };
+    const prepared = await this.#prepare(messages);
+    await this.#store(prepared);
+    try {
+      await this.#parts.outbox.put(prepared.flatMap((one) => this.#parcels(one)));
+    } catch (error) {
+      if (error instanceof SendError && !error.open) await this.#unclaim(claim.key, nonce);
+      throw error;
+    }
+    await this.#record(messages);
+    await this.#parts.feed.emit(settledOf(messages));
+    return { kind: 'admitted' };
+  }
+
+  /** @returns the first call with this key, if there was one. */
+  async #claim(messages: Admission[], claim: IdempotencyClaim, nonce: string) {
+    const now = this.#parts.clock.now();
+    const first: FirstAnswer = { response: claim.response, ids: messages.map(({ record }) => record.id) };
+    const { done, item } = await this.#parts.tables.update('records', claimKey(claim.key), {
+      update: 'SET d = :d, f = :f, e = :e, nonce = :nonce, #ttl = :ttl',
+      condition: 'attribute_not_exists(pk) OR e <= :now OR nonce = :nonce',
+      names: { '#ttl': 'ttl' },
+      values: {
+        ':d': text(claim.digest),
+        ':f': bytes(squeeze(first)),
+        ':e': number(claim.expiresAt),
+        ':nonce': text(nonce),
+        ':ttl': ttlOf(claim.expiresAt),
+        ':now': number(now),
+      },
+    });
+    return done || !item ? undefined : readClaim(item, now);
+  }
+
+  async #unclaim(key: string, nonce: string): Promise<void> {
+    await this.#parts.tables
+      .remove('records', claimKey(key), { condition: 'nonce = :nonce', values: { ':nonce': text(nonce) } })
+      // It stays then, and the repeated call finishes what this one began.
+      .catch(() => {});
+  }
+
+  /** A call that was made before: finished now if it is not, and answered as it was. */
+  async #repeat(messages: Admission[], { ids, response }: FirstAnswer): Promise<AdmitResult> {
+    for (let tries = 0; ; tries += 1) {
+      const found = await this.#parts.tables.getAll('records', ids.map(messageKey));
+      const recorded = new Set(found.map((item) => item.pk!.S));
+      const missing = ids.flatMap((id, at) => (recorded.has(id) ? [] : [{ id, message: messages[at] }]));
+      if (missing.length > 0 && tries < PATIENCE) await pause(this.#parts, tries);
+      else {
+        if (missing.length > 0) await this.#resume(missing);
+        return { kind: 'repeated', response };
+      }
+    }
+  }
+
+  async #resume(missing: { id: string; message: Admission | undefined }[]): Promise<void> {
+    const { tables, outbox, feed } = this.#parts;
+    const now = this.#parts.clock.now();
+    const messages = missing.map(({ id, message }) => {
+      if (message) return renamed(message, id);
+      throw new PosternError(
+        'storage_unavailable',
+        'The first call with this idempotency key was cut off and the same call is no longer accepted in full. ' +
+          'Send its messages under new keys.',
+      );
+    });
+    await tables.putAll(
+      'records',
+      missing.flatMap(({ id, message }) => {
+        const { record } = message!;
+        if (record.id === id) return [];
+        return [{ ...keyItem(messageKey(record.id)), to: text(id), ttl: this.#ttl(record) }];
+      }),
+    );
+    const prepared = await this.#prepare(messages);
+    await this.#store(prepared);
+    const marks = messages.flatMap(({ deliveries }) => deliveries.filter(({ due }) => due <= now));
+    await Promise.all(marks.map((item) => this.#mark(item)));
+    const parcels = prepared.flatMap((one) => this.#parcels(one));
+    const late = now + LONGEST_DELAY * 1000;
+    await outbox.put(
+      parcels.map((parcel) => ({
+        ...parcel,
+        envelope: { ...parcel.envelope, claim: true },
+        due: Math.max(late, parcel.due),
+      })),
+    );
+    await this.#record(messages);
+    await feed.emit(settledOf(messages));
+  }
+
+  /** Two copies of this delivery may exist. */
+  async #mark({ messageId, n, expiresAt }: QueueItem): Promise<void> {
+    await this.#parts.tables.update('records', deliveryKey(messageId, n), {
+      update: 'SET s = if_not_exists(s, :s), g = if_not_exists(g, :g), #ttl = if_not_exists(#ttl, :ttl)',
+      names: { '#ttl': 'ttl' },
+      values: { ':s': text('queued'), ':g': number(0), ':ttl': ttlOf(expiresAt + this.#parts.retention) },
+    });
+  }
+
+  #prepare(messages: Admission[]): Promise<Prepared[]> {
+    const now = this.#parts.clock.now();
+    return Promise.all(
+      messages.map(async (admission): Promise<Prepared> => {
+        const { body, deliveries } = admission;
+        if (deliveries.length === 0) return { admission };
+        const packing = compress(body);
+        const packed = Buffer.isBuffer(packing) ? packing : await packing;
+        const length = Math.ceil(packed.byteLength / 3) * 4 + ITEM_BYTES;
+        const far = deliveries.some(({ due }) => isFar(due, now));
+        const place = far ? ledgerPlace(packed.byteLength) : lanePlace(length, deliveries.length);
+        if (place === 'inline') return { admission, packed, body: packed.toString('base64') };
+        return { admission, packed, at: place };
+      }),
+    );
+  }
+
+  /** Everything that a delivery needs before it is handed out. */
+  async #store(prepared: readonly Prepared[]): Promise<void> {
+    const { tables, bodies, retention } = this.#parts;
+    const now = this.#parts.clock.now();
+    const items: Item[] = [];
+    const writes: Promise<void>[] = [];
+    for (const { admission, packed, at } of prepared) {
+      const { record, deliveries, settled = [] } = admission;
+      if (packed && at) writes.push(bodies.put(record.id, at, packed, record.expiresAt));
+      const ttl = record.expiresAt + retention;
+      for (const item of deliveries) {
+        if (item.due > now) items.push(waitingItem(item, ttl));
+      }
+      for (const outcome of settled) {
+        const item = settledItem(record, outcome, ttl);
+        if (item) items.push(item);
+      }
+    }
+    if (items.length > 0) writes.push(tables.putAll('records', items));
+    await Promise.all(writes);
+  }
+
+  #parcels({ admission, at, body }: Prepared): Parcel[] {
+    const now = this.#parts.clock.now();
+    return admission.deliveries.map((item) => ({
+      envelope: { item, generation: 0, claim: item.due > now, at },
+      body,
+      due: item.due,
+    }));
+  }
+
+  async #record(messages: readonly Admission[]): Promise<void> {
+    const { tables } = this.#parts;
+    const items = messages.map(
+      ({ record }): Item => ({
+        ...keyItem(messageKey(record.id)),
+        r: bytes(squeeze(record)),
+        ttl: this.#ttl(record),
+      }),
+    );
+    if (items.length > 1) return tables.putAll('records', items);
+    const [one] = items;
+    if (!one) return;
+    const { done, item } = await tables.update('records', messageKey(one.pk!.S!), {
+      update: 'SET r = :r, #ttl = :ttl',
+      condition: 'attribute_not_exists(pk) OR r = :r',
+      names: { '#ttl': 'ttl' },
+      values: { ':r': one.r!, ':ttl': one.ttl! },
+    });
+    if (!done && item) {
+      throw new PosternError('already_exists', `A message with the id ${one.pk!.S} is stored already.`);
+    }
+  }
+
+  #ttl(record: MessageRecord) {
+    return ttlOf(record.expiresAt + this.#parts.retention);
+  }
+}
+
+function keyItem({ pk, sk }: Key): Item {
+  return { pk: text(pk), sk: text(sk) };
+}
+
+/** The item of a delivery that waits for its first time. */
+function waitingItem(item: QueueItem, ttl: number): Item {
+  const { reason, due: until } = item;
+  return wholeItem({ item, id: 'accept' }, { state: 'deferred', generation: 0, until, reason, ttl });
+}
+
+/** The item of a delivery that ended before it began. */
+function settledItem(record: MessageRecord, outcome: Outcome, ttl: number): Item | undefined {
+  const state = stateAfter(outcome);
+  if (outcome.n === undefined || !state) return undefined;
+  const attempt = outcome.attempt && squeeze(outcome.attempt);
+  const item = { messageId: record.id, n: outcome.n } as QueueItem;
+  return wholeItem({ item, id: 'accept' }, { state, generation: 0, attempt, ttl });
+}
+
+function settledOf(messages: readonly Admission[]): Outcome[] {
+  return messages.flatMap(({ settled = [] }) => settled);
+}
+
+/** The admission under another id. Its bytes and return paths keep theirs. */
+function renamed({ record, body, deliveries, settled }: Admission, id: string): Admission {
+  return {
+    record: { ...record, id },
+    body,
+    deliveries: deliveries.map((item) => ({ ...item, messageId: id })),
+    settled: settled?.map((outcome) => ({ ...outcome, messageId: id })),
+  };
+}

@@ -1,0 +1,217 @@
+/**
+ * The queues: SQS as the rest of the engine uses it, ten messages a request.
+ *
+ * An entry that SQS refuses within a batch was not taken: it is sent again. A request whose answer is lost may
+ * have been taken: `send` says so in its error (`open`), and its caller decides.
+ */
+import {
+  type BatchResultErrorEntry,
+  ChangeMessageVisibilityBatchCommand,
+  DeleteMessageBatchCommand,
+  GetQueueAttributesCommand,
+  type Message,
+  ReceiveMessageCommand,
+  SendMessageBatchCommand,
+} from '@aws-sdk/client-sqs';
+import { PosternError } from '../../errors.ts';
+import type { LaneDepth } from '../ports.ts';
+import { type Clients, didNothing, errorName, isThrottle, storageError } from './clients.ts';
+import { chunks, each, type Pacing, pause } from './pause.ts';
+import { SQS_BATCH, SQS_BYTES } from './pricing.ts';
+
+export interface Outgoing {
+  text: string;
+  /** Tenant: SQS shares a queue fairly between the groups of its messages. */
+  group?: string;
+  /** Seconds before it can be received, at most 900. */
+  delay: number;
+}
+
+/** Thrown by `send`. */
+export class SendError extends PosternError {
+  /** Some of the messages may have been taken. */
+  readonly open: boolean;
+
+  constructor(error: PosternError, open: boolean) {
+    super(error.code, error.message, { cause: error.cause });
+    this.open = open;
+  }
+}
+
+/** Longest `DelaySeconds` of SQS. */
+export const LONGEST_DELAY = 900;
+/** Longest visibility time of SQS, seconds. */
+const LONGEST_VISIBILITY = 43_200;
+const LONGEST_POLL = 20;
+const WIDTH = 8;
+/** Tries for what SQS throttles: some three seconds. */
+const TRIES = 7;
+
+export class Lanes {
+  readonly #clients: Clients;
+  readonly #prefix: string;
+  readonly #pacing: Pacing;
+
+  /** @param prefix start of each queue's URL. */
+  constructor(clients: Clients, prefix: string, pacing: Pacing) {
+    this.#clients = clients;
+    this.#prefix = prefix;
+    this.#pacing = pacing;
+  }
+
+  /** Durable when it resolves. @throws SendError */
+  async send(queue: string, messages: readonly Outgoing[]): Promise<void> {
+    let taken = 0;
+    try {
+      await each(batches(messages), WIDTH, async (batch) => {
+        await this.#sendBatch(queue, batch);
+        taken += 1;
+      });
+    } catch (error) {
+      const open = taken > 0 || !(error instanceof SendError) || error.open;
+      throw new SendError(storageError(`The queue ${queue} takes nothing`, error), open);
+    }
+  }
+
+  /** At most ten messages. @param wait seconds of long polling. */
+  async receive(
+    queue: string,
+    max: number,
+    visibility: number,
+    wait: number,
+    signal?: AbortSignal,
+  ): Promise<Message[]> {
+    const command = new ReceiveMessageCommand({
+      QueueUrl: this.#url(queue),
+      MaxNumberOfMessages: Math.min(max, SQS_BATCH),
+      VisibilityTimeout: Math.min(LONGEST_VISIBILITY, Math.max(1, Math.ceil(visibility / 1000))),
+      WaitTimeSeconds: Math.min(LONGEST_POLL, Math.max(0, wait)),
+      MessageSystemAttributeNames: ['ApproximateReceiveCount', 'SentTimestamp'],
+    });
+    try {
+      return (await this.#clients.sqs.send(command, { abortSignal: signal })).Messages ?? [];
+    } catch (error) {
+      if (signal?.aborted) return [];
+      throw storageError(`The queue ${queue} cannot be read`, error);
+    }
+  }
+
+  /** Deletes messages. One whose receipt has expired stays: it comes again and is found to have ended. */
+  async remove(queue: string, receipts: readonly string[]): Promise<void> {
+    await this.#inBatches(queue, receipts, async (QueueUrl, part) => {
+      const Entries = part.map((ReceiptHandle, at) => ({ Id: String(at), ReceiptHandle }));
+      return this.#clients.sqs.send(new DeleteMessageBatchCommand({ QueueUrl, Entries }));
+    });
+  }
+
+  /** Makes messages visible again in `seconds` from now. */
+  async hide(queue: string, receipts: readonly string[], seconds: number): Promise<void> {
+    const VisibilityTimeout = Math.min(LONGEST_VISIBILITY, Math.max(0, Math.ceil(seconds)));
+    await this.#inBatches(queue, receipts, async (QueueUrl, part) => {
+      const Entries = part.map((ReceiptHandle, at) => ({ Id: String(at), ReceiptHandle, VisibilityTimeout }));
+      return this.#clients.sqs.send(new ChangeMessageVisibilityBatchCommand({ QueueUrl, Entries }));
+    });
+  }
+
+  /** What SQS counts, roughly. */
+  async depth(queue: string): Promise<Omit<LaneDepth, 'lane'> & { delayed: number }> {
+    const names = [
+      'ApproximateNumberOfMessages',
+      'ApproximateNumberOfMessagesNotVisible',
+      'ApproximateNumberOfMessagesDelayed',
+    ] as const;
+    try {
+      const command = new GetQueueAttributesCommand({
+        QueueUrl: this.#url(queue),
+        AttributeNames: [...names],
+      });
+      const { Attributes = {} } = await this.#clients.sqs.send(command);
+      const [ready, leased, delayed] = names.map((name) => Number(Attributes[name] ?? 0));
+      return { ready: ready!, leased: leased!, delayed: delayed! };
+    } catch (error) {
+      throw storageError(`The queue ${queue} cannot be read`, error);
+    }
+  }
+
+  #url(queue: string): string {
+    return `${this.#prefix}${queue}`;
+  }
+
+  async #sendBatch(queue: string, batch: readonly Outgoing[]): Promise<void> {
+    let left = batch;
+    for (let tries = 0; ; tries += 1) {
+      const Entries = left.map(({ text, group, delay }, at) => ({
+        Id: String(at),
+        MessageBody: text,
+        DelaySeconds: delay,
+        ...(group !== undefined && { MessageGroupId: group }),
+      }));
+      let failed: BatchResultErrorEntry[];
+      try {
+        const command = new SendMessageBatchCommand({ QueueUrl: this.#url(queue), Entries });
+        failed = (await this.#clients.sender.send(command)).Failed ?? [];
+        if (failed.length === 0) return;
+      } catch (error) {
+        if (isThrottle(error) && tries < TRIES) {
+          await pause(this.#pacing, tries);
+          continue;
+        }
+        const open = left.length < batch.length || !didNothing(error);
+        throw new SendError(storageError(`The queue ${queue} takes nothing`, error), open);
+      }
+      const first = failed[0]!;
+      if (tries === TRIES || failed.some(({ SenderFault }) => SenderFault)) {
+        const text = `The queue ${queue} refuses a message: ${first.Code}: ${first.Message}`;
+        throw new SendError(
+          new PosternError('storage_unavailable', text),
+          failed.length < left.length || left.length < batch.length,
+        );
+      }
+      left = failed.map(({ Id }) => left[Number(Id)]!);
+      await pause(this.#pacing, tries);
+    }
+  }
+
+  /** Deletes or hides; what fails for another reason than an expired receipt is tried again. */
+  async #inBatches(
+    queue: string,
+    receipts: readonly string[],
+    request: (url: string, part: string[]) => Promise<{ Failed?: BatchResultErrorEntry[] }>,
+  ): Promise<void> {
+    await each(chunks(receipts, SQS_BATCH), WIDTH, async (part) => {
+      let left = part;
+      for (let tries = 0; left.length > 0; tries += 1) {
+        if (tries > 0) await pause(this.#pacing, tries);
+        try {
+          const { Failed = [] } = await request(this.#url(queue), left);
+          left = Failed.filter(({ SenderFault }) => !SenderFault).map(({ Id }) => left[Number(Id)]!);
+        } catch (error) {
+          if (errorName(error) === 'ReceiptHandleIsInvalid') return;
+          if (!isThrottle(error)) throw storageError(`The queue ${queue} cannot be used`, error);
+        }
+        if (tries === TRIES && left.length > 0) {
+          throw new PosternError('storage_unavailable', `The queue ${queue} is throttled. Wait.`);
+        }
+      }
+    });
+  }
+}
+
+/** Batches of ten at most, and of 1 MiB at most. */
+function batches(messages: readonly Outgoing[]): Outgoing[][] {
+  const parts: Outgoing[][] = [];
+  let part: Outgoing[] = [];
+  let size = 0;
+  for (const message of messages) {
+    const length = Buffer.byteLength(message.text);
+    if (part.length === SQS_BATCH || (part.length > 0 && size + length > SQS_BYTES)) {
+      parts.push(part);
+      part = [];
+      size = 0;
+    }
+    part.push(message);
+    size += length;
+  }
+  if (part.length > 0) parts.push(part);
+  return parts;
+}

@@ -1,0 +1,295 @@
+/**
+ * Hands out what a lane has.
+ *
+ * ```
+ *  receive ─► read ─┬─ first hand-out, young ──────────────────────────────────► body ─► leased
+ *               │   ├─ first hand-out, older than AGED ─► has it an item? ─ no ──► body
+ *               │   └─ put back before, handed out before ─┐          └─ yes ─┐
+ *               │                                          ▼                  │
+ *               │                                        claim ◄──────────────┘
+ *               │                        claimed ──────────┼────────────────────► body
+ *               │                        over ─────────────┤ outcome again, if this copy ended it; deleted
+ *               │                        superseded ───────┤ put back again, if this copy was; deleted
+ *               │                        held by another ──┘ hidden until that may have ended
+ *               └─ cannot be read ─► stays, hidden; a newer version reads it, or it becomes a dead letter
+ * ```
+ * A claim costs a write, so the common path does without: it is safe as long as SQS hands a message to one
+ * receiver at a time, and a message was sent once. What may not be so is claimed: whatever was handed out or
+ * put back before, and what an interrupted call may have sent twice. `claimBeforeSend` claims everything.
+ */
+import { randomBytes } from 'node:crypto';
+import type { Message } from '@aws-sdk/client-sqs';
+import type { Log } from '../../observe/log.ts';
+import type { Clock } from '../../time.ts';
+import { type Outcome, type QueueItem, SCHEMA_VERSION } from '../items.ts';
+import type { LeasedItem, LeaseRequest } from '../ports.ts';
+import type { MessageBodies } from './bodies.ts';
+import { type Copy, claim, deliveryKey, isOver, placeOf, readStanding, type Standing } from './deliveries.ts';
+import { decompress, type Envelope, readEnvelope } from './envelope.ts';
+import type { Feed } from './feed.ts';
+import type { Lanes } from './lanes.ts';
+import { isFar, type Outbox } from './outbox.ts';
+import { each, type Pacing, pause } from './pause.ts';
+import { ledgerPlace, SQS_BATCH } from './pricing.ts';
+import type { LeasedHere, Receipt } from './receipt.ts';
+import { laneQueue } from './schema.ts';
+import type { Tables } from './tables.ts';
+
+export interface LeasingParts extends Pacing {
+  tables: Tables;
+  lanes: Lanes;
+  bodies: MessageBodies;
+  outbox: Outbox;
+  feed: Feed;
+  clock: Clock;
+  leasedHere: LeasedHere;
+  log: Pick<Log, 'warn' | 'error'>;
+  /** Claims everything before it is handed out. */
+  claimBeforeSend: boolean;
+  /** Milliseconds that records are kept after their deliveries' expiry. */
+  retention: number;
+  /** Bytes of a message, at most. */
+  maxMessageBytes: number;
+}
+
+/**
+ * Milliseconds since it was sent after which a message of a lane is looked up. Copies that the repeat of an
+ * interrupted call sends come fifteen minutes late: twelve minutes after this, time for the longest attempt.
+ */
+const AGED = 180_000;
+/** Seconds until what cannot be read, or is held by another copy, is looked at again. */
+const LATER = 60;
+/** Receives at one time: a lane that has much is emptied at the pace of the network, not of one round trip. */
+const WIDTH = 8;
+const CLAIMS = 32;
+
+/** A message as received. */
+interface Arrival {
+  copy: Copy;
+  envelope: Envelope;
+  packed?: Buffer;
+  handle: string;
+  sentAt: number;
+  nonce?: string;
+}
+
+type Verdict = 'take' | 'drop' | 'later';
+
+export class Leasing {
+  readonly #parts: LeasingParts;
+
+  constructor(parts: LeasingParts) {
+    this.#parts = parts;
+  }
+
+  async lease({ lane, max, visibility, wait, signal }: LeaseRequest): Promise<LeasedItem[]> {
+    const { clock } = this.#parts;
+    const queue = laneQueue(lane);
+    const end = clock.now() + wait;
+    for (let tries = 0; max > 0 && !signal?.aborted; tries += 1) {
+      // From before the request: on the safe side, whenever in it the leases began.
+      const until = clock.now() + visibility;
+      const left = Math.max(0, end - clock.now());
+      let messages: Message[];
+      try {
+        messages = await this.#receive(queue, max, visibility, left / 1000, signal);
+      } catch (error) {
+        if (!isOverLimit(error)) throw error;
+        this.#parts.log.warn('lane has as much in flight as SQS allows; nothing is handed out', { lane });
+        await pause(this.#parts, tries + 3);
+        messages = [];
+      }
+      const leased = await this.#sort(queue, messages, until);
+      if (leased.length > 0 || clock.now() >= end) return leased;
+    }
+    return [];
+  }
+
+  /** A first receive waits; while receives come back full there are more, ever more at a time. */
+  async #receive(
+    queue: string,
+    max: number,
+    visibility: number,
+    wait: number,
+    signal?: AbortSignal,
+  ): Promise<Message[]> {
+    const { lanes } = this.#parts;
+    const all = await lanes.receive(queue, max, visibility, Math.ceil(wait), signal);
+    let full = all.length === SQS_BATCH;
+    for (let width = 1; full && all.length < max; width = Math.min(WIDTH, width * 2)) {
+      const asked = Math.min(width, Math.ceil((max - all.length) / SQS_BATCH));
+      const room = max - all.length;
+      const sizes = Array.from({ length: asked }, (_, at) => Math.min(SQS_BATCH, room - at * SQS_BATCH));
+      const got = await Promise.allSettled(
+        sizes.map((size) => lanes.receive(queue, size, visibility, 0, signal)),
+      );
+      // What came is not lost for a neighbour's failure; that shows again at the next lease.
+      for (const one of got) if (one.status === 'fulfilled') all.push(...one.value);
+      full = got.every((one) => one.status === 'fulfilled' && one.value.length === SQS_BATCH);
+    }
+    return all;
+  }
+
+  async #sort(queue: string, messages: readonly Message[], until: number): Promise<LeasedItem[]> {
+    const { clock, claimBeforeSend, lanes, log } = this.#parts;
+    const now = clock.now();
+    const take: Arrival[] = [];
+    const doubtful: Arrival[] = [];
+    const aged: Arrival[] = [];
+    const later: string[] = [];
+    for (const message of messages) {
+      const arrival = this.#read(message);
+      if (!arrival) later.push(message.ReceiptHandle!);
+      else if (claimBeforeSend || arrival.envelope.claim || arrival.copy.receives > 1) doubtful.push(arrival);
+      else if (now - arrival.sentAt > AGED) aged.push(arrival);
+      else take.push(arrival);
+    }
+    if (aged.length > 0) {
+      const known = await this.#known(aged);
+      for (const arrival of aged) (known.has(arrival) ? doubtful : take).push(arrival);
+    }
+    const drop: string[] = [];
+    await each(doubtful, CLAIMS, async (arrival) => {
+      const verdict = await this.#claim(arrival).catch((error: unknown) => {
+        log.warn('delivery cannot be claimed; it is looked at again later', {
+          messageId: arrival.copy.item.messageId,
+          error,
+        });
+        return 'later' as const;
+      });
+      if (verdict === 'take') take.push(arrival);
+      else (verdict === 'drop' ? drop : later).push(arrival.handle);
+    });
+    const leased: LeasedItem[] = [];
+    await each(take, CLAIMS, async (arrival) => {
+      const one = await this.#leased(queue, arrival, until);
+      if (one) leased.push(one);
+      else later.push(arrival.handle);
+    });
+    // What stays for a failure here comes again and is judged again; it must not cost what was leased.
+    const tidied = await Promise.allSettled([
+      ...(drop.length > 0 ? [lanes.remove(queue, drop)] : []),
+      ...(later.length > 0 ? [lanes.hide(queue, later, LATER)] : []),
+    ]);
+    for (const one of tidied) if (one.status === 'rejected') log.warn('lane', { queue, error: one.reason });
+    return leased;
+  }
+
+  #read(message: Message): Arrival | undefined {
+    const { Body, MessageId, ReceiptHandle, Attributes = {} } = message;
+    try {
+      const { envelope, packed } = readEnvelope(Body!);
+      const { item, generation } = envelope;
+      const receives = Number(Attributes.ApproximateReceiveCount ?? 1);
+      const copy: Copy = { item, generation, id: MessageId!, receives };
+      return {
+        copy,
+        envelope,
+        packed,
+        handle: ReceiptHandle!,
+        sentAt: Number(Attributes.SentTimestamp ?? 0),
+      };
+    } catch (error) {
+      this.#parts.log.error('queue item refused; it stays in its lane', { message: MessageId, error });
+      return undefined;
+    }
+  }
+
+  /** Those whose deliveries have an item; all, when that cannot be read. */
+  async #known(arrivals: readonly Arrival[]): Promise<Set<Arrival>> {
+    const keys = new Map(
+      arrivals.map((arrival) => {
+        const { messageId, n } = arrival.copy.item;
+        return [`${messageId} ${n}`, deliveryKey(messageId, n)];
+      }),
+    );
+    let found: Set<string>;
+    try {
+      const items = await this.#parts.tables.getAll('records', [...keys.values()], false);
+      found = new Set(items.map((item) => `${item.pk!.S} ${placeOf(item)}`));
+    } catch {
+      return new Set(arrivals);
+    }
+    return new Set(arrivals.filter(({ copy: { item } }) => found.has(`${item.messageId} ${item.n}`)));
+  }
+
+  async #claim(arrival: Arrival): Promise<Verdict> {
+    const { tables, clock, retention } = this.#parts;
+    const { copy } = arrival;
+    const { messageId, n, expiresAt } = copy.item;
+    const nonce = randomBytes(9).toString('base64url');
+    const now = clock.now();
+    const { done, item } = await tables.update(
+      'records',
+      deliveryKey(messageId, n),
+      claim(copy, nonce, now, expiresAt + retention),
+    );
+    if (done) {
+      arrival.nonce = nonce;
+      return 'take';
+    }
+    // Deleted between the check and the answer; the next hand-out claims it anew.
+    if (!item) return 'later';
+    const standing = readStanding(item, now);
+    const ours = standing.settledBy === copy.id;
+    if (isOver(standing)) {
+      if (ours) await this.#parts.feed.emit(outcomeOf(copy.item, standing));
+      return 'drop';
+    }
+    if (standing.generation === copy.generation) return 'later';
+    if (ours) await this.#putAgain(arrival, standing);
+    return 'drop';
+  }
+
+  /** This copy was put back, and its process died before it had done so. */
+  async #putAgain({ copy, envelope, packed }: Arrival, standing: Standing): Promise<void> {
+    const { outbox, bodies, feed, clock } = this.#parts;
+    const last = standing.attempts.at(-1);
+    const due = standing.until ?? clock.now();
+    const reason = standing.reason
+      ? { code: standing.reason, text: standing.text ?? '' }
+      : last && { code: last.reason, text: last.text };
+    const item = { ...copy.item, attempts: standing.attempts.length, due, reason };
+    let { at } = envelope;
+    if (!at && packed && isFar(due, clock.now())) {
+      at = ledgerPlace(packed.byteLength);
+      await bodies.put(item.messageId, at, packed, item.expiresAt);
+    }
+    const body = at ? undefined : packed?.toString('base64');
+    await outbox.put([{ envelope: { item, generation: standing.generation, claim: true, at }, body, due }]);
+    if (standing.attempts.length > copy.item.attempts) await feed.emit(outcomeOf(item, standing));
+  }
+
+  async #leased(queue: string, arrival: Arrival, until: number): Promise<LeasedItem | undefined> {
+    const { bodies, leasedHere, log, maxMessageBytes } = this.#parts;
+    const { copy, envelope, handle, nonce } = arrival;
+    const { item } = copy;
+    try {
+      const packed = arrival.packed ?? (await bodies.get(item.messageId, envelope.at!));
+      const bytes = await decompress(packed, maxMessageBytes);
+      const done = { recorded: false, lost: false, put: false, emitted: false };
+      const receipt: Receipt = { copy, queue, handle, nonce, at: envelope.at, until, done };
+      leasedHere.add(receipt);
+      return { item, bytes, receives: copy.receives, receipt };
+    } catch (error) {
+      log.error('queue item without a usable body; it stays in its lane', {
+        messageId: item.messageId,
+        n: item.n,
+        error,
+      });
+      return undefined;
+    }
+  }
+}
+
+/** The outcome of the last attempt, once more. */
+function outcomeOf(item: QueueItem, { attempts }: Standing): Outcome[] {
+  const attempt = attempts.at(-1);
+  if (!attempt) return [];
+  const { messageId, n, tenant } = item;
+  return [{ v: SCHEMA_VERSION, messageId, n, at: attempt.at, kind: 'attempt', tenant, attempt }];
+}
+
+function isOverLimit(error: unknown): boolean {
+  return ((error as Error).cause as Error | undefined)?.name === 'OverLimit';
+}

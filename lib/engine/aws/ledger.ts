@@ -1,0 +1,172 @@
+/**
+ * The ledger port: deliveries that are due in more than fifteen minutes are rows of a table, by shard and due
+ * time. What is due sooner is in its lane already, under SQS's own delay.
+ *
+ * ```
+ *  promote, for each shard:  look ──► claim the shard ──► rows to their lanes ──► rows deleted
+ *                                           ▲ [claimed]           ▲ [sent]
+ * ```
+ * **[claimed]** Another run leaves the shard alone until the claim is over.
+ * **[sent]** The rows are sent again by the next run. Copies from the ledger are claimed before they are handed
+ * out, so of two equal ones the second is dropped. For the same reason two runs at once, whatever their clocks
+ * say, do no harm: the claim of a shard saves requests, and nothing depends on it.
+ */
+import { randomBytes } from 'node:crypto';
+import { ERRORS } from '../../errors.ts';
+import type { Log } from '../../observe/log.ts';
+import type { Clock } from '../../time.ts';
+import { type Outcome, SCHEMA_VERSION } from '../items.ts';
+import type { Ledger } from '../ports.ts';
+import { deliveryKey, placeOf, readStanding } from './deliveries.ts';
+import type { Feed } from './feed.ts';
+import { LONGEST_DELAY } from './lanes.ts';
+import { dueKey, ledgerKey, type Outbox, type Parcel, parcelOf, rowDue, SHARDS, shardKey } from './outbox.ts';
+import { each } from './pause.ts';
+import type { LeasedHere } from './receipt.ts';
+import type { MessageRecords } from './records.ts';
+import { type Item, number, type Tables, text, ttlOf } from './tables.ts';
+
+export interface LedgerParts {
+  tables: Tables;
+  outbox: Outbox;
+  feed: Feed;
+  messages: MessageRecords;
+  leasedHere: LeasedHere;
+  clock: Clock;
+  log: Pick<Log, 'error'>;
+  claimBeforeSend: boolean;
+  /** Milliseconds that records are kept after their deliveries' expiry. */
+  retention: number;
+}
+
+/** Rows that one call moves from a shard: what a run gets done before its claim is over. */
+const ROWS = 1_000;
+const CLAIM = 60_000;
+const WIDTH = 4;
+/** Sorts before every row's key, which begins with a digit. */
+const CLAIM_ROW = '!claim';
+
+export class AwsLedger implements Ledger {
+  readonly #parts: LedgerParts;
+
+  constructor(parts: LedgerParts) {
+    this.#parts = parts;
+  }
+
+  /** Rows of the ledger: counted up to some 2,000 a shard. What waits under SQS's delay is not among them. */
+  async waiting(): Promise<{ count: number; next?: number }> {
+    const { tables } = this.#parts;
+    const shards = await Promise.all(
+      Array.from({ length: SHARDS }, async (_, shard) => {
+        const pk = shardKey(shard);
+        const [first] = await tables.query('ledger', pk, { from: '0', to: '9~', limit: 1, onePage: true });
+        if (!first) return { count: 0, next: Number.POSITIVE_INFINITY };
+        return { count: await tables.count('ledger', pk, '0', '9~'), next: rowDue(first) };
+      }),
+    );
+    const next = Math.min(...shards.map((shard) => shard.next));
+    const count = shards.reduce((sum, shard) => sum + shard.count, 0);
+    return Number.isFinite(next) ? { count, next } : { count };
+  }
+
+  /** Moves what is due within the longest delay of SQS, which makes it exact to the second. */
+  async promote(): Promise<number> {
+    let moved = 0;
+    const shards = Array.from({ length: SHARDS }, (_, shard) => shard);
+    await each(shards, WIDTH, async (shard) => {
+      moved += await this.#promoteShard(shardKey(shard));
+    });
+    return moved;
+  }
+
+  async cancel(messageId: string): Promise<number[]> {
+    const { messages, tables, clock, feed, leasedHere, claimBeforeSend, retention } = this.#parts;
+    const message = await messages.find(messageId);
+    if (!message) return [];
+    const now = clock.now();
+    const { record } = message;
+    const items = new Map(message.deliveries.map((item) => [placeOf(item), item]));
+    const here = leasedHere.places(record.id, now);
+    const cancelled: number[] = [];
+    await each([...record.recipients.keys()], 32, async (n) => {
+      const item = items.get(n);
+      // A delivery without an item, or one that only may have two copies, may be under lease without a trace.
+      const tracked = item?.s?.S === 'deferred' || claimBeforeSend;
+      if (!tracked || here.has(n)) return;
+      const { done } = await tables.update('records', deliveryKey(record.id, n), {
+        update: 'SET s = :cancelled, r = :cancelled, x = :x, #ttl = if_not_exists(#ttl, :ttl) REMOVE u',
+        condition:
+          '(attribute_not_exists(s) OR s IN (:queued, :deferred)) AND (attribute_not_exists(h) OR hu < :now)',
+        names: { '#ttl': 'ttl' },
+        values: {
+          ':cancelled': text('cancelled'),
+          ':x': text(ERRORS.cancelled.action),
+          ':queued': text('queued'),
+          ':deferred': text('deferred'),
+          ':now': number(now),
+          ':ttl': ttlOf(record.expiresAt + retention),
+        },
+      });
+      if (!done) return;
+      cancelled.push(n);
+      if (item?.u) await this.#forget(record.id, n, item);
+    });
+    cancelled.sort((a, b) => a - b);
+    const { tenant } = record;
+    await feed.emit(
+      cancelled.map(
+        (n): Outcome => ({ v: SCHEMA_VERSION, messageId: record.id, n, at: now, kind: 'cancelled', tenant }),
+      ),
+    );
+    return cancelled;
+  }
+
+  /** Deletes the row of a cancelled delivery, if it has one; a copy that is left is dropped at its claim. */
+  async #forget(messageId: string, n: number, item: Item): Promise<void> {
+    const { generation } = readStanding(item, 0);
+    await this.#parts.tables.deleteAll('ledger', [ledgerKey(messageId, n, generation, Number(item.u!.N))]);
+  }
+
+  async #promoteShard(pk: string): Promise<number> {
+    const { tables, outbox, clock, log } = this.#parts;
+    const until = dueKey(clock.now() + LONGEST_DELAY * 1000);
+    const due = (limit: number) =>
+      tables.query('ledger', pk, { from: '0', to: `${until}~`, limit, onePage: limit === 1 });
+    if ((await due(1)).length === 0) return 0;
+    const by = randomBytes(9).toString('base64url');
+    if (!(await this.#claimShard(pk, by))) return 0;
+    const rows = await due(ROWS);
+    const parcels: Parcel[] = [];
+    const moved: Item[] = [];
+    for (const row of rows) {
+      try {
+        parcels.push(parcelOf(row));
+        moved.push(row);
+      } catch (error) {
+        // A newer version moves it.
+        log.error('row of the ledger refused; it stays', { row: row.sk!.S, error });
+      }
+    }
+    await outbox.toLanes(parcels);
+    await tables.deleteAll(
+      'ledger',
+      moved.map((row) => ({ pk, sk: row.sk!.S! })),
+    );
+    await tables.remove('ledger', { pk, sk: CLAIM_ROW }, { condition: 'b = :b', values: { ':b': text(by) } });
+    return moved.length;
+  }
+
+  async #claimShard(pk: string, by: string): Promise<boolean> {
+    const now = this.#parts.clock.now();
+    const { done } = await this.#parts.tables.update(
+      'ledger',
+      { pk, sk: CLAIM_ROW },
+      {
+        update: 'SET b = :b, e = :e',
+        condition: 'attribute_not_exists(pk) OR e < :now OR b = :b',
+        values: { ':b': text(by), ':e': number(now + CLAIM), ':now': number(now) },
+      },
+    );
+    return done;
+  }
+}

@@ -1,0 +1,93 @@
+/** Opens the AWS engine: every port of the engine on SQS, DynamoDB and S3, for any number of processes. */
+import { type Log, silentLog } from '../../observe/log.ts';
+import type { Clock, Random } from '../../time.ts';
+import type { Engine } from '../ports.ts';
+import { AwsBodies, MessageBodies, Objects } from './bodies.ts';
+import { type ClientOptions, createClients } from './clients.ts';
+import { AwsConfig } from './config.ts';
+import { Feed } from './feed.ts';
+import { Intake } from './intake.ts';
+import { Lanes } from './lanes.ts';
+import { AwsLeases } from './leases.ts';
+import { Leasing } from './leasing.ts';
+import { AwsLedger } from './ledger.ts';
+import { Outbox } from './outbox.ts';
+import { AwsQueue } from './queue.ts';
+import { LeasedHere } from './receipt.ts';
+import { AwsRecords, MessageRecords } from './records.ts';
+import type { AwsResources } from './schema.ts';
+import { Settling } from './settling.ts';
+import { Tables } from './tables.ts';
+
+const DAY = 86_400_000;
+/** SES v2 takes 40 MB; a body above this was not written by Postern. */
+const MAX_MESSAGE_BYTES = 64 << 20;
+
+export interface AwsOptions {
+  /** Tables, bucket and queues. */
+  resources: AwsResources;
+  clock: Clock;
+  random?: Random;
+  /** Milliseconds that never go back and go on while the process is stopped. By default the monotonic clock. */
+  steady?: () => number;
+  /** How AWS is reached. By default as the SDK finds out from its environment. */
+  client?: ClientOptions;
+  log?: Log;
+  /**
+   * Claims every delivery before it is handed out: SQS's rare double deliveries send nothing twice, and whatever
+   * is in a lane can be cancelled. One write unit more for each message.
+   */
+  claimBeforeSend?: boolean;
+  /** Milliseconds for which `lanes` gives what SQS said of a lane before it asks again. Default 30 s. */
+  depthAge?: number;
+  /** Milliseconds that records are kept after the expiry of their deliveries. Default 30 days. */
+  retention?: number;
+}
+
+/** Nothing is asked of AWS yet: a failure shows at the first use, as `storage_unavailable`. */
+export function openAws(options: AwsOptions): Promise<Engine> {
+  const { resources, clock, random = Math.random, log = silentLog, claimBeforeSend = false } = options;
+  const { steady = () => performance.now(), retention = 30 * DAY, depthAge = 30_000 } = options;
+  const clients = createClients(options.client ?? {});
+  const pacing = { clock, random };
+  const tables = new Tables(clients.dynamo, resources.tables, pacing);
+  const lanes = new Lanes(clients, resources.queueUrlPrefix, pacing);
+  const objects = new Objects(clients.s3, resources.bucket);
+  const bodies = new MessageBodies(objects, tables);
+  const outbox = new Outbox(lanes, tables, clock);
+  const feed = new Feed(lanes, clock, log);
+  const messages = new MessageRecords(tables);
+  const leasedHere = new LeasedHere();
+  const config = new AwsConfig(tables, pacing, log);
+  const shared = { ...pacing, tables, lanes, bodies, outbox, feed, messages, leasedHere, log, retention };
+
+  const engine: Engine = {
+    queue: new AwsQueue({
+      intake: new Intake(shared),
+      leasing: new Leasing({ ...shared, claimBeforeSend, maxMessageBytes: MAX_MESSAGE_BYTES }),
+      settling: new Settling(shared),
+      lanes,
+      clock,
+      depthAge,
+    }),
+    ledger: new AwsLedger({ ...shared, claimBeforeSend }),
+    records: new AwsRecords(shared),
+    bodies: new AwsBodies(objects, clock),
+    config,
+    leases: new AwsLeases({ ...pacing, tables, steady }),
+    async health() {
+      try {
+        await tables.get('leases', { pk: 'health', sk: 'health' }, false);
+        return { ok: true };
+      } catch (error) {
+        return { ok: false, detail: (error as Error).message };
+      }
+    },
+    close() {
+      config.close();
+      clients.destroy();
+      return Promise.resolve();
+    },
+  };
+  return Promise.resolve(engine);
+}

@@ -1,0 +1,47 @@
+/** Waiting before a request is repeated, and doing many things a few at a time. */
+import type { Clock, Random } from '../../time.ts';
+
+export interface Pacing {
+  clock: Clock;
+  random: Random;
+}
+
+const FIRST = 50;
+const LONGEST = 2_000;
+
+/** Waits before try `tries` + 1: doubling from 50 ms, with full jitter, so that many do not come back at once. */
+export function pause({ clock, random }: Pacing, tries: number): Promise<void> {
+  const most = Math.min(LONGEST, FIRST * 2 ** tries);
+  return new Promise((resolve) => void clock.after(most * (0.5 + random() / 2), resolve));
+}
+
+/** Parts of at most `size`. */
+export function chunks<T>(list: readonly T[], size: number): T[][] {
+  const parts: T[][] = [];
+  for (let at = 0; at < list.length; at += size) parts.push(list.slice(at, at + size));
+  return parts;
+}
+
+/**
+ * Does something with each of a list, at most `width` at a time.
+ * @throws the first error, after all that were begun have ended: nothing goes on behind the caller's back.
+ */
+export async function each<T>(
+  list: readonly T[],
+  width: number,
+  work: (one: T) => Promise<unknown>,
+): Promise<void> {
+  let at = 0;
+  const errors: unknown[] = [];
+  const run = async (): Promise<void> => {
+    while (at < list.length && errors.length === 0) {
+      try {
+        await work(list[at++]!);
+      } catch (error) {
+        errors.push(error);
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(width, list.length) }, run));
+  if (errors.length > 0) throw errors[0];
+}

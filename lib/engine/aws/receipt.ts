@@ -1,0 +1,56 @@
+/** Leases of this process: what proves one, and which deliveries are under lease here. */
+import type { LeasedItem } from '../ports.ts';
+import type { Copy } from './deliveries.ts';
+import type { BodyPlace } from './envelope.ts';
+
+/** Proof of a lease of one copy. */
+export interface Receipt {
+  copy: Copy;
+  queue: string;
+  /** SQS's receipt handle. */
+  handle: string;
+  /** Nonce of the claim, when the delivery was claimed for this lease. */
+  nonce?: string;
+  at?: BodyPlace;
+  /** When the lease ends, by this process's clock. */
+  until: number;
+  /** How far its end has come; a settlement that failed half-way goes on from there. */
+  done: {
+    recorded: boolean;
+    /** Another had written before: nothing is left to do but to drop this copy. */
+    lost: boolean;
+    put: boolean;
+    emitted: boolean;
+  };
+}
+
+export function receiptOf(leased: LeasedItem): Receipt {
+  return leased.receipt as Receipt;
+}
+
+/** Deliveries under lease in this process. */
+export class LeasedHere {
+  readonly #receipts = new Map<string, Map<number, Receipt>>();
+
+  add(receipt: Receipt): void {
+    const { messageId, n } = receipt.copy.item;
+    let places = this.#receipts.get(messageId);
+    if (!places) this.#receipts.set(messageId, (places = new Map()));
+    places.set(n, receipt);
+  }
+
+  remove(receipt: Receipt): void {
+    const { messageId, n } = receipt.copy.item;
+    const places = this.#receipts.get(messageId);
+    if (places?.get(n) !== receipt) return;
+    places.delete(n);
+    if (places.size === 0) this.#receipts.delete(messageId);
+  }
+
+  /** Places (`n`) of a message under lease at `now`. */
+  places(messageId: string, now: number): Set<number> {
+    const places = new Set<number>();
+    for (const [n, { until }] of this.#receipts.get(messageId) ?? []) if (until > now) places.add(n);
+    return places;
+  }
+}

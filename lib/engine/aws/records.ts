@@ -1,0 +1,208 @@
+/** The records port. */
+import { ERRORS } from '../../errors.ts';
+import type { Clock } from '../../time.ts';
+import { stateAfter } from '../embedded/delivery-state.ts';
+import type { DeliveryRecord, MessageRecord, Outcome } from '../items.ts';
+import type { Records } from '../ports.ts';
+import { type DeliveryState, isLegalTransition, TRANSITIONS } from '../states.ts';
+import { deliveryKey, FIRST_DELIVERY, isOver, placeOf, readStanding } from './deliveries.ts';
+import type { Feed } from './feed.ts';
+import { claimKey, messageKey, readClaim } from './intake.ts';
+import type { LeasedHere } from './receipt.ts';
+import { squeeze, unsqueeze } from './squeeze.ts';
+import { bytes, type Item, type Tables, text, ttlOf } from './tables.ts';
+
+/** A message record with the items of its deliveries. */
+export interface StoredMessage {
+  record: MessageRecord;
+  deliveries: Item[];
+}
+
+/** Finds messages by their id, or by one that the repeat of an interrupted call gave to its bytes. */
+export class MessageRecords {
+  readonly #tables: Tables;
+
+  constructor(tables: Tables) {
+    this.#tables = tables;
+  }
+
+  async record(id: string): Promise<MessageRecord | undefined> {
+    const item = await this.#tables.get('records', messageKey(id));
+    if (item?.to?.S) return this.record(item.to.S);
+    return item && readRecord(item);
+  }
+
+  async find(id: string): Promise<StoredMessage | undefined> {
+    const { sk } = messageKey(id);
+    const items = await this.#tables.query('records', id, { from: FIRST_DELIVERY, to: sk });
+    const last = items.at(-1);
+    if (last?.sk?.S !== sk) return undefined;
+    if (last.to?.S) return this.find(last.to.S);
+    return { record: readRecord(last), deliveries: items.slice(0, -1) };
+  }
+
+  /** The id under which a message is stored. */
+  async idOf(id: string): Promise<{ id: string; record?: MessageRecord }> {
+    const record = await this.record(id);
+    return { id: record?.id ?? id, record };
+  }
+}
+
+function readRecord(item: Item): MessageRecord {
+  return unsqueeze<MessageRecord>(item.r!.B!, 'a message record');
+}
+
+export interface RecordsParts {
+  tables: Tables;
+  feed: Feed;
+  messages: MessageRecords;
+  leasedHere: LeasedHere;
+  clock: Clock;
+  retention: number;
+}
+
+export class AwsRecords implements Records {
+  readonly #parts: RecordsParts;
+
+  constructor(parts: RecordsParts) {
+    this.#parts = parts;
+  }
+
+  message(id: string): Promise<MessageRecord | undefined> {
+    return this.#parts.messages.record(id);
+  }
+
+  async deliveries(messageId: string): Promise<DeliveryRecord[]> {
+    const { messages, leasedHere, clock } = this.#parts;
+    const message = await messages.find(messageId);
+    if (!message) return [];
+    const now = clock.now();
+    const items = new Map(message.deliveries.map((item) => [placeOf(item), item]));
+    const here = leasedHere.places(message.record.id, now);
+    return message.record.recipients.map((recipient, n) =>
+      deliveryRecord(message.record.id, n, recipient, items.get(n), here.has(n), now),
+    );
+  }
+
+  async state(messageId: string, n: number): Promise<DeliveryState | undefined> {
+    const { tables, messages, clock } = this.#parts;
+    const find = (id: string) => tables.getAll('records', [messageKey(id), deliveryKey(id, n)]);
+    let items = await find(messageId);
+    const alias = items.find(({ to }) => to?.S !== undefined)?.to?.S;
+    if (alias !== undefined) items = await find((await messages.idOf(alias)).id);
+    const delivery = items.find(({ sk }) => sk!.S !== 'm');
+    if (delivery) return readStanding(delivery, clock.now()).state;
+    return items.length > 0 ? 'queued' : undefined;
+  }
+
+  async claim(key: string): Promise<{ digest: string; response: string } | undefined> {
+    const { tables, clock } = this.#parts;
+    const item = await tables.get('records', claimKey(key));
+    const claim = item && readClaim(item, clock.now());
+    if (!claim) return undefined;
+    // The first answer counts when the call was finished; until then there is none.
+    const found = await tables.getAll('records', claim.ids.map(messageKey));
+    return found.length === claim.ids.length ? { digest: claim.digest, response: claim.response } : undefined;
+  }
+
+  /** The record first, then the feed: a caller that sees an error reports again, and what is known stays known. */
+  async append(outcomes: Outcome[]): Promise<void> {
+    const stored = await Promise.all(outcomes.map((outcome) => this.#append(outcome)));
+    await this.#parts.feed.emit(stored);
+  }
+
+  feed(after: number, max: number): Promise<{ cursor: number; outcomes: Outcome[] }> {
+    return this.#parts.feed.read(after, max);
+  }
+
+  /** TTL removes records, from the day on that their deliveries' expiry and the retention have passed. */
+  prune(): Promise<number> {
+    return Promise.resolve(0);
+  }
+
+  /**
+   * A report is a fact and goes to the feed in any case; it changes the state only where the table of
+   * transitions allows it.
+   */
+  async #append(outcome: Outcome): Promise<Outcome> {
+    const { id, record } = await this.#parts.messages.idOf(outcome.messageId);
+    const state = stateAfter(outcome);
+    if (record && state) {
+      const places = outcome.n === undefined ? [...record.recipients.keys()] : [outcome.n];
+      await Promise.all(places.map((n) => this.#change(record, n, state, outcome)));
+    }
+    return id === outcome.messageId ? outcome : { ...outcome, messageId: id };
+  }
+
+  async #change(record: MessageRecord, n: number, state: DeliveryState, outcome: Outcome): Promise<void> {
+    const from = (Object.keys(TRANSITIONS) as DeliveryState[]).filter((one) => isLegalTransition(one, state));
+    const { code, text: why } = reasonOf(outcome);
+    const values: Item = {
+      ':s': text(state),
+      ':r': text(code),
+      ':x': text(why),
+      ':ttl': ttlOf(record.expiresAt + this.#parts.retention),
+    };
+    for (const [at, one] of from.entries()) values[`:f${at}`] = text(one);
+    let update = 'SET s = :s, r = :r, x = :x, #ttl = if_not_exists(#ttl, :ttl)';
+    if (outcome.attempt) {
+      update += ', a = list_append(if_not_exists(a, :none), :a)';
+      values[':a'] = { L: [bytes(squeeze(outcome.attempt))] };
+      values[':none'] = { L: [] };
+    }
+    const known = `s IN (${from.map((_, at) => `:f${at}`).join(', ')})`;
+    await this.#parts.tables.update('records', deliveryKey(record.id, n), {
+      update: `${update} REMOVE u`,
+      condition: from.includes('queued') ? `attribute_not_exists(s) OR ${known}` : known,
+      names: { '#ttl': 'ttl' },
+      values,
+    });
+  }
+}
+
+/** What is known of a delivery: its item, and whether this process has it under lease. */
+function deliveryRecord(
+  messageId: string,
+  n: number,
+  recipient: string,
+  item: Item | undefined,
+  here: boolean,
+  now: number,
+): DeliveryRecord {
+  const standing = item && readStanding(item, now);
+  const attempts = standing?.attempts ?? [];
+  const record = { messageId, n, recipient, attempts };
+  if (standing && isOver(standing)) {
+    const last = attempts.at(-1);
+    const reason = standing.reason ?? last?.reason ?? standing.state;
+    const text = standing.text ?? last?.text ?? ERRORS.cancelled.action;
+    return { ...record, state: standing.state, reason, text };
+  }
+  if (here || (standing && standing.heldUntil > now)) {
+    return { ...record, state: 'attempting', reason: 'attempting', text: 'It is being sent.' };
+  }
+  if (standing?.until !== undefined) {
+    const last = attempts.at(-1);
+    return {
+      ...record,
+      state: 'deferred',
+      reason: standing.reason ?? last?.reason ?? 'scheduled',
+      text: standing.text ?? last?.text ?? ERRORS.scheduled.action,
+      until: standing.until,
+    };
+  }
+  return { ...record, state: 'queued', reason: 'queued', text: 'It waits for its turn in its lane.' };
+}
+
+/** What a report says, for the record. */
+function reasonOf({ kind, attempt, detail = {} }: Outcome): { code: string; text: string } {
+  if (attempt) return { code: attempt.reason, text: attempt.text };
+  const said = detail.text ?? detail.message;
+  const text = typeof said === 'string' ? said : undefined;
+  if (kind === 'cancelled') return { code: 'cancelled', text: text ?? ERRORS.cancelled.action };
+  if (kind === 'rendering-failure') {
+    return { code: 'rendering_failed', text: text ?? ERRORS.rendering_failed.action };
+  }
+  const code = typeof detail.reason === 'string' ? detail.reason : 'peer_permanent';
+  return { code, text: text ?? 'A later report says that it was not delivered.' };
+}

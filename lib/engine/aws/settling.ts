@@ -1,0 +1,245 @@
+/**
+ * Ends leases.
+ *
+ * ```
+ *  settle ──► record ──► copy put back ──► outcome ──► old copy deleted ──► answer
+ *                ▲ [recorded]       ▲ [put]       ▲ [told]         ▲ [ended]
+ * ```
+ * The record comes first: what a peer has answered is known before anything is forgotten. What a crash leaves:
+ *
+ * **[recorded]** The old copy is handed out again (`leasing.ts`). Its record says that this very copy wrote it,
+ * so what is missing is made up for: the copy put back, the outcome told; and it is deleted.
+ *
+ * **[put]** As before. The copy is put back twice: of two equal ones the claim lets one through, and the other
+ * finds its generation over.
+ *
+ * **[told]** As before. The outcome comes twice; consumers count on that.
+ *
+ * **[ended]** Nothing is left; the answer was lost, and nobody waits for it.
+ *
+ * An error leaves the same states. The caller settles again, and what was done is not done again.
+ */
+
+import { PosternError } from '../../errors.ts';
+import type { Clock } from '../../time.ts';
+import { type Outcome, SCHEMA_VERSION } from '../items.ts';
+import type { Settlement } from '../ports.ts';
+import { FINAL_STATES, isLegalTransition } from '../states.ts';
+import type { MessageBodies } from './bodies.ts';
+import {
+  changeBy,
+  deliveryKey,
+  type Ending,
+  isWrittenBy,
+  prolongation,
+  surrender,
+  wholeItem,
+} from './deliveries.ts';
+import { type BodyPlace, compress } from './envelope.ts';
+import type { Feed } from './feed.ts';
+import type { Lanes } from './lanes.ts';
+import { isFar, type Outbox, type Parcel } from './outbox.ts';
+import { each } from './pause.ts';
+import { lanePlace, ledgerPlace } from './pricing.ts';
+import { type LeasedHere, type Receipt, receiptOf } from './receipt.ts';
+import { squeeze } from './squeeze.ts';
+import type { Item, Tables } from './tables.ts';
+
+export interface SettlingParts {
+  tables: Tables;
+  lanes: Lanes;
+  bodies: MessageBodies;
+  outbox: Outbox;
+  feed: Feed;
+  clock: Clock;
+  leasedHere: LeasedHere;
+  /** Milliseconds that records are kept after their deliveries' expiry. */
+  retention: number;
+}
+
+const WIDTH = 32;
+const ITEM_BYTES = 700;
+
+/** A lease to be ended, and how. */
+interface End {
+  settlement: Settlement;
+  receipt: Receipt;
+  ending: Ending;
+}
+
+export class Settling {
+  readonly #parts: SettlingParts;
+
+  constructor(parts: SettlingParts) {
+    this.#parts = parts;
+  }
+
+  async settle(settlements: readonly Settlement[]): Promise<void> {
+    const { clock, lanes, leasedHere, feed, outbox } = this.#parts;
+    const now = clock.now();
+    const ends: End[] = [];
+    const free: Receipt[] = [];
+    for (const settlement of settlements) {
+      refuseIllegal(settlement);
+      const receipt = receiptOf(settlement.leased);
+      // A late end tells what became of a delivery; a late defer or release does not count: another decides.
+      const begun = receipt.done.recorded;
+      if (settlement.kind !== 'end' && receipt.until <= now && !begun) leasedHere.remove(receipt);
+      else if (settlement.kind === 'release' && settlement.until <= now && !begun) free.push(receipt);
+      else ends.push({ settlement, receipt, ending: this.#ending(settlement, receipt) });
+    }
+    await Promise.all([this.#free(free), this.#record(ends, now)]);
+    const counted = ends.filter(({ receipt }) => !receipt.done.lost);
+    const parcels = await Promise.all(
+      counted
+        .filter(({ settlement, receipt }) => settlement.kind !== 'end' && !receipt.done.put)
+        .map((end) => this.#parcel(end)),
+    );
+    if (parcels.length > 0) await outbox.put(parcels);
+    for (const { receipt } of counted) receipt.done.put = true;
+    const untold = counted.filter(({ receipt }) => !receipt.done.emitted);
+    await feed.emit(untold.flatMap(({ settlement }) => outcomeOf(settlement)));
+    for (const { receipt } of untold) receipt.done.emitted = true;
+    await this.#forEachQueue(
+      ends.map(({ receipt }) => receipt),
+      (queue, handles) => lanes.remove(queue, handles),
+    );
+    for (const { receipt } of ends) leasedHere.remove(receipt);
+  }
+
+  /** Prolongs leases that have not ended. */
+  async extend(receipts: readonly Receipt[], visibility: number): Promise<void> {
+    const { clock, lanes, tables } = this.#parts;
+    const now = clock.now();
+    const current = receipts.filter(({ until }) => until > now);
+    await this.#forEachQueue(current, (queue, handles) => lanes.hide(queue, handles, visibility / 1000));
+    for (const receipt of current) receipt.until = now + visibility;
+    // A claim holds off other copies only for so long.
+    const claimed = current.filter(({ nonce }) => nonce !== undefined);
+    await each(claimed, WIDTH, ({ copy, nonce }) =>
+      tables.update('records', deliveryKey(copy.item.messageId, copy.item.n), prolongation(nonce!, now)),
+    );
+  }
+
+  /** Back into their lanes at once. */
+  async #free(receipts: readonly Receipt[]): Promise<void> {
+    const { tables, lanes, leasedHere } = this.#parts;
+    const claimed = receipts.filter(({ nonce }) => nonce !== undefined);
+    await each(claimed, WIDTH, ({ copy, nonce }) =>
+      tables.update('records', deliveryKey(copy.item.messageId, copy.item.n), surrender(nonce!)),
+    );
+    await this.#forEachQueue(receipts, (queue, handles) => lanes.hide(queue, handles, 0));
+    for (const receipt of receipts) {
+      receipt.until = 0;
+      leasedHere.remove(receipt);
+    }
+  }
+
+  /**
+   * What never had an item is written in batches without a condition; everything else one by one, with the
+   * condition that the lease still counts.
+   */
+  async #record(ends: readonly End[], now: number): Promise<void> {
+    const { tables } = this.#parts;
+    const whole = new Map<string, Item>();
+    const wrote: Receipt[] = [];
+    const single: End[] = [];
+    for (const end of ends) {
+      const { receipt, ending } = end;
+      if (receipt.done.recorded) continue;
+      const { messageId, n } = receipt.copy.item;
+      const key = `${messageId} ${n}`;
+      if (receipt.nonce === undefined && receipt.until > now && !whole.has(key)) {
+        whole.set(key, wholeItem(receipt.copy, ending));
+        wrote.push(receipt);
+      } else single.push(end);
+    }
+    await Promise.all([
+      tables.putAll('records', [...whole.values()]).then(() => {
+        for (const receipt of wrote) receipt.done.recorded = true;
+      }),
+      each(single, WIDTH, (end) => this.#recordOne(end)),
+    ]);
+  }
+
+  async #recordOne({ settlement, receipt, ending }: End): Promise<void> {
+    const { copy, nonce } = receipt;
+    const right = settlement.kind !== 'end' && nonce !== undefined ? { nonce } : 'unfinished';
+    const { done, item } = await this.#parts.tables.update(
+      'records',
+      deliveryKey(copy.item.messageId, copy.item.n),
+      changeBy(copy, ending, right),
+    );
+    receipt.done.recorded = true;
+    receipt.done.lost = !done && !isWrittenBy(item, copy, ending);
+  }
+
+  #ending(settlement: Settlement, { copy }: Receipt): Ending {
+    const ttl = copy.item.expiresAt + this.#parts.retention;
+    if (settlement.kind === 'end') {
+      const { state, attempt } = settlement;
+      return { state, generation: copy.generation, attempt: squeeze(attempt), ttl };
+    }
+    const waits = {
+      state: 'deferred' as const,
+      generation: copy.generation + 1,
+      until: settlement.until,
+      ttl,
+    };
+    if (settlement.kind === 'release') return { ...waits, reason: settlement.reason };
+    return { ...waits, attempt: squeeze(settlement.attempt) };
+  }
+
+  async #parcel({ settlement, receipt, ending }: End): Promise<Parcel> {
+    const { clock, bodies } = this.#parts;
+    const { leased } = settlement;
+    const due = ending.until!;
+    const tried = settlement.kind === 'defer';
+    const reason =
+      settlement.kind === 'defer'
+        ? { code: settlement.attempt.reason, text: settlement.attempt.text }
+        : (settlement as Extract<Settlement, { kind: 'release' }>).reason;
+    const item = { ...leased.item, attempts: leased.item.attempts + (tried ? 1 : 0), due, reason };
+    let at: BodyPlace | undefined = receipt.at;
+    let body: string | undefined;
+    if (at === undefined) {
+      const packed = await compress(leased.bytes);
+      const place = isFar(due, clock.now())
+        ? ledgerPlace(packed.byteLength)
+        : lanePlace(Math.ceil(packed.byteLength / 3) * 4 + ITEM_BYTES, 1);
+      if (place === 'inline') body = packed.toString('base64');
+      else {
+        await bodies.put(item.messageId, place, packed, item.expiresAt);
+        at = place;
+      }
+    }
+    return { envelope: { item, generation: ending.generation, claim: true, at }, body, due };
+  }
+
+  async #forEachQueue(
+    receipts: readonly Receipt[],
+    work: (queue: string, handles: string[]) => Promise<void>,
+  ): Promise<void> {
+    const queues = new Map<string, string[]>();
+    for (const { queue, handle } of receipts) {
+      const handles = queues.get(queue);
+      if (handles) handles.push(handle);
+      else queues.set(queue, [handle]);
+    }
+    await Promise.all([...queues].map(([queue, handles]) => work(queue, handles)));
+  }
+}
+
+function outcomeOf(settlement: Settlement): Outcome[] {
+  if (settlement.kind === 'release') return [];
+  const { attempt, leased } = settlement;
+  const { messageId, n, tenant } = leased.item;
+  return [{ v: SCHEMA_VERSION, messageId, n, at: attempt.at, kind: 'attempt', tenant, attempt }];
+}
+
+/** A lease ends in a final state that the table of transitions allows. */
+function refuseIllegal(settlement: Settlement): void {
+  if (settlement.kind !== 'end') return;
+  if (FINAL_STATES.has(settlement.state) && isLegalTransition('attempting', settlement.state)) return;
+  throw new PosternError('internal', `A lease cannot end in the state ${settlement.state}.`);
+}

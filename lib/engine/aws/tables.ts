@@ -1,0 +1,300 @@
+/**
+ * The tables: DynamoDB as the rest of the engine uses it. Every table has `pk`, `sk` and `ttl`.
+ *
+ * What a batch leaves unprocessed is asked for again; throttling that outlasts the SDK's own tries is reported
+ * as `storage_unavailable`.
+ */
+import {
+  type AttributeValue,
+  BatchGetItemCommand,
+  BatchWriteItemCommand,
+  ConditionalCheckFailedException,
+  DeleteItemCommand,
+  type DynamoDBClient,
+  GetItemCommand,
+  QueryCommand,
+  ScanCommand,
+  TransactionCanceledException,
+  type TransactWriteItem,
+  TransactWriteItemsCommand,
+  UpdateItemCommand,
+  type WriteRequest,
+} from '@aws-sdk/client-dynamodb';
+import { PosternError } from '../../errors.ts';
+import { storageError } from './clients.ts';
+import { chunks, each, type Pacing, pause } from './pause.ts';
+import type { TableName } from './schema.ts';
+
+export type Item = Record<string, AttributeValue>;
+
+export interface Key {
+  pk: string;
+  sk: string;
+}
+
+/** An expression with the names and values that it uses. */
+export interface Update {
+  update: string;
+  condition?: string;
+  names?: Record<string, string>;
+  values?: Item;
+}
+
+export interface Range {
+  /** Sort keys from here … */
+  from: string;
+  /** … to here, both included. */
+  to: string;
+  limit?: number;
+  consistent?: boolean;
+  /** First this many bytes only: no second page. */
+  onePage?: boolean;
+}
+
+const WRITES = 25;
+const READS = 100;
+const WIDTH = 16;
+/** Batches are repeated for what they left out until some ten seconds have gone. */
+const TRIES = 10;
+
+export const text = (value: string): AttributeValue => ({ S: value });
+export const number = (value: number): AttributeValue => ({ N: String(value) });
+export const bytes = (value: Uint8Array): AttributeValue => ({ B: value });
+export const keyOf = ({ pk, sk }: Key): Item => ({ pk: text(pk), sk: text(sk) });
+/** The number of an attribute, 0 when it is absent. */
+export const numberOf = (value: AttributeValue | undefined): number => Number(value?.N ?? 0);
+/** Milliseconds as the seconds that TTL takes. */
+export const ttlOf = (at: number): AttributeValue => number(Math.ceil(at / 1000));
+
+export class Tables {
+  readonly #dynamo: DynamoDBClient;
+  readonly #names: Readonly<Record<TableName, string>>;
+  readonly #pacing: Pacing;
+
+  constructor(dynamo: DynamoDBClient, names: Readonly<Record<TableName, string>>, pacing: Pacing) {
+    this.#dynamo = dynamo;
+    this.#names = names;
+    this.#pacing = pacing;
+  }
+
+  async get(table: TableName, key: Key, consistent = true): Promise<Item | undefined> {
+    return this.#do(table, async () => {
+      const command = new GetItemCommand({
+        TableName: this.#names[table],
+        Key: keyOf(key),
+        ConsistentRead: consistent,
+      });
+      return (await this.#dynamo.send(command)).Item;
+    });
+  }
+
+  /** Items that exist, in no order. */
+  async getAll(table: TableName, keys: readonly Key[], consistent = true): Promise<Item[]> {
+    const found: Item[] = [];
+    await each(chunks(keys, READS), WIDTH, (part) =>
+      this.#do(table, async () => {
+        const name = this.#names[table];
+        let left: Item[] = part.map(keyOf);
+        for (let tries = 0; left.length > 0; tries += 1) {
+          await this.#again(table, tries);
+          const answer = await this.#dynamo.send(
+            new BatchGetItemCommand({
+              RequestItems: { [name]: { Keys: left, ConsistentRead: consistent } },
+            }),
+          );
+          found.push(...(answer.Responses?.[name] ?? []));
+          left = answer.UnprocessedKeys?.[name]?.Keys ?? [];
+        }
+      }),
+    );
+    return found;
+  }
+
+  /** Items of a partition in the order of their sort keys. */
+  async query(table: TableName, pk: string, range: Range): Promise<Item[]> {
+    return this.#do(table, async () => {
+      const found: Item[] = [];
+      let start: Item | undefined;
+      do {
+        const answer = await this.#dynamo.send(
+          new QueryCommand({
+            TableName: this.#names[table],
+            KeyConditionExpression: 'pk = :pk AND sk BETWEEN :from AND :to',
+            ExpressionAttributeValues: { ':pk': text(pk), ':from': text(range.from), ':to': text(range.to) },
+            ConsistentRead: range.consistent ?? true,
+            ...(range.limit !== undefined && { Limit: range.limit - found.length }),
+            ...(start && { ExclusiveStartKey: start }),
+          }),
+        );
+        found.push(...(answer.Items ?? []));
+        start = answer.LastEvaluatedKey;
+      } while (start && !range.onePage && (range.limit === undefined || found.length < range.limit));
+      return found;
+    });
+  }
+
+  /** How many items of a partition lie between two sort keys, as far as one page (1 MB) shows. */
+  async count(table: TableName, pk: string, from: string, to: string): Promise<number> {
+    return this.#do(table, async () => {
+      const command = new QueryCommand({
+        TableName: this.#names[table],
+        Select: 'COUNT',
+        KeyConditionExpression: 'pk = :pk AND sk BETWEEN :from AND :to',
+        ExpressionAttributeValues: { ':pk': text(pk), ':from': text(from), ':to': text(to) },
+      });
+      return (await this.#dynamo.send(command)).Count ?? 0;
+    });
+  }
+
+  /** Keys of every item of a table. */
+  async allKeys(table: TableName): Promise<Key[]> {
+    return this.#do(table, async () => {
+      const keys: Key[] = [];
+      let start: Item | undefined;
+      do {
+        const answer = await this.#dynamo.send(
+          new ScanCommand({
+            TableName: this.#names[table],
+            ProjectionExpression: 'pk, sk',
+            ...(start && { ExclusiveStartKey: start }),
+          }),
+        );
+        for (const item of answer.Items ?? []) keys.push({ pk: item.pk!.S!, sk: item.sk!.S! });
+        start = answer.LastEvaluatedKey;
+      } while (start);
+      return keys;
+    });
+  }
+
+  /**
+   * Changes one item if its condition holds.
+   * @returns `done`, and else the item that did not meet the condition.
+   */
+  async update(table: TableName, key: Key, change: Update): Promise<{ done: boolean; item?: Item }> {
+    return this.#do(table, async () => {
+      try {
+        const answer = await this.#dynamo.send(
+          new UpdateItemCommand({
+            TableName: this.#names[table],
+            Key: keyOf(key),
+            UpdateExpression: change.update,
+            ...(change.condition && {
+              ConditionExpression: change.condition,
+              ReturnValuesOnConditionCheckFailure: 'ALL_OLD',
+            }),
+            ...(change.names && { ExpressionAttributeNames: change.names }),
+            ...(change.values && { ExpressionAttributeValues: change.values }),
+            ReturnValues: 'ALL_NEW',
+          }),
+        );
+        return { done: true, item: answer.Attributes };
+      } catch (error) {
+        if (error instanceof ConditionalCheckFailedException) return { done: false, item: error.Item };
+        throw error;
+      }
+    });
+  }
+
+  /** Writes whole items, each at its own time. */
+  async putAll(table: TableName, items: readonly Item[]): Promise<void> {
+    await this.#writeAll(
+      table,
+      items.map((item) => ({ PutRequest: { Item: item } })),
+    );
+  }
+
+  async deleteAll(table: TableName, keys: readonly Key[]): Promise<void> {
+    await this.#writeAll(
+      table,
+      keys.map((key) => ({ DeleteRequest: { Key: keyOf(key) } })),
+    );
+  }
+
+  /** @returns the item that was deleted; with a condition that does not hold, undefined. */
+  async remove(
+    table: TableName,
+    key: Key,
+    condition?: Omit<Update, 'update'> & { condition: string },
+  ): Promise<Item | undefined> {
+    return this.#do(table, async () => {
+      try {
+        const answer = await this.#dynamo.send(
+          new DeleteItemCommand({
+            TableName: this.#names[table],
+            Key: keyOf(key),
+            ReturnValues: 'ALL_OLD',
+            ...(condition && {
+              ConditionExpression: condition.condition,
+              ...(condition.names && { ExpressionAttributeNames: condition.names }),
+              ...(condition.values && { ExpressionAttributeValues: condition.values }),
+            }),
+          }),
+        );
+        return answer.Attributes;
+      } catch (error) {
+        if (error instanceof ConditionalCheckFailedException) return undefined;
+        throw error;
+      }
+    });
+  }
+
+  /** All of the writes or none. @returns false when a condition did not hold. */
+  async transact(
+    table: TableName,
+    writes: (table: string) => TransactWriteItem[],
+  ): Promise<'done' | number[]> {
+    return this.#do(table, async () => {
+      for (let tries = 0; ; tries += 1) {
+        try {
+          await this.#dynamo.send(
+            new TransactWriteItemsCommand({ TransactItems: writes(this.#names[table]) }),
+          );
+          return 'done';
+        } catch (error) {
+          if (!(error instanceof TransactionCanceledException)) throw error;
+          const failed = (error.CancellationReasons ?? []).flatMap(({ Code }, at) =>
+            Code === 'ConditionalCheckFailed' ? [at] : [],
+          );
+          if (failed.length > 0) return failed;
+          await this.#again(table, tries + 1);
+        }
+      }
+    });
+  }
+
+  async #writeAll(table: TableName, writes: WriteRequest[]): Promise<void> {
+    await each(chunks(writes, WRITES), WIDTH, (part) =>
+      this.#do(table, async () => {
+        const name = this.#names[table];
+        let left: WriteRequest[] = part;
+        for (let tries = 0; left.length > 0; tries += 1) {
+          await this.#again(table, tries);
+          const answer = await this.#dynamo.send(
+            new BatchWriteItemCommand({ RequestItems: { [name]: left } }),
+          );
+          left = answer.UnprocessedItems?.[name] ?? [];
+        }
+      }),
+    );
+  }
+
+  /** Waits before a further try, and gives up after the last. */
+  async #again(table: TableName, tries: number): Promise<void> {
+    if (tries === 0) return;
+    if (tries > TRIES) {
+      throw new PosternError(
+        'storage_unavailable',
+        `The table ${this.#names[table]} is throttled. Raise its maximum of units, or wait.`,
+      );
+    }
+    await pause(this.#pacing, tries);
+  }
+
+  async #do<T>(table: TableName, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      throw storageError(`The table ${this.#names[table]} cannot be used`, error);
+    }
+  }
+}

@@ -1,0 +1,215 @@
+/**
+ * AWS for tests: fauxqs (SQS and S3) in this process and dynoxide (DynamoDB) as a child, on ports of their own,
+ * with the tables, the bucket and the queues that an engine stands on. `POSTERN_TEST_AWS_ENDPOINT` puts another
+ * endpoint in their place, for all three services (`aws`: the real ones, in the region of the environment).
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { createRequire } from 'node:module';
+import { createServer } from 'node:net';
+import { dirname, join } from 'node:path';
+import { mock } from 'node:test';
+import {
+  CreateTableCommand,
+  DeleteTableCommand,
+  DescribeTableCommand,
+  DynamoDBClient,
+} from '@aws-sdk/client-dynamodb';
+import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
+import { CreateQueueCommand, DeleteQueueCommand, SQSClient } from '@aws-sdk/client-sqs';
+import { startFauxqs } from 'fauxqs';
+import type { ClientOptions } from '../../lib/engine/aws/clients.ts';
+import {
+  type AwsResources,
+  laneQueue,
+  OUTCOME_QUEUE,
+  PARTITION_KEY,
+  SORT_KEY,
+  TABLES,
+  type TableName,
+} from '../../lib/engine/aws/schema.ts';
+
+export interface TestAws {
+  resources: AwsResources;
+  client: ClientOptions;
+  /** Whether the emulators' time is that of this process, so that it can be moved (`moveTime`). */
+  emulated: boolean;
+  createQueue(queue: string): Promise<void>;
+  stop(): Promise<void>;
+}
+
+const REGION = 'us-east-1';
+const READY = 5_000;
+
+/** @param lanes queues that are made; others by `createQueue`. */
+export async function startTestAws(lanes: readonly string[]): Promise<TestAws> {
+  const stops: (() => unknown)[] = [];
+  const stop = async (): Promise<void> => {
+    for (const one of stops.splice(0).reverse()) await one();
+  };
+  try {
+    const endpoint = process.env.POSTERN_TEST_AWS_ENDPOINT;
+    const client: ClientOptions = endpoint ? elsewhere(endpoint) : await emulators(stops);
+    const made = await makeResources(client, lanes, endpoint !== undefined, stops);
+    return { ...made, client, emulated: endpoint === undefined, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+function elsewhere(endpoint: string): ClientOptions {
+  return endpoint === 'aws' ? {} : { endpoints: { sqs: endpoint, dynamodb: endpoint, s3: endpoint } };
+}
+
+async function emulators(stops: (() => unknown)[]): Promise<ClientOptions> {
+  const [fauxqs, dynamodb] = await Promise.all([startFauxqs({ port: 0, logger: false }), startDynoxide()]);
+  stops.push(() => fauxqs.stop(), dynamodb.stop);
+  const other = `http://127.0.0.1:${fauxqs.port}`;
+  return {
+    region: REGION,
+    credentials: { accessKeyId: 'test', secretAccessKey: 'test' },
+    endpoints: { sqs: other, s3: other, dynamodb: `http://127.0.0.1:${dynamodb.port}` },
+  };
+}
+
+/** The binary comes in the package of its platform; `DYNOXIDE_BIN` names another. */
+function dynoxideBinary(): string {
+  const { DYNOXIDE_BIN } = process.env;
+  if (DYNOXIDE_BIN) return DYNOXIDE_BIN;
+  const name = `@dynoxide/${process.platform}-${process.arch}`;
+  try {
+    return join(dirname(createRequire(import.meta.url).resolve(`${name}/package.json`)), 'dynoxide');
+  } catch {
+    throw new Error(`There is no ${name}. Set DYNOXIDE_BIN to the dynoxide binary of this platform.`);
+  }
+}
+
+async function startDynoxide(): Promise<{ port: number; stop: () => Promise<void> }> {
+  const port = await freePort();
+  const child: ChildProcess = spawn(dynoxideBinary(), ['--host', '127.0.0.1', '--port', String(port)], {
+    stdio: 'ignore',
+  });
+  const exited = once(child, 'exit');
+  const end = Date.now() + READY;
+  for (;;) {
+    const answer = await fetch(`http://127.0.0.1:${port}/`, { method: 'POST' }).catch(() => undefined);
+    if (answer) break;
+    if (child.exitCode !== null || Date.now() > end) throw new Error('dynoxide does not start.');
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  return {
+    port,
+    stop: async () => {
+      child.kill('SIGKILL');
+      await exited;
+    },
+  };
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as { port: number };
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+/** Makes tables, bucket and queues under a name of their own; those of a real account are deleted at the end. */
+async function makeResources(
+  client: ClientOptions,
+  lanes: readonly string[],
+  temporary: boolean,
+  stops: (() => unknown)[],
+): Promise<Pick<TestAws, 'resources' | 'createQueue'>> {
+  const { region, credentials, endpoints = {} } = client;
+  const name = `postern-test-${randomBytes(4).toString('hex')}`;
+  const shared = { region, credentials };
+  const dynamo = new DynamoDBClient({ ...shared, endpoint: endpoints.dynamodb });
+  const sqs = new SQSClient({ ...shared, endpoint: endpoints.sqs });
+  const s3 = new S3Client({
+    ...shared,
+    endpoint: endpoints.s3,
+    forcePathStyle: endpoints.s3 !== undefined,
+  });
+  stops.push(() => {
+    for (const one of [dynamo, sqs, s3]) one.destroy();
+  });
+  const tables = Object.fromEntries(TABLES.map((table) => [table, `${name}-${table}`])) as Record<
+    TableName,
+    string
+  >;
+  await Promise.all(
+    Object.values(tables).map(async (TableName) => {
+      await dynamo.send(
+        new CreateTableCommand({
+          TableName,
+          BillingMode: 'PAY_PER_REQUEST',
+          AttributeDefinitions: [PARTITION_KEY, SORT_KEY].map((key) => ({
+            AttributeName: key,
+            AttributeType: 'S',
+          })),
+          KeySchema: [
+            { AttributeName: PARTITION_KEY, KeyType: 'HASH' },
+            { AttributeName: SORT_KEY, KeyType: 'RANGE' },
+          ],
+        }),
+      );
+      if (temporary) stops.push(() => dynamo.send(new DeleteTableCommand({ TableName })));
+      for (;;) {
+        const { Table } = await dynamo.send(new DescribeTableCommand({ TableName }));
+        if (Table?.TableStatus === 'ACTIVE') break;
+        await new Promise((resolve) => setTimeout(resolve, 500));
+      }
+    }),
+  );
+  await s3.send(new CreateBucketCommand({ Bucket: name }));
+  let queueUrlPrefix = '';
+  const createQueue = async (queue: string): Promise<void> => {
+    const Attributes = { MaximumMessageSize: '1048576', MessageRetentionPeriod: '1209600' };
+    const { QueueUrl } = await sqs.send(
+      new CreateQueueCommand({ QueueName: `${name}-${queue}`, Attributes }),
+    );
+    queueUrlPrefix = QueueUrl!.slice(0, -queue.length);
+    if (temporary) stops.push(() => sqs.send(new DeleteQueueCommand({ QueueUrl })));
+  };
+  await Promise.all([OUTCOME_QUEUE, ...lanes.map(laneQueue)].map(createQueue));
+  return {
+    resources: { tables, bucket: name, queueUrlPrefix },
+    createQueue,
+  };
+}
+
+/**
+ * Moves the time of this process, and with it that of SQS in it: delays and visibility times pass at once.
+ * Timers are as they were. Call `mock.timers.reset()` at the end.
+ */
+export function moveTime(to: number): void {
+  mock.timers.reset();
+  mock.timers.enable({ apis: ['Date'], now: to });
+}
+
+/** As its client, but a lane that does not exist is made when it is first used. */
+export function withLanes(aws: TestAws): ClientOptions {
+  return {
+    ...aws.client,
+    instrument(client) {
+      if (!(client instanceof SQSClient)) return;
+      client.middlewareStack.add(
+        (next) => async (args) => {
+          try {
+            return await next(args);
+          } catch (error) {
+            const url = (args.input as { QueueUrl?: string }).QueueUrl ?? '';
+            if ((error as Error).name !== 'QueueDoesNotExist') throw error;
+            await aws.createQueue(url.slice(aws.resources.queueUrlPrefix.length));
+            return next(args);
+          }
+        },
+        { step: 'initialize', name: 'makeQueue' },
+      );
+    },
+  };
+}
