@@ -1,0 +1,203 @@
+/**
+ * What follows from a reply: directives to raise, directives to lift, alerts, and how long to wait.
+ *
+ * ```
+ *  delivered ──► nothing waits for success? done.  else count it ──► so many in a row: lift
+ *  refused ────► one scan ─► rules whose text is there, and those without ─► code, phase, … agree?
+ *                                │                                                │
+ *                     no rule agreed: those marked fallback ◄─────────────────────┤
+ *                                                                                 ▼
+ *            the window of (rule, scope) is full? ──► raise, for its duration or as long as the reply says
+ * ```
+ *
+ * Pure but for the state that it is given: no clock, no chance, no I/O.
+ */
+import { type Reply, replyText } from '../../outcome/reply.ts';
+import type { Directive, DirectiveAction, DirectiveMatch } from '../directive.ts';
+import type { CompiledRule, RuleSet } from './compile.ts';
+import { boundedHint } from './hint.ts';
+import type { Phase } from './rule.ts';
+import { type AutomationState, scopeKey } from './state.ts';
+
+/** Bounds of the wait that a reply may ask of its own delivery, ms. */
+export const RETRY_BOUNDS = { least: 10_000, most: 24 * 3_600_000 } as const;
+
+/** A delivery and what the peer said to it. */
+export interface ReplyEvent {
+  readonly outcome: 'delivered' | 'refused';
+  readonly ip: string;
+  readonly pool: string;
+  readonly tenant: string;
+  readonly campaign?: string;
+  readonly domain: string;
+  readonly provider: string;
+  readonly site: string;
+  /** Name of the MX host. */
+  readonly mx: string;
+  readonly phase: string;
+  /** The 4xx or 5xx reply of a refusal. */
+  readonly reply?: Reply;
+}
+
+export interface Alert {
+  /** Rule that it comes from. */
+  readonly rule: string;
+  readonly at: number;
+  readonly match: DirectiveMatch;
+  readonly reason: string;
+  readonly reply: string;
+}
+
+export interface Evaluation {
+  /** To be put into the store of directives; one with an id that is there replaces it. */
+  readonly raise: readonly Directive[];
+  /** Ids to be removed from it. */
+  readonly lift: readonly string[];
+  readonly alerts: readonly Alert[];
+  /** ms that a 4xx reply asks this delivery to wait, kept within `RETRY_BOUNDS`. */
+  readonly retryAfter?: number;
+}
+
+const NOTHING: Evaluation = { raise: [], lift: [], alerts: [] };
+
+/** Judges one reply. `now` in ms since the epoch. */
+export function evaluate(rules: RuleSet, state: AutomationState, event: ReplyEvent, now: number): Evaluation {
+  const { reply } = event;
+  if (event.outcome === 'delivered') {
+    if (!state.watching) return NOTHING;
+    state.sweep(now);
+    const lift = state.succeeded(event, now);
+    return lift.length === 0 ? NOTHING : { raise: [], lift, alerts: [] };
+  }
+  if (reply === undefined) return NOTHING;
+  const text = replyText(reply);
+  const retryAfter = reply.code < 500 ? boundedHint(text, RETRY_BOUNDS.least, RETRY_BOUNDS.most) : undefined;
+  const matched = matchingRules(rules, event, reply);
+  if (matched.length === 0) return retryAfter === undefined ? NOTHING : { ...NOTHING, retryAfter };
+  state.sweep(now);
+  const raise: Directive[] = [];
+  const alerts: Alert[] = [];
+  for (const rule of matched) fire(rule, state, event, text, now, raise, alerts);
+  return { raise, lift: [], alerts, retryAfter };
+}
+
+/** Owners that the matcher found; reused, as evaluation never waits in between. */
+const hits: number[] = [];
+
+/** The rules that agree with a reply, whether or not they are set off by it. */
+export function matchingRules(rules: RuleSet, event: ReplyEvent, reply: Reply): CompiledRule[] {
+  hits.length = 0;
+  rules.matcher.scan(reply.lines, hits);
+  let agreed: CompiledRule[] = [];
+  let specific = false;
+  const consider = (place: number): void => {
+    const rule = rules.rules[place]!;
+    if ((specific && rule.fallback) || agreed.includes(rule) || !agrees(rule, event, reply)) return;
+    if (!rule.fallback && !specific) {
+      specific = true;
+      agreed = [];
+    }
+    agreed.push(rule);
+  };
+  for (const place of hits) consider(place);
+  for (const place of rules.textless) consider(place);
+  return agreed;
+}
+
+function agrees(rule: CompiledRule, event: ReplyEvent, reply: Reply): boolean {
+  const { providers, codes, enhanced, phases, sites, mx, domains } = rule;
+  return (
+    (providers === undefined || providers.has(event.provider)) &&
+    (codes === undefined || codes.some(([low, high]) => reply.code >= low && reply.code <= high)) &&
+    (enhanced === undefined || enhancedAgrees(enhanced, reply.enhanced)) &&
+    (phases === undefined || phases.has(event.phase as Phase)) &&
+    (sites === undefined || sites.has(event.site)) &&
+    (mx === undefined || mx.some((suffix) => hasSuffix(event.mx, suffix))) &&
+    (domains === undefined || domains.some((domain) => domainAgrees(event.domain, domain)))
+  );
+}
+
+function enhancedAgrees(patterns: NonNullable<CompiledRule['enhanced']>, code: string | undefined): boolean {
+  if (code === undefined) return false;
+  const parts = code.split('.');
+  return patterns.some((ranges) =>
+    ranges.every(([low, high], i) => Number(parts[i]) >= low && Number(parts[i]) <= high),
+  );
+}
+
+/** By whole labels, whatever the case of the host. */
+function hasSuffix(host: string, suffix: string): boolean {
+  if (!host.toLowerCase().endsWith(suffix)) return false;
+  return host.length === suffix.length || host.charCodeAt(host.length - suffix.length - 1) === 46;
+}
+
+function domainAgrees(domain: string, wanted: string): boolean {
+  return wanted.startsWith('*.') ? domain.endsWith(wanted.slice(1)) : domain === wanted;
+}
+
+/** Counts the reply for its rule, and raises what the rule says when that sets it off. */
+function fire(
+  compiled: CompiledRule,
+  state: AutomationState,
+  event: ReplyEvent,
+  text: string,
+  now: number,
+  raise: Directive[],
+  alerts: Alert[],
+): void {
+  const { rule, scope, events, within, hint, duration, leaveAfter } = compiled;
+  const key = scopeKey(scope, event);
+  if (key === undefined) return;
+  if (events > 1 && !state.count(`${rule.id}/${key}`, events, within, now)) {
+    stayed(compiled, state, key);
+    return;
+  }
+  const lasting = (hint && boundedHint(text, hint[0], hint[1])) ?? duration;
+  const until = now + lasting;
+  for (const action of compiled.actions) {
+    const id = idOf(rule.id, action.kind, key);
+    const before = state.raised(id);
+    if (before !== undefined) before.successes = 0;
+    // What is in flight when a peer says stop brings the same reply many times; once is enough.
+    if (before !== undefined && before.until > now && until - before.until < lasting / 10) continue;
+    const watched = leaveAfter > 0 && action.kind !== 'alert';
+    state.raise(id, {
+      until,
+      leaveAfter,
+      successes: 0,
+      ...(watched ? { scope, key } : {}),
+    });
+    const match = matchOf(scope, event);
+    if (action.kind === 'alert')
+      alerts.push({ rule: rule.id, at: now, match, reason: rule.reason, reply: text });
+    else raise.push(directive(id, match, action, rule, until, text));
+  }
+}
+
+/** The rule matched again without being set off: whatever it holds has seen no success in a row. */
+function stayed({ rule, actions, leaveAfter }: CompiledRule, state: AutomationState, key: string): void {
+  if (leaveAfter === 0) return;
+  for (const { kind } of actions) {
+    const raised = state.raised(idOf(rule.id, kind, key));
+    if (raised !== undefined) raised.successes = 0;
+  }
+}
+
+function idOf(rule: string, kind: string, key: string): string {
+  return `${rule}/${kind}/${key}`;
+}
+
+function matchOf(scope: CompiledRule['scope'], event: ReplyEvent): DirectiveMatch {
+  return Object.fromEntries(scope.map((dimension) => [dimension, event[dimension]]));
+}
+
+function directive(
+  id: string,
+  match: DirectiveMatch,
+  action: DirectiveAction,
+  rule: { id: string; reason: string },
+  until: number,
+  reply: string,
+): Directive {
+  return { id, match, action, reason: rule.reason, until, origin: { rule: rule.id, reply } };
+}

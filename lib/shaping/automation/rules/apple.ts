@@ -1,0 +1,121 @@
+/** iCloud Mail (icloud.com, me.com, mac.com), which filters with Proofpoint's lists beside its own. */
+import type { Rule } from '../rule.ts';
+
+export const apple: readonly Rule[] = [
+  {
+    id: 'apple.hcm1',
+    reason: 'Apple defers mail of this IP [HCM1].',
+    match: { provider: 'apple', text: '[hcm1]' },
+    trigger: { events: 3, within: '1h' },
+    action: 'suspend',
+    duration: '15m',
+    samples: [
+      '450 4.7.1 [HCM1] Your mail from 192.0.2.10 was deferred. See https://support.apple.com/en-us/HT204137',
+    ],
+  },
+  {
+    id: 'apple.bs02',
+    reason: 'Apple has trouble of its own [BS02].',
+    match: { provider: 'apple', code: '4xx', text: '[bs02] temporary server error' },
+    trigger: { events: 5, within: '10m' },
+    action: 'suspend',
+    duration: '15m',
+    samples: ['421 4.7.0 [BS02] Temporary server error. Please try again later.'],
+  },
+  {
+    id: 'apple.unavailable',
+    reason: 'iCloud Mail is not available.',
+    match: { provider: 'apple', code: '4xx', text: 'service unavailable - try again later' },
+    trigger: { events: 5, within: '10m' },
+    action: 'suspend',
+    duration: '15m',
+    samples: ['451 4.7.1 Service unavailable - try again later'],
+  },
+  {
+    id: 'apple.volume',
+    reason: 'Apple has had more mail than it takes from here for now.',
+    match: { provider: 'apple', code: '4xx', text: 'deferred due to excessive volume' },
+    trigger: { events: 5, within: '10m' },
+    action: { limit: { messageRate: '30/min', connections: 2 } },
+    duration: '1h',
+    leaveAfter: 200,
+    samples: [
+      '421 4.7.1 Messages to user@icloud.com deferred due to excessive volume. Try again later - https://support.apple.com/en-us/HT204137',
+    ],
+  },
+  {
+    id: 'apple.not-accepting',
+    reason: 'Apple takes no connections from this IP.',
+    match: { provider: 'apple', phase: 'greeting', text: 'esmtp not accepting connections' },
+    action: 'suspend',
+    duration: '1h',
+    samples: ['554 st11p00mm-smtpin001.mac.com ESMTP not accepting connections'],
+  },
+  {
+    id: 'apple.too-many-errors',
+    reason: 'Apple breaks off: too many errors of this IP.',
+    match: { provider: 'apple', code: 421, text: 'error: too many errors' },
+    trigger: { events: 5, within: '10m' },
+    action: { limit: { connections: 1, messagesPerConnection: 1 } },
+    duration: '30m',
+    samples: ['421 4.7.0 st11p00im-smtpin005.me.com Error: too many errors'],
+  },
+  {
+    id: 'apple.dbl',
+    reason: 'A domain in the mail of this sender is in the Spamhaus DBL.',
+    match: { provider: 'apple', text: 'domain present in the spamhaus dbl' },
+    trigger: { events: 3, within: '1h' },
+    action: ['suspend', 'alert'],
+    scope: ['tenant', 'provider'],
+    duration: '4h',
+    samples: [
+      '550 5.7.1 Your email was rejected due to having a domain present in the Spamhaus DBL -- see https://www.spamhaus.org/dbl/',
+    ],
+  },
+  {
+    id: 'apple.sbl',
+    reason: 'Apple refuses this IP because Spamhaus lists it.',
+    match: { provider: 'apple', text: 'rejected due to listing in spamhaus' },
+    action: ['suspend', 'alert'],
+    duration: '4h',
+    samples: [
+      '550 5.7.1 Mail from IP 192.0.2.10 was rejected due to listing in Spamhaus SBL. For details please see http://www.spamhaus.org/query/bl?ip=192.0.2.10',
+    ],
+  },
+  {
+    id: 'apple.proofpoint',
+    reason: 'Apple refuses this IP because Proofpoint lists it.',
+    match: { provider: 'apple', text: 'blocked - see https://(support|ipcheck).proofpoint.com' },
+    action: ['suspend', 'alert'],
+    duration: '4h',
+    samples: [
+      '550 5.7.0 Blocked - see https://support.proofpoint.com/dnsbl-lookup.cgi?ip=192.0.2.10',
+      '554 5.7.0 Blocked - see https://ipcheck.proofpoint.com/?ip=192.0.2.10',
+    ],
+  },
+  {
+    id: 'apple.local-policy',
+    reason: "Apple refuses this sender's mail for its local policy [CS01].",
+    match: { provider: 'apple', text: 'message rejected due to local policy' },
+    trigger: { events: 10, within: '1h' },
+    action: ['suspend', 'alert'],
+    scope: ['tenant', 'provider'],
+    duration: '1h',
+    samples: [
+      '550 5.7.1 [CS01] Message rejected due to local policy. Please visit https://support.apple.com/en-us/HT204137',
+      '554 5.7.1 [CS01] Message rejected due to local policy. Please visit https://support.apple.com/en-us/HT204137',
+    ],
+  },
+  {
+    id: 'apple.unauthenticated',
+    reason: "Apple refuses this sender's mail because SPF and DKIM fail [HME1].",
+    match: { provider: 'apple', text: '[hme1]' },
+    trigger: { events: 3, within: '1h' },
+    action: 'alert',
+    scope: ['tenant', 'provider'],
+    duration: '1d',
+    samples: [
+      '554 5.7.1 [HME1] This message was blocked for failing both SPF and DKIM authentication checks. See https://support.apple.com/en-us/HT204137 for mailing best practices',
+    ],
+  },
+];

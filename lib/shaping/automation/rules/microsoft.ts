@@ -1,0 +1,282 @@
+/** Outlook.com (consumer) and Microsoft 365, whose front filter is one: an IP's standing counts for both. */
+import type { Rule } from '../rule.ts';
+
+const BOTH = ['outlook', 'office365'];
+
+export const microsoft: readonly Rule[] = [
+  {
+    id: 'microsoft.ip-reputation',
+    reason: 'Microsoft limits this IP for its reputation (4.7.650).',
+    match: { provider: BOTH, code: '4xx', text: 'temporarily rate limited due to ip reputation' },
+    action: { limit: { messageRate: '1/min', connections: 1 } },
+    scope: ['ip', 'provider'],
+    duration: '90m',
+    samples: [
+      '451 4.7.650 The mail server [192.0.2.10] has been temporarily rate limited due to IP reputation. For e-mail delivery information, see https://postmaster.live.com (S775) [AM0EUR02FT040.eop-EUR02.prod.protection.outlook.com]',
+      '421 4.7.650 The mail server [192.0.2.10] has been temporarily rate limited due to IP reputation. For e-mail delivery information, see https://aka.ms/postmaster (S775) [Name=Protocol Filter Agent][AGT=PFA][MxId=11BCD825A78A8D0B]',
+    ],
+    overlaps: [
+      { rule: 'microsoft.ip-reputation-again', why: 'The same reply, but suspends when it keeps coming.' },
+    ],
+  },
+  {
+    id: 'microsoft.ip-reputation-again',
+    reason: 'Microsoft keeps limiting this IP for its reputation although it was slowed down.',
+    match: { provider: BOTH, code: '4xx', text: 'temporarily rate limited due to ip reputation' },
+    trigger: { events: 10, within: '1h' },
+    action: ['suspend', 'alert'],
+    scope: ['ip', 'provider'],
+    duration: '30m',
+    samples: [
+      '451 4.7.650 The mail server [192.0.2.10] has been temporarily rate limited due to IP reputation. For e-mail delivery information, see https://postmaster.live.com (S775) [BN8NAM11FT012.eop-nam11.prod.protection.outlook.com]',
+    ],
+    overlaps: [{ rule: 'microsoft.ip-reputation', why: 'The same reply; the first one already slows down.' }],
+  },
+  {
+    id: 'microsoft.block-list',
+    reason: 'The network of this IP is on the block list of Outlook.com.',
+    match: { provider: BOTH, code: '5xx', text: 'part of their network is on our block list' },
+    action: ['suspend', 'alert'],
+    scope: ['ip', 'provider'],
+    duration: '2h',
+    samples: [
+      "550 5.7.1 Unfortunately, messages from [192.0.2.10] weren't sent. Please contact your Internet service provider since part of their network is on our block list (S3150). You can also refer your provider to http://mail.live.com/mail/troubleshooting.aspx#errors. [VI1EUR04FT012.eop-eur04.prod.protection.outlook.com]",
+      "550 5.7.1 Unfortunately, messages from [192.0.2.10] weren't sent. Please contact your Internet service provider since part of their network is on our block list (S3140). You can also refer your provider to http://mail.live.com/mail/troubleshooting.aspx#errors.",
+    ],
+  },
+  {
+    id: 'microsoft.unwanted-messages',
+    reason: 'Outlook.com had too much unwanted mail from this IP.',
+    match: {
+      provider: 'outlook',
+      text: 'too many unwanted messages have been sent from the following ip address',
+    },
+    action: ['suspend', 'alert'],
+    scope: ['ip', 'provider'],
+    duration: '2h',
+    samples: [
+      "550 SC-004 (COL0-MC1-F1) Unfortunately, messages from 192.0.2.10 weren't sent. We recommend that you contact your Internet service provider. The problem is that too many unwanted messages have been sent from the following IP address above. You can also refer your provider to http://mail.live.com/mail/troubleshooting.aspx#errors.",
+    ],
+  },
+  {
+    id: 'microsoft.rp-001',
+    reason: 'Outlook.com limits this IP: more mail than its reputation allows (RP-001).',
+    match: { provider: 'outlook', code: 421, text: 'rp-001' },
+    action: { limit: { messageRate: '10/min', connections: 2 } },
+    scope: ['ip', 'provider'],
+    duration: '1h',
+    leaveAfter: 200,
+    samples: [
+      '421 RP-001 (BAY004-MC1F26) The mail server IP connecting to Outlook.com server has exceeded the rate limit allowed. Reason for rate limitation is related to IP/domain reputation. If you are not an email/network admin please contact your Email/Internet Service Provider for help.',
+    ],
+  },
+  {
+    id: 'microsoft.rp-002',
+    reason: 'Outlook.com had too much mail over one connection (RP-002).',
+    match: {
+      provider: 'outlook',
+      code: 421,
+      text: ['rp-002', 'exceeded * maximum number of messages per connection'],
+    },
+    action: { limit: { messagesPerConnection: 2 } },
+    scope: ['ip', 'provider'],
+    duration: '1h',
+    samples: [
+      '421 RP-002 (SNT004-MC2F44) The mail server IP connecting to Outlook.com server has exceeded the rate limit allowed on this connection. Reason for rate limitation is related to IP/domain reputation. If you are not an email/network admin please contact your Email/Internet Service Provider for help.',
+      '421 4.7.651 The mail server [192.0.2.10] has exceeded the maximum number of messages per connection. For e-mail delivery information, see https://postmaster.live.com (S844)',
+    ],
+  },
+  {
+    id: 'microsoft.rp-003',
+    reason: 'Too many connections at once for Outlook.com (RP-003).',
+    match: {
+      provider: 'outlook',
+      code: ['4xx'],
+      text: ['rp-003', 'exceeded the maximum number of connections'],
+    },
+    action: { limit: { connections: 1 } },
+    scope: ['ip', 'provider'],
+    duration: '1h',
+    samples: [
+      '421 RP-003 (COL004-MC1F12) The mail server IP connecting to Outlook.com server has exceeded the connection limit allowed. Reason for limitation is related to IP/domain reputation. If you are not an email/network admin please contact your Email/Internet Service Provider for help.',
+      '451 4.7.652 The mail server [192.0.2.10] has exceeded the maximum number of connections. For e-mail delivery information, see https://postmaster.live.com (S843)',
+    ],
+  },
+  {
+    id: 'microsoft.policy-001',
+    reason: 'Outlook.com refuses mail like this for its content or reputation (SC-001, OU-002).',
+    match: { provider: 'outlook', code: 550, text: ['sc-001', 'ou-002'] },
+    trigger: { events: 10, within: '1h' },
+    action: ['suspend', 'alert'],
+    scope: ['tenant', 'provider'],
+    duration: '1h',
+    samples: [
+      '550 SC-001 (BAY004-MC2F10) Mail rejected by Outlook.com for policy reasons. Reasons for rejection may be related to content with spam-like characteristics or IP/domain reputation. If you are not an email/network admin please contact your Email/Internet Service Provider for help.',
+      '550 OU-002 (SNT004-MC4F16) Mail rejected by Outlook.com for policy reasons. Reasons for rejection may be related to content with spam-like characteristics or IP/domain reputation. If you are not an email/network admin please contact your Email/Internet Service Provider for help.',
+    ],
+  },
+  {
+    id: 'microsoft.policy-ip',
+    reason: 'Outlook.com refuses this IP (namespace mining, open relay, dynamic range or block list).',
+    match: { provider: 'outlook', code: 550, text: ['sc-002', 'sc-003', 'dy-001', 'dy-002', 'ou-001'] },
+    action: ['suspend', 'alert'],
+    scope: ['ip', 'provider'],
+    duration: '4h',
+    samples: [
+      '550 SC-002 (BAY004-MC3F25) Mail rejected by Outlook.com for policy reasons. The mail server IP connecting to Outlook.com has exhibited namespace mining behavior. If you are not an email/network admin please contact your Email/Internet Service Provider for help.',
+      '550 DY-001 (COL004-MC5F3) Mail rejected by Outlook.com for policy reasons. We generally do not accept email from dynamic IPs as they are not typically used to deliver unauthenticated SMTP email to an Internet mail server. http://www.spamhaus.org maintains lists of dynamic and residential IP addresses.',
+      '550 OU-001 (SNT004-MC1F5) Mail rejected by Outlook.com for policy reasons. If you are not an email/network admin please contact your Email/Internet Service Provider for help. For more information about this block and to request removal please go to: http://www.spamhaus.org.',
+    ],
+  },
+  {
+    id: 'microsoft.server-busy',
+    reason: 'Microsoft 365 is busy for this IP (4.7.500).',
+    match: { provider: BOTH, code: '4xx', text: 'server busy. please try again later' },
+    trigger: { events: 5, within: '10m' },
+    action: { limit: { messageRate: '1/min', connections: 1 } },
+    scope: ['ip', 'provider'],
+    duration: '30m',
+    samples: [
+      '451 4.7.500 Server busy. Please try again later from [192.0.2.10]. (S77719) [DB5EUR01FT033.eop-EUR01.prod.protection.outlook.com]',
+      '451 4.7.500 Server busy. Please try again later from [192.0.2.10]. (AS77713910) [AM7EUR06FT029.eop-eur06.prod.protection.outlook.com]',
+    ],
+  },
+  {
+    id: 'microsoft.access-denied-later',
+    reason: 'Microsoft 365 holds this IP back while it looks at what it sends.',
+    match: { provider: BOTH, code: '4xx', text: 'access denied, please try again later' },
+    action: ['suspend', 'alert'],
+    scope: ['ip', 'provider'],
+    duration: '1h',
+    samples: [
+      '451 4.7.550 Access denied, please try again later. (AS77712500) [HE1EUR04FT006.eop-eur04.prod.protection.outlook.com]',
+      '451 4.7.850 Access denied, please try again later [CY4PEPF0000EE3A.namprd03.prod.outlook.com]',
+    ],
+  },
+  {
+    id: 'microsoft.banned-ip',
+    reason: 'Microsoft 365 has banned this IP.',
+    match: { provider: BOTH, code: '5xx', text: 'access denied, banned sending ip' },
+    action: ['suspend', 'alert'],
+    scope: ['ip', 'provider'],
+    duration: '4h',
+    samples: [
+      '550 5.7.606 Access denied, banned sending IP [192.0.2.10]. To request removal from this list please visit https://sender.office.com/ and follow the directions. For more information please go to http://go.microsoft.com/fwlink/?LinkID=526655 (AS16012609) [DB5EUR01FT031.eop-EUR01.prod.protection.outlook.com]',
+    ],
+  },
+  {
+    id: 'microsoft.banned-sender',
+    reason: 'Microsoft 365 has banned this sender.',
+    match: {
+      provider: BOTH,
+      enhanced: '5.7.501-511',
+      text: ['access denied, banned sender', 'access denied, spam abuse detected'],
+    },
+    action: ['suspend', 'alert'],
+    scope: ['tenant', 'provider'],
+    duration: '4h',
+    samples: [
+      '550 5.7.511 Access denied, banned sender[192.0.2.10]. To request removal from this list please forward this message to delist@messaging.microsoft.com. For more information please go to http://go.microsoft.com/fwlink/?LinkId=526653. AS(508) [AM5EUR02FT019.eop-EUR02.prod.protection.outlook.com]',
+      '550 5.7.501 Access denied, spam abuse detected [BN3NAM04FT055.eop-NAM04.prod.protection.outlook.com]',
+    ],
+  },
+  {
+    id: 'microsoft.traffic-not-accepted',
+    reason: 'Microsoft 365 takes no traffic from this IP.',
+    match: { provider: BOTH, enhanced: '5.7.700-749', text: 'traffic not accepted from this ip' },
+    action: ['suspend', 'alert'],
+    scope: ['ip', 'provider'],
+    duration: '4h',
+    samples: [
+      '550 5.7.708 Service unavailable. Access denied, traffic not accepted from this IP. For more information please go to http://go.microsoft.com/fwlink/?LinkId=526653 AS(7230) [MA1PR01MB2089.INDPRD01.PROD.OUTLOOK.COM]',
+    ],
+  },
+  {
+    id: 'microsoft.customer-block-list',
+    reason: 'The recipient organisation has put this IP on its own block list.',
+    match: { provider: 'office365', text: 'using customer block list' },
+    action: ['suspend', 'alert'],
+    scope: ['ip', 'domain'],
+    duration: '1d',
+    samples: [
+      '550 5.7.513 Service unavailable, Client host [192.0.2.10] blocked by example.com using Customer Block list (AS16012607) [VE1EUR01FT061.eop-EUR01.prod.protection.outlook.com]',
+    ],
+  },
+  {
+    id: 'microsoft.ipv6-ptr',
+    reason: 'Microsoft 365 wants a PTR record for this IPv6 address.',
+    match: { provider: BOTH, text: 'sending ipv6 address * must have a reverse dns record' },
+    action: ['suspend', 'alert'],
+    scope: ['ip', 'provider'],
+    duration: '6h',
+    samples: [
+      '450 4.7.25 Access denied, the sending IPv6 address [2001:db8::10] must have a reverse DNS record [AM6EUR05FT048.eop-eur05.prod.protection.outlook.com]',
+    ],
+  },
+  {
+    id: 'microsoft.ipv6-unauthenticated',
+    reason: 'Microsoft 365 wants SPF or DKIM to pass for mail over IPv6.',
+    match: { provider: BOTH, text: 'over ipv6 * must pass either spf or dkim validation' },
+    action: 'alert',
+    scope: ['tenant', 'provider'],
+    duration: '1d',
+    samples: [
+      '450 4.7.26 Access denied, a message sent over IPv6 [2001:db8::10] must pass either SPF or DKIM validation, this message is not signed [DB8EUR05FT003.eop-eur05.prod.protection.outlook.com]',
+    ],
+  },
+  {
+    id: 'microsoft.ipv6-limit',
+    reason: 'Microsoft 365 has had as much from this IPv6 address as it permits for now.',
+    match: { provider: BOTH, text: 'has exceeded permitted limits within' },
+    action: 'suspend',
+    scope: ['ip', 'provider'],
+    duration: '2h',
+    samples: [
+      '550 5.7.508 Access denied, [2001:db8::10] has exceeded permitted limits within 24 hour range [VI1EUR06FT023.eop-eur06.prod.protection.outlook.com]',
+    ],
+  },
+  {
+    id: 'microsoft.authentication-level',
+    reason: "The sender's domain does not meet the authentication level that Microsoft asks for (5.7.515).",
+    match: { provider: BOTH, text: 'meet the required authentication level' },
+    trigger: { events: 3, within: '1h' },
+    action: ['suspend', 'alert'],
+    scope: ['tenant', 'provider'],
+    duration: '2h',
+    samples: [
+      "550 5.7.515 Access denied, sending domain EXAMPLE.ORG doesn't meet the required authentication level. The sender's domain in the 5322.From address doesn't meet the authentication requirements defined for the sender. To learn how to fix this see: https://go.microsoft.com/fwlink/p/?linkid=2319303 Spf= Fail , Dkim= Fail , DMARC= Fail [SA2PEPF00001506.namprd04.prod.outlook.com]",
+    ],
+  },
+  {
+    id: 'microsoft.filter-busy',
+    reason: 'The front filter of Microsoft is busy.',
+    match: { provider: BOTH, text: 'pfa agent busy' },
+    action: 'suspend',
+    duration: '2m',
+    samples: ['421 4.7.700 PFA agent busy, please try again. [DB3PEPF0000885A.eurprd02.prod.outlook.com]'],
+  },
+  {
+    id: 'microsoft.trouble',
+    reason: 'Microsoft has trouble of its own.',
+    match: {
+      provider: BOTH,
+      code: '4xx',
+      text: [
+        'temporary server error. please try again later',
+        'insufficient system resources',
+        'system not accepting network messages',
+        'maximum number of concurrent connections',
+      ],
+    },
+    trigger: { events: 5, within: '5m' },
+    action: 'suspend',
+    duration: '5m',
+    samples: [
+      '451 4.7.0 Temporary server error. Please try again later. PRX4 NextHop: [DB7EUR01FT012.eop-EUR01.prod.protection.outlook.com]',
+      '451 4.4.3 Temporary server error. Please try again later ATTR18 [BN1NAM02FT059.eop-nam02.prod.protection.outlook.com]',
+      '452 4.3.1 Insufficient system resources (UsedDiskSpace[D:\\data])',
+      '421 4.3.2 System not accepting network messages',
+      '421 4.3.2 The maximum number of concurrent connections has exceeded a limit, closing transmission channel',
+    ],
+  },
+];
