@@ -1,5 +1,8 @@
 import type { MessageClass, QueueItem } from '../lib/engine/items.ts';
 import type { LeasedItem } from '../lib/engine/ports.ts';
+import type { Flow } from '../lib/shaping/gate.ts';
+import type { Mail } from '../lib/shaping/limits/book.ts';
+import type { Waiting } from '../lib/shaping/ready-queue.ts';
 import type { Site } from './site.ts';
 import type { Transaction } from './smtp/types.ts';
 
@@ -15,7 +18,7 @@ export interface LaneHold {
  * A delivery in hand. It is itself the transaction that goes to the SMTP client, and a link of the ready
  * queue: one object for each message on its way through.
  */
-export class Delivery implements Transaction {
+export class Delivery implements Transaction, Mail, Waiting<Delivery> {
   readonly leased: LeasedItem;
   readonly item: QueueItem;
   readonly lane: LaneHold;
@@ -24,6 +27,15 @@ export class Delivery implements Transaction {
   readonly bytes: Buffer;
   readonly eightBit: boolean;
   readonly smtpUtf8: boolean;
+  readonly domain: string;
+  readonly tenant: string;
+  readonly campaign: string | undefined;
+  readonly class: MessageClass;
+  readonly bulk: boolean;
+  /** It ends as expired then: by its own age, or earlier by a limit of its destination. */
+  expiresAt: number;
+  /** What its own mail must pass beside the limits of the site. */
+  flow: Flow | undefined = undefined;
   /** Until then it is ours alone; later the queue may hand it out again. */
   visibleUntil: number;
   /** Site that it counts for, once known. */
@@ -43,6 +55,12 @@ export class Delivery implements Transaction {
     this.bytes = leased.bytes;
     this.eightBit = item.eightBit;
     this.smtpUtf8 = item.smtpUtf8;
+    this.domain = item.domain;
+    this.tenant = item.tenant;
+    this.campaign = item.campaign;
+    this.class = lane.class;
+    this.bulk = lane.class === 'bulk';
+    this.expiresAt = item.expiresAt;
     this.visibleUntil = visibleUntil;
   }
 }

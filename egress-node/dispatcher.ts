@@ -12,7 +12,8 @@ import type { Engine, LeasedItem } from '../lib/engine/ports.ts';
 import { FINAL_STATES } from '../lib/engine/states.ts';
 import type { AttemptResult } from '../lib/outcome/classify.ts';
 import { isSimulator } from '../lib/outcome/simulator.ts';
-import type { LimitTable } from '../lib/shaping/limits.ts';
+import type { Flow } from '../lib/shaping/gate.ts';
+import type { LimitBook } from '../lib/shaping/limits/book.ts';
 import { overflowDelay, overShare } from '../lib/shaping/sharing.ts';
 import type { Clock, Random } from '../lib/time.ts';
 import { type Counters, countsOf } from './counters.ts';
@@ -21,8 +22,10 @@ import type { Destination, Destinations, Fault, SiteAddress } from './destinatio
 import type { Hand } from './hand.ts';
 import type { LanePuller } from './lane-puller.ts';
 import { Path, type PathHost, type Reason } from './path.ts';
+import { PathTerms } from './path-terms.ts';
 import type { Results } from './results.ts';
 import type { Settler } from './settler.ts';
+import type { SharedLimits } from './shared-limits.ts';
 import { SimulatedMailboxes } from './simulated-mailboxes.ts';
 import { Site } from './site.ts';
 import type { SessionOptions, SmtpDeadlines, SmtpSession } from './smtp/types.ts';
@@ -40,7 +43,8 @@ export interface DispatcherOptions {
   sources: Sources;
   destinations: Destinations;
   tlsMemory: TlsMemory;
-  limits: LimitTable;
+  limits: LimitBook;
+  shared: SharedLimits;
   deadlines: SmtpDeadlines;
   counters: Counters;
   results: Results;
@@ -50,6 +54,10 @@ export interface DispatcherOptions {
 /** A site without deliveries is forgotten after so long, ms. */
 const SITE_IDLE = 600_000;
 const NO_SOURCE_DELAY = 30_000;
+/** Mail that has limits of its own may hold as much here as goes within so long, ms. */
+const FLOW_AHEAD = 5_000;
+const LEAST_WAITING = 4;
+const LONGEST_BEHIND = 300_000;
 const STOPPED: Reason = { code: 'shutting_down', text: 'The node was stopped.' };
 
 export class Dispatcher implements PathHost {
@@ -194,7 +202,7 @@ export class Dispatcher implements PathHost {
       this.results.release(delivery, 'no_source_ip', source, now + NO_SOURCE_DELAY);
       return true;
     }
-    return this.#join(delivery, site, this.#pathOf(site, source, delivery.item.requireTls), now);
+    return this.#join(delivery, site, source, now);
   }
 
   /** A result that needed no connection. */
@@ -202,7 +210,25 @@ export class Dispatcher implements PathHost {
     this.results.attempted(delivery, { result, at: now, duration: 0, replies: [], via: undefined });
   }
 
-  #join(delivery: Delivery, site: Site, path: Path, now: number): boolean {
+  #join(delivery: Delivery, site: Site, source: Source, now: number): boolean {
+    const { limits, shared } = this.#options;
+    const { provider, routed } = site;
+    const place = { provider, site: site.name, routed, ip: source.ip, pool: delivery.lane.pool };
+    const { variant, terms } = limits.at(place).of(delivery);
+    const requireTls = delivery.item.requireTls || variant.limits.tls === 'required';
+    const key = `${source.ip}|${limits.poolKey(place.pool)}|${variant.name}${requireTls ? '|tls' : ''}`;
+    let path = site.paths.get(key);
+    if (path === undefined) {
+      path = new Path(site, source, requireTls, new PathTerms(limits, place, delivery), this);
+      site.paths.set(key, path);
+    }
+    if (terms !== undefined) {
+      delivery.flow = source.gate(site).flow(terms, shared.bucketsOf);
+      if (terms.maxAge !== undefined) {
+        delivery.expiresAt = Math.min(delivery.expiresAt, delivery.item.acceptedAt + terms.maxAge);
+      }
+      if (this.#waitsLong(delivery, delivery.flow, now)) return false;
+    }
     if (path.backsOff(now)) {
       const { code, text } = path.reason!;
       this.results.release(delivery, code, text, path.retryAt + this.random() * 1000);
@@ -220,6 +246,20 @@ export class Dispatcher implements PathHost {
     return true;
   }
 
+  /** Puts back what its own limits will not let go soon: it would only hold the room of others. */
+  #waitsLong(delivery: Delivery, flow: Flow, now: number): boolean {
+    const soon = Math.max(LEAST_WAITING, flow.soon(FLOW_AHEAD));
+    const wait = flow.wait(now);
+    const finite = wait === Number.POSITIVE_INFINITY ? 0 : wait;
+    if (flow.waiting < soon && finite < FLOW_AHEAD) return false;
+    const reason = flow.reason(now);
+    const text = reason?.text ?? `${flow.waiting} more of the same mail wait here.`;
+    const behind = Math.min(LONGEST_BEHIND, (flow.waiting / Math.max(1, soon)) * FLOW_AHEAD);
+    const until = now + Math.max(1000, finite, behind * (0.75 + 0.5 * this.random()));
+    this.results.release(delivery, 'site_limit', text, until);
+    return true;
+  }
+
   #pumpFed(): void {
     for (const path of this.#fed) path.pump();
     this.#fed.clear();
@@ -228,20 +268,12 @@ export class Dispatcher implements PathHost {
   #siteOf(address: SiteAddress, now: number): Site {
     let site = this.sites.get(address.site);
     if (site === undefined) {
-      const { limits, counters } = this.#options;
-      site = new Site(address, limits, countsOf(counters, address.provider), now);
+      site = new Site(address, countsOf(this.#options.counters, address.provider), now);
       this.sites.set(site.name, site);
     } else {
       site.follow(address);
     }
     return site;
-  }
-
-  #pathOf(site: Site, source: Source, requireTls: boolean): Path {
-    const key = requireTls ? `${source.ip} tls` : `${source.ip}`;
-    let path = site.paths.get(key);
-    if (path === undefined) site.paths.set(key, (path = new Path(site, source, requireTls, this)));
-    return path;
   }
 
   // — room —
@@ -272,6 +304,7 @@ export class Dispatcher implements PathHost {
         path.pump(true);
       }
       if (site.held === 0 && now - site.usedAt > SITE_IDLE) this.#forget(site);
+      for (const source of this.#options.sources.all) source.knownGate(site.name)?.sweep(now);
     }
   }
 

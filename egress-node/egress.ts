@@ -6,7 +6,8 @@ import type { Attempt, QueueItem } from '../lib/engine/items.ts';
 import type { Engine } from '../lib/engine/ports.ts';
 import { PosternError } from '../lib/errors.ts';
 import { DEFAULT_RETRY, type RetrySchedule } from '../lib/outcome/retry.ts';
-import { LIMITS, type LimitTable } from '../lib/shaping/limits.ts';
+import { LimitBook } from '../lib/shaping/limits/book.ts';
+import { type LimitDocument, limitTable } from '../lib/shaping/limits/check.ts';
 import { LANE_GROUPS } from '../lib/shaping/providers.ts';
 import type { Clock, Random } from '../lib/time.ts';
 import { familyOf } from './addresses.ts';
@@ -19,6 +20,7 @@ import { LanePuller } from './lane-puller.ts';
 import { Results } from './results.ts';
 import { type Route, Routes } from './routes.ts';
 import { Settler } from './settler.ts';
+import { SharedLimits } from './shared-limits.ts';
 import { DEFAULT_DEADLINES } from './smtp/deadlines.ts';
 import { openSession } from './smtp/session.ts';
 import type { SessionOptions, SmtpDeadlines, SmtpSession } from './smtp/types.ts';
@@ -44,7 +46,8 @@ export interface EgressOptions {
   port?: number;
   /** Static routes (POSTERN_ROUTES). */
   routes?: readonly Route[];
-  limits?: LimitTable;
+  /** Limits over the built-in ones. */
+  limits?: LimitDocument;
   deadlines?: SmtpDeadlines;
   /** The retry schedule of a configuration set. */
   retry?: (configurationSet: string | undefined, tenant: string) => RetrySchedule;
@@ -80,6 +83,11 @@ export interface Egress {
   gauges(): { items: number; bytes: number; connections: number; sites: number; unsettledFailures: number };
   sites(): SiteState[];
   /** The source addresses and whether mail may leave from them. */
+  /**
+   * Replaces the limits over the built-in ones; what has been counted goes on being counted.
+   * @throws PosternError `bad_request` with path and reason; the limits in force then stay.
+   */
+  setLimits(document: unknown): void;
   sources(): { ip: string | undefined; usable: boolean; trouble: string; connections: number }[];
   /** In-flight transactions end, all else goes back into the queue. Resolves when all of it is durable. */
   stop(): Promise<void>;
@@ -96,7 +104,8 @@ const DEFAULT_POOL = 'default';
 /** @throws PosternError `bad_request` for a source address that is none. */
 export function startEgress(options: EgressOptions): Egress {
   const { engine, clock, random, resolver } = options;
-  const { ips = [], pools = {}, routes = [], port = 25, limits = LIMITS } = options;
+  const { ips = [], pools = {}, routes = [], port = 25 } = options;
+  const limits = new LimitBook(limitTable(options.limits));
   for (const ip of ips) {
     if (familyOf(ip) === 0)
       throw new PosternError('bad_request', `Source address "${ip}" is not an IP address.`);
@@ -117,7 +126,6 @@ export function startEgress(options: EgressOptions): Egress {
     ehloName: options.ehloName,
     ehloNames: options.ehloNames ?? {},
     pools,
-    connectionsPerIp: limits.connectionsPerIp,
     lost: (source) => dispatcher.withdraw(source),
   });
   const dispatcher = new Dispatcher({
@@ -130,6 +138,7 @@ export function startEgress(options: EgressOptions): Egress {
     destinations: new Destinations({ resolver, clock, routes: new Routes(routes), port }),
     tlsMemory: new TlsMemory(),
     limits,
+    shared: new SharedLimits(engine.leases, clock),
     deadlines: options.deadlines ?? DEFAULT_DEADLINES,
     counters,
     open: options.open ?? openSession,
@@ -208,6 +217,7 @@ export function startEgress(options: EgressOptions): Egress {
       unsettledFailures: settler.failures,
     }),
     sites: () => siteStates(dispatcher, clock.now()),
+    setLimits: (document) => limits.replace(limitTable(document)),
     sources: () =>
       sources.all.map((source) => ({
         ip: source.ip,

@@ -16,14 +16,22 @@ export interface Tried {
   via: Via | undefined;
 }
 
+/** When, and until when, a delivery may be tried again. */
+export interface Again {
+  schedule: RetrySchedule;
+  /** Past that it ends as `expired`. */
+  expiresAt: number;
+  /** Not before then: the reply named a time. */
+  notBefore: number;
+}
+
 /**
- * @param schedule when to try again; past the item's expiry the delivery ends as `expired`.
  * @returns the record; `until` is set when, and only when, the state is `deferred`.
  */
 export function judge(
   item: QueueItem,
   tried: Tried,
-  schedule: RetrySchedule,
+  { schedule, expiresAt, notBefore }: Again,
   now: number,
   random: Random,
 ): Attempt {
@@ -33,7 +41,8 @@ export function judge(
   let { text } = verdict;
   let until: number | undefined;
   if (state === 'deferred') {
-    until = nextAttempt(schedule, item.attempts + 1, now, item.expiresAt, random);
+    until = nextAttempt(schedule, item.attempts + 1, now, expiresAt, random);
+    if (until !== undefined && until < notBefore) until = notBefore < expiresAt ? notBefore : undefined;
     if (until === undefined) {
       state = 'expired';
       reason = 'expired';

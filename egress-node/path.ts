@@ -1,5 +1,6 @@
 /**
- * The way from one source IP to one site, with TLS required or not: its ready queue and its connections.
+ * The way from one source IP to one site, with TLS required or not, and apart for mail that has connections of
+ * its own: its ready queue and its connections.
  *
  * ```
  *            deliveries              every target failed, no connection left
@@ -13,11 +14,14 @@
  */
 import type { AttemptResult } from '../lib/outcome/classify.ts';
 import { backoffDelay } from '../lib/shaping/backoff.ts';
-import { connectionsWanted } from '../lib/shaping/limits.ts';
+import { throttles } from '../lib/shaping/feedback/throttling.ts';
+import type { Gate } from '../lib/shaping/gate.ts';
+import { connectionsWanted } from '../lib/shaping/limits/limit.ts';
+import { ReadyQueue } from '../lib/shaping/ready-queue.ts';
 import type { Clock, Random } from '../lib/time.ts';
 import type { Delivery } from './delivery.ts';
-import type { Destinations, Target } from './destination.ts';
-import { ReadyQueue } from './ready-queue.ts';
+import type { Destinations, Target, Targets } from './destination.ts';
+import type { PathTerms } from './path-terms.ts';
 import type { Results } from './results.ts';
 import type { Site } from './site.ts';
 import type {
@@ -27,7 +31,7 @@ import type {
   SmtpSession,
   TransactionResult,
 } from './smtp/types.ts';
-import type { Gate, Source } from './source.ts';
+import type { Source } from './source.ts';
 import { TargetChoice } from './target-choice.ts';
 import type { TlsMemory } from './tls-memory.ts';
 
@@ -65,12 +69,17 @@ interface Connection {
 
 /** After so many broken connections a delivery is deferred: it may be what breaks them. */
 const MAX_INTERRUPTIONS = 2;
+/** Pause after a fault that does not yet mean that the site is dead, ms. */
+const FAULT_PAUSE = 1_000;
+/** What is due later is looked at again by then, ms. */
+const LONGEST_TIMER = 3_600_000;
 
 export class Path {
   readonly site: Site;
   readonly source: Source;
   readonly requireTls: boolean;
-  readonly queue = new ReadyQueue();
+  readonly terms: PathTerms;
+  readonly queue = new ReadyQueue<Delivery>();
   /** Connection faults in a row since one last opened. */
   failures = 0;
   /** No new connection before then. */
@@ -86,11 +95,14 @@ export class Path {
   #cancelTimer: (() => void) | undefined;
   #timerAt = Number.POSITIVE_INFINITY;
   #closing: Reason | undefined;
+  /** As many messages are under way as may be: whatever ends lets another begin. */
+  #full = false;
 
-  constructor(site: Site, source: Source, requireTls: boolean, host: PathHost) {
+  constructor(site: Site, source: Source, requireTls: boolean, terms: PathTerms, host: PathHost) {
     this.site = site;
     this.source = source;
     this.requireTls = requireTls;
+    this.terms = terms;
     this.#host = host;
     this.#gate = source.gate(site);
     this.#choice = new TargetChoice(source.family, host.random);
@@ -102,7 +114,7 @@ export class Path {
 
   /** Whether deliveries are better put back than queued here. */
   backsOff(now: number): boolean {
-    return now < this.retryAt && this.#opened === 0;
+    return this.reason !== undefined && now < this.retryAt && this.#opened === 0;
   }
 
   /**
@@ -117,33 +129,41 @@ export class Path {
       this.#putBack();
       return;
     }
-    const pace = this.#gate.messageRate.wait(now);
-    if (pace > 0) this.#pumpIn(pace);
-    else for (let n = Math.min(this.#idle.length, this.queue.size); n > 0; n -= 1) this.#wake();
-    if (this.queue.size > 0 && now >= this.retryAt) this.#grow(now, impatient);
+    while (this.#idle.length > 0 && this.#mayBegin(now)) {
+      const connection = this.#idle.pop()!;
+      connection.idle = false;
+      connection.session?.wake();
+    }
+    // While connections are idle it is no lack of them that makes mail wait.
+    if (this.queue.size > 0 && this.#idle.length === 0 && now >= this.retryAt) this.#grow(now, impatient);
   }
 
-  #wake(): void {
-    const connection = this.#idle.pop();
-    if (connection === undefined) return;
-    connection.idle = false;
-    connection.session?.wake();
+  /** Whether a message may begin now; if not, the path is pumped when one may. */
+  #mayBegin(now: number): boolean {
+    if (this.queue.size === 0) return false;
+    const wait = this.#gate.messageWait(now, this.terms.own);
+    const until = this.queue.ready === 0 ? Math.max(wait, this.queue.nextAt - now) : wait;
+    if (until <= 0) return true;
+    if (until === Number.POSITIVE_INFINITY) this.#full = true;
+    else this.#pumpIn(until);
+    return false;
   }
 
   #grow(now: number, impatient: boolean): void {
-    const { limits, provider } = this.site;
-    const limit = this.failures > 0 ? this.#opened + 1 : limits.connections;
+    const { own, limits } = this.terms;
+    const most = this.#gate.concurrency.window(own.limits.connections);
+    const limit = Math.min(limits.connections, this.failures > 0 ? this.#opened + 1 : most);
     const busy = this.#opened - this.#idle.length;
-    let wanted = connectionsWanted(limit, this.queue.size + busy);
+    let wanted = connectionsWanted(limit, this.queue.ready + busy);
     if (impatient && busy === this.#connections.size) wanted = Math.max(wanted, Math.min(limit, busy + 1));
-    while (this.#connections.size < wanted && this.#gate.connections < limits.connections) {
-      const wait = this.#gate.connectRate.wait(now);
+    while (this.#connections.size < wanted && this.#gate.connections < most) {
+      const wait = this.#gate.connectWait(now, own);
       if (wait > 0) {
         this.#pumpIn(wait);
         return;
       }
-      if (!this.source.mayConnect(this, provider, limits)) return;
-      const targets = this.site.targets(now);
+      if (!this.source.mayConnect(this, this.site.provider, own.limits)) return;
+      const targets = this.#targets(now);
       if (targets === undefined) {
         void this.site.lookup(this.#host.destinations).then(() => this.pump());
         return;
@@ -155,21 +175,29 @@ export class Path {
         );
         return;
       }
-      const target = this.#choice.pick(targets.targets, now);
+      const target = this.#choice.pick(targets.targets, now, limits.addressFamilies);
       if (target === undefined) {
         this.#backOff('connect_failed', `No address of ${this.site.name} can be reached from here.`, now);
         if (this.#opened === 0) this.#putBack();
         return;
       }
-      this.#gate.connectRate.take(now);
+      this.#gate.connected(now, own);
       this.#open(target, now);
     }
+  }
+
+  /** The addresses of the site that no rule prohibits. */
+  #targets(now: number): Targets | undefined {
+    const targets = this.site.targets(now);
+    return targets === undefined ? undefined : this.terms.permitted(targets);
   }
 
   #open(target: Target, now: number): void {
     const { source, site } = this;
     const host = this.#host;
-    const inClear = !this.requireTls && host.tlsMemory.isBroken(target.host, now);
+    const { limits } = this.terms;
+    const required = this.requireTls || limits.tls === 'required';
+    const inClear = !required && (limits.tls === 'off' || host.tlsMemory.isBroken(target.host, now));
     const connection: Connection = {
       session: undefined,
       target,
@@ -190,10 +218,10 @@ export class Path {
       host: target.host,
       localAddress: source.ip,
       ehloName: source.ehloName,
-      tls: this.requireTls ? 'required' : inClear ? 'off' : 'opportunistic',
-      deadlines: host.deadlines,
-      maxTransactions: site.limits.messagesPerConnection,
-      idle: site.limits.idle * 1000,
+      tls: required ? 'required' : inClear ? 'off' : 'opportunistic',
+      deadlines: { ...host.deadlines, ...limits.deadlines },
+      maxTransactions: Math.min(limits.messagesPerConnection, limits.recipientsPerConnection),
+      idle: limits.idle,
       clock: host.clock,
       next: () => this.#next(connection),
       done: (delivery, result) => this.#done(connection, delivery as Delivery, result),
@@ -204,15 +232,12 @@ export class Path {
   #next(connection: Connection): Delivery | undefined {
     const now = this.#host.clock.now();
     if (!connection.opened) this.#wasOpened(connection);
-    while (this.queue.size > 0 && !this.#closing) {
-      const wait = this.#gate.messageRate.wait(now);
-      if (wait > 0) {
-        this.#pumpIn(wait);
-        break;
-      }
-      const delivery = this.queue.take()!;
-      if (!this.#host.results.mayBegin(delivery, now)) continue;
-      this.#gate.messageRate.take(now);
+    const { own, limits } = this.terms;
+    while (!this.#closing && this.#mayBegin(now)) {
+      const delivery = this.queue.take(now, limits.bulkReserve);
+      if (delivery === undefined || !this.#host.results.mayBegin(delivery, now)) continue;
+      this.#gate.messageStarted(now, own);
+      delivery.flow?.started(now);
       return delivery;
     }
     if (!connection.idle) {
@@ -226,6 +251,7 @@ export class Path {
   #wasOpened(connection: Connection): void {
     connection.opened = true;
     this.#opened += 1;
+    if (this.reason !== undefined) this.#gate.concurrency.revive();
     this.#choice.worked(connection.target);
     this.failures = 0;
     this.retryAt = 0;
@@ -235,6 +261,13 @@ export class Path {
   #done(connection: Connection, delivery: Delivery, result: TransactionResult): void {
     const recipient = result.results[0]!;
     const { via } = connection;
+    this.#gate.running -= 1;
+    delivery.flow?.ended();
+    this.#learn(recipient, result);
+    if (this.#full) {
+      this.#full = false;
+      this.pump();
+    }
     via.tls ??= connection.session?.tls;
     via.ip ??= connection.session?.localAddress;
     // A connection that broke before anything of this delivery was answered says nothing about it.
@@ -257,6 +290,21 @@ export class Path {
       replies,
       via,
     });
+  }
+
+  /** What the result says of the connections and of the rate that the site bears. */
+  #learn({ kind, reply }: TransactionResult['results'][0], { startedAt, endedAt }: TransactionResult): void {
+    const { concurrency, messageRate } = this.#gate;
+    const { limits } = this.terms.own;
+    if (kind === 'accepted') messageRate.taken(endedAt);
+    else if (reply === undefined) return;
+    const less = kind === 'refused' ? throttles(reply!) : undefined;
+    if (less === 'connections') concurrency.fault(this.#gate.connections, limits.connections);
+    else concurrency.good(limits.connections);
+    if (less !== 'rate') return;
+    const { messageRate: rate } = limits;
+    const most = rate === undefined ? Number.POSITIVE_INFINITY : (rate.count * 1000) / rate.per;
+    messageRate.throttled(endedAt, startedAt, most);
   }
 
   #ended(connection: Connection, end: SessionEnd): void {
@@ -285,9 +333,19 @@ export class Path {
       this.#backOff(end.code, text, now);
       return;
     }
+    const { own, limits } = this.terms;
+    this.#gate.concurrency.fault(this.#connections.size + 1, own.limits.connections);
     this.#choice.failed(target, now + backoffDelay(this.failures + 1, random));
-    const targets = this.site.targets(now);
-    if (targets?.kind === 'targets' && this.#choice.pick(targets.targets, now) !== undefined) return;
+    const targets = this.#targets(now);
+    const another =
+      targets?.kind === 'targets' && this.#choice.pick(targets.targets, now, limits.addressFamilies);
+    if (another) return;
+    if (this.#opened === 0 && !this.#gate.concurrency.dead(limits.deadAfter)) {
+      this.#choice.forgive();
+      this.retryAt = now + FAULT_PAUSE;
+      this.#pumpIn(FAULT_PAUSE);
+      return;
+    }
     const result = openingResult(end, text);
     this.#backOff(result.code!, text, now);
     // While others are open the site works, and it is only more connections that it does not want.
@@ -307,7 +365,7 @@ export class Path {
   #failAll(result: AttemptResult, via: Via | undefined): void {
     const now = this.#host.clock.now();
     for (let n = this.queue.size; n > 0; n -= 1) {
-      const delivery = this.queue.take()!;
+      const delivery = this.queue.takeLeastUrgent()!;
       if (!this.#host.results.mayBegin(delivery, now)) continue;
       this.#host.results.attempted(delivery, { result, at: now, duration: 0, replies: [], via });
     }
@@ -316,16 +374,18 @@ export class Path {
   #putBack(): void {
     const { code, text } = this.reason!;
     const until = this.retryAt + this.#host.random() * 1000;
-    for (let d = this.queue.take(); d !== undefined; d = this.queue.take())
+    for (let d = this.queue.takeLeastUrgent(); d !== undefined; d = this.queue.takeLeastUrgent())
       this.#host.results.release(d, code, text, until);
   }
 
   #pumpIn(ms: number): void {
-    const at = this.#host.clock.now() + ms;
+    // Timers count whole milliseconds: rounded down, they would fire for nothing.
+    const delay = Math.min(Math.ceil(ms), LONGEST_TIMER);
+    const at = this.#host.clock.now() + delay;
     if (at >= this.#timerAt) return;
     this.#cancelTimer?.();
     this.#timerAt = at;
-    this.#cancelTimer = this.#host.clock.after(ms, () => {
+    this.#cancelTimer = this.#host.clock.after(delay, () => {
       this.#timerAt = Number.POSITIVE_INFINITY;
       this.#cancelTimer = undefined;
       this.pump();
@@ -344,7 +404,7 @@ export class Path {
   close(reason: Reason): void {
     this.#closing = reason;
     this.#cancelTimer?.();
-    for (let d = this.queue.take(); d !== undefined; d = this.queue.take()) {
+    for (let d = this.queue.takeLeastUrgent(); d !== undefined; d = this.queue.takeLeastUrgent()) {
       this.#host.results.release(d, reason.code, reason.text, 0);
     }
     for (const { session } of this.#connections) session?.quit();

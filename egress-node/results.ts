@@ -40,17 +40,20 @@ export class Results {
       return false;
     }
     const { item } = delivery;
-    if (item.expiresAt > now) return true;
+    if (delivery.expiresAt > now) return true;
     this.#settle(delivery, expiry(item, now));
     return false;
   }
 
-  /** An attempt came to a result. */
-  attempted(delivery: Delivery, tried: Tried): void {
+  /**
+   * An attempt came to a result.
+   * @param notBefore a deferred delivery is not tried again before then.
+   */
+  attempted(delivery: Delivery, tried: Tried, notBefore = 0): void {
     const { retry, clock, random } = this.#options;
-    const { item } = delivery;
-    const schedule = retry(item.configurationSet, item.tenant);
-    this.#settle(delivery, judge(item, tried, schedule, clock.now(), random));
+    const { item, flow, expiresAt } = delivery;
+    const schedule = flow?.terms.retry ?? retry(item.configurationSet, item.tenant);
+    this.#settle(delivery, judge(item, tried, { schedule, expiresAt, notBefore }, clock.now(), random));
   }
 
   /** Not tried: back into its lane, not before `until` (0: at once). */

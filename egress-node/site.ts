@@ -1,30 +1,30 @@
-import { type Limits, type LimitTable, limitsFor } from '../lib/shaping/limits.ts';
 import { RateMeter } from '../lib/shaping/rate-meter.ts';
 import type { Counts } from './counters.ts';
 import type { Destinations, SiteAddress, Targets } from './destination.ts';
 import type { Path } from './path.ts';
 
-/** One destination: its hosts, their checked addresses, its limits, and the paths that lead to it. */
+/** One destination: its hosts, their checked addresses, and the paths that lead to it. */
 export class Site {
   readonly name: string;
   readonly provider: string;
-  readonly limits: Limits;
+  /** Named by a static route. */
+  readonly routed: boolean;
   readonly counts: Counts;
   /** Deliveries in hand that go there. */
   held = 0;
   /** Deliveries that ended, by whatever result. */
   readonly drained: RateMeter;
-  /** By source and TLS requirement. */
+  /** By source, TLS requirement and connections of their own. */
   readonly paths = new Map<string, Path>();
   usedAt: number;
   #address: SiteAddress;
   #targets: Targets | undefined;
   #lookup: Promise<Targets> | undefined;
 
-  constructor(address: SiteAddress, table: LimitTable, counts: Counts, now: number) {
+  constructor(address: SiteAddress, counts: Counts, now: number) {
     this.name = address.site;
     this.provider = address.provider;
-    this.limits = limitsFor(table, address.provider, address.site, address.routed);
+    this.routed = address.routed;
     this.counts = counts;
     this.drained = new RateMeter(now);
     this.usedAt = now;

@@ -24,7 +24,6 @@ export interface SourcesOptions {
   ehloNames: Readonly<Record<string, string>>;
   /** IPs by pool; a pool that is not named here uses all. */
   pools: Readonly<Record<string, readonly string[]>>;
-  connectionsPerIp: number;
   /** Called when a source may not be used any more. */
   lost: (source: Source) => void;
 }
@@ -38,11 +37,11 @@ export class Sources {
 
   constructor(options: SourcesOptions) {
     this.#options = options;
-    const { ips, ehloName, ehloNames, connectionsPerIp } = options;
+    const { ips, ehloName, ehloNames } = options;
     this.all =
       ips.length === 0
-        ? [new Source(undefined, ehloName, connectionsPerIp)]
-        : ips.map((ip) => new Source(ip, ehloNames[ip] ?? ehloName, connectionsPerIp));
+        ? [new Source(undefined, ehloName)]
+        : ips.map((ip) => new Source(ip, ehloNames[ip] ?? ehloName));
     if (ips.length === 0) this.all[0]!.heldUntil = Number.POSITIVE_INFINITY;
   }
 

@@ -1,4 +1,5 @@
 /** Which address of a site a path connects to next. */
+import type { FamilyOrder } from '../lib/shaping/limits/limit.ts';
 import type { Random } from '../lib/time.ts';
 import type { Target } from './destination.ts';
 
@@ -21,19 +22,23 @@ export class TargetChoice {
   }
 
   /**
-   * RFC 5321 §5.1: the most preferred host that works; among equals, any, so that they share the load. IPv4
-   * goes first: receivers trust it more readily, and many hosts have no way out by IPv6.
+   * RFC 5321 §5.1: the most preferred host that works; among equals, any, so that they share the load.
+   * @param order of address families of one preference.
    * @returns undefined when none is left.
    */
-  pick(targets: readonly Target[], now: number): Target | undefined {
+  pick(targets: readonly Target[], now: number, order: FamilyOrder): Target | undefined {
+    const first = order.startsWith('ipv4') ? 4 : 6;
+    const alone = order === 'ipv4' || order === 'ipv6';
     let best: Target[] = [];
     for (const target of targets) {
-      if (!reaches(target, this.#family)) continue;
+      if (!reaches(target, this.#family) || (alone && target.family !== first)) continue;
       if ((this.#faulty.get(keyOf(target)) ?? 0) > now) continue;
       const lead = best[0] ?? target;
-      const order = target.preference - lead.preference || target.family - lead.family;
-      if (order < 0) best = [target];
-      else if (order === 0) best.push(target);
+      const rank =
+        target.preference - lead.preference ||
+        Number(target.family !== first) - Number(lead.family !== first);
+      if (rank < 0) best = [target];
+      else if (rank === 0) best.push(target);
     }
     return best[Math.floor(this.#random() * best.length)];
   }

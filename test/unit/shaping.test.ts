@@ -1,58 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { backoffDelay } from '../../lib/shaping/backoff.ts';
-import { Bucket } from '../../lib/shaping/bucket.ts';
-import { connectionsWanted, LIMITS, limitsFor } from '../../lib/shaping/limits.ts';
+import { DEFAULT_LIMITS } from '../../lib/shaping/limits/defaults.ts';
 import { LANE_GROUPS, laneGroup, providerOf } from '../../lib/shaping/providers.ts';
 import { RateMeter } from '../../lib/shaping/rate-meter.ts';
 import { overflowDelay, overShare } from '../../lib/shaping/sharing.ts';
 import { siteName } from '../../lib/shaping/sites.ts';
-
-describe('a token bucket', () => {
-  /** Times of the events that a bucket lets through when one is always waiting. */
-  function times(bucket: Bucket, count: number, start: number): number[] {
-    const taken: number[] = [];
-    let now = start;
-    for (let i = 0; i < count; i += 1) {
-      now += bucket.wait(now);
-      bucket.take(now);
-      taken.push(now - start);
-    }
-    return taken;
-  }
-
-  it('spaces events evenly, below a second and below a millisecond', () => {
-    assert.deepEqual(times(new Bucket(10), 4, 1e12), [0, 100, 200, 300]);
-    assert.deepEqual(times(new Bucket(2000, 1), 5, 0), [0, 0.5, 1, 1.5, 2]);
-  });
-
-  it('lets its burst through at once and then holds the rate', () => {
-    assert.deepEqual(times(new Bucket(1, 3), 5, 0), [0, 0, 0, 1000, 2000]);
-  });
-
-  it('saves nothing up beyond its burst', () => {
-    const bucket = new Bucket(1, 2);
-    assert.deepEqual(times(bucket, 2, 0), [0, 0]);
-    assert.deepEqual(times(bucket, 3, 3_600_000), [0, 0, 1000]);
-  });
-
-  it('asks for nothing without a limit', () => {
-    const bucket = new Bucket(Number.POSITIVE_INFINITY);
-    assert.deepEqual(times(bucket, 3, 5), [0, 0, 0]);
-  });
-
-  it('never lets more through than its rate and burst, whenever it is asked', () => {
-    const bucket = new Bucket(7, 3);
-    let passed = 0;
-    for (let now = 0; now <= 10_000; now += 3) {
-      if (bucket.wait(now) > 0) continue;
-      bucket.take(now);
-      passed += 1;
-      assert.ok(passed <= 3 + (7 * now) / 1000);
-    }
-    assert.ok(passed >= 70);
-  });
-});
 
 describe('a provider', () => {
   it('is that of the MX hosts, by whole labels, with the longest suffix first', () => {
@@ -100,7 +53,7 @@ describe('a provider', () => {
       qq: 'x.qq.com',
       netease: 'x.netease.com',
     };
-    for (const provider of Object.keys(LIMITS.providers)) {
+    for (const provider of Object.keys(DEFAULT_LIMITS.providers!)) {
       assert.equal(providerOf([hosts[provider] ?? '']), provider, provider);
     }
   });
@@ -133,29 +86,7 @@ describe('a site', () => {
   });
 });
 
-describe('limits', () => {
-  it('go from the default over the provider to the site', () => {
-    const table = { ...LIMITS, sites: { 'mx.special.test': { connections: 2 } } };
-    assert.equal(limitsFor(table, 'other', 'mx.test', false).connections, 10);
-    assert.equal(limitsFor(table, 'google', 'mx.test', false).messagesPerConnection, 50);
-    assert.equal(limitsFor(table, 'google', 'mx.test', false).connectionsPerMinute, 100);
-    assert.deepEqual(limitsFor(table, 'comcast', 'mx.special.test', false), {
-      ...LIMITS.default,
-      ...LIMITS.providers.comcast,
-      connections: 2,
-    });
-    assert.equal(limitsFor(table, 'google', 'h:25', true).messagesPerSecond, Number.POSITIVE_INFINITY);
-  });
-
-  it('connections grow with the backlog, never beyond it or the limit', () => {
-    assert.deepEqual(
-      [0, 1, 2, 5, 20, 50, 100, 1000].map((n) => connectionsWanted(10, n)),
-      [0, 1, 1, 2, 4, 7, 9, 10],
-    );
-    assert.equal(connectionsWanted(1, 1_000_000), 1);
-    assert.equal(connectionsWanted(1000, 1), 1);
-  });
-
+describe('back-off', () => {
   it('back-off grows with the square of the failures up to half an hour', () => {
     const middle = () => 0.5;
     assert.deepEqual(

@@ -1,0 +1,65 @@
+/**
+ * How many connections a destination bears, learnt from what becomes of them: the scheduler of Postfix
+ * (SCHEDULER_README), by 1/N feedback with hysteresis, for connections that carry many messages.
+ *
+ * - Each message that went well adds 1/N; a whole unit opens the window by one. N messages, one of each
+ *   connection, are a cohort.
+ * - Each connection or handshake fault takes 1/N. The first takes effect at once, the next only when another
+ *   cohort of faults has come: after a decrease the window stands firm against what was already under way.
+ * - `deadAfter` cohorts of faults with nothing good between them: the site is dead, and is only probed.
+ */
+
+/** The window at first: enough to see whether a destination works, few enough to annoy none. */
+const FIRST = 5;
+/** Sums of 1/N fall short of a whole by rounding. */
+const FUDGE = 1e-9;
+
+export class Concurrency {
+  #window = FIRST;
+  /** Towards the next increase, 0 to 1. */
+  #gain = 0;
+  /** What faults may still take before the next decrease. */
+  #slack = 0;
+  #cohorts = 0;
+
+  /** Connections that may be open, at most `limit`. */
+  window(limit: number): number {
+    return Math.min(this.#window, limit);
+  }
+
+  /** A message went well. @param limit the window opens no further. */
+  good(limit: number): void {
+    this.#cohorts = 0;
+    if (this.#window >= limit) return;
+    this.#gain += 1 / this.#window;
+    if (this.#gain + FUDGE < 1) return;
+    this.#gain = 0;
+    this.#slack = 0;
+    this.#window += 1;
+  }
+
+  /**
+   * A connection did not come about, or was refused at its greeting or handshake.
+   * @param inUse connections open or being opened, that one included: the cohort.
+   */
+  fault(inUse: number, limit: number): void {
+    const window = this.window(limit);
+    this.#cohorts += 1 / Math.max(1, Math.min(window, inUse));
+    this.#gain = 0;
+    this.#slack -= 1 / window;
+    if (this.#slack >= -FUDGE) return;
+    this.#slack += 1;
+    this.#window = Math.max(1, window - 1);
+  }
+
+  /** Whether so many cohorts in a row came to nothing. */
+  dead(deadAfter: number): boolean {
+    return this.#cohorts + FUDGE >= deadAfter;
+  }
+
+  /** Back from the dead: one connection, and from there as it goes. */
+  revive(): void {
+    this.#window = 1;
+    this.#cohorts = 0;
+  }
+}

@@ -1,0 +1,171 @@
+/**
+ * The message rate that a provider takes, learnt from its throttling replies.
+ *
+ * ```
+ *  free ──── throttled ────► held to 0.9 of what it took ◄─────────┐
+ *   ▲                          │ regained along a cubic            │ throttled again
+ *   └── above its own limit ───┴───────────────────────────────────┤
+ *                              │ nothing taken since the last one  │
+ *                              └──► paused, each time for longer ──┘ one message probes
+ * ```
+ * The way back is that of CUBIC (RFC 9438 §4.2): quickly to near the rate at which the provider last spoke up,
+ * slowly past it, then faster the longer it is silent. So the rate stays close below a limit that stands
+ * still, and finds one that has risen.
+ */
+
+/** Held at first to this share of what the provider took. */
+const DECREASE = 0.9;
+/** Back at the rate of the last reply after so long, ms, and not before so many messages. */
+const REGAIN = 15_000;
+const REGAIN_MESSAGES = 100;
+/** A provider that took nothing for so long counts over a window of about that length: the way back is longer. */
+const REGAIN_PAUSES = 4;
+const LONGEST_REGAIN = 600_000;
+/** Never held lower than one a minute, in messages a second. */
+const LEAST = 1 / 60;
+/** Assumed of what was sent before much of it was counted, messages a second. */
+const FIRST_GUESS = 100;
+const FIRST_PAUSE = 500;
+const LONGEST_PAUSE = 60_000;
+/** Beyond, nothing is being held. */
+const FREE = 100_000;
+/** Time constants of the meters, and how often they are brought up to date, ms. */
+const SHORT = 2_000;
+const LONG = 60_000;
+const STEP = 250;
+/** Below so many a second, the rate is read from the times of the last messages rather than from a meter. */
+const RECENT = 16;
+
+/** Events a second, weighted towards the last `span` ms. */
+class Meter {
+  #rate = 0;
+  /** Share of `span` that has been seen. */
+  #seen = 0;
+  readonly #span: number;
+
+  constructor(span: number) {
+    this.#span = span;
+  }
+
+  add(count: number, elapsed: number): void {
+    const weight = 1 - Math.exp(-elapsed / this.#span);
+    this.#rate += ((count * 1000) / elapsed - this.#rate) * weight;
+    this.#seen += (1 - this.#seen) * weight;
+  }
+
+  /** Enough has been seen to tell. */
+  get sure(): boolean {
+    return this.#seen > 0.3;
+  }
+
+  get rate(): number {
+    return this.#seen === 0 ? 0 : this.#rate / this.#seen;
+  }
+}
+
+export class MessageRate {
+  /** Rate at which the provider last spoke up, messages a second; `Infinity`: not held. */
+  #ceiling = Number.POSITIVE_INFINITY;
+  /** Rate from which the way back began, and when. */
+  #floor = 0;
+  #since = 0;
+  #takenSince = 0;
+  #regain = REGAIN;
+  #pauses = 0;
+  /** When the first of the pauses began. */
+  #silentSince = 0;
+  /** Nothing before then. */
+  pausedUntil = 0;
+  readonly #short = new Meter(SHORT);
+  readonly #long = new Meter(LONG);
+  /** What was sent, taken or not. */
+  readonly #tried = new Meter(SHORT);
+  #refused = 0;
+  #count = 0;
+  #metered = 0;
+  /** Times of the last messages that were taken, in a ring. */
+  readonly #recent = new Float64Array(RECENT);
+  #place = 0;
+
+  /** Whether the rate is being held. */
+  get held(): boolean {
+    return this.#ceiling !== Number.POSITIVE_INFINITY;
+  }
+
+  /** Messages a second that may go now; `Infinity` while nothing is held. */
+  rate(now: number): number {
+    if (this.#ceiling === Number.POSITIVE_INFINITY) return this.#ceiling;
+    const regain = Math.max(this.#regain, Math.min(LONGEST_REGAIN, (REGAIN_MESSAGES * 1000) / this.#ceiling));
+    const x = (now - this.#since) / regain - 1;
+    const rate = this.#ceiling + (this.#ceiling - this.#floor) * x * x * x;
+    if (rate > FREE) this.#ceiling = Number.POSITIVE_INFINITY;
+    return rate;
+  }
+
+  /** A message was taken. */
+  taken(now: number): void {
+    this.#count += 1;
+    this.#takenSince += 1;
+    this.#recent[this.#place] = now;
+    this.#place = (this.#place + 1) % RECENT;
+    if (now - this.#metered >= STEP) this.#meter(now);
+    if (this.#pauses === 0) return;
+    // The provider takes mail again: at what it took on the whole, pauses included.
+    this.#pauses = 0;
+    const silence = now - this.#silentSince;
+    this.#regain = Math.min(LONGEST_REGAIN, Math.max(this.#regain, silence * REGAIN_PAUSES));
+    this.#hold(Math.max(LEAST, this.#long.rate, this.#ceiling / 4), now);
+  }
+
+  /**
+   * A reply asked for less.
+   * @param startedAt when the attempt began. One from before the last change says nothing of the rate since.
+   * @param limit messages a second of the static limit; `Infinity` for none.
+   */
+  throttled(now: number, startedAt: number, limit: number): void {
+    this.#refused += 1;
+    if (this.held && startedAt < this.#since) return;
+    if (now > this.#metered) this.#meter(now);
+    const before = Math.min(limit, this.rate(now));
+    if (this.held && this.#takenSince === 0) {
+      if (this.#pauses === 0) this.#silentSince = this.#since;
+      this.pausedUntil = now + Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** this.#pauses);
+      this.#pauses += 1;
+      this.#since = now;
+      return;
+    }
+    this.#regain = Math.max(REGAIN, this.#regain * 0.9);
+    // Less than half of what was tried is no measure of what would be taken; the next reply will say so again.
+    const tried = this.#tried.sure ? this.#tried.rate : FIRST_GUESS;
+    const least = Math.min(before, tried) / 2;
+    this.#hold(Math.max(LEAST, Math.min(before, Math.max(this.#took(now), least))), now);
+  }
+
+  /** Messages a second that were taken lately. */
+  #took(now: number): number {
+    const rate = this.#short.rate;
+    if (rate >= RECENT) return rate;
+    const oldest = this.#recent[this.#place]!;
+    return oldest === 0 ? rate : (RECENT * 1000) / Math.max(1, now - oldest);
+  }
+
+  #hold(ceiling: number, now: number): void {
+    this.#ceiling = ceiling;
+    this.#floor = Math.max(LEAST * DECREASE, ceiling * DECREASE);
+    this.#since = now;
+    this.#takenSince = 0;
+  }
+
+  #meter(now: number): void {
+    const elapsed = now - this.#metered;
+    // The first event, or the first after a long silence: there is no rate before it.
+    if (elapsed < 10 * LONG) {
+      this.#short.add(this.#count, elapsed);
+      this.#long.add(this.#count, elapsed);
+      this.#tried.add(this.#count + this.#refused, elapsed);
+    }
+    this.#metered = now;
+    this.#count = 0;
+    this.#refused = 0;
+  }
+}

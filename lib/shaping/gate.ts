@@ -1,0 +1,195 @@
+/**
+ * What has been sent from one IP to one site, and is under way: the counts that every limit of the two is held
+ * against. All connections between them share it, whatever their pool, tenant or TLS policy, so that the
+ * limits are exact.
+ */
+import { Concurrency } from './feedback/concurrency.ts';
+import { MessageRate } from './feedback/message-rate.ts';
+import type { CounterRule, Resolved, Terms } from './limits/book.ts';
+import { type Pace, Pacer, paceOf, perSecond } from './rate.ts';
+import type { SharedBucket } from './shared-bucket.ts';
+
+/** Counts of some mail alone. */
+export interface Counter {
+  readonly pacer: Pacer;
+  running: number;
+  /** Called, first come first served, when one that was running has ended; false: nobody waits there any more. */
+  readonly waiting: Set<() => boolean>;
+}
+
+export class Gate {
+  /** Connections open or being opened. */
+  connections = 0;
+  /** Messages under way. */
+  running = 0;
+  readonly concurrency = new Concurrency();
+  readonly messageRate = new MessageRate();
+  readonly #connectPacer = new Pacer();
+  readonly #messagePacer = new Pacer();
+  readonly #counters = new Map<string, Counter>();
+  readonly #flows = new WeakMap<Terms, Flow>();
+  /** The pace of the rate that is held, while it is the slower one. */
+  #heldPace: Pace | undefined;
+  #heldRate = 0;
+
+  /** Milliseconds until another message may begin. */
+  messageWait(now: number, { limits, messagePace }: Resolved): number {
+    if (this.running >= limits.concurrency) return Number.POSITIVE_INFINITY;
+    const { pausedUntil } = this.messageRate;
+    if (pausedUntil > now) return pausedUntil - now;
+    return this.#messagePacer.wait(now, this.#heldPace ?? messagePace);
+  }
+
+  messageStarted(now: number, { messagePace }: Resolved): void {
+    this.running += 1;
+    this.#messagePacer.take(now, this.messageRate.held ? this.#slower(now, messagePace) : messagePace);
+  }
+
+  /** The pace of the held rate or that of the limit, whichever is slower. */
+  #slower(now: number, pace: Pace): Pace {
+    const rate = this.messageRate.rate(now);
+    // Looked at once for each percent that it moved.
+    if (Math.abs(rate - this.#heldRate) > rate / 100) {
+      this.#heldRate = rate;
+      this.#heldPace = rate === Number.POSITIVE_INFINITY ? undefined : paceOf(perSecond(rate));
+    }
+    if (this.#heldPace === undefined || this.#heldPace.interval > pace.interval)
+      return this.#heldPace ?? pace;
+    this.#heldPace = undefined;
+    this.#heldRate = 0;
+    return pace;
+  }
+
+  /** Messages a second that the provider lets us send, when that is less than the limit. */
+  get heldRate(): number | undefined {
+    return this.#heldPace && 1000 / this.#heldPace.interval;
+  }
+
+  connectWait(now: number, { connectionPace }: Resolved): number {
+    return this.#connectPacer.wait(now, connectionPace);
+  }
+
+  connected(now: number, { connectionPace }: Resolved): void {
+    this.#connectPacer.take(now, connectionPace);
+  }
+
+  counter(key: string): Counter {
+    let counter = this.#counters.get(key);
+    if (counter === undefined) {
+      counter = { pacer: new Pacer(), running: 0, waiting: new Set() };
+      this.#counters.set(key, counter);
+    }
+    return counter;
+  }
+
+  /** How mail under these terms passes here. @param shared finds the bucket of a shared limit. */
+  flow(terms: Terms, shared: (terms: Terms) => readonly SharedBucket[]): Flow {
+    let flow = this.#flows.get(terms);
+    if (flow === undefined) {
+      const counted = terms.counters.map((rule) => ({ rule, counter: this.counter(rule.key) }));
+      this.#flows.set(terms, (flow = new Flow(terms, counted, shared(terms))));
+    }
+    return flow;
+  }
+
+  /** Forgets counters that nothing of the past or present bears on. */
+  sweep(now: number): void {
+    for (const [key, { running, waiting, pacer }] of this.#counters) {
+      if (running === 0 && waiting.size === 0 && pacer.idle(now)) this.#counters.delete(key);
+    }
+  }
+}
+
+interface Counted {
+  readonly rule: CounterRule;
+  readonly counter: Counter;
+}
+
+/** What one kind of mail must pass beside the gate of its site. */
+export class Flow {
+  readonly terms: Terms;
+  readonly counted: readonly Counted[];
+  readonly shared: readonly SharedBucket[];
+  /** Deliveries of it that wait here. */
+  waiting = 0;
+
+  constructor(terms: Terms, counted: readonly Counted[], shared: readonly SharedBucket[]) {
+    this.terms = terms;
+    this.counted = counted;
+    this.shared = shared;
+  }
+
+  /** Milliseconds until a message of it may begin; `Infinity`: when another of it has ended (`full`). */
+  wait(now: number): number {
+    let longest = 0;
+    for (const { rule, counter } of this.counted) {
+      if (counter.running >= rule.concurrency) return Number.POSITIVE_INFINITY;
+      const wait = counter.pacer.wait(now, rule.pace);
+      if (wait > longest) longest = wait;
+    }
+    for (const bucket of this.shared) {
+      const wait = bucket.wait(now);
+      if (wait > longest) longest = wait;
+    }
+    return longest;
+  }
+
+  /** The counter that has all it may have under way. */
+  get full(): Counter | undefined {
+    return this.counted.find(({ rule, counter }) => counter.running >= rule.concurrency)?.counter;
+  }
+
+  started(now: number): void {
+    for (const { rule, counter } of this.counted) {
+      counter.running += 1;
+      counter.pacer.take(now, rule.pace);
+    }
+    for (const bucket of this.shared) bucket.take(now);
+  }
+
+  ended(): void {
+    for (const { counter } of this.counted) {
+      counter.running -= 1;
+      for (const wake of counter.waiting) {
+        counter.waiting.delete(wake);
+        // Whoever is woken may have to wait for something else; the last to end wakes all, so that none is left.
+        if (wake() && counter.running > 0) break;
+      }
+    }
+  }
+
+  /** Why mail of it waits now, and how long, for a person; undefined when it need not. */
+  reason(now: number): { text: string; wait: number } | undefined {
+    for (const { rule, counter } of this.counted) {
+      if (counter.running >= rule.concurrency) {
+        return {
+          text: `${rule.key} has the ${rule.concurrency} messages under way that it may (${rule.origins.concurrency}).`,
+          wait: 1000,
+        };
+      }
+      const wait = counter.pacer.wait(now, rule.pace);
+      if (wait > 0)
+        return { text: `${rule.key} is limited to ${rule.rate?.text} (${rule.origins.rate}).`, wait };
+    }
+    for (const bucket of this.shared) {
+      const wait = bucket.wait(now);
+      if (wait === 0) continue;
+      const { name, rate, quota } = bucket.limit;
+      const limit = rate === undefined ? `${quota!.count} a ${quota!.per}` : rate.text;
+      return { text: `The shared limit ${name} is ${limit} (${bucket.key}).`, wait };
+    }
+    return undefined;
+  }
+
+  /** Messages that it may send within `ms`, about. */
+  soon(ms: number): number {
+    let least = Number.POSITIVE_INFINITY;
+    for (const { rule } of this.counted) {
+      if (rule.pace.interval > 0) least = Math.min(least, ms / rule.pace.interval);
+    }
+    for (const { limit } of this.shared) {
+      if (limit.rate !== undefined) least = Math.min(least, (ms * limit.rate.count) / limit.rate.per);
+    }
+    return least;
+  }
+}

@@ -1,0 +1,84 @@
+/**
+ * A rate as people write it, and the pacing that keeps to it in every window.
+ *
+ * A limit of 100 a second lets one through every 10 ms. It never sends a second's worth at once and then
+ * stalls, which peers answer with "too many".
+ */
+
+/** So many events in any window of so long. */
+export interface Rate {
+  readonly count: number;
+  /** Milliseconds. */
+  readonly per: number;
+  /** As it was written: `100/s`. */
+  readonly text: string;
+}
+
+const PERIODS: Readonly<Record<string, number>> = { s: 1000, min: 60_000, h: 3_600_000, d: 86_400_000 };
+const RATE = /^([0-9]{1,9})\/(s|min|h|d)$/;
+
+/** `10/s`, `1/min`, `500/h`, `10000/d`; undefined when it is none of these, or nothing. */
+export function readRate(text: unknown): Rate | undefined {
+  const parts = typeof text === 'string' ? RATE.exec(text) : null;
+  if (parts === null || Number(parts[1]) === 0) return undefined;
+  return { count: Number(parts[1]), per: PERIODS[parts[2]!]!, text: text as string };
+}
+
+/** A rate of so many events a second, for what was counted rather than written. */
+export function perSecond(events: number): Rate {
+  const [number, unit] =
+    events >= 1 ? [events, 's'] : events >= 1 / 60 ? [events * 60, 'min'] : [events * 3600, 'h'];
+  const text = `${Number(number.toPrecision(3))}/${unit}`;
+  return events >= 1 ? { count: events, per: 1000, text } : { count: 1, per: 1000 / events, text };
+}
+
+/** A rate as it is kept to. */
+export interface Pace {
+  /** Milliseconds between two events. */
+  readonly interval: number;
+  /** How far ahead of its time an event may come, ms. */
+  readonly tolerance: number;
+}
+
+/** No limit. */
+export const UNPACED: Pace = { interval: 0, tolerance: 0 };
+
+/** What a timer that fires late has lost is made up, ms. */
+const TIMER = 5;
+/** Longest that events may be saved up for where a few may come at once, ms. */
+const LONGEST_BURST = 5_000;
+/** Instants since the epoch, in ms, are multiples of this: sums of such numbers are exact (53 bits). */
+const GRAIN = 2 ** -12;
+
+/**
+ * How a rate is kept to. With a tolerance of τ, n + 1 events span at least n·I − τ; for I = (per + τ) / count,
+ * count + 1 of them span the whole period, so no window of it ever holds more than `count`. That costs
+ * τ / (per + τ) of the rate: half a percent of a rate by the second, nothing of a slower one.
+ * @param burst a tenth of the events of a period, of 5 s at most, may come at once.
+ */
+export function paceOf(rate: Rate | undefined, burst = false): Pace {
+  if (rate === undefined) return UNPACED;
+  const tolerance = burst ? Math.min(LONGEST_BURST, rate.per / 10) : TIMER;
+  return { interval: Math.ceil((rate.per + tolerance) / rate.count / GRAIN) * GRAIN, tolerance };
+}
+
+/** The generic cell rate algorithm (GCRA, ITU-T I.371): one number of state. The pace may change at any time. */
+export class Pacer {
+  /** Theoretical arrival time of the next event. */
+  #next = 0;
+
+  /** Milliseconds from `now` until an event conforms; 0 for at once. */
+  wait(now: number, { tolerance }: Pace): number {
+    return Math.max(0, this.#next - tolerance - now);
+  }
+
+  /** Counts one event at `now`. The caller asked `wait` before. */
+  take(now: number, { interval }: Pace): void {
+    this.#next = Math.max(this.#next, now) + interval;
+  }
+
+  /** Whether nothing of the past bears on what comes now. */
+  idle(now: number): boolean {
+    return this.#next <= now;
+  }
+}

@@ -1,0 +1,298 @@
+/**
+ * The deliveries that wait for a connection: transactional before bulk, with a share for bulk; within a class
+ * one of each tenant in turn, so that a tenant with a million here does not delay another's one. Mail whose
+ * own limits do not let it go steps aside until they do. Each operation is O(1), aside from what steps back in.
+ *
+ * ```
+ *  class ─► ring of tenants ─► ring of a tenant's lines (one for each flow) ─► first in, first out
+ *                                  │ its flow must wait        ▲
+ *                                  └──► aside, until a time ───┘ or until one of the flow has ended
+ * ```
+ */
+import type { Flow } from './gate.ts';
+
+/** What may stand in the queue. */
+export interface Waiting<T> {
+  readonly tenant: string;
+  readonly bulk: boolean;
+  readonly flow: Flow | undefined;
+  /** Next of its line. */
+  next: T | undefined;
+}
+
+/** First in, first out, of one tenant, class and flow. */
+interface Line<T> {
+  readonly flow: Flow | undefined;
+  readonly tenant: Tenant<T>;
+  head: T | undefined;
+  tail: T | undefined;
+  size: number;
+  /** It stands aside. */
+  aside: boolean;
+}
+
+/** A tenant's lines that may go; a member of the ring while it has any. */
+interface Tenant<T> {
+  readonly name: string;
+  readonly ring: Ring<T>;
+  /** By flow. */
+  readonly lines: Map<Flow | undefined, Line<T>>;
+  /** Those with mail that do not stand aside, next first. */
+  ready: Line<T>[];
+  following: Tenant<T>;
+  preceding: Tenant<T>;
+}
+
+interface Ring<T> {
+  readonly tenants: Map<string, Tenant<T>>;
+  turn: Tenant<T> | undefined;
+}
+
+/** Sums of shares fall short of a whole by rounding. */
+const FUDGE = 1e-9;
+
+export class ReadyQueue<T extends Waiting<T>> {
+  readonly #transactional: Ring<T> = { tenants: new Map(), turn: undefined };
+  readonly #bulk: Ring<T> = { tenants: new Map(), turn: undefined };
+  /** Lines that stand aside until a time: a binary heap, earliest first. */
+  readonly #aside: { line: Line<T>; until: number }[] = [];
+  #size = 0;
+  #standing = 0;
+  /** What bulk has earned by letting transactional mail pass. */
+  #earned = 0;
+
+  /** All that wait. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Those that do not stand aside. */
+  get ready(): number {
+    return this.#size - this.#standing;
+  }
+
+  /** When the first line steps back in; `Infinity` when none waits for a time. */
+  get nextAt(): number {
+    return this.#aside[0]?.until ?? Number.POSITIVE_INFINITY;
+  }
+
+  push(item: T): void {
+    const line = this.#lineOf(item);
+    item.next = undefined;
+    if (line.tail === undefined) line.head = item;
+    else line.tail.next = item;
+    line.tail = item;
+    this.#grown(line, false);
+  }
+
+  /** Puts back what was taken and not sent: it is its tenant's turn again. */
+  pushFront(item: T): void {
+    const line = this.#lineOf(item);
+    item.next = line.head;
+    line.head = item;
+    line.tail ??= item;
+    this.#grown(line, true);
+  }
+
+  /**
+   * The next that may go.
+   * @param bulkReserve share of bulk while both classes wait, 0 to 1.
+   */
+  take(now: number, bulkReserve: number): T | undefined {
+    if (this.#aside.length > 0) this.#stepIn(now);
+    if (this.#transactional.turn !== undefined && this.#bulk.turn !== undefined) {
+      this.#earned += bulkReserve;
+      if (this.#earned + FUDGE >= 1) {
+        this.#earned -= 1;
+        return this.#from(this.#bulk, now) ?? this.#from(this.#transactional, now);
+      }
+    }
+    return this.#from(this.#transactional, now) ?? this.#from(this.#bulk, now);
+  }
+
+  /** Takes what can best wait, whether it may go or not: bulk first. */
+  takeLeastUrgent(): T | undefined {
+    return this.#any(this.#bulk) ?? this.#any(this.#transactional);
+  }
+
+  /** Takes out all that `chosen` says, wherever they stand. */
+  remove(chosen: (item: T) => boolean): T[] {
+    const all: T[] = [];
+    for (let item = this.takeLeastUrgent(); item !== undefined; item = this.takeLeastUrgent()) all.push(item);
+    const removed: T[] = [];
+    for (const item of all) {
+      if (chosen(item)) removed.push(item);
+      else this.push(item);
+    }
+    return removed;
+  }
+
+  #from(ring: Ring<T>, now: number): T | undefined {
+    for (let tenant = ring.turn; tenant !== undefined; tenant = ring.turn) {
+      const line = tenant.ready[0]!;
+      const wait = line.flow === undefined ? 0 : line.flow.wait(now);
+      if (wait > 0) {
+        this.#stepAside(line, now, wait);
+        continue;
+      }
+      ring.turn = tenant.following;
+      if (tenant.ready.length > 1) tenant.ready.push(tenant.ready.shift()!);
+      return this.#shift(line);
+    }
+    return undefined;
+  }
+
+  #any(ring: Ring<T>): T | undefined {
+    if (ring.turn !== undefined) return this.#shift(ring.turn.ready[0]!);
+    for (const tenant of ring.tenants.values()) {
+      for (const line of tenant.lines.values()) if (line.size > 0) return this.#shift(line);
+    }
+    return undefined;
+  }
+
+  #shift(line: Line<T>): T {
+    const item = line.head!;
+    line.head = item.next;
+    item.next = undefined;
+    line.size -= 1;
+    if (line.flow !== undefined) line.flow.waiting -= 1;
+    this.#size -= 1;
+    if (line.aside) this.#standing -= 1;
+    if (line.head === undefined) {
+      line.tail = undefined;
+      this.#close(line);
+    }
+    return item;
+  }
+
+  #lineOf(item: T): Line<T> {
+    const ring = item.bulk ? this.#bulk : this.#transactional;
+    let tenant = ring.tenants.get(item.tenant);
+    if (tenant === undefined) {
+      tenant = { name: item.tenant, ring, lines: new Map(), ready: [] } as unknown as Tenant<T>;
+      ring.tenants.set(item.tenant, tenant);
+    }
+    let line = tenant.lines.get(item.flow);
+    if (line === undefined) {
+      line = { flow: item.flow, tenant, head: undefined, tail: undefined, size: 0, aside: false };
+      tenant.lines.set(item.flow, line);
+    }
+    return line;
+  }
+
+  #grown(line: Line<T>, first: boolean): void {
+    const { tenant } = line;
+    line.size += 1;
+    if (line.flow !== undefined) line.flow.waiting += 1;
+    this.#size += 1;
+    if (line.aside) {
+      this.#standing += 1;
+      return;
+    }
+    if (line.size === 1) this.#admit(line);
+    if (!first) return;
+    if (tenant.ready.length > 1) tenant.ready = [line, ...tenant.ready.filter((other) => other !== line)];
+    tenant.ring.turn = tenant;
+  }
+
+  /** A line takes part. */
+  #admit(line: Line<T>): void {
+    const { tenant } = line;
+    tenant.ready.push(line);
+    if (tenant.ready.length > 1) return;
+    const { ring } = tenant;
+    const { turn } = ring;
+    if (turn === undefined) {
+      tenant.following = tenant;
+      tenant.preceding = tenant;
+      ring.turn = tenant;
+    } else {
+      // At the end of the round: just before the one whose turn it is.
+      tenant.following = turn;
+      tenant.preceding = turn.preceding;
+      turn.preceding.following = tenant;
+      turn.preceding = tenant;
+    }
+  }
+
+  /** A line takes part no more. */
+  #dismiss(line: Line<T>): void {
+    const { tenant } = line;
+    const { ring, ready } = tenant;
+    if (ready[0] === line) ready.shift();
+    else ready.splice(ready.indexOf(line), 1);
+    if (ready.length > 0) return;
+    if (ring.turn === tenant) ring.turn = tenant.following === tenant ? undefined : tenant.following;
+    tenant.preceding.following = tenant.following;
+    tenant.following.preceding = tenant.preceding;
+  }
+
+  /** An empty line goes. */
+  #close(line: Line<T>): void {
+    const { tenant } = line;
+    if (line.aside) line.flow?.full?.waiting.delete(this.#wakerOf(line));
+    else this.#dismiss(line);
+    tenant.lines.delete(line.flow);
+    if (tenant.lines.size === 0) tenant.ring.tenants.delete(tenant.name);
+  }
+
+  #stepAside(line: Line<T>, now: number, wait: number): void {
+    this.#dismiss(line);
+    line.aside = true;
+    this.#standing += line.size;
+    const full = wait === Number.POSITIVE_INFINITY ? line.flow!.full : undefined;
+    // Never at once again: what is due within the grain of the clock would be looked at for ever.
+    if (full === undefined) this.#wakeAt(line, now + Math.max(wait, 0.25));
+    else full.waiting.add(this.#wakerOf(line));
+  }
+
+  readonly #wakers = new WeakMap<Line<T>, () => boolean>();
+
+  #wakerOf(line: Line<T>): () => boolean {
+    let waker = this.#wakers.get(line);
+    if (waker === undefined) this.#wakers.set(line, (waker = () => this.#stepBack(line)));
+    return waker;
+  }
+
+  #stepBack(line: Line<T>): boolean {
+    if (!line.aside) return false;
+    line.aside = false;
+    this.#standing -= line.size;
+    if (line.size > 0) this.#admit(line);
+    return line.size > 0;
+  }
+
+  #stepIn(now: number): void {
+    while (this.#aside.length > 0 && this.#aside[0]!.until <= now) this.#stepBack(this.#earliest());
+  }
+
+  // — heap —
+
+  #wakeAt(line: Line<T>, until: number): void {
+    const heap = this.#aside;
+    let at = heap.push({ line, until }) - 1;
+    while (at > 0) {
+      const above = (at - 1) >> 1;
+      if (heap[above]!.until <= heap[at]!.until) break;
+      [heap[above], heap[at]] = [heap[at]!, heap[above]!];
+      at = above;
+    }
+  }
+
+  #earliest(): Line<T> {
+    const heap = this.#aside;
+    const { line } = heap[0]!;
+    const last = heap.pop()!;
+    if (heap.length === 0) return line;
+    heap[0] = last;
+    for (let at = 0; ; ) {
+      let least = at * 2 + 1;
+      if (least >= heap.length) break;
+      if (least + 1 < heap.length && heap[least + 1]!.until < heap[least]!.until) least += 1;
+      if (heap[at]!.until <= heap[least]!.until) break;
+      [heap[least], heap[at]] = [heap[at]!, heap[least]!];
+      at = least;
+    }
+    return line;
+  }
+}

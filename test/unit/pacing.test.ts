@@ -1,0 +1,215 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { Concurrency } from '../../lib/shaping/feedback/concurrency.ts';
+import { MessageRate } from '../../lib/shaping/feedback/message-rate.ts';
+import { throttles } from '../../lib/shaping/feedback/throttling.ts';
+import { type Pace, Pacer, paceOf, perSecond, readRate } from '../../lib/shaping/rate.ts';
+
+/** Times of the events that are let through when one is always waiting and timers are `late` ms late. */
+function times(pace: Pace, count: number, start: number, late: (n: number) => number = () => 0): number[] {
+  const pacer = new Pacer();
+  const taken: number[] = [];
+  let now = start;
+  for (let i = 0; i < count; i += 1) {
+    const wait = pacer.wait(now, pace);
+    if (wait > 0) now = Math.ceil(now + wait) + late(i);
+    pacer.take(now, pace);
+    taken.push(now - start);
+  }
+  return taken;
+}
+
+describe('pacing', () => {
+  it('reads rates as they are written', () => {
+    assert.deepEqual(readRate('100/s'), { count: 100, per: 1000, text: '100/s' });
+    assert.deepEqual(readRate('1/min'), { count: 1, per: 60_000, text: '1/min' });
+    assert.equal(readRate('10000/d')!.per, 86_400_000);
+    for (const wrong of ['0/s', '-1/s', '1/week', '1.5/s', '', 5, undefined])
+      assert.equal(readRate(wrong), undefined);
+    assert.equal(perSecond(0.01).text, '36/h');
+  });
+
+  it('spaces events evenly, below a second', () => {
+    const spaces = times(paceOf(readRate('10/s')), 50, 1e12).map((at, i, all) => at - (all[i - 1] ?? -100));
+    assert.ok(
+      spaces.every((space) => Math.abs(space - 100) <= 5),
+      spaces.join(),
+    );
+  });
+
+  it('makes up for timers that fire late, so that a backlog uses the whole rate', () => {
+    const taken = times(paceOf(readRate('100/s')), 10_001, 1e12, (n) => n % 4);
+    assert.ok(10_000 / (taken.at(-1)! / 1000) >= 98, `${taken.at(-1)}`);
+  });
+
+  it('saves nothing up: after a silence of an hour they are as far apart as ever', () => {
+    const pacer = new Pacer();
+    const pace = paceOf(readRate('10/s'));
+    pacer.take(1e12, pace);
+    pacer.take(1e12 + 3_600_000, pace);
+    assert.ok(pacer.wait(1e12 + 3_600_000, pace) > 90);
+  });
+
+  it('lets a tenth of a minute of connections come at once, and no more', () => {
+    const taken = times(paceOf(readRate('100/min'), true), 200, 1e12);
+    assert.equal(taken.filter((at) => at === 0).length, 8);
+    for (let i = 0; i + 100 < taken.length; i += 1) assert.ok(taken[i + 100]! - taken[i]! >= 60_000);
+  });
+});
+
+describe('connections by feedback', () => {
+  it('open by one with each cohort that goes well, up to the limit', () => {
+    const feedback = new Concurrency();
+    assert.equal(feedback.window(20), 5);
+    assert.equal(feedback.window(2), 2);
+    for (let i = 0; i < 5; i += 1) feedback.good(20);
+    assert.equal(feedback.window(20), 6);
+    for (let i = 0; i < 1000; i += 1) feedback.good(20);
+    assert.equal(feedback.window(20), 20);
+  });
+
+  it('close by one at the first fault, and by another only after a cohort of them', () => {
+    const feedback = new Concurrency();
+    feedback.fault(5, 20);
+    assert.equal(feedback.window(20), 4);
+    for (let i = 0; i < 3; i += 1) feedback.fault(5, 20);
+    assert.equal(feedback.window(20), 4, 'what was under way already says nothing new');
+    feedback.fault(5, 20);
+    assert.equal(feedback.window(20), 3);
+  });
+
+  it('never leave less than one', () => {
+    const feedback = new Concurrency();
+    for (let i = 0; i < 100; i += 1) feedback.fault(1, 20);
+    assert.equal(feedback.window(20), 1);
+  });
+
+  it('find a site dead after so many cohorts of faults in a row, and trust it slowly when it is back', () => {
+    const feedback = new Concurrency();
+    for (let i = 0; i < 4; i += 1) feedback.fault(5, 20);
+    assert.equal(feedback.dead(1), false);
+    feedback.good(20);
+    for (let i = 0; i < 2; i += 1) feedback.fault(5, 20);
+    assert.equal(feedback.dead(1), false, 'something good was between them');
+    for (let i = 0; i < 3; i += 1) feedback.fault(5, 20);
+    assert.equal(feedback.dead(1), true);
+    assert.equal(feedback.dead(3), false);
+    feedback.revive();
+    assert.equal(feedback.dead(1), false);
+    assert.equal(feedback.window(20), 1);
+  });
+});
+
+/** A provider that takes `limit(now)` messages a second, with a burst of `burst` seconds. */
+function feed(options: {
+  seconds: number;
+  limit: (now: number) => number;
+  rtt: number;
+  most: number;
+  burst?: number;
+}) {
+  const { seconds, limit, rtt, most, burst = 1 } = options;
+  const learnt = new MessageRate();
+  const pacer = new Pacer();
+  const replies: { at: number; startedAt: number; taken: boolean }[] = [];
+  let head = 0;
+  let tokens = 0;
+  let sent = 0;
+  let deferred = 0;
+  let possible = 0;
+  for (let now = 0; now < seconds * 1000; now += 1) {
+    const allowed = limit(now);
+    possible += Math.min(allowed, most) / 1000;
+    tokens = Math.min(Math.max(2, allowed * burst), tokens + allowed / 1000);
+    for (; head < replies.length && replies[head]!.at <= now; head += 1) {
+      const { taken, startedAt } = replies[head]!;
+      if (taken) learnt.taken(now);
+      else learnt.throttled(now, startedAt, most);
+    }
+    for (;;) {
+      const pace = paceOf(perSecond(Math.min(most, learnt.rate(now))));
+      if (now < learnt.pausedUntil || pacer.wait(now, pace) > 0) break;
+      pacer.take(now, pace);
+      const taken = tokens >= 1;
+      if (taken) tokens -= 1;
+      else deferred += 1;
+      sent += 1;
+      replies.push({ at: now + rtt, startedAt: now, taken });
+    }
+  }
+  return { use: (sent - deferred) / possible, deferred: deferred / sent, learnt };
+}
+
+describe('the message rate by replies', () => {
+  const step =
+    (base: number, period: number) =>
+    (now: number): number =>
+      base * [1, 0.5, 1, 1.5, 0.75, 1.25][Math.floor(now / period) % 6]!;
+
+  for (const [base, rtt] of [
+    [10, 100],
+    [50, 100],
+    [50, 300],
+    [200, 100],
+  ] as const) {
+    it(`finds a hidden limit about ${base} a second that moves by half: ≥ 90 % of it, ≤ 3 % deferred`, () => {
+      const { use, deferred } = feed({ seconds: 1800, limit: step(base, 300_000), rtt, most: base * 5 });
+      assert.ok(use >= 0.9, `use ${use}`);
+      assert.ok(deferred <= 0.03, `deferred ${deferred}`);
+    });
+  }
+
+  it('follows a limit that rises and falls all the time', () => {
+    const limit = (now: number): number => 50 * (1 + 0.5 * Math.sin((now / 600_000) * 2 * Math.PI));
+    const { use, deferred } = feed({ seconds: 1800, limit, rtt: 200, most: 1000 });
+    assert.ok(use >= 0.9 && deferred <= 0.03, `${use} ${deferred}`);
+  });
+
+  it('waits for a provider that takes nothing, longer each time, and asks with one message', () => {
+    const { deferred, learnt } = feed({
+      seconds: 1200,
+      limit: (now) => (now > 300_000 && now < 900_000 ? 0 : 20),
+      rtt: 100,
+      most: 100,
+    });
+    assert.ok(deferred < 0.05, `${deferred}`);
+    assert.equal(learnt.held, true);
+  });
+
+  it('holds nothing before a reply asks for it, and nothing for ever', () => {
+    const rate = new MessageRate();
+    rate.taken(1000);
+    assert.equal(rate.rate(1000), Number.POSITIVE_INFINITY);
+    for (let now = 1000; now < 11_000; now += 100) rate.taken(now);
+    rate.throttled(11_000, 10_900, 100);
+    assert.ok(rate.rate(11_000) < 10 && rate.rate(11_000) > 7, `${rate.rate(11_000)}`);
+    const held = rate.rate(11_000);
+    rate.throttled(11_050, 10_950, 100);
+    assert.equal(rate.rate(11_000), held, 'that attempt began before');
+    rate.rate(11_000 + 86_400_000);
+    assert.equal(rate.held, false);
+  });
+});
+
+describe('a reply that asks for less', () => {
+  const cases: [number, string | undefined, string, 'rate' | 'connections' | undefined][] = [
+    [421, '4.7.28', 'Our system has detected an unusual rate of unsolicited mail', 'rate'],
+    [421, '4.7.0', '[TSS04] Messages from 192.0.2.1 temporarily deferred due to unexpected volume', 'rate'],
+    [451, '4.7.500', 'Server busy. Please try again later from [192.0.2.1].', 'rate'],
+    [450, undefined, 'rate limited, slow down', 'rate'],
+    [421, '4.3.2', 'Too many messages from your host', 'rate'],
+    [421, '4.7.0', 'Too many concurrent SMTP connections from this IP', 'connections'],
+    [421, undefined, 'Trop de connexions, veuillez verifier', 'connections'],
+    [450, '4.2.1', 'The user you are trying to contact is receiving mail at a rate that prevents', undefined],
+    [452, '4.2.2', 'The email account is over quota', undefined],
+    [451, '4.7.1', 'Greylisted, too many messages, try again later', undefined],
+    [450, '4.1.1', 'rate limited address lookup', undefined],
+    [550, '5.7.1', 'rate limit exceeded', undefined],
+    [451, undefined, 'try again later', undefined],
+  ];
+  for (const [code, enhanced, text, less] of cases) {
+    it(`${code} ${text.slice(0, 40)}: ${less ?? 'nothing'}`, () => {
+      assert.equal(throttles({ code, enhanced, lines: [text] }), less);
+    });
+  }
+});

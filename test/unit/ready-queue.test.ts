@@ -1,0 +1,141 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { type Flow, Gate } from '../../lib/shaping/gate.ts';
+import { LimitBook, type Mail } from '../../lib/shaping/limits/book.ts';
+import { limitTable } from '../../lib/shaping/limits/check.ts';
+import { ReadyQueue, type Waiting } from '../../lib/shaping/ready-queue.ts';
+
+class Item implements Waiting<Item> {
+  readonly tenant: string;
+  readonly name: string;
+  readonly bulk: boolean;
+  readonly flow: Flow | undefined;
+  next: Item | undefined = undefined;
+
+  constructor(tenant: string, name: string, bulk = true, flow?: Flow) {
+    this.tenant = tenant;
+    this.name = name;
+    this.bulk = bulk;
+    this.flow = flow;
+  }
+}
+
+const PLACE = { provider: 'other', site: 's', routed: false, ip: undefined, pool: 'default' };
+
+/** Flows of one gate under a document of limits. */
+function flows(document: unknown): (mail: Partial<Mail>) => Flow {
+  const book = new LimitBook(limitTable(document));
+  const gate = new Gate();
+  return (mail) =>
+    gate.flow(book.at(PLACE).of({ domain: 'x.test', tenant: 'a', class: 'bulk', ...mail }).terms!, () => []);
+}
+
+function names(queue: ReadyQueue<Item>, count: number, now = 0, reserve = 0): string[] {
+  return Array.from({ length: count }, () => queue.take(now, reserve)?.name ?? '-');
+}
+
+describe('the ready queue', () => {
+  it('gives bulk its reserve while transactional mail waits, and all the rest to transactional mail', () => {
+    const queue = new ReadyQueue<Item>();
+    for (let i = 0; i < 1000; i += 1) {
+      queue.push(new Item('a', 'bulk', true));
+      queue.push(new Item('a', 'urgent', false));
+    }
+    const taken = names(queue, 500, 0, 0.1);
+    const bulk = taken.filter((name) => name === 'bulk').length;
+    assert.ok(bulk === 49 || bulk === 50, `${bulk}`);
+    assert.ok(taken.indexOf('bulk') < 10);
+    assert.equal(names(queue, 100, 0, 0).includes('bulk'), false);
+  });
+
+  it('lets one message of a tenant leave within two slots, behind a million of another', () => {
+    const queue = new ReadyQueue<Item>();
+    for (let i = 0; i < 1_000_000; i += 1) queue.push(new Item('a', 'a'));
+    names(queue, 10);
+    queue.push(new Item('b', 'b'));
+    assert.ok(names(queue, 2).includes('b'));
+  });
+
+  it('is fair between fifty tenants whatever their backlogs (Jain ≥ 0.98)', () => {
+    const queue = new ReadyQueue<Item>();
+    for (let tenant = 0; tenant < 50; tenant += 1) {
+      for (let i = 0; i < 100 + tenant * 100; i += 1) queue.push(new Item(`t${tenant}`, `t${tenant}`));
+    }
+    const shares = new Map<string, number>();
+    for (const name of names(queue, 4321)) shares.set(name, (shares.get(name) ?? 0) + 1);
+    const counts = [...shares.values()];
+    const sum = counts.reduce((a, b) => a + b, 0);
+    const jain = sum ** 2 / (50 * counts.reduce((a, b) => a + b * b, 0));
+    assert.equal(counts.length, 50);
+    assert.ok(jain >= 0.98, `${jain}`);
+  });
+
+  it('passes over mail whose own rate does not let it go, until it does', () => {
+    const flow = flows({ default: { for: [{ tenant: 'a', messageRate: '10/s' }] } })({});
+    const queue = new ReadyQueue<Item>();
+    for (let i = 0; i < 3; i += 1) queue.push(new Item('a', `a${i}`, true, flow));
+    for (let i = 0; i < 3; i += 1) queue.push(new Item('b', `b${i}`));
+    const take = (now: number): string => {
+      const item = queue.take(now, 0);
+      item?.flow?.started(now);
+      return item?.name ?? '-';
+    };
+    const at0 = Array.from({ length: 5 }, () => take(0));
+    assert.deepEqual(at0, ['a0', 'b0', 'b1', 'b2', '-']);
+    assert.equal(queue.size, 2);
+    assert.equal(queue.ready, 0);
+    assert.ok(queue.nextAt > 90 && queue.nextAt < 101);
+    assert.equal(take(101), 'a1');
+    assert.equal(take(101), '-');
+    assert.equal(flow.waiting, 1);
+    assert.equal(queue.takeLeastUrgent()!.name, 'a2', 'also from those that stand aside');
+    assert.equal(queue.size, 0);
+    assert.equal(queue.ready, 0);
+  });
+
+  it('holds back what may not be under way together, and lets it go as others end', () => {
+    const flowOf = flows({ default: { for: [{ class: 'bulk', concurrency: 2 }] } });
+    const flow = flowOf({});
+    const queue = new ReadyQueue<Item>();
+    for (const tenant of ['a', 'b', 'c'])
+      for (let i = 0; i < 2; i += 1) queue.push(new Item(tenant, tenant, true, flow));
+    const take = (): string => {
+      const item = queue.take(0, 0);
+      item?.flow?.started(0);
+      return item?.name ?? '-';
+    };
+    assert.deepEqual([take(), take(), take()], ['a', 'b', '-']);
+    assert.equal(queue.nextAt, Number.POSITIVE_INFINITY);
+    flow.ended();
+    assert.equal(take(), 'c');
+    assert.equal(take(), '-');
+    flow.ended();
+    flow.ended();
+    assert.deepEqual([take(), take()].sort(), ['a', 'b']);
+    flow.ended();
+    flow.ended();
+    assert.equal(take(), 'c', 'nobody is forgotten');
+  });
+
+  it('gives a tenant one turn, however many campaigns of its own it has', () => {
+    const flowOf = flows({ default: { for: [{ campaign: '*', messageRate: '1000/s' }] } });
+    const queue = new ReadyQueue<Item>();
+    for (let i = 0; i < 30; i += 1)
+      queue.push(new Item('a', `a${i % 10}`, true, flowOf({ campaign: `${i % 10}` })));
+    for (let i = 0; i < 10; i += 1) queue.push(new Item('b', 'b'));
+    const taken = names(queue, 20);
+    assert.equal(taken.filter((name) => name === 'b').length, 10);
+    assert.equal(new Set(taken).size, 11, 'and each campaign had its turn');
+  });
+
+  it('takes out what is chosen, wherever it stands, and keeps the order of the rest', () => {
+    const queue = new ReadyQueue<Item>();
+    for (let i = 0; i < 6; i += 1) queue.push(new Item('a', `${i}`));
+    assert.deepEqual(
+      queue.remove(({ name }) => Number(name) % 2 === 0).map(({ name }) => name),
+      ['0', '2', '4'],
+    );
+    queue.pushFront(new Item('a', 'first'));
+    assert.deepEqual(names(queue, 5), ['first', '1', '3', '5', '-']);
+  });
+});
