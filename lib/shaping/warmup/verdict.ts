@@ -47,7 +47,7 @@ export interface Thresholds {
 export const THRESHOLDS: Thresholds = {
   bounced: { hold: 0.02, stepBack: 0.05, atLeast: 3 },
   complained: { hold: 0.001, stepBack: 0.003, atLeast: 2 },
-  deferred: { hold: 0.1, stepBack: 0.3, atLeast: 5 },
+  deferred: { hold: 0.1, stepBack: 0.2, atLeast: 5 },
   blocked: { hold: 0.01, stepBack: 0.05, atLeast: 2 },
   traffic: 0.1,
 };
