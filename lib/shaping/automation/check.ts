@@ -6,11 +6,12 @@ import { readReply } from '../../outcome/reply.ts';
 import { DIMENSIONS } from '../directive.ts';
 import { readBoolean, readChoice, readList, readNumber, readObject, readText, refuse } from '../document.ts';
 import { PROVIDERS } from '../providers.ts';
+import { readRate } from '../rate.ts';
 import { asList, compileRules, readCode, readEnhanced } from './compile.ts';
 import { matchingRules, type ReplyEvent } from './evaluate.ts';
 import { PatternError, readPattern } from './pattern.ts';
 import { PHASES, type Rule, type RuleMatch } from './rule.ts';
-import { readRate, readSpan } from './units.ts';
+import { readSpan } from './units.ts';
 
 const MAX_RULES = 2000;
 const MAX_EVENTS = 1000;

@@ -1,9 +1,10 @@
 /** From rules as written to what a reply is held against: numbers, sets, and one matcher for all texts. */
 import { DIMENSIONS, type Dimension, type DirectiveAction, type DirectiveLimits } from '../directive.ts';
+import { readRate } from '../rate.ts';
 import { Matcher, type OwnedPattern } from './matcher.ts';
 import { readPattern } from './pattern.ts';
-import type { OneOrMany, Phase, Rule, RuleAction, RuleLimit } from './rule.ts';
-import { readRate, readSpan } from './units.ts';
+import type { OneOrMany, Phase, RateText, Rule, RuleAction, RuleLimit } from './rule.ts';
+import { readSpan } from './units.ts';
 
 /** Lowest and highest value, both included. */
 type Range = readonly [number, number];
@@ -102,11 +103,18 @@ function compileAction(action: RuleAction): CompiledRule['actions'][number] {
 
 function compileLimit(limit: RuleLimit): DirectiveLimits {
   const limits: DirectiveLimits = {};
-  if (limit.messageRate !== undefined) limits.messagesPerSecond = readRate(limit.messageRate)!;
-  if (limit.connectionRate !== undefined) limits.connectionsPerMinute = readRate(limit.connectionRate)! * 60;
+  if (limit.messageRate !== undefined) limits.messagesPerSecond = eventsIn(1000, limit.messageRate);
+  if (limit.connectionRate !== undefined)
+    limits.connectionsPerMinute = eventsIn(60_000, limit.connectionRate);
   if (limit.connections !== undefined) limits.connections = limit.connections;
   if (limit.messagesPerConnection !== undefined) limits.messagesPerConnection = limit.messagesPerConnection;
   return limits;
+}
+
+/** Events that a rate as written allows in so many ms. */
+function eventsIn(ms: number, written: RateText): number {
+  const { count, per } = readRate(written)!;
+  return (count * ms) / per;
 }
 
 const CODE_RANGE = /^([45][0-9]{2})-([45][0-9]{2})$/;

@@ -13,7 +13,7 @@
  * Pure but for the state that it is given: no clock, no chance, no I/O.
  */
 import { type Reply, replyText } from '../../outcome/reply.ts';
-import type { Directive, DirectiveAction, DirectiveMatch } from '../directive.ts';
+import type { Dimension, Directive, DirectiveMatch } from '../directive.ts';
 import type { CompiledRule, RuleSet } from './compile.ts';
 import { boundedHint } from './hint.ts';
 import type { Phase } from './rule.ts';
@@ -22,14 +22,12 @@ import { type AutomationState, scopeKey } from './state.ts';
 /** Bounds of the wait that a reply may ask of its own delivery, ms. */
 export const RETRY_BOUNDS = { least: 10_000, most: 24 * 3_600_000 } as const;
 
-/** A delivery and what the peer said to it. */
-export interface ReplyEvent {
+/**
+ * A reply, and the mail that it was said to, by the names that directives know it by. A refusal of the session
+ * itself (at the greeting, at EHLO) was said to no mail: tenant, campaign and domain are absent.
+ */
+export interface ReplyEvent extends DirectiveMatch {
   readonly outcome: 'delivered' | 'refused';
-  readonly ip: string;
-  readonly pool: string;
-  readonly tenant: string;
-  readonly campaign?: string;
-  readonly domain: string;
   readonly provider: string;
   readonly site: string;
   /** Name of the MX host. */
@@ -57,6 +55,9 @@ export interface Evaluation {
   /** ms that a 4xx reply asks this delivery to wait, kept within `RETRY_BOUNDS`. */
   readonly retryAfter?: number;
 }
+
+/** An end that is later by less is the same end, ms. */
+const SAME = 1000;
 
 const NOTHING: Evaluation = { raise: [], lift: [], alerts: [] };
 
@@ -113,7 +114,7 @@ function agrees(rule: CompiledRule, event: ReplyEvent, reply: Reply): boolean {
     (phases === undefined || phases.has(event.phase as Phase)) &&
     (sites === undefined || sites.has(event.site)) &&
     (mx === undefined || mx.some((suffix) => hasSuffix(event.mx, suffix))) &&
-    (domains === undefined || domains.some((domain) => domainAgrees(event.domain, domain)))
+    (domains === undefined || domains.some((domain) => domainAgrees(event.domain ?? '', domain)))
   );
 }
 
@@ -154,23 +155,24 @@ function fire(
   }
   const lasting = (hint && boundedHint(text, hint[0], hint[1])) ?? duration;
   const until = now + lasting;
+  const match = matchOf(scope, event);
+  const { id: name, reason } = rule;
   for (const action of compiled.actions) {
-    const id = idOf(rule.id, action.kind, key);
+    const id = idOf(name, action.kind, key);
     const before = state.raised(id);
-    if (before !== undefined) before.successes = 0;
-    // What is in flight when a peer says stop brings the same reply many times; once is enough.
-    if (before !== undefined && before.until > now && until - before.until < lasting / 10) continue;
-    const watched = leaveAfter > 0 && action.kind !== 'alert';
-    state.raise(id, {
-      until,
-      leaveAfter,
-      successes: 0,
-      ...(watched ? { scope, key } : {}),
-    });
-    const match = matchOf(scope, event);
-    if (action.kind === 'alert')
-      alerts.push({ rule: rule.id, at: now, match, reason: rule.reason, reply: text });
-    else raise.push(directive(id, match, action, rule, until, text));
+    const holds = before !== undefined && before.until > now;
+    if (holds) before.successes = 0;
+    if (action.kind === 'alert') {
+      if (holds) continue;
+      state.raise(id, { until, leaveAfter: 0, successes: 0 });
+      alerts.push({ rule: name, at: now, match, reason, reply: text });
+    } else {
+      // What was in flight when a peer said stop brings the same reply many times: once a second is enough.
+      if (holds && until - before.until < SAME) continue;
+      const watched = leaveAfter > 0 ? { scope, key } : {};
+      state.raise(id, { until, leaveAfter, successes: 0, ...watched });
+      raise.push({ id, match, action, reason, until, origin: { rule: name, reply: text } });
+    }
   }
 }
 
@@ -188,16 +190,7 @@ function idOf(rule: string, kind: string, key: string): string {
 }
 
 function matchOf(scope: CompiledRule['scope'], event: ReplyEvent): DirectiveMatch {
-  return Object.fromEntries(scope.map((dimension) => [dimension, event[dimension]]));
-}
-
-function directive(
-  id: string,
-  match: DirectiveMatch,
-  action: DirectiveAction,
-  rule: { id: string; reason: string },
-  until: number,
-  reply: string,
-): Directive {
-  return { id, match, action, reason: rule.reason, until, origin: { rule: rule.id, reply } };
+  const match: { [D in Dimension]?: string } = {};
+  for (const dimension of scope) if (event[dimension] !== undefined) match[dimension] = event[dimension];
+  return match;
 }

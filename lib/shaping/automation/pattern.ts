@@ -23,6 +23,8 @@ const MAX_VARIANTS = 32;
 const MIN_LITERAL = 3;
 const ESCAPABLE = '*()|\\.';
 const PRINTABLE = /^[\x20-\x7e]*$/;
+/** What people write who think of a regular expression: taken literally it would be found nowhere. */
+const REGULAR = /\(\?|\)[+?{]|\[\^|\[0-9|\[a-z|\.[*+]|^\^|\$$/;
 
 type Piece = { literal: string } | { mark: 'gap' | 'digits' } | { choices: string[] };
 
@@ -37,6 +39,12 @@ export function readPattern(pattern: string): Fragment[][] {
   if (pattern.length > MAX_PATTERN) throw new PatternError(`has more than ${MAX_PATTERN} characters`);
   if (!PRINTABLE.test(pattern)) {
     throw new PatternError('has a character outside printable ASCII; write * in its place');
+  }
+  const sign = REGULAR.exec(pattern.replaceAll('\\.', ' '))?.[0];
+  if (sign !== undefined) {
+    throw new PatternError(
+      `has ${sign} as in a regular expression; here * is a gap, \\d digits, (a|b) a choice, and a dot before a gap is \\.`,
+    );
   }
   let variants: Piece[][] = [[]];
   for (const piece of pieces(pattern.toLowerCase())) {
@@ -72,10 +80,6 @@ function pieces(pattern: string): Piece[] {
     } else if (char === '\\') {
       throw new PatternError(
         `has \\${after}, which means nothing here; there are \\d, \\*, \\(, \\|, \\), \\. and \\\\`,
-      );
-    } else if (char === '.' && (after === '*' || after === '+')) {
-      throw new PatternError(
-        `has .${after} as in a regular expression; write * for a gap, or \\.* for a dot before one`,
       );
     } else if (char === '(') {
       if (choices !== undefined) throw new PatternError('has alternatives within alternatives');

@@ -15,7 +15,7 @@ export type OneOrMany<T> = T | readonly T[];
 export type Span = `${number}${'s' | 'm' | 'h' | 'd'}`;
 
 /** How often: `10/s`, `1/min`, `500/h`, `10000/d`. */
-export type Rate = `${number}/${'s' | 'min' | 'h' | 'd'}`;
+export type RateText = `${number}/${'s' | 'min' | 'h' | 'd'}`;
 
 /** Moments of an SMTP dialogue at which a reply can come. */
 export const PHASES = ['greeting', 'ehlo', 'starttls', 'mail', 'rcpt', 'data', 'body', 'quit'] as const;
@@ -43,8 +43,8 @@ export interface RuleMatch {
 }
 
 export interface RuleLimit {
-  messageRate?: Rate;
-  connectionRate?: Rate;
+  messageRate?: RateText;
+  connectionRate?: RateText;
   connections?: number;
   messagesPerConnection?: number;
 }

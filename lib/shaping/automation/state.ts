@@ -148,15 +148,17 @@ export class AutomationState {
 }
 
 /**
- * `ip=192.0.2.1,site=mx.example.com`: the mail that a scope selects, seen from one delivery; undefined when the
- * delivery has no value in one of the dimensions, as mail without a campaign.
+ * `ip=192.0.2.1,site=mx.example.com`: the mail that a scope selects, seen from one reply. Undefined when the
+ * reply has no value in one of its dimensions, as mail without a campaign: to leave that out would mean far more
+ * mail than the rule does. Only an IP may be missing beside others: a node that sends from whatever address its
+ * host chooses has no second way that would be meant by mistake.
  */
 export function scopeKey(scope: readonly Dimension[], mail: DirectiveMatch): string | undefined {
   let key = '';
   for (const dimension of scope) {
     const value = mail[dimension];
-    if (value === undefined) return undefined;
-    key += key === '' ? `${dimension}=${value}` : `,${dimension}=${value}`;
+    if (value !== undefined) key += key === '' ? `${dimension}=${value}` : `,${dimension}=${value}`;
+    else if (dimension !== 'ip') return undefined;
   }
-  return key;
+  return key === '' ? undefined : key;
 }
