@@ -1,0 +1,98 @@
+/**
+ * `npm run egress`: an egress node on the AWS engine. It sends from its own addresses, takes bounces and
+ * complaints on port 25, and tells of itself in metrics. Everything else is in SQS, DynamoDB and S3: a node can be
+ * lost at any instant.
+ */
+import { mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { openAws } from '../lib/engine/aws/open.ts';
+import { readSecret } from '../lib/engine/aws/secrets.ts';
+import { PosternError } from '../lib/errors.ts';
+import { createReturnPaths } from '../lib/mail/return-path.ts';
+import { createEmf } from '../lib/observe/emf.ts';
+import { createLog } from '../lib/observe/log.ts';
+import { startNodeMetrics } from '../lib/observe/node-metrics.ts';
+import { systemClock } from '../lib/time.ts';
+import { ownCertificate } from './certificate.ts';
+import { createResolver } from './dns/resolver.ts';
+import { dnsServers } from './dns/servers.ts';
+import { startEgress } from './egress.ts';
+import { startInbound } from './inbound.ts';
+import { type NodeSettings, readNodeSettings } from './node-environment.ts';
+
+/** What a node takes in, it takes at the standard port (RFC 5321 §4.5.4.2). */
+const INBOUND = { host: '0.0.0.0', port: 25 };
+
+const clock = systemClock;
+const write = (line: string): void => void process.stdout.write(line);
+const log = createLog({ level: 'info', now: () => clock.now(), write });
+
+/** Starts the node. @returns what stops it: in-flight mail ends, the rest goes back. */
+async function start({ resources, node, sources, secrets }: NodeSettings): Promise<() => Promise<void>> {
+  const [engine, returnPathKey] = await Promise.all([
+    openAws({ resources, clock, log }),
+    readSecret('return-path.key', { bucket: secrets, make: false }),
+  ]);
+  const hostname = sources[0]!.hostname;
+  const pools: Record<string, string[]> = {};
+  for (const { ip, pools: names } of sources) for (const name of names) (pools[name] ??= []).push(ip);
+  const egress = startEgress({
+    engine,
+    resolver: createResolver({ servers: dnsServers(undefined), clock }),
+    clock,
+    random: Math.random,
+    node,
+    ehloName: hostname,
+    ehloNames: Object.fromEntries(sources.map((source) => [source.ip, source.hostname])),
+    ips: sources.map(({ ip }) => ip),
+    pools,
+    onAttempt: (item) => metrics.attempted(item),
+  });
+  const metrics = startNodeMetrics({
+    emf: createEmf({ now: () => clock.now(), write }),
+    clock,
+    node,
+    leasesHeld: () => egress.sources().filter(({ usable }) => usable).length,
+  });
+  const inbound = await startInbound({
+    listen: INBOUND,
+    hostname,
+    engine,
+    returnPaths: createReturnPaths(returnPathKey),
+    clock,
+    log,
+    tls: await ownCertificate(
+      process.env.RUNTIME_DIRECTORY ?? (await mkdtemp(join(tmpdir(), 'postern-'))),
+      hostname,
+    ),
+  });
+  log.info('started', { node, sources });
+  return async () => {
+    await Promise.all([inbound.close(), egress.stop()]);
+    metrics.stop();
+    await engine.close();
+  };
+}
+
+function fail(error: unknown): never {
+  log.error('cannot go on', { error });
+  const action = error instanceof PosternError ? ` ${error.entry.action}` : '';
+  process.stderr.write(`postern: ${(error as Error).message}${action}\n`);
+  process.exit(1);
+}
+
+try {
+  const stop = await start(readNodeSettings(process.env));
+  let stopping = false;
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, () => {
+      if (stopping) process.exit(1);
+      stopping = true;
+      log.info('stopping', { signal });
+      stop().then(() => process.exit(0), fail);
+    });
+  }
+} catch (error) {
+  fail(error);
+}

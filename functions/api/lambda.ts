@@ -1,0 +1,27 @@
+/** Lambda entry of the HTTP API, behind a Function URL: signatures are verified here, on the raw event. */
+import type { LambdaFunctionURLEvent, LambdaFunctionURLResult } from 'aws-lambda';
+import { openAws } from '../../lib/engine/aws/open.ts';
+import { readSecret } from '../../lib/engine/aws/secrets.ts';
+import { systemClock } from '../../lib/time.ts';
+import { readApiSettings } from '../environment.ts';
+import { once } from '../once.ts';
+import { openOutput } from '../output.ts';
+import { answer } from './function-url.ts';
+import { openService } from './service.ts';
+
+const service = once(async () => {
+  const settings = readApiSettings(process.env);
+  const clock = systemClock;
+  const output = openOutput(clock);
+  const secret = { bucket: settings.secrets, make: true };
+  const [engine, masterKey, returnPathKey] = await Promise.all([
+    openAws({ resources: settings.resources, clock, log: output.log }),
+    readSecret('master.key', secret),
+    readSecret('return-path.key', secret),
+  ]);
+  return openService({ engine, settings, masterKey, returnPathKey, clock, random: Math.random, output });
+});
+
+export async function handler(event: LambdaFunctionURLEvent): Promise<LambdaFunctionURLResult> {
+  return answer(await service(), event);
+}

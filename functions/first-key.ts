@@ -1,0 +1,41 @@
+/**
+ * Lambda entry, called once by the operator (`aws lambda invoke`): makes the first administrator's key, when
+ * there is none, and answers it. Who may invoke it is decided by IAM; no URL leads here.
+ */
+import { openControl } from '../lib/control/control.ts';
+import type { Control } from '../lib/control/types.ts';
+import { openAws } from '../lib/engine/aws/open.ts';
+import { readSecret } from '../lib/engine/aws/secrets.ts';
+import { PosternError } from '../lib/errors.ts';
+import { systemClock } from '../lib/time.ts';
+import { readApiSettings } from './environment.ts';
+import { once } from './once.ts';
+import { openOutput } from './output.ts';
+
+export interface FirstKey {
+  accessKeyId: string;
+  secretAccessKey: string;
+}
+
+/** @throws PosternError `already_exists` when an administrator has a key: he makes the others. */
+export async function makeFirstKey(keys: Control['keys']): Promise<FirstKey> {
+  if (keys.list().some(({ admin }) => admin)) {
+    throw new PosternError(
+      'already_exists',
+      'An administrator has a key already. Make others with it: POST /v1/keys.',
+    );
+  }
+  const { id, secret } = await keys.create({ tenant: 'default', admin: true, name: 'first' });
+  return { accessKeyId: id, secretAccessKey: secret };
+}
+
+const open = once(async () => {
+  const { resources, secrets } = readApiSettings(process.env);
+  const engine = await openAws({ resources, clock: systemClock, log: openOutput(systemClock).log });
+  const masterKey = await readSecret('master.key', { bucket: secrets, make: true });
+  return openControl({ config: engine.config, masterKey, clock: systemClock, verifyIdentities: true });
+});
+
+export async function handler(): Promise<FirstKey> {
+  return makeFirstKey((await open()).keys);
+}

@@ -1,0 +1,18 @@
+/** Where functions write: standard output itself, whose lines CloudWatch takes as log and as metrics. */
+import { createEmf, type Emf } from '../lib/observe/emf.ts';
+import { createLog, type Log } from '../lib/observe/log.ts';
+import type { Clock } from '../lib/time.ts';
+
+export interface Output {
+  log: Log;
+  emf: Emf;
+}
+
+export function openOutput(clock: Clock, write: (line: string) => void = toStandardOutput): Output {
+  const now = (): number => clock.now();
+  return { log: createLog({ level: 'info', now, write }), emf: createEmf({ now, write }) };
+}
+
+function toStandardOutput(line: string): void {
+  process.stdout.write(line);
+}

@@ -1,0 +1,118 @@
+/** What runs without a server: the HTTP API behind a Function URL, and the functions beside it. */
+import { CfnOutput, Duration, Stack, type StackProps } from 'aws-cdk-lib';
+import * as events from 'aws-cdk-lib/aws-events';
+import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets';
+import * as lambda from 'aws-cdk-lib/aws-lambda';
+import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
+import type { Construct } from 'constructs';
+import { apiEnvironment, type FunctionSettings, functionEnvironment } from '../../functions/environment.ts';
+import type { DataStack } from './data.ts';
+import { PosternFunction } from './function.ts';
+import {
+  acknowledgeBodies,
+  acknowledgeLanes,
+  apiPermissions,
+  duePermissions,
+  firstKeyPermissions,
+  outcomesPermissions,
+} from './permissions.ts';
+import { poolsOf, type Stage } from './stages.ts';
+
+/** A batch of outcomes is waited for so long: the longer, the fewer calls. */
+const OUTCOME_WINDOW = Duration.seconds(5);
+const OUTCOME_BATCH = 100;
+
+export interface ApiStackProps extends StackProps {
+  stage: Stage;
+  data: DataStack;
+}
+
+export class ApiStack extends Stack {
+  readonly api: PosternFunction;
+  readonly due: PosternFunction;
+  readonly outcomes: PosternFunction;
+  readonly firstKey: PosternFunction;
+
+  constructor(scope: Construct, id: string, props: ApiStackProps) {
+    super(scope, id, props);
+    const { stage, data } = props;
+    const settings: FunctionSettings = {
+      resources: data.resources(stage),
+      accountId: this.account,
+      hostname: stage.hostname,
+    };
+    const forApi = apiEnvironment({
+      ...settings,
+      pools: poolsOf(stage),
+      returnPathDomain: stage.returnPathDomain,
+      secrets: data.secrets.bucketName,
+    });
+    const { logRetention } = stage;
+
+    this.api = new PosternFunction(this, 'Api', {
+      entry: 'api/lambda.ts',
+      description: 'Postern: SES v2 and Postern API',
+      environment: forApi,
+      permissions: apiPermissions(data),
+      logRetention,
+      memoryMegabytes: stage.api.memoryMegabytes,
+      timeout: Duration.seconds(30),
+      reservedConcurrency: stage.api.concurrency,
+    });
+    acknowledgeBodies(this.api.role, data);
+    acknowledgeLanes(this.api.role, data);
+    // No authorisation by IAM: the signature in the request is of a key of Postern, not of AWS.
+    const url = this.api.function.addFunctionUrl({ authType: lambda.FunctionUrlAuthType.NONE });
+
+    this.due = new PosternFunction(this, 'Due', {
+      entry: 'due.ts',
+      description: 'Postern: moves deliveries into their lanes when they are due',
+      environment: functionEnvironment(settings),
+      permissions: duePermissions(data),
+      logRetention,
+      memoryMegabytes: 512,
+      timeout: Duration.minutes(5),
+    });
+    acknowledgeLanes(this.due.role, data);
+    new events.Rule(this, 'EveryMinute', {
+      schedule: events.Schedule.rate(Duration.minutes(1)),
+      targets: [new LambdaFunction(this.due.function)],
+    });
+
+    this.outcomes = new PosternFunction(this, 'Outcomes', {
+      entry: 'outcomes.ts',
+      description: 'Postern: counts what became of deliveries',
+      environment: functionEnvironment(settings),
+      permissions: outcomesPermissions(data),
+      logRetention,
+      memoryMegabytes: 512,
+      timeout: Duration.seconds(25),
+    });
+    this.outcomes.function.addEventSource(
+      new SqsEventSource(data.outcomes, {
+        batchSize: OUTCOME_BATCH,
+        maxBatchingWindow: OUTCOME_WINDOW,
+        reportBatchItemFailures: true,
+      }),
+    );
+
+    this.firstKey = new PosternFunction(this, 'FirstKey', {
+      entry: 'first-key.ts',
+      description: "Postern: makes the first administrator's key",
+      environment: forApi,
+      permissions: firstKeyPermissions(data),
+      logRetention,
+      memoryMegabytes: 256,
+      timeout: Duration.seconds(30),
+    });
+
+    new CfnOutput(this, 'Endpoint', {
+      value: url.url,
+      description: 'Endpoint for SDKs; the Postern API is under /v1',
+    });
+    new CfnOutput(this, 'FirstKeyFunction', {
+      value: this.firstKey.function.functionName,
+      description: "Invoke it once for the first administrator's key",
+    });
+  }
+}

@@ -1,0 +1,38 @@
+/** The stacks of a stage, in the order in which they stand on each other. */
+import type { App } from 'aws-cdk-lib';
+import { ApiStack } from './api.ts';
+import { DataStack } from './data.ts';
+import { EgressStack } from './egress.ts';
+import { MonitoringStack } from './monitoring.ts';
+import type { Stage } from './stages.ts';
+
+export interface Stacks {
+  data: DataStack;
+  api: ApiStack;
+  egress: EgressStack;
+  monitoring: MonitoringStack;
+}
+
+export function buildStacks(app: App, stage: Stage): Stacks {
+  const { account, region } = stage;
+  const id = (part: string): string => `postern-${stage.name}-${part}`;
+  const props = { stage, env: { account, region }, terminationProtection: stage.protect };
+  const data = new DataStack(app, id('data'), {
+    ...props,
+    description: 'Postern: tables, queues, bodies, secrets',
+  });
+  const api = new ApiStack(app, id('api'), {
+    ...props,
+    data,
+    description: 'Postern: HTTP API and functions',
+  });
+  const egress = new EgressStack(app, id('egress'), { ...props, data, description: 'Postern: egress nodes' });
+  const monitoring = new MonitoringStack(app, id('monitoring'), {
+    ...props,
+    data,
+    api,
+    egress,
+    description: 'Postern: dashboard and alarms',
+  });
+  return { data, api, egress, monitoring };
+}

@@ -1,0 +1,249 @@
+/**
+ * What must survive: tables, the bucket of bodies, the lanes, the secrets, and the keys over all of it. Retained
+ * when the stack goes, whatever the stage: queued mail and the records of it are not deleted by a mistake in a
+ * deployment.
+ */
+import { Duration, Fn, RemovalPolicy, Stack, type StackProps, Validations } from 'aws-cdk-lib';
+import * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
+import * as iam from 'aws-cdk-lib/aws-iam';
+import * as kms from 'aws-cdk-lib/aws-kms';
+import * as s3 from 'aws-cdk-lib/aws-s3';
+import * as sqs from 'aws-cdk-lib/aws-sqs';
+import type { Construct } from 'constructs';
+import {
+  type AwsResources,
+  LANE_MAX_RECEIVES,
+  LANE_QUEUES,
+  laneQueue,
+  OUTCOME_MAX_RECEIVES,
+  OUTCOME_QUEUE,
+  PARTITION_KEY,
+  QUEUE_RETENTION_SECONDS,
+  SORT_KEY,
+  TABLES,
+  type TableName,
+  TTL_ATTRIBUTE,
+} from '../engine/aws/schema.ts';
+import type { LaneName, MessageClass } from '../engine/items.ts';
+import { LANE_GROUPS } from '../shaping/providers.ts';
+import { poolsOf, type Stage } from './stages.ts';
+
+/** The longest that a body may be needed (return receipts and retries end before), then S3 deletes it. */
+const BODY_DAYS = 35;
+
+/** Six times the time limit of the function that reads them, as Lambda asks for, in whole minutes. */
+const OUTCOME_VISIBILITY = Duration.minutes(3);
+
+export interface DataStackProps extends StackProps {
+  stage: Stage;
+}
+
+export class DataStack extends Stack {
+  readonly tables: Readonly<Record<TableName, dynamodb.TableV2>>;
+  readonly bucket: s3.Bucket;
+  /** ARN of the bucket as other stacks import it. */
+  readonly bodiesArn: string;
+  /** One for each pool, class and provider group, by the lane's name. */
+  readonly lanes: ReadonlyMap<LaneName, sqs.Queue>;
+  /** ARN of all of them. */
+  readonly lanesArn: string;
+  readonly outcomes: sqs.Queue;
+  readonly deadLanes: sqs.Queue;
+  readonly deadOutcomes: sqs.Queue;
+  /** Over tables, bodies and queues. */
+  readonly key: kms.Key;
+  /** The master key of control, and the secret of return paths. */
+  readonly secrets: s3.Bucket;
+  readonly secretsKey: kms.Key;
+
+  constructor(scope: Construct, id: string, props: DataStackProps) {
+    super(scope, id, props);
+    const { stage } = props;
+    this.key = this.#dataKey();
+    this.tables = Object.fromEntries(TABLES.map((name) => [name, this.#table(name, stage)])) as Record<
+      TableName,
+      dynamodb.TableV2
+    >;
+    this.bucket = this.#bodies();
+    this.bodiesArn = this.exportValue(this.bucket.bucketArn);
+    this.deadLanes = this.#queue(stage, 'dead-lanes');
+    this.deadOutcomes = this.#queue(stage, 'dead-outcomes');
+    this.outcomes = this.#queue(
+      stage,
+      OUTCOME_QUEUE,
+      { queue: this.deadOutcomes, maxReceiveCount: OUTCOME_MAX_RECEIVES },
+      OUTCOME_VISIBILITY,
+    );
+    const dead = { queue: this.deadLanes, maxReceiveCount: LANE_MAX_RECEIVES };
+    this.lanes = new Map(laneNames(stage).map((lane) => [lane, this.#queue(stage, laneQueue(lane), dead)]));
+    this.lanesArn = this.formatArn({
+      service: 'sqs',
+      resource: `${queuePrefix(stage)}${LANE_QUEUES}*`,
+    });
+    this.secretsKey = new kms.Key(this, 'SecretsKey', {
+      description: 'Postern: secrets that only the functions that need them may read',
+      enableKeyRotation: true,
+      removalPolicy: RemovalPolicy.RETAIN,
+    });
+    this.secrets = this.#secrets();
+  }
+
+  /** The lanes of a pool, or of one of its classes. */
+  lanesOf(pool: string, cls?: MessageClass): sqs.Queue[] {
+    const start = cls === undefined ? `${pool}:` : `${pool}:${cls}:`;
+    return [...this.lanes].filter(([lane]) => lane.startsWith(start)).map(([, queue]) => queue);
+  }
+
+  /** Where everything is, for functions and nodes. */
+  resources(stage: Stage): AwsResources {
+    return {
+      tables: Object.fromEntries(TABLES.map((name) => [name, this.tables[name].tableName])) as Record<
+        TableName,
+        string
+      >,
+      bucket: this.bucket.bucketName,
+      queueUrlPrefix: Fn.join('', [
+        'https://sqs.',
+        this.region,
+        '.',
+        this.urlSuffix,
+        '/',
+        this.account,
+        `/${queuePrefix(stage)}`,
+      ]),
+    };
+  }
+
+  #dataKey(): kms.Key {
+    const key = new kms.Key(this, 'DataKey', {
+      description: 'Postern: mail at rest in tables, queues and the bucket',
+      enableKeyRotation: true,
+      removalPolicy: RemovalPolicy.RETAIN,
+    });
+    // As the policy of DynamoDB's own managed key: who may use a table may use its key, through DynamoDB only.
+    key.addToResourcePolicy(
+      new iam.PolicyStatement({
+        sid: 'ThroughDynamoDB',
+        principals: [new iam.AnyPrincipal()],
+        actions: [
+          'kms:Encrypt',
+          'kms:Decrypt',
+          'kms:ReEncrypt*',
+          'kms:GenerateDataKey*',
+          'kms:CreateGrant',
+          'kms:DescribeKey',
+        ],
+        resources: ['*'],
+        conditions: {
+          StringEquals: {
+            'kms:CallerAccount': this.account,
+            'kms:ViaService': `dynamodb.${this.region}.amazonaws.com`,
+          },
+        },
+      }),
+    );
+    return key;
+  }
+
+  #table(name: TableName, stage: Stage): dynamodb.TableV2 {
+    const { pointInTimeRecovery, maxReadUnits, maxWriteUnits } = stage.tables;
+    const table = new dynamodb.TableV2(this, `${name[0]!.toUpperCase()}${name.slice(1)}Table`, {
+      partitionKey: { name: PARTITION_KEY, type: dynamodb.AttributeType.STRING },
+      sortKey: { name: SORT_KEY, type: dynamodb.AttributeType.STRING },
+      timeToLiveAttribute: TTL_ATTRIBUTE,
+      billing: dynamodb.Billing.onDemand({
+        maxReadRequestUnits: maxReadUnits,
+        maxWriteRequestUnits: maxWriteUnits,
+      }),
+      encryption: dynamodb.TableEncryptionV2.customerManagedKey(this.key),
+      pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: pointInTimeRecovery },
+      deletionProtection: stage.protect,
+      removalPolicy: RemovalPolicy.RETAIN,
+    });
+    if (!pointInTimeRecovery) {
+      Validations.of(table).acknowledge({
+        id: 'AwsSolutions-DDB3',
+        reason: `Point-in-time recovery is off in the stage ${stage.name}, which holds no mail of value.`,
+      });
+    }
+    return table;
+  }
+
+  #bodies(): s3.Bucket {
+    const bucket = new s3.Bucket(this, 'Bodies', {
+      encryption: s3.BucketEncryption.KMS,
+      encryptionKey: this.key,
+      // One key request for many objects, not one for each: bodies are many.
+      bucketKeyEnabled: true,
+      blockPublicAccess: s3.BlockPublicAccess.BLOCK_ALL,
+      enforceSSL: true,
+      lifecycleRules: [
+        { expiration: Duration.days(BODY_DAYS), abortIncompleteMultipartUploadAfter: Duration.days(1) },
+      ],
+      removalPolicy: RemovalPolicy.RETAIN,
+    });
+    acknowledgeAccessLogs(bucket, 'Bodies come and go with the mail, whose records say who sent them when.');
+    return bucket;
+  }
+
+  #secrets(): s3.Bucket {
+    const bucket = new s3.Bucket(this, 'Secrets', {
+      encryption: s3.BucketEncryption.KMS,
+      encryptionKey: this.secretsKey,
+      bucketKeyEnabled: true,
+      blockPublicAccess: s3.BlockPublicAccess.BLOCK_ALL,
+      enforceSSL: true,
+      // A secret that is overwritten by mistake is everything that was sealed with it.
+      versioned: true,
+      removalPolicy: RemovalPolicy.RETAIN,
+    });
+    acknowledgeAccessLogs(bucket, 'Every read needs the key of its own, whose use CloudTrail logs.');
+    return bucket;
+  }
+
+  /** Named, because processes work their URLs out from the lane. Queued mail outlives the stack. */
+  #queue(
+    stage: Stage,
+    name: string,
+    deadLetterQueue?: sqs.DeadLetterQueue,
+    visibilityTimeout?: Duration,
+  ): sqs.Queue {
+    const queue = new sqs.Queue(this, `Queue-${name}`, {
+      queueName: `${queuePrefix(stage)}${name}`,
+      encryption: sqs.QueueEncryption.KMS,
+      encryptionMasterKey: this.key,
+      // How long SQS keeps a data key: the longest is the cheapest.
+      dataKeyReuse: Duration.days(1),
+      enforceSSL: true,
+      retentionPeriod: Duration.seconds(QUEUE_RETENTION_SECONDS),
+      maxMessageSizeBytes: 1_048_576,
+      receiveMessageWaitTime: Duration.seconds(20),
+      deadLetterQueue,
+      visibilityTimeout,
+      removalPolicy: RemovalPolicy.RETAIN,
+    });
+    if (!deadLetterQueue) {
+      Validations.of(queue).acknowledge({
+        id: 'AwsSolutions-SQS3',
+        reason: 'It is a dead-letter queue; an alarm tells of the first message in it.',
+      });
+    }
+    return queue;
+  }
+}
+
+/** Start of the names of a stage's queues. */
+export function queuePrefix(stage: Stage): string {
+  return `postern-${stage.name}-`;
+}
+
+function laneNames(stage: Stage): LaneName[] {
+  const classes: MessageClass[] = ['transactional', 'bulk'];
+  return poolsOf(stage).flatMap((pool) =>
+    classes.flatMap((cls) => LANE_GROUPS.map((group) => `${pool}:${cls}:${group}`)),
+  );
+}
+
+function acknowledgeAccessLogs(bucket: s3.Bucket, reason: string): void {
+  Validations.of(bucket).acknowledge({ id: 'AwsSolutions-S1', reason });
+}

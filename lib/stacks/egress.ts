@@ -1,0 +1,277 @@
+/**
+ * The egress fleet: nodes in public subnets, each with Elastic IPs of its own and no way in but SMTP. There is no
+ * NAT gateway (mail must leave from the node's own addresses) and no shell: a node is looked at by its log, and
+ * replaced.
+ */
+import {
+  Annotations,
+  CfnOutput,
+  Duration,
+  Fn,
+  RemovalPolicy,
+  Stack,
+  type StackProps,
+  Tags,
+  Validations,
+} from 'aws-cdk-lib';
+import * as autoscaling from 'aws-cdk-lib/aws-autoscaling';
+import * as ec2 from 'aws-cdk-lib/aws-ec2';
+import * as iam from 'aws-cdk-lib/aws-iam';
+import * as logs from 'aws-cdk-lib/aws-logs';
+import { Asset } from 'aws-cdk-lib/aws-s3-assets';
+import type { Construct } from 'constructs';
+import { nodeAsset } from './bundling.ts';
+import type { DataStack } from './data.ts';
+import { OutsideAccess } from './outside.ts';
+import {
+  acknowledgeBodies,
+  acknowledgeLanes,
+  acknowledgeWildcard,
+  egressPermissions,
+  shipLog,
+} from './permissions.ts';
+import { PtrRecords } from './ptr.ts';
+import type { NodeConfig, SourceAddress, Stage } from './stages.ts';
+import { installNode } from './user-data.ts';
+
+const SMTP = ec2.Port.tcp(25);
+const HTTPS = ec2.Port.tcp(443);
+/** By this tag a node's role knows its own instances and interfaces. */
+const NODE_TAG = 'postern:node';
+
+const PORT_25 =
+  'EC2 blocks outgoing port 25 until AWS lifts it for the account and region: ask with the form ' +
+  '"Request to remove email sending limitations" before the first deployment (lib/stacks/README.md).';
+
+type Address = SourceAddress & { allocationId: string };
+
+export interface EgressStackProps extends StackProps {
+  stage: Stage;
+  data: DataStack;
+}
+
+export class EgressStack extends Stack {
+  readonly logGroup: logs.LogGroup;
+  /** Roles of the nodes, by name. */
+  readonly roles: ReadonlyMap<string, iam.Role>;
+  readonly ptr?: PtrRecords;
+  readonly outside?: OutsideAccess;
+
+  constructor(scope: Construct, id: string, props: EgressStackProps) {
+    super(scope, id, props);
+    const { stage, data } = props;
+    const { logRetention } = stage;
+    this.logGroup = new logs.LogGroup(this, 'Log', { retention: logRetention });
+    const vpc = this.#network(logRetention);
+    const securityGroup = this.#securityGroup(vpc);
+    const bundle = new Asset(this, 'Bundle', nodeAsset());
+    const addresses = new Map(stage.nodes.map((node) => [node.name, this.#addresses(node)]));
+    this.roles = new Map(
+      stage.nodes.map((node) => {
+        const own = addresses.get(node.name)!;
+        return [node.name, this.#node(node, own, { stage, data, vpc, securityGroup, bundle })];
+      }),
+    );
+    const records = [...addresses.values()].flat().filter(({ ptr }) => ptr);
+    if (records.length > 0) this.ptr = new PtrRecords(this, 'Ptr', { records, logRetention });
+    if (stage.outside) {
+      this.outside = new OutsideAccess(this, 'Outside', {
+        nodes: stage.outside,
+        data,
+        logGroup: this.logGroup,
+      });
+    }
+    Annotations.of(this).addInfoV2('postern:port-25', PORT_25);
+    new CfnOutput(this, 'Port25', { value: 'see lib/stacks/README.md', description: PORT_25 });
+  }
+
+  /** Without a look-up, which would need credentials. Every region has two zones that an account may use. */
+  override get availabilityZones(): string[] {
+    return [0, 1].map((at) => Fn.select(at, Fn.getAzs()));
+  }
+
+  #network(retention: logs.RetentionDays): ec2.Vpc {
+    const vpc = new ec2.Vpc(this, 'Vpc', {
+      maxAzs: 2,
+      natGateways: 0,
+      restrictDefaultSecurityGroup: false,
+      subnetConfiguration: [{ name: 'public', subnetType: ec2.SubnetType.PUBLIC, cidrMask: 24 }],
+      gatewayEndpoints: {
+        S3: { service: ec2.GatewayVpcEndpointAwsService.S3 },
+        DynamoDB: { service: ec2.GatewayVpcEndpointAwsService.DYNAMODB },
+      },
+    });
+    // Refused packets only: what is let in and out is SMTP, which has a log of its own.
+    const role = new iam.Role(this, 'FlowLogRole', {
+      assumedBy: new iam.ServicePrincipal('vpc-flow-logs.amazonaws.com'),
+    });
+    const logGroup = new logs.LogGroup(this, 'FlowLog', { retention });
+    role.addToPolicy(
+      new iam.PolicyStatement({
+        actions: ['logs:CreateLogStream', 'logs:PutLogEvents', 'logs:DescribeLogStreams'],
+        resources: [logGroup.logGroupArn],
+      }),
+    );
+    new ec2.CfnFlowLog(this, 'Refused', {
+      resourceId: vpc.vpcId,
+      resourceType: 'VPC',
+      trafficType: 'REJECT',
+      logGroupName: logGroup.logGroupName,
+      deliverLogsPermissionArn: role.roleArn,
+    });
+    return vpc;
+  }
+
+  #securityGroup(vpc: ec2.Vpc): ec2.SecurityGroup {
+    const group = new ec2.SecurityGroup(this, 'NodeSecurity', {
+      vpc,
+      description: 'Postern egress nodes: SMTP in and out, AWS by HTTPS',
+      allowAllOutbound: false,
+    });
+    group.addIngressRule(ec2.Peer.anyIpv4(), SMTP, 'Bounces and complaints from any mail server');
+    group.addEgressRule(ec2.Peer.anyIpv4(), SMTP, 'Mail to any mail server');
+    group.addEgressRule(ec2.Peer.anyIpv4(), HTTPS, 'AWS, packages, MTA-STS policies');
+    Validations.of(group).acknowledge({
+      id: 'AwsSolutions-EC23',
+      reason: 'Any mail server may have a bounce to return, so port 25 (and only it) is open to all.',
+    });
+    return group;
+  }
+
+  /**
+   * Elastic IPs, kept when the stack goes: an address that receivers have learnt to trust is the one thing here
+   * that no deployment can bring back.
+   */
+  #addresses(node: NodeConfig): Address[] {
+    return node.addresses.map((address, at) => {
+      const eip = new ec2.CfnEIP(this, `Address-${node.name}${at + 1}`, { domain: 'vpc' });
+      Tags.of(eip).add('Name', address.hostname);
+      eip.applyRemovalPolicy(RemovalPolicy.RETAIN);
+      new CfnOutput(this, `Record-${node.name}${at + 1}`, {
+        value: `${address.hostname}. A ${eip.attrPublicIp}`,
+        description: 'Publish this record before the address gets its PTR',
+      });
+      return { ...address, allocationId: eip.attrAllocationId };
+    });
+  }
+
+  /** @returns the node's role. */
+  #node(
+    node: NodeConfig,
+    addresses: readonly Address[],
+    shared: {
+      stage: Stage;
+      data: DataStack;
+      vpc: ec2.Vpc;
+      securityGroup: ec2.SecurityGroup;
+      bundle: Asset;
+    },
+  ): iam.Role {
+    const { stage, data, vpc, securityGroup, bundle } = shared;
+    const role = new iam.Role(this, `Role-${node.name}`, {
+      assumedBy: new iam.ServicePrincipal('ec2.amazonaws.com'),
+      description: `Postern: egress node ${node.name}`,
+    });
+    for (const statement of [
+      ...egressPermissions(data),
+      shipLog(this.logGroup),
+      ...this.#takeAddresses(role, node.name, addresses),
+      new iam.PolicyStatement({
+        actions: ['s3:GetObject'],
+        resources: [bundle.bucket.arnForObjects(bundle.s3ObjectKey)],
+      }),
+    ]) {
+      role.addToPolicy(statement);
+    }
+    acknowledgeBodies(role, data);
+    acknowledgeLanes(role, data);
+    const template = new ec2.LaunchTemplate(this, `Template-${node.name}`, {
+      instanceType: new ec2.InstanceType(node.instanceType),
+      machineImage: ec2.MachineImage.latestAmazonLinux2023({ cpuType: ec2.AmazonLinuxCpuType.ARM_64 }),
+      role,
+      securityGroup,
+      // A way out before the node's own addresses are taken; the first of them replaces it.
+      associatePublicIpAddress: true,
+      requireImdsv2: true,
+      httpPutResponseHopLimit: 1,
+      blockDevices: [
+        {
+          deviceName: '/dev/xvda',
+          volume: autoscaling.BlockDeviceVolume.ebs(8, {
+            encrypted: true,
+            volumeType: autoscaling.EbsDeviceVolumeType.GP3,
+          }),
+        },
+      ],
+      userData: installNode(this, {
+        bundle,
+        settings: {
+          resources: data.resources(stage),
+          node: node.name,
+          secrets: data.secrets.bucketName,
+        },
+        addresses,
+        logGroup: this.logGroup.logGroupName,
+      }),
+    });
+    Tags.of(template).add(NODE_TAG, node.name);
+    const cfnTemplate = template.node.defaultChild as ec2.CfnLaunchTemplate;
+    cfnTemplate.addPropertyOverride(
+      'LaunchTemplateData.NetworkInterfaces.0.SecondaryPrivateIpAddressCount',
+      addresses.length - 1,
+    );
+    cfnTemplate.addPropertyOverride('LaunchTemplateData.TagSpecifications', [
+      ...['instance', 'network-interface', 'volume'].map((type) => ({
+        ResourceType: type,
+        Tags: [
+          { Key: NODE_TAG, Value: node.name },
+          { Key: 'Name', Value: `postern-${stage.name}-${node.name}` },
+        ],
+      })),
+    ]);
+    const group = new autoscaling.AutoScalingGroup(this, `Node-${node.name}`, {
+      vpc,
+      vpcSubnets: { subnetType: ec2.SubnetType.PUBLIC },
+      launchTemplate: template,
+      minCapacity: 1,
+      maxCapacity: 1,
+      signals: autoscaling.Signals.waitForAll({ timeout: Duration.minutes(10) }),
+      // One instance at a time has the node's name and addresses: the old one ends before the new one starts.
+      updatePolicy: autoscaling.UpdatePolicy.rollingUpdate({ minInstancesInService: 0, maxBatchSize: 1 }),
+    });
+    template.userData!.addOnExitCommands(
+      `/opt/aws/bin/cfn-signal -e $exitCode --stack ${this.stackName} --resource ${this.getLogicalId(group.node.defaultChild as autoscaling.CfnAutoScalingGroup)} --region ${this.region}`,
+    );
+    Validations.of(group).acknowledge({
+      id: 'AwsSolutions-AS3',
+      reason:
+        'The alarm of missing heartbeats tells when a node does not come back; a replacement is no event.',
+    });
+    return role;
+  }
+
+  /** To move its own Elastic IPs, and no others, to an interface of its own. */
+  #takeAddresses(role: iam.Role, node: string, addresses: readonly Address[]): iam.PolicyStatement[] {
+    const arn = (resource: string): string =>
+      `arn:${this.partition}:ec2:${this.region}:${this.account}:${resource}`;
+    const own = [arn('instance/*'), arn('network-interface/*')];
+    for (const resource of own) {
+      acknowledgeWildcard(
+        role,
+        resource,
+        'Its own instance and interface, known by their tag, have no id yet.',
+      );
+    }
+    return [
+      new iam.PolicyStatement({
+        actions: ['ec2:AssociateAddress'],
+        resources: addresses.map(({ allocationId }) => arn(`elastic-ip/${allocationId}`)),
+      }),
+      new iam.PolicyStatement({
+        actions: ['ec2:AssociateAddress'],
+        resources: own,
+        conditions: { StringEquals: { [`aws:ResourceTag/${NODE_TAG}`]: node } },
+      }),
+    ];
+  }
+}

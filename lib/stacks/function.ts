@@ -1,0 +1,61 @@
+/** A Lambda function with what all of them have: a role of its own, a log group that ends, the runtime. */
+import { join } from 'node:path';
+import type { Duration } from 'aws-cdk-lib';
+import * as iam from 'aws-cdk-lib/aws-iam';
+import * as lambda from 'aws-cdk-lib/aws-lambda';
+import { NodejsFunction } from 'aws-cdk-lib/aws-lambda-nodejs';
+import * as logs from 'aws-cdk-lib/aws-logs';
+import { Construct } from 'constructs';
+import { FUNCTION_BUNDLING, ROOT } from './bundling.ts';
+
+export interface PosternFunctionProps {
+  /** File below `functions/`. */
+  entry: string;
+  description: string;
+  environment: Record<string, string>;
+  /** Everything that its role may do, besides writing its log. */
+  permissions: iam.PolicyStatement[];
+  logRetention: logs.RetentionDays;
+  memoryMegabytes: number;
+  timeout: Duration;
+  reservedConcurrency?: number;
+}
+
+export class PosternFunction extends Construct {
+  readonly function: lambda.Function;
+  readonly role: iam.Role;
+  readonly logGroup: logs.LogGroup;
+
+  constructor(scope: Construct, id: string, props: PosternFunctionProps) {
+    super(scope, id);
+    this.logGroup = new logs.LogGroup(this, 'Log', { retention: props.logRetention });
+    this.role = new iam.Role(this, 'Role', {
+      assumedBy: new iam.ServicePrincipal('lambda.amazonaws.com'),
+      description: props.description,
+    });
+    this.role.addToPolicy(
+      new iam.PolicyStatement({
+        actions: ['logs:CreateLogStream', 'logs:PutLogEvents'],
+        resources: [this.logGroup.logGroupArn],
+      }),
+    );
+    for (const statement of props.permissions) this.role.addToPolicy(statement);
+    this.function = new NodejsFunction(this, 'Function', {
+      entry: join(ROOT, 'functions', props.entry),
+      projectRoot: ROOT,
+      depsLockFilePath: join(ROOT, 'package-lock.json'),
+      bundling: FUNCTION_BUNDLING,
+      description: props.description,
+      runtime: lambda.Runtime.NODEJS_24_X,
+      architecture: lambda.Architecture.ARM_64,
+      memorySize: props.memoryMegabytes,
+      timeout: props.timeout,
+      reservedConcurrentExecutions: props.reservedConcurrency,
+      role: this.role,
+      logGroup: this.logGroup,
+      // Off: a retry would run beside the next scheduled one, which does the same work anyway.
+      retryAttempts: 0,
+      environment: { NODE_OPTIONS: '--enable-source-maps', ...props.environment },
+    });
+  }
+}

@@ -1,0 +1,193 @@
+/**
+ * What each role may do, and on what: exactly what its code asks for, so that whoever takes a role over gets no
+ * further than its job. The test of permissions lists the outcome, action by action.
+ *
+ * | role      | enqueues    | opens secrets    | reads queued mail | configuration           |
+ * |-----------|-------------|------------------|-------------------|-------------------------|
+ * | api       | yes         | both             | no                | all of it               |
+ * | first-key | no          | the master key   | no                | all of it               |
+ * | due       | what waited | no               | no                | none                    |
+ * | outcomes  | no          | no               | no                | none                    |
+ * | egress    | put-backs   | the return paths | yes               | no keys, no identities  |
+ */
+import { Stack, Validations } from 'aws-cdk-lib';
+import * as iam from 'aws-cdk-lib/aws-iam';
+import type * as logs from 'aws-cdk-lib/aws-logs';
+import type * as sqs from 'aws-cdk-lib/aws-sqs';
+import { PARTITION_KEY, type SecretName, SORT_KEY, type TableName } from '../engine/aws/schema.ts';
+import type { DataStack } from './data.ts';
+
+/** Kinds of documents that hold sealed secrets; their names are control's. */
+const SEALED_KINDS = ['key', 'identity'];
+/** Kinds that a node writes: the directives that its rules make, and the count of changes (`!`). */
+const NODE_KINDS = ['directive', '!'];
+
+/** Statements of the API: takes mail in, shows what became of it, changes the configuration. */
+export function apiPermissions(data: DataStack): iam.PolicyStatement[] {
+  return [
+    table(data, 'records', 'GetItem', 'BatchGetItem', 'Query', 'UpdateItem', 'BatchWriteItem'),
+    table(data, 'ledger', 'BatchWriteItem'),
+    table(data, 'config', 'GetItem', 'Query', 'PutItem', 'DeleteItem'),
+    keysOfConfig(data),
+    lanes(data, 'SendMessage'),
+    queue(data.outcomes, 'SendMessage'),
+    allow(['s3:PutObject'], [bodies(data)]),
+    key(data, 'Decrypt', 'GenerateDataKey'),
+    ...secrets(data, { make: true }, 'master.key', 'return-path.key'),
+  ];
+}
+
+/** Statements of the function that makes the first key. */
+export function firstKeyPermissions(data: DataStack): iam.PolicyStatement[] {
+  return [
+    table(data, 'config', 'GetItem', 'Query', 'PutItem'),
+    keysOfConfig(data),
+    ...secrets(data, { make: true }, 'master.key'),
+  ];
+}
+
+/** Statements of the function that moves what is due into the lanes. */
+export function duePermissions(data: DataStack): iam.PolicyStatement[] {
+  return [
+    table(data, 'ledger', 'Query', 'UpdateItem', 'DeleteItem', 'BatchWriteItem'),
+    lanes(data, 'SendMessage'),
+    key(data, 'Decrypt', 'GenerateDataKey'),
+  ];
+}
+
+/** Statements of the function that counts outcomes; the queue's own are given by its event source. */
+export function outcomesPermissions(data: DataStack): iam.PolicyStatement[] {
+  return [table(data, 'records', 'GetItem'), key(data, 'Decrypt')];
+}
+
+/** Statements of an egress node, wherever it runs. */
+export function egressPermissions(data: DataStack): iam.PolicyStatement[] {
+  return [
+    lanes(
+      data,
+      'ReceiveMessage',
+      'DeleteMessage',
+      'ChangeMessageVisibility',
+      'GetQueueAttributes',
+      'SendMessage',
+    ),
+    queue(data.outcomes, 'SendMessage'),
+    table(data, 'records', 'GetItem', 'BatchGetItem', 'UpdateItem', 'BatchWriteItem'),
+    table(data, 'ledger', 'BatchWriteItem'),
+    table(data, 'leases', 'GetItem', 'UpdateItem', 'BatchWriteItem'),
+    ofKinds(data, ['GetItem', 'Query'], { 'ForAllValues:StringNotEquals': SEALED_KINDS }),
+    ofKinds(data, ['PutItem', 'DeleteItem'], { 'ForAllValues:StringEquals': NODE_KINDS }),
+    keysOfConfig(data),
+    allow(['s3:GetObject', 's3:PutObject'], [bodies(data)]),
+    allow(['s3:ListBucket'], [data.bucket.bucketArn]),
+    key(data, 'Decrypt', 'GenerateDataKey'),
+    ...secrets(data, { make: false }, 'return-path.key'),
+  ];
+}
+
+/** Statement of whoever ships a log with the CloudWatch agent. */
+export function shipLog(logGroup: logs.ILogGroup): iam.PolicyStatement {
+  return allow(
+    ['logs:CreateLogStream', 'logs:PutLogEvents', 'logs:DescribeLogStreams'],
+    [logGroup.logGroupArn],
+  );
+}
+
+/** Says of a role with rights on bodies why they are on all of them. */
+export function acknowledgeBodies(role: iam.Role, data: DataStack): void {
+  const reason = 'A body is an object of its own, named by its message; the bucket holds nothing else.';
+  acknowledgeWildcard(role, bodies(data), reason);
+}
+
+/** Says of a role with rights on lanes why they are on all of them. */
+export function acknowledgeLanes(role: iam.Role, data: DataStack): void {
+  const reason = 'Lanes come and go with their pools, and no other queue has a name that begins so.';
+  acknowledgeWildcard(role, data.lanesArn, reason);
+}
+
+/**
+ * Says why a role's policy names a resource by a pattern. cdk-nag knows the finding by the resource's text, with
+ * references as `<name>` and imports by the name of the export.
+ */
+export function acknowledgeWildcard(role: iam.Role, resource: string, reason: string): void {
+  const text = (value: unknown): string => {
+    if (typeof value === 'string') return value;
+    const [[name, of]] = Object.entries(value as object) as [[string, unknown]];
+    if (name === 'Fn::Join') return (of as [string, unknown[]])[1].map(text).join('');
+    return name === 'Ref' ? `<${of as string}>` : (of as string);
+  };
+  const id = `AwsSolutions-IAM5[Resource::${text(Stack.of(role).resolve(resource))}]`;
+  Validations.of(role).acknowledge({ id, reason });
+}
+
+/** The objects of the bucket of bodies, as a stack that uses it names them. */
+function bodies(data: DataStack): string {
+  return `${data.bodiesArn}/*`;
+}
+
+function allow(actions: string[], resources: string[]): iam.PolicyStatement {
+  return new iam.PolicyStatement({ actions, resources });
+}
+
+function table(data: DataStack, name: TableName, ...actions: string[]): iam.PolicyStatement {
+  return allow(
+    actions.map((action) => `dynamodb:${action}`),
+    [data.tables[name].tableArn],
+  );
+}
+
+function lanes(data: DataStack, ...actions: string[]): iam.PolicyStatement {
+  return allow(
+    actions.map((action) => `sqs:${action}`),
+    [data.lanesArn],
+  );
+}
+
+function queue(of: sqs.IQueue, action: string): iam.PolicyStatement {
+  return allow([`sqs:${action}`], [of.queueArn]);
+}
+
+/** Documents of some kinds only: the kind is the partition key. */
+function ofKinds(
+  data: DataStack,
+  actions: string[],
+  condition: Record<string, readonly string[]>,
+): iam.PolicyStatement {
+  const statement = table(data, 'config', ...actions);
+  for (const [operator, kinds] of Object.entries(condition)) {
+    statement.addCondition(operator, { 'dynamodb:LeadingKeys': kinds });
+  }
+  return statement;
+}
+
+/** Which documents there are, and nothing of what is in them: to find out what changed while nobody looked. */
+function keysOfConfig(data: DataStack): iam.PolicyStatement {
+  const statement = table(data, 'config', 'Scan');
+  statement.addCondition('ForAllValues:StringEquals', { 'dynamodb:Attributes': [PARTITION_KEY, SORT_KEY] });
+  statement.addCondition('StringEquals', { 'dynamodb:Select': 'SPECIFIC_ATTRIBUTES' });
+  return statement;
+}
+
+/** The key over bodies and queues: to write asks for a data key, to read opens one. */
+function key(data: DataStack, ...actions: ('Decrypt' | 'GenerateDataKey')[]): iam.PolicyStatement {
+  return allow(
+    actions.map((action) => `kms:${action}`),
+    [data.key.keyArn],
+  );
+}
+
+/** Reads secrets; with `make` also makes those that there are not yet. Listing tells "none" from "not allowed". */
+function secrets(
+  data: DataStack,
+  { make }: { make: boolean },
+  ...names: SecretName[]
+): iam.PolicyStatement[] {
+  return [
+    allow(
+      make ? ['s3:GetObject', 's3:PutObject'] : ['s3:GetObject'],
+      names.map((name) => data.secrets.arnForObjects(name)),
+    ),
+    allow(['s3:ListBucket'], [data.secrets.bucketArn]),
+    allow(make ? ['kms:Decrypt', 'kms:GenerateDataKey'] : ['kms:Decrypt'], [data.secretsKey.keyArn]),
+  ];
+}

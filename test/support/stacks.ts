@@ -1,0 +1,82 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after } from 'node:test';
+import { App, type Stack } from 'aws-cdk-lib';
+import { Template } from 'aws-cdk-lib/assertions';
+import { RetentionDays } from 'aws-cdk-lib/aws-logs';
+import { buildStacks, type Stacks } from '../../lib/stacks/build.ts';
+import type { Stage } from '../../lib/stacks/stages.ts';
+
+/** A stage with everything that a stage can have. */
+export const STAGE: Stage = {
+  name: 'test',
+  region: 'eu-central-1',
+  hostname: 'mail.example.com',
+  returnPathDomain: 'bounces.example.com',
+  nodes: [
+    {
+      name: 'a',
+      instanceType: 't4g.small',
+      addresses: [
+        { hostname: 'a1.example.com', pools: ['default'], ptr: true },
+        { hostname: 'a2.example.com', pools: ['vip', 'default'], ptr: false },
+      ],
+    },
+    {
+      name: 'b',
+      instanceType: 't4g.small',
+      addresses: [{ hostname: 'b1.example.com', pools: ['default'], ptr: true }],
+    },
+  ],
+  outside: { authority: '-----BEGIN CERTIFICATE-----', names: ['c'] },
+  api: { memoryMegabytes: 512, concurrency: 20 },
+  tables: { pointInTimeRecovery: true, maxReadUnits: 1_000, maxWriteUnits: 2_000 },
+  protect: true,
+  logRetention: RetentionDays.ONE_MONTH,
+  alarms: { email: 'ops@example.com', minimumVolume: 1_000 },
+};
+
+const flags = JSON.parse(readFileSync(join(import.meta.dirname, '..', '..', 'cdk.json'), 'utf8')) as {
+  context: Record<string, unknown>;
+};
+
+/**
+ * An application with the flags of cdk.json, whose output goes when the tests end. The check of templates against
+ * CloudFormation's rules is left to `cdk synth`: it takes five seconds.
+ */
+export function openApp(context: Record<string, unknown> = { 'aws:cdk:bundling-stacks': [] }): App {
+  const outdir = mkdtempSync(join(tmpdir(), 'postern-stacks-'));
+  after(() => rmSync(outdir, { recursive: true }));
+  return new App({
+    context: { ...flags.context, ...context },
+    outdir,
+    builtinCloudFormationValidation: false,
+  });
+}
+
+export interface Synthesised {
+  app: App;
+  stacks: Stacks;
+  template(stack: Stack): Template;
+}
+
+/** The stacks of a stage, without their bundles. */
+export function openStacks(stage: Stage = STAGE): Synthesised {
+  const app = openApp();
+  const stacks = buildStacks(app, stage);
+  return { app, stacks, template: (stack) => Template.fromStack(stack) };
+}
+
+export interface Resource {
+  Type: string;
+  Properties: Record<string, unknown>;
+  DeletionPolicy?: string;
+  UpdateReplacePolicy?: string;
+  DependsOn?: string[];
+}
+
+/** Resources of a type, by logical id. */
+export function resourcesOf(template: Template, type: string): [string, Resource][] {
+  return Object.entries(template.findResources(type) as Record<string, Resource>);
+}

@@ -1,0 +1,371 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { Validations } from 'aws-cdk-lib';
+import { Match, type Template } from 'aws-cdk-lib/assertions';
+import { AwsSolutionsChecks } from 'cdk-nag';
+import { buildStacks } from '../../lib/stacks/build.ts';
+import { STAGES, type Stage, stageOf } from '../../lib/stacks/stages.ts';
+import { openApp, openStacks, resourcesOf, STAGE } from '../support/stacks.ts';
+
+const { stacks, template } = openStacks();
+const data = template(stacks.data);
+const api = template(stacks.api);
+const egress = template(stacks.egress);
+const monitoring = template(stacks.monitoring);
+
+describe('data', () => {
+  const kept = ['AWS::DynamoDB::GlobalTable', 'AWS::SQS::Queue', 'AWS::S3::Bucket', 'AWS::KMS::Key'] as const;
+  for (const type of kept) {
+    test(`every ${type} outlives its stack, and its replacement`, () => {
+      const found = resourcesOf(data, type);
+      assert.ok(found.length > 0);
+      for (const [id, one] of found) {
+        assert.equal(one.DeletionPolicy, 'Retain', id);
+        assert.equal(one.UpdateReplacePolicy, 'Retain', id);
+      }
+    });
+  }
+
+  test('everything is encrypted with a key of ours, which rotates', () => {
+    for (const [, { Properties }] of resourcesOf(data, 'AWS::SQS::Queue'))
+      assert.ok(Properties.KmsMasterKeyId);
+    for (const [, { Properties }] of resourcesOf(data, 'AWS::DynamoDB::GlobalTable'))
+      assert.deepEqual(Properties.SSESpecification, { SSEEnabled: true, SSEType: 'KMS' });
+    data.allResourcesProperties('AWS::KMS::Key', { EnableKeyRotation: true });
+    data.allResourcesProperties('AWS::S3::Bucket', {
+      BucketEncryption: {
+        ServerSideEncryptionConfiguration: [
+          {
+            BucketKeyEnabled: true,
+            ServerSideEncryptionByDefault: Match.objectLike({ SSEAlgorithm: 'aws:kms' }),
+          },
+        ],
+      },
+      PublicAccessBlockConfiguration: {
+        BlockPublicAcls: true,
+        BlockPublicPolicy: true,
+        IgnorePublicAcls: true,
+        RestrictPublicBuckets: true,
+      },
+    });
+  });
+
+  test('queues and buckets are spoken to over TLS only', () => {
+    for (const type of ['AWS::SQS::QueuePolicy', 'AWS::S3::BucketPolicy']) {
+      data.allResourcesProperties(type, {
+        PolicyDocument: {
+          Statement: Match.arrayWith([
+            Match.objectLike({ Effect: 'Deny', Condition: { Bool: { 'aws:SecureTransport': 'false' } } }),
+          ]),
+        },
+      });
+    }
+    assert.equal(
+      resourcesOf(data, 'AWS::SQS::QueuePolicy').length,
+      resourcesOf(data, 'AWS::SQS::Queue').length,
+    );
+  });
+
+  test('tables cost what is used, up to a cap, forget what is old, and can be wound back', () => {
+    data.resourceCountIs('AWS::DynamoDB::GlobalTable', 4);
+    data.allResourcesProperties('AWS::DynamoDB::GlobalTable', {
+      BillingMode: 'PAY_PER_REQUEST',
+      WriteOnDemandThroughputSettings: { MaxWriteRequestUnits: 2_000 },
+      TimeToLiveSpecification: { AttributeName: 'ttl', Enabled: true },
+      Replicas: [
+        Match.objectLike({
+          DeletionProtectionEnabled: true,
+          PointInTimeRecoverySpecification: { PointInTimeRecoveryEnabled: true },
+          ReadOnDemandThroughputSettings: { MaxReadRequestUnits: 1_000 },
+        }),
+      ],
+    });
+  });
+
+  test('bodies expire, and so does what was uploaded by half', () => {
+    data.hasResourceProperties('AWS::S3::Bucket', {
+      LifecycleConfiguration: {
+        Rules: [
+          {
+            ExpirationInDays: 35,
+            AbortIncompleteMultipartUpload: { DaysAfterInitiation: 1 },
+            Status: 'Enabled',
+          },
+        ],
+      },
+    });
+    data.hasResourceProperties('AWS::S3::Bucket', { VersioningConfiguration: { Status: 'Enabled' } });
+  });
+
+  test('there is a lane for each pool, class and provider group, with a dead-letter queue', () => {
+    const lanes = resourcesOf(data, 'AWS::SQS::Queue').filter(([, { Properties }]) =>
+      (Properties.QueueName as string).startsWith('postern-test-lane-'),
+    );
+    assert.equal(lanes.length, 2 * 2 * 5);
+    for (const [, { Properties }] of lanes) {
+      assert.match(Properties.QueueName as string, /^[\w-]{1,80}$/);
+      assert.equal(Properties.MessageRetentionPeriod, 1_209_600);
+      assert.equal(Properties.MaximumMessageSize, 1_048_576);
+      const redrive = Properties.RedrivePolicy as { maxReceiveCount: number };
+      assert.equal(redrive.maxReceiveCount, 1_000);
+    }
+    data.hasResourceProperties('AWS::SQS::Queue', {
+      QueueName: 'postern-test-outcomes',
+      VisibilityTimeout: 180,
+      RedrivePolicy: Match.objectLike({ maxReceiveCount: 10 }),
+    });
+  });
+});
+
+describe('functions', () => {
+  test('run on Node 24 and arm64, with a role and a log of their own that ends', () => {
+    api.resourceCountIs('AWS::Lambda::Function', 4);
+    api.allResourcesProperties('AWS::Lambda::Function', {
+      Runtime: 'nodejs24.x',
+      Architectures: ['arm64'],
+      Role: Match.anyValue(),
+      LoggingConfig: { LogGroup: Match.anyValue() },
+    });
+    for (const one of [api, egress]) {
+      for (const [, { Properties }] of resourcesOf(one, 'AWS::Logs::LogGroup')) {
+        assert.equal(Properties.RetentionInDays, 30);
+      }
+    }
+  });
+
+  test('the API is open to signatures of ours, and bounded', () => {
+    api.hasResourceProperties('AWS::Lambda::Url', { AuthType: 'NONE' });
+    api.hasResourceProperties('AWS::Lambda::Function', { ReservedConcurrentExecutions: 20 });
+    const permissions = resourcesOf(api, 'AWS::Lambda::Permission').map(([, { Properties }]) => Properties);
+    const anybody = permissions.filter(({ Principal }) => Principal === '*');
+    assert.deepEqual(
+      anybody.map(({ Action, FunctionUrlAuthType, InvokedViaFunctionUrl }) => [
+        Action,
+        FunctionUrlAuthType ?? InvokedViaFunctionUrl,
+      ]),
+      [
+        ['lambda:InvokeFunctionUrl', 'NONE'],
+        ['lambda:InvokeFunction', true],
+      ],
+    );
+  });
+
+  test('outcomes come in batches that may fail in part', () => {
+    api.hasResourceProperties('AWS::Lambda::EventSourceMapping', {
+      FunctionResponseTypes: ['ReportBatchItemFailures'],
+      BatchSize: 100,
+    });
+    api.hasResourceProperties('AWS::Events::Rule', { ScheduleExpression: 'rate(1 minute)' });
+  });
+});
+
+describe('egress', () => {
+  test('each node is a group of one, with its own addresses', () => {
+    egress.resourceCountIs('AWS::AutoScaling::AutoScalingGroup', 2);
+    egress.allResourcesProperties('AWS::AutoScaling::AutoScalingGroup', { MinSize: '1', MaxSize: '1' });
+    const addresses = resourcesOf(egress, 'AWS::EC2::EIP');
+    assert.equal(addresses.length, 3);
+    // An address that receivers trust is not given back by a mistake.
+    for (const [, one] of addresses) assert.equal(one.DeletionPolicy, 'Retain');
+    egress.hasResourceProperties('AWS::EC2::LaunchTemplate', {
+      LaunchTemplateData: { NetworkInterfaces: [Match.objectLike({ SecondaryPrivateIpAddressCount: 1 })] },
+    });
+  });
+
+  test('instances speak IMDSv2 only and have encrypted disks', () => {
+    egress.allResourcesProperties('AWS::EC2::LaunchTemplate', {
+      LaunchTemplateData: {
+        MetadataOptions: { HttpTokens: 'required', HttpPutResponseHopLimit: 1 },
+        BlockDeviceMappings: [Match.objectLike({ Ebs: Match.objectLike({ Encrypted: true }) })],
+      },
+    });
+  });
+
+  test('nothing but SMTP comes in; SMTP and HTTPS go out', () => {
+    egress.hasResourceProperties('AWS::EC2::SecurityGroup', {
+      SecurityGroupIngress: [Match.objectLike({ FromPort: 25, ToPort: 25, CidrIp: '0.0.0.0/0' })],
+      SecurityGroupEgress: [
+        Match.objectLike({ FromPort: 25, ToPort: 25 }),
+        Match.objectLike({ FromPort: 443, ToPort: 443 }),
+      ],
+    });
+  });
+
+  test('there is no NAT gateway; S3 and DynamoDB are reached without the internet', () => {
+    egress.resourceCountIs('AWS::EC2::NatGateway', 0);
+    egress.resourceCountIs('AWS::EC2::VPCEndpoint', 2);
+  });
+
+  test('a PTR record is set and, before the address may go, reset', () => {
+    const records = resourcesOf(egress, 'Custom::PtrRecord').map(([, { Properties }]) => Properties);
+    assert.equal(records.length, 2);
+    const text = JSON.stringify(records);
+    assert.match(text, /ModifyAddressAttribute.*a1\.example\.com/);
+    assert.match(text, /ResetAddressAttribute.*domain-name/);
+  });
+
+  test('user data says which node it is, installs the bundle and signals', () => {
+    const [, a] = resourcesOf(egress, 'AWS::EC2::LaunchTemplate').find(([id]) => id.startsWith('Templatea'))!;
+    const script = JSON.stringify(a.Properties);
+    for (const part of [
+      "SUFFIXES='=a1.example.com:default =a2.example.com:vip+default'",
+      'POSTERN_NODE=a',
+      'POSTERN_TABLE_RECORDS=',
+      'bash install-node.sh',
+      'cfn-signal',
+    ]) {
+      assert.ok(script.includes(part), part);
+    }
+  });
+
+  test('nodes outside AWS get rights by certificate, for their names only', () => {
+    egress.hasResourceProperties('AWS::RolesAnywhere::TrustAnchor', {
+      Source: { SourceType: 'CERTIFICATE_BUNDLE' },
+    });
+    const [, role] = resourcesOf(egress, 'AWS::IAM::Role').find(([id]) => id.startsWith('Outside'))!;
+    const { Statement } = role.Properties.AssumeRolePolicyDocument as {
+      Statement: { Action: string; Condition: Record<string, unknown> }[];
+    };
+    assert.deepEqual(
+      Statement.flatMap(({ Action }) => Action),
+      ['sts:AssumeRole', 'sts:TagSession', 'sts:SetSourceIdentity'],
+    );
+    for (const { Condition } of Statement) assert.ok(Condition.ArnEquals);
+    assert.deepEqual(Statement[0]!.Condition.StringEquals, { 'aws:PrincipalTag/x509Subject/CN': ['c'] });
+  });
+
+  test('tells of port 25', () => {
+    egress.hasOutput('Port25', {});
+  });
+});
+
+describe('alarms', () => {
+  const runbook = readFileSync(join(import.meta.dirname, '..', '..', 'lib', 'stacks', 'RUNBOOK.md'), 'utf8');
+  const anchors = [...runbook.matchAll(/^## (.+)$/gm)].map(([, title]) =>
+    title!.toLowerCase().replaceAll(' ', '-'),
+  );
+  const alarms = resourcesOf(monitoring, 'AWS::CloudWatch::Alarm').map(([, { Properties }]) => Properties);
+  const linked = alarms.map(
+    ({ AlarmDescription }) => /lib\/stacks\/RUNBOOK\.md#([a-z-]+)$/.exec(AlarmDescription as string)?.[1],
+  );
+
+  test('lead to the runbook, each of whose entries has an alarm', () => {
+    assert.deepEqual(new Set(linked), new Set(anchors));
+    assert.equal(new Set(anchors).size, anchors.length);
+  });
+
+  test('have runbook entries that say what it means, how to look and what to do', () => {
+    for (const entry of runbook.split(/^## /m).slice(1)) {
+      for (const part of ['**Means**', '**Look**', '**Do**'])
+        assert.ok(entry.includes(part), entry.slice(0, 40));
+    }
+  });
+
+  test('tell somebody, both when it rings and when it is over', () => {
+    for (const { AlarmActions, OKActions } of alarms) {
+      assert.equal((AlarmActions as unknown[]).length, 1);
+      assert.deepEqual(AlarmActions, OKActions);
+    }
+    monitoring.hasResourceProperties('AWS::SNS::Subscription', { Endpoint: 'ops@example.com' });
+  });
+
+  test("of reputation have SES's thresholds, from a thousand deliveries on", () => {
+    const thresholds = (name: string) =>
+      alarms
+        .filter(({ AlarmName }) => (AlarmName as string).includes(name))
+        .map(({ Threshold, Metrics }) => {
+          assert.match(JSON.stringify(Metrics), /IF\(volume >= 1000, rate, 0\)/);
+          return Threshold;
+        });
+    assert.deepEqual(thresholds('Bounce rate'), [0.05, 0.1]);
+    assert.deepEqual(thresholds('Complaint rate'), [0.001, 0.005]);
+  });
+
+  test('of what must speak ring when it is silent', () => {
+    for (const name of ['Node silent (a)', 'Node silent (b)', 'Ledger not watched']) {
+      const alarm = alarms.find(({ AlarmName }) => AlarmName === `postern-test: ${name}`);
+      assert.equal(alarm?.TreatMissingData, 'breaching', name);
+    }
+  });
+
+  test('join at most the ten metrics that CloudWatch takes', () => {
+    for (const { AlarmName, Metrics = [] } of alarms) {
+      const stats = (Metrics as { MetricStat?: unknown }[]).filter(({ MetricStat }) => MetricStat);
+      assert.ok(stats.length <= 10, AlarmName as string);
+    }
+  });
+});
+
+describe('a deployment', () => {
+  test('cannot be deleted by mistake where the stage says so', () => {
+    for (const stack of Object.values(stacks)) assert.equal(stack.terminationProtection, true);
+  });
+
+  const stages: Record<string, Stage> = { ...STAGES, 'with everything': STAGE };
+  for (const [name, stage] of Object.entries(stages)) {
+    test(`passes cdk-nag's AWS Solutions pack (${name})`, () => {
+      const app = openApp();
+      buildStacks(app, stage);
+      Validations.of(app).addPlugins(new AwsSolutionsChecks(app));
+      // Throws, with a report on standard error, when a rule is broken and nobody said why.
+      app.synth();
+    });
+  }
+
+  test('fits into the limits of CloudFormation', () => {
+    for (const one of [data, api, egress, monitoring] as Template[]) {
+      const json = one.toJSON() as { Resources: object; Outputs?: object };
+      assert.ok(Object.keys(json.Resources).length < 500);
+      assert.ok(Object.keys(json.Outputs ?? {}).length < 200);
+      assert.ok(JSON.stringify(json).length < 1_000_000);
+    }
+  });
+});
+
+describe('a stage', () => {
+  const wrong: Record<string, [Partial<Stage>, RegExp]> = {
+    'a name that is not its key': [{ name: 'other' }, /its name must be its key/],
+    'a host name that is none': [{ hostname: 'Mail.example.com' }, /"Mail\.example\.com" is not a host name/],
+    'two nodes of one name': [{ nodes: [STAGE.nodes[1]!, STAGE.nodes[1]!] }, /two have the node "b"/],
+    'an address that two nodes claim': [
+      { nodes: [STAGE.nodes[1]!, { ...STAGE.nodes[1]!, name: 'z' }] },
+      /two have the hostname "b1\.example\.com"/,
+    ],
+    'a node outside with the name of one inside': [
+      { outside: { authority: '', names: ['a'] } },
+      /two have the node "a"/,
+    ],
+    'a node without an address': [
+      { nodes: [{ name: 'a', instanceType: 't4g.small', addresses: [] }] },
+      /"a" has no address/,
+    ],
+    'a pool that no queue can have': [
+      {
+        nodes: [
+          {
+            name: 'a',
+            instanceType: 't4g.small',
+            addresses: [{ hostname: 'a.example.com', pools: ['VIP!'], ptr: false }],
+          },
+        ],
+      },
+      /pool "VIP!"/,
+    ],
+  };
+  for (const [name, [change, message]] of Object.entries(wrong)) {
+    test(`is refused with ${name}`, () => {
+      assert.throws(() => stageOf('test', { test: { ...STAGE, ...change } }), message);
+    });
+  }
+
+  test('is refused when there is none of the name', () => {
+    assert.throws(() => stageOf('nope'), /Use -c stage= with one of: dev, prod/);
+  });
+
+  test('is taken when it is right', () => {
+    for (const name of Object.keys(STAGES)) assert.equal(stageOf(name).name, name);
+    assert.equal(stageOf('test', { test: STAGE }), STAGE);
+  });
+});
