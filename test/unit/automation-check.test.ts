@@ -213,6 +213,14 @@ describe('rules that are refused', () => {
     }
   });
 
+  it('have a pattern that stands in none of their samples', () => {
+    const rules = [{ ...GOOD, match: { text: ['slow down', 'hurry up'] } }];
+    assert.throws(() => checkRules(rules, 'rules.json: rules'), {
+      message:
+        'rules.json: rules[0].match.text[1]: "hurry up" stands in no sample; give a reply that has it.',
+    });
+  });
+
   it('have an id twice, are too many, or are no list', () => {
     assert.throws(() => checkRules([GOOD, GOOD], 'rules'), {
       message: 'rules[1].id: own.slow is the id of another rule, too.',

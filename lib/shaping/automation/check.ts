@@ -9,6 +9,7 @@ import { PROVIDERS } from '../providers.ts';
 import { readRate } from '../rate.ts';
 import { asList, compileRules, readCode, readEnhanced } from './compile.ts';
 import { matchingRules, type ReplyEvent } from './evaluate.ts';
+import { Matcher } from './matcher.ts';
 import { PatternError, readPattern } from './pattern.ts';
 import { PHASES, type Rule, type RuleMatch } from './rule.ts';
 import { readSpan } from './units.ts';
@@ -187,7 +188,10 @@ function checkRule(value: unknown, path: string, seen: Set<string>): void {
   }
 }
 
-/** A rule that does not fire on its own samples would never fire: a typing error, or a contradiction. */
+/**
+ * A rule that does not fire on its own samples would never fire: a typing error, or a contradiction. A pattern
+ * that stands in none of them is a guess.
+ */
 function proveSamples(rules: readonly Rule[], path: string): void {
   const set = compileRules(rules);
   for (const [i, rule] of rules.entries()) {
@@ -197,6 +201,19 @@ function proveSamples(rules: readonly Rule[], path: string): void {
       if (matched.includes(rule) || shadowed) continue;
       refuse(`${path}[${i}].samples[${j}]`, `${JSON.stringify(sample)} does not set the rule off.`);
     }
+    const texts = asList(rule.match.text) ?? [];
+    const found: number[] = [];
+    const matcher = new Matcher(
+      texts.flatMap((text, owner) => readPattern(text).map((fragments) => ({ owner, fragments }))),
+    );
+    for (const sample of rule.samples) matcher.scan(readReply(sample)!.lines, found);
+    const guess = texts.findIndex((_, owner) => !found.includes(owner));
+    if (guess < 0) continue;
+    const at = Array.isArray(rule.match.text) ? `text[${guess}]` : 'text';
+    refuse(
+      `${path}[${i}].match.${at}`,
+      `${JSON.stringify(texts[guess])} stands in no sample; give a reply that has it.`,
+    );
   }
 }
 

@@ -17,7 +17,7 @@ export const cox: readonly Rule[] = [
   {
     id: 'cox.listed',
     reason: 'Cox refuses this IP: it is on a block list (IPBL…).',
-    match: { provider: 'cox', text: ['aup#ipbl', ' ipbl0', ' ipbl1'] },
+    match: { provider: 'cox', text: ['aup#ipbl', ' ipbl'] },
     action: ['suspend', 'alert'],
     duration: '4h',
     samples: [
@@ -66,6 +66,8 @@ export const cox: readonly Rule[] = [
     action: ['suspend', 'alert'],
     duration: '6h',
     samples: [
+      '554 cxr.mx.a.cloudfilter.net cox 192.0.2.10 rejected. Refer to Error Codes section at https://www.cox.com/residential/support/email-error-codes.html for more information. AUP#CXDNS',
+
       '421 cxr.mx.a.cloudfilter.net cox 192.0.2.10 DNS check failure - try again later',
       '554 cxr.mx.a.cloudfilter.net cox 192.0.2.10 rejected - no rDNS',
     ],
@@ -89,7 +91,7 @@ export const spectrum: readonly Rule[] = [
   {
     id: 'spectrum.blocked',
     reason: 'Spectrum has blocked this IP for suspicious activity (1000).',
-    match: { provider: 'spectrum', text: ['aup#in-1000', 'aup#in-1010'] },
+    match: { provider: 'spectrum', text: ['aup#in-1000'] },
     action: ['suspend', 'alert'],
     duration: '4h',
     samples: [
@@ -139,6 +141,8 @@ export const spectrum: readonly Rule[] = [
     duration: '1h',
     leaveAfter: 200,
     samples: [
+      '550 5.1.0 <bounce@example.org> sender rejected. Please see https://www.spectrum.net/support/internet/understanding-email-error-codes for more information. AUP#In-1580',
+
       '452 4.1.0 <bounce@example.org> sender rejected. Please see https://www.spectrum.net/support/internet/understanding-email-error-codes for more information. AUP#In-1430',
       '421 p-impin002.msg.pkvw.co.charter.net cmsmtp 192.0.2.10 rate limit exceeded. Please see https://www.spectrum.net/support/internet/understanding-email-error-codes for more information. AUP#In-1380',
     ],

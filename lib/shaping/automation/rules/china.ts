@@ -167,6 +167,8 @@ export const netease: readonly Rule[] = [
     action: 'suspend',
     duration: '1h',
     samples: [
+      '451 MI:SFQ 163 smtp5,D9CowABX8kpm8VdY,1482158438 http://mail.163.com/help/help_spam_16.htm?ip=192.0.2.10',
+
       '550 RP:ORQ 163 mx31,VMCowEAJ1kpk8VdY,1482158436 http://mail.163.com/help/help_spam_16.htm?ip=192.0.2.10',
       '550 RP:TRC 126 mx1,KcmowECJ3Utl8VdY,1482158437 http://mail.163.com/help/help_spam_16.htm?ip=192.0.2.10',
       '554 MI:STC 163 mx9,O8CowACX_Uxm8VdY,1482158438 http://mail.163.com/help/help_spam_16.htm?ip=192.0.2.10',
@@ -179,6 +181,8 @@ export const netease: readonly Rule[] = [
     action: ['suspend', 'alert'],
     duration: '4h',
     samples: [
+      '450 WM:BLI 163 mx2,H8CowEDJ6U5o8VdY,1482158440 http://mail.163.com/help/help_spam_16.htm?ip=192.0.2.10',
+
       '450 DT:RBL 163 mx21,SMCowEBJ7E1n8VdY,1482158439 http://mail.163.com/help/help_spam_16.htm?ip=192.0.2.10',
       '554 HL:ITC 163 mx15,QcCowEDJ6U5o8VdY,1482158440 http://mail.163.com/help/help_spam_16.htm?ip=192.0.2.10',
       '554 HL:IHU 163 mx4,L8CowEBp709p8VdY,1482158441 http://mail.163.com/help/help_spam_16.htm?ip=192.0.2.10',

@@ -50,8 +50,8 @@ export const comcast: readonly Rule[] = [
   },
   {
     id: 'comcast.dynamic-ip',
-    reason: 'Comcast takes this IP for a dynamic or residential one (ES000001, ES000010).',
-    match: { provider: 'comcast', text: ['#es000001', '#es000010'] },
+    reason: 'Comcast takes this IP for a dynamic or residential one (ES000010).',
+    match: { provider: 'comcast', text: ['#es000010'] },
     action: ['suspend', 'alert'],
     duration: '1d',
     samples: [

@@ -5,19 +5,11 @@ export const kpn: readonly Rule[] = [
   {
     id: 'kpn.rejected',
     reason: 'KPN refuses this IP.',
-    match: { provider: 'kpn', code: '5xx', text: ['5.0.0 mail rejected', 'blocked using', 'mail rejected'] },
+    match: { provider: 'kpn', code: '5xx', text: ['mail rejected'] },
     trigger: { events: 3, within: '1h' },
     action: ['suspend', 'alert'],
     duration: '2h',
     samples: ['550 5.0.0 Mail rejected'],
-  },
-  {
-    id: 'kpn.connections',
-    reason: 'Too many connections for KPN.',
-    match: { provider: 'kpn', code: '4xx', text: 'too many (connections|sessions)' },
-    action: { limit: { connections: 1 } },
-    duration: '30m',
-    samples: ['421 4.7.0 Too many connections from your host'],
   },
 ];
 
@@ -31,14 +23,6 @@ export const ziggo: readonly Rule[] = [
     samples: [
       '550 mx10.tb.mail.iss.as9143.net mx10.tb.mail.iss.as9143.net MXIN103 Your IP 192.0.2.10 is in RBL. Please see http://csi.cloudmark.com/reset-request/?ip=192.0.2.10 ;id=HL3DqIsJDuQYf;sid=HL3DqIsJDuQYf;mta=mx10.tb;d=20230706;t=111323[CET];ipsrc=192.0.2.10;',
     ],
-  },
-  {
-    id: 'ziggo.connections',
-    reason: 'Too many connections at once for Ziggo.',
-    match: { provider: 'ziggo', code: '4xx', text: 'too many (connections|sessions)' },
-    action: { limit: { connections: 1 } },
-    duration: '30m',
-    samples: ['421 mxin5.ziggo.nl Too many connections from 192.0.2.10'],
   },
 ];
 
@@ -114,7 +98,7 @@ export const wp: readonly Rule[] = [
     action: { limit: { messageRate: '20/min', messagesPerConnection: 1 } },
     duration: '1h',
     leaveAfter: 200,
-    samples: ['470 Wyslales zbyt wiele e-maili / you sent too many e-mails'],
+    samples: ['470 you sent too many e-mails'],
   },
   {
     id: 'wp.spam',
@@ -125,7 +109,7 @@ export const wp: readonly Rule[] = [
     scope: ['tenant', 'provider'],
     duration: '2h',
     samples: [
-      "550 Nie mozemy przyjac tej wiadomosci, poniewaz jest spamem / We can't accept this message because it is spam",
+      "550 We can't accept this message because it is spam",
       "554 We can't accept this message because it is spam",
     ],
   },
@@ -156,14 +140,6 @@ export const onet: readonly Rule[] = [
       '450 4.7.1 <user@onet.pl>: Recipient address rejected: Greylisting in action, please come back later',
     ],
   },
-  {
-    id: 'onet.connections',
-    reason: 'Too many connections at once for Onet.',
-    match: { provider: 'onet', code: 421, text: 'too many connections' },
-    action: { limit: { connections: 1 } },
-    duration: '30m',
-    samples: ['421 4.7.0 mx.poczta.onet.pl Error: too many connections from 192.0.2.10'],
-  },
 ];
 
 export const interia: readonly Rule[] = [
@@ -189,7 +165,7 @@ export const seznam: readonly Rule[] = [
   {
     id: 'seznam.greylisted',
     reason: 'Seznam lets new senders wait.',
-    match: { provider: 'seznam', code: '4xx', text: ['greylisted', 'greylisting'] },
+    match: { provider: 'seznam', code: '4xx', text: ['greylisting'] },
     trigger: { events: 20, within: '10m' },
     action: { limit: { messageRate: '30/min', connections: 2 } },
     duration: '15m',
@@ -199,7 +175,7 @@ export const seznam: readonly Rule[] = [
   {
     id: 'seznam.spam',
     reason: "Seznam refuses this sender's mail as spam.",
-    match: { provider: 'seznam', code: '5xx', text: ['email is rejected as spam', 'detected as spam'] },
+    match: { provider: 'seznam', code: '5xx', text: ['detected as spam'] },
     trigger: { events: 5, within: '1h' },
     action: ['suspend', 'alert'],
     scope: ['tenant', 'provider'],

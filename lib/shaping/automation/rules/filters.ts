@@ -82,7 +82,7 @@ export const proofpoint: readonly Rule[] = [
     reason: 'Proofpoint has blocked this IP (ipcheck.proofpoint.com).',
     match: {
       provider: 'proofpoint',
-      text: ['blocked - see https://(ipcheck|support).proofpoint.com', 'esmtp blocked'],
+      text: ['blocked - see https://(ipcheck|support).proofpoint.com'],
     },
     action: ['suspend', 'alert'],
     scope: ['ip', 'provider'],
@@ -111,18 +111,14 @@ export const proofpoint: readonly Rule[] = [
     match: {
       provider: 'proofpoint',
       code: '4xx',
-      text: [
-        'connection rate limit exceeded',
-        'too many concurrent smtp connections',
-        'too many concurrent connections',
-      ],
+      text: ['connection rate limit exceeded', 'too many open connections'],
     },
     action: { limit: { connections: 1, connectionRate: '10/min' } },
     duration: '30m',
     samples: [
       '421 4.3.2 Connection rate limit exceeded.',
       '452 4.3.2 Connection rate limit exceeded.',
-      '421 4.7.0 mx0a-00123401.pphosted.com Too many concurrent SMTP connections; please try again later.',
+      '421 4.3.2 Too many open connections.',
     ],
   },
 ];
@@ -137,7 +133,6 @@ export const barracuda: readonly Rule[] = [
         'blocked using barracuda reputation',
         'blocked using b.barracudacentral.org',
         'barracudanetworks.com/reputation/',
-        'barracudacentral.org/',
       ],
     },
     action: ['suspend', 'alert'],
@@ -149,15 +144,12 @@ export const barracuda: readonly Rule[] = [
     ],
   },
   {
-    id: 'barracuda.rate',
-    reason: 'Barracuda has had too many connections from this IP for now.',
-    match: { provider: 'barracuda', code: '4xx', text: ['too many connections', 'rate control'] },
+    id: 'barracuda.connections',
+    reason: 'Too many connections from this IP for Barracuda.',
+    match: { provider: 'barracuda', code: '4xx', text: 'too many connections' },
     action: { limit: { connections: 1, connectionRate: '10/min' } },
     duration: '30m',
-    samples: [
-      '421 Too many connections from your host',
-      '450 4.7.1 Rate Control: too many messages from this IP address',
-    ],
+    samples: ['421 Too many connections from your host'],
   },
   {
     id: 'barracuda.blocked',
@@ -242,37 +234,27 @@ export const ironport: readonly Rule[] = [
 export const messagelabs: readonly Rule[] = [
   {
     id: 'messagelabs.refused',
-    reason: 'MessageLabs refuses this IP (traffic shaping by reputation).',
+    reason: 'MessageLabs refuses this IP by its policy, or shapes its traffic.',
     match: {
       provider: 'messagelabs',
-      text: [
-        'refused your connection',
-        'connections from your host are denied',
-        'please turn on smtp authentication',
-      ],
+      text: ['connection rejected by policy', 'service temporarily unavailable'],
     },
     action: 'suspend',
     scope: ['ip', 'provider'],
     duration: '1h',
     samples: [
-      '421 Service Temporarily Unavailable - refused your connection',
-      '476 connections from your host are denied',
+      '501 Connection rejected by policy [7.7] 20805, please visit www.messagelabs.com/support for more details about this error message.',
+      '421 Service Temporarily Unavailable',
     ],
   },
   {
     id: 'messagelabs.reputation',
     reason: 'MessageLabs refuses this IP for its reputation.',
-    match: {
-      provider: 'messagelabs',
-      text: ['your ip has been found on a block list', 'your ip address has been blocked', 'symantec zodiac'],
-    },
+    match: { provider: 'messagelabs', text: 'symantec zodiac' },
     action: ['suspend', 'alert'],
     scope: ['ip', 'provider'],
     duration: '4h',
-    samples: [
-      '553 Recipient not on bypass list, your IP has been found on a block list',
-      '500 5.7.1 Symantec Zodiac',
-    ],
+    samples: ['500 5.7.1 Symantec Zodiac'],
   },
   {
     id: 'messagelabs.pattern',
@@ -307,7 +289,7 @@ export const trendmicro: readonly Rule[] = [
     match: {
       provider: 'trendmicro',
       code: '4xx',
-      text: ['deferred using trend micro', 'blocked using trend micro'],
+      text: ['deferred using trend micro'],
     },
     action: 'suspend',
     scope: ['ip', 'provider'],

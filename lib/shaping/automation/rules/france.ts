@@ -119,17 +119,10 @@ export const free: readonly Rule[] = [
   {
     id: 'free.connections',
     reason: 'Too many connections at once for Free.',
-    match: {
-      provider: 'free',
-      code: 421,
-      text: ['server busy * too many connections', 'too many connections from'],
-    },
+    match: { provider: 'free', code: 421, text: 'server busy * too many connections' },
     action: { limit: { connections: 1 } },
     duration: '1h',
-    samples: [
-      '421 Server busy - too many connections from your IP, please try again later',
-      '421 Too many connections from your IP (192.0.2.10)',
-    ],
+    samples: ['421 Server busy - too many connections, please try again later'],
   },
   {
     id: 'free.spam',

@@ -21,6 +21,8 @@ export const genericBlocks: readonly Rule[] = [
     duration: '4h',
     fallback: true,
     samples: [
+      '553 5.3.0 <user@example.com>... Mail from 192.0.2.10 rejected,see http://www.spamhaus.org/lookup/',
+
       '554 5.7.1 Service unavailable; Client host [192.0.2.10] blocked using zen.spamhaus.org; https://www.spamhaus.org/query/ip/192.0.2.10',
       '550 192.0.2.10 blacklisted see http://www.spamhaus.org/query/bl?ip=192.0.2.10',
       '550 5.7.1 Mail from 192.0.2.10 rejected using zen.spamhaus.org. Please see http://www.spamhaus.org/query/bl?ip=192.0.2.10',
@@ -30,7 +32,7 @@ export const genericBlocks: readonly Rule[] = [
   {
     id: 'generic.spamcop',
     reason: 'SpamCop lists this IP, and servers refuse it for that.',
-    match: { text: ['spamcop.net/bl.shtml', 'spamcop.net/w3m', 'bl.spamcop.net'] },
+    match: { text: ['spamcop.net/bl.shtml', 'bl.spamcop.net'] },
     trigger: { events: 5, within: '1h' },
     action: ['suspend', 'alert'],
     duration: '4h',
@@ -43,7 +45,7 @@ export const genericBlocks: readonly Rule[] = [
   {
     id: 'generic.cloudmark',
     reason: 'Cloudmark lists this IP, and servers refuse it for that.',
-    match: { text: ['csi.cloudmark.com', 'cloudmark sender intelligence'] },
+    match: { text: ['csi.cloudmark.com'] },
     trigger: { events: 3, within: '1h' },
     action: ['suspend', 'alert'],
     duration: '4h',
@@ -68,6 +70,8 @@ export const genericBlocks: readonly Rule[] = [
     duration: '4h',
     fallback: true,
     samples: [
+      '554 Service unavailable; Client host [mail.example.org] blocked using Barracuda Reputation; http://www.barracudanetworks.com/reputation/?r=1&ip=192.0.2.10',
+
       '554 5.7.1 Service unavailable; Client host [192.0.2.10] blocked using b.barracudacentral.org; http://www.barracudanetworks.com/reputation/?pr=1&ip=192.0.2.10',
     ],
   },
@@ -89,7 +93,10 @@ export const genericBlocks: readonly Rule[] = [
     action: ['suspend', 'alert'],
     duration: '4h',
     fallback: true,
-    samples: ['554 Connection rejected -- blocked using Trend Micro Email Reputation Services'],
+    samples: [
+      '450 4.7.1 Service temporarily unavailable; Mail from 192.0.2.10 deferred using Trend Micro Email Reputation database. Please see http://www.mail-abuse.com/cgi-bin/lookup?ip_address=192.0.2.10',
+      '554 Connection rejected -- blocked using Trend Micro Email Reputation Services',
+    ],
   },
   {
     id: 'generic.uceprotect',
@@ -107,17 +114,15 @@ export const genericBlocks: readonly Rule[] = [
     id: 'generic.local-block',
     reason: 'The server has this IP on a block list of its own.',
     match: {
-      code: '5xx',
       text: [
         'your ip * (blacklisted|black listed|blocklisted)',
         'ip address is black listed',
-        'locally blacklisted',
         'not currently accepting mail from your ip',
         'your ip is listed as spammer',
         'connections from your host are denied',
-        'refused your connection',
         'your access to submit messages to this e-mail system has been rejected',
         'you are not allowed to connect',
+        'your ip has been found on a block list',
       ],
     },
     trigger: { events: 2, within: '1h' },
@@ -125,10 +130,15 @@ export const genericBlocks: readonly Rule[] = [
     duration: '4h',
     fallback: true,
     samples: [
+      '451 Not currently accepting mail from your ip',
+      '476 connections from your host are denied',
+      '550 Your IP is listed as Spammer',
+
       '554 5.7.1 You are not allowed to connect',
       '550 #5.7.1 Your access to submit messages to this e-mail system has been rejected.',
       '550 5.7.1 Your IP 192.0.2.10 is blacklisted here',
       '554 No SMTP service IP address is black listed',
+      '553 Recipient not on bypass list, your IP has been found on a block list',
     ],
   },
   {
@@ -152,6 +162,12 @@ export const genericBlocks: readonly Rule[] = [
     duration: '1d',
     fallback: true,
     samples: [
+      '554 Missing reverse DNS for 192.0.2.10',
+      '550 no PTR record found.',
+      '554 5.7.1 All mail servers must have a PTR record with a valid Reverse DNS entry',
+      '554 invalid RDNS record of your mail server',
+      '550 Fix reverse DNS for 192.0.2.10',
+
       '450 4.7.1 Client host rejected: cannot find your reverse hostname, [192.0.2.10]',
       '450 4.7.25 Client host rejected: cannot find your hostname, [192.0.2.10]',
       '550 5.7.25 Reverse DNS required for 192.0.2.10',
@@ -168,7 +184,6 @@ export const genericBlocks: readonly Rule[] = [
         'classified as spam',
         'rejected as spam',
         'message looks like spam',
-        'spam message rejected',
         'high probability of spam',
         'spam content',
         'too much spam',
@@ -181,6 +196,12 @@ export const genericBlocks: readonly Rule[] = [
     duration: '6h',
     fallback: true,
     samples: [
+      '550 5.7.1 This message is considered unsolicited bulk e-mail (spam) by our mail filters',
+      '550 Message rejected as spam',
+      '554 Message looks like spam',
+      '554 Message contains Spam Content',
+      '550 Too much spam.',
+
       '550 5.7.1 This message was classified as spam and may not be delivered',
       '554 5.7.1 Your email was detected as spam',
       '552 spam score exceeded threshold',
@@ -196,7 +217,6 @@ export const genericBlocks: readonly Rule[] = [
         'due to * dmarc policy',
         'dmarc check failed',
         'spf check failed',
-        'fails dmarc',
         'dmarc verification failed',
         'not pass dmarc',
         'spf fail',
@@ -208,6 +228,10 @@ export const genericBlocks: readonly Rule[] = [
     duration: '6h',
     fallback: true,
     samples: [
+      '501 5.0.2 Mail rejected. DMARC check failed.',
+      '550 SPF check failed',
+      '550 5.7.509 Access denied, sending domain EXAMPLE.ORG does not pass DMARC verification',
+
       "550 5.7.1 Unauthenticated email from example.org is not accepted due to domain's DMARC policy.",
       '550 5.7.23 SPF fail: 192.0.2.10 is not allowed to send mail from example.org',
       '571 5.7.1 Message refused, DMARC verification Failed.',

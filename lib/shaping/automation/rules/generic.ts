@@ -12,9 +12,8 @@ export const generic: readonly Rule[] = [
         'too many (concurrent|simultaneous|) smtp connections',
         'too many (concurrent|simultaneous|) sessions',
         'too many smtp sessions',
+        'too many open connections',
         'connection limit exceeded',
-        'maximum number of connections',
-        'concurrent connection limit',
         'concurrent connections has exceeded',
       ],
     },
@@ -22,6 +21,10 @@ export const generic: readonly Rule[] = [
     duration: '30m',
     fallback: true,
     samples: [
+      '421 4.3.2 Too many open connections.',
+      '421 Too many sessions from 192.0.2.10',
+      '421 too many SMTP sessions for this host',
+
       '421 4.7.0 mx1.example.com Error: too many connections from 192.0.2.10',
       '421 Too many concurrent SMTP connections; please try again later.',
       '421 #4.4.5 Too many connections to this listener.',
@@ -35,13 +38,7 @@ export const generic: readonly Rule[] = [
     reason: 'Connections are opened too fast.',
     match: {
       code: '4xx',
-      text: [
-        'connection rate limit',
-        'connection rate exceeded',
-        'connecting too often',
-        'too frequent connects',
-        'connection frequency',
-      ],
+      text: ['connection rate limit', 'too frequent connects'],
     },
     action: { limit: { connections: 2, connectionRate: '6/min' } },
     duration: '30m',
@@ -60,15 +57,10 @@ export const generic: readonly Rule[] = [
       text: [
         'too much mail from',
         'temporarily rate limited',
-        'rate limited due to',
         'exceeded the rate limit',
         'sending rate exceeded',
-        'message rate limit',
-        'too many messages from',
-        'you sent too many',
         'throttled',
         'throttling',
-        'slow down',
         'try again slower',
         'temporarily deferred due to',
       ],
@@ -78,6 +70,9 @@ export const generic: readonly Rule[] = [
     leaveAfter: 20,
     fallback: true,
     samples: [
+      '421 4.1.0 192.0.2.10 Throttled - try again later',
+      '451 4.7.650 The mail server [192.0.2.10] has been temporarily rate limited due to IP reputation.',
+
       '450 4.7.1 Error: too much mail from 192.0.2.10',
       '451 4.7.1 You have exceeded the rate limit. Please try again slower',
       '421 4.7.1 Messages from 192.0.2.10 temporarily deferred due to excessive volume',
@@ -89,12 +84,7 @@ export const generic: readonly Rule[] = [
     reason: 'Too many recipients from here for now.',
     match: {
       code: '4xx',
-      text: [
-        'too many recipients received',
-        'recipient limit exceeded for this sender',
-        'too many recipients this hour',
-        'recipients per hour',
-      ],
+      text: ['too many recipients received', 'recipients per hour'],
     },
     action: { limit: { messageRate: '10/min', connections: 1 } },
     duration: '1h',
@@ -120,6 +110,10 @@ export const generic: readonly Rule[] = [
     duration: '6h',
     fallback: true,
     samples: [
+      '421 Number of messages exceeds maximum per connection',
+      '421 Transaction limit reached',
+      '421 Max message per connection reached, closing transmission channel',
+
       '421 Too many messages for this session',
       '421 4.7.0 Too many messages in this connection',
       '452 4.1.0 Maximum number of messages per session exceeded',
@@ -133,7 +127,6 @@ export const generic: readonly Rule[] = [
       code: '4xx',
       text: [
         'temporarily blocked * try again in',
-        'temporarily blocked for \\d ',
         'blocked for \\d (seconds|minutes|hours)',
         'retry after \\d seconds',
         'your network is temporary blacklisted',
@@ -145,6 +138,8 @@ export const generic: readonly Rule[] = [
     hint: { least: '1m', most: '6h' },
     fallback: true,
     samples: [
+      '450 4.7.1 Your network is temporary blacklisted',
+
       '421 Your IP is temporarily blocked, please try again in 30 minutes',
       '421 4.7.1 Too many errors. You are blocked for 60 minutes',
       '450 4.7.1 Please retry after 3600 seconds',
@@ -162,19 +157,15 @@ export const generic: readonly Rule[] = [
     reason: 'The peer breaks off: too many errors of this IP.',
     match: {
       code: '4xx',
-      text: [
-        'too many errors',
-        'too many bad commands',
-        'too many invalid recipients',
-        'too many unknown recipients',
-        'too many recipient errors',
-      ],
+      text: ['too many errors', 'too many bad commands', 'too many invalid recipients'],
     },
     trigger: { events: 3, within: '10m' },
     action: { limit: { connections: 1, messagesPerConnection: 5 } },
     duration: '30m',
     fallback: true,
     samples: [
+      '421 too many bad commands from 192.0.2.10',
+
       '421 4.7.0 mx1.example.com Error: too many errors',
       '421 4.5.1 Too many errors, you have been temporarily blacklisted',
       '450 4.1.1 Too many invalid recipients',
@@ -188,12 +179,9 @@ export const generic: readonly Rule[] = [
       text: [
         'service not available',
         'service temporarily unavailable',
-        'service is temporarily unavailable',
         'server busy',
         'server too busy',
-        'system is overloaded',
         'insufficient system (storage|resources)',
-        'load average too high',
         'all server ports are busy',
         'insufficient disk space',
       ],
@@ -203,6 +191,9 @@ export const generic: readonly Rule[] = [
     duration: '10m',
     fallback: true,
     samples: [
+      '421 Service Temporarily Unavailable',
+      '421 4.4.5 Server busy, try again later.',
+
       '421 mx1.example.com Service not available, closing transmission channel',
       '421 4.3.2 All server ports are busy',
       '452 4.3.1 Insufficient system storage',
@@ -213,7 +204,7 @@ export const generic: readonly Rule[] = [
   {
     id: 'generic.greylisted',
     reason: 'The server lets new senders wait; more of the same would only wait too.',
-    match: { code: '4xx', text: ['greylist', 'graylist', 'grey-list', 'postgrey'] },
+    match: { code: '4xx', text: ['greylist', 'graylist', 'postgrey'] },
     trigger: { events: 20, within: '5m' },
     action: { limit: { messageRate: '30/min', connections: 2 } },
     duration: '10m',

@@ -63,7 +63,7 @@ export const gmx: readonly Rule[] = [
     match: {
       provider: 'gmx',
       code: '5xx',
-      text: ['ip address is (black|block) listed', 'bad dns ptr resource record', 'ip address is listed'],
+      text: ['ip address is (black|block) listed', 'bad dns ptr resource record'],
     },
     action: ['suspend', 'alert'],
     duration: '4h',

@@ -155,7 +155,6 @@ export const google: readonly Rule[] = [
       enhanced: ['4.7.27', '4.7.30', '4.7.32', '5.7.27', '5.7.30', '5.7.32'],
       text: [
         'bulk email senders to authenticate',
-        'all email bulk senders',
         "isn't aligned with either",
         'large senders to authenticate',
       ],

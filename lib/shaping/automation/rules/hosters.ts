@@ -17,7 +17,7 @@ export const rackspace: readonly Rule[] = [
   {
     id: 'rackspace.rate',
     reason: 'Rackspace has had too much mail from this IP for now.',
-    match: { provider: 'rackspace', code: '4xx', text: ['too much mail', 'rate limit'] },
+    match: { provider: 'rackspace', code: '4xx', text: ['too much mail'] },
     action: { limit: { messageRate: '30/min', connections: 2 } },
     duration: '1h',
     leaveAfter: 200,
@@ -30,7 +30,7 @@ export const godaddy: readonly Rule[] = [
   {
     id: 'godaddy.sessions',
     reason: 'Too many connections at once for GoDaddy (IB007).',
-    match: { provider: 'godaddy', text: ['ib007', 'exceed max concurrent connections'] },
+    match: { provider: 'godaddy', text: ['ib007'] },
     action: { limit: { connections: 1 } },
     scope: ['ip', 'provider'],
     duration: '1h',
@@ -115,7 +115,7 @@ export const zoho: readonly Rule[] = [
   {
     id: 'zoho.greylisted',
     reason: 'Zoho lets new senders wait.',
-    match: { provider: 'zoho', code: '4xx', text: ['greylisted', 'greylisting'] },
+    match: { provider: 'zoho', code: '4xx', text: ['greylisted'] },
     trigger: { events: 20, within: '10m' },
     action: { limit: { messageRate: '30/min', connections: 2 } },
     duration: '10m',
@@ -126,7 +126,7 @@ export const zoho: readonly Rule[] = [
     reason: 'Zoho refuses this IP for its reputation.',
     match: {
       provider: 'zoho',
-      text: ['mail rejected due to antispam policy', 'has been blacklisted', 'host with bad reputation'],
+      text: ['mail rejected due to antispam policy', 'has been blacklisted'],
     },
     action: ['suspend', 'alert'],
     scope: ['ip', 'provider'],
@@ -145,7 +145,7 @@ export const fastmail: readonly Rule[] = [
     match: {
       provider: 'fastmail',
       code: '4xx',
-      text: ['too many connections', 'too much mail from', 'rate limit exceeded'],
+      text: ['too many connections', 'too much mail from'],
     },
     action: { limit: { messageRate: '30/min', connections: 1 } },
     duration: '30m',
@@ -174,7 +174,7 @@ export const proton: readonly Rule[] = [
     match: {
       provider: 'proton',
       code: '4xx',
-      text: ['too many connections', 'too much mail from', 'rate limit'],
+      text: ['too many connections', 'too much mail from'],
     },
     action: { limit: { messageRate: '30/min', connections: 1 } },
     duration: '30m',

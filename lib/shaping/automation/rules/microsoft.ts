@@ -123,6 +123,9 @@ export const microsoft: readonly Rule[] = [
     scope: ['ip', 'provider'],
     duration: '4h',
     samples: [
+      '550 SC-003 Mail rejected by Outlook.com for policy reasons. The mail server IP connecting to Outlook.com appears to be an open proxy/relay. If you are not an email/network admin please contact your Email/Internet Service Provider for help.',
+      '550 DY-002 Mail rejected by Outlook.com for policy reasons. The likely cause is a compromised or virus infected server/personal computer. If you are not an email/network admin please contact your Email/Internet Service Provider for help.',
+
       '550 SC-002 (BAY004-MC3F25) Mail rejected by Outlook.com for policy reasons. The mail server IP connecting to Outlook.com has exhibited namespace mining behavior. If you are not an email/network admin please contact your Email/Internet Service Provider for help.',
       '550 DY-001 (COL004-MC5F3) Mail rejected by Outlook.com for policy reasons. We generally do not accept email from dynamic IPs as they are not typically used to deliver unauthenticated SMTP email to an Internet mail server. http://www.spamhaus.org maintains lists of dynamic and residential IP addresses.',
       '550 OU-001 (SNT004-MC1F5) Mail rejected by Outlook.com for policy reasons. If you are not an email/network admin please contact your Email/Internet Service Provider for help. For more information about this block and to request removal please go to: http://www.spamhaus.org.',

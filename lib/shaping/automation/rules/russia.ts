@@ -12,15 +12,6 @@ export const mailRu: readonly Rule[] = [
     samples: ['421 Temporarily rejected. Try again later'],
   },
   {
-    id: 'mail-ru.rate',
-    reason: 'Mail.ru has had too much mail from here for now.',
-    match: { provider: 'mail-ru', code: '4xx', text: 'ratelimit exceeded' },
-    trigger: { events: 3, within: '10m' },
-    action: { limit: { messageRate: '30/min', connections: 1 } },
-    duration: '1h',
-    samples: ['451 Ratelimit exceeded for mailbox user@example.org. Try again later.'],
-  },
-  {
     id: 'mail-ru.spam',
     reason: "Mail.ru refuses this sender's mail as spam.",
     match: { provider: 'mail-ru', code: 550, text: 'spam message (rejected|discarded)' },
@@ -88,14 +79,5 @@ export const yandex: readonly Rule[] = [
     samples: [
       '554 5.7.1 Service unavailable; Client host [192.0.2.10] blocked by spam statistics - see http://feedback.yandex.ru/?from=mail-rejects&subject=192.0.2.10',
     ],
-  },
-  {
-    id: 'yandex.connections',
-    reason: 'Too many connections at once for Yandex.',
-    match: { provider: 'yandex', code: '4xx', text: 'error: too many connections' },
-    trigger: { events: 3, within: '10m' },
-    action: { limit: { connections: 1 } },
-    duration: '1h',
-    samples: ['421 4.7.0 mxfront1o.mail.yandex.net Error: too many connections from 192.0.2.10'],
   },
 ];

@@ -96,7 +96,7 @@ export const yahoo: readonly Rule[] = [
   {
     id: 'yahoo.spamhaus',
     reason: 'Yahoo refuses this IP because Spamhaus lists it.',
-    match: { provider: 'yahoo', code: 553, text: ['[bl21]', '[bl22]', '[bl23]', '[tss07]'] },
+    match: { provider: 'yahoo', code: 553, text: ['[bl21]', '[bl23]', '[tss07]'] },
     action: ['suspend', 'alert'],
     scope: ['ip', 'provider'],
     duration: '4h',
@@ -183,12 +183,7 @@ export const yahoo: readonly Rule[] = [
     match: {
       provider: 'yahoo',
       code: '4xx',
-      text: [
-        'resources temporarily (unavailable|not available)',
-        'resources unavailable temporarily',
-        'not accepting messages at this time',
-        'internal resource temporarily unavailable',
-      ],
+      text: ['resources temporarily (unavailable|not available)'],
     },
     trigger: { events: 5, within: '5m' },
     action: 'suspend',
