@@ -213,3 +213,101 @@ export function withLanes(aws: TestAws): ClientOptions {
     },
   };
 }
+
+/** What a client is made to suffer. */
+export interface Fault {
+  /** Command without its ending, as `SendMessageBatch`. */
+  command: string;
+  /** How often; then it is over. */
+  times: number;
+  /**
+   * `refused`: the service does nothing and says so. `lost`: it does it, and its answer is lost. `cut`: it never
+   * hears of it. `partial`: of a batch it leaves out the first entry, and says so.
+   */
+  kind: 'refused' | 'lost' | 'cut' | 'partial';
+  /** Name of the error of `refused`. */
+  error?: string;
+  /** Only for requests whose input says so. */
+  when?: (input: Record<string, unknown>) => boolean;
+}
+
+/** Faults of all clients of one engine, and how often each command was sent. */
+export class Faults {
+  readonly calls = new Map<string, number>();
+  #faults: Fault[] = [];
+
+  add(fault: Fault): void {
+    this.#faults.push(fault);
+  }
+
+  clear(): void {
+    this.#faults = [];
+  }
+
+  /** To be given to the engine as its client. */
+  on(client: ClientOptions): ClientOptions {
+    return {
+      ...client,
+      instrument: (one) => {
+        client.instrument?.(one);
+        const { middlewareStack } = one as SQSClient;
+        middlewareStack.add(
+          (next, context) => async (args) => {
+            const command = (context.commandName ?? '').replace(/Command$/, '');
+            const input = args.input as Record<string, unknown>;
+            if (this.#take(command, input, 'partial')) return this.#partial(next as never, args as never);
+            return next(args);
+          },
+          { step: 'initialize', name: 'partial' },
+        );
+        // Inside of the SDK's own retries.
+        middlewareStack.add(
+          (next, context) => async (args) => {
+            const command = (context.commandName ?? '').replace(/Command$/, '');
+            this.calls.set(command, (this.calls.get(command) ?? 0) + 1);
+            const input = args.input as Record<string, unknown>;
+            const refused = this.#take(command, input, 'refused');
+            if (refused) throw failure(refused.error ?? 'ThrottlingException', 400);
+            if (this.#take(command, input, 'cut')) throw failure('TimeoutError', undefined);
+            const result = await next(args);
+            if (this.#take(command, input, 'lost')) throw failure('TimeoutError', undefined);
+            return result;
+          },
+          { step: 'finalizeRequest', name: 'faults', priority: 'low' },
+        );
+      },
+    };
+  }
+
+  #take(command: string, input: Record<string, unknown>, kind: Fault['kind']): Fault | undefined {
+    const fault = this.#faults.find(
+      (one) => one.command === command && one.kind === kind && one.times > 0 && (one.when?.(input) ?? true),
+    );
+    if (fault) fault.times -= 1;
+    return fault;
+  }
+
+  /** The first entry of a batch is left out and reported as failed, or not processed. */
+  async #partial(next: (args: unknown) => Promise<{ output: unknown }>, args: { input: unknown }) {
+    const input = args.input as { Entries?: { Id: string }[]; RequestItems?: Record<string, unknown[]> };
+    if (input.Entries) {
+      const [first, ...rest] = input.Entries;
+      const Failed = [{ Id: first!.Id, SenderFault: false, Code: 'InternalError', Message: 'injected' }];
+      if (rest.length === 0)
+        return { output: { Successful: [], Failed, $metadata: {} }, response: {} } as never;
+      const result = await next({ ...args, input: { ...input, Entries: rest } });
+      (result.output as { Failed?: unknown }).Failed = Failed;
+      return result as never;
+    }
+    const [table, writes] = Object.entries(input.RequestItems!)[0]!;
+    const UnprocessedItems = { [table]: writes.slice(0, 1) };
+    if (writes.length === 1) return { output: { UnprocessedItems, $metadata: {} }, response: {} } as never;
+    const result = await next({ ...args, input: { ...input, RequestItems: { [table]: writes.slice(1) } } });
+    (result.output as { UnprocessedItems?: unknown }).UnprocessedItems = UnprocessedItems;
+    return result as never;
+  }
+}
+
+function failure(name: string, httpStatusCode: number | undefined): Error {
+  return Object.assign(new Error('injected'), { name, $metadata: { httpStatusCode }, $fault: 'server' });
+}

@@ -17,7 +17,7 @@ import { PosternError } from '../../errors.ts';
 import type { LaneDepth } from '../ports.ts';
 import { type Clients, didNothing, errorName, isThrottle, storageError } from './clients.ts';
 import { chunks, each, type Pacing, pause } from './pause.ts';
-import { SQS_BATCH, SQS_BYTES } from './pricing.ts';
+import { SQS_BATCH, SQS_BYTES, sqsRequests } from './pricing.ts';
 
 export interface Outgoing {
   text: string;
@@ -88,12 +88,25 @@ export class Lanes {
       WaitTimeSeconds: Math.min(LONGEST_POLL, Math.max(0, wait)),
       MessageSystemAttributeNames: ['ApproximateReceiveCount', 'SentTimestamp'],
     });
-    try {
-      return (await this.#clients.sqs.send(command, { abortSignal: signal })).Messages ?? [];
-    } catch (error) {
-      if (signal?.aborted) return [];
-      throw storageError(`The queue ${queue} cannot be read`, error);
-    }
+    const answer = this.#clients.sqs.send(command).then(
+      ({ Messages = [] }) => Messages,
+      (error: unknown) => {
+        throw storageError(`The queue ${queue} cannot be read`, error);
+      },
+    );
+    const messages = signal ? await unlessAborted(answer, signal) : await answer;
+    if (messages) return messages;
+    // SQS goes on polling for us: what it finds would be hidden from all for the visibility time.
+    answer
+      .then((late) =>
+        this.hide(
+          queue,
+          late.map(({ ReceiptHandle }) => ReceiptHandle!),
+          0,
+        ),
+      )
+      .catch(() => {});
+    return [];
   }
 
   /** Deletes messages. One whose receipt has expired stays: it comes again and is found to have ended. */
@@ -104,10 +117,10 @@ export class Lanes {
     });
   }
 
-  /** Makes messages visible again in `seconds` from now. */
-  async hide(queue: string, receipts: readonly string[], seconds: number): Promise<void> {
+  /** Makes messages visible again in `seconds` from now. @returns the receipts that have expired. */
+  async hide(queue: string, receipts: readonly string[], seconds: number): Promise<string[]> {
     const VisibilityTimeout = Math.min(LONGEST_VISIBILITY, Math.max(0, Math.ceil(seconds)));
-    await this.#inBatches(queue, receipts, async (QueueUrl, part) => {
+    return this.#inBatches(queue, receipts, async (QueueUrl, part) => {
       const Entries = part.map((ReceiptHandle, at) => ({ Id: String(at), ReceiptHandle, VisibilityTimeout }));
       return this.#clients.sqs.send(new ChangeMessageVisibilityBatchCommand({ QueueUrl, Entries }));
     });
@@ -172,46 +185,70 @@ export class Lanes {
     }
   }
 
-  /** Deletes or hides; what fails for another reason than an expired receipt is tried again. */
+  /** Deletes or hides; what fails for another reason than an expired receipt is tried again. @returns those. */
   async #inBatches(
     queue: string,
     receipts: readonly string[],
     request: (url: string, part: string[]) => Promise<{ Failed?: BatchResultErrorEntry[] }>,
-  ): Promise<void> {
-    await each(chunks(receipts, SQS_BATCH), WIDTH, async (part) => {
-      let left = part;
-      for (let tries = 0; left.length > 0; tries += 1) {
+  ): Promise<string[]> {
+    const expired: string[] = [];
+    await each(chunks(receipts, SQS_BATCH), WIDTH, async (receiptsOfBatch) => {
+      let part = receiptsOfBatch;
+      for (let tries = 0; part.length > 0; tries += 1) {
         if (tries > 0) await pause(this.#pacing, tries);
         try {
-          const { Failed = [] } = await request(this.#url(queue), left);
-          left = Failed.filter(({ SenderFault }) => !SenderFault).map(({ Id }) => left[Number(Id)]!);
+          const { Failed = [] } = await request(this.#url(queue), part);
+          const handle = ({ Id }: BatchResultErrorEntry): string => part[Number(Id)]!;
+          expired.push(...Failed.filter(({ SenderFault }) => SenderFault).map(handle));
+          part = Failed.filter(({ SenderFault }) => !SenderFault).map(handle);
         } catch (error) {
-          if (errorName(error) === 'ReceiptHandleIsInvalid') return;
+          if (errorName(error) === 'ReceiptHandleIsInvalid') {
+            expired.push(...part);
+            return;
+          }
           if (!isThrottle(error)) throw storageError(`The queue ${queue} cannot be used`, error);
         }
-        if (tries === TRIES && left.length > 0) {
+        if (tries === TRIES && part.length > 0) {
           throw new PosternError('storage_unavailable', `The queue ${queue} is throttled. Wait.`);
         }
       }
     });
+    return expired;
   }
 }
 
-/** Batches of ten at most, and of 1 MiB at most. */
-function batches(messages: readonly Outgoing[]): Outgoing[][] {
+/** The answer, or undefined when the signal comes first. */
+function unlessAborted<T>(answer: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
+  return new Promise((resolve, reject) => {
+    const stop = (): void => resolve(undefined);
+    signal.addEventListener('abort', stop, { once: true });
+    const over = (): void => signal.removeEventListener('abort', stop);
+    answer.then(resolve, reject).finally(over);
+    if (signal.aborted) stop();
+  });
+}
+
+/**
+ * Batches of ten at most, and of 1 MiB at most; of fewer, where the last ones would begin another 64 KiB that SQS
+ * bills as a request.
+ */
+export function batches(messages: readonly Outgoing[]): Outgoing[][] {
+  const sizes = messages.map(({ text }) => Buffer.byteLength(text));
   const parts: Outgoing[][] = [];
-  let part: Outgoing[] = [];
-  let size = 0;
-  for (const message of messages) {
-    const length = Buffer.byteLength(message.text);
-    if (part.length === SQS_BATCH || (part.length > 0 && size + length > SQS_BYTES)) {
-      parts.push(part);
-      part = [];
-      size = 0;
+  for (let from = 0; from < messages.length; ) {
+    let best = from + 1;
+    let least = Number.POSITIVE_INFINITY;
+    let size = 0;
+    for (let to = from + 1; to <= Math.min(messages.length, from + SQS_BATCH); to += 1) {
+      size += sizes[to - 1]!;
+      if (size > SQS_BYTES && to > from + 1) break;
+      const requests = sqsRequests(size) / (to - from);
+      if (requests > least) continue;
+      least = requests;
+      best = to;
     }
-    part.push(message);
-    size += length;
+    parts.push(messages.slice(from, best));
+    from = best;
   }
-  if (part.length > 0) parts.push(part);
   return parts;
 }

@@ -174,6 +174,7 @@ export class AwsLeases implements Leases {
     const { tables, clock, steady } = this.#parts;
     const at = now ?? steady();
     const by = randomBytes(6).toString('base64url');
+    const version = (known?.version ?? 0) + 1;
     const { done, item } = await tables.update(
       'leases',
       { pk: bucket, sk: BUCKET },
@@ -184,14 +185,15 @@ export class AwsLeases implements Leases {
         values: {
           ':k': number(tokens),
           ':at': number(at),
-          ':next': number((known?.version ?? 0) + 1),
+          ':next': number(version),
           ':b': text(by),
           ':ttl': ttlOf(clock.now() + UNUSED),
           ...(known && { ':n': number(known.version) }),
         },
       },
     );
-    if (item) this.#learn(bucket, item);
+    if (done) this.#buckets.set(bucket, { tokens, at, version, ahead: known?.ahead ?? at - steady() });
+    else if (item) this.#learn(bucket, item);
     else this.#buckets.delete(bucket);
     return done;
   }

@@ -43,6 +43,7 @@ export interface LeasingParts extends Pacing {
   feed: Feed;
   clock: Clock;
   leasedHere: LeasedHere;
+  steady: () => number;
   log: Pick<Log, 'warn' | 'error'>;
   /** Claims everything before it is handed out. */
   claimBeforeSend: boolean;
@@ -83,12 +84,12 @@ export class Leasing {
   }
 
   async lease({ lane, max, visibility, wait, signal }: LeaseRequest): Promise<LeasedItem[]> {
-    const { clock } = this.#parts;
+    const { clock, steady } = this.#parts;
     const queue = laneQueue(lane);
     const end = clock.now() + wait;
     for (let tries = 0; max > 0 && !signal?.aborted; tries += 1) {
       // From before the request: on the safe side, whenever in it the leases began.
-      const until = clock.now() + visibility;
+      const until = steady() + visibility;
       const left = Math.max(0, end - clock.now());
       let messages: Message[];
       try {

@@ -32,6 +32,7 @@ export interface LedgerParts {
   feed: Feed;
   messages: MessageRecords;
   leasedHere: LeasedHere;
+  steady: () => number;
   clock: Clock;
   log: Pick<Log, 'error'>;
   claimBeforeSend: boolean;
@@ -71,22 +72,22 @@ export class AwsLedger implements Ledger {
 
   /** Moves what is due within the longest delay of SQS, which makes it exact to the second. */
   async promote(): Promise<number> {
-    let moved = 0;
+    const moved: number[] = [];
     const shards = Array.from({ length: SHARDS }, (_, shard) => shard);
     await each(shards, WIDTH, async (shard) => {
-      moved += await this.#promoteShard(shardKey(shard));
+      moved.push(await this.#promoteShard(shardKey(shard)));
     });
-    return moved;
+    return moved.reduce((sum, count) => sum + count, 0);
   }
 
   async cancel(messageId: string): Promise<number[]> {
-    const { messages, tables, clock, feed, leasedHere, claimBeforeSend, retention } = this.#parts;
+    const { messages, tables, clock, steady, feed, leasedHere, claimBeforeSend, retention } = this.#parts;
     const message = await messages.find(messageId);
     if (!message) return [];
     const now = clock.now();
     const { record } = message;
     const items = new Map(message.deliveries.map((item) => [placeOf(item), item]));
-    const here = leasedHere.places(record.id, now);
+    const here = leasedHere.places(record.id, steady());
     const cancelled: number[] = [];
     await each([...record.recipients.keys()], 32, async (n) => {
       const item = items.get(n);

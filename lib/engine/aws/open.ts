@@ -59,7 +59,19 @@ export function openAws(options: AwsOptions): Promise<Engine> {
   const messages = new MessageRecords(tables);
   const leasedHere = new LeasedHere();
   const config = new AwsConfig(tables, pacing, log);
-  const shared = { ...pacing, tables, lanes, bodies, outbox, feed, messages, leasedHere, log, retention };
+  const shared = {
+    ...pacing,
+    tables,
+    lanes,
+    bodies,
+    outbox,
+    feed,
+    messages,
+    leasedHere,
+    steady,
+    log,
+    retention,
+  };
 
   const engine: Engine = {
     queue: new AwsQueue({
@@ -74,7 +86,7 @@ export function openAws(options: AwsOptions): Promise<Engine> {
     records: new AwsRecords(shared),
     bodies: new AwsBodies(objects, clock),
     config,
-    leases: new AwsLeases({ ...pacing, tables, steady }),
+    leases: new AwsLeases(shared),
     async health() {
       try {
         await tables.get('leases', { pk: 'health', sk: 'health' }, false);

@@ -12,7 +12,7 @@ export interface Receipt {
   /** Nonce of the claim, when the delivery was claimed for this lease. */
   nonce?: string;
   at?: BodyPlace;
-  /** When the lease ends, by this process's clock. */
+  /** When the lease ends, by this process's steady clock. */
   until: number;
   /** How far its end has come; a settlement that failed half-way goes on from there. */
   done: {
@@ -47,7 +47,7 @@ export class LeasedHere {
     if (places.size === 0) this.#receipts.delete(messageId);
   }
 
-  /** Places (`n`) of a message under lease at `now`. */
+  /** Places (`n`) of a message under lease at `now` of the steady clock. */
   places(messageId: string, now: number): Set<number> {
     const places = new Set<number>();
     for (const [n, { until }] of this.#receipts.get(messageId) ?? []) if (until > now) places.add(n);

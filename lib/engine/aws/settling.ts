@@ -53,6 +53,7 @@ export interface SettlingParts {
   feed: Feed;
   clock: Clock;
   leasedHere: LeasedHere;
+  steady: () => number;
   /** Milliseconds that records are kept after their deliveries' expiry. */
   retention: number;
 }
@@ -75,8 +76,9 @@ export class Settling {
   }
 
   async settle(settlements: readonly Settlement[]): Promise<void> {
-    const { clock, lanes, leasedHere, feed, outbox } = this.#parts;
+    const { clock, steady, lanes, leasedHere, feed, outbox } = this.#parts;
     const now = clock.now();
+    const leaseNow = steady();
     const ends: End[] = [];
     const free: Receipt[] = [];
     for (const settlement of settlements) {
@@ -84,11 +86,11 @@ export class Settling {
       const receipt = receiptOf(settlement.leased);
       // A late end tells what became of a delivery; a late defer or release does not count: another decides.
       const begun = receipt.done.recorded;
-      if (settlement.kind !== 'end' && receipt.until <= now && !begun) leasedHere.remove(receipt);
+      if (settlement.kind !== 'end' && receipt.until <= leaseNow && !begun) leasedHere.remove(receipt);
       else if (settlement.kind === 'release' && settlement.until <= now && !begun) free.push(receipt);
       else ends.push({ settlement, receipt, ending: this.#ending(settlement, receipt) });
     }
-    await Promise.all([this.#free(free), this.#record(ends, now)]);
+    await Promise.all([this.#free(free), this.#record(ends, leaseNow)]);
     const counted = ends.filter(({ receipt }) => !receipt.done.lost);
     const parcels = await Promise.all(
       counted
@@ -109,11 +111,15 @@ export class Settling {
 
   /** Prolongs leases that have not ended. */
   async extend(receipts: readonly Receipt[], visibility: number): Promise<void> {
-    const { clock, lanes, tables } = this.#parts;
+    const { clock, steady, lanes, tables } = this.#parts;
     const now = clock.now();
-    const current = receipts.filter(({ until }) => until > now);
-    await this.#forEachQueue(current, (queue, handles) => lanes.hide(queue, handles, visibility / 1000));
-    for (const receipt of current) receipt.until = now + visibility;
+    const leaseNow = steady();
+    const current = receipts.filter(({ until }) => until > leaseNow);
+    const expired = new Set<string>();
+    await this.#forEachQueue(current, async (queue, handles) => {
+      for (const handle of await lanes.hide(queue, handles, visibility / 1000)) expired.add(handle);
+    });
+    for (const receipt of current) receipt.until = expired.has(receipt.handle) ? 0 : leaseNow + visibility;
     // A claim holds off other copies only for so long.
     const claimed = current.filter(({ nonce }) => nonce !== undefined);
     await each(claimed, WIDTH, ({ copy, nonce }) =>
@@ -139,7 +145,7 @@ export class Settling {
    * What never had an item is written in batches without a condition; everything else one by one, with the
    * condition that the lease still counts.
    */
-  async #record(ends: readonly End[], now: number): Promise<void> {
+  async #record(ends: readonly End[], leaseNow: number): Promise<void> {
     const { tables } = this.#parts;
     const whole = new Map<string, Item>();
     const wrote: Receipt[] = [];
@@ -149,7 +155,7 @@ export class Settling {
       if (receipt.done.recorded) continue;
       const { messageId, n } = receipt.copy.item;
       const key = `${messageId} ${n}`;
-      if (receipt.nonce === undefined && receipt.until > now && !whole.has(key)) {
+      if (receipt.nonce === undefined && receipt.until > leaseNow && !whole.has(key)) {
         whole.set(key, wholeItem(receipt.copy, ending));
         wrote.push(receipt);
       } else single.push(end);
@@ -218,7 +224,7 @@ export class Settling {
 
   async #forEachQueue(
     receipts: readonly Receipt[],
-    work: (queue: string, handles: string[]) => Promise<void>,
+    work: (queue: string, handles: string[]) => Promise<unknown>,
   ): Promise<void> {
     const queues = new Map<string, string[]>();
     for (const { queue, handle } of receipts) {

@@ -173,7 +173,7 @@ export class Tables {
   async update(table: TableName, key: Key, change: Update): Promise<{ done: boolean; item?: Item }> {
     return this.#do(table, async () => {
       try {
-        const answer = await this.#dynamo.send(
+        await this.#dynamo.send(
           new UpdateItemCommand({
             TableName: this.#names[table],
             Key: keyOf(key),
@@ -184,10 +184,9 @@ export class Tables {
             }),
             ...(change.names && { ExpressionAttributeNames: change.names }),
             ...(change.values && { ExpressionAttributeValues: change.values }),
-            ReturnValues: 'ALL_NEW',
           }),
         );
-        return { done: true, item: answer.Attributes };
+        return { done: true };
       } catch (error) {
         if (error instanceof ConditionalCheckFailedException) return { done: false, item: error.Item };
         throw error;

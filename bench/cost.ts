@@ -1,0 +1,315 @@
+/**
+ * What AWS bills for a delivered message: `npm run bench:cost`. Every request of the SDK is counted in its
+ * middleware, with the bytes and the capacity units that it is billed by, and priced in us-east-1. Idle polling,
+ * Lambda's time, instances and internet egress are not part of it.
+ *
+ *   POSTERN_COST_MESSAGES=2000 npm run bench:cost
+ */
+import { randomBytes } from 'node:crypto';
+import { mock } from 'node:test';
+import type { AnyClient } from '../lib/engine/aws/clients.ts';
+import { openAws } from '../lib/engine/aws/open.ts';
+import { PRICES, sqsRequests } from '../lib/engine/aws/pricing.ts';
+import type { Attempt, MessageRecord, QueueItem } from '../lib/engine/items.ts';
+import type { Admission, Engine, LeasedItem, Settlement } from '../lib/engine/ports.ts';
+import { baseId, newMessageId } from '../lib/mail/message-id.ts';
+import { systemClock } from '../lib/time.ts';
+import { moveTime, startTestAws } from '../test/support/aws.ts';
+
+const MESSAGES = Number(process.env.POSTERN_COST_MESSAGES ?? 500);
+const BULK = 50;
+const BODY_BYTES = 20 * 1024;
+const LANE = 'default:transactional:google';
+const LEASE = 100;
+const CALLERS = 8;
+const MINUTE = 60_000;
+
+/** Requests of one kind: how many calls, and for how many dollars (before "a million"). */
+interface Line {
+  calls: number;
+  units: number;
+  dollars: number;
+}
+
+class Meter {
+  lines = new Map<string, Line>();
+
+  add(kind: string, units: number, price: number): void {
+    const line = this.lines.get(kind) ?? { calls: 0, units: 0, dollars: 0 };
+    line.calls += 1;
+    line.units += units;
+    line.dollars += units * price;
+    this.lines.set(kind, line);
+  }
+
+  take(): Map<string, Line> {
+    const { lines } = this;
+    this.lines = new Map();
+    return lines;
+  }
+}
+
+interface Capacity {
+  CapacityUnits?: number;
+}
+
+/** Counts what SQS, DynamoDB and S3 bill. */
+function instrument(meter: Meter): (client: AnyClient) => void {
+  return (client) =>
+    (
+      client as { middlewareStack: { add: (middleware: unknown, options: unknown) => void } }
+    ).middlewareStack.add(
+      (
+        next: (args: never) => Promise<{ output: never }>,
+        context: { clientName: string; commandName: string },
+      ) =>
+        async (args: { input: Record<string, unknown> }) => {
+          const dynamo = context.clientName === 'DynamoDBClient';
+          if (dynamo) args.input.ReturnConsumedCapacity = 'TOTAL';
+          const result = await next(args as never);
+          count(meter, context.commandName.replace('Command', ''), args.input, result.output, dynamo);
+          return result;
+        },
+      { step: 'initialize', name: 'meter' },
+    );
+}
+
+function count(
+  meter: Meter,
+  name: string,
+  input: Record<string, unknown>,
+  output: { ConsumedCapacity?: Capacity | Capacity[]; Messages?: { Body: string }[] },
+  dynamo: boolean,
+): void {
+  if (dynamo) {
+    const consumed = [output.ConsumedCapacity ?? []].flat();
+    const units = consumed.reduce((sum, one) => sum + (one.CapacityUnits ?? 0), 0);
+    const writes = /Put|Update|Delete|Write/.test(name);
+    meter.add(`DynamoDB ${name}`, units, writes ? PRICES.writeUnit : PRICES.readUnit);
+  } else if (name.startsWith('PutObject')) meter.add('S3 PutObject', 1, PRICES.s3Put);
+  else if (name.startsWith('GetObject')) meter.add('S3 GetObject', 1, PRICES.s3Get);
+  else {
+    const bodies = (input.Entries ?? output.Messages ?? []) as { MessageBody?: string; Body?: string }[];
+    const bytes = bodies.reduce((sum, one) => sum + Buffer.byteLength(one.MessageBody ?? one.Body ?? ''), 0);
+    meter.add(`SQS ${name}`, sqsRequests(bytes), PRICES.sqsRequest);
+  }
+}
+
+// — mail —
+
+const WORDS =
+  'account order invoice delivery thanks please visit store update weekly summary payment confirm address customer support number total shipping arrives tomorrow details review order privacy notice security'.split(
+    ' ',
+  );
+
+/** HTML as newsletters and receipts have it: repeated markup, words that differ, links with tokens of their own. */
+function usualBody(size: number): Buffer {
+  const rows: string[] = [
+    'From: Shop <news@example.com>\r\nMIME-Version: 1.0\r\nContent-Type: text/html\r\n\r\n',
+  ];
+  for (let length = 0; length < size; length += rows.at(-1)!.length) {
+    const word = () => WORDS[Math.floor(Math.random() * WORDS.length)];
+    const text = Array.from({ length: 12 }, word).join(' ');
+    rows.push(
+      `<tr><td style="padding:0 24px;font-family:Helvetica,Arial,sans-serif;font-size:14px;color:#333333">${text} ` +
+        `<a href="https://links.example.com/c/${randomBytes(12).toString('hex')}">${word()}</a></td></tr>\r\n`,
+    );
+  }
+  return Buffer.from(rows.join('')).subarray(0, size);
+}
+
+/** An attachment in base64: nothing is left to compress but its encoding. */
+function denseBody(size: number): Buffer {
+  return Buffer.from(randomBytes(size).toString('base64').slice(0, size));
+}
+
+function message(now: number, body: Buffer): Admission {
+  const recipient = `user${Math.floor(Math.random() * 1e6)}@gmail.com`;
+  const messageId = newMessageId(now, 'example.com');
+  const id = baseId(messageId);
+  const record: MessageRecord = {
+    v: 1,
+    id,
+    tenant: 'default',
+    keyId: 'AKIAIOSFODNN7EXAMPLE',
+    door: 'ses-v2',
+    sourceIp: '203.0.113.77',
+    acceptedAt: now,
+    expiresAt: now + 14 * 60 * MINUTE,
+    source: 'Shop <news@example.com>',
+    fromDomain: 'example.com',
+    configurationSet: 'receipts',
+    tags: {
+      'ses:from-domain': ['example.com'],
+      'ses:source-ip': ['203.0.113.77'],
+      'ses:caller-identity': ['AKIAIOSFODNN7EXAMPLE'],
+      'ses:configuration-set': ['receipts'],
+    },
+    class: 'transactional',
+    pool: 'default',
+    size: body.length,
+    recipients: [recipient],
+    commonHeaders: {
+      from: ['Shop <news@example.com>'],
+      to: [recipient],
+      subject: 'Your order 4711 is on its way',
+      date: new Date(now).toUTCString(),
+      messageId: `<${messageId}>`,
+    },
+  };
+  const item: QueueItem = {
+    v: 1,
+    messageId: id,
+    n: 0,
+    tenant: 'default',
+    lane: LANE,
+    configurationSet: 'receipts',
+    mailFrom: `b+${id}.0.${randomBytes(12).toString('hex')}@bounces.example.com`,
+    recipient,
+    domain: 'gmail.com',
+    eightBit: false,
+    smtpUtf8: false,
+    requireTls: false,
+    acceptedAt: now,
+    expiresAt: record.expiresAt,
+    attempts: 0,
+    due: now,
+  };
+  return { record, body, deliveries: [item] };
+}
+
+function attempt(now: number, deferred: boolean): Attempt {
+  const code = deferred ? 451 : 250;
+  const text = deferred
+    ? `4.7.1 Try again later, closing connection. ${randomBytes(8).toString('hex')} - gsmtp`
+    : `2.0.0 OK  ${now} ${randomBytes(16).toString('hex')}.123 - gsmtp`;
+  return {
+    at: now,
+    duration: 812,
+    ip: '203.0.113.10',
+    mx: { host: 'gmail-smtp-in.l.google.com', address: '142.250.27.26', port: 25 },
+    tls: { protocol: 'TLSv1.3', cipher: 'TLS_AES_256_GCM_SHA384', verified: true },
+    replies: [
+      { phase: 'mail', code: 250, text: `2.1.0 OK ${randomBytes(16).toString('hex')}.123 - gsmtp` },
+      { phase: 'rcpt', code: 250, text: `2.1.5 OK ${randomBytes(16).toString('hex')}.123 - gsmtp` },
+      { phase: 'data-end', code, text },
+    ],
+    state: deferred ? 'deferred' : 'delivered',
+    reason: deferred ? 'peer_temporary' : 'delivered',
+    text: `${code} ${text}`,
+  };
+}
+
+// — scenarios —
+
+async function drain(
+  engine: Engine,
+  count: number,
+  settle: (leased: LeasedItem) => Settlement,
+): Promise<void> {
+  for (let left = count; left > 0; ) {
+    const leased = await engine.queue.lease({ lane: LANE, max: LEASE, visibility: 2 * MINUTE, wait: 0 });
+    if (leased.length === 0) throw new Error(`${left} messages are missing.`);
+    left -= leased.length;
+    await engine.queue.settle(leased.map(settle));
+  }
+  for (let cursor = 0; ; ) {
+    const page = await engine.records.feed(cursor, LEASE);
+    if (page.outcomes.length === 0) return;
+    cursor = page.cursor;
+  }
+}
+
+const delivered = (leased: LeasedItem): Settlement => ({
+  kind: 'end',
+  leased,
+  state: 'delivered',
+  attempt: attempt(Date.now(), false),
+});
+
+const deferred = (leased: LeasedItem): Settlement => {
+  const until = Date.now() + 5 * MINUTE;
+  return { kind: 'defer', leased, until, attempt: { ...attempt(Date.now(), true), until } };
+};
+
+async function accept(engine: Engine, perCall: number, body: () => Buffer): Promise<void> {
+  let sent = 0;
+  const callers = Array.from({ length: CALLERS }, async () => {
+    for (; sent < MESSAGES; ) {
+      sent += perCall;
+      await call(engine, perCall, body);
+    }
+  });
+  await Promise.all(callers);
+}
+
+async function call(engine: Engine, perCall: number, body: () => Buffer): Promise<void> {
+  const now = Date.now();
+  const messages = Array.from({ length: perCall }, () => message(now, body()));
+  const key = randomBytes(16).toString('hex');
+  // As the accept pipeline does with a call that the SDK may repeat.
+  await engine.records.claim(key);
+  const ids = JSON.stringify(messages.map(({ record }) => ({ messageId: `${record.id}@example.com` })));
+  await engine.queue.admit(messages, { key, digest: key, expiresAt: now + MINUTE, response: ids });
+}
+
+function show(title: string, lines: Map<string, Line>): number {
+  let total = 0;
+  process.stdout.write(
+    `\n${title}\n  ${'request'.padEnd(36)}${'a message'.padStart(10)}${'$ / million'.padStart(14)}\n`,
+  );
+  for (const [kind, { calls, dollars }] of [...lines].sort(([, a], [, b]) => b.dollars - a.dollars)) {
+    total += dollars / MESSAGES;
+    const each = (calls / MESSAGES).toFixed(3).padStart(10);
+    process.stdout.write(`  ${kind.padEnd(36)}${each}${(dollars / MESSAGES).toFixed(3).padStart(14)}\n`);
+  }
+  process.stdout.write(`  ${'all'.padEnd(46)}${total.toFixed(2).padStart(14)}\n`);
+  return total;
+}
+
+const aws = await startTestAws([LANE]);
+const meter = new Meter();
+const engine = await openAws({
+  resources: aws.resources,
+  clock: systemClock,
+  client: { ...aws.client, instrument: instrument(meter) },
+});
+try {
+  moveTime(Date.now());
+  const figures: [name: string, reach: number, value: number][] = [];
+  for (const [kind, body] of [
+    ['HTML', usualBody],
+    ['base64 of random bytes', denseBody],
+  ] as const) {
+    const make = () => body(BODY_BYTES);
+    await accept(engine, 1, make);
+    await drain(engine, MESSAGES, delivered);
+    const single = show(`SendEmail, ${BODY_BYTES} bytes of ${kind}`, meter.take());
+    await accept(engine, BULK, make);
+    await drain(engine, MESSAGES, delivered);
+    const bulk = show(`SendBulkEmail of ${BULK}, ${BODY_BYTES} bytes of ${kind}`, meter.take());
+    await accept(engine, 1, make);
+    await drain(engine, MESSAGES, deferred);
+    moveTime(Date.now() + 6 * MINUTE);
+    await drain(engine, MESSAGES, delivered);
+    const twice = show(`SendEmail, each deferred once for five minutes, ${kind}`, meter.take());
+    figures.push(
+      [`SendEmail, ${kind}`, 2.6, single],
+      [`SendBulkEmail of ${BULK}, ${kind}`, 1.7, bulk],
+      [`a deferral of every message adds, ${kind}`, 1.6, twice - single],
+    );
+  }
+  process.stdout.write(
+    `\n${'$ a million delivered'.padEnd(58)}${'measured'.padStart(10)}${'reach'.padStart(8)}\n`,
+  );
+  for (const [name, reach, value] of figures) {
+    process.stdout.write(
+      `${name.padEnd(58)}${value.toFixed(2).padStart(10)}${reach.toFixed(2).padStart(8)}\n`,
+    );
+    if (value > reach) process.exitCode = 1;
+  }
+} finally {
+  await engine.close();
+  await aws.stop();
+  mock.timers.reset();
+}

@@ -1,0 +1,155 @@
+/** Admission to the AWS engine when AWS refuses, forgets to answer, or is full. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { openAws } from '../../lib/engine/aws/open.ts';
+import { laneQueue } from '../../lib/engine/aws/schema.ts';
+import type { Admission } from '../../lib/engine/ports.ts';
+import { seededRandom } from '../support/clock.ts';
+import { advance, awsNodes, deliverAll, MINUTE, SKIP } from './aws-nodes.ts';
+import { admit, assertEmpty, collect, end, mail, names, newLane } from './harness.ts';
+
+describe('aws: admission', { skip: SKIP }, () => {
+  const { aws, open } = awsNodes();
+  const claimOf = (key: string) => ({
+    key,
+    digest: 'digest',
+    expiresAt: Date.now() + 240 * MINUTE,
+    response: `answer to ${key}`,
+  });
+
+  test('what a batch leaves out is sent again, alone', async () => {
+    const { engine, faults } = await open();
+    const lane = newLane();
+    const messages = Array.from({ length: 25 }, () => mail(Date.now(), { lane }));
+    faults.add({ command: 'SendMessageBatch', kind: 'partial', times: 2 });
+    faults.add({ command: 'BatchWriteItem', kind: 'partial', times: 2 });
+    await admit(engine, ...messages);
+    assert.deepEqual(names(await collect(engine, lane, 25)).length, 25);
+    await assertEmpty(engine, lane);
+    for (const { record } of messages) assert.deepEqual(await engine.records.message(record.id), record);
+  });
+
+  test('throttling is waited for', async () => {
+    const { engine, faults } = await open();
+    const lane = newLane();
+    faults.add({ command: 'SendMessageBatch', kind: 'refused', times: 3, error: 'RequestThrottled' });
+    const error = 'ProvisionedThroughputExceededException';
+    faults.add({ command: 'UpdateItem', kind: 'refused', times: 1, error });
+    faults.add({ command: 'BatchWriteItem', kind: 'refused', times: 1, error });
+    await admit(engine, mail(Date.now(), { lane }));
+    const [leased] = await collect(engine, lane, 1);
+    await engine.queue.settle([end(leased!, Date.now())]);
+  });
+
+  test('throttling without end is a temporary error, and a refused call leaves its key free', async () => {
+    const { engine, faults } = await open();
+    const lane = newLane();
+    const claim = claimOf('refused');
+    faults.add({ command: 'SendMessageBatch', kind: 'refused', times: 100, error: 'RequestThrottled' });
+    const call = () => engine.queue.admit([mail(Date.now(), { lane })], claim);
+    await assert.rejects(call(), { code: 'storage_unavailable' });
+    faults.clear();
+    assert.deepEqual(await call(), { kind: 'admitted' });
+    assert.equal((await deliverAll(engine, lane)).length, 1);
+  });
+
+  test('a lane that was never made is named in the error', async () => {
+    const engine = await openAws({
+      resources: aws().resources,
+      client: aws().client,
+      clock: { now: () => Date.now(), after: () => () => {} },
+    });
+    const lane = newLane();
+    await assert.rejects(engine.queue.admit([mail(Date.now(), { lane })]), {
+      code: 'storage_unavailable',
+      message: new RegExp(laneQueue(lane)),
+    });
+    await engine.close();
+  });
+
+  for (const kind of ['lost', 'cut'] as const) {
+    const what = kind === 'lost' ? 'taken, and its answer lost' : 'cut off before it was taken';
+    test(`a send ${what}: the repeated call completes it, and it is sent once`, async () => {
+      const { engine, faults } = await open();
+      const lane = newLane();
+      const claim = claimOf(`${kind} ${lane}`);
+      const first = mail(Date.now(), { lane, recipients: ['a@example.net', 'b@example.net'] });
+      await aws().createQueue(laneQueue(lane));
+      faults.add({ command: 'SendMessageBatch', kind, times: 1 });
+      await assert.rejects(engine.queue.admit([first], claim), { code: 'storage_unavailable' });
+      const second = mail(Date.now(), { lane, recipients: ['a@example.net', 'b@example.net'] });
+      const repeat = await engine.queue.admit([second], { ...claim, response: 'another' });
+      assert.deepEqual(repeat, { kind: 'repeated', response: claim.response });
+      const third = await engine.queue.admit([mail(Date.now(), { lane })], claim);
+      assert.deepEqual(third, { kind: 'repeated', response: claim.response });
+      const sent = await deliverAll(engine, lane);
+      assert.deepEqual(names(sent), [`${first.record.id} 0`, `${first.record.id} 1`]);
+      // Reports come to the return paths of the bytes that were sent, whichever they were.
+      const record = await engine.records.message(first.record.id);
+      assert.equal(record?.id, first.record.id);
+      assert.equal((await engine.records.message(second.record.id))?.id, first.record.id);
+      assert.equal(await engine.records.state(second.record.id, 1), 'delivered');
+    });
+  }
+
+  test('a repeat finds its first call in a backlog: sent once, whichever copy comes first', async () => {
+    const { engine, faults } = await open();
+    const lane = newLane();
+    const claim = claimOf(`backlog ${lane}`);
+    const first = mail(Date.now(), { lane });
+    await aws().createQueue(laneQueue(lane));
+    faults.add({ command: 'SendMessageBatch', kind: 'lost', times: 1 });
+    await assert.rejects(engine.queue.admit([first], claim), { code: 'storage_unavailable' });
+    await engine.queue.admit([mail(Date.now(), { lane })], claim);
+    advance(20 * MINUTE);
+    assert.deepEqual(names(await deliverAll(engine, lane)), [`${first.record.id} 0`]);
+  });
+
+  test('records that could not be written after the send are made up for by the repeat', async () => {
+    const { engine, faults } = await open();
+    const lane = newLane();
+    const claim = claimOf(`records ${lane}`);
+    const first = mail(Date.now(), { lane });
+    faults.add({
+      command: 'UpdateItem',
+      kind: 'refused',
+      error: 'AccessDenied',
+      times: 50,
+      when: (input) => String(input.UpdateExpression).startsWith('SET r = '),
+    });
+    await assert.rejects(engine.queue.admit([first], claim), { code: 'storage_unavailable' });
+    faults.clear();
+    assert.equal(await engine.records.claim(claim.key), undefined);
+    assert.equal((await engine.queue.admit([mail(Date.now(), { lane })], claim)).kind, 'repeated');
+    assert.deepEqual(names(await deliverAll(engine, lane)), [`${first.record.id} 0`]);
+    assert.equal(await engine.records.state(first.record.id, 0), 'delivered');
+  });
+
+  test('a claim whose own answer was lost is still its own', async () => {
+    const { engine, faults } = await open();
+    const lane = newLane();
+    faults.add({ command: 'UpdateItem', kind: 'lost', times: 1 });
+    const result = await engine.queue.admit([mail(Date.now(), { lane })], claimOf(`own ${lane}`));
+    assert.deepEqual(result, { kind: 'admitted' });
+    assert.equal((await deliverAll(engine, lane)).length, 1);
+  });
+
+  test('batches stay within 1 MiB, and a large body shared by many is stored once', async () => {
+    const { engine, faults } = await open();
+    const lane = newLane();
+    const random = seededRandom(7);
+    const noise = Buffer.from(Array.from({ length: 200_000 }, () => Math.floor(random() * 256)));
+    const messages = Array.from(
+      { length: 10 },
+      (): Admission => ({ ...mail(Date.now(), { lane }), body: noise }),
+    );
+    await admit(engine, ...messages);
+    assert.equal(faults.calls.get('PutObject'), undefined);
+    assert.ok(faults.calls.get('SendMessageBatch')! >= 3);
+    const recipients = Array.from({ length: 50 }, (_, n) => `r${n}@example.net`);
+    await admit(engine, { ...mail(Date.now(), { lane, recipients }), body: noise });
+    assert.equal(faults.calls.get('PutObject'), 1);
+    const leased = await collect(engine, lane, 60);
+    for (const { bytes } of leased) assert.ok(bytes.equals(noise));
+  });
+});

@@ -1,0 +1,167 @@
+/** What the AWS engine hands out, and to whom: deliveries, names, tokens, changes. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { seededRandom } from '../support/clock.ts';
+import { advance, awsNodes, deliverAll, MINUTE, SKIP, sendRaw, until, VISIBILITY } from './aws-nodes.ts';
+import { admit, assertEmpty, collect, defer, end, mail, newLane } from './harness.ts';
+
+/** zstd of "x", in base64. */
+const SMALL = 'KLUv/SABCQAAeA==';
+
+describe('aws: leasing', { skip: SKIP }, () => {
+  const { aws, open, logged } = awsNodes();
+
+  test('OverLimit hands out nothing, says so, and is over when it is over', async () => {
+    const { engine, faults } = await open();
+    const lane = newLane();
+    await admit(engine, mail(Date.now(), { lane }));
+    faults.add({ command: 'ReceiveMessage', kind: 'refused', times: 1, error: 'OverLimit' });
+    await assertEmpty(engine, lane);
+    assert.ok(logged.some((line) => line.includes('in flight')));
+    await collect(engine, lane, 1);
+  });
+
+  test('a receipt that expired is no error; the delivery is over all the same', async () => {
+    const { engine, faults } = await open();
+    const lane = newLane();
+    await admit(engine, mail(Date.now(), { lane }));
+    const [leased] = await collect(engine, lane, 1, VISIBILITY);
+    faults.add({
+      command: 'DeleteMessageBatch',
+      kind: 'refused',
+      times: 1,
+      error: 'ReceiptHandleIsInvalid',
+    });
+    await engine.queue.settle([end(leased!, Date.now())]);
+    advance(VISIBILITY + 1000);
+    await assertEmpty(engine, lane);
+    assert.equal((await engine.queue.lanes()).find((one) => one.lane === lane)!.leased, 0);
+  });
+
+  test('items of a newer version stay in the lane, with a line in the log', async () => {
+    const { engine } = await open();
+    const lane = newLane();
+    await admit(engine, mail(Date.now(), { lane }));
+    const { item } = (await collect(engine, lane, 1))[0]!;
+    for (const text of [
+      `{"v":2,"somethingElse":true}`,
+      `${JSON.stringify({ v: 1, item: { ...item, v: 2 }, g: 0 })}\nAAAA`,
+    ]) {
+      await sendRaw(aws(), lane, text);
+    }
+    await assertEmpty(engine, lane);
+    assert.equal(logged.filter((line) => line.includes('refused')).length, 2);
+    const depth = (await engine.queue.lanes()).find((one) => one.lane === lane)!;
+    assert.equal(depth.ready + depth.leased, 3);
+    advance(61_000);
+    await assertEmpty(engine, lane);
+    assert.equal(logged.filter((line) => line.includes('refused')).length, 4);
+  });
+
+  test('a message that SQS has twice is sent once, when everything is claimed', async () => {
+    const one = await open({ claimBeforeSend: true });
+    const two = await open({ claimBeforeSend: true });
+    const lane = newLane();
+    await admit(one.engine, mail(Date.now(), { lane }));
+    const [held] = await collect(one.engine, lane, 1, VISIBILITY);
+    await sendRaw(aws(), lane, `${JSON.stringify({ v: 1, item: held!.item, g: 0 })}\n${SMALL}`);
+    await assertEmpty(two.engine, lane);
+    await one.engine.queue.settle([end(held!, Date.now())]);
+    assert.deepEqual(await deliverAll(two.engine, lane), []);
+  });
+
+  test('a node that dies: another gets its delivery after the visibility, whatever their clocks say', async () => {
+    for (const [dead, alive] of [
+      [60_000, -60_000],
+      [-60_000, 60_000],
+    ]) {
+      const one = await open({ skew: dead });
+      const two = await open({ skew: alive });
+      const lane = newLane();
+      await admit(one.engine, mail(Date.now(), { lane }));
+      const [first] = await collect(one.engine, lane, 1, VISIBILITY);
+      await one.engine.queue.settle([defer(first!, Date.now(), Date.now() + 5 * MINUTE)]);
+      advance(7 * MINUTE);
+      // Claimed this time, and the claim has a clock in it.
+      await collect(one.engine, lane, 1, VISIBILITY);
+      advance(VISIBILITY + 1000);
+      const [again] = await collect(two.engine, lane, 1, VISIBILITY);
+      assert.equal(again!.receives, 2);
+      await two.engine.queue.settle([end(again!, Date.now())]);
+      assert.equal(await two.engine.records.state(again!.item.messageId, 0), 'delivered');
+    }
+  });
+
+  test('records away: what must be claimed is not handed out, what need not be is', async () => {
+    const { engine, faults } = await open();
+    const lane = newLane();
+    await admit(engine, mail(Date.now(), { lane }));
+    const [first] = await collect(engine, lane, 1, VISIBILITY);
+    await engine.queue.settle([defer(first!, Date.now(), Date.now() + 1000)]);
+    await admit(engine, mail(Date.now(), { lane }));
+    advance(2000);
+    faults.add({ command: 'UpdateItem', kind: 'refused', error: 'AccessDenied', times: 50 });
+    const [fresh] = await collect(engine, lane, 1);
+    assert.equal(fresh!.item.attempts, 0);
+    faults.clear();
+    advance(61_000);
+    assert.equal((await collect(engine, lane, 1))[0]!.item.attempts, 1);
+  });
+  test('a lease is not taken over early, nor kept late, by a clock a minute off', async () => {
+    const one = await open({ skew: 60_000 });
+    const two = await open({ skew: -60_000 });
+    const name = `ip ${newLane()}`;
+    assert.ok(await one.engine.leases.acquire(name, 'one', 15_000));
+    assert.equal(await two.engine.leases.acquire(name, 'two', 15_000), undefined);
+    for (let s = 0; s < 60; s += 5) {
+      advance(5000);
+      if (s % 10 === 0) assert.ok(await one.engine.leases.acquire(name, 'one', 15_000));
+      assert.equal(await two.engine.leases.acquire(name, 'two', 15_000), undefined);
+    }
+    // The owner dies; whoever asks gets it when its time is over.
+    let waited = 0;
+    while ((await two.engine.leases.acquire(name, 'two', 15_000)) === undefined) {
+      advance(1000);
+      waited += 1;
+      assert.ok(waited <= 15, 'taken over late');
+    }
+    assert.equal(await one.engine.leases.acquire(name, 'one', 15_000), undefined);
+  });
+
+  test('a shared bucket never gives more than its rate, over any window, to clocks a minute off', async () => {
+    const nodes = [await open({ skew: 60_000 }), await open({ skew: -60_000 }), await open()];
+    const bucket = `bucket ${newLane()}`;
+    const [rate, burst] = [10, 50];
+    const random = seededRandom(11);
+    const grants: { at: number; count: number }[] = [];
+    for (let step = 0; step < 120; step += 1) {
+      const { engine } = nodes[Math.floor(random() * nodes.length)]!;
+      const { granted } = await engine.leases.take(bucket, Math.ceil(random() * 12), rate, burst);
+      grants.push({ at: Date.now(), count: granted });
+      advance(Math.floor(random() * 600));
+    }
+    for (let from = 0; from < grants.length; from += 1) {
+      let sum = 0;
+      for (let to = from; to < grants.length; to += 1) {
+        sum += grants[to]!.count;
+        const most = burst + (rate * (grants[to]!.at - grants[from]!.at)) / 1000;
+        assert.ok(sum <= most + 1e-6, `${sum} of ${most}`);
+      }
+    }
+    const span = (grants.at(-1)!.at - grants[0]!.at) / 1000;
+    const total = grants.reduce((sum, { count }) => sum + count, 0);
+    assert.ok(total > 0.9 * rate * span, `only ${total} of ${rate * span}`);
+  });
+  test('a change of another process is seen, and a gap in the changes tells of everything', async () => {
+    const [one, two] = [await open(), await open()];
+    const kind = `kind ${newLane()}`;
+    const seen = new Set<string>();
+    const leave = two.engine.config.watch((change) => {
+      if (change.kind === kind) seen.add(change.key);
+    });
+    await until(() => two.faults.calls.get('GetItem') !== undefined);
+    for (let n = 0; n < 40; n += 1) await one.engine.config.put(kind, `key ${n}`, n);
+    await until(() => seen.size === 40);
+    leave();
+  });
+});

@@ -1,0 +1,108 @@
+/** Ends of leases in the AWS engine, and processes that die in the middle of them. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { Engine, LeasedItem } from '../../lib/engine/ports.ts';
+import { seededRandom } from '../support/clock.ts';
+import { advance, awsNodes, deliverAll, MINUTE, outcomesOf, SKIP, VISIBILITY } from './aws-nodes.ts';
+import { admit, assertEmpty, collect, defer, end, mail, names, newLane } from './harness.ts';
+
+describe('aws: settlement', { skip: SKIP }, () => {
+  const { open } = awsNodes();
+
+  /** Leases one message in a process that dies in the middle of its settlement. */
+  async function dying(
+    command: string,
+    settle: (leased: LeasedItem) => Parameters<Engine['queue']['settle']>[0],
+  ) {
+    const { engine, faults } = await open();
+    const lane = newLane();
+    await admit(engine, mail(Date.now(), { lane }));
+    const [leased] = await collect(engine, lane, 1, VISIBILITY);
+    faults.add({ command, kind: 'refused', times: 1000, error: 'AccessDenied' });
+    await assert.rejects(engine.queue.settle(settle(leased!)), { code: 'storage_unavailable' });
+    return { lane, id: leased!.item.messageId, engine: (await open()).engine };
+  }
+  const deferred = (leased: LeasedItem) => [defer(leased, Date.now(), Date.now() + 10 * MINUTE)];
+  const ended = (leased: LeasedItem) => [end(leased, Date.now())];
+
+  for (const [when, command, settle, attempts] of [
+    ['before the record', 'BatchWriteItem', ended, 0],
+    ['before the record of a deferral', 'BatchWriteItem', deferred, 0],
+    ['between record and deletion', 'DeleteMessageBatch', ended, undefined],
+    ['before the copy was put back', 'SendMessageBatch', deferred, 1],
+    ['before the outcome was told', 'SendMessageBatch', ended, undefined],
+    ['between copy and deletion', 'DeleteMessageBatch', deferred, 1],
+  ] as const) {
+    test(`a process that dies ${when} neither loses nor repeats`, async () => {
+      const { lane, id, engine } = await dying(command, settle);
+      advance(VISIBILITY + 1000);
+      const sent = await deliverAll(engine, lane);
+      assert.deepEqual(
+        sent.map(({ item }) => item.attempts),
+        attempts === undefined ? [] : [attempts],
+      );
+      assert.equal(await engine.records.state(id, 0), 'delivered');
+      const outcomes = await outcomesOf(engine, id);
+      const told = new Set(outcomes.map((outcome) => outcome.attempt!.state));
+      assert.deepEqual([...told].sort(), attempts === 1 ? ['deferred', 'delivered'] : ['delivered']);
+    });
+  }
+
+  test('a settlement that failed half-way goes on where it failed', async () => {
+    const { engine, faults } = await open();
+    const lane = newLane();
+    await admit(engine, mail(Date.now(), { lane }), mail(Date.now(), { lane }));
+    const leased = await collect(engine, lane, 2, VISIBILITY);
+    const settlements = [end(leased[0]!, Date.now()), defer(leased[1]!, Date.now(), Date.now() + MINUTE)];
+    faults.add({ command: 'DeleteMessageBatch', kind: 'refused', times: 1, error: 'AccessDenied' });
+    await assert.rejects(engine.queue.settle(settlements));
+    await engine.queue.settle(settlements);
+    assert.equal((await outcomesOf(engine, leased[0]!.item.messageId)).length, 1);
+    assert.equal((await deliverAll(engine, lane)).length, 1);
+  });
+
+  test('what waits for hours keeps its bytes in the table, or in S3 when there are many', async () => {
+    const { engine, faults } = await open();
+    const lane = newLane();
+    const random = seededRandom(3);
+    const noise = Buffer.from(Array.from({ length: 30_000 }, () => Math.floor(random() * 256)));
+    const [small, large] = [mail(Date.now(), { lane }), { ...mail(Date.now(), { lane }), body: noise }];
+    await admit(engine, small, large);
+    const leased = await collect(engine, lane, 2, VISIBILITY);
+    const until = Date.now() + 60 * MINUTE;
+    await engine.queue.settle(leased.map((one) => defer(one, Date.now(), until)));
+    assert.equal(faults.calls.get('PutObject'), 1);
+    assert.deepEqual(await engine.ledger.waiting(), { count: 2, next: until });
+    advance(46 * MINUTE);
+    assert.equal(await engine.ledger.promote(), 2);
+    advance(13 * MINUTE);
+    await assertEmpty(engine, lane);
+    advance(MINUTE + 1000);
+    const again = await collect(engine, lane, 2, VISIBILITY);
+    for (const { item, bytes } of again) {
+      assert.ok(bytes.equals(Buffer.from(item.messageId === small.record.id ? small.body : noise)));
+    }
+    // A second time nothing is stored anew.
+    await engine.queue.settle(again.map((one) => defer(one, Date.now(), Date.now() + 60 * MINUTE)));
+    assert.equal(faults.calls.get('PutObject'), 1);
+    assert.equal((await deliverAll(engine, lane)).length, 2);
+  });
+
+  test('two that promote at once, and one that dies half-way, send nothing twice', async () => {
+    const one = await open();
+    const two = await open({ skew: 60_000 });
+    const lane = newLane();
+    const due = Date.now() + 60 * MINUTE;
+    await admit(one.engine, ...Array.from({ length: 20 }, () => mail(Date.now(), { lane, due })));
+    advance(50 * MINUTE);
+    one.faults.add({ command: 'BatchWriteItem', kind: 'refused', times: 1000, error: 'AccessDenied' });
+    await assert.rejects(one.engine.ledger.promote(), { code: 'storage_unavailable' });
+    one.faults.clear();
+    advance(2 * MINUTE);
+    await Promise.all([one.engine.ledger.promote(), two.engine.ledger.promote()]);
+    assert.deepEqual(await one.engine.ledger.waiting(), { count: 0 });
+    const sent = await deliverAll(one.engine, lane);
+    assert.equal(sent.length, 20);
+    assert.equal(new Set(names(sent)).size, 20);
+  });
+});

@@ -1,0 +1,113 @@
+/** What the AWS engine writes, where it keeps bodies, and what it makes of what it cannot read. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { compress, decompress, readEnvelope, writeEnvelope } from '../../lib/engine/aws/envelope.ts';
+import { batches } from '../../lib/engine/aws/lanes.ts';
+import {
+  laneCost,
+  lanePlace,
+  ledgerPlace,
+  PRICES,
+  SQS_BYTES,
+  sqsRequests,
+} from '../../lib/engine/aws/pricing.ts';
+import { squeeze, unsqueeze } from '../../lib/engine/aws/squeeze.ts';
+import { mail } from '../contract/harness.ts';
+
+const KIB = 1024;
+
+describe('where bodies are kept', () => {
+  test('SQS bills each begun 64 KiB', () => {
+    assert.deepEqual([0, 1, 64 * KIB, 64 * KIB + 1, SQS_BYTES].map(sqsRequests), [1, 1, 1, 2, 16]);
+  });
+
+  test('inline up to the byte at which S3 is cheaper, by the number of deliveries', () => {
+    for (const deliveries of [1, 2, 10, 50]) {
+      let edge = 0;
+      for (let size = 1024; size <= SQS_BYTES; size += 512) {
+        const place = lanePlace(size, deliveries);
+        if (place === 's3' && edge === 0) edge = size;
+        assert.equal(place === 's3', edge > 0, 'the larger is never the dearer in S3');
+      }
+      const inS3 = PRICES.s3Put + deliveries * PRICES.s3Get;
+      assert.ok(laneCost(edge - 1024, deliveries) <= inS3 + laneCost(1024, deliveries));
+      assert.ok(laneCost(edge + 1024, deliveries) > inS3);
+    }
+    // One delivery pays the $5.40 of S3 for some 450 KB of SQS, fifty share it.
+    assert.equal(lanePlace(400 * KIB, 1), 'inline');
+    assert.equal(lanePlace(500 * KIB, 1), 's3');
+    assert.equal(lanePlace(30 * KIB, 50), 'inline');
+    assert.equal(lanePlace(60 * KIB, 50), 's3');
+  });
+
+  test('what waits is in the table up to eight KiB', () => {
+    assert.equal(ledgerPlace(8 * KIB), 'table');
+    assert.equal(ledgerPlace(9 * KIB), 's3');
+    assert.equal(ledgerPlace(500_000), 's3');
+  });
+
+  test('batches: ten, 1 MiB, and no begun 64 KiB that a smaller batch would not need', () => {
+    const of = (count: number, size: number) =>
+      batches(Array.from({ length: count }, () => ({ text: 'x'.repeat(size), delay: 0 }))).map(
+        (one) => one.length,
+      );
+    assert.deepEqual(of(25, 100), [10, 10, 5]);
+    assert.deepEqual(of(4, 300 * KIB), [3, 1]);
+    assert.deepEqual(of(10, 21 * KIB), [9, 1]);
+    assert.deepEqual(of(10, 128 * KIB), [8, 2]);
+    assert.deepEqual(of(1, SQS_BYTES), [1]);
+    assert.deepEqual(of(0, 1), []);
+  });
+});
+
+describe('envelopes', () => {
+  const [item] = mail(1_700_000_000_000).deliveries;
+  const envelope = { item: item!, generation: 3, claim: true, at: undefined };
+
+  test('carry an item and its bytes, in characters that SQS takes', async () => {
+    const odd = { ...item!, reason: { code: 'x', text: 'a\u0000\ufffe\uffff\ud800é😀\u007f' } };
+    const bytes = Buffer.from('a\r\n.\0é');
+    const text = writeEnvelope({ ...envelope, item: odd }, (await compress(bytes)).toString('base64'));
+    assert.doesNotMatch(text, /[^\t\n\r\x20-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/u);
+    const read = readEnvelope(text);
+    assert.deepEqual(read.envelope, { ...envelope, item: odd });
+    assert.deepEqual(await decompress(read.packed!, 100), bytes);
+  });
+
+  test('a body that would grow beyond its limit is refused', async () => {
+    const packed = await compress(Buffer.alloc(1 << 20));
+    await assert.rejects(decompress(packed, 1000), { code: 'storage_damaged' });
+    await assert.rejects(decompress(Buffer.from('no zstd'), 1000), { code: 'storage_damaged' });
+  });
+
+  test('what is no envelope is damaged; what is newer says so', () => {
+    for (const text of [
+      '',
+      'x',
+      'null',
+      '{}',
+      '{"v":1,"g":0}',
+      `{"v":1,"g":0,"item":{"messageId":"a","v":1}}`,
+    ]) {
+      assert.throws(() => readEnvelope(text), { code: 'storage_damaged' }, text);
+    }
+    assert.throws(() => readEnvelope('{"v":2}'), { code: 'storage_too_new' });
+    const newer = JSON.stringify({ v: 1, g: 0, at: 's3', item: { ...item, v: 2 } });
+    assert.throws(() => readEnvelope(newer), { code: 'storage_too_new' });
+  });
+});
+
+describe('squeezed JSON', () => {
+  test('comes back, in half the bytes', () => {
+    const { record } = mail(1_700_000_000_000);
+    const small = squeeze(record);
+    assert.deepEqual(unsqueeze(small, 'a record'), record);
+    assert.ok(small.length < JSON.stringify(record).length / 2, `${small.length}`);
+  });
+
+  test('damage and newer versions are told apart', () => {
+    assert.throws(() => unsqueeze(Buffer.of(1, 255, 255), 'x'), { code: 'storage_damaged' });
+    assert.throws(() => unsqueeze(Buffer.of(2), 'x'), { code: 'storage_too_new' });
+    assert.throws(() => unsqueeze(squeeze({ v: 2 }), 'x'), { code: 'storage_too_new' });
+  });
+});
