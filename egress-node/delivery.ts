@@ -5,6 +5,7 @@ import type { Mail } from '../lib/shaping/limits/book.ts';
 import type { Waiting } from '../lib/shaping/ready-queue.ts';
 import type { Site } from './site.ts';
 import type { Transaction } from './smtp/types.ts';
+import type { Source } from './source.ts';
 
 /** What the dispatcher must know of the lane that a delivery came from. */
 export interface LaneHold {
@@ -38,8 +39,13 @@ export class Delivery implements Transaction, Mail, Waiting<Delivery> {
   flow: Flow | undefined = undefined;
   /** Until then it is ours alone; later the queue may hand it out again. */
   visibleUntil: number;
-  /** Site that it counts for, once known. */
+  /** Site and source that it counts for, once known. */
   site: Site | undefined = undefined;
+  source: Source | undefined = undefined;
+  /** Pool whose IPs send it: that of its lane, unless it goes by another. */
+  pool: string;
+  /** A directive has sent it to another pool; it is not sent on from there. */
+  moved = false;
   /** How often a connection broke under it before anything of it was answered. */
   interruptions = 0;
   /** Next in the ready queue. */
@@ -59,6 +65,7 @@ export class Delivery implements Transaction, Mail, Waiting<Delivery> {
     this.tenant = item.tenant;
     this.campaign = item.campaign;
     this.class = lane.class;
+    this.pool = lane.pool;
     this.bulk = lane.class === 'bulk';
     this.expiresAt = item.expiresAt;
     this.visibleUntil = visibleUntil;

@@ -193,7 +193,8 @@ function fault(code: ErrorCode, text: string, expiresAt: number): Fault {
   return { kind: 'fault', code, text, expiresAt };
 }
 
-function routed({ host, port }: Route): SiteAddress {
+/** A host of the operator's own choice: a static route, or the smarthost of a split. */
+export function routed({ host, port }: Pick<Route, 'host' | 'port'>): SiteAddress {
   return {
     kind: 'site',
     site: `${host}:${port}`,

@@ -6,17 +6,24 @@ import type { Attempt, QueueItem } from '../lib/engine/items.ts';
 import type { Engine } from '../lib/engine/ports.ts';
 import { PosternError } from '../lib/errors.ts';
 import { DEFAULT_RETRY, type RetrySchedule } from '../lib/outcome/retry.ts';
+import type { RuleSet } from '../lib/shaping/automation/compile.ts';
+import type { Alert } from '../lib/shaping/automation/evaluate.ts';
 import { LimitBook } from '../lib/shaping/limits/book.ts';
 import { type LimitDocument, limitTable } from '../lib/shaping/limits/check.ts';
 import { LANE_GROUPS } from '../lib/shaping/providers.ts';
+import { type RoutingTable, readRouting } from '../lib/shaping/routing/router.ts';
+import type { WarmupBook } from '../lib/shaping/warmup/book.ts';
 import type { Clock, Random } from '../lib/time.ts';
 import { familyOf } from './addresses.ts';
 import { type Counters, newCounters } from './counters.ts';
 import { Destinations } from './destination.ts';
 import { Dispatcher } from './dispatcher.ts';
 import type { Resolver } from './dns/resolver.ts';
+import { type ExplainQuery, explainMail, type MailExplanation } from './explain-mail.ts';
 import { Hand, type HandLimits } from './hand.ts';
 import { LanePuller } from './lane-puller.ts';
+import { Listener } from './listener.ts';
+import { type Directives, Orders } from './orders.ts';
 import { Results } from './results.ts';
 import { type Route, Routes } from './routes.ts';
 import { Settler } from './settler.ts';
@@ -26,6 +33,9 @@ import { openSession } from './smtp/session.ts';
 import type { SessionOptions, SmtpDeadlines, SmtpSession } from './smtp/types.ts';
 import { Sources } from './sources.ts';
 import { TlsMemory } from './tls-memory.ts';
+import { Traffic } from './traffic.ts';
+import { WarmupKeeper } from './warmup-keeper.ts';
+import { Ways } from './ways.ts';
 
 export interface EgressOptions {
   engine: Engine;
@@ -49,6 +59,16 @@ export interface EgressOptions {
   /** Limits over the built-in ones. */
   limits?: LimitDocument;
   deadlines?: SmtpDeadlines;
+  /** Pools and splits as a checked document; in place of `pools`. */
+  routing?: RoutingTable;
+  /** Budgets of IPs that warm up. */
+  warmup?: WarmupBook;
+  /** What operators and rules order. */
+  directives?: Directives;
+  /** Rules of automation, compiled; what they find is raised among the directives. */
+  rules?: RuleSet;
+  /** Told of alerts that rules give. Must not throw. */
+  onAlert?: (alert: Alert) => void;
   /** The retry schedule of a configuration set. */
   retry?: (configurationSet: string | undefined, tenant: string) => RetrySchedule;
   /** What may be held at once. */
@@ -84,6 +104,11 @@ export interface Egress {
   sites(): SiteState[];
   /** The source addresses and whether mail may leave from them. */
   /**
+   * Why mail waits: every limit that holds for it, which rule set it, and which one is binding now.
+   * @throws PosternError `bad_request` when the query names neither a domain nor a site.
+   */
+  explain(query: ExplainQuery): Promise<MailExplanation[]>;
+  /**
    * Replaces the limits over the built-in ones; what has been counted goes on being counted.
    * @throws PosternError `bad_request` with path and reason; the limits in force then stay.
    */
@@ -104,7 +129,8 @@ const DEFAULT_POOL = 'default';
 /** @throws PosternError `bad_request` for a source address that is none. */
 export function startEgress(options: EgressOptions): Egress {
   const { engine, clock, random, resolver } = options;
-  const { ips = [], pools = {}, routes = [], port = 25 } = options;
+  const { ips = [], pools = {}, routes = [], port = 25, warmup } = options;
+  const routing = options.routing ?? readRouting({ pools: mapPools(pools) }, 'pools');
   const limits = new LimitBook(limitTable(options.limits));
   for (const ip of ips) {
     if (familyOf(ip) === 0)
@@ -125,33 +151,72 @@ export function startEgress(options: EgressOptions): Egress {
     ips,
     ehloName: options.ehloName,
     ehloNames: options.ehloNames ?? {},
-    pools,
-    lost: (source) => dispatcher.withdraw(source),
+    taken: async ({ ip }) => keeper?.taken(ip!),
+    lost(source) {
+      keeper?.lost(source.ip!);
+      traffic.withdraw(source);
+    },
+    givenUp: async ({ ip }) => keeper?.giveUp(ip!),
   });
-  const dispatcher = new Dispatcher({
-    engine,
+  const keeper =
+    warmup &&
+    new WarmupKeeper(warmup, engine.leases, clock, (ip) => sources.byIp(ip)?.usable(clock.now()) ?? false);
+  const orders = new Orders(options.directives);
+  const ways = new Ways(sources, orders, warmup, routing);
+  const listener = new Listener({
+    orders,
+    rules: options.rules,
+    warmup,
+    onAlert: options.onAlert,
+    ordered: () => obey(),
+  });
+  const results = new Results({
     clock,
     random,
     hand,
     settler,
+    counters,
+    retry: options.retry ?? (() => DEFAULT_RETRY),
+    onAttempt: options.onAttempt,
+  });
+  const destinations = new Destinations({ resolver, clock, routes: new Routes(routes), port });
+  const deadlines = options.deadlines ?? DEFAULT_DEADLINES;
+  const traffic = new Traffic({
+    clock,
+    random,
+    hand,
     sources,
-    destinations: new Destinations({ resolver, clock, routes: new Routes(routes), port }),
+    destinations,
     tlsMemory: new TlsMemory(),
     limits,
     shared: new SharedLimits(engine.leases, clock),
-    deadlines: options.deadlines ?? DEFAULT_DEADLINES,
+    listener,
+    warmup,
+    deadlines,
     counters,
+    results,
     open: options.open ?? openSession,
-    results: new Results({
-      clock,
-      random,
-      hand,
-      settler,
-      counters,
-      retry: options.retry ?? (() => DEFAULT_RETRY),
-      onAttempt: options.onAttempt,
-    }),
+    again: (deliveries) => dispatcher.again(deliveries),
   });
+  const dispatcher = new Dispatcher({
+    engine,
+    clock,
+    hand,
+    settler,
+    destinations,
+    counters,
+    results,
+    orders,
+    ways,
+    traffic,
+  });
+
+  /** Follows directives; what waits looks for its way again when they changed. */
+  function obey(): void {
+    if (!orders.refresh(clock.now())) return;
+    if (orders.limitsChanged()) limits.order(orders.limits);
+    traffic.divertAll();
+  }
 
   function pull(lane: string): void {
     if (pullers.has(lane) || stopPulling.signal.aborted) return;
@@ -174,14 +239,15 @@ export function startEgress(options: EgressOptions): Egress {
     } catch {
       // Storage trouble shows in its own health check; the next tick tries again.
     }
-    dispatcher.tick();
+    obey();
+    traffic.tick();
     for (const puller of pullers.values()) puller.roomMade(true);
     if (!stopPulling.signal.aborted) cancelTick = clock.after(TICK, () => void tick());
   }
 
   let cancelTick: () => void = () => undefined;
   const started = sources.start().then(() => {
-    for (const pool of new Set([DEFAULT_POOL, ...Object.keys(pools)])) {
+    for (const pool of new Set([DEFAULT_POOL, ...routing.pools.keys()])) {
       for (const group of LANE_GROUPS) {
         pull(`${pool}:transactional:${group}`);
         pull(`${pool}:bulk:${group}`);
@@ -197,13 +263,14 @@ export function startEgress(options: EgressOptions): Egress {
     for (const puller of pullers.values()) puller.stop();
     await dispatcher.stop();
     const deadline = clock.now() + STOP_DEADLINE;
-    while (dispatcher.connections > 0 && clock.now() < deadline) {
+    while (traffic.connections > 0 && clock.now() < deadline) {
       await new Promise<void>((resolve) => void clock.after(STOP_POLL, resolve));
     }
     dispatcher.destroy();
     await Promise.all([...pullers.values()].map((puller) => puller.ended));
     await dispatcher.stop();
     await sources.stop();
+    keeper?.stop();
   }
 
   let stopped: Promise<void> | undefined;
@@ -212,16 +279,21 @@ export function startEgress(options: EgressOptions): Egress {
     gauges: () => ({
       items: hand.items,
       bytes: hand.bytes,
-      connections: dispatcher.connections,
-      sites: dispatcher.sites.size,
+      connections: traffic.connections,
+      sites: traffic.sites.size,
       unsettledFailures: settler.failures,
     }),
-    sites: () => siteStates(dispatcher, clock.now()),
-    setLimits: (document) => limits.replace(limitTable(document)),
+    sites: () => siteStates(traffic, clock.now()),
+    explain: (query) =>
+      explainMail(query, { traffic, sources, orders, limits, destinations, deadlines, warmup, clock }),
+    setLimits(document) {
+      limits.replace(limitTable(document));
+      traffic.divertAll();
+    },
     sources: () =>
       sources.all.map((source) => ({
         ip: source.ip,
-        usable: sources.usable(source, clock.now()),
+        usable: source.usable(clock.now()),
         trouble: source.trouble,
         connections: source.connections,
       })),
@@ -229,10 +301,16 @@ export function startEgress(options: EgressOptions): Egress {
   };
 }
 
-function siteStates(dispatcher: Dispatcher, now: number): SiteState[] {
+function mapPools(pools: Readonly<Record<string, readonly string[]>>): object {
+  return Object.fromEntries(Object.entries(pools).map(([name, ips]) => [name, { ips }]));
+}
+
+function siteStates(traffic: Traffic, now: number): SiteState[] {
   const states: SiteState[] = [];
-  for (const site of dispatcher.sites.values()) {
+  for (const site of traffic.sites.values()) {
     for (const path of site.paths.values()) {
+      const backingOff = path.reason !== undefined && path.retryAt > now;
+      const reason = path.queue.size > 0 || backingOff ? path.waitReason(now) : undefined;
       states.push({
         site: site.name,
         provider: site.provider,
@@ -242,7 +320,7 @@ function siteStates(dispatcher: Dispatcher, now: number): SiteState[] {
         connections: path.connections,
         rate: site.drained.rate(now) ?? 0,
         failures: path.failures,
-        reason: path.reason && path.retryAt > now ? { ...path.reason, until: path.retryAt } : undefined,
+        reason: reason && { ...reason, until: path.nextAt(now) },
       });
     }
   }

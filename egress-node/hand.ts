@@ -57,6 +57,7 @@ export class Hand {
     this.#bytes -= delivery.bytes.length;
     delivery.lane.held -= 1;
     if (delivery.site !== undefined) delivery.site.held -= 1;
+    if (delivery.source !== undefined) delivery.source.held -= 1;
   }
 
   /**

@@ -4,7 +4,7 @@ import type { DeliveryState } from '../lib/engine/states.ts';
 import { type AttemptResult, classify } from '../lib/outcome/classify.ts';
 import { nextAttempt, type RetrySchedule } from '../lib/outcome/retry.ts';
 import type { Random } from '../lib/time.ts';
-import type { Via } from './path.ts';
+import type { Via } from './path-host.ts';
 
 /** One attempt: what came of it, when, and over which connection, if over any. */
 export interface Tried {

@@ -14,50 +14,19 @@
  */
 import type { AttemptResult } from '../lib/outcome/classify.ts';
 import { backoffDelay } from '../lib/shaping/backoff.ts';
-import { throttles } from '../lib/shaping/feedback/throttling.ts';
+import { bindingText } from '../lib/shaping/explain.ts';
+import { learn } from '../lib/shaping/feedback/learn.ts';
 import type { Gate } from '../lib/shaping/gate.ts';
 import { connectionsWanted } from '../lib/shaping/limits/limit.ts';
 import { ReadyQueue } from '../lib/shaping/ready-queue.ts';
-import type { Clock, Random } from '../lib/time.ts';
 import type { Delivery } from './delivery.ts';
-import type { Destinations, Target, Targets } from './destination.ts';
+import type { Target, Targets } from './destination.ts';
+import { openingResult, type PathHost, type Reason, type Via } from './path-host.ts';
 import type { PathTerms } from './path-terms.ts';
-import type { Results } from './results.ts';
 import type { Site } from './site.ts';
-import type {
-  SessionEnd,
-  SessionOptions,
-  SmtpDeadlines,
-  SmtpSession,
-  TransactionResult,
-} from './smtp/types.ts';
+import type { SessionEnd, SmtpSession, TransactionResult } from './smtp/types.ts';
 import type { Source } from './source.ts';
 import { TargetChoice } from './target-choice.ts';
-import type { TlsMemory } from './tls-memory.ts';
-
-/** A connection as the attempt record names it. */
-export interface Via {
-  ip: string | undefined;
-  mx: { host: string; address: string; port: number };
-  tls: { protocol: string; cipher: string; verified: boolean } | undefined;
-}
-
-/** What a path needs of its surroundings. */
-export interface PathHost {
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly destinations: Destinations;
-  readonly tlsMemory: TlsMemory;
-  readonly deadlines: SmtpDeadlines;
-  readonly results: Results;
-  open(options: SessionOptions): SmtpSession;
-}
-
-/** A code of the error table, and text for a person. */
-export interface Reason {
-  code: string;
-  text: string;
-}
 
 interface Connection {
   session: SmtpSession | undefined;
@@ -71,6 +40,8 @@ interface Connection {
 const MAX_INTERRUPTIONS = 2;
 /** Pause after a fault that does not yet mean that the site is dead, ms. */
 const FAULT_PAUSE = 1_000;
+/** A warm-up budget is being written: soon more of it may go, ms. */
+const LEASING = 1_000;
 /** What is due later is looked at again by then, ms. */
 const LONGEST_TIMER = 3_600_000;
 
@@ -112,6 +83,19 @@ export class Path {
     return this.#connections.size;
   }
 
+  /** Why no further message goes now, for a person; undefined when one may. */
+  waitReason(now: number): Reason | undefined {
+    if (this.reason !== undefined && this.retryAt > now) return this.reason;
+    const text = bindingText(this.#gate, this.terms.own, now);
+    return text === undefined ? undefined : { code: 'site_limit', text };
+  }
+
+  /** When the next message may go, about. */
+  nextAt(now: number): number {
+    const wait = this.#gate.messageWait(now, this.terms.own);
+    return Math.max(this.retryAt, now + (wait === Number.POSITIVE_INFINITY ? 0 : wait));
+  }
+
   /** Whether deliveries are better put back than queued here. */
   backsOff(now: number): boolean {
     return this.reason !== undefined && now < this.retryAt && this.#opened === 0;
@@ -140,7 +124,15 @@ export class Path {
 
   /** Whether a message may begin now; if not, the path is pumped when one may. */
   #mayBegin(now: number): boolean {
-    if (this.queue.size === 0) return false;
+    // Whoever owns the IP next must not meet us on it, even while we cannot ask who that is.
+    if (this.queue.size === 0 || !this.source.usable(now)) return false;
+    const { warmup } = this.#host;
+    const budget = warmup?.wait(this.source.ip ?? '', this.site.provider, now) ?? 0;
+    if (budget > 0) {
+      if (budget <= LEASING) this.#pumpIn(budget);
+      else this.#host.divert(this);
+      return false;
+    }
     const wait = this.#gate.messageWait(now, this.terms.own);
     const until = this.queue.ready === 0 ? Math.max(wait, this.queue.nextAt - now) : wait;
     if (until <= 0) return true;
@@ -238,6 +230,7 @@ export class Path {
       if (delivery === undefined || !this.#host.results.mayBegin(delivery, now)) continue;
       this.#gate.messageStarted(now, own);
       delivery.flow?.started(now);
+      this.#host.warmup?.take(this.source.ip ?? '', this.site.provider, now);
       return delivery;
     }
     if (!connection.idle) {
@@ -263,7 +256,7 @@ export class Path {
     const { via } = connection;
     this.#gate.running -= 1;
     delivery.flow?.ended();
-    this.#learn(recipient, result);
+    learn(this.#gate, this.terms.own.limits, recipient, result.startedAt, result.endedAt);
     if (this.#full) {
       this.#full = false;
       this.pump();
@@ -283,28 +276,9 @@ export class Path {
       }
     }
     const { startedAt, endedAt, replies } = result;
-    this.#host.results.attempted(delivery, {
-      result: recipient,
-      at: startedAt,
-      duration: endedAt - startedAt,
-      replies,
-      via,
-    });
-  }
-
-  /** What the result says of the connections and of the rate that the site bears. */
-  #learn({ kind, reply }: TransactionResult['results'][0], { startedAt, endedAt }: TransactionResult): void {
-    const { concurrency, messageRate } = this.#gate;
-    const { limits } = this.terms.own;
-    if (kind === 'accepted') messageRate.taken(endedAt);
-    else if (reply === undefined) return;
-    const less = kind === 'refused' ? throttles(reply!) : undefined;
-    if (less === 'connections') concurrency.fault(this.#gate.connections, limits.connections);
-    else concurrency.good(limits.connections);
-    if (less !== 'rate') return;
-    const { messageRate: rate } = limits;
-    const most = rate === undefined ? Number.POSITIVE_INFINITY : (rate.count * 1000) / rate.per;
-    messageRate.throttled(endedAt, startedAt, most);
+    const notBefore = this.#host.listener.heard(delivery, this.site, via, recipient, endedAt);
+    const tried = { result: recipient, at: startedAt, duration: endedAt - startedAt, replies, via };
+    this.#host.results.attempted(delivery, tried, notBefore);
   }
 
   #ended(connection: Connection, end: SessionEnd): void {
@@ -332,6 +306,10 @@ export class Path {
       // Nothing is wrong with the destination, and nothing was tried.
       this.#backOff(end.code, text, now);
       return;
+    }
+    if (end.reply !== undefined && end.reply.code >= 400) {
+      const { listener } = this.#host;
+      listener.refused(this.site, connection.via, this.terms.place.pool, end.reply, end.phase, now);
     }
     const { own, limits } = this.terms;
     this.#gate.concurrency.fault(this.#connections.size + 1, own.limits.connections);
@@ -414,13 +392,4 @@ export class Path {
   destroy(text: string): void {
     for (const { session } of this.#connections) session?.destroy(text);
   }
-}
-
-/** What a connection that never opened means for the deliveries that waited for it. */
-function openingResult(end: SessionEnd, text: string): AttemptResult {
-  const { phase, reply } = end;
-  // A refusal at the greeting or EHLO concerns our host and not the recipient, whatever its code says.
-  if (reply !== undefined && reply.code >= 400)
-    return { kind: 'refused', phase, reply, code: 'peer_temporary', text };
-  return { kind: 'unsent', phase, code: end.code === 'quit' ? 'connect_failed' : end.code, text };
 }

@@ -8,6 +8,9 @@ import { familyOf } from './addresses.ts';
 import type { Path } from './path.ts';
 import type { Site } from './site.ts';
 
+/** A lease is not used up to its last moment: transactions end before another node may begin, ms. */
+const MARGIN = 5_000;
+
 export class Source {
   /** Undefined: the host chooses. */
   readonly ip: string | undefined;
@@ -20,6 +23,8 @@ export class Source {
   /** Why it may not be used, for a person. */
   trouble = 'Its lease has not been taken yet.';
   connections = 0;
+  /** Deliveries in hand that go by it. */
+  held = 0;
   readonly #byProvider = new Map<string, number>();
   readonly #gates = new Map<string, Gate>();
   /** Paths that wait for a connection to be closed elsewhere, longest wait first. */
@@ -31,6 +36,11 @@ export class Source {
     this.ip = ip;
     this.family = ip === undefined ? 0 : familyOf(ip);
     this.ehloName = ehloName;
+  }
+
+  /** Whether mail may leave from it now. */
+  usable(now: number): boolean {
+    return this.heldUntil - MARGIN > now;
   }
 
   gate(site: Site): Gate {

@@ -1,6 +1,5 @@
 /**
- * The source addresses of this node: takes and renews their leases, checks that the host really has them, and
- * picks one for each delivery by its pool.
+ * The source addresses of this node: takes and renews their leases, and checks that the host really has them.
  */
 import { createServer } from 'node:net';
 import type { Leases } from '../lib/engine/ports.ts';
@@ -9,8 +8,6 @@ import { Source } from './source.ts';
 
 const LEASE = 30_000;
 const RENEWAL = 10_000;
-/** A lease is not used up to its last moment: transactions end before another node may begin. */
-const MARGIN = 5_000;
 
 export interface SourcesOptions {
   leases: Leases;
@@ -22,16 +19,18 @@ export interface SourcesOptions {
   ehloName: string;
   /** EHLO name by IP, where it differs. */
   ehloNames: Readonly<Record<string, string>>;
-  /** IPs by pool; a pool that is not named here uses all. */
-  pools: Readonly<Record<string, readonly string[]>>;
+  /** Called when a source may be used; it is used when that resolves, and not when it rejects. */
+  taken: (source: Source) => Promise<void>;
   /** Called when a source may not be used any more. */
   lost: (source: Source) => void;
+  /** Called before the lease of a source is given back. */
+  givenUp: (source: Source) => Promise<void>;
 }
 
 export class Sources {
   readonly all: readonly Source[];
   readonly #options: SourcesOptions;
-  readonly #byPool = new Map<string, { sources: Source[]; turn: number }>();
+  readonly #byIp: ReadonlyMap<string, Source>;
   #cancel: (() => void) | undefined;
   #stopped = false;
 
@@ -43,6 +42,7 @@ export class Sources {
         ? [new Source(undefined, ehloName)]
         : ips.map((ip) => new Source(ip, ehloNames[ip] ?? ehloName));
     if (ips.length === 0) this.all[0]!.heldUntil = Number.POSITIVE_INFINITY;
+    this.#byIp = new Map(this.all.map((source) => [source.ip ?? '', source]));
   }
 
   /** Takes the leases, and keeps them until `stop`. Resolves when each has been asked for once. */
@@ -53,52 +53,39 @@ export class Sources {
   }
 
   async #renew(source: Source): Promise<void> {
-    const { leases, node, clock, lost } = this.#options;
+    const { leases, node, clock, taken, lost } = this.#options;
     if (source.ip === undefined) return;
     try {
       await bindable(source.ip);
       const end = await leases.acquire(leaseOf(source.ip), node, LEASE);
+      if (end !== undefined && !source.inUse) await taken(source);
       source.heldUntil = end ?? 0;
       source.trouble = end === undefined ? `Another node holds the lease of ${source.ip}.` : '';
     } catch (error) {
       // The lease that is held goes on to its end: a storage that fails for a moment stops nothing.
       source.trouble = `${source.ip}: ${(error as Error).message}`;
     }
-    const usable = this.usable(source, clock.now());
+    const usable = source.usable(clock.now());
     if (source.inUse && !usable) lost(source);
     source.inUse = usable;
   }
 
-  usable(source: Source, now: number): boolean {
-    return source.heldUntil - MARGIN > now;
+  /** A source of this node; the host's default is the empty text. */
+  byIp(ip: string): Source | undefined {
+    return this.#byIp.get(ip);
   }
 
   /**
-   * The next usable source of a pool, in turn.
-   * @param reach tells whether a source's address family can reach the destination.
-   * @returns the source, or why there is none.
+   * Why no source of a pool can be used.
+   * @param ips those of the pool; undefined: all of this node.
    */
-  pick(pool: string, now: number, reach: (source: Source) => boolean): Source | string {
-    const entry = this.#pool(pool);
-    for (let n = 0; n < entry.sources.length; n += 1) {
-      const source = entry.sources[entry.turn]!;
-      entry.turn = (entry.turn + 1) % entry.sources.length;
-      if (this.usable(source, now) && reach(source)) return source;
+  trouble(ips: readonly string[] | undefined, pool: string, now: number): string {
+    const sources = this.all.filter(({ ip }) => ips === undefined || ips.includes(ip ?? ''));
+    if (sources.length === 0) return `Pool ${pool} has no IP on this node.`;
+    if (sources.some((source) => source.usable(now))) {
+      return `No IP of pool ${pool} has the address family of the destination.`;
     }
-    if (entry.sources.length === 0) return `Pool ${pool} has no IP on this node.`;
-    const usable = entry.sources.filter((source) => this.usable(source, now));
-    if (usable.length > 0) return `No IP of pool ${pool} has the address family of the destination.`;
-    return entry.sources.map((source) => source.trouble).join(' ');
-  }
-
-  #pool(pool: string): { sources: Source[]; turn: number } {
-    let entry = this.#byPool.get(pool);
-    if (entry === undefined) {
-      const ips = this.#options.pools[pool];
-      const sources = this.all.filter((source) => ips === undefined || ips.includes(source.ip ?? ''));
-      this.#byPool.set(pool, (entry = { sources, turn: 0 }));
-    }
-    return entry;
+    return sources.map((source) => source.trouble).join(' ');
   }
 
   /** Gives the leases back, so that another node need not wait for their end. */
@@ -107,7 +94,13 @@ export class Sources {
     this.#cancel?.();
     const { leases, node } = this.#options;
     const held = this.all.filter((source) => source.ip !== undefined && source.heldUntil > 0);
-    await Promise.allSettled(held.map((source) => leases.release(leaseOf(source.ip!), node)));
+    await Promise.allSettled(
+      held.map(async (source) => {
+        // A state that could not be written is read by the next owner as it was last written: nothing is exceeded.
+        await this.#options.givenUp(source).catch(() => undefined);
+        await leases.release(leaseOf(source.ip!), node);
+      }),
+    );
   }
 }
 

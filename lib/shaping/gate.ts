@@ -33,10 +33,15 @@ export class Gate {
   #heldRate = 0;
 
   /** Milliseconds until another message may begin. */
-  messageWait(now: number, { limits, messagePace }: Resolved): number {
-    if (this.running >= limits.concurrency) return Number.POSITIVE_INFINITY;
+  messageWait(now: number, resolved: Resolved): number {
+    if (this.running >= resolved.limits.concurrency) return Number.POSITIVE_INFINITY;
     const { pausedUntil } = this.messageRate;
     if (pausedUntil > now) return pausedUntil - now;
+    return this.#messagePacer.wait(now, this.#heldPace ?? resolved.messagePace);
+  }
+
+  /** Of that, what the pace of messages asks for. */
+  paceWait(now: number, { messagePace }: Resolved): number {
     return this.#messagePacer.wait(now, this.#heldPace ?? messagePace);
   }
 
@@ -90,6 +95,11 @@ export class Gate {
       this.#flows.set(terms, (flow = new Flow(terms, counted, shared(terms))));
     }
     return flow;
+  }
+
+  /** The flow of mail that has passed here under these terms. */
+  knownFlow(terms: Terms): Flow | undefined {
+    return this.#flows.get(terms);
   }
 
   /** Forgets counters that nothing of the past or present bears on. */

@@ -1,0 +1,236 @@
+/**
+ * Why mail waits: for some mail on its way from an IP to a site the effective value of every limit, the rule that
+ * set it, how far it is used, which limit is the binding one, and when the next message may go. Pure: it reads
+ * the same state that decides.
+ */
+import type { Flow, Gate } from './gate.ts';
+import type { Resolved, Terms } from './limits/book.ts';
+import type { LimitName } from './limits/limit.ts';
+import type { Rate } from './rate.ts';
+
+/** One limit as it stands. */
+export interface LimitLine {
+  limit: string;
+  /** As one would write it. */
+  value: string;
+  /** The rule that set it; `learnt` for what the destination's replies say, `SMTP client` for its own. */
+  origin: string;
+  /** How far it is used: `7 of 10 open`. */
+  used?: string;
+  /** Milliseconds for which it lets no further message go; absent: it does not stand in the way. */
+  wait?: number;
+}
+
+export interface Explanation {
+  lines: LimitLine[];
+  /** The limit that keeps the next message longest; absent when nothing does. */
+  binding?: LimitLine;
+  /** When the next message may go, ms since the epoch. */
+  nextAt: number;
+}
+
+/** What stands in the way besides limits: back-off, directives, warm-up, a missing lease. */
+export interface Obstacle {
+  limit: string;
+  value: string;
+  origin: string;
+  /** ms since the epoch. */
+  until: number;
+}
+
+export interface ExplainInput {
+  now: number;
+  /** Limits of the (IP, site), and of the connections of this mail. */
+  own: Resolved;
+  variant: Resolved;
+  terms: Terms | undefined;
+  /** Absent: nothing has gone there yet. */
+  gate: Gate | undefined;
+  flow: Flow | undefined;
+  /** Connections of the IP, in all and to the provider. */
+  ipConnections: number;
+  providerConnections: number;
+  /** The SMTP client's deadlines, where no rule sets another; ms. */
+  deadlines: Readonly<Record<string, number>>;
+  obstacles: readonly Obstacle[];
+}
+
+/** When a connection will close is not known; it is looked at again in so long, ms. */
+const CONNECTION_WAIT = 1_000;
+
+export function explain(input: ExplainInput): Explanation {
+  const { now, gate, obstacles } = input;
+  const lines = [...connectionLines(input), ...messageLines(input), ...plainLines(input)];
+  for (const { limit, value, origin, until } of obstacles) {
+    lines.push(waiting({ limit, value, origin }, until - now));
+  }
+  if (gate?.messageRate.held) lines.push(...learntRate(gate, now));
+  let binding: LimitLine | undefined;
+  for (const line of lines) if ((line.wait ?? 0) > (binding?.wait ?? 0)) binding = line;
+  return { lines, binding, nextAt: now + (binding?.wait ?? 0) };
+}
+
+/** Why no further message goes at this moment from an IP to a site, for the reason of one that is put back. */
+export function bindingText(gate: Gate, own: Resolved, now: number): string | undefined {
+  const { limits, origins } = own;
+  const { pausedUntil } = gate.messageRate;
+  if (pausedUntil > now)
+    return `It answers that it takes nothing for now; the next try is ${at(pausedUntil)}.`;
+  if (gate.heldRate !== undefined) {
+    return `It asked for less: held at ${gate.heldRate.toPrecision(3)} messages a second, and regaining.`;
+  }
+  if (gate.messageWait(now, own) > 0) {
+    return gate.running >= limits.concurrency
+      ? `${gate.running} messages are under way (concurrency, ${origins.concurrency}).`
+      : `The limit is ${rateText(limits.messageRate)} (messageRate, ${origins.messageRate}).`;
+  }
+  if (gate.connections < gate.concurrency.window(limits.connections)) return undefined;
+  return gate.connections < limits.connections
+    ? `It bears ${gate.connections} connections, as its faults have shown.`
+    : `All ${limits.connections} connections are in use (connections, ${origins.connections}).`;
+}
+
+function connectionLines({ now, own, variant, gate, ...input }: ExplainInput): LimitLine[] {
+  const { limits, origins } = own;
+  const open = gate?.connections ?? 0;
+  const window = gate?.concurrency.window(limits.connections) ?? limits.connections;
+  const full = (used: number, most: number): number => (used >= most ? CONNECTION_WAIT : 0);
+  const { ipConnections, providerConnections } = input;
+  const lines: LimitLine[] = [
+    { ...line(own, 'connections', `${limits.connections}`), used: `${open} of ${limits.connections} open` },
+    {
+      limit: 'connections',
+      value: `${window}`,
+      origin: 'learnt',
+      used: `${open} of ${window} open`,
+    },
+    waiting(
+      {
+        ...line(own, 'providerConnections', `${limits.providerConnections}`),
+        used: `${providerConnections} of ${limits.providerConnections} open`,
+      },
+      open === 0 ? full(providerConnections, limits.providerConnections) : 0,
+    ),
+    waiting(
+      {
+        ...line(own, 'ipConnections', `${limits.ipConnections}`),
+        used: `${ipConnections} of ${limits.ipConnections} open`,
+      },
+      open === 0 ? full(ipConnections, limits.ipConnections) : 0,
+    ),
+    waiting(
+      line(own, 'connectionRate', rateText(limits.connectionRate)),
+      open === 0 ? (gate?.connectWait(now, own) ?? 0) : 0,
+    ),
+  ];
+  if (
+    variant.limits.connections !== limits.connections ||
+    variant.origins.connections !== origins.connections
+  ) {
+    lines.push(line(variant, 'connections', `${variant.limits.connections}`));
+  }
+  return lines;
+}
+
+function messageLines({ now, own, gate, terms, flow }: ExplainInput): LimitLine[] {
+  const { limits } = own;
+  const running = gate?.running ?? 0;
+  const lines: LimitLine[] = [
+    waiting(line(own, 'messageRate', rateText(limits.messageRate)), finite(gate?.paceWait(now, own) ?? 0)),
+    waiting(
+      { ...line(own, 'concurrency', `${limits.concurrency}`), used: `${running} under way` },
+      running >= limits.concurrency ? CONNECTION_WAIT : 0,
+    ),
+  ];
+  for (const { key, rate, concurrency, origins } of terms?.counters ?? []) {
+    const counted = flow?.counted.find(({ rule }) => rule.key === key);
+    if (rate !== undefined) {
+      const wait = counted?.counter.pacer.wait(now, counted.rule.pace) ?? 0;
+      lines.push(
+        waiting({ limit: `messageRate of ${key}`, value: rate.text, origin: origins.rate ?? '' }, wait),
+      );
+    }
+    if (concurrency === Number.POSITIVE_INFINITY) continue;
+    const under = counted?.counter.running ?? 0;
+    const value = {
+      limit: `concurrency of ${key}`,
+      value: `${concurrency}`,
+      origin: origins.concurrency ?? '',
+    };
+    lines.push(waiting({ ...value, used: `${under} under way` }, under >= concurrency ? CONNECTION_WAIT : 0));
+  }
+  for (const { key, limit } of terms?.shared ?? []) {
+    const { rate, quota, name } = limit;
+    const value = rate === undefined ? `${quota!.count} a ${quota!.per}` : rate.text;
+    const bucket = flow?.shared.find((one) => one.key === key);
+    lines.push(
+      waiting({ limit: `shared ${key}`, value, origin: `limits.shared.${name}` }, bucket?.wait(now) ?? 0),
+    );
+  }
+  return lines;
+}
+
+/** Limits that hold nothing back, but decide how mail goes. */
+function plainLines({ variant, terms, deadlines }: ExplainInput): LimitLine[] {
+  const { limits } = variant;
+  const values: [LimitName, string][] = [
+    ['messagesPerConnection', `${limits.messagesPerConnection}`],
+    ['recipientsPerConnection', `${limits.recipientsPerConnection}`],
+    ['idle', `${limits.idle / 1000}s`],
+    ['tls', limits.tls],
+    ['addressFamilies', limits.addressFamilies],
+    ['prohibitedMx', limits.prohibitedMx.length === 0 ? 'none' : limits.prohibitedMx.join(', ')],
+    ['bulkReserve', `${limits.bulkReserve}`],
+    ['deadAfter', `${limits.deadAfter}`],
+  ];
+  const lines = values.map(([name, value]) => line(variant, name, value));
+  const retry = terms?.retry ?? limits.retry;
+  lines.push({
+    limit: 'retry',
+    value:
+      retry === undefined
+        ? 'as the configuration set says'
+        : retry.delays.map((ms) => `${ms / 1000}s`).join(', '),
+    origin: terms?.origins.retry ?? variant.origins.retry ?? 'configuration set',
+  });
+  const maxAge = terms?.maxAge ?? limits.maxAge;
+  lines.push({
+    limit: 'maxAge',
+    value: maxAge === undefined ? 'as the message says' : `${maxAge / 1000}s`,
+    origin: terms?.origins.maxAge ?? variant.origins.maxAge ?? 'message',
+  });
+  for (const [name, ms] of Object.entries({ ...deadlines, ...limits.deadlines })) {
+    const set = name in limits.deadlines;
+    const origin = set ? (variant.origins.deadlines ?? '') : 'SMTP client';
+    lines.push({ limit: `deadlines.${name}`, value: `${ms / 1000}s`, origin });
+  }
+  return lines;
+}
+
+function learntRate(gate: Gate, now: number): LimitLine[] {
+  const rate = gate.heldRate ?? gate.messageRate.rate(now);
+  const value = `${rate.toPrecision(3)} a second`;
+  return [
+    waiting({ limit: 'messageRate', value, origin: 'learnt' }, finite(gate.messageRate.pausedUntil - now)),
+  ];
+}
+
+function line({ origins }: Resolved, limit: LimitName, value: string): LimitLine {
+  return { limit, value, origin: origins[limit] ?? 'built-in' };
+}
+
+function waiting(one: LimitLine, wait: number): LimitLine {
+  return wait > 0 ? { ...one, wait } : one;
+}
+
+function finite(wait: number): number {
+  return wait === Number.POSITIVE_INFINITY ? 0 : Math.max(0, wait);
+}
+
+function rateText(rate: Rate | undefined): string {
+  return rate?.text ?? 'unlimited';
+}
+
+function at(time: number): string {
+  return new Date(time).toISOString();
+}

@@ -1,0 +1,27 @@
+/** What the result of a transaction says of the connections and of the rate that a site bears. */
+import type { AttemptResult } from '../../outcome/classify.ts';
+import type { Gate } from '../gate.ts';
+import type { Limits } from '../limits/limit.ts';
+import { throttles } from './throttling.ts';
+
+/**
+ * @param limits those of the (IP, site): nothing is learnt beyond them.
+ * @param startedAt,endedAt of the transaction, ms since the epoch.
+ */
+export function learn(
+  { concurrency, messageRate, connections }: Gate,
+  limits: Limits,
+  { kind, reply }: Pick<AttemptResult, 'kind' | 'reply'>,
+  startedAt: number,
+  endedAt: number,
+): void {
+  if (kind === 'accepted') messageRate.taken(endedAt);
+  else if (reply === undefined) return;
+  const less = kind === 'refused' && reply !== undefined ? throttles(reply) : undefined;
+  if (less === 'connections') concurrency.fault(connections, limits.connections);
+  else concurrency.good(limits.connections);
+  if (less !== 'rate') return;
+  const { messageRate: rate } = limits;
+  const most = rate === undefined ? Number.POSITIVE_INFINITY : (rate.count * 1000) / rate.per;
+  messageRate.throttled(endedAt, startedAt, most);
+}
