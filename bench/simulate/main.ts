@@ -9,9 +9,12 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { table } from '../support/machine.ts';
+import { fairness } from './fairness.ts';
+import { movingLimit } from './moving-limit.ts';
+import { outage } from './outage.ts';
 import { warmup } from './warmup.ts';
 
-const SCENARIOS = [warmup];
+const SCENARIOS = [warmup, movingLimit, outage, fairness];
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
@@ -28,7 +31,7 @@ if (unknown !== undefined) {
 mkdirSync(values.out, { recursive: true });
 for (const { name, title, run } of SCENARIOS) {
   if (positionals.length > 0 && !positionals.includes(name)) continue;
-  const { rows, plots, failed } = run(Number(values.seed));
+  const { rows, plots, failed } = await run(Number(values.seed));
   console.log(`\n${title}\n\n${table(rows.map((row) => ({ ...row })))}\n`);
   for (const [plot, svg] of Object.entries(plots)) {
     const file = join(values.out, `${plot}.svg`);

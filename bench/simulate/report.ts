@@ -19,5 +19,5 @@ export interface Scenario {
   name: string;
   title: string;
   /** The same seed gives the same report, aside from the time that it took. */
-  run(seed: number): Report;
+  run(seed: number): Report | Promise<Report>;
 }

@@ -1,0 +1,139 @@
+/**
+ * One source IP and one site on a simulated clock: the path of the egress node with its ready queue, limits and
+ * feedback as they run in production, over connections to a modelled peer.
+ */
+import { newCounts } from '../../egress-node/counters.ts';
+import { Delivery, type LaneHold } from '../../egress-node/delivery.ts';
+import type { Destinations, SiteAddress, Targets } from '../../egress-node/destination.ts';
+import type { Tried } from '../../egress-node/judge.ts';
+import { Path } from '../../egress-node/path.ts';
+import { PathTerms } from '../../egress-node/path-terms.ts';
+import type { Results } from '../../egress-node/results.ts';
+import { Site } from '../../egress-node/site.ts';
+import { DEFAULT_DEADLINES } from '../../egress-node/smtp/deadlines.ts';
+import type { SessionOptions } from '../../egress-node/smtp/types.ts';
+import { Source } from '../../egress-node/source.ts';
+import { TlsMemory } from '../../egress-node/tls-memory.ts';
+import type { MessageClass } from '../../lib/engine/items.ts';
+import { LimitBook } from '../../lib/shaping/limits/book.ts';
+import { type LimitDocument, limitTable } from '../../lib/shaping/limits/check.ts';
+import type { Random } from '../../lib/time.ts';
+import type { SimulatedClock } from './clock.ts';
+import { type Peer, SimulatedSession } from './peer.ts';
+
+const NAME = 'mx.example.com';
+const LANES: Readonly<Record<MessageClass, LaneHold>> = {
+  transactional: { pool: 'default', class: 'transactional', held: 0 },
+  bulk: { pool: 'default', class: 'bulk', held: 0 },
+};
+
+export interface LineOptions {
+  clock: SimulatedClock;
+  random: Random;
+  peer: Peer;
+  limits: LimitDocument;
+  /** A delivery was tried. */
+  attempted: (delivery: Delivery, tried: Tried) => void;
+  /** A delivery was put back untried, not to be given again before `until`. */
+  released?: (delivery: Delivery, until: number) => void;
+}
+
+export class Line {
+  readonly path: Path;
+  readonly #clock: SimulatedClock;
+  /** Connections that were asked for. */
+  connects = 0;
+
+  private constructor(options: LineOptions, site: Site, destinations: Destinations) {
+    const { clock, random, peer, attempted, released } = options;
+    this.#clock = clock;
+    // What the path asks of them; the rest is about storage.
+    const results = {
+      mayBegin: () => true,
+      attempted,
+      release: (delivery: Delivery, _code: string, _text: string, until: number) =>
+        released?.(delivery, until),
+    };
+    const host = {
+      clock,
+      random,
+      destinations,
+      tlsMemory: new TlsMemory(),
+      deadlines: DEFAULT_DEADLINES,
+      results: results as unknown as Results,
+      // Rules and warm-up have scenarios of their own: here the feedback is alone.
+      listener: { heard: () => 0, refused: () => undefined },
+      warmup: undefined,
+      divert: () => undefined,
+      open: (session: SessionOptions) => {
+        this.connects += 1;
+        return new SimulatedSession(session, peer);
+      },
+    };
+    const source = new Source('203.0.113.1', 'mta.example.com');
+    source.heldUntil = Number.POSITIVE_INFINITY;
+    const place = { provider: 'other', site: NAME, routed: false, ip: source.ip, pool: 'default' };
+    const mail = { domain: 'example.com', tenant: 'any', class: 'bulk' } as const;
+    const terms = new PathTerms(new LimitBook(limitTable(options.limits)), place, mail);
+    this.path = new Path(site, source, false, terms, host);
+    site.paths.set('', this.path);
+    this.#tick();
+  }
+
+  /** Once a second, as the dispatcher does it. */
+  #tick(): void {
+    this.path.pump(true);
+    this.#clock.after(1000, () => this.#tick());
+  }
+
+  static async open(options: LineOptions): Promise<Line> {
+    const now = options.clock.now();
+    const forever = Number.POSITIVE_INFINITY;
+    const address: SiteAddress = {
+      kind: 'site',
+      site: NAME,
+      provider: 'other',
+      hosts: [{ name: NAME, preference: 10 }],
+      port: 25,
+      routed: false,
+      expiresAt: forever,
+    };
+    const target = { host: NAME, preference: 10, address: '198.51.100.25', port: 25, family: 4 } as const;
+    const targets: Targets = { kind: 'targets', targets: [target], expiresAt: forever };
+    const destinations = { targets: () => Promise.resolve(targets) } as unknown as Destinations;
+    const site = new Site(address, newCounts(), now);
+    await site.lookup(destinations);
+    return new Line(options, site, destinations);
+  }
+
+  /** Brings deliveries to the path; those that were put back may come again. */
+  give(...deliveries: Delivery[]): void {
+    for (const delivery of deliveries) this.path.queue.push(delivery);
+    this.path.pump();
+  }
+}
+
+const BYTES = Buffer.from('Subject: simulated\r\n\r\n\r\n');
+
+/** A message of a tenant, accepted at an instant. */
+export function delivery(tenant: string, messageClass: MessageClass, cameAt: number): Delivery {
+  const item = {
+    v: 1,
+    messageId: '',
+    n: 0,
+    tenant,
+    lane: `default:${messageClass}:other`,
+    mailFrom: '',
+    recipient: 'a@example.com',
+    domain: 'example.com',
+    eightBit: false,
+    smtpUtf8: false,
+    requireTls: false,
+    acceptedAt: cameAt,
+    expiresAt: Number.POSITIVE_INFINITY,
+    attempts: 0,
+    due: 0,
+  };
+  const leased = { item, bytes: BYTES, receives: 1, receipt: undefined };
+  return new Delivery(leased, LANES[messageClass], Number.POSITIVE_INFINITY);
+}
