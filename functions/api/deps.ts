@@ -1,5 +1,6 @@
 /** What every route of the HTTP API is given: the rooms below it, and the few facts of this installation. */
 import type { Accept } from '../../lib/accept/types.ts';
+import type { Policy } from '../../lib/control/policy/open.ts';
 import type { Control } from '../../lib/control/types.ts';
 import type { Engine } from '../../lib/engine/ports.ts';
 import type { Clock } from '../../lib/time.ts';
@@ -48,6 +49,8 @@ export interface ApiDeps {
   version: string;
   log: Log;
   limits?: Partial<ApiLimits>;
+  /** The policy in TypeScript; absent: this process runs none. */
+  policy?: Policy;
 }
 
 /** Hono's environment: the raw request is what signatures are verified on. */

@@ -90,14 +90,14 @@ function readDimension(dimension: Dimension, value: unknown, path: string): stri
   }
 }
 
-function readName(value: unknown, path: string): string {
+export function readName(value: unknown, path: string): string {
   const text = readText(value, path);
   return NAME.test(text)
     ? text
     : refuse(path, 'has other characters than A-Z, a-z, 0-9, - and _, or more than 64.');
 }
 
-function readAction(value: unknown, path: string): DirectiveAction {
+export function readAction(value: unknown, path: string): DirectiveAction {
   const { kind } = readObject(value, path, ['kind', 'pool', 'limits']);
   switch (readChoice(kind, `${path}.kind`, DIRECTIVE_ACTIONS)) {
     case 'reroute': {
@@ -113,7 +113,7 @@ function readAction(value: unknown, path: string): DirectiveAction {
   }
 }
 
-function readLimits(value: unknown, path: string): DirectiveLimits {
+export function readLimits(value: unknown, path: string): DirectiveLimits {
   readObject(value, path, Object.keys(BOUNDS));
   const limits = readMap(value, path, (limit, at, name) =>
     readNumber(limit, at, BOUNDS[name as keyof DirectiveLimits]),

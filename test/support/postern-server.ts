@@ -12,6 +12,7 @@ import { PATHS } from '../../functions/api/postern/openapi.ts';
 import { createValidator } from '../../functions/api/postern/schema.ts';
 import { SCHEMAS } from '../../functions/api/postern/schemas.ts';
 import type { Accept } from '../../lib/accept/types.ts';
+import type { ConfigKind } from '../../lib/control/config-kinds.ts';
 import { openControl } from '../../lib/control/control.ts';
 import type { Control } from '../../lib/control/types.ts';
 import { openEmbedded } from '../../lib/engine/embedded/open.ts';
@@ -60,6 +61,9 @@ export interface PosternServer {
 export interface ServerOptions {
   verifyIdentities?: boolean;
   limits?: ApiDeps['limits'];
+  /** Kinds of configuration documents. */
+  kinds?: readonly ConfigKind[];
+  policy?: ApiDeps['policy'];
   /** Makes another accept pipeline than the fake one. */
   accept?: (engine: Engine, control: Control, clock: TestClock) => Accept;
 }
@@ -70,13 +74,14 @@ export async function startPosternServer(options: ServerOptions = {}): Promise<P
   const clock = new TestClock();
   const engine = await openEmbedded({ directory, clock, minimumFree: 0 });
   const txt = new FakeTxt();
-  const { verifyIdentities = false, limits } = options;
+  const { verifyIdentities = false, limits, kinds, policy } = options;
   const control = await openControl({
     config: engine.config,
     masterKey: MASTER_KEY,
     clock,
     verifyIdentities,
     resolveTxt: txt.resolve,
+    kinds,
   });
   for (const key of Object.values(KEYS)) await control.keys.create(key);
   const accept = new FakeAccept();
@@ -93,6 +98,7 @@ export async function startPosternServer(options: ServerOptions = {}): Promise<P
     version: '0.0.0',
     log: { info: note, warn: note, error: note },
     limits,
+    policy,
   });
   const server = createAdaptorServer({ fetch: app.fetch }) as Server;
   server.listen(0, '127.0.0.1');

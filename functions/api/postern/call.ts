@@ -22,6 +22,8 @@ export interface Answer {
   status: number;
   /** JSON; absent for 204. */
   body?: unknown;
+  /** Version of what is answered, for `If-Match` (RFC 9110 §8.8.3). */
+  etag?: string;
 }
 
 export type Handler = (call: Call) => Answer | Promise<Answer>;

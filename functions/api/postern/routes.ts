@@ -15,11 +15,21 @@ import type { ApiDeps, ApiEnv } from '../deps.ts';
 import { type BodyReader, headOf } from '../raw-request.ts';
 import { parseObject } from '../ses-v2/validation.ts';
 import { authenticate } from './authenticate.ts';
-import type { Call, Handler } from './call.ts';
+import type { Answer, Call, Handler } from './call.ts';
+import {
+  documentHistory,
+  getDocument,
+  listDocuments,
+  putDocument,
+  removeDocument,
+  rollBackDocument,
+} from './configuration.ts';
+import { createDirective, listDirectives, removeDirective } from './directives.ts';
 import { refusal } from './errors.ts';
 import { checkIdentity, identityDns } from './identities.ts';
 import { createKey, listKeys, revokeKey } from './keys.ts';
 import { type Operation, openapi, PATHS } from './openapi.ts';
+import { getPolicy } from './policy.ts';
 import { cancelMessage, getMessage, messageEvents } from './read-messages.ts';
 import { createValidator } from './schema.ts';
 import { SCHEMAS } from './schemas.ts';
@@ -36,6 +46,16 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   revokeKey,
   identityDns,
   checkIdentity,
+  createDirective,
+  listDirectives,
+  removeDirective,
+  listDocuments,
+  getDocument,
+  putDocument,
+  removeDocument,
+  documentHistory,
+  rollBackDocument,
+  getPolicy,
 };
 
 const NO_BODY = Buffer.alloc(0);
@@ -63,7 +83,7 @@ export function posternApi(deps: ApiDeps, bodies: BodyReader): Hono<ApiEnv> {
         body,
       };
       const answer = await handler(call);
-      return reply(answer.status, answer.body, requestId);
+      return reply(answer, requestId);
     } finally {
       if (request) bodies.release(bytes);
     }
@@ -83,7 +103,7 @@ export function posternApi(deps: ApiDeps, bodies: BodyReader): Hono<ApiEnv> {
       });
     }
   }
-  api.get('/openapi.json', () => reply(200, openapi(deps.version), randomUUID()));
+  api.get('/openapi.json', () => reply({ status: 200, body: openapi(deps.version) }, randomUUID()));
   api.all('*', (c) => {
     const unknown = new PosternError(
       'unknown_operation',
@@ -94,11 +114,10 @@ export function posternApi(deps: ApiDeps, bodies: BodyReader): Hono<ApiEnv> {
   return api;
 }
 
-function reply(status: number, body: unknown, requestId: string): Response {
-  const headers = { 'x-request-id': requestId };
+function reply({ status, body, etag }: Answer, requestId: string): Response {
+  const headers = new Headers({ 'x-request-id': requestId });
+  if (etag !== undefined) headers.set('etag', etag);
   if (body === undefined) return new Response(null, { status, headers });
-  return new Response(JSON.stringify(body), {
-    status,
-    headers: { ...headers, 'content-type': 'application/json' },
-  });
+  headers.set('content-type', 'application/json');
+  return new Response(JSON.stringify(body), { status, headers });
 }

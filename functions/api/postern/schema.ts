@@ -44,7 +44,7 @@ export type Schema =
   | StringSchema
   | ObjectSchema
   | ArraySchema
-  | ({ type: 'integer'; minimum?: number; maximum?: number } & Described)
+  | ({ type: 'integer' | 'number'; minimum?: number; maximum?: number } & Described)
   | ({ type: 'boolean' } & Described)
   /** The first whose type fits decides, so that messages speak of what was meant. */
   | ({ anyOf: readonly Schema[] } & Described)
@@ -132,7 +132,8 @@ export function createValidator(schemas: Readonly<Record<string, Schema>>) {
         if (problem) problems.push(`${at} ${problem}`);
         break;
       }
-      case 'integer': {
+      case 'integer':
+      case 'number': {
         const { minimum = Number.NEGATIVE_INFINITY, maximum = Number.POSITIVE_INFINITY } = schema;
         if ((value as number) < minimum) problems.push(`${at} must be at least ${minimum}`);
         if ((value as number) > maximum) problems.push(`${at} must be at most ${maximum}`);
@@ -180,6 +181,8 @@ function fits(schema: Exclude<Schema, { $ref: string }>, value: unknown): boolea
       return typeof value === 'object' && value !== null && !Array.isArray(value);
     case 'integer':
       return Number.isSafeInteger(value);
+    case 'number':
+      return Number.isFinite(value);
     default:
       return typeof value === schema.type;
   }

@@ -1,5 +1,7 @@
 /** Every JSON value of the Postern API. Requests are checked against these, and the document serves them. */
+import { OPERATE_SCHEMAS } from './operate-schemas.ts';
 import type { ArraySchema, ObjectSchema, Schema, StringSchema } from './schema.ts';
+import { flag, integer, list, name, object, ref, text, time } from './schema-words.ts';
 
 const MAX_RECIPIENTS = 1_000;
 /** SES: recipients of one message. */
@@ -10,28 +12,12 @@ const MAX_TAGS = 50;
 const MAX_ADDRESS_TEXT = 1_000;
 const MAX_SUBJECT = 4_000;
 
-const ref = (name: string): Schema => ({ $ref: `#/components/schemas/${name}` });
-const text = (description?: string): StringSchema => ({ type: 'string', description });
-const time = (description: string): StringSchema => ({ type: 'string', format: 'date-time', description });
-const flag = (description: string): Schema => ({ type: 'boolean', description });
-const integer = (description: string): Schema => ({ type: 'integer', minimum: 0, description });
-const list = (items: Schema, description?: string): ArraySchema => ({ type: 'array', items, description });
-const name = (description: string): StringSchema => ({
-  type: 'string',
-  pattern: '^[A-Za-z0-9_-]{1,64}$',
-  description,
-});
 const addresses = (description: string): ArraySchema => ({
   type: 'array',
   items: { type: 'string', minLength: 1, maxLength: MAX_ADDRESS_TEXT },
   maxItems: MAX_ADDRESSED,
   description: `${description}, each \`ann@example.com\` or \`Ann <ann@example.com>\`.`,
 });
-
-/** An object whose members are all known. */
-function object(properties: Record<string, Schema>, required: string[], description?: string): ObjectSchema {
-  return { type: 'object', properties, required, additionalProperties: false, description };
-}
 
 const substitutions = (description: string): ObjectSchema => ({
   type: 'object',
@@ -309,6 +295,7 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
   ...SEND,
   ...MESSAGE,
   ...MANAGE,
+  ...OPERATE_SCHEMAS,
   Failure: object(failure, ['code', 'message', 'action']),
   ErrorAnswer: object(
     {

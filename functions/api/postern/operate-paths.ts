@@ -1,0 +1,211 @@
+/** Operations for operators: directives, configuration documents, the policy. */
+import { DIMENSIONS } from '../../../lib/shaping/directive.ts';
+import type { Operation } from './openapi.ts';
+
+type Parameter = NonNullable<Operation['parameters']>[number];
+
+const string = { type: 'string' } as const;
+const query = (name: string, description: string): Parameter => ({
+  name,
+  in: 'query',
+  description,
+  schema: string,
+});
+const path = (name: string, description: string): Parameter => ({
+  name,
+  in: 'path',
+  required: true,
+  description,
+  schema: string,
+});
+const kind = path('kind', 'Kind of document.');
+const name = path('name', 'Name of the document.');
+const ifMatch: Parameter = {
+  name: 'If-Match',
+  in: 'header',
+  description:
+    'The version that must be current, as `"3"`; `"0"`: it must not exist yet. When it is another, 409, and nothing is changed.',
+  schema: string,
+};
+
+const directive = {
+  match: { tenant: 'shop', provider: 'google' },
+  action: { kind: 'suspend' },
+  reason: 'Complaints over the spring campaign',
+  until: '2026-03-01T09:00:00.000Z',
+};
+const given = {
+  ...directive,
+  id: 'suspend-0a1b2c3d4e5f60718293',
+  at: '2026-02-28T09:00:00.000Z',
+  origin: { operator: 'AKIAEXAMPLEEXAMPLE22' },
+};
+const raised = {
+  id: 'google.rate/limit/192.0.2.1 gmail-smtp-in.l.google.com',
+  match: { ip: '192.0.2.1', site: 'gmail-smtp-in.l.google.com' },
+  action: { kind: 'limit', limits: { messagesPerSecond: 0.5 } },
+  reason: 'Google asks for a lower rate',
+  at: '2026-02-28T09:00:00.000Z',
+  until: '2026-02-28T09:30:00.000Z',
+  origin: { rule: 'google.rate', reply: '421 4.7.28 Gmail has detected an unusual rate of unsolicited mail' },
+  raised: 12,
+};
+const version = {
+  kind: 'automation',
+  name: 'default',
+  version: 3,
+  at: '2026-01-01T00:00:00.000Z',
+  by: 'AKIAEXAMPLEEXAMPLE22',
+  removed: false,
+};
+const value = { off: ['google.rate'] };
+
+export const OPERATE_PATHS: Readonly<
+  Record<string, Partial<Record<'get' | 'post' | 'put' | 'delete', Operation>>>
+> = {
+  '/directives': {
+    get: {
+      operationId: 'listDirectives',
+      summary: 'What holds mail back, moves it or slows it, whoever ordered it',
+      description: "A key that is not an administrator's sees those that name its own tenant.",
+      parameters: [
+        ...DIMENSIONS.map((one) => query(one, `Only those that name this ${one}.`)),
+        query('action', 'Only of this kind: suspend, bounce, reroute or limit.'),
+        query('rule', 'Only those that this automation rule raised.'),
+      ],
+      answer: {
+        status: 200,
+        description: 'Directives in force, in the order of ids.',
+        schema: 'Directives',
+        example: { directives: [raised, given] },
+      },
+    },
+    post: {
+      operationId: 'createDirective',
+      summary: 'Suspend, bounce, reroute or limit mail',
+      description:
+        'In force on every node within two seconds. The same match and kind of action, given again, replaces what ' +
+        'was given before. Of several that hold for a delivery, what stops the mail is over what moves it, that over ' +
+        "what closes an IP or a pool to it; an administrator's order is over a tenant's, that over a rule's; then the " +
+        'one that names more, then suspend over bounce. The least of all limits holds beside them. A key that is not ' +
+        "an administrator's names its own tenant, and cannot reroute.",
+      request: { schema: 'DirectiveRequest', required: true, examples: { pause: directive } },
+      answer: { status: 201, description: 'In force.', schema: 'Directive', example: given },
+    },
+  },
+  '/directives/{id}': {
+    delete: {
+      operationId: 'removeDirective',
+      summary: 'End a directive now',
+      description:
+        "A key that is not an administrator's ends what keys of its own tenant ordered, and no other.",
+      parameters: [path('id', 'Id of the directive.')],
+      answer: { status: 204, description: 'Over, on every node within two seconds.' },
+    },
+  },
+  '/config/{kind}': {
+    get: {
+      operationId: 'listDocuments',
+      summary: "List configuration documents of a kind (administrator's key)",
+      parameters: [kind],
+      answer: {
+        status: 200,
+        description: 'The latest version of each.',
+        schema: 'ConfigDocuments',
+        example: { documents: [version] },
+      },
+    },
+  },
+  '/config/{kind}/{name}': {
+    get: {
+      operationId: 'getDocument',
+      summary: "A configuration document (administrator's key)",
+      parameters: [kind, name],
+      answer: {
+        status: 200,
+        description: 'Its latest version.',
+        schema: 'ConfigDocument',
+        example: { ...version, value },
+      },
+    },
+    put: {
+      operationId: 'putDocument',
+      summary: "Change a configuration document while Postern runs (administrator's key)",
+      description:
+        'Checked as a whole before anything changes: what is wrong is told with its path, and what ran goes on running.',
+      parameters: [kind, name, ifMatch],
+      request: { schema: 'ConfigValue', required: true, examples: { rules: value } },
+      answer: {
+        status: 200,
+        description: 'In force here, and everywhere within about a second.',
+        schema: 'ConfigDocument',
+        example: { ...version, value },
+      },
+    },
+    delete: {
+      operationId: 'removeDocument',
+      summary: "Remove a configuration document (administrator's key)",
+      description: 'Removing it is a version too, and can be rolled back.',
+      parameters: [kind, name, ifMatch],
+      answer: {
+        status: 200,
+        description: 'The version that says so.',
+        schema: 'ConfigDocument',
+        example: { ...version, removed: true },
+      },
+    },
+  },
+  '/config/{kind}/{name}/history': {
+    get: {
+      operationId: 'documentHistory',
+      summary: "The last versions of a configuration document (administrator's key)",
+      parameters: [kind, name],
+      answer: {
+        status: 200,
+        description: 'The current version and up to fifty before it.',
+        schema: 'ConfigHistory',
+        example: { versions: [{ ...version, value }] },
+      },
+    },
+  },
+  '/config/{kind}/{name}/rollback': {
+    post: {
+      operationId: 'rollBackDocument',
+      summary: "Bring an earlier version back (administrator's key)",
+      description: 'It becomes the newest version, checked as any other.',
+      parameters: [kind, name, ifMatch],
+      request: {
+        schema: 'RollBackRequest',
+        required: false,
+        examples: { before: {}, named: { version: 2 } },
+      },
+      answer: {
+        status: 200,
+        description: 'In force.',
+        schema: 'ConfigDocument',
+        example: { ...version, version: 4, value },
+      },
+    },
+  },
+  '/policy': {
+    get: {
+      operationId: 'getPolicy',
+      summary: "How the policy in TypeScript fares (administrator's key)",
+      answer: {
+        status: 200,
+        description: 'What runs, what was refused, and what each hook does.',
+        schema: 'PolicyState',
+        example: {
+          file: 'postern.policy.ts',
+          loadedAt: '2026-01-01T00:00:00.000Z',
+          loads: 1,
+          restarts: 0,
+          skipped: 0,
+          hooks: [
+            { name: 'onRoute', calls: 12, reused: 480, failures: 0, overruns: 0, meanMicroseconds: 3.4 },
+          ],
+        },
+      },
+    },
+  },
+};

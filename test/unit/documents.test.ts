@@ -1,0 +1,195 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { type ConfigKind, refusals } from '../../lib/control/config-kinds.ts';
+import { openDocuments } from '../../lib/control/documents.ts';
+import { readObject, readText } from '../../lib/shaping/document.ts';
+import { TestClock } from '../support/clock.ts';
+import { failure, settled } from '../support/control.ts';
+import { MemoryConfig } from '../support/memory-config.ts';
+
+/** A document names its owner; no two name the same. */
+const PLACE: ConfigKind = {
+  name: 'place',
+  validate(value, _name, others) {
+    const wrong = refusals(() => readText(readObject(value, 'place', ['owner']).owner, 'place.owner'));
+    const { owner } = value as { owner: string };
+    for (const [name, other] of others) {
+      if ((other as { owner: string }).owner === owner) wrong.push(`place.owner: ${owner} has ${name}.`);
+    }
+    return wrong;
+  },
+};
+const OTHER: ConfigKind = { name: 'other', validate: () => [] };
+
+async function open(config = new MemoryConfig(), kinds: readonly ConfigKind[] = [PLACE, OTHER]) {
+  const clock = new TestClock();
+  return { config, clock, documents: await openDocuments({ config, clock, kinds }) };
+}
+
+const by = 'AKIAADMIN';
+const ann = { owner: 'ann' };
+const bob = { owner: 'bob' };
+
+describe('a document', () => {
+  test('is in force when it is stored, here and everywhere, and after a restart', async () => {
+    const { config, clock, documents } = await open();
+    const other = await open(config);
+    const told: number[] = [];
+    other.documents.watch('place', () => told.push(other.documents.running('place').size));
+    const at = clock.now();
+    const first = await documents.put('place', 'a', ann, { by });
+    assert.deepEqual(first, { kind: 'place', name: 'a', version: 1, at, by, value: ann });
+    assert.deepEqual([...documents.running('place')], [['a', ann]]);
+    await settled();
+    for (const node of [other, await open(config)]) {
+      assert.deepEqual(node.documents.get('place', 'a'), first);
+      assert.deepEqual([...node.documents.running('place')], [['a', ann]]);
+    }
+    assert.deepEqual(told, [1]);
+    assert.deepEqual([documents.list('place').length, documents.list('other').length], [1, 0]);
+  });
+
+  test('that is wrong is refused with path and reason, and what ran runs on', async () => {
+    const { config, documents } = await open();
+    await documents.put('place', 'a', ann, { by });
+    const before = config.dump();
+    const put = (name: string, value: unknown) => documents.put('place', name, value, { by });
+    await assert.rejects(
+      put('a', { ownr: 'x' }),
+      failure('bad_request', /^place\/a is refused\. place\.ownr: is unknown/),
+    );
+    await assert.rejects(put('b', ann), failure('bad_request', /place\.owner: ann has a/));
+    await assert.rejects(put('a b', bob), failure('bad_request', /name of a document/));
+    await assert.rejects(
+      put('b', { owner: 'x'.repeat(300_000) }),
+      failure('bad_request', /has 300012 bytes/),
+    );
+    await assert.rejects(
+      documents.put('plase', 'a', ann, { by }),
+      failure('not_found', /there are place, other/),
+    );
+    assert.equal(config.dump(), before);
+    assert.deepEqual([...documents.running('place')], [['a', ann]]);
+  });
+
+  test('is changed only from the version that was expected', async () => {
+    const { config, documents } = await open();
+    const other = await open(config);
+    await documents.put('place', 'a', ann, { by, expect: 0 });
+    for (const expect of [0, 2]) {
+      await assert.rejects(
+        documents.put('place', 'a', bob, { by, expect }),
+        failure('config_conflict', /is at version 1/),
+      );
+    }
+    assert.equal((await documents.put('place', 'a', bob, { by, expect: 1 })).version, 2);
+    // The other node has not heard of it yet: the store itself says so.
+    await assert.rejects(
+      other.documents.put('place', 'a', ann, { by, expect: 0 }),
+      failure('config_conflict'),
+    );
+    await settled();
+    assert.equal(other.documents.get('place', 'a')?.version, 2);
+  });
+
+  test('keeps its last fifty versions, and any of them can be brought back', async () => {
+    const { config, clock, documents } = await open();
+    for (let n = 1; n <= 60; n += 1) {
+      clock.advance(1_000);
+      await documents.put('place', 'a', { owner: `o${n}` }, { by: `key${n}` });
+    }
+    const history = await documents.history('place', 'a');
+    assert.deepEqual([history.length, history[0]!.version, history.at(-1)!.version], [51, 60, 10]);
+    assert.deepEqual(history[1]!.value, { owner: 'o59' });
+    assert.equal(history[1]!.by, 'key59');
+    assert.equal(config.dump().split('\n').length, 51);
+    const back = await documents.rollBack('place', 'a', 10, { by });
+    assert.deepEqual([back.version, back.value, back.by], [61, { owner: 'o10' }, by]);
+    assert.deepEqual((await documents.rollBack('place', 'a', undefined, { by })).value, { owner: 'o60' });
+    const roll = documents.rollBack('place', 'a', 10, { by });
+    await assert.rejects(roll, failure('not_found', /has no earlier version 10\. Kept: 61, 60/));
+  });
+
+  test('is not brought back when it would not be valid now', async () => {
+    const { documents } = await open();
+    await documents.put('place', 'a', ann, { by });
+    await documents.put('place', 'a', bob, { by });
+    await documents.put('place', 'b', ann, { by });
+    await assert.rejects(documents.rollBack('place', 'a', 1, { by }), failure('bad_request', /ann has b/));
+    assert.deepEqual(documents.running('place').get('a'), bob);
+    await assert.rejects(
+      documents.rollBack('place', 'a', undefined, { by, expect: 1 }),
+      failure('bad_request', /ann has b/),
+    );
+  });
+
+  test('that is removed can be brought back, and its versions go on', async () => {
+    const { config, documents } = await open();
+    await documents.put('place', 'a', ann, { by });
+    const removed = await documents.remove('place', 'a', { by, expect: 1 });
+    assert.deepEqual([removed.version, 'value' in removed && removed.value], [2, false]);
+    assert.equal(documents.running('place').size, 0);
+    await assert.rejects(documents.remove('place', 'a', { by }), failure('not_found'));
+    await assert.rejects(documents.remove('place', 'x', { by }), failure('not_found'));
+    await assert.rejects(documents.history('place', 'x'), failure('not_found'));
+    assert.equal((await open(config)).documents.running('place').size, 0);
+    assert.deepEqual((await documents.rollBack('place', 'a', undefined, { by })).value, ann);
+    assert.equal(documents.running('place').get('a') !== undefined, true);
+    assert.equal((await documents.rollBack('place', 'a', undefined, { by })).value, undefined);
+  });
+
+  test('keeps its history when a writer dies between archive and change', async () => {
+    const { config, documents } = await open();
+    const first = await documents.put('place', 'a', ann, { by });
+    await config.put('config-history', 'place/a/0000000001', first);
+    assert.deepEqual(await documents.history('place', 'a'), [first]);
+    await documents.put('place', 'a', bob, { by });
+    const versions = (await documents.history('place', 'a')).map((one) => one.version);
+    assert.deepEqual(versions, [2, 1]);
+  });
+
+  test('of another name that begins alike has a history of its own', async () => {
+    const { documents } = await open();
+    for (const name of ['a', 'a-b', 'b']) {
+      await documents.put('other', name, { n: 1 }, { by });
+      await documents.put('other', name, { n: 2 }, { by });
+    }
+    assert.equal((await documents.history('other', 'a')).length, 2);
+  });
+});
+
+describe('what another node stored', () => {
+  test('does not run here when it is not valid here, and what ran runs on', async () => {
+    const { config, documents } = await open();
+    await documents.put('place', 'a', ann, { by });
+    const newer = await open(config, [{ name: 'place', validate: () => [] }]);
+    await newer.documents.put('place', 'a', { owner: 'ann', since: 2026 }, { by });
+    await settled();
+    assert.deepEqual(documents.running('place').get('a'), ann);
+    assert.match(documents.get('place', 'a')!.problems![0]!, /^place\.since: is unknown/);
+    assert.equal(documents.get('place', 'a')!.version, 2);
+    await documents.put('place', 'a', bob, { by });
+    assert.deepEqual(documents.get('place', 'a')!.problems, undefined);
+  });
+
+  test('runs when that which it goes with has come too', async () => {
+    const { config, documents } = await open();
+    await documents.put('place', 'a', ann, { by });
+    await settled();
+    // As if the change of b were heard of before that of a.
+    await config.put('config-place', 'b', { value: ann, at: 0, by });
+    await settled();
+    assert.deepEqual([...documents.running('place').keys()], ['a']);
+    assert.match(documents.get('place', 'b')!.problems![0]!, /ann has a/);
+    await config.put('config-place', 'a', { value: bob, at: 0, by });
+    await settled();
+    assert.deepEqual(Object.fromEntries(documents.running('place')), { a: bob, b: ann });
+    assert.equal(documents.get('place', 'b')!.problems, undefined);
+  });
+
+  test('is not followed any more after close', async () => {
+    const { config, documents } = await open();
+    documents.close();
+    assert.equal(config.watchers, 0);
+  });
+});
