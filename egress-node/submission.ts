@@ -8,7 +8,7 @@
 import { timingSafeEqual } from 'node:crypto';
 import type { AddressInfo, Socket } from 'node:net';
 import ipaddr from 'ipaddr.js';
-import { SMTPServer, type SMTPServerDataStream, type SMTPServerSession } from 'smtp-server';
+import { SMTPServer, type SMTPServerSession } from 'smtp-server';
 import type { Accept, Caller } from '../lib/accept/types.ts';
 import { smtpPassword } from '../lib/control/smtp-password.ts';
 import type { Control } from '../lib/control/types.ts';
@@ -69,7 +69,19 @@ export function startSubmission(options: SubmissionOptions): Promise<Submission>
     return password;
   }
 
-  function mayRelay(address: string): boolean {
+  /** What a session's address may do is found out once. */
+  const relays = new WeakMap<SMTPServerSession, boolean>();
+
+  function mayRelay(session: SMTPServerSession): boolean {
+    let may = relays.get(session);
+    if (may === undefined) {
+      may = inNetworks(session.remoteAddress);
+      relays.set(session, may);
+    }
+    return may;
+  }
+
+  function inNetworks(address: string): boolean {
     if (networks.length === 0 || !ipaddr.isValid(address)) return false;
     const ip = ipaddr.process(address);
     return networks.some(([network, bits]) => ip.kind() === network.kind() && ip.match(network, bits));
@@ -82,7 +94,7 @@ export function startSubmission(options: SubmissionOptions): Promise<Submission>
       if (!control.keys.find(user.keyId)) throw new PosternError('unknown_key', 'The key was revoked.');
       return user;
     }
-    if (mayRelay(session.remoteAddress)) {
+    if (mayRelay(session)) {
       return { keyId: 'relay', tenant: 'default', admin: false, sourceIp: session.remoteAddress };
     }
     throw new PosternError('missing_authentication', 'Authentication required');
@@ -154,7 +166,7 @@ export function startSubmission(options: SubmissionOptions): Promise<Submission>
         cancel();
         if (stream.sizeExceeded) return callback(reply(552, '5.3.4 Message too large'));
         const bytes = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
-        take(bytes, session, stream).then(
+        take(bytes, session).then(
           (id) => callback(null, `Ok ${id}`),
           (error: unknown) => callback(replyFor(error)),
         );
@@ -163,11 +175,7 @@ export function startSubmission(options: SubmissionOptions): Promise<Submission>
     },
   });
 
-  async function take(
-    bytes: Buffer,
-    session: SMTPServerSession,
-    _stream: SMTPServerDataStream,
-  ): Promise<string> {
+  async function take(bytes: Buffer, session: SMTPServerSession): Promise<string> {
     const { mailFrom, rcptTo } = session.envelope;
     const results = await accept.submit(
       [

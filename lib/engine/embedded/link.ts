@@ -18,6 +18,14 @@ import type {
   StoreOptions,
 } from './protocol.ts';
 
+/**
+ * Calls in a batch from which on the next batch waits until `CROWD_INTERVAL` ms after it. A commit writes whole
+ * pages and wakes a thread, however little it holds: with many callers fewer and fuller ones save some 60 µs
+ * of CPU a message. A caller that is alone never waits.
+ */
+const CROWD = 4;
+const CROWD_INTERVAL = 2;
+
 type Done = (error: PosternError | undefined, value: unknown) => void;
 
 export class Link {
@@ -30,6 +38,8 @@ export class Link {
   #done: Done[] = [];
   #underWay: Done[] | undefined;
   #scheduled = false;
+  #postedCalls = 0;
+  #postedAt = 0;
   #broken: PosternError | undefined;
   #closing = false;
   /** Called after all results of a batch were handed over. */
@@ -101,14 +111,21 @@ export class Link {
       this.#size += piece.byteLength;
     }
     this.#done.push(done as Done);
-    if (!this.#underWay && !this.#scheduled) {
-      // After the poll phase, not in a microtask: what all sockets of this turn bring shares one sync.
-      this.#scheduled = true;
-      setImmediate(() => {
-        this.#scheduled = false;
-        if (!this.#underWay) this.#post();
-      });
-    }
+    this.#schedule();
+  }
+
+  /** Posts what waits, as soon as the thread is free; a little later when many calls come. */
+  #schedule(): void {
+    if (this.#underWay || this.#scheduled || this.#names.length === 0) return;
+    this.#scheduled = true;
+    const post = (): void => {
+      this.#scheduled = false;
+      if (!this.#underWay) this.#post();
+    };
+    const wait = this.#postedCalls < CROWD ? 0 : this.#postedAt + CROWD_INTERVAL - performance.now();
+    // After the poll phase, not in a microtask: what all sockets of this turn bring shares one sync.
+    if (wait < 1) setImmediate(post);
+    else setTimeout(post, wait);
   }
 
   /** Closes the file and ends the thread. The caller has waited for its calls. */
@@ -135,6 +152,8 @@ export class Link {
       transfer.push(packed.buffer);
     }
     this.#underWay = this.#done;
+    this.#postedCalls = this.#names.length;
+    this.#postedAt = performance.now();
     this.#names = [];
     this.#arguments = [];
     this.#regions = [];
@@ -147,7 +166,7 @@ export class Link {
   #receive(answer: Answer): void {
     const done = this.#underWay ?? [];
     this.#underWay = undefined;
-    this.#post();
+    this.#schedule();
     for (let i = 0; i < done.length; i++) {
       const fault = answer.faults?.[i];
       const value = answer.values[i];
