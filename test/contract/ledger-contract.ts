@@ -4,8 +4,8 @@ import { describe, test } from 'node:test';
 import {
   admit,
   assertEmpty,
-  collect,
   type ContractOptions,
+  collect,
   defer,
   type EngineUnderTest,
   end,

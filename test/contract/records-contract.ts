@@ -4,7 +4,16 @@ import { randomUUID } from 'node:crypto';
 import { describe, test } from 'node:test';
 import type { Outcome } from '../../lib/engine/items.ts';
 import type { Engine } from '../../lib/engine/ports.ts';
-import { admit, attempt, type ContractOptions, collect, type EngineUnderTest, end, mail, newLane } from './harness.ts';
+import {
+  admit,
+  attempt,
+  type ContractOptions,
+  collect,
+  type EngineUnderTest,
+  end,
+  mail,
+  newLane,
+} from './harness.ts';
 
 /** Reads the feed to its end. */
 async function readFeed(engine: Engine, after: number): Promise<{ cursor: number; outcomes: Outcome[] }> {
