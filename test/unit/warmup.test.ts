@@ -174,7 +174,9 @@ describe('an IP that warms up', () => {
     book.setPlan(IP, readPlan({}, 'warmup'));
     assert.equal(book.wait(IP, 'google', START), 1000);
     assert.match(book.explain(IP, 'google', START), /has not been read yet/);
+    assert.deepEqual([book.unread(), book.unsaved()], [[IP], []]);
     book.restore(IP, undefined);
+    assert.deepEqual(book.unread(), []);
     assert.equal(book.wait(IP, 'google', START), 250);
     assert.deepEqual(book.unsaved(), [IP]);
     book.checkpoint(IP);

@@ -144,6 +144,11 @@ export class WarmupBook {
     for (const { ramp } of entry.ramps.values()) ramp.set(entry.start);
   }
 
+  /** IPs whose state is to be restored here as soon as their lease is held: a plan may come later than that. */
+  unread(): string[] {
+    return [...this.#entries].filter(([, { held }]) => !held).map(([ip]) => ip);
+  }
+
   /** IPs with something to save; look often, for budgets are let out only as they are saved. */
   unsaved(): string[] {
     const found: string[] = [];
