@@ -41,7 +41,7 @@ export function createConsumer(options: OutcomesOptions): (event: SQSEvent) => P
       try {
         outcomes.push(...readOutcomes(body));
       } catch (error) {
-        output.log.error('outcome refused', { message: messageId, error });
+        output.log.error('outcome refused', { sqsMessageId: messageId, error });
         failed.push({ itemIdentifier: messageId });
       }
     }

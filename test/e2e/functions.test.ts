@@ -1,0 +1,367 @@
+/**
+ * The functions on the AWS engine over emulators, called with events as Lambda hands them over. Every request to
+ * AWS is noted, and held against what the function's role may do.
+ */
+import assert from 'node:assert/strict';
+import { after, afterEach, before, describe, mock, test } from 'node:test';
+import type { SQSClient } from '@aws-sdk/client-sqs';
+import type { LambdaFunctionURLResult } from 'aws-lambda';
+import { answer, type Fetch } from '../../functions/api/function-url.ts';
+import { openService } from '../../functions/api/service.ts';
+import { promoteAll } from '../../functions/due.ts';
+import { type FirstKey, makeFirstKey } from '../../functions/first-key.ts';
+import { createConsumer } from '../../functions/outcomes.ts';
+import { openControl } from '../../lib/control/control.ts';
+import type { ClientOptions } from '../../lib/engine/aws/clients.ts';
+import { openAws } from '../../lib/engine/aws/open.ts';
+import { writeOutcomes } from '../../lib/engine/aws/outcome-message.ts';
+import type { TableName } from '../../lib/engine/aws/schema.ts';
+import type { Outcome } from '../../lib/engine/items.ts';
+import type { Engine } from '../../lib/engine/ports.ts';
+import { silentLog } from '../../lib/observe/log.ts';
+import type { Clock } from '../../lib/time.ts';
+import { moveTime, startTestAws, type TestAws } from '../support/aws.ts';
+import { MASTER_KEY } from '../support/control.ts';
+import { openEmf } from '../support/emf.ts';
+import { contextWith, sqsEvent, urlEvent } from '../support/lambda.ts';
+import { attempt, outcome } from '../support/outcomes.ts';
+import { LANES, PERMISSIONS } from '../support/permissions.ts';
+import { sign, type ToSign } from '../support/signing.ts';
+
+const LANE = 'default:transactional:other';
+const clock: Clock = {
+  now: () => Date.now(),
+  after(delay, task) {
+    const timer = setTimeout(task, delay).unref();
+    return () => clearTimeout(timer);
+  },
+};
+
+let aws: TestAws;
+/** Engines, each of which may do what its role may. */
+const engines: Engine[] = [];
+
+/** Permissions that a command needs. Batches of writes to SQS are `SendMessage` and so on. */
+function actionOf(command: string): string[] {
+  const name = command.replace(/Command$/, '');
+  if (name === 'TransactWriteItems') return ['dynamodb:PutItem'];
+  if (/^(SendMessage|DeleteMessage|ChangeMessageVisibility)Batch$/.test(name))
+    return [`sqs:${name.slice(0, -5)}`];
+  if (/Message|Queue/.test(name)) return [`sqs:${name}`];
+  return [/Object$/.test(name) ? `s3:${name}` : `dynamodb:${name}`];
+}
+
+/** An engine under a role: a request that the role may not make fails the test. */
+async function engineOf(role: string): Promise<Engine> {
+  const granted = PERMISSIONS[role]!;
+  const instrument: ClientOptions['instrument'] = (client) =>
+    (client as SQSClient).middlewareStack.add(
+      (next, context) => (args) => {
+        const resource = resourceOf(args.input as unknown as Record<string, unknown>);
+        const may = Object.entries(granted)
+          .filter(([name]) => name.split(' if ')[0] === resource)
+          .flatMap(([, actions]) => actions.split(' '));
+        for (const action of actionOf(context.commandName ?? '')) {
+          if (!may.includes(action)) throw new Error(`${role} may not ${action} on ${resource}`);
+        }
+        return next(args);
+      },
+      { step: 'initialize', name: 'role' },
+    );
+  const { resources, client } = aws;
+  const engine = await openAws({ resources, clock, client: { ...client, instrument }, log: silentLog });
+  engines.push(engine);
+  return engine;
+}
+
+function resourceOf(input: Record<string, unknown>): string {
+  const { tables, bucket, queueUrlPrefix } = aws.resources;
+  const items = input.TransactItems as Record<string, { TableName: string }>[] | undefined;
+  const table =
+    (input.TableName as string | undefined) ??
+    (input.RequestItems && Object.keys(input.RequestItems)[0]) ??
+    (items && Object.values(items[0]!)[0]!.TableName);
+  if (table) {
+    const name = (Object.keys(tables) as TableName[]).find((one) => tables[one] === table)!;
+    return `${name[0]!.toUpperCase()}${name.slice(1)}Table`;
+  }
+  if (input.Bucket === bucket) return 'Bodies/*';
+  const queue = (input.QueueUrl as string).slice(queueUrlPrefix.length);
+  return queue.startsWith('lane-') ? LANES : `Queue${queue}`;
+}
+
+let key: FirstKey;
+let api: Fetch;
+const { emf, lines } = openEmf();
+const output = { log: silentLog, emf };
+
+before(async () => {
+  aws = await startTestAws([LANE]);
+});
+
+after(async () => {
+  mock.timers.reset();
+  for (const engine of engines) await engine.close();
+  await aws.stop();
+});
+
+afterEach(() => {
+  lines.length = 0;
+});
+
+async function call(request: Partial<ToSign>): Promise<{ status: number; json: Record<string, unknown> }> {
+  const signed = await sign({
+    id: key.accessKeyId,
+    secret: key.secretAccessKey,
+    at: Date.now(),
+    rawPath: '/v2/email/outbound-emails',
+    ...request,
+  });
+  return resultOf(await answer(api, urlEvent(signed)));
+}
+
+function resultOf(result: LambdaFunctionURLResult): { status: number; json: Record<string, unknown> } {
+  assert.ok(typeof result === 'object');
+  return { status: result.statusCode!, json: JSON.parse(result.body!) as Record<string, unknown> };
+}
+
+const message = {
+  FromEmailAddress: 'ann@example.com',
+  Destination: { ToAddresses: ['bob@example.net'] },
+  Content: { Simple: { Subject: { Data: 'Hello' }, Body: { Text: { Data: 'Hello Bob' } } } },
+};
+
+describe('first-key', () => {
+  test('makes the first administrator a key, once', async () => {
+    const { config } = await engineOf('api FirstKeyRole');
+    const control = await openControl({ config, masterKey: MASTER_KEY, clock, verifyIdentities: true });
+    key = await makeFirstKey(control.keys);
+    assert.match(key.accessKeyId, /^AKIA\w{16}$/);
+    await assert.rejects(makeFirstKey(control.keys), { code: 'already_exists' });
+    control.close();
+  });
+});
+
+describe('api', () => {
+  before(async () => {
+    api = await openService({
+      engine: await engineOf('api ApiRole'),
+      settings: {
+        resources: aws.resources,
+        accountId: '123456789012',
+        hostname: 'mail.example.com',
+        region: 'us-east-1',
+        pools: ['default'],
+        returnPathDomain: 'bounces.example.com',
+        secrets: 'secrets',
+      },
+      masterKey: MASTER_KEY,
+      returnPathKey: Buffer.alloc(32, 3),
+      clock,
+      random: Math.random,
+      output,
+    });
+  });
+
+  test('refuses what carries no signature, in the words of SES', async () => {
+    const unsigned = await sign({ id: 'AKIA', secret: 'x', at: Date.now() });
+    const headers = unsigned.headers.filter(([name]) => name !== 'authorization');
+    const { status, json } = resultOf(await answer(api, urlEvent({ ...unsigned, headers })));
+    assert.deepEqual([status, json.message], [403, 'Missing Authentication Token']);
+  });
+
+  test('refuses a signature over another path, query, header or body', async () => {
+    const signed = await sign({
+      id: key.accessKeyId,
+      secret: key.secretAccessKey,
+      at: Date.now(),
+      rawPath: '/v2/email/identities',
+      rawQuery: 'PageSize=10',
+      query: { PageSize: '10' },
+      method: 'GET',
+    });
+    const changed = [
+      { rawPath: '/v2/email/identities/' },
+      { rawQuery: 'PageSize=11' },
+      { body: Buffer.from('x') },
+      {
+        headers: signed.headers.map(([name, value]): [string, string] => [
+          name,
+          name === 'host' ? 'other' : value,
+        ]),
+      },
+    ];
+    for (const change of changed) {
+      const { status } = resultOf(await answer(api, urlEvent({ ...signed, ...change })));
+      assert.equal(status, 403, JSON.stringify(Object.keys(change)));
+    }
+    assert.equal(resultOf(await answer(api, urlEvent(signed))).status, 200);
+  });
+
+  test('takes paths and bodies as they were signed', async () => {
+    const created = await call({
+      rawPath: '/v2/email/identities',
+      body: JSON.stringify({ EmailIdentity: 'example.com' }),
+    });
+    assert.equal(created.status, 200);
+    // boto3 sends no payload hash, and a body without a type of text comes in base64.
+    const found = await call({
+      method: 'GET',
+      rawPath: '/v2/email/identities/example%2Ecom',
+      checksum: false,
+      headers: { 'content-type': 'application/octet-stream', 'x-note': 'à  bientôt' },
+    });
+    assert.equal(found.status, 200);
+    assert.equal(found.json.IdentityType, 'DOMAIN');
+  });
+
+  test('sends nothing for a domain that is not proven', async () => {
+    const { status, json } = await call({ body: JSON.stringify(message) });
+    assert.equal(status, 400);
+    assert.match(json.message as string, /not verified/);
+  });
+
+  test('puts mail into its lane, and counts it', async () => {
+    await proveDomain();
+    const { status, json } = await call({ body: JSON.stringify(message) });
+    assert.equal(status, 200, JSON.stringify(json));
+    const { queue } = await engineOf('egress Rolea');
+    const [leased] = await queue.lease({ lane: LANE, max: 10, visibility: 30_000, wait: 0 });
+    assert.equal(leased!.item.recipient, 'bob@example.net');
+    assert.match(leased!.item.mailFrom, /@bounces\.example\.com$/);
+    assert.match(leased!.bytes.toString(), /^DKIM-Signature: /m);
+    await queue.settle([{ kind: 'end', leased: leased!, state: 'delivered', attempt: attempt({}) }]);
+    moveTime(Date.now() + 1_000);
+    await call({ method: 'GET', rawPath: '/v2/email/account' });
+    assert.deepEqual(lines.at(-1)?.values, { Accepted: [1] });
+  });
+});
+
+/** What DNS would show is written in its place: the records of the domain are found. */
+async function proveDomain(): Promise<void> {
+  const { config } = await engineOf('api ApiRole');
+  let records: { name: string; value: string }[] = [];
+  const control = await openControl({
+    config,
+    masterKey: MASTER_KEY,
+    clock,
+    verifyIdentities: true,
+    resolveTxt: (name) =>
+      Promise.resolve(records.filter((one) => one.name === name).map(({ value }) => [value])),
+  });
+  records = control.identities.find('example.com')!.dkim.records;
+  assert.equal((await control.identities.check('example.com')).verified, true);
+  control.close();
+  // The API's own mirror hears of it within a second.
+  await new Promise((resolve) => setTimeout(resolve, 1_200));
+}
+
+describe('due', () => {
+  const schedule = (minutes: number) => ({
+    messages: [
+      {
+        from: 'ann@example.com',
+        to: ['late@example.net'],
+        subject: 'Later',
+        text: 'Later.',
+        sendAt: new Date(Date.now() + minutes * 60_000).toISOString(),
+      },
+    ],
+  });
+
+  test('moves what is due soon, and tells how late the oldest is', async () => {
+    const { ledger } = await engineOf('api DueRole');
+    const bearer = `Bearer ${key.accessKeyId}.${key.secretAccessKey}`;
+    const signed = await sign({
+      id: 'x',
+      secret: 'x',
+      at: Date.now(),
+      rawPath: '/v1/messages',
+      body: JSON.stringify(schedule(40).messages[0]),
+    });
+    const headers = signed.headers.filter(([name]) => name !== 'authorization');
+    headers.push(['authorization', bearer]);
+    const { status, json } = resultOf(await answer(api, urlEvent({ ...signed, headers })));
+    assert.ok(status >= 200 && status < 300, JSON.stringify(json));
+
+    const remaining = () => contextWith(60_000).getRemainingTimeInMillis();
+    assert.equal(await promoteAll(ledger, emf, clock, remaining), 0);
+    moveTime(Date.now() + 30 * 60_000);
+    assert.equal(await promoteAll(ledger, emf, clock, remaining), 1);
+    assert.deepEqual(lines.map(({ values }) => values.OldestDueAgeSeconds).slice(-2), [[0], [0]]);
+    const { queue } = await engineOf('egress Rolea');
+    const request = { lane: LANE, max: 10, visibility: 30_000, wait: 0 };
+    assert.deepEqual(await queue.lease(request), []);
+    moveTime(Date.now() + 11 * 60_000);
+    assert.equal((await queue.lease(request)).length, 1);
+  });
+
+  test('stops in time, and tells how late it is', async () => {
+    let calls = 0;
+    const ledger = {
+      promote: () => Promise.resolve(++calls),
+      waiting: () => Promise.resolve({ count: 9, next: clock.now() - 700_000 }),
+      cancel: () => Promise.resolve([]),
+    };
+    let left = 35_000;
+    const moved = await promoteAll(ledger, emf, clock, () => (left -= 10_000));
+    assert.deepEqual([calls, moved], [2, 3]);
+    const [age] = lines.at(-1)!.values.OldestDueAgeSeconds!;
+    assert.ok(age! >= 700);
+  });
+});
+
+describe('outcomes', () => {
+  test('counts what it can read, and hands the rest back alone', async () => {
+    const { records } = await engineOf('api OutcomesRole');
+    const logged: [string, unknown][] = [];
+    const note = (event: string, fields?: unknown): void => void logged.push([event, fields]);
+    const consume = createConsumer({
+      records,
+      context: { region: 'us-east-1', accountId: '123456789012', hostname: 'mail.example.com' },
+      output: { emf, log: { debug: note, info: note, warn: note, error: note } },
+    });
+    const { json } = await call({ body: JSON.stringify(message) });
+    const messageId = (json.MessageId as string).slice(0, 60);
+    const happened: Outcome[] = [
+      outcome('attempt', { messageId, attempt: attempt({ at: Date.now() }), tenant: 'default' }),
+      outcome('complaint', { messageId, tenant: 'default', detail: { feedbackType: 'abuse' } }),
+      outcome('attempt', { messageId: 'gone', attempt: attempt({}) }),
+    ];
+    lines.length = 0;
+    const event = sqsEvent([
+      writeOutcomes(happened.slice(0, 2)),
+      'not JSON',
+      writeOutcomes([{ ...happened[0]!, v: 99 }]),
+      writeOutcomes(happened.slice(2)),
+    ]);
+    assert.deepEqual(await consume(event), {
+      batchItemFailures: [{ itemIdentifier: 'message-1' }, { itemIdentifier: 'message-2' }],
+    });
+    const { Latency, ...counts } = lines[0]!.values;
+    assert.deepEqual(counts, { Attempted: [1], Delivered: [1], Complaints: [1] });
+    assert.equal(Latency?.length, 1);
+    assert.deepEqual(lines[1]!.values, {
+      'Reputation.BounceRate': [0],
+      'Reputation.ComplaintRate': [0, 1],
+    });
+    const events = logged.map(([name]) => name);
+    assert.deepEqual(events, [
+      'outcome refused',
+      'outcome refused',
+      'statistics',
+      'suppression',
+      'outcomes without a record',
+    ]);
+  });
+
+  test('gives the whole batch back when storage does not answer', async () => {
+    const consume = createConsumer({
+      records: { message: () => Promise.reject(new Error('away')) },
+      context: { region: 'us-east-1', accountId: '123456789012', hostname: 'mail.example.com' },
+      output,
+    });
+    await assert.rejects(consume(sqsEvent([writeOutcomes([outcome('cancelled')])])), /away/);
+    assert.equal(lines.length, 0);
+  });
+});

@@ -1,0 +1,100 @@
+/** What every role may do: the table that the stacks are held to, and the code that runs under them. */
+
+/** Resources by name, each with the actions that may be taken on it. */
+export type Granted = Record<string, string>;
+
+export const LANES = 'arn:aws:sqs:eu-central-1:AWS::AccountId:postern-test-lane-*';
+export const EC2 = 'arn:aws:ec2:eu-central-1:AWS::AccountId:';
+/** Which documents there are, without what is in them. */
+const KEYS_OF_CONFIG = {
+  'ConfigTable if ForAllValues:StringEquals dynamodb:Attributes pk,sk; StringEquals dynamodb:Select SPECIFIC_ATTRIBUTES':
+    'dynamodb:Scan',
+};
+const WRITE_LOG = 'logs:CreateLogStream logs:PutLogEvents';
+const SHIP_LOG = 'logs:CreateLogStream logs:DescribeLogStreams logs:PutLogEvents';
+
+/** Of every egress node, wherever it runs. */
+const EGRESS: Granted = {
+  [LANES]:
+    'sqs:ChangeMessageVisibility sqs:DeleteMessage sqs:GetQueueAttributes sqs:ReceiveMessage sqs:SendMessage',
+  Queueoutcomes: 'sqs:SendMessage',
+  RecordsTable: 'dynamodb:BatchGetItem dynamodb:BatchWriteItem dynamodb:GetItem dynamodb:UpdateItem',
+  LedgerTable: 'dynamodb:BatchWriteItem',
+  LeasesTable: 'dynamodb:BatchWriteItem dynamodb:GetItem dynamodb:UpdateItem',
+  'ConfigTable if ForAllValues:StringNotEquals dynamodb:LeadingKeys key,identity':
+    'dynamodb:GetItem dynamodb:Query',
+  'ConfigTable if ForAllValues:StringEquals dynamodb:LeadingKeys directive,!':
+    'dynamodb:DeleteItem dynamodb:PutItem',
+  ...KEYS_OF_CONFIG,
+  'Bodies/*': 's3:GetObject s3:PutObject',
+  Bodies: 's3:ListBucket',
+  'Secrets/return-path.key': 's3:GetObject',
+  Secrets: 's3:ListBucket',
+  DataKey: 'kms:Decrypt kms:GenerateDataKey',
+  SecretsKey: 'kms:Decrypt',
+  Log: SHIP_LOG,
+};
+
+function nodeOnEc2(node: string, addresses: readonly string[]): Granted {
+  return {
+    ...EGRESS,
+    'the bundle': 's3:GetObject',
+    ...Object.fromEntries(addresses.map((one) => [`${EC2}elastic-ip/${one}`, 'ec2:AssociateAddress'])),
+    [`${EC2}instance/* if StringEquals aws:ResourceTag/postern:node ${node}`]: 'ec2:AssociateAddress',
+    [`${EC2}network-interface/* if StringEquals aws:ResourceTag/postern:node ${node}`]:
+      'ec2:AssociateAddress',
+    // Tells CloudFormation that it runs.
+    'AWS::StackId': 'cloudformation:SignalResource',
+  };
+}
+
+/** Every action that every role may take. What is not here is forbidden. */
+export const PERMISSIONS: Record<string, Granted> = {
+  'api ApiRole': {
+    ApiLog: WRITE_LOG,
+    RecordsTable:
+      'dynamodb:BatchGetItem dynamodb:BatchWriteItem dynamodb:GetItem dynamodb:Query dynamodb:UpdateItem',
+    LedgerTable: 'dynamodb:BatchWriteItem',
+    ConfigTable: 'dynamodb:DeleteItem dynamodb:GetItem dynamodb:PutItem dynamodb:Query',
+    ...KEYS_OF_CONFIG,
+    [LANES]: 'sqs:SendMessage',
+    Queueoutcomes: 'sqs:SendMessage',
+    'Bodies/*': 's3:PutObject',
+    'Secrets/master.key': 's3:GetObject s3:PutObject',
+    'Secrets/return-path.key': 's3:GetObject s3:PutObject',
+    Secrets: 's3:ListBucket',
+    DataKey: 'kms:Decrypt kms:GenerateDataKey',
+    SecretsKey: 'kms:Decrypt kms:GenerateDataKey',
+  },
+  'api DueRole': {
+    DueLog: WRITE_LOG,
+    LedgerTable: 'dynamodb:BatchWriteItem dynamodb:DeleteItem dynamodb:Query dynamodb:UpdateItem',
+    [LANES]: 'sqs:SendMessage',
+    DataKey: 'kms:Decrypt kms:GenerateDataKey',
+  },
+  'api OutcomesRole': {
+    OutcomesLog: WRITE_LOG,
+    RecordsTable: 'dynamodb:GetItem',
+    // As Lambda asks for, to read a queue on the function's behalf.
+    Queueoutcomes:
+      'sqs:ChangeMessageVisibility sqs:DeleteMessage sqs:GetQueueAttributes sqs:GetQueueUrl sqs:ReceiveMessage',
+    DataKey: 'kms:Decrypt',
+  },
+  'api FirstKeyRole': {
+    FirstKeyLog: WRITE_LOG,
+    ConfigTable: 'dynamodb:GetItem dynamodb:PutItem dynamodb:Query',
+    ...KEYS_OF_CONFIG,
+    'Secrets/master.key': 's3:GetObject s3:PutObject',
+    Secrets: 's3:ListBucket',
+    SecretsKey: 'kms:Decrypt kms:GenerateDataKey',
+  },
+  'egress FlowLogRole': { FlowLog: SHIP_LOG },
+  'egress Rolea': nodeOnEc2('a', ['Addressa1', 'Addressa2']),
+  'egress Roleb': nodeOnEc2('b', ['Addressb1']),
+  'egress PtrRole': {
+    PtrLog: WRITE_LOG,
+    [`${EC2}elastic-ip/Addressa1`]: 'ec2:ModifyAddressAttribute ec2:ResetAddressAttribute',
+    [`${EC2}elastic-ip/Addressb1`]: 'ec2:ModifyAddressAttribute ec2:ResetAddressAttribute',
+  },
+  'egress OutsideRole': EGRESS,
+};
