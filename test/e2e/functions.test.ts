@@ -48,7 +48,7 @@ function actionOf(command: string): string[] {
   if (/^(SendMessage|DeleteMessage|ChangeMessageVisibility)Batch$/.test(name))
     return [`sqs:${name.slice(0, -5)}`];
   if (/Message|Queue/.test(name)) return [`sqs:${name}`];
-  return [/Object$/.test(name) ? `s3:${name}` : `dynamodb:${name}`];
+  return [name.endsWith('Object') ? `s3:${name}` : `dynamodb:${name}`];
 }
 
 /** An engine under a role: a request that the role may not make fails the test. */
@@ -138,7 +138,7 @@ describe('first-key', () => {
     key = await makeFirstKey(control.keys);
     assert.match(key.accessKeyId, /^AKIA\w{16}$/);
     await assert.rejects(makeFirstKey(control.keys), { code: 'already_exists' });
-    control.close();
+    await control.close();
   });
 });
 
@@ -251,7 +251,7 @@ async function proveDomain(): Promise<void> {
   });
   records = control.identities.find('example.com')!.dkim.records;
   assert.equal((await control.identities.check('example.com')).verified, true);
-  control.close();
+  await control.close();
   // The API's own mirror hears of it within a second.
   await new Promise((resolve) => setTimeout(resolve, 1_200));
 }
