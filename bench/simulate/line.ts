@@ -22,6 +22,7 @@ import type { SimulatedClock } from './clock.ts';
 import { type Peer, SimulatedSession } from './peer.ts';
 
 const NAME = 'mx.example.com';
+const IP = '203.0.113.1';
 const LANES: Readonly<Record<MessageClass, LaneHold>> = {
   transactional: { pool: 'default', class: 'transactional', held: 0 },
   bulk: { pool: 'default', class: 'bulk', held: 0 },
@@ -70,9 +71,9 @@ export class Line {
         return new SimulatedSession(session, peer);
       },
     };
-    const source = new Source('203.0.113.1', 'mta.example.com');
+    const source = new Source(IP, 'mta.example.com');
     source.heldUntil = Number.POSITIVE_INFINITY;
-    const place = { provider: 'other', site: NAME, routed: false, ip: source.ip, pool: 'default' };
+    const place = { provider: 'other', site: NAME, routed: false, ip: IP, pool: 'default' };
     const mail = { domain: 'example.com', tenant: 'any', class: 'bulk' } as const;
     const terms = new PathTerms(new LimitBook(limitTable(options.limits)), place, mail);
     this.path = new Path(site, source, false, terms, host);
