@@ -39,7 +39,8 @@ export interface Thresholds {
 }
 
 /**
- * Bounces: SES recommends less than 2 % and reviews a sender at 5 % ("Reputation metrics messages").
+ * Bounces: SES reviews a sender at 5 % and pauses it at 10 % ("Enforcement FAQs"); that an IP without a history
+ * is held from 2 % on is ours.
  * Complaints: SES reviews at 0.1 %; Google wants less than 0.1 % and never 0.3 % ("Email sender guidelines").
  * Deferrals and blocks: the providers publish no figure (SES: "send less email if you receive a high number of
  * IP blocking or throttling responses"); these are ours, and `traffic` is.
