@@ -1,17 +1,22 @@
 /**
- * The kinds of configuration documents that may be changed while Postern runs. A kind is a name and a validator;
- * the rooms that obey the documents bring theirs.
+ * The kinds of configuration documents that may be changed while Postern runs. A kind is a name and a validator,
+ * and the validator is the reader of the room that obeys the document.
  */
+import { isIP } from 'node:net';
 import { PosternError } from '../errors.ts';
+import { rulesWith } from '../shaping/automation/library.ts';
+import { readMap, refuse } from '../shaping/document.ts';
+import { limitTable } from '../shaping/limits/check.ts';
+import { readRouting } from '../shaping/routing/router.ts';
+import { readPlan, type WarmupPlan } from '../shaping/warmup/plan.ts';
 
 export interface ConfigKind {
   /** As in the path of the API. */
   readonly name: string;
   /**
-   * What is wrong with a document, each as `path: reason`; nothing when it may run.
-   * @param name the document's own. @param others those of the same kind, by name, that run beside it.
+   * What is wrong with a document of this name, each as `path: reason`; nothing when it may run.
    */
-  validate(value: unknown, name: string, others: ReadonlyMap<string, unknown>): readonly string[];
+  validate(value: unknown, name: string): readonly string[];
 }
 
 /** A reader that throws `bad_request` at the first thing that is wrong, as a validator. */
@@ -25,5 +30,31 @@ export function refusals(read: () => unknown): string[] {
   }
 }
 
-/** The kinds of this version of Postern. */
-export const CONFIG_KINDS: readonly ConfigKind[] = [];
+/** The name of a kind's document: each kind has one, because what can be wrong is mostly between its parts. */
+const ONLY = 'default';
+
+function kind(name: string, read: (value: unknown, path: string) => unknown): ConfigKind {
+  return {
+    name,
+    validate(value, given) {
+      if (given !== ONLY) return [`${name}: the document of this kind is called ${ONLY}, not ${given}.`];
+      return refusals(() => read(value, name));
+    },
+  };
+}
+
+/** Warm-up plans by IP. */
+function readPlans(value: unknown, path: string): ReadonlyMap<string, WarmupPlan> {
+  return readMap(value, path, (plan, at, ip) => {
+    if (isIP(ip) === 0) refuse(at, 'is not an IP address; plans are listed by the IP that warms up.');
+    return readPlan(plan, at);
+  });
+}
+
+/** The kinds of this version of Postern, as the rooms that obey them read them. */
+export const CONFIG_KINDS: readonly ConfigKind[] = [
+  kind('limits', limitTable),
+  kind('routing', readRouting),
+  kind('warmup', readPlans),
+  kind('automation', rulesWith),
+];

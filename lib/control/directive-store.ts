@@ -106,6 +106,8 @@ export class DirectiveStore {
     const raised: StoredDirective = {
       ...directive,
       id,
+      // The same object, so that who compares sees that nothing but the end has changed.
+      action: before !== undefined && sameAction(before, directive) ? before.action : directive.action,
       until: running && endOf(before) > endOf(directive) ? before.until : directive.until,
       at: running ? before.at : now,
       raised: (running ? (before.raised ?? 0) : 0) + 1,
@@ -230,5 +232,9 @@ function endOf(directive: Directive | undefined): number {
 function worthWriting(stored: Directive, raised: Directive, now: number): boolean {
   const left = endOf(raised) - now;
   if (endOf(stored) < now + (left * 7) / 8) return true;
-  return JSON.stringify(stored.action) !== JSON.stringify(raised.action);
+  return !sameAction(stored, raised);
+}
+
+function sameAction(one: Directive, other: Directive): boolean {
+  return one.action === other.action || JSON.stringify(one.action) === JSON.stringify(other.action);
 }

@@ -13,7 +13,6 @@ import type { Config } from '../engine/ports.ts';
 import { PosternError } from '../errors.ts';
 import type { Clock } from '../time.ts';
 import type { ConfigKind } from './config-kinds.ts';
-import { Places } from './limits.ts';
 import { Mirror } from './mirror.ts';
 import { checkName, quote } from './names.ts';
 
@@ -39,7 +38,7 @@ export interface Documents {
   readonly kinds: readonly string[];
   /** Documents of a kind that are in force, by name. The same map until one changes. */
   running(kind: string): ReadonlyMap<string, unknown>;
-  /** Calls back after each change of `running(kind)`, by whatever process. Returns an unsubscriber. */
+  /** Calls back after each change of `running(kind)`, by whatever process; must not throw. Returns an unsubscriber. */
   watch(kind: string, listener: () => void): () => void;
   /** The latest version, and why it is not in force although it was stored. @throws `not_found` for the kind. */
   get(kind: string, name: string): (DocumentVersion & { problems?: readonly string[] }) | undefined;
@@ -47,7 +46,7 @@ export interface Documents {
   list(kind: string): DocumentVersion[];
   /**
    * Durable and in force when it resolves.
-   * @throws `bad_request` with path and reason, `config_conflict`, `not_found`, `limit_exceeded`, the storage group.
+   * @throws `bad_request` with path and reason, `config_conflict`, `not_found`, the storage group.
    */
   put(kind: string, name: string, value: unknown, change: Change): Promise<DocumentVersion>;
   /** @throws `config_conflict`, `not_found`, the storage group. */
@@ -68,8 +67,6 @@ interface Stored {
 /** Versions of a document that are kept beside the current one. */
 const HISTORY = 50;
 const HISTORY_KIND = 'config-history';
-/** Documents of a kind. */
-const MAX_DOCUMENTS = 1_000;
 /** Bytes of a document; the AWS engine's store ends at 400 KB. */
 const MAX_BYTES = 256 * 1024;
 /** Problems told of one document. */
@@ -92,42 +89,21 @@ class Shelf {
   }
 
   validate(name: string, value: unknown): readonly string[] {
-    const others = new Map(this.running);
-    others.delete(name);
-    return this.kind.validate(value, name, others).slice(0, MAX_PROBLEMS);
+    return this.kind.validate(value, name).slice(0, MAX_PROBLEMS);
   }
 
   #apply(name: string, stored: Stored | undefined): void {
-    this.problems.delete(name);
-    let changed = this.#run(name, stored);
-    // What another node stored may have come before that which it goes with.
-    for (let again = changed; again; ) {
-      again = false;
-      for (const waiting of [...this.problems.keys()]) {
-        if (waiting !== name && this.#run(waiting, this.mirror.get(waiting))) again = changed = true;
-      }
-    }
-    if (changed) for (const listener of this.listeners) listener();
-  }
-
-  /** @returns whether what runs is another than before. */
-  #run(name: string, stored: Stored | undefined): boolean {
-    if (stored?.value === undefined) {
-      this.problems.delete(name);
-      if (!this.running.has(name)) return false;
-      const running = new Map(this.running);
-      running.delete(name);
-      this.running = running;
-      return true;
-    }
-    const problems = this.validate(name, stored.value);
+    const problems = stored?.value === undefined ? [] : this.validate(name, stored.value);
     if (problems.length > 0) {
       this.problems.set(name, problems);
-      return false;
+      return;
     }
     this.problems.delete(name);
-    this.running = new Map(this.running).set(name, stored.value);
-    return true;
+    const running = new Map(this.running);
+    if (stored?.value === undefined) running.delete(name);
+    else running.set(name, stored.value);
+    this.running = running;
+    for (const listener of this.listeners) listener();
   }
 }
 
@@ -140,7 +116,6 @@ export async function openDocuments(options: {
   const { config, clock, kinds } = options;
   const shelves = new Map(kinds.map((kind) => [kind.name, new Shelf(kind, config, clock)]));
   const byStoredKind = new Map([...shelves].map(([kind, shelf]) => [storedKind(kind), shelf]));
-  const places = new Places('documents of this kind', MAX_DOCUMENTS);
 
   function shelfOf(kind: string): Shelf {
     const shelf = shelves.get(kind);
@@ -190,9 +165,7 @@ export async function openDocuments(options: {
     if (problems.length > 0) {
       throw new PosternError('bad_request', `${kind}/${name} is refused. ${problems.join('; ')}`);
     }
-    const keep = () => store(shelf, name, { value, at: clock.now(), by }, expect);
-    if (shelf.running.has(name)) return keep();
-    return places.within(kind, shelf.running.size, keep);
+    return store(shelf, name, { value, at: clock.now(), by }, expect);
   }
 
   async function remove(kind: string, name: string, { by, expect }: Change): Promise<DocumentVersion> {
