@@ -1,0 +1,63 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { nodeEnvironment, readNodeSettings, sourceSuffix } from '../../egress-node/node-environment.ts';
+import {
+  apiEnvironment,
+  functionEnvironment,
+  readApiSettings,
+  readFunctionSettings,
+} from '../../functions/environment.ts';
+import type { AwsResources } from '../../lib/engine/aws/schema.ts';
+import { failure } from '../support/control.ts';
+
+const resources: AwsResources = {
+  tables: { records: 'r', ledger: 'l', config: 'c', leases: 's' },
+  bucket: 'bodies',
+  queueUrlPrefix: 'https://sqs.us-east-1.amazonaws.com/123456789012/postern-test-',
+};
+const settings = { resources, accountId: '123456789012', hostname: 'mail.example.com' };
+const AWS_REGION = 'us-east-1';
+
+describe('what the stacks tell', () => {
+  test('a function, it reads', () => {
+    const environment = functionEnvironment(settings);
+    assert.deepEqual(readFunctionSettings({ ...environment, AWS_REGION }), {
+      ...settings,
+      region: AWS_REGION,
+    });
+  });
+
+  test('the API, it reads', () => {
+    const all = { ...settings, pools: ['default', 'vip'], returnPathDomain: 'b.example.com', secrets: 's' };
+    assert.deepEqual(readApiSettings({ ...apiEnvironment(all), AWS_REGION }), { ...all, region: AWS_REGION });
+  });
+
+  test('an egress node, it reads with the addresses that it took', () => {
+    const node = { resources, node: 'a', secrets: 's' };
+    const sources = [
+      { ip: '10.0.0.5', hostname: 'a1.example.com', pools: ['default'] },
+      { ip: '2001:db8::5', hostname: 'a2.example.com', pools: ['vip', 'default'] },
+    ];
+    const POSTERN_SOURCES = sources.map((source) => source.ip + sourceSuffix(source)).join(',');
+    assert.deepEqual(readNodeSettings({ ...nodeEnvironment(node), POSTERN_SOURCES }), { ...node, sources });
+  });
+});
+
+describe('what is missing or wrong', () => {
+  test('is named', () => {
+    for (const name of Object.keys(functionEnvironment(settings))) {
+      const environment = { ...functionEnvironment(settings), AWS_REGION, [name]: '' };
+      assert.throws(() => readFunctionSettings(environment), failure('bad_request', new RegExp(name)));
+    }
+    for (const text of ['10.0.0.5', '10.0.0.5=a1.example.com', '=a1.example.com:default', 'x y=a:b']) {
+      const environment = {
+        ...nodeEnvironment({ resources, node: 'a', secrets: 's' }),
+        POSTERN_SOURCES: text,
+      };
+      assert.throws(
+        () => readNodeSettings(environment),
+        failure('bad_request', /POSTERN_SOURCES: ".*" is not/),
+      );
+    }
+  });
+});

@@ -1,0 +1,32 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { QueueItem } from '../../lib/engine/items.ts';
+import { startNodeMetrics } from '../../lib/observe/node-metrics.ts';
+import { TestClock } from '../support/clock.ts';
+import { openEmf } from '../support/emf.ts';
+
+test('a node tells each minute that it lives, what it holds, and how late it is', () => {
+  const clock = new TestClock();
+  const { emf, lines } = openEmf();
+  let held = 2;
+  const metrics = startNodeMetrics({ emf, clock, node: 'a', leasesHeld: () => held });
+  const since = (acceptedAt: number, due: number): void =>
+    metrics.attempted({ acceptedAt, due } as QueueItem);
+  const now = clock.now();
+  since(now - 5_000, now - 5_000);
+  // Late is what is tried after it was due, however long ago it was accepted.
+  since(now - 900_000, now - 60_000);
+  clock.advance(60_000);
+  held = 1;
+  clock.advance(60_000);
+  metrics.stop();
+  clock.advance(60_000);
+  assert.deepEqual(
+    lines.map(({ root, values }) => [root.Node, values]),
+    [
+      ['a', { Heartbeat: [1], LeaseHeld: [2] }],
+      ['a', { Heartbeat: [1], LeaseHeld: [2], OldestDueAgeSeconds: [60] }],
+      ['a', { Heartbeat: [1], LeaseHeld: [1] }],
+    ],
+  );
+});
