@@ -32,7 +32,7 @@ const log = createLog({ level: 'info', now: () => clock.now(), write });
 async function start({ resources, node, sources, secrets }: NodeSettings): Promise<() => Promise<void>> {
   const [engine, returnPathKey] = await Promise.all([
     openAws({ resources, clock, log }),
-    readSecret('return-path.key', { bucket: secrets, make: false }),
+    readSecret('return-path.key', { bucket: secrets }),
   ]);
   const hostname = sources[0]!.hostname;
   const pools: Record<string, string[]> = {};

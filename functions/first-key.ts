@@ -32,7 +32,7 @@ export async function makeFirstKey(keys: Control['keys']): Promise<FirstKey> {
 const open = once(async () => {
   const { resources, secrets } = readApiSettings(process.env);
   const engine = await openAws({ resources, clock: systemClock, log: openOutput(systemClock).log });
-  const masterKey = await readSecret('master.key', { bucket: secrets, make: true });
+  const masterKey = await readSecret('master.key', { bucket: secrets });
   return openControl({ config: engine.config, masterKey, clock: systemClock, verifyIdentities: true });
 });
 

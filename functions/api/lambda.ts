@@ -13,7 +13,7 @@ const service = once(async () => {
   const settings = readApiSettings(process.env);
   const clock = systemClock;
   const output = openOutput(clock);
-  const secret = { bucket: settings.secrets, make: true };
+  const secret = { bucket: settings.secrets };
   const [engine, masterKey, returnPathKey] = await Promise.all([
     openAws({ resources: settings.resources, clock, log: output.log }),
     readSecret('master.key', secret),

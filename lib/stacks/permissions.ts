@@ -33,7 +33,7 @@ export function apiPermissions(data: DataStack): iam.PolicyStatement[] {
     queue(data.outcomes, 'SendMessage'),
     allow(['s3:PutObject'], [bodies(data)]),
     key(data, 'Decrypt', 'GenerateDataKey'),
-    ...secrets(data, { make: true }, 'master.key', 'return-path.key'),
+    ...secrets(data, 'master.key', 'return-path.key'),
   ];
 }
 
@@ -42,7 +42,7 @@ export function firstKeyPermissions(data: DataStack): iam.PolicyStatement[] {
   return [
     table(data, 'config', 'GetItem', 'Query', 'PutItem'),
     keysOfConfig(data),
-    ...secrets(data, { make: true }, 'master.key'),
+    ...secrets(data, 'master.key'),
   ];
 }
 
@@ -81,7 +81,7 @@ export function egressPermissions(data: DataStack): iam.PolicyStatement[] {
     allow(['s3:GetObject', 's3:PutObject'], [bodies(data)]),
     allow(['s3:ListBucket'], [data.bucket.bucketArn]),
     key(data, 'Decrypt', 'GenerateDataKey'),
-    ...secrets(data, { make: false }, 'return-path.key'),
+    ...secrets(data, 'return-path.key'),
   ];
 }
 
@@ -176,18 +176,18 @@ function key(data: DataStack, ...actions: ('Decrypt' | 'GenerateDataKey')[]): ia
   );
 }
 
-/** Reads secrets; with `make` also makes those that there are not yet. Listing tells "none" from "not allowed". */
-function secrets(
-  data: DataStack,
-  { make }: { make: boolean },
-  ...names: SecretName[]
-): iam.PolicyStatement[] {
+/**
+ * Reads secrets, and makes those that there are not yet: a write must be one that overwrites nothing. Listing tells
+ * "none" from "not allowed".
+ */
+function secrets(data: DataStack, ...names: SecretName[]): iam.PolicyStatement[] {
+  const objects = names.map((name) => data.secrets.arnForObjects(name));
+  const make = allow(['s3:PutObject'], objects);
+  make.addCondition('Null', { 's3:if-none-match': 'false' });
   return [
-    allow(
-      make ? ['s3:GetObject', 's3:PutObject'] : ['s3:GetObject'],
-      names.map((name) => data.secrets.arnForObjects(name)),
-    ),
+    allow(['s3:GetObject'], objects),
+    make,
     allow(['s3:ListBucket'], [data.secrets.bucketArn]),
-    allow(make ? ['kms:Decrypt', 'kms:GenerateDataKey'] : ['kms:Decrypt'], [data.secretsKey.keyArn]),
+    allow(['kms:Decrypt', 'kms:GenerateDataKey'], [data.secretsKey.keyArn]),
   ];
 }

@@ -13,6 +13,20 @@ const KEYS_OF_CONFIG = {
 const WRITE_LOG = 'logs:CreateLogStream logs:PutLogEvents';
 const SHIP_LOG = 'logs:CreateLogStream logs:DescribeLogStreams logs:PutLogEvents';
 
+/** Reads them, and makes them without overwriting any. */
+function secrets(...names: readonly string[]): Granted {
+  return {
+    ...Object.fromEntries(
+      names.flatMap((name) => [
+        [`Secrets/${name}`, 's3:GetObject'],
+        [`Secrets/${name} if Null s3:if-none-match false`, 's3:PutObject'],
+      ]),
+    ),
+    Secrets: 's3:ListBucket',
+    SecretsKey: 'kms:Decrypt kms:GenerateDataKey',
+  };
+}
+
 /** Of every egress node, wherever it runs. */
 const EGRESS: Granted = {
   [LANES]:
@@ -28,10 +42,8 @@ const EGRESS: Granted = {
   ...KEYS_OF_CONFIG,
   'Bodies/*': 's3:GetObject s3:PutObject',
   Bodies: 's3:ListBucket',
-  'Secrets/return-path.key': 's3:GetObject',
-  Secrets: 's3:ListBucket',
+  ...secrets('return-path.key'),
   DataKey: 'kms:Decrypt kms:GenerateDataKey',
-  SecretsKey: 'kms:Decrypt',
   Log: SHIP_LOG,
 };
 
@@ -60,11 +72,8 @@ export const PERMISSIONS: Record<string, Granted> = {
     [LANES]: 'sqs:SendMessage',
     Queueoutcomes: 'sqs:SendMessage',
     'Bodies/*': 's3:PutObject',
-    'Secrets/master.key': 's3:GetObject s3:PutObject',
-    'Secrets/return-path.key': 's3:GetObject s3:PutObject',
-    Secrets: 's3:ListBucket',
+    ...secrets('master.key', 'return-path.key'),
     DataKey: 'kms:Decrypt kms:GenerateDataKey',
-    SecretsKey: 'kms:Decrypt kms:GenerateDataKey',
   },
   'api DueRole': {
     DueLog: WRITE_LOG,
@@ -84,9 +93,7 @@ export const PERMISSIONS: Record<string, Granted> = {
     FirstKeyLog: WRITE_LOG,
     ConfigTable: 'dynamodb:GetItem dynamodb:PutItem dynamodb:Query',
     ...KEYS_OF_CONFIG,
-    'Secrets/master.key': 's3:GetObject s3:PutObject',
-    Secrets: 's3:ListBucket',
-    SecretsKey: 'kms:Decrypt kms:GenerateDataKey',
+    ...secrets('master.key'),
   },
   'egress FlowLogRole': { FlowLog: SHIP_LOG },
   'egress Rolea': nodeOnEc2('a', ['Addressa1', 'Addressa2']),

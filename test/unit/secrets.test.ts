@@ -34,18 +34,11 @@ function client(port = server.port) {
 }
 
 test('a secret is made once, and each has its own', async () => {
-  const options = { bucket, make: true, client: client() };
+  const options = { bucket, client: client() };
   const master = await readSecret('master.key', options);
   assert.equal(master.length, 32);
   assert.deepEqual(await readSecret('master.key', options), master);
   assert.notDeepEqual(await readSecret('return-path.key', options), master);
-});
-
-test('who may not make one says that there is none', async () => {
-  const empty = 'empty';
-  await s3.send(new CreateBucketCommand({ Bucket: empty }));
-  const options = { bucket: empty, make: false, client: client() };
-  await assert.rejects(readSecret('return-path.key', options), failure('not_found', /Call the API once/));
 });
 
 test('of two that make one at a time, both get the one that won', async () => {
@@ -63,7 +56,7 @@ test('of two that make one at a time, both get the one that won', async () => {
   racing.listen(0, '127.0.0.1');
   await once(racing, 'listening');
   const { port } = racing.address() as AddressInfo;
-  assert.deepEqual(await readSecret('master.key', { bucket, make: true, client: client(port) }), winner);
+  assert.deepEqual(await readSecret('master.key', { bucket, client: client(port) }), winner);
   assert.ok(put);
   racing.closeAllConnections();
   racing.close();
@@ -73,7 +66,7 @@ test('a damaged secret is not used', async () => {
   const damaged = 'damaged';
   await s3.send(new CreateBucketCommand({ Bucket: damaged }));
   await s3.send(new PutObjectCommand({ Bucket: damaged, Key: 'master.key', Body: 'short' }));
-  const options = { bucket: damaged, make: true, client: client() };
+  const options = { bucket: damaged, client: client() };
   await assert.rejects(
     readSecret('master.key', options),
     failure('storage_damaged', /has 5 bytes instead of 32/),
@@ -81,6 +74,6 @@ test('a damaged secret is not used', async () => {
 });
 
 test('a bucket that does not answer is a temporary failure', async () => {
-  const options = { bucket, make: false, client: client(1) };
+  const options = { bucket, client: client(1) };
   await assert.rejects(readSecret('master.key', options), failure('storage_unavailable'));
 });

@@ -17,26 +17,18 @@ import type { SecretName } from './schema.ts';
 const SECRET_BYTES = 32;
 
 /**
- * Reads a secret.
- * @param make makes it when there is none; of two that make it at one time one wins, and both get that one.
- * @throws `not_found` when there is none and it may not be made; `storage_damaged` when it has not 32 bytes;
- * `storage_unavailable` when the bucket does not answer.
+ * Reads a secret, and makes it when there is none: of two that make it at one time one wins, and both get that one.
+ * @throws `storage_damaged` when it has not 32 bytes; `storage_unavailable` when the bucket does not answer.
  */
 export async function readSecret(
   name: SecretName,
-  options: { bucket: string; make: boolean; client?: S3ClientConfig },
+  options: { bucket: string; client?: S3ClientConfig },
 ): Promise<Buffer> {
   const s3 = new S3Client(options.client ?? {});
   const object = { Bucket: options.bucket, Key: name };
   try {
     const found = await read(s3, object);
     if (found) return found;
-    if (!options.make) {
-      throw new PosternError(
-        'not_found',
-        `There is no ${name} in ${options.bucket} yet. Call the API once: it makes it.`,
-      );
-    }
     const put = new PutObjectCommand({ ...object, Body: randomBytes(SECRET_BYTES), IfNoneMatch: '*' });
     await s3.send(put).catch((error: unknown) => {
       // 412 and 409 (S3 user guide, "conditional writes"): another was first, and ours must not replace it.
