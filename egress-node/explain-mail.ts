@@ -80,7 +80,7 @@ function fromSource(
   const now = clock.now();
   const { tenant = '', domain = '', campaign, pool = 'default', class: messageClass = 'bulk' } = query;
   const mail = { domain, tenant, campaign, class: messageClass };
-  const placeLimits = limits.at({ provider, site, routed, ip: source.ip, pool });
+  const placeLimits = limits.at({ provider, site, routed, ip: source.name, pool });
   const { variant, terms } = placeLimits.of(mail);
   const gate = source.knownGate(site);
   const paths = [...(traffic.sites.get(site)?.paths.values() ?? [])].filter((path) => path.source === source);
@@ -93,7 +93,7 @@ function fromSource(
     obstacles.push({ limit: 'back-off', value: reason.text, origin: reason.code, until: retryAt });
   }
   const { orders, warmup } = around;
-  const ruling = orders.rulingOf({ ...mail, provider, site, pool, ip: source.ip }, now);
+  const ruling = orders.rulingOf({ ...mail, provider, site, pool, ip: source.name }, now);
   if (ruling.by !== undefined) {
     const until = ruling.by.until ?? now + 86_400_000;
     obstacles.push({

@@ -8,8 +8,15 @@ import type { WarmupBook } from '../lib/shaping/warmup/book.ts';
 import { signalOf } from '../lib/shaping/warmup/signals.ts';
 import type { Delivery } from './delivery.ts';
 import type { Orders } from './orders.ts';
-import type { Via } from './path-host.ts';
 import type { Site } from './site.ts';
+import type { Source } from './source.ts';
+
+/** Who answered, and whom: the site, its MX host by name, and the source. */
+export interface Origin {
+  site: Site;
+  source: Source;
+  mx: string;
+}
 
 export interface ListenerOptions {
   orders: Orders;
@@ -34,28 +41,28 @@ export class Listener {
    * A peer answered a delivery, or did not.
    * @returns when the reply asks to try again, ms since the epoch; 0 when it names no time.
    */
-  heard(delivery: Delivery, site: Site, via: Via, result: AttemptResult, now: number): number {
+  heard(delivery: Delivery, from: Origin, result: AttemptResult, now: number): number {
     const { warmup } = this.#options;
-    const { provider } = site;
-    if (warmup?.warming(via.ip ?? '', provider)) {
+    const { provider } = from.site;
+    const ip = from.source.ip ?? '';
+    if (warmup?.warming(ip, provider)) {
       const signal = signalOf(result, delivery.item.attempts);
-      if (signal !== undefined) warmup.outcome(via.ip ?? '', provider, signal, now);
+      if (signal !== undefined) warmup.outcome(ip, provider, signal, now);
     }
     const delivered = result.kind === 'accepted';
     if (delivered ? !this.state.watching : result.kind !== 'refused') return 0;
     const { tenant, campaign, domain, pool } = delivery;
-    return this.#evaluate({ tenant, campaign, domain, pool }, site, via, delivered, result, now);
+    return this.#evaluate({ tenant, campaign, domain, pool }, from, delivered, result, now);
   }
 
   /** A peer refused a session before any delivery was spoken of. */
-  refused(site: Site, via: Via, pool: string, reply: Reply, phase: string, now: number): void {
-    this.#evaluate({ pool }, site, via, false, { phase, reply }, now);
+  refused(pool: string, from: Origin, phase: string, reply: Reply, now: number): void {
+    this.#evaluate({ pool }, from, false, { phase, reply }, now);
   }
 
   #evaluate(
     mail: Pick<ReplyEvent, 'tenant' | 'campaign' | 'domain' | 'pool'>,
-    site: Site,
-    via: Via,
+    { site, source, mx }: Origin,
     delivered: boolean,
     { phase, reply }: Pick<AttemptResult, 'phase' | 'reply'>,
     now: number,
@@ -65,10 +72,10 @@ export class Listener {
     const event: ReplyEvent = {
       ...mail,
       outcome: delivered ? 'delivered' : 'refused',
-      ip: via.ip,
+      ip: source.name,
       provider: site.provider,
       site: site.name,
-      mx: via.mx.host,
+      mx,
       phase,
       reply: delivered ? undefined : reply,
     };

@@ -1,12 +1,11 @@
 /** What a path needs of its surroundings, and the words that pass between them. */
 import type { AttemptResult } from '../lib/outcome/classify.ts';
-import type { Reply } from '../lib/outcome/reply.ts';
+import type { WarmupBook } from '../lib/shaping/warmup/book.ts';
 import type { Clock, Random } from '../lib/time.ts';
-import type { Delivery } from './delivery.ts';
 import type { Destinations } from './destination.ts';
+import type { Listener } from './listener.ts';
 import type { Path } from './path.ts';
 import type { Results } from './results.ts';
-import type { Site } from './site.ts';
 import type { SessionEnd, SessionOptions, SmtpDeadlines, SmtpSession } from './smtp/types.ts';
 import type { TlsMemory } from './tls-memory.ts';
 
@@ -31,17 +30,9 @@ export interface PathHost {
   readonly deadlines: SmtpDeadlines;
   readonly results: Results;
   /** Draws conclusions from replies. */
-  readonly listener: {
-    heard(delivery: Delivery, site: Site, via: Via, result: AttemptResult, now: number): number;
-    refused(site: Site, via: Via, pool: string, reply: Reply, phase: string, now: number): void;
-  };
+  readonly listener: Pick<Listener, 'heard' | 'refused'>;
   /** Budgets of source IPs that warm up; absent: none does. */
-  readonly warmup:
-    | {
-        wait(ip: string, provider: string, now: number): number;
-        take(ip: string, provider: string, now: number): void;
-      }
-    | undefined;
+  readonly warmup: Pick<WarmupBook, 'wait' | 'take'> | undefined;
   open(options: SessionOptions): SmtpSession;
   /** What waits at a path must find another way: the budget of its IP is spent. */
   divert(path: Path): void;

@@ -119,7 +119,8 @@ export class Path {
       connection.session?.wake();
     }
     // While connections are idle it is no lack of them that makes mail wait.
-    if (this.queue.size > 0 && this.#idle.length === 0 && now >= this.retryAt) this.#grow(now, impatient);
+    const lacking = this.queue.size > 0 && this.#idle.length === 0 && now >= this.retryAt;
+    if (lacking && this.source.usable(now)) this.#grow(now, impatient);
   }
 
   /** Whether a message may begin now; if not, the path is pumped when one may. */
@@ -209,6 +210,7 @@ export class Path {
       port: target.port,
       host: target.host,
       localAddress: source.ip,
+      mayWrite: () => source.mayGoOn(host.clock.now()),
       ehloName: source.ehloName,
       tls: required ? 'required' : inClear ? 'off' : 'opportunistic',
       deadlines: { ...host.deadlines, ...limits.deadlines },
@@ -276,7 +278,8 @@ export class Path {
       }
     }
     const { startedAt, endedAt, replies } = result;
-    const notBefore = this.#host.listener.heard(delivery, this.site, via, recipient, endedAt);
+    const from = { site: this.site, source: this.source, mx: via.mx.host };
+    const notBefore = this.#host.listener.heard(delivery, from, recipient, endedAt);
     const tried = { result: recipient, at: startedAt, duration: endedAt - startedAt, replies, via };
     this.#host.results.attempted(delivery, tried, notBefore);
   }
@@ -308,8 +311,8 @@ export class Path {
       return;
     }
     if (end.reply !== undefined && end.reply.code >= 400) {
-      const { listener } = this.#host;
-      listener.refused(this.site, connection.via, this.terms.place.pool, end.reply, end.phase, now);
+      const from = { site: this.site, source: this.source, mx: target.host };
+      this.#host.listener.refused(this.terms.place.pool, from, end.phase, end.reply, now);
     }
     const { own, limits } = this.terms;
     this.#gate.concurrency.fault(this.#connections.size + 1, own.limits.connections);

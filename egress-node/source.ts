@@ -8,12 +8,16 @@ import { familyOf } from './addresses.ts';
 import type { Path } from './path.ts';
 import type { Site } from './site.ts';
 
-/** A lease is not used up to its last moment: transactions end before another node may begin, ms. */
-const MARGIN = 5_000;
+/** Nothing is begun in the last moments of a lease: transactions end before another node may begin, ms. */
+const MARGIN = 4_000;
+/** Nothing at all is sent in its very last ones: what the kernel has taken must have left, ms. */
+const LEAST = 1_000;
 
 export class Source {
   /** Undefined: the host chooses. */
   readonly ip: string | undefined;
+  /** The IP, by which limits and directives know it; `default` where the host chooses. */
+  readonly name: string;
   readonly family: 0 | 4 | 6;
   readonly ehloName: string;
   /** End of the lease on the IP, ms; 0 while it is not ours. */
@@ -34,13 +38,19 @@ export class Source {
 
   constructor(ip: string | undefined, ehloName: string) {
     this.ip = ip;
+    this.name = ip ?? 'default';
     this.family = ip === undefined ? 0 : familyOf(ip);
     this.ehloName = ehloName;
   }
 
-  /** Whether mail may leave from it now. */
+  /** Whether mail may begin to leave from it now. */
   usable(now: number): boolean {
     return this.heldUntil - MARGIN > now;
+  }
+
+  /** Whether what has begun may go on. */
+  mayGoOn(now: number): boolean {
+    return this.heldUntil - LEAST > now;
   }
 
   gate(site: Site): Gate {

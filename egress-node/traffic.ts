@@ -101,7 +101,7 @@ export class Traffic implements PathHost {
    */
   join(delivery: Delivery, site: Site, source: Source, pool: string, now: number): boolean {
     const { limits, shared } = this.#options;
-    const place = { provider: site.provider, site: site.name, routed: site.routed, ip: source.ip, pool };
+    const place = { provider: site.provider, site: site.name, routed: site.routed, ip: source.name, pool };
     const { variant, terms } = limits.at(place).of(delivery);
     const requireTls = delivery.item.requireTls || variant.limits.tls === 'required';
     const key = `${source.ip}|${limits.poolKey(pool)}|${variant.name}${requireTls ? '|tls' : ''}`;

@@ -95,7 +95,7 @@ export class Ways {
         if (source === undefined) return false;
         if (source.family !== 0 && !targets.some((target) => reaches(target, source.family))) return false;
         if (orders.none) return true;
-        const ruling = orders.ruling(delivery, site, { pool, ip: source.ip }, now);
+        const ruling = orders.ruling(delivery, site, { pool, ip: source.name }, now);
         if (ruling.action === 'none') return true;
         closed ??= { by: ruling.by!, bounce: ruling.action === 'bounce', pool: ruling.pool };
         return false;

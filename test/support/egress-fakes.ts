@@ -46,6 +46,9 @@ export class FakeEngine {
   readonly owners = new Map<string, string>();
   readonly extended: LeasedItem[] = [];
   readonly leases: LeaseRequest[] = [];
+  readonly checkpoints = new Map<string, unknown>();
+  /** Tokens that are left in shared buckets. */
+  readonly buckets = new Map<string, number>();
   /** Thrown by the next calls of `settle`. */
   readonly settleErrors: Error[] = [];
   readonly #clock: TestClock;
@@ -117,6 +120,15 @@ export class FakeEngine {
           return Number.MAX_SAFE_INTEGER;
         },
         release: async (name: string) => void this.owners.delete(name),
+        take: async (bucket: string, want: number) => {
+          const left = this.buckets.get(bucket) ?? 0;
+          const granted = Math.min(want, left);
+          this.buckets.set(bucket, left - granted);
+          return { granted, wait: granted > 0 ? 0 : 1000 };
+        },
+        checkpoint: async (name: string) => this.checkpoints.get(name),
+        saveCheckpoint: async (name: string, value: unknown) =>
+          void this.checkpoints.set(name, structuredClone(value)),
       },
     } as unknown as Engine;
   }

@@ -20,7 +20,7 @@ class Item implements Waiting<Item> {
   }
 }
 
-const PLACE = { provider: 'other', site: 's', routed: false, ip: undefined, pool: 'default' };
+const PLACE = { provider: 'other', site: 's', routed: false, ip: 'default', pool: 'default' };
 
 /** Flows of one gate under a document of limits. */
 function flows(document: unknown): (mail: Partial<Mail>) => Flow {

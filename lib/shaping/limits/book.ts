@@ -17,8 +17,8 @@ export interface Place {
   readonly site: string;
   /** Named by a static route. */
   readonly routed: boolean;
-  /** Source address; undefined: the host's default. */
-  readonly ip: string | undefined;
+  /** Source address; `default` where the host chooses. */
+  readonly ip: string;
   readonly pool: string;
 }
 
@@ -202,7 +202,7 @@ export class LimitBook {
   /** The limits of a place; the same object until something changes. */
   at(place: Place): PlaceLimits {
     const pool = this.poolKey(place.pool);
-    const key = `${place.site}\n${place.ip ?? ''}\n${pool}\n${place.provider}${place.routed ? '!' : ''}`;
+    const key = `${place.site}\n${place.ip}\n${pool}\n${place.provider}${place.routed ? '!' : ''}`;
     let found = this.#places.get(key);
     if (found === undefined) {
       if (this.#places.size >= MAX_PLACES) this.#places.clear();
