@@ -2,15 +2,19 @@
 
 const LINE = 'The quick brown fox jumps over the lazy dog and writes home about it now.\r\n';
 
-/** A message as a program would submit it over SMTP: 4,096 bytes, with the final dot after them. */
+const BODY = Buffer.from(`${LINE.repeat(52)}.\r\n`, 'latin1');
+
+/** A message as a program would submit it over SMTP: about 4 KB, with the final dot after them. */
 export function smtpMessage(n: number, domain = 'bench.example'): { from: string; to: string; data: Buffer } {
   const to = `user${n}@recipient.example`;
   const head =
     `From: Bench <news@${domain}>\r\nTo: <${to}>\r\nSubject: Your weekly report number ${n}\r\n` +
     `Date: Sat, 21 Nov 2026 09:00:00 +0000\r\nMessage-ID: <${n}@${domain}>\r\nMIME-Version: 1.0\r\n` +
     `Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 7bit\r\n\r\n`;
-  const lines = Math.floor((4096 - head.length) / LINE.length);
-  return { from: `news@${domain}`, to, data: Buffer.from(`${head}${LINE.repeat(lines)}.\r\n`, 'latin1') };
+  const data = Buffer.allocUnsafe(head.length + BODY.length);
+  data.write(head, 'latin1');
+  BODY.copy(data, head.length);
+  return { from: `news@${domain}`, to, data };
 }
 
 const TEXT = LINE.repeat(20);

@@ -53,6 +53,7 @@ export function smtpLoad(options: SmtpLoadOptions): Promise<LoadResult> {
       /** Replies expected, oldest first: -1 MAIL or RCPT, -2 DATA, n ≥ 0 the final dot of message n. */
       let expected: number[] = [];
       let current = -1;
+      let body: Buffer | undefined;
       let stage: 'greeting' | 'ehlo' | 'ready' = 'greeting';
       let rest = '';
       let since = 0;
@@ -60,7 +61,8 @@ export function smtpLoad(options: SmtpLoadOptions): Promise<LoadResult> {
 
       const due = (n: number): number => (rate ? began + (n * 1000) / rate : 0);
       const envelope = (n: number): string => {
-        const { from, to } = options.message(n);
+        const { from, to, data } = options.message(n);
+        body = data;
         expected.push(-1, -1, -2);
         return `MAIL FROM:<${from}>\r\nRCPT TO:<${to}>\r\nDATA\r\n`;
       };
@@ -81,9 +83,9 @@ export function smtpLoad(options: SmtpLoadOptions): Promise<LoadResult> {
           setTimeout(() => idle?.(), wait);
         } else go();
       };
-      const body = (): void => {
+      const sendBody = (): void => {
         const n = current;
-        const { data } = options.message(n);
+        const data = body!;
         since = rate ? Math.max(due(n), 0) : performance.now();
         expected.push(n);
         // With a rate the next message has its own time; without, its envelope travels with this body.
@@ -114,7 +116,7 @@ export function smtpLoad(options: SmtpLoadOptions): Promise<LoadResult> {
         const what = expected.shift();
         if (what === undefined) return;
         if (what === -2) {
-          if (code === 354) body();
+          if (code === 354) sendBody();
           else reject(new Error(`DATA was answered "${line}"`));
         } else if (what >= 0) {
           latencies[answered++] = performance.now() - since;
