@@ -24,7 +24,7 @@ import type {
  * of CPU a message. A caller that is alone never waits.
  */
 const CROWD = 4;
-const CROWD_INTERVAL = 2;
+const CROWD_INTERVAL = 4;
 
 type Done = (error: PosternError | undefined, value: unknown) => void;
 
