@@ -44,7 +44,7 @@ export interface Pace {
 export const UNPACED: Pace = { interval: 0, tolerance: 0 };
 
 /** What a timer that fires late has lost is made up, ms. */
-const TIMER = 5;
+const TIMER = 4;
 /** Longest that events may be saved up for where a few may come at once, ms. */
 const LONGEST_BURST = 5_000;
 /** Instants since the epoch, in ms, are multiples of this: sums of such numbers are exact (53 bits). */
@@ -53,7 +53,7 @@ const GRAIN = 2 ** -12;
 /**
  * How a rate is kept to. With a tolerance of τ, n + 1 events span at least n·I − τ; for I = (per + τ) / count,
  * count + 1 of them span the whole period, so no window of it ever holds more than `count`. That costs
- * τ / (per + τ) of the rate: half a percent of a rate by the second, nothing of a slower one.
+ * τ / (per + τ) of the rate: 0.4 % of a rate by the second, nothing of a slower one.
  * @param burst a tenth of the events of a period, of 5 s at most, may come at once.
  */
 export function paceOf(rate: Rate | undefined, burst = false): Pace {

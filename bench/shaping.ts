@@ -1,0 +1,122 @@
+/**
+ * What shaping costs one delivery: finding its limits and its flow, waiting in the ready queue, passing its gate,
+ * ending, and what is learnt from the result; with and without limits of its own, directives and warm-up.
+ *
+ *     node bench/shaping.ts [deliveries]
+ */
+import { DirectiveIndex } from '../lib/shaping/directive-index.ts';
+import { learn } from '../lib/shaping/feedback/learn.ts';
+import { type Flow, Gate } from '../lib/shaping/gate.ts';
+import { LimitBook, type Mail, type Place } from '../lib/shaping/limits/book.ts';
+import { type LimitDocument, limitTable } from '../lib/shaping/limits/check.ts';
+import { ReadyQueue, type Waiting } from '../lib/shaping/ready-queue.ts';
+import { Router } from '../lib/shaping/routing/router.ts';
+import { table } from './support/machine.ts';
+
+class Item implements Waiting<Item>, Mail {
+  next: Item | undefined = undefined;
+  flow: Flow | undefined = undefined;
+  readonly bulk = true;
+  readonly class = 'bulk';
+  readonly domain: string;
+  readonly tenant: string;
+
+  constructor(domain: string, tenant: string) {
+    this.domain = domain;
+    this.tenant = tenant;
+  }
+}
+
+const count = Number(process.argv[2] ?? 500_000);
+const BATCH = 200;
+const ips = ['192.0.2.1', '192.0.2.2', '192.0.2.3', '192.0.2.4'];
+const accepted = { kind: 'accepted', reply: { code: 250, lines: ['OK'] } } as const;
+
+/** CPU time of one delivery, µs. */
+function measure(document: LimitDocument, directives: number): number {
+  const book = new LimitBook(limitTable(document));
+  const index = new DirectiveIndex();
+  for (let i = 0; i < directives; i += 1) {
+    index.set({
+      id: `d${i}`,
+      match: { ip: ips[i % 4], site: `mx${i}.example` },
+      action: { kind: 'suspend' },
+      reason: 'bench',
+      origin: { operator: 'bench' },
+    });
+  }
+  const states = { usable: () => true, wait: () => 0, warming: () => false, load: () => 0 };
+  const router = new Router({ pools: new Map(), splits: new Map() }, states, ips);
+  const ways = new Map<string, { gate: Gate; queue: ReadyQueue<Item>; place: Place }>();
+  let now = Date.now();
+  const run = (deliveries: number): void => {
+    for (let done = 0; done < deliveries; done += BATCH) {
+      for (let i = 0; i < BATCH; i += 1) {
+        const item = new Item(`d${i % 100}.example`, `tenant-${i % 50}`);
+        const site = `mx${i % 20}.example`;
+        if (directives > 0) {
+          index.match(
+            { tenant: item.tenant, domain: item.domain, provider: 'other', site, pool: 'default' },
+            now,
+          );
+        }
+        const reach = (ip: string): boolean =>
+          directives === 0 ||
+          index.match(
+            { tenant: item.tenant, domain: item.domain, provider: 'other', site, pool: 'default', ip },
+            now,
+          ).action === 'none';
+        const choice = router.choose('default', item.tenant, 'other', now, reach);
+        if (choice.kind !== 'ip') continue;
+        const place = { provider: 'other', site, routed: true, ip: choice.ip, pool: 'default' };
+        const key = `${choice.ip}|${site}`;
+        let way = ways.get(key);
+        if (way === undefined) ways.set(key, (way = { gate: new Gate(), queue: new ReadyQueue(), place }));
+        const { terms } = book.at(place).of(item);
+        item.flow = terms && way.gate.flow(terms, () => []);
+        way.queue.push(item);
+      }
+      for (const { gate, queue, place } of ways.values()) {
+        const { own } = book.at(place);
+        for (;;) {
+          if (queue.size === 0 || gate.messageWait(now, own) > 0) break;
+          const item = queue.take(now, 0.1);
+          if (item === undefined) break;
+          gate.messageStarted(now, own);
+          item.flow?.started(now);
+          gate.running -= 1;
+          item.flow?.ended();
+          learn(gate, own.limits, accepted, now, now);
+        }
+      }
+      now += 1000;
+    }
+  };
+  run(count / 5);
+  const before = process.cpuUsage();
+  run(count);
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / count;
+}
+
+const plain: LimitDocument = {};
+const particular: LimitDocument = {
+  default: {
+    for: [
+      { tenant: '*', messageRate: '10000/s', concurrency: 1000 },
+      { class: 'bulk', messageRate: '100000/s' },
+    ],
+  },
+};
+process.stdout.write(
+  `${table([
+    { limits: 'built-in', directives: 0, 'µs a delivery': measure(plain, 0).toFixed(2) },
+    { limits: 'built-in', directives: 5000, 'µs a delivery': measure(plain, 5000).toFixed(2) },
+    { limits: 'each tenant and class', directives: 0, 'µs a delivery': measure(particular, 0).toFixed(2) },
+    {
+      limits: 'each tenant and class',
+      directives: 5000,
+      'µs a delivery': measure(particular, 5000).toFixed(2),
+    },
+  ])}\n`,
+);

@@ -1,0 +1,259 @@
+/**
+ * Sends from two IPs to a few sites through the real gates, flows, ready queues and shared buckets, on a simulated
+ * clock whose timers fire late, over three nodes that share the engine's buckets; and checks at each send that no
+ * limit is exceeded in the window that ends with it.
+ */
+import assert from 'node:assert/strict';
+import { type Flow, Gate } from '../../lib/shaping/gate.ts';
+import { LimitBook, type Mail, type Place, type Terms } from '../../lib/shaping/limits/book.ts';
+import { limitTable } from '../../lib/shaping/limits/check.ts';
+import type { Rate } from '../../lib/shaping/rate.ts';
+import { ReadyQueue, type Waiting } from '../../lib/shaping/ready-queue.ts';
+import { SharedBucket } from '../../lib/shaping/shared-bucket.ts';
+import { seededRandom } from './clock.ts';
+
+const TENANTS = ['a', 'b', 'c', 'd'];
+/** Their transactional mail has no limit of its own that binds. */
+const FREE_TENANTS = ['c', 'd'];
+const NODES = 3;
+const DOCUMENT = {
+  default: {
+    messageRate: '200/s',
+    concurrency: 12,
+    connectionRate: '600/min',
+    for: [
+      { tenant: '*', messageRate: '90/s' },
+      { tenant: 'a', messageRate: '20/s', concurrency: 3 },
+      { class: 'bulk', messageRate: '2000/min' },
+    ],
+  },
+  sites: { slow: { messageRate: '30/s' }, hourly: { messageRate: '40000/h' } },
+  shared: {
+    all: { match: { tenant: 'b' }, rate: '1800/min' },
+    each: { each: ['tenant', 'site'], match: { class: 'bulk' }, quota: '100000/d' },
+  },
+};
+
+/** Holds the times of the last sends of one limit, and refuses one too many. */
+class Window {
+  readonly #times: Float64Array;
+  readonly #rate: Rate;
+  readonly #name: string;
+  #at = 0;
+
+  constructor(name: string, rate: Rate) {
+    this.#name = name;
+    this.#rate = rate;
+    this.#times = new Float64Array(rate.count).fill(Number.NEGATIVE_INFINITY);
+  }
+
+  count(now: number): void {
+    const oldest = this.#times[this.#at]!;
+    assert.ok(
+      now - oldest >= this.#rate.per,
+      `${this.#name}: more than ${this.#rate.text} in the ${this.#rate.per} ms before ${now}`,
+    );
+    this.#times[this.#at] = now;
+    this.#at = (this.#at + 1) % this.#times.length;
+  }
+}
+
+class Item implements Waiting<Item> {
+  next: Item | undefined = undefined;
+  readonly mail: Mail;
+  readonly flow: Flow | undefined;
+  readonly bulk: boolean;
+  readonly tenant: string;
+
+  constructor(mail: Mail, flow: Flow | undefined) {
+    this.mail = mail;
+    this.flow = flow;
+    this.bulk = mail.class === 'bulk';
+    this.tenant = mail.tenant;
+  }
+}
+
+/** One (IP, site) of one node. */
+interface Way {
+  node: number;
+  place: Place;
+  gate: Gate;
+  queue: ReadyQueue<Item>;
+  /** Ends of the messages under way. */
+  ends: { at: number; item: Item }[];
+  wakeAt: number;
+}
+
+/** The engine's buckets, as both engines keep them. */
+class Store {
+  readonly #buckets = new Map<string, { tokens: number; at: number }>();
+
+  take(
+    name: string,
+    want: number,
+    rate: number,
+    burst: number,
+    now: number,
+  ): { granted: number; wait: number } {
+    const row = this.#buckets.get(name);
+    const tokens = row ? Math.min(burst, row.tokens + ((now - row.at) * rate) / 1000) : burst;
+    const granted = Math.max(0, Math.min(Math.floor(tokens), want));
+    this.#buckets.set(name, { tokens: tokens - granted, at: now });
+    const wait =
+      granted > 0 ? 0 : rate > 0 ? Math.ceil(((1 - tokens) / rate) * 1000) : Number.POSITIVE_INFINITY;
+    return { granted, wait };
+  }
+}
+
+export interface LimitSimulation {
+  /** Messages begun. */
+  sends: number;
+  /** Simulated time, s. */
+  seconds: number;
+  /** Share of the binding limit of a site with a backlog that was used. */
+  use: number;
+}
+
+/** @throws AssertionError as soon as a limit is exceeded. */
+export function simulateLimits(options: { sends: number; seed: number }): LimitSimulation {
+  const random = seededRandom(options.seed);
+  const book = new LimitBook(limitTable(DOCUMENT));
+  const store = new Store();
+  const windows = new Map<string, Window>();
+  const count = (name: string, rate: Rate | undefined, now: number): void => {
+    if (rate === undefined) return;
+    let window = windows.get(name);
+    if (window === undefined) windows.set(name, (window = new Window(name, rate)));
+    window.count(now);
+  };
+  let now = Date.UTC(2026, 0, 1);
+  const begun = now;
+  /** Grants on their way back. */
+  const grants: { at: number; give: () => void }[] = [];
+  const lease = (bucket: SharedBucket): void => {
+    const askedAt = now;
+    const { bucket: name, want, rate, burst } = bucket.request(now);
+    const { granted, wait } = store.take(name, want, rate, burst, now);
+    const at = now + 1 + Math.floor(random() * 60);
+    grants.push({ at, give: () => bucket.granted(granted, wait, askedAt, at) });
+  };
+  const buckets = Array.from({ length: NODES }, () => new Map<string, SharedBucket>());
+  const bucketsOf = (node: number) => (terms: Terms) =>
+    terms.shared.map(({ key, limit }) => {
+      let bucket = buckets[node]!.get(key);
+      if (bucket === undefined) buckets[node]!.set(key, (bucket = new SharedBucket(key, limit, lease)));
+      return bucket;
+    });
+  const ways: Way[] = [];
+  for (let node = 0; node < NODES; node += 1) {
+    for (const site of ['fast', 'slow', 'hourly']) {
+      const place = { provider: 'other', site, routed: false, ip: `192.0.2.${node + 1}`, pool: 'default' };
+      ways.push({ node, place, gate: new Gate(), queue: new ReadyQueue(), ends: [], wakeAt: 0 });
+    }
+  }
+  const quotas = new Map<string, number>();
+  let sends = 0;
+
+  function feed(way: Way): void {
+    // There is always mail that may go, beside what its own limits hold back.
+    while (way.queue.ready < 50 && way.queue.size < 800) {
+      const free = way.queue.size >= 400;
+      const tenants = free ? FREE_TENANTS : TENANTS;
+      const mail: Mail = {
+        domain: 'x.test',
+        tenant: tenants[Math.floor(random() * tenants.length)]!,
+        class: free || random() < 0.3 ? 'transactional' : 'bulk',
+      };
+      const { terms } = book.at(way.place).of(mail);
+      way.queue.push(new Item(mail, terms && way.gate.flow(terms, bucketsOf(way.node))));
+    }
+  }
+
+  function send(way: Way): boolean {
+    const { own } = book.at(way.place);
+    const wait = way.gate.messageWait(now, own);
+    if (wait > 0) {
+      way.wakeAt = wait === Number.POSITIVE_INFINITY ? wait : now + Math.ceil(wait);
+      return false;
+    }
+    const item = way.queue.take(now, 0.1);
+    if (item === undefined) {
+      way.wakeAt = Math.ceil(way.queue.nextAt);
+      return false;
+    }
+    way.gate.messageStarted(now, own);
+    item.flow?.started(now);
+    sends += 1;
+    check(way, item);
+    // Slow enough at one site that what is under way is what binds there.
+    const longest = way.place.site === 'fast' ? 500 : 100;
+    way.ends.push({ at: now + 5 + Math.floor(random() * longest), item });
+    return true;
+  }
+
+  const running = new Map<string, number>();
+  /** Counts what is under way by itself, beside the gates. */
+  function underWay(name: string, change: number): number {
+    const left = (running.get(name) ?? 0) + change;
+    running.set(name, left);
+    return left;
+  }
+
+  function check({ place }: Way, { flow }: Item): void {
+    const at = `${place.ip} ${place.site}`;
+    const { limits } = book.at(place).own;
+    count(at, limits.messageRate, now);
+    assert.ok(underWay(at, 1) <= limits.concurrency, `${at}: more than ${limits.concurrency} under way`);
+    for (const { rule } of flow?.counted ?? []) {
+      const name = `${at} ${rule.key}`;
+      count(name, rule.rate, now);
+      assert.ok(underWay(name, 1) <= rule.concurrency, `${name}: more than ${rule.concurrency} under way`);
+    }
+    for (const { key, limit } of flow?.shared ?? []) {
+      if (limit.rate !== undefined) count(`shared ${key}`, limit.rate, now);
+      else {
+        const name = `${key} ${Math.floor(now / 86_400_000)}`;
+        const used = (quotas.get(name) ?? 0) + 1;
+        quotas.set(name, used);
+        assert.ok(used <= limit.quota!.count, `${name}: ${used}`);
+      }
+    }
+  }
+
+  let slow = 0;
+  while (sends < options.sends) {
+    let next = Number.POSITIVE_INFINITY;
+    for (let i = grants.length - 1; i >= 0; i -= 1) {
+      const grant = grants[i]!;
+      if (grant.at <= now) {
+        grants.splice(i, 1);
+        grant.give();
+      } else next = Math.min(next, grant.at);
+    }
+    for (const way of ways) {
+      let ended = false;
+      way.ends = way.ends.filter(({ at, item }) => {
+        if (at > now) {
+          next = Math.min(next, at);
+          return true;
+        }
+        way.gate.running -= 1;
+        item.flow?.ended();
+        const name = `${way.place.ip} ${way.place.site}`;
+        underWay(name, -1);
+        for (const { rule } of item.flow?.counted ?? []) underWay(`${name} ${rule.key}`, -1);
+        ended = true;
+        return false;
+      });
+      if (ended || way.wakeAt <= now) {
+        feed(way);
+        while (sends < options.sends && send(way)) if (way.place.site === 'slow' && way.node === 0) slow += 1;
+      }
+      next = Math.min(next, way.wakeAt);
+    }
+    // Timers fire on time, or a few milliseconds late.
+    now = Math.max(now + 1, next + (random() < 0.3 ? Math.floor(random() * 4) : 0));
+  }
+  const seconds = (now - begun) / 1000;
+  return { sends, seconds, use: slow / (30 * seconds) };
+}
