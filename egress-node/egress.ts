@@ -113,6 +113,13 @@ export interface Egress {
    * @throws PosternError `bad_request` with path and reason; the limits in force then stay.
    */
   setLimits(document: unknown): void;
+  /**
+   * Replaces pools and splits; undefined: those that it was started with.
+   * @throws PosternError `bad_request` with path and reason; what was in force then stays.
+   */
+  setRouting(document: unknown): void;
+  /** Replaces the rules of automation. */
+  setRules(rules: RuleSet | undefined): void;
   sources(): { ip: string | undefined; usable: boolean; trouble: string; connections: number }[];
   /** In-flight transactions end, all else goes back into the queue. Resolves when all of it is durable. */
   stop(): Promise<void>;
@@ -163,13 +170,10 @@ export function startEgress(options: EgressOptions): Egress {
     new WarmupKeeper(warmup, engine.leases, clock, (ip) => sources.byIp(ip)?.usable(clock.now()) ?? false);
   const orders = new Orders(options.directives);
   const ways = new Ways(sources, orders, warmup, routing);
-  const listener = new Listener({
-    orders,
-    rules: options.rules,
-    warmup,
-    onAlert: options.onAlert,
-    ordered: () => obey(),
-  });
+  const listener = new Listener(
+    { orders, warmup, onAlert: options.onAlert, ordered: () => obey() },
+    options.rules,
+  );
   const results = new Results({
     clock,
     random,
@@ -289,6 +293,13 @@ export function startEgress(options: EgressOptions): Egress {
     setLimits(document) {
       limits.replace(limitTable(document));
       traffic.divertAll();
+    },
+    setRouting(document) {
+      ways.route(readRouting(document ?? { pools: mapPools(pools) }, 'routing'));
+      traffic.divertAll();
+    },
+    setRules(rules) {
+      listener.rules = rules;
     },
     sources: () =>
       sources.all.map((source) => ({

@@ -20,8 +20,6 @@ export interface Origin {
 
 export interface ListenerOptions {
   orders: Orders;
-  /** Compiled rules; none: nothing is concluded from replies. */
-  rules: RuleSet | undefined;
   warmup: WarmupBook | undefined;
   /** Told of alerts. Must not throw. */
   onAlert: ((alert: Alert) => void) | undefined;
@@ -31,10 +29,13 @@ export interface ListenerOptions {
 
 export class Listener {
   readonly #options: ListenerOptions;
-  state = new AutomationState();
+  readonly state = new AutomationState();
+  /** Compiled rules; none: nothing is concluded from replies. */
+  rules: RuleSet | undefined;
 
-  constructor(options: ListenerOptions) {
+  constructor(options: ListenerOptions, rules: RuleSet | undefined) {
     this.#options = options;
+    this.rules = rules;
   }
 
   /**
@@ -67,7 +68,8 @@ export class Listener {
     { phase, reply }: Pick<AttemptResult, 'phase' | 'reply'>,
     now: number,
   ): number {
-    const { rules, orders, onAlert, ordered } = this.#options;
+    const { orders, onAlert, ordered } = this.#options;
+    const { rules } = this;
     if (rules === undefined) return 0;
     const event: ReplyEvent = {
       ...mail,
