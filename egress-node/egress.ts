@@ -52,6 +52,8 @@ export interface EgressOptions {
   ips?: readonly string[];
   /** Source addresses by pool; a pool without an entry uses all. */
   pools?: Readonly<Record<string, readonly string[]>>;
+  /** Pools whose lanes are served; absent: `default`, those that have addresses, and every lane that is found. */
+  serves?: readonly string[];
   /** Destination port (POSTERN_SMTP_PORT). */
   port?: number;
   /** Static routes (POSTERN_ROUTES). */
@@ -231,33 +233,43 @@ export function startEgress(options: EgressOptions): Egress {
       hand,
       visibility: VISIBILITY,
       signal: stopPulling.signal,
+      open: (pool) => sources.mayLease(addressesOf(routing, pool), clock.now()),
       take: (leased, from, visibleUntil) => dispatcher.take(leased, from, visibleUntil),
     });
     pullers.set(lane, puller);
   }
 
-  async function tick(): Promise<void> {
+  let keeping = false;
+  /** Asks of the storage what it takes its time for: nothing else waits for it. */
+  async function keep(): Promise<void> {
+    if (keeping) return;
+    keeping = true;
     try {
       await hand.extend(clock.now());
-      for (const { lane } of await engine.queue.lanes()) pull(lane);
+      if (options.serves === undefined) for (const { lane } of await engine.queue.lanes()) pull(lane);
     } catch {
       // Storage trouble shows in its own health check; the next tick tries again.
     }
+    keeping = false;
+  }
+
+  function tick(): void {
+    void keep();
     obey();
     traffic.tick();
     for (const puller of pullers.values()) puller.roomMade(true);
-    if (!stopPulling.signal.aborted) cancelTick = clock.after(TICK, () => void tick());
+    if (!stopPulling.signal.aborted) cancelTick = clock.after(TICK, tick);
   }
 
   let cancelTick: () => void = () => undefined;
   const started = sources.start().then(() => {
-    for (const pool of new Set([DEFAULT_POOL, ...routing.pools.keys()])) {
+    for (const pool of options.serves ?? new Set([DEFAULT_POOL, ...routing.pools.keys()])) {
       for (const group of LANE_GROUPS) {
         pull(`${pool}:transactional:${group}`);
         pull(`${pool}:bulk:${group}`);
       }
     }
-    return tick();
+    tick();
   });
 
   async function stop(): Promise<void> {
@@ -310,6 +322,12 @@ export function startEgress(options: EgressOptions): Egress {
       })),
     stop: () => (stopped ??= stop()),
   };
+}
+
+/** From where mail of a pool's lane may leave; undefined: from anywhere, because tenants have pools of their own. */
+function addressesOf({ pools, splits }: RoutingTable, pool: string): readonly string[] | undefined {
+  const parted = splits.size > 0 || [...pools.values()].some(({ dedicatedTo }) => dedicatedTo !== undefined);
+  return parted ? undefined : pools.get(pool)?.ips.map(({ ip }) => ip);
 }
 
 function mapPools(pools: Readonly<Record<string, readonly string[]>>): object {

@@ -61,13 +61,14 @@ export class Hand {
   }
 
   /**
-   * Prolongs leases of which less than half is left. A failure is not the end: the next call tries again, and
-   * a delivery whose lease ran out is not begun any more.
+   * Prolongs leases of which less than half is left. A failure is not the end: the next call tries again. A lease
+   * that ran out is not prolonged: somebody else may have the delivery, and it is not begun here any more.
    */
   async extend(now: number): Promise<void> {
     const due: Delivery[] = [];
     for (const delivery of this.#deliveries) {
       if (delivery.visibleUntil - now > this.#visibility / 2) break;
+      if (delivery.visibleUntil <= now) continue;
       due.push(delivery);
     }
     if (due.length === 0) return;

@@ -33,6 +33,8 @@ export interface LanePullerOptions {
   /** Milliseconds of a lease. */
   visibility: number;
   signal: AbortSignal;
+  /** Whether its mail may leave from here now; asked again at each `roomMade`. */
+  open: (pool: string) => boolean;
   /** Takes what was leased. */
   take: (leased: LeasedItem[], lane: LanePuller, visibleUntil: number) => void;
 }
@@ -85,7 +87,8 @@ export class LanePuller implements LaneHold {
 
   /** How much to lease now; 0 to wait. */
   #leaseSize(): number {
-    const { hand, clock } = this.#options;
+    const { hand, clock, open } = this.#options;
+    if (!open(this.pool)) return 0;
     const now = clock.now();
     if (this.#budget < hand.limits.items) {
       this.#budget = Math.min(hand.limits.items, this.#budget + ((now - this.#grownAt) * EXPLORATION) / 1000);

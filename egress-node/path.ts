@@ -119,8 +119,8 @@ export class Path {
       connection.session?.wake();
     }
     // While connections are idle it is no lack of them that makes mail wait.
-    const lacking = this.queue.size > 0 && this.#idle.length === 0 && now >= this.retryAt;
-    if (lacking && this.source.usable(now)) this.#grow(now, impatient);
+    if (this.queue.size === 0 || this.#idle.length > 0 || now < this.retryAt) return;
+    if (this.source.usable(now)) this.#grow(now, impatient);
   }
 
   /** Whether a message may begin now; if not, the path is pumped when one may. */
@@ -276,6 +276,10 @@ export class Path {
         this.queue.pushFront(delivery);
         return;
       }
+    }
+    if (recipient.kind === 'unsent' && recipient.code === 'no_source_ip') {
+      this.#host.results.release(delivery, recipient.code, recipient.text ?? '', 0); // Taken from us half-way.
+      return;
     }
     const { startedAt, endedAt, replies } = result;
     const from = { site: this.site, source: this.source, mx: via.mx.host };

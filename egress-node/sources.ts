@@ -1,16 +1,29 @@
 /**
  * The source addresses of this node: takes and renews their leases, and checks that the host really has them.
+ *
+ * ```
+ *  owner    acquire ── renewal ── renewal ── ✕          usable until MARGIN before the end of its lease, by its
+ *                                                       own steady clock: nothing is begun after that
+ *  other       asks every second ─────────── sees no change for LEASE ─► takes it
+ * ```
+ * Whoever waits for an address looks often, because it can take it only a whole lease after it last saw the owner
+ * renew: LEASE and two looks, under 15 s after a node has died.
  */
 import { createServer } from 'node:net';
 import type { Leases } from '../lib/engine/ports.ts';
 import type { Clock } from '../lib/time.ts';
 import { Source } from './source.ts';
 
-const LEASE = 30_000;
-const RENEWAL = 10_000;
+const LEASE = 12_000;
+const RENEWAL = 4_000;
+/** While another has it, it is asked for so often. */
+const LOOK = 1_000;
+/** A renewal under way at stop is given so long to end: its lease would outlive the release. */
+const STOP_DEADLINE = 3_000;
 
 export interface SourcesOptions {
   leases: Leases;
+  /** Its `now` never jumps: the end of a lease is measured on it. */
   clock: Clock;
   /** Name under which the leases are held: the same after a restart, another on another node. */
   node: string;
@@ -31,7 +44,11 @@ export class Sources {
   readonly all: readonly Source[];
   readonly #options: SourcesOptions;
   readonly #byIp: ReadonlyMap<string, Source>;
-  #cancel: (() => void) | undefined;
+  /** Renewals under way, or what cancels the next one. */
+  readonly #renewals = new Map<Source, Promise<void>>();
+  readonly #timers = new Map<Source, () => void>();
+  /** Those that this host does not have. */
+  readonly #absent = new Set<Source>();
   #stopped = false;
 
   constructor(options: SourcesOptions) {
@@ -47,32 +64,68 @@ export class Sources {
 
   /** Takes the leases, and keeps them until `stop`. Resolves when each has been asked for once. */
   async start(): Promise<void> {
-    await Promise.all(this.all.map((source) => this.#renew(source)));
-    if (this.#stopped) return;
-    this.#cancel = this.#options.clock.after(RENEWAL, () => void this.start());
+    await Promise.all(this.all.map((source) => this.#keep(source)));
+  }
+
+  /** Renews a lease, and again later: a source whose renewal hangs does not hold up the others. */
+  #keep(source: Source): Promise<void> {
+    if (source.ip === undefined) return Promise.resolve();
+    const renewal = this.#renew(source).then(() => {
+      this.#renewals.delete(source);
+      if (this.#stopped) return;
+      const next = source.trouble === '' ? RENEWAL : LOOK;
+      this.#timers.set(
+        source,
+        this.#options.clock.after(next, () => void this.#keep(source)),
+      );
+    });
+    this.#renewals.set(source, renewal);
+    return renewal;
   }
 
   async #renew(source: Source): Promise<void> {
     const { leases, node, clock, taken, lost } = this.#options;
-    if (source.ip === undefined) return;
+    const ip = source.ip!;
     try {
-      await bindable(source.ip);
-      const end = await leases.acquire(leaseOf(source.ip), node, LEASE);
+      if (!source.usable(clock.now())) await this.#checkHost(source);
+      const end = await leases.acquire(leaseOf(ip), node, LEASE);
       if (end !== undefined && !source.inUse) await taken(source);
       source.heldUntil = end ?? 0;
-      source.trouble = end === undefined ? `Another node holds the lease of ${source.ip}.` : '';
+      source.trouble = end === undefined ? `Another node holds the lease of ${ip}.` : '';
     } catch (error) {
       // The lease that is held goes on to its end: a storage that fails for a moment stops nothing.
-      source.trouble = `${source.ip}: ${(error as Error).message}`;
+      source.trouble = `${ip}: ${(error as Error).message}`;
     }
     const usable = source.usable(clock.now());
     if (source.inUse && !usable) lost(source);
     source.inUse = usable;
   }
 
+  async #checkHost(source: Source): Promise<void> {
+    try {
+      await bindable(source.ip!);
+      this.#absent.delete(source);
+    } catch (error) {
+      this.#absent.add(source);
+      throw error;
+    }
+  }
+
   /** A source of this node; the host's default is the empty text. */
   byIp(ip: string): Source | undefined {
     return this.#byIp.get(ip);
+  }
+
+  /**
+   * Whether to lease mail that leaves from these addresses. Not while another node has them, or may have: that
+   * one sends it. Mail for which there is no address at all is leased, to be put back with that as its reason.
+   * @param ips those of a pool; undefined: all of this node.
+   */
+  mayLease(ips: readonly string[] | undefined, now: number): boolean {
+    const sources = this.all.filter(({ ip }) => ips === undefined || ips.includes(ip ?? ''));
+    return (
+      sources.some((source) => source.usable(now)) || sources.every((source) => this.#absent.has(source))
+    );
   }
 
   /**
@@ -91,8 +144,12 @@ export class Sources {
   /** Gives the leases back, so that another node need not wait for their end. */
   async stop(): Promise<void> {
     this.#stopped = true;
-    this.#cancel?.();
-    const { leases, node } = this.#options;
+    for (const cancel of this.#timers.values()) cancel();
+    const { leases, node, clock } = this.#options;
+    let cancel = (): void => undefined;
+    const deadline = new Promise<void>((resolve) => (cancel = clock.after(STOP_DEADLINE, resolve)));
+    await Promise.race([Promise.all(this.#renewals.values()), deadline]);
+    cancel();
     const held = this.all.filter((source) => source.ip !== undefined && source.heldUntil > 0);
     await Promise.allSettled(
       held.map(async (source) => {

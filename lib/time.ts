@@ -22,3 +22,30 @@ export const systemClock: Clock = {
     return () => clearTimeout(timer);
   },
 };
+
+/** A correction of the wall clock is followed by so much of the time that passes. */
+const SLEW = 0.01;
+
+/**
+ * A clock for what must not be deceived by a wall clock that is set: leases, deadlines. Its time never jumps and
+ * runs on while the process is stopped; when the wall clock is set, it follows by one hundredth of the time that
+ * passes, so that a lease of 12 s is measured to 0.12 s, whatever happens.
+ * @param wall ms since the epoch. @param steady ms that never go back (CLOCK_MONOTONIC).
+ */
+export function createSteadyClock(
+  wall: () => number = Date.now,
+  steady: () => number = () => performance.now(),
+): Clock {
+  let last = steady();
+  let offset = wall() - last;
+  return {
+    now() {
+      const at = steady();
+      const most = (at - last) * SLEW;
+      offset += Math.max(-most, Math.min(most, wall() - at - offset));
+      last = at;
+      return Math.floor(at + offset);
+    },
+    after: systemClock.after,
+  };
+}

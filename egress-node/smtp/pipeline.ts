@@ -65,6 +65,11 @@ export class Pipeline {
     return this.#current?.phase ?? 'mail';
   }
 
+  /** The whole body is out: only its reply is missing. */
+  get handed(): boolean {
+    return this.#current?.handed === true;
+  }
+
   /** A body is on its way, so that a reply may come before it is due. */
   get sending(): boolean {
     return this.#current?.step === 'send';

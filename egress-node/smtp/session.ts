@@ -12,7 +12,8 @@
  *              destroy()                      `ended`
  *
  * All that one chunk of replies leads to is written at once, after the whole chunk was read. So a reply that
- * came before its command was sent is seen as what it is: no reply was due.
+ * came before its command was sent is seen as what it is: no reply was due. Nothing is written from a source address
+ * that is not ours any more.
  */
 import { PosternError } from '../../lib/errors.ts';
 import { isSafeEhloName } from './commands.ts';
@@ -250,8 +251,13 @@ class Session implements SmtpSession {
   /** Does all that can be done now, writes it at once, and sets the deadline. */
   #turn(): void {
     if (this.#turning) return;
+    const mute = this.#options.mayWrite?.() === false;
+    if (mute && !this.#pipeline?.handed) {
+      this.#end('no_source_ip', 'The source address is not ours any more: its lease has run out.');
+      return;
+    }
     this.#turning = true;
-    if (this.#pipeline && this.#stage === 'open') this.#work(this.#pipeline);
+    if (this.#pipeline && this.#stage === 'open' && !mute) this.#work(this.#pipeline);
     this.#turning = false;
     if (this.#stage === 'over') return;
     if (!this.#outbox.empty) {

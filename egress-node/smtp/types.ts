@@ -95,6 +95,12 @@ export interface SessionOptions {
   idle: number;
   clock: import('../../lib/time.ts').Clock;
   /**
+   * Whether the source address is still ours; asked before every write, because a process that was stopped wakes to
+   * replies that came meanwhile. Once not, the session ends without another byte; a body that was handed over
+   * before is waited for, because its reply decides.
+   */
+  mayWrite?: () => boolean;
+  /**
    * Called when the session can write another envelope: at opening, and while the last body is being
    * answered (cross-message pipelining, RFC 2920 §3.1). Undefined: nothing now; `wake()` asks again.
    */

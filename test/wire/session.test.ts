@@ -34,6 +34,57 @@ function lone(port: number, more: Partial<SessionOptions> = {}) {
   return { session, clock, ended: ended.promise };
 }
 
+test('a session whose source address is not ours any more writes nothing, not even the body that is asked for', async () => {
+  let ours = true;
+  const taken = [mail('b@x')];
+  const peer = await Peer.listen([...PIPED, envelope('b@x'), hold, say(...TAKEN), hold]);
+  const done = Promise.withResolvers<string>();
+  const { session, ended } = lone(peer.port, {
+    mayWrite: () => ours,
+    next: () => taken.shift(),
+    done: (_, { results }) => done.resolve(`${results[0]!.kind} ${results[0]!.code}`),
+  });
+  await peer.holding;
+  // What a process that was stopped wakes to.
+  ours = false;
+  peer.release();
+  assert.equal(await done.promise, 'unsent no_source_ip');
+  assert.equal((await ended).code, 'no_source_ip');
+  assert.equal(session.state, 'closed');
+  await peer.close();
+  assert.deepEqual(peer.packets.map(String), ['EHLO client.test\r\n', MAIL('b@x')]);
+});
+
+test('a body that was out before its source address was lost is waited for', async () => {
+  let ours = true;
+  const taken = [mail('b@x'), mail('c@x')];
+  const peer = await Peer.listen([
+    ...LOCKSTEP,
+    hear('MAIL FROM:<from@a.test>'),
+    say('250 a'),
+    hear('RCPT TO:<b@x>'),
+    say('250 b'),
+    hear('DATA'),
+    say('354 c'),
+    body(`${BODY}.\r\n`),
+    hold,
+    say('250 d'),
+    hold,
+  ]);
+  const done = Promise.withResolvers<string>();
+  const { ended } = lone(peer.port, {
+    mayWrite: () => ours,
+    next: () => taken.shift(),
+    done: (_, { results }) => done.resolve(results[0]!.kind),
+  });
+  await peer.holding;
+  ours = false;
+  peer.release();
+  assert.equal(await done.promise, 'accepted');
+  assert.equal((await ended).code, 'no_source_ip');
+  await peer.close();
+});
+
 test('the next envelope is in the packet of the last body, and a message costs one packet', async () => {
   const peer = await Peer.listen([
     ...PIPED,
