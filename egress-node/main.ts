@@ -4,6 +4,7 @@ import { PosternError } from '../lib/errors.ts';
 import { createLog } from '../lib/observe/log.ts';
 import { systemClock } from '../lib/time.ts';
 import { banner } from './banner.ts';
+import { lowerPoolPriority } from './pool-priority.ts';
 import { loadConfigFile, readSettings, type Settings, SettingsError } from './settings.ts';
 import { startStandalone } from './standalone.ts';
 
@@ -23,6 +24,7 @@ const log = createLog({
 
 try {
   const postern = await startStandalone(settings, log);
+  lowerPoolPriority();
   process.stdout.write(banner(settings, postern.listening, postern.firstKey));
   let stopping = false;
   const stop = (signal: string): void => {
