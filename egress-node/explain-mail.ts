@@ -1,6 +1,6 @@
 /** Explains, for some mail, what holds for it from each IP that could send it. */
 import { PosternError } from '../lib/errors.ts';
-import { type Explanation, explain, type Obstacle } from '../lib/shaping/explain.ts';
+import { type ExplainQuery, explain, type MailExplanation, type Obstacle } from '../lib/shaping/explain.ts';
 import type { LimitBook } from '../lib/shaping/limits/book.ts';
 import type { WarmupBook } from '../lib/shaping/warmup/book.ts';
 import type { Clock } from '../lib/time.ts';
@@ -10,27 +10,6 @@ import type { SmtpDeadlines } from './smtp/types.ts';
 import type { Source } from './source.ts';
 import type { Sources } from './sources.ts';
 import type { Traffic } from './traffic.ts';
-
-/** Whose mail, and to where. */
-export interface ExplainQuery {
-  /** Recipient domain, lower case A-label; or a site that this node has sent to, by its name. */
-  domain?: string;
-  site?: string;
-  /** Only from this IP. */
-  ip?: string;
-  pool?: string;
-  tenant?: string;
-  campaign?: string;
-  class?: 'transactional' | 'bulk';
-}
-
-export interface MailExplanation extends Explanation {
-  site: string;
-  provider: string;
-  ip: string | undefined;
-  /** Deliveries in hand that wait for a connection from this IP to the site. */
-  waiting: number;
-}
 
 export interface ExplainSurroundings {
   traffic: Traffic;

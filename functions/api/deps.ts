@@ -3,6 +3,7 @@ import type { Accept } from '../../lib/accept/types.ts';
 import type { Policy } from '../../lib/control/policy/open.ts';
 import type { Control } from '../../lib/control/types.ts';
 import type { Engine } from '../../lib/engine/ports.ts';
+import type { ExplainQuery, MailExplanation } from '../../lib/shaping/explain.ts';
 import type { Clock } from '../../lib/time.ts';
 import type { Incoming } from './raw-request.ts';
 
@@ -49,6 +50,8 @@ export interface ApiDeps {
   version: string;
   log: Log;
   limits?: Partial<ApiLimits>;
+  /** Why mail waits, as the egress of this process sees it; absent: this process sends no mail. */
+  explain?: (query: ExplainQuery) => Promise<MailExplanation[]>;
   /** The policy in TypeScript; absent: this process runs none. */
   policy?: Policy;
 }

@@ -29,6 +29,29 @@ export interface Explanation {
   nextAt: number;
 }
 
+/** Whose mail is asked about, and to where. */
+export interface ExplainQuery {
+  /** Recipient domain, lower case A-label; or a site that was sent to, by its name. */
+  domain?: string;
+  site?: string;
+  /** Only from this IP. */
+  ip?: string;
+  pool?: string;
+  tenant?: string;
+  campaign?: string;
+  class?: 'transactional' | 'bulk';
+}
+
+/** What holds for some mail from one source address. */
+export interface MailExplanation extends Explanation {
+  site: string;
+  provider: string;
+  /** Absent: the host's default address. */
+  ip?: string;
+  /** Deliveries in hand that wait for a connection from this IP to the site. */
+  waiting: number;
+}
+
 /** What stands in the way besides limits: back-off, directives, warm-up, a missing lease. */
 export interface Obstacle {
   limit: string;

@@ -64,6 +64,7 @@ export interface ServerOptions {
   /** Kinds of configuration documents. */
   kinds?: readonly ConfigKind[];
   policy?: ApiDeps['policy'];
+  explain?: ApiDeps['explain'];
   /** Makes another accept pipeline than the fake one. */
   accept?: (engine: Engine, control: Control, clock: TestClock) => Accept;
 }
@@ -99,6 +100,7 @@ export async function startPosternServer(options: ServerOptions = {}): Promise<P
     log: { info: note, warn: note, error: note },
     limits,
     policy,
+    explain: options.explain,
   });
   const server = createAdaptorServer({ fetch: app.fetch }) as Server;
   server.listen(0, '127.0.0.1');

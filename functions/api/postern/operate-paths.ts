@@ -58,6 +58,25 @@ const version = {
   by: 'AKIAEXAMPLEEXAMPLE22',
   removed: false,
 };
+const messageRate = {
+  limit: 'messageRate',
+  value: '100/s',
+  origin: 'built-in.default',
+  waitMs: 8,
+};
+const explanation = {
+  site: '(alt1.gmail-smtp-in,gmail-smtp-in).l.google.com',
+  provider: 'google',
+  ip: '192.0.2.1',
+  waiting: 12,
+  nextAt: '2026-01-01T00:00:00.008Z',
+  binding: messageRate,
+  limits: [
+    { limit: 'connections', value: '10', origin: 'built-in.default', used: '3 of 10 open' },
+    messageRate,
+    { limit: 'tls', value: 'required', origin: 'built-in.providers.google' },
+  ],
+};
 const value = { off: ['google.rate'] };
 
 export const OPERATE_PATHS: Readonly<
@@ -101,6 +120,31 @@ export const OPERATE_PATHS: Readonly<
         "A key that is not an administrator's ends what keys of its own tenant ordered, and no other.",
       parameters: [path('id', 'Id of the directive.')],
       answer: { status: 204, description: 'Over, on every node within two seconds.' },
+    },
+  },
+  '/shaping/explain': {
+    get: {
+      operationId: 'explainShaping',
+      summary: 'Why mail waits: every limit, the rule that set it, and the one that is binding now',
+      description:
+        'For a message, for mail to a domain, or for a site, from each source address of the node that answers. ' +
+        "A key that is not an administrator's asks about its own tenant's mail.",
+      parameters: [
+        query('message', 'Message id: its deliveries that are not over.'),
+        query('domain', 'Recipient domain.'),
+        query('site', 'Set of MX hosts, as named in the reasons of messages.'),
+        query('ip', 'Only from this source address.'),
+        query('pool', 'As for mail of this pool.'),
+        query('tenant', 'As for mail of this tenant.'),
+        query('campaign', 'As for mail of this campaign.'),
+        query('class', 'As for mail of this class: transactional or bulk.'),
+      ],
+      answer: {
+        status: 200,
+        description: 'One explanation for each source address, and of a message for each of its deliveries.',
+        schema: 'Explanations',
+        example: { explanations: [explanation] },
+      },
     },
   },
   '/config/{kind}': {

@@ -61,7 +61,38 @@ const value: Schema = { type: 'object', additionalProperties: true, description:
 
 const happened = object({ at: time('When.'), message: text('What.') }, ['at', 'message']);
 
+const limitLine = object(
+  {
+    limit: text('Name of the limit; `of tenant=…` when it is counted for some mail alone.'),
+    value: text('Its effective value.'),
+    origin: text('The rule that set it; `learnt` for what replies and faults have shown.'),
+    used: text('How far it is used.'),
+    waitMs: integer('For so long it lets no further message go.'),
+  },
+  ['limit', 'value', 'origin'],
+);
+
 export const OPERATE_SCHEMAS: Record<string, Schema> = {
+  Explanations: object(
+    {
+      explanations: list(
+        object(
+          {
+            recipient: text('Of a message: whose delivery.'),
+            site: text('Set of MX hosts.'),
+            provider: text('Mailbox provider behind it.'),
+            ip: text("Source address; absent: the host's default."),
+            waiting: integer('Deliveries in hand here that wait for a connection.'),
+            nextAt: time('When the next message may go, as things stand.'),
+            binding: limitLine,
+            limits: list(limitLine),
+          },
+          ['site', 'provider', 'waiting', 'nextAt', 'limits'],
+        ),
+      ),
+    },
+    ['explanations'],
+  ),
   DirectiveRequest: object(
     { match, action, reason, until: time('When it ends by itself; absent: it is removed by hand.') },
     ['match', 'action', 'reason'],

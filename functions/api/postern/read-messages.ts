@@ -77,7 +77,8 @@ function outcomeOf(
 }
 
 /** @throws `not_found`, also for what is another tenant's: whether it exists is not the caller's business. */
-async function recordOf(call: Call): Promise<MessageRecord> {
+/** @throws `not_found`, also for what is another tenant's. */
+export async function recordOf(call: Call): Promise<MessageRecord> {
   const id = call.params.id!;
   const record = await call.deps.engine.records.message(baseId(id));
   if (record && mayRead(call, record.tenant)) return record;

@@ -34,6 +34,7 @@ import { cancelMessage, getMessage, messageEvents } from './read-messages.ts';
 import { createValidator } from './schema.ts';
 import { SCHEMAS } from './schemas.ts';
 import { sendMessages } from './send-messages.ts';
+import { explainShaping } from './shaping.ts';
 
 /** Handlers by operationId. */
 const HANDLERS: Readonly<Record<string, Handler>> = {
@@ -49,6 +50,7 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   createDirective,
   listDirectives,
   removeDirective,
+  explainShaping,
   listDocuments,
   getDocument,
   putDocument,

@@ -1,0 +1,129 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { PosternError } from '../../../lib/errors.ts';
+import type { ExplainQuery, MailExplanation } from '../../../lib/shaping/explain.ts';
+import { messageRecord } from '../../support/outcomes.ts';
+import { type PosternServer, startPosternServer } from '../../support/postern-server.ts';
+
+let server: PosternServer;
+const asked: ExplainQuery[] = [];
+
+before(async () => {
+  server = await startPosternServer({
+    async explain(query) {
+      asked.push(query);
+      if (query.domain === 'gone.test')
+        throw new PosternError('not_found', 'The domain gone.test does not exist.');
+      const rate = { limit: 'messageRate', value: '10/s', origin: 'limits.default', wait: 80.4 };
+      const explanation: MailExplanation = {
+        site: 'mx.example.test',
+        provider: 'other',
+        ip: '192.0.2.1',
+        waiting: 3,
+        nextAt: server.clock.now() + 81,
+        lines: [{ limit: 'tls', value: 'required', origin: 'built-in.default' }, rate],
+        binding: rate,
+      };
+      return [explanation];
+    },
+  });
+});
+after(() => server.close());
+
+describe('explaining why mail waits', () => {
+  test('tells every limit of mail to a domain, and the binding one', async () => {
+    const { status, json } = await server.call(
+      'GET',
+      '/shaping/explain?domain=B%C3%BCcher.example&class=bulk&ip=192.0.2.1',
+      {
+        key: 'user',
+      },
+    );
+    assert.equal(status, 200);
+    assert.deepEqual(asked.at(-1), {
+      domain: 'xn--bcher-kva.example',
+      site: undefined,
+      ip: '192.0.2.1',
+      pool: undefined,
+      campaign: undefined,
+      tenant: 'default',
+      class: 'bulk',
+    });
+    const [explanation] = json.explanations;
+    assert.deepEqual(explanation.binding, {
+      limit: 'messageRate',
+      value: '10/s',
+      origin: 'limits.default',
+      waitMs: 81,
+    });
+    assert.equal(explanation.limits.length, 2);
+    assert.equal(explanation.nextAt, '2026-01-01T00:00:00.081Z');
+  });
+
+  test('of a message tells it for each delivery that is not over', async () => {
+    const record = messageRecord({
+      tenant: 'default',
+      class: 'bulk',
+      pool: 'news',
+      recipients: ['a@one.test', 'b@two.test'],
+    });
+    const item = (n: number) => ({
+      v: 1,
+      messageId: record.id,
+      n,
+      tenant: 'default',
+      lane: 'news:bulk:other',
+      mailFrom: '',
+      recipient: record.recipients[n]!,
+      domain: record.recipients[n]!.split('@')[1]!,
+      eightBit: false,
+      smtpUtf8: false,
+      requireTls: false,
+      acceptedAt: record.acceptedAt,
+      expiresAt: record.expiresAt,
+      attempts: 0,
+      due: server.clock.now() + 1000,
+    });
+    await server.engine.queue.admit([{ record, body: Buffer.from('x\r\n'), deliveries: [item(0), item(1)] }]);
+    const { status, json } = await server.call('GET', `/shaping/explain?message=${record.id}`, {
+      key: 'user',
+    });
+    assert.equal(status, 200);
+    assert.deepEqual(
+      json.explanations.map(({ recipient }: { recipient: string }) => recipient),
+      ['a@one.test', 'b@two.test'],
+    );
+    assert.equal(asked.at(-1)!.pool, 'news');
+    const foreign = await server.call('GET', `/shaping/explain?message=${record.id}`, { key: 'other' });
+    assert.equal(foreign.status, 404);
+  });
+
+  test('refuses what cannot be meant, and other tenants', async () => {
+    const refused: [string, 'user' | 'admin', number][] = [
+      ['', 'admin', 400],
+      ['?domain=a.test&site=b', 'admin', 400],
+      ['?domain=a..b', 'admin', 400],
+      ['?domain=a.test&class=fast', 'admin', 400],
+      ['?domain=gone.test', 'admin', 404],
+      ['?domain=a.test&tenant=other', 'user', 403],
+    ];
+    for (const [query, key, expected] of refused) {
+      const { status } = await server.call('GET', `/shaping/explain${query}`, { key });
+      assert.equal(status, expected, query);
+    }
+    const { status } = await server.call('GET', '/shaping/explain?domain=a.test&tenant=other', {
+      key: 'admin',
+    });
+    assert.equal(status, 200);
+  });
+
+  test('needs a process that sends', async () => {
+    const silent = await startPosternServer();
+    try {
+      const { status, json } = await silent.call('GET', '/shaping/explain?domain=a.test', { key: 'admin' });
+      assert.deepEqual([status, json.error.code], [400, 'unsupported_operation']);
+    } finally {
+      await silent.close();
+    }
+  });
+});
