@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import type { Resolver } from '../../egress-node/dns/resolver.ts';
 import { type Egress, type EgressOptions, startEgress } from '../../egress-node/egress.ts';
+import { followDocuments } from '../../egress-node/live-configuration.ts';
 import type { RecipientResult } from '../../egress-node/smtp/types.ts';
 import { type Directives, openDirectives } from '../../lib/control/directives.ts';
 import type { QueueItem } from '../../lib/engine/items.ts';
@@ -424,5 +425,50 @@ describe('explain', () => {
     await assert.rejects(egress.explain({}), /Name a domain or a site/);
     await assert.rejects(egress.explain({ site: 'nowhere' }), /Nothing was sent to the site nowhere/);
     await assert.rejects(egress.explain({ domain: 'example.test', ip: '192.0.2.1' }), /no source address/);
+  });
+});
+
+describe('documents that change while it runs', () => {
+  it('are followed; one that cannot be read leaves what is in force, and is told of', async () => {
+    const stored = new Map<string, unknown>([['limits', { default: { messagesPerConnection: 7 } }]]);
+    const listeners = new Map<string, () => void>();
+    const documents = {
+      running: (kind: string): ReadonlyMap<string, unknown> =>
+        new Map(stored.has(kind) ? [['default', stored.get(kind)]] : []),
+      watch(kind: string, listener: () => void) {
+        listeners.set(kind, listener);
+        return () => void listeners.delete(kind);
+      },
+    };
+    const put = (kind: string, value: unknown): void => {
+      stored.set(kind, value);
+      listeners.get(kind)!();
+    };
+    const warmup = new WarmupBook();
+    const problems: string[] = [];
+    await start({ ips: ['127.0.0.1', '127.0.0.2'], warmup });
+    const stop = followDocuments(egress, documents, warmup, (kind, error) =>
+      problems.push(`${kind} ${error.message}`),
+    );
+    enqueue();
+    await settle();
+    assert.equal(sessions[0]!.options.maxTransactions, 7);
+    put('limits', { default: { connections: 'many' } });
+    assert.match(problems[0]!, /^limits limits\.default\.connections: "many" is not a whole number/);
+    put('routing', { pools: { default: { ips: ['127.0.0.2'] } } });
+    put('warmup', { '127.0.0.2': { schedule: [{ days: 1, messages: 1000 }] } });
+    assert.deepEqual(warmup.ips(), ['127.0.0.2']);
+    await pass(500, 100);
+    enqueue({ domain: 'other.test' });
+    await pass(2000, 100);
+    enqueue({ domain: 'other.test' });
+    await settle();
+    assert.equal(sessions.at(-1)!.options.localAddress, '127.0.0.2', 'its state was read when the plan came');
+    put('automation', { off: ['google.nothing'] });
+    assert.match(problems[1]!, /no rule is called "google\.nothing"/);
+    put('warmup', {});
+    assert.deepEqual(warmup.ips(), []);
+    stop();
+    assert.equal(listeners.size, 0);
   });
 });
