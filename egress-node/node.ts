@@ -1,45 +1,62 @@
 /**
  * `npm run egress`: an egress node on the AWS engine. It sends from its own addresses, takes bounces and
  * complaints on port 25, and tells of itself in metrics. Everything else is in SQS, DynamoDB and S3: a node can be
- * lost at any instant.
+ * lost at any instant. It is well (`/healthz` at POSTERN_API) while its storage answers and it may send.
  */
 import { mkdtemp } from 'node:fs/promises';
+import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { CONFIG_KINDS } from '../lib/control/config-kinds.ts';
+import { openDirectives } from '../lib/control/directives.ts';
+import { openDocuments } from '../lib/control/documents.ts';
 import { openAws } from '../lib/engine/aws/open.ts';
 import { readSecret } from '../lib/engine/aws/secrets.ts';
+import type { Engine } from '../lib/engine/ports.ts';
 import { PosternError } from '../lib/errors.ts';
 import { createReturnPaths } from '../lib/mail/return-path.ts';
 import { createEmf } from '../lib/observe/emf.ts';
 import { createLog } from '../lib/observe/log.ts';
 import { startNodeMetrics } from '../lib/observe/node-metrics.ts';
-import { systemClock } from '../lib/time.ts';
+import { createSteadyClock } from '../lib/time.ts';
 import { ownCertificate } from './certificate.ts';
 import { createResolver } from './dns/resolver.ts';
 import { dnsServers } from './dns/servers.ts';
-import { startEgress } from './egress.ts';
+import { type Egress, startEgress } from './egress.ts';
 import { startInbound } from './inbound.ts';
 import { type NodeSettings, readNodeSettings } from './node-environment.ts';
+import { type Endpoint, readSettings } from './settings.ts';
 
 /** What a node takes in, it takes at the standard port (RFC 5321 §4.5.4.2). */
 const INBOUND = { host: '0.0.0.0', port: 25 };
+/** Whatever the storage does, it is gone by then; what it holds is handed out again. */
+const DRAIN = 29_000;
 
-const clock = systemClock;
+const clock = createSteadyClock();
 const write = (line: string): void => void process.stdout.write(line);
 const log = createLog({ level: 'info', now: () => clock.now(), write });
 
 /** Starts the node. @returns what stops it: in-flight mail ends, the rest goes back. */
 async function start({ resources, node, sources, secrets }: NodeSettings): Promise<() => Promise<void>> {
+  const { api, dns, smtpPort, routes, inbound: listen } = readSettings(process.env, {}, { inbound: INBOUND });
   const [engine, returnPathKey] = await Promise.all([
     openAws({ resources, clock, log }),
     readSecret('return-path.key', { bucket: secrets }),
+  ]);
+  const [directives, documents] = await Promise.all([
+    openDirectives({ config: engine.config, clock }),
+    openDocuments({
+      config: engine.config,
+      clock,
+      kinds: CONFIG_KINDS.filter(({ name }) => name === 'limits'),
+    }),
   ]);
   const hostname = sources[0]!.hostname;
   const pools: Record<string, string[]> = {};
   for (const { ip, pools: names } of sources) for (const name of names) (pools[name] ??= []).push(ip);
   const egress = startEgress({
     engine,
-    resolver: createResolver({ servers: dnsServers(undefined), clock }),
+    resolver: createResolver({ servers: dnsServers(dns), clock }),
     clock,
     random: Math.random,
     node,
@@ -47,8 +64,15 @@ async function start({ resources, node, sources, secrets }: NodeSettings): Promi
     ehloNames: Object.fromEntries(sources.map((source) => [source.ip, source.hostname])),
     ips: sources.map(({ ip }) => ip),
     pools,
+    serves: Object.keys(pools),
+    port: smtpPort,
+    routes,
+    directives,
     onAttempt: (item) => metrics.attempted(item),
   });
+  const limit = (): void => egress.setLimits(documents.running('limits').get('default') ?? {});
+  limit();
+  documents.watch('limits', limit);
   const metrics = startNodeMetrics({
     emf: createEmf({ now: () => clock.now(), write }),
     clock,
@@ -56,7 +80,7 @@ async function start({ resources, node, sources, secrets }: NodeSettings): Promi
     leasesHeld: () => egress.sources().filter(({ usable }) => usable).length,
   });
   const inbound = await startInbound({
-    listen: INBOUND,
+    listen,
     hostname,
     engine,
     returnPaths: createReturnPaths(returnPathKey),
@@ -67,12 +91,28 @@ async function start({ resources, node, sources, secrets }: NodeSettings): Promi
       hostname,
     ),
   });
+  const health = serveHealth(api, engine, egress);
   log.info('started', { node, sources });
   return async () => {
     await Promise.all([inbound.close(), egress.stop()]);
     metrics.stop();
+    health.close();
+    documents.close();
+    await directives.close();
     await engine.close();
   };
+}
+
+function serveHealth({ host, port }: Endpoint, engine: Engine, egress: Egress) {
+  const server = createServer((_, response) => {
+    void engine.health().then(({ ok, detail }) => {
+      const sources = egress.sources();
+      const well = ok && sources.some(({ usable }) => usable);
+      response.writeHead(well ? 200 : 503, { 'content-type': 'application/json' });
+      response.end(JSON.stringify({ ok: well, detail, sources, ...egress.gauges() }));
+    });
+  });
+  return server.listen(port, host);
 }
 
 function fail(error: unknown): never {
@@ -90,6 +130,7 @@ try {
       if (stopping) process.exit(1);
       stopping = true;
       log.info('stopping', { signal });
+      setTimeout(() => fail(new Error('Not drained in time.')), DRAIN).unref();
       stop().then(() => process.exit(0), fail);
     });
   }
