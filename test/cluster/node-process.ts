@@ -1,0 +1,115 @@
+/** An egress node of the cluster: `npm run egress` as a child, with cables to its storage that can be cut. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createWriteStream } from 'node:fs';
+import { join } from 'node:path';
+import { nodeEnvironment } from '../../egress-node/node-environment.ts';
+import type { AwsResources } from '../../lib/engine/aws/schema.ts';
+import { SECRETS } from './emulators.ts';
+import { type Cable, layCable } from './wire.ts';
+
+export interface Emulators {
+  resources: AwsResources;
+  endpoints: { sqs: string; dynamodb: string; s3: string };
+}
+
+const ENTRY = join(import.meta.dirname, '..', '..', 'egress-node', 'node.ts');
+
+/** Environment under which the SDK finds emulators. */
+export function awsEnvironment({ endpoints }: Emulators): Record<string, string> {
+  return {
+    AWS_REGION: 'us-east-1',
+    AWS_ACCESS_KEY_ID: 'test',
+    AWS_SECRET_ACCESS_KEY: 'test',
+    AWS_ENDPOINT_URL_SQS: endpoints.sqs,
+    AWS_ENDPOINT_URL_DYNAMODB: endpoints.dynamodb,
+    AWS_ENDPOINT_URL_S3: endpoints.s3,
+  };
+}
+
+export class ClusterNode {
+  readonly name: string;
+  readonly sqs: Cable;
+  readonly dynamodb: Cable;
+  readonly #environment: NodeJS.ProcessEnv;
+  readonly #log: string;
+  #child: ChildProcess | undefined;
+
+  private constructor(
+    name: string,
+    sqs: Cable,
+    dynamodb: Cable,
+    environment: NodeJS.ProcessEnv,
+    log: string,
+  ) {
+    this.name = name;
+    this.sqs = sqs;
+    this.dynamodb = dynamodb;
+    this.#environment = environment;
+    this.#log = log;
+  }
+
+  /** @param ips addresses that it may own, if their leases are free. */
+  static async prepare(
+    name: string,
+    ips: readonly string[],
+    emulators: Emulators,
+    sinkPort: number,
+    log: string,
+  ): Promise<ClusterNode> {
+    const { endpoints, resources } = emulators;
+    const sqs = await layCable(Number(new URL(endpoints.sqs).port));
+    const dynamodb = await layCable(Number(new URL(endpoints.dynamodb).port));
+    const via = (url: string, cable: Cable): string => url.replace(new URL(url).port, String(cable.port));
+    const own: Emulators = {
+      resources: { ...resources, queueUrlPrefix: via(resources.queueUrlPrefix, sqs) },
+      endpoints: {
+        sqs: via(endpoints.sqs, sqs),
+        s3: via(endpoints.s3, sqs),
+        dynamodb: via(endpoints.dynamodb, dynamodb),
+      },
+    };
+    const environment = {
+      PATH: process.env.PATH,
+      ...awsEnvironment(own),
+      ...nodeEnvironment({ resources: own.resources, node: name, secrets: SECRETS }),
+      POSTERN_SOURCES: ips.map((ip) => `${ip}=${name}.example:default`).join(','),
+      POSTERN_ROUTES: `*=127.0.0.1:${sinkPort}`,
+      POSTERN_DNS: '127.0.0.1:9',
+      POSTERN_INBOUND: '127.0.0.1:0',
+      POSTERN_API: '127.0.0.1:0',
+    };
+    return new ClusterNode(name, sqs, dynamodb, environment, log);
+  }
+
+  start(): void {
+    this.#child = spawn(process.execPath, [ENTRY], {
+      env: this.#environment,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const file = createWriteStream(this.#log, { flags: 'a' });
+    this.#child.stdout!.pipe(file, { end: false });
+    this.#child.stderr!.pipe(file, { end: false });
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#child!.kill(signal);
+  }
+
+  /** @returns ms that it took. */
+  async end(signal: NodeJS.Signals): Promise<number> {
+    const child = this.#child!;
+    const since = Date.now();
+    if (child.exitCode === null && child.signalCode === null) {
+      const exited = once(child, 'exit');
+      child.kill(signal);
+      await exited;
+    }
+    return Date.now() - since;
+  }
+
+  close(): void {
+    this.sqs.close();
+    this.dynamodb.close();
+  }
+}
