@@ -112,7 +112,8 @@ export interface Egress {
    */
   explain(query: ExplainQuery): Promise<MailExplanation[]>;
   /**
-   * Replaces the limits over the built-in ones; what has been counted goes on being counted.
+   * Replaces the limits over the built-in ones, with undefined by those that it was started with; what has been
+   * counted goes on being counted.
    * @throws PosternError `bad_request` with path and reason; the limits in force then stay.
    */
   setLimits(document: unknown): void;
@@ -304,7 +305,7 @@ export function startEgress(options: EgressOptions): Egress {
     explain: (query) =>
       explainMail(query, { traffic, sources, orders, limits, destinations, deadlines, warmup, clock }),
     setLimits(document) {
-      limits.replace(limitTable(document));
+      limits.replace(limitTable(document ?? options.limits));
       traffic.divertAll();
     },
     setRouting(document) {
