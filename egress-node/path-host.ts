@@ -2,7 +2,7 @@
 import type { AttemptResult } from '../lib/outcome/classify.ts';
 import type { WarmupBook } from '../lib/shaping/warmup/book.ts';
 import type { Clock, Random } from '../lib/time.ts';
-import type { Destinations } from './destination.ts';
+import type { Destinations, Target } from './destination.ts';
 import type { Listener } from './listener.ts';
 import type { Path } from './path.ts';
 import type { Results } from './results.ts';
@@ -14,6 +14,15 @@ export interface Via {
   ip: string | undefined;
   mx: { host: string; address: string; port: number };
   tls: { protocol: string; cipher: string; verified: boolean } | undefined;
+}
+
+/** A connection of a path. */
+export interface Connection {
+  session: SmtpSession | undefined;
+  target: Target;
+  opened: boolean;
+  idle: boolean;
+  via: Via;
 }
 
 /** A code of the error table, and text for a person. */
