@@ -24,7 +24,7 @@ import type { Target, Targets } from './destination.ts';
 import { openingResult, type PathHost, type Reason, type Via } from './path-host.ts';
 import type { PathTerms } from './path-terms.ts';
 import type { Site } from './site.ts';
-import type { SessionEnd, SmtpSession, TransactionResult } from './smtp/types.ts';
+import type { SessionEnd, TransactionResult } from './smtp/types.ts';
 import type { Source } from './source.ts';
 import { TargetChoice } from './target-choice.ts';
 
