@@ -15,6 +15,9 @@ export interface Emulators {
 
 const ENTRY = join(import.meta.dirname, '..', '..', 'egress-node', 'node.ts');
 
+/** As `RestartSec` of the unit, ms. */
+const RESTART = 2_000;
+
 /** Environment under which the SDK finds emulators. */
 export function awsEnvironment({ endpoints }: Emulators): Record<string, string> {
   return {
@@ -34,6 +37,7 @@ export class ClusterNode {
   readonly #environment: NodeJS.ProcessEnv;
   readonly #log: string;
   #child: ChildProcess | undefined;
+  #wanted = false;
 
   private constructor(
     name: string,
@@ -82,14 +86,20 @@ export class ClusterNode {
     return new ClusterNode(name, sqs, dynamodb, environment, log);
   }
 
+  /** As a service of systemd: when it ends by itself it is started again after 2 s. */
   start(): void {
-    this.#child = spawn(process.execPath, [ENTRY], {
+    this.#wanted = true;
+    const child = spawn(process.execPath, [ENTRY], {
       env: this.#environment,
       stdio: ['ignore', 'pipe', 'pipe'],
     });
+    this.#child = child;
     const file = createWriteStream(this.#log, { flags: 'a' });
-    this.#child.stdout!.pipe(file, { end: false });
-    this.#child.stderr!.pipe(file, { end: false });
+    child.stdout!.pipe(file, { end: false });
+    child.stderr!.pipe(file, { end: false });
+    child.once('exit', () => {
+      if (this.#wanted) setTimeout(() => this.#wanted && this.#child === child && this.start(), RESTART);
+    });
   }
 
   signal(signal: NodeJS.Signals): void {
@@ -98,6 +108,7 @@ export class ClusterNode {
 
   /** @returns ms that it took. */
   async end(signal: NodeJS.Signals): Promise<number> {
+    this.#wanted = false;
     const child = this.#child!;
     const since = Date.now();
     if (child.exitCode === null && child.signalCode === null) {
