@@ -21,20 +21,12 @@ import { connectionsWanted } from '../lib/shaping/limits/limit.ts';
 import { ReadyQueue } from '../lib/shaping/ready-queue.ts';
 import type { Delivery } from './delivery.ts';
 import type { Target, Targets } from './destination.ts';
-import { openingResult, type PathHost, type Reason, type Via } from './path-host.ts';
+import { type Connection, openingResult, type PathHost, type Reason, type Via } from './path-host.ts';
 import type { PathTerms } from './path-terms.ts';
 import type { Site } from './site.ts';
 import type { SessionEnd, TransactionResult } from './smtp/types.ts';
 import type { Source } from './source.ts';
 import { TargetChoice } from './target-choice.ts';
-
-interface Connection {
-  session: SmtpSession | undefined;
-  target: Target;
-  opened: boolean;
-  idle: boolean;
-  via: Via;
-}
 
 /** After so many broken connections a delivery is deferred: it may be what breaks them. */
 const MAX_INTERRUPTIONS = 2;
