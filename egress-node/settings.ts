@@ -7,6 +7,7 @@ import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import ipaddr from 'ipaddr.js';
+import type { LimitDocument } from '../lib/shaping/limits/check.ts';
 
 /** `host:port`, the host of an IPv6 address in brackets. */
 export interface Endpoint {
@@ -58,6 +59,8 @@ export interface Settings {
   maxAgeDays: number;
   /** Days that records of ended messages are kept. */
   recordDays: number;
+  /** Limits over the built-in ones (lib/shaping/README.md); those stored through the API go over these. */
+  limits?: LimitDocument;
   /** Seconds from one attempt to the next; the last one repeats. */
   retrySeconds?: number[];
   logLevel: 'debug' | 'info' | 'warn' | 'error';

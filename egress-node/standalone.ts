@@ -26,6 +26,7 @@ import type { Log } from '../lib/observe/log.ts';
 import { createMetrics } from '../lib/observe/metrics.ts';
 import { DEFAULT_RETRY } from '../lib/outcome/retry.ts';
 import { laneGroup } from '../lib/shaping/providers.ts';
+import { WarmupBook } from '../lib/shaping/warmup/book.ts';
 import { systemClock } from '../lib/time.ts';
 import type { Listening } from './banner.ts';
 import { ownCertificate, readCertificate } from './certificate.ts';
@@ -33,6 +34,7 @@ import { createResolver } from './dns/resolver.ts';
 import { dnsServers } from './dns/servers.ts';
 import { startEgress } from './egress.ts';
 import { startInbound } from './inbound.ts';
+import { followDocuments } from './live-configuration.ts';
 import { startRetention } from './retention.ts';
 import type { Endpoint, Settings } from './settings.ts';
 import { type Submission, startSubmission } from './submission.ts';
@@ -90,6 +92,7 @@ export async function startStandalone(settings: Settings, log: Log): Promise<Sta
       ? readCertificate(settings.tls)
       : await ownCertificate(settings.data, settings.hostname);
 
+    const warmup = new WarmupBook();
     const egress = startEgress({
       engine,
       resolver,
@@ -102,12 +105,21 @@ export async function startStandalone(settings: Settings, log: Log): Promise<Sta
       pools: settings.pools,
       port: settings.smtpPort,
       routes: settings.routes,
+      limits: settings.limits,
+      directives: control.directives,
+      warmup,
+      onAlert: (alert) => log.warn('automation alert', { ...alert }),
       retry: retryOf(settings),
       onAttempt: (item, attempt) => {
         metrics.attempts.inc({ lane: item.lane, result: attempt.uncertain ? 'uncertain' : attempt.state });
       },
     });
     opened.push(() => egress.stop());
+    opened.push(
+      followDocuments(egress, control.documents, warmup, (kind, error) =>
+        log.error('a stored configuration is refused; what ran before goes on', { kind, error }),
+      ),
+    );
     const metrics = createMetrics(engine, {
       sessions: () => egress.gauges().connections,
       inHand: () => egress.gauges().items,
@@ -183,6 +195,7 @@ export async function startStandalone(settings: Settings, log: Log): Promise<Sta
       hostname: settings.hostname,
       version,
       log,
+      explain: (query) => egress.explain(query),
       limits: { messageBytes: settings.maxMessageBytes },
     });
     app.get('/healthz', async (c) => {
