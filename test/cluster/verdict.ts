@@ -82,6 +82,9 @@ export function judge(evidence: Evidence): { problems: string[]; figures: string
   const busiest = Math.max(...connections.values());
   if (busiest > limits.connections) problems.push(`${busiest} connections from one address`);
 
+  const senders = [...Map.groupBy(arrivals, ({ ip, node }) => `${node} from ${ip}`)]
+    .map(([who, all]) => `${who} ${all.length}`)
+    .sort();
   const count = (kind: string): number => faults.filter((fault) => fault.kind === kind).length;
   return {
     problems,
@@ -89,6 +92,7 @@ export function judge(evidence: Evidence): { problems: string[]; figures: string
       `faults: ${count('kill')} kills, ${count('pause')} pauses of 20 s, ${count('cut')} cuts`,
       `promised ${promised.size}, arrived ${byRecipient.size}, lost ${lost.length}`,
       `twice ${twice.length}, the first copy answered at most ${widest} ms before its node's fault`,
+      `sent: ${senders.join(', ')}`,
       `slowest delivery ${(slowest / 1000).toFixed(1)} s (bound ${takeover / 1000} s)`,
       `addresses changed hands ${handovers} times, never sooner than ${(shortestGap / 1000).toFixed(1)} s after the last reply`,
       `most in one second from one address ${most} (limit ${limits.perSecond}), most connections ${busiest} (limit ${limits.connections})`,
