@@ -3,7 +3,7 @@ import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Credentials, signedPost } from './sign.ts';
 
@@ -88,6 +88,7 @@ export async function startPostern(options: {
             POSTERN_VERIFY_IDENTITIES: 'off',
             // As `npm start` runs it.
             MALLOC_ARENA_MAX: '2',
+            UV_THREADPOOL_SIZE: String(availableParallelism()),
             ...options.environment,
           },
         },
