@@ -71,7 +71,7 @@ export async function startPostern(options: {
     async start() {
       child = spawn(
         process.execPath,
-        ['--max-semi-space-size=8', ...(options.nodeArguments ?? []), join(ROOT, 'egress-node', 'main.ts')],
+        ['--max-semi-space-size=4', ...(options.nodeArguments ?? []), join(ROOT, 'egress-node', 'main.ts')],
         {
           cwd: directory,
           stdio: ['ignore', 'pipe', 'inherit'],
@@ -87,7 +87,7 @@ export async function startPostern(options: {
             POSTERN_ROUTES: options.routes,
             POSTERN_VERIFY_IDENTITIES: 'off',
             // As `npm start` runs it.
-            MALLOC_ARENA_MAX: '2',
+            MALLOC_ARENA_MAX: '1',
             UV_THREADPOOL_SIZE: String(availableParallelism()),
             ...options.environment,
           },
