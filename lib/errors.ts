@@ -1,7 +1,7 @@
 /**
  * The one table of errors. Every failure that a caller, an operator or a record sees has a stable code here:
  * its HTTP status, its SMTP reply, the name under which SES v2 reports it, whether trying again can help,
- * whose fault it is and what to do. A test asserts that the table and the manual agree.
+ * whose fault it is and what to do. A test holds the columns of a row to each other.
  */
 
 export interface ErrorEntry {
