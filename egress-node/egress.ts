@@ -28,6 +28,7 @@ import { type Directives, Orders } from './orders.ts';
 import { Results } from './results.ts';
 import { type Route, Routes } from './routes.ts';
 import { Settler } from './settler.ts';
+import { ShapingKeeper } from './shaping-keeper.ts';
 import { SharedLimits } from './shared-limits.ts';
 import { DEFAULT_DEADLINES } from './smtp/deadlines.ts';
 import { openSession } from './smtp/session.ts';
@@ -162,13 +163,20 @@ export function startEgress(options: EgressOptions): Egress {
     ips,
     ehloName: options.ehloName,
     ehloNames: options.ehloNames ?? {},
-    taken: async ({ ip }) => keeper?.taken(ip!),
+    async taken(source) {
+      await keeper?.taken(source.ip ?? '');
+      await memory.taken(source);
+    },
     lost(source) {
-      keeper?.lost(source.ip!);
+      keeper?.lost(source.ip ?? '');
+      memory.lost(source);
       traffic.withdraw(source);
     },
-    givenUp: async ({ ip }) => keeper?.giveUp(ip!),
+    async givenUp(source) {
+      await Promise.allSettled([keeper?.giveUp(source.ip ?? ''), memory.giveUp(source)]);
+    },
   });
+  const memory = new ShapingKeeper(engine.leases, clock);
   const keeper =
     warmup &&
     new WarmupKeeper(warmup, engine.leases, clock, (ip) => sources.byIp(ip)?.usable(clock.now()) ?? false);
@@ -289,6 +297,7 @@ export function startEgress(options: EgressOptions): Egress {
     await dispatcher.stop();
     await sources.stop();
     keeper?.stop();
+    memory.stop();
   }
 
   let stopped: Promise<void> | undefined;

@@ -69,6 +69,11 @@ export class Path {
     this.#host = host;
     this.#gate = source.gate(site);
     this.#choice = new TargetChoice(source.family, host.random);
+    const { down } = this.#gate;
+    if (down?.tls !== requireTls) return;
+    this.failures = down.failures;
+    this.retryAt = down.until;
+    this.reason = { code: down.code, text: down.text };
   }
 
   get connections(): number {
@@ -240,6 +245,7 @@ export class Path {
     this.#opened += 1;
     if (this.reason !== undefined) this.#gate.concurrency.revive();
     this.#choice.worked(connection.target);
+    if (this.#gate.down?.tls === this.requireTls) this.#gate.down = undefined;
     this.failures = 0;
     this.retryAt = 0;
     this.reason = undefined;
@@ -311,6 +317,7 @@ export class Path {
       this.#host.listener.refused(this.terms.place.pool, from, end.phase, end.reply, now);
     }
     const { own, limits } = this.terms;
+    this.#gate.taughtAt = now;
     this.#gate.concurrency.fault(this.#connections.size + 1, own.limits.connections);
     this.#choice.failed(target, now + backoffDelay(this.failures + 1, random));
     const targets = this.#targets(now);
@@ -333,6 +340,9 @@ export class Path {
     this.failures += 1;
     this.retryAt = now + backoffDelay(this.failures, this.#host.random);
     this.reason = { code, text };
+    if (code !== 'no_source_ip') {
+      this.#gate.down = { tls: this.requireTls, failures: this.failures, until: this.retryAt, code, text };
+    }
     // All of them are tried again together; which one works may have changed by then.
     this.#choice.forgive();
     if (this.#opened > 0) this.#pumpIn(this.retryAt - now);

@@ -4,6 +4,14 @@
  */
 import { Gate } from '../lib/shaping/gate.ts';
 import type { Limits } from '../lib/shaping/limits/limit.ts';
+import {
+  LESSON,
+  type ShapingCheckpoint,
+  type SiteMemory,
+  type SiteRow,
+  worthKeeping,
+  writeShaping,
+} from '../lib/shaping/site-memory.ts';
 import { familyOf } from './addresses.ts';
 import type { Path } from './path.ts';
 import type { Site } from './site.ts';
@@ -31,6 +39,10 @@ export class Source {
   held = 0;
   readonly #byProvider = new Map<string, number>();
   readonly #gates = new Map<string, Gate>();
+  /** What is known of sites that nothing was sent to since this node has it. */
+  readonly #remembered = new Map<string, SiteMemory>();
+  /** Until then more may have been sent than is known, ms. */
+  #unknown = 0;
   /** Paths that wait for a connection to be closed elsewhere, longest wait first. */
   readonly #blocked = new Map<Path, Limits>();
   /** Paths with connections, for the search of an idle one. */
@@ -55,8 +67,34 @@ export class Source {
 
   gate(site: Site): Gate {
     let gate = this.#gates.get(site.name);
-    if (gate === undefined) this.#gates.set(site.name, (gate = new Gate()));
+    if (gate === undefined) {
+      gate = new Gate(this.#remembered.get(site.name), this.#unknown);
+      this.#remembered.delete(site.name);
+      this.#gates.set(site.name, gate);
+    }
     return gate;
+  }
+
+  /** Goes on where whoever had it before left off. @param checkpoint undefined: nobody ever had it. */
+  resume(checkpoint: ShapingCheckpoint | undefined, now: number): void {
+    this.#gates.clear();
+    this.#remembered.clear();
+    this.#unknown = checkpoint === undefined ? 0 : checkpoint.closed ? checkpoint.unknown : now;
+    for (const { site, ...memory } of checkpoint?.sites ?? []) this.#remembered.set(site, memory);
+  }
+
+  /** What whoever has it next can go on from. @param last nothing more is sent from it here. */
+  checkpoint(now: number, last: boolean): ShapingCheckpoint {
+    const rows: SiteRow[] = [];
+    const keep = (site: string, memory: SiteMemory): void => {
+      const kept = worthKeeping(memory, now, last);
+      if (kept !== undefined) rows.push({ site, ...kept });
+    };
+    for (const [site, memory] of this.#remembered) keep(site, memory);
+    for (const [site, gate] of this.#gates) {
+      if (last || now - gate.taughtAt < LESSON) keep(site, gate.memory);
+    }
+    return writeShaping(this.name, rows, this.#unknown, last);
   }
 
   /** The gate of a site that was used. */

@@ -58,7 +58,6 @@ export class Sources {
       ips.length === 0
         ? [new Source(undefined, ehloName)]
         : ips.map((ip) => new Source(ip, ehloNames[ip] ?? ehloName));
-    if (ips.length === 0) this.all[0]!.heldUntil = Number.POSITIVE_INFINITY;
     this.#byIp = new Map(this.all.map((source) => [source.ip ?? '', source]));
   }
 
@@ -69,10 +68,9 @@ export class Sources {
 
   /** Renews a lease, and again later: a source whose renewal hangs does not hold up the others. */
   #keep(source: Source): Promise<void> {
-    if (source.ip === undefined) return Promise.resolve();
     const renewal = this.#renew(source).then(() => {
       this.#renewals.delete(source);
-      if (this.#stopped) return;
+      if (this.#stopped || source.heldUntil === Number.POSITIVE_INFINITY) return;
       const next = source.trouble === '' ? RENEWAL : LOOK;
       this.#timers.set(
         source,
@@ -85,16 +83,17 @@ export class Sources {
 
   async #renew(source: Source): Promise<void> {
     const { leases, node, clock, taken, lost } = this.#options;
-    const ip = source.ip!;
+    const { ip } = source;
     try {
       if (!source.usable(clock.now())) await this.#checkHost(source);
-      const end = await leases.acquire(leaseOf(ip), node, LEASE);
+      const end =
+        ip === undefined ? Number.POSITIVE_INFINITY : await leases.acquire(leaseOf(ip), node, LEASE);
       if (end !== undefined && !source.inUse) await taken(source);
       source.heldUntil = end ?? 0;
       source.trouble = end === undefined ? `Another node holds the lease of ${ip}.` : '';
     } catch (error) {
       // The lease that is held goes on to its end: a storage that fails for a moment stops nothing.
-      source.trouble = `${ip}: ${(error as Error).message}`;
+      source.trouble = `${source.name}: ${(error as Error).message}`;
     }
     const usable = source.usable(clock.now());
     if (source.inUse && !usable) lost(source);
@@ -102,8 +101,9 @@ export class Sources {
   }
 
   async #checkHost(source: Source): Promise<void> {
+    if (source.ip === undefined) return;
     try {
-      await bindable(source.ip!);
+      await bindable(source.ip);
       this.#absent.delete(source);
     } catch (error) {
       this.#absent.add(source);
@@ -150,12 +150,12 @@ export class Sources {
     const deadline = new Promise<void>((resolve) => (cancel = clock.after(STOP_DEADLINE, resolve)));
     await Promise.race([Promise.all(this.#renewals.values()), deadline]);
     cancel();
-    const held = this.all.filter((source) => source.ip !== undefined && source.heldUntil > 0);
+    const held = this.all.filter((source) => source.heldUntil > 0);
     await Promise.allSettled(
       held.map(async (source) => {
         // A state that could not be written is read by the next owner as it was last written: nothing is exceeded.
         await this.#options.givenUp(source).catch(() => undefined);
-        await leases.release(leaseOf(source.ip!), node);
+        if (source.ip !== undefined) await leases.release(leaseOf(source.ip), node);
       }),
     );
   }

@@ -192,10 +192,13 @@ export class Traffic implements PathHost {
   }
 
   #forget(site: Site): void {
-    for (const path of site.paths.values())
-      if (path.connections > 0 || path.backsOff(this.clock.now())) return;
+    const now = this.clock.now();
+    const { all } = this.#options.sources;
+    for (const path of site.paths.values()) if (path.connections > 0 || path.backsOff(now)) return;
+    // A limit by the day counts what was sent hours ago.
+    if (all.some((source) => source.knownGate(site.name)?.idle(now) === false)) return;
     this.sites.delete(site.name);
-    for (const source of this.#options.sources.all) source.forget(site);
+    for (const source of all) source.forget(site);
   }
 
   /** What waits at a path looks for its way again, when the caller is done with the path. */

@@ -8,6 +8,7 @@ import { MessageRate } from './feedback/message-rate.ts';
 import type { CounterRule, Resolved, Terms } from './limits/book.ts';
 import { type Pace, Pacer, paceOf, perSecond } from './rate.ts';
 import type { SharedBucket } from './shared-bucket.ts';
+import { type Down, LESSON, type SiteMemory } from './site-memory.ts';
 
 /** Counts of some mail alone. */
 export interface Counter {
@@ -24,13 +25,58 @@ export class Gate {
   running = 0;
   readonly concurrency = new Concurrency();
   readonly messageRate = new MessageRate();
-  readonly #connectPacer = new Pacer();
-  readonly #messagePacer = new Pacer();
+  /** The site could not be reached from here, and is left alone. */
+  down: Down | undefined;
+  /** When something was last learnt, ms. */
+  taughtAt: number;
+  readonly #connectPacer: Pacer;
+  readonly #messagePacer: Pacer;
+  /** Places of counters that were not asked for yet. */
+  readonly #counted: Map<string, number>;
+  readonly #unknown: number;
   readonly #counters = new Map<string, Counter>();
   readonly #flows = new WeakMap<Terms, Flow>();
   /** The pace of the rate that is held, while it is the slower one. */
   #heldPace: Pace | undefined;
   #heldRate = 0;
+
+  /**
+   * @param memory what is known of the two from before.
+   * @param unknown until when more may have been sent than that, ms.
+   */
+  constructor(memory: SiteMemory = { at: 0 }, unknown = 0) {
+    const { at, window, rate, down, message, connection, counters = {} } = memory;
+    this.taughtAt = at;
+    this.#unknown = unknown;
+    this.down = down;
+    if (window !== undefined) this.concurrency.resume(window);
+    if (rate !== undefined) this.messageRate.resume(rate);
+    this.#messagePacer = new Pacer(message, unknown);
+    this.#connectPacer = new Pacer(connection, unknown);
+    this.#counted = new Map(Object.entries(counters));
+  }
+
+  /** What a later gate of the two can go on from. */
+  get memory(): SiteMemory {
+    const counters = new Map(this.#counted);
+    for (const [key, { pacer }] of this.#counters) counters.set(key, pacer.next);
+    return {
+      at: this.taughtAt,
+      window: this.concurrency.lowered,
+      rate: this.messageRate.state,
+      down: this.down,
+      message: this.#messagePacer.next,
+      connection: this.#connectPacer.next,
+      counters: Object.fromEntries(counters),
+    };
+  }
+
+  /** Whether nothing of the past bears on what comes now. */
+  idle(now: number): boolean {
+    this.sweep(now);
+    const pacers = this.#messagePacer.idle(now) && this.#connectPacer.idle(now);
+    return pacers && this.#counters.size + this.#counted.size === 0 && now - this.taughtAt > LESSON;
+  }
 
   /** Milliseconds until another message may begin. */
   messageWait(now: number, resolved: Resolved): number {
@@ -81,7 +127,8 @@ export class Gate {
   counter(key: string): Counter {
     let counter = this.#counters.get(key);
     if (counter === undefined) {
-      counter = { pacer: new Pacer(), running: 0, waiting: new Set() };
+      counter = { pacer: new Pacer(this.#counted.get(key), this.#unknown), running: 0, waiting: new Set() };
+      this.#counted.delete(key);
       this.#counters.set(key, counter);
     }
     return counter;
@@ -107,6 +154,7 @@ export class Gate {
     for (const [key, { running, waiting, pacer }] of this.#counters) {
       if (running === 0 && waiting.size === 0 && pacer.idle(now)) this.#counters.delete(key);
     }
+    for (const [key, next] of this.#counted) if (next <= now) this.#counted.delete(key);
   }
 }
 

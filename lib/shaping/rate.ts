@@ -65,11 +65,32 @@ export function paceOf(rate: Rate | undefined, burst = false): Pace {
 /** The generic cell rate algorithm (GCRA, ITU-T I.371): one number of state. The pace may change at any time. */
 export class Pacer {
   /** Theoretical arrival time of the next event. */
-  #next = 0;
+  #next: number;
+  /** Nobody knows what was sent until then. */
+  #unknown: number;
+
+  /**
+   * @param next where another pacer of the same events stopped.
+   * @param unknown until when there may have been others that nobody counted: the next one keeps a whole interval
+   *   from them, as if they had taken all that they could.
+   */
+  constructor(next = 0, unknown = 0) {
+    this.#next = next;
+    this.#unknown = unknown;
+  }
 
   /** Milliseconds from `now` until an event conforms; 0 for at once. */
-  wait(now: number, { tolerance }: Pace): number {
+  wait(now: number, { interval, tolerance }: Pace): number {
+    if (this.#unknown > 0 && interval > 0) {
+      this.#next = Math.max(this.#next, this.#unknown + tolerance + interval);
+      this.#unknown = 0;
+    }
     return Math.max(0, this.#next - tolerance - now);
+  }
+
+  /** When the next event comes at the latest, of an even flow: what is to be kept of it. */
+  get next(): number {
+    return this.#next;
   }
 
   /** Counts one event at `now`. The caller asked `wait` before. */

@@ -52,6 +52,7 @@ describe('a provider', () => {
       kpn: 'x.kpnmail.nl',
       qq: 'x.qq.com',
       netease: 'x.netease.com',
+      'yahoo-japan': 'x.mail.yahoo.co.jp',
     };
     for (const provider of Object.keys(DEFAULT_LIMITS.providers!)) {
       assert.equal(providerOf([hosts[provider] ?? '']), provider, provider);

@@ -22,6 +22,16 @@ export class Concurrency {
   #slack = 0;
   #cohorts = 0;
 
+  /** The window, when faults have made it smaller than at first. */
+  get lowered(): number | undefined {
+    return this.#window < FIRST ? this.#window : undefined;
+  }
+
+  /** Goes on from a window that was lowered. */
+  resume(lowered: number): void {
+    this.#window = lowered;
+  }
+
   /** Connections that may be open, at most `limit`. */
   window(limit: number): number {
     return Math.min(this.#window, limit);

@@ -9,15 +9,17 @@ import { throttles } from './throttling.ts';
  * @param startedAt,endedAt of the transaction, ms since the epoch.
  */
 export function learn(
-  { concurrency, messageRate, connections }: Gate,
+  gate: Gate,
   limits: Limits,
   { kind, reply }: Pick<AttemptResult, 'kind' | 'reply'>,
   startedAt: number,
   endedAt: number,
 ): void {
+  const { concurrency, messageRate, connections } = gate;
   if (kind === 'accepted') messageRate.taken(endedAt);
   else if (reply === undefined) return;
   const less = kind === 'refused' && reply !== undefined ? throttles(reply) : undefined;
+  if (less !== undefined) gate.taughtAt = endedAt;
   if (less === 'connections') concurrency.fault(connections, limits.connections);
   else concurrency.good(limits.connections);
   if (less !== 'rate') return;

@@ -63,6 +63,17 @@ class Meter {
   }
 }
 
+/** What is kept of it between restarts, and handed on with the IP: JSON, times in ms since the epoch. */
+export interface HeldRate {
+  ceiling: number;
+  floor: number;
+  since: number;
+  regain: number;
+  pauses: number;
+  silentSince: number;
+  pausedUntil: number;
+}
+
 export class MessageRate {
   /** Rate at which the provider last spoke up, messages a second; `Infinity`: not held. */
   #ceiling = Number.POSITIVE_INFINITY;
@@ -86,6 +97,31 @@ export class MessageRate {
   /** Times of the last messages that were taken, in a ring. */
   readonly #recent = new Float64Array(RECENT);
   #place = 0;
+
+  /** Goes on where another stopped. */
+  resume(held: HeldRate): void {
+    this.#ceiling = held.ceiling;
+    this.#floor = held.floor;
+    this.#since = held.since;
+    this.#regain = held.regain;
+    this.#pauses = held.pauses;
+    this.#silentSince = held.silentSince;
+    this.pausedUntil = held.pausedUntil;
+  }
+
+  /** What is held now; undefined: nothing. */
+  get state(): HeldRate | undefined {
+    if (!this.held) return undefined;
+    return {
+      ceiling: this.#ceiling,
+      floor: this.#floor,
+      since: this.#since,
+      regain: this.#regain,
+      pauses: this.#pauses,
+      silentSince: this.#silentSince,
+      pausedUntil: this.pausedUntil,
+    };
+  }
 
   /** Whether the rate is being held. */
   get held(): boolean {

@@ -43,9 +43,7 @@ export const DEFAULT_LIMITS: LimitDocument = {
     kpn: { connections: 10, messagesPerConnection: 10, tls: 'required' },
     qq: { connections: 4, messagesPerConnection: 8, tls: 'required' },
     netease: { connections: 4, messagesPerConnection: 7, tls: 'required' },
-  },
-  // Yahoo! Japan is another company, and has no MX suffix of its own.
-  domains: {
-    'yahoo.co.jp': { connections: 2, messageRate: '10/s', messagesPerConnection: 20 },
+    // Another company than Yahoo.
+    'yahoo-japan': { connections: 2, messageRate: '10/s', messagesPerConnection: 20 },
   },
 };
