@@ -1,0 +1,94 @@
+/**
+ * The accept pipeline over an engine that others share: the same behind the HTTP API and behind the submission
+ * service. What is taken in is counted by lane.
+ */
+import { createAccept } from '../lib/accept/accept.ts';
+import type { Accept, SubmitOptions } from '../lib/accept/types.ts';
+import { openControl } from '../lib/control/control.ts';
+import type { Control } from '../lib/control/types.ts';
+import type { Admission, AdmitResult, Engine, IdempotencyClaim, Queue } from '../lib/engine/ports.ts';
+import type { ErrorCode } from '../lib/errors.ts';
+import { createReturnPaths } from '../lib/mail/return-path.ts';
+import { createSigner } from '../lib/mail/signer.ts';
+import type { MailMetrics } from '../lib/observe/mail-metrics.ts';
+import { laneGroup } from '../lib/shaping/providers.ts';
+import type { Clock, Random } from '../lib/time.ts';
+import type { ApiSettings } from './environment.ts';
+
+const DAY = 86_400_000;
+/** As with SES. */
+export const MAX_RECIPIENTS = 50;
+const MAX_AGE = 4 * DAY;
+const MAX_SCHEDULE = 30 * DAY;
+
+export interface PipelineOptions {
+  engine: Engine;
+  settings: ApiSettings & { region: string };
+  /** 32 bytes: seals the secrets of control. */
+  masterKey: Buffer;
+  /** 32 bytes: signs return paths. */
+  returnPathKey: Buffer;
+  clock: Clock;
+  random: Random;
+  metrics: MailMetrics;
+  /** Bytes of one message, as its door can take it. */
+  maxMessageBytes: number;
+  /** Told of each submission: `accepted`, or the code of the error. Must not throw. */
+  onResult?: (door: SubmitOptions['door'], result: 'accepted' | ErrorCode) => void;
+}
+
+export interface Pipeline {
+  accept: Accept;
+  control: Control;
+  /** Ends what was begun. The engine is its opener's. */
+  close(): Promise<void>;
+}
+
+export async function openPipeline(options: PipelineOptions): Promise<Pipeline> {
+  const { engine, settings, masterKey, clock, random, metrics, maxMessageBytes, onResult } = options;
+  const { pools, returnPathDomain, region } = settings;
+  const control = await openControl({ config: engine.config, masterKey, clock, verifyIdentities: true });
+  const signer = createSigner();
+  const accept = createAccept({
+    engine: { queue: counted(engine.queue, metrics), records: engine.records },
+    control,
+    signer,
+    returnPaths: createReturnPaths(options.returnPathKey),
+    clock,
+    random,
+    region,
+    policy: {
+      maxMessageBytes,
+      maxRecipients: MAX_RECIPIENTS,
+      maxAge: MAX_AGE,
+      maxSchedule: MAX_SCHEDULE,
+      hasPool: (name) => pools.includes(name),
+      group: laneGroup,
+      returnPathDomain: (identity) => identity.mailFromDomain ?? returnPathDomain,
+    },
+    onResult,
+  });
+  return {
+    accept,
+    control,
+    async close() {
+      await signer.close();
+      await control.close();
+    },
+  };
+}
+
+/** The queue, with what it takes in counted by lane. */
+function counted(queue: Queue, metrics: MailMetrics): Queue {
+  return {
+    admit: async (messages: Admission[], claim?: IdempotencyClaim): Promise<AdmitResult> => {
+      const result = await queue.admit(messages, claim);
+      if (result.kind === 'admitted') for (const { deliveries } of messages) metrics.accepted(deliveries);
+      return result;
+    },
+    lease: (request) => queue.lease(request),
+    settle: (settlements) => queue.settle(settlements),
+    extend: (leased, visibility) => queue.extend(leased, visibility),
+    lanes: () => queue.lanes(),
+  };
+}
