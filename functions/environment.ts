@@ -22,10 +22,13 @@ export interface ApiSettings extends FunctionSettings {
   returnPathDomain: string;
   /** Bucket of the secrets. */
   secrets: string;
+  /** What the distribution in front of the API proves itself with; absent: there is none. */
+  frontSecret?: string;
 }
 
 /** Lambda sets it for every function. */
 const REGION = 'AWS_REGION';
+const FRONT_SECRET = 'POSTERN_FRONT_SECRET';
 
 export function functionEnvironment(settings: FunctionSettings): Record<string, string> {
   return {
@@ -41,6 +44,7 @@ export function apiEnvironment(settings: ApiSettings): Record<string, string> {
     POSTERN_POOLS: settings.pools.join(','),
     POSTERN_RETURN_PATH_DOMAIN: settings.returnPathDomain,
     POSTERN_SECRETS_BUCKET: settings.secrets,
+    ...(settings.frontSecret !== undefined && { [FRONT_SECRET]: settings.frontSecret }),
   };
 }
 
@@ -61,5 +65,7 @@ export function readApiSettings(environment: NodeJS.ProcessEnv): ApiSettings & {
     pools: requireVariable(environment, 'POSTERN_POOLS').split(','),
     returnPathDomain: requireVariable(environment, 'POSTERN_RETURN_PATH_DOMAIN'),
     secrets: requireVariable(environment, 'POSTERN_SECRETS_BUCKET'),
+    // Empty would be a secret that anybody knows.
+    ...(environment[FRONT_SECRET] && { frontSecret: environment[FRONT_SECRET] }),
   };
 }

@@ -4,6 +4,7 @@
  * signature over them breaks.
  */
 import type { LambdaFunctionURLEvent, LambdaFunctionURLResult } from 'aws-lambda';
+import { behindFront } from './front.ts';
 import type { RawRequest } from './raw-request.ts';
 
 /** Answers a request that came by a Function URL. */
@@ -27,15 +28,24 @@ export function rawRequestOf(event: LambdaFunctionURLEvent): RawRequest {
   };
 }
 
-/** Calls the application with an event. Its URL is for routing only: what is verified is the raw request. */
-export async function answer(fetch: Fetch, event: LambdaFunctionURLEvent): Promise<LambdaFunctionURLResult> {
-  const incoming = rawRequestOf(event);
+/**
+ * Calls the application with an event. Its URL is for routing only: what is verified is the raw request.
+ * @param frontSecret of the distribution in front, if there is one.
+ */
+export async function answer(
+  fetch: Fetch,
+  event: LambdaFunctionURLEvent,
+  frontSecret?: string,
+): Promise<LambdaFunctionURLResult> {
+  const wire = rawRequestOf(event);
+  const incoming = frontSecret === undefined ? wire : behindFront(wire, frontSecret);
   const query = incoming.rawQuery && `?${incoming.rawQuery}`;
   const url = `https://${event.requestContext.domainName}${incoming.rawPath}${query}`;
   const response = await fetch(new Request(url, { method: incoming.method }), { incoming });
   return {
     statusCode: response.status,
-    headers: Object.fromEntries(response.headers),
+    // An answer is for its caller alone: a cache on the way must not give one caller's to another.
+    headers: { ...Object.fromEntries(response.headers), 'cache-control': 'no-store' },
     body: await response.text(),
   };
 }

@@ -19,9 +19,19 @@ const service = once(async () => {
     readSecret('master.key', secret),
     readSecret('return-path.key', secret),
   ]);
-  return openService({ engine, settings, masterKey, returnPathKey, clock, random: Math.random, output });
+  const fetch = await openService({
+    engine,
+    settings,
+    masterKey,
+    returnPathKey,
+    clock,
+    random: Math.random,
+    output,
+  });
+  return { fetch, frontSecret: settings.frontSecret };
 });
 
 export async function handler(event: LambdaFunctionURLEvent): Promise<LambdaFunctionURLResult> {
-  return answer(await service(), event);
+  const { fetch, frontSecret } = await service();
+  return answer(fetch, event, frontSecret);
 }

@@ -5,8 +5,14 @@ import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
 import type { Construct } from 'constructs';
-import { apiEnvironment, type FunctionSettings, functionEnvironment } from '../../functions/environment.ts';
+import {
+  type ApiSettings,
+  apiEnvironment,
+  type FunctionSettings,
+  functionEnvironment,
+} from '../../functions/environment.ts';
 import type { DataStack } from './data.ts';
+import { ApiDomain, frontSecret } from './domain.ts';
 import { PosternFunction } from './function.ts';
 import {
   acknowledgeBodies,
@@ -41,18 +47,20 @@ export class ApiStack extends Stack {
       accountId: this.account,
       hostname: stage.hostname,
     };
-    const forApi = apiEnvironment({
+    const apiSettings: ApiSettings = {
       ...settings,
       pools: poolsOf(stage),
       returnPathDomain: stage.returnPathDomain,
       secrets: data.secrets.bucketName,
-    });
+    };
     const { logRetention } = stage;
+    const { domain } = stage.api;
+    const front = domain && frontSecret(this);
 
     this.api = new PosternFunction(this, 'Api', {
       entry: 'api/lambda.ts',
       description: 'Postern: SES v2 and Postern API',
-      environment: forApi,
+      environment: apiEnvironment({ ...apiSettings, frontSecret: front }),
       permissions: apiPermissions(data),
       logRetention,
       memoryMegabytes: stage.api.memoryMegabytes,
@@ -63,6 +71,7 @@ export class ApiStack extends Stack {
     acknowledgeLanes(this.api.role, data);
     // No authorisation by IAM: the signature in the request is of a key of Postern, not of AWS.
     const url = this.api.function.addFunctionUrl({ authType: lambda.FunctionUrlAuthType.NONE });
+    if (domain && front) new ApiDomain(this, 'Domain', { domain, url, secret: front });
 
     this.due = new PosternFunction(this, 'Due', {
       entry: 'due.ts',
@@ -99,7 +108,7 @@ export class ApiStack extends Stack {
     this.firstKey = new PosternFunction(this, 'FirstKey', {
       entry: 'first-key.ts',
       description: "Postern: makes the first administrator's key",
-      environment: forApi,
+      environment: apiEnvironment(apiSettings),
       permissions: firstKeyPermissions(data),
       logRetention,
       memoryMegabytes: 256,
@@ -107,7 +116,7 @@ export class ApiStack extends Stack {
     });
 
     new CfnOutput(this, 'Endpoint', {
-      value: url.url,
+      value: domain ? `https://${domain.name}/` : url.url,
       description: 'Endpoint for SDKs; the Postern API is under /v1',
     });
     new CfnOutput(this, 'FirstKeyFunction', {

@@ -34,6 +34,16 @@ export interface OutsideNodes {
   names: readonly string[];
 }
 
+/** A name of your own for the API, by a CloudFront distribution in front of it. */
+export interface CustomDomain {
+  /** As `api.mail.example.com`. */
+  name: string;
+  /** ARN of its certificate in ACM, in us-east-1 whatever the stage's region: CloudFront takes no other. */
+  certificate: string;
+  /** Zone of Route 53 that gets the records of the name; without it, publish the one that the stack's outputs show. */
+  hostedZone?: { id: string; name: string };
+}
+
 export interface Stage {
   /** Part of every name. */
   name: string;
@@ -50,6 +60,7 @@ export interface Stage {
     memoryMegabytes: number;
     /** Most calls at one time: bounds both the bill and what a flood can do to the rest of the account. */
     concurrency: number;
+    domain?: CustomDomain;
   };
   tables: {
     /** Restore to any second of the last 35 days, at $0.20 a GB and month. */
@@ -115,6 +126,7 @@ const DEFAULT_POOL = 'default';
 /** Pool names are part of queue names (SQS: 80 letters, digits, `-` and `_`). */
 const POOL_NAME = /^[a-z0-9][a-z0-9_-]{0,23}$/;
 const NAME = /^[a-z][a-z0-9]{0,15}$/;
+const CLOUDFRONT_CERTIFICATE = /^arn:aws[a-z-]*:acm:us-east-1:\d{12}:certificate\/[\w-]+$/;
 const HOSTNAME = /^(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$/;
 
 /** Every pool of a stage, `default` first. */
@@ -140,6 +152,15 @@ export function stageOf(name: string, stages: Readonly<Record<string, Stage>> = 
   if (stage.name !== name || !NAME.test(name))
     wrong(`its name must be its key, a letter, then letters and digits.`);
   for (const host of [stage.hostname, stage.returnPathDomain]) requireHostname(host, wrong);
+  const { domain } = stage.api;
+  if (domain) {
+    requireHostname(domain.name, wrong);
+    if (!CLOUDFRONT_CERTIFICATE.test(domain.certificate))
+      wrong(`"${domain.certificate}" is not the ARN of a certificate in us-east-1, where CloudFront looks.`);
+    const zone = domain.hostedZone?.name;
+    if (zone !== undefined && domain.name !== zone && !domain.name.endsWith(`.${zone}`))
+      wrong(`"${domain.name}" is not a name of the zone "${zone}".`);
+  }
   const nodes = [...stage.nodes.map((node) => node.name), ...(stage.outside?.names ?? [])];
   requireUnique('node', nodes, wrong);
   for (const node of nodes)

@@ -4,9 +4,15 @@
  */
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, mock, test } from 'node:test';
+import {
+  GetEmailIdentityCommand,
+  ListEmailIdentitiesCommand,
+  ListTagsForResourceCommand,
+} from '@aws-sdk/client-sesv2';
 import type { SQSClient } from '@aws-sdk/client-sqs';
 import type { LambdaFunctionURLResult } from 'aws-lambda';
 import { answer, type Fetch } from '../../functions/api/function-url.ts';
+import type { RawRequest } from '../../functions/api/raw-request.ts';
 import { openService } from '../../functions/api/service.ts';
 import { promoteAll } from '../../functions/due.ts';
 import { type FirstKey, makeFirstKey } from '../../functions/first-key.ts';
@@ -23,7 +29,8 @@ import type { Clock } from '../../lib/time.ts';
 import { moveTime, startTestAws, type TestAws } from '../support/aws.ts';
 import { MASTER_KEY } from '../support/control.ts';
 import { openEmf } from '../support/emf.ts';
-import { contextWith, sqsEvent, urlEvent } from '../support/lambda.ts';
+import { sdkThrough, throughCloudFront, VIEWER } from '../support/front.ts';
+import { contextWith, sqsEvent, URL_DOMAIN, urlEvent } from '../support/lambda.ts';
 import { attempt, outcome } from '../support/outcomes.ts';
 import { LANES, PERMISSIONS } from '../support/permissions.ts';
 import { sign, type ToSign } from '../support/signing.ts';
@@ -234,6 +241,67 @@ describe('api', () => {
     moveTime(Date.now() + 1_000);
     await call({ method: 'GET', rawPath: '/v2/email/account' });
     assert.deepEqual(lines.at(-1)?.values, { Accepted: [1] });
+  });
+});
+
+describe('the API behind a name of its own', () => {
+  const SECRET = 'kX3vQ9sT1bN7mZ5cR2wY8dF4hJ6gL0pA';
+  const reach = (secret: string) => (request: RawRequest) =>
+    answer(api, throughCloudFront(request, secret), SECRET);
+  const endpoint = 'https://api.example.com';
+
+  test("takes the SDK's signature over that name, with paths and queries as they were sent", async () => {
+    const client = sdkThrough(endpoint, key, reach(SECRET));
+    const { EmailIdentities } = await client.send(new ListEmailIdentitiesCommand({ PageSize: 10 }));
+    assert.deepEqual(
+      EmailIdentities?.map(({ IdentityName }) => IdentityName),
+      ['example.com'],
+    );
+    const missing = client.send(new GetEmailIdentityCommand({ EmailIdentity: 'a b/ü@example.com' }));
+    await assert.rejects(missing, { name: 'NotFoundException' });
+    const arn = 'arn:aws:ses:us-east-1:123456789012:identity/example.com';
+    await client.send(new ListTagsForResourceCommand({ ResourceArn: arn })).catch((error: Error) => {
+      // Whether it is offered or not: its signature was right.
+      assert.equal(error.name, 'BadRequestException');
+    });
+    client.destroy();
+  });
+
+  test('knows the address of the caller, not of the distribution', async () => {
+    const seen: string[] = [];
+    const fetch: Fetch = (_, { incoming }) => {
+      seen.push(incoming.sourceIp, ...incoming.headers.map(([name]) => name));
+      return new Response('{}');
+    };
+    const request = await sign({ id: 'AKIA', secret: 'x', at: Date.now() });
+    const result = await answer(fetch, throughCloudFront(request, SECRET), SECRET);
+    assert.equal(seen[0], VIEWER);
+    assert.ok(!seen.some((name) => name.startsWith('x-postern-')));
+    assert.ok(typeof result === 'object');
+    assert.equal(result.headers?.['cache-control'], 'no-store');
+  });
+
+  test('believes nobody without the secret, and the stage without a distribution nobody at all', async () => {
+    for (const secret of ['', 'x', `${SECRET}x`, SECRET.toLowerCase()]) {
+      const client = sdkThrough(endpoint, key, reach(secret));
+      await assert.rejects(client.send(new ListEmailIdentitiesCommand({})), {
+        name: 'InvalidSignatureException',
+      });
+      client.destroy();
+    }
+    const none = sdkThrough(endpoint, key, (request) => answer(api, throughCloudFront(request, SECRET)));
+    await assert.rejects(none.send(new ListEmailIdentitiesCommand({})), {
+      name: 'InvalidSignatureException',
+    });
+    none.destroy();
+  });
+
+  test('lets the Function URL be called by its own name as before', async () => {
+    const direct = sdkThrough(`https://${URL_DOMAIN}`, key, (request) =>
+      answer(api, urlEvent(request), SECRET),
+    );
+    await direct.send(new ListEmailIdentitiesCommand({}));
+    direct.destroy();
   });
 });
 

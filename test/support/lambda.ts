@@ -2,7 +2,7 @@
 import type { Context, LambdaFunctionURLEvent, ScheduledEvent, SQSEvent } from 'aws-lambda';
 import type { RawRequest } from '../../functions/api/raw-request.ts';
 
-const URL_DOMAIN = 'abcdefghij.lambda-url.us-east-1.on.aws';
+export const URL_DOMAIN = 'abcdefghij.lambda-url.us-east-1.on.aws';
 
 /** A request to a Function URL. Text comes as it is; anything else in base64, as Lambda does it. */
 export function urlEvent(request: RawRequest): LambdaFunctionURLEvent {

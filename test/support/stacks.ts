@@ -30,7 +30,15 @@ export const STAGE: Stage = {
     },
   ],
   outside: { authority: '-----BEGIN CERTIFICATE-----', names: ['c'] },
-  api: { memoryMegabytes: 512, concurrency: 20 },
+  api: {
+    memoryMegabytes: 512,
+    concurrency: 20,
+    domain: {
+      name: 'api.example.com',
+      certificate: 'arn:aws:acm:us-east-1:123456789012:certificate/12345678-1234-1234-1234-123456789012',
+      hostedZone: { id: 'Z0123456789ABCDEFGHIJ', name: 'example.com' },
+    },
+  },
   tables: { pointInTimeRecovery: true, maxReadUnits: 1_000, maxWriteUnits: 2_000 },
   protect: true,
   logRetention: RetentionDays.ONE_MONTH,

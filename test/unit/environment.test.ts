@@ -29,7 +29,11 @@ describe('what the stacks tell', () => {
 
   test('the API, it reads', () => {
     const all = { ...settings, pools: ['default', 'vip'], returnPathDomain: 'b.example.com', secrets: 's' };
-    assert.deepEqual(readApiSettings({ ...apiEnvironment(all), AWS_REGION }), { ...all, region: AWS_REGION });
+    for (const one of [all, { ...all, frontSecret: 'x' }])
+      assert.deepEqual(readApiSettings({ ...apiEnvironment(one), AWS_REGION }), {
+        ...one,
+        region: AWS_REGION,
+      });
   });
 
   test('an egress node, it reads with the addresses that it took', () => {

@@ -7,7 +7,7 @@ import { Match, type Template } from 'aws-cdk-lib/assertions';
 import { AwsSolutionsChecks } from 'cdk-nag';
 import { buildStacks } from '../../lib/stacks/build.ts';
 import { STAGES, type Stage, stageOf } from '../../lib/stacks/stages.ts';
-import { openApp, openStacks, resourcesOf, STAGE } from '../support/stacks.ts';
+import { openApp, openStacks, type Resource, resourcesOf, STAGE } from '../support/stacks.ts';
 
 const { stacks, template } = openStacks();
 const data = template(stacks.data);
@@ -150,6 +150,46 @@ describe('functions', () => {
         ['lambda:InvokeFunction', true],
       ],
     );
+  });
+
+  test('a name of its own passes requests on as they came, and keeps nothing', () => {
+    api.hasResourceProperties('AWS::CloudFront::Distribution', {
+      DistributionConfig: {
+        Aliases: ['api.example.com'],
+        ViewerCertificate: Match.objectLike({ MinimumProtocolVersion: 'TLSv1.2_2021' }),
+        DefaultCacheBehavior: Match.objectLike({
+          AllowedMethods: ['GET', 'HEAD', 'OPTIONS', 'PUT', 'PATCH', 'POST', 'DELETE'],
+          // Managed-CachingDisabled and Managed-AllViewerExceptHostHeader.
+          CachePolicyId: '4135ea2d-6df8-44a3-9df3-4b5a84be39ad',
+          OriginRequestPolicyId: 'b689b0a8-53d0-40ab-baf2-68738e2966ac',
+          Compress: false,
+          ViewerProtocolPolicy: 'https-only',
+          FunctionAssociations: [Match.objectLike({ EventType: 'viewer-request' })],
+        }),
+        CustomErrorResponses: Match.arrayWith([{ ErrorCode: 404, ErrorCachingMinTTL: 0 }]),
+      },
+    });
+    for (const Type of ['A', 'AAAA'])
+      api.hasResourceProperties('AWS::Route53::RecordSet', { Name: 'api.example.com.', Type });
+    api.hasOutput('Endpoint', { Value: 'https://api.example.com/' });
+  });
+
+  test('the secret of the distribution is in no template, and no function but the API has it', () => {
+    const [[, distribution]] = resourcesOf(api, 'AWS::CloudFront::Distribution') as [[string, Resource]];
+    const { Origins } = distribution.Properties.DistributionConfig as {
+      Origins: { OriginCustomHeaders: { HeaderName: string; HeaderValue: unknown }[] }[];
+    };
+    const [header] = Origins[0]!.OriginCustomHeaders;
+    assert.equal(header!.HeaderName, 'x-postern-front');
+    assert.match(JSON.stringify(header!.HeaderValue), /resolve:secretsmanager:/);
+    const holders = resourcesOf(api, 'AWS::Lambda::Function').filter(([, { Properties }]) =>
+      JSON.stringify(Properties.Environment).includes('POSTERN_FRONT_SECRET'),
+    );
+    assert.deepEqual(
+      holders.map(([, { Properties }]) => Properties.Description),
+      ['Postern: SES v2 and Postern API'],
+    );
+    assert.match(JSON.stringify(holders), /resolve:secretsmanager:/);
   });
 
   test('outcomes come in batches that may fail in part', () => {
@@ -336,6 +376,27 @@ describe('a stage', () => {
     'a node outside with the name of one inside': [
       { outside: { authority: '', names: ['a'] } },
       /two have the node "a"/,
+    ],
+    'a certificate that CloudFront cannot use': [
+      {
+        api: {
+          ...STAGE.api,
+          domain: {
+            name: 'api.example.com',
+            certificate: 'arn:aws:acm:eu-central-1:123456789012:certificate/12345678',
+          },
+        },
+      },
+      /is not the ARN of a certificate in us-east-1/,
+    ],
+    'a name that its zone cannot have': [
+      {
+        api: {
+          ...STAGE.api,
+          domain: { ...STAGE.api.domain!, hostedZone: { id: 'Z01', name: 'ample.com' } },
+        },
+      },
+      /"api\.example\.com" is not a name of the zone "ample\.com"/,
     ],
     'a node without an address': [
       { nodes: [{ name: 'a', instanceType: 't4g.small', addresses: [] }] },
