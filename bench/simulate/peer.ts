@@ -104,7 +104,7 @@ export class SimulatedSession implements SmtpSession {
   }
 }
 
-/** A limit that the peer keeps to itself: so many messages a second, a quarter of them at once. */
+/** A limit that the peer keeps to itself: so many messages a second, a quarter of them at once, and two at least. */
 export class HiddenLimit {
   readonly #rate: (now: number) => number;
   #tokens = 0;
@@ -118,7 +118,7 @@ export class HiddenLimit {
   /** Whether one more message is within the limit; then it counts. */
   takes(now: number): boolean {
     const rate = this.#rate(now);
-    this.#tokens = Math.min(rate / 4, this.#tokens + ((now - this.#at) / 1000) * rate);
+    this.#tokens = Math.min(Math.max(2, rate / 4), this.#tokens + ((now - this.#at) / 1000) * rate);
     this.#at = now;
     if (this.#tokens < 1) return false;
     this.#tokens -= 1;

@@ -2,7 +2,7 @@
  * The message rate that a provider takes, learnt from its throttling replies.
  *
  * ```
- *  free ──── throttled ────► held to 0.9 of what it took ◄─────────┐
+ *  free ──── throttled ────► held to 0.95 of what it took ◄────────┐
  *   ▲                          │ regained along a cubic            │ throttled again
  *   └── above its own limit ───┴───────────────────────────────────┤
  *                              │ nothing taken since the last one  │
@@ -14,10 +14,14 @@
  */
 
 /** Held at first to this share of what the provider took. */
-const DECREASE = 0.9;
-/** Back at the rate of the last reply after so long, ms, and not before so many messages. */
+const DECREASE = 0.95;
+/**
+ * Back at the rate of the last reply after so long, ms, and not before so many messages: a slow limit speaks up
+ * once in so many of them, and at one a second each reply is worth a minute. Fewer would have more than 3 % of
+ * the messages put off where a slow limit moves, more would lose a tenth of it.
+ */
 const REGAIN = 15_000;
-const REGAIN_MESSAGES = 100;
+const REGAIN_MESSAGES = 40;
 /** A provider that took nothing for so long counts over a window of about that length: the way back is longer. */
 const REGAIN_PAUSES = 4;
 const LONGEST_REGAIN = 600_000;
