@@ -7,6 +7,7 @@
  * answers "try again", and nothing was promised.
  */
 import type { Attempt, DeliveryRecord, LaneName, MessageRecord, Outcome, QueueItem } from './items.ts';
+import type { PermitRequest, Permits } from './permits.ts';
 import type { DeliveryState } from './states.ts';
 
 /** One message to be taken in: its record, its exact bytes, its deliveries (all share the bytes). */
@@ -158,6 +159,11 @@ export interface Leases {
    * @returns how many were granted, and ms until one more is there when none was.
    */
   take(bucket: string, want: number, rate: number, burst: number): Promise<{ granted: number; wait: number }>;
+  /**
+   * Asks for permits of a name, in place of those that the owner holds. All owners together never hold more than
+   * the limit; what an owner that is gone held is free after the length of its lease.
+   */
+  permits(name: string, owner: string, request: PermitRequest): Promise<Permits>;
   /** Reads and writes a checkpoint (shaping state of an IP). */
   checkpoint(name: string): Promise<unknown>;
   saveCheckpoint(name: string, value: unknown): Promise<void>;

@@ -111,6 +111,50 @@ export function configContract(under: () => EngineUnderTest): void {
       );
     });
 
+    test('permits are never more than there are, and divided evenly as they come free', async () => {
+      const { leases } = under().engine;
+      const name = randomUUID();
+      const ask = (owner: string, keep: number, want: number) =>
+        leases.permits(name, owner, { keep, want, limit: 10, ttl: 30_000 });
+      assert.deepEqual(await ask('one', 0, 30), { held: 10, share: 10 });
+      assert.deepEqual(await ask('two', 0, 30), { held: 0, share: 0 });
+      assert.deepEqual(await ask('one', 9, 30), { held: 9, share: 5 }, 'what is in use is not taken away');
+      assert.deepEqual(await ask('two', 0, 30), { held: 1, share: 1 });
+      assert.deepEqual(await ask('one', 5, 30), { held: 5, share: 5 });
+      assert.deepEqual(await ask('two', 1, 30), { held: 5, share: 5 });
+      assert.deepEqual(await ask('three', 0, 2), { held: 0, share: 0 });
+      assert.deepEqual(await ask('one', 2, 30), { held: 4, share: 4 }, 'who wants little has all of it');
+      assert.deepEqual(await ask('one', 0, 0), { held: 0, share: 0 });
+      assert.deepEqual(await ask('three', 0, 2), { held: 2, share: 2 });
+      assert.deepEqual(await ask('two', 5, 30), { held: 8, share: 8 });
+    });
+
+    test('permits of an owner that is gone come free with its lease, and only its own', async () => {
+      const { engine, clock } = under();
+      const name = randomUUID();
+      const ask = async (owner: string, keep: number, want: number): Promise<number> =>
+        (await engine.leases.permits(name, owner, { keep, want, limit: 10, ttl: 10_000 })).held;
+      assert.equal(await ask('gone', 0, 6), 6);
+      assert.equal(await ask('here', 0, 10), 4);
+      await clock.advance(6_000);
+      assert.equal(await ask('here', 4, 10), 4);
+      await clock.advance(5_000);
+      assert.equal(await ask('here', 4, 10), 10);
+      assert.equal(await ask('gone', 6, 6), 0, 'it is told when it comes back');
+      assert.equal(await ask('here', 10, 10), 10);
+    });
+
+    test('callers at the same time divide the permits that there are', async () => {
+      const name = randomUUID();
+      const got = await Promise.all(
+        Array.from({ length: 10 }, (_, i) =>
+          under().engine.leases.permits(name, `owner-${i}`, { keep: 0, want: 3, limit: 20, ttl: 10_000 }),
+        ),
+      );
+      const held = got.reduce((sum, one) => sum + one.held, 0);
+      assert.ok(held > 10 && held <= 20, `${held}`);
+    });
+
     test('keeps checkpoints', async () => {
       const { leases } = under().engine;
       const name = randomUUID();

@@ -289,6 +289,7 @@ describe('what was learnt of a site', () => {
       acquire: (...call) => leases.acquire(...call),
       release: (...call) => leases.release(...call),
       take: (...call) => leases.take(...call),
+      permits: (...call) => leases.permits(...call),
       checkpoint: (name) => leases.checkpoint(name),
       saveCheckpoint: (...call) =>
         down ? Promise.reject(new Error('no answer')) : leases.saveCheckpoint(...call),

@@ -20,8 +20,10 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { Clock } from '../../time.ts';
+import type { PermitRequest, Permits } from '../permits.ts';
 import type { Leases } from '../ports.ts';
 import { type Pacing, pause } from './pause.ts';
+import { AwsPermits } from './permits.ts';
 import { type Item, number, numberOf, type Tables, text, ttlOf } from './tables.ts';
 
 const LEASE = 'lease';
@@ -53,9 +55,11 @@ export class AwsLeases implements Leases {
   /** Versions that others hold, and since when they are seen. */
   readonly #seen = new Map<string, { version: number; since: number }>();
   readonly #buckets = new Map<string, KnownBucket>();
+  readonly #permits: AwsPermits;
 
   constructor(parts: LeasesParts) {
     this.#parts = parts;
+    this.#permits = new AwsPermits(parts);
   }
 
   async acquire(name: string, owner: string, ttl: number): Promise<number | undefined> {
@@ -116,6 +120,10 @@ export class AwsLeases implements Leases {
       if (await this.#writeBucket(bucket, known, tokens - granted, now)) return { granted, wait: 0 };
     }
     return { granted: 0, wait: 1_000 };
+  }
+
+  permits(name: string, owner: string, request: PermitRequest): Promise<Permits> {
+    return this.#permits.permits(name, owner, request);
   }
 
   async checkpoint(name: string): Promise<unknown> {

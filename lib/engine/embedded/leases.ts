@@ -1,5 +1,6 @@
 /** The leases port. */
 import type { Clock } from '../../time.ts';
+import { type PermitHolder, type PermitRequest, type Permits, sharePermits } from '../permits.ts';
 import type { Leases } from '../ports.ts';
 import { readJson } from './json.ts';
 import type { Link } from './link.ts';
@@ -7,6 +8,8 @@ import type { Link } from './link.ts';
 export class EmbeddedLeases implements Leases {
   readonly #link: Link;
   readonly #clock: Clock;
+  /** Not stored: what permits count are connections and messages under way, which end with this process. */
+  readonly #permits = new Map<string, (PermitHolder & { until: number })[]>();
 
   constructor(link: Link, clock: Clock) {
     this.#link = link;
@@ -28,6 +31,18 @@ export class EmbeddedLeases implements Leases {
     burst: number,
   ): Promise<{ granted: number; wait: number }> {
     return this.#link.call('take', { bucket, want, rate, burst, now: this.#clock.now() });
+  }
+
+  async permits(name: string, owner: string, request: PermitRequest): Promise<Permits> {
+    const now = this.#clock.now();
+    const holders = this.#permits.get(name) ?? [];
+    const others = holders.filter((one) => one.owner !== owner && one.until > now);
+    const shared = sharePermits(owner, request, others);
+    const { want, ttl } = request;
+    if (shared.held > 0 || want > 0) others.push({ owner, held: shared.held, want, until: now + ttl });
+    if (others.length > 0) this.#permits.set(name, others);
+    else this.#permits.delete(name);
+    return shared;
   }
 
   async checkpoint(name: string): Promise<unknown> {
