@@ -2,6 +2,7 @@
  * Egress: leases deliveries from their lanes, brings them to the mailbox providers within every limit, and
  * tells the queue what became of each. It moves bytes: it never parses a message.
  */
+import type { WarmupReports } from '../lib/control/warmup-reports.ts';
 import type { Attempt, QueueItem } from '../lib/engine/items.ts';
 import type { Engine } from '../lib/engine/ports.ts';
 import { PosternError } from '../lib/errors.ts';
@@ -67,6 +68,8 @@ export interface EgressOptions {
   routing?: RoutingTable;
   /** Budgets of IPs that warm up. */
   warmup?: WarmupBook;
+  /** Complaints and late bounces about mail of these IPs. */
+  warmupReports?: WarmupReports;
   /** What operators and rules order. */
   directives?: Directives;
   /** Rules of automation, compiled; what they find is raised among the directives. */
@@ -179,7 +182,13 @@ export function startEgress(options: EgressOptions): Egress {
   const memory = new ShapingKeeper(engine.leases, clock);
   const keeper =
     warmup &&
-    new WarmupKeeper(warmup, engine.leases, clock, (ip) => sources.byIp(ip)?.usable(clock.now()) ?? false);
+    new WarmupKeeper({
+      book: warmup,
+      leases: engine.leases,
+      clock,
+      holds: (ip) => sources.byIp(ip)?.usable(clock.now()) ?? false,
+      reports: options.warmupReports,
+    });
   const orders = new Orders(options.directives);
   const ways = new Ways(sources, orders, warmup, routing);
   const listener = new Listener(

@@ -26,7 +26,7 @@ import { asPosternError } from '../lib/errors.ts';
 import type { ReturnPaths } from '../lib/mail/return-path.ts';
 import { sanitise } from '../lib/mail/sanitise.ts';
 import type { Log } from '../lib/observe/log.ts';
-import { feedbackOf } from '../lib/outcome/feedback.ts';
+import { type Feedback, feedbackOf } from '../lib/outcome/feedback.ts';
 import type { Report } from '../lib/outcome/report.ts';
 import { parseReport } from '../lib/outcome/report.ts';
 import type { Clock } from '../lib/time.ts';
@@ -41,6 +41,8 @@ export interface InboundOptions {
   returnPaths: ReturnPaths;
   clock: Clock;
   log: Log;
+  /** Told of each bounce and complaint before it is recorded; what it throws keeps the report with its peer. */
+  onFeedback?: (feedback: Feedback, delivery: Target) => Promise<void>;
   /** PEM; absent: no STARTTLS. */
   tls?: { key: string; cert: string };
   limits?: Partial<GateLimits>;
@@ -74,7 +76,7 @@ const CLOSE_TIMEOUT = 10_000;
 const MAX_SEEN = 100_000;
 
 /** The delivery that a return path names. */
-interface Target {
+export interface Target {
   messageId: string;
   n: number;
 }
@@ -189,6 +191,7 @@ export function startInbound(options: InboundOptions): Promise<Inbound> {
         counts.repeats++;
         return '2.0.0 Known already';
       }
+      await options.onFeedback?.(feedback, target);
       const { kind, detail } = feedback;
       const { tenant } = message;
       await engine.records.append([

@@ -17,6 +17,7 @@ import { openControl } from '../lib/control/control.ts';
 import { loadMasterKey } from '../lib/control/master-key.ts';
 import { smtpPassword } from '../lib/control/smtp-password.ts';
 import type { AccessKey, Control } from '../lib/control/types.ts';
+import { openWarmupReports } from '../lib/control/warmup-reports.ts';
 import { openEmbedded } from '../lib/engine/embedded/open.ts';
 import type { Engine } from '../lib/engine/ports.ts';
 import { PosternError } from '../lib/errors.ts';
@@ -38,6 +39,7 @@ import { followDocuments } from './live-configuration.ts';
 import { startRetention } from './retention.ts';
 import type { Endpoint, Settings } from './settings.ts';
 import { type Submission, startSubmission } from './submission.ts';
+import { warmupFeedback } from './warmup-feedback.ts';
 
 const DAY = 86_400_000;
 /** The whole of a submitted message must be here by then. */
@@ -93,6 +95,8 @@ export async function startStandalone(settings: Settings, log: Log): Promise<Sta
       : await ownCertificate(settings.data, settings.hostname);
 
     const warmup = new WarmupBook();
+    const reports = await openWarmupReports(engine.config, clock);
+    opened.push(() => reports.close());
     const egress = startEgress({
       engine,
       resolver,
@@ -108,6 +112,7 @@ export async function startStandalone(settings: Settings, log: Log): Promise<Sta
       limits: settings.limits,
       directives: control.directives,
       warmup,
+      warmupReports: reports,
       onAlert: (alert) => log.warn('automation alert', { ...alert }),
       retry: retryOf(settings),
       onAttempt: (item, attempt) => {
@@ -155,6 +160,7 @@ export async function startStandalone(settings: Settings, log: Log): Promise<Sta
       returnPaths,
       clock,
       log,
+      onFeedback: warmupFeedback({ records: engine.records, reports, book: warmup, clock }),
       tls,
     });
     opened.push(() => inbound.close());

@@ -19,14 +19,15 @@ import type { DataStack } from './data.ts';
 
 /** Kinds of documents that hold sealed secrets; their names are control's. */
 const SEALED_KINDS = ['key', 'identity'];
-/** Kinds that a node writes: the directives that its rules make, and the count of changes (`!`). */
-const NODE_KINDS = ['directive', '!'];
+/** Kinds that a node writes: the directives of its rules, what reports say of IPs, and the count of changes (`!`). */
+const NODE_KINDS = ['directive', 'warmup-report', '!'];
 
 /** Statements of the API: takes mail in, shows what became of it, changes the configuration. */
 export function apiPermissions(data: DataStack): iam.PolicyStatement[] {
   return [
     table(data, 'records', 'GetItem', 'BatchGetItem', 'Query', 'UpdateItem', 'BatchWriteItem'),
     table(data, 'ledger', 'BatchWriteItem'),
+    table(data, 'leases', 'GetItem'),
     table(data, 'config', 'GetItem', 'Query', 'PutItem', 'DeleteItem'),
     keysOfConfig(data),
     lanes(data, 'SendMessage'),
@@ -72,7 +73,7 @@ export function egressPermissions(data: DataStack): iam.PolicyStatement[] {
       'SendMessage',
     ),
     queue(data.outcomes, 'SendMessage'),
-    table(data, 'records', 'GetItem', 'BatchGetItem', 'UpdateItem', 'BatchWriteItem'),
+    table(data, 'records', 'GetItem', 'BatchGetItem', 'Query', 'UpdateItem', 'BatchWriteItem'),
     table(data, 'ledger', 'BatchWriteItem'),
     table(data, 'leases', 'GetItem', 'UpdateItem', 'BatchWriteItem'),
     ofKinds(data, ['GetItem', 'Query'], { 'ForAllValues:StringNotEquals': SEALED_KINDS }),

@@ -32,12 +32,13 @@ const EGRESS: Granted = {
   [LANES]:
     'sqs:ChangeMessageVisibility sqs:DeleteMessage sqs:GetQueueAttributes sqs:ReceiveMessage sqs:SendMessage',
   Queueoutcomes: 'sqs:SendMessage',
-  RecordsTable: 'dynamodb:BatchGetItem dynamodb:BatchWriteItem dynamodb:GetItem dynamodb:UpdateItem',
+  RecordsTable:
+    'dynamodb:BatchGetItem dynamodb:BatchWriteItem dynamodb:GetItem dynamodb:Query dynamodb:UpdateItem',
   LedgerTable: 'dynamodb:BatchWriteItem',
   LeasesTable: 'dynamodb:BatchWriteItem dynamodb:GetItem dynamodb:UpdateItem',
   'ConfigTable if ForAllValues:StringNotEquals dynamodb:LeadingKeys key,identity':
     'dynamodb:GetItem dynamodb:Query',
-  'ConfigTable if ForAllValues:StringEquals dynamodb:LeadingKeys directive,!':
+  'ConfigTable if ForAllValues:StringEquals dynamodb:LeadingKeys directive,warmup-report,!':
     'dynamodb:DeleteItem dynamodb:PutItem',
   ...KEYS_OF_CONFIG,
   'Bodies/*': 's3:GetObject s3:PutObject',
@@ -67,6 +68,7 @@ export const PERMISSIONS: Record<string, Granted> = {
     RecordsTable:
       'dynamodb:BatchGetItem dynamodb:BatchWriteItem dynamodb:GetItem dynamodb:Query dynamodb:UpdateItem',
     LedgerTable: 'dynamodb:BatchWriteItem',
+    LeasesTable: 'dynamodb:GetItem',
     ConfigTable: 'dynamodb:DeleteItem dynamodb:GetItem dynamodb:PutItem dynamodb:Query',
     ...KEYS_OF_CONFIG,
     [LANES]: 'sqs:SendMessage',

@@ -19,6 +19,11 @@ import type { Signal } from './verdict.ts';
 /** Until an IP's state is read or its lease is written, ms. */
 const UNKNOWN_WAIT = 1_000;
 
+/** Reports that are remembered as counted; the oldest are forgotten first. */
+const HEARD = 64;
+/** Reports that may be counted and not yet removed from where they came from. */
+export const REPORTS_AT_ONCE = HEARD / 2;
+
 interface Entry {
   plan: WarmupPlan;
   /** Share of its schedule at which a provider that had no mail yet begins. */
@@ -26,6 +31,10 @@ interface Entry {
   /** Time of the last word on its progress that was obeyed. */
   progressAt: number;
   readonly ramps: Map<string, { ramp: Ramp; plan: RampPlan }>;
+  /** Ids of reports that were counted: in memory, by the save under way, and on storage. */
+  heard: string[];
+  hearing: readonly string[];
+  stored: ReadonlySet<string>;
   held: boolean;
   saving: boolean;
   changed: boolean;
@@ -46,6 +55,9 @@ export class WarmupBook {
         start: 0,
         progressAt: 0,
         ramps,
+        heard: [],
+        hearing: [],
+        stored: new Set(),
         held: false,
         saving: false,
         changed: false,
@@ -94,6 +106,21 @@ export class WarmupBook {
     if (entry !== undefined) this.#ramp(entry, provider, now).outcome(signal, count, now);
   }
 
+  /**
+   * Counts what a report said later of a message, once for each report.
+   * @param id of the report; nothing is counted while the state of the IP is unknown.
+   * @returns whether it is counted on storage: then the report may be removed.
+   */
+  report(ip: string, id: string, provider: string, signal: Signal, now: number): boolean {
+    const entry = this.#entries.get(ip);
+    if (entry === undefined || !entry.held) return false;
+    if (entry.heard.includes(id)) return entry.stored.has(id);
+    entry.heard = [...entry.heard, id].slice(-HEARD);
+    entry.changed = true;
+    this.#ramp(entry, provider, now).outcome(signal, 1, now);
+    return false;
+  }
+
   /** Whether an IP has a budget at a provider. */
   warming(ip: string, provider: string): boolean {
     const entry = this.#entries.get(ip);
@@ -124,6 +151,8 @@ export class WarmupBook {
     entry.ramps.clear();
     entry.start = checkpoint?.start ?? 0;
     entry.progressAt = checkpoint?.progressAt ?? 0;
+    entry.heard = [...(checkpoint?.heard ?? [])];
+    entry.stored = new Set(entry.heard);
     for (const [provider, row] of Object.entries(checkpoint?.ramps ?? {})) {
       const plan = planOf(entry.plan, provider);
       const position = samePlace(row, plan);
@@ -149,12 +178,16 @@ export class WarmupBook {
     return [...this.#entries].filter(([, { held }]) => !held).map(([ip]) => ip);
   }
 
-  /** IPs with something to save; look often, for budgets are let out only as they are saved. */
-  unsaved(): string[] {
+  /**
+   * IPs with something to save.
+   * @param urgent only those where something waits for it: look often, for budgets are let out only as they are saved.
+   */
+  unsaved(urgent = false): string[] {
     const found: string[] = [];
     for (const [ip, entry] of this.#entries) {
       if (!entry.held || entry.saving) continue;
-      if (entry.changed || [...entry.ramps.values()].some(({ ramp }) => ramp.unsaved)) found.push(ip);
+      const ramps = [...entry.ramps.values()];
+      if (entry.changed || ramps.some(({ ramp }) => (urgent ? ramp.urgent : ramp.unsaved))) found.push(ip);
     }
     return found;
   }
@@ -165,6 +198,7 @@ export class WarmupBook {
     if (entry?.held !== true) throw new Error(`The warm-up state of ${ip} is not held here.`);
     entry.saving = true;
     entry.changed = false;
+    entry.hearing = entry.heard;
     return this.#write(ip, entry, false);
   }
 
@@ -172,6 +206,7 @@ export class WarmupBook {
     const entry = this.#entries.get(ip);
     if (entry === undefined || !entry.saving) return;
     entry.saving = false;
+    entry.stored = new Set(entry.hearing);
     for (const { ramp } of entry.ramps.values()) ramp.saved();
   }
 
@@ -201,7 +236,7 @@ export class WarmupBook {
     for (const [provider, { ramp, plan }] of entry.ramps) {
       rows[provider] = { ...ramp.save(last), schedule: plan.schedule };
     }
-    return writeCheckpoint(ip, entry.start, entry.progressAt, rows);
+    return writeCheckpoint(ip, entry.start, entry.progressAt, rows, entry.heard);
   }
 
   // — for people —

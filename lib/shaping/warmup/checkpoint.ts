@@ -21,6 +21,8 @@ export interface WarmupCheckpoint {
   progressAt: number;
   /** By provider. */
   ramps: Record<string, RampCheckpoint>;
+  /** Ids of the reports that were counted last; absent in states from before reports were counted. */
+  heard?: readonly string[];
 }
 
 export function checkpointName(ip: string): string {
@@ -32,8 +34,9 @@ export function writeCheckpoint(
   start: number,
   progressAt: number,
   ramps: Record<string, RampCheckpoint>,
+  heard: readonly string[],
 ): WarmupCheckpoint {
-  return { v: VERSION, ip, start, progressAt, ramps };
+  return { v: VERSION, ip, start, progressAt, ramps, heard };
 }
 
 /**
@@ -55,7 +58,9 @@ export function readCheckpoint(value: unknown, ip: string): WarmupCheckpoint {
     isCount(checkpoint.progressAt) &&
     typeof checkpoint.ramps === 'object' &&
     checkpoint.ramps !== null &&
-    Object.values(checkpoint.ramps).every(isRamp);
+    Object.values(checkpoint.ramps).every(isRamp) &&
+    Array.isArray(checkpoint.heard ?? []) &&
+    (checkpoint.heard ?? []).every((id) => typeof id === 'string');
   if (!sound) {
     throw new PosternError(
       'storage_damaged',

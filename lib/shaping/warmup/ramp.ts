@@ -66,8 +66,9 @@ export class Ramp {
   #cause: string | undefined;
   /** Somebody wants to send today. */
   #asked = false;
-  /** Something is not on storage yet. */
+  /** Where it stands is not on storage yet; or only what its messages led to is not. */
   #changed = false;
+  #counted = false;
 
   constructor(plan: RampPlan, state: RampState) {
     this.#plan = plan;
@@ -131,7 +132,7 @@ export class Ramp {
     if (now >= this.#dayEnd) this.#roll(now);
     if (this.warm) return;
     this.#counts[signal] += count;
-    this.#changed = true;
+    this.#counted = true;
     if (signal === 'delivered' || this.#steppedBack) return;
     const { kind, cause } = judge(this.#counts, this.#deliveredBefore, this.#plan.thresholds);
     if (kind !== 'step-back') return;
@@ -205,6 +206,11 @@ export class Ramp {
 
   /** Whether a save would do any good. */
   get unsaved(): boolean {
+    return this.#counted || this.urgent;
+  }
+
+  /** Whether something waits for a save: it has moved, or a part of its budget is to be let out. */
+  get urgent(): boolean {
     return this.#changed || this.#wantsLease;
   }
 
@@ -220,6 +226,7 @@ export class Ramp {
         : this.#leased;
     this.#leasing = { day: this.#day, leased };
     this.#changed = false;
+    this.#counted = false;
     return {
       position: this.#position,
       day: this.#day,

@@ -8,11 +8,19 @@
  *  4xx that speaks of rates; any other 4xx but the first   deferred
  *  greylisting, the first 4xx, full mailboxes, content, no reply at all   nothing
  * ```
+ * A report that comes later is told by `signalOfReport`:
+ *
+ * ```
+ *  a complaint, unless it says "not spam"               complained
+ *  a bounce that says the address does not exist        bounced
+ *  a bounce about reputation, spam or policy            blocked
+ * ```
  * The first 4xx of a delivery says nothing unless it speaks of rates: hosts that greylist put off whatever they
  * see for the first time, mostly without saying so, and every new IP would be held back by them for ever.
  */
 import type { AttemptResult } from '../../outcome/classify.ts';
 import { type Category, diagnose } from '../../outcome/diagnosis.ts';
+import type { Feedback } from '../../outcome/feedback.ts';
 import type { Signal } from './verdict.ts';
 
 const GREYLISTED = /gr[ea]y-?list/i;
@@ -49,4 +57,11 @@ export function signalOf(result: AttemptResult, attempts: number): Signal | unde
   }
   if (GREYLISTED.test(text)) return undefined;
   return attempts > 0 || RATES.test(text) ? 'deferred' : undefined;
+}
+
+/** @returns undefined when the report says nothing about the IP that sent the message. */
+export function signalOfReport({ kind, detail }: Feedback): Signal | undefined {
+  if (kind === 'complaint') return detail.feedbackType === 'not-spam' ? undefined : 'complained';
+  if (detail.hard) return 'bounced';
+  return detail.category === 'spam-related' || detail.category === 'policy-related' ? 'blocked' : undefined;
 }

@@ -1,0 +1,100 @@
+/**
+ * Complaints and late bounces on their way to the warm-up of the IP that sent the message. A report comes in at
+ * whichever node has the MX; the budgets of an IP are kept by the node that holds its lease. Between the two it is a
+ * document under the IP:
+ *
+ * ```
+ *  inbound ── put ──► store ── watch ──► owner of the IP: counts it, saves the IP's state with its id ── remove
+ *                                                          └─ dies here: the next owner finds the id, and removes
+ * ```
+ * So each is counted once, whoever dies. Only IPs that warm up have any.
+ */
+import { createHash } from 'node:crypto';
+import type { Config } from '../engine/ports.ts';
+import { PosternError } from '../errors.ts';
+import type { Signal } from '../shaping/warmup/verdict.ts';
+import type { Clock } from '../time.ts';
+import { Mirror } from './mirror.ts';
+
+/** What a report says of the IP that sent a message. */
+export interface WarmupReport {
+  ip: string;
+  provider: string;
+  signal: Signal;
+  /** When it came, ms. */
+  at: number;
+}
+
+export interface WarmupReports {
+  /**
+   * Durable when it resolves. The same of the same delivery is one.
+   * @throws PosternError of the storage group.
+   */
+  put(report: WarmupReport, delivery: { messageId: string; n: number }): Promise<void>;
+  /** IPs that reports are about. */
+  ips(): string[];
+  /** Those about an IP that were not removed, by id, those known longest first. */
+  of(ip: string): ReadonlyMap<string, WarmupReport>;
+  /** @throws PosternError of the storage group. */
+  remove(ip: string, id: string): Promise<void>;
+  close(): void;
+}
+
+const KIND = 'warmup-report';
+/** About an IP that no node has had for so long nobody wants to know any more, ms. */
+const KEEP = 7 * 86_400_000;
+const NONE: ReadonlyMap<string, WarmupReport> = new Map();
+
+/** @throws PosternError of the storage group. */
+export async function openWarmupReports(config: Config, clock: Clock): Promise<WarmupReports> {
+  const byIp = new Map<string, Map<string, WarmupReport>>();
+  const mirror = new Mirror<WarmupReport>(config, KIND, clock, (key, report) => {
+    const [ip, id] = partsOf(key);
+    const known = byIp.get(ip) ?? new Map<string, WarmupReport>();
+    if (report === undefined) known.delete(id);
+    else known.set(id, report);
+    if (known.size > 0) byIp.set(ip, known);
+    else byIp.delete(ip);
+  });
+  const unwatch = config.watch(({ kind, key }) => {
+    if (kind === KIND) mirror.changed(key);
+  });
+  const close = (): void => {
+    unwatch();
+    mirror.close();
+  };
+  try {
+    await mirror.load();
+    const forgotten = clock.now() - KEEP;
+    for (const key of mirror.keys()) if (mirror.get(key)!.at < forgotten) await mirror.delete(key);
+  } catch (error) {
+    close();
+    throw error;
+  }
+
+  return {
+    async put(report, { messageId, n }) {
+      const id = createHash('sha256').update(`${messageId}/${n}/${report.signal}`).digest('base64url');
+      try {
+        await mirror.replace(keyOf(report.ip, id.slice(0, 12)), report, 0);
+      } catch (error) {
+        if (!(error instanceof PosternError && error.code === 'config_conflict')) throw error;
+      }
+    },
+    ips: () => [...byIp.keys()],
+    of: (ip) => byIp.get(ip) ?? NONE,
+    async remove(ip, id) {
+      await mirror.delete(keyOf(ip, id));
+    },
+    close,
+  };
+}
+
+function keyOf(ip: string, id: string): string {
+  return `${ip}/${id}`;
+}
+
+function partsOf(key: string): [ip: string, id: string] {
+  const at = key.lastIndexOf('/');
+  return [key.slice(0, at), key.slice(at + 1)];
+}

@@ -1,0 +1,334 @@
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+import { warmupFeedback } from '../../egress-node/warmup-feedback.ts';
+import { WarmupKeeper } from '../../egress-node/warmup-keeper.ts';
+import { openWarmupReports, type WarmupReports } from '../../lib/control/warmup-reports.ts';
+import type { DeliveryRecord } from '../../lib/engine/items.ts';
+import type { Leases } from '../../lib/engine/ports.ts';
+import type { Feedback } from '../../lib/outcome/feedback.ts';
+import { REPORTS_AT_ONCE, WarmupBook } from '../../lib/shaping/warmup/book.ts';
+import { checkpointName, type WarmupCheckpoint } from '../../lib/shaping/warmup/checkpoint.ts';
+import { readPlan } from '../../lib/shaping/warmup/plan.ts';
+import { TestClock } from '../support/clock.ts';
+import { settle } from '../support/egress-fakes.ts';
+import { MemoryConfig } from '../support/memory-config.ts';
+import { ACCEPTED_AT, attempt } from '../support/outcomes.ts';
+
+const IP = '203.0.113.7';
+const PLAN = readPlan({ schedule: [{ days: 1, messages: 100 }] }, 'warmup');
+const LEASED = 5;
+
+let clock: TestClock;
+let config: MemoryConfig;
+/** Checkpoints by name, and what happens to who reads and writes them. */
+let stored: Map<string, unknown>;
+let reads: number;
+let writes: number;
+let down: boolean;
+let held: Promise<void> | undefined;
+let nodes: Node[];
+
+const leases = {
+  async checkpoint(name: string) {
+    reads += 1;
+    if (down) throw new Error('no answer');
+    const found = stored.get(name);
+    await held;
+    return found;
+  },
+  async saveCheckpoint(name: string, value: unknown) {
+    if (down) throw new Error('no answer');
+    writes += 1;
+    stored.set(name, structuredClone(value));
+  },
+} as Leases;
+
+/** A node's part in the warm-up of one IP. */
+class Node {
+  readonly book = new WarmupBook();
+  readonly keeper: WarmupKeeper;
+  readonly reports: WarmupReports;
+  holds: boolean;
+
+  constructor(reports: WarmupReports, holds: boolean) {
+    this.reports = reports;
+    this.holds = holds;
+    this.keeper = new WarmupKeeper({
+      book: this.book,
+      leases,
+      clock,
+      reports,
+      holds: (ip) => ip === IP && this.holds,
+    });
+    nodes.push(this);
+  }
+
+  /** Messages that it may send to the provider at this moment. */
+  get room(): number {
+    return this.book.room(IP, 'google', clock.now());
+  }
+
+  get complained(): number {
+    return this.book.status(IP, clock.now()).google?.counts.complained ?? 0;
+  }
+
+  stop(): void {
+    this.keeper.stop();
+    this.reports.close();
+  }
+}
+
+async function node(holds = true): Promise<Node> {
+  return new Node(await openWarmupReports(config, clock), holds);
+}
+
+/** A few looks of the keepers. */
+async function look(times = 4): Promise<void> {
+  for (let i = 0; i < times; i += 1) {
+    for (const each of nodes) if (each.holds) void each.room;
+    clock.advance(100);
+    await settle();
+  }
+}
+
+function state(): WarmupCheckpoint {
+  return stored.get(checkpointName(IP)) as WarmupCheckpoint;
+}
+
+beforeEach(() => {
+  clock = new TestClock();
+  config = new MemoryConfig();
+  stored = new Map();
+  [reads, writes, down, held, nodes] = [0, 0, false, undefined, []];
+});
+
+afterEach(() => {
+  for (const each of nodes) each.stop();
+});
+
+describe('a plan that comes while the lease is held', () => {
+  it('starts at once', async () => {
+    const { book } = await node();
+    await look();
+    book.setPlan(IP, PLAN);
+    await look();
+    assert.equal(book.room(IP, 'google', clock.now()), LEASED);
+  });
+
+  it('starts again when it was taken away and given back, even between two looks, and goes on where it was', async () => {
+    const warming = await node();
+    const { book } = warming;
+    book.setPlan(IP, PLAN);
+    await look();
+    book.take(IP, 'google', clock.now(), LEASED);
+    await look();
+    for (const looks of [0, 4]) {
+      book.setPlan(IP, undefined);
+      assert.equal(warming.room, Number.POSITIVE_INFINITY);
+      await look(looks);
+      book.setPlan(IP, PLAN);
+      assert.equal(warming.room, 0, 'its state is read again first');
+      await look();
+      assert.equal(warming.room, LEASED);
+      const { sent } = book.status(IP, clock.now()).google!;
+      assert.ok(sent >= LEASED, `${sent}: what was let out counts as sent`);
+    }
+  });
+
+  it('waits for a storage that fails, and starts when it answers', async () => {
+    const warming = await node();
+    down = true;
+    warming.book.setPlan(IP, PLAN);
+    await look();
+    assert.equal(warming.room, 0);
+    assert.match(warming.book.explain(IP, 'google', clock.now()), /has not been read yet/);
+    down = false;
+    await look(1);
+    down = true;
+    await look();
+    assert.equal(warming.room, 0, 'read, and nothing let out that could not be written');
+    down = false;
+    await look();
+    assert.equal(warming.room, LEASED);
+  });
+
+  it('is not begun from what was read before the lease was lost', async () => {
+    const warming = await node();
+    let release = (): void => undefined;
+    held = new Promise((resolve) => (release = resolve));
+    warming.book.setPlan(IP, PLAN);
+    await look();
+    assert.equal(reads, 1, 'one read at a time');
+    warming.holds = false;
+    warming.keeper.lost(IP);
+    // Another node has it meanwhile, and sends all of today's.
+    const other = new WarmupBook();
+    other.setPlan(IP, PLAN);
+    other.restore(IP, undefined);
+    other.take(IP, 'google', clock.now(), 100);
+    release();
+    await settle();
+    held = undefined;
+    stored.set(checkpointName(IP), other.close(IP));
+    warming.holds = true;
+    await look();
+    assert.equal(warming.room, 0);
+    assert.equal(warming.book.status(IP, clock.now()).google!.sent, 100);
+  });
+});
+
+describe('what mail led to', () => {
+  it('is written every five seconds, and budgets whenever they are needed', async () => {
+    const { book } = await node();
+    book.setPlan(IP, PLAN);
+    await look();
+    const before = writes;
+    for (let i = 0; i < 100; i += 1) {
+      book.outcome(IP, 'google', 'delivered', clock.now());
+      await look(1);
+    }
+    assert.equal(writes - before, 2, 'in ten seconds');
+    book.take(IP, 'google', clock.now(), LEASED);
+    await look();
+    assert.ok(book.room(IP, 'google', clock.now()) > 0);
+  });
+});
+
+describe('a complaint', () => {
+  const delivery = { messageId: 'm1', n: 0 };
+  const complaint = { ip: IP, provider: 'google', signal: 'complained', at: ACCEPTED_AT } as const;
+
+  async function warming(): Promise<Node> {
+    const owner = await node();
+    owner.book.setPlan(IP, PLAN);
+    await look();
+    return owner;
+  }
+
+  it('that comes in at another node is counted by the one that has the IP, once, and goes', async () => {
+    const owner = await warming();
+    const mx = await node(false);
+    await mx.reports.put(complaint, delivery);
+    await mx.reports.put(complaint, delivery);
+    await mx.reports.put(complaint, { messageId: 'm1', n: 1 });
+    await look();
+    assert.equal(owner.complained, 2);
+    assert.equal(state().ramps.google!.counts.complained, 2);
+    assert.deepEqual(mx.reports.ips(), []);
+    await mx.reports.put(complaint, delivery);
+    await look();
+    assert.equal(owner.complained, 2, 'known though it is gone from the store');
+    assert.deepEqual(mx.reports.ips(), []);
+  });
+
+  it('is counted once when its node dies before or after it was written', async () => {
+    const owner = await warming();
+    down = true;
+    await owner.reports.put(complaint, delivery);
+    await look();
+    assert.equal(owner.complained, 1);
+    assert.equal(owner.reports.of(IP).size, 1, 'it stays until it is counted on storage');
+    owner.stop();
+    nodes = [];
+    down = false;
+    const second = await warming();
+    assert.equal(second.complained, 1);
+    second.reports.remove = async () => Promise.reject(new Error('no answer'));
+    await second.reports.put(complaint, { messageId: 'm2', n: 0 });
+    await look();
+    assert.equal(state().ramps.google!.counts.complained, 2);
+    second.stop();
+    nodes = [];
+    const third = await warming();
+    assert.equal(third.complained, 2);
+    assert.deepEqual(third.reports.ips(), []);
+  });
+
+  it('is one of many: a storm is counted in parts that are remembered', async () => {
+    const owner = await warming();
+    for (let n = 0; n < 5 * REPORTS_AT_ONCE; n += 1)
+      await owner.reports.put(complaint, { messageId: 'm', n });
+    await look(1);
+    assert.equal(owner.complained, REPORTS_AT_ONCE);
+    await look(40);
+    assert.equal(owner.complained, 5 * REPORTS_AT_ONCE);
+    assert.deepEqual(owner.reports.ips(), []);
+    assert.equal(state().heard!.length, 64);
+  });
+
+  it('is forgotten with the plan, and after a week when nobody has the IP', async () => {
+    const owner = await warming();
+    const absent = { ...complaint, ip: '203.0.113.8', at: clock.now() };
+    await owner.reports.put(absent, delivery);
+    owner.book.setPlan(IP, undefined);
+    await owner.reports.put({ ...complaint, at: clock.now() }, delivery);
+    await look();
+    assert.equal(owner.reports.of(IP).size, 1, 'the plan may be given back');
+    clock.advance(3_600_000);
+    await settle();
+    assert.deepEqual(owner.reports.ips(), ['203.0.113.8']);
+    clock.advance(7 * 86_400_000 + 1);
+    const later = await openWarmupReports(config, clock);
+    assert.deepEqual(later.ips(), []);
+    later.close();
+  });
+
+  it('takes the IP a step back', async () => {
+    const steps = [
+      { days: 1, messages: 50 },
+      { days: 1, messages: 100 },
+    ];
+    const owner = await node();
+    const at = '2026-01-01';
+    owner.book.setPlan(IP, readPlan({ schedule: steps, progress: { percent: 50, at } }, 'warmup'));
+    await look();
+    owner.book.outcome(IP, 'google', 'delivered', clock.now(), 100);
+    assert.equal(owner.book.status(IP, clock.now()).google!.budget, 100);
+    for (const n of [0, 1]) await owner.reports.put(complaint, { messageId: 'm', n });
+    await look();
+    const { budget, cause } = owner.book.status(IP, clock.now()).google!;
+    assert.equal(budget, 50);
+    assert.equal(cause, '2.0 % complained');
+  });
+});
+
+describe('feedback', () => {
+  const complaint: Feedback = { kind: 'complaint', detail: { feedbackType: 'abuse' } };
+  const bounce = (detail: object): Feedback =>
+    ({ kind: 'bounce', detail: { hard: false, category: 'other', ...detail } }) as Feedback;
+  const mx = { host: 'alt1.gmail-smtp-in.l.google.com', address: '8.8.8.8', port: 25 };
+  const tried = (ip: string, delivered = true) =>
+    attempt({ ip, mx, state: delivered ? 'delivered' : 'deferred' });
+
+  async function fed(feedback: Feedback, attempts = [tried(IP)], plans = [IP]): Promise<[string, string][]> {
+    const { reports, book } = await node(false);
+    for (const ip of plans) book.setPlan(ip, PLAN);
+    const records = {
+      deliveries: async () =>
+        [
+          { n: 0, attempts: [] },
+          { n: 1, attempts },
+        ] as unknown as DeliveryRecord[],
+    };
+    await warmupFeedback({ records, reports, book, clock })(feedback, { messageId: 'm', n: 1 });
+    const found = reports.ips().flatMap((ip) => [...reports.of(ip).values()]);
+    assert.ok(found.every(({ ip, provider }) => ip === IP && provider === 'google'));
+    for (const ip of reports.ips()) for (const id of reports.of(ip).keys()) await reports.remove(ip, id);
+    return found.map(({ signal, ip }) => [ip, signal]);
+  }
+
+  it('is about the IP that the message left from, and says what it says of that', async () => {
+    assert.deepEqual(await fed(complaint), [[IP, 'complained']]);
+    assert.deepEqual(await fed(complaint, [tried('203.0.113.9', false), tried(IP)]), [[IP, 'complained']]);
+    assert.deepEqual(await fed(bounce({ hard: true, category: 'bad-mailbox' })), [[IP, 'bounced']]);
+    assert.deepEqual(await fed(bounce({ category: 'spam-related' })), [[IP, 'blocked']]);
+  });
+
+  it('says nothing of an IP that does not warm up, of a message that never left, of what is no complaint', async () => {
+    assert.deepEqual(await fed(complaint, [tried('203.0.113.9')]), []);
+    assert.deepEqual(await fed(complaint, [tried(IP, false)]), []);
+    assert.deepEqual(await fed(complaint, [tried(IP)], []), []);
+    assert.deepEqual(await fed(bounce({ category: 'quota-issues' })), []);
+    assert.deepEqual(await fed({ kind: 'complaint', detail: { feedbackType: 'not-spam' } }), []);
+  });
+});
