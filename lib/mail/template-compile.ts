@@ -10,7 +10,7 @@
  * conditions, loops, sections, keys, and arguments of partials take it for absent. `null` is a value; it
  * puts out nothing. Neighbours that are numbers stay text: Handlebars without escaping would add them.
  */
-import Handlebars from 'handlebars';
+import { parse as parseSource } from 'handlebars/dist/cjs/handlebars/compiler/base.js';
 import { defining, eachBlock, ifBlock, partialCall, sectionBlock, withBlock } from './template-blocks.ts';
 import {
   compileExpression,
@@ -35,7 +35,7 @@ export function compileSource(source: string): Body {
 
 function parse(source: string): hbs.AST.Program {
   try {
-    return Handlebars.parse(source);
+    return parseSource(source);
   } catch (error) {
     // Called with little stack left, the parser's walk over the tree may run out of it.
     if (error instanceof RangeError) throw tooComplex('It is nested too deeply.');
