@@ -6,7 +6,7 @@ import { createAccept } from '../lib/accept/accept.ts';
 import type { Accept, SubmitOptions } from '../lib/accept/types.ts';
 import { openControl } from '../lib/control/control.ts';
 import type { Control } from '../lib/control/types.ts';
-import type { Admission, AdmitResult, Engine, IdempotencyClaim, Queue } from '../lib/engine/ports.ts';
+import type { Engine, Queue } from '../lib/engine/ports.ts';
 import type { ErrorCode } from '../lib/errors.ts';
 import { createReturnPaths } from '../lib/mail/return-path.ts';
 import { createSigner } from '../lib/mail/signer.ts';
@@ -79,16 +79,12 @@ export async function openPipeline(options: PipelineOptions): Promise<Pipeline> 
 }
 
 /** The queue, with what it takes in counted by lane. */
-function counted(queue: Queue, metrics: MailMetrics): Queue {
+function counted(queue: Queue, metrics: MailMetrics): Pick<Queue, 'admit'> {
   return {
-    admit: async (messages: Admission[], claim?: IdempotencyClaim): Promise<AdmitResult> => {
+    async admit(messages, claim) {
       const result = await queue.admit(messages, claim);
       if (result.kind === 'admitted') for (const { deliveries } of messages) metrics.accepted(deliveries);
       return result;
     },
-    lease: (request) => queue.lease(request),
-    settle: (settlements) => queue.settle(settlements),
-    extend: (leased, visibility) => queue.extend(leased, visibility),
-    lanes: () => queue.lanes(),
   };
 }

@@ -8,7 +8,7 @@
  */
 import { isAscii } from 'node:buffer';
 import type { Control, Identity } from '../control/types.ts';
-import type { Admission, Engine } from '../engine/ports.ts';
+import type { Admission, Queue, Records } from '../engine/ports.ts';
 import { asPosternError, type ErrorCode, PosternError } from '../errors.ts';
 import { parseEnvelopeAddress } from '../mail/address.ts';
 import { rfc5322Date } from '../mail/date.ts';
@@ -43,7 +43,7 @@ export interface AcceptPolicy {
 }
 
 export interface AcceptDeps {
-  engine: Pick<Engine, 'queue' | 'records'>;
+  engine: { queue: Pick<Queue, 'admit'>; records: Pick<Records, 'claim'> };
   control: Control;
   signer: Signer;
   returnPaths: ReturnPaths;
