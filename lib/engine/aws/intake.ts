@@ -31,8 +31,8 @@
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { PosternError } from '../../errors.ts';
-import { stateAfter } from '../embedded/delivery-state.ts';
 import type { MessageRecord, Outcome, QueueItem } from '../items.ts';
+import { stateAfter } from '../outcome-state.ts';
 import type { Admission, AdmitResult, IdempotencyClaim } from '../ports.ts';
 import type { MessageBodies } from './bodies.ts';
 import { deliveryKey, wholeItem } from './deliveries.ts';

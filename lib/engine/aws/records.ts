@@ -1,8 +1,8 @@
 /** The records port. */
 import { ERRORS } from '../../errors.ts';
 import type { Clock } from '../../time.ts';
-import { stateAfter } from '../embedded/delivery-state.ts';
 import type { DeliveryRecord, MessageRecord, Outcome } from '../items.ts';
+import { stateAfter } from '../outcome-state.ts';
 import type { Records } from '../ports.ts';
 import { type DeliveryState, isLegalTransition, TRANSITIONS } from '../states.ts';
 import { deliveryKey, FIRST_DELIVERY, isOver, placeOf, readStanding } from './deliveries.ts';

@@ -1,18 +1,8 @@
-/** What outcomes say about the state of a delivery. */
+/** The records of deliveries, put together from what is stored of them. */
 import { ERRORS } from '../../errors.ts';
 import type { DeliveryRecord, MessageRecord, Outcome, QueueItem } from '../items.ts';
-import type { DeliveryState } from '../states.ts';
 import { readJson } from './json.ts';
 import type { DeliveriesReply } from './protocol.ts';
-
-/** The state to which an outcome leads, or null when it changes none (a complaint, an acceptance). */
-export function stateAfter(outcome: Outcome): DeliveryState | null {
-  if (outcome.attempt) return outcome.attempt.state;
-  if (outcome.kind === 'bounce') return 'bounced';
-  // A message that could not be rendered is never sent.
-  if (outcome.kind === 'cancelled' || outcome.kind === 'rendering-failure') return 'cancelled';
-  return null;
-}
 
 /**
  * Puts the records of a message's deliveries together: a final outcome decides; without one the delivery is

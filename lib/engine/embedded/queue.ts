@@ -2,6 +2,7 @@
 import { PosternError } from '../../errors.ts';
 import type { Clock } from '../../time.ts';
 import { type Outcome, type QueueItem, SCHEMA_VERSION } from '../items.ts';
+import { stateAfter } from '../outcome-state.ts';
 import type {
   Admission,
   AdmitResult,
@@ -13,7 +14,6 @@ import type {
   Settlement,
 } from '../ports.ts';
 import { FINAL_STATES, isLegalTransition } from '../states.ts';
-import { stateAfter } from './delivery-state.ts';
 import type { Waiter } from './lane.ts';
 import type { LedgerTimer } from './ledger.ts';
 import type { Link } from './link.ts';
