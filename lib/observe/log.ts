@@ -2,7 +2,8 @@
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
-type Fields = Record<string, unknown>;
+/** What a line says besides. Its own members are not for callers: theirs would take their place. */
+type Fields = Record<string, unknown> & { time?: never; level?: never; message?: never };
 
 export interface Log {
   debug(message: string, fields?: Fields): void;

@@ -85,7 +85,7 @@ export class Feed {
         outcomes = readOutcomes(Body!);
       } catch (error) {
         // It stays: a newer version reads it, or after ten times an alarm tells of it in the dead-letter queue.
-        this.#log.error('outcomes refused', { message: MessageId, error });
+        this.#log.error('outcomes refused', { sqsMessageId: MessageId, error });
         continue;
       }
       any = true;

@@ -191,7 +191,7 @@ export class Leasing {
         sentAt: Number(Attributes.SentTimestamp ?? 0),
       };
     } catch (error) {
-      this.#parts.log.error('queue item refused; it stays in its lane', { message: MessageId, error });
+      this.#parts.log.error('queue item refused; it stays in its lane', { sqsMessageId: MessageId, error });
       return undefined;
     }
   }
