@@ -1,4 +1,6 @@
 /** The HTTP API on Lambda: the accept pipeline over an engine, behind the same application as everywhere. */
+import { asPosternError, type PosternError } from '../../lib/errors.ts';
+import type { Log } from '../../lib/observe/log.ts';
 import { createMailMetrics } from '../../lib/observe/mail-metrics.ts';
 import packageJson from '../../package.json' with { type: 'json' };
 import type { Output } from '../output.ts';
@@ -38,7 +40,14 @@ export async function openService(options: ServiceOptions): Promise<Fetch> {
   });
   let written = 0;
   return async (request, env) => {
-    const response = await app.fetch(request, env);
+    let response: Response;
+    try {
+      // Between two calls this process may have been stopped, and a key revoked.
+      await engine.config.catchUp();
+      response = await app.fetch(request, env);
+    } catch (cause) {
+      response = away(asPosternError(cause), output.log);
+    }
     const now = clock.now();
     if (now - written >= METRICS_INTERVAL) {
       written = now;
@@ -46,4 +55,11 @@ export async function openService(options: ServiceOptions): Promise<Fetch> {
     }
     return response;
   };
+}
+
+/** The answer while the configuration cannot be read: programs try again, whichever API they speak. */
+function away(error: PosternError, log: Log): Response {
+  const { http, ses } = error.entry;
+  log.error('configuration cannot be read', { error });
+  return Response.json({ message: error.message }, { status: http, headers: { 'x-amzn-errortype': ses } });
 }

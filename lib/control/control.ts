@@ -53,7 +53,7 @@ export async function openControl(options: ControlOptions): Promise<Control> {
   const account = new Mirror<StoredAccount>(config, 'account', clock);
   const mirrors = [keys, identities, sets, templates, account];
 
-  const byKind = new Map<string, { changed(key: string): void }>(
+  const byKind = new Map<string, { changed(key: string): Promise<void> }>(
     mirrors.map((mirror) => [mirror.kind, mirror]),
   );
   const unwatch = config.watch(({ kind, key }) => byKind.get(kind)?.changed(key));

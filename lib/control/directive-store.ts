@@ -62,9 +62,7 @@ export class DirectiveStore {
     this.#clock = clock;
     this.#shown = shown;
     this.#mirror = new Mirror<StoredDirective>(config, KIND, clock, (id, stored) => this.#follow(id, stored));
-    this.#unwatch = config.watch(({ kind, key }) => {
-      if (kind === KIND) this.#mirror.changed(key);
-    });
+    this.#unwatch = config.watch(({ kind, key }) => (kind === KIND ? this.#mirror.changed(key) : undefined));
   }
 
   async load(): Promise<void> {
@@ -191,7 +189,7 @@ export class DirectiveStore {
     } catch (error) {
       // The store is away, or another node was first: it stays in force here and is written with the next.
       const exists = error instanceof PosternError && error.code === 'already_exists';
-      if (exists) this.#mirror.changed(id);
+      if (exists) void this.#mirror.changed(id);
       if (!this.#unwritten.has(id)) this.#unwritten.set(id, exists ? 'update' : what);
     }
   }

@@ -33,7 +33,7 @@ export class Mirror<T extends object> {
   readonly #applied: (key: string, value: T | undefined) => void;
   readonly #entries = new Map<string, Entry<T>>();
   /** Keys being read again, and whether what is being read may be stale already. */
-  readonly #refreshing = new Map<string, { stale: boolean }>();
+  readonly #refreshing = new Map<string, { stale: boolean; done: Promise<void> }>();
   readonly #retries = new Set<() => void>();
   /** Keys that changed while the mirror filled itself: what their page says may be older than the change. */
   #overtaken: Set<string> | undefined = new Set();
@@ -55,6 +55,8 @@ export class Mirror<T extends object> {
 
   /** Reads every document of the kind. Call it after subscribing to changes, so that none falls between. */
   async load(): Promise<void> {
+    // From here on changes are told: only then what is read cannot be older than the first that is told.
+    await this.#config.catchUp();
     let after: string | undefined;
     for (;;) {
       const page = await this.#config.list(this.kind, { after, max: PAGE });
@@ -139,12 +141,18 @@ export class Mirror<T extends object> {
     return existed;
   }
 
-  /** Somebody changed this document. */
-  changed(key: string): void {
+  /** Somebody changed this document. Resolves when it is in memory, or cannot be read now: it is tried again. */
+  changed(key: string): Promise<void> {
     this.#overtaken?.add(key);
     const running = this.#refreshing.get(key);
-    if (running) running.stale = true;
-    else void this.#refresh(key);
+    if (running) {
+      running.stale = true;
+      return running.done;
+    }
+    const state = { stale: false, done: Promise.resolve() };
+    this.#refreshing.set(key, state);
+    state.done = this.#refresh(key, state);
+    return state.done;
   }
 
   close(): void {
@@ -170,9 +178,7 @@ export class Mirror<T extends object> {
     this.#applied(key, this.get(key));
   }
 
-  async #refresh(key: string): Promise<void> {
-    const state = { stale: false };
-    this.#refreshing.set(key, state);
+  async #refresh(key: string, state: { stale: boolean }): Promise<void> {
     try {
       for (;;) {
         state.stale = false;
@@ -189,7 +195,7 @@ export class Mirror<T extends object> {
       if (this.#closed) return;
       const cancel = this.#clock.after(REFRESH_RETRY, () => {
         this.#retries.delete(cancel);
-        this.changed(key);
+        void this.changed(key);
       });
       this.#retries.add(cancel);
     }

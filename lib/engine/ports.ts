@@ -135,6 +135,8 @@ export interface Document {
   version: number;
 }
 
+export type ConfigListener = (change: { kind: string; key: string }) => void | Promise<void>;
+
 export interface Config {
   get(kind: string, key: string): Promise<Document | undefined>;
   /** In the order of keys (UTF-8 bytes). */
@@ -146,8 +148,17 @@ export interface Config {
   put(kind: string, key: string, value: unknown, expect?: number): Promise<number>;
   /** @returns whether it existed. */
   delete(kind: string, key: string): Promise<boolean>;
-  /** Calls back after each change, by whatever process, within about a second. Returns an unsubscriber. */
-  watch(listener: (change: { kind: string; key: string }) => void): () => void;
+  /**
+   * Calls back after each change, by whatever process, within about a second. A listener that reads the change
+   * returns a promise, for `catchUp`; it never rejects. Returns an unsubscriber.
+   */
+  watch(listener: ConfigListener): () => void;
+  /**
+   * Resolves when the listeners of this process are done with every change that is more than a second old: for a
+   * process that may have been stopped meanwhile, before it acts on what it holds in memory. Costs nothing while
+   * the process runs.
+   */
+  catchUp(): Promise<void>;
 }
 
 export interface Leases {

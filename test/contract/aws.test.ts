@@ -1,28 +1,14 @@
 /** The AWS engine under the contract, with and without claims. */
 import { mock } from 'node:test';
 import { openAws } from '../../lib/engine/aws/open.ts';
-import { moveTime, startTestAws, withLanes } from '../support/aws.ts';
+import { startTestAws, withLanes } from '../support/aws.ts';
+import { emulatedClock } from './emulated-clock.ts';
 import { engineContract } from './engine-contract.ts';
 import type { ContractOptions, EngineUnderTest } from './harness.ts';
 
-/** Time of the process, and of SQS in it. Elsewhere it cannot be moved, and passes. */
-function clockOf(emulated: boolean) {
-  return {
-    now: () => Date.now(),
-    after(delay: number, task: () => void) {
-      const timer = setTimeout(task, delay).unref();
-      return () => clearTimeout(timer);
-    },
-    async advance(ms: number): Promise<void> {
-      if (emulated) moveTime(Date.now() + ms);
-      else await new Promise((resolve) => setTimeout(resolve, ms));
-    },
-  };
-}
-
 async function open(claimBeforeSend: boolean): Promise<EngineUnderTest> {
   const aws = await startTestAws([]);
-  const clock = clockOf(aws.emulated);
+  const clock = emulatedClock(aws.emulated);
   const engine = await openAws({
     resources: aws.resources,
     client: withLanes(aws),

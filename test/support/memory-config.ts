@@ -1,10 +1,10 @@
-import type { Config, Document } from '../../lib/engine/ports.ts';
+import type { Config, ConfigListener, Document } from '../../lib/engine/ports.ts';
 import { PosternError } from '../../lib/errors.ts';
 
 /** The config port in memory. Values pass through JSON, as they do in a store. */
 export class MemoryConfig implements Config {
   readonly #documents = new Map<string, { kind: string; key: string; json: string; version: number }>();
-  readonly #listeners = new Set<(change: { kind: string; key: string }) => void>();
+  readonly #listeners = new Set<ConfigListener>();
   /** Set to make the next calls fail as a store that is away. */
   failing = false;
   /** Awaited before each `get` answers, with what it read already read. */
@@ -45,9 +45,13 @@ export class MemoryConfig implements Config {
     return existed;
   }
 
-  watch(listener: (change: { kind: string; key: string }) => void): () => void {
+  watch(listener: ConfigListener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  async catchUp(): Promise<void> {
+    this.#reach();
   }
 
   /** Everything that is stored, as text. */
@@ -65,6 +69,6 @@ export class MemoryConfig implements Config {
   }
 
   #tell(kind: string, key: string): void {
-    for (const listener of this.#listeners) listener({ kind, key });
+    for (const listener of this.#listeners) void listener({ kind, key });
   }
 }

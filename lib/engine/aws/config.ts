@@ -8,12 +8,11 @@
 import type { TransactWriteItem } from '@aws-sdk/client-dynamodb';
 import { PosternError } from '../../errors.ts';
 import type { Log } from '../../observe/log.ts';
-import type { Config, Document } from '../ports.ts';
+import type { Config, ConfigListener, Document } from '../ports.ts';
 import { type Pacing, pause } from './pause.ts';
 import { type Item, type Key, keyOf, number, numberOf, type Tables, text } from './tables.ts';
 
 type Change = { kind: string; key: string };
-type Listener = (change: Change) => void;
 
 /** Begins with a character that no kind of document begins with. */
 const CHANGES: Key = { pk: '!', sk: 'changes' };
@@ -21,6 +20,8 @@ const CHANGES: Key = { pk: '!', sk: 'changes' };
 const KEPT = 30;
 const KEPT_BYTES = 3_000;
 const POLL = 900;
+/** What was looked at so short a time ago is up to date, ms: while it is polled, it always is. */
+const FRESH = 1_000;
 const TRIES = 12;
 /** Sorts behind every key: the highest code point. */
 const LAST = '\u{10ffff}';
@@ -34,10 +35,15 @@ export class AwsConfig implements Config {
   readonly #tables: Tables;
   readonly #pacing: Pacing;
   readonly #log: Pick<Log, 'warn'>;
-  readonly #listeners = new Set<Listener>();
+  readonly #listeners = new Set<ConfigListener>();
   /** Counts of this process's own changes, which were announced at once. */
   readonly #own = new Set<number>();
   #seen: number | undefined;
+  /** The look under way, and when the last one that came to its end began. */
+  #looking: Promise<void> | undefined;
+  #lookedAt = Number.NEGATIVE_INFINITY;
+  /** Resolves when the listeners are done with all that they were told. */
+  #told: Promise<unknown> = Promise.resolve();
   #cancel: (() => void) | undefined;
   #closed = false;
 
@@ -92,7 +98,7 @@ export class AwsConfig implements Config {
     });
   }
 
-  watch(listener: Listener): () => void {
+  watch(listener: ConfigListener): () => void {
     this.#listeners.add(listener);
     if (!this.#cancel && !this.#closed) void this.#poll();
     return () => {
@@ -101,7 +107,16 @@ export class AwsConfig implements Config {
       this.#cancel?.();
       this.#cancel = undefined;
       this.#seen = undefined;
+      this.#lookedAt = Number.NEGATIVE_INFINITY;
     };
+  }
+
+  async catchUp(): Promise<void> {
+    // A look that began before the process was stopped says nothing about now: it is not fresh when it ends.
+    while (this.#isWatched() && Math.abs(this.#pacing.clock.now() - this.#lookedAt) > FRESH) {
+      await this.#look(true);
+    }
+    await this.#told;
   }
 
   close(): void {
@@ -129,7 +144,7 @@ export class AwsConfig implements Config {
       ]);
       if (result !== 'done') continue;
       this.#own.add(count);
-      for (const listener of this.#listeners) listener({ kind, key });
+      this.#tell({ kind, key });
       return true;
     }
     throw new PosternError(
@@ -145,20 +160,36 @@ export class AwsConfig implements Config {
       : { count: 0, recent: [] };
   }
 
+  #isWatched(): boolean {
+    return !this.#closed && this.#listeners.size > 0;
+  }
+
   async #poll(): Promise<void> {
     this.#cancel = () => {};
     try {
-      // The first look, too, may be half a second behind: what it shows too late is then announced too often.
-      const changes = await this.#changes(false);
-      if (this.#closed || this.#listeners.size === 0) return;
-      if (this.#seen !== undefined && changes.count > this.#seen) await this.#announce(changes, this.#seen);
-      this.#seen = Math.max(this.#seen ?? 0, changes.count);
+      // It may be half a second behind: what the first look shows too late is then announced too often.
+      await this.#look(false);
     } catch (error) {
       this.#log.warn('changes of the configuration cannot be read; tried again', { error });
     }
-    if (!this.#closed && this.#listeners.size > 0) {
-      this.#cancel = this.#pacing.clock.after(POLL, () => void this.#poll());
-    }
+    if (this.#isWatched()) this.#cancel = this.#pacing.clock.after(POLL, () => void this.#poll());
+  }
+
+  /** Looks for changes and tells of them. There is one look at a time. */
+  #look(consistent: boolean): Promise<void> {
+    this.#looking ??= this.#lookOnce(consistent).finally(() => {
+      this.#looking = undefined;
+    });
+    return this.#looking;
+  }
+
+  async #lookOnce(consistent: boolean): Promise<void> {
+    const began = this.#pacing.clock.now();
+    const changes = await this.#changes(consistent);
+    if (!this.#isWatched()) return;
+    if (this.#seen !== undefined && changes.count > this.#seen) await this.#announce(changes, this.#seen);
+    this.#seen = Math.max(this.#seen ?? 0, changes.count);
+    this.#lookedAt = began;
   }
 
   /** Tells of all that changed since; of every document, when that is more than the count's item holds. */
@@ -170,7 +201,11 @@ export class AwsConfig implements Config {
         : (await this.#tables.allKeys('config'))
             .filter(({ pk }) => pk !== CHANGES.pk)
             .map(({ pk, sk }) => ({ kind: pk, key: sk }));
-    for (const change of changed) for (const listener of this.#listeners) listener(change);
+    for (const change of changed) this.#tell(change);
+  }
+
+  #tell(change: Change): void {
+    this.#told = Promise.all([this.#told, ...Array.from(this.#listeners, (listener) => listener(change))]);
   }
 }
 

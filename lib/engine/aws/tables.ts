@@ -23,7 +23,7 @@ import {
 import { PosternError } from '../../errors.ts';
 import { storageError } from './clients.ts';
 import { chunks, each, type Pacing, pause } from './pause.ts';
-import type { TableName } from './schema.ts';
+import { PARTITION_KEY, SORT_KEY, type TableName } from './schema.ts';
 
 export type Item = Record<string, AttributeValue>;
 
@@ -155,7 +155,9 @@ export class Tables {
         const answer = await this.#dynamo.send(
           new ScanCommand({
             TableName: this.#names[table],
-            ProjectionExpression: 'pk, sk',
+            ProjectionExpression: `${PARTITION_KEY}, ${SORT_KEY}`,
+            // Roles may scan for keys only, and IAM knows that by this (lib/stacks/permissions.ts).
+            Select: 'SPECIFIC_ATTRIBUTES',
             ...(start && { ExclusiveStartKey: start }),
           }),
         );

@@ -1,6 +1,6 @@
 /** The config port. One process owns the store, so changes are announced in memory, after their commit. */
 import { PosternError } from '../../errors.ts';
-import type { Config, Document } from '../ports.ts';
+import type { Config, ConfigListener, Document } from '../ports.ts';
 import { readJson } from './json.ts';
 import type { Link } from './link.ts';
 import type { StoredDocument } from './protocol.ts';
@@ -8,11 +8,9 @@ import type { StoredDocument } from './protocol.ts';
 /** Documents of one list when the caller names no number. */
 const ALL = Number.MAX_SAFE_INTEGER;
 
-type Listener = (change: { kind: string; key: string }) => void;
-
 export class EmbeddedConfig implements Config {
   readonly #link: Link;
-  readonly #listeners = new Set<Listener>();
+  readonly #listeners = new Set<ConfigListener>();
 
   constructor(link: Link) {
     this.#link = link;
@@ -46,13 +44,18 @@ export class EmbeddedConfig implements Config {
     return existed;
   }
 
-  watch(listener: Listener): () => void {
+  watch(listener: ConfigListener): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
   }
 
+  /** No other process changes anything, and what this one changes it announces. */
+  catchUp(): Promise<void> {
+    return Promise.resolve();
+  }
+
   #announce(kind: string, key: string): void {
-    for (const listener of this.#listeners) listener({ kind, key });
+    for (const listener of this.#listeners) void listener({ kind, key });
   }
 }
 

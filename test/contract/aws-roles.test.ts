@@ -1,0 +1,128 @@
+/**
+ * The AWS engine under the contract, each port as the role that uses it there: what the functions and nodes ask of
+ * AWS, their roles may. Emulators would let everything pass.
+ */
+import assert from 'node:assert/strict';
+import { after, before, describe, mock, test } from 'node:test';
+import { openAws } from '../../lib/engine/aws/open.ts';
+import type { Engine } from '../../lib/engine/ports.ts';
+import { startTestAws, type TestAws, withLanes } from '../support/aws.ts';
+import { inRole } from '../support/roles.ts';
+import { SKIP, until } from './aws-nodes.ts';
+import { emulatedClock } from './emulated-clock.ts';
+import { engineContract } from './engine-contract.ts';
+import { newLane } from './harness.ts';
+
+const API = 'api ApiRole';
+const DUE = 'api DueRole';
+const FIRST_KEY = 'api FirstKeyRole';
+const OUTCOMES = 'api OutcomesRole';
+const NODE = 'egress Rolea';
+
+/** An engine that claims everything, so that each process knows what the others have. */
+function open(aws: TestAws, role?: string): Promise<Engine> {
+  const { resources } = aws;
+  const client = role === undefined ? withLanes(aws) : inRole(role, resources, withLanes(aws));
+  const clock = emulatedClock(aws.emulated);
+  const steady = (): number => Date.now();
+  return openAws({ resources, client, clock, steady, claimBeforeSend: true, depthAge: 0 });
+}
+
+engineContract(
+  'aws by roles',
+  async () => {
+    const aws = await startTestAws([]);
+    const [api, due, outcomes, node, anybody] = await Promise.all([
+      open(aws, API),
+      open(aws, DUE),
+      open(aws, OUTCOMES),
+      open(aws, NODE),
+      open(aws),
+    ]);
+    const engine: Engine = {
+      queue: {
+        admit: (messages, claim) => api.queue.admit(messages, claim),
+        lease: (request) => node.queue.lease(request),
+        settle: (settlements) => node.queue.settle(settlements),
+        extend: (leased, visibility) => node.queue.extend(leased, visibility),
+        lanes: () => node.queue.lanes(),
+      },
+      ledger: {
+        waiting: () => due.ledger.waiting(),
+        promote: () => due.ledger.promote(),
+        cancel: (id) => api.ledger.cancel(id),
+      },
+      records: {
+        message: (id) => outcomes.records.message(id),
+        deliveries: (id) => api.records.deliveries(id),
+        state: (id, n) => node.records.state(id, n),
+        claim: (key) => api.records.claim(key),
+        append: (reports) => node.records.append(reports),
+        // Lambda reads the feed on its function's behalf.
+        feed: (cursor, max) => anybody.records.feed(cursor, max),
+        prune: (at, max) => anybody.records.prune(at, max),
+      },
+      // Not used by any role: what they store of bodies, they do through the queue.
+      bodies: anybody.bodies,
+      config: api.config,
+      leases: node.leases,
+      health: () => node.health(),
+      close: async () => {
+        for (const one of [api, due, outcomes, node, anybody]) await one.close();
+      },
+    };
+    return {
+      engine,
+      clock: emulatedClock(aws.emulated),
+      async close() {
+        await engine.close();
+        await aws.stop();
+        mock.timers.reset();
+      },
+    };
+  },
+  { recordsExpire: true },
+);
+
+describe('aws: roles', { skip: SKIP }, () => {
+  let aws: TestAws;
+  const engines: Engine[] = [];
+  const as = async (role: string): Promise<Engine> => {
+    const engine = await open(aws, role);
+    engines.push(engine);
+    return engine;
+  };
+  before(async () => {
+    aws = await startTestAws([]);
+  });
+  after(async () => {
+    for (const engine of engines) await engine.close();
+    await aws.stop();
+  });
+
+  for (const role of [API, FIRST_KEY, NODE]) {
+    test(`${role} finds out what changed while it did not look`, async () => {
+      const writer = await as(API);
+      const { config } = await as(role);
+      const kind = `kind ${newLane()}`;
+      const seen = new Set<string>();
+      const leave = config.watch((change) => {
+        if (change.kind === kind) seen.add(change.key);
+      });
+      await config.catchUp();
+      for (let n = 0; n < 40; n += 1) await writer.config.put(kind, `key ${n}`, n);
+      await until(() => seen.size === 40);
+      leave();
+    });
+  }
+
+  test('a node gives directives, and can neither read keys and identities nor change anything else', async () => {
+    const { config } = await as(NODE);
+    assert.equal(await config.put('directive', 'rule', {}), 1);
+    assert.equal(await config.delete('directive', 'rule'), true);
+    const denied = { code: 'storage_unavailable', message: /AccessDenied/ };
+    await assert.rejects(config.get('key', 'AKIA'), denied);
+    await assert.rejects(config.list('identity'), denied);
+    await assert.rejects(config.put('config-limits', 'default', {}), denied);
+  });
+});
