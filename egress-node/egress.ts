@@ -53,6 +53,8 @@ export interface EgressOptions {
   ehloNames?: Readonly<Record<string, string>>;
   /** Source addresses (POSTERN_EGRESS_IPS); none: the host's default. */
   ips?: readonly string[];
+  /** Address of this host by source IP, where the network translates it (an Elastic IP). */
+  localAddresses?: Readonly<Record<string, string>>;
   /** Source addresses by pool; a pool without an entry uses all. */
   pools?: Readonly<Record<string, readonly string[]>>;
   /** Pools whose lanes are served; absent: `default`, those that have addresses, and every lane that is found. */
@@ -109,7 +111,6 @@ export interface Egress {
   /** What is in hand and open at this moment. */
   gauges(): { items: number; bytes: number; connections: number; sites: number; unsettledFailures: number };
   sites(): SiteState[];
-  /** The source addresses and whether mail may leave from them. */
   /**
    * Why mail waits: every limit that holds for it, which rule set it, and which one is binding now.
    * @throws PosternError `bad_request` when the query names neither a domain nor a site.
@@ -128,6 +129,7 @@ export interface Egress {
   setRouting(document: unknown): void;
   /** Replaces the rules of automation. */
   setRules(rules: RuleSet | undefined): void;
+  /** The source addresses and whether mail may leave from them. */
   sources(): { ip: string | undefined; usable: boolean; trouble: string; connections: number }[];
   /** In-flight transactions end, all else goes back into the queue. Resolves when all of it is durable. */
   stop(): Promise<void>;
@@ -166,6 +168,7 @@ export function startEgress(options: EgressOptions): Egress {
     ips,
     ehloName: options.ehloName,
     ehloNames: options.ehloNames ?? {},
+    localAddresses: options.localAddresses ?? {},
     async taken(source) {
       await keeper?.taken(source.ip ?? '');
       await memory.taken(source);

@@ -3,12 +3,14 @@
 # interface, installs the service, ships its log. Run as root by the user data, in the directory of the bundle.
 #
 #   ALLOCATIONS  allocation ids, separated by blanks
-#   SUFFIXES     for each of them `=hostname:pool+pool`
+#   PUBLIC       for each of them its address
+#   SUFFIXES     and `=hostname:pool+pool`
 #   AGENT        configuration of the CloudWatch agent
 #   /etc/postern/egress.env has all settings but POSTERN_SOURCES.
 set -euxo pipefail
 
 read -ra allocations <<< "$ALLOCATIONS"
+read -ra public <<< "$PUBLIC"
 read -ra suffixes <<< "$SUFFIXES"
 
 # IMDSv2 (EC2 user guide, "Access instance metadata").
@@ -28,7 +30,7 @@ for i in "${!allocations[@]}"; do
     test "$try" -lt 5
     sleep 3
   done
-  sources="$sources${sources:+,}${ips[$i]}${suffixes[$i]}"
+  sources="$sources${sources:+,}${public[$i]}@${ips[$i]}${suffixes[$i]}"
 done
 echo "POSTERN_SOURCES=$sources" >> /etc/postern/egress.env
 

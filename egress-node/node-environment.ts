@@ -12,9 +12,11 @@ import { PosternError } from '../lib/errors.ts';
 
 /** A source address of the node. */
 export interface NodeSource {
-  /** Address to bind to: on EC2 the private one that an Elastic IP is mapped to. */
+  /** The address that the world sees: leases, documents and directives know it by that. */
   ip: string;
-  /** Its name in EHLO and in its PTR record. It stays when the node, and with it `ip`, is replaced. */
+  /** Address to bind to where the network translates: on EC2 the private one that an Elastic IP is mapped to. */
+  local?: string;
+  /** Its name in EHLO and in its PTR record. */
   hostname: string;
   pools: readonly string[];
 }
@@ -30,7 +32,7 @@ export interface NodeSettings {
 
 const NODE = 'POSTERN_NODE';
 const SECRETS = 'POSTERN_SECRETS_BUCKET';
-/** `ip=hostname:pool+pool`, comma-separated. */
+/** `ip=hostname:pool+pool` or `ip@local=hostname:pool+pool`, comma-separated. */
 const SOURCES = 'POSTERN_SOURCES';
 
 /** All variables but the addresses, which a node on EC2 learns when it starts. */
@@ -42,8 +44,8 @@ export function nodeEnvironment(settings: Omit<NodeSettings, 'sources'>): Record
   };
 }
 
-/** A source without its address, as `=hostname:pool+pool`. */
-export function sourceSuffix({ hostname, pools }: Omit<NodeSource, 'ip'>): string {
+/** A source without its addresses, as `=hostname:pool+pool`. */
+export function sourceSuffix({ hostname, pools }: Omit<NodeSource, 'ip' | 'local'>): string {
   return `=${hostname}:${pools.join('+')}`;
 }
 
@@ -58,10 +60,13 @@ export function readNodeSettings(environment: NodeJS.ProcessEnv): NodeSettings {
 }
 
 function readSource(text: string): NodeSource {
-  const match = /^([0-9a-fA-F.:]+)=([a-z0-9.-]+):([a-z0-9_+-]+)$/.exec(text);
-  if (match) return { ip: match[1]!, hostname: match[2]!, pools: match[3]!.split('+') };
+  const match = /^([0-9a-fA-F.:]+)(?:@([0-9a-fA-F.:]+))?=([a-z0-9.-]+):([a-z0-9_+-]+)$/.exec(text);
+  if (match) {
+    const [, ip, local, hostname, pools] = match;
+    return { ip: ip!, ...(local && { local }), hostname: hostname!, pools: pools!.split('+') };
+  }
   throw new PosternError(
     'bad_request',
-    `${SOURCES}: "${text}" is not a source. Write ip=hostname:pool+pool, as 10.0.0.5=a1.mail.example.com:default.`,
+    `${SOURCES}: "${text}" is not a source. Write ip=hostname:pool+pool, or ip@local=… where the network translates, as 203.0.113.5@10.0.0.5=a1.mail.example.com:default.`,
   );
 }

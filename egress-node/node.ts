@@ -18,12 +18,14 @@ import { createReturnPaths } from '../lib/mail/return-path.ts';
 import { createEmf } from '../lib/observe/emf.ts';
 import { createLog } from '../lib/observe/log.ts';
 import { startNodeMetrics } from '../lib/observe/node-metrics.ts';
+import { WarmupBook } from '../lib/shaping/warmup/book.ts';
 import { createSteadyClock } from '../lib/time.ts';
 import { ownCertificate } from './certificate.ts';
 import { createResolver } from './dns/resolver.ts';
 import { dnsServers } from './dns/servers.ts';
 import { type Egress, startEgress } from './egress.ts';
 import { startInbound } from './inbound.ts';
+import { followDocuments } from './live-configuration.ts';
 import { type NodeSettings, readNodeSettings } from './node-environment.ts';
 import { type Endpoint, readSettings } from './settings.ts';
 
@@ -45,15 +47,12 @@ async function start({ resources, node, sources, secrets }: NodeSettings): Promi
   ]);
   const [directives, documents] = await Promise.all([
     openDirectives({ config: engine.config, clock }),
-    openDocuments({
-      config: engine.config,
-      clock,
-      kinds: CONFIG_KINDS.filter(({ name }) => name === 'limits'),
-    }),
+    openDocuments({ config: engine.config, clock, kinds: CONFIG_KINDS }),
   ]);
   const hostname = sources[0]!.hostname;
   const pools: Record<string, string[]> = {};
   for (const { ip, pools: names } of sources) for (const name of names) (pools[name] ??= []).push(ip);
+  const warmup = new WarmupBook();
   const egress = startEgress({
     engine,
     resolver: createResolver({ servers: dnsServers(dns), clock }),
@@ -63,16 +62,19 @@ async function start({ resources, node, sources, secrets }: NodeSettings): Promi
     ehloName: hostname,
     ehloNames: Object.fromEntries(sources.map((source) => [source.ip, source.hostname])),
     ips: sources.map(({ ip }) => ip),
+    localAddresses: Object.fromEntries(sources.flatMap(({ ip, local }) => (local ? [[ip, local]] : []))),
     pools,
     serves: Object.keys(pools),
     port: smtpPort,
     routes,
     directives,
+    warmup,
+    onAlert: (alert) => log.warn('automation alert', { ...alert }),
     onAttempt: (item) => metrics.attempted(item),
   });
-  const limit = (): void => egress.setLimits(documents.running('limits').get('default') ?? {});
-  limit();
-  documents.watch('limits', limit);
+  const unfollow = followDocuments(egress, documents, warmup, (kind, error) =>
+    log.error('a stored document cannot be applied', { kind, error }),
+  );
   const metrics = startNodeMetrics({
     emf: createEmf({ now: () => clock.now(), write }),
     clock,
@@ -97,6 +99,7 @@ async function start({ resources, node, sources, secrets }: NodeSettings): Promi
     await Promise.all([inbound.close(), egress.stop()]);
     metrics.stop();
     health.close();
+    unfollow();
     documents.close();
     await directives.close();
     await engine.close();

@@ -206,7 +206,7 @@ export class Path {
       address: target.address,
       port: target.port,
       host: target.host,
-      localAddress: source.ip,
+      localAddress: source.local,
       mayWrite: () => source.mayGoOn(host.clock.now()),
       ehloName: source.ehloName,
       tls: required ? 'required' : inClear ? 'off' : 'opportunistic',

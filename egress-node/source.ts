@@ -22,8 +22,10 @@ const MARGIN = 4_000;
 const LEAST = 1_000;
 
 export class Source {
-  /** Undefined: the host chooses. */
+  /** The address that the world sees; undefined: the host chooses. */
   readonly ip: string | undefined;
+  /** The address of this host that stands for it. */
+  readonly local: string | undefined;
   /** The IP, by which limits and directives know it; `default` where the host chooses. */
   readonly name: string;
   readonly family: 0 | 4 | 6;
@@ -48,8 +50,9 @@ export class Source {
   /** Paths with connections, for the search of an idle one. */
   readonly #connected = new Set<Path>();
 
-  constructor(ip: string | undefined, ehloName: string) {
+  constructor(ip: string | undefined, ehloName: string, local = ip) {
     this.ip = ip;
+    this.local = local;
     this.name = ip ?? 'default';
     this.family = ip === undefined ? 0 : familyOf(ip);
     this.ehloName = ehloName;

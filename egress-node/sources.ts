@@ -32,6 +32,8 @@ export interface SourcesOptions {
   ehloName: string;
   /** EHLO name by IP, where it differs. */
   ehloNames: Readonly<Record<string, string>>;
+  /** Address of this host by IP, where the network translates it. */
+  localAddresses: Readonly<Record<string, string>>;
   /** Called when a source may be used; it is used when that resolves, and not when it rejects. */
   taken: (source: Source) => Promise<void>;
   /** Called when a source may not be used any more. */
@@ -53,11 +55,11 @@ export class Sources {
 
   constructor(options: SourcesOptions) {
     this.#options = options;
-    const { ips, ehloName, ehloNames } = options;
+    const { ips, ehloName, ehloNames, localAddresses } = options;
     this.all =
       ips.length === 0
         ? [new Source(undefined, ehloName)]
-        : ips.map((ip) => new Source(ip, ehloNames[ip] ?? ehloName));
+        : ips.map((ip) => new Source(ip, ehloNames[ip] ?? ehloName, localAddresses[ip]));
     this.#byIp = new Map(this.all.map((source) => [source.ip ?? '', source]));
   }
 
@@ -101,9 +103,9 @@ export class Sources {
   }
 
   async #checkHost(source: Source): Promise<void> {
-    if (source.ip === undefined) return;
+    if (source.local === undefined) return;
     try {
-      await bindable(source.ip);
+      await bindable(source.local);
       this.#absent.delete(source);
     } catch (error) {
       this.#absent.add(source);

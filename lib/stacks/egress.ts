@@ -43,7 +43,7 @@ const PORT_25 =
   'EC2 blocks outgoing port 25 until AWS lifts it for the account and region: ask with the form ' +
   '"Request to remove email sending limitations" before the first deployment (lib/stacks/README.md).';
 
-type Address = SourceAddress & { allocationId: string };
+type Address = SourceAddress & { ip: string; allocationId: string };
 
 export interface EgressStackProps extends StackProps {
   stage: Stage;
@@ -151,7 +151,7 @@ export class EgressStack extends Stack {
         value: `${address.hostname}. A ${eip.attrPublicIp}`,
         description: 'Publish this record before the address gets its PTR',
       });
-      return { ...address, allocationId: eip.attrAllocationId };
+      return { ...address, ip: eip.attrPublicIp, allocationId: eip.attrAllocationId };
     });
   }
 

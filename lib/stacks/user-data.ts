@@ -11,8 +11,8 @@ import type { SourceAddress } from './stages.ts';
 export interface InstallProps {
   bundle: Asset;
   settings: Omit<NodeSettings, 'sources'>;
-  /** Each with the allocation id of its Elastic IP. */
-  addresses: readonly (SourceAddress & { allocationId: string })[];
+  /** Each with its Elastic IP and the allocation id of that. */
+  addresses: readonly (SourceAddress & { ip: string; allocationId: string })[];
   logGroup: string;
 }
 
@@ -34,6 +34,7 @@ export function installNode(stack: Stack, props: InstallProps): ec2.UserData {
     'ENVIRONMENT',
     `export AWS_REGION=${stack.region}`,
     `export ALLOCATIONS='${addresses.map(({ allocationId }) => allocationId).join(' ')}'`,
+    `export PUBLIC='${addresses.map(({ ip }) => ip).join(' ')}'`,
     `export SUFFIXES='${addresses.map(sourceSuffix).join(' ')}'`,
     `export AGENT='${stack.toJsonString(agent)}'`,
     `aws s3 cp ${bundle.s3ObjectUrl} /tmp/egress.zip`,

@@ -271,6 +271,23 @@ describe('directives', () => {
     assert.ok(sessions.every(({ options }) => options.localAddress === '127.0.0.2'));
   });
 
+  it('know an IP by its public address, whatever address of the host stands for it', async () => {
+    const localAddresses = { '203.0.113.5': '127.0.0.1', '203.0.113.6': '127.0.0.2' };
+    await start({ ips: Object.keys(localAddresses), localAddresses });
+    await directives.order(
+      { match: { ip: '203.0.113.5' }, action: { kind: 'suspend' }, reason: 'blocked' },
+      { operator: 'x' },
+    );
+    await pass(1000);
+    enqueue();
+    await settle();
+    assert.equal(sessions[0]!.options.localAddress, '127.0.0.2');
+    sessions[0]!.opened();
+    sessions[0]!.finish();
+    await settle();
+    assert.equal(engine.of('end')[0]!.attempt.ip, '203.0.113.6');
+  });
+
   it('bounce, reroute and limit', async () => {
     await start({
       ips: ['127.0.0.1', '127.0.0.2'],

@@ -39,10 +39,12 @@ describe('what the stacks tell', () => {
   test('an egress node, it reads with the addresses that it took', () => {
     const node = { resources, node: 'a', secrets: 's' };
     const sources = [
-      { ip: '10.0.0.5', hostname: 'a1.example.com', pools: ['default'] },
+      { ip: '203.0.113.5', local: '10.0.0.5', hostname: 'a1.example.com', pools: ['default'] },
       { ip: '2001:db8::5', hostname: 'a2.example.com', pools: ['vip', 'default'] },
     ];
-    const POSTERN_SOURCES = sources.map((source) => source.ip + sourceSuffix(source)).join(',');
+    const POSTERN_SOURCES = sources
+      .map((source) => source.ip + (source.local ? `@${source.local}` : '') + sourceSuffix(source))
+      .join(',');
     assert.deepEqual(readNodeSettings({ ...nodeEnvironment(node), POSTERN_SOURCES }), { ...node, sources });
   });
 });
@@ -53,7 +55,13 @@ describe('what is missing or wrong', () => {
       const environment = { ...functionEnvironment(settings), AWS_REGION, [name]: '' };
       assert.throws(() => readFunctionSettings(environment), failure('bad_request', new RegExp(name)));
     }
-    for (const text of ['10.0.0.5', '10.0.0.5=a1.example.com', '=a1.example.com:default', 'x y=a:b']) {
+    for (const text of [
+      '10.0.0.5',
+      '10.0.0.5=a1.example.com',
+      '=a1.example.com:default',
+      '203.0.113.5@=a:b',
+      'x y=a:b',
+    ]) {
       const environment = {
         ...nodeEnvironment({ resources, node: 'a', secrets: 's' }),
         POSTERN_SOURCES: text,

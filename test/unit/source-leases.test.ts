@@ -55,6 +55,7 @@ async function node(name: string, clock: TestClock, leases: WatchedLeases) {
     ips: [IP],
     ehloName: `${name}.example`,
     ehloNames: {},
+    localAddresses: {},
     taken: async () => {},
     lost: ({ ip }) => void lost.push(ip!),
     givenUp: async () => {},

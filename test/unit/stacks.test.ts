@@ -250,6 +250,7 @@ describe('egress', () => {
     const [, a] = resourcesOf(egress, 'AWS::EC2::LaunchTemplate').find(([id]) => id.startsWith('Templatea'))!;
     const script = JSON.stringify(a.Properties);
     for (const part of [
+      "PUBLIC='",
       "SUFFIXES='=a1.example.com:default =a2.example.com:vip+default'",
       'POSTERN_NODE=a',
       'POSTERN_TABLE_RECORDS=',
