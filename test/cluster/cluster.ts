@@ -1,6 +1,6 @@
 /**
- * The cluster test (`npm run cluster [minutes] [--seed N]`): three egress nodes that may own the same three
- * addresses, two API processes, emulators. Mail goes in by SES's SendEmail while nodes are killed, stopped for 20 s
+ * The cluster test (`npm run cluster [minutes] [--seed N]`): three egress nodes and three
+ * addresses, each of which two nodes may own, two API processes, emulators. Mail goes in by SES's SendEmail while nodes are killed, stopped for 20 s
  * and cut from SQS or DynamoDB at random. The sink, which nothing happens to, writes down what comes.
  */
 import { type ChildProcess, fork } from 'node:child_process';
@@ -45,7 +45,7 @@ const directory = await mkdtemp(join(tmpdir(), 'postern-cluster-'));
 const emulatorsProcess = fork(join(import.meta.dirname, 'emulators.ts'));
 const [emulators] = (await once(emulatorsProcess, 'message')) as [Emulators];
 const { resources, endpoints } = emulators;
-const sink = await openSink(() => 5 + random() * 100);
+const sink = await openSink(NODES, () => 5 + random() * 100);
 
 // — the installation: an identity that is proven, a key, the limits —
 
@@ -94,7 +94,11 @@ for (let n = 0; n < 2; n += 1) {
   );
 }
 const nodes = await Promise.all(
-  NODES.map((name) => ClusterNode.prepare(name, IPS, emulators, sink.port, join(directory, `${name}.log`))),
+  NODES.map((name, n) => {
+    // Two each: what a node gives up by a fault, another takes, and its own are free for its neighbour.
+    const ips = [IPS[n]!, IPS[(n + 1) % IPS.length]!];
+    return ClusterNode.prepare(name, ips, emulators, sink.ports[name]!, join(directory, `${name}.log`));
+  }),
 );
 for (const node of nodes) node.start();
 say(`logs of the nodes: ${directory}`);
@@ -189,6 +193,7 @@ const drains = await Promise.all(nodes.map((node) => node.end('SIGTERM')));
 const { problems, figures } = judge({
   promised,
   arrivals: sink.arrivals,
+  tenures: sink.tenures,
   connections: sink.connections,
   faults,
   limits: LIMITS,

@@ -77,7 +77,7 @@ export class ClusterNode {
       PATH: process.env.PATH,
       ...awsEnvironment(own),
       ...nodeEnvironment({ resources: own.resources, node: name, secrets: SECRETS }),
-      POSTERN_SOURCES: ips.map((ip) => `${ip}=${name}.example:default`).join(','),
+      POSTERN_SOURCES: ips.map((ip) => `${ip}=${ip.replaceAll('.', '-')}.example:default`).join(','),
       POSTERN_ROUTES: `*=127.0.0.1:${sinkPort}`,
       POSTERN_DNS: '127.0.0.1:9',
       POSTERN_INBOUND: '127.0.0.1:0',

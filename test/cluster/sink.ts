@@ -3,34 +3,56 @@
  * when it was begun and when it was answered. Takes its time for each message, so that faults meet mail under way.
  */
 import { once } from 'node:events';
-import { type AddressInfo, createServer } from 'node:net';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 
 export interface Arrival {
   recipient: string;
   ip: string;
-  /** Name in EHLO, which is that of the node and the address. */
+  /** Each node connects to a port of its own. */
   node: string;
   /** Times of MAIL and of the final reply, ms. */
   begun: number;
   answered: number;
 }
 
+/** While only one node spoke from an address: its first and its last bytes. */
+export interface Tenure {
+  ip: string;
+  node: string;
+  from: number;
+  to: number;
+}
+
 export interface ClusterSink {
-  port: number;
+  ports: Readonly<Record<string, number>>;
   arrivals: Arrival[];
-  /** Most connections that were open from one address by one node. */
+  /** In the order in which they began. */
+  tenures: Tenure[];
+  /** Most connections that one node had open from one address. */
   connections: Map<string, number>;
   close(): void;
 }
 
 /** @param thinks ms from the end of a message to its reply. */
-export async function openSink(thinks: () => number): Promise<ClusterSink> {
+export async function openSink(nodes: readonly string[], thinks: () => number): Promise<ClusterSink> {
   const arrivals: Arrival[] = [];
+  const tenures: Tenure[] = [];
   const connections = new Map<string, number>();
   const open = new Map<string, number>();
-  const server = createServer((socket) => {
+  const speaking = new Map<string, Tenure>();
+  const heard = (ip: string, node: string): void => {
+    const now = Date.now();
+    let tenure = speaking.get(ip);
+    if (tenure?.node !== node) {
+      tenure = { ip, node, from: now, to: now };
+      speaking.set(ip, tenure);
+      tenures.push(tenure);
+    }
+    tenure.to = now;
+  };
+  const serve = (node: string, socket: Socket): void => {
     const ip = socket.remoteAddress!;
-    let node = '';
+    const who = `${node} from ${ip}`;
     let begun = 0;
     let recipient = '';
     let inBody = false;
@@ -38,15 +60,13 @@ export async function openSink(thinks: () => number): Promise<ClusterSink> {
     let waiting = Promise.resolve();
     const say = (text: string): void => void waiting.then(() => socket.writable && socket.write(text));
     const count = (change: number): void => {
-      const now = (open.get(`${ip} ${node}`) ?? 0) + change;
-      open.set(`${ip} ${node}`, now);
-      connections.set(`${ip} ${node}`, Math.max(now, connections.get(`${ip} ${node}`) ?? 0));
+      const now = (open.get(who) ?? 0) + change;
+      open.set(who, now);
+      connections.set(who, Math.max(now, connections.get(who) ?? 0));
     };
     const command = (line: string): void => {
       const verb = line.slice(0, 4).toUpperCase();
       if (verb === 'EHLO') {
-        node = line.slice(5);
-        count(1);
         say('250-sink.example\r\n250 PIPELINING\r\n');
       } else if (verb === 'MAIL') {
         begun = Date.now();
@@ -74,8 +94,9 @@ export async function openSink(thinks: () => number): Promise<ClusterSink> {
     };
     socket.setEncoding('latin1');
     socket.on('error', () => {});
-    socket.on('close', () => node !== '' && count(-1));
+    socket.on('close', () => count(-1));
     socket.on('data', (chunk) => {
+      heard(ip, node);
       rest += chunk;
       for (let end = rest.indexOf('\r\n'); end >= 0; end = rest.indexOf('\r\n')) {
         const line = rest.slice(0, end);
@@ -84,13 +105,19 @@ export async function openSink(thinks: () => number): Promise<ClusterSink> {
         else if (line === '.') message();
       }
     });
+    count(1);
     socket.write('220 sink.example ESMTP\r\n');
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
+  };
+  const servers = nodes.map((node) => createServer((socket) => serve(node, socket)).listen(0, '127.0.0.1'));
+  await Promise.all(servers.map((server) => once(server, 'listening')));
+  const ports = servers.map((server) => (server.address() as AddressInfo).port);
   return {
-    port: (server.address() as AddressInfo).port,
+    ports: Object.fromEntries(nodes.map((node, n) => [node, ports[n]!])),
     arrivals,
+    tenures,
     connections,
-    close: () => void server.close(),
+    close() {
+      for (const server of servers) server.close();
+    },
   };
 }

@@ -1,5 +1,5 @@
 /** Judges what the sink wrote down against what was promised and what was done to the nodes. */
-import type { Arrival } from './sink.ts';
+import type { Arrival, Tenure } from './sink.ts';
 
 export interface ClusterFault {
   node: string;
@@ -12,6 +12,7 @@ export interface Evidence {
   /** Recipients that were answered 200, and when. */
   promised: ReadonlyMap<string, number>;
   arrivals: readonly Arrival[];
+  tenures: readonly Tenure[];
   connections: ReadonlyMap<string, number>;
   faults: readonly ClusterFault[];
   limits: { perSecond: number; connections: number };
@@ -21,12 +22,14 @@ export interface Evidence {
 
 /** Ms from the sink's final reply to the durable end of the delivery: reply, batch, two requests. */
 const WINDOW = 1_500;
+/** Whoever loses an address writes no byte in the last second of its lease, by its own clock. */
+const SILENCE = 1_000;
 /** Ms that an event may wait in a socket before the sink sees it. */
 const BLUR = 50;
 
 /** @returns what is wrong, and the figures. */
 export function judge(evidence: Evidence): { problems: string[]; figures: string[] } {
-  const { promised, arrivals, connections, faults, limits, takeover } = evidence;
+  const { promised, arrivals, tenures, connections, faults, limits, takeover } = evidence;
   const problems: string[] = [];
   const byRecipient = Map.groupBy(arrivals, ({ recipient }) => recipient);
 
@@ -40,9 +43,7 @@ export function judge(evidence: Evidence): { problems: string[]; figures: string
       const first = all[i - 1]!;
       const fault = faults.find(
         ({ node, from, to }) =>
-          first.node === `${node}.example` &&
-          from - WINDOW <= first.answered &&
-          first.answered <= to + WINDOW,
+          first.node === node && from - WINDOW <= first.answered && first.answered <= to + WINDOW,
       );
       if (fault) widest = Math.max(widest, fault.from - first.answered);
       else
@@ -58,25 +59,19 @@ export function judge(evidence: Evidence): { problems: string[]; figures: string
   if (slowest > takeover) problems.push(`a delivery took ${(slowest / 1000).toFixed(1)} s`);
 
   let most = 0;
-  let handovers = 0;
-  let shortestGap = Number.POSITIVE_INFINITY;
-  for (const [ip, all] of Map.groupBy(arrivals, (arrival) => arrival.ip)) {
+  for (const all of Map.groupBy(arrivals, ({ ip }) => ip).values()) {
     const begun = all.toSorted((a, b) => a.begun - b.begun);
     for (let from = 0, to = 0; to < begun.length; to += 1) {
       while (begun[to]!.begun - begun[from]!.begun >= 1000 - BLUR) from += 1;
       most = Math.max(most, to - from + 1);
     }
-    let last = new Map<string, number>();
-    for (const { node, begun: at, answered } of begun) {
-      for (const [other, until] of last) {
-        if (other === node) continue;
-        handovers += 1;
-        shortestGap = Math.min(shortestGap, at - until);
-        if (at < until) problems.push(`${ip}: ${node} began while ${other} was sending`);
-        last = new Map();
-      }
-      last.set(node, Math.max(answered, last.get(node) ?? 0));
-    }
+  }
+  const gaps = [...Map.groupBy(tenures, ({ ip }) => ip).values()].flatMap((all) =>
+    all.slice(1).map((after, n) => ({ before: all[n]!, after, gap: after.from - all[n]!.to })),
+  );
+  for (const { before, after, gap } of gaps) {
+    if (gap < SILENCE - BLUR)
+      problems.push(`${after.ip}: ${after.node} spoke ${gap} ms after the last byte of ${before.node}`);
   }
   if (most > limits.perSecond) problems.push(`${most} messages in one second from one address`);
   const busiest = Math.max(...connections.values());
@@ -94,7 +89,7 @@ export function judge(evidence: Evidence): { problems: string[]; figures: string
       `twice ${twice.length}, the first copy answered at most ${widest} ms before its node's fault`,
       `sent: ${senders.join(', ')}`,
       `slowest delivery ${(slowest / 1000).toFixed(1)} s (bound ${takeover / 1000} s)`,
-      `addresses changed hands ${handovers} times, never sooner than ${(shortestGap / 1000).toFixed(1)} s after the last reply`,
+      `addresses changed hands ${gaps.length} times, never sooner than ${(Math.min(...gaps.map(({ gap }) => gap)) / 1000).toFixed(1)} s after the last byte of the node before`,
       `most in one second from one address ${most} (limit ${limits.perSecond}), most connections ${busiest} (limit ${limits.connections})`,
     ],
   };
