@@ -2,9 +2,9 @@
  * Takes leased deliveries to the paths that lead to their sites, and what becomes of them back to the queue.
  *
  * ```
- *  take ─► finished before? ─► simulator? ─► destination ─► addresses ─► way: pool, directives, IP ─► path
- *             drop               simulate      fault: tried   fault:       none, suspended: put         │
- *                                              smarthost      tried        back; bounced: tried         │
+ *  take ─► finished before? ─► simulator? ─► destination ─► addresses ─► policy ─► way: directives, IP ─► path
+ *             drop               simulate      fault: tried   fault:      pool      none, suspended: put    │
+ *                                              smarthost      tried                 back; bounced: tried    │
  *  settler ◄────────────────────────────── results ◄───────────────────────────────── attempted ◄───────┘
  * ```
  */
@@ -13,17 +13,18 @@ import { FINAL_STATES } from '../lib/engine/states.ts';
 import type { AttemptResult } from '../lib/outcome/classify.ts';
 import { isSimulator } from '../lib/outcome/simulator.ts';
 import { Delivery } from './delivery.ts';
-import { type Destination, type Fault, routed } from './destination.ts';
+import { type Destination, type Fault, routed, type Target } from './destination.ts';
 import type { LanePuller } from './lane-puller.ts';
 import { describe, type Orders } from './orders.ts';
 import type { Reason } from './path-host.ts';
 import type { Settler } from './settler.ts';
 import { SimulatedMailboxes } from './simulated-mailboxes.ts';
+import type { Site } from './site.ts';
 import type { Traffic, TrafficOptions } from './traffic.ts';
-import type { Ways } from './ways.ts';
+import { NO_SOURCE_DELAY, type Ways } from './ways.ts';
 
 export interface DispatcherOptions
-  extends Pick<TrafficOptions, 'clock' | 'hand' | 'destinations' | 'counters' | 'results'> {
+  extends Pick<TrafficOptions, 'clock' | 'hand' | 'destinations' | 'counters' | 'results' | 'policy'> {
   engine: Engine;
   settler: Settler;
   orders: Orders;
@@ -39,6 +40,8 @@ export class Dispatcher {
   readonly #simulated: SimulatedMailboxes;
   /** Deliveries that wait for a lookup, by domain or by site. */
   readonly #lookups = new Map<string, Delivery[]>();
+  /** Deliveries that wait for what the policy says. */
+  readonly #asking = new Set<Delivery>();
   #stopping = false;
 
   constructor(options: DispatcherOptions) {
@@ -109,7 +112,7 @@ export class Dispatcher {
       results.release(delivery, 'no_source_ip', way.text, now + REFUSED_DELAY);
       return true;
     }
-    if (way?.kind === 'pool' && !delivery.moved) delivery.pool = way.pool;
+    if (!delivery.moved) delivery.pool = way?.pool ?? delivery.lane.pool;
     if (way?.kind === 'smarthost') return this.#goTo(delivery, routed(way), now);
     const known = destinations.known(domain, now);
     if (known !== undefined) return this.#goTo(delivery, known, now);
@@ -136,8 +139,25 @@ export class Dispatcher {
     });
   }
 
+  /** Continues with a delivery when the policy has answered: at once if the answer is known. */
+  #whenAnswered<T>(
+    delivery: Delivery,
+    answer: T | Promise<T>,
+    now: number,
+    goOn: (answer: T, now: number) => boolean,
+  ): boolean {
+    if (!(answer instanceof Promise)) return goOn(answer, now);
+    this.#asking.add(delivery);
+    void answer.then((known) => {
+      if (!this.#asking.delete(delivery)) return;
+      if (!goOn(known, this.#options.clock.now())) (delivery.lane as LanePuller).overflowed(1);
+      this.#options.traffic.pumpFed();
+    });
+    return true;
+  }
+
   #goTo(delivery: Delivery, destination: Destination, now: number): boolean {
-    const { traffic, destinations } = this.#options;
+    const { traffic, destinations, policy } = this.#options;
     if (destination.kind === 'fault') {
       traffic.unconnected(delivery, unusable(destination), now);
       return true;
@@ -155,10 +175,31 @@ export class Dispatcher {
       traffic.unconnected(delivery, unusable(targets), now);
       return true;
     }
-    const choice = this.#options.ways.choose(delivery, site, targets.targets, now);
-    if (choice.kind === 'source') return traffic.join(delivery, site, choice.source, choice.pool, now);
-    if (choice.kind === 'release')
-      this.#options.results.release(delivery, choice.code, choice.text, choice.until);
+    const found = targets.targets;
+    if (!policy?.routes || delivery.moved) return this.#choose(delivery, site, found, now);
+    return this.#whenAnswered(delivery, policy.route(delivery, site), now, (route, at) => {
+      if (route !== undefined && !this.#options.ways.knows(route.pool)) {
+        const text = policy.unknownPool(route);
+        this.#options.results.release(delivery, 'no_source_ip', text, at + NO_SOURCE_DELAY);
+        return true;
+      }
+      delivery.pool = route?.pool ?? delivery.pool;
+      return this.#choose(delivery, site, found, at);
+    });
+  }
+
+  #choose(delivery: Delivery, site: Site, targets: readonly Target[], now: number): boolean {
+    const { traffic, policy, ways, results } = this.#options;
+    const choice = ways.choose(delivery, site, targets, now);
+    if (choice.kind === 'source') {
+      const { source, pool } = choice;
+      if (!policy?.shapes) return traffic.join(delivery, site, source, pool, now);
+      return this.#whenAnswered(delivery, policy.bounds(delivery, site, source, pool), now, (bounds, at) =>
+        // Meanwhile another node may have taken the address.
+        source.usable(at) ? traffic.join(delivery, site, source, pool, at, bounds) : this.#dispatch(delivery),
+      );
+    }
+    if (choice.kind === 'release') results.release(delivery, choice.code, choice.text, choice.until);
     else {
       const text = describe(choice.by);
       traffic.unconnected(
@@ -181,7 +222,10 @@ export class Dispatcher {
     for (const waiting of this.#lookups.values()) {
       for (const delivery of waiting.splice(0)) results.release(delivery, STOPPED.code, STOPPED.text, 0);
     }
+    for (const delivery of this.#asking) results.release(delivery, STOPPED.code, STOPPED.text, 0);
+    this.#asking.clear();
     this.#simulated.flush();
+    await results.answered();
     await settler.drained();
   }
 

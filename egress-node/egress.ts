@@ -2,6 +2,7 @@
  * Egress: leases deliveries from their lanes, brings them to the mailbox providers within every limit, and
  * tells the queue what became of each. It moves bytes: it never parses a message.
  */
+import type { Hooks } from '../lib/control/policy/open.ts';
 import type { WarmupReports } from '../lib/control/warmup-reports.ts';
 import type { Attempt, QueueItem } from '../lib/engine/items.ts';
 import type { Engine } from '../lib/engine/ports.ts';
@@ -26,6 +27,7 @@ import { Hand, type HandLimits } from './hand.ts';
 import { LanePuller } from './lane-puller.ts';
 import { Listener } from './listener.ts';
 import { type Directives, Orders } from './orders.ts';
+import { PolicyHooks } from './policy-hooks.ts';
 import { Results } from './results.ts';
 import { type Route, Routes } from './routes.ts';
 import { Settler } from './settler.ts';
@@ -76,6 +78,8 @@ export interface EgressOptions {
   directives?: Directives;
   /** Rules of automation, compiled; what they find is raised among the directives. */
   rules?: RuleSet;
+  /** The policy in TypeScript; absent: this process runs none. */
+  hooks?: Hooks;
   /** Told of alerts that rules give. Must not throw. */
   onAlert?: (alert: Alert) => void;
   /** The retry schedule of a configuration set. */
@@ -194,6 +198,13 @@ export function startEgress(options: EgressOptions): Egress {
     });
   const orders = new Orders(options.directives);
   const ways = new Ways(sources, orders, warmup, routing);
+  const policy =
+    options.hooks &&
+    new PolicyHooks(options.hooks, (directive) => {
+      orders.raise([directive], []);
+      obey();
+    });
+  const unwatch = options.hooks?.watch(() => traffic.divertAll());
   const listener = new Listener(
     { orders, warmup, onAlert: options.onAlert, ordered: () => obey() },
     options.rules,
@@ -219,6 +230,7 @@ export function startEgress(options: EgressOptions): Egress {
     limits,
     shared: new SharedLimits(engine.leases, clock),
     listener,
+    policy,
     warmup,
     deadlines,
     counters,
@@ -236,6 +248,7 @@ export function startEgress(options: EgressOptions): Egress {
     results,
     orders,
     ways,
+    policy,
     traffic,
   });
 
@@ -298,6 +311,7 @@ export function startEgress(options: EgressOptions): Egress {
     stopPulling.abort();
     await started;
     cancelTick();
+    unwatch?.();
     for (const puller of pullers.values()) puller.stop();
     await dispatcher.stop();
     const deadline = clock.now() + STOP_DEADLINE;
@@ -324,7 +338,17 @@ export function startEgress(options: EgressOptions): Egress {
     }),
     sites: () => siteStates(traffic, clock.now()),
     explain: (query) =>
-      explainMail(query, { traffic, sources, orders, limits, destinations, deadlines, warmup, clock }),
+      explainMail(query, {
+        traffic,
+        sources,
+        orders,
+        limits,
+        destinations,
+        deadlines,
+        policy,
+        warmup,
+        clock,
+      }),
     setLimits(document) {
       limits.replace(limitTable(document ?? options.limits));
       traffic.divertAll();

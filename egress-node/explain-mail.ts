@@ -6,6 +6,7 @@ import type { WarmupBook } from '../lib/shaping/warmup/book.ts';
 import type { Clock } from '../lib/time.ts';
 import type { Destinations, SiteAddress } from './destination.ts';
 import { describe, type Orders } from './orders.ts';
+import type { PolicyHooks } from './policy-hooks.ts';
 import type { SmtpDeadlines } from './smtp/types.ts';
 import type { Source } from './source.ts';
 import type { Sources } from './sources.ts';
@@ -18,6 +19,7 @@ export interface ExplainSurroundings {
   limits: LimitBook;
   destinations: Destinations;
   deadlines: SmtpDeadlines;
+  policy: PolicyHooks | undefined;
   warmup: WarmupBook | undefined;
   clock: Clock;
 }
@@ -31,7 +33,7 @@ export async function explainMail(
   const { ip } = query;
   const sources = around.sources.all.filter((source) => ip === undefined || source.ip === ip);
   if (sources.length === 0) throw new PosternError('not_found', `This node has no source address ${ip}.`);
-  return sources.map((source) => fromSource(query, address, source, around));
+  return Promise.all(sources.map((source) => fromSource(query, address, source, around)));
 }
 
 async function addressOf(
@@ -50,17 +52,18 @@ async function addressOf(
   return found;
 }
 
-function fromSource(
+async function fromSource(
   query: ExplainQuery,
   { site, provider, routed }: Pick<SiteAddress, 'site' | 'provider' | 'routed'>,
   source: Source,
   { limits, traffic, deadlines, clock, ...around }: ExplainSurroundings,
-): MailExplanation {
-  const now = clock.now();
+): Promise<MailExplanation> {
   const { tenant = '', domain = '', campaign, pool = 'default', class: messageClass = 'bulk' } = query;
   const mail = { domain, tenant, campaign, class: messageClass };
   const placeLimits = limits.at({ provider, site, routed, ip: source.name, pool });
-  const { variant, terms } = placeLimits.of(mail);
+  const bounds = await around.policy?.bounds(mail, { name: site, provider }, source, pool);
+  const now = clock.now();
+  const { variant, terms } = placeLimits.of(mail, bounds);
   const gate = source.knownGate(site);
   const paths = [...(traffic.sites.get(site)?.paths.values() ?? [])].filter((path) => path.source === source);
   const obstacles: Obstacle[] = [];

@@ -1,6 +1,8 @@
 /** From the result of an attempt to its record and to the end, or the next time, of the delivery. */
+import type { ReplyAnswer } from '../lib/control/policy.ts';
 import type { Attempt, QueueItem } from '../lib/engine/items.ts';
 import type { DeliveryState } from '../lib/engine/states.ts';
+import type { ErrorCode } from '../lib/errors.ts';
 import { type AttemptResult, classify } from '../lib/outcome/classify.ts';
 import { nextAttempt, type RetrySchedule } from '../lib/outcome/retry.ts';
 import type { Random } from '../lib/time.ts';
@@ -23,6 +25,8 @@ export interface Again {
   expiresAt: number;
   /** Not before then: the reply named a time. */
   notBefore: number;
+  /** What the policy says of the reply; over everything else but `expiresAt`. */
+  answer?: ReplyAnswer;
 }
 
 /**
@@ -31,18 +35,24 @@ export interface Again {
 export function judge(
   item: QueueItem,
   tried: Tried,
-  { schedule, expiresAt, notBefore }: Again,
+  { schedule, expiresAt, notBefore, answer }: Again,
   now: number,
   random: Random,
 ): Attempt {
   const verdict = classify(tried.result);
   let state: DeliveryState = verdict.state;
-  let reason: string = verdict.reason;
+  let reason: ErrorCode | 'delivered' = verdict.reason;
   let { text } = verdict;
   let until: number | undefined;
+  if (answer?.state !== undefined && answer.state !== state) {
+    state = answer.state;
+    reason = state === 'bounced' ? 'bounced_by_policy' : 'deferred_by_policy';
+  }
   if (state === 'deferred') {
     until = nextAttempt(schedule, item.attempts + 1, now, expiresAt, random);
-    if (until !== undefined && until < notBefore) until = notBefore < expiresAt ? notBefore : undefined;
+    if (until !== undefined && until < notBefore) until = notBefore;
+    if (answer?.retryAfterSeconds !== undefined) until = now + answer.retryAfterSeconds * 1000;
+    if (until !== undefined && until >= expiresAt) until = undefined;
     if (until === undefined) {
       state = 'expired';
       reason = 'expired';

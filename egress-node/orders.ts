@@ -2,7 +2,7 @@
  * What is ordered from outside, as egress obeys it: directives that suspend, bounce, reroute or limit mail. They
  * are asked for each delivery on its way to a path; when they change, what already waits goes that way again.
  */
-import type { Directive, DirectiveMatch } from '../lib/shaping/directive.ts';
+import type { Directive, DirectiveLimits, DirectiveMatch } from '../lib/shaping/directive.ts';
 import type { DeliveryFacts, Ruling } from '../lib/shaping/directive-index.ts';
 import type { LimitRule, Limits } from '../lib/shaping/limits/limit.ts';
 import { perSecond } from '../lib/shaping/rate.ts';
@@ -112,13 +112,17 @@ function scopeOf(match: DirectiveMatch): string {
 }
 
 function limitRule({ id, match, action }: Directive): LimitRule {
-  const set: { -readonly [L in keyof Limits]?: Limits[L] } = {};
-  if (action.kind === 'limit') {
-    const { connections, connectionsPerMinute, messagesPerSecond, messagesPerConnection } = action.limits;
-    if (connections !== undefined) set.connections = connections;
-    if (messagesPerConnection !== undefined) set.messagesPerConnection = messagesPerConnection;
-    if (connectionsPerMinute !== undefined) set.connectionRate = perSecond(connectionsPerMinute / 60);
-    if (messagesPerSecond !== undefined) set.messageRate = perSecond(messagesPerSecond);
-  }
+  const set = action.kind === 'limit' ? limitsOf(action.limits) : {};
   return { match, set, origin: `directive ${id}`, atMost: true };
+}
+
+/** What is ordered, in the words of rules. */
+export function limitsOf(limits: DirectiveLimits): Partial<Limits> {
+  const { connections, connectionsPerMinute, messagesPerSecond, messagesPerConnection } = limits;
+  const set: { -readonly [L in keyof Limits]?: Limits[L] } = {};
+  if (connections !== undefined) set.connections = connections;
+  if (messagesPerConnection !== undefined) set.messagesPerConnection = messagesPerConnection;
+  if (connectionsPerMinute !== undefined) set.connectionRate = perSecond(connectionsPerMinute / 60);
+  if (messagesPerSecond !== undefined) set.messageRate = perSecond(messagesPerSecond);
+  return set;
 }

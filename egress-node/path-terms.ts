@@ -1,6 +1,6 @@
 /** The limits of a path, followed as rules and directives change. */
 import ipaddr from 'ipaddr.js';
-import type { LimitBook, Mail, Place, PlaceLimits, Resolved } from '../lib/shaping/limits/book.ts';
+import type { LimitBook, Mail, MailBounds, Place, PlaceLimits, Variant } from '../lib/shaping/limits/book.ts';
 import type { Limits } from '../lib/shaping/limits/limit.ts';
 import type { Target, Targets } from './destination.ts';
 
@@ -11,7 +11,8 @@ export class PathTerms {
   readonly #mail: Mail;
   #version = -1;
   #placeLimits: PlaceLimits | undefined;
-  #variant: Resolved | undefined;
+  #variant: Variant | undefined;
+  #bounds: MailBounds | undefined;
   /** Targets as last filtered, and from what. */
   #from: Targets | undefined;
   #permitted: Targets | undefined;
@@ -24,7 +25,7 @@ export class PathTerms {
   }
 
   /** The limits of the (IP, site). */
-  get own(): Resolved {
+  get own(): PlaceLimits['own'] {
     this.#follow();
     return this.#placeLimits!.own;
   }
@@ -35,11 +36,24 @@ export class PathTerms {
     return this.#variant!.limits;
   }
 
+  /** The limits of this path's connections when they are its own; undefined: those of the (IP, site). */
+  get apart(): Variant | undefined {
+    this.#follow();
+    return this.#variant!.name === '' ? undefined : this.#variant;
+  }
+
+  /** Sets the bounds that came with the latest mail. */
+  bound(bounds: MailBounds | undefined): void {
+    if (bounds?.text === this.#bounds?.text) return;
+    this.#bounds = bounds;
+    this.#version = -1;
+  }
+
   #follow(): void {
     if (this.#version === this.#book.version) return;
     this.#version = this.#book.version;
     this.#placeLimits = this.#book.at(this.place);
-    this.#variant = this.#placeLimits.of(this.#mail).variant;
+    this.#variant = this.#placeLimits.of(this.#mail, this.#bounds).variant;
     this.#from = undefined;
   }
 

@@ -18,6 +18,7 @@ import { bindingText } from '../lib/shaping/explain.ts';
 import { learn } from '../lib/shaping/feedback/learn.ts';
 import type { Gate } from '../lib/shaping/gate.ts';
 import { connectionsWanted } from '../lib/shaping/limits/limit.ts';
+import { Pacer } from '../lib/shaping/rate.ts';
 import { ReadyQueue } from '../lib/shaping/ready-queue.ts';
 import type { Delivery } from './delivery.ts';
 import type { Target, Targets } from './destination.ts';
@@ -51,6 +52,8 @@ export class Path {
   reason: Reason | undefined = undefined;
   readonly #host: PathHost;
   readonly #gate: Gate;
+  /** Paces connections that have limits of their own. */
+  readonly #connectPacer = new Pacer();
   readonly #connections = new Set<Connection>();
   #opened = 0;
   #idle: Connection[] = [];
@@ -147,7 +150,11 @@ export class Path {
     let wanted = connectionsWanted(limit, this.queue.ready + busy);
     if (impatient && busy === this.#connections.size) wanted = Math.max(wanted, Math.min(limit, busy + 1));
     while (this.#connections.size < wanted && this.#gate.connections < most) {
-      const wait = this.#gate.connectWait(now, own);
+      const { apart } = this.terms;
+      const wait = Math.max(
+        this.#gate.connectWait(now, own),
+        apart === undefined ? 0 : this.#connectPacer.wait(now, apart.connectionPace),
+      );
       if (wait > 0) {
         this.#pumpIn(wait);
         return;
@@ -172,6 +179,7 @@ export class Path {
         return;
       }
       this.#gate.connected(now, own);
+      if (apart !== undefined) this.#connectPacer.take(now, apart.connectionPace);
       this.#open(target, now);
     }
   }
@@ -283,7 +291,8 @@ export class Path {
     const from = { site: this.site, source: this.source, mx: via.mx.host };
     const notBefore = this.#host.listener.heard(delivery, from, recipient, endedAt);
     const tried = { result: recipient, at: startedAt, duration: endedAt - startedAt, replies, via };
-    this.#host.results.attempted(delivery, tried, notBefore);
+    const answer = this.#host.policy?.reply(delivery, from, recipient, endedAt);
+    this.#host.results.attempted(delivery, tried, notBefore, answer);
   }
 
   #ended(connection: Connection, end: SessionEnd): void {

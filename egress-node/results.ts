@@ -1,4 +1,5 @@
 /** What becomes of deliveries: judged, counted, and handed to the settler. */
+import type { ReplyAnswer } from '../lib/control/policy.ts';
 import type { Attempt, QueueItem } from '../lib/engine/items.ts';
 import type { DeliveryState } from '../lib/engine/states.ts';
 import type { RetrySchedule } from '../lib/outcome/retry.ts';
@@ -26,6 +27,9 @@ const LEASE_MARGIN = 5_000;
 
 export class Results {
   readonly #options: ResultsOptions;
+  /** Attempts whose results wait for what the policy says. */
+  #asking = 0;
+  #idle: (() => void)[] = [];
 
   constructor(options: ResultsOptions) {
     this.#options = options;
@@ -48,12 +52,35 @@ export class Results {
   /**
    * An attempt came to a result.
    * @param notBefore a deferred delivery is not tried again before then.
+   * @param answer what the policy says of the reply; it is waited for.
    */
-  attempted(delivery: Delivery, tried: Tried, notBefore = 0): void {
+  attempted(
+    delivery: Delivery,
+    tried: Tried,
+    notBefore = 0,
+    answer?: ReplyAnswer | Promise<ReplyAnswer | undefined>,
+  ): void {
+    if (answer instanceof Promise) {
+      this.#asking += 1;
+      void answer.then((known) => {
+        this.attempted(delivery, tried, notBefore, known);
+        this.#asking -= 1;
+        if (this.#asking === 0) for (const resolve of this.#idle.splice(0)) resolve();
+      });
+      return;
+    }
     const { retry, clock, random } = this.#options;
     const { item, flow, expiresAt } = delivery;
     const schedule = flow?.terms.retry ?? retry(item.configurationSet, item.tenant);
-    this.#settle(delivery, judge(item, tried, { schedule, expiresAt, notBefore }, clock.now(), random));
+    this.#settle(
+      delivery,
+      judge(item, tried, { schedule, expiresAt, notBefore, answer }, clock.now(), random),
+    );
+  }
+
+  /** Resolves when no result waits for the policy. */
+  async answered(): Promise<void> {
+    if (this.#asking > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
   }
 
   /** Not tried: back into its lane, not before `until` (0: at once). */

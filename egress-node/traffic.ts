@@ -4,7 +4,7 @@
  */
 import type { AttemptResult } from '../lib/outcome/classify.ts';
 import type { Flow } from '../lib/shaping/gate.ts';
-import type { LimitBook } from '../lib/shaping/limits/book.ts';
+import type { LimitBook, MailBounds } from '../lib/shaping/limits/book.ts';
 import { overflowDelay, overShare } from '../lib/shaping/sharing.ts';
 import type { WarmupBook } from '../lib/shaping/warmup/book.ts';
 import type { Clock, Random } from '../lib/time.ts';
@@ -16,6 +16,7 @@ import type { Listener } from './listener.ts';
 import { Path } from './path.ts';
 import type { PathHost, Reason } from './path-host.ts';
 import { PathTerms } from './path-terms.ts';
+import type { PolicyHooks } from './policy-hooks.ts';
 import type { Results } from './results.ts';
 import type { SharedLimits } from './shared-limits.ts';
 import { Site } from './site.ts';
@@ -34,6 +35,7 @@ export interface TrafficOptions {
   limits: LimitBook;
   shared: SharedLimits;
   listener: Listener;
+  policy: PolicyHooks | undefined;
   warmup: WarmupBook | undefined;
   deadlines: SmtpDeadlines;
   counters: Counters;
@@ -58,6 +60,7 @@ export class Traffic implements PathHost {
   readonly deadlines: SmtpDeadlines;
   readonly results: Results;
   readonly listener: Listener;
+  readonly policy: PolicyHooks | undefined;
   readonly warmup: WarmupBook | undefined;
   readonly sites = new Map<string, Site>();
   readonly #options: TrafficOptions;
@@ -75,6 +78,7 @@ export class Traffic implements PathHost {
     this.deadlines = options.deadlines;
     this.results = options.results;
     this.listener = options.listener;
+    this.policy = options.policy;
     this.warmup = options.warmup;
   }
 
@@ -97,12 +101,20 @@ export class Traffic implements PathHost {
 
   /**
    * Lets a delivery wait for a connection from a source to a site.
+   * @param bounds over the limits that the rules set.
    * @returns false when there was no room for it, and it has been put back.
    */
-  join(delivery: Delivery, site: Site, source: Source, pool: string, now: number): boolean {
+  join(
+    delivery: Delivery,
+    site: Site,
+    source: Source,
+    pool: string,
+    now: number,
+    bounds?: MailBounds,
+  ): boolean {
     const { limits, shared } = this.#options;
     const place = { provider: site.provider, site: site.name, routed: site.routed, ip: source.name, pool };
-    const { variant, terms } = limits.at(place).of(delivery);
+    const { variant, terms } = limits.at(place).of(delivery, bounds);
     const requireTls = delivery.item.requireTls || variant.limits.tls === 'required';
     const key = `${source.ip}|${limits.poolKey(pool)}|${variant.name}${requireTls ? '|tls' : ''}`;
     let path = site.paths.get(key);
@@ -110,6 +122,7 @@ export class Traffic implements PathHost {
       path = new Path(site, source, requireTls, new PathTerms(limits, place, delivery), this);
       site.paths.set(key, path);
     }
+    path.terms.bound(variant.bounds);
     delivery.flow = undefined;
     if (terms !== undefined) {
       delivery.flow = source.gate(site).flow(terms, shared.bucketsOf);

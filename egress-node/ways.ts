@@ -12,7 +12,7 @@ import { Router, type RoutingTable, type Way } from '../lib/shaping/routing/rout
 import type { WarmupBook } from '../lib/shaping/warmup/book.ts';
 import type { Delivery } from './delivery.ts';
 import type { Target } from './destination.ts';
-import type { Orders } from './orders.ts';
+import { describe, type Orders } from './orders.ts';
 import type { Site } from './site.ts';
 import type { Source } from './source.ts';
 import type { Sources } from './sources.ts';
@@ -24,7 +24,8 @@ export type SourceChoice =
   | { kind: 'bounce'; by: Directive }
   | { kind: 'release'; code: 'suspended' | 'warmup_limit' | 'no_source_ip'; text: string; until: number };
 
-const NO_SOURCE_DELAY = 30_000;
+const DEFAULT_POOL = 'default';
+export const NO_SOURCE_DELAY = 30_000;
 
 export class Ways {
   readonly #sources: Sources;
@@ -79,6 +80,11 @@ export class Ways {
     });
   }
 
+  /** Whether mail may be sent on to a pool; one that nobody has described would be all addresses of this node. */
+  knows(pool: string): boolean {
+    return pool === DEFAULT_POOL || this.#table.pools.has(pool);
+  }
+
   choose(delivery: Delivery, site: Site, targets: readonly Target[], now: number): SourceChoice {
     const orders = this.#orders;
     let { pool } = delivery;
@@ -86,7 +92,10 @@ export class Ways {
       const ruling = orders.ruling(delivery, site, { pool }, now);
       if (ruling.action === 'bounce') return { kind: 'bounce', by: ruling.by! };
       if (ruling.action === 'suspend') return suspended(orders.suspension(ruling.by!, now));
-      if (ruling.action === 'reroute') pool = this.#move(delivery, ruling.pool!);
+      if (ruling.action === 'reroute') {
+        if (!this.knows(ruling.pool!)) return nowhere(ruling.pool!, ruling.by!, now);
+        pool = this.#move(delivery, ruling.pool!);
+      }
     }
     for (;;) {
       let closed: { by: Directive; bounce: boolean; pool?: string } | undefined;
@@ -107,6 +116,7 @@ export class Ways {
       }
       if (choice.kind === 'wait') return this.#warmsUp(pool, site, choice.ms, now);
       if (closed?.pool !== undefined && !delivery.moved) {
+        if (!this.knows(closed.pool)) return nowhere(closed.pool, closed.by, now);
         pool = this.#move(delivery, closed.pool);
         continue;
       }
@@ -136,6 +146,12 @@ export class Ways {
     const text = this.#warmup?.explain(ip, site.provider, now) ?? '';
     return { kind: 'release', code: 'warmup_limit', text, until: now + ms };
   }
+}
+
+/** A directive sends mail to a pool that does not exist. */
+function nowhere(pool: string, by: Directive, now: number): SourceChoice {
+  const text = `It is sent on to pool "${pool}", which does not exist here: ${describe(by)}`;
+  return { kind: 'release', code: 'no_source_ip', text, until: now + NO_SOURCE_DELAY };
 }
 
 function suspended({ text, until }: { text: string; until: number }): SourceChoice {

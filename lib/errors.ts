@@ -162,6 +162,14 @@ export const ERRORS = {
     'caller',
     'Correct the message as the text says.',
   ),
+  refused_by_policy: entry(
+    400,
+    550,
+    '5.7.1',
+    'MessageRejected',
+    'operator',
+    'The policy of this installation refuses it; change what its text names, or ask its operator.',
+  ),
   identity_not_verified: entry(
     400,
     554,
@@ -441,6 +449,22 @@ export const ERRORS = {
     BAD,
     'operator',
     'A directive ended this mail. Remove the directive before it is sent again.',
+  ),
+  deferred_by_policy: entry(
+    500,
+    451,
+    '4.7.1',
+    'InternalServiceErrorException',
+    'operator',
+    'Wait: the policy of this installation has it tried again after this reply.',
+  ),
+  bounced_by_policy: entry(
+    400,
+    550,
+    '5.7.1',
+    BAD,
+    'operator',
+    'The policy of this installation ended it after this reply; change it before this is sent again.',
   ),
   no_source_ip: entry(
     500,

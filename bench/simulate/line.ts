@@ -64,6 +64,7 @@ export class Line {
       results: results as unknown as Results,
       // Rules and warm-up have scenarios of their own: here the feedback is alone.
       listener: { heard: () => 0, refused: () => undefined },
+      policy: undefined,
       warmup: undefined,
       divert: () => undefined,
       open: (session: SessionOptions) => {

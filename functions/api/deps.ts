@@ -53,7 +53,7 @@ export interface ApiDeps {
   /** Why mail waits, as the egress of this process sees it; absent: this process sends no mail. */
   explain?: (query: ExplainQuery) => Promise<MailExplanation[]>;
   /** The policy in TypeScript; absent: this process runs none. */
-  policy?: Policy;
+  policy?: Pick<Policy, 'state'>;
 }
 
 /** Hono's environment: the raw request is what signatures are verified on. */

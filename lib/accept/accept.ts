@@ -2,11 +2,12 @@
  * The accept pipeline, behind every door:
  *
  * ```
- * tenant → sender's identity → configuration set → recipients → content → sign → admit → answer
+ * tenant → sender's identity → configuration set → recipients → policy → content → sign → admit → answer
  * ```
  * Everything that depends on content is done here, once. What is stored is the exact bytes that will travel.
  */
 import { isAscii } from 'node:buffer';
+import type { Hooks } from '../control/policy/open.ts';
 import type { Control, Identity } from '../control/types.ts';
 import type { Admission, Queue, Records } from '../engine/ports.ts';
 import { asPosternError, type ErrorCode, PosternError } from '../errors.ts';
@@ -20,6 +21,7 @@ import type { Address, HeaderField, ParsedMessage } from '../mail/types.ts';
 import type { Clock, Random } from '../time.ts';
 import { commonHeaders, completeRaw, composeContent, openRaw, type RawContent, senderOf } from './content.ts';
 import { recipientsOf } from './envelope.ts';
+import { askPolicy, subjectOf } from './hook.ts';
 import { admission, type ItemRules, type Origin, type Prepared, renderingFailure } from './records.ts';
 import { configurationSetOf, identityOf, tenantOf } from './sender.ts';
 import type { Accept, Submission, SubmitOptions, Submitted } from './types.ts';
@@ -52,8 +54,18 @@ export interface AcceptDeps {
   /** Named in SES's error messages. */
   region: string;
   policy: AcceptPolicy;
+  /** The policy in TypeScript; absent: this process runs none. */
+  hooks?: Hooks;
   /** Told of each submission: `accepted`, or the code of the error. For metrics; must not throw. */
   onResult?: (door: SubmitOptions['door'], result: 'accepted' | ErrorCode) => void;
+}
+
+/** A submission that may be sent. */
+interface Checked {
+  submission: Submission;
+  raw: RawContent | undefined;
+  prepared: Prepared;
+  identity: Identity;
 }
 
 /** A message ready to be signed. */
@@ -67,10 +79,10 @@ interface Draft {
 const RETURN_PATH_GRACE = 7 * 24 * 3600 * 1000;
 
 export function createAccept(deps: AcceptDeps): Accept {
-  const { control, policy, clock, random, returnPaths, signer, region } = deps;
+  const { control, policy, hooks, clock, random, returnPaths, signer, region } = deps;
 
-  /** Everything up to the signature. Refusals are thrown; a rendering failure is an admission of its own. */
-  function draft(submission: Submission, options: SubmitOptions, origin: Origin): Draft | Admission {
+  /** Everything that does not depend on content. Refusals are thrown. */
+  function check(submission: Submission, options: SubmitOptions): Checked {
     const now = clock.now();
     const raw = submission.content.kind === 'raw' ? openRaw(submission.content.bytes) : undefined;
     const tenant = tenantOf(
@@ -118,6 +130,12 @@ export function createAccept(deps: AcceptDeps): Accept {
       due,
       expiresAt: due + age,
     };
+    return { submission, raw, prepared, identity };
+  }
+
+  /** Everything up to the signature. Refusals are thrown; a rendering failure is an admission of its own. */
+  function draft({ submission, raw, prepared, identity }: Checked, origin: Origin): Draft | Admission {
+    const { messageId, acceptedAt: now } = prepared;
     let message: ParsedMessage;
     if (raw) {
       message = completeRaw(raw.message, messageId, rfc5322Date(now), traceOf(submission));
@@ -132,7 +150,7 @@ export function createAccept(deps: AcceptDeps): Accept {
       }
     }
     prepared.commonHeaders = commonHeaders(message, messageId);
-    prepared.source = prepared.commonHeaders.from[0] ?? header.address;
+    prepared.source = prepared.commonHeaders.from[0] ?? prepared.source;
     return { prepared, identity, message };
   }
 
@@ -155,7 +173,11 @@ export function createAccept(deps: AcceptDeps): Accept {
   }
 
   async function one(submission: Submission, options: SubmitOptions, origin: Origin): Promise<Admission> {
-    const made = draft(submission, options, origin);
+    const checked = check(submission, options);
+    if (hooks?.has('onAccept')) {
+      await askPolicy(hooks, checked.prepared, subjectOf(submission.content, checked.raw), origin, policy);
+    }
+    const made = draft(checked, origin);
     return 'identity' in made ? finish(made, origin) : made;
   }
 

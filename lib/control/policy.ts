@@ -28,6 +28,7 @@ export interface AcceptFacts {
   readonly from: string;
   /** Envelope recipients. */
   readonly recipients: readonly string[];
+  /** Of a template the text with its variables. Absent: raw content without one. */
   readonly subject?: string;
   readonly class: MessageClass;
   readonly pool: string;
@@ -59,7 +60,7 @@ export interface RouteFacts {
   readonly pool: string;
 }
 
-/** It goes by this pool. */
+/** It goes by this pool; when there is none of that name, it waits, and says so. */
 export interface RouteAnswer {
   readonly pool: string;
 }
@@ -75,7 +76,7 @@ export interface ShapeFacts {
   readonly ip?: string;
 }
 
-/** Upper bounds over whatever limits else hold. */
+/** Upper bounds over whatever limits else hold, counted for mail of equal facts alone. */
 export type ShapeAnswer = Readonly<DirectiveLimits>;
 
 /** A reply of 4xx or 5xx to a delivery. */
@@ -103,9 +104,12 @@ export interface ReplyFacts {
 export interface ReplyAnswer {
   /** What becomes of the delivery, in place of what the code says. */
   readonly state?: 'deferred' | 'bounced';
-  /** When it is tried again, in place of the schedule. */
+  /** When it is tried again if it is deferred, in place of the schedule and of a time that the reply names. */
   readonly retryAfterSeconds?: number;
-  /** A directive to raise: for all mail that is like this delivery in the dimensions of `scope`. */
+  /**
+   * A directive to raise: for all mail that is like this delivery in the dimensions of `scope`, each of which
+   * this delivery must have.
+   */
   readonly directive?: {
     readonly scope: readonly Dimension[];
     readonly action: DirectiveAction;

@@ -14,8 +14,7 @@ const RATE: ConfigKind = {
       readNumber(readObject(value, 'rate', ['perSecond']).perSecond, 'rate.perSecond', { min: 1, max: 9 }),
     ),
 };
-const policy: Policy = {
-  ask: () => undefined as never,
+const policy: Pick<Policy, 'state'> = {
   state: () => ({
     file: '/etc/postern.policy.ts',
     loadedAt: Date.UTC(2026, 0, 1),
@@ -35,7 +34,6 @@ const policy: Policy = {
       },
     ],
   }),
-  close: async () => undefined,
 };
 
 let server: PosternServer;

@@ -1,5 +1,6 @@
 import { type AcceptPolicy, createAccept } from '../../lib/accept/accept.ts';
 import type { Accept, Caller, Submission } from '../../lib/accept/types.ts';
+import type { Hooks } from '../../lib/control/policy/open.ts';
 import type { Control } from '../../lib/control/types.ts';
 import type {
   Admission,
@@ -45,7 +46,7 @@ export interface TestAccept {
 }
 
 /** The real pipeline, signer and control over a queue that only takes in; `example.com` may send. */
-export async function openTestAccept(policy: Partial<AcceptPolicy> = {}): Promise<TestAccept> {
+export async function openTestAccept(policy: Partial<AcceptPolicy> = {}, hooks?: Hooks): Promise<TestAccept> {
   const { control, clock } = await openTestControl();
   await control.identities.create({ name: 'example.com', tenant: 'default' });
   const queue = new IntakeQueue();
@@ -58,6 +59,7 @@ export async function openTestAccept(policy: Partial<AcceptPolicy> = {}): Promis
     clock,
     random: seededRandom(1),
     region: 'us-east-1',
+    hooks,
     policy: {
       maxMessageBytes: 1024 * 1024,
       maxRecipients: 50,

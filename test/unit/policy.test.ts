@@ -4,7 +4,6 @@ import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, test } from 'node:test';
-import { pathToFileURL } from 'node:url';
 import { readAnswer } from '../../lib/control/policy/answers.ts';
 import { openPolicy, type Policy, type PolicyOptions } from '../../lib/control/policy/open.ts';
 import {
@@ -15,8 +14,7 @@ import {
 } from '../../lib/control/policy.ts';
 import { systemClock } from '../../lib/time.ts';
 import { failure } from '../support/control.ts';
-
-const TYPES = pathToFileURL(join(import.meta.dirname, '../../lib/control/policy.ts')).href;
+import { policySource as source } from '../support/policy.ts';
 
 const route: RouteFacts = {
   tenant: 'acme',
@@ -69,7 +67,11 @@ class Bench {
     assert.equal(await judged, expected);
   }
 
-  async open(hooks?: string, limits: PolicyOptions['limits'] = {}): Promise<Policy> {
+  async open(
+    hooks?: string,
+    limits: PolicyOptions['limits'] = {},
+    meter?: PolicyOptions['meter'],
+  ): Promise<Policy> {
     this.directory = await mkdtemp(join(tmpdir(), 'postern-policy-'));
     this.#closers.push(() => rm(this.directory, { recursive: true }));
     if (hooks !== undefined) await this.save(hooks);
@@ -80,6 +82,7 @@ class Bench {
       clock: systemClock,
       log,
       limits: { stall: 100, ...limits },
+      meter,
     });
     this.#closers.push(() => policy.close());
     return policy;
@@ -88,10 +91,6 @@ class Bench {
   async close(): Promise<void> {
     for (const close of this.#closers.splice(0).reverse()) await close();
   }
-}
-
-function source(hooks: string): string {
-  return `import { definePolicy } from ${JSON.stringify(TYPES)};\nexport default definePolicy({ ${hooks} });\n`;
 }
 
 let bench = new Bench();
@@ -334,6 +333,37 @@ test('a policy that fails outside of its hooks again and again is not asked any 
   assert.equal(policy.ask('onRoute', route), undefined);
   await bench.resave(source(`onRoute: () => ({ pool: 'c' })`), 'loaded');
   assert.deepEqual(await policy.ask('onRoute', route), { pool: 'c' });
+});
+
+test('an answer is waited for so long, and then mail goes on without it', async () => {
+  const skipped: string[] = [];
+  const meter = {
+    called() {},
+    trouble: (hook: string, kind: string) => void skipped.push(`${hook} ${kind}`),
+  };
+  const policy = await bench.open(
+    `onReply: (r) => { const end = Date.now() + 100; while (Date.now() < end); return { retryAfterSeconds: r.code } }`,
+    { patience: 1, budget: 10_000, stall: 10_000 },
+    meter,
+  );
+  assert.equal(await policy.ask('onReply', reply), undefined);
+  assert.equal(policy.state().skipped, 1);
+  assert.deepEqual(skipped, ['onReply skipped']);
+});
+
+test('a policy that was deployed is loaded once, and mail goes on without it when it cannot be', async () => {
+  const note = (event: string, fields?: object) => void bench.log.emit(event, fields);
+  const options = { clock: systemClock, log: { info: note, warn: note, error: note }, deployed: true };
+  await bench.open(`onRoute: () => ({ pool: 'b' })`);
+  const good = await openPolicy({ ...options, file: bench.file });
+  assert.deepEqual(await good.ask('onRoute', route), { pool: 'b' });
+  await good.close();
+  const refused = once(bench.log, 'policy.refused');
+  const absent = await openPolicy({ ...options, file: `${bench.file}.mjs` });
+  await refused;
+  assert.equal(absent.has('onRoute'), false);
+  assert.equal(absent.state().refused!.message, 'The file is gone.');
+  await absent.close();
 });
 
 test('calls beyond what may wait are not made', async () => {

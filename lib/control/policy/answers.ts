@@ -17,6 +17,8 @@ const STATES = ['deferred', 'bounced'] as const;
 /** Seconds. */
 const DAY = 86_400;
 const WAIT = { min: 0, max: 30 * DAY };
+/** A delivery that is tried again at once is tried for ever. */
+const RETRY = { min: 1, max: 30 * DAY };
 
 /**
  * @returns the answer; undefined for none. @throws PosternError `bad_request` with the path of what is wrong.
@@ -40,7 +42,9 @@ const READERS: Record<HookName, (value: unknown, path: string) => unknown> = {
       class: optional(given.class, `${path}.class`, undefined, (one, at) => readChoice(one, at, CLASSES)),
       pool: optional(given.pool, `${path}.pool`, undefined, readName),
       campaign: optional(given.campaign, `${path}.campaign`, undefined, readName),
-      delaySeconds: optional(given.delaySeconds, `${path}.delaySeconds`, undefined, seconds),
+      delaySeconds: optional(given.delaySeconds, `${path}.delaySeconds`, undefined, (one, at) =>
+        readNumber(one, at, WAIT),
+      ),
     };
   },
 
@@ -58,15 +62,16 @@ const READERS: Record<HookName, (value: unknown, path: string) => unknown> = {
     }
     return {
       state,
-      retryAfterSeconds: optional(given.retryAfterSeconds, `${path}.retryAfterSeconds`, undefined, seconds),
+      retryAfterSeconds: optional(
+        given.retryAfterSeconds,
+        `${path}.retryAfterSeconds`,
+        undefined,
+        (one, at) => readNumber(one, at, RETRY),
+      ),
       directive: optional(given.directive, `${path}.directive`, undefined, readDirective),
     };
   },
 };
-
-function seconds(value: unknown, path: string): number {
-  return readNumber(value, path, WAIT);
-}
 
 function readDirective(value: unknown, path: string): ReplyAnswer['directive'] {
   const given = readObject(value, path, ['scope', 'action', 'seconds', 'reason']);

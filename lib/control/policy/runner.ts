@@ -4,9 +4,10 @@
  * ```
  *  ask ─► no such hook, disabled ──► undefined
  *      ─► asked before ────────────► that answer
- *      ─► thread ─┬─ answer ───────► answer
- *                 ├─ threw, overran ► undefined, counted
- *                 └─ thread ended ──► the call it died in: undefined; the others go to the next thread
+ *      ─► in line ─► thread ─┬─ answer ───────► answer
+ *            │               ├─ threw, overran ► undefined, counted
+ *            │               └─ thread ended ──► the call it died in: undefined; the others go to the next thread
+ *            └─ too long ────────────────────► undefined, counted
  * ```
  */
 import type { Clock } from '../../time.ts';
@@ -19,6 +20,8 @@ import { type Ending, type PolicyThread, startThread, type ThreadLimits } from '
 export interface RunnerLimits extends ThreadLimits {
   /** Calls that may wait for an answer; more are not made. */
   waiting: number;
+  /** ms that an answer is waited for, the time in line included. */
+  patience: number;
   /** ms for which an answer is used again. */
   reuse: number;
   /** Answers that are kept for that, of each hook. */
@@ -31,29 +34,50 @@ export interface RunnerLog {
   error(event: string, fields?: Record<string, unknown>): void;
 }
 
+/** Counts what hooks cost and fail at. Must not throw. */
+export interface PolicyMeter {
+  /** A call ended. @param ms its time. */
+  called(hook: HookName, ms: number): void;
+  /** `skipped`: not called, or not waited for. */
+  trouble(hook: HookName, kind: 'failed' | 'overran' | 'skipped'): void;
+}
+
 export interface RunnerOptions {
   url: string;
   source: string;
   clock: Clock;
   limits: RunnerLimits;
   log: RunnerLog;
+  meter?: PolicyMeter;
+}
+
+/** Who waits for an answer. */
+interface Asked {
+  readonly hook: HookName;
+  readonly at: number;
+  readonly resolve: (answer: unknown) => void;
 }
 
 /** Ends of the thread outside of any call, after which the policy is not asked any more. */
 const STRIKES = 3;
 const LAST_ID = 0x7fff_ffff;
+/** Calls that a thread has before it at once: what nobody waits for any more is not called. */
+const WINDOW = 256;
+/** Looks so often, while its patience lasts, who has waited too long. */
+const LOOKS = 4;
 
 export class PolicyRunner {
   readonly #options: RunnerOptions;
   readonly #records = new Map<HookName, HookRecord>();
   readonly #cache: AnswerCache;
-  /** By id, what waits for an answer. */
-  readonly #asked = new Map<number, (answer: unknown) => void>();
+  /** By id, in the order in which they were asked. */
+  readonly #asked = new Map<number, Asked>();
   /** Asked for, and about to be kept. */
   readonly #coming = new Map<string, Promise<unknown>>();
   #thread: PolicyThread | undefined;
-  /** Calls that wait for a thread. */
-  #held: Call[] = [];
+  /** Calls in line. */
+  #held = new Map<number, Call>();
+  #cancelLook: (() => void) | undefined;
   #lastId = 0;
   #strikes = 0;
   #closed = false;
@@ -78,15 +102,18 @@ export class PolicyRunner {
     return Array.from(this.#records.values(), (record) => record.state());
   }
 
-  ask<H extends HookName>(hook: H, facts: Facts<H>): Answer<H> | Promise<Answer<H>> {
+  has(hook: HookName): boolean {
     const record = this.#records.get(hook);
-    if (record === undefined || record.disabled !== undefined || this.disabled !== undefined)
-      return undefined as Answer<H>;
+    return record !== undefined && record.disabled === undefined && this.disabled === undefined;
+  }
+
+  ask<H extends HookName>(hook: H, facts: Facts<H>): Answer<H> | Promise<Answer<H>> {
+    if (!this.has(hook)) return undefined as Answer<H>;
     if (!isCached(hook)) return this.#call(hook, facts) as Promise<Answer<H>>;
     const key = this.#cache.key(hook, facts as Facts<CachedHook> as never);
     const known = this.#cache.get(hook, key);
     if (known === undefined) return this.#refresh(hook, facts, key) as Promise<Answer<H>>;
-    record.reused += 1;
+    this.#records.get(hook)!.reused += 1;
     if (known.freshUntil <= this.#options.clock.now()) {
       // Everybody goes on with what is known until the new answer is there.
       known.freshUntil = Number.POSITIVE_INFINITY;
@@ -95,11 +122,21 @@ export class PolicyRunner {
     return known.answer as Answer<H>;
   }
 
+  /** An answer could not be used. */
+  failed(hook: HookName, reason: string): void {
+    const { clock, log, meter } = this.#options;
+    const record = this.#records.get(hook);
+    if (record === undefined) return;
+    meter?.trouble(hook, 'failed');
+    const report = record.failed(clock.now(), reason);
+    if (report) log.warn('policy.failed', { hook, reason, failures: record.failures });
+  }
+
   /** Answers what it was asked, and ends. */
   retire(): void {
     this.#closed = true;
-    this.#thread?.retire();
     if (this.#thread === undefined) this.#giveUp();
+    else this.#feed();
   }
 
   async close(): Promise<void> {
@@ -125,41 +162,75 @@ export class PolicyRunner {
   }
 
   #call(hook: HookName, facts: unknown): Promise<unknown> {
-    if (this.#asked.size >= this.#options.limits.waiting || this.#closed) {
-      this.skipped += 1;
+    const { limits, clock } = this.#options;
+    if (this.#asked.size >= limits.waiting || this.#closed) {
+      this.#skip(hook);
       return Promise.resolve(undefined);
     }
     const id = (this.#lastId = this.#lastId === LAST_ID ? 1 : this.#lastId + 1);
-    const call: Call = { id, hook, facts };
-    if (this.#thread === undefined) this.#held.push(call);
-    else this.#thread.call(call);
-    return new Promise((resolve) => void this.#asked.set(id, resolve));
+    this.#cancelLook ??= clock.after(limits.patience / LOOKS, () => this.#look());
+    return new Promise((resolve) => {
+      this.#asked.set(id, { hook, at: clock.now(), resolve });
+      this.#held.set(id, { id, hook, facts });
+      this.#feed();
+    });
+  }
+
+  /** Gives the thread what it can soon answer. */
+  #feed(): void {
+    for (const [id, call] of this.#held) {
+      if (this.#thread === undefined || this.#thread.pending >= WINDOW) return;
+      this.#held.delete(id);
+      if (this.#records.get(call.hook)!.disabled !== undefined) this.#answer(id, undefined);
+      else if (this.#asked.has(id)) this.#thread.call(call);
+    }
+    // Not before: a thread that has answered all it was asked would end.
+    if (this.#closed) this.#thread?.retire();
+  }
+
+  /** Who has waited too long goes on without an answer. */
+  #look(): void {
+    const { clock, limits } = this.#options;
+    const late = clock.now() - limits.patience;
+    for (const [id, { hook, at }] of this.#asked) {
+      if (at > late) break;
+      this.#held.delete(id);
+      this.#skip(hook);
+      this.#answer(id, undefined);
+    }
+    this.#cancelLook = undefined;
+    if (this.#asked.size > 0) {
+      this.#cancelLook = clock.after(limits.patience / LOOKS, () => this.#look());
+    }
+  }
+
+  #skip(hook: HookName): void {
+    this.skipped += 1;
+    this.#options.meter?.trouble(hook, 'skipped');
   }
 
   #answer(id: number, answer: unknown): void {
-    this.#asked.get(id)?.(answer);
+    this.#asked.get(id)?.resolve(answer);
     this.#asked.delete(id);
   }
 
   #result(call: Call, { id, value, failure, elapsed, overran }: Result): void {
     const record = this.#records.get(call.hook)!;
     record.ended(elapsed);
+    this.#options.meter?.called(call.hook, elapsed);
     if (overran) {
-      record.overruns += 1;
       this.#strike(
         record,
         `It took ${Math.round(elapsed)} ms; it may take ${this.#options.limits.budget} ms.`,
       );
-    } else if (failure !== undefined) {
-      const { clock, log } = this.#options;
-      const report = record.failed(clock.now(), failure);
-      if (report) log.warn('policy.failed', { hook: call.hook, reason: failure, failures: record.failures });
-    }
+    } else if (failure !== undefined) this.failed(call.hook, failure);
     this.#answer(id, overran ? undefined : value);
   }
 
   #strike(record: HookRecord, reason: string): void {
-    const { clock, log } = this.#options;
+    const { clock, log, meter } = this.#options;
+    record.overruns += 1;
+    meter?.trouble(record.name, 'overran');
     log.warn('policy.overran', { hook: record.name, reason });
     if (!record.strike(clock.now(), reason)) return;
     log.error('policy.disabled', { hook: record.name, reason: record.disabled });
@@ -173,6 +244,7 @@ export class PolicyRunner {
       clock,
       limits,
       onResult: (call, result) => this.#result(call, result),
+      onAnswered: () => this.#feed(),
       onEnd: (ending) => void this.#restart(ending),
     });
     this.#thread = thread;
@@ -182,11 +254,11 @@ export class PolicyRunner {
   async #restart({ reason, culprit, unanswered }: Ending): Promise<void> {
     this.#thread = undefined;
     this.restarts += 1;
-    this.#held.push(...unanswered);
+    // They were asked before those in line.
+    this.#held = new Map([...unanswered.map((call) => [call.id, call] as const), ...this.#held]);
     if (culprit !== undefined) {
       const record = this.#records.get(culprit.hook)!;
       record.calls += 1;
-      record.overruns += 1;
       this.#strike(record, reason);
       this.#answer(culprit.id, undefined);
     } else {
@@ -199,13 +271,7 @@ export class PolicyRunner {
     } catch (error) {
       return this.#disable((error as Error).message);
     }
-    const held = this.#held;
-    this.#held = [];
-    for (const call of held) {
-      if (this.#records.get(call.hook)!.disabled !== undefined) this.#answer(call.id, undefined);
-      else this.#thread!.call(call);
-    }
-    if (this.#closed) this.#thread!.retire();
+    this.#feed();
   }
 
   #disable(reason: string): void {
@@ -216,7 +282,8 @@ export class PolicyRunner {
 
   /** Whoever still waits gets no answer. */
   #giveUp(): void {
-    this.#held = [];
+    this.#cancelLook?.();
+    this.#held.clear();
     for (const id of [...this.#asked.keys()]) this.#answer(id, undefined);
   }
 }

@@ -37,11 +37,15 @@ export interface ThreadOptions {
   clock: Clock;
   limits: ThreadLimits;
   onResult: (call: Call, result: Result) => void;
+  /** A batch was answered: there is room for more. */
+  onAnswered: () => void;
   onEnd: (ending: Ending) => void;
 }
 
 export interface PolicyThread {
   readonly hooks: ReadonlySet<HookName>;
+  /** Calls that are not answered. */
+  readonly pending: number;
   call(call: Call): void;
   /** Ends it, once it has answered what it was asked. */
   retire(): void;
@@ -49,6 +53,8 @@ export interface PolicyThread {
   close(): Promise<void>;
 }
 
+/** In a bundle the worker is a file of its own beside it (lib/stacks/bundle-policy.ts). */
+const WORKER = import.meta.url.endsWith('.ts') ? './worker.ts' : './policy-worker.mjs';
 /** Looks at a running call so often while it may take its time. */
 const LOOKS = 4;
 /** A thread that runs no call and answers none may only be waiting for a core: it is given so much longer. */
@@ -59,7 +65,7 @@ export async function startThread(options: ThreadOptions): Promise<PolicyThread>
   const { url, source, clock, limits } = options;
   const running = new Int32Array(new SharedArrayBuffer(4));
   const setup: Setup = { url, source, running: running.buffer, budget: limits.budget };
-  const worker = new Worker(new URL('./worker.ts', import.meta.url), {
+  const worker = new Worker(new URL(WORKER, import.meta.url), {
     workerData: setup,
     execArgv: [],
     resourceLimits: { maxOldGenerationSizeMb: limits.memory },
@@ -125,6 +131,7 @@ export async function startThread(options: ThreadOptions): Promise<PolicyThread>
       waiting.delete(result.id);
       options.onResult(call, result);
     }
+    options.onAnswered();
     if (waiting.size === 0) rest();
   });
   worker.on('error', (error) => end(error.message));
@@ -132,6 +139,9 @@ export async function startThread(options: ThreadOptions): Promise<PolicyThread>
 
   return {
     hooks,
+    get pending() {
+      return waiting.size;
+    },
     call(call) {
       waiting.set(call.id, call);
       if (batch.push(call) === 1) setImmediate(send);

@@ -21,7 +21,7 @@ const send = (message: FromWorker): void => port.postMessage(message);
 registerHooks({
   load(given, context, next) {
     if (given !== url) return next(given, context);
-    return { format: 'module-typescript', source, shortCircuit: true };
+    return { format: url.endsWith('.ts') ? 'module-typescript' : 'module', source, shortCircuit: true };
   },
 });
 

@@ -60,6 +60,19 @@ export interface Terms {
 export interface Variant extends Resolved {
   /** Empty: the place's own. */
   readonly name: string;
+  /** Those that these connections have to keep to, whatever the rules say. */
+  readonly bounds?: MailBounds;
+}
+
+/** Upper bounds over what the rules say, given together with the mail: what a policy answers for it. */
+export interface MailBounds {
+  /** Whose mail they are counted for. */
+  readonly key: string;
+  readonly set: Partial<Limits>;
+  /** Where they come from, for a person. */
+  readonly origin: string;
+  /** The same for the same bounds. */
+  readonly text: string;
 }
 
 type Dimension = 'tenant' | 'campaign' | 'class' | 'domain';
@@ -97,31 +110,37 @@ export class PlaceLimits {
         this.#shared.some(({ match, each }) => match[name] !== undefined || each.includes(name as 'tenant')),
     );
     this.#plain = { variant: { name: '', ...this.own }, terms: undefined };
-    if (this.#matters.length === 0) this.#plain.terms = this.#termsOf({} as Mail);
+    if (this.#matters.length === 0) this.#plain.terms = this.#termsOf({} as Mail, undefined);
   }
 
   /** The connections and terms of some mail. */
-  of(mail: Mail): { readonly variant: Variant; readonly terms: Terms | undefined } {
-    if (this.#matters.length === 0) return this.#plain;
+  of(mail: Mail, bounds?: MailBounds): { readonly variant: Variant; readonly terms: Terms | undefined } {
+    if (this.#matters.length === 0 && bounds === undefined) return this.#plain;
     let kind = '';
     for (const name of this.#matters) kind += `${mail[name] ?? ''}\n`;
+    if (bounds !== undefined) kind += `${bounds.key} ${bounds.text}`;
     let found = this.#byKind.get(kind);
     if (found === undefined) {
       if (this.#byKind.size >= MAX_KINDS) this.#byKind.clear();
-      found = { variant: this.#variantOf(mail), terms: this.#termsOf(mail) };
+      found = { variant: this.#variantOf(mail, bounds), terms: this.#termsOf(mail, bounds) };
       this.#byKind.set(kind, found);
     }
     return found;
   }
 
-  #variantOf(mail: Mail): Variant {
+  #variantOf(mail: Mail, given: MailBounds | undefined): Variant {
     const rules = this.#variants.filter(({ match }) => ofMail(match, mail));
-    if (rules.length === 0) return this.#plain.variant;
     const names = [...new Set(rules.map(({ match }) => keyOf(match, mail)))].sort();
-    return { name: names.join(' '), ...merge(rules, this.own, (name) => !APART.has(name)) };
+    const bounds = given && namesOf(given.set).some((name) => !APART.has(name)) ? given : undefined;
+    if (bounds !== undefined) {
+      rules.push(ruleOf(bounds));
+      names.push(bounds.key);
+    }
+    if (rules.length === 0) return this.#plain.variant;
+    return { name: names.join(' '), bounds, ...merge(rules, this.own, (name) => !APART.has(name)) };
   }
 
-  #termsOf(mail: Mail): Terms | undefined {
+  #termsOf(mail: Mail, bounds: MailBounds | undefined): Terms | undefined {
     const rules = this.#counted.filter(({ match }) => ofMail(match, mail));
     const groups = new Map<string, LimitRule[]>();
     for (const rule of rules) {
@@ -130,6 +149,7 @@ export class PlaceLimits {
       if (group === undefined) groups.set(key, [rule]);
       else group.push(rule);
     }
+    if (bounds !== undefined) groups.set(bounds.key, [ruleOf(bounds)]);
     const counters: CounterRule[] = [];
     for (const [key, group] of groups) {
       const { limits, origins } = merge(group);
@@ -234,6 +254,10 @@ function ofMail(match: LimitMatch, mail: Mail): boolean {
 
 function dimensionsOf(match: LimitMatch): Dimension[] {
   return DIMENSIONS.filter((name) => match[name] !== undefined);
+}
+
+function ruleOf({ set, origin }: MailBounds): LimitRule {
+  return { match: {}, set, origin, atMost: true };
 }
 
 /** `tenant=acme,class=bulk`, with the mail's own value where the rule has `*`. */

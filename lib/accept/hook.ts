@@ -1,0 +1,72 @@
+/**
+ * `onAccept` of the policy in TypeScript: what it is told of a message, and what its answer changes. The answer is
+ * checked as what a caller says is; one that cannot be meant is reported, and the message goes on without it.
+ */
+import type { Hooks } from '../control/policy/open.ts';
+import type { AcceptFacts } from '../control/policy.ts';
+import { PosternError } from '../errors.ts';
+import { fieldValue, findField } from '../mail/message.ts';
+import type { RawContent } from './content.ts';
+import type { Origin, Prepared } from './records.ts';
+import type { Content } from './types.ts';
+
+/** What an answer is held against. */
+export interface AnswerBounds {
+  hasPool(name: string): boolean;
+  /** How far ahead of its acceptance a message may be scheduled, ms. */
+  maxSchedule: number;
+}
+
+/**
+ * Asks the hook about a message that was found valid, and changes it as the hook says.
+ * @throws `refused_by_policy` with the sentence of the hook.
+ */
+export async function askPolicy(
+  hooks: Hooks,
+  prepared: Prepared,
+  subject: string | undefined,
+  { door, keyId }: Origin,
+  bounds: AnswerBounds,
+): Promise<void> {
+  const facts: AcceptFacts = {
+    door,
+    keyId,
+    tenant: prepared.tenant,
+    from: prepared.from.address,
+    recipients: prepared.recipients.map(({ address }) => address),
+    subject,
+    class: prepared.class,
+    pool: prepared.pool,
+    campaign: prepared.campaign,
+    configurationSet: prepared.configurationSet,
+    tags: prepared.tags,
+  };
+  const answer = await hooks.ask('onAccept', facts);
+  if (answer === undefined) return;
+  if ('refuse' in answer) throw new PosternError('refused_by_policy', answer.refuse);
+  const due = Math.max(prepared.due, prepared.acceptedAt + (answer.delaySeconds ?? 0) * 1000);
+  const problem =
+    answer.pool !== undefined && !bounds.hasPool(answer.pool)
+      ? `onAccept.pool: there is no pool "${answer.pool}".`
+      : due - prepared.acceptedAt > bounds.maxSchedule
+        ? 'onAccept.delaySeconds: is further ahead than a message may be scheduled.'
+        : undefined;
+  if (problem !== undefined) {
+    hooks.failed('onAccept', problem);
+    return;
+  }
+  prepared.class = answer.class ?? prepared.class;
+  prepared.pool = answer.pool ?? prepared.pool;
+  prepared.campaign = answer.campaign ?? prepared.campaign;
+  // It is tried for as long as it would have been, from then on.
+  prepared.expiresAt += due - prepared.due;
+  prepared.due = due;
+}
+
+/** The subject as far as it is known before the message is composed. */
+export function subjectOf(content: Content, raw: RawContent | undefined): string | undefined {
+  if (content.kind === 'simple') return content.subject;
+  if (content.kind === 'template') return content.parts.subject;
+  const field = raw && findField(raw.message.fields, 'subject');
+  return field && fieldValue(field);
+}
