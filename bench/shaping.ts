@@ -1,16 +1,24 @@
 /**
  * What shaping costs one delivery: finding its limits and its flow, waiting in the ready queue, passing its gate,
- * ending, and what is learnt from the result; with and without limits of its own, directives and warm-up.
+ * ending, and what is learnt from the result; with and without limits of its own, directives and a policy.
  *
  *     node bench/shaping.ts [deliveries]
  */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { PolicyHooks } from '../egress-node/policy-hooks.ts';
+import { type Hooks, openPolicy } from '../lib/control/policy/open.ts';
+import type { QueueItem } from '../lib/engine/items.ts';
+import { silentLog } from '../lib/observe/log.ts';
 import { DirectiveIndex } from '../lib/shaping/directive-index.ts';
 import { learn } from '../lib/shaping/feedback/learn.ts';
 import { type Flow, Gate } from '../lib/shaping/gate.ts';
-import { LimitBook, type Mail, type Place } from '../lib/shaping/limits/book.ts';
+import { LimitBook, type Mail, type MailBounds, type Place } from '../lib/shaping/limits/book.ts';
 import { type LimitDocument, limitTable } from '../lib/shaping/limits/check.ts';
 import { ReadyQueue, type Waiting } from '../lib/shaping/ready-queue.ts';
 import { Router } from '../lib/shaping/routing/router.ts';
+import { systemClock } from '../lib/time.ts';
 import { table } from './support/machine.ts';
 
 class Item implements Waiting<Item>, Mail {
@@ -20,6 +28,9 @@ class Item implements Waiting<Item>, Mail {
   readonly class = 'bulk';
   readonly domain: string;
   readonly tenant: string;
+  readonly campaign = undefined;
+  readonly pool = 'default';
+  readonly item = {} as QueueItem;
 
   constructor(domain: string, tenant: string) {
     this.domain = domain;
@@ -33,7 +44,8 @@ const ips = ['192.0.2.1', '192.0.2.2', '192.0.2.3', '192.0.2.4'];
 const accepted = { kind: 'accepted', reply: { code: 250, lines: ['OK'] } } as const;
 
 /** CPU time of one delivery, µs. */
-function measure(document: LimitDocument, directives: number): number {
+async function measure(document: LimitDocument, directives: number, hooks?: Hooks): Promise<number> {
+  const policy = hooks && new PolicyHooks(hooks, () => undefined);
   const book = new LimitBook(limitTable(document));
   const index = new DirectiveIndex();
   for (let i = 0; i < directives; i += 1) {
@@ -49,8 +61,9 @@ function measure(document: LimitDocument, directives: number): number {
   const router = new Router({ pools: new Map(), splits: new Map() }, states, ips);
   const ways = new Map<string, { gate: Gate; queue: ReadyQueue<Item>; place: Place }>();
   let now = Date.now();
-  const run = (deliveries: number): void => {
+  const run = async (deliveries: number): Promise<void> => {
     for (let done = 0; done < deliveries; done += BATCH) {
+      const answers: Promise<unknown>[] = [];
       for (let i = 0; i < BATCH; i += 1) {
         const item = new Item(`d${i % 100}.example`, `tenant-${i % 50}`);
         const site = `mx${i % 20}.example`;
@@ -59,6 +72,10 @@ function measure(document: LimitDocument, directives: number): number {
             { tenant: item.tenant, domain: item.domain, provider: 'other', site, pool: 'default' },
             now,
           );
+        }
+        if (policy?.routes) {
+          const route = policy.route(item, { name: site, provider: 'other' });
+          if (route instanceof Promise) answers.push(route);
         }
         const reach = (ip: string): boolean =>
           directives === 0 ||
@@ -72,7 +89,13 @@ function measure(document: LimitDocument, directives: number): number {
         const key = `${choice.ip}|${site}`;
         let way = ways.get(key);
         if (way === undefined) ways.set(key, (way = { gate: new Gate(), queue: new ReadyQueue(), place }));
-        const { terms } = book.at(place).of(item);
+        let bounds: MailBounds | undefined;
+        if (policy?.shapes) {
+          const found = policy.bounds(item, { name: site, provider: 'other' }, choice, 'default');
+          if (found instanceof Promise) answers.push(found);
+          else bounds = found;
+        }
+        const { terms } = book.at(place).of(item, bounds);
         item.flow = terms && way.gate.flow(terms, () => []);
         way.queue.push(item);
       }
@@ -90,11 +113,12 @@ function measure(document: LimitDocument, directives: number): number {
         }
       }
       now += 1000;
+      if (answers.length > 0) await Promise.all(answers);
     }
   };
-  run(count / 5);
+  await run(count / 5);
   const before = process.cpuUsage();
-  run(count);
+  await run(count);
   const { user, system } = process.cpuUsage(before);
   return (user + system) / count;
 }
@@ -108,15 +132,28 @@ const particular: LimitDocument = {
     ],
   },
 };
-process.stdout.write(
-  `${table([
-    { limits: 'built-in', directives: 0, 'µs a delivery': measure(plain, 0).toFixed(2) },
-    { limits: 'built-in', directives: 5000, 'µs a delivery': measure(plain, 5000).toFixed(2) },
-    { limits: 'each tenant and class', directives: 0, 'µs a delivery': measure(particular, 0).toFixed(2) },
-    {
-      limits: 'each tenant and class',
-      directives: 5000,
-      'µs a delivery': measure(particular, 5000).toFixed(2),
-    },
-  ])}\n`,
+const folder = await mkdtemp(join(tmpdir(), 'postern-bench-'));
+const open = (name: string) => openPolicy({ file: join(folder, name), clock: systemClock, log: silentLog });
+await writeFile(
+  join(folder, 'policy.ts'),
+  `export default { onRoute: (m) => ({ pool: m.pool }), onShape: () => ({ messagesPerSecond: 100000 }) };`,
 );
+const none = await open('none.ts');
+const both = await open('policy.ts');
+
+const rows: [limits: string, document: LimitDocument, directives: number, policy: string, hooks?: Hooks][] = [
+  ['built-in', plain, 0, 'none'],
+  ['built-in', plain, 0, 'no file', none],
+  ['built-in', plain, 0, 'onRoute, onShape', both],
+  ['built-in', plain, 5000, 'none'],
+  ['each tenant and class', particular, 0, 'none'],
+  ['each tenant and class', particular, 5000, 'none'],
+];
+const measured = [];
+for (const [limits, document, directives, policy, hooks] of rows) {
+  const cost = await measure(document, directives, hooks);
+  measured.push({ limits, directives, policy, 'µs a delivery': cost.toFixed(2) });
+}
+process.stdout.write(`${table(measured)}\n`);
+await Promise.all([none.close(), both.close()]);
+await rm(folder, { recursive: true });

@@ -15,6 +15,8 @@ import type { Site } from './site.ts';
 import type { Source } from './source.ts';
 
 type Soon<T> = T | Promise<T>;
+type Place = Pick<Site, 'name' | 'provider'>;
+type Routed = Pick<Delivery, 'tenant' | 'campaign' | 'class' | 'domain' | 'pool' | 'item'>;
 
 /** Under which name the policy raises directives and sets limits. */
 export const POLICY = 'postern.policy.ts';
@@ -47,7 +49,7 @@ export class PolicyHooks {
   }
 
   /** By which pool a delivery goes to a site. */
-  route(delivery: Delivery, { name: site, provider }: Site): Soon<RouteAnswer | undefined> {
+  route(delivery: Routed, { name: site, provider }: Place): Soon<RouteAnswer | undefined> {
     const { tenant, campaign, class: messageClass, domain, pool, item } = delivery;
     const { configurationSet } = item;
     const mail = { tenant, campaign, configurationSet, class: messageClass, domain, provider, site, pool };
@@ -67,8 +69,8 @@ export class PolicyHooks {
   /** Upper bounds for a tenant's mail from a source to a site. */
   bounds(
     { tenant, class: messageClass }: Pick<Mail, 'tenant' | 'class'>,
-    { name: site, provider }: Pick<Site, 'name' | 'provider'>,
-    { ip }: Source,
+    { name: site, provider }: Place,
+    { ip }: Pick<Source, 'ip'>,
     pool: string,
   ): Soon<MailBounds | undefined> {
     const facts = { tenant, class: messageClass, provider, site, pool, ip };

@@ -59,6 +59,8 @@ export interface Settings {
   maxAgeDays: number;
   /** Days that records of ended messages are kept. */
   recordDays: number;
+  /** The policy in TypeScript (lib/control/README.md), watched; it need not be there. */
+  policy: string;
   /** Limits over the built-in ones (lib/shaping/README.md); those stored through the API go over these. */
   limits?: LimitDocument;
   /** Seconds from one attempt to the next; the last one repeats. */
@@ -97,6 +99,7 @@ const DEFAULTS: Settings = {
   maxRecipients: 50,
   maxAgeDays: 4,
   recordDays: 30,
+  policy: './postern.policy.ts',
   logLevel: 'info',
 };
 
@@ -174,6 +177,7 @@ const VARIABLES: Record<string, (name: string, text: string) => Config> = {
   POSTERN_DNS: (name, text) => ({ dns: endpoint(name, text.includes(':') ? text : `${text}:53`) }),
   POSTERN_SMTP_PORT: (name, text) => ({ smtpPort: portNumber(name, text) }),
   POSTERN_ROUTES: (name, text) => ({ routes: routes(name, text) }),
+  POSTERN_POLICY: (_, text) => ({ policy: text }),
   POSTERN_VERIFY_IDENTITIES: (name, text) => ({ verifyIdentities: onOff(name, text) }),
 };
 

@@ -15,6 +15,7 @@ import { createApi } from '../functions/api/app.ts';
 import { createAccept } from '../lib/accept/accept.ts';
 import { openControl } from '../lib/control/control.ts';
 import { loadMasterKey } from '../lib/control/master-key.ts';
+import { openPolicy } from '../lib/control/policy/open.ts';
 import { smtpPassword } from '../lib/control/smtp-password.ts';
 import type { AccessKey, Control } from '../lib/control/types.ts';
 import { openWarmupReports } from '../lib/control/warmup-reports.ts';
@@ -94,6 +95,19 @@ export async function startStandalone(settings: Settings, log: Log): Promise<Sta
       ? readCertificate(settings.tls)
       : await ownCertificate(settings.data, settings.hostname);
 
+    const policy = await openPolicy({
+      file: settings.policy,
+      clock,
+      log,
+      meter: {
+        called(hook, ms) {
+          metrics.policyCalls.inc({ hook });
+          metrics.policySeconds.inc({ hook }, ms / 1000);
+        },
+        trouble: (hook, kind) => metrics.policyTrouble.inc({ hook, kind }),
+      },
+    });
+    opened.push(() => policy.close());
     const warmup = new WarmupBook();
     const reports = await openWarmupReports(engine.config, clock);
     opened.push(() => reports.close());
@@ -111,6 +125,7 @@ export async function startStandalone(settings: Settings, log: Log): Promise<Sta
       routes: settings.routes,
       limits: settings.limits,
       directives: control.directives,
+      hooks: policy,
       warmup,
       warmupReports: reports,
       onAlert: (alert) => log.warn('automation alert', { ...alert }),
@@ -128,6 +143,7 @@ export async function startStandalone(settings: Settings, log: Log): Promise<Sta
     const metrics = createMetrics(engine, {
       sessions: () => egress.gauges().connections,
       inHand: () => egress.gauges().items,
+      directives: () => control.directives.figures(),
     });
     const retention = startRetention({ engine, clock, log, recordAge: settings.recordDays * DAY });
     opened.push(() => retention.stop());
@@ -150,6 +166,7 @@ export async function startStandalone(settings: Settings, log: Log): Promise<Sta
         returnPathDomain: (identity, fromDomain) =>
           identity.mailFromDomain ?? settings.returnPathDomain ?? fromDomain,
       },
+      hooks: policy,
       onResult: (door, result) => metrics.accepted.inc({ door, result }),
     });
 
@@ -202,6 +219,7 @@ export async function startStandalone(settings: Settings, log: Log): Promise<Sta
       version,
       log,
       explain: (query) => egress.explain(query),
+      policy,
       limits: { messageBytes: settings.maxMessageBytes },
     });
     app.get('/healthz', async (c) => {

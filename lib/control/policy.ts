@@ -11,7 +11,7 @@
  * });
  * ```
  *
- * A hook gets frozen plain data and answers at once: no promise. No answer (`undefined`) leaves all as it would
+ * `README.md` shows one that does more. A hook gets frozen plain data and answers at once: no promise. No answer (`undefined`) leaves all as it would
  * be without the policy, and so does a hook that throws, takes too long or answers what is no answer.
  * `onRoute` and `onShape` must depend on what they are given and on time alone: for some seconds, and for equal
  * facts, an earlier answer is used again.

@@ -8,6 +8,9 @@ import type { Engine } from '../engine/ports.ts';
 export interface Metrics {
   accepted: Counter<'door' | 'result'>;
   attempts: Counter<'lane' | 'result'>;
+  policyCalls: Counter<'hook'>;
+  policySeconds: Counter<'hook'>;
+  policyTrouble: Counter<'hook' | 'kind'>;
   /** The text that `/metrics` answers. */
   text(): Promise<{ contentType: string; body: string }>;
 }
@@ -18,6 +21,8 @@ export interface Readings {
   sessions(): number;
   /** Deliveries that egress holds in memory. */
   inHand(): number;
+  /** Directives that are held, by whom they were given, and dropped so far. */
+  directives(): { operator: number; automatic: number; dropped: number };
 }
 
 export function createMetrics(engine: Engine, readings: Readings): Metrics {
@@ -66,7 +71,45 @@ export function createMetrics(engine: Engine, readings: Readings): Metrics {
       this.set(readings.inHand());
     },
   });
+  new Gauge({
+    name: 'postern_directives',
+    help: 'Directives held, by whom they were given (operator, or automatic: rules and the policy).',
+    labelNames: ['given'],
+    registers,
+    collect() {
+      const { operator, automatic } = readings.directives();
+      this.set({ given: 'operator' }, operator);
+      this.set({ given: 'automatic' }, automatic);
+    },
+  });
+  new Counter({
+    name: 'postern_directives_dropped_total',
+    help: 'Automatic directives dropped for want of room.',
+    registers,
+    collect() {
+      this.reset();
+      this.inc(readings.directives().dropped);
+    },
+  });
   return {
+    policyCalls: new Counter({
+      name: 'postern_policy_calls_total',
+      help: 'Calls of the hooks of postern.policy.ts that ended.',
+      labelNames: ['hook'],
+      registers,
+    }),
+    policySeconds: new Counter({
+      name: 'postern_policy_seconds_total',
+      help: 'Time that these calls took.',
+      labelNames: ['hook'],
+      registers,
+    }),
+    policyTrouble: new Counter({
+      name: 'postern_policy_trouble_total',
+      help: 'Hooks that failed (threw, or answered what is no answer), overran their time, or were skipped (too many calls waited, or one too long).',
+      labelNames: ['hook', 'kind'],
+      registers,
+    }),
     accepted: new Counter({
       name: 'postern_accepted_total',
       help: 'Submissions by door and result (accepted, or the code of the error).',

@@ -28,6 +28,7 @@ test('every variable is read', () => {
     POSTERN_DNS: '127.0.0.1:5353',
     POSTERN_SMTP_PORT: '2525',
     POSTERN_ROUTES: 'Example.com=127.0.0.1:2526,*=[::1]:2527',
+    POSTERN_POLICY: '/etc/postern/policy.ts',
     POSTERN_VERIFY_IDENTITIES: 'off',
   });
   assert.deepEqual(settings.submission, { host: '::1', port: 1588 });
@@ -40,6 +41,7 @@ test('every variable is read', () => {
   ]);
   assert.equal(settings.verifyIdentities, false);
   assert.equal(settings.data, '/srv/postern');
+  assert.equal(settings.policy, '/etc/postern/policy.ts');
   assert.equal(settings.smtpPort, 2525);
 });
 

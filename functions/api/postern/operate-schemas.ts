@@ -140,7 +140,7 @@ export const OPERATE_SCHEMAS: Record<string, Schema> = {
   ),
   PolicyState: object(
     {
-      file: text('The file that is watched; absent: this process has none.'),
+      file: text('The file that is watched, or that was deployed; absent: this process has none.'),
       loadedAt: time('When the policy that runs was loaded; absent: none runs.'),
       loads: integer('Policies that have run since the start.'),
       refused: object(
@@ -150,14 +150,16 @@ export const OPERATE_SCHEMAS: Record<string, Schema> = {
       ),
       disabled: text('Why the whole policy is not asked any more.'),
       restarts: integer('How often its thread had to be stopped or died.'),
-      skipped: integer('Calls that were not made because too many waited; their result is the default.'),
+      skipped: integer(
+        'Calls that were not made because too many waited, or not waited for; mail went on without.',
+      ),
       hooks: list(
         object(
           {
             name: text(),
             calls: integer('Calls that ended.'),
             reused: integer('Calls that were answered from memory.'),
-            failures: integer('Calls that threw, or gave what is no answer.'),
+            failures: integer('Calls that threw, or answered what is no answer or cannot be done.'),
             overruns: integer('Calls that took more than their time.'),
             meanMicroseconds: positive('Of a call.'),
             disabled: text('Why it is not called any more, until the file is saved again.'),
