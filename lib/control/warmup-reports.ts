@@ -56,9 +56,7 @@ export async function openWarmupReports(config: Config, clock: Clock): Promise<W
     if (known.size > 0) byIp.set(ip, known);
     else byIp.delete(ip);
   });
-  const unwatch = config.watch(({ kind, key }) => {
-    if (kind === KIND) mirror.changed(key);
-  });
+  const unwatch = config.watch(({ kind, key }) => (kind === KIND ? mirror.changed(key) : undefined));
   const close = (): void => {
     unwatch();
     mirror.close();
