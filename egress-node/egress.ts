@@ -194,6 +194,7 @@ export function startEgress(options: EgressOptions): Egress {
       leases: engine.leases,
       clock,
       holds: (ip) => sources.byIp(ip)?.usable(clock.now()) ?? false,
+      holder: (ip) => sources.byIp(ip)?.holder,
       reports: options.warmupReports,
     });
   const orders = new Orders(options.directives);

@@ -30,7 +30,8 @@ export class ShapingKeeper {
    * @throws PosternError of the storage group: then it must not be used.
    */
   async taken(source: Source): Promise<void> {
-    source.resume(readShaping(await this.#leases.checkpoint(nameOf(source)), source.name), this.#clock.now());
+    const stored = await this.#leases.checkpoint(nameOf(source), source.holder);
+    source.resume(readShaping(stored, source.name), this.#clock.now());
     await this.#save(source, false);
   }
 
@@ -67,7 +68,7 @@ export class ShapingKeeper {
 
   async #save(source: Source, last: boolean): Promise<void> {
     const checkpoint = source.checkpoint(this.#clock.now(), last);
-    await this.#leases.saveCheckpoint(nameOf(source), checkpoint);
+    await this.#leases.saveCheckpoint(nameOf(source), checkpoint, source.holder);
     if (!last) this.#written.set(source, JSON.stringify(checkpoint));
   }
 }

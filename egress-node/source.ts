@@ -2,6 +2,7 @@
  * A source address, and the limits that hold for it whatever the destination. Mail leaves from it only while
  * this node holds its lease (law 3), so that every count here is the whole truth about that IP.
  */
+import type { LeaseHolder } from '../lib/engine/ports.ts';
 import { Gate } from '../lib/shaping/gate.ts';
 import type { Limits } from '../lib/shaping/limits/limit.ts';
 import {
@@ -30,6 +31,8 @@ export class Source {
   readonly name: string;
   readonly family: 0 | 4 | 6;
   readonly ehloName: string;
+  /** On whose behalf its checkpoints are read and written. */
+  readonly holder: LeaseHolder | undefined;
   /** End of the lease on the IP, ms; 0 while it is not ours. */
   heldUntil = 0;
   /** It was usable when its lease was last looked at. */
@@ -50,8 +53,10 @@ export class Source {
   /** Paths with connections, for the search of an idle one. */
   readonly #connected = new Set<Path>();
 
-  constructor(ip: string | undefined, ehloName: string, local = ip) {
+  /** @param holder the lease on the IP and its owner; undefined where the host chooses. */
+  constructor(ip: string | undefined, ehloName: string, local = ip, holder?: LeaseHolder) {
     this.ip = ip;
+    this.holder = holder;
     this.local = local;
     this.name = ip ?? 'default';
     this.family = ip === undefined ? 0 : familyOf(ip);

@@ -55,11 +55,14 @@ export class Sources {
 
   constructor(options: SourcesOptions) {
     this.#options = options;
-    const { ips, ehloName, ehloNames, localAddresses } = options;
+    const { ips, ehloName, ehloNames, localAddresses, node } = options;
     this.all =
       ips.length === 0
         ? [new Source(undefined, ehloName)]
-        : ips.map((ip) => new Source(ip, ehloNames[ip] ?? ehloName, localAddresses[ip]));
+        : ips.map((ip) => {
+            const holder = { lease: leaseOf(ip), owner: node };
+            return new Source(ip, ehloNames[ip] ?? ehloName, localAddresses[ip], holder);
+          });
     this.#byIp = new Map(this.all.map((source) => [source.ip ?? '', source]));
   }
 

@@ -4,7 +4,7 @@
  * when the IP is given up.
  */
 import type { WarmupReports } from '../lib/control/warmup-reports.ts';
-import type { Leases } from '../lib/engine/ports.ts';
+import type { LeaseHolder, Leases } from '../lib/engine/ports.ts';
 import { REPORTS_AT_ONCE, type WarmupBook } from '../lib/shaping/warmup/book.ts';
 import { checkpointName } from '../lib/shaping/warmup/checkpoint.ts';
 import type { Clock } from '../lib/time.ts';
@@ -22,6 +22,8 @@ export interface WarmupKeeperOptions {
   clock: Clock;
   /** Whether an IP's lease is held here now. */
   holds: (ip: string) => boolean;
+  /** The lease of an IP, and its owner here. */
+  holder: (ip: string) => LeaseHolder | undefined;
   /** Complaints and late bounces; absent: none come in. */
   reports: WarmupReports | undefined;
 }
@@ -46,12 +48,12 @@ export class WarmupKeeper {
    * @throws PosternError of the storage group: its warm-up state cannot be read, and it goes on to wait.
    */
   async taken(ip: string): Promise<void> {
-    const { book, leases } = this.#options;
+    const { book, leases, holder } = this.#options;
     if (!book.unread().includes(ip) || this.#reading.has(ip)) return;
     const reading = {};
     this.#reading.set(ip, reading);
     try {
-      const stored = await leases.checkpoint(checkpointName(ip));
+      const stored = await leases.checkpoint(checkpointName(ip), holder(ip));
       if (this.#reading.get(ip) === reading) book.restore(ip, stored);
     } finally {
       if (this.#reading.get(ip) === reading) this.#reading.delete(ip);
@@ -68,9 +70,9 @@ export class WarmupKeeper {
   async giveUp(ip: string): Promise<void> {
     await this.#saving.get(ip);
     this.#reading.delete(ip);
-    const { book, leases } = this.#options;
+    const { book, leases, holder } = this.#options;
     const last = book.close(ip);
-    if (last !== undefined) await leases.saveCheckpoint(checkpointName(ip), last);
+    if (last !== undefined) await leases.saveCheckpoint(checkpointName(ip), last, holder(ip));
   }
 
   stop(): void {
@@ -113,9 +115,9 @@ export class WarmupKeeper {
   }
 
   async #save(ip: string): Promise<void> {
-    const { book, leases } = this.#options;
+    const { book, leases, holder } = this.#options;
     try {
-      await leases.saveCheckpoint(checkpointName(ip), book.checkpoint(ip));
+      await leases.saveCheckpoint(checkpointName(ip), book.checkpoint(ip), holder(ip));
       book.saved(ip);
     } catch {
       // Nothing of it is let out; the next look tries again.

@@ -240,6 +240,14 @@ export const ERRORS = {
     'operator',
     'Look at the storage; callers may simply try again.',
   ),
+  lease_lost: entry(
+    503,
+    451,
+    '4.3.0',
+    'InternalServiceErrorException',
+    'postern',
+    'Nothing: the node that holds the lease now goes on with it.',
+  ),
   storage_full: entry(
     503,
     452,

@@ -161,6 +161,12 @@ export interface Config {
   catchUp(): Promise<void>;
 }
 
+/** An owner of a lease: on whose behalf a checkpoint is read and written. */
+export interface LeaseHolder {
+  readonly lease: string;
+  readonly owner: string;
+}
+
 export interface Leases {
   /** Takes or prolongs ownership of a name. Returns its end, or undefined while another owns it. */
   acquire(name: string, owner: string, ttl: number): Promise<number | undefined>;
@@ -175,9 +181,14 @@ export interface Leases {
    * the limit; what an owner that is gone held is free after the length of its lease.
    */
   permits(name: string, owner: string, request: PermitRequest): Promise<Permits>;
-  /** Reads and writes a checkpoint (shaping state of an IP). */
-  checkpoint(name: string): Promise<unknown>;
-  saveCheckpoint(name: string, value: unknown): Promise<void>;
+  /**
+   * Reads a checkpoint (shaping state of an IP). With a holder: from now on no earlier owner of its lease can write
+   * it, so that a process that was paused and wakes overwrites nothing of its successor's.
+   * @throws `lease_lost` when the holder has not got the lease.
+   */
+  checkpoint(name: string, holder?: LeaseHolder): Promise<unknown>;
+  /** @throws `lease_lost` when another has the lease of the holder and has read the checkpoint: nothing is written. */
+  saveCheckpoint(name: string, value: unknown, holder?: LeaseHolder): Promise<void>;
 }
 
 /** A whole engine. */

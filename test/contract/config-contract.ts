@@ -163,6 +163,38 @@ export function configContract(under: () => EngineUnderTest): void {
       await leases.saveCheckpoint(name, { warm: [1, 2, 3] });
       assert.deepEqual(await leases.checkpoint(name), { warm: [1, 2, 3] });
     });
+
+    test('a checkpoint is not overwritten by one who had the lease before', async () => {
+      const { engine, clock } = under();
+      const { leases } = engine;
+      const [name, lease] = [randomUUID(), randomUUID()];
+      const [one, two] = [
+        { lease, owner: 'one' },
+        { lease, owner: 'two' },
+      ];
+      const lost = { code: 'lease_lost' };
+      await assert.rejects(leases.saveCheckpoint(name, 0, one), lost);
+      assert.ok(await leases.acquire(lease, 'one', 10_000));
+      assert.equal(await leases.checkpoint(name, one), undefined);
+      await leases.saveCheckpoint(name, 1, one);
+      assert.ok(await leases.acquire(lease, 'one', 10_000));
+      await leases.saveCheckpoint(name, 2, one);
+      assert.equal(await leases.acquire(lease, 'two', 10_000), undefined);
+      await assert.rejects(leases.checkpoint(name, two), lost);
+      await clock.advance(11_000);
+      assert.ok(await leases.acquire(lease, 'two', 10_000));
+      assert.equal(await leases.checkpoint(name, two), 2);
+      // It was paused, wakes, and does not know yet.
+      await assert.rejects(leases.saveCheckpoint(name, 3, one), lost);
+      assert.equal(await leases.checkpoint(name, two), 2);
+      await leases.saveCheckpoint(name, 4, two);
+      await leases.release(lease, 'two');
+      await assert.rejects(leases.saveCheckpoint(name, 5, two), lost);
+      assert.ok(await leases.acquire(lease, 'one', 10_000));
+      assert.equal(await leases.checkpoint(name, one), 4);
+      await leases.saveCheckpoint(name, 6, one);
+      assert.equal(await leases.checkpoint(name), 6);
+    });
   });
 
   test('health is good', async () => {

@@ -59,6 +59,7 @@ class Node {
       clock,
       reports,
       holds: (ip) => ip === IP && this.holds,
+      holder: () => undefined,
     });
     nodes.push(this);
   }

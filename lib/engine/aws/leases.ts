@@ -13,6 +13,10 @@
  * that was paused past its lease knows at its first step. A name that is seen for the first time is free after
  * one length of the lease, not at once.
  *
+ * **Checkpoints** carry the version of the lease under which they were read or written last, and only go up: who
+ * takes a name over reads its checkpoint, and from then on whoever had it before writes in vain. So no write pays
+ * for a look at the lease.
+ *
  * **Buckets.** Tokens come back with the bucket's own time, a number in its item that only advances. Each process
  * knows how far its steady clock is behind that time at most (the greatest difference it has ever seen), so its
  * estimate is never ahead: what is granted in any time is at most `burst` and what came back in that time. A
@@ -20,11 +24,12 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { Clock } from '../../time.ts';
+import { leaseLost } from '../lease-lost.ts';
 import type { PermitRequest, Permits } from '../permits.ts';
-import type { Leases } from '../ports.ts';
+import type { LeaseHolder, Leases } from '../ports.ts';
 import { type Pacing, pause } from './pause.ts';
 import { AwsPermits } from './permits.ts';
-import { type Item, number, numberOf, type Tables, text, ttlOf } from './tables.ts';
+import { type Item, number, numberOf, type Tables, text, ttlOf, type Update } from './tables.ts';
 
 const LEASE = 'lease';
 const BUCKET = 'bucket';
@@ -54,6 +59,8 @@ export class AwsLeases implements Leases {
   readonly #parts: LeasesParts;
   /** Versions that others hold, and since when they are seen. */
   readonly #seen = new Map<string, { version: number; since: number }>();
+  /** Versions that this process has, by holder. */
+  readonly #held = new Map<string, number>();
   readonly #buckets = new Map<string, KnownBucket>();
   readonly #permits: AwsPermits;
 
@@ -68,27 +75,33 @@ export class AwsLeases implements Leases {
     const seen = this.#seen.get(name);
     const end = clock.now() + ttl;
     const { done, item } = await tables.update('leases', key, {
-      update: 'SET o = :o, n = if_not_exists(n, :zero) + :one, l = :l, #ttl = :ttl',
+      update: 'SET o = :o, n = if_not_exists(n, :start) + :one, l = :l, #ttl = :ttl',
       condition: `attribute_not_exists(o) OR o = :o${this.#isOver(name) ? ' OR n = :n' : ''}`,
       names: { '#ttl': 'ttl' },
       values: {
         ':o': text(owner),
         ':l': number(ttl),
-        ':zero': number(0),
+        // Above every version that the name had before, should its item have been forgotten.
+        ':start': number(clock.now()),
         ':one': number(1),
-        ':ttl': ttlOf(clock.now() + UNUSED),
+        ':ttl': this.#unused(),
         ...(this.#isOver(name) && { ':n': number(seen!.version) }),
       },
+      returns: true,
     });
+    const holder = holderKey({ lease: name, owner });
     if (done) {
       this.#seen.delete(name);
+      this.#held.set(holder, numberOf(item!.n));
       return end;
     }
+    this.#held.delete(holder);
     this.#observe(name, item);
     return undefined;
   }
 
   async release(name: string, owner: string): Promise<void> {
+    this.#held.delete(holderKey({ lease: name, owner }));
     await this.#parts.tables.update(
       'leases',
       { pk: name, sk: LEASE },
@@ -126,21 +139,41 @@ export class AwsLeases implements Leases {
     return this.#permits.permits(name, owner, request);
   }
 
-  async checkpoint(name: string): Promise<unknown> {
-    const item = await this.#parts.tables.get('leases', { pk: name, sk: CHECKPOINT });
-    return item && JSON.parse(item.v!.S!);
+  async checkpoint(name: string, holder?: LeaseHolder): Promise<unknown> {
+    const item = holder
+      ? await this.#fence(name, holder, { update: 'SET f = :f, #ttl = :ttl', returns: true })
+      : await this.#parts.tables.get('leases', { pk: name, sk: CHECKPOINT });
+    return item?.v && JSON.parse(item.v.S!);
   }
 
-  async saveCheckpoint(name: string, value: unknown): Promise<void> {
-    const { tables, clock } = this.#parts;
-    await tables.putAll('leases', [
+  async saveCheckpoint(name: string, value: unknown, holder?: LeaseHolder): Promise<void> {
+    const { tables } = this.#parts;
+    const v = text(JSON.stringify(value));
+    if (holder)
+      await this.#fence(name, holder, { update: 'SET v = :v, f = :f, #ttl = :ttl', values: { ':v': v } });
+    else await tables.putAll('leases', [{ pk: text(name), sk: text(CHECKPOINT), v, ttl: this.#unused() }]);
+  }
+
+  /** Changes a checkpoint, unless an owner of a later version of the lease has been at it. */
+  async #fence(name: string, holder: LeaseHolder, change: Update): Promise<Item | undefined> {
+    const version = this.#held.get(holderKey(holder));
+    if (version === undefined) throw leaseLost(name, holder);
+    const { done, item } = await this.#parts.tables.update(
+      'leases',
+      { pk: name, sk: CHECKPOINT },
       {
-        pk: text(name),
-        sk: text(CHECKPOINT),
-        v: text(JSON.stringify(value)),
-        ttl: ttlOf(clock.now() + UNUSED),
+        ...change,
+        condition: 'attribute_not_exists(f) OR f <= :f',
+        names: { '#ttl': 'ttl' },
+        values: { ...change.values, ':f': number(version), ':ttl': this.#unused() },
       },
-    ]);
+    );
+    if (!done) throw leaseLost(name, holder);
+    return item;
+  }
+
+  #unused() {
+    return ttlOf(this.#parts.clock.now() + UNUSED);
   }
 
   /** Whether the version that another holds has been seen for the length of its lease. */
@@ -179,7 +212,7 @@ export class AwsLeases implements Leases {
     tokens: number,
     now: number | undefined,
   ): Promise<boolean> {
-    const { tables, clock, steady } = this.#parts;
+    const { tables, steady } = this.#parts;
     const at = now ?? steady();
     const by = randomBytes(6).toString('base64url');
     const version = (known?.version ?? 0) + 1;
@@ -195,7 +228,7 @@ export class AwsLeases implements Leases {
           ':at': number(at),
           ':next': number(version),
           ':b': text(by),
-          ':ttl': ttlOf(clock.now() + UNUSED),
+          ':ttl': this.#unused(),
           ...(known && { ':n': number(known.version) }),
         },
       },
@@ -205,4 +238,8 @@ export class AwsLeases implements Leases {
     else this.#buckets.delete(bucket);
     return done;
   }
+}
+
+function holderKey({ lease, owner }: LeaseHolder): string {
+  return `${lease}\0${owner}`;
 }

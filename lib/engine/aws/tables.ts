@@ -38,6 +38,8 @@ export interface Update {
   condition?: string;
   names?: Record<string, string>;
   values?: Item;
+  /** Gives the item as it is then. */
+  returns?: boolean;
 }
 
 export interface Range {
@@ -170,12 +172,12 @@ export class Tables {
 
   /**
    * Changes one item if its condition holds.
-   * @returns `done`, and else the item that did not meet the condition.
+   * @returns `done`, with the item when it was asked for; else the item that did not meet the condition.
    */
   async update(table: TableName, key: Key, change: Update): Promise<{ done: boolean; item?: Item }> {
     return this.#do(table, async () => {
       try {
-        await this.#dynamo.send(
+        const { Attributes } = await this.#dynamo.send(
           new UpdateItemCommand({
             TableName: this.#names[table],
             Key: keyOf(key),
@@ -186,9 +188,10 @@ export class Tables {
             }),
             ...(change.names && { ExpressionAttributeNames: change.names }),
             ...(change.values && { ExpressionAttributeValues: change.values }),
+            ...(change.returns && { ReturnValues: 'ALL_NEW' }),
           }),
         );
-        return { done: true };
+        return { done: true, item: Attributes };
       } catch (error) {
         if (error instanceof ConditionalCheckFailedException) return { done: false, item: error.Item };
         throw error;

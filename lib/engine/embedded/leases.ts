@@ -1,7 +1,8 @@
 /** The leases port. */
 import type { Clock } from '../../time.ts';
+import { leaseLost } from '../lease-lost.ts';
 import { type PermitHolder, type PermitRequest, type Permits, sharePermits } from '../permits.ts';
-import type { Leases } from '../ports.ts';
+import type { LeaseHolder, Leases } from '../ports.ts';
 import { readJson } from './json.ts';
 import type { Link } from './link.ts';
 
@@ -45,12 +46,14 @@ export class EmbeddedLeases implements Leases {
     return shared;
   }
 
-  async checkpoint(name: string): Promise<unknown> {
-    const json = await this.#link.call('checkpoint', name);
+  async checkpoint(name: string, holder?: LeaseHolder): Promise<unknown> {
+    const json = await this.#link.call('checkpoint', { name, holder });
+    if (json === false) throw leaseLost(name, holder!);
     return json === undefined ? undefined : readJson(json, `the checkpoint ${name}`);
   }
 
-  saveCheckpoint(name: string, value: unknown): Promise<void> {
-    return this.#link.call('saveCheckpoint', { name, value: JSON.stringify(value) });
+  async saveCheckpoint(name: string, value: unknown, holder?: LeaseHolder): Promise<void> {
+    const saved = await this.#link.call('saveCheckpoint', { name, value: JSON.stringify(value), holder });
+    if (!saved) throw leaseLost(name, holder!);
   }
 }

@@ -11,6 +11,7 @@
  * buffer, because structured cloning of many small objects and buffers costs more than the SQL.
  */
 import type { ErrorCode } from '../../errors.ts';
+import type { LeaseHolder } from '../ports.ts';
 import type { DeliveryState } from '../states.ts';
 
 /** Idempotency claim with the time by which older claims of the key are judged. */
@@ -157,8 +158,10 @@ export interface Operations {
     granted: number;
     wait: number;
   };
-  checkpoint(name: string): string | undefined;
-  saveCheckpoint(call: { name: string; value: string }): void;
+  /** @returns false when the holder has not got its lease. */
+  checkpoint(call: { name: string; holder?: LeaseHolder }): string | undefined | false;
+  /** @returns false when the holder has not got its lease: nothing is written. */
+  saveCheckpoint(call: { name: string; value: string; holder?: LeaseHolder }): boolean;
   health(call: null): { bytes: number; free: number; full: boolean };
   /** Marks the run as ended; `clean` when no lease is open. */
   finish(call: { clean: boolean }): void;

@@ -1,5 +1,6 @@
 /** Ownership of names, shared token buckets, and checkpoints. */
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import type { LeaseHolder } from '../../ports.ts';
 
 export class Leases {
   readonly #find: StatementSync;
@@ -51,11 +52,19 @@ export class Leases {
     };
   }
 
-  checkpoint(name: string): string | undefined {
+  checkpoint(name: string, holder?: LeaseHolder): string | undefined | false {
+    if (holder && !this.#holds(holder)) return false;
     return this.#checkpoint.get(name)?.value as string | undefined;
   }
 
-  saveCheckpoint(name: string, value: string): void {
+  saveCheckpoint(name: string, value: string, holder?: LeaseHolder): boolean {
+    if (holder && !this.#holds(holder)) return false;
     this.#saveCheckpoint.run(name, value);
+    return true;
+  }
+
+  /** Past its end a lease is still its owner's, until another takes it. */
+  #holds({ lease, owner }: LeaseHolder): boolean {
+    return (this.#find.get(lease) as { owner: string } | undefined)?.owner === owner;
   }
 }

@@ -258,8 +258,8 @@ export class Store {
       acquire: ({ name, owner, now, ttl }) => leases.acquire(name, owner, now, ttl),
       release: ({ name, owner }) => leases.release(name, owner),
       take: ({ bucket, want, rate, burst, now }) => leases.take(bucket, want, rate, burst, now),
-      checkpoint: (name) => leases.checkpoint(name),
-      saveCheckpoint: ({ name, value }) => leases.saveCheckpoint(name, value),
+      checkpoint: ({ name, holder }) => leases.checkpoint(name, holder),
+      saveCheckpoint: ({ name, value, holder }) => leases.saveCheckpoint(name, value, holder),
       health: () => this.#space(),
       finish: ({ clean }) => {
         this.#setMeta.run('clean', clean ? 1 : 0);

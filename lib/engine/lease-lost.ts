@@ -1,0 +1,10 @@
+/** What whoever writes on behalf of a lease is told when it is another's by now. */
+import { PosternError } from '../errors.ts';
+import type { LeaseHolder } from './ports.ts';
+
+export function leaseLost(checkpoint: string, { lease, owner }: LeaseHolder): PosternError {
+  return new PosternError(
+    'lease_lost',
+    `${owner} has not got ${lease} any more; ${checkpoint} is as it was.`,
+  );
+}
