@@ -8,6 +8,7 @@
  *  settler ◄────────────────────────────── results ◄───────────────────────────────── attempted ◄───────┘
  * ```
  */
+import type { LaneGroups } from '../lib/control/lane-groups.ts';
 import type { Engine, LeasedItem } from '../lib/engine/ports.ts';
 import { FINAL_STATES } from '../lib/engine/states.ts';
 import type { AttemptResult } from '../lib/outcome/classify.ts';
@@ -30,6 +31,7 @@ export interface DispatcherOptions
   orders: Orders;
   ways: Ways;
   traffic: Traffic;
+  laneGroups: Pick<LaneGroups, 'found'> | undefined;
 }
 
 const REFUSED_DELAY = 300_000;
@@ -175,6 +177,7 @@ export class Dispatcher {
       traffic.unconnected(delivery, unusable(targets), now);
       return true;
     }
+    if (!destination.routed) this.#options.laneGroups?.found(delivery.domain, destination.provider);
     const found = targets.targets;
     if (!policy?.routes || delivery.moved) return this.#choose(delivery, site, found, now);
     return this.#whenAnswered(delivery, policy.route(delivery, site), now, (route, at) => {

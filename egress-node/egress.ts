@@ -2,6 +2,8 @@
  * Egress: leases deliveries from their lanes, brings them to the mailbox providers within every limit, and
  * tells the queue what became of each. It moves bytes: it never parses a message.
  */
+
+import type { LaneGroups } from '../lib/control/lane-groups.ts';
 import type { Hooks } from '../lib/control/policy/open.ts';
 import type { WarmupReports } from '../lib/control/warmup-reports.ts';
 import type { Attempt, QueueItem } from '../lib/engine/items.ts';
@@ -82,6 +84,8 @@ export interface EgressOptions {
   hooks?: Hooks;
   /** Told of alerts that rules give. Must not throw. */
   onAlert?: (alert: Alert) => void;
+  /** Told where mail to a domain goes, so that more of it waits in the lane of its provider. */
+  laneGroups?: Pick<LaneGroups, 'found'>;
   /** The retry schedule of a configuration set. */
   retry?: (configurationSet: string | undefined, tenant: string) => RetrySchedule;
   /** What may be held at once. */
@@ -131,6 +135,8 @@ export interface Egress {
    * @throws PosternError `bad_request` with path and reason; what was in force then stays.
    */
   setRouting(document: unknown): void;
+  /** Whether mail may be handed in for a pool: it is one of those that it was started with, or of the document. */
+  hasPool(name: string): boolean;
   /** Replaces the rules of automation. */
   setRules(rules: RuleSet | undefined): void;
   /** The source addresses and whether mail may leave from them. */
@@ -251,6 +257,7 @@ export function startEgress(options: EgressOptions): Egress {
     ways,
     policy,
     traffic,
+    laneGroups: options.laneGroups,
   });
 
   /** Follows directives; what waits looks for its way again when they changed. */
@@ -358,6 +365,7 @@ export function startEgress(options: EgressOptions): Egress {
       ways.route(readRouting(document ?? { pools: mapPools(pools) }, 'routing'));
       traffic.divertAll();
     },
+    hasPool: (name) => ways.knows(name),
     setRules(rules) {
       listener.rules = rules;
     },

@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { CONFIG_KINDS } from '../lib/control/config-kinds.ts';
 import { openDirectives } from '../lib/control/directives.ts';
 import { openDocuments } from '../lib/control/documents.ts';
+import { openLaneGroups } from '../lib/control/lane-groups.ts';
 import { openAws } from '../lib/engine/aws/open.ts';
 import { readSecret } from '../lib/engine/aws/secrets.ts';
 import type { Engine } from '../lib/engine/ports.ts';
@@ -45,7 +46,8 @@ async function start({ resources, node, sources, secrets }: NodeSettings): Promi
     openAws({ resources, clock, log }),
     readSecret('return-path.key', { bucket: secrets }),
   ]);
-  const [directives, documents] = await Promise.all([
+  const [laneGroups, directives, documents] = await Promise.all([
+    openLaneGroups({ config: engine.config, clock }),
     openDirectives({ config: engine.config, clock }),
     openDocuments({ config: engine.config, clock, kinds: CONFIG_KINDS }),
   ]);
@@ -68,6 +70,7 @@ async function start({ resources, node, sources, secrets }: NodeSettings): Promi
     port: smtpPort,
     routes,
     directives,
+    laneGroups,
     warmup,
     onAlert: (alert) => log.warn('automation alert', { ...alert }),
     onAttempt: (item) => metrics.attempted(item),
@@ -101,6 +104,7 @@ async function start({ resources, node, sources, secrets }: NodeSettings): Promi
     health.close();
     unfollow();
     documents.close();
+    await laneGroups.close();
     await directives.close();
     await engine.close();
   };

@@ -27,7 +27,6 @@ import { createSigner } from '../lib/mail/signer.ts';
 import type { Log } from '../lib/observe/log.ts';
 import { createMetrics } from '../lib/observe/metrics.ts';
 import { DEFAULT_RETRY } from '../lib/outcome/retry.ts';
-import { laneGroup } from '../lib/shaping/providers.ts';
 import { WarmupBook } from '../lib/shaping/warmup/book.ts';
 import { systemClock } from '../lib/time.ts';
 import type { Listening } from './banner.ts';
@@ -125,6 +124,7 @@ export async function startStandalone(settings: Settings, log: Log): Promise<Sta
       routes: settings.routes,
       limits: settings.limits,
       directives: control.directives,
+      laneGroups: control.laneGroups,
       hooks: policy,
       warmup,
       warmupReports: reports,
@@ -161,8 +161,8 @@ export async function startStandalone(settings: Settings, log: Log): Promise<Sta
         maxRecipients: settings.maxRecipients,
         maxAge: settings.maxAgeDays * DAY,
         maxSchedule: MAX_SCHEDULE,
-        hasPool: (name) => name === 'default' || name in settings.pools,
-        group: laneGroup,
+        hasPool: (name) => egress.hasPool(name),
+        group: (domain) => control.laneGroups.group(domain),
         returnPathDomain: (identity, fromDomain) =>
           identity.mailFromDomain ?? settings.returnPathDomain ?? fromDomain,
       },

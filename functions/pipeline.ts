@@ -11,7 +11,6 @@ import type { ErrorCode } from '../lib/errors.ts';
 import { createReturnPaths } from '../lib/mail/return-path.ts';
 import { createSigner } from '../lib/mail/signer.ts';
 import type { MailMetrics } from '../lib/observe/mail-metrics.ts';
-import { laneGroup } from '../lib/shaping/providers.ts';
 import type { Clock, Random } from '../lib/time.ts';
 import type { ApiSettings } from './environment.ts';
 
@@ -63,7 +62,7 @@ export async function openPipeline(options: PipelineOptions): Promise<Pipeline> 
       maxAge: MAX_AGE,
       maxSchedule: MAX_SCHEDULE,
       hasPool: (name) => pools.includes(name),
-      group: laneGroup,
+      group: (domain) => control.laneGroups.group(domain),
       returnPathDomain: (identity) => identity.mailFromDomain ?? returnPathDomain,
     },
     onResult,

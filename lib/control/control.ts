@@ -13,6 +13,7 @@ import { openDocuments } from './documents.ts';
 import { openIdentities } from './identities.ts';
 import type { StoredIdentity } from './identity-store.ts';
 import { openKeys, type StoredKey } from './keys.ts';
+import { openLaneGroups } from './lane-groups.ts';
 import { type ControlLimits, SES_LIMITS } from './limits.ts';
 import { Mirror } from './mirror.ts';
 import type { ResolveTxt } from './proof.ts';
@@ -68,6 +69,8 @@ export async function openControl(options: ControlOptions): Promise<Control> {
     closers.push(() => directives.close());
     const documents = await openDocuments({ config, clock, kinds });
     closers.push(() => documents.close());
+    const laneGroups = await openLaneGroups({ config, clock });
+    closers.push(() => laneGroups.close());
     return {
       keys: openKeys(keys, vault, clock),
       identities: openIdentities(identities, {
@@ -83,6 +86,7 @@ export async function openControl(options: ControlOptions): Promise<Control> {
       account: openAccount(account),
       directives,
       documents,
+      laneGroups,
       close,
     };
   } catch (error) {

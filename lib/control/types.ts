@@ -2,6 +2,7 @@
 import type { SigningKey } from '../mail/types.ts';
 import type { Directives } from './directives.ts';
 import type { Documents } from './documents.ts';
+import type { LaneGroups } from './lane-groups.ts';
 
 /** An access key. The secret must be recoverable (SigV4 is an HMAC) and is kept encrypted. */
 export interface AccessKey {
@@ -129,6 +130,7 @@ export interface Control {
   };
   directives: Directives;
   documents: Documents;
+  laneGroups: LaneGroups;
   /** Resolves when what rules ordered is stored. */
   close(): Promise<void>;
 }

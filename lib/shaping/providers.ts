@@ -137,6 +137,12 @@ export function providerOf(hosts: readonly string[]): Provider {
   return provider;
 }
 
+/** The lane group of a provider. */
+export function providerGroup(provider: Provider): LaneGroup {
+  if (provider === 'outlook' || provider === 'office365') return 'microsoft';
+  return LANE_GROUPS.find((group) => group === provider) ?? 'other';
+}
+
 /**
  * The lane group of a recipient domain (lower case A-label), without asking DNS: the well-known mailbox
  * domains by name, every other domain `other`. It only decides where mail waits; how it is shaped is

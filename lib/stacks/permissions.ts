@@ -19,8 +19,11 @@ import type { DataStack } from './data.ts';
 
 /** Kinds of documents that hold sealed secrets; their names are control's. */
 const SEALED_KINDS = ['key', 'identity'];
-/** Kinds that a node writes: the directives of its rules, what reports say of IPs, and the count of changes (`!`). */
-const NODE_KINDS = ['directive', 'warmup-report', '!'];
+/**
+ * Kinds that a node writes: the directives of its rules, what reports say of IPs, in which lanes domains belong, and
+ * the count of changes (`!`).
+ */
+const NODE_KINDS = ['directive', 'warmup-report', 'lane-group', '!'];
 
 /** Statements of the API: takes mail in, shows what became of it, changes the configuration. */
 export function apiPermissions(data: DataStack): iam.PolicyStatement[] {

@@ -38,7 +38,7 @@ const EGRESS: Granted = {
   LeasesTable: 'dynamodb:BatchWriteItem dynamodb:GetItem dynamodb:UpdateItem',
   'ConfigTable if ForAllValues:StringNotEquals dynamodb:LeadingKeys key,identity':
     'dynamodb:GetItem dynamodb:Query',
-  'ConfigTable if ForAllValues:StringEquals dynamodb:LeadingKeys directive,warmup-report,!':
+  'ConfigTable if ForAllValues:StringEquals dynamodb:LeadingKeys directive,warmup-report,lane-group,!':
     'dynamodb:DeleteItem dynamodb:PutItem',
   ...KEYS_OF_CONFIG,
   'Bodies/*': 's3:GetObject s3:PutObject',

@@ -311,6 +311,30 @@ describe('directives', () => {
   });
 });
 
+describe('lanes', () => {
+  it('are taught where mail to a domain goes, but not by static routes', async () => {
+    const found: [string, string][] = [];
+    const routes = [{ domain: 'routed.google.com', host: '127.0.0.1', port: 2525 }];
+    await start({ laneGroups: { found: (...all) => void found.push(all) }, routes });
+    enqueue({ domain: 'google.com' });
+    enqueue({ domain: 'example.test' });
+    enqueue({ domain: 'routed.google.com' });
+    await settle();
+    assert.deepEqual(found, [
+      ['google.com', 'google'],
+      ['example.test', 'other'],
+    ]);
+  });
+
+  it('exist for the pools of the routing document as soon as it is in force', async () => {
+    await start({ ips: ['127.0.0.1'], pools: { old: ['127.0.0.1'] } });
+    const pools = () => ['default', 'old', 'vip'].map((name) => egress.hasPool(name));
+    assert.deepEqual(pools(), [true, true, false]);
+    egress.setRouting({ pools: { vip: { ips: ['127.0.0.1'] } } });
+    assert.deepEqual(pools(), [true, false, true]);
+  });
+});
+
 describe('automation', () => {
   const rules = compileRules([
     {

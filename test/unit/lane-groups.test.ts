@@ -1,0 +1,103 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { type LaneGroups, openLaneGroups } from '../../lib/control/lane-groups.ts';
+import { PosternError } from '../../lib/errors.ts';
+import { TestClock } from '../support/clock.ts';
+import { settled } from '../support/control.ts';
+import { MemoryConfig } from '../support/memory-config.ts';
+
+class CountedConfig extends MemoryConfig {
+  writes = 0;
+  down = false;
+  override async put(...args: Parameters<MemoryConfig['put']>) {
+    this.writes += 1;
+    if (this.down) throw new PosternError('storage_unavailable', 'The store is away.');
+    return super.put(...args);
+  }
+}
+
+function find(groups: LaneGroups, domain: string, provider: string, times: number): void {
+  for (let n = 0; n < times; n += 1) groups.found(domain, provider);
+}
+
+async function pass(clock: TestClock, ms: number): Promise<void> {
+  clock.advance(ms);
+  for (let turns = 0; turns < 20; turns += 1) await settled();
+}
+
+describe('the lane of a domain', () => {
+  test('is that of the data, until mail to it was often found to go elsewhere', async () => {
+    const config = new CountedConfig();
+    const clock = new TestClock();
+    const node = await openLaneGroups({ config, clock });
+    const api = await openLaneGroups({ config, clock });
+    find(node, 'company.example', 'google', 15);
+    find(node, 'gmail.com', 'google', 100);
+    find(node, 'small.example', 'comcast', 100);
+    await pass(clock, 60_000);
+    assert.equal(config.writes, 0);
+    find(node, 'company.example', 'google', 1);
+    find(node, 'tenant.example', 'office365', 16);
+    await pass(clock, 60_000);
+    assert.equal(api.group('company.example'), 'google');
+    assert.equal(api.group('tenant.example'), 'microsoft');
+    assert.equal(api.group('gmail.com'), 'google');
+    assert.equal(api.group('small.example'), 'other');
+    const { writes } = config;
+    find(node, 'company.example', 'google', 1_000);
+    await pass(clock, 60_000);
+    assert.equal(config.writes, writes, 'what is known is not written again');
+  });
+
+  test('follows a domain that moves, and back to what the data say', async () => {
+    const config = new CountedConfig();
+    const clock = new TestClock();
+    const node = await openLaneGroups({ config, clock });
+    find(node, 'company.example', 'google', 16);
+    await pass(clock, 60_000);
+    find(node, 'company.example', 'outlook', 16);
+    await pass(clock, 60_000);
+    assert.equal(node.group('company.example'), 'microsoft');
+    find(node, 'company.example', 'other', 16);
+    await pass(clock, 60_000);
+    assert.equal(node.group('company.example'), 'other');
+    const stored = await config.list('lane-group');
+    assert.deepEqual(stored.map(({ value }) => value), [{}]);
+  });
+
+  test('is kept over a restart; what two nodes learnt at once is one', async () => {
+    const config = new CountedConfig();
+    const clock = new TestClock();
+    const nodes = [await openLaneGroups({ config, clock }), await openLaneGroups({ config, clock })];
+    const domains = Array.from({ length: 64 }, (_, n) => `company${n}.example`);
+    domains.forEach((domain, n) => find(nodes[n % 2]!, domain, 'google', 16));
+    await Promise.all(nodes.map((node) => node.close()));
+    const after = await openLaneGroups({ config, clock });
+    assert.ok(domains.every((domain) => after.group(domain) === 'google'));
+  });
+
+  test('is bounded: a document forgets what it has known longest', async () => {
+    const config = new CountedConfig();
+    const clock = new TestClock();
+    const node = await openLaneGroups({ config, clock });
+    for (let n = 0; n < 9_000; n += 1) find(node, `d${n}.example`, 'yahoo', 16);
+    await pass(clock, 60_000);
+    const stored = await config.list('lane-group');
+    assert.equal(stored.length, 16);
+    for (const { value } of stored) assert.equal(Object.keys(value as object).length, 500);
+  });
+
+  test('does not need the store: what could not be written is found again', async () => {
+    const config = new CountedConfig();
+    const clock = new TestClock();
+    const node = await openLaneGroups({ config, clock });
+    config.down = true;
+    find(node, 'company.example', 'apple', 16);
+    await pass(clock, 60_000);
+    assert.equal(node.group('company.example'), 'other');
+    config.down = false;
+    find(node, 'company.example', 'apple', 16);
+    await pass(clock, 60_000);
+    assert.equal(node.group('company.example'), 'apple');
+  });
+});
