@@ -96,7 +96,7 @@ async function measure(document: LimitDocument, directives: number, hooks?: Hook
           else bounds = found;
         }
         const { terms } = book.at(place).of(item, bounds);
-        item.flow = terms && way.gate.flow(terms, () => []);
+        item.flow = terms && way.gate.flow(terms, () => ({ buckets: [], permits: [] }));
         way.queue.push(item);
       }
       for (const { gate, queue, place } of ways.values()) {
@@ -108,7 +108,7 @@ async function measure(document: LimitDocument, directives: number, hooks?: Hook
           gate.messageStarted(now, own);
           item.flow?.started(now);
           gate.running -= 1;
-          item.flow?.ended();
+          item.flow?.ended(now);
           learn(gate, own.limits, accepted, now, now);
         }
       }

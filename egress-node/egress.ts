@@ -227,6 +227,7 @@ export function startEgress(options: EgressOptions): Egress {
   });
   const destinations = new Destinations({ resolver, clock, routes: new Routes(routes), port });
   const deadlines = options.deadlines ?? DEFAULT_DEADLINES;
+  const shared = new SharedLimits(engine.leases, clock, options.node);
   const traffic = new Traffic({
     clock,
     random,
@@ -235,7 +236,7 @@ export function startEgress(options: EgressOptions): Egress {
     destinations,
     tlsMemory: new TlsMemory(),
     limits,
-    shared: new SharedLimits(engine.leases, clock),
+    shared,
     listener,
     policy,
     warmup,
@@ -329,6 +330,7 @@ export function startEgress(options: EgressOptions): Egress {
     dispatcher.destroy();
     await Promise.all([...pullers.values()].map((puller) => puller.ended));
     await dispatcher.stop();
+    await shared.stop();
     await sources.stop();
     keeper?.stop();
     memory.stop();

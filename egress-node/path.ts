@@ -43,7 +43,7 @@ export class Path {
   readonly source: Source;
   readonly requireTls: boolean;
   readonly terms: PathTerms;
-  readonly queue = new ReadyQueue<Delivery>();
+  readonly queue = new ReadyQueue<Delivery>(() => this.#pumpIn(0));
   /** Connection faults in a row since one last opened. */
   failures = 0;
   /** No new connection before then. */
@@ -263,7 +263,7 @@ export class Path {
     const recipient = result.results[0]!;
     const { via } = connection;
     this.#gate.running -= 1;
-    delivery.flow?.ended();
+    delivery.flow?.ended(result.endedAt);
     learn(this.#gate, this.terms.own.limits, recipient, result.startedAt, result.endedAt);
     if (this.#full) {
       this.#full = false;

@@ -125,7 +125,7 @@ export class Traffic implements PathHost {
     path.terms.bound(variant.bounds);
     delivery.flow = undefined;
     if (terms !== undefined) {
-      delivery.flow = source.gate(site).flow(terms, shared.bucketsOf);
+      delivery.flow = source.gate(site).flow(terms, shared.partsOf);
       if (terms.maxAge !== undefined) {
         delivery.expiresAt = Math.min(delivery.expiresAt, delivery.item.acceptedAt + terms.maxAge);
         if (!this.results.mayBegin(delivery, now)) return true;
@@ -189,6 +189,7 @@ export class Traffic implements PathHost {
   /** Once a second. */
   tick(): void {
     const now = this.clock.now();
+    this.#options.shared.tick(now);
     for (const site of this.sites.values()) {
       for (const path of site.paths.values()) {
         // A site that became slow while it held much gives back what waits longest for its turn.

@@ -2,8 +2,9 @@
  * How the permits of one name are shared out between those who ask for them: the rule of both engines.
  *
  * No more than `limit` are ever held together. What is scarce is divided evenly: who wants less than an even
- * part has all that it wants, the others divide the rest. Who holds more than its share keeps what it uses
- * until that ends, and is told its share so that it begins no more.
+ * part has all that it wants, the others divide the rest, and what cannot be divided goes to who holds less, or
+ * asks first: a single permit goes round. Who holds more than its share keeps what it uses until that ends, and
+ * is told its share so that it begins no more.
  */
 
 /** What one owner asks for. */
@@ -21,7 +22,7 @@ export interface PermitRequest {
 export interface Permits {
   /** Held now, until `ttl` from before the request. */
   readonly held: number;
-  /** What it is to come down to, or at most `held`. */
+  /** Of these, what it may go on using: less while others want some of them too. */
   readonly share: number;
 }
 
@@ -31,21 +32,24 @@ export interface PermitHolder {
   readonly want: number;
 }
 
-/** @param others everybody but the owner that asks, whose lease has not ended. */
+/** @param holders everybody whose lease has not ended; of the owner that asks, what it held so far. */
 export function sharePermits(
   owner: string,
   { keep, want, limit }: PermitRequest,
-  others: readonly PermitHolder[],
+  holders: readonly PermitHolder[],
 ): Permits {
+  const others = holders.filter((one) => one.owner !== owner);
+  const before = holders.find((one) => one.owner === owner)?.held ?? 0;
+  const share = evenShare(owner, [...others, { owner, held: before, want }], limit);
   const left = others.reduce((sum, one) => sum - one.held, limit);
-  const share = Math.min(want, evenShare(owner, want, limit, others));
   const held = Math.max(0, Math.min(left, Math.max(keep, share)));
   return { held, share: Math.min(held, share) };
 }
 
 /** Each in the order of what it wants takes no more than an even part of what is left. */
-function evenShare(owner: string, want: number, limit: number, others: readonly PermitHolder[]): number {
-  const all = [...others, { owner, want }].sort((a, b) => a.want - b.want || (a.owner < b.owner ? -1 : 1));
+function evenShare(owner: string, all: PermitHolder[], limit: number): number {
+  const rank = (one: PermitHolder): number => (one.owner === owner ? 1 : 0);
+  all.sort((a, b) => a.want - b.want || b.held - a.held || rank(a) - rank(b));
   let left = limit;
   for (const [i, one] of all.entries()) {
     const part = Math.min(one.want, Math.floor(left / (all.length - i)));

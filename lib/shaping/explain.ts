@@ -5,7 +5,7 @@
  */
 import type { Flow, Gate } from './gate.ts';
 import type { Resolved, Terms } from './limits/book.ts';
-import type { LimitName } from './limits/limit.ts';
+import type { LimitName, SharedLimit } from './limits/limit.ts';
 import type { Rate } from './rate.ts';
 
 /** One limit as it stands. */
@@ -182,15 +182,23 @@ function messageLines({ now, own, gate, terms, flow }: ExplainInput): LimitLine[
     };
     lines.push(waiting({ ...value, used: `${under} under way` }, under >= concurrency ? CONNECTION_WAIT : 0));
   }
-  for (const { key, limit } of terms?.shared ?? []) {
-    const { rate, quota, name } = limit;
-    const value = rate === undefined ? `${quota!.count} a ${quota!.per}` : rate.text;
-    const bucket = flow?.shared.find((one) => one.key === key);
-    lines.push(
-      waiting({ limit: `shared ${key}`, value, origin: `limits.shared.${name}` }, bucket?.wait(now) ?? 0),
-    );
-  }
+  for (const { key, limit } of terms?.shared ?? []) lines.push(sharedLine(key, limit, flow, now));
   return lines;
+}
+
+function sharedLine(key: string, limit: SharedLimit, flow: Flow | undefined, now: number): LimitLine {
+  const { rate, quota, concurrency, name } = limit;
+  const one = { limit: `shared ${key}`, origin: `limits.shared.${name}` };
+  if (concurrency === undefined) {
+    const value = rate?.text ?? `${quota!.count} a ${quota!.per}`;
+    return waiting({ ...one, value }, flow?.buckets.find((each) => each.key === key)?.wait(now) ?? 0);
+  }
+  const permits = flow?.permits.find((each) => each.key === key);
+  const value = `${concurrency} under way`;
+  if (permits === undefined) return { ...one, value };
+  const held = permits.held(now);
+  const used = `${permits.running} under way of ${held} that this node holds`;
+  return waiting({ ...one, value, used }, permits.running >= held ? CONNECTION_WAIT : 0);
 }
 
 /** Limits that hold nothing back, but decide how mail goes. */

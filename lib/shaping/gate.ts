@@ -8,14 +8,50 @@ import { MessageRate } from './feedback/message-rate.ts';
 import type { CounterRule, Resolved, Terms } from './limits/book.ts';
 import { type Pace, Pacer, paceOf, perSecond } from './rate.ts';
 import type { SharedBucket } from './shared-bucket.ts';
+import type { SharedPermits, Waiter } from './shared-permits.ts';
 import { type Down, LESSON, type SiteMemory } from './site-memory.ts';
 
+/** No message is under way for less, ms. */
+const QUICKEST = 10;
+
+/** What may have no room for one more message: whoever finds it full is called when it has. */
+export interface Parking {
+  park(waiter: Waiter, who: object): void;
+  leave(waiter: Waiter): void;
+}
+
 /** Counts of some mail alone. */
-export interface Counter {
+export class Counter implements Parking {
   readonly pacer: Pacer;
-  running: number;
-  /** Called, first come first served, when one that was running has ended; false: nobody waits there any more. */
-  readonly waiting: Set<() => boolean>;
+  running = 0;
+  readonly #waiting = new Set<Waiter>();
+
+  constructor(pacer: Pacer) {
+    this.pacer = pacer;
+  }
+
+  park(waiter: Waiter): void {
+    this.#waiting.add(waiter);
+  }
+
+  leave(waiter: Waiter): void {
+    this.#waiting.delete(waiter);
+  }
+
+  /** One that was running has ended: first come, first called. */
+  ended(): void {
+    this.running -= 1;
+    for (const waiter of this.#waiting) {
+      this.#waiting.delete(waiter);
+      // Whoever is woken may have to wait for something else; the last to end wakes all, so that none is left.
+      if (waiter.wake() && this.running > 0) break;
+    }
+  }
+
+  /** Whether nothing of the past or present bears on what comes. */
+  idle(now: number): boolean {
+    return this.running === 0 && this.#waiting.size === 0 && this.pacer.idle(now);
+  }
 }
 
 export class Gate {
@@ -127,15 +163,15 @@ export class Gate {
   counter(key: string): Counter {
     let counter = this.#counters.get(key);
     if (counter === undefined) {
-      counter = { pacer: new Pacer(this.#counted.get(key), this.#unknown), running: 0, waiting: new Set() };
+      counter = new Counter(new Pacer(this.#counted.get(key), this.#unknown));
       this.#counted.delete(key);
       this.#counters.set(key, counter);
     }
     return counter;
   }
 
-  /** How mail under these terms passes here. @param shared finds the bucket of a shared limit. */
-  flow(terms: Terms, shared: (terms: Terms) => readonly SharedBucket[]): Flow {
+  /** How mail under these terms passes here. @param shared finds what it counts against of shared limits. */
+  flow(terms: Terms, shared: (terms: Terms) => SharedParts): Flow {
     let flow = this.#flows.get(terms);
     if (flow === undefined) {
       const counted = terms.counters.map((rule) => ({ rule, counter: this.counter(rule.key) }));
@@ -151,11 +187,15 @@ export class Gate {
 
   /** Forgets counters that nothing of the past or present bears on. */
   sweep(now: number): void {
-    for (const [key, { running, waiting, pacer }] of this.#counters) {
-      if (running === 0 && waiting.size === 0 && pacer.idle(now)) this.#counters.delete(key);
-    }
+    for (const [key, counter] of this.#counters) if (counter.idle(now)) this.#counters.delete(key);
     for (const [key, next] of this.#counted) if (next <= now) this.#counted.delete(key);
   }
+}
+
+/** What some mail counts against of shared limits. */
+export interface SharedParts {
+  readonly buckets: readonly SharedBucket[];
+  readonly permits: readonly SharedPermits[];
 }
 
 interface Counted {
@@ -167,17 +207,19 @@ interface Counted {
 export class Flow {
   readonly terms: Terms;
   readonly counted: readonly Counted[];
-  readonly shared: readonly SharedBucket[];
+  readonly buckets: readonly SharedBucket[];
+  readonly permits: readonly SharedPermits[];
   /** Deliveries of it that wait here. */
   waiting = 0;
 
-  constructor(terms: Terms, counted: readonly Counted[], shared: readonly SharedBucket[]) {
+  constructor(terms: Terms, counted: readonly Counted[], { buckets, permits }: SharedParts) {
     this.terms = terms;
     this.counted = counted;
-    this.shared = shared;
+    this.buckets = buckets;
+    this.permits = permits;
   }
 
-  /** Milliseconds until a message of it may begin; `Infinity`: when another of it has ended (`full`). */
+  /** Milliseconds until a message of it may begin; `Infinity`: when it is called (`full`). */
   wait(now: number): number {
     let longest = 0;
     for (const { rule, counter } of this.counted) {
@@ -185,16 +227,21 @@ export class Flow {
       const wait = counter.pacer.wait(now, rule.pace);
       if (wait > longest) longest = wait;
     }
-    for (const bucket of this.shared) {
+    for (const bucket of this.buckets) {
       const wait = bucket.wait(now);
       if (wait > longest) longest = wait;
     }
-    return longest;
+    // Last, and only for what may go otherwise: a permit that is asked for is to be used.
+    if (longest > 0) return longest;
+    return this.permits.every((permits) => permits.free(now, this)) ? 0 : Number.POSITIVE_INFINITY;
   }
 
-  /** The counter that has all it may have under way. */
-  get full(): Counter | undefined {
-    return this.counted.find(({ rule, counter }) => counter.running >= rule.concurrency)?.counter;
+  /** What has no room for another of it. */
+  full(now: number): Parking | undefined {
+    return (
+      this.counted.find(({ rule, counter }) => counter.running >= rule.concurrency)?.counter ??
+      this.permits.find((permits) => !permits.free(now, this))
+    );
   }
 
   started(now: number): void {
@@ -202,18 +249,13 @@ export class Flow {
       counter.running += 1;
       counter.pacer.take(now, rule.pace);
     }
-    for (const bucket of this.shared) bucket.take(now);
+    for (const bucket of this.buckets) bucket.take(now);
+    for (const permits of this.permits) permits.begun(this);
   }
 
-  ended(): void {
-    for (const { counter } of this.counted) {
-      counter.running -= 1;
-      for (const wake of counter.waiting) {
-        counter.waiting.delete(wake);
-        // Whoever is woken may have to wait for something else; the last to end wakes all, so that none is left.
-        if (wake() && counter.running > 0) break;
-      }
-    }
+  ended(now: number): void {
+    for (const { counter } of this.counted) counter.ended();
+    for (const permits of this.permits) permits.ended(now);
   }
 
   /** Why mail of it waits now, and how long, for a person; undefined when it need not. */
@@ -229,23 +271,34 @@ export class Flow {
       if (wait > 0)
         return { text: `${rule.key} is limited to ${rule.rate?.text} (${rule.origins.rate}).`, wait };
     }
-    for (const bucket of this.shared) {
+    for (const bucket of this.buckets) {
       const wait = bucket.wait(now);
       if (wait === 0) continue;
       const { name, rate, quota } = bucket.limit;
       const limit = rate === undefined ? `${quota!.count} a ${quota!.per}` : rate.text;
       return { text: `The shared limit ${name} is ${limit} (${bucket.key}).`, wait };
     }
+    for (const permits of this.permits) {
+      if (permits.free(now, this)) continue;
+      const { name, concurrency } = permits.limit;
+      const here = `this node holds ${permits.held(now)}, ${permits.running} are in use`;
+      return {
+        text: `The shared limit ${name} is ${concurrency} messages under way (${permits.key}); ${here}.`,
+        wait: 1000,
+      };
+    }
     return undefined;
   }
 
-  /** Messages that it may send within `ms`, about. */
+  /** Messages that it may send within `ms`, at most. */
   soon(ms: number): number {
     let least = Number.POSITIVE_INFINITY;
     for (const { rule } of this.counted) {
       if (rule.pace.interval > 0) least = Math.min(least, ms / rule.pace.interval);
+      least = Math.min(least, (rule.concurrency * ms) / QUICKEST);
     }
-    for (const { limit } of this.shared) {
+    for (const { limit } of this.permits) least = Math.min(least, (limit.concurrency! * ms) / QUICKEST);
+    for (const { limit } of this.buckets) {
       if (limit.rate !== undefined) least = Math.min(least, (ms * limit.rate.count) / limit.rate.per);
     }
     return least;

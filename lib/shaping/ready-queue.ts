@@ -6,10 +6,11 @@
  * ```
  *  class ─► ring of tenants ─► ring of a tenant's lines (one for each flow) ─► first in, first out
  *                                  │ its flow must wait        ▲
- *                                  └──► aside, until a time ───┘ or until one of the flow has ended
+ *                                  └──► aside, until a time ───┘ or until it is called: one has ended
  * ```
  */
-import type { Flow } from './gate.ts';
+import type { Flow, Parking } from './gate.ts';
+import type { Waiter } from './shared-permits.ts';
 
 /** What may stand in the queue. */
 export interface Waiting<T> {
@@ -29,6 +30,9 @@ interface Line<T> {
   size: number;
   /** It stands aside. */
   aside: boolean;
+  /** Where it is called from, when it does not stand aside for a time. */
+  parked: Parking | undefined;
+  readonly waiter: Waiter;
 }
 
 /** A tenant's lines that may go; a member of the ring while it has any. */
@@ -60,6 +64,12 @@ export class ReadyQueue<T extends Waiting<T>> {
   #standing = 0;
   /** What bulk has earned by letting transactional mail pass. */
   #earned = 0;
+  readonly #called: () => void;
+
+  /** @param called mail that stood aside may go: not before the caller is done with what it does. */
+  constructor(called: () => void = () => undefined) {
+    this.#called = called;
+  }
 
   /** All that wait. */
   get size(): number {
@@ -174,9 +184,23 @@ export class ReadyQueue<T extends Waiting<T>> {
     }
     let line = tenant.lines.get(item.flow);
     if (line === undefined) {
-      line = { flow: item.flow, tenant, head: undefined, tail: undefined, size: 0, aside: false };
+      line = this.#newLine(item.flow, tenant, item.bulk);
       tenant.lines.set(item.flow, line);
     }
+    return line;
+  }
+
+  #newLine(flow: Flow | undefined, tenant: Tenant<T>, bulk: boolean): Line<T> {
+    const line: Line<T> = {
+      flow,
+      tenant,
+      head: undefined,
+      tail: undefined,
+      size: 0,
+      aside: false,
+      parked: undefined,
+      waiter: { bulk, wake: () => this.#wake(line) },
+    };
     return line;
   }
 
@@ -230,7 +254,7 @@ export class ReadyQueue<T extends Waiting<T>> {
   /** An empty line goes. */
   #close(line: Line<T>): void {
     const { tenant } = line;
-    if (line.aside) line.flow?.full?.waiting.delete(this.#wakerOf(line));
+    if (line.aside) line.parked?.leave(line.waiter);
     else this.#dismiss(line);
     tenant.lines.delete(line.flow);
     if (tenant.lines.size === 0) tenant.ring.tenants.delete(tenant.name);
@@ -240,23 +264,22 @@ export class ReadyQueue<T extends Waiting<T>> {
     this.#dismiss(line);
     line.aside = true;
     this.#standing += line.size;
-    const full = wait === Number.POSITIVE_INFINITY ? line.flow!.full : undefined;
+    line.parked = wait === Number.POSITIVE_INFINITY ? line.flow!.full(now) : undefined;
     // Never at once again: what is due within the grain of the clock would be looked at for ever.
-    if (full === undefined) this.#wakeAt(line, now + Math.max(wait, 0.25));
-    else full.waiting.add(this.#wakerOf(line));
+    if (line.parked === undefined) this.#wakeAt(line, now + Math.max(wait, 0.25));
+    else line.parked.park(line.waiter, line.flow!);
   }
 
-  readonly #wakers = new WeakMap<Line<T>, () => boolean>();
-
-  #wakerOf(line: Line<T>): () => boolean {
-    let waker = this.#wakers.get(line);
-    if (waker === undefined) this.#wakers.set(line, (waker = () => this.#stepBack(line)));
-    return waker;
+  #wake(line: Line<T>): boolean {
+    if (!this.#stepBack(line)) return false;
+    this.#called();
+    return true;
   }
 
   #stepBack(line: Line<T>): boolean {
     if (!line.aside) return false;
     line.aside = false;
+    line.parked = undefined;
     this.#standing -= line.size;
     if (line.size > 0) this.#admit(line);
     return line.size > 0;

@@ -8,6 +8,7 @@ import type {
   Transaction,
 } from '../../egress-node/smtp/types.ts';
 import type { Outcome, QueueItem } from '../../lib/engine/items.ts';
+import { type PermitHolder, type PermitRequest, sharePermits } from '../../lib/engine/permits.ts';
 import type { Engine, LeasedItem, LeaseRequest, Settlement } from '../../lib/engine/ports.ts';
 import type { DeliveryState } from '../../lib/engine/states.ts';
 import type { TestClock } from './clock.ts';
@@ -49,6 +50,8 @@ export class FakeEngine {
   readonly checkpoints = new Map<string, unknown>();
   /** Tokens that are left in shared buckets. */
   readonly buckets = new Map<string, number>();
+  /** Who holds shared permits. */
+  readonly permits = new Map<string, PermitHolder[]>();
   /** Thrown by the next calls of `settle`. */
   readonly settleErrors: Error[] = [];
   readonly #clock: TestClock;
@@ -125,6 +128,13 @@ export class FakeEngine {
           const granted = Math.min(want, left);
           this.buckets.set(bucket, left - granted);
           return { granted, wait: granted > 0 ? 0 : 1000 };
+        },
+        permits: async (name: string, owner: string, request: PermitRequest) => {
+          const holders = this.permits.get(name) ?? [];
+          const shared = sharePermits(owner, request, holders);
+          const others = holders.filter((one) => one.owner !== owner);
+          this.permits.set(name, [...others, { owner, held: shared.held, want: request.want }]);
+          return shared;
         },
         checkpoint: async (name: string) => this.checkpoints.get(name),
         saveCheckpoint: async (name: string, value: unknown) =>

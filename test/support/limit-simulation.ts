@@ -4,12 +4,19 @@
  * limit is exceeded in the window that ends with it.
  */
 import assert from 'node:assert/strict';
-import { type Flow, Gate } from '../../lib/shaping/gate.ts';
+import {
+  type PermitHolder,
+  type PermitRequest,
+  type Permits,
+  sharePermits,
+} from '../../lib/engine/permits.ts';
+import { type Flow, Gate, type SharedParts } from '../../lib/shaping/gate.ts';
 import { LimitBook, type Mail, type Place, type Terms } from '../../lib/shaping/limits/book.ts';
 import { limitTable } from '../../lib/shaping/limits/check.ts';
 import type { Rate } from '../../lib/shaping/rate.ts';
 import { ReadyQueue, type Waiting } from '../../lib/shaping/ready-queue.ts';
 import { SharedBucket } from '../../lib/shaping/shared-bucket.ts';
+import { SharedPermits } from '../../lib/shaping/shared-permits.ts';
 import { seededRandom } from './clock.ts';
 
 const TENANTS = ['a', 'b', 'c', 'd'];
@@ -31,6 +38,7 @@ const DOCUMENT = {
   shared: {
     all: { match: { tenant: 'b' }, rate: '1800/min' },
     each: { each: ['tenant', 'site'], match: { class: 'bulk' }, quota: '100000/d' },
+    flight: { match: { class: 'bulk' }, concurrency: 4 },
   },
 };
 
@@ -105,6 +113,21 @@ class Store {
   }
 }
 
+/** The engine's permits, as both engines divide them. */
+class PermitStore {
+  readonly #holders = new Map<string, (PermitHolder & { until: number })[]>();
+
+  permits(name: string, owner: string, request: PermitRequest, now: number): Permits {
+    const holders = this.#holders.get(name) ?? [];
+    const live = holders.filter((one) => one.until > now);
+    const shared = sharePermits(owner, request, live);
+    const others = live.filter((one) => one.owner !== owner);
+    others.push({ owner, held: shared.held, want: request.want, until: now + request.ttl });
+    this.#holders.set(name, others);
+    return shared;
+  }
+}
+
 export interface LimitSimulation {
   /** Messages begun. */
   sends: number;
@@ -137,18 +160,56 @@ export function simulateLimits(options: { sends: number; seed: number }): LimitS
     const at = now + 1 + Math.floor(random() * 60);
     grants.push({ at, give: () => bucket.granted(granted, wait, askedAt, at) });
   };
-  const buckets = Array.from({ length: NODES }, () => new Map<string, SharedBucket>());
-  const bucketsOf = (node: number) => (terms: Terms) =>
-    terms.shared.map(({ key, limit }) => {
-      let bucket = buckets[node]!.get(key);
-      if (bucket === undefined) buckets[node]!.set(key, (bucket = new SharedBucket(key, limit, lease)));
-      return bucket;
+  const permitStore = new PermitStore();
+  /** Requests take their time, there and back; one in a hundred is lost on one of the two. */
+  const hold = (node: number) => (permits: SharedPermits) => {
+    const askedAt = now;
+    const request = permits.request();
+    const there = now + 1 + Math.floor(random() * 30);
+    const back = there + 1 + Math.floor(random() * 30);
+    const [lost, answered] = [random() < 0.005, random() < 0.995];
+    grants.push({
+      at: there,
+      give: () => {
+        const shared = lost ? undefined : permitStore.permits(permits.key, `node-${node}`, request, now);
+        const give = (): void => {
+          if (shared !== undefined && answered) permits.granted(shared.held, shared.share, askedAt, now);
+          else permits.failed(now);
+        };
+        grants.push({ at: back, give });
+      },
     });
+  };
+  const buckets = Array.from({ length: NODES }, () => new Map<string, SharedBucket>());
+  const permitsOf = Array.from({ length: NODES }, () => new Map<string, SharedPermits>());
+  const partsOf =
+    (node: number) =>
+    (terms: Terms): SharedParts => {
+      const parts = { buckets: [] as SharedBucket[], permits: [] as SharedPermits[] };
+      for (const { key, limit } of terms.shared) {
+        if (limit.concurrency !== undefined) {
+          let permits = permitsOf[node]!.get(key);
+          if (permits === undefined) {
+            permitsOf[node]!.set(key, (permits = new SharedPermits(key, limit, hold(node))));
+          }
+          parts.permits.push(permits);
+          continue;
+        }
+        let bucket = buckets[node]!.get(key);
+        if (bucket === undefined) buckets[node]!.set(key, (bucket = new SharedBucket(key, limit, lease)));
+        parts.buckets.push(bucket);
+      }
+      return parts;
+    };
   const ways: Way[] = [];
   for (let node = 0; node < NODES; node += 1) {
     for (const site of ['fast', 'slow', 'hourly']) {
       const place = { provider: 'other', site, routed: false, ip: `192.0.2.${node + 1}`, pool: 'default' };
-      ways.push({ node, place, gate: new Gate(), queue: new ReadyQueue(), ends: [], wakeAt: 0 });
+      const queue = new ReadyQueue<Item>(() => {
+        way.wakeAt = now;
+      });
+      const way: Way = { node, place, gate: new Gate(), queue, ends: [], wakeAt: 0 };
+      ways.push(way);
     }
   }
   const quotas = new Map<string, number>();
@@ -165,7 +226,7 @@ export function simulateLimits(options: { sends: number; seed: number }): LimitS
         class: free || random() < 0.3 ? 'transactional' : 'bulk',
       };
       const { terms } = book.at(way.place).of(mail);
-      way.queue.push(new Item(mail, terms && way.gate.flow(terms, bucketsOf(way.node))));
+      way.queue.push(new Item(mail, terms && way.gate.flow(terms, partsOf(way.node))));
     }
   }
 
@@ -173,10 +234,15 @@ export function simulateLimits(options: { sends: number; seed: number }): LimitS
     const { own } = book.at(way.place);
     const wait = way.gate.messageWait(now, own);
     if (wait > 0) {
-      way.wakeAt = wait === Number.POSITIVE_INFINITY ? wait : now + Math.ceil(wait);
+      way.wakeAt = now + Math.ceil(wait);
       return false;
     }
-    const item = way.queue.take(now, 0.1);
+    let item = way.queue.take(now, 0.1);
+    if (item === undefined) {
+      // All that there was has stepped aside; there is more.
+      feed(way);
+      item = way.queue.take(now, 0.1);
+    }
     if (item === undefined) {
       way.wakeAt = Math.ceil(way.queue.nextAt);
       return false;
@@ -209,7 +275,10 @@ export function simulateLimits(options: { sends: number; seed: number }): LimitS
       count(name, rule.rate, now);
       assert.ok(underWay(name, 1) <= rule.concurrency, `${name}: more than ${rule.concurrency} under way`);
     }
-    for (const { key, limit } of flow?.shared ?? []) {
+    for (const { key, limit } of flow?.permits ?? []) {
+      assert.ok(underWay(`shared ${key}`, 1) <= limit.concurrency!, `${key}: more than ${limit.concurrency}`);
+    }
+    for (const { key, limit } of flow?.buckets ?? []) {
       if (limit.rate !== undefined) count(`shared ${key}`, limit.rate, now);
       else {
         const name = `${key} ${Math.floor(now / 86_400_000)}`;
@@ -221,8 +290,13 @@ export function simulateLimits(options: { sends: number; seed: number }): LimitS
   }
 
   let slow = 0;
+  let tickAt = now;
   while (sends < options.sends) {
-    let next = Number.POSITIVE_INFINITY;
+    if (now >= tickAt) {
+      for (const all of permitsOf) for (const permits of all.values()) permits.tick(now);
+      tickAt = now + 1000;
+    }
+    let next = tickAt;
     for (let i = grants.length - 1; i >= 0; i -= 1) {
       const grant = grants[i]!;
       if (grant.at <= now) {
@@ -238,7 +312,8 @@ export function simulateLimits(options: { sends: number; seed: number }): LimitS
           return true;
         }
         way.gate.running -= 1;
-        item.flow?.ended();
+        item.flow?.ended(now);
+        for (const { key } of item.flow?.permits ?? []) underWay(`shared ${key}`, -1);
         const name = `${way.place.ip} ${way.place.site}`;
         underWay(name, -1);
         for (const { rule } of item.flow?.counted ?? []) underWay(`${name} ${rule.key}`, -1);

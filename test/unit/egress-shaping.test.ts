@@ -139,6 +139,57 @@ describe('limits of some mail', () => {
     assert.equal(sessions[0]!.seen.length, 2);
   });
 
+  it('a shared concurrency holds over all sites, and what waits anywhere goes when one ends', async () => {
+    await start({
+      limits: limits({}, { shared: { acme: { match: { tenant: 'main' }, concurrency: 2 } } }),
+    });
+    for (const domain of ['a.test', 'b.test', 'c.test']) {
+      enqueue({ domain });
+      enqueue({ domain });
+    }
+    await settle();
+    for (const session of sessions) session.opened();
+    await pass(1000, 20);
+    const underWay = (): number => sessions.reduce((sum, { taken }) => sum + taken.length, 0);
+    assert.equal(underWay(), 2);
+    const [explained] = await egress.explain({ domain: 'a.test', tenant: 'main' });
+    assert.equal(explained!.binding?.limit, 'shared acme');
+    assert.equal(explained!.binding?.used, '2 under way of 2 that this node holds');
+    const idle = sessions.findIndex(({ taken }) => taken.length === 0);
+    for (let done = 0; done < 6; done += 1) {
+      sessions.find(({ taken }) => taken.length > 0)!.finish();
+      await pass(20, 20);
+      if (done === 0) assert.equal(sessions[idle]!.taken.length, 1, 'who waited longest is next');
+      assert.ok(underWay() <= 2 && underWay() >= Math.min(1, 5 - done), `${underWay()} after ${done + 1}`);
+    }
+    assert.equal(engine.of('end').length, 6);
+    await pass(12_000);
+    assert.deepEqual(
+      engine.permits.get('permits/acme')!.map(({ held }) => held),
+      [0],
+      'what is not used is given back',
+    );
+  });
+
+  it('a shared concurrency of which others hold all lets nothing go, and says so', async () => {
+    engine.permits.set('permits/acme', [{ owner: 'other', held: 2, want: 2 }]);
+    await start({
+      limits: limits({}, { shared: { acme: { match: { tenant: 'main' }, concurrency: 2 } } }),
+    });
+    enqueue();
+    await settle();
+    sessions[0]?.opened();
+    await pass(3000, 100);
+    assert.equal(sessions.flatMap(({ seen }) => seen).length, 0);
+    const [explained] = await egress.explain({ domain: 'example.test', tenant: 'main' });
+    assert.equal(explained!.binding?.used, '0 under way of 0 that this node holds');
+    engine.permits.set('permits/acme', []);
+    await pass(2000, 100);
+    for (const session of sessions) if (session.state === 'opening') session.opened();
+    await pass(2000, 100);
+    assert.equal(sessions.flatMap(({ seen }) => seen).length, 1);
+  });
+
   it('a domain’s own connections are its own, within those of the site', async () => {
     await start({
       limits: limits({}, { domains: { 'example.test': { messagesPerConnection: 3, idle: '7s' } } }),

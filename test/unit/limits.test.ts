@@ -247,7 +247,17 @@ describe('a document of limits is refused', () => {
       { domains: { 'Example.org': {} } },
       /^limits\.domains\.Example\.org: is written in capitals/,
     ],
-    ['a shared limit of nothing', { shared: { x: {} } }, /^limits\.shared\.x: gives both or neither/],
+    ['a shared limit of nothing', { shared: { x: {} } }, /^limits\.shared\.x: gives several or none/],
+    [
+      'a shared limit of two things',
+      { shared: { x: { rate: '5/s', concurrency: 5 } } },
+      /^limits\.shared\.x: gives several or none/,
+    ],
+    [
+      'a shared concurrency of nothing',
+      { shared: { x: { concurrency: 0 } } },
+      /^limits\.shared\.x\.concurrency: 0 is out of/,
+    ],
     ['a quota by the minute', { shared: { x: { quota: '5/min' } } }, /quota: "5\/min" is not a quota/],
     [
       'each of what is one',

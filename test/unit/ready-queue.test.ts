@@ -27,7 +27,10 @@ function flows(document: unknown): (mail: Partial<Mail>) => Flow {
   const book = new LimitBook(limitTable(document));
   const gate = new Gate();
   return (mail) =>
-    gate.flow(book.at(PLACE).of({ domain: 'x.test', tenant: 'a', class: 'bulk', ...mail }).terms!, () => []);
+    gate.flow(book.at(PLACE).of({ domain: 'x.test', tenant: 'a', class: 'bulk', ...mail }).terms!, () => ({
+      buckets: [],
+      permits: [],
+    }));
 }
 
 function names(queue: ReadyQueue<Item>, count: number, now = 0, reserve = 0): string[] {
@@ -106,14 +109,14 @@ describe('the ready queue', () => {
     };
     assert.deepEqual([take(), take(), take()], ['a', 'b', '-']);
     assert.equal(queue.nextAt, Number.POSITIVE_INFINITY);
-    flow.ended();
+    flow.ended(0);
     assert.equal(take(), 'c');
     assert.equal(take(), '-');
-    flow.ended();
-    flow.ended();
+    flow.ended(0);
+    flow.ended(0);
     assert.deepEqual([take(), take()].sort(), ['a', 'b']);
-    flow.ended();
-    flow.ended();
+    flow.ended(0);
+    flow.ended(0);
     assert.equal(take(), 'c', 'nobody is forgotten');
   });
 

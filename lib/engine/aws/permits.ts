@@ -49,9 +49,10 @@ export class AwsPermits {
       // Others ask too; each round one of them wins.
       if (tries > 4) await pause(this.#parts, tries - 5);
       const known = this.#known.get(name) ?? (await this.#read(name));
-      const others = known.holders.filter((one) => one.owner !== owner && !this.#isOver(name, one));
-      const shared = sharePermits(owner, request, others);
-      const count = (known.holders.find((one) => one.owner === owner)?.count ?? 0) + 1;
+      const live = known.holders.filter((one) => one.owner === owner || !this.#isOver(name, one));
+      const shared = sharePermits(owner, request, live);
+      const others = live.filter((one) => one.owner !== owner);
+      const count = (live.find((one) => one.owner === owner)?.count ?? 0) + 1;
       const { want, ttl } = request;
       const own = { owner, held: shared.held, want, count, ttl };
       const holders = shared.held > 0 || want > 0 ? [...others, own] : others;

@@ -37,8 +37,9 @@ export class EmbeddedLeases implements Leases {
   async permits(name: string, owner: string, request: PermitRequest): Promise<Permits> {
     const now = this.#clock.now();
     const holders = this.#permits.get(name) ?? [];
-    const others = holders.filter((one) => one.owner !== owner && one.until > now);
-    const shared = sharePermits(owner, request, others);
+    const live = holders.filter((one) => one.until > now);
+    const shared = sharePermits(owner, request, live);
+    const others = live.filter((one) => one.owner !== owner);
     const { want, ttl } = request;
     if (shared.held > 0 || want > 0) others.push({ owner, held: shared.held, want, until: now + ttl });
     if (others.length > 0) this.#permits.set(name, others);

@@ -50,6 +50,7 @@ export interface LimitDocument {
 const LAYERS = ['default', 'route', 'providers', 'sites', 'domains', 'shared'] as const;
 const PLACES = ['provider', 'site', 'domain'] as const;
 const EACH = ['tenant', 'campaign', 'ip', 'pool', 'domain', 'provider', 'site'] as const;
+const SHARED = ['rate', 'quota', 'concurrency'] as const;
 const UNLIMITED = 'unlimited';
 
 /** Bounds of spans, ms. */
@@ -258,7 +259,7 @@ function checkContradictions(set: Partial<Limits>, path: string): void {
 }
 
 function readShared(value: unknown, path: string, name: string): SharedLimit {
-  const given = readObject(value, path, ['match', 'each', 'rate', 'quota']);
+  const given = readObject(value, path, ['match', 'each', ...SHARED]);
   const match: Record<string, unknown> = {};
   const members = readObject(given.match ?? {}, `${path}.match`, [...PLACES, ...QUALIFIERS]);
   for (const [key, member] of Object.entries(members)) {
@@ -272,10 +273,13 @@ function readShared(value: unknown, path: string, name: string): SharedLimit {
       : readList(given.each, `${path}.each`, (one, at) => readChoice(one, at, EACH));
   for (const one of each)
     if (match[one] !== undefined) refuse(`${path}.each`, `match already names one ${one}.`);
-  if ((given.rate === undefined) === (given.quota === undefined)) {
-    refuse(path, 'gives both or neither of rate and quota; a shared limit has one of them.');
+  if (SHARED.filter((one) => given[one] !== undefined).length !== 1) {
+    refuse(path, `gives several or none of ${SHARED.join(', ')}; a shared limit has one of them.`);
   }
   const shared = { name, match: match as LimitMatch, each: [...new Set(each)].sort() };
+  if (given.concurrency !== undefined) {
+    return { ...shared, concurrency: READERS.concurrency(given.concurrency, `${path}.concurrency`) };
+  }
   if (given.quota === undefined) {
     const paced = rate(given.rate, `${path}.rate`);
     return paced === undefined

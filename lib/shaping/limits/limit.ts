@@ -106,8 +106,9 @@ export interface LimitRule {
 }
 
 /**
- * A limit with a name that is counted once, over all IPs and nodes: a token bucket in the engine, leased in
- * chunks. With `each` it is one bucket for every value of these: every tenant's own.
+ * A limit with a name that is counted once, over all IPs and nodes: a token bucket or permits in the engine,
+ * leased in chunks. With `each` there is one for every value of these: every tenant's own. It has one of `rate`,
+ * `quota` and `concurrency`.
  */
 export interface SharedLimit {
   readonly name: string;
@@ -117,6 +118,8 @@ export interface SharedLimit {
   readonly rate?: Rate;
   /** So many in each calendar hour or day (UTC), at whatever pace. */
   readonly quota?: { readonly count: number; readonly per: 'hour' | 'day' };
+  /** So many messages under way at once: permits in the engine. */
+  readonly concurrency?: number;
 }
 
 /** A checked document of limits. */

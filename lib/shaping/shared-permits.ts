@@ -1,0 +1,196 @@
+/**
+ * This node's part of a number of messages that may be under way at once, over all IPs and nodes. Permits are
+ * leased from the engine some at a time and used locally: no remote call for a message, and never more under
+ * way than there are permits.
+ *
+ * ```
+ *  wanted ─► asked ─► held ── renewed while in use ──► unused ─► given back
+ *                      │ others want them too: begins no more than its share, gives back what ends
+ *                      └ the engine does not answer ──► begins nothing before the lease has ended
+ * ```
+ * A permit that comes free goes to whoever has waited longest here, whichever IP and site that is at.
+ */
+import type { SharedLimit } from './limits/limit.ts';
+
+/** What to ask the engine's `leases.permits` for. */
+export interface PermitsWanted {
+  keep: number;
+  want: number;
+  limit: number;
+  ttl: number;
+}
+
+/** Somebody that waits until one more may be under way. */
+export interface Waiter {
+  readonly bulk: boolean;
+  /** Steps forward; false: it has nothing to send any more. */
+  wake(): boolean;
+}
+
+/** A lease of permits, ms: what a node that dies held is free again after so long. */
+const LEASE = 30_000;
+/** What is used is leased anew so often: as soon does a node hear that others want some of it. */
+const RENEWAL = 5_000;
+/** Nothing is begun so shortly before the end of a lease: what is under way shall have ended by then. */
+const MARGIN = 10_000;
+/** Who got fewer than it wanted asks again after so long. */
+const AGAIN = 1_000;
+/** Of the permits, what is asked for at first. */
+const FIRST = 1 / 16;
+/** Who was called forward has so long to begin, ms. */
+const TURN = 100;
+/** Of so many turns one is bulk's while transactional mail waits too. */
+const BULK_TURN = 10;
+
+export class SharedPermits {
+  readonly key: string;
+  readonly limit: SharedLimit;
+  /** Under way on this node. */
+  running = 0;
+  readonly #count: number;
+  readonly #lease: (permits: SharedPermits) => void;
+  readonly #urgent = new Map<Waiter, object>();
+  readonly #bulk = new Map<Waiter, object>();
+  /** By whom and until when a permit may be used that came free for it. */
+  readonly #turns = new Map<object, number>();
+  #called = 0;
+  #held = 0;
+  /** What may be used of it, as others want some too. */
+  #share = 0;
+  #until = 0;
+  #asked = false;
+  #askedAt = Number.NEGATIVE_INFINITY;
+  /** What the request says. */
+  #keep = 0;
+  #want = 0;
+  /** Most under way since the last request. */
+  #peak = 0;
+  /** There was no more to be had; no earlier than then is more asked for. */
+  #moreAt = 0;
+
+  /** @param lease is told when permits are to be asked for or given back: it takes `request` to the engine. */
+  constructor(key: string, limit: SharedLimit, lease: (permits: SharedPermits) => void) {
+    this.key = key;
+    this.limit = limit;
+    this.#count = limit.concurrency!;
+    this.#lease = lease;
+  }
+
+  /** Permits that this node holds. */
+  held(now: number): number {
+    return now < this.#until ? this.#held : 0;
+  }
+
+  /** How many wait here. */
+  get waiting(): number {
+    return this.#urgent.size + this.#bulk.size;
+  }
+
+  /** Whether nothing is used, held or waited for. */
+  get idle(): boolean {
+    return this.running === 0 && this.#held === 0 && this.waiting === 0 && !this.#asked;
+  }
+
+  /** As many as may be under way. What a request does not keep may be another's before its answer is here. */
+  #most(now: number): number {
+    if (now >= this.#until - MARGIN) return 0;
+    return Math.min(this.#held, this.#share, this.#asked ? this.#keep : this.#held);
+  }
+
+  /** Whether one more may be under way for `who`; if not, it may `park`. */
+  free(now: number, who: object): boolean {
+    const most = this.#most(now);
+    if (this.running < most && (this.#isTurnOf(who, now) || this.running + this.#promised(now) < most)) {
+      return true;
+    }
+    if (this.#held < this.#count && now >= this.#moreAt) this.#ask(now, true);
+    return false;
+  }
+
+  #isTurnOf(who: object, now: number): boolean {
+    return (this.#turns.get(who) ?? 0) > now;
+  }
+
+  #promised(now: number): number {
+    for (const [who, until] of this.#turns) if (until <= now) this.#turns.delete(who);
+    return this.#turns.size;
+  }
+
+  /** Is called when a permit is free, in the order of coming, transactional mail first. */
+  park(waiter: Waiter, who: object): void {
+    (waiter.bulk ? this.#bulk : this.#urgent).set(waiter, who);
+  }
+
+  /** Waits no more. */
+  leave(waiter: Waiter): void {
+    (waiter.bulk ? this.#bulk : this.#urgent).delete(waiter);
+  }
+
+  /** Counts a message that begins. The caller asked `free` before. */
+  begun(who: object): void {
+    this.#turns.delete(who);
+    this.running += 1;
+    if (this.running > this.#peak) this.#peak = this.running;
+  }
+
+  ended(now: number): void {
+    this.running -= 1;
+    if (this.#share < this.#held && this.running <= this.#share) this.#ask(now, this.waiting > 0);
+    this.#call(now);
+  }
+
+  /** Calls forward as many as there are free permits. */
+  #call(now: number): void {
+    while (this.waiting > 0 && this.running + this.#promised(now) < this.#most(now)) {
+      this.#called += 1;
+      const bulkFirst = this.#called % BULK_TURN === 0 && this.#bulk.size > 0;
+      const from = bulkFirst || this.#urgent.size === 0 ? this.#bulk : this.#urgent;
+      const [waiter, who] = from.entries().next().value!;
+      from.delete(waiter);
+      if (waiter.wake()) this.#turns.set(who, now + TURN);
+    }
+  }
+
+  /** Once a second: renews what is used, asks for what is wanted, gives back what is not. */
+  tick(now: number): void {
+    this.#call(now);
+    const starved = this.waiting > 0 && this.#held < this.#count && now >= this.#moreAt;
+    const due = now >= this.#askedAt + RENEWAL && (this.#held > 0 || this.waiting > 0);
+    if (starved || due) this.#ask(now, this.waiting > 0);
+  }
+
+  #ask(now: number, scarce: boolean): void {
+    if (this.#asked) return;
+    this.#asked = true;
+    this.#askedAt = now;
+    // Twice as many until it is enough, and then what was used.
+    const more = Math.max(this.#count * FIRST, 2 * Math.max(this.running, this.#held));
+    this.#keep = this.running;
+    this.#want = scarce ? Math.min(this.#count, Math.ceil(more)) : this.#peak;
+    this.#peak = this.running;
+    this.#lease(this);
+  }
+
+  /** What to ask the engine for; then `granted` or `failed` must be called. */
+  request(): PermitsWanted {
+    return { keep: this.#keep, want: this.#want, limit: this.#count, ttl: LEASE };
+  }
+
+  /** @param askedAt time of the request. */
+  granted(held: number, share: number, askedAt: number, now: number): void {
+    this.#asked = false;
+    this.#held = held;
+    this.#share = share;
+    this.#until = askedAt + LEASE;
+    this.#moreAt = share < this.#want ? now + AGAIN : 0;
+    this.#call(now);
+  }
+
+  /** The engine did not answer. It may have heard: what the request did not keep is not used any more. */
+  failed(now: number): void {
+    this.#asked = false;
+    this.#held = Math.min(this.#held, this.#keep);
+    this.#askedAt = now - RENEWAL + AGAIN;
+    this.#moreAt = now + AGAIN;
+  }
+}
