@@ -62,7 +62,10 @@ describe('the lane of a domain', () => {
     await pass(clock, 60_000);
     assert.equal(node.group('company.example'), 'other');
     const stored = await config.list('lane-group');
-    assert.deepEqual(stored.map(({ value }) => value), [{}]);
+    assert.deepEqual(
+      stored.map(({ value }) => value),
+      [{}],
+    );
   });
 
   test('is kept over a restart; what two nodes learnt at once is one', async () => {
@@ -70,7 +73,7 @@ describe('the lane of a domain', () => {
     const clock = new TestClock();
     const nodes = [await openLaneGroups({ config, clock }), await openLaneGroups({ config, clock })];
     const domains = Array.from({ length: 64 }, (_, n) => `company${n}.example`);
-    domains.forEach((domain, n) => find(nodes[n % 2]!, domain, 'google', 16));
+    for (const [n, domain] of domains.entries()) find(nodes[n % 2]!, domain, 'google', 16);
     await Promise.all(nodes.map((node) => node.close()));
     const after = await openLaneGroups({ config, clock });
     assert.ok(domains.every((domain) => after.group(domain) === 'google'));
