@@ -212,6 +212,7 @@ export async function startStandalone(settings: Settings, log: Log): Promise<Sta
       accept,
       control,
       engine,
+      installed: { ips: settings.egressIps, pools: settings.pools },
       clock,
       region: settings.region,
       accountId: settings.accountId,

@@ -1,5 +1,6 @@
 /** What every route of the HTTP API is given: the rooms below it, and the few facts of this installation. */
 import type { Accept } from '../../lib/accept/types.ts';
+import type { Installed } from '../../lib/control/address-book.ts';
 import type { Policy } from '../../lib/control/policy/open.ts';
 import type { Control } from '../../lib/control/types.ts';
 import type { Engine } from '../../lib/engine/ports.ts';
@@ -39,6 +40,8 @@ export interface ApiDeps {
   accept: Accept;
   control: Control;
   engine: Engine;
+  /** Pools and source addresses, as far as no document names them. */
+  installed: Installed;
   clock: Clock;
   /** Named in ARNs and in messages, as `us-east-1`. */
   region: string;

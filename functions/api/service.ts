@@ -30,6 +30,7 @@ export async function openService(options: ServiceOptions): Promise<Fetch> {
     accept,
     control,
     engine,
+    installed: { ips: [], lanes: settings.pools },
     clock,
     region,
     accountId,

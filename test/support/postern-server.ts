@@ -63,6 +63,7 @@ export interface ServerOptions {
   limits?: ApiDeps['limits'];
   /** Kinds of configuration documents. */
   kinds?: readonly ConfigKind[];
+  installed?: ApiDeps['installed'];
   policy?: ApiDeps['policy'];
   explain?: ApiDeps['explain'];
   /** Makes another accept pipeline than the fake one. */
@@ -92,6 +93,7 @@ export async function startPosternServer(options: ServerOptions = {}): Promise<P
     accept: options.accept?.(engine, control, clock) ?? accept,
     control,
     engine,
+    installed: options.installed ?? { ips: [], pools: {} },
     clock,
     region: 'us-east-1',
     accountId: '123456789012',

@@ -28,6 +28,8 @@ export interface SesServer {
   /** What the resolver under `control` answers. */
   txt: FakeTxt;
   server: Server;
+  /** States of addresses by name. */
+  checkpoints: Map<string, unknown>;
   /** Lines of the log. */
   log: { event: string; fields?: Record<string, unknown> }[];
   /** A client of the tenant's administrator, or with other settings. */
@@ -39,6 +41,7 @@ export interface SesServerOptions {
   clock?: Clock;
   limits?: ApiDeps['limits'];
   verifyIdentities?: boolean;
+  installed?: ApiDeps['installed'];
   /** Sees each request before the API does; true when it has dealt with it. */
   before?: (incoming: IncomingMessage, outgoing: ServerResponse) => boolean;
 }
@@ -58,6 +61,7 @@ export async function startSesServer(options: SesServerOptions = {}): Promise<Se
   });
   await control.keys.create({ ...KEY, tenant: 'default', admin: true });
   await control.keys.create({ ...USER, tenant: 'tenant-2', admin: false });
+  const checkpoints = new Map<string, unknown>();
   const log: SesServer['log'] = [];
   const note = (event: string, fields?: Record<string, unknown>): void => {
     log.push({ event, fields });
@@ -65,8 +69,9 @@ export async function startSesServer(options: SesServerOptions = {}): Promise<Se
   const deps: ApiDeps = {
     accept,
     control,
-    // The SES routes reach storage through accept and control only.
-    engine: {} as Engine,
+    // Beside accept and control, the SES routes reach the state of addresses only.
+    engine: { leases: { checkpoint: async (name: string) => checkpoints.get(name) } } as Engine,
+    installed: options.installed ?? { ips: [], pools: {} },
     clock,
     region: 'us-east-1',
     accountId: '123456789012',
@@ -97,6 +102,7 @@ export async function startSesServer(options: SesServerOptions = {}): Promise<Se
     config,
     txt,
     server,
+    checkpoints,
     log,
     client(config) {
       const client = new SESv2Client({

@@ -77,6 +77,25 @@ const explanation = {
     { limit: 'tls', value: 'required', origin: 'built-in.providers.google' },
   ],
 };
+const warming = {
+  ip: '192.0.2.1',
+  pools: ['news'],
+  warm: false,
+  percentage: 14,
+  providers: [
+    {
+      provider: 'google',
+      warm: false,
+      day: 8,
+      days: 49,
+      budget: 200,
+      sent: 120,
+      counts: { delivered: 117, bounced: 1, complained: 0, deferred: 2, blocked: 0 },
+      steppedBack: false,
+      cause: '2.4 % bounced',
+    },
+  ],
+};
 const value = { off: ['google.rate'] };
 
 export const OPERATE_PATHS: Readonly<
@@ -144,6 +163,22 @@ export const OPERATE_PATHS: Readonly<
         description: 'One explanation for each source address, and of a message for each of its deliveries.',
         schema: 'Explanations',
         example: { explanations: [explanation] },
+      },
+    },
+  },
+  '/warmup': {
+    get: {
+      operationId: 'listWarmup',
+      summary: "Where the warm-up of each source address stands (administrator's key)",
+      description:
+        'As of storage, which follows the node that sends within five seconds. Plans are the configuration document ' +
+        '`warmup`. An address without a plan is warm.',
+      parameters: [query('ip', 'Only this address.')],
+      answer: {
+        status: 200,
+        description: 'Every address that is known here.',
+        schema: 'Warmup',
+        example: { ips: [warming] },
       },
     },
   },

@@ -1,6 +1,7 @@
 /** JSON values of what operators do while Postern runs: directives, configuration documents, the policy. */
 import { DIMENSIONS } from '../../../lib/shaping/directive.ts';
 import { DIRECTIVE_ACTIONS } from '../../../lib/shaping/directive-check.ts';
+import { SIGNALS } from '../../../lib/shaping/warmup/verdict.ts';
 import type { Schema } from './schema.ts';
 import { flag, integer, list, name, object, ref, text, time } from './schema-words.ts';
 
@@ -72,7 +73,44 @@ const limitLine = object(
   ['limit', 'value', 'origin'],
 );
 
+const warmingProvider = object(
+  {
+    provider: text('Mailbox provider.'),
+    warm: flag('Only the limits of the provider hold.'),
+    day: integer('Day of its schedule, from 1.'),
+    days: integer('Days that the schedule has.'),
+    budget: integer('Messages a day; absent when it is warm.'),
+    sent: integer('Messages of today, at most: what may have been sent counts.'),
+    counts: object(
+      Object.fromEntries(SIGNALS.map((signal) => [signal, integer('Messages of today.')])),
+      [...SIGNALS],
+      'What became of messages, as far as it says something about the address.',
+    ),
+    steppedBack: flag('It went back a step today.'),
+    cause: text('Why it was last held or stepped back.'),
+  },
+  ['provider', 'warm', 'day', 'days', 'sent', 'counts', 'steppedBack'],
+);
+
 export const OPERATE_SCHEMAS: Record<string, Schema> = {
+  Warmup: object(
+    {
+      ips: list(
+        object(
+          {
+            ip: text('Source address.'),
+            pools: list(text(), 'Pools that list it.'),
+            warm: flag('At every provider.'),
+            percentage: integer('Of its schedule, the mean over the providers.'),
+            providers: list(warmingProvider, 'Those that had mail from it.'),
+            problem: text('Why its state cannot be read; nothing is sent from it.'),
+          },
+          ['ip', 'pools', 'warm', 'percentage', 'providers'],
+        ),
+      ),
+    },
+    ['ips'],
+  ),
   Explanations: object(
     {
       explanations: list(

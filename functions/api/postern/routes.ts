@@ -35,6 +35,7 @@ import { createValidator } from './schema.ts';
 import { SCHEMAS } from './schemas.ts';
 import { sendMessages } from './send-messages.ts';
 import { explainShaping } from './shaping.ts';
+import { listWarmup } from './warmup.ts';
 
 /** Handlers by operationId. */
 const HANDLERS: Readonly<Record<string, Handler>> = {
@@ -51,6 +52,7 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   listDirectives,
   removeDirective,
   explainShaping,
+  listWarmup,
   listDocuments,
   getDocument,
   putDocument,

@@ -1,6 +1,7 @@
 /** The one place that says which operations are offered, and by what. */
 import * as account from './account.ts';
 import * as sets from './configuration-sets.ts';
+import * as dedicated from './dedicated-ips.ts';
 import * as identities from './identities.ts';
 import type { Operation } from './operation.ts';
 import { sendBulkEmail } from './send-bulk-email.ts';
@@ -36,6 +37,17 @@ export const HANDLERS: ReadonlyMap<string, Operation<unknown>> = new Map(
     PutConfigurationSetDeliveryOptions: sets.putDelivery,
     PutConfigurationSetSendingOptions: sets.putSending,
     PutConfigurationSetReputationOptions: sets.putReputation,
+
+    GetDedicatedIp: dedicated.getIp,
+    GetDedicatedIps: dedicated.listIps,
+    PutDedicatedIpInPool: dedicated.putIpInPool,
+    PutDedicatedIpWarmupAttributes: dedicated.putIpWarmup,
+    PutAccountDedicatedIpWarmupAttributes: dedicated.putAccountWarmup,
+    CreateDedicatedIpPool: dedicated.createPool,
+    GetDedicatedIpPool: dedicated.getPool,
+    ListDedicatedIpPools: dedicated.listPools,
+    DeleteDedicatedIpPool: dedicated.removePool,
+    PutDedicatedIpPoolScalingAttributes: dedicated.putPoolScaling,
 
     GetAccount: account.get,
     PutAccountSendingAttributes: account.putSending,
