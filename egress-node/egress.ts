@@ -157,7 +157,7 @@ const DEFAULT_POOL = 'default';
 export function startEgress(options: EgressOptions): Egress {
   const { engine, clock, random, resolver } = options;
   const { ips = [], pools = {}, routes = [], port = 25, warmup } = options;
-  const routing = options.routing ?? readRouting({ pools: mapPools(pools) }, 'pools');
+  let routing = options.routing ?? readRouting({ pools: mapPools(pools) }, 'pools');
   const limits = new LimitBook(limitTable(options.limits));
   for (const ip of ips) {
     if (familyOf(ip) === 0)
@@ -364,7 +364,8 @@ export function startEgress(options: EgressOptions): Egress {
       traffic.divertAll();
     },
     setRouting(document) {
-      ways.route(readRouting(document ?? { pools: mapPools(pools) }, 'routing'));
+      routing = readRouting(document ?? { pools: mapPools(pools) }, 'routing');
+      ways.route(routing);
       traffic.divertAll();
     },
     hasPool: (name) => ways.knows(name),

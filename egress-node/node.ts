@@ -11,6 +11,7 @@ import { CONFIG_KINDS } from '../lib/control/config-kinds.ts';
 import { openDirectives } from '../lib/control/directives.ts';
 import { openDocuments } from '../lib/control/documents.ts';
 import { openLaneGroups } from '../lib/control/lane-groups.ts';
+import { openWarmupReports } from '../lib/control/warmup-reports.ts';
 import { openAws } from '../lib/engine/aws/open.ts';
 import { readSecret } from '../lib/engine/aws/secrets.ts';
 import type { Engine } from '../lib/engine/ports.ts';
@@ -29,6 +30,7 @@ import { startInbound } from './inbound.ts';
 import { followDocuments } from './live-configuration.ts';
 import { type NodeSettings, readNodeSettings } from './node-environment.ts';
 import { type Endpoint, readSettings } from './settings.ts';
+import { warmupFeedback } from './warmup-feedback.ts';
 
 /** What a node takes in, it takes at the standard port (RFC 5321 §4.5.4.2). */
 const INBOUND = { host: '0.0.0.0', port: 25 };
@@ -46,10 +48,11 @@ async function start({ resources, node, sources, secrets }: NodeSettings): Promi
     openAws({ resources, clock, log }),
     readSecret('return-path.key', { bucket: secrets }),
   ]);
-  const [laneGroups, directives, documents] = await Promise.all([
+  const [laneGroups, directives, documents, warmupReports] = await Promise.all([
     openLaneGroups({ config: engine.config, clock }),
     openDirectives({ config: engine.config, clock }),
     openDocuments({ config: engine.config, clock, kinds: CONFIG_KINDS }),
+    openWarmupReports(engine.config, clock),
   ]);
   const hostname = sources[0]!.hostname;
   const pools: Record<string, string[]> = {};
@@ -72,6 +75,7 @@ async function start({ resources, node, sources, secrets }: NodeSettings): Promi
     directives,
     laneGroups,
     warmup,
+    warmupReports,
     onAlert: (alert) => log.warn('automation alert', { ...alert }),
     onAttempt: (item) => metrics.attempted(item),
   });
@@ -91,6 +95,7 @@ async function start({ resources, node, sources, secrets }: NodeSettings): Promi
     returnPaths: createReturnPaths(returnPathKey),
     clock,
     log,
+    onFeedback: warmupFeedback({ records: engine.records, reports: warmupReports, book: warmup, clock }),
     tls: await ownCertificate(
       process.env.RUNTIME_DIRECTORY ?? (await mkdtemp(join(tmpdir(), 'postern-'))),
       hostname,
@@ -105,6 +110,7 @@ async function start({ resources, node, sources, secrets }: NodeSettings): Promi
     unfollow();
     documents.close();
     await laneGroups.close();
+    warmupReports.close();
     await directives.close();
     await engine.close();
   };
