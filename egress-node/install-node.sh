@@ -1,12 +1,11 @@
 #!/bin/bash
 # Makes a fresh instance (Amazon Linux 2023) an egress node: takes its Elastic IPs, one on each private address of its
-# interface, installs the service, ships its log. Run as root by the user data, in the directory of the bundle.
+# interface, then installs the service. Run as root by the user data, in the directory of the bundle.
 #
 #   ALLOCATIONS  allocation ids, separated by blanks
 #   PUBLIC       for each of them its address
 #   SUFFIXES     and `=hostname:pool+pool`
-#   AGENT        configuration of the CloudWatch agent
-#   /etc/postern/egress.env has all settings but POSTERN_SOURCES.
+#   /etc/postern/egress.env has all settings but POSTERN_SOURCES; install-service.sh says what it needs.
 set -euxo pipefail
 
 read -ra allocations <<< "$ALLOCATIONS"
@@ -34,20 +33,4 @@ for i in "${!allocations[@]}"; do
 done
 echo "POSTERN_SOURCES=$sources" >> /etc/postern/egress.env
 
-cat > /etc/logrotate.d/postern <<'ROTATE'
-/var/log/postern/egress.log {
-  size 100M
-  rotate 2
-  copytruncate
-}
-ROTATE
-printf %s "$AGENT" > /opt/postern/agent.json
-/opt/aws/amazon-cloudwatch-agent/bin/amazon-cloudwatch-agent-ctl -a fetch-config -m ec2 -s -c file:/opt/postern/agent.json
-
-useradd --system --no-create-home --shell /sbin/nologin postern
-install -d /var/log/postern
-cp postern-egress.service /etc/systemd/system/
-systemctl enable --now postern-egress
-# A node that does not stay up fails the deployment, which goes back to the version before.
-sleep 10
-systemctl is-active postern-egress
+bash install-service.sh egress

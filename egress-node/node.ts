@@ -15,7 +15,6 @@ import { openWarmupReports } from '../lib/control/warmup-reports.ts';
 import { openAws } from '../lib/engine/aws/open.ts';
 import { readSecret } from '../lib/engine/aws/secrets.ts';
 import type { Engine } from '../lib/engine/ports.ts';
-import { PosternError } from '../lib/errors.ts';
 import { createReturnPaths } from '../lib/mail/return-path.ts';
 import { createEmf } from '../lib/observe/emf.ts';
 import { createLog } from '../lib/observe/log.ts';
@@ -29,6 +28,7 @@ import { type Egress, startEgress } from './egress.ts';
 import { startInbound } from './inbound.ts';
 import { followDocuments } from './live-configuration.ts';
 import { type NodeSettings, readNodeSettings } from './node-environment.ts';
+import { runService } from './service.ts';
 import { type Endpoint, readSettings } from './settings.ts';
 import { warmupFeedback } from './warmup-feedback.ts';
 
@@ -128,25 +128,4 @@ function serveHealth({ host, port }: Endpoint, engine: Engine, egress: Egress) {
   return server.listen(port, host);
 }
 
-function fail(error: unknown): never {
-  log.error('cannot go on', { error });
-  const action = error instanceof PosternError ? ` ${error.entry.action}` : '';
-  process.stderr.write(`postern: ${(error as Error).message}${action}\n`);
-  process.exit(1);
-}
-
-try {
-  const stop = await start(readNodeSettings(process.env));
-  let stopping = false;
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    process.on(signal, () => {
-      if (stopping) process.exit(1);
-      stopping = true;
-      log.info('stopping', { signal });
-      setTimeout(() => fail(new Error('Not drained in time.')), DRAIN).unref();
-      stop().then(() => process.exit(0), fail);
-    });
-  }
-} catch (error) {
-  fail(error);
-}
+await runService(() => start(readNodeSettings(process.env)), log, DRAIN);

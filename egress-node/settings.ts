@@ -169,6 +169,7 @@ const VARIABLES: Record<string, (name: string, text: string) => Config> = {
   POSTERN_DATA: (_, text) => ({ data: text }),
   POSTERN_API: (name, text) => ({ api: endpoint(name, text) }),
   POSTERN_SUBMISSION: (name, text) => ({ submission: endpoint(name, text) }),
+  POSTERN_SUBMISSION_TLS: (name, text) => ({ submissionTls: endpoint(name, text) }),
   POSTERN_INBOUND: (name, text) => ({ inbound: endpoint(name, text) }),
   POSTERN_ACCESS_KEY_ID: (_, text) => ({ accessKeyId: text }),
   POSTERN_SECRET_ACCESS_KEY: (_, text) => ({ secretAccessKey: text }),

@@ -38,13 +38,10 @@ import { startInbound } from './inbound.ts';
 import { followDocuments } from './live-configuration.ts';
 import { startRetention } from './retention.ts';
 import type { Endpoint, Settings } from './settings.ts';
-import { type Submission, startSubmission } from './submission.ts';
+import { DATA_DEADLINE, MAX_CLIENTS, type Submission, startSubmission } from './submission.ts';
 import { warmupFeedback } from './warmup-feedback.ts';
 
 const DAY = 86_400_000;
-/** The whole of a submitted message must be here by then. */
-const DATA_DEADLINE = 10 * 60_000;
-const MAX_CLIENTS = 2000;
 /** How far ahead a message may be scheduled. */
 const MAX_SCHEDULE = 30 * DAY;
 

@@ -42,8 +42,17 @@ export interface SubmissionOptions {
   log: Log;
 }
 
+/** The whole of a submitted message must be here within so many ms. */
+export const DATA_DEADLINE = 10 * 60_000;
+/** Connections at one time. */
+export const MAX_CLIENTS = 2000;
+
 export interface Submission {
   address: AddressInfo;
+  /** Connections open now. */
+  connections(): number;
+  /** Another certificate for the connections that begin from now on. */
+  renew(tls: SubmissionOptions['tls']): void;
   /** Stops taking connections; messages being answered are answered. */
   close(): Promise<void>;
 }
@@ -234,6 +243,8 @@ export function startSubmission(options: SubmissionOptions): Promise<Submission>
       server.server.off('error', reject);
       resolve({
         address: server.server.address() as AddressInfo,
+        connections: () => server.connections.size,
+        renew: ({ key, cert }) => server.updateSecureContext({ key, cert }),
         close: () => new Promise((done) => server.close(() => done())),
       });
     });

@@ -209,14 +209,19 @@ export function createAccept(deps: AcceptDeps): Accept {
         return { messageId: messageIdOf(result.record) };
       });
       if (admissions.length > 0) {
-        const result = await deps.engine.queue.admit(
-          admissions,
-          claim && {
-            ...claim,
-            expiresAt: clock.now() + options.idempotency!.ttl,
-            response: storeAnswer(answer),
-          },
-        );
+        const result = await deps.engine.queue
+          .admit(
+            admissions,
+            claim && {
+              ...claim,
+              expiresAt: clock.now() + options.idempotency!.ttl,
+              response: storeAnswer(answer),
+            },
+          )
+          .catch((error: unknown) => {
+            for (const _ of submissions) deps.onResult?.(options.door, asPosternError(error).code);
+            throw error;
+          });
         // The same call, taken in at the same time by another request.
         if (result.kind === 'repeated') return readAnswer(result.response);
         if (result.kind === 'conflict') throw conflict();

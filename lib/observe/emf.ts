@@ -29,6 +29,13 @@ export const METRICS = {
   OldestDueAgeSeconds: 'Seconds',
   /** Source addresses whose lease a node holds. */
   LeaseHeld: 'Count',
+  /** Messages given to the submission service, refused ones included. */
+  Submissions: 'Count',
+  /** Those that it could not take for a reason of ours; their clients keep them. */
+  SubmissionFailures: 'Count',
+  SubmissionConnections: 'Count',
+  /** Until the certificate of the submission service expires. */
+  CertificateSeconds: 'Seconds',
   /** One a minute from every node that lives. */
   Heartbeat: 'Count',
   /** A sample of 1 for each hard bounce, of 0 for each delivery: the average is the rate, 0 to 1. */

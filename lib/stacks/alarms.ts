@@ -11,8 +11,9 @@ import type { MetricName } from '../observe/emf.ts';
 import type { ApiStack } from './api.ts';
 import type { DataStack } from './data.ts';
 import type { EgressStack } from './egress.ts';
-import { guarded, highest, mail, ratio, sum } from './metrics.ts';
+import { guarded, highest, joined, mail, ratio, sum } from './metrics.ts';
 import { poolsOf, type Stage } from './stages.ts';
+import type { SubmissionStack } from './submission.ts';
 
 export interface AlarmEntry {
   /** Heading of its entry in RUNBOOK.md. */
@@ -36,6 +37,7 @@ export interface Watched {
   data: DataStack;
   api: ApiStack;
   egress: EgressStack;
+  submission: SubmissionStack | undefined;
 }
 
 const MINUTE = Duration.minutes(1);
@@ -44,7 +46,7 @@ const QUARTER = Duration.minutes(15);
 const DAY = Duration.days(1);
 const { BREACHING } = cloudwatch.TreatMissingData;
 
-export function alarmsOf({ stage, data, api, egress }: Watched): AlarmEntry[] {
+export function alarmsOf({ stage, data, api, egress, submission }: Watched): AlarmEntry[] {
   const functions = [api.api, api.due, api.outcomes, api.firstKey];
   const { minimumVolume } = stage.alarms;
   return [
@@ -181,22 +183,22 @@ export function alarmsOf({ stage, data, api, egress }: Watched): AlarmEntry[] {
       threshold: 1,
       periods: 2,
     },
-    {
+    ...(submission ? submissionAlarms(submission) : []),
+    // One alarm for each, because an alarm joins ten metrics at most.
+    ...['EMFParsingErrors', 'EMFValidationErrors'].map((metricName) => ({
       entry: 'Metrics refused',
+      of: metricName,
       meaning: 'CloudWatch cannot read metrics out of the logs: what alarms see is not all there is.',
-      metric: sum([...functions, egress], ({ logGroup }) =>
-        ['EMFParsingErrors', 'EMFValidationErrors'].map(
-          (metricName) =>
-            new cloudwatch.Metric({
-              namespace: 'AWS/Logs',
-              metricName,
-              dimensionsMap: { LogGroupName: logGroup.logGroupName },
-              statistic: 'Sum',
-            }),
-        ),
-      ),
+      metric: sum([...functions, egress, ...(submission ? [submission] : [])], ({ logGroup }) => [
+        new cloudwatch.Metric({
+          namespace: 'AWS/Logs',
+          metricName,
+          dimensionsMap: { LogGroupName: logGroup.logGroupName },
+          statistic: 'Sum',
+        }),
+      ]),
       threshold: 1,
-    },
+    })),
   ];
 
   function delay(pool: string, cls: 'transactional' | 'bulk', threshold: number, words: string): AlarmEntry {
@@ -209,6 +211,37 @@ export function alarmsOf({ stage, data, api, egress }: Watched): AlarmEntry[] {
       periods: 3,
     };
   }
+}
+
+function submissionAlarms({ targets, instances }: SubmissionStack): AlarmEntry[] {
+  return [
+    {
+      entry: 'Submission unhealthy',
+      meaning: 'An instance of the submission service takes no connections, or none does.',
+      metric: joined(
+        'MIN',
+        targets.map((target) => target.metrics.healthyHostCount({ statistic: 'Minimum' })),
+      ),
+      threshold: instances,
+      periods: 3,
+      below: true,
+      missing: BREACHING,
+    },
+    {
+      entry: 'Submission failures',
+      meaning: 'More than one message in a hundred was refused for the time being, for a reason of ours.',
+      metric: ratio('SubmissionFailures', 'Submissions', 20, FIVE_MINUTES),
+      threshold: 0.01,
+      periods: 2,
+    },
+    {
+      entry: 'Submission certificate',
+      meaning: 'The certificate of the submission service expires in less than two weeks.',
+      metric: mail('CertificateSeconds', 'Minimum', Duration.hours(1)),
+      threshold: Duration.days(14).toSeconds(),
+      below: true,
+    },
+  ];
 }
 
 /** Two alarms of a rate: a warning over a day, so that small senders are judged too; a page over a quarter. */

@@ -5,11 +5,14 @@ import { DataStack } from './data.ts';
 import { EgressStack } from './egress.ts';
 import { MonitoringStack } from './monitoring.ts';
 import type { Stage } from './stages.ts';
+import { SubmissionStack } from './submission.ts';
 
 export interface Stacks {
   data: DataStack;
   api: ApiStack;
   egress: EgressStack;
+  /** Where the stage has one. */
+  submission?: SubmissionStack;
   monitoring: MonitoringStack;
 }
 
@@ -27,12 +30,22 @@ export function buildStacks(app: App, stage: Stage): Stacks {
     description: 'Postern: HTTP API and functions',
   });
   const egress = new EgressStack(app, id('egress'), { ...props, data, description: 'Postern: egress nodes' });
+  const submission =
+    stage.submission &&
+    new SubmissionStack(app, id('submission'), {
+      ...props,
+      submission: stage.submission,
+      data,
+      egress,
+      description: 'Postern: SMTP submission',
+    });
   const monitoring = new MonitoringStack(app, id('monitoring'), {
     ...props,
     data,
     api,
     egress,
+    submission,
     description: 'Postern: dashboard and alarms',
   });
-  return { data, api, egress, monitoring };
+  return { data, api, egress, ...(submission && { submission }), monitoring };
 }

@@ -1,6 +1,6 @@
-/** How code is bundled: the functions by CDK's own construct, the egress node as an asset of its own. */
+/** How code is bundled: the functions by CDK's own construct, long-lived processes as assets. */
 import { copyFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { AssetHashType, DockerImage, type ILocalBundling } from 'aws-cdk-lib';
 import { type BundlingOptions, OutputFormat } from 'aws-cdk-lib/aws-lambda-nodejs';
 import type { AssetOptions } from 'aws-cdk-lib/aws-s3-assets';
@@ -27,20 +27,23 @@ export const FUNCTION_BUNDLING: BundlingOptions = {
   sourcesContent: false,
 };
 
-/** Entry of an egress node, and what is installed beside it. */
-const NODE_ENTRY = 'egress-node/node.ts';
-const NODE_FILES = ['egress-node/install-node.sh', 'egress-node/postern-egress.service'];
+/** What is installed beside a long-lived process. */
+const SERVICE_FILES = ['install-service.sh', 'install-node.sh', 'postern@.service'];
 
 /**
- * The egress node as an asset: one file, its unit of systemd, its installation. Its CommonJS packages ask for Node's modules by
- * `require`, which the banner gives them.
+ * A long-lived process of `egress-node/` as an asset: one file, its unit of systemd, its installation. CommonJS
+ * packages ask for Node's modules by `require`, which the banner gives them.
+ * @param entry file in `egress-node/`. @param service its name when installed.
  */
-export function nodeAsset(): AssetOptions & { path: string } {
+export function serviceAsset(
+  entry: string,
+  service: 'egress' | 'submission',
+): AssetOptions & { path: string } {
   const local: ILocalBundling = {
     tryBundle(directory) {
       buildSync({
-        entryPoints: [join(ROOT, NODE_ENTRY)],
-        outfile: join(directory, 'egress.mjs'),
+        entryPoints: [join(ROOT, 'egress-node', entry)],
+        outfile: join(directory, `${service}.mjs`),
         bundle: true,
         platform: 'node',
         format: 'esm',
@@ -54,13 +57,14 @@ export function nodeAsset(): AssetOptions & { path: string } {
           js: "import { createRequire } from 'node:module';const require = createRequire(import.meta.url);",
         },
       });
-      for (const file of NODE_FILES) copyFileSync(join(ROOT, file), join(directory, basename(file)));
+      for (const file of SERVICE_FILES) copyFileSync(join(ROOT, 'egress-node', file), join(directory, file));
       return true;
     },
   };
   return {
     path: join(ROOT, 'egress-node'),
     assetHashType: AssetHashType.OUTPUT,
-    bundling: { image: DockerImage.fromRegistry('none'), local },
+    // What CDK tells bundles of one directory apart by; nothing runs in a container.
+    bundling: { image: DockerImage.fromRegistry('none'), command: [service], local },
   };
 }

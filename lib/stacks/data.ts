@@ -3,7 +3,7 @@
  * when the stack goes, whatever the stage: queued mail and the records of it are not deleted by a mistake in a
  * deployment.
  */
-import { Duration, Fn, RemovalPolicy, Stack, type StackProps, Validations } from 'aws-cdk-lib';
+import { CfnOutput, Duration, Fn, RemovalPolicy, Stack, type StackProps, Validations } from 'aws-cdk-lib';
 import * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import * as kms from 'aws-cdk-lib/aws-kms';
@@ -86,6 +86,10 @@ export class DataStack extends Stack {
       removalPolicy: RemovalPolicy.RETAIN,
     });
     this.secrets = this.#secrets();
+    new CfnOutput(this, 'SecretsBucket', {
+      value: this.secrets.bucketName,
+      description: 'Back its objects up, away from the account',
+    });
   }
 
   /** The lanes of a pool, or of one of its classes. */

@@ -6,7 +6,6 @@
 import {
   Annotations,
   CfnOutput,
-  Duration,
   Fn,
   RemovalPolicy,
   Stack,
@@ -14,14 +13,15 @@ import {
   Tags,
   Validations,
 } from 'aws-cdk-lib';
-import * as autoscaling from 'aws-cdk-lib/aws-autoscaling';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import * as logs from 'aws-cdk-lib/aws-logs';
 import { Asset } from 'aws-cdk-lib/aws-s3-assets';
 import type { Construct } from 'constructs';
-import { nodeAsset } from './bundling.ts';
+import { nodeEnvironment } from '../../egress-node/node-environment.ts';
+import { serviceAsset } from './bundling.ts';
 import type { DataStack } from './data.ts';
+import { instanceGroup, launchTemplate } from './instances.ts';
 import { OutsideAccess } from './outside.ts';
 import {
   acknowledgeBodies,
@@ -51,6 +51,7 @@ export interface EgressStackProps extends StackProps {
 }
 
 export class EgressStack extends Stack {
+  readonly vpc: ec2.Vpc;
   readonly logGroup: logs.LogGroup;
   /** Roles of the nodes, by name. */
   readonly roles: ReadonlyMap<string, iam.Role>;
@@ -62,9 +63,10 @@ export class EgressStack extends Stack {
     const { stage, data } = props;
     const { logRetention } = stage;
     this.logGroup = new logs.LogGroup(this, 'Log', { retention: logRetention });
-    const vpc = this.#network(logRetention);
+    this.vpc = this.#network(logRetention);
+    const { vpc } = this;
     const securityGroup = this.#securityGroup(vpc);
-    const bundle = new Asset(this, 'Bundle', nodeAsset());
+    const bundle = new Asset(this, 'Bundle', serviceAsset('node.ts', 'egress'));
     const addresses = new Map(stage.nodes.map((node) => [node.name, this.#addresses(node)]));
     this.roles = new Map(
       stage.nodes.map((node) => {
@@ -185,63 +187,30 @@ export class EgressStack extends Stack {
     }
     acknowledgeBodies(role, data);
     acknowledgeLanes(role, data);
-    const template = new ec2.LaunchTemplate(this, `Template-${node.name}`, {
-      instanceType: new ec2.InstanceType(node.instanceType),
-      machineImage: ec2.MachineImage.latestAmazonLinux2023({ cpuType: ec2.AmazonLinuxCpuType.ARM_64 }),
+    const userData = installNode(this, {
+      bundle,
+      environment: nodeEnvironment({
+        resources: data.resources(stage),
+        node: node.name,
+        secrets: data.secrets.bucketName,
+      }),
+      addresses,
+      logGroup: this.logGroup.logGroupName,
+      logStream: node.name,
+    });
+    const template = launchTemplate(this, `Template-${node.name}`, {
+      instanceType: node.instanceType,
       role,
       securityGroup,
-      // A way out before the node's own addresses are taken; the first of them replaces it.
-      associatePublicIpAddress: true,
-      requireImdsv2: true,
-      httpPutResponseHopLimit: 1,
-      blockDevices: [
-        {
-          deviceName: '/dev/xvda',
-          volume: autoscaling.BlockDeviceVolume.ebs(8, {
-            encrypted: true,
-            volumeType: autoscaling.EbsDeviceVolumeType.GP3,
-          }),
-        },
-      ],
-      userData: installNode(this, {
-        bundle,
-        settings: {
-          resources: data.resources(stage),
-          node: node.name,
-          secrets: data.secrets.bucketName,
-        },
-        addresses,
-        logGroup: this.logGroup.logGroupName,
-      }),
+      userData,
+      tags: { [NODE_TAG]: node.name, Name: `postern-${stage.name}-${node.name}` },
     });
-    Tags.of(template).add(NODE_TAG, node.name);
-    const cfnTemplate = template.node.defaultChild as ec2.CfnLaunchTemplate;
-    cfnTemplate.addPropertyOverride(
+    // The public address that the instance starts with is its way out until it has taken its own.
+    (template.node.defaultChild as ec2.CfnLaunchTemplate).addPropertyOverride(
       'LaunchTemplateData.NetworkInterfaces.0.SecondaryPrivateIpAddressCount',
       addresses.length - 1,
     );
-    cfnTemplate.addPropertyOverride('LaunchTemplateData.TagSpecifications', [
-      ...['instance', 'network-interface', 'volume'].map((type) => ({
-        ResourceType: type,
-        Tags: [
-          { Key: NODE_TAG, Value: node.name },
-          { Key: 'Name', Value: `postern-${stage.name}-${node.name}` },
-        ],
-      })),
-    ]);
-    const group = new autoscaling.AutoScalingGroup(this, `Node-${node.name}`, {
-      vpc,
-      vpcSubnets: { subnetType: ec2.SubnetType.PUBLIC },
-      launchTemplate: template,
-      minCapacity: 1,
-      maxCapacity: 1,
-      signals: autoscaling.Signals.waitForAll({ timeout: Duration.minutes(10) }),
-      // One instance at a time has the node's name and addresses: the old one ends before the new one starts.
-      updatePolicy: autoscaling.UpdatePolicy.rollingUpdate({ minInstancesInService: 0, maxBatchSize: 1 }),
-    });
-    template.userData!.addOnExitCommands(
-      `/opt/aws/bin/cfn-signal -e $exitCode --stack ${this.stackName} --resource ${this.getLogicalId(group.node.defaultChild as autoscaling.CfnAutoScalingGroup)} --region ${this.region}`,
-    );
+    const group = instanceGroup(this, `Node-${node.name}`, { vpc, template, instances: 1 });
     Validations.of(group).acknowledge({
       id: 'AwsSolutions-AS3',
       reason:

@@ -60,7 +60,11 @@ export function sum<T>(
   return joined('SUM', things.flatMap(of));
 }
 
-function joined(how: 'MAX' | 'SUM', metrics: readonly cloudwatch.Metric[]): cloudwatch.MathExpression {
+/** Metrics as one, over five minutes. At most ten, as CloudWatch asks. */
+export function joined(
+  how: 'MAX' | 'MIN' | 'SUM',
+  metrics: readonly cloudwatch.Metric[],
+): cloudwatch.MathExpression {
   if (metrics.length > 10) throw new Error(`An alarm may join ten metrics, not ${metrics.length}.`);
   return new cloudwatch.MathExpression({
     expression: `${how}(METRICS())`,

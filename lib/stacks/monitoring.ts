@@ -75,7 +75,7 @@ export class MonitoringStack extends Stack {
     });
   }
 
-  #dashboard({ stage, data, api }: MonitoringStackProps): void {
+  #dashboard({ stage, data, api, submission }: MonitoringStackProps): void {
     const graph = (
       title: string,
       left: cloudwatch.IMetric[],
@@ -132,6 +132,17 @@ export class MonitoringStack extends Stack {
         data.deadOutcomes.metricApproximateNumberOfMessagesVisible(),
       ]),
     );
+    if (submission) {
+      dashboard.addWidgets(
+        graph('Submission', [mail('Submissions', 'Sum', MINUTE), mail('SubmissionFailures', 'Sum', MINUTE)], {
+          right: [mail('SubmissionConnections', 'Sum', MINUTE)],
+        }),
+        graph(
+          'Healthy submission instances',
+          submission.targets.map((target) => target.metrics.healthyHostCount({ statistic: 'Minimum' })),
+        ),
+      );
+    }
   }
 }
 

@@ -6,6 +6,7 @@
  * |-----------|-------------|------------------|-------------------|-------------------------|
  * | api       | yes         | both             | no                | all of it               |
  * | first-key | no          | the master key   | no                | all of it               |
+ * | submission | yes        | both             | no                | reads it                |
  * | due       | what waited | no               | no                | none                    |
  * | outcomes  | no          | no               | no                | none                    |
  * | egress    | put-backs   | the return paths | yes               | no keys, no identities  |
@@ -14,7 +15,13 @@ import { Stack, Validations } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import type * as logs from 'aws-cdk-lib/aws-logs';
 import type * as sqs from 'aws-cdk-lib/aws-sqs';
-import { PARTITION_KEY, type SecretName, SORT_KEY, type TableName } from '../engine/aws/schema.ts';
+import {
+  CERTIFICATE,
+  PARTITION_KEY,
+  type SecretName,
+  SORT_KEY,
+  type TableName,
+} from '../engine/aws/schema.ts';
 import type { DataStack } from './data.ts';
 
 /** Kinds of documents that hold sealed secrets; their names are control's. */
@@ -38,6 +45,23 @@ export function apiPermissions(data: DataStack): iam.PolicyStatement[] {
     allow(['s3:PutObject'], [bodies(data)]),
     key(data, 'Decrypt', 'GenerateDataKey'),
     ...secrets(data, 'master.key', 'return-path.key'),
+  ];
+}
+
+/** Statements of the submission service: takes mail in, and changes nothing. */
+export function submissionPermissions(data: DataStack): iam.PolicyStatement[] {
+  return [
+    table(data, 'records', 'GetItem', 'UpdateItem', 'BatchWriteItem'),
+    table(data, 'ledger', 'BatchWriteItem'),
+    table(data, 'leases', 'GetItem'),
+    table(data, 'config', 'GetItem', 'Query'),
+    keysOfConfig(data),
+    lanes(data, 'SendMessage'),
+    queue(data.outcomes, 'SendMessage'),
+    allow(['s3:PutObject'], [bodies(data)]),
+    key(data, 'Decrypt', 'GenerateDataKey'),
+    ...secrets(data, 'master.key', 'return-path.key'),
+    allow(['s3:GetObject'], [data.secrets.arnForObjects(CERTIFICATE)]),
   ];
 }
 

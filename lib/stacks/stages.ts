@@ -44,6 +44,16 @@ export interface CustomDomain {
   hostedZone?: { id: string; name: string };
 }
 
+/** SMTP submission, as SES's SMTP interface: instances behind a load balancer, on ports 587 and 465. */
+export interface SubmissionService {
+  /** Name that clients connect to, as `smtp.mail.example.com`; the certificate is for it. */
+  hostname: string;
+  /** Arm64. */
+  instanceType: string;
+  /** At least two, so that one takes mail while the other is replaced. */
+  instances: number;
+}
+
 export interface Stage {
   /** Part of every name. */
   name: string;
@@ -62,6 +72,8 @@ export interface Stage {
     concurrency: number;
     domain?: CustomDomain;
   };
+  /** Absent: mail comes by the API only. */
+  submission?: SubmissionService;
   tables: {
     /** Restore to any second of the last 35 days, at $0.20 a GB and month. */
     pointInTimeRecovery: boolean;
@@ -160,6 +172,12 @@ export function stageOf(name: string, stages: Readonly<Record<string, Stage>> = 
     const zone = domain.hostedZone?.name;
     if (zone !== undefined && domain.name !== zone && !domain.name.endsWith(`.${zone}`))
       wrong(`"${domain.name}" is not a name of the zone "${zone}".`);
+  }
+  const { submission } = stage;
+  if (submission) {
+    requireHostname(submission.hostname, wrong);
+    if (!Number.isInteger(submission.instances) || submission.instances < 2)
+      wrong(`submission needs two instances or more, not ${submission.instances}.`);
   }
   const nodes = [...stage.nodes.map((node) => node.name), ...(stage.outside?.names ?? [])];
   requireUnique('node', nodes, wrong);

@@ -1,46 +1,70 @@
 /**
- * What an instance does when it starts: fetches the bundle, and has its script make a node of the instance. The
- * addresses are taken by the node and not given by the template, so that it may come back in another zone.
+ * What an instance does when it starts: fetches the bundle, and has a script of it make a service of the instance. A
+ * node's addresses are taken by the node and not given by the template, so that it may come back in another zone.
  */
 import type { Stack } from 'aws-cdk-lib';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import type { Asset } from 'aws-cdk-lib/aws-s3-assets';
-import { type NodeSettings, nodeEnvironment, sourceSuffix } from '../../egress-node/node-environment.ts';
+import { sourceSuffix } from '../../egress-node/node-environment.ts';
 import type { SourceAddress } from './stages.ts';
 
 export interface InstallProps {
+  /** Name of the process in the bundle. */
+  service: 'egress' | 'submission';
   bundle: Asset;
-  settings: Omit<NodeSettings, 'sources'>;
-  /** Each with its Elastic IP and the allocation id of that. */
-  addresses: readonly (SourceAddress & { ip: string; allocationId: string })[];
+  /** What the process is told. */
+  environment: Record<string, string>;
   logGroup: string;
+  /** Of the log; the CloudWatch agent knows `{instance_id}`. */
+  logStream: string;
 }
 
-/** Where the service writes (postern-egress.service). */
-const LOG_FILE = '/var/log/postern/egress.log';
+/** Installs a process. */
+export function installService(stack: Stack, props: InstallProps): ec2.UserData {
+  return install(stack, props, [`bash install-service.sh ${props.service}`]);
+}
 
-export function installNode(stack: Stack, props: InstallProps): ec2.UserData {
-  const { bundle, settings, addresses, logGroup } = props;
-  const environment = { AWS_REGION: stack.region, ...nodeEnvironment(settings) };
-  const stream = { file_path: LOG_FILE, log_group_name: logGroup, log_stream_name: settings.node };
+/** Installs an egress node, which takes its Elastic IPs first. */
+export function installNode(
+  stack: Stack,
+  props: Omit<InstallProps, 'service'> & {
+    /** Each with its Elastic IP and the allocation id of that. */
+    addresses: readonly (SourceAddress & { ip: string; allocationId: string })[];
+  },
+): ec2.UserData {
+  const { addresses } = props;
+  return install(stack, { ...props, service: 'egress' }, [
+    `export ALLOCATIONS='${addresses.map(({ allocationId }) => allocationId).join(' ')}'`,
+    `export PUBLIC='${addresses.map(({ ip }) => ip).join(' ')}'`,
+    `export SUFFIXES='${addresses.map(sourceSuffix).join(' ')}'`,
+    'bash install-node.sh',
+  ]);
+}
+
+function install(stack: Stack, props: InstallProps, commands: readonly string[]): ec2.UserData {
+  const { service, bundle, logGroup, logStream } = props;
+  const environment = { AWS_REGION: stack.region, ...props.environment };
+  const stream = {
+    // Where the unit writes (postern@.service).
+    file_path: `/var/log/postern/${service}.log`,
+    log_group_name: logGroup,
+    log_stream_name: logStream,
+  };
   const agent = { logs: { logs_collected: { files: { collect_list: [stream] } } } };
   const userData = ec2.UserData.forLinux();
   userData.addCommands(
     'set -euxo pipefail',
     'dnf install -y nodejs24 amazon-cloudwatch-agent aws-cfn-bootstrap unzip',
     'mkdir -p /etc/postern /opt/postern',
-    "cat > /etc/postern/egress.env <<'ENVIRONMENT'",
+    `cat > /etc/postern/${service}.env <<'ENVIRONMENT'`,
     ...Object.entries(environment).map(([name, value]) => `${name}=${value}`),
     'ENVIRONMENT',
     `export AWS_REGION=${stack.region}`,
-    `export ALLOCATIONS='${addresses.map(({ allocationId }) => allocationId).join(' ')}'`,
-    `export PUBLIC='${addresses.map(({ ip }) => ip).join(' ')}'`,
-    `export SUFFIXES='${addresses.map(sourceSuffix).join(' ')}'`,
     `export AGENT='${stack.toJsonString(agent)}'`,
-    `aws s3 cp ${bundle.s3ObjectUrl} /tmp/egress.zip`,
-    'unzip -o /tmp/egress.zip -d /opt/postern',
+    `aws s3 cp ${bundle.s3ObjectUrl} /tmp/bundle.zip`,
+    'unzip -o /tmp/bundle.zip -d /opt/postern',
     'cd /opt/postern',
-    'bash install-node.sh',
+    ...commands,
   );
   return userData;
 }

@@ -4,7 +4,8 @@
  */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { join } from 'node:path';
+import { readdirSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import { CreateBucketCommand, ListObjectsV2Command, S3Client } from '@aws-sdk/client-s3';
@@ -26,14 +27,15 @@ type Handler = (event: unknown, context?: Context) => Promise<unknown>;
 
 let aws: TestAws;
 let bundles: Record<'Api' | 'Due' | 'Outcomes' | 'FirstKey', Handler>;
-let node: string;
+/** Bundles of long-lived processes. */
+let processes: string[];
 let key: FirstKey;
 const environment = { ...process.env };
 
 const app = openApp({ 'aws:cdk:enable-asset-metadata': true });
 
 before(async () => {
-  const { api, egress } = buildStacks(app, STAGE);
+  const { api, egress, submission } = buildStacks(app, STAGE);
   const { directory } = app.synth();
   const assets = Object.entries(
     Template.fromStack(api).findResources('AWS::Lambda::Function') as Record<
@@ -46,8 +48,10 @@ before(async () => {
     return [id.replace(/Function[0-9A-F]{8}$/, ''), ((await import(file)) as { handler: Handler }).handler];
   });
   bundles = Object.fromEntries(await Promise.all(imports)) as typeof bundles;
-  const bundle = egress.node.findChild('Bundle') as unknown as { assetPath: string };
-  node = join(directory, bundle.assetPath, 'egress.mjs');
+  processes = Object.entries({ egress, submission: submission! }).map(([name, stack]) => {
+    const bundle = stack.node.findChild('Bundle') as unknown as { assetPath: string };
+    return join(directory, bundle.assetPath, `${name}.mjs`);
+  });
 
   aws = await startTestAws([]);
   const { resources, client } = aws;
@@ -134,8 +138,17 @@ describe('the bundle of', () => {
     assert.match(written, /outcome refused/);
   });
 
-  test('an egress node starts, and says which setting it lacks', async () => {
-    const run = promisify(execFile)(process.execPath, [node], { env: { PATH: process.env.PATH } });
-    await assert.rejects(run, { code: 1, stderr: /POSTERN_TABLE_RECORDS is not set/ });
+  test('each long-lived process starts, and says which setting it lacks', async () => {
+    for (const file of processes) {
+      const run = promisify(execFile)(process.execPath, [file], { env: { PATH: process.env.PATH } });
+      await assert.rejects(run, { code: 1, stderr: /POSTERN_TABLE_RECORDS is not set/ }, file);
+      assert.deepEqual(
+        readdirSync(dirname(file)).sort(),
+        [
+          ...['install-node.sh', 'install-service.sh', 'postern@.service'],
+          ...[basename(file), `${basename(file)}.map`],
+        ].sort(),
+      );
+    }
   });
 });

@@ -14,14 +14,18 @@ import { answer, type Fetch } from '../../functions/api/function-url.ts';
 import type { RawRequest } from '../../functions/api/raw-request.ts';
 import { openService } from '../../functions/api/service.ts';
 import { promoteAll } from '../../functions/due.ts';
+import type { ApiSettings } from '../../functions/environment.ts';
 import { type FirstKey, makeFirstKey } from '../../functions/first-key.ts';
 import { createConsumer } from '../../functions/outcomes.ts';
+import { openPipeline } from '../../functions/pipeline.ts';
+import type { Submission } from '../../lib/accept/types.ts';
 import { openControl } from '../../lib/control/control.ts';
 import { openAws } from '../../lib/engine/aws/open.ts';
 import { writeOutcomes } from '../../lib/engine/aws/outcome-message.ts';
 import type { Outcome } from '../../lib/engine/items.ts';
 import type { Engine } from '../../lib/engine/ports.ts';
 import { silentLog } from '../../lib/observe/log.ts';
+import { createMailMetrics } from '../../lib/observe/mail-metrics.ts';
 import type { Clock } from '../../lib/time.ts';
 import { Faults, moveTime, startTestAws, type TestAws } from '../support/aws.ts';
 import { MASTER_KEY } from '../support/control.ts';
@@ -60,8 +64,19 @@ let api: Fetch;
 const { emf, lines } = openEmf();
 const output = { log: silentLog, emf };
 
+let settings: ApiSettings & { region: string };
+
 before(async () => {
   aws = await startTestAws([LANE]);
+  settings = {
+    resources: aws.resources,
+    accountId: '123456789012',
+    hostname: 'mail.example.com',
+    region: 'us-east-1',
+    pools: ['default'],
+    returnPathDomain: 'bounces.example.com',
+    secrets: 'secrets',
+  };
 });
 
 after(async () => {
@@ -111,15 +126,7 @@ describe('api', () => {
   before(async () => {
     api = await openService({
       engine: await engineOf('api ApiRole', apiFaults),
-      settings: {
-        resources: aws.resources,
-        accountId: '123456789012',
-        hostname: 'mail.example.com',
-        region: 'us-east-1',
-        pools: ['default'],
-        returnPathDomain: 'bounces.example.com',
-        secrets: 'secrets',
-      },
+      settings,
       masterKey: MASTER_KEY,
       returnPathKey: Buffer.alloc(32, 3),
       clock,
@@ -415,5 +422,54 @@ describe('outcomes', () => {
     });
     await assert.rejects(consume(sqsEvent([writeOutcomes([outcome('cancelled')])])), /away/);
     assert.equal(lines.length, 0);
+  });
+});
+
+describe('the submission service', () => {
+  test('takes mail with the rights of its role, and no others', async () => {
+    const engine = await engineOf('submission Role');
+    const metrics = createMailMetrics(emf);
+    const { accept, control, close } = await openPipeline({
+      engine,
+      settings,
+      masterKey: MASTER_KEY,
+      returnPathKey: Buffer.alloc(32, 3),
+      clock,
+      random: Math.random,
+      metrics,
+      maxMessageBytes: 40 << 20,
+    });
+    const content = (bytes: number) =>
+      Buffer.from(`From: ann@example.com\r\nSubject: Hi\r\n\r\n${'Hello. '.repeat(bytes / 7)}\r\n`);
+    const submit = (bytes: Buffer, more: Partial<Submission> = {}) =>
+      accept.submit(
+        [
+          {
+            ...{ to: ['bob@example.net'], cc: [], bcc: [], replyTo: [], mailFrom: 'ann@example.com' },
+            content: { kind: 'raw', bytes },
+            ...more,
+          },
+        ],
+        {
+          door: 'smtp',
+          caller: { keyId: key.accessKeyId, tenant: 'default', admin: false, sourceIp: VIEWER },
+        },
+      );
+    // In the lane; beside it, because it is large; in the ledger, because it is for later.
+    for (const [bytes, sendAt] of [
+      [100, undefined],
+      [3_000_000, undefined],
+      [100, Date.now() + 3_600_000],
+    ] as const) {
+      const [result] = await submit(content(bytes), { sendAt });
+      assert.ok('messageId' in result!, JSON.stringify(result));
+    }
+    await assert.rejects(control.keys.create({ tenant: 'default', admin: true }), /submission Role may not/);
+    await assert.rejects(
+      engine.queue.lease({ lane: LANE, max: 1, visibility: 30_000, wait: 0 }),
+      /submission Role may not sqs:ReceiveMessage/,
+    );
+    assert.equal((await engine.health()).ok, true);
+    await close();
   });
 });

@@ -1,4 +1,5 @@
 /** CloudFront as the stacks set it up, between a caller and the API's Function URL. */
+import { Readable } from 'node:stream';
 import { runInNewContext } from 'node:vm';
 import { SESv2Client } from '@aws-sdk/client-sesv2';
 import type { LambdaFunctionURLEvent, LambdaFunctionURLResult } from 'aws-lambda';
@@ -91,7 +92,7 @@ export function sdkThrough(
           response: {
             statusCode: result.statusCode!,
             headers: result.headers as Record<string, string>,
-            body: Buffer.from(result.body ?? ''),
+            body: Readable.from([Buffer.from(result.body ?? '')]),
           } as never,
         };
       },

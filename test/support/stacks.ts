@@ -39,6 +39,7 @@ export const STAGE: Stage = {
       hostedZone: { id: 'Z0123456789ABCDEFGHIJ', name: 'example.com' },
     },
   },
+  submission: { hostname: 'smtp.example.com', instanceType: 't4g.micro', instances: 2 },
   tables: { pointInTimeRecovery: true, maxReadUnits: 1_000, maxWriteUnits: 2_000 },
   protect: true,
   logRetention: RetentionDays.ONE_MONTH,

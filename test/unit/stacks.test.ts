@@ -13,6 +13,7 @@ const { stacks, template } = openStacks();
 const data = template(stacks.data);
 const api = template(stacks.api);
 const egress = template(stacks.egress);
+const submission = template(stacks.submission!);
 const monitoring = template(stacks.monitoring);
 
 describe('data', () => {
@@ -261,6 +262,23 @@ describe('egress', () => {
     }
   });
 
+  test('user data fits into the 16 KB that EC2 takes, with as many addresses as an instance has', () => {
+    const addresses = Array.from({ length: 15 }, (_, at) => ({
+      hostname: `a${at}.a-long-name-of-sixty-three-letters-as-long-as-a-label-of-dns-may-be.example.com`,
+      pools: ['default', 'a-pool-with-a-long-name'],
+      ptr: false,
+    }));
+    const big = openStacks({ ...STAGE, nodes: [{ name: 'a', instanceType: 'c7g.large', addresses }] });
+    const templates = [big.template(big.stacks.egress), big.template(big.stacks.submission!)];
+    const all = templates.flatMap((one) => resourcesOf(one, 'AWS::EC2::LaunchTemplate'));
+    assert.equal(all.length, 2);
+    for (const [id, { Properties }] of all) {
+      const { UserData } = Properties.LaunchTemplateData as { UserData: unknown };
+      // References are longer in the template than what they stand for.
+      assert.ok(JSON.stringify(UserData).length < 16_384, id);
+    }
+  });
+
   test('nodes outside AWS get rights by certificate, for their names only', () => {
     egress.hasResourceProperties('AWS::RolesAnywhere::TrustAnchor', {
       Source: { SourceType: 'CERTIFICATE_BUNDLE' },
@@ -279,6 +297,69 @@ describe('egress', () => {
 
   test('tells of port 25', () => {
     egress.hasOutput('Port25', {});
+  });
+});
+
+describe('submission', () => {
+  test('takes connections on 587 and 465, never 25, and passes them on with the address of the caller', () => {
+    const listeners = resourcesOf(submission, 'AWS::ElasticLoadBalancingV2::Listener');
+    assert.deepEqual(
+      listeners.map(([, { Properties }]) => [Properties.Port, Properties.Protocol]),
+      [
+        [587, 'TCP'],
+        [465, 'TCP'],
+      ],
+    );
+    submission.allResourcesProperties('AWS::ElasticLoadBalancingV2::TargetGroup', {
+      HealthCheckProtocol: 'HTTP',
+      HealthCheckPath: '/healthz',
+      TargetGroupAttributes: Match.arrayWith([{ Key: 'preserve_client_ip.enabled', Value: 'true' }]),
+    });
+    submission.hasResourceProperties('AWS::ElasticLoadBalancingV2::LoadBalancer', {
+      Type: 'network',
+      Scheme: 'internet-facing',
+    });
+  });
+
+  test('instances are reached by the load balancer only, and reach AWS only', () => {
+    submission.hasResourceProperties('AWS::EC2::SecurityGroup', {
+      GroupDescription: Match.stringLikeRegexp('from its load balancer only'),
+      SecurityGroupIngress: Match.absent(),
+      SecurityGroupEgress: [Match.objectLike({ CidrIp: '0.0.0.0/0', FromPort: 443, ToPort: 443 })],
+    });
+    for (const [, { Properties }] of resourcesOf(submission, 'AWS::EC2::SecurityGroupIngress'))
+      assert.ok(Properties.SourceSecurityGroupId);
+    assert.equal(resourcesOf(submission, 'AWS::EC2::SecurityGroupIngress').length, 3);
+  });
+
+  test('one instance is replaced while the other takes mail', () => {
+    submission.hasResourceProperties('AWS::AutoScaling::AutoScalingGroup', { MinSize: '2', MaxSize: '2' });
+    submission.hasResource('AWS::AutoScaling::AutoScalingGroup', {
+      UpdatePolicy: {
+        AutoScalingRollingUpdate: Match.objectLike({ MinInstancesInService: 1, MaxBatchSize: 1 }),
+      },
+    });
+    submission.hasResourceProperties('AWS::EC2::LaunchTemplate', {
+      LaunchTemplateData: { MetadataOptions: { HttpTokens: 'required', HttpPutResponseHopLimit: 1 } },
+    });
+    const script = JSON.stringify(resourcesOf(submission, 'AWS::EC2::LaunchTemplate'));
+    for (const part of [
+      'POSTERN_HOSTNAME=smtp.example.com',
+      'POSTERN_POOLS=default,vip',
+      'bash install-service.sh submission',
+      'cfn-signal',
+    ])
+      assert.ok(script.includes(part), part);
+  });
+
+  test('is there where the stage asks for it, and costs nothing elsewhere', () => {
+    const { submission: _, ...without } = STAGE;
+    const { stacks: fewer, template: of } = openStacks(without);
+    assert.equal(fewer.submission, undefined);
+    const names = resourcesOf(of(fewer.monitoring), 'AWS::CloudWatch::Alarm').map(
+      ([, { Properties }]) => Properties.AlarmName as string,
+    );
+    assert.ok(!names.some((name) => name.includes('Submission')));
   });
 });
 
@@ -356,7 +437,7 @@ describe('a deployment', () => {
   }
 
   test('fits into the limits of CloudFormation', () => {
-    for (const one of [data, api, egress, monitoring] as Template[]) {
+    for (const one of [data, api, egress, submission, monitoring] as Template[]) {
       const json = one.toJSON() as { Resources: object; Outputs?: object };
       assert.ok(Object.keys(json.Resources).length < 500);
       assert.ok(Object.keys(json.Outputs ?? {}).length < 200);
@@ -398,6 +479,10 @@ describe('a stage', () => {
         },
       },
       /"api\.example\.com" is not a name of the zone "ample\.com"/,
+    ],
+    'a submission service that stands still when it is replaced': [
+      { submission: { ...STAGE.submission!, instances: 1 } },
+      /submission needs two instances or more, not 1/,
     ],
     'a node without an address': [
       { nodes: [{ name: 'a', instanceType: 't4g.small', addresses: [] }] },

@@ -53,3 +53,6 @@ export const OUTCOME_MAX_RECEIVES = 10;
  */
 export const SECRETS = ['master.key', 'return-path.key'] as const;
 export type SecretName = (typeof SECRETS)[number];
+
+/** Beside the secrets: key and certificates of the submission service in PEM, which its operator puts there. */
+export const CERTIFICATE = 'submission.pem';

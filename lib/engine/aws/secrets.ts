@@ -12,9 +12,14 @@ import {
   type S3ClientConfig,
 } from '@aws-sdk/client-s3';
 import { PosternError } from '../../errors.ts';
-import type { SecretName } from './schema.ts';
+import { CERTIFICATE, type SecretName } from './schema.ts';
 
 const SECRET_BYTES = 32;
+
+interface ObjectName {
+  Bucket: string;
+  Key: string;
+}
 
 /**
  * Reads a secret, and makes it when there is none: of two that make it at one time one wins, and both get that one.
@@ -43,29 +48,55 @@ export async function readSecret(
     );
   } catch (cause) {
     if (cause instanceof PosternError) throw cause;
-    throw new PosternError(
-      'storage_unavailable',
-      `${name} of ${options.bucket} cannot be used: ${String(cause)}`,
-      {
-        cause,
-      },
-    );
+    throw unavailable(object, cause);
   } finally {
     s3.destroy();
   }
 }
 
-async function read(s3: S3Client, object: { Bucket: string; Key: string }): Promise<Buffer | undefined> {
+/**
+ * Reads the certificate of the submission service.
+ * @throws `not_found` when nobody has put it there; `storage_unavailable` when the bucket does not answer.
+ */
+export async function readCertificateObject(options: {
+  bucket: string;
+  client?: S3ClientConfig;
+}): Promise<string> {
+  const s3 = new S3Client(options.client ?? {});
+  const object = { Bucket: options.bucket, Key: CERTIFICATE };
+  const found = await get(s3, object)
+    .catch((cause: unknown) => {
+      throw unavailable(object, cause);
+    })
+    .finally(() => s3.destroy());
+  if (found) return found.toString();
+  throw new PosternError(
+    'not_found',
+    `There is no ${CERTIFICATE} in ${options.bucket}. Put key and certificates there in PEM.`,
+  );
+}
+
+async function read(s3: S3Client, object: ObjectName): Promise<Buffer | undefined> {
+  const bytes = await get(s3, object);
+  if (bytes === undefined || bytes.length === SECRET_BYTES) return bytes;
+  throw new PosternError(
+    'storage_damaged',
+    `${object.Key} in ${object.Bucket} has ${bytes.length} bytes instead of ${SECRET_BYTES}. Restore an earlier version of it.`,
+  );
+}
+
+async function get(s3: S3Client, object: ObjectName): Promise<Buffer | undefined> {
   try {
     const { Body } = await s3.send(new GetObjectCommand(object));
-    const bytes = Buffer.from((await Body?.transformToByteArray()) ?? []);
-    if (bytes.length === SECRET_BYTES) return bytes;
-    throw new PosternError(
-      'storage_damaged',
-      `${object.Key} in ${object.Bucket} has ${bytes.length} bytes instead of ${SECRET_BYTES}. Restore an earlier version of it.`,
-    );
+    return Buffer.from((await Body?.transformToByteArray()) ?? []);
   } catch (error) {
     if (error instanceof NoSuchKey) return undefined;
     throw error;
   }
+}
+
+function unavailable({ Bucket, Key }: ObjectName, cause: unknown): PosternError {
+  return new PosternError('storage_unavailable', `${Key} of ${Bucket} cannot be used: ${String(cause)}`, {
+    cause,
+  });
 }

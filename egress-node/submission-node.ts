@@ -1,0 +1,136 @@
+/**
+ * `npm run submission`: the submission service on the AWS engine (lib/stacks/submission.ts). It takes mail by SMTP
+ * and enqueues it, sends nothing, and keeps nothing: any number of them run behind a load balancer. It is well
+ * (`/healthz` at POSTERN_API) while its storage answers and it takes connections.
+ */
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { type ApiSettings, readApiSettings } from '../functions/environment.ts';
+import { MAX_RECIPIENTS, openPipeline } from '../functions/pipeline.ts';
+import { openAws } from '../lib/engine/aws/open.ts';
+import { readSecret } from '../lib/engine/aws/secrets.ts';
+import { ERRORS } from '../lib/errors.ts';
+import { createEmf } from '../lib/observe/emf.ts';
+import { createLog } from '../lib/observe/log.ts';
+import { createMailMetrics } from '../lib/observe/mail-metrics.ts';
+import { systemClock } from '../lib/time.ts';
+import { runService } from './service.ts';
+import { type Endpoint, readSettings } from './settings.ts';
+import { DATA_DEADLINE, MAX_CLIENTS, startSubmission } from './submission.ts';
+import { openCertificate } from './submission-certificate.ts';
+import { HEALTH, STARTTLS, TLS } from './submission-ports.ts';
+
+const ANY = '0.0.0.0';
+const LISTEN = {
+  api: { host: ANY, port: HEALTH },
+  submission: { host: ANY, port: STARTTLS },
+  submissionTls: { host: ANY, port: TLS },
+};
+const METRICS_INTERVAL = 60_000;
+/** Sessions that do not end are cut off after 30 s, and answered so. */
+const DRAIN = 35_000;
+
+const clock = systemClock;
+const write = (line: string): void => void process.stdout.write(line);
+const log = createLog({ level: 'info', now: () => clock.now(), write });
+const emf = createEmf({ now: () => clock.now(), write });
+
+/** Starts the service. @returns what stops it: messages that are being sent are answered. */
+async function start(settings: ApiSettings & { region: string }): Promise<() => Promise<void>> {
+  const { api, submission, submissionTls, maxMessageBytes } = readSettings(process.env, {}, LISTEN);
+  const bucket = settings.secrets;
+  const [engine, masterKey, returnPathKey, certificate] = await Promise.all([
+    openAws({ resources: settings.resources, clock, log }),
+    readSecret('master.key', { bucket }),
+    readSecret('return-path.key', { bucket }),
+    openCertificate({ bucket, clock, log }),
+  ]);
+  const mail = createMailMetrics(emf);
+  let submissions = 0;
+  let failures = 0;
+  const pipeline = await openPipeline({
+    engine,
+    settings,
+    masterKey,
+    returnPathKey,
+    clock,
+    random: Math.random,
+    metrics: mail,
+    maxMessageBytes,
+    onResult(_, result) {
+      submissions += 1;
+      if (result !== 'accepted' && ERRORS[result].http >= 500) failures += 1;
+    },
+  });
+  const { accept, control } = pipeline;
+  const door = ({ host, port }: Endpoint, implicitTls: boolean) =>
+    startSubmission({
+      host,
+      port,
+      implicitTls,
+      hostname: settings.hostname,
+      tls: certificate.current(),
+      relayFrom: [],
+      allowInsecureAuth: false,
+      maxMessageBytes,
+      maxRecipients: MAX_RECIPIENTS,
+      dataDeadline: DATA_DEADLINE,
+      maxClients: MAX_CLIENTS,
+      region: settings.region,
+      accept,
+      control,
+      clock,
+      log,
+    });
+  const doors = await Promise.all([door(submission, false), door(submissionTls!, true)]);
+  certificate.follow((renewed) => {
+    for (const one of doors) one.renew(renewed);
+  });
+
+  let stopping = false;
+  const health = createServer((_, response) => {
+    void engine.health().then(({ ok, detail }) => {
+      const well = ok && !stopping;
+      response.writeHead(well ? 200 : 503, { 'content-type': 'application/json' });
+      response.end(JSON.stringify({ ok: well, detail }));
+    });
+  }).listen(api.port, api.host);
+  await once(health, 'listening');
+
+  function report(): void {
+    mail.flush();
+    emf.put(
+      {},
+      {
+        Submissions: submissions,
+        SubmissionFailures: failures,
+        SubmissionConnections: doors.reduce((sum, one) => sum + one.connections(), 0),
+        CertificateSeconds: (certificate.current().expires - clock.now()) / 1_000,
+      },
+    );
+    submissions = 0;
+    failures = 0;
+  }
+  let cancel: () => void;
+  const tick = (): void => {
+    report();
+    cancel = clock.after(METRICS_INTERVAL, tick);
+  };
+  tick();
+
+  const ports = doors.map(({ address }) => address.port);
+  log.info('started', { ports, health: (health.address() as AddressInfo).port });
+  return async () => {
+    stopping = true;
+    certificate.stop();
+    await Promise.all(doors.map((one) => one.close()));
+    await pipeline.close();
+    cancel();
+    report();
+    health.close();
+    await engine.close();
+  };
+}
+
+await runService(() => start(readApiSettings(process.env)), log, DRAIN);
