@@ -25,12 +25,13 @@ export async function promoteAll(
   remaining: () => number,
 ): Promise<number> {
   let moved = 0;
+  let next: number | undefined;
   while (remaining() > MARGIN) {
     const batch = await ledger.promote();
-    moved += batch;
-    if (batch === 0) break;
+    moved += batch.moved;
+    next = batch.next;
+    if (batch.moved === 0) break;
   }
-  const { next } = await ledger.waiting();
   // Written when nothing is late, too: an alarm must be able to tell "nothing late" from "nobody looks".
   const late = next === undefined ? 0 : Math.max(0, clock.now() - next) / 1_000;
   emf.put({}, { OldestDueAgeSeconds: late });

@@ -90,11 +90,19 @@ export interface Queue {
   lanes(): Promise<LaneDepth[]>;
 }
 
+/** What a promotion has done. */
+export interface Promotion {
+  /** Deliveries that were moved. */
+  moved: number;
+  /** The earliest time that a delivery still waits for, as far as it was seen; for sure when nothing was moved. */
+  next?: number;
+}
+
 export interface Ledger {
-  /** Deliveries that wait for a time, and the earliest such time. */
+  /** Deliveries that wait for a time, and the earliest such time. Counting them costs: not for a poll. */
   waiting(): Promise<{ count: number; next?: number }>;
-  /** Moves what is due by now into its lanes; returns how many. The embedded engine also does it by itself. */
-  promote(): Promise<number>;
+  /** Moves what is due by now into its lanes. The embedded engine also does it by itself. */
+  promote(): Promise<Promotion>;
   /**
    * Cancels the waiting deliveries of a message (queued or deferred, not leased).
    * @returns the places (`n`) that were cancelled.

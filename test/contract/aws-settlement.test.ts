@@ -74,7 +74,8 @@ describe('aws: settlement', { skip: SKIP }, () => {
     assert.equal(faults.calls.get('PutObject'), 1);
     assert.deepEqual(await engine.ledger.waiting(), { count: 2, next: until });
     advance(46 * MINUTE);
-    assert.equal(await engine.ledger.promote(), 2);
+    assert.deepEqual(await engine.ledger.promote(), { moved: 2 });
+    assert.deepEqual(await engine.ledger.promote(), { moved: 0 });
     advance(13 * MINUTE);
     await assertEmpty(engine, lane);
     advance(MINUTE + 1000);

@@ -40,6 +40,20 @@ export function ledgerContract(under: () => EngineUnderTest, options: ContractOp
       assert.deepEqual(leased!.bytes, Buffer.from(message.body));
     });
 
+    test('tells the earliest time that is still waited for', async () => {
+      const { engine, clock } = under();
+      // Whatever other tests have left is moved, or is later than this.
+      const due = clock.now() + 3_600_000;
+      const message = mail(clock.now(), { lane: newLane(), due });
+      await admit(engine, message);
+      while ((await engine.ledger.promote()).moved > 0);
+      const { moved, next } = await engine.ledger.promote();
+      assert.equal(moved, 0);
+      assert.ok(next !== undefined && next > clock.now() && next <= due);
+      assert.equal((await engine.ledger.waiting()).next, next);
+      await engine.ledger.cancel(message.record.id);
+    });
+
     test('promotes what is due and nothing else', async () => {
       const { engine, clock } = under();
       const lane = newLane();

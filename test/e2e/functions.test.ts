@@ -358,8 +358,8 @@ describe('due', () => {
   test('stops in time, and tells how late it is', async () => {
     let calls = 0;
     const ledger = {
-      promote: () => Promise.resolve(++calls),
-      waiting: () => Promise.resolve({ count: 9, next: clock.now() - 700_000 }),
+      promote: () => Promise.resolve({ moved: ++calls, next: clock.now() - 700_000 }),
+      waiting: () => Promise.reject(new Error('counts')),
       cancel: () => Promise.resolve([]),
     };
     let left = 35_000;

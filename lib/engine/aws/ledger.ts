@@ -16,7 +16,7 @@ import { ERRORS } from '../../errors.ts';
 import type { Log } from '../../observe/log.ts';
 import type { Clock } from '../../time.ts';
 import { type Outcome, SCHEMA_VERSION } from '../items.ts';
-import type { Ledger } from '../ports.ts';
+import type { Ledger, Promotion } from '../ports.ts';
 import { deliveryKey, placeOf, readStanding } from './deliveries.ts';
 import type { Feed } from './feed.ts';
 import { LONGEST_DELAY } from './lanes.ts';
@@ -60,7 +60,7 @@ export class AwsLedger implements Ledger {
     const shards = await Promise.all(
       Array.from({ length: SHARDS }, async (_, shard) => {
         const pk = shardKey(shard);
-        const [first] = await tables.query('ledger', pk, { from: '0', to: '9~', limit: 1, onePage: true });
+        const first = await this.#first(pk);
         if (!first) return { count: 0, next: Number.POSITIVE_INFINITY };
         return { count: await tables.count('ledger', pk, '0', '9~'), next: rowDue(first) };
       }),
@@ -71,13 +71,16 @@ export class AwsLedger implements Ledger {
   }
 
   /** Moves what is due within the longest delay of SQS, which makes it exact to the second. */
-  async promote(): Promise<number> {
-    const moved: number[] = [];
+  async promote(): Promise<Promotion> {
+    let moved = 0;
+    let next = Number.POSITIVE_INFINITY;
     const shards = Array.from({ length: SHARDS }, (_, shard) => shard);
     await each(shards, WIDTH, async (shard) => {
-      moved.push(await this.#promoteShard(shardKey(shard)));
+      const one = await this.#promoteShard(shardKey(shard));
+      moved += one.moved;
+      next = Math.min(next, one.next ?? next);
     });
-    return moved.reduce((sum, count) => sum + count, 0);
+    return Number.isFinite(next) ? { moved, next } : { moved };
   }
 
   async cancel(messageId: string): Promise<number[]> {
@@ -128,17 +131,19 @@ export class AwsLedger implements Ledger {
     await this.#parts.tables.deleteAll('ledger', [ledgerKey(messageId, n, generation, Number(item.u!.N))]);
   }
 
-  async #promoteShard(pk: string): Promise<number> {
+  async #promoteShard(pk: string): Promise<Promotion> {
     const { tables, outbox, clock, log } = this.#parts;
-    const until = dueKey(clock.now() + LONGEST_DELAY * 1000);
-    const due = (limit: number) =>
-      tables.query('ledger', pk, { from: '0', to: `${until}~`, limit, onePage: limit === 1 });
-    if ((await due(1)).length === 0) return 0;
+    const first = await this.#first(pk);
+    if (!first) return { moved: 0 };
+    const next = rowDue(first);
+    const until = clock.now() + LONGEST_DELAY * 1000;
+    if (next > until) return { moved: 0, next };
     const by = randomBytes(9).toString('base64url');
-    if (!(await this.#claimShard(pk, by))) return 0;
-    const rows = await due(ROWS);
+    if (!(await this.#claimShard(pk, by))) return { moved: 0, next };
+    const rows = await tables.query('ledger', pk, { from: '0', to: `${dueKey(until)}~`, limit: ROWS });
     const parcels: Parcel[] = [];
     const moved: Item[] = [];
+    const left: Item[] = [];
     for (const row of rows) {
       try {
         parcels.push(parcelOf(row));
@@ -146,6 +151,7 @@ export class AwsLedger implements Ledger {
       } catch (error) {
         // A newer version moves it.
         log.error('row of the ledger refused; it stays', { row: row.sk!.S, error });
+        left.push(row);
       }
     }
     await outbox.toLanes(parcels);
@@ -154,7 +160,14 @@ export class AwsLedger implements Ledger {
       moved.map((row) => ({ pk, sk: row.sk!.S! })),
     );
     await tables.remove('ledger', { pk, sk: CLAIM_ROW }, { condition: 'b = :b', values: { ':b': text(by) } });
-    return moved.length;
+    return { moved: moved.length, next: left[0] && rowDue(left[0]) };
+  }
+
+  /** The earliest row: half a read unit, for a minute's delay in seeing it would do no harm. */
+  async #first(pk: string): Promise<Item | undefined> {
+    const range = { from: '0', to: '9~', limit: 1, onePage: true, consistent: false };
+    const [first] = await this.#parts.tables.query('ledger', pk, range);
+    return first;
   }
 
   async #claimShard(pk: string, by: string): Promise<boolean> {

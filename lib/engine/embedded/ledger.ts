@@ -1,6 +1,6 @@
 /** The ledger port, and the timer that moves deliveries into their lanes when they are due. */
 import type { Clock } from '../../time.ts';
-import type { Ledger } from '../ports.ts';
+import type { Ledger, Promotion } from '../ports.ts';
 import type { Link } from './link.ts';
 import type { PromoteReply } from './protocol.ts';
 import type { Ready } from './ready.ts';
@@ -45,13 +45,13 @@ export class LedgerTimer {
     });
   }
 
-  /** Moves everything that is due by now. @returns how many. */
-  async promote(): Promise<number> {
-    let count = 0;
+  /** Moves everything that is due by now. */
+  async promote(): Promise<Promotion> {
+    let moved = 0;
     for (;;) {
-      const { promoted, more } = await this.#chunk();
-      count += promoted.length;
-      if (!more) return count;
+      const { promoted, more, next } = await this.#chunk();
+      moved += promoted.length;
+      if (!more) return { moved, next };
     }
   }
 
@@ -93,7 +93,7 @@ export class EmbeddedLedger implements Ledger {
     return this.#link.call('waiting', null);
   }
 
-  promote(): Promise<number> {
+  promote(): Promise<Promotion> {
     return this.#timer.promote();
   }
 
