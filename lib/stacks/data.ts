@@ -98,7 +98,7 @@ export class DataStack extends Stack {
     return [...this.lanes].filter(([lane]) => lane.startsWith(start)).map(([, queue]) => queue);
   }
 
-  /** Where everything is, for functions and nodes. */
+  /** Where everything is and how it is used, for functions and nodes. */
   resources(stage: Stage): AwsResources {
     return {
       tables: Object.fromEntries(TABLES.map((name) => [name, this.tables[name].tableName])) as Record<
@@ -115,6 +115,7 @@ export class DataStack extends Stack {
         this.account,
         `/${queuePrefix(stage)}`,
       ]),
+      claimBeforeSend: stage.claimBeforeSend ?? false,
     };
   }
 

@@ -49,18 +49,17 @@ export function awsNodes(): Nodes {
   return {
     aws: () => aws,
     logged,
-    async open({ claimBeforeSend, skew = 0 } = {}) {
+    async open({ claimBeforeSend = false, skew = 0 } = {}) {
       const faults = new Faults();
       const note = (message: string): void => void logged.push(message);
       const engine = await openAws({
-        resources: aws.resources,
+        resources: { ...aws.resources, claimBeforeSend },
         client: faults.on(withLanes(aws)),
         clock: { now: () => Date.now() + skew, after: soon },
         // Steady clocks begin anywhere.
         steady: () => Date.now() + skew / 7,
         random: seededRandom(1),
         log: { debug: note, info: note, warn: note, error: note },
-        claimBeforeSend,
         depthAge: 0,
       });
       engines.push(engine);

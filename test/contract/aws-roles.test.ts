@@ -21,11 +21,11 @@ const NODE = 'egress Rolea';
 
 /** An engine that claims everything, so that each process knows what the others have. */
 function open(aws: TestAws, role?: string): Promise<Engine> {
-  const { resources } = aws;
+  const resources = { ...aws.resources, claimBeforeSend: true };
   const client = role === undefined ? withLanes(aws) : inRole(role, resources, withLanes(aws));
   const clock = emulatedClock(aws.emulated);
   const steady = (): number => Date.now();
-  return openAws({ resources, client, clock, steady, claimBeforeSend: true, depthAge: 0 });
+  return openAws({ resources, client, clock, steady, depthAge: 0 });
 }
 
 engineContract(

@@ -10,11 +10,10 @@ async function open(claimBeforeSend: boolean): Promise<EngineUnderTest> {
   const aws = await startTestAws([]);
   const clock = emulatedClock(aws.emulated);
   const engine = await openAws({
-    resources: aws.resources,
+    resources: { ...aws.resources, claimBeforeSend },
     client: withLanes(aws),
     clock,
     steady: () => Date.now(),
-    claimBeforeSend,
     depthAge: 0,
   });
   return {

@@ -177,7 +177,7 @@ async function makeResources(
   };
   await Promise.all([OUTCOME_QUEUE, ...lanes.map(laneQueue)].map(createQueue));
   return {
-    resources: { tables, bucket: name, queueUrlPrefix },
+    resources: { tables, bucket: name, queueUrlPrefix, claimBeforeSend: false },
     createQueue,
   };
 }

@@ -40,6 +40,7 @@ export const STAGE: Stage = {
     },
   },
   submission: { hostname: 'smtp.example.com', instanceType: 't4g.micro', instances: 2 },
+  claimBeforeSend: true,
   tables: { pointInTimeRecovery: true, maxReadUnits: 1_000, maxWriteUnits: 2_000 },
   protect: true,
   logRetention: RetentionDays.ONE_MONTH,

@@ -14,6 +14,7 @@ const resources: AwsResources = {
   tables: { records: 'r', ledger: 'l', config: 'c', leases: 's' },
   bucket: 'bodies',
   queueUrlPrefix: 'https://sqs.us-east-1.amazonaws.com/123456789012/postern-test-',
+  claimBeforeSend: true,
 };
 const settings = { resources, accountId: '123456789012', hostname: 'mail.example.com' };
 const AWS_REGION = 'us-east-1';
@@ -55,6 +56,10 @@ describe('what is missing or wrong', () => {
       const environment = { ...functionEnvironment(settings), AWS_REGION, [name]: '' };
       assert.throws(() => readFunctionSettings(environment), failure('bad_request', new RegExp(name)));
     }
+    assert.throws(
+      () => readFunctionSettings({ ...functionEnvironment(settings), POSTERN_CLAIM_BEFORE_SEND: 'yes' }),
+      failure('bad_request', /POSTERN_CLAIM_BEFORE_SEND is "yes"/),
+    );
     for (const text of [
       '10.0.0.5',
       '10.0.0.5=a1.example.com',

@@ -255,6 +255,7 @@ describe('egress', () => {
       "SUFFIXES='=a1.example.com:default =a2.example.com:vip+default'",
       'POSTERN_NODE=a',
       'POSTERN_TABLE_RECORDS=',
+      'POSTERN_CLAIM_BEFORE_SEND=on',
       'bash install-node.sh',
       'cfn-signal',
     ]) {

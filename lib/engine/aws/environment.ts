@@ -4,6 +4,7 @@ import { type AwsResources, TABLES, type TableName } from './schema.ts';
 
 const BUCKET = 'POSTERN_BUCKET';
 const QUEUES = 'POSTERN_QUEUE_URL_PREFIX';
+const CLAIM = 'POSTERN_CLAIM_BEFORE_SEND';
 const tableVariable = (table: TableName): string => `POSTERN_TABLE_${table.toUpperCase()}`;
 
 /** The variables that say where everything is. */
@@ -12,10 +13,11 @@ export function resourcesToEnvironment(resources: AwsResources): Record<string, 
     ...Object.fromEntries(TABLES.map((table) => [tableVariable(table), resources.tables[table]])),
     [BUCKET]: resources.bucket,
     [QUEUES]: resources.queueUrlPrefix,
+    [CLAIM]: resources.claimBeforeSend ? 'on' : 'off',
   };
 }
 
-/** @throws PosternError `bad_request` that names the variable that is not set. */
+/** @throws PosternError `bad_request` that names the variable that is not set or wrong. */
 export function resourcesFromEnvironment(environment: NodeJS.ProcessEnv): AwsResources {
   return {
     tables: Object.fromEntries(
@@ -23,6 +25,7 @@ export function resourcesFromEnvironment(environment: NodeJS.ProcessEnv): AwsRes
     ) as Record<TableName, string>,
     bucket: requireVariable(environment, BUCKET),
     queueUrlPrefix: requireVariable(environment, QUEUES),
+    claimBeforeSend: isOn(environment, CLAIM),
   };
 }
 
@@ -31,4 +34,10 @@ export function requireVariable(environment: NodeJS.ProcessEnv, name: string): s
   const value = environment[name];
   if (value) return value;
   throw new PosternError('bad_request', `The environment variable ${name} is not set; the stacks set it.`);
+}
+
+function isOn(environment: NodeJS.ProcessEnv, name: string): boolean {
+  const value = requireVariable(environment, name);
+  if (value === 'on' || value === 'off') return value === 'on';
+  throw new PosternError('bad_request', `The environment variable ${name} is "${value}"; it is on or off.`);
 }

@@ -24,7 +24,7 @@ const DAY = 86_400_000;
 const MAX_MESSAGE_BYTES = 64 << 20;
 
 export interface AwsOptions {
-  /** Tables, bucket and queues. */
+  /** Tables, bucket and queues, and how they are used. */
   resources: AwsResources;
   clock: Clock;
   random?: Random;
@@ -33,11 +33,6 @@ export interface AwsOptions {
   /** How AWS is reached. By default as the SDK finds out from its environment. */
   client?: ClientOptions;
   log?: Log;
-  /**
-   * Claims every delivery before it is handed out: SQS's rare double deliveries send nothing twice, and whatever
-   * is in a lane can be cancelled. One write unit more for each message.
-   */
-  claimBeforeSend?: boolean;
   /** Milliseconds for which `lanes` gives what SQS said of a lane before it asks again. Default 30 s. */
   depthAge?: number;
   /** Milliseconds that records are kept after the expiry of their deliveries. Default 30 days. */
@@ -46,7 +41,8 @@ export interface AwsOptions {
 
 /** Nothing is asked of AWS yet: a failure shows at the first use, as `storage_unavailable`. */
 export function openAws(options: AwsOptions): Promise<Engine> {
-  const { resources, clock, random = Math.random, log = silentLog, claimBeforeSend = false } = options;
+  const { resources, clock, random = Math.random, log = silentLog } = options;
+  const { claimBeforeSend } = resources;
   const { steady = () => performance.now(), retention = 30 * DAY, depthAge = 30_000 } = options;
   const clients = createClients(options.client ?? {});
   const pacing = { clock, random };

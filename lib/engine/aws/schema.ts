@@ -12,7 +12,7 @@ export const PARTITION_KEY = 'pk';
 export const SORT_KEY = 'sk';
 export const TTL_ATTRIBUTE = 'ttl';
 
-/** Where an installation keeps everything: what a process is told, and nothing it could work out itself. */
+/** Where an installation keeps everything, and how: what each of its processes is told, and all of them alike. */
 export interface AwsResources {
   tables: Readonly<Record<TableName, string>>;
   /** Bodies that are too large for a queue item. */
@@ -22,6 +22,11 @@ export interface AwsResources {
    * queues up, nor the right to. As `https://sqs.us-east-1.amazonaws.com/123456789012/postern-prod-`.
    */
   queueUrlPrefix: string;
+  /**
+   * Every delivery is claimed before it is handed out: SQS's rare double deliveries send nothing twice, and whatever
+   * is in a lane can be cancelled. One write unit more for each delivery.
+   */
+  claimBeforeSend: boolean;
 }
 
 /** Name of the queue of outcomes, behind the prefix. */
