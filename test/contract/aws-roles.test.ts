@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, mock, test } from 'node:test';
 import { openAws } from '../../lib/engine/aws/open.ts';
 import type { Engine } from '../../lib/engine/ports.ts';
+import type { Clock } from '../../lib/time.ts';
 import { startTestAws, type TestAws, withLanes } from '../support/aws.ts';
 import { inRole } from '../support/roles.ts';
 import { SKIP, until } from './aws-nodes.ts';
@@ -20,11 +21,10 @@ const OUTCOMES = 'api OutcomesRole';
 const NODE = 'egress Rolea';
 
 /** An engine that claims everything, so that each process knows what the others have. */
-function open(aws: TestAws, role?: string): Promise<Engine> {
+function open(aws: TestAws, clock: Clock, role?: string): Promise<Engine> {
   const resources = { ...aws.resources, claimBeforeSend: true };
   const client = role === undefined ? withLanes(aws) : inRole(role, resources, withLanes(aws));
-  const clock = emulatedClock(aws.emulated);
-  const steady = (): number => Date.now();
+  const steady = (): number => clock.now();
   return openAws({ resources, client, clock, steady, depthAge: 0 });
 }
 
@@ -32,12 +32,13 @@ engineContract(
   'aws by roles',
   async () => {
     const aws = await startTestAws([]);
+    const clock = emulatedClock(aws.emulated);
     const [api, due, outcomes, node, anybody] = await Promise.all([
-      open(aws, API),
-      open(aws, DUE),
-      open(aws, OUTCOMES),
-      open(aws, NODE),
-      open(aws),
+      open(aws, clock, API),
+      open(aws, clock, DUE),
+      open(aws, clock, OUTCOMES),
+      open(aws, clock, NODE),
+      open(aws, clock),
     ]);
     const engine: Engine = {
       queue: {
@@ -73,7 +74,7 @@ engineContract(
     };
     return {
       engine,
-      clock: emulatedClock(aws.emulated),
+      clock,
       async close() {
         await engine.close();
         await aws.stop();
@@ -88,7 +89,7 @@ describe('aws: roles', { skip: SKIP }, () => {
   let aws: TestAws;
   const engines: Engine[] = [];
   const as = async (role: string): Promise<Engine> => {
-    const engine = await open(aws, role);
+    const engine = await open(aws, emulatedClock(true), role);
     engines.push(engine);
     return engine;
   };

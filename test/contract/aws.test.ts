@@ -13,7 +13,7 @@ async function open(claimBeforeSend: boolean): Promise<EngineUnderTest> {
     resources: { ...aws.resources, claimBeforeSend },
     client: withLanes(aws),
     clock,
-    steady: () => Date.now(),
+    steady: () => clock.now(),
     depthAge: 0,
   });
   return {

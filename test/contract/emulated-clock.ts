@@ -1,17 +1,24 @@
 /** The clock of contract tests on AWS: the time of this process, which emulators share and others do not. */
+import { LONGEST_DELAY } from '../../lib/engine/aws/lanes.ts';
 import { moveTime } from '../support/aws.ts';
 
-/** @param emulated time may be moved; elsewhere it passes. */
+/**
+ * @param emulated time may be moved. Elsewhere only this process's is; what SQS delays or hides (15 minutes at most)
+ * is waited for.
+ */
 export function emulatedClock(emulated: boolean) {
+  let ahead = 0;
   return {
-    now: () => Date.now(),
+    now: () => Date.now() + ahead,
     after(delay: number, task: () => void) {
       const timer = setTimeout(task, delay).unref();
       return () => clearTimeout(timer);
     },
     async advance(ms: number): Promise<void> {
-      if (emulated) moveTime(Date.now() + ms);
-      else await new Promise((resolve) => setTimeout(resolve, ms));
+      if (emulated) return moveTime(Date.now() + ms);
+      const wait = Math.min(ms, LONGEST_DELAY * 1000);
+      ahead += ms - wait;
+      await new Promise((resolve) => setTimeout(resolve, wait));
     },
   };
 }

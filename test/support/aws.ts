@@ -16,7 +16,13 @@ import {
   DescribeTableCommand,
   DynamoDBClient,
 } from '@aws-sdk/client-dynamodb';
-import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
+import {
+  CreateBucketCommand,
+  DeleteBucketCommand,
+  DeleteObjectCommand,
+  ListObjectsV2Command,
+  S3Client,
+} from '@aws-sdk/client-s3';
 import { CreateQueueCommand, DeleteQueueCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { startFauxqs } from 'fauxqs';
 import type { ClientOptions } from '../../lib/engine/aws/clients.ts';
@@ -166,6 +172,7 @@ async function makeResources(
     }),
   );
   await s3.send(new CreateBucketCommand({ Bucket: name }));
+  if (temporary) stops.push(() => deleteBucket(s3, name));
   let queueUrlPrefix = '';
   const createQueue = async (queue: string): Promise<void> => {
     const Attributes = { MaximumMessageSize: '1048576', MessageRetentionPeriod: '1209600' };
@@ -180,6 +187,15 @@ async function makeResources(
     resources: { tables, bucket: name, queueUrlPrefix, claimBeforeSend: false },
     createQueue,
   };
+}
+
+async function deleteBucket(s3: S3Client, Bucket: string): Promise<void> {
+  for (;;) {
+    const { Contents = [] } = await s3.send(new ListObjectsV2Command({ Bucket }));
+    if (Contents.length === 0) break;
+    for (const { Key } of Contents) await s3.send(new DeleteObjectCommand({ Bucket, Key }));
+  }
+  await s3.send(new DeleteBucketCommand({ Bucket }));
 }
 
 /**
