@@ -10,7 +10,21 @@ export interface Counts {
   uncertain: number;
 }
 
-export interface Counters extends Counts {
+/** How the storage of what nodes share answers: leases of source addresses, shared limits. */
+export interface SharedCounts {
+  /** Sources that stopped sending because their lease ran out. */
+  leasesLost: number;
+  /** Renewals of a lease that were not answered. */
+  leaseFailures: number;
+  /** Requests for a part of a shared limit. */
+  bucketRequests: number;
+  /** Those that were given nothing: the limit is used up. */
+  bucketsEmpty: number;
+  /** Those that were not answered: what counts against the limit waits. */
+  bucketFailures: number;
+}
+
+export interface Counters extends Counts, SharedCounts {
   /** Put back unsent, with a reason. */
   released: number;
   /** Leases that ran out in our hand; the queue hands them out again. */
@@ -33,6 +47,11 @@ export function newCounters(): Counters {
     lost: 0,
     superseded: 0,
     autoReplies: 0,
+    leasesLost: 0,
+    leaseFailures: 0,
+    bucketRequests: 0,
+    bucketsEmpty: 0,
+    bucketFailures: 0,
     providers: new Map(),
   };
 }

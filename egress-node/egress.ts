@@ -184,10 +184,12 @@ export function startEgress(options: EgressOptions): Egress {
       await memory.taken(source);
     },
     lost(source) {
+      counters.leasesLost += 1;
       keeper?.lost(source.ip ?? '');
       memory.lost(source);
       traffic.withdraw(source);
     },
+    unanswered: () => (counters.leaseFailures += 1),
     async givenUp(source) {
       await Promise.allSettled([keeper?.giveUp(source.ip ?? ''), memory.giveUp(source)]);
     },
@@ -227,7 +229,7 @@ export function startEgress(options: EgressOptions): Egress {
   });
   const destinations = new Destinations({ resolver, clock, routes: new Routes(routes), port });
   const deadlines = options.deadlines ?? DEFAULT_DEADLINES;
-  const shared = new SharedLimits(engine.leases, clock, options.node);
+  const shared = new SharedLimits(engine.leases, clock, options.node, counters);
   const traffic = new Traffic({
     clock,
     random,

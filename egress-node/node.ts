@@ -86,7 +86,8 @@ async function start({ resources, node, sources, secrets }: NodeSettings): Promi
     emf: createEmf({ now: () => clock.now(), write }),
     clock,
     node,
-    leasesHeld: () => egress.sources().filter(({ usable }) => usable).length,
+    leasesHeld: () => leasesHeld(egress),
+    shared: () => egress.counters,
   });
   const inbound = await startInbound({
     listen,
@@ -114,6 +115,13 @@ async function start({ resources, node, sources, secrets }: NodeSettings): Promi
     await directives.close();
     await engine.close();
   };
+}
+
+/** Sources whose lease is held. Why another is not, the log tells: nothing else of a node on AWS can be asked. */
+function leasesHeld(egress: Egress): number {
+  const sources = egress.sources();
+  for (const { ip, usable, trouble } of sources) if (!usable) log.warn('lease not held', { ip, trouble });
+  return sources.filter(({ usable }) => usable).length;
 }
 
 function serveHealth({ host, port }: Endpoint, engine: Engine, egress: Egress) {

@@ -6,6 +6,7 @@ import type { SharedLimit } from '../lib/shaping/limits/limit.ts';
 import { SharedBucket } from '../lib/shaping/shared-bucket.ts';
 import { SharedPermits } from '../lib/shaping/shared-permits.ts';
 import type { Clock } from '../lib/time.ts';
+import type { SharedCounts } from './counters.ts';
 
 const MAX_KEPT = 100_000;
 
@@ -18,9 +19,11 @@ export class SharedLimits {
   /** Permits that are used, held or waited for, each with the name under which it holds them. */
   readonly #active = new Map<SharedPermits, string>();
   #holders = 0;
+  readonly #counts: SharedCounts;
 
   /** @param node its name among those that share the engine. */
-  constructor(leases: Leases, clock: Clock, node: string) {
+  constructor(leases: Leases, clock: Clock, node: string, counts: SharedCounts) {
+    this.#counts = counts;
     this.#leases = leases;
     this.#clock = clock;
     this.#node = node;
@@ -58,10 +61,13 @@ export class SharedLimits {
   async #lease(bucket: SharedBucket): Promise<void> {
     const askedAt = this.#clock.now();
     const { bucket: name, want, rate, burst } = bucket.request(askedAt);
+    this.#counts.bucketRequests += 1;
     try {
       const { granted, wait } = await this.#leases.take(name, want, rate, burst);
+      if (granted === 0) this.#counts.bucketsEmpty += 1;
       bucket.granted(granted, wait, askedAt, this.#clock.now());
     } catch {
+      this.#counts.bucketFailures += 1;
       bucket.failed(this.#clock.now());
     }
   }
@@ -71,10 +77,14 @@ export class SharedLimits {
     // Each is a holder of its own: the permits of a limit that was changed end beside those of its successor.
     if (holder === undefined) this.#active.set(permits, (holder = `${this.#node}/${(this.#holders += 1)}`));
     const askedAt = this.#clock.now();
+    this.#counts.bucketRequests += 1;
     try {
-      const { held, share } = await this.#leases.permits(`permits/${permits.key}`, holder, permits.request());
+      const request = permits.request();
+      const { held, share } = await this.#leases.permits(`permits/${permits.key}`, holder, request);
+      if (held === 0 && request.want > 0) this.#counts.bucketsEmpty += 1;
       permits.granted(held, share, askedAt, this.#clock.now());
     } catch {
+      this.#counts.bucketFailures += 1;
       permits.failed(this.#clock.now());
     }
   }

@@ -38,6 +38,8 @@ export interface SourcesOptions {
   taken: (source: Source) => Promise<void>;
   /** Called when a source may not be used any more. */
   lost: (source: Source) => void;
+  /** Called when the storage did not answer a renewal. */
+  unanswered: () => void;
   /** Called before the lease of a source is given back. */
   givenUp: (source: Source) => Promise<void>;
 }
@@ -87,12 +89,11 @@ export class Sources {
   }
 
   async #renew(source: Source): Promise<void> {
-    const { leases, node, clock, taken, lost } = this.#options;
+    const { clock, taken, lost } = this.#options;
     const { ip } = source;
     try {
       if (!source.usable(clock.now())) await this.#checkHost(source);
-      const end =
-        ip === undefined ? Number.POSITIVE_INFINITY : await leases.acquire(leaseOf(ip), node, LEASE);
+      const end = ip === undefined ? Number.POSITIVE_INFINITY : await this.#acquire(ip);
       if (end !== undefined && !source.inUse) await taken(source);
       source.heldUntil = end ?? 0;
       source.trouble = end === undefined ? `Another node holds the lease of ${ip}.` : '';
@@ -103,6 +104,14 @@ export class Sources {
     const usable = source.usable(clock.now());
     if (source.inUse && !usable) lost(source);
     source.inUse = usable;
+  }
+
+  #acquire(ip: string): Promise<number | undefined> {
+    const { leases, node, unanswered } = this.#options;
+    return leases.acquire(leaseOf(ip), node, LEASE).catch((error: unknown) => {
+      unanswered();
+      throw error;
+    });
   }
 
   async #checkHost(source: Source): Promise<void> {

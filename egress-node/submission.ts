@@ -223,7 +223,8 @@ export function startSubmission(options: SubmissionOptions): Promise<Submission>
 
   function replyFor(error: unknown): Error {
     const known = asPosternError(error);
-    if (known.code === 'internal') log.error('submission failed', { error: known.cause });
+    if (known.entry.http >= 500)
+      log.error('submission failed', { code: known.code, error: known.cause ?? known });
     return reply(known.entry.smtp, `${known.entry.enhanced} ${known.message}`);
   }
 

@@ -29,6 +29,16 @@ export const METRICS = {
   OldestDueAgeSeconds: 'Seconds',
   /** Source addresses whose lease a node holds. */
   LeaseHeld: 'Count',
+  /** Source addresses from which a node stopped sending because their lease ran out. */
+  LeasesLost: 'Count',
+  /** Renewals of leases that the storage did not answer. */
+  LeaseFailures: 'Count',
+  /** Requests of nodes for a part of a shared limit. */
+  BucketRequests: 'Count',
+  /** Those that were given nothing: the limit is used up. */
+  BucketsEmpty: 'Count',
+  /** Those that the storage did not answer: what counts against the limit waits. */
+  BucketFailures: 'Count',
   /** Messages given to the submission service, refused ones included. */
   Submissions: 'Count',
   /** Those that it could not take for a reason of ours; their clients keep them. */

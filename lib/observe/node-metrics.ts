@@ -1,10 +1,11 @@
 /**
- * What an egress node tells of itself each minute: that it lives, which addresses it may send from, and how late
- * the oldest delivery was that it tried. Whoever writes nothing is missed by an alarm.
+ * What an egress node tells of itself each minute: that it lives, which addresses it may send from, how late the
+ * oldest delivery was that it tried, and how the storage answered for what nodes share. Whoever writes nothing is
+ * missed by an alarm; what did not happen is not written, and costs nothing.
  */
 import type { QueueItem } from '../engine/items.ts';
 import type { Clock } from '../time.ts';
-import type { Emf } from './emf.ts';
+import type { Emf, MetricName } from './emf.ts';
 
 const INTERVAL = 60_000;
 
@@ -15,7 +16,19 @@ export interface NodeMetricsOptions {
   node: string;
   /** Source addresses whose lease it holds now. */
   leasesHeld: () => number;
+  /** What was counted since its start of leases and shared limits. */
+  shared: () => Readonly<Record<SharedCount, number>>;
 }
+
+const SHARED = {
+  leasesLost: 'LeasesLost',
+  leaseFailures: 'LeaseFailures',
+  bucketRequests: 'BucketRequests',
+  bucketsEmpty: 'BucketsEmpty',
+  bucketFailures: 'BucketFailures',
+} as const satisfies Record<string, MetricName>;
+
+type SharedCount = keyof typeof SHARED;
 
 export interface NodeMetrics {
   /** A delivery was tried. SQS's own measure of age does not see a delivery that was put back before. */
@@ -24,13 +37,23 @@ export interface NodeMetrics {
 }
 
 export function startNodeMetrics(options: NodeMetricsOptions): NodeMetrics {
-  const { emf, clock, node, leasesHeld } = options;
+  const { emf, clock, node, leasesHeld, shared } = options;
+  const names = Object.keys(SHARED) as SharedCount[];
+  const written = Object.fromEntries(names.map((name) => [name, 0])) as Record<SharedCount, number>;
   let oldest: number | undefined;
   let cancel: () => void;
 
   function write(): void {
     emf.put({ Node: node }, { Heartbeat: 1, LeaseHeld: leasesHeld(), OldestDueAgeSeconds: oldest });
     oldest = undefined;
+    const counts = shared();
+    const since: Partial<Record<MetricName, number>> = {};
+    for (const name of names) {
+      if (counts[name] > written[name]) since[SHARED[name]] = counts[name] - written[name];
+      written[name] = counts[name];
+    }
+    // Without the node as a dimension, which each of them would be billed for once more; the log knows the node.
+    emf.put({}, since);
     cancel = clock.after(INTERVAL, write);
   }
 

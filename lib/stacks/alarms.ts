@@ -108,6 +108,25 @@ export function alarmsOf({ stage, data, api, egress, submission }: Watched): Ala
       periods: 5,
       below: true,
     })),
+    {
+      entry: 'Leases unanswered',
+      meaning: 'Nodes cannot renew the leases of their addresses; in 12 seconds they stop sending.',
+      metric: mail('LeaseFailures', 'Sum', FIVE_MINUTES),
+      threshold: 3,
+    },
+    {
+      entry: 'Lease lost',
+      meaning: 'A node stopped sending from an address because its lease ran out.',
+      metric: mail('LeasesLost', 'Sum', FIVE_MINUTES),
+      threshold: 1,
+    },
+    {
+      entry: 'Shared limits unanswered',
+      meaning: 'Nodes do not get their parts of shared limits: mail that counts against one waits.',
+      metric: ratio('BucketFailures', 'BucketRequests', 20, FIVE_MINUTES),
+      threshold: 0.05,
+      periods: 2,
+    },
     ...poolsOf(stage).flatMap((pool) => [
       delay(pool, 'transactional', 300, 'five minutes'),
       delay(pool, 'bulk', 3600, 'an hour'),

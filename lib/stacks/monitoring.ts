@@ -124,6 +124,12 @@ export class MonitoringStack extends Stack {
       ),
       search('Heartbeats', 'Heartbeat', 'Node'),
       search('Leases held', 'LeaseHeld', 'Node', 'Maximum'),
+      graph('Leases', [mail('LeaseFailures', 'Sum', MINUTE), mail('LeasesLost', 'Sum', MINUTE)]),
+      graph('Shared limits', [
+        mail('BucketRequests', 'Sum', MINUTE),
+        mail('BucketsEmpty', 'Sum', MINUTE),
+        mail('BucketFailures', 'Sum', MINUTE),
+      ]),
       graph('API', [api.api.function.metricInvocations(), api.api.function.metricErrors()], {
         right: [api.api.function.metricDuration({ statistic: 'p99' })],
       }),

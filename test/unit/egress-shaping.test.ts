@@ -137,6 +137,9 @@ describe('limits of some mail', () => {
       await pass(100, 20);
     }
     assert.equal(sessions[0]!.seen.length, 2);
+    const { bucketRequests, bucketsEmpty, bucketFailures } = egress.counters;
+    assert.ok(bucketsEmpty > 0 && bucketRequests > bucketsEmpty);
+    assert.equal(bucketFailures, 0);
   });
 
   it('a shared concurrency holds over all sites, and what waits anywhere goes when one ends', async () => {
@@ -183,6 +186,7 @@ describe('limits of some mail', () => {
     assert.equal(sessions.flatMap(({ seen }) => seen).length, 0);
     const [explained] = await egress.explain({ domain: 'example.test', tenant: 'main' });
     assert.equal(explained!.binding?.used, '0 under way of 0 that this node holds');
+    assert.ok(egress.counters.bucketsEmpty > 0);
     engine.permits.set('permits/acme', []);
     await pass(2000, 100);
     for (const session of sessions) if (session.state === 'opening') session.opened();

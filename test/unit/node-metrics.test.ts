@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { newCounters } from '../../egress-node/counters.ts';
 import type { QueueItem } from '../../lib/engine/items.ts';
 import { startNodeMetrics } from '../../lib/observe/node-metrics.ts';
 import { TestClock } from '../support/clock.ts';
@@ -9,7 +10,8 @@ test('a node tells each minute that it lives, what it holds, and how late it is'
   const clock = new TestClock();
   const { emf, lines } = openEmf();
   let held = 2;
-  const metrics = startNodeMetrics({ emf, clock, node: 'a', leasesHeld: () => held });
+  const counts = newCounters();
+  const metrics = startNodeMetrics({ emf, clock, node: 'a', leasesHeld: () => held, shared: () => counts });
   const since = (acceptedAt: number, due: number): void =>
     metrics.attempted({ acceptedAt, due } as QueueItem);
   const now = clock.now();
@@ -27,6 +29,30 @@ test('a node tells each minute that it lives, what it holds, and how late it is'
       ['a', { Heartbeat: [1], LeaseHeld: [2] }],
       ['a', { Heartbeat: [1], LeaseHeld: [2], OldestDueAgeSeconds: [60] }],
       ['a', { Heartbeat: [1], LeaseHeld: [1] }],
+    ],
+  );
+});
+
+test('a node tells what happened to leases and shared limits in the last minute, and nothing of what did not', () => {
+  const clock = new TestClock();
+  const { emf, lines } = openEmf();
+  const counts = newCounters();
+  const metrics = startNodeMetrics({ emf, clock, node: 'a', leasesHeld: () => 1, shared: () => counts });
+  counts.bucketRequests = 5;
+  counts.bucketsEmpty = 2;
+  counts.leaseFailures = 1;
+  clock.advance(60_000);
+  counts.bucketRequests = 6;
+  counts.leasesLost = 1;
+  counts.bucketFailures = 1;
+  clock.advance(120_000);
+  metrics.stop();
+  const shared = lines.filter(({ values }) => values.Heartbeat === undefined);
+  assert.deepEqual(
+    shared.map(({ dimensions, values }) => [dimensions, values]),
+    [
+      [[[]], { LeaseFailures: [1], BucketRequests: [5], BucketsEmpty: [2] }],
+      [[[]], { LeasesLost: [1], BucketRequests: [1], BucketFailures: [1] }],
     ],
   );
 });

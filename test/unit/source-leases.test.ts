@@ -48,6 +48,7 @@ const running: Sources[] = [];
 
 async function node(name: string, clock: TestClock, leases: WatchedLeases) {
   const lost: string[] = [];
+  let unanswered = 0;
   const sources = new Sources({
     leases: leases.view(),
     clock,
@@ -58,11 +59,12 @@ async function node(name: string, clock: TestClock, leases: WatchedLeases) {
     localAddresses: {},
     taken: async () => {},
     lost: ({ ip }) => void lost.push(ip!),
+    unanswered: () => void (unanswered += 1),
     givenUp: async () => {},
   });
   running.push(sources);
   await sources.start();
-  return { sources, lost, usable: () => sources.byIp(IP)!.usable(clock.now()) };
+  return { sources, lost, unanswered: () => unanswered, usable: () => sources.byIp(IP)!.usable(clock.now()) };
 }
 
 /** Moves time on by a second at a time; sockets are real, and answer in between. */
@@ -103,14 +105,17 @@ describe('the lease of a source address', () => {
   it('that cannot be renewed is used no more before it ends, and is taken again afterwards', async () => {
     const clock = new TestClock();
     const leases = new WatchedLeases(clock);
-    const { sources, usable, lost } = await node('first', clock, leases);
+    const { sources, usable, lost, unanswered } = await node('first', clock, leases);
     leases.down = true;
     const seconds = await pass(clock, 12, () => !usable());
     assert.ok(seconds > 4 && seconds < 12, `used for ${seconds} s`);
     assert.deepEqual(lost, [IP]);
     assert.match(sources.byIp(IP)!.trouble, /no answer/);
+    assert.ok(unanswered() >= 2);
     leases.down = false;
+    const before = unanswered();
     assert.equal(await pass(clock, 3, usable), 1);
+    assert.equal(unanswered(), before);
   });
 
   it('of a process that was stopped is over at its first step, before any timer has run', async () => {
