@@ -18,7 +18,7 @@ import { seededRandom } from '../support/clock.ts';
 import { MASTER_KEY } from '../support/control.ts';
 import { SECRETS } from './emulators.ts';
 import { awsEnvironment, ClusterNode, type Emulators } from './node-process.ts';
-import { openSink } from './sink.ts';
+import { startSink } from './sink.ts';
 import { type ClusterFault, judge } from './verdict.ts';
 
 const IPS = ['127.0.0.11', '127.0.0.12', '127.0.0.13'];
@@ -45,7 +45,7 @@ const directory = await mkdtemp(join(tmpdir(), 'postern-cluster-'));
 const emulatorsProcess = fork(join(import.meta.dirname, 'emulators.ts'));
 const [emulators] = (await once(emulatorsProcess, 'message')) as [Emulators];
 const { resources, endpoints } = emulators;
-const sink = await openSink(NODES, () => 5 + random() * 100);
+const sink = await startSink(NODES, values.seed);
 
 // — the installation: an identity that is proven, a key, the limits —
 
@@ -189,12 +189,14 @@ while (Date.now() - waitedFrom < TAKEOVER + 15_000) {
   if ([...promised.keys()].every((one) => here.has(one)) && Date.now() - lastFault > TAKEOVER) break;
 }
 const drains = await Promise.all(nodes.map((node) => node.end('SIGTERM')));
+await pause(1_000);
 
 const { problems, figures } = judge({
   promised,
   arrivals: sink.arrivals,
   tenures: sink.tenures,
   connections: sink.connections,
+  receipts: nodes.flatMap(({ receipts }) => receipts),
   faults,
   limits: LIMITS,
   takeover: TAKEOVER,

@@ -6,11 +6,18 @@ import { join } from 'node:path';
 import { nodeEnvironment } from '../../egress-node/node-environment.ts';
 import type { AwsResources } from '../../lib/engine/aws/schema.ts';
 import { SECRETS } from './emulators.ts';
-import { type Cable, layCable } from './wire.ts';
+import { type Cable, hearReceipts, layCable } from './wire.ts';
 
 export interface Emulators {
   resources: AwsResources;
   endpoints: { sqs: string; dynamodb: string; s3: string };
+}
+
+/** A message of a lane that a node was given. */
+export interface Receipt {
+  messageId: string;
+  node: string;
+  at: number;
 }
 
 const ENTRY = join(import.meta.dirname, '..', '..', 'egress-node', 'node.ts');
@@ -36,6 +43,8 @@ export class ClusterNode {
   readonly dynamodb: Cable;
   readonly #environment: NodeJS.ProcessEnv;
   readonly #log: string;
+  /** What SQS handed to it. */
+  readonly receipts: Receipt[];
   #child: ChildProcess | undefined;
   #wanted = false;
 
@@ -45,7 +54,9 @@ export class ClusterNode {
     dynamodb: Cable,
     environment: NodeJS.ProcessEnv,
     log: string,
+    receipts: Receipt[],
   ) {
+    this.receipts = receipts;
     this.name = name;
     this.sqs = sqs;
     this.dynamodb = dynamodb;
@@ -62,7 +73,10 @@ export class ClusterNode {
     log: string,
   ): Promise<ClusterNode> {
     const { endpoints, resources } = emulators;
-    const sqs = await layCable(Number(new URL(endpoints.sqs).port));
+    const receipts: Receipt[] = [];
+    const sqs = await layCable(Number(new URL(endpoints.sqs).port), () =>
+      hearReceipts((messageId) => receipts.push({ messageId, node: name, at: Date.now() })),
+    );
     const dynamodb = await layCable(Number(new URL(endpoints.dynamodb).port));
     const via = (url: string, cable: Cable): string => url.replace(new URL(url).port, String(cable.port));
     const own: Emulators = {
@@ -83,7 +97,7 @@ export class ClusterNode {
       POSTERN_INBOUND: '127.0.0.1:0',
       POSTERN_API: '127.0.0.1:0',
     };
-    return new ClusterNode(name, sqs, dynamodb, environment, log);
+    return new ClusterNode(name, sqs, dynamodb, environment, log, receipts);
   }
 
   /** As a service of systemd: when it ends by itself it is started again after 2 s. */

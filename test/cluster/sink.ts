@@ -1,9 +1,13 @@
 /**
  * The mailbox provider of the cluster test: takes everything, and writes down who sent what, from which address,
  * when it was begun and when it was answered. Takes its time for each message, so that faults meet mail under way.
+ * A process of its own that goes before the others, so that its times are those at which bytes came.
  */
+import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { setPriority } from 'node:os';
+import { seededRandom } from '../support/clock.ts';
 
 export interface Arrival {
   recipient: string;
@@ -23,18 +27,46 @@ export interface Tenure {
   to: number;
 }
 
-export interface ClusterSink {
-  ports: Readonly<Record<string, number>>;
+/** What the sink has seen. */
+export interface Seen {
   arrivals: Arrival[];
   /** In the order in which they began. */
   tenures: Tenure[];
   /** Most connections that one node had open from one address. */
-  connections: Map<string, number>;
+  connections: ReadonlyMap<string, number>;
+}
+
+export interface ClusterSink extends Seen {
+  ports: Readonly<Record<string, number>>;
   close(): void;
 }
 
+/** ms between two reports to the parent. */
+const REPORT = 200;
+/** Before all else on the machine, where that is allowed. */
+const PRIORITY = -10;
+
+/** Starts the sink as a child, and keeps what it reports. */
+export async function startSink(nodes: readonly string[], seed: string): Promise<ClusterSink> {
+  const child = fork(import.meta.filename, [...nodes, seed], { serialization: 'advanced' });
+  const [{ ports }] = (await once(child, 'message')) as [{ ports: Record<string, number> }];
+  const sink: ClusterSink = {
+    ports,
+    arrivals: [],
+    tenures: [],
+    connections: new Map(),
+    close: () => child.disconnect(),
+  };
+  child.on('message', ({ arrivals, tenures, connections }: Seen) => {
+    sink.arrivals.push(...arrivals);
+    sink.tenures = tenures;
+    sink.connections = connections;
+  });
+  return sink;
+}
+
 /** @param thinks ms from the end of a message to its reply. */
-export async function openSink(nodes: readonly string[], thinks: () => number): Promise<ClusterSink> {
+async function openSink(nodes: readonly string[], thinks: () => number): Promise<Omit<ClusterSink, 'close'>> {
   const arrivals: Arrival[] = [];
   const tenures: Tenure[] = [];
   const connections = new Map<string, number>();
@@ -116,8 +148,19 @@ export async function openSink(nodes: readonly string[], thinks: () => number): 
     arrivals,
     tenures,
     connections,
-    close() {
-      for (const server of servers) server.close();
-    },
   };
+}
+
+if (import.meta.main) {
+  const nodes = process.argv.slice(2, -1);
+  const random = seededRandom(Number(process.argv.at(-1)));
+  try {
+    setPriority(PRIORITY);
+  } catch {
+    // Only root may.
+  }
+  const { ports, arrivals, tenures, connections } = await openSink(nodes, () => 5 + random() * 100);
+  process.send!({ ports });
+  process.on('disconnect', () => process.exit());
+  setInterval(() => process.send!({ arrivals: arrivals.splice(0), tenures, connections }), REPORT);
 }

@@ -1,4 +1,5 @@
 /** Judges what the sink wrote down against what was promised and what was done to the nodes. */
+import type { Receipt } from './node-process.ts';
 import type { Arrival, Tenure } from './sink.ts';
 
 export interface ClusterFault {
@@ -14,9 +15,10 @@ export interface Evidence {
   arrivals: readonly Arrival[];
   tenures: readonly Tenure[];
   connections: ReadonlyMap<string, number>;
+  receipts: readonly Receipt[];
   faults: readonly ClusterFault[];
   limits: { perSecond: number; connections: number };
-  /** Ms within which a delivery that a node held must arrive after the node's fault. */
+  /** Ms after a node's death within which another must have what it held. */
   takeover: number;
 }
 
@@ -29,7 +31,7 @@ const BLUR = 50;
 
 /** @returns what is wrong, and the figures. */
 export function judge(evidence: Evidence): { problems: string[]; figures: string[] } {
-  const { promised, arrivals, tenures, connections, faults, limits, takeover } = evidence;
+  const { promised, arrivals, tenures, connections, receipts, faults, limits, takeover } = evidence;
   const problems: string[] = [];
   const byRecipient = Map.groupBy(arrivals, ({ recipient }) => recipient);
 
@@ -56,7 +58,11 @@ export function judge(evidence: Evidence): { problems: string[]; figures: string
     const first = byRecipient.get(recipient)?.[0];
     if (first) slowest = Math.max(slowest, first.answered - at);
   }
-  if (slowest > takeover) problems.push(`a delivery took ${(slowest / 1000).toFixed(1)} s`);
+
+  const taken = takeovers(receipts, faults);
+  const longest = Math.max(0, ...taken);
+  if (longest > takeover)
+    problems.push(`what a dead node held was taken over after ${(longest / 1000).toFixed(1)} s`);
 
   let most = 0;
   for (const all of Map.groupBy(arrivals, ({ ip }) => ip).values()) {
@@ -88,9 +94,27 @@ export function judge(evidence: Evidence): { problems: string[]; figures: string
       `promised ${promised.size}, arrived ${byRecipient.size}, lost ${lost.length}`,
       `twice ${twice.length}, the first copy answered at most ${widest} ms before its node's fault`,
       `sent: ${senders.join(', ')}`,
-      `slowest delivery ${(slowest / 1000).toFixed(1)} s (bound ${takeover / 1000} s)`,
+      `taken over from dead nodes: ${taken.length}, the last after ${(longest / 1000).toFixed(1)} s (bound ${takeover / 1000} s)`,
+      `slowest delivery ${(slowest / 1000).toFixed(1)} s, by as many takeovers as it met dying nodes`,
       `addresses changed hands ${gaps.length} times, never sooner than ${(Math.min(...gaps.map(({ gap }) => gap)) / 1000).toFixed(1)} s after the last byte of the node before`,
       `most in one second from one address ${most} (limit ${limits.perSecond}), most connections ${busiest} (limit ${limits.connections})`,
     ],
   };
+}
+
+/** Ms from each death of a node to the moment at which what it held was handed out again. */
+function takeovers(receipts: readonly Receipt[], faults: readonly ClusterFault[]): number[] {
+  const times: number[] = [];
+  for (const all of Map.groupBy(receipts, ({ messageId }) => messageId).values()) {
+    const inOrder = all.toSorted((a, b) => a.at - b.at);
+    for (const [n, next] of inOrder.entries()) {
+      const holder = inOrder[n - 1];
+      const death = faults.find(
+        ({ node, kind, from }) =>
+          kind === 'kill' && node === holder?.node && holder.at <= from && from <= next.at,
+      );
+      if (death) times.push(next.at - death.from);
+    }
+  }
+  return times;
 }

@@ -1,4 +1,4 @@
-/** A cable that can be cut: a TCP proxy in front of a service, one for each node and service. */
+/** A cable that can be cut, and heard: a TCP proxy in front of a service, one for each node and service. */
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 
@@ -10,7 +10,26 @@ export interface Cable {
   close(): void;
 }
 
-export async function layCable(target: number): Promise<Cable> {
+/** In an answer to ReceiveMessage; those to other calls have no receipt beside it. */
+const RECEIVED = /"MessageId":"([^"]+)","ReceiptHandle"/g;
+/** The longest match that may be parted between two packets. */
+const OVERLAP = 100;
+
+/**
+ * Tells which messages a stream of SQS's answers hands out. The same one may be told twice.
+ * @returns what takes the stream, piece by piece.
+ */
+export function hearReceipts(received: (messageId: string) => void): (chunk: Buffer) => void {
+  let rest = '';
+  return (chunk) => {
+    const text = rest + chunk.toString('latin1');
+    for (const [, messageId] of text.matchAll(RECEIVED)) received(messageId!);
+    rest = text.slice(-OVERLAP);
+  };
+}
+
+/** @param hear makes what is given all that the service answers on one connection. */
+export async function layCable(target: number, hear?: () => (chunk: Buffer) => void): Promise<Cable> {
   const sockets = new Set<Socket>();
   let state: 'whole' | 'reset' | 'silent' = 'whole';
   const keep = (socket: Socket): void => {
@@ -27,6 +46,7 @@ export async function layCable(target: number): Promise<Cable> {
     if (state === 'silent') return;
     const far = connect(target, '127.0.0.1');
     keep(far);
+    if (hear) far.on('data', hear());
     near.pipe(far).pipe(near);
     near.on('close', () => far.destroy());
     far.on('close', () => near.destroy());
