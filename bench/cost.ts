@@ -1,7 +1,8 @@
 /**
  * What AWS bills for a delivered message: `npm run bench:cost`. Every request of the SDK is counted in its
- * middleware, with the bytes and the capacity units that it is billed by, and priced in us-east-1. Idle polling,
- * Lambda's time, instances and internet egress are not part of it.
+ * middleware, with the bytes and the capacity units that it is billed by, and priced in us-east-1. Then what an
+ * installation asks for while nothing is sent, a month. Lambda's time, instances and internet egress are not part
+ * of either.
  *
  *   POSTERN_COST_MESSAGES=2000 npm run bench:cost
  */
@@ -267,6 +268,60 @@ function show(title: string, lines: Map<string, Line>): number {
   return total;
 }
 
+// — at rest —
+
+const MONTH = 30 * 86_400;
+/** Deliveries in the ledger, of which none is due. */
+const WAITING = 500;
+
+/** What is asked for though nothing is sent: how often, in seconds, and what by. */
+interface Idle {
+  name: string;
+  every: number;
+  ask: (engine: Engine) => Promise<unknown>;
+}
+
+const IDLE: readonly Idle[] = [
+  // functions/due, by the schedule of lib/stacks/api.ts.
+  { name: 'due: a look at the ledger', every: 60, ask: ({ ledger }) => ledger.promote() },
+  { name: 'a node: changes of the configuration', every: 0.9, ask: lookForChanges },
+  // egress-node/sources.ts, lane-puller.ts.
+  {
+    name: 'an IP: its lease',
+    every: 4,
+    ask: ({ leases }) => leases.acquire('egress-ip:203.0.113.10', 'a', 12_000),
+  },
+  {
+    name: 'a lane, by each node: a long poll',
+    every: 10,
+    ask: ({ queue }) => queue.lease({ lane: LANE, max: 10, visibility: MINUTE, wait: 0 }),
+  },
+];
+
+/** The first look of one that begins to watch is as all that follow. */
+async function lookForChanges({ config }: Engine): Promise<void> {
+  const leave = config.watch(() => {});
+  await config.catchUp();
+  leave();
+}
+
+async function atRest(engine: Engine, meter: Meter): Promise<void> {
+  const now = Date.now();
+  const waiting = Array.from({ length: WAITING }, () => {
+    const { record, body, deliveries } = message(now, usualBody(BODY_BYTES));
+    return { record, body, deliveries: deliveries.map((item) => ({ ...item, due: now + 60 * MINUTE })) };
+  });
+  await engine.queue.admit(waiting);
+  process.stdout.write(`\nAt rest, ${WAITING} deliveries in the ledger\n  ${'$ / month'.padStart(60)}\n`);
+  for (const { name, every, ask } of IDLE) {
+    meter.take();
+    await ask(engine);
+    const dollars = [...meter.take().values()].reduce((sum, line) => sum + line.dollars, 0);
+    const month = ((dollars / 1e6) * MONTH) / every;
+    process.stdout.write(`  ${name.padEnd(46)}${month.toFixed(3).padStart(14)}\n`);
+  }
+}
+
 const aws = await startTestAws([LANE]);
 const meter = new Meter();
 const engine = await openAws({
@@ -301,6 +356,7 @@ try {
       [`a deferral of every message adds, ${kind}`, reach(1.6), twice - single],
     );
   }
+  await atRest(engine, meter);
   process.stdout.write(
     `\n${'$ a million delivered'.padEnd(58)}${'measured'.padStart(10)}${'reach'.padStart(8)}\n`,
   );
