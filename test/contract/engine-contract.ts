@@ -8,6 +8,7 @@ import type { ContractOptions, EngineUnderTest } from './harness.ts';
 import { ledgerContract } from './ledger-contract.ts';
 import { queueContract } from './queue-contract.ts';
 import { recordsContract } from './records-contract.ts';
+import { sharingContract } from './sharing-contract.ts';
 
 /** Runs the contract over the engine that `open` gives. */
 export function engineContract(
@@ -26,5 +27,6 @@ export function engineContract(
     ledgerContract(under, options);
     recordsContract(under, options);
     configContract(under);
+    sharingContract(under);
   });
 }
