@@ -383,7 +383,23 @@ describe('alarms', () => {
     for (const entry of runbook.split(/^## /m).slice(1)) {
       for (const part of ['**Means**', '**Look**', '**Do**'])
         assert.ok(entry.includes(part), entry.slice(0, 40));
+      // A command to copy, between what it means and what to do.
+      assert.match(entry, /\*\*Look\*\*.*```bash\n.+?\n```.*\*\*Do\*\*/s, entry.slice(0, 40));
     }
+  });
+
+  test('have runbook entries that name logs and queues that there are', () => {
+    const all = { api, egress, submission, data };
+    const logs = Object.entries(all).flatMap(([stack, one]) =>
+      resourcesOf(one, 'AWS::Logs::LogGroup').map(([id]) => `${stack}-${id.slice(0, -8)}`),
+    );
+    const named = [...runbook.matchAll(/\b(?:api|egress|submission)-\w*Log\b/g)].map(([name]) => name);
+    assert.ok(named.length > 20);
+    for (const name of named) assert.ok(logs.includes(name), `${name} is none of ${logs.join(', ')}`);
+    const queues = resourcesOf(data, 'AWS::SQS::Queue').map(([, { Properties }]) => Properties.QueueName);
+    const asked = [...runbook.matchAll(/(?:\$\(queue|^depth) ([a-z-]+)/gm)].map(([, name]) => name!);
+    assert.ok(asked.length > 5);
+    for (const name of asked) assert.ok(name === 'lane-' || queues.includes(`postern-test-${name}`), name);
   });
 
   test('tell somebody, both when it rings and when it is over', () => {
