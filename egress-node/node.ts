@@ -11,6 +11,7 @@ import { CONFIG_KINDS } from '../lib/control/config-kinds.ts';
 import { openDirectives } from '../lib/control/directives.ts';
 import { openDocuments } from '../lib/control/documents.ts';
 import { openLaneGroups } from '../lib/control/lane-groups.ts';
+import { openDeployedPolicy } from '../lib/control/policy/deployed.ts';
 import { openWarmupReports } from '../lib/control/warmup-reports.ts';
 import { openAws } from '../lib/engine/aws/open.ts';
 import { readSecret } from '../lib/engine/aws/secrets.ts';
@@ -44,9 +45,10 @@ const log = createLog({ level: 'info', now: () => clock.now(), write });
 /** Starts the node. @returns what stops it: in-flight mail ends, the rest goes back. */
 async function start({ resources, node, sources, secrets }: NodeSettings): Promise<() => Promise<void>> {
   const { api, dns, smtpPort, routes, inbound: listen } = readSettings(process.env, {}, { inbound: INBOUND });
-  const [engine, returnPathKey] = await Promise.all([
+  const [engine, returnPathKey, policy] = await Promise.all([
     openAws({ resources, clock, log }),
     readSecret('return-path.key', { bucket: secrets }),
+    openDeployedPolicy({ clock, log }),
   ]);
   const [laneGroups, directives, documents, warmupReports] = await Promise.all([
     openLaneGroups({ config: engine.config, clock }),
@@ -73,6 +75,7 @@ async function start({ resources, node, sources, secrets }: NodeSettings): Promi
     port: smtpPort,
     routes,
     directives,
+    hooks: policy,
     laneGroups,
     warmup,
     warmupReports,
@@ -106,6 +109,7 @@ async function start({ resources, node, sources, secrets }: NodeSettings): Promi
   log.info('started', { node, sources });
   return async () => {
     await Promise.all([inbound.close(), egress.stop()]);
+    await policy?.close();
     metrics.stop();
     health.close();
     unfollow();

@@ -8,6 +8,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type ApiSettings, readApiSettings } from '../functions/environment.ts';
 import { MAX_RECIPIENTS, openPipeline } from '../functions/pipeline.ts';
+import { openDeployedPolicy } from '../lib/control/policy/deployed.ts';
 import { openAws } from '../lib/engine/aws/open.ts';
 import { readSecret } from '../lib/engine/aws/secrets.ts';
 import { ERRORS } from '../lib/errors.ts';
@@ -40,11 +41,12 @@ const emf = createEmf({ now: () => clock.now(), write });
 async function start(settings: ApiSettings & { region: string }): Promise<() => Promise<void>> {
   const { api, submission, submissionTls, maxMessageBytes } = readSettings(process.env, {}, LISTEN);
   const bucket = settings.secrets;
-  const [engine, masterKey, returnPathKey, certificate] = await Promise.all([
+  const [engine, masterKey, returnPathKey, certificate, policy] = await Promise.all([
     openAws({ resources: settings.resources, clock, log }),
     readSecret('master.key', { bucket }),
     readSecret('return-path.key', { bucket }),
     openCertificate({ bucket, clock, log }),
+    openDeployedPolicy({ clock, log }),
   ]);
   const mail = createMailMetrics(emf);
   let submissions = 0;
@@ -58,6 +60,7 @@ async function start(settings: ApiSettings & { region: string }): Promise<() => 
     random: Math.random,
     metrics: mail,
     maxMessageBytes,
+    policy,
     onResult(_, result) {
       submissions += 1;
       if (result !== 'accepted' && ERRORS[result].http >= 500) failures += 1;
@@ -126,6 +129,7 @@ async function start(settings: ApiSettings & { region: string }): Promise<() => 
     certificate.stop();
     await Promise.all(doors.map((one) => one.close()));
     await pipeline.close();
+    await policy?.close();
     cancel();
     report();
     health.close();

@@ -5,6 +5,7 @@
 import { createAccept } from '../lib/accept/accept.ts';
 import type { Accept, SubmitOptions } from '../lib/accept/types.ts';
 import { openControl } from '../lib/control/control.ts';
+import type { Policy } from '../lib/control/policy/open.ts';
 import type { Control } from '../lib/control/types.ts';
 import type { Engine, Queue } from '../lib/engine/ports.ts';
 import type { ErrorCode } from '../lib/errors.ts';
@@ -32,6 +33,8 @@ export interface PipelineOptions {
   metrics: MailMetrics;
   /** Bytes of one message, as its door can take it. */
   maxMessageBytes: number;
+  /** The policy in TypeScript; absent: none was deployed. */
+  policy?: Policy;
   /** Told of each submission: `accepted`, or the code of the error. Must not throw. */
   onResult?: (door: SubmitOptions['door'], result: 'accepted' | ErrorCode) => void;
 }
@@ -39,12 +42,12 @@ export interface PipelineOptions {
 export interface Pipeline {
   accept: Accept;
   control: Control;
-  /** Ends what was begun. The engine is its opener's. */
+  /** Ends what was begun. The engine and the policy are their openers'. */
   close(): Promise<void>;
 }
 
 export async function openPipeline(options: PipelineOptions): Promise<Pipeline> {
-  const { engine, settings, masterKey, clock, random, metrics, maxMessageBytes, onResult } = options;
+  const { engine, settings, masterKey, clock, random, metrics, maxMessageBytes, policy, onResult } = options;
   const { pools, returnPathDomain, region } = settings;
   const control = await openControl({ config: engine.config, masterKey, clock, verifyIdentities: true });
   const signer = createSigner();
@@ -65,6 +68,7 @@ export async function openPipeline(options: PipelineOptions): Promise<Pipeline> 
       group: (domain) => control.laneGroups.group(domain),
       returnPathDomain: (identity) => identity.mailFromDomain ?? returnPathDomain,
     },
+    hooks: policy,
     onResult,
   });
   return {

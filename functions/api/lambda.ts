@@ -1,5 +1,6 @@
 /** Lambda entry of the HTTP API, behind a Function URL: signatures are verified here, on the raw event. */
 import type { LambdaFunctionURLEvent, LambdaFunctionURLResult } from 'aws-lambda';
+import { openDeployedPolicy } from '../../lib/control/policy/deployed.ts';
 import { openAws } from '../../lib/engine/aws/open.ts';
 import { readSecret } from '../../lib/engine/aws/secrets.ts';
 import { systemClock } from '../../lib/time.ts';
@@ -14,10 +15,11 @@ const service = once(async () => {
   const clock = systemClock;
   const output = openOutput(clock);
   const secret = { bucket: settings.secrets };
-  const [engine, masterKey, returnPathKey] = await Promise.all([
+  const [engine, masterKey, returnPathKey, policy] = await Promise.all([
     openAws({ resources: settings.resources, clock, log: output.log }),
     readSecret('master.key', secret),
     readSecret('return-path.key', secret),
+    openDeployedPolicy({ clock, log: output.log }),
   ]);
   const fetch = await openService({
     engine,
@@ -26,6 +28,7 @@ const service = once(async () => {
     returnPathKey,
     clock,
     random: Math.random,
+    policy,
     output,
   });
   return { fetch, frontSecret: settings.frontSecret };

@@ -22,7 +22,7 @@ export interface ServiceOptions extends Omit<PipelineOptions, 'metrics' | 'maxMe
 
 /** Opens the API. */
 export async function openService(options: ServiceOptions): Promise<Fetch> {
-  const { engine, settings, clock, output } = options;
+  const { engine, settings, clock, policy, output } = options;
   const { region, accountId, hostname } = settings;
   const metrics = createMailMetrics(output.emf);
   const { accept, control } = await openPipeline({ ...options, metrics, maxMessageBytes: MAX_MESSAGE });
@@ -37,6 +37,7 @@ export async function openService(options: ServiceOptions): Promise<Fetch> {
     hostname,
     version: packageJson.version,
     log: output.log,
+    policy,
     limits: { messageBytes: MAX_MESSAGE },
   });
   let written = 0;

@@ -22,6 +22,7 @@ import {
   firstKeyPermissions,
   outcomesPermissions,
 } from './permissions.ts';
+import { type PolicyBundle, policyFor } from './policy.ts';
 import { poolsOf, type Stage } from './stages.ts';
 
 /** A batch of outcomes is waited for so long: the longer, the fewer calls. */
@@ -31,6 +32,7 @@ const OUTCOME_BATCH = 100;
 export interface ApiStackProps extends StackProps {
   stage: Stage;
   data: DataStack;
+  policy?: PolicyBundle;
 }
 
 export class ApiStack extends Stack {
@@ -41,7 +43,7 @@ export class ApiStack extends Stack {
 
   constructor(scope: Construct, id: string, props: ApiStackProps) {
     super(scope, id, props);
-    const { stage, data } = props;
+    const { stage, data, policy } = props;
     const settings: FunctionSettings = {
       resources: data.resources(stage),
       accountId: this.account,
@@ -60,6 +62,7 @@ export class ApiStack extends Stack {
     this.api = new PosternFunction(this, 'Api', {
       entry: 'api/lambda.ts',
       description: 'Postern: SES v2 and Postern API',
+      beside: policyFor('accept', policy),
       environment: apiEnvironment({ ...apiSettings, frontSecret: front }),
       permissions: apiPermissions(data),
       logRetention,

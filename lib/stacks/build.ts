@@ -4,6 +4,7 @@ import { ApiStack } from './api.ts';
 import { DataStack } from './data.ts';
 import { EgressStack } from './egress.ts';
 import { MonitoringStack } from './monitoring.ts';
+import type { PolicyBundle } from './policy.ts';
 import type { Stage } from './stages.ts';
 import { SubmissionStack } from './submission.ts';
 
@@ -16,7 +17,8 @@ export interface Stacks {
   monitoring: MonitoringStack;
 }
 
-export function buildStacks(app: App, stage: Stage): Stacks {
+/** @param policy the policy in TypeScript; absent: there is none. */
+export function buildStacks(app: App, stage: Stage, policy?: PolicyBundle): Stacks {
   const { account, region } = stage;
   const id = (part: string): string => `postern-${stage.name}-${part}`;
   const props = { stage, env: { account, region }, terminationProtection: stage.protect };
@@ -27,9 +29,15 @@ export function buildStacks(app: App, stage: Stage): Stacks {
   const api = new ApiStack(app, id('api'), {
     ...props,
     data,
+    policy,
     description: 'Postern: HTTP API and functions',
   });
-  const egress = new EgressStack(app, id('egress'), { ...props, data, description: 'Postern: egress nodes' });
+  const egress = new EgressStack(app, id('egress'), {
+    ...props,
+    data,
+    policy,
+    description: 'Postern: egress nodes',
+  });
   const submission =
     stage.submission &&
     new SubmissionStack(app, id('submission'), {
@@ -37,6 +45,7 @@ export function buildStacks(app: App, stage: Stage): Stacks {
       submission: stage.submission,
       data,
       egress,
+      policy,
       description: 'Postern: SMTP submission',
     });
   const monitoring = new MonitoringStack(app, id('monitoring'), {

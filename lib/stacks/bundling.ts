@@ -1,10 +1,10 @@
 /** How code is bundled: the functions by CDK's own construct, long-lived processes as assets. */
 import { copyFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { AssetHashType, DockerImage, type ILocalBundling } from 'aws-cdk-lib';
 import { type BundlingOptions, OutputFormat } from 'aws-cdk-lib/aws-lambda-nodejs';
 import type { AssetOptions } from 'aws-cdk-lib/aws-s3-assets';
-import { buildSync } from 'esbuild';
+import { type BuildOptions, buildSync } from 'esbuild';
 
 /** Root of the project. */
 export const ROOT = join(import.meta.dirname, '..', '..');
@@ -27,37 +27,56 @@ export const FUNCTION_BUNDLING: BundlingOptions = {
   sourcesContent: false,
 };
 
+/**
+ * Of a long-lived process. CommonJS packages ask for Node's modules by `require`, which the banner gives them.
+ */
+export const SERVICE_BUNDLING = {
+  bundle: true,
+  platform: 'node',
+  format: 'esm',
+  target: TARGET,
+  mainFields: MAIN_FIELDS,
+  minify: true,
+  sourcemap: true,
+  sourcesContent: false,
+  logLevel: 'warning',
+  banner: {
+    js: "import { createRequire } from 'node:module';const require = createRequire(import.meta.url);",
+  },
+} as const satisfies BuildOptions;
+
+/** How CDK puts further files beside the bundle of a function. */
+export function copying(files: readonly string[]): BundlingOptions {
+  return {
+    commandHooks: {
+      beforeBundling: () => [],
+      beforeInstall: () => [],
+      afterBundling: (_, output) => files.map((file) => `cp '${file}' '${output}'`),
+    },
+  };
+}
+
 /** What is installed beside a long-lived process. */
 const SERVICE_FILES = ['install-service.sh', 'install-node.sh', 'postern@.service'];
 
 /**
- * A long-lived process of `egress-node/` as an asset: one file, its unit of systemd, its installation. CommonJS
- * packages ask for Node's modules by `require`, which the banner gives them.
- * @param entry file in `egress-node/`. @param service its name when installed.
+ * A long-lived process of `egress-node/` as an asset: one file, its unit of systemd, its installation.
+ * @param entry file in `egress-node/`. @param service its name when installed. @param beside paths of further files.
  */
 export function serviceAsset(
   entry: string,
   service: 'egress' | 'submission',
+  beside: readonly string[],
 ): AssetOptions & { path: string } {
   const local: ILocalBundling = {
     tryBundle(directory) {
       buildSync({
+        ...SERVICE_BUNDLING,
         entryPoints: [join(ROOT, 'egress-node', entry)],
         outfile: join(directory, `${service}.mjs`),
-        bundle: true,
-        platform: 'node',
-        format: 'esm',
-        target: TARGET,
-        mainFields: MAIN_FIELDS,
-        minify: true,
-        sourcemap: true,
-        sourcesContent: false,
-        logLevel: 'warning',
-        banner: {
-          js: "import { createRequire } from 'node:module';const require = createRequire(import.meta.url);",
-        },
       });
-      for (const file of SERVICE_FILES) copyFileSync(join(ROOT, 'egress-node', file), join(directory, file));
+      const files = [...SERVICE_FILES.map((file) => join(ROOT, 'egress-node', file)), ...beside];
+      for (const file of files) copyFileSync(file, join(directory, basename(file)));
       return true;
     },
   };

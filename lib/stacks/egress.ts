@@ -30,6 +30,7 @@ import {
   egressPermissions,
   shipLog,
 } from './permissions.ts';
+import { type PolicyBundle, policyFor } from './policy.ts';
 import { PtrRecords } from './ptr.ts';
 import type { NodeConfig, SourceAddress, Stage } from './stages.ts';
 import { installNode } from './user-data.ts';
@@ -48,6 +49,7 @@ type Address = SourceAddress & { ip: string; allocationId: string };
 export interface EgressStackProps extends StackProps {
   stage: Stage;
   data: DataStack;
+  policy?: PolicyBundle;
 }
 
 export class EgressStack extends Stack {
@@ -60,13 +62,13 @@ export class EgressStack extends Stack {
 
   constructor(scope: Construct, id: string, props: EgressStackProps) {
     super(scope, id, props);
-    const { stage, data } = props;
+    const { stage, data, policy } = props;
     const { logRetention } = stage;
     this.logGroup = new logs.LogGroup(this, 'Log', { retention: logRetention });
     this.vpc = this.#network(logRetention);
     const { vpc } = this;
     const securityGroup = this.#securityGroup(vpc);
-    const bundle = new Asset(this, 'Bundle', serviceAsset('node.ts', 'egress'));
+    const bundle = new Asset(this, 'Bundle', serviceAsset('node.ts', 'egress', policyFor('egress', policy)));
     const addresses = new Map(stage.nodes.map((node) => [node.name, this.#addresses(node)]));
     this.roles = new Map(
       stage.nodes.map((node) => {

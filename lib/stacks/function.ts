@@ -6,12 +6,14 @@ import * as lambda from 'aws-cdk-lib/aws-lambda';
 import { NodejsFunction } from 'aws-cdk-lib/aws-lambda-nodejs';
 import * as logs from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
-import { FUNCTION_BUNDLING, ROOT } from './bundling.ts';
+import { copying, FUNCTION_BUNDLING, ROOT } from './bundling.ts';
 
 export interface PosternFunctionProps {
   /** File below `functions/`. */
   entry: string;
   description: string;
+  /** Paths of files that go beside its bundle. */
+  beside?: readonly string[];
   environment: Record<string, string>;
   /** Everything that its role may do, besides writing its log. */
   permissions: iam.PolicyStatement[];
@@ -44,7 +46,7 @@ export class PosternFunction extends Construct {
       entry: join(ROOT, 'functions', props.entry),
       projectRoot: ROOT,
       depsLockFilePath: join(ROOT, 'package-lock.json'),
-      bundling: FUNCTION_BUNDLING,
+      bundling: { ...FUNCTION_BUNDLING, ...copying(props.beside ?? []) },
       description: props.description,
       runtime: lambda.Runtime.NODEJS_24_X,
       architecture: lambda.Architecture.ARM_64,

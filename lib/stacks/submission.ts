@@ -22,6 +22,7 @@ import type { DataStack } from './data.ts';
 import type { EgressStack } from './egress.ts';
 import { instanceGroup, launchTemplate } from './instances.ts';
 import { acknowledgeBodies, acknowledgeLanes, shipLog, submissionPermissions } from './permissions.ts';
+import { type PolicyBundle, policyFor } from './policy.ts';
 import { poolsOf, type Stage, type SubmissionService } from './stages.ts';
 import { installService } from './user-data.ts';
 
@@ -31,6 +32,7 @@ export interface SubmissionStackProps extends StackProps {
   data: DataStack;
   /** Its network is used. */
   egress: EgressStack;
+  policy?: PolicyBundle;
 }
 
 export class SubmissionStack extends Stack {
@@ -42,14 +44,18 @@ export class SubmissionStack extends Stack {
 
   constructor(scope: Construct, id: string, props: SubmissionStackProps) {
     super(scope, id, props);
-    const { stage, submission, data, egress } = props;
+    const { stage, submission, data, egress, policy } = props;
     const { vpc } = egress;
     this.logGroup = new logs.LogGroup(this, 'Log', { retention: stage.logRetention });
     this.role = new iam.Role(this, 'Role', {
       assumedBy: new iam.ServicePrincipal('ec2.amazonaws.com'),
       description: 'Postern: submission',
     });
-    const bundle = new Asset(this, 'Bundle', serviceAsset('submission-node.ts', 'submission'));
+    const bundle = new Asset(
+      this,
+      'Bundle',
+      serviceAsset('submission-node.ts', 'submission', policyFor('accept', policy)),
+    );
     for (const statement of [
       ...submissionPermissions(data),
       shipLog(this.logGroup),

@@ -1,41 +1,74 @@
 /**
  * The very bundles that CDK deploys: made by its own constructs, imported, and invoked over emulators. What only
- * breaks in a bundle (a module that wants `require`, a file that is not there) breaks here.
+ * breaks in a bundle (a module that wants `require`, a file that is not there) breaks here. With them goes a policy in
+ * TypeScript, which the API asks about messages and the egress node about replies.
  */
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
+import { readdir, writeFile } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
 import { basename, dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import { CreateBucketCommand, ListObjectsV2Command, S3Client } from '@aws-sdk/client-s3';
 import { Template } from 'aws-cdk-lib/assertions';
 import type { Context, LambdaFunctionURLResult } from 'aws-lambda';
+import { SMTPServer } from 'smtp-server';
+import { nodeEnvironment } from '../../egress-node/node-environment.ts';
 import { apiEnvironment } from '../../functions/environment.ts';
 import type { FirstKey } from '../../functions/first-key.ts';
+import { openControl } from '../../lib/control/control.ts';
+import { openAws } from '../../lib/engine/aws/open.ts';
 import { writeOutcomes } from '../../lib/engine/aws/outcome-message.ts';
+import type { AwsResources } from '../../lib/engine/aws/schema.ts';
+import { readSecret } from '../../lib/engine/aws/secrets.ts';
+import { silentLog } from '../../lib/observe/log.ts';
+import { LANE_GROUPS } from '../../lib/shaping/providers.ts';
 import { buildStacks } from '../../lib/stacks/build.ts';
+import { bundlePolicy, policyFor } from '../../lib/stacks/policy.ts';
+import { systemClock } from '../../lib/time.ts';
 import { startTestAws, type TestAws } from '../support/aws.ts';
+import { failure } from '../support/control.ts';
 import { contextWith, scheduled, sqsEvent, urlEvent } from '../support/lambda.ts';
 import { outcome } from '../support/outcomes.ts';
+import { PolicyFile, policySource } from '../support/policy.ts';
 import { sign } from '../support/signing.ts';
 import { openApp, type Resource, STAGE } from '../support/stacks.ts';
 
 const SECRETS = 'postern-test-secrets';
+const LANES = ['transactional', 'bulk'].flatMap((one) =>
+  LANE_GROUPS.map((group) => `default:${one}:${group}`),
+);
+const POLICY_FILES = ['policy-worker.mjs', 'policy.mjs'];
+const POLICY = policySource(`
+  onAccept(message) {
+    if (message.subject === 'Broken') throw new Error('No idea');
+    return message.subject === 'Refused' ? { refuse: 'Not that.' } : undefined;
+  },
+  onReply: (reply) => (reply.enhanced === '4.2.2' ? { state: 'bounced' } : undefined)`);
 
 type Handler = (event: unknown, context?: Context) => Promise<unknown>;
 
 let aws: TestAws;
+let resources: AwsResources;
 let bundles: Record<'Api' | 'Due' | 'Outcomes' | 'FirstKey', Handler>;
-/** Bundles of long-lived processes. */
+/** Directories of the functions' bundles, by function. */
+let directories: Record<string, string>;
+/** Bundles of long-lived processes: egress, submission. */
 let processes: string[];
 let key: FirstKey;
+let file: PolicyFile;
 const environment = { ...process.env };
 
 const app = openApp({ 'aws:cdk:enable-asset-metadata': true });
 
 before(async () => {
-  const { api, egress, submission } = buildStacks(app, STAGE);
+  file = await PolicyFile.make();
+  await writeFile(file.path, POLICY);
+  const policy = await bundlePolicy(file.path, join(app.outdir, 'policy'));
+  const { api, egress, submission } = buildStacks(app, STAGE, policy);
   const { directory } = app.synth();
   const assets = Object.entries(
     Template.fromStack(api).findResources('AWS::Lambda::Function') as Record<
@@ -43,18 +76,28 @@ before(async () => {
       Resource & { Metadata: { 'aws:asset:path': string } }
     >,
   );
-  const imports = assets.map(async ([id, { Metadata }]) => {
-    const file = join(directory, Metadata['aws:asset:path'], 'index.mjs');
-    return [id.replace(/Function[0-9A-F]{8}$/, ''), ((await import(file)) as { handler: Handler }).handler];
-  });
+  directories = Object.fromEntries(
+    assets.map(([id, { Metadata }]) => [
+      id.replace(/Function[0-9A-F]{8}$/, ''),
+      join(directory, Metadata['aws:asset:path']),
+    ]),
+  );
+  const imports = Object.entries(directories).map(async ([name, bundle]) => [
+    name,
+    ((await import(join(bundle, 'index.mjs'))) as { handler: Handler }).handler,
+  ]);
   bundles = Object.fromEntries(await Promise.all(imports)) as typeof bundles;
   processes = Object.entries({ egress, submission: submission! }).map(([name, stack]) => {
     const bundle = stack.node.findChild('Bundle') as unknown as { assetPath: string };
     return join(directory, bundle.assetPath, `${name}.mjs`);
   });
 
-  aws = await startTestAws([]);
-  const { resources, client } = aws;
+  aws = await startTestAws(LANES);
+  const { client } = aws;
+  const { sqs } = client.endpoints ?? {};
+  resources = { ...aws.resources };
+  // The emulator's own names of queues have a host that not every resolver knows.
+  if (sqs) resources.queueUrlPrefix = `${sqs}${new URL(resources.queueUrlPrefix).pathname}`;
   Object.assign(process.env, {
     ...apiEnvironment({
       resources,
@@ -78,6 +121,7 @@ before(async () => {
 
 after(async () => {
   await aws.stop();
+  await file.remove();
   process.env = environment;
 });
 
@@ -109,6 +153,7 @@ describe('the bundle of', () => {
       [['master.key', 32]],
     );
     s3.destroy();
+    await proveDomain();
   });
 
   test('Api answers a signed call', async () => {
@@ -147,8 +192,173 @@ describe('the bundle of', () => {
         [
           ...['install-node.sh', 'install-service.sh', 'postern@.service'],
           ...[basename(file), `${basename(file)}.map`],
+          ...POLICY_FILES,
         ].sort(),
       );
     }
   });
 });
+
+/** A call of the API's bundle, signed as SDKs do it. */
+async function call(rawPath: string, body: object): Promise<{ status: number; json: unknown }> {
+  const { accessKeyId: id, secretAccessKey: secret } = key;
+  const signed = await sign({ id, secret, at: Date.now(), rawPath, body: JSON.stringify(body) });
+  return answerOf(await bundles.Api(urlEvent(signed)));
+}
+
+/** What the Postern API of the bundle answers. */
+async function read(rawPath: string): Promise<unknown> {
+  const authorization = `Bearer ${key.accessKeyId}.${key.secretAccessKey}`;
+  const headers: [string, string][] = [
+    ['host', 'mail.example'],
+    ['authorization', authorization],
+  ];
+  const { status, json } = answerOf(
+    await bundles.Api(
+      urlEvent({
+        method: 'GET',
+        rawPath,
+        rawQuery: '',
+        headers,
+        body: Buffer.alloc(0),
+        sourceIp: '192.0.2.77',
+      }),
+    ),
+  );
+  assert.equal(status, 200, JSON.stringify(json));
+  return json;
+}
+
+function answerOf(result: unknown): { status: number; json: unknown } {
+  const { statusCode, body } = result as Exclude<LambdaFunctionURLResult, string>;
+  return { status: statusCode!, json: JSON.parse(body!) };
+}
+
+const send = (to: string, subject: string) =>
+  call('/v2/email/outbound-emails', {
+    FromEmailAddress: 'ann@example.com',
+    Destination: { ToAddresses: [to] },
+    Content: { Simple: { Subject: { Data: subject }, Body: { Text: { Data: 'x' } } } },
+  });
+
+describe('a deployed policy', () => {
+  test('stands beside the bundles whose code asks it, and no other', async () => {
+    const beside = async (directory: string) =>
+      (await readdir(directory)).filter((name) => name.startsWith('policy')).sort(compare);
+    for (const one of [directories.Api!, ...processes.map(dirname)]) {
+      assert.deepEqual(await beside(one), POLICY_FILES);
+    }
+    for (const name of ['Due', 'Outcomes', 'FirstKey'])
+      assert.deepEqual(await beside(directories[name]!), []);
+    const none = await bundlePolicy(join(app.outdir, 'postern.policy.ts'), app.outdir);
+    assert.equal(none, undefined);
+    assert.deepEqual([policyFor('accept', none), policyFor('egress', none)], [[], []]);
+    const files = POLICY_FILES;
+    assert.deepEqual(policyFor('accept', { files, hooks: ['onShape'] }), []);
+    assert.deepEqual(policyFor('egress', { files, hooks: ['onAccept'] }), []);
+  });
+
+  test('fails the synthesis with file, line and reason when it would not run', async () => {
+    const cases = [
+      [
+        'export default {\n  onRoute: ( => 1 };',
+        /postern\.policy\.ts: .*\(line 2 of .*postern\.policy\.ts\)/,
+      ],
+      [`import './nothing.ts';\nexport default {};`, /Could not resolve "\.\/nothing\.ts" \(line 1/],
+      ['export default { onAcept: () => undefined };', /default\.onAcept: is unknown/],
+      ['throw new Error("No database");', /No database \(line 1\)/],
+    ] as const;
+    for (const [text, reason] of cases) {
+      await writeFile(file.path, text);
+      await assert.rejects(
+        bundlePolicy(file.path, join(app.outdir, 'refused')),
+        failure('bad_request', reason),
+      );
+    }
+  });
+
+  test('is asked by the API, and does not stop mail when it fails', async () => {
+    const refused = await send('bob@example.net', 'Refused');
+    assert.deepEqual([refused.status, refused.json], [400, { message: 'Not that.' }]);
+    const written = await outputOf(async () => {
+      const broken = await send('bob@example.net', 'Broken');
+      assert.equal(broken.status, 200, JSON.stringify(broken.json));
+    });
+    assert.match(written, /"policy\.failed","hook":"onAccept","reason":"No idea \(line \d+\)"/);
+    const state = await read('/v1/policy');
+    assert.deepEqual(
+      (state as { hooks: { name: string }[] }).hooks.map(({ name }) => name),
+      ['onAccept', 'onReply'],
+    );
+  });
+
+  test('is asked by an egress node', async () => {
+    const sink = new SMTPServer({
+      disabledCommands: ['AUTH', 'STARTTLS'],
+      disableReverseLookup: true,
+      onRcptTo({ address }, _session, callback) {
+        if (!address.startsWith('full')) callback();
+        else callback(Object.assign(new Error('4.2.2 Mailbox full'), { responseCode: 452 }));
+      },
+      onData: (stream, _session, callback) => void stream.resume().on('end', callback),
+    });
+    sink.listen(0, '127.0.0.1');
+    await once(sink.server, 'listening');
+    const { port } = sink.server.address() as AddressInfo;
+    const child = spawn(process.execPath, [processes[0]!], {
+      env: {
+        ...process.env,
+        ...nodeEnvironment({ resources, node: 'a', secrets: SECRETS }),
+        POSTERN_SOURCES: '127.0.0.1=a.example.com:default',
+        POSTERN_ROUTES: `*=127.0.0.1:${port}`,
+        POSTERN_DNS: '127.0.0.1:9',
+        POSTERN_INBOUND: '127.0.0.1:0',
+        POSTERN_API: '127.0.0.1:0',
+      },
+      stdio: ['ignore', 'ignore', 'inherit'],
+    });
+    try {
+      const { json } = await send('full@example.net', 'Hello');
+      const path = `/v1/messages/${encodeURIComponent((json as { MessageId: string }).MessageId)}`;
+      let delivery: { state: string; reason: string } | undefined;
+      while (delivery?.state !== 'bounced') {
+        assert.equal(child.exitCode, null);
+        assert.notEqual(delivery?.state, 'deferred');
+        ({
+          deliveries: [delivery],
+        } = (await read(path)) as { deliveries: (typeof delivery)[] });
+      }
+      assert.equal(delivery.reason, 'bounced_by_policy');
+    } finally {
+      sink.close();
+      const exited = once(child, 'exit');
+      child.kill('SIGTERM');
+      await exited;
+    }
+    assert.equal(child.exitCode, 0);
+  });
+});
+
+/** What DNS would show is written in its place: the records of the domain are found. */
+async function proveDomain(): Promise<void> {
+  const clock = systemClock;
+  const engine = await openAws({ resources, clock, client: aws.client, log: silentLog });
+  const { config } = engine;
+  let records: { name: string; value: string }[] = [];
+  const control = await openControl({
+    config,
+    masterKey: await readSecret('master.key', { bucket: SECRETS }),
+    clock,
+    verifyIdentities: true,
+    resolveTxt: (name) =>
+      Promise.resolve(records.filter((one) => one.name === name).map(({ value }) => [value])),
+  });
+  records = (await control.identities.create({ name: 'example.com', tenant: 'default' })).dkim.records;
+  assert.equal((await control.identities.check('example.com')).verified, true);
+  await control.close();
+  await engine.close();
+}
+
+function compare(one: string, other: string): number {
+  return one < other ? -1 : 1;
+}

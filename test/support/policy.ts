@@ -3,11 +3,10 @@ import { EventEmitter, once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import type { Hooks } from '../../lib/control/policy/open.ts';
 import type { Answer, Facts, HookName, PolicyHooks } from '../../lib/control/policy.ts';
 
-const TYPES = pathToFileURL(join(import.meta.dirname, '../../lib/control/policy.ts')).href;
+const TYPES = join(import.meta.dirname, '../../lib/control/policy.ts');
 
 /** The text of a policy with these hooks. */
 export function policySource(hooks: string): string {

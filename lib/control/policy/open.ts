@@ -61,7 +61,7 @@ export interface PolicyOptions {
   limits?: Partial<RunnerLimits>;
 }
 
-const LIMITS: RunnerLimits = {
+export const RUNNER_LIMITS: RunnerLimits = {
   budget: 50,
   stall: 500,
   loading: 10_000,
@@ -81,7 +81,7 @@ const SETTLE = 50;
  */
 export async function openPolicy(options: PolicyOptions): Promise<Policy> {
   const { clock, log, meter, deployed = false } = options;
-  const limits = { ...LIMITS, ...options.limits };
+  const limits = { ...RUNNER_LIMITS, ...options.limits };
   const file = resolve(options.file);
   const url = pathToFileURL(file).href;
   const listeners = new Set<() => void>();

@@ -53,7 +53,7 @@ export interface PolicyThread {
   close(): Promise<void>;
 }
 
-/** In a bundle the worker is a file of its own beside it (lib/stacks/bundle-policy.ts). */
+/** In a bundle the worker is a file of its own beside it (lib/stacks/policy.ts). */
 const WORKER = import.meta.url.endsWith('.ts') ? './worker.ts' : './policy-worker.mjs';
 /** Looks at a running call so often while it may take its time. */
 const LOOKS = 4;
@@ -71,6 +71,8 @@ export async function startThread(options: ThreadOptions): Promise<PolicyThread>
     resourceLimits: { maxOldGenerationSizeMb: limits.memory },
   });
   const hooks = await loaded(worker, clock, limits.loading);
+  // Only while it has something to answer does it keep the process alive.
+  worker.unref();
 
   const waiting = new Map<number, Call>();
   let batch: Call[] = [];
@@ -104,6 +106,7 @@ export async function startThread(options: ThreadOptions): Promise<PolicyThread>
 
   function send(): void {
     if (ended) return;
+    worker.ref();
     worker.postMessage(batch);
     batch = [];
     if (cancelLook !== undefined) return;
@@ -114,6 +117,7 @@ export async function startThread(options: ThreadOptions): Promise<PolicyThread>
   function rest(): void {
     cancelLook?.();
     cancelLook = undefined;
+    worker.unref();
     if (retired) void close();
   }
 

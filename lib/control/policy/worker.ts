@@ -18,10 +18,14 @@ type Hook = (facts: unknown) => unknown;
 
 const send = (message: FromWorker): void => port.postMessage(message);
 
+/** A bundle has its lines from its source map. */
+const bundled = !url.endsWith('.ts');
+if (bundled) process.setSourceMapsEnabled(true);
+
 registerHooks({
   load(given, context, next) {
     if (given !== url) return next(given, context);
-    return { format: url.endsWith('.ts') ? 'module-typescript' : 'module', source, shortCircuit: true };
+    return { format: bundled ? 'module' : 'module-typescript', source, shortCircuit: true };
   },
 });
 
@@ -82,10 +86,10 @@ function frozen<T>(value: T): T {
 function told(error: unknown): string {
   try {
     if (!(error instanceof Error)) return `threw ${String(error)}`.slice(0, 500);
-    const stack = String(error.stack);
-    const place = stack
+    const own = bundled ? ['postern.policy.ts:'] : [url, new URL(url).pathname];
+    const place = String(error.stack)
       .split('\n')
-      .find((line) => line.includes(url) || line.includes(new URL(url).pathname));
+      .find((line) => own.some((name) => line.includes(name)));
     const at = place && /:(\d+)(?::(\d+))?\)?\s*$/.exec(place);
     return `${error.message}${at ? ` (line ${at[1]})` : ''}`.replace(/\s+/g, ' ').slice(0, 500);
   } catch {

@@ -1,0 +1,15 @@
+/** The policy that was bundled at deploy, beside the bundle that asks it (lib/stacks/policy.ts). */
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { openPolicy, type Policy, type PolicyOptions } from './open.ts';
+
+/** Names of the files beside a bundle. The thread looks for its worker by this name too. */
+export const DEPLOYED = { policy: 'policy.mjs', worker: 'policy-worker.mjs' } as const;
+
+/** Opens it. @returns undefined when none was bundled. */
+export async function openDeployedPolicy(
+  options: Pick<PolicyOptions, 'clock' | 'log'>,
+): Promise<Policy | undefined> {
+  const file = fileURLToPath(new URL(DEPLOYED.policy, import.meta.url));
+  return existsSync(file) ? openPolicy({ ...options, file, deployed: true }) : undefined;
+}
