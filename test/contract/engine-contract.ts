@@ -9,6 +9,7 @@ import { ledgerContract } from './ledger-contract.ts';
 import { queueContract } from './queue-contract.ts';
 import { recordsContract } from './records-contract.ts';
 import { sharingContract } from './sharing-contract.ts';
+import { takeOverContract } from './take-over-contract.ts';
 
 /** Runs the contract over the engine that `open` gives. */
 export function engineContract(
@@ -28,5 +29,6 @@ export function engineContract(
     recordsContract(under, options);
     configContract(under);
     sharingContract(under);
+    takeOverContract(under);
   });
 }

@@ -1,0 +1,165 @@
+/** Contract of what goes with an IP: a node that takes one over knows what the one before has sent and learnt. */
+import assert from 'node:assert/strict';
+import { randomInt } from 'node:crypto';
+import { describe, test } from 'node:test';
+import { ShapingKeeper } from '../../egress-node/shaping-keeper.ts';
+import type { Site } from '../../egress-node/site.ts';
+import { Source } from '../../egress-node/source.ts';
+import { WarmupKeeper } from '../../egress-node/warmup-keeper.ts';
+import { openWarmupReports, type WarmupReports } from '../../lib/control/warmup-reports.ts';
+import { LimitBook } from '../../lib/shaping/limits/book.ts';
+import { limitTable } from '../../lib/shaping/limits/check.ts';
+import { WarmupBook } from '../../lib/shaping/warmup/book.ts';
+import { readPlan } from '../../lib/shaping/warmup/plan.ts';
+import { TestClock } from '../support/clock.ts';
+import type { EngineUnderTest } from './harness.ts';
+
+const LEASE = 12_000;
+const HOUR = 3_600_000;
+const SITE = { name: 'mx.example' } as Site;
+const PLAN = readPlan({ schedule: [{ days: 1, messages: 1000 }] }, 'warmup');
+const LIMITS = new LimitBook(limitTable({ default: { messageRate: '24/d' } })).at({
+  provider: 'other',
+  site: SITE.name,
+  routed: false,
+  ip: 'any',
+  pool: 'default',
+}).own;
+
+/** A node's hold on one IP. */
+class Holder {
+  readonly clock: TestClock;
+  readonly source: Source;
+  readonly book = new WarmupBook();
+  readonly shaping: ShapingKeeper;
+  readonly warmup: WarmupKeeper;
+  readonly reports: WarmupReports;
+  readonly #under: EngineUnderTest;
+
+  constructor(under: EngineUnderTest, ip: string, owner: string, clock: TestClock, reports: WarmupReports) {
+    const { leases } = under.engine;
+    this.#under = under;
+    this.reports = reports;
+    this.clock = clock;
+    this.source = new Source(ip, 'out.example', ip, { lease: `egress-ip:${ip}`, owner });
+    this.shaping = new ShapingKeeper(leases, this.clock);
+    this.book.setPlan(ip, PLAN);
+    this.warmup = new WarmupKeeper({
+      book: this.book,
+      leases,
+      clock: this.clock,
+      holds: () => this.source.usable(this.clock.now()),
+      holder: () => this.source.holder,
+      reports,
+    });
+  }
+
+  /** Takes the lease when it is free, and what goes with it. */
+  async take(): Promise<boolean> {
+    const { lease, owner } = this.source.holder!;
+    const end = await this.#under.engine.leases.acquire(lease, owner, LEASE);
+    if (end === undefined) return false;
+    await this.warmup.taken(this.source.ip!);
+    await this.shaping.taken(this.source);
+    this.source.heldUntil = Number.MAX_SAFE_INTEGER;
+    return true;
+  }
+
+  /** Looks of the keepers, until it is so: storage takes its own time. */
+  async until(done: () => boolean): Promise<void> {
+    for (let looks = 0; !done(); looks += 1) {
+      assert.ok(looks < 1000, 'it never came');
+      this.clock.advance(100);
+      await this.#under.engine.leases.checkpoint(`after ${this.source.name}`);
+    }
+  }
+
+  get room(): number {
+    return this.book.room(this.source.ip!, 'google', this.clock.now());
+  }
+
+  get status() {
+    return this.book.status(this.source.ip!, this.clock.now()).google!;
+  }
+
+  /** The process ends as it is. */
+  die(): void {
+    this.shaping.stop();
+    this.warmup.stop();
+    this.reports.close();
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([this.shaping.giveUp(this.source), this.warmup.giveUp(this.source.ip!)]);
+    const { lease, owner } = this.source.holder!;
+    await this.#under.engine.leases.release(lease, owner);
+    this.die();
+  }
+}
+
+export function takeOverContract(under: () => EngineUnderTest): void {
+  describe('an IP that changes hands', () => {
+    async function holder(ip: string, owner: string): Promise<Holder> {
+      const clock = new TestClock(under().clock.now());
+      const reports = await openWarmupReports(under().engine.config, clock);
+      return new Holder(under(), ip, owner, clock, reports);
+    }
+
+    /** A node that has let out some of the budget, was throttled, and has sent one message to a site. */
+    async function working(ip: string): Promise<Holder> {
+      const first = await holder(ip, 'one');
+      assert.equal(await first.take(), true);
+      await first.until(() => first.room > 0);
+      const now = first.clock.now();
+      first.book.take(ip, 'google', now, 10);
+      const gate = first.source.gate(SITE);
+      assert.equal(gate.messageWait(now, LIMITS), 0);
+      gate.messageStarted(now, LIMITS);
+      gate.down = { tls: false, failures: 3, until: now + HOUR, code: 'connect_failed', text: 'refused' };
+      gate.taughtAt = now;
+      return first;
+    }
+
+    test('in order: what was sent is counted exactly, and what was learnt is known', async () => {
+      const ip = newIp();
+      const first = await working(ip);
+      const sentAt = first.clock.now();
+      await first.stop();
+      const second = await holder(ip, 'two');
+      assert.equal(await second.take(), true);
+      assert.equal(second.status.sent, 10);
+      const gate = second.source.gate(SITE);
+      assert.equal(gate.down!.failures, 3);
+      assert.equal(Math.round(gate.messageWait(sentAt, LIMITS) / 1000), 3600);
+      assert.equal(second.source.gate({ name: 'other.example' } as Site).messageWait(sentAt, LIMITS), 0);
+      await second.stop();
+    });
+
+    test('by death: no budget and no limit is exceeded, a complaint is counted once', async () => {
+      const ip = newIp();
+      const first = await working(ip);
+      const report = { ip, provider: 'google', signal: 'complained', at: under().clock.now() } as const;
+      await first.reports.put(report, { messageId: ip, n: 0 });
+      await first.until(() => first.reports.of(ip).size === 0);
+      await first.until(() => first.status.counts.complained === 1);
+      await first.reports.put(report, { messageId: ip, n: 1 });
+      first.die();
+      const second = await holder(ip, 'two');
+      assert.equal(await second.take(), false);
+      await under().clock.advance(LEASE + 1);
+      assert.equal(await second.take(), true);
+      await second.until(() => second.room > 0 && second.reports.of(ip).size === 0);
+      assert.equal(second.status.counts.complained, 2);
+      assert.ok(second.status.sent >= 10 && second.status.sent <= 110, `${second.status.sent}`);
+      const gate = second.source.gate(SITE);
+      assert.ok(gate.messageWait(second.clock.now(), LIMITS) > HOUR / 2);
+      await second.stop();
+    });
+  });
+}
+
+/** An address of this test alone. */
+function newIp(): string {
+  const part = (): string => randomInt(1, 65_536).toString(16);
+  return `2001:db8::${part()}:${part()}:${part()}`;
+}
