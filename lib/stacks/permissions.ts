@@ -102,7 +102,7 @@ export function egressPermissions(data: DataStack): iam.PolicyStatement[] {
     queue(data.outcomes, 'SendMessage'),
     table(data, 'records', 'GetItem', 'BatchGetItem', 'Query', 'UpdateItem', 'BatchWriteItem'),
     table(data, 'ledger', 'BatchWriteItem'),
-    table(data, 'leases', 'GetItem', 'UpdateItem', 'BatchWriteItem'),
+    table(data, 'leases', 'GetItem', 'UpdateItem'),
     ofKinds(data, ['GetItem', 'Query'], { 'ForAllValues:StringNotEquals': SEALED_KINDS }),
     ofKinds(data, ['PutItem', 'DeleteItem'], { 'ForAllValues:StringEquals': NODE_KINDS }),
     keysOfConfig(data),

@@ -35,7 +35,7 @@ const EGRESS: Granted = {
   RecordsTable:
     'dynamodb:BatchGetItem dynamodb:BatchWriteItem dynamodb:GetItem dynamodb:Query dynamodb:UpdateItem',
   LedgerTable: 'dynamodb:BatchWriteItem',
-  LeasesTable: 'dynamodb:BatchWriteItem dynamodb:GetItem dynamodb:UpdateItem',
+  LeasesTable: 'dynamodb:GetItem dynamodb:UpdateItem',
   'ConfigTable if ForAllValues:StringNotEquals dynamodb:LeadingKeys key,identity':
     'dynamodb:GetItem dynamodb:Query',
   'ConfigTable if ForAllValues:StringEquals dynamodb:LeadingKeys directive,warmup-report,lane-group,!':

@@ -115,11 +115,20 @@ export class AwsLeases implements Leases {
   }
 
   async saveCheckpoint(name: string, value: unknown, holder?: LeaseHolder): Promise<void> {
-    const { tables } = this.#parts;
     const v = text(JSON.stringify(value));
-    if (holder)
+    if (holder) {
       await this.#fence(name, holder, { update: 'SET v = :v, f = :f, #ttl = :ttl', values: { ':v': v } });
-    else await tables.putAll('leases', [{ pk: text(name), sk: text(CHECKPOINT), v, ttl: this.#unused() }]);
+      return;
+    }
+    await this.#parts.tables.update(
+      'leases',
+      { pk: name, sk: CHECKPOINT },
+      {
+        update: 'SET v = :v, #ttl = :ttl',
+        names: { '#ttl': 'ttl' },
+        values: { ':v': v, ':ttl': this.#unused() },
+      },
+    );
   }
 
   /** Changes a checkpoint, unless an owner of a later version of the lease has been at it. */
