@@ -24,12 +24,14 @@ describe('aws: changes of the configuration', { skip: SKIP }, () => {
   });
 
   /** A process whose timers do not run, as those of a Lambda function between two calls. */
-  async function frozen(): Promise<{ config: Config; faults: Faults; close(): Promise<void> }> {
+  async function frozen(
+    now = () => Date.now(),
+  ): Promise<{ config: Config; faults: Faults; close(): Promise<void> }> {
     const faults = new Faults();
     const engine = await openAws({
       resources: aws().resources,
       client: faults.on(aws().client),
-      clock: { now: () => Date.now(), after: () => () => {} },
+      clock: { now, after: () => () => {} },
     });
     return { config: engine.config, faults, close: () => engine.close() };
   }
@@ -51,6 +53,17 @@ describe('aws: changes of the configuration', { skip: SKIP }, () => {
     await Promise.all([config.catchUp(), config.catchUp()]);
     assert.equal(known.get('key'), 'revoked');
     assert.equal(faults.calls.get('GetItem'), looks! + 2, 'one look for both calls, and the document');
+    await close();
+  });
+
+  test('are looked for once, however long that takes', async () => {
+    let time = Date.now();
+    const { config, faults, close } = await frozen(() => (time += 1_500));
+    config.watch(() => {});
+    await config.catchUp();
+    const looks = faults.calls.get('GetItem')!;
+    await config.catchUp();
+    assert.equal(faults.calls.get('GetItem'), looks + 1);
     await close();
   });
 

@@ -112,10 +112,11 @@ export class AwsConfig implements Config {
   }
 
   async catchUp(): Promise<void> {
-    // A look that began before the process was stopped says nothing about now: it is not fresh when it ends.
-    while (this.#isWatched() && Math.abs(this.#pacing.clock.now() - this.#lookedAt) > FRESH) {
-      await this.#look(true);
-    }
+    const { clock } = this.#pacing;
+    const called = clock.now();
+    // A look that began before the process was stopped says nothing about now, whenever it ends.
+    const fresh = (): boolean => this.#lookedAt >= called - FRESH && this.#lookedAt <= clock.now();
+    while (this.#isWatched() && !fresh()) await this.#look(true);
     await this.#told;
   }
 
@@ -165,14 +166,18 @@ export class AwsConfig implements Config {
   }
 
   async #poll(): Promise<void> {
-    this.#cancel = () => {};
+    const begun = () => {};
+    this.#cancel = begun;
     try {
       // It may be half a second behind: what the first look shows too late is then announced too often.
       await this.#look(false);
     } catch (error) {
       this.#log.warn('changes of the configuration cannot be read; tried again', { error });
     }
-    if (this.#isWatched()) this.#cancel = this.#pacing.clock.after(POLL, () => void this.#poll());
+    // Everybody may have left meanwhile, and another come, for whom it is polled anew.
+    if (this.#isWatched() && this.#cancel === begun) {
+      this.#cancel = this.#pacing.clock.after(POLL, () => void this.#poll());
+    }
   }
 
   /** Looks for changes and tells of them. There is one look at a time. */
@@ -189,6 +194,7 @@ export class AwsConfig implements Config {
     if (!this.#isWatched()) return;
     if (this.#seen !== undefined && changes.count > this.#seen) await this.#announce(changes, this.#seen);
     this.#seen = Math.max(this.#seen ?? 0, changes.count);
+    for (const own of this.#own) if (own <= this.#seen) this.#own.delete(own);
     this.#lookedAt = began;
   }
 
@@ -197,7 +203,7 @@ export class AwsConfig implements Config {
     const missed = count - seen;
     const changed =
       missed <= recent.length
-        ? recent.slice(-missed).filter((_, at) => !this.#own.delete(seen + 1 + at))
+        ? recent.slice(-missed).filter((_, at) => !this.#own.has(seen + 1 + at))
         : (await this.#tables.allKeys('config'))
             .filter(({ pk }) => pk !== CHANGES.pk)
             .map(({ pk, sk }) => ({ kind: pk, key: sk }));
