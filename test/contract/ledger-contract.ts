@@ -110,6 +110,23 @@ export function ledgerContract(under: () => EngineUnderTest, options: ContractOp
       assert.equal(again!.item.attempts, 0);
     });
 
+    test('times need not be whole milliseconds', async () => {
+      const { engine, clock } = under();
+      const lane = newLane();
+      await admit(engine, mail(clock.now(), { lane }));
+      const reason = { code: 'site_limit', text: 'it is slow' };
+      const [leased] = await collect(engine, lane, 1);
+      const until = clock.now() + 3_600_000.25;
+      await engine.queue.settle([{ kind: 'release', leased: leased!, until, reason }]);
+      await clock.advance(3_601_000);
+      await engine.ledger.promote();
+      const [again] = await collect(engine, lane, 1);
+      await engine.queue.settle([defer(again!, clock.now(), clock.now() + 1_800_000.75)]);
+      await clock.advance(1_801_000);
+      await engine.ledger.promote();
+      assert.equal((await collect(engine, lane, 1))[0]!.item.attempts, 1);
+    });
+
     test('a release until later keeps the reason, and is no attempt', async () => {
       const { engine, clock } = under();
       const lane = newLane();

@@ -64,8 +64,9 @@ export class Ledger {
     this.#deletePending = db.prepare('DELETE FROM pending WHERE message = ?');
   }
 
+  /** @param due ms, whole or not: delays that chance spreads seldom are. */
   add(due: number, message: number, n: number, share: number, item: string): void {
-    this.#insert.run(due, message, n, share, item);
+    this.#insert.run(Math.ceil(due), message, n, share, item);
     if (this.#count !== undefined) this.#count += 1;
   }
 
