@@ -33,9 +33,16 @@ const open = once(async () => {
   const { resources, secrets } = readApiSettings(process.env);
   const engine = await openAws({ resources, clock: systemClock, log: openOutput(systemClock).log });
   const masterKey = await readSecret('master.key', { bucket: secrets });
-  return openControl({ config: engine.config, masterKey, clock: systemClock, verifyIdentities: true });
+  const { config } = engine;
+  return {
+    config,
+    control: await openControl({ config, masterKey, clock: systemClock, verifyIdentities: true }),
+  };
 });
 
 export async function handler(): Promise<FirstKey> {
-  return makeFirstKey((await open()).keys);
+  const { config, control } = await open();
+  // It may have been stopped since the last call, and the key that it knows revoked.
+  await config.catchUp();
+  return makeFirstKey(control.keys);
 }
