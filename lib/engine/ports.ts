@@ -9,6 +9,7 @@
 import type { Attempt, DeliveryRecord, LaneName, MessageRecord, Outcome, QueueItem } from './items.ts';
 import type { PermitRequest, Permits } from './permits.ts';
 import type { DeliveryState } from './states.ts';
+import type { Suppression, SuppressionReason } from './suppression.ts';
 
 /** One message to be taken in: its record, its exact bytes, its deliveries (all share the bytes). */
 export interface Admission {
@@ -133,6 +134,41 @@ export interface Bodies {
   prune(now: number, max: number): Promise<number>;
 }
 
+/** Which entries of a suppression list are asked for. */
+export interface SuppressionQuery {
+  tenant: string;
+  /** Absent: for whatever reason. */
+  reasons?: readonly SuppressionReason[];
+  /** Listed at this time or later, ms. */
+  from?: number;
+  /** Listed before this time, ms. */
+  before?: number;
+  /** Only what comes behind this entry, which need not exist any more. */
+  after?: Pick<Suppression, 'reason' | 'at' | 'address'>;
+  max: number;
+}
+
+/**
+ * The suppression lists, one for each tenant, of any length. The latest word about an address counts: what is older
+ * than what is known of it changes nothing, so that changes may come twice and in any order.
+ */
+export interface Suppressions {
+  /**
+   * Looks addresses up, whatever the case of their letters. A change shows within about a second.
+   * @returns in the order of the question; undefined where an address is not on the list.
+   */
+  find(addresses: readonly Pick<Suppression, 'tenant' | 'address'>[]): Promise<(Suppression | undefined)[]>;
+  /** Puts an address on the list, or replaces its entry. @returns false when something newer is known of it. */
+  put(entry: Suppression): Promise<boolean>;
+  /**
+   * Takes an address off the list, and knows for `REMOVAL_MEMORY` that it was.
+   * @param reason only if it is listed for this, and not since later than `at`. @returns whether it was listed so.
+   */
+  remove(tenant: string, address: string, at: number, reason?: SuppressionReason): Promise<boolean>;
+  /** By reason, then from the oldest entry on. A change shows within about a second. */
+  list(query: SuppressionQuery): Promise<Suppression[]>;
+}
+
 /** A stored configuration document. */
 export interface Document {
   kind: string;
@@ -205,6 +241,7 @@ export interface Engine {
   ledger: Ledger;
   records: Records;
   bodies: Bodies;
+  suppressions: Suppressions;
   config: Config;
   leases: Leases;
   /** Storage figures for metrics and health. */

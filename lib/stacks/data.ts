@@ -14,6 +14,7 @@ import {
   type AwsResources,
   LANE_MAX_RECEIVES,
   LANE_QUEUES,
+  LISTED_INDEX,
   laneQueue,
   OUTCOME_MAX_RECEIVES,
   OUTCOME_QUEUE,
@@ -33,6 +34,12 @@ const BODY_DAYS = 35;
 
 /** Six times the time limit of the function that reads them, as Lambda asks for, in whole minutes. */
 const OUTCOME_VISIBILITY = Duration.minutes(3);
+
+const LISTED: dynamodb.GlobalSecondaryIndexPropsV2 = {
+  indexName: LISTED_INDEX.name,
+  partitionKey: { name: LISTED_INDEX.partitionKey, type: dynamodb.AttributeType.STRING },
+  sortKey: { name: LISTED_INDEX.sortKey, type: dynamodb.AttributeType.NUMBER },
+};
 
 export interface DataStackProps extends StackProps {
   stage: Stage;
@@ -156,6 +163,7 @@ export class DataStack extends Stack {
       partitionKey: { name: PARTITION_KEY, type: dynamodb.AttributeType.STRING },
       sortKey: { name: SORT_KEY, type: dynamodb.AttributeType.STRING },
       timeToLiveAttribute: TTL_ATTRIBUTE,
+      globalSecondaryIndexes: name === LISTED_INDEX.table ? [LISTED] : undefined,
       billing: dynamodb.Billing.onDemand({
         maxReadRequestUnits: maxReadUnits,
         maxWriteRequestUnits: maxWriteUnits,

@@ -2,14 +2,14 @@
  * What each role may do, and on what: exactly what its code asks for, so that whoever takes a role over gets no
  * further than its job. The test of permissions lists the outcome, action by action.
  *
- * | role      | enqueues    | opens secrets    | reads queued mail | configuration           |
- * |-----------|-------------|------------------|-------------------|-------------------------|
- * | api       | yes         | both             | no                | all of it               |
- * | first-key | no          | the master key   | no                | all of it               |
- * | submission | yes        | both             | no                | reads it                |
- * | due       | what waited | no               | no                | none                    |
- * | outcomes  | no          | no               | no                | none                    |
- * | egress    | put-backs   | the return paths | yes               | no keys, no identities  |
+ * | role       | enqueues    | opens secrets    | reads queued mail | configuration          | suppression lists |
+ * |------------|-------------|------------------|-------------------|------------------------|-------------------|
+ * | api        | yes         | both             | no                | all of it              | reads and writes  |
+ * | first-key  | no          | the master key   | no                | all of it              | no                |
+ * | submission | yes         | both             | no                | reads it               | looks up          |
+ * | due        | what waited | no               | no                | none                   | no                |
+ * | outcomes   | no          | no               | no                | none                   | writes            |
+ * | egress     | put-backs   | the return paths | yes               | no keys, no identities | no                |
  */
 import { Stack, Validations } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
@@ -17,6 +17,7 @@ import type * as logs from 'aws-cdk-lib/aws-logs';
 import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import {
   CERTIFICATE,
+  LISTED_INDEX,
   PARTITION_KEY,
   type SecretName,
   SORT_KEY,
@@ -37,6 +38,8 @@ export function apiPermissions(data: DataStack): iam.PolicyStatement[] {
   return [
     table(data, 'records', 'GetItem', 'BatchGetItem', 'Query', 'UpdateItem', 'BatchWriteItem'),
     table(data, 'ledger', 'BatchWriteItem'),
+    table(data, 'suppressions', 'BatchGetItem', 'UpdateItem'),
+    allow(['dynamodb:Query'], [`${data.tables[LISTED_INDEX.table].tableArn}/index/${LISTED_INDEX.name}`]),
     table(data, 'leases', 'GetItem'),
     table(data, 'config', 'GetItem', 'Query', 'PutItem', 'DeleteItem'),
     keysOfConfig(data),
@@ -53,6 +56,7 @@ export function submissionPermissions(data: DataStack): iam.PolicyStatement[] {
   return [
     table(data, 'records', 'GetItem', 'UpdateItem', 'BatchWriteItem'),
     table(data, 'ledger', 'BatchWriteItem'),
+    table(data, 'suppressions', 'BatchGetItem'),
     table(data, 'leases', 'GetItem'),
     table(data, 'config', 'GetItem', 'Query'),
     keysOfConfig(data),
@@ -83,9 +87,12 @@ export function duePermissions(data: DataStack): iam.PolicyStatement[] {
   ];
 }
 
-/** Statements of the function that counts outcomes; the queue's own are given by its event source. */
+/**
+ * Statements of the function that counts outcomes and keeps the suppression lists, which it cannot read; the queue's
+ * own are given by its event source.
+ */
 export function outcomesPermissions(data: DataStack): iam.PolicyStatement[] {
-  return [table(data, 'records', 'GetItem'), key(data, 'Decrypt')];
+  return [table(data, 'records', 'GetItem'), table(data, 'suppressions', 'UpdateItem'), key(data, 'Decrypt')];
 }
 
 /** Statements of an egress node, wherever it runs. */

@@ -15,6 +15,7 @@ import { engineContract } from './engine-contract.ts';
 import { newLane } from './harness.ts';
 
 const API = 'api ApiRole';
+const SUBMISSION = 'submission Role';
 const DUE = 'api DueRole';
 const FIRST_KEY = 'api FirstKeyRole';
 const OUTCOMES = 'api OutcomesRole';
@@ -33,8 +34,9 @@ engineContract(
   async () => {
     const aws = await startTestAws([]);
     const clock = emulatedClock(aws.emulated);
-    const [api, due, outcomes, node, anybody] = await Promise.all([
+    const [api, submission, due, outcomes, node, anybody] = await Promise.all([
       open(aws, clock, API),
+      open(aws, clock, SUBMISSION),
       open(aws, clock, DUE),
       open(aws, clock, OUTCOMES),
       open(aws, clock, NODE),
@@ -65,11 +67,18 @@ engineContract(
       },
       // Not used by any role: what they store of bodies, they do through the queue.
       bodies: anybody.bodies,
+      suppressions: {
+        find: (addresses) => submission.suppressions.find(addresses),
+        put: (entry) => outcomes.suppressions.put(entry),
+        remove: (tenant, address, at, reason) =>
+          (reason === undefined ? api : outcomes).suppressions.remove(tenant, address, at, reason),
+        list: (query) => api.suppressions.list(query),
+      },
       config: api.config,
       leases: node.leases,
       health: () => node.health(),
       close: async () => {
-        for (const one of [api, due, outcomes, node, anybody]) await one.close();
+        for (const one of [api, submission, due, outcomes, node, anybody]) await one.close();
       },
     };
     return {

@@ -9,7 +9,7 @@ import type { Worker } from 'node:worker_threads';
 import { checkStore } from '../../lib/engine/embedded/check.ts';
 import { openEmbedded } from '../../lib/engine/embedded/open.ts';
 import type { Batch, MessageTuple } from '../../lib/engine/embedded/protocol.ts';
-import { FILE } from '../../lib/engine/embedded/store/schema.ts';
+import { APPLICATION_ID, FILE, STEPS } from '../../lib/engine/embedded/store/schema.ts';
 import { Store } from '../../lib/engine/embedded/store/store.ts';
 import type { Engine } from '../../lib/engine/ports.ts';
 import { TestClock } from '../support/clock.ts';
@@ -51,6 +51,18 @@ describe('embedded engine: faults', () => {
     db.close();
     await assert.rejects(start(), { code: 'storage_too_new' });
     assert.throws(() => checkStore(directory), { code: 'storage_too_new' });
+  });
+
+  test('a store of an older version is checked as it is, and brought up to date', async () => {
+    const db = new DatabaseSync(join(directory, FILE));
+    db.exec(STEPS[0]!);
+    db.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = 1`);
+    db.close();
+    assert.deepEqual(checkStore(directory).problems, []);
+    const { suppressions } = await start();
+    const entry = { tenant: 'a', address: 'ann@example.net', reason: 'BOUNCE', at: 1 } as const;
+    assert.equal(await suppressions.put(entry), true);
+    assert.deepEqual(await suppressions.list({ tenant: 'a', max: 1 }), [entry]);
   });
 
   test('another program’s database is refused', async () => {

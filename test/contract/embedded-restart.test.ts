@@ -37,6 +37,16 @@ describe('embedded engine: restarts', () => {
     engine = await openEmbedded({ directory, clock, minimumFree: 0 });
   }
 
+  test('whoever was suppressed still is', async () => {
+    const entry = { tenant: 'a', address: 'ann@example.net', reason: 'COMPLAINT', at: 1 } as const;
+    await engine.suppressions.put(entry);
+    await engine.suppressions.put({ ...entry, address: 'bob@example.net' });
+    await engine.suppressions.remove('a', 'bob@example.net', 2);
+    await restart();
+    const asked = ['ann', 'bob', 'cy'].map((name) => ({ tenant: 'a', address: `${name}@example.net` }));
+    assert.deepEqual(await engine.suppressions.find(asked), [entry, undefined, undefined]);
+  });
+
   test('a tenant hands out in the order of admission, from memory and from disk', async () => {
     const lane = newLane();
     const messages = Array.from({ length: 700 }, () => mail(clock.now(), { lane }));

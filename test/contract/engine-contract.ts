@@ -9,6 +9,7 @@ import { ledgerContract } from './ledger-contract.ts';
 import { queueContract } from './queue-contract.ts';
 import { recordsContract } from './records-contract.ts';
 import { sharingContract } from './sharing-contract.ts';
+import { suppressionContract } from './suppression-contract.ts';
 import { takeOverContract } from './take-over-contract.ts';
 
 /** Runs the contract over the engine that `open` gives. */
@@ -27,6 +28,7 @@ export function engineContract(
     queueContract(under, options);
     ledgerContract(under, options);
     recordsContract(under, options);
+    suppressionContract(under);
     configContract(under);
     sharingContract(under);
     takeOverContract(under);

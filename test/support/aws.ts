@@ -15,6 +15,7 @@ import {
   DeleteTableCommand,
   DescribeTableCommand,
   DynamoDBClient,
+  type KeySchemaElement,
 } from '@aws-sdk/client-dynamodb';
 import {
   CreateBucketCommand,
@@ -28,6 +29,7 @@ import { startFauxqs } from 'fauxqs';
 import type { ClientOptions } from '../../lib/engine/aws/clients.ts';
 import {
   type AwsResources,
+  LISTED_INDEX,
   laneQueue,
   OUTCOME_QUEUE,
   PARTITION_KEY,
@@ -148,19 +150,33 @@ async function makeResources(
     string
   >;
   await Promise.all(
-    Object.values(tables).map(async (TableName) => {
+    TABLES.map(async (table) => {
+      const TableName = tables[table];
+      const indexed = table === LISTED_INDEX.table;
       await dynamo.send(
         new CreateTableCommand({
           TableName,
           BillingMode: 'PAY_PER_REQUEST',
-          AttributeDefinitions: [PARTITION_KEY, SORT_KEY].map((key) => ({
-            AttributeName: key,
-            AttributeType: 'S',
-          })),
-          KeySchema: [
-            { AttributeName: PARTITION_KEY, KeyType: 'HASH' },
-            { AttributeName: SORT_KEY, KeyType: 'RANGE' },
+          AttributeDefinitions: [
+            { AttributeName: PARTITION_KEY, AttributeType: 'S' },
+            { AttributeName: SORT_KEY, AttributeType: 'S' },
+            ...(indexed
+              ? ([
+                  { AttributeName: LISTED_INDEX.partitionKey, AttributeType: 'S' },
+                  { AttributeName: LISTED_INDEX.sortKey, AttributeType: 'N' },
+                ] as const)
+              : []),
           ],
+          KeySchema: keySchema(PARTITION_KEY, SORT_KEY),
+          ...(indexed && {
+            GlobalSecondaryIndexes: [
+              {
+                IndexName: LISTED_INDEX.name,
+                KeySchema: keySchema(LISTED_INDEX.partitionKey, LISTED_INDEX.sortKey),
+                Projection: { ProjectionType: 'ALL' },
+              },
+            ],
+          }),
         }),
       );
       if (temporary) stops.push(() => dynamo.send(new DeleteTableCommand({ TableName })));
@@ -187,6 +203,13 @@ async function makeResources(
     resources: { tables, bucket: name, queueUrlPrefix, claimBeforeSend: false },
     createQueue,
   };
+}
+
+function keySchema(partition: string, sort: string): KeySchemaElement[] {
+  return [
+    { AttributeName: partition, KeyType: 'HASH' },
+    { AttributeName: sort, KeyType: 'RANGE' },
+  ];
 }
 
 async function deleteBucket(s3: S3Client, Bucket: string): Promise<void> {

@@ -68,6 +68,8 @@ export const PERMISSIONS: Record<string, Granted> = {
     RecordsTable:
       'dynamodb:BatchGetItem dynamodb:BatchWriteItem dynamodb:GetItem dynamodb:Query dynamodb:UpdateItem',
     LedgerTable: 'dynamodb:BatchWriteItem',
+    SuppressionsTable: 'dynamodb:BatchGetItem dynamodb:UpdateItem',
+    'SuppressionsTable/index/listed': 'dynamodb:Query',
     LeasesTable: 'dynamodb:GetItem',
     ConfigTable: 'dynamodb:DeleteItem dynamodb:GetItem dynamodb:PutItem dynamodb:Query',
     ...KEYS_OF_CONFIG,
@@ -86,6 +88,7 @@ export const PERMISSIONS: Record<string, Granted> = {
   'api OutcomesRole': {
     OutcomesLog: WRITE_LOG,
     RecordsTable: 'dynamodb:GetItem',
+    SuppressionsTable: 'dynamodb:UpdateItem',
     // As Lambda asks for, to read a queue on the function's behalf.
     Queueoutcomes:
       'sqs:ChangeMessageVisibility sqs:DeleteMessage sqs:GetQueueAttributes sqs:GetQueueUrl sqs:ReceiveMessage',
@@ -101,6 +104,7 @@ export const PERMISSIONS: Record<string, Granted> = {
     Log: SHIP_LOG,
     RecordsTable: 'dynamodb:BatchWriteItem dynamodb:GetItem dynamodb:UpdateItem',
     LedgerTable: 'dynamodb:BatchWriteItem',
+    SuppressionsTable: 'dynamodb:BatchGetItem',
     LeasesTable: 'dynamodb:GetItem',
     ConfigTable: 'dynamodb:GetItem dynamodb:Query',
     ...KEYS_OF_CONFIG,

@@ -108,9 +108,10 @@ function onTable(command: string, input: Input, { tables }: AwsResources): Deman
     return pk ? [pk.S] : [];
   });
   const projection = input.ProjectionExpression as string | undefined;
+  const index = input.IndexName === undefined ? '' : `/index/${input.IndexName as string}`;
   return {
     action: `dynamodb:${command}`,
-    resource: `${name[0]!.toUpperCase()}${name.slice(1)}Table`,
+    resource: `${name[0]!.toUpperCase()}${name.slice(1)}Table${index}`,
     keys: {
       // A scan has no keys to be known by.
       'dynamodb:LeadingKeys': command === 'Scan' ? undefined : leading,

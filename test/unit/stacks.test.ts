@@ -70,7 +70,7 @@ describe('data', () => {
   });
 
   test('tables cost what is used, up to a cap, forget what is old, and can be wound back', () => {
-    data.resourceCountIs('AWS::DynamoDB::GlobalTable', 4);
+    data.resourceCountIs('AWS::DynamoDB::GlobalTable', 5);
     data.allResourcesProperties('AWS::DynamoDB::GlobalTable', {
       BillingMode: 'PAY_PER_REQUEST',
       WriteOnDemandThroughputSettings: { MaxWriteRequestUnits: 2_000 },

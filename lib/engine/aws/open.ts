@@ -17,6 +17,7 @@ import { LeasedHere } from './receipt.ts';
 import { AwsRecords, MessageRecords } from './records.ts';
 import type { AwsResources } from './schema.ts';
 import { Settling } from './settling.ts';
+import { AwsSuppressions } from './suppressions.ts';
 import { Tables } from './tables.ts';
 
 const DAY = 86_400_000;
@@ -81,6 +82,7 @@ export function openAws(options: AwsOptions): Promise<Engine> {
     ledger: new AwsLedger({ ...shared, claimBeforeSend }),
     records: new AwsRecords(shared),
     bodies: new AwsBodies(objects, clock),
+    suppressions: new AwsSuppressions(tables),
     config,
     leases: new AwsLeases(shared),
     async health() {

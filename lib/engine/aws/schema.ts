@@ -5,12 +5,22 @@
 import type { LaneName } from '../items.ts';
 
 /** The tables, each with a string partition key `pk`, a string sort key `sk` and a time to live `ttl` (seconds). */
-export const TABLES = ['records', 'ledger', 'config', 'leases'] as const;
+export const TABLES = ['records', 'ledger', 'suppressions', 'config', 'leases'] as const;
 export type TableName = (typeof TABLES)[number];
 
 export const PARTITION_KEY = 'pk';
 export const SORT_KEY = 'sk';
 export const TTL_ATTRIBUTE = 'ttl';
+
+/** The one index, over `suppressions`: the addresses listed for a tenant and a reason, by time. All attributes. */
+export const LISTED_INDEX = {
+  table: 'suppressions',
+  name: 'listed',
+  /** String. */
+  partitionKey: 'l',
+  /** Number. */
+  sortKey: 't',
+} as const;
 
 /** Where an installation keeps everything, and how: what each of its processes is told, and all of them alike. */
 export interface AwsResources {

@@ -23,7 +23,7 @@ import {
 import { PosternError } from '../../errors.ts';
 import { storageError } from './clients.ts';
 import { chunks, each, type Pacing, pause } from './pause.ts';
-import { PARTITION_KEY, SORT_KEY, type TableName } from './schema.ts';
+import { LISTED_INDEX, PARTITION_KEY, SORT_KEY, type TableName } from './schema.ts';
 
 export type Item = Record<string, AttributeValue>;
 
@@ -131,6 +131,37 @@ export class Tables {
         found.push(...(answer.Items ?? []));
         start = answer.LastEvaluatedKey;
       } while (start && !range.onePage && (range.limit === undefined || found.length < range.limit));
+      return found;
+    });
+  }
+
+  /**
+   * Items of a partition of the index `listed` in the order of its sort keys, from `from` to `to`, both included.
+   * Eventually consistent, as every index.
+   * @param after the last item before them, with the keys of index and table.
+   */
+  async queryListed(
+    pk: string,
+    { from, to, limit, after }: { from: number; to: number; limit: number; after?: Item },
+  ): Promise<Item[]> {
+    const { table, name, partitionKey, sortKey } = LISTED_INDEX;
+    return this.#do(table, async () => {
+      const found: Item[] = [];
+      let start = after;
+      do {
+        const answer = await this.#dynamo.send(
+          new QueryCommand({
+            TableName: this.#names[table],
+            IndexName: name,
+            KeyConditionExpression: `${partitionKey} = :pk AND ${sortKey} BETWEEN :from AND :to`,
+            ExpressionAttributeValues: { ':pk': text(pk), ':from': number(from), ':to': number(to) },
+            Limit: limit - found.length,
+            ...(start && { ExclusiveStartKey: start }),
+          }),
+        );
+        found.push(...(answer.Items ?? []));
+        start = answer.LastEvaluatedKey;
+      } while (start && found.length < limit);
       return found;
     });
   }

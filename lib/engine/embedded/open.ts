@@ -9,6 +9,7 @@ import { Link } from './link.ts';
 import { EmbeddedQueue } from './queue.ts';
 import { Ready } from './ready.ts';
 import { EmbeddedBodies, EmbeddedRecords } from './records.ts';
+import { EmbeddedSuppressions } from './suppressions.ts';
 
 /** Free bytes below which new mail is refused: room for the outcomes of what was accepted, and the WAL. */
 const MINIMUM_FREE = 256 << 20;
@@ -46,6 +47,7 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Engine> {
     ledger: new EmbeddedLedger(link, clock, ready, timer),
     records: new EmbeddedRecords(link, clock, ready),
     bodies: new EmbeddedBodies(link),
+    suppressions: new EmbeddedSuppressions(link, opened.listed),
     config: new EmbeddedConfig(link),
     leases: new EmbeddedLeases(link, clock),
     async health() {

@@ -13,6 +13,7 @@
 import type { ErrorCode } from '../../errors.ts';
 import type { LeaseHolder } from '../ports.ts';
 import type { DeliveryState } from '../states.ts';
+import type { Suppression, SuppressionReason } from '../suppression.ts';
 
 /** Idempotency claim with the time by which older claims of the key are judged. */
 export interface ClaimCall {
@@ -126,6 +127,8 @@ export interface Opened {
   nextDue?: number;
   /** The last run ended with no lease open: nothing in the queue can have been sent already. */
   clean: boolean;
+  /** Bits of a `KeyFilter` of the addresses on suppression lists. */
+  listed: Uint32Array;
 }
 
 /** Every call that the storage thread answers: argument and result. */
@@ -147,6 +150,19 @@ export interface Operations {
   getObject(id: string): { bytes?: Buffer } | undefined;
   deleteObject(id: string): void;
   pruneObjects(call: { now: number; max: number }): number;
+  findSuppressions(keys: [tenant: string, key: string][]): (Suppression | undefined)[];
+  /** @returns whether it was written. */
+  putSuppression(call: { key: string; entry: Suppression }): boolean;
+  removeSuppression(call: { tenant: string; key: string; at: number; reason?: SuppressionReason }): boolean;
+  /** Entries for one reason, listed from `from` on and before `before`, behind the key `after` of time `from`. */
+  listSuppressions(call: {
+    tenant: string;
+    reason: SuppressionReason;
+    from: number;
+    before: number;
+    after: string;
+    max: number;
+  }): Suppression[];
   getDocument(call: { kind: string; key: string }): StoredDocument | undefined;
   listDocuments(call: { kind: string; after?: string; max: number }): StoredDocument[];
   /** @returns the new version, or 0 when `expect` does not hold. */

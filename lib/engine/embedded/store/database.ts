@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { PosternError } from '../../../errors.ts';
 import { storageFault } from '../faults.ts';
-import { APPLICATION_ID, FILE, SCHEMA, STORE_VERSION } from './schema.ts';
+import { APPLICATION_ID, FILE, STEPS, STORE_VERSION } from './schema.ts';
 
 /**
  * Bytes of a page of a new store. Large pages make fewer, longer writes of a group commit: bodies of a few
@@ -49,8 +49,9 @@ export function openDatabase(directory: string): DatabaseSync {
     db.exec(`PRAGMA journal_size_limit = ${WAL_LIMIT}`);
     db.exec('PRAGMA temp_store = MEMORY');
     db.exec('BEGIN IMMEDIATE');
-    if (pragma(db, 'user_version') === 0) {
-      db.exec(SCHEMA);
+    const version = pragma(db, 'user_version');
+    if (version < STORE_VERSION) {
+      for (const step of STEPS.slice(version)) db.exec(step);
       db.exec(`PRAGMA application_id = ${APPLICATION_ID}`);
       db.exec(`PRAGMA user_version = ${STORE_VERSION}`);
     }

@@ -9,10 +9,9 @@
  *     └──1:n── outcomes         everything that happened: the feed, and the state of ended deliveries
  * ```
  * A delivery is in exactly one place: queue, ledger, or it has an outcome with a final state.
+ *
+ * An address that was taken off a suppression list keeps a row without a reason for some time (`REMOVAL_MEMORY`).
  */
-
-/** Version of this schema, kept in `user_version`. A store with a higher one is refused. */
-export const STORE_VERSION = 1;
 
 /** `application_id` of the file: "Pstn". */
 export const APPLICATION_ID = 0x5073746e;
@@ -35,7 +34,7 @@ export const PER_MS = 1024;
  * `again` marks rows that came back from the ledger: those alone are in an index by message, the others are
  * found by `messages.keys` (their keys when they were taken in), which spares an index write per message.
  */
-export const SCHEMA = `
+const MAIL = `
   CREATE TABLE messages (
     seq INTEGER PRIMARY KEY,
     id TEXT NOT NULL UNIQUE,
@@ -99,3 +98,24 @@ export const SCHEMA = `
   CREATE TABLE checkpoints (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
   CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 `;
+
+const SUPPRESSIONS = `
+  CREATE TABLE suppressions (
+    tenant TEXT NOT NULL,
+    key TEXT NOT NULL,
+    address TEXT NOT NULL,
+    reason TEXT,
+    at INTEGER NOT NULL,
+    message TEXT,
+    feedback TEXT,
+    PRIMARY KEY (tenant, key)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX suppressions_by_time ON suppressions (tenant, reason, at, key) WHERE reason IS NOT NULL;
+  CREATE INDEX suppressions_removed ON suppressions (at) WHERE reason IS NULL;
+`;
+
+/** The schema in steps: a store of version n has had the first n. New steps are put at the end. */
+export const STEPS: readonly string[] = [MAIL, SUPPRESSIONS];
+
+/** Version of this schema, kept in `user_version`. A store with a higher one is refused. */
+export const STORE_VERSION = STEPS.length;

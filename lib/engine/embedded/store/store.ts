@@ -17,6 +17,7 @@ import { Ledger } from './ledger.ts';
 import { Outcomes } from './outcomes.ts';
 import { Records } from './records.ts';
 import { Shelves } from './shelves.ts';
+import { Suppressions } from './suppressions.ts';
 
 /** Bytes that may gather in the WAL before they are moved into the file. Bounds the stall and the recovery. */
 const CHECKPOINT_BYTES = 8 << 20;
@@ -78,15 +79,17 @@ export class Store {
       this.#ledger = new Ledger(db, this.#shelves, outcomes);
       const intake = new Intake(db, this.#shelves, this.#ledger, outcomes);
       const records = new Records(db, this.#ledger, outcomes);
+      const suppressions = new Suppressions(db);
       this.#handlers = this.#table(
         intake,
         records,
         outcomes,
         new Documents(db),
         new Objects(db),
+        suppressions,
         new Leases(db),
       );
-      this.opened = this.#start();
+      this.opened = this.#start(suppressions);
     } catch (error) {
       db.close();
       throw storageFault(error, directory);
@@ -185,11 +188,16 @@ export class Store {
     return { code, message };
   }
 
-  #start(): Opened {
+  #start(suppressions: Suppressions): Opened {
     this.db.exec('BEGIN IMMEDIATE');
     const clean = this.db.prepare("SELECT value FROM meta WHERE name = 'clean'").get()?.value === 1;
     this.#setMeta.run('clean', 0);
-    const opened: Opened = { shelves: this.#shelves.atStart(), nextDue: this.#ledger.next(), clean };
+    const opened: Opened = {
+      shelves: this.#shelves.atStart(),
+      nextDue: this.#ledger.next(),
+      clean,
+      listed: suppressions.filter(),
+    };
     this.db.exec('COMMIT');
     return opened;
   }
@@ -226,6 +234,7 @@ export class Store {
     outcomes: Outcomes,
     documents: Documents,
     objects: Objects,
+    suppressions: Suppressions,
     leases: Leases,
   ): Handlers {
     const ledger = this.#ledger;
@@ -242,7 +251,10 @@ export class Store {
       claim: ({ key, now }) => intake.claim(key, now),
       append: (list) => records.append(list),
       feed: ({ after, max }) => outcomes.feed(after, max),
-      pruneRecords: ({ before, now, max }) => records.prune(before, now, max),
+      pruneRecords: ({ before, now, max }) => {
+        suppressions.prune(now, max);
+        return records.prune(before, now, max);
+      },
       putObject: ({ id, expiresAt }, bytes) => objects.put(id, expiresAt, bytes),
       getObject: (id) => {
         const bytes = objects.get(id);
@@ -251,6 +263,10 @@ export class Store {
       },
       deleteObject: (id) => objects.delete(id),
       pruneObjects: ({ now, max }) => objects.prune(now, max),
+      findSuppressions: (keys) => suppressions.find(keys),
+      putSuppression: (call) => suppressions.put(call),
+      removeSuppression: (call) => suppressions.remove(call),
+      listSuppressions: (call) => suppressions.list(call),
       getDocument: ({ kind, key }) => documents.get(kind, key),
       listDocuments: ({ kind, after, max }) => documents.list(kind, after, max),
       putDocument: ({ kind, key, value, expect }) => documents.put(kind, key, value, expect),

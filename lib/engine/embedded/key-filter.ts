@@ -1,0 +1,83 @@
+/**
+ * A Bloom filter of pairs of strings: "certainly not in" in a fraction of a microsecond, or "may be in". Sixteen bits
+ * for each pair and four of them set let one in some 400 pass wrongly. What is removed stays until the filter is made
+ * anew. When it has taken in as many as it was made for, a second one of twice the size joins it, and so on.
+ */
+
+const BITS = 16;
+const HASHES = 4;
+const SMALLEST = 1 << 12;
+
+/** A filter for so many pairs. */
+export function filterFor(count: number): Uint32Array {
+  let pairs = SMALLEST;
+  while (pairs < count) pairs *= 2;
+  return new Uint32Array((pairs * BITS) / 32);
+}
+
+/** Puts a pair into a filter. */
+export function addKey(filter: Uint32Array, first: string, second: string): void {
+  const mask = filter.length * 32 - 1;
+  let bit = hash(first, second, 0x811c9dc5);
+  const step = hash(second, first, 0x9e3779b9) | 1;
+  for (let i = 0; i < HASHES; i++) {
+    const at = bit & mask;
+    filter[at >>> 5]! |= 1 << (at & 31);
+    bit = (bit + step) | 0;
+  }
+}
+
+export class KeyFilter {
+  readonly #filters: Uint32Array[];
+  /** How many more the last filter takes. */
+  #room: number;
+
+  /** @param filter half full at most, as `filterFor` twice the number of its pairs makes it. */
+  constructor(filter: Uint32Array) {
+    this.#filters = [filter];
+    this.#room = capacity(filter) / 2;
+  }
+
+  add(first: string, second: string): void {
+    if (this.has(first, second)) return;
+    let last = this.#filters.at(-1)!;
+    if (this.#room === 0) {
+      last = new Uint32Array(last.length * 2);
+      this.#filters.push(last);
+      this.#room = capacity(last);
+    }
+    this.#room -= 1;
+    addKey(last, first, second);
+  }
+
+  /** False: it was never added. */
+  has(first: string, second: string): boolean {
+    const start = hash(first, second, 0x811c9dc5);
+    const step = hash(second, first, 0x9e3779b9) | 1;
+    return this.#filters.some((filter) => {
+      const mask = filter.length * 32 - 1;
+      let bit = start;
+      for (let i = 0; i < HASHES; i++) {
+        const at = bit & mask;
+        if ((filter[at >>> 5]! & (1 << (at & 31))) === 0) return false;
+        bit = (bit + step) | 0;
+      }
+      return true;
+    });
+  }
+}
+
+function capacity(filter: Uint32Array): number {
+  return (filter.length * 32) / BITS;
+}
+
+/** FNV-1a over UTF-16 units, with the final mixing of MurmurHash3, whose low bits depend on all of its input. */
+function hash(first: string, second: string, seed: number): number {
+  let h = seed;
+  for (let i = 0; i < first.length; i++) h = Math.imul(h ^ first.charCodeAt(i), 0x01000193);
+  h = Math.imul(h ^ 0xffff, 0x01000193);
+  for (let i = 0; i < second.length; i++) h = Math.imul(h ^ second.charCodeAt(i), 0x01000193);
+  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
+  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
+  return h ^ (h >>> 16);
+}
