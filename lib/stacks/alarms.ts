@@ -11,7 +11,7 @@ import type { MetricName } from '../observe/emf.ts';
 import type { ApiStack } from './api.ts';
 import type { DataStack } from './data.ts';
 import type { EgressStack } from './egress.ts';
-import { guarded, highest, joined, mail, ratio, sum } from './metrics.ts';
+import { guarded, highest, joined, mail, queueMetric, ratio, sum } from './metrics.ts';
 import { poolsOf, type Stage } from './stages.ts';
 import type { SubmissionStack } from './submission.ts';
 
@@ -49,6 +49,7 @@ const { BREACHING } = cloudwatch.TreatMissingData;
 export function alarmsOf({ stage, data, api, egress, submission }: Watched): AlarmEntry[] {
   const functions = [api.api, api.due, api.outcomes, api.firstKey];
   const { minimumVolume } = stage.alarms;
+  const outside = stage.outside?.names ?? [];
   return [
     ...reputation('Bounce rate', 'Reputation.BounceRate', 0.05, 0.1, minimumVolume),
     ...reputation('Complaint rate', 'Reputation.ComplaintRate', 0.001, 0.005, minimumVolume),
@@ -89,7 +90,7 @@ export function alarmsOf({ stage, data, api, egress, submission }: Watched): Ala
       below: true,
       missing: BREACHING,
     },
-    ...stage.nodes.map(({ name }) => ({
+    ...[...stage.nodes.map(({ name }) => name), ...outside].map((name) => ({
       entry: 'Node silent',
       of: name,
       meaning: `Egress node ${name} has given no sign of life for three minutes.`,
@@ -99,12 +100,16 @@ export function alarmsOf({ stage, data, api, egress, submission }: Watched): Ala
       below: true,
       missing: BREACHING,
     })),
-    ...stage.nodes.map(({ name, addresses }) => ({
+    ...[
+      ...stage.nodes.map(({ name, addresses }) => ({ name, least: addresses.length })),
+      // How many addresses a node outside AWS has, only it knows.
+      ...outside.map((name) => ({ name, least: 1 })),
+    ].map(({ name, least }) => ({
       entry: 'Node without lease',
       of: name,
       meaning: `Egress node ${name} holds fewer leases than it has addresses: another sends from them, or nobody.`,
       metric: mail('LeaseHeld', 'Maximum', MINUTE, { Node: name }),
-      threshold: addresses.length,
+      threshold: least,
       periods: 5,
       below: true,
     })),
@@ -134,7 +139,7 @@ export function alarmsOf({ stage, data, api, egress, submission }: Watched): Ala
         entry: 'In flight',
         of: pool,
         meaning: `A lane of pool ${pool} has 100,000 deliveries leased and not settled; SQS gives out no more at 120,000.`,
-        metric: highest(data.lanesOf(pool), (queue) => queue.metricApproximateNumberOfMessagesNotVisible()),
+        metric: highest(data.lanesOf(pool), (queue) => queueMetric(queue, 'NumberOfMessagesNotVisible')),
         threshold: 100_000,
       },
     ]),
@@ -225,7 +230,7 @@ export function alarmsOf({ stage, data, api, egress, submission }: Watched): Ala
       entry: 'Queue delay',
       of: `${pool} ${cls}`,
       meaning: `A ${cls} delivery of pool ${pool} has waited in its lane for ${words} and nobody took it.`,
-      metric: highest(data.lanesOf(pool, cls), (queue) => queue.metricApproximateAgeOfOldestMessage()),
+      metric: highest(data.lanesOf(pool, cls), (queue) => queueMetric(queue, 'AgeOfOldestMessage')),
       threshold,
       periods: 3,
     };

@@ -50,8 +50,11 @@ export class DataStack extends Stack {
   readonly bucket: s3.Bucket;
   /** ARN of the bucket as other stacks import it. */
   readonly bodiesArn: string;
-  /** One for each pool, class and provider group, by the lane's name. */
-  readonly lanes: ReadonlyMap<LaneName, sqs.Queue>;
+  /**
+   * Name of the queue of each pool, class and provider group. A name, not a reference: a pool can be taken away while
+   * other stacks still watch its lanes.
+   */
+  readonly lanes: ReadonlyMap<LaneName, string>;
   /** ARN of all of them. */
   readonly lanesArn: string;
   readonly outcomes: sqs.Queue;
@@ -82,7 +85,8 @@ export class DataStack extends Stack {
       OUTCOME_VISIBILITY,
     );
     const dead = { queue: this.deadLanes, maxReceiveCount: LANE_MAX_RECEIVES };
-    this.lanes = new Map(laneNames(stage).map((lane) => [lane, this.#queue(stage, laneQueue(lane), dead)]));
+    for (const lane of laneNames(stage)) this.#queue(stage, laneQueue(lane), dead);
+    this.lanes = new Map(laneNames(stage).map((lane) => [lane, queuePrefix(stage) + laneQueue(lane)]));
     this.lanesArn = this.formatArn({
       service: 'sqs',
       resource: `${queuePrefix(stage)}${LANE_QUEUES}*`,
@@ -99,8 +103,8 @@ export class DataStack extends Stack {
     });
   }
 
-  /** The lanes of a pool, or of one of its classes. */
-  lanesOf(pool: string, cls?: MessageClass): sqs.Queue[] {
+  /** Names of the queues of a pool, or of one of its classes. */
+  lanesOf(pool: string, cls?: MessageClass): string[] {
     const start = cls === undefined ? `${pool}:` : `${pool}:${cls}:`;
     return [...this.lanes].filter(([lane]) => lane.startsWith(start)).map(([, queue]) => queue);
   }

@@ -16,6 +16,21 @@ export function mail(
   return new cloudwatch.Metric({ namespace: NAMESPACE, metricName, statistic, period, dimensionsMap });
 }
 
+/** A metric that SQS keeps of a queue. */
+export function queueMetric(
+  queueName: string,
+  of: 'NumberOfMessagesVisible' | 'NumberOfMessagesNotVisible' | 'AgeOfOldestMessage',
+  period: Duration = FIVE_MINUTES,
+): cloudwatch.Metric {
+  return new cloudwatch.Metric({
+    namespace: 'AWS/SQS',
+    metricName: `Approximate${of}`,
+    dimensionsMap: { QueueName: queueName },
+    statistic: 'Maximum',
+    period,
+  });
+}
+
 /** A rate, or 0 while fewer than `minimum` samples speak for it: one bounce of ten deliveries is no 10 %. */
 export function guarded(name: MetricName, minimum: number, period: Duration): cloudwatch.MathExpression {
   return new cloudwatch.MathExpression({

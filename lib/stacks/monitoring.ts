@@ -8,7 +8,7 @@ import * as sns from 'aws-cdk-lib/aws-sns';
 import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions';
 import type { Construct } from 'constructs';
 import { type AlarmEntry, alarmsOf, type Watched } from './alarms.ts';
-import { mail } from './metrics.ts';
+import { mail, queueMetric } from './metrics.ts';
 
 const MINUTE = Duration.minutes(1);
 const FIVE_MINUTES = Duration.minutes(5);
@@ -116,11 +116,11 @@ export class MonitoringStack extends Stack {
       graph('Oldest due delivery', [mail('OldestDueAgeSeconds', 'Maximum', FIVE_MINUTES)]),
       graph(
         'Waiting in lanes',
-        lanes.map((lane) => lane.metricApproximateNumberOfMessagesVisible({ period: MINUTE })),
+        lanes.map((lane) => queueMetric(lane, 'NumberOfMessagesVisible', MINUTE)),
       ),
       graph(
         'In flight',
-        lanes.map((lane) => lane.metricApproximateNumberOfMessagesNotVisible({ period: MINUTE })),
+        lanes.map((lane) => queueMetric(lane, 'NumberOfMessagesNotVisible', MINUTE)),
       ),
       search('Heartbeats', 'Heartbeat', 'Node'),
       search('Leases held', 'LeaseHeld', 'Node', 'Maximum'),

@@ -68,8 +68,12 @@ export interface Stage {
   outside?: OutsideNodes;
   api: {
     memoryMegabytes: number;
-    /** Most calls at one time: bounds both the bill and what a flood can do to the rest of the account. */
-    concurrency: number;
+    /**
+     * Most calls at one time: bounds both the bill and what a flood can do to the rest of the account. It is taken
+     * from what the account allows, which must keep 100. Absent: what the account allows, in a new one often ten,
+     * of which Lambda lets nothing be reserved.
+     */
+    concurrency?: number;
     domain?: CustomDomain;
   };
   /** Absent: mail comes by the API only. */
@@ -109,7 +113,7 @@ const dev: Stage = {
       addresses: [{ hostname: 'a1.dev.mail.example.com', pools: ['default'], ptr: false }],
     },
   ],
-  api: { memoryMegabytes: 512, concurrency: 5 },
+  api: { memoryMegabytes: 512 },
   tables: { pointInTimeRecovery: false, maxReadUnits: 500, maxWriteUnits: 500 },
   protect: false,
   logRetention: RetentionDays.ONE_WEEK,

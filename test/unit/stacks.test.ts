@@ -423,10 +423,28 @@ describe('alarms', () => {
   });
 
   test('of what must speak ring when it is silent', () => {
-    for (const name of ['Node silent (a)', 'Node silent (b)', 'Ledger not watched']) {
+    for (const name of ['Node silent (a)', 'Node silent (b)', 'Node silent (c)', 'Ledger not watched']) {
       const alarm = alarms.find(({ AlarmName }) => AlarmName === `postern-test: ${name}`);
       assert.equal(alarm?.TreatMissingData, 'breaching', name);
     }
+  });
+
+  test('know lanes by their names: a pool can be taken away while its lanes are watched', () => {
+    const text = JSON.stringify(monitoring.toJSON());
+    assert.ok(text.includes('postern-test-lane-vip-bulk-google'));
+    assert.doesNotMatch(text, /ImportValue[^}]*Queuelane/);
+  });
+
+  test('watch as many metrics as the costs in the README say', () => {
+    const readme = readFileSync(join(import.meta.dirname, '..', '..', 'lib', 'stacks', 'README.md'), 'utf8');
+    const watched = Object.values(STAGES).map((stage) => {
+      const { stacks: own, template: of } = openStacks(stage);
+      return resourcesOf(of(own.monitoring), 'AWS::CloudWatch::Alarm').reduce((sum, [, { Properties }]) => {
+        const metrics = (Properties.Metrics ?? [{ MetricStat: {} }]) as { MetricStat?: unknown }[];
+        return sum + metrics.filter(({ MetricStat }) => MetricStat).length;
+      }, 0);
+    });
+    assert.ok(readme.includes(`for each metric they watch (${watched.join(', ')})`), watched.join(', '));
   });
 
   test('join at most the ten metrics that CloudWatch takes', () => {
