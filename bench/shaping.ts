@@ -7,7 +7,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { PolicyHooks } from '../egress-node/policy-hooks.ts';
+import { EgressPolicy } from '../egress-node/policy.ts';
 import { type Hooks, openPolicy } from '../lib/control/policy/open.ts';
 import type { QueueItem } from '../lib/engine/items.ts';
 import { silentLog } from '../lib/observe/log.ts';
@@ -45,7 +45,7 @@ const accepted = { kind: 'accepted', reply: { code: 250, lines: ['OK'] } } as co
 
 /** CPU time of one delivery, µs. */
 async function measure(document: LimitDocument, directives: number, hooks?: Hooks): Promise<number> {
-  const policy = hooks && new PolicyHooks(hooks, () => undefined);
+  const policy = hooks && new EgressPolicy(hooks, () => undefined);
   const book = new LimitBook(limitTable(document));
   const index = new DirectiveIndex();
   for (let i = 0; i < directives; i += 1) {

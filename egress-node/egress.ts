@@ -29,7 +29,7 @@ import { Hand, type HandLimits } from './hand.ts';
 import { LanePuller } from './lane-puller.ts';
 import { Listener } from './listener.ts';
 import { type Directives, Orders } from './orders.ts';
-import { PolicyHooks } from './policy-hooks.ts';
+import { EgressPolicy } from './policy.ts';
 import { Results } from './results.ts';
 import { type Route, Routes } from './routes.ts';
 import { Settler } from './settler.ts';
@@ -209,7 +209,7 @@ export function startEgress(options: EgressOptions): Egress {
   const ways = new Ways(sources, orders, warmup, routing);
   const policy =
     options.hooks &&
-    new PolicyHooks(options.hooks, (directive) => {
+    new EgressPolicy(options.hooks, (directive) => {
       orders.raise([directive], []);
       obey();
     });

@@ -6,7 +6,7 @@ import type { WarmupBook } from '../lib/shaping/warmup/book.ts';
 import type { Clock } from '../lib/time.ts';
 import type { Destinations, SiteAddress } from './destination.ts';
 import { describe, type Orders } from './orders.ts';
-import type { PolicyHooks } from './policy-hooks.ts';
+import type { EgressPolicy } from './policy.ts';
 import type { SmtpDeadlines } from './smtp/types.ts';
 import type { Source } from './source.ts';
 import type { Sources } from './sources.ts';
@@ -19,7 +19,7 @@ export interface ExplainSurroundings {
   limits: LimitBook;
   destinations: Destinations;
   deadlines: SmtpDeadlines;
-  policy: PolicyHooks | undefined;
+  policy: EgressPolicy | undefined;
   warmup: WarmupBook | undefined;
   clock: Clock;
 }

@@ -5,7 +5,7 @@ import type { Clock, Random } from '../lib/time.ts';
 import type { Destinations, Target } from './destination.ts';
 import type { Listener } from './listener.ts';
 import type { Path } from './path.ts';
-import type { PolicyHooks } from './policy-hooks.ts';
+import type { EgressPolicy } from './policy.ts';
 import type { Results } from './results.ts';
 import type { SessionEnd, SessionOptions, SmtpDeadlines, SmtpSession } from './smtp/types.ts';
 import type { TlsMemory } from './tls-memory.ts';
@@ -42,7 +42,7 @@ export interface PathHost {
   /** Draws conclusions from replies. */
   readonly listener: Pick<Listener, 'heard' | 'refused'>;
   /** Asked about replies; absent: no policy runs. */
-  readonly policy: Pick<PolicyHooks, 'reply'> | undefined;
+  readonly policy: Pick<EgressPolicy, 'reply'> | undefined;
   /** Budgets of source IPs that warm up; absent: none does. */
   readonly warmup: Pick<WarmupBook, 'wait' | 'take'> | undefined;
   open(options: SessionOptions): SmtpSession;

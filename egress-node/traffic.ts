@@ -16,7 +16,7 @@ import type { Listener } from './listener.ts';
 import { Path } from './path.ts';
 import type { PathHost, Reason } from './path-host.ts';
 import { PathTerms } from './path-terms.ts';
-import type { PolicyHooks } from './policy-hooks.ts';
+import type { EgressPolicy } from './policy.ts';
 import type { Results } from './results.ts';
 import type { SharedLimits } from './shared-limits.ts';
 import { Site } from './site.ts';
@@ -35,7 +35,7 @@ export interface TrafficOptions {
   limits: LimitBook;
   shared: SharedLimits;
   listener: Listener;
-  policy: PolicyHooks | undefined;
+  policy: EgressPolicy | undefined;
   warmup: WarmupBook | undefined;
   deadlines: SmtpDeadlines;
   counters: Counters;
@@ -60,7 +60,7 @@ export class Traffic implements PathHost {
   readonly deadlines: SmtpDeadlines;
   readonly results: Results;
   readonly listener: Listener;
-  readonly policy: PolicyHooks | undefined;
+  readonly policy: EgressPolicy | undefined;
   readonly warmup: WarmupBook | undefined;
   readonly sites = new Map<string, Site>();
   readonly #options: TrafficOptions;

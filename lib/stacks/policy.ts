@@ -12,9 +12,10 @@ import { readFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { type BuildFailure, build } from 'esbuild';
-import { DEPLOYED } from '../control/policy/deployed.ts';
+import { DEPLOYED_POLICY } from '../control/policy/deployed.ts';
 import { RUNNER_LIMITS } from '../control/policy/open.ts';
 import { PolicyRunner } from '../control/policy/runner.ts';
+import { BUNDLED_WORKER } from '../control/policy/thread.ts';
 import { HOOKS, type HookName } from '../control/policy.ts';
 import { PosternError } from '../errors.ts';
 import { silentLog } from '../observe/log.ts';
@@ -38,8 +39,8 @@ export interface PolicyBundle {
  */
 export async function bundlePolicy(file: string, directory: string): Promise<PolicyBundle | undefined> {
   if (!existsSync(file)) return undefined;
-  const policy = join(directory, DEPLOYED.policy);
-  const worker = join(directory, DEPLOYED.worker);
+  const policy = join(directory, DEPLOYED_POLICY);
+  const worker = join(directory, BUNDLED_WORKER);
   try {
     // With its source map, so that a failure is reported with the line of the policy.
     const shared = { ...SERVICE_BUNDLING, logLevel: 'silent' } as const;

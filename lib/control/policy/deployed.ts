@@ -3,13 +3,13 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { openPolicy, type Policy, type PolicyOptions } from './open.ts';
 
-/** Names of the files beside a bundle. The thread looks for its worker by this name too. */
-export const DEPLOYED = { policy: 'policy.mjs', worker: 'policy-worker.mjs' } as const;
+/** Its name. */
+export const DEPLOYED_POLICY = 'policy.mjs';
 
 /** Opens it. @returns undefined when none was bundled. */
 export async function openDeployedPolicy(
   options: Pick<PolicyOptions, 'clock' | 'log'>,
 ): Promise<Policy | undefined> {
-  const file = fileURLToPath(new URL(DEPLOYED.policy, import.meta.url));
+  const file = fileURLToPath(new URL(DEPLOYED_POLICY, import.meta.url));
   return existsSync(file) ? openPolicy({ ...options, file, deployed: true }) : undefined;
 }

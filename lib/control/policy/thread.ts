@@ -54,7 +54,8 @@ export interface PolicyThread {
 }
 
 /** In a bundle the worker is a file of its own beside it (lib/stacks/policy.ts). */
-const WORKER = import.meta.url.endsWith('.ts') ? './worker.ts' : './policy-worker.mjs';
+export const BUNDLED_WORKER = 'policy-worker.mjs';
+const WORKER = import.meta.url.endsWith('.ts') ? './worker.ts' : `./${BUNDLED_WORKER}`;
 /** Looks at a running call so often while it may take its time. */
 const LOOKS = 4;
 /** A thread that runs no call and answers none may only be waiting for a core: it is given so much longer. */

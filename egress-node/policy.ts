@@ -19,13 +19,13 @@ type Place = Pick<Site, 'name' | 'provider'>;
 type Routed = Pick<Delivery, 'tenant' | 'campaign' | 'class' | 'domain' | 'pool' | 'item'>;
 
 /** Under which name the policy raises directives and sets limits. */
-export const POLICY = 'postern.policy.ts';
+const POLICY = 'postern.policy.ts';
 /** A directive that would end later by less is not raised again: what was in flight brings the same reply, ms. */
 const SAME = 1_000;
 /** Ends of directives that are remembered for that. */
 const REMEMBERED = 10_000;
 
-export class PolicyHooks {
+export class EgressPolicy {
   readonly #hooks: Hooks;
   readonly #raise: (directive: Directive) => void;
   readonly #bounds = new WeakMap<ShapeAnswer, MailBounds>();
