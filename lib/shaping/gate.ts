@@ -24,6 +24,8 @@ export interface Parking {
 export class Counter implements Parking {
   readonly pacer: Pacer;
   running = 0;
+  /** It was idle and is forgotten: whoever still knows it asks its gate for the one that counts now. */
+  dropped = false;
   readonly #waiting = new Set<Waiter>();
 
   constructor(pacer: Pacer) {
@@ -174,8 +176,8 @@ export class Gate {
   flow(terms: Terms, shared: (terms: Terms) => SharedParts): Flow {
     let flow = this.#flows.get(terms);
     if (flow === undefined) {
-      const counted = terms.counters.map((rule) => ({ rule, counter: this.counter(rule.key) }));
-      this.#flows.set(terms, (flow = new Flow(terms, counted, shared(terms))));
+      flow = new Flow(terms, (key) => this.counter(key), shared(terms));
+      this.#flows.set(terms, flow);
     }
     return flow;
   }
@@ -187,7 +189,11 @@ export class Gate {
 
   /** Forgets counters that nothing of the past or present bears on. */
   sweep(now: number): void {
-    for (const [key, counter] of this.#counters) if (counter.idle(now)) this.#counters.delete(key);
+    for (const [key, counter] of this.#counters) {
+      if (!counter.idle(now)) continue;
+      counter.dropped = true;
+      this.#counters.delete(key);
+    }
     for (const [key, next] of this.#counted) if (next <= now) this.#counted.delete(key);
   }
 }
@@ -198,9 +204,23 @@ export interface SharedParts {
   readonly permits: readonly SharedPermits[];
 }
 
-interface Counted {
+/** A rule and what counts for it. */
+class Counted {
   readonly rule: CounterRule;
-  readonly counter: Counter;
+  readonly #find: (key: string) => Counter;
+  #counter: Counter;
+
+  constructor(rule: CounterRule, find: (key: string) => Counter) {
+    this.rule = rule;
+    this.#find = find;
+    this.#counter = find(rule.key);
+  }
+
+  /** One that has something under way is not dropped: what was begun at it ends at it. */
+  get counter(): Counter {
+    if (this.#counter.dropped) this.#counter = this.#find(this.rule.key);
+    return this.#counter;
+  }
 }
 
 /** What one kind of mail must pass beside the gate of its site. */
@@ -212,9 +232,10 @@ export class Flow {
   /** Deliveries of it that wait here. */
   waiting = 0;
 
-  constructor(terms: Terms, counted: readonly Counted[], { buckets, permits }: SharedParts) {
+  /** @param find the counter of a key. */
+  constructor(terms: Terms, find: (key: string) => Counter, { buckets, permits }: SharedParts) {
     this.terms = terms;
-    this.counted = counted;
+    this.counted = terms.counters.map((rule) => new Counted(rule, find));
     this.buckets = buckets;
     this.permits = permits;
   }

@@ -1,0 +1,40 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { Gate } from '../../lib/shaping/gate.ts';
+import { LimitBook } from '../../lib/shaping/limits/book.ts';
+import { limitTable } from '../../lib/shaping/limits/check.ts';
+
+const NOW = Date.UTC(2026, 0, 1);
+const NOTHING = () => ({ buckets: [], permits: [] });
+
+describe('a counter that was forgotten while nothing was sent', () => {
+  const limits = new LimitBook(
+    limitTable({
+      default: {
+        for: [
+          { tenant: 'acme', messageRate: '24/d' },
+          { campaign: 'spring', messageRate: '10/s' },
+        ],
+      },
+    }),
+  ).at({ provider: 'other', site: 'mx', routed: false, ip: '203.0.113.1', pool: 'default' });
+  const flowOf = (gate: Gate, campaign?: string) =>
+    gate.flow(limits.of({ domain: 'example.test', tenant: 'acme', campaign, class: 'bulk' }).terms!, NOTHING);
+
+  it('is one again for all mail that it counts', () => {
+    const gate = new Gate();
+    const first = flowOf(gate);
+    gate.sweep(NOW);
+    const second = flowOf(gate, 'spring');
+    assert.notEqual(first, second);
+    first.started(NOW);
+    first.ended(NOW);
+    assert.ok(second.wait(NOW) > 3_590_000);
+    assert.equal(gate.idle(NOW + 60_000), false);
+    assert.ok(Object.values(gate.memory.counters!).some((next) => next > NOW + 3_590_000));
+    assert.equal(gate.idle(NOW + 3_700_000), true);
+    assert.equal(second.wait(NOW + 3_700_000), 0);
+    second.started(NOW + 3_700_000);
+    assert.ok(first.wait(NOW + 3_700_001) > 3_590_000);
+  });
+});
