@@ -137,7 +137,7 @@ export class Traffic implements PathHost {
       this.results.release(delivery, code, text, path.retryAt + this.random() * 1000);
       return true;
     }
-    if (this.#overShare(site, now)) {
+    if (this.#overShare(site, now) && (delivery.bulk || !this.#makeRoom(site, now))) {
       this.#overflow(delivery, site, path, now);
       return false;
     }
@@ -174,6 +174,18 @@ export class Traffic implements PathHost {
   #overShare(site: Site, now: number): boolean {
     const { hand } = this.#options;
     return overShare(site.held, hand.limits.items - hand.items, site.drained.rate(now));
+  }
+
+  /** Bulk mail gives way to transactional mail. @returns false when none waits for the site. */
+  #makeRoom(site: Site, now: number): boolean {
+    for (const path of site.paths.values()) {
+      const bulk = path.queue.takeBulk();
+      if (bulk === undefined) continue;
+      leave(bulk);
+      this.#overflow(bulk, site, path, now);
+      return true;
+    }
+    return false;
   }
 
   #overflow(delivery: Delivery, site: Site, path: Path, now: number): void {

@@ -122,7 +122,12 @@ export class ReadyQueue<T extends Waiting<T>> {
 
   /** Takes what can best wait, whether it may go or not: bulk first. */
   takeLeastUrgent(): T | undefined {
-    return this.#any(this.#bulk) ?? this.#any(this.#transactional);
+    return this.takeBulk() ?? this.#any(this.#transactional);
+  }
+
+  /** Takes bulk mail, whether it may go or not. */
+  takeBulk(): T | undefined {
+    return this.#any(this.#bulk);
   }
 
   /** Takes out all that `chosen` says, wherever they stand. */

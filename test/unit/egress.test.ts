@@ -502,6 +502,20 @@ describe('fairness and limits', () => {
     assert.deepEqual(fast.seen, [other.recipient]);
   });
 
+  it('a slow site puts bulk mail back to make room for transactional mail', async () => {
+    start({ inHand: { items: 100, bytes: 1 << 20 } });
+    for (let i = 0; i < 500; i += 1) enqueue({ lane: 'default:bulk:other' });
+    for (let i = 0; i < 30; i += 1) await pass(1000);
+    const before = engine.of('release').length;
+    const urgent = enqueue();
+    for (let i = 0; i < 5; i += 1) await pass(1000);
+    const back = engine.of('release').slice(before);
+    assert.ok(back.length > 0);
+    assert.ok(back.every(({ leased }) => leased.item.messageId !== urgent.messageId));
+    sessions[0]!.opened();
+    assert.deepEqual(sessions[0]!.seen, [urgent.recipient]);
+  });
+
   it('holds no more than its bytes', async () => {
     start({ inHand: { items: 1000, bytes: 100_000 } });
     for (let i = 0; i < 200; i += 1) engine.enqueue(queueItem(clock.now()), 1, Buffer.alloc(10_000));

@@ -51,6 +51,15 @@ describe('the ready queue', () => {
     assert.equal(names(queue, 100, 0, 0).includes('bulk'), false);
   });
 
+  it('gives up bulk mail to make room, and no transactional mail', () => {
+    const queue = new ReadyQueue<Item>();
+    queue.push(new Item('a', 'urgent', false));
+    queue.push(new Item('a', 'bulk', true));
+    assert.equal(queue.takeBulk()!.name, 'bulk');
+    assert.equal(queue.takeBulk(), undefined);
+    assert.equal(queue.size, 1);
+  });
+
   it('lets one message of a tenant leave within two slots, behind a million of another', () => {
     const queue = new ReadyQueue<Item>();
     for (let i = 0; i < 1_000_000; i += 1) queue.push(new Item('a', 'a'));
