@@ -18,7 +18,6 @@ import { bindingText } from '../lib/shaping/explain.ts';
 import { learn } from '../lib/shaping/feedback/learn.ts';
 import type { Gate } from '../lib/shaping/gate.ts';
 import { connectionsWanted } from '../lib/shaping/limits/limit.ts';
-import { Pacer } from '../lib/shaping/rate.ts';
 import { ReadyQueue } from '../lib/shaping/ready-queue.ts';
 import type { Delivery } from './delivery.ts';
 import type { Target, Targets } from './destination.ts';
@@ -52,8 +51,6 @@ export class Path {
   reason: Reason | undefined = undefined;
   readonly #host: PathHost;
   readonly #gate: Gate;
-  /** Paces connections that have limits of their own. */
-  readonly #connectPacer = new Pacer();
   readonly #connections = new Set<Connection>();
   #opened = 0;
   #idle: Connection[] = [];
@@ -151,10 +148,9 @@ export class Path {
     if (impatient && busy === this.#connections.size) wanted = Math.max(wanted, Math.min(limit, busy + 1));
     while (this.#connections.size < wanted && this.#gate.connections < most) {
       const { apart } = this.terms;
-      const wait = Math.max(
-        this.#gate.connectWait(now, own),
-        apart === undefined ? 0 : this.#connectPacer.wait(now, apart.connectionPace),
-      );
+      // Connections with limits of their own are counted for these too, whatever path they are of.
+      const pacer = apart && this.#gate.counter(`connections of ${apart.name}`).pacer;
+      const wait = Math.max(this.#gate.connectWait(now, own), pacer?.wait(now, apart!.connectionPace) ?? 0);
       if (wait > 0) {
         this.#pumpIn(wait);
         return;
@@ -179,7 +175,7 @@ export class Path {
         return;
       }
       this.#gate.connected(now, own);
-      if (apart !== undefined) this.#connectPacer.take(now, apart.connectionPace);
+      pacer?.take(now, apart!.connectionPace);
       this.#open(target, now);
     }
   }

@@ -208,6 +208,23 @@ describe('a limit by the day', () => {
     assert.equal(third.sent, 1);
   });
 
+  it('of connections that are some mail’s own goes on too', async () => {
+    const own: LimitDocument = { default: { for: [{ tenant: 'main', connectionRate: '24/d' }] } };
+    const first = new Node('node-1', own);
+    await until(() => first.usable);
+    first.enqueue();
+    await pass(1000);
+    first.serve();
+    assert.equal(first.sessions.length, 1);
+    await stop(first);
+    const second = await takeOver(own);
+    second.enqueue();
+    await pass(HOUR - 60_000, 5_000);
+    assert.equal(second.sessions.length, 0);
+    await pass(60_000);
+    assert.equal(second.sessions.length, 1);
+  });
+
   it('is not forgotten with the site, when that has had no mail for a while', async () => {
     const node = new Node('node-1', daily);
     await until(() => node.usable);
