@@ -14,6 +14,7 @@ import type { Clock } from '../../time.ts';
 import type { Answer, Facts, HookName } from '../policy.ts';
 import { AnswerCache, type CachedHook, isCached } from './answer-cache.ts';
 import { HookRecord, type HookState } from './hook-record.ts';
+import { Line } from './line.ts';
 import type { Call, Result } from './protocol.ts';
 import { type Ending, type PolicyThread, startThread, type ThreadLimits } from './thread.ts';
 
@@ -51,34 +52,17 @@ export interface RunnerOptions {
   meter?: PolicyMeter;
 }
 
-/** Who waits for an answer. */
-interface Asked {
-  readonly hook: HookName;
-  readonly at: number;
-  readonly resolve: (answer: unknown) => void;
-}
-
 /** Ends of the thread outside of any call, after which the policy is not asked any more. */
 const STRIKES = 3;
-const LAST_ID = 0x7fff_ffff;
-/** Calls that a thread has before it at once: what nobody waits for any more is not called. */
-const WINDOW = 256;
-/** Looks so often, while its patience lasts, who has waited too long. */
-const LOOKS = 4;
 
 export class PolicyRunner {
   readonly #options: RunnerOptions;
   readonly #records = new Map<HookName, HookRecord>();
   readonly #cache: AnswerCache;
-  /** By id, in the order in which they were asked. */
-  readonly #asked = new Map<number, Asked>();
+  readonly #line: Line;
   /** Asked for, and about to be kept. */
   readonly #coming = new Map<string, Promise<unknown>>();
   #thread: PolicyThread | undefined;
-  /** Calls in line. */
-  #held = new Map<number, Call>();
-  #cancelLook: (() => void) | undefined;
-  #lastId = 0;
   #strikes = 0;
   #closed = false;
   disabled: string | undefined;
@@ -88,6 +72,8 @@ export class PolicyRunner {
   private constructor(options: RunnerOptions) {
     this.#options = options;
     this.#cache = new AnswerCache(options.limits.kept);
+    const { clock, limits } = options;
+    this.#line = new Line({ clock, patience: limits.patience, onSkipped: (hook) => this.#skip(hook) });
   }
 
   /** @throws Error whose message says why the policy is refused. */
@@ -135,14 +121,14 @@ export class PolicyRunner {
   /** Answers what it was asked, and ends. */
   retire(): void {
     this.#closed = true;
-    if (this.#thread === undefined) this.#giveUp();
+    if (this.#thread === undefined) this.#line.dissolve();
     else this.#feed();
   }
 
   async close(): Promise<void> {
     this.#closed = true;
     await this.#thread?.close();
-    this.#giveUp();
+    this.#line.dissolve();
   }
 
   #refresh(hook: CachedHook, facts: unknown, key: string): Promise<unknown> {
@@ -162,56 +148,25 @@ export class PolicyRunner {
   }
 
   #call(hook: HookName, facts: unknown): Promise<unknown> {
-    const { limits, clock } = this.#options;
-    if (this.#asked.size >= limits.waiting || this.#closed) {
+    if (this.#line.length >= this.#options.limits.waiting || this.#closed) {
       this.#skip(hook);
       return Promise.resolve(undefined);
     }
-    const id = (this.#lastId = this.#lastId === LAST_ID ? 1 : this.#lastId + 1);
-    this.#cancelLook ??= clock.after(limits.patience / LOOKS, () => this.#look());
-    return new Promise((resolve) => {
-      this.#asked.set(id, { hook, at: clock.now(), resolve });
-      this.#held.set(id, { id, hook, facts });
-      this.#feed();
-    });
+    const answer = this.#line.join(hook, facts);
+    this.#feed();
+    return answer;
   }
 
-  /** Gives the thread what it can soon answer. */
   #feed(): void {
-    for (const [id, call] of this.#held) {
-      if (this.#thread === undefined || this.#thread.pending >= WINDOW) return;
-      this.#held.delete(id);
-      if (this.#records.get(call.hook)!.disabled !== undefined) this.#answer(id, undefined);
-      else if (this.#asked.has(id)) this.#thread.call(call);
-    }
+    if (this.#thread === undefined) return;
+    this.#line.feed(this.#thread, (hook) => this.#records.get(hook)!.disabled === undefined);
     // Not before: a thread that has answered all it was asked would end.
-    if (this.#closed) this.#thread?.retire();
-  }
-
-  /** Who has waited too long goes on without an answer. */
-  #look(): void {
-    const { clock, limits } = this.#options;
-    const late = clock.now() - limits.patience;
-    for (const [id, { hook, at }] of this.#asked) {
-      if (at > late) break;
-      this.#held.delete(id);
-      this.#skip(hook);
-      this.#answer(id, undefined);
-    }
-    this.#cancelLook = undefined;
-    if (this.#asked.size > 0) {
-      this.#cancelLook = clock.after(limits.patience / LOOKS, () => this.#look());
-    }
+    if (this.#closed && this.#line.fed) this.#thread.retire();
   }
 
   #skip(hook: HookName): void {
     this.skipped += 1;
     this.#options.meter?.trouble(hook, 'skipped');
-  }
-
-  #answer(id: number, answer: unknown): void {
-    this.#asked.get(id)?.resolve(answer);
-    this.#asked.delete(id);
   }
 
   #result(call: Call, { id, value, failure, elapsed, overran }: Result): void {
@@ -224,7 +179,7 @@ export class PolicyRunner {
         `It took ${Math.round(elapsed)} ms; it may take ${this.#options.limits.budget} ms.`,
       );
     } else if (failure !== undefined) this.failed(call.hook, failure);
-    this.#answer(id, overran ? undefined : value);
+    this.#line.answer(id, overran ? undefined : value);
   }
 
   #strike(record: HookRecord, reason: string): void {
@@ -254,18 +209,17 @@ export class PolicyRunner {
   async #restart({ reason, culprit, unanswered }: Ending): Promise<void> {
     this.#thread = undefined;
     this.restarts += 1;
-    // They were asked before those in line.
-    this.#held = new Map([...unanswered.map((call) => [call.id, call] as const), ...this.#held]);
+    this.#line.putBack(unanswered);
     if (culprit !== undefined) {
       const record = this.#records.get(culprit.hook)!;
       record.calls += 1;
       this.#strike(record, reason);
-      this.#answer(culprit.id, undefined);
+      this.#line.answer(culprit.id, undefined);
     } else {
       this.#options.log.warn('policy.ended', { reason });
       if ((this.#strikes += 1) >= STRIKES) return this.#disable(reason);
     }
-    if (this.#closed) return this.#giveUp();
+    if (this.#closed) return this.#line.dissolve();
     try {
       await this.#startThread();
     } catch (error) {
@@ -277,13 +231,6 @@ export class PolicyRunner {
   #disable(reason: string): void {
     this.disabled = `The policy cannot be kept running: ${reason} Save the file again to have it asked.`;
     this.#options.log.error('policy.disabled', { reason: this.disabled });
-    this.#giveUp();
-  }
-
-  /** Whoever still waits gets no answer. */
-  #giveUp(): void {
-    this.#cancelLook?.();
-    this.#held.clear();
-    for (const id of [...this.#asked.keys()]) this.#answer(id, undefined);
+    this.#line.dissolve();
   }
 }
