@@ -49,6 +49,41 @@ export function encodeText(text: string): EncodedContent {
   return { encoding: 'base64', bytes: encodeBase64(utf8) };
 }
 
+/** Longest line that may travel unencoded. @param text with lines that end in CRLF or LF. */
+export function fitsLines(text: string): boolean {
+  return longestLine(text) <= MAX_LINE;
+}
+
+/**
+ * Octets as quoted-printable when their lines end in CRLF, else as base64, which keeps a lone CR or LF. For content that
+ * is in one of the two already.
+ */
+export function encodeOctets(content: Buffer): EncodedContent {
+  const text = content.toString('latin1');
+  if (/\r(?!\n)|(?<!\r)\n/.test(text)) return { encoding: 'base64', bytes: encodeBase64(content) };
+  // No octet takes more than an escape and its share of soft breaks.
+  return { encoding: 'quoted-printable', bytes: quotedPrintable(content, 4 * content.length)! };
+}
+
+/** Octets of quoted-printable (RFC 2045 §6.7). What is no escape stays as it is. */
+export function decodeQuotedPrintable(text: string): Buffer {
+  const plain = text
+    // White space at the end of a line is not part of it.
+    .split('\r\n')
+    .map(trimBlanks)
+    .join('\r\n')
+    .replaceAll('=\r\n', '')
+    .replace(/=$/, '')
+    .replace(/=([0-9A-Fa-f]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+  return Buffer.from(plain, 'latin1');
+}
+
+function trimBlanks(line: string): string {
+  let end = line.length;
+  while (end > 0 && (line[end - 1] === ' ' || line[end - 1] === '\t')) end--;
+  return line.slice(0, end);
+}
+
 function longestLine(text: string): number {
   let longest = 0;
   let start = 0;

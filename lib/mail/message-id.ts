@@ -34,3 +34,23 @@ export function isBaseId(base: string): boolean {
 export function messageIdOf(record: { id: string; fromDomain: string }): string {
   return `${record.id}@${record.fromDomain}`;
 }
+
+/** Octets of a base id without what is the same in all of them: the time (6) and the UUID (16). */
+export const ID_BYTES = 22;
+
+/** Writes the octets of a base id at the start of a buffer. */
+export function writeIdBytes(base: string, bytes: Buffer): void {
+  bytes.write(base.slice(4, 16) + base.slice(17, 53).replaceAll('-', ''), 0, ID_BYTES, 'hex');
+}
+
+/** The base id whose octets a buffer starts with. */
+export function readIdBytes(bytes: Buffer): string {
+  const hex = bytes.toString('hex', 0, ID_BYTES);
+  const uuid = [hex.slice(12, 20), hex.slice(20, 24), hex.slice(24, 28), hex.slice(28, 32), hex.slice(32)];
+  return `0100${hex.slice(0, 12)}-${uuid.join('-')}-000000`;
+}
+
+/** When a message was accepted (ms), as its id has it. */
+export function acceptedAtOf(base: string): number {
+  return Number.parseInt(base.slice(4, 16), 16);
+}

@@ -5,6 +5,7 @@
  */
 import { PosternError } from '../errors.ts';
 import { MAX_HEADER } from './message.ts';
+import { boundaryOf, partsOf } from './mime-parts.ts';
 import type { ParsedMessage } from './types.ts';
 
 /** SES's limit of MIME parts in one message. */
@@ -14,7 +15,6 @@ export const MAX_DEPTH = 30;
 
 const CONTENT_TYPE = /^content-type[ \t]*:((?:[^\r\n]|\r\n[ \t])*)/gim;
 const COMPOSITE = /^\s*(multipart|message)\//i;
-const BOUNDARY = /;\s*boundary\s*=\s*(?:"((?:[^"\\]|\\[\s\S])*)"|([^\s;"]+))/i;
 
 interface Count {
   parts: number;
@@ -42,27 +42,9 @@ function checkEntity(type: string, body: Buffer, depth: number, count: Count): v
   if (composite === 'message') checkPart(body, depth, count);
   else {
     const boundary = boundaryOf(type);
-    if (boundary) checkMultipart(Buffer.from(`\r\n--${boundary}`, 'latin1'), body, depth, count);
+    if (!boundary) return;
+    for (const [start, end] of partsOf(body, boundary)) checkPart(body.subarray(start, end), depth, count);
   }
-}
-
-/** @param delimiter a line break, two hyphens and the boundary */
-function checkMultipart(delimiter: Buffer, body: Buffer, depth: number, count: Count): void {
-  let start = -1; // of the part that is open
-  // The first delimiter may stand at the very beginning, without a line break before it.
-  const first = body.subarray(0, delimiter.length - 2).equals(delimiter.subarray(2));
-  let at = first ? -2 : body.indexOf(delimiter);
-  for (; at !== -1; at = body.indexOf(delimiter, Math.max(0, at + 2))) {
-    const after = at + delimiter.length;
-    const closes = body[after] === 0x2d && body[after + 1] === 0x2d;
-    // The boundary of another multipart may begin with this one.
-    if (!closes && !isBlank(body[after])) continue;
-    if (start >= 0) checkPart(body.subarray(start, Math.max(start, at)), depth, count);
-    if (closes) return;
-    const line = body.indexOf('\r\n', after);
-    start = line < 0 ? body.length : line + 2;
-  }
-  if (start >= 0) checkPart(body.subarray(start), depth, count);
 }
 
 /** One part, or one attached message: header fields, an empty line, content. */
@@ -79,19 +61,6 @@ function checkPart(part: Buffer, depth: number, count: Count): void {
     type = match[1]!;
   }
   if (type !== undefined) checkEntity(type, part.subarray(end + 4), depth + 1, count);
-}
-
-/** Undefined when there is none: then no reader finds parts. */
-function boundaryOf(type: string): string | undefined {
-  if (/;\s*boundary\*/i.test(type)) {
-    throw rejected('A MIME boundary is written in pieces or encoded (RFC 2231); write it as one parameter.');
-  }
-  const match = BOUNDARY.exec(type);
-  return match?.[1]?.replace(/\\([\s\S])/g, '$1') ?? match?.[2];
-}
-
-function isBlank(byte: number | undefined): boolean {
-  return byte === undefined || byte === 0x0d || byte === 0x20 || byte === 0x09;
 }
 
 function rejected(message: string): PosternError {

@@ -10,11 +10,11 @@
  */
 import { createHmac, createSecretKey, timingSafeEqual } from 'node:crypto';
 import { PosternError } from '../errors.ts';
-import { baseId, isBaseId } from './message-id.ts';
+import { baseId, ID_BYTES, isBaseId, readIdBytes, writeIdBytes } from './message-id.ts';
 
 const DAY = 86_400_000;
 /** Bytes before the signature, and of the signature: 72 bits, which nobody guesses by sending mail. */
-const CONTENT = 26;
+const CONTENT = ID_BYTES + 4;
 const TAG = 9;
 const ADDRESS = /^b([a-z2-7]{56})@/i;
 const ALPHABET = 'abcdefghijklmnopqrstuvwxyz234567';
@@ -47,9 +47,9 @@ export function createReturnPaths(secret: Buffer): ReturnPaths {
         throw new PosternError('internal', `No return path can name delivery ${n} of ${messageId}.`);
       }
       const bytes = Buffer.allocUnsafe(CONTENT + TAG);
-      bytes.write(base.slice(4, 16) + base.slice(17, 53).replaceAll('-', ''), 0, 22, 'hex');
-      bytes.writeUInt16BE(n, 22);
-      bytes.writeUInt16BE(Math.min(0xffff, Math.ceil(expiresAt / DAY)), 24);
+      writeIdBytes(base, bytes);
+      bytes.writeUInt16BE(n, ID_BYTES);
+      bytes.writeUInt16BE(Math.min(0xffff, Math.ceil(expiresAt / DAY)), ID_BYTES + 2);
       sign(bytes.subarray(0, CONTENT)).copy(bytes, CONTENT);
       return `b${encode(bytes)}@${domain}`;
     },
@@ -60,16 +60,8 @@ export function createReturnPaths(secret: Buffer): ReturnPaths {
       const bytes = decode(match[1]!.toLowerCase());
       const content = bytes.subarray(0, CONTENT);
       if (!timingSafeEqual(sign(content), bytes.subarray(CONTENT))) return undefined;
-      if (now >= content.readUInt16BE(24) * DAY) return undefined;
-      const hex = content.toString('hex', 0, 22);
-      const uuid = [
-        hex.slice(12, 20),
-        hex.slice(20, 24),
-        hex.slice(24, 28),
-        hex.slice(28, 32),
-        hex.slice(32),
-      ];
-      return { messageId: `0100${hex.slice(0, 12)}-${uuid.join('-')}-000000`, n: content.readUInt16BE(22) };
+      if (now >= content.readUInt16BE(ID_BYTES + 2) * DAY) return undefined;
+      return { messageId: readIdBytes(content), n: content.readUInt16BE(ID_BYTES) };
     },
   };
 }
