@@ -47,6 +47,11 @@ export interface Settings {
   ehloNames: Record<string, string>;
   /** Domain of return paths, whose MX points to the inbound listener. Default: the From domain's identity. */
   returnPathDomain?: string;
+  /**
+   * Where readers of tracked mail reach this service, as `https://track.example.com`: its `/t/` must lead to `api`.
+   * Without it, only configuration sets with a CustomRedirectDomain can track.
+   */
+  tracking?: { url: string };
   /** Certificate for STARTTLS and implicit TLS; a self-signed one is made when absent. PEM files. */
   tls?: { key: string; cert: string };
   /** Serve the API over HTTPS with that certificate. */
@@ -156,6 +161,15 @@ function onOff(name: string, text: string): boolean {
   throw new SettingsError(`${name}: "${text}" is neither on nor off.`);
 }
 
+/** Scheme, host and port alone: the links bring their own path. */
+function webOrigin(name: string, text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url && /^https?:$/.test(url.protocol) && url.href === `${url.origin}/`) return url.origin;
+  throw new SettingsError(
+    `${name}: "${text}" is not a web address without a path. Write it as https://track.example.com.`,
+  );
+}
+
 function portNumber(name: string, text: string): number {
   const port = Number(text);
   if (!Number.isInteger(port) || port < 1 || port > 65_535) {
@@ -179,6 +193,7 @@ const VARIABLES: Record<string, (name: string, text: string) => Config> = {
   POSTERN_SMTP_PORT: (name, text) => ({ smtpPort: portNumber(name, text) }),
   POSTERN_ROUTES: (name, text) => ({ routes: routes(name, text) }),
   POSTERN_POLICY: (_, text) => ({ policy: text }),
+  POSTERN_TRACKING_URL: (name, text) => ({ tracking: { url: webOrigin(name, text) } }),
   POSTERN_VERIFY_IDENTITIES: (name, text) => ({ verifyIdentities: onOff(name, text) }),
 };
 
@@ -197,6 +212,7 @@ export function readSettings(environment: NodeJS.ProcessEnv, file: Config, start
       'POSTERN_ACCESS_KEY_ID and POSTERN_SECRET_ACCESS_KEY go together: set both or none.',
     );
   }
+  if (settings.tracking) settings.tracking = { url: webOrigin('tracking.url', settings.tracking.url) };
   return settings;
 }
 

@@ -12,6 +12,7 @@ import { join } from 'node:path';
 import { type ServerType, serve } from '@hono/node-server';
 import ipaddr from 'ipaddr.js';
 import { createApi } from '../functions/api/app.ts';
+import { createTracking } from '../functions/tracking.ts';
 import { createAccept } from '../lib/accept/accept.ts';
 import { openControl } from '../lib/control/control.ts';
 import { loadMasterKey } from '../lib/control/master-key.ts';
@@ -20,10 +21,12 @@ import { smtpPassword } from '../lib/control/smtp-password.ts';
 import type { AccessKey, Control } from '../lib/control/types.ts';
 import { openWarmupReports } from '../lib/control/warmup-reports.ts';
 import { openEmbedded } from '../lib/engine/embedded/open.ts';
+import type { Outcome } from '../lib/engine/items.ts';
 import type { Engine } from '../lib/engine/ports.ts';
 import { PosternError } from '../lib/errors.ts';
 import { createReturnPaths } from '../lib/mail/return-path.ts';
 import { createSigner } from '../lib/mail/signer.ts';
+import { createTrackingLinks } from '../lib/mail/tracking-links.ts';
 import type { Log } from '../lib/observe/log.ts';
 import { createMetrics } from '../lib/observe/metrics.ts';
 import { DEFAULT_RETRY } from '../lib/outcome/retry.ts';
@@ -87,6 +90,8 @@ export async function startStandalone(settings: Settings, log: Log): Promise<Sta
     const signer = createSigner();
     opened.push(() => signer.close());
     const returnPaths = createReturnPaths(derive(masterKey, 'return path'));
+    const trackingLinks = createTrackingLinks(derive(masterKey, 'tracking'));
+    const trackingUrl = settings.tracking?.url;
     const tls = settings.tls
       ? readCertificate(settings.tls)
       : await ownCertificate(settings.data, settings.hostname);
@@ -150,6 +155,7 @@ export async function startStandalone(settings: Settings, log: Log): Promise<Sta
       control,
       signer,
       returnPaths,
+      tracking: { links: trackingLinks, url: trackingUrl },
       clock,
       random,
       region: settings.region,
@@ -214,12 +220,20 @@ export async function startStandalone(settings: Settings, log: Log): Promise<Sta
       region: settings.region,
       accountId: settings.accountId,
       hostname: settings.hostname,
+      trackingUrl,
       version,
       log,
       explain: (query) => egress.explain(query),
       policy,
       limits: { messageBytes: settings.maxMessageBytes },
     });
+    const tracking = createTracking({
+      links: trackingLinks,
+      report: (outcome) => report(engine.records, outcome),
+      clock,
+      log,
+    });
+    app.route('/', tracking);
     app.get('/healthz', async (c) => {
       const health = await engine.health();
       return c.json({ ...health, version }, health.ok ? 200 : 503);
@@ -265,6 +279,12 @@ async function ensureFirstKey(control: Control, settings: Settings): Promise<Acc
   }
   if (control.keys.list().length > 0) return undefined;
   return control.keys.create({ tenant: 'default', admin: true, name: 'first' });
+}
+
+/** Keeps an open or a click with its message; of a message that is gone there is nothing to tell. */
+async function report(records: Engine['records'], outcome: Outcome): Promise<void> {
+  const message = await records.message(outcome.messageId);
+  if (message) await records.append([{ ...outcome, tenant: message.tenant }]);
 }
 
 /** A secret of its own for each use, so that one that leaks opens nothing else. */

@@ -41,10 +41,11 @@ const emf = createEmf({ now: () => clock.now(), write });
 async function start(settings: ApiSettings & { region: string }): Promise<() => Promise<void>> {
   const { api, submission, submissionTls, maxMessageBytes } = readSettings(process.env, {}, LISTEN);
   const bucket = settings.secrets;
-  const [engine, masterKey, returnPathKey, certificate, policy] = await Promise.all([
+  const [engine, masterKey, returnPathKey, trackingKey, certificate, policy] = await Promise.all([
     openAws({ resources: settings.resources, clock, log }),
     readSecret('master.key', { bucket }),
     readSecret('return-path.key', { bucket }),
+    readSecret('tracking.key', { bucket }),
     openCertificate({ bucket, clock, log }),
     openDeployedPolicy({ clock, log }),
   ]);
@@ -56,6 +57,7 @@ async function start(settings: ApiSettings & { region: string }): Promise<() => 
     settings,
     masterKey,
     returnPathKey,
+    trackingKey,
     clock,
     random: Math.random,
     metrics: mail,

@@ -1,5 +1,6 @@
 /** What functions are told by the stacks, as environment variables: written and read here and nowhere else. */
 import {
+  QUEUES,
   requireVariable,
   resourcesFromEnvironment,
   resourcesToEnvironment,
@@ -22,12 +23,26 @@ export interface ApiSettings extends FunctionSettings {
   returnPathDomain: string;
   /** Bucket of the secrets. */
   secrets: string;
+  /** Where opens and clicks are tracked for sets without a domain of their own; absent: nowhere. */
+  trackingUrl?: string;
   /** What the distribution in front of the API proves itself with; absent: there is none. */
+  frontSecret?: string;
+}
+
+/** What tracking needs: not to know of anything else is part of what it may not do. */
+export interface TrackSettings {
+  /** As in `AwsResources`. */
+  queueUrlPrefix: string;
+  /** Bucket of the secrets. */
+  secrets: string;
+  /** As in `ApiSettings`. */
   frontSecret?: string;
 }
 
 /** Lambda sets it for every function. */
 const REGION = 'AWS_REGION';
+const SECRETS_BUCKET = 'POSTERN_SECRETS_BUCKET';
+const TRACKING_URL = 'POSTERN_TRACKING_URL';
 const FRONT_SECRET = 'POSTERN_FRONT_SECRET';
 
 export function functionEnvironment(settings: FunctionSettings): Record<string, string> {
@@ -43,8 +58,31 @@ export function apiEnvironment(settings: ApiSettings): Record<string, string> {
     ...functionEnvironment(settings),
     POSTERN_POOLS: settings.pools.join(','),
     POSTERN_RETURN_PATH_DOMAIN: settings.returnPathDomain,
-    POSTERN_SECRETS_BUCKET: settings.secrets,
+    [SECRETS_BUCKET]: settings.secrets,
+    ...(settings.trackingUrl !== undefined && { [TRACKING_URL]: settings.trackingUrl }),
     ...(settings.frontSecret !== undefined && { [FRONT_SECRET]: settings.frontSecret }),
+  };
+}
+
+export function trackEnvironment({
+  queueUrlPrefix,
+  secrets,
+  frontSecret,
+}: TrackSettings): Record<string, string> {
+  return {
+    [QUEUES]: queueUrlPrefix,
+    [SECRETS_BUCKET]: secrets,
+    ...(frontSecret !== undefined && { [FRONT_SECRET]: frontSecret }),
+  };
+}
+
+/** @throws PosternError `bad_request` that names the variable that is not set. */
+export function readTrackSettings(environment: NodeJS.ProcessEnv): TrackSettings {
+  return {
+    queueUrlPrefix: requireVariable(environment, QUEUES),
+    secrets: requireVariable(environment, SECRETS_BUCKET),
+    // Empty would be a secret that anybody knows.
+    ...(environment[FRONT_SECRET] && { frontSecret: environment[FRONT_SECRET] }),
   };
 }
 
@@ -64,7 +102,8 @@ export function readApiSettings(environment: NodeJS.ProcessEnv): ApiSettings & {
     ...readFunctionSettings(environment),
     pools: requireVariable(environment, 'POSTERN_POOLS').split(','),
     returnPathDomain: requireVariable(environment, 'POSTERN_RETURN_PATH_DOMAIN'),
-    secrets: requireVariable(environment, 'POSTERN_SECRETS_BUCKET'),
+    secrets: requireVariable(environment, SECRETS_BUCKET),
+    ...(environment[TRACKING_URL] && { trackingUrl: environment[TRACKING_URL] }),
     // Empty would be a secret that anybody knows.
     ...(environment[FRONT_SECRET] && { frontSecret: environment[FRONT_SECRET] }),
   };

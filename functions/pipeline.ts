@@ -11,6 +11,7 @@ import type { Engine, Queue } from '../lib/engine/ports.ts';
 import type { ErrorCode } from '../lib/errors.ts';
 import { createReturnPaths } from '../lib/mail/return-path.ts';
 import { createSigner } from '../lib/mail/signer.ts';
+import { createTrackingLinks } from '../lib/mail/tracking-links.ts';
 import type { MailMetrics } from '../lib/observe/mail-metrics.ts';
 import type { Clock, Random } from '../lib/time.ts';
 import type { ApiSettings } from './environment.ts';
@@ -28,6 +29,8 @@ export interface PipelineOptions {
   masterKey: Buffer;
   /** 32 bytes: signs return paths. */
   returnPathKey: Buffer;
+  /** 32 bytes: signs the links that tell of opens and clicks. */
+  trackingKey: Buffer;
   clock: Clock;
   random: Random;
   metrics: MailMetrics;
@@ -48,7 +51,7 @@ export interface Pipeline {
 
 export async function openPipeline(options: PipelineOptions): Promise<Pipeline> {
   const { engine, settings, masterKey, clock, random, metrics, maxMessageBytes, policy, onResult } = options;
-  const { pools, returnPathDomain, region } = settings;
+  const { pools, returnPathDomain, trackingUrl, region } = settings;
   const control = await openControl({ config: engine.config, masterKey, clock, verifyIdentities: true });
   const signer = createSigner();
   const accept = createAccept({
@@ -56,6 +59,7 @@ export async function openPipeline(options: PipelineOptions): Promise<Pipeline> 
     control,
     signer,
     returnPaths: createReturnPaths(options.returnPathKey),
+    tracking: { links: createTrackingLinks(options.trackingKey), url: trackingUrl },
     clock,
     random,
     region,

@@ -49,6 +49,8 @@ export interface ApiDeps {
   accountId: string;
   /** Host name of this installation, as in HELO. */
   hostname: string;
+  /** Where opens and clicks are tracked for sets without a domain of their own; absent: nowhere. */
+  trackingUrl?: string;
   /** Version of Postern. */
   version: string;
   log: Log;

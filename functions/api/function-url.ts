@@ -46,6 +46,12 @@ export async function answer(
     statusCode: response.status,
     // An answer is for its caller alone: a cache on the way must not give one caller's to another.
     headers: { ...Object.fromEntries(response.headers), 'cache-control': 'no-store' },
-    body: await response.text(),
+    ...(await bodyOf(response)),
   };
+}
+
+/** Lambda takes text as it is, and anything else in base64. */
+async function bodyOf(response: Response): Promise<{ body: string; isBase64Encoded?: true }> {
+  if (!response.headers.get('content-type')?.startsWith('image/')) return { body: await response.text() };
+  return { body: Buffer.from(await response.arrayBuffer()).toString('base64'), isBase64Encoded: true };
 }

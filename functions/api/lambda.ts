@@ -15,10 +15,11 @@ const service = once(async () => {
   const clock = systemClock;
   const output = openOutput(clock);
   const secret = { bucket: settings.secrets };
-  const [engine, masterKey, returnPathKey, policy] = await Promise.all([
+  const [engine, masterKey, returnPathKey, trackingKey, policy] = await Promise.all([
     openAws({ resources: settings.resources, clock, log: output.log }),
     readSecret('master.key', secret),
     readSecret('return-path.key', secret),
+    readSecret('tracking.key', secret),
     openDeployedPolicy({ clock, log: output.log }),
   ]);
   const fetch = await openService({
@@ -26,6 +27,7 @@ const service = once(async () => {
     settings,
     masterKey,
     returnPathKey,
+    trackingKey,
     clock,
     random: Math.random,
     policy,

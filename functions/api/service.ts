@@ -23,7 +23,7 @@ export interface ServiceOptions extends Omit<PipelineOptions, 'metrics' | 'maxMe
 /** Opens the API. */
 export async function openService(options: ServiceOptions): Promise<Fetch> {
   const { engine, settings, clock, policy, output } = options;
-  const { region, accountId, hostname } = settings;
+  const { region, accountId, hostname, trackingUrl } = settings;
   const metrics = createMailMetrics(output.emf);
   const { accept, control } = await openPipeline({ ...options, metrics, maxMessageBytes: MAX_MESSAGE });
   const app = createApi({
@@ -35,6 +35,7 @@ export async function openService(options: ServiceOptions): Promise<Fetch> {
     region,
     accountId,
     hostname,
+    trackingUrl,
     version: packageJson.version,
     log: output.log,
     policy,

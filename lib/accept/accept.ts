@@ -17,6 +17,9 @@ import { serialise } from '../mail/message.ts';
 import { baseId, messageIdOf, newMessageId } from '../mail/message-id.ts';
 import type { ReturnPaths } from '../mail/return-path.ts';
 import type { Signer } from '../mail/signer.ts';
+import { createTracker, type Tracker, type TrackingTargets } from '../mail/tracking.ts';
+import type { TrackingLinks } from '../mail/tracking-links.ts';
+import { trackMessage } from '../mail/tracking-mime.ts';
 import type { Address, HeaderField, ParsedMessage } from '../mail/types.ts';
 import type { Clock, Random } from '../time.ts';
 import { commonHeaders, completeRaw, composeContent, openRaw, type RawContent, senderOf } from './content.ts';
@@ -24,6 +27,7 @@ import { recipientsOf } from './envelope.ts';
 import { askPolicy, subjectOf } from './hook.ts';
 import { admission, type ItemRules, type Origin, type Prepared, renderingFailure } from './records.ts';
 import { configurationSetOf, identityOf, tenantOf } from './sender.ts';
+import { trackingTargets } from './tracking.ts';
 import type { Accept, Submission, SubmitOptions, Submitted } from './types.ts';
 
 /** Bounds and defaults of what is accepted. */
@@ -49,6 +53,8 @@ export interface AcceptDeps {
   control: Control;
   signer: Signer;
   returnPaths: ReturnPaths;
+  /** Opens and clicks. `url` is where this service is reached for them; without it, only custom domains are. */
+  tracking: { links: TrackingLinks; url?: string };
   clock: Clock;
   random: Random;
   /** Named in SES's error messages. */
@@ -66,6 +72,8 @@ interface Checked {
   raw: RawContent | undefined;
   prepared: Prepared;
   identity: Identity;
+  /** Absent: opens and clicks are not tracked. */
+  tracking?: TrackingTargets;
 }
 
 /** A message ready to be signed. */
@@ -100,6 +108,7 @@ export function createAccept(deps: AcceptDeps): Accept {
       identity,
       tenant,
     );
+    const tracking = trackingTargets(set, submission.tracking, deps.tracking.url);
     const recipients = recipientsOf(submission, policy.maxRecipients, raw?.recipients ?? []);
     const pool = submission.pool ?? set?.delivery.pool ?? 'default';
     if (!policy.hasPool(pool)) {
@@ -130,19 +139,29 @@ export function createAccept(deps: AcceptDeps): Accept {
       due,
       expiresAt: due + age,
     };
-    return { submission, raw, prepared, identity };
+    return { submission, raw, prepared, identity, tracking };
+  }
+
+  /** One body goes to all recipients: of several, nobody can say who opened it. */
+  function trackerOf({ prepared, tracking }: Checked): Tracker | undefined {
+    if (!tracking) return undefined;
+    const n = prepared.recipients.length === 1 ? 0 : undefined;
+    return createTracker(deps.tracking.links, { messageId: prepared.id, n }, tracking);
   }
 
   /** Everything up to the signature. Refusals are thrown; a rendering failure is an admission of its own. */
-  function draft({ submission, raw, prepared, identity }: Checked, origin: Origin): Draft | Admission {
+  function draft(checked: Checked, origin: Origin): Draft | Admission {
+    const { submission, raw, prepared, identity } = checked;
     const { messageId, acceptedAt: now } = prepared;
+    const tracker = trackerOf(checked);
     let message: ParsedMessage;
     if (raw) {
-      message = completeRaw(raw.message, messageId, rfc5322Date(now), traceOf(submission));
+      const content = tracker ? trackMessage(raw.message, tracker) : raw.message;
+      message = completeRaw(content, messageId, rfc5322Date(now), traceOf(submission));
     } else {
       const content = submission.content as Exclude<Submission['content'], { kind: 'raw' }>;
       try {
-        message = composeContent(content, submission, { messageId, date: now, random });
+        message = composeContent(content, submission, { messageId, date: now, random }, tracker);
       } catch (error) {
         if (!(error instanceof PosternError) || error.code !== 'rendering_failed') throw error;
         const name = content.kind === 'template' ? (content.name ?? '') : '';

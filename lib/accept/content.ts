@@ -10,6 +10,7 @@ import { checkMimeLimits } from '../mail/mime-limits.ts';
 import { sanitise } from '../mail/sanitise.ts';
 import { takeSesHeaders } from '../mail/ses-headers.ts';
 import { compileTemplate, renderTemplate } from '../mail/template.ts';
+import { type Tracker, withoutPlaceholder } from '../mail/tracking.ts';
 import type { Address, HeaderField, ParsedMessage } from '../mail/types.ts';
 import type { Random } from '../time.ts';
 import type { Content, Submission } from './types.ts';
@@ -112,11 +113,15 @@ export function completeRaw(
   return { fields, body: message.body };
 }
 
-/** Builds the message of simple or template content. @throws rendering_failed and what compose refuses. */
+/**
+ * Builds the message of simple or template content.
+ * @param tracker of its HTML, when opens or clicks are tracked. @throws rendering_failed and what compose refuses.
+ */
 export function composeContent(
   content: Exclude<Content, { kind: 'raw' }>,
   submission: Submission,
   ids: { messageId: string; date: number; random: Random },
+  tracker: Tracker | undefined,
 ): ParsedMessage {
   const parts =
     content.kind === 'simple' ? content : renderTemplate(compileTemplate(content.parts), content.data);
@@ -128,7 +133,7 @@ export function composeContent(
       replyTo: submission.replyTo,
       subject: parts.subject ?? '',
       text: parts.text,
-      html: parts.html,
+      html: parts.html && (tracker ? (tracker(parts.html) ?? parts.html) : withoutPlaceholder(parts.html)),
       headers: content.headers,
       attachments: content.attachments,
     },

@@ -1,6 +1,7 @@
 /** What the three doors hand to the accept pipeline, and what it answers. */
 import type { MessageClass } from '../engine/items.ts';
 import type { Attachment } from '../mail/types.ts';
+import type { TrackingOverride } from './tracking.ts';
 
 /** Who calls, as the door has established it. */
 export interface Caller {
@@ -57,6 +58,8 @@ export interface Submission {
   mailFrom?: string;
   content: Content;
   configurationSet?: string;
+  /** Over what the configuration set says of opens and clicks. */
+  tracking?: TrackingOverride;
   tags?: { name: string; value: string }[];
   tenant?: string;
   campaign?: string;

@@ -129,10 +129,33 @@ export interface Outcome {
   messageId: string;
   n?: number;
   at: number;
-  kind: 'accepted' | 'attempt' | 'bounce' | 'complaint' | 'rendering-failure' | 'reject' | 'cancelled';
+  kind:
+    | 'accepted'
+    | 'attempt'
+    | 'bounce'
+    | 'complaint'
+    | 'open'
+    | 'click'
+    | 'rendering-failure'
+    | 'reject'
+    | 'cancelled';
+  /** Empty when who tells it does not know (opens and clicks): it is the message's. */
   tenant: string;
   /** `attempt`: the attempt. */
   attempt?: Attempt;
-  /** `bounce`, `complaint`: what a later report said; `rendering-failure`: template and message; `reject`: reason. */
+  /** `bounce`, `complaint`: what a later report said; `open`, `click`: by whom, and of which link; `rendering-failure`: template and message; `reject`: reason. */
   detail?: Record<string, unknown>;
 }
+
+/** Whether an outcome tells of a message what its deliveries' own records do not. */
+export function isReport({ kind }: Pick<Outcome, 'kind'>): boolean {
+  return kind === 'bounce' || kind === 'complaint' || isEngagement(kind);
+}
+
+/** Whether an outcome is a reader's doing, of whom anybody may be one who has the message: never more than bounded. */
+export function isEngagement(kind: Outcome['kind']): boolean {
+  return kind === 'open' || kind === 'click';
+}
+
+/** So many reports of a message are shown, the oldest. */
+export const REPORTS_SHOWN = 1000;

@@ -118,8 +118,13 @@ export interface Records {
   state(messageId: string, n: number): Promise<DeliveryState | undefined>;
   /** The first answer to an idempotent call, when the key is known and not expired. */
   claim(key: string): Promise<{ digest: string; response: string } | undefined>;
-  /** Writes outcomes that are not the end of a lease (rendering failure, a later bounce or complaint). */
+  /**
+   * Writes outcomes that are not the end of a lease (rendering failure, a later bounce or complaint, opens and
+   * clicks). An engine may keep no more than `REPORTS_SHOWN` of a message's opens and clicks.
+   */
   append(outcomes: Outcome[]): Promise<void>;
+  /** Bounces, complaints, opens and clicks that were reported of a message: the oldest, `REPORTS_SHOWN` at most. */
+  reports(messageId: string): Promise<Outcome[]>;
   /** The outcome feed after a cursor, oldest first. The cursor of the start is 0. */
   feed(after: number, max: number): Promise<{ cursor: number; outcomes: Outcome[] }>;
   /** Removes records older than `before` whose deliveries all ended, at most `max`; returns how many. */

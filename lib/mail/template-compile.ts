@@ -23,6 +23,7 @@ import {
 } from './template-expressions.ts';
 import { type Body, type Expression, missing, type Step, textOf, tooComplex } from './template-run.ts';
 import { scanSource } from './template-scan.ts';
+import { OPEN_TRACKER } from './tracking.ts';
 
 /**
  * @throws PosternError `bad_request` for a syntax error or something that is not offered,
@@ -30,6 +31,9 @@ import { scanSource } from './template-scan.ts';
  */
 export function compileSource(source: string): Body {
   scanSource(source);
+  if (source.indexOf(OPEN_TRACKER) !== source.lastIndexOf(OPEN_TRACKER)) {
+    throw invalid(`only one ${OPEN_TRACKER} may stand in it`);
+  }
   return compileProgram(parse(source), []);
 }
 
@@ -101,6 +105,8 @@ function compileStatement(node: hbs.AST.Statement, names: Names): Step | undefin
 
 function compileVariable(node: hbs.AST.MustacheStatement, names: Names): Step {
   const path = pathOf(node.path);
+  // It is read after the rendering, by whoever puts the image there.
+  if (path.original === 'ses:openTracker') return (run) => run.append(OPEN_TRACKER);
   const helper = helperOf(path);
   const { params } = node;
   if (helper !== 'lookup' && (helper || params.length > 0 || node.hash)) {

@@ -23,6 +23,8 @@ export const METRICS = {
   /** Attempts whose final reply was never read (RFC 1047). */
   Uncertain: 'Count',
   Complaints: 'Count',
+  /** Opens and clicks that could not be reported; whoever clicked came to where the link leads. */
+  Unreported: 'Count',
   /** From acceptance to the final reply, of what was delivered. */
   Latency: 'Milliseconds',
   /** How late the oldest delivery that waits is, or was when it was tried. */

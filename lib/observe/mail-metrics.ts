@@ -13,7 +13,13 @@
  *
  * As with SES the bounce rate knows hard bounces only, and mail to the simulator has no part in either rate.
  */
-import type { LaneName, MessageRecord, Outcome, QueueItem } from '../engine/items.ts';
+import {
+  isEngagement,
+  type LaneName,
+  type MessageRecord,
+  type Outcome,
+  type QueueItem,
+} from '../engine/items.ts';
 import { diagnoseAttempt } from '../outcome/attempt.ts';
 import type { BounceDetail, ComplaintDetail } from '../outcome/details.ts';
 import { isSimulatorAddress } from '../outcome/simulator.ts';
@@ -82,7 +88,7 @@ export function createMailMetrics(emf: Emf): MailMetrics {
 
     outcome(record, outcome) {
       const recipient = outcome.n === undefined ? undefined : record.recipients[outcome.n];
-      if (recipient === undefined) return;
+      if (recipient === undefined || isEngagement(outcome.kind)) return;
       const domain = recipient.slice(recipient.lastIndexOf('@') + 1).toLowerCase();
       const lane = laneOf(`${record.pool}:${record.class}:${laneGroup(domain)}`);
       const real = !isSimulatorAddress(recipient);

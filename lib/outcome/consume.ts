@@ -60,9 +60,9 @@ export function digest(
     if (change) result.suppressions.push(change);
     for (const event of sesEvents(record, outcome, context)) {
       result.events.push({ tenant, configurationSet, event });
-      const delta = deltaOf(statistics, tenant, outcome.at);
       for (const counter of countersOf(event))
-        delta[counter] += counter === 'sends' ? record.recipients.length : 1;
+        deltaOf(statistics, tenant, outcome.at)[counter] +=
+          counter === 'sends' ? record.recipients.length : 1;
     }
   }
   result.statistics = [...statistics.values()];
@@ -86,6 +86,9 @@ function countersOf(event: SesEvent): Counter[] {
       return ['rejects'];
     case 'Rendering Failure':
       return ['renderingFailures'];
+    case 'Open':
+    case 'Click':
+      return [];
   }
 }
 

@@ -30,6 +30,22 @@ export type ComplaintDetail = {
   arrivalDate?: number;
 };
 
+/** `open`: the image was asked for. Both are a stranger's words, cut to 1,000 characters. */
+export type OpenDetail = {
+  ipAddress: string;
+  userAgent: string;
+};
+
+/** `click`: a link was followed. */
+export type ClickDetail = OpenDetail & {
+  /** Where it led. */
+  link: string;
+  /** Which of the message's tracked links it is, from 0. */
+  place: number;
+  /** Null when the link has none, as in SES. */
+  linkTags: Record<string, string[]> | null;
+};
+
 /** `rendering-failure`: a template whose data lacked something. */
 export type RenderingFailureDetail = {
   templateName?: string;

@@ -8,6 +8,7 @@
  * | attempt           | Delivery, DeliveryDelay, or Bounce (bounced, expired, suppressed) |
  * | bounce            | Bounce                                                        |
  * | complaint         | Complaint                                                     |
+ * | open, click       | Open, Click                                                   |
  * | rendering-failure | Rendering Failure (where the outcome has a detail: one a message) |
  * | reject            | Reject                                                        |
  * | cancelled         | none: SES knows no such thing                                 |
@@ -16,7 +17,14 @@ import { createHash } from 'node:crypto';
 import type { Attempt, MessageRecord, Outcome } from '../engine/items.ts';
 import type { AttemptDiagnosis } from './attempt.ts';
 import { diagnoseAttempt } from './attempt.ts';
-import type { BounceDetail, ComplaintDetail, RejectDetail, RenderingFailureDetail } from './details.ts';
+import type {
+  BounceDetail,
+  ClickDetail,
+  ComplaintDetail,
+  OpenDetail,
+  RejectDetail,
+  RenderingFailureDetail,
+} from './details.ts';
 import type { EventContext } from './mail-object.ts';
 import { mailObject } from './mail-object.ts';
 import type { DelayType, SesEvent } from './ses-event.ts';
@@ -33,6 +41,16 @@ export function sesEvents(record: MessageRecord, outcome: Outcome, context: Even
       return [reportedBounce(record, outcome, outcome.detail as BounceDetail, context)];
     case 'complaint':
       return [complaint(record, outcome, outcome.detail as ComplaintDetail, context)];
+    case 'open': {
+      const { ipAddress, userAgent } = outcome.detail as OpenDetail;
+      const open = { ipAddress, timestamp: iso(outcome.at), userAgent };
+      return [{ eventType: 'Open', mail: mailObject(record, context), open }];
+    }
+    case 'click': {
+      const { ipAddress, userAgent, link, linkTags } = outcome.detail as ClickDetail;
+      const click = { ipAddress, timestamp: iso(outcome.at), userAgent, link, linkTags };
+      return [{ eventType: 'Click', mail: mailObject(record, context), click }];
+    }
     case 'rendering-failure': {
       if (!outcome.detail) return [];
       const { templateName = '', errorMessage } = outcome.detail as RenderingFailureDetail;

@@ -57,6 +57,17 @@ export type SesEvent = { mail: MailObject } & (
         arrivalDate?: string;
       };
     }
+  | { eventType: 'Open'; open: { ipAddress: string; timestamp: string; userAgent: string } }
+  | {
+      eventType: 'Click';
+      click: {
+        ipAddress: string;
+        timestamp: string;
+        userAgent: string;
+        link: string;
+        linkTags: Record<string, string[]> | null;
+      };
+    }
   | { eventType: 'Reject'; reject: { reason: string } }
   | { eventType: 'Rendering Failure'; failure: { templateName: string; errorMessage: string } }
   | {

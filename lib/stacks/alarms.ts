@@ -47,7 +47,7 @@ const DAY = Duration.days(1);
 const { BREACHING } = cloudwatch.TreatMissingData;
 
 export function alarmsOf({ stage, data, api, egress, submission }: Watched): AlarmEntry[] {
-  const functions = [api.api, api.due, api.outcomes, api.firstKey];
+  const functions = [api.api, api.due, api.outcomes, api.track, api.firstKey];
   const { minimumVolume } = stage.alarms;
   const outside = stage.outside?.names ?? [];
   return [
@@ -185,15 +185,22 @@ export function alarmsOf({ stage, data, api, egress, submission }: Watched): Ala
     },
     {
       entry: 'Function errors',
-      meaning: 'A function behind the API fails: due deliveries, outcomes or the first key.',
+      meaning: 'A function behind the API fails: due deliveries, outcomes, tracking or the first key.',
       metric: sum(functions.slice(1), ({ function: one }) => [one.metricErrors()]),
       threshold: 1,
       periods: 2,
     },
     {
       entry: 'Functions throttled',
-      meaning: 'Lambda refuses calls: the concurrency of the API or of the account is used up.',
+      meaning: 'Lambda refuses calls: the concurrency of the API, of tracking or of the account is used up.',
       metric: sum(functions, ({ function: one }) => [one.metricThrottles()]),
+      threshold: 1,
+      periods: 2,
+    },
+    {
+      entry: 'Opens and clicks lost',
+      meaning: 'Opens or clicks could not be reported; their readers came to where the links lead.',
+      metric: mail('Unreported', 'Sum', FIVE_MINUTES),
       threshold: 1,
       periods: 2,
     },

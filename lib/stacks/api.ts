@@ -10,6 +10,7 @@ import {
   apiEnvironment,
   type FunctionSettings,
   functionEnvironment,
+  trackEnvironment,
 } from '../../functions/environment.ts';
 import type { DataStack } from './data.ts';
 import { ApiDomain, frontSecret } from './domain.ts';
@@ -21,9 +22,10 @@ import {
   duePermissions,
   firstKeyPermissions,
   outcomesPermissions,
+  trackPermissions,
 } from './permissions.ts';
 import { type PolicyBundle, policyFor } from './policy.ts';
-import { poolsOf, type Stage } from './stages.ts';
+import { poolsOf, type Stage, trackingUrlOf } from './stages.ts';
 
 /** A batch of outcomes is waited for so long: the longer, the fewer calls. */
 const OUTCOME_WINDOW = Duration.seconds(5);
@@ -39,6 +41,7 @@ export class ApiStack extends Stack {
   readonly api: PosternFunction;
   readonly due: PosternFunction;
   readonly outcomes: PosternFunction;
+  readonly track: PosternFunction;
   readonly firstKey: PosternFunction;
 
   constructor(scope: Construct, id: string, props: ApiStackProps) {
@@ -54,16 +57,17 @@ export class ApiStack extends Stack {
       pools: poolsOf(stage),
       returnPathDomain: stage.returnPathDomain,
       secrets: data.secrets.bucketName,
+      trackingUrl: trackingUrlOf(stage),
     };
     const { logRetention } = stage;
     const { domain } = stage.api;
-    const front = domain && frontSecret(this);
+    const front = (domain ?? stage.tracking) && frontSecret(this);
 
     this.api = new PosternFunction(this, 'Api', {
       entry: 'api/lambda.ts',
       description: 'Postern: SES v2 and Postern API',
       beside: policyFor('accept', policy),
-      environment: apiEnvironment({ ...apiSettings, frontSecret: front }),
+      environment: apiEnvironment({ ...apiSettings, frontSecret: domain && front }),
       permissions: apiPermissions(data),
       logRetention,
       memoryMegabytes: stage.api.memoryMegabytes,
@@ -107,6 +111,26 @@ export class ApiStack extends Stack {
         reportBatchItemFailures: true,
       }),
     );
+
+    this.track = new PosternFunction(this, 'Track', {
+      entry: 'track.ts',
+      description: 'Postern: tells of opens and clicks',
+      environment: trackEnvironment({
+        queueUrlPrefix: settings.resources.queueUrlPrefix,
+        secrets: apiSettings.secrets,
+        frontSecret: front,
+      }),
+      permissions: trackPermissions(data),
+      logRetention,
+      memoryMegabytes: 256,
+      timeout: Duration.seconds(10),
+      reservedConcurrency: stage.api.concurrency,
+    });
+    // No authorisation by IAM: readers of mail have no key, and the links are signed.
+    const trackUrl = this.track.function.addFunctionUrl({ authType: lambda.FunctionUrlAuthType.NONE });
+    if (stage.tracking && front) {
+      new ApiDomain(this, 'TrackDomain', { domain: stage.tracking, url: trackUrl, secret: front });
+    }
 
     this.firstKey = new PosternFunction(this, 'FirstKey', {
       entry: 'first-key.ts',

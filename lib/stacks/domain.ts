@@ -88,7 +88,7 @@ export class ApiDomain extends Construct {
     if (!hostedZone) {
       new CfnOutput(this, 'Record', {
         value: `${name}. CNAME ${distribution.distributionDomainName}.`,
-        description: 'Publish this record to reach the API by its name',
+        description: 'Publish this record to make the name known',
       });
       return;
     }

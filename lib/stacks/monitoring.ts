@@ -133,6 +133,7 @@ export class MonitoringStack extends Stack {
       graph('API', [api.api.function.metricInvocations(), api.api.function.metricErrors()], {
         right: [api.api.function.metricDuration({ statistic: 'p99' })],
       }),
+      graph('Tracking', [api.track.function.metricInvocations(), mail('Unreported', 'Sum', MINUTE)]),
       graph('Dead letters', [
         data.deadLanes.metricApproximateNumberOfMessagesVisible(),
         data.deadOutcomes.metricApproximateNumberOfMessagesVisible(),

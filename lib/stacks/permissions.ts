@@ -4,11 +4,12 @@
  *
  * | role       | enqueues    | opens secrets    | reads queued mail | configuration          | suppression lists |
  * |------------|-------------|------------------|-------------------|------------------------|-------------------|
- * | api        | yes         | both             | no                | all of it              | reads and writes  |
+ * | api        | yes         | all              | no                | all of it              | reads and writes  |
  * | first-key  | no          | the master key   | no                | all of it              | no                |
- * | submission | yes         | both             | no                | reads it               | looks up          |
+ * | submission | yes         | all              | no                | reads it               | looks up          |
  * | due        | what waited | no               | no                | none                   | no                |
  * | outcomes   | no          | no               | no                | none                   | writes            |
+ * | track      | no          | the links' key   | no                | none                   | no                |
  * | egress     | put-backs   | the return paths | yes               | no keys, no identities | no                |
  */
 import { Stack, Validations } from 'aws-cdk-lib';
@@ -47,7 +48,7 @@ export function apiPermissions(data: DataStack): iam.PolicyStatement[] {
     queue(data.outcomes, 'SendMessage'),
     allow(['s3:PutObject'], [bodies(data)]),
     key(data, 'Decrypt', 'GenerateDataKey'),
-    ...secrets(data, 'master.key', 'return-path.key'),
+    ...secrets(data, 'master.key', 'return-path.key', 'tracking.key'),
   ];
 }
 
@@ -64,7 +65,7 @@ export function submissionPermissions(data: DataStack): iam.PolicyStatement[] {
     queue(data.outcomes, 'SendMessage'),
     allow(['s3:PutObject'], [bodies(data)]),
     key(data, 'Decrypt', 'GenerateDataKey'),
-    ...secrets(data, 'master.key', 'return-path.key'),
+    ...secrets(data, 'master.key', 'return-path.key', 'tracking.key'),
     allow(['s3:GetObject'], [data.secrets.arnForObjects(CERTIFICATE)]),
   ];
 }
@@ -88,11 +89,24 @@ export function duePermissions(data: DataStack): iam.PolicyStatement[] {
 }
 
 /**
- * Statements of the function that counts outcomes and keeps the suppression lists, which it cannot read; the queue's
- * own are given by its event source.
+ * Statements of the function that counts outcomes, keeps opens and clicks, and keeps the suppression lists, which it
+ * cannot read; the queue's own are given by its event source.
  */
 export function outcomesPermissions(data: DataStack): iam.PolicyStatement[] {
-  return [table(data, 'records', 'GetItem'), table(data, 'suppressions', 'UpdateItem'), key(data, 'Decrypt')];
+  return [
+    table(data, 'records', 'GetItem', 'BatchWriteItem'),
+    table(data, 'suppressions', 'UpdateItem'),
+    key(data, 'Decrypt'),
+  ];
+}
+
+/** Statements of the function that tells of opens and clicks: it can only report. */
+export function trackPermissions(data: DataStack): iam.PolicyStatement[] {
+  return [
+    queue(data.outcomes, 'SendMessage'),
+    key(data, 'Decrypt', 'GenerateDataKey'),
+    ...secrets(data, 'tracking.key'),
+  ];
 }
 
 /** Statements of an egress node, wherever it runs. */

@@ -34,7 +34,7 @@ export interface OutsideNodes {
   names: readonly string[];
 }
 
-/** A name of your own for the API, by a CloudFront distribution in front of it. */
+/** A name of your own, by a CloudFront distribution in front of a function. */
 export interface CustomDomain {
   /** As `api.mail.example.com`. */
   name: string;
@@ -76,6 +76,11 @@ export interface Stage {
     concurrency?: number;
     domain?: CustomDomain;
   };
+  /**
+   * Name by which opens and clicks are tracked where a configuration set names no domain of its own, as
+   * `track.mail.example.com`. Keep it: links in mail that was sent point to it. Without it, such sets are refused.
+   */
+  tracking?: CustomDomain;
   /** Absent: mail comes by the API only. */
   submission?: SubmissionService;
   /**
@@ -150,6 +155,11 @@ const NAME = /^[a-z][a-z0-9]{0,15}$/;
 const CLOUDFRONT_CERTIFICATE = /^arn:aws[a-z-]*:acm:us-east-1:\d{12}:certificate\/[\w-]+$/;
 const HOSTNAME = /^(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$/;
 
+/** Where the mail of a stage is tracked, unless a configuration set says otherwise. */
+export function trackingUrlOf({ tracking }: Stage): string | undefined {
+  return tracking && `https://${tracking.name}`;
+}
+
 /** Every pool of a stage, `default` first. */
 export function poolsOf(stage: Stage): string[] {
   const named = stage.nodes.flatMap(({ addresses }) => addresses.flatMap(({ pools }) => pools));
@@ -173,8 +183,8 @@ export function stageOf(name: string, stages: Readonly<Record<string, Stage>> = 
   if (stage.name !== name || !NAME.test(name))
     wrong(`its name must be its key, a letter, then letters and digits.`);
   for (const host of [stage.hostname, stage.returnPathDomain]) requireHostname(host, wrong);
-  const { domain } = stage.api;
-  if (domain) {
+  for (const domain of [stage.api.domain, stage.tracking]) {
+    if (!domain) continue;
     requireHostname(domain.name, wrong);
     if (!CLOUDFRONT_CERTIFICATE.test(domain.certificate))
       wrong(`"${domain.certificate}" is not the ARN of a certificate in us-east-1, where CloudFront looks.`);

@@ -23,7 +23,7 @@ import type { EgressStack } from './egress.ts';
 import { instanceGroup, launchTemplate } from './instances.ts';
 import { acknowledgeBodies, acknowledgeLanes, shipLog, submissionPermissions } from './permissions.ts';
 import { type PolicyBundle, policyFor } from './policy.ts';
-import { poolsOf, type Stage, type SubmissionService } from './stages.ts';
+import { poolsOf, type Stage, type SubmissionService, trackingUrlOf } from './stages.ts';
 import { installService } from './user-data.ts';
 
 export interface SubmissionStackProps extends StackProps {
@@ -83,6 +83,7 @@ export class SubmissionStack extends Stack {
           pools: poolsOf(stage),
           returnPathDomain: stage.returnPathDomain,
           secrets: data.secrets.bucketName,
+          trackingUrl: trackingUrlOf(stage),
         }),
         logGroup: this.logGroup.logGroupName,
         logStream: '{instance_id}',

@@ -8,6 +8,7 @@ import { createEmf } from '../../lib/observe/emf.ts';
 import { silentLog } from '../../lib/observe/log.ts';
 import { systemClock } from '../../lib/time.ts';
 import { MASTER_KEY } from '../support/control.ts';
+import { TRACKING_KEY } from '../support/tracking.ts';
 
 const settings = readApiSettings(process.env);
 const clock = systemClock;
@@ -16,6 +17,7 @@ const service = await openService({
   settings,
   masterKey: MASTER_KEY,
   returnPathKey: Buffer.alloc(32, 3),
+  trackingKey: TRACKING_KEY,
   clock,
   random: Math.random,
   output: { log: silentLog, emf: createEmf({ now: () => clock.now(), write: () => {} }) },

@@ -61,6 +61,7 @@ engineContract(
         state: (id, n) => node.records.state(id, n),
         claim: (key) => api.records.claim(key),
         append: (reports) => node.records.append(reports),
+        reports: (id) => api.records.reports(id),
         // Lambda reads the feed on its function's behalf.
         feed: (cursor, max) => anybody.records.feed(cursor, max),
         prune: (at, max) => anybody.records.prune(at, max),

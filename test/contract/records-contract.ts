@@ -147,6 +147,61 @@ export function recordsContract(under: () => EngineUnderTest, options: ContractO
     });
   });
 
+  describe('reports', () => {
+    const report = (messageId: string, kind: Outcome['kind'], at: number): Outcome => ({
+      v: 1,
+      messageId,
+      ...(kind !== 'open' && { n: 0 }),
+      at,
+      kind,
+      tenant: 'tenant',
+      detail: { ipAddress: '192.0.2.1', userAgent: 'x' },
+    });
+
+    test('are shown with their message, oldest first, and change no state but by a bounce', async () => {
+      const { engine, clock } = under();
+      const lane = newLane();
+      const message = mail(clock.now(), { lane });
+      const other = mail(clock.now(), { lane });
+      await admit(engine, message, other);
+      for (const leased of await collect(engine, lane, 2)) {
+        await engine.queue.settle([end(leased, clock.now(), 'delivered')]);
+      }
+      const { id } = message.record;
+      const now = clock.now();
+      const reports = (['open', 'click', 'complaint', 'open'] as const).map((kind, i) =>
+        report(id, kind, now + i),
+      );
+      await engine.records.append(reports.slice(0, 3));
+      await engine.records.append(reports.slice(3));
+      assert.deepEqual(await engine.records.reports(id), reports);
+      assert.deepEqual(await engine.records.reports(other.record.id), []);
+      assert.equal(await engine.records.state(id, 0), 'delivered');
+      assert.equal((await engine.records.deliveries(id))[0]!.attempts.length, 1);
+      const bounce = { ...report(id, 'bounce', now + 9), detail: { text: 'gone' } };
+      await engine.records.append([bounce]);
+      assert.deepEqual((await engine.records.reports(id)).at(-1), bounce);
+      assert.equal(await engine.records.state(id, 0), 'bounced');
+    });
+
+    test('of opens are shown up to a thousand, and of a message that is gone not at all', async () => {
+      const { engine, clock } = under();
+      const message = mail(clock.now(), {});
+      await admit(engine, message);
+      const { id } = message.record;
+      const now = clock.now();
+      for (let i = 0; i < 11; i++) {
+        await engine.records.append(
+          Array.from({ length: 100 }, (_, n) => report(id, 'open', now + 100 * i + n)),
+        );
+      }
+      const shown = await engine.records.reports(id);
+      assert.deepEqual([shown.length, shown.at(-1)?.at], [1000, now + 999]);
+      await engine.records.append([report('gone', 'open', now)]);
+      assert.deepEqual(await engine.records.reports('gone'), []);
+    });
+  });
+
   describe('bodies', () => {
     test('keeps bytes by id, replaces and deletes them', async () => {
       const { bodies } = under().engine;

@@ -13,17 +13,21 @@ import { basename, dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import { CreateBucketCommand, ListObjectsV2Command, S3Client } from '@aws-sdk/client-s3';
+import { ReceiveMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { Template } from 'aws-cdk-lib/assertions';
 import type { Context, LambdaFunctionURLResult } from 'aws-lambda';
 import { SMTPServer } from 'smtp-server';
 import { nodeEnvironment } from '../../egress-node/node-environment.ts';
+import type { RawRequest } from '../../functions/api/raw-request.ts';
 import { apiEnvironment } from '../../functions/environment.ts';
 import type { FirstKey } from '../../functions/first-key.ts';
 import { openControl } from '../../lib/control/control.ts';
 import { openAws } from '../../lib/engine/aws/open.ts';
-import { writeOutcomes } from '../../lib/engine/aws/outcome-message.ts';
+import { readOutcomes, writeOutcomes } from '../../lib/engine/aws/outcome-message.ts';
 import type { AwsResources } from '../../lib/engine/aws/schema.ts';
 import { readSecret } from '../../lib/engine/aws/secrets.ts';
+import { baseId, newMessageId } from '../../lib/mail/message-id.ts';
+import { createTrackingLinks } from '../../lib/mail/tracking-links.ts';
 import { silentLog } from '../../lib/observe/log.ts';
 import { LANE_GROUPS } from '../../lib/shaping/providers.ts';
 import { buildStacks } from '../../lib/stacks/build.ts';
@@ -53,7 +57,7 @@ type Handler = (event: unknown, context?: Context) => Promise<unknown>;
 
 let aws: TestAws;
 let resources: AwsResources;
-let bundles: Record<'Api' | 'Due' | 'Outcomes' | 'FirstKey', Handler>;
+let bundles: Record<'Api' | 'Due' | 'Outcomes' | 'Track' | 'FirstKey', Handler>;
 /** Directories of the functions' bundles, by function. */
 let directories: Record<string, string>;
 /** Bundles of long-lived processes: egress, submission. */
@@ -166,6 +170,51 @@ describe('the bundle of', () => {
     const result = (await bundles.Api(urlEvent(signed))) as Exclude<LambdaFunctionURLResult, string>;
     assert.equal(result.statusCode, 200, result.body);
     assert.equal((JSON.parse(result.body!) as { SendingEnabled: boolean }).SendingEnabled, true);
+  });
+
+  test('Track leads a click on and tells of it, and nowhere without its token', async () => {
+    // Its key is made by whoever needs it first; the API did.
+    const links = createTrackingLinks(await readSecret('tracking.key', { bucket: SECRETS }));
+    const message = { messageId: baseId(newMessageId(Date.now(), 'example.com')), n: 0 };
+    const click = links.click('click.example.com', message, 0, 'https://a.example/', '');
+    const request = (path: string): RawRequest => ({
+      method: 'GET',
+      rawPath: path,
+      rawQuery: '',
+      headers: [
+        ['x-forwarded-host', 'click.example.com'],
+        ['user-agent', 'Reader'],
+      ],
+      sourceIp: '192.0.2.1',
+      body: Buffer.alloc(0),
+    });
+    const followed = (await bundles.Track(urlEvent(request(click)))) as Exclude<
+      LambdaFunctionURLResult,
+      string
+    >;
+    assert.deepEqual([followed.statusCode, followed.headers?.location], [302, 'https://a.example/']);
+    const image = (await bundles.Track(
+      urlEvent(request(links.open('click.example.com', message))),
+    )) as Exclude<LambdaFunctionURLResult, string>;
+    assert.equal(image.isBase64Encoded, true);
+    assert.equal(Buffer.from(image.body!, 'base64').toString('latin1', 0, 6), 'GIF89a');
+    const refused = (await bundles.Track(urlEvent(request(`${click}x`)))) as typeof followed;
+    assert.equal(refused.statusCode, 404);
+    assert.equal(refused.headers?.location, undefined);
+
+    const sqs = new SQSClient({});
+    const QueueUrl = `${resources.queueUrlPrefix}outcomes`;
+    const { Messages = [] } = await sqs.send(
+      new ReceiveMessageCommand({ QueueUrl, MaxNumberOfMessages: 10, WaitTimeSeconds: 0 }),
+    );
+    assert.deepEqual(
+      Messages.flatMap(({ Body }) => readOutcomes(Body!)).map(({ kind, messageId }) => [kind, messageId]),
+      [
+        ['click', message.messageId],
+        ['open', message.messageId],
+      ],
+    );
+    sqs.destroy();
   });
 
   test('Due finds nothing due, and says so', async () => {

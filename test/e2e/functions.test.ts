@@ -18,12 +18,15 @@ import type { ApiSettings } from '../../functions/environment.ts';
 import { type FirstKey, makeFirstKey } from '../../functions/first-key.ts';
 import { createConsumer } from '../../functions/outcomes.ts';
 import { openPipeline } from '../../functions/pipeline.ts';
+import { createTracking } from '../../functions/tracking.ts';
 import type { Submission } from '../../lib/accept/types.ts';
 import { openControl } from '../../lib/control/control.ts';
-import { openAws } from '../../lib/engine/aws/open.ts';
+import { type AwsEngine, openAws } from '../../lib/engine/aws/open.ts';
 import { writeOutcomes } from '../../lib/engine/aws/outcome-message.ts';
+import { openReporter, type Reporter } from '../../lib/engine/aws/reporter.ts';
 import type { Outcome } from '../../lib/engine/items.ts';
 import type { Engine } from '../../lib/engine/ports.ts';
+import { baseId, newMessageId } from '../../lib/mail/message-id.ts';
 import { silentLog } from '../../lib/observe/log.ts';
 import { createMailMetrics } from '../../lib/observe/mail-metrics.ts';
 import type { Clock } from '../../lib/time.ts';
@@ -35,6 +38,7 @@ import { contextWith, sqsEvent, URL_DOMAIN, urlEvent } from '../support/lambda.t
 import { attempt, outcome } from '../support/outcomes.ts';
 import { inRole } from '../support/roles.ts';
 import { sign, type ToSign } from '../support/signing.ts';
+import { LINKS, TRACKING_KEY } from '../support/tracking.ts';
 
 const LANE = 'default:transactional:other';
 const clock: Clock = {
@@ -50,7 +54,7 @@ let aws: TestAws;
 const engines: Engine[] = [];
 
 /** An engine under a role: a request that the role may not make fails the test. */
-async function engineOf(role: string, faults = new Faults()): Promise<Engine> {
+async function engineOf(role: string, faults = new Faults()): Promise<AwsEngine> {
   const { resources } = aws;
   const client = faults.on(inRole(role, resources, aws.client));
   const engine = await openAws({ resources, clock, client, log: silentLog });
@@ -129,6 +133,7 @@ describe('api', () => {
       settings,
       masterKey: MASTER_KEY,
       returnPathKey: Buffer.alloc(32, 3),
+      trackingKey: TRACKING_KEY,
       clock,
       random: Math.random,
       output,
@@ -372,11 +377,12 @@ describe('due', () => {
 
 describe('outcomes', () => {
   test('counts what it can read, and hands the rest back alone', async () => {
-    const { records } = await engineOf('api OutcomesRole');
+    const { records, keepReports } = await engineOf('api OutcomesRole');
     const logged: [string, unknown][] = [];
     const note = (event: string, fields?: unknown): void => void logged.push([event, fields]);
     const consume = createConsumer({
       records,
+      keepReports,
       context: { region: 'us-east-1', accountId: '123456789012', hostname: 'mail.example.com' },
       output: { emf, log: { debug: note, info: note, warn: note, error: note } },
     });
@@ -417,12 +423,162 @@ describe('outcomes', () => {
   test('gives the whole batch back when storage does not answer', async () => {
     const consume = createConsumer({
       records: { message: () => Promise.reject(new Error('away')) },
+      keepReports: () => Promise.resolve(),
       context: { region: 'us-east-1', accountId: '123456789012', hostname: 'mail.example.com' },
       output,
     });
     await assert.rejects(consume(sqsEvent([writeOutcomes([outcome('cancelled')])])), /away/);
     assert.equal(lines.length, 0);
   });
+});
+
+/** An answer with status and headers, as Lambda takes it. */
+type Answered = Exclude<LambdaFunctionURLResult, string>;
+
+describe('track', () => {
+  const HTML = '<body><a ses:tags="k:v" href="https://a.example/?x=1">a</a></body>';
+
+  /** What comes back from tracking under its role; `lost` counts what was not reported. */
+  function openTrack(faults = new Faults()): { get(url: string): Promise<Answered>; lost: () => number } {
+    const { queueUrlPrefix } = aws.resources;
+    const client = faults.on(inRole('api TrackRole', aws.resources, aws.client));
+    const reporter = openReporter({ queueUrlPrefix, clock, client });
+    reporters.push(reporter);
+    let lost = 0;
+    const app = createTracking({
+      links: LINKS,
+      report: (outcome) => reporter.report([outcome]),
+      clock,
+      log: silentLog,
+      onUnreported: () => void lost++,
+    });
+    return {
+      lost: () => lost,
+      async get(url) {
+        const { host, pathname: rawPath } = new URL(url);
+        const request: RawRequest = {
+          method: 'GET',
+          rawPath,
+          rawQuery: '',
+          headers: [
+            ['x-postern-front', 'front'],
+            ['x-postern-viewer-host', host],
+            ['x-postern-viewer-address', '203.0.113.9'],
+            ['host', 'lambda-url.us-east-1.on.aws'],
+            ['user-agent', 'Reader'],
+          ],
+          sourceIp: '192.0.2.77',
+          body: Buffer.alloc(0),
+        };
+        const fetch: Fetch = (one, env) => app.fetch(one, env);
+        return (await answer(fetch, urlEvent(request), 'front')) as Answered;
+      },
+    };
+  }
+
+  const reporters: Reporter[] = [];
+  after(() => {
+    for (const one of reporters) one.close();
+  });
+
+  /** Sends a tracked message. @returns its id, and its links by kind. */
+  async function send(engine: Engine): Promise<{ id: string; image: string; link: string }> {
+    const { json } = await call({
+      body: JSON.stringify({
+        ...message,
+        ConfigurationSetName: 'tracked',
+        Content: { Simple: { Subject: { Data: 'Hello' }, Body: { Html: { Data: HTML } } } },
+      }),
+    });
+    const id = json.MessageId as string;
+    const waiting = await engine.queue.lease({ lane: LANE, max: 10, visibility: 60_000, wait: 0 });
+    const html = waiting
+      .find(({ item }) => id.startsWith(item.messageId))!
+      .bytes.toString()
+      .replaceAll('=\r\n', '')
+      .replaceAll('=3D', '=');
+    const [link, image] = [...html.matchAll(/https:\/\/track\.example\.com\/t\/[\w/-]+/g)].map(
+      ([url]) => url,
+    );
+    return { id, image: image!, link: link! };
+  }
+
+  test('tells of opens and clicks, which are shown with their message', async () => {
+    await call({
+      rawPath: '/v2/email/configuration-sets',
+      body: JSON.stringify({
+        ConfigurationSetName: 'tracked',
+        TrackingOptions: { CustomRedirectDomain: 'track.example.com', HttpsPolicy: 'REQUIRE' },
+      }),
+    });
+    const anybody = await openAws({ resources: aws.resources, clock, client: aws.client, log: silentLog });
+    engines.push(anybody);
+    await drain(anybody);
+    const { id, image, link } = await send(anybody);
+    const track = openTrack();
+    assert.equal((await track.get(image)).isBase64Encoded, true);
+    const followed = await track.get(link);
+    assert.deepEqual([followed.statusCode, followed.headers?.location], [302, 'https://a.example/?x=1']);
+    assert.equal((await track.get(link.replace('track.example.com', 'other.example.com'))).statusCode, 404);
+
+    const { records, keepReports } = await engineOf('api OutcomesRole');
+    const context = { region: 'us-east-1', accountId: '123456789012', hostname: 'mail.example.com' };
+    const consume = createConsumer({ records, keepReports, context, output });
+    const event = sqsEvent([writeOutcomes(await drain(anybody))]);
+    assert.deepEqual(await consume(event), { batchItemFailures: [] });
+    // SQS may deliver twice.
+    assert.deepEqual(await consume(event), { batchItemFailures: [] });
+
+    const shown = await answer(
+      api,
+      urlEvent({
+        method: 'GET',
+        rawPath: `/v1/messages/${encodeURIComponent(id)}/events`,
+        rawQuery: '',
+        headers: [['authorization', `Bearer ${key.accessKeyId}.${key.secretAccessKey}`]],
+        sourceIp: '192.0.2.1',
+        body: Buffer.alloc(0),
+      }),
+    );
+    const { events } = resultOf(shown).json as {
+      events: { eventType: string; open?: object; click?: object }[];
+    };
+    const timestamp = /^\d{4}-\d\d-\d\dT[\d:.]+Z$/;
+    assert.deepEqual(events.map(({ eventType }) => eventType).sort(), ['Click', 'Open', 'Send']);
+    const open = events.find(({ eventType }) => eventType === 'Open');
+    const click = events.find(({ eventType }) => eventType === 'Click');
+    const { timestamp: openedAt, ...opened } = open!.open as Record<string, string>;
+    assert.match(openedAt!, timestamp);
+    assert.deepEqual(opened, { ipAddress: '203.0.113.9', userAgent: 'Reader' });
+    const { timestamp: clickedAt, ...clicked } = click!.click as Record<string, string>;
+    assert.match(clickedAt!, timestamp);
+    assert.deepEqual(clicked, {
+      ipAddress: '203.0.113.9',
+      userAgent: 'Reader',
+      link: 'https://a.example/?x=1',
+      linkTags: { k: ['v'] },
+    });
+  });
+
+  test('leads on when the outcome queue does not answer', async () => {
+    const link = `https://track.example.com${LINKS.click('track.example.com', { messageId: baseId(newMessageId(Date.now(), 'example.com')) }, 0, 'https://a.example/', '')}`;
+    const faults = new Faults();
+    faults.add({ command: 'SendMessageBatch', kind: 'cut', times: 100 });
+    const track = openTrack(faults);
+    const followed = await track.get(link);
+    assert.deepEqual([followed.statusCode, track.lost()], [302, 1]);
+  });
+
+  /** Takes everything out of the outcome queue. */
+  async function drain(engine: Engine): Promise<Outcome[]> {
+    const all: Outcome[] = [];
+    for (let cursor = 0; ; ) {
+      const page = await engine.records.feed(cursor, 100);
+      if (page.outcomes.length === 0) return all;
+      all.push(...page.outcomes);
+      cursor = page.cursor;
+    }
+  }
 });
 
 describe('the submission service', () => {
@@ -434,6 +590,7 @@ describe('the submission service', () => {
       settings,
       masterKey: MASTER_KEY,
       returnPathKey: Buffer.alloc(32, 3),
+      trackingKey: TRACKING_KEY,
       clock,
       random: Math.random,
       metrics,

@@ -7,6 +7,7 @@ import { createReturnPaths } from '../../lib/mail/return-path.ts';
 import { createSigner } from '../../lib/mail/signer.ts';
 import { seededRandom } from '../support/clock.ts';
 import { type PosternServer, startPosternServer } from '../support/postern-server.ts';
+import { LINKS } from '../support/tracking.ts';
 
 const DAY = 86_400_000;
 const LANE = 'default:transactional:other';
@@ -22,6 +23,7 @@ before(async () => {
         control,
         signer,
         returnPaths: createReturnPaths(Buffer.alloc(32, 3)),
+        tracking: { links: LINKS },
         clock,
         random: seededRandom(1),
         region: 'us-east-1',

@@ -1,4 +1,4 @@
-import { type AcceptPolicy, createAccept } from '../../lib/accept/accept.ts';
+import { type AcceptDeps, type AcceptPolicy, createAccept } from '../../lib/accept/accept.ts';
 import type { Accept, Caller, Submission } from '../../lib/accept/types.ts';
 import type { Hooks } from '../../lib/control/policy/open.ts';
 import type { Control } from '../../lib/control/types.ts';
@@ -15,6 +15,7 @@ import { createSigner } from '../../lib/mail/signer.ts';
 import type { TestClock } from './clock.ts';
 import { seededRandom } from './clock.ts';
 import { openTestControl } from './control.ts';
+import { BASE, LINKS } from './tracking.ts';
 
 /** A queue that only takes in, and shows what it took. */
 export class IntakeQueue implements Pick<Queue, 'admit'>, Pick<Records, 'claim'> {
@@ -46,7 +47,11 @@ export interface TestAccept {
 }
 
 /** The real pipeline, signer and control over a queue that only takes in; `example.com` may send. */
-export async function openTestAccept(policy: Partial<AcceptPolicy> = {}, hooks?: Hooks): Promise<TestAccept> {
+export async function openTestAccept(
+  policy: Partial<AcceptPolicy> = {},
+  hooks?: Hooks,
+  tracking: AcceptDeps['tracking'] = { links: LINKS, url: BASE },
+): Promise<TestAccept> {
   const { control, clock } = await openTestControl();
   await control.identities.create({ name: 'example.com', tenant: 'default' });
   const queue = new IntakeQueue();
@@ -56,6 +61,7 @@ export async function openTestAccept(policy: Partial<AcceptPolicy> = {}, hooks?:
     control,
     signer: createSigner(),
     returnPaths,
+    tracking,
     clock,
     random: seededRandom(1),
     region: 'us-east-1',

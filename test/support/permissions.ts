@@ -76,7 +76,7 @@ export const PERMISSIONS: Record<string, Granted> = {
     [LANES]: 'sqs:SendMessage',
     Queueoutcomes: 'sqs:SendMessage',
     'Bodies/*': 's3:PutObject',
-    ...secrets('master.key', 'return-path.key'),
+    ...secrets('master.key', 'return-path.key', 'tracking.key'),
     DataKey: 'kms:Decrypt kms:GenerateDataKey',
   },
   'api DueRole': {
@@ -87,12 +87,18 @@ export const PERMISSIONS: Record<string, Granted> = {
   },
   'api OutcomesRole': {
     OutcomesLog: WRITE_LOG,
-    RecordsTable: 'dynamodb:GetItem',
+    RecordsTable: 'dynamodb:BatchWriteItem dynamodb:GetItem',
     SuppressionsTable: 'dynamodb:UpdateItem',
     // As Lambda asks for, to read a queue on the function's behalf.
     Queueoutcomes:
       'sqs:ChangeMessageVisibility sqs:DeleteMessage sqs:GetQueueAttributes sqs:GetQueueUrl sqs:ReceiveMessage',
     DataKey: 'kms:Decrypt',
+  },
+  'api TrackRole': {
+    TrackLog: WRITE_LOG,
+    Queueoutcomes: 'sqs:SendMessage',
+    ...secrets('tracking.key'),
+    DataKey: 'kms:Decrypt kms:GenerateDataKey',
   },
   'api FirstKeyRole': {
     FirstKeyLog: WRITE_LOG,
@@ -111,7 +117,7 @@ export const PERMISSIONS: Record<string, Granted> = {
     [LANES]: 'sqs:SendMessage',
     Queueoutcomes: 'sqs:SendMessage',
     'Bodies/*': 's3:PutObject',
-    ...secrets('master.key', 'return-path.key'),
+    ...secrets('master.key', 'return-path.key', 'tracking.key'),
     'Secrets/submission.pem': 's3:GetObject',
     DataKey: 'kms:Decrypt kms:GenerateDataKey',
     'the bundle': 's3:GetObject',

@@ -39,6 +39,10 @@ export const STAGE: Stage = {
       hostedZone: { id: 'Z0123456789ABCDEFGHIJ', name: 'example.com' },
     },
   },
+  tracking: {
+    name: 'track.example.com',
+    certificate: 'arn:aws:acm:us-east-1:123456789012:certificate/87654321-1234-1234-1234-123456789012',
+  },
   submission: { hostname: 'smtp.example.com', instanceType: 't4g.micro', instances: 2 },
   claimBeforeSend: true,
   tables: { pointInTimeRecovery: true, maxReadUnits: 1_000, maxWriteUnits: 2_000 },

@@ -122,7 +122,7 @@ describe('data', () => {
 
 describe('functions', () => {
   test('run on Node 24 and arm64, with a role and a log of their own that ends', () => {
-    api.resourceCountIs('AWS::Lambda::Function', 4);
+    api.resourceCountIs('AWS::Lambda::Function', 5);
     api.allResourcesProperties('AWS::Lambda::Function', {
       Runtime: 'nodejs24.x',
       Architectures: ['arm64'],
@@ -136,9 +136,9 @@ describe('functions', () => {
     }
   });
 
-  test('the API is open to signatures of ours, and bounded', () => {
-    api.hasResourceProperties('AWS::Lambda::Url', { AuthType: 'NONE' });
-    api.hasResourceProperties('AWS::Lambda::Function', { ReservedConcurrentExecutions: 20 });
+  test('the API and tracking are open to signatures of ours, and bounded', () => {
+    api.resourcePropertiesCountIs('AWS::Lambda::Url', { AuthType: 'NONE' }, 2);
+    api.resourcePropertiesCountIs('AWS::Lambda::Function', { ReservedConcurrentExecutions: 20 }, 2);
     const permissions = resourcesOf(api, 'AWS::Lambda::Permission').map(([, { Properties }]) => Properties);
     const anybody = permissions.filter(({ Principal }) => Principal === '*');
     assert.deepEqual(
@@ -147,6 +147,8 @@ describe('functions', () => {
         FunctionUrlAuthType ?? InvokedViaFunctionUrl,
       ]),
       [
+        ['lambda:InvokeFunctionUrl', 'NONE'],
+        ['lambda:InvokeFunction', true],
         ['lambda:InvokeFunctionUrl', 'NONE'],
         ['lambda:InvokeFunction', true],
       ],
@@ -175,7 +177,33 @@ describe('functions', () => {
     api.hasOutput('Endpoint', { Value: 'https://api.example.com/' });
   });
 
-  test('the secret of the distribution is in no template, and no function but the API has it', () => {
+  test('tracking has a name of its own, which all who sign links know', () => {
+    api.hasResourceProperties('AWS::CloudFront::Distribution', {
+      DistributionConfig: { Aliases: ['track.example.com'] },
+    });
+    api.hasResourceProperties('AWS::Lambda::Function', {
+      Description: 'Postern: SES v2 and Postern API',
+      Environment: {
+        Variables: Match.objectLike({ POSTERN_TRACKING_URL: 'https://track.example.com' }),
+      },
+    });
+    assert.match(
+      JSON.stringify(template(stacks.submission!).findResources('AWS::EC2::LaunchTemplate')),
+      /POSTERN_TRACKING_URL=https:\/\/track\.example\.com/,
+    );
+    const [, { Properties }] = resourcesOf(api, 'AWS::Lambda::Function').find(
+      ([, one]) => one.Properties.Description === 'Postern: tells of opens and clicks',
+    )!;
+    const { Variables } = Properties.Environment as { Variables: Record<string, unknown> };
+    assert.deepEqual(Object.keys(Variables).sort(), [
+      'NODE_OPTIONS',
+      'POSTERN_FRONT_SECRET',
+      'POSTERN_QUEUE_URL_PREFIX',
+      'POSTERN_SECRETS_BUCKET',
+    ]);
+  });
+
+  test('the secret of the distributions is in no template, and no function has it but those behind them', () => {
     const [[, distribution]] = resourcesOf(api, 'AWS::CloudFront::Distribution') as [[string, Resource]];
     const { Origins } = distribution.Properties.DistributionConfig as {
       Origins: { OriginCustomHeaders: { HeaderName: string; HeaderValue: unknown }[] }[];
@@ -188,7 +216,7 @@ describe('functions', () => {
     );
     assert.deepEqual(
       holders.map(([, { Properties }]) => Properties.Description),
-      ['Postern: SES v2 and Postern API'],
+      ['Postern: SES v2 and Postern API', 'Postern: tells of opens and clicks'],
     );
     assert.match(JSON.stringify(holders), /resolve:secretsmanager:/);
   });

@@ -50,8 +50,8 @@ export const cancelMessage: Handler = async (call) => {
 };
 
 /**
- * The events of what the record holds: that it was accepted, and each attempt. Reports that came later
- * (complaints, bounces after delivery) are in the outcome feed only.
+ * The events of what the records hold: that the message was accepted, each attempt, and what was reported later
+ * (complaints, bounces after delivery, opens and clicks).
  */
 export const messageEvents: Handler = async (call) => {
   const record = await recordOf(call);
@@ -61,6 +61,7 @@ export const messageEvents: Handler = async (call) => {
     for (const attempt of attempts)
       outcomes.push(outcomeOf(record, { at: attempt.at, kind: 'attempt', n, attempt }));
   }
+  outcomes.push(...(await engine.records.reports(record.id)));
   outcomes.sort((a, b) => a.at - b.at);
   const context = { region, accountId, hostname };
   return {

@@ -1,6 +1,8 @@
 /** Configuration sets: how the mail that names one is sent. */
+import { trackingTargets } from '../../../lib/accept/tracking.ts';
 import type { ConfigurationSet } from '../../../lib/control/types.ts';
 import { PosternError } from '../../../lib/errors.ts';
+import { canonicalDomain } from '../../../lib/mail/domain.ts';
 import { unsupported } from './content.ts';
 import { type Call, operation } from './operation.ts';
 import { page } from './pages.ts';
@@ -10,12 +12,14 @@ import { flag, integer, list as listOf, oneOf, required, structure, text, type V
 const named = { ConfigurationSetName: required(setName) };
 const reputationMembers = { ReputationMetricsEnabled: flag };
 const deliveryOptions = structure(deliveryMembers);
+const redirectDomain = text({ min: 1, max: 253 });
+const httpsPolicy = oneOf('REQUIRE', 'REQUIRE_OPEN_ONLY', 'OPTIONAL');
 
 const createInput = structure({
   ...named,
   TrackingOptions: structure({
-    CustomRedirectDomain: required(text({ min: 1, max: 253 })),
-    HttpsPolicy: oneOf('REQUIRE', 'REQUIRE_OPEN_ONLY', 'OPTIONAL'),
+    CustomRedirectDomain: required(redirectDomain),
+    HttpsPolicy: httpsPolicy,
   }),
   DeliveryOptions: deliveryOptions,
   ReputationOptions: structure(reputationMembers),
@@ -34,7 +38,8 @@ const createInput = structure({
 export const create = operation({
   access: 'manage',
   input: createInput,
-  async handle(input, { deps, caller }) {
+  async handle(input, call) {
+    const { deps, caller } = call;
     const { TrackingOptions: tracking, SuppressionOptions: suppression } = input;
     for (const member of ['VdmOptions', 'ArchivingOptions', 'MessageSecurityOptions'] as const)
       if (input[member]) throw unsupported(member);
@@ -46,10 +51,7 @@ export const create = operation({
       delivery: deliveryOf(input.DeliveryOptions),
       sendingEnabled: input.SendingOptions?.SendingEnabled ?? true,
       reputationMetricsEnabled: input.ReputationOptions?.ReputationMetricsEnabled ?? false,
-      tracking: tracking && {
-        customRedirectDomain: tracking.CustomRedirectDomain,
-        httpsPolicy: tracking.HttpsPolicy,
-      },
+      tracking: tracking && trackingOf(tracking, call),
       suppressedReasons: suppression?.SuppressedReasons,
       tags: input.Tags,
       createdAt: deps.clock.now(),
@@ -64,6 +66,41 @@ function deliveryOf(input: Value<typeof deliveryOptions> = {}): ConfigurationSet
     pool: input.SendingPoolName,
     maxDeliverySeconds: input.MaxDeliverySeconds,
   };
+}
+
+/**
+ * As SES: the domain must be a verified identity of the caller, or below one; whoever tracks by a name must own it.
+ * @throws PosternError `bad_request`, also when there is no domain and this service has no tracking URL of its own.
+ */
+function trackingOf(
+  input: { CustomRedirectDomain?: string; HttpsPolicy?: Value<typeof httpsPolicy> },
+  { deps, caller }: Call,
+): NonNullable<ConfigurationSet['tracking']> {
+  const { CustomRedirectDomain: given, HttpsPolicy: policy } = input;
+  const tracking = { customRedirectDomain: given && redirectDomainOf(given), httpsPolicy: policy };
+  trackingTargets({ tracking }, undefined, deps.trackingUrl);
+  const { customRedirectDomain: domain } = tracking;
+  if (domain && !deps.control.identities.forSender(`postmaster@${domain}`, caller.tenant)) {
+    throw new PosternError(
+      'bad_request',
+      `The tracking domain <${domain}> is not verified. Make it, or a domain above it, an identity first.`,
+    );
+  }
+  return tracking;
+}
+
+/** @throws PosternError `bad_request` for what is no name of a host in the DNS. */
+function redirectDomainOf(text: string): string {
+  try {
+    const domain = canonicalDomain(text);
+    if (domain.includes('.')) return domain;
+  } catch (error) {
+    if (!(error instanceof PosternError)) throw error;
+  }
+  throw new PosternError(
+    'bad_request',
+    `CustomRedirectDomain ${JSON.stringify(text)} is not a domain. Write one as click.example.com, without scheme, port or path.`,
+  );
 }
 
 export const get = operation({
@@ -126,6 +163,17 @@ export const putDelivery = operation({
   input: structure({ ...named, ...deliveryMembers }),
   handle: (input, call) =>
     change(input.ConfigurationSetName, call, (set) => ({ ...set, delivery: deliveryOf(input) })),
+});
+
+/** Without domain and policy nothing of the set's mail is tracked any more. */
+export const putTracking = operation({
+  access: 'manage',
+  input: structure({ ...named, CustomRedirectDomain: redirectDomain, HttpsPolicy: httpsPolicy }),
+  async handle(input, call) {
+    const { ConfigurationSetName: name, CustomRedirectDomain: domain, HttpsPolicy: policy } = input;
+    const tracking = domain === undefined && policy === undefined ? undefined : trackingOf(input, call);
+    return change(name, call, (set) => ({ ...set, tracking }));
+  },
 });
 
 /** As in SES, an absent flag means false. */

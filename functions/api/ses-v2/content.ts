@@ -1,4 +1,5 @@
 /** From the members of a send request to the content and the recipients that the accept pipeline takes. */
+import type { TrackingOverride } from '../../../lib/accept/tracking.ts';
 import type { Content, TemplateParts } from '../../../lib/accept/types.ts';
 import { PosternError } from '../../../lib/errors.ts';
 import type { Attachment } from '../../../lib/mail/types.ts';
@@ -23,10 +24,17 @@ export function tenantOf(input: SendMembers, call: Call): string {
  * than was asked for. @throws PosternError `unsupported_operation`.
  */
 export function refuseUnsupported(input: SendMembers): void {
-  const tracking = input.ConfigurationOverrides?.Tracking;
   if (input.EndpointId !== undefined) throw unsupported('EndpointId');
-  if (tracking?.OpenTrackingEnabled === 'ENABLED' || tracking?.ClickTrackingEnabled === 'ENABLED')
-    throw unsupported('ConfigurationOverrides.Tracking with ENABLED');
+}
+
+/** What a send says of opens and clicks over its configuration set. */
+export function tracking({ ConfigurationOverrides }: SendMembers): TrackingOverride | undefined {
+  const said = ConfigurationOverrides?.Tracking;
+  return said && { opens: isEnabled(said.OpenTrackingEnabled), clicks: isEnabled(said.ClickTrackingEnabled) };
+}
+
+function isEnabled(status: 'ENABLED' | 'DISABLED' | undefined): boolean | undefined {
+  return status === undefined ? undefined : status === 'ENABLED';
 }
 
 /** A member that is not offered. */

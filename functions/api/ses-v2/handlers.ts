@@ -35,6 +35,7 @@ export const HANDLERS: ReadonlyMap<string, Operation<unknown>> = new Map(
     ListConfigurationSets: sets.list,
     DeleteConfigurationSet: sets.remove,
     PutConfigurationSetDeliveryOptions: sets.putDelivery,
+    PutConfigurationSetTrackingOptions: sets.putTracking,
     PutConfigurationSetSendingOptions: sets.putSending,
     PutConfigurationSetReputationOptions: sets.putReputation,
 

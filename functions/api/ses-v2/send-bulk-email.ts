@@ -77,6 +77,7 @@ function submission(one: Entry, request: Request, defaults: TemplateContent, ten
       headers: mergeHeaders(defaults.headers, content.headers(one.ReplacementHeaders)),
     },
     configurationSet: request.ConfigurationSetName,
+    tracking: content.tracking(request),
     tags: mergeTags(request.DefaultEmailTags, one.ReplacementTags),
     tenant,
   };

@@ -39,6 +39,7 @@ function submission(request: Value<typeof input>, call: Call): Submission {
     replyTo: request.ReplyToAddresses ?? [],
     content: contentOf(request.Content, tenant, call),
     configurationSet: request.ConfigurationSetName,
+    tracking: content.tracking(request),
     tags: request.EmailTags?.map(({ Name: name, Value: value }) => ({ name, value })),
     tenant,
   };

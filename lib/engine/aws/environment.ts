@@ -3,7 +3,8 @@ import { PosternError } from '../../errors.ts';
 import { type AwsResources, TABLES, type TableName } from './schema.ts';
 
 const BUCKET = 'POSTERN_BUCKET';
-const QUEUES = 'POSTERN_QUEUE_URL_PREFIX';
+/** Start of every queue's URL. */
+export const QUEUES = 'POSTERN_QUEUE_URL_PREFIX';
 const CLAIM = 'POSTERN_CLAIM_BEFORE_SEND';
 const tableVariable = (table: TableName): string => `POSTERN_TABLE_${table.toUpperCase()}`;
 

@@ -1,6 +1,7 @@
 /** Opens the AWS engine: every port of the engine on SQS, DynamoDB and S3, for any number of processes. */
 import { type Log, silentLog } from '../../observe/log.ts';
 import type { Clock, Random } from '../../time.ts';
+import type { MessageRecord, Outcome } from '../items.ts';
 import type { Engine } from '../ports.ts';
 import { AwsBodies, MessageBodies, Objects } from './bodies.ts';
 import { type ClientOptions, createClients } from './clients.ts';
@@ -15,6 +16,7 @@ import { Outbox } from './outbox.ts';
 import { AwsQueue } from './queue.ts';
 import { LeasedHere } from './receipt.ts';
 import { AwsRecords, MessageRecords } from './records.ts';
+import { Reports } from './reports.ts';
 import type { AwsResources } from './schema.ts';
 import { Settling } from './settling.ts';
 import { AwsSuppressions } from './suppressions.ts';
@@ -40,8 +42,16 @@ export interface AwsOptions {
   retention?: number;
 }
 
+export interface AwsEngine extends Engine {
+  /**
+   * Keeps reports that came by the feed alone, from one who may not write records (lib/engine/aws/reporter.ts), so that
+   * `records.reports` shows them. Those that it shows already change nothing.
+   */
+  keepReports(reports: readonly { record: MessageRecord; outcome: Outcome }[]): Promise<void>;
+}
+
 /** Nothing is asked of AWS yet: a failure shows at the first use, as `storage_unavailable`. */
-export function openAws(options: AwsOptions): Promise<Engine> {
+export function openAws(options: AwsOptions): Promise<AwsEngine> {
   const { resources, clock, random = Math.random, log = silentLog } = options;
   const { claimBeforeSend } = resources;
   const { steady = () => performance.now(), retention = 30 * DAY, depthAge = 30_000 } = options;
@@ -54,6 +64,7 @@ export function openAws(options: AwsOptions): Promise<Engine> {
   const outbox = new Outbox(lanes, tables, clock);
   const feed = new Feed(lanes, clock, log);
   const messages = new MessageRecords(tables);
+  const reports = new Reports(tables, retention);
   const leasedHere = new LeasedHere();
   const config = new AwsConfig(tables, pacing, log);
   const shared = {
@@ -64,13 +75,14 @@ export function openAws(options: AwsOptions): Promise<Engine> {
     outbox,
     feed,
     messages,
+    reports,
     leasedHere,
     steady,
     log,
     retention,
   };
 
-  const engine: Engine = {
+  const engine: AwsEngine = {
     queue: new AwsQueue({
       intake: new Intake(shared),
       leasing: new Leasing({ ...shared, claimBeforeSend, maxMessageBytes: MAX_MESSAGE_BYTES }),
@@ -85,6 +97,7 @@ export function openAws(options: AwsOptions): Promise<Engine> {
     suppressions: new AwsSuppressions(tables),
     config,
     leases: new AwsLeases(shared),
+    keepReports: (list) => reports.keep(list),
     async health() {
       try {
         await tables.get('leases', { pk: 'health', sk: 'health' }, false);

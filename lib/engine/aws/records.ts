@@ -1,7 +1,7 @@
 /** The records port. */
 import { ERRORS } from '../../errors.ts';
 import type { Clock } from '../../time.ts';
-import type { DeliveryRecord, MessageRecord, Outcome } from '../items.ts';
+import { type DeliveryRecord, isReport, type MessageRecord, type Outcome } from '../items.ts';
 import { stateAfter } from '../outcome-state.ts';
 import type { Records } from '../ports.ts';
 import { type DeliveryState, isLegalTransition, TRANSITIONS } from '../states.ts';
@@ -9,6 +9,7 @@ import { deliveryKey, FIRST_DELIVERY, isOver, placeOf, readStanding } from './de
 import type { Feed } from './feed.ts';
 import { claimKey, messageKey, readClaim } from './intake.ts';
 import type { LeasedHere } from './receipt.ts';
+import type { Reports } from './reports.ts';
 import { squeeze, unsqueeze } from './squeeze.ts';
 import { bytes, type Item, type Tables, text, ttlOf } from './tables.ts';
 
@@ -56,6 +57,7 @@ export interface RecordsParts {
   tables: Tables;
   feed: Feed;
   messages: MessageRecords;
+  reports: Reports;
   leasedHere: LeasedHere;
   steady: () => number;
   clock: Clock;
@@ -113,6 +115,11 @@ export class AwsRecords implements Records {
     await this.#parts.feed.emit(stored);
   }
 
+  async reports(messageId: string): Promise<Outcome[]> {
+    const { messages, reports } = this.#parts;
+    return reports.of((await messages.idOf(messageId)).id);
+  }
+
   feed(after: number, max: number): Promise<{ cursor: number; outcomes: Outcome[] }> {
     return this.#parts.feed.read(after, max);
   }
@@ -133,7 +140,9 @@ export class AwsRecords implements Records {
       const places = outcome.n === undefined ? [...record.recipients.keys()] : [outcome.n];
       await Promise.all(places.map((n) => this.#change(record, n, state, outcome)));
     }
-    return id === outcome.messageId ? outcome : { ...outcome, messageId: id };
+    const stored = id === outcome.messageId ? outcome : { ...outcome, messageId: id };
+    if (record && isReport(stored)) await this.#parts.reports.keep([{ record, outcome: stored }]);
+    return stored;
   }
 
   async #change(record: MessageRecord, n: number, state: DeliveryState, outcome: Outcome): Promise<void> {

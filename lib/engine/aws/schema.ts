@@ -64,9 +64,10 @@ export const OUTCOME_MAX_RECEIVES = 10;
 
 /**
  * The secrets, each an object of a bucket of their own: `master.key` seals the secrets of control;
- * `return-path.key` signs return paths, and is the only one that an egress node may read.
+ * `return-path.key` signs return paths, and is the only one that an egress node may read; `tracking.key` signs the links
+ * that tell of opens and clicks.
  */
-export const SECRETS = ['master.key', 'return-path.key'] as const;
+export const SECRETS = ['master.key', 'return-path.key', 'tracking.key'] as const;
 export type SecretName = (typeof SECRETS)[number];
 
 /** Beside the secrets: key and certificates of the submission service in PEM, which its operator puts there. */

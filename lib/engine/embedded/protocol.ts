@@ -102,6 +102,13 @@ export interface DeliveriesReply {
   waiting: [n: number, item: string][];
 }
 
+export interface AppendCall {
+  outcomes: [id: string, ...OutcomeTuple][];
+  /** Places of those that are dropped when their message is gone, or has so many outcomes. */
+  bounded: number[];
+  most: number;
+}
+
 export interface StoredDocument {
   kind: string;
   key: string;
@@ -143,7 +150,7 @@ export interface Operations {
   deliveries(id: string): DeliveriesReply | undefined;
   state(call: { id: string; n: number }): DeliveryState | undefined;
   claim(call: { key: string; now: number }): { digest: string; response: string } | undefined;
-  append(outcomes: [id: string, ...OutcomeTuple][]): void;
+  append(call: AppendCall): void;
   feed(call: { after: number; max: number }): { cursor: number; outcomes: string[] };
   pruneRecords(call: { before: number; now: number; max: number }): number;
   putObject(call: { id: string; expiresAt: number }): void;

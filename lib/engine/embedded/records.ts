@@ -1,6 +1,13 @@
 /** The records and bodies ports. */
 import type { Clock } from '../../time.ts';
-import type { DeliveryRecord, MessageRecord, Outcome } from '../items.ts';
+import {
+  type DeliveryRecord,
+  isEngagement,
+  isReport,
+  type MessageRecord,
+  type Outcome,
+  REPORTS_SHOWN,
+} from '../items.ts';
 import type { Bodies, Records } from '../ports.ts';
 import type { DeliveryState } from '../states.ts';
 import { deliveryRecords } from './delivery-state.ts';
@@ -39,10 +46,17 @@ export class EmbeddedRecords implements Records {
   }
 
   append(outcomes: Outcome[]): Promise<void> {
-    return this.#link.call(
-      'append',
-      outcomes.map((outcome) => [outcome.messageId, ...outcomeTuple(outcome)]),
-    );
+    return this.#link.call('append', {
+      outcomes: outcomes.map((outcome) => [outcome.messageId, ...outcomeTuple(outcome)]),
+      bounded: outcomes.flatMap(({ kind }, at) => (isEngagement(kind) ? [at] : [])),
+      most: REPORTS_SHOWN,
+    });
+  }
+
+  async reports(messageId: string): Promise<Outcome[]> {
+    const stored = await this.#link.call('deliveries', messageId);
+    const outcomes = (stored?.outcomes ?? []).map(([, , json]) => readJson<Outcome>(json, 'an outcome'));
+    return outcomes.filter(isReport).slice(0, REPORTS_SHOWN);
   }
 
   async feed(after: number, max: number): Promise<{ cursor: number; outcomes: Outcome[] }> {

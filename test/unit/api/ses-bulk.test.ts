@@ -80,6 +80,7 @@ test('each entry is a message of its own, the defaults with its replacements ove
     bcc: [],
     replyTo: ['reply@example.com'],
     configurationSet: 'set-1',
+    tracking: undefined,
     tenant: 'default',
     tags: [
       { name: 'a', value: '1' },

@@ -5,6 +5,7 @@ import {
   BadRequestException,
   CreateConfigurationSetCommand,
   type CreateConfigurationSetCommandInput,
+  CreateEmailIdentityCommand,
   CreateEmailTemplateCommand,
   DeleteConfigurationSetCommand,
   DeleteEmailTemplateCommand,
@@ -18,6 +19,8 @@ import {
   PutConfigurationSetDeliveryOptionsCommand,
   PutConfigurationSetReputationOptionsCommand,
   PutConfigurationSetSendingOptionsCommand,
+  PutConfigurationSetTrackingOptionsCommand,
+  type PutConfigurationSetTrackingOptionsCommandInput,
   type SESv2Client,
   TestRenderEmailTemplateCommand,
   UpdateEmailTemplateCommand,
@@ -135,6 +138,7 @@ describe('a configuration set', () => {
     client.send(new GetConfigurationSetCommand({ ConfigurationSetName }));
 
   test('keeps all its options', async () => {
+    await client.send(new CreateEmailIdentityCommand({ EmailIdentity: 'links.example.com' }));
     const options = {
       ConfigurationSetName: 'full',
       DeliveryOptions: { TlsPolicy: 'REQUIRE', SendingPoolName: 'pool-1', MaxDeliverySeconds: 300 },
@@ -189,6 +193,43 @@ describe('a configuration set', () => {
     });
     assert.equal(shown.SendingOptions!.SendingEnabled, false);
     assert.equal(shown.ReputationOptions!.ReputationMetricsEnabled, true);
+  });
+
+  test('tracks by a domain that is verified, or below one, and by nothing else', async () => {
+    const ConfigurationSetName = 'plain';
+    const put = (input: Partial<PutConfigurationSetTrackingOptionsCommandInput>) =>
+      client.send(new PutConfigurationSetTrackingOptionsCommand({ ConfigurationSetName, ...input }));
+    for (const [input, message] of [
+      [{ CustomRedirectDomain: 'example.net' }, /<example\.net> is not verified/],
+      [
+        { CustomRedirectDomain: 'https://links.example.com' },
+        /is not a domain\. Write one as click\.example\.com/,
+      ],
+      [{ CustomRedirectDomain: 'links.example.com:8443' }, /is not a domain/],
+      [{ CustomRedirectDomain: '192.0.2.1' }, /is not a domain/],
+      [{ CustomRedirectDomain: 'localhost' }, /is not a domain/],
+      [{ CustomRedirectDomain: 'x"><script>' }, /is not a domain/],
+      [{ HttpsPolicy: 'REQUIRE' }, /this service has no tracking URL of its own/],
+      [{ HttpsPolicy: 'ALWAYS' as 'REQUIRE' }, /enum value set: \[REQUIRE, REQUIRE_OPEN_ONLY, OPTIONAL\]/],
+    ] as const) {
+      await assert.rejects(put(input), (error) => {
+        assert.ok(error instanceof BadRequestException);
+        assert.match(error.message, message);
+        return true;
+      });
+    }
+    assert.equal((await get('plain')).TrackingOptions, undefined);
+    await put({ CustomRedirectDomain: 'A.Links.example.com', HttpsPolicy: 'REQUIRE_OPEN_ONLY' });
+    assert.deepEqual((await get('plain')).TrackingOptions, {
+      CustomRedirectDomain: 'a.links.example.com',
+      HttpsPolicy: 'REQUIRE_OPEN_ONLY',
+    });
+    await put({});
+    assert.equal((await get('plain')).TrackingOptions, undefined);
+    await assert.rejects(put({ ConfigurationSetName: 'none' }), NotFoundException);
+    await assert.rejects(user.send(new PutConfigurationSetTrackingOptionsCommand({ ConfigurationSetName })), {
+      name: 'AccessDeniedException',
+    });
   });
 
   test('lasts from five minutes to fourteen hours', async () => {

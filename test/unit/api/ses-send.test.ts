@@ -70,6 +70,7 @@ describe('SendEmail', () => {
       bcc: ['c@example.net'],
       replyTo: ['reply@example.com'],
       configurationSet: 'set-1',
+      tracking: undefined,
       tenant: 'default',
       tags: [
         { name: 'campaign', value: 'spring_2026' },
@@ -285,11 +286,6 @@ describe('limits of SendEmail', () => {
       /^ListManagementOptions \(contact lists\) is not supported by this service/,
     ],
     [
-      'tracking that is switched on',
-      { ConfigurationOverrides: { Tracking: { OpenTrackingEnabled: 'ENABLED' } } },
-      /Tracking with ENABLED is not supported/,
-    ],
-    [
       'a word that is none of the enumeration',
       { ConfigurationOverrides: { Tracking: { OpenTrackingEnabled: 'YES' as 'ENABLED' } } },
       /'configurationOverrides\.tracking\.openTrackingEnabled' .*enum value set: \[ENABLED, DISABLED\]/,
@@ -311,6 +307,19 @@ describe('limits of SendEmail', () => {
       assert.equal(server.accept.submissions.length, before);
     });
   }
+
+  test('what it says of opens and clicks goes over the configuration set', async () => {
+    for (const [Tracking, tracking] of [
+      [{ OpenTrackingEnabled: 'ENABLED' }, { opens: true, clicks: undefined }],
+      [
+        { OpenTrackingEnabled: 'DISABLED', ClickTrackingEnabled: 'ENABLED' },
+        { opens: false, clicks: true },
+      ],
+    ] as const) {
+      await sendEmail({ ConfigurationOverrides: { Tracking } });
+      assert.deepEqual(server.accept.last?.tracking, tracking);
+    }
+  });
 
   test('a missing required member is named', async () => {
     const { status, headers: replied, json } = await send(server, { body: '{}' });

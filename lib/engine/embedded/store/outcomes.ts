@@ -8,6 +8,7 @@ export class Outcomes {
   readonly #highest: StatementSync;
   readonly #insert: StatementSync;
   readonly #ofMessage: StatementSync;
+  readonly #countOf: StatementSync;
   readonly #lastState: StatementSync;
   readonly #inLedger: StatementSync;
   readonly #after: StatementSync;
@@ -20,6 +21,9 @@ export class Outcomes {
                  coalesce((SELECT value FROM meta WHERE name = 'next_outcome'), 1)) AS next`);
     this.#insert = db.prepare('INSERT INTO outcomes (seq, message, n, state, json) VALUES (?, ?, ?, ?, ?)');
     this.#ofMessage = db.prepare('SELECT n, state, json FROM outcomes WHERE message = ? ORDER BY seq');
+    this.#countOf = db.prepare(
+      'SELECT count(*) AS count FROM (SELECT 1 FROM outcomes WHERE message = ? LIMIT ?)',
+    );
     this.#lastState = db.prepare(`
       SELECT state FROM outcomes WHERE message = ? AND n IN (?, -1) AND state IS NOT NULL
       ORDER BY seq DESC LIMIT 1`);
@@ -52,6 +56,11 @@ export class Outcomes {
 
   ofMessage(message: number): OutcomeTuple[] {
     return this.#ofMessage.all(message).map((row) => [row.n, row.state, row.json] as OutcomeTuple);
+  }
+
+  /** How many outcomes a message has, as far as `limit`. */
+  count(message: number, limit: number): number {
+    return (this.#countOf.get(message, limit) as { count: number }).count;
   }
 
   feed(after: number, max: number): { cursor: number; outcomes: string[] } {

@@ -1,7 +1,7 @@
 /** Reads and removes records of messages. */
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { DeliveryState } from '../../states.ts';
-import type { DeliveriesReply, OutcomeTuple } from '../protocol.ts';
+import type { AppendCall, DeliveriesReply } from '../protocol.ts';
 import type { Ledger } from './ledger.ts';
 import type { Outcomes } from './outcomes.ts';
 import { PER_MS } from './schema.ts';
@@ -49,10 +49,14 @@ export class Records {
     return this.#outcomes.state(message.seq, n);
   }
 
-  /** A report about a message that is no longer stored goes to the feed all the same. */
-  append(outcomes: [id: string, ...OutcomeTuple][]): void {
-    for (const [id, n, state, json] of outcomes) {
+  /**
+   * A report about a message that is no longer stored goes to the feed all the same; what whoever has a message can
+   * repeat at will does not, lest it fill the disk.
+   */
+  append({ outcomes, bounded, most }: AppendCall): void {
+    for (const [at, [id, n, state, json]] of outcomes.entries()) {
       const message = this.#message(id);
+      if (bounded.includes(at) && (!message || this.#outcomes.count(message.seq, most) >= most)) continue;
       if (message) this.#outcomes.report(message.seq, n, state, json);
       else this.#outcomes.append(null, n, null, json);
     }

@@ -249,7 +249,7 @@ export class Store {
       deliveries: (id) => records.deliveries(id),
       state: ({ id, n }) => records.state(id, n),
       claim: ({ key, now }) => intake.claim(key, now),
-      append: (list) => records.append(list),
+      append: (call) => records.append(call),
       feed: ({ after, max }) => outcomes.feed(after, max),
       pruneRecords: ({ before, now, max }) => {
         suppressions.prune(now, max);

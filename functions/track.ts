@@ -1,0 +1,35 @@
+/**
+ * Lambda entry of tracking, behind a Function URL of its own: tells of opens and clicks, and leads on. Its role may read
+ * its key and write to the outcome queue, and nothing else: it knows no message, and no queue but that one.
+ */
+import type { LambdaFunctionURLEvent, LambdaFunctionURLResult } from 'aws-lambda';
+import { openReporter } from '../lib/engine/aws/reporter.ts';
+import { readSecret } from '../lib/engine/aws/secrets.ts';
+import { createTrackingLinks } from '../lib/mail/tracking-links.ts';
+import { systemClock } from '../lib/time.ts';
+import { answer, type Fetch } from './api/function-url.ts';
+import { readTrackSettings } from './environment.ts';
+import { once } from './once.ts';
+import { openOutput } from './output.ts';
+import { createTracking } from './tracking.ts';
+
+const tracking = once(async () => {
+  const { queueUrlPrefix, secrets, frontSecret } = readTrackSettings(process.env);
+  const clock = systemClock;
+  const { log, emf } = openOutput(clock);
+  const reporter = openReporter({ queueUrlPrefix, clock, log });
+  const app = createTracking({
+    links: createTrackingLinks(await readSecret('tracking.key', { bucket: secrets })),
+    report: (outcome) => reporter.report([outcome]),
+    clock,
+    log,
+    onUnreported: () => emf.put({}, { Unreported: 1 }),
+  });
+  const fetch: Fetch = (request, env) => app.fetch(request, env);
+  return { fetch, frontSecret };
+});
+
+export async function handler(event: LambdaFunctionURLEvent): Promise<LambdaFunctionURLResult> {
+  const { fetch, frontSecret } = await tracking();
+  return answer(fetch, event, frontSecret);
+}

@@ -1,0 +1,35 @@
+/**
+ * The part of the engine for one who may do nothing but report: outcomes go into the outcome queue, and whoever drains it
+ * knows the records.
+ */
+import { type Log, silentLog } from '../../observe/log.ts';
+import type { Clock, Random } from '../../time.ts';
+import type { Outcome } from '../items.ts';
+import { type ClientOptions, createClients } from './clients.ts';
+import { Feed } from './feed.ts';
+import { Lanes } from './lanes.ts';
+
+export interface ReporterOptions {
+  /** As in `AwsResources`. */
+  queueUrlPrefix: string;
+  clock: Clock;
+  random?: Random;
+  client?: ClientOptions;
+  log?: Log;
+}
+
+export interface Reporter {
+  /** Durable when it resolves. @throws PosternError `storage_unavailable`. */
+  report(outcomes: readonly Outcome[]): Promise<void>;
+  close(): void;
+}
+
+export function openReporter(options: ReporterOptions): Reporter {
+  const { queueUrlPrefix, clock, random = Math.random, client = {}, log = silentLog } = options;
+  const clients = createClients(client);
+  const feed = new Feed(new Lanes(clients, queueUrlPrefix, { clock, random }), clock, log);
+  return {
+    report: (outcomes) => feed.emit(outcomes),
+    close: () => clients.destroy(),
+  };
+}

@@ -1,0 +1,49 @@
+/**
+ * What was reported of a message after its deliveries, as items behind its record in the records table:
+ *
+ * | key | attribute |
+ * |---|---|
+ * | `r#`, when, digest | `o`: the outcome, squeezed |
+ *
+ * The digest is the outcome's own, so the same report, kept twice, is there once.
+ */
+import { createHash } from 'node:crypto';
+import { type MessageRecord, type Outcome, REPORTS_SHOWN } from '../items.ts';
+import { squeeze, unsqueeze } from './squeeze.ts';
+import { bytes, type Item, type Tables, text, ttlOf } from './tables.ts';
+
+const PREFIX = 'r#';
+
+export class Reports {
+  readonly #tables: Tables;
+  readonly #retention: number;
+
+  /** @param retention milliseconds that they are kept after the expiry of their message's deliveries. */
+  constructor(tables: Tables, retention: number) {
+    this.#tables = tables;
+    this.#retention = retention;
+  }
+
+  /** Durable when it resolves. */
+  async keep(reports: readonly { record: MessageRecord; outcome: Outcome }[]): Promise<void> {
+    const items = new Map<string, Item>();
+    for (const { record, outcome } of reports) {
+      const digest = createHash('sha256').update(JSON.stringify(outcome)).digest('base64url').slice(0, 16);
+      const sk = `${PREFIX}${String(outcome.at).padStart(15, '0')}#${digest}`;
+      items.set(`${record.id} ${sk}`, {
+        pk: text(record.id),
+        sk: text(sk),
+        o: bytes(squeeze(outcome)),
+        ttl: ttlOf(record.expiresAt + this.#retention),
+      });
+    }
+    if (items.size > 0) await this.#tables.putAll('records', [...items.values()]);
+  }
+
+  /** @param id under which the message is stored. */
+  async of(id: string): Promise<Outcome[]> {
+    const range = { from: PREFIX, to: `${PREFIX}~`, limit: REPORTS_SHOWN };
+    const items = await this.#tables.query('records', id, range);
+    return items.map((item) => unsqueeze<Outcome>(item.o!.B!, 'a report'));
+  }
+}
