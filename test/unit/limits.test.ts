@@ -204,6 +204,11 @@ describe('a document of limits is refused', () => {
       /ipConnections: counts the connections of an IP to everywhere/,
     ],
     [
+      'a provider limit of a tenant',
+      { providers: { google: { for: [{ tenant: 'a', providerConnections: 5 }] } } },
+      /providerConnections: counts the connections of an IP for all mail/,
+    ],
+    [
       'a provider limit of a site',
       { sites: { x: { providerConnections: 5 } } },
       /providerConnections: counts the connections to all sites/,

@@ -222,6 +222,7 @@ function readRule(given: LimitSet, path: string, match: LimitMatch): LimitRule {
 /** Whether a limit can hold where it is written. */
 function checkPlace({ match, set }: LimitRule, path: string): void {
   const each = Object.entries(match).find(([, value]) => value === '*')?.[0];
+  const singles = match.class !== undefined || match.tenant !== undefined || match.campaign !== undefined;
   const particular = match.site !== undefined || match.domain !== undefined || match.route;
   for (const name of Object.keys(set) as LimitName[]) {
     const at = `${path}.${name}`;
@@ -229,6 +230,12 @@ function checkPlace({ match, set }: LimitRule, path: string): void {
       refuse(
         at,
         `belongs to a connection, and ${each} "*" would give each its own; only ${[...COUNTED_APART].join(', ')} are counted so.`,
+      );
+    }
+    if ((name === 'ipConnections' || name === 'providerConnections') && singles) {
+      refuse(
+        at,
+        'counts the connections of an IP for all mail; for some mail set connections or a shared limit.',
       );
     }
     if (name === 'ipConnections' && (particular || match.provider !== undefined)) {
