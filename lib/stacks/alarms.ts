@@ -204,18 +204,18 @@ export function alarmsOf({ stage, data, api, egress, submission }: Watched): Ala
       threshold: 1,
       periods: 2,
     },
-    {
+    // One alarm for each, because an alarm joins ten metrics at most; so below.
+    ...(['Read', 'Write'] as const).map((what) => ({
       entry: 'Tables throttled',
+      of: `${what.toLowerCase()}s`,
       meaning: 'DynamoDB refuses requests: a table is at the cap of its stage, or one partition is too hot.',
       metric: sum(Object.values(data.tables), (table) => [
-        table.metric('ReadThrottleEvents', { statistic: 'Sum' }),
-        table.metric('WriteThrottleEvents', { statistic: 'Sum' }),
+        table.metric(`${what}ThrottleEvents`, { statistic: 'Sum' }),
       ]),
       threshold: 1,
       periods: 2,
-    },
+    })),
     ...(submission ? submissionAlarms(submission) : []),
-    // One alarm for each, because an alarm joins ten metrics at most.
     ...['EMFParsingErrors', 'EMFValidationErrors'].map((metricName) => ({
       entry: 'Metrics refused',
       of: metricName,
