@@ -13,6 +13,8 @@ import { SESv2Client, SendEmailCommand } from '@aws-sdk/client-sesv2';
 import { apiEnvironment } from '../../functions/environment.ts';
 import { openControl } from '../../lib/control/control.ts';
 import { openAws } from '../../lib/engine/aws/open.ts';
+import type { Attempt } from '../../lib/engine/items.ts';
+import { baseId } from '../../lib/mail/message-id.ts';
 import { systemClock } from '../../lib/time.ts';
 import { seededRandom } from '../support/clock.ts';
 import { MASTER_KEY } from '../support/control.ts';
@@ -105,21 +107,22 @@ say(`logs of the nodes: ${directory}`);
 
 // — load —
 
-const promised = new Map<string, number>();
+/** When each recipient was promised, and by which message. */
+const promised = new Map<string, { at: number; messageId: string }>();
 let running = true;
 let serial = 0;
 let refused = 0;
 async function send(client: SESv2Client): Promise<void> {
   const recipient = `r${serial++}@recipient.example`;
   try {
-    await client.send(
+    const { MessageId } = await client.send(
       new SendEmailCommand({
         FromEmailAddress: 'news@cluster.example',
         Destination: { ToAddresses: [recipient] },
         Content: { Simple: { Subject: { Data: 'Cluster' }, Body: { Text: { Data: 'It goes on.\n' } } } },
       }),
     );
-    promised.set(recipient, Date.now());
+    promised.set(recipient, { at: Date.now(), messageId: baseId(MessageId!) });
   } catch (error) {
     refused += 1;
     if (refused <= 3) say(`refused: ${String(error)}`);
@@ -191,8 +194,21 @@ while (Date.now() - waitedFrom < TAKEOVER + 15_000) {
 const drains = await Promise.all(nodes.map((node) => node.end('SIGTERM')));
 await pause(1_000);
 
+// — what the nodes wrote down of it —
+
+const attempts: Attempt[] = [];
+const unread = [...promised.values()];
+await Promise.all(
+  Array.from({ length: 16 }, async () => {
+    for (let next = unread.pop(); next !== undefined; next = unread.pop())
+      for (const delivery of await engine.records.deliveries(next.messageId))
+        attempts.push(...delivery.attempts);
+  }),
+);
+
 const { problems, figures } = judge({
   promised,
+  attempts,
   arrivals: sink.arrivals,
   tenures: sink.tenures,
   connections: sink.connections,
