@@ -25,3 +25,5 @@ systemctl enable --now "postern@$service"
 # What does not stay up fails the deployment, which goes back to the version before.
 sleep 10
 systemctl is-active "postern@$service"
+# Between two starts of one that ends at once it is active, too.
+test "$(systemctl show --property NRestarts --value "postern@$service")" = 0
