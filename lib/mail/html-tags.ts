@@ -39,13 +39,8 @@ const RAW_TEXT = new Map(
 
 /** Longer names are none that anybody asks for. */
 const LONGEST_NAME = 16;
-const NAME_END = /[\t\n\f\r />]/g;
-const SPACES = /[\t\n\f\r ]*/y;
-const BETWEEN_ATTRIBUTES = /[\t\n\f\r /]*/y;
-/** A `=` may begin a name. */
-const ATTRIBUTE_NAME = /[^\t\n\f\r />][^\t\n\f\r />=]*/y;
-const UNQUOTED = /[^\t\n\f\r >]+/y;
 
+/** Tells the handler of text and tags, in their order. Linear in the text. */
 export function scanHtml(html: string, handler: HtmlHandler): void {
   let textStart = 0;
   let at = 0;
@@ -82,9 +77,8 @@ export function scanHtml(html: string, handler: HtmlHandler): void {
   /** @returns where the tag, or the raw text behind it, ends; -1 when it does not. */
   function tag(open: number, closes: boolean): number {
     const nameStart = closes ? open + 2 : open + 1;
-    NAME_END.lastIndex = nameStart;
-    const nameEnd = NAME_END.exec(html)?.index ?? -1;
-    if (nameEnd < 0) return -1;
+    let nameEnd = nameStart;
+    while (nameEnd < html.length && !endsName(html.charCodeAt(nameEnd))) nameEnd++;
     const name = nameEnd - nameStart > LONGEST_NAME ? '' : html.slice(nameStart, nameEnd).toLowerCase();
     const wanted = !closes && handler.elements.has(name) ? ([] as Attribute[]) : undefined;
     const end = goOver(html, nameEnd, handler.attributes, wanted);
@@ -99,21 +93,28 @@ export function scanHtml(html: string, handler: HtmlHandler): void {
   }
 }
 
-/** Goes over the attributes of a tag; those of `names` go into `found`. @returns where the tag ends, or -1. */
+/**
+ * Goes over the attributes of a tag; those of `names` go into `found`. Character by character, because most tags have
+ * little in them. @returns where the tag ends, or -1.
+ */
 function goOver(html: string, from: number, names: ReadonlySet<string>, found?: Attribute[]): number {
+  const { length } = html;
   let at = from;
   for (;;) {
     const start = at;
-    at = skip(BETWEEN_ATTRIBUTES, html, at);
-    if (at >= html.length) return -1;
-    if (html.charCodeAt(at) === 62) return at + 1;
-    const nameStart = at;
-    at = skip(ATTRIBUTE_NAME, html, at);
+    let code = 0;
+    while (at < length && (isSpace((code = html.charCodeAt(at))) || code === SLASH)) at++;
+    if (at >= length) return -1;
+    if (code === GREATER) return at + 1;
+    const nameStart = at++; // a `=` may begin a name
+    while (at < length && (code = html.charCodeAt(at)) !== EQUALS && !endsName(code)) at++;
     const nameEnd = at;
     let value: Attribute['value'];
-    const equals = skip(SPACES, html, at);
-    if (html.charCodeAt(equals) === 61) {
-      at = skip(SPACES, html, equals + 1);
+    let equals = at;
+    while (isSpace(html.charCodeAt(equals))) equals++;
+    if (html.charCodeAt(equals) === EQUALS) {
+      at = equals + 1;
+      while (isSpace(html.charCodeAt(at))) at++;
       const quote = html[at];
       if (quote === '"' || quote === "'") {
         const close = html.indexOf(quote, at + 1);
@@ -121,15 +122,27 @@ function goOver(html: string, from: number, names: ReadonlySet<string>, found?: 
         value = [at + 1, close];
         at = close + 1;
       } else {
-        const end = skip(UNQUOTED, html, at);
-        if (end > at) value = [at, end];
-        at = end;
+        const valueStart = at;
+        while (at < length && (code = html.charCodeAt(at)) !== GREATER && !isSpace(code)) at++;
+        if (at > valueStart) value = [valueStart, at];
       }
     }
     if (!found || nameEnd - nameStart > LONGEST_NAME) continue;
     const name = html.slice(nameStart, nameEnd).toLowerCase();
     if (names.has(name)) found.push({ name, start, end: at, value });
   }
+}
+
+const SLASH = 47;
+const EQUALS = 61;
+const GREATER = 62;
+
+function isSpace(code: number): boolean {
+  return code === 32 || (code <= 13 && (code === 9 || code === 10 || code === 12 || code === 13));
+}
+
+function endsName(code: number): boolean {
+  return code === GREATER || code === SLASH || isSpace(code);
 }
 
 /** `<!-- … -->` (and `--!>`, and the two short forms), else up to the next `>`. */
@@ -146,11 +159,6 @@ const COMMENT_END = /--!?>/g;
 function after(html: string, what: string, from: number): number {
   const at = html.indexOf(what, from);
   return at < 0 ? -1 : at + what.length;
-}
-
-function skip(pattern: RegExp, html: string, at: number): number {
-  pattern.lastIndex = at;
-  return pattern.test(html) ? pattern.lastIndex : at;
 }
 
 function isLetter(code: number): boolean {

@@ -71,8 +71,8 @@ export function createTrackingLinks(secret: Buffer): TrackingLinks {
   /** @param link target and tags as spelt in the path; empty for the image. */
   function sign(content: Buffer, host: string, link: string): Buffer {
     // A host holds no blank, and no link is empty: what is signed for an image cannot pass for a link.
-    const hmac = createHmac('sha256', key).update(content).update(`${host.toLowerCase()} ${link}`);
-    return hmac.digest().subarray(0, TAG);
+    const signed = `${content.toString('latin1')}${host.toLowerCase()} ${link}`;
+    return createHmac('sha256', key).update(signed, 'latin1').digest().subarray(0, TAG);
   }
 
   function token(host: string, { messageId, n = SEVERAL }: TrackedMessage, place: number, link: string) {
