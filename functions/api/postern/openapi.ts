@@ -166,7 +166,7 @@ export const PATHS: Readonly<Record<string, Partial<Record<'get' | 'post' | 'put
         operationId: 'messageEvents',
         summary: 'The events of a message in the form of Amazon SES',
         description:
-          'Those of its record: sending and attempts. Complaints and later bounces are published only.',
+          'Sending, attempts, and what was reported later: bounces, complaints, opens and clicks, a thousand at most.',
         parameters: [messageId],
         answer: {
           status: 200,
