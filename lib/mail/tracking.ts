@@ -201,6 +201,6 @@ function isLinkTags(text: string): boolean {
 }
 
 /** Without port: what a proxy hands on may have lost it. */
-export function hostOf(base: string): string {
+function hostOf(base: string): string {
   return new URL(base).hostname;
 }

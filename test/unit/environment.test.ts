@@ -6,6 +6,8 @@ import {
   functionEnvironment,
   readApiSettings,
   readFunctionSettings,
+  readTrackSettings,
+  trackEnvironment,
 } from '../../functions/environment.ts';
 import type { AwsResources } from '../../lib/engine/aws/schema.ts';
 import { failure } from '../support/control.ts';
@@ -30,11 +32,22 @@ describe('what the stacks tell', () => {
 
   test('the API, it reads', () => {
     const all = { ...settings, pools: ['default', 'vip'], returnPathDomain: 'b.example.com', secrets: 's' };
-    for (const one of [all, { ...all, frontSecret: 'x' }])
+    for (const one of [all, { ...all, frontSecret: 'x', trackingUrl: 'https://t.example.com' }])
       assert.deepEqual(readApiSettings({ ...apiEnvironment(one), AWS_REGION }), {
         ...one,
         region: AWS_REGION,
       });
+  });
+
+  test('tracking, it reads', () => {
+    const all = { queueUrlPrefix: resources.queueUrlPrefix, secrets: 's' };
+    for (const one of [all, { ...all, frontSecret: 'x' }])
+      assert.deepEqual(readTrackSettings(trackEnvironment(one)), one);
+    for (const name of Object.keys(trackEnvironment(all)))
+      assert.throws(
+        () => readTrackSettings({ ...trackEnvironment(all), [name]: '' }),
+        failure('bad_request', new RegExp(name)),
+      );
   });
 
   test('an egress node, it reads with the addresses that it took', () => {

@@ -206,6 +206,29 @@ describe('SES events', () => {
     });
   });
 
+  it('Open and Click, of one recipient or of several', () => {
+    const by = { ipAddress: '192.0.2.7', userAgent: 'Reader/1.0' };
+    for (const n of [0, undefined]) {
+      assert.deepEqual(event(outcome('open', { n, detail: by })), {
+        eventType: 'Open',
+        mail: MAIL,
+        open: { ...by, timestamp: AT },
+      });
+      const click = { ...by, link: 'https://a.example/', linkTags: { k: ['v'] } };
+      assert.deepEqual(event(outcome('click', { n, detail: { ...click, place: 0 } })), {
+        eventType: 'Click',
+        mail: MAIL,
+        click: { ...click, timestamp: AT },
+      });
+      const { statistics, suppressions } = digest(
+        [outcome('open', { n, detail: by })],
+        new Map([[messageRecord().id, messageRecord()]]),
+        CONTEXT,
+      );
+      assert.deepEqual([statistics, suppressions], [[], []]);
+    }
+  });
+
   it('Reject and Rendering Failure', () => {
     assert.deepEqual(event(outcome('reject', { detail: { reason: 'Bad content' } })), {
       eventType: 'Reject',

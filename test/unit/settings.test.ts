@@ -29,6 +29,7 @@ test('every variable is read', () => {
     POSTERN_SMTP_PORT: '2525',
     POSTERN_ROUTES: 'Example.com=127.0.0.1:2526,*=[::1]:2527',
     POSTERN_POLICY: '/etc/postern/policy.ts',
+    POSTERN_TRACKING_URL: 'https://Track.example.com/',
     POSTERN_VERIFY_IDENTITIES: 'off',
   });
   assert.deepEqual(settings.submission, { host: '::1', port: 1588 });
@@ -39,6 +40,7 @@ test('every variable is read', () => {
     { domain: 'example.com', host: '127.0.0.1', port: 2526 },
     { domain: '*', host: '::1', port: 2527 },
   ]);
+  assert.deepEqual(settings.tracking, { url: 'https://track.example.com' });
   assert.equal(settings.verifyIdentities, false);
   assert.equal(settings.data, '/srv/postern');
   assert.equal(settings.policy, '/etc/postern/policy.ts');
@@ -54,6 +56,10 @@ const WRONG: [name: string, value: string, says: RegExp][] = [
   ['POSTERN_SMTP_PORT', 'smtp', /not a port/],
   ['POSTERN_ROUTES', '127.0.0.1:25', /not a route/],
   ['POSTERN_ROUTES', 'example.com=127.0.0.1', /not an address/],
+  ['POSTERN_TRACKING_URL', 'track.example.com', /not a web address without a path/],
+  ['POSTERN_TRACKING_URL', 'https://example.com/mail', /not a web address without a path/],
+  ['POSTERN_TRACKING_URL', 'ftp://example.com', /not a web address without a path/],
+  ['POSTERN_TRACKING_URL', 'https://a:b@example.com', /not a web address without a path/],
   ['POSTERN_VERIFY_IDENTITIES', 'false', /neither on nor off/],
 ];
 

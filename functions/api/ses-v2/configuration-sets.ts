@@ -1,6 +1,6 @@
 /** Configuration sets: how the mail that names one is sent. */
 import { trackingTargets } from '../../../lib/accept/tracking.ts';
-import type { ConfigurationSet } from '../../../lib/control/types.ts';
+import type { ConfigurationSet, Control } from '../../../lib/control/types.ts';
 import { PosternError } from '../../../lib/errors.ts';
 import { canonicalDomain } from '../../../lib/mail/domain.ts';
 import { unsupported } from './content.ts';
@@ -80,13 +80,22 @@ function trackingOf(
   const tracking = { customRedirectDomain: given && redirectDomainOf(given), httpsPolicy: policy };
   trackingTargets({ tracking }, undefined, deps.trackingUrl);
   const { customRedirectDomain: domain } = tracking;
-  if (domain && !deps.control.identities.forSender(`postmaster@${domain}`, caller.tenant)) {
+  if (domain && !isOwned(domain, caller.tenant, deps.control)) {
     throw new PosternError(
       'bad_request',
       `The tracking domain <${domain}> is not verified. Make it, or a domain above it, an identity first.`,
     );
   }
   return tracking;
+}
+
+/** Whether the domain, or one above it, is a verified identity of the tenant. */
+function isOwned(domain: string, tenant: string, { identities }: Control): boolean {
+  for (let name = domain; name.includes('.'); name = name.slice(name.indexOf('.') + 1)) {
+    const identity = identities.find(name);
+    if (identity?.verified && identity.tenant === tenant) return true;
+  }
+  return false;
 }
 
 /** @throws PosternError `bad_request` for what is no name of a host in the DNS. */
