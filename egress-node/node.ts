@@ -5,7 +5,7 @@
  */
 import { mkdtemp } from 'node:fs/promises';
 import { createServer } from 'node:http';
-import { tmpdir } from 'node:os';
+import { hostname as osHostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CONFIG_KINDS } from '../lib/control/config-kinds.ts';
 import { openDirectives } from '../lib/control/directives.ts';
@@ -65,7 +65,8 @@ async function start({ resources, node, sources, secrets }: NodeSettings): Promi
     resolver: createResolver({ servers: dnsServers(dns), clock }),
     clock,
     random: Math.random,
-    node,
+    // While an instance is replaced, two hosts have the name of one node.
+    node: `${node}@${osHostname()}`,
     ehloName: hostname,
     ehloNames: Object.fromEntries(sources.map((source) => [source.ip, source.hostname])),
     ips: sources.map(({ ip }) => ip),
