@@ -1,5 +1,5 @@
 /**
- * The whole service in one process on the embedded engine: accept behind its doors, egress, inbound.
+ * The whole service in one process on the embedded engine: accept behind its doors, egress, inbound, suppression.
  *
  * Starts from the store outwards, so that nothing is taken in before it can be kept, and stops from the doors
  * inwards, so that nothing is answered that is not durable.
@@ -42,6 +42,7 @@ import { followDocuments } from './live-configuration.ts';
 import { startRetention } from './retention.ts';
 import type { Endpoint, Settings } from './settings.ts';
 import { DATA_DEADLINE, MAX_CLIENTS, type Submission, startSubmission } from './submission.ts';
+import { startSuppressionFeed } from './suppression-feed.ts';
 import { warmupFeedback } from './warmup-feedback.ts';
 
 const DAY = 86_400_000;
@@ -149,6 +150,8 @@ export async function startStandalone(settings: Settings, log: Log): Promise<Sta
     });
     const retention = startRetention({ engine, clock, log, recordAge: settings.recordDays * DAY });
     opened.push(() => retention.stop());
+    const suppression = startSuppressionFeed({ engine, clock, log });
+    opened.push(() => suppression.stop());
 
     const accept = createAccept({
       engine,

@@ -55,7 +55,7 @@ export async function openPipeline(options: PipelineOptions): Promise<Pipeline> 
   const control = await openControl({ config: engine.config, masterKey, clock, verifyIdentities: true });
   const signer = createSigner();
   const accept = createAccept({
-    engine: { queue: counted(engine.queue, metrics), records: engine.records },
+    engine: { ...engine, queue: counted(engine.queue, metrics) },
     control,
     signer,
     returnPaths: createReturnPaths(options.returnPathKey),

@@ -61,6 +61,14 @@ export const ERRORS = {
     'caller',
     'Check the path and the method.',
   ),
+  invalid_page_token: entry(
+    400,
+    554,
+    '5.6.0',
+    'InvalidNextTokenException',
+    'caller',
+    'Begin again, without a token.',
+  ),
   not_found: entry(404, 550, '5.0.0', 'NotFoundException', 'caller', 'Check the name; list what exists.'),
   already_exists: entry(
     400,

@@ -2,14 +2,15 @@
  * The accept pipeline, behind every door:
  *
  * ```
- * tenant → sender's identity → configuration set → recipients → policy → content → sign → admit → answer
+ * tenant → sender's identity → configuration set → recipients → policy ─┬─ content → sign ─┬─ admit → answer
+ *                                                                       └─ suppressed? ────┘
  * ```
  * Everything that depends on content is done here, once. What is stored is the exact bytes that will travel.
  */
 import { isAscii } from 'node:buffer';
 import type { Hooks } from '../control/policy/open.ts';
 import type { Control, Identity } from '../control/types.ts';
-import type { Admission, Queue, Records } from '../engine/ports.ts';
+import type { Admission, Queue, Records, Suppressions } from '../engine/ports.ts';
 import { asPosternError, type ErrorCode, PosternError } from '../errors.ts';
 import { parseEnvelopeAddress } from '../mail/address.ts';
 import { rfc5322Date } from '../mail/date.ts';
@@ -27,6 +28,7 @@ import { recipientsOf } from './envelope.ts';
 import { askPolicy, subjectOf } from './hook.ts';
 import { admission, type ItemRules, type Origin, type Prepared, renderingFailure } from './records.ts';
 import { configurationSetOf, identityOf, tenantOf } from './sender.ts';
+import { type Suppressed, suppressedOf } from './suppressed.ts';
 import { trackingTargets } from './tracking.ts';
 import type { Accept, Submission, SubmitOptions, Submitted } from './types.ts';
 
@@ -49,7 +51,11 @@ export interface AcceptPolicy {
 }
 
 export interface AcceptDeps {
-  engine: { queue: Pick<Queue, 'admit'>; records: Pick<Records, 'claim'> };
+  engine: {
+    queue: Pick<Queue, 'admit'>;
+    records: Pick<Records, 'claim'>;
+    suppressions: Pick<Suppressions, 'find'>;
+  };
   control: Control;
   signer: Signer;
   returnPaths: ReturnPaths;
@@ -81,6 +87,13 @@ interface Draft {
   prepared: Prepared;
   identity: Identity;
   message: ParsedMessage;
+}
+
+/** A message as it will travel. */
+interface Signed {
+  prepared: Prepared;
+  identity: Identity;
+  bytes: Buffer;
 }
 
 /** Grace after the last attempt in which a bounce may still come back (RFC 5321 §4.5.4.1: days). */
@@ -135,6 +148,7 @@ export function createAccept(deps: AcceptDeps): Accept {
       pool,
       campaign: submission.campaign,
       requireTls: set?.delivery.tlsPolicy === 'REQUIRE',
+      suppressedReasons: set?.suppressedReasons ?? control.account.suppressedReasons(tenant),
       acceptedAt: now,
       due,
       expiresAt: due + age,
@@ -173,8 +187,7 @@ export function createAccept(deps: AcceptDeps): Accept {
     return { prepared, identity, message };
   }
 
-  /** Signs a draft and makes its admission. */
-  async function finish({ prepared, identity, message }: Draft, origin: Origin): Promise<Admission> {
+  async function sign({ prepared, identity, message }: Draft): Promise<Signed> {
     const prefix = await signer.sign(message, control.identities.signingKeys(identity), prepared.due);
     const bytes = serialise(message.fields, message.body, prefix);
     if (bytes.length > policy.maxMessageBytes) {
@@ -183,21 +196,52 @@ export function createAccept(deps: AcceptDeps): Accept {
         `Message length is more than ${policy.maxMessageBytes} bytes long: '${bytes.length}'.`,
       );
     }
+    return { prepared, identity, bytes };
+  }
+
+  function finish({ prepared, identity, bytes }: Signed, origin: Origin, suppressed: Suppressed): Admission {
     const domain = policy.returnPathDomain(identity, prepared.from.domain);
     const rules: ItemRules = {
       group: policy.group,
       returnPath: (id, n, expiresAt) => returnPaths.make(id, n, domain, expiresAt + RETURN_PATH_GRACE),
     };
-    return admission(prepared, origin, bytes, !isAscii(bytes), rules);
+    return admission(prepared, origin, bytes, !isAscii(bytes), rules, suppressed);
   }
 
-  async function one(submission: Submission, options: SubmitOptions, origin: Origin): Promise<Admission> {
-    const checked = check(submission, options);
+  async function checked(submission: Submission, options: SubmitOptions, origin: Origin): Promise<Checked> {
+    const result = check(submission, options);
     if (hooks?.has('onAccept')) {
-      await askPolicy(hooks, checked.prepared, subjectOf(submission.content, checked.raw), origin, policy);
+      const subject = subjectOf(submission.content, result.raw);
+      await askPolicy(hooks, result.prepared, subject, origin, policy);
     }
-    const made = draft(checked, origin);
-    return 'identity' in made ? finish(made, origin) : made;
+    return result;
+  }
+
+  async function signed(message: Checked, origin: Origin): Promise<Signed | Admission> {
+    const made = draft(message, origin);
+    return 'identity' in made ? sign(made) : made;
+  }
+
+  /** What becomes of each submission. @throws PosternError when it cannot be known who is suppressed. */
+  async function prepareAll(
+    submissions: readonly Submission[],
+    options: SubmitOptions,
+    origin: Origin,
+  ): Promise<(Admission | PosternError)[]> {
+    const all = await Promise.all(
+      submissions.map((submission) => checked(submission, options, origin).catch(asPosternError)),
+    );
+    const good = all.flatMap((one) => (one instanceof PosternError ? [] : [one.prepared]));
+    const [made, suppressed] = await Promise.all([
+      Promise.all(
+        all.map((one) => (one instanceof PosternError ? one : signed(one, origin).catch(asPosternError))),
+      ),
+      suppressedOf(good, deps.engine.suppressions),
+    ]);
+    return made.map((one) => {
+      if (one instanceof PosternError || !('bytes' in one)) return one;
+      return finish(one, origin, suppressed.get(one.prepared) ?? []);
+    });
   }
 
   return {
@@ -216,11 +260,11 @@ export function createAccept(deps: AcceptDeps): Accept {
         keyId: options.caller.keyId,
         sourceIp: options.caller.sourceIp,
       };
-      const made = await Promise.all(
-        submissions.map((submission) =>
-          one(submission, options, origin).catch((error: unknown) => asPosternError(error)),
-        ),
-      );
+      const failed = (error: unknown): never => {
+        for (const _ of submissions) deps.onResult?.(options.door, asPosternError(error).code);
+        throw error;
+      };
+      const made = await prepareAll(submissions, options, origin).catch(failed);
       const admissions: Admission[] = [];
       const answer: Submitted[] = made.map((result) => {
         if (result instanceof PosternError) return { error: result };
@@ -237,10 +281,7 @@ export function createAccept(deps: AcceptDeps): Accept {
               response: storeAnswer(answer),
             },
           )
-          .catch((error: unknown) => {
-            for (const _ of submissions) deps.onResult?.(options.door, asPosternError(error).code);
-            throw error;
-          });
+          .catch(failed);
         // The same call, taken in at the same time by another request.
         if (result.kind === 'repeated') return readAnswer(result.response);
         if (result.kind === 'conflict') throw conflict();

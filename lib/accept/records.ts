@@ -8,6 +8,7 @@ import {
   SCHEMA_VERSION,
 } from '../engine/items.ts';
 import type { Admission } from '../engine/ports.ts';
+import { SUPPRESSION_REASONS, type Suppression, type SuppressionReason } from '../engine/suppression.ts';
 import type { Address } from '../mail/types.ts';
 
 /** All that is known of a message once it is prepared. */
@@ -27,6 +28,8 @@ export interface Prepared {
   pool: string;
   campaign?: string;
   requireTls: boolean;
+  /** For what addresses are suppressed: the configuration set's reasons, else the account's. */
+  suppressedReasons: readonly SuppressionReason[];
   acceptedAt: number;
   /** When the first attempt may be made. */
   due: number;
@@ -57,6 +60,10 @@ export function makeRecord(prepared: Prepared, origin: Origin, size: number): Me
     class: prepared.class,
     pool: prepared.pool,
     size,
+    // Most messages have both, and every byte of a record is paid for.
+    suppressedReasons: SUPPRESSION_REASONS.every((reason) => prepared.suppressedReasons.includes(reason))
+      ? undefined
+      : prepared.suppressedReasons,
     recipients: prepared.recipients.map((recipient) => recipient.address),
     commonHeaders: prepared.commonHeaders,
   };
@@ -70,39 +77,81 @@ export interface ItemRules {
   returnPath(messageId: string, n: number, expiresAt: number): string;
 }
 
-/** The admission of a message whose bytes are final. */
+/**
+ * The admission of a message whose bytes are final.
+ * @param suppressed by recipient: the entry of the suppression list that keeps the message from him.
+ */
 export function admission(
   prepared: Prepared,
   origin: Origin,
   bytes: Buffer,
   eightBit: boolean,
   rules: ItemRules,
+  suppressed: readonly (Suppression | undefined)[],
 ): Admission {
   const { id, due, acceptedAt } = prepared;
   const waits = due > acceptedAt;
-  const deliveries: QueueItem[] = prepared.recipients.map((recipient, n) => ({
+  const deliveries: QueueItem[] = [];
+  const settled: Outcome[] = [];
+  for (const [n, recipient] of prepared.recipients.entries()) {
+    const entry = suppressed[n];
+    if (entry) {
+      settled.push(suppressedDelivery(prepared, n, entry));
+      continue;
+    }
+    deliveries.push({
+      v: SCHEMA_VERSION,
+      messageId: id,
+      n,
+      tenant: prepared.tenant,
+      lane: `${prepared.pool}:${prepared.class}:${rules.group(recipient.domain)}`,
+      campaign: prepared.campaign,
+      configurationSet: prepared.configurationSet,
+      mailFrom: rules.returnPath(id, n, prepared.expiresAt),
+      recipient: recipient.address,
+      domain: recipient.domain,
+      eightBit,
+      smtpUtf8: recipient.utf8 || prepared.from.utf8,
+      requireTls: prepared.requireTls,
+      acceptedAt,
+      expiresAt: prepared.expiresAt,
+      attempts: 0,
+      due,
+      reason: waits
+        ? { code: 'scheduled', text: `Scheduled by the sender for ${new Date(due).toISOString()}.` }
+        : undefined,
+    });
+  }
+  const record = makeRecord(prepared, origin, bytes.length);
+  // Nobody will ask for the bytes of a message that goes nowhere.
+  const body = deliveries.length > 0 ? bytes : Buffer.alloc(0);
+  return { record, body, deliveries, settled };
+}
+
+const SHOWN_BY: Record<SuppressionReason, string> = {
+  BOUNCE: 'as an address that bounces',
+  COMPLAINT: 'because its reader complained',
+};
+
+/** SES accepts the message, sends nothing, and reports a bounce (`OnAccountSuppressionList`). */
+function suppressedDelivery({ id, tenant, acceptedAt }: Prepared, n: number, entry: Suppression): Outcome {
+  const since = new Date(entry.at).toISOString();
+  return {
     v: SCHEMA_VERSION,
     messageId: id,
     n,
-    tenant: prepared.tenant,
-    lane: `${prepared.pool}:${prepared.class}:${rules.group(recipient.domain)}`,
-    campaign: prepared.campaign,
-    configurationSet: prepared.configurationSet,
-    mailFrom: rules.returnPath(id, n, prepared.expiresAt),
-    recipient: recipient.address,
-    domain: recipient.domain,
-    eightBit,
-    smtpUtf8: recipient.utf8 || prepared.from.utf8,
-    requireTls: prepared.requireTls,
-    acceptedAt,
-    expiresAt: prepared.expiresAt,
-    attempts: 0,
-    due,
-    reason: waits
-      ? { code: 'scheduled', text: `Scheduled by the sender for ${new Date(due).toISOString()}.` }
-      : undefined,
-  }));
-  return { record: makeRecord(prepared, origin, bytes.length), body: bytes, deliveries };
+    at: acceptedAt,
+    kind: 'attempt',
+    tenant,
+    attempt: {
+      at: acceptedAt,
+      duration: 0,
+      replies: [],
+      state: 'suppressed',
+      reason: 'suppressed',
+      text: `Not sent: ${entry.address} is on the suppression list since ${since}, ${SHOWN_BY[entry.reason]}.`,
+    },
+  };
 }
 
 /**

@@ -1,4 +1,5 @@
-/** The switch that stops all sending. */
+/** What is set for the account: the switch that stops all sending, and for each tenant the use of its suppression list. */
+import { SUPPRESSION_REASONS, type SuppressionReason } from '../engine/suppression.ts';
 import type { Mirror } from './mirror.ts';
 import type { Control } from './types.ts';
 
@@ -6,11 +7,21 @@ export interface StoredAccount {
   sendingEnabled: boolean;
 }
 
+/** Its key is the tenant. */
+export interface StoredSuppression {
+  reasons: readonly SuppressionReason[];
+}
+
 const KEY = 'account';
 
-export function openAccount(mirror: Mirror<StoredAccount>): Control['account'] {
+export function openAccount(
+  mirror: Mirror<StoredAccount>,
+  suppression: Mirror<StoredSuppression>,
+): Control['account'] {
   return {
     sendingEnabled: () => mirror.get(KEY)?.sendingEnabled ?? true,
     setSendingEnabled: (sendingEnabled) => mirror.set(KEY, { sendingEnabled }),
+    suppressedReasons: (tenant) => suppression.get(tenant)?.reasons ?? SUPPRESSION_REASONS,
+    setSuppressedReasons: (tenant, reasons) => suppression.set(tenant, { reasons: [...new Set(reasons)] }),
   };
 }

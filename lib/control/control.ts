@@ -5,7 +5,7 @@
 import { resolveTxt as systemResolveTxt } from 'node:dns/promises';
 import type { Config } from '../engine/ports.ts';
 import type { Clock } from '../time.ts';
-import { openAccount, type StoredAccount } from './account.ts';
+import { openAccount, type StoredAccount, type StoredSuppression } from './account.ts';
 import { CONFIG_KINDS, type ConfigKind } from './config-kinds.ts';
 import { openConfigurationSets } from './configuration-sets.ts';
 import { openDirectives } from './directives.ts';
@@ -52,7 +52,8 @@ export async function openControl(options: ControlOptions): Promise<Control> {
   const sets = new Mirror<ConfigurationSet>(config, 'configuration-set', clock);
   const templates = new Mirror<StoredTemplate>(config, 'template', clock);
   const account = new Mirror<StoredAccount>(config, 'account', clock);
-  const mirrors = [keys, identities, sets, templates, account];
+  const suppression = new Mirror<StoredSuppression>(config, 'suppression', clock);
+  const mirrors = [keys, identities, sets, templates, account, suppression];
 
   const byKind = new Map<string, { changed(key: string): Promise<void> }>(
     mirrors.map((mirror) => [mirror.kind, mirror]),
@@ -83,7 +84,7 @@ export async function openControl(options: ControlOptions): Promise<Control> {
       }),
       configurationSets: openConfigurationSets(sets, limits.configurationSets),
       templates: openTemplates(templates, limits.templates),
-      account: openAccount(account),
+      account: openAccount(account, suppression),
       directives,
       documents,
       laneGroups,

@@ -1,4 +1,5 @@
 /** The stored configuration as the rest of Postern sees it. All of it lives in the engine's config port. */
+import type { SuppressionReason } from '../engine/suppression.ts';
 import type { SigningKey } from '../mail/types.ts';
 import type { Directives } from './directives.ts';
 import type { Documents } from './documents.ts';
@@ -46,7 +47,8 @@ export interface ConfigurationSet {
   sendingEnabled: boolean;
   reputationMetricsEnabled: boolean;
   tracking?: { customRedirectDomain?: string; httpsPolicy?: string };
-  suppressedReasons?: string[];
+  /** In place of the account's. */
+  suppressedReasons?: SuppressionReason[];
   tags?: { Key: string; Value: string }[];
   createdAt: number;
 }
@@ -127,6 +129,9 @@ export interface Control {
   account: {
     sendingEnabled(): boolean;
     setSendingEnabled(enabled: boolean): Promise<void>;
+    /** For what a tenant's addresses are put on its suppression list, and not sent to. As with new SES accounts: both. */
+    suppressedReasons(tenant: string): readonly SuppressionReason[];
+    setSuppressedReasons(tenant: string, reasons: readonly SuppressionReason[]): Promise<void>;
   };
   directives: Directives;
   documents: Documents;

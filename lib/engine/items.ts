@@ -3,6 +3,7 @@
  * of its schema; a reader refuses a version newer than the one it knows.
  */
 import type { DeliveryState } from './states.ts';
+import type { SuppressionReason } from './suppression.ts';
 
 /** Version of every schema in this file. */
 export const SCHEMA_VERSION = 1;
@@ -36,6 +37,8 @@ export interface MessageRecord {
   pool: string;
   /** Bytes of the message as it travels. */
   size: number;
+  /** For what its recipients are put on the suppression list; absent: for either reason. */
+  suppressedReasons?: readonly SuppressionReason[];
   /** Envelope recipients; a delivery is addressed as `(id, n)` with n its place in this list. */
   recipients: string[];
   commonHeaders: {

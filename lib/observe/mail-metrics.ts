@@ -8,6 +8,7 @@
  * | attempt, deferred         | Attempted, Deferred, Uncertain if it is             |             |                |
  * | attempt, bounced          | Attempted, Bounced                                  | 1 if hard   |                |
  * | attempt, expired          | Attempted, Bounced                                  |             |                |
+ * | attempt, suppressed       |                                                     |             |                |
  * | bounce (a later report)   | Bounced                                             | 1 if hard   |                |
  * | complaint                 | Complaints, unless it says `not-spam`               |             | 1              |
  *
@@ -57,7 +58,7 @@ export function createMailMetrics(emf: Emf): MailMetrics {
   }
 
   function attempt(lane: LaneCounts, record: MessageRecord, { attempt }: Outcome, real: boolean): void {
-    if (!attempt) return;
+    if (!attempt || attempt.state === 'suppressed') return;
     add(lane, 'Attempted');
     if (attempt.uncertain) add(lane, 'Uncertain');
     switch (attempt.state) {

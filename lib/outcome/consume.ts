@@ -1,10 +1,8 @@
-/** From a batch of the outcome feed to all that follows from it. Pure: the caller stores and publishes. */
+/** From a batch of the outcome feed to events and statistics. Pure: the caller stores and publishes. */
 import type { MessageRecord, Outcome } from '../engine/items.ts';
 import { sesEvents } from './events.ts';
 import type { EventContext } from './mail-object.ts';
 import type { SesEvent } from './ses-event.ts';
-import type { SuppressionChange } from './suppression.ts';
-import { suppressionChange } from './suppression.ts';
 
 /** Quarter hours, as SES's GetSendStatistics counts. */
 export const STATISTICS_PERIOD = 15 * 60_000;
@@ -29,8 +27,6 @@ export interface StatisticsDelta {
 export interface Digest {
   /** With the set whose destinations they go to. In the order of the outcomes. */
   events: { tenant: string; configurationSet?: string; event: SesEvent }[];
-  /** In the order of the outcomes: a later change of an address overrides an earlier one. */
-  suppressions: SuppressionChange[];
   statistics: StatisticsDelta[];
   /** Outcomes whose message record is gone (pruned): nothing can be said of them. */
   orphans: number;
@@ -47,7 +43,7 @@ export function digest(
   records: ReadonlyMap<string, MessageRecord>,
   context: EventContext,
 ): Digest {
-  const result: Digest = { events: [], suppressions: [], statistics: [], orphans: 0 };
+  const result: Digest = { events: [], statistics: [], orphans: 0 };
   const statistics = new Map<string, StatisticsDelta>();
   for (const outcome of outcomes) {
     const record = records.get(outcome.messageId);
@@ -56,8 +52,6 @@ export function digest(
       continue;
     }
     const { tenant, configurationSet } = record;
-    const change = suppressionChange(record, outcome);
-    if (change) result.suppressions.push(change);
     for (const event of sesEvents(record, outcome, context)) {
       result.events.push({ tenant, configurationSet, event });
       for (const counter of countersOf(event))

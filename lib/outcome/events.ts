@@ -237,7 +237,7 @@ function iso(time: number): string {
  * In the form of a MessageId. Derived, not drawn: the outcome feed is read at least once, and a listener that
  * drops repeated feedback ids (as SES's guide advises) must see the same id when an outcome is read again.
  */
-function feedbackId(outcome: Outcome): string {
+export function feedbackId(outcome: Outcome): string {
   const { messageId, n, kind, at } = outcome;
   const hex = createHash('sha256').update(`${messageId} ${n} ${kind} ${at}`).digest('hex');
   const uuid = `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20, 32)}`;

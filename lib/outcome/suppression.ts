@@ -11,23 +11,29 @@
  * | feedback `auth-failure` (a report about signatures, RFC 6591)    | nothing             |
  * | anything at the mailbox simulator                                | nothing             |
  *
+ * An address is added only for a reason that its message suppresses for: the configuration set's or the account's when
+ * the message was taken in, which its record knows.
+ *
  * A report is only here if its signed return path led to this delivery: who never received the message cannot
  * forge one, and who did can only speak of his own address.
  */
 import type { MessageRecord, Outcome } from '../engine/items.ts';
+import type { Suppression, SuppressionReason } from '../engine/suppression.ts';
+import { messageIdOf } from '../mail/message-id.ts';
 import { diagnoseAttempt } from './attempt.ts';
 import type { BounceDetail, ComplaintDetail } from './details.ts';
+import { feedbackId } from './events.ts';
 import { isSimulatorAddress } from './simulator.ts';
 
+/** What to do with the recipient of a delivery, as he was sent to. */
 export interface SuppressionChange {
   action: 'add' | 'remove';
-  tenant: string;
-  /** The recipient as it was sent to. */
-  address: string;
-  reason: 'BOUNCE' | 'COMPLAINT';
-  /** Of the delivery that shows why. */
-  messageId: string;
-  at: number;
+  entry: Suppression;
+}
+
+/** Whether an outcome may ask for a change: told without the record of its message. */
+export function mayChangeSuppression({ kind, attempt }: Outcome): boolean {
+  return kind === 'bounce' || kind === 'complaint' || attempt?.state === 'bounced';
 }
 
 /** The change that an outcome asks for, if any. */
@@ -36,11 +42,17 @@ export function suppressionChange(record: MessageRecord, outcome: Outcome): Supp
   if (address === undefined || isSimulatorAddress(address)) return undefined;
   const change = decide(outcome, address);
   if (!change) return undefined;
-  const { tenant, messageId, at } = outcome;
-  return { ...change, tenant, address, messageId, at };
+  const { action, reason } = change;
+  if (action === 'add' && record.suppressedReasons?.includes(reason) === false) return undefined;
+  const { tenant } = record;
+  const shown = { messageId: messageIdOf(record), feedbackId: feedbackId(outcome) };
+  return { action, entry: { tenant, address, reason, at: outcome.at, ...shown } };
 }
 
-function decide(outcome: Outcome, address: string): Pick<SuppressionChange, 'action' | 'reason'> | undefined {
+function decide(
+  outcome: Outcome,
+  address: string,
+): { action: SuppressionChange['action']; reason: SuppressionReason } | undefined {
   switch (outcome.kind) {
     case 'attempt': {
       const { attempt } = outcome;

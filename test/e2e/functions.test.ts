@@ -377,20 +377,22 @@ describe('due', () => {
 
 describe('outcomes', () => {
   test('counts what it can read, and hands the rest back alone', async () => {
-    const { records, keepReports } = await engineOf('api OutcomesRole');
+    const { records, suppressions, keepReports } = await engineOf('api OutcomesRole');
     const logged: [string, unknown][] = [];
     const note = (event: string, fields?: unknown): void => void logged.push([event, fields]);
     const consume = createConsumer({
       records,
       keepReports,
+      suppressions,
       context: { region: 'us-east-1', accountId: '123456789012', hostname: 'mail.example.com' },
       output: { emf, log: { debug: note, info: note, warn: note, error: note } },
     });
     const { json } = await call({ body: JSON.stringify(message) });
     const messageId = (json.MessageId as string).slice(0, 60);
+    const at = Date.now();
     const happened: Outcome[] = [
-      outcome('attempt', { messageId, attempt: attempt({ at: Date.now() }), tenant: 'default' }),
-      outcome('complaint', { messageId, tenant: 'default', detail: { feedbackType: 'abuse' } }),
+      outcome('attempt', { messageId, at, attempt: attempt({ at }), tenant: 'default' }),
+      outcome('complaint', { messageId, at, tenant: 'default', detail: { feedbackType: 'abuse' } }),
       outcome('attempt', { messageId: 'gone', attempt: attempt({}) }),
     ];
     lines.length = 0;
@@ -414,16 +416,68 @@ describe('outcomes', () => {
     assert.deepEqual(events, [
       'outcome refused',
       'outcome refused',
-      'statistics',
       'suppression',
+      'statistics',
       'outcomes without a record',
     ]);
+    await complainedOf(json.MessageId as string);
+  });
+
+  /** `bob@example.net` complained: what is taken in for him now ends at once, and a late outcome changes nothing. */
+  async function complainedOf(messageId: string): Promise<void> {
+    const listed = await call({
+      method: 'GET',
+      rawPath: '/v2/email/suppression/addresses/BOB%40example.net',
+    });
+    const { EmailAddress, Reason, Attributes } = listed.json.SuppressedDestination as Record<string, unknown>;
+    assert.deepEqual([EmailAddress, Reason], ['bob@example.net', 'COMPLAINT']);
+    assert.equal((Attributes as { MessageId: string }).MessageId, messageId);
+    const { status, json } = await call({ body: JSON.stringify(message) });
+    assert.equal(status, 200, 'it is accepted');
+    const { records } = await engineOf('api ApiRole');
+    const [delivery] = await records.deliveries((json.MessageId as string).slice(0, 60));
+    assert.equal(delivery!.state, 'suppressed');
+    assert.match(delivery!.text, /^Not sent: bob@example\.net is on the suppression list since /);
+    const removed = await call({
+      method: 'DELETE',
+      rawPath: '/v2/email/suppression/addresses/bob%40example.net',
+    });
+    assert.equal(removed.status, 200);
+  }
+
+  test('hands back alone what it cannot put on the list; the same again puts nobody back who was taken off', async () => {
+    const faults = new Faults();
+    const { records, suppressions, keepReports } = await engineOf('api OutcomesRole', faults);
+    const context = { region: 'us-east-1', accountId: '123456789012', hostname: 'mail.example.com' };
+    const consume = createConsumer({ records, suppressions, keepReports, context, output });
+    const to = { ...message, Destination: { ToAddresses: ['gone@example.net', 'other@example.net'] } };
+    const { json } = await call({ body: JSON.stringify(to) });
+    const messageId = (json.MessageId as string).slice(0, 60);
+    const refused = attempt({ state: 'bounced', reason: 'peer_permanent', text: '550 5.1.1 user unknown' });
+    const bounced = (n: number): Outcome =>
+      outcome('attempt', { messageId, n, at: Date.now(), tenant: 'default', attempt: refused });
+    const event = sqsEvent([writeOutcomes([bounced(0)]), writeOutcomes([bounced(1)])]);
+    lines.length = 0;
+    const when = (input: Record<string, unknown>): boolean => JSON.stringify(input).includes('gone@');
+    faults.add({ command: 'UpdateItem', times: 1, kind: 'refused', error: 'ValidationException', when });
+    assert.deepEqual(await consume(event), { batchItemFailures: [{ itemIdentifier: 'message-0' }] });
+    assert.deepEqual(lines[0]!.values, { Attempted: [1], Bounced: [1] }, 'what comes again is counted then');
+    assert.deepEqual(await consume(event), { batchItemFailures: [] });
+    const api = (await engineOf('api ApiRole')).suppressions;
+    const addresses = to.Destination.ToAddresses.map((address) => ({ tenant: 'default', address }));
+    const found = async () => (await api.find(addresses)).map((one) => one?.reason);
+    assert.deepEqual(await found(), ['BOUNCE', 'BOUNCE']);
+    moveTime(Date.now() + 1_000);
+    assert.equal(await api.remove('default', 'gone@example.net', Date.now()), true);
+    assert.deepEqual(await consume(event), { batchItemFailures: [] });
+    assert.deepEqual(await found(), [undefined, 'BOUNCE']);
   });
 
   test('gives the whole batch back when storage does not answer', async () => {
     const consume = createConsumer({
       records: { message: () => Promise.reject(new Error('away')) },
       keepReports: () => Promise.resolve(),
+      suppressions: (await engineOf('api OutcomesRole')).suppressions,
       context: { region: 'us-east-1', accountId: '123456789012', hostname: 'mail.example.com' },
       output,
     });
@@ -521,9 +575,9 @@ describe('track', () => {
     assert.deepEqual([followed.statusCode, followed.headers?.location], [302, 'https://a.example/?x=1']);
     assert.equal((await track.get(link.replace('track.example.com', 'other.example.com'))).statusCode, 404);
 
-    const { records, keepReports } = await engineOf('api OutcomesRole');
+    const { records, suppressions, keepReports } = await engineOf('api OutcomesRole');
     const context = { region: 'us-east-1', accountId: '123456789012', hostname: 'mail.example.com' };
-    const consume = createConsumer({ records, keepReports, context, output });
+    const consume = createConsumer({ records, suppressions, keepReports, context, output });
     const event = sqsEvent([writeOutcomes(await drain(anybody))]);
     assert.deepEqual(await consume(event), { batchItemFailures: [] });
     // SQS may deliver twice.

@@ -48,7 +48,7 @@ describe('reports, mutated', () => {
         const feedback = feedbackOf(report, record, 0);
         if (!feedback) return;
         const change = suppressionChange(record, outcome(feedback.kind, { detail: feedback.detail }));
-        assert.equal(change?.address ?? record.recipients[0], record.recipients[0]);
+        assert.equal(change?.entry.address ?? record.recipients[0], record.recipients[0]);
         JSON.stringify(feedback);
       }),
       SEED,

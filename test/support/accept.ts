@@ -5,11 +5,12 @@ import type { Control } from '../../lib/control/types.ts';
 import type {
   Admission,
   AdmitResult,
-  Engine,
   IdempotencyClaim,
   Queue,
   Records,
+  Suppressions,
 } from '../../lib/engine/ports.ts';
+import { type Suppression, suppressionKey } from '../../lib/engine/suppression.ts';
 import { createReturnPaths, type ReturnPaths } from '../../lib/mail/return-path.ts';
 import { createSigner } from '../../lib/mail/signer.ts';
 import type { TestClock } from './clock.ts';
@@ -38,8 +39,26 @@ export class IntakeQueue implements Pick<Queue, 'admit'>, Pick<Records, 'claim'>
 
 export const CALLER: Caller = { keyId: 'AKIATEST', tenant: 'default', admin: false, sourceIp: '192.0.2.9' };
 
+/** Suppression lists that are only looked up; they may fail, and count how often they are asked. */
+export class KnownSuppressions implements Pick<Suppressions, 'find'> {
+  readonly entries: Suppression[] = [];
+  asked: number[] = [];
+  failure?: Error;
+
+  async find(addresses: readonly Pick<Suppression, 'tenant' | 'address'>[]) {
+    this.asked.push(addresses.length);
+    if (this.failure) throw this.failure;
+    return addresses.map(({ tenant, address }) =>
+      this.entries.find(
+        (entry) => entry.tenant === tenant && suppressionKey(entry.address) === suppressionKey(address),
+      ),
+    );
+  }
+}
+
 export interface TestAccept {
   accept: Accept;
+  suppressions: KnownSuppressions;
   queue: IntakeQueue;
   control: Control;
   clock: TestClock;
@@ -55,9 +74,10 @@ export async function openTestAccept(
   const { control, clock } = await openTestControl();
   await control.identities.create({ name: 'example.com', tenant: 'default' });
   const queue = new IntakeQueue();
+  const suppressions = new KnownSuppressions();
   const returnPaths = createReturnPaths(Buffer.alloc(32, 3));
   const accept = createAccept({
-    engine: { queue, records: queue } as unknown as Engine,
+    engine: { queue, records: queue, suppressions },
     control,
     signer: createSigner(),
     returnPaths,
@@ -77,7 +97,7 @@ export async function openTestAccept(
       ...policy,
     },
   });
-  return { accept, queue, control, clock, returnPaths };
+  return { accept, suppressions, queue, control, clock, returnPaths };
 }
 
 /** A submission of simple content from example.com. */

@@ -7,7 +7,7 @@ import { createApi } from '../../functions/api/app.ts';
 import type { ApiDeps } from '../../functions/api/deps.ts';
 import { openControl } from '../../lib/control/control.ts';
 import type { Control } from '../../lib/control/types.ts';
-import type { Engine } from '../../lib/engine/ports.ts';
+import type { Engine, Suppressions } from '../../lib/engine/ports.ts';
 import { type Clock, systemClock } from '../../lib/time.ts';
 import { MASTER_KEY } from './control.ts';
 import { FakeAccept } from './fake-accept.ts';
@@ -42,6 +42,8 @@ export interface SesServerOptions {
   limits?: ApiDeps['limits'];
   verifyIdentities?: boolean;
   installed?: ApiDeps['installed'];
+  /** Keeps suppression lists. */
+  suppressions?: Suppressions;
   /** Sees each request before the API does; true when it has dealt with it. */
   before?: (incoming: IncomingMessage, outgoing: ServerResponse) => boolean;
 }
@@ -69,8 +71,11 @@ export async function startSesServer(options: SesServerOptions = {}): Promise<Se
   const deps: ApiDeps = {
     accept,
     control,
-    // Beside accept and control, the SES routes reach the state of addresses only.
-    engine: { leases: { checkpoint: async (name: string) => checkpoints.get(name) } } as Engine,
+    // Beside accept and control, the SES routes reach the state of addresses and suppression lists only.
+    engine: {
+      leases: { checkpoint: async (name: string) => checkpoints.get(name) },
+      suppressions: options.suppressions,
+    } as Engine,
     installed: options.installed ?? { ips: [], pools: {} },
     clock,
     region: 'us-east-1',

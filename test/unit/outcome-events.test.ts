@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { Attempt, Outcome } from '../../lib/engine/items.ts';
+import type { Attempt, MessageRecord, Outcome } from '../../lib/engine/items.ts';
 import { digest } from '../../lib/outcome/consume.ts';
-import { sesEvents } from '../../lib/outcome/events.ts';
-import { suppressionChange } from '../../lib/outcome/suppression.ts';
+import { feedbackId, sesEvents } from '../../lib/outcome/events.ts';
+import { mayChangeSuppression, suppressionChange } from '../../lib/outcome/suppression.ts';
 import { ACCEPTED_AT, attempt, MESSAGE_ID, messageRecord, outcome } from '../support/outcomes.ts';
 
 const CONTEXT = { region: 'us-east-1', accountId: '123456789012', hostname: 'mta1.example.org' };
@@ -338,12 +338,33 @@ describe('suppression', () => {
   for (const [name, of, expected] of rows) {
     it(name, () => {
       const change = suppressionChange(messageRecord(), of);
-      assert.equal(change && `${change.action} ${change.reason}`, expected);
-      if (change) assert.equal(change.address, 'user@example.com');
+      assert.equal(change && `${change.action} ${change.entry.reason}`, expected);
+      if (change || of.kind === 'bounce') assert.equal(mayChangeSuppression(of), true);
+      if (change) {
+        const { tenant, address, at, messageId } = change.entry;
+        assert.deepEqual(
+          [tenant, address, at, messageId],
+          ['tenant-1', 'user@example.com', of.at, MESSAGE_ID],
+        );
+        assert.equal(change.entry.feedbackId, feedbackId(of));
+      }
       const simulator = messageRecord({ recipients: ['bounce+1@simulator.amazonses.com'] });
       assert.equal(suppressionChange(simulator, of), undefined);
     });
   }
+
+  it('adds for the reasons of the message, and takes off whatever they are', () => {
+    const bounce = refused('550 5.1.1 user unknown');
+    const complaint = outcome('complaint', { detail: { feedbackType: 'abuse' } });
+    const regret = outcome('complaint', { detail: { feedbackType: 'not-spam' } });
+    const asked = (suppressedReasons: MessageRecord['suppressedReasons']) =>
+      [bounce, complaint, regret].map(
+        (of) => suppressionChange(messageRecord({ suppressedReasons }), of)?.action,
+      );
+    assert.deepEqual(asked(undefined), ['add', 'add', 'remove']);
+    assert.deepEqual(asked(['COMPLAINT']), [undefined, 'add', 'remove']);
+    assert.deepEqual(asked([]), [undefined, undefined, 'remove']);
+  });
 });
 
 describe('digest', () => {
@@ -393,14 +414,6 @@ describe('digest', () => {
       { ...zero, tenant: 'tenant-2', period: ACCEPTED_AT, sends: 1, delays: 1 },
       { ...zero, tenant: 'tenant-1', period: ACCEPTED_AT + 15 * 60_000, complaints: 1 },
     ]);
-    assert.deepEqual(
-      result.suppressions.map(({ action, address, reason }) => [action, address, reason]),
-      [
-        ['add', 'b@example.com', 'BOUNCE'],
-        ['add', 'user@example.com', 'COMPLAINT'],
-        ['remove', 'user@example.com', 'COMPLAINT'],
-      ],
-    );
     assert.equal(result.events.length, 8);
     assert.deepEqual(
       result.events.map(({ configurationSet }) => configurationSet),

@@ -1,6 +1,7 @@
 /** The OpenAPI 3.1 document of the Postern API, served at `/v1/openapi.json`. */
 import { OPERATE_PATHS } from './operate-paths.ts';
 import { SCHEMAS } from './schemas.ts';
+import { SUPPRESSION_PATHS } from './suppression-paths.ts';
 
 export interface Operation {
   operationId: string;
@@ -268,6 +269,7 @@ export const PATHS: Readonly<Record<string, Partial<Record<'get' | 'post' | 'put
         },
       },
     },
+    ...SUPPRESSION_PATHS,
     ...OPERATE_PATHS,
     '/openapi.json': {
       get: {
@@ -293,7 +295,7 @@ export function openapi(version: string): object {
       title: 'Postern API',
       version,
       description:
-        'Send mail, see where it is and why, cancel what waits; manage keys, directives and configuration.',
+        'Send mail, see where it is and why, cancel what waits; manage suppression lists, keys, directives and configuration.',
     },
     servers: [{ url: '/v1' }],
     security: [{ bearer: [] }],

@@ -35,6 +35,7 @@ import { createValidator } from './schema.ts';
 import { SCHEMAS } from './schemas.ts';
 import { sendMessages } from './send-messages.ts';
 import { explainShaping } from './shaping.ts';
+import { getSuppression, listSuppressions, putSuppression, removeSuppression } from './suppressions.ts';
 import { listWarmup } from './warmup.ts';
 
 /** Handlers by operationId. */
@@ -48,6 +49,10 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   revokeKey,
   identityDns,
   checkIdentity,
+  listSuppressions,
+  getSuppression,
+  putSuppression,
+  removeSuppression,
   createDirective,
   listDirectives,
   removeDirective,

@@ -56,6 +56,11 @@ const MAX_SHOWN_NAME = 60;
 /** RFC 3339 §5.6. */
 const DATE_TIME = /^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)$/;
 
+/** Whether a text is a time as RFC 3339 has it. */
+export function isTime(text: string): boolean {
+  return DATE_TIME.test(text) && Number.isFinite(Date.parse(text));
+}
+
 /** @param schemas what `#/components/schemas/<name>` refers to. */
 export function createValidator(schemas: Readonly<Record<string, Schema>>) {
   const patterns = new Map<string, RegExp>();
@@ -81,7 +86,7 @@ export function createValidator(schemas: Readonly<Record<string, Schema>>) {
     if (text.length < minLength) return `must have at least ${count(minLength, 'character')}`;
     if (text.length > maxLength) return `has ${text.length} characters; it may have at most ${maxLength}`;
     if (schema.pattern !== undefined && !matches(schema.pattern, text)) return `must match ${schema.pattern}`;
-    if (schema.format === 'date-time' && !(DATE_TIME.test(text) && Number.isFinite(Date.parse(text)))) {
+    if (schema.format === 'date-time' && !isTime(text)) {
       return 'must be a time as 2026-01-31T12:00:00Z (RFC 3339, with its offset)';
     }
     return undefined;

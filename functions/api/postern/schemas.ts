@@ -2,6 +2,7 @@
 import { OPERATE_SCHEMAS } from './operate-schemas.ts';
 import type { ArraySchema, ObjectSchema, Schema, StringSchema } from './schema.ts';
 import { flag, integer, list, name, object, ref, text, time } from './schema-words.ts';
+import { SUPPRESSION_SCHEMAS } from './suppression-paths.ts';
 
 const MAX_RECIPIENTS = 1_000;
 /** SES: recipients of one message. */
@@ -295,6 +296,7 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
   ...SEND,
   ...MESSAGE,
   ...MANAGE,
+  ...SUPPRESSION_SCHEMAS,
   ...OPERATE_SCHEMAS,
   Failure: object(failure, ['code', 'message', 'action']),
   ErrorAnswer: object(

@@ -53,7 +53,7 @@ export function sesV2Api(deps: ApiDeps, bodies: BodyReader): Hono<ApiEnv> {
         idempotency: retryKey(head, route.operation, bodyHash),
       };
       if (handler.access === 'manage') requireAdmin(call);
-      const given = { ...parseObject(body), ...Object.fromEntries(signed.query), ...route.labels };
+      const given = { ...parseObject(body), ...queryMembers(signed.query), ...route.labels };
       const output = await handler.handle(readInput(handler.input, given), call);
       return reply(200, requestId, output);
     } catch (error) {
@@ -63,6 +63,16 @@ export function sesV2Api(deps: ApiDeps, bodies: BodyReader): Hono<ApiEnv> {
     }
   });
   return api;
+}
+
+/** Members that come in the query: one that is repeated is a list. */
+function queryMembers(query: readonly [name: string, value: string][]): Record<string, string | string[]> {
+  const members = new Map<string, string | string[]>();
+  for (const [name, value] of query) {
+    const before = members.get(name);
+    members.set(name, before === undefined ? value : [before, value].flat());
+  }
+  return Object.fromEntries(members);
 }
 
 /**

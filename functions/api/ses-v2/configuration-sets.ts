@@ -6,14 +6,20 @@ import { canonicalDomain } from '../../../lib/mail/domain.ts';
 import { unsupported } from './content.ts';
 import { type Call, operation } from './operation.ts';
 import { page } from './pages.ts';
-import { deliveryMembers, pageToken, sendingMembers, setName, tags } from './shapes.ts';
-import { flag, integer, list as listOf, oneOf, required, structure, text, type Value } from './validation.ts';
+import { deliveryMembers, pageToken, sendingMembers, setName, suppressedReasons, tags } from './shapes.ts';
+import { flag, integer, oneOf, required, structure, text, type Value } from './validation.ts';
 
 const named = { ConfigurationSetName: required(setName) };
 const reputationMembers = { ReputationMetricsEnabled: flag };
 const deliveryOptions = structure(deliveryMembers);
 const redirectDomain = text({ min: 1, max: 253 });
 const httpsPolicy = oneOf('REQUIRE', 'REQUIRE_OPEN_ONLY', 'OPTIONAL');
+const suppressionMembers = {
+  SuppressedReasons: suppressedReasons,
+  SuppressionScope: oneOf('ACCOUNT', 'TENANT'),
+  ValidationOptions: structure({}),
+};
+const suppressionOptions = structure(suppressionMembers);
 
 const createInput = structure({
   ...named,
@@ -24,11 +30,7 @@ const createInput = structure({
   DeliveryOptions: deliveryOptions,
   ReputationOptions: structure(reputationMembers),
   SendingOptions: structure(sendingMembers),
-  SuppressionOptions: structure({
-    SuppressedReasons: listOf(oneOf('BOUNCE', 'COMPLAINT'), { max: 2 }),
-    SuppressionScope: oneOf('ACCOUNT', 'TENANT'),
-    ValidationOptions: structure({}),
-  }),
+  SuppressionOptions: suppressionOptions,
   VdmOptions: structure({}),
   ArchivingOptions: structure({}),
   MessageSecurityOptions: structure({}),
@@ -43,8 +45,6 @@ export const create = operation({
     const { TrackingOptions: tracking, SuppressionOptions: suppression } = input;
     for (const member of ['VdmOptions', 'ArchivingOptions', 'MessageSecurityOptions'] as const)
       if (input[member]) throw unsupported(member);
-    if (suppression?.ValidationOptions) throw unsupported('SuppressionOptions.ValidationOptions');
-    if (suppression?.SuppressionScope === 'TENANT') throw unsupported('SuppressionScope TENANT');
     await deps.control.configurationSets.create({
       name: input.ConfigurationSetName,
       tenant: caller.tenant,
@@ -52,7 +52,7 @@ export const create = operation({
       sendingEnabled: input.SendingOptions?.SendingEnabled ?? true,
       reputationMetricsEnabled: input.ReputationOptions?.ReputationMetricsEnabled ?? false,
       tracking: tracking && trackingOf(tracking, call),
-      suppressedReasons: suppression?.SuppressedReasons,
+      suppressedReasons: suppressedReasonsOf(suppression),
       tags: input.Tags,
       createdAt: deps.clock.now(),
     });
@@ -112,6 +112,15 @@ function redirectDomainOf(text: string): string {
   );
 }
 
+/** Reasons in place of the account's; none are given: the account's hold. The list is the tenant's in either scope. */
+function suppressedReasonsOf(
+  input: Value<typeof suppressionOptions> = {},
+): ConfigurationSet['suppressedReasons'] {
+  if (input.ValidationOptions) throw unsupported('SuppressionOptions.ValidationOptions');
+  if (input.SuppressionScope === 'TENANT') throw unsupported('SuppressionScope TENANT');
+  return input.SuppressedReasons;
+}
+
 export const get = operation({
   access: 'use',
   input: structure(named),
@@ -119,7 +128,7 @@ export const get = operation({
     const set = deps.control.configurationSets.find(name, caller.tenant);
     if (!set)
       throw new PosternError('configuration_set_missing', `Configuration set <${name}> does not exist.`);
-    const { delivery, tracking, suppressedReasons } = set;
+    const { delivery, tracking, suppressedReasons: reasons } = set;
     return {
       ConfigurationSetName: name,
       DeliveryOptions: {
@@ -133,7 +142,7 @@ export const get = operation({
         CustomRedirectDomain: tracking.customRedirectDomain,
         HttpsPolicy: tracking.httpsPolicy,
       },
-      SuppressionOptions: suppressedReasons && { SuppressedReasons: suppressedReasons },
+      SuppressionOptions: reasons && { SuppressedReasons: reasons },
       Tags: set.tags ?? [],
     };
   },
@@ -201,6 +210,15 @@ export const putReputation = operation({
       ...set,
       reputationMetricsEnabled: ReputationMetricsEnabled,
     })),
+});
+
+export const putSuppression = operation({
+  access: 'manage',
+  input: structure({ ...named, ...suppressionMembers }),
+  async handle(input, call) {
+    const reasons = suppressedReasonsOf(input);
+    return change(input.ConfigurationSetName, call, (set) => ({ ...set, suppressedReasons: reasons }));
+  },
 });
 
 async function change(

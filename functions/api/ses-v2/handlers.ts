@@ -6,6 +6,7 @@ import * as identities from './identities.ts';
 import type { Operation } from './operation.ts';
 import { sendBulkEmail } from './send-bulk-email.ts';
 import { sendEmail } from './send-email.ts';
+import * as suppression from './suppression.ts';
 import * as templates from './templates.ts';
 
 export const HANDLERS: ReadonlyMap<string, Operation<unknown>> = new Map(
@@ -38,6 +39,7 @@ export const HANDLERS: ReadonlyMap<string, Operation<unknown>> = new Map(
     PutConfigurationSetTrackingOptions: sets.putTracking,
     PutConfigurationSetSendingOptions: sets.putSending,
     PutConfigurationSetReputationOptions: sets.putReputation,
+    PutConfigurationSetSuppressionOptions: sets.putSuppression,
 
     GetDedicatedIp: dedicated.getIp,
     GetDedicatedIps: dedicated.listIps,
@@ -52,5 +54,11 @@ export const HANDLERS: ReadonlyMap<string, Operation<unknown>> = new Map(
 
     GetAccount: account.get,
     PutAccountSendingAttributes: account.putSending,
+    PutAccountSuppressionAttributes: account.putSuppression,
+
+    PutSuppressedDestination: suppression.put,
+    GetSuppressedDestination: suppression.get,
+    DeleteSuppressedDestination: suppression.remove,
+    ListSuppressedDestinations: suppression.list,
   }),
 );

@@ -1,4 +1,5 @@
 /** Shapes that several operations share, with the limits of the SES v2 service model. */
+import { SUPPRESSION_REASONS } from '../../../lib/engine/suppression.ts';
 import { blob, flag, integer, list, oneOf, required, structure, text, type Value } from './validation.ts';
 
 /** Member of a name that SES limits to 64 letters, digits, `-` and `_`. */
@@ -106,6 +107,9 @@ export const deliveryMembers = {
 };
 
 export const sendingMembers = { SendingEnabled: flag };
+
+export const suppressionReason = oneOf(...SUPPRESSION_REASONS);
+export const suppressedReasons = list(suppressionReason, { max: SUPPRESSION_REASONS.length });
 
 export type SendMembers = { [K in keyof typeof sendMembers]?: Value<(typeof sendMembers)[K]> };
 export type Destination = Value<typeof destination>;

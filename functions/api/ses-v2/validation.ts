@@ -134,6 +134,24 @@ export function list<T>(member: Shape<T>, rules: { min?: number; max?: number } 
   };
 }
 
+/** A list in a query, where a member that is given once is no list. */
+export function queryList<T>(member: Shape<T>, rules: { max?: number } = {}): Shape<T[]> {
+  const { read } = list(member, rules);
+  return { read: (value, at, problems) => read(Array.isArray(value) ? value : [value], at, problems) };
+}
+
+/** ISO 8601, as the service model has it for times in a query: `2026-01-31T12:00:00Z`. */
+const TIME = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:?\d\d))?$/;
+
+/** A time in a query, as ms since the epoch. */
+export const queryTime: Shape<number> = {
+  read(value, at) {
+    const time = typeof value === 'string' && TIME.test(value) ? Date.parse(value) : Number.NaN;
+    if (!Number.isFinite(time)) throw mismatch(at, 'a time as 2026-01-31T12:00:00Z');
+    return time;
+  },
+};
+
 /** A structure: known members only. JSON's null is the same as absent. */
 export function structure<M extends Record<string, Shape<unknown>>>(members: M): Shape<Structure<M>> {
   const entries = Object.entries(members).map(([name, shape]) => ({

@@ -1,0 +1,41 @@
+/** Keeps the suppression lists: what outcomes ask for, put there. */
+import type { MessageRecord, Outcome } from '../lib/engine/items.ts';
+import type { Records, Suppressions } from '../lib/engine/ports.ts';
+import type { Log } from '../lib/observe/log.ts';
+import { suppressionChange } from '../lib/outcome/suppression.ts';
+
+/** The records of all messages that the outcomes speak of, each read once. Those that are gone are left out. */
+export async function recordsOf(
+  records: Pick<Records, 'message'>,
+  outcomes: readonly Outcome[],
+): Promise<ReadonlyMap<string, MessageRecord>> {
+  const ids = [...new Set(outcomes.map(({ messageId }) => messageId))];
+  const read = await Promise.all(ids.map((id) => records.message(id)));
+  return new Map(ids.flatMap((id, at) => (read[at] ? [[id, read[at]]] : [])));
+}
+
+/**
+ * Changes the lists as outcomes ask. The same outcomes may come again, and in any order.
+ * @param records of the messages that they speak of. @returns how many asked for a change.
+ * @throws PosternError of the storage group: some may be done, and all may be repeated.
+ */
+export async function suppress(
+  list: Pick<Suppressions, 'put' | 'remove'>,
+  outcomes: readonly Outcome[],
+  records: ReadonlyMap<string, MessageRecord>,
+  log: Pick<Log, 'info'>,
+): Promise<number> {
+  const changes = outcomes.flatMap((outcome) => {
+    const record = records.get(outcome.messageId);
+    return (record && suppressionChange(record, outcome)) ?? [];
+  });
+  await Promise.all(
+    changes.map(async ({ action, entry }) => {
+      const { tenant, address, at, reason } = entry;
+      const changed =
+        action === 'add' ? await list.put(entry) : await list.remove(tenant, address, at, reason);
+      if (changed) log.info('suppression', { action, ...entry });
+    }),
+  );
+  return changes.length;
+}

@@ -1,0 +1,203 @@
+/** Bounces and complaints of the whole service: onto the list, and from then on nothing is sent. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import {
+  CreateEmailIdentityCommand,
+  DeleteSuppressedDestinationCommand,
+  GetSuppressedDestinationCommand,
+  ListSuppressedDestinationsCommand,
+  NotFoundException,
+  SESv2Client,
+  SendEmailCommand,
+} from '@aws-sdk/client-sesv2';
+import { createTransport } from 'nodemailer';
+import { SMTPServer } from 'smtp-server';
+import { readSettings } from '../../egress-node/settings.ts';
+import { type Standalone, startStandalone } from '../../egress-node/standalone.ts';
+import { silentLog } from '../../lib/observe/log.ts';
+
+let directory: string;
+let sink: SMTPServer;
+let postern: Standalone;
+let ses: SESv2Client;
+/** Return paths and recipients of what the sink took. */
+const received: { from: string; to: string; raw: string }[] = [];
+
+before(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'postern-suppression-'));
+  sink = new SMTPServer({
+    disabledCommands: ['AUTH', 'STARTTLS'],
+    disableReverseLookup: true,
+    onRcptTo({ address }, _session, callback) {
+      if (address.startsWith('nobody')) {
+        callback(Object.assign(new Error('5.1.1 No such user'), { responseCode: 550 }));
+      } else callback();
+    },
+    onData(stream, session, callback) {
+      const chunks: Buffer[] = [];
+      stream.on('data', (chunk: Buffer) => chunks.push(chunk));
+      stream.on('end', () => {
+        const { mailFrom, rcptTo } = session.envelope;
+        const from = mailFrom ? mailFrom.address : '';
+        received.push({ from, to: rcptTo[0]!.address, raw: Buffer.concat(chunks).toString() });
+        callback();
+      });
+    },
+  });
+  sink.listen(0, '127.0.0.1');
+  await once(sink.server, 'listening');
+  await start();
+  await ses.send(new CreateEmailIdentityCommand({ EmailIdentity: 'example.org' }));
+});
+after(async () => {
+  ses.destroy();
+  await postern.stop();
+  sink.close();
+  await rm(directory, { recursive: true, force: true });
+});
+
+const ID = 'AKIASUPPRESSION00001';
+const SECRET = 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY';
+
+async function start(): Promise<void> {
+  const { port } = sink.server.address() as AddressInfo;
+  const settings = readSettings(
+    {
+      POSTERN_DATA: directory,
+      POSTERN_API: '127.0.0.1:0',
+      POSTERN_SUBMISSION: '127.0.0.1:0',
+      POSTERN_INBOUND: '127.0.0.1:0',
+      POSTERN_ROUTES: `*=127.0.0.1:${port}`,
+      POSTERN_ACCESS_KEY_ID: ID,
+      POSTERN_SECRET_ACCESS_KEY: SECRET,
+    },
+    { hostname: 'mail.example.org' },
+    { verifyIdentities: false },
+  );
+  postern = await startStandalone(settings, silentLog);
+  ses = new SESv2Client({
+    endpoint: `http://${postern.listening.api}`,
+    region: 'us-east-1',
+    credentials: { accessKeyId: ID, secretAccessKey: SECRET },
+  });
+}
+
+async function send(...to: string[]): Promise<string> {
+  const { MessageId } = await ses.send(
+    new SendEmailCommand({
+      FromEmailAddress: 's@example.org',
+      Destination: { ToAddresses: to },
+      Content: { Simple: { Subject: { Data: 'Hi' }, Body: { Text: { Data: 'Hi' } } } },
+    }),
+  );
+  return MessageId!;
+}
+
+/** Asks until it is answered. */
+async function until<T>(ask: () => Promise<T | undefined>): Promise<T> {
+  for (;;) {
+    const answer = await ask();
+    if (answer !== undefined) return answer;
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+/** The states of a message's deliveries, when all have ended. */
+function ended(messageId: string): Promise<string[]> {
+  const id = messageId.slice(0, 60);
+  return until(async () => {
+    const states = (await postern.engine.records.deliveries(id)).map(({ state }) => state);
+    return states.every((state) => ['delivered', 'bounced', 'suppressed'].includes(state))
+      ? states
+      : undefined;
+  });
+}
+
+const listed = (EmailAddress: string) =>
+  until(async () => {
+    try {
+      return (await ses.send(new GetSuppressedDestinationCommand({ EmailAddress }))).SuppressedDestination;
+    } catch (error) {
+      if (error instanceof NotFoundException) return undefined;
+      throw error;
+    }
+  });
+
+test('an address that bounced hard is suppressed, also after a restart, until it is taken off', async () => {
+  const first = await send('nobody@example.com', 'ann@example.com');
+  assert.deepEqual(await ended(first), ['bounced', 'delivered']);
+  const entry = await listed('nobody@example.com');
+  assert.deepEqual([entry.Reason, entry.Attributes!.MessageId], ['BOUNCE', first]);
+
+  assert.deepEqual(await ended(await send('NOBODY@example.com', 'bob@example.com')), [
+    'suppressed',
+    'delivered',
+  ]);
+  ses.destroy();
+  await postern.stop();
+  await start();
+  const alone = await send('nobody@example.com');
+  assert.deepEqual(await ended(alone), ['suppressed']);
+  const [delivery] = await postern.engine.records.deliveries(alone.slice(0, 60));
+  assert.match(
+    delivery!.text,
+    /^Not sent: nobody@example\.com is on the suppression list since .* bounces\.$/,
+  );
+
+  await ses.send(new DeleteSuppressedDestinationCommand({ EmailAddress: 'nobody@example.com' }));
+  assert.deepEqual(await ended(await send('nobody@example.com')), ['bounced'], 'it is tried again');
+  await listed('nobody@example.com');
+});
+
+test('a complaint and a later bounce put their recipients on the list', async () => {
+  for (const [to, report, reason] of [
+    ['user@example.com', 'comcast-arf', 'COMPLAINT'],
+    ['late@example.com', 'postfix-dsn', 'BOUNCE'],
+  ] as const) {
+    const messageId = await send(to);
+    assert.deepEqual(await ended(messageId), ['delivered']);
+    const { from } = received.find((one) => one.to === to)!;
+    await sendReport(report, { messageId, from, to });
+    assert.equal((await listed(to)).Reason, reason);
+    assert.deepEqual(await ended(await send(to)), ['suppressed']);
+  }
+});
+
+test('the simulator is never suppressed', async () => {
+  for (const name of ['bounce', 'complaint', 'suppressionlist']) {
+    const address = `${name}@simulator.amazonses.com`;
+    const [state] = await ended(await send(address));
+    assert.equal(state, name === 'complaint' ? 'delivered' : 'bounced');
+    assert.deepEqual(await ended(await send(address)), [state]);
+  }
+  // What came before is on the list: so the feed has been followed so far.
+  await ended(await send('nobody-else@example.com'));
+  await listed('nobody-else@example.com');
+  const { SuppressedDestinationSummaries: all } = await ses.send(new ListSuppressedDestinationsCommand({}));
+  assert.deepEqual(
+    all!.filter(({ EmailAddress }) => EmailAddress!.includes('simulator')),
+    [],
+  );
+});
+
+/** Sends a fixture to the return path of a message, as if it were about that message. */
+async function sendReport(
+  name: string,
+  about: { messageId: string; from: string; to: string },
+): Promise<void> {
+  const text = await readFile(new URL(`../fixtures/reports/${name}.eml`, import.meta.url), 'utf8');
+  const raw = text
+    .replaceAll('0100019b76da7c00-3c0f6f9e-5d3a-4a57-9d1f-0b7a3f1c2d4e-000000@example.org', about.messageId)
+    .replaceAll('b-return-path@bounces.example.org', about.from)
+    .replaceAll('user@example.com', about.to)
+    .replaceAll('\n', '\r\n');
+  const [host, port] = postern.listening.inbound.split(':');
+  const transport = createTransport({ host, port: Number(port), ignoreTLS: true });
+  await transport.sendMail({ envelope: { from: '', to: about.from }, raw });
+  transport.close();
+}

@@ -1,0 +1,151 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { ConfigurationSet } from '../../lib/control/types.ts';
+import type { Suppression, SuppressionReason } from '../../lib/engine/suppression.ts';
+import { PosternError } from '../../lib/errors.ts';
+import { sesEvents } from '../../lib/outcome/events.ts';
+import { CALLER, openTestAccept, simple, type TestAccept } from '../support/accept.ts';
+import { failure } from '../support/control.ts';
+
+const OPTIONS = { door: 'ses-v2', caller: CALLER } as const;
+const AT = Date.UTC(2026, 0, 2);
+
+function listed(address: string, reason: SuppressionReason = 'BOUNCE', tenant = 'default'): Suppression {
+  return { tenant, address, reason, at: AT };
+}
+
+async function openWith(...entries: Suppression[]): Promise<TestAccept> {
+  const t = await openTestAccept();
+  t.suppressions.entries.push(...entries);
+  return t;
+}
+
+async function setWith(t: TestAccept, name: string, suppressedReasons?: SuppressionReason[]): Promise<void> {
+  const set: ConfigurationSet = {
+    name,
+    tenant: 'default',
+    delivery: { tlsPolicy: 'OPTIONAL' },
+    sendingEnabled: true,
+    reputationMetricsEnabled: false,
+    suppressedReasons,
+    createdAt: 0,
+  };
+  await t.control.configurationSets.create(set);
+}
+
+/** Who gets the message, and who does not. */
+async function sent(t: TestAccept, change: Parameters<typeof simple>[0]): Promise<[string[], string[]]> {
+  const [answer] = await t.accept.submit([simple(change)], OPTIONS);
+  assert.ok('messageId' in answer!);
+  const { record, deliveries, settled = [] } = t.queue.admissions.at(-1)!;
+  for (const { attempt } of settled) assert.equal(attempt?.state, 'suppressed');
+  return [deliveries.map(({ recipient }) => recipient), settled.map(({ n }) => record.recipients[n!]!)];
+}
+
+describe('a suppressed recipient', () => {
+  test('ends at once, with a reason and a bounce as SES reports it; the others go on', async () => {
+    const t = await openWith(listed('Bob@gmail.com', 'COMPLAINT'));
+    const to = ['ann@example.net', 'bob@gmail.com', 'cy@example.net'];
+    assert.deepEqual(await sent(t, { to }), [['ann@example.net', 'cy@example.net'], ['bob@gmail.com']]);
+    const { record, deliveries, settled, body } = t.queue.admissions[0]!;
+    assert.deepEqual(
+      deliveries.map(({ n }) => n),
+      [0, 2],
+    );
+    assert.deepEqual(record.recipients, to);
+    assert.ok(body.byteLength > 0);
+    const [outcome] = settled!;
+    const text =
+      'Not sent: Bob@gmail.com is on the suppression list since 2026-01-02T00:00:00.000Z, because its reader complained.';
+    const { attempt } = outcome!;
+    assert.deepEqual(
+      [outcome!.n, attempt!.reason, attempt!.text, attempt!.replies],
+      [1, 'suppressed', text, []],
+    );
+    const context = { region: 'us-east-1', accountId: '123456789012', hostname: 'mail.example.com' };
+    const [event] = sesEvents(record, outcome!, context);
+    assert.equal(event!.eventType, 'Bounce');
+    assert.ok('bounce' in event!);
+    const { bounceType, bounceSubType, bouncedRecipients } = event.bounce;
+    assert.deepEqual([bounceType, bounceSubType], ['Permanent', 'OnAccountSuppressionList']);
+    assert.deepEqual(bouncedRecipients, [
+      { emailAddress: 'bob@gmail.com', action: 'failed', status: '5.1.1', diagnosticCode: text },
+    ]);
+  });
+
+  test('alone still gives a MessageId, and no bytes are kept', async () => {
+    const t = await openWith(listed('bob@gmail.com'));
+    assert.deepEqual(await sent(t, {}), [[], ['bob@gmail.com']]);
+    const { body, record } = t.queue.admissions[0]!;
+    assert.equal(body.byteLength, 0);
+    assert.ok(record.size > 0);
+  });
+
+  test('is looked up once for a whole call, each message for its own tenant and reasons', async () => {
+    const t = await openWith(listed('bob@gmail.com'), listed('eve@gmail.com', 'COMPLAINT'));
+    await setWith(t, 'complaints', ['COMPLAINT']);
+    await setWith(t, 'nobody', []);
+    const to = ['bob@gmail.com', 'eve@gmail.com'];
+    const answers = await t.accept.submit(
+      [
+        simple({ to }),
+        simple({ to, configurationSet: 'complaints' }),
+        simple({ to, configurationSet: 'nobody' }),
+        simple({ to, from: 'stranger@example.org' }),
+      ],
+      OPTIONS,
+    );
+    assert.deepEqual(
+      answers.map((answer) => 'messageId' in answer),
+      [true, true, true, false],
+    );
+    assert.deepEqual(t.suppressions.asked, [4]);
+    const went = t.queue.admissions.map(({ deliveries }) => deliveries.map(({ recipient }) => recipient));
+    assert.deepEqual(went, [[], ['bob@gmail.com'], to]);
+    // What later outcomes are judged by.
+    assert.deepEqual(
+      t.queue.admissions.map(({ record }) => record.suppressedReasons),
+      [undefined, ['COMPLAINT'], []],
+    );
+  });
+
+  test('is one of the sending tenant only', async () => {
+    const t = await openWith(listed('bob@gmail.com', 'BOUNCE', 'other'));
+    assert.deepEqual(await sent(t, {}), [['bob@gmail.com'], []]);
+  });
+});
+
+describe('suppression', () => {
+  test('is as the account says, unless the configuration set says otherwise', async () => {
+    const t = await openWith(listed('bob@gmail.com'));
+    await setWith(t, 'plain');
+    await setWith(t, 'bounces', ['BOUNCE']);
+    await t.control.account.setSuppressedReasons('default', ['COMPLAINT']);
+    const kept: [string[], string[]] = [[], ['bob@gmail.com']];
+    const goes: [string[], string[]] = [['bob@gmail.com'], []];
+    assert.deepEqual(await sent(t, {}), goes);
+    assert.deepEqual(await sent(t, { configurationSet: 'plain' }), goes);
+    assert.deepEqual(await sent(t, { configurationSet: 'bounces' }), kept);
+    await t.control.account.setSuppressedReasons('other', []);
+    await t.control.account.setSuppressedReasons('default', ['BOUNCE', 'BOUNCE']);
+    assert.deepEqual(t.control.account.suppressedReasons('default'), ['BOUNCE']);
+    assert.deepEqual(await sent(t, {}), kept);
+  });
+
+  test('asks nothing when it is off, or of the simulator', async () => {
+    const t = await openWith(listed('bob@gmail.com'), listed('bounce@simulator.amazonses.com'));
+    const to = ['bounce@simulator.amazonses.com'];
+    assert.deepEqual(await sent(t, { to }), [to, []]);
+    await t.control.account.setSuppressedReasons('default', []);
+    assert.deepEqual(await sent(t, {}), [['bob@gmail.com'], []]);
+    assert.deepEqual(t.suppressions.asked, []);
+  });
+
+  test('that cannot be looked up refuses the whole call, and takes nothing in', async () => {
+    const t = await openWith();
+    t.suppressions.failure = new PosternError('storage_unavailable', 'The table is throttled.');
+    const call = t.accept.submit([simple(), simple()], OPTIONS);
+    await assert.rejects(call, failure('storage_unavailable', /throttled/));
+    assert.equal(t.queue.admissions.length, 0);
+  });
+});
