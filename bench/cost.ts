@@ -250,6 +250,11 @@ async function call(engine: Engine, perCall: number, body: () => Buffer): Promis
   const key = randomBytes(16).toString('hex');
   // As the accept pipeline does with a call that the SDK may repeat.
   await engine.records.claim(key);
+  await engine.suppressions.find(
+    messages.flatMap(({ record: { tenant, recipients } }) =>
+      recipients.map((address) => ({ tenant, address })),
+    ),
+  );
   const ids = JSON.stringify(messages.map(({ record }) => ({ messageId: `${record.id}@example.com` })));
   await engine.queue.admit(messages, { key, digest: key, expiresAt: now + MINUTE, response: ids });
 }

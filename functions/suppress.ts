@@ -16,7 +16,7 @@ export async function recordsOf(
 
 /**
  * Changes the lists as outcomes ask. The same outcomes may come again, and in any order.
- * @param records of the messages that they speak of. @returns how many asked for a change.
+ * @param records of the messages that they speak of. @returns how many bounces and complaints were among them.
  * @throws PosternError of the storage group: some may be done, and all may be repeated.
  */
 export async function suppress(
@@ -32,9 +32,9 @@ export async function suppress(
   await Promise.all(
     changes.map(async ({ action, entry }) => {
       const { tenant, address, at, reason } = entry;
-      const changed =
-        action === 'add' ? await list.put(entry) : await list.remove(tenant, address, at, reason);
-      if (changed) log.info('suppression', { action, ...entry });
+      if (action === 'add') await list.put(entry);
+      else if (action === 'remove') await list.remove(tenant, address, at, reason);
+      log.info('suppression', { action, ...entry });
     }),
   );
   return changes.length;

@@ -234,7 +234,9 @@ export function createAccept(deps: AcceptDeps): Accept {
     const good = all.flatMap((one) => (one instanceof PosternError ? [] : [one.prepared]));
     const [made, suppressed] = await Promise.all([
       Promise.all(
-        all.map((one) => (one instanceof PosternError ? one : signed(one, origin).catch(asPosternError))),
+        all.map(async (one) =>
+          one instanceof PosternError ? one : signed(one, origin).catch(asPosternError),
+        ),
       ),
       suppressedOf(good, deps.engine.suppressions),
     ]);

@@ -27,7 +27,8 @@ import { isSimulatorAddress } from './simulator.ts';
 
 /** What to do with the recipient of a delivery, as he was sent to. */
 export interface SuppressionChange {
-  action: 'add' | 'remove';
+  /** `none`: his message suppresses nobody for this reason. People are told of it all the same. */
+  action: 'add' | 'remove' | 'none';
   entry: Suppression;
 }
 
@@ -42,8 +43,9 @@ export function suppressionChange(record: MessageRecord, outcome: Outcome): Supp
   if (address === undefined || isSimulatorAddress(address)) return undefined;
   const change = decide(outcome, address);
   if (!change) return undefined;
-  const { action, reason } = change;
-  if (action === 'add' && record.suppressedReasons?.includes(reason) === false) return undefined;
+  const { reason } = change;
+  const action =
+    change.action === 'add' && record.suppressedReasons?.includes(reason) === false ? 'none' : change.action;
   const { tenant } = record;
   const shown = { messageId: messageIdOf(record), feedbackId: feedbackId(outcome) };
   return { action, entry: { tenant, address, reason, at: outcome.at, ...shown } };
@@ -52,7 +54,7 @@ export function suppressionChange(record: MessageRecord, outcome: Outcome): Supp
 function decide(
   outcome: Outcome,
   address: string,
-): { action: SuppressionChange['action']; reason: SuppressionReason } | undefined {
+): { action: 'add' | 'remove'; reason: SuppressionReason } | undefined {
   switch (outcome.kind) {
     case 'attempt': {
       const { attempt } = outcome;

@@ -362,8 +362,8 @@ describe('suppression', () => {
         (of) => suppressionChange(messageRecord({ suppressedReasons }), of)?.action,
       );
     assert.deepEqual(asked(undefined), ['add', 'add', 'remove']);
-    assert.deepEqual(asked(['COMPLAINT']), [undefined, 'add', 'remove']);
-    assert.deepEqual(asked([]), [undefined, undefined, 'remove']);
+    assert.deepEqual(asked(['COMPLAINT']), ['none', 'add', 'remove']);
+    assert.deepEqual(asked([]), ['none', 'none', 'remove']);
   });
 });
 
