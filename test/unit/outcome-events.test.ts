@@ -220,12 +220,10 @@ describe('SES events', () => {
         mail: MAIL,
         click: { ...click, timestamp: AT },
       });
-      const { statistics, suppressions } = digest(
-        [outcome('open', { n, detail: by })],
-        new Map([[messageRecord().id, messageRecord()]]),
-        CONTEXT,
-      );
-      assert.deepEqual([statistics, suppressions], [[], []]);
+      const opened = outcome('open', { n, detail: by });
+      const { statistics } = digest([opened], new Map([[messageRecord().id, messageRecord()]]), CONTEXT);
+      assert.deepEqual(statistics, []);
+      assert.equal(suppressionChange(messageRecord(), opened), undefined);
     }
   });
 
