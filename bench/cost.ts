@@ -290,7 +290,7 @@ const IDLE: readonly Idle[] = [
   // functions/due, by the schedule of lib/stacks/api.ts.
   { name: 'due: a look at the ledger', every: 60, ask: ({ ledger }) => ledger.promote() },
   { name: 'a node: changes of the configuration', every: 0.9, ask: lookForChanges },
-  // egress-node/sources.ts, lane-puller.ts.
+  // egress-node/egress/sources.ts, lane-puller.ts.
   {
     name: 'an IP: its lease',
     every: 4,

@@ -11,7 +11,7 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { nodeEnvironment } from '../egress-node/node-environment.ts';
+import { nodeEnvironment } from '../egress-node/service/node-environment.ts';
 import { openAws } from '../lib/engine/aws/open.ts';
 import { systemClock } from '../lib/time.ts';
 import { SECRETS } from '../test/cluster/emulators.ts';

@@ -7,7 +7,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { EgressPolicy } from '../egress-node/policy.ts';
+import { EgressPolicy } from '../egress-node/egress/policy.ts';
 import { type Hooks, openPolicy } from '../lib/control/policy/open.ts';
 import type { QueueItem } from '../lib/engine/items.ts';
 import { silentLog } from '../lib/observe/log.ts';

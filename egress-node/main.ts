@@ -3,10 +3,10 @@ import { mkdirSync } from 'node:fs';
 import { PosternError } from '../lib/errors.ts';
 import { createLog } from '../lib/observe/log.ts';
 import { systemClock } from '../lib/time.ts';
-import { banner } from './banner.ts';
-import { lowerPoolPriority } from './pool-priority.ts';
 import { loadConfigFile, readSettings, type Settings, SettingsError } from './settings.ts';
-import { startStandalone } from './standalone.ts';
+import { banner } from './standalone/banner.ts';
+import { lowerPoolPriority } from './standalone/pool-priority.ts';
+import { startStandalone } from './standalone/standalone.ts';
 
 let settings: Settings;
 try {

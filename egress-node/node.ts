@@ -25,13 +25,14 @@ import { createSteadyClock } from '../lib/time.ts';
 import { ownCertificate } from './certificate.ts';
 import { createResolver } from './dns/resolver.ts';
 import { dnsServers } from './dns/servers.ts';
-import { type Egress, startEgress } from './egress.ts';
-import { startInbound } from './inbound.ts';
-import { followDocuments } from './live-configuration.ts';
-import { type NodeSettings, readNodeSettings } from './node-environment.ts';
-import { runService } from './service.ts';
+import { startEgress } from './egress/egress.ts';
+import { followDocuments } from './egress/live-configuration.ts';
+import type { Egress } from './egress/types.ts';
+import { startInbound } from './inbound/inbound.ts';
+import { warmupFeedback } from './inbound/warmup-feedback.ts';
+import { type NodeSettings, readNodeSettings } from './service/node-environment.ts';
+import { runService } from './service/service.ts';
 import { type Endpoint, readSettings } from './settings.ts';
-import { warmupFeedback } from './warmup-feedback.ts';
 
 /** What a node takes in, it takes at the standard port (RFC 5321 §4.5.4.2). */
 const INBOUND = { host: '0.0.0.0', port: 25 };

@@ -16,11 +16,11 @@ import { createEmf } from '../lib/observe/emf.ts';
 import { createLog } from '../lib/observe/log.ts';
 import { createMailMetrics } from '../lib/observe/mail-metrics.ts';
 import { systemClock } from '../lib/time.ts';
-import { runService } from './service.ts';
+import { runService } from './service/service.ts';
 import { type Endpoint, readSettings } from './settings.ts';
-import { DATA_DEADLINE, MAX_CLIENTS, startSubmission } from './submission.ts';
-import { openCertificate } from './submission-certificate.ts';
-import { HEALTH, STARTTLS, TLS } from './submission-ports.ts';
+import { HEALTH, STARTTLS, TLS } from './submission/ports.ts';
+import { openCertificate } from './submission/stored-certificate.ts';
+import { DATA_DEADLINE, MAX_CLIENTS, startSubmission } from './submission/submission.ts';
 
 const ANY = '0.0.0.0';
 const LISTEN = {

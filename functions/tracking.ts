@@ -10,7 +10,6 @@
  * HEAD asks what a GET would answer, and is neither an open nor a click. Who else asks (a scanner, a proxy that fetches
  * images ahead) is reported like everybody: SES does not say by what it tells them apart.
  */
-
 import { Hono } from 'hono';
 import ipaddr from 'ipaddr.js';
 import { type Outcome, SCHEMA_VERSION } from '../lib/engine/items.ts';

@@ -8,7 +8,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readSettings } from '../../egress-node/settings.ts';
-import { startStandalone } from '../../egress-node/standalone.ts';
+import { startStandalone } from '../../egress-node/standalone/standalone.ts';
 import { FINAL_STATES } from '../../lib/engine/states.ts';
 import { baseId } from '../../lib/mail/message-id.ts';
 import { silentLog } from '../../lib/observe/log.ts';

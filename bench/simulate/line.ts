@@ -2,18 +2,18 @@
  * One source IP and one site on a simulated clock: the path of the egress node with its ready queue, limits and
  * feedback as they run in production, over connections to a modelled peer.
  */
-import { newCounts } from '../../egress-node/counters.ts';
-import { Delivery, type LaneHold } from '../../egress-node/delivery.ts';
-import type { Destinations, SiteAddress, Targets } from '../../egress-node/destination.ts';
-import type { Tried } from '../../egress-node/judge.ts';
-import { Path } from '../../egress-node/path.ts';
-import { PathTerms } from '../../egress-node/path-terms.ts';
-import type { Results } from '../../egress-node/results.ts';
-import { Site } from '../../egress-node/site.ts';
+import { newCounts } from '../../egress-node/egress/counters.ts';
+import { Delivery, type LaneHold } from '../../egress-node/egress/delivery.ts';
+import type { Destinations, SiteAddress, Targets } from '../../egress-node/egress/destination.ts';
+import type { Tried } from '../../egress-node/egress/judge.ts';
+import { Path } from '../../egress-node/egress/path.ts';
+import { PathTerms } from '../../egress-node/egress/path-terms.ts';
+import type { Results } from '../../egress-node/egress/results.ts';
+import { Site } from '../../egress-node/egress/site.ts';
+import { Source } from '../../egress-node/egress/source.ts';
+import { TlsMemory } from '../../egress-node/egress/tls-memory.ts';
 import { DEFAULT_DEADLINES } from '../../egress-node/smtp/deadlines.ts';
 import type { SessionOptions } from '../../egress-node/smtp/types.ts';
-import { Source } from '../../egress-node/source.ts';
-import { TlsMemory } from '../../egress-node/tls-memory.ts';
 import type { MessageClass } from '../../lib/engine/items.ts';
 import { LimitBook } from '../../lib/shaping/limits/book.ts';
 import { type LimitDocument, limitTable } from '../../lib/shaping/limits/check.ts';

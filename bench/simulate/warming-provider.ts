@@ -2,7 +2,6 @@
  * A provider as an IP meets it that it does not know: it bears so many messages a day, more with each day that
  * went well, fewer when it was pushed. Nothing of this is known to the shaping code but by the replies.
  */
-
 import type { AttemptResult } from '../../lib/outcome/classify.ts';
 import type { Random } from '../../lib/time.ts';
 import { between, binomial } from './random.ts';

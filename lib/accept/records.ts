@@ -1,5 +1,4 @@
 /** The record of a message and one queue item for each of its recipients. */
-
 import {
   type MessageClass,
   type MessageRecord,

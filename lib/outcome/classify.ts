@@ -19,7 +19,6 @@
  * RCPT is mostly about our host (RFC 7504 §3: a 554 or 521 greeting refuses the connection; other hosts and
  * other source addresses may fare better), and must not end mail that another IP could deliver.
  */
-
 import type { ErrorCode } from '../errors.ts';
 import { ERRORS } from '../errors.ts';
 import type { Category, Diagnosis } from './diagnosis.ts';

@@ -2,7 +2,6 @@
  * Bounces in prose, from systems that send no RFC 3464 part. Only forms that name themselves are read; in
  * anything else a program that guesses would suppress addresses by accident.
  */
-
 import type { DsnRecipient } from './report.ts';
 import { addressOf } from './report-fields.ts';
 

@@ -5,7 +5,6 @@
  * The sender is a stranger. Only the first 128 KB or 4,000 lines are parsed (the report comes before the
  * message that it returns), nesting and header sizes are capped, and whatever cannot be read is `other`: nothing is thrown.
  */
-
 import type { Email } from 'postal-mime';
 import PostalMime from 'postal-mime';
 import { readProse } from './prose-bounce.ts';

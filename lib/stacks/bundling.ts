@@ -75,7 +75,7 @@ export function serviceAsset(
         entryPoints: [join(ROOT, 'egress-node', entry)],
         outfile: join(directory, `${service}.mjs`),
       });
-      const files = [...SERVICE_FILES.map((file) => join(ROOT, 'egress-node', file)), ...beside];
+      const files = [...SERVICE_FILES.map((file) => join(ROOT, 'egress-node', 'service', file)), ...beside];
       for (const file of files) copyFileSync(file, join(directory, basename(file)));
       return true;
     },

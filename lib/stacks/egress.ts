@@ -18,7 +18,7 @@ import * as iam from 'aws-cdk-lib/aws-iam';
 import * as logs from 'aws-cdk-lib/aws-logs';
 import { Asset } from 'aws-cdk-lib/aws-s3-assets';
 import type { Construct } from 'constructs';
-import { nodeEnvironment } from '../../egress-node/node-environment.ts';
+import { nodeEnvironment } from '../../egress-node/service/node-environment.ts';
 import { serviceAsset } from './bundling.ts';
 import type { DataStack } from './data.ts';
 import { instanceGroup, launchTemplate } from './instances.ts';

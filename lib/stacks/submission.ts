@@ -15,7 +15,7 @@ import * as iam from 'aws-cdk-lib/aws-iam';
 import * as logs from 'aws-cdk-lib/aws-logs';
 import { Asset } from 'aws-cdk-lib/aws-s3-assets';
 import type { Construct } from 'constructs';
-import { HEALTH, STARTTLS, TLS } from '../../egress-node/submission-ports.ts';
+import { HEALTH, STARTTLS, TLS } from '../../egress-node/submission/ports.ts';
 import { apiEnvironment } from '../../functions/environment.ts';
 import { serviceAsset } from './bundling.ts';
 import type { DataStack } from './data.ts';

@@ -5,7 +5,7 @@
 import type { Stack } from 'aws-cdk-lib';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import type { Asset } from 'aws-cdk-lib/aws-s3-assets';
-import { sourceSuffix } from '../../egress-node/node-environment.ts';
+import { sourceSuffix } from '../../egress-node/service/node-environment.ts';
 import type { SourceAddress } from './stages.ts';
 
 export interface InstallProps {

@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
 import { join } from 'node:path';
-import { nodeEnvironment } from '../../egress-node/node-environment.ts';
+import { nodeEnvironment } from '../../egress-node/service/node-environment.ts';
 import type { AwsResources } from '../../lib/engine/aws/schema.ts';
 import { SECRETS } from './emulators.ts';
 import { type Cable, hearReceipts, layCable } from './wire.ts';

@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { randomInt } from 'node:crypto';
 import { describe, test } from 'node:test';
-import { ShapingKeeper } from '../../egress-node/shaping-keeper.ts';
-import type { Site } from '../../egress-node/site.ts';
-import { Source } from '../../egress-node/source.ts';
-import { WarmupKeeper } from '../../egress-node/warmup-keeper.ts';
+import { ShapingKeeper } from '../../egress-node/egress/shaping-keeper.ts';
+import type { Site } from '../../egress-node/egress/site.ts';
+import { Source } from '../../egress-node/egress/source.ts';
+import { WarmupKeeper } from '../../egress-node/egress/warmup-keeper.ts';
 import { openWarmupReports, type WarmupReports } from '../../lib/control/warmup-reports.ts';
 import { LimitBook } from '../../lib/shaping/limits/book.ts';
 import { limitTable } from '../../lib/shaping/limits/check.ts';

@@ -17,7 +17,7 @@ import { ReceiveMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { Template } from 'aws-cdk-lib/assertions';
 import type { Context, LambdaFunctionURLResult } from 'aws-lambda';
 import { SMTPServer } from 'smtp-server';
-import { nodeEnvironment } from '../../egress-node/node-environment.ts';
+import { nodeEnvironment } from '../../egress-node/service/node-environment.ts';
 import type { RawRequest } from '../../functions/api/raw-request.ts';
 import { apiEnvironment } from '../../functions/environment.ts';
 import type { FirstKey } from '../../functions/first-key.ts';

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { createTransport } from 'nodemailer';
-import { type Inbound, type InboundOptions, startInbound } from '../../egress-node/inbound.ts';
+import { type Inbound, type InboundOptions, startInbound } from '../../egress-node/inbound/inbound.ts';
 import { openEmbedded } from '../../lib/engine/embedded/open.ts';
 import type { MessageRecord, Outcome, QueueItem } from '../../lib/engine/items.ts';
 import { SCHEMA_VERSION } from '../../lib/engine/items.ts';

@@ -10,7 +10,7 @@ import { CreateEmailIdentityCommand, SESv2Client, SendEmailCommand } from '@aws-
 import { createTransport } from 'nodemailer';
 import { SMTPServer } from 'smtp-server';
 import { readSettings } from '../../egress-node/settings.ts';
-import { type Standalone, startStandalone } from '../../egress-node/standalone.ts';
+import { type Standalone, startStandalone } from '../../egress-node/standalone/standalone.ts';
 import { PolicyFile, policySource } from '../support/policy.ts';
 
 let directory: string;

@@ -16,7 +16,7 @@ import { dkimVerify } from 'mailauth/lib/dkim/verify.js';
 import { createTransport } from 'nodemailer';
 import { SMTPServer } from 'smtp-server';
 import { readSettings } from '../../egress-node/settings.ts';
-import { type Standalone, startStandalone } from '../../egress-node/standalone.ts';
+import { type Standalone, startStandalone } from '../../egress-node/standalone/standalone.ts';
 import { checkStore } from '../../lib/engine/embedded/check.ts';
 import { silentLog } from '../../lib/observe/log.ts';
 

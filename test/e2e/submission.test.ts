@@ -7,7 +7,11 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { createTransport } from 'nodemailer';
 import { ownCertificate } from '../../egress-node/certificate.ts';
-import { type Submission, type SubmissionOptions, startSubmission } from '../../egress-node/submission.ts';
+import {
+  type Submission,
+  type SubmissionOptions,
+  startSubmission,
+} from '../../egress-node/submission/submission.ts';
 import { smtpPassword } from '../../lib/control/smtp-password.ts';
 import type { AccessKey } from '../../lib/control/types.ts';
 import { PosternError } from '../../lib/errors.ts';

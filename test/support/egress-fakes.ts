@@ -1,5 +1,4 @@
 /** A queue in memory and a scripted SMTP client, for tests of egress that are not about either. */
-
 import type {
   RecipientResult,
   SessionEnd,

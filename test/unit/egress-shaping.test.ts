@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import type { Resolver } from '../../egress-node/dns/resolver.ts';
-import { type Egress, type EgressOptions, startEgress } from '../../egress-node/egress.ts';
-import { followDocuments } from '../../egress-node/live-configuration.ts';
+import { startEgress } from '../../egress-node/egress/egress.ts';
+import { followDocuments } from '../../egress-node/egress/live-configuration.ts';
+import type { Egress, EgressOptions } from '../../egress-node/egress/types.ts';
 import type { RecipientResult } from '../../egress-node/smtp/types.ts';
 import { type Directives, openDirectives } from '../../lib/control/directives.ts';
 import type { QueueItem } from '../../lib/engine/items.ts';

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import type { Answer, Resolver } from '../../egress-node/dns/resolver.ts';
-import { type Egress, type EgressOptions, startEgress } from '../../egress-node/egress.ts';
+import { startEgress } from '../../egress-node/egress/egress.ts';
+import type { Egress, EgressOptions } from '../../egress-node/egress/types.ts';
 import type { RecipientResult } from '../../egress-node/smtp/types.ts';
 import type { QueueItem } from '../../lib/engine/items.ts';
 import { PosternError } from '../../lib/errors.ts';

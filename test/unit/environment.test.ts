@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { nodeEnvironment, readNodeSettings, sourceSuffix } from '../../egress-node/node-environment.ts';
+import {
+  nodeEnvironment,
+  readNodeSettings,
+  sourceSuffix,
+} from '../../egress-node/service/node-environment.ts';
 import {
   apiEnvironment,
   functionEnvironment,

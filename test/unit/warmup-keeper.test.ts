@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import { warmupFeedback } from '../../egress-node/warmup-feedback.ts';
-import { WarmupKeeper } from '../../egress-node/warmup-keeper.ts';
+import { WarmupKeeper } from '../../egress-node/egress/warmup-keeper.ts';
+import { warmupFeedback } from '../../egress-node/inbound/warmup-feedback.ts';
 import { openWarmupReports, type WarmupReports } from '../../lib/control/warmup-reports.ts';
 import type { DeliveryRecord } from '../../lib/engine/items.ts';
 import type { Leases } from '../../lib/engine/ports.ts';

@@ -19,7 +19,6 @@
  *
  * An error leaves the same states. The caller settles again, and what was done is not done again.
  */
-
 import { PosternError } from '../../errors.ts';
 import type { Clock } from '../../time.ts';
 import { type Outcome, SCHEMA_VERSION } from '../items.ts';

@@ -9,7 +9,6 @@
  *     └────────────────┴──────────────────────────────────────┘ the write failed
  * ```
  */
-
 import { asPosternError, type PosternError } from '../../errors.ts';
 import type { Clock } from '../../time.ts';
 import type { QueueItem } from '../items.ts';

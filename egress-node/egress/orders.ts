@@ -1,0 +1,128 @@
+/**
+ * What is ordered from outside, as egress obeys it: directives that suspend, bounce, reroute or limit mail. They
+ * are asked for each delivery on its way to a path; when they change, what already waits goes that way again.
+ */
+import type { Directive, DirectiveLimits, DirectiveMatch } from '../../lib/shaping/directive.ts';
+import type { DeliveryFacts, Ruling } from '../../lib/shaping/directive-index.ts';
+import type { LimitRule, Limits } from '../../lib/shaping/limits/limit.ts';
+import { perSecond } from '../../lib/shaping/rate.ts';
+import type { Delivery } from './delivery.ts';
+import type { Site } from './site.ts';
+
+/** The directives of this installation, as egress needs them. */
+export interface Directives {
+  /** What holds for a delivery; synchronous, asked for each. */
+  match(facts: DeliveryFacts, now: number): Ruling;
+  /** Those in force. */
+  list(): readonly Directive[];
+  /** What automation rules order, in force at once. */
+  raise(directives: readonly Directive[]): void;
+  /** What they take back. */
+  lift(ids: readonly string[]): void;
+}
+
+const FREE: Ruling = { action: 'none', limitedBy: [] };
+/** Mail that a directive suspends is looked at again when as long has passed as it has held, between these. */
+const SOONEST = 2_000;
+const LATEST = 600_000;
+
+export class Orders {
+  readonly #directives: Directives | undefined;
+  /** When each was first seen here, and how it then stood. */
+  #seen = new Map<string, { since: number; as: Directive }>();
+  #limiting = '';
+  /** Rules for the limits that are ordered. */
+  limits: LimitRule[] = [];
+
+  constructor(directives: Directives | undefined) {
+    this.#directives = directives;
+  }
+
+  /** Looks at the directives anew. @returns whether waiting mail may be concerned. */
+  refresh(now: number): boolean {
+    const list = this.#directives?.list() ?? [];
+    if (list.length === 0 && this.#seen.size === 0) return false;
+    const seen = new Map<string, { since: number; as: Directive }>();
+    let changed = list.length !== this.#seen.size;
+    for (const directive of list) {
+      const before = this.#seen.get(directive.id);
+      changed ||= before === undefined || before.as.action !== directive.action;
+      seen.set(directive.id, { since: before?.since ?? now, as: directive });
+    }
+    this.#seen = seen;
+    return changed;
+  }
+
+  /** Whether the ordered limits are others than when last asked. */
+  limitsChanged(): boolean {
+    const limiting = [...this.#seen.values()].filter(({ as }) => as.action.kind === 'limit');
+    const signature = JSON.stringify(limiting.map(({ as }) => [as.id, as.action]));
+    if (signature === this.#limiting) return false;
+    this.#limiting = signature;
+    this.limits = limiting.map(({ as }) => limitRule(as));
+    return true;
+  }
+
+  /** Whether there is nothing to ask. */
+  get none(): boolean {
+    return this.#seen.size === 0;
+  }
+
+  /** What holds for a delivery to a site, by an IP when one is named. */
+  ruling(delivery: Delivery, site: Site, way: { ip?: string; pool: string }, now: number): Ruling {
+    if (this.none) return FREE;
+    const { tenant, campaign, domain, moved } = delivery;
+    const { name, provider } = site;
+    const facts = { tenant, campaign, domain, provider, site: name, pool: way.pool, ip: way.ip, moved };
+    return this.rulingOf(facts, now);
+  }
+
+  /** What holds for mail as far as it is known. */
+  rulingOf(facts: DeliveryFacts, now: number): Ruling {
+    return this.#directives?.match(facts, now) ?? FREE;
+  }
+
+  /** Why and until when mail waits that a directive suspends. */
+  suspension(directive: Directive, now: number): { text: string; until: number } {
+    const since = this.#seen.get(directive.id)?.since ?? now;
+    const patience = Math.min(LATEST, Math.max(SOONEST, now - since));
+    return {
+      text: describe(directive),
+      until: Math.min(directive.until ?? Number.POSITIVE_INFINITY, now + patience),
+    };
+  }
+
+  /** What automation found. */
+  raise(directives: readonly Directive[], lift: readonly string[]): void {
+    if (directives.length > 0) this.#directives?.raise(directives);
+    if (lift.length > 0) this.#directives?.lift(lift);
+  }
+}
+
+/** A directive in a sentence: what it says, who gave it, for what mail. */
+export function describe({ id, reason, origin, match, until }: Directive): string {
+  const by = 'rule' in origin ? `rule ${origin.rule}, after "${origin.reply}"` : `${origin.operator}`;
+  const end = until === undefined ? 'until it is removed' : `until ${new Date(until).toISOString()}`;
+  return `${reason} (directive ${id} for ${scopeOf(match)}, by ${by}, ${end})`;
+}
+
+function scopeOf(match: DirectiveMatch): string {
+  const parts = Object.entries(match).map(([name, value]) => `${name} ${value}`);
+  return parts.length === 0 ? 'all mail' : parts.join(', ');
+}
+
+function limitRule({ id, match, action }: Directive): LimitRule {
+  const set = action.kind === 'limit' ? limitsOf(action.limits) : {};
+  return { match, set, origin: `directive ${id}`, atMost: true };
+}
+
+/** What is ordered, in the words of rules. */
+export function limitsOf(limits: DirectiveLimits): Partial<Limits> {
+  const { connections, connectionsPerMinute, messagesPerSecond, messagesPerConnection } = limits;
+  const set: { -readonly [L in keyof Limits]?: Limits[L] } = {};
+  if (connections !== undefined) set.connections = connections;
+  if (messagesPerConnection !== undefined) set.messagesPerConnection = messagesPerConnection;
+  if (connectionsPerMinute !== undefined) set.connectionRate = perSecond(connectionsPerMinute / 60);
+  if (messagesPerSecond !== undefined) set.messageRate = perSecond(messagesPerSecond);
+  return set;
+}

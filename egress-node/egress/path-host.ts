@@ -1,0 +1,60 @@
+/** What a path needs of its surroundings, and the words that pass between them. */
+import type { AttemptResult } from '../../lib/outcome/classify.ts';
+import type { WarmupBook } from '../../lib/shaping/warmup/book.ts';
+import type { Clock, Random } from '../../lib/time.ts';
+import type { SessionEnd, SessionOptions, SmtpDeadlines, SmtpSession } from '../smtp/types.ts';
+import type { Destinations, Target } from './destination.ts';
+import type { Listener } from './listener.ts';
+import type { Path } from './path.ts';
+import type { EgressPolicy } from './policy.ts';
+import type { Results } from './results.ts';
+import type { TlsMemory } from './tls-memory.ts';
+
+/** A connection as the attempt record names it. */
+export interface Via {
+  ip: string | undefined;
+  mx: { host: string; address: string; port: number };
+  tls: { protocol: string; cipher: string; verified: boolean } | undefined;
+}
+
+/** A connection of a path. */
+export interface Connection {
+  session: SmtpSession | undefined;
+  target: Target;
+  opened: boolean;
+  idle: boolean;
+  via: Via;
+}
+
+/** A code of the error table, and text for a person. */
+export interface Reason {
+  code: string;
+  text: string;
+}
+
+export interface PathHost {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly destinations: Destinations;
+  readonly tlsMemory: TlsMemory;
+  readonly deadlines: SmtpDeadlines;
+  readonly results: Results;
+  /** Draws conclusions from replies. */
+  readonly listener: Pick<Listener, 'heard' | 'refused'>;
+  /** Asked about replies; absent: no policy runs. */
+  readonly policy: Pick<EgressPolicy, 'reply'> | undefined;
+  /** Budgets of source IPs that warm up; absent: none does. */
+  readonly warmup: Pick<WarmupBook, 'wait' | 'take'> | undefined;
+  open(options: SessionOptions): SmtpSession;
+  /** What waits at a path must find another way: the budget of its IP is spent. */
+  divert(path: Path): void;
+}
+
+/** What a connection that never opened means for the deliveries that waited for it. */
+export function openingResult(end: SessionEnd, text: string): AttemptResult {
+  const { phase, reply } = end;
+  // A refusal at the greeting or EHLO concerns our host and not the recipient, whatever its code says.
+  if (reply !== undefined && reply.code >= 400)
+    return { kind: 'refused', phase, reply, code: 'peer_temporary', text };
+  return { kind: 'unsent', phase, code: end.code === 'quit' ? 'connect_failed' : end.code, text };
+}

@@ -1,0 +1,33 @@
+/** Tells the warm-up of an IP what reports say of the mail that left from it. */
+import type { WarmupReports } from '../../lib/control/warmup-reports.ts';
+import type { Records } from '../../lib/engine/ports.ts';
+import type { Feedback } from '../../lib/outcome/feedback.ts';
+import { providerOf } from '../../lib/shaping/providers.ts';
+import type { WarmupBook } from '../../lib/shaping/warmup/book.ts';
+import { signalOfReport } from '../../lib/shaping/warmup/signals.ts';
+import type { Clock } from '../../lib/time.ts';
+import type { Target } from './inbound.ts';
+
+export interface WarmupFeedbackParts {
+  records: Pick<Records, 'deliveries'>;
+  reports: WarmupReports;
+  /** Knows which IPs warm up, whichever node has them. */
+  book: WarmupBook;
+  clock: Clock;
+}
+
+/**
+ * For `InboundOptions.onFeedback`. The delivery's attempts are read only while some IP warms up.
+ * @returns resolves when it is durable. @throws PosternError of the storage group.
+ */
+export function warmupFeedback({ records, reports, book, clock }: WarmupFeedbackParts) {
+  return async (feedback: Feedback, { messageId, n }: Target): Promise<void> => {
+    const warming = book.ips();
+    const signal = signalOfReport(feedback);
+    if (warming.length === 0 || signal === undefined) return;
+    const delivery = (await records.deliveries(messageId)).find((one) => one.n === n);
+    const { ip, mx } = delivery?.attempts.findLast(({ state }) => state === 'delivered') ?? {};
+    if (ip === undefined || mx === undefined || !warming.includes(ip)) return;
+    await reports.put({ ip, provider: providerOf([mx.host]), signal, at: clock.now() }, { messageId, n });
+  };
+}

@@ -1,0 +1,51 @@
+/** What `npm start` prints: where it listens, the first key once, and the shortest way to a first message. */
+import type { AccessKey } from '../../lib/control/types.ts';
+import type { Settings } from '../settings.ts';
+
+/** Addresses that were bound. */
+export interface Listening {
+  api: string;
+  submission: string;
+  submissionTls?: string;
+  inbound: string;
+}
+
+/** The lines to print. `firstKey` is there only when it was made just now: it is not shown again. */
+export function banner(
+  settings: Settings,
+  listening: Listening,
+  firstKey?: { key: AccessKey; smtpPassword: string },
+): string {
+  const scheme = settings.apiTls ? 'https' : 'http';
+  const lines = [
+    '',
+    `  Postern is ready. Data in ${settings.data}`,
+    '',
+    `  API         ${scheme}://${listening.api}   SES v2, /v1, /metrics, /healthz`,
+    `  submission  smtp://${listening.submission}   STARTTLS, AUTH PLAIN LOGIN`,
+  ];
+  if (listening.submissionTls) lines.push(`  submission  smtps://${listening.submissionTls}`);
+  lines.push(`  inbound     smtp://${listening.inbound}   bounces and complaints`);
+  const notes: string[] = [];
+  if (!settings.verifyIdentities)
+    notes.push('Identities count as verified without DNS proof (POSTERN_VERIFY_IDENTITIES=off).');
+  if (settings.relayFrom.length > 0) notes.push(`${settings.relayFrom.join(', ')} may submit without AUTH.`);
+  for (const { domain, host, port } of settings.routes)
+    notes.push(`Mail for ${domain} goes to ${host}:${port}.`);
+  if (notes.length > 0) lines.push('', ...notes.map((note) => `  ${note}`));
+  if (firstKey) {
+    lines.push(
+      '',
+      '  First administrator key. It is shown once; keep it now.',
+      '',
+      `    export AWS_ACCESS_KEY_ID=${firstKey.key.id}`,
+      `    export AWS_SECRET_ACCESS_KEY=${firstKey.key.secret}`,
+      `    export AWS_REGION=${settings.region}`,
+      `    export AWS_ENDPOINT_URL_SESV2=${scheme}://${listening.api}`,
+      '',
+      `    SMTP user ${firstKey.key.id}, password ${firstKey.smtpPassword}`,
+      `    Bearer token ${firstKey.key.id}.${firstKey.key.secret}`,
+    );
+  }
+  return `${lines.join('\n')}\n\n`;
+}

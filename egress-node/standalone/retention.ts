@@ -1,0 +1,45 @@
+/** Retention: removes the records of messages that ended long ago, and bodies that expired, a little at a time. */
+import type { Engine } from '../../lib/engine/ports.ts';
+import type { Log } from '../../lib/observe/log.ts';
+import type { Clock } from '../../lib/time.ts';
+
+export interface RetentionOptions {
+  engine: Pick<Engine, 'records' | 'bodies'>;
+  clock: Clock;
+  log: Log;
+  /** Milliseconds that the record of an ended message is kept. */
+  recordAge: number;
+}
+
+/** Removed at one time: small enough that mail does not wait behind it. */
+const BATCH = 500;
+/** Milliseconds to the next look: soon while there is more, else now and then. */
+const SOON = 200;
+const LATER = 60_000;
+
+export function startRetention({ engine, clock, log, recordAge }: RetentionOptions): { stop(): void } {
+  let cancel = (): void => {};
+  let stopped = false;
+
+  async function sweep(): Promise<void> {
+    let removed = 0;
+    try {
+      const now = clock.now();
+      removed = Math.max(
+        await engine.records.prune(now - recordAge, BATCH),
+        await engine.bodies.prune(now, BATCH),
+      );
+    } catch (error) {
+      log.warn('retention could not remove old records; it tries again', { error });
+    }
+    if (!stopped) cancel = clock.after(removed === BATCH ? SOON : LATER, () => void sweep());
+  }
+
+  cancel = clock.after(LATER, () => void sweep());
+  return {
+    stop() {
+      stopped = true;
+      cancel();
+    },
+  };
+}
