@@ -1,4 +1,6 @@
 /** The words of the SMTP client: a transaction goes in, a result comes out. */
+import type { ErrorCode } from '../../lib/errors.ts';
+import type { Clock } from '../../lib/time.ts';
 
 /** One reply (RFC 5321 §4.2), all lines. `enhanced` as `5.1.1` (RFC 3463) when the text begins with one. */
 export interface SmtpReply {
@@ -42,7 +44,7 @@ export interface RecipientResult {
   /** The reply that decided, if one did. */
   reply?: SmtpReply;
   /** For `unsent` and `uncertain`: code of the error table. */
-  code?: import('../../lib/errors.ts').ErrorCode;
+  code?: ErrorCode;
   text?: string;
 }
 
@@ -57,7 +59,7 @@ export interface TransactionResult {
 /** What ended a session (or kept it from opening). */
 export interface SessionEnd {
   /** `quit`: we ended it in good order. */
-  code: import('../../lib/errors.ts').ErrorCode | 'quit';
+  code: ErrorCode | 'quit';
   phase: SmtpPhase;
   reply?: SmtpReply;
   text: string;
@@ -93,7 +95,7 @@ export interface SessionOptions {
   maxTransactions: number;
   /** Close after so many ms without work. */
   idle: number;
-  clock: import('../../lib/time.ts').Clock;
+  clock: Clock;
   /**
    * Whether the source address is still ours; asked before every write, because a process that was stopped wakes to
    * replies that came meanwhile. Once not, the session ends without another byte; a body that was handed over

@@ -49,7 +49,9 @@ const DAY = 86_400_000;
 /** How far ahead a message may be scheduled. */
 const MAX_SCHEDULE = 30 * DAY;
 
-const { version } = JSON.parse(readFileSync(join(import.meta.dirname, '..', '..', 'package.json'), 'utf8')) as {
+const { version } = JSON.parse(
+  readFileSync(join(import.meta.dirname, '..', '..', 'package.json'), 'utf8'),
+) as {
   version: string;
 };
 
