@@ -18,7 +18,7 @@ import {
 import { createTransport } from 'nodemailer';
 import { SMTPServer } from 'smtp-server';
 import { readSettings } from '../../egress-node/settings.ts';
-import { type Standalone, startStandalone } from '../../egress-node/standalone.ts';
+import { type Standalone, startStandalone } from '../../egress-node/standalone/standalone.ts';
 import { silentLog } from '../../lib/observe/log.ts';
 
 let directory: string;
