@@ -18,18 +18,20 @@ test('npm start runs the service, and a signal to npm stops it in good order', a
       POSTERN_SUBMISSION: '127.0.0.1:0',
       POSTERN_INBOUND: '127.0.0.1:0',
     },
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', 'pipe'],
   });
   let output = '';
   const ready = Promise.withResolvers<void>();
-  npm.stdout.setEncoding('utf8').on('data', (chunk: string) => {
-    output += chunk;
-    if (output.includes('Postern is ready')) ready.resolve();
-  });
+  for (const stream of [npm.stdout, npm.stderr]) {
+    stream.setEncoding('utf8').on('data', (chunk: string) => {
+      output += chunk;
+      if (output.includes('Postern is ready')) ready.resolve();
+    });
+  }
   await ready.promise;
   npm.kill('SIGTERM');
-  // The pipe ends when the last process that could write to it has ended.
-  await once(npm.stdout, 'end');
+  // A pipe ends when the last process that could write to it has ended.
+  await Promise.all([once(npm.stdout, 'end'), once(npm.stderr, 'end')]);
   assert.match(output, /"message":"stopping","signal":"SIGTERM"/);
   await rm(directory, { recursive: true });
 });
