@@ -1,8 +1,9 @@
 /** Keeps the suppression lists: what outcomes ask for, put there. */
 import type { MessageRecord, Outcome } from '../lib/engine/items.ts';
 import type { Records, Suppressions } from '../lib/engine/ports.ts';
+import { suppressionKey } from '../lib/engine/suppression.ts';
 import type { Log } from '../lib/observe/log.ts';
-import { suppressionChange } from '../lib/outcome/suppression.ts';
+import { type SuppressionChange, suppressionChange } from '../lib/outcome/suppression.ts';
 
 /** The records of all messages that the outcomes speak of, each read once. Those that are gone are left out. */
 export async function recordsOf(
@@ -25,17 +26,28 @@ export async function suppress(
   records: ReadonlyMap<string, MessageRecord>,
   log: Pick<Log, 'info'>,
 ): Promise<number> {
-  const changes = outcomes.flatMap((outcome) => {
+  const byAddress = new Map<string, SuppressionChange[]>();
+  let count = 0;
+  for (const outcome of outcomes) {
     const record = records.get(outcome.messageId);
-    return (record && suppressionChange(record, outcome)) ?? [];
-  });
+    const change = record && suppressionChange(record, outcome);
+    if (!change) continue;
+    count += 1;
+    const key = `${change.entry.tenant}/${suppressionKey(change.entry.address)}`;
+    const before = byAddress.get(key);
+    if (before) before.push(change);
+    else byAddress.set(key, [change]);
+  }
   await Promise.all(
-    changes.map(async ({ action, entry }) => {
-      const { tenant, address, at, reason } = entry;
-      if (action === 'add') await list.put(entry);
-      else if (action === 'remove') await list.remove(tenant, address, at, reason);
-      log.info('suppression', { action, ...entry });
+    Array.from(byAddress.values(), async (changes) => {
+      // In their order: whoever complained and then took it back is on the list for a moment only.
+      for (const { action, entry } of changes) {
+        const { tenant, address, at, reason } = entry;
+        if (action === 'add') await list.put(entry);
+        else if (action === 'remove') await list.remove(tenant, address, at, reason);
+        log.info('suppression', { action, ...entry });
+      }
     }),
   );
-  return changes.length;
+  return count;
 }

@@ -13,7 +13,7 @@
  *  storage does not answer ─► 451
  * ```
  * 250 is given only when the outcome is durable. Recording is at most once for each delivery and kind: a bounce
- * by the delivery's state, a complaint by what this process has seen.
+ * by the delivery's state, a complaint by what this process has seen last: one that is taken back (`not-spam`) is news.
  */
 import type { AddressInfo, Socket } from 'node:net';
 import type { SMTPServerSession } from 'smtp-server';
@@ -86,9 +86,10 @@ export function startInbound(options: InboundOptions): Promise<Inbound> {
   const counts: InboundCounts = { bounces: 0, complaints: 0, autoReplies: 0, repeats: 0, ignored: 0 };
   const gate = createGate({ ...DEFAULT_GATE, ...options.limits }, clock);
   const sockets = new Map<string, Socket>();
-  /** Deliveries whose report is being recorded, and complaints that were. */
+  /** Deliveries whose report is being recorded. */
   const busy = new Set<string>();
-  const complained = new Set<string>();
+  /** Deliveries that were complained of, and whether it was taken back. */
+  const complained = new Map<string, boolean>();
   const roles = new Set([`postmaster@${hostname}`, `abuse@${hostname}`, 'postmaster']);
 
   function targetOf(address: string): Target | undefined {
@@ -187,7 +188,7 @@ export function startInbound(options: InboundOptions): Promise<Inbound> {
     if (busy.has(key)) throw underWay();
     busy.add(key);
     try {
-      if (await isRepeat(feedback.kind, key, message, n)) {
+      if (await isRepeat(feedback, key, message, n)) {
         counts.repeats++;
         return '2.0.0 Known already';
       }
@@ -198,7 +199,7 @@ export function startInbound(options: InboundOptions): Promise<Inbound> {
         { v: SCHEMA_VERSION, messageId, n, at: clock.now(), kind, tenant, detail },
       ]);
       counts[kind === 'bounce' ? 'bounces' : 'complaints']++;
-      if (kind === 'complaint') remember(key);
+      if (feedback.kind === 'complaint') remember(key, isTakenBack(feedback));
       log.info('report', { kind, messageId, n, recipient: message.recipients[n] });
       return '2.0.0 Recorded';
     } finally {
@@ -208,18 +209,19 @@ export function startInbound(options: InboundOptions): Promise<Inbound> {
 
   /** @throws a temporary error while the delivery's own result is not yet there: a fast peer bounces first. */
   async function isRepeat(
-    kind: 'bounce' | 'complaint',
+    feedback: Feedback,
     key: string,
     message: MessageRecord,
     n: number,
   ): Promise<boolean> {
     const state = await engine.records.state(message.id, n);
     if (state === undefined || !FINAL_STATES.has(state)) throw underWay();
-    return kind === 'bounce' ? state !== 'delivered' : complained.has(key);
+    if (feedback.kind === 'bounce') return state !== 'delivered';
+    return complained.get(key) === isTakenBack(feedback);
   }
 
-  function remember(key: string): void {
-    complained.add(key);
+  function remember(key: string, takenBack: boolean): void {
+    complained.set(key, takenBack);
     if (complained.size > MAX_SEEN) complained.delete(complained.keys().next().value!);
   }
 
@@ -254,6 +256,10 @@ export function startInbound(options: InboundOptions): Promise<Inbound> {
       });
     });
   });
+}
+
+function isTakenBack({ detail }: Extract<Feedback, { kind: 'complaint' }>): boolean {
+  return detail.feedbackType === 'not-spam';
 }
 
 /** Answered 451: the peer's queue brings the report again when the delivery's own result is recorded. */

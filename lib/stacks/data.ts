@@ -35,12 +35,6 @@ const BODY_DAYS = 35;
 /** Six times the time limit of the function that reads them, as Lambda asks for, in whole minutes. */
 const OUTCOME_VISIBILITY = Duration.minutes(3);
 
-const LISTED: dynamodb.GlobalSecondaryIndexPropsV2 = {
-  indexName: LISTED_INDEX.name,
-  partitionKey: { name: LISTED_INDEX.partitionKey, type: dynamodb.AttributeType.STRING },
-  sortKey: { name: LISTED_INDEX.sortKey, type: dynamodb.AttributeType.NUMBER },
-};
-
 export interface DataStackProps extends StackProps {
   stage: Stage;
 }
@@ -167,7 +161,7 @@ export class DataStack extends Stack {
       partitionKey: { name: PARTITION_KEY, type: dynamodb.AttributeType.STRING },
       sortKey: { name: SORT_KEY, type: dynamodb.AttributeType.STRING },
       timeToLiveAttribute: TTL_ATTRIBUTE,
-      globalSecondaryIndexes: name === LISTED_INDEX.table ? [LISTED] : undefined,
+      globalSecondaryIndexes: name === LISTED_INDEX.table ? [listedIndex(stage)] : undefined,
       billing: dynamodb.Billing.onDemand({
         maxReadRequestUnits: maxReadUnits,
         maxWriteRequestUnits: maxWriteUnits,
@@ -252,6 +246,18 @@ export class DataStack extends Stack {
 /** Start of the names of a stage's queues. */
 export function queuePrefix(stage: Stage): string {
   return `postern-${stage.name}-`;
+}
+
+/** The index, capped as its table is: what it could not take would hold the table's own writes up. */
+function listedIndex({ tables }: Stage): dynamodb.GlobalSecondaryIndexPropsV2 {
+  const { name, partitionKey, sortKey } = LISTED_INDEX;
+  return {
+    indexName: name,
+    partitionKey: { name: partitionKey, type: dynamodb.AttributeType.STRING },
+    sortKey: { name: sortKey, type: dynamodb.AttributeType.NUMBER },
+    maxReadRequestUnits: tables.maxReadUnits,
+    maxWriteRequestUnits: tables.maxWriteUnits,
+  };
 }
 
 function laneNames(stage: Stage): LaneName[] {

@@ -168,6 +168,21 @@ test('a complaint and a later bounce put their recipients on the list', async ()
   }
 });
 
+test('a complaint that is taken back takes its recipient off the list', async () => {
+  const to = 'torn@example.com';
+  const messageId = await send(to);
+  assert.deepEqual(await ended(messageId), ['delivered']);
+  const { from } = received.find((one) => one.to === to)!;
+  await sendReport('comcast-arf', { messageId, from, to });
+  await listed(to);
+  await sendReport('not-spam-arf', { messageId, from, to });
+  await until(async () => {
+    const [entry] = await postern.engine.suppressions.find([{ tenant: 'default', address: to }]);
+    return entry === undefined ? true : undefined;
+  });
+  assert.deepEqual(await ended(await send(to)), ['delivered']);
+});
+
 test('the simulator is never suppressed', async () => {
   for (const name of ['bounce', 'complaint', 'suppressionlist']) {
     const address = `${name}@simulator.amazonses.com`;
