@@ -8,13 +8,13 @@
  * is. While the store does not answer, nothing is passed over.
  */
 import { recordsOf, suppress } from '../../functions/suppress.ts';
-import type { Engine } from '../../lib/engine/ports.ts';
+import type { Engine, Suppressions } from '../../lib/engine/ports.ts';
 import type { Log } from '../../lib/observe/log.ts';
 import { mayChangeSuppression } from '../../lib/outcome/suppression.ts';
 import type { Clock } from '../../lib/time.ts';
 
 export interface SuppressionFeedOptions {
-  engine: Pick<Engine, 'records' | 'suppressions' | 'leases'>;
+  engine: Pick<Engine, 'records' | 'leases'> & { suppressions: Pick<Suppressions, 'put' | 'remove'> };
   clock: Clock;
   log: Log;
 }

@@ -1,0 +1,93 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, test } from 'node:test';
+import { startSuppressionFeed } from '../../egress-node/standalone/suppression-feed.ts';
+import { openEmbedded } from '../../lib/engine/embedded/open.ts';
+import type { Engine, Suppressions } from '../../lib/engine/ports.ts';
+import { PosternError } from '../../lib/errors.ts';
+import { silentLog } from '../../lib/observe/log.ts';
+import { TestClock } from '../support/clock.ts';
+import { settled } from '../support/control.ts';
+import { attempt, messageRecord, outcome } from '../support/outcomes.ts';
+
+let directory: string;
+let engine: Engine;
+let clock: TestClock;
+
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'postern-feed-'));
+  clock = new TestClock();
+  engine = await openEmbedded({ directory, clock, minimumFree: 0 });
+});
+afterEach(async () => {
+  await engine.close();
+  await rm(directory, { recursive: true });
+});
+
+/** Messages whose only delivery bounced hard when it was taken in. */
+async function bounce(...addresses: string[]): Promise<void> {
+  const refused = attempt({ state: 'bounced', reason: 'peer_permanent', text: '550 5.1.1 user unknown' });
+  await engine.queue.admit(
+    addresses.map((address) => {
+      const record = messageRecord({ id: `id of ${address}`, recipients: [address] });
+      const settled = [outcome('attempt', { messageId: record.id, at: clock.now(), attempt: refused })];
+      return { record, body: Buffer.alloc(0), deliveries: [], settled };
+    }),
+  );
+}
+
+async function listed(): Promise<string[]> {
+  const entries = await engine.suppressions.list({ tenant: 'tenant-1', max: 10_000 });
+  return entries.map(({ address }) => address);
+}
+
+/** Lets a feed follow until nothing is left. */
+async function follow(): Promise<void> {
+  const feed = startSuppressionFeed({ engine, clock, log: silentLog });
+  clock.advance(0);
+  while (clock.pending === 0) await settled();
+  await feed.stop();
+  assert.equal(clock.pending, 0);
+}
+
+test('follows to the end, and from there on, whatever was taken off since', async () => {
+  const many = Array.from({ length: 1_100 }, (_, n) => `user${n}@example.com`);
+  await bounce(...many);
+  await follow();
+  assert.equal((await listed()).length, many.length);
+  clock.advance(1);
+  for (const address of many) await engine.suppressions.remove('tenant-1', address, clock.now());
+  clock.advance(1);
+  await bounce('new@example.com');
+  await follow();
+  assert.deepEqual(await listed(), ['new@example.com']);
+});
+
+test('passes over nothing while the store does not answer', async () => {
+  await bounce('ann@example.com');
+  const logged: string[] = [];
+  let away = true;
+  const suppressions: Pick<Suppressions, 'put' | 'remove'> = {
+    put: (entry) =>
+      away
+        ? Promise.reject(new PosternError('storage_unavailable', 'Away.'))
+        : engine.suppressions.put(entry),
+    remove: () => assert.fail('nothing is taken off'),
+  };
+  const feed = startSuppressionFeed({
+    engine: { records: engine.records, leases: engine.leases, suppressions },
+    clock,
+    log: { ...silentLog, error: (text) => void logged.push(text) },
+  });
+  clock.advance(0);
+  while (clock.pending === 0) await settled();
+  assert.deepEqual(logged, ['suppression lists cannot be kept; this is tried again']);
+  assert.deepEqual(await listed(), []);
+  away = false;
+  clock.advance(1_000);
+  while (clock.pending === 0) await settled();
+  assert.deepEqual(await listed(), ['ann@example.com']);
+  await feed.stop();
+});
