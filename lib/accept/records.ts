@@ -127,7 +127,7 @@ export function admission(
   return { record, body, deliveries, settled };
 }
 
-const SHOWN_BY: Record<SuppressionReason, string> = {
+const WHY_LISTED: Record<SuppressionReason, string> = {
   BOUNCE: 'as an address that bounces',
   COMPLAINT: 'because its reader complained',
 };
@@ -148,7 +148,7 @@ function suppressedDelivery({ id, tenant, acceptedAt }: Prepared, n: number, ent
       replies: [],
       state: 'suppressed',
       reason: 'suppressed',
-      text: `Not sent: ${entry.address} is on the suppression list since ${since}, ${SHOWN_BY[entry.reason]}.`,
+      text: `Not sent: ${entry.address} is on the suppression list since ${since}, ${WHY_LISTED[entry.reason]}.`,
     },
   };
 }

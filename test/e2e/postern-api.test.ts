@@ -218,3 +218,19 @@ test('the new key of a tenant sends over this API at once', async () => {
   const { keyId } = (await server.call('GET', on(sent.json.messages[0].id), { headers })).json;
   assert.equal(keyId, key.id);
 });
+
+test('a suppressed recipient is told as such, by its record and its events', async () => {
+  const put = { key: 'user', body: { reason: 'COMPLAINT' } } as const;
+  await server.call('PUT', '/suppressions/gone%40example.net', put);
+  const { json } = await send({ ...simple, to: ['Gone@example.net'] });
+  const { id } = json.messages[0];
+  const [delivery] = (await server.call('GET', on(id), { key: 'user' })).json.deliveries;
+  const text = 'Not sent: gone@example.net is on the suppression list since ';
+  assert.deepEqual([delivery.state, delivery.reason], ['suppressed', 'suppressed']);
+  assert.ok(delivery.text.startsWith(text), delivery.text);
+  assert.match(delivery.action, /delete it from the suppression list/);
+  const { events } = (await server.call('GET', on(id, '/events'), { key: 'user' })).json;
+  const { bounce } = events.at(-1);
+  assert.deepEqual([bounce.bounceType, bounce.bounceSubType], ['Permanent', 'OnAccountSuppressionList']);
+  assert.ok(bounce.bouncedRecipients[0].diagnosticCode.startsWith(text));
+});

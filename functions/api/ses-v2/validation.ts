@@ -135,8 +135,8 @@ export function list<T>(member: Shape<T>, rules: { min?: number; max?: number } 
 }
 
 /** A list in a query, where a member that is given once is no list. */
-export function queryList<T>(member: Shape<T>, rules: { max?: number } = {}): Shape<T[]> {
-  const { read } = list(member, rules);
+export function queryList<T>(member: Shape<T>): Shape<T[]> {
+  const { read } = list(member);
   return { read: (value, at, problems) => read(Array.isArray(value) ? value : [value], at, problems) };
 }
 
