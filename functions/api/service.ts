@@ -13,8 +13,6 @@ import type { Fetch } from './function-url.ts';
  * Larger messages are submitted to a server that takes them.
  */
 const MAX_MESSAGE = 4 * 1024 * 1024;
-/** Metrics are written so often at most: a line for every call would cost more than the call. */
-const METRICS_INTERVAL = 1_000;
 
 export interface ServiceOptions extends Omit<PipelineOptions, 'metrics' | 'maxMessageBytes' | 'onResult'> {
   output: Output;
@@ -41,7 +39,6 @@ export async function openService(options: ServiceOptions): Promise<Fetch> {
     policy,
     limits: { messageBytes: MAX_MESSAGE },
   });
-  let written = 0;
   return async (request, env) => {
     let response: Response;
     try {
@@ -51,11 +48,8 @@ export async function openService(options: ServiceOptions): Promise<Fetch> {
     } catch (cause) {
       response = away(asPosternError(cause), output.log);
     }
-    const now = clock.now();
-    if (now - written >= METRICS_INTERVAL) {
-      written = now;
-      metrics.flush();
-    }
+    // With every call: nobody tells a function that it will not be called again.
+    metrics.flush();
     return response;
   };
 }

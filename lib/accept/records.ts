@@ -9,6 +9,7 @@ import {
 import type { Admission } from '../engine/ports.ts';
 import { SUPPRESSION_REASONS, type Suppression, type SuppressionReason } from '../engine/suppression.ts';
 import type { Address } from '../mail/types.ts';
+import { laneGroup } from '../shaping/providers.ts';
 
 /** All that is known of a message once it is prepared. */
 export interface Prepared {
@@ -42,7 +43,12 @@ export interface Origin {
   sourceIp: string;
 }
 
-export function makeRecord(prepared: Prepared, origin: Origin, size: number): MessageRecord {
+function makeRecord(
+  prepared: Prepared,
+  origin: Origin,
+  size: number,
+  groups?: MessageRecord['groups'],
+): MessageRecord {
   return {
     v: SCHEMA_VERSION,
     id: prepared.id,
@@ -64,6 +70,7 @@ export function makeRecord(prepared: Prepared, origin: Origin, size: number): Me
       ? undefined
       : prepared.suppressedReasons,
     recipients: prepared.recipients.map((recipient) => recipient.address),
+    groups,
     commonHeaders: prepared.commonHeaders,
   };
 }
@@ -92,18 +99,21 @@ export function admission(
   const waits = due > acceptedAt;
   const deliveries: QueueItem[] = [];
   const settled: Outcome[] = [];
+  const learnt: [n: number, group: string][] = [];
   for (const [n, recipient] of prepared.recipients.entries()) {
     const entry = suppressed[n];
     if (entry) {
       settled.push(suppressedDelivery(prepared, n, entry));
       continue;
     }
+    const group = rules.group(recipient.domain);
+    if (group !== laneGroup(recipient.domain)) learnt.push([n, group]);
     deliveries.push({
       v: SCHEMA_VERSION,
       messageId: id,
       n,
       tenant: prepared.tenant,
-      lane: `${prepared.pool}:${prepared.class}:${rules.group(recipient.domain)}`,
+      lane: `${prepared.pool}:${prepared.class}:${group}`,
       campaign: prepared.campaign,
       configurationSet: prepared.configurationSet,
       mailFrom: rules.returnPath(id, n, prepared.expiresAt),
@@ -121,7 +131,8 @@ export function admission(
         : undefined,
     });
   }
-  const record = makeRecord(prepared, origin, bytes.length);
+  const groups = learnt.length > 0 ? Object.fromEntries(learnt) : undefined;
+  const record = makeRecord(prepared, origin, bytes.length, groups);
   // Nobody will ask for the bytes of a message that goes nowhere.
   const body = deliveries.length > 0 ? bytes : Buffer.alloc(0);
   return { record, body, deliveries, settled };

@@ -41,6 +41,8 @@ export interface MessageRecord {
   suppressedReasons?: readonly SuppressionReason[];
   /** Envelope recipients; a delivery is addressed as `(id, n)` with n its place in this list. */
   recipients: string[];
+  /** By place of a recipient: the group of its lane, where it is not `laneGroup()` of its domain. */
+  groups?: Readonly<Record<number, string>>;
   commonHeaders: {
     from: string[];
     to?: string[];

@@ -1,6 +1,6 @@
 /**
- * What happened to mail, counted by lane and written as CloudWatch metrics: what was taken in by the API, what
- * became of it by `functions/outcomes`. Counted in memory, written by `flush`.
+ * What happened to mail, counted by the lane in which it was taken in and written as CloudWatch metrics: what was
+ * taken in by the API and the submission service, what became of it by `functions/outcomes`. Counted in memory, written by `flush`.
  *
  * | outcome                   | counts                                              | bounce rate | complaint rate |
  * |---------------------------|-----------------------------------------------------|-------------|----------------|
@@ -90,8 +90,7 @@ export function createMailMetrics(emf: Emf): MailMetrics {
     outcome(record, outcome) {
       const recipient = outcome.n === undefined ? undefined : record.recipients[outcome.n];
       if (recipient === undefined || isEngagement(outcome.kind)) return;
-      const domain = recipient.slice(recipient.lastIndexOf('@') + 1).toLowerCase();
-      const lane = laneOf(`${record.pool}:${record.class}:${laneGroup(domain)}`);
+      const lane = laneOf(`${record.pool}:${record.class}:${groupOf(record, outcome.n!, recipient)}`);
       const real = !isSimulatorAddress(recipient);
       if (outcome.kind === 'attempt') attempt(lane, record, outcome, real);
       else if (outcome.kind === 'bounce') {
@@ -114,6 +113,11 @@ export function createMailMetrics(emf: Emf): MailMetrics {
       complaintSamples = [];
     },
   };
+}
+
+/** The group of the lane in which the delivery was taken in, whatever was learnt of its domain since. */
+function groupOf({ groups }: MessageRecord, n: number, recipient: string): string {
+  return groups?.[n] ?? laneGroup(recipient.slice(recipient.lastIndexOf('@') + 1).toLowerCase());
 }
 
 function add({ counts }: LaneCounts, counter: Counter): void {

@@ -55,6 +55,18 @@ test('a message becomes a record, signed bytes and one item for each recipient',
   assert.equal(record.size, admission.body.length);
 });
 
+test('the record says in which lanes mail waits where the data do not', async () => {
+  const learnt = await openTestAccept({
+    group: (domain) => (/^(gmail\.com|company\.example)$/.test(domain) ? 'google' : 'other'),
+  });
+  const mixed = simple({ to: ['bob@gmail.com', 'eve@company.example', 'dan@example.net'] });
+  const { admission } = await accepted(learnt, mixed);
+  assert.deepEqual(admission.record.groups, { 1: 'google' });
+  assert.equal(admission.deliveries[1]!.lane, 'default:transactional:google');
+  const { record } = (await accepted(learnt, simple())).admission;
+  assert.equal(record.groups, undefined, 'and takes no room else');
+});
+
 test('what is stored verifies', async () => {
   const t = await openTestAccept();
   const { admission } = await accepted(t, simple());

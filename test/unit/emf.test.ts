@@ -181,6 +181,23 @@ describe('mail', () => {
     });
   }
 
+  test('is counted where it was taken in, whatever the data say of its domain', () => {
+    const { emf, lines } = openEmf();
+    const metrics = createMailMetrics(emf);
+    const record = messageRecord({
+      recipients: ['a@company.example', 'b@gmail.com'],
+      groups: { 0: 'google' },
+    });
+    for (const n of [0, 1]) metrics.outcome(record, outcome('attempt', { n, attempt: attempt({}) }));
+    metrics.outcome(record, outcome('bounce', { n: 0, detail: detail({ hard: false }) }));
+    metrics.outcome(record, outcome('complaint', { n: 0, detail: { feedbackType: 'abuse' } }));
+    metrics.flush();
+    assert.equal(lines[0]!.root.Group, 'google');
+    const counts = { Attempted: [2], Delivered: [2], Bounced: [1], Complaints: [1] };
+    assert.deepEqual(lines[0]!.values, { ...counts, Latency: [546, 546] });
+    assert.deepEqual(Object.keys(lines[1]!.values), ['Reputation.BounceRate', 'Reputation.ComplaintRate']);
+  });
+
   test('to the simulator has no part in the reputation', () => {
     const { emf, lines } = openEmf();
     const metrics = createMailMetrics(emf);
