@@ -298,7 +298,7 @@ const IDLE: readonly Idle[] = [
   },
   {
     name: 'a lane, by each node: a long poll',
-    every: 10,
+    every: 20,
     ask: ({ queue }) => queue.lease({ lane: LANE, max: 10, visibility: MINUTE, wait: 0 }),
   },
 ];

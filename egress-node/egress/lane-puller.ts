@@ -17,7 +17,8 @@ const FIRST_BATCH = 32;
 const LARGEST_BATCH = 500;
 /** A lane with so much in hand waits until a worthwhile lease has room. */
 const WORTHWHILE = 32;
-const LONG_POLL = 10_000;
+/** What SQS offers at most: at rest, each poll is all that a lane costs. It ends with the first message, or at stop. */
+const LONG_POLL = 20_000;
 const STORAGE_RETRY = 1_000;
 const SMALLEST_BUDGET = 64;
 /** Growth of the budget, deliveries a second. */
