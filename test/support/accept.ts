@@ -1,4 +1,5 @@
-import { type AcceptDeps, type AcceptPolicy, createAccept } from '../../lib/accept/accept.ts';
+import { createAccept } from '../../lib/accept/accept.ts';
+import type { AcceptDeps, AcceptPolicy } from '../../lib/accept/deps.ts';
 import type { Accept, Caller, Submission } from '../../lib/accept/types.ts';
 import type { Hooks } from '../../lib/control/policy/open.ts';
 import type { Control } from '../../lib/control/types.ts';

@@ -1,0 +1,116 @@
+/** Everything that is decided before the message is composed: who sends, under which configuration set, to whom, and when. */
+import type { Identity } from '../control/types.ts';
+import { PosternError } from '../errors.ts';
+import { parseEnvelopeAddress } from '../mail/address.ts';
+import { baseId, newMessageId } from '../mail/message-id.ts';
+import type { TrackingTargets } from '../mail/tracking.ts';
+import type { Address } from '../mail/types.ts';
+import { openRaw, type RawContent, senderOf } from './content.ts';
+import type { AcceptDeps } from './deps.ts';
+import { recipientsOf } from './envelope.ts';
+import type { Prepared } from './records.ts';
+import { configurationSetOf, identityOf, tenantOf } from './sender.ts';
+import { trackingTargets } from './tracking.ts';
+import type { Submission, SubmitOptions } from './types.ts';
+
+type CheckDeps = Pick<AcceptDeps, 'control' | 'policy' | 'tracking' | 'clock' | 'region'>;
+
+/** A submission that may be sent. */
+export interface Checked {
+  submission: Submission;
+  raw: RawContent | undefined;
+  prepared: Prepared;
+  identity: Identity;
+  /** Absent: opens and clicks are not tracked. */
+  tracking?: TrackingTargets;
+}
+
+/**
+ * Whether a submission may be sent, and what is known of it before it is composed.
+ * @throws PosternError that refuses it: its sender, its configuration set, its recipients, its pool or its time.
+ */
+export function check(deps: CheckDeps, submission: Submission, options: SubmitOptions): Checked {
+  const { control, policy, region } = deps;
+  const now = deps.clock.now();
+  const raw = submission.content.kind === 'raw' ? openRaw(submission.content.bytes) : undefined;
+  const tenant = tenantOf(
+    raw?.tenant && !submission.tenant ? { ...submission, tenant: raw.tenant } : submission,
+    options.caller,
+  );
+  const from = submission.from !== undefined || !raw ? senderOf(submission) : raw.from;
+  const identity = identityOf(control, from, tenant, region);
+  // The header From is what a reader sees: it needs an identity too when the envelope names another.
+  if (raw && raw.from.address !== from.address) identityOf(control, raw.from, tenant, region);
+  if (submission.mailFrom) identityOf(control, parseEnvelopeAddress(submission.mailFrom), tenant, region);
+  const set = configurationSetOf(
+    control,
+    submission.configurationSet ?? raw?.configurationSet,
+    identity,
+    tenant,
+  );
+  const tracking = trackingTargets(set, submission.tracking, deps.tracking.url);
+  const recipients = recipientsOf(submission, policy.maxRecipients, raw?.recipients ?? []);
+  const pool = submission.pool ?? set?.delivery.pool ?? 'default';
+  if (!policy.hasPool(pool)) {
+    throw new PosternError(
+      'bad_request',
+      `Sending pool <${pool}> does not exist. Name a pool of this service, or none.`,
+    );
+  }
+  const due = dueTime(submission.sendAt, now, policy.maxSchedule);
+  const age = set?.delivery.maxDeliverySeconds ? set.delivery.maxDeliverySeconds * 1000 : policy.maxAge;
+  const header = raw?.from ?? from;
+  const messageId = newMessageId(now, header.domain);
+  const prepared: Prepared = {
+    id: baseId(messageId),
+    messageId,
+    tenant,
+    from: header,
+    source: header.address,
+    recipients,
+    commonHeaders: { from: [], messageId: `<${messageId}>` },
+    configurationSet: set?.name,
+    tags: tagsOf(submission, raw, set?.name, header, options),
+    class: submission.class ?? 'transactional',
+    pool,
+    campaign: submission.campaign,
+    requireTls: set?.delivery.tlsPolicy === 'REQUIRE',
+    suppressedReasons: set?.suppressedReasons ?? control.account.suppressedReasons(tenant),
+    acceptedAt: now,
+    due,
+    expiresAt: due + age,
+  };
+  return { submission, raw, prepared, identity, tracking };
+}
+
+/** When a delivery may first be tried. @throws bad_request when it is further ahead than allowed. */
+function dueTime(sendAt: number | undefined, now: number, limit: number): number {
+  if (sendAt === undefined || sendAt <= now) return now;
+  if (sendAt - now > limit) {
+    throw new PosternError(
+      'bad_request',
+      `sendAt is more than ${Math.floor(limit / 86_400_000)} days ahead.`,
+    );
+  }
+  return sendAt;
+}
+
+/** The message's tags and SES's automatic ones. Tags of the call replace those of the headers (SES). */
+function tagsOf(
+  submission: Submission,
+  raw: RawContent | undefined,
+  set: string | undefined,
+  from: Address,
+  options: SubmitOptions,
+): Record<string, string[]> {
+  const tags: Record<string, string[]> = {
+    'ses:from-domain': [from.domain],
+    'ses:source-ip': [options.caller.sourceIp],
+    'ses:caller-identity': [options.caller.keyId],
+  };
+  if (set !== undefined) tags['ses:configuration-set'] = [set];
+  for (const { name, value } of submission.tags?.length ? submission.tags : (raw?.tags ?? [])) {
+    (tags[name] ??= []).push(value);
+  }
+  return tags;
+}

@@ -1,0 +1,86 @@
+/** From a submission that may be sent to the exact bytes that will travel: composed or completed, tracked, signed. */
+import type { Identity } from '../control/types.ts';
+import type { Admission } from '../engine/ports.ts';
+import { PosternError } from '../errors.ts';
+import { rfc5322Date } from '../mail/date.ts';
+import { serialise } from '../mail/message.ts';
+import { createTracker, type Tracker } from '../mail/tracking.ts';
+import type { TrackingLinks } from '../mail/tracking-links.ts';
+import { trackMessage } from '../mail/tracking-mime.ts';
+import type { HeaderField, ParsedMessage } from '../mail/types.ts';
+import type { Checked } from './check.ts';
+import { commonHeaders, completeRaw, composeContent } from './content.ts';
+import type { AcceptDeps } from './deps.ts';
+import { type Origin, type Prepared, renderingFailure } from './records.ts';
+import type { Submission } from './types.ts';
+
+type DraftDeps = Pick<AcceptDeps, 'tracking' | 'random'>;
+type SignDeps = Pick<AcceptDeps, 'signer' | 'control' | 'policy'>;
+
+/** A message ready to be signed. */
+export interface Draft {
+  prepared: Prepared;
+  identity: Identity;
+  message: ParsedMessage;
+}
+
+/** A message as it will travel. */
+export interface Signed {
+  prepared: Prepared;
+  identity: Identity;
+  bytes: Buffer;
+}
+
+/**
+ * Composes or completes the message, up to its signature. A template that cannot be rendered is accepted, as
+ * with SES: it becomes an admission that only tells of the failure.
+ * @throws PosternError that refuses the content.
+ */
+export function draft(deps: DraftDeps, checked: Checked, origin: Origin): Draft | Admission {
+  const { submission, raw, prepared, identity } = checked;
+  const { messageId, acceptedAt: now } = prepared;
+  const tracker = trackerOf(deps.tracking.links, checked);
+  let message: ParsedMessage;
+  if (raw) {
+    const content = tracker ? trackMessage(raw.message, tracker) : raw.message;
+    message = completeRaw(content, messageId, rfc5322Date(now), traceOf(submission));
+  } else {
+    const content = submission.content as Exclude<Submission['content'], { kind: 'raw' }>;
+    try {
+      message = composeContent(content, submission, { messageId, date: now, random: deps.random }, tracker);
+    } catch (error) {
+      if (!(error instanceof PosternError) || error.code !== 'rendering_failed') throw error;
+      const name = content.kind === 'template' ? (content.name ?? '') : '';
+      return renderingFailure(prepared, origin, name, error.message);
+    }
+  }
+  prepared.commonHeaders = commonHeaders(message, messageId);
+  prepared.source = prepared.commonHeaders.from[0] ?? prepared.source;
+  return { prepared, identity, message };
+}
+
+/** @throws PosternError `message_rejected` when what would travel is too long. */
+export async function sign(deps: SignDeps, { prepared, identity, message }: Draft): Promise<Signed> {
+  const { signer, control, policy } = deps;
+  const prefix = await signer.sign(message, control.identities.signingKeys(identity), prepared.due);
+  const bytes = serialise(message.fields, message.body, prefix);
+  if (bytes.length > policy.maxMessageBytes) {
+    throw new PosternError(
+      'message_rejected',
+      `Message length is more than ${policy.maxMessageBytes} bytes long: '${bytes.length}'.`,
+    );
+  }
+  return { prepared, identity, bytes };
+}
+
+/** One body goes to all recipients: of several, nobody can say who opened it. */
+function trackerOf(links: TrackingLinks, { prepared, tracking }: Checked): Tracker | undefined {
+  if (!tracking) return undefined;
+  const n = prepared.recipients.length === 1 ? 0 : undefined;
+  return createTracker(links, { messageId: prepared.id, n }, tracking);
+}
+
+/** Trace fields that the door adds on top. */
+function traceOf(submission: Submission): HeaderField[] {
+  return submission.trace ? [{ name: 'received', raw: submission.trace }] : [];
+}

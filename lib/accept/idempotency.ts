@@ -1,0 +1,24 @@
+/** What the repeat of an idempotent call is answered. */
+import { type ErrorCode, PosternError } from '../errors.ts';
+import type { Submitted } from './types.ts';
+
+/** An answer as the idempotency record keeps it. */
+export function storeAnswer(answer: Submitted[]): string {
+  return JSON.stringify(
+    answer.map((one) => ('error' in one ? { code: one.error.code, message: one.error.message } : one)),
+  );
+}
+
+/** What {@link storeAnswer} kept. */
+export function readAnswer(text: string): Submitted[] {
+  const stored = JSON.parse(text) as ({ messageId: string } | { code: ErrorCode; message: string })[];
+  return stored.map((one) => ('code' in one ? { error: new PosternError(one.code, one.message) } : one));
+}
+
+/** The key is known, and the request is another one. */
+export function conflict(): PosternError {
+  return new PosternError(
+    'idempotency_conflict',
+    'The idempotency key was used before with another request. Use a new key for a new request.',
+  );
+}
