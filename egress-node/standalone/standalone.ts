@@ -6,13 +6,9 @@
  */
 import { hkdfSync } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { type ServerType, serve } from '@hono/node-server';
 import ipaddr from 'ipaddr.js';
-import { createApi } from '../../functions/api/app.ts';
-import { createTracking } from '../../functions/tracking.ts';
 import { createAccept } from '../../lib/accept/accept.ts';
 import { openControl } from '../../lib/control/control.ts';
 import { loadMasterKey } from '../../lib/control/master-key.ts';
@@ -21,9 +17,7 @@ import { smtpPassword } from '../../lib/control/smtp-password.ts';
 import type { AccessKey, Control } from '../../lib/control/types.ts';
 import { openWarmupReports } from '../../lib/control/warmup-reports.ts';
 import { openEmbedded } from '../../lib/engine/embedded/open.ts';
-import type { Outcome } from '../../lib/engine/items.ts';
 import type { Engine } from '../../lib/engine/ports.ts';
-import { PosternError } from '../../lib/errors.ts';
 import { createReturnPaths } from '../../lib/mail/return-path.ts';
 import { createSigner } from '../../lib/mail/signer.ts';
 import { createTrackingLinks } from '../../lib/mail/tracking-links.ts';
@@ -42,8 +36,10 @@ import { warmupFeedback } from '../inbound/warmup-feedback.ts';
 import type { Endpoint, Settings } from '../settings.ts';
 import { DATA_DEADLINE, MAX_CLIENTS, type Submission, startSubmission } from '../submission/submission.ts';
 import type { Listening } from './banner.ts';
+import { ensureFirstKey } from './first-key.ts';
 import { startRetention } from './retention.ts';
 import { startSuppressionFeed } from './suppression-feed.ts';
+import { startWeb } from './web.ts';
 
 const DAY = 86_400_000;
 /** How far ahead a message may be scheduled. */
@@ -216,46 +212,36 @@ export async function startStandalone(settings: Settings, log: Log): Promise<Sta
       : undefined;
     if (submissionTls) opened.push(() => submissionTls.close());
 
-    const app = createApi({
-      accept,
-      control,
-      engine,
-      installed: { ips: settings.egressIps, pools: settings.pools },
-      clock,
-      region: settings.region,
-      accountId: settings.accountId,
-      hostname: settings.hostname,
-      trackingUrl,
-      version,
-      log,
-      explain: (query) => egress.explain(query),
-      policy,
-      limits: { messageBytes: settings.maxMessageBytes },
-    });
-    const tracking = createTracking({
+    const web = await startWeb({
+      listen: settings.api,
+      tls: settings.apiTls ? tls : undefined,
+      api: {
+        accept,
+        control,
+        engine,
+        installed: { ips: settings.egressIps, pools: settings.pools },
+        clock,
+        region: settings.region,
+        accountId: settings.accountId,
+        hostname: settings.hostname,
+        trackingUrl,
+        version,
+        log,
+        explain: (query) => egress.explain(query),
+        policy,
+        limits: { messageBytes: settings.maxMessageBytes },
+      },
       links: trackingLinks,
-      report: (outcome) => report(engine.records, outcome),
-      clock,
-      log,
+      metrics,
     });
-    app.route('/', tracking);
-    app.get('/healthz', async (c) => {
-      const health = await engine.health();
-      return c.json({ ...health, version }, health.ok ? 200 : 503);
-    });
-    app.get('/metrics', async (c) => {
-      const { contentType, body } = await metrics.text();
-      return c.body(body, 200, { 'content-type': contentType });
-    });
-    const api = await listen(app.fetch as Parameters<typeof serve>[0]['fetch'], settings, tls);
-    opened.push(() => closeServer(api));
+    opened.push(() => web.close());
 
     return {
       engine,
       control,
       firstKey: firstKey && { key: firstKey, smtpPassword: smtpPassword(firstKey.secret, settings.region) },
       listening: {
-        api: format(api.address() as AddressInfo),
+        api: format(web.address),
         submission: format(submission.address),
         submissionTls: submissionTls && format(submissionTls.address),
         inbound: format(inbound.address),
@@ -266,30 +252,6 @@ export async function startStandalone(settings: Settings, log: Log): Promise<Sta
     await stop();
     throw error;
   }
-}
-
-/** The key of the settings, or at the very first start a new one, which is returned to be shown once. */
-async function ensureFirstKey(control: Control, settings: Settings): Promise<AccessKey | undefined> {
-  const { accessKeyId: id, secretAccessKey: secret } = settings;
-  if (id !== undefined && secret !== undefined) {
-    const known = control.keys.find(id);
-    if (known && known.secret !== secret) {
-      throw new PosternError(
-        'already_exists',
-        `POSTERN_SECRET_ACCESS_KEY is not the secret of the stored key ${id}. Revoke that key first, or unset both variables.`,
-      );
-    }
-    if (!known) await control.keys.create({ tenant: 'default', admin: true, name: 'first', id, secret });
-    return undefined;
-  }
-  if (control.keys.list().length > 0) return undefined;
-  return control.keys.create({ tenant: 'default', admin: true, name: 'first' });
-}
-
-/** Keeps an open or a click with its message; of a message that is gone there is nothing to tell. */
-async function report(records: Engine['records'], outcome: Outcome): Promise<void> {
-  const message = await records.message(outcome.messageId);
-  if (message) await records.append([{ ...outcome, tenant: message.tenant }]);
 }
 
 /** A secret of its own for each use, so that one that leaks opens nothing else. */
@@ -306,29 +268,6 @@ function retryOf(settings: Settings) {
 
 function isLoopback(host: string): boolean {
   return host === 'localhost' || (ipaddr.isValid(host) && ipaddr.process(host).range() === 'loopback');
-}
-
-function listen(
-  fetch: Parameters<typeof serve>[0]['fetch'],
-  settings: Settings,
-  tls: { key: string; cert: string },
-): Promise<ServerType> {
-  const { host, port } = settings.api;
-  return new Promise((resolve, reject) => {
-    const server = settings.apiTls
-      ? serve({ fetch, hostname: host, port, createServer: createHttpsServer, serverOptions: tls }, () =>
-          resolve(server),
-        )
-      : serve({ fetch, hostname: host, port }, () => resolve(server));
-    server.once('error', reject);
-  });
-}
-
-function closeServer(server: ServerType): Promise<void> {
-  return new Promise((resolve) => {
-    server.close(() => resolve());
-    if ('closeIdleConnections' in server) server.closeIdleConnections();
-  });
 }
 
 function format({ address, port, family }: AddressInfo): string {
