@@ -4,6 +4,7 @@
  */
 import { createAccept } from '../lib/accept/accept.ts';
 import type { Accept, SubmitOptions } from '../lib/accept/types.ts';
+import { poolsWithLanes } from '../lib/control/address-book.ts';
 import { openControl } from '../lib/control/control.ts';
 import type { Policy } from '../lib/control/policy/open.ts';
 import type { Control } from '../lib/control/types.ts';
@@ -68,7 +69,7 @@ export async function openPipeline(options: PipelineOptions): Promise<Pipeline> 
       maxRecipients: MAX_RECIPIENTS,
       maxAge: MAX_AGE,
       maxSchedule: MAX_SCHEDULE,
-      hasPool: (name) => pools.includes(name),
+      hasPool: poolsWithLanes(control.documents, pools),
       group: (domain) => control.laneGroups.group(domain),
       returnPathDomain: (identity) => identity.mailFromDomain ?? returnPathDomain,
     },

@@ -159,6 +159,23 @@ export class AddressBook {
   }
 }
 
+/**
+ * Whether mail may name a pool; asked for every message. The pool has lanes, and the routing document, where there is
+ * one, lists it: mail for a pool that was deleted would leave by the addresses of others.
+ */
+export function poolsWithLanes(documents: Documents, lanes: readonly string[]): (name: string) => boolean {
+  let routing: ReadonlyMap<string, unknown> | undefined;
+  let known: ReadonlySet<string>;
+  return (name) => {
+    if (routing !== documents.running('routing')) {
+      routing = documents.running('routing');
+      const { pools } = new AddressBook(documents, { ips: [], lanes });
+      known = new Set([DEFAULT_POOL, ...pools].filter((pool) => lanes.includes(pool)));
+    }
+    return known.has(name);
+  };
+}
+
 function listed(pools: Readonly<Record<string, readonly string[]>>): Record<string, StoredPool> {
   return Object.fromEntries(Object.entries(pools).map(([name, ips]) => [name, { ips: [...ips] }]));
 }

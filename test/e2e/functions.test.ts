@@ -71,13 +71,13 @@ const output = { log: silentLog, emf };
 let settings: ApiSettings & { region: string };
 
 before(async () => {
-  aws = await startTestAws([LANE]);
+  aws = await startTestAws([LANE, LANE.replace('default', 'vip')]);
   settings = {
     resources: aws.resources,
     accountId: '123456789012',
     hostname: 'mail.example.com',
     region: 'us-east-1',
-    pools: ['default'],
+    pools: ['default', 'vip'],
     returnPathDomain: 'bounces.example.com',
     secrets: 'secrets',
   };
@@ -102,6 +102,24 @@ async function call(request: Partial<ToSign>): Promise<{ status: number; json: R
     ...request,
   });
   return resultOf(await answer(api, urlEvent(signed)));
+}
+
+/** A call of the Postern API, with a bearer key. */
+async function callPostern(method: string, path: string, body: object) {
+  const headers: [string, string][] = [
+    ['host', URL_DOMAIN],
+    ['content-type', 'application/json'],
+    ['authorization', `Bearer ${key.accessKeyId}.${key.secretAccessKey}`],
+  ];
+  const event = urlEvent({
+    method,
+    rawPath: `/v1/${path}`,
+    rawQuery: '',
+    headers,
+    body: Buffer.from(JSON.stringify(body)),
+    sourceIp: '192.0.2.77',
+  });
+  return resultOf(await answer(api, event));
 }
 
 function resultOf(result: LambdaFunctionURLResult): { status: number; json: Record<string, unknown> } {
@@ -209,6 +227,39 @@ describe('api', () => {
     assert.match(leased!.bytes.toString(), /^DKIM-Signature: /m);
     await queue.settle([{ kind: 'end', leased: leased!, state: 'delivered', attempt: attempt({}) }]);
     assert.deepEqual(lines.at(-1)?.values, { Accepted: [1] });
+  });
+});
+
+describe('api, for pools', () => {
+  test('takes mail for those that have lanes, and are in the routing document where there is one', async () => {
+    const send = async (pool: string) => {
+      const mail = {
+        from: 'ann@example.com',
+        to: ['bob@example.net'],
+        subject: 'Hello',
+        text: 'Hello.',
+        pool,
+      };
+      const { status, json } = await callPostern('POST', 'messages', mail);
+      return status < 300 ? 'taken' : JSON.stringify(json);
+    };
+    const route = async (pools: object) => {
+      const { status, json } = await callPostern('PUT', 'config/routing/default', { pools });
+      assert.equal(status, 200, JSON.stringify(json));
+    };
+    assert.equal(await send('vip'), 'taken');
+    assert.match(await send('news'), /Sending pool <news> does not exist/);
+    await route({ news: { ips: ['203.0.113.10'] } });
+    assert.match(await send('vip'), /Sending pool <vip> does not exist/);
+    assert.match(await send('news'), /Sending pool <news> does not exist/, 'it has no lanes');
+    assert.equal(await send('default'), 'taken');
+    await route({ vip: { ips: ['203.0.113.10'] } });
+    assert.equal(await send('vip'), 'taken');
+    const { queue } = await engineOf('egress Rolea');
+    const left = await queue.lease({ lane: LANE, max: 10, visibility: 30_000, wait: 0 });
+    await queue.settle(
+      left.map((leased) => ({ kind: 'end', leased, state: 'delivered', attempt: attempt({}) })),
+    );
   });
 });
 
@@ -333,17 +384,7 @@ describe('due', () => {
 
   test('moves what is due soon, and tells how late the oldest is', async () => {
     const { ledger } = await engineOf('api DueRole');
-    const bearer = `Bearer ${key.accessKeyId}.${key.secretAccessKey}`;
-    const signed = await sign({
-      id: 'x',
-      secret: 'x',
-      at: Date.now(),
-      rawPath: '/v1/messages',
-      body: JSON.stringify(schedule(40).messages[0]),
-    });
-    const headers = signed.headers.filter(([name]) => name !== 'authorization');
-    headers.push(['authorization', bearer]);
-    const { status, json } = resultOf(await answer(api, urlEvent({ ...signed, headers })));
+    const { status, json } = await callPostern('POST', 'messages', schedule(40).messages[0]!);
     assert.ok(status >= 200 && status < 300, JSON.stringify(json));
 
     const remaining = () => contextWith(60_000).getRemainingTimeInMillis();
