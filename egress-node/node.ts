@@ -20,6 +20,7 @@ import { createReturnPaths } from '../lib/mail/return-path.ts';
 import { createEmf } from '../lib/observe/emf.ts';
 import { createLog } from '../lib/observe/log.ts';
 import { startNodeMetrics } from '../lib/observe/node-metrics.ts';
+import { PolicyMetrics } from '../lib/observe/policy-metrics.ts';
 import { WarmupBook } from '../lib/shaping/warmup/book.ts';
 import { createSteadyClock } from '../lib/time.ts';
 import { ownCertificate } from './certificate.ts';
@@ -46,10 +47,11 @@ const log = createLog({ level: 'info', now: () => clock.now(), write });
 /** Starts the node. @returns what stops it: in-flight mail ends, the rest goes back. */
 async function start({ resources, node, sources, secrets }: NodeSettings): Promise<() => Promise<void>> {
   const { api, dns, smtpPort, routes, inbound: listen } = readSettings(process.env, {}, { inbound: INBOUND });
+  const policyMetrics = new PolicyMetrics();
   const [engine, returnPathKey, policy] = await Promise.all([
     openAws({ resources, clock, log }),
     readSecret('return-path.key', { bucket: secrets }),
-    openDeployedPolicy({ clock, log }),
+    openDeployedPolicy({ clock, log, meter: policyMetrics }),
   ]);
   const [laneGroups, directives, documents, warmupReports] = await Promise.all([
     openLaneGroups({ config: engine.config, clock }),
@@ -93,6 +95,7 @@ async function start({ resources, node, sources, secrets }: NodeSettings): Promi
     node,
     leasesHeld: () => leasesHeld(egress),
     shared: () => egress.counters,
+    besides: () => policyMetrics.take(policy?.state()),
   });
   const inbound = await startInbound({
     listen,

@@ -15,6 +15,7 @@ import { ERRORS } from '../lib/errors.ts';
 import { createEmf } from '../lib/observe/emf.ts';
 import { createLog } from '../lib/observe/log.ts';
 import { createMailMetrics } from '../lib/observe/mail-metrics.ts';
+import { PolicyMetrics } from '../lib/observe/policy-metrics.ts';
 import { systemClock } from '../lib/time.ts';
 import { runService } from './service/service.ts';
 import { type Endpoint, readSettings } from './settings.ts';
@@ -41,13 +42,14 @@ const emf = createEmf({ now: () => clock.now(), write });
 async function start(settings: ApiSettings & { region: string }): Promise<() => Promise<void>> {
   const { api, submission, submissionTls, maxMessageBytes } = readSettings(process.env, {}, LISTEN);
   const bucket = settings.secrets;
+  const policyMetrics = new PolicyMetrics();
   const [engine, masterKey, returnPathKey, trackingKey, certificate, policy] = await Promise.all([
     openAws({ resources: settings.resources, clock, log }),
     readSecret('master.key', { bucket }),
     readSecret('return-path.key', { bucket }),
     readSecret('tracking.key', { bucket }),
     openCertificate({ bucket, clock, log }),
-    openDeployedPolicy({ clock, log }),
+    openDeployedPolicy({ clock, log, meter: policyMetrics }),
   ]);
   const mail = createMailMetrics(emf);
   let submissions = 0;
@@ -112,6 +114,7 @@ async function start(settings: ApiSettings & { region: string }): Promise<() => 
         SubmissionFailures: failures,
         SubmissionConnections: doors.reduce((sum, one) => sum + one.connections(), 0),
         CertificateSeconds: (certificate.current().expires - clock.now()) / 1_000,
+        ...policyMetrics.take(policy?.state()),
       },
     );
     submissions = 0;

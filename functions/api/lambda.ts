@@ -3,6 +3,7 @@ import type { LambdaFunctionURLEvent, LambdaFunctionURLResult } from 'aws-lambda
 import { openDeployedPolicy } from '../../lib/control/policy/deployed.ts';
 import { openAws } from '../../lib/engine/aws/open.ts';
 import { readSecret } from '../../lib/engine/aws/secrets.ts';
+import { PolicyMetrics } from '../../lib/observe/policy-metrics.ts';
 import { systemClock } from '../../lib/time.ts';
 import { readApiSettings } from '../environment.ts';
 import { once } from '../once.ts';
@@ -15,12 +16,13 @@ const service = once(async () => {
   const clock = systemClock;
   const output = openOutput(clock);
   const secret = { bucket: settings.secrets };
+  const policyMetrics = new PolicyMetrics();
   const [engine, masterKey, returnPathKey, trackingKey, policy] = await Promise.all([
     openAws({ resources: settings.resources, clock, log: output.log }),
     readSecret('master.key', secret),
     readSecret('return-path.key', secret),
     readSecret('tracking.key', secret),
-    openDeployedPolicy({ clock, log: output.log }),
+    openDeployedPolicy({ clock, log: output.log, meter: policyMetrics }),
   ]);
   const fetch = await openService({
     engine,
@@ -31,6 +33,7 @@ const service = once(async () => {
     clock,
     random: Math.random,
     policy,
+    policyMetrics,
     output,
   });
   return { fetch, frontSecret: settings.frontSecret };

@@ -2,6 +2,7 @@
 import { asPosternError, type PosternError } from '../../lib/errors.ts';
 import type { Log } from '../../lib/observe/log.ts';
 import { createMailMetrics } from '../../lib/observe/mail-metrics.ts';
+import type { PolicyMetrics } from '../../lib/observe/policy-metrics.ts';
 import packageJson from '../../package.json' with { type: 'json' };
 import type { Output } from '../output.ts';
 import { openPipeline, type PipelineOptions } from '../pipeline.ts';
@@ -16,11 +17,13 @@ const MAX_MESSAGE = 4 * 1024 * 1024;
 
 export interface ServiceOptions extends Omit<PipelineOptions, 'metrics' | 'maxMessageBytes' | 'onResult'> {
   output: Output;
+  /** Meter of the policy. */
+  policyMetrics?: PolicyMetrics;
 }
 
 /** Opens the API. */
 export async function openService(options: ServiceOptions): Promise<Fetch> {
-  const { engine, settings, clock, policy, output } = options;
+  const { engine, settings, clock, policy, policyMetrics, output } = options;
   const { region, accountId, hostname, trackingUrl } = settings;
   const metrics = createMailMetrics(output.emf);
   const { accept, control } = await openPipeline({ ...options, metrics, maxMessageBytes: MAX_MESSAGE });
@@ -50,6 +53,7 @@ export async function openService(options: ServiceOptions): Promise<Fetch> {
     }
     // With every call: nobody tells a function that it will not be called again.
     metrics.flush();
+    if (policyMetrics) output.emf.put({}, policyMetrics.take(policy?.state()));
     return response;
   };
 }

@@ -41,6 +41,10 @@ export const METRICS = {
   BucketsEmpty: 'Count',
   /** Those that the storage did not answer: what counts against the limit waits. */
   BucketFailures: 'Count',
+  /** Calls of hooks of the policy that came to nothing: mail went on without them. */
+  PolicyFailures: 'Count',
+  /** Hooks of the policy that a process asks no more. */
+  PolicyHooksOff: 'Count',
   /** Messages given to the submission service, refused ones included. */
   Submissions: 'Count',
   /** Those that it could not take for a reason of ours; their clients keep them. */

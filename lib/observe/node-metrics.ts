@@ -18,6 +18,8 @@ export interface NodeMetricsOptions {
   leasesHeld: () => number;
   /** What was counted since its start of leases and shared limits. */
   shared: () => Readonly<Record<SharedCount, number>>;
+  /** What else there is to tell, without dimensions. */
+  besides: () => Partial<Record<MetricName, number>>;
 }
 
 const SHARED = {
@@ -33,11 +35,12 @@ type SharedCount = keyof typeof SHARED;
 export interface NodeMetrics {
   /** A delivery was tried. SQS's own measure of age does not see a delivery that was put back before. */
   attempted(item: QueueItem): void;
+  /** Writes what was counted since the last time, and nothing any more. */
   stop(): void;
 }
 
 export function startNodeMetrics(options: NodeMetricsOptions): NodeMetrics {
-  const { emf, clock, node, leasesHeld, shared } = options;
+  const { emf, clock, node, leasesHeld, shared, besides } = options;
   const names = Object.keys(SHARED) as SharedCount[];
   const written = Object.fromEntries(names.map((name) => [name, 0])) as Record<SharedCount, number>;
   let oldest: number | undefined;
@@ -46,15 +49,19 @@ export function startNodeMetrics(options: NodeMetricsOptions): NodeMetrics {
   function write(): void {
     emf.put({ Node: node }, { Heartbeat: 1, LeaseHeld: leasesHeld(), OldestDueAgeSeconds: oldest });
     oldest = undefined;
+    writeCounts();
+    cancel = clock.after(INTERVAL, write);
+  }
+
+  function writeCounts(): void {
     const counts = shared();
-    const since: Partial<Record<MetricName, number>> = {};
+    const since = { ...besides() };
     for (const name of names) {
       if (counts[name] > written[name]) since[SHARED[name]] = counts[name] - written[name];
       written[name] = counts[name];
     }
     // Without the node as a dimension, which each of them would be billed for once more; the log knows the node.
     emf.put({}, since);
-    cancel = clock.after(INTERVAL, write);
   }
 
   write();
@@ -63,6 +70,9 @@ export function startNodeMetrics(options: NodeMetricsOptions): NodeMetrics {
       const age = Math.max(0, clock.now() - Math.max(acceptedAt, due)) / 1_000;
       if (oldest === undefined || age > oldest) oldest = age;
     },
-    stop: () => cancel(),
+    stop() {
+      cancel();
+      writeCounts();
+    },
   };
 }

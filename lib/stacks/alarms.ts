@@ -12,6 +12,7 @@ import type { ApiStack } from './api.ts';
 import type { DataStack } from './data.ts';
 import type { EgressStack } from './egress.ts';
 import { guarded, highest, joined, mail, queueMetric, ratio, sum } from './metrics.ts';
+import type { PolicyBundle } from './policy.ts';
 import { poolsOf, type Stage } from './stages.ts';
 import type { SubmissionStack } from './submission.ts';
 
@@ -38,6 +39,7 @@ export interface Watched {
   api: ApiStack;
   egress: EgressStack;
   submission: SubmissionStack | undefined;
+  policy: PolicyBundle | undefined;
 }
 
 const MINUTE = Duration.minutes(1);
@@ -46,7 +48,7 @@ const QUARTER = Duration.minutes(15);
 const DAY = Duration.days(1);
 const { BREACHING } = cloudwatch.TreatMissingData;
 
-export function alarmsOf({ stage, data, api, egress, submission }: Watched): AlarmEntry[] {
+export function alarmsOf({ stage, data, api, egress, submission, policy }: Watched): AlarmEntry[] {
   const functions = [api.api, api.due, api.outcomes, api.track, api.firstKey];
   const { minimumVolume } = stage.alarms;
   const outside = stage.outside?.names ?? [];
@@ -216,6 +218,7 @@ export function alarmsOf({ stage, data, api, egress, submission }: Watched): Ala
       periods: 2,
     })),
     ...(submission ? submissionAlarms(submission) : []),
+    ...(policy ? [POLICY_FAILING] : []),
     ...['EMFParsingErrors', 'EMFValidationErrors'].map((metricName) => ({
       entry: 'Metrics refused',
       of: metricName,
@@ -243,6 +246,17 @@ export function alarmsOf({ stage, data, api, egress, submission }: Watched): Ala
     };
   }
 }
+
+const POLICY_FAILING: AlarmEntry = {
+  entry: 'Policy failing',
+  meaning: 'Hooks of the policy in TypeScript fail or are switched off: mail goes on without what they say.',
+  metric: joined('SUM', [
+    mail('PolicyFailures', 'Sum', FIVE_MINUTES),
+    mail('PolicyHooksOff', 'Maximum', FIVE_MINUTES),
+  ]),
+  threshold: 1,
+  periods: 2,
+};
 
 function submissionAlarms({ targets, instances }: SubmissionStack): AlarmEntry[] {
   return [

@@ -54,6 +54,7 @@ export function buildStacks(app: App, stage: Stage, policy?: PolicyBundle): Stac
     api,
     egress,
     submission,
+    policy,
     description: 'Postern: dashboard and alarms',
   });
   return { data, api, egress, ...(submission && { submission }), monitoring };

@@ -334,6 +334,7 @@ describe('a deployed policy', () => {
       assert.equal(broken.status, 200, JSON.stringify(broken.json));
     });
     assert.match(written, /"policy\.failed","hook":"onAccept","reason":"No idea \(line \d+\)"/);
+    assert.match(written, /"PolicyFailures":1,/);
     const state = await read('/v1/policy');
     assert.deepEqual(
       (state as { hooks: { name: string }[] }).hooks.map(({ name }) => name),

@@ -6,6 +6,7 @@ import { App, type Stack } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
 import { RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { buildStacks, type Stacks } from '../../lib/stacks/build.ts';
+import type { PolicyBundle } from '../../lib/stacks/policy.ts';
 import type { Stage } from '../../lib/stacks/stages.ts';
 
 /** A stage with everything that a stage can have. */
@@ -51,6 +52,9 @@ export const STAGE: Stage = {
   alarms: { email: 'ops@example.com', minimumVolume: 1_000 },
 };
 
+/** A policy with every kind of hook; its files are not read where nothing is bundled. */
+export const POLICY: PolicyBundle = { files: [], hooks: ['onAccept', 'onRoute'] };
+
 const flags = JSON.parse(readFileSync(join(import.meta.dirname, '..', '..', 'cdk.json'), 'utf8')) as {
   context: Record<string, unknown>;
 };
@@ -76,9 +80,9 @@ export interface Synthesised {
 }
 
 /** The stacks of a stage, without their bundles. */
-export function openStacks(stage: Stage = STAGE): Synthesised {
+export function openStacks(stage: Stage = STAGE, policy?: PolicyBundle): Synthesised {
   const app = openApp();
-  const stacks = buildStacks(app, stage);
+  const stacks = buildStacks(app, stage, policy);
   return { app, stacks, template: (stack) => Template.fromStack(stack) };
 }
 

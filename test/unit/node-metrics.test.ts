@@ -11,7 +11,14 @@ test('a node tells each minute that it lives, what it holds, and how late it is'
   const { emf, lines } = openEmf();
   let held = 2;
   const counts = newCounters();
-  const metrics = startNodeMetrics({ emf, clock, node: 'a', leasesHeld: () => held, shared: () => counts });
+  const metrics = startNodeMetrics({
+    emf,
+    clock,
+    node: 'a',
+    leasesHeld: () => held,
+    shared: () => counts,
+    besides: () => ({}),
+  });
   const since = (acceptedAt: number, due: number): void =>
     metrics.attempted({ acceptedAt, due } as QueueItem);
   const now = clock.now();
@@ -33,11 +40,19 @@ test('a node tells each minute that it lives, what it holds, and how late it is'
   );
 });
 
-test('a node tells what happened to leases and shared limits in the last minute, and nothing of what did not', () => {
+test('a node tells what happened to leases and shared limits in the last minute, nothing of what did not, and the rest at its end', () => {
   const clock = new TestClock();
   const { emf, lines } = openEmf();
   const counts = newCounters();
-  const metrics = startNodeMetrics({ emf, clock, node: 'a', leasesHeld: () => 1, shared: () => counts });
+  let besides = {};
+  const metrics = startNodeMetrics({
+    emf,
+    clock,
+    node: 'a',
+    leasesHeld: () => 1,
+    shared: () => counts,
+    besides: () => besides,
+  });
   counts.bucketRequests = 5;
   counts.bucketsEmpty = 2;
   counts.leaseFailures = 1;
@@ -46,6 +61,8 @@ test('a node tells what happened to leases and shared limits in the last minute,
   counts.leasesLost = 1;
   counts.bucketFailures = 1;
   clock.advance(120_000);
+  counts.leasesLost = 3;
+  besides = { PolicyFailures: 4 };
   metrics.stop();
   const shared = lines.filter(({ values }) => values.Heartbeat === undefined);
   assert.deepEqual(
@@ -53,6 +70,7 @@ test('a node tells what happened to leases and shared limits in the last minute,
     [
       [[[]], { LeaseFailures: [1], BucketRequests: [5], BucketsEmpty: [2] }],
       [[[]], { LeasesLost: [1], BucketRequests: [1], BucketFailures: [1] }],
+      [[[]], { PolicyFailures: [4], LeasesLost: [2] }],
     ],
   );
 });

@@ -7,9 +7,9 @@ import { Match, type Template } from 'aws-cdk-lib/assertions';
 import { AwsSolutionsChecks } from 'cdk-nag';
 import { buildStacks } from '../../lib/stacks/build.ts';
 import { STAGES, type Stage, stageOf } from '../../lib/stacks/stages.ts';
-import { openApp, openStacks, type Resource, resourcesOf, STAGE } from '../support/stacks.ts';
+import { openApp, openStacks, POLICY, type Resource, resourcesOf, STAGE } from '../support/stacks.ts';
 
-const { stacks, template } = openStacks();
+const { stacks, template } = openStacks(STAGE, POLICY);
 const data = template(stacks.data);
 const api = template(stacks.api);
 const egress = template(stacks.egress);
@@ -455,6 +455,17 @@ describe('alarms', () => {
       const alarm = alarms.find(({ AlarmName }) => AlarmName === `postern-test: ${name}`);
       assert.equal(alarm?.TreatMissingData, 'breaching', name);
     }
+  });
+
+  test('of the policy are there where there is one', () => {
+    const names = (one: Template) =>
+      resourcesOf(one, 'AWS::CloudWatch::Alarm').map(([, { Properties }]) => Properties.AlarmName);
+    const without = openStacks();
+    assert.ok(names(monitoring).includes('postern-test: Policy failing'));
+    assert.deepEqual(
+      names(monitoring).filter((name) => !names(without.template(without.stacks.monitoring)).includes(name)),
+      ['postern-test: Policy failing'],
+    );
   });
 
   test('know lanes by their names: a pool can be taken away while its lanes are watched', () => {

@@ -8,7 +8,7 @@ export const DEPLOYED_POLICY = 'policy.mjs';
 
 /** Opens it. @returns undefined when none was bundled. */
 export async function openDeployedPolicy(
-  options: Pick<PolicyOptions, 'clock' | 'log'>,
+  options: Pick<PolicyOptions, 'clock' | 'log' | 'meter'>,
 ): Promise<Policy | undefined> {
   const file = fileURLToPath(new URL(DEPLOYED_POLICY, import.meta.url));
   return existsSync(file) ? openPolicy({ ...options, file, deployed: true }) : undefined;
