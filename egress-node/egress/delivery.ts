@@ -1,7 +1,8 @@
 import type { MessageClass, QueueItem } from '../../lib/engine/items.ts';
 import type { LeasedItem } from '../../lib/engine/ports.ts';
+import type { RetrySchedule } from '../../lib/outcome/retry.ts';
 import type { Flow } from '../../lib/shaping/gate.ts';
-import type { Mail } from '../../lib/shaping/limits/book.ts';
+import type { Mail, Terms } from '../../lib/shaping/limits/book.ts';
 import type { Waiting } from '../../lib/shaping/ready-queue.ts';
 import type { Transaction } from '../smtp/types.ts';
 import type { Site } from './site.ts';
@@ -35,6 +36,8 @@ export class Delivery implements Transaction, Mail, Waiting<Delivery> {
   readonly bulk: boolean;
   /** It ends as expired then: by its own age, or earlier by a limit of its destination. */
   expiresAt: number;
+  /** When it is tried again, by a limit of its destination; undefined: as its configuration set says. */
+  retry: RetrySchedule | undefined = undefined;
   /** What its own mail must pass beside the limits of the site. */
   flow: Flow | undefined = undefined;
   /** Until then it is ours alone; later the queue may hand it out again. */
@@ -69,5 +72,12 @@ export class Delivery implements Transaction, Mail, Waiting<Delivery> {
     this.bulk = lane.class === 'bulk';
     this.expiresAt = item.expiresAt;
     this.visibleUntil = visibleUntil;
+  }
+
+  /** Follows the limits of its destination on its age and on when it is tried again. */
+  follow(terms: Terms | undefined): void {
+    const { acceptedAt, expiresAt } = this.item;
+    this.retry = terms?.retry;
+    this.expiresAt = Math.min(expiresAt, acceptedAt + (terms?.maxAge ?? Number.POSITIVE_INFINITY));
   }
 }

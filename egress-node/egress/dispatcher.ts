@@ -11,10 +11,9 @@
 import type { LaneGroups } from '../../lib/control/lane-groups.ts';
 import type { Engine, LeasedItem } from '../../lib/engine/ports.ts';
 import { FINAL_STATES } from '../../lib/engine/states.ts';
-import type { AttemptResult } from '../../lib/outcome/classify.ts';
 import { isSimulator } from '../../lib/outcome/simulator.ts';
 import { Delivery } from './delivery.ts';
-import { type Destination, type Fault, routed, type Target } from './destination.ts';
+import { type Destination, routed, type Target } from './destination.ts';
 import type { LanePuller } from './lane-puller.ts';
 import { describe, type Orders } from './orders.ts';
 import type { Reason } from './path-host.ts';
@@ -35,6 +34,8 @@ export interface DispatcherOptions
 }
 
 const REFUSED_DELAY = 300_000;
+/** Of a domain whose hosts could not be found out. */
+const UNKNOWN = { provider: '', name: '', routed: false };
 const STOPPED: Reason = { code: 'shutting_down', text: 'The node was stopped.' };
 
 export class Dispatcher {
@@ -161,20 +162,20 @@ export class Dispatcher {
   #goTo(delivery: Delivery, destination: Destination, now: number): boolean {
     const { traffic, destinations, policy } = this.#options;
     if (destination.kind === 'fault') {
-      traffic.unconnected(delivery, unusable(destination), now);
+      traffic.unusable(delivery, destination, UNKNOWN, now);
       return true;
     }
     const site = traffic.siteOf(destination, now);
     const targets = site.targets(now);
     if (targets === undefined) {
       this.#await(delivery, `site ${site.name}`, async () => {
-        const found = await site.lookup(destinations);
-        return found.kind === 'fault' ? found : destination;
+        await site.lookup(destinations);
+        return destination;
       });
       return true;
     }
     if (targets.kind === 'fault') {
-      traffic.unconnected(delivery, unusable(targets), now);
+      traffic.unusable(delivery, targets, site, now);
       return true;
     }
     if (!destination.routed) this.#options.laneGroups?.found(delivery.domain, destination.provider);
@@ -236,9 +237,4 @@ export class Dispatcher {
   destroy(): void {
     this.#options.traffic.destroy(STOPPED.text);
   }
-}
-
-/** A destination that cannot be used, as the result of an attempt. */
-function unusable({ code, text }: Fault): AttemptResult {
-  return { kind: 'unsent', phase: 'connect', code, text };
 }

@@ -1,5 +1,6 @@
 /** What a path needs of its surroundings, and the words that pass between them. */
 import type { AttemptResult } from '../../lib/outcome/classify.ts';
+import type { Counter } from '../../lib/shaping/gate.ts';
 import type { WarmupBook } from '../../lib/shaping/warmup/book.ts';
 import type { Clock, Random } from '../../lib/time.ts';
 import type { SessionEnd, SessionOptions, SmtpDeadlines, SmtpSession } from '../smtp/types.ts';
@@ -23,6 +24,8 @@ export interface Connection {
   target: Target;
   opened: boolean;
   idle: boolean;
+  /** Counts connections with limits of their own; undefined: it is the site's. */
+  readonly apart: Counter | undefined;
   via: Via;
 }
 

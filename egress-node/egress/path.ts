@@ -16,7 +16,7 @@ import type { AttemptResult } from '../../lib/outcome/classify.ts';
 import { backoffDelay } from '../../lib/shaping/backoff.ts';
 import { bindingText } from '../../lib/shaping/explain.ts';
 import { learn } from '../../lib/shaping/feedback/learn.ts';
-import type { Gate } from '../../lib/shaping/gate.ts';
+import type { Counter, Gate } from '../../lib/shaping/gate.ts';
 import { connectionsWanted } from '../../lib/shaping/limits/limit.ts';
 import { ReadyQueue } from '../../lib/shaping/ready-queue.ts';
 import type { SessionEnd, TransactionResult } from '../smtp/types.ts';
@@ -60,6 +60,8 @@ export class Path {
   #closing: Reason | undefined;
   /** As many messages are under way as may be: whatever ends lets another begin. */
   #full = false;
+  /** Mail waits, and the paths beside this one hold all connections that there may be. */
+  #starved = false;
 
   constructor(site: Site, source: Source, requireTls: boolean, terms: PathTerms, host: PathHost) {
     this.site = site;
@@ -140,16 +142,22 @@ export class Path {
   }
 
   #grow(now: number, impatient: boolean): void {
+    this.#starved = false;
     const { own, limits } = this.terms;
     const most = this.#gate.concurrency.window(own.limits.connections);
     const limit = Math.min(limits.connections, this.failures > 0 ? this.#opened + 1 : most);
     const busy = this.#opened - this.#idle.length;
     let wanted = connectionsWanted(limit, this.queue.ready + busy);
     if (impatient && busy === this.#connections.size) wanted = Math.max(wanted, Math.min(limit, busy + 1));
-    while (this.#connections.size < wanted && this.#gate.connections < most) {
+    while (this.#connections.size < wanted) {
       const { apart } = this.terms;
       // Connections with limits of their own are counted for these too, whatever path they are of.
-      const pacer = apart && this.#gate.counter(`connections of ${apart.name}`).pacer;
+      const counter = apart && this.#gate.counter(`connections of ${apart.name}`);
+      if (this.#gate.connections >= most || (counter?.running ?? 0) >= limits.connections) {
+        this.#crowded();
+        return;
+      }
+      const pacer = counter?.pacer;
       const wait = Math.max(this.#gate.connectWait(now, own), pacer?.wait(now, apart!.connectionPace) ?? 0);
       if (wait > 0) {
         this.#pumpIn(wait);
@@ -176,8 +184,20 @@ export class Path {
       }
       this.#gate.connected(now, own);
       pacer?.take(now, apart!.connectionPace);
-      this.#open(target, now);
+      this.#open(target, now, counter);
     }
+  }
+
+  /** Without a connection of its own it waits for one of a path beside it: an idle one gives way at once. */
+  #crowded(): void {
+    if (this.#connections.size > 0) return;
+    this.#starved = true;
+    for (const path of this.#beside()) if (path !== this && path.closeIdle()) return;
+  }
+
+  /** The paths from this source to this site, with this one: they share its connections. */
+  #beside(): Path[] {
+    return [...this.site.paths.values()].filter(({ source }) => source === this.source);
   }
 
   /** The addresses of the site that no rule prohibits. */
@@ -186,7 +206,7 @@ export class Path {
     return targets === undefined ? undefined : this.terms.permitted(targets);
   }
 
-  #open(target: Target, now: number): void {
+  #open(target: Target, now: number, apart: Counter | undefined): void {
     const { source, site } = this;
     const host = this.#host;
     const { limits } = this.terms;
@@ -197,6 +217,7 @@ export class Path {
       target,
       opened: false,
       idle: false,
+      apart,
       via: {
         ip: source.ip,
         mx: { host: target.host, address: target.address, port: target.port },
@@ -205,6 +226,7 @@ export class Path {
     };
     this.#connections.add(connection);
     this.#gate.connections += 1;
+    if (apart !== undefined) apart.running += 1;
     source.connected(this, site.provider);
     connection.session = host.open({
       address: target.address,
@@ -240,8 +262,15 @@ export class Path {
       connection.idle = true;
       this.#idle.push(connection);
     }
-    if (this.queue.size === 0 && this.source.wantsPlace(this)) this.closeIdle();
+    if (this.queue.size === 0 && (this.source.wantsPlace(this) || this.#isWantedBeside())) this.closeIdle();
     return undefined;
+  }
+
+  #isWantedBeside(): boolean {
+    for (const path of this.site.paths.values()) {
+      if (path.#starved && path.queue.size > 0 && path.source === this.source) return true;
+    }
+    return false;
   }
 
   #wasOpened(connection: Connection): void {
@@ -296,10 +325,13 @@ export class Path {
     if (connection.idle) this.#idle = this.#idle.filter((other) => other !== connection);
     if (connection.opened) this.#opened -= 1;
     this.#gate.connections -= 1;
+    connection.apart?.ended();
     if (!connection.opened && end.code !== 'quit') this.#openingFailed(connection, end);
     this.source.disconnected(this, this.site.provider, this.#connections.size === 0);
-    // The path beside this one, with or without required TLS, may wait for the place that it leaves.
-    for (const path of this.site.paths.values()) if (path.source === this.source) path.pump();
+    // Whoever has none is first to take the place that it leaves: one path must not keep all for ever.
+    const beside = this.#beside();
+    for (const path of beside) if (path.#starved) path.pump();
+    for (const path of beside) path.pump();
   }
 
   #openingFailed(connection: Connection, end: SessionEnd): void {

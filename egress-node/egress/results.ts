@@ -70,8 +70,8 @@ export class Results {
       return;
     }
     const { retry, clock, random } = this.#options;
-    const { item, flow, expiresAt } = delivery;
-    const schedule = flow?.terms.retry ?? retry(item.configurationSet, item.tenant);
+    const { item, expiresAt } = delivery;
+    const schedule = delivery.retry ?? retry(item.configurationSet, item.tenant);
     this.#settle(
       delivery,
       judge(item, tried, { schedule, expiresAt, notBefore, answer }, clock.now(), random),

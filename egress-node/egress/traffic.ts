@@ -11,7 +11,7 @@ import type { Clock, Random } from '../../lib/time.ts';
 import type { SessionOptions, SmtpDeadlines, SmtpSession } from '../smtp/types.ts';
 import { type Counters, countsOf } from './counters.ts';
 import type { Delivery } from './delivery.ts';
-import type { Destinations, SiteAddress } from './destination.ts';
+import type { Destinations, Fault, SiteAddress } from './destination.ts';
 import type { Hand } from './hand.ts';
 import type { Listener } from './listener.ts';
 import { Path } from './path.ts';
@@ -123,15 +123,10 @@ export class Traffic implements PathHost {
       site.paths.set(key, path);
     }
     path.terms.bound(variant.bounds);
-    delivery.flow = undefined;
-    if (terms !== undefined) {
-      delivery.flow = source.gate(site).flow(terms, shared.partsOf);
-      if (terms.maxAge !== undefined) {
-        delivery.expiresAt = Math.min(delivery.expiresAt, delivery.item.acceptedAt + terms.maxAge);
-        if (!this.results.mayBegin(delivery, now)) return true;
-      }
-      if (this.#waitsLong(delivery, delivery.flow, now)) return false;
-    }
+    delivery.follow(terms);
+    if (!this.results.mayBegin(delivery, now)) return true;
+    delivery.flow = terms && source.gate(site).flow(terms, shared.partsOf);
+    if (delivery.flow !== undefined && this.#waitsLong(delivery, delivery.flow, now)) return false;
     if (path.backsOff(now)) {
       const { code, text } = path.reason!;
       this.results.release(delivery, code, text, path.retryAt + this.random() * 1000);
@@ -271,6 +266,19 @@ export class Traffic implements PathHost {
     let count = 0;
     for (const source of this.#options.sources.all) count += source.connections;
     return count;
+  }
+
+  /** A destination that cannot be used. Limits hold of it as far as it is known: by domain and default, at least. */
+  unusable(
+    delivery: Delivery,
+    { code, text }: Fault,
+    { provider, name, routed }: Pick<Site, 'provider' | 'name' | 'routed'>,
+    now: number,
+  ): void {
+    const place = { provider, site: name, routed, ip: '', pool: delivery.pool };
+    delivery.follow(this.#options.limits.at(place).of(delivery).terms);
+    if (!this.results.mayBegin(delivery, now)) return;
+    this.unconnected(delivery, { kind: 'unsent', phase: 'connect', code, text }, now);
   }
 
   /** A result that needed no connection. */

@@ -214,6 +214,11 @@ describe('a document of limits is refused', () => {
       /providerConnections: counts the connections to all sites/,
     ],
     [
+      'a share of bulk of one class',
+      { default: { for: [{ class: 'bulk', bulkReserve: 0.2 }] } },
+      /^limits\.default\.for\[0\]\.bulkReserve: divides what both classes get/,
+    ],
+    [
       'connections of each tenant',
       { default: { for: [{ tenant: '*', connections: 5 }] } },
       /^limits\.default\.for\[0\]\.connections: belongs to a connection/,

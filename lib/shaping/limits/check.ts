@@ -238,6 +238,9 @@ function checkPlace({ match, set }: LimitRule, path: string): void {
         'counts the connections of an IP for all mail; for some mail set connections or a shared limit.',
       );
     }
+    if (name === 'bulkReserve' && match.class !== undefined) {
+      refuse(at, 'divides what both classes get; set it without a class.');
+    }
     if (name === 'ipConnections' && (particular || match.provider !== undefined)) {
       refuse(at, 'counts the connections of an IP to everywhere; set it in default.');
     }

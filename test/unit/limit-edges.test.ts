@@ -1,0 +1,494 @@
+/**
+ * Every limit at its edge, in egress: what is exactly at it goes, one more waits, ends or is refused. Each by every
+ * layer that may set it.
+ */
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+import type { Resolver } from '../../egress-node/dns/resolver.ts';
+import { type Egress, startEgress } from '../../egress-node/egress/egress.ts';
+import { DEFAULT_DEADLINES } from '../../egress-node/smtp/deadlines.ts';
+import type { RecipientResult } from '../../egress-node/smtp/types.ts';
+import type { QueueItem } from '../../lib/engine/items.ts';
+import type { LimitDocument, LimitSet } from '../../lib/shaping/limits/check.ts';
+import { DEADLINES, type LimitName } from '../../lib/shaping/limits/limit.ts';
+import { seededRandom, TestClock } from '../support/clock.ts';
+import { FakeEngine, FakeSession, queueItem, settle } from '../support/egress-fakes.ts';
+
+/** A day of which the last 10 s are left. */
+const START = Date.UTC(2026, 0, 1, 23, 59, 50);
+const IP = '127.0.0.1';
+const MINUTE = 60_000;
+
+/** Whose mail: all of it, since everything here is sent by one IP and by one tenant. */
+const LAYERS = {
+  pool: { pool: 'default' },
+  ip: { ip: IP },
+  tenant: { tenant: 'main' },
+  class: { class: 'transactional' },
+} as const;
+type Layer = keyof typeof LAYERS;
+const ALL = Object.keys(LAYERS) as Layer[];
+
+let clock: TestClock;
+let engine: FakeEngine;
+let sessions: FakeSession[];
+let egress: Egress;
+let addresses: string[];
+
+const resolver = {
+  resolve: async (name: string, type: string) => {
+    const expiresAt = Number.POSITIVE_INFINITY;
+    if (name.startsWith('lost')) return { kind: 'failed', text: 'SERVFAIL', expiresAt: 0 };
+    if (type === 'MX')
+      return { kind: 'found', records: [{ preference: 10, exchange: `mx.${name}` }], expiresAt };
+    const records = addresses.filter((address) => address.includes(':') === (type === 'AAAA'));
+    return records.length === 0 ? { kind: 'empty', expiresAt } : { kind: 'found', records, expiresAt };
+  },
+} as unknown as Resolver;
+
+async function start(limits: LimitDocument, ips: string[] = [IP]): Promise<void> {
+  egress = startEgress({
+    engine: engine.engine(),
+    resolver,
+    clock,
+    random: seededRandom(1),
+    node: 'node-1',
+    ehloName: 'out.sender.test',
+    ips,
+    limits,
+    open(options) {
+      const session = new FakeSession(options, clock);
+      sessions.push(session);
+      return session;
+    },
+  });
+  // The kernel says whether the address can be bound.
+  while (!egress.sources().every(({ usable }) => usable)) await settle();
+}
+
+function send(count: number, change: Partial<QueueItem> = {}): void {
+  for (let i = 0; i < count; i += 1) engine.enqueue(queueItem(clock.now(), change));
+}
+
+/** Time goes by; connections open, and mail is taken, as far as it may. @param accept the peer answers at once. */
+async function pass(ms: number, { step = 1000, accept = false } = {}): Promise<void> {
+  await settle();
+  for (let left = ms; ; left -= step) {
+    for (const session of [...sessions]) {
+      if (session.state === 'opening') session.opened();
+      while (accept && session.taken.length > 0) session.finish();
+    }
+    await settle();
+    if (left <= 0) return;
+    clock.advance(Math.min(step, left));
+    await settle();
+  }
+}
+
+const open = (): FakeSession[] => sessions.filter(({ state }) => state !== 'closed');
+const underWay = (): number => sessions.reduce((sum, { taken }) => sum + taken.length, 0);
+const begun = (): number => sessions.reduce((sum, { seen }) => sum + seen.length, 0);
+const finishOne = (): void => sessions.find(({ taken }) => taken.length > 0)!.finish();
+const refused: Partial<RecipientResult> = {
+  kind: 'refused',
+  phase: 'rcpt',
+  reply: { code: 451, lines: ['later'] },
+};
+
+beforeEach(() => {
+  clock = new TestClock(START);
+  engine = new FakeEngine(clock);
+  sessions = [];
+  addresses = ['8.8.8.1'];
+});
+
+afterEach(async () => {
+  const stopped = egress.stop();
+  await settle();
+  for (const session of sessions) session.destroy();
+  for (let s = 0; s < 21; s += 1) {
+    clock.advance(1000);
+    await settle();
+  }
+  await stopped;
+});
+
+/** Two connections stay open, whatever waits; another opens when one of them ends. */
+async function twoConnections(): Promise<void> {
+  await pass(5000);
+  assert.equal(open().length, 2);
+  const { length } = sessions;
+  open()[0]!.end('connection_lost', 'mail');
+  await pass(1000);
+  assert.deepEqual([open().length, sessions.length], [2, length + 1]);
+}
+
+/** The third of a rate of two a minute comes a minute after the first, and no millisecond sooner. */
+async function twoAMinute(slack = 0): Promise<void> {
+  await pass(MINUTE - 1, { accept: true });
+  assert.equal(begun(), 2);
+  await pass(1 + slack, { step: 1, accept: true });
+  assert.equal(begun(), 3);
+}
+
+/** Two are under way, whatever waits; another begins when one of them ends. */
+async function twoUnderWay(): Promise<void> {
+  send(100);
+  await pass(3000, { step: 20 });
+  assert.deepEqual([underWay(), begun()], [2, 2]);
+  finishOne();
+  await pass(1000, { step: 20 });
+  assert.deepEqual([underWay(), begun()], [2, 3]);
+}
+
+/** Two messages go over each connection, the third by another. */
+async function twoOnEach(): Promise<void> {
+  send(3);
+  await pass(3000, { accept: true });
+  assert.deepEqual(
+    sessions.map(({ seen }) => seen.length),
+    [2, 1],
+  );
+}
+
+interface Edge {
+  limit: LimitName;
+  set: LimitSet;
+  /** Layers that may set it; absent: all. */
+  by?: Layer[];
+  prove: () => Promise<void>;
+}
+
+const EDGES: Edge[] = [
+  {
+    limit: 'connections',
+    set: { connections: 2 },
+    async prove() {
+      send(200);
+      await twoConnections();
+    },
+  },
+  {
+    limit: 'providerConnections',
+    set: { providerConnections: 2 },
+    by: ['pool', 'ip'],
+    async prove() {
+      for (const domain of ['a.test', 'b.test', 'c.test']) send(50, { domain });
+      send(1, { domain: 'google.com' });
+      await pass(5000);
+      const others = () => open().filter(({ options }) => options.host !== 'mx.google.com');
+      assert.deepEqual([others().length, open().length], [2, 3], 'another provider is another count');
+      others()[0]!.end('connection_lost', 'mail');
+      await pass(1000);
+      assert.equal(others().length, 2);
+    },
+  },
+  {
+    limit: 'ipConnections',
+    set: { ipConnections: 2 },
+    by: ['pool', 'ip'],
+    async prove() {
+      for (const domain of ['a.test', 'google.com', 'b.test']) send(50, { domain });
+      await twoConnections();
+    },
+  },
+  {
+    limit: 'connectionRate',
+    set: { connectionRate: '2/min' },
+    async prove() {
+      send(200);
+      await pass(MINUTE - 1);
+      assert.equal(sessions.length, 2);
+      await pass(1);
+      assert.equal(sessions.length, 3);
+    },
+  },
+  {
+    limit: 'messageRate',
+    set: { messageRate: '2/min' },
+    async prove() {
+      send(3);
+      await twoAMinute();
+    },
+  },
+  { limit: 'concurrency', set: { concurrency: 2 }, prove: twoUnderWay },
+  { limit: 'messagesPerConnection', set: { messagesPerConnection: 2 }, prove: twoOnEach },
+  { limit: 'recipientsPerConnection', set: { recipientsPerConnection: 2 }, prove: twoOnEach },
+  {
+    // That the SMTP client keeps to it to the millisecond, its own tests show; so with deadlines.
+    limit: 'idle',
+    set: { idle: '7s' },
+    async prove() {
+      send(1);
+      await pass(0);
+      assert.equal(sessions[0]!.options.idle, 7000);
+    },
+  },
+  ...DEADLINES.map(
+    (name): Edge => ({
+      limit: 'deadlines',
+      set: { deadlines: { [name]: '31s' } },
+      async prove() {
+        send(1);
+        await pass(0);
+        assert.deepEqual(sessions[0]!.options.deadlines, { ...DEFAULT_DEADLINES, [name]: 31_000 });
+      },
+    }),
+  ),
+  {
+    limit: 'maxAge',
+    set: { maxAge: '1h' },
+    async prove() {
+      send(1, { acceptedAt: clock.now() - 3_600_000 + 1 });
+      await pass(0);
+      assert.equal(begun(), 1);
+      send(1, { acceptedAt: clock.now() - 3_600_000 });
+      await pass(0);
+      assert.equal(begun(), 1);
+      assert.equal(engine.of('end')[0]!.state, 'expired');
+    },
+  },
+  {
+    limit: 'tls',
+    set: { tls: 'required' },
+    async prove() {
+      send(1);
+      await settle();
+      for (const session of sessions) session.end('tls_failed', 'tls');
+      await pass(0);
+      assert.ok(sessions.every(({ options }) => options.tls === 'required'));
+      assert.deepEqual([begun(), engine.of('defer').length], [0, 1]);
+    },
+  },
+  {
+    limit: 'tls',
+    set: { tls: 'opportunistic' },
+    async prove() {
+      send(1);
+      await settle();
+      sessions[0]!.end('tls_failed', 'tls');
+      await pass(0);
+      assert.deepEqual(
+        sessions.map(({ options }) => options.tls),
+        ['opportunistic', 'off'],
+      );
+    },
+  },
+  {
+    limit: 'tls',
+    set: { tls: 'off' },
+    async prove() {
+      send(1);
+      await pass(0);
+      send(1, { requireTls: true });
+      await pass(0);
+      assert.deepEqual(
+        sessions.map(({ options }) => options.tls),
+        ['off', 'required'],
+      );
+    },
+  },
+  {
+    limit: 'retry',
+    set: { retry: { delays: ['7m', '1h'], jitter: 0 } },
+    async prove() {
+      for (const attempts of [0, 1, 2]) {
+        send(1, { attempts });
+        await pass(0);
+        sessions.at(-1)!.finish(refused);
+        await settle();
+      }
+      assert.deepEqual(
+        engine.of('defer').map(({ until }) => until - clock.now()),
+        [7 * MINUTE, 60 * MINUTE, 60 * MINUTE],
+      );
+    },
+  },
+  {
+    limit: 'prohibitedMx',
+    set: { prohibitedMx: ['8.8.8.0/31'] },
+    async prove() {
+      send(1);
+      await pass(0);
+      assert.equal(engine.of('end')[0]!.attempt.reason, 'mx_prohibited');
+      addresses = ['8.8.8.2'];
+      send(1, { domain: 'next.test' });
+      await pass(0);
+      assert.equal(sessions.length, 1);
+      assert.equal(sessions[0]!.options.address, '8.8.8.2');
+    },
+  },
+  {
+    limit: 'addressFamilies',
+    set: { addressFamilies: 'ipv6' },
+    async prove() {
+      addresses = ['8.8.8.1', '2001:4860:4860::8888'];
+      send(1);
+      await pass(0);
+      assert.equal(sessions.length, 0, 'its IP reaches IPv4 alone');
+      assert.equal(engine.of('release')[0]!.reason.code, 'connect_failed');
+    },
+  },
+  {
+    limit: 'bulkReserve',
+    set: { connections: 1, bulkReserve: 0.25 },
+    by: ['pool', 'ip', 'tenant'],
+    async prove() {
+      send(40);
+      send(40, { lane: 'default:bulk:other', recipient: 'bulk@example.test' });
+      await pass(0);
+      for (let i = 0; i < 15; i += 1) finishOne();
+      const bulk = sessions[0]!.seen.filter((recipient) => recipient.startsWith('bulk'));
+      assert.deepEqual([bulk.length, begun()], [4, 16]);
+    },
+  },
+  {
+    limit: 'deadAfter',
+    set: { deadAfter: 2 },
+    async prove() {
+      send(1);
+      await settle();
+      sessions[0]!.end('connect_failed', 'connect');
+      clock.advance(1000);
+      await settle();
+      assert.deepEqual([sessions.length, engine.of('defer').length], [2, 0]);
+      sessions[1]!.end('connect_failed', 'connect');
+      clock.advance(1000);
+      await settle();
+      assert.deepEqual([sessions.length, engine.of('defer').length], [2, 1]);
+    },
+  },
+];
+
+describe('limits that hold before a site is known', () => {
+  const document: LimitDocument = {
+    default: { retry: { delays: ['7m'], jitter: 0 }, for: [{ tenant: 'main', maxAge: '1h' }] },
+    providers: { other: { retry: { delays: ['9m'], jitter: 0 } } },
+    domains: { 'lost.test': { retry: { delays: ['8m'], jitter: 0 } } },
+  };
+  const untils = () => engine.of('defer').map(({ until }) => until - clock.now());
+
+  it('are those of default and of the domain', async () => {
+    await start(document);
+    send(1, { domain: 'lost-too.test' });
+    send(1, { domain: 'lost.test' });
+    await settle();
+    assert.deepEqual(untils(), [7 * MINUTE, 8 * MINUTE]);
+  });
+
+  it('are joined by those of the provider when it is only addresses that are not found', async () => {
+    addresses = [];
+    await start(document);
+    send(1);
+    await settle();
+    assert.deepEqual(untils(), [9 * MINUTE]);
+  });
+
+  it('end what is too old, and what would be by the next try', async () => {
+    await start(document);
+    send(1, { domain: 'lost.test', acceptedAt: clock.now() - 60 * MINUTE });
+    send(1, { domain: 'lost.test', acceptedAt: clock.now() - 52 * MINUTE });
+    send(1, { domain: 'lost.test', acceptedAt: clock.now() - 52 * MINUTE + 1 });
+    await settle();
+    assert.deepEqual(
+      engine.of('end').map(({ state }) => state),
+      ['expired', 'expired'],
+    );
+    assert.deepEqual(untils(), [8 * MINUTE]);
+  });
+});
+
+describe('connections with limits of their own', () => {
+  const own: LimitDocument = { default: { for: [{ tenant: 'main', connections: 2, tls: 'off' }] } };
+
+  it('are counted once for mail with and without required TLS', async () => {
+    await start(own);
+    send(100);
+    send(100, { requireTls: true });
+    await twoConnections();
+  });
+
+  it('give way when they are idle, and go first to whoever has none', async () => {
+    await start({ default: { for: [{ tenant: 'main', connections: 1, tls: 'off' }] } });
+    send(1, { requireTls: true });
+    await pass(0, { accept: true });
+    assert.equal(sessions[0]!.state, 'open');
+    send(1);
+    await pass(0);
+    const of = () => open().map(({ options }) => options.tls);
+    assert.deepEqual(of(), ['off'], 'the idle one gave way at once');
+    send(100, { requireTls: true });
+    await pass(3000);
+    assert.deepEqual(of(), ['off']);
+    finishOne();
+    await pass(0);
+    assert.deepEqual(of(), ['required'], 'and so does one that becomes idle');
+    send(1);
+    await settle();
+    open()[0]!.end('connection_lost', 'mail');
+    await pass(0);
+    assert.deepEqual(of(), ['off'], 'who has none is first');
+  });
+});
+
+describe('at its edge and one beyond it,', () => {
+  for (const { limit, set, by = ALL, prove } of EDGES) {
+    for (const layer of by) {
+      it(`${limit} by ${layer}: ${JSON.stringify(set)}`, async () => {
+        const own = { ...LAYERS[layer], ...set };
+        await start({ default: { messageRate: 'unlimited', connectionRate: 'unlimited', for: [own] } });
+        await prove();
+      });
+    }
+  }
+
+  for (const layer of ALL) {
+    const shared = (limit: object) =>
+      start({ default: { messageRate: 'unlimited' }, shared: { x: { match: LAYERS[layer], ...limit } } });
+
+    it(`a shared rate by ${layer}`, async () => {
+      engine.buckets.set('rate/x', 100);
+      await shared({ rate: '2/min' });
+      send(3);
+      // While a chunk is on its way, it is looked for every 10 ms.
+      await twoAMinute(10);
+    });
+
+    it(`a shared quota by ${layer}`, async () => {
+      engine.buckets.set('quota/x/2026-01-01', 2);
+      await shared({ quota: '2/d' });
+      send(3);
+      await pass(9999, { accept: true });
+      assert.equal(begun(), 2);
+      engine.buckets.set('quota/x/2026-01-02', 2);
+      await pass(20, { step: 1, accept: true });
+      assert.equal(begun(), 3);
+    });
+
+    it(`a shared concurrency by ${layer}`, async () => {
+      await shared({ concurrency: 2 });
+      await twoUnderWay();
+    });
+  }
+
+  for (const [order, families] of Object.entries({
+    'ipv4-first': ['8', '2'],
+    'ipv6-first': ['2', '8'],
+    ipv4: ['8'],
+    ipv6: ['2'],
+  })) {
+    it(`addressFamilies of a tenant: ${order}`, async () => {
+      addresses = ['8.8.8.1', '2001:4860:4860::8888'];
+      const set = { tenant: 'main', addressFamilies: order };
+      await start({ default: { for: [set] } }, []);
+      send(1);
+      await settle();
+      for (let i = 0; i < sessions.length; i += 1) sessions[i]!.end('connect_failed', 'connect');
+      await settle();
+      assert.deepEqual(
+        sessions.map(({ options }) => options.address[0]),
+        families,
+      );
+    });
+  }
+});
