@@ -3,10 +3,14 @@ import { mkdirSync } from 'node:fs';
 import { PosternError } from '../lib/errors.ts';
 import { createLog } from '../lib/observe/log.ts';
 import { systemClock } from '../lib/time.ts';
+import { runService } from './service/service.ts';
 import { loadConfigFile, readSettings, type Settings, SettingsError } from './settings.ts';
 import { banner } from './standalone/banner.ts';
 import { lowerPoolPriority } from './standalone/pool-priority.ts';
 import { startStandalone } from './standalone/standalone.ts';
+
+/** Doors, transactions under way and the store have so long to end, ms. */
+const DRAIN = 60_000;
 
 let settings: Settings;
 try {
@@ -22,25 +26,17 @@ const log = createLog({
   write: (line) => process.stderr.write(line),
 });
 
-try {
-  const postern = await startStandalone(settings, log);
-  lowerPoolPriority();
-  process.stdout.write(banner(settings, postern.listening, postern.firstKey));
-  let stopping = false;
-  const stop = (signal: string): void => {
-    if (stopping) process.exit(1);
-    stopping = true;
-    log.info('stopping', { signal });
-    postern.stop().then(
-      () => process.exit(0),
-      (error: unknown) => fail(error),
-    );
-  };
-  process.on('SIGTERM', () => stop('SIGTERM'));
-  process.on('SIGINT', () => stop('SIGINT'));
-} catch (error) {
-  fail(error);
-}
+await runService(
+  async () => {
+    const postern = await startStandalone(settings, log);
+    lowerPoolPriority();
+    process.stdout.write(banner(settings, postern.listening, postern.firstKey));
+    return () => postern.stop();
+  },
+  log,
+  DRAIN,
+  fail,
+);
 
 /** Says in one sentence why it cannot go on. What is not foreseen is shown whole. */
 function fail(error: unknown): never {

@@ -63,6 +63,20 @@ async function start({ resources, node, sources, secrets }: NodeSettings): Promi
   const pools: Record<string, string[]> = {};
   for (const { ip, pools: names } of sources) for (const name of names) (pools[name] ??= []).push(ip);
   const warmup = new WarmupBook();
+  // Before anything is sent: what cannot be started must not cut off mail under way.
+  const inbound = await startInbound({
+    listen,
+    hostname,
+    engine,
+    returnPaths: createReturnPaths(returnPathKey),
+    clock,
+    log,
+    onFeedback: warmupFeedback({ records: engine.records, reports: warmupReports, book: warmup, clock }),
+    tls: await ownCertificate(
+      process.env.RUNTIME_DIRECTORY ?? (await mkdtemp(join(tmpdir(), 'postern-'))),
+      hostname,
+    ),
+  });
   const egress = startEgress({
     engine,
     resolver: createResolver({ servers: dnsServers(dns), clock }),
@@ -96,19 +110,6 @@ async function start({ resources, node, sources, secrets }: NodeSettings): Promi
     leasesHeld: () => leasesHeld(egress),
     shared: () => egress.counters,
     besides: () => policyMetrics.take(policy?.state()),
-  });
-  const inbound = await startInbound({
-    listen,
-    hostname,
-    engine,
-    returnPaths: createReturnPaths(returnPathKey),
-    clock,
-    log,
-    onFeedback: warmupFeedback({ records: engine.records, reports: warmupReports, book: warmup, clock }),
-    tls: await ownCertificate(
-      process.env.RUNTIME_DIRECTORY ?? (await mkdtemp(join(tmpdir(), 'postern-'))),
-      hostname,
-    ),
   });
   const health = serveHealth(api, engine, egress);
   log.info('started', { node, sources });

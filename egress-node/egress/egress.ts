@@ -207,13 +207,13 @@ export function startEgress(options: EgressOptions): Egress {
   });
 
   async function stop(): Promise<void> {
+    const deadline = clock.now() + STOP_DEADLINE;
     stopPulling.abort();
     await started;
     cancelTick();
     unwatch?.();
     for (const puller of pullers.values()) puller.stop();
     await dispatcher.stop();
-    const deadline = clock.now() + STOP_DEADLINE;
     while (traffic.connections > 0 && clock.now() < deadline) {
       await new Promise<void>((resolve) => void clock.after(STOP_POLL, resolve));
     }

@@ -5,7 +5,8 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import type { Resolver } from '../../egress-node/dns/resolver.ts';
-import { type Egress, startEgress } from '../../egress-node/egress/egress.ts';
+import { startEgress } from '../../egress-node/egress/egress.ts';
+import type { Egress } from '../../egress-node/egress/types.ts';
 import { DEFAULT_DEADLINES } from '../../egress-node/smtp/deadlines.ts';
 import type { RecipientResult } from '../../egress-node/smtp/types.ts';
 import type { QueueItem } from '../../lib/engine/items.ts';
