@@ -1,6 +1,6 @@
 /** What a path needs of its surroundings, and the words that pass between them. */
 import type { AttemptResult } from '../../lib/outcome/classify.ts';
-import type { Counter } from '../../lib/shaping/gate.ts';
+import type { Counter } from '../../lib/shaping/counter.ts';
 import type { WarmupBook } from '../../lib/shaping/warmup/book.ts';
 import type { Clock, Random } from '../../lib/time.ts';
 import type { SessionEnd, SessionOptions, SmtpDeadlines, SmtpSession } from '../smtp/types.ts';

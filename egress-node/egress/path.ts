@@ -14,9 +14,10 @@
  */
 import type { AttemptResult } from '../../lib/outcome/classify.ts';
 import { backoffDelay } from '../../lib/shaping/backoff.ts';
+import type { Counter } from '../../lib/shaping/counter.ts';
 import { bindingText } from '../../lib/shaping/explain.ts';
 import { learn } from '../../lib/shaping/feedback/learn.ts';
-import type { Counter, Gate } from '../../lib/shaping/gate.ts';
+import type { Gate } from '../../lib/shaping/gate.ts';
 import { connectionsWanted } from '../../lib/shaping/limits/limit.ts';
 import { ReadyQueue } from '../../lib/shaping/ready-queue.ts';
 import type { SessionEnd, TransactionResult } from '../smtp/types.ts';

@@ -3,7 +3,7 @@
  * want of room or by a limit of its own, and what changes with time and not with mail.
  */
 import type { AttemptResult } from '../../lib/outcome/classify.ts';
-import type { Flow } from '../../lib/shaping/gate.ts';
+import type { Flow } from '../../lib/shaping/flow.ts';
 import type { LimitBook, MailBounds } from '../../lib/shaping/limits/book.ts';
 import { overflowDelay, overShare } from '../../lib/shaping/sharing.ts';
 import type { WarmupBook } from '../../lib/shaping/warmup/book.ts';

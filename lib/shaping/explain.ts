@@ -3,7 +3,8 @@
  * set it, how far it is used, which limit is the binding one, and when the next message may go. Pure: it reads
  * the same state that decides.
  */
-import type { Flow, Gate } from './gate.ts';
+import type { Flow } from './flow.ts';
+import type { Gate } from './gate.ts';
 import type { Resolved, Terms } from './limits/book.ts';
 import type { LimitName, SharedLimit } from './limits/limit.ts';
 import type { Rate } from './rate.ts';

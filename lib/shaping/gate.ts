@@ -3,58 +3,13 @@
  * against. All connections between them share it, whatever their pool, tenant or TLS policy, so that the
  * limits are exact.
  */
+import { Counter } from './counter.ts';
 import { Concurrency } from './feedback/concurrency.ts';
 import { MessageRate } from './feedback/message-rate.ts';
-import type { CounterRule, Resolved, Terms } from './limits/book.ts';
+import { Flow, type SharedParts } from './flow.ts';
+import type { Resolved, Terms } from './limits/book.ts';
 import { type Pace, Pacer, paceOf, perSecond } from './rate.ts';
-import type { SharedBucket } from './shared-bucket.ts';
-import type { SharedPermits, Waiter } from './shared-permits.ts';
 import { type Down, LESSON, type SiteMemory } from './site-memory.ts';
-
-/** No message is under way for less, ms. */
-const QUICKEST = 10;
-
-/** What may have no room for one more message: whoever finds it full is called when it has. */
-export interface Parking {
-  park(waiter: Waiter, who: object): void;
-  leave(waiter: Waiter): void;
-}
-
-/** Counts of some mail alone. */
-export class Counter implements Parking {
-  readonly pacer: Pacer;
-  running = 0;
-  /** It was idle and is forgotten: whoever still knows it asks its gate for the one that counts now. */
-  dropped = false;
-  readonly #waiting = new Set<Waiter>();
-
-  constructor(pacer: Pacer) {
-    this.pacer = pacer;
-  }
-
-  park(waiter: Waiter): void {
-    this.#waiting.add(waiter);
-  }
-
-  leave(waiter: Waiter): void {
-    this.#waiting.delete(waiter);
-  }
-
-  /** One that was running has ended: first come, first called. */
-  ended(): void {
-    this.running -= 1;
-    for (const waiter of this.#waiting) {
-      this.#waiting.delete(waiter);
-      // Whoever is woken may have to wait for something else; the last to end wakes all, so that none is left.
-      if (waiter.wake() && this.running > 0) break;
-    }
-  }
-
-  /** Whether nothing of the past or present bears on what comes. */
-  idle(now: number): boolean {
-    return this.running === 0 && this.#waiting.size === 0 && this.pacer.idle(now);
-  }
-}
 
 export class Gate {
   /** Connections open or being opened. */
@@ -195,133 +150,5 @@ export class Gate {
       this.#counters.delete(key);
     }
     for (const [key, next] of this.#counted) if (next <= now) this.#counted.delete(key);
-  }
-}
-
-/** What some mail counts against of shared limits. */
-export interface SharedParts {
-  readonly buckets: readonly SharedBucket[];
-  readonly permits: readonly SharedPermits[];
-}
-
-/** A rule and what counts for it. */
-class Counted {
-  readonly rule: CounterRule;
-  readonly #find: (key: string) => Counter;
-  #counter: Counter;
-
-  constructor(rule: CounterRule, find: (key: string) => Counter) {
-    this.rule = rule;
-    this.#find = find;
-    this.#counter = find(rule.key);
-  }
-
-  /** One that has something under way is not dropped: what was begun at it ends at it. */
-  get counter(): Counter {
-    if (this.#counter.dropped) this.#counter = this.#find(this.rule.key);
-    return this.#counter;
-  }
-}
-
-/** What one kind of mail must pass beside the gate of its site. */
-export class Flow {
-  readonly terms: Terms;
-  readonly counted: readonly Counted[];
-  readonly buckets: readonly SharedBucket[];
-  readonly permits: readonly SharedPermits[];
-  /** Deliveries of it that wait here. */
-  waiting = 0;
-
-  /** @param find the counter of a key. */
-  constructor(terms: Terms, find: (key: string) => Counter, { buckets, permits }: SharedParts) {
-    this.terms = terms;
-    this.counted = terms.counters.map((rule) => new Counted(rule, find));
-    this.buckets = buckets;
-    this.permits = permits;
-  }
-
-  /** Milliseconds until a message of it may begin; `Infinity`: when it is called (`full`). */
-  wait(now: number): number {
-    let longest = 0;
-    for (const { rule, counter } of this.counted) {
-      if (counter.running >= rule.concurrency) return Number.POSITIVE_INFINITY;
-      const wait = counter.pacer.wait(now, rule.pace);
-      if (wait > longest) longest = wait;
-    }
-    for (const bucket of this.buckets) {
-      const wait = bucket.wait(now);
-      if (wait > longest) longest = wait;
-    }
-    // Last, and only for what may go otherwise: a permit that is asked for is to be used.
-    if (longest > 0) return longest;
-    return this.permits.every((permits) => permits.free(now, this)) ? 0 : Number.POSITIVE_INFINITY;
-  }
-
-  /** What has no room for another of it. */
-  full(now: number): Parking | undefined {
-    return (
-      this.counted.find(({ rule, counter }) => counter.running >= rule.concurrency)?.counter ??
-      this.permits.find((permits) => !permits.free(now, this))
-    );
-  }
-
-  started(now: number): void {
-    for (const { rule, counter } of this.counted) {
-      counter.running += 1;
-      counter.pacer.take(now, rule.pace);
-    }
-    for (const bucket of this.buckets) bucket.take(now);
-    for (const permits of this.permits) permits.begun(this);
-  }
-
-  ended(now: number): void {
-    for (const { counter } of this.counted) counter.ended();
-    for (const permits of this.permits) permits.ended(now);
-  }
-
-  /** Why mail of it waits now, and how long, for a person; undefined when it need not. */
-  reason(now: number): { text: string; wait: number } | undefined {
-    for (const { rule, counter } of this.counted) {
-      if (counter.running >= rule.concurrency) {
-        return {
-          text: `${rule.key} has the ${rule.concurrency} messages under way that it may (${rule.origins.concurrency}).`,
-          wait: 1000,
-        };
-      }
-      const wait = counter.pacer.wait(now, rule.pace);
-      if (wait > 0)
-        return { text: `${rule.key} is limited to ${rule.rate?.text} (${rule.origins.rate}).`, wait };
-    }
-    for (const bucket of this.buckets) {
-      const wait = bucket.wait(now);
-      if (wait === 0) continue;
-      const { name, rate, quota } = bucket.limit;
-      const limit = rate === undefined ? `${quota!.count} a ${quota!.per}` : rate.text;
-      return { text: `The shared limit ${name} is ${limit} (${bucket.key}).`, wait };
-    }
-    for (const permits of this.permits) {
-      if (permits.free(now, this)) continue;
-      const { name, concurrency } = permits.limit;
-      const here = `this node holds ${permits.held(now)}, ${permits.running} are in use`;
-      return {
-        text: `The shared limit ${name} is ${concurrency} messages under way (${permits.key}); ${here}.`,
-        wait: 1000,
-      };
-    }
-    return undefined;
-  }
-
-  /** Messages that it may send within `ms`, at most. */
-  soon(ms: number): number {
-    let least = Number.POSITIVE_INFINITY;
-    for (const { rule } of this.counted) {
-      if (rule.pace.interval > 0) least = Math.min(least, ms / rule.pace.interval);
-      least = Math.min(least, (rule.concurrency * ms) / QUICKEST);
-    }
-    for (const { limit } of this.permits) least = Math.min(least, (limit.concurrency! * ms) / QUICKEST);
-    for (const { limit } of this.buckets) {
-      if (limit.rate !== undefined) least = Math.min(least, (ms * limit.rate.count) / limit.rate.per);
-    }
-    return least;
   }
 }

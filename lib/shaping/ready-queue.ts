@@ -9,7 +9,8 @@
  *                                  └──► aside, until a time ───┘ or until it is called: one has ended
  * ```
  */
-import type { Flow, Parking } from './gate.ts';
+import type { Parking } from './counter.ts';
+import type { Flow } from './flow.ts';
 import type { Waiter } from './shared-permits.ts';
 
 /** What may stand in the queue. */

@@ -10,7 +10,8 @@ import {
   type Permits,
   sharePermits,
 } from '../../lib/engine/permits.ts';
-import { type Flow, Gate, type SharedParts } from '../../lib/shaping/gate.ts';
+import type { Flow, SharedParts } from '../../lib/shaping/flow.ts';
+import { Gate } from '../../lib/shaping/gate.ts';
 import { LimitBook, type Mail, type Place, type Terms } from '../../lib/shaping/limits/book.ts';
 import { limitTable } from '../../lib/shaping/limits/check.ts';
 import type { Rate } from '../../lib/shaping/rate.ts';

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type Flow, Gate } from '../../lib/shaping/gate.ts';
+import type { Flow } from '../../lib/shaping/flow.ts';
+import { Gate } from '../../lib/shaping/gate.ts';
 import { LimitBook, type Mail } from '../../lib/shaping/limits/book.ts';
 import { limitTable } from '../../lib/shaping/limits/check.ts';
 import { ReadyQueue, type Waiting } from '../../lib/shaping/ready-queue.ts';

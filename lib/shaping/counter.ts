@@ -1,0 +1,44 @@
+/** What has been sent of some mail alone, and is under way: the count of one rule, at one IP and site. */
+import type { Pacer } from './rate.ts';
+import type { Waiter } from './shared-permits.ts';
+
+/** What may have no room for one more message: whoever finds it full is called when it has. */
+export interface Parking {
+  park(waiter: Waiter, who: object): void;
+  leave(waiter: Waiter): void;
+}
+
+export class Counter implements Parking {
+  readonly pacer: Pacer;
+  running = 0;
+  /** It was idle and is forgotten: whoever still knows it asks its gate for the one that counts now. */
+  dropped = false;
+  readonly #waiting = new Set<Waiter>();
+
+  constructor(pacer: Pacer) {
+    this.pacer = pacer;
+  }
+
+  park(waiter: Waiter): void {
+    this.#waiting.add(waiter);
+  }
+
+  leave(waiter: Waiter): void {
+    this.#waiting.delete(waiter);
+  }
+
+  /** One that was running has ended: first come, first called. */
+  ended(): void {
+    this.running -= 1;
+    for (const waiter of this.#waiting) {
+      this.#waiting.delete(waiter);
+      // Whoever is woken may have to wait for something else; the last to end wakes all, so that none is left.
+      if (waiter.wake() && this.running > 0) break;
+    }
+  }
+
+  /** Whether nothing of the past or present bears on what comes. */
+  idle(now: number): boolean {
+    return this.running === 0 && this.#waiting.size === 0 && this.pacer.idle(now);
+  }
+}
