@@ -75,7 +75,8 @@ async function fromSource(
   if (!source.usable(now)) {
     obstacles.push({ limit: 'source IP', value: source.trouble, origin: 'leases', until: now + 10_000 });
   }
-  for (const { reason, retryAt } of paths) {
+  for (const { reach } of paths) {
+    const { reason, retryAt } = reach;
     if (reason === undefined || retryAt <= now) continue;
     obstacles.push({ limit: 'back-off', value: reason.text, origin: reason.code, until: retryAt });
   }

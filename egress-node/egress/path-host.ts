@@ -1,9 +1,8 @@
 /** What a path needs of its surroundings, and the words that pass between them. */
-import type { AttemptResult } from '../../lib/outcome/classify.ts';
 import type { Counter } from '../../lib/shaping/counter.ts';
 import type { WarmupBook } from '../../lib/shaping/warmup/book.ts';
 import type { Clock, Random } from '../../lib/time.ts';
-import type { SessionEnd, SessionOptions, SmtpDeadlines, SmtpSession } from '../smtp/types.ts';
+import type { SessionOptions, SmtpDeadlines, SmtpSession } from '../smtp/types.ts';
 import type { Destinations, Target } from './destination.ts';
 import type { Listener } from './listener.ts';
 import type { Path } from './path.ts';
@@ -51,13 +50,4 @@ export interface PathHost {
   open(options: SessionOptions): SmtpSession;
   /** What waits at a path must find another way: the budget of its IP is spent. */
   divert(path: Path): void;
-}
-
-/** What a connection that never opened means for the deliveries that waited for it. */
-export function openingResult(end: SessionEnd, text: string): AttemptResult {
-  const { phase, reply } = end;
-  // A refusal at the greeting or EHLO concerns our host and not the recipient, whatever its code says.
-  if (reply !== undefined && reply.code >= 400)
-    return { kind: 'refused', phase, reply, code: 'peer_temporary', text };
-  return { kind: 'unsent', phase, code: end.code === 'quit' ? 'connect_failed' : end.code, text };
 }

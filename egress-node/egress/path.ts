@@ -13,7 +13,6 @@
  * put back with it (law 4). Probing, it opens a single connection.
  */
 import type { AttemptResult } from '../../lib/outcome/classify.ts';
-import { backoffDelay } from '../../lib/shaping/backoff.ts';
 import type { Counter } from '../../lib/shaping/counter.ts';
 import { bindingText } from '../../lib/shaping/explain.ts';
 import { learn } from '../../lib/shaping/feedback/learn.ts';
@@ -22,17 +21,15 @@ import { connectionsWanted } from '../../lib/shaping/limits/limit.ts';
 import { ReadyQueue } from '../../lib/shaping/ready-queue.ts';
 import type { SessionEnd, TransactionResult } from '../smtp/types.ts';
 import type { Delivery } from './delivery.ts';
-import type { Target, Targets } from './destination.ts';
-import { type Connection, openingResult, type PathHost, type Reason, type Via } from './path-host.ts';
+import type { Target } from './destination.ts';
+import type { Connection, PathHost, Reason, Via } from './path-host.ts';
 import type { PathTerms } from './path-terms.ts';
+import { Reach } from './reach.ts';
 import type { Site } from './site.ts';
 import type { Source } from './source.ts';
-import { TargetChoice } from './target-choice.ts';
 
 /** After so many broken connections a delivery is deferred: it may be what breaks them. */
 const MAX_INTERRUPTIONS = 2;
-/** Pause after a fault that does not yet mean that the site is dead, ms. */
-const FAULT_PAUSE = 1_000;
 /** A warm-up budget is being written: soon more of it may go, ms. */
 const LEASING = 1_000;
 /** What is due later is looked at again by then, ms. */
@@ -44,18 +41,12 @@ export class Path {
   readonly requireTls: boolean;
   readonly terms: PathTerms;
   readonly queue = new ReadyQueue<Delivery>(() => this.#pumpIn(0));
-  /** Connection faults in a row since one last opened. */
-  failures = 0;
-  /** No new connection before then. */
-  retryAt = 0;
-  /** Why it backs off. */
-  reason: Reason | undefined = undefined;
+  readonly reach: Reach;
   readonly #host: PathHost;
   readonly #gate: Gate;
   readonly #connections = new Set<Connection>();
   #opened = 0;
   #idle: Connection[] = [];
-  readonly #choice: TargetChoice;
   #cancelTimer: (() => void) | undefined;
   #timerAt = Number.POSITIVE_INFINITY;
   #closing: Reason | undefined;
@@ -71,12 +62,7 @@ export class Path {
     this.terms = terms;
     this.#host = host;
     this.#gate = source.gate(site);
-    this.#choice = new TargetChoice(source.family, host.random);
-    const { down } = this.#gate;
-    if (down?.tls !== requireTls) return;
-    this.failures = down.failures;
-    this.retryAt = down.until;
-    this.reason = { code: down.code, text: down.text };
+    this.reach = new Reach({ site, source, requireTls, terms, host });
   }
 
   get connections(): number {
@@ -85,7 +71,8 @@ export class Path {
 
   /** Why no further message goes now, for a person; undefined when one may. */
   waitReason(now: number): Reason | undefined {
-    if (this.reason !== undefined && this.retryAt > now) return this.reason;
+    const { reason, retryAt } = this.reach;
+    if (reason !== undefined && retryAt > now) return reason;
     const text = bindingText(this.#gate, this.terms.own, now);
     return text === undefined ? undefined : { code: 'site_limit', text };
   }
@@ -93,12 +80,12 @@ export class Path {
   /** When the next message may go, about. */
   nextAt(now: number): number {
     const wait = this.#gate.messageWait(now, this.terms.own);
-    return Math.max(this.retryAt, now + (wait === Number.POSITIVE_INFINITY ? 0 : wait));
+    return Math.max(this.reach.retryAt, now + (wait === Number.POSITIVE_INFINITY ? 0 : wait));
   }
 
   /** Whether deliveries are better put back than queued here. */
   backsOff(now: number): boolean {
-    return this.reason !== undefined && now < this.retryAt && this.#opened === 0;
+    return this.reach.reason !== undefined && now < this.reach.retryAt && this.#opened === 0;
   }
 
   /**
@@ -119,7 +106,7 @@ export class Path {
       connection.session?.wake();
     }
     // While connections are idle it is no lack of them that makes mail wait.
-    if (this.queue.size === 0 || this.#idle.length > 0 || now < this.retryAt) return;
+    if (this.queue.size === 0 || this.#idle.length > 0 || now < this.reach.retryAt) return;
     if (this.source.usable(now)) this.#grow(now, impatient);
   }
 
@@ -146,7 +133,7 @@ export class Path {
     this.#starved = false;
     const { own, limits } = this.terms;
     const most = this.#gate.concurrency.window(own.limits.connections);
-    const limit = Math.min(limits.connections, this.failures > 0 ? this.#opened + 1 : most);
+    const limit = Math.min(limits.connections, this.reach.failures > 0 ? this.#opened + 1 : most);
     const busy = this.#opened - this.#idle.length;
     let wanted = connectionsWanted(limit, this.queue.ready + busy);
     if (impatient && busy === this.#connections.size) wanted = Math.max(wanted, Math.min(limit, busy + 1));
@@ -165,7 +152,7 @@ export class Path {
         return;
       }
       if (!this.source.mayConnect(this, this.site.provider, own.limits)) return;
-      const targets = this.#targets(now);
+      const targets = this.reach.targets(now);
       if (targets === undefined) {
         void this.site.lookup(this.#host.destinations).then(() => this.pump());
         return;
@@ -177,10 +164,15 @@ export class Path {
         );
         return;
       }
-      const target = this.#choice.pick(targets.targets, now, limits.addressFamilies);
+      const target = this.reach.pick(targets, now);
       if (target === undefined) {
-        this.#backOff('connect_failed', `No address of ${this.site.name} can be reached from here.`, now);
+        this.reach.backOff(
+          'connect_failed',
+          `No address of ${this.site.name} can be reached from here.`,
+          now,
+        );
         if (this.#opened === 0) this.#putBack();
+        else this.#pumpIn(this.reach.retryAt - now);
         return;
       }
       this.#gate.connected(now, own);
@@ -201,18 +193,10 @@ export class Path {
     return [...this.site.paths.values()].filter(({ source }) => source === this.source);
   }
 
-  /** The addresses of the site that no rule prohibits. */
-  #targets(now: number): Targets | undefined {
-    const targets = this.site.targets(now);
-    return targets === undefined ? undefined : this.terms.permitted(targets);
-  }
-
   #open(target: Target, now: number, apart: Counter | undefined): void {
     const { source, site } = this;
     const host = this.#host;
     const { limits } = this.terms;
-    const required = this.requireTls || limits.tls === 'required';
-    const inClear = !required && (limits.tls === 'off' || host.tlsMemory.isBroken(target.host, now));
     const connection: Connection = {
       session: undefined,
       target,
@@ -236,7 +220,7 @@ export class Path {
       localAddress: source.local,
       mayWrite: () => source.mayGoOn(host.clock.now()),
       ehloName: source.ehloName,
-      tls: required ? 'required' : inClear ? 'off' : 'opportunistic',
+      tls: this.reach.tls(target, now),
       deadlines: { ...host.deadlines, ...limits.deadlines },
       maxTransactions: Math.min(limits.messagesPerConnection, limits.recipientsPerConnection),
       idle: limits.idle,
@@ -249,7 +233,11 @@ export class Path {
 
   #next(connection: Connection): Delivery | undefined {
     const now = this.#host.clock.now();
-    if (!connection.opened) this.#wasOpened(connection);
+    if (!connection.opened) {
+      connection.opened = true;
+      this.#opened += 1;
+      this.reach.worked(connection.target);
+    }
     const { own, limits } = this.terms;
     while (!this.#closing && this.#mayBegin(now)) {
       const delivery = this.queue.take(now, limits.bulkReserve);
@@ -272,17 +260,6 @@ export class Path {
       if (path.#starved && path.queue.size > 0 && path.source === this.source) return true;
     }
     return false;
-  }
-
-  #wasOpened(connection: Connection): void {
-    connection.opened = true;
-    this.#opened += 1;
-    if (this.reason !== undefined) this.#gate.concurrency.revive();
-    this.#choice.worked(connection.target);
-    if (this.#gate.down?.tls === this.requireTls) this.#gate.down = undefined;
-    this.failures = 0;
-    this.retryAt = 0;
-    this.reason = undefined;
   }
 
   #done(connection: Connection, delivery: Delivery, result: TransactionResult): void {
@@ -327,63 +304,17 @@ export class Path {
     if (connection.opened) this.#opened -= 1;
     this.#gate.connections -= 1;
     connection.apart?.ended();
-    if (!connection.opened && end.code !== 'quit') this.#openingFailed(connection, end);
+    if (!connection.opened && end.code !== 'quit') {
+      const open = { connections: this.#connections.size, opened: this.#opened };
+      const { lookAgain, result } = this.reach.failed(connection, end, open);
+      if (lookAgain !== undefined) this.#pumpIn(lookAgain);
+      if (result !== undefined) this.#failAll(result, connection.via);
+    }
     this.source.disconnected(this, this.site.provider, this.#connections.size === 0);
     // Whoever has none is first to take the place that it leaves: one path must not keep all for ever.
     const beside = this.#beside();
     for (const path of beside) if (path.#starved) path.pump();
     for (const path of beside) path.pump();
-  }
-
-  #openingFailed(connection: Connection, end: SessionEnd): void {
-    const { clock, random, tlsMemory } = this.#host;
-    const { target } = connection;
-    const now = clock.now();
-    const inTls = end.phase === 'tls' || end.phase === 'starttls' || end.code === 'tls_failed';
-    if (inTls && !this.requireTls && !tlsMemory.isBroken(target.host, now)) {
-      tlsMemory.remember(target.host, now);
-      return;
-    }
-    const text = `${target.host} [${target.address}]: ${end.text}`;
-    if (end.code === 'no_source_ip') {
-      // Nothing is wrong with the destination, and nothing was tried.
-      this.#backOff(end.code, text, now);
-      return;
-    }
-    if (end.reply !== undefined && end.reply.code >= 400) {
-      const from = { site: this.site, source: this.source, mx: target.host };
-      this.#host.listener.refused(this.terms.place.pool, from, end.phase, end.reply, now);
-    }
-    const { own, limits } = this.terms;
-    this.#gate.taughtAt = now;
-    this.#gate.concurrency.fault(this.#connections.size + 1, own.limits.connections);
-    this.#choice.failed(target, now + backoffDelay(this.failures + 1, random));
-    const targets = this.#targets(now);
-    const another =
-      targets?.kind === 'targets' && this.#choice.pick(targets.targets, now, limits.addressFamilies);
-    if (another) return;
-    if (this.#opened === 0 && !this.#gate.concurrency.dead(limits.deadAfter)) {
-      this.#choice.forgive();
-      this.retryAt = now + FAULT_PAUSE;
-      this.#pumpIn(FAULT_PAUSE);
-      return;
-    }
-    const result = openingResult(end, text);
-    this.#backOff(result.code!, text, now);
-    // While others are open the site works, and it is only more connections that it does not want.
-    if (this.#opened === 0) this.#failAll(result, connection.via);
-  }
-
-  #backOff(code: string, text: string, now: number): void {
-    this.failures += 1;
-    this.retryAt = now + backoffDelay(this.failures, this.#host.random);
-    this.reason = { code, text };
-    if (code !== 'no_source_ip') {
-      this.#gate.down = { tls: this.requireTls, failures: this.failures, until: this.retryAt, code, text };
-    }
-    // All of them are tried again together; which one works may have changed by then.
-    this.#choice.forgive();
-    if (this.#opened > 0) this.#pumpIn(this.retryAt - now);
   }
 
   /** Every delivery that waited for this connection has been tried with it. */
@@ -397,8 +328,8 @@ export class Path {
   }
 
   #putBack(): void {
-    const { code, text } = this.reason!;
-    const until = this.retryAt + this.#host.random() * 1000;
+    const { code, text } = this.reach.reason!;
+    const until = this.reach.retryAt + this.#host.random() * 1000;
     for (let d = this.queue.takeLeastUrgent(); d !== undefined; d = this.queue.takeLeastUrgent())
       this.#host.results.release(d, code, text, until);
   }

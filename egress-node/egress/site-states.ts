@@ -7,7 +7,7 @@ export function siteStates(traffic: Traffic, now: number): SiteState[] {
   const states: SiteState[] = [];
   for (const site of traffic.sites.values()) {
     for (const path of site.paths.values()) {
-      const backingOff = path.reason !== undefined && path.retryAt > now;
+      const backingOff = path.reach.reason !== undefined && path.reach.retryAt > now;
       const reason = path.queue.size > 0 || backingOff ? path.waitReason(now) : undefined;
       states.push({
         site: site.name,
@@ -17,7 +17,7 @@ export function siteStates(traffic: Traffic, now: number): SiteState[] {
         waiting: path.queue.size,
         connections: path.connections,
         rate: site.drained.rate(now) ?? 0,
-        failures: path.failures,
+        failures: path.reach.failures,
         reason: reason && { ...reason, until: path.nextAt(now) },
       });
     }

@@ -128,8 +128,8 @@ export class Traffic implements PathHost {
     delivery.flow = terms && source.gate(site).flow(terms, shared.partsOf);
     if (delivery.flow !== undefined && this.#waitsLong(delivery, delivery.flow, now)) return false;
     if (path.backsOff(now)) {
-      const { code, text } = path.reason!;
-      this.results.release(delivery, code, text, path.retryAt + this.random() * 1000);
+      const { code, text } = path.reach.reason!;
+      this.results.release(delivery, code, text, path.reach.retryAt + this.random() * 1000);
       return true;
     }
     if (this.#overShare(site, now) && (delivery.bulk || !this.#makeRoom(site, now))) {
