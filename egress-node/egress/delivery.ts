@@ -2,7 +2,7 @@ import type { MessageClass, QueueItem } from '../../lib/engine/items.ts';
 import type { LeasedItem } from '../../lib/engine/ports.ts';
 import type { RetrySchedule } from '../../lib/outcome/retry.ts';
 import type { Flow } from '../../lib/shaping/flow.ts';
-import type { Mail, Terms } from '../../lib/shaping/limits/book.ts';
+import type { Mail, Terms } from '../../lib/shaping/limits/terms.ts';
 import type { Waiting } from '../../lib/shaping/ready-queue.ts';
 import type { Transaction } from '../smtp/types.ts';
 import type { Site } from './site.ts';

@@ -1,14 +1,9 @@
 /** The limits of a path, followed as rules and directives change. */
 import ipaddr from 'ipaddr.js';
-import type {
-  LimitBook,
-  Mail,
-  MailBounds,
-  Place,
-  PlaceLimits,
-  Variant,
-} from '../../lib/shaping/limits/book.ts';
+import type { LimitBook } from '../../lib/shaping/limits/book.ts';
 import type { Limits } from '../../lib/shaping/limits/limit.ts';
+import type { PlaceLimits } from '../../lib/shaping/limits/place-limits.ts';
+import type { Mail, MailBounds, Place, Variant } from '../../lib/shaping/limits/terms.ts';
 import type { Target, Targets } from './destination.ts';
 
 export class PathTerms {

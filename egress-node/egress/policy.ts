@@ -7,7 +7,7 @@ import type { ReplyAnswer, ReplyFacts, RouteAnswer, ShapeAnswer } from '../../li
 import type { AttemptResult } from '../../lib/outcome/classify.ts';
 import { type Reply, replyText } from '../../lib/outcome/reply.ts';
 import type { Dimension, Directive, DirectiveMatch } from '../../lib/shaping/directive.ts';
-import type { Mail, MailBounds } from '../../lib/shaping/limits/book.ts';
+import type { Mail, MailBounds } from '../../lib/shaping/limits/terms.ts';
 import type { Delivery } from './delivery.ts';
 import type { Origin } from './listener.ts';
 import { limitsOf } from './orders.ts';

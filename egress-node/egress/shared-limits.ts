@@ -1,8 +1,8 @@
 /** Takes chunks of shared limits from the engine, ahead of their use, so that no message waits for a call. */
 import type { Leases } from '../../lib/engine/ports.ts';
 import type { SharedParts } from '../../lib/shaping/flow.ts';
-import type { Terms } from '../../lib/shaping/limits/book.ts';
 import type { SharedLimit } from '../../lib/shaping/limits/limit.ts';
+import type { Terms } from '../../lib/shaping/limits/terms.ts';
 import { SharedBucket } from '../../lib/shaping/shared-bucket.ts';
 import { SharedPermits } from '../../lib/shaping/shared-permits.ts';
 import type { Clock } from '../../lib/time.ts';

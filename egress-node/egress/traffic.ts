@@ -4,7 +4,8 @@
  */
 import type { AttemptResult } from '../../lib/outcome/classify.ts';
 import type { Flow } from '../../lib/shaping/flow.ts';
-import type { LimitBook, MailBounds } from '../../lib/shaping/limits/book.ts';
+import type { LimitBook } from '../../lib/shaping/limits/book.ts';
+import type { MailBounds } from '../../lib/shaping/limits/terms.ts';
 import { overflowDelay, overShare } from '../../lib/shaping/sharing.ts';
 import type { WarmupBook } from '../../lib/shaping/warmup/book.ts';
 import type { Clock, Random } from '../../lib/time.ts';

@@ -5,8 +5,8 @@
  */
 import type { Flow } from './flow.ts';
 import type { Gate } from './gate.ts';
-import type { Resolved, Terms } from './limits/book.ts';
 import type { LimitName, SharedLimit } from './limits/limit.ts';
+import type { Resolved, Terms } from './limits/terms.ts';
 import type { Rate } from './rate.ts';
 
 /** One limit as it stands. */

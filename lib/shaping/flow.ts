@@ -1,6 +1,6 @@
 /** What one kind of mail must pass beside the gate of its site: its own counters, and shared limits. */
 import type { Counter, Parking } from './counter.ts';
-import type { CounterRule, Terms } from './limits/book.ts';
+import type { CounterRule, Terms } from './limits/terms.ts';
 import type { SharedBucket } from './shared-bucket.ts';
 import type { SharedPermits } from './shared-permits.ts';
 

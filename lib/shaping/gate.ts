@@ -7,7 +7,7 @@ import { Counter } from './counter.ts';
 import { Concurrency } from './feedback/concurrency.ts';
 import { MessageRate } from './feedback/message-rate.ts';
 import { Flow, type SharedParts } from './flow.ts';
-import type { Resolved, Terms } from './limits/book.ts';
+import type { Resolved, Terms } from './limits/terms.ts';
 import { type Pace, Pacer, paceOf, perSecond } from './rate.ts';
 import { type Down, LESSON, type SiteMemory } from './site-memory.ts';
 

@@ -12,8 +12,9 @@ import {
 } from '../../lib/engine/permits.ts';
 import type { Flow, SharedParts } from '../../lib/shaping/flow.ts';
 import { Gate } from '../../lib/shaping/gate.ts';
-import { LimitBook, type Mail, type Place, type Terms } from '../../lib/shaping/limits/book.ts';
+import { LimitBook } from '../../lib/shaping/limits/book.ts';
 import { limitTable } from '../../lib/shaping/limits/check.ts';
+import type { Mail, Place, Terms } from '../../lib/shaping/limits/terms.ts';
 import type { Rate } from '../../lib/shaping/rate.ts';
 import { ReadyQueue, type Waiting } from '../../lib/shaping/ready-queue.ts';
 import { SharedBucket } from '../../lib/shaping/shared-bucket.ts';

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { PosternError } from '../../lib/errors.ts';
-import { LimitBook, type Mail, type Place } from '../../lib/shaping/limits/book.ts';
+import { LimitBook } from '../../lib/shaping/limits/book.ts';
 import { limitTable, readLimits } from '../../lib/shaping/limits/check.ts';
 import { connectionsWanted, type LimitRule } from '../../lib/shaping/limits/limit.ts';
+import type { Mail, Place } from '../../lib/shaping/limits/terms.ts';
 
 const place = (change: Partial<Place> = {}): Place => ({
   provider: 'other',

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { newCounters } from '../../egress-node/egress/counters.ts';
 import { SharedLimits } from '../../egress-node/egress/shared-limits.ts';
 import type { Leases } from '../../lib/engine/ports.ts';
-import type { Terms } from '../../lib/shaping/limits/book.ts';
+import type { Terms } from '../../lib/shaping/limits/terms.ts';
 import { TestClock } from '../support/clock.ts';
 
 test('requests for parts of shared limits are counted, and how they were answered', async () => {

@@ -1,0 +1,59 @@
+/** Whom a rule concerns, and which of two rules is over the other. */
+import type { LimitMatch } from './limit.ts';
+import type { Mail, Place } from './terms.ts';
+
+/** By what of mail a rule may single it out. */
+export type Dimension = 'tenant' | 'campaign' | 'class' | 'domain';
+export const DIMENSIONS: readonly Dimension[] = ['tenant', 'campaign', 'class', 'domain'];
+
+/** Whether a rule concerns a place, whatever the mail. */
+export function inPlace(match: LimitMatch, place: Place): boolean {
+  const { provider, route, site, ip, pool } = match;
+  // A provider's limits protect strangers' hosts; behind a static route stands the operator's own.
+  if (route !== undefined ? !place.routed : provider !== undefined && place.routed) return false;
+  return (
+    (provider === undefined || provider === place.provider) &&
+    (site === undefined || site === place.site) &&
+    (ip === undefined || ip === place.ip) &&
+    (pool === undefined || pool === place.pool)
+  );
+}
+
+/** Whether a rule concerns some mail, wherever it is. */
+export function ofMail(match: LimitMatch, mail: Mail): boolean {
+  return DIMENSIONS.every((name) => {
+    const wanted = match[name];
+    return wanted === undefined || (wanted === '*' ? mail[name] !== undefined : wanted === mail[name]);
+  });
+}
+
+export function dimensionsOf(match: LimitMatch): Dimension[] {
+  return DIMENSIONS.filter((name) => match[name] !== undefined);
+}
+
+/** `tenant=acme,class=bulk`, with the mail's own value where the rule has `*`. */
+export function keyOf(match: LimitMatch, mail: Mail): string {
+  return dimensionsOf(match)
+    .map((name) => `${name}=${mail[name] ?? ''}`)
+    .join();
+}
+
+/** The layer of a rule, and in it how particular the rule is. */
+export function rankOf(match: LimitMatch): number {
+  const layer =
+    match.domain !== undefined
+      ? 3
+      : match.site !== undefined
+        ? 2
+        : match.provider !== undefined || match.route
+          ? 1
+          : 0;
+  const whose =
+    (match.pool === undefined ? 0 : 1) +
+    (match.ip === undefined ? 0 : 2) +
+    (match.class === undefined ? 0 : 4) +
+    (match.tenant === undefined ? 0 : 8) +
+    (match.campaign === undefined ? 0 : 16);
+  const each = Object.values(match).includes('*') ? 0 : 1;
+  return layer * 64 + whose * 2 + each;
+}
