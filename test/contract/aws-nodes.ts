@@ -1,6 +1,7 @@
 /** Processes that share one AWS, each with its own faults and its own clock, and how they deliver what there is. */
 import assert from 'node:assert/strict';
 import { after, afterEach, before, mock } from 'node:test';
+import { type AttributeValue, BatchWriteItemCommand, DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { openAws } from '../../lib/engine/aws/open.ts';
 import { laneQueue } from '../../lib/engine/aws/schema.ts';
@@ -98,6 +99,17 @@ export async function sendRaw(aws: TestAws, lane: string, text: string): Promise
   const QueueUrl = aws.resources.queueUrlPrefix + laneQueue(lane);
   await sqs.send(new SendMessageCommand({ QueueUrl, MessageBody: text }));
   sqs.destroy();
+}
+
+/** Puts rows into the ledger as they are. */
+export async function putRows(aws: TestAws, rows: readonly Record<string, AttributeValue>[]): Promise<void> {
+  const { region, credentials, endpoints } = aws.client;
+  const dynamo = new DynamoDBClient({ region, credentials, endpoint: endpoints!.dynamodb });
+  for (let at = 0; at < rows.length; at += 25) {
+    const part = rows.slice(at, at + 25).map((Item) => ({ PutRequest: { Item } }));
+    await dynamo.send(new BatchWriteItemCommand({ RequestItems: { [aws.resources.tables.ledger]: part } }));
+  }
+  dynamo.destroy();
 }
 
 /** What the feed has of a message. */

@@ -1,13 +1,17 @@
 /** Ends of leases in the AWS engine, and processes that die in the middle of them. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { openAws } from '../../lib/engine/aws/open.ts';
+import { dueKey, ledgerKey } from '../../lib/engine/aws/outbox.ts';
+import { laneQueue } from '../../lib/engine/aws/schema.ts';
+import { squeeze } from '../../lib/engine/aws/squeeze.ts';
 import type { Engine, LeasedItem } from '../../lib/engine/ports.ts';
 import { seededRandom } from '../support/clock.ts';
-import { advance, awsNodes, deliverAll, MINUTE, outcomesOf, SKIP, VISIBILITY } from './aws-nodes.ts';
+import { advance, awsNodes, deliverAll, MINUTE, outcomesOf, putRows, SKIP, VISIBILITY } from './aws-nodes.ts';
 import { admit, assertEmpty, collect, defer, end, mail, names, newLane } from './harness.ts';
 
 describe('aws: settlement', { skip: SKIP }, () => {
-  const { open } = awsNodes();
+  const { aws, open, logged } = awsNodes();
 
   /** Leases one message in a process that dies in the middle of its settlement. */
   async function dying(
@@ -105,5 +109,40 @@ describe('aws: settlement', { skip: SKIP }, () => {
     const sent = await deliverAll(one.engine, lane);
     assert.equal(sent.length, 20);
     assert.equal(new Set(names(sent)).size, 20);
+  });
+
+  test('what cannot be moved holds up nothing behind it, and is told', async () => {
+    const { engine } = await open();
+    const due = Date.now() + 60 * MINUTE;
+    const lane = newLane();
+    const gone = newLane();
+    const lost = mail(Date.now(), { lane: gone, due });
+    const good = mail(Date.now(), { lane, due });
+    await admit(engine, lost, good);
+    // A thousand rows and more of a newer version, before the good one.
+    const { pk } = ledgerKey(good.record.id, 0, 0, due);
+    const newer = { e: { B: squeeze({ v: 99 }) }, pk: { S: pk } };
+    await putRows(
+      aws(),
+      Array.from({ length: 1_010 }, (_, n) => ({ ...newer, sk: { S: `${dueKey(due - 1_010 + n)}#x#0#0` } })),
+    );
+    advance(50 * MINUTE);
+    const clock = { now: () => Date.now(), after: () => () => {} };
+    // This one makes no lanes.
+    const strict = await openAws({ resources: aws().resources, client: aws().client, clock });
+    await admit(engine, mail(Date.now(), { lane }));
+    await assert.rejects(strict.ledger.promote(), {
+      code: 'storage_unavailable',
+      message: new RegExp(laneQueue(gone)),
+    });
+    assert.deepEqual(await strict.ledger.waiting(), { count: 1_011, next: due - 1_010 });
+    await strict.close();
+    // When the lane is there again, it goes on.
+    const { moved, next } = await engine.ledger.promote();
+    assert.deepEqual([moved, next], [1, due - 1_010]);
+    assert.ok(logged.some((line) => line.startsWith('rows of the ledger refused')));
+    advance(11 * MINUTE);
+    assert.equal((await collect(engine, lane, 2, VISIBILITY)).length, 2);
+    assert.equal((await collect(engine, gone, 1, VISIBILITY)).length, 1);
   });
 });

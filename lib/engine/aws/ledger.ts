@@ -3,19 +3,22 @@
  * time. What is due sooner is in its lane already, under SQS's own delay.
  *
  * ```
- *  promote, for each shard:  look ──► claim the shard ──► rows to their lanes ──► rows deleted
+ *  promote, for each shard:  look ──► claim the shard ──► rows to their lanes ──► rows deleted ──► the next rows
  *                                           ▲ [claimed]           ▲ [sent]
  * ```
  * **[claimed]** Another run leaves the shard alone until the claim is over.
  * **[sent]** The rows are sent again by the next run. Copies from the ledger are claimed before they are handed
  * out, so of two equal ones the second is dropped. For the same reason two runs at once, whatever their clocks
  * say, do no harm: the claim of a shard saves requests, and nothing depends on it.
+ *
+ * What cannot be moved (a row of a newer version, a lane that is gone) stays, and is passed over: up to nine thousand
+ * rows of a shard hold up nothing behind them. The run fails when it has done what it could.
  */
 import { randomBytes } from 'node:crypto';
 import { ERRORS } from '../../errors.ts';
 import type { Log } from '../../observe/log.ts';
 import type { Clock } from '../../time.ts';
-import { type Outcome, SCHEMA_VERSION } from '../items.ts';
+import { type LaneName, type Outcome, SCHEMA_VERSION } from '../items.ts';
 import type { Ledger, Promotion } from '../ports.ts';
 import { deliveryKey, placeOf, readStanding } from './deliveries.ts';
 import type { Feed } from './feed.ts';
@@ -40,12 +43,23 @@ export interface LedgerParts {
   retention: number;
 }
 
-/** Rows that one call moves from a shard: what a run gets done before its claim is over. */
+/** Rows that one call moves from a shard, or a page more: what a run gets done before its claim is over. */
 const ROWS = 1_000;
+/** Pages of so many rows that one call looks at, of a shard where it has moved fewer. */
+const PAGES = 10;
 const CLAIM = 60_000;
 const WIDTH = 4;
 /** Sorts before every row's key, which begins with a digit. */
 const CLAIM_ROW = '!claim';
+
+/** What became of rows that were to be moved. */
+interface Moved {
+  moved: number;
+  /** Earliest row that this version cannot read. */
+  refused?: Item;
+}
+/** Lanes that take nothing, and why: each is tried once in a run, or all would wait for one that is away. */
+type Closed = Map<LaneName, unknown>;
 
 export class AwsLedger implements Ledger {
   readonly #parts: LedgerParts;
@@ -74,12 +88,20 @@ export class AwsLedger implements Ledger {
   async promote(): Promise<Promotion> {
     let moved = 0;
     let next = Number.POSITIVE_INFINITY;
+    const closed: Closed = new Map();
+    const failures: unknown[] = [];
     const shards = Array.from({ length: SHARDS }, (_, shard) => shard);
     await each(shards, WIDTH, async (shard) => {
-      const one = await this.#promoteShard(shardKey(shard));
-      moved += one.moved;
-      next = Math.min(next, one.next ?? next);
+      try {
+        const one = await this.#promoteShard(shardKey(shard), closed);
+        moved += one.moved;
+        next = Math.min(next, one.next ?? next);
+      } catch (error) {
+        failures.push(error);
+      }
     });
+    const [failure] = [...failures, ...closed.values()];
+    if (failure !== undefined) throw failure;
     return Number.isFinite(next) ? { moved, next } : { moved };
   }
 
@@ -131,8 +153,8 @@ export class AwsLedger implements Ledger {
     await this.#parts.tables.deleteAll('ledger', [ledgerKey(messageId, n, generation, Number(item.u!.N))]);
   }
 
-  async #promoteShard(pk: string): Promise<Promotion> {
-    const { tables, outbox, clock, log } = this.#parts;
+  async #promoteShard(pk: string, closed: Closed): Promise<Promotion> {
+    const { tables, clock } = this.#parts;
     const first = await this.#first(pk);
     if (!first) return { moved: 0 };
     const next = rowDue(first);
@@ -140,27 +162,59 @@ export class AwsLedger implements Ledger {
     if (next > until) return { moved: 0, next };
     const by = randomBytes(9).toString('base64url');
     if (!(await this.#claimShard(pk, by))) return { moved: 0, next };
-    const rows = await tables.query('ledger', pk, { from: '0', to: `${dueKey(until)}~`, limit: ROWS });
-    const parcels: Parcel[] = [];
-    const moved: Item[] = [];
-    const left: Item[] = [];
+    let moved = 0;
+    let refused: Item | undefined;
+    let from = '0';
+    for (let page = 0; page < PAGES && moved < ROWS; page += 1) {
+      const rows = await tables.query('ledger', pk, { from, to: `${dueKey(until)}~`, limit: ROWS });
+      const done = await this.#move(pk, rows, closed);
+      moved += done.moved;
+      refused ??= done.refused;
+      if (rows.length < ROWS) break;
+      from = `${rows.at(-1)!.sk!.S!}!`;
+    }
+    await tables.remove('ledger', { pk, sk: CLAIM_ROW }, { condition: 'b = :b', values: { ':b': text(by) } });
+    return { moved, next: refused && rowDue(refused) };
+  }
+
+  /** Moves rows lane by lane. */
+  async #move(pk: string, rows: readonly Item[], closed: Closed): Promise<Moved> {
+    const { tables, outbox, log } = this.#parts;
+    const lanes = new Map<LaneName, { row: Item; parcel: Parcel }[]>();
+    const refused: Item[] = [];
+    let reason: unknown;
     for (const row of rows) {
       try {
-        parcels.push(parcelOf(row));
-        moved.push(row);
+        const parcel = parcelOf(row);
+        const { lane } = parcel.envelope.item;
+        if (!lanes.has(lane)) lanes.set(lane, []);
+        lanes.get(lane)!.push({ row, parcel });
       } catch (error) {
-        // A newer version moves it.
-        log.error('row of the ledger refused; it stays', { row: row.sk!.S, error });
-        left.push(row);
+        refused.push(row);
+        reason ??= error;
       }
     }
-    await outbox.toLanes(parcels);
+    // A newer version moves them.
+    if (refused.length > 0) {
+      log.error('rows of the ledger refused; they stay', { rows: refused.length, error: reason });
+    }
+    const sent: Item[] = [];
+    await Promise.all(
+      Array.from(lanes, async ([lane, all]) => {
+        if (closed.has(lane)) return;
+        try {
+          await outbox.toLanes(all.map(({ parcel }) => parcel));
+          sent.push(...all.map(({ row }) => row));
+        } catch (error) {
+          closed.set(lane, error);
+        }
+      }),
+    );
     await tables.deleteAll(
       'ledger',
-      moved.map((row) => ({ pk, sk: row.sk!.S! })),
+      sent.map((row) => ({ pk, sk: row.sk!.S! })),
     );
-    await tables.remove('ledger', { pk, sk: CLAIM_ROW }, { condition: 'b = :b', values: { ':b': text(by) } });
-    return { moved: moved.length, next: left[0] && rowDue(left[0]) };
+    return { moved: sent.length, refused: refused[0] };
   }
 
   /** The earliest row: half a read unit, for a minute's delay in seeing it would do no harm. */
