@@ -107,14 +107,16 @@ async function start({ resources, node, sources, secrets }: NodeSettings): Promi
     emf: createEmf({ now: () => clock.now(), write }),
     clock,
     node,
-    leasesHeld: () => leasesHeld(egress),
+    leasesHeld: leasesHeld(egress),
     shared: () => egress.counters,
     besides: () => policyMetrics.take(policy?.state()),
   });
   const health = serveHealth(api, engine, egress);
   log.info('started', { node, sources });
   return async () => {
+    const before = egress.counters.released;
     await Promise.all([inbound.close(), egress.stop()]);
+    log.info('stopped', { node, handedBack: egress.counters.released - before });
     await policy?.close();
     metrics.stop();
     health.close();
@@ -127,11 +129,19 @@ async function start({ resources, node, sources, secrets }: NodeSettings): Promi
   };
 }
 
-/** Sources whose lease is held. Why another is not, the log tells: nothing else of a node on AWS can be asked. */
-function leasesHeld(egress: Egress): number {
-  const sources = egress.sources();
-  for (const { ip, usable, trouble } of sources) if (!usable) log.warn('lease not held', { ip, trouble });
-  return sources.filter(({ usable }) => usable).length;
+/**
+ * Sources whose lease is held. Why another is not, the log tells: nothing else of a node on AWS can be asked. Not at
+ * the first look, when none has been asked for yet.
+ */
+function leasesHeld(egress: Egress): () => number {
+  let first = true;
+  return () => {
+    const sources = egress.sources();
+    const without = first ? [] : sources.filter(({ usable }) => !usable);
+    first = false;
+    for (const { ip, trouble } of without) log.warn('lease not held', { ip, trouble });
+    return sources.filter(({ usable }) => usable).length;
+  };
 }
 
 function serveHealth({ host, port }: Endpoint, engine: Engine, egress: Egress) {
