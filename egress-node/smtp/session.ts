@@ -35,6 +35,8 @@ import { Wire } from './wire.ts';
 
 type Stage = 'connect' | OpeningStage | 'tls' | 'open' | 'quit' | 'over';
 
+const NOT_OURS = 'The source address is not ours any more: its lease has run out.';
+
 /** The deadline of each stage but `open`, where it is the pipeline's. */
 const DEADLINE: Record<Exclude<Stage, 'open' | 'over'>, keyof SmtpDeadlines> = {
   connect: 'connect',
@@ -251,9 +253,9 @@ class Session implements SmtpSession {
   /** Does all that can be done now, writes it at once, and sets the deadline. */
   #turn(): void {
     if (this.#turning) return;
-    const mute = this.#options.mayWrite?.() === false;
+    const mute = this.#mute;
     if (mute && !this.#pipeline?.handed) {
-      this.#end('no_source_ip', 'The source address is not ours any more: its lease has run out.');
+      this.#end('no_source_ip', NOT_OURS);
       return;
     }
     this.#turning = true;
@@ -261,6 +263,11 @@ class Session implements SmtpSession {
     this.#turning = false;
     if (this.#stage === 'over') return;
     if (!this.#outbox.empty) {
+      // A process that was stopped in the midst of this turn would write what it had made ready long ago.
+      if (this.#mute) {
+        this.#end('no_source_ip', NOT_OURS);
+        return;
+      }
       this.#moved ||= this.#due === 0;
       this.#due += this.#outbox.replies;
       this.#wire.write(this.#outbox.take());
@@ -269,6 +276,10 @@ class Session implements SmtpSession {
       this.#moved = false;
       this.#watchdog.set(this.#options.clock.now() + this.#limit);
     }
+  }
+
+  get #mute(): boolean {
+    return this.#options.mayWrite?.() === false;
   }
 
   #work(pipeline: Pipeline): void {

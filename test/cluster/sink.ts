@@ -19,12 +19,13 @@ export interface Arrival {
   answered: number;
 }
 
-/** While only one node spoke from an address: its first and its last bytes. */
+/** While only one node spoke from an address: its first and its last bytes, and how often some came. */
 export interface Tenure {
   ip: string;
   node: string;
   from: number;
   to: number;
+  packets: number;
 }
 
 /** What the sink has seen. */
@@ -76,11 +77,12 @@ async function openSink(nodes: readonly string[], thinks: () => number): Promise
     const now = Date.now();
     let tenure = speaking.get(ip);
     if (tenure?.node !== node) {
-      tenure = { ip, node, from: now, to: now };
+      tenure = { ip, node, from: now, to: now, packets: 0 };
       speaking.set(ip, tenure);
       tenures.push(tenure);
     }
     tenure.to = now;
+    tenure.packets += 1;
   };
   const serve = (node: string, socket: Socket): void => {
     const ip = socket.remoteAddress!;

@@ -29,6 +29,13 @@ export interface Evidence {
 const WINDOW = 1_500;
 /** Whoever loses an address writes no byte in the last second of its lease, by its own clock. */
 const SILENCE = 1_000;
+/**
+ * Between its last look at its lease and the system call that writes, a process can be stopped: no process can look
+ * and write at once. That one packet leaves when it wakes, within so many ms.
+ */
+const WAKING = 500;
+/** Ms from the slot that a message takes to the time that its attempt notes. */
+const NOTED = 10;
 /** Ms that bytes may be under way from a node to the sink's clock, on a machine with more work than cores. */
 const BLUR = 100;
 
@@ -68,7 +75,7 @@ export function judge(evidence: Evidence): { problems: string[]; figures: string
     problems.push(`what a dead node held was taken over after ${(longest / 1000).toFixed(1)} s`);
 
   const left = mostIn(
-    1_000,
+    1_000 - NOTED,
     attempts.map(({ ip = '', at }) => ({ ip, at })),
   );
   const seen = mostIn(
@@ -76,10 +83,9 @@ export function judge(evidence: Evidence): { problems: string[]; figures: string
     arrivals.map(({ ip, begun }) => ({ ip, at: begun })),
   );
   const most = Math.max(left, seen);
-  const gaps = [...Map.groupBy(tenures, ({ ip }) => ip).values()].flatMap((all) =>
-    all.slice(1).map((after, n) => ({ before: all[n]!, after, gap: after.from - all[n]!.to })),
-  );
-  for (const { before, after, gap } of gaps) {
+  const stray = tenures.filter((tenure) => interrupted(tenure, faults));
+  const hands = handovers(tenures.filter((tenure) => !stray.includes(tenure)));
+  for (const { before, after, gap } of hands) {
     if (gap < SILENCE - BLUR)
       problems.push(`${after.ip}: ${after.node} spoke ${gap} ms after the last byte of ${before.node}`);
   }
@@ -100,8 +106,9 @@ export function judge(evidence: Evidence): { problems: string[]; figures: string
       `sent: ${senders.join(', ')}`,
       `taken over from dead nodes: ${taken.length}, the last after ${(longest / 1000).toFixed(1)} s (bound ${takeover / 1000} s)`,
       `slowest delivery ${(slowest / 1000).toFixed(1)} s, by as many takeovers as it met dying nodes`,
-      `addresses changed hands ${gaps.length} times, never sooner than ${(Math.min(...gaps.map(({ gap }) => gap)) / 1000).toFixed(1)} s after the last byte of the node before`,
-      `most in any second from one address ${left} as the nodes recorded it, ${seen} in ${1_000 - BLUR} ms at the sink (limit ${limits.perSecond}), most connections ${busiest} (limit ${limits.connections})`,
+      `addresses changed hands ${hands.length} times, never sooner than ${(Math.min(...hands.map(({ gap }) => gap)) / 1000).toFixed(1)} s after the last byte of the node before`,
+      `packets that nodes were writing when they were stopped, and wrote when they woke: ${stray.length}`,
+      `most in any second from one address ${left} as the nodes noted it, ${seen} in ${1_000 - BLUR} ms at the sink (limit ${limits.perSecond}), most connections ${busiest} (limit ${limits.connections})`,
     ],
   };
 }
@@ -134,4 +141,21 @@ function mostIn(window: number, events: readonly { ip: string; at: number }[]): 
     }
   }
   return most;
+}
+
+/** Whether all that a node said from an address is the packet that it was writing when it was stopped. */
+function interrupted({ node, from, packets }: Tenure, faults: readonly ClusterFault[]): boolean {
+  const woke = (fault: ClusterFault): boolean =>
+    fault.kind === 'pause' && fault.node === node && Math.abs(from - fault.to) <= WAKING;
+  return packets === 1 && faults.some(woke);
+}
+
+/** Each change of the node that speaks from an address, and ms between the two. */
+function handovers(tenures: readonly Tenure[]): { before: Tenure; after: Tenure; gap: number }[] {
+  return [...Map.groupBy(tenures, ({ ip }) => ip).values()].flatMap((all) =>
+    all
+      .slice(1)
+      .map((after, n) => ({ before: all[n]!, after, gap: after.from - all[n]!.to }))
+      .filter(({ before, after }) => before.node !== after.node),
+  );
 }

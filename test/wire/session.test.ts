@@ -55,6 +55,25 @@ test('a session whose source address is not ours any more writes nothing, not ev
   assert.deepEqual(peer.packets.map(String), ['EHLO client.test\r\n', MAIL('b@x')]);
 });
 
+test('a process that is stopped while it makes a command ready does not write it when it wakes', async () => {
+  let ours = true;
+  const peer = await Peer.listen([...PIPED, hold]);
+  const done = Promise.withResolvers<string>();
+  const { ended } = lone(peer.port, {
+    mayWrite: () => ours,
+    next() {
+      ours = false;
+      return mail('b@x');
+    },
+    done: (_, { results }) => done.resolve(`${results[0]!.kind} ${results[0]!.code}`),
+  });
+  assert.equal(await done.promise, 'unsent no_source_ip');
+  assert.equal((await ended).code, 'no_source_ip');
+  peer.release();
+  await peer.close();
+  assert.deepEqual(peer.packets.map(String), ['EHLO client.test\r\n']);
+});
+
 test('a body that was out before its source address was lost is waited for', async () => {
   let ours = true;
   const taken = [mail('b@x'), mail('c@x')];
