@@ -4,8 +4,8 @@
  *
  * ```
  *  batch ─► read each message ─► records of all ─► suppression lists ─► opens and clicks ─► digest, count ─► written
- *             └─ cannot be read ─► handed back alone └─ not changed ─► handed back alone
- *                                  └─ storage does not answer ─► the whole batch comes again
+ *             └─ cannot be read ─────┴─ one cannot be ──┴─ not changed ─► handed back alone
+ *                                     storage does not answer ─► the whole batch comes again
  * ```
  * What is handed back ten times is a dead letter. An outcome may come twice: SQS delivers at least once. The lists bear
  * it; what is counted here is for people and alarms, and what became of a delivery is in its record.
@@ -15,6 +15,7 @@ import { type AwsEngine, openAws } from '../lib/engine/aws/open.ts';
 import { readOutcomes } from '../lib/engine/aws/outcome-message.ts';
 import { isEngagement, type MessageRecord, type Outcome } from '../lib/engine/items.ts';
 import type { Records, Suppressions } from '../lib/engine/ports.ts';
+import type { PosternError } from '../lib/errors.ts';
 import { createMailMetrics } from '../lib/observe/mail-metrics.ts';
 import { digest } from '../lib/outcome/consume.ts';
 import type { EventContext } from '../lib/outcome/mail-object.ts';
@@ -52,16 +53,23 @@ export function createConsumer(options: OutcomesOptions): (event: SQSEvent) => P
         refuse(messageId, 'outcome refused', error);
       }
     }
+    const unreadable = new Map<string, PosternError>();
     const found = await recordsOf(
       records,
       read.flatMap(({ outcomes }) => outcomes),
+      (messageId, error) => unreadable.set(messageId, error),
     );
+    const known = read.filter(({ id, outcomes }) => {
+      const bad = outcomes.find(({ messageId }) => unreadable.has(messageId));
+      if (bad) refuse(id, 'outcome refused', unreadable.get(bad.messageId));
+      return !bad;
+    });
     const suppressed = await Promise.allSettled(
-      read.map(({ outcomes }) => suppress(suppressions, outcomes, found, log)),
+      known.map(({ outcomes }) => suppress(suppressions, outcomes, found, log)),
     );
     const done: Outcome[] = [];
     for (const [at, result] of suppressed.entries()) {
-      const { id, outcomes } = read[at]!;
+      const { id, outcomes } = known[at]!;
       if (result.status === 'fulfilled') done.push(...outcomes);
       else refuse(id, 'suppression lists not changed', result.reason);
     }

@@ -2,17 +2,39 @@
 import type { MessageRecord, Outcome } from '../lib/engine/items.ts';
 import type { Records, Suppressions } from '../lib/engine/ports.ts';
 import { suppressionKey } from '../lib/engine/suppression.ts';
+import { PosternError } from '../lib/errors.ts';
 import type { Log } from '../lib/observe/log.ts';
 import { type SuppressionChange, suppressionChange } from '../lib/outcome/suppression.ts';
 
-/** The records of all messages that the outcomes speak of, each read once. Those that are gone are left out. */
+/**
+ * The records of all messages that the outcomes speak of, each read once. Those that are gone are left out.
+ * @param unreadable told of each that this version cannot read; absent: that is an error as any other.
+ * @throws PosternError of the storage group.
+ */
 export async function recordsOf(
   records: Pick<Records, 'message'>,
   outcomes: readonly Outcome[],
+  unreadable?: (messageId: string, error: PosternError) => void,
 ): Promise<ReadonlyMap<string, MessageRecord>> {
   const ids = [...new Set(outcomes.map(({ messageId }) => messageId))];
-  const read = await Promise.all(ids.map((id) => records.message(id)));
-  return new Map(ids.flatMap((id, at) => (read[at] ? [[id, read[at]]] : [])));
+  const found = new Map<string, MessageRecord>();
+  await Promise.all(
+    ids.map(async (id) => {
+      try {
+        const record = await records.message(id);
+        if (record) found.set(id, record);
+      } catch (error) {
+        if (!unreadable || !isUnreadable(error)) throw error;
+        unreadable(id, error);
+      }
+    }),
+  );
+  return found;
+}
+
+/** It will be so the next time, too. */
+function isUnreadable(error: unknown): error is PosternError {
+  return error instanceof PosternError && ['storage_too_new', 'storage_damaged'].includes(error.code);
 }
 
 /**

@@ -75,7 +75,7 @@ export class MonitoringStack extends Stack {
     });
   }
 
-  #dashboard({ stage, data, api, submission }: MonitoringStackProps): void {
+  #dashboard({ stage, data, api, submission, policy }: MonitoringStackProps): void {
     const graph = (
       title: string,
       left: cloudwatch.IMetric[],
@@ -139,6 +139,11 @@ export class MonitoringStack extends Stack {
         data.deadOutcomes.metricApproximateNumberOfMessagesVisible(),
       ]),
     );
+    if (policy) {
+      dashboard.addWidgets(
+        graph('Policy', [mail('PolicyFailures', 'Sum', MINUTE), mail('PolicyHooksOff', 'Maximum', MINUTE)]),
+      );
+    }
     if (submission) {
       dashboard.addWidgets(
         graph('Submission', [mail('Submissions', 'Sum', MINUTE), mail('SubmissionFailures', 'Sum', MINUTE)], {

@@ -24,7 +24,8 @@ import { openControl } from '../../lib/control/control.ts';
 import { type AwsEngine, openAws } from '../../lib/engine/aws/open.ts';
 import { writeOutcomes } from '../../lib/engine/aws/outcome-message.ts';
 import { openReporter, type Reporter } from '../../lib/engine/aws/reporter.ts';
-import type { Outcome } from '../../lib/engine/items.ts';
+import { squeeze, unsqueeze } from '../../lib/engine/aws/squeeze.ts';
+import type { MessageRecord, Outcome } from '../../lib/engine/items.ts';
 import type { Engine } from '../../lib/engine/ports.ts';
 import { baseId, newMessageId } from '../../lib/mail/message-id.ts';
 import { silentLog } from '../../lib/observe/log.ts';
@@ -510,6 +511,30 @@ describe('outcomes', () => {
     assert.equal(await api.remove('default', 'gone@example.net', Date.now()), true);
     assert.deepEqual(await consume(event), { batchItemFailures: [] });
     assert.deepEqual(await found(), [undefined, 'BOUNCE']);
+  });
+
+  test('hands back alone what is of a message whose record a newer version wrote', async () => {
+    const { records, suppressions, keepReports } = await engineOf('api OutcomesRole');
+    const { json } = await call({ body: JSON.stringify(message) });
+    const messageId = (json.MessageId as string).slice(0, 60);
+    const consume = createConsumer({
+      records: {
+        message: async (id) =>
+          id === 'newer' ? unsqueeze<MessageRecord>(squeeze({ v: 99 }), 'a record') : records.message(id),
+      },
+      keepReports,
+      suppressions,
+      context: { region: 'us-east-1', accountId: '123456789012', hostname: 'mail.example.com' },
+      output,
+    });
+    const delivered = (id: string) => outcome('attempt', { messageId: id, attempt: attempt({}) });
+    lines.length = 0;
+    const event = sqsEvent([
+      writeOutcomes([delivered(messageId), delivered('newer')]),
+      writeOutcomes([delivered(messageId)]),
+    ]);
+    assert.deepEqual(await consume(event), { batchItemFailures: [{ itemIdentifier: 'message-0' }] });
+    assert.deepEqual([lines[0]!.values.Attempted, lines[0]!.values.Delivered], [[1], [1]]);
   });
 
   test('gives the whole batch back when storage does not answer', async () => {
