@@ -8,9 +8,10 @@ import { DeleteObjectCommand, GetObjectCommand, PutObjectCommand, type S3Client 
 import { PosternError } from '../../errors.ts';
 import type { Clock } from '../../time.ts';
 import type { Bodies } from '../ports.ts';
+import { bytes, type Key, text, ttlOf } from './attributes.ts';
 import { errorName, storageError } from './clients.ts';
 import type { BodyPlace } from './envelope.ts';
-import { bytes, type Key, type Tables, text, ttlOf } from './tables.ts';
+import type { Tables } from './tables.ts';
 
 const EXPIRES = 'expires-at';
 /** TTL may delete up to two days late, never early; a day more covers every clock. */

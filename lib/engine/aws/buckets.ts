@@ -9,8 +9,9 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { Clock } from '../../time.ts';
+import { type Item, number, numberOf, text, ttlOf } from './attributes.ts';
 import { type Pacing, pause } from './pause.ts';
-import { type Item, number, numberOf, type Tables, text, ttlOf } from './tables.ts';
+import type { Tables } from './tables.ts';
 
 const BUCKET = 'bucket';
 /** Items that nobody uses for so long are forgotten. */

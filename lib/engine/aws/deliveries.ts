@@ -22,8 +22,9 @@
  */
 import type { Attempt, QueueItem } from '../items.ts';
 import { type DeliveryState, FINAL_STATES } from '../states.ts';
+import { bytes, type Item, type Key, number, numberOf, text, ttlOf } from './attributes.ts';
 import { unsqueeze } from './squeeze.ts';
-import { bytes, type Item, type Key, number, numberOf, text, ttlOf, type Update } from './tables.ts';
+import type { Update } from './tables.ts';
 
 const PREFIX = 'd#';
 /** First and last sort key of the deliveries of a message. */

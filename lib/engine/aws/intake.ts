@@ -29,24 +29,27 @@
  *
  * **[complete]** The answer was lost. The repeated call finds every record and gives the first answer.
  */
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { PosternError } from '../../errors.ts';
 import type { MessageRecord, Outcome, QueueItem } from '../items.ts';
 import { stateAfter } from '../outcome-state.ts';
 import type { Admission, AdmitResult, IdempotencyClaim } from '../ports.ts';
+import { bytes, type Item, type Key, keyOf, number, text, ttlOf } from './attributes.ts';
 import type { MessageBodies } from './bodies.ts';
+import type { Claims, FirstAnswer } from './claims.ts';
 import { deliveryKey, wholeItem } from './deliveries.ts';
 import { type BodyPlace, compress } from './envelope.ts';
 import type { Feed } from './feed.ts';
 import { LONGEST_DELAY, SendError } from './lanes.ts';
 import { isFar, type Outbox, type Parcel } from './outbox.ts';
 import { type Pacing, pause } from './pause.ts';
-import { lanePlace, ledgerPlace } from './pricing.ts';
-import { squeeze, unsqueeze } from './squeeze.ts';
-import { bytes, type Item, type Key, number, type Tables, text, ttlOf } from './tables.ts';
+import { itemBytes, lanePlace, ledgerPlace } from './pricing.ts';
+import { squeeze } from './squeeze.ts';
+import type { Tables } from './tables.ts';
 
 export interface IntakeParts extends Pacing {
   tables: Tables;
+  claims: Claims;
   bodies: MessageBodies;
   outbox: Outbox;
   feed: Feed;
@@ -62,28 +65,10 @@ interface Prepared {
   body?: string;
 }
 
-/** What the claim of a call holds besides its digest. */
-interface FirstAnswer {
-  response: string;
-  ids: string[];
-}
-
 /** Looks at a call that is not finished before it is taken for interrupted: some two seconds. */
 const PATIENCE = 6;
-/** Bytes of a queue item without its body, roughly. */
-const ITEM_BYTES = 700;
 
 export const messageKey = (id: string): Key => ({ pk: id, sk: 'm' });
-
-/** Keys are the caller's, of any length and content; the table's are not. */
-export function claimKey(key: string): Key {
-  return { pk: `c#${createHash('sha256').update(key).digest('base64url')}`, sk: 'c' };
-}
-
-export function readClaim(item: Item, now: number): ({ digest: string } & FirstAnswer) | undefined {
-  if (Number(item.e!.N) <= now) return undefined;
-  return { digest: item.d!.S!, ...unsqueeze<FirstAnswer>(item.f!.B!, 'an idempotency claim') };
-}
 
 export class Intake {
   readonly #parts: IntakeParts;
@@ -100,47 +85,21 @@ export class Intake {
       await this.#parts.feed.emit(settledOf(messages));
       return { kind: 'admitted' };
     }
+    const ids = messages.map(({ record }) => record.id);
     const nonce = randomBytes(12).toString('base64url');
-    const first = await this.#claim(messages, claim, nonce);
+    const first = await this.#parts.claims.make(claim, ids, nonce);
     if (first) return first.digest === claim.digest ? this.#repeat(messages, first) : { kind: 'conflict' };
     const prepared = await this.#prepare(messages);
     await this.#store(prepared);
     try {
       await this.#parts.outbox.put(prepared.flatMap((one) => this.#parcels(one)));
     } catch (error) {
-      if (error instanceof SendError && !error.open) await this.#unclaim(claim.key, nonce);
+      if (error instanceof SendError && !error.open) await this.#parts.claims.takeBack(claim.key, nonce);
       throw error;
     }
     await this.#record(messages);
     await this.#parts.feed.emit(settledOf(messages));
     return { kind: 'admitted' };
-  }
-
-  /** @returns the first call with this key, if there was one. */
-  async #claim(messages: Admission[], claim: IdempotencyClaim, nonce: string) {
-    const now = this.#parts.clock.now();
-    const first: FirstAnswer = { response: claim.response, ids: messages.map(({ record }) => record.id) };
-    const { done, item } = await this.#parts.tables.update('records', claimKey(claim.key), {
-      update: 'SET d = :d, f = :f, e = :e, nonce = :nonce, #ttl = :ttl',
-      condition: 'attribute_not_exists(pk) OR e <= :now OR nonce = :nonce',
-      names: { '#ttl': 'ttl' },
-      values: {
-        ':d': text(claim.digest),
-        ':f': bytes(squeeze(first)),
-        ':e': number(claim.expiresAt),
-        ':nonce': text(nonce),
-        ':ttl': ttlOf(claim.expiresAt),
-        ':now': number(now),
-      },
-    });
-    return done || !item ? undefined : readClaim(item, now);
-  }
-
-  async #unclaim(key: string, nonce: string): Promise<void> {
-    await this.#parts.tables
-      .remove('records', claimKey(key), { condition: 'nonce = :nonce', values: { ':nonce': text(nonce) } })
-      // It stays then, and the repeated call finishes what this one began.
-      .catch(() => {});
   }
 
   /** A call that was made before: finished now if it is not, and answered as it was. */
@@ -173,7 +132,7 @@ export class Intake {
       missing.flatMap(({ id, message }) => {
         const { record } = message!;
         if (record.id === id) return [];
-        return [{ ...keyItem(messageKey(record.id)), to: text(id), ttl: this.#ttl(record) }];
+        return [{ ...keyOf(messageKey(record.id)), to: text(id), ttl: this.#ttl(record) }];
       }),
     );
     const prepared = await this.#prepare(messages);
@@ -210,9 +169,10 @@ export class Intake {
         if (deliveries.length === 0) return { admission };
         const packing = compress(body);
         const packed = Buffer.isBuffer(packing) ? packing : await packing;
-        const length = Math.ceil(packed.byteLength / 3) * 4 + ITEM_BYTES;
         const far = deliveries.some(({ due }) => isFar(due, now));
-        const place = far ? ledgerPlace(packed.byteLength) : lanePlace(length, deliveries.length);
+        const place = far
+          ? ledgerPlace(packed.byteLength)
+          : lanePlace(itemBytes(packed.byteLength), deliveries.length);
         if (place === 'inline') return { admission, packed, body: packed.toString('base64') };
         return { admission, packed, at: place };
       }),
@@ -254,7 +214,7 @@ export class Intake {
     const { tables } = this.#parts;
     const items = messages.map(
       ({ record }): Item => ({
-        ...keyItem(messageKey(record.id)),
+        ...keyOf(messageKey(record.id)),
         r: bytes(squeeze(record)),
         ttl: this.#ttl(record),
       }),
@@ -276,10 +236,6 @@ export class Intake {
   #ttl(record: MessageRecord) {
     return ttlOf(record.expiresAt + this.#parts.retention);
   }
-}
-
-function keyItem({ pk, sk }: Key): Item {
-  return { pk: text(pk), sk: text(sk) };
 }
 
 /** The item of a delivery that waits for its first time. */

@@ -22,10 +22,11 @@ import type { Clock } from '../../time.ts';
 import { leaseLost } from '../lease-lost.ts';
 import type { PermitRequest, Permits } from '../permits.ts';
 import type { LeaseHolder, Leases } from '../ports.ts';
+import { type Item, number, numberOf, text, ttlOf } from './attributes.ts';
 import { AwsBuckets } from './buckets.ts';
 import type { Pacing } from './pause.ts';
 import { AwsPermits } from './permits.ts';
-import { type Item, number, numberOf, type Tables, text, ttlOf, type Update } from './tables.ts';
+import type { Tables, Update } from './tables.ts';
 
 const LEASE = 'lease';
 const CHECKPOINT = 'checkpoint';

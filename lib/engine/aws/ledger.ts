@@ -20,6 +20,7 @@ import type { Log } from '../../observe/log.ts';
 import type { Clock } from '../../time.ts';
 import { type LaneName, type Outcome, SCHEMA_VERSION } from '../items.ts';
 import type { Ledger, Promotion } from '../ports.ts';
+import { type Item, number, text, ttlOf } from './attributes.ts';
 import { deliveryKey, placeOf, readStanding } from './deliveries.ts';
 import type { Feed } from './feed.ts';
 import { LONGEST_DELAY } from './lanes.ts';
@@ -27,7 +28,7 @@ import { dueKey, ledgerKey, type Outbox, type Parcel, parcelOf, rowDue, SHARDS, 
 import { each } from './pause.ts';
 import type { LeasedHere } from './receipt.ts';
 import type { MessageRecords } from './records.ts';
-import { type Item, number, type Tables, text, ttlOf } from './tables.ts';
+import type { Tables } from './tables.ts';
 
 export interface LedgerParts {
   tables: Tables;

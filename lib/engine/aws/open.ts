@@ -4,6 +4,7 @@ import type { Clock, Random } from '../../time.ts';
 import type { MessageRecord, Outcome } from '../items.ts';
 import type { Engine } from '../ports.ts';
 import { AwsBodies, MessageBodies, Objects } from './bodies.ts';
+import { Claims } from './claims.ts';
 import { type ClientOptions, createClients } from './clients.ts';
 import { AwsConfig } from './config.ts';
 import { Feed } from './feed.ts';
@@ -61,6 +62,7 @@ export function openAws(options: AwsOptions): Promise<AwsEngine> {
   const lanes = new Lanes(clients, resources.queueUrlPrefix, pacing);
   const objects = new Objects(clients.s3, resources.bucket);
   const bodies = new MessageBodies(objects, tables);
+  const claims = new Claims(tables, clock);
   const outbox = new Outbox(lanes, tables, clock);
   const feed = new Feed(lanes, clock, log);
   const messages = new MessageRecords(tables);
@@ -70,6 +72,7 @@ export function openAws(options: AwsOptions): Promise<AwsEngine> {
   const shared = {
     ...pacing,
     tables,
+    claims,
     lanes,
     bodies,
     outbox,

@@ -9,7 +9,7 @@ export interface Pacing {
 const FIRST = 50;
 const LONGEST = 2_000;
 
-/** Waits before try `tries` + 1: doubling from 50 ms, with full jitter, so that many do not come back at once. */
+/** Waits before try `tries` + 1: half of a length that doubles from 50 ms, the rest by chance, so that many do not come back at once. */
 export function pause({ clock, random }: Pacing, tries: number): Promise<void> {
   const most = Math.min(LONGEST, FIRST * 2 ** tries);
   return new Promise((resolve) => void clock.after(most * (0.5 + random() / 2), resolve));

@@ -8,8 +8,9 @@
  */
 import type { Clock } from '../../time.ts';
 import { type PermitRequest, type Permits, sharePermits } from '../permits.ts';
+import { type Item, number, numberOf, text, ttlOf } from './attributes.ts';
 import { type Pacing, pause } from './pause.ts';
-import { type Item, number, numberOf, type Tables, text, ttlOf } from './tables.ts';
+import type { Tables } from './tables.ts';
 
 const PERMITS = 'permits';
 /** Items that nobody uses for so long are forgotten. */

@@ -23,6 +23,8 @@ export const SQS_BATCH = 10;
 export const SQS_BYTES = 1_048_576;
 /** Room in a message for the queue item. */
 const ITEM_ROOM = 8_192;
+/** Bytes of a queue item without its body, roughly. */
+const ITEM_BYTES = 700;
 /** Bytes of an item of DynamoDB, at most 400 KB; kept free of it: keys and attribute names. */
 const TABLE_BYTES = 400_000 - 1_024;
 
@@ -51,6 +53,11 @@ export function laneCost(bytes: number, deliveries: number): number {
   // They come out in batches among others, so what counts is their share of the chunks.
   requests += deliveries * Math.max(1 / SQS_BATCH, bytes / SQS_CHUNK);
   return requests * PRICES.sqsRequest;
+}
+
+/** Bytes of a queue item with a compressed body of so many bytes in it, in base64. */
+export function itemBytes(packed: number): number {
+  return Math.ceil(packed / 3) * 4 + ITEM_BYTES;
 }
 
 /** Where the compressed bytes of a message are kept while it is in a lane. */

@@ -5,13 +5,15 @@ import { type DeliveryRecord, isReport, type MessageRecord, type Outcome } from 
 import { stateAfter } from '../outcome-state.ts';
 import type { Records } from '../ports.ts';
 import { type DeliveryState, isLegalTransition, TRANSITIONS } from '../states.ts';
+import { bytes, type Item, text, ttlOf } from './attributes.ts';
+import type { Claims } from './claims.ts';
 import { deliveryKey, FIRST_DELIVERY, isOver, placeOf, readStanding } from './deliveries.ts';
 import type { Feed } from './feed.ts';
-import { claimKey, messageKey, readClaim } from './intake.ts';
+import { messageKey } from './intake.ts';
 import type { LeasedHere } from './receipt.ts';
 import type { Reports } from './reports.ts';
 import { squeeze, unsqueeze } from './squeeze.ts';
-import { bytes, type Item, type Tables, text, ttlOf } from './tables.ts';
+import type { Tables } from './tables.ts';
 
 /** A message record with the items of its deliveries. */
 export interface StoredMessage {
@@ -55,6 +57,7 @@ function readRecord(item: Item): MessageRecord {
 
 export interface RecordsParts {
   tables: Tables;
+  claims: Claims;
   feed: Feed;
   messages: MessageRecords;
   reports: Reports;
@@ -98,11 +101,9 @@ export class AwsRecords implements Records {
     return items.length > 0 ? 'queued' : undefined;
   }
 
-  /** Eventually consistent, which is half as dear: admission finds for certain what this overlooks. */
   async claim(key: string): Promise<{ digest: string; response: string } | undefined> {
-    const { tables, clock } = this.#parts;
-    const item = await tables.get('records', claimKey(key), false);
-    const claim = item && readClaim(item, clock.now());
+    const { tables, claims } = this.#parts;
+    const claim = await claims.find(key);
     if (!claim) return undefined;
     // The first answer counts when the call was finished; until then there is none.
     const found = await tables.getAll('records', claim.ids.map(messageKey));

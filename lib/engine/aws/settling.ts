@@ -24,6 +24,7 @@ import type { Clock } from '../../time.ts';
 import { type Outcome, SCHEMA_VERSION } from '../items.ts';
 import type { Settlement } from '../ports.ts';
 import { FINAL_STATES, isLegalTransition } from '../states.ts';
+import type { Item } from './attributes.ts';
 import type { MessageBodies } from './bodies.ts';
 import {
   changeBy,
@@ -39,10 +40,10 @@ import type { Feed } from './feed.ts';
 import type { Lanes } from './lanes.ts';
 import { isFar, type Outbox, type Parcel } from './outbox.ts';
 import { each } from './pause.ts';
-import { lanePlace, ledgerPlace } from './pricing.ts';
+import { itemBytes, lanePlace, ledgerPlace } from './pricing.ts';
 import { type LeasedHere, type Receipt, receiptOf } from './receipt.ts';
 import { squeeze } from './squeeze.ts';
-import type { Item, Tables } from './tables.ts';
+import type { Tables } from './tables.ts';
 
 export interface SettlingParts {
   tables: Tables;
@@ -58,7 +59,6 @@ export interface SettlingParts {
 }
 
 const WIDTH = 32;
-const ITEM_BYTES = 700;
 
 /** A lease to be ended, and how. */
 interface End {
@@ -211,7 +211,7 @@ export class Settling {
       const packed = await compress(leased.bytes);
       const place = isFar(due, clock.now())
         ? ledgerPlace(packed.byteLength)
-        : lanePlace(Math.ceil(packed.byteLength / 3) * 4 + ITEM_BYTES, 1);
+        : lanePlace(itemBytes(packed.byteLength), 1);
       if (place === 'inline') body = packed.toString('base64');
       else {
         await bodies.put(item.messageId, place, packed, item.expiresAt);

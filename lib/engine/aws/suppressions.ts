@@ -10,7 +10,8 @@ import {
   type SuppressionReason,
   suppressionKey,
 } from '../suppression.ts';
-import { type Item, type Key, keyOf, number, numberOf, type Tables, text, ttlOf } from './tables.ts';
+import { type Item, type Key, keyOf, number, numberOf, text, ttlOf } from './attributes.ts';
+import type { Tables } from './tables.ts';
 
 const TABLE = 'suppressions';
 

@@ -5,7 +5,6 @@
  * as `storage_unavailable`.
  */
 import {
-  type AttributeValue,
   BatchGetItemCommand,
   BatchWriteItemCommand,
   ConditionalCheckFailedException,
@@ -21,16 +20,10 @@ import {
   type WriteRequest,
 } from '@aws-sdk/client-dynamodb';
 import { PosternError } from '../../errors.ts';
+import { type Item, type Key, keyOf, number, text } from './attributes.ts';
 import { storageError } from './clients.ts';
 import { chunks, each, type Pacing, pause } from './pause.ts';
 import { LISTED_INDEX, PARTITION_KEY, SORT_KEY, type TableName } from './schema.ts';
-
-export type Item = Record<string, AttributeValue>;
-
-export interface Key {
-  pk: string;
-  sk: string;
-}
 
 /** An expression with the names and values that it uses. */
 export interface Update {
@@ -58,15 +51,6 @@ const READS = 100;
 const WIDTH = 16;
 /** Batches are repeated for what they left out until some ten seconds have gone. */
 const TRIES = 10;
-
-export const text = (value: string): AttributeValue => ({ S: value });
-export const number = (value: number): AttributeValue => ({ N: String(value) });
-export const bytes = (value: Uint8Array): AttributeValue => ({ B: value });
-export const keyOf = ({ pk, sk }: Key): Item => ({ pk: text(pk), sk: text(sk) });
-/** The number of an attribute, 0 when it is absent. */
-export const numberOf = (value: AttributeValue | undefined): number => Number(value?.N ?? 0);
-/** Milliseconds as the seconds that TTL takes. */
-export const ttlOf = (at: number): AttributeValue => number(Math.ceil(at / 1000));
 
 export class Tables {
   readonly #dynamo: DynamoDBClient;

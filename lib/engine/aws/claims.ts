@@ -1,0 +1,75 @@
+/** Idempotency keys: which call came first with a key, and what it was answered. */
+import { createHash } from 'node:crypto';
+import type { Clock } from '../../time.ts';
+import type { IdempotencyClaim } from '../ports.ts';
+import { bytes, type Item, type Key, number, text, ttlOf } from './attributes.ts';
+import { squeeze, unsqueeze } from './squeeze.ts';
+import type { Tables } from './tables.ts';
+
+/** What the claim of a call holds besides its digest. */
+export interface FirstAnswer {
+  response: string;
+  ids: string[];
+}
+
+/** The call that has a key. */
+export interface Claim extends FirstAnswer {
+  digest: string;
+}
+
+export class Claims {
+  readonly #tables: Tables;
+  readonly #clock: Clock;
+
+  constructor(tables: Tables, clock: Clock) {
+    this.#tables = tables;
+    this.#clock = clock;
+  }
+
+  /** Eventually consistent, which is half as dear: {@link make} finds for certain what this overlooks. */
+  async find(key: string): Promise<Claim | undefined> {
+    const item = await this.#tables.get('records', claimKey(key), false);
+    return item && readClaim(item, this.#clock.now());
+  }
+
+  /**
+   * Claims the key for a call whose messages have these ids. The same nonce may do it again.
+   * @returns the first call with this key, if there was one.
+   */
+  async make(claim: IdempotencyClaim, ids: string[], nonce: string): Promise<Claim | undefined> {
+    const now = this.#clock.now();
+    const first: FirstAnswer = { response: claim.response, ids };
+    const { done, item } = await this.#tables.update('records', claimKey(claim.key), {
+      update: 'SET d = :d, f = :f, e = :e, nonce = :nonce, #ttl = :ttl',
+      condition: 'attribute_not_exists(pk) OR e <= :now OR nonce = :nonce',
+      names: { '#ttl': 'ttl' },
+      values: {
+        ':d': text(claim.digest),
+        ':f': bytes(squeeze(first)),
+        ':e': number(claim.expiresAt),
+        ':nonce': text(nonce),
+        ':ttl': ttlOf(claim.expiresAt),
+        ':now': number(now),
+      },
+    });
+    return done || !item ? undefined : readClaim(item, now);
+  }
+
+  /** Of a call that certainly sent nothing. */
+  async takeBack(key: string, nonce: string): Promise<void> {
+    await this.#tables
+      .remove('records', claimKey(key), { condition: 'nonce = :nonce', values: { ':nonce': text(nonce) } })
+      // It stays then, and the repeated call finishes what this one began.
+      .catch(() => {});
+  }
+}
+
+/** Keys are the caller's, of any length and content; the table's are not. */
+function claimKey(key: string): Key {
+  return { pk: `c#${createHash('sha256').update(key).digest('base64url')}`, sk: 'c' };
+}
+
+function readClaim(item: Item, now: number): Claim | undefined {
+  if (Number(item.e!.N) <= now) return undefined;
+  return { digest: item.d!.S!, ...unsqueeze<FirstAnswer>(item.f!.B!, 'an idempotency claim') };
+}
