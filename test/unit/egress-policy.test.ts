@@ -1,105 +1,49 @@
 /** What egress does with the answers of `postern.policy.ts`: the hooks are in memory, everything else is real. */
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import type { Resolver } from '../../egress-node/dns/resolver.ts';
-import { startEgress } from '../../egress-node/egress/egress.ts';
-import type { Egress, EgressOptions } from '../../egress-node/egress/types.ts';
+import type { EgressOptions } from '../../egress-node/egress/types.ts';
 import type { RecipientResult } from '../../egress-node/smtp/types.ts';
 import { type Directives, openDirectives } from '../../lib/control/directives.ts';
 import type { PolicyHooks, ReplyAnswer, ReplyFacts } from '../../lib/control/policy.ts';
 import type { QueueItem } from '../../lib/engine/items.ts';
 import { diagnoseAttempt } from '../../lib/outcome/attempt.ts';
 import { readRouting } from '../../lib/shaping/routing/router.ts';
-import { seededRandom, TestClock } from '../support/clock.ts';
-import { FakeEngine, FakeSession, queueItem, settle } from '../support/egress-fakes.ts';
+import { addressesOfAll, refused, TestEgress } from '../support/egress.ts';
+import { settle } from '../support/egress-fakes.ts';
 import { MemoryConfig } from '../support/memory-config.ts';
 import { ScriptedHooks } from '../support/policy.ts';
 
-let clock: TestClock;
-let engine: FakeEngine;
-let sessions: FakeSession[];
-let egress: Egress;
+let node: TestEgress;
 let directives: Directives;
 let hooks: ScriptedHooks;
-
-const resolver = {
-  resolve: async (name: string, type: string) => {
-    const expiresAt = Number.POSITIVE_INFINITY;
-    if (type === 'MX')
-      return { kind: 'found', records: [{ preference: 10, exchange: `mx.${name}` }], expiresAt };
-    return type === 'A' ? { kind: 'found', records: ['8.8.8.1'], expiresAt } : { kind: 'empty', expiresAt };
-  },
-} as unknown as Resolver;
 
 /** Two pools with an address each. */
 const POOLS = { ips: ['127.0.0.1', '127.0.0.2'], pools: { default: ['127.0.0.1'], clean: ['127.0.0.2'] } };
 
 async function start(scripted: Partial<PolicyHooks>, options: Partial<EgressOptions> = {}): Promise<void> {
   hooks = new ScriptedHooks(scripted);
-  egress = startEgress({
-    engine: engine.engine(),
-    resolver,
-    clock,
-    random: seededRandom(1),
-    node: 'node-1',
-    limits: { default: { messageRate: 'unlimited' } },
-    ehloName: 'out.sender.test',
-    directives,
-    hooks,
-    open(session) {
-      const fake = new FakeSession(session, clock);
-      sessions.push(fake);
-      return fake;
-    },
-    ...options,
-  });
-  // What is waited for is the kernel's answer (can the address be bound), not a time.
-  while (egress.sources().some(({ usable, trouble }) => !usable && trouble.includes('yet'))) await settle();
-  await settle();
+  node.start({ directives, hooks, ...options });
+  await node.bound();
 }
-
-function enqueue(change: Partial<QueueItem> = {}): QueueItem {
-  const item = queueItem(clock.now(), change);
-  engine.enqueue(item);
-  return item;
-}
-
-async function pass(ms: number, step = 1000): Promise<void> {
-  for (let left = ms; left > 0; left -= step) {
-    clock.advance(Math.min(step, left));
-    await settle();
-  }
-}
-
-const refused = (code: number, text: string, enhanced?: string): Partial<RecipientResult> => ({
-  kind: 'refused',
-  phase: 'rcpt',
-  reply: { code, enhanced, lines: [text] },
-});
 
 /** Sends one message, and has the peer refuse it. */
 async function refuse(reply: Partial<RecipientResult>, change: Partial<QueueItem> = {}): Promise<void> {
-  enqueue(change);
+  node.enqueue(change);
   await settle();
-  const session = sessions.at(-1)!;
+  const session = node.sessions.at(-1)!;
   if (session.state === 'opening') session.opened();
   session.finish(reply);
   await settle();
 }
 
 beforeEach(async () => {
-  clock = new TestClock();
-  engine = new FakeEngine(clock);
-  sessions = [];
-  directives = await openDirectives({ config: new MemoryConfig(), clock });
+  node = new TestEgress(addressesOfAll(['8.8.8.1']));
+  directives = await openDirectives({ config: new MemoryConfig(), clock: node.clock });
 });
 
 afterEach(async () => {
-  const stopped = egress.stop();
-  await settle();
-  for (const session of sessions) if (session.state !== 'closed') session.destroy();
+  const stopped = node.stop();
   hooks.release();
-  await pass(21_000);
   await stopped;
   await directives.close();
 });
@@ -107,11 +51,11 @@ afterEach(async () => {
 describe('onRoute', () => {
   it('sends mail by the pool that it names, from facts that are whole', async () => {
     await start({ onRoute: ({ tenant }) => (tenant === 'moved' ? { pool: 'clean' } : undefined) }, POOLS);
-    enqueue({ tenant: 'moved', campaign: 'spring', configurationSet: 'news' });
-    enqueue({ tenant: 'stays' });
+    node.enqueue({ tenant: 'moved', campaign: 'spring', configurationSet: 'news' });
+    node.enqueue({ tenant: 'stays' });
     await settle();
     assert.deepEqual(
-      new Set(sessions.map(({ options }) => options.localAddress)),
+      new Set(node.sessions.map(({ options }) => options.localAddress)),
       new Set(['127.0.0.1', '127.0.0.2']),
     );
     assert.deepEqual(hooks.asked[0], {
@@ -132,40 +76,40 @@ describe('onRoute', () => {
   it('is waited for, and mail that waits for it goes back at stop', async () => {
     await start({ onRoute: () => ({ pool: 'clean' }) }, POOLS);
     hooks.later = ['onRoute'];
-    enqueue();
+    node.enqueue();
     await settle();
-    assert.equal(sessions.length, 0);
+    assert.equal(node.sessions.length, 0);
     hooks.release();
     await settle();
-    assert.equal(sessions[0]!.options.localAddress, '127.0.0.2');
-    enqueue();
+    assert.equal(node.sessions[0]!.options.localAddress, '127.0.0.2');
+    node.enqueue();
     await settle();
-    const stopped = egress.stop();
+    const stopped = node.egress.stop();
     await settle();
     assert.deepEqual(
-      engine.of('release').map(({ reason }) => reason.code),
+      node.engine.of('release').map(({ reason }) => reason.code),
       ['shutting_down', 'shutting_down'],
     );
     hooks.release();
-    for (const session of sessions) session.destroy();
-    await pass(1000);
+    for (const session of node.sessions) session.destroy();
+    await node.pass(1000);
     await stopped;
-    assert.equal(engine.settlements.length, 2, 'an answer that comes too late does nothing');
+    assert.equal(node.engine.settlements.length, 2, 'an answer that comes too late does nothing');
   });
 
   it('that names no pool makes mail wait, says so, and is reported', async () => {
     await start({ onRoute: () => ({ pool: 'nowhere' }) }, POOLS);
-    enqueue();
+    node.enqueue();
     await settle();
-    const [back] = engine.of('release');
+    const [back] = node.engine.of('release');
     assert.equal(back!.reason.code, 'no_source_ip');
     assert.match(
       back!.reason.text,
       /onRoute of postern\.policy\.ts sends it by pool "nowhere", which does not/,
     );
-    assert.ok(back!.until > clock.now());
+    assert.ok(back!.until > node.clock.now());
     assert.deepEqual(hooks.failures, ['onRoute.pool: there is no pool "nowhere" here.']);
-    assert.equal(sessions.length, 0);
+    assert.equal(node.sessions.length, 0);
   });
 
   it('is under what operators order', async () => {
@@ -174,23 +118,23 @@ describe('onRoute', () => {
       { match: { pool: 'default' }, action: { kind: 'reroute', pool: 'clean' }, reason: 'listed' },
       { operator: 'x' },
     );
-    await pass(1000);
-    enqueue();
+    await node.pass(1000);
+    node.enqueue();
     await settle();
     assert.deepEqual(
-      sessions.map(({ options }) => options.localAddress),
+      node.sessions.map(({ options }) => options.localAddress),
       ['127.0.0.2'],
     );
   });
 
   it('is asked again of what waits when another policy takes its place', async () => {
     await start({ onRoute: () => ({ pool: 'clean' }) }, POOLS);
-    enqueue();
+    node.enqueue();
     await settle();
-    assert.equal(sessions[0]!.options.localAddress, '127.0.0.2');
+    assert.equal(node.sessions[0]!.options.localAddress, '127.0.0.2');
     hooks.replace({});
     await settle();
-    assert.equal(sessions[1]!.options.localAddress, '127.0.0.1');
+    assert.equal(node.sessions[1]!.options.localAddress, '127.0.0.1');
   });
 });
 
@@ -204,12 +148,12 @@ describe('a directive', () => {
       );
     await order({ tenant: 'main' });
     await order({ ip: '127.0.0.1' });
-    await pass(1000);
-    enqueue();
-    enqueue({ tenant: 'other' });
+    await node.pass(1000);
+    node.enqueue();
+    node.enqueue({ tenant: 'other' });
     await settle();
-    assert.equal(sessions.length, 0);
-    const released = engine.of('release');
+    assert.equal(node.sessions.length, 0);
+    const released = node.engine.of('release');
     assert.equal(released.length, 2);
     for (const { reason, until } of released) {
       assert.equal(reason.code, 'no_source_ip');
@@ -217,7 +161,7 @@ describe('a directive', () => {
         reason.text,
         /pool "nowhere", which does not exist here: listed \(directive .* by AKIAOPS/,
       );
-      assert.ok(until > clock.now());
+      assert.ok(until > node.clock.now());
     }
   });
 });
@@ -230,18 +174,18 @@ describe('onShape', () => {
           ? { connections: 1, messagesPerConnection: 2, messagesPerSecond: 1 }
           : undefined,
     });
-    for (let i = 0; i < 4; i += 1) enqueue({ tenant: 'slow' });
-    for (let i = 0; i < 4; i += 1) enqueue({ tenant: 'quick' });
+    for (let i = 0; i < 4; i += 1) node.enqueue({ tenant: 'slow' });
+    for (let i = 0; i < 4; i += 1) node.enqueue({ tenant: 'quick' });
     await settle();
-    const slow = sessions.filter(({ options }) => options.maxTransactions === 2);
+    const slow = node.sessions.filter(({ options }) => options.maxTransactions === 2);
     assert.equal(slow.length, 1);
-    assert.equal(sessions.length, 2);
+    assert.equal(node.sessions.length, 2);
     slow[0]!.opened();
     slow[0]!.finish();
     assert.equal(slow[0]!.taken.length, 0, 'one a second');
-    await pass(1000);
+    await node.pass(1000);
     assert.equal(slow[0]!.taken.length, 1);
-    const [explained] = await egress.explain({
+    const [explained] = await node.egress.explain({
       domain: 'example.test',
       tenant: 'slow',
       class: 'transactional',
@@ -256,15 +200,15 @@ describe('onShape', () => {
 
   it('paces new connections', async () => {
     await start({ onShape: () => ({ connectionsPerMinute: 1, messagesPerConnection: 1 }) });
-    for (let i = 0; i < 3; i += 1) enqueue();
+    for (let i = 0; i < 3; i += 1) node.enqueue();
     await settle();
-    assert.equal(sessions.length, 1);
-    sessions[0]!.opened();
-    sessions[0]!.finish();
-    await pass(58_000);
-    assert.equal(sessions.length, 1);
-    await pass(3_000);
-    assert.equal(sessions.length, 2);
+    assert.equal(node.sessions.length, 1);
+    node.sessions[0]!.opened();
+    node.sessions[0]!.finish();
+    await node.pass(58_000);
+    assert.equal(node.sessions.length, 1);
+    await node.pass(3_000);
+    assert.equal(node.sessions.length, 2);
   });
 
   it('never raises a limit', async () => {
@@ -272,40 +216,40 @@ describe('onShape', () => {
       { onShape: () => ({ messagesPerConnection: 100 }) },
       { limits: { default: { messageRate: 'unlimited', messagesPerConnection: 3 } } },
     );
-    enqueue();
+    node.enqueue();
     await settle();
-    assert.equal(sessions[0]!.options.maxTransactions, 3);
+    assert.equal(node.sessions[0]!.options.maxTransactions, 3);
   });
 
   it('is followed when it answers otherwise, by the same connections', async () => {
     let most = 2;
     await start({ onShape: () => ({ messagesPerConnection: most }) });
-    enqueue();
+    node.enqueue();
     await settle();
     most = 5;
-    sessions[0]!.opened();
-    enqueue();
-    enqueue();
+    node.sessions[0]!.opened();
+    node.enqueue();
+    node.enqueue();
     await settle();
-    sessions[0]!.finish();
-    sessions[0]!.finish();
+    node.sessions[0]!.finish();
+    node.sessions[0]!.finish();
     await settle();
     assert.deepEqual(
-      sessions.map(({ options }) => options.maxTransactions),
+      node.sessions.map(({ options }) => options.maxTransactions),
       [2, 5],
     );
-    assert.equal(egress.sites().length, 1);
+    assert.equal(node.egress.sites().length, 1);
   });
 
   it('is waited for', async () => {
     await start({ onShape: () => ({ messagesPerConnection: 2 }) });
     hooks.later = ['onShape'];
-    enqueue();
+    node.enqueue();
     await settle();
-    assert.equal(sessions.length, 0);
+    assert.equal(node.sessions.length, 0);
     hooks.release();
     await settle();
-    assert.equal(sessions[0]!.options.maxTransactions, 2);
+    assert.equal(node.sessions[0]!.options.maxTransactions, 2);
   });
 });
 
@@ -315,9 +259,9 @@ describe('onReply', () => {
   it('is told of the reply, and of nothing that went well', async () => {
     await start({ onReply: () => undefined }, POOLS);
     await refuse(refused(452, 'Mailbox full', '4.2.2'), { campaign: 'spring', attempts: 2 });
-    enqueue();
+    node.enqueue();
     await settle();
-    sessions[0]!.finish();
+    node.sessions[0]!.finish();
     await settle();
     assert.deepEqual(
       hooks.asked.map(({ facts }) => facts),
@@ -340,50 +284,50 @@ describe('onReply', () => {
         } satisfies ReplyFacts,
       ],
     );
-    assert.equal(engine.of('defer')[0]!.attempt.reason, 'peer_temporary');
+    assert.equal(node.engine.of('defer')[0]!.attempt.reason, 'peer_temporary');
   });
 
   it('ends what the code would try again, and the record keeps the reply', async () => {
     await start(says({ state: 'bounced' }));
     await refuse(refused(452, 'Mailbox full', '4.2.2'));
-    const { state, attempt } = engine.of('end')[0]!;
+    const { state, attempt } = node.engine.of('end')[0]!;
     assert.deepEqual([state, attempt.reason], ['bounced', 'bounced_by_policy']);
     assert.equal(attempt.text, '452 4.2.2 Mailbox full');
     assert.equal(diagnoseAttempt(attempt).diagnosticCode, 'smtp; 452 4.2.2 Mailbox full');
-    assert.equal(egress.counters.bounced, 1);
+    assert.equal(node.egress.counters.bounced, 1);
   });
 
   it('tries again what the code would end, when it says', async () => {
     await start(says({ state: 'deferred', retryAfterSeconds: 7 }));
     await refuse(refused(550, 'Blocked', '5.7.1'));
-    const { until, attempt } = engine.of('defer')[0]!;
+    const { until, attempt } = node.engine.of('defer')[0]!;
     assert.equal(attempt.reason, 'deferred_by_policy');
-    assert.equal(until, clock.now() + 7000);
+    assert.equal(until, node.clock.now() + 7000);
   });
 
   it('sets the time of the next try in place of the schedule, within the life of the message', async () => {
     await start(says({ retryAfterSeconds: 600 }), { retry: () => ({ delays: [1000], jitter: 0 }) });
     await refuse(refused(451, 'Later'));
-    assert.equal(engine.of('defer')[0]!.until, clock.now() + 600_000);
-    await refuse(refused(451, 'Later'), { expiresAt: clock.now() + 600_000 });
-    assert.equal(engine.of('end')[0]!.attempt.reason, 'expired');
+    assert.equal(node.engine.of('defer')[0]!.until, node.clock.now() + 600_000);
+    await refuse(refused(451, 'Later'), { expiresAt: node.clock.now() + 600_000 });
+    assert.equal(node.engine.of('end')[0]!.attempt.reason, 'expired');
     await refuse(refused(550, 'Unknown', '5.1.1'));
-    assert.equal(engine.of('end')[1]!.state, 'bounced', 'what the code ends stays ended');
+    assert.equal(node.engine.of('end')[1]!.state, 'bounced', 'what the code ends stays ended');
   });
 
   it('is awaited before settlement, also at stop', async () => {
     await start(says({ state: 'bounced' }));
     hooks.later = ['onReply'];
     await refuse(refused(451, 'Later'));
-    assert.equal(engine.settlements.length, 0);
+    assert.equal(node.engine.settlements.length, 0);
     let done = false;
-    const stopped = egress.stop().then(() => (done = true));
-    for (const session of sessions) session.destroy();
-    await pass(2000);
+    const stopped = node.egress.stop().then(() => (done = true));
+    for (const session of node.sessions) session.destroy();
+    await node.pass(2000);
     assert.equal(done, false);
     hooks.release();
     await stopped;
-    assert.equal(engine.of('end')[0]!.state, 'bounced');
+    assert.equal(node.engine.of('end')[0]!.state, 'bounced');
   });
 
   it('raises a directive that names the policy, once for replies that come together', async () => {
@@ -399,11 +343,11 @@ describe('onReply', () => {
     assert.deepEqual(more, []);
     assert.deepEqual(raised!.match, { ip: '127.0.0.1', site: 'mx.example.test' });
     assert.deepEqual(raised!.origin, { rule: 'postern.policy.ts', reply: '550 5.7.1 Blocked' });
-    assert.equal(raised!.until, clock.now() + 60_000);
-    enqueue();
-    enqueue();
+    assert.equal(raised!.until, node.clock.now() + 60_000);
+    node.enqueue();
+    node.enqueue();
     await settle();
-    const [back] = engine.of('release');
+    const [back] = node.engine.of('release');
     assert.equal(back!.reason.code, 'suspended');
     assert.match(
       back!.reason.text,
@@ -425,7 +369,7 @@ describe('onReply', () => {
       'onReply.directive.scope: the delivery has no campaign.',
       'onReply.directive.action.pool: "default" is where the mail is.',
     ]);
-    assert.equal(engine.of('defer').length, 2);
+    assert.equal(node.engine.of('defer').length, 2);
   });
 });
 

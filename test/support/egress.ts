@@ -1,0 +1,129 @@
+/**
+ * An egress node between a queue and peers that are in memory, at a clock that stands until a test moves it. All that
+ * is between them is real.
+ */
+import type { Answer, Resolver } from '../../egress-node/dns/resolver.ts';
+import { startEgress } from '../../egress-node/egress/egress.ts';
+import type { Egress, EgressOptions } from '../../egress-node/egress/types.ts';
+import type { RecipientResult } from '../../egress-node/smtp/types.ts';
+import type { QueueItem } from '../../lib/engine/items.ts';
+import type { LimitDocument, LimitEntry } from '../../lib/shaping/limits/check.ts';
+import { seededRandom, TestClock } from './clock.ts';
+import { FakeEngine, FakeSession, queueItem, settle } from './egress-fakes.ts';
+
+export class TestEgress {
+  readonly clock = new TestClock();
+  readonly engine = new FakeEngine(this.clock);
+  /** Connections in the order in which they were opened. */
+  readonly sessions: FakeSession[] = [];
+  /** Pipelining depth of the sessions that are opened. */
+  depth = 1;
+  readonly #resolver: Resolver;
+  #egress: Egress | undefined;
+
+  constructor(resolver: Resolver) {
+    this.#resolver = resolver;
+  }
+
+  /** The node that was started last. */
+  get egress(): Egress {
+    return this.#egress!;
+  }
+
+  start(options: Partial<EgressOptions> = {}): Egress {
+    this.#egress = startEgress({
+      engine: this.engine.engine(),
+      resolver: this.#resolver,
+      clock: this.clock,
+      random: seededRandom(1),
+      node: 'node-1',
+      limits: limits(),
+      ehloName: 'out.sender.test',
+      open: (session) => {
+        const fake = new FakeSession(session, this.clock, this.depth);
+        this.sessions.push(fake);
+        return fake;
+      },
+      ...options,
+    });
+    return this.#egress;
+  }
+
+  /** Until it is known which addresses can be bound: the kernel's answer, not a time. */
+  async bound(): Promise<void> {
+    await this.until(() => this.egress.sources().every((one) => one.usable || !one.trouble.includes('yet')));
+  }
+
+  /** Until something outside the clock has happened: bounded by turns of the event loop. */
+  async until(done: () => boolean): Promise<void> {
+    for (let i = 0; i < 10_000 && !done(); i += 1)
+      await new Promise<void>((resolve) => setImmediate(resolve));
+    await settle();
+  }
+
+  enqueue(change: Partial<QueueItem> = {}, receives = 1): QueueItem {
+    const item = queueItem(this.clock.now(), change);
+    this.engine.enqueue(item, receives);
+    return item;
+  }
+
+  /** Moves time on in steps, letting what is not on the clock run between them. */
+  async pass(ms: number, step = 1000): Promise<void> {
+    for (let left = ms; left > 0; left -= step) {
+      this.clock.advance(Math.min(step, left));
+      await settle();
+    }
+  }
+
+  /** Stops it in its time, whatever its peers do. */
+  async stop(): Promise<void> {
+    const stopped = this.#egress?.stop();
+    await settle();
+    for (const session of this.sessions) if (session.state !== 'closed') session.destroy();
+    await this.pass(21_000);
+    await stopped;
+  }
+}
+
+/** Limits without a message rate but for what is given. */
+export function limits(change: LimitEntry = {}, more: Omit<LimitDocument, 'default'> = {}): LimitDocument {
+  return { default: { messageRate: 'unlimited', ...change }, ...more };
+}
+
+/** A refusal of the recipient. */
+export function refused(code: number, text: string, enhanced?: string): Partial<RecipientResult> {
+  return { kind: 'refused', phase: 'rcpt', reply: { code, enhanced, lines: [text] } };
+}
+
+/** Every domain has an MX host of its own, `mx.<domain>`, and every host these addresses. */
+export function addressesOfAll(addresses: readonly string[]): Resolver {
+  const resolve = async (name: string, type: string) => {
+    const expiresAt = Number.POSITIVE_INFINITY;
+    if (type === 'MX')
+      return { kind: 'found', records: [{ preference: 10, exchange: `mx.${name}` }], expiresAt };
+    const records = addresses.filter((address) => address.includes(':') === (type === 'AAAA'));
+    return records.length === 0 ? { kind: 'empty', expiresAt } : { kind: 'found', records, expiresAt };
+  };
+  return { resolve } as unknown as Resolver;
+}
+
+/** Answers by `TYPE name`; nothing is NXDOMAIN. May be changed while it is asked. */
+export type Zone = Record<string, unknown[] | 'fails' | 'empty'>;
+
+export function zoneResolver(zone: Zone): Resolver {
+  const resolve = async (name: string, type: string) => {
+    const expiresAt = Number.POSITIVE_INFINITY;
+    const entry = zone[`${type} ${name}`];
+    if (entry === 'fails') return { kind: 'failed', text: `${type} of ${name}: SERVFAIL`, expiresAt };
+    if (entry === undefined) return { kind: name in zone ? 'empty' : 'no_domain', expiresAt };
+    if (entry === 'empty') return { kind: 'empty', expiresAt };
+    return { kind: 'found', records: entry, expiresAt } as Answer<never>;
+  };
+  return { resolve } as unknown as Resolver;
+}
+
+/** `example.test` with one MX host. */
+export const EXAMPLE: Zone = {
+  'MX example.test': [{ preference: 10, exchange: 'mx1.example.test' }],
+  'A mx1.example.test': ['8.8.8.1'],
+};

@@ -1,0 +1,228 @@
+/** The way of a delivery through egress, to its settlement; what a stop does with it. */
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+import type { RecipientResult } from '../../egress-node/smtp/types.ts';
+import { PosternError } from '../../lib/errors.ts';
+import { EXAMPLE, limits, TestEgress, zoneResolver } from '../support/egress.ts';
+import { queueItem, settle } from '../support/egress-fakes.ts';
+
+let node: TestEgress;
+
+beforeEach(() => {
+  node = new TestEgress(zoneResolver(EXAMPLE));
+});
+
+afterEach(() => node.stop());
+
+describe('a delivery', () => {
+  it('goes to the checked address of its MX and ends with a whole record', async () => {
+    const attempts: string[] = [];
+    node.start({ onAttempt: (item, attempt) => attempts.push(`${item.recipient} ${attempt.state}`) });
+    const item = node.enqueue();
+    await settle();
+    const { options } = node.sessions[0]!;
+    assert.equal(options.address, '8.8.8.1');
+    assert.equal(options.port, 25);
+    assert.equal(options.host, 'mx1.example.test');
+    assert.equal(options.tls, 'opportunistic');
+    assert.equal(options.ehloName, 'out.sender.test');
+    node.sessions[0]!.tls = { protocol: 'TLSv1.3', cipher: 'TLS_AES_128_GCM_SHA256', verified: false };
+    node.sessions[0]!.opened();
+    node.clock.advance(5);
+    node.sessions[0]!.finish();
+    await settle();
+    assert.deepEqual(
+      node.engine.of('end').map(({ leased, state, attempt }) => ({ item: leased.item, state, attempt })),
+      [
+        {
+          item,
+          state: 'delivered',
+          attempt: {
+            at: node.clock.now(),
+            duration: 0,
+            ip: undefined,
+            mx: { host: 'mx1.example.test', address: '8.8.8.1', port: 25 },
+            tls: { protocol: 'TLSv1.3', cipher: 'TLS_AES_128_GCM_SHA256', verified: false },
+            replies: [{ phase: 'body', code: 250, text: 'OK' }],
+            state: 'delivered',
+            reason: 'delivered',
+            text: node.engine.of('end')[0]!.attempt.text,
+            uncertain: undefined,
+            until: undefined,
+          },
+        },
+      ],
+    );
+    assert.deepEqual(attempts, [`${item.recipient} delivered`]);
+    assert.equal(node.egress.counters.delivered, 1);
+    assert.equal(node.egress.counters.providers.get('other')!.delivered, 1);
+    assert.equal(node.egress.gauges().items, 0);
+  });
+
+  it('is deferred by the schedule of its configuration set, then expires', async () => {
+    node.start({ retry: (set) => ({ delays: [set === 'slow' ? 50_000 : 1_000], jitter: 0 }) });
+    const reply = { code: 451, enhanced: '4.7.1', lines: ['later'] };
+    const greylisted: Partial<RecipientResult> = { kind: 'refused', phase: 'rcpt', reply };
+    node.enqueue({ configurationSet: 'slow', expiresAt: node.clock.now() + 60_000 });
+    await settle();
+    node.sessions[0]!.opened();
+    node.sessions[0]!.finish(greylisted);
+    await settle();
+    const [deferred] = node.engine.of('defer');
+    assert.equal(deferred!.until, node.clock.now() + 50_000);
+    assert.equal(deferred!.attempt.until, deferred!.until);
+    assert.equal(deferred!.attempt.reason, 'peer_temporary');
+    node.enqueue({ configurationSet: 'slow', attempts: 1, expiresAt: node.clock.now() + 50_000 });
+    await settle();
+    node.sessions[0]!.finish(greylisted);
+    await settle();
+    const [expired] = node.engine.of('end');
+    assert.equal(expired!.state, 'expired');
+    assert.equal(expired!.attempt.reason, 'expired');
+    assert.match(expired!.attempt.text, /The last attempt: .*later/);
+    assert.equal(expired!.attempt.until, undefined);
+  });
+
+  it('that comes after its time ends without an attempt', async () => {
+    node.start();
+    node.enqueue({ expiresAt: node.clock.now(), reason: { code: 'dns_failure', text: 'no answer' } });
+    await settle();
+    assert.equal(node.sessions.length, 0);
+    assert.equal(node.engine.of('end')[0]!.state, 'expired');
+    assert.match(node.engine.of('end')[0]!.attempt.text, /because: no answer/);
+  });
+
+  it('whose reply was never read is tried again, and marked', async () => {
+    node.start();
+    node.enqueue();
+    await settle();
+    node.sessions[0]!.opened();
+    node.sessions[0]!.finish({ kind: 'uncertain', phase: 'body', code: 'uncertain', text: 'lost' });
+    await settle();
+    assert.equal(node.engine.of('defer')[0]!.attempt.uncertain, true);
+    assert.equal(node.egress.counters.uncertain, 1);
+    assert.equal(node.egress.counters.deferred, 1);
+  });
+
+  it('handed out before is sent unless its record says that it ended', async () => {
+    node.start();
+    const done = queueItem(node.clock.now());
+    node.engine.states.set(`${done.messageId}/0`, 'bounced');
+    node.engine.enqueue(done, 2);
+    const open = node.enqueue({}, 2);
+    await settle();
+    assert.equal(node.engine.of('end')[0]!.state, 'bounced');
+    assert.equal(node.engine.of('end')[0]!.leased.item, done);
+    node.sessions[0]!.opened();
+    assert.deepEqual(node.sessions[0]!.seen, [open.recipient]);
+    assert.equal(node.egress.counters.superseded, 1);
+  });
+
+  it('whose connection broke before an answer goes by another, three times in all', async () => {
+    node.start();
+    node.enqueue();
+    await settle();
+    for (let i = 0; i < 3; i += 1) {
+      node.sessions[i]!.opened();
+      assert.equal(node.engine.settlements.length, 0);
+      node.sessions[i]!.end('connection_lost', 'mail');
+      await settle();
+    }
+    assert.equal(node.sessions.length, 3);
+    assert.equal(node.engine.of('defer')[0]!.attempt.reason, 'connection_lost');
+  });
+
+  it('is settled again and again while the storage fails', async () => {
+    node.start();
+    node.engine.settleErrors.push(
+      new PosternError('storage_unavailable', 'disk'),
+      new PosternError('storage_full', 'disk'),
+    );
+    node.enqueue();
+    await settle();
+    node.sessions[0]!.opened();
+    node.sessions[0]!.finish();
+    await settle();
+    assert.equal(node.engine.settlements.length, 0);
+    assert.equal(node.egress.gauges().items, 1);
+    await node.pass(1000, 500);
+    assert.equal(node.engine.of('end').length, 1);
+    assert.equal(node.egress.gauges().items, 0);
+  });
+
+  it('stays visible to nobody else while it is in hand', async () => {
+    node.start();
+    const item = node.enqueue();
+    await settle();
+    await node.pass(200_000, 10_000);
+    assert.ok(node.engine.extended.length >= 2);
+    assert.equal(node.engine.extended[0]!.item, item);
+    node.sessions[0]!.opened();
+    assert.deepEqual(node.sessions[0]!.seen, [item.recipient]);
+  });
+});
+
+describe('the mailbox simulator', () => {
+  it('answers without a connection, and complains later', async () => {
+    node.start();
+    const domain = 'simulator.amazonses.com';
+    for (const local of ['success+a', 'bounce', 'complaint+x', 'ooto', 'suppressionlist']) {
+      node.enqueue({ domain, recipient: `${local}@${domain}` });
+    }
+    await settle();
+    assert.equal(node.sessions.length, 0);
+    assert.deepEqual(
+      node.engine.of('end').map(({ state, attempt }) => `${state} ${attempt.reason}`),
+      [
+        'delivered delivered',
+        'bounced peer_permanent',
+        'delivered delivered',
+        'delivered delivered',
+        'bounced suppressed',
+      ],
+    );
+    assert.equal(node.egress.counters.autoReplies, 1);
+    await node.pass(1000);
+    assert.deepEqual(
+      node.engine.reports.map(({ kind, messageId }) => [kind, messageId]),
+      [['complaint', node.engine.of('end')[2]!.leased.item.messageId]],
+    );
+  });
+});
+
+describe('stop', () => {
+  it('lets the transaction under way end, puts the rest back at once and gives the leases back', async () => {
+    node.start({ limits: limits({ connections: 1 }), ips: ['127.0.0.1'] });
+    await node.until(() => node.engine.owners.size === 1);
+    const under = node.enqueue();
+    const waiting = node.enqueue();
+    await settle();
+    node.sessions[0]!.opened();
+    const stopped = node.egress.stop();
+    await settle();
+    const [back] = node.engine.of('release');
+    assert.equal(back!.leased.item, waiting);
+    assert.equal(back!.until, 0);
+    assert.equal(back!.reason.code, 'shutting_down');
+    node.sessions[0]!.finish();
+    node.sessions[0]!.end('quit', 'quit');
+    await node.pass(100, 50);
+    await stopped;
+    assert.equal(node.engine.of('end')[0]!.leased.item, under);
+    assert.equal(node.egress.gauges().items, 0);
+    assert.equal(node.engine.owners.size, 0);
+    assert.equal(node.engine.leases.at(-1)!.signal!.aborted, true);
+  });
+
+  it('cuts off what does not end in its time', async () => {
+    node.start();
+    node.enqueue();
+    await settle();
+    node.sessions[0]!.opened();
+    const stopped = node.egress.stop();
+    await node.pass(20_100, 50);
+    await stopped;
+    assert.equal(node.sessions[0]!.state, 'closed');
+    assert.equal(node.engine.settlements.length, 1);
+  });
+});

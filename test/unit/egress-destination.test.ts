@@ -1,0 +1,177 @@
+/** Which host and address egress connects to, and what it does when they cannot be reached. */
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+import { EXAMPLE, TestEgress, type Zone, zoneResolver } from '../support/egress.ts';
+import { settle } from '../support/egress-fakes.ts';
+
+let node: TestEgress;
+let zone: Zone;
+
+beforeEach(() => {
+  zone = { ...EXAMPLE };
+  node = new TestEgress(zoneResolver(zone));
+});
+
+afterEach(() => node.stop());
+
+describe('a destination', () => {
+  const outcomes = () =>
+    node.engine.settlements.map((each) =>
+      each.kind === 'release' ? each.reason.code : `${each.kind} ${each.attempt.reason}`,
+    );
+
+  it('without domain, with null MX, with failing DNS, with private addresses: each its own reason', async () => {
+    Object.assign(zone, {
+      'MX null.test': [{ preference: 0, exchange: '' }],
+      'MX broken.test': 'fails',
+      'MX inside.test': [{ preference: 10, exchange: 'mx.inside.test' }],
+      'A mx.inside.test': ['127.0.0.1', '10.0.0.1'],
+      'AAAA mx.inside.test': ['fd00:ec2::254'],
+    });
+    node.start();
+    for (const domain of ['gone.test', 'null.test', 'broken.test', 'inside.test']) {
+      node.enqueue({ domain });
+      await settle();
+    }
+    assert.deepEqual(outcomes(), [
+      'end dns_no_domain',
+      'end dns_null_mx',
+      'defer dns_failure',
+      'end mx_prohibited',
+    ]);
+    assert.equal(node.sessions.length, 0);
+  });
+
+  it('is shared by all domains with the same hosts, on one connection', async () => {
+    zone['MX other.test'] = zone['MX example.test']!;
+    node.start();
+    node.enqueue();
+    await settle();
+    node.sessions[0]!.opened();
+    node.sessions[0]!.finish();
+    node.enqueue({ domain: 'other.test' });
+    await settle();
+    assert.equal(node.sessions.length, 1);
+    assert.equal(node.sessions[0]!.seen.length, 2);
+  });
+
+  it('that fails on its best host is reached by the next, and defers with the last fault', async () => {
+    zone['MX example.test'] = [
+      { preference: 20, exchange: 'mx2.example.test' },
+      { preference: 10, exchange: 'mx1.example.test' },
+    ];
+    zone['A mx2.example.test'] = ['8.8.8.2'];
+    node.start();
+    node.enqueue();
+    await settle();
+    node.sessions[0]!.end('connect_failed', 'connect');
+    await settle();
+    assert.deepEqual(
+      node.sessions.map((session) => session.options.host),
+      ['mx1.example.test', 'mx2.example.test'],
+    );
+    node.sessions[1]!.opened();
+    node.sessions[1]!.finish();
+    await settle();
+    assert.deepEqual(outcomes(), ['end delivered']);
+  });
+
+  it('that cannot be reached defers what waited, puts back what comes, and is probed by one connection', async () => {
+    node.start();
+    node.enqueue();
+    node.enqueue();
+    await settle();
+    node.sessions[0]!.end('connect_failed', 'connect');
+    await settle();
+    assert.deepEqual(outcomes(), ['defer connect_failed', 'defer connect_failed']);
+    assert.deepEqual(node.engine.of('defer')[0]!.attempt.mx, {
+      host: 'mx1.example.test',
+      address: '8.8.8.1',
+      port: 25,
+    });
+    node.enqueue();
+    await settle();
+    const [back] = node.engine.of('release');
+    assert.equal(back!.reason.code, 'connect_failed');
+    assert.match(back!.reason.text, /mx1\.example\.test \[8\.8\.8\.1\]/);
+    assert.ok(back!.until > node.clock.now() + 13_000 && back!.until < node.clock.now() + 18_000);
+    assert.equal(node.egress.sites()[0]!.reason!.code, 'connect_failed');
+    await node.pass(17_000);
+    for (let i = 0; i < 200; i += 1) node.enqueue();
+    await settle();
+    assert.equal(node.sessions.length, 2, 'one probe');
+    node.sessions[1]!.opened();
+    node.enqueue();
+    await settle();
+    assert.equal(node.sessions.length, 2, 'it works again, and is trusted slowly');
+    node.sessions[1]!.finish();
+    await node.pass(1000);
+    assert.equal(node.sessions.length, 3);
+    assert.notEqual(node.egress.sites()[0]!.reason?.code, 'connect_failed');
+  });
+
+  it('that greets with 554 refuses the host, not the recipient', async () => {
+    node.start();
+    node.enqueue();
+    await settle();
+    node.sessions[0]!.end('peer_permanent', 'greeting', { code: 554, lines: ['go away'] });
+    await settle();
+    assert.deepEqual(outcomes(), ['defer peer_temporary']);
+  });
+
+  it('with broken TLS is spoken to in clear at once and for three days, but not where TLS is required', async () => {
+    node.start();
+    node.enqueue();
+    await settle();
+    node.sessions[0]!.end('tls_failed', 'tls');
+    await settle();
+    assert.equal(node.sessions[1]!.options.tls, 'off');
+    node.sessions[1]!.opened();
+    node.sessions[1]!.finish();
+    node.sessions[1]!.quit();
+    node.enqueue({ requireTls: true });
+    await settle();
+    assert.equal(node.sessions[2]!.options.tls, 'required');
+    node.sessions[2]!.end('tls_failed', 'tls');
+    await settle();
+    assert.deepEqual(outcomes(), ['end delivered', 'defer tls_failed']);
+    await node.pass(3 * 86_400_000 - 5_000, 3_600_000);
+    node.enqueue();
+    await settle();
+    assert.equal(node.sessions[3]!.options.tls, 'off');
+    node.sessions[3]!.opened();
+    node.sessions[3]!.finish();
+    node.sessions[3]!.quit();
+    await node.pass(5_000);
+    node.enqueue();
+    await settle();
+    assert.equal(node.sessions[4]!.options.tls, 'opportunistic');
+  });
+
+  it('given by a static route may be private, and needs no DNS', async () => {
+    node.start({
+      routes: [
+        { domain: '*', host: '127.0.0.1', port: 2525 },
+        { domain: 'A.test', host: '::1', port: 26 },
+      ],
+    });
+    node.enqueue({ domain: 'any.test' });
+    node.enqueue({ domain: 'a.test' });
+    await settle();
+    assert.deepEqual(node.sessions.map(({ options }) => `${options.address} ${options.port}`).sort(), [
+      '127.0.0.1 2525',
+      '::1 26',
+    ]);
+  });
+
+  it('may be an address literal', async () => {
+    node.start({ port: 2500 });
+    for (const domain of ['[8.8.4.4]', '[IPv6:2001:4860:4860::8888]', '[10.0.0.1]']) node.enqueue({ domain });
+    await settle();
+    assert.deepEqual(
+      node.sessions.map(({ options }) => `${options.address} ${options.port}`),
+      ['8.8.4.4 2500', '2001:4860:4860::8888 2500'],
+    );
+    assert.deepEqual(outcomes(), ['end mx_prohibited']);
+  });
+});

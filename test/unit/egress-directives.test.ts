@@ -1,0 +1,160 @@
+/** What operators and rules on replies order of mail on its way. */
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+import type { EgressOptions } from '../../egress-node/egress/types.ts';
+import { type Directives, openDirectives } from '../../lib/control/directives.ts';
+import { compileRules } from '../../lib/shaping/automation/compile.ts';
+import type { Alert } from '../../lib/shaping/automation/evaluate.ts';
+import { addressesOfAll, limits, refused, TestEgress } from '../support/egress.ts';
+import { settle } from '../support/egress-fakes.ts';
+import { MemoryConfig } from '../support/memory-config.ts';
+
+let node: TestEgress;
+let directives: Directives;
+let alerts: Alert[];
+
+async function start(options: Partial<EgressOptions> = {}): Promise<void> {
+  node.start({ directives, onAlert: (alert) => alerts.push(alert), ...options });
+  await node.bound();
+}
+
+const reasons = () => node.engine.of('release').map(({ reason }) => reason.code);
+
+beforeEach(async () => {
+  alerts = [];
+  node = new TestEgress(addressesOfAll(['8.8.8.1']));
+  directives = await openDirectives({ config: new MemoryConfig(), clock: node.clock });
+});
+
+afterEach(async () => {
+  await node.stop();
+  await directives.close();
+});
+
+describe('directives', () => {
+  it('suspend what waits within two seconds, say who ordered it, and let go when they are removed', async () => {
+    await start({ limits: limits({ connections: 1 }) });
+    for (let i = 0; i < 3; i += 1) node.enqueue();
+    await settle();
+    node.sessions[0]!.opened();
+    const order = { match: { domain: 'example.test' }, action: { kind: 'suspend' }, reason: 'maintenance' };
+    const { id } = await directives.order(order, { operator: 'AKIAOPS' });
+    await node.pass(2000);
+    assert.deepEqual(reasons(), ['suspended', 'suspended']);
+    assert.match(
+      node.engine.of('release')[0]!.reason.text,
+      /maintenance \(directive suspend-.* for domain example\.test, by AKIAOPS/,
+    );
+    const [explained] = await node.egress.explain({ domain: 'example.test' });
+    assert.equal(explained!.binding!.limit, 'suspend');
+    node.sessions[0]!.finish();
+    await directives.remove(id);
+    await node.pass(1000);
+    node.enqueue();
+    await settle();
+    assert.equal(node.sessions[0]!.taken.length, 1);
+  });
+
+  it('that close an IP at a site send its mail by another', async () => {
+    await start({ ips: ['127.0.0.1', '127.0.0.2'] });
+    await directives.order(
+      { match: { ip: '127.0.0.1', site: 'mx.example.test' }, action: { kind: 'suspend' }, reason: 'blocked' },
+      { operator: 'x' },
+    );
+    await node.pass(1000);
+    for (let i = 0; i < 4; i += 1) node.enqueue();
+    await settle();
+    assert.ok(node.sessions.length > 0);
+    assert.ok(node.sessions.every(({ options }) => options.localAddress === '127.0.0.2'));
+  });
+
+  it('know an IP by its public address, whatever address of the host stands for it', async () => {
+    const localAddresses = { '203.0.113.5': '127.0.0.1', '203.0.113.6': '127.0.0.2' };
+    await start({ ips: Object.keys(localAddresses), localAddresses });
+    await directives.order(
+      { match: { ip: '203.0.113.5' }, action: { kind: 'suspend' }, reason: 'blocked' },
+      { operator: 'x' },
+    );
+    await node.pass(1000);
+    node.enqueue();
+    await settle();
+    assert.equal(node.sessions[0]!.options.localAddress, '127.0.0.2');
+    node.sessions[0]!.opened();
+    node.sessions[0]!.finish();
+    await settle();
+    assert.equal(node.engine.of('end')[0]!.attempt.ip, '203.0.113.6');
+  });
+
+  it('bounce, reroute and limit', async () => {
+    await start({
+      ips: ['127.0.0.1', '127.0.0.2'],
+      pools: { default: ['127.0.0.1'], clean: ['127.0.0.2'] },
+    });
+    const order = (match: object, action: object) =>
+      directives.order({ match, action, reason: 'test' }, { operator: 'x' });
+    await order({ tenant: 'gone' }, { kind: 'bounce' });
+    await order({ tenant: 'moved' }, { kind: 'reroute', pool: 'clean' });
+    await order({ provider: 'other' }, { kind: 'limit', limits: { messagesPerConnection: 2 } });
+    await node.pass(1000);
+    node.enqueue({ tenant: 'gone' });
+    node.enqueue({ tenant: 'moved' });
+    await settle();
+    const [ended] = node.engine.of('end');
+    assert.equal(ended!.state, 'bounced');
+    assert.equal(ended!.attempt.reason, 'stopped_by_directive');
+    assert.equal(node.sessions.length, 1);
+    assert.equal(node.sessions[0]!.options.localAddress, '127.0.0.2');
+    assert.equal(node.sessions[0]!.options.maxTransactions, 2);
+  });
+});
+
+describe('automation', () => {
+  const rules = compileRules([
+    {
+      id: 'test.block',
+      reason: 'Blocked for now.',
+      match: { code: 421, text: 'blocked for now' },
+      action: ['suspend', 'alert'],
+      duration: '10m',
+      samples: [],
+    },
+  ]);
+
+  it('suspends on a reply, names rule and reply, and tells', async () => {
+    await start({ rules, limits: limits({ connections: 1 }) });
+    for (let i = 0; i < 5; i += 1) node.enqueue();
+    await settle();
+    node.sessions[0]!.opened();
+    node.sessions[0]!.finish(refused(421, 'you are blocked for now'));
+    await settle();
+    await node.pass(1000);
+    assert.ok(reasons().includes('suspended'));
+    const back = node.engine.of('release').find(({ reason }) => reason.code === 'suspended')!;
+    assert.match(
+      back.reason.text,
+      /Blocked for now\. .*rule test\.block, after "421 you are blocked for now"/,
+    );
+    assert.equal(alerts.length, 1);
+    assert.equal(directives.list()[0]!.match.ip, 'default');
+  });
+
+  it('hears what is said at the greeting', async () => {
+    await start({ rules });
+    node.enqueue();
+    await settle();
+    node.sessions[0]!.end('peer_temporary', 'greeting', { code: 421, lines: ['blocked for now'] });
+    await settle();
+    assert.equal(directives.list().length, 1);
+  });
+
+  it('honours the time that a reply names', async () => {
+    await start({ rules });
+    node.enqueue();
+    await settle();
+    node.sessions[0]!.opened();
+    node.sessions[0]!.finish(refused(451, 'Greylisted, try again in 40 minutes'));
+    await settle();
+    const [deferred] = node.engine.of('defer');
+    assert.equal(deferred!.until, node.clock.now() + 40 * 60_000);
+  });
+});

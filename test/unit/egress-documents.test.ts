@@ -1,0 +1,191 @@
+/** Warm-up plans, pools, lanes and routes as egress follows them, also when they change while it runs. */
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+import { followDocuments } from '../../egress-node/egress/live-configuration.ts';
+import type { EgressOptions } from '../../egress-node/egress/types.ts';
+import { type Directives, openDirectives } from '../../lib/control/directives.ts';
+import { readRouting } from '../../lib/shaping/routing/router.ts';
+import { WarmupBook } from '../../lib/shaping/warmup/book.ts';
+import { readPlan } from '../../lib/shaping/warmup/plan.ts';
+import { addressesOfAll, limits, TestEgress } from '../support/egress.ts';
+import { settle } from '../support/egress-fakes.ts';
+import { MemoryConfig } from '../support/memory-config.ts';
+
+let node: TestEgress;
+let directives: Directives;
+
+async function start(options: Partial<EgressOptions> = {}): Promise<void> {
+  node.start({ directives, ...options });
+  await node.bound();
+}
+
+const reasons = () => node.engine.of('release').map(({ reason }) => reason.code);
+
+beforeEach(async () => {
+  node = new TestEgress(addressesOfAll(['8.8.8.1']));
+  directives = await openDirectives({ config: new MemoryConfig(), clock: node.clock });
+});
+
+afterEach(async () => {
+  await node.stop();
+  await directives.close();
+});
+
+describe('warm-up', () => {
+  const book = (days: { days: number; messages: number }[], ...ips: string[]): WarmupBook => {
+    const warmup = new WarmupBook();
+    for (const ip of ips) warmup.setPlan(ip, readPlan({ schedule: days }, ip));
+    return warmup;
+  };
+
+  it('sends by a warming IP what its budget lets out, the rest by the warm ones, and saves before it sends', async () => {
+    const warmup = book([{ days: 1, messages: 3 }], '127.0.0.1');
+    await start({ ips: ['127.0.0.1', '127.0.0.2'], warmup });
+    const seen: string[] = [];
+    for (let round = 0; round < 60; round += 1) {
+      if (round < 40 && round % 2 === 0) node.enqueue();
+      for (const session of node.sessions) {
+        if (session.state === 'opening') session.opened();
+        while (session.taken.length > 0) {
+          seen.push(session.options.localAddress!);
+          session.finish();
+        }
+      }
+      await node.pass(100, 100);
+    }
+    assert.equal(seen.length, 20);
+    assert.equal(seen.filter((ip) => ip === '127.0.0.1').length, 3);
+    assert.ok(node.engine.checkpoints.has('warmup:127.0.0.1'));
+  });
+
+  it('puts back what no IP has budget for, until it has, and says so', async () => {
+    const warmup = book([{ days: 1, messages: 1 }], '127.0.0.1');
+    await start({ ips: ['127.0.0.1'], warmup });
+    node.enqueue();
+    await node.pass(3000, 100);
+    node.enqueue();
+    await settle();
+    node.sessions[0]!.opened();
+    node.sessions[0]!.finish();
+    await node.pass(3000, 100);
+    for (let i = 0; i < 3; i += 1) node.enqueue();
+    await node.pass(2000, 100);
+    const back = node.engine.of('release').filter(({ reason }) => reason.code === 'warmup_limit');
+    assert.ok(back.length >= 3, reasons().join());
+    assert.match(back.at(-1)!.reason.text, /127\.0\.0\.1 warms up at other: 1 of 1 messages today/);
+    const [explained] = await node.egress.explain({ domain: 'example.test' });
+    assert.equal(explained!.binding!.limit, 'warm-up');
+  });
+});
+
+describe('routing', () => {
+  it('sends a share of a pool to a smarthost', async () => {
+    const routing = readRouting(
+      {
+        pools: { default: { ips: ['127.0.0.1'] } },
+        splits: [{ from: 'default', to: [{ smarthost: '127.0.0.1:2525', percent: 100 }] }],
+      },
+      'routing',
+    );
+    await start({ ips: ['127.0.0.1'], routing });
+    node.enqueue();
+    await settle();
+    assert.equal(node.sessions[0]!.options.port, 2525);
+  });
+});
+
+describe('lanes', () => {
+  it('are taught where mail to a domain goes, but not by static routes', async () => {
+    const found: [string, string][] = [];
+    const routes = [{ domain: 'routed.google.com', host: '127.0.0.1', port: 2525 }];
+    await start({ laneGroups: { found: (...all) => void found.push(all) }, routes });
+    node.enqueue({ domain: 'google.com' });
+    node.enqueue({ domain: 'example.test' });
+    node.enqueue({ domain: 'routed.google.com' });
+    await settle();
+    assert.deepEqual(found, [
+      ['google.com', 'google'],
+      ['example.test', 'other'],
+    ]);
+  });
+
+  it('exist for the pools of the routing document as soon as it is in force', async () => {
+    await start({ ips: ['127.0.0.1'], pools: { old: ['127.0.0.1'] } });
+    const pools = () => ['default', 'old', 'vip'].map((name) => node.egress.hasPool(name));
+    assert.deepEqual(pools(), [true, true, false]);
+    node.egress.setRouting({ pools: { vip: { ips: ['127.0.0.1'] } } });
+    assert.deepEqual(pools(), [true, false, true]);
+  });
+});
+
+describe('explain', () => {
+  it('names every limit with its value and rule, and what it does not know', async () => {
+    await start({ ips: ['127.0.0.1'], limits: limits({ for: [{ tenant: 'acme', messageRate: '7/s' }] }) });
+    const [explained] = await node.egress.explain({ domain: 'example.test', tenant: 'acme' });
+    assert.equal(explained!.site, 'mx.example.test');
+    assert.equal(explained!.ip, '127.0.0.1');
+    assert.equal(explained!.binding, undefined);
+    assert.equal(explained!.nextAt, node.clock.now());
+    const lines = new Map(explained!.lines.map(({ limit, origin, value }) => [`${limit} ${origin}`, value]));
+    assert.equal(lines.get('connections built-in.default'), '10');
+    assert.equal(lines.get('messageRate limits.default'), 'unlimited');
+    assert.equal(lines.get('messageRate of tenant=acme limits.default.for[0]'), '7/s');
+    assert.equal(lines.get('deadlines.dataEnd SMTP client'), '600s');
+    assert.ok(explained!.lines.every(({ origin }) => origin !== ''));
+    await assert.rejects(node.egress.explain({}), /Name a domain or a site/);
+    await assert.rejects(node.egress.explain({ site: 'nowhere' }), /Nothing was sent to the site nowhere/);
+    await assert.rejects(
+      node.egress.explain({ domain: 'example.test', ip: '192.0.2.1' }),
+      /no source address/,
+    );
+  });
+});
+
+describe('documents that change while it runs', () => {
+  it('are followed; one that cannot be read leaves what is in force, and is told of', async () => {
+    const stored = new Map<string, unknown>([['limits', { default: { messagesPerConnection: 7 } }]]);
+    const listeners = new Map<string, () => void>();
+    const documents = {
+      running: (kind: string): ReadonlyMap<string, unknown> =>
+        new Map(stored.has(kind) ? [['default', stored.get(kind)]] : []),
+      watch(kind: string, listener: () => void) {
+        listeners.set(kind, listener);
+        return () => void listeners.delete(kind);
+      },
+    };
+    const put = (kind: string, value: unknown): void => {
+      stored.set(kind, value);
+      listeners.get(kind)!();
+    };
+    const warmup = new WarmupBook();
+    const problems: string[] = [];
+    await start({ ips: ['127.0.0.1', '127.0.0.2'], warmup });
+    const stop = followDocuments(node.egress, documents, warmup, (kind, error) =>
+      problems.push(`${kind} ${error.message}`),
+    );
+    node.enqueue();
+    await settle();
+    assert.equal(node.sessions[0]!.options.maxTransactions, 7);
+    put('limits', { default: { connections: 'many' } });
+    assert.match(problems[0]!, /^limits limits\.default\.connections: "many" is not a whole number/);
+    put('routing', { pools: { default: { ips: ['127.0.0.2'] } } });
+    put('warmup', { '127.0.0.2': { schedule: [{ days: 1, messages: 1000 }] } });
+    assert.deepEqual(warmup.ips(), ['127.0.0.2']);
+    await node.pass(500, 100);
+    node.enqueue({ domain: 'other.test' });
+    await node.pass(2000, 100);
+    node.enqueue({ domain: 'other.test' });
+    await settle();
+    assert.equal(
+      node.sessions.at(-1)!.options.localAddress,
+      '127.0.0.2',
+      'its state was read when the plan came',
+    );
+    put('automation', { off: ['google.nothing'] });
+    assert.match(problems[1]!, /no rule is called "google\.nothing"/);
+    put('warmup', {});
+    assert.deepEqual(warmup.ips(), []);
+    stop();
+    assert.equal(listeners.size, 0);
+  });
+});

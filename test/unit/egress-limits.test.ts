@@ -1,0 +1,216 @@
+/** Limits of some mail and of connections, as egress keeps them. */
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+import type { EgressOptions } from '../../egress-node/egress/types.ts';
+import { type Directives, openDirectives } from '../../lib/control/directives.ts';
+import { addressesOfAll, limits, refused, TestEgress } from '../support/egress.ts';
+import { settle } from '../support/egress-fakes.ts';
+import { MemoryConfig } from '../support/memory-config.ts';
+
+let node: TestEgress;
+let directives: Directives;
+let addresses: string[];
+
+async function start(options: Partial<EgressOptions> = {}): Promise<void> {
+  node.start({ directives, ...options });
+  await node.bound();
+}
+
+beforeEach(async () => {
+  addresses = ['8.8.8.1'];
+  node = new TestEgress(addressesOfAll(addresses));
+  directives = await openDirectives({ config: new MemoryConfig(), clock: node.clock });
+});
+
+afterEach(async () => {
+  await node.stop();
+  await directives.close();
+});
+
+describe('limits of some mail', () => {
+  it('a tenant’s own rate lets others pass, and what is far behind is put back with the rule that says so', async () => {
+    await start({ limits: limits({ for: [{ tenant: 'slow', messageRate: '1/min' }] }) });
+    for (let i = 0; i < 10; i += 1) node.enqueue({ tenant: 'slow' });
+    for (let i = 0; i < 3; i += 1) node.enqueue({ tenant: 'quick', recipient: `quick${i}@example.test` });
+    await settle();
+    node.sessions[0]!.opened();
+    for (let i = 0; i < 4; i += 1) node.sessions[0]!.finish();
+    await settle();
+    assert.equal(node.sessions[0]!.seen.length, 4);
+    assert.equal(node.sessions[0]!.seen.filter((name) => name.startsWith('quick')).length, 3);
+    const [back] = node.engine.of('release');
+    assert.equal(back!.reason.code, 'sender_limit');
+    assert.match(
+      back!.reason.text,
+      /4 more of the same mail|limited to 1\/min \(limits\.default\.for\[0\]\)/,
+    );
+  });
+
+  it('a shared limit lets go what the engine grants, and no more', async () => {
+    node.engine.buckets.set('quota/daily/2026-01-01', 2);
+    await start({
+      limits: limits({}, { shared: { daily: { match: { tenant: 'main' }, quota: '1000/d' } } }),
+    });
+    for (let i = 0; i < 4; i += 1) node.enqueue();
+    await settle();
+    await node.pass(1000, 20);
+    node.sessions[0]!.opened();
+    for (let i = 0; i < 4 && node.sessions[0]!.taken.length > 0; i += 1) {
+      node.sessions[0]!.finish();
+      await node.pass(100, 20);
+    }
+    assert.equal(node.sessions[0]!.seen.length, 2);
+    const { bucketRequests, bucketsEmpty, bucketFailures } = node.egress.counters;
+    assert.ok(bucketsEmpty > 0 && bucketRequests > bucketsEmpty);
+    assert.equal(bucketFailures, 0);
+  });
+
+  it('a shared concurrency holds over all sites, and what waits anywhere goes when one ends', async () => {
+    await start({
+      limits: limits({}, { shared: { acme: { match: { tenant: 'main' }, concurrency: 2 } } }),
+    });
+    for (const domain of ['a.test', 'b.test', 'c.test']) {
+      node.enqueue({ domain });
+      node.enqueue({ domain });
+    }
+    await settle();
+    for (const session of node.sessions) session.opened();
+    await node.pass(1000, 20);
+    const underWay = (): number => node.sessions.reduce((sum, { taken }) => sum + taken.length, 0);
+    assert.equal(underWay(), 2);
+    const [explained] = await node.egress.explain({ domain: 'a.test', tenant: 'main' });
+    assert.equal(explained!.binding?.limit, 'shared acme');
+    assert.equal(explained!.binding?.used, '2 under way of 2 that this node holds');
+    const idle = node.sessions.findIndex(({ taken }) => taken.length === 0);
+    for (let done = 0; done < 6; done += 1) {
+      node.sessions.find(({ taken }) => taken.length > 0)!.finish();
+      await node.pass(20, 20);
+      if (done === 0) assert.equal(node.sessions[idle]!.taken.length, 1, 'who waited longest is next');
+      assert.ok(underWay() <= 2 && underWay() >= Math.min(1, 5 - done), `${underWay()} after ${done + 1}`);
+    }
+    assert.equal(node.engine.of('end').length, 6);
+    await node.pass(12_000);
+    assert.deepEqual(
+      node.engine.permits.get('permits/acme')!.map(({ held }) => held),
+      [0],
+      'what is not used is given back',
+    );
+  });
+
+  it('a shared concurrency of which others hold all lets nothing go, and says so', async () => {
+    node.engine.permits.set('permits/acme', [{ owner: 'other', held: 2, want: 2 }]);
+    await start({
+      limits: limits({}, { shared: { acme: { match: { tenant: 'main' }, concurrency: 2 } } }),
+    });
+    node.enqueue();
+    await settle();
+    node.sessions[0]?.opened();
+    await node.pass(3000, 100);
+    assert.equal(node.sessions.flatMap(({ seen }) => seen).length, 0);
+    const [explained] = await node.egress.explain({ domain: 'example.test', tenant: 'main' });
+    assert.equal(explained!.binding?.used, '0 under way of 0 that this node holds');
+    assert.ok(node.egress.counters.bucketsEmpty > 0);
+    node.engine.permits.set('permits/acme', []);
+    await node.pass(2000, 100);
+    for (const session of node.sessions) if (session.state === 'opening') session.opened();
+    await node.pass(2000, 100);
+    assert.equal(node.sessions.flatMap(({ seen }) => seen).length, 1);
+  });
+
+  it('a domain’s own connections are its own, within those of the site', async () => {
+    await start({
+      limits: limits({}, { domains: { 'example.test': { messagesPerConnection: 3, idle: '7s' } } }),
+    });
+    node.enqueue();
+    await settle();
+    assert.equal(node.sessions[0]!.options.maxTransactions, 3);
+    assert.equal(node.sessions[0]!.options.idle, 7000);
+  });
+
+  it('an age of their own ends deliveries sooner', async () => {
+    await start({ limits: limits({}, { domains: { 'example.test': { maxAge: '1h' } } }) });
+    node.enqueue({ acceptedAt: node.clock.now() - 3_600_001 });
+    await settle();
+    assert.equal(node.engine.of('end')[0]!.state, 'expired');
+  });
+});
+
+describe('limits of connections', () => {
+  it('TLS as required, deadlines, and no prohibited host', async () => {
+    const site = { tls: 'required', deadlines: { greeting: '30s' }, prohibitedMx: ['8.8.0.0/16'] };
+    addresses.splice(0, addresses.length, ...['8.8.8.1', '9.9.9.9']);
+    await start({ limits: limits({}, { sites: { 'mx.example.test': site } }) });
+    node.enqueue();
+    await settle();
+    const { options } = node.sessions[0]!;
+    assert.equal(options.tls, 'required');
+    assert.equal(options.deadlines.greeting, 30_000);
+    assert.equal(options.deadlines.rcpt, 300_000);
+    assert.equal(options.address, '9.9.9.9');
+  });
+
+  it('a site all of whose hosts are prohibited gets nothing', async () => {
+    await start({ limits: limits({ prohibitedMx: ['example.test'] }) });
+    node.enqueue();
+    await settle();
+    assert.equal(node.engine.of('end')[0]!.attempt.reason, 'mx_prohibited');
+  });
+
+  it('the order of address families', async () => {
+    addresses.splice(0, addresses.length, ...['8.8.8.1', '2001:4860:4860::8888']);
+    await start({ limits: limits({ addressFamilies: 'ipv6-first' }) });
+    node.enqueue();
+    await settle();
+    assert.equal(node.sessions[0]!.options.address, '2001:4860:4860::8888');
+  });
+
+  it('that change while running hold for the next message', async () => {
+    await start();
+    node.enqueue();
+    await settle();
+    node.sessions[0]!.opened();
+    node.sessions[0]!.finish();
+    node.egress.setLimits(limits({ messageRate: '1/h' }));
+    assert.throws(
+      () => node.egress.setLimits({ default: { connections: -1 } }),
+      /limits\.default\.connections/,
+    );
+    for (let i = 0; i < 3; i += 1) node.enqueue();
+    await settle();
+    assert.equal(node.sessions[0]!.seen.length, 2);
+    await node.pass(2000);
+    assert.equal(node.sessions[0]!.seen.length, 2);
+    const [explained] = await node.egress.explain({ domain: 'example.test' });
+    node.sessions[0]!.finish();
+    assert.equal(explained!.binding?.limit, 'messageRate');
+    assert.equal(explained!.binding?.value, '1/h');
+    assert.equal(explained!.binding?.origin, 'limits.default');
+    assert.equal(explained!.waiting, 2);
+    assert.ok(explained!.nextAt > node.clock.now() + 3_590_000);
+    assert.equal(node.egress.sites()[0]!.reason!.code, 'site_limit');
+    assert.match(node.egress.sites()[0]!.reason!.text, /1\/h \(messageRate, limits\.default\)/);
+  });
+
+  it('that a throttling reply asks for lower the rate, and say so', async () => {
+    await start({ limits: limits({ messageRate: '100/s', connections: 1, messagesPerConnection: 10_000 }) });
+    for (let i = 0; i < 400; i += 1) node.enqueue();
+    await settle();
+    node.sessions[0]!.opened();
+    for (let i = 0; i < 100; i += 1) {
+      while (node.sessions[0]!.taken.length > 0) node.sessions[0]!.finish();
+      await node.pass(20, 20);
+    }
+    for (let i = 0; i < 50 && node.sessions[0]!.taken.length === 0; i += 1) await node.pass(1, 1);
+    node.sessions[0]!.finish(refused(451, 'Too many messages, slow down', '4.7.0'));
+    await settle();
+    const before = node.sessions[0]!.seen.length;
+    for (let i = 0; i < 50; i += 1) {
+      while (node.sessions[0]!.taken.length > 0) node.sessions[0]!.finish();
+      await node.pass(20, 20);
+    }
+    const second = node.sessions[0]!.seen.length - before;
+    assert.ok(second >= 75 && second <= 95, `${second} in a second, of 100 before`);
+    const [explained] = await node.egress.explain({ domain: 'example.test' });
+    assert.ok(explained!.lines.some(({ limit, origin }) => limit === 'messageRate' && origin === 'learnt'));
+  });
+});

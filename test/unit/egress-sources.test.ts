@@ -1,0 +1,53 @@
+/** The addresses that a node sends from. */
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+import { EXAMPLE, TestEgress, zoneResolver } from '../support/egress.ts';
+import { settle } from '../support/egress-fakes.ts';
+
+let node: TestEgress;
+
+beforeEach(() => {
+  node = new TestEgress(zoneResolver(EXAMPLE));
+});
+
+afterEach(() => node.stop());
+
+describe('source addresses', () => {
+  it('are used in turn, by pool, with their EHLO names', async () => {
+    node.start({
+      ips: ['127.0.0.1', '127.0.0.2', '127.0.0.3'],
+      pools: { marketing: ['127.0.0.3'] },
+      ehloNames: { '127.0.0.3': 'm.sender.test' },
+    });
+    await node.until(() => node.engine.owners.size === 3);
+    node.enqueue();
+    node.enqueue();
+    node.enqueue({ lane: 'marketing:bulk:other' });
+    await settle();
+    assert.deepEqual(
+      node.sessions.map(({ options }) => `${options.localAddress} ${options.ehloName}`).sort(),
+      ['127.0.0.1 out.sender.test', '127.0.0.2 out.sender.test', '127.0.0.3 m.sender.test'],
+    );
+  });
+
+  it('that another node owns leave the mail to that node', async () => {
+    node.engine.owners.set('egress-ip:127.0.0.1', 'node-2');
+    node.start({ ips: ['127.0.0.1', '192.0.2.9'] });
+    await node.bound();
+    node.enqueue();
+    await node.pass(5_000);
+    assert.equal(node.engine.queued, 1);
+    assert.match(node.egress.sources()[0]!.trouble, /Another node holds the lease of 127\.0\.0\.1\./);
+  });
+
+  it('that this host does not have send nothing, and the mail says why it waits', async () => {
+    node.start({ ips: ['192.0.2.9'] });
+    await node.bound();
+    node.enqueue();
+    await settle();
+    assert.equal(node.sessions.length, 0);
+    const [release] = node.engine.of('release');
+    assert.equal(release!.reason.code, 'no_source_ip');
+    assert.match(release!.reason.text, /192\.0\.2\.9: this host does not/);
+  });
+});
