@@ -1,3 +1,5 @@
+import type { SharedCounts } from '../../lib/observe/limit-figures.ts';
+
 /** What egress counted since it started. Metrics and the API read it. */
 export interface Counts {
   /** Attempts that reached a verdict. */
@@ -8,20 +10,6 @@ export interface Counts {
   expired: number;
   /** Bodies given to a peer whose reply was never read (RFC 1047): these may arrive twice. */
   uncertain: number;
-}
-
-/** How the storage of what nodes share answers: leases of source addresses, shared limits. */
-export interface SharedCounts {
-  /** Sources that stopped sending because their lease ran out. */
-  leasesLost: number;
-  /** Renewals of a lease that were not answered. */
-  leaseFailures: number;
-  /** Requests for a part of a shared limit. */
-  bucketRequests: number;
-  /** Those that were given nothing: the limit is used up. */
-  bucketsEmpty: number;
-  /** Those that were not answered: what counts against the limit waits. */
-  bucketFailures: number;
 }
 
 export interface Counters extends Counts, SharedCounts {

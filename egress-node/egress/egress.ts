@@ -30,6 +30,7 @@ import { Sources } from './sources.ts';
 import { TlsMemory } from './tls-memory.ts';
 import { Traffic } from './traffic.ts';
 import type { Egress, EgressOptions } from './types.ts';
+import { waitingByLimit } from './waiting.ts';
 import { WarmupKeeper } from './warmup-keeper.ts';
 import { Ways } from './ways.ts';
 
@@ -237,6 +238,8 @@ export function startEgress(options: EgressOptions): Egress {
       unsettledFailures: settler.failures,
     }),
     sites: () => siteStates(traffic, clock.now()),
+    sharedHeld: () => shared.held(clock.now()),
+    waiting: () => waitingByLimit(traffic, clock.now()),
     explain: (query) =>
       explainMail(query, {
         traffic,

@@ -13,8 +13,8 @@
  * put back with it (law 4). Probing, it opens a single connection.
  */
 import type { AttemptResult } from '../../lib/outcome/classify.ts';
+import { bindingOf } from '../../lib/shaping/binding.ts';
 import type { Counter } from '../../lib/shaping/counter.ts';
-import { bindingText } from '../../lib/shaping/explain.ts';
 import { learn } from '../../lib/shaping/feedback/learn.ts';
 import type { Gate } from '../../lib/shaping/gate.ts';
 import { connectionsWanted } from '../../lib/shaping/limits/limit.ts';
@@ -42,6 +42,8 @@ export class Path {
   readonly terms: PathTerms;
   readonly queue = new ReadyQueue<Delivery>(() => this.#pumpIn(0));
   readonly reach: Reach;
+  /** Mail waits, and the paths beside this one hold all connections that there may be. */
+  starved = false;
   readonly #host: PathHost;
   readonly #gate: Gate;
   readonly #connections = new Set<Connection>();
@@ -52,8 +54,6 @@ export class Path {
   #closing: Reason | undefined;
   /** As many messages are under way as may be: whatever ends lets another begin. */
   #full = false;
-  /** Mail waits, and the paths beside this one hold all connections that there may be. */
-  #starved = false;
 
   constructor(site: Site, source: Source, requireTls: boolean, terms: PathTerms, host: PathHost) {
     this.site = site;
@@ -73,8 +73,8 @@ export class Path {
   waitReason(now: number): Reason | undefined {
     const { reason, retryAt } = this.reach;
     if (reason !== undefined && retryAt > now) return reason;
-    const text = bindingText(this.#gate, this.terms.own, now);
-    return text === undefined ? undefined : { code: 'site_limit', text };
+    const binding = bindingOf(this.#gate, this.terms.own, now);
+    return binding && { code: 'site_limit', text: binding.text };
   }
 
   /** When the next message may go, about. */
@@ -130,7 +130,7 @@ export class Path {
   }
 
   #grow(now: number, impatient: boolean): void {
-    this.#starved = false;
+    this.starved = false;
     const { own, limits } = this.terms;
     const most = this.#gate.concurrency.window(own.limits.connections);
     const limit = Math.min(limits.connections, this.reach.failures > 0 ? this.#opened + 1 : most);
@@ -184,7 +184,7 @@ export class Path {
   /** Without a connection of its own it waits for one of a path beside it: an idle one gives way at once. */
   #crowded(): void {
     if (this.#connections.size > 0) return;
-    this.#starved = true;
+    this.starved = true;
     for (const path of this.#beside()) if (path !== this && path.closeIdle()) return;
   }
 
@@ -257,7 +257,7 @@ export class Path {
 
   #isWantedBeside(): boolean {
     for (const path of this.site.paths.values()) {
-      if (path.#starved && path.queue.size > 0 && path.source === this.source) return true;
+      if (path.starved && path.queue.size > 0 && path.source === this.source) return true;
     }
     return false;
   }
@@ -313,7 +313,7 @@ export class Path {
     this.source.disconnected(this, this.site.provider, this.#connections.size === 0);
     // Whoever has none is first to take the place that it leaves: one path must not keep all for ever.
     const beside = this.#beside();
-    for (const path of beside) if (path.#starved) path.pump();
+    for (const path of beside) if (path.starved) path.pump();
     for (const path of beside) path.pump();
   }
 

@@ -1,12 +1,12 @@
 /** Takes chunks of shared limits from the engine, ahead of their use, so that no message waits for a call. */
 import type { Leases } from '../../lib/engine/ports.ts';
+import type { SharedCounts, SharedHeld } from '../../lib/observe/limit-figures.ts';
 import type { SharedParts } from '../../lib/shaping/flow.ts';
 import type { SharedLimit } from '../../lib/shaping/limits/limit.ts';
 import type { Terms } from '../../lib/shaping/limits/terms.ts';
 import { SharedBucket } from '../../lib/shaping/shared-bucket.ts';
 import { SharedPermits } from '../../lib/shaping/shared-permits.ts';
 import type { Clock } from '../../lib/time.ts';
-import type { SharedCounts } from './counters.ts';
 
 const MAX_KEPT = 100_000;
 
@@ -87,6 +87,16 @@ export class SharedLimits {
       this.#counts.bucketFailures += 1;
       permits.failed(this.#clock.now());
     }
+  }
+
+  /** What is in hand. */
+  held(now: number): SharedHeld {
+    const held = { rate: 0, quota: 0, concurrency: 0 };
+    for (const bucket of this.#buckets.values()) {
+      held[bucket.limit.rate === undefined ? 'quota' : 'rate'] += bucket.held(now);
+    }
+    for (const permits of this.#active.keys()) held.concurrency += permits.held(now);
+    return held;
   }
 
   /** Once a second. */

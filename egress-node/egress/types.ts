@@ -4,6 +4,7 @@ import type { Hooks } from '../../lib/control/policy/open.ts';
 import type { WarmupReports } from '../../lib/control/warmup-reports.ts';
 import type { Attempt, QueueItem } from '../../lib/engine/items.ts';
 import type { Engine } from '../../lib/engine/ports.ts';
+import type { SharedHeld, WaitingFigure } from '../../lib/observe/limit-figures.ts';
 import type { RetrySchedule } from '../../lib/outcome/retry.ts';
 import type { RuleSet } from '../../lib/shaping/automation/compile.ts';
 import type { Alert } from '../../lib/shaping/automation/evaluate.ts';
@@ -94,6 +95,9 @@ export interface Egress {
   /** What is in hand and open at this moment. */
   gauges(): { items: number; bytes: number; connections: number; sites: number; unsettledFailures: number };
   sites(): SiteState[];
+  /** What it holds of shared limits, and what binds the mail that waits for a connection. */
+  sharedHeld(): SharedHeld;
+  waiting(): WaitingFigure[];
   /**
    * Why mail waits: every limit that holds for it, which rule set it, and which one is binding now.
    * @throws PosternError `bad_request` when the query names neither a domain nor a site.

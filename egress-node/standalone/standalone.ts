@@ -145,6 +145,9 @@ export async function startStandalone(settings: Settings, log: Log): Promise<Sta
       sessions: () => egress.gauges().connections,
       inHand: () => egress.gauges().items,
       directives: () => control.directives.figures(),
+      shared: () => egress.counters,
+      sharedHeld: () => egress.sharedHeld(),
+      waiting: () => egress.waiting(),
     });
     const retention = startRetention({ engine, clock, log, recordAge: settings.recordDays * DAY });
     opened.push(() => retention.stop());

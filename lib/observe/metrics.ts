@@ -4,6 +4,7 @@
  */
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { Engine } from '../engine/ports.ts';
+import type { SharedCounts, SharedHeld, WaitingFigure } from './limit-figures.ts';
 
 export interface Metrics {
   accepted: Counter<'door' | 'result'>;
@@ -23,7 +24,24 @@ export interface Readings {
   inHand(): number;
   /** Directives that are held, by whom they were given, and dropped so far. */
   directives(): { operator: number; automatic: number; dropped: number };
+  /** What was counted of leases and shared limits. */
+  shared(): Readonly<SharedCounts>;
+  /** What egress holds of shared limits. */
+  sharedHeld(): SharedHeld;
+  /** What waits for a connection, by what binds now. */
+  waiting(): WaitingFigure[];
 }
+
+const SHARED: Readonly<Record<keyof SharedCounts, [name: string, help: string]>> = {
+  leasesLost: [
+    'postern_leases_lost_total',
+    'Source addresses that stopped sending because their lease ran out.',
+  ],
+  leaseFailures: ['postern_lease_failures_total', 'Renewals of a lease that were not answered.'],
+  bucketRequests: ['postern_shared_asked_total', 'Requests for a part of a shared limit.'],
+  bucketsEmpty: ['postern_shared_refused_total', 'Those that were given nothing: the limit is used up.'],
+  bucketFailures: ['postern_shared_failed_total', 'Those that were not answered.'],
+};
 
 export function createMetrics(engine: Engine, readings: Readings): Metrics {
   const registry = new Registry();
@@ -91,6 +109,7 @@ export function createMetrics(engine: Engine, readings: Readings): Metrics {
       this.inc(readings.directives().dropped);
     },
   });
+  registerLimits(registers, readings);
   return {
     policyCalls: new Counter({
       name: 'postern_policy_calls_total',
@@ -126,4 +145,37 @@ export function createMetrics(engine: Engine, readings: Readings): Metrics {
       return { contentType: registry.contentType, body: await registry.metrics() };
     },
   };
+}
+
+function registerLimits(registers: Registry[], readings: Readings): void {
+  for (const [count, [name, help]] of Object.entries(SHARED)) {
+    new Counter({
+      name,
+      help,
+      registers,
+      collect() {
+        this.reset();
+        this.inc(readings.shared()[count as keyof SharedCounts]);
+      },
+    });
+  }
+  new Gauge({
+    name: 'postern_shared_held',
+    help: 'What egress holds of shared limits: tokens of rates and quotas, permits of concurrency.',
+    labelNames: ['of'],
+    registers,
+    collect() {
+      for (const [kind, held] of Object.entries(readings.sharedHeld())) this.set({ of: kind }, held);
+    },
+  });
+  new Gauge({
+    name: 'postern_site_waiting',
+    help: 'Deliveries in hand that wait for a connection, by provider and by what binds now: a limit, learnt, back-off, warm-up, source IP, none.',
+    labelNames: ['limit', 'provider'],
+    registers,
+    collect() {
+      this.reset();
+      for (const { limit, provider, waiting } of readings.waiting()) this.set({ limit, provider }, waiting);
+    },
+  });
 }

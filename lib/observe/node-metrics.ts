@@ -6,6 +6,7 @@
 import type { QueueItem } from '../engine/items.ts';
 import type { Clock } from '../time.ts';
 import type { Emf, MetricName } from './emf.ts';
+import type { SharedCounts } from './limit-figures.ts';
 
 const INTERVAL = 60_000;
 
@@ -17,7 +18,7 @@ export interface NodeMetricsOptions {
   /** Source addresses whose lease it holds now. */
   leasesHeld: () => number;
   /** What was counted since its start of leases and shared limits. */
-  shared: () => Readonly<Record<SharedCount, number>>;
+  shared: () => Readonly<SharedCounts>;
   /** What else there is to tell, without dimensions. */
   besides: () => Partial<Record<MetricName, number>>;
 }
@@ -28,9 +29,7 @@ const SHARED = {
   bucketRequests: 'BucketRequests',
   bucketsEmpty: 'BucketsEmpty',
   bucketFailures: 'BucketFailures',
-} as const satisfies Record<string, MetricName>;
-
-type SharedCount = keyof typeof SHARED;
+} as const satisfies Record<keyof SharedCounts, MetricName>;
 
 export interface NodeMetrics {
   /** A delivery was tried. SQS's own measure of age does not see a delivery that was put back before. */
@@ -41,8 +40,8 @@ export interface NodeMetrics {
 
 export function startNodeMetrics(options: NodeMetricsOptions): NodeMetrics {
   const { emf, clock, node, leasesHeld, shared, besides } = options;
-  const names = Object.keys(SHARED) as SharedCount[];
-  const written = Object.fromEntries(names.map((name) => [name, 0])) as Record<SharedCount, number>;
+  const names = Object.keys(SHARED) as (keyof SharedCounts)[];
+  const written = Object.fromEntries(names.map((name) => [name, 0])) as Record<keyof SharedCounts, number>;
   let oldest: number | undefined;
   let cancel: () => void;
 

@@ -94,26 +94,6 @@ export function explain(input: ExplainInput): Explanation {
   return { lines, binding, nextAt: now + (binding?.wait ?? 0) };
 }
 
-/** Why no further message goes at this moment from an IP to a site, for the reason of one that is put back. */
-export function bindingText(gate: Gate, own: Resolved, now: number): string | undefined {
-  const { limits, origins } = own;
-  const { pausedUntil } = gate.messageRate;
-  if (pausedUntil > now)
-    return `It answers that it takes nothing for now; the next try is ${at(pausedUntil)}.`;
-  if (gate.heldRate !== undefined) {
-    return `It asked for less: held at ${gate.heldRate.toPrecision(3)} messages a second, and regaining.`;
-  }
-  if (gate.messageWait(now, own) > 0) {
-    return gate.running >= limits.concurrency
-      ? `${gate.running} messages are under way (concurrency, ${origins.concurrency}).`
-      : `The limit is ${rateText(limits.messageRate)} (messageRate, ${origins.messageRate}).`;
-  }
-  if (gate.connections < gate.concurrency.window(limits.connections)) return undefined;
-  return gate.connections < limits.connections
-    ? `It bears ${gate.connections} connections, as its faults have shown.`
-    : `All ${limits.connections} connections are in use (connections, ${origins.connections}).`;
-}
-
 function connectionLines({ now, own, variant, gate, ...input }: ExplainInput): LimitLine[] {
   const { limits, origins } = own;
   const open = gate?.connections ?? 0;
@@ -261,8 +241,4 @@ function finite(wait: number): number {
 
 function rateText(rate: Rate | undefined): string {
   return rate?.text ?? 'unlimited';
-}
-
-function at(time: number): string {
-  return new Date(time).toISOString();
 }

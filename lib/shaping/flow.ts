@@ -1,4 +1,5 @@
 /** What one kind of mail must pass beside the gate of its site: its own counters, and shared limits. */
+import type { Binding } from './binding.ts';
 import type { Counter, Parking } from './counter.ts';
 import type { CounterRule, Terms } from './limits/terms.ts';
 import type { SharedBucket } from './shared-bucket.ts';
@@ -88,30 +89,33 @@ export class Flow {
   }
 
   /** Why mail of it waits now, and how long, for a person; undefined when it need not. */
-  reason(now: number): { text: string; wait: number } | undefined {
+  reason(now: number): (Binding & { wait: number }) | undefined {
     for (const { rule, counter } of this.counted) {
       if (counter.running >= rule.concurrency) {
         return {
+          limit: 'concurrency',
           text: `${rule.key} has the ${rule.concurrency} messages under way that it may (${rule.origins.concurrency}).`,
           wait: 1000,
         };
       }
       const wait = counter.pacer.wait(now, rule.pace);
-      if (wait > 0)
-        return { text: `${rule.key} is limited to ${rule.rate?.text} (${rule.origins.rate}).`, wait };
+      if (wait === 0) continue;
+      const text = `${rule.key} is limited to ${rule.rate?.text} (${rule.origins.rate}).`;
+      return { limit: 'messageRate', text, wait };
     }
     for (const bucket of this.buckets) {
       const wait = bucket.wait(now);
       if (wait === 0) continue;
       const { name, rate, quota } = bucket.limit;
-      const limit = rate === undefined ? `${quota!.count} a ${quota!.per}` : rate.text;
-      return { text: `The shared limit ${name} is ${limit} (${bucket.key}).`, wait };
+      const text = `The shared limit ${name} is ${rate?.text ?? `${quota!.count} a ${quota!.per}`} (${bucket.key}).`;
+      return { limit: rate === undefined ? 'shared quota' : 'shared rate', text, wait };
     }
     for (const permits of this.permits) {
       if (permits.free(now, this)) continue;
       const { name, concurrency } = permits.limit;
       const here = `this node holds ${permits.held(now)}, ${permits.running} are in use`;
       return {
+        limit: 'shared concurrency',
         text: `The shared limit ${name} is ${concurrency} messages under way (${permits.key}); ${here}.`,
         wait: 1000,
       };

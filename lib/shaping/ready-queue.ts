@@ -87,6 +87,15 @@ export class ReadyQueue<T extends Waiting<T>> {
     return this.#aside[0]?.until ?? Number.POSITIVE_INFINITY;
   }
 
+  /** What stands aside: how many, by their flow. */
+  *aside(): Iterable<{ flow: Flow; count: number }> {
+    for (const { tenants } of [this.#transactional, this.#bulk]) {
+      for (const { lines } of tenants.values()) {
+        for (const { flow, aside, size } of lines.values()) if (aside && flow) yield { flow, count: size };
+      }
+    }
+  }
+
   push(item: T): void {
     const line = this.#lineOf(item);
     item.next = undefined;

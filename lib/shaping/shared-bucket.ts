@@ -79,6 +79,12 @@ export class SharedBucket {
     return Math.max(POLL, this.#emptyUntil - now);
   }
 
+  /** Tokens in hand. */
+  held(now: number): number {
+    this.#age(now);
+    return this.#tokens + (now < this.#newerStaleAt ? this.#newer : 0);
+  }
+
   /** Counts one message. The caller asked `wait` before. */
   take(now: number): void {
     this.#tokens -= 1;

@@ -214,6 +214,11 @@ test('a first start, every door, a restart', async () => {
 
   const metrics = await (await fetch(`${api}/metrics`)).text();
   assert.match(metrics, /postern_accepted_total\{door="ses-v2",result="accepted"\} 2/);
+  for (const kind of ['rate', 'quota', 'concurrency']) {
+    assert.match(metrics, new RegExp(`postern_shared_held\\{of="${kind}"\\} 0`));
+  }
+  assert.match(metrics, /postern_shared_asked_total 0/);
+  assert.match(metrics, /TYPE postern_site_waiting gauge/);
   assert.equal((await fetch(`${api}/healthz`)).status, 200);
   await postern.stop();
   assert.deepEqual(checkStore(directory).problems, []);

@@ -157,6 +157,8 @@ interface Edge {
   set: LimitSet;
   /** Layers that may set it; absent: all. */
   by?: Layer[];
+  /** What binds, as figures have it, once this was proved. */
+  binds?: string;
   prove: () => Promise<void>;
 }
 
@@ -164,6 +166,7 @@ const EDGES: Edge[] = [
   {
     limit: 'connections',
     set: { connections: 2 },
+    binds: 'connections',
     async prove() {
       send(200);
       await twoConnections();
@@ -172,6 +175,7 @@ const EDGES: Edge[] = [
   {
     limit: 'providerConnections',
     set: { providerConnections: 2 },
+    binds: 'providerConnections',
     by: ['pool', 'ip'],
     async prove() {
       for (const domain of ['a.test', 'b.test', 'c.test']) send(50, { domain });
@@ -187,6 +191,7 @@ const EDGES: Edge[] = [
   {
     limit: 'ipConnections',
     set: { ipConnections: 2 },
+    binds: 'ipConnections',
     by: ['pool', 'ip'],
     async prove() {
       for (const domain of ['a.test', 'google.com', 'b.test']) send(50, { domain });
@@ -207,12 +212,13 @@ const EDGES: Edge[] = [
   {
     limit: 'messageRate',
     set: { messageRate: '2/min' },
+    binds: 'messageRate',
     async prove() {
-      send(3);
+      send(4);
       await twoAMinute();
     },
   },
-  { limit: 'concurrency', set: { concurrency: 2 }, prove: twoUnderWay },
+  { limit: 'concurrency', set: { concurrency: 2 }, binds: 'concurrency', prove: twoUnderWay },
   { limit: 'messagesPerConnection', set: { messagesPerConnection: 2 }, prove: twoOnEach },
   { limit: 'recipientsPerConnection', set: { recipientsPerConnection: 2 }, prove: twoOnEach },
   {
@@ -433,12 +439,13 @@ describe('connections with limits of their own', () => {
 });
 
 describe('at its edge and one beyond it,', () => {
-  for (const { limit, set, by = ALL, prove } of EDGES) {
+  for (const { limit, set, by = ALL, binds, prove } of EDGES) {
     for (const layer of by) {
       it(`${limit} by ${layer}: ${JSON.stringify(set)}`, async () => {
         const own = { ...LAYERS[layer], ...set };
         await start({ default: { messageRate: 'unlimited', connectionRate: 'unlimited', for: [own] } });
         await prove();
+        if (binds !== undefined) assert.ok(egress.waiting().some((one) => one.limit === binds));
       });
     }
   }
@@ -450,9 +457,10 @@ describe('at its edge and one beyond it,', () => {
     it(`a shared rate by ${layer}`, async () => {
       engine.buckets.set('rate/x', 100);
       await shared({ rate: '2/min' });
-      send(3);
+      send(4);
       // While a chunk is on its way, it is looked for every 10 ms.
       await twoAMinute(10);
+      assert.deepEqual(egress.waiting(), [{ limit: 'shared rate', provider: 'other', waiting: 1 }]);
     });
 
     it(`a shared quota by ${layer}`, async () => {
@@ -461,6 +469,8 @@ describe('at its edge and one beyond it,', () => {
       send(3);
       await pass(9999, { accept: true });
       assert.equal(begun(), 2);
+      assert.deepEqual(egress.waiting(), [{ limit: 'shared quota', provider: 'other', waiting: 1 }]);
+      assert.deepEqual(egress.sharedHeld(), { rate: 0, quota: 0, concurrency: 0 });
       engine.buckets.set('quota/x/2026-01-02', 2);
       await pass(20, { step: 1, accept: true });
       assert.equal(begun(), 3);
@@ -469,6 +479,8 @@ describe('at its edge and one beyond it,', () => {
     it(`a shared concurrency by ${layer}`, async () => {
       await shared({ concurrency: 2 });
       await twoUnderWay();
+      assert.deepEqual(egress.waiting(), [{ limit: 'shared concurrency', provider: 'other', waiting: 97 }]);
+      assert.deepEqual(egress.sharedHeld(), { rate: 0, quota: 0, concurrency: 2 });
     });
   }
 

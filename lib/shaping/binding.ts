@@ -1,0 +1,46 @@
+/** What keeps mail of a site from going at this moment: in a word, for figures, and in a sentence, for its reason. */
+import type { Gate } from './gate.ts';
+import type { LimitName } from './limits/limit.ts';
+import type { Resolved } from './limits/terms.ts';
+
+/** A limit, or what is over limits. `learnt`: what the site bears, as its replies and faults have shown. */
+export type BindingWord =
+  | Extract<LimitName, `${string}onnections` | `${string}Rate` | 'concurrency'>
+  | `shared ${'rate' | 'quota' | 'concurrency'}`
+  | 'back-off'
+  | 'learnt'
+  | 'source IP'
+  | 'warm-up';
+
+export interface Binding {
+  limit: BindingWord;
+  text: string;
+}
+
+/** Why no further message goes from an IP to a site; undefined when one may. */
+export function bindingOf(gate: Gate, own: Resolved, now: number): Binding | undefined {
+  const { limits, origins } = own;
+  const { pausedUntil } = gate.messageRate;
+  if (pausedUntil > now) {
+    const next = new Date(pausedUntil).toISOString();
+    return { limit: 'learnt', text: `It answers that it takes nothing for now; the next try is ${next}.` };
+  }
+  if (gate.heldRate !== undefined) {
+    const rate = gate.heldRate.toPrecision(3);
+    return { limit: 'learnt', text: `It asked for less: held at ${rate} messages a second, and regaining.` };
+  }
+  if (gate.running >= limits.concurrency) {
+    const text = `${gate.running} messages are under way (concurrency, ${origins.concurrency}).`;
+    return { limit: 'concurrency', text };
+  }
+  if (gate.messageWait(now, own) > 0) {
+    const text = `The limit is ${limits.messageRate?.text} (messageRate, ${origins.messageRate}).`;
+    return { limit: 'messageRate', text };
+  }
+  if (gate.connections < gate.concurrency.window(limits.connections)) return undefined;
+  if (gate.connections < limits.connections) {
+    return { limit: 'learnt', text: `It bears ${gate.connections} connections, as its faults have shown.` };
+  }
+  const text = `All ${limits.connections} connections are in use (connections, ${origins.connections}).`;
+  return { limit: 'connections', text };
+}
