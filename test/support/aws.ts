@@ -190,13 +190,16 @@ async function makeResources(
   await s3.send(new CreateBucketCommand({ Bucket: name }));
   if (temporary) stops.push(() => deleteBucket(s3, name));
   let queueUrlPrefix = '';
+  const made = new Set<string>();
   const createQueue = async (queue: string): Promise<void> => {
     const Attributes = { MaximumMessageSize: '1048576', MessageRetentionPeriod: '1209600' };
     const { QueueUrl } = await sqs.send(
       new CreateQueueCommand({ QueueName: `${name}-${queue}`, Attributes }),
     );
     queueUrlPrefix = QueueUrl!.slice(0, -queue.length);
-    if (temporary) stops.push(() => sqs.send(new DeleteQueueCommand({ QueueUrl })));
+    // Two that miss a queue at the same time both make it.
+    if (temporary && !made.has(queue)) stops.push(() => sqs.send(new DeleteQueueCommand({ QueueUrl })));
+    made.add(queue);
   };
   await Promise.all([OUTCOME_QUEUE, ...lanes.map(laneQueue)].map(createQueue));
   return {
