@@ -8,9 +8,11 @@
  */
 import { randomBytes } from 'node:crypto';
 import { mock } from 'node:test';
+import { recordsOf } from '../functions/suppress.ts';
 import type { AnyClient } from '../lib/engine/aws/clients.ts';
-import { openAws } from '../lib/engine/aws/open.ts';
+import { type AwsEngine, openAws } from '../lib/engine/aws/open.ts';
 import { PRICES, sqsRequests } from '../lib/engine/aws/pricing.ts';
+import { openReporter, type Reporter } from '../lib/engine/aws/reporter.ts';
 import type { Attempt, MessageRecord, QueueItem } from '../lib/engine/items.ts';
 import type { Admission, Engine, LeasedItem, Settlement } from '../lib/engine/ports.ts';
 import { baseId, newMessageId } from '../lib/mail/message-id.ts';
@@ -217,6 +219,8 @@ async function drain(
   for (let cursor = 0; ; ) {
     const page = await engine.records.feed(cursor, LEASE);
     if (page.outcomes.length === 0) return;
+    // As functions/outcomes does, which looks at as many in a batch.
+    await recordsOf(engine.records, page.outcomes);
     cursor = page.cursor;
   }
 }
@@ -271,6 +275,28 @@ function show(title: string, lines: Map<string, Line>): number {
   }
   process.stdout.write(`  ${'all'.padEnd(46)}${total.toFixed(2).padStart(14)}\n`);
   return total;
+}
+
+/** Each of so many messages is opened once: told by functions/track, kept by functions/outcomes. */
+async function openings(engine: AwsEngine, reporter: Reporter): Promise<void> {
+  const now = Date.now();
+  const opened = Array.from({ length: MESSAGES }, () => message(now, usualBody(BODY_BYTES)));
+  for (let at = 0; at < MESSAGES; at += BULK) await engine.queue.admit(opened.slice(at, at + BULK));
+  await drain(engine, MESSAGES, delivered);
+  meter.take();
+  for (const { record } of opened) {
+    const detail = { ipAddress: '203.0.113.99', userAgent: 'Mozilla/5.0 (compatible; YahooMailProxy)' };
+    await reporter.report([{ v: 1, messageId: record.id, at: now, kind: 'open', tenant: '', detail }]);
+  }
+  for (let cursor = 0; ; ) {
+    const page = await engine.records.feed(cursor, LEASE);
+    if (page.outcomes.length === 0) return;
+    const found = await recordsOf(engine.records, page.outcomes);
+    await engine.keepReports(
+      page.outcomes.map((outcome) => ({ record: found.get(outcome.messageId)!, outcome })),
+    );
+    cursor = page.cursor;
+  }
 }
 
 // — at rest —
@@ -329,11 +355,8 @@ async function atRest(engine: Engine, meter: Meter): Promise<void> {
 
 const aws = await startTestAws([LANE]);
 const meter = new Meter();
-const engine = await openAws({
-  resources: aws.resources,
-  clock: systemClock,
-  client: { ...aws.client, instrument: instrument(meter) },
-});
+const client = { ...aws.client, instrument: instrument(meter) };
+const engine = await openAws({ resources: aws.resources, clock: systemClock, client });
 try {
   moveTime(Date.now());
   const figures: [name: string, reach: number, value: number][] = [];
@@ -361,6 +384,10 @@ try {
       [`a deferral of every message adds, ${kind}`, reach(1.6), twice - single],
     );
   }
+  const reporter = openReporter({ queueUrlPrefix: aws.resources.queueUrlPrefix, clock: systemClock, client });
+  await openings(engine, reporter);
+  reporter.close();
+  show('An open or click', meter.take());
   await atRest(engine, meter);
   process.stdout.write(
     `\n${'$ a million delivered'.padEnd(58)}${'measured'.padStart(10)}${'reach'.padStart(8)}\n`,

@@ -29,8 +29,10 @@ export class MessageRecords {
     this.#tables = tables;
   }
 
+  /** It is written once: what an eventually consistent read finds is it, and only what that misses is asked for again. */
   async record(id: string): Promise<MessageRecord | undefined> {
-    const item = await this.#tables.get('records', messageKey(id));
+    const key = messageKey(id);
+    const item = (await this.#tables.get('records', key, false)) ?? (await this.#tables.get('records', key));
     if (item?.to?.S) return this.record(item.to.S);
     return item && readRecord(item);
   }
