@@ -18,7 +18,7 @@ export function between(random: Random, low: number, high: number): number {
 }
 
 /** A normally distributed number (Box and Muller 1958). */
-export function normal(random: Random, mean: number, deviation: number): number {
+function normal(random: Random, mean: number, deviation: number): number {
   return mean + deviation * Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
 }
 

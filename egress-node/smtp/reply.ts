@@ -11,7 +11,7 @@ export const MAX_LINE = 4096;
 export const MAX_REPLY = 65_536;
 export const MAX_LINES = 100;
 /** Characters of a line that are kept. */
-export const MAX_TEXT = 1000;
+const MAX_TEXT = 1000;
 
 const EMPTY = Buffer.alloc(0);
 const LF = 10;

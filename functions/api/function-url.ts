@@ -11,7 +11,7 @@ import type { RawRequest } from './raw-request.ts';
 export type Fetch = (request: Request, env: { incoming: RawRequest }) => Response | Promise<Response>;
 
 /** The request as it came over the wire. */
-export function rawRequestOf(event: LambdaFunctionURLEvent): RawRequest {
+function rawRequestOf(event: LambdaFunctionURLEvent): RawRequest {
   const { http } = event.requestContext;
   const headers: RawRequest['headers'] = [];
   for (const [name, value] of Object.entries(event.headers)) {

@@ -15,7 +15,7 @@ import type { ApiDeps } from './deps.ts';
  * An address as the list has it: without blanks around it, its domain in lower case, its local part as it is (SES).
  * @throws `invalid_address`
  */
-export function listedAddress(text: string): string {
+function listedAddress(text: string): string {
   return parseEnvelopeAddress(text.trim()).address;
 }
 

@@ -86,9 +86,6 @@ export interface QueueItem {
   reason?: { code: string; text: string };
 }
 
-/** Address of the bytes of a message in the body store. */
-export type BodyId = string;
-
 /** One try to deliver one delivery. */
 export interface Attempt {
   at: number;

@@ -12,7 +12,7 @@ import type { HeaderField, ParsedMessage } from './types.ts';
 
 /** Octets of a header section, and its fields: more is an attack on whoever parses it next. */
 export const MAX_HEADER = 256 * 1024;
-export const MAX_FIELDS = 1000;
+const MAX_FIELDS = 1000;
 /** Octets of a line without its CRLF: must, and should (RFC 5322 §2.1.1). */
 export const MAX_LINE = 998;
 const GOOD_LINE = 78;

@@ -9,9 +9,9 @@ import { boundaryOf, partsOf } from './mime-parts.ts';
 import type { ParsedMessage } from './types.ts';
 
 /** SES's limit of MIME parts in one message. */
-export const MAX_PARTS = 500;
+const MAX_PARTS = 500;
 /** Multiparts and attached messages inside each other; mail as people send it has five or so. */
-export const MAX_DEPTH = 30;
+const MAX_DEPTH = 30;
 
 const CONTENT_TYPE = /^content-type[ \t]*:((?:[^\r\n]|\r\n[ \t])*)/gim;
 const COMPOSITE = /^\s*(multipart|message)\//i;

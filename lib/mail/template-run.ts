@@ -13,11 +13,11 @@ export type Body = (run: Run, scope: Scope, outer: Scope | undefined) => void;
 export type Expression = (run: Run, scope: Scope) => unknown;
 
 /** Instructions and iterations of one rendering: some 10 ms. */
-export const MAX_STEPS = 250_000;
+const MAX_STEPS = 250_000;
 /** Characters that one rendering may put out, over all its parts. */
 export const MAX_OUTPUT = 10_000_000;
 /** Blocks inside blocks, partials that call partials, lists inside lists. */
-export const MAX_NESTING = 100;
+const MAX_NESTING = 100;
 
 /** Where an `each` stands. */
 export interface Loop {

@@ -5,7 +5,7 @@ import type { EventContext } from './mail-object.ts';
 import type { SesEvent } from './ses-event.ts';
 
 /** Quarter hours, as SES's GetSendStatistics counts. */
-export const STATISTICS_PERIOD = 15 * 60_000;
+const STATISTICS_PERIOD = 15 * 60_000;
 
 /** What to add to the counters of one tenant in one period. */
 export interface StatisticsDelta {

@@ -41,7 +41,7 @@ export interface Pace {
 }
 
 /** No limit. */
-export const UNPACED: Pace = { interval: 0, tolerance: 0 };
+const UNPACED: Pace = { interval: 0, tolerance: 0 };
 
 /** What a timer that fires late has lost is made up, ms. */
 const TIMER = 4;

@@ -244,7 +244,7 @@ export class DataStack extends Stack {
 }
 
 /** Start of the names of a stage's queues. */
-export function queuePrefix(stage: Stage): string {
+function queuePrefix(stage: Stage): string {
   return `postern-${stage.name}-`;
 }
 

@@ -159,6 +159,6 @@ export class MonitoringStack extends Stack {
 }
 
 /** Where an alarm's entry is, with the anchor that a heading gets. */
-export function runbookLink({ entry }: Pick<AlarmEntry, 'entry'>): string {
+function runbookLink({ entry }: Pick<AlarmEntry, 'entry'>): string {
   return `lib/stacks/RUNBOOK.md#${entry.toLowerCase().replaceAll(' ', '-')}`;
 }

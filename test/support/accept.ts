@@ -20,7 +20,7 @@ import { openTestControl } from './control.ts';
 import { BASE, LINKS } from './tracking.ts';
 
 /** A queue that only takes in, and shows what it took. */
-export class IntakeQueue implements Pick<Queue, 'admit'>, Pick<Records, 'claim'> {
+class IntakeQueue implements Pick<Queue, 'admit'>, Pick<Records, 'claim'> {
   readonly admissions: Admission[] = [];
   claims: IdempotencyClaim[] = [];
   /** Answers or throws in place of taking in. */
@@ -41,7 +41,7 @@ export class IntakeQueue implements Pick<Queue, 'admit'>, Pick<Records, 'claim'>
 export const CALLER: Caller = { keyId: 'AKIATEST', tenant: 'default', admin: false, sourceIp: '192.0.2.9' };
 
 /** Suppression lists that are only looked up; they may fail, and count how often they are asked. */
-export class KnownSuppressions implements Pick<Suppressions, 'find'> {
+class KnownSuppressions implements Pick<Suppressions, 'find'> {
   readonly entries: Suppression[] = [];
   asked: number[] = [];
   failure?: Error;

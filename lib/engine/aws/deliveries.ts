@@ -27,15 +27,14 @@ import { unsqueeze } from './squeeze.ts';
 import type { Update } from './tables.ts';
 
 const PREFIX = 'd#';
-/** First and last sort key of the deliveries of a message. */
+/** First sort key of the deliveries of a message. */
 export const FIRST_DELIVERY = PREFIX;
-export const LAST_DELIVERY = `${PREFIX}~`;
 
 /**
  * Milliseconds for which a claim keeps other copies away. Not a lease: the same copy, handed out again by SQS,
  * claims anew at once. Longer than any attempt takes (RFC 5321 §4.5.3.2 gives ten minutes to the final dot).
  */
-export const HOLD = 900_000;
+const HOLD = 900_000;
 
 export function deliveryKey(messageId: string, n: number): Key {
   return { pk: messageId, sk: `${PREFIX}${String(n).padStart(4, '0')}` };

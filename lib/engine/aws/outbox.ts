@@ -40,7 +40,7 @@ export function ledgerKey(messageId: string, n: number, generation: number, due:
 }
 
 /** Seconds of SQS delay until a time: never early, for SQS counts whole seconds. */
-export function delayUntil(due: number, now: number): number {
+function delayUntil(due: number, now: number): number {
   return Math.min(LONGEST_DELAY, Math.max(0, Math.ceil((due - now) / 1000)));
 }
 

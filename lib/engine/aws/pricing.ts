@@ -33,12 +33,12 @@ export function sqsRequests(bytes: number): number {
   return Math.max(1, Math.ceil(bytes / SQS_CHUNK));
 }
 
-export function writeUnits(bytes: number): number {
+function writeUnits(bytes: number): number {
   return Math.max(1, Math.ceil(bytes / WRITE_UNIT_BYTES));
 }
 
 /** Strongly consistent; half as many for an eventually consistent read. */
-export function readUnits(bytes: number): number {
+function readUnits(bytes: number): number {
   return Math.max(1, Math.ceil(bytes / READ_UNIT_BYTES));
 }
 

@@ -67,7 +67,7 @@ export const OUTCOME_MAX_RECEIVES = 10;
  * `return-path.key` signs return paths, and is the only one that an egress node may read; `tracking.key` signs the links
  * that tell of opens and clicks.
  */
-export const SECRETS = ['master.key', 'return-path.key', 'tracking.key'] as const;
+const SECRETS = ['master.key', 'return-path.key', 'tracking.key'] as const;
 export type SecretName = (typeof SECRETS)[number];
 
 /** Beside the secrets: key and certificates of the submission service in PEM, which its operator puts there. */

@@ -20,7 +20,7 @@ import type { Phase } from './rule.ts';
 import { type AutomationState, scopeKey } from './state.ts';
 
 /** Bounds of the wait that a reply may ask of its own delivery, ms. */
-export const RETRY_BOUNDS = { least: 10_000, most: 24 * 3_600_000 } as const;
+const RETRY_BOUNDS = { least: 10_000, most: 24 * 3_600_000 } as const;
 
 /**
  * A reply, and the mail that it was said to, by the names that directives know it by. A refusal of the session

@@ -15,7 +15,7 @@
 import { budgetAt, positionFor, type Schedule, sameSchedule, stepBefore, totalDays } from './schedule.ts';
 import { type Counts, judge, noCounts, type Signal, type Thresholds } from './verdict.ts';
 
-export const DAY = 86_400_000;
+const DAY = 86_400_000;
 /** Spread over the day, so much of it may be sent ahead of its time. */
 const AHEAD = 3_600_000;
 /** While a lease is being written, ms. */

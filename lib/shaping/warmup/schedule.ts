@@ -95,7 +95,7 @@ export function totalDays(schedule: Schedule): number {
 }
 
 /** Place of the step that a position lies in; the number of steps when it is warm. */
-export function stepAt(schedule: Schedule, position: number): number {
+function stepAt(schedule: Schedule, position: number): number {
   let end = 0;
   for (const [i, { days }] of schedule.entries()) {
     end += days;
