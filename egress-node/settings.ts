@@ -7,6 +7,7 @@ import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import ipaddr from 'ipaddr.js';
+import { canonicalIp } from '../lib/shaping/ip.ts';
 import type { LimitDocument } from '../lib/shaping/limits/check.ts';
 
 /** `host:port`, the host of an IPv6 address in brackets. */
@@ -212,6 +213,10 @@ export function readSettings(environment: NodeJS.ProcessEnv, file: Config, start
       'POSTERN_ACCESS_KEY_ID and POSTERN_SECRET_ACCESS_KEY go together: set both or none.',
     );
   }
+  settings.egressIps = settings.egressIps.map(canonicalIp);
+  settings.pools = Object.fromEntries(
+    Object.entries(settings.pools).map(([pool, ips]) => [pool, ips.map(canonicalIp)]),
+  );
   if (settings.tracking) settings.tracking = { url: webOrigin('tracking.url', settings.tracking.url) };
   return settings;
 }

@@ -6,9 +6,8 @@
 import type { Documents } from '../../lib/control/documents.ts';
 import { compileRules } from '../../lib/shaping/automation/compile.ts';
 import { rulesWith } from '../../lib/shaping/automation/library.ts';
-import { readMap } from '../../lib/shaping/document.ts';
 import type { WarmupBook } from '../../lib/shaping/warmup/book.ts';
-import { readPlan, type WarmupPlan } from '../../lib/shaping/warmup/plan.ts';
+import { readPlans } from '../../lib/shaping/warmup/plan.ts';
 import type { Egress } from './types.ts';
 
 /** Each kind has one document. */
@@ -31,7 +30,7 @@ export function followDocuments(
     routing: (value) => egress.setRouting(value),
     automation: (value) => egress.setRules(compileRules(rulesWith(value ?? {}, 'automation'))),
     warmup(value) {
-      const plans: ReadonlyMap<string, WarmupPlan> = readMap(value ?? {}, 'warmup', readPlan);
+      const plans = readPlans(value ?? {}, 'warmup');
       for (const ip of warmup.ips()) if (!plans.has(ip)) warmup.setPlan(ip, undefined);
       for (const [ip, plan] of plans) warmup.setPlan(ip, plan);
     },

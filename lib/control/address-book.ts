@@ -3,8 +3,9 @@
  * installation was started with. A change of it is a new version of one of the two documents, checked like any other.
  */
 import { PosternError } from '../errors.ts';
+import { canonicalIp } from '../shaping/ip.ts';
 import { type RoutingTable, readRouting } from '../shaping/routing/router.ts';
-import { readPlan, type WarmupPlan } from '../shaping/warmup/plan.ts';
+import { readPlans, type WarmupPlan } from '../shaping/warmup/plan.ts';
 import type { Documents } from './documents.ts';
 
 /** How mail leaves where no document says it. */
@@ -40,7 +41,7 @@ export class AddressBook {
   readonly #table: RoutingTable;
   /** Names of pools. */
   readonly pools: readonly string[];
-  /** Warm-up plans by address, lower case. */
+  /** Warm-up plans by address. */
   readonly plans: ReadonlyMap<string, WarmupPlan>;
 
   constructor(documents: Documents, installed: Installed) {
@@ -50,16 +51,15 @@ export class AddressBook {
     const routing = documents.running('routing').get(DOCUMENT);
     this.#table = readRouting(routing ?? { pools: listed(pools ?? {}) }, 'routing');
     this.pools = routing === undefined && pools === undefined ? lanes : [...this.#table.pools.keys()];
-    const plans = Object.entries(documents.running('warmup').get(DOCUMENT) ?? {});
-    this.plans = new Map(plans.map(([ip, plan]) => [ip.toLowerCase(), readPlan(plan, `warmup.${ip}`)]));
+    this.plans = readPlans(documents.running('warmup').get(DOCUMENT) ?? {}, 'warmup');
   }
 
-  /** Every address that is known, lower case. */
+  /** Every address that is known. */
   get ips(): string[] {
     const { ips, pools = {} } = this.#installed;
     const routed = [...this.#table.pools.values()].flatMap((pool) => pool.ips.map(({ ip }) => ip));
     const known = [...ips, ...Object.values(pools).flat(), ...routed, ...this.plans.keys()];
-    return [...new Set(known.map((ip) => ip.toLowerCase()))];
+    return [...new Set(known.map(canonicalIp))];
   }
 
   /** Pools that list an address; none: mail that names no pool may leave by it. */
@@ -123,7 +123,7 @@ export class AddressBook {
     const ip = this.requireIp(given);
     const before = this.#documents.get('warmup', DOCUMENT);
     const plans = (before?.value ?? {}) as StoredPlans;
-    const name = Object.keys(plans).find((one) => one.toLowerCase() === ip) ?? ip;
+    const name = Object.keys(plans).find((one) => canonicalIp(one) === ip) ?? ip;
     // The same word is obeyed once; two in the same millisecond are two.
     const last = this.plans.get(ip)?.progress?.at ?? 0;
     const progress = { percent, at: new Date(Math.max(now, last + 1)).toISOString() };
@@ -131,9 +131,9 @@ export class AddressBook {
     await this.#documents.put('warmup', DOCUMENT, changed, { by, expect: before?.version ?? 0 });
   }
 
-  /** @returns the address in lower case. @throws `not_found` */
+  /** @returns the address as it is compared. @throws `not_found` */
   requireIp(given: string): string {
-    const ip = given.toLowerCase();
+    const ip = canonicalIp(given);
     if (this.ips.includes(ip)) return ip;
     throw new PosternError('not_found', `Dedicated IP <${given.slice(0, 64)}> does not exist.`);
   }
@@ -181,5 +181,5 @@ function listed(pools: Readonly<Record<string, readonly string[]>>): Record<stri
 }
 
 function addressOf(entry: StoredPool['ips'][number]): string {
-  return (typeof entry === 'string' ? entry : entry.ip).toLowerCase();
+  return canonicalIp(typeof entry === 'string' ? entry : entry.ip);
 }

@@ -2,13 +2,11 @@
  * The kinds of configuration documents that may be changed while Postern runs. A kind is a name and a validator,
  * and the validator is the reader of the room that obeys the document.
  */
-import { isIP } from 'node:net';
 import { PosternError } from '../errors.ts';
 import { rulesWith } from '../shaping/automation/library.ts';
-import { readMap, refuse } from '../shaping/document.ts';
 import { limitTable } from '../shaping/limits/check.ts';
 import { readRouting } from '../shaping/routing/router.ts';
-import { readPlan, type WarmupPlan } from '../shaping/warmup/plan.ts';
+import { readPlans } from '../shaping/warmup/plan.ts';
 
 export interface ConfigKind {
   /** As in the path of the API. */
@@ -41,14 +39,6 @@ function kind(name: string, read: (value: unknown, path: string) => unknown): Co
       return refusals(() => read(value, name));
     },
   };
-}
-
-/** Warm-up plans by IP. */
-function readPlans(value: unknown, path: string): ReadonlyMap<string, WarmupPlan> {
-  return readMap(value, path, (plan, at, ip) => {
-    if (isIP(ip) === 0) refuse(at, 'is not an IP address; plans are listed by the IP that warms up.');
-    return readPlan(plan, at);
-  });
 }
 
 /** The kinds of this version of Postern, as the rooms that obey them read them. */

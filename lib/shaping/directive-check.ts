@@ -2,7 +2,6 @@
  * Checks what somebody orders before it becomes a directive. An order that cannot be meant is refused with its
  * path and the reason: a directive with a misspelt match would hold nothing, or all mail.
  */
-import { isIP } from 'node:net';
 import { PosternError } from '../errors.ts';
 import { canonicalDomain } from '../mail/domain.ts';
 import {
@@ -14,6 +13,8 @@ import {
   type DirectiveMatch,
 } from './directive.ts';
 import { readChoice, readMap, readNumber, readObject, readText, refuse } from './document.ts';
+import { readIp } from './ip.ts';
+import { readProvider } from './providers.ts';
 
 /** What is ordered; who orders it, and under which id, is for others to say. */
 export type DirectiveOrder = Pick<Directive, 'match' | 'action' | 'reason' | 'until'>;
@@ -22,7 +23,7 @@ export const DIRECTIVE_ACTIONS = ['suspend', 'bounce', 'reroute', 'limit'] as co
 
 /** A name as tenants, campaigns and pools have it. */
 const NAME = /^[A-Za-z0-9_-]{1,64}$/;
-/** Providers and sites: no blank, nothing that does not print. */
+/** Sites: no blank, nothing that does not print. */
 const WORD = /^[\x21-\x7e]{1,255}$/;
 /** Directives are not for ever and a day: later is a mistake in the unit. */
 const LATEST = 10 * 366 * 86_400_000;
@@ -79,8 +80,9 @@ function readDimension(dimension: Dimension, value: unknown, path: string): stri
         return refuse(path, error instanceof PosternError ? error.message : 'is not a domain.');
       }
     case 'ip':
-      return isIP(text) === 0 ? refuse(path, 'is not an IP address.') : text.toLowerCase();
+      return readIp(text, path);
     case 'provider':
+      return readProvider(text.toLowerCase(), path);
     case 'site':
       return WORD.test(text)
         ? text.toLowerCase()

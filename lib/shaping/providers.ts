@@ -3,6 +3,8 @@
  * that it is read at a glance and extended by a line.
  */
 
+import { readChoice } from './document.ts';
+
 /** A name from the table below, or `other`. */
 export type Provider = string;
 
@@ -90,6 +92,11 @@ const PROVIDER_BY_SUFFIX: ReadonlyMap<string, Provider> = new Map([
 
 /** Every provider that MX hosts can have, `other` included. */
 export const PROVIDERS: ReadonlySet<Provider> = new Set([...PROVIDER_BY_SUFFIX.values(), 'other']);
+
+/** A provider that an operator names: one that no MX host has would be meant for nobody. @throws PosternError */
+export function readProvider(value: unknown, path: string): Provider {
+  return readChoice(value, path, [...PROVIDERS].sort());
+}
 
 /** Mailbox domains that the large providers run under their own names. */
 const DOMAINS: Readonly<Record<Exclude<LaneGroup, 'other'>, string>> = {

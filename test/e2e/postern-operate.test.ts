@@ -1,7 +1,7 @@
 /** What operators do while Postern runs, over real requests and the real store. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { type ConfigKind, refusals } from '../../lib/control/config-kinds.ts';
+import { CONFIG_KINDS, type ConfigKind, refusals } from '../../lib/control/config-kinds.ts';
 import { openDirectives } from '../../lib/control/directives.ts';
 import type { Policy } from '../../lib/control/policy/open.ts';
 import { readNumber, readObject } from '../../lib/shaping/document.ts';
@@ -38,7 +38,7 @@ const policy: Pick<Policy, 'state'> = {
 
 let server: PosternServer;
 before(async () => {
-  server = await startPosternServer({ kinds: [RATE], policy });
+  server = await startPosternServer({ kinds: [RATE, ...CONFIG_KINDS], policy });
 });
 after(() => server.close());
 
@@ -135,6 +135,10 @@ describe('directives', () => {
       [order({}, { action: { kind: 'pause' } }), /^\/action\/kind must be one of/],
       [order({}, { action: { kind: 'bounce' } }), /^match: is empty/],
       [order({ pool: 'a' }, { action: { kind: 'reroute', pool: 'a' } }), /^action\.pool: is a, the pool/],
+      [
+        order({}, { action: { kind: 'reroute', pool: 'nowhere' } }),
+        /^action\.pool: there is no pool "nowhere"; there are default/,
+      ],
       [
         order({}, { action: { kind: 'limit', limits: { connections: 0 } } }),
         /^action\.limits\.connections: 0 is out/,

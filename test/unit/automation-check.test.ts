@@ -90,6 +90,14 @@ describe('rules that are refused', () => {
         { match: { regex: 'x' } },
         'match.regex: is unknown; the members are provider, site, mx, domain, code, enhanced, phase, text.',
       ],
+      [
+        { action: ['suspend', 'bounce'] },
+        'action: suspend and bounce contradict each other: the same mail cannot do both.',
+      ],
+      [
+        { action: { reroute: 'a pool' } },
+        'action.reroute: has other characters than A-Z, a-z, 0-9, - and _, or more than 64.',
+      ],
       [{ match: { code: 250 } }, 'match.code: 250 is not a refusal; write 421, "4xx", "5xx" or "450-459".'],
       [
         { match: { code: ['4xx', '459-450'] } },
@@ -260,7 +268,7 @@ describe('rules that pass', () => {
       overlaps: [{ rule: 'own.slow', why: 'It says the same.' }],
     };
     const others: Rule[] = [
-      { ...GOOD, action: ['suspend', 'bounce', { reroute: 'other' }] },
+      { ...GOOD, action: ['alert', { reroute: 'other' }] },
       { ...GOOD, id: 'own.code', match: { code: 421 } },
     ];
     assert.deepEqual(checkRules([full, ...others], 'rules'), [full, ...others]);

@@ -171,7 +171,6 @@ describe('a rule that fires', () => {
       rule({
         scope: ['provider', 'campaign', 'tenant', 'pool', 'domain'],
         action: [
-          'bounce',
           'alert',
           { reroute: 'other' },
           {
@@ -191,7 +190,6 @@ describe('a rule that fires', () => {
     assert.deepEqual(
       raise.map(({ action }) => action),
       [
-        { kind: 'bounce' },
         { kind: 'reroute', pool: 'other' },
         {
           kind: 'limit',
@@ -208,7 +206,9 @@ describe('a rule that fires', () => {
     assert.deepEqual(alerts, [
       { rule: 'test.slow', at: T0, match, reason: 'The peer wants less.', reply: SLOW },
     ]);
-    assert.equal(new Set(raise.map(({ id }) => id)).size, 3);
+    assert.equal(new Set(raise.map(({ id }) => id)).size, 2);
+    const ended = automation(rule({ action: 'bounce' })).reply(T0).raise;
+    assert.deepEqual(ended[0]!.action, { kind: 'bounce' });
   });
 
   it('never means more mail than its scope says: without a campaign, not the whole tenant', () => {

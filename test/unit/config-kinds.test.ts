@@ -4,11 +4,39 @@ import { CONFIG_KINDS } from '../../lib/control/config-kinds.ts';
 
 const cases: Record<string, { good: unknown[]; bad: [unknown, RegExp][] }> = {
   limits: {
-    good: [{}, { providers: { google: { connections: 5 } } }],
+    good: [
+      {},
+      { providers: { google: { connections: 5 } } },
+      { providers: { google: { connections: 20, providerConnections: 20 } } },
+      { domains: { 'xn--bcher-kva.example': { connections: 5 } } },
+    ],
     bad: [
       [{ default: { conections: 5 } }, /default\.conections: is unknown/],
       [{ default: { connections: -1 } }, /default\.connections: /],
       [[], /is not an object/],
+      [
+        { providers: { gogle: { connections: 2 } } },
+        /^limits\.providers\.gogle: "gogle" is none of .*, google, /,
+      ],
+      [
+        { shared: { a: { match: { provider: 'gogle' }, quota: '5/h' } } },
+        /^limits\.shared\.a\.match\.provider: /,
+      ],
+      [
+        { providers: { google: { connections: 20 } } },
+        /^limits\.providers\.google\.connections: 20 contradicts providerConnections 5 of built-in\.providers\.google/,
+      ],
+      [
+        { default: { ipConnections: 8 }, providers: { yahoo: { connections: 9 } } },
+        /^limits\.providers\.yahoo\.connections: 9 contradicts ipConnections 8 of limits\.default/,
+      ],
+      [
+        { domains: { 'bücher.example': {} } },
+        /^limits\.domains\.bücher\.example: is known as xn--bcher-kva\.example/,
+      ],
+      [{ domains: { 'a b': {} } }, /^limits\.domains\.a b: /],
+      [{ sites: { 'a b': {} } }, /^limits\.sites\.a b: has blanks/],
+      [{ default: { for: [{ ip: '1.2.3', connections: 1 }] } }, /^limits\.default\.for\[0\]\.ip: /],
     ],
   },
   routing: {
@@ -19,13 +47,22 @@ const cases: Record<string, { good: unknown[]; bad: [unknown, RegExp][] }> = {
         { pools: { a: { ips: ['203.0.113.1'], exclusive: true }, b: { ips: ['203.0.113.1'] } } },
         /^routing\.pools\..*203\.0\.113\.1/,
       ],
+      [
+        { pools: { a: { ips: ['2001:db8::1'] }, b: { ips: ['2001:DB8:0::1'], exclusive: true } } },
+        /^routing\.pools\.b\.ips\[0\]: 2001:db8::1 is in pool "a", and this one is exclusive/,
+      ],
     ],
   },
   warmup: {
     good: [{}, { '203.0.113.1': { schedule: 'fast' } }],
     bad: [
       [{ '203.0.113.1': { schedule: 'faster' } }, /^warmup\.203\.0\.113\.1\.schedule: /],
-      [{ mine: {} }, /^warmup\.mine: is not an IP address/],
+      [{ mine: {} }, /^warmup\.mine: "mine" is not an IP address/],
+      [{ '203.0.113.1': { providers: { gogle: 'slow' } } }, /^warmup\.203\.0\.113\.1\.providers\.gogle: /],
+      [
+        { '2001:db8::1': {}, '2001:db8:0::1': {} },
+        /^warmup\.2001:db8:0::1: is another way to write 2001:db8::1/,
+      ],
       [
         {
           '203.0.113.1': {

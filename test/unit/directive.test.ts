@@ -220,7 +220,7 @@ describe('an order', () => {
 
   test('is read, with domain, address and provider as they are compared', () => {
     assert.deepEqual(readDirective({ ...good, until: NOW + 1 }, NOW), { ...good, until: NOW + 1 });
-    const match = { domain: 'BÜCHER.example', ip: '2001:DB8::1', provider: 'Google', site: 'MX.Example' };
+    const match = { domain: 'BÜCHER.example', ip: '2001:DB8:0::1', provider: 'Google', site: 'MX.Example' };
     assert.deepEqual(readDirective({ ...good, match }, NOW).match, {
       domain: 'xn--bcher-kva.example',
       ip: '2001:db8::1',
@@ -274,10 +274,19 @@ describe('an order', () => {
       /^action\.limits\.messagesPerSecond: /,
     ],
     ['a domain that is none', { match: { domain: 'a b' } }, /^match\.domain: /],
-    ['an address that is none', { match: { ip: '192.0.2.0/24' } }, /^match\.ip: is not an IP address/],
+    [
+      'an address that is none',
+      { match: { ip: '192.0.2.0/24' } },
+      /^match\.ip: "192\.0\.2\.0\/24" is not an IP address/,
+    ],
     ['a name with blanks', { match: { tenant: 'a b' } }, /^match\.tenant: /],
     ['a site with a line break', { match: { site: 'a\nb' } }, /^match\.site: /],
     ['a number for a name', { match: { tenant: 1 } }, /^match\.tenant: 1 is not a text/],
+    [
+      'a provider that no host has',
+      { match: { provider: 'gogle' } },
+      /^match\.provider: "gogle" is none of /,
+    ],
     ['the past', { until: NOW }, /^until: is over already/],
     ['a time in seconds for eternity', { until: NOW * 1000 }, /^until: is more than ten years/],
     ['a time that is text', { until: '2026' }, /^until: /],

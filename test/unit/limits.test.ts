@@ -27,7 +27,7 @@ describe('limits', () => {
   it('go from default over provider and site, and say which rule set them', () => {
     const document = {
       default: { idle: '10s', for: [{ ip: '192.0.2.9', connections: 3 }] },
-      providers: { google: { connections: 7 } },
+      providers: { google: { connections: 4 } },
       sites: { 'mx.special.test': { connections: 2, messageRate: '5/min' } },
     };
     assert.equal(own(document).limits.connections, 10);
@@ -37,7 +37,7 @@ describe('limits', () => {
     assert.equal(own(document, { ip: '192.0.2.9' }).limits.connections, 3);
     assert.equal(own(document, { ip: '192.0.2.9' }).origins.connections, 'limits.default.for[0]');
     const google = own(document, { provider: 'google', ip: '192.0.2.9' });
-    assert.equal(google.limits.connections, 7, 'a layer is over all of the one below');
+    assert.equal(google.limits.connections, 4, 'a layer is over all of the one below');
     assert.equal(google.limits.messagesPerConnection, 50);
     assert.equal(google.limits.tls, 'required');
     const special = own(document, { provider: 'google', site: 'mx.special.test' });
@@ -144,6 +144,16 @@ describe('limits', () => {
     assert.equal(book.at(place()).of(mail()).terms!.counters[0]!.rate, slow);
     book.order([]);
     assert.equal(book.at(place()).of(mail()).terms, undefined);
+  });
+
+  it('of a directive hold for a provider behind a static route, too', () => {
+    const book = new LimitBook(limitTable({ providers: { google: { connections: 1 } } }));
+    const routed = place({ provider: 'google', routed: true });
+    assert.equal(book.at(routed).own.limits.connections, 20);
+    book.order([
+      { match: { provider: 'google' }, set: { connections: 3 }, origin: 'directive x', atMost: true },
+    ]);
+    assert.equal(book.at(routed).own.limits.connections, 3);
   });
 
   it('connections grow with the backlog, never beyond it or the limit', () => {

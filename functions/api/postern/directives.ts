@@ -2,6 +2,7 @@
  * Directives over the API. An administrator's key orders and ends what it wants. Another key orders its own
  * tenant's mail, and ends only what keys of its tenant ordered: not what stops the tenant itself.
  */
+import { AddressBook, DEFAULT_POOL } from '../../../lib/control/address-book.ts';
 import type { StoredDirective } from '../../../lib/control/directives.ts';
 import { PosternError } from '../../../lib/errors.ts';
 import { DIMENSIONS, type Directive } from '../../../lib/shaping/directive.ts';
@@ -9,8 +10,8 @@ import { type Call, type Handler, iso } from './call.ts';
 
 /** `DirectiveRequest` of the document, as far as it is looked at here. */
 interface DirectiveRequest {
-  match: { tenant?: string };
-  action: { kind: string };
+  match: { tenant?: string; pool?: string };
+  action: { kind: string; pool?: string };
   reason: string;
   until?: string;
 }
@@ -19,6 +20,7 @@ export const createDirective: Handler = async (call) => {
   const { caller, deps } = call;
   const { until, ...order } = call.body as DirectiveRequest;
   if (!caller.admin) requireOwn(call, order as DirectiveRequest);
+  requirePool(call, order as DirectiveRequest);
   const origin = caller.admin
     ? { operator: caller.keyId }
     : { operator: caller.keyId, tenant: caller.tenant };
@@ -69,6 +71,15 @@ function requireOwn({ caller }: Call, { match, action }: DirectiveRequest): void
     'access_denied',
     `The key ${caller.keyId} may not ${problem}, or use an administrator's key.`,
   );
+}
+
+/** @throws `bad_request` when mail would be sent on to a pool that there is not, and wait for it. */
+function requirePool({ deps }: Call, { action: { pool }, match }: DirectiveRequest): void {
+  if (pool === undefined || pool === DEFAULT_POOL || pool === match.pool) return;
+  const { pools } = new AddressBook(deps.control.documents, deps.installed);
+  if (pools.includes(pool)) return;
+  const known = [DEFAULT_POOL, ...pools.filter((one) => one !== DEFAULT_POOL)].join(', ');
+  throw new PosternError('bad_request', `action.pool: there is no pool "${pool}"; there are ${known}.`);
 }
 
 /** Whether a directive is the caller's to see. */

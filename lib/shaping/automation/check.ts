@@ -4,8 +4,9 @@
  */
 import { readReply } from '../../outcome/reply.ts';
 import { DIMENSIONS } from '../directive.ts';
+import { readName } from '../directive-check.ts';
 import { readBoolean, readChoice, readList, readNumber, readObject, readText, refuse } from '../document.ts';
-import { PROVIDERS } from '../providers.ts';
+import { readProvider } from '../providers.ts';
 import { readRate } from '../rate.ts';
 import { asList, compileRules, readCode, readEnhanced } from './compile.ts';
 import { matchingRules, type ReplyEvent } from './evaluate.ts';
@@ -19,6 +20,8 @@ const MAX_EVENTS = 1000;
 const MAX_LIST = 100;
 const ID = /^[a-z0-9][a-z0-9.-]{1,63}$/;
 const WORD = /^[\x21-\x7e]{1,255}$/;
+/** What becomes of the mail: one of these. */
+const WAYS: ReadonlySet<string> = new Set(['suspend', 'bounce', 'reroute']);
 /** What still delivers while it holds. */
 const FLOWING: ReadonlySet<string> = new Set(['limit', 'alert']);
 
@@ -98,7 +101,7 @@ const pattern: Check = (value, path) => {
 };
 
 const checkMatch = members<RuleMatch>({
-  provider: oneOrMany(choice([...PROVIDERS].sort())),
+  provider: oneOrMany(readProvider),
   site: oneOrMany(word),
   mx: oneOrMany(word),
   domain: oneOrMany(word),
@@ -120,7 +123,7 @@ const checkAction: Check = (value, path) => {
     readChoice(value, path, ['suspend', 'bounce', 'alert']);
     return;
   }
-  members({ limit: checkLimit, reroute: word })(value, path);
+  members({ limit: checkLimit, reroute: readName })(value, path);
   const action = value as { limit?: object };
   if (Object.keys(action).length !== 1) refuse(path, 'must be one of limit and reroute.');
   if (action.limit !== undefined && Object.keys(action.limit).length === 0) {
@@ -180,6 +183,10 @@ function checkRule(value: unknown, path: string, seen: Set<string>): void {
     typeof action === 'string' ? action : Object.keys(action)[0]!,
   );
   if (new Set(kinds).size < kinds.length) refuse(`${path}.action`, 'has two actions of a kind.');
+  const ways = kinds.filter((kind) => WAYS.has(kind));
+  if (ways.length > 1) {
+    refuse(`${path}.action`, `${ways.join(' and ')} contradict each other: the same mail cannot do both.`);
+  }
   if (rule.leaveAfter !== undefined && !kinds.every((kind) => FLOWING.has(kind))) {
     refuse(
       `${path}.leaveAfter`,

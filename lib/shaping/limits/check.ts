@@ -12,10 +12,14 @@
  */
 import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
+import { canonicalDomain } from '../../mail/domain.ts';
 import { checkRetrySchedule } from '../../outcome/retry.ts';
 import { readSpan } from '../automation/units.ts';
 import { readChoice, readList, readMap, readNumber, readObject, readText, refuse } from '../document.ts';
+import { readIp } from '../ip.ts';
+import { readProvider } from '../providers.ts';
 import { type Rate, readRate } from '../rate.ts';
+import { LimitBook } from './book.ts';
 import { DEFAULT_LIMITS } from './defaults.ts';
 import {
   DEADLINES,
@@ -131,11 +135,14 @@ const COUNTED_APART: ReadonlySet<LimitName> = new Set<LimitName>([
   'maxAge',
 ]);
 
+/** The name of a set of MX hosts. */
+const SITE = /^[\x21-\x7e]{1,255}$/;
 const HOST = /^(?=.{1,253}$)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*$/;
 
 function readProhibited(value: unknown, path: string): string {
   const text = readText(value, path).toLowerCase();
-  if (isIP(text) !== 0 || ipaddr.isValidCIDR(text) || HOST.test(text)) return text;
+  if (isIP(text) !== 0) return readIp(text, path);
+  if (ipaddr.isValidCIDR(text) || HOST.test(text)) return text;
   return refuse(
     path,
     `${JSON.stringify(value)} is neither a host, nor an address, nor a network as 192.0.2.0/24.`,
@@ -158,13 +165,29 @@ export function readLimits(document: unknown, name: string): LimitTable {
     const entries = given[`${place}s`];
     if (entries === undefined) continue;
     readMap(entries, `${name}.${place}s`, (entry, path, key) => {
-      if (key !== key.toLowerCase()) refuse(path, 'is written in capitals; names are in lower case.');
+      readPlace(place, key, path);
       layer(entry, path, { [place]: key });
     });
   }
   const shared =
     given.shared === undefined ? [] : [...readMap(given.shared, `${name}.shared`, readShared).values()];
   return { rules, shared };
+}
+
+/** A name that no destination has would be a limit that never holds. */
+function readPlace(place: (typeof PLACES)[number], name: string, path: string): string {
+  if (name !== name.toLowerCase()) refuse(path, 'is written in capitals; names are in lower case.');
+  if (place === 'provider') return readProvider(name, path);
+  if (place === 'site') {
+    return SITE.test(name) ? name : refuse(path, 'has blanks, or characters that do not print.');
+  }
+  let canonical: string;
+  try {
+    canonical = canonicalDomain(name);
+  } catch (error) {
+    return refuse(path, (error as Error).message);
+  }
+  return canonical === name ? name : refuse(path, `is known as ${canonical}; write it so.`);
 }
 
 function readEntry(value: unknown, path: string, place: LimitMatch): LimitRule[] {
@@ -201,10 +224,10 @@ function readQualifier(name: Qualifier, value: unknown, path: string): string {
   const at = `${path}.${name}`;
   if (name === 'class') return readChoice(value, at, ['transactional', 'bulk']);
   const text = readText(value, at);
-  if (name === 'ip' && isIP(text) === 0) refuse(at, `${JSON.stringify(text)} is not an IP address.`);
   if (text === '*' && (name === 'ip' || name === 'pool')) {
     refuse(at, `every ${name} counts by itself anyway; leave it out.`);
   }
+  if (name === 'ip') return readIp(text, at);
   return text;
 }
 
@@ -268,14 +291,21 @@ function checkContradictions(set: Partial<Limits>, path: string): void {
   }
 }
 
+function readSharedMember(name: keyof LimitMatch, value: unknown, path: string): string {
+  if (name === 'class') return readChoice(value, path, ['transactional', 'bulk']);
+  const text = readText(value, path);
+  if (name === 'ip') return readIp(text, path);
+  return name === 'provider' || name === 'site' || name === 'domain' ? readPlace(name, text, path) : text;
+}
+
 function readShared(value: unknown, path: string, name: string): SharedLimit {
   const given = readObject(value, path, ['match', 'each', ...SHARED]);
   const match: Record<string, unknown> = {};
   const members = readObject(given.match ?? {}, `${path}.match`, [...PLACES, ...QUALIFIERS]);
   for (const [key, member] of Object.entries(members)) {
     const at = `${path}.match.${key}`;
-    match[key] = key === 'class' ? readChoice(member, at, ['transactional', 'bulk']) : readText(member, at);
-    if (match[key] === '*') refuse(at, 'is no value; to count each by itself, name it in each.');
+    if (member === '*') refuse(at, 'is no value; to count each by itself, name it in each.');
+    match[key] = readSharedMember(key as keyof LimitMatch, member, at);
   }
   const each =
     given.each === undefined
@@ -306,7 +336,31 @@ function readShared(value: unknown, path: string, name: string): SharedLimit {
 /** The built-in limits, and over them those of a document. @throws PosternError `bad_request`. */
 export function limitTable(document: unknown = {}): LimitTable {
   const own = readLimits(document, 'limits');
-  return { rules: [...BUILT_IN.rules, ...own.rules], shared: own.shared };
+  const table = { rules: [...BUILT_IN.rules, ...own.rules], shared: own.shared };
+  checkLayers(own.rules, table);
+  return table;
+}
+
+/** A limit that another layer makes void: more connections to a site than its provider, or the IP, may have. */
+function checkLayers(own: readonly LimitRule[], table: LimitTable): void {
+  const book = new LimitBook(table);
+  for (const { match, set, origin } of own) {
+    const { connections, providerConnections } = set;
+    if (connections === undefined && providerConnections === undefined) continue;
+    const { provider = '', route = false, ...particular } = match;
+    if (Object.keys(particular).length > 0) continue;
+    const { limits, origins } = book.at({ provider, site: '', routed: route, ip: '', pool: '' }).own;
+    const notOver = (small: LimitName, large: 'providerConnections' | 'ipConnections'): void => {
+      if (set[small] === undefined || limits[large] >= (set[small] as number)) return;
+      refuse(
+        `${origin}.${small}`,
+        `${set[small] as number} contradicts ${large} ${limits[large]} of ${origins[large]}: raise that, too.`,
+      );
+    };
+    notOver('connections', 'providerConnections');
+    notOver('connections', 'ipConnections');
+    notOver('providerConnections', 'ipConnections');
+  }
 }
 
 const BUILT_IN = readLimits(DEFAULT_LIMITS, 'built-in');

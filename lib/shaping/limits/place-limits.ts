@@ -23,8 +23,8 @@ export class PlaceLimits {
 
   constructor(place: Place, rules: readonly LimitRule[], shared: readonly SharedLimit[]) {
     this.#place = place;
-    this.#shared = shared.filter(({ match }) => inPlace(match, place));
-    const here = rules.filter(({ match }) => inPlace(match, place));
+    this.#shared = shared.filter((limit) => inPlace(limit, place));
+    const here = rules.filter((rule) => inPlace(rule, place));
     const plain = here.filter((rule) => dimensionsOf(rule.match).length === 0);
     const particular = here.filter((rule) => dimensionsOf(rule.match).length > 0);
     this.own = merge(plain);

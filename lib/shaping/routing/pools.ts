@@ -1,5 +1,4 @@
 /** Pools: which IPs send whose mail, and how one of them is chosen. */
-import { isIP } from 'node:net';
 import {
   optional,
   readBoolean,
@@ -11,6 +10,7 @@ import {
   readText,
   refuse,
 } from '../document.ts';
+import { readIp } from '../ip.ts';
 
 export interface PoolIp {
   readonly ip: string;
@@ -99,12 +99,6 @@ function readPoolIp(value: unknown, path: string): PoolIp {
       readNumber(given, at, { min: 0, max: 1000 }),
     ),
   };
-}
-
-function readIp(value: unknown, path: string): string {
-  const ip = readText(value, path);
-  if (isIP(ip) === 0) refuse(path, `"${ip}" is not an IP address.`);
-  return ip.toLowerCase();
 }
 
 function readOwners(value: unknown, path: string): NonNullable<Pool['dedicatedTo']> {

@@ -1,5 +1,7 @@
 /** How an IP warms up, as the operator writes it. */
-import { optional, readBoolean, readDate, readMap, readNumber, readObject } from '../document.ts';
+import { optional, readBoolean, readDate, readMap, readNumber, readObject, refuse } from '../document.ts';
+import { readIp } from '../ip.ts';
+import { readProvider } from '../providers.ts';
 import type { RampPlan } from './ramp.ts';
 import { DEFAULT_SCHEDULE, readSchedule, type Schedule } from './schedule.ts';
 import { readThresholds, THRESHOLDS } from './verdict.ts';
@@ -25,13 +27,27 @@ export interface WarmupPlan extends RampPlan {
   progress?: Progress;
 }
 
+/** Plans by IP. @throws PosternError with path and reason. */
+export function readPlans(value: unknown, path: string): ReadonlyMap<string, WarmupPlan> {
+  const plans = new Map<string, WarmupPlan>();
+  readMap(value, path, (plan, at, given) => {
+    const ip = readIp(given, at);
+    if (plans.has(ip)) refuse(at, `is another way to write ${ip}, which has a plan already.`);
+    plans.set(ip, readPlan(plan, at));
+  });
+  return plans;
+}
+
 /** @param path where the document comes from, for messages: `warmup.203.0.113.7`. @throws PosternError */
 export function readPlan(value: unknown, path: string): WarmupPlan {
   const given = readObject(value, path, ['schedule', 'providers', 'thresholds', 'spread', 'progress']);
   return {
     schedule: readSchedule(given.schedule ?? DEFAULT_SCHEDULE, `${path}.schedule`),
     providers: optional(given.providers, `${path}.providers`, new Map(), (providers, at) =>
-      readMap(providers, at, readSchedule),
+      readMap(providers, at, (schedule, where, provider) => {
+        readProvider(provider, where);
+        return readSchedule(schedule, where);
+      }),
     ),
     thresholds: optional(given.thresholds, `${path}.thresholds`, THRESHOLDS, readThresholds),
     spread: optional(given.spread, `${path}.spread`, false, readBoolean),

@@ -1,0 +1,16 @@
+/** IP addresses in the one form in which they are compared: `2001:DB8:0::1` and `2001:db8::1` are one address. */
+import { isIP } from 'node:net';
+import ipaddr from 'ipaddr.js';
+import { readText, refuse } from './document.ts';
+
+/** As RFC 5952 writes it, an IPv4-mapped one as IPv4; text that is no address stays as it is. */
+export function canonicalIp(text: string): string {
+  return isIP(text) === 0 ? text : ipaddr.process(text).toString();
+}
+
+/** @returns the address in the form that it is compared in. @throws PosternError with path and reason. */
+export function readIp(value: unknown, path: string): string {
+  const text = readText(value, path);
+  if (isIP(text) === 0) refuse(path, `${JSON.stringify(text)} is not an IP address.`);
+  return canonicalIp(text);
+}
