@@ -5,6 +5,7 @@ import type { Flow } from '../../lib/shaping/flow.ts';
 import type { Mail, Terms } from '../../lib/shaping/limits/terms.ts';
 import type { Waiting } from '../../lib/shaping/ready-queue.ts';
 import type { Transaction } from '../smtp/types.ts';
+import type { Path } from './path.ts';
 import type { Site } from './site.ts';
 import type { Source } from './source.ts';
 
@@ -45,6 +46,8 @@ export class Delivery implements Transaction, Mail, Waiting<Delivery> {
   /** Site and source that it counts for, once known. */
   site: Site | undefined = undefined;
   source: Source | undefined = undefined;
+  /** Where it waits; undefined while it is under way. */
+  path: Path | undefined = undefined;
   /** Pool whose IPs send it: that of its lane, unless it goes by another. */
   pool: string;
   /** A directive has sent it to another pool; it is not sent on from there. */

@@ -102,7 +102,18 @@ export function startEgress(options: EgressOptions): Egress {
       orders.raise([directive], []);
       obey();
     });
-  const unwatch = options.hooks?.watch(() => traffic.divertAll());
+  const unwatch = [
+    options.hooks?.watch(() => traffic.divertAll()),
+    // One look for all that change in one go.
+    options.directives?.watch(() => {
+      if (looking) return;
+      looking = true;
+      setImmediate(() => {
+        looking = false;
+        obey();
+      });
+    }),
+  ];
   const listener = new Listener(
     { orders, warmup, onAlert: options.onAlert, ordered: () => obey() },
     options.rules,
@@ -152,6 +163,7 @@ export function startEgress(options: EgressOptions): Egress {
     laneGroups: options.laneGroups,
   });
 
+  let looking = false;
   /** Follows directives; what waits looks for its way again when they changed. */
   function obey(): void {
     if (!orders.refresh(clock.now())) return;
@@ -212,7 +224,7 @@ export function startEgress(options: EgressOptions): Egress {
     stopPulling.abort();
     await started;
     cancelTick();
-    unwatch?.();
+    for (const end of unwatch) end?.();
     for (const puller of pullers.values()) puller.stop();
     await dispatcher.stop();
     while (traffic.connections > 0 && clock.now() < deadline) {
@@ -252,6 +264,10 @@ export function startEgress(options: EgressOptions): Egress {
         warmup,
         clock,
       }),
+    standing(messageId, n) {
+      const delivery = hand.find(messageId, n);
+      return delivery?.path?.standing(delivery, clock.now());
+    },
     setLimits(document) {
       limits.replace(limitTable(document ?? options.limits));
       traffic.divertAll();

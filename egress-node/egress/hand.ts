@@ -46,6 +46,14 @@ export class Hand {
     return Math.max(0, Math.floor(Math.min(byItems, byBytes)));
   }
 
+  /** A delivery in hand. It is looked for among all of them: for one who asks, not for every message. */
+  find(messageId: string, n: number): Delivery | undefined {
+    for (const delivery of this.#deliveries) {
+      if (delivery.item.messageId === messageId && delivery.item.n === n) return delivery;
+    }
+    return undefined;
+  }
+
   add(delivery: Delivery): void {
     this.#deliveries.add(delivery);
     this.#bytes += delivery.bytes.length;

@@ -19,17 +19,33 @@ export interface Directives {
   raise(directives: readonly Directive[]): void;
   /** What they take back. */
   lift(ids: readonly string[]): void;
+  /** Calls back after each change but by the passing of time. Returns an unsubscriber. */
+  watch(listener: () => void): () => void;
+}
+
+/** A directive that is in force. */
+interface Seen {
+  /** When it was first seen here, ms. */
+  since: number;
+  /** When the latest of what it suspends is looked at again. */
+  look: number;
+  /** How it then stood. */
+  as: Directive;
 }
 
 const FREE: Ruling = { action: 'none', limitedBy: [] };
-/** Mail that a directive suspends is looked at again when as long has passed as it has held, between these. */
-const SOONEST = 2_000;
+/**
+ * Mail that a directive suspends is looked at again when as long has passed as it has held, or at a pace of so
+ * many a second, whichever is sooner: a hundred messages go within seconds of its end, and a million that wait
+ * for days do not cost a look each every few seconds. Between these, ms.
+ */
+const SOONEST = 1_000;
 const LATEST = 600_000;
+const LOOKS = 20;
 
 export class Orders {
   readonly #directives: Directives | undefined;
-  /** When each was first seen here, and how it then stood. */
-  #seen = new Map<string, { since: number; as: Directive }>();
+  #seen = new Map<string, Seen>();
   #limiting = '';
   /** Rules for the limits that are ordered. */
   limits: LimitRule[] = [];
@@ -42,12 +58,12 @@ export class Orders {
   refresh(now: number): boolean {
     const list = this.#directives?.list() ?? [];
     if (list.length === 0 && this.#seen.size === 0) return false;
-    const seen = new Map<string, { since: number; as: Directive }>();
+    const seen = new Map<string, Seen>();
     let changed = list.length !== this.#seen.size;
     for (const directive of list) {
       const before = this.#seen.get(directive.id);
       changed ||= before === undefined || before.as.action !== directive.action;
-      seen.set(directive.id, { since: before?.since ?? now, as: directive });
+      seen.set(directive.id, { since: before?.since ?? now, look: before?.look ?? 0, as: directive });
     }
     this.#seen = seen;
     return changed;
@@ -84,8 +100,12 @@ export class Orders {
 
   /** Why and until when mail waits that a directive suspends. */
   suspension(directive: Directive, now: number): { text: string; until: number } {
-    const since = this.#seen.get(directive.id)?.since ?? now;
-    const patience = Math.min(LATEST, Math.max(SOONEST, now - since));
+    const seen = this.#seen.get(directive.id);
+    let patience = SOONEST;
+    if (seen !== undefined) {
+      seen.look = Math.min(now + LATEST, Math.max(now + SOONEST, seen.look + 1000 / LOOKS));
+      patience = Math.max(SOONEST, Math.min(seen.look, now + (now - seen.since)) - now);
+    }
     return {
       text: describe(directive),
       until: Math.min(directive.until ?? Number.POSITIVE_INFINITY, now + patience),

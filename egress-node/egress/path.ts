@@ -35,6 +35,12 @@ const LEASING = 1_000;
 /** What is due later is looked at again by then, ms. */
 const LONGEST_TIMER = 3_600_000;
 
+/** What keeps a delivery that is in hand. */
+export interface WaitingHere extends Reason {
+  /** Not before then, ms since the epoch. */
+  until: number;
+}
+
 export class Path {
   readonly site: Site;
   readonly source: Source;
@@ -75,6 +81,14 @@ export class Path {
     if (reason !== undefined && retryAt > now) return reason;
     const binding = bindingOf(this.#gate, this.terms.own, now);
     return binding && { code: 'site_limit', text: binding.text };
+  }
+
+  /** Why a delivery waits here and when the next of its kind may go; undefined when it need not wait. */
+  standing({ flow }: Delivery, now: number): WaitingHere | undefined {
+    const own = flow?.reason(now);
+    if (own !== undefined) return { code: 'sender_limit', text: own.text, until: now + own.wait };
+    const reason = this.waitReason(now);
+    return reason && { ...reason, until: this.nextAt(now) };
   }
 
   /** When the next message may go, about. */
@@ -244,6 +258,7 @@ export class Path {
       if (delivery === undefined || !this.#host.results.mayBegin(delivery, now)) continue;
       this.#gate.messageStarted(now, own);
       delivery.flow?.started(now);
+      delivery.path = undefined;
       this.#host.warmup?.take(this.source.ip ?? '', this.site.provider, now);
       return delivery;
     }
@@ -283,6 +298,7 @@ export class Path {
       delivery.interruptions += 1;
       if (delivery.interruptions <= MAX_INTERRUPTIONS) {
         this.queue.pushFront(delivery);
+        delivery.path = this;
         return;
       }
     }

@@ -143,6 +143,7 @@ export class Traffic implements PathHost {
     source.held += 1;
     site.usedAt = now;
     path.queue.push(delivery);
+    delivery.path = path;
     this.#fed.add(path);
     return true;
   }
@@ -294,6 +295,7 @@ function leave(delivery: Delivery): void {
   if (delivery.source !== undefined) delivery.source.held -= 1;
   delivery.site = undefined;
   delivery.source = undefined;
+  delivery.path = undefined;
 }
 
 function takeAll(path: Path): Delivery[] {

@@ -18,6 +18,7 @@ import type { SessionOptions, SmtpDeadlines, SmtpSession } from '../smtp/types.t
 import type { Counters } from './counters.ts';
 import type { HandLimits } from './hand.ts';
 import type { Directives } from './orders.ts';
+import type { WaitingHere } from './path.ts';
 import type { Route } from './routes.ts';
 
 export interface EgressOptions {
@@ -103,6 +104,8 @@ export interface Egress {
    * @throws PosternError `bad_request` when the query names neither a domain nor a site.
    */
   explain(query: ExplainQuery): Promise<MailExplanation[]>;
+  /** Why a delivery that this node has in hand waits; undefined when it is under way, or not here. */
+  standing(messageId: string, n: number): WaitingHere | undefined;
   /**
    * Replaces the limits over the built-in ones, with undefined by those that it was started with; what has been
    * counted goes on being counted.

@@ -68,6 +68,8 @@ export class Pacer {
   #next: number;
   /** Nobody knows what was sent until then. */
   #unknown: number;
+  /** What the last event added to that, ms. */
+  #added = 0;
 
   /**
    * @param next where another pacer of the same events stopped.
@@ -81,6 +83,11 @@ export class Pacer {
 
   /** Milliseconds from `now` until an event conforms; 0 for at once. */
   wait(now: number, { interval, tolerance }: Pace): number {
+    if (interval < this.#added) {
+      // A faster pace holds from the last event on: what it keeps apart, the slower one kept apart too.
+      this.#next -= this.#added - interval;
+      this.#added = interval;
+    }
     if (this.#unknown > 0 && interval > 0) {
       this.#next = Math.max(this.#next, this.#unknown + tolerance + interval);
       this.#unknown = 0;
@@ -96,6 +103,7 @@ export class Pacer {
   /** Counts one event at `now`. The caller asked `wait` before. */
   take(now: number, { interval }: Pace): void {
     this.#next = Math.max(this.#next, now) + interval;
+    this.#added = interval;
   }
 
   /** Whether nothing of the past bears on what comes now. */

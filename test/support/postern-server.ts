@@ -66,6 +66,7 @@ export interface ServerOptions {
   installed?: ApiDeps['installed'];
   policy?: ApiDeps['policy'];
   explain?: ApiDeps['explain'];
+  standing?: ApiDeps['standing'];
   /** Makes another accept pipeline than the fake one. */
   accept?: (engine: Engine, control: Control, clock: TestClock) => Accept;
 }
@@ -103,6 +104,7 @@ export async function startPosternServer(options: ServerOptions = {}): Promise<P
     limits,
     policy,
     explain: options.explain,
+    standing: options.standing,
   });
   const server = createAdaptorServer({ fetch: app.fetch }) as Server;
   server.listen(0, '127.0.0.1');

@@ -39,7 +39,7 @@ describe('directives', () => {
     node.sessions[0]!.opened();
     const order = { match: { domain: 'example.test' }, action: { kind: 'suspend' }, reason: 'maintenance' };
     const { id } = await directives.order(order, { operator: 'AKIAOPS' });
-    await node.pass(2000);
+    await settle();
     assert.deepEqual(reasons(), ['suspended', 'suspended']);
     assert.match(
       node.engine.of('release')[0]!.reason.text,
@@ -53,6 +53,49 @@ describe('directives', () => {
     node.enqueue();
     await settle();
     assert.equal(node.sessions[0]!.taken.length, 1);
+  });
+
+  it('that suspend few messages have each looked at often, and of many so many a second', async () => {
+    await start();
+    const order = { match: {}, action: { kind: 'suspend' }, reason: 'maintenance' };
+    await directives.order(order, { operator: 'AKIAOPS' });
+    await node.pass(7_200_000, 60_000);
+    const now = node.clock.now();
+    for (let i = 0; i < 30_000; i += 1) node.enqueue({ messageId: `m${i}` });
+    for (let i = 0; i < 20; i += 1) await settle();
+    const waits = node.engine.of('release').map(({ until }) => until - now);
+    assert.equal(waits.length, 30_000);
+    assert.ok(
+      waits.slice(0, 20).every((wait) => wait <= 2_000),
+      'the first go within two seconds of its end',
+    );
+    const latest = Math.max(...waits);
+    assert.ok(latest <= 610_000, `${latest}`);
+  });
+
+  it('that lift a limit let go at once what waited for it', async () => {
+    await start({ limits: limits({ connections: 1 }) });
+    const order = {
+      match: { domain: 'example.test' },
+      action: { kind: 'limit', limits: { messagesPerSecond: 0.01 } },
+      reason: 'slow',
+    };
+    const site = { ...order, match: { site: 'mx.example.test' } };
+    const { id } = await directives.order(site, { operator: 'x' });
+    const items = [node.enqueue({ messageId: 'm1' }), node.enqueue({ messageId: 'm2' })];
+    await settle();
+    node.sessions[0]!.opened();
+    node.sessions[0]!.finish();
+    await node.pass(3000);
+    assert.equal(node.sessions[0]!.taken.length, 0);
+    const standing = node.egress.standing(items[1]!.messageId, items[1]!.n);
+    assert.equal(standing?.code, 'site_limit');
+    assert.match(standing.text, new RegExp(`^The limit is 36/h \\(messageRate, directive ${id}\\)`));
+    assert.ok(standing.until > node.clock.now() + 90_000);
+    await directives.remove(id);
+    await node.pass(1000);
+    assert.equal(node.sessions[0]!.taken.length, 1);
+    assert.equal(node.egress.standing(items[1]!.messageId, items[1]!.n), undefined, 'it is under way');
   });
 
   it('that close an IP at a site send its mail by another', async () => {

@@ -50,6 +50,35 @@ describe('pacing', () => {
     assert.ok(pacer.wait(1e12 + 3_600_000, pace) > 90);
   });
 
+  it('that grows holds from the last event on, and one that shrinks from the next', () => {
+    const [slow, fast] = [paceOf(readRate('36/h')), paceOf(readRate('10/s'))];
+    const pacer = new Pacer();
+    pacer.take(1e12, slow);
+    assert.ok(pacer.wait(1e12 + 1000, slow) > 98_000);
+    assert.equal(pacer.wait(1e12 + 1000, fast), 0, 'a limit that was taken away holds nobody back');
+    pacer.take(1e12 + 1000, fast);
+    assert.ok(pacer.wait(1e12 + 1010, fast) > 80, 'and the new one holds');
+    assert.ok(pacer.wait(1e12 + 1010, slow) < 100);
+    pacer.take(1e12 + 1101, slow);
+    assert.ok(pacer.wait(1e12 + 1101, slow) > 99_000);
+  });
+
+  it('that changes while events are paced never lets more through than the pace that holds', () => {
+    const paces = ['10/s', '2/s', '50/s', '1/min', '20/s'].map((text) => paceOf(readRate(text)));
+    const pacer = new Pacer();
+    let now = 1e12;
+    let before: number | undefined;
+    for (let i = 0; i < 2_000; i += 1) {
+      const pace = paces[Math.floor(i / 7) % paces.length]!;
+      now += pacer.wait(now, pace);
+      const space = now - (before ?? 0);
+      // Within a stretch of one pace; the first after a change is held to the pace before, if that is faster.
+      if (i % 7 > 1) assert.ok(space >= pace.interval - 2 * pace.tolerance, `${space} at ${pace.interval}`);
+      pacer.take(now, pace);
+      before = now;
+    }
+  });
+
   it('lets a tenth of a minute of connections come at once, and no more', () => {
     const taken = times(paceOf(readRate('100/min'), true), 200, 1e12);
     assert.equal(taken.filter((at) => at === 0).length, 8);

@@ -22,10 +22,11 @@ export const getMessage: Handler = async (call) => {
       subject: record.commonHeaders.subject,
       class: record.class,
       pool: record.pool,
+      campaign: record.campaign,
       configurationSet: record.configurationSet,
       tags: record.tags,
       size: record.size,
-      deliveries: deliveries.map(shownDelivery),
+      deliveries: deliveries.map((one) => shownDelivery(inHand(one, call))),
     },
   };
 };
@@ -78,12 +79,20 @@ function outcomeOf(
 }
 
 /** @throws `not_found`, also for what is another tenant's: whether it exists is not the caller's business. */
-/** @throws `not_found`, also for what is another tenant's. */
 export async function recordOf(call: Call): Promise<MessageRecord> {
   const id = call.params.id!;
   const record = await call.deps.engine.records.message(baseId(id));
   if (record && mayRead(call, record.tenant)) return record;
   throw new PosternError('not_found', `There is no message ${JSON.stringify(id.slice(0, 320))}.`);
+}
+
+/** A delivery that egress has in hand is not being sent as long as a limit lets nothing go. */
+function inHand(delivery: DeliveryRecord, { deps }: Call): DeliveryRecord {
+  if (delivery.state !== 'attempting') return delivery;
+  const waiting = deps.standing?.(delivery.messageId, delivery.n);
+  if (waiting === undefined) return delivery;
+  const { code, text, until } = waiting;
+  return { ...delivery, state: 'queued', reason: code, text, until };
 }
 
 function shownDelivery({ recipient, state, reason, text, until, attempts }: DeliveryRecord) {

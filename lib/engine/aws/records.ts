@@ -193,7 +193,12 @@ function deliveryRecord(
     return { ...record, state: standing.state, reason, text };
   }
   if (here || (standing && standing.heldUntil > now)) {
-    return { ...record, state: 'attempting', reason: 'attempting', text: 'It is being sent.' };
+    return {
+      ...record,
+      state: 'attempting',
+      reason: 'attempting',
+      text: 'A node has it: it is being sent, or goes as soon as the limits of its destination let it.',
+    };
   }
   if (standing?.until !== undefined) {
     const last = attempts.at(-1);

@@ -17,7 +17,9 @@ export function deliveryRecords(stored: DeliveriesReply, attempting: ReadonlySet
       recipient,
       state: attempting.has(n) ? 'attempting' : 'queued',
       reason: attempting.has(n) ? 'attempting' : 'queued',
-      text: attempting.has(n) ? 'It is being sent.' : 'It waits for its turn in its lane.',
+      text: attempting.has(n)
+        ? 'A node has it: it is being sent, or goes as soon as the limits of its destination let it.'
+        : 'It waits for its turn in its lane.',
       attempts: [],
     }),
   );

@@ -2,14 +2,20 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { PosternError } from '../../../lib/errors.ts';
 import type { ExplainQuery, MailExplanation } from '../../../lib/shaping/explain.ts';
+import { queueItem } from '../../support/egress-fakes.ts';
 import { messageRecord } from '../../support/outcomes.ts';
 import { type PosternServer, startPosternServer } from '../../support/postern-server.ts';
 
 let server: PosternServer;
 const asked: ExplainQuery[] = [];
+let inHand = '';
 
 before(async () => {
   server = await startPosternServer({
+    standing: (messageId, n) =>
+      n === 0 && messageId === inHand
+        ? { code: 'site_limit', text: 'The limit is 1/h (messageRate, limits.default).', until: 90_000 }
+        : undefined,
     async explain(query) {
       asked.push(query);
       if (query.domain === 'gone.test')
@@ -65,6 +71,7 @@ describe('explaining why mail waits', () => {
       tenant: 'default',
       class: 'bulk',
       pool: 'news',
+      campaign: 'spring',
       recipients: ['a@one.test', 'b@two.test'],
     });
     const item = (n: number) => ({
@@ -93,9 +100,41 @@ describe('explaining why mail waits', () => {
       json.explanations.map(({ recipient }: { recipient: string }) => recipient),
       ['a@one.test', 'b@two.test'],
     );
-    assert.equal(asked.at(-1)!.pool, 'news');
+    assert.deepEqual([asked.at(-1)!.pool, asked.at(-1)!.campaign], ['news', 'spring']);
     const foreign = await server.call('GET', `/shaping/explain?message=${record.id}`, { key: 'other' });
     assert.equal(foreign.status, 404);
+  });
+
+  test('stands in the message itself while egress has it in hand', async () => {
+    const record = messageRecord({
+      id: 'in-hand',
+      tenant: 'default',
+      recipients: ['a@one.test', 'b@two.test'],
+    });
+    inHand = record.id;
+    const [one, two] = record.recipients.map((recipient, n) => ({
+      ...queueItem(server.clock.now()),
+      messageId: record.id,
+      n,
+      tenant: 'default',
+      recipient,
+      lane: 'default:bulk:other',
+    }));
+    await server.engine.queue.admit([{ record, body: Buffer.from('x\r\n'), deliveries: [one!, two!] }]);
+    const leased = await server.engine.queue.lease({
+      lane: 'default:bulk:other',
+      max: 2,
+      visibility: 60_000,
+      wait: 0,
+    });
+    assert.equal(leased.length, 2);
+    const { json } = await server.call('GET', `/messages/${record.id}`, { key: 'user' });
+    const [waits, sent] = json.deliveries;
+    assert.deepEqual(
+      [waits.state, waits.reason, waits.text, waits.nextAttemptAt],
+      ['queued', 'site_limit', 'The limit is 1/h (messageRate, limits.default).', '1970-01-01T00:01:30.000Z'],
+    );
+    assert.deepEqual([sent.state, sent.reason], ['attempting', 'attempting']);
   });
 
   test('refuses what cannot be meant, and other tenants', async () => {
