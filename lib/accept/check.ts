@@ -13,6 +13,9 @@ import { configurationSetOf, identityOf, tenantOf } from './sender.ts';
 import { trackingTargets } from './tracking.ts';
 import type { Submission, SubmitOptions } from './types.ts';
 
+/** As campaigns are named. */
+const CAMPAIGN = /^[A-Za-z0-9_-]{1,64}$/;
+
 type CheckDeps = Pick<AcceptDeps, 'control' | 'policy' | 'tracking' | 'clock' | 'region'>;
 
 /** A submission that may be sent. */
@@ -61,6 +64,7 @@ export function check(deps: CheckDeps, submission: Submission, options: SubmitOp
   const age = set?.delivery.maxDeliverySeconds ? set.delivery.maxDeliverySeconds * 1000 : policy.maxAge;
   const header = raw?.from ?? from;
   const messageId = newMessageId(now, header.domain);
+  const tags = tagsOf(submission, raw, set?.name, header, options);
   const prepared: Prepared = {
     id: baseId(messageId),
     messageId,
@@ -70,10 +74,10 @@ export function check(deps: CheckDeps, submission: Submission, options: SubmitOp
     recipients,
     commonHeaders: { from: [], messageId: `<${messageId}>` },
     configurationSet: set?.name,
-    tags: tagsOf(submission, raw, set?.name, header, options),
+    tags,
     class: submission.class ?? 'transactional',
     pool,
-    campaign: submission.campaign,
+    campaign: submission.campaign ?? campaignOf(tags),
     requireTls: set?.delivery.tlsPolicy === 'REQUIRE',
     suppressedReasons: set?.suppressedReasons ?? control.account.suppressedReasons(tenant),
     acceptedAt: now,
@@ -93,6 +97,11 @@ function dueTime(sendAt: number | undefined, now: number, limit: number): number
     );
   }
   return sendAt;
+}
+
+/** SES and SMTP have no other word for it than a tag; what is too long for a name is none. */
+function campaignOf({ campaign }: Record<string, string[]>): string | undefined {
+  return campaign?.find((name) => CAMPAIGN.test(name));
 }
 
 /** The message's tags and SES's automatic ones. Tags of the call replace those of the headers (SES). */

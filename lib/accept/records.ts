@@ -64,6 +64,7 @@ function makeRecord(
     tags: prepared.tags,
     class: prepared.class,
     pool: prepared.pool,
+    campaign: prepared.campaign,
     size,
     // Most messages have both, and every byte of a record is paid for.
     suppressedReasons: SUPPRESSION_REASONS.every((reason) => prepared.suppressedReasons.includes(reason))

@@ -35,6 +35,7 @@ export interface MessageRecord {
   tags: Record<string, string[]>;
   class: MessageClass;
   pool: string;
+  campaign?: string;
   /** Bytes of the message as it travels. */
   size: number;
   /** For what its recipients are put on the suppression list; absent: for either reason. */

@@ -31,6 +31,7 @@ export const MESSAGE_SCHEMAS: Record<string, Schema> = {
       subject: text(),
       class: text(),
       pool: text(),
+      campaign: text(),
       configurationSet: text(),
       tags: { type: 'object', additionalProperties: list(text()) },
       size: integer('Bytes as it travels.'),

@@ -26,7 +26,7 @@ export const explainShaping: Handler = async (call) => {
 
 async function ofMessage(call: Call, explain: NonNullable<Call['deps']['explain']>): Promise<object[]> {
   const record = await recordOf(call);
-  const { tenant, pool, tags, class: messageClass } = record;
+  const { tenant, pool, campaign, class: messageClass } = record;
   const deliveries = await call.deps.engine.records.deliveries(record.id);
   const waiting = deliveries.filter(({ state }) => !FINAL_STATES.has(state)).slice(0, MAX_DELIVERIES);
   const found = await Promise.all(
@@ -37,7 +37,7 @@ async function ofMessage(call: Call, explain: NonNullable<Call['deps']['explain'
         ip: call.query.ip,
         tenant,
         pool,
-        campaign: tags.campaign?.[0],
+        campaign,
         class: messageClass,
       };
       return (await explain(query)).map((one) => shown(one, recipient));

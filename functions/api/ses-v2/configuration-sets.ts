@@ -6,6 +6,7 @@ import { canonicalDomain } from '../../../lib/mail/domain.ts';
 import { unsupported } from './content.ts';
 import { type Call, operation } from './operation.ts';
 import { page } from './pages.ts';
+import { poolOf, shownPool } from './pool-names.ts';
 import { deliveryMembers, pageToken, sendingMembers, setName, suppressedReasons, tags } from './shapes.ts';
 import { flag, integer, oneOf, required, structure, text, type Value } from './validation.ts';
 
@@ -63,7 +64,7 @@ export const create = operation({
 function deliveryOf(input: Value<typeof deliveryOptions> = {}): ConfigurationSet['delivery'] {
   return {
     tlsPolicy: input.TlsPolicy ?? 'OPTIONAL',
-    pool: input.SendingPoolName,
+    pool: input.SendingPoolName && poolOf(input.SendingPoolName),
     maxDeliverySeconds: input.MaxDeliverySeconds,
   };
 }
@@ -133,7 +134,7 @@ export const get = operation({
       ConfigurationSetName: name,
       DeliveryOptions: {
         TlsPolicy: delivery.tlsPolicy,
-        SendingPoolName: delivery.pool,
+        SendingPoolName: delivery.pool && shownPool(delivery.pool),
         MaxDeliverySeconds: delivery.maxDeliverySeconds,
       },
       ReputationOptions: { ReputationMetricsEnabled: set.reputationMetricsEnabled },

@@ -1,7 +1,6 @@
 /**
  * Dedicated IPs and their pools: Postern's own addresses and pools, in SES's words.
  *
- * - `ses-default-dedicated-pool` is the pool `default`.
  * - A pool that is made here is exclusive, as in SES. An address may be in several pools that documents list; it is
  *   shown with the first, and moved out of all.
  * - They belong to the installation and not to a tenant: all of it needs an administrator's key.
@@ -13,10 +12,10 @@ import { sesWarmup } from '../../../lib/shaping/warmup/ses.ts';
 import { unsupported } from './content.ts';
 import { type Call, operation } from './operation.ts';
 import { page } from './pages.ts';
+import { poolOf, shownPool } from './pool-names.ts';
 import { pageToken, tags } from './shapes.ts';
 import { flag, integer, oneOf, required, structure, text } from './validation.ts';
 
-const SES_DEFAULT_POOL = 'ses-default-dedicated-pool';
 const PAGE = 100;
 
 const poolName = text({ min: 1, max: 64, pattern: /^[A-Za-z0-9_-]+$/ });
@@ -27,15 +26,6 @@ const scalingMode = oneOf('STANDARD', 'MANAGED');
 
 function bookOf({ deps }: Call): AddressBook {
   return new AddressBook(deps.control.documents, deps.installed);
-}
-
-/** The pool that a caller of SES means. */
-function poolOf(name: string): string {
-  return name === SES_DEFAULT_POOL ? DEFAULT_POOL : name;
-}
-
-function shownPool(name: string): string {
-  return name === DEFAULT_POOL ? SES_DEFAULT_POOL : name;
 }
 
 async function shownIp(ip: string, book: AddressBook, { deps }: Call) {

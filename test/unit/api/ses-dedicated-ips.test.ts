@@ -9,6 +9,7 @@ import {
   DeleteConfigurationSetCommand,
   DeleteDedicatedIpPoolCommand,
   GetAccountCommand,
+  GetConfigurationSetCommand,
   GetDedicatedIpCommand,
   GetDedicatedIpPoolCommand,
   GetDedicatedIpsCommand,
@@ -58,6 +59,17 @@ const create = (PoolName: string) => client.send(new CreateDedicatedIpPoolComman
 const remove = (PoolName: string) => client.send(new DeleteDedicatedIpPoolCommand({ PoolName }));
 
 describe('dedicated IPs', () => {
+  test('of the default pool are named in a configuration set as SES names them, and sent by default', async () => {
+    await start();
+    const ConfigurationSetName = 'plain';
+    const DeliveryOptions = { SendingPoolName: DEFAULT };
+    await client.send(new CreateConfigurationSetCommand({ ConfigurationSetName, DeliveryOptions }));
+    const [set] = server.control.configurationSets.list();
+    assert.equal(set?.delivery.pool, 'default');
+    const shown = await client.send(new GetConfigurationSetCommand({ ConfigurationSetName }));
+    assert.equal(shown.DeliveryOptions?.SendingPoolName, DEFAULT);
+  });
+
   test('are the addresses of the installation and of the documents, each with its pool', async () => {
     await start();
     await server.control.documents.put('warmup', 'default', { '198.51.100.9': {} }, BY);
