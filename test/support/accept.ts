@@ -1,6 +1,7 @@
+import assert from 'node:assert/strict';
 import { createAccept } from '../../lib/accept/accept.ts';
 import type { AcceptDeps, AcceptPolicy } from '../../lib/accept/deps.ts';
-import type { Accept, Caller, Submission } from '../../lib/accept/types.ts';
+import type { Accept, Caller, Submission, Submitted } from '../../lib/accept/types.ts';
 import type { Hooks } from '../../lib/control/policy/open.ts';
 import type { Control } from '../../lib/control/types.ts';
 import type {
@@ -12,6 +13,7 @@ import type {
   Suppressions,
 } from '../../lib/engine/ports.ts';
 import { type Suppression, suppressionKey } from '../../lib/engine/suppression.ts';
+import type { PosternError } from '../../lib/errors.ts';
 import { createReturnPaths, type ReturnPaths } from '../../lib/mail/return-path.ts';
 import { createSigner } from '../../lib/mail/signer.ts';
 import type { TestClock } from './clock.ts';
@@ -124,4 +126,25 @@ export function raw(lines: string[], change: Partial<Submission> = {}): Submissi
     content: { kind: 'raw', bytes: Buffer.from(lines.join('\r\n')) },
     ...change,
   };
+}
+
+/** What becomes of one submission. */
+export async function one(t: TestAccept, submission: Submission): Promise<Submitted> {
+  return (await t.accept.submit([submission], { door: 'ses-v2', caller: CALLER }))[0]!;
+}
+
+/** The error of a submission that is refused, and leaves nothing behind. */
+export async function refusal(t: TestAccept, submission: Submission): Promise<PosternError> {
+  const result = await one(t, submission);
+  assert.ok('error' in result, 'should have been refused');
+  assert.equal(t.queue.admissions.length, 0);
+  return result.error;
+}
+
+/** The admission of a submission that is taken. */
+export async function accepted(t: TestAccept, submission: Submission) {
+  const result = await one(t, submission);
+  if ('error' in result) throw result.error;
+  const admission = t.queue.admissions.at(-1)!;
+  return { messageId: result.messageId, admission, text: Buffer.from(admission.body).toString('latin1') };
 }
