@@ -4,7 +4,6 @@
  * lost at any instant. It is well (`/healthz` at POSTERN_API) while its storage answers and it may send.
  */
 import { mkdtemp } from 'node:fs/promises';
-import { createServer } from 'node:http';
 import { hostname as osHostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CONFIG_KINDS } from '../lib/control/config-kinds.ts';
@@ -31,9 +30,10 @@ import { followDocuments } from './egress/live-configuration.ts';
 import type { Egress } from './egress/types.ts';
 import { startInbound } from './inbound/inbound.ts';
 import { warmupFeedback } from './inbound/warmup-feedback.ts';
+import { openHealth } from './service/health.ts';
 import { type NodeSettings, readNodeSettings } from './service/node-environment.ts';
 import { runService } from './service/service.ts';
-import { type Endpoint, readSettings } from './settings.ts';
+import { readSettings } from './settings.ts';
 
 /** What a node takes in, it takes at the standard port (RFC 5321 §4.5.4.2). */
 const INBOUND = { host: '0.0.0.0', port: 25 };
@@ -63,7 +63,9 @@ async function start({ resources, node, sources, secrets }: NodeSettings): Promi
   const pools: Record<string, string[]> = {};
   for (const { ip, pools: names } of sources) for (const name of names) (pools[name] ??= []).push(ip);
   const warmup = new WarmupBook();
+  let sending: Egress | undefined;
   // Before anything is sent: what cannot be started must not cut off mail under way.
+  const health = await openHealth(api, () => conditionOf(engine, sending));
   const inbound = await startInbound({
     listen,
     hostname,
@@ -100,6 +102,7 @@ async function start({ resources, node, sources, secrets }: NodeSettings): Promi
     onAlert: (alert) => log.warn('automation alert', { ...alert }),
     onAttempt: (item) => metrics.attempted(item),
   });
+  sending = egress;
   const unfollow = followDocuments(egress, documents, warmup, (kind, error) =>
     log.error('a stored document cannot be applied', { kind, error }),
   );
@@ -111,7 +114,6 @@ async function start({ resources, node, sources, secrets }: NodeSettings): Promi
     shared: () => egress.counters,
     besides: () => policyMetrics.take(policy?.state()),
   });
-  const health = serveHealth(api, engine, egress);
   log.info('started', { node, sources });
   return async () => {
     const before = egress.counters.released;
@@ -144,16 +146,11 @@ function leasesHeld(egress: Egress): () => number {
   };
 }
 
-function serveHealth({ host, port }: Endpoint, engine: Engine, egress: Egress) {
-  const server = createServer((_, response) => {
-    void engine.health().then(({ ok, detail }) => {
-      const sources = egress.sources();
-      const well = ok && sources.some(({ usable }) => usable);
-      response.writeHead(well ? 200 : 503, { 'content-type': 'application/json' });
-      response.end(JSON.stringify({ ok: well, detail, sources, ...egress.gauges() }));
-    });
-  });
-  return server.listen(port, host);
+/** Its engine answers, and mail may leave from one of its addresses. */
+async function conditionOf(engine: Engine, egress: Egress | undefined) {
+  const { ok, detail } = await engine.health();
+  const sources = egress?.sources() ?? [];
+  return { ok: ok && sources.some(({ usable }) => usable), detail, sources, ...egress?.gauges() };
 }
 
 await runService(() => start(readNodeSettings(process.env)), log, DRAIN);

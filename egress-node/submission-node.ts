@@ -3,9 +3,6 @@
  * and enqueues it, sends nothing, and keeps nothing: any number of them run behind a load balancer. It is well
  * (`/healthz` at POSTERN_API) while its storage answers and it takes connections.
  */
-import { once } from 'node:events';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { type ApiSettings, readApiSettings } from '../functions/environment.ts';
 import { MAX_RECIPIENTS, openPipeline } from '../functions/pipeline.ts';
 import { openDeployedPolicy } from '../lib/control/policy/deployed.ts';
@@ -17,6 +14,7 @@ import { createLog } from '../lib/observe/log.ts';
 import { createMailMetrics } from '../lib/observe/mail-metrics.ts';
 import { PolicyMetrics } from '../lib/observe/policy-metrics.ts';
 import { systemClock } from '../lib/time.ts';
+import { openHealth } from './service/health.ts';
 import { runService } from './service/service.ts';
 import { type Endpoint, readSettings } from './settings.ts';
 import { HEALTH, STARTTLS, TLS } from './submission/ports.ts';
@@ -96,14 +94,10 @@ async function start(settings: ApiSettings & { region: string }): Promise<() => 
   });
 
   let stopping = false;
-  const health = createServer((_, response) => {
-    void engine.health().then(({ ok, detail }) => {
-      const well = ok && !stopping;
-      response.writeHead(well ? 200 : 503, { 'content-type': 'application/json' });
-      response.end(JSON.stringify({ ok: well, detail }));
-    });
-  }).listen(api.port, api.host);
-  await once(health, 'listening');
+  const health = await openHealth(api, async () => {
+    const { ok, detail } = await engine.health();
+    return { ok: ok && !stopping, detail };
+  });
 
   function report(): void {
     mail.flush();
@@ -128,7 +122,7 @@ async function start(settings: ApiSettings & { region: string }): Promise<() => 
   tick();
 
   const ports = doors.map(({ address }) => address.port);
-  log.info('started', { ports, health: (health.address() as AddressInfo).port });
+  log.info('started', { ports, health: health.port });
   return async () => {
     stopping = true;
     certificate.stop();

@@ -1,0 +1,32 @@
+/** `/healthz` of a long-lived process: for its operator, and for a load balancer that asks whether to send it more. */
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Endpoint } from '../settings.ts';
+
+/** Whether the process can do its work now, and what an operator reads beside that. */
+export interface Condition {
+  ok: boolean;
+}
+
+export interface Health {
+  /** That it listens on. */
+  readonly port: number;
+  close(): void;
+}
+
+/**
+ * Answers every request with the condition as JSON: 200 when it is well, else 503. Open it before any work is
+ * begun: whoever finds the port taken has then cut off nothing.
+ * @param look must not reject. @throws the error of the socket: the port is taken, or not ours to take.
+ */
+export async function openHealth({ host, port }: Endpoint, look: () => Promise<Condition>): Promise<Health> {
+  const server = createServer((_, response) => {
+    void look().then((condition) => {
+      response.writeHead(condition.ok ? 200 : 503, { 'content-type': 'application/json' });
+      response.end(JSON.stringify(condition));
+    });
+  }).listen(port, host);
+  await once(server, 'listening');
+  return { port: (server.address() as AddressInfo).port, close: () => void server.close() };
+}
