@@ -56,6 +56,9 @@ function plots({ sent, overflowed, budgets, borne }: Run): Record<string, string
   }));
   const all = days.map((day) => [day, sum(sent[day - 1]!.flat()) + sum(overflowed[day - 1]!)] as const);
   const rest = days.map((day) => [day, Math.max(1, sum(overflowed[day - 1]!))] as const);
+  // A logarithmic axis has no place for nothing.
+  const last = overflowed.findLastIndex((row) => sum(row) > 0);
+  const none = last + 2 > DAYS ? '' : `: none from day ${last + 2}`;
   const one = (p: number, i: number, of: readonly number[][][]): (readonly [number, number])[] =>
     days
       .map((day) => [day, of[day - 1]![p]![i]!] as const)
@@ -76,7 +79,7 @@ function plots({ sent, overflowed, budgets, borne }: Run): Record<string, string
   return {
     'warmup-volume': chart({
       title: '50 new IPs take over 10 million messages a day',
-      subtitle: 'Messages a day from the new IPs, by provider, and from the warm IPs that send what is over.',
+      subtitle: `Messages a day from the new IPs, by provider, and from the warm IPs that send what is over${none}.`,
       x,
       y: { name: 'messages a day', log: true, min: 1_000, max: 20_000_000 },
       series: [
@@ -87,15 +90,15 @@ function plots({ sent, overflowed, budgets, borne }: Run): Record<string, string
       bands: [{ from: 10, to: 11, name: 'bad list at yahoo' }],
     }),
     'warmup-ips': heatMap({
-      title: 'Each IP at each provider, day by day',
+      title: 'What each IP may send to each provider, day by day',
       subtitle:
-        'Messages a day. Reluctant providers hold IPs back; a block list stops IPs 1 to 5 at google from day 14 to 16.',
+        'Budgets at dawn. A block list stops IPs 1 to 5 at google on days 14 to 16; a bad list goes to yahoo on day 10.',
       panels: PROFILES.map(({ name }, p) => ({
         name,
-        rows: Array.from({ length: IPS }, (_, i) => days.map((day) => sent[day - 1]![p]![i]!)),
+        rows: Array.from({ length: IPS }, (_, i) => days.map((day) => budgets[day - 1]![p]![i]!)),
       })),
       min: 100,
-      max: 100_000,
+      max: 1_000_000,
       rows: '50 IPs',
       columns: 'day',
       values: 'messages a day',

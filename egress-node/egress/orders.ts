@@ -5,6 +5,7 @@
 import type { Directive, DirectiveLimits, DirectiveMatch } from '../../lib/shaping/directive.ts';
 import type { DeliveryFacts, Ruling } from '../../lib/shaping/directive-index.ts';
 import type { LimitRule, Limits } from '../../lib/shaping/limits/limit.ts';
+import { Looks } from '../../lib/shaping/looks.ts';
 import { perSecond } from '../../lib/shaping/rate.ts';
 import type { Delivery } from './delivery.ts';
 import type { Site } from './site.ts';
@@ -27,21 +28,19 @@ export interface Directives {
 interface Seen {
   /** When it was first seen here, ms. */
   since: number;
-  /** When the latest of what it suspends is looked at again. */
-  look: number;
+  /** What it suspends is looked at again in this row. */
+  looks: Looks;
   /** How it then stood. */
   as: Directive;
 }
 
 const FREE: Ruling = { action: 'none', limitedBy: [] };
 /**
- * Mail that a directive suspends is looked at again when as long has passed as it has held, or at a pace of so
- * many a second, whichever is sooner: a hundred messages go within seconds of its end, and a million that wait
- * for days do not cost a look each every few seconds. Between these, ms.
+ * Mail that a directive suspends is looked at again when as long has passed as it has held, or in its row of looks,
+ * whichever is sooner: a hundred messages go within seconds of its end. Between these, ms.
  */
 const SOONEST = 1_000;
 const LATEST = 600_000;
-const LOOKS = 20;
 
 export class Orders {
   readonly #directives: Directives | undefined;
@@ -63,7 +62,11 @@ export class Orders {
     for (const directive of list) {
       const before = this.#seen.get(directive.id);
       changed ||= before === undefined || before.as.action !== directive.action;
-      seen.set(directive.id, { since: before?.since ?? now, look: before?.look ?? 0, as: directive });
+      seen.set(directive.id, {
+        since: before?.since ?? now,
+        looks: before?.looks ?? new Looks(SOONEST),
+        as: directive,
+      });
     }
     this.#seen = seen;
     return changed;
@@ -101,14 +104,12 @@ export class Orders {
   /** Why and until when mail waits that a directive suspends. */
   suspension(directive: Directive, now: number): { text: string; until: number } {
     const seen = this.#seen.get(directive.id);
-    let patience = SOONEST;
-    if (seen !== undefined) {
-      seen.look = Math.min(now + LATEST, Math.max(now + SOONEST, seen.look + 1000 / LOOKS));
-      patience = Math.max(SOONEST, Math.min(seen.look, now + (now - seen.since)) - now);
-    }
+    const held = seen === undefined ? 0 : now - seen.since;
+    const look = seen?.looks.next(now) ?? now;
+    const again = Math.max(now + SOONEST, Math.min(look, now + Math.min(held, LATEST)));
     return {
       text: describe(directive),
-      until: Math.min(directive.until ?? Number.POSITIVE_INFINITY, now + patience),
+      until: Math.min(directive.until ?? Number.POSITIVE_INFINITY, again),
     };
   }
 

@@ -6,6 +6,7 @@ import type { AttemptResult } from '../../lib/outcome/classify.ts';
 import type { Flow } from '../../lib/shaping/flow.ts';
 import type { LimitBook } from '../../lib/shaping/limits/book.ts';
 import type { MailBounds } from '../../lib/shaping/limits/terms.ts';
+import { Looks } from '../../lib/shaping/looks.ts';
 import { overflowDelay, overShare } from '../../lib/shaping/sharing.ts';
 import type { WarmupBook } from '../../lib/shaping/warmup/book.ts';
 import type { Clock, Random } from '../../lib/time.ts';
@@ -52,6 +53,8 @@ const SITE_IDLE = 600_000;
 const FLOW_AHEAD = 5_000;
 const LEAST_WAITING = 4;
 const LONGEST_BEHIND = 300_000;
+/** A limit that lets nothing go for longer may be raised meanwhile, ms. */
+const PATIENCE = 60_000;
 
 export class Traffic implements PathHost {
   readonly clock: Clock;
@@ -65,6 +68,7 @@ export class Traffic implements PathHost {
   readonly warmup: WarmupBook | undefined;
   readonly sites = new Map<string, Site>();
   readonly #options: TrafficOptions;
+  readonly #looks = new Looks(PATIENCE);
   /** Paths that were given deliveries in this batch. */
   readonly #fed = new Set<Path>();
   /** Paths whose deliveries are about to look for another way. */
@@ -161,7 +165,8 @@ export class Traffic implements PathHost {
     if (flow.waiting < soon && finite < FLOW_AHEAD) return false;
     const text = flow.reason(now)?.text ?? `${flow.waiting} more of the same mail wait here.`;
     const behind = Math.min(LONGEST_BEHIND, (flow.waiting / soon) * FLOW_AHEAD);
-    const until = now + Math.max(1000, finite, behind * (0.75 + 0.5 * this.random()));
+    const due = now + Math.max(1000, finite, behind * (0.75 + 0.5 * this.random()));
+    const until = finite <= PATIENCE ? due : Math.min(due, this.#looks.next(now));
     this.results.release(delivery, 'sender_limit', text, until);
     return true;
   }

@@ -7,6 +7,7 @@
  * ```
  */
 import type { Directive } from '../../lib/shaping/directive.ts';
+import { Looks } from '../../lib/shaping/looks.ts';
 import type { Picker } from '../../lib/shaping/routing/picker.ts';
 import { Router, type RoutingTable, type Way } from '../../lib/shaping/routing/router.ts';
 import type { WarmupBook } from '../../lib/shaping/warmup/book.ts';
@@ -26,12 +27,15 @@ export type SourceChoice =
 
 const DEFAULT_POOL = 'default';
 export const NO_SOURCE_DELAY = 30_000;
+/** A budget that is spent for longer may be raised meanwhile, ms. */
+const PATIENCE = 60_000;
 
 export class Ways {
   readonly #sources: Sources;
   readonly #orders: Orders;
   readonly #warmup: WarmupBook | undefined;
   #router!: Router;
+  readonly #looks = new Looks(PATIENCE);
   /** Whether pools are dedicated or split. */
   #parted = false;
   #table!: RoutingTable;
@@ -144,7 +148,8 @@ export class Ways {
     const ips = this.#ipsOf(pool) ?? this.#sources.all.map(({ ip }) => ip ?? '');
     const ip = ips.find((one) => this.#warmup?.warming(one, site.provider)) ?? '';
     const text = this.#warmup?.explain(ip, site.provider, now) ?? '';
-    return { kind: 'release', code: 'warmup_limit', text, until: now + ms };
+    const until = ms <= PATIENCE ? now + ms : Math.min(now + ms, this.#looks.next(now));
+    return { kind: 'release', code: 'warmup_limit', text, until };
   }
 }
 

@@ -75,6 +75,8 @@ describe('warm-up', () => {
     assert.match(back.at(-1)!.reason.text, /127\.0\.0\.1 warms up at other: 1 of 1 messages today/);
     const [explained] = await node.egress.explain({ domain: 'example.test' });
     assert.equal(explained!.binding!.limit, 'warm-up');
+    const wait = back.at(-1)!.until - node.clock.now();
+    assert.ok(wait > 0 && wait <= 61_000, `${wait}: a plan that is changed is not noticed tomorrow only`);
   });
 });
 
