@@ -139,6 +139,6 @@ function endlessQueue(): Engine {
       lanes: async () => [],
     },
     records: { state: async () => undefined, append: async () => undefined },
-    leases: {},
+    leases: { checkpoint: async () => undefined, saveCheckpoint: async () => undefined },
   } as unknown as Engine;
 }
