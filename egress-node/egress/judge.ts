@@ -65,6 +65,7 @@ export function judge(
     duration,
     ip: via?.ip,
     mx: via?.mx,
+    provider: via?.provider,
     tls: via?.tls,
     replies,
     state,

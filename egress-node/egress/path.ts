@@ -18,6 +18,7 @@ import type { Counter } from '../../lib/shaping/counter.ts';
 import { learn } from '../../lib/shaping/feedback/learn.ts';
 import type { Gate } from '../../lib/shaping/gate.ts';
 import { connectionsWanted } from '../../lib/shaping/limits/limit.ts';
+import { providerOf } from '../../lib/shaping/providers.ts';
 import { ReadyQueue } from '../../lib/shaping/ready-queue.ts';
 import type { SessionEnd, TransactionResult } from '../smtp/types.ts';
 import type { Delivery } from './delivery.ts';
@@ -220,6 +221,7 @@ export class Path {
       via: {
         ip: source.ip,
         mx: { host: target.host, address: target.address, port: target.port },
+        provider: site.provider === providerOf([target.host]) ? undefined : site.provider,
         tls: undefined,
       },
     };

@@ -26,8 +26,9 @@ export function warmupFeedback({ records, reports, book, clock }: WarmupFeedback
     const signal = signalOfReport(feedback);
     if (warming.length === 0 || signal === undefined) return;
     const delivery = (await records.deliveries(messageId)).find((one) => one.n === n);
-    const { ip, mx } = delivery?.attempts.findLast(({ state }) => state === 'delivered') ?? {};
+    const { ip, mx, provider } = delivery?.attempts.findLast(({ state }) => state === 'delivered') ?? {};
     if (ip === undefined || mx === undefined || !warming.includes(ip)) return;
-    await reports.put({ ip, provider: providerOf([mx.host]), signal, at: clock.now() }, { messageId, n });
+    const warmed = provider ?? providerOf([mx.host]);
+    await reports.put({ ip, provider: warmed, signal, at: clock.now() }, { messageId, n });
   };
 }

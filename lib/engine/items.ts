@@ -96,6 +96,8 @@ export interface Attempt {
   ip?: string;
   /** Name of the MX host, its address and port. */
   mx?: { host: string; address: string; port: number };
+  /** Provider that it was shaped as, where that is not the one of the MX host. */
+  provider?: string;
   tls?: { protocol: string; cipher: string; verified: boolean };
   /** SMTP dialogue of this delivery: what was said (`phase`) and each reply, capped. */
   replies: { phase: string; code: number; text: string }[];

@@ -42,6 +42,7 @@ describe('a delivery', () => {
             duration: 0,
             ip: undefined,
             mx: { host: 'mx1.example.test', address: '8.8.8.1', port: 25 },
+            provider: undefined,
             tls: { protocol: 'TLSv1.3', cipher: 'TLS_AES_128_GCM_SHA256', verified: false },
             replies: [{ phase: 'body', code: 250, text: 'OK' }],
             state: 'delivered',

@@ -76,6 +76,23 @@ describe('a destination', () => {
     assert.deepEqual(outcomes(), ['end delivered']);
   });
 
+  it('of hosts that differ is told in the record, where a complaint about it is counted', async () => {
+    zone['MX example.test'] = [
+      { preference: 10, exchange: 'aspmx.l.google.com' },
+      { preference: 20, exchange: 'mx2.example.test' },
+    ];
+    zone['A aspmx.l.google.com'] = ['8.8.8.3'];
+    zone['A mx2.example.test'] = ['8.8.8.2'];
+    node.start();
+    node.enqueue();
+    await settle();
+    node.sessions[0]!.opened();
+    node.sessions[0]!.finish();
+    await settle();
+    const { mx, provider } = node.engine.of('end')[0]!.attempt;
+    assert.deepEqual([mx!.host, provider], ['aspmx.l.google.com', 'other']);
+  });
+
   it('that cannot be reached defers what waited, puts back what comes, and is probed by one connection', async () => {
     node.start();
     node.enqueue();

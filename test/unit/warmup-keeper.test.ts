@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 import { WarmupKeeper } from '../../egress-node/egress/warmup-keeper.ts';
 import { warmupFeedback } from '../../egress-node/inbound/warmup-feedback.ts';
 import { openWarmupReports, type WarmupReports } from '../../lib/control/warmup-reports.ts';
-import type { DeliveryRecord } from '../../lib/engine/items.ts';
+import type { Attempt, DeliveryRecord } from '../../lib/engine/items.ts';
 import type { Leases } from '../../lib/engine/ports.ts';
 import type { Feedback } from '../../lib/outcome/feedback.ts';
 import { REPORTS_AT_ONCE, WarmupBook } from '../../lib/shaping/warmup/book.ts';
@@ -302,6 +302,10 @@ describe('feedback', () => {
     attempt({ ip, mx, state: delivered ? 'delivered' : 'deferred' });
 
   async function fed(feedback: Feedback, attempts = [tried(IP)], plans = [IP]): Promise<[string, string][]> {
+    return (await reported(feedback, attempts, plans)).map(({ ip, signal }) => [ip, signal]);
+  }
+
+  async function reported(feedback: Feedback, attempts: Attempt[], plans = [IP]) {
     const { reports, book } = await node(false);
     for (const ip of plans) book.setPlan(ip, PLAN);
     const records = {
@@ -313,9 +317,8 @@ describe('feedback', () => {
     };
     await warmupFeedback({ records, reports, book, clock })(feedback, { messageId: 'm', n: 1 });
     const found = reports.ips().flatMap((ip) => [...reports.of(ip).values()]);
-    assert.ok(found.every(({ ip, provider }) => ip === IP && provider === 'google'));
     for (const ip of reports.ips()) for (const id of reports.of(ip).keys()) await reports.remove(ip, id);
-    return found.map(({ signal, ip }) => [ip, signal]);
+    return found;
   }
 
   it('is about the IP that the message left from, and says what it says of that', async () => {
@@ -323,6 +326,13 @@ describe('feedback', () => {
     assert.deepEqual(await fed(complaint, [tried('203.0.113.9', false), tried(IP)]), [[IP, 'complained']]);
     assert.deepEqual(await fed(bounce({ hard: true, category: 'bad-mailbox' })), [[IP, 'bounced']]);
     assert.deepEqual(await fed(bounce({ category: 'spam-related' })), [[IP, 'blocked']]);
+  });
+
+  it('counts where the message was sent as: at the provider of its site, whatever its host alone would tell', async () => {
+    const [one] = await reported(complaint, [tried(IP)]);
+    assert.equal(one!.provider, 'google');
+    const [mixed] = await reported(complaint, [{ ...tried(IP), provider: 'other' }]);
+    assert.equal(mixed!.provider, 'other');
   });
 
   it('says nothing of an IP that does not warm up, of a message that never left, of what is no complaint', async () => {
