@@ -1,69 +1,31 @@
 /** A real `postern.policy.ts` in the whole service: saved it is live, broken it is not, and mail goes on whatever it does. */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
-import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { CreateEmailIdentityCommand, SESv2Client, SendEmailCommand } from '@aws-sdk/client-sesv2';
+import { CreateEmailIdentityCommand, type SESv2Client, SendEmailCommand } from '@aws-sdk/client-sesv2';
 import { createTransport } from 'nodemailer';
-import { SMTPServer } from 'smtp-server';
-import { readSettings } from '../../egress-node/settings.ts';
-import { type Standalone, startStandalone } from '../../egress-node/standalone/standalone.ts';
+import type { Standalone } from '../../egress-node/standalone/standalone.ts';
 import { PolicyFile, policySource } from '../support/policy.ts';
+import { StandaloneSite, sesClient } from '../support/standalone.ts';
 
-let directory: string;
-let sink: SMTPServer;
+let site: StandaloneSite;
 let file: PolicyFile;
 let postern: Standalone;
 let ses: SESv2Client;
 
 before(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'postern-with-policy-'));
+  site = await StandaloneSite.open();
   file = await PolicyFile.make();
-  sink = new SMTPServer({
-    disabledCommands: ['AUTH', 'STARTTLS'],
-    disableReverseLookup: true,
-    onRcptTo({ address }, _session, callback) {
-      if (!address.startsWith('full')) callback();
-      else callback(Object.assign(new Error('4.2.2 Mailbox full'), { responseCode: 452 }));
-    },
-    onData(stream, _session, callback) {
-      stream.resume().on('end', callback);
-    },
-  });
-  sink.listen(0, '127.0.0.1');
-  await once(sink.server, 'listening');
-  const { port } = sink.server.address() as AddressInfo;
-  const settings = readSettings(
-    {
-      POSTERN_DATA: directory,
-      POSTERN_API: '127.0.0.1:0',
-      POSTERN_SUBMISSION: '127.0.0.1:0',
-      POSTERN_INBOUND: '127.0.0.1:0',
-      POSTERN_ROUTES: `*=127.0.0.1:${port}`,
-      POSTERN_POLICY: file.path,
-    },
-    { hostname: 'mail.example.com' },
-    { verifyIdentities: false },
-  );
   const note = (event: string, fields?: Record<string, unknown>): void => file.note(event, fields);
-  postern = await startStandalone(settings, { debug: note, info: note, warn: note, error: note });
-  const { key } = postern.firstKey!;
-  ses = new SESv2Client({
-    endpoint: `http://${postern.listening.api}`,
-    region: 'us-east-1',
-    credentials: { accessKeyId: key.id, secretAccessKey: key.secret },
-  });
+  const log = { debug: note, info: note, warn: note, error: note };
+  postern = await site.start({ POSTERN_POLICY: file.path }, log);
+  ses = sesClient(postern, postern.firstKey!.key);
   await ses.send(new CreateEmailIdentityCommand({ EmailIdentity: 'example.com' }));
 });
 after(async () => {
   ses.destroy();
   await postern.stop();
-  sink.close();
   await file.remove();
-  await rm(directory, { recursive: true, force: true });
+  await site.close();
 });
 
 /** What the API shows, as far as it is looked at. */

@@ -1,95 +1,18 @@
 /** The whole service as `npm start` runs it, against a real sink: in by every door, out by SMTP, signed. */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
-import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import {
-  CreateEmailIdentityCommand,
-  SESv2Client,
-  SendBulkEmailCommand,
-  SendEmailCommand,
-} from '@aws-sdk/client-sesv2';
+import { CreateEmailIdentityCommand, SendBulkEmailCommand, SendEmailCommand } from '@aws-sdk/client-sesv2';
 import { dkimVerify } from 'mailauth/lib/dkim/verify.js';
 import { createTransport } from 'nodemailer';
-import { SMTPServer } from 'smtp-server';
-import { readSettings } from '../../egress-node/settings.ts';
-import { type Standalone, startStandalone } from '../../egress-node/standalone/standalone.ts';
 import { checkStore } from '../../lib/engine/embedded/check.ts';
-import { silentLog } from '../../lib/observe/log.ts';
+import { StandaloneSite, sesClient } from '../support/standalone.ts';
 
-interface Received {
-  from: string;
-  to: string;
-  raw: Buffer;
-}
-
-let directory: string;
-let sink: SMTPServer;
-const received: Received[] = [];
-let arrived: () => void = () => {};
+let site: StandaloneSite;
 
 before(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'postern-standalone-'));
-  sink = new SMTPServer({
-    disabledCommands: ['AUTH', 'STARTTLS'],
-    disableReverseLookup: true,
-    onRcptTo({ address }, _session, callback) {
-      if (address.startsWith('nobody')) {
-        callback(Object.assign(new Error('5.1.1 No such user'), { responseCode: 550 }));
-      } else callback();
-    },
-    onData(stream, session, callback) {
-      const chunks: Buffer[] = [];
-      stream.on('data', (chunk: Buffer) => chunks.push(chunk));
-      stream.on('end', () => {
-        const { mailFrom, rcptTo } = session.envelope;
-        received.push({
-          from: mailFrom ? mailFrom.address : '',
-          to: rcptTo[0]!.address,
-          raw: Buffer.concat(chunks),
-        });
-        callback();
-        arrived();
-      });
-    },
-  });
-  sink.listen(0, '127.0.0.1');
-  await once(sink.server, 'listening');
+  site = await StandaloneSite.open();
 });
-after(async () => {
-  sink.close();
-  await rm(directory, { recursive: true, force: true });
-});
-
-function start(): Promise<Standalone> {
-  const { port } = sink.server.address() as AddressInfo;
-  const settings = readSettings(
-    {
-      POSTERN_DATA: directory,
-      POSTERN_API: '127.0.0.1:0',
-      POSTERN_SUBMISSION: '127.0.0.1:0',
-      POSTERN_INBOUND: '127.0.0.1:0',
-      POSTERN_ROUTES: `*=127.0.0.1:${port}`,
-    },
-    { hostname: 'mail.example.com' },
-    { verifyIdentities: false },
-  );
-  return startStandalone(settings, silentLog);
-}
-
-/** The message to a recipient, when the sink has it. */
-async function delivered(to: string): Promise<Received> {
-  for (;;) {
-    const found = received.find((one) => one.to === to);
-    if (found) return found;
-    await new Promise<void>((resolve) => {
-      arrived = resolve;
-    });
-  }
-}
+after(() => site.close());
 
 /** Asks until a message's first delivery has ended. */
 async function ended(api: string, bearer: string, id: string): Promise<Record<string, unknown>> {
@@ -103,15 +26,11 @@ async function ended(api: string, bearer: string, id: string): Promise<Record<st
 }
 
 test('a first start, every door, a restart', async () => {
-  const postern = await start();
+  const postern = await site.start();
   const { key, smtpPassword } = postern.firstKey!;
   const api = `http://${postern.listening.api}`;
   const bearer = `Bearer ${key.id}.${key.secret}`;
-  const ses = new SESv2Client({
-    endpoint: api,
-    region: 'us-east-1',
-    credentials: { accessKeyId: key.id, secretAccessKey: key.secret },
-  });
+  const ses = sesClient(postern, key);
   await ses.send(new CreateEmailIdentityCommand({ EmailIdentity: 'example.com' }));
 
   const one = await ses.send(
@@ -165,7 +84,7 @@ test('a first start, every door, a restart', async () => {
     return [[record.value]];
   };
   for (const to of ['sdk@example.net', 'bulk@example.net', 'smtp@example.net']) {
-    const { raw, from } = await delivered(to);
+    const { raw, from } = await site.delivered(to);
     const { results } = await dkimVerify(raw, { resolver });
     assert.deepEqual(
       results.map((result) => result.status.result),
@@ -174,8 +93,11 @@ test('a first start, every door, a restart', async () => {
     );
     assert.match(from, /^b[a-z2-7]{56}@example\.com$/);
   }
-  assert.match((await delivered('sdk@example.net')).raw.toString(), /\r\nHello\.\r\n\.\r\n\.\.two dots\r\n$/);
-  assert.match((await delivered('bulk@example.net')).raw.toString(), /Subject: Hi Bob\r\n/);
+  assert.match(
+    (await site.delivered('sdk@example.net')).raw.toString(),
+    /\r\nHello\.\r\n\.\r\n\.\.two dots\r\n$/,
+  );
+  assert.match((await site.delivered('bulk@example.net')).raw.toString(), /Subject: Hi Bob\r\n/);
 
   const outcome = await ended(api, bearer, bounced);
   assert.equal(outcome.state, 'bounced');
@@ -189,7 +111,7 @@ test('a first start, every door, a restart', async () => {
     port: Number(inboundPort),
     tls: { rejectUnauthorized: false },
   }).sendMail({
-    envelope: { from: '', to: (await delivered('sdk@example.net')).from },
+    envelope: { from: '', to: (await site.delivered('sdk@example.net')).from },
     raw: [
       'From: MAILER-DAEMON@mx.example.net',
       'Content-Type: multipart/report; report-type=delivery-status; boundary=b',
@@ -221,9 +143,9 @@ test('a first start, every door, a restart', async () => {
   assert.match(metrics, /TYPE postern_site_waiting gauge/);
   assert.equal((await fetch(`${api}/healthz`)).status, 200);
   await postern.stop();
-  assert.deepEqual(checkStore(directory).problems, []);
+  assert.deepEqual(checkStore(site.directory).problems, []);
 
-  const again = await start();
+  const again = await site.start();
   assert.equal(again.firstKey, undefined, 'the first key is shown once');
   const kept = await ended(`http://${again.listening.api}`, bearer, one.MessageId!);
   assert.equal(kept.state, 'bounced');
@@ -231,7 +153,7 @@ test('a first start, every door, a restart', async () => {
 });
 
 test('a second process on the same data is refused in words', async () => {
-  const postern = await start();
-  await assert.rejects(start(), { code: 'storage_locked' });
+  const postern = await site.start();
+  await assert.rejects(site.start(), { code: 'storage_locked' });
   await postern.stop();
 });

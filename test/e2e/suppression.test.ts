@@ -1,10 +1,6 @@
 /** Bounces and complaints of the whole service: onto the list, and from then on nothing is sent. */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 import {
   CreateEmailIdentityCommand,
@@ -12,79 +8,36 @@ import {
   GetSuppressedDestinationCommand,
   ListSuppressedDestinationsCommand,
   NotFoundException,
-  SESv2Client,
+  type SESv2Client,
   SendEmailCommand,
 } from '@aws-sdk/client-sesv2';
 import { createTransport } from 'nodemailer';
-import { SMTPServer } from 'smtp-server';
-import { readSettings } from '../../egress-node/settings.ts';
-import { type Standalone, startStandalone } from '../../egress-node/standalone/standalone.ts';
-import { silentLog } from '../../lib/observe/log.ts';
+import type { Standalone } from '../../egress-node/standalone/standalone.ts';
+import { StandaloneSite, sesClient } from '../support/standalone.ts';
 
-let directory: string;
-let sink: SMTPServer;
+let site: StandaloneSite;
 let postern: Standalone;
 let ses: SESv2Client;
-/** Return paths and recipients of what the sink took. */
-const received: { from: string; to: string; raw: string }[] = [];
 
 before(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'postern-suppression-'));
-  sink = new SMTPServer({
-    disabledCommands: ['AUTH', 'STARTTLS'],
-    disableReverseLookup: true,
-    onRcptTo({ address }, _session, callback) {
-      if (address.startsWith('nobody')) {
-        callback(Object.assign(new Error('5.1.1 No such user'), { responseCode: 550 }));
-      } else callback();
-    },
-    onData(stream, session, callback) {
-      const chunks: Buffer[] = [];
-      stream.on('data', (chunk: Buffer) => chunks.push(chunk));
-      stream.on('end', () => {
-        const { mailFrom, rcptTo } = session.envelope;
-        const from = mailFrom ? mailFrom.address : '';
-        received.push({ from, to: rcptTo[0]!.address, raw: Buffer.concat(chunks).toString() });
-        callback();
-      });
-    },
-  });
-  sink.listen(0, '127.0.0.1');
-  await once(sink.server, 'listening');
+  site = await StandaloneSite.open();
   await start();
   await ses.send(new CreateEmailIdentityCommand({ EmailIdentity: 'example.org' }));
 });
 after(async () => {
   ses.destroy();
   await postern.stop();
-  sink.close();
-  await rm(directory, { recursive: true, force: true });
+  await site.close();
 });
 
-const ID = 'AKIASUPPRESSION00001';
-const SECRET = 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY';
+const KEY = { id: 'AKIASUPPRESSION00001', secret: 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY' };
 
 async function start(): Promise<void> {
-  const { port } = sink.server.address() as AddressInfo;
-  const settings = readSettings(
-    {
-      POSTERN_DATA: directory,
-      POSTERN_API: '127.0.0.1:0',
-      POSTERN_SUBMISSION: '127.0.0.1:0',
-      POSTERN_INBOUND: '127.0.0.1:0',
-      POSTERN_ROUTES: `*=127.0.0.1:${port}`,
-      POSTERN_ACCESS_KEY_ID: ID,
-      POSTERN_SECRET_ACCESS_KEY: SECRET,
-    },
-    { hostname: 'mail.example.org' },
-    { verifyIdentities: false },
-  );
-  postern = await startStandalone(settings, silentLog);
-  ses = new SESv2Client({
-    endpoint: `http://${postern.listening.api}`,
-    region: 'us-east-1',
-    credentials: { accessKeyId: ID, secretAccessKey: SECRET },
+  postern = await site.start({
+    POSTERN_ACCESS_KEY_ID: KEY.id,
+    POSTERN_SECRET_ACCESS_KEY: KEY.secret,
   });
+  ses = sesClient(postern, KEY);
 }
 
 async function send(...to: string[]): Promise<string> {
@@ -161,7 +114,7 @@ test('a complaint and a later bounce put their recipients on the list', async ()
   ] as const) {
     const messageId = await send(to);
     assert.deepEqual(await ended(messageId), ['delivered']);
-    const { from } = received.find((one) => one.to === to)!;
+    const { from } = site.received(to)!;
     await sendReport(report, { messageId, from, to });
     assert.equal((await listed(to)).Reason, reason);
     assert.deepEqual(await ended(await send(to)), ['suppressed']);
@@ -172,7 +125,7 @@ test('a complaint that is taken back takes its recipient off the list', async ()
   const to = 'torn@example.com';
   const messageId = await send(to);
   assert.deepEqual(await ended(messageId), ['delivered']);
-  const { from } = received.find((one) => one.to === to)!;
+  const { from } = site.received(to)!;
   await sendReport('comcast-arf', { messageId, from, to });
   await listed(to);
   await sendReport('not-spam-arf', { messageId, from, to });

@@ -4,66 +4,38 @@
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
 import { request } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import {
   BadRequestException,
   CreateConfigurationSetCommand,
   CreateEmailIdentityCommand,
   PutConfigurationSetTrackingOptionsCommand,
-  SESv2Client,
+  type SESv2Client,
   SendEmailCommand,
   type SendEmailCommandInput,
 } from '@aws-sdk/client-sesv2';
 import { dkimVerify } from 'mailauth/lib/dkim/verify.js';
 import { createTransport } from 'nodemailer';
-import { SMTPServer } from 'smtp-server';
-import { readSettings } from '../../egress-node/settings.ts';
-import { type Standalone, startStandalone } from '../../egress-node/standalone/standalone.ts';
+import type { Standalone } from '../../egress-node/standalone/standalone.ts';
+import type { AccessKey } from '../../lib/control/types.ts';
 import { checkStore } from '../../lib/engine/embedded/check.ts';
-import { silentLog } from '../../lib/observe/log.ts';
+import { StandaloneSite, sesClient } from '../support/standalone.ts';
 
 const TRACK = 'track.example.com';
 const HTML =
   '<html><body><p>Grüße</p><a ses:tags="k:v" href="https://a.example/?x=1&amp;y=2#z">a</a> <a ses:no-track href="https://b.example/">b</a></body></html>';
 
-let directory: string;
-let sink: SMTPServer;
+let site: StandaloneSite;
 let postern: Standalone;
 let ses: SESv2Client;
-let bearer: string;
-const received = new Map<string, Buffer>();
-let arrived: () => void = () => {};
+let key: AccessKey;
 
 before(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'postern-tracking-'));
-  sink = new SMTPServer({
-    disabledCommands: ['AUTH', 'STARTTLS'],
-    disableReverseLookup: true,
-    onData(stream, session, callback) {
-      const chunks: Buffer[] = [];
-      stream.on('data', (chunk: Buffer) => chunks.push(chunk));
-      stream.on('end', () => {
-        received.set(session.envelope.rcptTo[0]!.address, Buffer.concat(chunks));
-        callback();
-        arrived();
-      });
-    },
-  });
-  sink.listen(0, '127.0.0.1');
-  await once(sink.server, 'listening');
-  postern = await start({ POSTERN_TRACKING_URL: `http://${TRACK}` });
-  const { key } = postern.firstKey!;
-  bearer = `Bearer ${key.id}.${key.secret}`;
-  ses = new SESv2Client({
-    endpoint: `http://${postern.listening.api}`,
-    region: 'us-east-1',
-    credentials: { accessKeyId: key.id, secretAccessKey: key.secret },
-  });
+  site = await StandaloneSite.open();
+  postern = await site.start({ POSTERN_TRACKING_URL: `http://${TRACK}` });
+  ({ key } = postern.firstKey!);
+  ses = sesClient(postern, key);
   await ses.send(new CreateEmailIdentityCommand({ EmailIdentity: 'example.com' }));
   await ses.send(new CreateConfigurationSetCommand({ ConfigurationSetName: 'tracked' }));
   await ses.send(
@@ -76,35 +48,13 @@ before(async () => {
 
 after(async () => {
   await postern.stop();
-  assert.deepEqual(checkStore(directory).problems, []);
-  sink.close();
-  await rm(directory, { recursive: true, force: true });
+  assert.deepEqual(checkStore(site.directory).problems, []);
+  await site.close();
 });
-
-function start(environment: NodeJS.ProcessEnv): Promise<Standalone> {
-  const settings = readSettings(
-    {
-      POSTERN_DATA: directory,
-      POSTERN_API: '127.0.0.1:0',
-      POSTERN_SUBMISSION: '127.0.0.1:0',
-      POSTERN_INBOUND: '127.0.0.1:0',
-      POSTERN_ROUTES: `*=127.0.0.1:${(sink.server.address() as AddressInfo).port}`,
-      ...environment,
-    },
-    { hostname: 'mail.example.com' },
-    { verifyIdentities: false },
-  );
-  return startStandalone(settings, silentLog);
-}
 
 /** The message to a recipient, when the sink has it, its signature verified. */
 async function delivered(to: string): Promise<{ raw: string; html: string }> {
-  while (!received.has(to)) {
-    await new Promise<void>((resolve) => {
-      arrived = resolve;
-    });
-  }
-  const bytes = received.get(to)!;
+  const { raw: bytes } = await site.delivered(to);
   const { records } = postern.control.identities.find('example.com')!.dkim;
   const { results } = await dkimVerify(bytes, {
     resolver: async (name: string) => [[records.find((record) => record.name === name)!.value]],
@@ -150,7 +100,7 @@ async function follow(
 
 async function events(id: string): Promise<Event[]> {
   const answer = await fetch(`http://${postern.listening.api}/v1/messages/${encodeURIComponent(id)}/events`, {
-    headers: { authorization: bearer },
+    headers: { authorization: `Bearer ${key.id}.${key.secret}` },
   });
   return ((await answer.json()) as { events: Event[] }).events;
 }
@@ -229,7 +179,7 @@ describe('tracking', () => {
         HttpsPolicy: 'REQUIRE',
       }),
     );
-    const { key, smtpPassword } = postern.firstKey!;
+    const { smtpPassword } = postern.firstKey!;
     const [host, port] = postern.listening.submission.split(':');
     await createTransport({
       host,
@@ -264,12 +214,8 @@ describe('tracking', () => {
     });
     assert.deepEqual(links((await delivered('three@example.net')).html), []);
     await postern.stop();
-    postern = await start({});
-    const again = new SESv2Client({
-      endpoint: `http://${postern.listening.api}`,
-      region: 'us-east-1',
-      credentials: ses.config.credentials,
-    });
+    postern = await site.start();
+    const again = sesClient(postern, key);
     await again.send(
       new SendEmailCommand({
         FromEmailAddress: 'ann@example.com',

@@ -1,10 +1,6 @@
 /** Warm-up and limits by the day in the whole service: told over SES's API, moved by a complaint, kept over a restart. */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 import {
   CreateConfigurationSetCommand,
@@ -13,73 +9,38 @@ import {
   GetDedicatedIpCommand,
   PutDedicatedIpInPoolCommand,
   PutDedicatedIpWarmupAttributesCommand,
-  SESv2Client,
+  type SESv2Client,
   SendEmailCommand,
 } from '@aws-sdk/client-sesv2';
 import { createTransport } from 'nodemailer';
-import { SMTPServer } from 'smtp-server';
-import { readSettings } from '../../egress-node/settings.ts';
-import { type Standalone, startStandalone } from '../../egress-node/standalone/standalone.ts';
-import { silentLog } from '../../lib/observe/log.ts';
+import type { Standalone } from '../../egress-node/standalone/standalone.ts';
+import { StandaloneSite, sesClient } from '../support/standalone.ts';
 
 const IP = '127.0.0.1';
 const KEY = { id: 'AKIAWARMUPTEST000001', secret: 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY' };
 const HOUR = 3_600_000;
 
-let directory: string;
-let sink: SMTPServer;
+let site: StandaloneSite;
 let postern: Standalone;
-/** Return paths by recipient, as the sink saw them. */
-const returnPaths = new Map<string, string>();
 
 before(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'postern-warmup-'));
-  sink = new SMTPServer({
-    disabledCommands: ['AUTH', 'STARTTLS'],
-    disableReverseLookup: true,
-    onData(stream, { envelope }, callback) {
-      stream.resume();
-      stream.on('end', () => {
-        if (envelope.mailFrom) returnPaths.set(envelope.rcptTo[0]!.address, envelope.mailFrom.address);
-        callback();
-      });
-    },
-  });
-  sink.listen(0, '127.0.0.1');
-  await once(sink.server, 'listening');
+  site = await StandaloneSite.open();
   await start();
 });
 after(async () => {
   await postern.stop();
-  sink.close();
-  await rm(directory, { recursive: true, force: true });
+  await site.close();
 });
 
 async function start(): Promise<void> {
-  const { port } = sink.server.address() as AddressInfo;
-  const settings = readSettings(
-    {
-      POSTERN_DATA: directory,
-      POSTERN_API: '127.0.0.1:0',
-      POSTERN_SUBMISSION: '127.0.0.1:0',
-      POSTERN_INBOUND: '127.0.0.1:0',
-      POSTERN_ROUTES: `*=127.0.0.1:${port}`,
-      POSTERN_EGRESS_IPS: IP,
-      POSTERN_ACCESS_KEY_ID: KEY.id,
-      POSTERN_SECRET_ACCESS_KEY: KEY.secret,
-    },
-    { hostname: 'mail.example.com' },
-    { verifyIdentities: false },
-  );
-  postern = await startStandalone(settings, silentLog);
+  postern = await site.start({
+    POSTERN_EGRESS_IPS: IP,
+    POSTERN_ACCESS_KEY_ID: KEY.id,
+    POSTERN_SECRET_ACCESS_KEY: KEY.secret,
+  });
 }
 
-const ses = (): SESv2Client =>
-  new SESv2Client({
-    endpoint: `http://${postern.listening.api}`,
-    region: 'us-east-1',
-    credentials: { accessKeyId: KEY.id, secretAccessKey: KEY.secret },
-  });
+const ses = (): SESv2Client => sesClient(postern, KEY);
 
 async function api(method: string, path: string, body?: object) {
   const answer = await fetch(`http://${postern.listening.api}/v1${path}`, {
@@ -131,7 +92,7 @@ test('an IP warms up by SES’s API, hears a complaint, and goes on after a rest
   const raw = fixture.replace(/^(message-id:) *<[^>]*@[^>]*>/gim, `$1 <${id}>`).replaceAll('\n', '\r\n');
   const [host, port] = postern.listening.inbound.split(':');
   const peer = createTransport({ host, port: Number(port), ignoreTLS: true });
-  const to = returnPaths.get('user@example.net')!;
+  const to = site.received('user@example.net')!.from;
   const { response } = await peer.sendMail({ envelope: { from: '', to }, raw });
   assert.match(response, /^250 .*Recorded/);
   peer.close();
@@ -175,5 +136,5 @@ test('a limit by the day is not exceeded by a restart', async () => {
   );
   const wait = explanations[0].binding.waitMs;
   assert.ok(wait > HOUR / 2 && wait <= HOUR + 10, `${wait} ms`);
-  assert.equal(returnPaths.has('second@example.net'), false);
+  assert.equal(site.received('second@example.net'), undefined);
 });
