@@ -54,7 +54,7 @@ export class SimulatedSession implements SmtpSession {
       this.quit();
       return;
     }
-    const transaction = next();
+    const transaction = next(this.#clock.now());
     if (transaction !== undefined) {
       this.#begin(transaction);
     } else if (this.#cancelIdle === undefined && this.state === 'open') {

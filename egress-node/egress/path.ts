@@ -241,14 +241,13 @@ export class Path {
       maxTransactions: Math.min(limits.messagesPerConnection, limits.recipientsPerConnection),
       idle: limits.idle,
       clock: host.clock,
-      next: () => this.#next(connection),
+      next: (now) => this.#next(connection, now),
       done: (delivery, result) => this.#done(connection, delivery as Delivery, result),
       ended: (end) => this.#ended(connection, end),
     });
   }
 
-  #next(connection: Connection): Delivery | undefined {
-    const now = this.#host.clock.now();
+  #next(connection: Connection, now: number): Delivery | undefined {
     if (!connection.opened) {
       connection.opened = true;
       this.#opened += 1;

@@ -147,9 +147,11 @@ export class Pipeline {
   /** The next transaction that this peer can be given. Those that it cannot are done at once. */
   #take(): Flight | undefined {
     while (this.#left > 0) {
-      const item = this.#options.next();
+      // One reading of the clock: an attempt notes the very time whose slot it took.
+      const now = this.#options.clock.now();
+      const item = this.#options.next(now);
       if (!item) return undefined;
-      const flight = new Flight(item, this.#peer, this.#options.clock.now());
+      const flight = new Flight(item, this.#peer, now);
       const problem = misfit(item, this.#peer);
       if (problem) flight.abandon(false, problem.code, problem.text);
       else if (this.#abandoned)

@@ -104,9 +104,10 @@ export interface SessionOptions {
   mayWrite?: () => boolean;
   /**
    * Called when the session can write another envelope: at opening, and while the last body is being
-   * answered (cross-message pipelining, RFC 2920 §3.1). Undefined: nothing now; `wake()` asks again.
+   * answered (cross-message pipelining, RFC 2920 §3.1), with the time that its attempt notes. Undefined: nothing now;
+   * `wake()` asks again.
    */
-  next: () => Transaction | undefined;
+  next: (now: number) => Transaction | undefined;
   /** Exactly one call for each transaction that `next` gave. */
   done: (transaction: Transaction, result: TransactionResult) => void;
   /** Called once. Transactions not begun were never taken from `next`. */

@@ -34,8 +34,6 @@ const SILENCE = 1_000;
  * and write at once. That one packet leaves when it wakes, within so many ms.
  */
 const WAKING = 500;
-/** Ms from the slot that a message takes to the time that its attempt notes. */
-const NOTED = 10;
 /** Ms that bytes may be under way from a node to the sink's clock, on a machine with more work than cores. */
 const BLUR = 100;
 
@@ -75,7 +73,7 @@ export function judge(evidence: Evidence): { problems: string[]; figures: string
     problems.push(`what a dead node held was taken over after ${(longest / 1000).toFixed(1)} s`);
 
   const left = mostIn(
-    1_000 - NOTED,
+    1_000,
     attempts.map(({ ip = '', at }) => ({ ip, at })),
   );
   const seen = mostIn(

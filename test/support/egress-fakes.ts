@@ -180,7 +180,7 @@ export class FakeSession implements SmtpSession {
       this.taken.length < this.#depth &&
       this.#count < this.options.maxTransactions
     ) {
-      const transaction = this.options.next();
+      const transaction = this.options.next(this.#clock.now());
       if (!transaction) return;
       this.#count += 1;
       this.taken.push(transaction);
