@@ -8,9 +8,9 @@ import MailComposer from 'nodemailer/lib/mail-composer';
 import { compose } from '../lib/mail/compose.ts';
 import { parseMessage } from '../lib/mail/message.ts';
 import { newMessageId } from '../lib/mail/message-id.ts';
-import { createTracker, withoutPlaceholder } from '../lib/mail/tracking.ts';
-import { createTrackingLinks } from '../lib/mail/tracking-links.ts';
-import { trackMessage } from '../lib/mail/tracking-mime.ts';
+import { createTrackingLinks } from '../lib/tracking/links.ts';
+import { trackMessage } from '../lib/tracking/mime.ts';
+import { createTracker, withoutPlaceholder } from '../lib/tracking/tracking.ts';
 
 const LINE = 'Your order has left our warehouse and should reach you in a few days. ';
 const text = `${LINE}\n`.repeat(14);

@@ -8,14 +8,14 @@
  */
 import { randomBytes } from 'node:crypto';
 import { mock } from 'node:test';
-import { recordsOf } from '../functions/suppress.ts';
 import type { AnyClient } from '../lib/engine/aws/clients.ts';
 import { type AwsEngine, openAws } from '../lib/engine/aws/open.ts';
-import { PRICES, sqsRequests } from '../lib/engine/aws/pricing.ts';
+import { PRICES, sqsRequests } from '../lib/engine/aws/placement.ts';
 import { openReporter, type Reporter } from '../lib/engine/aws/reporter.ts';
 import type { Attempt, MessageRecord, QueueItem } from '../lib/engine/items.ts';
 import type { Admission, Engine, LeasedItem, Settlement } from '../lib/engine/ports.ts';
 import { baseId, newMessageId } from '../lib/mail/message-id.ts';
+import { recordsOf } from '../lib/outcome/apply-suppression.ts';
 import { systemClock } from '../lib/time.ts';
 import { moveTime, startTestAws } from '../test/support/aws.ts';
 
@@ -316,7 +316,7 @@ const IDLE: readonly Idle[] = [
   // functions/due, by the schedule of lib/stacks/api.ts.
   { name: 'due: a look at the ledger', every: 60, ask: ({ ledger }) => ledger.promote() },
   { name: 'a node: changes of the configuration', every: 0.9, ask: lookForChanges },
-  // egress-node/egress/sources.ts, lane-puller.ts.
+  // lib/egress/source-leases.ts, lane-puller.ts.
   {
     name: 'an IP: its lease',
     every: 4,

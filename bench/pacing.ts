@@ -10,8 +10,8 @@
  */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { createResolver } from '../egress-node/dns/resolver.ts';
-import { startEgress } from '../egress-node/egress/egress.ts';
+import { createResolver } from '../lib/dns/resolver.ts';
+import { startEgress } from '../lib/egress/egress.ts';
 import type { QueueItem } from '../lib/engine/items.ts';
 import type { Engine, LeasedItem, LeaseRequest } from '../lib/engine/ports.ts';
 import { systemClock } from '../lib/time.ts';

@@ -7,19 +7,19 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { EgressPolicy } from '../egress-node/egress/policy.ts';
-import { type Hooks, openPolicy } from '../lib/control/policy/open.ts';
+import { DirectiveIndex } from '../lib/directives/index.ts';
+import { EgressPolicy } from '../lib/egress/policy.ts';
 import type { QueueItem } from '../lib/engine/items.ts';
-import { silentLog } from '../lib/observe/log.ts';
-import { DirectiveIndex } from '../lib/shaping/directive-index.ts';
+import { silentLog } from '../lib/log.ts';
+import { type Hooks, openPolicy } from '../lib/policy/open.ts';
+import { Router } from '../lib/routing/router.ts';
 import { learn } from '../lib/shaping/feedback/learn.ts';
-import type { Flow } from '../lib/shaping/flow.ts';
-import { Gate } from '../lib/shaping/gate.ts';
 import { LimitBook } from '../lib/shaping/limits/book.ts';
 import { type LimitDocument, limitTable } from '../lib/shaping/limits/check.ts';
 import type { Mail, MailBounds, Place } from '../lib/shaping/limits/terms.ts';
+import { Gate } from '../lib/shaping/path-limiter.ts';
 import { ReadyQueue, type Waiting } from '../lib/shaping/ready-queue.ts';
-import { Router } from '../lib/shaping/routing/router.ts';
+import type { Flow } from '../lib/shaping/stream-limiter.ts';
 import { systemClock } from '../lib/time.ts';
 import { table } from './support/machine.ts';
 

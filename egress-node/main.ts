@@ -1,7 +1,7 @@
 /** `npm start`: the whole service in one process on the embedded engine. */
 import { mkdirSync } from 'node:fs';
 import { PosternError } from '../lib/errors.ts';
-import { createLog } from '../lib/observe/log.ts';
+import { createLog } from '../lib/log.ts';
 import { systemClock } from '../lib/time.ts';
 import { runService } from './service/service.ts';
 import { loadConfigFile, readSettings, type Settings, SettingsError } from './settings.ts';

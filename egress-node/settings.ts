@@ -7,7 +7,7 @@ import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import ipaddr from 'ipaddr.js';
-import { canonicalIp } from '../lib/shaping/ip.ts';
+import { canonicalIp } from '../lib/ip.ts';
 import type { LimitDocument } from '../lib/shaping/limits/check.ts';
 
 /** `host:port`, the host of an IPv6 address in brackets. */

@@ -4,22 +4,22 @@
  * (`/healthz` at POSTERN_API) while its storage answers and it takes connections.
  */
 import { type ApiSettings, readApiSettings } from '../functions/environment.ts';
-import { MAX_RECIPIENTS, openPipeline } from '../functions/pipeline.ts';
-import { openDeployedPolicy } from '../lib/control/policy/deployed.ts';
+import { MAX_RECIPIENTS, openPipeline } from '../lib/accept/open.ts';
 import { openAws } from '../lib/engine/aws/open.ts';
 import { readSecret } from '../lib/engine/aws/secrets.ts';
 import { ERRORS } from '../lib/errors.ts';
+import { createLog } from '../lib/log.ts';
 import { createEmf } from '../lib/observe/emf.ts';
-import { createLog } from '../lib/observe/log.ts';
 import { createMailMetrics } from '../lib/observe/mail-metrics.ts';
 import { PolicyMetrics } from '../lib/observe/policy-metrics.ts';
+import { openDeployedPolicy } from '../lib/policy/deployed.ts';
+import { HEALTH, STARTTLS, TLS } from '../lib/submission/ports.ts';
+import { openCertificate } from '../lib/submission/stored-certificate.ts';
+import { DATA_DEADLINE, MAX_CLIENTS, startSubmission } from '../lib/submission/submission.ts';
 import { systemClock } from '../lib/time.ts';
 import { openHealth } from './service/health.ts';
 import { runService } from './service/service.ts';
 import { type Endpoint, readSettings } from './settings.ts';
-import { HEALTH, STARTTLS, TLS } from './submission/ports.ts';
-import { openCertificate } from './submission/stored-certificate.ts';
-import { DATA_DEADLINE, MAX_CLIENTS, startSubmission } from './submission/submission.ts';
 
 const ANY = '0.0.0.0';
 const LISTEN = {

@@ -17,13 +17,13 @@ import { isEngagement, type MessageRecord, type Outcome } from '../lib/engine/it
 import type { Records, Suppressions } from '../lib/engine/ports.ts';
 import type { PosternError } from '../lib/errors.ts';
 import { createMailMetrics } from '../lib/observe/mail-metrics.ts';
-import { digest } from '../lib/outcome/consume.ts';
+import { recordsOf, suppress } from '../lib/outcome/apply-suppression.ts';
 import type { EventContext } from '../lib/outcome/mail-object.ts';
+import { digest } from '../lib/outcome/statistics.ts';
 import { systemClock } from '../lib/time.ts';
 import { readFunctionSettings } from './environment.ts';
 import { once } from './once.ts';
 import { type Output, openOutput } from './output.ts';
-import { recordsOf, suppress } from './suppress.ts';
 
 export interface OutcomesOptions {
   records: Pick<Records, 'message'>;

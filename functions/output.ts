@@ -1,6 +1,7 @@
 /** Where functions write: standard output itself, whose lines CloudWatch takes as log and as metrics. */
+
+import { createLog, type Log } from '../lib/log.ts';
 import { createEmf, type Emf } from '../lib/observe/emf.ts';
-import { createLog, type Log } from '../lib/observe/log.ts';
 import type { Clock } from '../lib/time.ts';
 
 export interface Output {

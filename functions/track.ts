@@ -3,15 +3,15 @@
  * its key and write to the outcome queue, and nothing else: it knows no message, and no queue but that one.
  */
 import type { LambdaFunctionURLEvent, LambdaFunctionURLResult } from 'aws-lambda';
+import { createTracking } from '../lib/api/tracking.ts';
 import { openReporter } from '../lib/engine/aws/reporter.ts';
 import { readSecret } from '../lib/engine/aws/secrets.ts';
-import { createTrackingLinks } from '../lib/mail/tracking-links.ts';
+import { answer, type Fetch } from '../lib/http/function-url.ts';
 import { systemClock } from '../lib/time.ts';
-import { answer, type Fetch } from './api/function-url.ts';
+import { createTrackingLinks } from '../lib/tracking/links.ts';
 import { readTrackSettings } from './environment.ts';
 import { once } from './once.ts';
 import { openOutput } from './output.ts';
-import { createTracking } from './tracking.ts';
 
 const tracking = once(async () => {
   const { queueUrlPrefix, secrets, frontSecret } = readTrackSettings(process.env);

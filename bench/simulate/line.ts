@@ -2,21 +2,22 @@
  * One source IP and one site on a simulated clock: the path of the egress node with its ready queue, limits and
  * feedback as they run in production, over connections to a modelled peer.
  */
-import { newCounts } from '../../egress-node/egress/counters.ts';
-import { Delivery, type LaneHold } from '../../egress-node/egress/delivery.ts';
-import type { Destinations, SiteAddress, Targets } from '../../egress-node/egress/destination.ts';
-import type { Tried } from '../../egress-node/egress/judge.ts';
-import { Path } from '../../egress-node/egress/path.ts';
-import { PathTerms } from '../../egress-node/egress/path-terms.ts';
-import type { Results } from '../../egress-node/egress/results.ts';
-import { Site } from '../../egress-node/egress/site.ts';
-import { Source } from '../../egress-node/egress/source.ts';
-import { TlsMemory } from '../../egress-node/egress/tls-memory.ts';
-import { DEFAULT_DEADLINES } from '../../egress-node/smtp/deadlines.ts';
-import type { SessionOptions } from '../../egress-node/smtp/types.ts';
+
+import type { Tried } from '../../lib/egress/attempt.ts';
+import { Path } from '../../lib/egress/connection-pool.ts';
+import { newCounts } from '../../lib/egress/counters.ts';
+import { Delivery, type LaneHold } from '../../lib/egress/delivery.ts';
+import type { Destinations, SiteAddress, Targets } from '../../lib/egress/destination.ts';
+import { PathTerms } from '../../lib/egress/pool-limits.ts';
+import type { Results } from '../../lib/egress/results.ts';
+import { Site } from '../../lib/egress/site.ts';
+import { Source } from '../../lib/egress/source-address.ts';
+import { TlsMemory } from '../../lib/egress/tls-fallback.ts';
 import type { MessageClass } from '../../lib/engine/items.ts';
 import { LimitBook } from '../../lib/shaping/limits/book.ts';
 import { type LimitDocument, limitTable } from '../../lib/shaping/limits/check.ts';
+import { DEFAULT_DEADLINES } from '../../lib/smtp/deadlines.ts';
+import type { SessionOptions } from '../../lib/smtp/types.ts';
 import type { Random } from '../../lib/time.ts';
 import type { SimulatedClock } from './clock.ts';
 import { type Peer, SimulatedSession } from './peer.ts';

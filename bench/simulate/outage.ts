@@ -3,7 +3,7 @@
  * soon it is noticed, how little is knocked in vain, how soon mail flows again, and that what has gathered
  * leaves at the pace of the limits and in the order in which its time comes.
  */
-import type { Delivery } from '../../egress-node/egress/delivery.ts';
+import type { Delivery } from '../../lib/egress/delivery.ts';
 import { DEFAULT_RETRY, nextAttempt } from '../../lib/outcome/retry.ts';
 import { chart } from './chart.ts';
 import { SimulatedClock } from './clock.ts';

@@ -5,7 +5,7 @@ import type {
   SmtpReply,
   SmtpSession,
   Transaction,
-} from '../../egress-node/smtp/types.ts';
+} from '../../lib/smtp/types.ts';
 import type { Clock } from '../../lib/time.ts';
 
 export interface Peer {

@@ -1,10 +1,10 @@
 /** One run of the warm-up: nodes with their IPs, storage, providers, mail that comes and mail that was put off. */
-import { Router, readRouting } from '../../lib/shaping/routing/router.ts';
-import { WarmupBook } from '../../lib/shaping/warmup/book.ts';
-import type { WarmupCheckpoint } from '../../lib/shaping/warmup/checkpoint.ts';
-import { readPlan } from '../../lib/shaping/warmup/plan.ts';
-import { signalOf } from '../../lib/shaping/warmup/signals.ts';
-import type { Signal } from '../../lib/shaping/warmup/verdict.ts';
+import { Router, readRouting } from '../../lib/routing/router.ts';
+import { WarmupBook } from '../../lib/warmup/book.ts';
+import type { WarmupCheckpoint } from '../../lib/warmup/checkpoint.ts';
+import { readPlan } from '../../lib/warmup/plan.ts';
+import { signalOf } from '../../lib/warmup/signals.ts';
+import type { Signal } from '../../lib/warmup/verdict.ts';
 import { binomial, seeded } from './random.ts';
 import { Acquaintance, type Conditions, PROFILES, RESULTS, type Result } from './warming-provider.ts';
 

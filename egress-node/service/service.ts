@@ -1,6 +1,6 @@
 /** A process as a service: it runs until a signal stops it, and says why when it cannot go on. */
 import { PosternError } from '../../lib/errors.ts';
-import type { Log } from '../../lib/observe/log.ts';
+import type { Log } from '../../lib/log.ts';
 
 /**
  * A signal is heard from the first moment: what starts is stopped in good order as soon as all of it has started. A

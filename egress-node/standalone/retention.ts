@@ -1,6 +1,6 @@
 /** Retention: removes the records of messages that ended long ago, and bodies that expired, a little at a time. */
 import type { Engine } from '../../lib/engine/ports.ts';
-import type { Log } from '../../lib/observe/log.ts';
+import type { Log } from '../../lib/log.ts';
 import type { Clock } from '../../lib/time.ts';
 
 export interface RetentionOptions {

@@ -10,31 +10,36 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import ipaddr from 'ipaddr.js';
 import { createAccept } from '../../lib/accept/accept.ts';
+import { ownCertificate, readCertificate } from '../../lib/certificate.ts';
 import { openControl } from '../../lib/control/control.ts';
 import { loadMasterKey } from '../../lib/control/master-key.ts';
-import { openPolicy } from '../../lib/control/policy/open.ts';
 import { smtpPassword } from '../../lib/control/smtp-password.ts';
 import type { AccessKey, Control } from '../../lib/control/types.ts';
 import { openWarmupReports } from '../../lib/control/warmup-reports.ts';
+import { createResolver } from '../../lib/dns/resolver.ts';
+import { dnsServers } from '../../lib/dns/servers.ts';
+import { startEgress } from '../../lib/egress/egress.ts';
+import { followDocuments } from '../../lib/egress/live-configuration.ts';
 import { openEmbedded } from '../../lib/engine/embedded/open.ts';
 import type { Engine } from '../../lib/engine/ports.ts';
+import { startInbound } from '../../lib/inbound/inbound.ts';
+import { warmupFeedback } from '../../lib/inbound/warmup-feedback.ts';
+import type { Log } from '../../lib/log.ts';
 import { createReturnPaths } from '../../lib/mail/return-path.ts';
 import { createSigner } from '../../lib/mail/signer.ts';
-import { createTrackingLinks } from '../../lib/mail/tracking-links.ts';
-import type { Log } from '../../lib/observe/log.ts';
 import { createMetrics } from '../../lib/observe/metrics.ts';
 import { DEFAULT_RETRY } from '../../lib/outcome/retry.ts';
-import { WarmupBook } from '../../lib/shaping/warmup/book.ts';
+import { openPolicy } from '../../lib/policy/open.ts';
+import {
+  DATA_DEADLINE,
+  MAX_CLIENTS,
+  type Submission,
+  startSubmission,
+} from '../../lib/submission/submission.ts';
 import { systemClock } from '../../lib/time.ts';
-import { ownCertificate, readCertificate } from '../certificate.ts';
-import { createResolver } from '../dns/resolver.ts';
-import { dnsServers } from '../dns/servers.ts';
-import { startEgress } from '../egress/egress.ts';
-import { followDocuments } from '../egress/live-configuration.ts';
-import { startInbound } from '../inbound/inbound.ts';
-import { warmupFeedback } from '../inbound/warmup-feedback.ts';
+import { createTrackingLinks } from '../../lib/tracking/links.ts';
+import { WarmupBook } from '../../lib/warmup/book.ts';
 import type { Endpoint, Settings } from '../settings.ts';
-import { DATA_DEADLINE, MAX_CLIENTS, type Submission, startSubmission } from '../submission/submission.ts';
 import type { Listening } from './banner.ts';
 import { ensureFirstKey } from './first-key.ts';
 import { startRetention } from './retention.ts';

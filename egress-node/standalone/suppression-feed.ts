@@ -7,9 +7,10 @@
  * After a restart outcomes are read again from the last cursor that was saved; what was put on a list once stays as it
  * is. While the store does not answer, nothing is passed over.
  */
-import { recordsOf, suppress } from '../../functions/suppress.ts';
+
 import type { Engine, Suppressions } from '../../lib/engine/ports.ts';
-import type { Log } from '../../lib/observe/log.ts';
+import type { Log } from '../../lib/log.ts';
+import { recordsOf, suppress } from '../../lib/outcome/apply-suppression.ts';
 import { mayChangeSuppression } from '../../lib/outcome/suppression.ts';
 import type { Clock } from '../../lib/time.ts';
 

@@ -2,13 +2,13 @@
 import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { type ServerType, serve } from '@hono/node-server';
-import { createApi } from '../../functions/api/app.ts';
-import type { ApiDeps } from '../../functions/api/deps.ts';
-import { createTracking } from '../../functions/tracking.ts';
+import { createApi } from '../../lib/api/app.ts';
+import { createTracking } from '../../lib/api/tracking.ts';
 import type { Outcome } from '../../lib/engine/items.ts';
 import type { Engine } from '../../lib/engine/ports.ts';
-import type { TrackingLinks } from '../../lib/mail/tracking-links.ts';
+import type { ApiDeps } from '../../lib/http/deps.ts';
 import type { Metrics } from '../../lib/observe/metrics.ts';
+import type { TrackingLinks } from '../../lib/tracking/links.ts';
 import type { Endpoint } from '../settings.ts';
 
 type Fetch = Parameters<typeof serve>[0]['fetch'];

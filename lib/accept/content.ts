@@ -9,10 +9,10 @@ import { fieldValue, findField, parseMessage, unfoldedValue } from '../mail/mess
 import { checkMimeLimits } from '../mail/mime-limits.ts';
 import { sanitise } from '../mail/sanitise.ts';
 import { takeSesHeaders } from '../mail/ses-headers.ts';
-import { compileTemplate, renderTemplate } from '../mail/template.ts';
-import { type Tracker, withoutPlaceholder } from '../mail/tracking.ts';
 import type { Address, HeaderField, ParsedMessage } from '../mail/types.ts';
+import { compileTemplate, renderTemplate } from '../template/template.ts';
 import type { Random } from '../time.ts';
+import { type Tracker, withoutPlaceholder } from '../tracking/tracking.ts';
 import type { Content, Submission } from './types.ts';
 
 /** What the X-SES headers of raw content asked for, and the message without them. */

@@ -1,12 +1,13 @@
 /** What the accept pipeline is given: storage, keys, links, and the bounds of the service. */
-import type { Hooks } from '../control/policy/open.ts';
+
 import type { Control, Identity } from '../control/types.ts';
 import type { Queue, Records, Suppressions } from '../engine/ports.ts';
 import type { ErrorCode } from '../errors.ts';
 import type { ReturnPaths } from '../mail/return-path.ts';
 import type { Signer } from '../mail/signer.ts';
-import type { TrackingLinks } from '../mail/tracking-links.ts';
+import type { Hooks } from '../policy/open.ts';
 import type { Clock, Random } from '../time.ts';
+import type { TrackingLinks } from '../tracking/links.ts';
 import type { SubmitOptions } from './types.ts';
 
 /** Bounds and defaults of what is accepted. */

@@ -2,10 +2,11 @@
  * `onAccept` of the policy in TypeScript: what it is told of a message, and what its answer changes. The answer is
  * checked as what a caller says is; one that cannot be meant is reported, and the message goes on without it.
  */
-import type { Hooks } from '../control/policy/open.ts';
-import type { AcceptFacts } from '../control/policy.ts';
+
 import { PosternError } from '../errors.ts';
 import { fieldValue, findField } from '../mail/message.ts';
+import type { Hooks } from '../policy/open.ts';
+import type { AcceptFacts } from '../policy/policy.ts';
 import type { RawContent } from './content.ts';
 import type { Origin, Prepared } from './records.ts';
 import type { Content } from './types.ts';

@@ -5,7 +5,7 @@
  */
 import type { ConfigurationSet } from '../control/types.ts';
 import { PosternError } from '../errors.ts';
-import type { TrackingTargets } from '../mail/tracking.ts';
+import type { TrackingTargets } from '../tracking/tracking.ts';
 
 /** What one call says over its configuration set. */
 export interface TrackingOverride {

@@ -1,6 +1,6 @@
 /** What is set for the account: the switch that stops all sending, and for each tenant the use of its suppression list. */
 import { SUPPRESSION_REASONS, type SuppressionReason } from '../engine/suppression.ts';
-import type { Mirror } from './mirror.ts';
+import type { Mirror } from './document-cache.ts';
 import type { Control } from './types.ts';
 
 export interface StoredAccount {

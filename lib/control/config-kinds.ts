@@ -2,11 +2,12 @@
  * The kinds of configuration documents that may be changed while Postern runs. A kind is a name and a validator,
  * and the validator is the reader of the room that obeys the document.
  */
+
+import { rulesWith } from '../automation/library.ts';
 import { PosternError } from '../errors.ts';
-import { rulesWith } from '../shaping/automation/library.ts';
+import { readRouting } from '../routing/router.ts';
 import { limitTable } from '../shaping/limits/check.ts';
-import { readRouting } from '../shaping/routing/router.ts';
-import { readPlans } from '../shaping/warmup/plan.ts';
+import { readPlans } from '../warmup/plan.ts';
 
 export interface ConfigKind {
   /** As in the path of the API. */

@@ -1,8 +1,8 @@
 /** Configuration sets: their names are unique within a tenant. */
 import { PosternError } from '../errors.ts';
-import { countOf, Places } from './limits.ts';
-import type { Mirror } from './mirror.ts';
+import type { Mirror } from './document-cache.ts';
 import { checkName, shorten, tenantKey } from './names.ts';
+import { countOf, Places } from './quotas.ts';
 import type { ConfigurationSet, Control } from './types.ts';
 
 /** SES: MaxDeliverySeconds, five minutes to fourteen hours. */

@@ -9,14 +9,14 @@ import { openAccount, type StoredAccount, type StoredSuppression } from './accou
 import { CONFIG_KINDS, type ConfigKind } from './config-kinds.ts';
 import { openConfigurationSets } from './configuration-sets.ts';
 import { openDirectives } from './directives.ts';
+import { Mirror } from './document-cache.ts';
 import { openDocuments } from './documents.ts';
 import { openIdentities } from './identities.ts';
 import type { StoredIdentity } from './identity-store.ts';
 import { openKeys, type StoredKey } from './keys.ts';
 import { openLaneGroups } from './lane-groups.ts';
-import { type ControlLimits, SES_LIMITS } from './limits.ts';
-import { Mirror } from './mirror.ts';
 import type { ResolveTxt } from './proof.ts';
+import { type ControlLimits, SES_LIMITS } from './quotas.ts';
 import { openTemplates } from './templates.ts';
 import type { ConfigurationSet, Control, StoredTemplate } from './types.ts';
 import { createVault } from './vault.ts';

@@ -11,12 +11,12 @@
  * So a rule that is set off by every reply of a storm costs one write, and eight more while its time lasts.
  */
 import { createHash } from 'node:crypto';
+import type { Directive } from '../directives/directive.ts';
+import { DirectiveIndex } from '../directives/index.ts';
 import type { Config } from '../engine/ports.ts';
 import { PosternError } from '../errors.ts';
-import type { Directive } from '../shaping/directive.ts';
-import { DirectiveIndex } from '../shaping/directive-index.ts';
 import type { Clock } from '../time.ts';
-import { Mirror } from './mirror.ts';
+import { Mirror } from './document-cache.ts';
 
 /** A directive as it is kept. */
 export interface StoredDirective extends Directive {

@@ -4,14 +4,14 @@
  * for what it costs to ask and which directive wins.
  */
 import { createHash } from 'node:crypto';
+import { type DirectiveOrder, readDirective } from '../directives/check.ts';
+import type { Directive, DirectiveOrigin } from '../directives/directive.ts';
+import type { DeliveryFacts, Ruling } from '../directives/index.ts';
 import type { Config } from '../engine/ports.ts';
 import { PosternError } from '../errors.ts';
-import type { Directive, DirectiveOrigin } from '../shaping/directive.ts';
-import { type DirectiveOrder, readDirective } from '../shaping/directive-check.ts';
-import type { DeliveryFacts, Ruling } from '../shaping/directive-index.ts';
 import type { Clock } from '../time.ts';
 import { DirectiveStore, type StoredDirective } from './directive-store.ts';
-import { countOf, Places } from './limits.ts';
+import { countOf, Places } from './quotas.ts';
 
 export type { StoredDirective } from './directive-store.ts';
 

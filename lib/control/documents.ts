@@ -13,7 +13,7 @@ import type { Config } from '../engine/ports.ts';
 import { PosternError } from '../errors.ts';
 import type { Clock } from '../time.ts';
 import type { ConfigKind } from './config-kinds.ts';
-import { Mirror } from './mirror.ts';
+import { Mirror } from './document-cache.ts';
 import { checkName, quote } from './names.ts';
 
 /** A version of a document. */

@@ -9,6 +9,7 @@ import { PosternError } from '../errors.ts';
 import type { SigningKey } from '../mail/types.ts';
 import type { Clock } from '../time.ts';
 import { dkimRecord } from './dkim-keys.ts';
+import type { Mirror } from './document-cache.ts';
 import {
   type KeySource,
   newKeys,
@@ -17,10 +18,9 @@ import {
   type StoredSigningKey,
   sealContext,
 } from './identity-store.ts';
-import { countOf, Places } from './limits.ts';
-import type { Mirror } from './mirror.ts';
 import { checkName, normaliseIdentity, shorten } from './names.ts';
 import { conclude, type Finding, lookUp, type ResolveTxt, together } from './proof.ts';
+import { countOf, Places } from './quotas.ts';
 import type { Control, Identity } from './types.ts';
 import type { Vault } from './vault.ts';
 

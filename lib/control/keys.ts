@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { PosternError } from '../errors.ts';
 import type { Clock } from '../time.ts';
-import type { Mirror } from './mirror.ts';
+import type { Mirror } from './document-cache.ts';
 import { checkName, quote } from './names.ts';
 import type { AccessKey, Control } from './types.ts';
 import type { Vault } from './vault.ts';

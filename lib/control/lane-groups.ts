@@ -11,10 +11,10 @@
  */
 import type { Config } from '../engine/ports.ts';
 import { PosternError } from '../errors.ts';
+import { hash } from '../routing/hash.ts';
 import { type LaneGroup, laneGroup, type Provider, providerGroup } from '../shaping/providers.ts';
-import { hash } from '../shaping/routing/hash.ts';
 import type { Clock } from '../time.ts';
-import { Mirror } from './mirror.ts';
+import { Mirror } from './document-cache.ts';
 
 /** Domains whose group differs from the data's, oldest knowledge first. */
 type Learnt = Readonly<Record<string, LaneGroup>>;

@@ -1,8 +1,8 @@
 /** Stored templates: their names are unique within a tenant. */
 import { PosternError } from '../errors.ts';
-import { countOf, Places } from './limits.ts';
-import type { Mirror } from './mirror.ts';
+import type { Mirror } from './document-cache.ts';
 import { checkName, shorten, tenantKey } from './names.ts';
+import { countOf, Places } from './quotas.ts';
 import type { Control, StoredTemplate } from './types.ts';
 
 /** SES: "up to 500 KB in size, including both the text and HTML parts". */

@@ -12,9 +12,9 @@
 import { createHash } from 'node:crypto';
 import type { Config } from '../engine/ports.ts';
 import { PosternError } from '../errors.ts';
-import type { Signal } from '../shaping/warmup/verdict.ts';
 import type { Clock } from '../time.ts';
-import { Mirror } from './mirror.ts';
+import type { Signal } from '../warmup/verdict.ts';
+import { Mirror } from './document-cache.ts';
 
 /** What a report says of the IP that sent a message. */
 export interface WarmupReport {

@@ -9,8 +9,8 @@
  *
  * What is as it should be is not written, and costs nothing.
  */
-import type { PolicyState } from '../control/policy/open.ts';
-import type { PolicyMeter } from '../control/policy/runner.ts';
+import type { PolicyState } from '../policy/open.ts';
+import type { PolicyMeter } from '../policy/runner.ts';
 import type { MetricName } from './emf.ts';
 
 export class PolicyMetrics implements PolicyMeter {

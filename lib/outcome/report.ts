@@ -7,7 +7,7 @@
  */
 import type { Email } from 'postal-mime';
 import PostalMime from 'postal-mime';
-import { readProse } from './prose-bounce.ts';
+import { readProse } from './dsn-prose.ts';
 import type { Fields } from './report-fields.ts';
 import { addressOf, field, printable, readGroups } from './report-fields.ts';
 

@@ -1,7 +1,8 @@
 /** What keeps mail of a site from going at this moment: in a word, for figures, and in a sentence, for its reason. */
-import type { Gate } from './gate.ts';
+
 import type { LimitName } from './limits/limit.ts';
 import type { Resolved } from './limits/terms.ts';
+import type { Gate } from './path-limiter.ts';
 
 /** A limit, or what is over limits. `learnt`: what the site bears, as its replies and faults have shown. */
 export type BindingWord =

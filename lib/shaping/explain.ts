@@ -3,11 +3,12 @@
  * set it, how far it is used, which limit is the binding one, and when the next message may go. Pure: it reads
  * the same state that decides.
  */
-import type { Flow } from './flow.ts';
-import type { Gate } from './gate.ts';
+
 import type { LimitName, SharedLimit } from './limits/limit.ts';
 import type { Resolved, Terms } from './limits/terms.ts';
+import type { Gate } from './path-limiter.ts';
 import type { Rate } from './rate.ts';
+import type { Flow } from './stream-limiter.ts';
 
 /** One limit as it stands. */
 export interface LimitLine {

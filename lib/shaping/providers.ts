@@ -3,7 +3,7 @@
  * that it is read at a glance and extended by a line.
  */
 
-import { readChoice } from './document.ts';
+import { readChoice } from '../document.ts';
 
 /** A name from the table below, or `other`. */
 export type Provider = string;

@@ -10,8 +10,8 @@
  * ```
  */
 import type { Parking } from './counter.ts';
-import type { Flow } from './flow.ts';
 import type { Waiter } from './shared-permits.ts';
+import type { Flow } from './stream-limiter.ts';
 
 /** What may stand in the queue. */
 export interface Waiting<T> {

@@ -64,7 +64,7 @@ export class ApiStack extends Stack {
     const front = (domain ?? stage.tracking) && frontSecret(this);
 
     this.api = new PosternFunction(this, 'Api', {
-      entry: 'api/lambda.ts',
+      entry: 'api.ts',
       description: 'Postern: SES v2 and Postern API',
       beside: policyFor('accept', policy),
       environment: apiEnvironment({ ...apiSettings, frontSecret: domain && front }),

@@ -1,7 +1,7 @@
 /**
  * A name of your own for the API: a CloudFront distribution in front of its Function URL. It passes requests on
  * as they came, because signatures are over them: raw path and query, every header, no compression; and it keeps
- * nothing, errors included. What it must change, the name in `Host`, it passes beside (functions/api/front.ts).
+ * nothing, errors included. What it must change, the name in `Host`, it passes beside (lib/http/cloudfront.ts).
  */
 import { CfnOutput, Duration, Validations } from 'aws-cdk-lib';
 import * as acm from 'aws-cdk-lib/aws-certificatemanager';
@@ -12,7 +12,7 @@ import * as route53 from 'aws-cdk-lib/aws-route53';
 import { CloudFrontTarget } from 'aws-cdk-lib/aws-route53-targets';
 import { Secret } from 'aws-cdk-lib/aws-secretsmanager';
 import { Construct } from 'constructs';
-import { FRONT_FUNCTION, FRONT_SECRET } from '../../functions/api/front.ts';
+import { FRONT_FUNCTION, FRONT_SECRET } from '../http/cloudfront.ts';
 import type { CustomDomain } from './stages.ts';
 
 /** Errors that CloudFront keeps for ten seconds unless it is told not to (CloudFront developer guide). */

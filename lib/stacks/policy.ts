@@ -12,13 +12,13 @@ import { readFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { type BuildFailure, build } from 'esbuild';
-import { DEPLOYED_POLICY } from '../control/policy/deployed.ts';
-import { RUNNER_LIMITS } from '../control/policy/open.ts';
-import { PolicyRunner } from '../control/policy/runner.ts';
-import { BUNDLED_WORKER } from '../control/policy/thread.ts';
-import { HOOKS, type HookName } from '../control/policy.ts';
 import { PosternError } from '../errors.ts';
-import { silentLog } from '../observe/log.ts';
+import { silentLog } from '../log.ts';
+import { DEPLOYED_POLICY } from '../policy/deployed.ts';
+import { RUNNER_LIMITS } from '../policy/open.ts';
+import { HOOKS, type HookName } from '../policy/policy.ts';
+import { PolicyRunner } from '../policy/runner.ts';
+import { BUNDLED_WORKER } from '../policy/thread.ts';
 import { systemClock } from '../time.ts';
 import { ROOT, SERVICE_BUNDLING } from './bundling.ts';
 
@@ -45,7 +45,7 @@ export async function bundlePolicy(file: string, directory: string): Promise<Pol
     // With its source map, so that a failure is reported with the line of the policy.
     const shared = { ...SERVICE_BUNDLING, logLevel: 'silent' } as const;
     await build({ ...shared, entryPoints: [file], outfile: policy, sourcemap: 'inline' });
-    const entry = join(ROOT, 'lib/control/policy/worker.ts');
+    const entry = join(ROOT, 'lib/policy/worker.ts');
     await build({ ...shared, entryPoints: [entry], outfile: worker, sourcemap: false });
     return { files: [policy, worker], hooks: await hooksOf(policy) };
   } catch (error) {

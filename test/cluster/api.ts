@@ -1,11 +1,11 @@
 /** An API process of the cluster: the application that runs on Lambda, behind a server of Node's. */
 import type { AddressInfo } from 'node:net';
 import { serve } from '@hono/node-server';
-import { openService } from '../../functions/api/service.ts';
+import { openService } from '../../functions/api-service.ts';
 import { readApiSettings } from '../../functions/environment.ts';
 import { openAws } from '../../lib/engine/aws/open.ts';
+import { silentLog } from '../../lib/log.ts';
 import { createEmf } from '../../lib/observe/emf.ts';
-import { silentLog } from '../../lib/observe/log.ts';
 import { systemClock } from '../../lib/time.ts';
 import { MASTER_KEY } from '../support/control.ts';
 import { TRACKING_KEY } from '../support/tracking.ts';

@@ -2,15 +2,15 @@
 import assert from 'node:assert/strict';
 import { randomInt } from 'node:crypto';
 import { describe, test } from 'node:test';
-import { ShapingKeeper } from '../../egress-node/egress/shaping-keeper.ts';
-import type { Site } from '../../egress-node/egress/site.ts';
-import { Source } from '../../egress-node/egress/source.ts';
-import { WarmupKeeper } from '../../egress-node/egress/warmup-keeper.ts';
 import { openWarmupReports, type WarmupReports } from '../../lib/control/warmup-reports.ts';
+import { ShapingKeeper } from '../../lib/egress/shaping-checkpoints.ts';
+import type { Site } from '../../lib/egress/site.ts';
+import { Source } from '../../lib/egress/source-address.ts';
+import { WarmupKeeper } from '../../lib/egress/warmup-checkpoints.ts';
 import { LimitBook } from '../../lib/shaping/limits/book.ts';
 import { limitTable } from '../../lib/shaping/limits/check.ts';
-import { WarmupBook } from '../../lib/shaping/warmup/book.ts';
-import { readPlan } from '../../lib/shaping/warmup/plan.ts';
+import { WarmupBook } from '../../lib/warmup/book.ts';
+import { readPlan } from '../../lib/warmup/plan.ts';
 import { TestClock } from '../support/clock.ts';
 import type { EngineUnderTest } from './harness.ts';
 

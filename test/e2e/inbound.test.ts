@@ -5,15 +5,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { createTransport } from 'nodemailer';
-import { type Inbound, type InboundOptions, startInbound } from '../../egress-node/inbound/inbound.ts';
 import { openEmbedded } from '../../lib/engine/embedded/open.ts';
 import type { MessageRecord, Outcome, QueueItem } from '../../lib/engine/items.ts';
 import { SCHEMA_VERSION } from '../../lib/engine/items.ts';
 import type { Engine } from '../../lib/engine/ports.ts';
 import { PosternError } from '../../lib/errors.ts';
+import { type Inbound, type InboundOptions, startInbound } from '../../lib/inbound/inbound.ts';
+import { silentLog } from '../../lib/log.ts';
 import { baseId, newMessageId } from '../../lib/mail/message-id.ts';
 import { createReturnPaths } from '../../lib/mail/return-path.ts';
-import { silentLog } from '../../lib/observe/log.ts';
 import { TestClock } from '../support/clock.ts';
 import { ACCEPTED_AT, attempt, MESSAGE_ID, messageRecord } from '../support/outcomes.ts';
 

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { CONFIG_KINDS, type ConfigKind, refusals } from '../../lib/control/config-kinds.ts';
 import { openDirectives } from '../../lib/control/directives.ts';
-import type { Policy } from '../../lib/control/policy/open.ts';
-import { readNumber, readObject } from '../../lib/shaping/document.ts';
+import { readNumber, readObject } from '../../lib/document.ts';
+import type { Policy } from '../../lib/policy/open.ts';
 import { KEYS, type PosternServer, startPosternServer } from '../support/postern-server.ts';
 
 const RATE: ConfigKind = {

@@ -6,16 +6,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { createTransport } from 'nodemailer';
-import { ownCertificate } from '../../egress-node/certificate.ts';
-import {
-  type Submission,
-  type SubmissionOptions,
-  startSubmission,
-} from '../../egress-node/submission/submission.ts';
+import { ownCertificate } from '../../lib/certificate.ts';
 import { smtpPassword } from '../../lib/control/smtp-password.ts';
 import type { AccessKey } from '../../lib/control/types.ts';
 import { PosternError } from '../../lib/errors.ts';
-import { silentLog } from '../../lib/observe/log.ts';
+import { silentLog } from '../../lib/log.ts';
+import { type Submission, type SubmissionOptions, startSubmission } from '../../lib/submission/submission.ts';
 import { openTestAccept, type TestAccept } from '../support/accept.ts';
 
 let directory: string;

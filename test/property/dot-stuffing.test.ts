@@ -4,10 +4,10 @@ import type { AddressInfo } from 'node:net';
 import { after, before, test } from 'node:test';
 import fc from 'fast-check';
 import { SMTPServer } from 'smtp-server';
-import { dotStuff, endOfData } from '../../egress-node/smtp/body.ts';
-import { DEFAULT_DEADLINES } from '../../egress-node/smtp/deadlines.ts';
-import { openSession } from '../../egress-node/smtp/session.ts';
-import type { SmtpSession, Transaction } from '../../egress-node/smtp/types.ts';
+import { dotStuff, endOfData } from '../../lib/smtp/body.ts';
+import { DEFAULT_DEADLINES } from '../../lib/smtp/deadlines.ts';
+import { openSession } from '../../lib/smtp/session.ts';
+import type { SmtpSession, Transaction } from '../../lib/smtp/types.ts';
 import { systemClock } from '../../lib/time.ts';
 
 /** Bodies made of what matters here: dots, line ends, and text. Line ends are CRLF, as the caller promises. */

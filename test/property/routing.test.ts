@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { IpStates } from '../../lib/shaping/routing/picker.ts';
-import { Router, readRouting } from '../../lib/shaping/routing/router.ts';
+import type { IpStates } from '../../lib/routing/picker.ts';
+import { Router, readRouting } from '../../lib/routing/router.ts';
 
 const SETTINGS = { seed: 20261121, numRuns: 200 };
 const NOW = Date.UTC(2026, 0, 1);

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { matchRoute } from '../../functions/api/ses-v2/router.ts';
-import { createSigV4 } from '../../functions/api/sigv4.ts';
-import { parseAuthorization } from '../../functions/api/sigv4-authorization.ts';
 import { PosternError } from '../../lib/errors.ts';
+import { createSigV4 } from '../../lib/http/sigv4.ts';
+import { parseAuthorization } from '../../lib/http/sigv4-authorization.ts';
+import { matchRoute } from '../../lib/ses/router.ts';
 import { sign } from '../support/signing.ts';
 
 const SEED = 20261120;

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { MAX_LINE, MAX_LINES, MAX_REPLY, ReplyParser, replyText } from '../../egress-node/smtp/reply.ts';
-import type { SmtpReply } from '../../egress-node/smtp/types.ts';
+import { MAX_LINE, MAX_LINES, MAX_REPLY, ReplyParser, replyText } from '../../lib/smtp/reply.ts';
+import type { SmtpReply } from '../../lib/smtp/types.ts';
 
 const RUNS = { seed: 5321, numRuns: 2000 };
 

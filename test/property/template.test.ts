@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import Handlebars from 'handlebars';
 import { PosternError } from '../../lib/errors.ts';
-import { compileTemplate, mergeData, renderTemplate } from '../../lib/mail/template.ts';
+import { compileTemplate, mergeData, renderTemplate } from '../../lib/template/template.ts';
 
 const SETTINGS = { seed: 20261121, numRuns: 4000 };
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseMessage, serialise } from '../../lib/mail/message.ts';
 import { sanitise } from '../../lib/mail/sanitise.ts';
-import { trackMessage } from '../../lib/mail/tracking-mime.ts';
+import { trackMessage } from '../../lib/tracking/mime.ts';
 import { seededRandom } from '../support/clock.ts';
 import { ALL, CLICKS, clicksIn, tracker, untracked } from '../support/tracking.ts';
 

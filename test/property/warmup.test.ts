@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { WarmupBook } from '../../lib/shaping/warmup/book.ts';
-import type { WarmupCheckpoint } from '../../lib/shaping/warmup/checkpoint.ts';
-import type { WarmupPlan } from '../../lib/shaping/warmup/plan.ts';
-import { budgetAt, type Schedule, totalDays } from '../../lib/shaping/warmup/schedule.ts';
-import { SIGNALS, THRESHOLDS } from '../../lib/shaping/warmup/verdict.ts';
+import { WarmupBook } from '../../lib/warmup/book.ts';
+import type { WarmupCheckpoint } from '../../lib/warmup/checkpoint.ts';
+import type { WarmupPlan } from '../../lib/warmup/plan.ts';
+import { budgetAt, type Schedule, totalDays } from '../../lib/warmup/schedule.ts';
+import { SIGNALS, THRESHOLDS } from '../../lib/warmup/verdict.ts';
 
 const SETTINGS = { seed: 20261121, numRuns: 1500 };
 const DAY = 86_400_000;

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { createAccept } from '../../lib/accept/accept.ts';
 import type { AcceptDeps, AcceptPolicy } from '../../lib/accept/deps.ts';
 import type { Accept, Caller, Submission, Submitted } from '../../lib/accept/types.ts';
-import type { Hooks } from '../../lib/control/policy/open.ts';
 import type { Control } from '../../lib/control/types.ts';
 import type {
   Admission,
@@ -16,6 +15,7 @@ import { type Suppression, suppressionKey } from '../../lib/engine/suppression.t
 import type { PosternError } from '../../lib/errors.ts';
 import { createReturnPaths, type ReturnPaths } from '../../lib/mail/return-path.ts';
 import { createSigner } from '../../lib/mail/signer.ts';
+import type { Hooks } from '../../lib/policy/open.ts';
 import type { TestClock } from './clock.ts';
 import { seededRandom } from './clock.ts';
 import { openTestControl } from './control.ts';

@@ -1,15 +1,16 @@
 /** A queue in memory and a scripted SMTP client, for tests of egress that are not about either. */
+
+import type { Outcome, QueueItem } from '../../lib/engine/items.ts';
+import { type PermitHolder, type PermitRequest, sharePermits } from '../../lib/engine/permits.ts';
+import type { Engine, LeasedItem, LeaseRequest, Settlement } from '../../lib/engine/ports.ts';
+import type { DeliveryState } from '../../lib/engine/states.ts';
 import type {
   RecipientResult,
   SessionEnd,
   SessionOptions,
   SmtpSession,
   Transaction,
-} from '../../egress-node/smtp/types.ts';
-import type { Outcome, QueueItem } from '../../lib/engine/items.ts';
-import { type PermitHolder, type PermitRequest, sharePermits } from '../../lib/engine/permits.ts';
-import type { Engine, LeasedItem, LeaseRequest, Settlement } from '../../lib/engine/ports.ts';
-import type { DeliveryState } from '../../lib/engine/states.ts';
+} from '../../lib/smtp/types.ts';
 import type { TestClock } from './clock.ts';
 
 let serial = 0;

@@ -2,12 +2,12 @@
  * An egress node between a queue and peers that are in memory, at a clock that stands until a test moves it. All that
  * is between them is real.
  */
-import type { Answer, Resolver } from '../../egress-node/dns/resolver.ts';
-import { startEgress } from '../../egress-node/egress/egress.ts';
-import type { Egress, EgressOptions } from '../../egress-node/egress/types.ts';
-import type { RecipientResult } from '../../egress-node/smtp/types.ts';
+import type { Answer, Resolver } from '../../lib/dns/resolver.ts';
+import { startEgress } from '../../lib/egress/egress.ts';
+import type { Egress, EgressOptions } from '../../lib/egress/types.ts';
 import type { QueueItem } from '../../lib/engine/items.ts';
 import type { LimitDocument, LimitEntry } from '../../lib/shaping/limits/check.ts';
+import type { RecipientResult } from '../../lib/smtp/types.ts';
 import { seededRandom, TestClock } from './clock.ts';
 import { FakeEngine, FakeSession, queueItem, settle } from './egress-fakes.ts';
 

@@ -3,8 +3,8 @@ import { Readable } from 'node:stream';
 import { runInNewContext } from 'node:vm';
 import { SESv2Client } from '@aws-sdk/client-sesv2';
 import type { LambdaFunctionURLEvent, LambdaFunctionURLResult } from 'aws-lambda';
-import { FRONT_FUNCTION, FRONT_SECRET } from '../../functions/api/front.ts';
-import type { RawRequest } from '../../functions/api/raw-request.ts';
+import { FRONT_FUNCTION, FRONT_SECRET } from '../../lib/http/cloudfront.ts';
+import type { RawRequest } from '../../lib/http/raw-request.ts';
 import { URL_DOMAIN, urlEvent } from './lambda.ts';
 
 /** Address of the caller, as CloudFront sees it. */

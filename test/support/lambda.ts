@@ -1,6 +1,6 @@
 /** Events as Lambda hands them over. */
 import type { Context, LambdaFunctionURLEvent, ScheduledEvent, SQSEvent } from 'aws-lambda';
-import type { RawRequest } from '../../functions/api/raw-request.ts';
+import type { RawRequest } from '../../lib/http/raw-request.ts';
 
 export const URL_DOMAIN = 'abcdefghij.lambda-url.us-east-1.on.aws';
 

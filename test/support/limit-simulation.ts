@@ -10,15 +10,15 @@ import {
   type Permits,
   sharePermits,
 } from '../../lib/engine/permits.ts';
-import type { Flow, SharedParts } from '../../lib/shaping/flow.ts';
-import { Gate } from '../../lib/shaping/gate.ts';
 import { LimitBook } from '../../lib/shaping/limits/book.ts';
 import { limitTable } from '../../lib/shaping/limits/check.ts';
 import type { Mail, Place, Terms } from '../../lib/shaping/limits/terms.ts';
+import { Gate } from '../../lib/shaping/path-limiter.ts';
 import type { Rate } from '../../lib/shaping/rate.ts';
 import { ReadyQueue, type Waiting } from '../../lib/shaping/ready-queue.ts';
 import { SharedBucket } from '../../lib/shaping/shared-bucket.ts';
 import { SharedPermits } from '../../lib/shaping/shared-permits.ts';
+import type { Flow, SharedParts } from '../../lib/shaping/stream-limiter.ts';
 import { seededRandom } from './clock.ts';
 
 const TENANTS = ['a', 'b', 'c', 'd'];

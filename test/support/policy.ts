@@ -3,10 +3,10 @@ import { EventEmitter, once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Hooks } from '../../lib/control/policy/open.ts';
-import type { Answer, Facts, HookName, PolicyHooks } from '../../lib/control/policy.ts';
+import type { Hooks } from '../../lib/policy/open.ts';
+import type { Answer, Facts, HookName, PolicyHooks } from '../../lib/policy/policy.ts';
 
-const TYPES = join(import.meta.dirname, '../../lib/control/policy.ts');
+const TYPES = join(import.meta.dirname, '../../lib/policy/policy.ts');
 
 /** The text of a policy with these hooks. */
 export function policySource(hooks: string): string {

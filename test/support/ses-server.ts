@@ -3,11 +3,11 @@ import { type IncomingMessage, request, type Server, type ServerResponse } from 
 import type { AddressInfo } from 'node:net';
 import { SESv2Client, type SESv2ClientConfig } from '@aws-sdk/client-sesv2';
 import { createAdaptorServer } from '@hono/node-server';
-import { createApi } from '../../functions/api/app.ts';
-import type { ApiDeps } from '../../functions/api/deps.ts';
+import { createApi } from '../../lib/api/app.ts';
 import { openControl } from '../../lib/control/control.ts';
 import type { Control } from '../../lib/control/types.ts';
 import type { Engine, Suppressions } from '../../lib/engine/ports.ts';
+import type { ApiDeps } from '../../lib/http/deps.ts';
 import { type Clock, systemClock } from '../../lib/time.ts';
 import { MASTER_KEY } from './control.ts';
 import { FakeAccept } from './fake-accept.ts';

@@ -1,6 +1,6 @@
 import { createHash, createHmac, type Hash, type Hmac } from 'node:crypto';
 import { SignatureV4 } from '@smithy/signature-v4';
-import type { RawRequest } from '../../functions/api/raw-request.ts';
+import type { RawRequest } from '../../lib/http/raw-request.ts';
 
 /** The hash that the AWS SDK's signer is given. */
 class Sha256 {

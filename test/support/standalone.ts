@@ -8,7 +8,7 @@ import { SESv2Client } from '@aws-sdk/client-sesv2';
 import { SMTPServer } from 'smtp-server';
 import { readSettings } from '../../egress-node/settings.ts';
 import { type Standalone, startStandalone } from '../../egress-node/standalone/standalone.ts';
-import { type Log, silentLog } from '../../lib/observe/log.ts';
+import { type Log, silentLog } from '../../lib/log.ts';
 
 /** A message as the sink took it. */
 export interface Received {

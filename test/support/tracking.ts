@@ -1,5 +1,5 @@
-import { createTracker, type Tracker, type TrackingTargets } from '../../lib/mail/tracking.ts';
-import { createTrackingLinks, type TrackedClick } from '../../lib/mail/tracking-links.ts';
+import { createTrackingLinks, type TrackedClick } from '../../lib/tracking/links.ts';
+import { createTracker, type Tracker, type TrackingTargets } from '../../lib/tracking/tracking.ts';
 
 export const HOST = 'click.example.com';
 export const BASE = `https://${HOST}`;

@@ -1,7 +1,7 @@
 /** What the accept pipeline does with the answers of `onAccept`. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { AcceptAnswer, AcceptFacts } from '../../lib/control/policy.ts';
+import type { AcceptAnswer, AcceptFacts } from '../../lib/policy/policy.ts';
 import { CALLER, openTestAccept, raw, simple } from '../support/accept.ts';
 import { ScriptedHooks } from '../support/policy.ts';
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { checkRules } from '../../lib/shaping/automation/check.ts';
-import { PatternError, readPattern } from '../../lib/shaping/automation/pattern.ts';
-import type { Rule } from '../../lib/shaping/automation/rule.ts';
+import { checkRules } from '../../lib/automation/check.ts';
+import { PatternError, readPattern } from '../../lib/automation/pattern.ts';
+import type { Rule } from '../../lib/automation/rule.ts';
 
 const GOOD: Rule = {
   id: 'own.slow',

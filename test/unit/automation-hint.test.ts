@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { boundedHint, retryHint } from '../../lib/shaping/automation/hint.ts';
+import { boundedHint, retryHint } from '../../lib/automation/hint.ts';
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { checkRules } from '../../lib/automation/check.ts';
+import { asList, compileRules } from '../../lib/automation/compile.ts';
+import { evaluate, matchingRules, type ReplyEvent } from '../../lib/automation/evaluate.ts';
+import { LIBRARY, rulesWith } from '../../lib/automation/library.ts';
+import type { Rule } from '../../lib/automation/rule.ts';
+import { AutomationState } from '../../lib/automation/state.ts';
 import { readReply } from '../../lib/outcome/reply.ts';
-import { checkRules } from '../../lib/shaping/automation/check.ts';
-import { asList, compileRules } from '../../lib/shaping/automation/compile.ts';
-import { evaluate, matchingRules, type ReplyEvent } from '../../lib/shaping/automation/evaluate.ts';
-import { LIBRARY, rulesWith } from '../../lib/shaping/automation/library.ts';
-import type { Rule } from '../../lib/shaping/automation/rule.ts';
-import { AutomationState } from '../../lib/shaping/automation/state.ts';
 import { PROVIDERS, providerOf } from '../../lib/shaping/providers.ts';
 import { siteName } from '../../lib/shaping/sites.ts';
 import { MX_HOSTS } from '../fixtures/mx-hosts.ts';

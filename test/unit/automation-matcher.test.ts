@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { compileRules } from '../../lib/shaping/automation/compile.ts';
-import { LIBRARY } from '../../lib/shaping/automation/library.ts';
-import { MAX_TEXT, Matcher } from '../../lib/shaping/automation/matcher.ts';
-import { readPattern } from '../../lib/shaping/automation/pattern.ts';
+import { compileRules } from '../../lib/automation/compile.ts';
+import { LIBRARY } from '../../lib/automation/library.ts';
+import { MAX_TEXT, Matcher } from '../../lib/automation/matcher.ts';
+import { readPattern } from '../../lib/automation/pattern.ts';
 import { seededRandom } from '../support/clock.ts';
 
 function matcherOf(...patterns: string[]): Matcher {

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { compileRules } from '../../lib/automation/compile.ts';
+import { evaluate, type ReplyEvent } from '../../lib/automation/evaluate.ts';
+import type { Rule } from '../../lib/automation/rule.ts';
+import { AutomationState } from '../../lib/automation/state.ts';
+import { EventWindow } from '../../lib/automation/window.ts';
 import { readReply } from '../../lib/outcome/reply.ts';
-import { compileRules } from '../../lib/shaping/automation/compile.ts';
-import { evaluate, type ReplyEvent } from '../../lib/shaping/automation/evaluate.ts';
-import type { Rule } from '../../lib/shaping/automation/rule.ts';
-import { AutomationState } from '../../lib/shaping/automation/state.ts';
-import { EventWindow } from '../../lib/shaping/automation/window.ts';
 
 const T0 = Date.UTC(2026, 0, 1);
 const HOUR = 3_600_000;

@@ -1,16 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { checkRules } from '../../lib/automation/check.ts';
+import { compileRules } from '../../lib/automation/compile.ts';
+import { type Evaluation, evaluate, matchingRules, type ReplyEvent } from '../../lib/automation/evaluate.ts';
+import type { Rule } from '../../lib/automation/rule.ts';
+import { AutomationState } from '../../lib/automation/state.ts';
 import { readReply } from '../../lib/outcome/reply.ts';
-import { checkRules } from '../../lib/shaping/automation/check.ts';
-import { compileRules } from '../../lib/shaping/automation/compile.ts';
-import {
-  type Evaluation,
-  evaluate,
-  matchingRules,
-  type ReplyEvent,
-} from '../../lib/shaping/automation/evaluate.ts';
-import type { Rule } from '../../lib/shaping/automation/rule.ts';
-import { AutomationState } from '../../lib/shaping/automation/state.ts';
 
 const T0 = Date.UTC(2026, 0, 1);
 const SECOND = 1000;

@@ -10,8 +10,8 @@ import {
   PRICES,
   SQS_BYTES,
   sqsRequests,
-} from '../../lib/engine/aws/pricing.ts';
-import { squeeze, unsqueeze } from '../../lib/engine/aws/squeeze.ts';
+} from '../../lib/engine/aws/placement.ts';
+import { squeeze, unsqueeze } from '../../lib/engine/aws/record-codec.ts';
 import { mail } from '../contract/harness.ts';
 
 const KIB = 1024;

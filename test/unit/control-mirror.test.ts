@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Mirror } from '../../lib/control/mirror.ts';
+import { Mirror } from '../../lib/control/document-cache.ts';
 import { TestClock } from '../support/clock.ts';
 import { failure, settled } from '../support/control.ts';
 import { MemoryConfig } from '../support/memory-config.ts';

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
-import { createResolver } from '../../egress-node/dns/resolver.ts';
-import { dnsServers } from '../../egress-node/dns/servers.ts';
-import { isPublicAddress } from '../../egress-node/egress/addresses.ts';
-import { Destinations, type Target } from '../../egress-node/egress/destination.ts';
-import { type Route, Routes } from '../../egress-node/egress/routes.ts';
+import { createResolver } from '../../lib/dns/resolver.ts';
+import { dnsServers } from '../../lib/dns/servers.ts';
+import { isPublicAddress } from '../../lib/egress/addresses.ts';
+import { Destinations, type Target } from '../../lib/egress/destination.ts';
+import { type Route, Routes } from '../../lib/egress/routes.ts';
 import { systemClock } from '../../lib/time.ts';
 import { a, aaaa, mx, startDnsServer, type TestDnsServer } from '../support/dns-server.ts';
 

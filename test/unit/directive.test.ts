@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
+import { readDirective } from '../../lib/directives/check.ts';
 import {
   DIMENSIONS,
   type Directive,
   type DirectiveAction,
   type DirectiveMatch,
-} from '../../lib/shaping/directive.ts';
-import { readDirective } from '../../lib/shaping/directive-check.ts';
-import { type DeliveryFacts, DirectiveIndex } from '../../lib/shaping/directive-index.ts';
+} from '../../lib/directives/directive.ts';
+import { type DeliveryFacts, DirectiveIndex } from '../../lib/directives/index.ts';
 import { failure } from '../support/control.ts';
 
 const NOW = Date.UTC(2026, 0, 1);

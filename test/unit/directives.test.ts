@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { type DirectiveBounds, type Directives, openDirectives } from '../../lib/control/directives.ts';
-import type { Directive } from '../../lib/shaping/directive.ts';
+import type { Directive } from '../../lib/directives/directive.ts';
 import { TestClock } from '../support/clock.ts';
 import { failure, settled } from '../support/control.ts';
 import { MemoryConfig } from '../support/memory-config.ts';

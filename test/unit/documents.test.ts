@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { type ConfigKind, refusals } from '../../lib/control/config-kinds.ts';
 import { openDocuments } from '../../lib/control/documents.ts';
-import { readObject, readText } from '../../lib/shaping/document.ts';
+import { readObject, readText } from '../../lib/document.ts';
 import { TestClock } from '../support/clock.ts';
 import { failure, settled } from '../support/control.ts';
 import { MemoryConfig } from '../support/memory-config.ts';

@@ -1,8 +1,8 @@
 /** The way of a delivery through egress, to its settlement; what a stop does with it. */
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import type { RecipientResult } from '../../egress-node/smtp/types.ts';
 import { PosternError } from '../../lib/errors.ts';
+import type { RecipientResult } from '../../lib/smtp/types.ts';
 import { EXAMPLE, limits, TestEgress, zoneResolver } from '../support/egress.ts';
 import { queueItem, settle } from '../support/egress-fakes.ts';
 

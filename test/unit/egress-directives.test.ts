@@ -1,10 +1,10 @@
 /** What operators and rules on replies order of mail on its way. */
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import type { EgressOptions } from '../../egress-node/egress/types.ts';
+import { compileRules } from '../../lib/automation/compile.ts';
+import type { Alert } from '../../lib/automation/evaluate.ts';
 import { type Directives, openDirectives } from '../../lib/control/directives.ts';
-import { compileRules } from '../../lib/shaping/automation/compile.ts';
-import type { Alert } from '../../lib/shaping/automation/evaluate.ts';
+import type { EgressOptions } from '../../lib/egress/types.ts';
 import { addressesOfAll, limits, refused, TestEgress } from '../support/egress.ts';
 import { settle } from '../support/egress-fakes.ts';
 import { MemoryConfig } from '../support/memory-config.ts';

@@ -1,12 +1,12 @@
 /** Warm-up plans, pools, lanes and routes as egress follows them, also when they change while it runs. */
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import { followDocuments } from '../../egress-node/egress/live-configuration.ts';
-import type { EgressOptions } from '../../egress-node/egress/types.ts';
 import { type Directives, openDirectives } from '../../lib/control/directives.ts';
-import { readRouting } from '../../lib/shaping/routing/router.ts';
-import { WarmupBook } from '../../lib/shaping/warmup/book.ts';
-import { readPlan } from '../../lib/shaping/warmup/plan.ts';
+import { followDocuments } from '../../lib/egress/live-configuration.ts';
+import type { EgressOptions } from '../../lib/egress/types.ts';
+import { readRouting } from '../../lib/routing/router.ts';
+import { WarmupBook } from '../../lib/warmup/book.ts';
+import { readPlan } from '../../lib/warmup/plan.ts';
 import { addressesOfAll, limits, TestEgress } from '../support/egress.ts';
 import { settle } from '../support/egress-fakes.ts';
 import { MemoryConfig } from '../support/memory-config.ts';

@@ -1,8 +1,8 @@
 /** Limits of some mail and of connections, as egress keeps them. */
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import type { EgressOptions } from '../../egress-node/egress/types.ts';
 import { type Directives, openDirectives } from '../../lib/control/directives.ts';
+import type { EgressOptions } from '../../lib/egress/types.ts';
 import { addressesOfAll, limits, refused, TestEgress } from '../support/egress.ts';
 import { settle } from '../support/egress-fakes.ts';
 import { MemoryConfig } from '../support/memory-config.ts';

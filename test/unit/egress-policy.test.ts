@@ -1,13 +1,13 @@
 /** What egress does with the answers of `postern.policy.ts`: the hooks are in memory, everything else is real. */
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import type { EgressOptions } from '../../egress-node/egress/types.ts';
-import type { RecipientResult } from '../../egress-node/smtp/types.ts';
 import { type Directives, openDirectives } from '../../lib/control/directives.ts';
-import type { PolicyHooks, ReplyAnswer, ReplyFacts } from '../../lib/control/policy.ts';
+import type { EgressOptions } from '../../lib/egress/types.ts';
 import type { QueueItem } from '../../lib/engine/items.ts';
 import { diagnoseAttempt } from '../../lib/outcome/attempt.ts';
-import { readRouting } from '../../lib/shaping/routing/router.ts';
+import type { PolicyHooks, ReplyAnswer, ReplyFacts } from '../../lib/policy/policy.ts';
+import { readRouting } from '../../lib/routing/router.ts';
+import type { RecipientResult } from '../../lib/smtp/types.ts';
 import { addressesOfAll, refused, TestEgress } from '../support/egress.ts';
 import { settle } from '../support/egress-fakes.ts';
 import { MemoryConfig } from '../support/memory-config.ts';

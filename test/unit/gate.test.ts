@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { Gate } from '../../lib/shaping/gate.ts';
 import { LimitBook } from '../../lib/shaping/limits/book.ts';
 import { limitTable } from '../../lib/shaping/limits/check.ts';
+import { Gate } from '../../lib/shaping/path-limiter.ts';
 
 const NOW = Date.UTC(2026, 0, 1);
 const NOTHING = () => ({ buckets: [], permits: [] });

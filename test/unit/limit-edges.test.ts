@@ -4,14 +4,14 @@
  */
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import type { Resolver } from '../../egress-node/dns/resolver.ts';
-import { startEgress } from '../../egress-node/egress/egress.ts';
-import type { Egress } from '../../egress-node/egress/types.ts';
-import { DEFAULT_DEADLINES } from '../../egress-node/smtp/deadlines.ts';
-import type { RecipientResult } from '../../egress-node/smtp/types.ts';
+import type { Resolver } from '../../lib/dns/resolver.ts';
+import { startEgress } from '../../lib/egress/egress.ts';
+import type { Egress } from '../../lib/egress/types.ts';
 import type { QueueItem } from '../../lib/engine/items.ts';
 import type { LimitDocument, LimitSet } from '../../lib/shaping/limits/check.ts';
 import { DEADLINES, type LimitName } from '../../lib/shaping/limits/limit.ts';
+import { DEFAULT_DEADLINES } from '../../lib/smtp/deadlines.ts';
+import type { RecipientResult } from '../../lib/smtp/types.ts';
 import { seededRandom, TestClock } from '../support/clock.ts';
 import { FakeEngine, FakeSession, queueItem, settle } from '../support/egress-fakes.ts';
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { Looks } from '../../lib/shaping/looks.ts';
+import { Looks } from '../../lib/shaping/recheck.ts';
 
 describe('looks at mail that waits long', () => {
   it('come soon for a little of it, and twenty a second for much', () => {

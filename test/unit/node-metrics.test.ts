@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { newCounters } from '../../egress-node/egress/counters.ts';
+import { newCounters } from '../../lib/egress/counters.ts';
 import type { QueueItem } from '../../lib/engine/items.ts';
 import { startNodeMetrics } from '../../lib/observe/node-metrics.ts';
 import { TestClock } from '../support/clock.ts';

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Attempt, MessageRecord, Outcome } from '../../lib/engine/items.ts';
-import { digest } from '../../lib/outcome/consume.ts';
 import { feedbackId, sesEvents } from '../../lib/outcome/events.ts';
+import { digest } from '../../lib/outcome/statistics.ts';
 import { mayChangeSuppression, suppressionChange } from '../../lib/outcome/suppression.ts';
 import { ACCEPTED_AT, attempt, MESSAGE_ID, messageRecord, outcome } from '../support/outcomes.ts';
 

@@ -6,9 +6,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
-import { openPolicy, type Policy } from '../../lib/control/policy/open.ts';
-import type { AcceptFacts, ReplyFacts, RouteFacts } from '../../lib/control/policy.ts';
-import { silentLog } from '../../lib/observe/log.ts';
+import { silentLog } from '../../lib/log.ts';
+import { openPolicy, type Policy } from '../../lib/policy/open.ts';
+import type { AcceptFacts, ReplyFacts, RouteFacts } from '../../lib/policy/policy.ts';
 import { systemClock } from '../../lib/time.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
@@ -87,7 +87,7 @@ test('its hooks do what their comments say', async () => {
 test('it compiles, and what is no policy does not', async () => {
   await compile();
   await assert.rejects(
-    compile(`import { definePolicy } from './lib/control/policy.ts';
+    compile(`import { definePolicy } from './lib/policy/policy.ts';
 export default definePolicy({ onRoute: (mail) => ({ pool: mail.recipient }) });`),
     { stdout: /postern\.policy\.ts\(2,\d+\): error TS2339/ },
   );

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { HookState } from '../../lib/control/policy/hook-record.ts';
-import type { PolicyState } from '../../lib/control/policy/open.ts';
 import { PolicyMetrics } from '../../lib/observe/policy-metrics.ts';
+import type { HookState } from '../../lib/policy/hook-record.ts';
+import type { PolicyState } from '../../lib/policy/open.ts';
 
 const hook = (change: Partial<HookState> = {}): HookState => ({
   name: 'onRoute',

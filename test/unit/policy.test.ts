@@ -4,14 +4,9 @@ import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, test } from 'node:test';
-import { readAnswer } from '../../lib/control/policy/answers.ts';
-import { openPolicy, type Policy, type PolicyOptions } from '../../lib/control/policy/open.ts';
-import {
-  type AcceptFacts,
-  definePolicy,
-  type ReplyFacts,
-  type RouteFacts,
-} from '../../lib/control/policy.ts';
+import { readAnswer } from '../../lib/policy/answers.ts';
+import { openPolicy, type Policy, type PolicyOptions } from '../../lib/policy/open.ts';
+import { type AcceptFacts, definePolicy, type ReplyFacts, type RouteFacts } from '../../lib/policy/policy.ts';
 import { systemClock } from '../../lib/time.ts';
 import { failure } from '../support/control.ts';
 import { policySource as source } from '../support/policy.ts';

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { Flow } from '../../lib/shaping/flow.ts';
-import { Gate } from '../../lib/shaping/gate.ts';
 import { LimitBook } from '../../lib/shaping/limits/book.ts';
 import { limitTable } from '../../lib/shaping/limits/check.ts';
 import type { Mail } from '../../lib/shaping/limits/terms.ts';
+import { Gate } from '../../lib/shaping/path-limiter.ts';
 import { ReadyQueue, type Waiting } from '../../lib/shaping/ready-queue.ts';
+import type { Flow } from '../../lib/shaping/stream-limiter.ts';
 
 class Item implements Waiting<Item> {
   readonly tenant: string;

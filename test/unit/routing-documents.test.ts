@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { PosternError } from '../../lib/errors.ts';
-import { readRouting } from '../../lib/shaping/routing/router.ts';
+import { readRouting } from '../../lib/routing/router.ts';
 
 const ip = (n: number): string => `203.0.113.${n}`;
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { IpStates } from '../../lib/shaping/routing/picker.ts';
-import { Router, readRouting } from '../../lib/shaping/routing/router.ts';
-import { percentAt } from '../../lib/shaping/routing/splits.ts';
+import type { IpStates } from '../../lib/routing/picker.ts';
+import { Router, readRouting } from '../../lib/routing/router.ts';
+import { percentAt } from '../../lib/routing/splits.ts';
 
 const NOW = Date.UTC(2026, 2, 1);
 const HOUR = 3_600_000;

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { backoffDelay } from '../../lib/shaping/backoff.ts';
 import { DEFAULT_LIMITS } from '../../lib/shaping/limits/defaults.ts';
+import { overflowDelay, overShare } from '../../lib/shaping/overflow.ts';
 import { LANE_GROUPS, laneGroup, providerOf } from '../../lib/shaping/providers.ts';
 import { RateMeter } from '../../lib/shaping/rate-meter.ts';
-import { overflowDelay, overShare } from '../../lib/shaping/sharing.ts';
 import { siteName } from '../../lib/shaping/sites.ts';
 
 describe('a provider', () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { newCounters } from '../../egress-node/egress/counters.ts';
-import { SharedLimits } from '../../egress-node/egress/shared-limits.ts';
+import { newCounters } from '../../lib/egress/counters.ts';
+import { SharedLimits } from '../../lib/egress/shared-limits.ts';
 import type { Leases } from '../../lib/engine/ports.ts';
 import type { Terms } from '../../lib/shaping/limits/terms.ts';
 import { TestClock } from '../support/clock.ts';

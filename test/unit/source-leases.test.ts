@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
-import { Delivery } from '../../egress-node/egress/delivery.ts';
-import { Hand } from '../../egress-node/egress/hand.ts';
-import { Sources } from '../../egress-node/egress/sources.ts';
+import { Delivery } from '../../lib/egress/delivery.ts';
+import { Hand } from '../../lib/egress/in-flight.ts';
+import { Sources } from '../../lib/egress/source-leases.ts';
 import type { LeasedItem, Leases, Queue } from '../../lib/engine/ports.ts';
 import { createSteadyClock } from '../../lib/time.ts';
 import { TestClock } from '../support/clock.ts';

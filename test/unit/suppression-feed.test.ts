@@ -7,7 +7,7 @@ import { startSuppressionFeed } from '../../egress-node/standalone/suppression-f
 import { openEmbedded } from '../../lib/engine/embedded/open.ts';
 import type { Engine, Suppressions } from '../../lib/engine/ports.ts';
 import { PosternError } from '../../lib/errors.ts';
-import { silentLog } from '../../lib/observe/log.ts';
+import { silentLog } from '../../lib/log.ts';
 import { TestClock } from '../support/clock.ts';
 import { settled } from '../support/control.ts';
 import { attempt, messageRecord, outcome } from '../support/outcomes.ts';

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { compose } from '../../lib/mail/compose.ts';
+import { MAX_DATA } from '../../lib/template/data.ts';
 import {
   compileTemplate,
   MAX_SOURCE,
   mergeData,
   parseTemplateData,
   renderTemplate,
-} from '../../lib/mail/template.ts';
-import { MAX_DATA } from '../../lib/mail/template-data.ts';
+} from '../../lib/template/template.ts';
 
 const render = (html: string, data: Record<string, unknown> = {}, maxOutput?: number): string =>
   renderTemplate(compileTemplate({ html }), data, maxOutput).html!;

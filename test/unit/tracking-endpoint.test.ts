@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Context } from 'hono';
-import type { RawRequest } from '../../functions/api/raw-request.ts';
-import { createTracking } from '../../functions/tracking.ts';
+import { createTracking } from '../../lib/api/tracking.ts';
 import type { Outcome } from '../../lib/engine/items.ts';
+import type { RawRequest } from '../../lib/http/raw-request.ts';
 import { acceptedAtOf } from '../../lib/mail/message-id.ts';
 import { TestClock } from '../support/clock.ts';
 import { HOST, LINKS, MESSAGE } from '../support/tracking.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { findField, parseMessage, serialise } from '../../lib/mail/message.ts';
-import { trackMessage } from '../../lib/mail/tracking-mime.ts';
+import { trackMessage } from '../../lib/tracking/mime.ts';
 import { ALL, clicksIn, imagesIn, tracker, untracked } from '../support/tracking.ts';
 
 const LINK = '<a href="https://a.example/">x</a>';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { createTracker, readLinkTags, withoutPlaceholder } from '../../lib/mail/tracking.ts';
-import { createTrackingLinks, MAX_TARGET } from '../../lib/mail/tracking-links.ts';
+import { createTrackingLinks, MAX_TARGET } from '../../lib/tracking/links.ts';
+import { createTracker, readLinkTags, withoutPlaceholder } from '../../lib/tracking/tracking.ts';
 import {
   ALL,
   BASE,

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { PosternError } from '../../lib/errors.ts';
-import { readPlan } from '../../lib/shaping/warmup/plan.ts';
+import { readPlan } from '../../lib/warmup/plan.ts';
 import {
   budgetAt,
   positionFor,
@@ -10,8 +10,8 @@ import {
   SCHEDULES,
   stepBefore,
   totalDays,
-} from '../../lib/shaping/warmup/schedule.ts';
-import { THRESHOLDS } from '../../lib/shaping/warmup/verdict.ts';
+} from '../../lib/warmup/schedule.ts';
+import { THRESHOLDS } from '../../lib/warmup/verdict.ts';
 
 const STEPS = [
   { days: 1, messages: 10 },

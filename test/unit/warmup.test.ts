@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { WarmupBook } from '../../lib/shaping/warmup/book.ts';
-import { readCheckpoint, type WarmupCheckpoint } from '../../lib/shaping/warmup/checkpoint.ts';
-import { readPlan } from '../../lib/shaping/warmup/plan.ts';
-import { sesWarmup } from '../../lib/shaping/warmup/ses.ts';
-import { signalOf } from '../../lib/shaping/warmup/signals.ts';
-import { judge, noCounts, type Signal, THRESHOLDS } from '../../lib/shaping/warmup/verdict.ts';
+import { WarmupBook } from '../../lib/warmup/book.ts';
+import { readCheckpoint, type WarmupCheckpoint } from '../../lib/warmup/checkpoint.ts';
+import { readPlan } from '../../lib/warmup/plan.ts';
+import { sesWarmup } from '../../lib/warmup/ses.ts';
+import { signalOf } from '../../lib/warmup/signals.ts';
+import { judge, noCounts, type Signal, THRESHOLDS } from '../../lib/warmup/verdict.ts';
 
 const IP = '203.0.113.7';
 const DAY = 86_400_000;

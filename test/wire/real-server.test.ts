@@ -4,9 +4,9 @@ import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import { SMTPServer, type SMTPServerOptions } from 'smtp-server';
 import tlsOptions from 'smtp-server/lib/tls-options.js';
-import { DEFAULT_DEADLINES } from '../../egress-node/smtp/deadlines.ts';
-import { openSession } from '../../egress-node/smtp/session.ts';
-import type { SessionEnd, SessionOptions, SmtpSession, Transaction } from '../../egress-node/smtp/types.ts';
+import { DEFAULT_DEADLINES } from '../../lib/smtp/deadlines.ts';
+import { openSession } from '../../lib/smtp/session.ts';
+import type { SessionEnd, SessionOptions, SmtpSession, Transaction } from '../../lib/smtp/types.ts';
 import { systemClock } from '../../lib/time.ts';
 import { BODY, mail } from './run.ts';
 

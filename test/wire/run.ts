@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
-import { DEFAULT_DEADLINES } from '../../egress-node/smtp/deadlines.ts';
-import { openSession } from '../../egress-node/smtp/session.ts';
+import { DEFAULT_DEADLINES } from '../../lib/smtp/deadlines.ts';
+import { openSession } from '../../lib/smtp/session.ts';
 import type {
   RecipientResult,
   SessionEnd,
@@ -11,7 +11,7 @@ import type {
   SmtpSession,
   Transaction,
   TransactionResult,
-} from '../../egress-node/smtp/types.ts';
+} from '../../lib/smtp/types.ts';
 import { TestClock } from '../support/clock.ts';
 import { hear, Peer, type PeerStep, say } from './peer.ts';
 

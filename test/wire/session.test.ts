@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import net from 'node:net';
 import { test } from 'node:test';
-import { DEFAULT_DEADLINES } from '../../egress-node/smtp/deadlines.ts';
-import { openSession } from '../../egress-node/smtp/session.ts';
-import type { SessionEnd, SessionOptions } from '../../egress-node/smtp/types.ts';
 import { PosternError } from '../../lib/errors.ts';
+import { DEFAULT_DEADLINES } from '../../lib/smtp/deadlines.ts';
+import { openSession } from '../../lib/smtp/session.ts';
+import type { SessionEnd, SessionOptions } from '../../lib/smtp/types.ts';
 import { TestClock } from '../support/clock.ts';
 import { body, deafen, hear, hold, octets, Peer, say } from './peer.ts';
 import { BIG, BODY, BYE, envelope, LOCKSTEP, MINUTE, mail, opening, PIPED, play, QUIT } from './run.ts';

@@ -10,7 +10,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Clock } from '../../time.ts';
 import { type Item, number, numberOf, text, ttlOf } from './attributes.ts';
-import { type Pacing, pause } from './pause.ts';
+import { type Pacing, pause } from './concurrency.ts';
 import type { Tables } from './tables.ts';
 
 const BUCKET = 'bucket';

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import type { Clock } from '../../time.ts';
 import type { IdempotencyClaim } from '../ports.ts';
 import { bytes, type Item, type Key, number, text, ttlOf } from './attributes.ts';
-import { squeeze, unsqueeze } from './squeeze.ts';
+import { squeeze, unsqueeze } from './record-codec.ts';
 import type { Tables } from './tables.ts';
 
 /** What the claim of a call holds besides its digest. */

@@ -7,10 +7,10 @@
  */
 import type { TransactWriteItem } from '@aws-sdk/client-dynamodb';
 import { PosternError } from '../../errors.ts';
-import type { Log } from '../../observe/log.ts';
+import type { Log } from '../../log.ts';
 import type { Config, ConfigListener, Document } from '../ports.ts';
 import { type Item, type Key, keyOf, number, numberOf, text } from './attributes.ts';
-import { type Pacing, pause } from './pause.ts';
+import { type Pacing, pause } from './concurrency.ts';
 import type { Tables } from './tables.ts';
 
 type Change = { kind: string; key: string };

@@ -23,7 +23,7 @@
 import type { Attempt, QueueItem } from '../items.ts';
 import { type DeliveryState, FINAL_STATES } from '../states.ts';
 import { bytes, type Item, type Key, number, numberOf, text, ttlOf } from './attributes.ts';
-import { unsqueeze } from './squeeze.ts';
+import { unsqueeze } from './record-codec.ts';
 import type { Update } from './tables.ts';
 
 const PREFIX = 'd#';

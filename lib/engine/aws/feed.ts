@@ -5,7 +5,7 @@
  * A reader's cursor counts what this process has received. What it has not yet passed stays in the queue, and
  * comes again, here or elsewhere, when its time is over.
  */
-import type { Log } from '../../observe/log.ts';
+import type { Log } from '../../log.ts';
 import type { Clock } from '../../time.ts';
 import type { Outcome } from '../items.ts';
 import type { Lanes } from './lanes.ts';

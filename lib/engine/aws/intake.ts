@@ -37,14 +37,14 @@ import type { Admission, AdmitResult, IdempotencyClaim } from '../ports.ts';
 import { bytes, type Item, type Key, keyOf, number, text, ttlOf } from './attributes.ts';
 import type { MessageBodies } from './bodies.ts';
 import type { Claims, FirstAnswer } from './claims.ts';
+import { type Pacing, pause } from './concurrency.ts';
 import { deliveryKey, wholeItem } from './deliveries.ts';
 import { type BodyPlace, compress } from './envelope.ts';
 import type { Feed } from './feed.ts';
 import { LONGEST_DELAY, SendError } from './lanes.ts';
 import { isFar, type Outbox, type Parcel } from './outbox.ts';
-import { type Pacing, pause } from './pause.ts';
-import { itemBytes, lanePlace, ledgerPlace } from './pricing.ts';
-import { squeeze } from './squeeze.ts';
+import { itemBytes, lanePlace, ledgerPlace } from './placement.ts';
+import { squeeze } from './record-codec.ts';
 import type { Tables } from './tables.ts';
 
 export interface IntakeParts extends Pacing {

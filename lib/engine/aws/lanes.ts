@@ -16,8 +16,8 @@ import {
 import { PosternError } from '../../errors.ts';
 import type { LaneDepth } from '../ports.ts';
 import { type Clients, didNothing, errorName, isThrottle, storageError } from './clients.ts';
-import { chunks, each, type Pacing, pause } from './pause.ts';
-import { SQS_BATCH, SQS_BYTES, sqsRequests } from './pricing.ts';
+import { chunks, each, type Pacing, pause } from './concurrency.ts';
+import { SQS_BATCH, SQS_BYTES, sqsRequests } from './placement.ts';
 
 export interface Outgoing {
   text: string;

@@ -24,7 +24,7 @@ import type { PermitRequest, Permits } from '../permits.ts';
 import type { LeaseHolder, Leases } from '../ports.ts';
 import { type Item, number, numberOf, text, ttlOf } from './attributes.ts';
 import { AwsBuckets } from './buckets.ts';
-import type { Pacing } from './pause.ts';
+import type { Pacing } from './concurrency.ts';
 import { AwsPermits } from './permits.ts';
 import type { Tables, Update } from './tables.ts';
 

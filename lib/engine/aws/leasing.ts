@@ -19,18 +19,18 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { Message } from '@aws-sdk/client-sqs';
-import type { Log } from '../../observe/log.ts';
+import type { Log } from '../../log.ts';
 import type { Clock } from '../../time.ts';
 import { type Outcome, type QueueItem, SCHEMA_VERSION } from '../items.ts';
 import type { LeasedItem, LeaseRequest } from '../ports.ts';
 import type { MessageBodies } from './bodies.ts';
+import { each, type Pacing, pause } from './concurrency.ts';
 import { type Copy, claim, deliveryKey, isOver, placeOf, readStanding, type Standing } from './deliveries.ts';
 import { decompress, type Envelope, readEnvelope } from './envelope.ts';
 import type { Feed } from './feed.ts';
 import type { Lanes } from './lanes.ts';
 import { isFar, type Outbox } from './outbox.ts';
-import { each, type Pacing, pause } from './pause.ts';
-import { ledgerPlace, SQS_BATCH } from './pricing.ts';
+import { ledgerPlace, SQS_BATCH } from './placement.ts';
 import type { LeasedHere, Receipt } from './receipt.ts';
 import { laneQueue } from './schema.ts';
 import type { Tables } from './tables.ts';

@@ -16,16 +16,16 @@
  */
 import { randomBytes } from 'node:crypto';
 import { ERRORS } from '../../errors.ts';
-import type { Log } from '../../observe/log.ts';
+import type { Log } from '../../log.ts';
 import type { Clock } from '../../time.ts';
 import { type LaneName, type Outcome, SCHEMA_VERSION } from '../items.ts';
 import type { Ledger, Promotion } from '../ports.ts';
 import { type Item, number, text, ttlOf } from './attributes.ts';
+import { each } from './concurrency.ts';
 import { deliveryKey, placeOf, readStanding } from './deliveries.ts';
 import type { Feed } from './feed.ts';
 import { LONGEST_DELAY } from './lanes.ts';
 import { dueKey, ledgerKey, type Outbox, type Parcel, parcelOf, rowDue, SHARDS, shardKey } from './outbox.ts';
-import { each } from './pause.ts';
 import type { LeasedHere } from './receipt.ts';
 import type { MessageRecords } from './records.ts';
 import type { Tables } from './tables.ts';

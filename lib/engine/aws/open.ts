@@ -1,5 +1,5 @@
 /** Opens the AWS engine: every port of the engine on SQS, DynamoDB and S3, for any number of processes. */
-import { type Log, silentLog } from '../../observe/log.ts';
+import { type Log, silentLog } from '../../log.ts';
 import type { Clock, Random } from '../../time.ts';
 import type { MessageRecord, Outcome } from '../items.ts';
 import type { Engine } from '../ports.ts';

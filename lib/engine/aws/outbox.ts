@@ -10,8 +10,8 @@ import type { Clock } from '../../time.ts';
 import { bytes, type Item, type Key, text, ttlOf } from './attributes.ts';
 import { type BodyPlace, type Envelope, writeEnvelope } from './envelope.ts';
 import { type Lanes, LONGEST_DELAY, type Outgoing, SendError } from './lanes.ts';
+import { squeeze, unsqueeze } from './record-codec.ts';
 import { laneQueue } from './schema.ts';
-import { squeeze, unsqueeze } from './squeeze.ts';
 import type { Tables } from './tables.ts';
 
 /** A copy to be put somewhere. */

@@ -9,7 +9,7 @@
 import type { Clock } from '../../time.ts';
 import { type PermitRequest, type Permits, sharePermits } from '../permits.ts';
 import { type Item, number, numberOf, text, ttlOf } from './attributes.ts';
-import { type Pacing, pause } from './pause.ts';
+import { type Pacing, pause } from './concurrency.ts';
 import type { Tables } from './tables.ts';
 
 const PERMITS = 'permits';

@@ -11,8 +11,8 @@ import { deliveryKey, FIRST_DELIVERY, isOver, placeOf, readStanding } from './de
 import type { Feed } from './feed.ts';
 import { messageKey } from './intake.ts';
 import type { LeasedHere } from './receipt.ts';
+import { squeeze, unsqueeze } from './record-codec.ts';
 import type { Reports } from './reports.ts';
-import { squeeze, unsqueeze } from './squeeze.ts';
 import type { Tables } from './tables.ts';
 
 /** A message record with the items of its deliveries. */

@@ -2,7 +2,7 @@
  * The part of the engine for one who may do nothing but report: outcomes go into the outcome queue, and whoever drains it
  * knows the records.
  */
-import { type Log, silentLog } from '../../observe/log.ts';
+import { type Log, silentLog } from '../../log.ts';
 import type { Clock, Random } from '../../time.ts';
 import type { Outcome } from '../items.ts';
 import { type ClientOptions, createClients } from './clients.ts';

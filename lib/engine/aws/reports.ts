@@ -10,7 +10,7 @@
 import { createHash } from 'node:crypto';
 import { type MessageRecord, type Outcome, REPORTS_SHOWN } from '../items.ts';
 import { bytes, type Item, text, ttlOf } from './attributes.ts';
-import { squeeze, unsqueeze } from './squeeze.ts';
+import { squeeze, unsqueeze } from './record-codec.ts';
 import type { Tables } from './tables.ts';
 
 const PREFIX = 'r#';

@@ -26,6 +26,7 @@ import type { Settlement } from '../ports.ts';
 import { FINAL_STATES, isLegalTransition } from '../states.ts';
 import type { Item } from './attributes.ts';
 import type { MessageBodies } from './bodies.ts';
+import { each } from './concurrency.ts';
 import {
   changeBy,
   deliveryKey,
@@ -39,10 +40,9 @@ import { type BodyPlace, compress } from './envelope.ts';
 import type { Feed } from './feed.ts';
 import type { Lanes } from './lanes.ts';
 import { isFar, type Outbox, type Parcel } from './outbox.ts';
-import { each } from './pause.ts';
-import { itemBytes, lanePlace, ledgerPlace } from './pricing.ts';
+import { itemBytes, lanePlace, ledgerPlace } from './placement.ts';
 import { type LeasedHere, type Receipt, receiptOf } from './receipt.ts';
-import { squeeze } from './squeeze.ts';
+import { squeeze } from './record-codec.ts';
 import type { Tables } from './tables.ts';
 
 export interface SettlingParts {

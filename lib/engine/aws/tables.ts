@@ -22,7 +22,7 @@ import {
 import { PosternError } from '../../errors.ts';
 import { type Item, type Key, keyOf, number, text } from './attributes.ts';
 import { storageError } from './clients.ts';
-import { chunks, each, type Pacing, pause } from './pause.ts';
+import { chunks, each, type Pacing, pause } from './concurrency.ts';
 import { LISTED_INDEX, PARTITION_KEY, SORT_KEY, type TableName } from './schema.ts';
 
 /** An expression with the names and values that it uses. */

@@ -3,7 +3,7 @@
  * turn takes one delivery of each tenant, whatever their backlogs.
  */
 import type { PosternError } from '../../errors.ts';
-import type { Held, Shelf } from './shelf.ts';
+import type { Held, Shelf } from './tenant-queue.ts';
 
 export interface Waiter {
   max: number;

@@ -19,7 +19,7 @@ import type { LedgerTimer } from './ledger.ts';
 import type { Link } from './link.ts';
 import type { AdmitReply, MessageTuple, OutcomeTuple, SettlementTuple } from './protocol.ts';
 import type { Ready } from './ready.ts';
-import type { Held } from './shelf.ts';
+import type { Held } from './tenant-queue.ts';
 
 /** Proof of a lease: the delivery, and which of its leases it was. */
 class Receipt {

@@ -16,8 +16,8 @@ import { readJson } from './json.ts';
 import { Lane } from './lane.ts';
 import type { Link } from './link.ts';
 import type { LoadReply, Opened } from './protocol.ts';
-import { Budget, type Held, type ReadyInput, Shelf } from './shelf.ts';
 import { SPAN } from './store/schema.ts';
+import { Budget, type Held, type ReadyInput, Shelf } from './tenant-queue.ts';
 
 /** Bytes of ready deliveries kept in memory. */
 const BUDGET = 24 << 20;

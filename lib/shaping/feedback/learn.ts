@@ -1,7 +1,7 @@
 /** What the result of a transaction says of the connections and of the rate that a site bears. */
 import type { AttemptResult } from '../../outcome/classify.ts';
-import type { Gate } from '../gate.ts';
 import type { Limits } from '../limits/limit.ts';
+import type { Gate } from '../path-limiter.ts';
 import { throttles } from './throttling.ts';
 
 /**

@@ -12,11 +12,11 @@
  */
 import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
+import { readChoice, readList, readMap, readNumber, readObject, readText, refuse } from '../../document.ts';
+import { readIp } from '../../ip.ts';
 import { canonicalDomain } from '../../mail/domain.ts';
 import { checkRetrySchedule } from '../../outcome/retry.ts';
-import { readSpan } from '../automation/units.ts';
-import { readChoice, readList, readMap, readNumber, readObject, readText, refuse } from '../document.ts';
-import { readIp } from '../ip.ts';
+import { readSpan } from '../../units.ts';
 import { readProvider } from '../providers.ts';
 import { type Rate, readRate } from '../rate.ts';
 import { LimitBook } from './book.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { boundJson } from '../../../functions/api/json-bounds.ts';
+import { boundJson } from '../../../lib/http/json-bounds.ts';
 
 const bound = (json: string): void => boundJson(Buffer.from(json));
 const nested = (depth: number): string => `${'['.repeat(depth)}"${'x'.repeat(20_000)}"${']'.repeat(depth)}`;

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { ApiDeps } from '../../../functions/api/deps.ts';
-import { openapi, PATHS } from '../../../functions/api/postern/openapi.ts';
-import { posternApi } from '../../../functions/api/postern/routes.ts';
-import { createValidator, type Schema } from '../../../functions/api/postern/schema.ts';
-import { SCHEMAS } from '../../../functions/api/postern/schemas.ts';
-import type { BodyReader } from '../../../functions/api/raw-request.ts';
+import { openapi, PATHS } from '../../../lib/api/openapi.ts';
+import { posternApi } from '../../../lib/api/router.ts';
+import { createValidator, type Schema } from '../../../lib/api/schema.ts';
+import { SCHEMAS } from '../../../lib/api/schemas.ts';
+import type { ApiDeps } from '../../../lib/http/deps.ts';
+import type { BodyReader } from '../../../lib/http/raw-request.ts';
 
 const validator = createValidator(SCHEMAS);
 const operations = Object.entries(PATHS).flatMap(([path, methods]) =>

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
-import { MAX_EXPANDED } from '../../../functions/api/postern/send-messages.ts';
+import { MAX_EXPANDED } from '../../../lib/api/send.ts';
 import { PosternError } from '../../../lib/errors.ts';
 import { type CallOptions, type PosternServer, startPosternServer } from '../../support/postern-server.ts';
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, test } from 'node:test';
-import { WarmupBook } from '../../../lib/shaping/warmup/book.ts';
-import { checkpointName } from '../../../lib/shaping/warmup/checkpoint.ts';
-import { readPlan } from '../../../lib/shaping/warmup/plan.ts';
+import { WarmupBook } from '../../../lib/warmup/book.ts';
+import { checkpointName } from '../../../lib/warmup/checkpoint.ts';
+import { readPlan } from '../../../lib/warmup/plan.ts';
 import { type PosternServer, startPosternServer } from '../../support/postern-server.ts';
 
 let server: PosternServer;

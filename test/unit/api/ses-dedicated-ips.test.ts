@@ -22,10 +22,10 @@ import {
   PutDedicatedIpWarmupAttributesCommand,
   type SESv2Client,
 } from '@aws-sdk/client-sesv2';
-import type { ApiDeps } from '../../../functions/api/deps.ts';
-import { WarmupBook } from '../../../lib/shaping/warmup/book.ts';
-import { checkpointName } from '../../../lib/shaping/warmup/checkpoint.ts';
-import { readPlan } from '../../../lib/shaping/warmup/plan.ts';
+import type { ApiDeps } from '../../../lib/http/deps.ts';
+import { WarmupBook } from '../../../lib/warmup/book.ts';
+import { checkpointName } from '../../../lib/warmup/checkpoint.ts';
+import { readPlan } from '../../../lib/warmup/plan.ts';
 import { TestClock } from '../../support/clock.ts';
 import { type SesServer, startSesServer, USER } from '../../support/ses-server.ts';
 

@@ -15,9 +15,9 @@ import {
   SendingPausedException,
   TooManyRequestsException,
 } from '@aws-sdk/client-sesv2';
-import { HANDLERS } from '../../../functions/api/ses-v2/handlers.ts';
-import { OPERATIONS } from '../../../functions/api/ses-v2/operations.ts';
 import { type ErrorCode, PosternError } from '../../../lib/errors.ts';
+import { HANDLERS } from '../../../lib/ses/handlers.ts';
+import { OPERATIONS } from '../../../lib/ses/operations.ts';
 import { systemClock } from '../../../lib/time.ts';
 import { TestClock } from '../../support/clock.ts';
 import { KEY, type SesServer, send, startSesServer } from '../../support/ses-server.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { OPERATIONS } from '../../../functions/api/ses-v2/operations.ts';
-import { matchRoute } from '../../../functions/api/ses-v2/router.ts';
+import { OPERATIONS } from '../../../lib/ses/operations.ts';
+import { matchRoute } from '../../../lib/ses/router.ts';
 
 test('every operation is found by its own method and path, with and without a last slash', () => {
   for (const [operation, method, path] of OPERATIONS) {

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { createHash, createHmac } from 'node:crypto';
 import { describe, test } from 'node:test';
-import type { RawRequest } from '../../../functions/api/raw-request.ts';
-import { createSigV4 } from '../../../functions/api/sigv4.ts';
 import { PosternError } from '../../../lib/errors.ts';
+import type { RawRequest } from '../../../lib/http/raw-request.ts';
+import { createSigV4 } from '../../../lib/http/sigv4.ts';
 import { sign, type ToSign } from '../../support/signing.ts';
 
 const ID = 'AKIAIOSFODNN7EXAMPLE';

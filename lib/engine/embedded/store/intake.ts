@@ -6,7 +6,7 @@ import type { AdmitReply, ClaimCall, LoadCall, LoadReply, MessageTuple, ReadyTup
 import type { Ledger } from './ledger.ts';
 import type { Outcomes } from './outcomes.ts';
 import { PER_MS } from './schema.ts';
-import type { Shelves } from './shelves.ts';
+import type { Shelves } from './tenant-queues.ts';
 
 const SQLITE_CONSTRAINT = 19;
 

@@ -4,7 +4,7 @@ import type { Outcome, QueueItem } from '../../items.ts';
 import { SCHEMA_VERSION } from '../../items.ts';
 import type { PromoteReply, SettlementTuple } from '../protocol.ts';
 import type { Outcomes } from './outcomes.ts';
-import type { Shelves } from './shelves.ts';
+import type { Shelves } from './tenant-queues.ts';
 
 interface LedgerRow {
   id: number;

@@ -16,8 +16,8 @@ import { Leases } from './leases.ts';
 import { Ledger } from './ledger.ts';
 import { Outcomes } from './outcomes.ts';
 import { Records } from './records.ts';
-import { Shelves } from './shelves.ts';
 import { Suppressions } from './suppressions.ts';
+import { Shelves } from './tenant-queues.ts';
 
 /** Bytes that may gather in the WAL before they are moved into the file. Bounds the stall and the recovery. */
 const CHECKPOINT_BYTES = 8 << 20;

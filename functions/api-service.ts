@@ -1,0 +1,67 @@
+/** The HTTP API on Lambda: the accept pipeline over an engine, behind the same application as everywhere. */
+
+import { openPipeline, type PipelineOptions } from '../lib/accept/open.ts';
+import { createApi } from '../lib/api/app.ts';
+import { asPosternError, type PosternError } from '../lib/errors.ts';
+import type { Fetch } from '../lib/http/function-url.ts';
+import type { Log } from '../lib/log.ts';
+import { createMailMetrics } from '../lib/observe/mail-metrics.ts';
+import type { PolicyMetrics } from '../lib/observe/policy-metrics.ts';
+import packageJson from '../package.json' with { type: 'json' };
+import type { Output } from './output.ts';
+
+/**
+ * Bytes of a message: what fits, in base64 inside JSON, into the 6 MB that Lambda hands to a function.
+ * Larger messages are submitted to a server that takes them.
+ */
+const MAX_MESSAGE = 4 * 1024 * 1024;
+
+export interface ServiceOptions extends Omit<PipelineOptions, 'metrics' | 'maxMessageBytes' | 'onResult'> {
+  output: Output;
+  /** Meter of the policy. */
+  policyMetrics?: PolicyMetrics;
+}
+
+/** Opens the API. */
+export async function openService(options: ServiceOptions): Promise<Fetch> {
+  const { engine, settings, clock, policy, policyMetrics, output } = options;
+  const { region, accountId, hostname, trackingUrl } = settings;
+  const metrics = createMailMetrics(output.emf);
+  const { accept, control } = await openPipeline({ ...options, metrics, maxMessageBytes: MAX_MESSAGE });
+  const app = createApi({
+    accept,
+    control,
+    engine,
+    installed: { ips: [], lanes: settings.pools },
+    clock,
+    region,
+    accountId,
+    hostname,
+    trackingUrl,
+    version: packageJson.version,
+    log: output.log,
+    policy,
+    limits: { messageBytes: MAX_MESSAGE },
+  });
+  return async (request, env) => {
+    let response: Response;
+    try {
+      // Between two calls this process may have been stopped, and a key revoked.
+      await engine.config.catchUp();
+      response = await app.fetch(request, env);
+    } catch (cause) {
+      response = away(asPosternError(cause), output.log);
+    }
+    // With every call: nobody tells a function that it will not be called again.
+    metrics.flush();
+    if (policyMetrics) output.emf.put({}, policyMetrics.take(policy?.state()));
+    return response;
+  };
+}
+
+/** The answer while the configuration cannot be read: programs try again, whichever API they speak. */
+function away(error: PosternError, log: Log): Response {
+  const { http, ses } = error.entry;
+  log.error('configuration cannot be read', { error });
+  return Response.json({ message: error.message }, { status: http, headers: { 'x-amzn-errortype': ses } });
+}

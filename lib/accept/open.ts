@@ -1,0 +1,99 @@
+/**
+ * The accept pipeline over an engine that others share: the same behind the HTTP API and behind the submission
+ * service. What is taken in is counted by lane.
+ */
+
+import type { ApiSettings } from '../../functions/environment.ts';
+import { openControl } from '../control/control.ts';
+import { poolsWithLanes } from '../control/ip-inventory.ts';
+import type { Control } from '../control/types.ts';
+import type { Engine, Queue } from '../engine/ports.ts';
+import type { ErrorCode } from '../errors.ts';
+import { createReturnPaths } from '../mail/return-path.ts';
+import { createSigner } from '../mail/signer.ts';
+import type { MailMetrics } from '../observe/mail-metrics.ts';
+import type { Policy } from '../policy/open.ts';
+import type { Clock, Random } from '../time.ts';
+import { createTrackingLinks } from '../tracking/links.ts';
+import { createAccept } from './accept.ts';
+import type { Accept, SubmitOptions } from './types.ts';
+
+const DAY = 86_400_000;
+/** As with SES. */
+export const MAX_RECIPIENTS = 50;
+const MAX_AGE = 4 * DAY;
+const MAX_SCHEDULE = 30 * DAY;
+
+export interface PipelineOptions {
+  engine: Engine;
+  settings: ApiSettings & { region: string };
+  /** 32 bytes: seals the secrets of control. */
+  masterKey: Buffer;
+  /** 32 bytes: signs return paths. */
+  returnPathKey: Buffer;
+  /** 32 bytes: signs the links that tell of opens and clicks. */
+  trackingKey: Buffer;
+  clock: Clock;
+  random: Random;
+  metrics: MailMetrics;
+  /** Bytes of one message, as its door can take it. */
+  maxMessageBytes: number;
+  /** The policy in TypeScript; absent: none was deployed. */
+  policy?: Policy;
+  /** Told of each submission: `accepted`, or the code of the error. Must not throw. */
+  onResult?: (door: SubmitOptions['door'], result: 'accepted' | ErrorCode) => void;
+}
+
+export interface Pipeline {
+  accept: Accept;
+  control: Control;
+  /** Ends what was begun. The engine and the policy are their openers'. */
+  close(): Promise<void>;
+}
+
+export async function openPipeline(options: PipelineOptions): Promise<Pipeline> {
+  const { engine, settings, masterKey, clock, random, metrics, maxMessageBytes, policy, onResult } = options;
+  const { pools, returnPathDomain, trackingUrl, region } = settings;
+  const control = await openControl({ config: engine.config, masterKey, clock, verifyIdentities: true });
+  const signer = createSigner();
+  const accept = createAccept({
+    engine: { ...engine, queue: counted(engine.queue, metrics) },
+    control,
+    signer,
+    returnPaths: createReturnPaths(options.returnPathKey),
+    tracking: { links: createTrackingLinks(options.trackingKey), url: trackingUrl },
+    clock,
+    random,
+    region,
+    policy: {
+      maxMessageBytes,
+      maxRecipients: MAX_RECIPIENTS,
+      maxAge: MAX_AGE,
+      maxSchedule: MAX_SCHEDULE,
+      hasPool: poolsWithLanes(control.documents, pools),
+      group: (domain) => control.laneGroups.group(domain),
+      returnPathDomain: (identity) => identity.mailFromDomain ?? returnPathDomain,
+    },
+    hooks: policy,
+    onResult,
+  });
+  return {
+    accept,
+    control,
+    async close() {
+      await signer.close();
+      await control.close();
+    },
+  };
+}
+
+/** The queue, with what it takes in counted by lane. */
+function counted(queue: Queue, metrics: MailMetrics): Pick<Queue, 'admit'> {
+  return {
+    async admit(messages, claim) {
+      const result = await queue.admit(messages, claim);
+      if (result.kind === 'admitted') for (const { deliveries } of messages) metrics.accepted(deliveries);
+      return result;
+    },
+  };
+}

@@ -1,0 +1,29 @@
+/** The whole HTTP API: Amazon SES v2 under `/v2/email`, Postern's own under `/v1`. */
+import { Hono } from 'hono';
+import { type ApiDeps, type ApiEnv, type ApiLimits, DEFAULT_LIMITS } from '../http/deps.ts';
+import { createBodyReader } from '../http/raw-request.ts';
+import { sesV2Api } from '../ses/api.ts';
+import { posternApi } from './router.ts';
+
+/** A caller sends raw content in base64 inside JSON: four bytes for three, and room for the other members. */
+function requestBytes(limits: ApiLimits): number {
+  return Math.ceil(limits.messageBytes / 3) * 4 + 1024 * 1024;
+}
+
+/** Signatures are verified on the raw request, which the server hands over as `c.env.incoming`. */
+export function createApi(deps: ApiDeps): Hono<ApiEnv> {
+  const limits: ApiLimits = { ...DEFAULT_LIMITS, ...deps.limits };
+  const bodies = createBodyReader(
+    {
+      bytes: requestBytes(limits),
+      grace: limits.bodyGrace,
+      rate: limits.bodyRate,
+      buffered: limits.bufferedBytes,
+    },
+    deps.clock,
+  );
+  const app = new Hono<ApiEnv>();
+  app.route('/', sesV2Api(deps, bodies));
+  app.route('/v1', posternApi(deps, bodies));
+  return app;
+}

@@ -1,0 +1,140 @@
+/**
+ * Where tracked mail leads: the image that tells of an open, and links that tell of a click and lead on. The same behind
+ * the standalone server and behind a Function URL.
+ *
+ * ```
+ *  GET, HEAD ─► path with a good token ─► report ─► 302 to the target, or the image
+ *                 └─ no good one: 404       └─ fails, or takes too long: goes on all the same
+ * ```
+ * It leads nowhere but to what was in a message (lib/tracking/links.ts), and shows nothing of a request.
+ * HEAD asks what a GET would answer, and is neither an open nor a click. Who else asks (a scanner, a proxy that fetches
+ * images ahead) is reported like everybody: SES does not say by what it tells them apart.
+ */
+import { Hono } from 'hono';
+import ipaddr from 'ipaddr.js';
+import { type Outcome, SCHEMA_VERSION } from '../engine/items.ts';
+import type { ApiEnv, Log } from '../http/deps.ts';
+import { headerOf, headOf, type RequestHead } from '../http/raw-request.ts';
+import { acceptedAtOf } from '../mail/message-id.ts';
+import type { ClickDetail, OpenDetail } from '../outcome/details.ts';
+import type { Clock } from '../time.ts';
+import { TRACKING_PATH, type TrackedClick, type TrackedOpen, type TrackingLinks } from '../tracking/links.ts';
+import { readLinkTags } from '../tracking/tracking.ts';
+
+/** SES: opens and clicks are collected for 60 days after a message was sent. Its links go on working. */
+const COLLECTED = 60 * 86_400_000;
+/** Milliseconds that a reader waits for a report at most. */
+const REPORT_WAIT = 2_000;
+const MAX_USER_AGENT = 1_000;
+
+/** One transparent pixel: GIF89a, 42 octets. */
+const PIXEL = Buffer.from('R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7', 'base64');
+
+export interface TrackingDeps {
+  links: TrackingLinks;
+  /** Durable when it resolves. */
+  report(outcome: Outcome): Promise<void>;
+  clock: Clock;
+  log: Log;
+  /** Told of each open or click whose report failed or took too long. For metrics; must not throw. */
+  onUnreported?: () => void;
+}
+
+export function createTracking(deps: TrackingDeps): Hono<ApiEnv> {
+  const { links, clock } = deps;
+  const app = new Hono<ApiEnv>();
+
+  app.all(`${TRACKING_PATH}/*`, async (c) => {
+    const head = headOf(c.env.incoming);
+    if (head.method !== 'GET' && head.method !== 'HEAD') {
+      return plain(405, 'Only GET and HEAD are answered here.\n', { allow: 'GET, HEAD' });
+    }
+    const found = links.read(hostOf(head), head.rawPath);
+    if (!found) return plain(404, 'This link is not valid.\n');
+    const now = clock.now();
+    if (head.method === 'GET' && now - acceptedAtOf(found.messageId) < COLLECTED) {
+      await reported(outcomeOf(found, head, now));
+    }
+    if (found.kind === 'click') return answer(302, null, { location: found.target });
+    return answer(200, PIXEL, { 'content-type': 'image/gif' });
+  });
+
+  /** Resolves when it is reported, has failed, or has taken too long. */
+  async function reported(outcome: Outcome): Promise<void> {
+    const lost = (error: unknown): void => {
+      deps.log.error('open or click not reported', { messageId: outcome.messageId, error });
+      deps.onUnreported?.();
+    };
+    let late = false;
+    const report = deps.report(outcome).catch((error: unknown) => {
+      if (!late) lost(error);
+    });
+    let cancel = (): void => {};
+    const timeout = new Promise<void>((resolve) => {
+      cancel = clock.after(REPORT_WAIT, () => {
+        late = true;
+        lost(new Error(`It took over ${REPORT_WAIT} ms, and may still come.`));
+        resolve();
+      });
+    });
+    await Promise.race([report, timeout]);
+    cancel();
+  }
+
+  return app;
+}
+
+function outcomeOf(found: TrackedOpen | TrackedClick, head: RequestHead, at: number): Outcome {
+  const by: OpenDetail = {
+    ipAddress: addressOf(head),
+    userAgent: Buffer.from(headerOf(head, 'user-agent') ?? '', 'latin1')
+      .toString()
+      .slice(0, MAX_USER_AGENT),
+  };
+  const { messageId, n } = found;
+  // Whose message it is, only its record knows.
+  const outcome = { v: SCHEMA_VERSION, messageId, n, at, kind: found.kind, tenant: '' };
+  if (found.kind === 'open') return { ...outcome, detail: by };
+  const { target, place, tags } = found;
+  const detail: ClickDetail = { ...by, link: target, place, linkTags: readLinkTags(tags) };
+  return { ...outcome, detail };
+}
+
+/**
+ * Name of the host that the reader asked for. Proxies say it in `X-Forwarded-Host`, and anybody may: but nobody can make
+ * another's browser say it, so it opens no way to follow one sender's links by another's name.
+ */
+function hostOf(head: RequestHead): string {
+  const host = (headerOf(head, 'x-forwarded-host') ?? headerOf(head, 'host') ?? '').split(',', 1)[0]!;
+  return host.trim().replace(/:\d*$/, '');
+}
+
+/** The reader's address: the peer's, or what a proxy beside us says; a stranger's word for it counts for nothing. */
+function addressOf(head: RequestHead): string {
+  const forwarded = headerOf(head, 'x-forwarded-for')?.split(',').at(-1)?.trim();
+  const trusted = ipaddr.isValid(head.sourceIp) && BESIDE_US.has(ipaddr.process(head.sourceIp).range());
+  if (trusted && forwarded !== undefined && ipaddr.isValid(forwarded)) return forwarded;
+  return head.sourceIp;
+}
+
+const BESIDE_US = new Set(['loopback', 'private', 'uniqueLocal', 'linkLocal']);
+
+function plain(status: number, text: string, headers: Record<string, string> = {}): Response {
+  return answer(status, text, { 'content-type': 'text/plain; charset=utf-8', ...headers });
+}
+
+function answer(
+  status: number,
+  body: string | Buffer<ArrayBuffer> | null,
+  headers: Record<string, string>,
+): Response {
+  return new Response(body, {
+    status,
+    headers: {
+      'cache-control': 'no-store',
+      'x-content-type-options': 'nosniff',
+      'referrer-policy': 'no-referrer',
+      ...headers,
+    },
+  });
+}

@@ -1,0 +1,88 @@
+/**
+ * Automation rules as they are written: plain data, so that the library, a file and the API speak one language.
+ *
+ * A rule says: when a reply like this comes (`match`), once or so often within a while (`trigger`), do that
+ * (`action`) to so much of the mail (`scope`) for so long (`duration`, `hint`, `leaveAfter`). It is the union
+ * of what PowerMTA's backoff (`smtp-pattern-list`, `backoff-to-normal-after`, `…-after-delivery`,
+ * `disable-source-ip`, `backoff-reroute-to-virtual-mta`, `backoff-notify`) and KumoMTA's automation
+ * (`Suspend…`, `SetConfig`, `Bounce…`, `Threshold`) can say.
+ */
+import type { Dimension } from '../directives/directive.ts';
+
+export type OneOrMany<T> = T | readonly T[];
+
+/** A length of time: `90s`, `30m`, `2h`, `1d`. */
+export type Span = `${number}${'s' | 'm' | 'h' | 'd'}`;
+
+/** How often: `10/s`, `1/min`, `500/h`, `10000/d`. */
+export type RateText = `${number}/${'s' | 'min' | 'h' | 'd'}`;
+
+/** Moments of an SMTP dialogue at which a reply can come. */
+export const PHASES = ['greeting', 'ehlo', 'starttls', 'mail', 'rcpt', 'data', 'body', 'quit'] as const;
+export type Phase = (typeof PHASES)[number];
+
+/**
+ * Which replies are meant. Every member that is given must agree; within a member one of the list is enough.
+ */
+export interface RuleMatch {
+  /** Provider of the MX hosts, as named in `providers.ts`. */
+  provider?: OneOrMany<string>;
+  /** Site, by its exact name. */
+  site?: OneOrMany<string>;
+  /** MX host that answered, by a suffix of whole labels. */
+  mx?: OneOrMany<string>;
+  /** Recipient domain: `example.com`, or `*.example.com` for its subdomains. */
+  domain?: OneOrMany<string>;
+  /** Reply code: `421`, the class `4xx`, or the range `450-459`. */
+  code?: OneOrMany<number | string>;
+  /** Enhanced status code (RFC 3463): `4.7.28`, `4.7.*`, `5.7.606-649`. */
+  enhanced?: OneOrMany<string>;
+  phase?: OneOrMany<Phase>;
+  /** Patterns (`pattern.ts`) one of which the text, without its codes, must contain. */
+  text?: OneOrMany<string>;
+}
+
+export interface RuleLimit {
+  messageRate?: RateText;
+  connectionRate?: RateText;
+  connections?: number;
+  messagesPerConnection?: number;
+}
+
+export type RuleAction =
+  | 'suspend'
+  | 'bounce'
+  | 'alert'
+  | { readonly limit: RuleLimit }
+  | { readonly reroute: string };
+
+export interface Rule {
+  /** `provider.what`, unique: directives, alerts and the list of rules that are off name it. */
+  id: string;
+  /** What the reply means, for a person; becomes the reason of the directive. */
+  reason: string;
+  match: RuleMatch;
+  /** Absent: at the first reply. Else once `events` replies came, within the same scope, in less than `within`. */
+  trigger?: { events: number; within: Span };
+  action: OneOrMany<RuleAction>;
+  /** To what mail the action applies; by default to that from this IP to this site. */
+  scope?: readonly Dimension[];
+  /** How long the action holds, counted from the last time the rule fired. */
+  duration: Span;
+  /** Where the reply names a time, that time is taken for `duration`, kept within these bounds. */
+  hint?: { least: Span; most: Span };
+  /** Ends it early: after so many deliveries in a row within its scope. Only where mail still flows. */
+  leaveAfter?: number;
+  /** Considered only when no rule without this mark matched: what is said of all providers at once. */
+  fallback?: boolean;
+  /** Real replies that it fires on, `421 4.7.0 text`; the lines of one reply joined by a blank. */
+  samples: readonly string[];
+  /** Rules that fire on its samples as well, and why that is right. */
+  overlaps?: readonly { rule: string; why: string }[];
+}
+
+/** What an operator adds to the library: rules of his own (by id over the library's), and ids to leave out. */
+export interface RuleDocument {
+  rules?: readonly Rule[];
+  off?: readonly string[];
+}

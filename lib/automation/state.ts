@@ -1,0 +1,164 @@
+/**
+ * What automation remembers between replies: the windows of rules that count, and what it has raised. Bounded:
+ * the entries longest unused go first, which forgets at worst a count (it starts anew) or a directive's end by
+ * success (it ends by its time). It holds nothing that cannot be written to a checkpoint.
+ */
+import type { Dimension, DirectiveMatch } from '../directives/directive.ts';
+import { EventWindow } from './window.ts';
+
+/** Version of the checkpoint. */
+const VERSION = 1;
+
+/** Times that all windows together may hold. */
+const MAX_TIMES = 200_000;
+const MAX_RAISED = 20_000;
+/** How often what has ended is cleared away, ms. */
+const SWEEP = 60_000;
+
+/** A directive or alert that holds. */
+export interface Raised {
+  until: number;
+  /** Deliveries in a row that end it, and how many there were; 0: only time ends it. */
+  leaveAfter: number;
+  successes: number;
+  /** Which mail it is about; only of those that end by success. */
+  scope?: readonly Dimension[];
+  key?: string;
+}
+
+/** A checkpoint: plain data, to be stored as JSON. */
+export interface AutomationCheckpoint {
+  v: number;
+  /** Key, size, times. */
+  windows: [string, number, number[]][];
+  raised: [string, Raised][];
+}
+
+/** A kind of scope under which something ends by success, and what does, by the key of the mail concerned. */
+interface Watch {
+  readonly scope: readonly Dimension[];
+  readonly ids: Map<string, Set<string>>;
+}
+
+export class AutomationState {
+  readonly #windows = new Map<string, EventWindow>();
+  #times = 0;
+  readonly #raised = new Map<string, Raised>();
+  /** By kind of scope. */
+  readonly #watches = new Map<string, Watch>();
+  #sweepAt = 0;
+
+  /** Whether anything ends by success. While nothing does, deliveries need not be told of. */
+  get watching(): boolean {
+    return this.#watches.size > 0;
+  }
+
+  /** Counts an event of a rule in a scope; true when that sets the rule off. */
+  count(key: string, events: number, within: number, now: number): boolean {
+    let window = this.#windows.get(key);
+    if (window !== undefined) {
+      this.#windows.delete(key);
+      this.#times -= window.size;
+      if (window.size !== events) window = new EventWindow(events, window.times());
+    }
+    window ??= new EventWindow(events);
+    this.#windows.set(key, window);
+    this.#times += events;
+    for (const [oldest, { size }] of this.#windows) {
+      if (this.#times <= MAX_TIMES || oldest === key) break;
+      this.#windows.delete(oldest);
+      this.#times -= size;
+    }
+    return window.count(now, within);
+  }
+
+  raised(id: string): Raised | undefined {
+    return this.#raised.get(id);
+  }
+
+  raise(id: string, raised: Raised): void {
+    this.drop(id);
+    this.#raised.set(id, raised);
+    const { scope, key } = raised;
+    if (scope !== undefined && key !== undefined) {
+      const kind = scope.join();
+      let watch = this.#watches.get(kind);
+      if (watch === undefined) this.#watches.set(kind, (watch = { scope, ids: new Map() }));
+      const ids = watch.ids.get(key);
+      if (ids === undefined) watch.ids.set(key, new Set([id]));
+      else ids.add(id);
+    }
+    if (this.#raised.size > MAX_RAISED) this.drop(this.#raised.keys().next().value!);
+  }
+
+  drop(id: string): void {
+    const raised = this.#raised.get(id);
+    if (raised === undefined) return;
+    this.#raised.delete(id);
+    if (raised.scope === undefined || raised.key === undefined) return;
+    const kind = raised.scope.join();
+    const watch = this.#watches.get(kind)!;
+    const ids = watch.ids.get(raised.key)!;
+    ids.delete(id);
+    if (ids.size === 0) watch.ids.delete(raised.key);
+    if (watch.ids.size === 0) this.#watches.delete(kind);
+  }
+
+  /** A delivery succeeded: gives the ids of what ends by that, which are then forgotten. */
+  succeeded(mail: DirectiveMatch, now: number): string[] {
+    const ended: string[] = [];
+    for (const { scope, ids } of this.#watches.values()) {
+      const key = scopeKey(scope, mail);
+      for (const id of (key === undefined ? undefined : ids.get(key)) ?? []) {
+        const raised = this.#raised.get(id)!;
+        raised.successes += 1;
+        if (raised.successes >= raised.leaveAfter && raised.until > now) ended.push(id);
+      }
+    }
+    for (const id of ended) this.drop(id);
+    return ended;
+  }
+
+  /** Clears away what has ended by its time, once in a while. */
+  sweep(now: number): void {
+    if (now < this.#sweepAt) return;
+    this.#sweepAt = now + SWEEP;
+    for (const [id, { until }] of this.#raised) if (until <= now) this.drop(id);
+  }
+
+  checkpoint(): AutomationCheckpoint {
+    return {
+      v: VERSION,
+      windows: [...this.#windows].map(([key, window]) => [key, window.size, window.times()]),
+      raised: [...this.#raised],
+    };
+  }
+
+  /** The state of a checkpoint; empty for one of another version, whose meaning is not known. */
+  static restore(checkpoint: AutomationCheckpoint): AutomationState {
+    const state = new AutomationState();
+    if (checkpoint.v !== VERSION) return state;
+    for (const [key, size, times] of checkpoint.windows) {
+      state.#windows.set(key, new EventWindow(size, times));
+      state.#times += size;
+    }
+    for (const [id, raised] of checkpoint.raised) state.raise(id, { ...raised });
+    return state;
+  }
+}
+
+/**
+ * `ip=192.0.2.1,site=mx.example.com`: the mail that a scope selects, seen from one reply. Undefined when the
+ * reply has no value in one of its dimensions, as mail without a campaign: to leave that out would mean far more
+ * mail than the rule does. Only an IP may be missing beside others: a node that sends from whatever address its
+ * host chooses has no second way that would be meant by mistake.
+ */
+export function scopeKey(scope: readonly Dimension[], mail: DirectiveMatch): string | undefined {
+  let key = '';
+  for (const dimension of scope) {
+    const value = mail[dimension];
+    if (value !== undefined) key += key === '' ? `${dimension}=${value}` : `,${dimension}=${value}`;
+    else if (dimension !== 'ip') return undefined;
+  }
+  return key === '' ? undefined : key;
+}

@@ -1,0 +1,74 @@
+/** The certificate of the listeners: the operator's, or one made at first start so that STARTTLS always works. */
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { readFile, rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { generate } from 'selfsigned';
+import { PosternError } from './errors.ts';
+
+export interface Certificate {
+  /** PEM. */
+  key: string;
+  cert: string;
+  selfSigned: boolean;
+}
+
+/** Reads the operator's certificate. Its files are named in the settings. */
+export function readCertificate(files: { key: string; cert: string }): Certificate {
+  return { key: readFileSync(files.key, 'utf8'), cert: readFileSync(files.cert, 'utf8'), selfSigned: false };
+}
+
+const KEY = /-----BEGIN (?:EC |RSA )?PRIVATE KEY-----[^-]+-----END (?:EC |RSA )?PRIVATE KEY-----/;
+const CERTIFICATES = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
+
+/**
+ * A key and its certificates in one PEM text, the certificate of the key first.
+ * @returns also when it expires, ms since the epoch. @throws PosternError `bad_request` that says what is wrong.
+ */
+export function readPem(text: string): Certificate & { expires: number } {
+  const key = KEY.exec(text)?.[0];
+  const certificates = text.match(CERTIFICATES);
+  if (!key || !certificates) {
+    const missing = key ? 'certificate' : 'private key (without passphrase)';
+    throw new PosternError('bad_request', `The PEM text has no ${missing}.`);
+  }
+  let leaf: X509Certificate;
+  let own: boolean;
+  try {
+    leaf = new X509Certificate(certificates[0]);
+    own = leaf.checkPrivateKey(createPrivateKey(key));
+  } catch (cause) {
+    throw new PosternError('bad_request', `The PEM text cannot be read: ${(cause as Error).message}.`, {
+      cause,
+    });
+  }
+  if (!own)
+    throw new PosternError('bad_request', 'The first certificate of the PEM text is not that of its key.');
+  const expires = leaf.validToDate.getTime();
+  return { key, cert: `${certificates.join('\n')}\n`, selfSigned: false, expires };
+}
+
+/** The self-signed certificate of a data directory, made at first use and kept (ten years, RSA-2048). */
+export async function ownCertificate(directory: string, hostname: string): Promise<Certificate> {
+  const path = join(directory, 'tls.pem');
+  try {
+    return split(await readFile(path, 'utf8'));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+  const made = await generate([{ name: 'commonName', value: hostname }], {
+    keySize: 2048,
+    algorithm: 'sha256',
+    notAfterDate: new Date(Date.now() + 10 * 365 * 86_400_000),
+  });
+  const text = `${made.private.trim()}\n${made.cert.trim()}\n`;
+  // A crash half-way must not leave half a key that every later start would trip over.
+  await writeFile(`${path}.new`, text, { mode: 0o600 });
+  await rename(`${path}.new`, path);
+  return split(text);
+}
+
+function split(text: string): Certificate {
+  const at = text.indexOf('-----BEGIN CERTIFICATE-----');
+  return { key: text.slice(0, at), cert: text.slice(at), selfSigned: true };
+}

@@ -1,0 +1,185 @@
+/**
+ * Pools and source addresses as one inventory: what the routing and warm-up documents say, over what the
+ * installation was started with. A change of it is a new version of one of the two documents, checked like any other.
+ */
+import { PosternError } from '../errors.ts';
+import { canonicalIp } from '../ip.ts';
+import { type RoutingTable, readRouting } from '../routing/router.ts';
+import { readPlans, type WarmupPlan } from '../warmup/plan.ts';
+import type { Documents } from './documents.ts';
+
+/** How mail leaves where no document says it. */
+export interface Installed {
+  /** Source addresses that this process knows of. */
+  ips: readonly string[];
+  /** Source addresses by pool; absent: each node has its own, and this process does not know them. */
+  pools?: Readonly<Record<string, readonly string[]>>;
+  /** Pools that have lanes, and others cannot have mail; absent: a lane is made when mail comes. */
+  lanes?: readonly string[];
+}
+
+/** The pool of mail that names none. Where no document lists it, it has every IP that is in no exclusive pool. */
+export const DEFAULT_POOL = 'default';
+
+/** Both documents have this name, as every kind's only one. */
+const DOCUMENT = 'default';
+
+interface StoredPool {
+  ips: (string | { ip: string; weight?: number })[];
+}
+
+interface StoredRouting {
+  pools?: Record<string, StoredPool>;
+  splits?: unknown;
+}
+
+type StoredPlans = Record<string, { progress?: { percent: number; at: string } }>;
+
+export class AddressBook {
+  readonly #documents: Documents;
+  readonly #installed: Installed;
+  readonly #table: RoutingTable;
+  /** Names of pools. */
+  readonly pools: readonly string[];
+  /** Warm-up plans by address. */
+  readonly plans: ReadonlyMap<string, WarmupPlan>;
+
+  constructor(documents: Documents, installed: Installed) {
+    this.#documents = documents;
+    this.#installed = installed;
+    const { pools, lanes = [] } = installed;
+    const routing = documents.running('routing').get(DOCUMENT);
+    this.#table = readRouting(routing ?? { pools: listed(pools ?? {}) }, 'routing');
+    this.pools = routing === undefined && pools === undefined ? lanes : [...this.#table.pools.keys()];
+    this.plans = readPlans(documents.running('warmup').get(DOCUMENT) ?? {}, 'warmup');
+  }
+
+  /** Every address that is known. */
+  get ips(): string[] {
+    const { ips, pools = {} } = this.#installed;
+    const routed = [...this.#table.pools.values()].flatMap((pool) => pool.ips.map(({ ip }) => ip));
+    const known = [...ips, ...Object.values(pools).flat(), ...routed, ...this.plans.keys()];
+    return [...new Set(known.map(canonicalIp))];
+  }
+
+  /** Pools that list an address; none: mail that names no pool may leave by it. */
+  poolsOf(ip: string): string[] {
+    const pools = [...this.#table.pools.values()];
+    return pools.filter((pool) => pool.ips.some((one) => one.ip === ip)).map(({ name }) => name);
+  }
+
+  // — changes: durable and in force when they resolve —
+
+  /**
+   * A pool without addresses; what is moved into it is in no other.
+   * @throws `already_exists`, `bad_request`, `config_conflict`, the storage group.
+   */
+  async createPool(name: string, by: string): Promise<void> {
+    const { lanes } = this.#installed;
+    if (name === DEFAULT_POOL || this.pools.includes(name)) {
+      throw new PosternError('already_exists', `Dedicated IP pool <${name}> already exists.`);
+    }
+    if (lanes !== undefined && !lanes.includes(name)) {
+      throw new PosternError(
+        'bad_request',
+        `Pool <${name}> has no lanes; there are lanes for ${lanes.join(', ')}. Add it to the stage configuration and deploy.`,
+      );
+    }
+    await this.#route(by, (pools) => ({ ...pools, [name]: { ips: [], exclusive: true } }));
+  }
+
+  /** What it had is in no pool then. @throws `not_found`, `bad_request`, `config_conflict`, the storage group. */
+  async deletePool(name: string, by: string): Promise<void> {
+    this.requirePool(name);
+    await this.#route(by, (pools) =>
+      Object.fromEntries(Object.entries(pools).filter(([one]) => one !== name)),
+    );
+  }
+
+  /**
+   * Moves an address into a pool, out of all others.
+   * @throws `not_found`, `bad_request`, `config_conflict`, the storage group.
+   */
+  async moveIp(given: string, pool: string, by: string): Promise<void> {
+    const ip = this.requireIp(given);
+    if (pool !== DEFAULT_POOL) this.requirePool(pool);
+    await this.#route(by, (pools) => {
+      let entry: StoredPool['ips'][number] = ip;
+      const left = Object.entries(pools).map(([name, { ips, ...rest }]): [string, StoredPool] => {
+        // Its weight goes with it.
+        entry = ips.find((one) => addressOf(one) === ip) ?? entry;
+        return [name, { ...rest, ips: ips.filter((one) => addressOf(one) !== ip) }];
+      });
+      for (const [name, { ips }] of left) if (name === pool) ips.push(entry);
+      return Object.fromEntries(left);
+    });
+  }
+
+  /**
+   * Puts an address where so much of its warm-up is behind it; begins one if it has none.
+   * @param percent 0 to 100; 100 ends it. @throws `not_found`, `config_conflict`, the storage group.
+   */
+  async warmTo(given: string, percent: number, by: string, now: number): Promise<void> {
+    const ip = this.requireIp(given);
+    const before = this.#documents.get('warmup', DOCUMENT);
+    const plans = (before?.value ?? {}) as StoredPlans;
+    const name = Object.keys(plans).find((one) => canonicalIp(one) === ip) ?? ip;
+    // The same word is obeyed once; two in the same millisecond are two.
+    const last = this.plans.get(ip)?.progress?.at ?? 0;
+    const progress = { percent, at: new Date(Math.max(now, last + 1)).toISOString() };
+    const changed = { ...plans, [name]: { ...plans[name], progress } };
+    await this.#documents.put('warmup', DOCUMENT, changed, { by, expect: before?.version ?? 0 });
+  }
+
+  /** @returns the address as it is compared. @throws `not_found` */
+  requireIp(given: string): string {
+    const ip = canonicalIp(given);
+    if (this.ips.includes(ip)) return ip;
+    throw new PosternError('not_found', `Dedicated IP <${given.slice(0, 64)}> does not exist.`);
+  }
+
+  /** @throws `not_found` */
+  requirePool(name: string): void {
+    if (this.pools.includes(name)) return;
+    throw new PosternError('not_found', `Dedicated IP pool <${name}> does not exist.`);
+  }
+
+  async #route(by: string, change: (pools: Record<string, StoredPool>) => object): Promise<void> {
+    const before = this.#documents.get('routing', DOCUMENT);
+    const { pools } = this.#installed;
+    if (before?.value === undefined && pools === undefined) {
+      throw new PosternError(
+        'bad_request',
+        'Each node has the pools of the stage configuration. Store a routing document that lists all of them first (PUT /v1/config/routing/default).',
+      );
+    }
+    const routing = (before?.value ?? { pools: listed(pools!) }) as StoredRouting;
+    const changed = { ...routing, pools: change(routing.pools ?? {}) };
+    await this.#documents.put('routing', DOCUMENT, changed, { by, expect: before?.version ?? 0 });
+  }
+}
+
+/**
+ * Whether mail may name a pool; asked for every message. The pool has lanes, and the routing document, where there is
+ * one, lists it: mail for a pool that was deleted would leave by the addresses of others.
+ */
+export function poolsWithLanes(documents: Documents, lanes: readonly string[]): (name: string) => boolean {
+  let routing: ReadonlyMap<string, unknown> | undefined;
+  let known: ReadonlySet<string>;
+  return (name) => {
+    if (routing !== documents.running('routing')) {
+      routing = documents.running('routing');
+      const { pools } = new AddressBook(documents, { ips: [], lanes });
+      known = new Set([DEFAULT_POOL, ...pools].filter((pool) => lanes.includes(pool)));
+    }
+    return known.has(name);
+  };
+}
+
+function listed(pools: Readonly<Record<string, readonly string[]>>): Record<string, StoredPool> {
+  return Object.fromEntries(Object.entries(pools).map(([name, ips]) => [name, { ips: [...ips] }]));
+}
+
+function addressOf(entry: StoredPool['ips'][number]): string {
+  return canonicalIp(typeof entry === 'string' ? entry : entry.ip);
+}

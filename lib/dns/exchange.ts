@@ -1,0 +1,145 @@
+/**
+ * One DNS query and its response over UDP, or over TCP when the response was truncated (RFC 7766). Each UDP
+ * query has a socket of its own: its random port and a random id are what a forger must guess (RFC 5452), and
+ * the connected socket takes datagrams from the asked server only.
+ */
+import { randomInt } from 'node:crypto';
+import { createSocket } from 'node:dgram';
+import { connect } from 'node:net';
+import {
+  type DecodedPacket,
+  decode,
+  encode,
+  type Packet,
+  RECURSION_DESIRED,
+  TRUNCATED_RESPONSE,
+} from 'dns-packet';
+import type { Clock } from '../time.ts';
+
+export type RecordType = 'A' | 'AAAA' | 'MX' | 'TXT';
+
+export interface DnsServer {
+  address: string;
+  port: number;
+}
+
+/** Response codes that say something about the name; all others only say that the server failed. */
+export const RCODE = { noError: 0, noName: 3 } as const;
+
+/** The response code (RFC 1035 §4.1.1). */
+export function rcodeOf(packet: DecodedPacket): number {
+  return (packet.flags ?? 0) & 0x0f;
+}
+
+/** Largest UDP response we ask for: what travels unfragmented (DNS flag day 2020). */
+const UDP_PAYLOAD = 1232;
+
+/**
+ * Asks `server` once.
+ * @param timeout milliseconds for the whole exchange, TCP included.
+ * @returns the response to exactly this question. Rejects with an `Error` that says what failed.
+ */
+export async function exchange(
+  server: DnsServer,
+  name: string,
+  type: RecordType,
+  timeout: number,
+  clock: Clock,
+): Promise<DecodedPacket> {
+  const id = randomInt(65_536);
+  const query: Packet = {
+    type: 'query',
+    id,
+    flags: RECURSION_DESIRED,
+    questions: [{ type, name, class: 'IN' }],
+    additionals: [
+      {
+        type: 'OPT',
+        name: '.',
+        udpPayloadSize: UDP_PAYLOAD,
+        extendedRcode: 0,
+        ednsVersion: 0,
+        flags: 0,
+        flag_do: false,
+        options: [],
+      },
+    ],
+  };
+  const bytes = encode(query);
+  const end = clock.now() + timeout;
+  const accept = (data: Buffer): DecodedPacket | undefined => responseTo(data, id, name, type);
+  const response = await overUdp(server, bytes, accept, timeout, clock);
+  if (((response.flags ?? 0) & TRUNCATED_RESPONSE) === 0) return response;
+  return overTcp(server, bytes, accept, Math.max(1, end - clock.now()), clock);
+}
+
+/** The decoded response, or undefined for what does not answer this question (a forgery, a late answer). */
+function responseTo(data: Buffer, id: number, name: string, type: RecordType): DecodedPacket | undefined {
+  let packet: DecodedPacket;
+  try {
+    packet = decode(data);
+  } catch {
+    return undefined;
+  }
+  if (packet.type !== 'response' || packet.id !== id) return undefined;
+  const question = packet.questions?.[0];
+  if (question === undefined) {
+    // A server that cannot parse the query (FORMERR) may leave the question out; it asserts nothing.
+    return rcodeOf(packet) === RCODE.noError || rcodeOf(packet) === RCODE.noName ? undefined : packet;
+  }
+  return question.type === type && question.name.toLowerCase() === name ? packet : undefined;
+}
+
+type Accept = (data: Buffer) => DecodedPacket | undefined;
+
+function overUdp(server: DnsServer, query: Buffer, accept: Accept, timeout: number, clock: Clock) {
+  return new Promise<DecodedPacket>((resolve, reject) => {
+    const socket = createSocket(server.address.includes(':') ? 'udp6' : 'udp4');
+    let open = true;
+    const finish = (settle: () => void): void => {
+      if (!open) return;
+      open = false;
+      cancel();
+      socket.close();
+      settle();
+    };
+    const cancel = clock.after(timeout, () => finish(() => reject(new Error('no answer in time'))));
+    socket.on('error', (error) => finish(() => reject(error)));
+    socket.on('message', (data) => {
+      const response = accept(data);
+      if (response !== undefined) finish(() => resolve(response));
+    });
+    socket.connect(server.port, server.address, () => {
+      if (open) socket.send(query);
+    });
+  });
+}
+
+function overTcp(server: DnsServer, query: Buffer, accept: Accept, timeout: number, clock: Clock) {
+  return new Promise<DecodedPacket>((resolve, reject) => {
+    const socket = connect(server.port, server.address);
+    let received = Buffer.alloc(0);
+    const finish = (settle: () => void): void => {
+      cancel();
+      socket.destroy();
+      settle();
+    };
+    const cancel = clock.after(timeout, () => finish(() => reject(new Error('no answer in time over TCP'))));
+    socket.on('error', (error) => finish(() => reject(error)));
+    socket.on('close', () => finish(() => reject(new Error('connection closed before the answer'))));
+    socket.on('connect', () => {
+      const length = Buffer.alloc(2);
+      length.writeUInt16BE(query.length);
+      socket.write(Buffer.concat([length, query]));
+    });
+    socket.on('data', (data: Buffer) => {
+      // One message of at most 65,535 bytes is expected; its length bounds what is kept.
+      received = Buffer.concat([received, data]);
+      if (received.length < 2) return;
+      const length = received.readUInt16BE(0);
+      if (received.length < length + 2) return;
+      const response = accept(received.subarray(2, length + 2));
+      finish(() => (response ? resolve(response) : reject(new Error('malformed answer over TCP'))));
+    });
+  });
+}

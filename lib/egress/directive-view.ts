@@ -1,0 +1,149 @@
+/**
+ * What is ordered from outside, as egress obeys it: directives that suspend, bounce, reroute or limit mail. They
+ * are asked for each delivery on its way to a path; when they change, what already waits goes that way again.
+ */
+import type { Directive, DirectiveLimits, DirectiveMatch } from '../directives/directive.ts';
+import type { DeliveryFacts, Ruling } from '../directives/index.ts';
+import type { LimitRule, Limits } from '../shaping/limits/limit.ts';
+import { perSecond } from '../shaping/rate.ts';
+import { Looks } from '../shaping/recheck.ts';
+import type { Delivery } from './delivery.ts';
+import type { Site } from './site.ts';
+
+/** The directives of this installation, as egress needs them. */
+export interface Directives {
+  /** What holds for a delivery; synchronous, asked for each. */
+  match(facts: DeliveryFacts, now: number): Ruling;
+  /** Those in force. */
+  list(): readonly Directive[];
+  /** What automation rules order, in force at once. */
+  raise(directives: readonly Directive[]): void;
+  /** What they take back. */
+  lift(ids: readonly string[]): void;
+  /** Calls back after each change but by the passing of time. Returns an unsubscriber. */
+  watch(listener: () => void): () => void;
+}
+
+/** A directive that is in force. */
+interface Seen {
+  /** When it was first seen here, ms. */
+  since: number;
+  /** What it suspends is looked at again in this row. */
+  looks: Looks;
+  /** How it then stood. */
+  as: Directive;
+}
+
+const FREE: Ruling = { action: 'none', limitedBy: [] };
+/**
+ * Mail that a directive suspends is looked at again when as long has passed as it has held, or in its row of looks,
+ * whichever is sooner: a hundred messages go within seconds of its end. Between these, ms.
+ */
+const SOONEST = 1_000;
+const LATEST = 600_000;
+
+export class Orders {
+  readonly #directives: Directives | undefined;
+  #seen = new Map<string, Seen>();
+  #limiting = '';
+  /** Rules for the limits that are ordered. */
+  limits: LimitRule[] = [];
+
+  constructor(directives: Directives | undefined) {
+    this.#directives = directives;
+  }
+
+  /** Looks at the directives anew. @returns whether waiting mail may be concerned. */
+  refresh(now: number): boolean {
+    const list = this.#directives?.list() ?? [];
+    if (list.length === 0 && this.#seen.size === 0) return false;
+    const seen = new Map<string, Seen>();
+    let changed = list.length !== this.#seen.size;
+    for (const directive of list) {
+      const before = this.#seen.get(directive.id);
+      changed ||= before === undefined || before.as.action !== directive.action;
+      seen.set(directive.id, {
+        since: before?.since ?? now,
+        looks: before?.looks ?? new Looks(SOONEST),
+        as: directive,
+      });
+    }
+    this.#seen = seen;
+    return changed;
+  }
+
+  /** Whether the ordered limits are others than when last asked. */
+  limitsChanged(): boolean {
+    const limiting = [...this.#seen.values()].filter(({ as }) => as.action.kind === 'limit');
+    const signature = JSON.stringify(limiting.map(({ as }) => [as.id, as.action]));
+    if (signature === this.#limiting) return false;
+    this.#limiting = signature;
+    this.limits = limiting.map(({ as }) => limitRule(as));
+    return true;
+  }
+
+  /** Whether there is nothing to ask. */
+  get none(): boolean {
+    return this.#seen.size === 0;
+  }
+
+  /** What holds for a delivery to a site, by an IP when one is named. */
+  ruling(delivery: Delivery, site: Site, way: { ip?: string; pool: string }, now: number): Ruling {
+    if (this.none) return FREE;
+    const { tenant, campaign, domain, moved } = delivery;
+    const { name, provider } = site;
+    const facts = { tenant, campaign, domain, provider, site: name, pool: way.pool, ip: way.ip, moved };
+    return this.rulingOf(facts, now);
+  }
+
+  /** What holds for mail as far as it is known. */
+  rulingOf(facts: DeliveryFacts, now: number): Ruling {
+    return this.#directives?.match(facts, now) ?? FREE;
+  }
+
+  /** Why and until when mail waits that a directive suspends. */
+  suspension(directive: Directive, now: number): { text: string; until: number } {
+    const seen = this.#seen.get(directive.id);
+    const held = seen === undefined ? 0 : now - seen.since;
+    const look = seen?.looks.next(now) ?? now;
+    const again = Math.max(now + SOONEST, Math.min(look, now + Math.min(held, LATEST)));
+    return {
+      text: describe(directive),
+      until: Math.min(directive.until ?? Number.POSITIVE_INFINITY, again),
+    };
+  }
+
+  /** What automation found. */
+  raise(directives: readonly Directive[], lift: readonly string[]): void {
+    if (directives.length > 0) this.#directives?.raise(directives);
+    if (lift.length > 0) this.#directives?.lift(lift);
+  }
+}
+
+/** A directive in a sentence: what it says, who gave it, for what mail. */
+export function describe({ id, reason, origin, match, until }: Directive): string {
+  const by = 'rule' in origin ? `rule ${origin.rule}, after "${origin.reply}"` : `${origin.operator}`;
+  const end = until === undefined ? 'until it is removed' : `until ${new Date(until).toISOString()}`;
+  return `${reason} (directive ${id} for ${scopeOf(match)}, by ${by}, ${end})`;
+}
+
+function scopeOf(match: DirectiveMatch): string {
+  const parts = Object.entries(match).map(([name, value]) => `${name} ${value}`);
+  return parts.length === 0 ? 'all mail' : parts.join(', ');
+}
+
+function limitRule({ id, match, action }: Directive): LimitRule {
+  const set = action.kind === 'limit' ? limitsOf(action.limits) : {};
+  return { match, set, origin: `directive ${id}`, atMost: true };
+}
+
+/** What is ordered, in the words of rules. */
+export function limitsOf(limits: DirectiveLimits): Partial<Limits> {
+  const { connections, connectionsPerMinute, messagesPerSecond, messagesPerConnection } = limits;
+  const set: { -readonly [L in keyof Limits]?: Limits[L] } = {};
+  if (connections !== undefined) set.connections = connections;
+  if (messagesPerConnection !== undefined) set.messagesPerConnection = messagesPerConnection;
+  if (connectionsPerMinute !== undefined) set.connectionRate = perSecond(connectionsPerMinute / 60);
+  if (messagesPerSecond !== undefined) set.messageRate = perSecond(messagesPerSecond);
+  return set;
+}

@@ -1,0 +1,127 @@
+/**
+ * Leases from one lane, as much as can be sent soon and not more. Two bounds beside the room in hand:
+ *
+ * - A lease begins small and doubles while the lane gives all it is asked for, so that an empty lane's long
+ *   poll reserves little and a first lease of huge messages is a small one.
+ * - The lane's budget. When deliveries had to be put back for want of room at their destinations, it shrinks
+ *   to what was kept: from then on the lane leases what it gets rid of. It grows again slowly, to look for
+ *   other destinations behind those that are full.
+ */
+import type { MessageClass } from '../engine/items.ts';
+import type { LeasedItem, Queue } from '../engine/ports.ts';
+import type { Clock } from '../time.ts';
+import type { LaneHold } from './delivery.ts';
+import type { Hand } from './in-flight.ts';
+
+const FIRST_BATCH = 32;
+const LARGEST_BATCH = 500;
+/** A lane with so much in hand waits until a worthwhile lease has room. */
+const WORTHWHILE = 32;
+/** What SQS offers at most: at rest, each poll is all that a lane costs. It ends with the first message, or at stop. */
+const LONG_POLL = 20_000;
+const STORAGE_RETRY = 1_000;
+const SMALLEST_BUDGET = 64;
+/** Growth of the budget, deliveries a second. */
+const EXPLORATION = 200;
+/** Assumed until the first message was seen, bytes. */
+const USUAL_SIZE = 16_384;
+
+export interface LanePullerOptions {
+  lane: string;
+  queue: Queue;
+  clock: Clock;
+  hand: Hand;
+  /** Milliseconds of a lease. */
+  visibility: number;
+  signal: AbortSignal;
+  /** Whether its mail may leave from here now; asked again at each `roomMade`. */
+  open: (pool: string) => boolean;
+  /** Takes what was leased. */
+  take: (leased: LeasedItem[], lane: LanePuller, visibleUntil: number) => void;
+}
+
+export class LanePuller implements LaneHold {
+  readonly pool: string;
+  readonly class: MessageClass;
+  held = 0;
+  readonly #options: LanePullerOptions;
+  #batch = FIRST_BATCH;
+  #budget: number;
+  #grownAt: number;
+  /** Moving average of message sizes. */
+  #size = USUAL_SIZE;
+  #wake: (() => void) | undefined;
+  #impatient = false;
+  /** Resolves when the lane leases no more. */
+  readonly ended: Promise<void>;
+
+  constructor(options: LanePullerOptions) {
+    const [pool, messageClass] = options.lane.split(':');
+    this.pool = pool!;
+    this.class = messageClass === 'transactional' ? 'transactional' : 'bulk';
+    this.#options = options;
+    this.#budget = options.hand.limits.items;
+    this.#grownAt = options.clock.now();
+    this.ended = this.#pull();
+  }
+
+  /** There may be room now. @param impatient takes a small lease too, rather than wait for a larger one. */
+  roomMade(impatient: boolean): void {
+    if (this.#wake === undefined) return;
+    this.#impatient = impatient;
+    if (this.#leaseSize() > 0) this.#resume();
+  }
+
+  /** `count` deliveries of the last lease had to be put back. */
+  overflowed(count: number): void {
+    this.#budget = Math.max(SMALLEST_BUDGET, Math.min(this.#budget, this.held - count));
+  }
+
+  stop(): void {
+    this.#resume();
+  }
+
+  #resume(): void {
+    this.#wake?.();
+    this.#wake = undefined;
+  }
+
+  /** How much to lease now; 0 to wait. */
+  #leaseSize(): number {
+    const { hand, clock, open } = this.#options;
+    if (!open(this.pool)) return 0;
+    const now = clock.now();
+    if (this.#budget < hand.limits.items) {
+      this.#budget = Math.min(hand.limits.items, this.#budget + ((now - this.#grownAt) * EXPLORATION) / 1000);
+    }
+    this.#grownAt = now;
+    const room = hand.room(this.class === 'bulk', this.#size);
+    const size = Math.floor(Math.min(room, this.#budget - this.held, this.#batch));
+    return size < WORTHWHILE && this.held >= WORTHWHILE && !this.#impatient ? 0 : Math.max(0, size);
+  }
+
+  async #pull(): Promise<void> {
+    const { lane, queue, clock, visibility, signal, take } = this.#options;
+    while (!signal.aborted) {
+      const max = this.#leaseSize();
+      this.#impatient = false;
+      if (max === 0) {
+        await new Promise<void>((resolve) => (this.#wake = resolve));
+        continue;
+      }
+      // From before the long poll: on the safe side, whenever in it the lease began.
+      const visibleUntil = clock.now() + visibility;
+      let leased: LeasedItem[];
+      try {
+        leased = await queue.lease({ lane, max, wait: LONG_POLL, visibility, signal });
+      } catch {
+        // Storage trouble, or the end of waiting at stop; the loop's condition tells them apart.
+        if (!signal.aborted) await new Promise<void>((resolve) => void clock.after(STORAGE_RETRY, resolve));
+        continue;
+      }
+      this.#batch = leased.length < max ? FIRST_BATCH : Math.min(LARGEST_BATCH, this.#batch * 2);
+      for (const { bytes } of leased) this.#size += (bytes.length - this.#size) / 16;
+      if (leased.length > 0) take(leased, this, visibleUntil);
+    }
+  }
+}

@@ -1,0 +1,161 @@
+/**
+ * The hooks of `postern.policy.ts` that egress asks, in its own words. Nothing here waits: an answer is there at
+ * once, or a promise of it, which never rejects and is kept within seconds (lib/policy).
+ */
+
+import type { Dimension, Directive, DirectiveMatch } from '../directives/directive.ts';
+import type { AttemptResult } from '../outcome/classify.ts';
+import { type Reply, replyText } from '../outcome/reply.ts';
+import type { Hooks } from '../policy/open.ts';
+import type { ReplyAnswer, ReplyFacts, RouteAnswer, ShapeAnswer } from '../policy/policy.ts';
+import type { Mail, MailBounds } from '../shaping/limits/terms.ts';
+import type { Delivery } from './delivery.ts';
+import { limitsOf } from './directive-view.ts';
+import type { Origin } from './reply-observer.ts';
+import type { Site } from './site.ts';
+import type { Source } from './source-address.ts';
+
+type Soon<T> = T | Promise<T>;
+type Place = Pick<Site, 'name' | 'provider'>;
+type Routed = Pick<Delivery, 'tenant' | 'campaign' | 'class' | 'domain' | 'pool' | 'item'>;
+
+/** Under which name the policy raises directives and sets limits. */
+const POLICY = 'postern.policy.ts';
+/** A directive that would end later by less is not raised again: what was in flight brings the same reply, ms. */
+const SAME = 1_000;
+/** Ends of directives that are remembered for that. */
+const REMEMBERED = 10_000;
+
+export class EgressPolicy {
+  readonly #hooks: Hooks;
+  readonly #raise: (directive: Directive) => void;
+  readonly #bounds = new WeakMap<ShapeAnswer, MailBounds>();
+  /** Answers whose pool does not exist, and was reported. */
+  readonly #reported = new WeakSet<RouteAnswer>();
+  /** By id, when what was raised last ends. */
+  readonly #raised = new Map<string, number>();
+
+  /** @param raise puts a directive into force. */
+  constructor(hooks: Hooks, raise: (directive: Directive) => void) {
+    this.#hooks = hooks;
+    this.#raise = raise;
+  }
+
+  get routes(): boolean {
+    return this.#hooks.has('onRoute');
+  }
+
+  get shapes(): boolean {
+    return this.#hooks.has('onShape');
+  }
+
+  /** By which pool a delivery goes to a site. */
+  route(delivery: Routed, { name: site, provider }: Place): Soon<RouteAnswer | undefined> {
+    const { tenant, campaign, class: messageClass, domain, pool, item } = delivery;
+    const { configurationSet } = item;
+    const mail = { tenant, campaign, configurationSet, class: messageClass, domain, provider, site, pool };
+    return this.#hooks.ask('onRoute', mail);
+  }
+
+  /** @returns why mail waits that is sent by a pool that does not exist. */
+  unknownPool(answer: RouteAnswer): string {
+    const { pool } = answer;
+    if (!this.#reported.has(answer)) {
+      this.#reported.add(answer);
+      this.#hooks.failed('onRoute', `onRoute.pool: there is no pool "${pool}" here.`);
+    }
+    return `onRoute of ${POLICY} sends it by pool "${pool}", which does not exist here. Add the pool, or change the policy.`;
+  }
+
+  /** Upper bounds for a tenant's mail from a source to a site. */
+  bounds(
+    { tenant, class: messageClass }: Pick<Mail, 'tenant' | 'class'>,
+    { name: site, provider }: Place,
+    { ip }: Pick<Source, 'ip'>,
+    pool: string,
+  ): Soon<MailBounds | undefined> {
+    const facts = { tenant, class: messageClass, provider, site, pool, ip };
+    const answer = this.#hooks.ask('onShape', facts);
+    const read = (given: ShapeAnswer | undefined) =>
+      given && this.#boundsOf(given, `tenant=${tenant},class=${messageClass},pool=${pool}`);
+    return answer instanceof Promise ? answer.then(read) : read(answer);
+  }
+
+  #boundsOf(answer: ShapeAnswer, key: string): MailBounds {
+    let bounds = this.#bounds.get(answer);
+    if (bounds === undefined) {
+      bounds = { key, set: limitsOf(answer), origin: `onShape of ${POLICY}`, text: JSON.stringify(answer) };
+      this.#bounds.set(answer, bounds);
+    }
+    return bounds;
+  }
+
+  /**
+   * What becomes of a delivery after a reply of 4xx or 5xx; a directive that it asks for is in force by then.
+   * @returns undefined at once when there is nobody to ask, or nothing to ask about.
+   */
+  reply(delivery: Delivery, from: Origin, result: AttemptResult, now: number): Soon<ReplyAnswer | undefined> {
+    const { kind, reply, phase } = result;
+    if (kind !== 'refused' || reply === undefined || reply.code < 400 || !this.#hooks.has('onReply')) {
+      return undefined;
+    }
+    const facts = factsOf(delivery, from, phase, reply);
+    const answer = this.#hooks.ask('onReply', facts);
+    const heed = (given: ReplyAnswer | undefined) => {
+      if (given?.directive !== undefined) this.#order(given.directive, facts, from.source, now);
+      return given;
+    };
+    return answer instanceof Promise ? answer.then(heed) : heed(answer);
+  }
+
+  #order(order: NonNullable<ReplyAnswer['directive']>, facts: ReplyFacts, source: Source, now: number): void {
+    const { action, reason, scope } = order;
+    const match: { [D in Dimension]?: string } = {};
+    for (const dimension of scope) {
+      const value = dimension === 'ip' ? source.name : facts[dimension];
+      if (value === undefined) {
+        // Left out, it would mean more mail than was asked for.
+        this.#hooks.failed('onReply', `onReply.directive.scope: the delivery has no ${dimension}.`);
+        return;
+      }
+      match[dimension] = value;
+    }
+    if (action.kind === 'reroute' && action.pool === facts.pool) {
+      this.#hooks.failed('onReply', `onReply.directive.action.pool: "${action.pool}" is where the mail is.`);
+      return;
+    }
+    const id = `${POLICY}/${action.kind}/${keyOf(match)}`;
+    const until = now + order.seconds * 1000;
+    if (until - (this.#raised.get(id) ?? 0) < SAME) return;
+    if (this.#raised.size >= REMEMBERED) this.#raised.clear();
+    this.#raised.set(id, until);
+    this.#raise({ id, match, action, reason, until, origin: { rule: POLICY, reply: facts.text } });
+  }
+}
+
+function factsOf(delivery: Delivery, { site, source, mx }: Origin, phase: string, reply: Reply): ReplyFacts {
+  const { tenant, campaign, class: messageClass, domain, pool, item } = delivery;
+  return {
+    tenant,
+    campaign,
+    class: messageClass,
+    domain,
+    provider: site.provider,
+    site: site.name,
+    pool,
+    ip: source.ip,
+    mx,
+    phase,
+    code: reply.code,
+    enhanced: reply.enhanced,
+    text: replyText(reply),
+    attempts: item.attempts + 1,
+  };
+}
+
+function keyOf(match: DirectiveMatch): string {
+  return Object.entries(match)
+    .map(([name, value]) => `${name}=${value}`)
+    .sort()
+    .join(' ');
+}

@@ -1,0 +1,79 @@
+/**
+ * Keeps what was learnt of sites on storage (`lib/shaping/site-memory.ts`), under the IP that it was learnt with:
+ * whoever has the IP next neither goes on against a provider that has just throttled it, nor exceeds a limit by
+ * beginning to count anew.
+ */
+import type { Leases } from '../engine/ports.ts';
+import { readShaping, shapingName } from '../shaping/site-memory.ts';
+import type { Clock } from '../time.ts';
+import type { Source } from './source-address.ts';
+
+/** How often it is looked whether something was learnt, ms: so much of it a crash forgets. */
+const PERIOD = 5_000;
+
+export class ShapingKeeper {
+  readonly #leases: Leases;
+  readonly #clock: Clock;
+  /** What is on storage of each source that is in use, as JSON. */
+  readonly #written = new Map<Source, string>();
+  readonly #saving = new Map<Source, Promise<void>>();
+  #cancel: () => void;
+
+  constructor(leases: Leases, clock: Clock) {
+    this.#leases = leases;
+    this.#clock = clock;
+    this.#cancel = clock.after(PERIOD, () => this.#watch());
+  }
+
+  /**
+   * A source is about to be used. That it is in use is on storage before anything leaves from it.
+   * @throws PosternError of the storage group: then it must not be used.
+   */
+  async taken(source: Source): Promise<void> {
+    const stored = await this.#leases.checkpoint(nameOf(source), source.holder);
+    source.resume(readShaping(stored, source.name), this.#clock.now());
+    await this.#save(source, false);
+  }
+
+  /** A source is used no more, and another node may have it. */
+  lost(source: Source): void {
+    this.#written.delete(source);
+  }
+
+  /** A source is about to be given up: nothing is sent from it any more. */
+  async giveUp(source: Source): Promise<void> {
+    const known = this.#written.delete(source);
+    await this.#saving.get(source);
+    // Past the end of its lease it is another's to write.
+    if (known && source.mayGoOn(this.#clock.now())) await this.#save(source, true);
+  }
+
+  stop(): void {
+    this.#cancel();
+  }
+
+  #watch(): void {
+    const now = this.#clock.now();
+    for (const [source, written] of this.#written) {
+      if (!source.usable(now) || this.#saving.has(source)) continue;
+      if (JSON.stringify(source.checkpoint(now, false)) === written) continue;
+      const saving = this.#save(source, false)
+        // What is on storage is older, and safe; the next look tries again.
+        .catch(() => undefined)
+        .finally(() => this.#saving.delete(source));
+      this.#saving.set(source, saving);
+    }
+    this.#cancel = this.#clock.after(PERIOD, () => this.#watch());
+  }
+
+  async #save(source: Source, last: boolean): Promise<void> {
+    const checkpoint = source.checkpoint(this.#clock.now(), last);
+    await this.#leases.saveCheckpoint(nameOf(source), checkpoint, source.holder);
+    if (!last) this.#written.set(source, JSON.stringify(checkpoint));
+  }
+}
+
+/** The host's default address has no name that others would know it by. */
+function nameOf(source: Source): string {
+  return shapingName(source.name);
+}

@@ -1,0 +1,162 @@
+/**
+ * A source address, and the limits that hold for it whatever the destination. Mail leaves from it only while
+ * this node holds its lease (law 3), so that every count here is the whole truth about that IP.
+ */
+import type { LeaseHolder } from '../engine/ports.ts';
+import type { Limits } from '../shaping/limits/limit.ts';
+import { Gate } from '../shaping/path-limiter.ts';
+import {
+  LESSON,
+  type ShapingCheckpoint,
+  type SiteMemory,
+  type SiteRow,
+  worthKeeping,
+  writeShaping,
+} from '../shaping/site-memory.ts';
+import { familyOf } from './addresses.ts';
+import type { Path } from './connection-pool.ts';
+import type { Site } from './site.ts';
+
+/** Nothing is begun in the last moments of a lease: transactions end before another node may begin, ms. */
+const MARGIN = 4_000;
+/** Nothing at all is sent in its very last ones: what the kernel has taken must have left, ms. */
+const LEAST = 1_000;
+
+export class Source {
+  /** The address that the world sees; undefined: the host chooses. */
+  readonly ip: string | undefined;
+  /** The address of this host that stands for it. */
+  readonly local: string | undefined;
+  /** The IP, by which limits and directives know it; `default` where the host chooses. */
+  readonly name: string;
+  readonly family: 0 | 4 | 6;
+  readonly ehloName: string;
+  /** On whose behalf its checkpoints are read and written. */
+  readonly holder: LeaseHolder | undefined;
+  /** End of the lease on the IP, ms; 0 while it is not ours. */
+  heldUntil = 0;
+  /** It was usable when its lease was last looked at. */
+  inUse = false;
+  /** Why it may not be used, for a person. */
+  trouble = 'Its lease has not been taken yet.';
+  connections = 0;
+  /** Deliveries in hand that go by it. */
+  held = 0;
+  readonly #byProvider = new Map<string, number>();
+  readonly #gates = new Map<string, Gate>();
+  /** What is known of sites that nothing was sent to since this node has it. */
+  readonly #remembered = new Map<string, SiteMemory>();
+  /** Until then more may have been sent than is known, ms. */
+  #unknown = 0;
+  /** Paths that wait for a connection to be closed elsewhere, longest wait first. */
+  readonly #blocked = new Map<Path, Limits>();
+  /** Paths with connections, for the search of an idle one. */
+  readonly #connected = new Set<Path>();
+
+  /** @param holder the lease on the IP and its owner; undefined where the host chooses. */
+  constructor(ip: string | undefined, ehloName: string, local = ip, holder?: LeaseHolder) {
+    this.ip = ip;
+    this.holder = holder;
+    this.local = local;
+    this.name = ip ?? 'default';
+    this.family = ip === undefined ? 0 : familyOf(ip);
+    this.ehloName = ehloName;
+  }
+
+  /** Whether mail may begin to leave from it now. */
+  usable(now: number): boolean {
+    return this.heldUntil - MARGIN > now;
+  }
+
+  /** Whether what has begun may go on. */
+  mayGoOn(now: number): boolean {
+    return this.heldUntil - LEAST > now;
+  }
+
+  gate(site: Site): Gate {
+    let gate = this.#gates.get(site.name);
+    if (gate === undefined) {
+      gate = new Gate(this.#remembered.get(site.name), this.#unknown);
+      this.#remembered.delete(site.name);
+      this.#gates.set(site.name, gate);
+    }
+    return gate;
+  }
+
+  /** Goes on where whoever had it before left off. @param checkpoint undefined: nobody ever had it. */
+  resume(checkpoint: ShapingCheckpoint | undefined, now: number): void {
+    this.#gates.clear();
+    this.#remembered.clear();
+    this.#unknown = checkpoint === undefined ? 0 : checkpoint.closed ? checkpoint.unknown : now;
+    for (const { site, ...memory } of checkpoint?.sites ?? []) this.#remembered.set(site, memory);
+  }
+
+  /** What whoever has it next can go on from. @param last nothing more is sent from it here. */
+  checkpoint(now: number, last: boolean): ShapingCheckpoint {
+    const rows: SiteRow[] = [];
+    const keep = (site: string, memory: SiteMemory): void => {
+      const kept = worthKeeping(memory, now, last);
+      if (kept !== undefined) rows.push({ site, ...kept });
+    };
+    for (const [site, memory] of this.#remembered) keep(site, memory);
+    for (const [site, gate] of this.#gates) {
+      if (last || now - gate.taughtAt < LESSON) keep(site, gate.memory);
+    }
+    return writeShaping(this.name, rows, this.#unknown, last);
+  }
+
+  /** The gate of a site that was used. */
+  knownGate(site: string): Gate | undefined {
+    return this.#gates.get(site);
+  }
+
+  forget(site: Site): void {
+    this.#gates.delete(site.name);
+  }
+
+  /** Connections open to a provider. */
+  toProvider(provider: string): number {
+    return this.#byProvider.get(provider) ?? 0;
+  }
+
+  /**
+   * Whether one more connection to the provider is within the limits of this IP. If not, the path is called
+   * again when a connection closes; an idle connection of another path is closed for it.
+   */
+  mayConnect(path: Path, provider: string, limits: Limits): boolean {
+    const full = this.connections >= limits.ipConnections;
+    if (!full && this.toProvider(provider) < limits.providerConnections) return true;
+    if (!this.#blocked.has(path)) {
+      this.#blocked.set(path, limits);
+      for (const other of this.#connected) {
+        if (other !== path && (full || other.site.provider === provider) && other.closeIdle()) break;
+      }
+    }
+    return false;
+  }
+
+  /** Whether another path waits for a place that a connection of this one holds. */
+  wantsPlace(path: Path): boolean {
+    for (const [blocked, { ipConnections }] of this.#blocked) {
+      if (this.connections >= ipConnections) return true;
+      if (blocked !== path && blocked.site.provider === path.site.provider) return true;
+    }
+    return false;
+  }
+
+  connected(path: Path, provider: string): void {
+    this.connections += 1;
+    this.#byProvider.set(provider, this.toProvider(provider) + 1);
+    this.#connected.add(path);
+  }
+
+  disconnected(path: Path, provider: string, last: boolean): void {
+    this.connections -= 1;
+    this.#byProvider.set(provider, this.toProvider(provider) - 1);
+    if (last) this.#connected.delete(path);
+    for (const blocked of [...this.#blocked.keys()]) {
+      this.#blocked.delete(blocked);
+      blocked.pump();
+    }
+  }
+}

@@ -1,0 +1,164 @@
+/**
+ * By which source a delivery goes to its site:
+ *
+ * ```
+ *  pool of its lane ─► split, dedicated? ─► rerouted by a directive? ─► an IP that can reach the site, holds its
+ *                        other pool, smarthost     other pool            lease, is not closed, has budget left
+ * ```
+ */
+import type { Directive } from '../directives/directive.ts';
+import type { Picker } from '../routing/picker.ts';
+import { Router, type RoutingTable, type Way } from '../routing/router.ts';
+import { Looks } from '../shaping/recheck.ts';
+import type { WarmupBook } from '../warmup/book.ts';
+import type { Delivery } from './delivery.ts';
+import type { Target } from './destination.ts';
+import { describe, type Orders } from './directive-view.ts';
+import { reaches } from './mx-selection.ts';
+import type { Site } from './site.ts';
+import type { Source } from './source-address.ts';
+import type { Sources } from './source-leases.ts';
+
+export type SourceChoice =
+  | { kind: 'source'; source: Source; pool: string }
+  /** A directive ends it. */
+  | { kind: 'bounce'; by: Directive }
+  | { kind: 'release'; code: 'suspended' | 'warmup_limit' | 'no_source_ip'; text: string; until: number };
+
+const DEFAULT_POOL = 'default';
+export const NO_SOURCE_DELAY = 30_000;
+/** A budget that is spent for longer may be raised meanwhile, ms. */
+const PATIENCE = 60_000;
+
+export class Ways {
+  readonly #sources: Sources;
+  readonly #orders: Orders;
+  readonly #warmup: WarmupBook | undefined;
+  #router!: Router;
+  readonly #looks = new Looks(PATIENCE);
+  /** Whether pools are dedicated or split. */
+  #parted = false;
+  #table!: RoutingTable;
+  /** Addresses of the site that is asked about; read by the picker through `reach`. */
+  readonly #states: ConstructorParameters<typeof Picker>[2];
+
+  constructor(sources: Sources, orders: Orders, warmup: WarmupBook | undefined, table: RoutingTable) {
+    this.#sources = sources;
+    this.#orders = orders;
+    this.#warmup = warmup;
+    this.#states = {
+      usable: (ip, _provider, now) => {
+        const source = sources.byIp(ip);
+        return source?.usable(now) ?? false;
+      },
+      wait: (ip, provider, now) => warmup?.wait(ip, provider, now) ?? 0,
+      warming: (ip, provider) => warmup?.warming(ip, provider) ?? false,
+      load: (ip) => sources.byIp(ip)?.held ?? 0,
+    };
+    this.route(table);
+  }
+
+  /** Replaces pools and splits. */
+  route(table: RoutingTable): void {
+    this.#table = table;
+    this.#router = new Router(
+      table,
+      this.#states,
+      this.#sources.all.map(({ ip }) => ip ?? ''),
+    );
+    this.#parted =
+      table.splits.size > 0 || [...table.pools.values()].some((pool) => pool.dedicatedTo !== undefined);
+  }
+
+  /** The pool or smarthost of a delivery. */
+  way(delivery: Delivery): Way | undefined {
+    if (!this.#parted) return undefined;
+    const { tenant, item } = delivery;
+    const { configurationSet, messageId, acceptedAt } = item;
+    return this.#router.route({
+      pool: delivery.lane.pool,
+      tenant,
+      configurationSet,
+      messageId,
+      acceptedAt,
+    });
+  }
+
+  /** Whether mail may be sent on to a pool; one that nobody has described would be all addresses of this node. */
+  knows(pool: string): boolean {
+    return pool === DEFAULT_POOL || this.#table.pools.has(pool);
+  }
+
+  choose(delivery: Delivery, site: Site, targets: readonly Target[], now: number): SourceChoice {
+    const orders = this.#orders;
+    let { pool } = delivery;
+    if (!orders.none) {
+      const ruling = orders.ruling(delivery, site, { pool }, now);
+      if (ruling.action === 'bounce') return { kind: 'bounce', by: ruling.by! };
+      if (ruling.action === 'suspend') return suspended(orders.suspension(ruling.by!, now));
+      if (ruling.action === 'reroute') {
+        if (!this.knows(ruling.pool!)) return nowhere(ruling.pool!, ruling.by!, now);
+        pool = this.#move(delivery, ruling.pool!);
+      }
+    }
+    for (;;) {
+      let closed: { by: Directive; bounce: boolean; pool?: string } | undefined;
+      const reach = (ip: string): boolean => {
+        const source = this.#sources.byIp(ip);
+        if (source === undefined) return false;
+        if (source.family !== 0 && !targets.some((target) => reaches(target, source.family))) return false;
+        if (orders.none) return true;
+        const ruling = orders.ruling(delivery, site, { pool, ip: source.name }, now);
+        if (ruling.action === 'none') return true;
+        closed ??= { by: ruling.by!, bounce: ruling.action === 'bounce', pool: ruling.pool };
+        return false;
+      };
+      const choice = this.#router.choose(pool, delivery.tenant, site.provider, now, reach);
+      if (choice.kind === 'ip') {
+        const source = this.#sources.byIp(choice.ip)!;
+        return { kind: 'source', source, pool: choice.pool };
+      }
+      if (choice.kind === 'wait') return this.#warmsUp(pool, site, choice.ms, now);
+      if (closed?.pool !== undefined && !delivery.moved) {
+        if (!this.knows(closed.pool)) return nowhere(closed.pool, closed.by, now);
+        pool = this.#move(delivery, closed.pool);
+        continue;
+      }
+      if (closed !== undefined) {
+        return closed.bounce
+          ? { kind: 'bounce', by: closed.by }
+          : suspended(orders.suspension(closed.by, now));
+      }
+      const text = this.#sources.trouble(this.#ipsOf(pool), pool, now);
+      return { kind: 'release', code: 'no_source_ip', text, until: now + NO_SOURCE_DELAY };
+    }
+  }
+
+  #move(delivery: Delivery, pool: string): string {
+    delivery.pool = pool;
+    delivery.moved = true;
+    return pool;
+  }
+
+  #ipsOf(pool: string): readonly string[] | undefined {
+    return this.#table.pools.get(pool)?.ips.map(({ ip }) => ip);
+  }
+
+  #warmsUp(pool: string, site: Site, ms: number, now: number): SourceChoice {
+    const ips = this.#ipsOf(pool) ?? this.#sources.all.map(({ ip }) => ip ?? '');
+    const ip = ips.find((one) => this.#warmup?.warming(one, site.provider)) ?? '';
+    const text = this.#warmup?.explain(ip, site.provider, now) ?? '';
+    const until = ms <= PATIENCE ? now + ms : Math.min(now + ms, this.#looks.next(now));
+    return { kind: 'release', code: 'warmup_limit', text, until };
+  }
+}
+
+/** A directive sends mail to a pool that does not exist. */
+function nowhere(pool: string, by: Directive, now: number): SourceChoice {
+  const text = `It is sent on to pool "${pool}", which does not exist here: ${describe(by)}`;
+  return { kind: 'release', code: 'no_source_ip', text, until: now + NO_SOURCE_DELAY };
+}
+
+function suspended({ text, until }: { text: string; until: number }): SourceChoice {
+  return { kind: 'release', code: 'suspended', text, until };
+}

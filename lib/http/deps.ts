@@ -1,0 +1,69 @@
+/** What every route of the HTTP API is given: the rooms below it, and the few facts of this installation. */
+import type { Accept } from '../accept/types.ts';
+import type { Installed } from '../control/ip-inventory.ts';
+import type { Control } from '../control/types.ts';
+import type { Engine } from '../engine/ports.ts';
+import type { Policy } from '../policy/open.ts';
+import type { ExplainQuery, MailExplanation } from '../shaping/explain.ts';
+import type { Clock } from '../time.ts';
+import type { Incoming } from './raw-request.ts';
+
+/** One line of the log: an event's name and its fields. Never a body, a secret or an Authorization header. */
+export interface Log {
+  info(event: string, fields?: Record<string, unknown>): void;
+  warn(event: string, fields?: Record<string, unknown>): void;
+  error(event: string, fields?: Record<string, unknown>): void;
+}
+
+export interface ApiLimits {
+  /** Bytes of one message as it travels (SES: 40 MB after base64). */
+  messageBytes: number;
+  /** Milliseconds that a request's body may take before its rate is looked at. */
+  bodyGrace: number;
+  /** Bytes a second that a body must then have come at; a slower one is answered 408. */
+  bodyRate: number;
+  /** Bytes of all bodies that are being read at one time; above it a large request is answered 429. */
+  bufferedBytes: number;
+  /** Messages a second that `GetAccount` names to callers that pace themselves by it. */
+  sendRate: number;
+}
+
+export const DEFAULT_LIMITS: ApiLimits = {
+  messageBytes: 40 * 1024 * 1024,
+  bodyGrace: 20_000,
+  bodyRate: 16 * 1024,
+  bufferedBytes: 512 * 1024 * 1024,
+  sendRate: 1000,
+};
+
+export interface ApiDeps {
+  accept: Accept;
+  control: Control;
+  engine: Engine;
+  /** Pools and source addresses, as far as no document names them. */
+  installed: Installed;
+  clock: Clock;
+  /** Named in ARNs and in messages, as `us-east-1`. */
+  region: string;
+  /** Twelve digits, named in ARNs. */
+  accountId: string;
+  /** Host name of this installation, as in HELO. */
+  hostname: string;
+  /** Where opens and clicks are tracked for sets without a domain of their own; absent: nowhere. */
+  trackingUrl?: string;
+  /** Version of Postern. */
+  version: string;
+  log: Log;
+  limits?: Partial<ApiLimits>;
+  /** Why mail waits, as the egress of this process sees it; absent: this process sends no mail. */
+  explain?: (query: ExplainQuery) => Promise<MailExplanation[]>;
+  /** Why a delivery waits that the egress of this process has in hand; undefined: it is being sent. */
+  standing?: (messageId: string, n: number) => { code: string; text: string; until: number } | undefined;
+  /** The policy in TypeScript; absent: this process runs none. */
+  policy?: Pick<Policy, 'state'>;
+}
+
+/** Hono's environment: the raw request is what signatures are verified on. */
+export interface ApiEnv {
+  Bindings: { incoming: Incoming };
+}

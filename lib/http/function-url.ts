@@ -1,0 +1,57 @@
+/**
+ * Lambda Function URLs: the event as the request that came over the wire, and the answer as Lambda wants it.
+ * A Function URL hands over path and query as they were sent; an API Gateway HTTP API decodes them, and every
+ * signature over them breaks.
+ */
+import type { LambdaFunctionURLEvent, LambdaFunctionURLResult } from 'aws-lambda';
+import { behindFront } from './cloudfront.ts';
+import type { RawRequest } from './raw-request.ts';
+
+/** Answers a request that came by a Function URL. */
+export type Fetch = (request: Request, env: { incoming: RawRequest }) => Response | Promise<Response>;
+
+/** The request as it came over the wire. */
+function rawRequestOf(event: LambdaFunctionURLEvent): RawRequest {
+  const { http } = event.requestContext;
+  const headers: RawRequest['headers'] = [];
+  for (const [name, value] of Object.entries(event.headers)) {
+    // JSON has the text of a header; signatures are over its bytes.
+    if (value !== undefined) headers.push([name.toLowerCase(), Buffer.from(value).toString('latin1')]);
+  }
+  return {
+    method: http.method,
+    rawPath: event.rawPath,
+    rawQuery: event.rawQueryString,
+    headers,
+    sourceIp: http.sourceIp,
+    body: Buffer.from(event.body ?? '', event.isBase64Encoded ? 'base64' : 'utf8'),
+  };
+}
+
+/**
+ * Calls the application with an event. Its URL is for routing only: what is verified is the raw request.
+ * @param frontSecret of the distribution in front, if there is one.
+ */
+export async function answer(
+  fetch: Fetch,
+  event: LambdaFunctionURLEvent,
+  frontSecret?: string,
+): Promise<LambdaFunctionURLResult> {
+  const wire = rawRequestOf(event);
+  const incoming = frontSecret === undefined ? wire : behindFront(wire, frontSecret);
+  const query = incoming.rawQuery && `?${incoming.rawQuery}`;
+  const url = `https://${event.requestContext.domainName}${incoming.rawPath}${query}`;
+  const response = await fetch(new Request(url, { method: incoming.method }), { incoming });
+  return {
+    statusCode: response.status,
+    // An answer is for its caller alone: a cache on the way must not give one caller's to another.
+    headers: { ...Object.fromEntries(response.headers), 'cache-control': 'no-store' },
+    ...(await bodyOf(response)),
+  };
+}
+
+/** Lambda takes text as it is, and anything else in base64. */
+async function bodyOf(response: Response): Promise<{ body: string; isBase64Encoded?: true }> {
+  if (!response.headers.get('content-type')?.startsWith('image/')) return { body: await response.text() };
+  return { body: Buffer.from(await response.arrayBuffer()).toString('base64'), isBase64Encoded: true };
+}

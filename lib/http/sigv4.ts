@@ -1,0 +1,205 @@
+/**
+ * Verification of AWS Signature Version 4 for the service `ses`.
+ *
+ * ```
+ *  head ─► begin: parse, scope, time ─► (declared payload hash? check the signature now) ─► read the body
+ *       ─► finish: hash the body, compare with the declared hash, or check the signature with it
+ * ```
+ * Who declares `x-amz-content-sha256` (the JavaScript SDK) is known before a byte of the body is read; who
+ * does not (boto3) only afterwards. An unknown key goes the same way as a wrong signature, at the same cost.
+ */
+import { createHmac, createSecretKey, hash, type KeyObject, randomBytes, timingSafeEqual } from 'node:crypto';
+import type { AccessKey } from '../control/types.ts';
+import { PosternError } from '../errors.ts';
+import type { RequestHead } from './raw-request.ts';
+import { type Authorization, parseAuthorization } from './sigv4-authorization.ts';
+import { canonicalHeaders, canonicalPath, canonicalQuery, parseQuery } from './sigv4-canonical.ts';
+
+/** Most that a caller's clock may differ from ours, either way. */
+const MAX_SKEW = 5 * 60_000;
+const MAX_CACHED_KEYS = 1024;
+
+/** A request whose head was found in order. */
+export interface SignedHead {
+  keyId: string;
+  /** Decoded query. */
+  query: [name: string, value: string][];
+  /**
+   * Ends the verification with the body.
+   * @returns the key, and the SHA-256 of the body in hexadecimal.
+   * @throws PosternError `invalid_signature`, `unknown_key`.
+   */
+  finish(body: Buffer): { key: AccessKey; bodyHash: string };
+}
+
+export interface SigV4 {
+  /**
+   * @param now our time (ms).
+   * @throws PosternError `missing_authentication`, `incomplete_signature`, `clock_skew`, `invalid_signature`,
+   *   `unknown_key`.
+   */
+  begin(head: RequestHead, now: number): SignedHead;
+}
+
+/** Makes a verifier of the keys that `find` knows. */
+export function createSigV4(find: (keyId: string) => AccessKey | undefined): SigV4 {
+  const decoy = randomBytes(30).toString('base64');
+  const signingKeys = new Map<string, { secret: string; key: KeyObject }>();
+
+  /**
+   * kSigning of (key, day, region), as a key object: to make one costs four times what the HMAC with it does.
+   * @returns also how to keep it, once it has proven right.
+   */
+  function signingKey(secret: string, auth: Authorization): { key: KeyObject; keep: () => void } {
+    const name = `${auth.keyId}/${auth.day}/${auth.region}`;
+    const cached = signingKeys.get(name);
+    if (cached && cached.secret === secret) return { key: cached.key, keep: nothing };
+    const parts = [auth.day, auth.region, 'ses', 'aws4_request'];
+    const key = createSecretKey(parts.reduce(hmac, Buffer.from(`AWS4${secret}`)));
+    // Only a right signature puts a key into the cache: nobody without a secret can flush it.
+    const keep = (): void => {
+      if (signingKeys.size >= MAX_CACHED_KEYS) signingKeys.delete(signingKeys.keys().next().value!);
+      signingKeys.set(name, { secret, key });
+    };
+    return { key, keep };
+  }
+
+  function checkSignature(auth: Authorization, time: string, canonicalRequest: string): AccessKey {
+    const known = find(auth.keyId);
+    const { key, keep } = signingKey(known?.secret ?? decoy, auth);
+    const digest = hash('sha256', Buffer.from(canonicalRequest, 'latin1'), 'hex');
+    const scope = `${auth.day}/${auth.region}/ses/aws4_request`;
+    const expected = hmac(key, `AWS4-HMAC-SHA256\n${time}\n${scope}\n${digest}`);
+    const equal = timingSafeEqual(expected, Buffer.from(auth.signature, 'hex'));
+    if (!known)
+      throw new PosternError('unknown_key', 'The security token included in the request is invalid.');
+    if (!equal)
+      throw new PosternError(
+        'invalid_signature',
+        'The request signature we calculated does not match the signature you provided. Check your secret access key and signing method.',
+      );
+    keep();
+    return known;
+  }
+
+  return {
+    begin(head, now) {
+      const auth = authorizationOf(head);
+      const time = signedTime(head, auth);
+      checkTime(time, auth.day, now);
+      const declared = declaredHash(head);
+      const query = parseQuery(head.rawQuery);
+      const beforeHash = `${head.method}\n${canonicalPath(head.rawPath)}\n${canonicalQuery(query)}\n${canonicalHeaders(head, auth.signedHeaders)}\n${auth.signedHeaders.join(';')}\n`;
+      const early = declared === undefined ? undefined : checkSignature(auth, time, beforeHash + declared);
+      return {
+        keyId: auth.keyId,
+        query,
+        finish(body) {
+          const bodyHash = hash('sha256', body, 'hex');
+          if (declared !== undefined && declared !== bodyHash)
+            throw new PosternError(
+              'invalid_signature',
+              "The provided 'x-amz-content-sha256' header does not match what was computed from the body.",
+            );
+          return { key: early ?? checkSignature(auth, time, beforeHash + bodyHash), bodyHash };
+        },
+      };
+    },
+  };
+}
+
+function nothing(): void {}
+
+function hmac(key: Buffer | KeyObject, text: string): Buffer {
+  return createHmac('sha256', key).update(text).digest();
+}
+
+function authorizationOf(head: RequestHead): Authorization {
+  const value = single(head, 'authorization');
+  if (value === undefined) {
+    if (/(^|&)X-Amz-(Algorithm|Signature)=/i.test(head.rawQuery))
+      throw new PosternError(
+        'incomplete_signature',
+        'Signatures in the query string are not supported; send an Authorization header.',
+      );
+    throw new PosternError('missing_authentication', 'Missing Authentication Token');
+  }
+  const auth = parseAuthorization(value);
+  if (!auth.signedHeaders.includes('host') || single(head, 'host') === undefined)
+    throw new PosternError('incomplete_signature', "'Host' must be a signed header.");
+  // A token added after signing was not part of what the caller vouched for.
+  if (
+    single(head, 'x-amz-security-token') !== undefined &&
+    !auth.signedHeaders.includes('x-amz-security-token')
+  )
+    throw new PosternError('incomplete_signature', "'X-Amz-Security-Token' must be a signed header.");
+  return auth;
+}
+
+/** Two of a header that decides the verification: a proxy and we might each believe another one. */
+function single(head: RequestHead, name: string): string | undefined {
+  let found: string | undefined;
+  for (const [other, value] of head.headers) {
+    if (other !== name) continue;
+    if (found !== undefined)
+      throw new PosternError('incomplete_signature', `The header '${name}' came more than once.`);
+    found = value;
+  }
+  return found;
+}
+
+/** The signed time as `yyyymmddThhmmssZ`, from `X-Amz-Date`, else from `Date`. */
+function signedTime(head: RequestHead, auth: Authorization): string {
+  const name = ['x-amz-date', 'date'].find((candidate) => auth.signedHeaders.includes(candidate));
+  const value = name && single(head, name);
+  if (!value)
+    throw new PosternError(
+      'incomplete_signature',
+      "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header, signed.",
+    );
+  if (parseBasicTime(value) !== undefined) return value;
+  const parsed = name === 'date' ? Date.parse(value) : Number.NaN;
+  if (Number.isNaN(parsed))
+    throw new PosternError(
+      'incomplete_signature',
+      `Date must be in ISO-8601 'basic format' (yyyymmddThhmmssZ).`,
+    );
+  return basicTime(parsed);
+}
+
+function parseBasicTime(text: string): number | undefined {
+  const match = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/.exec(text);
+  if (!match) return undefined;
+  const [year, month, day, hour, minute, second] = match.slice(1).map(Number) as number[];
+  return Date.UTC(year!, month! - 1, day, hour, minute, second);
+}
+
+function basicTime(time: number): string {
+  return new Date(time).toISOString().replace(/[-:]|\.\d+/g, '');
+}
+
+function checkTime(time: string, day: string, now: number): void {
+  const signed = parseBasicTime(time)!;
+  const late = now - signed;
+  if (Math.abs(late) > MAX_SKEW)
+    throw new PosternError(
+      'clock_skew',
+      late > 0
+        ? `Signature expired: ${time} is now earlier than ${basicTime(now - MAX_SKEW)} (${basicTime(now)} - 5 min.)`
+        : `Signature not yet current: ${time} is still later than ${basicTime(now + MAX_SKEW)} (${basicTime(now)} + 5 min.)`,
+    );
+  if (!time.startsWith(day))
+    throw new PosternError(
+      'invalid_signature',
+      `Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '${day}' != '${time.slice(0, 8)}'.`,
+    );
+}
+
+function declaredHash(head: RequestHead): string | undefined {
+  const declared = single(head, 'x-amz-content-sha256')?.trim();
+  if (declared === undefined || /^[0-9a-f]{64}$/.test(declared)) return declared;
+  throw new PosternError(
+    'invalid_signature',
+    "'x-amz-content-sha256' must be the SHA-256 of the body; unsigned and streaming payloads are not supported.",
+  );
+}

@@ -1,0 +1,107 @@
+/** Calls in line for the policy's thread, and who waits for their answers: each so long, and then without one. */
+import type { Clock } from '../time.ts';
+import type { HookName } from './policy.ts';
+import type { Call } from './protocol.ts';
+import type { PolicyThread } from './thread.ts';
+
+/** Who waits for an answer. */
+interface Asked {
+  readonly hook: HookName;
+  readonly at: number;
+  readonly resolve: (answer: unknown) => void;
+}
+
+export interface LineOptions {
+  clock: Clock;
+  /** ms that an answer is waited for, the time in line included. */
+  patience: number;
+  /** Told of a call that is waited for no more. */
+  onSkipped: (hook: HookName) => void;
+}
+
+const LAST_ID = 0x7fff_ffff;
+/** Calls that a thread has before it at once: what nobody waits for any more is not called. */
+const WINDOW = 256;
+/** Looks so often, while its patience lasts, who has waited too long. */
+const LOOKS = 4;
+
+export class Line {
+  readonly #options: LineOptions;
+  /** By id, in the order in which they were asked. */
+  readonly #asked = new Map<number, Asked>();
+  /** What no thread has yet. */
+  #held = new Map<number, Call>();
+  #lastId = 0;
+  #cancelLook: (() => void) | undefined;
+
+  constructor(options: LineOptions) {
+    this.#options = options;
+  }
+
+  /** Calls whose answers are waited for. */
+  get length(): number {
+    return this.#asked.size;
+  }
+
+  /** Whether a thread has all of them. */
+  get fed(): boolean {
+    return this.#held.size === 0;
+  }
+
+  /** @returns the answer; never rejects. */
+  join(hook: HookName, facts: unknown): Promise<unknown> {
+    const { clock } = this.#options;
+    const id = (this.#lastId = this.#lastId === LAST_ID ? 1 : this.#lastId + 1);
+    if (this.#cancelLook === undefined) this.#lookLater();
+    return new Promise((resolve) => {
+      this.#asked.set(id, { hook, at: clock.now(), resolve });
+      this.#held.set(id, { id, hook, facts });
+    });
+  }
+
+  /** Gives a thread what it can soon answer. @param may whether a hook is still called. */
+  feed(thread: PolicyThread, may: (hook: HookName) => boolean): void {
+    for (const [id, call] of this.#held) {
+      if (thread.pending >= WINDOW) return;
+      this.#held.delete(id);
+      if (!may(call.hook)) this.answer(id, undefined);
+      else if (this.#asked.has(id)) thread.call(call);
+    }
+  }
+
+  /** What a thread left unanswered is asked before all else. */
+  putBack(calls: readonly Call[]): void {
+    this.#held = new Map([...calls.map((call) => [call.id, call] as const), ...this.#held]);
+  }
+
+  answer(id: number, answer: unknown): void {
+    this.#asked.get(id)?.resolve(answer);
+    this.#asked.delete(id);
+  }
+
+  /** Whoever still waits gets no answer. */
+  dissolve(): void {
+    this.#cancelLook?.();
+    this.#cancelLook = undefined;
+    this.#held.clear();
+    for (const id of [...this.#asked.keys()]) this.answer(id, undefined);
+  }
+
+  #lookLater(): void {
+    const { clock, patience } = this.#options;
+    this.#cancelLook = clock.after(patience / LOOKS, () => this.#look());
+  }
+
+  #look(): void {
+    const { clock, patience, onSkipped } = this.#options;
+    const late = clock.now() - patience;
+    for (const [id, { hook, at }] of this.#asked) {
+      if (at > late) break;
+      this.#held.delete(id);
+      onSkipped(hook);
+      this.answer(id, undefined);
+    }
+    this.#cancelLook = undefined;
+    if (this.#asked.size > 0) this.#lookLater();
+  }
+}

@@ -1,0 +1,111 @@
+/**
+ * The SES v2 API (restJson1), behind one catch-all route, so that paths stay as they were signed:
+ *
+ * ```
+ *  head ─► signature ─► body ─► operation ─► input ─► access ─► handler ─► 200 {…}
+ *    └────────┴─────────┴─────────┴───────────┴─────────┴──────────┴──► x-amzn-ErrorType, {"message"}
+ * ```
+ */
+import { randomUUID } from 'node:crypto';
+import { inspect } from 'node:util';
+import { Hono } from 'hono';
+import { asPosternError, PosternError } from '../errors.ts';
+import { type ApiDeps, type ApiEnv, type ApiLimits, DEFAULT_LIMITS } from '../http/deps.ts';
+import { type BodyReader, headerOf, headOf, type RequestHead } from '../http/raw-request.ts';
+import { createSigV4 } from '../http/sigv4.ts';
+import { HANDLERS } from './handlers.ts';
+import { type Call, requireAdmin } from './operation.ts';
+import { matchRoute } from './router.ts';
+import { parseObject, readInput } from './validation.ts';
+
+/** How long the retries of one SDK call are known as such. */
+const RETRY_WINDOW = 15 * 60_000;
+/** `amz-sdk-invocation-id`: a UUID from every SDK; whatever else is printable and short will do. */
+const INVOCATION_ID = /^[!-~]{8,128}$/;
+
+/** The routes under `/v2/email`. `bodies` is shared with the other routes of the process. */
+export function sesV2Api(deps: ApiDeps, bodies: BodyReader): Hono<ApiEnv> {
+  const limits: ApiLimits = { ...DEFAULT_LIMITS, ...deps.limits };
+  const sigV4 = createSigV4((id) => deps.control.keys.find(id));
+  const api = new Hono<ApiEnv>();
+
+  api.all('/v2/email/*', async (c) => {
+    const requestId = randomUUID();
+    const head = headOf(c.env.incoming);
+    let body: Buffer | undefined;
+    try {
+      const signed = sigV4.begin(head, deps.clock.now());
+      body = await bodies.read(c.env.incoming);
+      const { key, bodyHash } = signed.finish(body);
+      const route = matchRoute(head.method, head.rawPath);
+      if (!route) throw new PosternError('unknown_operation', 'No operation has this method and path.');
+      const handler = HANDLERS.get(route.operation);
+      if (!handler)
+        throw new PosternError(
+          'unsupported_operation',
+          `${route.operation} is not supported by this service.`,
+        );
+      const call: Call = {
+        operation: route.operation,
+        deps,
+        limits,
+        caller: { keyId: key.id, tenant: key.tenant, admin: key.admin, sourceIp: head.sourceIp },
+        idempotency: retryKey(head, route.operation, bodyHash),
+      };
+      if (handler.access === 'manage') requireAdmin(call);
+      const given = { ...parseObject(body), ...queryMembers(signed.query), ...route.labels };
+      const output = await handler.handle(readInput(handler.input, given), call);
+      return reply(200, requestId, output);
+    } catch (error) {
+      return refuse(error, requestId, head, deps);
+    } finally {
+      if (body) bodies.release(body);
+    }
+  });
+  return api;
+}
+
+/** Members that come in the query: one that is repeated is a list. */
+function queryMembers(query: readonly [name: string, value: string][]): Record<string, string | string[]> {
+  const members = new Map<string, string | string[]>();
+  for (const [name, value] of query) {
+    const before = members.get(name);
+    members.set(name, before === undefined ? value : [before, value].flat());
+  }
+  return Object.fromEntries(members);
+}
+
+/**
+ * An SDK repeats a call whose answer it did not get, with the same invocation id. The body is part of the
+ * key, so that a client that never changes its id is not mistaken for one that repeats.
+ */
+function retryKey(head: RequestHead, operation: string, bodyHash: string): Call['idempotency'] {
+  const invocation = headerOf(head, 'amz-sdk-invocation-id');
+  if (invocation === undefined || !INVOCATION_ID.test(invocation)) return undefined;
+  return { key: `${operation}/${invocation}/${bodyHash}`, digest: bodyHash, ttl: RETRY_WINDOW };
+}
+
+function reply(status: number, requestId: string, output: unknown, more?: Record<string, string>): Response {
+  return new Response(JSON.stringify(output), {
+    status,
+    headers: { 'content-type': 'application/json', 'x-amzn-requestid': requestId, ...more },
+  });
+}
+
+function refuse(cause: unknown, requestId: string, head: RequestHead, deps: ApiDeps): Response {
+  const error = asPosternError(cause);
+  const { http, ses } = error.entry;
+  if (http >= 500)
+    deps.log.error('ses.failed', {
+      requestId,
+      path: head.rawPath,
+      code: error.code,
+      error: inspect(cause),
+    });
+  const headers: Record<string, string> = { 'x-amzn-errortype': ses };
+  // SDKs set their clock by it, and sign again.
+  if (error.code === 'clock_skew') headers.date = new Date(deps.clock.now()).toUTCString();
+  // What is left of a body that came too slowly is not waited for.
+  if (error.code === 'request_timeout') headers.connection = 'close';
+  return reply(http, requestId, { message: error.message }, headers);
+}

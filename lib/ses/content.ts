@@ -1,0 +1,138 @@
+/** From the members of a send request to the content and the recipients that the accept pipeline takes. */
+import type { TrackingOverride } from '../accept/tracking.ts';
+import type { Content, TemplateParts } from '../accept/types.ts';
+import { PosternError } from '../errors.ts';
+import { boundJson } from '../http/json-bounds.ts';
+import type { Attachment } from '../mail/types.ts';
+import { type Call, requireTenant } from './operation.ts';
+import type { Attachments, Destination, MessageHeaders, SendMembers, Template } from './shapes.ts';
+
+/** SES: recipients of one message, To, Cc and Bcc together. */
+const MAX_RECIPIENTS = 50;
+/** SES: name and value of one header together, with the `: ` between them left out. */
+const MAX_HEADER = 996;
+
+/** The tenant that a send is for. @throws PosternError `access_denied` for another one than the key's own. */
+export function tenantOf(input: SendMembers, call: Call): string {
+  const tenant = input.TenantName ?? call.caller.tenant;
+  requireTenant(call, tenant, `tenant ${tenant}`);
+  return tenant;
+}
+
+/**
+ * Refuses what would change how the message is sent and is not offered; ignoring it would send something else
+ * than was asked for. @throws PosternError `unsupported_operation`.
+ */
+export function refuseUnsupported(input: SendMembers): void {
+  if (input.EndpointId !== undefined) throw unsupported('EndpointId');
+}
+
+/** What a send says of opens and clicks over its configuration set. */
+export function tracking({ ConfigurationOverrides }: SendMembers): TrackingOverride | undefined {
+  const said = ConfigurationOverrides?.Tracking;
+  return said && { opens: isEnabled(said.OpenTrackingEnabled), clicks: isEnabled(said.ClickTrackingEnabled) };
+}
+
+function isEnabled(status: 'ENABLED' | 'DISABLED' | undefined): boolean | undefined {
+  return status === undefined ? undefined : status === 'ENABLED';
+}
+
+/** A member that is not offered. */
+export function unsupported(member: string): PosternError {
+  return new PosternError(
+    'unsupported_operation',
+    `${member} is not supported by this service. Leave it out.`,
+  );
+}
+
+/** @throws PosternError `too_many_recipients`. */
+export function recipients(destination: Destination = {}): { to: string[]; cc: string[]; bcc: string[] } {
+  const { ToAddresses: to = [], CcAddresses: cc = [], BccAddresses: bcc = [] } = destination;
+  if (to.length + cc.length + bcc.length > MAX_RECIPIENTS)
+    throw new PosternError('too_many_recipients', `Recipient count exceeds ${MAX_RECIPIENTS}.`);
+  return { to, cc, bcc };
+}
+
+export function headers(input: MessageHeaders | undefined): { name: string; value: string }[] | undefined {
+  return input?.map(({ Name: name, Value: value }) => {
+    if (name.length + value.length > MAX_HEADER)
+      throw new PosternError(
+        'bad_request',
+        `The header '${name}' is longer than ${MAX_HEADER} characters, name and value together.`,
+      );
+    return { name, value };
+  });
+}
+
+export function attachments(input: Attachments | undefined): Attachment[] | undefined {
+  return input?.map((one) => ({
+    fileName: one.FileName,
+    contentType: one.ContentType,
+    contentId: one.ContentId,
+    description: one.ContentDescription,
+    inline: one.ContentDisposition === 'INLINE',
+    content: one.RawContent,
+  }));
+}
+
+/**
+ * A template by name, by ARN or given whole, with its data.
+ * @throws PosternError `bad_request`, `template_missing`.
+ */
+export function template(
+  input: Template,
+  tenant: string,
+  call: Call,
+): Extract<Content, { kind: 'template' }> {
+  return {
+    kind: 'template',
+    ...templateSource(input, tenant, call),
+    data: parseData(input.TemplateData),
+    headers: headers(input.Headers),
+    attachments: attachments(input.Attachments),
+  };
+}
+
+function templateSource(
+  input: Template,
+  tenant: string,
+  call: Call,
+): { name?: string; parts: TemplateParts } {
+  const { TemplateName, TemplateArn, TemplateContent } = input;
+  if ([TemplateName, TemplateArn, TemplateContent].filter((one) => one !== undefined).length !== 1)
+    throw new PosternError(
+      'bad_request',
+      'A template needs exactly one of TemplateName, TemplateArn and TemplateContent.',
+    );
+  if (TemplateContent) return { parts: templateParts(TemplateContent) };
+  const name = TemplateName ?? nameOfArn(TemplateArn!);
+  const stored = call.deps.control.templates.find(name, tenant);
+  if (!stored) throw new PosternError('template_missing', `Template ${name} does not exist.`);
+  return { name, parts: { subject: stored.subject, text: stored.text, html: stored.html } };
+}
+
+/** @throws PosternError `bad_request` when the ARN is not that of a template. */
+function nameOfArn(arn: string): string {
+  const name = /^arn:[\w-]+:ses:[\w-]*:\d*:template\/([\w-]+)$/.exec(arn)?.[1];
+  if (name === undefined) throw new PosternError('bad_request', 'TemplateArn is not the ARN of a template.');
+  return name;
+}
+
+export function templateParts(content: NonNullable<Template['TemplateContent']>): TemplateParts {
+  return { subject: content.Subject, text: content.Text, html: content.Html };
+}
+
+/** Template data: a JSON object as text. @throws PosternError `bad_request`. */
+export function parseData(text: string | undefined): Record<string, unknown> {
+  if (text === undefined || text === '') return {};
+  boundJson(Buffer.from(text));
+  let data: unknown;
+  try {
+    data = JSON.parse(text);
+  } catch {
+    throw new PosternError('bad_request', 'The template data is not valid JSON.');
+  }
+  if (typeof data !== 'object' || data === null || Array.isArray(data))
+    throw new PosternError('bad_request', 'The template data must be a JSON object.');
+  return data as Record<string, unknown>;
+}

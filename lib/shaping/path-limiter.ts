@@ -1,0 +1,154 @@
+/**
+ * What has been sent from one IP to one site, and is under way: the counts that every limit of the two is held
+ * against. All connections between them share it, whatever their pool, tenant or TLS policy, so that the
+ * limits are exact.
+ */
+import { Counter } from './counter.ts';
+import { Concurrency } from './feedback/concurrency.ts';
+import { MessageRate } from './feedback/message-rate.ts';
+import type { Resolved, Terms } from './limits/terms.ts';
+import { type Pace, Pacer, paceOf, perSecond } from './rate.ts';
+import { type Down, LESSON, type SiteMemory } from './site-memory.ts';
+import { Flow, type SharedParts } from './stream-limiter.ts';
+
+export class Gate {
+  /** Connections open or being opened. */
+  connections = 0;
+  /** Messages under way. */
+  running = 0;
+  readonly concurrency = new Concurrency();
+  readonly messageRate = new MessageRate();
+  /** The site could not be reached from here, and is left alone. */
+  down: Down | undefined;
+  /** When something was last learnt, ms. */
+  taughtAt: number;
+  readonly #connectPacer: Pacer;
+  readonly #messagePacer: Pacer;
+  /** Places of counters that were not asked for yet. */
+  readonly #counted: Map<string, number>;
+  readonly #unknown: number;
+  readonly #counters = new Map<string, Counter>();
+  readonly #flows = new WeakMap<Terms, Flow>();
+  /** The pace of the rate that is held, while it is the slower one. */
+  #heldPace: Pace | undefined;
+  #heldRate = 0;
+
+  /**
+   * @param memory what is known of the two from before.
+   * @param unknown until when more may have been sent than that, ms.
+   */
+  constructor(memory: SiteMemory = { at: 0 }, unknown = 0) {
+    const { at, window, rate, down, message, connection, counters = {} } = memory;
+    this.taughtAt = at;
+    this.#unknown = unknown;
+    this.down = down;
+    if (window !== undefined) this.concurrency.resume(window);
+    if (rate !== undefined) this.messageRate.resume(rate);
+    this.#messagePacer = new Pacer(message, unknown);
+    this.#connectPacer = new Pacer(connection, unknown);
+    this.#counted = new Map(Object.entries(counters));
+  }
+
+  /** What a later gate of the two can go on from. */
+  get memory(): SiteMemory {
+    const counters = new Map(this.#counted);
+    for (const [key, { pacer }] of this.#counters) counters.set(key, pacer.next);
+    return {
+      at: this.taughtAt,
+      window: this.concurrency.lowered,
+      rate: this.messageRate.state,
+      down: this.down,
+      message: this.#messagePacer.next,
+      connection: this.#connectPacer.next,
+      counters: Object.fromEntries(counters),
+    };
+  }
+
+  /** Whether nothing of the past bears on what comes now. */
+  idle(now: number): boolean {
+    this.sweep(now);
+    const pacers = this.#messagePacer.idle(now) && this.#connectPacer.idle(now);
+    return pacers && this.#counters.size + this.#counted.size === 0 && now - this.taughtAt > LESSON;
+  }
+
+  /** Milliseconds until another message may begin. */
+  messageWait(now: number, resolved: Resolved): number {
+    if (this.running >= resolved.limits.concurrency) return Number.POSITIVE_INFINITY;
+    const { pausedUntil } = this.messageRate;
+    if (pausedUntil > now) return pausedUntil - now;
+    return this.#messagePacer.wait(now, this.#heldPace ?? resolved.messagePace);
+  }
+
+  /** Of that, what the pace of messages asks for. */
+  paceWait(now: number, { messagePace }: Resolved): number {
+    return this.#messagePacer.wait(now, this.#heldPace ?? messagePace);
+  }
+
+  messageStarted(now: number, { messagePace }: Resolved): void {
+    this.running += 1;
+    this.#messagePacer.take(now, this.messageRate.held ? this.#slower(now, messagePace) : messagePace);
+  }
+
+  /** The pace of the held rate or that of the limit, whichever is slower. */
+  #slower(now: number, pace: Pace): Pace {
+    const rate = this.messageRate.rate(now);
+    // Looked at once for each percent that it moved.
+    if (Math.abs(rate - this.#heldRate) > rate / 100) {
+      this.#heldRate = rate;
+      this.#heldPace = rate === Number.POSITIVE_INFINITY ? undefined : paceOf(perSecond(rate));
+    }
+    if (this.#heldPace === undefined || this.#heldPace.interval > pace.interval)
+      return this.#heldPace ?? pace;
+    this.#heldPace = undefined;
+    this.#heldRate = 0;
+    return pace;
+  }
+
+  /** Messages a second that the provider lets us send, when that is less than the limit. */
+  get heldRate(): number | undefined {
+    return this.#heldPace && 1000 / this.#heldPace.interval;
+  }
+
+  connectWait(now: number, { connectionPace }: Resolved): number {
+    return this.#connectPacer.wait(now, connectionPace);
+  }
+
+  connected(now: number, { connectionPace }: Resolved): void {
+    this.#connectPacer.take(now, connectionPace);
+  }
+
+  counter(key: string): Counter {
+    let counter = this.#counters.get(key);
+    if (counter === undefined) {
+      counter = new Counter(new Pacer(this.#counted.get(key), this.#unknown));
+      this.#counted.delete(key);
+      this.#counters.set(key, counter);
+    }
+    return counter;
+  }
+
+  /** How mail under these terms passes here. @param shared finds what it counts against of shared limits. */
+  flow(terms: Terms, shared: (terms: Terms) => SharedParts): Flow {
+    let flow = this.#flows.get(terms);
+    if (flow === undefined) {
+      flow = new Flow(terms, (key) => this.counter(key), shared(terms));
+      this.#flows.set(terms, flow);
+    }
+    return flow;
+  }
+
+  /** The flow of mail that has passed here under these terms. */
+  knownFlow(terms: Terms): Flow | undefined {
+    return this.#flows.get(terms);
+  }
+
+  /** Forgets counters that nothing of the past or present bears on. */
+  sweep(now: number): void {
+    for (const [key, counter] of this.#counters) {
+      if (!counter.idle(now)) continue;
+      counter.dropped = true;
+      this.#counters.delete(key);
+    }
+    for (const [key, next] of this.#counted) if (next <= now) this.#counted.delete(key);
+  }
+}

@@ -1,0 +1,134 @@
+/** The words of the SMTP client: a transaction goes in, a result comes out. */
+import type { ErrorCode } from '../errors.ts';
+import type { Clock } from '../time.ts';
+
+/** One reply (RFC 5321 §4.2), all lines. `enhanced` as `5.1.1` (RFC 3463) when the text begins with one. */
+export interface SmtpReply {
+  code: number;
+  enhanced?: string;
+  /** Text of each line, without code and enhanced code; control characters replaced; capped. */
+  lines: string[];
+}
+
+export type SmtpPhase =
+  | 'connect'
+  | 'greeting'
+  | 'ehlo'
+  | 'starttls'
+  | 'tls'
+  | 'mail'
+  | 'rcpt'
+  | 'data'
+  | 'body'
+  | 'quit';
+
+/** One message for one connection. The bytes are final: CRLF lines, signed, without dot-stuffing. */
+export interface Transaction {
+  mailFrom: string;
+  recipients: string[];
+  bytes: Buffer;
+  eightBit: boolean;
+  smtpUtf8: boolean;
+}
+
+/** What became of one recipient. */
+export interface RecipientResult {
+  recipient: string;
+  /**
+   * `accepted`: the peer answered 2xx to the body. `refused`: the peer's reply decides (4xx or 5xx).
+   * `unsent`: nothing was decided (connection lost or capability missing before the body was complete);
+   * `code` says why. `uncertain`: the body was complete on the wire and no reply was read (RFC 1047).
+   */
+  kind: 'accepted' | 'refused' | 'unsent' | 'uncertain';
+  phase: SmtpPhase;
+  /** The reply that decided, if one did. */
+  reply?: SmtpReply;
+  /** For `unsent` and `uncertain`: code of the error table. */
+  code?: ErrorCode;
+  text?: string;
+}
+
+export interface TransactionResult {
+  results: RecipientResult[];
+  /** Each reply of this transaction in order, for the attempt record. */
+  replies: { phase: SmtpPhase; code: number; text: string }[];
+  startedAt: number;
+  endedAt: number;
+}
+
+/** What ended a session (or kept it from opening). */
+export interface SessionEnd {
+  /** `quit`: we ended it in good order. */
+  code: ErrorCode | 'quit';
+  phase: SmtpPhase;
+  reply?: SmtpReply;
+  text: string;
+}
+
+/** Absolute deadlines in ms (RFC 5321 §4.5.3.2): from the last byte of the command to its whole reply. */
+export interface SmtpDeadlines {
+  connect: number;
+  greeting: number;
+  ehlo: number;
+  starttls: number;
+  mail: number;
+  rcpt: number;
+  dataInit: number;
+  /** The whole body must be taken off our hands at no less than a minimum rate. */
+  dataBlock: number;
+  dataEnd: number;
+  quit: number;
+}
+
+export interface SessionOptions {
+  /** Address to connect to (already checked), and the MX name for SNI and records. */
+  address: string;
+  port: number;
+  host: string;
+  /** Source address; absent: the host's default. */
+  localAddress?: string;
+  ehloName: string;
+  /** `off`: never STARTTLS. `opportunistic`: if offered, any certificate. `required`: else fail. */
+  tls: 'off' | 'opportunistic' | 'required';
+  deadlines: SmtpDeadlines;
+  /** Close in good order after so many transactions. */
+  maxTransactions: number;
+  /** Close after so many ms without work. */
+  idle: number;
+  clock: Clock;
+  /**
+   * Whether the source address is still ours; asked before every write, because a process that was stopped wakes to
+   * replies that came meanwhile. Once not, the session ends without another byte; a body that was handed over
+   * before is waited for, because its reply decides.
+   */
+  mayWrite?: () => boolean;
+  /**
+   * Called when the session can write another envelope: at opening, and while the last body is being
+   * answered (cross-message pipelining, RFC 2920 §3.1), with the time that its attempt notes. Undefined: nothing now;
+   * `wake()` asks again.
+   */
+  next: (now: number) => Transaction | undefined;
+  /** Exactly one call for each transaction that `next` gave. */
+  done: (transaction: Transaction, result: TransactionResult) => void;
+  /** Called once. Transactions not begun were never taken from `next`. */
+  ended: (end: SessionEnd) => void;
+  /** Full transcript on demand. `>` we, `<` peer; bodies are only counted. */
+  transcript?: (direction: '>' | '<', line: string) => void;
+}
+
+/** A live session. */
+export interface SmtpSession {
+  readonly state: 'opening' | 'open' | 'closing' | 'closed';
+  /** What EHLO offered, upper case keywords to parameters. */
+  readonly extensions: ReadonlyMap<string, string>;
+  readonly tls?: { protocol: string; cipher: string; verified: boolean };
+  /** Transactions taken and not yet done. */
+  readonly busy: number;
+  readonly localAddress?: string;
+  /** There may be work now. */
+  wake(): void;
+  /** Ends in good order: finishes what was taken, says QUIT. */
+  quit(): void;
+  /** Ends now. Bodies complete on the wire become `uncertain`. */
+  destroy(text: string): void;
+}

@@ -1,0 +1,103 @@
+/**
+ * Templates with the semantics of SES: Handlebars without escaping, without helpers of one's own, and with
+ * a failure for every variable that the data lacks.
+ *
+ * Subject, text and HTML are three sources that share nothing but the data. A subject may come out with
+ * line breaks in it; `compose` makes them spaces.
+ *
+ *   source ──parse──► syntax tree ──compile──► steps ──run, within a budget──► text
+ *                                   (cached)
+ */
+import type { TemplateParts } from '../accept/types.ts';
+import { PosternError } from '../errors.ts';
+import { compileSource } from './compile.ts';
+import { type Body, MAX_OUTPUT, Run, Scope, tooComplex } from './run.ts';
+
+export { mergeData, parseTemplateData } from './data.ts';
+
+/** SES's limit of a template, all its parts together, in octets of UTF-8. */
+export const MAX_SOURCE = 500 * 1024;
+
+/** How much the cache holds: sources, and their characters (the steps take some ten times as much). */
+const MAX_CACHED = 1000;
+const MAX_CACHED_CHARACTERS = 4_000_000;
+
+const PARTS = ['subject', 'text', 'html'] as const;
+
+/** A template that is ready to be rendered, any number of times. */
+export interface CompiledTemplate {
+  subject?: Body;
+  text?: Body;
+  html?: Body;
+}
+
+/** Compiled sources, the least recently used first. */
+const cache = new Map<string, Body>();
+let cachedCharacters = 0;
+
+/**
+ * @throws PosternError `bad_request` for a source over 500 KB, a syntax error, or what is not offered;
+ * `template_too_complex` for one that is nested too deeply or has too many tags
+ */
+export function compileTemplate(parts: TemplateParts): CompiledTemplate {
+  const size = PARTS.reduce((sum, part) => sum + Buffer.byteLength(parts[part] ?? '', 'utf8'), 0);
+  if (size > MAX_SOURCE) {
+    throw new PosternError(
+      'bad_request',
+      `The template has ${size} octets; it may have at most ${MAX_SOURCE}.`,
+    );
+  }
+  const compiled: CompiledTemplate = {};
+  for (const part of PARTS) {
+    const source = parts[part];
+    if (source !== undefined) compiled[part] = cached(source);
+  }
+  return compiled;
+}
+
+/**
+ * @param data JSON values. @param maxOutput characters that all parts together may have
+ * @throws PosternError `rendering_failed` for a variable that the data lacks, in SES's words, or a partial
+ * that is not defined; `template_too_complex` when output, steps or nesting pass their limits
+ */
+export function renderTemplate(
+  template: CompiledTemplate,
+  data: Record<string, unknown>,
+  maxOutput = MAX_OUTPUT,
+): TemplateParts {
+  const run = new Run(data, maxOutput);
+  const scope = new Scope(data, undefined, undefined, undefined);
+  const rendered: TemplateParts = {};
+  try {
+    for (const part of PARTS) {
+      const body = template[part];
+      if (!body) continue;
+      run.out = '';
+      body(run, scope, undefined);
+      rendered[part] = run.out;
+    }
+  } catch (error) {
+    // Deep blocks in partials that call each other: each is within its limit, both run out of stack.
+    if (error instanceof RangeError) throw tooComplex('It is nested too deeply.');
+    throw error;
+  }
+  return rendered;
+}
+
+function cached(source: string): Body {
+  const found = cache.get(source);
+  if (found) {
+    cache.delete(source);
+    cache.set(source, found);
+    return found;
+  }
+  const body = compileSource(source);
+  cache.set(source, body);
+  cachedCharacters += source.length;
+  for (const oldest of cache.keys()) {
+    if (cache.size <= MAX_CACHED && cachedCharacters <= MAX_CACHED_CHARACTERS) break;
+    cache.delete(oldest);
+    cachedCharacters -= oldest.length;
+  }
+  return body;
+}

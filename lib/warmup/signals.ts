@@ -1,0 +1,67 @@
+/**
+ * What a reply says to the warm-up of the IP that got it.
+ *
+ * ```
+ *  2xx to the body                                      delivered
+ *  5xx, the address or its domain does not exist        bounced
+ *  a block list, reputation, spam, a 5xx greeting       blocked
+ *  4xx that speaks of rates; any other 4xx but the first   deferred
+ *  greylisting, the first 4xx, full mailboxes, content, no reply at all   nothing
+ * ```
+ * A report that comes later is told by `signalOfReport`:
+ *
+ * ```
+ *  a complaint, unless it says "not spam"               complained
+ *  a bounce that says the address does not exist        bounced
+ *  a bounce about reputation, spam or policy            blocked
+ * ```
+ * The first 4xx of a delivery says nothing unless it speaks of rates: hosts that greylist put off whatever they
+ * see for the first time, mostly without saying so, and every new IP would be held back by them for ever.
+ */
+import type { AttemptResult } from '../outcome/classify.ts';
+import { type Category, diagnose } from '../outcome/diagnosis.ts';
+import type { Feedback } from '../outcome/feedback.ts';
+import type { Signal } from './verdict.ts';
+
+const GREYLISTED = /gr[ea]y-?list/i;
+const RATES =
+  /too (?:many|much|fast|quickly)|\brates?\b|throttl|\blimit|unexpected volume|slow down|complaints|temporarily deferred/i;
+const NO_SUCH_ADDRESS: ReadonlySet<Category> = new Set<Category>([
+  'bad-mailbox',
+  'bad-domain',
+  'inactive-mailbox',
+]);
+const NOT_ABOUT_US: ReadonlySet<Category> = new Set<Category>([
+  'quota-issues',
+  'content-related',
+  'virus-related',
+  'protocol-errors',
+  'routing-errors',
+]);
+
+/**
+ * @param attempts earlier attempts of the same delivery.
+ * @returns undefined when the result says nothing about the IP. Complaints come by report, not by reply.
+ */
+export function signalOf(result: AttemptResult, attempts: number): Signal | undefined {
+  if (result.kind === 'accepted') return 'delivered';
+  const { reply, phase } = result;
+  if (result.kind !== 'refused' || reply === undefined) return undefined;
+  const text = reply.lines.join(' ');
+  const { category } = diagnose({ code: reply.code, enhanced: reply.enhanced, text, phase });
+  if (category === 'spam-related') return 'blocked';
+  if (NOT_ABOUT_US.has(category)) return undefined;
+  if (reply.code >= 500) {
+    if (NO_SUCH_ADDRESS.has(category)) return 'bounced';
+    return phase === 'greeting' || category === 'policy-related' ? 'blocked' : undefined;
+  }
+  if (GREYLISTED.test(text)) return undefined;
+  return attempts > 0 || RATES.test(text) ? 'deferred' : undefined;
+}
+
+/** @returns undefined when the report says nothing about the IP that sent the message. */
+export function signalOfReport({ kind, detail }: Feedback): Signal | undefined {
+  if (kind === 'complaint') return detail.feedbackType === 'not-spam' ? undefined : 'complained';
+  if (detail.hard) return 'bounced';
+  return detail.category === 'spam-related' || detail.category === 'policy-related' ? 'blocked' : undefined;
+}
