@@ -1,21 +1,22 @@
 /**
- * The one table of errors. Every failure that a caller, an operator or a record sees has a stable code here:
- * its HTTP status, its SMTP reply, the name under which SES v2 reports it, whether trying again can help,
- * whose fault it is and what to do. A test holds the columns of a row to each other.
+ * The table of request errors. Every failure that a caller of an API or an SMTP client sees has a stable code here:
+ * its HTTP status, its SMTP reply, its name in the SES v2 API, whether a repeat can succeed, whose fault it is and
+ * what to do. Why a delivery stands as it does is in `lib/outcome/reasons.ts`. `npm run errors` writes both tables
+ * to `errors.md`.
  */
 
 export interface ErrorEntry {
   /** HTTP status of the API. */
   http: number;
-  /** SMTP reply code and enhanced code (RFC 3463) of the submission door, or of the recorded reason. */
+  /** SMTP reply code and enhanced code (RFC 3463) of the submission listener. */
   smtp: number;
   enhanced: string;
   /** Name in the SES v2 API (`x-amzn-ErrorType`). */
   ses: string;
-  /** Trying the same again later may succeed. */
+  /** A repeat of the same request may succeed. */
   temporary: boolean;
-  fault: 'caller' | 'recipient' | 'peer' | 'operator' | 'postern';
-  /** What to do about it, for a person. */
+  fault: 'caller' | 'operator' | 'postern';
+  /** What a person does about it, one sentence. */
   action: string;
 }
 
@@ -35,7 +36,7 @@ function entry(
 const BAD = 'BadRequestException';
 
 export const ERRORS = {
-  // — requests —
+  // Requests
   bad_request: entry(400, 554, '5.6.0', BAD, 'caller', 'Correct the request as the message says.'),
   malformed_request: entry(
     400,
@@ -111,7 +112,7 @@ export const ERRORS = {
     'Make the message smaller, or send links instead of attachments.',
   ),
   request_timeout: entry(408, 421, '4.4.2', 'RequestTimeout', 'caller', 'Send the body faster.'),
-  // — who asks —
+  // Authentication
   missing_authentication: entry(
     403,
     530,
@@ -161,7 +162,7 @@ export const ERRORS = {
     'Use a key with the needed scope.',
   ),
   throttled: entry(429, 454, '4.7.0', 'TooManyRequestsException', 'caller', 'Slow down and try again.'),
-  // — what may be sent —
+  // What may be sent
   message_rejected: entry(
     400,
     554,
@@ -185,14 +186,6 @@ export const ERRORS = {
     'MessageRejected',
     'caller',
     'Verify the identity of the From address first.',
-  ),
-  mail_from_not_verified: entry(
-    400,
-    554,
-    '5.7.1',
-    'MailFromDomainNotVerifiedException',
-    'operator',
-    'Publish the MX and SPF records of the MAIL FROM domain.',
   ),
   sending_paused: entry(
     400,
@@ -231,15 +224,15 @@ export const ERRORS = {
     'caller',
     'End every line with CRLF and send no bare CR, LF or NUL.',
   ),
-  no_such_recipient: entry(
-    400,
-    550,
-    '5.1.1',
-    BAD,
-    'caller',
-    'Send reports to the return path of a message sent from here.',
+  dns_failure: entry(
+    500,
+    451,
+    '4.4.3',
+    'InternalServiceErrorException',
+    'operator',
+    'Look at the resolver; callers may simply try again.',
   ),
-  // — storage —
+  // Storage
   storage_unavailable: entry(
     503,
     451,
@@ -297,210 +290,6 @@ export const ERRORS = {
     'postern',
     'Report it with the request id.',
   ),
-  // — reasons of a delivery —
-  dns_failure: entry(
-    500,
-    451,
-    '4.4.3',
-    'InternalServiceErrorException',
-    'peer',
-    'Wait: the name servers of the destination do not answer.',
-  ),
-  dns_no_domain: entry(
-    400,
-    550,
-    '5.1.2',
-    BAD,
-    'recipient',
-    'Correct the address; its domain does not exist.',
-  ),
-  dns_null_mx: entry(
-    400,
-    556,
-    '5.1.10',
-    BAD,
-    'recipient',
-    'Remove the address; its domain accepts no mail (RFC 7505).',
-  ),
-  mx_prohibited: entry(
-    400,
-    550,
-    '5.4.4',
-    BAD,
-    'recipient',
-    'Remove the address; its domain points to a private address.',
-  ),
-  connect_failed: entry(
-    500,
-    451,
-    '4.4.1',
-    'InternalServiceErrorException',
-    'peer',
-    'Wait: no host of the destination can be reached.',
-  ),
-  connection_lost: entry(
-    500,
-    451,
-    '4.4.2',
-    'InternalServiceErrorException',
-    'peer',
-    'Wait: the peer closed the connection.',
-  ),
-  peer_timeout: entry(
-    500,
-    451,
-    '4.4.2',
-    'InternalServiceErrorException',
-    'peer',
-    'Wait: the peer did not answer in time.',
-  ),
-  peer_protocol: entry(
-    500,
-    451,
-    '4.5.0',
-    'InternalServiceErrorException',
-    'peer',
-    'Wait: the peer does not speak SMTP as it should.',
-  ),
-  tls_failed: entry(
-    500,
-    451,
-    '4.7.5',
-    'InternalServiceErrorException',
-    'peer',
-    'Wait, or relax the TLS policy of the configuration set.',
-  ),
-  tls_required: entry(
-    500,
-    451,
-    '4.7.4',
-    'InternalServiceErrorException',
-    'peer',
-    'The peer offers no TLS; relax the TLS policy or wait.',
-  ),
-  needs_smtputf8: entry(
-    400,
-    550,
-    '5.6.7',
-    BAD,
-    'recipient',
-    "Use an ASCII address; the recipient's server does not take this one.",
-  ),
-  needs_8bitmime: entry(
-    400,
-    550,
-    '5.6.3',
-    BAD,
-    'recipient',
-    'Send the content in a 7-bit transfer encoding.',
-  ),
-  over_peer_size: entry(
-    400,
-    552,
-    '5.3.4',
-    BAD,
-    'recipient',
-    "Make the message smaller than the peer's SIZE limit.",
-  ),
-  peer_temporary: entry(
-    500,
-    451,
-    '4.0.0',
-    'InternalServiceErrorException',
-    'peer',
-    'Wait: the peer asked to try again.',
-  ),
-  peer_permanent: entry(
-    400,
-    550,
-    '5.0.0',
-    BAD,
-    'recipient',
-    "Read the peer's reply; do not send this again.",
-  ),
-  uncertain: entry(
-    500,
-    451,
-    '4.4.2',
-    'InternalServiceErrorException',
-    'peer',
-    'The peer took the message but its reply was lost; it may arrive twice.',
-  ),
-  site_limit: entry(
-    500,
-    451,
-    '4.4.5',
-    'InternalServiceErrorException',
-    'postern',
-    'Wait: the destination is at the limit set for it.',
-  ),
-  warmup_limit: entry(
-    500,
-    451,
-    '4.4.5',
-    'InternalServiceErrorException',
-    'postern',
-    'Wait: the source IPs are warming up; let the pool use warmed IPs, or another pool, to send more.',
-  ),
-  sender_limit: entry(
-    500,
-    451,
-    '4.7.1',
-    'InternalServiceErrorException',
-    'postern',
-    'Wait: mail of this tenant, campaign, class or domain is at the limit set for it.',
-  ),
-  suspended: entry(
-    500,
-    451,
-    '4.3.2',
-    'InternalServiceErrorException',
-    'operator',
-    'Wait, or remove the directive that suspends this mail.',
-  ),
-  stopped_by_directive: entry(
-    400,
-    550,
-    '5.7.1',
-    BAD,
-    'operator',
-    'A directive ended this mail. Remove the directive before it is sent again.',
-  ),
-  deferred_by_policy: entry(
-    500,
-    451,
-    '4.7.1',
-    'InternalServiceErrorException',
-    'operator',
-    'Wait: the policy of this installation has it tried again after this reply.',
-  ),
-  bounced_by_policy: entry(
-    400,
-    550,
-    '5.7.1',
-    BAD,
-    'operator',
-    'The policy of this installation ended it after this reply; change it before this is sent again.',
-  ),
-  no_source_ip: entry(
-    500,
-    451,
-    '4.3.5',
-    'InternalServiceErrorException',
-    'operator',
-    'Give the pool an IP that this node may send from.',
-  ),
-  expired: entry(400, 554, '5.4.7', BAD, 'peer', 'The destination did not take it within its time.'),
-  suppressed: entry(
-    400,
-    550,
-    '5.1.1',
-    BAD,
-    'recipient',
-    'Remove the address, or delete it from the suppression list.',
-  ),
-  cancelled: entry(400, 554, '5.0.0', BAD, 'caller', 'Cancelled by its sender.'),
-  scheduled: entry(400, 450, '4.0.0', BAD, 'caller', 'Wait: the sender asked for a later time.'),
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof ERRORS;

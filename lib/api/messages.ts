@@ -1,8 +1,9 @@
 /** What became of a message: its record, every delivery with every attempt, its events; and cancelling it. */
 import type { Attempt, DeliveryRecord, MessageRecord, Outcome } from '../engine/items.ts';
-import { ERRORS, type ErrorCode, PosternError } from '../errors.ts';
+import { PosternError } from '../errors.ts';
 import { baseId, messageIdOf } from '../mail/message-id.ts';
 import { sesEvents } from '../outcome/events.ts';
+import { isReason, REASONS } from '../outcome/reasons.ts';
 import { type Call, type Handler, iso, mayRead } from './operation.ts';
 
 export const getMessage: Handler = async (call) => {
@@ -101,7 +102,7 @@ function shownDelivery({ recipient, state, reason, text, until, attempts }: Deli
     state,
     reason,
     text,
-    action: Object.hasOwn(ERRORS, reason) ? ERRORS[reason as ErrorCode].action : undefined,
+    action: isReason(reason) ? REASONS[reason].action : undefined,
     nextAttemptAt: until === undefined ? undefined : iso(until),
     attempts: attempts.map(shownAttempt),
   };

@@ -2,8 +2,8 @@
 
 import type { Attempt, QueueItem } from '../engine/items.ts';
 import type { DeliveryState } from '../engine/states.ts';
-import type { ErrorCode } from '../errors.ts';
 import { type AttemptResult, classify } from '../outcome/classify.ts';
+import type { ReasonCode } from '../outcome/reasons.ts';
 import { nextAttempt, type RetrySchedule } from '../outcome/retry.ts';
 import type { ReplyAnswer } from '../policy/policy.ts';
 import type { Random } from '../time.ts';
@@ -42,7 +42,7 @@ export function judge(
 ): Attempt {
   const verdict = classify(tried.result);
   let state: DeliveryState = verdict.state;
-  let reason: ErrorCode | 'delivered' = verdict.reason;
+  let reason: ReasonCode | 'delivered' = verdict.reason;
   let { text } = verdict;
   let until: number | undefined;
   if (answer?.state !== undefined && answer.state !== state) {

@@ -6,7 +6,7 @@
 
 import { TtlCache } from '../cache.ts';
 import type { Answer, MxRecord, Resolver } from '../dns/resolver.ts';
-import type { ErrorCode } from '../errors.ts';
+import type { ReasonCode } from '../outcome/reasons.ts';
 import { type Provider, providerOf } from '../shaping/providers.ts';
 import { siteName } from '../shaping/sites.ts';
 import type { Clock } from '../time.ts';
@@ -22,7 +22,7 @@ export interface MailHost {
 /** Why a destination cannot be used. Whether that is permanent stands in the error table. */
 export interface Fault {
   kind: 'fault';
-  code: ErrorCode;
+  code: ReasonCode;
   text: string;
   expiresAt: number;
 }
@@ -190,7 +190,7 @@ export class Destinations {
   }
 }
 
-function fault(code: ErrorCode, text: string, expiresAt: number): Fault {
+function fault(code: ReasonCode, text: string, expiresAt: number): Fault {
   return { kind: 'fault', code, text, expiresAt };
 }
 

@@ -83,7 +83,7 @@ export interface QueueItem {
   attempts: number;
   /** Not before this time. At most `acceptedAt` for "at once". */
   due: number;
-  /** Why it waits, for a person: a code of the error table and free text. */
+  /** Why it waits, for a person: a code of `lib/outcome/reasons.ts` and free text. */
   reason?: { code: string; text: string };
 }
 
@@ -102,7 +102,7 @@ export interface Attempt {
   /** SMTP dialogue of this delivery: what was said (`phase`) and each reply, capped. */
   replies: { phase: string; code: number; text: string }[];
   state: DeliveryState;
-  /** Code of the error table (`lib/errors.ts`), or `delivered`. */
+  /** Code of `lib/outcome/reasons.ts`, or `delivered`. */
   reason: string;
   /** The text a person reads. */
   text: string;

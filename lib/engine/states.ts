@@ -23,6 +23,10 @@ export type DeliveryState =
   | 'suppressed'
   | 'cancelled';
 
+/** Texts of a delivery that no attempt explains. */
+export const CANCELLED = 'Cancelled by its sender.';
+export const SCHEDULED = 'Wait: the sender asked for a later time.';
+
 /** From each state, the states that may follow. */
 export const TRANSITIONS: Readonly<Record<DeliveryState, readonly DeliveryState[]>> = {
   accepted: ['queued', 'deferred', 'suppressed', 'cancelled'],

@@ -1,9 +1,8 @@
 /** Why an attempt did not deliver, read from its record: the same rules for live replies and stored ones. */
 import type { Attempt } from '../engine/items.ts';
-import type { ErrorCode } from '../errors.ts';
-import { ERRORS } from '../errors.ts';
 import type { BounceType, Category, Diagnosis } from './diagnosis.ts';
 import { diagnose } from './diagnosis.ts';
+import { isReason, REASONS, type ReasonCode } from './reasons.ts';
 import { readReply } from './reply.ts';
 
 export interface AttemptDiagnosis extends Diagnosis {
@@ -17,7 +16,7 @@ const GENERAL: BounceType = { type: 'Transient', subType: 'General' };
 const HARD_BOUNCE: BounceType = { type: 'Permanent', subType: 'General' };
 
 /** Reasons that were decided here, without (or in spite of) a peer's reply. */
-const BY_REASON: Partial<Record<ErrorCode, Diagnosis>> = {
+const BY_REASON: Partial<Record<ReasonCode, Diagnosis>> = {
   dns_no_domain: { category: 'bad-domain', bounce: HARD_BOUNCE, hard: true },
   dns_null_mx: { category: 'bad-domain', bounce: HARD_BOUNCE, hard: true },
   dns_failure: soft('routing-errors'),
@@ -46,8 +45,8 @@ function soft(category: Category, bounce = GENERAL): Diagnosis {
 
 /** Diagnosis of an attempt that was not delivered. Pure; never throws. */
 export function diagnoseAttempt(attempt: Attempt): AttemptDiagnosis {
-  const reason = attempt.reason as ErrorCode;
-  const known = ERRORS[reason] ?? ERRORS.peer_protocol;
+  const reason = isReason(attempt.reason) ? attempt.reason : 'peer_protocol';
+  const known = REASONS[reason];
   const reply = readReply(attempt.text);
   const diagnosis =
     BY_REASON[reason] ??

@@ -19,10 +19,9 @@
  * RCPT is mostly about our host (RFC 7504 §3: a 554 or 521 greeting refuses the connection; other hosts and
  * other source addresses may fare better), and must not end mail that another IP could deliver.
  */
-import type { ErrorCode } from '../errors.ts';
-import { ERRORS } from '../errors.ts';
 import type { Category, Diagnosis } from './diagnosis.ts';
 import { diagnose } from './diagnosis.ts';
+import { REASONS, type ReasonCode } from './reasons.ts';
 import type { Reply } from './reply.ts';
 import { replyText } from './reply.ts';
 
@@ -36,14 +35,14 @@ export interface AttemptResult {
   /** Command (or moment) at which it ended. */
   phase: string;
   reply?: Reply;
-  code?: ErrorCode;
+  code?: ReasonCode;
   text?: string;
 }
 
 export interface Verdict {
   state: 'delivered' | 'bounced' | 'deferred';
   /** Code of the error table. */
-  reason: ErrorCode | 'delivered';
+  reason: ReasonCode | 'delivered';
   /** What a person reads: the peer's reply where there is one. */
   text: string;
   /** The peer may have the message already; trying again may duplicate it. */
@@ -70,14 +69,19 @@ export function classify(result: AttemptResult): Verdict {
   const text = reply ? replyText(reply) : (result.text ?? '');
   if (kind === 'accepted') return { state: 'delivered', reason: 'delivered', text };
   if (kind === 'uncertain') {
-    return { state: 'deferred', reason: 'uncertain', text: text || ERRORS.uncertain.action, uncertain: true };
+    return {
+      state: 'deferred',
+      reason: 'uncertain',
+      text: text || REASONS.uncertain.action,
+      uncertain: true,
+    };
   }
   if (kind === 'unsent' || !reply) return unsent(result.code ?? 'peer_protocol', text);
   return refused(result.phase, reply, text);
 }
 
-function unsent(code: ErrorCode, text: string): Verdict {
-  const { temporary, action } = ERRORS[code];
+function unsent(code: ReasonCode, text: string): Verdict {
+  const { temporary, action } = REASONS[code];
   return { state: temporary ? 'deferred' : 'bounced', reason: code, text: text || action };
 }
 
@@ -97,6 +101,6 @@ function refused(phase: string, reply: Reply, text: string): Verdict {
   return { state: 'bounced', reason: permanentReason(diagnosis), text };
 }
 
-function permanentReason(diagnosis: Diagnosis): ErrorCode {
+function permanentReason(diagnosis: Diagnosis): ReasonCode {
   return diagnosis.bounce.subType === 'MessageTooLarge' ? 'over_peer_size' : 'peer_permanent';
 }

@@ -103,7 +103,6 @@ function mergeTags(defaults: MessageTags = [], own: MessageTags = []): { name: s
 const STATUS: Partial<Record<ErrorCode, string>> = {
   message_rejected: 'MESSAGE_REJECTED',
   identity_not_verified: 'MESSAGE_REJECTED',
-  mail_from_not_verified: 'MAIL_FROM_DOMAIN_NOT_VERIFIED',
   configuration_set_missing: 'CONFIGURATION_SET_NOT_FOUND',
   template_missing: 'TEMPLATE_NOT_FOUND',
   throttled: 'ACCOUNT_THROTTLED',

@@ -19,7 +19,7 @@
  *
  * 421 counts as 4xx here; the session closes after it (RFC 5321 §3.8).
  */
-import type { ErrorCode } from '../errors.ts';
+import type { ReasonCode } from '../outcome/reasons.ts';
 import { dotStuff, endOfData } from './body.ts';
 import { bdatCommand, isSafePath, mailCommand, rcptCommand } from './commands.ts';
 import { needsUtf8, type Peer } from './peer.ts';
@@ -161,7 +161,7 @@ export class Flight {
    * Gives up: whoever is undecided is `uncertain` when the whole body may have reached the peer, and
    * otherwise `unsent` with `code`.
    */
-  abandon(mayHaveArrived: boolean, code: ErrorCode, text: string): void {
+  abandon(mayHaveArrived: boolean, code: ReasonCode, text: string): void {
     const phase = this.phase;
     for (let place = 0; place < this.#results.length; place++) {
       const recipient = this.item.recipients[place]!;

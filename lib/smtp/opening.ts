@@ -14,12 +14,12 @@
  *   any        4xx 5xx    (not named above) end, temporary or permanent
  *   any        other      end, peer_protocol
  */
-import type { ErrorCode } from '../errors.ts';
+import type { ReasonCode } from '../outcome/reasons.ts';
 import type { SessionOptions, SmtpReply } from './types.ts';
 
 export type OpeningStage = 'greeting' | 'ehlo' | 'helo' | 'starttls';
 
-export type OpeningMove = 'ehlo' | 'helo' | 'starttls' | 'tls' | 'open' | { code: ErrorCode; text: string };
+export type OpeningMove = 'ehlo' | 'helo' | 'starttls' | 'tls' | 'open' | { code: ReasonCode; text: string };
 
 /** @param offered whether this reply, to EHLO, offers STARTTLS. @param secured whether TLS is already there. */
 export function openingMove(

@@ -1,5 +1,5 @@
 /** What a peer said in its answer to EHLO (RFC 5321 §4.1.1.1), and whether a message fits it. */
-import type { ErrorCode } from '../errors.ts';
+import type { ReasonCode } from '../outcome/reasons.ts';
 import { isAscii, isSafePath } from './commands.ts';
 import type { SmtpReply, Transaction } from './types.ts';
 
@@ -40,7 +40,7 @@ export function readPeer(extensions: ReadonlyMap<string, string>): Peer {
 }
 
 /** Why this peer cannot be given this message at all; undefined when it can. */
-export function misfit(item: Transaction, peer: Peer): { code: ErrorCode; text: string } | undefined {
+export function misfit(item: Transaction, peer: Peer): { code: ReasonCode; text: string } | undefined {
   if (!isSafePath(item.mailFrom, true))
     return { code: 'invalid_address', text: 'The sender address cannot be written in a MAIL command.' };
   if (item.bytes.length > peer.maxSize)

@@ -9,7 +9,7 @@
  * With CHUNKING nothing waits for a 354, so that a small body goes out with its own envelope. Without
  * PIPELINING there is no following, and each command waits for the reply to the last.
  */
-import type { ErrorCode } from '../errors.ts';
+import type { ReasonCode } from '../outcome/reasons.ts';
 import { Flight, type Move, type Step } from './flight.ts';
 import type { Outbox } from './outbox.ts';
 import { misfit, type Peer } from './peer.ts';
@@ -125,7 +125,7 @@ export class Pipeline {
    * Ends everything under way. Whoever is undecided is `unsent` with `code`; or `uncertain`, when the whole
    * body may have reached the peer and the peer did not say that it `declined` it.
    */
-  abandon(code: ErrorCode, text: string, drained: boolean, declined: boolean): void {
+  abandon(code: ReasonCode, text: string, drained: boolean, declined: boolean): void {
     const current = this.#current;
     const following = this.#following;
     this.#current = undefined;

@@ -1,5 +1,5 @@
 /** The words of the SMTP client: a transaction goes in, a result comes out. */
-import type { ErrorCode } from '../errors.ts';
+import type { ReasonCode } from '../outcome/reasons.ts';
 import type { Clock } from '../time.ts';
 
 /** One reply (RFC 5321 §4.2), all lines. `enhanced` as `5.1.1` (RFC 3463) when the text begins with one. */
@@ -43,8 +43,8 @@ export interface RecipientResult {
   phase: SmtpPhase;
   /** The reply that decided, if one did. */
   reply?: SmtpReply;
-  /** For `unsent` and `uncertain`: code of the error table. */
-  code?: ErrorCode;
+  /** For `unsent` and `uncertain`: code of the table of reasons. */
+  code?: ReasonCode;
   text?: string;
 }
 
@@ -59,7 +59,7 @@ export interface TransactionResult {
 /** What ended a session (or kept it from opening). */
 export interface SessionEnd {
   /** `quit`: we ended it in good order. */
-  code: ErrorCode | 'quit';
+  code: ReasonCode | 'quit';
   phase: SmtpPhase;
   reply?: SmtpReply;
   text: string;

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { ErrorCode } from '../../lib/errors.ts';
-import { ERRORS } from '../../lib/errors.ts';
 import { classify } from '../../lib/outcome/classify.ts';
 import { diagnose } from '../../lib/outcome/diagnosis.ts';
+import { REASONS, type ReasonCode } from '../../lib/outcome/reasons.ts';
 import { MAX_REPLY_TEXT, readReply, replyText } from '../../lib/outcome/reply.ts';
 import { REPLIES } from '../fixtures/replies.ts';
 
@@ -57,10 +56,10 @@ describe('classify', () => {
     assert.deepEqual(verdict, { state: 'deferred', reason: 'uncertain', text: 'reset', uncertain: true });
   });
 
-  it('lets the table of errors decide what was never sent', () => {
-    for (const code of Object.keys(ERRORS) as ErrorCode[]) {
+  it('defers or ends what was never sent by the table of reasons', () => {
+    for (const code of Object.keys(REASONS) as ReasonCode[]) {
       const verdict = classify({ kind: 'unsent', phase: 'connect', code, text: 'why' });
-      assert.equal(verdict.state, ERRORS[code].temporary ? 'deferred' : 'bounced', code);
+      assert.equal(verdict.state, REASONS[code].temporary ? 'deferred' : 'bounced', code);
       assert.equal(verdict.reason, code);
     }
     assert.equal(classify({ kind: 'unsent', phase: 'mail' }).state, 'deferred');

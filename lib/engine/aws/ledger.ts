@@ -15,11 +15,11 @@
  * rows of a shard hold up nothing behind them. The run fails when it has done what it could.
  */
 import { randomBytes } from 'node:crypto';
-import { ERRORS } from '../../errors.ts';
 import type { Log } from '../../log.ts';
 import type { Clock } from '../../time.ts';
 import { type LaneName, type Outcome, SCHEMA_VERSION } from '../items.ts';
 import type { Ledger, Promotion } from '../ports.ts';
+import { CANCELLED } from '../states.ts';
 import { type Item, number, text, ttlOf } from './attributes.ts';
 import { each } from './concurrency.ts';
 import { deliveryKey, placeOf, readStanding } from './deliveries.ts';
@@ -127,7 +127,7 @@ export class AwsLedger implements Ledger {
         names: { '#ttl': 'ttl' },
         values: {
           ':cancelled': text('cancelled'),
-          ':x': text(ERRORS.cancelled.action),
+          ':x': text(CANCELLED),
           ':queued': text('queued'),
           ':deferred': text('deferred'),
           ':now': number(now),

@@ -4,7 +4,7 @@ import type { Clock } from '../../time.ts';
 import { type DeliveryRecord, isReport, type MessageRecord, type Outcome } from '../items.ts';
 import { stateAfter } from '../outcome-state.ts';
 import type { Records } from '../ports.ts';
-import { type DeliveryState, isLegalTransition, TRANSITIONS } from '../states.ts';
+import { CANCELLED, type DeliveryState, isLegalTransition, SCHEDULED, TRANSITIONS } from '../states.ts';
 import { bytes, type Item, text, ttlOf } from './attributes.ts';
 import type { Claims } from './claims.ts';
 import { deliveryKey, FIRST_DELIVERY, isOver, placeOf, readStanding } from './deliveries.ts';
@@ -189,7 +189,7 @@ function deliveryRecord(
   if (standing && isOver(standing)) {
     const last = attempts.at(-1);
     const reason = standing.reason ?? last?.reason ?? standing.state;
-    const text = standing.text ?? last?.text ?? ERRORS.cancelled.action;
+    const text = standing.text ?? last?.text ?? CANCELLED;
     return { ...record, state: standing.state, reason, text };
   }
   if (here || (standing && standing.heldUntil > now)) {
@@ -206,7 +206,7 @@ function deliveryRecord(
       ...record,
       state: 'deferred',
       reason: standing.reason ?? last?.reason ?? 'scheduled',
-      text: standing.text ?? last?.text ?? ERRORS.scheduled.action,
+      text: standing.text ?? last?.text ?? SCHEDULED,
       until: standing.until,
     };
   }
@@ -218,7 +218,7 @@ function reasonOf({ kind, attempt, detail = {} }: Outcome): { code: string; text
   if (attempt) return { code: attempt.reason, text: attempt.text };
   const said = detail.text ?? detail.message;
   const text = typeof said === 'string' ? said : undefined;
-  if (kind === 'cancelled') return { code: 'cancelled', text: text ?? ERRORS.cancelled.action };
+  if (kind === 'cancelled') return { code: 'cancelled', text: text ?? CANCELLED };
   if (kind === 'rendering-failure') {
     return { code: 'rendering_failed', text: text ?? ERRORS.rendering_failed.action };
   }

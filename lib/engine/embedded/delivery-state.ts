@@ -1,6 +1,6 @@
 /** The records of deliveries, put together from what is stored of them. */
-import { ERRORS } from '../../errors.ts';
 import type { DeliveryRecord, MessageRecord, Outcome, QueueItem } from '../items.ts';
+import { CANCELLED, SCHEDULED } from '../states.ts';
 import { readJson } from './json.ts';
 import type { DeliveriesReply } from './protocol.ts';
 
@@ -39,7 +39,7 @@ export function deliveryRecords(stored: DeliveriesReply, attempting: ReadonlySet
     const item = readJson<QueueItem>(json, 'a queue item');
     record.state = 'deferred';
     record.reason = item.reason?.code ?? 'scheduled';
-    record.text = item.reason?.text ?? ERRORS.scheduled.action;
+    record.text = item.reason?.text ?? SCHEDULED;
     record.until = item.due;
   }
   return records;
@@ -55,7 +55,5 @@ function reasonOf(outcome: Outcome): string {
 function textOf(outcome: Outcome): string {
   const text = outcome.detail?.text ?? outcome.detail?.message;
   if (typeof text === 'string') return text;
-  return outcome.kind === 'bounce'
-    ? 'A later report says that it was not delivered.'
-    : ERRORS.cancelled.action;
+  return outcome.kind === 'bounce' ? 'A later report says that it was not delivered.' : CANCELLED;
 }

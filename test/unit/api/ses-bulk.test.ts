@@ -140,7 +140,6 @@ test('an entry that fails says so in its place, and the others are sent', async 
 const statuses: [ErrorCode, string][] = [
   ['identity_not_verified', 'MESSAGE_REJECTED'],
   ['message_rejected', 'MESSAGE_REJECTED'],
-  ['mail_from_not_verified', 'MAIL_FROM_DOMAIN_NOT_VERIFIED'],
   ['configuration_set_missing', 'CONFIGURATION_SET_NOT_FOUND'],
   ['throttled', 'ACCOUNT_THROTTLED'],
   ['sending_paused', 'CONFIGURATION_SET_SENDING_PAUSED'],
