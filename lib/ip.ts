@@ -8,6 +8,12 @@ export function canonicalIp(text: string): string {
   return isIP(text) === 0 ? text : ipaddr.process(text).toString();
 }
 
+/** The address family, 4 or 6; 0 for text that is not the full spelling of an address. */
+export function familyOf(address: string): 0 | 4 | 6 {
+  if (ipaddr.IPv4.isValidFourPartDecimal(address)) return 4;
+  return ipaddr.IPv6.isValid(address) ? 6 : 0;
+}
+
 /** @returns the address in the form that it is compared in. @throws PosternError with path and reason. */
 export function readIp(value: unknown, path: string): string {
   const text = readText(value, path);

@@ -1,7 +1,7 @@
 /** Which name servers to ask. */
 import { readFileSync } from 'node:fs';
-import { familyOf } from '../egress/addresses.ts';
 import { PosternError } from '../errors.ts';
+import { familyOf } from '../ip.ts';
 import type { DnsServer } from './exchange.ts';
 
 /** At most so many servers of resolv.conf are asked (resolv.conf(5), MAXNS). */

@@ -4,6 +4,7 @@
  * into the operator's own network.
  */
 import ipaddr from 'ipaddr.js';
+import { familyOf } from '../ip.ts';
 
 /** Public addresses that reach inside all the same: Azure's wire server. */
 const INSIDE = new Set(['168.63.129.16']);
@@ -23,10 +24,4 @@ export function isPublicAddress(address: string): boolean {
   if (parsed.range() !== 'unicast') return false;
   if (parsed instanceof ipaddr.IPv6) return parsed.match(GLOBAL_UNICAST);
   return !INSIDE.has(parsed.toString());
-}
-
-/** 4, 6, or 0 for what is no address. */
-export function familyOf(address: string): 0 | 4 | 6 {
-  if (ipaddr.IPv4.isValidFourPartDecimal(address)) return 4;
-  return ipaddr.IPv6.isValid(address) ? 6 : 0;
 }

@@ -3,6 +3,7 @@
  * tells the queue what became of each. It moves bytes: it never parses a message.
  */
 import { PosternError } from '../errors.ts';
+import { familyOf } from '../ip.ts';
 import { DEFAULT_RETRY } from '../outcome/retry.ts';
 import { type RoutingTable, readRouting } from '../routing/router.ts';
 import { LimitBook } from '../shaping/limits/book.ts';
@@ -10,7 +11,6 @@ import { limitTable } from '../shaping/limits/check.ts';
 import { LANE_GROUPS } from '../shaping/providers.ts';
 import { DEFAULT_DEADLINES } from '../smtp/deadlines.ts';
 import { openSession } from '../smtp/session.ts';
-import { familyOf } from './addresses.ts';
 import { newCounters } from './counters.ts';
 import { Destinations } from './destination.ts';
 import { Orders } from './directive-view.ts';

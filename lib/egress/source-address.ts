@@ -3,6 +3,7 @@
  * this node holds its lease (law 3), so that every count here is the whole truth about that IP.
  */
 import type { LeaseHolder } from '../engine/ports.ts';
+import { familyOf } from '../ip.ts';
 import type { Limits } from '../shaping/limits/limit.ts';
 import { Gate } from '../shaping/path-limiter.ts';
 import {
@@ -13,7 +14,6 @@ import {
   worthKeeping,
   writeShaping,
 } from '../shaping/site-memory.ts';
-import { familyOf } from './addresses.ts';
 import type { Path } from './connection-pool.ts';
 import type { Site } from './site.ts';
 
