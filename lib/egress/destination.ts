@@ -8,10 +8,10 @@ import { TtlCache } from '../cache.ts';
 import type { Answer, MxRecord, Resolver } from '../dns/resolver.ts';
 import { familyOf } from '../ip.ts';
 import type { ReasonCode } from '../outcome/reasons.ts';
+import { isPublicAddress } from '../public-address.ts';
 import { type Provider, providerOf } from '../shaping/providers.ts';
 import { siteName } from '../shaping/sites.ts';
 import type { Clock } from '../time.ts';
-import { isPublicAddress } from './addresses.ts';
 import type { Route, Routes } from './routes.ts';
 
 /** A host that takes mail. Lower preference first; equal ones share the load. */

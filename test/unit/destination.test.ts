@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { createResolver } from '../../lib/dns/resolver.ts';
 import { dnsServers } from '../../lib/dns/servers.ts';
-import { isPublicAddress } from '../../lib/egress/addresses.ts';
 import { Destinations, type Target } from '../../lib/egress/destination.ts';
 import { type Route, Routes } from '../../lib/egress/routes.ts';
+import { isPublicAddress } from '../../lib/public-address.ts';
 import { systemClock } from '../../lib/time.ts';
 import { a, aaaa, mx, startDnsServer, type TestDnsServer } from '../support/dns-server.ts';
 

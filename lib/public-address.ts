@@ -1,10 +1,10 @@
 /**
- * Which addresses mail may be sent to. MX and address records are written by strangers: one that points to
- * 127.0.0.1, into a private network or at a cloud's metadata service would make Postern its writer's proxy
- * into the operator's own network.
+ * Which addresses may be connected to. MX records, address records and webhook URLs are written by strangers: one
+ * that leads to 127.0.0.1, into a private network or to a cloud's metadata service would make Postern its writer's
+ * proxy into the operator's own network.
  */
 import ipaddr from 'ipaddr.js';
-import { familyOf } from '../ip.ts';
+import { familyOf } from './ip.ts';
 
 /** Public addresses that reach inside all the same: Azure's wire server. */
 const INSIDE = new Set(['168.63.129.16']);
