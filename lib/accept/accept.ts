@@ -9,8 +9,9 @@
  */
 import { isAscii } from 'node:buffer';
 import type { Admission } from '../engine/ports.ts';
-import { asPosternError, PosternError } from '../errors.ts';
+import { asPosternError, type ErrorCode, PosternError } from '../errors.ts';
 import { messageIdOf } from '../mail/message-id.ts';
+import { CallSize, HeldBytes } from './call-size.ts';
 import { type Checked, check } from './check.ts';
 import type { AcceptDeps } from './deps.ts';
 import { draft, type Signed, sign } from './draft.ts';
@@ -18,6 +19,7 @@ import { askPolicy, subjectOf } from './hook.ts';
 import { conflict, readAnswer, storeAnswer } from './idempotency.ts';
 import { admission, type ItemRules, type Origin } from './records.ts';
 import { type Suppressed, suppressedOf } from './suppressed.ts';
+import { Turns } from './turns.ts';
 import type { Accept, Submission, SubmitOptions, Submitted } from './types.ts';
 
 /** Grace after the last attempt in which a bounce may still come back (RFC 5321 §4.5.4.1: days). */
@@ -25,6 +27,8 @@ const RETURN_PATH_GRACE = 7 * 24 * 3600 * 1000;
 
 export function createAccept(deps: AcceptDeps): Accept {
   const { policy, hooks, clock, returnPaths } = deps;
+  const turns = new Turns();
+  const held = new HeldBytes();
 
   function finish({ prepared, identity, bytes }: Signed, origin: Origin, suppressed: Suppressed): Admission {
     const domain = policy.returnPathDomain(identity, prepared.from.domain);
@@ -44,27 +48,57 @@ export function createAccept(deps: AcceptDeps): Accept {
     return result;
   }
 
-  async function signed(message: Checked, origin: Origin): Promise<Signed | Admission> {
-    const made = draft(deps, message, origin);
-    return 'identity' in made ? sign(deps, made) : made;
+  /** Composes a message; its signature is made while the next one is composed. */
+  function begin(
+    message: Checked,
+    origin: Origin,
+    size: CallSize,
+  ): Promise<Signed | Admission | PosternError> {
+    const { steps } = size.budget;
+    const made = draft(deps, message, origin, size.budget);
+    if (!('identity' in made)) return Promise.resolve(made);
+    const octets = made.message.body.length;
+    turns.spend(octets, steps - size.budget.steps);
+    size.add(octets);
+    return sign(deps, made).catch(asPosternError);
   }
 
-  /** What becomes of each submission. @throws PosternError when it cannot be known who is suppressed. */
+  /** Composes all messages of a call, one after the other. @throws PosternError what refuses the whole call. */
+  async function makeAll(
+    all: readonly (Checked | PosternError)[],
+    origin: Origin,
+    size: CallSize,
+  ): Promise<(Signed | Admission | PosternError)[]> {
+    const made: Promise<Signed | Admission | PosternError>[] = [];
+    for (const one of all) {
+      if (one instanceof PosternError) made.push(Promise.resolve(one));
+      else {
+        if (all.length > 1) await turns.next();
+        try {
+          made.push(begin(one, origin, size));
+        } catch (error) {
+          const refusal = asPosternError(error);
+          if (refusal.code === 'too_large' || refusal.code === 'throttled') throw refusal;
+          made.push(Promise.resolve(refusal));
+        }
+      }
+    }
+    return Promise.all(made);
+  }
+
+  /** What becomes of each submission. @throws PosternError when it cannot be known who is suppressed, or all is too much. */
   async function prepareAll(
     submissions: readonly Submission[],
     options: SubmitOptions,
     origin: Origin,
+    size: CallSize,
   ): Promise<(Admission | PosternError)[]> {
     const all = await Promise.all(
       submissions.map((submission) => checked(submission, options, origin).catch(asPosternError)),
     );
     const good = all.flatMap((one) => (one instanceof PosternError ? [] : [one.prepared]));
     const [made, suppressed] = await Promise.all([
-      Promise.all(
-        all.map(async (one) =>
-          one instanceof PosternError ? one : signed(one, origin).catch(asPosternError),
-        ),
-      ),
+      makeAll(all, origin, size),
       suppressedOf(good, deps.engine.suppressions),
     ]);
     return made.map((one) => {
@@ -89,36 +123,38 @@ export function createAccept(deps: AcceptDeps): Accept {
         keyId: options.caller.keyId,
         sourceIp: options.caller.sourceIp,
       };
-      const failed = (error: unknown): never => {
-        for (const _ of submissions) deps.onResult?.(options.door, asPosternError(error).code);
-        throw error;
-      };
-      const made = await prepareAll(submissions, options, origin).catch(failed);
-      const admissions: Admission[] = [];
-      const answer: Submitted[] = made.map((result) => {
-        if (result instanceof PosternError) return { error: result };
-        admissions.push(result);
-        return { messageId: messageIdOf(result.record) };
-      });
-      if (admissions.length > 0) {
-        const result = await deps.engine.queue
-          .admit(
+      const report = (result: 'accepted' | ErrorCode): void => deps.onResult?.(options.door, result);
+      let size: CallSize | undefined;
+      try {
+        size = new CallSize(submissions, held);
+        const made = await prepareAll(submissions, options, origin, size);
+        const admissions = made.filter((one): one is Admission => !(one instanceof PosternError));
+        const answer = made.map(answerOf);
+        if (admissions.length > 0) {
+          const result = await deps.engine.queue.admit(
             admissions,
             claim && {
               ...claim,
               expiresAt: clock.now() + options.idempotency!.ttl,
               response: storeAnswer(answer),
             },
-          )
-          .catch(failed);
-        // The same call, taken in at the same time by another request.
-        if (result.kind === 'repeated') return readAnswer(result.response);
-        if (result.kind === 'conflict') throw conflict();
+          );
+          // The same call, taken in at the same time by another request.
+          if (result.kind === 'repeated') return readAnswer(result.response);
+          if (result.kind === 'conflict') throw conflict();
+        }
+        for (const one of answer) report('error' in one ? one.error.code : 'accepted');
+        return answer;
+      } catch (error) {
+        for (const _ of submissions) report(asPosternError(error).code);
+        throw error;
+      } finally {
+        size?.release();
       }
-      for (const result of answer) {
-        deps.onResult?.(options.door, 'error' in result ? result.error.code : 'accepted');
-      }
-      return answer;
     },
   };
+}
+
+function answerOf(result: Admission | PosternError): Submitted {
+  return result instanceof PosternError ? { error: result } : { messageId: messageIdOf(result.record) };
 }

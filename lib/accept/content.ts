@@ -11,6 +11,7 @@ import { sanitise } from '../mail/sanitise.ts';
 import { takeSesHeaders } from '../mail/ses-headers.ts';
 import type { Address, HeaderField, ParsedMessage } from '../mail/types.ts';
 import { compileTemplate, renderTemplate } from '../template/template.ts';
+import type { RenderBudget } from '../template/types.ts';
 import type { Random } from '../time.ts';
 import { type Tracker, withoutPlaceholder } from '../tracking/tracking.ts';
 import type { Content, Submission } from './types.ts';
@@ -122,9 +123,12 @@ export function composeContent(
   submission: Submission,
   ids: { messageId: string; date: number; random: Random },
   tracker: Tracker | undefined,
+  budget: RenderBudget,
 ): ParsedMessage {
   const parts =
-    content.kind === 'simple' ? content : renderTemplate(compileTemplate(content.parts), content.data);
+    content.kind === 'simple'
+      ? content
+      : renderTemplate(compileTemplate(content.parts), content.data, budget);
   return compose(
     {
       from: submission.from ?? '',

@@ -5,6 +5,7 @@ import { PosternError } from '../errors.ts';
 import { rfc5322Date } from '../mail/date.ts';
 import { serialise } from '../mail/message.ts';
 import type { HeaderField, ParsedMessage } from '../mail/types.ts';
+import type { RenderBudget } from '../template/types.ts';
 import type { TrackingLinks } from '../tracking/links.ts';
 import { trackMessage } from '../tracking/mime.ts';
 import { createTracker, type Tracker } from '../tracking/tracking.ts';
@@ -36,7 +37,12 @@ export interface Signed {
  * with SES: it becomes an admission that only tells of the failure.
  * @throws PosternError that refuses the content.
  */
-export function draft(deps: DraftDeps, checked: Checked, origin: Origin): Draft | Admission {
+export function draft(
+  deps: DraftDeps,
+  checked: Checked,
+  origin: Origin,
+  budget: RenderBudget,
+): Draft | Admission {
   const { submission, raw, prepared, identity } = checked;
   const { messageId, acceptedAt: now } = prepared;
   const tracker = trackerOf(deps.tracking.links, checked);
@@ -47,7 +53,8 @@ export function draft(deps: DraftDeps, checked: Checked, origin: Origin): Draft 
   } else {
     const content = submission.content as Exclude<Submission['content'], { kind: 'raw' }>;
     try {
-      message = composeContent(content, submission, { messageId, date: now, random: deps.random }, tracker);
+      const ids = { messageId, date: now, random: deps.random };
+      message = composeContent(content, submission, ids, tracker, budget);
     } catch (error) {
       if (!(error instanceof PosternError) || error.code !== 'rendering_failed') throw error;
       const name = content.kind === 'template' ? (content.name ?? '') : '';

@@ -1,6 +1,7 @@
 /** What the three doors hand to the accept pipeline, and what it answers. */
 import type { MessageClass } from '../engine/items.ts';
 import type { Attachment } from '../mail/types.ts';
+import type { TemplateParts } from '../template/types.ts';
 import type { TrackingOverride } from './tracking.ts';
 
 /** Who calls, as the door has established it. */
@@ -11,12 +12,6 @@ export interface Caller {
   /** May manage keys, identities and tenants. */
   admin: boolean;
   sourceIp: string;
-}
-
-export interface TemplateParts {
-  subject?: string;
-  text?: string;
-  html?: string;
 }
 
 /** The content of a message in the forms that callers have. */

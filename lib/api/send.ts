@@ -3,12 +3,13 @@
  * each of them, with its own substitutions.
  */
 import { createHash } from 'node:crypto';
-import type { Content, Submission, Submitted, TemplateParts } from '../accept/types.ts';
+import type { Content, Submission, Submitted } from '../accept/types.ts';
 import type { MessageClass } from '../engine/items.ts';
 import { asPosternError, PosternError } from '../errors.ts';
 import { headerOf } from '../http/raw-request.ts';
 import { formatAddress, parseEnvelopeAddress } from '../mail/address.ts';
 import type { Attachment } from '../mail/types.ts';
+import type { TemplateParts } from '../template/types.ts';
 import { shownError } from './errors.ts';
 import type { Call, Handler } from './operation.ts';
 
@@ -51,12 +52,6 @@ interface Draft {
 /** Milliseconds that an idempotency key is remembered. */
 const IDEMPOTENCY_TTL = 24 * 3600 * 1000;
 const IDEMPOTENCY_KEY = /^[\x20-\x7e]{1,256}$/;
-/**
- * Bytes of all messages of a call together, before encoding: what is attached is repeated for each of a
- * thousand recipients, and all of it is in memory until the store has it.
- */
-export const MAX_EXPANDED = 64 * 1024 * 1024;
-
 export const sendMessages: Handler = async (call) => {
   const request = call.body as SendRequest;
   const drafts = draftsOf(request, call);
@@ -97,10 +92,8 @@ function draftsOf(request: SendRequest, call: Call): Draft[] {
     throw new PosternError('bad_request', 'Name either /recipients, or one or more in /to, /cc and /bcc.');
   }
   if (!recipients) {
-    checkExpanded(request, 1);
     return [{ recipients: [...to, ...cc, ...bcc], made: { ...common, to, cc, bcc, content: content() } }];
   }
-  checkExpanded(request, recipients.length);
   return recipients.map(({ address, name, substitutions }) => {
     try {
       const mailbox = parseEnvelopeAddress(address);
@@ -183,18 +176,6 @@ function attachmentsOf(given: SendRequest['attachments']): Attachment[] | undefi
     }
     return { ...one, content };
   });
-}
-
-/** @throws `too_large` */
-function checkExpanded({ text = '', html = '', attachments = [] }: SendRequest, messages: number): void {
-  const attached = attachments.reduce((sum, one) => sum + one.content.length, 0);
-  const size = (text.length + html.length + attached) * messages;
-  if (size <= MAX_EXPANDED) return;
-  throw new PosternError(
-    'too_large',
-    `The ${messages} messages of this call have ${size} bytes together; ${MAX_EXPANDED} is the most. ` +
-      'Name fewer recipients a call, or attach less.',
-  );
 }
 
 /** @throws `bad_request` */

@@ -1,9 +1,10 @@
 /** From the members of a send request to the content and the recipients that the accept pipeline takes. */
 import type { TrackingOverride } from '../accept/tracking.ts';
-import type { Content, TemplateParts } from '../accept/types.ts';
+import type { Content } from '../accept/types.ts';
 import { PosternError } from '../errors.ts';
 import { boundJson } from '../http/json-bounds.ts';
 import type { Attachment } from '../mail/types.ts';
+import type { TemplateParts } from '../template/types.ts';
 import { type Call, requireTenant } from './operation.ts';
 import type { Attachments, Destination, MessageHeaders, SendMembers, Template } from './shapes.ts';
 

@@ -4,6 +4,7 @@
  * calls a function, or goes on without end.
  */
 import { PosternError } from '../errors.ts';
+import type { RenderBudget } from './types.ts';
 
 /** One instruction of a compiled template: appends to the output of the run. */
 export type Step = (run: Run, scope: Scope) => void;
@@ -15,7 +16,7 @@ export type Expression = (run: Run, scope: Scope) => unknown;
 /** Instructions and iterations of one rendering: some 10 ms. */
 const MAX_STEPS = 250_000;
 /** Characters that one rendering may put out, over all its parts. */
-export const MAX_OUTPUT = 10_000_000;
+const MAX_OUTPUT = 10_000_000;
 /** Blocks inside blocks, partials that call partials, lists inside lists. */
 const MAX_NESTING = 100;
 
@@ -78,15 +79,24 @@ export class Run {
   readonly root: unknown;
   out = '';
   partials: Partials | undefined = undefined;
-  #steps = MAX_STEPS;
+  #steps: number;
   #room: number;
-  readonly #maxOutput: number;
+  /** Of the call; absent when the rendering stands alone. */
+  readonly #budget: RenderBudget | undefined;
   #depth = 0;
 
-  constructor(root: unknown, maxOutput: number) {
+  constructor(root: unknown, budget: RenderBudget | undefined) {
     this.root = root;
-    this.#room = maxOutput;
-    this.#maxOutput = maxOutput;
+    this.#budget = budget;
+    this.#steps = Math.min(MAX_STEPS, budget?.steps ?? MAX_STEPS);
+    this.#room = Math.min(MAX_OUTPUT, budget?.characters ?? MAX_OUTPUT);
+  }
+
+  /** Takes what was spent off the budget of the call. */
+  settle(): void {
+    if (!this.#budget) return;
+    this.#budget.characters -= Math.min(MAX_OUTPUT, this.#budget.characters) - this.#room;
+    this.#budget.steps -= Math.min(MAX_STEPS, this.#budget.steps) - this.#steps;
   }
 
   append(text: string): void {
@@ -94,16 +104,22 @@ export class Run {
     this.out += text;
   }
 
-  /** Counts characters of output. @throws PosternError `template_too_complex` when they are too many */
+  /** Counts characters of output. @throws PosternError `template_too_complex`, `too_large` (the call's budget) */
   charge(characters: number): void {
     this.#room -= characters;
-    if (this.#room < 0) throw tooComplex(`Its output is longer than ${this.#maxOutput} characters.`);
+    if (this.#room >= 0) return;
+    const { characters: left = MAX_OUTPUT } = this.#budget ?? {};
+    if (left < MAX_OUTPUT) throw callTooLarge('characters');
+    throw tooComplex(`Its output is longer than ${MAX_OUTPUT} characters.`);
   }
 
-  /** @throws PosternError `template_too_complex` when the rendering takes too long */
+  /** Counts work. @throws PosternError `template_too_complex`, `too_large` (the call's budget) */
   spend(steps: number): void {
     this.#steps -= steps;
-    if (this.#steps < 0) throw tooComplex(`It takes more than ${MAX_STEPS} steps; loop over less.`);
+    if (this.#steps >= 0) return;
+    const { steps: left = MAX_STEPS } = this.#budget ?? {};
+    if (left < MAX_STEPS) throw callTooLarge('steps');
+    throw tooComplex(`It takes more than ${MAX_STEPS} steps; loop over less.`);
   }
 
   /**
@@ -163,6 +179,21 @@ export function missing(name: string): PosternError {
   return new PosternError(
     'rendering_failed',
     `Attribute '${name.slice(0, 200)}' is not present in the rendering data.`,
+  );
+}
+
+/** Bounds of what one call may render, over all its messages: 64 million characters, and some 0.6 s of work. */
+const CALL_LIMITS: Readonly<RenderBudget> = { characters: 64 * 1024 * 1024, steps: 30_000_000 };
+
+/** The budget of a call that has rendered nothing yet. */
+export function callBudget(): RenderBudget {
+  return { ...CALL_LIMITS };
+}
+
+function callTooLarge(unit: keyof RenderBudget): PosternError {
+  return new PosternError(
+    'too_large',
+    `The templates of this call take more than ${CALL_LIMITS[unit]} ${unit} together. Name fewer recipients a call.`,
   );
 }
 

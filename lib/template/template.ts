@@ -8,10 +8,10 @@
  *   source ──parse──► syntax tree ──compile──► steps ──run, within a budget──► text
  *                                   (cached)
  */
-import type { TemplateParts } from '../accept/types.ts';
 import { PosternError } from '../errors.ts';
 import { compileSource } from './compile.ts';
-import { type Body, MAX_OUTPUT, Run, Scope, tooComplex } from './run.ts';
+import { type Body, Run, Scope, tooComplex } from './run.ts';
+import type { RenderBudget, TemplateParts } from './types.ts';
 
 export { mergeData, parseTemplateData } from './data.ts';
 
@@ -56,16 +56,17 @@ export function compileTemplate(parts: TemplateParts): CompiledTemplate {
 }
 
 /**
- * @param data JSON values. @param maxOutput characters that all parts together may have
+ * @param data JSON values. @param budget of the call that the rendering is part of.
  * @throws PosternError `rendering_failed` for a variable that the data lacks, in SES's words, or a partial
- * that is not defined; `template_too_complex` when output, steps or nesting pass their limits
+ * that is not defined; `template_too_complex` when output, steps or nesting pass the limits of one rendering;
+ * `too_large` when the budget is spent
  */
 export function renderTemplate(
   template: CompiledTemplate,
   data: Record<string, unknown>,
-  maxOutput = MAX_OUTPUT,
+  budget?: RenderBudget,
 ): TemplateParts {
-  const run = new Run(data, maxOutput);
+  const run = new Run(data, budget);
   const scope = new Scope(data, undefined, undefined, undefined);
   const rendered: TemplateParts = {};
   try {
@@ -80,6 +81,8 @@ export function renderTemplate(
     // Deep blocks in partials that call each other: each is within its limit, both run out of stack.
     if (error instanceof RangeError) throw tooComplex('It is nested too deeply.');
     throw error;
+  } finally {
+    run.settle();
   }
   return rendered;
 }

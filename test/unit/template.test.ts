@@ -10,8 +10,8 @@ import {
   renderTemplate,
 } from '../../lib/template/template.ts';
 
-const render = (html: string, data: Record<string, unknown> = {}, maxOutput?: number): string =>
-  renderTemplate(compileTemplate({ html }), data, maxOutput).html!;
+const render = (html: string, data: Record<string, unknown> = {}): string =>
+  renderTemplate(compileTemplate({ html }), data).html!;
 
 const absent = (html: string, name: string, data: Record<string, unknown> = {}) =>
   assert.throws(() => render(html, data), {
@@ -22,8 +22,8 @@ const absent = (html: string, name: string, data: Record<string, unknown> = {}) 
 const refused = (html: string, words: RegExp) =>
   assert.throws(() => compileTemplate({ html }), { code: 'bad_request', message: words });
 
-const tooComplex = (html: string, words: RegExp, data: Record<string, unknown> = {}, maxOutput?: number) =>
-  assert.throws(() => render(html, data, maxOutput), { code: 'template_too_complex', message: words });
+const tooComplex = (html: string, words: RegExp, data: Record<string, unknown> = {}) =>
+  assert.throws(() => render(html, data), { code: 'template_too_complex', message: words });
 
 test('renders the parts it is given, without escaping', () => {
   const compiled = compileTemplate({ subject: 'Hi {{name}}', html: '<b>{{name}}</b>' });
@@ -183,8 +183,14 @@ test('bombs that go off while rendering are bounded by steps, output and depth',
 
 test('the limit of output counts all parts together, at its edge', () => {
   const compiled = compileTemplate({ text: '12345', html: '{{x}}' });
-  assert.deepEqual(renderTemplate(compiled, { x: '67890' }, 10), { text: '12345', html: '67890' });
-  assert.throws(() => renderTemplate(compiled, { x: '678901' }, 10), { code: 'template_too_complex' });
+  const budget = { characters: 20, steps: 1_000 };
+  assert.deepEqual(renderTemplate(compiled, { x: '67890' }, budget), { text: '12345', html: '67890' });
+  assert.deepEqual(budget, { characters: 10, steps: 998 });
+  assert.deepEqual(renderTemplate(compiled, { x: '67890' }, budget), { text: '12345', html: '67890' });
+  assert.throws(() => renderTemplate(compiled, { x: '6' }, budget), { code: 'too_large' });
+  const long = 'x'.repeat(9_999_995);
+  assert.equal(renderTemplate(compiled, { x: long }).html!.length, 9_999_995);
+  assert.throws(() => renderTemplate(compiled, { x: `${long}y` }), { code: 'template_too_complex' });
 });
 
 test('a compiled template can be used again after a failure', () => {

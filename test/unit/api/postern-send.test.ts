@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
-import { MAX_EXPANDED } from '../../../lib/api/send.ts';
 import { PosternError } from '../../../lib/errors.ts';
 import { type CallOptions, type PosternServer, startPosternServer } from '../../support/postern-server.ts';
 
@@ -263,14 +262,6 @@ test('bodies that are no JSON object in UTF-8 are told so', async () => {
   });
   assert.equal(response.status, 400);
   assert.match(await response.text(), /not valid UTF-8/);
-});
-
-test('all messages of a call together stay within their limit', async () => {
-  const { to: _, ...rest } = simple;
-  const recipients = Array.from({ length: 1_000 }, (_, n) => ({ address: `u${n}@example.net` }));
-  const fits = 'x'.repeat(Math.floor(MAX_EXPANDED / 1_000));
-  assert.equal((await send({ ...rest, text: fits, recipients })).status, 202);
-  await refused({ ...rest, text: `${fits}x`, recipients }, /together/, 413, 'too_large');
 });
 
 test('a body is read to its limit and no further', async () => {
