@@ -62,6 +62,15 @@ const SAME = 1000;
 
 const NOTHING: Evaluation = { raise: [], lift: [], alerts: [] };
 
+/** Before these phases end the peer has seen nothing that a tenant chose. */
+const BEFORE_MAIL: ReadonlySet<string> = new Set<Phase>(['greeting', 'ehlo', 'starttls']);
+
+interface Found {
+  raise: Directive[];
+  lift: string[];
+  alerts: Alert[];
+}
+
 /** Judges one reply. `now` in ms since the epoch. */
 export function evaluate(rules: RuleSet, state: AutomationState, event: ReplyEvent, now: number): Evaluation {
   const { reply } = event;
@@ -77,10 +86,9 @@ export function evaluate(rules: RuleSet, state: AutomationState, event: ReplyEve
   const matched = matchingRules(rules, event, reply);
   if (matched.length === 0) return retryAfter === undefined ? NOTHING : { ...NOTHING, retryAfter };
   state.sweep(now);
-  const raise: Directive[] = [];
-  const alerts: Alert[] = [];
-  for (const rule of matched) fire(rule, state, event, text, now, raise, alerts);
-  return { raise, lift: [], alerts, retryAfter };
+  const found: Found = { raise: [], lift: [], alerts: [] };
+  for (const rule of matched) fire(rule, state, event, text, now, found);
+  return { ...found, retryAfter };
 }
 
 /** Owners that the matcher found; reused, as evaluation never waits in between. */
@@ -137,52 +145,98 @@ function domainAgrees(domain: string, wanted: string): boolean {
   return wanted.startsWith('*.') ? domain.endsWith(wanted.slice(1)) : domain === wanted;
 }
 
-/** Counts the reply for its rule, and raises what the rule says when that sets it off. */
+/** Counts the reply for its rule, and raises what the rule orders when that sets it off. */
 function fire(
   compiled: CompiledRule,
   state: AutomationState,
   event: ReplyEvent,
   text: string,
   now: number,
-  raise: Directive[],
-  alerts: Alert[],
+  found: Found,
 ): void {
-  const { rule, scope, events, within, hint, duration, leaveAfter } = compiled;
-  const key = scopeKey(scope, event);
+  const { rule, events, within, hint, duration, leaveAfter } = compiled;
+  const key = scopeKey(compiled.scope, event);
   if (key === undefined) return;
   if (events > 1 && !state.count(`${rule.id}/${key}`, events, within, now)) {
-    stayed(compiled, state, key);
+    stayed(compiled, state, event);
     return;
   }
-  const lasting = (hint && boundedHint(text, hint[0], hint[1])) ?? duration;
-  const until = now + lasting;
-  const match = matchOf(scope, event);
+  const until = now + ((hint && boundedHint(text, hint[0], hint[1])) ?? duration);
+  const scope = scopeOf(compiled, state, event, until, now, found);
+  const held = scopeKey(scope, event)!;
   const { id: name, reason } = rule;
   for (const action of compiled.actions) {
-    const id = idOf(name, action.kind, key);
+    const alert = action.kind === 'alert';
+    const id = idOf(name, action.kind, alert ? key : held);
     const before = state.raised(id);
     const holds = before !== undefined && before.until > now;
     if (holds) before.successes = 0;
-    if (action.kind === 'alert') {
+    if (alert) {
       if (holds) continue;
       state.raise(id, { until, leaveAfter: 0, successes: 0 });
-      alerts.push({ rule: name, at: now, match, reason, reply: text });
+      found.alerts.push({ rule: name, at: now, match: matchOf(compiled.scope, event), reason, reply: text });
     } else {
       // What was in flight when a peer said stop brings the same reply many times: once a second is enough.
       if (holds && until - before.until < SAME) continue;
-      const watched = leaveAfter > 0 ? { scope, key } : {};
+      const watched = leaveAfter > 0 ? { scope, key: held } : {};
       state.raise(id, { until, leaveAfter, successes: 0, ...watched });
-      raise.push({ id, match, action, reason, until, origin: { rule: name, reply: text } });
+      found.raise.push({
+        id,
+        match: matchOf(scope, event),
+        action,
+        reason,
+        until,
+        origin: { rule: name, reply: text },
+      });
     }
   }
 }
 
-/** The rule matched again without being set off: whatever it holds has seen no success in a row. */
-function stayed({ rule, actions, leaveAfter }: CompiledRule, state: AutomationState, key: string): void {
-  if (leaveAfter === 0) return;
+/**
+ * The mail that a rule may hold back by this reply. What a peer answers from MAIL on may follow from the addresses
+ * and the content of one tenant, whose own server it may even be; so it holds back that tenant's mail alone, until
+ * the rule fires on another tenant's mail as well.
+ */
+function scopeOf(
+  { rule, scope, actions }: CompiledRule,
+  state: AutomationState,
+  event: ReplyEvent,
+  until: number,
+  now: number,
+  found: Found,
+): CompiledRule['scope'] {
+  const { tenant, phase } = event;
+  if (tenant === undefined || scope.includes('tenant') || BEFORE_MAIL.has(phase)) return scope;
+  const narrow = withTenant(scope);
+  const other = state.witness(`${rule.id}/${scopeKey(scope, event)}`, tenant, until, now);
+  if (other === undefined) return narrow;
+  // What holds for everybody needs no holding for one of them.
+  const key = scopeKey(narrow, { ...event, tenant: other })!;
   for (const { kind } of actions) {
-    const raised = state.raised(idOf(rule.id, kind, key));
-    if (raised !== undefined) raised.successes = 0;
+    const id = idOf(rule.id, kind, key);
+    if (state.raised(id) === undefined) continue;
+    state.drop(id);
+    found.lift.push(id);
+  }
+  return scope;
+}
+
+function withTenant(scope: CompiledRule['scope']): CompiledRule['scope'] {
+  return scope.includes('tenant') ? scope : ['tenant', ...scope];
+}
+
+/** The rule matched again without being set off: whatever it holds has seen no success in a row. */
+function stayed(
+  { rule, actions, leaveAfter, scope }: CompiledRule,
+  state: AutomationState,
+  event: ReplyEvent,
+): void {
+  if (leaveAfter === 0) return;
+  for (const key of [scopeKey(scope, event), scopeKey(withTenant(scope), event)]) {
+    for (const { kind } of actions) {
+      const raised = state.raised(idOf(rule.id, kind, key ?? ''));
+      if (raised !== undefined) raised.successes = 0;
+    }
   }
 }
 

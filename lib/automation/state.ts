@@ -12,6 +12,7 @@ const VERSION = 1;
 /** Times that all windows together may hold. */
 const MAX_TIMES = 200_000;
 const MAX_RAISED = 20_000;
+const MAX_WITNESSED = 20_000;
 /** How often what has ended is cleared away, ms. */
 const SWEEP = 60_000;
 
@@ -26,12 +27,17 @@ export interface Raised {
   key?: string;
 }
 
+/** A tenant whose mail a rule fired on, and until when that counts as evidence, ms since the epoch. */
+type Witness = readonly [tenant: string, until: number];
+
 /** A checkpoint: plain data, to be stored as JSON. */
 export interface AutomationCheckpoint {
   v: number;
   /** Key, size, times. */
   windows: [string, number, number[]][];
   raised: [string, Raised][];
+  /** Absent in older checkpoints: none. */
+  witnesses?: [string, readonly Witness[]][];
 }
 
 /** A kind of scope under which something ends by success, and what does, by the key of the mail concerned. */
@@ -46,6 +52,8 @@ export class AutomationState {
   readonly #raised = new Map<string, Raised>();
   /** By kind of scope. */
   readonly #watches = new Map<string, Watch>();
+  /** By rule and scope: the last two tenants whose mail the rule fired on. */
+  readonly #witnesses = new Map<string, readonly Witness[]>();
   #sweepAt = 0;
 
   /** Whether anything ends by success. While nothing does, deliveries need not be told of. */
@@ -70,6 +78,20 @@ export class AutomationState {
       this.#times -= size;
     }
     return window.count(now, within);
+  }
+
+  /**
+   * Notes that a rule fired on a tenant's mail.
+   * @param until when this is no evidence any more.
+   * @returns the other tenant whose mail it fired on and whose evidence still counts; undefined for none.
+   */
+  witness(key: string, tenant: string, until: number, now: number): string | undefined {
+    const known = this.#witnesses.get(key) ?? [];
+    const others = known.filter(([other, end]) => other !== tenant && end > now);
+    this.#witnesses.delete(key);
+    this.#witnesses.set(key, [...others.slice(-1), [tenant, until]]);
+    if (this.#witnesses.size > MAX_WITNESSED) this.#witnesses.delete(this.#witnesses.keys().next().value!);
+    return others.at(-1)?.[0];
   }
 
   raised(id: string): Raised | undefined {
@@ -124,6 +146,9 @@ export class AutomationState {
     if (now < this.#sweepAt) return;
     this.#sweepAt = now + SWEEP;
     for (const [id, { until }] of this.#raised) if (until <= now) this.drop(id);
+    for (const [key, witnesses] of this.#witnesses) {
+      if (witnesses.every(([, until]) => until <= now)) this.#witnesses.delete(key);
+    }
   }
 
   checkpoint(): AutomationCheckpoint {
@@ -131,6 +156,7 @@ export class AutomationState {
       v: VERSION,
       windows: [...this.#windows].map(([key, window]) => [key, window.size, window.times()]),
       raised: [...this.#raised],
+      witnesses: [...this.#witnesses],
     };
   }
 
@@ -143,6 +169,7 @@ export class AutomationState {
       state.#times += size;
     }
     for (const [id, raised] of checkpoint.raised) state.raise(id, { ...raised });
+    for (const [key, witnesses] of checkpoint.witnesses ?? []) state.#witnesses.set(key, witnesses);
     return state;
   }
 }

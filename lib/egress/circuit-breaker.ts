@@ -3,6 +3,7 @@
  * opening that failed says of host and site, and how long the site is left alone.
  */
 import type { AttemptResult } from '../outcome/classify.ts';
+import { cutEnvelope } from '../outcome/reply-text.ts';
 import { backoffDelay } from '../shaping/backoff.ts';
 import type { Gate } from '../shaping/path-limiter.ts';
 import type { SessionEnd, SessionOptions } from '../smtp/types.ts';
@@ -104,7 +105,7 @@ export class Reach {
     if (end.code === 'no_source_ip') return this.#leave(end.code, text, now, open.opened);
     if (end.reply !== undefined && end.reply.code >= 400) {
       const from = { site, source, mx: target.host };
-      host.listener.refused(terms.place.pool, from, end.phase, end.reply, now);
+      host.listener.refused(terms.place.pool, from, end.phase, cutEnvelope(end.reply), now);
     }
     const { own, limits } = terms;
     this.#gate.taughtAt = now;

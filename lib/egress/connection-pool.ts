@@ -13,6 +13,7 @@
  * put back with it (law 4). Probing, it opens a single connection.
  */
 import type { AttemptResult } from '../outcome/classify.ts';
+import { cutResult } from '../outcome/reply-text.ts';
 import { bindingOf } from '../shaping/binding.ts';
 import type { Counter } from '../shaping/counter.ts';
 import { learn } from '../shaping/feedback/learn.ts';
@@ -283,7 +284,9 @@ export class Path {
     const { via } = connection;
     this.#gate.running -= 1;
     delivery.flow?.ended(result.endedAt);
-    learn(this.#gate, this.terms.own.limits, recipient, result.startedAt, result.endedAt);
+    // What others are shaped by is decided by the peer's own words.
+    const said = cutResult(recipient, delivery.item);
+    learn(this.#gate, this.terms.own.limits, said, result.startedAt, result.endedAt);
     if (this.#full) {
       this.#full = false;
       this.pump();
@@ -309,9 +312,9 @@ export class Path {
     }
     const { startedAt, endedAt, replies } = result;
     const from = { site: this.site, source: this.source, mx: via.mx.host };
-    const notBefore = this.#host.listener.heard(delivery, from, recipient, endedAt);
+    const notBefore = this.#host.listener.heard(delivery, from, said, endedAt);
     const tried = { result: recipient, at: startedAt, duration: endedAt - startedAt, replies, via };
-    const answer = this.#host.policy?.reply(delivery, from, recipient, endedAt);
+    const answer = this.#host.policy?.reply(delivery, from, said, endedAt);
     this.#host.results.attempted(delivery, tried, notBefore, answer);
   }
 

@@ -36,7 +36,7 @@ function refused(reply: string, fields: Partial<ReplyEvent> = {}): ReplyEvent {
     provider: 'google',
     site: 'aspmx.l.google.com',
     mx: 'ASPMX.L.google.com',
-    phase: 'body',
+    phase: 'ehlo',
     reply: readReply(reply),
     ...fields,
   };
@@ -102,7 +102,7 @@ describe('a rule matches', () => {
 
   it('by phase, provider, site, MX host and domain; all that is named must agree', () => {
     const rows: [Rule['match'], boolean][] = [
-      [{ phase: 'body' }, true],
+      [{ phase: 'ehlo' }, true],
       [{ phase: ['mail', 'rcpt'] }, false],
       [{ provider: ['yahoo', 'google'] }, true],
       [{ provider: 'yahoo' }, false],
@@ -116,9 +116,9 @@ describe('a rule matches', () => {
       [{ domain: '*.example.com' }, false],
       [{ domain: ['*.com', 'x.org'] }, true],
       [{ domain: 'ample.com' }, false],
-      [{ provider: 'google', code: 421, enhanced: '4.7.0', phase: 'body', text: 'slow * please' }, true],
-      [{ provider: 'google', code: 421, enhanced: '4.7.0', phase: 'body', text: 'slow * thanks' }, false],
-      [{ provider: 'google', code: 422, enhanced: '4.7.0', phase: 'body', text: 'slow * please' }, false],
+      [{ provider: 'google', code: 421, enhanced: '4.7.0', phase: 'ehlo', text: 'slow * please' }, true],
+      [{ provider: 'google', code: 421, enhanced: '4.7.0', phase: 'ehlo', text: 'slow * thanks' }, false],
+      [{ provider: 'google', code: 422, enhanced: '4.7.0', phase: 'ehlo', text: 'slow * please' }, false],
     ];
     for (const [match, expected] of rows) assert.equal(agrees(match, SLOW), expected, JSON.stringify(match));
     assert.ok(agrees({ domain: '*.example.com' }, SLOW, { domain: 'a.b.example.com' }));

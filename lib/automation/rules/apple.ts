@@ -5,7 +5,7 @@ export const apple: readonly Rule[] = [
   {
     id: 'apple.hcm1',
     reason: 'Apple defers mail of this IP [HCM1].',
-    match: { provider: 'apple', text: '[hcm1]' },
+    match: { code: '4xx', provider: 'apple', text: '[hcm1]' },
     trigger: { events: 3, within: '1h' },
     action: 'suspend',
     duration: '15m',
@@ -46,7 +46,7 @@ export const apple: readonly Rule[] = [
   {
     id: 'apple.not-accepting',
     reason: 'Apple takes no connections from this IP.',
-    match: { provider: 'apple', phase: 'greeting', text: 'esmtp not accepting connections' },
+    match: { code: '5xx', provider: 'apple', phase: 'greeting', text: 'esmtp not accepting connections' },
     action: 'suspend',
     duration: '1h',
     samples: ['554 st11p00mm-smtpin001.mac.com ESMTP not accepting connections'],
@@ -63,7 +63,7 @@ export const apple: readonly Rule[] = [
   {
     id: 'apple.dbl',
     reason: 'A domain in the mail of this sender is in the Spamhaus DBL.',
-    match: { provider: 'apple', text: 'domain present in the spamhaus dbl' },
+    match: { code: '5xx', provider: 'apple', text: 'domain present in the spamhaus dbl' },
     trigger: { events: 3, within: '1h' },
     action: ['suspend', 'alert'],
     scope: ['tenant', 'provider'],
@@ -75,7 +75,7 @@ export const apple: readonly Rule[] = [
   {
     id: 'apple.sbl',
     reason: 'Apple refuses this IP because Spamhaus lists it.',
-    match: { provider: 'apple', text: 'rejected due to listing in spamhaus' },
+    match: { code: '5xx', provider: 'apple', text: 'rejected due to listing in spamhaus' },
     action: ['suspend', 'alert'],
     duration: '4h',
     samples: [
@@ -85,7 +85,7 @@ export const apple: readonly Rule[] = [
   {
     id: 'apple.proofpoint',
     reason: 'Apple refuses this IP because Proofpoint lists it.',
-    match: { provider: 'apple', text: 'blocked - see https://(support|ipcheck).proofpoint.com' },
+    match: { code: '5xx', provider: 'apple', text: 'blocked - see https://(support|ipcheck).proofpoint.com' },
     action: ['suspend', 'alert'],
     duration: '4h',
     samples: [
@@ -96,7 +96,7 @@ export const apple: readonly Rule[] = [
   {
     id: 'apple.local-policy',
     reason: "Apple refuses this sender's mail for its local policy [CS01].",
-    match: { provider: 'apple', text: 'message rejected due to local policy' },
+    match: { code: '5xx', provider: 'apple', text: 'message rejected due to local policy' },
     trigger: { events: 10, within: '1h' },
     action: ['suspend', 'alert'],
     scope: ['tenant', 'provider'],
@@ -109,7 +109,7 @@ export const apple: readonly Rule[] = [
   {
     id: 'apple.unauthenticated',
     reason: "Apple refuses this sender's mail because SPF and DKIM fail [HME1].",
-    match: { provider: 'apple', text: '[hme1]' },
+    match: { code: '5xx', provider: 'apple', text: '[hme1]' },
     trigger: { events: 3, within: '1h' },
     action: 'alert',
     scope: ['tenant', 'provider'],

@@ -6,7 +6,7 @@ export const docomo: readonly Rule[] = [
   {
     id: 'docomo.recipients',
     reason: 'Too many recipients in one session for docomo.',
-    match: { provider: 'docomo', text: ['too many recipients', 'transaction failed'] },
+    match: { code: '5xx', provider: 'docomo', text: ['too many recipients', 'transaction failed'] },
     action: { limit: { messagesPerConnection: 20, connections: 2 } },
     duration: '1h',
     samples: ['552 Too many recipients', '554 Transaction failed'],
@@ -58,7 +58,7 @@ export const netvigator: readonly Rule[] = [
   {
     id: 'netvigator.messages-per-connection',
     reason: 'Too many messages over one connection for Netvigator.',
-    match: { provider: 'netvigator', text: 'too many messages for this session' },
+    match: { code: '4xx', provider: 'netvigator', text: 'too many messages for this session' },
     action: { limit: { messagesPerConnection: 5 } },
     duration: '6h',
     samples: ['421 Too many messages for this session'],
@@ -69,7 +69,7 @@ export const netvigator: readonly Rule[] = [
   {
     id: 'netvigator.session-limit',
     reason: 'Netvigator breaks off sessions of this IP.',
-    match: { provider: 'netvigator', text: 'too many messages for this session' },
+    match: { code: '4xx', provider: 'netvigator', text: 'too many messages for this session' },
     trigger: { events: 3, within: '30m' },
     action: 'suspend',
     duration: '30m',
@@ -87,7 +87,7 @@ export const naver: readonly Rule[] = [
   {
     id: 'naver.filtered',
     reason: 'Naver filters this IP; it wants to be registered.',
-    match: { provider: 'naver', text: 'is filtered and this connection will be closed' },
+    match: { code: '4xx', provider: 'naver', text: 'is filtered and this connection will be closed' },
     action: ['suspend', 'alert'],
     duration: '4h',
     samples: [
@@ -109,7 +109,7 @@ export const daum: readonly Rule[] = [
   {
     id: 'daum.anti-spam',
     reason: 'Daum blocks mail of this IP as spam (DAS…).',
-    match: { provider: 'daum', text: 'your mail is blocked automatically by anti-spam system' },
+    match: { code: '5xx', provider: 'daum', text: 'your mail is blocked automatically by anti-spam system' },
     trigger: { events: 3, within: '1h' },
     action: ['suspend', 'alert'],
     duration: '1d',
@@ -118,7 +118,11 @@ export const daum: readonly Rule[] = [
   {
     id: 'daum.denied',
     reason: 'Daum takes nothing from this IP for 24 hours: too much mail came from it.',
-    match: { provider: 'daum', text: 'you are not allowed to send more e-mails within \\d hours' },
+    match: {
+      code: '5xx',
+      provider: 'daum',
+      text: 'you are not allowed to send more e-mails within \\d hours',
+    },
     action: ['suspend', 'alert'],
     duration: '1d',
     samples: [

@@ -17,7 +17,7 @@ export const cox: readonly Rule[] = [
   {
     id: 'cox.listed',
     reason: 'Cox refuses this IP: it is on a block list (IPBL…).',
-    match: { provider: 'cox', text: ['aup#ipbl', ' ipbl'] },
+    match: { code: '5xx', provider: 'cox', text: ['aup#ipbl', ' ipbl'] },
     action: ['suspend', 'alert'],
     duration: '4h',
     samples: [
@@ -28,7 +28,7 @@ export const cox: readonly Rule[] = [
   {
     id: 'cox.connections',
     reason: 'Too many connections at once for Cox (10 for one IP; CXCNCT).',
-    match: { provider: 'cox', text: ['aup#cxcnct', 'too many sessions from'] },
+    match: { code: '4xx', provider: 'cox', text: ['aup#cxcnct', 'too many sessions from'] },
     action: { limit: { connections: 2 } },
     duration: '1h',
     samples: [
@@ -39,7 +39,11 @@ export const cox: readonly Rule[] = [
   {
     id: 'cox.rate',
     reason: 'Cox has had too many recipients or messages from here for now (CXMXRT).',
-    match: { provider: 'cox', text: ['aup#cxmxrt', 'requested action aborted: try again later'] },
+    match: {
+      code: '4xx',
+      provider: 'cox',
+      text: ['aup#cxmxrt', 'requested action aborted: try again later'],
+    },
     action: { limit: { messageRate: '20/min', connections: 2 } },
     duration: '1h',
     leaveAfter: 200,
@@ -51,7 +55,7 @@ export const cox: readonly Rule[] = [
   {
     id: 'cox.messages-per-connection',
     reason: 'Cox takes 100 messages over one connection.',
-    match: { provider: 'cox', text: 'message threshold exceeded' },
+    match: { code: '4xx', provider: 'cox', text: 'message threshold exceeded' },
     action: { limit: { messagesPerConnection: 50 } },
     duration: '1d',
     samples: ['421 cxr.mx.a.cloudfilter.net cox Message threshold exceeded'],
@@ -75,7 +79,7 @@ export const cox: readonly Rule[] = [
   {
     id: 'cox.sender',
     reason: "Cox refuses this sender's domain or its authentication (CXSNDR).",
-    match: { provider: 'cox', text: ['aup#cxsndr', 'sender rejected. refer to error codes'] },
+    match: { code: '5xx', provider: 'cox', text: ['aup#cxsndr', 'sender rejected. refer to error codes'] },
     trigger: { events: 5, within: '1h' },
     action: 'alert',
     scope: ['tenant', 'provider'],
@@ -91,7 +95,7 @@ export const spectrum: readonly Rule[] = [
   {
     id: 'spectrum.blocked',
     reason: 'Spectrum has blocked this IP for suspicious activity (1000).',
-    match: { provider: 'spectrum', text: ['aup#in-1000'] },
+    match: { code: '5xx', provider: 'spectrum', text: ['aup#in-1000'] },
     action: ['suspend', 'alert'],
     duration: '4h',
     samples: [
@@ -101,7 +105,7 @@ export const spectrum: readonly Rule[] = [
   {
     id: 'spectrum.reverse-dns',
     reason: 'Spectrum wants the name of this IP to lead back to it (1100 to 1150).',
-    match: { provider: 'spectrum', text: 'aup#in-11(00|10|20|30|40|50)' },
+    match: { code: '5xx', provider: 'spectrum', text: 'aup#in-11(00|10|20|30|40|50)' },
     action: ['suspend', 'alert'],
     duration: '6h',
     samples: [
@@ -111,7 +115,7 @@ export const spectrum: readonly Rule[] = [
   {
     id: 'spectrum.listed',
     reason: 'Spectrum refuses this IP: Cloudmark or Spamhaus lists it (1200 to 1250).',
-    match: { provider: 'spectrum', text: 'aup#in-12(00|10|20|30|40|50)' },
+    match: { code: '5xx', provider: 'spectrum', text: 'aup#in-12(00|10|20|30|40|50)' },
     action: ['suspend', 'alert'],
     duration: '4h',
     samples: [
@@ -150,7 +154,7 @@ export const spectrum: readonly Rule[] = [
   {
     id: 'spectrum.messages-per-connection',
     reason: 'Too many messages over one connection for Spectrum (1540).',
-    match: { provider: 'spectrum', text: 'aup#in-1540' },
+    match: { code: '4xx', provider: 'spectrum', text: 'aup#in-1540' },
     action: { limit: { messagesPerConnection: 10 } },
     duration: '6h',
     samples: [
@@ -163,7 +167,11 @@ export const att: readonly Rule[] = [
   {
     id: 'att.blocked',
     reason: 'AT&T has blocked this IP for abuse.',
-    match: { provider: 'att', text: ['blocked for abuse', 'dnsbl:rbl 521<', 'dnsbl:attrbl 521<'] },
+    match: {
+      code: '5xx',
+      provider: 'att',
+      text: ['blocked for abuse', 'dnsbl:rbl 521<', 'dnsbl:attrbl 521<'],
+    },
     action: ['suspend', 'alert'],
     duration: '4h',
     samples: [
@@ -188,7 +196,7 @@ export const att: readonly Rule[] = [
   {
     id: 'att.reverse-dns',
     reason: 'AT&T wants a valid PTR record for this IP.',
-    match: { provider: 'att', text: 'fix reverse dns for' },
+    match: { code: '5xx', provider: 'att', text: 'fix reverse dns for' },
     action: ['suspend', 'alert'],
     duration: '6h',
     samples: [

@@ -68,6 +68,7 @@ export const qq: readonly Rule[] = [
     id: 'qq.content',
     reason: "QQ refuses the content of this sender's mail.",
     match: {
+      code: '5xx',
       provider: 'qq',
       text: ['mail content denied', 'mail rejected by antispam server', 'spam is embedded in the email'],
     },

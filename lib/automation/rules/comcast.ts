@@ -40,7 +40,7 @@ export const comcast: readonly Rule[] = [
   {
     id: 'comcast.spam-block',
     reason: 'Comcast refuses this IP for spam (BL000000).',
-    match: { provider: 'comcast', text: 'comcast block for spam' },
+    match: { code: '5xx', provider: 'comcast', text: 'comcast block for spam' },
     action: ['suspend', 'alert'],
     duration: '4h',
     samples: [
@@ -51,7 +51,7 @@ export const comcast: readonly Rule[] = [
   {
     id: 'comcast.dynamic-ip',
     reason: 'Comcast takes this IP for a dynamic or residential one (ES000010).',
-    match: { provider: 'comcast', text: ['#es000010'] },
+    match: { code: '5xx', provider: 'comcast', text: ['#es000010'] },
     action: ['suspend', 'alert'],
     duration: '1d',
     samples: [

@@ -17,7 +17,7 @@ export const ziggo: readonly Rule[] = [
   {
     id: 'ziggo.listed',
     reason: 'Ziggo refuses this IP: it is on a block list (MXIN103).',
-    match: { provider: 'ziggo', text: ['mxin103', 'is in rbl. please see'] },
+    match: { code: '5xx', provider: 'ziggo', text: ['mxin103', 'is in rbl. please see'] },
     action: ['suspend', 'alert'],
     duration: '4h',
     samples: [
@@ -52,7 +52,7 @@ export const libero: readonly Rule[] = [
   {
     id: 'libero.listed',
     reason: 'Libero and Virgilio refuse this IP: Cloudmark lists it (LIB_102).',
-    match: { provider: 'libero', text: ['ip blacklisted by csi', 'lib_102'] },
+    match: { code: '5xx', provider: 'libero', text: ['ip blacklisted by csi', 'lib_102'] },
     action: ['suspend', 'alert'],
     duration: '4h',
     samples: [
@@ -116,7 +116,7 @@ export const wp: readonly Rule[] = [
   {
     id: 'wp.spf',
     reason: "WP cannot verify the SPF record of this sender's domain.",
-    match: { provider: 'wp', text: 'blad spf' },
+    match: { code: '4xx', provider: 'wp', text: 'blad spf' },
     trigger: { events: 3, within: '1h' },
     action: 'alert',
     scope: ['tenant', 'provider'],

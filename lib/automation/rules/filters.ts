@@ -81,6 +81,7 @@ export const proofpoint: readonly Rule[] = [
     id: 'proofpoint.blocked',
     reason: 'Proofpoint has blocked this IP (ipcheck.proofpoint.com).',
     match: {
+      code: '5xx',
       provider: 'proofpoint',
       text: ['blocked - see https://(ipcheck|support).proofpoint.com'],
     },
@@ -128,6 +129,7 @@ export const barracuda: readonly Rule[] = [
     id: 'barracuda.reputation',
     reason: 'Barracuda refuses this IP for its reputation.',
     match: {
+      code: '5xx',
       provider: 'barracuda',
       text: [
         'blocked using barracuda reputation',
@@ -172,7 +174,7 @@ export const ironport: readonly Rule[] = [
   {
     id: 'ironport.reputation',
     reason: 'Cisco (Talos, SenderBase) refuses this IP for its reputation.',
-    match: { provider: 'ironport', text: "rejected due to the sending mta's poor reputation" },
+    match: { code: '5xx', provider: 'ironport', text: "rejected due to the sending mta's poor reputation" },
     action: ['suspend', 'alert'],
     scope: ['ip', 'provider'],
     duration: '4h',
@@ -183,7 +185,11 @@ export const ironport: readonly Rule[] = [
   {
     id: 'ironport.domain-reputation',
     reason: 'Cisco refuses a domain in the mail of this sender for its reputation.',
-    match: { provider: 'ironport', text: 'poor reputation of a domain used in message transfer' },
+    match: {
+      code: '5xx',
+      provider: 'ironport',
+      text: 'poor reputation of a domain used in message transfer',
+    },
     trigger: { events: 3, within: '1h' },
     action: ['suspend', 'alert'],
     scope: ['tenant', 'provider'],
@@ -250,7 +256,7 @@ export const messagelabs: readonly Rule[] = [
   {
     id: 'messagelabs.reputation',
     reason: 'MessageLabs refuses this IP for its reputation.',
-    match: { provider: 'messagelabs', text: 'symantec zodiac' },
+    match: { code: '5xx', provider: 'messagelabs', text: 'symantec zodiac' },
     action: ['suspend', 'alert'],
     scope: ['ip', 'provider'],
     duration: '4h',
@@ -305,7 +311,7 @@ export const cloudmark: readonly Rule[] = [
   {
     id: 'cloudmark.csi',
     reason: 'Cloudmark Sender Intelligence lists this IP.',
-    match: { provider: 'cloudmark', text: 'csi.cloudmark.com' },
+    match: { code: '5xx', provider: 'cloudmark', text: 'csi.cloudmark.com' },
     action: ['suspend', 'alert'],
     scope: ['ip', 'provider'],
     duration: '4h',
@@ -317,7 +323,7 @@ export const cloudmark: readonly Rule[] = [
   {
     id: 'cloudmark.spamhaus',
     reason: 'Spamhaus lists this IP, says a Cloudmark gateway.',
-    match: { provider: 'cloudmark', text: 'ip blacklisted by spamhaus' },
+    match: { code: '5xx', provider: 'cloudmark', text: 'ip blacklisted by spamhaus' },
     action: ['suspend', 'alert'],
     scope: ['ip', 'provider'],
     duration: '4h',

@@ -30,7 +30,7 @@ export const orange: readonly Rule[] = [
   {
     id: 'orange.blocked',
     reason: 'Orange has blocked this IP for spam (OFR…_102).',
-    match: { provider: 'orange', text: 'adresse ip source bloquee pour incident de spam' },
+    match: { code: '5xx', provider: 'orange', text: 'adresse ip source bloquee pour incident de spam' },
     action: ['suspend', 'alert'],
     duration: '2h',
     samples: [
@@ -54,7 +54,7 @@ export const orange: readonly Rule[] = [
   {
     id: 'orange.spf',
     reason: "Orange cannot verify the SPF record of this sender's domain.",
-    match: { provider: 'orange', text: 'spf/dns de votre nom de domaine' },
+    match: { code: '4xx', provider: 'orange', text: 'spf/dns de votre nom de domaine' },
     action: 'alert',
     scope: ['tenant', 'provider'],
     duration: '1d',
@@ -69,7 +69,7 @@ export const laposte: readonly Rule[] = [
   {
     id: 'laposte.connections',
     reason: 'Too many connections at once for La Poste (LPN…_104).',
-    match: { provider: 'laposte', text: 'too many connections, slow down' },
+    match: { code: '4xx', provider: 'laposte', text: 'too many connections, slow down' },
     action: { limit: { connections: 1 } },
     duration: '1h',
     samples: [
@@ -80,6 +80,7 @@ export const laposte: readonly Rule[] = [
     id: 'laposte.blocked',
     reason: 'La Poste has blocked this IP (LPN…_101, LPN…_102).',
     match: {
+      code: '5xx',
       provider: 'laposte',
       text: ['were blocked by our services', 'lpnaaa_101', 'client host rejected lpn000_630'],
     },
@@ -138,7 +139,7 @@ export const free: readonly Rule[] = [
   {
     id: 'free.errors',
     reason: 'Free has blocked this IP: too many errors of it.',
-    match: { provider: 'free', text: 'too many errors from your ip' },
+    match: { code: '4xx', provider: 'free', text: 'too many errors from your ip' },
     action: ['suspend', 'alert'],
     duration: '2h',
     samples: ['451 too many errors from your ip (192.0.2.10), please visit http://postmaster.free.fr/'],
@@ -149,7 +150,7 @@ export const sfr: readonly Rule[] = [
   {
     id: 'sfr.abuse',
     reason: 'SFR has blocked this IP for abuse (GU_EIB).',
-    match: { provider: 'sfr', text: 'client host rejected: abus detecte gu_eib' },
+    match: { code: '5xx', provider: 'sfr', text: 'client host rejected: abus detecte gu_eib' },
     action: ['suspend', 'alert'],
     duration: '4h',
     samples: [
@@ -160,7 +161,7 @@ export const sfr: readonly Rule[] = [
   {
     id: 'sfr.spam',
     reason: "SFR refuses this sender's mail as spam.",
-    match: { provider: 'sfr', text: 'rejected per spam policy' },
+    match: { code: '5xx', provider: 'sfr', text: 'rejected per spam policy' },
     trigger: { events: 10, within: '1h' },
     action: ['suspend', 'alert'],
     scope: ['tenant', 'site'],

@@ -6,6 +6,7 @@ export const genericBlocks: readonly Rule[] = [
     id: 'generic.spamhaus',
     reason: 'Spamhaus lists this IP, and servers refuse it for that.',
     match: {
+      code: '5xx',
       text: [
         'blocked using * spamhaus',
         'listed * spamhaus',
@@ -32,7 +33,7 @@ export const genericBlocks: readonly Rule[] = [
   {
     id: 'generic.spamcop',
     reason: 'SpamCop lists this IP, and servers refuse it for that.',
-    match: { text: ['spamcop.net/bl.shtml', 'bl.spamcop.net'] },
+    match: { code: '5xx', text: ['spamcop.net/bl.shtml', 'bl.spamcop.net'] },
     trigger: { events: 5, within: '1h' },
     action: ['suspend', 'alert'],
     duration: '4h',
@@ -45,7 +46,7 @@ export const genericBlocks: readonly Rule[] = [
   {
     id: 'generic.cloudmark',
     reason: 'Cloudmark lists this IP, and servers refuse it for that.',
-    match: { text: ['csi.cloudmark.com'] },
+    match: { code: '5xx', text: ['csi.cloudmark.com'] },
     trigger: { events: 3, within: '1h' },
     action: ['suspend', 'alert'],
     duration: '4h',
@@ -59,6 +60,7 @@ export const genericBlocks: readonly Rule[] = [
     id: 'generic.barracuda',
     reason: 'Barracuda lists this IP, and servers refuse it for that.',
     match: {
+      code: '5xx',
       text: [
         'blocked using barracuda reputation',
         'blocked using b.barracudacentral.org',
@@ -78,7 +80,7 @@ export const genericBlocks: readonly Rule[] = [
   {
     id: 'generic.ironport',
     reason: 'Cisco (SenderBase) rates this IP low, and servers refuse it for that.',
-    match: { text: "rejected due to the sending mta's poor reputation" },
+    match: { code: '5xx', text: "rejected due to the sending mta's poor reputation" },
     action: ['suspend', 'alert'],
     duration: '4h',
     fallback: true,
@@ -101,7 +103,7 @@ export const genericBlocks: readonly Rule[] = [
   {
     id: 'generic.uceprotect',
     reason: 'UCEPROTECT lists this IP or its network, and servers refuse it for that.',
-    match: { text: ['uceprotect'] },
+    match: { code: '5xx', text: ['uceprotect'] },
     trigger: { events: 5, within: '1h' },
     action: 'alert',
     duration: '1d',

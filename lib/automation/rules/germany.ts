@@ -15,7 +15,7 @@ export const gmx: readonly Rule[] = [
   {
     id: 'gmx.rate',
     reason: 'GMX and WEB.DE have had too much mail from this IP for now.',
-    match: { provider: 'gmx', text: 'rate limit reached' },
+    match: { code: '4xx', provider: 'gmx', text: 'rate limit reached' },
     action: { limit: { messageRate: '10/min', connections: 1 } },
     duration: '2h',
     samples: [
@@ -26,7 +26,7 @@ export const gmx: readonly Rule[] = [
     id: 'gmx.policy-violations',
     reason:
       'GMX and WEB.DE have blocked this IP for now: too many unknown recipients, or a changing EHLO name.',
-    match: { provider: 'gmx', text: 'reject due to policy violations' },
+    match: { code: '4xx', provider: 'gmx', text: 'reject due to policy violations' },
     action: ['suspend', 'alert'],
     duration: '1h',
     samples: [
@@ -80,7 +80,7 @@ export const tOnline: readonly Rule[] = [
   {
     id: 't-online.reputation',
     reason: 'T-Online does not know this IP, or not well (tobr@rx.t-online.de resets it).',
-    match: { provider: 't-online', text: 'none/bad reputation' },
+    match: { code: '5xx', provider: 't-online', text: 'none/bad reputation' },
     action: ['suspend', 'alert'],
     duration: '4h',
     samples: [
@@ -90,7 +90,7 @@ export const tOnline: readonly Rule[] = [
   {
     id: 't-online.blocked',
     reason: 'T-Online has blocked this IP (tosa@rx.t-online.de clarifies).',
-    match: { provider: 't-online', text: ' - a problem occurred' },
+    match: { code: '5xx', provider: 't-online', text: ' - a problem occurred' },
     action: ['suspend', 'alert'],
     duration: '4h',
     samples: [
@@ -101,7 +101,7 @@ export const tOnline: readonly Rule[] = [
   {
     id: 't-online.dynamic-ip',
     reason: 'T-Online takes this IP for a dynamic one.',
-    match: { provider: 't-online', text: 'dialup/transient ip' },
+    match: { code: '5xx', provider: 't-online', text: 'dialup/transient ip' },
     action: ['suspend', 'alert'],
     duration: '1d',
     samples: [
@@ -111,7 +111,7 @@ export const tOnline: readonly Rule[] = [
   {
     id: 't-online.spam',
     reason: "T-Online refuses this sender's mail as spam.",
-    match: { provider: 't-online', text: 'rejected due to spam or virus classification' },
+    match: { code: '5xx', provider: 't-online', text: 'rejected due to spam or virus classification' },
     trigger: { events: 10, within: '1h' },
     action: ['suspend', 'alert'],
     scope: ['tenant', 'site'],

@@ -107,7 +107,7 @@ export const google: readonly Rule[] = [
   {
     id: 'google.domain-reputation',
     reason: "Google distrusts the sender's domain for its very low reputation.",
-    match: { provider: 'google', text: 'very low reputation of the sending domain' },
+    match: { code: '5xx', provider: 'google', text: 'very low reputation of the sending domain' },
     trigger: { events: 5, within: '1h' },
     action: ['suspend', 'alert'],
     scope: ['tenant', 'provider'],
@@ -119,7 +119,7 @@ export const google: readonly Rule[] = [
   {
     id: 'google.unsolicited',
     reason: "Google takes this sender's mail for unsolicited.",
-    match: { provider: 'google', text: 'message is likely unsolicited mail' },
+    match: { code: '5xx', provider: 'google', text: 'message is likely unsolicited mail' },
     trigger: { events: 10, within: '1h' },
     action: [{ limit: { messageRate: '10/min' } }, 'alert'],
     scope: ['tenant', 'provider'],
@@ -200,7 +200,11 @@ export const google: readonly Rule[] = [
   {
     id: 'google.not-authorised',
     reason: 'Google takes no mail directly from this IP.',
-    match: { provider: 'google', text: 'is not authorized to send email directly to our servers' },
+    match: {
+      code: '5xx',
+      provider: 'google',
+      text: 'is not authorized to send email directly to our servers',
+    },
     action: ['suspend', 'alert'],
     scope: ['ip', 'provider'],
     duration: '1d',
@@ -212,6 +216,7 @@ export const google: readonly Rule[] = [
     id: 'google.tls-required',
     reason: 'Google wants TLS from bulk senders, and this connection had none.',
     match: {
+      code: '4xx',
       provider: 'google',
       text: ["wasn't sent over a tls connection", 'tls required for rcpt domain'],
     },
@@ -226,7 +231,7 @@ export const google: readonly Rule[] = [
   {
     id: 'google.same-message-id',
     reason: 'Google sees the same Message-ID too often from this sender.',
-    match: { provider: 'google', text: 'with the same message-id' },
+    match: { code: '4xx', provider: 'google', text: 'with the same message-id' },
     trigger: { events: 10, within: '1h' },
     action: 'alert',
     scope: ['tenant', 'provider'],
@@ -238,7 +243,7 @@ export const google: readonly Rule[] = [
   {
     id: 'google.not-in-whitelist',
     reason: 'The Workspace domain takes mail only from IPs that it lists.',
-    match: { provider: 'google', text: 'ip not in whitelist for rcpt domain' },
+    match: { code: '4xx', provider: 'google', text: 'ip not in whitelist for rcpt domain' },
     action: 'suspend',
     scope: ['ip', 'domain'],
     duration: '1h',

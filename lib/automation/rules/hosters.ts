@@ -5,7 +5,7 @@ export const rackspace: readonly Rule[] = [
   {
     id: 'rackspace.listed',
     reason: 'Rackspace refuses this IP: it is on a block list.',
-    match: { provider: 'rackspace', text: 'acl dns_rbl' },
+    match: { code: '5xx', provider: 'rackspace', text: 'acl dns_rbl' },
     action: ['suspend', 'alert'],
     scope: ['ip', 'provider'],
     duration: '4h',
@@ -30,7 +30,7 @@ export const godaddy: readonly Rule[] = [
   {
     id: 'godaddy.sessions',
     reason: 'Too many connections at once for GoDaddy (IB007).',
-    match: { provider: 'godaddy', text: ['ib007'] },
+    match: { code: '4xx', provider: 'godaddy', text: ['ib007'] },
     action: { limit: { connections: 1 } },
     scope: ['ip', 'provider'],
     duration: '1h',
@@ -41,7 +41,7 @@ export const godaddy: readonly Rule[] = [
   {
     id: 'godaddy.unavailable',
     reason: 'GoDaddy has more mail than it can take for now (IB101).',
-    match: { provider: 'godaddy', text: 'ib101' },
+    match: { code: '4xx', provider: 'godaddy', text: 'ib101' },
     trigger: { events: 3, within: '10m' },
     action: 'suspend',
     duration: '10m',
@@ -53,7 +53,7 @@ export const godaddy: readonly Rule[] = [
     id: 'godaddy.reputation',
     reason:
       'GoDaddy refuses this IP: Cloudmark or Spamhaus lists it, or it has no valid name (IB103 to IB108).',
-    match: { provider: 'godaddy', text: 'ib10(3|4|5|6|7|8)' },
+    match: { code: '5xx', provider: 'godaddy', text: 'ib10(3|4|5|6|7|8)' },
     action: ['suspend', 'alert'],
     scope: ['ip', 'provider'],
     duration: '4h',
@@ -65,7 +65,7 @@ export const godaddy: readonly Rule[] = [
   {
     id: 'godaddy.blocked-hour',
     reason: 'GoDaddy has blocked this IP for an hour: spam or unknown recipients (IB110, IB112).',
-    match: { provider: 'godaddy', text: 'ib11(0|2)' },
+    match: { code: '5xx', provider: 'godaddy', text: 'ib11(0|2)' },
     action: ['suspend', 'alert'],
     scope: ['ip', 'provider'],
     duration: '1h',
@@ -77,7 +77,7 @@ export const godaddy: readonly Rule[] = [
   {
     id: 'godaddy.blocked-day',
     reason: 'GoDaddy has blocked this IP for the day: spam or unknown recipients (IB111, IB113).',
-    match: { provider: 'godaddy', text: 'ib11(1|3)' },
+    match: { code: '5xx', provider: 'godaddy', text: 'ib11(1|3)' },
     action: ['suspend', 'alert'],
     scope: ['ip', 'provider'],
     duration: '12h',
@@ -90,7 +90,7 @@ export const godaddy: readonly Rule[] = [
     id: 'godaddy.hourly',
     reason:
       'GoDaddy has had as many messages or recipients from this IP as it takes in an hour (IB504, IB607).',
-    match: { provider: 'godaddy', text: ['ib504', 'ib607'] },
+    match: { code: '5xx', provider: 'godaddy', text: ['ib504', 'ib607'] },
     action: 'suspend',
     scope: ['ip', 'provider'],
     duration: '1h',
@@ -102,7 +102,7 @@ export const godaddy: readonly Rule[] = [
   {
     id: 'godaddy.messages-per-connection',
     reason: 'Too many messages over one connection for GoDaddy (IB510).',
-    match: { provider: 'godaddy', text: 'ib510' },
+    match: { code: '5xx', provider: 'godaddy', text: 'ib510' },
     action: { limit: { messagesPerConnection: 10 } },
     duration: '1d',
     samples: [
@@ -125,6 +125,7 @@ export const zoho: readonly Rule[] = [
     id: 'zoho.reputation',
     reason: 'Zoho refuses this IP for its reputation.',
     match: {
+      code: '5xx',
       provider: 'zoho',
       text: ['mail rejected due to antispam policy', 'has been blacklisted'],
     },

@@ -48,6 +48,7 @@ export const microsoft: readonly Rule[] = [
     id: 'microsoft.unwanted-messages',
     reason: 'Outlook.com had too much unwanted mail from this IP.',
     match: {
+      code: '5xx',
       provider: 'outlook',
       text: 'too many unwanted messages have been sent from the following ip address',
     },
@@ -197,7 +198,7 @@ export const microsoft: readonly Rule[] = [
   {
     id: 'microsoft.customer-block-list',
     reason: 'The recipient organisation has put this IP on its own block list.',
-    match: { provider: 'office365', text: 'using customer block list' },
+    match: { code: '5xx', provider: 'office365', text: 'using customer block list' },
     action: ['suspend', 'alert'],
     scope: ['ip', 'domain'],
     duration: '1d',
@@ -208,7 +209,7 @@ export const microsoft: readonly Rule[] = [
   {
     id: 'microsoft.ipv6-ptr',
     reason: 'Microsoft 365 wants a PTR record for this IPv6 address.',
-    match: { provider: BOTH, text: 'sending ipv6 address * must have a reverse dns record' },
+    match: { code: '4xx', provider: BOTH, text: 'sending ipv6 address * must have a reverse dns record' },
     action: ['suspend', 'alert'],
     scope: ['ip', 'provider'],
     duration: '6h',
@@ -219,7 +220,7 @@ export const microsoft: readonly Rule[] = [
   {
     id: 'microsoft.ipv6-unauthenticated',
     reason: 'Microsoft 365 wants SPF or DKIM to pass for mail over IPv6.',
-    match: { provider: BOTH, text: 'over ipv6 * must pass either spf or dkim validation' },
+    match: { code: '4xx', provider: BOTH, text: 'over ipv6 * must pass either spf or dkim validation' },
     action: 'alert',
     scope: ['tenant', 'provider'],
     duration: '1d',
@@ -230,7 +231,7 @@ export const microsoft: readonly Rule[] = [
   {
     id: 'microsoft.ipv6-limit',
     reason: 'Microsoft 365 has had as much from this IPv6 address as it permits for now.',
-    match: { provider: BOTH, text: 'has exceeded permitted limits within' },
+    match: { code: '5xx', provider: BOTH, text: 'has exceeded permitted limits within' },
     action: 'suspend',
     scope: ['ip', 'provider'],
     duration: '2h',
@@ -241,7 +242,7 @@ export const microsoft: readonly Rule[] = [
   {
     id: 'microsoft.authentication-level',
     reason: "The sender's domain does not meet the authentication level that Microsoft asks for (5.7.515).",
-    match: { provider: BOTH, text: 'meet the required authentication level' },
+    match: { code: '5xx', provider: BOTH, text: 'meet the required authentication level' },
     trigger: { events: 3, within: '1h' },
     action: ['suspend', 'alert'],
     scope: ['tenant', 'provider'],
@@ -253,7 +254,7 @@ export const microsoft: readonly Rule[] = [
   {
     id: 'microsoft.filter-busy',
     reason: 'The front filter of Microsoft is busy.',
-    match: { provider: BOTH, text: 'pfa agent busy' },
+    match: { code: '4xx', provider: BOTH, text: 'pfa agent busy' },
     action: 'suspend',
     duration: '2m',
     samples: ['421 4.7.700 PFA agent busy, please try again. [DB3PEPF0000885A.eurprd02.prod.outlook.com]'],

@@ -60,7 +60,7 @@ export const yandex: readonly Rule[] = [
   {
     id: 'yandex.spam',
     reason: "Yandex refuses this sender's mail as spam.",
-    match: { provider: 'yandex', text: 'message rejected under suspicion of spam' },
+    match: { code: '5xx', provider: 'yandex', text: 'message rejected under suspicion of spam' },
     trigger: { events: 5, within: '1h' },
     action: ['suspend', 'alert'],
     scope: ['tenant', 'provider'],
@@ -73,7 +73,7 @@ export const yandex: readonly Rule[] = [
   {
     id: 'yandex.blocked',
     reason: 'Yandex has blocked this IP for the spam that it sent.',
-    match: { provider: 'yandex', text: 'blocked by spam statistics' },
+    match: { code: '5xx', provider: 'yandex', text: 'blocked by spam statistics' },
     action: ['suspend', 'alert'],
     duration: '6h',
     samples: [

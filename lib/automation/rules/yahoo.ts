@@ -62,7 +62,7 @@ export const yahoo: readonly Rule[] = [
   {
     id: 'yahoo.ipts04',
     reason: 'Yahoo defers this IP at its door [IPTS04].',
-    match: { provider: 'yahoo', text: '[ipts04]' },
+    match: { code: '4xx', provider: 'yahoo', text: '[ipts04]' },
     action: 'suspend',
     scope: ['ip', 'provider'],
     duration: '2h',
@@ -73,7 +73,7 @@ export const yahoo: readonly Rule[] = [
   {
     id: 'yahoo.ipts05',
     reason: 'Yahoo defers this IP at its door [IPTS05].',
-    match: { provider: 'yahoo', text: '[ipts05]' },
+    match: { code: '4xx', provider: 'yahoo', text: '[ipts05]' },
     action: ['suspend', 'alert'],
     scope: ['ip', 'provider'],
     duration: '4h',
@@ -132,7 +132,7 @@ export const yahoo: readonly Rule[] = [
   {
     id: 'yahoo.unresolvable-from',
     reason: "The domain of this sender's envelope address cannot be resolved.",
-    match: { provider: 'yahoo', text: 'due to unresolvable rfc.5321 from domain' },
+    match: { code: '4xx', provider: 'yahoo', text: 'due to unresolvable rfc.5321 from domain' },
     action: 'alert',
     scope: ['tenant', 'provider'],
     duration: '1d',
@@ -143,7 +143,7 @@ export const yahoo: readonly Rule[] = [
   {
     id: 'yahoo.unknown-recipients',
     reason: 'Too many recipients of this IP do not exist at Yahoo.',
-    match: { provider: 'yahoo', text: 'excessive unknown recipients - possible open relay' },
+    match: { code: '4xx', provider: 'yahoo', text: 'excessive unknown recipients - possible open relay' },
     action: ['suspend', 'alert'],
     scope: ['ip', 'provider'],
     duration: '4h',
@@ -168,7 +168,11 @@ export const yahoo: readonly Rule[] = [
   {
     id: 'yahoo.unauthenticated',
     reason: "Yahoo refuses this sender's mail because neither SPF nor DKIM passes.",
-    match: { provider: 'yahoo', text: 'yahoo requires all senders to authenticate with either spf or dkim' },
+    match: {
+      code: '5xx',
+      provider: 'yahoo',
+      text: 'yahoo requires all senders to authenticate with either spf or dkim',
+    },
     trigger: { events: 3, within: '1h' },
     action: ['suspend', 'alert'],
     scope: ['tenant', 'provider'],
