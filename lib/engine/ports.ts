@@ -111,6 +111,15 @@ export interface Ledger {
   cancel(messageId: string): Promise<number[]>;
 }
 
+/** A page of the outcome feed. */
+export interface FeedPage {
+  /** Where the next page begins: the place of the last outcome, or the cursor that was given. */
+  cursor: number;
+  outcomes: Outcome[];
+  /** The place of each outcome. A page after `place - 1` begins with it, as long as its message is kept. */
+  places: number[];
+}
+
 export interface Records {
   message(id: string): Promise<MessageRecord | undefined>;
   deliveries(messageId: string): Promise<DeliveryRecord[]>;
@@ -126,7 +135,7 @@ export interface Records {
   /** Bounces, complaints, opens and clicks that were reported of a message: the oldest, `REPORTS_SHOWN` at most. */
   reports(messageId: string): Promise<Outcome[]>;
   /** The outcome feed after a cursor, oldest first. The cursor of the start is 0. */
-  feed(after: number, max: number): Promise<{ cursor: number; outcomes: Outcome[] }>;
+  feed(after: number, max: number): Promise<FeedPage>;
   /** Removes records older than `before` whose deliveries all ended, at most `max`; returns how many. */
   prune(before: number, max: number): Promise<number>;
 }

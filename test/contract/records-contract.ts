@@ -123,7 +123,26 @@ export function recordsContract(under: () => EngineUnderTest, options: ContractO
       );
       assert.equal(fed[0]!.kind, 'attempt');
       assert.equal(fed[0]!.attempt!.state, 'delivered');
-      assert.deepEqual(await engine.records.feed(second.cursor, 10), { cursor: second.cursor, outcomes: [] });
+      assert.deepEqual(await engine.records.feed(second.cursor, 10), {
+        cursor: second.cursor,
+        outcomes: [],
+        places: [],
+      });
+    });
+
+    test('the feed says the place of each outcome, and its last place is the cursor', async () => {
+      const { engine, clock } = under();
+      const lane = newLane();
+      const { cursor } = await readFeed(engine, 0);
+      await admit(engine, ...Array.from({ length: 3 }, () => mail(clock.now(), { lane })));
+      const items = await collect(engine, lane, 3);
+      await engine.queue.settle(items.map((leased) => end(leased, clock.now())));
+      const page = await engine.records.feed(cursor, 10);
+      assert.equal(page.outcomes.length, 3);
+      assert.equal(page.places.length, 3);
+      assert.ok(page.places.every((place, i) => place > (page.places[i - 1] ?? cursor)));
+      assert.equal(page.places.at(-1), page.cursor);
+      await readFeed(engine, page.cursor);
     });
 
     test('prunes old messages whose deliveries all ended, and no others', {

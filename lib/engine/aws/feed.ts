@@ -8,6 +8,7 @@
 import type { Log } from '../../log.ts';
 import type { Clock } from '../../time.ts';
 import type { Outcome } from '../items.ts';
+import type { FeedPage } from '../ports.ts';
 import type { Lanes } from './lanes.ts';
 import { readOutcomes, writeOutcomes } from './outcome-message.ts';
 import { OUTCOME_QUEUE } from './schema.ts';
@@ -47,12 +48,16 @@ export class Feed {
     );
   }
 
-  async read(after: number, max: number): Promise<{ cursor: number; outcomes: Outcome[] }> {
+  async read(after: number, max: number): Promise<FeedPage> {
     await this.#pass(after);
     let ahead = this.#after(after);
     while (ahead.length < max && (await this.#receive())) ahead = this.#after(after);
     const page = ahead.slice(0, max);
-    return { cursor: page.at(-1)?.cursor ?? after, outcomes: page.map(({ outcome }) => outcome) };
+    return {
+      cursor: page.at(-1)?.cursor ?? after,
+      outcomes: page.map(({ outcome }) => outcome),
+      places: page.map(({ cursor }) => cursor),
+    };
   }
 
   #after(cursor: number): Received['outcomes'] {

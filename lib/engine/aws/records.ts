@@ -3,7 +3,7 @@ import { ERRORS } from '../../errors.ts';
 import type { Clock } from '../../time.ts';
 import { type DeliveryRecord, isReport, type MessageRecord, type Outcome } from '../items.ts';
 import { stateAfter } from '../outcome-state.ts';
-import type { Records } from '../ports.ts';
+import type { FeedPage, Records } from '../ports.ts';
 import { CANCELLED, type DeliveryState, isLegalTransition, SCHEDULED, TRANSITIONS } from '../states.ts';
 import { bytes, type Item, text, ttlOf } from './attributes.ts';
 import type { Claims } from './claims.ts';
@@ -123,7 +123,7 @@ export class AwsRecords implements Records {
     return reports.of((await messages.idOf(messageId)).id);
   }
 
-  feed(after: number, max: number): Promise<{ cursor: number; outcomes: Outcome[] }> {
+  feed(after: number, max: number): Promise<FeedPage> {
     return this.#parts.feed.read(after, max);
   }
 

@@ -8,7 +8,7 @@ import {
   type Outcome,
   REPORTS_SHOWN,
 } from '../items.ts';
-import type { Bodies, Records } from '../ports.ts';
+import type { Bodies, FeedPage, Records } from '../ports.ts';
 import type { DeliveryState } from '../states.ts';
 import { deliveryRecords } from './delivery-state.ts';
 import { readJson } from './json.ts';
@@ -59,9 +59,9 @@ export class EmbeddedRecords implements Records {
     return outcomes.filter(isReport).slice(0, REPORTS_SHOWN);
   }
 
-  async feed(after: number, max: number): Promise<{ cursor: number; outcomes: Outcome[] }> {
-    const { cursor, outcomes } = await this.#link.call('feed', { after, max });
-    return { cursor, outcomes: outcomes.map((json) => readJson<Outcome>(json, 'an outcome')) };
+  async feed(after: number, max: number): Promise<FeedPage> {
+    const { cursor, outcomes, places } = await this.#link.call('feed', { after, max });
+    return { cursor, places, outcomes: outcomes.map((json) => readJson<Outcome>(json, 'an outcome')) };
   }
 
   prune(before: number, max: number): Promise<number> {

@@ -63,9 +63,13 @@ export class Outcomes {
     return (this.#countOf.get(message, limit) as { count: number }).count;
   }
 
-  feed(after: number, max: number): { cursor: number; outcomes: string[] } {
+  feed(after: number, max: number): { cursor: number; outcomes: string[]; places: number[] } {
     const rows = this.#after.all(after, max) as { seq: number; json: string }[];
-    return { cursor: rows.at(-1)?.seq ?? after, outcomes: rows.map((row) => row.json) };
+    return {
+      cursor: rows.at(-1)?.seq ?? after,
+      outcomes: rows.map((row) => row.json),
+      places: rows.map((row) => row.seq),
+    };
   }
 
   /** Deletes the outcomes of a message. A cursor that was given out must never come back for another row. */
