@@ -96,6 +96,7 @@ async function start({ resources, node, sources, secrets }: NodeSettings): Promi
     routes,
     directives,
     hooks: policy,
+    log,
     laneGroups,
     warmup,
     warmupReports,

@@ -281,6 +281,14 @@ export const ERRORS = {
     'operator',
     'Run the version of Postern that wrote this data directory, or a newer one.',
   ),
+  storage_refused: entry(
+    500,
+    554,
+    '5.3.0',
+    'InternalServiceErrorException',
+    'postern',
+    'Report it with what the log has of it: the storage will never take this.',
+  ),
   shutting_down: entry(503, 421, '4.3.2', 'InternalServiceErrorException', 'operator', 'Try again shortly.'),
   internal: entry(
     500,

@@ -132,6 +132,7 @@ export async function startStandalone(settings: Settings, log: Log): Promise<Sta
       directives: control.directives,
       laneGroups: control.laneGroups,
       hooks: policy,
+      log,
       warmup,
       warmupReports: reports,
       onAlert: (alert) => log.warn('automation alert', { ...alert }),

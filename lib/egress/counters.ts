@@ -40,6 +40,7 @@ export function newCounters(): Counters {
     bucketRequests: 0,
     bucketsEmpty: 0,
     bucketFailures: 0,
+    storageRefused: 0,
     providers: new Map(),
   };
 }

@@ -4,6 +4,7 @@
  */
 import { PosternError } from '../errors.ts';
 import { familyOf } from '../ip.ts';
+import { silentLog } from '../log.ts';
 import { DEFAULT_RETRY } from '../outcome/retry.ts';
 import { type RoutingTable, readRouting } from '../routing/router.ts';
 import { LimitBook } from '../shaping/limits/book.ts';
@@ -56,9 +57,16 @@ export function startEgress(options: EgressOptions): Egress {
   const pullers = new Map<string, LanePuller>();
   const stopPulling = new AbortController();
   const hand = new Hand(engine.queue, options.inHand ?? IN_HAND, VISIBILITY);
-  const settler = new Settler(engine.queue, engine.records, clock, (deliveries) => {
-    for (const delivery of deliveries) hand.remove(delivery);
-    for (const puller of pullers.values()) puller.roomMade(false);
+  const settler = new Settler({
+    queue: engine.queue,
+    records: engine.records,
+    clock,
+    log: options.log ?? silentLog,
+    settled: (deliveries) => {
+      for (const delivery of deliveries) hand.remove(delivery);
+      for (const puller of pullers.values()) puller.roomMade(false);
+    },
+    refused: () => (counters.storageRefused += 1),
   });
   const sources = new Sources({
     leases: engine.leases,

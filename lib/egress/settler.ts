@@ -2,10 +2,15 @@
  * Ends leases in batches: what ends within one turn of the event loop, or while the last batch is being
  * written, goes to the queue in one call. What the peer answered is never dropped: while the storage fails,
  * settlements wait here and are tried again.
+ *
+ * A settlement or outcome that the storage refuses for good is found by halving its batch, so that it holds up
+ * nothing else. It is logged whole and counted; the settlement is then written once more without its texts, so
+ * that the delivery ends as it did.
  */
-import type { Outcome } from '../engine/items.ts';
+import type { Attempt, Outcome } from '../engine/items.ts';
 import type { Queue, Records, Settlement } from '../engine/ports.ts';
-import { asPosternError } from '../errors.ts';
+import { asPosternError, type PosternError } from '../errors.ts';
+import type { Log } from '../log.ts';
 import type { Clock } from '../time.ts';
 import type { Delivery } from './delivery.ts';
 
@@ -14,13 +19,22 @@ interface Entry {
   settlement: Settlement;
 }
 
+export interface SettlerParts {
+  queue: Queue;
+  records: Records;
+  clock: Clock;
+  log: Pick<Log, 'error'>;
+  /** Called with deliveries whose leases have ended durably. */
+  settled: (deliveries: Delivery[]) => void;
+  /** Called for each settlement and outcome that the storage refused for good. */
+  refused: () => void;
+}
+
 const RETRY = 500;
+const TEXT_REFUSED = 'The storage refused the texts of this attempt; the log has them (settlement.refused).';
 
 export class Settler {
-  readonly #queue: Queue;
-  readonly #records: Records;
-  readonly #clock: Clock;
-  readonly #settled: (deliveries: Delivery[]) => void;
+  readonly #parts: SettlerParts;
   #pending: Entry[] = [];
   #reports: Outcome[] = [];
   #running = false;
@@ -28,12 +42,8 @@ export class Settler {
   /** Calls that the storage refused. */
   failures = 0;
 
-  /** @param settled is told of deliveries whose lease has ended durably. */
-  constructor(queue: Queue, records: Records, clock: Clock, settled: (deliveries: Delivery[]) => void) {
-    this.#queue = queue;
-    this.#records = records;
-    this.#clock = clock;
-    this.#settled = settled;
+  constructor(parts: SettlerParts) {
+    this.#parts = parts;
   }
 
   push(delivery: Delivery, settlement: Settlement): void {
@@ -66,30 +76,67 @@ export class Settler {
       this.#pending = [];
       this.#reports = [];
       if (batch.length > 0) await this.#settle(batch);
-      if (reports.length > 0) await this.#insist(() => this.#records.append(reports));
+      if (reports.length > 0) await this.#append(reports);
     }
     this.#running = false;
     for (const resolve of this.#idle.splice(0)) resolve();
   }
 
   async #settle(batch: Entry[]): Promise<void> {
-    const written = await this.#insist(() => this.#queue.settle(batch.map((entry) => entry.settlement)));
-    if (written || batch.length === 1) this.#settled(batch.map((entry) => entry.delivery));
-    // One that the engine will never take must not hold up the others.
-    else for (const entry of batch) await this.#settle([entry]);
+    const { queue, settled } = this.#parts;
+    const refusal = await this.#insist(() => queue.settle(batch.map((entry) => entry.settlement)));
+    if (refusal && batch.length > 1) for (const half of halves(batch)) await this.#settle(half);
+    else {
+      if (refusal) await this.#settleWithoutTexts(batch[0]!, refusal);
+      settled(batch.map((entry) => entry.delivery));
+    }
   }
 
-  /** @returns false when the engine refused for another reason than the state of its storage. */
-  async #insist(write: () => Promise<void>): Promise<boolean> {
+  async #settleWithoutTexts({ settlement }: Entry, error: PosternError): Promise<void> {
+    const { queue, log, refused } = this.#parts;
+    const { leased, ...told } = settlement;
+    refused();
+    log.error('settlement.refused', { item: leased.item, settlement: told, error });
+    const again = await this.#insist(() => queue.settle([withoutTexts(settlement)]));
+    // Its lease runs out, and the queue hands it out again.
+    if (again) log.error('settlement.lost', { item: leased.item, error: again });
+  }
+
+  async #append(reports: Outcome[]): Promise<void> {
+    const { records, log, refused } = this.#parts;
+    const refusal = await this.#insist(() => records.append(reports));
+    if (!refusal) return;
+    if (reports.length > 1) for (const half of halves(reports)) await this.#append(half);
+    else {
+      refused();
+      log.error('outcome.refused', { outcome: reports[0], error: refusal });
+    }
+  }
+
+  /** @returns the error, when the same again would fail again. */
+  async #insist(write: () => Promise<void>): Promise<PosternError | undefined> {
     for (;;) {
       try {
         await write();
-        return true;
-      } catch (error) {
+        return undefined;
+      } catch (caught) {
         this.failures += 1;
-        if (asPosternError(error).code === 'internal') return false;
-        await new Promise<void>((resolve) => void this.#clock.after(RETRY, resolve));
+        const error = asPosternError(caught);
+        if (error.code === 'internal' || error.code === 'storage_refused') return error;
+        await new Promise<void>((resolve) => void this.#parts.clock.after(RETRY, resolve));
       }
     }
   }
+}
+
+function halves<T>(list: readonly T[]): [T[], T[]] {
+  const middle = list.length >> 1;
+  return [list.slice(0, middle), list.slice(middle)];
+}
+
+function withoutTexts(settlement: Settlement): Settlement {
+  if (settlement.kind === 'release')
+    return { ...settlement, reason: { code: settlement.reason.code, text: TEXT_REFUSED } };
+  const attempt: Attempt = { ...settlement.attempt, replies: [], text: TEXT_REFUSED };
+  return { ...settlement, attempt };
 }

@@ -7,6 +7,7 @@ import type { WarmupReports } from '../control/warmup-reports.ts';
 import type { Resolver } from '../dns/resolver.ts';
 import type { Attempt, QueueItem } from '../engine/items.ts';
 import type { Engine } from '../engine/ports.ts';
+import type { Log } from '../log.ts';
 import type { SharedHeld, WaitingFigure } from '../observe/limit-figures.ts';
 import type { RetrySchedule } from '../outcome/retry.ts';
 import type { Hooks } from '../policy/open.ts';
@@ -70,6 +71,8 @@ export interface EgressOptions {
   inHand?: HandLimits;
   /** Told of every attempt, for logs. Must not throw. */
   onAttempt?: (item: QueueItem, attempt: Attempt) => void;
+  /** Where settlements go that the storage refuses for good. Default: nowhere. */
+  log?: Pick<Log, 'error'>;
   /** Opens an SMTP session; another one than the real in tests. */
   open?: (options: SessionOptions) => SmtpSession;
 }

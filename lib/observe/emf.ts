@@ -41,6 +41,7 @@ export const METRICS = {
   BucketsEmpty: 'Count',
   /** Those that the storage did not answer: what counts against the limit waits. */
   BucketFailures: 'Count',
+  StorageRefused: 'Count',
   /** Calls of hooks of the policy that came to nothing: mail went on without them. */
   PolicyFailures: 'Count',
   /** Hooks of the policy that a process asks no more. */

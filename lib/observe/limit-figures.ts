@@ -12,6 +12,8 @@ export interface SharedCounts {
   bucketsEmpty: number;
   /** Those that were not answered: what counts against the limit waits. */
   bucketFailures: number;
+  /** Settlements and outcomes that the storage refused for good. */
+  storageRefused: number;
 }
 
 /** What this process holds of shared limits: tokens of rates and quotas, permits of concurrency. */

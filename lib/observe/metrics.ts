@@ -41,6 +41,10 @@ const SHARED: Readonly<Record<keyof SharedCounts, [name: string, help: string]>>
   bucketRequests: ['postern_shared_asked_total', 'Requests for a part of a shared limit.'],
   bucketsEmpty: ['postern_shared_refused_total', 'Those that were given nothing: the limit is used up.'],
   bucketFailures: ['postern_shared_failed_total', 'Those that were not answered.'],
+  storageRefused: [
+    'postern_storage_refused_total',
+    'Settlements and outcomes that the storage refused for good; the log has each.',
+  ],
 };
 
 export function createMetrics(engine: Engine, readings: Readings): Metrics {

@@ -29,6 +29,7 @@ const SHARED = {
   bucketRequests: 'BucketRequests',
   bucketsEmpty: 'BucketsEmpty',
   bucketFailures: 'BucketFailures',
+  storageRefused: 'StorageRefused',
 } as const satisfies Record<keyof SharedCounts, MetricName>;
 
 export interface NodeMetrics {

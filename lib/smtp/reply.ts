@@ -3,6 +3,7 @@
  * memory is bounded by the caps, and nothing throws: what is not a reply leaves a `fault`, and the
  * connection is then of no more use.
  */
+import { cleanText } from '../text.ts';
 import type { SmtpReply } from './types.ts';
 
 /** Octets of one line with its line end. RFC 5321 §4.5.3.1.5 allows 512; real peers go beyond it. */
@@ -18,9 +19,6 @@ const LF = 10;
 const CR = 13;
 const SPACE = 32;
 const HYPHEN = 45;
-/** Terminal escapes and line breaks in a reply would be run by whatever shows the record. */
-const CONTROL = /[\x00-\x1f\x7f-\x9f\u2028\u2029]/;
-const CONTROLS = new RegExp(CONTROL, 'g');
 const ENHANCED = /^[245]\.\d{1,3}\.\d{1,3}(?= |$)/;
 
 export class ReplyParser {
@@ -142,8 +140,7 @@ function readCode(bytes: Buffer, start: number, stop: number): number {
 
 function readText(bytes: Buffer, start: number, stop: number): string {
   if (start >= stop) return '';
-  const text = bytes.toString('utf8', start, Math.min(stop, start + MAX_TEXT));
-  return CONTROL.test(text) ? text.replace(CONTROLS, '\ufffd') : text;
+  return cleanText(bytes.toString('utf8', start, Math.min(stop, start + MAX_TEXT)));
 }
 
 /** The first digit of the code, on which a client decides (RFC 5321 §4.2.1). */

@@ -52,6 +52,23 @@ describe('aws: settlement', { skip: SKIP }, () => {
     });
   }
 
+  test('what SQS refuses by its content is refused for good, and not "unavailable"', async () => {
+    const { engine, faults } = await open();
+    const lane = newLane();
+    await admit(engine, mail(Date.now(), { lane }));
+    const [leased] = await collect(engine, lane, 1, VISIBILITY);
+    const settlement = deferred(leased!);
+    for (const [error, code] of [
+      ['InvalidMessageContents', 'storage_refused'],
+      ['AccessDenied', 'storage_unavailable'],
+    ] as const) {
+      faults.add({ command: 'SendMessageBatch', kind: 'refused', times: 1, error });
+      await assert.rejects(engine.queue.settle(settlement), { code }, error);
+    }
+    await engine.queue.settle(settlement);
+    assert.equal((await deliverAll(engine, lane)).length, 1);
+  });
+
   test('a settlement that failed half-way goes on where it failed', async () => {
     const { engine, faults } = await open();
     const lane = newLane();

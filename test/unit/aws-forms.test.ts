@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { compress, decompress, readEnvelope, writeEnvelope } from '../../lib/engine/aws/envelope.ts';
 import { batches } from '../../lib/engine/aws/lanes.ts';
+import { readOutcomes, writeOutcomes } from '../../lib/engine/aws/outcome-message.ts';
 import {
   laneCost,
   lanePlace,
@@ -12,6 +13,7 @@ import {
   sqsRequests,
 } from '../../lib/engine/aws/placement.ts';
 import { squeeze, unsqueeze } from '../../lib/engine/aws/record-codec.ts';
+import type { Outcome } from '../../lib/engine/items.ts';
 import { mail } from '../contract/harness.ts';
 
 const KIB = 1024;
@@ -95,6 +97,14 @@ describe('envelopes', () => {
     const newer = JSON.stringify({ v: 1, g: 0, at: 's3', item: { ...item, v: 2 } });
     assert.throws(() => readEnvelope(newer), { code: 'storage_too_new' });
   });
+});
+
+test('outcomes and envelopes are in characters that SQS takes, whatever text they hold', () => {
+  const text = String.fromCharCode(...Array.from({ length: 0x10000 }, (_, unit) => unit));
+  const outcome: Outcome = { v: 1, messageId: 'm', at: 1, kind: 'bounce', tenant: 't', detail: { text } };
+  const body = writeOutcomes([outcome]);
+  assert.doesNotMatch(body, /[^\t\n\r\x20-\ud7ff\ue000-\ufffd]/);
+  assert.deepEqual(readOutcomes(body), [outcome]);
 });
 
 describe('squeezed JSON', () => {

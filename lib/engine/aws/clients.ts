@@ -116,6 +116,22 @@ export function didNothing(error: unknown): boolean {
   return NOT_SENT.has(code ?? '') || NOT_SENT.has(name ?? '');
 }
 
+/** Codes of SQS and DynamoDB for a request whose own content is at fault: the same again is refused again. */
+const REFUSALS = new Set([
+  'InvalidMessageContents',
+  'InvalidParameterValue',
+  'InvalidParameterValueException',
+  'BatchRequestTooLong',
+  'ValidationException',
+  'ItemCollectionSizeLimitExceededException',
+]);
+
+/** Whether a code refuses what was sent, and not who sent it or when. */
+export function isRefusal(code: string | undefined): boolean {
+  // Over the JSON protocol codes may come as `com.amazonaws.sqs#Name`, or as `AWS.SimpleQueueService.Name`.
+  return REFUSALS.has(code?.replace(/^.*[#.]/, '') ?? '');
+}
+
 /** A failed call as an error of the storage group. @param what could not be done, as "The lane x cannot be read". */
 export function storageError(what: string, error: unknown): PosternError {
   if (error instanceof PosternError) return error;
@@ -127,5 +143,6 @@ export function storageError(what: string, error: unknown): PosternError {
       { cause: error },
     );
   }
-  return new PosternError('storage_unavailable', `${what}: ${name}: ${message}.`, { cause: error });
+  const code = isRefusal(name) ? 'storage_refused' : 'storage_unavailable';
+  return new PosternError(code, `${what}: ${name}: ${message}.`, { cause: error });
 }

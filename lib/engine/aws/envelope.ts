@@ -12,6 +12,7 @@ import { promisify } from 'node:util';
 import { zstdCompress, zstdCompressSync, zstdDecompress, zstdDecompressSync } from 'node:zlib';
 import { PosternError } from '../../errors.ts';
 import { type QueueItem, SCHEMA_VERSION } from '../items.ts';
+import { sqsJson } from './sqs-json.ts';
 
 /** Version of this form. An envelope of a newer one stays in its queue for the node that knows it. */
 const ENVELOPE_VERSION = 1;
@@ -58,17 +59,12 @@ export async function decompress(packed: Uint8Array, limit: number): Promise<Buf
   }
 }
 
-/** Characters that JSON leaves as they are and SQS refuses. */
-const UNSENDABLE = /[\ufffe\uffff]/g;
-
 /** @param body base64 of the compressed bytes, when they travel in the envelope. */
 export function writeEnvelope(envelope: Envelope, body: string | undefined): string {
   const head: Head = { v: ENVELOPE_VERSION, item: envelope.item, g: envelope.generation };
   if (envelope.claim) head.c = 1;
   if (envelope.at) head.at = envelope.at;
-  const line = JSON.stringify(head).replace(UNSENDABLE, (char) =>
-    char === '\ufffe' ? '\\ufffe' : '\\uffff',
-  );
+  const line = sqsJson(head);
   return body === undefined ? line : `${line}\n${body}`;
 }
 

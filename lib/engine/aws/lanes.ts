@@ -15,7 +15,7 @@ import {
 } from '@aws-sdk/client-sqs';
 import { PosternError } from '../../errors.ts';
 import type { LaneDepth } from '../ports.ts';
-import { type Clients, didNothing, errorName, isThrottle, storageError } from './clients.ts';
+import { type Clients, didNothing, errorName, isRefusal, isThrottle, storageError } from './clients.ts';
 import { chunks, each, type Pacing, pause } from './concurrency.ts';
 import { SQS_BATCH, SQS_BYTES, sqsRequests } from './placement.ts';
 
@@ -172,11 +172,11 @@ export class Lanes {
         const open = left.length < batch.length || !didNothing(error);
         throw new SendError(storageError(`The queue ${queue} takes nothing`, error), open);
       }
-      const first = failed[0]!;
+      const first = failed.find(({ SenderFault }) => SenderFault) ?? failed[0]!;
       if (tries === TRIES || failed.some(({ SenderFault }) => SenderFault)) {
         const text = `The queue ${queue} refuses a message: ${first.Code}: ${first.Message}`;
         throw new SendError(
-          new PosternError('storage_unavailable', text),
+          new PosternError(isRefusal(first.Code) ? 'storage_refused' : 'storage_unavailable', text),
           failed.length < left.length || left.length < batch.length,
         );
       }

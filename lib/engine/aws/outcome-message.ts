@@ -1,10 +1,11 @@
 /** A message of the outcome queue: outcomes as JSON, as many as its writer had at once. */
 import { PosternError } from '../../errors.ts';
 import { type Outcome, SCHEMA_VERSION } from '../items.ts';
+import { sqsJson } from './sqs-json.ts';
 
 /** The body of a message. */
 export function writeOutcomes(outcomes: readonly Outcome[]): string {
-  return JSON.stringify(outcomes);
+  return sqsJson(outcomes);
 }
 
 /**

@@ -1,0 +1,102 @@
+/** The settler beside a storage that refuses some settlements and outcomes for good. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { Delivery } from '../../lib/egress/delivery.ts';
+import { Settler } from '../../lib/egress/settler.ts';
+import type { Attempt, Outcome } from '../../lib/engine/items.ts';
+import type { LeasedItem, Queue, Records, Settlement } from '../../lib/engine/ports.ts';
+import { PosternError } from '../../lib/errors.ts';
+import { attempt } from '../contract/harness.ts';
+import { TestClock } from '../support/clock.ts';
+import { queueItem } from '../support/egress-fakes.ts';
+
+const BAD = 'no \uffff';
+
+/** A storage that takes whole calls only, and none with the text `BAD`; `always` refuses one recipient whatever it says. */
+function start(always?: string) {
+  const written: Settlement[] = [];
+  const outcomes: Outcome[] = [];
+  const settled: unknown[] = [];
+  const logged: [string, Record<string, unknown> | undefined][] = [];
+  let refused = 0;
+  const refuse = (): never => {
+    throw new PosternError('storage_refused', 'InvalidMessageContents');
+  };
+  const settler = new Settler({
+    queue: {
+      settle: async (list: Settlement[]) => {
+        if (list.some((one) => JSON.stringify(one).includes(BAD) || one.leased.item.recipient === always))
+          refuse();
+        written.push(...list);
+      },
+    } as Partial<Queue> as Queue,
+    records: {
+      append: async (list: Outcome[]) => {
+        if (JSON.stringify(list).includes(BAD)) refuse();
+        outcomes.push(...list);
+      },
+    } as Partial<Records> as Records,
+    clock: new TestClock(),
+    log: { error: (message, fields) => void logged.push([message, fields]) },
+    settled: (deliveries) => void settled.push(...deliveries),
+    refused: () => (refused += 1),
+  });
+  return { settler, written, outcomes, settled, logged, refused: () => refused };
+}
+
+function ending(recipient: string, text: string): Settlement {
+  const item = queueItem(0, { recipient });
+  const leased: LeasedItem = { item, bytes: Buffer.from('secret body'), receives: 1, receipt: undefined };
+  const result: Attempt = attempt(0, 'bounced', { text, replies: [{ phase: 'rcpt', code: 550, text }] });
+  return { kind: 'end', leased, state: 'bounced', attempt: result };
+}
+
+describe('what the storage refuses for good', () => {
+  it('is written without its texts, kept in the log, counted, and holds up none of 20 others', async () => {
+    const { settler, written, settled, logged, refused } = start();
+    for (let n = 0; n < 21; n += 1)
+      settler.push({} as Delivery, ending(`${n}@x.test`, n === 13 ? BAD : 'no such user'));
+    await settler.drained();
+    assert.equal(written.length, 21);
+    assert.equal(settled.length, 21);
+    assert.equal(refused(), 1);
+    const plain = written.find((one) => one.leased.item.recipient === '13@x.test');
+    assert.ok(plain?.kind === 'end' && plain.state === 'bounced' && plain.attempt.replies.length === 0);
+    const [[message, fields] = []] = logged;
+    assert.equal(message, 'settlement.refused');
+    assert.ok(JSON.stringify(fields).includes(BAD), 'the log has what was refused');
+    assert.ok(!JSON.stringify(fields).includes('bytes'), 'the log has no mail');
+  });
+
+  it('is given up when the storage refuses even that, and leaves its slot', async () => {
+    const { settler, written, settled, logged } = start('1@x.test');
+    for (let n = 0; n < 3; n += 1) settler.push({} as Delivery, ending(`${n}@x.test`, 'no'));
+    await settler.drained();
+    assert.deepEqual(written.map((one) => one.leased.item.recipient).sort(), ['0@x.test', '2@x.test']);
+    assert.equal(settled.length, 3);
+    assert.deepEqual(
+      logged.map(([message]) => message),
+      ['settlement.refused', 'settlement.lost'],
+    );
+  });
+
+  it('may be an outcome: the others are recorded', async () => {
+    const { settler, outcomes, logged, refused } = start();
+    settler.report(
+      ['a', BAD, 'b'].map((said) => ({
+        v: 1,
+        messageId: 'm',
+        at: 0,
+        kind: 'bounce',
+        tenant: 't',
+        detail: { said },
+      })),
+    );
+    await settler.drained();
+    assert.deepEqual(
+      outcomes.map(({ detail }) => detail!.said),
+      ['a', 'b'],
+    );
+    assert.deepEqual([logged[0]?.[0], refused()], ['outcome.refused', 1]);
+  });
+});
