@@ -128,6 +128,12 @@ export function alarmsOf({ stage, data, api, egress, submission, policy }: Watch
       threshold: 1,
     },
     {
+      entry: 'Storage refused',
+      meaning: 'SQS or DynamoDB refused the text of an outcome for good; it is only in the log.',
+      metric: mail('StorageRefused', 'Sum', FIVE_MINUTES),
+      threshold: 1,
+    },
+    {
       entry: 'Shared limits unanswered',
       meaning: 'Nodes do not get their parts of shared limits: mail that counts against one waits.',
       metric: ratio('BucketFailures', 'BucketRequests', 20, FIVE_MINUTES),
