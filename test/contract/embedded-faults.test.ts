@@ -12,6 +12,7 @@ import type { Batch, MessageTuple } from '../../lib/engine/embedded/protocol.ts'
 import { APPLICATION_ID, FILE, STEPS } from '../../lib/engine/embedded/store/schema.ts';
 import { Store } from '../../lib/engine/embedded/store/store.ts';
 import type { Engine } from '../../lib/engine/ports.ts';
+import type { PosternError } from '../../lib/errors.ts';
 import { TestClock } from '../support/clock.ts';
 import { admit, collect, end, LONG, mail, newLane } from './harness.ts';
 
@@ -112,9 +113,15 @@ describe('embedded engine: faults', () => {
     await file.write(Buffer.alloc(leaf.pgsize, 0xff), 0, leaf.pgsize, leaf.pgoffset);
     await file.close();
     const again = await start();
-    await assert.rejects(again.queue.lease({ lane, max: 10, visibility: LONG, wait: 0 }), {
-      code: 'storage_damaged',
-    });
+    await assert.rejects(
+      again.queue.lease({ lane, max: 10, visibility: LONG, wait: 0 }),
+      (error: PosternError) => {
+        assert.equal(error.code, 'storage_damaged');
+        assert.ok(!error.message.includes(directory), 'callers are not told where the store is');
+        assert.ok(String(error.cause).includes(directory), 'the log is');
+        return true;
+      },
+    );
     await again.close();
     let problems: string[] = [];
     try {
@@ -133,7 +140,11 @@ describe('embedded engine: faults', () => {
     await engine.queue.admit([message], claim);
     await engine.close();
     const full = await start(Number.MAX_SAFE_INTEGER);
-    await assert.rejects(full.queue.admit([mail(clock.now(), { lane })]), { code: 'storage_full' });
+    await assert.rejects(full.queue.admit([mail(clock.now(), { lane })]), (error: PosternError) => {
+      assert.equal(error.code, 'storage_full');
+      assert.ok(!error.message.includes(directory), 'callers are not told where the store is');
+      return true;
+    });
     assert.equal((await full.queue.admit([message], claim)).kind, 'repeated');
     const health = await full.health();
     assert.equal(health.ok, false);

@@ -10,6 +10,9 @@ const CODES: Record<number, [ErrorCode, string]> = {
   11: ['storage_damaged', 'its content is damaged. Stop, keep a copy, and restore it'],
   13: ['storage_full', 'the disk is full. Free disk space'],
   14: ['storage_unavailable', 'it cannot be opened. Check that it exists and its permissions'],
+  18: ['storage_refused', 'a text or body is too long'],
+  19: ['storage_refused', 'what was to be written contradicts what is stored'],
+  20: ['storage_refused', 'a value has the wrong type'],
   26: ['storage_damaged', 'it is not a database of Postern. Stop, keep a copy, and restore it'],
 };
 
@@ -20,16 +23,16 @@ export function sqliteCode(error: unknown): number | undefined {
   return error.errcode & 0xff;
 }
 
-/** What a failure of storage means to the rest of Postern. `where` is the data directory. */
-export function storageFault(error: unknown, where: string): PosternError {
+/**
+ * What a failure of storage means to the rest of Postern.
+ * @param directory names the data directory in the message, for an operator. Callers of an API are not told it.
+ */
+export function storageFault(error: unknown, directory?: string): PosternError {
   if (error instanceof PosternError) return error;
   const text = error instanceof Error ? error.message : String(error);
   const code = sqliteCode(error);
-  const known = code === undefined ? undefined : CODES[code];
-  if (known) {
-    return new PosternError(known[0], `The store in ${where} failed: ${known[1]} (${text}).`, {
-      cause: error,
-    });
-  }
-  return new PosternError('storage_unavailable', `The store in ${where} failed: ${text}.`, { cause: error });
+  const [name, advice] = (code !== undefined && CODES[code]) || ['storage_unavailable' as const, undefined];
+  const store = directory === undefined ? 'The store' : `The store in ${directory}`;
+  const why = advice === undefined ? text : `${advice} (${text})`;
+  return new PosternError(name, `${store} failed: ${why}.`, { cause: error });
 }

@@ -171,7 +171,8 @@ export class Link {
       const fault = answer.faults?.[i];
       const value = answer.values[i];
       if (fault) {
-        done[i]!(new PosternError(fault.code, fault.message), undefined);
+        const cause = fault.directory && new Error(`The data directory is ${fault.directory}.`);
+        done[i]!(new PosternError(fault.code, fault.message, { cause }), undefined);
         continue;
       }
       const begin = answer.regions[i]!;

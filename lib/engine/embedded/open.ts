@@ -55,7 +55,7 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Engine> {
       try {
         const { bytes, free, full } = await link.call('health', null);
         if (full)
-          return { ok: false, detail: `New mail is refused: ${free} bytes are free in ${directory}.`, bytes };
+          return { ok: false, detail: `New mail is refused: ${free} bytes are free on the disk.`, bytes };
         return { ok: true, bytes };
       } catch (error) {
         return { ok: false, detail: error instanceof Error ? error.message : String(error) };

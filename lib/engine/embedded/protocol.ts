@@ -204,7 +204,10 @@ export interface Batch {
 
 export interface Fault {
   code: ErrorCode;
+  /** Without paths: callers of an API are shown it. */
   message: string;
+  /** Data directory, for the log. */
+  directory?: string;
 }
 
 /** Results in the order of the calls; `faults[i]` is set where call `i` failed. */

@@ -184,8 +184,8 @@ export class Store {
   }
 
   #fault(error: unknown): Fault {
-    const { code, message } = storageFault(error, this.#directory);
-    return { code, message };
+    const { code, message } = storageFault(error);
+    return { code, message, directory: this.#directory };
   }
 
   #start(suppressions: Suppressions): Opened {
@@ -218,7 +218,7 @@ export class Store {
     this.#free ??= this.#freeBytes();
     if (this.#free >= this.#minimumFree) return undefined;
     return (
-      `The file system of ${this.#directory} has ${this.#free} bytes free and ` +
+      `The file system of the store has ${this.#free} bytes free and ` +
       `${this.#minimumFree} are kept for what was accepted. Free disk space.`
     );
   }
