@@ -2,6 +2,11 @@
  * One DNS query and its response over UDP, or over TCP when the response was truncated (RFC 7766). Each UDP
  * query has a socket of its own: its random port and a random id are what a forger must guess (RFC 5452), and
  * the connected socket takes datagrams from the asked server only.
+ *
+ * `node:dns` does not do: it gives no TTL for MX and TXT records and none for a negative answer, so that nothing could be
+ * cached for as long as its owner says; an alias that the server did not follow comes back as an empty list, which
+ * reads as "no mail here"; and it does not tell which server answered, so that "no such domain" could not be confirmed
+ * by another.
  */
 import { randomInt } from 'node:crypto';
 import { createSocket } from 'node:dgram';
@@ -23,7 +28,7 @@ export interface DnsServer {
   port: number;
 }
 
-/** Response codes that say something about the name; all others only say that the server failed. */
+/** Response codes about the name; every other code only reports that the server failed. */
 export const RCODE = { noError: 0, noName: 3 } as const;
 
 /** The response code (RFC 1035 §4.1.1). */
@@ -31,7 +36,7 @@ export function rcodeOf(packet: DecodedPacket): number {
   return (packet.flags ?? 0) & 0x0f;
 }
 
-/** Largest UDP response we ask for: what travels unfragmented (DNS flag day 2020). */
+/** Largest UDP response that is asked for: what travels unfragmented (DNS flag day 2020). */
 const UDP_PAYLOAD = 1232;
 
 /**

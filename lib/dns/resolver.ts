@@ -1,11 +1,13 @@
 /**
- * The resolver: asks the configured servers, keeps what they say for as long as they say, and tells "there is
- * none" (permanent) from "it could not be found out" (temporary, law 5).
+ * The resolver asks the configured servers, caches answers for their TTL, and separates "there is none" (which can be
+ * permanent) from "no server gave an answer" (temporary, law 5).
  */
 import type { DecodedPacket, Answer as DnsRecord } from 'dns-packet';
 import { TtlCache } from '../cache.ts';
 import type { Clock } from '../time.ts';
+import { Admission } from './admission.ts';
 import { type DnsServer, exchange, RCODE, type RecordType, rcodeOf } from './exchange.ts';
+import { type DnsHealth, DnsWatch } from './health.ts';
 
 export interface MxRecord {
   preference: number;
@@ -32,18 +34,22 @@ export type Answer<R> =
   | { kind: 'failed'; text: string; expiresAt: number };
 
 export interface Resolver {
-  resolve<T extends RecordType>(name: string, type: T): Promise<Answer<Records[T]>>;
+  /**
+   * Answers from the cache or a server.
+   * @param anew asks again in spite of the cache, and every server before "there is none" is believed.
+   */
+  resolve<T extends RecordType>(name: string, type: T, anew?: boolean): Promise<Answer<Records[T]>>;
+  /** Whether any server answers, judged from the questions of late. */
+  health(): DnsHealth;
 }
 
 export interface ResolverOptions {
   servers: DnsServer[];
   clock: Clock;
-  /** Milliseconds for one try. */
-  timeout?: number;
-  /** Tries in all, over the servers in turn. */
-  tries?: number;
-  /** Answers kept. */
-  cacheSize?: number;
+  /** Deadline of each try, over the servers in turn, ms. */
+  timeouts?: readonly number[];
+  /** Octets of answers kept. */
+  cacheOctets?: number;
 }
 
 /** Failing response codes by number (RFC 1035 §4.1.1). */
@@ -53,52 +59,64 @@ const RCODE_NAMES: Readonly<Record<number, string>> = {
   4: 'NOTIMP',
   5: 'REFUSED',
 };
+/** A lost datagram costs one second, and a slow recursion still gets its answer on the third try. */
+const TIMEOUTS = [1_000, 3_000, 5_000];
 const MAX_ALIASES = 8;
 /** Records of one answer that are kept: no honest name needs more, and a hostile one could send thousands. */
 const MAX_RECORDS = 100;
-/** Sockets open at once; further questions wait for their turn. */
-const MAX_EXCHANGES = 500;
+const CACHE_OCTETS = 32 * 1024 * 1024;
+/** What an answer and a record of it cost beside their text, octets. */
+const ANSWER_OCTETS = 300;
+const RECORD_OCTETS = 80;
 const MAX_TTL = 86_400;
-/** Negative answers are kept so long at most, whatever their SOA says (RFC 2308 §5). */
+/** Negative answers are kept for this long at most, whatever their SOA says (RFC 2308 §5). */
 const MAX_NEGATIVE_TTL = 3600;
 const DEFAULT_NEGATIVE_TTL = 60;
+/** A name that every recursive server can look up, and that does not go away. */
+const PROBE = 'a.root-servers.net';
 /** Failures are kept too, or every delivery to a broken domain would ask again (RFC 9520 §3.2). */
 const FAILURE_TTL = 10;
 
 export function createResolver(options: ResolverOptions): Resolver {
-  const { servers, clock, timeout = 3000, tries = 3 } = options;
-  const cache = new TtlCache<Answer<unknown>>(options.cacheSize ?? 50_000);
+  const { servers, clock, timeouts = TIMEOUTS } = options;
+  const cache = new TtlCache<Answer<unknown>>(options.cacheOctets ?? CACHE_OCTETS);
   const inFlight = new Map<string, Promise<Answer<unknown>>>();
-  const waiting: (() => void)[] = [];
-  let exchanges = 0;
+  const admission = new Admission(clock);
+  const watch = new DnsWatch();
+  /** The server that is asked first: the one that answered last, so that a dead one delays no second question. */
+  let preferred = 0;
 
-  /** Asks until a server says something definite. */
-  async function ask(name: string, type: RecordType): Promise<DecodedPacket | string> {
-    if (exchanges < MAX_EXCHANGES) exchanges += 1;
-    else await new Promise<void>((resolve) => waiting.push(resolve));
+  /** Asks until a server says something definite. @param skip servers passed over. */
+  async function ask(name: string, type: RecordType, skip = 0): Promise<DecodedPacket | string> {
+    const leave = await admission.enter();
+    const first = preferred + skip;
     let failure = '';
     try {
-      for (let attempt = 0; attempt < tries; attempt += 1) {
-        const server = servers[attempt % servers.length]!;
+      for (const [attempt, timeout] of timeouts.entries()) {
+        const index = (first + attempt) % servers.length;
+        const server = servers[index]!;
         try {
           const response = await exchange(server, name, type, timeout, clock);
           const rcode = rcodeOf(response);
-          if (rcode === RCODE.noError || rcode === RCODE.noName) return response;
+          if (rcode === RCODE.noError || rcode === RCODE.noName) {
+            if (attempt > 0) preferred = index;
+            watch.answered();
+            return response;
+          }
           failure = `${server.address} answered ${RCODE_NAMES[rcode] ?? `RCODE ${rcode}`}`;
         } catch (error) {
           failure = `${server.address}: ${(error as Error).message}`;
         }
       }
+      if (name !== PROBE) watch.failed(name, failure);
+      probe();
       return failure;
     } finally {
-      // Whoever waits takes over the place.
-      const next = waiting.shift();
-      if (next) next();
-      else exchanges -= 1;
+      leave();
     }
   }
 
-  async function lookup(name: string, type: RecordType): Promise<Answer<unknown>> {
+  async function lookup(name: string, type: RecordType, skip: number): Promise<Answer<unknown>> {
     const now = clock.now();
     const failed = (text: string): Answer<unknown> => ({
       kind: 'failed',
@@ -110,7 +128,7 @@ export function createResolver(options: ResolverOptions): Resolver {
     let ttl = MAX_TTL;
     let aliases = 0;
     for (;;) {
-      const response = await ask(target, type);
+      const response = await ask(target, type, skip);
       if (typeof response === 'string') return failed(response);
       // A recursive server puts the whole chain of aliases into one answer; one that does not is asked again.
       const records = response.answers ?? [];
@@ -142,24 +160,63 @@ export function createResolver(options: ResolverOptions): Resolver {
     }
   }
 
+  /** Asks every server in turn until one knows the name. */
+  async function everywhere(name: string, type: RecordType): Promise<Answer<unknown>> {
+    let negative: Answer<unknown> | undefined;
+    let failed: Answer<unknown> | undefined;
+    for (let skip = 0; skip < servers.length; skip += 1) {
+      const answer = await lookup(name, type, skip);
+      if (answer.kind === 'found') return answer;
+      if (answer.kind === 'failed') failed ??= answer;
+      else negative ??= answer;
+    }
+    return negative ?? failed!;
+  }
+
+  function keep(key: string, answer: Answer<unknown>): void {
+    if (answer.expiresAt > clock.now())
+      cache.set(key, answer, answer.expiresAt, octetsOf(answer) + 2 * key.length);
+  }
+
+  function resolve<T extends RecordType>(name: string, type: T, anew = false): Promise<Answer<Records[T]>> {
+    const asked = name.toLowerCase();
+    const key = `${type} ${asked}`;
+    const known = anew ? undefined : cache.get(key, clock.now());
+    if (known !== undefined) return Promise.resolve(known as Answer<Records[T]>);
+    const shared = anew ? `anew ${key}` : key;
+    let answer = inFlight.get(shared);
+    if (answer === undefined) {
+      answer = (anew ? everywhere(asked, type) : lookup(asked, type, 0)).then((result) => {
+        inFlight.delete(shared);
+        keep(key, result);
+        return result;
+      });
+      inFlight.set(shared, answer);
+    }
+    return answer as Promise<Answer<Records[T]>>;
+  }
+
+  /** While DNS seems down: several names may be broken at once, and without mail no question would be asked. */
+  function probe(): void {
+    if (!watch.health().ok && !inFlight.has(`anew A ${PROBE}`)) void resolve(PROBE, 'A', true);
+  }
+
   return {
-    resolve<T extends RecordType>(name: string, type: T): Promise<Answer<Records[T]>> {
-      const asked = name.toLowerCase();
-      const key = `${type} ${asked}`;
-      const known = cache.get(key, clock.now());
-      if (known !== undefined) return Promise.resolve(known as Answer<Records[T]>);
-      let answer = inFlight.get(key);
-      if (answer === undefined) {
-        answer = lookup(asked, type).then((result) => {
-          inFlight.delete(key);
-          if (result.expiresAt > clock.now()) cache.set(key, result, result.expiresAt);
-          return result;
-        });
-        inFlight.set(key, answer);
-      }
-      return answer as Promise<Answer<Records[T]>>;
+    resolve,
+    health() {
+      probe();
+      return watch.health();
     },
   };
+}
+
+/** What an answer weighs in the cache: about what it holds in memory, octets. */
+function octetsOf(answer: Answer<unknown>): number {
+  if (answer.kind !== 'found') return ANSWER_OCTETS + (answer.kind === 'failed' ? answer.text.length : 0);
+  return (answer as Answer<string | MxRecord> & { kind: 'found' }).records.reduce(
+    (sum, record) => sum + RECORD_OCTETS + 2 * (typeof record === 'string' ? record : record.exchange).length,
+    ANSWER_OCTETS,
+  );
 }
 
 /** Whether a name can be put into a question at all (RFC 1035 §2.3.4). */

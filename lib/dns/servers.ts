@@ -1,10 +1,10 @@
-/** Which name servers to ask. */
+/** The name servers to ask: the configured one, or those of resolv.conf. */
 import { readFileSync } from 'node:fs';
 import { PosternError } from '../errors.ts';
 import { familyOf } from '../ip.ts';
 import type { DnsServer } from './exchange.ts';
 
-/** At most so many servers of resolv.conf are asked (resolv.conf(5), MAXNS). */
+/** Servers of resolv.conf that are asked (resolv.conf(5), MAXNS). */
 const MAX_SERVERS = 3;
 
 /**

@@ -76,7 +76,11 @@ async function startPeer(options: SMTPServerOptions = {}): Promise<{ port: numbe
 function start(options: Partial<EgressOptions>): Egress {
   egress = startEgress({
     engine,
-    resolver: createResolver({ servers: dnsServers(dns.endpoint), clock: systemClock, timeout: 500 }),
+    resolver: createResolver({
+      servers: dnsServers(dns.endpoint),
+      clock: systemClock,
+      timeouts: [500, 500, 500],
+    }),
     clock: systemClock,
     random: Math.random,
     node: 'test',

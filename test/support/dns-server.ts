@@ -26,6 +26,8 @@ export interface ZoneEntry {
   truncated?: boolean;
   /** Bytes to send over UDP before the answer, made from it (forgeries). */
   before?: (response: Buffer) => Buffer[];
+  /** Bytes that another socket sends before the answer. */
+  stranger?: (response: Buffer) => Buffer;
 }
 
 export interface TestDnsServer {
@@ -93,6 +95,15 @@ export async function startDnsServer(zone: Record<string, ZoneEntry> = {}): Prom
     questions.push(`udp ${query.questions![0]!.type} ${query.questions![0]!.name}`);
     if (entry.silent) return;
     const response = respond(query, entry, entry.truncated ?? false);
+    if (entry.stranger) {
+      const forged = entry.stranger(response);
+      const other = createSocket('udp4');
+      other.send(forged, peer.port, peer.address, () => {
+        other.close();
+        udp.send(response, peer.port, peer.address);
+      });
+      return;
+    }
     for (const forged of entry.before?.(response) ?? []) udp.send(forged, peer.port, peer.address);
     udp.send(response, peer.port, peer.address);
   });

@@ -21,7 +21,7 @@ beforeEach(() => {
 
 function destinations(routes: Route[] = []): Destinations {
   const clock = systemClock;
-  const resolver = createResolver({ servers: dnsServers(server.endpoint), clock, timeout: 500, tries: 1 });
+  const resolver = createResolver({ servers: dnsServers(server.endpoint), clock, timeouts: [500] });
   return new Destinations({ resolver, clock, routes: new Routes(routes), port: 25 });
 }
 

@@ -7,6 +7,7 @@ import { createResolver } from '../../lib/dns/resolver.ts';
 import { dnsServers } from '../../lib/dns/servers.ts';
 import type { Clock } from '../../lib/time.ts';
 import { systemClock } from '../../lib/time.ts';
+import { TestClock } from '../support/clock.ts';
 import { a, mx, startDnsServer, type TestDnsServer } from '../support/dns-server.ts';
 
 let server: TestDnsServer;
@@ -24,7 +25,7 @@ beforeEach(() => {
   shift = 0;
 });
 
-function resolver(options: { timeout?: number; tries?: number; cacheSize?: number } = {}) {
+function resolver(options: { timeouts?: number[]; cacheOctets?: number } = {}) {
   return createResolver({ servers: dnsServers(server.endpoint), clock, ...options });
 }
 
@@ -97,7 +98,7 @@ test('NXDOMAIN and NODATA are told apart and kept as long as the SOA says', asyn
 test('SERVFAIL and REFUSED are failures, tried again, and not remembered for long', async () => {
   server.zone.set('MX broken.test', { rcode: 2 });
   server.zone.set('MX refused.test', { rcode: 5 });
-  const dns = resolver({ tries: 2 });
+  const dns = resolver({ timeouts: [1000, 1000] });
   const broken = await dns.resolve('broken.test', 'MX');
   assert.equal(broken.kind, 'failed');
   assert.match(
@@ -115,7 +116,7 @@ test('SERVFAIL and REFUSED are failures, tried again, and not remembered for lon
 
 test('silence is a failure after every try', async () => {
   server.zone.set('A silent.test', { silent: true });
-  const answer = await resolver({ timeout: 20, tries: 3 }).resolve('silent.test', 'A');
+  const answer = await resolver({ timeouts: [20, 20, 20] }).resolve('silent.test', 'A');
   assert.match(answer.kind === 'failed' ? answer.text : '', /no answer in time/);
   assert.equal(server.questions.length, 3);
 });
@@ -127,7 +128,7 @@ test('a port where nobody listens is a failure, and the next server is asked', a
   const dns = createResolver({
     servers: [...dnsServers(closed.endpoint), ...dnsServers(server.endpoint)],
     clock,
-    timeout: 500,
+    timeouts: [500, 500],
   });
   assert.equal((await dns.resolve('host.test', 'A')).kind, 'found');
 });
@@ -144,15 +145,38 @@ test('comes by TCP when the response was truncated', async () => {
   );
 });
 
-test('ignores responses with another id, another question, or no sense', async () => {
+test('a forged response is ignored: another id, another question, another type, no sense', async () => {
+  /** Each forgery carries an address of its own, so that the answer shows which one was taken. */
   server.zone.set('A host.test', {
     ...a('192.0.2.1'),
     before: (response) => {
-      const id = Buffer.from(response);
-      id.writeUInt16BE((id.readUInt16BE(0) + 1) & 0xffff, 0);
-      const question = Buffer.from(response);
-      question[13] = question[13]! ^ 1;
-      return [id, question, Buffer.from('nonsense'), Buffer.alloc(0)];
+      const forge = (last: number, change: (bytes: Buffer) => void): Buffer => {
+        const bytes = Buffer.from(response);
+        bytes[bytes.length - 1] = last;
+        change(bytes);
+        return bytes;
+      };
+      return [
+        forge(66, (bytes) => bytes.writeUInt16BE((bytes.readUInt16BE(0) + 1) & 0xffff, 0)),
+        forge(67, (bytes) => bytes.write('x', 13)),
+        forge(68, (bytes) => bytes.writeUInt16BE(16, 12 + 'host.test'.length + 2)),
+        forge(69, (bytes) => bytes.writeUInt8(bytes.readUInt8(2) & 0x7f, 2)),
+        Buffer.from('nonsense'),
+        Buffer.alloc(0),
+      ];
+    },
+  });
+  const answer = await resolver().resolve('host.test', 'A');
+  assert.deepEqual(answer.kind === 'found' && answer.records, ['192.0.2.1']);
+});
+
+test('an answer from another socket than the server’s is ignored', async () => {
+  server.zone.set('A host.test', {
+    ...a('192.0.2.1'),
+    stranger: (response) => {
+      const bytes = Buffer.from(response);
+      bytes[bytes.length - 1] = 66;
+      return bytes;
     },
   });
   const answer = await resolver().resolve('host.test', 'A');
@@ -207,18 +231,108 @@ test('what cannot be a name does not exist, without a question', async () => {
   assert.deepEqual(server.questions, []);
 });
 
-test('answers beyond the cache size push the oldest out', async () => {
+test('the cache is bounded by octets: the answers that were used longest ago go', async () => {
   for (const n of [1, 2, 3]) server.zone.set(`A h${n}.test`, a('192.0.2.1'));
-  const dns = resolver({ cacheSize: 2 });
+  const hosts = Array.from({ length: 40 }, (_, n): [number, string] => [n, `${'x'.repeat(60)}${n}.test`]);
+  server.zone.set('MX big.test', { ...mx(...hosts), truncated: true });
+  const dns = resolver({ cacheOctets: 1_000 });
   for (const n of [1, 2, 3, 3, 2, 1]) await dns.resolve(`h${n}.test`, 'A');
-  assert.equal(server.questions.length, 4);
+  assert.equal(server.questions.length, 4, 'three small answers do not fit, two do');
+  for (let i = 0; i < 2; i += 1) await dns.resolve('big.test', 'MX');
+  assert.equal(
+    server.questions.filter((one) => one.startsWith('udp MX')).length,
+    2,
+    'an oversized one is not kept',
+  );
+  await dns.resolve('h1.test', 'A');
+  assert.equal(server.questions.filter((one) => one.startsWith('udp A')).length, 4, 'and pushes nothing out');
 });
 
-test('a thousand names at once are all answered', async () => {
+test('a burst of a thousand names reaches the server in portions that its socket buffer holds', async () => {
   for (let n = 0; n < 1000; n += 1) server.zone.set(`A h${n}.test`, a('192.0.2.1'));
-  const dns = resolver();
-  const answers = await Promise.all(Array.from({ length: 1000 }, (_, n) => dns.resolve(`h${n}.test`, 'A')));
-  assert.ok(answers.every((answer) => answer.kind === 'found'));
+  // The server reads nothing before the burst has gone out.
+  let asked = 0;
+  const dns = createResolver({
+    servers: dnsServers(server.endpoint),
+    clock: {
+      now: clock.now,
+      after(delay, task) {
+        if (delay === 1_000) asked += 1;
+        return clock.after(delay, task);
+      },
+    },
+  });
+  const answers = Array.from({ length: 1000 }, (_, n) => dns.resolve(`h${n}.test`, 'A'));
+  await Promise.resolve().then(() => undefined);
+  await new Promise(setImmediate);
+  assert.ok(asked <= 100, `${asked} questions at once`);
+  assert.ok((await Promise.all(answers)).every((answer) => answer.kind === 'found'));
+  assert.equal(server.questions.length, 1000, 'no question was asked twice');
+});
+
+test('a lost datagram is asked for again after a second, a slow server gets longer', async () => {
+  server.zone.set('A silent.test', { silent: true });
+  const fake = new TestClock();
+  const dns = createResolver({ servers: dnsServers(server.endpoint), clock: fake });
+  const answer = dns.resolve('silent.test', 'A');
+  const asked = async (count: number): Promise<void> => {
+    while (server.questions.length < count) await new Promise(setImmediate);
+  };
+  await asked(1);
+  fake.advance(999);
+  await new Promise(setImmediate);
+  assert.equal(server.questions.length, 1);
+  fake.advance(1);
+  await asked(2);
+  fake.advance(3_000);
+  await asked(3);
+  fake.advance(5_000);
+  assert.equal((await answer).kind, 'failed');
+});
+
+test('a server that does not answer delays the first question only', async () => {
+  const dead = await startDnsServer({ 'A one.test': { silent: true }, 'A two.test': { silent: true } });
+  server.zone.set('A one.test', a('192.0.2.1'));
+  server.zone.set('A two.test', a('192.0.2.2'));
+  const servers = [...dnsServers(dead.endpoint), ...dnsServers(server.endpoint)];
+  const dns = createResolver({ servers, clock, timeouts: [20, 1000] });
+  assert.equal((await dns.resolve('one.test', 'A')).kind, 'found');
+  assert.equal((await dns.resolve('two.test', 'A')).kind, 'found');
+  assert.deepEqual(dead.questions, ['udp A one.test']);
+  await dead.close();
+});
+
+test('asked anew, every server must agree that there is none', async () => {
+  const wrong = await startDnsServer();
+  server.zone.set('MX host.test', mx([10, 'mx.test']));
+  const servers = [...dnsServers(wrong.endpoint), ...dnsServers(server.endpoint)];
+  const dns = createResolver({ servers, clock });
+  assert.equal((await dns.resolve('host.test', 'MX')).kind, 'no_domain');
+  assert.equal((await dns.resolve('host.test', 'MX')).kind, 'no_domain', 'from the cache');
+  assert.equal((await dns.resolve('host.test', 'MX', true)).kind, 'found');
+  assert.equal((await dns.resolve('host.test', 'MX')).kind, 'found', 'the cache was corrected');
+  assert.equal((await dns.resolve('gone.test', 'MX', true)).kind, 'no_domain');
+  assert.deepEqual(
+    [
+      wrong.questions.filter((one) => one.includes('gone')).length,
+      server.questions.filter((one) => one.includes('gone')).length,
+    ],
+    [1, 1],
+  );
+  await wrong.close();
+});
+
+test('DNS is down when five names in a row get no answer, and up with the first answer', async () => {
+  server.zone.set('A a.root-servers.net', { rcode: 2 });
+  for (const n of [1, 2, 3, 4, 5]) server.zone.set(`MX d${n}.test`, { rcode: 2 });
+  const dns = resolver({ timeouts: [1000] });
+  for (const n of [1, 2, 3, 4, 4]) await dns.resolve(`d${n}.test`, 'MX');
+  assert.deepEqual(dns.health(), { ok: true }, 'four broken domains prove nothing');
+  await dns.resolve('d5.test', 'MX');
+  assert.match(JSON.stringify(dns.health()), /"ok":false.*SERVFAIL/);
+  server.zone.set('A a.root-servers.net', a('198.41.0.4'));
+  shift = 10_001;
+  while (!dns.health().ok) await new Promise(setImmediate);
 });
 
 test('servers come from the setting, from resolv.conf, or are the local one', () => {
