@@ -63,12 +63,19 @@ const HOST_NAME = /^(?!-)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*$/;
 const IPV6_LITERAL = /^\[ipv6:([0-9a-f:.]+)\]$/i;
 const IPV4_LITERAL = /^\[([0-9.]+)\]$/;
 
+/** A domain that "does not exist" is asked for again no sooner: one wrong answer may be repeated for a moment. */
+const DOUBT = 60_000;
+/** How long it is remembered that a domain was gone, ms. */
+const DOUBT_KEPT = 86_400_000;
+
 export class Destinations {
   readonly #resolver: Resolver;
   readonly #clock: Clock;
   readonly #routes: Routes;
   readonly #port: number;
   readonly #cache = new TtlCache<Destination>(100_000);
+  /** When DNS first said that a domain is gone, ms since the epoch. */
+  readonly #gone = new TtlCache<number>(100_000);
 
   constructor(options: { resolver: Resolver; clock: Clock; routes: Routes; port: number }) {
     this.#resolver = options.resolver;
@@ -97,14 +104,30 @@ export class Destinations {
     const literal = IPV4_LITERAL.exec(domain) ?? IPV6_LITERAL.exec(domain);
     if (literal !== null) return this.#site([{ name: literal[1]!, preference: 0 }], Number.POSITIVE_INFINITY);
 
-    const answer = await this.#resolver.resolve(domain, 'MX');
+    const now = this.#clock.now();
+    const goneSince = this.#gone.get(domain, now);
+    const anew = goneSince !== undefined && now - goneSince >= DOUBT;
+    const found = await this.#lookup(domain, anew);
+    if (found.kind === 'site' || found.code !== 'dns_no_domain') {
+      if (found.kind === 'site' || found.code !== 'dns_failure') this.#gone.delete(domain);
+      return found;
+    }
+    if (goneSince === undefined) this.#gone.set(domain, now, now + DOUBT_KEPT);
+    if (anew) return found;
+    const text = `${found.text} DNS is asked once more before that ends a delivery.`;
+    return fault('dns_unconfirmed', text, Math.min(found.expiresAt, (goneSince ?? now) + DOUBT));
+  }
+
+  /** @param anew asks every name server again, whatever is cached. */
+  async #lookup(domain: string, anew: boolean): Promise<Destination> {
+    const answer = await this.#resolver.resolve(domain, 'MX', anew);
     switch (answer.kind) {
       case 'failed':
         return fault('dns_failure', answer.text, answer.expiresAt);
       case 'no_domain':
         return fault('dns_no_domain', `The domain ${domain} does not exist.`, answer.expiresAt);
       case 'empty':
-        return this.#implicit(domain, answer.expiresAt);
+        return this.#implicit(domain, answer.expiresAt, anew);
       case 'found':
         return this.#explicit(domain, answer.records, answer.expiresAt);
     }
@@ -130,8 +153,8 @@ export class Destinations {
   }
 
   /** RFC 5321 §5.1: a domain without MX records takes mail at its own address, if it has one. */
-  async #implicit(domain: string, expiresAt: number): Promise<Destination> {
-    const answers = await this.#addresses(domain);
+  async #implicit(domain: string, expiresAt: number, anew: boolean): Promise<Destination> {
+    const answers = await this.#addresses(domain, anew);
     if (answers.every((answer) => answer.kind === 'empty' || answer.kind === 'no_domain')) {
       const until = Math.min(expiresAt, ...answers.map((answer) => answer.expiresAt));
       return fault('dns_no_domain', `The domain ${domain} has neither MX nor address records.`, until);
@@ -152,12 +175,18 @@ export class Destinations {
     };
   }
 
-  #addresses(host: string): Promise<[Answer<string>, Answer<string>]> {
-    return Promise.all([this.#resolver.resolve(host, 'A'), this.#resolver.resolve(host, 'AAAA')]);
+  #addresses(host: string, anew = false): Promise<[Answer<string>, Answer<string>]> {
+    return Promise.all([this.#resolver.resolve(host, 'A', anew), this.#resolver.resolve(host, 'AAAA', anew)]);
   }
 
   /** The addresses of a site's hosts that may be connected to. Never rejects. */
   async targets(site: SiteAddress): Promise<Targets> {
+    const found = await this.#targets(site, false);
+    // Before the domain is called unreachable, every name server is asked.
+    return found.kind === 'fault' && found.code === 'dns_no_mx_host' ? this.#targets(site, true) : found;
+  }
+
+  async #targets(site: SiteAddress, anew: boolean): Promise<Targets> {
     const targets: Target[] = [];
     const prohibited: string[] = [];
     const failures: string[] = [];
@@ -172,7 +201,7 @@ export class Destinations {
       site.hosts.map(async (host) => {
         const literal = site.routed && host.name === 'localhost' ? '127.0.0.1' : host.name;
         if (familyOf(literal) !== 0) return add(host, literal);
-        for (const answer of await this.#addresses(host.name)) {
+        for (const answer of await this.#addresses(host.name, anew)) {
           expiresAt = Math.min(expiresAt, answer.expiresAt);
           if (answer.kind === 'failed') failures.push(answer.text);
           if (answer.kind !== 'found') continue;
@@ -187,7 +216,9 @@ export class Destinations {
       return fault('mx_prohibited', `Not a public address: ${prohibited.slice(0, 5).join(', ')}.`, expiresAt);
     }
     const names = site.hosts.map((host) => host.name).slice(0, 5);
-    return fault('dns_failure', `No address is known for ${names.join(', ')}.`, expiresAt);
+    const text = `No mail host has an address: ${names.join(', ')}.`;
+    // A route or smarthost is the operator's own: its name is corrected, and the mail goes.
+    return fault(site.routed ? 'dns_failure' : 'dns_no_mx_host', text, expiresAt);
   }
 }
 

@@ -20,6 +20,9 @@ const BY_REASON: Partial<Record<ReasonCode, Diagnosis>> = {
   dns_no_domain: { category: 'bad-domain', bounce: HARD_BOUNCE, hard: true },
   dns_null_mx: { category: 'bad-domain', bounce: HARD_BOUNCE, hard: true },
   dns_failure: soft('routing-errors'),
+  dns_unconfirmed: soft('routing-errors'),
+  // Not hard: the domain exists, and its owner may mend its records tomorrow.
+  dns_no_mx_host: soft('routing-errors'),
   mx_prohibited: soft('routing-errors'),
   connect_failed: soft('no-answer-from-host'),
   connection_lost: soft('bad-connection'),

@@ -23,6 +23,18 @@ function entry(smtp: number, enhanced: string, fault: ReasonEntry['fault'], acti
 export const REASONS = {
   dns_failure: entry(451, '4.4.3', 'peer', 'Wait: the name servers of the destination do not answer.'),
   dns_no_domain: entry(550, '5.1.2', 'recipient', 'Correct the address; its domain does not exist.'),
+  dns_unconfirmed: entry(
+    451,
+    '4.1.2',
+    'recipient',
+    'Wait, or correct the address: DNS says that its domain does not exist, and is asked once more.',
+  ),
+  dns_no_mx_host: entry(
+    550,
+    '5.4.4',
+    'recipient',
+    'Correct the address, or tell its owner: the mail hosts of its domain have no address.',
+  ),
   dns_null_mx: entry(
     556,
     '5.1.10',

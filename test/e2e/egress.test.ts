@@ -215,7 +215,7 @@ describe('egress', { timeout: 20_000 }, () => {
       'bounced dns_null_mx',
       'bounced mx_prohibited',
       'bounced mx_prohibited',
-      'bounced dns_no_domain',
+      'deferred dns_unconfirmed',
       'deferred dns_failure',
     ]);
   });

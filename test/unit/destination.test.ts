@@ -5,10 +5,13 @@ import { dnsServers } from '../../lib/dns/servers.ts';
 import { Destinations, type Target } from '../../lib/egress/destination.ts';
 import { type Route, Routes } from '../../lib/egress/routes.ts';
 import { isPublicAddress } from '../../lib/public-address.ts';
-import { systemClock } from '../../lib/time.ts';
+import { type Clock, systemClock } from '../../lib/time.ts';
 import { a, aaaa, mx, startDnsServer, type TestDnsServer } from '../support/dns-server.ts';
 
 let server: TestDnsServer;
+let shift = 0;
+/** Real timers, since the sockets are real, and a calendar that the test moves. */
+const clock: Clock = { now: () => Date.now() + shift, after: systemClock.after };
 
 before(async () => {
   server = await startDnsServer();
@@ -17,10 +20,10 @@ after(() => server.close());
 beforeEach(() => {
   server.zone.clear();
   server.questions.length = 0;
+  shift = 0;
 });
 
 function destinations(routes: Route[] = []): Destinations {
-  const clock = systemClock;
   const resolver = createResolver({ servers: dnsServers(server.endpoint), clock, timeouts: [500] });
   return new Destinations({ resolver, clock, routes: new Routes(routes), port: 25 });
 }
@@ -57,12 +60,58 @@ describe('where mail goes', () => {
     assert.deepEqual(await where('six.test'), ['six.test 2001:4860:4860::1 25']);
   });
 
-  it('nowhere, for good, when the domain does not exist, has nothing, or says so', async () => {
-    server.zone.set('TXT nothing.test', { answers: [{ type: 'TXT', data: 'x' }] });
+  it('nowhere, for good, when the domain says so, or its mail hosts have no address', async () => {
     server.zone.set('MX null.test', mx([0, '.']));
-    assert.match(String(await where('gone.test')), /^dns_no_domain: The domain gone\.test does not exist/);
-    assert.match(String(await where('nothing.test')), /^dns_no_domain: .*neither MX nor address/);
+    server.zone.set('MX dangling.test', mx([10, 'a.dangling.test'], [20, 'b.dangling.test']));
+    server.zone.set('TXT b.dangling.test', { answers: [{ type: 'TXT', data: 'x' }] });
     assert.match(String(await where('null.test')), /^dns_null_mx:/);
+    assert.match(
+      String(await where('dangling.test')),
+      /^dns_no_mx_host: .*a\.dangling\.test, b\.dangling\.test/,
+    );
+  });
+
+  it('nowhere, for good, when a domain does not exist or has nothing, asked again a minute later', async () => {
+    server.zone.set('TXT nothing.test', { answers: [{ type: 'TXT', data: 'x' }] });
+    const all = destinations();
+    const code = async (domain: string): Promise<string> => {
+      const found = await all.find(domain);
+      return found.kind === 'fault' ? `${found.code}: ${found.text}` : found.kind;
+    };
+    assert.match(await code('gone.test'), /^dns_unconfirmed: The domain gone\.test does not exist/);
+    assert.match(await code('nothing.test'), /^dns_unconfirmed: .*neither MX nor address/);
+    assert.match(await code('back.test'), /^dns_unconfirmed: /);
+    shift = 59_000;
+    assert.match(await code('gone.test'), /^dns_unconfirmed: /);
+    shift = 61_000;
+    server.zone.set('MX back.test', mx([10, 'mx.back.test']));
+    assert.match(await code('gone.test'), /^dns_no_domain: The domain gone\.test does not exist/);
+    assert.match(await code('nothing.test'), /^dns_no_domain: .*neither MX nor address/);
+    assert.equal(await code('back.test'), 'site', 'in spite of the answer that is cached');
+    server.zone.delete('MX back.test');
+    shift = 4_000_000;
+    assert.match(await code('back.test'), /^dns_unconfirmed: /, 'the doubt of that time is over');
+    assert.equal(
+      all.known('back.test', clock.now() + 60_001),
+      undefined,
+      'and it can be asked for when it is tried again',
+    );
+  });
+
+  it('somewhere, when only one name server says that a domain or its mail host does not exist', async () => {
+    const wrong = await startDnsServer({ 'MX half.test': mx([10, 'mx.half.test']) });
+    server.zone.set('MX d.test', mx([10, 'mx.half.test']));
+    server.zone.set('A mx.half.test', a('8.8.8.1'));
+    const servers = [...dnsServers(wrong.endpoint), ...dnsServers(server.endpoint)];
+    const resolver = createResolver({ servers, clock, timeouts: [500, 500] });
+    const all = new Destinations({ resolver, clock, routes: new Routes([]), port: 25 });
+    await all.find('d.test');
+    shift = 61_000;
+    assert.equal((await all.find('d.test')).kind, 'site');
+    const half = await all.find('half.test');
+    assert.ok(half.kind === 'site');
+    assert.equal((await all.targets(half)).kind, 'targets');
+    await wrong.close();
   });
 
   it('a null MX beside another means nothing', async () => {
@@ -77,12 +126,10 @@ describe('where mail goes', () => {
     server.zone.set('A a.half.test', { rcode: 2 });
     server.zone.set('AAAA a.half.test', {});
     server.zone.set('A implicit.test', { rcode: 2 });
-    server.zone.set('MX bare.test', mx([10, 'none.bare.test']));
     server.zone.set('MX odd.test', mx([10, 'not a host'], [20, '-x.test']));
     assert.match(String(await where('broken.test')), /^dns_failure: .*SERVFAIL/);
     assert.match(String(await where('half.test')), /^dns_failure: A of a\.half\.test: .*SERVFAIL/);
     assert.match(String(await where('implicit.test')), /^dns_failure: A of implicit\.test/);
-    assert.match(String(await where('bare.test')), /^dns_failure: No address is known for none\.bare\.test/);
     assert.match(String(await where('odd.test')), /^dns_failure: .*name no host/);
   });
 

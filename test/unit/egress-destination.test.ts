@@ -33,11 +33,15 @@ describe('a destination', () => {
       node.enqueue({ domain });
       await settle();
     }
+    node.clock.advance(60_000);
+    node.enqueue({ domain: 'gone.test' });
+    await settle();
     assert.deepEqual(outcomes(), [
-      'end dns_no_domain',
+      'defer dns_unconfirmed',
       'end dns_null_mx',
       'defer dns_failure',
       'end mx_prohibited',
+      'end dns_no_domain',
     ]);
     assert.equal(node.sessions.length, 0);
   });
