@@ -1,17 +1,30 @@
-/** Failures as this API tells them: all from the one table of errors. */
+/** Failures in the form of this API, each with a code of the table of errors. */
+import * as z from 'zod/mini';
 import { asPosternError, type ErrorCode, type PosternError } from '../errors.ts';
 import type { Log } from '../http/deps.ts';
+import { named, text } from './schema.ts';
 
-/** Who asks is not known (RFC 9110 §15.5.2). SES says 403 to the same. */
+/** The caller is unknown: 401 (RFC 9110 §15.5.2), where SES answers 403. */
 const UNAUTHENTICATED: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['missing_authentication', 'unknown_key']);
-/** What is left of such a body is not waited for. */
+/** The rest of such a body is not read: the connection closes. */
 const UNREAD: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['too_large', 'request_timeout']);
+
+const failure = {
+  code: text('Stable; one of the table of errors.'),
+  message: text('What is wrong, and where.'),
+  action: text('What to do about it.'),
+};
+export const Failure = named('Failure', z.strictObject(failure));
+export const ErrorAnswer = named(
+  'ErrorAnswer',
+  z.strictObject({ error: z.strictObject({ ...failure, requestId: text('Also in X-Request-Id.') }) }),
+);
 
 export function shownError(error: PosternError) {
   return { code: error.code, message: error.message, action: error.entry.action };
 }
 
-/** The answer to a call that failed. What is our fault is logged under the request id that the caller sees. */
+/** The answer to a call that failed. A failure of ours is logged under the request id that the caller sees. */
 export function refusal(cause: unknown, requestId: string, path: string, log: Log): Response {
   const error = asPosternError(cause);
   const unauthenticated = UNAUTHENTICATED.has(error.code);

@@ -1,18 +1,74 @@
-/** What an identity needs in DNS, and whether it is there. Identities are made over the SES API. */
+/** The DNS records of an identity, and whether they are published. */
+import * as z from 'zod/mini';
 import type { Identity } from '../control/types.ts';
 import { PosternError } from '../errors.ts';
-import { type Call, type Handler, mayRead, requireAdmin } from './operation.ts';
+import { type ApiCall, label, mayRead, operation, requireAdmin } from './operation.ts';
+import { about, flag, named, text } from './schema.ts';
 
-export const identityDns: Handler = (call) => ({ status: 200, body: shown(identityOf(call)) });
+const IdentityDns = named(
+  'IdentityDns',
+  z.strictObject({
+    name: text(),
+    type: z.enum(['DOMAIN', 'EMAIL_ADDRESS']),
+    tenant: text(),
+    verified: flag('It may send.'),
+    dkimStatus: z.enum(['PENDING', 'SUCCESS', 'FAILED', 'NOT_STARTED']),
+    records: z
+      .array(z.strictObject({ name: text(), type: z.enum(['TXT']), value: text() }))
+      .check(
+        about('To be published. A zone file needs values longer than 255 characters in several strings.'),
+      ),
+  }),
+);
 
-export const checkIdentity: Handler = async (call) => {
-  requireAdmin(call, 'have identities checked');
-  const { name } = identityOf(call);
-  return { status: 200, body: shown(await call.deps.control.identities.check(name)) };
+const identityName = label('name', 'Domain or address.');
+const example = {
+  name: 'example.com',
+  type: 'DOMAIN',
+  tenant: 'default',
+  verified: false,
+  dkimStatus: 'PENDING',
+  records: [{ name: 'token._domainkey.example.com', type: 'TXT', value: 'v=DKIM1; k=rsa; p=MIIB…' }],
 };
 
-/** @throws `not_found`, also for what is another tenant's: whether it exists is not the caller's business. */
-function identityOf(call: Call): Identity {
+const identityDns = operation({
+  method: 'get',
+  path: '/identities/{name}/dns',
+  operationId: 'identityDns',
+  summary: 'The DNS records that an identity needs',
+  parameters: [identityName],
+  answer: {
+    status: 200,
+    description: 'The records, and whether they were found when last looked for.',
+    schema: IdentityDns,
+    example,
+  },
+  handle: (call) => ({ body: shown(identityOf(call)) }),
+});
+
+const checkIdentity = operation({
+  method: 'post',
+  path: '/identities/{name}/check',
+  operationId: 'checkIdentity',
+  summary: "Look the DNS records of an identity up now (administrator's key)",
+  parameters: [identityName],
+  answer: {
+    status: 200,
+    description: 'What was found.',
+    schema: IdentityDns,
+    example: { ...example, verified: true, dkimStatus: 'SUCCESS' },
+  },
+  async handle(call) {
+    requireAdmin(call, 'have identities checked');
+    const { name } = identityOf(call);
+    return { body: shown(await call.deps.control.identities.check(name)) };
+  },
+});
+
+export const IDENTITIES = [identityDns, checkIdentity];
+
+/** @throws `not_found`, also for another tenant's identity: its existence is not the caller's to learn. */
+function identityOf(call: ApiCall): Identity {
   const name = call.params.name!;
   const identity = call.deps.control.identities.find(name);
   if (identity && mayRead(call, identity.tenant)) return identity;

@@ -1,10 +1,11 @@
-/** One call of the Postern API, as its handler sees it, and what a handler answers. */
+/** An operation of the API, one call of it, and its answer. */
 import type { Caller } from '../accept/types.ts';
 import { PosternError } from '../errors.ts';
 import type { ApiDeps } from '../http/deps.ts';
 import type { RequestHead } from '../http/raw-request.ts';
+import type { Schema, Value } from './schema.ts';
 
-export interface Call {
+export interface ApiCall<Body = unknown> {
   deps: ApiDeps;
   caller: Caller;
   head: RequestHead;
@@ -12,24 +13,59 @@ export interface Call {
   params: Record<string, string>;
   /** Query parameters; of a repeated one the first. */
   query: Record<string, string>;
-  /** The body as it came; empty where the operation takes none. */
+  /** Bytes of the body; empty where the operation takes none. */
   bytes: Buffer;
-  /** The body, read and checked against the operation's schema. */
-  body: unknown;
+  /** The body, checked against the operation's schema. */
+  body: Body;
 }
 
-export interface Answer {
-  status: number;
+export interface ApiAnswer {
   /** JSON; absent for 204. */
   body?: unknown;
-  /** Version of what is answered, for `If-Match` (RFC 9110 §8.8.3). */
+  /** Version of the answer, for `If-Match` (RFC 9110 §8.8.3). */
   etag?: string;
 }
 
-export type Handler = (call: Call) => Answer | Promise<Answer>;
+export interface Parameter {
+  name: string;
+  in: 'path' | 'query' | 'header';
+  required?: true;
+  description: string;
+  schema: object;
+}
+
+export interface ApiOperation<S extends Schema = Schema> {
+  method: 'get' | 'post' | 'put' | 'delete';
+  /** `/messages/{id}` */
+  path: string;
+  operationId: string;
+  summary: string;
+  description?: string;
+  parameters?: readonly Parameter[];
+  /** Schema of the body, and examples that fit it. */
+  request?: { schema: S; required: boolean; examples: Record<string, unknown> };
+  /** Answer to a call that succeeds. */
+  answer: { status: 200 | 201 | 202 | 204; description: string; schema?: Schema; example?: unknown };
+  handle(call: ApiCall<Value<S>>): ApiAnswer | Promise<ApiAnswer>;
+}
+
+/** Types the handler by the schema of its body, and forgets the type for the table of operations. */
+export function operation<S extends Schema>(definition: ApiOperation<S>): ApiOperation {
+  return definition as unknown as ApiOperation;
+}
+
+const string = { type: 'string' };
+
+export function query(name: string, description: string): Parameter {
+  return { name, in: 'query', description, schema: string };
+}
+
+export function label(name: string, description: string): Parameter {
+  return { name, in: 'path', required: true, description, schema: string };
+}
 
 /** @throws `access_denied` unless the key is an administrator's. */
-export function requireAdmin({ caller }: Call, what: string): void {
+export function requireAdmin({ caller }: ApiCall, what: string): void {
   if (caller.admin) return;
   throw new PosternError(
     'access_denied',
@@ -37,12 +73,14 @@ export function requireAdmin({ caller }: Call, what: string): void {
   );
 }
 
-/** Whether what belongs to `tenant` is the caller's to see. */
-export function mayRead({ caller }: Call, tenant: string): boolean {
+/** Whether the caller may read what belongs to `tenant`. */
+export function mayRead({ caller }: ApiCall, tenant: string): boolean {
   return caller.admin || caller.tenant === tenant;
 }
 
 /** A time as the API writes it. */
-export function iso(time: number): string {
-  return new Date(time).toISOString();
+export function iso(time: number): string;
+export function iso(time: number | undefined): string | undefined;
+export function iso(time: number | undefined): string | undefined {
+  return time === undefined ? undefined : new Date(time).toISOString();
 }

@@ -1,50 +1,145 @@
-/** The suppression list of a tenant. Every key of the tenant keeps it; an administrator's key keeps any. */
-import type { Suppression, SuppressionReason } from '../engine/suppression.ts';
-import { SUPPRESSION_REASONS } from '../engine/suppression.ts';
+/** The suppression list of a tenant, kept with every key of the tenant and with any administrator's key. */
+import * as z from 'zod/mini';
+import {
+  SUPPRESSION_REASONS,
+  type Suppression as SuppressionEntry,
+  type SuppressionReason,
+} from '../engine/suppression.ts';
 import { PosternError } from '../errors.ts';
 import { findListed, pageOfList, putListed, removeListed } from '../http/suppression-list.ts';
-import { type Call, type Handler, iso } from './operation.ts';
-import { isTime } from './schema.ts';
+import { type ApiCall, iso, label, operation, query } from './operation.ts';
+import { about, isTime, named, text, time } from './schema.ts';
 
 const PAGE = 100;
 const MAX_PAGE = 1000;
 const TENANT = /^[A-Za-z0-9_-]{1,64}$/;
 
-export const listSuppressions: Handler = async (call) => {
-  const { reason, from, before, max, after } = call.query;
-  const { entries, token } = await pageOfList(call.deps, {
-    tenant: tenantOf(call),
-    reasons: reason === undefined ? undefined : [reasonOf(reason)],
-    from: timeOf('from', from),
-    before: timeOf('before', before),
-    max: sizeOf(max),
-    token: after,
-  });
-  return { status: 200, body: { suppressions: entries.map(shown), next: token } };
-};
+const reason = z
+  .enum(SUPPRESSION_REASONS)
+  .check(about('BOUNCE: a message to it bounced hard. COMPLAINT: its reader complained.'));
 
-export const getSuppression: Handler = async (call) => {
-  const entry = await findListed(call.deps, tenantOf(call), call.params.address!);
-  return { status: 200, body: shown(entry) };
-};
+const SuppressionRequest = named('SuppressionRequest', z.strictObject({ reason }));
+const Suppression = named(
+  'Suppression',
+  z.strictObject({
+    tenant: text('Whose list it is on.'),
+    address: text('As it was sent to, or put on the list.'),
+    reason,
+    at: time('When it was put there last.'),
+    messageId: z.optional(text('The message that showed why; absent when a person put it there.')),
+    feedbackId: z.optional(text('Id of the event that reported it.')),
+  }),
+);
+const Suppressions = named(
+  'Suppressions',
+  z.strictObject({
+    suppressions: z.array(Suppression),
+    next: z.optional(text('`after` of the next page; absent on the last one.')),
+  }),
+);
 
-export const putSuppression: Handler = async (call) => {
-  const { reason } = call.body as { reason: SuppressionReason };
-  const entry = await putListed(call.deps, tenantOf(call), call.params.address!, reason);
-  return { status: 200, body: shown(entry) };
+const given = {
+  tenant: 'default',
+  address: 'ann@example.net',
+  reason: 'BOUNCE',
+  at: '2026-01-01T00:00:00.000Z',
 };
-
-export const removeSuppression: Handler = async (call) => {
-  await removeListed(call.deps, tenantOf(call), call.params.address!);
-  return { status: 204 };
+const example = {
+  ...given,
+  messageId: '010001a2b3c4d5e6-0f8fad5b-d9cb-469f-a165-70867728950e-000000@example.com',
+  feedbackId: '010001a2b3c4d6f1-5e0c4f63-0d56-4f2e-9c6a-3f1f8f0f8a11-000000',
 };
+const address = label('address', 'Address, whatever the case of its letters.');
+const tenant = query(
+  'tenant',
+  "Whose list; absent: that of the key's tenant. Another one needs an administrator's key.",
+);
 
-function shown({ tenant, address, reason, at, messageId, feedbackId }: Suppression): object {
+const listSuppressions = operation({
+  method: 'get',
+  path: '/suppressions',
+  operationId: 'listSuppressions',
+  summary: 'The addresses of a suppression list',
+  description: 'By reason, then from the oldest entry on.',
+  parameters: [
+    tenant,
+    query('reason', 'Only for this: BOUNCE or COMPLAINT.'),
+    query('from', 'Only those listed at this time or later.'),
+    query('before', 'Only those listed before this time.'),
+    query('max', 'Maximum entries returned: 1 to 1,000, else 100.'),
+    query('after', '`next` of the page before.'),
+  ],
+  answer: {
+    status: 200,
+    description: 'A page of the list.',
+    schema: Suppressions,
+    example: { suppressions: [example] },
+  },
+  async handle(call) {
+    const { reason: wanted, from, before, max, after } = call.query;
+    const { entries, token } = await pageOfList(call.deps, {
+      tenant: tenantOf(call),
+      reasons: wanted === undefined ? undefined : [reasonOf(wanted)],
+      from: timeOf('from', from),
+      before: timeOf('before', before),
+      max: sizeOf(max),
+      token: after,
+    });
+    return { body: { suppressions: entries.map(shown), next: token } };
+  },
+});
+
+const getSuppression = operation({
+  method: 'get',
+  path: '/suppressions/{address}',
+  operationId: 'getSuppression',
+  summary: 'Whether an address is on a suppression list, since when and why',
+  parameters: [address, tenant],
+  answer: { status: 200, description: 'It is.', schema: Suppression, example },
+  async handle(call) {
+    return { body: shown(await findListed(call.deps, tenantOf(call), call.params.address!)) };
+  },
+});
+
+const putSuppression = operation({
+  method: 'put',
+  path: '/suppressions/{address}',
+  operationId: 'putSuppression',
+  summary: 'Put an address on a suppression list',
+  description:
+    'What is taken in for it from then on ends as `suppressed`, if the configuration set or the account ' +
+    'suppresses for the reason. What was taken in before is sent.',
+  parameters: [address, tenant],
+  request: { schema: SuppressionRequest, required: true, examples: { bounce: { reason: 'BOUNCE' } } },
+  answer: { status: 200, description: 'Its entry.', schema: Suppression, example: given },
+  async handle(call) {
+    const entry = await putListed(call.deps, tenantOf(call), call.params.address!, call.body.reason);
+    return { body: shown(entry) };
+  },
+});
+
+const removeSuppression = operation({
+  method: 'delete',
+  path: '/suppressions/{address}',
+  operationId: 'removeSuppression',
+  summary: 'Take an address off a suppression list',
+  description: 'A bounce or complaint that comes later puts it back.',
+  parameters: [address, tenant],
+  answer: { status: 204, description: 'It may be sent to.' },
+  async handle(call) {
+    await removeListed(call.deps, tenantOf(call), call.params.address!);
+    return {};
+  },
+});
+
+export const SUPPRESSIONS = [listSuppressions, getSuppression, putSuppression, removeSuppression];
+
+function shown({ tenant, address, reason, at, messageId, feedbackId }: SuppressionEntry): object {
   return { tenant, address, reason, at: iso(at), messageId, feedbackId };
 }
 
 /** @throws `bad_request`, or `access_denied` for a tenant that is not the key's. */
-function tenantOf({ caller, query }: Call): string {
+function tenantOf({ caller, query }: ApiCall): string {
   const { tenant = caller.tenant } = query;
   if (!TENANT.test(tenant)) throw new PosternError('bad_request', 'tenant: is not the name of a tenant.');
   if (tenant === caller.tenant || caller.admin) return tenant;

@@ -11,12 +11,13 @@ import { inspect } from 'node:util';
 import { Hono } from 'hono';
 import { asPosternError, PosternError } from '../errors.ts';
 import { type ApiDeps, type ApiEnv, type ApiLimits, DEFAULT_LIMITS } from '../http/deps.ts';
+import { parseObject } from '../http/json.ts';
 import { type BodyReader, headerOf, headOf, type RequestHead } from '../http/raw-request.ts';
 import { createSigV4 } from '../http/sigv4.ts';
 import { HANDLERS } from './handlers.ts';
 import { type Call, requireAdmin } from './operation.ts';
 import { matchRoute } from './router.ts';
-import { parseObject, readInput } from './validation.ts';
+import { readInput } from './validation.ts';
 
 /** How long the retries of one SDK call are known as such. */
 const RETRY_WINDOW = 15 * 60_000;

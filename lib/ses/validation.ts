@@ -5,9 +5,7 @@
  * Two kinds of failure: a value of the wrong JSON type cannot be read at all (`malformed_request`, thrown at
  * once); a value that breaks a constraint is noted, and all notes are told together (`bad_request`).
  */
-import { isUtf8 } from 'node:buffer';
 import { PosternError } from '../errors.ts';
-import { boundJson } from '../http/json-bounds.ts';
 
 /** Constraint failures found so far, in SES's words. */
 type Problems = string[];
@@ -186,20 +184,4 @@ export function readInput<T>(shape: Shape<T>, value: unknown): T {
       `${problems.length} validation error${problems.length > 1 ? 's' : ''} detected: ${problems.join('; ')}`,
     );
   return input;
-}
-
-/** A JSON object from the body of a request; an empty body is an empty object. @throws `malformed_request`. */
-export function parseObject(body: Buffer): Record<string, unknown> {
-  if (body.length === 0) return {};
-  if (!isUtf8(body)) throw new PosternError('malformed_request', 'The body is not valid UTF-8.');
-  boundJson(body);
-  let value: unknown;
-  try {
-    value = JSON.parse(body.toString('utf8'));
-  } catch {
-    throw new PosternError('malformed_request', 'The body is not valid JSON.');
-  }
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw new PosternError('malformed_request', 'The body must be a JSON object.');
-  return value as Record<string, unknown>;
 }
