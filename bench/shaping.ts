@@ -16,16 +16,16 @@ import { Router } from '../lib/routing/router.ts';
 import { learn } from '../lib/shaping/feedback/learn.ts';
 import { LimitBook } from '../lib/shaping/limits/book.ts';
 import { type LimitDocument, limitTable } from '../lib/shaping/limits/check.ts';
-import type { Mail, MailBounds, Place } from '../lib/shaping/limits/terms.ts';
-import { Gate } from '../lib/shaping/path-limiter.ts';
-import { ReadyQueue, type Waiting } from '../lib/shaping/ready-queue.ts';
-import type { Flow } from '../lib/shaping/stream-limiter.ts';
+import type { Mail, MailBounds, PathKey } from '../lib/shaping/limits/terms.ts';
+import { PathLimiter } from '../lib/shaping/path-limiter.ts';
+import { type Queued, ReadyQueue } from '../lib/shaping/ready-queue.ts';
+import type { StreamLimiter } from '../lib/shaping/stream-limiter.ts';
 import { systemClock } from '../lib/time.ts';
 import { table } from './support/machine.ts';
 
-class Item implements Waiting<Item>, Mail {
+class Item implements Queued<Item>, Mail {
   next: Item | undefined = undefined;
-  flow: Flow | undefined = undefined;
+  stream: StreamLimiter | undefined = undefined;
   readonly bulk = true;
   readonly class = 'bulk';
   readonly domain: string;
@@ -61,7 +61,7 @@ async function measure(document: LimitDocument, directives: number, hooks?: Hook
   }
   const states = { usable: () => true, wait: () => 0, warming: () => false, load: () => 0 };
   const router = new Router({ pools: new Map(), splits: new Map() }, states, ips);
-  const ways = new Map<string, { gate: Gate; queue: ReadyQueue<Item>; place: Place }>();
+  const ways = new Map<string, { limiter: PathLimiter; queue: ReadyQueue<Item>; place: PathKey }>();
   let now = Date.now();
   const run = async (deliveries: number): Promise<void> => {
     for (let done = 0; done < deliveries; done += BATCH) {
@@ -90,28 +90,29 @@ async function measure(document: LimitDocument, directives: number, hooks?: Hook
         const place = { provider: 'other', site, routed: true, ip: choice.ip, pool: 'default' };
         const key = `${choice.ip}|${site}`;
         let way = ways.get(key);
-        if (way === undefined) ways.set(key, (way = { gate: new Gate(), queue: new ReadyQueue(), place }));
+        if (way === undefined)
+          ways.set(key, (way = { limiter: new PathLimiter(), queue: new ReadyQueue(), place }));
         let bounds: MailBounds | undefined;
         if (policy?.shapes) {
           const found = policy.bounds(item, { name: site, provider: 'other' }, choice, 'default');
           if (found instanceof Promise) answers.push(found);
           else bounds = found;
         }
-        const { terms } = book.at(place).of(item, bounds);
-        item.flow = terms && way.gate.flow(terms, () => ({ buckets: [], permits: [] }));
+        const { mailLimits } = book.at(place).of(item, bounds);
+        item.stream = mailLimits && way.limiter.stream(mailLimits, () => ({ buckets: [], permits: [] }));
         way.queue.push(item);
       }
-      for (const { gate, queue, place } of ways.values()) {
+      for (const { limiter, queue, place } of ways.values()) {
         const { own } = book.at(place);
         for (;;) {
-          if (queue.size === 0 || gate.messageWait(now, own) > 0) break;
+          if (queue.size === 0 || limiter.messageWait(now, own) > 0) break;
           const item = queue.take(now, 0.1);
           if (item === undefined) break;
-          gate.messageStarted(now, own);
-          item.flow?.started(now);
-          gate.running -= 1;
-          item.flow?.ended(now);
-          learn(gate, own.limits, accepted, now, now);
+          limiter.messageStarted(now, own);
+          item.stream?.started(now);
+          limiter.running -= 1;
+          item.stream?.ended(now);
+          learn(limiter, own.limits, accepted, now, now);
         }
       }
       now += 1000;

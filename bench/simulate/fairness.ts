@@ -75,7 +75,7 @@ async function behindAMillion(seed: number): Promise<number> {
 }
 
 function underWay(line: Line): number {
-  return line.path.source.knownGate(line.path.site.name)?.running ?? 0;
+  return line.path.source.knownLimiter(line.path.site.name)?.running ?? 0;
 }
 
 /** Latencies of transactional mail, ms, sorted: five a second, beside as much bulk mail as there is or none. */

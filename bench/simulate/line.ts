@@ -3,16 +3,16 @@
  * feedback as they run in production, over connections to a modelled peer.
  */
 
-import type { Tried } from '../../lib/egress/attempt.ts';
-import { Path } from '../../lib/egress/connection-pool.ts';
+import type { CompletedAttempt } from '../../lib/egress/attempt.ts';
+import { ConnectionPool } from '../../lib/egress/connection-pool.ts';
 import { newCounts } from '../../lib/egress/counters.ts';
-import { Delivery, type LaneHold } from '../../lib/egress/delivery.ts';
+import { Delivery, type LaneUsage } from '../../lib/egress/delivery.ts';
 import type { Destinations, SiteAddress, Targets } from '../../lib/egress/destination.ts';
-import { PathTerms } from '../../lib/egress/pool-limits.ts';
+import { PoolLimits } from '../../lib/egress/pool-limits.ts';
 import type { Results } from '../../lib/egress/results.ts';
 import { Site } from '../../lib/egress/site.ts';
-import { Source } from '../../lib/egress/source-address.ts';
-import { TlsMemory } from '../../lib/egress/tls-fallback.ts';
+import { SourceAddress } from '../../lib/egress/source-address.ts';
+import { TlsFallback } from '../../lib/egress/tls-fallback.ts';
 import type { MessageClass } from '../../lib/engine/items.ts';
 import { LimitBook } from '../../lib/shaping/limits/book.ts';
 import { type LimitDocument, limitTable } from '../../lib/shaping/limits/check.ts';
@@ -24,7 +24,7 @@ import { type Peer, SimulatedSession } from './peer.ts';
 
 const NAME = 'mx.example.com';
 const IP = '203.0.113.1';
-const LANES: Readonly<Record<MessageClass, LaneHold>> = {
+const LANES: Readonly<Record<MessageClass, LaneUsage>> = {
   transactional: { pool: 'default', class: 'transactional', held: 0 },
   bulk: { pool: 'default', class: 'bulk', held: 0 },
 };
@@ -35,13 +35,13 @@ export interface LineOptions {
   peer: Peer;
   limits: LimitDocument;
   /** A delivery was tried. */
-  attempted: (delivery: Delivery, tried: Tried) => void;
+  attempted: (delivery: Delivery, tried: CompletedAttempt) => void;
   /** A delivery was put back untried, not to be given again before `until`. */
   released?: (delivery: Delivery, until: number) => void;
 }
 
 export class Line {
-  readonly path: Path;
+  readonly path: ConnectionPool;
   readonly #clock: SimulatedClock;
   /** Connections that were asked for. */
   connects = 0;
@@ -60,25 +60,25 @@ export class Line {
       clock,
       random,
       destinations,
-      tlsMemory: new TlsMemory(),
+      tlsFallback: new TlsFallback(),
       deadlines: DEFAULT_DEADLINES,
       results: results as unknown as Results,
       // Rules and warm-up have scenarios of their own: here the feedback is alone.
-      listener: { heard: () => 0, refused: () => undefined },
+      observer: { onReply: () => 0, onSessionRefused: () => undefined },
       policy: undefined,
       warmup: undefined,
-      divert: () => undefined,
+      requeue: () => undefined,
       open: (session: SessionOptions) => {
         this.connects += 1;
         return new SimulatedSession(session, peer);
       },
     };
-    const source = new Source(IP, 'mta.example.com');
+    const source = new SourceAddress(IP, 'mta.example.com');
     source.heldUntil = Number.POSITIVE_INFINITY;
     const place = { provider: 'other', site: NAME, routed: false, ip: IP, pool: 'default' };
     const mail = { domain: 'example.com', tenant: 'any', class: 'bulk' } as const;
-    const terms = new PathTerms(new LimitBook(limitTable(options.limits)), place, mail);
-    this.path = new Path(site, source, false, terms, host);
+    const poolLimits = new PoolLimits(new LimitBook(limitTable(options.limits)), place, mail);
+    this.path = new ConnectionPool(site, source, false, poolLimits, host);
     site.paths.set('', this.path);
     this.#tick();
   }

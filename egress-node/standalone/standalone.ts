@@ -237,7 +237,7 @@ export async function startStandalone(settings: Settings, log: Log): Promise<Sta
         version,
         log,
         explain: (query) => egress.explain(query),
-        standing: (messageId, n) => egress.standing(messageId, n),
+        waitStatus: (messageId, n) => egress.waitStatus(messageId, n),
         policy,
         limits: { messageBytes: settings.maxMessageBytes },
       },

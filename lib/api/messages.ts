@@ -247,7 +247,7 @@ export async function recordOf(call: ApiCall, id: string): Promise<MessageRecord
 /** A delivery that egress holds while a limit lets nothing go is shown as queued, for the reason of that limit. */
 function whileHeld(delivery: DeliveryRecord, { deps }: ApiCall): DeliveryRecord {
   if (delivery.state !== 'attempting') return delivery;
-  const waiting = deps.standing?.(delivery.messageId, delivery.n);
+  const waiting = deps.waitStatus?.(delivery.messageId, delivery.n);
   if (waiting === undefined) return delivery;
   const { code, text, until } = waiting;
   return { ...delivery, state: 'queued', reason: code, text, until };

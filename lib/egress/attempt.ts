@@ -10,7 +10,7 @@ import type { Random } from '../time.ts';
 import type { Via } from './path-host.ts';
 
 /** One attempt: what came of it, when, and over which connection, if over any. */
-export interface Tried {
+export interface CompletedAttempt {
   result: AttemptResult;
   at: number;
   /** Milliseconds. */
@@ -20,7 +20,7 @@ export interface Tried {
 }
 
 /** When, and until when, a delivery may be tried again. */
-export interface Again {
+export interface RetryBounds {
   schedule: RetrySchedule;
   /** Past that it ends as `expired`. */
   expiresAt: number;
@@ -33,10 +33,10 @@ export interface Again {
 /**
  * @returns the record; `until` is set when, and only when, the state is `deferred`.
  */
-export function judge(
+export function decideAttempt(
   item: QueueItem,
-  tried: Tried,
-  { schedule, expiresAt, notBefore, answer }: Again,
+  tried: CompletedAttempt,
+  { schedule, expiresAt, notBefore, answer }: RetryBounds,
   now: number,
   random: Random,
 ): Attempt {

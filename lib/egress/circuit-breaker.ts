@@ -5,52 +5,52 @@
 import type { AttemptResult } from '../outcome/classify.ts';
 import { cutEnvelope } from '../outcome/reply-text.ts';
 import { backoffDelay } from '../shaping/backoff.ts';
-import type { Gate } from '../shaping/path-limiter.ts';
+import type { PathLimiter } from '../shaping/path-limiter.ts';
 import type { SessionEnd, SessionOptions } from '../smtp/types.ts';
 import type { Target, Targets } from './destination.ts';
-import { TargetChoice } from './mx-selection.ts';
+import { MxSelector } from './mx-selection.ts';
 import type { Connection, PathHost, Reason } from './path-host.ts';
-import type { PathTerms } from './pool-limits.ts';
+import type { PoolLimits } from './pool-limits.ts';
 import type { Site } from './site.ts';
-import type { Source } from './source-address.ts';
+import type { SourceAddress } from './source-address.ts';
 
 /** Pause after a fault that does not yet mean that the site is dead, ms. */
 const FAULT_PAUSE = 1_000;
 
 /** From where, to where. */
-export interface ReachOptions {
+export interface CircuitBreakerOptions {
   site: Site;
-  source: Source;
+  source: SourceAddress;
   requireTls: boolean;
-  terms: PathTerms;
-  host: Pick<PathHost, 'clock' | 'random' | 'tlsMemory' | 'listener'>;
+  poolLimits: PoolLimits;
+  host: Pick<PathHost, 'clock' | 'random' | 'tlsFallback' | 'observer'>;
 }
 
 /** What a failed opening leads to, beside what is remembered of it. */
-export interface Setback {
+export interface OpenFailure {
   /** Another may be opened after so many ms. */
   lookAgain?: number;
   /** What waits has been tried, with this result. */
   result?: AttemptResult;
 }
 
-export class Reach {
+export class CircuitBreaker {
   /** Connection faults in a row since one last opened. */
   failures = 0;
   /** No new connection before then. */
   retryAt = 0;
   /** Why the site is left alone. */
   reason: Reason | undefined = undefined;
-  readonly #options: ReachOptions;
-  readonly #gate: Gate;
-  readonly #choice: TargetChoice;
+  readonly #options: CircuitBreakerOptions;
+  readonly #limiter: PathLimiter;
+  readonly #selector: MxSelector;
 
-  constructor(options: ReachOptions) {
+  constructor(options: CircuitBreakerOptions) {
     const { site, source, requireTls, host } = options;
     this.#options = options;
-    this.#gate = source.gate(site);
-    this.#choice = new TargetChoice(source.family, host.random);
-    const { down } = this.#gate;
+    this.#limiter = source.limiter(site);
+    this.#selector = new MxSelector(source.family, host.random);
+    const { down } = this.#limiter;
     if (down?.tls !== requireTls) return;
     this.failures = down.failures;
     this.retryAt = down.until;
@@ -59,45 +59,45 @@ export class Reach {
 
   /** The addresses of the site that no rule prohibits; undefined: it is to be looked up. */
   targets(now: number): Targets | undefined {
-    const { site, terms } = this.#options;
+    const { site, poolLimits } = this.#options;
     const targets = site.targets(now);
-    return targets === undefined ? undefined : terms.permitted(targets);
+    return targets === undefined ? undefined : poolLimits.permitted(targets);
   }
 
   /** The address to connect to; undefined when each has failed lately, or is of a family that the source lacks. */
   pick({ targets }: Extract<Targets, { kind: 'targets' }>, now: number): Target | undefined {
-    return this.#choice.pick(targets, now, this.#options.terms.limits.addressFamilies);
+    return this.#selector.pick(targets, now, this.#options.poolLimits.limits.addressFamilies);
   }
 
   /** How a connection to the address is encrypted. */
   tls(target: Target, now: number): SessionOptions['tls'] {
-    const { requireTls, terms, host } = this.#options;
-    const { tls } = terms.limits;
+    const { requireTls, poolLimits, host } = this.#options;
+    const { tls } = poolLimits.limits;
     if (requireTls || tls === 'required') return 'required';
-    return tls === 'off' || host.tlsMemory.isBroken(target.host, now) ? 'off' : 'opportunistic';
+    return tls === 'off' || host.tlsFallback.isBroken(target.host, now) ? 'off' : 'opportunistic';
   }
 
   /** A connection to the address has opened. */
-  worked(target: Target): void {
-    if (this.reason !== undefined) this.#gate.concurrency.revive();
-    this.#choice.worked(target);
-    if (this.#gate.down?.tls === this.#options.requireTls) this.#gate.down = undefined;
+  success(target: Target): void {
+    if (this.reason !== undefined) this.#limiter.concurrency.revive();
+    this.#selector.success(target);
+    if (this.#limiter.down?.tls === this.#options.requireTls) this.#limiter.down = undefined;
     this.failures = 0;
     this.retryAt = 0;
     this.reason = undefined;
   }
 
   /** A connection ended before it opened. @param open how many there are besides, and how many of them opened. */
-  failed(
+  failure(
     { target }: Pick<Connection, 'target'>,
     end: SessionEnd,
     open: { connections: number; opened: number },
-  ): Setback {
-    const { site, source, requireTls, terms, host } = this.#options;
+  ): OpenFailure {
+    const { site, source, requireTls, poolLimits, host } = this.#options;
     const now = host.clock.now();
     const inTls = end.phase === 'tls' || end.phase === 'starttls' || end.code === 'tls_failed';
-    if (inTls && !requireTls && !host.tlsMemory.isBroken(target.host, now)) {
-      host.tlsMemory.remember(target.host, now);
+    if (inTls && !requireTls && !host.tlsFallback.isBroken(target.host, now)) {
+      host.tlsFallback.remember(target.host, now);
       return {};
     }
     const text = `${target.host} [${target.address}]: ${end.text}`;
@@ -105,16 +105,16 @@ export class Reach {
     if (end.code === 'no_source_ip') return this.#leave(end.code, text, now, open.opened);
     if (end.reply !== undefined && end.reply.code >= 400) {
       const from = { site, source, mx: target.host };
-      host.listener.refused(terms.place.pool, from, end.phase, cutEnvelope(end.reply), now);
+      host.observer.onSessionRefused(poolLimits.place.pool, from, end.phase, cutEnvelope(end.reply), now);
     }
-    const { own, limits } = terms;
-    this.#gate.taughtAt = now;
-    this.#gate.concurrency.fault(open.connections + 1, own.limits.connections);
-    this.#choice.failed(target, now + backoffDelay(this.failures + 1, host.random));
+    const { own, limits } = poolLimits;
+    this.#limiter.learntAt = now;
+    this.#limiter.concurrency.fault(open.connections + 1, own.limits.connections);
+    this.#selector.failure(target, now + backoffDelay(this.failures + 1, host.random));
     const targets = this.targets(now);
     if (targets?.kind === 'targets' && this.pick(targets, now) !== undefined) return {};
-    if (open.opened === 0 && !this.#gate.concurrency.dead(limits.deadAfter)) {
-      this.#choice.forgive();
+    if (open.opened === 0 && !this.#limiter.concurrency.dead(limits.deadAfter)) {
+      this.#selector.reset();
       this.retryAt = now + FAULT_PAUSE;
       return { lookAgain: FAULT_PAUSE };
     }
@@ -124,22 +124,22 @@ export class Reach {
     return open.opened > 0 ? setback : { result };
   }
 
-  #leave(code: string, text: string, now: number, opened: number): Setback {
-    this.backOff(code, text, now);
+  #leave(code: string, text: string, now: number, opened: number): OpenFailure {
+    this.open(code, text, now);
     return opened > 0 ? { lookAgain: this.retryAt - now } : {};
   }
 
   /** Leaves the site alone, longer after each fault. */
-  backOff(code: string, text: string, now: number): void {
+  open(code: string, text: string, now: number): void {
     const { requireTls, host } = this.#options;
     this.failures += 1;
     this.retryAt = now + backoffDelay(this.failures, host.random);
     this.reason = { code, text };
     if (code !== 'no_source_ip') {
-      this.#gate.down = { tls: requireTls, failures: this.failures, until: this.retryAt, code, text };
+      this.#limiter.down = { tls: requireTls, failures: this.failures, until: this.retryAt, code, text };
     }
     // All of them are tried again together; which one works may have changed by then.
-    this.#choice.forgive();
+    this.#selector.reset();
   }
 }
 

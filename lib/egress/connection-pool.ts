@@ -18,17 +18,17 @@ import { bindingOf } from '../shaping/binding.ts';
 import type { Counter } from '../shaping/counter.ts';
 import { learn } from '../shaping/feedback/learn.ts';
 import { connectionsWanted } from '../shaping/limits/limit.ts';
-import type { Gate } from '../shaping/path-limiter.ts';
+import type { PathLimiter } from '../shaping/path-limiter.ts';
 import { providerOf } from '../shaping/providers.ts';
 import { ReadyQueue } from '../shaping/ready-queue.ts';
 import type { SessionEnd, TransactionResult } from '../smtp/types.ts';
-import { Reach } from './circuit-breaker.ts';
+import { CircuitBreaker } from './circuit-breaker.ts';
 import type { Delivery } from './delivery.ts';
 import type { Target } from './destination.ts';
 import type { Connection, PathHost, Reason, Via } from './path-host.ts';
-import type { PathTerms } from './pool-limits.ts';
+import type { PoolLimits } from './pool-limits.ts';
 import type { Site } from './site.ts';
-import type { Source } from './source-address.ts';
+import type { SourceAddress } from './source-address.ts';
 
 /** After so many broken connections a delivery is deferred: it may be what breaks them. */
 const MAX_INTERRUPTIONS = 2;
@@ -38,22 +38,22 @@ const LEASING = 1_000;
 const LONGEST_TIMER = 3_600_000;
 
 /** What keeps a delivery that is in hand. */
-export interface WaitingHere extends Reason {
+export interface WaitStatus extends Reason {
   /** Not before then, ms since the epoch. */
   until: number;
 }
 
-export class Path {
+export class ConnectionPool {
   readonly site: Site;
-  readonly source: Source;
+  readonly source: SourceAddress;
   readonly requireTls: boolean;
-  readonly terms: PathTerms;
+  readonly poolLimits: PoolLimits;
   readonly queue = new ReadyQueue<Delivery>(() => this.#pumpIn(0));
-  readonly reach: Reach;
+  readonly breaker: CircuitBreaker;
   /** Mail waits, and the paths beside this one hold all connections that there may be. */
   starved = false;
   readonly #host: PathHost;
-  readonly #gate: Gate;
+  readonly #limiter: PathLimiter;
   readonly #connections = new Set<Connection>();
   #opened = 0;
   #idle: Connection[] = [];
@@ -63,14 +63,20 @@ export class Path {
   /** As many messages are under way as may be: whatever ends lets another begin. */
   #full = false;
 
-  constructor(site: Site, source: Source, requireTls: boolean, terms: PathTerms, host: PathHost) {
+  constructor(
+    site: Site,
+    source: SourceAddress,
+    requireTls: boolean,
+    poolLimits: PoolLimits,
+    host: PathHost,
+  ) {
     this.site = site;
     this.source = source;
     this.requireTls = requireTls;
-    this.terms = terms;
+    this.poolLimits = poolLimits;
     this.#host = host;
-    this.#gate = source.gate(site);
-    this.reach = new Reach({ site, source, requireTls, terms, host });
+    this.#limiter = source.limiter(site);
+    this.breaker = new CircuitBreaker({ site, source, requireTls, poolLimits, host });
   }
 
   get connections(): number {
@@ -79,15 +85,15 @@ export class Path {
 
   /** Why no further message goes now, for a person; undefined when one may. */
   waitReason(now: number): Reason | undefined {
-    const { reason, retryAt } = this.reach;
+    const { reason, retryAt } = this.breaker;
     if (reason !== undefined && retryAt > now) return reason;
-    const binding = bindingOf(this.#gate, this.terms.own, now);
+    const binding = bindingOf(this.#limiter, this.poolLimits.own, now);
     return binding && { code: 'site_limit', text: binding.text };
   }
 
   /** Why a delivery waits here and when the next of its kind may go; undefined when it need not wait. */
-  standing({ flow }: Delivery, now: number): WaitingHere | undefined {
-    const own = flow?.reason(now);
+  waitStatus({ stream }: Delivery, now: number): WaitStatus | undefined {
+    const own = stream?.reason(now);
     if (own !== undefined) return { code: 'sender_limit', text: own.text, until: now + own.wait };
     const reason = this.waitReason(now);
     return reason && { ...reason, until: this.nextAt(now) };
@@ -95,13 +101,13 @@ export class Path {
 
   /** When the next message may go, about. */
   nextAt(now: number): number {
-    const wait = this.#gate.messageWait(now, this.terms.own);
-    return Math.max(this.reach.retryAt, now + (wait === Number.POSITIVE_INFINITY ? 0 : wait));
+    const wait = this.#limiter.messageWait(now, this.poolLimits.own);
+    return Math.max(this.breaker.retryAt, now + (wait === Number.POSITIVE_INFINITY ? 0 : wait));
   }
 
   /** Whether deliveries are better put back than queued here. */
   backsOff(now: number): boolean {
-    return this.reach.reason !== undefined && now < this.reach.retryAt && this.#opened === 0;
+    return this.breaker.reason !== undefined && now < this.breaker.retryAt && this.#opened === 0;
   }
 
   /**
@@ -122,7 +128,7 @@ export class Path {
       connection.session?.wake();
     }
     // While connections are idle it is no lack of them that makes mail wait.
-    if (this.queue.size === 0 || this.#idle.length > 0 || now < this.reach.retryAt) return;
+    if (this.queue.size === 0 || this.#idle.length > 0 || now < this.breaker.retryAt) return;
     if (this.source.usable(now)) this.#grow(now, impatient);
   }
 
@@ -134,10 +140,10 @@ export class Path {
     const budget = warmup?.wait(this.source.ip ?? '', this.site.provider, now) ?? 0;
     if (budget > 0) {
       if (budget <= LEASING) this.#pumpIn(budget);
-      else this.#host.divert(this);
+      else this.#host.requeue(this);
       return false;
     }
-    const wait = this.#gate.messageWait(now, this.terms.own);
+    const wait = this.#limiter.messageWait(now, this.poolLimits.own);
     const until = this.queue.ready === 0 ? Math.max(wait, this.queue.nextAt - now) : wait;
     if (until <= 0) return true;
     if (until === Number.POSITIVE_INFINITY) this.#full = true;
@@ -147,28 +153,31 @@ export class Path {
 
   #grow(now: number, impatient: boolean): void {
     this.starved = false;
-    const { own, limits } = this.terms;
-    const most = this.#gate.concurrency.window(own.limits.connections);
-    const limit = Math.min(limits.connections, this.reach.failures > 0 ? this.#opened + 1 : most);
+    const { own, limits } = this.poolLimits;
+    const most = this.#limiter.concurrency.window(own.limits.connections);
+    const limit = Math.min(limits.connections, this.breaker.failures > 0 ? this.#opened + 1 : most);
     const busy = this.#opened - this.#idle.length;
     let wanted = connectionsWanted(limit, this.queue.ready + busy);
     if (impatient && busy === this.#connections.size) wanted = Math.max(wanted, Math.min(limit, busy + 1));
     while (this.#connections.size < wanted) {
-      const { apart } = this.terms;
+      const { apart } = this.poolLimits;
       // Connections with limits of their own are counted for these too, whatever path they are of.
-      const counter = apart && this.#gate.counter(`connections of ${apart.name}`);
-      if (this.#gate.connections >= most || (counter?.running ?? 0) >= limits.connections) {
+      const counter = apart && this.#limiter.counter(`connections of ${apart.name}`);
+      if (this.#limiter.connections >= most || (counter?.running ?? 0) >= limits.connections) {
         this.#crowded();
         return;
       }
       const pacer = counter?.pacer;
-      const wait = Math.max(this.#gate.connectWait(now, own), pacer?.wait(now, apart!.connectionPace) ?? 0);
+      const wait = Math.max(
+        this.#limiter.connectWait(now, own),
+        pacer?.wait(now, apart!.connectionPace) ?? 0,
+      );
       if (wait > 0) {
         this.#pumpIn(wait);
         return;
       }
       if (!this.source.mayConnect(this, this.site.provider, own.limits)) return;
-      const targets = this.reach.targets(now);
+      const targets = this.breaker.targets(now);
       if (targets === undefined) {
         void this.site.lookup(this.#host.destinations).then(() => this.pump());
         return;
@@ -180,18 +189,14 @@ export class Path {
         );
         return;
       }
-      const target = this.reach.pick(targets, now);
+      const target = this.breaker.pick(targets, now);
       if (target === undefined) {
-        this.reach.backOff(
-          'connect_failed',
-          `No address of ${this.site.name} can be reached from here.`,
-          now,
-        );
+        this.breaker.open('connect_failed', `No address of ${this.site.name} can be reached from here.`, now);
         if (this.#opened === 0) this.#putBack();
-        else this.#pumpIn(this.reach.retryAt - now);
+        else this.#pumpIn(this.breaker.retryAt - now);
         return;
       }
-      this.#gate.connected(now, own);
+      this.#limiter.connected(now, own);
       pacer?.take(now, apart!.connectionPace);
       this.#open(target, now, counter);
     }
@@ -205,14 +210,14 @@ export class Path {
   }
 
   /** The paths from this source to this site, with this one: they share its connections. */
-  #beside(): Path[] {
+  #beside(): ConnectionPool[] {
     return [...this.site.paths.values()].filter(({ source }) => source === this.source);
   }
 
   #open(target: Target, now: number, apart: Counter | undefined): void {
     const { source, site } = this;
     const host = this.#host;
-    const { limits } = this.terms;
+    const { limits } = this.poolLimits;
     const connection: Connection = {
       session: undefined,
       target,
@@ -227,7 +232,7 @@ export class Path {
       },
     };
     this.#connections.add(connection);
-    this.#gate.connections += 1;
+    this.#limiter.connections += 1;
     if (apart !== undefined) apart.running += 1;
     source.connected(this, site.provider);
     connection.session = host.open({
@@ -237,7 +242,7 @@ export class Path {
       localAddress: source.local,
       mayWrite: () => source.mayGoOn(host.clock.now()),
       ehloName: source.ehloName,
-      tls: this.reach.tls(target, now),
+      tls: this.breaker.tls(target, now),
       deadlines: { ...host.deadlines, ...limits.deadlines },
       maxTransactions: Math.min(limits.messagesPerConnection, limits.recipientsPerConnection),
       idle: limits.idle,
@@ -252,14 +257,14 @@ export class Path {
     if (!connection.opened) {
       connection.opened = true;
       this.#opened += 1;
-      this.reach.worked(connection.target);
+      this.breaker.success(connection.target);
     }
-    const { own, limits } = this.terms;
+    const { own, limits } = this.poolLimits;
     while (!this.#closing && this.#mayBegin(now)) {
       const delivery = this.queue.take(now, limits.bulkReserve);
       if (delivery === undefined || !this.#host.results.mayBegin(delivery, now)) continue;
-      this.#gate.messageStarted(now, own);
-      delivery.flow?.started(now);
+      this.#limiter.messageStarted(now, own);
+      delivery.stream?.started(now);
       delivery.path = undefined;
       this.#host.warmup?.take(this.source.ip ?? '', this.site.provider, now);
       return delivery;
@@ -282,11 +287,11 @@ export class Path {
   #done(connection: Connection, delivery: Delivery, result: TransactionResult): void {
     const recipient = result.results[0]!;
     const { via } = connection;
-    this.#gate.running -= 1;
-    delivery.flow?.ended(result.endedAt);
+    this.#limiter.running -= 1;
+    delivery.stream?.ended(result.endedAt);
     // What others are shaped by is decided by the peer's own words.
     const said = cutResult(recipient, delivery.item);
-    learn(this.#gate, this.terms.own.limits, said, result.startedAt, result.endedAt);
+    learn(this.#limiter, this.poolLimits.own.limits, said, result.startedAt, result.endedAt);
     if (this.#full) {
       this.#full = false;
       this.pump();
@@ -312,7 +317,7 @@ export class Path {
     }
     const { startedAt, endedAt, replies } = result;
     const from = { site: this.site, source: this.source, mx: via.mx.host };
-    const notBefore = this.#host.listener.heard(delivery, from, said, endedAt);
+    const notBefore = this.#host.observer.onReply(delivery, from, said, endedAt);
     const tried = { result: recipient, at: startedAt, duration: endedAt - startedAt, replies, via };
     const answer = this.#host.policy?.reply(delivery, from, said, endedAt);
     this.#host.results.attempted(delivery, tried, notBefore, answer);
@@ -322,11 +327,11 @@ export class Path {
     this.#connections.delete(connection);
     if (connection.idle) this.#idle = this.#idle.filter((other) => other !== connection);
     if (connection.opened) this.#opened -= 1;
-    this.#gate.connections -= 1;
+    this.#limiter.connections -= 1;
     connection.apart?.ended();
     if (!connection.opened && end.code !== 'quit') {
       const open = { connections: this.#connections.size, opened: this.#opened };
-      const { lookAgain, result } = this.reach.failed(connection, end, open);
+      const { lookAgain, result } = this.breaker.failure(connection, end, open);
       if (lookAgain !== undefined) this.#pumpIn(lookAgain);
       if (result !== undefined) this.#failAll(result, connection.via);
     }
@@ -348,8 +353,8 @@ export class Path {
   }
 
   #putBack(): void {
-    const { code, text } = this.reach.reason!;
-    const until = this.reach.retryAt + this.#host.random() * 1000;
+    const { code, text } = this.breaker.reason!;
+    const until = this.breaker.retryAt + this.#host.random() * 1000;
     for (let d = this.queue.takeLeastUrgent(); d !== undefined; d = this.queue.takeLeastUrgent())
       this.#host.results.release(d, code, text, until);
   }

@@ -1,16 +1,16 @@
 import type { MessageClass, QueueItem } from '../engine/items.ts';
 import type { LeasedItem } from '../engine/ports.ts';
 import type { RetrySchedule } from '../outcome/retry.ts';
-import type { Mail, Terms } from '../shaping/limits/terms.ts';
-import type { Waiting } from '../shaping/ready-queue.ts';
-import type { Flow } from '../shaping/stream-limiter.ts';
+import type { Mail, MailLimits } from '../shaping/limits/terms.ts';
+import type { Queued } from '../shaping/ready-queue.ts';
+import type { StreamLimiter } from '../shaping/stream-limiter.ts';
 import type { Transaction } from '../smtp/types.ts';
-import type { Path } from './connection-pool.ts';
+import type { ConnectionPool } from './connection-pool.ts';
 import type { Site } from './site.ts';
-import type { Source } from './source-address.ts';
+import type { SourceAddress } from './source-address.ts';
 
 /** What the dispatcher must know of the lane that a delivery came from. */
-export interface LaneHold {
+export interface LaneUsage {
   readonly pool: string;
   readonly class: MessageClass;
   /** Deliveries of this lane in hand. */
@@ -21,10 +21,10 @@ export interface LaneHold {
  * A delivery in hand. It is itself the transaction that goes to the SMTP client, and a link of the ready
  * queue: one object for each message on its way through.
  */
-export class Delivery implements Transaction, Mail, Waiting<Delivery> {
+export class Delivery implements Transaction, Mail, Queued<Delivery> {
   readonly leased: LeasedItem;
   readonly item: QueueItem;
-  readonly lane: LaneHold;
+  readonly lane: LaneUsage;
   readonly mailFrom: string;
   readonly recipients: string[];
   readonly bytes: Buffer;
@@ -40,14 +40,14 @@ export class Delivery implements Transaction, Mail, Waiting<Delivery> {
   /** When it is tried again, by a limit of its destination; undefined: as its configuration set says. */
   retry: RetrySchedule | undefined = undefined;
   /** What its own mail must pass beside the limits of the site. */
-  flow: Flow | undefined = undefined;
+  stream: StreamLimiter | undefined = undefined;
   /** Until then it is ours alone; later the queue may hand it out again. */
   visibleUntil: number;
   /** Site and source that it counts for, once known. */
   site: Site | undefined = undefined;
-  source: Source | undefined = undefined;
+  source: SourceAddress | undefined = undefined;
   /** Where it waits; undefined while it is under way. */
-  path: Path | undefined = undefined;
+  path: ConnectionPool | undefined = undefined;
   /** Pool whose IPs send it: that of its lane, unless it goes by another. */
   pool: string;
   /** A directive has sent it to another pool; it is not sent on from there. */
@@ -57,7 +57,7 @@ export class Delivery implements Transaction, Mail, Waiting<Delivery> {
   /** Next in the ready queue. */
   next: Delivery | undefined = undefined;
 
-  constructor(leased: LeasedItem, lane: LaneHold, visibleUntil: number) {
+  constructor(leased: LeasedItem, lane: LaneUsage, visibleUntil: number) {
     const { item } = leased;
     this.leased = leased;
     this.item = item;
@@ -78,9 +78,9 @@ export class Delivery implements Transaction, Mail, Waiting<Delivery> {
   }
 
   /** Follows the limits of its destination on its age and on when it is tried again. */
-  follow(terms: Terms | undefined): void {
+  follow(mailLimits: MailLimits | undefined): void {
     const { acceptedAt, expiresAt } = this.item;
-    this.retry = terms?.retry;
-    this.expiresAt = Math.min(expiresAt, acceptedAt + (terms?.maxAge ?? Number.POSITIVE_INFINITY));
+    this.retry = mailLimits?.retry;
+    this.expiresAt = Math.min(expiresAt, acceptedAt + (mailLimits?.maxAge ?? Number.POSITIVE_INFINITY));
   }
 }

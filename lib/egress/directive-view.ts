@@ -6,7 +6,7 @@ import type { Directive, DirectiveLimits, DirectiveMatch } from '../directives/d
 import type { DeliveryFacts, Ruling } from '../directives/index.ts';
 import type { LimitRule, Limits } from '../shaping/limits/limit.ts';
 import { perSecond } from '../shaping/rate.ts';
-import { Looks } from '../shaping/recheck.ts';
+import { RecheckPacer } from '../shaping/recheck.ts';
 import type { Delivery } from './delivery.ts';
 import type { Site } from './site.ts';
 
@@ -21,7 +21,7 @@ export interface Directives {
   /** What they take back. */
   lift(ids: readonly string[]): void;
   /** Calls back after each change but by the passing of time. Returns an unsubscriber. */
-  watch(listener: () => void): () => void;
+  watch(observer: () => void): () => void;
 }
 
 /** A directive that is in force. */
@@ -29,7 +29,7 @@ interface Seen {
   /** When it was first seen here, ms. */
   since: number;
   /** What it suspends is looked at again in this row. */
-  looks: Looks;
+  rechecks: RecheckPacer;
   /** How it then stood. */
   as: Directive;
 }
@@ -42,7 +42,7 @@ const FREE: Ruling = { action: 'none', limitedBy: [] };
 const SOONEST = 1_000;
 const LATEST = 600_000;
 
-export class Orders {
+export class DirectiveView {
   readonly #directives: Directives | undefined;
   #seen = new Map<string, Seen>();
   #limiting = '';
@@ -64,7 +64,7 @@ export class Orders {
       changed ||= before === undefined || before.as.action !== directive.action;
       seen.set(directive.id, {
         since: before?.since ?? now,
-        looks: before?.looks ?? new Looks(SOONEST),
+        rechecks: before?.rechecks ?? new RecheckPacer(SOONEST),
         as: directive,
       });
     }
@@ -83,21 +83,21 @@ export class Orders {
   }
 
   /** Whether there is nothing to ask. */
-  get none(): boolean {
+  get isEmpty(): boolean {
     return this.#seen.size === 0;
   }
 
   /** What holds for a delivery to a site, by an IP when one is named. */
-  ruling(delivery: Delivery, site: Site, way: { ip?: string; pool: string }, now: number): Ruling {
-    if (this.none) return FREE;
+  match(delivery: Delivery, site: Site, way: { ip?: string; pool: string }, now: number): Ruling {
+    if (this.isEmpty) return FREE;
     const { tenant, campaign, domain, moved } = delivery;
     const { name, provider } = site;
     const facts = { tenant, campaign, domain, provider, site: name, pool: way.pool, ip: way.ip, moved };
-    return this.rulingOf(facts, now);
+    return this.matchFacts(facts, now);
   }
 
   /** What holds for mail as far as it is known. */
-  rulingOf(facts: DeliveryFacts, now: number): Ruling {
+  matchFacts(facts: DeliveryFacts, now: number): Ruling {
     return this.#directives?.match(facts, now) ?? FREE;
   }
 
@@ -105,7 +105,7 @@ export class Orders {
   suspension(directive: Directive, now: number): { text: string; until: number } {
     const seen = this.#seen.get(directive.id);
     const held = seen === undefined ? 0 : now - seen.since;
-    const look = seen?.looks.next(now) ?? now;
+    const look = seen?.rechecks.next(now) ?? now;
     const again = Math.max(now + SOONEST, Math.min(look, now + Math.min(held, LATEST)));
     return {
       text: describe(directive),

@@ -14,22 +14,25 @@ import { FINAL_STATES } from '../engine/states.ts';
 import { isSimulator } from '../outcome/simulator.ts';
 import { Delivery } from './delivery.ts';
 import { type Destination, routed, type Target } from './destination.ts';
-import { describe, type Orders } from './directive-view.ts';
-import type { LanePuller } from './lane-consumer.ts';
+import { type DirectiveView, describe } from './directive-view.ts';
+import type { LaneConsumer } from './lane-consumer.ts';
 import type { Reason } from './path-host.ts';
-import type { Traffic, TrafficOptions } from './queues.ts';
+import type { QueueManager, QueueManagerOptions } from './queues.ts';
 import type { Settler } from './settler.ts';
 import { SimulatedMailboxes } from './simulator.ts';
 import type { Site } from './site.ts';
-import { NO_SOURCE_DELAY, type Ways } from './source-selection.ts';
+import { NO_SOURCE_DELAY, type SourceSelector } from './source-selection.ts';
 
 export interface DispatcherOptions
-  extends Pick<TrafficOptions, 'clock' | 'hand' | 'destinations' | 'counters' | 'results' | 'policy'> {
+  extends Pick<
+    QueueManagerOptions,
+    'clock' | 'inFlight' | 'destinations' | 'counters' | 'results' | 'policy'
+  > {
   engine: Engine;
   settler: Settler;
-  orders: Orders;
-  ways: Ways;
-  traffic: Traffic;
+  directiveView: DirectiveView;
+  selector: SourceSelector;
+  queues: QueueManager;
   laneGroups: Pick<LaneGroups, 'found'> | undefined;
 }
 
@@ -53,25 +56,25 @@ export class Dispatcher {
   }
 
   /** Takes what a lane has leased. */
-  take(leased: LeasedItem[], lane: LanePuller, visibleUntil: number): void {
-    const { hand, traffic } = this.#options;
+  take(leased: LeasedItem[], lane: LaneConsumer, visibleUntil: number): void {
+    const { inFlight, queues } = this.#options;
     const again: Delivery[] = [];
     let overflow = 0;
     for (const one of leased) {
       const delivery = new Delivery(one, lane, visibleUntil);
-      hand.add(delivery);
+      inFlight.add(delivery);
       if (one.receives > 1) again.push(delivery);
       else if (!this.#dispatch(delivery)) overflow += 1;
     }
     if (overflow > 0) lane.overflowed(overflow);
     if (again.length > 0) void this.#check(again);
-    traffic.pumpFed();
+    queues.pumpFed();
   }
 
   /** Takes deliveries that have to look for their way again. */
   again(deliveries: Delivery[]): void {
     for (const delivery of deliveries) this.#dispatch(delivery);
-    this.#options.traffic.pumpFed();
+    this.#options.queues.pumpFed();
   }
 
   /**
@@ -79,7 +82,7 @@ export class Dispatcher {
    * tells; without an answer it is put back, because sending blindly would be a duplicate (law 2).
    */
   async #check(deliveries: Delivery[]): Promise<void> {
-    const { engine, results, clock, traffic } = this.#options;
+    const { engine, results, clock, queues } = this.#options;
     await Promise.all(
       deliveries.map(async (delivery) => {
         const { item } = delivery;
@@ -93,12 +96,12 @@ export class Dispatcher {
         }
       }),
     );
-    traffic.pumpFed();
+    queues.pumpFed();
   }
 
   /** @returns false when there was no room for it at its site. */
   #dispatch(delivery: Delivery): boolean {
-    const { clock, results, traffic, destinations, ways } = this.#options;
+    const { clock, results, queues, destinations, selector } = this.#options;
     const now = clock.now();
     if (this.#stopping) {
       results.release(delivery, STOPPED.code, STOPPED.text, 0);
@@ -107,16 +110,16 @@ export class Dispatcher {
     if (!results.mayBegin(delivery, now)) return true;
     const { domain } = delivery;
     if (isSimulator(domain)) {
-      traffic.unconnected(delivery, this.#simulated.answer(delivery.item, now), now);
+      queues.unconnected(delivery, this.#simulated.answer(delivery.item, now), now);
       return true;
     }
-    const way = ways.way(delivery);
-    if (way?.kind === 'refused') {
-      results.release(delivery, 'no_source_ip', way.text, now + REFUSED_DELAY);
+    const route = selector.route(delivery);
+    if (route?.kind === 'refused') {
+      results.release(delivery, 'no_source_ip', route.text, now + REFUSED_DELAY);
       return true;
     }
-    if (!delivery.moved) delivery.pool = way?.pool ?? delivery.lane.pool;
-    if (way?.kind === 'smarthost') return this.#goTo(delivery, routed(way), now);
+    if (!delivery.moved) delivery.pool = route?.pool ?? delivery.lane.pool;
+    if (route?.kind === 'smarthost') return this.#goTo(delivery, routed(route), now);
     const known = destinations.known(domain, now);
     if (known !== undefined) return this.#goTo(delivery, known, now);
     this.#await(delivery, `domain ${domain}`, () => destinations.find(domain));
@@ -136,9 +139,9 @@ export class Dispatcher {
       this.#lookups.delete(key);
       const now = this.#options.clock.now();
       for (const each of deliveries) {
-        if (!this.#goTo(each, destination, now)) (each.lane as LanePuller).overflowed(1);
+        if (!this.#goTo(each, destination, now)) (each.lane as LaneConsumer).overflowed(1);
       }
-      this.#options.traffic.pumpFed();
+      this.#options.queues.pumpFed();
     });
   }
 
@@ -153,19 +156,19 @@ export class Dispatcher {
     this.#asking.add(delivery);
     void answer.then((known) => {
       if (!this.#asking.delete(delivery)) return;
-      if (!goOn(known, this.#options.clock.now())) (delivery.lane as LanePuller).overflowed(1);
-      this.#options.traffic.pumpFed();
+      if (!goOn(known, this.#options.clock.now())) (delivery.lane as LaneConsumer).overflowed(1);
+      this.#options.queues.pumpFed();
     });
     return true;
   }
 
   #goTo(delivery: Delivery, destination: Destination, now: number): boolean {
-    const { traffic, destinations, policy } = this.#options;
+    const { queues, destinations, policy } = this.#options;
     if (destination.kind === 'fault') {
-      traffic.unusable(delivery, destination, UNKNOWN, now);
+      queues.unusable(delivery, destination, UNKNOWN, now);
       return true;
     }
-    const site = traffic.siteOf(destination, now);
+    const site = queues.siteOf(destination, now);
     const targets = site.targets(now);
     if (targets === undefined) {
       this.#await(delivery, `site ${site.name}`, async () => {
@@ -175,14 +178,14 @@ export class Dispatcher {
       return true;
     }
     if (targets.kind === 'fault') {
-      traffic.unusable(delivery, targets, site, now);
+      queues.unusable(delivery, targets, site, now);
       return true;
     }
     if (!destination.routed) this.#options.laneGroups?.found(delivery.domain, destination.provider);
     const found = targets.targets;
     if (!policy?.routes || delivery.moved) return this.#choose(delivery, site, found, now);
     return this.#whenAnswered(delivery, policy.route(delivery, site), now, (route, at) => {
-      if (route !== undefined && !this.#options.ways.knows(route.pool)) {
+      if (route !== undefined && !this.#options.selector.hasPool(route.pool)) {
         const text = policy.unknownPool(route);
         this.#options.results.release(delivery, 'no_source_ip', text, at + NO_SOURCE_DELAY);
         return true;
@@ -193,20 +196,22 @@ export class Dispatcher {
   }
 
   #choose(delivery: Delivery, site: Site, targets: readonly Target[], now: number): boolean {
-    const { traffic, policy, ways, results } = this.#options;
-    const choice = ways.choose(delivery, site, targets, now);
+    const { queues, policy, selector, results } = this.#options;
+    const choice = selector.select(delivery, site, targets, now);
     if (choice.kind === 'source') {
       const { source, pool } = choice;
-      if (!policy?.shapes) return traffic.join(delivery, site, source, pool, now);
+      if (!policy?.shapes) return queues.enqueue(delivery, site, source, pool, now);
       return this.#whenAnswered(delivery, policy.bounds(delivery, site, source, pool), now, (bounds, at) =>
         // Meanwhile another node may have taken the address.
-        source.usable(at) ? traffic.join(delivery, site, source, pool, at, bounds) : this.#dispatch(delivery),
+        source.usable(at)
+          ? queues.enqueue(delivery, site, source, pool, at, bounds)
+          : this.#dispatch(delivery),
       );
     }
     if (choice.kind === 'release') results.release(delivery, choice.code, choice.text, choice.until);
     else {
       const text = describe(choice.by);
-      traffic.unconnected(
+      queues.unconnected(
         delivery,
         { kind: 'unsent', phase: 'connect', code: 'stopped_by_directive', text },
         now,
@@ -220,9 +225,9 @@ export class Dispatcher {
    * @returns when every delivery has ended or been put back; those under way end by themselves.
    */
   async stop(): Promise<void> {
-    const { traffic, results, settler } = this.#options;
+    const { queues, results, settler } = this.#options;
     this.#stopping = true;
-    traffic.close(STOPPED);
+    queues.close(STOPPED);
     for (const waiting of this.#lookups.values()) {
       for (const delivery of waiting.splice(0)) results.release(delivery, STOPPED.code, STOPPED.text, 0);
     }
@@ -235,6 +240,6 @@ export class Dispatcher {
 
   /** Ends the connections that are left. */
   destroy(): void {
-    this.#options.traffic.destroy(STOPPED.text);
+    this.#options.queues.destroy(STOPPED.text);
   }
 }

@@ -14,28 +14,28 @@ import { DEFAULT_DEADLINES } from '../smtp/deadlines.ts';
 import { openSession } from '../smtp/session.ts';
 import { newCounters } from './counters.ts';
 import { Destinations } from './destination.ts';
-import { Orders } from './directive-view.ts';
+import { DirectiveView } from './directive-view.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { explainMail } from './explain.ts';
-import { Hand, type HandLimits } from './in-flight.ts';
-import { LanePuller } from './lane-consumer.ts';
+import { InFlight, type InFlightLimits } from './in-flight.ts';
+import { LaneConsumer } from './lane-consumer.ts';
 import { EgressPolicy } from './policy.ts';
 import { waitingByLimit } from './queue-metrics.ts';
-import { Traffic } from './queues.ts';
-import { Listener } from './reply-observer.ts';
+import { QueueManager } from './queues.ts';
+import { ReplyObserver } from './reply-observer.ts';
 import { Results } from './results.ts';
 import { Routes } from './routes.ts';
 import { Settler } from './settler.ts';
-import { ShapingKeeper } from './shaping-checkpoints.ts';
+import { ShapingCheckpoints } from './shaping-checkpoints.ts';
 import { SharedLimits } from './shared-limits.ts';
 import { siteStates } from './site-states.ts';
-import { Sources } from './source-leases.ts';
-import { Ways } from './source-selection.ts';
-import { TlsMemory } from './tls-fallback.ts';
+import { SourceLeases } from './source-leases.ts';
+import { SourceSelector } from './source-selection.ts';
+import { TlsFallback } from './tls-fallback.ts';
 import type { Egress, EgressOptions } from './types.ts';
-import { WarmupKeeper } from './warmup-checkpoints.ts';
+import { WarmupCheckpoints } from './warmup-checkpoints.ts';
 
-const IN_HAND: HandLimits = { items: 2_000, bytes: 48 * 1024 * 1024 };
+const IN_HAND: InFlightLimits = { items: 2_000, bytes: 48 * 1024 * 1024 };
 const VISIBILITY = 120_000;
 const TICK = 1_000;
 /** In-flight transactions are given so long at stop; then they are cut off. */
@@ -54,21 +54,21 @@ export function startEgress(options: EgressOptions): Egress {
       throw new PosternError('bad_request', `Source address "${ip}" is not an IP address.`);
   }
   const counters = newCounters();
-  const pullers = new Map<string, LanePuller>();
-  const stopPulling = new AbortController();
-  const hand = new Hand(engine.queue, options.inHand ?? IN_HAND, VISIBILITY);
+  const consumers = new Map<string, LaneConsumer>();
+  const stopConsuming = new AbortController();
+  const inFlight = new InFlight(engine.queue, options.inHand ?? IN_HAND, VISIBILITY);
   const settler = new Settler({
     queue: engine.queue,
     records: engine.records,
     clock,
     log: options.log ?? silentLog,
     settled: (deliveries) => {
-      for (const delivery of deliveries) hand.remove(delivery);
-      for (const puller of pullers.values()) puller.roomMade(false);
+      for (const delivery of deliveries) inFlight.remove(delivery);
+      for (const consumer of consumers.values()) consumer.roomMade(false);
     },
     refused: () => (counters.storageRefused += 1),
   });
-  const sources = new Sources({
+  const sources = new SourceLeases({
     leases: engine.leases,
     clock,
     node: options.node,
@@ -76,25 +76,28 @@ export function startEgress(options: EgressOptions): Egress {
     ehloName: options.ehloName,
     ehloNames: options.ehloNames ?? {},
     localAddresses: options.localAddresses ?? {},
-    async taken(source) {
-      await keeper?.taken(source.ip ?? '');
-      await memory.taken(source);
+    async onAcquired(source) {
+      await warmupCheckpoints?.acquired(source.ip ?? '');
+      await shapingCheckpoints.acquired(source);
     },
-    lost(source) {
+    onLost(source) {
       counters.leasesLost += 1;
-      keeper?.lost(source.ip ?? '');
-      memory.lost(source);
-      traffic.withdraw(source);
+      warmupCheckpoints?.lost(source.ip ?? '');
+      shapingCheckpoints.lost(source);
+      queues.closeSource(source);
     },
-    unanswered: () => (counters.leaseFailures += 1),
-    async givenUp(source) {
-      await Promise.allSettled([keeper?.giveUp(source.ip ?? ''), memory.giveUp(source)]);
+    onRenewalFailed: () => (counters.leaseFailures += 1),
+    async onRelease(source) {
+      await Promise.allSettled([
+        warmupCheckpoints?.release(source.ip ?? ''),
+        shapingCheckpoints.release(source),
+      ]);
     },
   });
-  const memory = new ShapingKeeper(engine.leases, clock);
-  const keeper =
+  const shapingCheckpoints = new ShapingCheckpoints(engine.leases, clock);
+  const warmupCheckpoints =
     warmup &&
-    new WarmupKeeper({
+    new WarmupCheckpoints({
       book: warmup,
       leases: engine.leases,
       clock,
@@ -102,34 +105,34 @@ export function startEgress(options: EgressOptions): Egress {
       holder: (ip) => sources.byIp(ip)?.holder,
       reports: options.warmupReports,
     });
-  const orders = new Orders(options.directives);
-  const ways = new Ways(sources, orders, warmup, routing);
+  const directiveView = new DirectiveView(options.directives);
+  const selector = new SourceSelector(sources, directiveView, warmup, routing);
   const policy =
     options.hooks &&
     new EgressPolicy(options.hooks, (directive) => {
-      orders.raise([directive], []);
-      obey();
+      directiveView.raise([directive], []);
+      applyDirectives();
     });
   const unwatch = [
-    options.hooks?.watch(() => traffic.divertAll()),
+    options.hooks?.watch(() => queues.requeueAll()),
     // One look for all that change in one go.
     options.directives?.watch(() => {
-      if (looking) return;
-      looking = true;
+      if (refreshQueued) return;
+      refreshQueued = true;
       setImmediate(() => {
-        looking = false;
-        obey();
+        refreshQueued = false;
+        applyDirectives();
       });
     }),
   ];
-  const listener = new Listener(
-    { orders, warmup, onAlert: options.onAlert, ordered: () => obey() },
+  const observer = new ReplyObserver(
+    { directiveView, warmup, onAlert: options.onAlert, onDirectivesChanged: () => applyDirectives() },
     options.rules,
   );
   const results = new Results({
     clock,
     random,
-    hand,
+    inFlight,
     settler,
     counters,
     retry: options.retry ?? (() => DEFAULT_RETRY),
@@ -138,16 +141,16 @@ export function startEgress(options: EgressOptions): Egress {
   const destinations = new Destinations({ resolver, clock, routes: new Routes(routes), port });
   const deadlines = options.deadlines ?? DEFAULT_DEADLINES;
   const shared = new SharedLimits(engine.leases, clock, options.node, counters);
-  const traffic = new Traffic({
+  const queues = new QueueManager({
     clock,
     random,
-    hand,
+    inFlight,
     sources,
     destinations,
-    tlsMemory: new TlsMemory(),
+    tlsFallback: new TlsFallback(),
     limits,
     shared,
-    listener,
+    observer,
     policy,
     warmup,
     deadlines,
@@ -159,39 +162,39 @@ export function startEgress(options: EgressOptions): Egress {
   const dispatcher = new Dispatcher({
     engine,
     clock,
-    hand,
+    inFlight,
     settler,
     destinations,
     counters,
     results,
-    orders,
-    ways,
+    directiveView,
+    selector,
     policy,
-    traffic,
+    queues,
     laneGroups: options.laneGroups,
   });
 
-  let looking = false;
+  let refreshQueued = false;
   /** Follows directives; what waits looks for its way again when they changed. */
-  function obey(): void {
-    if (!orders.refresh(clock.now())) return;
-    if (orders.limitsChanged()) limits.order(orders.limits);
-    traffic.divertAll();
+  function applyDirectives(): void {
+    if (!directiveView.refresh(clock.now())) return;
+    if (directiveView.limitsChanged()) limits.order(directiveView.limits);
+    queues.requeueAll();
   }
 
   function pull(lane: string): void {
-    if (pullers.has(lane) || stopPulling.signal.aborted) return;
-    const puller = new LanePuller({
+    if (consumers.has(lane) || stopConsuming.signal.aborted) return;
+    const consumer = new LaneConsumer({
       lane,
       queue: engine.queue,
       clock,
-      hand,
+      inFlight,
       visibility: VISIBILITY,
-      signal: stopPulling.signal,
+      signal: stopConsuming.signal,
       open: (pool) => sources.mayLease(addressesOf(routing, pool), clock.now()),
       take: (leased, from, visibleUntil) => dispatcher.take(leased, from, visibleUntil),
     });
-    pullers.set(lane, puller);
+    consumers.set(lane, consumer);
   }
 
   let keeping = false;
@@ -200,7 +203,7 @@ export function startEgress(options: EgressOptions): Egress {
     if (keeping) return;
     keeping = true;
     try {
-      await hand.extend(clock.now());
+      await inFlight.extend(clock.now());
       if (options.serves === undefined) for (const { lane } of await engine.queue.lanes()) pull(lane);
     } catch {
       // Storage trouble shows in its own health check; the next tick tries again.
@@ -210,10 +213,10 @@ export function startEgress(options: EgressOptions): Egress {
 
   function tick(): void {
     void keep();
-    obey();
-    traffic.tick();
-    for (const puller of pullers.values()) puller.roomMade(true);
-    if (!stopPulling.signal.aborted) cancelTick = clock.after(TICK, tick);
+    applyDirectives();
+    queues.tick();
+    for (const consumer of consumers.values()) consumer.roomMade(true);
+    if (!stopConsuming.signal.aborted) cancelTick = clock.after(TICK, tick);
   }
 
   let cancelTick: () => void = () => undefined;
@@ -229,42 +232,42 @@ export function startEgress(options: EgressOptions): Egress {
 
   async function stop(): Promise<void> {
     const deadline = clock.now() + STOP_DEADLINE;
-    stopPulling.abort();
+    stopConsuming.abort();
     await started;
     cancelTick();
     for (const end of unwatch) end?.();
-    for (const puller of pullers.values()) puller.stop();
+    for (const consumer of consumers.values()) consumer.stop();
     await dispatcher.stop();
-    while (traffic.connections > 0 && clock.now() < deadline) {
+    while (queues.connections > 0 && clock.now() < deadline) {
       await new Promise<void>((resolve) => void clock.after(STOP_POLL, resolve));
     }
     dispatcher.destroy();
-    await Promise.all([...pullers.values()].map((puller) => puller.ended));
+    await Promise.all([...consumers.values()].map((consumer) => consumer.ended));
     await dispatcher.stop();
     await shared.stop();
     await sources.stop();
-    keeper?.stop();
-    memory.stop();
+    warmupCheckpoints?.stop();
+    shapingCheckpoints.stop();
   }
 
   let stopped: Promise<void> | undefined;
   return {
     counters,
     gauges: () => ({
-      items: hand.items,
-      bytes: hand.bytes,
-      connections: traffic.connections,
-      sites: traffic.sites.size,
+      items: inFlight.items,
+      bytes: inFlight.bytes,
+      connections: queues.connections,
+      sites: queues.sites.size,
       unsettledFailures: settler.failures,
     }),
-    sites: () => siteStates(traffic, clock.now()),
+    sites: () => siteStates(queues, clock.now()),
     sharedHeld: () => shared.held(clock.now()),
-    waiting: () => waitingByLimit(traffic, clock.now()),
+    waiting: () => waitingByLimit(queues, clock.now()),
     explain: (query) =>
       explainMail(query, {
-        traffic,
+        queues,
         sources,
-        orders,
+        directiveView,
         limits,
         destinations,
         deadlines,
@@ -272,22 +275,22 @@ export function startEgress(options: EgressOptions): Egress {
         warmup,
         clock,
       }),
-    standing(messageId, n) {
-      const delivery = hand.find(messageId, n);
-      return delivery?.path?.standing(delivery, clock.now());
+    waitStatus(messageId, n) {
+      const delivery = inFlight.find(messageId, n);
+      return delivery?.path?.waitStatus(delivery, clock.now());
     },
     setLimits(document) {
       limits.replace(limitTable(document ?? options.limits));
-      traffic.divertAll();
+      queues.requeueAll();
     },
     setRouting(document) {
       routing = readRouting(document ?? { pools: mapPools(pools) }, 'routing');
-      ways.route(routing);
-      traffic.divertAll();
+      selector.setTable(routing);
+      queues.requeueAll();
     },
-    hasPool: (name) => ways.knows(name),
+    hasPool: (name) => selector.hasPool(name),
     setRules(rules) {
-      listener.rules = rules;
+      observer.rules = rules;
     },
     sources: () =>
       sources.all.map((source) => ({

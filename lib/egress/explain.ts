@@ -6,16 +6,16 @@ import type { SmtpDeadlines } from '../smtp/types.ts';
 import type { Clock } from '../time.ts';
 import type { WarmupBook } from '../warmup/book.ts';
 import type { Destinations, SiteAddress } from './destination.ts';
-import { describe, type Orders } from './directive-view.ts';
+import { type DirectiveView, describe } from './directive-view.ts';
 import type { EgressPolicy } from './policy.ts';
-import type { Traffic } from './queues.ts';
-import type { Source } from './source-address.ts';
-import type { Sources } from './source-leases.ts';
+import type { QueueManager } from './queues.ts';
+import type { SourceAddress } from './source-address.ts';
+import type { SourceLeases } from './source-leases.ts';
 
 export interface ExplainSurroundings {
-  traffic: Traffic;
-  sources: Sources;
-  orders: Orders;
+  queues: QueueManager;
+  sources: SourceLeases;
+  directiveView: DirectiveView;
   limits: LimitBook;
   destinations: Destinations;
   deadlines: SmtpDeadlines;
@@ -38,10 +38,10 @@ export async function explainMail(
 
 async function addressOf(
   { domain, site }: ExplainQuery,
-  { destinations, traffic, clock }: ExplainSurroundings,
+  { destinations, queues, clock }: ExplainSurroundings,
 ): Promise<Pick<SiteAddress, 'site' | 'provider' | 'routed'>> {
   if (site !== undefined) {
-    const known = traffic.sites.get(site);
+    const known = queues.sites.get(site);
     if (known === undefined)
       throw new PosternError('not_found', `Nothing was sent to the site ${site} lately.`);
     return { site, provider: known.provider, routed: known.routed };
@@ -55,28 +55,28 @@ async function addressOf(
 async function fromSource(
   query: ExplainQuery,
   { site, provider, routed }: Pick<SiteAddress, 'site' | 'provider' | 'routed'>,
-  source: Source,
-  { limits, traffic, deadlines, clock, ...around }: ExplainSurroundings,
+  source: SourceAddress,
+  { limits, queues, deadlines, clock, ...around }: ExplainSurroundings,
 ): Promise<MailExplanation> {
   const { tenant = '', domain = '', campaign, pool = 'default', class: messageClass = 'bulk' } = query;
   const mail = { domain, tenant, campaign, class: messageClass };
   const placeLimits = limits.at({ provider, site, routed, ip: source.name, pool });
   const bounds = await around.policy?.bounds(mail, { name: site, provider }, source, pool);
   const now = clock.now();
-  const { variant, terms } = placeLimits.of(mail, bounds);
-  const gate = source.knownGate(site);
-  const paths = [...(traffic.sites.get(site)?.paths.values() ?? [])].filter((path) => path.source === source);
+  const { connectionClass, mailLimits } = placeLimits.of(mail, bounds);
+  const limiter = source.knownLimiter(site);
+  const paths = [...(queues.sites.get(site)?.paths.values() ?? [])].filter((path) => path.source === source);
   const obstacles: Obstacle[] = [];
   if (!source.usable(now)) {
     obstacles.push({ limit: 'source IP', value: source.trouble, origin: 'leases', until: now + 10_000 });
   }
-  for (const { reach } of paths) {
-    const { reason, retryAt } = reach;
+  for (const { breaker } of paths) {
+    const { reason, retryAt } = breaker;
     if (reason === undefined || retryAt <= now) continue;
     obstacles.push({ limit: 'back-off', value: reason.text, origin: reason.code, until: retryAt });
   }
-  const { orders, warmup } = around;
-  const ruling = orders.rulingOf({ ...mail, provider, site, pool, ip: source.name }, now);
+  const { directiveView, warmup } = around;
+  const ruling = directiveView.matchFacts({ ...mail, provider, site, pool, ip: source.name }, now);
   if (ruling.by !== undefined) {
     const until = ruling.by.until ?? now + 86_400_000;
     obstacles.push({
@@ -99,10 +99,10 @@ async function fromSource(
     ...explain({
       now,
       own: placeLimits.own,
-      variant,
-      terms,
-      gate,
-      flow: terms && gate?.knownFlow(terms),
+      connectionClass,
+      mailLimits,
+      limiter,
+      stream: mailLimits && limiter?.knownStream(mailLimits),
       ipConnections: source.connections,
       providerConnections: source.toProvider(provider),
       deadlines: { ...deadlines },

@@ -5,7 +5,7 @@
 import type { Queue } from '../engine/ports.ts';
 import type { Delivery } from './delivery.ts';
 
-export interface HandLimits {
+export interface InFlightLimits {
   items: number;
   bytes: number;
 }
@@ -13,8 +13,8 @@ export interface HandLimits {
 /** Bulk mail leaves this share of the room to transactional mail. */
 const RESERVED = 0.2;
 
-export class Hand {
-  readonly limits: HandLimits;
+export class InFlight {
+  readonly limits: InFlightLimits;
   readonly #queue: Queue;
   readonly #visibility: number;
   /** In the order of their leases' ends: what was leased or extended last stands last. */
@@ -22,7 +22,7 @@ export class Hand {
   #bytes = 0;
 
   /** @param visibility milliseconds of a lease and of each extension. */
-  constructor(queue: Queue, limits: HandLimits, visibility: number) {
+  constructor(queue: Queue, limits: InFlightLimits, visibility: number) {
     this.#queue = queue;
     this.limits = limits;
     this.#visibility = visibility;

@@ -10,8 +10,8 @@
 import type { MessageClass } from '../engine/items.ts';
 import type { LeasedItem, Queue } from '../engine/ports.ts';
 import type { Clock } from '../time.ts';
-import type { LaneHold } from './delivery.ts';
-import type { Hand } from './in-flight.ts';
+import type { LaneUsage } from './delivery.ts';
+import type { InFlight } from './in-flight.ts';
 
 const FIRST_BATCH = 32;
 const LARGEST_BATCH = 500;
@@ -26,25 +26,25 @@ const EXPLORATION = 200;
 /** Assumed until the first message was seen, bytes. */
 const USUAL_SIZE = 16_384;
 
-export interface LanePullerOptions {
+export interface LaneConsumerOptions {
   lane: string;
   queue: Queue;
   clock: Clock;
-  hand: Hand;
+  inFlight: InFlight;
   /** Milliseconds of a lease. */
   visibility: number;
   signal: AbortSignal;
   /** Whether its mail may leave from here now; asked again at each `roomMade`. */
   open: (pool: string) => boolean;
   /** Takes what was leased. */
-  take: (leased: LeasedItem[], lane: LanePuller, visibleUntil: number) => void;
+  take: (leased: LeasedItem[], lane: LaneConsumer, visibleUntil: number) => void;
 }
 
-export class LanePuller implements LaneHold {
+export class LaneConsumer implements LaneUsage {
   readonly pool: string;
   readonly class: MessageClass;
   held = 0;
-  readonly #options: LanePullerOptions;
+  readonly #options: LaneConsumerOptions;
   #batch = FIRST_BATCH;
   #budget: number;
   #grownAt: number;
@@ -55,12 +55,12 @@ export class LanePuller implements LaneHold {
   /** Resolves when the lane leases no more. */
   readonly ended: Promise<void>;
 
-  constructor(options: LanePullerOptions) {
+  constructor(options: LaneConsumerOptions) {
     const [pool, messageClass] = options.lane.split(':');
     this.pool = pool!;
     this.class = messageClass === 'transactional' ? 'transactional' : 'bulk';
     this.#options = options;
-    this.#budget = options.hand.limits.items;
+    this.#budget = options.inFlight.limits.items;
     this.#grownAt = options.clock.now();
     this.ended = this.#pull();
   }
@@ -88,14 +88,17 @@ export class LanePuller implements LaneHold {
 
   /** How much to lease now; 0 to wait. */
   #leaseSize(): number {
-    const { hand, clock, open } = this.#options;
+    const { inFlight, clock, open } = this.#options;
     if (!open(this.pool)) return 0;
     const now = clock.now();
-    if (this.#budget < hand.limits.items) {
-      this.#budget = Math.min(hand.limits.items, this.#budget + ((now - this.#grownAt) * EXPLORATION) / 1000);
+    if (this.#budget < inFlight.limits.items) {
+      this.#budget = Math.min(
+        inFlight.limits.items,
+        this.#budget + ((now - this.#grownAt) * EXPLORATION) / 1000,
+      );
     }
     this.#grownAt = now;
-    const room = hand.room(this.class === 'bulk', this.#size);
+    const room = inFlight.room(this.class === 'bulk', this.#size);
     const size = Math.floor(Math.min(room, this.#budget - this.held, this.#batch));
     return size < WORTHWHILE && this.held >= WORTHWHILE && !this.#impatient ? 0 : Math.max(0, size);
   }

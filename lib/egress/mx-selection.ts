@@ -9,7 +9,7 @@ export function reaches(target: Target, family: 0 | 4 | 6): boolean {
 }
 
 /** Remembers which targets failed lately, and chooses among the others. */
-export class TargetChoice {
+export class MxSelector {
   readonly #family: 0 | 4 | 6;
   readonly #random: Random;
   /** Address and port to the end of its time out. */
@@ -43,16 +43,16 @@ export class TargetChoice {
     return best[Math.floor(this.#random() * best.length)];
   }
 
-  failed(target: Target, until: number): void {
+  failure(target: Target, until: number): void {
     this.#faulty.set(keyOf(target), until);
   }
 
-  worked(target: Target): void {
+  success(target: Target): void {
     this.#faulty.delete(keyOf(target));
   }
 
   /** All may be tried again. */
-  forgive(): void {
+  reset(): void {
     this.#faulty.clear();
   }
 }

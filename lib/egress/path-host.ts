@@ -3,12 +3,12 @@ import type { Counter } from '../shaping/counter.ts';
 import type { SessionOptions, SmtpDeadlines, SmtpSession } from '../smtp/types.ts';
 import type { Clock, Random } from '../time.ts';
 import type { WarmupBook } from '../warmup/book.ts';
-import type { Path } from './connection-pool.ts';
+import type { ConnectionPool } from './connection-pool.ts';
 import type { Destinations, Target } from './destination.ts';
 import type { EgressPolicy } from './policy.ts';
-import type { Listener } from './reply-observer.ts';
+import type { ReplyObserver } from './reply-observer.ts';
 import type { Results } from './results.ts';
-import type { TlsMemory } from './tls-fallback.ts';
+import type { TlsFallback } from './tls-fallback.ts';
 
 /** A connection as the attempt record names it. */
 export interface Via {
@@ -40,16 +40,16 @@ export interface PathHost {
   readonly clock: Clock;
   readonly random: Random;
   readonly destinations: Destinations;
-  readonly tlsMemory: TlsMemory;
+  readonly tlsFallback: TlsFallback;
   readonly deadlines: SmtpDeadlines;
   readonly results: Results;
   /** Draws conclusions from replies. */
-  readonly listener: Pick<Listener, 'heard' | 'refused'>;
+  readonly observer: Pick<ReplyObserver, 'onReply' | 'onSessionRefused'>;
   /** Asked about replies; absent: no policy runs. */
   readonly policy: Pick<EgressPolicy, 'reply'> | undefined;
   /** Budgets of source IPs that warm up; absent: none does. */
   readonly warmup: Pick<WarmupBook, 'wait' | 'take'> | undefined;
   open(options: SessionOptions): SmtpSession;
   /** What waits at a path must find another way: the budget of its IP is spent. */
-  divert(path: Path): void;
+  requeue(path: ConnectionPool): void;
 }

@@ -13,7 +13,7 @@ import type { Delivery } from './delivery.ts';
 import { limitsOf } from './directive-view.ts';
 import type { Origin } from './reply-observer.ts';
 import type { Site } from './site.ts';
-import type { Source } from './source-address.ts';
+import type { SourceAddress } from './source-address.ts';
 
 type Soon<T> = T | Promise<T>;
 type Place = Pick<Site, 'name' | 'provider'>;
@@ -71,7 +71,7 @@ export class EgressPolicy {
   bounds(
     { tenant, class: messageClass }: Pick<Mail, 'tenant' | 'class'>,
     { name: site, provider }: Place,
-    { ip }: Pick<Source, 'ip'>,
+    { ip }: Pick<SourceAddress, 'ip'>,
     pool: string,
   ): Soon<MailBounds | undefined> {
     const facts = { tenant, class: messageClass, provider, site, pool, ip };
@@ -108,7 +108,12 @@ export class EgressPolicy {
     return answer instanceof Promise ? answer.then(heed) : heed(answer);
   }
 
-  #order(order: NonNullable<ReplyAnswer['directive']>, facts: ReplyFacts, source: Source, now: number): void {
+  #order(
+    order: NonNullable<ReplyAnswer['directive']>,
+    facts: ReplyFacts,
+    source: SourceAddress,
+    now: number,
+  ): void {
     const { action, reason, scope } = order;
     const match: { [D in Dimension]?: string } = {};
     for (const dimension of scope) {

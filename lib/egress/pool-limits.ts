@@ -3,23 +3,23 @@ import ipaddr from 'ipaddr.js';
 import type { LimitBook } from '../shaping/limits/book.ts';
 import type { Limits } from '../shaping/limits/limit.ts';
 import type { PlaceLimits } from '../shaping/limits/place-limits.ts';
-import type { Mail, MailBounds, Place, Variant } from '../shaping/limits/terms.ts';
+import type { ConnectionClass, Mail, MailBounds, PathKey } from '../shaping/limits/terms.ts';
 import type { Target, Targets } from './destination.ts';
 
-export class PathTerms {
-  readonly place: Place;
+export class PoolLimits {
+  readonly place: PathKey;
   readonly #book: LimitBook;
   /** Some mail of the path: what has connections of its own is of one kind. */
   readonly #mail: Mail;
   #version = -1;
   #placeLimits: PlaceLimits | undefined;
-  #variant: Variant | undefined;
+  #connectionClass: ConnectionClass | undefined;
   #bounds: MailBounds | undefined;
   /** Targets as last filtered, and from what. */
   #from: Targets | undefined;
   #permitted: Targets | undefined;
 
-  constructor(book: LimitBook, place: Place, mail: Mail) {
+  constructor(book: LimitBook, place: PathKey, mail: Mail) {
     this.#book = book;
     this.place = place;
     const { domain, tenant, campaign, class: messageClass } = mail;
@@ -35,13 +35,13 @@ export class PathTerms {
   /** The limits of this path's connections. */
   get limits(): Limits {
     this.#follow();
-    return this.#variant!.limits;
+    return this.#connectionClass!.limits;
   }
 
   /** The limits of this path's connections when they are its own; undefined: those of the (IP, site). */
-  get apart(): Variant | undefined {
+  get apart(): ConnectionClass | undefined {
     this.#follow();
-    return this.#variant!.name === '' ? undefined : this.#variant;
+    return this.#connectionClass!.name === '' ? undefined : this.#connectionClass;
   }
 
   /** Sets the bounds that came with the latest mail. */
@@ -55,7 +55,7 @@ export class PathTerms {
     if (this.#version === this.#book.version) return;
     this.#version = this.#book.version;
     this.#placeLimits = this.#book.at(this.place);
-    this.#variant = this.#placeLimits.of(this.#mail, this.#bounds).variant;
+    this.#connectionClass = this.#placeLimits.of(this.#mail, this.#bounds).connectionClass;
     this.#from = undefined;
   }
 

@@ -6,37 +6,37 @@ import type { AttemptResult } from '../outcome/classify.ts';
 import type { LimitBook } from '../shaping/limits/book.ts';
 import type { MailBounds } from '../shaping/limits/terms.ts';
 import { overflowDelay, overShare } from '../shaping/overflow.ts';
-import { Looks } from '../shaping/recheck.ts';
-import type { Flow } from '../shaping/stream-limiter.ts';
+import { RecheckPacer } from '../shaping/recheck.ts';
+import type { StreamLimiter } from '../shaping/stream-limiter.ts';
 import type { SessionOptions, SmtpDeadlines, SmtpSession } from '../smtp/types.ts';
 import type { Clock, Random } from '../time.ts';
 import type { WarmupBook } from '../warmup/book.ts';
-import { Path } from './connection-pool.ts';
+import { ConnectionPool } from './connection-pool.ts';
 import { type Counters, countsOf } from './counters.ts';
 import type { Delivery } from './delivery.ts';
 import type { Destinations, Fault, SiteAddress } from './destination.ts';
-import type { Hand } from './in-flight.ts';
+import type { InFlight } from './in-flight.ts';
 import type { PathHost, Reason } from './path-host.ts';
 import type { EgressPolicy } from './policy.ts';
-import { PathTerms } from './pool-limits.ts';
-import type { Listener } from './reply-observer.ts';
+import { PoolLimits } from './pool-limits.ts';
+import type { ReplyObserver } from './reply-observer.ts';
 import type { Results } from './results.ts';
 import type { SharedLimits } from './shared-limits.ts';
 import { Site } from './site.ts';
-import type { Source } from './source-address.ts';
-import type { Sources } from './source-leases.ts';
-import type { TlsMemory } from './tls-fallback.ts';
+import type { SourceAddress } from './source-address.ts';
+import type { SourceLeases } from './source-leases.ts';
+import type { TlsFallback } from './tls-fallback.ts';
 
-export interface TrafficOptions {
+export interface QueueManagerOptions {
   clock: Clock;
   random: Random;
-  hand: Hand;
-  sources: Sources;
+  inFlight: InFlight;
+  sources: SourceLeases;
   destinations: Destinations;
-  tlsMemory: TlsMemory;
+  tlsFallback: TlsFallback;
   limits: LimitBook;
   shared: SharedLimits;
-  listener: Listener;
+  observer: ReplyObserver;
   policy: EgressPolicy | undefined;
   warmup: WarmupBook | undefined;
   deadlines: SmtpDeadlines;
@@ -56,33 +56,33 @@ const LONGEST_BEHIND = 300_000;
 /** A limit that lets nothing go for longer may be raised meanwhile, ms. */
 const PATIENCE = 60_000;
 
-export class Traffic implements PathHost {
+export class QueueManager implements PathHost {
   readonly clock: Clock;
   readonly random: Random;
   readonly destinations: Destinations;
-  readonly tlsMemory: TlsMemory;
+  readonly tlsFallback: TlsFallback;
   readonly deadlines: SmtpDeadlines;
   readonly results: Results;
-  readonly listener: Listener;
+  readonly observer: ReplyObserver;
   readonly policy: EgressPolicy | undefined;
   readonly warmup: WarmupBook | undefined;
   readonly sites = new Map<string, Site>();
-  readonly #options: TrafficOptions;
-  readonly #looks = new Looks(PATIENCE);
+  readonly #options: QueueManagerOptions;
+  readonly #rechecks = new RecheckPacer(PATIENCE);
   /** Paths that were given deliveries in this batch. */
-  readonly #fed = new Set<Path>();
+  readonly #fed = new Set<ConnectionPool>();
   /** Paths whose deliveries are about to look for another way. */
-  readonly #diverted = new Set<Path>();
+  readonly #requeued = new Set<ConnectionPool>();
 
-  constructor(options: TrafficOptions) {
+  constructor(options: QueueManagerOptions) {
     this.#options = options;
     this.clock = options.clock;
     this.random = options.random;
     this.destinations = options.destinations;
-    this.tlsMemory = options.tlsMemory;
+    this.tlsFallback = options.tlsFallback;
     this.deadlines = options.deadlines;
     this.results = options.results;
-    this.listener = options.listener;
+    this.observer = options.observer;
     this.policy = options.policy;
     this.warmup = options.warmup;
   }
@@ -109,32 +109,32 @@ export class Traffic implements PathHost {
    * @param bounds over the limits that the rules set.
    * @returns false when there was no room for it, and it has been put back.
    */
-  join(
+  enqueue(
     delivery: Delivery,
     site: Site,
-    source: Source,
+    source: SourceAddress,
     pool: string,
     now: number,
     bounds?: MailBounds,
   ): boolean {
     const { limits, shared } = this.#options;
     const place = { provider: site.provider, site: site.name, routed: site.routed, ip: source.name, pool };
-    const { variant, terms } = limits.at(place).of(delivery, bounds);
-    const requireTls = delivery.item.requireTls || variant.limits.tls === 'required';
-    const key = `${source.ip}|${limits.poolKey(pool)}|${variant.name}${requireTls ? '|tls' : ''}`;
+    const { connectionClass, mailLimits } = limits.at(place).of(delivery, bounds);
+    const requireTls = delivery.item.requireTls || connectionClass.limits.tls === 'required';
+    const key = `${source.ip}|${limits.poolKey(pool)}|${connectionClass.name}${requireTls ? '|tls' : ''}`;
     let path = site.paths.get(key);
     if (path === undefined) {
-      path = new Path(site, source, requireTls, new PathTerms(limits, place, delivery), this);
+      path = new ConnectionPool(site, source, requireTls, new PoolLimits(limits, place, delivery), this);
       site.paths.set(key, path);
     }
-    path.terms.bound(variant.bounds);
-    delivery.follow(terms);
+    path.poolLimits.bound(connectionClass.bounds);
+    delivery.follow(mailLimits);
     if (!this.results.mayBegin(delivery, now)) return true;
-    delivery.flow = terms && source.gate(site).flow(terms, shared.partsOf);
-    if (delivery.flow !== undefined && this.#waitsLong(delivery, delivery.flow, now)) return false;
+    delivery.stream = mailLimits && source.limiter(site).stream(mailLimits, shared.partsOf);
+    if (delivery.stream !== undefined && this.#waitsLong(delivery, delivery.stream, now)) return false;
     if (path.backsOff(now)) {
-      const { code, text } = path.reach.reason!;
-      this.results.release(delivery, code, text, path.reach.retryAt + this.random() * 1000);
+      const { code, text } = path.breaker.reason!;
+      this.results.release(delivery, code, text, path.breaker.retryAt + this.random() * 1000);
       return true;
     }
     if (this.#overShare(site, now) && (delivery.bulk || !this.#makeRoom(site, now))) {
@@ -158,15 +158,15 @@ export class Traffic implements PathHost {
   }
 
   /** Puts back what its own limits will not let go soon: it would only hold the room of others. */
-  #waitsLong(delivery: Delivery, flow: Flow, now: number): boolean {
-    const soon = Math.max(LEAST_WAITING, flow.soon(FLOW_AHEAD));
-    const wait = flow.wait(now);
+  #waitsLong(delivery: Delivery, stream: StreamLimiter, now: number): boolean {
+    const soon = Math.max(LEAST_WAITING, stream.soon(FLOW_AHEAD));
+    const wait = stream.wait(now);
     const finite = wait === Number.POSITIVE_INFINITY ? 0 : wait;
-    if (flow.waiting < soon && finite < FLOW_AHEAD) return false;
-    const text = flow.reason(now)?.text ?? `${flow.waiting} more of the same mail wait here.`;
-    const behind = Math.min(LONGEST_BEHIND, (flow.waiting / soon) * FLOW_AHEAD);
+    if (stream.waiting < soon && finite < FLOW_AHEAD) return false;
+    const text = stream.reason(now)?.text ?? `${stream.waiting} more of the same mail wait here.`;
+    const behind = Math.min(LONGEST_BEHIND, (stream.waiting / soon) * FLOW_AHEAD);
     const due = now + Math.max(1000, finite, behind * (0.75 + 0.5 * this.random()));
-    const until = finite <= PATIENCE ? due : Math.min(due, this.#looks.next(now));
+    const until = finite <= PATIENCE ? due : Math.min(due, this.#rechecks.next(now));
     this.results.release(delivery, 'sender_limit', text, until);
     return true;
   }
@@ -174,8 +174,8 @@ export class Traffic implements PathHost {
   // — room —
 
   #overShare(site: Site, now: number): boolean {
-    const { hand } = this.#options;
-    return overShare(site.held, hand.limits.items - hand.items, site.drained.rate(now));
+    const { inFlight } = this.#options;
+    return overShare(site.held, inFlight.limits.items - inFlight.items, site.drained.rate(now));
   }
 
   /** Bulk mail gives way to transactional mail. @returns false when none waits for the site. */
@@ -190,7 +190,7 @@ export class Traffic implements PathHost {
     return false;
   }
 
-  #overflow(delivery: Delivery, site: Site, path: Path, now: number): void {
+  #overflow(delivery: Delivery, site: Site, path: ConnectionPool, now: number): void {
     const rate = site.drained.rate(now) ?? 0;
     const binding = path.waitReason(now);
     const because = binding === undefined ? '' : ` ${binding.text}`;
@@ -214,7 +214,7 @@ export class Traffic implements PathHost {
         }
         path.pump(true);
       }
-      for (const source of this.#options.sources.all) source.knownGate(site.name)?.sweep(now);
+      for (const source of this.#options.sources.all) source.knownLimiter(site.name)?.sweep(now);
       if (site.held === 0 && now - site.usedAt > SITE_IDLE) this.#forget(site);
     }
   }
@@ -224,30 +224,30 @@ export class Traffic implements PathHost {
     const { all } = this.#options.sources;
     for (const path of site.paths.values()) if (path.connections > 0 || path.backsOff(now)) return;
     // A limit by the day counts what was sent hours ago.
-    if (all.some((source) => source.knownGate(site.name)?.idle(now) === false)) return;
+    if (all.some((source) => source.knownLimiter(site.name)?.idle(now) === false)) return;
     this.sites.delete(site.name);
     for (const source of all) source.forget(site);
   }
 
   /** What waits at a path looks for its way again, when the caller is done with the path. */
-  divert(path: Path): void {
-    if (this.#diverted.has(path)) return;
-    this.#diverted.add(path);
+  requeue(path: ConnectionPool): void {
+    if (this.#requeued.has(path)) return;
+    this.#requeued.add(path);
     setImmediate(() => {
-      this.#diverted.delete(path);
+      this.#requeued.delete(path);
       this.#options.again(takeAll(path));
     });
   }
 
   /** All that waits looks for its way again: what is ordered has changed. */
-  divertAll(): void {
+  requeueAll(): void {
     for (const site of this.sites.values()) {
-      for (const path of site.paths.values()) if (path.queue.size > 0) this.divert(path);
+      for (const path of site.paths.values()) if (path.queue.size > 0) this.requeue(path);
     }
   }
 
   /** A source may be used no more: its connections end, and what waited for it goes another way. */
-  withdraw(source: Source): void {
+  closeSource(source: SourceAddress): void {
     for (const site of this.sites.values()) {
       for (const [key, path] of site.paths) {
         if (path.source !== source) continue;
@@ -283,7 +283,7 @@ export class Traffic implements PathHost {
     now: number,
   ): void {
     const place = { provider, site: name, routed, ip: '', pool: delivery.pool };
-    delivery.follow(this.#options.limits.at(place).of(delivery).terms);
+    delivery.follow(this.#options.limits.at(place).of(delivery).mailLimits);
     if (!this.results.mayBegin(delivery, now)) return;
     this.unconnected(delivery, { kind: 'unsent', phase: 'connect', code, text }, now);
   }
@@ -303,7 +303,7 @@ function leave(delivery: Delivery): void {
   delivery.path = undefined;
 }
 
-function takeAll(path: Path): Delivery[] {
+function takeAll(path: ConnectionPool): Delivery[] {
   const deliveries = path.queue.remove(() => true);
   for (const delivery of deliveries) leave(delivery);
   return deliveries;

@@ -8,33 +8,33 @@ import type { Reply } from '../outcome/reply.ts';
 import type { WarmupBook } from '../warmup/book.ts';
 import { signalOf } from '../warmup/signals.ts';
 import type { Delivery } from './delivery.ts';
-import type { Orders } from './directive-view.ts';
+import type { DirectiveView } from './directive-view.ts';
 import type { Site } from './site.ts';
-import type { Source } from './source-address.ts';
+import type { SourceAddress } from './source-address.ts';
 
 /** Who answered, and whom: the site, its MX host by name, and the source. */
 export interface Origin {
   site: Site;
-  source: Source;
+  source: SourceAddress;
   mx: string;
 }
 
-export interface ListenerOptions {
-  orders: Orders;
+export interface ReplyObserverOptions {
+  directiveView: DirectiveView;
   warmup: WarmupBook | undefined;
   /** Told of alerts. Must not throw. */
   onAlert: ((alert: Alert) => void) | undefined;
   /** Directives were raised or lifted. */
-  ordered: () => void;
+  onDirectivesChanged: () => void;
 }
 
-export class Listener {
-  readonly #options: ListenerOptions;
+export class ReplyObserver {
+  readonly #options: ReplyObserverOptions;
   readonly state = new AutomationState();
   /** Compiled rules; none: nothing is concluded from replies. */
   rules: RuleSet | undefined;
 
-  constructor(options: ListenerOptions, rules: RuleSet | undefined) {
+  constructor(options: ReplyObserverOptions, rules: RuleSet | undefined) {
     this.#options = options;
     this.rules = rules;
   }
@@ -43,7 +43,7 @@ export class Listener {
    * A peer answered a delivery, or did not.
    * @returns when the reply asks to try again, ms since the epoch; 0 when it names no time.
    */
-  heard(delivery: Delivery, from: Origin, result: AttemptResult, now: number): number {
+  onReply(delivery: Delivery, from: Origin, result: AttemptResult, now: number): number {
     const { warmup } = this.#options;
     const { provider } = from.site;
     const ip = from.source.ip ?? '';
@@ -58,7 +58,7 @@ export class Listener {
   }
 
   /** A peer refused a session before any delivery was spoken of. */
-  refused(pool: string, from: Origin, phase: string, reply: Reply, now: number): void {
+  onSessionRefused(pool: string, from: Origin, phase: string, reply: Reply, now: number): void {
     this.#evaluate({ pool }, from, false, { phase, reply }, now);
   }
 
@@ -69,7 +69,7 @@ export class Listener {
     { phase, reply }: Pick<AttemptResult, 'phase' | 'reply'>,
     now: number,
   ): number {
-    const { orders, onAlert, ordered } = this.#options;
+    const { directiveView, onAlert, onDirectivesChanged } = this.#options;
     const { rules } = this;
     if (rules === undefined) return 0;
     const event: ReplyEvent = {
@@ -85,8 +85,8 @@ export class Listener {
     const { raise, lift, alerts, retryAfter } = evaluate(rules, this.state, event, now);
     for (const alert of alerts) onAlert?.(alert);
     if (raise.length > 0 || lift.length > 0) {
-      orders.raise(raise, lift);
-      ordered();
+      directiveView.raise(raise, lift);
+      onDirectivesChanged();
     }
     return retryAfter === undefined ? 0 : now + retryAfter;
   }

@@ -5,16 +5,16 @@ import type { DeliveryState } from '../engine/states.ts';
 import type { RetrySchedule } from '../outcome/retry.ts';
 import type { ReplyAnswer } from '../policy/policy.ts';
 import type { Clock, Random } from '../time.ts';
-import { expiry, judge, type Tried } from './attempt.ts';
+import { type CompletedAttempt, decideAttempt, expiry } from './attempt.ts';
 import type { Counters, Counts } from './counters.ts';
 import type { Delivery } from './delivery.ts';
-import type { Hand } from './in-flight.ts';
+import type { InFlight } from './in-flight.ts';
 import type { Settler } from './settler.ts';
 
 export interface ResultsOptions {
   clock: Clock;
   random: Random;
-  hand: Hand;
+  inFlight: InFlight;
   settler: Settler;
   counters: Counters;
   /** The retry schedule of a delivery's configuration set. */
@@ -41,7 +41,7 @@ export class Results {
     if (delivery.visibleUntil - LEASE_MARGIN <= now) {
       // Somebody else may have it by now: neither sent nor settled.
       this.#options.counters.lost += 1;
-      this.#options.hand.remove(delivery);
+      this.#options.inFlight.remove(delivery);
       return false;
     }
     const { item } = delivery;
@@ -57,7 +57,7 @@ export class Results {
    */
   attempted(
     delivery: Delivery,
-    tried: Tried,
+    tried: CompletedAttempt,
     notBefore = 0,
     answer?: ReplyAnswer | Promise<ReplyAnswer | undefined>,
   ): void {
@@ -75,7 +75,7 @@ export class Results {
     const schedule = delivery.retry ?? retry(item.configurationSet, item.tenant);
     this.#settle(
       delivery,
-      judge(item, tried, { schedule, expiresAt, notBefore, answer }, clock.now(), random),
+      decideAttempt(item, tried, { schedule, expiresAt, notBefore, answer }, clock.now(), random),
     );
   }
 

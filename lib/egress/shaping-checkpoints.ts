@@ -6,17 +6,17 @@
 import type { Leases } from '../engine/ports.ts';
 import { readShaping, shapingName } from '../shaping/site-memory.ts';
 import type { Clock } from '../time.ts';
-import type { Source } from './source-address.ts';
+import type { SourceAddress } from './source-address.ts';
 
 /** How often it is looked whether something was learnt, ms: so much of it a crash forgets. */
 const PERIOD = 5_000;
 
-export class ShapingKeeper {
+export class ShapingCheckpoints {
   readonly #leases: Leases;
   readonly #clock: Clock;
   /** What is on storage of each source that is in use, as JSON. */
-  readonly #written = new Map<Source, string>();
-  readonly #saving = new Map<Source, Promise<void>>();
+  readonly #written = new Map<SourceAddress, string>();
+  readonly #saving = new Map<SourceAddress, Promise<void>>();
   #cancel: () => void;
 
   constructor(leases: Leases, clock: Clock) {
@@ -29,19 +29,19 @@ export class ShapingKeeper {
    * A source is about to be used. That it is in use is on storage before anything leaves from it.
    * @throws PosternError of the storage group: then it must not be used.
    */
-  async taken(source: Source): Promise<void> {
+  async acquired(source: SourceAddress): Promise<void> {
     const stored = await this.#leases.checkpoint(nameOf(source), source.holder);
     source.resume(readShaping(stored, source.name), this.#clock.now());
     await this.#save(source, false);
   }
 
   /** A source is used no more, and another node may have it. */
-  lost(source: Source): void {
+  lost(source: SourceAddress): void {
     this.#written.delete(source);
   }
 
   /** A source is about to be given up: nothing is sent from it any more. */
-  async giveUp(source: Source): Promise<void> {
+  async release(source: SourceAddress): Promise<void> {
     const known = this.#written.delete(source);
     await this.#saving.get(source);
     // Past the end of its lease it is another's to write.
@@ -66,7 +66,7 @@ export class ShapingKeeper {
     this.#cancel = this.#clock.after(PERIOD, () => this.#watch());
   }
 
-  async #save(source: Source, last: boolean): Promise<void> {
+  async #save(source: SourceAddress, last: boolean): Promise<void> {
     const checkpoint = source.checkpoint(this.#clock.now(), last);
     await this.#leases.saveCheckpoint(nameOf(source), checkpoint, source.holder);
     if (!last) this.#written.set(source, JSON.stringify(checkpoint));
@@ -74,6 +74,6 @@ export class ShapingKeeper {
 }
 
 /** The host's default address has no name that others would know it by. */
-function nameOf(source: Source): string {
+function nameOf(source: SourceAddress): string {
   return shapingName(source.name);
 }

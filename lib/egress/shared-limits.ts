@@ -2,7 +2,7 @@
 import type { Leases } from '../engine/ports.ts';
 import type { SharedCounts, SharedHeld } from '../observe/limit-figures.ts';
 import type { SharedLimit } from '../shaping/limits/limit.ts';
-import type { Terms } from '../shaping/limits/terms.ts';
+import type { MailLimits } from '../shaping/limits/terms.ts';
 import { SharedBucket } from '../shaping/shared-bucket.ts';
 import { SharedPermits } from '../shaping/shared-permits.ts';
 import type { SharedParts } from '../shaping/stream-limiter.ts';
@@ -30,7 +30,7 @@ export class SharedLimits {
   }
 
   /** What mail under these terms counts against. */
-  readonly partsOf = ({ shared }: Terms): SharedParts => {
+  readonly partsOf = ({ shared }: MailLimits): SharedParts => {
     const buckets: SharedBucket[] = [];
     const permits: SharedPermits[] = [];
     for (const { key, limit } of shared) {

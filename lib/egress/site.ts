@@ -1,5 +1,5 @@
 import { RateMeter } from '../shaping/rate-meter.ts';
-import type { Path } from './connection-pool.ts';
+import type { ConnectionPool } from './connection-pool.ts';
 import type { Counts } from './counters.ts';
 import type { Destinations, SiteAddress, Targets } from './destination.ts';
 
@@ -15,7 +15,7 @@ export class Site {
   /** Deliveries that ended, by whatever result. */
   readonly drained: RateMeter;
   /** By source, TLS requirement and connections of their own. */
-  readonly paths = new Map<string, Path>();
+  readonly paths = new Map<string, ConnectionPool>();
   usedAt: number;
   #address: SiteAddress;
   #targets: Targets | undefined;

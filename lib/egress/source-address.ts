@@ -5,16 +5,16 @@
 import type { LeaseHolder } from '../engine/ports.ts';
 import { familyOf } from '../ip.ts';
 import type { Limits } from '../shaping/limits/limit.ts';
-import { Gate } from '../shaping/path-limiter.ts';
+import { PathLimiter } from '../shaping/path-limiter.ts';
 import {
-  LESSON,
+  LEARNT_TTL,
   type ShapingCheckpoint,
   type SiteMemory,
   type SiteRow,
   worthKeeping,
   writeShaping,
 } from '../shaping/site-memory.ts';
-import type { Path } from './connection-pool.ts';
+import type { ConnectionPool } from './connection-pool.ts';
 import type { Site } from './site.ts';
 
 /** Nothing is begun in the last moments of a lease: transactions end before another node may begin, ms. */
@@ -22,7 +22,7 @@ const MARGIN = 4_000;
 /** Nothing at all is sent in its very last ones: what the kernel has taken must have left, ms. */
 const LEAST = 1_000;
 
-export class Source {
+export class SourceAddress {
   /** The address that the world sees; undefined: the host chooses. */
   readonly ip: string | undefined;
   /** The address of this host that stands for it. */
@@ -43,15 +43,15 @@ export class Source {
   /** Deliveries in hand that go by it. */
   held = 0;
   readonly #byProvider = new Map<string, number>();
-  readonly #gates = new Map<string, Gate>();
+  readonly #limiters = new Map<string, PathLimiter>();
   /** What is known of sites that nothing was sent to since this node has it. */
   readonly #remembered = new Map<string, SiteMemory>();
   /** Until then more may have been sent than is known, ms. */
   #unknown = 0;
   /** Paths that wait for a connection to be closed elsewhere, longest wait first. */
-  readonly #blocked = new Map<Path, Limits>();
+  readonly #blocked = new Map<ConnectionPool, Limits>();
   /** Paths with connections, for the search of an idle one. */
-  readonly #connected = new Set<Path>();
+  readonly #connected = new Set<ConnectionPool>();
 
   /** @param holder the lease on the IP and its owner; undefined where the host chooses. */
   constructor(ip: string | undefined, ehloName: string, local = ip, holder?: LeaseHolder) {
@@ -73,19 +73,19 @@ export class Source {
     return this.heldUntil - LEAST > now;
   }
 
-  gate(site: Site): Gate {
-    let gate = this.#gates.get(site.name);
-    if (gate === undefined) {
-      gate = new Gate(this.#remembered.get(site.name), this.#unknown);
+  limiter(site: Site): PathLimiter {
+    let limiter = this.#limiters.get(site.name);
+    if (limiter === undefined) {
+      limiter = new PathLimiter(this.#remembered.get(site.name), this.#unknown);
       this.#remembered.delete(site.name);
-      this.#gates.set(site.name, gate);
+      this.#limiters.set(site.name, limiter);
     }
-    return gate;
+    return limiter;
   }
 
   /** Goes on where whoever had it before left off. @param checkpoint undefined: nobody ever had it. */
   resume(checkpoint: ShapingCheckpoint | undefined, now: number): void {
-    this.#gates.clear();
+    this.#limiters.clear();
     this.#remembered.clear();
     this.#unknown = checkpoint === undefined ? 0 : checkpoint.closed ? checkpoint.unknown : now;
     for (const { site, ...memory } of checkpoint?.sites ?? []) this.#remembered.set(site, memory);
@@ -99,19 +99,19 @@ export class Source {
       if (kept !== undefined) rows.push({ site, ...kept });
     };
     for (const [site, memory] of this.#remembered) keep(site, memory);
-    for (const [site, gate] of this.#gates) {
-      if (last || now - gate.taughtAt < LESSON) keep(site, gate.memory);
+    for (const [site, limiter] of this.#limiters) {
+      if (last || now - limiter.learntAt < LEARNT_TTL) keep(site, limiter.memory);
     }
     return writeShaping(this.name, rows, this.#unknown, last);
   }
 
   /** The gate of a site that was used. */
-  knownGate(site: string): Gate | undefined {
-    return this.#gates.get(site);
+  knownLimiter(site: string): PathLimiter | undefined {
+    return this.#limiters.get(site);
   }
 
   forget(site: Site): void {
-    this.#gates.delete(site.name);
+    this.#limiters.delete(site.name);
   }
 
   /** Connections open to a provider. */
@@ -123,7 +123,7 @@ export class Source {
    * Whether one more connection to the provider is within the limits of this IP. If not, the path is called
    * again when a connection closes; an idle connection of another path is closed for it.
    */
-  mayConnect(path: Path, provider: string, limits: Limits): boolean {
+  mayConnect(path: ConnectionPool, provider: string, limits: Limits): boolean {
     const full = this.connections >= limits.ipConnections;
     if (!full && this.toProvider(provider) < limits.providerConnections) return true;
     if (!this.#blocked.has(path)) {
@@ -136,7 +136,7 @@ export class Source {
   }
 
   /** Whether another path waits for a place that a connection of this one holds. */
-  wantsPlace(path: Path): boolean {
+  wantsPlace(path: ConnectionPool): boolean {
     for (const [blocked, { ipConnections }] of this.#blocked) {
       if (this.connections >= ipConnections) return true;
       if (blocked !== path && blocked.site.provider === path.site.provider) return true;
@@ -144,13 +144,13 @@ export class Source {
     return false;
   }
 
-  connected(path: Path, provider: string): void {
+  connected(path: ConnectionPool, provider: string): void {
     this.connections += 1;
     this.#byProvider.set(provider, this.toProvider(provider) + 1);
     this.#connected.add(path);
   }
 
-  disconnected(path: Path, provider: string, last: boolean): void {
+  disconnected(path: ConnectionPool, provider: string, last: boolean): void {
     this.connections -= 1;
     this.#byProvider.set(provider, this.toProvider(provider) - 1);
     if (last) this.#connected.delete(path);

@@ -12,7 +12,7 @@
 import { createServer } from 'node:net';
 import type { Leases } from '../engine/ports.ts';
 import type { Clock } from '../time.ts';
-import { Source } from './source-address.ts';
+import { SourceAddress } from './source-address.ts';
 
 const LEASE = 12_000;
 const RENEWAL = 4_000;
@@ -21,7 +21,7 @@ const LOOK = 1_000;
 /** A renewal under way at stop is given so long to end: its lease would outlive the release. */
 const STOP_DEADLINE = 3_000;
 
-export interface SourcesOptions {
+export interface SourceLeasesOptions {
   leases: Leases;
   /** Its `now` never jumps: the end of a lease is measured on it. */
   clock: Clock;
@@ -35,35 +35,35 @@ export interface SourcesOptions {
   /** Address of this host by IP, where the network translates it. */
   localAddresses: Readonly<Record<string, string>>;
   /** Called when a source may be used; it is used when that resolves, and not when it rejects. */
-  taken: (source: Source) => Promise<void>;
+  onAcquired: (source: SourceAddress) => Promise<void>;
   /** Called when a source may not be used any more. */
-  lost: (source: Source) => void;
+  onLost: (source: SourceAddress) => void;
   /** Called when the storage did not answer a renewal. */
-  unanswered: () => void;
+  onRenewalFailed: () => void;
   /** Called before the lease of a source is given back. */
-  givenUp: (source: Source) => Promise<void>;
+  onRelease: (source: SourceAddress) => Promise<void>;
 }
 
-export class Sources {
-  readonly all: readonly Source[];
-  readonly #options: SourcesOptions;
-  readonly #byIp: ReadonlyMap<string, Source>;
+export class SourceLeases {
+  readonly all: readonly SourceAddress[];
+  readonly #options: SourceLeasesOptions;
+  readonly #byIp: ReadonlyMap<string, SourceAddress>;
   /** Renewals under way, or what cancels the next one. */
-  readonly #renewals = new Map<Source, Promise<void>>();
-  readonly #timers = new Map<Source, () => void>();
+  readonly #renewals = new Map<SourceAddress, Promise<void>>();
+  readonly #timers = new Map<SourceAddress, () => void>();
   /** Those that this host does not have. */
-  readonly #absent = new Set<Source>();
+  readonly #absent = new Set<SourceAddress>();
   #stopped = false;
 
-  constructor(options: SourcesOptions) {
+  constructor(options: SourceLeasesOptions) {
     this.#options = options;
     const { ips, ehloName, ehloNames, localAddresses, node } = options;
     this.all =
       ips.length === 0
-        ? [new Source(undefined, ehloName)]
+        ? [new SourceAddress(undefined, ehloName)]
         : ips.map((ip) => {
             const holder = { lease: leaseOf(ip), owner: node };
-            return new Source(ip, ehloNames[ip] ?? ehloName, localAddresses[ip], holder);
+            return new SourceAddress(ip, ehloNames[ip] ?? ehloName, localAddresses[ip], holder);
           });
     this.#byIp = new Map(this.all.map((source) => [source.ip ?? '', source]));
   }
@@ -74,7 +74,7 @@ export class Sources {
   }
 
   /** Renews a lease, and again later: a source whose renewal hangs does not hold up the others. */
-  #keep(source: Source): Promise<void> {
+  #keep(source: SourceAddress): Promise<void> {
     const renewal = this.#renew(source).then(() => {
       this.#renewals.delete(source);
       if (this.#stopped || source.heldUntil === Number.POSITIVE_INFINITY) return;
@@ -88,13 +88,13 @@ export class Sources {
     return renewal;
   }
 
-  async #renew(source: Source): Promise<void> {
-    const { clock, taken, lost } = this.#options;
+  async #renew(source: SourceAddress): Promise<void> {
+    const { clock, onAcquired, onLost } = this.#options;
     const { ip } = source;
     try {
       if (!source.usable(clock.now())) await this.#checkHost(source);
       const end = ip === undefined ? Number.POSITIVE_INFINITY : await this.#acquire(ip);
-      if (end !== undefined && !source.inUse) await taken(source);
+      if (end !== undefined && !source.inUse) await onAcquired(source);
       source.heldUntil = end ?? 0;
       source.trouble = end === undefined ? `Another node holds the lease of ${ip}.` : '';
     } catch (error) {
@@ -102,19 +102,19 @@ export class Sources {
       source.trouble = `${source.name}: ${(error as Error).message}`;
     }
     const usable = source.usable(clock.now());
-    if (source.inUse && !usable) lost(source);
+    if (source.inUse && !usable) onLost(source);
     source.inUse = usable;
   }
 
   #acquire(ip: string): Promise<number | undefined> {
-    const { leases, node, unanswered } = this.#options;
+    const { leases, node, onRenewalFailed } = this.#options;
     return leases.acquire(leaseOf(ip), node, LEASE).catch((error: unknown) => {
-      unanswered();
+      onRenewalFailed();
       throw error;
     });
   }
 
-  async #checkHost(source: Source): Promise<void> {
+  async #checkHost(source: SourceAddress): Promise<void> {
     if (source.local === undefined) return;
     try {
       await bindable(source.local);
@@ -126,7 +126,7 @@ export class Sources {
   }
 
   /** A source of this node; the host's default is the empty text. */
-  byIp(ip: string): Source | undefined {
+  byIp(ip: string): SourceAddress | undefined {
     return this.#byIp.get(ip);
   }
 
@@ -168,7 +168,7 @@ export class Sources {
     await Promise.allSettled(
       held.map(async (source) => {
         // A state that could not be written is read by the next owner as it was last written: nothing is exceeded.
-        await this.#options.givenUp(source).catch(() => undefined);
+        await this.#options.onRelease(source).catch(() => undefined);
         if (source.ip !== undefined) await leases.release(leaseOf(source.ip), node);
       }),
     );

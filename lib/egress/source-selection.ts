@@ -9,18 +9,18 @@
 import type { Directive } from '../directives/directive.ts';
 import type { Picker } from '../routing/picker.ts';
 import { Router, type RoutingTable, type Way } from '../routing/router.ts';
-import { Looks } from '../shaping/recheck.ts';
+import { RecheckPacer } from '../shaping/recheck.ts';
 import type { WarmupBook } from '../warmup/book.ts';
 import type { Delivery } from './delivery.ts';
 import type { Target } from './destination.ts';
-import { describe, type Orders } from './directive-view.ts';
+import { type DirectiveView, describe } from './directive-view.ts';
 import { reaches } from './mx-selection.ts';
 import type { Site } from './site.ts';
-import type { Source } from './source-address.ts';
-import type { Sources } from './source-leases.ts';
+import type { SourceAddress } from './source-address.ts';
+import type { SourceLeases } from './source-leases.ts';
 
 export type SourceChoice =
-  | { kind: 'source'; source: Source; pool: string }
+  | { kind: 'source'; source: SourceAddress; pool: string }
   /** A directive ends it. */
   | { kind: 'bounce'; by: Directive }
   | { kind: 'release'; code: 'suspended' | 'warmup_limit' | 'no_source_ip'; text: string; until: number };
@@ -30,21 +30,26 @@ export const NO_SOURCE_DELAY = 30_000;
 /** A budget that is spent for longer may be raised meanwhile, ms. */
 const PATIENCE = 60_000;
 
-export class Ways {
-  readonly #sources: Sources;
-  readonly #orders: Orders;
+export class SourceSelector {
+  readonly #sources: SourceLeases;
+  readonly #directives: DirectiveView;
   readonly #warmup: WarmupBook | undefined;
   #router!: Router;
-  readonly #looks = new Looks(PATIENCE);
+  readonly #rechecks = new RecheckPacer(PATIENCE);
   /** Whether pools are dedicated or split. */
-  #parted = false;
+  #divided = false;
   #table!: RoutingTable;
   /** Addresses of the site that is asked about; read by the picker through `reach`. */
   readonly #states: ConstructorParameters<typeof Picker>[2];
 
-  constructor(sources: Sources, orders: Orders, warmup: WarmupBook | undefined, table: RoutingTable) {
+  constructor(
+    sources: SourceLeases,
+    directives: DirectiveView,
+    warmup: WarmupBook | undefined,
+    table: RoutingTable,
+  ) {
     this.#sources = sources;
-    this.#orders = orders;
+    this.#directives = directives;
     this.#warmup = warmup;
     this.#states = {
       usable: (ip, _provider, now) => {
@@ -55,24 +60,24 @@ export class Ways {
       warming: (ip, provider) => warmup?.warming(ip, provider) ?? false,
       load: (ip) => sources.byIp(ip)?.held ?? 0,
     };
-    this.route(table);
+    this.setTable(table);
   }
 
   /** Replaces pools and splits. */
-  route(table: RoutingTable): void {
+  setTable(table: RoutingTable): void {
     this.#table = table;
     this.#router = new Router(
       table,
       this.#states,
       this.#sources.all.map(({ ip }) => ip ?? ''),
     );
-    this.#parted =
+    this.#divided =
       table.splits.size > 0 || [...table.pools.values()].some((pool) => pool.dedicatedTo !== undefined);
   }
 
   /** The pool or smarthost of a delivery. */
-  way(delivery: Delivery): Way | undefined {
-    if (!this.#parted) return undefined;
+  route(delivery: Delivery): Way | undefined {
+    if (!this.#divided) return undefined;
     const { tenant, item } = delivery;
     const { configurationSet, messageId, acceptedAt } = item;
     return this.#router.route({
@@ -85,19 +90,19 @@ export class Ways {
   }
 
   /** Whether mail may be sent on to a pool; one that nobody has described would be all addresses of this node. */
-  knows(pool: string): boolean {
+  hasPool(pool: string): boolean {
     return pool === DEFAULT_POOL || this.#table.pools.has(pool);
   }
 
-  choose(delivery: Delivery, site: Site, targets: readonly Target[], now: number): SourceChoice {
-    const orders = this.#orders;
+  select(delivery: Delivery, site: Site, targets: readonly Target[], now: number): SourceChoice {
+    const directives = this.#directives;
     let { pool } = delivery;
-    if (!orders.none) {
-      const ruling = orders.ruling(delivery, site, { pool }, now);
+    if (!directives.isEmpty) {
+      const ruling = directives.match(delivery, site, { pool }, now);
       if (ruling.action === 'bounce') return { kind: 'bounce', by: ruling.by! };
-      if (ruling.action === 'suspend') return suspended(orders.suspension(ruling.by!, now));
+      if (ruling.action === 'suspend') return suspended(directives.suspension(ruling.by!, now));
       if (ruling.action === 'reroute') {
-        if (!this.knows(ruling.pool!)) return nowhere(ruling.pool!, ruling.by!, now);
+        if (!this.hasPool(ruling.pool!)) return nowhere(ruling.pool!, ruling.by!, now);
         pool = this.#move(delivery, ruling.pool!);
       }
     }
@@ -107,8 +112,8 @@ export class Ways {
         const source = this.#sources.byIp(ip);
         if (source === undefined) return false;
         if (source.family !== 0 && !targets.some((target) => reaches(target, source.family))) return false;
-        if (orders.none) return true;
-        const ruling = orders.ruling(delivery, site, { pool, ip: source.name }, now);
+        if (directives.isEmpty) return true;
+        const ruling = directives.match(delivery, site, { pool, ip: source.name }, now);
         if (ruling.action === 'none') return true;
         closed ??= { by: ruling.by!, bounce: ruling.action === 'bounce', pool: ruling.pool };
         return false;
@@ -120,14 +125,14 @@ export class Ways {
       }
       if (choice.kind === 'wait') return this.#warmsUp(pool, site, choice.ms, now);
       if (closed?.pool !== undefined && !delivery.moved) {
-        if (!this.knows(closed.pool)) return nowhere(closed.pool, closed.by, now);
+        if (!this.hasPool(closed.pool)) return nowhere(closed.pool, closed.by, now);
         pool = this.#move(delivery, closed.pool);
         continue;
       }
       if (closed !== undefined) {
         return closed.bounce
           ? { kind: 'bounce', by: closed.by }
-          : suspended(orders.suspension(closed.by, now));
+          : suspended(directives.suspension(closed.by, now));
       }
       const text = this.#sources.trouble(this.#ipsOf(pool), pool, now);
       return { kind: 'release', code: 'no_source_ip', text, until: now + NO_SOURCE_DELAY };
@@ -148,7 +153,7 @@ export class Ways {
     const ips = this.#ipsOf(pool) ?? this.#sources.all.map(({ ip }) => ip ?? '');
     const ip = ips.find((one) => this.#warmup?.warming(one, site.provider)) ?? '';
     const text = this.#warmup?.explain(ip, site.provider, now) ?? '';
-    const until = ms <= PATIENCE ? now + ms : Math.min(now + ms, this.#looks.next(now));
+    const until = ms <= PATIENCE ? now + ms : Math.min(now + ms, this.#rechecks.next(now));
     return { kind: 'release', code: 'warmup_limit', text, until };
   }
 }

@@ -7,7 +7,7 @@ import { TtlCache } from '../cache.ts';
 
 const REMEMBERED = 3 * 86_400_000;
 
-export class TlsMemory {
+export class TlsFallback {
   readonly #broken = new TtlCache<true>(10_000);
 
   isBroken(host: string, now: number): boolean {

@@ -17,10 +17,10 @@ import type { LimitDocument } from '../shaping/limits/check.ts';
 import type { SessionOptions, SmtpDeadlines, SmtpSession } from '../smtp/types.ts';
 import type { Clock, Random } from '../time.ts';
 import type { WarmupBook } from '../warmup/book.ts';
-import type { WaitingHere } from './connection-pool.ts';
+import type { WaitStatus } from './connection-pool.ts';
 import type { Counters } from './counters.ts';
 import type { Directives } from './directive-view.ts';
-import type { HandLimits } from './in-flight.ts';
+import type { InFlightLimits } from './in-flight.ts';
 import type { Route } from './routes.ts';
 
 export interface EgressOptions {
@@ -68,7 +68,7 @@ export interface EgressOptions {
   /** The retry schedule of a configuration set. */
   retry?: (configurationSet: string | undefined, tenant: string) => RetrySchedule;
   /** What may be held at once. */
-  inHand?: HandLimits;
+  inHand?: InFlightLimits;
   /** Told of every attempt, for logs. Must not throw. */
   onAttempt?: (item: QueueItem, attempt: Attempt) => void;
   /** Where settlements go that the storage refuses for good. Default: nowhere. */
@@ -109,7 +109,7 @@ export interface Egress {
    */
   explain(query: ExplainQuery): Promise<MailExplanation[]>;
   /** Why a delivery that this node has in hand waits; undefined when it is under way, or not here. */
-  standing(messageId: string, n: number): WaitingHere | undefined;
+  waitStatus(messageId: string, n: number): WaitStatus | undefined;
   /**
    * Replaces the limits over the built-in ones, with undefined by those that it was started with; what has been
    * counted goes on being counted.

@@ -16,7 +16,7 @@ const COUNTS_PERIOD = 5_000;
 /** Reports of an IP without a plan wait so long for one: it may be taken away and given back, ms. */
 const PLAN_WAIT = 3_600_000;
 
-export interface WarmupKeeperOptions {
+export interface WarmupCheckpointsOptions {
   book: WarmupBook;
   leases: Leases;
   clock: Clock;
@@ -28,8 +28,8 @@ export interface WarmupKeeperOptions {
   reports: WarmupReports | undefined;
 }
 
-export class WarmupKeeper {
-  readonly #options: WarmupKeeperOptions;
+export class WarmupCheckpoints {
+  readonly #options: WarmupCheckpointsOptions;
   readonly #saving = new Map<string, Promise<void>>();
   /** Reads under way, by IP. One that is not here any more when it ends is of no use. */
   readonly #reading = new Map<string, object>();
@@ -38,7 +38,7 @@ export class WarmupKeeper {
   #countsAt = 0;
   #cancel: () => void = () => undefined;
 
-  constructor(options: WarmupKeeperOptions) {
+  constructor(options: WarmupCheckpointsOptions) {
     this.#options = options;
     this.#watch();
   }
@@ -47,7 +47,7 @@ export class WarmupKeeper {
    * The lease of an IP was taken.
    * @throws PosternError of the storage group: its warm-up state cannot be read, and it goes on to wait.
    */
-  async taken(ip: string): Promise<void> {
+  async acquired(ip: string): Promise<void> {
     const { book, leases, holder } = this.#options;
     if (!book.unread().includes(ip) || this.#reading.has(ip)) return;
     const reading = {};
@@ -67,7 +67,7 @@ export class WarmupKeeper {
   }
 
   /** An IP is about to be given up: writes what it sent. */
-  async giveUp(ip: string): Promise<void> {
+  async release(ip: string): Promise<void> {
     await this.#saving.get(ip);
     this.#reading.delete(ip);
     const { book, leases, holder } = this.#options;
@@ -82,7 +82,7 @@ export class WarmupKeeper {
   #watch(): void {
     const { book, clock, holds } = this.#options;
     // Plans come and go while leases are held. Unread for now, an IP waits; the next look tries again.
-    for (const ip of book.unread()) if (holds(ip)) void this.taken(ip).catch(() => undefined);
+    for (const ip of book.unread()) if (holds(ip)) void this.acquired(ip).catch(() => undefined);
     this.#hear();
     const now = clock.now();
     const counts = now - this.#countsAt >= COUNTS_PERIOD;

@@ -58,7 +58,7 @@ export interface ApiDeps {
   /** Why mail waits, as the egress of this process sees it; absent: this process sends no mail. */
   explain?: (query: ExplainQuery) => Promise<MailExplanation[]>;
   /** Why a delivery waits that the egress of this process has in hand; undefined: it is being sent. */
-  standing?: (messageId: string, n: number) => { code: string; text: string; until: number } | undefined;
+  waitStatus?: (messageId: string, n: number) => { code: string; text: string; until: number } | undefined;
   /** The policy in TypeScript; absent: this process runs none. */
   policy?: Pick<Policy, 'state'>;
 }

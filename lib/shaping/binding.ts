@@ -2,7 +2,7 @@
 
 import type { LimitName } from './limits/limit.ts';
 import type { Resolved } from './limits/terms.ts';
-import type { Gate } from './path-limiter.ts';
+import type { PathLimiter } from './path-limiter.ts';
 
 /** A limit, or what is over limits. `learnt`: what the site bears, as its replies and faults have shown. */
 export type BindingWord =
@@ -19,28 +19,31 @@ export interface Binding {
 }
 
 /** Why no further message goes from an IP to a site; undefined when one may. */
-export function bindingOf(gate: Gate, own: Resolved, now: number): Binding | undefined {
+export function bindingOf(limiter: PathLimiter, own: Resolved, now: number): Binding | undefined {
   const { limits, origins } = own;
-  const { pausedUntil } = gate.messageRate;
+  const { pausedUntil } = limiter.messageRate;
   if (pausedUntil > now) {
     const next = new Date(pausedUntil).toISOString();
     return { limit: 'learnt', text: `It answers that it takes nothing for now; the next try is ${next}.` };
   }
-  if (gate.heldRate !== undefined) {
-    const rate = gate.heldRate.toPrecision(3);
+  if (limiter.heldRate !== undefined) {
+    const rate = limiter.heldRate.toPrecision(3);
     return { limit: 'learnt', text: `It asked for less: held at ${rate} messages a second, and regaining.` };
   }
-  if (gate.running >= limits.concurrency) {
-    const text = `${gate.running} messages are under way (concurrency, ${origins.concurrency}).`;
+  if (limiter.running >= limits.concurrency) {
+    const text = `${limiter.running} messages are under way (concurrency, ${origins.concurrency}).`;
     return { limit: 'concurrency', text };
   }
-  if (gate.messageWait(now, own) > 0) {
+  if (limiter.messageWait(now, own) > 0) {
     const text = `The limit is ${limits.messageRate?.text} (messageRate, ${origins.messageRate}).`;
     return { limit: 'messageRate', text };
   }
-  if (gate.connections < gate.concurrency.window(limits.connections)) return undefined;
-  if (gate.connections < limits.connections) {
-    return { limit: 'learnt', text: `It bears ${gate.connections} connections, as its faults have shown.` };
+  if (limiter.connections < limiter.concurrency.window(limits.connections)) return undefined;
+  if (limiter.connections < limits.connections) {
+    return {
+      limit: 'learnt',
+      text: `It bears ${limiter.connections} connections, as its faults have shown.`,
+    };
   }
   const text = `All ${limits.connections} connections are in use (connections, ${origins.connections}).`;
   return { limit: 'connections', text };

@@ -5,10 +5,10 @@
  */
 
 import type { LimitName, SharedLimit } from './limits/limit.ts';
-import type { Resolved, Terms } from './limits/terms.ts';
-import type { Gate } from './path-limiter.ts';
+import type { MailLimits, Resolved } from './limits/terms.ts';
+import type { PathLimiter } from './path-limiter.ts';
 import type { Rate } from './rate.ts';
-import type { Flow } from './stream-limiter.ts';
+import type { StreamLimiter } from './stream-limiter.ts';
 
 /** One limit as it stands. */
 export interface LimitLine {
@@ -67,11 +67,11 @@ export interface ExplainInput {
   now: number;
   /** Limits of the (IP, site), and of the connections of this mail. */
   own: Resolved;
-  variant: Resolved;
-  terms: Terms | undefined;
+  connectionClass: Resolved;
+  mailLimits: MailLimits | undefined;
   /** Absent: nothing has gone there yet. */
-  gate: Gate | undefined;
-  flow: Flow | undefined;
+  limiter: PathLimiter | undefined;
+  stream: StreamLimiter | undefined;
   /** Connections of the IP, in all and to the provider. */
   ipConnections: number;
   providerConnections: number;
@@ -84,21 +84,21 @@ export interface ExplainInput {
 const CONNECTION_WAIT = 1_000;
 
 export function explain(input: ExplainInput): Explanation {
-  const { now, gate, obstacles } = input;
+  const { now, limiter, obstacles } = input;
   const lines = [...connectionLines(input), ...messageLines(input), ...plainLines(input)];
   for (const { limit, value, origin, until } of obstacles) {
     lines.push(waiting({ limit, value, origin }, until - now));
   }
-  if (gate?.messageRate.held) lines.push(...learntRate(gate, now));
+  if (limiter?.messageRate.held) lines.push(...learntRate(limiter, now));
   let binding: LimitLine | undefined;
   for (const line of lines) if ((line.wait ?? 0) > (binding?.wait ?? 0)) binding = line;
   return { lines, binding, nextAt: now + (binding?.wait ?? 0) };
 }
 
-function connectionLines({ now, own, variant, gate, ...input }: ExplainInput): LimitLine[] {
+function connectionLines({ now, own, connectionClass, limiter, ...input }: ExplainInput): LimitLine[] {
   const { limits, origins } = own;
-  const open = gate?.connections ?? 0;
-  const window = gate?.concurrency.window(limits.connections) ?? limits.connections;
+  const open = limiter?.connections ?? 0;
+  const window = limiter?.concurrency.window(limits.connections) ?? limits.connections;
   const full = (used: number, most: number): number => (used >= most ? CONNECTION_WAIT : 0);
   const { ipConnections, providerConnections } = input;
   const lines: LimitLine[] = [
@@ -125,30 +125,30 @@ function connectionLines({ now, own, variant, gate, ...input }: ExplainInput): L
     ),
     waiting(
       line(own, 'connectionRate', rateText(limits.connectionRate)),
-      open === 0 ? (gate?.connectWait(now, own) ?? 0) : 0,
+      open === 0 ? (limiter?.connectWait(now, own) ?? 0) : 0,
     ),
   ];
   if (
-    variant.limits.connections !== limits.connections ||
-    variant.origins.connections !== origins.connections
+    connectionClass.limits.connections !== limits.connections ||
+    connectionClass.origins.connections !== origins.connections
   ) {
-    lines.push(line(variant, 'connections', `${variant.limits.connections}`));
+    lines.push(line(connectionClass, 'connections', `${connectionClass.limits.connections}`));
   }
   return lines;
 }
 
-function messageLines({ now, own, gate, terms, flow }: ExplainInput): LimitLine[] {
+function messageLines({ now, own, limiter, mailLimits, stream }: ExplainInput): LimitLine[] {
   const { limits } = own;
-  const running = gate?.running ?? 0;
+  const running = limiter?.running ?? 0;
   const lines: LimitLine[] = [
-    waiting(line(own, 'messageRate', rateText(limits.messageRate)), finite(gate?.paceWait(now, own) ?? 0)),
+    waiting(line(own, 'messageRate', rateText(limits.messageRate)), finite(limiter?.paceWait(now, own) ?? 0)),
     waiting(
       { ...line(own, 'concurrency', `${limits.concurrency}`), used: `${running} under way` },
       running >= limits.concurrency ? CONNECTION_WAIT : 0,
     ),
   ];
-  for (const { key, rate, concurrency, origins } of terms?.counters ?? []) {
-    const counted = flow?.counted.find(({ rule }) => rule.key === key);
+  for (const { key, rate, concurrency, origins } of mailLimits?.counters ?? []) {
+    const counted = stream?.counted.find(({ rule }) => rule.key === key);
     if (rate !== undefined) {
       const wait = counted?.counter.pacer.wait(now, counted.rule.pace) ?? 0;
       lines.push(
@@ -164,18 +164,23 @@ function messageLines({ now, own, gate, terms, flow }: ExplainInput): LimitLine[
     };
     lines.push(waiting({ ...value, used: `${under} under way` }, under >= concurrency ? CONNECTION_WAIT : 0));
   }
-  for (const { key, limit } of terms?.shared ?? []) lines.push(sharedLine(key, limit, flow, now));
+  for (const { key, limit } of mailLimits?.shared ?? []) lines.push(sharedLine(key, limit, stream, now));
   return lines;
 }
 
-function sharedLine(key: string, limit: SharedLimit, flow: Flow | undefined, now: number): LimitLine {
+function sharedLine(
+  key: string,
+  limit: SharedLimit,
+  stream: StreamLimiter | undefined,
+  now: number,
+): LimitLine {
   const { rate, quota, concurrency, name } = limit;
   const one = { limit: `shared ${key}`, origin: `limits.shared.${name}` };
   if (concurrency === undefined) {
     const value = rate?.text ?? `${quota!.count} a ${quota!.per}`;
-    return waiting({ ...one, value }, flow?.buckets.find((each) => each.key === key)?.wait(now) ?? 0);
+    return waiting({ ...one, value }, stream?.buckets.find((each) => each.key === key)?.wait(now) ?? 0);
   }
-  const permits = flow?.permits.find((each) => each.key === key);
+  const permits = stream?.permits.find((each) => each.key === key);
   const value = `${concurrency} under way`;
   if (permits === undefined) return { ...one, value };
   const held = permits.held(now);
@@ -184,8 +189,8 @@ function sharedLine(key: string, limit: SharedLimit, flow: Flow | undefined, now
 }
 
 /** Limits that hold nothing back, but decide how mail goes. */
-function plainLines({ variant, terms, deadlines }: ExplainInput): LimitLine[] {
-  const { limits } = variant;
+function plainLines({ connectionClass, mailLimits, deadlines }: ExplainInput): LimitLine[] {
+  const { limits } = connectionClass;
   const values: [LimitName, string][] = [
     ['messagesPerConnection', `${limits.messagesPerConnection}`],
     ['recipientsPerConnection', `${limits.recipientsPerConnection}`],
@@ -196,35 +201,35 @@ function plainLines({ variant, terms, deadlines }: ExplainInput): LimitLine[] {
     ['bulkReserve', `${limits.bulkReserve}`],
     ['deadAfter', `${limits.deadAfter}`],
   ];
-  const lines = values.map(([name, value]) => line(variant, name, value));
-  const retry = terms?.retry ?? limits.retry;
+  const lines = values.map(([name, value]) => line(connectionClass, name, value));
+  const retry = mailLimits?.retry ?? limits.retry;
   lines.push({
     limit: 'retry',
     value:
       retry === undefined
         ? 'as the configuration set says'
         : retry.delays.map((ms) => `${ms / 1000}s`).join(', '),
-    origin: terms?.origins.retry ?? variant.origins.retry ?? 'configuration set',
+    origin: mailLimits?.origins.retry ?? connectionClass.origins.retry ?? 'configuration set',
   });
-  const maxAge = terms?.maxAge ?? limits.maxAge;
+  const maxAge = mailLimits?.maxAge ?? limits.maxAge;
   lines.push({
     limit: 'maxAge',
     value: maxAge === undefined ? 'as the message says' : `${maxAge / 1000}s`,
-    origin: terms?.origins.maxAge ?? variant.origins.maxAge ?? 'message',
+    origin: mailLimits?.origins.maxAge ?? connectionClass.origins.maxAge ?? 'message',
   });
   for (const [name, ms] of Object.entries({ ...deadlines, ...limits.deadlines })) {
     const set = name in limits.deadlines;
-    const origin = set ? (variant.origins.deadlines ?? '') : 'SMTP client';
+    const origin = set ? (connectionClass.origins.deadlines ?? '') : 'SMTP client';
     lines.push({ limit: `deadlines.${name}`, value: `${ms / 1000}s`, origin });
   }
   return lines;
 }
 
-function learntRate(gate: Gate, now: number): LimitLine[] {
-  const rate = gate.heldRate ?? gate.messageRate.rate(now);
+function learntRate(limiter: PathLimiter, now: number): LimitLine[] {
+  const rate = limiter.heldRate ?? limiter.messageRate.rate(now);
   const value = `${rate.toPrecision(3)} a second`;
   return [
-    waiting({ limit: 'messageRate', value, origin: 'learnt' }, finite(gate.messageRate.pausedUntil - now)),
+    waiting({ limit: 'messageRate', value, origin: 'learnt' }, finite(limiter.messageRate.pausedUntil - now)),
   ];
 }
 

@@ -6,12 +6,12 @@
 import { Counter } from './counter.ts';
 import { Concurrency } from './feedback/concurrency.ts';
 import { MessageRate } from './feedback/message-rate.ts';
-import type { Resolved, Terms } from './limits/terms.ts';
+import type { MailLimits, Resolved } from './limits/terms.ts';
 import { type Pace, Pacer, paceOf, perSecond } from './rate.ts';
-import { type Down, LESSON, type SiteMemory } from './site-memory.ts';
-import { Flow, type SharedParts } from './stream-limiter.ts';
+import { type Down, LEARNT_TTL, type SiteMemory } from './site-memory.ts';
+import { type SharedParts, StreamLimiter } from './stream-limiter.ts';
 
-export class Gate {
+export class PathLimiter {
   /** Connections open or being opened. */
   connections = 0;
   /** Messages under way. */
@@ -21,14 +21,14 @@ export class Gate {
   /** The site could not be reached from here, and is left alone. */
   down: Down | undefined;
   /** When something was last learnt, ms. */
-  taughtAt: number;
+  learntAt: number;
   readonly #connectPacer: Pacer;
   readonly #messagePacer: Pacer;
   /** Places of counters that were not asked for yet. */
   readonly #counted: Map<string, number>;
   readonly #unknown: number;
   readonly #counters = new Map<string, Counter>();
-  readonly #flows = new WeakMap<Terms, Flow>();
+  readonly #streams = new WeakMap<MailLimits, StreamLimiter>();
   /** The pace of the rate that is held, while it is the slower one. */
   #heldPace: Pace | undefined;
   #heldRate = 0;
@@ -39,7 +39,7 @@ export class Gate {
    */
   constructor(memory: SiteMemory = { at: 0 }, unknown = 0) {
     const { at, window, rate, down, message, connection, counters = {} } = memory;
-    this.taughtAt = at;
+    this.learntAt = at;
     this.#unknown = unknown;
     this.down = down;
     if (window !== undefined) this.concurrency.resume(window);
@@ -54,7 +54,7 @@ export class Gate {
     const counters = new Map(this.#counted);
     for (const [key, { pacer }] of this.#counters) counters.set(key, pacer.next);
     return {
-      at: this.taughtAt,
+      at: this.learntAt,
       window: this.concurrency.lowered,
       rate: this.messageRate.state,
       down: this.down,
@@ -68,7 +68,7 @@ export class Gate {
   idle(now: number): boolean {
     this.sweep(now);
     const pacers = this.#messagePacer.idle(now) && this.#connectPacer.idle(now);
-    return pacers && this.#counters.size + this.#counted.size === 0 && now - this.taughtAt > LESSON;
+    return pacers && this.#counters.size + this.#counted.size === 0 && now - this.learntAt > LEARNT_TTL;
   }
 
   /** Milliseconds until another message may begin. */
@@ -128,18 +128,18 @@ export class Gate {
   }
 
   /** How mail under these terms passes here. @param shared finds what it counts against of shared limits. */
-  flow(terms: Terms, shared: (terms: Terms) => SharedParts): Flow {
-    let flow = this.#flows.get(terms);
-    if (flow === undefined) {
-      flow = new Flow(terms, (key) => this.counter(key), shared(terms));
-      this.#flows.set(terms, flow);
+  stream(mailLimits: MailLimits, shared: (mailLimits: MailLimits) => SharedParts): StreamLimiter {
+    let stream = this.#streams.get(mailLimits);
+    if (stream === undefined) {
+      stream = new StreamLimiter(mailLimits, (key) => this.counter(key), shared(mailLimits));
+      this.#streams.set(mailLimits, stream);
     }
-    return flow;
+    return stream;
   }
 
   /** The flow of mail that has passed here under these terms. */
-  knownFlow(terms: Terms): Flow | undefined {
-    return this.#flows.get(terms);
+  knownStream(mailLimits: MailLimits): StreamLimiter | undefined {
+    return this.#streams.get(mailLimits);
   }
 
   /** Forgets counters that nothing of the past or present bears on. */

@@ -11,20 +11,20 @@
  */
 import type { Parking } from './counter.ts';
 import type { Waiter } from './shared-permits.ts';
-import type { Flow } from './stream-limiter.ts';
+import type { StreamLimiter } from './stream-limiter.ts';
 
 /** What may stand in the queue. */
-export interface Waiting<T> {
+export interface Queued<T> {
   readonly tenant: string;
   readonly bulk: boolean;
-  readonly flow: Flow | undefined;
+  readonly stream: StreamLimiter | undefined;
   /** Next of its line. */
   next: T | undefined;
 }
 
 /** First in, first out, of one tenant, class and flow. */
 interface Line<T> {
-  readonly flow: Flow | undefined;
+  readonly stream: StreamLimiter | undefined;
   readonly tenant: Tenant<T>;
   head: T | undefined;
   tail: T | undefined;
@@ -41,7 +41,7 @@ interface Tenant<T> {
   readonly name: string;
   readonly ring: Ring<T>;
   /** By flow. */
-  readonly lines: Map<Flow | undefined, Line<T>>;
+  readonly lines: Map<StreamLimiter | undefined, Line<T>>;
   /** Those with mail that do not stand aside, next first. */
   ready: Line<T>[];
   following: Tenant<T>;
@@ -56,7 +56,7 @@ interface Ring<T> {
 /** Sums of shares fall short of a whole by rounding. */
 const FUDGE = 1e-9;
 
-export class ReadyQueue<T extends Waiting<T>> {
+export class ReadyQueue<T extends Queued<T>> {
   readonly #transactional: Ring<T> = { tenants: new Map(), turn: undefined };
   readonly #bulk: Ring<T> = { tenants: new Map(), turn: undefined };
   /** Lines that stand aside until a time: a binary heap, earliest first. */
@@ -88,10 +88,11 @@ export class ReadyQueue<T extends Waiting<T>> {
   }
 
   /** What stands aside: how many, by their flow. */
-  *aside(): Iterable<{ flow: Flow; count: number }> {
+  *aside(): Iterable<{ stream: StreamLimiter; count: number }> {
     for (const { tenants } of [this.#transactional, this.#bulk]) {
       for (const { lines } of tenants.values()) {
-        for (const { flow, aside, size } of lines.values()) if (aside && flow) yield { flow, count: size };
+        for (const { stream, aside, size } of lines.values())
+          if (aside && stream) yield { stream, count: size };
       }
     }
   }
@@ -155,7 +156,7 @@ export class ReadyQueue<T extends Waiting<T>> {
   #from(ring: Ring<T>, now: number): T | undefined {
     for (let tenant = ring.turn; tenant !== undefined; tenant = ring.turn) {
       const line = tenant.ready[0]!;
-      const wait = line.flow === undefined ? 0 : line.flow.wait(now);
+      const wait = line.stream === undefined ? 0 : line.stream.wait(now);
       if (wait > 0) {
         this.#stepAside(line, now, wait);
         continue;
@@ -180,7 +181,7 @@ export class ReadyQueue<T extends Waiting<T>> {
     line.head = item.next;
     item.next = undefined;
     line.size -= 1;
-    if (line.flow !== undefined) line.flow.waiting -= 1;
+    if (line.stream !== undefined) line.stream.waiting -= 1;
     this.#size -= 1;
     if (line.aside) this.#standing -= 1;
     if (line.head === undefined) {
@@ -197,17 +198,17 @@ export class ReadyQueue<T extends Waiting<T>> {
       tenant = { name: item.tenant, ring, lines: new Map(), ready: [] } as unknown as Tenant<T>;
       ring.tenants.set(item.tenant, tenant);
     }
-    let line = tenant.lines.get(item.flow);
+    let line = tenant.lines.get(item.stream);
     if (line === undefined) {
-      line = this.#newLine(item.flow, tenant, item.bulk);
-      tenant.lines.set(item.flow, line);
+      line = this.#newLine(item.stream, tenant, item.bulk);
+      tenant.lines.set(item.stream, line);
     }
     return line;
   }
 
-  #newLine(flow: Flow | undefined, tenant: Tenant<T>, bulk: boolean): Line<T> {
+  #newLine(stream: StreamLimiter | undefined, tenant: Tenant<T>, bulk: boolean): Line<T> {
     const line: Line<T> = {
-      flow,
+      stream,
       tenant,
       head: undefined,
       tail: undefined,
@@ -222,7 +223,7 @@ export class ReadyQueue<T extends Waiting<T>> {
   #grown(line: Line<T>, first: boolean): void {
     const { tenant } = line;
     line.size += 1;
-    if (line.flow !== undefined) line.flow.waiting += 1;
+    if (line.stream !== undefined) line.stream.waiting += 1;
     this.#size += 1;
     if (line.aside) {
       this.#standing += 1;
@@ -271,7 +272,7 @@ export class ReadyQueue<T extends Waiting<T>> {
     const { tenant } = line;
     if (line.aside) line.parked?.leave(line.waiter);
     else this.#dismiss(line);
-    tenant.lines.delete(line.flow);
+    tenant.lines.delete(line.stream);
     if (tenant.lines.size === 0) tenant.ring.tenants.delete(tenant.name);
   }
 
@@ -279,10 +280,10 @@ export class ReadyQueue<T extends Waiting<T>> {
     this.#dismiss(line);
     line.aside = true;
     this.#standing += line.size;
-    line.parked = wait === Number.POSITIVE_INFINITY ? line.flow!.full(now) : undefined;
+    line.parked = wait === Number.POSITIVE_INFINITY ? line.stream!.full(now) : undefined;
     // Never at once again: what is due within the grain of the clock would be looked at for ever.
     if (line.parked === undefined) this.#wakeAt(line, now + Math.max(wait, 0.25));
-    else line.parked.park(line.waiter, line.flow!);
+    else line.parked.park(line.waiter, line.stream!);
   }
 
   #wake(line: Line<T>): boolean {

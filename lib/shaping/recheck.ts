@@ -7,7 +7,7 @@
 /** Looks a second. */
 const PACE = 20;
 
-export class Looks {
+export class RecheckPacer {
   readonly #soonest: number;
   #last = 0;
 

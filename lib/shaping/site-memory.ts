@@ -54,7 +54,7 @@ export interface ShapingCheckpoint {
 
 const VERSION = 1;
 /** What was learnt is worth so long, ms: a rate that is held has come back by then. */
-export const LESSON = 3_600_000;
+export const LEARNT_TTL = 3_600_000;
 /** What is over within so long is over before anybody else has the IP, ms. */
 const PASSING = 250;
 /** Characters of rows: while it sends, when it is closed. DynamoDB bills each begun KiB, and ends at 400. */
@@ -70,7 +70,7 @@ export function shapingName(ip: string): string {
 export function worthKeeping(memory: SiteMemory, now: number, last: boolean): SiteMemory | undefined {
   const { at, window, rate, down } = memory;
   const kept: SiteMemory = { at };
-  if (now - at < LESSON) {
+  if (now - at < LEARNT_TTL) {
     if (window !== undefined) kept.window = window;
     if (rate !== undefined) kept.rate = rate;
     if (down !== undefined) kept.down = { ...down, text: down.text.slice(0, MAX_TEXT) };

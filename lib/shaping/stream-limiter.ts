@@ -1,7 +1,7 @@
 /** What one kind of mail must pass beside the gate of its site: its own counters, and shared limits. */
 import type { Binding } from './binding.ts';
 import type { Counter, Parking } from './counter.ts';
-import type { CounterRule, Terms } from './limits/terms.ts';
+import type { CounterRule, MailLimits } from './limits/terms.ts';
 import type { SharedBucket } from './shared-bucket.ts';
 import type { SharedPermits } from './shared-permits.ts';
 
@@ -15,7 +15,7 @@ export interface SharedParts {
 }
 
 /** A rule and what counts for it. */
-class Counted {
+class CountedRule {
   readonly rule: CounterRule;
   readonly #find: (key: string) => Counter;
   #counter: Counter;
@@ -33,18 +33,18 @@ class Counted {
   }
 }
 
-export class Flow {
-  readonly terms: Terms;
-  readonly counted: readonly Counted[];
+export class StreamLimiter {
+  readonly mailLimits: MailLimits;
+  readonly counted: readonly CountedRule[];
   readonly buckets: readonly SharedBucket[];
   readonly permits: readonly SharedPermits[];
   /** Deliveries of it that wait here. */
   waiting = 0;
 
   /** @param find the counter of a key. */
-  constructor(terms: Terms, find: (key: string) => Counter, { buckets, permits }: SharedParts) {
-    this.terms = terms;
-    this.counted = terms.counters.map((rule) => new Counted(rule, find));
+  constructor(mailLimits: MailLimits, find: (key: string) => Counter, { buckets, permits }: SharedParts) {
+    this.mailLimits = mailLimits;
+    this.counted = mailLimits.counters.map((rule) => new CountedRule(rule, find));
     this.buckets = buckets;
     this.permits = permits;
   }

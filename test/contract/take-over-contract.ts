@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import { randomInt } from 'node:crypto';
 import { describe, test } from 'node:test';
 import { openWarmupReports, type WarmupReports } from '../../lib/control/warmup-reports.ts';
-import { ShapingKeeper } from '../../lib/egress/shaping-checkpoints.ts';
+import { ShapingCheckpoints } from '../../lib/egress/shaping-checkpoints.ts';
 import type { Site } from '../../lib/egress/site.ts';
-import { Source } from '../../lib/egress/source-address.ts';
-import { WarmupKeeper } from '../../lib/egress/warmup-checkpoints.ts';
+import { SourceAddress } from '../../lib/egress/source-address.ts';
+import { WarmupCheckpoints } from '../../lib/egress/warmup-checkpoints.ts';
 import { LimitBook } from '../../lib/shaping/limits/book.ts';
 import { limitTable } from '../../lib/shaping/limits/check.ts';
 import { WarmupBook } from '../../lib/warmup/book.ts';
@@ -29,10 +29,10 @@ const LIMITS = new LimitBook(limitTable({ default: { messageRate: '24/d' } })).a
 /** A node's hold on one IP. */
 class Holder {
   readonly clock: TestClock;
-  readonly source: Source;
+  readonly source: SourceAddress;
   readonly book = new WarmupBook();
-  readonly shaping: ShapingKeeper;
-  readonly warmup: WarmupKeeper;
+  readonly shaping: ShapingCheckpoints;
+  readonly warmup: WarmupCheckpoints;
   readonly reports: WarmupReports;
   readonly #under: EngineUnderTest;
 
@@ -41,10 +41,10 @@ class Holder {
     this.#under = under;
     this.reports = reports;
     this.clock = clock;
-    this.source = new Source(ip, 'out.example', ip, { lease: `egress-ip:${ip}`, owner });
-    this.shaping = new ShapingKeeper(leases, this.clock);
+    this.source = new SourceAddress(ip, 'out.example', ip, { lease: `egress-ip:${ip}`, owner });
+    this.shaping = new ShapingCheckpoints(leases, this.clock);
     this.book.setPlan(ip, PLAN);
-    this.warmup = new WarmupKeeper({
+    this.warmup = new WarmupCheckpoints({
       book: this.book,
       leases,
       clock: this.clock,
@@ -59,8 +59,8 @@ class Holder {
     const { lease, owner } = this.source.holder!;
     const end = await this.#under.engine.leases.acquire(lease, owner, LEASE);
     if (end === undefined) return false;
-    await this.warmup.taken(this.source.ip!);
-    await this.shaping.taken(this.source);
+    await this.warmup.acquired(this.source.ip!);
+    await this.shaping.acquired(this.source);
     this.source.heldUntil = Number.MAX_SAFE_INTEGER;
     return true;
   }
@@ -90,7 +90,7 @@ class Holder {
   }
 
   async stop(): Promise<void> {
-    await Promise.all([this.shaping.giveUp(this.source), this.warmup.giveUp(this.source.ip!)]);
+    await Promise.all([this.shaping.release(this.source), this.warmup.release(this.source.ip!)]);
     const { lease, owner } = this.source.holder!;
     await this.#under.engine.leases.release(lease, owner);
     this.die();
@@ -112,11 +112,11 @@ export function takeOverContract(under: () => EngineUnderTest): void {
       await first.until(() => first.room > 0);
       const now = first.clock.now();
       first.book.take(ip, 'google', now, 10);
-      const gate = first.source.gate(SITE);
-      assert.equal(gate.messageWait(now, LIMITS), 0);
-      gate.messageStarted(now, LIMITS);
-      gate.down = { tls: false, failures: 3, until: now + HOUR, code: 'connect_failed', text: 'refused' };
-      gate.taughtAt = now;
+      const limiter = first.source.limiter(SITE);
+      assert.equal(limiter.messageWait(now, LIMITS), 0);
+      limiter.messageStarted(now, LIMITS);
+      limiter.down = { tls: false, failures: 3, until: now + HOUR, code: 'connect_failed', text: 'refused' };
+      limiter.learntAt = now;
       return first;
     }
 
@@ -128,10 +128,10 @@ export function takeOverContract(under: () => EngineUnderTest): void {
       const second = await holder(ip, 'two');
       assert.equal(await second.take(), true);
       assert.equal(second.status.sent, 10);
-      const gate = second.source.gate(SITE);
-      assert.equal(gate.down!.failures, 3);
-      assert.equal(Math.round(gate.messageWait(sentAt, LIMITS) / 1000), 3600);
-      assert.equal(second.source.gate({ name: 'other.example' } as Site).messageWait(sentAt, LIMITS), 0);
+      const limiter = second.source.limiter(SITE);
+      assert.equal(limiter.down!.failures, 3);
+      assert.equal(Math.round(limiter.messageWait(sentAt, LIMITS) / 1000), 3600);
+      assert.equal(second.source.limiter({ name: 'other.example' } as Site).messageWait(sentAt, LIMITS), 0);
       await second.stop();
     });
 
@@ -151,8 +151,8 @@ export function takeOverContract(under: () => EngineUnderTest): void {
       await second.until(() => second.room > 0 && second.reports.of(ip).size === 0);
       assert.equal(second.status.counts.complained, 2);
       assert.ok(second.status.sent >= 10 && second.status.sent <= 110, `${second.status.sent}`);
-      const gate = second.source.gate(SITE);
-      assert.ok(gate.messageWait(second.clock.now(), LIMITS) > HOUR / 2);
+      const limiter = second.source.limiter(SITE);
+      assert.ok(limiter.messageWait(second.clock.now(), LIMITS) > HOUR / 2);
       await second.stop();
     });
   });

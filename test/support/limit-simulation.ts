@@ -12,13 +12,13 @@ import {
 } from '../../lib/engine/permits.ts';
 import { LimitBook } from '../../lib/shaping/limits/book.ts';
 import { limitTable } from '../../lib/shaping/limits/check.ts';
-import type { Mail, Place, Terms } from '../../lib/shaping/limits/terms.ts';
-import { Gate } from '../../lib/shaping/path-limiter.ts';
+import type { Mail, MailLimits, PathKey } from '../../lib/shaping/limits/terms.ts';
+import { PathLimiter } from '../../lib/shaping/path-limiter.ts';
 import type { Rate } from '../../lib/shaping/rate.ts';
-import { ReadyQueue, type Waiting } from '../../lib/shaping/ready-queue.ts';
+import { type Queued, ReadyQueue } from '../../lib/shaping/ready-queue.ts';
 import { SharedBucket } from '../../lib/shaping/shared-bucket.ts';
 import { SharedPermits } from '../../lib/shaping/shared-permits.ts';
-import type { Flow, SharedParts } from '../../lib/shaping/stream-limiter.ts';
+import type { SharedParts, StreamLimiter } from '../../lib/shaping/stream-limiter.ts';
 import { seededRandom } from './clock.ts';
 
 const TENANTS = ['a', 'b', 'c', 'd'];
@@ -68,16 +68,16 @@ class Window {
   }
 }
 
-class Item implements Waiting<Item> {
+class Item implements Queued<Item> {
   next: Item | undefined = undefined;
   readonly mail: Mail;
-  readonly flow: Flow | undefined;
+  readonly stream: StreamLimiter | undefined;
   readonly bulk: boolean;
   readonly tenant: string;
 
-  constructor(mail: Mail, flow: Flow | undefined) {
+  constructor(mail: Mail, stream: StreamLimiter | undefined) {
     this.mail = mail;
-    this.flow = flow;
+    this.stream = stream;
     this.bulk = mail.class === 'bulk';
     this.tenant = mail.tenant;
   }
@@ -86,8 +86,8 @@ class Item implements Waiting<Item> {
 /** One (IP, site) of one node. */
 interface Way {
   node: number;
-  place: Place;
-  gate: Gate;
+  place: PathKey;
+  limiter: PathLimiter;
   queue: ReadyQueue<Item>;
   /** Ends of the messages under way. */
   ends: { at: number; item: Item }[];
@@ -186,9 +186,9 @@ export function simulateLimits(options: { sends: number; seed: number }): LimitS
   const permitsOf = Array.from({ length: NODES }, () => new Map<string, SharedPermits>());
   const partsOf =
     (node: number) =>
-    (terms: Terms): SharedParts => {
+    (mailLimits: MailLimits): SharedParts => {
       const parts = { buckets: [] as SharedBucket[], permits: [] as SharedPermits[] };
-      for (const { key, limit } of terms.shared) {
+      for (const { key, limit } of mailLimits.shared) {
         if (limit.concurrency !== undefined) {
           let permits = permitsOf[node]!.get(key);
           if (permits === undefined) {
@@ -210,7 +210,7 @@ export function simulateLimits(options: { sends: number; seed: number }): LimitS
       const queue = new ReadyQueue<Item>(() => {
         way.wakeAt = now;
       });
-      const way: Way = { node, place, gate: new Gate(), queue, ends: [], wakeAt: 0 };
+      const way: Way = { node, place, limiter: new PathLimiter(), queue, ends: [], wakeAt: 0 };
       ways.push(way);
     }
   }
@@ -227,14 +227,14 @@ export function simulateLimits(options: { sends: number; seed: number }): LimitS
         tenant: tenants[Math.floor(random() * tenants.length)]!,
         class: free || random() < 0.3 ? 'transactional' : 'bulk',
       };
-      const { terms } = book.at(way.place).of(mail);
-      way.queue.push(new Item(mail, terms && way.gate.flow(terms, partsOf(way.node))));
+      const { mailLimits } = book.at(way.place).of(mail);
+      way.queue.push(new Item(mail, mailLimits && way.limiter.stream(mailLimits, partsOf(way.node))));
     }
   }
 
   function send(way: Way): boolean {
     const { own } = book.at(way.place);
-    const wait = way.gate.messageWait(now, own);
+    const wait = way.limiter.messageWait(now, own);
     if (wait > 0) {
       way.wakeAt = now + Math.ceil(wait);
       return false;
@@ -249,8 +249,8 @@ export function simulateLimits(options: { sends: number; seed: number }): LimitS
       way.wakeAt = Math.ceil(way.queue.nextAt);
       return false;
     }
-    way.gate.messageStarted(now, own);
-    item.flow?.started(now);
+    way.limiter.messageStarted(now, own);
+    item.stream?.started(now);
     sends += 1;
     check(way, item);
     // Slow enough at one site that what is under way is what binds there.
@@ -267,20 +267,20 @@ export function simulateLimits(options: { sends: number; seed: number }): LimitS
     return left;
   }
 
-  function check({ place }: Way, { flow }: Item): void {
+  function check({ place }: Way, { stream }: Item): void {
     const at = `${place.ip} ${place.site}`;
     const { limits } = book.at(place).own;
     count(at, limits.messageRate, now);
     assert.ok(underWay(at, 1) <= limits.concurrency, `${at}: more than ${limits.concurrency} under way`);
-    for (const { rule } of flow?.counted ?? []) {
+    for (const { rule } of stream?.counted ?? []) {
       const name = `${at} ${rule.key}`;
       count(name, rule.rate, now);
       assert.ok(underWay(name, 1) <= rule.concurrency, `${name}: more than ${rule.concurrency} under way`);
     }
-    for (const { key, limit } of flow?.permits ?? []) {
+    for (const { key, limit } of stream?.permits ?? []) {
       assert.ok(underWay(`shared ${key}`, 1) <= limit.concurrency!, `${key}: more than ${limit.concurrency}`);
     }
-    for (const { key, limit } of flow?.buckets ?? []) {
+    for (const { key, limit } of stream?.buckets ?? []) {
       if (limit.rate !== undefined) count(`shared ${key}`, limit.rate, now);
       else {
         const name = `${key} ${Math.floor(now / 86_400_000)}`;
@@ -313,12 +313,12 @@ export function simulateLimits(options: { sends: number; seed: number }): LimitS
           next = Math.min(next, at);
           return true;
         }
-        way.gate.running -= 1;
-        item.flow?.ended(now);
-        for (const { key } of item.flow?.permits ?? []) underWay(`shared ${key}`, -1);
+        way.limiter.running -= 1;
+        item.stream?.ended(now);
+        for (const { key } of item.stream?.permits ?? []) underWay(`shared ${key}`, -1);
         const name = `${way.place.ip} ${way.place.site}`;
         underWay(name, -1);
-        for (const { rule } of item.flow?.counted ?? []) underWay(`${name} ${rule.key}`, -1);
+        for (const { rule } of item.stream?.counted ?? []) underWay(`${name} ${rule.key}`, -1);
         ended = true;
         return false;
       });

@@ -66,7 +66,7 @@ export interface ServerOptions {
   installed?: ApiDeps['installed'];
   policy?: ApiDeps['policy'];
   explain?: ApiDeps['explain'];
-  standing?: ApiDeps['standing'];
+  waitStatus?: ApiDeps['waitStatus'];
   /** Makes another accept pipeline than the fake one. */
   accept?: (engine: Engine, control: Control, clock: TestClock) => Accept;
 }
@@ -104,7 +104,7 @@ export async function startPosternServer(options: ServerOptions = {}): Promise<P
     limits,
     policy,
     explain: options.explain,
-    standing: options.standing,
+    waitStatus: options.waitStatus,
   });
   const server = createAdaptorServer({ fetch: app.fetch }) as Server;
   server.listen(0, '127.0.0.1');

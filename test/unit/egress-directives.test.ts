@@ -88,14 +88,14 @@ describe('directives', () => {
     node.sessions[0]!.finish();
     await node.pass(3000);
     assert.equal(node.sessions[0]!.taken.length, 0);
-    const standing = node.egress.standing(items[1]!.messageId, items[1]!.n);
-    assert.equal(standing?.code, 'site_limit');
-    assert.match(standing.text, new RegExp(`^The limit is 36/h \\(messageRate, directive ${id}\\)`));
-    assert.ok(standing.until > node.clock.now() + 90_000);
+    const status = node.egress.waitStatus(items[1]!.messageId, items[1]!.n);
+    assert.equal(status?.code, 'site_limit');
+    assert.match(status.text, new RegExp(`^The limit is 36/h \\(messageRate, directive ${id}\\)`));
+    assert.ok(status.until > node.clock.now() + 90_000);
     await directives.remove(id);
     await node.pass(1000);
     assert.equal(node.sessions[0]!.taken.length, 1);
-    assert.equal(node.egress.standing(items[1]!.messageId, items[1]!.n), undefined, 'it is under way');
+    assert.equal(node.egress.waitStatus(items[1]!.messageId, items[1]!.n), undefined, 'it is under way');
   });
 
   it('that close an IP at a site send its mail by another', async () => {

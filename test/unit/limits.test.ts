@@ -4,9 +4,9 @@ import { PosternError } from '../../lib/errors.ts';
 import { LimitBook } from '../../lib/shaping/limits/book.ts';
 import { limitTable, readLimits } from '../../lib/shaping/limits/check.ts';
 import { connectionsWanted, type LimitRule } from '../../lib/shaping/limits/limit.ts';
-import type { Mail, Place } from '../../lib/shaping/limits/terms.ts';
+import type { Mail, PathKey } from '../../lib/shaping/limits/terms.ts';
 
-const place = (change: Partial<Place> = {}): Place => ({
+const place = (change: Partial<PathKey> = {}): PathKey => ({
   provider: 'other',
   site: 'mx.example.test',
   routed: false,
@@ -20,7 +20,7 @@ const mail = (change: Partial<Mail> = {}): Mail => ({
   class: 'bulk',
   ...change,
 });
-const own = (document: unknown, change: Partial<Place> = {}) =>
+const own = (document: unknown, change: Partial<PathKey> = {}) =>
   new LimitBook(limitTable(document)).at(place(change)).own;
 
 describe('limits', () => {
@@ -80,9 +80,9 @@ describe('limits', () => {
         domains: { 'slow.test': { connections: 1, maxAge: '1h' } },
       }),
     );
-    const counters = (at: Place, one: Mail) =>
+    const counters = (at: PathKey, one: Mail) =>
       Object.fromEntries(
-        (book.at(at).of(one).terms?.counters ?? []).map(({ key, rate, concurrency }) => [
+        (book.at(at).of(one).mailLimits?.counters ?? []).map(({ key, rate, concurrency }) => [
           key,
           `${rate?.text} ${concurrency}`,
         ]),
@@ -95,13 +95,13 @@ describe('limits', () => {
       'tenant=other': '50/s Infinity',
     });
     const slow = book.at(place()).of(mail({ domain: 'slow.test' }));
-    assert.equal(slow.variant.name, 'domain=slow.test');
-    assert.equal(slow.variant.limits.connections, 1);
-    assert.equal(slow.terms!.maxAge, 3_600_000);
-    assert.equal(slow.terms!.origins.maxAge, 'limits.domains.slow.test');
+    assert.equal(slow.connectionClass.name, 'domain=slow.test');
+    assert.equal(slow.connectionClass.limits.connections, 1);
+    assert.equal(slow.mailLimits!.maxAge, 3_600_000);
+    assert.equal(slow.mailLimits!.origins.maxAge, 'limits.domains.slow.test');
     const plain = book.at(place()).of(mail());
-    assert.equal(plain.variant.name, '');
-    assert.equal(plain.variant.limits.connections, 10);
+    assert.equal(plain.connectionClass.name, '');
+    assert.equal(plain.connectionClass.limits.connections, 10);
     assert.equal(book.at(place()), book.at(place()), 'looked up, not resolved again');
     assert.equal(book.at(place()).of(mail()), plain);
   });
@@ -116,7 +116,8 @@ describe('limits', () => {
         },
       }),
     );
-    const keys = (at: Place, one: Mail) => (book.at(at).of(one).terms?.shared ?? []).map(({ key }) => key);
+    const keys = (at: PathKey, one: Mail) =>
+      (book.at(at).of(one).mailLimits?.shared ?? []).map(({ key }) => key);
     assert.deepEqual(keys(place({ provider: 'google' }), mail()), ['all', 'tenants/tenant=acme', 'acme']);
     assert.deepEqual(keys(place(), mail({ tenant: 'b' })), ['tenants/tenant=b']);
   });
@@ -141,9 +142,9 @@ describe('limits', () => {
     assert.ok(book.version > before);
     book.order([order({ messageRate: slow }, { tenant: 'acme' })]);
     assert.equal(book.at(place()).own.limits.messageRate?.text, '100/s');
-    assert.equal(book.at(place()).of(mail()).terms!.counters[0]!.rate, slow);
+    assert.equal(book.at(place()).of(mail()).mailLimits!.counters[0]!.rate, slow);
     book.order([]);
-    assert.equal(book.at(place()).of(mail()).terms, undefined);
+    assert.equal(book.at(place()).of(mail()).mailLimits, undefined);
   });
 
   it('of a directive hold for a provider behind a static route, too', () => {

@@ -3,36 +3,39 @@ import { describe, it } from 'node:test';
 import { LimitBook } from '../../lib/shaping/limits/book.ts';
 import { limitTable } from '../../lib/shaping/limits/check.ts';
 import type { Mail } from '../../lib/shaping/limits/terms.ts';
-import { Gate } from '../../lib/shaping/path-limiter.ts';
-import { ReadyQueue, type Waiting } from '../../lib/shaping/ready-queue.ts';
-import type { Flow } from '../../lib/shaping/stream-limiter.ts';
+import { PathLimiter } from '../../lib/shaping/path-limiter.ts';
+import { type Queued, ReadyQueue } from '../../lib/shaping/ready-queue.ts';
+import type { StreamLimiter } from '../../lib/shaping/stream-limiter.ts';
 
-class Item implements Waiting<Item> {
+class Item implements Queued<Item> {
   readonly tenant: string;
   readonly name: string;
   readonly bulk: boolean;
-  readonly flow: Flow | undefined;
+  readonly stream: StreamLimiter | undefined;
   next: Item | undefined = undefined;
 
-  constructor(tenant: string, name: string, bulk = true, flow?: Flow) {
+  constructor(tenant: string, name: string, bulk = true, stream?: StreamLimiter) {
     this.tenant = tenant;
     this.name = name;
     this.bulk = bulk;
-    this.flow = flow;
+    this.stream = stream;
   }
 }
 
 const PLACE = { provider: 'other', site: 's', routed: false, ip: 'default', pool: 'default' };
 
 /** Flows of one gate under a document of limits. */
-function flows(document: unknown): (mail: Partial<Mail>) => Flow {
+function flows(document: unknown): (mail: Partial<Mail>) => StreamLimiter {
   const book = new LimitBook(limitTable(document));
-  const gate = new Gate();
+  const limiter = new PathLimiter();
   return (mail) =>
-    gate.flow(book.at(PLACE).of({ domain: 'x.test', tenant: 'a', class: 'bulk', ...mail }).terms!, () => ({
-      buckets: [],
-      permits: [],
-    }));
+    limiter.stream(
+      book.at(PLACE).of({ domain: 'x.test', tenant: 'a', class: 'bulk', ...mail }).mailLimits!,
+      () => ({
+        buckets: [],
+        permits: [],
+      }),
+    );
 }
 
 function names(queue: ReadyQueue<Item>, count: number, now = 0, reserve = 0): string[] {
@@ -85,13 +88,13 @@ describe('the ready queue', () => {
   });
 
   it('passes over mail whose own rate does not let it go, until it does', () => {
-    const flow = flows({ default: { for: [{ tenant: 'a', messageRate: '10/s' }] } })({});
+    const stream = flows({ default: { for: [{ tenant: 'a', messageRate: '10/s' }] } })({});
     const queue = new ReadyQueue<Item>();
-    for (let i = 0; i < 3; i += 1) queue.push(new Item('a', `a${i}`, true, flow));
+    for (let i = 0; i < 3; i += 1) queue.push(new Item('a', `a${i}`, true, stream));
     for (let i = 0; i < 3; i += 1) queue.push(new Item('b', `b${i}`));
     const take = (now: number): string => {
       const item = queue.take(now, 0);
-      item?.flow?.started(now);
+      item?.stream?.started(now);
       return item?.name ?? '-';
     };
     const at0 = Array.from({ length: 5 }, () => take(0));
@@ -101,7 +104,7 @@ describe('the ready queue', () => {
     assert.ok(queue.nextAt > 90 && queue.nextAt < 101);
     assert.equal(take(101), 'a1');
     assert.equal(take(101), '-');
-    assert.equal(flow.waiting, 1);
+    assert.equal(stream.waiting, 1);
     assert.equal(queue.takeLeastUrgent()!.name, 'a2', 'also from those that stand aside');
     assert.equal(queue.size, 0);
     assert.equal(queue.ready, 0);
@@ -109,25 +112,25 @@ describe('the ready queue', () => {
 
   it('holds back what may not be under way together, and lets it go as others end', () => {
     const flowOf = flows({ default: { for: [{ class: 'bulk', concurrency: 2 }] } });
-    const flow = flowOf({});
+    const stream = flowOf({});
     const queue = new ReadyQueue<Item>();
     for (const tenant of ['a', 'b', 'c'])
-      for (let i = 0; i < 2; i += 1) queue.push(new Item(tenant, tenant, true, flow));
+      for (let i = 0; i < 2; i += 1) queue.push(new Item(tenant, tenant, true, stream));
     const take = (): string => {
       const item = queue.take(0, 0);
-      item?.flow?.started(0);
+      item?.stream?.started(0);
       return item?.name ?? '-';
     };
     assert.deepEqual([take(), take(), take()], ['a', 'b', '-']);
     assert.equal(queue.nextAt, Number.POSITIVE_INFINITY);
-    flow.ended(0);
+    stream.ended(0);
     assert.equal(take(), 'c');
     assert.equal(take(), '-');
-    flow.ended(0);
-    flow.ended(0);
+    stream.ended(0);
+    stream.ended(0);
     assert.deepEqual([take(), take()].sort(), ['a', 'b']);
-    flow.ended(0);
-    flow.ended(0);
+    stream.ended(0);
+    stream.ended(0);
     assert.equal(take(), 'c', 'nobody is forgotten');
   });
 

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { newCounters } from '../../lib/egress/counters.ts';
 import { SharedLimits } from '../../lib/egress/shared-limits.ts';
 import type { Leases } from '../../lib/engine/ports.ts';
-import type { Terms } from '../../lib/shaping/limits/terms.ts';
+import type { MailLimits } from '../../lib/shaping/limits/terms.ts';
 import { TestClock } from '../support/clock.ts';
 
 test('requests for parts of shared limits are counted, and how they were answered', async () => {
@@ -12,8 +12,10 @@ test('requests for parts of shared limits are counted, and how they were answere
   let answer: () => Promise<{ granted: number; wait: number }>;
   const leases = { take: () => answer() } as unknown as Leases;
   const shared = new SharedLimits(leases, clock, 'a', counts);
-  const terms = { shared: [{ key: 'acme', limit: { rate: { count: 10, per: 1_000 } } }] } as unknown as Terms;
-  const { buckets } = shared.partsOf(terms);
+  const mailLimits = {
+    shared: [{ key: 'acme', limit: { rate: { count: 10, per: 1_000 } } }],
+  } as unknown as MailLimits;
+  const { buckets } = shared.partsOf(mailLimits);
   const ask = async (next: typeof answer): Promise<number[]> => {
     answer = next;
     clock.advance(2_000);

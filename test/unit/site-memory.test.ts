@@ -11,7 +11,7 @@ import type { Engine, Leases } from '../../lib/engine/ports.ts';
 import type { LimitDocument } from '../../lib/shaping/limits/check.ts';
 import { Pacer, paceOf, readRate } from '../../lib/shaping/rate.ts';
 import {
-  LESSON,
+  LEARNT_TTL,
   readShaping,
   type SiteMemory,
   shapingName,
@@ -338,7 +338,7 @@ describe('a memory of sites', () => {
     assert.deepEqual(Object.keys(worthKeeping(memory, NOW, false)!), ['at', 'window', 'down']);
     assert.equal(worthKeeping(memory, NOW, false)!.down!.text.length, 200);
     assert.deepEqual(Object.keys(worthKeeping(memory, NOW, true)!), ['at', 'window', 'down', 'message']);
-    assert.equal(worthKeeping(memory, NOW + LESSON, false), undefined);
+    assert.equal(worthKeeping(memory, NOW + LEARNT_TTL, false), undefined);
     assert.equal(worthKeeping({ at: 0, counters: { a: NOW } }, NOW, true), undefined);
     assert.deepEqual(worthKeeping({ at: 0, counters: { a: NOW, b: NOW + HOUR } }, NOW, true), {
       at: 0,

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
 import { Delivery } from '../../lib/egress/delivery.ts';
-import { Hand } from '../../lib/egress/in-flight.ts';
-import { Sources } from '../../lib/egress/source-leases.ts';
+import { InFlight } from '../../lib/egress/in-flight.ts';
+import { SourceLeases } from '../../lib/egress/source-leases.ts';
 import type { LeasedItem, Leases, Queue } from '../../lib/engine/ports.ts';
 import { createSteadyClock } from '../../lib/time.ts';
 import { TestClock } from '../support/clock.ts';
@@ -44,12 +44,12 @@ class WatchedLeases {
   }
 }
 
-const running: Sources[] = [];
+const running: SourceLeases[] = [];
 
 async function node(name: string, clock: TestClock, leases: WatchedLeases) {
   const lost: string[] = [];
-  let unanswered = 0;
-  const sources = new Sources({
+  let onRenewalFailed = 0;
+  const sources = new SourceLeases({
     leases: leases.view(),
     clock,
     node: name,
@@ -57,14 +57,19 @@ async function node(name: string, clock: TestClock, leases: WatchedLeases) {
     ehloName: `${name}.example`,
     ehloNames: {},
     localAddresses: {},
-    taken: async () => {},
-    lost: ({ ip }) => void lost.push(ip!),
-    unanswered: () => void (unanswered += 1),
-    givenUp: async () => {},
+    onAcquired: async () => {},
+    onLost: ({ ip }) => void lost.push(ip!),
+    onRenewalFailed: () => void (onRenewalFailed += 1),
+    onRelease: async () => {},
   });
   running.push(sources);
   await sources.start();
-  return { sources, lost, unanswered: () => unanswered, usable: () => sources.byIp(IP)!.usable(clock.now()) };
+  return {
+    sources,
+    lost,
+    onRenewalFailed: () => onRenewalFailed,
+    usable: () => sources.byIp(IP)!.usable(clock.now()),
+  };
 }
 
 /** Moves time on by a second at a time; sockets are real, and answer in between. */
@@ -105,17 +110,17 @@ describe('the lease of a source address', () => {
   it('that cannot be renewed is used no more before it ends, and is taken again afterwards', async () => {
     const clock = new TestClock();
     const leases = new WatchedLeases(clock);
-    const { sources, usable, lost, unanswered } = await node('first', clock, leases);
+    const { sources, usable, lost, onRenewalFailed } = await node('first', clock, leases);
     leases.down = true;
     const seconds = await pass(clock, 12, () => !usable());
     assert.ok(seconds > 4 && seconds < 12, `used for ${seconds} s`);
     assert.deepEqual(lost, [IP]);
     assert.match(sources.byIp(IP)!.trouble, /no answer/);
-    assert.ok(unanswered() >= 2);
+    assert.ok(onRenewalFailed() >= 2);
     leases.down = false;
-    const before = unanswered();
+    const before = onRenewalFailed();
     assert.equal(await pass(clock, 3, usable), 1);
-    assert.equal(unanswered(), before);
+    assert.equal(onRenewalFailed(), before);
   });
 
   it('of a process that was stopped is over at its first step, before any timer has run', async () => {
@@ -133,7 +138,7 @@ describe('what is in hand', () => {
     const clock = new TestClock();
     const extended: LeasedItem[] = [];
     const queue = { extend: async (leased: LeasedItem[]) => void extended.push(...leased) };
-    const hand = new Hand(queue as unknown as Queue, { items: 10, bytes: 1e6 }, 120_000);
+    const hand = new InFlight(queue as unknown as Queue, { items: 10, bytes: 1e6 }, 120_000);
     const lane = { pool: 'default', class: 'bulk' as const, held: 0 };
     const held = [1_000, 50_000].map((left) => {
       const leased = { item: queueItem(clock.now()), bytes: Buffer.from('x'), receives: 1, receipt: left };

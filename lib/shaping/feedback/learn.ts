@@ -1,7 +1,7 @@
 /** What the result of a transaction says of the connections and of the rate that a site bears. */
 import type { AttemptResult } from '../../outcome/classify.ts';
 import type { Limits } from '../limits/limit.ts';
-import type { Gate } from '../path-limiter.ts';
+import type { PathLimiter } from '../path-limiter.ts';
 import { throttles } from './throttling.ts';
 
 /**
@@ -9,17 +9,17 @@ import { throttles } from './throttling.ts';
  * @param startedAt,endedAt of the transaction, ms since the epoch.
  */
 export function learn(
-  gate: Gate,
+  limiter: PathLimiter,
   limits: Limits,
   { kind, reply }: Pick<AttemptResult, 'kind' | 'reply'>,
   startedAt: number,
   endedAt: number,
 ): void {
-  const { concurrency, messageRate, connections } = gate;
+  const { concurrency, messageRate, connections } = limiter;
   if (kind === 'accepted') messageRate.taken(endedAt);
   else if (reply === undefined) return;
   const less = kind === 'refused' && reply !== undefined ? throttles(reply) : undefined;
-  if (less !== undefined) gate.taughtAt = endedAt;
+  if (less !== undefined) limiter.learntAt = endedAt;
   if (less === 'connections') concurrency.fault(connections, limits.connections);
   else concurrency.good(limits.connections);
   if (less !== 'rate') return;

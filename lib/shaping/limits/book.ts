@@ -11,7 +11,7 @@
 import type { LimitRule, LimitTable } from './limit.ts';
 import { rankOf } from './match.ts';
 import { PlaceLimits } from './place-limits.ts';
-import type { Place } from './terms.ts';
+import type { PathKey } from './terms.ts';
 
 const MAX_PLACES = 50_000;
 
@@ -60,7 +60,7 @@ export class LimitBook {
   }
 
   /** The limits of a place; the same object until something changes. */
-  at(place: Place): PlaceLimits {
+  at(place: PathKey): PlaceLimits {
     const pool = this.poolKey(place.pool);
     const key = `${place.site}\n${place.ip}\n${pool}\n${place.provider}${place.routed ? '!' : ''}`;
     let found = this.#places.get(key);

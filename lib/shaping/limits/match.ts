@@ -1,13 +1,13 @@
 /** Whom a rule concerns, and which of two rules is over the other. */
 import type { LimitMatch, LimitRule } from './limit.ts';
-import type { Mail, Place } from './terms.ts';
+import type { Mail, PathKey } from './terms.ts';
 
 /** By what of mail a rule may single it out. */
 export type Dimension = 'tenant' | 'campaign' | 'class' | 'domain';
 export const DIMENSIONS: readonly Dimension[] = ['tenant', 'campaign', 'class', 'domain'];
 
 /** Whether a rule concerns a place, whatever the mail. */
-export function inPlace({ match, atMost }: Pick<LimitRule, 'match' | 'atMost'>, place: Place): boolean {
+export function inPlace({ match, atMost }: Pick<LimitRule, 'match' | 'atMost'>, place: PathKey): boolean {
   const { provider, route, site, ip, pool } = match;
   // A provider's limits protect strangers' hosts; behind a static route stands the operator's own. What is ordered is
   // meant for these, too.

@@ -2,7 +2,15 @@
 import { paceOf, type Rate } from '../rate.ts';
 import type { LimitName, LimitRule, Limits, SharedLimit } from './limit.ts';
 import { DIMENSIONS, type Dimension, dimensionsOf, inPlace, keyOf, ofMail } from './match.ts';
-import type { CounterRule, Mail, MailBounds, Place, Resolved, Terms, Variant } from './terms.ts';
+import type {
+  ConnectionClass,
+  CounterRule,
+  Mail,
+  MailBounds,
+  MailLimits,
+  PathKey,
+  Resolved,
+} from './terms.ts';
 
 /** Limits that are counted for some mail alone; any other gives such mail connections of its own. */
 const APART: ReadonlySet<LimitName> = new Set<LimitName>(['messageRate', 'concurrency', 'retry', 'maxAge']);
@@ -12,35 +20,41 @@ const MAX_KINDS = 50_000;
 export class PlaceLimits {
   /** Limits of the (IP, site), by rules that single no mail out. */
   readonly own: Resolved;
-  readonly #place: Place;
-  readonly #variants: readonly LimitRule[];
+  readonly #place: PathKey;
+  readonly #classed: readonly LimitRule[];
   readonly #counted: readonly LimitRule[];
   readonly #shared: readonly SharedLimit[];
-  readonly #byKind = new Map<string, { variant: Variant; terms: Terms | undefined }>();
+  readonly #byKind = new Map<
+    string,
+    { connectionClass: ConnectionClass; mailLimits: MailLimits | undefined }
+  >();
   /** What of mail makes a difference here. */
   readonly #matters: readonly Dimension[];
-  readonly #plain: { variant: Variant; terms: Terms | undefined };
+  readonly #plain: { connectionClass: ConnectionClass; mailLimits: MailLimits | undefined };
 
-  constructor(place: Place, rules: readonly LimitRule[], shared: readonly SharedLimit[]) {
+  constructor(place: PathKey, rules: readonly LimitRule[], shared: readonly SharedLimit[]) {
     this.#place = place;
     this.#shared = shared.filter((limit) => inPlace(limit, place));
     const here = rules.filter((rule) => inPlace(rule, place));
     const plain = here.filter((rule) => dimensionsOf(rule.match).length === 0);
     const particular = here.filter((rule) => dimensionsOf(rule.match).length > 0);
     this.own = merge(plain);
-    this.#variants = particular.filter(({ set }) => namesOf(set).some((name) => !APART.has(name)));
+    this.#classed = particular.filter(({ set }) => namesOf(set).some((name) => !APART.has(name)));
     this.#counted = particular.filter(({ set }) => namesOf(set).some((name) => APART.has(name)));
     this.#matters = DIMENSIONS.filter(
       (name) =>
         particular.some(({ match }) => match[name] !== undefined) ||
         this.#shared.some(({ match, each }) => match[name] !== undefined || each.includes(name as 'tenant')),
     );
-    this.#plain = { variant: { name: '', ...this.own }, terms: undefined };
-    if (this.#matters.length === 0) this.#plain.terms = this.#termsOf({} as Mail, undefined);
+    this.#plain = { connectionClass: { name: '', ...this.own }, mailLimits: undefined };
+    if (this.#matters.length === 0) this.#plain.mailLimits = this.#mailLimitsOf({} as Mail, undefined);
   }
 
   /** The connections and terms of some mail. */
-  of(mail: Mail, bounds?: MailBounds): { readonly variant: Variant; readonly terms: Terms | undefined } {
+  of(
+    mail: Mail,
+    bounds?: MailBounds,
+  ): { readonly connectionClass: ConnectionClass; readonly mailLimits: MailLimits | undefined } {
     if (this.#matters.length === 0 && bounds === undefined) return this.#plain;
     let kind = '';
     for (const name of this.#matters) kind += `${mail[name] ?? ''}\n`;
@@ -48,25 +62,28 @@ export class PlaceLimits {
     let found = this.#byKind.get(kind);
     if (found === undefined) {
       if (this.#byKind.size >= MAX_KINDS) this.#byKind.clear();
-      found = { variant: this.#variantOf(mail, bounds), terms: this.#termsOf(mail, bounds) };
+      found = {
+        connectionClass: this.#connectionClassOf(mail, bounds),
+        mailLimits: this.#mailLimitsOf(mail, bounds),
+      };
       this.#byKind.set(kind, found);
     }
     return found;
   }
 
-  #variantOf(mail: Mail, given: MailBounds | undefined): Variant {
-    const rules = this.#variants.filter(({ match }) => ofMail(match, mail));
+  #connectionClassOf(mail: Mail, given: MailBounds | undefined): ConnectionClass {
+    const rules = this.#classed.filter(({ match }) => ofMail(match, mail));
     const names = [...new Set(rules.map(({ match }) => keyOf(match, mail)))].sort();
     const bounds = given && namesOf(given.set).some((name) => !APART.has(name)) ? given : undefined;
     if (bounds !== undefined) {
       rules.push(ruleOf(bounds));
       names.push(bounds.key);
     }
-    if (rules.length === 0) return this.#plain.variant;
+    if (rules.length === 0) return this.#plain.connectionClass;
     return { name: names.join(' '), bounds, ...merge(rules, this.own, (name) => !APART.has(name)) };
   }
 
-  #termsOf(mail: Mail, bounds: MailBounds | undefined): Terms | undefined {
+  #mailLimitsOf(mail: Mail, bounds: MailBounds | undefined): MailLimits | undefined {
     const rules = this.#counted.filter(({ match }) => ofMail(match, mail));
     const groups = new Map<string, LimitRule[]>();
     for (const rule of rules) {

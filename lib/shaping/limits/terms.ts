@@ -4,7 +4,7 @@ import type { Pace, Rate } from '../rate.ts';
 import type { LimitName, Limits, SharedLimit } from './limit.ts';
 
 /** Where mail leaves from and goes to, as far as limits tell places apart. */
-export interface Place {
+export interface PathKey {
   readonly provider: string;
   readonly site: string;
   /** Named by a static route. */
@@ -41,7 +41,7 @@ export interface CounterRule {
 }
 
 /** What holds for one kind of mail beside the limits of its place. */
-export interface Terms {
+export interface MailLimits {
   readonly counters: readonly CounterRule[];
   readonly shared: readonly { key: string; limit: SharedLimit }[];
   readonly retry: RetrySchedule | undefined;
@@ -50,7 +50,7 @@ export interface Terms {
 }
 
 /** Connections of its own for some mail. */
-export interface Variant extends Resolved {
+export interface ConnectionClass extends Resolved {
   /** Empty: the place's own. */
   readonly name: string;
   /** Those that these connections have to keep to, whatever the rules say. */

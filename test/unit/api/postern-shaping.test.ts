@@ -12,7 +12,7 @@ let inHand = '';
 
 before(async () => {
   server = await startPosternServer({
-    standing: (messageId, n) =>
+    waitStatus: (messageId, n) =>
       n === 0 && messageId === inHand
         ? { code: 'site_limit', text: 'The limit is 1/h (messageRate, limits.default).', until: 90_000 }
         : undefined,

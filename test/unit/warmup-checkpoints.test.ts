@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { openWarmupReports, type WarmupReports } from '../../lib/control/warmup-reports.ts';
-import { WarmupKeeper } from '../../lib/egress/warmup-checkpoints.ts';
+import { WarmupCheckpoints } from '../../lib/egress/warmup-checkpoints.ts';
 import type { Attempt, DeliveryRecord } from '../../lib/engine/items.ts';
 import type { Leases } from '../../lib/engine/ports.ts';
 import { warmupFeedback } from '../../lib/inbound/warmup-feedback.ts';
@@ -46,14 +46,14 @@ const leases = {
 /** A node's part in the warm-up of one IP. */
 class Node {
   readonly book = new WarmupBook();
-  readonly keeper: WarmupKeeper;
+  readonly keeper: WarmupCheckpoints;
   readonly reports: WarmupReports;
   holds: boolean;
 
   constructor(reports: WarmupReports, holds: boolean) {
     this.reports = reports;
     this.holds = holds;
-    this.keeper = new WarmupKeeper({
+    this.keeper = new WarmupCheckpoints({
       book: this.book,
       leases,
       clock,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { LimitBook } from '../../lib/shaping/limits/book.ts';
 import { limitTable } from '../../lib/shaping/limits/check.ts';
-import { Gate } from '../../lib/shaping/path-limiter.ts';
+import { PathLimiter } from '../../lib/shaping/path-limiter.ts';
 
 const NOW = Date.UTC(2026, 0, 1);
 const NOTHING = () => ({ buckets: [], permits: [] });
@@ -18,21 +18,24 @@ describe('a counter that was forgotten while nothing was sent', () => {
       },
     }),
   ).at({ provider: 'other', site: 'mx', routed: false, ip: '203.0.113.1', pool: 'default' });
-  const flowOf = (gate: Gate, campaign?: string) =>
-    gate.flow(limits.of({ domain: 'example.test', tenant: 'acme', campaign, class: 'bulk' }).terms!, NOTHING);
+  const flowOf = (limiter: PathLimiter, campaign?: string) =>
+    limiter.stream(
+      limits.of({ domain: 'example.test', tenant: 'acme', campaign, class: 'bulk' }).mailLimits!,
+      NOTHING,
+    );
 
   it('is one again for all mail that it counts', () => {
-    const gate = new Gate();
-    const first = flowOf(gate);
-    gate.sweep(NOW);
-    const second = flowOf(gate, 'spring');
+    const limiter = new PathLimiter();
+    const first = flowOf(limiter);
+    limiter.sweep(NOW);
+    const second = flowOf(limiter, 'spring');
     assert.notEqual(first, second);
     first.started(NOW);
     first.ended(NOW);
     assert.ok(second.wait(NOW) > 3_590_000);
-    assert.equal(gate.idle(NOW + 60_000), false);
-    assert.ok(Object.values(gate.memory.counters!).some((next) => next > NOW + 3_590_000));
-    assert.equal(gate.idle(NOW + 3_700_000), true);
+    assert.equal(limiter.idle(NOW + 60_000), false);
+    assert.ok(Object.values(limiter.memory.counters!).some((next) => next > NOW + 3_590_000));
+    assert.equal(limiter.idle(NOW + 3_700_000), true);
     assert.equal(second.wait(NOW + 3_700_000), 0);
     second.started(NOW + 3_700_000);
     assert.ok(first.wait(NOW + 3_700_001) > 3_590_000);
