@@ -24,7 +24,7 @@ import { startInbound } from '../lib/inbound/inbound.ts';
 import { warmupFeedback } from '../lib/inbound/warmup-feedback.ts';
 import { createLog } from '../lib/log.ts';
 import { createReturnPaths } from '../lib/mail/return-path.ts';
-import { createEmf } from '../lib/observe/emf.ts';
+import { createEmf, STAGE_VARIABLE } from '../lib/observe/emf.ts';
 import { startNodeMetrics } from '../lib/observe/node-metrics.ts';
 import { PolicyMetrics } from '../lib/observe/policy-metrics.ts';
 import { openDeployedPolicy } from '../lib/policy/deployed.ts';
@@ -108,7 +108,7 @@ async function start({ resources, node, sources, secrets }: NodeSettings): Promi
     log.error('a stored document cannot be applied', { kind, error }),
   );
   const metrics = startNodeMetrics({
-    emf: createEmf({ now: () => clock.now(), write }),
+    emf: createEmf({ now: () => clock.now(), write, stage: process.env[STAGE_VARIABLE] }),
     clock,
     node,
     leasesHeld: leasesHeld(egress),

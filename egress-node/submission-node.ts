@@ -9,7 +9,7 @@ import { openAws } from '../lib/engine/aws/open.ts';
 import { readSecret } from '../lib/engine/aws/secrets.ts';
 import { ERRORS } from '../lib/errors.ts';
 import { createLog } from '../lib/log.ts';
-import { createEmf } from '../lib/observe/emf.ts';
+import { createEmf, STAGE_VARIABLE } from '../lib/observe/emf.ts';
 import { createMailMetrics } from '../lib/observe/mail-metrics.ts';
 import { PolicyMetrics } from '../lib/observe/policy-metrics.ts';
 import { openDeployedPolicy } from '../lib/policy/deployed.ts';
@@ -34,7 +34,7 @@ const DRAIN = 35_000;
 const clock = systemClock;
 const write = (line: string): void => void process.stdout.write(line);
 const log = createLog({ level: 'info', now: () => clock.now(), write });
-const emf = createEmf({ now: () => clock.now(), write });
+const emf = createEmf({ now: () => clock.now(), write, stage: process.env[STAGE_VARIABLE] });
 
 /** Starts the service. @returns what stops it: messages that are being sent are answered. */
 async function start(settings: ApiSettings & { region: string }): Promise<() => Promise<void>> {

@@ -7,8 +7,16 @@
  * tenant is in the records.
  */
 
-/** Namespace of every metric. */
-export const NAMESPACE = 'Postern';
+/** Namespace of the metrics of a process that no stage runs. */
+const NAMESPACE = 'Postern';
+
+/** Environment variable that names the stage to every process of it. */
+export const STAGE_VARIABLE = 'POSTERN_STAGE';
+
+/** The namespace of a stage's metrics: stages that share an account share no metric. */
+export function namespaceOf(stage: string | undefined): string {
+  return stage ? `${NAMESPACE}/${stage}` : NAMESPACE;
+}
 
 /** Every metric, with its unit. */
 export const METRICS = {
@@ -84,9 +92,15 @@ const MAX_DIMENSION = 250;
 
 /**
  * @param options.now ms. @param options.write takes one line, with its line end; on Lambda it must be standard
- * output itself, because the runtime's console puts other text before the JSON.
+ * output itself, because the runtime's console puts other text before the JSON. @param options.stage whose metrics
+ * these are.
  */
-export function createEmf(options: { now: () => number; write: (line: string) => void }): Emf {
+export function createEmf(options: {
+  now: () => number;
+  write: (line: string) => void;
+  stage?: string;
+}): Emf {
+  const namespace = namespaceOf(options.stage);
   return {
     put(dimensions, values) {
       const names = (Object.keys(values) as MetricName[]).filter((name) => values[name] !== undefined);
@@ -109,7 +123,7 @@ export function createEmf(options: { now: () => number; write: (line: string) =>
           Timestamp: options.now(),
           CloudWatchMetrics: [
             {
-              Namespace: NAMESPACE,
+              Namespace: namespace,
               Dimensions: sets,
               Metrics: present.map((name) => ({ Name: name, Unit: METRICS[name] })),
             },

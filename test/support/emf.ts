@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { createEmf, type Emf, METRICS, type MetricName, NAMESPACE } from '../../lib/observe/emf.ts';
+import { createEmf, type Emf, METRICS, type MetricName, namespaceOf } from '../../lib/observe/emf.ts';
 
 export const EMF_AT = Date.UTC(2026, 0, 1);
 
@@ -13,7 +13,7 @@ export interface EmfLine {
  * A line, checked against the rules of the specification ("Specification: Embedded metric format", JSON schema):
  * at most 100 metrics, 100 values each, 30 dimensions, every dimension a string member of the root.
  */
-export function readEmf(line: string): EmfLine {
+export function readEmf(line: string, stage?: string): EmfLine {
   assert.equal(line.at(-1), '\n');
   assert.equal(line.indexOf('\n'), line.length - 1);
   assert.ok(Buffer.byteLength(line) < 256 * 1024);
@@ -32,7 +32,7 @@ export function readEmf(line: string): EmfLine {
   assert.equal(meta.CloudWatchMetrics.length, 1);
   const [directive] = meta.CloudWatchMetrics;
   assert.deepEqual(Object.keys(directive!).sort(), ['Dimensions', 'Metrics', 'Namespace']);
-  assert.equal(directive!.Namespace, NAMESPACE);
+  assert.equal(directive!.Namespace, namespaceOf(stage));
   assert.ok(directive!.Metrics.length >= 1 && directive!.Metrics.length <= 100);
   for (const set of directive!.Dimensions) {
     assert.ok(set.length <= 30);

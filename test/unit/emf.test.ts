@@ -28,6 +28,13 @@ describe('a line', () => {
     });
   });
 
+  test('is in the namespace of its stage', () => {
+    const written: string[] = [];
+    const write = (line: string) => written.push(line);
+    createEmf({ now: () => EMF_AT, write, stage: 'prod' }).put({}, { Heartbeat: 1 });
+    assert.match(written.join(''), /"Namespace":"Postern\/prod"/);
+  });
+
   test('takes a hundred values of a metric, and the rest goes into the next', () => {
     for (const [count, expected] of [
       [1, [1]],
