@@ -1,5 +1,5 @@
 /**
- * Every alarm, as data: what it watches, and at which threshold a person is told. Each has an entry of its name in
+ * The alarms of a stage, as data; those of its nodes and lanes are in cell-alarms.ts. Each has an entry of its name in
  * RUNBOOK.md, to which its description leads; a test asserts that none is missing on either side.
  *
  * The thresholds of reputation are Amazon SES's: it puts an account under review at 5 % hard bounces or 0.1 %
@@ -8,77 +8,63 @@
 import { Duration } from 'aws-cdk-lib';
 import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import type { MetricName } from '../observe/emf.ts';
+import { type AlarmEntry, metricsRefused } from './alarm.ts';
 import type { ApiStack } from './api.ts';
 import type { DataStack } from './data.ts';
-import type { EgressStack } from './egress.ts';
-import { guarded, highest, joined, mail, queueMetric, ratio, sum } from './metrics.ts';
+import { joined, type StageMetrics, sum } from './metrics.ts';
 import type { PolicyBundle } from './policy.ts';
-import { poolsOf, type Stage } from './stages.ts';
+import type { Stage } from './stage.ts';
 import type { SubmissionStack } from './submission.ts';
 
-export interface AlarmEntry {
-  /** Heading of its entry in RUNBOOK.md. */
-  entry: string;
-  /** What of several it watches, as the name of a node. */
-  of?: string;
-  /** What is wrong when it rings, in a sentence. */
-  meaning: string;
-  metric: cloudwatch.IMetric;
-  /** Rings at this value or beyond it. */
-  threshold: number;
-  /** Periods in a row. Default 1. */
-  periods?: number;
-  below?: boolean;
-  /** What no data means. Default: nothing happened, all is well. */
-  missing?: cloudwatch.TreatMissingData;
-}
-
-export interface Watched {
+export interface WatchedStage {
   stage: Stage;
   data: DataStack;
   api: ApiStack;
-  egress: EgressStack;
   submission: SubmissionStack | undefined;
   policy: PolicyBundle | undefined;
 }
 
-const MINUTE = Duration.minutes(1);
 const FIVE_MINUTES = Duration.minutes(5);
 const QUARTER = Duration.minutes(15);
 const DAY = Duration.days(1);
 const { BREACHING } = cloudwatch.TreatMissingData;
 
-export function alarmsOf({ stage, data, api, egress, submission, policy }: Watched): AlarmEntry[] {
+export function stageAlarms(
+  { stage, data, api, submission, policy }: WatchedStage,
+  metrics: StageMetrics,
+): AlarmEntry[] {
   const functions = [api.api, api.due, api.outcomes, api.track, api.firstKey];
   const { minimumVolume } = stage.alarms;
-  const outside = stage.outside?.names ?? [];
   return [
-    ...reputation('Bounce rate', 'Reputation.BounceRate', 0.05, 0.1, minimumVolume),
-    ...reputation('Complaint rate', 'Reputation.ComplaintRate', 0.001, 0.005, minimumVolume),
+    ...reputation(metrics, 'Bounce rate', 'Reputation.BounceRate', 0.05, 0.1, minimumVolume),
+    ...reputation(metrics, 'Complaint rate', 'Reputation.ComplaintRate', 0.001, 0.005, minimumVolume),
     {
       entry: 'Deferral ratio',
+      severity: 'warning',
       meaning: 'A fifth of all attempts are deferred: a provider slows us down or blocks us.',
-      metric: ratio('Deferred', 'Attempted', 100, QUARTER),
+      metric: metrics.ratio('Deferred', 'Attempted', 100, QUARTER),
       threshold: 0.2,
     },
     {
       entry: 'Uncertain replies',
+      severity: 'warning',
       meaning:
         'The final reply of more than one attempt in a hundred was never read; those may arrive twice.',
-      metric: ratio('Uncertain', 'Attempted', 100, QUARTER),
+      metric: metrics.ratio('Uncertain', 'Attempted', 100, QUARTER),
       threshold: 0.01,
     },
     {
       entry: 'Oldest due delivery',
+      severity: 'critical',
       meaning: 'A delivery is more than ten minutes late.',
-      metric: mail('OldestDueAgeSeconds', 'Maximum', FIVE_MINUTES),
+      metric: metrics.metric('OldestDueAgeSeconds', 'Maximum', FIVE_MINUTES),
       threshold: 600,
       periods: 2,
     },
     {
       entry: 'Ledger not watched',
-      meaning:
-        'The function that moves due deliveries into their lanes has not run to its end for five minutes.',
+      severity: 'critical',
+      meaning: 'The function that moves due deliveries into their lanes has not completed for five minutes.',
       metric: new cloudwatch.MathExpression({
         expression: 'runs - failures',
         usingMetrics: {
@@ -92,39 +78,18 @@ export function alarmsOf({ stage, data, api, egress, submission, policy }: Watch
       below: true,
       missing: BREACHING,
     },
-    ...[...stage.nodes.map(({ name }) => name), ...outside].map((name) => ({
-      entry: 'Node silent',
-      of: name,
-      meaning: `Egress node ${name} has given no sign of life for three minutes.`,
-      metric: mail('Heartbeat', 'Sum', MINUTE, { Node: name }),
-      threshold: 1,
-      periods: 3,
-      below: true,
-      missing: BREACHING,
-    })),
-    ...[
-      ...stage.nodes.map(({ name, addresses }) => ({ name, least: addresses.length })),
-      // How many addresses a node outside AWS has, only it knows.
-      ...outside.map((name) => ({ name, least: 1 })),
-    ].map(({ name, least }) => ({
-      entry: 'Node without lease',
-      of: name,
-      meaning: `Egress node ${name} holds fewer leases than it has addresses: another sends from them, or nobody.`,
-      metric: mail('LeaseHeld', 'Maximum', MINUTE, { Node: name }),
-      threshold: least,
-      periods: 5,
-      below: true,
-    })),
     {
       entry: 'Leases unanswered',
+      severity: 'critical',
       meaning: 'Nodes cannot renew the leases of their addresses; in 12 seconds they stop sending.',
-      metric: mail('LeaseFailures', 'Sum', FIVE_MINUTES),
+      metric: metrics.metric('LeaseFailures', 'Sum', FIVE_MINUTES),
       threshold: 3,
     },
     {
       entry: 'Lease lost',
+      severity: 'warning',
       meaning: 'A node stopped sending from an address because its lease ran out.',
-      metric: mail('LeasesLost', 'Sum', FIVE_MINUTES),
+      metric: metrics.metric('LeasesLost', 'Sum', FIVE_MINUTES),
       threshold: 1,
     },
     {
@@ -135,42 +100,36 @@ export function alarmsOf({ stage, data, api, egress, submission, policy }: Watch
     },
     {
       entry: 'Shared limits unanswered',
+      severity: 'warning',
       meaning: 'Nodes do not get their parts of shared limits: mail that counts against one waits.',
-      metric: ratio('BucketFailures', 'BucketRequests', 20, FIVE_MINUTES),
+      metric: metrics.ratio('BucketFailures', 'BucketRequests', 20, FIVE_MINUTES),
       threshold: 0.05,
       periods: 2,
     },
-    ...poolsOf(stage).flatMap((pool) => [
-      delay(pool, 'transactional', 300, 'five minutes'),
-      delay(pool, 'bulk', 3600, 'an hour'),
-      {
-        entry: 'In flight',
-        of: pool,
-        meaning: `A lane of pool ${pool} has 100,000 deliveries leased and not settled; SQS gives out no more at 120,000.`,
-        metric: highest(data.lanesOf(pool), (queue) => queueMetric(queue, 'NumberOfMessagesNotVisible')),
-        threshold: 100_000,
-      },
-    ]),
     {
       entry: 'Dead deliveries',
+      severity: 'critical',
       meaning: 'A delivery was handed out a thousand times without an end.',
       metric: data.deadLanes.metricApproximateNumberOfMessagesVisible(),
       threshold: 1,
     },
     {
       entry: 'Dead outcomes',
+      severity: 'warning',
       meaning: 'Outcomes could not be read or counted ten times.',
       metric: data.deadOutcomes.metricApproximateNumberOfMessagesVisible(),
       threshold: 1,
     },
     {
       entry: 'Outcome delay',
+      severity: 'warning',
       meaning: 'Outcomes wait for half an hour: metrics and reputation are as old.',
       metric: data.outcomes.metricApproximateAgeOfOldestMessage(),
       threshold: 1800,
     },
     {
       entry: 'API errors',
+      severity: 'critical',
       meaning: 'More than one call of the API in a hundred fails on our side.',
       metric: new cloudwatch.MathExpression({
         expression: 'IF(calls >= 20, failures / calls, 0)',
@@ -186,6 +145,7 @@ export function alarmsOf({ stage, data, api, egress, submission, policy }: Watch
     },
     {
       entry: 'API slow',
+      severity: 'warning',
       meaning: 'One call of the API in a hundred takes more than five seconds.',
       metric: api.api.function.metricDuration({ period: FIVE_MINUTES, statistic: 'p99' }),
       threshold: 5_000,
@@ -193,6 +153,7 @@ export function alarmsOf({ stage, data, api, egress, submission, policy }: Watch
     },
     {
       entry: 'Function errors',
+      severity: 'warning',
       meaning: 'A function behind the API fails: due deliveries, outcomes, tracking or the first key.',
       metric: sum(functions.slice(1), ({ function: one }) => [one.metricErrors()]),
       threshold: 1,
@@ -200,6 +161,7 @@ export function alarmsOf({ stage, data, api, egress, submission, policy }: Watch
     },
     {
       entry: 'Functions throttled',
+      severity: 'critical',
       meaning: 'Lambda refuses calls: the concurrency of the API, of tracking or of the account is used up.',
       metric: sum(functions, ({ function: one }) => [one.metricThrottles()]),
       threshold: 1,
@@ -207,67 +169,50 @@ export function alarmsOf({ stage, data, api, egress, submission, policy }: Watch
     },
     {
       entry: 'Opens and clicks lost',
+      severity: 'warning',
       meaning: 'Opens or clicks could not be reported; their readers came to where the links lead.',
-      metric: mail('Unreported', 'Sum', FIVE_MINUTES),
+      metric: metrics.metric('Unreported', 'Sum', FIVE_MINUTES),
       threshold: 1,
       periods: 2,
     },
     // One alarm for each, because an alarm joins ten metrics at most; so below.
-    ...(['Read', 'Write'] as const).map((what) => ({
-      entry: 'Tables throttled',
-      of: `${what.toLowerCase()}s`,
-      meaning: 'DynamoDB refuses requests: a table is at the cap of its stage, or one partition is too hot.',
-      metric: sum(Object.values(data.tables), (table) => [
-        table.metric(`${what}ThrottleEvents`, { statistic: 'Sum' }),
-      ]),
-      threshold: 1,
-      periods: 2,
-    })),
-    ...(submission ? submissionAlarms(submission) : []),
-    ...(policy ? [POLICY_FAILING] : []),
-    ...['EMFParsingErrors', 'EMFValidationErrors'].map((metricName) => ({
-      entry: 'Metrics refused',
-      of: metricName,
-      meaning: 'CloudWatch cannot read metrics out of the logs: what alarms see is not all there is.',
-      metric: sum([...functions, egress, ...(submission ? [submission] : [])], ({ logGroup }) => [
-        new cloudwatch.Metric({
-          namespace: 'AWS/Logs',
-          metricName,
-          dimensionsMap: { LogGroupName: logGroup.logGroupName },
-          statistic: 'Sum',
-        }),
-      ]),
-      threshold: 1,
-    })),
+    ...(['Read', 'Write'] as const).map(
+      (what): AlarmEntry => ({
+        entry: 'Tables throttled',
+        severity: 'critical',
+        of: `${what.toLowerCase()}s`,
+        meaning:
+          'DynamoDB refuses requests: a table is at the cap of its stage, or one partition is too hot.',
+        metric: sum(Object.values(data.tables), (table) => [
+          table.metric(`${what}ThrottleEvents`, { statistic: 'Sum' }),
+        ]),
+        threshold: 1,
+        periods: 2,
+      }),
+    ),
+    ...(submission ? submissionAlarms(submission, metrics) : []),
+    ...(policy ? [policyFailing(metrics)] : []),
+    ...metricsRefused([...functions, ...(submission ? [submission] : [])]),
   ];
-
-  function delay(pool: string, cls: 'transactional' | 'bulk', threshold: number, words: string): AlarmEntry {
-    return {
-      entry: 'Queue delay',
-      of: `${pool} ${cls}`,
-      meaning: `A ${cls} delivery of pool ${pool} has waited in its lane for ${words} and nobody took it.`,
-      metric: highest(data.lanesOf(pool, cls), (queue) => queueMetric(queue, 'AgeOfOldestMessage')),
-      threshold,
-      periods: 3,
-    };
-  }
 }
 
-const POLICY_FAILING: AlarmEntry = {
+const policyFailing = (metrics: StageMetrics): AlarmEntry => ({
   entry: 'Policy failing',
+  severity: 'warning',
   meaning: 'Hooks of the policy in TypeScript fail or are switched off: mail goes on without what they say.',
   metric: joined('SUM', [
-    mail('PolicyFailures', 'Sum', FIVE_MINUTES),
-    mail('PolicyHooksOff', 'Maximum', FIVE_MINUTES),
+    metrics.metric('PolicyFailures', 'Sum', FIVE_MINUTES),
+    metrics.metric('PolicyHooksOff', 'Maximum', FIVE_MINUTES),
   ]),
   threshold: 1,
   periods: 2,
-};
+});
 
-function submissionAlarms({ targets, instances }: SubmissionStack): AlarmEntry[] {
+function submissionAlarms({ targets, instances }: SubmissionStack, metrics: StageMetrics): AlarmEntry[] {
   return [
     {
       entry: 'Submission unhealthy',
+      severity: 'critical',
       meaning: 'An instance of the submission service takes no connections, or none does.',
       metric: joined(
         'MIN',
@@ -280,15 +225,17 @@ function submissionAlarms({ targets, instances }: SubmissionStack): AlarmEntry[]
     },
     {
       entry: 'Submission failures',
+      severity: 'critical',
       meaning: 'More than one message in a hundred was refused for the time being, for a reason of ours.',
-      metric: ratio('SubmissionFailures', 'Submissions', 20, FIVE_MINUTES),
+      metric: metrics.ratio('SubmissionFailures', 'Submissions', 20, FIVE_MINUTES),
       threshold: 0.01,
       periods: 2,
     },
     {
       entry: 'Submission certificate',
+      severity: 'warning',
       meaning: 'The certificate of the submission service expires in less than two weeks.',
-      metric: mail('CertificateSeconds', 'Minimum', Duration.hours(1)),
+      metric: metrics.metric('CertificateSeconds', 'Minimum', Duration.hours(1)),
       threshold: Duration.days(14).toSeconds(),
       below: true,
     },
@@ -297,6 +244,7 @@ function submissionAlarms({ targets, instances }: SubmissionStack): AlarmEntry[]
 
 /** Two alarms of a rate: a warning over a day, so that small senders are judged too; a page over a quarter. */
 function reputation(
+  metrics: StageMetrics,
   name: string,
   metric: MetricName,
   review: number,
@@ -307,14 +255,16 @@ function reputation(
   return [
     {
       entry: `${name} warning`,
+      severity: 'warning',
       meaning: `The ${rate} of a day is ${review * 100} % or more: providers begin to look at us.`,
-      metric: guarded(metric, minimumVolume, DAY),
+      metric: metrics.guarded(metric, minimumVolume, DAY),
       threshold: review,
     },
     {
       entry: `${name} critical`,
+      severity: 'critical',
       meaning: `The ${rate} of a quarter of an hour is ${pause * 100} % or more: providers begin to block us.`,
-      metric: guarded(metric, minimumVolume, QUARTER),
+      metric: metrics.guarded(metric, minimumVolume, QUARTER),
       threshold: pause,
     },
   ];

@@ -12,6 +12,7 @@ import {
   functionEnvironment,
   trackEnvironment,
 } from '../../functions/environment.ts';
+import { poolsOf } from './cells.ts';
 import type { DataStack } from './data.ts';
 import { ApiDomain, frontSecret } from './domain.ts';
 import { PosternFunction } from './function.ts';
@@ -25,7 +26,7 @@ import {
   trackPermissions,
 } from './permissions.ts';
 import { type PolicyBundle, policyFor } from './policy.ts';
-import { poolsOf, type Stage, trackingUrlOf } from './stages.ts';
+import { type Stage, trackingUrlOf } from './stage.ts';
 
 /** A batch of outcomes is waited for so long: the longer, the fewer calls. */
 const OUTCOME_WINDOW = Duration.seconds(5);
@@ -59,7 +60,7 @@ export class ApiStack extends Stack {
       secrets: data.secrets.bucketName,
       trackingUrl: trackingUrlOf(stage),
     };
-    const { logRetention } = stage;
+    const shared = { stage, logKey: data.key };
     const { domain } = stage.api;
     const front = (domain ?? stage.tracking) && frontSecret(this);
 
@@ -69,7 +70,7 @@ export class ApiStack extends Stack {
       beside: policyFor('accept', policy),
       environment: apiEnvironment({ ...apiSettings, frontSecret: domain && front }),
       permissions: apiPermissions(data),
-      logRetention,
+      ...shared,
       memoryMegabytes: stage.api.memoryMegabytes,
       timeout: Duration.seconds(30),
       reservedConcurrency: stage.api.concurrency,
@@ -85,7 +86,7 @@ export class ApiStack extends Stack {
       description: 'Postern: moves deliveries into their lanes when they are due',
       environment: functionEnvironment(settings),
       permissions: duePermissions(data),
-      logRetention,
+      ...shared,
       memoryMegabytes: 512,
       timeout: Duration.minutes(5),
     });
@@ -100,7 +101,7 @@ export class ApiStack extends Stack {
       description: 'Postern: counts what became of deliveries',
       environment: functionEnvironment(settings),
       permissions: outcomesPermissions(data),
-      logRetention,
+      ...shared,
       memoryMegabytes: 512,
       timeout: Duration.seconds(25),
     });
@@ -121,7 +122,7 @@ export class ApiStack extends Stack {
         frontSecret: front,
       }),
       permissions: trackPermissions(data),
-      logRetention,
+      ...shared,
       memoryMegabytes: 256,
       timeout: Duration.seconds(10),
       reservedConcurrency: stage.api.concurrency,
@@ -137,7 +138,7 @@ export class ApiStack extends Stack {
       description: "Postern: makes the first administrator's key",
       environment: apiEnvironment(apiSettings),
       permissions: firstKeyPermissions(data),
-      logRetention,
+      ...shared,
       memoryMegabytes: 256,
       timeout: Duration.seconds(30),
     });

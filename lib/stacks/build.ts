@@ -5,7 +5,7 @@ import { DataStack } from './data.ts';
 import { EgressStack } from './egress.ts';
 import { MonitoringStack } from './monitoring.ts';
 import type { PolicyBundle } from './policy.ts';
-import type { Stage } from './stages.ts';
+import type { Stage } from './stage.ts';
 import { SubmissionStack } from './submission.ts';
 
 export interface Stacks {

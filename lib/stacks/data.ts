@@ -3,7 +3,16 @@
  * when the stack goes, whatever the stage: queued mail and the records of it are not deleted by a mistake in a
  * deployment.
  */
-import { CfnOutput, Duration, Fn, RemovalPolicy, Stack, type StackProps, Validations } from 'aws-cdk-lib';
+import {
+  ArnFormat,
+  CfnOutput,
+  Duration,
+  Fn,
+  RemovalPolicy,
+  Stack,
+  type StackProps,
+  Validations,
+} from 'aws-cdk-lib';
 import * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import * as kms from 'aws-cdk-lib/aws-kms';
@@ -13,9 +22,7 @@ import type { Construct } from 'constructs';
 import {
   type AwsResources,
   LANE_MAX_RECEIVES,
-  LANE_QUEUES,
   LISTED_INDEX,
-  laneQueue,
   OUTCOME_MAX_RECEIVES,
   OUTCOME_QUEUE,
   PARTITION_KEY,
@@ -25,9 +32,8 @@ import {
   type TableName,
   TTL_ATTRIBUTE,
 } from '../engine/aws/schema.ts';
-import type { LaneName, MessageClass } from '../engine/items.ts';
-import { LANE_GROUPS } from '../shaping/providers.ts';
-import { poolsOf, type Stage } from './stages.ts';
+import { cellsOf, lanePattern, lanesOf, queuePrefix } from './cells.ts';
+import type { Stage } from './stage.ts';
 
 /** The longest that a body may be needed (return receipts and retries end before), then S3 deletes it. */
 const BODY_DAYS = 35;
@@ -44,12 +50,7 @@ export class DataStack extends Stack {
   readonly bucket: s3.Bucket;
   /** ARN of the bucket as other stacks import it. */
   readonly bodiesArn: string;
-  /**
-   * Name of the queue of each pool, class and provider group. A name, not a reference: a pool can be taken away while
-   * other stacks still watch its lanes.
-   */
-  readonly lanes: ReadonlyMap<LaneName, string>;
-  /** ARN of all of them. */
+  /** ARN of all lanes of the stage. */
   readonly lanesArn: string;
   readonly outcomes: sqs.Queue;
   readonly deadLanes: sqs.Queue;
@@ -63,7 +64,7 @@ export class DataStack extends Stack {
   constructor(scope: Construct, id: string, props: DataStackProps) {
     super(scope, id, props);
     const { stage } = props;
-    this.key = this.#dataKey();
+    this.key = this.#dataKey(stage);
     this.tables = Object.fromEntries(TABLES.map((name) => [name, this.#table(name, stage)])) as Record<
       TableName,
       dynamodb.TableV2
@@ -79,12 +80,10 @@ export class DataStack extends Stack {
       OUTCOME_VISIBILITY,
     );
     const dead = { queue: this.deadLanes, maxReceiveCount: LANE_MAX_RECEIVES };
-    for (const lane of laneNames(stage)) this.#queue(stage, laneQueue(lane), dead);
-    this.lanes = new Map(laneNames(stage).map((lane) => [lane, queuePrefix(stage) + laneQueue(lane)]));
-    this.lanesArn = this.formatArn({
-      service: 'sqs',
-      resource: `${queuePrefix(stage)}${LANE_QUEUES}*`,
-    });
+    for (const pool of cellsOf(stage)[0]!.pools)
+      for (const lane of lanesOf(stage, pool))
+        this.#queue(stage, lane.slice(queuePrefix(stage).length), dead);
+    this.lanesArn = this.formatArn({ service: 'sqs', resource: lanePattern(stage) });
     this.secretsKey = new kms.Key(this, 'SecretsKey', {
       description: 'Postern: secrets that only the functions that need them may read',
       enableKeyRotation: true,
@@ -95,12 +94,6 @@ export class DataStack extends Stack {
       value: this.secrets.bucketName,
       description: 'Back its objects up, away from the account',
     });
-  }
-
-  /** Names of the queues of a pool, or of one of its classes. */
-  lanesOf(pool: string, cls?: MessageClass): string[] {
-    const start = cls === undefined ? `${pool}:` : `${pool}:${cls}:`;
-    return [...this.lanes].filter(([lane]) => lane.startsWith(start)).map(([, queue]) => queue);
   }
 
   /** Where everything is and how it is used, for functions and nodes. */
@@ -124,7 +117,7 @@ export class DataStack extends Stack {
     };
   }
 
-  #dataKey(): kms.Key {
+  #dataKey(stage: Stage): kms.Key {
     const key = new kms.Key(this, 'DataKey', {
       description: 'Postern: mail at rest in tables, queues and the bucket',
       enableKeyRotation: true,
@@ -148,6 +141,25 @@ export class DataStack extends Stack {
           StringEquals: {
             'kms:CallerAccount': this.account,
             'kms:ViaService': `dynamodb.${this.region}.amazonaws.com`,
+          },
+        },
+      }),
+    );
+    // CloudWatch Logs encrypts by itself: the log groups of the stage, known by the names of its stacks.
+    key.addToResourcePolicy(
+      new iam.PolicyStatement({
+        sid: 'Logs',
+        principals: [new iam.ServicePrincipal(`logs.${this.region}.amazonaws.com`)],
+        actions: ['kms:Encrypt', 'kms:Decrypt', 'kms:ReEncrypt*', 'kms:GenerateDataKey*', 'kms:DescribeKey'],
+        resources: ['*'],
+        conditions: {
+          ArnLike: {
+            'kms:EncryptionContext:aws:logs:arn': this.formatArn({
+              service: 'logs',
+              resource: 'log-group',
+              resourceName: `${queuePrefix(stage)}*`,
+              arnFormat: ArnFormat.COLON_RESOURCE_NAME,
+            }),
           },
         },
       }),
@@ -243,11 +255,6 @@ export class DataStack extends Stack {
   }
 }
 
-/** Start of the names of a stage's queues. */
-function queuePrefix(stage: Stage): string {
-  return `postern-${stage.name}-`;
-}
-
 /** The index, capped as its table is: what it could not take would hold the table's own writes up. */
 function listedIndex({ tables }: Stage): dynamodb.GlobalSecondaryIndexPropsV2 {
   const { name, partitionKey, sortKey } = LISTED_INDEX;
@@ -258,13 +265,6 @@ function listedIndex({ tables }: Stage): dynamodb.GlobalSecondaryIndexPropsV2 {
     maxReadRequestUnits: tables.maxReadUnits,
     maxWriteRequestUnits: tables.maxWriteUnits,
   };
-}
-
-function laneNames(stage: Stage): LaneName[] {
-  const classes: MessageClass[] = ['transactional', 'bulk'];
-  return poolsOf(stage).flatMap((pool) =>
-    classes.flatMap((cls) => LANE_GROUPS.map((group) => `${pool}:${cls}:${group}`)),
-  );
 }
 
 function acknowledgeAccessLogs(bucket: s3.Bucket, reason: string): void {

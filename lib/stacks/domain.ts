@@ -13,7 +13,7 @@ import { CloudFrontTarget } from 'aws-cdk-lib/aws-route53-targets';
 import { Secret } from 'aws-cdk-lib/aws-secretsmanager';
 import { Construct } from 'constructs';
 import { FRONT_FUNCTION, FRONT_SECRET } from '../http/cloudfront.ts';
-import type { CustomDomain } from './stages.ts';
+import type { CustomDomain } from './stage.ts';
 
 /** Errors that CloudFront keeps for ten seconds unless it is told not to (CloudFront developer guide). */
 const KEPT_ERRORS = [404, 405, 414, 500, 501, 502, 503, 504];

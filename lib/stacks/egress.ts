@@ -32,7 +32,7 @@ import {
 } from './permissions.ts';
 import { type PolicyBundle, policyFor } from './policy.ts';
 import { PtrRecords } from './ptr.ts';
-import type { NodeConfig, SourceAddress, Stage } from './stages.ts';
+import type { NodeConfig, SourceAddress, Stage } from './stage.ts';
 import { installNode } from './user-data.ts';
 
 const SMTP = ec2.Port.tcp(25);
@@ -63,9 +63,9 @@ export class EgressStack extends Stack {
   constructor(scope: Construct, id: string, props: EgressStackProps) {
     super(scope, id, props);
     const { stage, data, policy } = props;
-    const { logRetention } = stage;
-    this.logGroup = new logs.LogGroup(this, 'Log', { retention: logRetention });
-    this.vpc = this.#network(logRetention);
+    const log: logs.LogGroupProps = { retention: stage.logRetention, encryptionKey: data.key };
+    this.logGroup = new logs.LogGroup(this, 'Log', log);
+    this.vpc = this.#network(log);
     const { vpc } = this;
     const securityGroup = this.#securityGroup(vpc);
     const bundle = new Asset(this, 'Bundle', serviceAsset('node.ts', 'egress', policyFor('egress', policy)));
@@ -77,7 +77,7 @@ export class EgressStack extends Stack {
       }),
     );
     const records = [...addresses.values()].flat().filter(({ ptr }) => ptr);
-    if (records.length > 0) this.ptr = new PtrRecords(this, 'Ptr', { records, logRetention });
+    if (records.length > 0) this.ptr = new PtrRecords(this, 'Ptr', { records, log });
     if (stage.outside) {
       this.outside = new OutsideAccess(this, 'Outside', {
         nodes: stage.outside,
@@ -94,7 +94,7 @@ export class EgressStack extends Stack {
     return [0, 1].map((at) => Fn.select(at, Fn.getAzs()));
   }
 
-  #network(retention: logs.RetentionDays): ec2.Vpc {
+  #network(log: logs.LogGroupProps): ec2.Vpc {
     const vpc = new ec2.Vpc(this, 'Vpc', {
       maxAzs: 2,
       natGateways: 0,
@@ -109,7 +109,7 @@ export class EgressStack extends Stack {
     const role = new iam.Role(this, 'FlowLogRole', {
       assumedBy: new iam.ServicePrincipal('vpc-flow-logs.amazonaws.com'),
     });
-    const logGroup = new logs.LogGroup(this, 'FlowLog', { retention });
+    const logGroup = new logs.LogGroup(this, 'FlowLog', log);
     role.addToPolicy(
       new iam.PolicyStatement({
         actions: ['logs:CreateLogStream', 'logs:PutLogEvents', 'logs:DescribeLogStreams'],
@@ -191,6 +191,7 @@ export class EgressStack extends Stack {
     acknowledgeLanes(role, data);
     const userData = installNode(this, {
       bundle,
+      stage: stage.name,
       environment: nodeEnvironment({
         resources: data.resources(stage),
         node: node.name,

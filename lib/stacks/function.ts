@@ -1,12 +1,15 @@
-/** A Lambda function with what all of them have: a role of its own, a log group that ends, the runtime. */
+/** A Lambda function with what all of them have: a role of its own, an encrypted log that expires, the runtime. */
 import { join } from 'node:path';
 import type { Duration } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
+import type * as kms from 'aws-cdk-lib/aws-kms';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import { NodejsFunction } from 'aws-cdk-lib/aws-lambda-nodejs';
 import * as logs from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
+import { STAGE_VARIABLE } from '../observe/emf.ts';
 import { copying, FUNCTION_BUNDLING, ROOT } from './bundling.ts';
+import type { Stage } from './stage.ts';
 
 export interface PosternFunctionProps {
   /** File below `functions/`. */
@@ -17,7 +20,9 @@ export interface PosternFunctionProps {
   environment: Record<string, string>;
   /** Everything that its role may do, besides writing its log. */
   permissions: iam.PolicyStatement[];
-  logRetention: logs.RetentionDays;
+  stage: Stage;
+  /** Encrypts its log. */
+  logKey: kms.IKey;
   memoryMegabytes: number;
   timeout: Duration;
   reservedConcurrency?: number;
@@ -30,7 +35,10 @@ export class PosternFunction extends Construct {
 
   constructor(scope: Construct, id: string, props: PosternFunctionProps) {
     super(scope, id);
-    this.logGroup = new logs.LogGroup(this, 'Log', { retention: props.logRetention });
+    this.logGroup = new logs.LogGroup(this, 'Log', {
+      retention: props.stage.logRetention,
+      encryptionKey: props.logKey,
+    });
     this.role = new iam.Role(this, 'Role', {
       assumedBy: new iam.ServicePrincipal('lambda.amazonaws.com'),
       description: props.description,
@@ -57,7 +65,11 @@ export class PosternFunction extends Construct {
       logGroup: this.logGroup,
       // Off: a retry would run beside the next scheduled one, which does the same work anyway.
       retryAttempts: 0,
-      environment: { NODE_OPTIONS: '--enable-source-maps', ...props.environment },
+      environment: {
+        NODE_OPTIONS: '--enable-source-maps',
+        [STAGE_VARIABLE]: props.stage.name,
+        ...props.environment,
+      },
     });
   }
 }

@@ -1,19 +1,60 @@
-/** Metrics for alarms and the dashboard: ours, and those that AWS keeps, joined by metric math. */
+/** Metrics for alarms and the dashboard: those of Postern, and those that AWS keeps, joined by metric math. */
 import { Duration } from 'aws-cdk-lib';
 import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
-import { type DimensionName, type MetricName, NAMESPACE } from '../observe/emf.ts';
+import { type DimensionName, type MetricName, namespaceOf } from '../observe/emf.ts';
 
 const FIVE_MINUTES = Duration.minutes(5);
 
-/** A metric of ours. */
-export function mail(
-  metricName: MetricName,
-  statistic: string,
-  period: Duration,
-  dimensions?: Partial<Record<DimensionName, string>>,
-): cloudwatch.Metric {
-  const dimensionsMap = dimensions as Record<string, string> | undefined;
-  return new cloudwatch.Metric({ namespace: NAMESPACE, metricName, statistic, period, dimensionsMap });
+/** The metrics that the processes of one stage write. */
+export class StageMetrics {
+  readonly namespace: string;
+
+  constructor(stage: string) {
+    this.namespace = namespaceOf(stage);
+  }
+
+  metric(
+    metricName: MetricName,
+    statistic: string,
+    period: Duration,
+    dimensions?: Partial<Record<DimensionName, string>>,
+  ): cloudwatch.Metric {
+    const dimensionsMap = dimensions as Record<string, string> | undefined;
+    return new cloudwatch.Metric({ namespace: this.namespace, metricName, statistic, period, dimensionsMap });
+  }
+
+  /** A rate, or 0 while it has fewer than `minimum` samples: one bounce of ten deliveries is no 10 %. */
+  guarded(name: MetricName, minimum: number, period: Duration): cloudwatch.MathExpression {
+    return new cloudwatch.MathExpression({
+      expression: `IF(volume >= ${minimum}, rate, 0)`,
+      usingMetrics: {
+        volume: this.metric(name, 'SampleCount', period),
+        rate: this.metric(name, 'Average', period),
+      },
+      label: name,
+      period,
+    });
+  }
+
+  /** One counter divided by another, or 0 while the other is below `minimum`. */
+  ratio(part: MetricName, whole: MetricName, minimum: number, period: Duration): cloudwatch.MathExpression {
+    return new cloudwatch.MathExpression({
+      expression: `IF(whole >= ${minimum}, FILL(part, 0) / whole, 0)`,
+      usingMetrics: { part: this.metric(part, 'Sum', period), whole: this.metric(whole, 'Sum', period) },
+      label: `${part} / ${whole}`,
+      period,
+    });
+  }
+
+  /** All series of a metric that have these dimensions, one line each. */
+  search(metric: MetricName, by: string, statistic: string): cloudwatch.MathExpression {
+    return new cloudwatch.MathExpression({
+      expression: `SEARCH('{${this.namespace},${by}} MetricName="${metric}"', '${statistic}', 60)`,
+      usingMetrics: {},
+      label: '',
+      period: Duration.minutes(1),
+    });
+  }
 }
 
 /** A metric that SQS keeps of a queue. */
@@ -31,32 +72,7 @@ export function queueMetric(
   });
 }
 
-/** A rate, or 0 while fewer than `minimum` samples speak for it: one bounce of ten deliveries is no 10 %. */
-export function guarded(name: MetricName, minimum: number, period: Duration): cloudwatch.MathExpression {
-  return new cloudwatch.MathExpression({
-    expression: `IF(volume >= ${minimum}, rate, 0)`,
-    usingMetrics: { volume: mail(name, 'SampleCount', period), rate: mail(name, 'Average', period) },
-    label: name,
-    period,
-  });
-}
-
-/** One counter by another, or 0 while the other is below `minimum`. */
-export function ratio(
-  part: MetricName,
-  whole: MetricName,
-  minimum: number,
-  period: Duration,
-): cloudwatch.MathExpression {
-  return new cloudwatch.MathExpression({
-    expression: `IF(whole >= ${minimum}, FILL(part, 0) / whole, 0)`,
-    usingMetrics: { part: mail(part, 'Sum', period), whole: mail(whole, 'Sum', period) },
-    label: `${part} / ${whole}`,
-    period,
-  });
-}
-
-/** The highest of a metric of several things, over five minutes. At most ten metrics, as CloudWatch asks. */
+/** The highest of a metric of several things, over five minutes. */
 export function highest<T>(
   things: readonly T[],
   of: (thing: T) => cloudwatch.Metric,
@@ -67,7 +83,7 @@ export function highest<T>(
   );
 }
 
-/** The sum of metrics of several things, over five minutes. At most ten metrics, as CloudWatch asks. */
+/** The sum of metrics of several things, over five minutes. */
 export function sum<T>(
   things: readonly T[],
   of: (thing: T) => cloudwatch.Metric[],
@@ -75,7 +91,7 @@ export function sum<T>(
   return joined('SUM', things.flatMap(of));
 }
 
-/** Metrics as one, over five minutes. At most ten, as CloudWatch asks. */
+/** Metrics as one, over five minutes. @throws Error above the ten metrics that CloudWatch joins in an alarm. */
 export function joined(
   how: 'MAX' | 'MIN' | 'SUM',
   metrics: readonly cloudwatch.Metric[],

@@ -1,96 +1,50 @@
-/** The dashboard, the alarms, and the topic that tells of them. */
-import { CfnOutput, Duration, Stack, type StackProps } from 'aws-cdk-lib';
+/** The dashboard, the alarms and the topics of a stage. */
+import { Duration, Stack, type StackProps } from 'aws-cdk-lib';
 import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
-import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions';
-import * as iam from 'aws-cdk-lib/aws-iam';
-import * as kms from 'aws-cdk-lib/aws-kms';
-import * as sns from 'aws-cdk-lib/aws-sns';
-import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions';
 import type { Construct } from 'constructs';
-import { type AlarmEntry, alarmsOf, type Watched } from './alarms.ts';
-import { mail, queueMetric } from './metrics.ts';
+import type { MetricName } from '../observe/emf.ts';
+import { stageAlarms, type WatchedStage } from './alarms.ts';
+import { cellAlarms } from './cell-alarms.ts';
+import { cellsOf, lanesOf } from './cells.ts';
+import type { EgressStack } from './egress.ts';
+import { queueMetric, StageMetrics } from './metrics.ts';
+import { AlarmTopics } from './topics.ts';
 
 const MINUTE = Duration.minutes(1);
 const FIVE_MINUTES = Duration.minutes(5);
 const DAY = Duration.days(1);
 const WIDTH = 12;
 
-export interface MonitoringStackProps extends StackProps, Watched {}
+export interface MonitoringStackProps extends StackProps, WatchedStage {
+  /** The stage's own cell. */
+  egress: EgressStack;
+}
 
 export class MonitoringStack extends Stack {
-  readonly alarms: ReadonlyMap<AlarmEntry, cloudwatch.Alarm>;
+  readonly topics: AlarmTopics;
 
   constructor(scope: Construct, id: string, props: MonitoringStackProps) {
     super(scope, id, props);
-    const { stage } = props;
-    const topic = this.#topic(stage.alarms.email);
-    const action = new SnsAction(topic);
-    this.alarms = new Map(
-      alarmsOf(props).map((entry) => {
-        const alarm = this.#alarm(entry, stage.name);
-        alarm.addAlarmAction(action);
-        alarm.addOkAction(action);
-        return [entry, alarm];
-      }),
-    );
-    this.#dashboard(props);
-    new CfnOutput(this, 'Alarms', {
-      value: topic.topicArn,
-      description: 'Subscribe here to be told of alarms',
-    });
+    const { stage, egress } = props;
+    const metrics = new StageMetrics(stage.name);
+    this.topics = new AlarmTopics(this, stage);
+    const own = { stage, cell: cellsOf(stage)[0]!, egress };
+    for (const entry of [...stageAlarms(props, metrics), ...cellAlarms(own, metrics)]) {
+      this.topics.alarm(this, entry);
+    }
+    this.#dashboard(props, metrics);
   }
 
-  #topic(email: string | undefined): sns.Topic {
-    const key = new kms.Key(this, 'AlarmKey', {
-      description: 'Postern: alarms on their way',
-      enableKeyRotation: true,
-    });
-    // CloudWatch publishes as itself, and needs the key for it.
-    key.addToResourcePolicy(
-      new iam.PolicyStatement({
-        principals: [new iam.ServicePrincipal('cloudwatch.amazonaws.com')],
-        actions: ['kms:Decrypt', 'kms:GenerateDataKey'],
-        resources: ['*'],
-        conditions: { StringEquals: { 'aws:SourceAccount': this.account } },
-      }),
-    );
-    const topic = new sns.Topic(this, 'AlarmTopic', { masterKey: key, enforceSSL: true });
-    if (email) topic.addSubscription(new EmailSubscription(email));
-    return topic;
-  }
-
-  #alarm(entry: AlarmEntry, stage: string): cloudwatch.Alarm {
-    const { periods = 1, below = false, missing = cloudwatch.TreatMissingData.NOT_BREACHING } = entry;
-    const name = entry.of === undefined ? entry.entry : `${entry.entry} (${entry.of})`;
-    return new cloudwatch.Alarm(this, name.replace(/\W+/g, ''), {
-      alarmName: `postern-${stage}: ${name}`,
-      alarmDescription: `${entry.meaning} What to do: ${runbookLink(entry)}`,
-      metric: entry.metric,
-      threshold: entry.threshold,
-      evaluationPeriods: periods,
-      comparisonOperator: below
-        ? cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD
-        : cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
-      treatMissingData: missing,
-    });
-  }
-
-  #dashboard({ stage, data, api, submission, policy }: MonitoringStackProps): void {
+  #dashboard({ stage, data, api, submission, policy }: MonitoringStackProps, metrics: StageMetrics): void {
     const graph = (
       title: string,
       left: cloudwatch.IMetric[],
       more: Partial<cloudwatch.GraphWidgetProps> = {},
     ) => new cloudwatch.GraphWidget({ title, width: WIDTH, left, ...more });
-    const search = (title: string, metric: string, by: string, statistic = 'Sum') =>
-      graph(title, [
-        new cloudwatch.MathExpression({
-          expression: `SEARCH('{Postern,${by}} MetricName="${metric}"', '${statistic}', 60)`,
-          usingMetrics: {},
-          label: '',
-          period: MINUTE,
-        }),
-      ]);
-    const lanes = [...data.lanes.values()];
+    const mail = metrics.metric.bind(metrics);
+    const search = (title: string, metric: MetricName, by: string, statistic = 'Sum') =>
+      graph(title, [metrics.search(metric, by, statistic)]);
+    const lanes = cellsOf(stage)[0]!.pools.flatMap((pool) => lanesOf(stage, pool));
     const dashboard = new cloudwatch.Dashboard(this, 'Dashboard', {
       dashboardName: `postern-${stage.name}`,
       defaultInterval: Duration.hours(6),
@@ -156,9 +110,4 @@ export class MonitoringStack extends Stack {
       );
     }
   }
-}
-
-/** Where an alarm's entry is, with the anchor that a heading gets. */
-function runbookLink({ entry }: Pick<AlarmEntry, 'entry'>): string {
-  return `lib/stacks/RUNBOOK.md#${entry.toLowerCase().replaceAll(' ', '-')}`;
 }

@@ -10,7 +10,7 @@ import * as rolesanywhere from 'aws-cdk-lib/aws-rolesanywhere';
 import { Construct } from 'constructs';
 import type { DataStack } from './data.ts';
 import { acknowledgeBodies, acknowledgeLanes, egressPermissions, shipLog } from './permissions.ts';
-import type { OutsideNodes } from './stages.ts';
+import type { OutsideNodes } from './stage.ts';
 
 export interface OutsideAccessProps {
   nodes: OutsideNodes;
@@ -39,7 +39,7 @@ export class OutsideAccess extends Construct {
           conditions: {
             ArnEquals: { 'aws:SourceArn': anchor.attrTrustAnchorArn },
             // Any certificate of the authority would do without this: only these names are nodes.
-            StringEquals: { 'aws:PrincipalTag/x509Subject/CN': nodes.names },
+            StringEquals: { 'aws:PrincipalTag/x509Subject/CN': nodes.nodes.map(({ name }) => name) },
           },
         }),
       ),

@@ -11,7 +11,7 @@ import { Construct } from 'constructs';
 
 export interface PtrRecordsProps {
   records: readonly { hostname: string; allocationId: string }[];
-  logRetention: logs.RetentionDays;
+  log: logs.LogGroupProps;
 }
 
 export class PtrRecords extends Construct {
@@ -20,7 +20,7 @@ export class PtrRecords extends Construct {
   constructor(scope: Construct, id: string, props: PtrRecordsProps) {
     super(scope, id);
     const { region, account, partition } = Stack.of(this);
-    const logGroup = new logs.LogGroup(this, 'Log', { retention: props.logRetention });
+    const logGroup = new logs.LogGroup(this, 'Log', props.log);
     this.role = new iam.Role(this, 'Role', {
       assumedBy: new iam.ServicePrincipal('lambda.amazonaws.com'),
       description: 'Postern: sets and resets PTR records',

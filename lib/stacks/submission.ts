@@ -18,12 +18,13 @@ import type { Construct } from 'constructs';
 import { apiEnvironment } from '../../functions/environment.ts';
 import { HEALTH, STARTTLS, TLS } from '../submission/ports.ts';
 import { serviceAsset } from './bundling.ts';
+import { poolsOf } from './cells.ts';
 import type { DataStack } from './data.ts';
 import type { EgressStack } from './egress.ts';
 import { instanceGroup, launchTemplate } from './instances.ts';
 import { acknowledgeBodies, acknowledgeLanes, shipLog, submissionPermissions } from './permissions.ts';
 import { type PolicyBundle, policyFor } from './policy.ts';
-import { poolsOf, type Stage, type SubmissionService, trackingUrlOf } from './stages.ts';
+import { type Stage, type SubmissionService, trackingUrlOf } from './stage.ts';
 import { installService } from './user-data.ts';
 
 export interface SubmissionStackProps extends StackProps {
@@ -46,7 +47,10 @@ export class SubmissionStack extends Stack {
     super(scope, id, props);
     const { stage, submission, data, egress, policy } = props;
     const { vpc } = egress;
-    this.logGroup = new logs.LogGroup(this, 'Log', { retention: stage.logRetention });
+    this.logGroup = new logs.LogGroup(this, 'Log', {
+      retention: stage.logRetention,
+      encryptionKey: data.key,
+    });
     this.role = new iam.Role(this, 'Role', {
       assumedBy: new iam.ServicePrincipal('ec2.amazonaws.com'),
       description: 'Postern: submission',
@@ -76,6 +80,7 @@ export class SubmissionStack extends Stack {
       userData: installService(this, {
         service: 'submission',
         bundle,
+        stage: stage.name,
         environment: apiEnvironment({
           resources: data.resources(stage),
           accountId: this.account,

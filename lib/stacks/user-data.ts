@@ -6,13 +6,16 @@ import type { Stack } from 'aws-cdk-lib';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import type { Asset } from 'aws-cdk-lib/aws-s3-assets';
 import { sourceSuffix } from '../../egress-node/service/node-environment.ts';
-import type { SourceAddress } from './stages.ts';
+import { STAGE_VARIABLE } from '../observe/emf.ts';
+import type { SourceAddress } from './stage.ts';
 
 export interface InstallProps {
   /** Name of the process in the bundle. */
   service: 'egress' | 'submission';
   bundle: Asset;
-  /** What the process is told. */
+  /** Name of the stage. */
+  stage: string;
+  /** Settings of the process. */
   environment: Record<string, string>;
   logGroup: string;
   /** Of the log; the CloudWatch agent knows `{instance_id}`. */
@@ -43,7 +46,7 @@ export function installNode(
 
 function install(stack: Stack, props: InstallProps, commands: readonly string[]): ec2.UserData {
   const { service, bundle, logGroup, logStream } = props;
-  const environment = { AWS_REGION: stack.region, ...props.environment };
+  const environment = { AWS_REGION: stack.region, [STAGE_VARIABLE]: props.stage, ...props.environment };
   const stream = {
     // Where the unit writes (postern@.service).
     file_path: `/var/log/postern/${service}.log`,

@@ -7,7 +7,7 @@ import { Template } from 'aws-cdk-lib/assertions';
 import { RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { buildStacks, type Stacks } from '../../lib/stacks/build.ts';
 import type { PolicyBundle } from '../../lib/stacks/policy.ts';
-import type { Stage } from '../../lib/stacks/stages.ts';
+import type { Stage } from '../../lib/stacks/stage.ts';
 
 /** A stage with everything that a stage can have. */
 export const STAGE: Stage = {
@@ -30,7 +30,10 @@ export const STAGE: Stage = {
       addresses: [{ hostname: 'b1.example.com', pools: ['default'], ptr: true }],
     },
   ],
-  outside: { authority: '-----BEGIN CERTIFICATE-----', names: ['c'] },
+  outside: {
+    authority: '-----BEGIN CERTIFICATE-----',
+    nodes: [{ name: 'c', addresses: [{ ip: '203.0.113.5', hostname: 'c1.example.com', pools: ['hoster'] }] }],
+  },
   api: {
     memoryMegabytes: 512,
     concurrency: 20,

@@ -6,7 +6,8 @@ import { Validations } from 'aws-cdk-lib';
 import { Match, type Template } from 'aws-cdk-lib/assertions';
 import { AwsSolutionsChecks } from 'cdk-nag';
 import { buildStacks } from '../../lib/stacks/build.ts';
-import { STAGES, type Stage, stageOf } from '../../lib/stacks/stages.ts';
+import type { Stage } from '../../lib/stacks/stage.ts';
+import { STAGES, stageOf } from '../../lib/stacks/stages.ts';
 import { openApp, openStacks, POLICY, type Resource, resourcesOf, STAGE } from '../support/stacks.ts';
 
 const { stacks, template } = openStacks(STAGE, POLICY);
@@ -104,7 +105,8 @@ describe('data', () => {
     const lanes = resourcesOf(data, 'AWS::SQS::Queue').filter(([, { Properties }]) =>
       (Properties.QueueName as string).startsWith('postern-test-lane-'),
     );
-    assert.equal(lanes.length, 2 * 2 * 5);
+    // Of default, vip, and hoster, which exists outside AWS only.
+    assert.equal(lanes.length, 3 * 2 * 5);
     for (const [, { Properties }] of lanes) {
       assert.match(Properties.QueueName as string, /^[\w-]{1,80}$/);
       assert.equal(Properties.MessageRetentionPeriod, 1_209_600);
@@ -121,7 +123,7 @@ describe('data', () => {
 });
 
 describe('functions', () => {
-  test('run on Node 24 and arm64, with a role and a log of their own that ends', () => {
+  test('run on Node 24 and arm64, with a role and an encrypted log of their own that expires', () => {
     api.resourceCountIs('AWS::Lambda::Function', 5);
     api.allResourcesProperties('AWS::Lambda::Function', {
       Runtime: 'nodejs24.x',
@@ -129,11 +131,19 @@ describe('functions', () => {
       Role: Match.anyValue(),
       LoggingConfig: { LogGroup: Match.anyValue() },
     });
-    for (const one of [api, egress]) {
-      for (const [, { Properties }] of resourcesOf(one, 'AWS::Logs::LogGroup')) {
-        assert.equal(Properties.RetentionInDays, 30);
+    for (const one of [api, egress, submission]) {
+      for (const [id, { Properties }] of resourcesOf(one, 'AWS::Logs::LogGroup')) {
+        assert.equal(Properties.RetentionInDays, 30, id);
+        assert.match(JSON.stringify(Properties.KmsKeyId), /DataKey/, id);
       }
     }
+    data.hasResourceProperties('AWS::KMS::Key', {
+      KeyPolicy: {
+        Statement: Match.arrayWith([
+          Match.objectLike({ Principal: { Service: 'logs.eu-central-1.amazonaws.com' } }),
+        ]),
+      },
+    });
   });
 
   test('the API and tracking are open to signatures of ours, and bounded', () => {
@@ -200,6 +210,7 @@ describe('functions', () => {
       'POSTERN_FRONT_SECRET',
       'POSTERN_QUEUE_URL_PREFIX',
       'POSTERN_SECRETS_BUCKET',
+      'POSTERN_STAGE',
     ]);
   });
 
@@ -374,7 +385,7 @@ describe('submission', () => {
     const script = JSON.stringify(resourcesOf(submission, 'AWS::EC2::LaunchTemplate'));
     for (const part of [
       'POSTERN_HOSTNAME=smtp.example.com',
-      'POSTERN_POOLS=default,vip',
+      'POSTERN_POOLS=default,vip,hoster',
       'bash install-service.sh submission',
       'cfn-signal',
     ])
@@ -430,12 +441,59 @@ describe('alarms', () => {
     for (const name of asked) assert.ok(name === 'lane-' || queues.includes(`postern-test-${name}`), name);
   });
 
-  test('tell somebody, both when it rings and when it is over', () => {
-    for (const { AlarmActions, OKActions } of alarms) {
-      assert.equal((AlarmActions as unknown[]).length, 1);
+  test('go to the topic of their severity, when they ring and when they end', () => {
+    const actions = alarms.map(({ AlarmName, AlarmActions, OKActions }) => {
       assert.deepEqual(AlarmActions, OKActions);
+      const [{ Ref }, ...more] = AlarmActions as [{ Ref: string }];
+      assert.deepEqual(more, []);
+      return [(AlarmName as string).replace('postern-test: ', ''), Ref.slice(0, -8)];
+    });
+    const topicOf = new Map(actions as [string, string][]);
+    for (const name of ['Node silent (a)', 'Bounce rate critical', 'Queue delay (vip transactional)'])
+      assert.equal(topicOf.get(name), 'AlarmTopic', name);
+    for (const name of ['Lease lost', 'Bounce rate warning', 'Queue delay (vip bulk)'])
+      assert.equal(topicOf.get(name), 'WarningTopic', name);
+    monitoring.resourcePropertiesCountIs('AWS::SNS::Subscription', { Endpoint: 'ops@example.com' }, 2);
+  });
+
+  test('may publish: each topic, and the key over it, lets CloudWatch of this account in', () => {
+    const topics = resourcesOf(monitoring, 'AWS::SNS::Topic').map(([id]) => id);
+    assert.equal(topics.length, 2);
+    const fromCloudWatch = {
+      Effect: 'Allow',
+      Principal: { Service: 'cloudwatch.amazonaws.com' },
+      Condition: { StringEquals: { 'aws:SourceAccount': { Ref: 'AWS::AccountId' } } },
+    };
+    for (const topic of topics) {
+      monitoring.hasResourceProperties('AWS::SNS::TopicPolicy', {
+        Topics: [{ Ref: topic }],
+        PolicyDocument: {
+          Statement: Match.arrayWith([
+            Match.objectLike({ ...fromCloudWatch, Action: 'sns:Publish', Resource: { Ref: topic } }),
+          ]),
+        },
+      });
     }
-    monitoring.hasResourceProperties('AWS::SNS::Subscription', { Endpoint: 'ops@example.com' });
+    monitoring.hasResourceProperties('AWS::KMS::Key', {
+      KeyPolicy: {
+        Statement: Match.arrayWith([
+          Match.objectLike({ ...fromCloudWatch, Action: ['kms:Decrypt', 'kms:GenerateDataKey'] }),
+        ]),
+      },
+    });
+  });
+
+  test('watch the metrics of their stage, and those of no other in the account', () => {
+    const text = JSON.stringify(monitoring.toJSON()).replaceAll('\\', '');
+    const named = [...text.matchAll(/"Namespace":"([^"]+)"|SEARCH\('\{([^,]+),|\["(Postern[^"]*)"/g)];
+    const namespaces = new Set(named.map(([, alarm, search, graph]) => alarm ?? search ?? graph));
+    assert.deepEqual([...namespaces].filter((one) => !one!.startsWith('AWS/')).sort(), ['Postern/test']);
+    for (const [, { Properties }] of resourcesOf(api, 'AWS::Lambda::Function')) {
+      const { Variables } = Properties.Environment as { Variables: Record<string, unknown> };
+      assert.equal(Variables.POSTERN_STAGE, 'test');
+    }
+    for (const one of [egress, submission])
+      assert.match(JSON.stringify(resourcesOf(one, 'AWS::EC2::LaunchTemplate')), /POSTERN_STAGE=test\\n/);
   });
 
   test("of reputation have SES's thresholds, from a thousand deliveries on", () => {
@@ -530,7 +588,7 @@ describe('a stage', () => {
       /two have the hostname "b1\.example\.com"/,
     ],
     'a node outside with the name of one inside': [
-      { outside: { authority: '', names: ['a'] } },
+      { outside: { ...STAGE.outside!, nodes: [{ ...STAGE.outside!.nodes[0]!, name: 'a' }] } },
       /two have the node "a"/,
     ],
     'a certificate that CloudFront cannot use': [
