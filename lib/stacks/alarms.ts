@@ -94,8 +94,9 @@ export function stageAlarms(
     },
     {
       entry: 'Storage refused',
+      severity: 'warning',
       meaning: 'SQS or DynamoDB refused the text of an outcome for good; it is only in the log.',
-      metric: mail('StorageRefused', 'Sum', FIVE_MINUTES),
+      metric: metrics.metric('StorageRefused', 'Sum', FIVE_MINUTES),
       threshold: 1,
     },
     {
