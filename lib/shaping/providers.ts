@@ -121,9 +121,16 @@ const GROUP_BY_DOMAIN = new Map<string, LaneGroup>(
   ),
 );
 
+/**
+ * A name made of an IPv4 address, as `ip-192-0-2-1.ip.secureserver.net`: providers of access and of hosting give
+ * one to each machine of a customer. What that machine replies is not the provider's word.
+ */
+const CUSTOMER_HOST = /(?<!\d)\d{1,3}([-.x_])\d{1,3}\1\d{1,3}\1\d{1,3}(?!\d)/;
+
 function providerOfHost(host: string): Provider {
   let name = host.toLowerCase();
   if (name.endsWith('.')) name = name.slice(0, -1);
+  if (CUSTOMER_HOST.test(name)) return 'other';
   for (;;) {
     const provider = PROVIDER_BY_SUFFIX.get(name);
     if (provider !== undefined) return provider;

@@ -7,6 +7,7 @@ import { LIBRARY, rulesWith } from '../../lib/automation/library.ts';
 import type { Rule } from '../../lib/automation/rule.ts';
 import { AutomationState } from '../../lib/automation/state.ts';
 import { readReply } from '../../lib/outcome/reply.ts';
+import { throttles } from '../../lib/shaping/feedback/throttling.ts';
 import { PROVIDERS, providerOf } from '../../lib/shaping/providers.ts';
 import { siteName } from '../../lib/shaping/sites.ts';
 import { MX_HOSTS } from '../fixtures/mx-hosts.ts';
@@ -124,6 +125,38 @@ describe('the library of rules', () => {
   });
 });
 
+describe('a site of nobody in particular that puts mail off for a while', () => {
+  const TSS04 =
+    '421 4.7.0 [TSS04] Messages from 192.0.2.10 temporarily deferred due to unexpected volume or user complaints';
+  const other = MX_HOSTS.find(([provider]) => provider === 'other')!;
+  const event = eventFor(LIBRARY[0]!, TSS04, other);
+
+  it('is not held to a rate of a rule: the rate is learnt from what the site takes', () => {
+    const state = new AutomationState();
+    assert.deepEqual(evaluate(set, state, event, NOW).raise, [], 'said once');
+    const raised = Array.from({ length: 30 }, (_, i) => evaluate(set, state, event, NOW + i).raise).flat();
+    assert.deepEqual(
+      raised.map(({ action }) => action),
+      [{ kind: 'limit', limits: { connections: 2 } }],
+    );
+    const { outcome: _, reply: __, ...mail } = event;
+    const lifted = Array.from({ length: 20 }, (_, i) =>
+      evaluate(set, state, { ...mail, outcome: 'delivered' }, NOW + 1000 + i),
+    ).flatMap(({ lift }) => lift);
+    assert.deepEqual(
+      lifted,
+      raised.map(({ id }) => id),
+      'twenty deliveries later',
+    );
+  });
+
+  it('has each of its sentences read as a wish for a lower rate', () => {
+    for (const rule of LIBRARY.filter(({ id }) => id === 'generic.message-rate')) {
+      for (const sample of rule.samples) assert.equal(throttles(readReply(sample)!), 'rate', sample);
+    }
+  });
+});
+
 describe('recorded MX sets', () => {
   it('belong to the provider that they are recorded for', () => {
     for (const [provider, domain, hosts] of MX_HOSTS) assert.equal(providerOf(hosts), provider, domain);
@@ -144,6 +177,17 @@ describe('recorded MX sets', () => {
     assert.equal(providerOf(['mx1.mail.yahoo.co.jp']), 'yahoo-japan');
     assert.equal(providerOf(['mx.gmail.com']), 'other', 'mail.com is whole labels, not an ending');
     assert.equal(providerOf(['mx.hotmail.ru']), 'other');
+  });
+
+  it("do not include a customer's machine under a provider's domain", () => {
+    const hosts = [
+      'ip-192-0-2-10.ip.secureserver.net',
+      'c-192-0-2-10.hsd1.ca.comcast.net',
+      '10.2.0.192.dsl.telenet.be',
+      'ip192x0x2x10.netvigator.com',
+    ];
+    for (const host of hosts) assert.equal(providerOf([host]), 'other', host);
+    assert.equal(providerOf(['smtp.secureserver.net', 'mailstore1.secureserver.net']), 'godaddy');
   });
 });
 

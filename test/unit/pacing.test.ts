@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { seeded } from '../../bench/simulate/random.ts';
 import { Concurrency } from '../../lib/shaping/feedback/concurrency.ts';
-import { MessageRate } from '../../lib/shaping/feedback/message-rate.ts';
+import { type HeldRate, MessageRate } from '../../lib/shaping/feedback/message-rate.ts';
 import { throttles } from '../../lib/shaping/feedback/throttling.ts';
 import { type Pace, Pacer, paceOf, perSecond, readRate } from '../../lib/shaping/rate.ts';
 
@@ -211,6 +212,34 @@ describe('the message rate by replies', () => {
     assert.ok(deferred < 0.05, `${deferred}`);
     assert.equal(learnt.held, true);
   });
+
+  for (const share of [0.1, 0.5]) {
+    it(`comes back within minutes where ${share * 100} % were taken for half an hour at any rate, a restart between`, () => {
+      const STORM = 1_800_000;
+      const random = seeded(7);
+      let rate = new MessageRate();
+      let now = 0;
+      /** One message at a time, each as soon as the rate and the pause allow. @returns whether it was taken. */
+      const send = (): boolean => {
+        const slot = now + 1000 / Math.min(200, rate.rate(now));
+        const started = Math.max(now, slot, rate.pausedUntil);
+        now = started + 80;
+        const taken = started >= STORM || random() < share;
+        if (taken) rate.taken(now);
+        else rate.throttled(now, started, Number.POSITIVE_INFINITY);
+        return taken;
+      };
+      while (now < STORM) send();
+      const state = JSON.parse(JSON.stringify(rate.state)) as HeldRate;
+      rate = new MessageRate();
+      rate.resume(state);
+      const end = now;
+      for (let i = 0; i < 10; i += 1) assert.ok(send());
+      assert.ok(now - end < 120_000, `10 messages: ${now - end} ms`);
+      for (let i = 0; i < 90; i += 1) assert.ok(send());
+      assert.ok(now - end < 180_000, `100 messages: ${now - end} ms`);
+    });
+  }
 
   it('holds nothing before a reply asks for it, and nothing for ever', () => {
     const rate = new MessageRate();

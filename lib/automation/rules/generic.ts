@@ -65,11 +65,15 @@ export const generic: readonly Rule[] = [
         'temporarily deferred due to',
       ],
     },
-    action: { limit: { messageRate: '1/min', connections: 1 } },
-    duration: '90m',
+    // No rate: that which the site takes is learnt from these replies (`shaping/feedback`), and a rate for all sites
+    // would be wrong for nearly each of them: one a minute kept 690 messages back that a site had put off once.
+    trigger: { events: 3, within: '5m' },
+    action: { limit: { connections: 2 } },
+    duration: '10m',
     leaveAfter: 20,
     fallback: true,
     samples: [
+      '421 4.7.0 [TSS04] Messages from 192.0.2.10 temporarily deferred due to unexpected volume or user complaints',
       '421 4.1.0 192.0.2.10 Throttled - try again later',
       '451 4.7.650 The mail server [192.0.2.10] has been temporarily rate limited due to IP reputation.',
 

@@ -31,7 +31,19 @@ const LEAST = 1 / 60;
 const FIRST_GUESS = 100;
 const FIRST_PAUSE = 500;
 const LONGEST_PAUSE = 60_000;
-/** Beyond, nothing is being held. */
+/**
+ * Below this rate, in messages a second, the way back is counted in messages, and a rate that was lowered by mistake
+ * would be low for an hour: a server that refuses whatever comes, because it is short of resources, has no limit
+ * that a lower rate would keep. It takes fewer messages between two refusals than any limit would make it. Where
+ * that was so, a run of messages that is longer than two usual ones is news: the rate doubles with each further
+ * message, up to this rate, from which the cubic goes on.
+ */
+const SLOW = (REGAIN_MESSAGES * 1000) / REGAIN;
+/** Fewer messages than this between two throttling replies are no sign of a limit. */
+const SHORT_RUN = 3;
+/** Without a sign of a limit never held lower than this, in messages a second; pauses make it slower. */
+const LEAST_UNSURE = 1 / 15;
+/** Rates above this count as unlimited. */
 const FREE = 100_000;
 /** Time constants of the meters, and how often they are brought up to date, ms. */
 const SHORT = 2_000;
@@ -76,6 +88,8 @@ export interface HeldRate {
   pauses: number;
   silentSince: number;
   pausedUntil: number;
+  /** Usual number of messages taken between two throttling replies; absent in older checkpoints. */
+  run?: number;
 }
 
 export class MessageRate {
@@ -85,6 +99,9 @@ export class MessageRate {
   #floor = 0;
   #since = 0;
   #takenSince = 0;
+  /** Messages taken since the last throttling reply that counted, and usually between two of them. */
+  #streak = 0;
+  #run = 0;
   #regain = REGAIN;
   #pauses = 0;
   /** When the first of the pauses began. */
@@ -111,6 +128,7 @@ export class MessageRate {
     this.#pauses = held.pauses;
     this.#silentSince = held.silentSince;
     this.pausedUntil = held.pausedUntil;
+    this.#run = held.run ?? 0;
   }
 
   /** What is held now; undefined: nothing. */
@@ -124,6 +142,7 @@ export class MessageRate {
       pauses: this.#pauses,
       silentSince: this.#silentSince,
       pausedUntil: this.pausedUntil,
+      run: this.#run,
     };
   }
 
@@ -139,22 +158,35 @@ export class MessageRate {
     const x = (now - this.#since) / regain - 1;
     const rate = this.#ceiling + (this.#ceiling - this.#floor) * x * x * x;
     if (rate > FREE) this.#ceiling = Number.POSITIVE_INFINITY;
-    return rate;
+    return rate >= SLOW ? rate : Math.min(SLOW, rate * this.#boost());
+  }
+
+  /** By how much a run of messages that were taken raises a rate that was lowered by short runs. */
+  #boost(): number {
+    const news = this.#streak - 2 * this.#run - 1;
+    return this.#run < SHORT_RUN && news > 0 ? 2 ** news : 1;
   }
 
   /** A message was taken. */
   taken(now: number): void {
     this.#count += 1;
     this.#takenSince += 1;
+    this.#streak += 1;
     this.#recent[this.#place] = now;
     this.#place = (this.#place + 1) % RECENT;
     if (now - this.#metered >= STEP) this.#meter(now);
-    if (this.#pauses === 0) return;
+    if (this.#pauses === 0) {
+      if (this.#ceiling < SLOW && this.#boost() > 1 && this.rate(now) >= SLOW) {
+        this.#regain = REGAIN;
+        this.#hold(SLOW, now);
+      }
+      return;
+    }
     // The provider takes mail again: at what it took on the whole, pauses included.
     this.#pauses = 0;
     const silence = now - this.#silentSince;
     this.#regain = Math.min(LONGEST_REGAIN, Math.max(this.#regain, silence * REGAIN_PAUSES));
-    this.#hold(Math.max(LEAST, this.#long.rate, this.#ceiling / 4), now);
+    this.#hold(Math.max(this.#least, this.#long.rate, this.#ceiling / 4), now);
   }
 
   /**
@@ -167,6 +199,8 @@ export class MessageRate {
     if (this.held && startedAt < this.#since) return;
     if (now > this.#metered) this.#meter(now);
     const before = Math.min(limit, this.rate(now));
+    if (this.held && this.#pauses === 0) this.#run = (this.#run + this.#streak) / 2;
+    this.#streak = 0;
     if (this.held && this.#takenSince === 0) {
       if (this.#pauses === 0) this.#silentSince = this.#since;
       this.pausedUntil = now + Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** this.#pauses);
@@ -178,7 +212,11 @@ export class MessageRate {
     // Less than half of what was tried is no measure of what would be taken; the next reply will say so again.
     const tried = this.#tried.sure ? this.#tried.rate : FIRST_GUESS;
     const least = Math.min(before, tried) / 2;
-    this.#hold(Math.max(LEAST, Math.min(before, Math.max(this.#took(now), least))), now);
+    this.#hold(Math.max(this.#least, Math.min(before, Math.max(this.#took(now), least))), now);
+  }
+
+  get #least(): number {
+    return this.#run < SHORT_RUN ? LEAST_UNSURE : LEAST;
   }
 
   /** Messages a second that were taken lately. */
