@@ -1,0 +1,59 @@
+/**
+ * Events as CloudWatch metrics: one count for each event, by the dimensions of the destination, in SES's names. The
+ * namespace is `Postern/SES`: CloudWatch keeps `AWS/` for itself.
+ */
+import { type CloudWatchClient, PutMetricDataCommand } from '@aws-sdk/client-cloudwatch';
+import type {
+  CloudWatchTarget,
+  DestinationSender,
+  MetricDimension,
+  PublishedEvent,
+} from '../../destinations.ts';
+import { byResult, failAll } from './results.ts';
+
+const NAMESPACE = 'Postern/SES';
+/** CloudWatch's limit for a dimension's value. */
+const MAX_VALUE = 256;
+
+export function cloudWatchDestination(
+  client: Pick<CloudWatchClient, 'send'>,
+): DestinationSender<CloudWatchTarget> {
+  return {
+    batch: 500,
+    async send({ dimensions }, events) {
+      try {
+        await client.send(
+          new PutMetricDataCommand({
+            Namespace: NAMESPACE,
+            MetricData: events.map(({ at, event }) => ({
+              MetricName: event.eventType.replaceAll(' ', ''),
+              Timestamp: new Date(at),
+              Unit: 'Count',
+              Value: 1,
+              Dimensions: dimensions.map((dimension) => ({
+                Name: dimension.name,
+                Value: dimensionValue(dimension, event).slice(0, MAX_VALUE),
+              })),
+            })),
+          }),
+        );
+        return byResult(events, () => undefined);
+      } catch (error) {
+        return failAll(events, error);
+      }
+    },
+  };
+}
+
+function dimensionValue(
+  { name, source, fallback }: MetricDimension,
+  { mail, click }: PublishedEvent,
+): string {
+  const found =
+    source === 'MESSAGE_TAG'
+      ? mail.tags[name]?.[0]
+      : source === 'LINK_TAG'
+        ? click?.linkTags?.[name]?.[0]
+        : mail.headers.find((header) => header.name.toLowerCase() === name.toLowerCase())?.value;
+  return found || fallback;
+}

@@ -1,0 +1,69 @@
+/**
+ * The port through which events leave: a destination takes batches, and says of each event what became of it.
+ * `lib/engine/aws/destinations` keeps it over SNS, EventBridge, Firehose and CloudWatch, `lib/events` over the rest.
+ */
+
+/** What destinations read of an event: SES's members (SES developer guide, "Contents of event data"). */
+export interface PublishedEvent {
+  eventType: string;
+  mail: { tags: Record<string, string[]>; headers: { name: string; value: string }[] };
+  click?: { linkTags: Record<string, string[]> | null };
+}
+
+/** One event, ready to leave. */
+export interface EventMessage {
+  /** Stable: a repeat of the event has the same. Receivers drop what they have seen. */
+  id: string;
+  tenant: string;
+  configurationSet?: string;
+  messageId: string;
+  /** When it happened, ms since the epoch. */
+  at: number;
+  event: PublishedEvent;
+  /** The event as JSON, on one line. */
+  json: string;
+}
+
+/** What became of one event at one destination. */
+export type SendResult =
+  | { kind: 'taken' }
+  /** Not taken now. `after`: how long the destination asked to be left alone, ms. */
+  | { kind: 'retry'; text: string; after?: number }
+  /** This event will never be taken. */
+  | { kind: 'refused'; text: string }
+  /** The destination wants no more events at all. */
+  | { kind: 'gone'; text: string };
+
+/** Sends events to destinations of one kind. */
+export interface DestinationSender<T> {
+  /** Events of one call at most. */
+  readonly batch: number;
+  /** @returns one result for each event, in their order. Never rejects. */
+  send(target: T, events: readonly EventMessage[]): Promise<SendResult[]>;
+  close?(): void | Promise<void>;
+}
+
+/** A dimension of CloudWatch's metrics: SES's `CloudWatchDimensionConfiguration`. */
+export interface MetricDimension {
+  name: string;
+  source: 'MESSAGE_TAG' | 'EMAIL_HEADER' | 'LINK_TAG';
+  /** The value where the message has none. */
+  fallback: string;
+}
+
+export interface SnsTarget {
+  kind: 'sns';
+  topicArn: string;
+}
+export interface EventBridgeTarget {
+  kind: 'eventbridge';
+  busArn: string;
+}
+export interface FirehoseTarget {
+  kind: 'firehose';
+  streamArn: string;
+}
+export interface CloudWatchTarget {
+  kind: 'cloudwatch';
+  dimensions: MetricDimension[];
+}

@@ -1,0 +1,168 @@
+/**
+ * What one endpoint has not yet taken: a bounded window over the outcome feed. Pure: no I/O, time comes in.
+ *
+ * ```
+ *            add                    next                     done
+ *  feed ───────────► waiting ──────────────► sending ─────────────────► gone
+ *                       ▲                       │ retry, before its end     ▲
+ *                       └────── after a pause ──┤                           │
+ *                                               └ retry, after its end ─────┘ dropped, counted
+ * ```
+ * Events of one message leave one after the other: while one is being sent or waits for another try, those
+ * behind it wait, too. An endpoint that fails is asked by one event at a time, with growing pauses, so that a dead
+ * endpoint costs one connection; the first success opens it again.
+ */
+
+import type { EventMessage } from '../engine/destinations.ts';
+
+/** One event on its way to one endpoint. */
+export interface PendingEvent {
+  readonly message: EventMessage;
+  /** Place of its outcome in the feed. */
+  readonly seq: number;
+  /** Tries made so far. */
+  tries: number;
+  /** Not before this time, ms since the epoch. */
+  due: number;
+}
+
+/** What survives a restart: everything before `cursor` is done, except what `pending` names. */
+export interface WindowState {
+  cursor: number;
+  pending: Pick<PendingEvent, 'seq' | 'tries' | 'due'>[];
+  /** Events that were given up since the endpoint was made. */
+  dropped: number;
+}
+
+export interface WindowOptions {
+  /** Events held at most. */
+  size: number;
+  /** Events under way at most while the endpoint answers. */
+  concurrency: number;
+  /** How long an event is tried, ms after it happened. */
+  maxAge: number;
+  /** Pause after the n-th failed try (1 for the first), ms. */
+  pause: (tries: number) => number;
+}
+
+export class EndpointWindow {
+  /** Outcomes up to this place of the feed are done or in this window. */
+  cursor: number;
+  dropped: number;
+  readonly #options: WindowOptions;
+  /** By message, in the order of the feed. The first of each may be sent; the others wait for it. */
+  readonly #queues = new Map<string, PendingEvent[]>();
+  readonly #sending = new Set<PendingEvent>();
+  #held = 0;
+  /** Failures since the last success. */
+  #failures = 0;
+  #closedUntil = 0;
+
+  constructor(options: WindowOptions, state: Omit<WindowState, 'pending'> = { cursor: 0, dropped: 0 }) {
+    this.#options = options;
+    this.cursor = state.cursor;
+    this.dropped = state.dropped;
+  }
+
+  /** Events that may still be added. */
+  get room(): number {
+    return this.#options.size - this.#held;
+  }
+
+  get held(): number {
+    return this.#held;
+  }
+
+  get underWay(): number {
+    return this.#sending.size;
+  }
+
+  /** Failed tries since the last success. */
+  get failures(): number {
+    return this.#failures;
+  }
+
+  add(event: PendingEvent): void {
+    const queue = this.#queues.get(event.message.messageId);
+    if (queue) queue.push(event);
+    else this.#queues.set(event.message.messageId, [event]);
+    this.#held += 1;
+  }
+
+  /** The next event that may be sent now; it is under way until `done` or `retry`. */
+  next(now: number): PendingEvent | undefined {
+    if (now < this.#closedUntil) return undefined;
+    const most = this.#failures > 0 ? 1 : this.#options.concurrency;
+    if (this.#sending.size >= most) return undefined;
+    for (const [head] of this.#queues.values()) {
+      if (!head || head.due > now || this.#sending.has(head)) continue;
+      this.#sending.add(head);
+      return head;
+    }
+    return undefined;
+  }
+
+  /** When `next` may have something, ms since the epoch; undefined while nothing waits for a time. */
+  nextTime(): number | undefined {
+    let least: number | undefined;
+    for (const [head] of this.#queues.values()) {
+      if (!head || this.#sending.has(head)) continue;
+      if (least === undefined || head.due < least) least = head.due;
+    }
+    return least === undefined ? undefined : Math.max(least, this.#closedUntil);
+  }
+
+  /** The endpoint took it. */
+  done(event: PendingEvent): void {
+    this.#failures = 0;
+    this.#closedUntil = 0;
+    this.#remove(event);
+  }
+
+  /**
+   * The endpoint did not take it.
+   * @param after how long the endpoint asked to be left alone (Retry-After), ms.
+   * @returns whether it is tried again; otherwise it was dropped, and counted.
+   */
+  retry(event: PendingEvent, now: number, after = 0): boolean {
+    this.#failures += 1;
+    event.tries += 1;
+    const pause = Math.max(after, this.#options.pause(event.tries));
+    // The pause of the endpoint grows with its failures, whichever event met them.
+    this.#closedUntil = now + Math.max(after, this.#options.pause(this.#failures));
+    if (now + pause > event.message.at + this.#options.maxAge && event.tries > 1) {
+      this.dropped += 1;
+      this.#remove(event);
+      return false;
+    }
+    event.due = now + pause;
+    this.#sending.delete(event);
+    return true;
+  }
+
+  /** The event can never be taken (the endpoint refuses it for good, or its message is gone). */
+  drop(event: PendingEvent): void {
+    this.dropped += 1;
+    this.#remove(event);
+  }
+
+  /** What to keep, so that a restart repeats nothing that was done. */
+  state(): WindowState {
+    const pending: WindowState['pending'] = [];
+    for (const queue of this.#queues.values()) {
+      for (const { seq, tries, due } of queue) pending.push({ seq, tries, due });
+    }
+    pending.sort((a, b) => a.seq - b.seq);
+    return { cursor: this.cursor, pending, dropped: this.dropped };
+  }
+
+  #remove(event: PendingEvent): void {
+    this.#sending.delete(event);
+    const queue = this.#queues.get(event.message.messageId);
+    const place = queue?.indexOf(event) ?? -1;
+    if (!queue || place < 0) return;
+    queue.splice(place, 1);
+    if (queue.length === 0) this.#queues.delete(event.message.messageId);
+    this.#held -= 1;
+  }
+}

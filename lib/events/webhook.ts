@@ -1,0 +1,165 @@
+/**
+ * Sends an event to a webhook, signed as Standard Webhooks (https://www.standardwebhooks.com) asks.
+ *
+ * The URL is a tenant's: a stranger in the operator's network. Only public addresses are connected to, and the
+ * address that was checked is the one that is connected to, so that a name that resolves differently on the second
+ * look (DNS rebinding) reaches nothing inside. A redirect is an answer like any other, never followed.
+ */
+import type { LookupAddress } from 'node:dns';
+import http from 'node:http';
+import https from 'node:https';
+import { Webhook } from 'standardwebhooks';
+import { familyOf } from '../ip.ts';
+import { isPublicAddress } from '../public-address.ts';
+import type { Clock } from '../time.ts';
+import type { WebhookTarget } from './destination.ts';
+
+/** Milliseconds from the connect to the whole answer. */
+const DEADLINE = 15_000;
+/** Octets of an answer that are kept for the operator. */
+const ANSWER_KEPT = 1_024;
+/** The longest `Retry-After` that is followed, ms. */
+const LONGEST_WAIT = 3_600_000;
+
+type LookupDone = (error: Error | null, addresses?: string | LookupAddress[], family?: number) => void;
+
+/** What an endpoint answered, or why it did not. */
+export interface WebhookAnswer {
+  /** `gone`: 410, the endpoint wants no more events. */
+  kind: 'taken' | 'retry' | 'gone';
+  status?: number;
+  /** For a person: the first octets of the answer, or the fault. */
+  text: string;
+  duration: number;
+  /** Milliseconds that the endpoint asked to be left alone. */
+  after?: number;
+}
+
+export interface WebhookOptions {
+  /** All addresses of a name. */
+  resolve: (hostname: string) => Promise<string[]>;
+  clock: Clock;
+  /** Endpoints whose address may be a private one: `host:port`. */
+  allowed?: ReadonlySet<string>;
+  deadline?: number;
+}
+
+export interface WebhookSender {
+  /** @param id of the event: `webhook-id`, by which a receiver knows a repeat. @param body JSON. */
+  send(target: Omit<WebhookTarget, 'kind'>, id: string, body: string): Promise<WebhookAnswer>;
+  close(): void;
+}
+
+export function createWebhookSender(options: WebhookOptions): WebhookSender {
+  const { clock, resolve, allowed = new Set<string>(), deadline = DEADLINE } = options;
+  const agents = {
+    'http:': new http.Agent({ keepAlive: true, maxSockets: 16, timeout: 60_000 }),
+    'https:': new https.Agent({ keepAlive: true, maxSockets: 16, timeout: 60_000 }),
+  };
+
+  /** Gives the checked addresses to the connect itself: nothing looks the name up a second time. */
+  const pinned = (free: boolean): http.RequestOptions['lookup'] =>
+    ((hostname: string, { all }: { all?: boolean }, done: LookupDone) => {
+      resolve(hostname).then(
+        (addresses) => {
+          const usable: LookupAddress[] = addresses
+            .filter((address) => free || isPublicAddress(address))
+            .map((address) => ({ address, family: familyOf(address) }));
+          const [first] = usable;
+          if (!first) {
+            const text =
+              addresses.length > 0 ? `${hostname} has no public address` : `${hostname} has no address`;
+            done(new Error(text));
+          } else if (all) done(null, usable);
+          else done(null, first.address, first.family);
+        },
+        (error: Error) => done(error),
+      );
+    }) as http.RequestOptions['lookup'];
+
+  async function send(target: Omit<WebhookTarget, 'kind'>, id: string, body: string): Promise<WebhookAnswer> {
+    const begin = clock.now();
+    const answer = (
+      kind: WebhookAnswer['kind'],
+      text: string,
+      status?: number,
+      after?: number,
+    ): WebhookAnswer => ({
+      kind,
+      text,
+      duration: clock.now() - begin,
+      ...(status !== undefined && { status }),
+      ...(after !== undefined && { after }),
+    });
+    const url = new URL(target.url);
+    const protocol = url.protocol as 'http:' | 'https:';
+    const host = url.hostname.replace(/^\[|\]$/g, '');
+    const free = allowed.has(`${host}:${url.port || (protocol === 'https:' ? '443' : '80')}`);
+    // A literal address is connected to without a look-up.
+    if (familyOf(host) !== 0 && !free && !isPublicAddress(host)) {
+      return answer('retry', `${host} is not a public address`);
+    }
+    const signature = new Webhook(target.secret).sign(id, new Date(begin), body);
+    return new Promise((done) => {
+      let cancel = (): void => {};
+      let settled = false;
+      const settle = (result: WebhookAnswer): void => {
+        if (settled) return;
+        settled = true;
+        cancel();
+        done(result);
+      };
+      const request = (protocol === 'https:' ? https : http).request(url, {
+        method: 'POST',
+        agent: agents[protocol],
+        lookup: pinned(free),
+        headers: {
+          ...target.headers,
+          'content-type': 'application/json',
+          'content-length': Buffer.byteLength(body),
+          'user-agent': 'Postern-Webhooks/1',
+          'webhook-id': id,
+          'webhook-timestamp': Math.floor(begin / 1000),
+          'webhook-signature': signature,
+        },
+      });
+      cancel = clock.after(deadline, () => {
+        settle(answer('retry', `no whole answer within ${deadline / 1000} s`));
+        request.destroy();
+      });
+      request.on('error', (error) => settle(answer('retry', error.message)));
+      request.on('response', (response) => {
+        const { statusCode: status = 0, headers } = response;
+        const kept: Buffer[] = [];
+        let octets = 0;
+        response.on('data', (chunk: Buffer) => {
+          if (octets < ANSWER_KEPT) kept.push(chunk.subarray(0, ANSWER_KEPT - octets));
+          octets += chunk.length;
+          // The status is the answer; who sends a stream behind it gains nothing by that.
+          if (octets > ANSWER_KEPT) response.destroy();
+        });
+        response.on('close', () => {
+          const text = Buffer.concat(kept).toString('utf8').toWellFormed();
+          if (status >= 200 && status < 300) settle(answer('taken', text, status));
+          else if (status === 410) settle(answer('gone', text, status));
+          else settle(answer('retry', text, status, retryAfter(headers['retry-after'], clock.now())));
+        });
+      });
+      request.end(body);
+    });
+  }
+
+  return {
+    send,
+    close() {
+      for (const agent of Object.values(agents)) agent.destroy();
+    },
+  };
+}
+
+/** RFC 9110 §10.2.3: seconds, or a date. */
+function retryAfter(value: string | undefined, now: number): number | undefined {
+  if (value === undefined) return undefined;
+  const ms = /^\d{1,9}$/.test(value) ? Number(value) * 1000 : Date.parse(value) - now;
+  return ms > 0 ? Math.min(ms, LONGEST_WAIT) : undefined;
+}

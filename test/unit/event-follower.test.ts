@@ -1,0 +1,209 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, test } from 'node:test';
+import type { DestinationSender, EventMessage, SendResult } from '../../lib/engine/destinations.ts';
+import { openEmbedded } from '../../lib/engine/embedded/open.ts';
+import type { Engine } from '../../lib/engine/ports.ts';
+import type { Destination, FileTarget } from '../../lib/events/destination.ts';
+import { EVENT_RETRY, type Follower, startFollower } from '../../lib/events/follower.ts';
+import { silentLog } from '../../lib/log.ts';
+import { TestClock } from '../support/clock.ts';
+import { settled } from '../support/control.ts';
+import { attempt, messageRecord, outcome } from '../support/outcomes.ts';
+
+let directory: string;
+let engine: Engine;
+let clock: TestClock;
+let follower: Follower | undefined;
+let destinations: Destination[];
+/** What each path was sent, in order. */
+let sent: Map<string, EventMessage[]>;
+/** Answers in place of `taken`, by path. */
+let answers: Map<string, (message: EventMessage) => SendResult>;
+
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'postern-follower-'));
+  clock = new TestClock();
+  engine = await openEmbedded({ directory, clock, minimumFree: 0 });
+  destinations = [];
+  sent = new Map();
+  answers = new Map();
+});
+afterEach(async () => {
+  await follower?.stop();
+  follower = undefined;
+  await engine.close();
+  await rm(directory, { recursive: true });
+});
+
+const file: DestinationSender<FileTarget> = {
+  batch: 10,
+  send: async ({ path }, events) =>
+    events.map((message) => {
+      const result = answers.get(path)?.(message) ?? { kind: 'taken' };
+      if (result.kind === 'taken') sent.set(path, [...(sent.get(path) ?? []), message]);
+      return result;
+    }),
+};
+
+function destination(id: string, change: Partial<Destination> = {}): Destination {
+  const target = { kind: 'file', path: id } as const;
+  return { id, name: id, enabled: true, types: ['BOUNCE', 'DELIVERY'], target, ...change };
+}
+
+/** Whether what is saved is lost. */
+let dead = false;
+
+async function start(): Promise<void> {
+  const { leases } = engine;
+  follower = await startFollower({
+    records: engine.records,
+    leases: {
+      checkpoint: (name) => leases.checkpoint(name),
+      saveCheckpoint: async (name, value) => {
+        if (!dead) await leases.saveCheckpoint(name, value);
+      },
+    },
+    destinations: () => destinations,
+    senders: { file },
+    context: { region: 'us-east-1', accountId: '111122223333', hostname: 'mta.test' },
+    clock,
+    log: silentLog,
+    window: { ...EVENT_RETRY, size: 500 },
+  });
+}
+
+/** Messages whose delivery bounced. */
+async function bounce(
+  count: number,
+  change: { tenant?: string; configurationSet?: string } = {},
+): Promise<void> {
+  const base = nextId;
+  nextId += count;
+  const refused = attempt({ state: 'bounced', reason: 'peer_permanent', text: '550 5.1.1 user unknown' });
+  await engine.queue.admit(
+    Array.from({ length: count }, (_, i) => {
+      const record = messageRecord({ id: `message-${base + i}`, recipients: ['a@example.net'], ...change });
+      const { id: messageId, tenant } = record;
+      const over = outcome('attempt', { messageId, tenant, at: clock.now(), attempt: refused });
+      return { record, body: Buffer.alloc(0), deliveries: [], settled: [over] };
+    }),
+  );
+}
+let nextId = 0;
+
+/** Lets time pass in steps until something holds. */
+async function until(holds: () => boolean, step = 250): Promise<void> {
+  const end = performance.now() + 30_000;
+  while (!holds()) {
+    assert.ok(performance.now() < end, 'it never came to hold');
+    clock.advance(step);
+    // The store answers in turn: what was asked of it before is done, too.
+    await engine.records.feed(0, 1);
+    await settled();
+  }
+}
+
+const count = (path: string): number => sent.get(path)?.length ?? 0;
+
+describe('the follower of the feed', () => {
+  test('sends each event once to each destination that takes it', async () => {
+    destinations = [
+      destination('all'),
+      destination('deliveries', { types: ['DELIVERY'] }),
+      destination('off', { enabled: false }),
+      destination('set', { configurationSet: 'news' }),
+      destination('other', { tenant: 'tenant-2' }),
+    ];
+    await start();
+    await bounce(3);
+    await bounce(2, { configurationSet: 'news' });
+    await bounce(1, { tenant: 'tenant-2' });
+    await until(() => count('all') === 6 && count('set') === 2 && count('other') === 1);
+    assert.equal(count('deliveries'), 0);
+    assert.equal(count('off'), 0);
+    const [first] = sent.get('all')!;
+    assert.equal(JSON.parse(first!.json).eventType, 'Bounce');
+  });
+
+  test('a destination that is down delays no other, falls behind, and gets all when it is back', async () => {
+    destinations = [destination('up'), destination('down')];
+    let down = true;
+    answers.set('down', () => (down ? { kind: 'retry', text: '500' } : { kind: 'taken' }));
+    await start();
+    await bounce(1_700);
+    await until(() => count('up') === 1_700);
+    const health = follower!.health().find(({ id }) => id === 'down')!;
+    assert.ok(health.held <= 500);
+    assert.ok(health.failures > 0);
+    assert.equal(health.lastError, '500');
+    down = false;
+    await until(() => count('down') === 1_700, 60_000);
+    assert.equal(new Set(sent.get('down')!.map(({ id }) => id)).size, 1_700);
+  });
+
+  test('after a crash nothing is missing, and what comes twice has the same id', async () => {
+    destinations = [destination('a')];
+    let taken = 0;
+    answers.set('a', () => (++taken % 3 === 0 ? { kind: 'retry', text: '503' } : { kind: 'taken' }));
+    await start();
+    await bounce(60);
+    await until(() => count('a') >= 20);
+    // The process is gone, and with it all that it would have saved from now on.
+    dead = true;
+    await follower!.stop();
+    dead = false;
+    await start();
+    await until(() => new Set(sent.get('a')!.map(({ id }) => id)).size === 60, 60_000);
+    assert.equal(new Set(sent.get('a')!.map(({ messageId }) => messageId)).size, 60);
+  });
+
+  test('after a stop in good order nothing comes twice', async () => {
+    destinations = [destination('a')];
+    answers.set('a', ({ messageId }) =>
+      messageId.endsWith('7') ? { kind: 'retry', text: 'not now' } : { kind: 'taken' },
+    );
+    await start();
+    await bounce(40);
+    await until(() => count('a') >= 10);
+    await follower!.stop();
+    answers.clear();
+    await start();
+    await until(() => count('a') === 40, 60_000);
+    assert.equal(new Set(sent.get('a')!.map(({ id }) => id)).size, 40);
+  });
+
+  test('a destination that is made later gets what happens from then on', async () => {
+    await start();
+    await bounce(5);
+    for (let i = 0; i < 20; i++) {
+      clock.advance(250);
+      await settled();
+    }
+    destinations = [destination('late')];
+    await until(() => follower!.health().length === 1);
+    await bounce(2);
+    await until(() => count('late') === 2);
+  });
+
+  test('tells when a destination wants no more events', async () => {
+    const gone: string[] = [];
+    destinations = [destination('a')];
+    answers.set('a', () => ({ kind: 'gone', text: '410' }));
+    follower = await startFollower({
+      records: engine.records,
+      leases: engine.leases,
+      destinations: () => destinations,
+      senders: { file },
+      context: { region: 'us-east-1', accountId: '111122223333', hostname: 'mta.test' },
+      clock,
+      log: silentLog,
+      onGone: ({ id }, text) => gone.push(`${id} ${text}`),
+    });
+    await bounce(1);
+    await until(() => gone.length > 0);
+    assert.equal(gone[0], 'a 410');
+  });
+});
