@@ -4,7 +4,7 @@
  * lost at any instant. It is well (`/healthz` at POSTERN_API) while its storage answers and it may send.
  */
 import { mkdtemp } from 'node:fs/promises';
-import { hostname as osHostname, tmpdir } from 'node:os';
+import { hostname as osHostname, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { ownCertificate } from '../lib/certificate.ts';
 import { CONFIG_KINDS } from '../lib/control/config-kinds.ts';
@@ -28,6 +28,7 @@ import { createEmf, STAGE_VARIABLE } from '../lib/observe/emf.ts';
 import { startNodeMetrics } from '../lib/observe/node-metrics.ts';
 import { PolicyMetrics } from '../lib/observe/policy-metrics.ts';
 import { openDeployedPolicy } from '../lib/policy/deployed.ts';
+import { defaultBudget } from '../lib/smtp-server/octet-budget.ts';
 import { createSteadyClock } from '../lib/time.ts';
 import { WarmupBook } from '../lib/warmup/book.ts';
 import { openHealth } from './service/health.ts';
@@ -71,6 +72,7 @@ async function start({ resources, node, sources, secrets }: NodeSettings): Promi
     hostname,
     engine,
     returnPaths: createReturnPaths(returnPathKey),
+    budget: defaultBudget(totalmem()),
     clock,
     log,
     onFeedback: warmupFeedback({ records: engine.records, reports: warmupReports, book: warmup, clock }),

@@ -3,6 +3,8 @@
  * and enqueues it, sends nothing, and keeps nothing: any number of them run behind a load balancer. It is well
  * (`/healthz` at POSTERN_API) while its storage answers and it takes connections.
  */
+
+import { totalmem } from 'node:os';
 import { type ApiSettings, readApiSettings } from '../functions/environment.ts';
 import { MAX_RECIPIENTS, openPipeline } from '../lib/accept/open.ts';
 import { openAws } from '../lib/engine/aws/open.ts';
@@ -13,6 +15,7 @@ import { createEmf, STAGE_VARIABLE } from '../lib/observe/emf.ts';
 import { createMailMetrics } from '../lib/observe/mail-metrics.ts';
 import { PolicyMetrics } from '../lib/observe/policy-metrics.ts';
 import { openDeployedPolicy } from '../lib/policy/deployed.ts';
+import { defaultBudget } from '../lib/smtp-server/octet-budget.ts';
 import { HEALTH, STARTTLS, TLS } from '../lib/submission/ports.ts';
 import { openCertificate } from '../lib/submission/stored-certificate.ts';
 import { DATA_DEADLINE, MAX_CLIENTS, startSubmission } from '../lib/submission/submission.ts';
@@ -69,6 +72,7 @@ async function start(settings: ApiSettings & { region: string }): Promise<() => 
     },
   });
   const { accept, control } = pipeline;
+  const budget = defaultBudget(totalmem());
   const door = ({ host, port }: Endpoint, implicitTls: boolean) =>
     startSubmission({
       host,
@@ -85,6 +89,7 @@ async function start(settings: ApiSettings & { region: string }): Promise<() => 
       region: settings.region,
       accept,
       control,
+      budget,
       clock,
       log,
     });

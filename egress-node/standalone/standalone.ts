@@ -7,6 +7,7 @@
 import { hkdfSync } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
+import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import ipaddr from 'ipaddr.js';
 import { createAccept } from '../../lib/accept/accept.ts';
@@ -30,6 +31,7 @@ import { createSigner } from '../../lib/mail/signer.ts';
 import { createMetrics } from '../../lib/observe/metrics.ts';
 import { DEFAULT_RETRY } from '../../lib/outcome/retry.ts';
 import { openPolicy } from '../../lib/policy/open.ts';
+import { defaultBudget } from '../../lib/smtp-server/octet-budget.ts';
 import {
   DATA_DEADLINE,
   MAX_CLIENTS,
@@ -183,11 +185,15 @@ export async function startStandalone(settings: Settings, log: Log): Promise<Sta
       onResult: (door, result) => metrics.accepted.inc({ door, result }),
     });
 
+    const budget = defaultBudget(totalmem());
     const inbound = await startInbound({
       listen: settings.inbound,
       hostname: settings.hostname,
+      ownsDomain: (domain) =>
+        domain === settings.returnPathDomain || control.identities.find(domain) !== undefined,
       engine,
       returnPaths,
+      budget,
       clock,
       log,
       onFeedback: warmupFeedback({ records: engine.records, reports, book: warmup, clock }),
@@ -211,6 +217,7 @@ export async function startStandalone(settings: Settings, log: Log): Promise<Sta
         region: settings.region,
         accept,
         control,
+        budget,
         clock,
         log,
       });

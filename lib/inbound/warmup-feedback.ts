@@ -6,7 +6,7 @@ import { providerOf } from '../shaping/providers.ts';
 import type { Clock } from '../time.ts';
 import type { WarmupBook } from '../warmup/book.ts';
 import { signalOfReport } from '../warmup/signals.ts';
-import type { Target } from './inbound.ts';
+import type { Target } from './recorder.ts';
 
 export interface WarmupFeedbackParts {
   records: Pick<Records, 'deliveries'>;

@@ -1,23 +1,57 @@
 /**
  * Bounces in prose, from systems that send no RFC 3464 part. Only forms that name themselves are read; in
- * anything else a program that guesses would suppress addresses by accident.
+ * anything else a program that guesses would suppress addresses by accident. A notice of delay is never a bounce.
+ *
+ * | system                            | how it names itself                                              |
+ * |-----------------------------------|------------------------------------------------------------------|
+ * | Exim                              | `X-Failed-Recipients`                                            |
+ * | qmail (QSBMF)                     | `Hi. This is the`, then `<address>:`                             |
+ * | DragonFly Mail Agent              | `This is the DragonFly Mail Agent`                               |
+ * | OpenSMTPD                         | `This is the MAILER-DAEMON`, then `address: reason`              |
+ * | GMX, web.de, IONOS, Zoho          | `This message was created automatically by mail delivery`        |
+ * | Exchange before 2007              | `The following recipient(s) could not be reached`                |
+ * | Amazon WorkMail and others        | the fields of RFC 3464 in the text                               |
  */
-import type { DsnRecipient } from './report.ts';
-import { addressOf } from './report-fields.ts';
+import { addressOf, printable, readGroups } from './fields.ts';
+import type { DsnRecipient, Original, Report, ReportMail } from './report-types.ts';
 
 const MAX_LINES = 200;
 const MAX_REASON = 500;
 const ADDRESS_LINE = /^\s{0,8}<?([^\s<>"']{1,64}@[^\s<>"':;,]{1,255}?)>?:?$/;
+/** `address: reason` or `address reason` on one line. */
+const ADDRESS_AND_REASON = /^\s{0,8}<?([^\s<>"':]{1,64}@[^\s<>"':;,]{1,255}?)>?(?::\s+|\s{1,3})(\S.{0,400})$/;
 const STATUS = /\b([45]\.[0-9]{1,3}\.[0-9]{1,3})\b/;
 const REPLY = /\b([45][0-9]{2}[ -].{0,400})/;
+/** Zoho: `ERROR_CODE :550, ERROR_CODE :5.1.1 text` and `ResponseCode 421, , text`. */
+const ZOHO_CODE = /(?:ERROR_CODE ?:|ResponseCode ?)([45][0-9]{2})[,\s]{1,4}(?:ERROR_CODE ?:)?(.{0,400})/i;
+const DELAY =
+  /\b(?:has not (?:yet )?been delivered|delivery (?:has been |is )?delayed|will (?:continue to )?be (?:re)?tried|still be(?:ing)? attempt|no action is required|warning: (?:could not send|message)|transient non-fatal)/i;
+/** What follows is the returned message. */
+const COPY =
+  /^(?:-{2,}[ -]*(?:this is a copy|below this line|the header of the original|original message|forwarded message)|message headers follow|below is a copy of the original)/i;
 
-/** @param header the report's own header field by name. @param text its text body. */
-export function readProse(
-  header: (name: string) => string | undefined,
-  text: string,
-): DsnRecipient[] | undefined {
+/** A bounce in prose. */
+export function readProse(mail: ReportMail, original: Original): Report | undefined {
+  const lines = ownLines(mail.text);
+  const text = lines.join('\n');
+  if (DELAY.test(text)) return undefined;
+  const recipients =
+    qmail(lines) ?? exim(mail.header, lines) ?? exchange(lines) ?? named(lines, text) ?? fieldsIn(text);
+  if (!recipients) return undefined;
+  return { kind: 'dsn', recipients: recipients.map(clean), original };
+}
+
+/** The reason that the text gives for a recipient, as a Diagnostic-Code. */
+export function reasonFor(recipient: string, text: string): string | undefined {
+  const reason = reasonIn(ownLines(text), recipient);
+  return reason.length === 0 ? undefined : clean(failed(recipient, reason)).diagnosticCode;
+}
+
+/** The lines before the returned message. */
+function ownLines(text: string): string[] {
   const lines = text.split(/\r?\n/, MAX_LINES);
-  return qmail(lines) ?? exim(header, lines) ?? exchange(lines);
+  const copy = lines.findIndex((line) => COPY.test(line.trim()));
+  return copy < 0 ? lines : lines.slice(0, copy);
 }
 
 /** QSBMF (https://cr.yp.to/proto/qsbmf.txt): `Hi. This is the`, paragraphs `<address>:`, then the message. */
@@ -25,29 +59,64 @@ function qmail(lines: string[]): DsnRecipient[] | undefined {
   const start = lines.findIndex((line) => line.trim() !== '');
   if (start < 0 || !lines[start]!.startsWith('Hi. This is the ')) return undefined;
   const found: DsnRecipient[] = [];
-  for (const paragraph of paragraphs(lines.slice(start))) {
-    if (paragraph[0]!.startsWith('--- ')) break;
-    const address = /^<(.{1,320})>:$/.exec(paragraph[0]!.trim())?.[1];
-    if (address) found.push(failed(address, paragraph.slice(1)));
+  let reason: string[] | undefined;
+  // Some write no empty line between the introduction and the first recipient.
+  for (const line of lines.slice(start + 1)) {
+    const address = /^<(.{1,320})>:$/.exec(line.trim())?.[1];
+    if (address) {
+      reason = [];
+      found.push({ recipient: address, action: 'failed', status: '5.0.0' });
+    } else if (line.trim() === '') {
+      reason = undefined;
+    } else if (reason) {
+      reason.push(line);
+      found[found.length - 1] = failed(found.at(-1)!.recipient!, reason);
+    }
   }
   return found.length > 0 ? found : undefined;
 }
 
 /** Exim names the recipients of a final failure in a header field; a warning of delay has none. */
-function exim(header: (name: string) => string | undefined, lines: string[]): DsnRecipient[] | undefined {
+function exim(header: ReportMail['header'], lines: string[]): DsnRecipient[] | undefined {
   const recipients = header('x-failed-recipients')?.split(',', 20);
   if (!recipients) return undefined;
-  const copy = lines.findIndex((line) => line.startsWith('------ This is a copy of'));
-  const own = copy < 0 ? lines : lines.slice(0, copy);
-  const found: DsnRecipient[] = [];
-  for (const recipient of recipients) {
-    const address = addressOf(recipient.trim());
-    if (!address) continue;
-    const at = own.findIndex((line) => ADDRESS_LINE.exec(line)?.[1] === address);
-    const end = own.findIndex((line, i) => i > at && line.trim() === '');
-    found.push(failed(address, at < 0 ? [] : own.slice(at + 1, end < 0 ? undefined : end)));
-  }
+  const found = recipients
+    .map((recipient) => addressOf(recipient.trim()))
+    .filter((address) => address !== undefined)
+    .map((address) => failed(address, reasonIn(lines, address)));
   return found.length > 0 ? found : undefined;
+}
+
+/** Systems that say who they are in a sentence and then name each recipient on a line. */
+function named(lines: string[], text: string): DsnRecipient[] | undefined {
+  if (/^This is the DragonFly Mail Agent/m.test(text)) {
+    const address = /error delivering your mail to <([^\s<>]{3,320})>/.exec(text)?.[1];
+    const at = lines.findIndex((line) => line.includes('error delivering your mail'));
+    return address === undefined ? undefined : [failed(address, lines.slice(at + 1))];
+  }
+  if (!/^\s*This is the MAILER-DAEMON|^This message was created automatically by mail delivery/m.test(text)) {
+    return undefined;
+  }
+  const found: DsnRecipient[] = [];
+  for (const line of lines) {
+    const address = ADDRESS_LINE.exec(line)?.[1] ?? ADDRESS_AND_REASON.exec(line)?.[1];
+    if (address) found.push(failed(address, reasonIn(lines, address)));
+  }
+  const bracketed = /\[Status: Error, Address: <([^\s<>]{3,320})>, (ResponseCode .{0,300})\]/.exec(text);
+  if (bracketed) found.push(failed(bracketed[1]!, [bracketed[2]!]));
+  return found.length > 0 ? found : undefined;
+}
+
+/** The fields of a delivery status in the text. */
+function fieldsIn(text: string): DsnRecipient[] | undefined {
+  const start = text.search(/^(?:Reporting-MTA|Final-Recipient):/m);
+  if (start < 0) return undefined;
+  const fields = new Map(readGroups(text.slice(start)).flatMap((group) => [...group]));
+  const recipient = addressOf(fields.get('final-recipient')?.[0]);
+  const action = fields.get('action')?.[0]?.toLowerCase();
+  const status = STATUS.exec(fields.get('status')?.[0] ?? '')?.[1];
+  if (!recipient || action !== 'failed' || !status) return undefined;
+  return [{ recipient, action, status, diagnosticCode: fields.get('diagnostic-code')?.[0] }];
 }
 
 /** Exchange before 2007: `<host #5.1.1 smtp;550 5.1.1 ...>` under each recipient. */
@@ -77,13 +146,27 @@ function exchange(lines: string[]): DsnRecipient[] | undefined {
   return found.length > 0 ? found : undefined;
 }
 
+/** The lines that follow a recipient, or the rest of its own line. */
+function reasonIn(lines: string[], recipient: string): string[] {
+  for (const [at, line] of lines.entries()) {
+    const same = ADDRESS_AND_REASON.exec(line);
+    if (same?.[1] === recipient) return [same[2]!];
+    if (ADDRESS_LINE.exec(line)?.[1] !== recipient) continue;
+    const rest = lines.slice(at + 1);
+    const end = rest.findIndex((next) => next.trim() === '');
+    return end < 0 ? rest : rest.slice(0, end);
+  }
+  return [];
+}
+
 function failed(recipient: string, reason: string[]): DsnRecipient {
   const text = reason
     .map((line) => line.trim())
     .join(' ')
     .slice(0, MAX_REASON)
     .trim();
-  const said = REPLY.exec(text)?.[1] ?? text;
+  const zoho = ZOHO_CODE.exec(text);
+  const said = zoho ? `${zoho[1]} ${zoho[2]!.trim()}` : (REPLY.exec(text)?.[1] ?? text);
   return {
     recipient,
     action: 'failed',
@@ -92,13 +175,6 @@ function failed(recipient: string, reason: string[]): DsnRecipient {
   };
 }
 
-function paragraphs(lines: string[]): string[][] {
-  const found: string[][] = [];
-  let current: string[] | undefined;
-  for (const line of lines) {
-    if (line.trim() === '') current = undefined;
-    else if (current) current.push(line);
-    else found.push((current = [line]));
-  }
-  return found;
+function clean(recipient: DsnRecipient): DsnRecipient {
+  return { ...recipient, diagnosticCode: recipient.diagnosticCode && printable(recipient.diagnosticCode) };
 }

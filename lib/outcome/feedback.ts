@@ -3,7 +3,7 @@ import type { MessageRecord } from '../engine/items.ts';
 import type { BounceDetail, ComplaintDetail } from './details.ts';
 import { diagnose } from './diagnosis.ts';
 import { readReply } from './reply.ts';
-import type { DsnRecipient, Report } from './report.ts';
+import type { DsnRecipient, Report } from './report-types.ts';
 import { sameAddress } from './suppression.ts';
 
 export type Feedback =

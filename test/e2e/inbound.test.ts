@@ -10,10 +10,11 @@ import type { MessageRecord, Outcome, QueueItem } from '../../lib/engine/items.t
 import { SCHEMA_VERSION } from '../../lib/engine/items.ts';
 import type { Engine } from '../../lib/engine/ports.ts';
 import { PosternError } from '../../lib/errors.ts';
-import { type Inbound, type InboundOptions, startInbound } from '../../lib/inbound/inbound.ts';
+import { type Inbound, type InboundOptions, MAX_BYTES, startInbound } from '../../lib/inbound/inbound.ts';
 import { silentLog } from '../../lib/log.ts';
 import { baseId, newMessageId } from '../../lib/mail/message-id.ts';
 import { createReturnPaths } from '../../lib/mail/return-path.ts';
+import { defaultBudget } from '../../lib/smtp-server/octet-budget.ts';
 import { TestClock } from '../support/clock.ts';
 import { ACCEPTED_AT, attempt, MESSAGE_ID, messageRecord } from '../support/outcomes.ts';
 
@@ -34,6 +35,7 @@ async function listen(change: Partial<InboundOptions> = {}): Promise<Inbound> {
     hostname: HOST,
     engine,
     returnPaths,
+    budget: defaultBudget(0),
     clock,
     log: silentLog,
     ...change,
@@ -274,26 +276,49 @@ describe('inbound', () => {
     assert.equal(codes(replies), '220 250 250 250 452 221');
   });
 
-  it('takes 1 MB and refuses one byte more', async () => {
+  it('records a bounce that returns a message of 3 MB whole, by its first 128 KB', async () => {
+    const large = await sent();
+    const text = (await report('postfix-dsn', large)) + `${'x'.repeat(70)}\r\n`.repeat(42_000);
+    assert.match(await send(large.returnPath, text), /^250 .*Recorded/);
+    assert.equal(await engine.records.state(large.id, 0), 'bounced');
+  });
+
+  it('takes 64 MB and refuses one byte more', async () => {
     const { returnPath } = await sent();
-    const head = 'Subject: x\r\n\r\n';
-    const body = (size: number): string => `${head}${'x'.repeat(size - head.length - 2)}\r\n`;
-    assert.match(await send(returnPath, body(1 << 20)), /^250 /);
-    const data = Buffer.from(`${body((1 << 20) + 1)}.\r\n`);
-    const replies = await dialogue([
-      'EHLO a\r\n',
-      'MAIL FROM:<>\r\n',
-      `RCPT TO:<${returnPath}>\r\n`,
-      'DATA\r\n',
-      data,
-      'QUIT\r\n',
-    ]);
-    assert.equal(codes(replies), '220 250 250 250 354 552 221');
-    const declared = await dialogue(['EHLO a\r\n', `MAIL FROM:<> SIZE=${(1 << 20) + 1}\r\n`, 'QUIT\r\n']);
+    const envelope = ['EHLO a\r\n', 'MAIL FROM:<>\r\n', `RCPT TO:<${returnPath}>\r\n`, 'DATA\r\n'];
+    const body = Buffer.alloc(MAX_BYTES + 5, 'x\r\n');
+    body.write('\r\n.\r\n', MAX_BYTES - 2);
+    const most = body.subarray(0, MAX_BYTES + 3);
+    const whole = await dialogue([...envelope, most, 'QUIT\r\n']);
+    assert.equal(codes(whole), '220 250 250 250 354 250 221');
+    const more = await dialogue([...envelope, Buffer.concat([Buffer.from('x'), most]), 'QUIT\r\n']);
+    assert.equal(codes(more), '220 250 250 250 354 552 221');
+    const declared = await dialogue(['EHLO a\r\n', `MAIL FROM:<> SIZE=${MAX_BYTES + 1}\r\n`, 'QUIT\r\n']);
     assert.equal(codes(declared), '220 250 552 221');
   });
 
-  it('ends a message at CRLF.CRLF only, and refuses stray line breaks and NUL', async () => {
+  it('records a bounce with stray line breaks and NUL', async () => {
+    for (const [from, to] of [
+      ['\r\n', '\n'],
+      ['\r\n', '\r\r\n'],
+      ['User unknown', 'User\0 unknown'],
+      ['User unknown', 'User\r unknown'],
+    ] as const) {
+      const message = await sent();
+      const dsn = (await report('postfix-dsn', message)).replaceAll(from, to);
+      const replies = await dialogue([
+        'EHLO a\r\n',
+        'MAIL FROM:<>\r\n',
+        `RCPT TO:<${message.returnPath}>\r\n`,
+        'DATA\r\n',
+        `${dsn}\r\n.\r\n`,
+        'QUIT\r\n',
+      ]);
+      assert.match(replies[5]!, /^250 .*Recorded/, JSON.stringify(to));
+    }
+  });
+
+  it('ends a message at CRLF.CRLF only, whatever stray line breaks and NUL it has', async () => {
     const { returnPath } = await sent();
     const smuggled = `MAIL FROM:<>\r\nRCPT TO:<${returnPath}>\r\nDATA\r\nSubject: second\r\n\r\nx`;
     const ends = [
@@ -316,7 +341,7 @@ describe('inbound', () => {
         `Subject: first\r\n\r\nx${end}${smuggled}\r\n.\r\n`,
         'QUIT\r\n',
       ]);
-      assert.equal(codes(replies), '220 250 250 250 354 554 221', JSON.stringify(end));
+      assert.equal(codes(replies), '220 250 250 250 354 250 221', JSON.stringify(end));
     });
     await Promise.all(refused);
   });
@@ -352,7 +377,7 @@ describe('inbound', () => {
   });
 
   it('limits connections and messages of one address', async () => {
-    const listener = await listen({ limits: { connectionsOfOne: 2, messagesOfOne: 3 } });
+    const listener = await listen({ limits: { anonymousOfOne: 2, messagesOfOne: 3 } });
     const open = await Promise.all(
       [0, 1].map(
         () =>

@@ -10,7 +10,8 @@ import { ownCertificate } from '../../lib/certificate.ts';
 import { smtpPassword } from '../../lib/control/smtp-password.ts';
 import type { AccessKey } from '../../lib/control/types.ts';
 import { PosternError } from '../../lib/errors.ts';
-import { silentLog } from '../../lib/log.ts';
+import { type Log, silentLog } from '../../lib/log.ts';
+import { defaultBudget } from '../../lib/smtp-server/octet-budget.ts';
 import { type Submission, type SubmissionOptions, startSubmission } from '../../lib/submission/submission.ts';
 import { openTestAccept, type TestAccept } from '../support/accept.ts';
 
@@ -23,6 +24,7 @@ before(async () => {
 after(() => rm(directory, { recursive: true }));
 
 interface Door extends TestAccept {
+  refused: unknown[];
   submission: Submission;
   key: AccessKey;
   password: string;
@@ -31,6 +33,16 @@ interface Door extends TestAccept {
 async function open(change: Partial<SubmissionOptions> = {}): Promise<Door> {
   const t = await openTestAccept();
   const key = await t.control.keys.create({ tenant: 'default', admin: false });
+  /** Failed logins, each of which is answered when the clock has gone on. */
+  const refused: unknown[] = [];
+  const log: Log = {
+    ...silentLog,
+    warn(text, fields) {
+      if (text !== 'login refused') return;
+      refused.push(fields);
+      setImmediate(() => t.clock.advance(10_000));
+    },
+  };
   const submission = await startSubmission({
     host: '127.0.0.1',
     port: 0,
@@ -44,13 +56,14 @@ async function open(change: Partial<SubmissionOptions> = {}): Promise<Door> {
     dataDeadline: 600_000,
     maxClients: 100,
     region: 'us-east-1',
+    budget: defaultBudget(0),
     accept: t.accept,
     control: t.control,
     clock: t.clock,
-    log: silentLog,
+    log,
     ...change,
   });
-  return { ...t, submission, key, password: smtpPassword(key.secret, 'us-east-1') };
+  return { ...t, submission, key, refused, password: smtpPassword(key.secret, 'us-east-1') };
 }
 
 function transport(door: Door, options: Record<string, unknown> = {}) {
@@ -130,6 +143,10 @@ test('a wrong password and an unknown key are refused alike, and AUTH before TLS
   const plain = Buffer.from(`\0${door.key.id}\0${door.password}`).toString('base64');
   const [, reply] = await dialog(door.submission.address.port, ['EHLO x\r\n', `AUTH PLAIN ${plain}\r\n`]);
   assert.match(reply!, /^538 /);
+  assert.deepEqual(
+    door.refused,
+    [door.key.id, 'AKIANOBODY'].map((user) => ({ listener: 'submission', address: '127.0.0.1', user })),
+  );
   await door.submission.close();
 });
 

@@ -4,8 +4,8 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { classify } from '../../lib/outcome/classify.ts';
 import { feedbackOf } from '../../lib/outcome/feedback.ts';
+import { readGroups } from '../../lib/outcome/fields.ts';
 import { parseReport } from '../../lib/outcome/report.ts';
-import { readGroups } from '../../lib/outcome/report-fields.ts';
 import { suppressionChange } from '../../lib/outcome/suppression.ts';
 import { messageRecord, outcome } from '../support/outcomes.ts';
 

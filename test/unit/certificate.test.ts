@@ -9,6 +9,7 @@ import { type FauxqsServer, startFauxqs } from 'fauxqs';
 import { ownCertificate, readPem } from '../../lib/certificate.ts';
 import { CERTIFICATE } from '../../lib/engine/aws/schema.ts';
 import { type Log, silentLog } from '../../lib/log.ts';
+import { defaultBudget } from '../../lib/smtp-server/octet-budget.ts';
 import { openCertificate } from '../../lib/submission/stored-certificate.ts';
 import { startSubmission } from '../../lib/submission/submission.ts';
 import { openTestAccept } from '../support/accept.ts';
@@ -93,6 +94,7 @@ describe('the certificate of the submission service', () => {
       host: '127.0.0.1',
       port: 0,
       implicitTls: true,
+      budget: defaultBudget(0),
       hostname: 'old.example.com',
       tls: certificate.current(),
       relayFrom: [],

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import { test } from 'node:test';
-import { coalesceWrites } from '../../lib/submission/coalesce.ts';
+import { coalesceWrites } from '../../lib/smtp-server/coalesce.ts';
 
 /** Both ends of a connection, the server's end gathering its writes. */
 async function pair(): Promise<{ server: Socket; client: Socket; close: () => void }> {

@@ -3,8 +3,8 @@ import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import type { MessageRecord } from '../../lib/engine/items.ts';
 import { feedbackOf } from '../../lib/outcome/feedback.ts';
-import type { Report } from '../../lib/outcome/report.ts';
 import { parseReport } from '../../lib/outcome/report.ts';
+import type { Report } from '../../lib/outcome/report-types.ts';
 
 const RECIPIENT = 'user@example.com';
 const RETURN_PATH = 'b-return-path@bounces.example.org';
@@ -53,7 +53,7 @@ const TABLE: [string, unknown[]][] = [
   ['postfix-delayed', ['dsn']],
   ['postfix-forwarded', ['bounce', '5.1.1', 'bad-mailbox', true, 'elsewhere@example.net']],
   ['exim-text', ['bounce', '5.1.1', 'bad-mailbox', true, RECIPIENT]],
-  ['exim-dsn', ['bounce', '5.0.0', 'other', false, RECIPIENT]],
+  ['exim-dsn', ['bounce', '5.0.0', 'message-expired', false, RECIPIENT]],
   ['qmail', ['bounce', '5.1.1', 'bad-mailbox', true, RECIPIENT]],
   ['qmail-local', ['bounce', '5.1.1', 'bad-mailbox', true, RECIPIENT]],
   ['exchange-2003', ['bounce', '5.1.1', 'bad-mailbox', true, RECIPIENT]],

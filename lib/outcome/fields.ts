@@ -55,3 +55,14 @@ export function addressOf(value: string | undefined): string | undefined {
 export function printable(text: string): string {
   return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, ' ');
 }
+
+/** The addresses in all fields of a name. */
+export function addresses(fields: Fields | undefined, name: string): string[] {
+  return (fields?.get(name) ?? []).map(addressOf).filter((address) => address !== undefined);
+}
+
+/** ms since the epoch of a date; undefined when it is none. */
+export function time(text: string | undefined): number | undefined {
+  const ms = text === undefined ? Number.NaN : Date.parse(text);
+  return Number.isNaN(ms) ? undefined : ms;
+}

@@ -1,0 +1,152 @@
+/**
+ * Records what a report says, at most once for each delivery and kind, and only when it is durable.
+ *
+ * ```
+ *  report ─► delivery: the signed return path that it came to, or that it shows; if it shows none, Message-ID and recipient
+ *    about another message, a notice, an automatic reply ─► counted, 250
+ *    delivery still under way (its own result is being written) ─► 451: the peer comes again
+ *    bounce of a delivery that bounced, complaint that is recorded already ─► counted, 250
+ *    news ─► onFeedback ─► records ─► 250
+ * ```
+ * What was recorded is read from the records, not from memory: one message gives one complaint and one `not-spam`,
+ * however often, to whatever node and after whatever restart they are sent.
+ */
+import type { MessageRecord } from '../engine/items.ts';
+import { SCHEMA_VERSION } from '../engine/items.ts';
+import type { Engine } from '../engine/ports.ts';
+import { FINAL_STATES } from '../engine/states.ts';
+import type { Log } from '../log.ts';
+import { baseId, isBaseId } from '../mail/message-id.ts';
+import type { ReturnPaths } from '../mail/return-path.ts';
+import type { ComplaintDetail } from '../outcome/details.ts';
+import { type Feedback, feedbackOf } from '../outcome/feedback.ts';
+import type { Report } from '../outcome/report-types.ts';
+import { sameAddress } from '../outcome/suppression.ts';
+import { reply } from '../smtp-server/reply.ts';
+import type { Clock } from '../time.ts';
+
+/** The delivery that a report is about. */
+export interface Target {
+  messageId: string;
+  n: number;
+  /** No signature names the delivery, only its Message-ID and its recipient. */
+  unsigned?: boolean;
+}
+
+/** How many messages ended how, since the start. */
+export interface InboundCounts {
+  bounces: number;
+  complaints: number;
+  autoReplies: number;
+  /** Reports of what was recorded before. */
+  repeats: number;
+  /** Delay and success notices, reports of other messages, and what could not be read. */
+  ignored: number;
+}
+
+export interface RecorderParts {
+  records: Pick<Engine['records'], 'message' | 'state' | 'reports' | 'append'>;
+  returnPaths: ReturnPaths;
+  clock: Clock;
+  log: Log;
+  /** Called with each bounce and complaint before it is recorded; what it throws keeps the report with its peer. */
+  onFeedback?: (feedback: Feedback, delivery: Target) => Promise<void>;
+}
+
+export class Recorder {
+  readonly counts: InboundCounts = { bounces: 0, complaints: 0, autoReplies: 0, repeats: 0, ignored: 0 };
+  readonly #parts: RecorderParts;
+  /** Deliveries whose report is being recorded. */
+  readonly #busy = new Set<string>();
+
+  constructor(parts: RecorderParts) {
+    this.#parts = parts;
+  }
+
+  /** The delivery that a signed return path names. */
+  targetOf(address: string): Target | undefined {
+    return this.#parts.returnPaths.read(address, this.#parts.clock.now());
+  }
+
+  /** @returns the text of the 250. @throws what is answered instead. */
+  async take(report: Report, recipient: string): Promise<string> {
+    const target = this.targetOf(recipient) ?? (await this.#targetIn(report));
+    if (!target) {
+      throw reply(550, '5.7.1 Only feedback reports about mail from here are taken; nobody reads this');
+    }
+    const { messageId, n } = target;
+    const message = await this.#parts.records.message(messageId);
+    const feedback = message && n < message.recipients.length ? feedbackOf(report, message, n) : undefined;
+    if (!message || !feedback) {
+      this.counts[report.kind === 'auto-reply' ? 'autoReplies' : 'ignored'] += 1;
+      return '2.0.0 Taken note of';
+    }
+    const key = `${feedback.kind} ${messageId} ${n}`;
+    if (this.#busy.has(key)) throw underWay();
+    this.#busy.add(key);
+    try {
+      return await this.#record(feedback, message, target);
+    } finally {
+      this.#busy.delete(key);
+    }
+  }
+
+  async #record(feedback: Feedback, message: MessageRecord, target: Target): Promise<string> {
+    const { records, clock, log, onFeedback } = this.#parts;
+    const { n } = target;
+    if (await this.#isRepeat(feedback, message, n)) {
+      this.counts.repeats += 1;
+      return '2.0.0 Known already';
+    }
+    await onFeedback?.(feedback, target);
+    const { kind } = feedback;
+    const detail = target.unsigned ? { ...feedback.detail, unsigned: true } : feedback.detail;
+    const { id: messageId, tenant } = message;
+    await records.append([{ v: SCHEMA_VERSION, messageId, n, at: clock.now(), kind, tenant, detail }]);
+    this.counts[kind === 'bounce' ? 'bounces' : 'complaints'] += 1;
+    log.info('report', { kind, messageId, n, recipient: message.recipients[n] });
+    return '2.0.0 Recorded';
+  }
+
+  /** @throws a temporary error while the delivery's own result is not yet there: a fast peer bounces first. */
+  async #isRepeat(feedback: Feedback, message: MessageRecord, n: number): Promise<boolean> {
+    const { records } = this.#parts;
+    const state = await records.state(message.id, n);
+    if (state === undefined || !FINAL_STATES.has(state)) throw underWay();
+    if (feedback.kind === 'bounce') return state !== 'delivered';
+    const recorded = await records.reports(message.id);
+    return recorded.some(
+      ({ kind, n: of, detail }) =>
+        kind === 'complaint' &&
+        of === n &&
+        isTakenBack(detail as ComplaintDetail) === isTakenBack(feedback.detail),
+    );
+  }
+
+  /** The delivery that a complaint at a role address is about. */
+  async #targetIn(report: Report): Promise<Target | undefined> {
+    if (report.kind !== 'complaint') return undefined;
+    const { original, recipients } = report;
+    for (const address of original.returnPaths) {
+      const target = this.targetOf(address);
+      if (target) return target;
+    }
+    // A return path that is forged or has expired is no reason to look further.
+    if (original.returnPaths.length > 0) return undefined;
+    const [recipient, ...others] = new Set(recipients);
+    const id = original.messageId && baseId(original.messageId.trim().replace(/^<|>$/g, ''));
+    if (!id || !isBaseId(id) || recipient === undefined || others.length > 0) return undefined;
+    const message = await this.#parts.records.message(id);
+    const n = message?.recipients.findIndex((address) => sameAddress(recipient, address)) ?? -1;
+    return n < 0 ? undefined : { messageId: id, n, unsigned: true };
+  }
+}
+
+function isTakenBack({ feedbackType }: ComplaintDetail): boolean {
+  return feedbackType === 'not-spam';
+}
+
+/** Answered 451: the peer's queue brings the report again when the delivery's own result is recorded. */
+function underWay(): Error {
+  return reply(451, '4.3.0 This delivery is still being recorded, try again later');
+}

@@ -1,0 +1,46 @@
+/** What a message to a return path or to a role address can say. */
+
+/** What a delivery status says of one recipient. */
+export interface DsnRecipient {
+  recipient?: string;
+  /** The address as it was sent to, when it is not the final one (RFC 3464 §2.3.1). */
+  originalRecipient?: string;
+  /** `failed`, `delayed`, `delivered`, `relayed` or `expanded`. */
+  action: string;
+  /** Enhanced status code, as `5.1.1`. */
+  status: string;
+  /** `smtp; 550 5.1.1 user unknown`. */
+  diagnosticCode?: string;
+}
+
+/** What the returned message (or its header) shows. */
+export interface Original {
+  messageId?: string;
+  /** Envelope senders that the report claims: its return path must be among them, or be the recipient. */
+  returnPaths: string[];
+}
+
+export type Report =
+  | { kind: 'dsn'; reportingMta?: string; recipients: DsnRecipient[]; original: Original }
+  | {
+      kind: 'complaint';
+      feedbackType: string;
+      userAgent?: string;
+      /** ms since the epoch. */
+      arrivalDate?: number;
+      recipients: string[];
+      original: Original;
+    }
+  | { kind: 'auto-reply' }
+  | { kind: 'other' };
+
+/** The parts of a parsed message that reports are read from. */
+export interface ReportMail {
+  /** The first field of a name, lower case, in the header of the report itself. */
+  header(name: string): string | undefined;
+  /** The content of the first part of one of these types. */
+  part(types: ReadonlySet<string>): string | undefined;
+  /** The text body. */
+  text: string;
+  date?: string;
+}

@@ -1,0 +1,140 @@
+/**
+ * Limits how many connections, messages and failed logins one network may have, so that a flood from a few
+ * addresses does not take the places of everyone else. A network is an IPv4 address or an IPv6 /64: whoever has one
+ * IPv6 address has the other 2^64 of its /64 as well.
+ *
+ * ```
+ *  connection ─► anonymous ── trust() ─► trusted
+ *                counted by network,     counted in the sum alone
+ *                and in their own sum
+ * ```
+ * When four fifths of the anonymous places are taken, a network gets a tenth of its share (the stress profile of
+ * Postfix): ten hostile addresses cannot hold every place against a provider that opens a few connections.
+ */
+import ipaddr from 'ipaddr.js';
+import type { Clock } from '../time.ts';
+
+export interface ConnectionLimits {
+  /** Connections at one time, trusted ones included. */
+  connections: number;
+  /** Connections at one time of peers that have not logged in, in all and from one network. */
+  anonymous: number;
+  anonymousOfOne: number;
+  /** Messages from one network in a minute. */
+  messagesOfOne: number;
+}
+
+/** The place of one connection. */
+export interface Ticket {
+  network: string;
+  /** The peer has logged in: it no longer counts against its network. */
+  trust(): void;
+  /** The connection is closed. Later calls have no effect. */
+  release(): void;
+}
+
+const STRESS = 0.8;
+const SHARE_UNDER_STRESS = 0.1;
+const MESSAGE_WINDOW = 60_000;
+const LOGIN_WINDOW = 600_000;
+/** Delay of the reply to a failed login, ms: one step more for each failure of the network in `LOGIN_WINDOW`. */
+const LOGIN_DELAY = 1000;
+const MAX_LOGIN_DELAY = 10_000;
+
+/** The network of an address: what is counted as one peer. Text that is no address is a network of its own. */
+export function networkOf(address: string): string {
+  if (!ipaddr.isValid(address)) return address;
+  const ip = ipaddr.process(address);
+  if (ip.kind() === 'ipv4') return ip.toString();
+  return `${(ip as ipaddr.IPv6).parts
+    .slice(0, 4)
+    .map((part) => part.toString(16))
+    .join(':')}::/64`;
+}
+
+export class ConnectionLimiter {
+  readonly #limits: ConnectionLimits;
+  #open = 0;
+  #anonymous = 0;
+  readonly #anonymousOf = new Map<string, number>();
+  readonly #messages: WindowCounter;
+  readonly #failures: WindowCounter;
+
+  constructor(limits: ConnectionLimits, clock: Clock) {
+    this.#limits = limits;
+    this.#messages = new WindowCounter(MESSAGE_WINDOW, clock);
+    this.#failures = new WindowCounter(LOGIN_WINDOW, clock);
+  }
+
+  /** Takes a place for a connection. @returns the text of a temporary reply when there is none. */
+  admit(address: string): Ticket | string {
+    const { connections, anonymous, anonymousOfOne } = this.#limits;
+    const network = networkOf(address);
+    const held = this.#anonymousOf.get(network) ?? 0;
+    const stressed = this.#anonymous >= anonymous * STRESS;
+    const share = stressed ? Math.max(1, Math.floor(anonymousOfOne * SHARE_UNDER_STRESS)) : anonymousOfOne;
+    if (held >= share) return '4.7.0 Too many connections from your network, try again later';
+    if (this.#open >= connections || this.#anonymous >= anonymous) {
+      return '4.7.0 Too many connections, try again later';
+    }
+    this.#open += 1;
+    this.#anonymous += 1;
+    this.#anonymousOf.set(network, held + 1);
+    let state: 'anonymous' | 'trusted' | 'released' = 'anonymous';
+    const named = (): void => {
+      this.#anonymous -= 1;
+      const left = this.#anonymousOf.get(network)! - 1;
+      if (left > 0) this.#anonymousOf.set(network, left);
+      else this.#anonymousOf.delete(network);
+    };
+    return {
+      network,
+      trust: () => {
+        if (state !== 'anonymous') return;
+        state = 'trusted';
+        named();
+      },
+      release: () => {
+        if (state === 'released') return;
+        if (state === 'anonymous') named();
+        state = 'released';
+        this.#open -= 1;
+      },
+    };
+  }
+
+  /** Counts a message. @returns the text of a temporary reply when it is one too many. */
+  message(network: string): string | undefined {
+    if (this.#messages.add(network) <= this.#limits.messagesOfOne) return undefined;
+    return '4.7.1 Too many messages from your network, try again later';
+  }
+
+  /** Counts a failed login. @returns how long its reply waits, ms. */
+  failedLogin(network: string): number {
+    return Math.min(MAX_LOGIN_DELAY, LOGIN_DELAY * this.#failures.add(network));
+  }
+}
+
+/** Counts by key within fixed windows. The map starts empty with each window, so that it cannot grow for ever. */
+class WindowCounter {
+  readonly #window: number;
+  readonly #clock: Clock;
+  readonly #counts = new Map<string, number>();
+  #end = 0;
+
+  constructor(window: number, clock: Clock) {
+    this.#window = window;
+    this.#clock = clock;
+  }
+
+  add(key: string): number {
+    const now = this.#clock.now();
+    if (now >= this.#end) {
+      this.#counts.clear();
+      this.#end = now + this.#window;
+    }
+    const count = (this.#counts.get(key) ?? 0) + 1;
+    this.#counts.set(key, count);
+    return count;
+  }
+}
