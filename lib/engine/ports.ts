@@ -99,6 +99,26 @@ export interface Promotion {
   next?: number;
 }
 
+/** Waiting deliveries that agree in every member that is given. */
+export interface WaitingMatch {
+  tenant?: string;
+  campaign?: string;
+  /** Domain of the recipient, lower case A-label. */
+  domain?: string;
+  pool?: string;
+  /** Provider group of the lane. */
+  group?: string;
+}
+
+export interface WaitingFigures {
+  /** Deferred deliveries that match, without those that their sender scheduled for later. */
+  deferred: number;
+  /** Matching deliveries that are in a lane or being sent; absent: the engine cannot look into its lanes. */
+  queued?: number;
+  /** False: the store holds more than was looked at, so that both figures are lower bounds. */
+  complete: boolean;
+}
+
 export interface Ledger {
   /** Deliveries that wait for a time, and the earliest such time. Counting them costs: not for a poll. */
   waiting(): Promise<{ count: number; next?: number }>;
@@ -109,6 +129,14 @@ export interface Ledger {
    * @returns the places (`n`) that were cancelled.
    */
   cancel(messageId: string): Promise<number[]>;
+  /** Counts what waits. Looks at stored deliveries one by one, up to a bound: not for a poll. */
+  count(match: WaitingMatch): Promise<WaitingFigures>;
+  /**
+   * Makes matching deferred deliveries due now; one that its sender scheduled for later keeps its time. On AWS a
+   * delivery that is due within fifteen minutes is in its lane already, and keeps its time too.
+   * @returns how many were made due.
+   */
+  hasten(match: WaitingMatch): Promise<number>;
 }
 
 /** A page of the outcome feed. */

@@ -38,7 +38,7 @@ const NODE_KINDS = ['directive', 'warmup-report', 'lane-group', '!'];
 export function apiPermissions(data: DataStack): iam.PolicyStatement[] {
   return [
     table(data, 'records', 'GetItem', 'BatchGetItem', 'Query', 'UpdateItem', 'BatchWriteItem'),
-    table(data, 'ledger', 'BatchWriteItem'),
+    table(data, 'ledger', 'Query', 'BatchWriteItem'),
     table(data, 'suppressions', 'BatchGetItem', 'UpdateItem'),
     allow(['dynamodb:Query'], [`${data.tables[LISTED_INDEX.table].tableArn}/index/${LISTED_INDEX.name}`]),
     table(data, 'leases', 'GetItem'),

@@ -54,6 +54,8 @@ engineContract(
         waiting: () => due.ledger.waiting(),
         promote: () => due.ledger.promote(),
         cancel: (id) => api.ledger.cancel(id),
+        count: (match) => api.ledger.count(match),
+        hasten: (match) => api.ledger.hasten(match),
       },
       records: {
         message: (id) => outcomes.records.message(id),

@@ -173,6 +173,50 @@ export function ledgerContract(under: () => EngineUnderTest, options: ContractOp
       assert.deepEqual(states, ['delivered', cancelled.includes(1) ? 'cancelled' : 'delivered', 'cancelled']);
     });
 
+    test('counts deferred deliveries by what they agree in, and makes them due', async () => {
+      const { engine, clock } = under();
+      const [lane, other] = [newLane(), newLane()];
+      const pool = lane.split(':')[0]!;
+      const later = clock.now() + 3_600_000;
+      const messages = ['a@one.example', 'b@two.example', 'c@one.example'].map((recipient) =>
+        mail(clock.now(), { lane, tenant: `t-${pool}`, recipients: [recipient] }),
+      );
+      messages[2]!.deliveries[0]!.campaign = 'spring';
+      const elsewhere = mail(clock.now(), { lane: other, tenant: `t-${pool}` });
+      const scheduled = mail(clock.now(), { lane, tenant: `t-${pool}`, due: later });
+      await admit(engine, ...messages, elsewhere, scheduled);
+      for (const leased of [...(await collect(engine, lane, 3)), ...(await collect(engine, other, 1))]) {
+        await engine.queue.settle([defer(leased, clock.now(), later)]);
+      }
+      const deferred = async (match: object): Promise<number> => (await engine.ledger.count(match)).deferred;
+      assert.equal(await deferred({ tenant: `t-${pool}` }), 4, 'without the one that its sender scheduled');
+      assert.equal(await deferred({ pool }), 3);
+      assert.equal(await deferred({ pool, group: 'other' }), 3);
+      assert.equal(await deferred({ pool, group: 'google' }), 0);
+      assert.equal(await deferred({ pool, domain: 'one.example' }), 2);
+      assert.equal(await deferred({ pool, campaign: 'spring' }), 1);
+      assert.equal(await deferred({ tenant: 'nobody', pool }), 0);
+
+      assert.equal(await engine.ledger.hasten({ pool, domain: 'one.example' }), 2);
+      await engine.ledger.promote();
+      const again = await collect(engine, lane, 2);
+      const tried = again.map(({ item }) => `${item.recipient} ${item.attempts}`);
+      assert.deepEqual(tried.sort(), ['a@one.example 1', 'c@one.example 1']);
+      await assertEmpty(engine, lane);
+      const { queued = 2, complete } = await engine.ledger.count({ pool });
+      assert.deepEqual([queued, complete, await deferred({ pool })], [2, true, 1]);
+      await engine.queue.settle(again.map((one) => end(one, clock.now())));
+      assert.equal(
+        await engine.ledger.hasten({ tenant: `t-${pool}` }),
+        2,
+        'the scheduled one keeps its time',
+      );
+      await engine.ledger.promote();
+      await collect(engine, lane, 1);
+      await collect(engine, other, 1);
+      await assertEmpty(engine, lane);
+    });
+
     test('cancels what came back from the ledger', async () => {
       const { engine, clock } = under();
       const lane = newLane();

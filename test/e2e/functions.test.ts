@@ -405,6 +405,8 @@ describe('due', () => {
     const ledger = {
       promote: () => Promise.resolve({ moved: ++calls, next: clock.now() - 700_000 }),
       waiting: () => Promise.reject(new Error('counts')),
+      count: () => Promise.reject(new Error('counts')),
+      hasten: () => Promise.resolve(0),
       cancel: () => Promise.resolve([]),
     };
     let left = 35_000;

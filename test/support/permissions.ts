@@ -67,7 +67,7 @@ export const PERMISSIONS: Record<string, Granted> = {
     ApiLog: WRITE_LOG,
     RecordsTable:
       'dynamodb:BatchGetItem dynamodb:BatchWriteItem dynamodb:GetItem dynamodb:Query dynamodb:UpdateItem',
-    LedgerTable: 'dynamodb:BatchWriteItem',
+    LedgerTable: 'dynamodb:BatchWriteItem dynamodb:Query',
     SuppressionsTable: 'dynamodb:BatchGetItem dynamodb:UpdateItem',
     'SuppressionsTable/index/listed': 'dynamodb:Query',
     LeasesTable: 'dynamodb:GetItem',

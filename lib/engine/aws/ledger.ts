@@ -18,13 +18,14 @@ import { randomBytes } from 'node:crypto';
 import type { Log } from '../../log.ts';
 import type { Clock } from '../../time.ts';
 import { type LaneName, type Outcome, SCHEMA_VERSION } from '../items.ts';
-import type { Ledger, Promotion } from '../ports.ts';
+import type { Ledger, Promotion, WaitingFigures, WaitingMatch } from '../ports.ts';
 import { CANCELLED } from '../states.ts';
 import { type Item, number, text, ttlOf } from './attributes.ts';
 import { each } from './concurrency.ts';
 import { deliveryKey, placeOf, readStanding } from './deliveries.ts';
 import type { Feed } from './feed.ts';
 import { LONGEST_DELAY } from './lanes.ts';
+import { LedgerMatching } from './matching.ts';
 import { dueKey, ledgerKey, type Outbox, type Parcel, parcelOf, rowDue, SHARDS, shardKey } from './outbox.ts';
 import type { LeasedHere } from './receipt.ts';
 import type { MessageRecords } from './records.ts';
@@ -64,9 +65,19 @@ type Closed = Map<LaneName, unknown>;
 
 export class AwsLedger implements Ledger {
   readonly #parts: LedgerParts;
+  readonly #matching: LedgerMatching;
 
   constructor(parts: LedgerParts) {
     this.#parts = parts;
+    this.#matching = new LedgerMatching(parts);
+  }
+
+  count(match: WaitingMatch): Promise<WaitingFigures> {
+    return this.#matching.count(match);
+  }
+
+  hasten(match: WaitingMatch): Promise<number> {
+    return this.#matching.hasten(match);
   }
 
   /** Rows of the ledger: counted up to some 2,000 a shard. What waits under SQS's delay is not among them. */

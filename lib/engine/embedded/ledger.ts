@@ -1,8 +1,8 @@
 /** The ledger port, and the timer that moves deliveries into their lanes when they are due. */
 import type { Clock } from '../../time.ts';
-import type { Ledger, Promotion } from '../ports.ts';
+import type { Ledger, Promotion, WaitingFigures, WaitingMatch } from '../ports.ts';
 import type { Link } from './link.ts';
-import type { PromoteReply } from './protocol.ts';
+import { MATCH_STEP, type MatchCall, type PromoteReply } from './protocol.ts';
 import type { Ready } from './ready.ts';
 
 /** Deliveries moved in one transaction: a million due at once is many short steps among other work. */
@@ -10,6 +10,9 @@ const CHUNK = 200;
 
 /** Deliveries that fall due within this time are moved together, ms. */
 const GATHER = 20;
+
+/** Rows of each table that one count looks at: some seconds of the storage thread, in short steps. */
+const MOST_COUNTED = 500_000;
 
 /** Time after which a failed promotion is tried again, ms. */
 const RETRY = 1000;
@@ -106,5 +109,39 @@ export class EmbeddedLedger implements Ledger {
         else resolve(reply.places);
       });
     });
+  }
+
+  async count(match: WaitingMatch): Promise<WaitingFigures> {
+    const deferred = await this.#match('ledger', match);
+    const queued = await this.#match('queue', match);
+    return {
+      deferred: deferred.count,
+      queued: queued.count,
+      complete: deferred.complete && queued.complete,
+    };
+  }
+
+  async hasten(match: WaitingMatch): Promise<number> {
+    const now = this.#clock.now();
+    const { count } = await this.#match('ledger', match, now);
+    if (count > 0) this.#timer.expect(now);
+    return count;
+  }
+
+  /** With `due`, makes matching rows due then, however many there are; else counts up to the bound. */
+  async #match(
+    table: MatchCall['table'],
+    match: WaitingMatch,
+    due?: number,
+  ): Promise<{ count: number; complete: boolean }> {
+    let count = 0;
+    let after = 0;
+    for (let step = 1; ; step += 1) {
+      const reply = await this.#link.call('match', { table, match, after, due });
+      count += reply.count;
+      if (reply.last === undefined) return { count, complete: true };
+      if (due === undefined && step * MATCH_STEP >= MOST_COUNTED) return { count, complete: false };
+      after = reply.last;
+    }
   }
 }

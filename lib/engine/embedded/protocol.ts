@@ -11,7 +11,7 @@
  * buffer, because structured cloning of many small objects and buffers costs more than the SQL.
  */
 import type { ErrorCode } from '../../errors.ts';
-import type { LeaseHolder } from '../ports.ts';
+import type { LeaseHolder, WaitingMatch } from '../ports.ts';
 import type { DeliveryState } from '../states.ts';
 import type { Suppression, SuppressionReason } from '../suppression.ts';
 
@@ -138,6 +138,23 @@ export interface Opened {
   listed: Uint32Array;
 }
 
+/** Rows that one `match` looks at: no index serves it, and other calls must not wait long. */
+export const MATCH_STEP = 2_000;
+
+export interface MatchCall {
+  table: 'ledger' | 'queue';
+  match: WaitingMatch;
+  /** Rows behind this key. */
+  after: number;
+  due?: number;
+}
+
+export interface MatchReply {
+  count: number;
+  /** Key of the last row that was looked at; absent: there are no more. */
+  last?: number;
+}
+
 /** Every call that the storage thread answers: argument and result. */
 export interface Operations {
   admit(call: { now: number; claim?: ClaimCall; messages: MessageTuple[] }): AdmitReply;
@@ -145,6 +162,8 @@ export interface Operations {
   settle(settlements: SettlementTuple[]): number;
   promote(call: { now: number; max: number }): PromoteReply;
   cancel(call: { id: string; except: number[]; at: number }): { places: number[]; keys: number[] };
+  /** Looks at the next rows of a table in the order of keys; with `due`, makes the matching ones due then. */
+  match(call: MatchCall): MatchReply;
   waiting(call: null): { count: number; next?: number };
   message(id: string): string | undefined;
   deliveries(id: string): DeliveriesReply | undefined;

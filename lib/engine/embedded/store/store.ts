@@ -14,6 +14,7 @@ import { Documents, Objects } from './documents.ts';
 import { Intake } from './intake.ts';
 import { Leases } from './leases.ts';
 import { Ledger } from './ledger.ts';
+import { Matcher } from './matcher.ts';
 import { Outcomes } from './outcomes.ts';
 import { Records } from './records.ts';
 import { Suppressions } from './suppressions.ts';
@@ -88,6 +89,7 @@ export class Store {
         new Objects(db),
         suppressions,
         new Leases(db),
+        new Matcher(db),
       );
       this.opened = this.#start(suppressions);
     } catch (error) {
@@ -236,6 +238,7 @@ export class Store {
     objects: Objects,
     suppressions: Suppressions,
     leases: Leases,
+    matcher: Matcher,
   ): Handlers {
     const ledger = this.#ledger;
     return {
@@ -244,6 +247,7 @@ export class Store {
       settle: (settlements) => ledger.settle(settlements),
       promote: ({ now, max }) => ledger.promote(now, max),
       cancel: ({ id, except, at }) => ledger.cancel(id, except, at),
+      match: (call) => matcher.match(call),
       waiting: () => ledger.waiting(),
       message: (id) => records.message(id),
       deliveries: (id) => records.deliveries(id),
