@@ -4,6 +4,7 @@
  * limit that is silently left out is a limit that does not hold.
  */
 import { PosternError } from './errors.ts';
+import { cleanText } from './text.ts';
 
 /** @throws PosternError `bad_request`: `pools.news.ips[2]: what is wrong`. */
 export function refuse(path: string, reason: string): never {
@@ -31,12 +32,12 @@ export function readNumber(value: unknown, path: string, { min, max, integer }: 
   return value;
 }
 
-/** Text of 1 to 255 characters. */
+/** Text of 1 to 255 characters, cleaned: it becomes the reason of deliveries. */
 export function readText(value: unknown, path: string): string {
   if (typeof value !== 'string' || value === '' || value.length > 255) {
     refuse(path, `${shown(value)} is not a text of 1 to 255 characters.`);
   }
-  return value;
+  return cleanText(value);
 }
 
 export function readBoolean(value: unknown, path: string): boolean {

@@ -17,6 +17,7 @@ import type { ApiEnv, Log } from '../http/deps.ts';
 import { headerOf, headOf, type RequestHead } from '../http/raw-request.ts';
 import { acceptedAtOf } from '../mail/message-id.ts';
 import type { ClickDetail, OpenDetail } from '../outcome/details.ts';
+import { cleanText } from '../text.ts';
 import type { Clock } from '../time.ts';
 import { TRACKING_PATH, type TrackedClick, type TrackedOpen, type TrackingLinks } from '../tracking/links.ts';
 import { readLinkTags } from '../tracking/tracking.ts';
@@ -87,9 +88,11 @@ export function createTracking(deps: TrackingDeps): Hono<ApiEnv> {
 function outcomeOf(found: TrackedOpen | TrackedClick, head: RequestHead, at: number): Outcome {
   const by: OpenDetail = {
     ipAddress: addressOf(head),
-    userAgent: Buffer.from(headerOf(head, 'user-agent') ?? '', 'latin1')
-      .toString()
-      .slice(0, MAX_USER_AGENT),
+    userAgent: cleanText(
+      Buffer.from(headerOf(head, 'user-agent') ?? '', 'latin1')
+        .toString()
+        .slice(0, MAX_USER_AGENT),
+    ),
   };
   const { messageId, n } = found;
   // Whose message it is, only its record knows.

@@ -1,5 +1,7 @@
 /** The field groups of which reports are made (RFC 3464 §2.1, RFC 5965 §3), read without trust. */
 
+import { cleanText } from '../text.ts';
+
 /** Lower case names to values, unfolded, in order. */
 export type Fields = ReadonlyMap<string, readonly string[]>;
 
@@ -51,9 +53,9 @@ export function addressOf(value: string | undefined): string | undefined {
   return bare.includes('@') && bare.length <= 320 && !/\s/.test(bare) ? bare : undefined;
 }
 
-/** Control characters as blanks: what a stranger wrote ends in logs, terminals and web pages. */
+/** Clean text, with a blank for each run of controls: a stranger wrote it, and it ends in queues, logs and terminals. */
 export function printable(text: string): string {
-  return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, ' ');
+  return cleanText(text.replace(/[\p{Cc}\u2028\u2029]+/gu, ' '));
 }
 
 /** The addresses in all fields of a name. */

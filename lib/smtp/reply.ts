@@ -151,7 +151,7 @@ export function replyClass(reply: SmtpReply): number {
 /** The text of a reply on one line, with the enhanced code in front, at most 2,000 characters. */
 export function replyText(reply: SmtpReply): string {
   const { lines, enhanced } = reply;
-  const text = lines.length === 1 ? lines[0]! : lines.join(' ').slice(0, 2 * MAX_TEXT);
+  const text = lines.length === 1 ? lines[0]! : cleanText(lines.join(' ').slice(0, 2 * MAX_TEXT));
   if (enhanced === undefined) return text;
   return text === '' ? enhanced : `${enhanced} ${text}`;
 }

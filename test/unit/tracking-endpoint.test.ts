@@ -184,11 +184,15 @@ describe('tracking', () => {
     for (const sourceIp of ['127.0.0.1', '::ffff:10.1.2.3', '192.0.2.7', ''])
       await get(OPEN, { head, sourceIp });
     await get(OPEN, { head: { 'x-forwarded-for': '<b>' }, sourceIp: '127.0.0.1' });
-    await get(OPEN, { head: { 'user-agent': 'x'.repeat(5_000) } });
+    // As the octets EF BF BF and ED A0 80 come: one character of Latin-1 each.
+    await get(OPEN, {
+      head: { 'user-agent': `\u00ef\u00bf\u00bf\u00ed\u00a0\u0080\u001b${'x'.repeat(5_000)}` },
+    });
     assert.deepEqual(
       reported.map(({ detail }) => detail?.ipAddress),
       ['198.51.100.2', '198.51.100.2', '192.0.2.7', '', '127.0.0.1', '192.0.2.7'],
     );
     assert.equal((reported.at(-1)!.detail!.userAgent as string).length, 1_000);
+    assert.match(reported.at(-1)!.detail!.userAgent as string, /^\ufffd+x+$/, 'and is clean text');
   });
 });
