@@ -1,11 +1,13 @@
 /** Admission to the AWS engine when AWS refuses, forgets to answer, or is full. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { describe, test } from 'node:test';
 import { openAws } from '../../lib/engine/aws/open.ts';
 import { laneQueue } from '../../lib/engine/aws/schema.ts';
 import type { Admission } from '../../lib/engine/ports.ts';
 import { seededRandom } from '../support/clock.ts';
-import { advance, awsNodes, deliverAll, MINUTE, SKIP } from './aws-nodes.ts';
+import { advance, awsNodes, deliverAll, MINUTE, SKIP, VISIBILITY } from './aws-nodes.ts';
 import { admit, assertEmpty, collect, end, mail, names, newLane } from './harness.ts';
 
 describe('aws: admission', { skip: SKIP }, () => {
@@ -92,6 +94,63 @@ describe('aws: admission', { skip: SKIP }, () => {
     });
   }
 
+  test('with claims the repeat of a lost send leaves at once, and is sent once', async () => {
+    const { engine, faults } = await open({ claimBeforeSend: true });
+    const lane = newLane();
+    const claim = claimOf(`claims ${lane}`);
+    const first = mail(Date.now(), { lane });
+    await aws().createQueue(laneQueue(lane));
+    for (const kind of ['cut', 'lost'] as const) {
+      faults.add({ command: 'SendMessageBatch', kind, times: 1 });
+      await assert.rejects(engine.queue.admit([first], claim), { code: 'storage_unavailable' });
+    }
+    const repeat = await engine.queue.admit([mail(Date.now(), { lane })], claim);
+    assert.equal(repeat.kind, 'repeated');
+    const [leased] = await collect(engine, lane, 1, VISIBILITY);
+    assert.equal(leased!.item.messageId, first.record.id);
+    await engine.queue.settle([end(leased!, Date.now())]);
+    assert.deepEqual(await deliverAll(engine, lane), []);
+  });
+
+  for (const taken of [false, true]) {
+    const what = taken ? 'although SQS took it' : 'before SQS heard of it';
+    test(`a used connection that is reset, ${what}: the same call sends again, and it is sent once`, async (context) => {
+      const proxy = await startProxy(aws().client.endpoints!.sqs!);
+      context.after(() => proxy.close());
+      const { engine } = await open({ sqs: proxy.url });
+      const lane = newLane();
+      await aws().createQueue(laneQueue(lane));
+      await admit(engine, mail(Date.now(), { lane }));
+      const [before] = await collect(engine, lane, 1, VISIBILITY);
+      await engine.queue.settle([end(before!, Date.now())]);
+      proxy.reset(taken ? 'after' : 'before');
+      const message = mail(Date.now(), { lane });
+      assert.deepEqual(await engine.queue.admit([message], claimOf(lane)), { kind: 'admitted' });
+      assert.equal(proxy.resets(), 1);
+      if (taken) {
+        const [first] = await collect(engine, lane, 1, VISIBILITY);
+        await engine.queue.settle([end(first!, Date.now())]);
+      }
+      advance(3_000);
+      const later = await engine.queue.lease({ lane, max: 10, visibility: VISIBILITY, wait: 0 });
+      assert.equal(later.length, taken ? 0 : 1, 'three seconds later');
+      await engine.queue.settle(later.map((one) => end(one, Date.now())));
+      assert.deepEqual(await deliverAll(engine, lane), []);
+      assert.equal(await engine.records.state(message.record.id, 0), 'delivered');
+    });
+  }
+
+  test('a claim that the role may not end is an error of its own', async () => {
+    const { engine, faults } = await open();
+    const lane = newLane();
+    faults.add({ command: 'SendMessageBatch', kind: 'refused', times: 100, error: 'RequestThrottled' });
+    const when = (input: Record<string, unknown>) => input.UpdateExpression === 'SET e = :e';
+    faults.add({ command: 'UpdateItem', kind: 'refused', times: 1, error: 'AccessDeniedException', when });
+    await assert.rejects(engine.queue.admit([mail(Date.now(), { lane })], claimOf(`denied ${lane}`)), {
+      message: /AccessDenied/,
+    });
+  });
+
   test('a repeat finds its first call in a backlog: sent once, whichever copy comes first', async () => {
     const { engine, faults } = await open();
     const lane = newLane();
@@ -153,3 +212,47 @@ describe('aws: admission', { skip: SKIP }, () => {
     for (const { bytes } of leased) assert.ok(bytes.equals(noise));
   });
 });
+
+/** A way to SQS. After `reset`, each connection that is open then is reset at its next request if that sends. */
+async function startProxy(target: string) {
+  const open = new Set<Socket>();
+  const cut = new Map<Socket, 'before' | 'after'>();
+  let resets = 0;
+  const { port, hostname } = new URL(target);
+  const server = createServer((from) => {
+    const to = connect(Number(port), hostname);
+    open.add(from);
+    const end = (): void => {
+      resets += 1;
+      from.resetAndDestroy();
+    };
+    from.on('data', (chunk: Buffer) => {
+      if (!chunk.includes('AmazonSQS.SendMessageBatch')) cut.delete(from);
+      if (cut.get(from) === 'before') end();
+      else to.write(chunk);
+    });
+    to.on('data', (chunk) => {
+      if (cut.get(from) === 'after') end();
+      else from.write(chunk);
+    });
+    for (const one of [from, to]) one.on('error', () => {});
+    from.on('close', () => {
+      open.delete(from);
+      to.destroy();
+    });
+    to.on('close', () => from.destroy());
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    resets: () => resets,
+    reset(when: 'before' | 'after') {
+      for (const one of open) cut.set(one, when);
+    },
+    async close() {
+      for (const one of open) one.destroy();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}

@@ -22,10 +22,18 @@ export interface Node {
   faults: Faults;
 }
 
+export interface OpenOptions {
+  claimBeforeSend?: boolean;
+  /** Milliseconds by which the clock of the process is wrong. */
+  skew?: number;
+  /** Another endpoint of SQS than the emulator's own. */
+  sqs?: string;
+}
+
 export interface Nodes {
   aws(): TestAws;
-  /** A process of its own. @param skew milliseconds by which its clock is wrong. */
-  open(options?: { claimBeforeSend?: boolean; skew?: number }): Promise<Node>;
+  /** A process of its own. */
+  open(options?: OpenOptions): Promise<Node>;
   /** What the processes of this test have logged. */
   logged: string[];
 }
@@ -50,12 +58,13 @@ export function awsNodes(): Nodes {
   return {
     aws: () => aws,
     logged,
-    async open({ claimBeforeSend = false, skew = 0 } = {}) {
+    async open({ claimBeforeSend = false, skew = 0, sqs } = {}) {
       const faults = new Faults();
+      const lanes = withLanes(aws);
       const note = (message: string): void => void logged.push(message);
       const engine = await openAws({
         resources: { ...aws.resources, claimBeforeSend },
-        client: faults.on(withLanes(aws)),
+        client: faults.on({ ...lanes, endpoints: { ...lanes.endpoints, ...(sqs && { sqs }) } }),
         clock: { now: () => Date.now() + skew, after: soon },
         // Steady clocks begin anywhere.
         steady: () => Date.now() + skew / 7,

@@ -7,12 +7,12 @@ import { after, before, describe, mock, test } from 'node:test';
 import { openAws } from '../../lib/engine/aws/open.ts';
 import type { Engine } from '../../lib/engine/ports.ts';
 import type { Clock } from '../../lib/time.ts';
-import { startTestAws, type TestAws, withLanes } from '../support/aws.ts';
+import { Faults, startTestAws, type TestAws, withLanes } from '../support/aws.ts';
 import { inRole } from '../support/roles.ts';
 import { SKIP, until } from './aws-nodes.ts';
 import { emulatedClock } from './emulated-clock.ts';
 import { engineContract } from './engine-contract.ts';
-import { newLane } from './harness.ts';
+import { mail, newLane } from './harness.ts';
 
 const API = 'api ApiRole';
 const SUBMISSION = 'submission Role';
@@ -126,6 +126,24 @@ describe('aws: roles', { skip: SKIP }, () => {
       for (let n = 0; n < 40; n += 1) await writer.config.put(kind, `key ${n}`, n);
       await until(() => seen.size === 40);
       leave();
+    });
+  }
+
+  for (const role of [API, SUBMISSION]) {
+    test(`${role} ends its claim when SQS refused its send: the next call is admitted`, async () => {
+      const faults = new Faults();
+      const engine = await openAws({
+        resources: aws.resources,
+        client: inRole(role, aws.resources, faults.on(withLanes(aws))),
+        clock: { now: () => Date.now(), after: (_, task) => emulatedClock(true).after(1, task) },
+      });
+      engines.push(engine);
+      const lane = newLane();
+      const claim = { key: lane, digest: 'd', expiresAt: Date.now() + 900_000, response: 'r' };
+      faults.add({ command: 'SendMessageBatch', kind: 'refused', times: 8, error: 'RequestThrottled' });
+      const call = () => engine.queue.admit([mail(Date.now(), { lane })], claim);
+      await assert.rejects(call(), { code: 'storage_unavailable' });
+      assert.deepEqual(await call(), { kind: 'admitted' });
     });
   }
 

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import type { Clock } from '../../time.ts';
 import type { IdempotencyClaim } from '../ports.ts';
 import { bytes, type Item, type Key, number, text, ttlOf } from './attributes.ts';
+import { isDenied } from './clients.ts';
 import { squeeze, unsqueeze } from './record-codec.ts';
 import type { Tables } from './tables.ts';
 
@@ -55,12 +56,17 @@ export class Claims {
     return done || !item ? undefined : readClaim(item, now);
   }
 
-  /** Of a call that certainly sent nothing. */
+  /**
+   * Ends the claim of a call that certainly sent nothing. Where that cannot be written now, the claim stays, and the
+   * repeated call finishes what this one began.
+   * @throws what the role of this process may not do.
+   */
   async takeBack(key: string, nonce: string): Promise<void> {
-    await this.#tables
-      .remove('records', claimKey(key), { condition: 'nonce = :nonce', values: { ':nonce': text(nonce) } })
-      // It stays then, and the repeated call finishes what this one began.
-      .catch(() => {});
+    const ended = { update: 'SET e = :e', condition: 'nonce = :nonce' };
+    const values = { ':e': number(0), ':nonce': text(nonce) };
+    await this.#tables.update('records', claimKey(key), { ...ended, values }).catch((error: unknown) => {
+      if (isDenied(error)) throw error;
+    });
   }
 }
 

@@ -1,13 +1,14 @@
 /**
  * The AWS clients, and what their errors mean.
  *
- * Two clients for SQS: what sends must not be repeated blindly, because a send whose answer was lost may have
+ * Three clients for SQS: long polls hold their connections, and what sends must not be repeated blindly, because a send whose answer was lost may have
  * been taken; whoever sends decides (admission refuses, settlement repeats what is claimed before it is used).
  */
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { S3Client } from '@aws-sdk/client-s3';
 import { SQSClient, type SQSClientConfig } from '@aws-sdk/client-sqs';
 import { PosternError } from '../../errors.ts';
+import { keepSockets } from './sockets.ts';
 
 /** How the AWS services are reached; by default as the SDK finds out from its environment. */
 export interface ClientOptions {
@@ -22,46 +23,61 @@ export interface ClientOptions {
 export type AnyClient = SQSClient | DynamoDBClient | S3Client;
 
 export interface Clients {
-  /** Receives, deletes, changes visibility: all may be repeated. */
+  /** Deletes, changes visibility: all may be repeated. */
   sqs: SQSClient;
-  /** Sends; never repeats by itself. */
+  /** Long polls: they hold a connection each for twenty seconds, and must not keep the others from theirs. */
+  poller: SQSClient;
+  /** Sends; never repeats by itself. {@link dropIdle} before each send. */
   sender: SQSClient;
+  /** Drops connections of the sender that the other side may have closed. */
+  dropIdle(): void;
   dynamo: DynamoDBClient;
   s3: S3Client;
   destroy(): void;
 }
 
 const CONNECT = 2_000;
-/** Milliseconds for an answer; a long poll takes up to 20 s. */
+/** Milliseconds for an answer. */
 const ANSWER = 8_000;
-const LONG_POLL_ANSWER = 28_000;
+/** A long poll takes up to 20 s, an object of S3 some too. */
+const LONG_ANSWER = 28_000;
 const SOCKETS = 256;
+/** A node with 500 pools polls ten lanes of each, and receives eight times at once where there is much. */
+const POLLS = 8_192;
 /** Five tries with the SDK's jittered back-off: some two seconds of throttling or of a lost connection. */
 const ATTEMPTS = 5;
 
-export function createClients(options: ClientOptions): Clients {
+/** @param steady milliseconds that never go back and go on while the process is stopped. */
+export function createClients(options: ClientOptions, steady: () => number): Clients {
   const { region, credentials, endpoints = {}, instrument } = options;
   const shared = { ...(region && { region }), ...(credentials && { credentials }) };
-  const handler = (requestTimeout: number) => ({
+  const handler = (requestTimeout: number, sockets = keepSockets(SOCKETS, steady)) => ({
     connectionTimeout: CONNECT,
     requestTimeout,
     throwOnRequestTimeout: true,
-    httpAgent: { maxSockets: SOCKETS, keepAlive: true },
-    httpsAgent: { maxSockets: SOCKETS, keepAlive: true },
+    httpAgent: sockets.httpAgent,
+    httpsAgent: sockets.httpsAgent,
   });
+  const ofSender = keepSockets(SOCKETS, steady);
   const at = (endpoint: string | undefined) => (endpoint ? { endpoint } : {});
   const clients = {
     sqs: new SQSClient({
       ...shared,
       ...at(endpoints.sqs),
       maxAttempts: ATTEMPTS,
-      requestHandler: handler(LONG_POLL_ANSWER),
+      requestHandler: handler(ANSWER),
+    }),
+    poller: new SQSClient({
+      ...shared,
+      ...at(endpoints.sqs),
+      maxAttempts: ATTEMPTS,
+      requestHandler: handler(LONG_ANSWER, keepSockets(POLLS, steady)),
     }),
     sender: new SQSClient({
       ...shared,
       ...at(endpoints.sqs),
       maxAttempts: 1,
-      requestHandler: handler(ANSWER),
+      requestHandler: handler(ANSWER, ofSender),
     }),
     dynamo: new DynamoDBClient({
       ...shared,
@@ -74,12 +90,13 @@ export function createClients(options: ClientOptions): Clients {
       ...at(endpoints.s3),
       forcePathStyle: endpoints.s3 !== undefined,
       maxAttempts: ATTEMPTS,
-      requestHandler: handler(LONG_POLL_ANSWER),
+      requestHandler: handler(LONG_ANSWER),
     }),
   };
   for (const client of Object.values(clients)) instrument?.(client);
   return {
     ...clients,
+    dropIdle: () => ofSender.dropIdle(),
     destroy: () => {
       for (const client of Object.values(clients)) client.destroy();
     },
@@ -114,6 +131,12 @@ export function didNothing(error: unknown): boolean {
   const status = $metadata?.httpStatusCode ?? 0;
   if (isThrottle(error) || (status >= 400 && status < 500)) return true;
   return NOT_SENT.has(code ?? '') || NOT_SENT.has(name ?? '');
+}
+
+/** Whether a call failed because the role of this process lacks a right: a fault of the deployment, never of the moment. */
+export function isDenied(error: unknown): boolean {
+  const { cause } = error as { cause?: unknown };
+  return /AccessDenied|NotAuthorized|Unauthorized/.test(errorName(cause ?? error));
 }
 
 /** Codes of SQS and DynamoDB for a request whose own content is at fault: the same again is refused again. */

@@ -119,6 +119,15 @@ export function surrender(nonce: string): Update {
   return { update: 'REMOVE h, hc, hn, hu', condition: 'hn = :hn', values: { ':hn': text(nonce) } };
 }
 
+/** Two copies of the delivery may exist: whoever is handed one that is old, or came before, finds this and claims it. */
+export function doubt(ttl: number): Update {
+  return {
+    update: 'SET s = if_not_exists(s, :s), g = if_not_exists(g, :g), #ttl = if_not_exists(#ttl, :ttl)',
+    names: { '#ttl': 'ttl' },
+    values: { ':s': text('queued'), ':g': number(0), ':ttl': ttlOf(ttl) },
+  };
+}
+
 /** What a lease leaves behind. */
 export interface Ending {
   state: DeliveryState;

@@ -5,11 +5,12 @@
  * A reader's cursor counts what this process has received. What it has not yet passed stays in the queue, and
  * comes again, here or elsewhere, when its time is over.
  */
+import { PosternError } from '../../errors.ts';
 import type { Log } from '../../log.ts';
 import type { Clock } from '../../time.ts';
 import type { Outcome } from '../items.ts';
 import type { FeedPage } from '../ports.ts';
-import type { Lanes } from './lanes.ts';
+import type { Lanes, Outgoing } from './lanes.ts';
 import { readOutcomes, writeOutcomes } from './outcome-message.ts';
 import { OUTCOME_QUEUE } from './schema.ts';
 
@@ -18,6 +19,7 @@ const MESSAGE_BYTES = 60_000;
 /** Milliseconds that a reader has for what it received. */
 const VISIBILITY = 300_000;
 const RECEIVE = 10;
+const TRIES = 3;
 
 interface Received {
   receipt: string;
@@ -42,10 +44,13 @@ export class Feed {
   /** Durable when it resolves. */
   async emit(outcomes: readonly Outcome[]): Promise<void> {
     if (outcomes.length === 0) return;
-    await this.#lanes.send(
-      OUTCOME_QUEUE,
-      packs(outcomes).map((text) => ({ text, delay: 0 })),
-    );
+    let left: readonly Outgoing[] = packs(outcomes).map((text) => ({ text, delay: 0 }));
+    // What was cut off may come twice then; consumers count on that.
+    for (let tries = 0; left.length > 0; tries += 1) {
+      if (tries === TRIES)
+        throw new PosternError('storage_unavailable', 'SQS closes every connection. Try again.');
+      left = await this.#lanes.send(OUTCOME_QUEUE, left);
+    }
   }
 
   async read(after: number, max: number): Promise<FeedPage> {

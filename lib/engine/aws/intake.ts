@@ -19,11 +19,12 @@
  * known to be unfinished. A refusal that certainly sent nothing takes its claim back. Otherwise the repeated call
  * finishes it under the first ids, and gives the first answer (`#resume`):
  *   1. its own ids become aliases of the first ones, for the return paths and the Message-ID in its bytes;
- *   2. each delivery is marked in its item as one that may have two copies;
- *   3. its copies go into the lanes fifteen minutes late and claimed, by which time copies of the first call
- *      have ended, and these are dropped. Copies of the first call that are handed out later than `AGED` after
- *      they were sent find the mark, and are claimed too.
- *   4. the records of the first ids, which end this state.
+ *   2. where every copy is claimed (`claimBeforeSend`), its copies go into the lanes at once;
+ *      else each delivery is marked in its item as one that may have two copies, and its copies go into the lanes
+ *      fifteen minutes late and claimed, by which time copies of the first call have ended, and these are dropped.
+ *      Copies of the first call that are handed out later than `AGED` after they were sent find the mark, and are
+ *      claimed too. SQS cannot be asked whether it has a message, so nothing shorter is safe;
+ *   3. the records of the first ids, which end this state.
  *
  * **[taken], with a key.** As [claimed]: it cannot be told whether the lanes have them, and need not be.
  *
@@ -34,11 +35,11 @@ import { PosternError } from '../../errors.ts';
 import type { MessageRecord, Outcome, QueueItem } from '../items.ts';
 import { stateAfter } from '../outcome-state.ts';
 import type { Admission, AdmitResult, IdempotencyClaim } from '../ports.ts';
-import { bytes, type Item, type Key, keyOf, number, text, ttlOf } from './attributes.ts';
+import { bytes, type Item, type Key, keyOf, text, ttlOf } from './attributes.ts';
 import type { MessageBodies } from './bodies.ts';
 import type { Claims, FirstAnswer } from './claims.ts';
 import { type Pacing, pause } from './concurrency.ts';
-import { deliveryKey, wholeItem } from './deliveries.ts';
+import { wholeItem } from './deliveries.ts';
 import { type BodyPlace, compress } from './envelope.ts';
 import type { Feed } from './feed.ts';
 import { LONGEST_DELAY, SendError } from './lanes.ts';
@@ -53,6 +54,8 @@ export interface IntakeParts extends Pacing {
   bodies: MessageBodies;
   outbox: Outbox;
   feed: Feed;
+  /** Every copy is claimed before it is handed out, so that two equal ones do no harm. */
+  claimBeforeSend: boolean;
   /** Milliseconds that records are kept after their deliveries' expiry. */
   retention: number;
 }
@@ -117,7 +120,7 @@ export class Intake {
   }
 
   async #resume(missing: { id: string; message: Admission | undefined }[]): Promise<void> {
-    const { tables, outbox, feed } = this.#parts;
+    const { tables, outbox, feed, claimBeforeSend } = this.#parts;
     const now = this.#parts.clock.now();
     const messages = missing.map(({ id, message }) => {
       if (message) return renamed(message, id);
@@ -137,28 +140,21 @@ export class Intake {
     );
     const prepared = await this.#prepare(messages);
     await this.#store(prepared);
-    const marks = messages.flatMap(({ deliveries }) => deliveries.filter(({ due }) => due <= now));
-    await Promise.all(marks.map((item) => this.#mark(item)));
     const parcels = prepared.flatMap((one) => this.#parcels(one));
-    const late = now + LONGEST_DELAY * 1000;
-    await outbox.put(
-      parcels.map((parcel) => ({
-        ...parcel,
-        envelope: { ...parcel.envelope, claim: true },
-        due: Math.max(late, parcel.due),
-      })),
-    );
+    if (claimBeforeSend) await outbox.put(parcels);
+    else {
+      await outbox.doubt(parcels);
+      const late = now + LONGEST_DELAY * 1000;
+      await outbox.put(
+        parcels.map((parcel) => ({
+          ...parcel,
+          envelope: { ...parcel.envelope, claim: true },
+          due: Math.max(late, parcel.due),
+        })),
+      );
+    }
     await this.#record(messages);
     await feed.emit(settledOf(messages));
-  }
-
-  /** Two copies of this delivery may exist. */
-  async #mark({ messageId, n, expiresAt }: QueueItem): Promise<void> {
-    await this.#parts.tables.update('records', deliveryKey(messageId, n), {
-      update: 'SET s = if_not_exists(s, :s), g = if_not_exists(g, :g), #ttl = if_not_exists(#ttl, :ttl)',
-      names: { '#ttl': 'ttl' },
-      values: { ':s': text('queued'), ':g': number(0), ':ttl': ttlOf(expiresAt + this.#parts.retention) },
-    });
   }
 
   #prepare(messages: Admission[]): Promise<Prepared[]> {

@@ -18,6 +18,7 @@ import type { LaneDepth } from '../ports.ts';
 import { type Clients, didNothing, errorName, isRefusal, isThrottle, storageError } from './clients.ts';
 import { chunks, each, type Pacing, pause } from './concurrency.ts';
 import { SQS_BATCH, SQS_BYTES, sqsRequests } from './placement.ts';
+import { isUnheard } from './sockets.ts';
 
 export interface Outgoing {
   text: string;
@@ -59,14 +60,21 @@ export class Lanes {
     this.#pacing = pacing;
   }
 
-  /** Durable when it resolves. @throws SendError */
-  async send(queue: string, messages: readonly Outgoing[]): Promise<void> {
+  /**
+   * Durable when it resolves, but for what it returns: messages of requests that were cut off on a connection that
+   * had been idle, which SQS hardly ever has taken. The caller sends them again.
+   * @throws SendError
+   */
+  async send<T extends Outgoing>(queue: string, messages: readonly T[]): Promise<T[]> {
     let taken = 0;
+    const cut: T[] = [];
+    this.#clients.dropIdle();
     try {
       await each(batches(messages), WIDTH, async (batch) => {
-        await this.#sendBatch(queue, batch);
+        cut.push(...(await this.#sendBatch(queue, batch)));
         taken += 1;
       });
+      return cut;
     } catch (error) {
       const open = taken > 0 || !(error instanceof SendError) || error.open;
       throw new SendError(storageError(`The queue ${queue} takes nothing`, error), open);
@@ -88,7 +96,7 @@ export class Lanes {
       WaitTimeSeconds: Math.min(LONGEST_POLL, Math.max(0, wait)),
       MessageSystemAttributeNames: ['ApproximateReceiveCount', 'SentTimestamp'],
     });
-    const answer = this.#clients.sqs.send(command).then(
+    const answer = this.#clients.poller.send(command).then(
       ({ Messages = [] }) => Messages,
       (error: unknown) => {
         throw storageError(`The queue ${queue} cannot be read`, error);
@@ -97,6 +105,7 @@ export class Lanes {
     const messages = signal ? await unlessAborted(answer, signal) : await answer;
     if (messages) return messages;
     // SQS goes on polling for us: what it finds would be hidden from all for the visibility time.
+    // Where that fails, it stays hidden for its visibility time, and then comes again.
     answer
       .then((late) =>
         this.hide(
@@ -150,7 +159,8 @@ export class Lanes {
     return `${this.#prefix}${queue}`;
   }
 
-  async #sendBatch(queue: string, batch: readonly Outgoing[]): Promise<void> {
+  /** @returns messages of a request that was cut off. */
+  async #sendBatch<T extends Outgoing>(queue: string, batch: readonly T[]): Promise<readonly T[]> {
     let left = batch;
     for (let tries = 0; ; tries += 1) {
       const Entries = left.map(({ text, group, delay }, at) => ({
@@ -163,8 +173,9 @@ export class Lanes {
       try {
         const command = new SendMessageBatchCommand({ QueueUrl: this.#url(queue), Entries });
         failed = (await this.#clients.sender.send(command)).Failed ?? [];
-        if (failed.length === 0) return;
+        if (failed.length === 0) return [];
       } catch (error) {
+        if (isUnheard(error)) return left;
         if (isThrottle(error) && tries < TRIES) {
           await pause(this.#pacing, tries);
           continue;
@@ -232,9 +243,9 @@ function unlessAborted<T>(answer: Promise<T>, signal: AbortSignal): Promise<T | 
  * Batches of ten at most, and of 1 MiB at most; of fewer, where the last ones would begin another 64 KiB that SQS
  * bills as a request.
  */
-export function batches(messages: readonly Outgoing[]): Outgoing[][] {
+export function batches<T extends Pick<Outgoing, 'text'>>(messages: readonly T[]): T[][] {
   const sizes = messages.map(({ text }) => Buffer.byteLength(text));
-  const parts: Outgoing[][] = [];
+  const parts: T[][] = [];
   for (let from = 0; from < messages.length; ) {
     let best = from + 1;
     let least = Number.POSITIVE_INFINITY;

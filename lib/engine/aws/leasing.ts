@@ -208,7 +208,8 @@ export class Leasing {
     try {
       const items = await this.#parts.tables.getAll('records', [...keys.values()], false);
       found = new Set(items.map((item) => `${item.pk!.S} ${placeOf(item)}`));
-    } catch {
+    } catch (error) {
+      this.#parts.log.warn('records of old copies cannot be read; all are claimed', { error });
       return new Set(arrivals);
     }
     return new Set(arrivals.filter(({ copy: { item } }) => found.has(`${item.messageId} ${item.n}`)));

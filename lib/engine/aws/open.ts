@@ -56,14 +56,14 @@ export function openAws(options: AwsOptions): Promise<AwsEngine> {
   const { resources, clock, random = Math.random, log = silentLog } = options;
   const { claimBeforeSend } = resources;
   const { steady = () => performance.now(), retention = 30 * DAY, depthAge = 30_000 } = options;
-  const clients = createClients(options.client ?? {});
+  const clients = createClients(options.client ?? {}, steady);
   const pacing = { clock, random };
   const tables = new Tables(clients.dynamo, resources.tables, pacing);
   const lanes = new Lanes(clients, resources.queueUrlPrefix, pacing);
   const objects = new Objects(clients.s3, resources.bucket);
   const bodies = new MessageBodies(objects, tables);
   const claims = new Claims(tables, clock);
-  const outbox = new Outbox(lanes, tables, clock);
+  const outbox = new Outbox({ lanes, tables, clock, retention, claimBeforeSend });
   const feed = new Feed(lanes, clock, log);
   const messages = new MessageRecords(tables);
   const reports = new Reports(tables, retention);
@@ -83,18 +83,19 @@ export function openAws(options: AwsOptions): Promise<AwsEngine> {
     steady,
     log,
     retention,
+    claimBeforeSend,
   };
 
   const engine: AwsEngine = {
     queue: new AwsQueue({
       intake: new Intake(shared),
-      leasing: new Leasing({ ...shared, claimBeforeSend, maxMessageBytes: MAX_MESSAGE_BYTES }),
+      leasing: new Leasing({ ...shared, maxMessageBytes: MAX_MESSAGE_BYTES }),
       settling: new Settling(shared),
       lanes,
       clock,
       depthAge,
     }),
-    ledger: new AwsLedger({ ...shared, claimBeforeSend }),
+    ledger: new AwsLedger(shared),
     records: new AwsRecords(shared),
     bodies: new AwsBodies(objects, clock),
     suppressions: new AwsSuppressions(tables),

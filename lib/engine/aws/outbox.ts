@@ -6,8 +6,11 @@
  * copies in a lane the claim lets one through.
  */
 import { createHash } from 'node:crypto';
+import { PosternError } from '../../errors.ts';
 import type { Clock } from '../../time.ts';
 import { bytes, type Item, type Key, text, ttlOf } from './attributes.ts';
+import { each } from './concurrency.ts';
+import { deliveryKey, doubt } from './deliveries.ts';
 import { type BodyPlace, type Envelope, writeEnvelope } from './envelope.ts';
 import { type Lanes, LONGEST_DELAY, type Outgoing, SendError } from './lanes.ts';
 import { squeeze, unsqueeze } from './record-codec.ts';
@@ -49,45 +52,86 @@ export function isFar(due: number, now: number): boolean {
   return due - now > LONGEST_DELAY * 1000;
 }
 
-export class Outbox {
-  readonly #lanes: Lanes;
-  readonly #tables: Tables;
-  readonly #clock: Clock;
+export interface OutboxParts {
+  lanes: Lanes;
+  tables: Tables;
+  clock: Clock;
+  /** Milliseconds that records are kept after their deliveries' expiry. */
+  retention: number;
+  /** Every copy is claimed before it is handed out, so that two equal ones do no harm. */
+  claimBeforeSend: boolean;
+}
 
-  constructor(lanes: Lanes, tables: Tables, clock: Clock) {
-    this.#lanes = lanes;
-    this.#tables = tables;
-    this.#clock = clock;
+/** Seconds that a second copy waits for a first that SQS may have taken after all: by then most have left. */
+const SECOND_COPY = 3;
+const WIDTH = 32;
+
+export class Outbox {
+  readonly #parts: OutboxParts;
+
+  constructor(parts: OutboxParts) {
+    this.#parts = parts;
   }
 
   /** Durable when it resolves. @throws SendError: `open` when some may have been taken. */
   async put(parcels: readonly Parcel[]): Promise<void> {
-    const now = this.#clock.now();
+    const { clock, tables } = this.#parts;
+    const now = clock.now();
     const far = parcels.filter(({ due }) => isFar(due, now));
-    if (far.length > 0) await this.#tables.putAll('ledger', far.map(rowOf));
+    if (far.length > 0) await tables.putAll('ledger', far.map(rowOf));
     await this.toLanes(parcels.filter(({ due }) => !isFar(due, now))).catch((error: unknown) => {
       throw far.length > 0 && error instanceof SendError ? new SendError(error, true) : error;
     });
   }
 
+  /** Marks the deliveries of copies that are not claimed as ones that may have two. */
+  async doubt(parcels: readonly Parcel[]): Promise<void> {
+    const { tables, retention } = this.#parts;
+    const unclaimed = parcels.filter(({ envelope }) => !envelope.claim);
+    await each(unclaimed, WIDTH, ({ envelope: { item } }) =>
+      tables.update('records', deliveryKey(item.messageId, item.n), doubt(item.expiresAt + retention)),
+    );
+  }
+
   /** To their lanes, whenever they are due. */
   async toLanes(parcels: readonly Parcel[]): Promise<void> {
-    const now = this.#clock.now();
-    const queues = new Map<string, Outgoing[]>();
-    for (const { envelope, body, due } of parcels) {
+    const cut = await this.#send(parcels, 0);
+    if (cut.length === 0) return;
+    if (this.#parts.claimBeforeSend) return this.#sendAgain(cut, 0);
+    await this.doubt(cut);
+    const claimed = cut.map((parcel) => ({ ...parcel, envelope: { ...parcel.envelope, claim: true } }));
+    await this.#sendAgain(claimed, SECOND_COPY);
+  }
+
+  async #sendAgain(parcels: readonly Parcel[], delay: number): Promise<void> {
+    const cut = await this.#send(parcels, delay);
+    if (cut.length === 0) return;
+    const error = new PosternError('storage_unavailable', 'SQS closes every connection. Try again.');
+    throw new SendError(error, true);
+  }
+
+  /** @param delay least seconds. @returns those whose requests were cut off. */
+  async #send(parcels: readonly Parcel[], delay: number): Promise<Parcel[]> {
+    const { clock, lanes } = this.#parts;
+    const now = clock.now();
+    const queues = new Map<string, (Outgoing & { parcel: Parcel })[]>();
+    for (const parcel of parcels) {
+      const { envelope, body, due } = parcel;
       const queue = laneQueue(envelope.item.lane);
       let list = queues.get(queue);
       if (!list) queues.set(queue, (list = []));
       list.push({
         text: writeEnvelope(envelope, body),
         group: envelope.item.tenant,
-        delay: delayUntil(due, now),
+        delay: Math.max(delay, delayUntil(due, now)),
+        parcel,
       });
     }
-    const sent = await Promise.allSettled([...queues].map(([queue, list]) => this.#lanes.send(queue, list)));
+    const sent = await Promise.allSettled([...queues].map(([queue, list]) => lanes.send(queue, list)));
     const failed = sent.filter((one) => one.status === 'rejected').map(({ reason }) => reason as SendError);
-    if (failed.length === 0) return;
-    throw new SendError(failed[0]!, failed.length < sent.length || failed.some(({ open }) => open));
+    if (failed.length > 0)
+      throw new SendError(failed[0]!, failed.length < sent.length || failed.some(({ open }) => open));
+    return sent.flatMap((one) => (one.status === 'fulfilled' ? one.value.map(({ parcel }) => parcel) : []));
   }
 }
 

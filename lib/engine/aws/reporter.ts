@@ -26,7 +26,7 @@ export interface Reporter {
 
 export function openReporter(options: ReporterOptions): Reporter {
   const { queueUrlPrefix, clock, random = Math.random, client = {}, log = silentLog } = options;
-  const clients = createClients(client);
+  const clients = createClients(client, () => performance.now());
   const feed = new Feed(new Lanes(clients, queueUrlPrefix, { clock, random }), clock, log);
   return {
     report: (outcomes) => feed.emit(outcomes),
