@@ -8,7 +8,7 @@ import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import ipaddr from 'ipaddr.js';
 import { canonicalIp } from '../lib/ip.ts';
-import type { LimitDocument } from '../lib/shaping/limits/check.ts';
+import type { LimitDocument } from '../lib/shaping/limits/document.ts';
 
 /** `host:port`, the host of an IPv6 address in brackets. */
 export interface Endpoint {

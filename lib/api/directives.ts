@@ -4,10 +4,11 @@
  */
 import * as z from 'zod/mini';
 import type { StoredDirective } from '../control/directives.ts';
-import { AddressBook, DEFAULT_POOL } from '../control/ip-inventory.ts';
+import { IpInventory } from '../control/ip-inventory.ts';
 import { DIRECTIVE_ACTIONS } from '../directives/check.ts';
 import { DIMENSIONS, type Dimension, type Directive as Order } from '../directives/directive.ts';
 import { PosternError } from '../errors.ts';
+import { DEFAULT_POOL } from '../routing/pools.ts';
 import { type ApiCall, iso, label, operation, query } from './operation.ts';
 import { about, integer, name, named, positive, text, time, type Value } from './schema.ts';
 
@@ -206,7 +207,7 @@ function requireOwn({ caller }: ApiCall, order: Pick<DirectiveRequest, 'match' |
 function requirePool({ deps }: ApiCall, order: Pick<DirectiveRequest, 'match' | 'action'>): void {
   const { pool } = order.action;
   if (pool === undefined || pool === DEFAULT_POOL || pool === order.match.pool) return;
-  const { pools } = new AddressBook(deps.control.documents, deps.installed);
+  const { pools } = new IpInventory(deps.control.documents, deps.installed);
   if (pools.includes(pool)) return;
   const known = [DEFAULT_POOL, ...pools.filter((one) => one !== DEFAULT_POOL)].join(', ');
   throw new PosternError('bad_request', `action.pool: there is no pool "${pool}"; there are ${known}.`);

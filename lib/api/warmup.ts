@@ -1,6 +1,6 @@
 /** The warm-up of each source address. */
 import * as z from 'zod/mini';
-import { AddressBook } from '../control/ip-inventory.ts';
+import { IpInventory } from '../control/ip-inventory.ts';
 import { asPosternError } from '../errors.ts';
 import { checkpointName, readCheckpoint } from '../warmup/checkpoint.ts';
 import type { WarmupPlan } from '../warmup/plan.ts';
@@ -88,7 +88,7 @@ const listWarmup = operation({
   async handle(call) {
     requireAdmin(call, 'see the warm-up of addresses');
     const { control, installed } = call.deps;
-    const book = new AddressBook(control.documents, installed);
+    const book = new IpInventory(control.documents, installed);
     const { ip: only } = call.query;
     const ips = only === undefined ? book.ips.sort() : [book.requireIp(only)];
     const shown = ips.map(async (ip) => ({

@@ -1,6 +1,6 @@
 /** What is set for the account: the switch that stops all sending, and for each tenant the use of its suppression list. */
 import { SUPPRESSION_REASONS, type SuppressionReason } from '../engine/suppression.ts';
-import type { Mirror } from './document-cache.ts';
+import type { DocumentCache } from './document-cache.ts';
 import type { Control } from './types.ts';
 
 export interface StoredAccount {
@@ -15,8 +15,8 @@ export interface StoredSuppression {
 const KEY = 'account';
 
 export function openAccount(
-  mirror: Mirror<StoredAccount>,
-  suppression: Mirror<StoredSuppression>,
+  mirror: DocumentCache<StoredAccount>,
+  suppression: DocumentCache<StoredSuppression>,
 ): Control['account'] {
   return {
     sendingEnabled: () => mirror.get(KEY)?.sendingEnabled ?? true,

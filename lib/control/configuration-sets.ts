@@ -1,8 +1,8 @@
 /** Configuration sets: their names are unique within a tenant. */
 import { PosternError } from '../errors.ts';
-import type { Mirror } from './document-cache.ts';
+import type { DocumentCache } from './document-cache.ts';
 import { checkName, shorten, tenantKey } from './names.ts';
-import { countOf, Places } from './quotas.ts';
+import { countOf, Quota } from './quotas.ts';
 import type { ConfigurationSet, Control } from './types.ts';
 
 /** SES: MaxDeliverySeconds, five minutes to fourteen hours. */
@@ -10,10 +10,10 @@ const MIN_DELIVERY_SECONDS = 300;
 const MAX_DELIVERY_SECONDS = 50_400;
 
 export function openConfigurationSets(
-  mirror: Mirror<ConfigurationSet>,
+  mirror: DocumentCache<ConfigurationSet>,
   limit: number,
 ): Control['configurationSets'] {
-  const places = new Places('configuration sets', limit);
+  const quota = new Quota('configuration sets', limit);
 
   return {
     find: (name, tenant) => mirror.get(tenantKey(tenant, name)),
@@ -24,7 +24,7 @@ export function openConfigurationSets(
       checkName('tenant', set.tenant);
       checkName('configuration set', set.name);
       checkDelivery(set);
-      await places.within(set.tenant, countOf(mirror.all(), set.tenant), () =>
+      await quota.within(set.tenant, countOf(mirror.all(), set.tenant), () =>
         mirror.create(tenantKey(set.tenant, set.name), set, `Configuration set <${set.name}>`),
       );
     },

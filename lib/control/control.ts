@@ -9,7 +9,7 @@ import { openAccount, type StoredAccount, type StoredSuppression } from './accou
 import { CONFIG_KINDS, type ConfigKind } from './config-kinds.ts';
 import { openConfigurationSets } from './configuration-sets.ts';
 import { openDirectives } from './directives.ts';
-import { Mirror } from './document-cache.ts';
+import { DocumentCache } from './document-cache.ts';
 import { openDocuments } from './documents.ts';
 import { openIdentities } from './identities.ts';
 import type { StoredIdentity } from './identity-store.ts';
@@ -47,12 +47,12 @@ export async function openControl(options: ControlOptions): Promise<Control> {
   const limits = { ...SES_LIMITS, ...options.limits };
   const vault = createVault(options.masterKey);
 
-  const keys = new Mirror<StoredKey>(config, 'key', clock);
-  const identities = new Mirror<StoredIdentity>(config, 'identity', clock);
-  const sets = new Mirror<ConfigurationSet>(config, 'configuration-set', clock);
-  const templates = new Mirror<StoredTemplate>(config, 'template', clock);
-  const account = new Mirror<StoredAccount>(config, 'account', clock);
-  const suppression = new Mirror<StoredSuppression>(config, 'suppression', clock);
+  const keys = new DocumentCache<StoredKey>(config, 'key', clock);
+  const identities = new DocumentCache<StoredIdentity>(config, 'identity', clock);
+  const sets = new DocumentCache<ConfigurationSet>(config, 'configuration-set', clock);
+  const templates = new DocumentCache<StoredTemplate>(config, 'template', clock);
+  const account = new DocumentCache<StoredAccount>(config, 'account', clock);
+  const suppression = new DocumentCache<StoredSuppression>(config, 'suppression', clock);
   const mirrors = [keys, identities, sets, templates, account, suppression];
 
   const byKind = new Map<string, { changed(key: string): Promise<void> }>(

@@ -16,7 +16,7 @@ import { DirectiveIndex } from '../directives/index.ts';
 import type { Config } from '../engine/ports.ts';
 import { PosternError } from '../errors.ts';
 import type { Clock } from '../time.ts';
-import { Mirror } from './document-cache.ts';
+import { DocumentCache } from './document-cache.ts';
 
 /** A directive as it is kept. */
 export interface StoredDirective extends Directive {
@@ -44,7 +44,7 @@ export class DirectiveStore {
   readonly index = new DirectiveIndex();
   readonly #config: Config;
   readonly #clock: Clock;
-  readonly #mirror: Mirror<StoredDirective>;
+  readonly #mirror: DocumentCache<StoredDirective>;
   /** What rules raised, until the store has it for as long. */
   readonly #raised = new Map<string, StoredDirective>();
   /** What the store does not have yet. */
@@ -61,7 +61,9 @@ export class DirectiveStore {
     this.#config = config;
     this.#clock = clock;
     this.#shown = shown;
-    this.#mirror = new Mirror<StoredDirective>(config, KIND, clock, (id, stored) => this.#follow(id, stored));
+    this.#mirror = new DocumentCache<StoredDirective>(config, KIND, clock, (id, stored) =>
+      this.#follow(id, stored),
+    );
     this.#unwatch = config.watch(({ kind, key }) => (kind === KIND ? this.#mirror.changed(key) : undefined));
   }
 

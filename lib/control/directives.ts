@@ -11,7 +11,7 @@ import type { Config } from '../engine/ports.ts';
 import { PosternError } from '../errors.ts';
 import type { Clock } from '../time.ts';
 import { DirectiveStore, type StoredDirective } from './directive-store.ts';
-import { countOf, Places } from './quotas.ts';
+import { countOf, Quota } from './quotas.ts';
 
 export type { StoredDirective } from './directive-store.ts';
 
@@ -60,7 +60,7 @@ export async function openDirectives(options: {
 }): Promise<Directives> {
   const { config, clock } = options;
   const bounds = { ...BOUNDS, ...options.bounds };
-  const places = new Places('directives', bounds.orders);
+  const quota = new Quota('directives', bounds.orders);
   const byRule = new RuleCounts();
   const listeners = new Set<() => void>();
   let dropped = 0;
@@ -115,7 +115,7 @@ export async function openDirectives(options: {
       if (before !== undefined) return store.put(directive);
       const owner = ownerOf(origin);
       const owned = store.all().map((one) => ({ tenant: ownerOf(one.origin) }));
-      return places.within(owner, countOf(owned, owner), () => store.put(directive));
+      return quota.within(owner, countOf(owned, owner), () => store.put(directive));
     },
 
     remove: (id) => store.remove(id),

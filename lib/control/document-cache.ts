@@ -10,6 +10,7 @@
  *                         └─ written or changed meanwhile ► read again (else an old read would undo a new write)
  * ```
  */
+import { isDeepStrictEqual } from 'node:util';
 import type { Config, Document } from '../engine/ports.ts';
 import { PosternError } from '../errors.ts';
 import type { Clock } from '../time.ts';
@@ -26,26 +27,31 @@ interface Entry<T> {
   version: number;
 }
 
-export class Mirror<T extends object> {
+export class DocumentCache<T extends object> {
   readonly kind: string;
   readonly #config: Config;
   readonly #clock: Clock;
-  readonly #applied: (key: string, value: T | undefined) => void;
+  readonly #applied: (key: string, value: T | undefined, read: unknown) => void;
   readonly #entries = new Map<string, Entry<T>>();
   /** Keys being read again, and whether what is being read may be stale already. */
   readonly #refreshing = new Map<string, { stale: boolean; done: Promise<void> }>();
+  /** Writes under way, by key. */
+  readonly #writing = new Map<string, Promise<unknown>>();
   readonly #retries = new Set<() => void>();
   /** Keys that changed while the mirror filled itself: what their page says may be older than the change. */
   #overtaken: Set<string> | undefined = new Set();
   #sorted: T[] | undefined;
   #closed = false;
 
-  /** @param applied told of each document that came into memory, or with undefined left it. Must not throw. */
+  /**
+   * @param applied is called for each document that came into memory or, with undefined, left it; once for a version.
+   *   `read` is what `replace` was given with it. Must not throw.
+   */
   constructor(
     config: Config,
     kind: string,
     clock: Clock,
-    applied: (key: string, value: T | undefined) => void = () => undefined,
+    applied: (key: string, value: T | undefined, read: unknown) => void = () => undefined,
   ) {
     this.#config = config;
     this.kind = kind;
@@ -106,10 +112,11 @@ export class Mirror<T extends object> {
 
   /**
    * Stores a document in place of the version `expect` (0: it must not exist yet).
+   * @param read what was read from the document, handed on to `applied`.
    * @throws `config_conflict` when another version is current.
    */
-  async replace(key: string, value: T, expect: number): Promise<void> {
-    await this.#put(key, value, expect);
+  async replace(key: string, value: T, expect: number, read?: unknown): Promise<void> {
+    await this.#put(key, value, expect, read);
   }
 
   /** Stores a document, whether it exists or not. */
@@ -161,26 +168,39 @@ export class Mirror<T extends object> {
     this.#retries.clear();
   }
 
-  async #put(key: string, given: T, expect: number | undefined): Promise<T> {
+  async #put(key: string, given: T, expect: number | undefined, read?: unknown): Promise<T> {
     // As the store will give it back: a copy, without members that are undefined.
     const value = freeze(JSON.parse(JSON.stringify(given)) as T);
-    const version = await this.#config.put(this.kind, key, value, expect);
-    this.#apply(key, { kind: this.kind, key, value, version });
+    const writing = this.#config.put(this.kind, key, value, expect);
+    this.#writing.set(key, writing);
+    try {
+      const version = await writing;
+      this.#apply(key, { kind: this.kind, key, value, version }, read);
+    } finally {
+      if (this.#writing.get(key) === writing) this.#writing.delete(key);
+    }
     return value;
   }
 
-  #apply(key: string, document: Document | undefined): void {
+  #apply(key: string, document: Document | undefined, read?: unknown): void {
     const running = this.#refreshing.get(key);
     if (running) running.stale = true;
+    const known = this.#entries.get(key);
+    // A process hears of its own writes as well. A key that was deleted begins with version 1 again.
+    if (known !== undefined && known.version === document?.version) {
+      if (isDeepStrictEqual(known.value, document.value)) return;
+    }
     this.#sorted = undefined;
     if (!document) this.#entries.delete(key);
     else this.#entries.set(key, { value: freeze(document.value as T), version: document.version });
-    this.#applied(key, this.get(key));
+    this.#applied(key, this.get(key), read);
   }
 
   async #refresh(key: string, state: { stale: boolean }): Promise<void> {
     try {
       for (;;) {
+        // The answer of a write of this process brings the document with what was read from it.
+        await this.#writing.get(key)?.catch(() => undefined);
         state.stale = false;
         const document = await this.#config.get(this.kind, key);
         if (this.#closed) return;

@@ -13,7 +13,7 @@ import type { Config } from '../engine/ports.ts';
 import { PosternError } from '../errors.ts';
 import type { Clock } from '../time.ts';
 import type { ConfigKind } from './config-kinds.ts';
-import { Mirror } from './document-cache.ts';
+import { DocumentCache } from './document-cache.ts';
 import { checkName, quote } from './names.ts';
 
 /** A version of a document. */
@@ -36,6 +36,8 @@ export interface Change {
 
 export interface Documents {
   readonly kinds: readonly string[];
+  /** What its reader made of a document that is in force; undefined when there is none. The same until it changes. */
+  read<T>(kind: ConfigKind<T>, name: string): T | undefined;
   /** Documents of a kind that are in force, by name. The same map until one changes. */
   running(kind: string): ReadonlyMap<string, unknown>;
   /** Calls back after each change of `running(kind)`, by whatever process; must not throw. Returns an unsubscriber. */
@@ -69,39 +71,42 @@ const HISTORY = 50;
 const HISTORY_KIND = 'config-history';
 /** Bytes of a document; the AWS engine's store ends at 400 KB. */
 const MAX_BYTES = 256 * 1024;
-/** Problems told of one document. */
-const MAX_PROBLEMS = 20;
 
-/** One kind: what is stored, and what of it runs. */
-class Shelf {
+/** The documents of one kind: those that are stored, and those of them that are in force. */
+class DocumentKind {
   readonly kind: ConfigKind;
-  readonly mirror: Mirror<Stored>;
+  readonly cache: DocumentCache<Stored>;
   readonly listeners = new Set<() => void>();
-  /** Stored, and not fit to run. */
-  readonly problems = new Map<string, readonly string[]>();
+  /** Why a stored document is not in force, by name. */
+  readonly problems = new Map<string, string>();
   running: ReadonlyMap<string, unknown> = new Map();
+  /** What was read from the documents in force, by name. */
+  readonly read = new Map<string, unknown>();
 
   constructor(kind: ConfigKind, config: Config, clock: Clock) {
     this.kind = kind;
-    this.mirror = new Mirror<Stored>(config, storedKind(kind.name), clock, (name, stored) =>
-      this.#apply(name, stored),
+    this.cache = new DocumentCache<Stored>(config, storedKind(kind.name), clock, (name, stored, read) =>
+      this.#apply(name, stored, read),
     );
   }
 
-  validate(name: string, value: unknown): readonly string[] {
-    return this.kind.validate(value, name).slice(0, MAX_PROBLEMS);
-  }
-
-  #apply(name: string, stored: Stored | undefined): void {
-    const problems = stored?.value === undefined ? [] : this.validate(name, stored.value);
-    if (problems.length > 0) {
-      this.problems.set(name, problems);
-      return;
+  /** @param read what `put` read already; undefined for a document of another process. */
+  #apply(name: string, stored: Stored | undefined, read: unknown): void {
+    const running = new Map(this.running);
+    if (stored?.value === undefined) {
+      running.delete(name);
+      this.read.delete(name);
+    } else {
+      try {
+        this.read.set(name, read ?? this.kind.read(stored.value, name));
+      } catch (error) {
+        if (!(error instanceof PosternError && error.code === 'bad_request')) throw error;
+        this.problems.set(name, error.message);
+        return;
+      }
+      running.set(name, stored.value);
     }
     this.problems.delete(name);
-    const running = new Map(this.running);
-    if (stored?.value === undefined) running.delete(name);
-    else running.set(name, stored.value);
     this.running = running;
     for (const listener of this.listeners) listener();
   }
@@ -114,31 +119,32 @@ export async function openDocuments(options: {
   kinds: readonly ConfigKind[];
 }): Promise<Documents> {
   const { config, clock, kinds } = options;
-  const shelves = new Map(kinds.map((kind) => [kind.name, new Shelf(kind, config, clock)]));
-  const byStoredKind = new Map([...shelves].map(([kind, shelf]) => [storedKind(kind), shelf]));
+  const byKind = new Map(kinds.map((kind) => [kind.name, new DocumentKind(kind, config, clock)]));
+  const byStoredKind = new Map([...byKind].map(([kind, known]) => [storedKind(kind), known]));
 
-  function shelfOf(kind: string): Shelf {
-    const shelf = shelves.get(kind);
-    if (shelf !== undefined) return shelf;
+  function kindOf(kind: string): DocumentKind {
+    const known = byKind.get(kind);
+    if (known !== undefined) return known;
     throw new PosternError(
       'not_found',
-      `There is no kind of document ${quote(kind)}; there are ${[...shelves.keys()].join(', ')}.`,
+      `There is no kind of document ${quote(kind)}; there are ${[...byKind.keys()].join(', ')}.`,
     );
   }
 
-  function latest(shelf: Shelf, name: string): DocumentVersion | undefined {
-    const stored = shelf.mirror.get(name);
-    return stored && { kind: shelf.kind.name, name, version: shelf.mirror.version(name), ...stored };
+  function latest(known: DocumentKind, name: string): DocumentVersion | undefined {
+    const stored = known.cache.get(name);
+    return stored && { kind: known.kind.name, name, version: known.cache.version(name), ...stored };
   }
 
   async function store(
-    shelf: Shelf,
+    known: DocumentKind,
     name: string,
     stored: Stored,
     expect?: number,
+    read?: unknown,
   ): Promise<DocumentVersion> {
-    const { mirror, kind } = shelf;
-    const before = latest(shelf, name);
+    const { cache, kind } = known;
+    const before = latest(known, name);
     const version = before?.version ?? 0;
     if (expect !== undefined && expect !== version) {
       throw new PosternError(
@@ -147,35 +153,40 @@ export async function openDocuments(options: {
       );
     }
     if (before !== undefined) await config.put(HISTORY_KIND, historyKey(before), before);
-    await mirror.replace(name, stored, version);
+    await cache.replace(name, stored, version, read);
     if (version > HISTORY) {
       await config.delete(HISTORY_KIND, historyKey({ kind: kind.name, name, version: version - HISTORY }));
     }
-    return latest(shelf, name)!;
+    return latest(known, name)!;
   }
 
   async function put(kind: string, name: string, value: unknown, { by, expect }: Change) {
-    const shelf = shelfOf(kind);
+    const known = kindOf(kind);
     checkName('document', name);
-    const bytes = Buffer.byteLength(JSON.stringify(value));
+    const text = JSON.stringify(value);
+    const bytes = Buffer.byteLength(text);
     if (bytes > MAX_BYTES) {
       throw new PosternError('bad_request', `${kind}/${name} has ${bytes} bytes; it may have ${MAX_BYTES}.`);
     }
-    const problems = shelf.validate(name, value);
-    if (problems.length > 0) {
-      throw new PosternError('bad_request', `${kind}/${name} is refused. ${problems.join('; ')}`);
+    const plain: unknown = JSON.parse(text);
+    let read: unknown;
+    try {
+      read = known.kind.read(plain, name);
+    } catch (error) {
+      if (!(error instanceof PosternError && error.code === 'bad_request')) throw error;
+      throw new PosternError('bad_request', `${kind}/${name} is refused. ${error.message}`, { cause: error });
     }
-    return store(shelf, name, { value, at: clock.now(), by }, expect);
+    return store(known, name, { value: plain, at: clock.now(), by }, expect, read);
   }
 
   async function remove(kind: string, name: string, { by, expect }: Change): Promise<DocumentVersion> {
-    const shelf = shelfOf(kind);
-    if (latest(shelf, name)?.value === undefined) throw missing(kind, name);
-    return store(shelf, name, { at: clock.now(), by }, expect);
+    const known = kindOf(kind);
+    if (latest(known, name)?.value === undefined) throw missing(kind, name);
+    return store(known, name, { at: clock.now(), by }, expect);
   }
 
   async function history(kind: string, name: string): Promise<DocumentVersion[]> {
-    const current = latest(shelfOf(kind), name);
+    const current = latest(kindOf(kind), name);
     if (current === undefined) throw missing(kind, name);
     const prefix = `${kind}/${name}/`;
     const archived = await config.list(HISTORY_KIND, { after: prefix, max: HISTORY + 2 });
@@ -186,35 +197,36 @@ export async function openDocuments(options: {
     return [current, ...versions.reverse()];
   }
 
-  const unwatch = config.watch(({ kind, key }) => byStoredKind.get(kind)?.mirror.changed(key));
+  const unwatch = config.watch(({ kind, key }) => byStoredKind.get(kind)?.cache.changed(key));
   const close = (): void => {
     unwatch();
-    for (const { mirror } of shelves.values()) mirror.close();
+    for (const { cache } of byKind.values()) cache.close();
   };
   try {
-    for (const { mirror } of shelves.values()) await mirror.load();
+    for (const { cache } of byKind.values()) await cache.load();
   } catch (error) {
     close();
     throw error;
   }
 
   return {
-    kinds: [...shelves.keys()],
-    running: (kind) => shelfOf(kind).running,
+    kinds: [...byKind.keys()],
+    running: (kind) => kindOf(kind).running,
+    read: <T>(kind: ConfigKind<T>, name: string) => kindOf(kind.name).read.get(name) as T | undefined,
     watch(kind, listener) {
-      const { listeners } = shelfOf(kind);
+      const { listeners } = kindOf(kind);
       listeners.add(listener);
       return () => void listeners.delete(listener);
     },
     get(kind, name) {
-      const shelf = shelfOf(kind);
-      const found = latest(shelf, name);
-      const problems = shelf.problems.get(name);
-      return found && problems ? { ...found, problems } : found;
+      const known = kindOf(kind);
+      const found = latest(known, name);
+      const problems = known.problems.get(name);
+      return found && problems ? { ...found, problems: [problems] } : found;
     },
     list(kind) {
-      const shelf = shelfOf(kind);
-      return shelf.mirror.keys().map((name) => latest(shelf, name)!);
+      const known = kindOf(kind);
+      return known.cache.keys().map((name) => latest(known, name)!);
     },
     put,
     remove,

@@ -9,7 +9,7 @@ import { PosternError } from '../errors.ts';
 import type { SigningKey } from '../mail/types.ts';
 import type { Clock } from '../time.ts';
 import { dkimRecord } from './dkim-keys.ts';
-import type { Mirror } from './document-cache.ts';
+import type { DocumentCache } from './document-cache.ts';
 import {
   type KeySource,
   newKeys,
@@ -20,7 +20,7 @@ import {
 } from './identity-store.ts';
 import { checkName, normaliseIdentity, shorten } from './names.ts';
 import { conclude, type Finding, lookUp, type ResolveTxt, together } from './proof.ts';
-import { countOf, Places } from './quotas.ts';
+import { countOf, Quota } from './quotas.ts';
 import type { Control, Identity } from './types.ts';
 import type { Vault } from './vault.ts';
 
@@ -36,11 +36,11 @@ export interface IdentityOptions {
 }
 
 export function openIdentities(
-  mirror: Mirror<StoredIdentity>,
+  mirror: DocumentCache<StoredIdentity>,
   options: IdentityOptions,
 ): Control['identities'] {
   const { vault, clock, resolveTxt, verifyIdentities, ed25519 } = options;
-  const places = new Places('identities', options.limit);
+  const quota = new Quota('identities', options.limit);
   /** Opened keys by stored document; a changed document is another object, so they are never stale. */
   const opened = new WeakMap<StoredIdentity, SigningKey[]>();
 
@@ -102,8 +102,8 @@ export function openIdentities(
 
   async function look(keys: StoredSigningKey[], domain: string): Promise<Finding | undefined> {
     if (keys.length === 0) return undefined;
-    const places = keys.map((key) => ({ name: dkimRecord(domain, key).name, publicKey: key.publicKey }));
-    return together(await Promise.all(places.map((place) => lookUp(place, resolveTxt))));
+    const quota = keys.map((key) => ({ name: dkimRecord(domain, key).name, publicKey: key.publicKey }));
+    return together(await Promise.all(quota.map((place) => lookUp(place, resolveTxt))));
   }
 
   async function check(name: string): Promise<Identity> {
@@ -162,7 +162,7 @@ export function openIdentities(
         mirror.all().map((one) => one.identity),
         tenant,
       );
-      return places.within(tenant, used, async () => {
+      return quota.within(tenant, used, async () => {
         const now = clock.now();
         const { keys, dkim } =
           type === 'DOMAIN'

@@ -4,8 +4,10 @@
  */
 import { PosternError } from '../errors.ts';
 import { canonicalIp } from '../ip.ts';
+import { DEFAULT_POOL } from '../routing/pools.ts';
 import { type RoutingTable, readRouting } from '../routing/router.ts';
-import { readPlans, type WarmupPlan } from '../warmup/plan.ts';
+import type { WarmupPlan } from '../warmup/plan.ts';
+import { DOCUMENT, ROUTING, WARMUP } from './config-kinds.ts';
 import type { Documents } from './documents.ts';
 
 /** How mail leaves where no document says it. */
@@ -18,12 +20,6 @@ export interface Installed {
   lanes?: readonly string[];
 }
 
-/** The pool of mail that names none. Where no document lists it, it has every IP that is in no exclusive pool. */
-export const DEFAULT_POOL = 'default';
-
-/** Both documents have this name, as every kind's only one. */
-const DOCUMENT = 'default';
-
 interface StoredPool {
   ips: (string | { ip: string; weight?: number })[];
 }
@@ -35,7 +31,7 @@ interface StoredRouting {
 
 type StoredPlans = Record<string, { progress?: { percent: number; at: string } }>;
 
-export class AddressBook {
+export class IpInventory {
   readonly #documents: Documents;
   readonly #installed: Installed;
   readonly #table: RoutingTable;
@@ -48,10 +44,10 @@ export class AddressBook {
     this.#documents = documents;
     this.#installed = installed;
     const { pools, lanes = [] } = installed;
-    const routing = documents.running('routing').get(DOCUMENT);
-    this.#table = readRouting(routing ?? { pools: listed(pools ?? {}) }, 'routing');
+    const routing = documents.read(ROUTING, DOCUMENT);
+    this.#table = routing ?? readRouting({ pools: listed(pools ?? {}) }, 'routing');
     this.pools = routing === undefined && pools === undefined ? lanes : [...this.#table.pools.keys()];
-    this.plans = readPlans(documents.running('warmup').get(DOCUMENT) ?? {}, 'warmup');
+    this.plans = documents.read(WARMUP, DOCUMENT) ?? new Map();
   }
 
   /** Every address that is known. */
@@ -169,7 +165,7 @@ export function poolsWithLanes(documents: Documents, lanes: readonly string[]): 
   return (name) => {
     if (routing !== documents.running('routing')) {
       routing = documents.running('routing');
-      const { pools } = new AddressBook(documents, { ips: [], lanes });
+      const { pools } = new IpInventory(documents, { ips: [], lanes });
       known = new Set([DEFAULT_POOL, ...pools].filter((pool) => lanes.includes(pool)));
     }
     return known.has(name);

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { PosternError } from '../errors.ts';
 import type { Clock } from '../time.ts';
-import type { Mirror } from './document-cache.ts';
+import type { DocumentCache } from './document-cache.ts';
 import { checkName, quote } from './names.ts';
 import type { AccessKey, Control } from './types.ts';
 import type { Vault } from './vault.ts';
@@ -26,7 +26,7 @@ const MAX_LABEL = 256;
 
 const context = (id: string) => `key ${id}`;
 
-export function openKeys(mirror: Mirror<StoredKey>, vault: Vault, clock: Clock): Control['keys'] {
+export function openKeys(mirror: DocumentCache<StoredKey>, vault: Vault, clock: Clock): Control['keys'] {
   /** Opened keys by their stored document: a changed document is opened anew, a revoked one forgotten. */
   const opened = new WeakMap<StoredKey, AccessKey>();
 

@@ -14,7 +14,7 @@ export const SES_LIMITS: ControlLimits = { identities: 10_000, configurationSets
  * Holds a place for a document while it is being stored, so that calls at the same time cannot pass the
  * limit together.
  */
-export class Places {
+export class Quota {
   readonly #what: string;
   readonly #limit: number;
   readonly #taken = new Map<string, number>();

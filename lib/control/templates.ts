@@ -1,15 +1,15 @@
 /** Stored templates: their names are unique within a tenant. */
 import { PosternError } from '../errors.ts';
-import type { Mirror } from './document-cache.ts';
+import type { DocumentCache } from './document-cache.ts';
 import { checkName, shorten, tenantKey } from './names.ts';
-import { countOf, Places } from './quotas.ts';
+import { countOf, Quota } from './quotas.ts';
 import type { Control, StoredTemplate } from './types.ts';
 
 /** SES: "up to 500 KB in size, including both the text and HTML parts". */
 const MAX_TEMPLATE_BYTES = 500 * 1024;
 
-export function openTemplates(mirror: Mirror<StoredTemplate>, limit: number): Control['templates'] {
-  const places = new Places('templates', limit);
+export function openTemplates(mirror: DocumentCache<StoredTemplate>, limit: number): Control['templates'] {
+  const quota = new Quota('templates', limit);
 
   return {
     find: (name, tenant) => mirror.get(tenantKey(tenant, name)),
@@ -20,7 +20,7 @@ export function openTemplates(mirror: Mirror<StoredTemplate>, limit: number): Co
       checkName('tenant', template.tenant);
       checkName('template', template.name);
       checkSize(template);
-      await places.within(template.tenant, countOf(mirror.all(), template.tenant), () =>
+      await quota.within(template.tenant, countOf(mirror.all(), template.tenant), () =>
         mirror.create(tenantKey(template.tenant, template.name), template, `Template ${template.name}`),
       );
     },

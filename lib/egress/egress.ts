@@ -6,9 +6,10 @@ import { PosternError } from '../errors.ts';
 import { familyOf } from '../ip.ts';
 import { silentLog } from '../log.ts';
 import { DEFAULT_RETRY } from '../outcome/retry.ts';
+import { DEFAULT_POOL } from '../routing/pools.ts';
 import { type RoutingTable, readRouting } from '../routing/router.ts';
 import { LimitBook } from '../shaping/limits/book.ts';
-import { limitTable } from '../shaping/limits/check.ts';
+import { limitTable } from '../shaping/limits/table.ts';
 import { LANE_GROUPS } from '../shaping/providers.ts';
 import { DEFAULT_DEADLINES } from '../smtp/deadlines.ts';
 import { openSession } from '../smtp/session.ts';
@@ -41,14 +42,14 @@ const TICK = 1_000;
 /** In-flight transactions are given so long at stop; then they are cut off. */
 const STOP_DEADLINE = 20_000;
 const STOP_POLL = 50;
-const DEFAULT_POOL = 'default';
 
 /** @throws PosternError `bad_request` for a source address that is none. */
 export function startEgress(options: EgressOptions): Egress {
   const { engine, clock, random, resolver } = options;
   const { ips = [], pools = {}, routes = [], port = 25, warmup } = options;
   let routing = options.routing ?? readRouting({ pools: mapPools(pools) }, 'pools');
-  const limits = new LimitBook(limitTable(options.limits));
+  const ownLimits = limitTable(options.limits);
+  const limits = new LimitBook(ownLimits);
   for (const ip of ips) {
     if (familyOf(ip) === 0)
       throw new PosternError('bad_request', `Source address "${ip}" is not an IP address.`);
@@ -279,12 +280,12 @@ export function startEgress(options: EgressOptions): Egress {
       const delivery = inFlight.find(messageId, n);
       return delivery?.path?.waitStatus(delivery, clock.now());
     },
-    setLimits(document) {
-      limits.replace(limitTable(document ?? options.limits));
+    setLimits(table) {
+      limits.replace(table ?? ownLimits);
       queues.requeueAll();
     },
-    setRouting(document) {
-      routing = readRouting(document ?? { pools: mapPools(pools) }, 'routing');
+    setRouting(table) {
+      routing = table ?? readRouting({ pools: mapPools(pools) }, 'routing');
       selector.setTable(routing);
       queues.requeueAll();
     },

@@ -1,6 +1,7 @@
 /** What waits for a connection, by what binds now: words and providers alone, never whose mail or which site. */
 import type { WaitingFigure } from '../observe/limit-figures.ts';
-import { type BindingWord, bindingOf } from '../shaping/binding.ts';
+import { bindingOf } from '../shaping/binding.ts';
+import type { BindingWord } from '../shaping/limits/terms.ts';
 import type { ConnectionPool } from './connection-pool.ts';
 import type { QueueManager } from './queues.ts';
 

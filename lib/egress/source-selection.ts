@@ -8,6 +8,7 @@
  */
 import type { Directive } from '../directives/directive.ts';
 import type { Picker } from '../routing/picker.ts';
+import { DEFAULT_POOL } from '../routing/pools.ts';
 import { Router, type RoutingTable, type Way } from '../routing/router.ts';
 import { RecheckPacer } from '../shaping/recheck.ts';
 import type { WarmupBook } from '../warmup/book.ts';
@@ -25,7 +26,6 @@ export type SourceChoice =
   | { kind: 'bounce'; by: Directive }
   | { kind: 'release'; code: 'suspended' | 'warmup_limit' | 'no_source_ip'; text: string; until: number };
 
-const DEFAULT_POOL = 'default';
 export const NO_SOURCE_DELAY = 30_000;
 /** A budget that is spent for longer may be raised meanwhile, ms. */
 const PATIENCE = 60_000;

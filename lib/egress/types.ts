@@ -13,7 +13,8 @@ import type { RetrySchedule } from '../outcome/retry.ts';
 import type { Hooks } from '../policy/open.ts';
 import type { RoutingTable } from '../routing/router.ts';
 import type { ExplainQuery, MailExplanation } from '../shaping/explain.ts';
-import type { LimitDocument } from '../shaping/limits/check.ts';
+import type { LimitDocument } from '../shaping/limits/document.ts';
+import type { LimitTable } from '../shaping/limits/limit.ts';
 import type { SessionOptions, SmtpDeadlines, SmtpSession } from '../smtp/types.ts';
 import type { Clock, Random } from '../time.ts';
 import type { WarmupBook } from '../warmup/book.ts';
@@ -111,16 +112,12 @@ export interface Egress {
   /** Why a delivery that this node has in hand waits; undefined when it is under way, or not here. */
   waitStatus(messageId: string, n: number): WaitStatus | undefined;
   /**
-   * Replaces the limits over the built-in ones, with undefined by those that it was started with; what has been
-   * counted goes on being counted.
-   * @throws PosternError `bad_request` with path and reason; the limits in force then stay.
+   * Replaces the limits, with undefined by those that it was started with; what has been counted goes on being
+   * counted.
    */
-  setLimits(document: unknown): void;
-  /**
-   * Replaces pools and splits; undefined: those that it was started with.
-   * @throws PosternError `bad_request` with path and reason; what was in force then stays.
-   */
-  setRouting(document: unknown): void;
+  setLimits(table: LimitTable | undefined): void;
+  /** Replaces pools and splits; undefined: those that it was started with. */
+  setRouting(table: RoutingTable | undefined): void;
   /** Whether mail may be handed in for a pool: it is one of those that it was started with, or of the document. */
   hasPool(name: string): boolean;
   /** Replaces the rules of automation. */

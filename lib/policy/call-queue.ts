@@ -11,7 +11,7 @@ interface Asked {
   readonly resolve: (answer: unknown) => void;
 }
 
-export interface LineOptions {
+export interface CallQueueOptions {
   clock: Clock;
   /** ms that an answer is waited for, the time in line included. */
   patience: number;
@@ -25,8 +25,8 @@ const WINDOW = 256;
 /** Looks so often, while its patience lasts, who has waited too long. */
 const LOOKS = 4;
 
-export class Line {
-  readonly #options: LineOptions;
+export class CallQueue {
+  readonly #options: CallQueueOptions;
   /** By id, in the order in which they were asked. */
   readonly #asked = new Map<number, Asked>();
   /** What no thread has yet. */
@@ -34,7 +34,7 @@ export class Line {
   #lastId = 0;
   #cancelLook: (() => void) | undefined;
 
-  constructor(options: LineOptions) {
+  constructor(options: CallQueueOptions) {
     this.#options = options;
   }
 

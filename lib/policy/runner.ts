@@ -12,7 +12,7 @@
  */
 import type { Clock } from '../time.ts';
 import { AnswerCache, type CachedHook, isCached } from './answer-cache.ts';
-import { Line } from './call-queue.ts';
+import { CallQueue } from './call-queue.ts';
 import { HookRecord, type HookState } from './hook-record.ts';
 import type { Answer, Facts, HookName } from './policy.ts';
 import type { Call, Result } from './protocol.ts';
@@ -59,7 +59,7 @@ export class PolicyRunner {
   readonly #options: RunnerOptions;
   readonly #records = new Map<HookName, HookRecord>();
   readonly #cache: AnswerCache;
-  readonly #line: Line;
+  readonly #line: CallQueue;
   /** Asked for, and about to be kept. */
   readonly #coming = new Map<string, Promise<unknown>>();
   #thread: PolicyThread | undefined;
@@ -73,7 +73,7 @@ export class PolicyRunner {
     this.#options = options;
     this.#cache = new AnswerCache(options.limits.kept);
     const { clock, limits } = options;
-    this.#line = new Line({ clock, patience: limits.patience, onSkipped: (hook) => this.#skip(hook) });
+    this.#line = new CallQueue({ clock, patience: limits.patience, onSkipped: (hook) => this.#skip(hook) });
   }
 
   /** @throws Error whose message says why the policy is refused. */

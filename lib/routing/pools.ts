@@ -12,6 +12,9 @@ import {
 } from '../document.ts';
 import { readIp } from '../ip.ts';
 
+/** The pool of mail that names none. Where no document lists it, it has every IP that is in no exclusive pool. */
+export const DEFAULT_POOL = 'default';
+
 export interface PoolIp {
   readonly ip: string;
   /** Share of the pool's mail, relative to the other IPs. 0: none. */

@@ -5,8 +5,9 @@
  *   shown with the first, and moved out of all.
  * - They belong to the installation and not to a tenant: all of it needs an administrator's key.
  */
-import { AddressBook, DEFAULT_POOL } from '../control/ip-inventory.ts';
+import { IpInventory } from '../control/ip-inventory.ts';
 import { PosternError } from '../errors.ts';
+import { DEFAULT_POOL } from '../routing/pools.ts';
 import { checkpointName, readCheckpoint } from '../warmup/checkpoint.ts';
 import { sesWarmup } from '../warmup/ses.ts';
 import { unsupported } from './content.ts';
@@ -24,11 +25,11 @@ const address = { IP: required(text({ min: 1, max: 64 })) };
 const pageSize = integer(0, 1000);
 const scalingMode = oneOf('STANDARD', 'MANAGED');
 
-function bookOf({ deps }: Call): AddressBook {
-  return new AddressBook(deps.control.documents, deps.installed);
+function bookOf({ deps }: Call): IpInventory {
+  return new IpInventory(deps.control.documents, deps.installed);
 }
 
-async function shownIp(ip: string, book: AddressBook, { deps }: Call) {
+async function shownIp(ip: string, book: IpInventory, { deps }: Call) {
   const plan = book.plans.get(ip);
   const stored = plan && (await deps.engine.leases.checkpoint(checkpointName(ip)));
   const checkpoint = stored === undefined ? undefined : readCheckpoint(stored, ip);

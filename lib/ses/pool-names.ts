@@ -1,5 +1,5 @@
 /** Names of pools in SES's words: `ses-default-dedicated-pool` is the pool `default`. */
-import { DEFAULT_POOL } from '../control/ip-inventory.ts';
+import { DEFAULT_POOL } from '../routing/pools.ts';
 
 const SES_DEFAULT_POOL = 'ses-default-dedicated-pool';
 

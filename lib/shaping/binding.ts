@@ -1,22 +1,7 @@
 /** What keeps mail of a site from going at this moment: in a word, for figures, and in a sentence, for its reason. */
 
-import type { LimitName } from './limits/limit.ts';
-import type { Resolved } from './limits/terms.ts';
+import type { Binding, Resolved } from './limits/terms.ts';
 import type { PathLimiter } from './path-limiter.ts';
-
-/** A limit, or what is over limits. `learnt`: what the site bears, as its replies and faults have shown. */
-export type BindingWord =
-  | Extract<LimitName, `${string}onnections` | `${string}Rate` | 'concurrency'>
-  | `shared ${'rate' | 'quota' | 'concurrency'}`
-  | 'back-off'
-  | 'learnt'
-  | 'source IP'
-  | 'warm-up';
-
-export interface Binding {
-  limit: BindingWord;
-  text: string;
-}
 
 /** Why no further message goes from an IP to a site; undefined when one may. */
 export function bindingOf(limiter: PathLimiter, own: Resolved, now: number): Binding | undefined {

@@ -1,7 +1,7 @@
 /** What one kind of mail must pass beside the gate of its site: its own counters, and shared limits. */
-import type { Binding } from './binding.ts';
+
 import type { Counter, Parking } from './counter.ts';
-import type { CounterRule, MailLimits } from './limits/terms.ts';
+import type { Binding, CounterRule, MailLimits } from './limits/terms.ts';
 import type { SharedBucket } from './shared-bucket.ts';
 import type { SharedPermits } from './shared-permits.ts';
 

@@ -5,11 +5,10 @@
  */
 import { LANE_QUEUES, laneQueue } from '../engine/aws/schema.ts';
 import type { LaneName, MessageClass } from '../engine/items.ts';
+import { DEFAULT_POOL } from '../routing/pools.ts';
 import { LANE_GROUPS } from '../shaping/providers.ts';
 import type { NodeConfig, Stage } from './stage.ts';
 
-/** The pool of mail that nothing assigns to another. */
-const DEFAULT_POOL = 'default';
 const CLASSES: readonly MessageClass[] = ['transactional', 'bulk'];
 
 export interface Cell {

@@ -8,7 +8,7 @@ import type { Site } from '../../lib/egress/site.ts';
 import { SourceAddress } from '../../lib/egress/source-address.ts';
 import { WarmupCheckpoints } from '../../lib/egress/warmup-checkpoints.ts';
 import { LimitBook } from '../../lib/shaping/limits/book.ts';
-import { limitTable } from '../../lib/shaping/limits/check.ts';
+import { limitTable } from '../../lib/shaping/limits/table.ts';
 import { WarmupBook } from '../../lib/warmup/book.ts';
 import { readPlan } from '../../lib/warmup/plan.ts';
 import { TestClock } from '../support/clock.ts';

@@ -1,7 +1,7 @@
 /** What operators do while Postern runs, over real requests and the real store. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { CONFIG_KINDS, type ConfigKind, refusals } from '../../lib/control/config-kinds.ts';
+import { CONFIG_KINDS, type ConfigKind } from '../../lib/control/config-kinds.ts';
 import { openDirectives } from '../../lib/control/directives.ts';
 import { readNumber, readObject } from '../../lib/document.ts';
 import type { Policy } from '../../lib/policy/open.ts';
@@ -9,10 +9,8 @@ import { KEYS, type PosternServer, startPosternServer } from '../support/postern
 
 const RATE: ConfigKind = {
   name: 'rate',
-  validate: (value) =>
-    refusals(() =>
-      readNumber(readObject(value, 'rate', ['perSecond']).perSecond, 'rate.perSecond', { min: 1, max: 9 }),
-    ),
+  read: (value) =>
+    readNumber(readObject(value, 'rate', ['perSecond']).perSecond, 'rate.perSecond', { min: 1, max: 9 }),
 };
 const policy: Pick<Policy, 'state'> = {
   state: () => ({

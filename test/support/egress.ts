@@ -6,7 +6,7 @@ import type { Answer, Resolver } from '../../lib/dns/resolver.ts';
 import { startEgress } from '../../lib/egress/egress.ts';
 import type { Egress, EgressOptions } from '../../lib/egress/types.ts';
 import type { QueueItem } from '../../lib/engine/items.ts';
-import type { LimitDocument, LimitEntry } from '../../lib/shaping/limits/check.ts';
+import type { LimitDocument, LimitEntry } from '../../lib/shaping/limits/document.ts';
 import type { RecipientResult } from '../../lib/smtp/types.ts';
 import { seededRandom, TestClock } from './clock.ts';
 import { FakeEngine, FakeSession, queueItem, settle } from './egress-fakes.ts';

@@ -11,7 +11,7 @@ import {
   sharePermits,
 } from '../../lib/engine/permits.ts';
 import { LimitBook } from '../../lib/shaping/limits/book.ts';
-import { limitTable } from '../../lib/shaping/limits/check.ts';
+import { limitTable } from '../../lib/shaping/limits/table.ts';
 import type { Mail, MailLimits, PathKey } from '../../lib/shaping/limits/terms.ts';
 import { PathLimiter } from '../../lib/shaping/path-limiter.ts';
 import type { Rate } from '../../lib/shaping/rate.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Mirror } from '../../lib/control/document-cache.ts';
+import { DocumentCache } from '../../lib/control/document-cache.ts';
 import { TestClock } from '../support/clock.ts';
 import { failure, settled } from '../support/control.ts';
 import { MemoryConfig } from '../support/memory-config.ts';
@@ -10,7 +10,7 @@ interface Thing {
 }
 
 function open(config = new MemoryConfig(), clock = new TestClock()) {
-  const mirror = new Mirror<Thing>(config, 'thing', clock);
+  const mirror = new DocumentCache<Thing>(config, 'thing', clock);
   config.watch(({ key }) => mirror.changed(key));
   return { config, clock, mirror };
 }

@@ -1,8 +1,14 @@
 import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { type ConfigKind, refusals } from '../../lib/control/config-kinds.ts';
+import { type ConfigKind, LIMITS } from '../../lib/control/config-kinds.ts';
 import { openDocuments } from '../../lib/control/documents.ts';
 import { readObject, readText } from '../../lib/document.ts';
+import { openEmbedded } from '../../lib/engine/embedded/open.ts';
+import type { LimitTable } from '../../lib/shaping/limits/limit.ts';
+import { systemClock } from '../../lib/time.ts';
 import { TestClock } from '../support/clock.ts';
 import { failure, settled } from '../support/control.ts';
 import { MemoryConfig } from '../support/memory-config.ts';
@@ -10,9 +16,9 @@ import { MemoryConfig } from '../support/memory-config.ts';
 /** A document names its owner. */
 const PLACE: ConfigKind = {
   name: 'place',
-  validate: (value) => refusals(() => readText(readObject(value, 'place', ['owner']).owner, 'place.owner')),
+  read: (value) => readText(readObject(value, 'place', ['owner']).owner, 'place.owner'),
 };
-const OTHER: ConfigKind = { name: 'other', validate: () => [] };
+const OTHER: ConfigKind = { name: 'other', read: (value) => value };
 
 async function open(config = new MemoryConfig(), kinds: readonly ConfigKind[] = [PLACE, OTHER]) {
   const clock = new TestClock();
@@ -104,7 +110,7 @@ describe('a document', () => {
 
   test('is not brought back when it is not valid any more', async () => {
     const { config, documents } = await open();
-    const older = await open(config, [{ name: 'place', validate: () => [] }]);
+    const older = await open(config, [{ name: 'place', read: (value) => value }]);
     await older.documents.put('place', 'a', { tenant: 'ann' }, { by });
     await settled();
     await documents.put('place', 'a', bob, { by });
@@ -148,11 +154,43 @@ describe('a document', () => {
   });
 });
 
+test('one change of a document is read once and applied once, over the real store', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'postern-documents-'));
+  const engine = await openEmbedded({ directory, clock: systemClock });
+  try {
+    let reads = 0;
+    const counted: ConfigKind<LimitTable> = {
+      name: LIMITS.name,
+      read(value, name) {
+        reads += 1;
+        return LIMITS.read(value, name);
+      },
+    };
+    const documents = await openDocuments({ config: engine.config, clock: systemClock, kinds: [counted] });
+    const applied: (LimitTable | undefined)[] = [];
+    documents.watch('limits', () => applied.push(documents.read(LIMITS, 'default')));
+    const heard = new Set<string>();
+    engine.config.watch(({ kind, key }) => void heard.add(`${kind}/${key}`));
+    for (const connections of [5, 6]) {
+      await documents.put('limits', 'default', { default: { connections } }, { by });
+      await engine.config.catchUp();
+      await settled();
+    }
+    assert.ok(heard.has('config-limits/default'), 'its own write came back to it');
+    assert.deepEqual([applied.length, reads], [2, 2]);
+    assert.equal(applied[1]!.rules.at(-1)!.set.connections, 6);
+    documents.close();
+  } finally {
+    await engine.close();
+    await rm(directory, { recursive: true });
+  }
+});
+
 describe('what another node stored', () => {
   test('does not run here when it is not valid here, and what ran runs on', async () => {
     const { config, documents } = await open();
     await documents.put('place', 'a', ann, { by });
-    const newer = await open(config, [{ name: 'place', validate: () => [] }]);
+    const newer = await open(config, [{ name: 'place', read: (value) => value }]);
     await newer.documents.put('place', 'a', { owner: 'ann', since: 2026 }, { by });
     await settled();
     assert.deepEqual(documents.running('place').get('a'), ann);

@@ -8,7 +8,7 @@ import type { Resolver } from '../../lib/dns/resolver.ts';
 import { startEgress } from '../../lib/egress/egress.ts';
 import type { Egress } from '../../lib/egress/types.ts';
 import type { QueueItem } from '../../lib/engine/items.ts';
-import type { LimitDocument, LimitSet } from '../../lib/shaping/limits/check.ts';
+import type { LimitDocument, LimitSet } from '../../lib/shaping/limits/document.ts';
 import { DEADLINES, type LimitName } from '../../lib/shaping/limits/limit.ts';
 import { DEFAULT_DEADLINES } from '../../lib/smtp/deadlines.ts';
 import type { RecipientResult } from '../../lib/smtp/types.ts';

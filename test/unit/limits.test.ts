@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { PosternError } from '../../lib/errors.ts';
 import { LimitBook } from '../../lib/shaping/limits/book.ts';
-import { limitTable, readLimits } from '../../lib/shaping/limits/check.ts';
+import { readLimits } from '../../lib/shaping/limits/check.ts';
 import { connectionsWanted, type LimitRule } from '../../lib/shaping/limits/limit.ts';
+import { limitTable } from '../../lib/shaping/limits/table.ts';
 import type { Mail, PathKey } from '../../lib/shaping/limits/terms.ts';
 
 const place = (change: Partial<PathKey> = {}): PathKey => ({

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { LimitBook } from '../../lib/shaping/limits/book.ts';
-import { limitTable } from '../../lib/shaping/limits/check.ts';
+import { limitTable } from '../../lib/shaping/limits/table.ts';
 import { PathLimiter } from '../../lib/shaping/path-limiter.ts';
 
 const NOW = Date.UTC(2026, 0, 1);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { LimitBook } from '../../lib/shaping/limits/book.ts';
-import { limitTable } from '../../lib/shaping/limits/check.ts';
+import { limitTable } from '../../lib/shaping/limits/table.ts';
 import type { Mail } from '../../lib/shaping/limits/terms.ts';
 import { PathLimiter } from '../../lib/shaping/path-limiter.ts';
 import { type Queued, ReadyQueue } from '../../lib/shaping/ready-queue.ts';

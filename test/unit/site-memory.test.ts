@@ -8,7 +8,7 @@ import { startEgress } from '../../lib/egress/egress.ts';
 import type { Egress } from '../../lib/egress/types.ts';
 import { openEmbedded } from '../../lib/engine/embedded/open.ts';
 import type { Engine, Leases } from '../../lib/engine/ports.ts';
-import type { LimitDocument } from '../../lib/shaping/limits/check.ts';
+import type { LimitDocument } from '../../lib/shaping/limits/document.ts';
 import { Pacer, paceOf, readRate } from '../../lib/shaping/rate.ts';
 import {
   LEARNT_TTL,

@@ -1,14 +1,6 @@
 /**
- * Reads documents of limits. One is written by layers, each entry a set of limits, with `for` naming the mail
- * for which some of them are others:
- *
- *     { default:   { connections: 10, for: [{ tenant: '*', messageRate: '50/s' }] },
- *       providers: { google: { messagesPerConnection: 50, for: [{ pool: 'new', connections: 2 }] } },
- *       sites:     { 'mx.example.com': { tls: 'required' } },
- *       domains:   { 'example.org': { maxAge: '1d' } },
- *       shared:    { newsletter: { match: { tenant: 'acme' }, rate: '200/s' } } }
- *
- * Whatever is unknown, out of bounds or contradicts itself is refused, with its path and the reason.
+ * Reads a document of limits (`document.ts`) as rules. What is unknown, out of bounds or contradicts itself is refused
+ * with its path and the reason.
  */
 import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
@@ -19,9 +11,9 @@ import { checkRetrySchedule } from '../../outcome/retry.ts';
 import { readSpan } from '../../units.ts';
 import { readProvider } from '../providers.ts';
 import { type Rate, readRate } from '../rate.ts';
-import { LimitBook } from './book.ts';
-import { DEFAULT_LIMITS } from './defaults.ts';
+import type { LimitSet } from './document.ts';
 import {
+  COUNTED_APART,
   DEADLINES,
   FAMILY_ORDERS,
   type LimitMatch,
@@ -34,22 +26,6 @@ import {
   type SharedLimit,
   TLS_POLICIES,
 } from './limit.ts';
-
-/** Limits as written: numbers, `100/s`, `60s`. */
-export type LimitSet = { readonly [name in LimitName]?: unknown };
-export type LimitEntry = LimitSet & {
-  readonly for?: readonly (LimitSet & { readonly [Q in Qualifier]?: string })[];
-};
-/** A document as written; what it says is checked by `readLimits`. */
-export interface LimitDocument {
-  readonly default?: LimitEntry;
-  /** Destinations named by a static route. */
-  readonly route?: LimitEntry;
-  readonly providers?: Readonly<Record<string, LimitEntry>>;
-  readonly sites?: Readonly<Record<string, LimitEntry>>;
-  readonly domains?: Readonly<Record<string, LimitEntry>>;
-  readonly shared?: Readonly<Record<string, unknown>>;
-}
 
 const LAYERS = ['default', 'route', 'providers', 'sites', 'domains', 'shared'] as const;
 const PLACES = ['provider', 'site', 'domain'] as const;
@@ -126,14 +102,6 @@ const READERS: { readonly [L in LimitName]: Read<Limits[L]> } = {
   deadAfter: whole(1, 100),
 };
 const NAMES = Object.keys(READERS) as LimitName[];
-
-/** Counted for whoever a rule names, beside the limits of the site. */
-const COUNTED_APART: ReadonlySet<LimitName> = new Set<LimitName>([
-  'messageRate',
-  'concurrency',
-  'retry',
-  'maxAge',
-]);
 
 /** The name of a set of MX hosts. */
 const SITE = /^[\x21-\x7e]{1,255}$/;
@@ -332,35 +300,3 @@ function readShared(value: unknown, path: string, name: string): SharedLimit {
   }
   return { ...shared, quota: { count: quota.count, per: quota.per === HOUR ? 'hour' : 'day' } };
 }
-
-/** The built-in limits, and over them those of a document. @throws PosternError `bad_request`. */
-export function limitTable(document: unknown = {}): LimitTable {
-  const own = readLimits(document, 'limits');
-  const table = { rules: [...BUILT_IN.rules, ...own.rules], shared: own.shared };
-  checkLayers(own.rules, table);
-  return table;
-}
-
-/** A limit that another layer makes void: more connections to a site than its provider, or the IP, may have. */
-function checkLayers(own: readonly LimitRule[], table: LimitTable): void {
-  const book = new LimitBook(table);
-  for (const { match, set, origin } of own) {
-    const { connections, providerConnections } = set;
-    if (connections === undefined && providerConnections === undefined) continue;
-    const { provider = '', route = false, ...particular } = match;
-    if (Object.keys(particular).length > 0) continue;
-    const { limits, origins } = book.at({ provider, site: '', routed: route, ip: '', pool: '' }).own;
-    const notOver = (small: LimitName, large: 'providerConnections' | 'ipConnections'): void => {
-      if (set[small] === undefined || limits[large] >= (set[small] as number)) return;
-      refuse(
-        `${origin}.${small}`,
-        `${set[small] as number} contradicts ${large} ${limits[large]} of ${origins[large]}: raise that, too.`,
-      );
-    };
-    notOver('connections', 'providerConnections');
-    notOver('connections', 'ipConnections');
-    notOver('providerConnections', 'ipConnections');
-  }
-}
-
-const BUILT_IN = readLimits(DEFAULT_LIMITS, 'built-in');

@@ -1,8 +1,8 @@
 /**
  * Limits that hold unless an operator says otherwise: what the large providers are known to bear from an IP in
- * good standing. A document like any other (`check.ts`).
+ * good standing. A document like any other (`document.ts`).
  */
-import type { LimitDocument } from './check.ts';
+import type { LimitDocument } from './document.ts';
 
 export const DEFAULT_LIMITS: LimitDocument = {
   default: {

@@ -68,6 +68,14 @@ export interface Limits {
 
 export type LimitName = keyof Limits;
 
+/** Limits that are counted for the mail that a rule names, beside those of the place; any other gives it connections of its own. */
+export const COUNTED_APART: ReadonlySet<LimitName> = new Set<LimitName>([
+  'messageRate',
+  'concurrency',
+  'retry',
+  'maxAge',
+]);
+
 /** Whose mail a rule is for. Absent: everybody's. */
 export const QUALIFIERS = ['pool', 'ip', 'class', 'tenant', 'campaign'] as const;
 export type Qualifier = (typeof QUALIFIERS)[number];

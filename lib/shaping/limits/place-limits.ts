@@ -1,6 +1,6 @@
 /** The rules of one place, resolved once for each kind of mail. */
 import { paceOf, type Rate } from '../rate.ts';
-import type { LimitName, LimitRule, Limits, SharedLimit } from './limit.ts';
+import { COUNTED_APART, type LimitName, type LimitRule, type Limits, type SharedLimit } from './limit.ts';
 import { DIMENSIONS, type Dimension, dimensionsOf, inPlace, keyOf, ofMail } from './match.ts';
 import type {
   ConnectionClass,
@@ -12,8 +12,6 @@ import type {
   Resolved,
 } from './terms.ts';
 
-/** Limits that are counted for some mail alone; any other gives such mail connections of its own. */
-const APART: ReadonlySet<LimitName> = new Set<LimitName>(['messageRate', 'concurrency', 'retry', 'maxAge']);
 /** Kinds of mail remembered for one place; beyond, they are resolved anew. */
 const MAX_KINDS = 50_000;
 
@@ -39,8 +37,8 @@ export class PlaceLimits {
     const plain = here.filter((rule) => dimensionsOf(rule.match).length === 0);
     const particular = here.filter((rule) => dimensionsOf(rule.match).length > 0);
     this.own = merge(plain);
-    this.#classed = particular.filter(({ set }) => namesOf(set).some((name) => !APART.has(name)));
-    this.#counted = particular.filter(({ set }) => namesOf(set).some((name) => APART.has(name)));
+    this.#classed = particular.filter(({ set }) => namesOf(set).some((name) => !COUNTED_APART.has(name)));
+    this.#counted = particular.filter(({ set }) => namesOf(set).some((name) => COUNTED_APART.has(name)));
     this.#matters = DIMENSIONS.filter(
       (name) =>
         particular.some(({ match }) => match[name] !== undefined) ||
@@ -74,13 +72,13 @@ export class PlaceLimits {
   #connectionClassOf(mail: Mail, given: MailBounds | undefined): ConnectionClass {
     const rules = this.#classed.filter(({ match }) => ofMail(match, mail));
     const names = [...new Set(rules.map(({ match }) => keyOf(match, mail)))].sort();
-    const bounds = given && namesOf(given.set).some((name) => !APART.has(name)) ? given : undefined;
+    const bounds = given && namesOf(given.set).some((name) => !COUNTED_APART.has(name)) ? given : undefined;
     if (bounds !== undefined) {
       rules.push(ruleOf(bounds));
       names.push(bounds.key);
     }
     if (rules.length === 0) return this.#plain.connectionClass;
-    return { name: names.join(' '), bounds, ...merge(rules, this.own, (name) => !APART.has(name)) };
+    return { name: names.join(' '), bounds, ...merge(rules, this.own, (name) => !COUNTED_APART.has(name)) };
   }
 
   #mailLimitsOf(mail: Mail, bounds: MailBounds | undefined): MailLimits | undefined {
