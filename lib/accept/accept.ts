@@ -14,7 +14,7 @@ import { messageIdOf } from '../mail/message-id.ts';
 import { CallSize, HeldBytes } from './call-size.ts';
 import { type Checked, check } from './check.ts';
 import type { AcceptDeps } from './deps.ts';
-import { draft, type Signed, sign } from './draft.ts';
+import { type Draft, draft, type Signed, sign } from './draft.ts';
 import { askPolicy, subjectOf } from './hook.ts';
 import { conflict, readAnswer, storeAnswer } from './idempotency.ts';
 import { admission, type ItemRules, type Origin } from './records.ts';
@@ -22,6 +22,8 @@ import { type Suppressed, suppressedOf } from './suppressed.ts';
 import { Turns } from './turns.ts';
 import type { Accept, Submission, SubmitOptions, Submitted } from './types.ts';
 
+/** Octets of a message whose signature is a slice of work by itself. */
+const LARGE = 1024 * 1024;
 /** Grace after the last attempt in which a bounce may still come back (RFC 5321 §4.5.4.1: days). */
 const RETURN_PATH_GRACE = 7 * 24 * 3600 * 1000;
 
@@ -48,19 +50,14 @@ export function createAccept(deps: AcceptDeps): Accept {
     return result;
   }
 
-  /** Composes a message; its signature is made while the next one is composed. */
-  function begin(
-    message: Checked,
-    origin: Origin,
-    size: CallSize,
-  ): Promise<Signed | Admission | PosternError> {
+  /** Composes a message and counts what it took. */
+  function composed(message: Checked, origin: Origin, size: CallSize): Draft | Admission {
     const { steps } = size.budget;
     const made = draft(deps, message, origin, size.budget);
-    if (!('identity' in made)) return Promise.resolve(made);
-    const octets = made.message.body.length;
+    const octets = 'identity' in made ? made.message.body.length : 0;
     turns.spend(octets, steps - size.budget.steps);
     size.add(octets);
-    return sign(deps, made).catch(asPosternError);
+    return made;
   }
 
   /** Composes all messages of a call, one after the other. @throws PosternError what refuses the whole call. */
@@ -71,16 +68,26 @@ export function createAccept(deps: AcceptDeps): Accept {
   ): Promise<(Signed | Admission | PosternError)[]> {
     const made: Promise<Signed | Admission | PosternError>[] = [];
     for (const one of all) {
-      if (one instanceof PosternError) made.push(Promise.resolve(one));
-      else {
-        if (all.length > 1) await turns.next();
-        try {
-          made.push(begin(one, origin, size));
-        } catch (error) {
-          const refusal = asPosternError(error);
-          if (refusal.code === 'too_large' || refusal.code === 'throttled') throw refusal;
-          made.push(Promise.resolve(refusal));
+      if (one instanceof PosternError) {
+        made.push(Promise.resolve(one));
+        continue;
+      }
+      if (all.length > 1) await turns.next();
+      try {
+        const message = composed(one, origin, size);
+        if (!('identity' in message)) made.push(Promise.resolve(message));
+        else {
+          const large = all.length > 1 && message.message.body.length > LARGE;
+          if (large) await turns.next();
+          // A signature is made while the next message is composed, but only one large message is held twice.
+          const signed = sign(deps, message).catch(asPosternError);
+          made.push(signed);
+          if (large) await signed;
         }
+      } catch (error) {
+        const refusal = asPosternError(error);
+        if (refusal.code === 'too_large' || refusal.code === 'throttled') throw refusal;
+        made.push(Promise.resolve(refusal));
       }
     }
     return Promise.all(made);

@@ -8,7 +8,7 @@ import type { RenderBudget } from '../template/types.ts';
 import type { Submission } from './types.ts';
 
 /** Octets of all messages of one call, as they are stored. A single message has its own limit. */
-export const MAX_CALL = 64 * 1024 * 1024;
+export const MAX_CALL = 48 * 1024 * 1024;
 /** Octets of the messages that all calls hold at one time. */
 const MAX_HELD = 256 * 1024 * 1024;
 

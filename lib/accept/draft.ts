@@ -3,7 +3,7 @@ import type { Identity } from '../control/types.ts';
 import type { Admission } from '../engine/ports.ts';
 import { PosternError } from '../errors.ts';
 import { rfc5322Date } from '../mail/date.ts';
-import { serialise } from '../mail/message.ts';
+import { discard, serialise } from '../mail/message.ts';
 import type { HeaderField, ParsedMessage } from '../mail/types.ts';
 import type { RenderBudget } from '../template/types.ts';
 import type { TrackingLinks } from '../tracking/links.ts';
@@ -23,6 +23,8 @@ export interface Draft {
   prepared: Prepared;
   identity: Identity;
   message: ParsedMessage;
+  /** The body was made here, and nothing else refers to it. */
+  composed: boolean;
 }
 
 /** A message as it will travel. */
@@ -63,14 +65,16 @@ export function draft(
   }
   prepared.commonHeaders = commonHeaders(message, messageId);
   prepared.source = prepared.commonHeaders.from[0] ?? prepared.source;
-  return { prepared, identity, message };
+  return { prepared, identity, message, composed: !raw };
 }
 
 /** @throws PosternError `message_rejected` when what would travel is too long. */
-export async function sign(deps: SignDeps, { prepared, identity, message }: Draft): Promise<Signed> {
+export async function sign(deps: SignDeps, draft: Draft): Promise<Signed> {
+  const { prepared, identity, message, composed } = draft;
   const { signer, control, policy } = deps;
   const prefix = await signer.sign(message, control.identities.signingKeys(identity), prepared.due);
   const bytes = serialise(message.fields, message.body, prefix);
+  if (composed) discard(message.body);
   if (bytes.length > policy.maxMessageBytes) {
     throw new PosternError(
       'message_rejected',

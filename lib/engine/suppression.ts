@@ -19,10 +19,12 @@ export interface Suppression {
 
 /**
  * What two spellings of one mailbox have in common. Local parts may differ by case (RFC 5321 §2.4), but hardly any
- * host tells them apart, and who complained as `Ann@` must not get mail as `ann@`.
+ * host tells them apart, and who complained as `Ann@` must not get mail as `ann@`. Beyond ASCII one letter may be
+ * written as one character or as two (Unicode's NFC and NFD), which look alike to everybody.
  */
 export function suppressionKey(address: string): string {
-  return address.toLowerCase();
+  const folded = address.toLowerCase();
+  return /[^\x00-\x7f]/.test(folded) ? folded.normalize('NFC') : folded;
 }
 
 /**

@@ -19,7 +19,7 @@ import { attachmentPart, type Leaf } from './attachments.ts';
 import { callerFields } from './caller-headers.ts';
 import { rfc5322Date } from './date.ts';
 import { encodeText } from './encoding.ts';
-import { makeField } from './message.ts';
+import { discard, makeField } from './message.ts';
 import type { ComposeInput, HeaderField, ParsedMessage } from './types.ts';
 
 interface Multipart {
@@ -149,6 +149,7 @@ function render(root: Multipart, token: string): { header: string; body: Buffer 
     if (typeof chunk === 'string') body.write(chunk, at, 'latin1');
     else body.set(chunk, at);
     at += chunk.length;
+    if (typeof chunk !== 'string') discard(chunk);
   }
   return { header, body };
 }

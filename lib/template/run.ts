@@ -182,8 +182,8 @@ export function missing(name: string): PosternError {
   );
 }
 
-/** Bounds of what one call may render, over all its messages: 64 million characters, and some 0.6 s of work. */
-const CALL_LIMITS: Readonly<RenderBudget> = { characters: 64 * 1024 * 1024, steps: 30_000_000 };
+/** Bounds of what one call may render, over all its messages: 50 million characters, and some 0.6 s of work. */
+const CALL_LIMITS: Readonly<RenderBudget> = { characters: 48 * 1024 * 1024, steps: 30_000_000 };
 
 /** The budget of a call that has rendered nothing yet. */
 export function callBudget(): RenderBudget {
