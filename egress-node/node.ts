@@ -61,7 +61,8 @@ async function start({ resources, node, sources, secrets }: NodeSettings): Promi
     openWarmupReports(engine.config, clock),
   ]);
   const hostname = sources[0]!.hostname;
-  const pools: Record<string, string[]> = {};
+  // Without a prototype, because a pool may be called `constructor`.
+  const pools = Object.create(null) as Record<string, string[]>;
   for (const { ip, pools: names } of sources) for (const name of names) (pools[name] ??= []).push(ip);
   const warmup = new WarmupBook();
   let sending: Egress | undefined;

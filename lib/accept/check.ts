@@ -5,7 +5,7 @@ import { parseEnvelopeAddress } from '../mail/address.ts';
 import { baseId, newMessageId } from '../mail/message-id.ts';
 import type { Address } from '../mail/types.ts';
 import type { TrackingTargets } from '../tracking/tracking.ts';
-import { openRaw, type RawContent, senderOf } from './content.ts';
+import { openRaw, otherSendersOf, type RawContent, senderOf } from './content.ts';
 import type { AcceptDeps } from './deps.ts';
 import { recipientsOf } from './envelope.ts';
 import type { Prepared } from './records.ts';
@@ -44,6 +44,7 @@ export function check(deps: CheckDeps, submission: Submission, options: SubmitOp
   const identity = identityOf(control, from, tenant, region);
   // The header From is what a reader sees: it needs an identity too when the envelope names another.
   if (raw && raw.from.address !== from.address) identityOf(control, raw.from, tenant, region);
+  for (const other of otherSendersOf(submission, raw)) identityOf(control, other, tenant, region);
   if (submission.mailFrom) identityOf(control, parseEnvelopeAddress(submission.mailFrom), tenant, region);
   const set = configurationSetOf(
     control,
@@ -118,8 +119,13 @@ function tagsOf(
     'ses:caller-identity': [options.caller.keyId],
   };
   if (set !== undefined) tags['ses:configuration-set'] = [set];
-  for (const { name, value } of submission.tags?.length ? submission.tags : (raw?.tags ?? [])) {
-    (tags[name] ??= []).push(value);
+  const given = submission.tags?.length ? submission.tags : (raw?.tags ?? []);
+  if (given.length === 0) return tags;
+  // A map, because names are the caller's: `constructor` and `__proto__` are tags like any other.
+  const own = new Map<string, string[]>();
+  for (const { name, value } of given) {
+    const values = own.get(name) ?? (Object.hasOwn(tags, name) ? tags[name]! : []);
+    own.set(name, [...values, value]);
   }
-  return tags;
+  return { ...tags, ...Object.fromEntries(own) };
 }

@@ -2,13 +2,17 @@
  * Content in the forms that callers have becomes one kind of message: header fields and a body with clean
  * lines, its Message-ID and Date set by us (as SES does), nothing in it that only we should see.
  */
+import { isAscii } from 'node:buffer';
 import { PosternError } from '../errors.ts';
 import { parseAddress, parseAddressList } from '../mail/address.ts';
+import { SINGLE_FIELDS } from '../mail/caller-headers.ts';
 import { compose } from '../mail/compose.ts';
+import { fitsLines } from '../mail/encoding.ts';
 import { fieldValue, findField, parseMessage, unfoldedValue } from '../mail/message.ts';
 import { checkMimeLimits } from '../mail/mime-limits.ts';
-import { sanitise } from '../mail/sanitise.ts';
+import { breakLongLines, settleLines } from '../mail/sanitise.ts';
 import { takeSesHeaders } from '../mail/ses-headers.ts';
+import { toSevenBit } from '../mail/seven-bit.ts';
 import type { Address, HeaderField, ParsedMessage } from '../mail/types.ts';
 import { compileTemplate, renderTemplate } from '../template/template.ts';
 import type { RenderBudget } from '../template/types.ts';
@@ -20,6 +24,8 @@ import type { Content, Submission } from './types.ts';
 export interface RawContent {
   message: ParsedMessage;
   from: Address;
+  /** Whom else the message names as its sender (Sender, Resent-From, Resent-Sender, Return-Path). */
+  senders: Address[];
   recipients: Address[];
   configurationSet?: string;
   tenant?: string;
@@ -33,17 +39,26 @@ export interface RawContent {
 const MAX_RECEIVED = 50;
 
 /**
- * Opens raw content: lines made clean, X-SES headers taken out, one From required.
+ * Opens raw content: lines made clean, everything 7-bit where that can be, X-SES headers taken out, one From required.
  * @throws message_rejected, invalid_header, invalid_address.
  */
 export function openRaw(bytes: Buffer): RawContent {
-  const parsed = parseMessage(sanitise(bytes, 'normalise'));
+  const settled = settleLines(bytes, 'normalise');
+  const parsed = parseMessage(settled.bytes);
   checkMimeLimits(parsed);
   let from: Address | undefined;
   let received = 0;
+  const senders: Address[] = [];
   const recipients: Address[] = [];
+  const seen = new Set<string>();
   for (const field of parsed.fields) {
-    switch (field.name) {
+    const { name } = field;
+    if (name !== 'from' && SINGLE_FIELDS.has(name)) {
+      // Readers differ in which of two they show.
+      if (seen.has(name)) throw new PosternError('invalid_header', `Duplicate header '${nameOf(field)}'.`);
+      seen.add(name);
+    }
+    switch (name) {
       case 'from': {
         // Several From fields or mailboxes let a reader be shown another sender than the one checked.
         const list = parseAddressList(unfoldedValue(field));
@@ -54,6 +69,16 @@ export function openRaw(bytes: Buffer): RawContent {
           );
         }
         from = list[0];
+        break;
+      }
+      case 'sender':
+      case 'resent-from':
+      case 'resent-sender':
+        for (const address of parseAddressList(unfoldedValue(field))) senders.push(address);
+        break;
+      case 'return-path': {
+        const path = unfoldedValue(field);
+        if (path !== '' && path !== '<>') senders.push(parseAddress(path));
         break;
       }
       case 'to':
@@ -73,14 +98,27 @@ export function openRaw(bytes: Buffer): RawContent {
   }
   if (!from) throw new PosternError('message_rejected', "Missing required header 'From'.");
   const ses = takeSesHeaders(parsed.fields);
+  let message: ParsedMessage = { fields: ses.fields, body: parsed.body };
+  if (settled.long || !isAscii(settled.bytes)) message = travelling(message);
   return {
-    message: { fields: ses.fields, body: parsed.body },
+    message,
     from,
+    senders,
     recipients,
     configurationSet: ses.configurationSet,
     tenant: ses.tenant,
     tags: ses.tags,
   };
+}
+
+/** A message that every server takes, as far as it can be encoded; its lines at least are short enough. */
+function travelling(message: ParsedMessage): ParsedMessage {
+  const { fields, body } = toSevenBit(message);
+  return { fields, body: fitsLines(body.toString('latin1')) ? body : breakLongLines(body) };
+}
+
+function nameOf({ raw }: HeaderField): string {
+  return raw.slice(0, raw.indexOf(':'));
 }
 
 /** Recipients that a header field names; a field that no parser can read names none. */
@@ -143,6 +181,14 @@ export function composeContent(
     },
     ids,
   );
+}
+
+/** Whom a message names as its sender beside its From: each needs an identity, since readers show them too. */
+export function otherSendersOf({ content }: Submission, raw: RawContent | undefined): readonly Address[] {
+  if (raw) return raw.senders;
+  const headers = content.kind === 'raw' ? undefined : content.headers;
+  const sender = headers?.find(({ name }) => name.toLowerCase() === 'sender');
+  return sender ? parseAddressList(sender.value) : [];
 }
 
 /** The From of a submission that is not raw. */

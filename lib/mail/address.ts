@@ -285,6 +285,8 @@ export function parseEnvelopeAddress(text: string): Address {
   return mailbox(text, '', local, domain);
 }
 
+/** Octets of the first encoded word of a name: it may stand behind `Resent-Reply-To: ` on a line of 76. */
+const FIRST_WORD = 58;
 const ATOMS = /^[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*$/;
 
 /**
@@ -301,7 +303,7 @@ export function formatAddress(a: Address): string {
     );
   }
   let name = a.name;
-  if (/[^\x20-\x7e]|=\?|[^ ]{76}/.test(name)) name = encodeWords(name);
+  if (/[^\x20-\x7e]|=\?|[^ ]{76}/.test(name)) name = encodeWords(name, FIRST_WORD);
   else if (!ATOMS.test(name)) name = `"${name.replace(/["\\]/g, '\\$&')}"`;
   return `${name} <${a.address}>`;
 }

@@ -107,7 +107,7 @@ const SEGMENT = 54;
  * A MIME parameter on lines of its own, `;` first. ASCII values are quoted strings; others, and long ones,
  * follow RFC 2231: UTF-8, percent-encoded, continued over as many lines as they need.
  */
-function parameter(name: string, value: string): string {
+export function parameter(name: string, value: string): string {
   if (value.length <= SEGMENT && /^[ !#-[\]-~]*$/.test(value)) return `;\r\n ${name}="${value}"`;
   const segments: string[] = [];
   let segment = '';

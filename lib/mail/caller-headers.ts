@@ -26,7 +26,7 @@ const RESERVED = new Set(
 /** SES takes these and overwrites them with its own values; so do we. */
 const OVERWRITTEN = new Set(['date', 'message-id']);
 
-/** Fields that may appear once (SES developer guide, "Amazon SES header fields"), beside the reserved ones. */
+/** Fields that a caller may set once (SES developer guide, "Amazon SES header fields"). */
 const ONCE = new Set(
   (
     'accept-language acceptlanguage archived-at auto-submitted bounces-to comments content-alternative ' +
@@ -37,6 +37,20 @@ const ONCE = new Set(
     'original-recipient original-subject precedence priority references return-receipt-to sender ' +
     'solicitation sensitivity thread-index thread-topic user-agent vbr-info'
   ).split(' '),
+);
+
+/**
+ * Fields that a raw message may have once: those of RFC 5322 §3.6 and of SES's list. Comments and Keywords may repeat
+ * (RFC 5322), as may trace and signature fields.
+ */
+export const SINGLE_FIELDS: ReadonlySet<string> = new Set(
+  [
+    ...ONCE,
+    ...(
+      'date from reply-to to cc bcc message-id subject return-path mime-version content-type ' +
+      'content-transfer-encoding content-disposition content-id content-description'
+    ).split(' '),
+  ].filter((name) => name !== 'comments' && name !== 'keywords'),
 );
 
 /**

@@ -7,8 +7,10 @@
 
 /** Longest encoded word, its `=?` and `?=` included (RFC 2047 §2). */
 const MAX_WORD = 75;
-/** What is left of it for the payload behind `=?UTF-8?Q?` … `?=`. */
-const MAX_PAYLOAD = MAX_WORD - 12;
+/** What stands around its payload: `=?UTF-8?Q?` and `?=`. */
+const FRAME = 12;
+/** The least that a word is given, so that it holds any character. */
+const MIN_WORD = FRAME + 16;
 
 const WORD = /=\?([^?\s*]+)(?:\*[^?\s]*)?\?([bBqQ])\?([^?\s]*)\?=/g;
 /** Controls would break a line, or a terminal, when the decoded text is shown. */
@@ -32,7 +34,7 @@ function decoder(charset: string): Decoder | undefined {
   return made;
 }
 
-function payload(encoding: string, text: string): Buffer {
+function payloadOf(encoding: string, text: string): Buffer {
   if (encoding === 'b' || encoding === 'B') return Buffer.from(text, 'base64');
   const bytes = text
     .replaceAll('_', ' ')
@@ -64,7 +66,7 @@ export function decodeWords(text: string): string {
     if (!adjoins || label.toLowerCase() !== charset) flush();
     if (!adjoins) out += between;
     charset = label.toLowerCase();
-    bytes.push(payload(encoding, body));
+    bytes.push(payloadOf(encoding, body));
     end = match.index + word.length;
   }
   flush();
@@ -87,25 +89,29 @@ function q(character: string): string {
 /**
  * Text as one or more encoded words, each at most 75 characters and cut between characters, with a space
  * between them (where a header may be folded). UTF-8; Q or B, whichever is shorter. Fit for a phrase.
+ * @param first octets that the first word may have: what its line has left of 76 (RFC 2047 §2).
  */
-export function encodeWords(text: string): string {
+export function encodeWords(text: string, first = MAX_WORD): string {
   const characters = Array.from(text.toWellFormed());
   const pieces = characters.map(q);
   const qLength = pieces.reduce((sum, piece) => sum + piece.length, 0);
   const useB = Math.ceil(Buffer.byteLength(text, 'utf8') / 3) * 4 < qLength;
   const words: string[] = [];
+  const payload = (word: number): number => (useB ? Math.floor((word - FRAME) / 4) * 3 : word - FRAME);
   let current = '';
   let size = 0;
+  let room = payload(Math.max(MIN_WORD, Math.min(first, MAX_WORD)));
   const flush = (): void => {
     const body = useB ? Buffer.from(current, 'utf8').toString('base64') : current;
     if (current) words.push(`=?UTF-8?${useB ? 'B' : 'Q'}?${body}?=`);
     current = '';
     size = 0;
+    room = payload(MAX_WORD);
   };
   for (const [i, character] of characters.entries()) {
     const piece = useB ? character : pieces[i]!;
     const cost = useB ? Buffer.byteLength(character, 'utf8') : piece.length;
-    if (size + cost > (useB ? Math.floor(MAX_PAYLOAD / 4) * 3 : MAX_PAYLOAD)) flush();
+    if (size + cost > room && current) flush();
     current += piece;
     size += cost;
   }

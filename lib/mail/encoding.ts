@@ -41,12 +41,20 @@ export function encodeText(text: string): EncodedContent {
     return { encoding: '7bit', bytes: Buffer.from(wire, 'latin1') };
   }
   const utf8 = Buffer.from(wire, 'utf8');
-  const limit = lengthInBase64(utf8.length);
   // Every octet beyond the length of the string means three more at least when it is quoted.
-  const quoted =
-    utf8.length + 3 * (utf8.length - wire.length) > limit ? undefined : quotedPrintable(utf8, limit);
+  const least = utf8.length + 3 * (utf8.length - wire.length);
+  return encodeShorter(utf8, least);
+}
+
+/**
+ * Octets of text as quoted-printable or base64, whichever is shorter. Their lines end in CRLF.
+ * @param least what quoted-printable takes at least.
+ */
+export function encodeShorter(octets: Buffer, least = octets.length): EncodedContent {
+  const limit = lengthInBase64(octets.length);
+  const quoted = least > limit ? undefined : quotedPrintable(octets, limit);
   if (quoted) return { encoding: 'quoted-printable', bytes: quoted };
-  return { encoding: 'base64', bytes: encodeBase64(utf8) };
+  return { encoding: 'base64', bytes: encodeBase64(octets) };
 }
 
 /** Longest line that may travel unencoded. @param text with lines that end in CRLF or LF. */

@@ -16,6 +16,8 @@ const MAX_FIELDS = 1000;
 /** Octets of a line without its CRLF: must, and should (RFC 5322 §2.1.1). */
 export const MAX_LINE = 998;
 const GOOD_LINE = 78;
+/** Octets of a line with an encoded word (RFC 2047 §2). */
+const ENCODED_LINE = 76;
 
 /** `ftext` of RFC 5322 §3.6.8: printable ASCII without the colon. */
 const NAME = /^[!-9;-~]+$/;
@@ -131,8 +133,8 @@ const STRUCTURED =
   /^(?:from|sender|reply-to|to|cc|bcc|resent-.*|date|message-id|in-reply-to|references|return-path|received|mime-version|content-(?!description$).*|list-.*|dkim-signature|auto-submitted|disposition-notification-to)$/i;
 
 /**
- * Makes a field. Text beyond ASCII becomes encoded words, or UTF-8 in fields with a grammar. Lines are
- * folded at blanks to 78 octets where that is possible.
+ * Makes a field. Text beyond ASCII, and text with a word too long for a line, becomes encoded words; in fields with a
+ * grammar it stays. Lines are folded at blanks to 78 octets, to 76 with encoded words, where that is possible.
  * @param value Unicode, untrusted.
  * @throws `invalid_header` on a name that is none, on line breaks and other controls, and on a word too
  * long for any line.
@@ -143,11 +145,21 @@ export function makeField(name: string, value: string): HeaderField {
     throw invalid(`The header field ${name} has a line break or another control character.`);
   }
   let text = value.trim();
-  if (/[^\x00-\x7f]/.test(text)) {
-    if (STRUCTURED.test(name)) text = Buffer.from(text, 'utf8').toString('latin1');
-    else text = encodeWords(text);
-  }
+  const plain = !/[^\x00-\x7f]/.test(text);
+  if (STRUCTURED.test(name)) {
+    if (!plain) text = Buffer.from(text, 'utf8').toString('latin1');
+  } else if (!plain || hasWordOver(text, MAX_LINE - 1))
+    text = encodeWords(text, ENCODED_LINE - name.length - 2);
   return { name: name.toLowerCase(), raw: foldLine(`${name}: ${text}`, name.length + 2) };
+}
+
+function hasWordOver(text: string, octets: number): boolean {
+  return text.length > octets && text.split(/[ \t]/).some((word) => word.length > octets);
+}
+
+/** Whether a line of the field has over 998 octets. */
+export function hasLongLine({ raw }: HeaderField): boolean {
+  return raw.length > MAX_LINE && raw.split('\r\n').some((line) => line.length > MAX_LINE);
 }
 
 /**
@@ -158,7 +170,8 @@ export function makeField(name: string, value: string): HeaderField {
  * @throws `invalid_header` when a word is too long for a line.
  */
 export function foldLine(line: string, from: number): string {
-  if (line.length <= GOOD_LINE) return line;
+  const good = line.includes('=?') ? ENCODED_LINE : GOOD_LINE;
+  if (line.length <= good) return line;
   let out = '';
   let start = 0;
   let fold = -1;
@@ -168,7 +181,7 @@ export function foldLine(line: string, from: number): string {
     // A run of blanks is folded before its last one: a line of blanks alone must not arise.
     const next = line.charCodeAt(i + 1);
     if (i < line.length && (next === 32 || next === 9 || i + 1 === line.length)) continue;
-    if (i - start > GOOD_LINE && fold > start) {
+    if (i - start > good && fold > start) {
       out += `${line.slice(start, fold)}\r\n`;
       start = fold;
     }

@@ -1,5 +1,9 @@
-/** Multiparts cut as RFC 2046 §5.1 says, for whoever looks into a message: there is one reading of it. */
+/**
+ * The parts of MIME messages: multiparts cut as RFC 2046 §5.1 says, and leaves edited in their place. Every reader of
+ * a message here uses this one reading of its structure.
+ */
 import { PosternError } from '../errors.ts';
+import type { HeaderField, ParsedMessage } from './types.ts';
 
 const BOUNDARY = /;\s*boundary\s*=\s*(?:"((?:[^"\\]|\\[\s\S])*)"|([^\s;"]+))/i;
 
@@ -40,4 +44,142 @@ export function* partsOf(body: Buffer, boundary: string): Generator<[start: numb
 
 function isBlank(byte: number | undefined): boolean {
   return byte === undefined || byte === 0x0d || byte === 0x20 || byte === 0x09;
+}
+
+/** A part of a message that holds content, or the message itself when it is no multipart. */
+export interface MimeLeaf {
+  /** `text/html`, lower case. */
+  type: string;
+  /** The whole Content-Type value, unfolded; empty when there is none. */
+  contentType: string;
+  /** Transfer encoding, lower case. */
+  encoding: string;
+  /** Lower case; empty when there is none. */
+  disposition: string;
+  fields: HeaderField[];
+  body: Buffer;
+}
+
+/** What a leaf becomes; undefined leaves every octet of it. */
+export type EditLeaf = (leaf: MimeLeaf) => ParsedMessage | undefined;
+
+/** Transfer encodings that encode nothing. */
+export const IDENTITY: ReadonlySet<string> = new Set(['7bit', '8bit', 'binary']);
+
+/**
+ * The message with its leaves edited; the same object when nothing changed. Content that is signed or encrypted as a
+ * whole (RFC 1847) is passed over, because a change would break it; so is a part in which a field that decides how it is
+ * read stands twice.
+ * @param message within the limits of `checkMimeLimits`.
+ */
+export function editLeaves(message: ParsedMessage, edit: EditLeaf): ParsedMessage {
+  const edits: Edit[] = [];
+  const root = editEntity(message, 'text/plain', 0, edit, edits);
+  if (root) {
+    const body = endsLine(root.body) ? root.body : Buffer.concat([root.body, CRLF]);
+    return { fields: root.fields, body };
+  }
+  return edits.length > 0 ? { fields: message.fields, body: applied(message.body, edits) } : message;
+}
+
+/** Octets of the message's body that are replaced. */
+interface Edit {
+  start: number;
+  end: number;
+  bytes: Buffer;
+}
+
+/**
+ * @param at where the entity's body begins in the message's body. @param edits gets what changes inside of a multipart.
+ * @returns the entity itself, when it is a leaf that changed.
+ */
+function editEntity(
+  { fields, body }: ParsedMessage,
+  standard: string,
+  at: number,
+  edit: EditLeaf,
+  edits: Edit[],
+): ParsedMessage | undefined {
+  const leaf = leafOf(fields, body, standard);
+  if (!leaf) return undefined;
+  const { type, contentType, encoding } = leaf;
+  if (!type.startsWith('multipart/')) return edit(leaf);
+  if (type === 'multipart/signed' || type === 'multipart/encrypted' || !IDENTITY.has(encoding)) {
+    return undefined;
+  }
+  const boundary = boundaryOf(contentType);
+  if (!boundary) return undefined;
+  const inner = type === 'multipart/digest' ? 'message/rfc822' : 'text/plain';
+  for (const [start, end] of partsOf(body, boundary)) {
+    const part = body.subarray(start, end);
+    const headless = part[0] === 0x0d && part[1] === 0x0a;
+    const split = headless ? 0 : part.indexOf('\r\n\r\n');
+    if (split < 0) continue; // no empty line: no content
+    const content = headless ? 2 : split + 4;
+    const entity = {
+      fields: headless ? [] : fieldsOf(part.toString('latin1', 0, split)),
+      body: part.subarray(content),
+    };
+    const edited = editEntity(entity, inner, at + start + content, edit, edits);
+    if (!edited) continue;
+    let head = '';
+    for (const { raw } of edited.fields) head += `${raw}\r\n`;
+    const bytes = Buffer.concat([Buffer.from(`${head}\r\n`, 'latin1'), edited.body]);
+    edits.push({ start: at + start, end: at + end, bytes });
+  }
+  return undefined;
+}
+
+const MEDIA_TYPE = /^\s*([^\s;]+)/;
+
+/** Undefined when a field that decides is there twice. */
+function leafOf(fields: HeaderField[], body: Buffer, standard: string): MimeLeaf | undefined {
+  const values = new Map<string, string>();
+  for (const { name, raw } of fields) {
+    if (!name.startsWith('content-')) continue;
+    if (values.has(name)) return undefined;
+    values.set(name, raw.slice(raw.indexOf(':') + 1).replaceAll('\r\n', ''));
+  }
+  const word = (name: string, otherwise: string): string =>
+    (MEDIA_TYPE.exec(values.get(name) ?? otherwise)?.[1] ?? '').toLowerCase();
+  return {
+    type: word('content-type', standard),
+    contentType: values.get('content-type') ?? '',
+    encoding: word('content-transfer-encoding', '7bit'),
+    disposition: word('content-disposition', ''),
+    fields,
+    body,
+  };
+}
+
+/** The header of a part. Lines that are no fields stay where they are. */
+function fieldsOf(header: string): HeaderField[] {
+  return header.split(/\r\n(?![ \t])/).map((raw) => ({ name: /^[^\s:]*/.exec(raw)![0].toLowerCase(), raw }));
+}
+
+/** The fields with another transfer encoding. */
+export function withEncoding(fields: HeaderField[], encoding: string): HeaderField[] {
+  const name = 'content-transfer-encoding';
+  return [
+    ...fields.filter((field) => field.name !== name),
+    { name, raw: `Content-Transfer-Encoding: ${encoding}` },
+  ];
+}
+
+const CRLF = Buffer.from('\r\n');
+
+/** @param edits in the order of their places. */
+function applied(body: Buffer, edits: readonly Edit[]): Buffer {
+  const chunks: Buffer[] = [];
+  let from = 0;
+  for (const { start, end, bytes } of edits) {
+    chunks.push(body.subarray(from, start), bytes);
+    from = end;
+  }
+  chunks.push(body.subarray(from));
+  return Buffer.concat(chunks);
+}
+
+function endsLine(body: Buffer): boolean {
+  return body.length >= 2 && body.subarray(-2).equals(CRLF);
 }

@@ -7,27 +7,54 @@
 import { PosternError } from '../errors.ts';
 import { foldLine, MAX_LINE } from './message.ts';
 
+export type StrayLineBreaks = 'normalise' | 'refuse';
+
+/** A message whose every line ends in CRLF. */
+export interface SettledLines {
+  bytes: Buffer;
+  /** A line has over 998 octets. */
+  long: boolean;
+}
+
 /**
- * The message with its line breaks settled. One that is clean already comes back as the same Buffer.
- *
- * - `normalise` makes each stray CR or LF a CRLF and removes NULs; `refuse` throws.
- * - A missing last CRLF is added, in either mode.
- * - Header lines over 998 octets are folded at blanks. Body lines over 998 octets are broken as Postfix does
- *   (`smtp_line_length_limit`): CRLF and one space are inserted, never inside a UTF-8 character. It spoils least in
- *   MIME content, and a relay further on would do the same, but after the signature.
- *
- * @throws `line_break_refused` in mode `refuse`; `invalid_header` on a header word too long for any line.
+ * Settles line breaks: `normalise` makes each stray CR or LF a CRLF and removes NULs; `refuse` throws. Several CR before
+ * one LF are one line end, or the first of them would end the header of a message (some mailers write CR CR LF). A
+ * missing last CRLF is added in either mode. Bytes that are clean already come back as the same Buffer.
+ * @throws `line_break_refused` in mode `refuse`
  */
-export function sanitise(bytes: Buffer, strayLineBreaks: 'normalise' | 'refuse'): Buffer {
+export function settleLines(bytes: Buffer, strayLineBreaks: StrayLineBreaks): SettledLines {
   let text = bytes.toString('latin1');
   const fault = firstFault(text);
-  if (fault === 'none') return bytes;
+  if (fault === 'none') return { bytes, long: false };
   if (fault === 'stray') {
     if (strayLineBreaks === 'refuse') throw refused(text);
-    text = text.replaceAll('\0', '').replace(/\r\n?|\n/g, '\r\n');
+    text = text.replaceAll('\0', '');
+    text = text.includes('\r\r')
+      ? text.replace(/\r+\n?|\n/g, (end) => (end.endsWith('\n') ? '\r\n' : '\r\n'.repeat(end.length)))
+      : text.replace(/\r\n?|\n/g, '\r\n');
   }
   if (!text.endsWith('\r\n')) text += '\r\n';
-  return Buffer.from(shorten(text), 'latin1');
+  return { bytes: Buffer.from(text, 'latin1'), long: firstFault(text) !== 'none' };
+}
+
+/**
+ * Settles line breaks, folds header lines over 998 octets at blanks, and breaks body lines over 998 octets.
+ * @throws `line_break_refused` in mode `refuse`; `invalid_header` on a header word too long for any line.
+ */
+export function sanitise(bytes: Buffer, strayLineBreaks: StrayLineBreaks): Buffer {
+  const settled = settleLines(bytes, strayLineBreaks);
+  return settled.long
+    ? Buffer.from(shorten(settled.bytes.toString('latin1'), true), 'latin1')
+    : settled.bytes;
+}
+
+/**
+ * Breaks lines over 998 octets of a body, as Postfix does (`smtp_line_length_limit`): CRLF and one space are inserted,
+ * never inside a UTF-8 character. For content that cannot be re-encoded; a relay further on would do the same, but
+ * after the signature.
+ */
+export function breakLongLines(body: Buffer): Buffer {
+  return Buffer.from(shorten(body.toString('latin1'), false), 'latin1');
 }
 
 /**
@@ -59,11 +86,11 @@ function refused(text: string): PosternError {
   );
 }
 
-/** Folds or breaks the lines over 998 octets. */
-function shorten(text: string): string {
+/** Folds or breaks the lines over 998 octets. @param startsWithHeader else all of it is body. */
+function shorten(text: string, startsWithHeader: boolean): string {
   let out = '';
   let copied = 0;
-  let inHeader = true;
+  let inHeader = startsWithHeader;
   for (let start = 0; start < text.length; ) {
     const end = text.indexOf('\r\n', start);
     if (end === start) inHeader = false;

@@ -23,7 +23,8 @@ export interface SesHeaders {
 const REMOVED = new Set(['bcc', 'resent-bcc', 'return-path']);
 
 /** Message tags: SES's characters and length, and its two tags that fill the Feedback-ID. */
-const TAG_TEXT = /^[A-Za-z0-9_-]{1,256}$/;
+const TAG_NAME = /^[A-Za-z0-9_-]{1,255}$/;
+const TAG_VALUE = /^[A-Za-z0-9_.@-]{1,255}$/;
 const FEEDBACK_TAG = /^ses:feedback-id-[ab]$/;
 
 function removed(name: string): boolean {
@@ -91,9 +92,10 @@ function parseTag(text: string): { name: string; value: string } {
   const equals = text.indexOf('=');
   const name = text.slice(0, Math.max(0, equals)).trim();
   const value = text.slice(equals + 1).trim();
-  if (!(TAG_TEXT.test(name) || FEEDBACK_TAG.test(name)) || !TAG_TEXT.test(value)) {
+  if (!(TAG_NAME.test(name) || FEEDBACK_TAG.test(name)) || !TAG_VALUE.test(value)) {
     throw invalid(
-      `X-SES-MESSAGE-TAGS: ${JSON.stringify(text.slice(0, 80))} is not name=value of A-Z, a-z, 0-9, _ and -.`,
+      `X-SES-MESSAGE-TAGS: ${JSON.stringify(text.slice(0, 80))} is not name=value, each of 1 to 255 characters: ` +
+        'A-Z, a-z, 0-9, _ and -, in a value also . and @.',
     );
   }
   return { name, value };

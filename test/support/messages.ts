@@ -60,7 +60,7 @@ const NAMES =
  * A raw message as nobody would write it and everybody may send it: repeated fields, folding by blanks and
  * tabs, runs of blanks, 8-bit bytes, long lines, stray CR, LF and NUL, empty or blank bodies, no last CRLF.
  */
-function generateMessage(random: Random): Buffer {
+export function generateMessage(random: Random): Buffer {
   const pick = <T>(from: readonly T[]): T => from[Math.floor(random() * from.length)]!;
   const many = (max: number): number => Math.floor(random() * (max + 1));
   const blanks = (): string => pick([' ', ' ', ' ', '  ', '\t', ' \t ', '    ']);

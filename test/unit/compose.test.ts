@@ -333,3 +333,22 @@ test('a line break in an address is refused', () => {
   assert.throws(() => make({ from: 'A\r\nBcc: v@example.com <a@example.com>' }), { code: 'invalid_address' });
   assert.throws(() => make({ to: ['a@example.com\nBcc: v@example.com'] }), { code: 'invalid_address' });
 });
+
+test('a line with encoded words has at most 76 octets', async () => {
+  const name = '日本語の名前'.repeat(6);
+  const message = make({
+    from: `${name} <a@example.com>`,
+    to: [`${name} <b@example.net>`, `ü${'x'.repeat(80)} <c@example.net>`],
+    replyTo: [`${name} <d@example.net>`],
+    subject: '日本語の件名'.repeat(12),
+  });
+  for (const field of message.fields)
+    for (const line of field.raw.split('\r\n')) assert.ok(line.length <= 76, line);
+  const parsed = await read(message);
+  assert.deepEqual([parsed.subject, parsed.from?.name], ['日本語の件名'.repeat(12), name]);
+});
+
+test('a subject of one long word is encoded', async () => {
+  const subject = 'x'.repeat(1386);
+  assert.equal((await read(make({ subject }))).subject, subject);
+});

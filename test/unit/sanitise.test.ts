@@ -44,8 +44,8 @@ describe('a smuggled end of message', () => {
 
   it('in the header is no end either', () => {
     assert.equal(
-      normalised('From: a@b.example\nSubject: x\r\r\nbody'),
-      'From: a@b.example\r\nSubject: x\r\n\r\nbody\r\n',
+      normalised('From: a@b.example\nSubject: x\r\r\nTo: c@d.example\n\rbody'),
+      'From: a@b.example\r\nSubject: x\r\nTo: c@d.example\r\n\r\nbody\r\n',
     );
   });
 });
@@ -68,8 +68,9 @@ describe('a clean message', () => {
 });
 
 describe('line breaks', () => {
-  it('are made CRLF, each stray one for itself', () => {
-    assert.equal(normalised('a\nb\rc\r\nd\n\re\r\r\n'), 'a\r\nb\r\nc\r\nd\r\n\r\ne\r\n\r\n');
+  it('are made CRLF, each stray one for itself, but several CR before an LF are one', () => {
+    assert.equal(normalised('a\nb\rc\r\nd\n\re\r\r\n'), 'a\r\nb\r\nc\r\nd\r\n\r\ne\r\n');
+    assert.equal(normalised('a\r\r\rb\r\0\r\nc'), 'a\r\n\r\n\r\nb\r\nc\r\n');
   });
 
   it('are given to a last line that has none, in either mode', () => {
