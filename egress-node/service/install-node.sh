@@ -5,7 +5,8 @@
 #   ALLOCATIONS  allocation ids, separated by blanks
 #   PUBLIC       for each of them its address
 #   SUFFIXES     and `=hostname:pool+pool`
-#   /etc/postern/egress.env has all settings but POSTERN_SOURCES; install-service.sh says what it needs.
+#   /etc/postern/egress.env has all settings but POSTERN_SOURCES; install-service.sh and verify-node.sh say what they
+#   need.
 set -euxo pipefail
 
 read -ra allocations <<< "$ALLOCATIONS"
@@ -34,3 +35,4 @@ done
 echo "POSTERN_SOURCES=$sources" >> /etc/postern/egress.env
 
 bash install-service.sh egress
+bash verify-node.sh

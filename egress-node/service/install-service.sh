@@ -8,6 +8,7 @@ set -euxo pipefail
 
 service=$1
 
+mkdir -p /etc/logrotate.d
 cat > /etc/logrotate.d/postern <<'ROTATE'
 /var/log/postern/*.log {
   size 100M

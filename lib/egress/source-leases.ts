@@ -175,7 +175,8 @@ export class SourceLeases {
   }
 }
 
-function leaseOf(ip: string): string {
+/** Name of the lease of an address. */
+export function leaseOf(ip: string): string {
   return `egress-ip:${ip}`;
 }
 

@@ -30,7 +30,7 @@ export function alarmName({ entry, of }: Pick<AlarmEntry, 'entry' | 'of'>): stri
   return of === undefined ? entry : `${entry} (${of})`;
 }
 
-/** Alarms of metrics in logs that CloudWatch cannot read. @param cell whose logs these are, if not the stage's own. */
+/** Alarms of metrics in logs that CloudWatch cannot read. @param cell whose logs these are, if not the functions'. */
 export function metricsRefused(
   writers: readonly { logGroup: logs.ILogGroup }[],
   cell?: string,

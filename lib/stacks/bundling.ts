@@ -57,7 +57,7 @@ export function copying(files: readonly string[]): BundlingOptions {
 }
 
 /** What is installed beside a long-lived process. */
-const SERVICE_FILES = ['install-service.sh', 'install-node.sh', 'postern@.service'];
+const SERVICE_FILES = ['install-service.sh', 'install-node.sh', 'verify-node.sh', 'postern@.service'];
 
 /**
  * A long-lived process of `egress-node/` as an asset: one file, its unit of systemd, its installation.

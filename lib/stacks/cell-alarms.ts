@@ -25,7 +25,7 @@ export function cellAlarms({ stage, cell, egress }: WatchedCell, metrics: StageM
       nodeAlarms(name, addresses.length, metrics),
     ),
     ...cell.pools.flatMap((pool) => poolAlarms(stage, pool)),
-    ...metricsRefused([egress], cell.name),
+    ...metricsRefused([egress], cell.name ?? 'nodes'),
   ];
 }
 

@@ -49,6 +49,17 @@ export function lanesOf(stage: Pick<Stage, 'name'>, pool: string, cls?: MessageC
   return lanes.map((lane) => queuePrefix(stage) + laneQueue(lane));
 }
 
+/**
+ * What the names of a pool's lanes match, and no lane of another pool: two patterns, or every name where another pool's
+ * name goes on as a lane's does (`vip` and `vip-bulk`).
+ */
+export function lanePatternsOf(stage: Stage, pool: string): string[] {
+  const starts = CLASSES.map((cls) => `${pool}-${cls}`);
+  const ambiguous = poolsOf(stage).some((other) => starts.some((start) => other.startsWith(start)));
+  if (ambiguous) return lanesOf(stage, pool);
+  return starts.map((start) => `${queuePrefix(stage)}${LANE_QUEUES}${start}-*`);
+}
+
 /** What the names of all lanes of a stage, and of no other queue, match. */
 export function lanePattern(stage: Pick<Stage, 'name'>): string {
   return `${queuePrefix(stage)}${LANE_QUEUES}*`;

@@ -5,7 +5,9 @@
  */
 import {
   Annotations,
+  ArnFormat,
   CfnOutput,
+  Duration,
   Fn,
   RemovalPolicy,
   Stack,
@@ -13,6 +15,7 @@ import {
   Tags,
   Validations,
 } from 'aws-cdk-lib';
+import type * as autoscaling from 'aws-cdk-lib/aws-autoscaling';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import * as logs from 'aws-cdk-lib/aws-logs';
@@ -33,6 +36,7 @@ import {
 import { type PolicyBundle, policyFor } from './policy.ts';
 import { PtrRecords } from './ptr.ts';
 import type { NodeConfig, SourceAddress, Stage } from './stage.ts';
+import { accountAlarmName } from './topics.ts';
 import { installNode } from './user-data.ts';
 
 const SMTP = ec2.Port.tcp(25);
@@ -43,6 +47,22 @@ const NODE_TAG = 'postern:node';
 const PORT_25 =
   'EC2 blocks outgoing port 25 until AWS lifts it for the account and region: ask with the form ' +
   '"Request to remove email sending limitations" before the first deployment (lib/stacks/README.md).';
+
+/** The first node of a deployment shows for so long that the version works, each further one for so long. */
+const CANARY = Duration.minutes(10);
+const FOLLOWER = Duration.minutes(1);
+/** From the start of an instance until it may send. */
+const INSTALLATION = Duration.minutes(10);
+/** Alarms of which one that begins to ring while a new version sends stops its deployment. */
+export const STOPPING_ALARMS = [
+  'Uncertain replies',
+  'Deferral ratio',
+  'Lease lost',
+  'Leases unanswered',
+  'Oldest due delivery',
+  'Dead deliveries',
+  'Storage refused',
+] as const;
 
 type Address = SourceAddress & { ip: string; allocationId: string };
 
@@ -58,7 +78,8 @@ export class EgressStack extends Stack {
   /** Roles of the nodes, by name. */
   readonly roles: ReadonlyMap<string, iam.Role>;
   readonly ptr?: PtrRecords;
-  readonly outside?: OutsideAccess;
+  /** The node that is deployed last so far. */
+  #last?: autoscaling.AutoScalingGroup;
 
   constructor(scope: Construct, id: string, props: EgressStackProps) {
     super(scope, id, props);
@@ -71,16 +92,18 @@ export class EgressStack extends Stack {
     const bundle = new Asset(this, 'Bundle', serviceAsset('node.ts', 'egress', policyFor('egress', policy)));
     const addresses = new Map(stage.nodes.map((node) => [node.name, this.#addresses(node)]));
     this.roles = new Map(
-      stage.nodes.map((node) => {
+      stage.nodes.map((node, at) => {
         const own = addresses.get(node.name)!;
-        return [node.name, this.#node(node, own, { stage, data, vpc, securityGroup, bundle })];
+        const shared = { stage, data, vpc, securityGroup, bundle };
+        return [node.name, this.#node(node, own, shared, at === 0 ? CANARY : FOLLOWER)];
       }),
     );
     const records = [...addresses.values()].flat().filter(({ ptr }) => ptr);
     if (records.length > 0) this.ptr = new PtrRecords(this, 'Ptr', { records, log });
     if (stage.outside) {
-      this.outside = new OutsideAccess(this, 'Outside', {
-        nodes: stage.outside,
+      new OutsideAccess(this, 'Outside', {
+        stage,
+        outside: stage.outside,
         data,
         logGroup: this.logGroup,
       });
@@ -159,7 +182,7 @@ export class EgressStack extends Stack {
     });
   }
 
-  /** @returns the node's role. */
+  /** @param watch how long it watches the alarms once it sends. @returns its role. */
   #node(
     node: NodeConfig,
     addresses: readonly Address[],
@@ -170,16 +193,23 @@ export class EgressStack extends Stack {
       securityGroup: ec2.SecurityGroup;
       bundle: Asset;
     },
+    watch: Duration,
   ): iam.Role {
     const { stage, data, vpc, securityGroup, bundle } = shared;
     const role = new iam.Role(this, `Role-${node.name}`, {
       assumedBy: new iam.ServicePrincipal('ec2.amazonaws.com'),
       description: `Postern: egress node ${node.name}`,
     });
+    const scope = {
+      stage,
+      pools: [...new Set(addresses.flatMap(({ pools }) => pools))],
+      ips: addresses.map(({ ip }) => ip),
+    };
     for (const statement of [
-      ...egressPermissions(data),
-      shipLog(this.logGroup),
+      ...egressPermissions(data, scope),
+      ...shipLog(this.logGroup, node.name),
       ...this.#takeAddresses(role, node.name, addresses),
+      ...this.#readDeployment(stage),
       new iam.PolicyStatement({
         actions: ['s3:GetObject'],
         resources: [bundle.bucket.arnForObjects(bundle.s3ObjectKey)],
@@ -188,7 +218,7 @@ export class EgressStack extends Stack {
       role.addToPolicy(statement);
     }
     acknowledgeBodies(role, data);
-    acknowledgeLanes(role, data);
+    acknowledgeLanes(role, data, scope);
     const userData = installNode(this, {
       bundle,
       stage: stage.name,
@@ -200,6 +230,8 @@ export class EgressStack extends Stack {
       addresses,
       logGroup: this.logGroup.logGroupName,
       logStream: node.name,
+      watch,
+      alarms: STOPPING_ALARMS.map((entry) => accountAlarmName(stage, { entry })),
     });
     const template = launchTemplate(this, `Template-${node.name}`, {
       instanceType: node.instanceType,
@@ -209,17 +241,43 @@ export class EgressStack extends Stack {
       tags: { [NODE_TAG]: node.name, Name: `postern-${stage.name}-${node.name}` },
     });
     // The public address that the instance starts with is its way out until it has taken its own.
-    (template.node.defaultChild as ec2.CfnLaunchTemplate).addPropertyOverride(
-      'LaunchTemplateData.NetworkInterfaces.0.SecondaryPrivateIpAddressCount',
-      addresses.length - 1,
-    );
-    const group = instanceGroup(this, `Node-${node.name}`, { vpc, template, instances: 1 });
+    if (addresses.length > 1) {
+      (template.node.defaultChild as ec2.CfnLaunchTemplate).addPropertyOverride(
+        'LaunchTemplateData.NetworkInterfaces.0.SecondaryPrivateIpAddressCount',
+        addresses.length - 1,
+      );
+    }
+    const group = instanceGroup(this, `Node-${node.name}`, {
+      vpc,
+      template,
+      instances: 1,
+      patience: INSTALLATION.plus(watch),
+    });
+    // CloudFormation updates at one time what does not depend on each other: the nodes go one by one.
+    if (this.#last) group.node.addDependency(this.#last);
+    this.#last = group;
     Validations.of(group).acknowledge({
       id: 'AwsSolutions-AS3',
       reason:
         'The alarm of missing heartbeats tells when a node does not come back; a replacement is no event.',
     });
     return role;
+  }
+
+  /** To see whether its deployment goes forward, and which alarms of the stage ring. */
+  #readDeployment(stage: Stage): iam.PolicyStatement[] {
+    const alarms = STOPPING_ALARMS.map((entry) =>
+      this.formatArn({
+        service: 'cloudwatch',
+        resource: 'alarm',
+        resourceName: accountAlarmName(stage, { entry }),
+        arnFormat: ArnFormat.COLON_RESOURCE_NAME,
+      }),
+    );
+    return [
+      new iam.PolicyStatement({ actions: ['cloudwatch:DescribeAlarms'], resources: alarms }),
+      new iam.PolicyStatement({ actions: ['cloudformation:DescribeStacks'], resources: [this.stackId] }),
+    ];
   }
 
   /** To move its own Elastic IPs, and no others, to an interface of its own. */

@@ -1,8 +1,8 @@
 /**
- * Instances of processes that live long: how each is made, and the group that keeps their number. No shell leads to
- * them: they are looked at by their logs, and replaced.
+ * Instances of long-lived processes: how each is made, and the group that keeps their number. No shell leads to them:
+ * their logs show what they do, and a broken one is replaced.
  */
-import { Duration, Tags } from 'aws-cdk-lib';
+import { type Duration, Tags } from 'aws-cdk-lib';
 import * as autoscaling from 'aws-cdk-lib/aws-autoscaling';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import type * as iam from 'aws-cdk-lib/aws-iam';
@@ -53,15 +53,18 @@ export function launchTemplate(scope: Construct, id: string, props: InstanceProp
 export interface GroupProps {
   vpc: ec2.IVpc;
   template: ec2.LaunchTemplate;
-  /** So many at any time; at a deployment one less. */
+  /** How many run at any time; at a deployment one less. */
   instances: number;
+  /** How long a new instance may take until it says that it works. */
+  patience: Duration;
+  healthChecks?: autoscaling.HealthChecks;
 }
 
 /** A group in the public subnets, whose deployments wait until each new instance says that it works. */
 export function instanceGroup(
   scope: Construct,
   id: string,
-  { vpc, template, instances }: GroupProps,
+  { vpc, template, instances, patience, healthChecks }: GroupProps,
 ): autoscaling.AutoScalingGroup {
   const group = new autoscaling.AutoScalingGroup(scope, id, {
     vpc,
@@ -69,7 +72,8 @@ export function instanceGroup(
     launchTemplate: template,
     minCapacity: instances,
     maxCapacity: instances,
-    signals: autoscaling.Signals.waitForAll({ timeout: Duration.minutes(10) }),
+    signals: autoscaling.Signals.waitForAll({ timeout: patience }),
+    healthChecks,
     // The old one ends before the new one starts: a node's name and addresses are one instance's at a time.
     updatePolicy: autoscaling.UpdatePolicy.rollingUpdate({
       minInstancesInService: instances - 1,

@@ -12,10 +12,11 @@
  * | track      | no          | the links' key   | no                | none                   | no                |
  * | egress     | put-backs   | the return paths | yes               | no keys, no identities | no                |
  */
-import { Stack, Validations } from 'aws-cdk-lib';
+import { ArnFormat, Stack, Validations } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import type * as logs from 'aws-cdk-lib/aws-logs';
 import type * as sqs from 'aws-cdk-lib/aws-sqs';
+import { leaseOf } from '../egress/source-leases.ts';
 import {
   CERTIFICATE,
   LISTED_INDEX,
@@ -24,7 +25,9 @@ import {
   SORT_KEY,
   type TableName,
 } from '../engine/aws/schema.ts';
+import { lanePatternsOf } from './cells.ts';
 import type { DataStack } from './data.ts';
+import type { Stage } from './stage.ts';
 
 /** Kinds of documents that hold sealed secrets; their names are control's. */
 const SEALED_KINDS = ['key', 'identity'];
@@ -33,6 +36,9 @@ const SEALED_KINDS = ['key', 'identity'];
  * the count of changes (`!`).
  */
 const NODE_KINDS = ['directive', 'warmup-report', 'lane-group', '!'];
+
+/** Kinds that the first key is written as: itself, and the count of changes. */
+const FIRST_KEY_KINDS = ['key', '!'];
 
 /** Statements of the API: takes mail in, shows what became of it, changes the configuration. */
 export function apiPermissions(data: DataStack): iam.PolicyStatement[] {
@@ -73,7 +79,8 @@ export function submissionPermissions(data: DataStack): iam.PolicyStatement[] {
 /** Statements of the function that makes the first key. */
 export function firstKeyPermissions(data: DataStack): iam.PolicyStatement[] {
   return [
-    table(data, 'config', 'GetItem', 'Query', 'PutItem'),
+    table(data, 'config', 'GetItem', 'Query'),
+    ofKinds(data, ['PutItem'], { 'ForAllValues:StringEquals': FIRST_KEY_KINDS }),
     keysOfConfig(data),
     ...secrets(data, 'master.key'),
   ];
@@ -109,21 +116,32 @@ export function trackPermissions(data: DataStack): iam.PolicyStatement[] {
   ];
 }
 
-/** Statements of an egress node, wherever it runs. */
-export function egressPermissions(data: DataStack): iam.PolicyStatement[] {
+/** Which lanes and addresses are a node's own. */
+export interface NodeScope {
+  stage: Stage;
+  /** Its pools. */
+  pools: readonly string[];
+  /** Its addresses as the world sees them. */
+  ips: readonly string[];
+}
+
+/**
+ * Statements of an egress node, in AWS and outside. It reads the lanes of its own pools and holds the leases of its own
+ * addresses; it puts back into any lane, because a directive may name another pool.
+ */
+export function egressPermissions(data: DataStack, { stage, pools, ips }: NodeScope): iam.PolicyStatement[] {
   return [
-    lanes(
-      data,
-      'ReceiveMessage',
-      'DeleteMessage',
-      'ChangeMessageVisibility',
-      'GetQueueAttributes',
-      'SendMessage',
+    allow(
+      ['sqs:ReceiveMessage', 'sqs:DeleteMessage', 'sqs:ChangeMessageVisibility', 'sqs:GetQueueAttributes'],
+      ownLanes(data, stage, pools),
     ),
+    lanes(data, 'SendMessage'),
     queue(data.outcomes, 'SendMessage'),
     table(data, 'records', 'GetItem', 'BatchGetItem', 'Query', 'UpdateItem', 'BatchWriteItem'),
     table(data, 'ledger', 'BatchWriteItem'),
-    table(data, 'leases', 'GetItem', 'UpdateItem'),
+    // Shares of limits, plans and checkpoints are everybody's; an address is its node's.
+    leases(data, 'ForAllValues:StringNotLike', [leaseOf('*')]),
+    leases(data, 'ForAllValues:StringEquals', ips.map(leaseOf)),
     ofKinds(data, ['GetItem', 'Query'], { 'ForAllValues:StringNotEquals': SEALED_KINDS }),
     ofKinds(data, ['PutItem', 'DeleteItem'], { 'ForAllValues:StringEquals': NODE_KINDS }),
     keysOfConfig(data),
@@ -134,12 +152,22 @@ export function egressPermissions(data: DataStack): iam.PolicyStatement[] {
   ];
 }
 
-/** Statement of whoever ships a log with the CloudWatch agent. */
-export function shipLog(logGroup: logs.ILogGroup): iam.PolicyStatement {
-  return allow(
-    ['logs:CreateLogStream', 'logs:PutLogEvents', 'logs:DescribeLogStreams'],
-    [logGroup.logGroupArn],
-  );
+/** Statement of a host that ships its log with the CloudWatch agent. @param stream its own; absent: any. */
+export function shipLog(logGroup: logs.ILogGroup, stream?: string): iam.PolicyStatement[] {
+  const all = logGroup.logGroupArn;
+  const own =
+    stream === undefined
+      ? all
+      : Stack.of(logGroup).formatArn({
+          service: 'logs',
+          resource: 'log-group',
+          resourceName: `${logGroup.logGroupName}:log-stream:${stream}`,
+          arnFormat: ArnFormat.COLON_RESOURCE_NAME,
+        });
+  return [
+    allow(['logs:CreateLogStream', 'logs:PutLogEvents'], [own]),
+    allow(['logs:DescribeLogStreams'], [all]),
+  ];
 }
 
 /** Says of a role with rights on bodies why they are on all of them. */
@@ -148,10 +176,19 @@ export function acknowledgeBodies(role: iam.Role, data: DataStack): void {
   acknowledgeWildcard(role, bodies(data), reason);
 }
 
-/** Says of a role with rights on lanes why they are on all of them. */
-export function acknowledgeLanes(role: iam.Role, data: DataStack): void {
+/** Says of a role with rights on lanes why they are on all of them, and of a node on those of its pools. */
+export function acknowledgeLanes(role: iam.Role, data: DataStack, node?: NodeScope): void {
   const reason = 'Lanes come and go with their pools, and no other queue has a name that begins so.';
   acknowledgeWildcard(role, data.lanesArn, reason);
+  if (!node) return;
+  for (const arn of ownLanes(data, node.stage, node.pools))
+    acknowledgeWildcard(role, arn, 'The lanes of a class of a pool, which no other queue has a name like.');
+}
+
+function ownLanes(data: DataStack, stage: Stage, pools: readonly string[]): string[] {
+  return pools
+    .flatMap((pool) => lanePatternsOf(stage, pool))
+    .map((queue) => data.formatArn({ service: 'sqs', resource: queue }));
 }
 
 /**
@@ -194,6 +231,13 @@ function lanes(data: DataStack, ...actions: string[]): iam.PolicyStatement {
 
 function queue(of: sqs.IQueue, action: string): iam.PolicyStatement {
   return allow([`sqs:${action}`], [of.queueArn]);
+}
+
+/** Leases and what is kept beside them, by name: the name is the partition key. */
+function leases(data: DataStack, operator: string, names: readonly string[]): iam.PolicyStatement {
+  const statement = table(data, 'leases', 'GetItem', 'UpdateItem');
+  statement.addCondition(operator, { 'dynamodb:LeadingKeys': names });
+  return statement;
 }
 
 /** Documents of some kinds only: the kind is the partition key. */

@@ -8,7 +8,7 @@
  * no password crosses the network in clear.
  */
 import { CfnOutput, Duration, Stack, type StackProps, Validations } from 'aws-cdk-lib';
-import type * as autoscaling from 'aws-cdk-lib/aws-autoscaling';
+import * as autoscaling from 'aws-cdk-lib/aws-autoscaling';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import * as elb from 'aws-cdk-lib/aws-elasticloadbalancingv2';
 import * as iam from 'aws-cdk-lib/aws-iam';
@@ -62,7 +62,7 @@ export class SubmissionStack extends Stack {
     );
     for (const statement of [
       ...submissionPermissions(data),
-      shipLog(this.logGroup),
+      ...shipLog(this.logGroup),
       new iam.PolicyStatement({
         actions: ['s3:GetObject'],
         resources: [bundle.bucket.arnForObjects(bundle.s3ObjectKey)],
@@ -96,7 +96,17 @@ export class SubmissionStack extends Stack {
       tags: { Name: `postern-${stage.name}-submission` },
     });
     this.instances = submission.instances;
-    const group = instanceGroup(this, 'Instances', { vpc, template, instances: this.instances });
+    const group = instanceGroup(this, 'Instances', {
+      vpc,
+      template,
+      instances: this.instances,
+      patience: Duration.minutes(10),
+      // An instance that does not answer /healthz is replaced, and not only left out by the load balancer.
+      healthChecks: autoscaling.HealthChecks.withAdditionalChecks({
+        additionalTypes: [autoscaling.AdditionalHealthCheckType.ELB],
+        gracePeriod: Duration.minutes(5),
+      }),
+    });
     Validations.of(group).acknowledge({
       id: 'AwsSolutions-AS3',
       reason:

@@ -2,7 +2,7 @@
  * What an instance does when it starts: fetches the bundle, and has a script of it make a service of the instance. A
  * node's addresses are taken by the node and not given by the template, so that it may come back in another zone.
  */
-import type { Stack } from 'aws-cdk-lib';
+import type { Duration, Stack } from 'aws-cdk-lib';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import type { Asset } from 'aws-cdk-lib/aws-s3-assets';
 import { sourceSuffix } from '../../egress-node/service/node-environment.ts';
@@ -33,13 +33,19 @@ export function installNode(
   props: Omit<InstallProps, 'service'> & {
     /** Each with its Elastic IP and the allocation id of that. */
     addresses: readonly (SourceAddress & { ip: string; allocationId: string })[];
+    /** How long the node watches the alarms once it sends. */
+    watch: Duration;
+    /** Names of alarms that stop the deployment. */
+    alarms: readonly string[];
   },
 ): ec2.UserData {
-  const { addresses } = props;
+  const { addresses, watch, alarms } = props;
   return install(stack, { ...props, service: 'egress' }, [
     `export ALLOCATIONS='${addresses.map(({ allocationId }) => allocationId).join(' ')}'`,
     `export PUBLIC='${addresses.map(({ ip }) => ip).join(' ')}'`,
     `export SUFFIXES='${addresses.map(sourceSuffix).join(' ')}'`,
+    `export WATCH=${watch.toSeconds()} STACK=${stack.stackName} HEALTH=http://127.0.0.1:8025/healthz`,
+    `export ALARMS='${alarms.join('\n')}'`,
     'bash install-node.sh',
   ]);
 }

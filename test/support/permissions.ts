@@ -4,6 +4,16 @@
 export type Granted = Record<string, string>;
 
 export const LANES = 'arn:aws:sqs:eu-central-1:AWS::AccountId:postern-test-lane-*';
+const ALARM = 'arn:aws:cloudwatch:eu-central-1:AWS::AccountId:alarm:postern-test: ';
+const STOPPING_ALARMS = [
+  'Uncertain replies',
+  'Deferral ratio',
+  'Lease lost',
+  'Leases unanswered',
+  'Oldest due delivery',
+  'Dead deliveries',
+  'Storage refused',
+];
 export const EC2 = 'arn:aws:ec2:eu-central-1:AWS::AccountId:';
 /** Which documents there are, without what is in them. */
 const KEYS_OF_CONFIG = {
@@ -12,6 +22,22 @@ const KEYS_OF_CONFIG = {
 };
 const WRITE_LOG = 'logs:CreateLogStream logs:PutLogEvents';
 const SHIP_LOG = 'logs:CreateLogStream logs:DescribeLogStreams logs:PutLogEvents';
+
+/** Ships its own stream of the log of nodes. */
+function ownStream(node: string): Granted {
+  return {
+    Log: 'logs:DescribeLogStreams',
+    [`arn:aws:logs:eu-central-1:AWS::AccountId:log-group:Log:log-stream:${node}`]: WRITE_LOG,
+  };
+}
+
+const READ_LANE = 'sqs:ChangeMessageVisibility sqs:DeleteMessage sqs:GetQueueAttributes sqs:ReceiveMessage';
+
+/** Reads the lanes of these pools. */
+function lanesOf(pools: readonly string[]): Granted {
+  const classes = pools.flatMap((pool) => [`${pool}-transactional-*`, `${pool}-bulk-*`]);
+  return Object.fromEntries(classes.map((one) => [LANES.slice(0, -1) + one, READ_LANE]));
+}
 
 /** Reads them, and makes them without overwriting any. */
 function secrets(...names: readonly string[]): Granted {
@@ -27,15 +53,18 @@ function secrets(...names: readonly string[]): Granted {
   };
 }
 
-/** Of every egress node, wherever it runs. */
-const EGRESS: Granted = {
-  [LANES]:
-    'sqs:ChangeMessageVisibility sqs:DeleteMessage sqs:GetQueueAttributes sqs:ReceiveMessage sqs:SendMessage',
+/** Of every egress node, in AWS and outside. @param ips its addresses. */
+const egress = (node: string, pools: readonly string[], ips: readonly string[]): Granted => ({
+  ...lanesOf(pools),
+  [LANES]: 'sqs:SendMessage',
   Queueoutcomes: 'sqs:SendMessage',
   RecordsTable:
     'dynamodb:BatchGetItem dynamodb:BatchWriteItem dynamodb:GetItem dynamodb:Query dynamodb:UpdateItem',
   LedgerTable: 'dynamodb:BatchWriteItem',
-  LeasesTable: 'dynamodb:GetItem dynamodb:UpdateItem',
+  'LeasesTable if ForAllValues:StringNotLike dynamodb:LeadingKeys egress-ip:*':
+    'dynamodb:GetItem dynamodb:UpdateItem',
+  [`LeasesTable if ForAllValues:StringEquals dynamodb:LeadingKeys ${ips.map((ip) => `egress-ip:${ip}`).join(',')}`]:
+    'dynamodb:GetItem dynamodb:UpdateItem',
   'ConfigTable if ForAllValues:StringNotEquals dynamodb:LeadingKeys key,identity':
     'dynamodb:GetItem dynamodb:Query',
   'ConfigTable if ForAllValues:StringEquals dynamodb:LeadingKeys directive,warmup-report,lane-group,!':
@@ -45,19 +74,20 @@ const EGRESS: Granted = {
   Bodies: 's3:ListBucket',
   ...secrets('return-path.key'),
   DataKey: 'kms:Decrypt kms:GenerateDataKey',
-  Log: SHIP_LOG,
-};
+  ...ownStream(node),
+});
 
-function nodeOnEc2(node: string, addresses: readonly string[]): Granted {
+function nodeOnEc2(node: string, pools: readonly string[], addresses: readonly string[]): Granted {
   return {
-    ...EGRESS,
+    ...egress(node, pools, addresses),
+    ...Object.fromEntries(STOPPING_ALARMS.map((name) => [`${ALARM}${name}`, 'cloudwatch:DescribeAlarms'])),
     'the bundle': 's3:GetObject',
     ...Object.fromEntries(addresses.map((one) => [`${EC2}elastic-ip/${one}`, 'ec2:AssociateAddress'])),
     [`${EC2}instance/* if StringEquals aws:ResourceTag/postern:node ${node}`]: 'ec2:AssociateAddress',
     [`${EC2}network-interface/* if StringEquals aws:ResourceTag/postern:node ${node}`]:
       'ec2:AssociateAddress',
-    // Tells CloudFormation that it runs.
-    'AWS::StackId': 'cloudformation:SignalResource',
+    // Tells CloudFormation that it works, and sees whether the deployment goes forward.
+    'AWS::StackId': 'cloudformation:DescribeStacks cloudformation:SignalResource',
   };
 }
 
@@ -102,7 +132,8 @@ export const PERMISSIONS: Record<string, Granted> = {
   },
   'api FirstKeyRole': {
     FirstKeyLog: WRITE_LOG,
-    ConfigTable: 'dynamodb:GetItem dynamodb:PutItem dynamodb:Query',
+    ConfigTable: 'dynamodb:GetItem dynamodb:Query',
+    'ConfigTable if ForAllValues:StringEquals dynamodb:LeadingKeys key,!': 'dynamodb:PutItem',
     ...KEYS_OF_CONFIG,
     ...secrets('master.key'),
   },
@@ -125,12 +156,12 @@ export const PERMISSIONS: Record<string, Granted> = {
     'AWS::StackId': 'cloudformation:SignalResource',
   },
   'egress FlowLogRole': { FlowLog: SHIP_LOG },
-  'egress Rolea': nodeOnEc2('a', ['Addressa1', 'Addressa2']),
-  'egress Roleb': nodeOnEc2('b', ['Addressb1']),
+  'egress Rolea': nodeOnEc2('a', ['default', 'vip'], ['Addressa1', 'Addressa2']),
+  'egress Roleb': nodeOnEc2('b', ['default'], ['Addressb1']),
   'egress PtrRole': {
     PtrLog: WRITE_LOG,
     [`${EC2}elastic-ip/Addressa1`]: 'ec2:ModifyAddressAttribute ec2:ResetAddressAttribute',
     [`${EC2}elastic-ip/Addressb1`]: 'ec2:ModifyAddressAttribute ec2:ResetAddressAttribute',
   },
-  'egress OutsideRole': EGRESS,
+  'egress OutsideRolec': egress('c', ['hoster'], ['203.0.113.5']),
 };

@@ -21,6 +21,8 @@ interface Demand {
 export function inRole(role: string, resources: AwsResources, client: ClientOptions): ClientOptions {
   const granted = PERMISSIONS[role];
   assert.ok(granted, `there is no role ${role}`);
+  // The lanes of a test stand for those that the role may read.
+  const own = Object.keys(granted).find((name) => name.startsWith(LANES.slice(0, -1)) && name !== LANES);
   return {
     ...client,
     instrument(one) {
@@ -29,7 +31,13 @@ export function inRole(role: string, resources: AwsResources, client: ClientOpti
         (next, context) => async (args) => {
           const command = (context.commandName ?? '').replace(/Command$/, '');
           for (const demand of demandsOf(command, args.input as unknown as Input, resources)) {
-            if (Object.entries(granted).some(([on, actions]) => allows(on, actions, demand))) continue;
+            const resources = demand.resource === LANES && own ? [LANES, own] : [demand.resource];
+            const may = resources.some((one) =>
+              Object.entries(granted).some(([on, actions]) =>
+                allows(on, actions, { ...demand, resource: one }),
+              ),
+            );
+            if (may) continue;
             const { action, resource, keys } = demand;
             const message = `${role} may not ${action} on ${resource} with ${JSON.stringify(keys)}`;
             throw Object.assign(new Error(message), { name: 'AccessDeniedException' });
@@ -51,10 +59,18 @@ function allows(on: string, actions: string, { action, resource, keys }: Demand)
     const asked = keys[key];
     const known = list.split(',');
     // A condition for all values holds when there is none (IAM user guide, "Multivalued context keys").
-    if (operator === 'ForAllValues:StringEquals')
-      return (asked ?? []).every((value) => known.includes(value));
+    if (operator === 'ForAllValues:StringEquals') {
+      // The addresses of a test stand for those of the node.
+      const own = known.some((one) => one.startsWith('egress-ip:Address')) ? 'egress-ip:' : undefined;
+      return (asked ?? []).every(
+        (value) => known.includes(value) || (own !== undefined && value.startsWith(own)),
+      );
+    }
     if (operator === 'ForAllValues:StringNotEquals') {
       return (asked ?? []).every((value) => !known.includes(value));
+    }
+    if (operator === 'ForAllValues:StringNotLike') {
+      return (asked ?? []).every((value) => !known.some((one) => value.startsWith(one.replace(/\*$/, ''))));
     }
     assert.equal(operator, 'StringEquals', `${operator} is not known here`);
     return asked?.every((value) => known.includes(value)) === true;

@@ -6,6 +6,7 @@ import { Validations } from 'aws-cdk-lib';
 import { Match, type Template } from 'aws-cdk-lib/assertions';
 import { AwsSolutionsChecks } from 'cdk-nag';
 import { buildStacks } from '../../lib/stacks/build.ts';
+import { STOPPING_ALARMS } from '../../lib/stacks/egress.ts';
 import type { Stage } from '../../lib/stacks/stage.ts';
 import { STAGES, stageOf } from '../../lib/stacks/stages.ts';
 import { openApp, openStacks, POLICY, type Resource, resourcesOf, STAGE } from '../support/stacks.ts';
@@ -319,6 +320,45 @@ describe('egress', () => {
     }
   });
 
+  test('a deployment replaces one node after another, the first of which is watched longest', () => {
+    const groups = resourcesOf(egress, 'AWS::AutoScaling::AutoScalingGroup');
+    const ids = groups.map(([id]) => id);
+    assert.deepEqual(
+      groups.map(([, { DependsOn = [] }]) => DependsOn.filter((one) => ids.includes(one))),
+      [[], [ids[0]]],
+    );
+    const timeouts = groups.map(([, one]) => {
+      const { CreationPolicy } = one as Resource & {
+        CreationPolicy: { ResourceSignal: { Timeout: string } };
+      };
+      return CreationPolicy.ResourceSignal.Timeout;
+    });
+    assert.deepEqual(timeouts, ['PT20M', 'PT11M']);
+    const scripts = resourcesOf(egress, 'AWS::EC2::LaunchTemplate').map(([, one]) => JSON.stringify(one));
+    assert.deepEqual(
+      scripts.map((one) => /WATCH=(\d+) STACK=(\S+) /.exec(one)?.slice(1)),
+      [
+        ['600', 'postern-test-egress'],
+        ['60', 'postern-test-egress'],
+      ],
+    );
+    const names = resourcesOf(monitoring, 'AWS::CloudWatch::Alarm').map(
+      ([, { Properties }]) => Properties.AlarmName as string,
+    );
+    for (const entry of STOPPING_ALARMS) {
+      assert.ok(names.includes(`postern-test: ${entry}`), entry);
+      assert.ok(scripts[0]!.includes(`postern-test: ${entry}`), entry);
+    }
+  });
+
+  test('a node with one address asks for no further private ones', () => {
+    const interfaces = resourcesOf(egress, 'AWS::EC2::LaunchTemplate').map(([, { Properties }]) => {
+      const { NetworkInterfaces } = Properties.LaunchTemplateData as { NetworkInterfaces: [object] };
+      return 'SecondaryPrivateIpAddressCount' in NetworkInterfaces[0];
+    });
+    assert.deepEqual(interfaces, [true, false]);
+  });
+
   test('nodes outside AWS get rights by certificate, for their names only', () => {
     egress.hasResourceProperties('AWS::RolesAnywhere::TrustAnchor', {
       Source: { SourceType: 'CERTIFICATE_BUNDLE' },
@@ -332,7 +372,7 @@ describe('egress', () => {
       ['sts:AssumeRole', 'sts:TagSession', 'sts:SetSourceIdentity'],
     );
     for (const { Condition } of Statement) assert.ok(Condition.ArnEquals);
-    assert.deepEqual(Statement[0]!.Condition.StringEquals, { 'aws:PrincipalTag/x509Subject/CN': ['c'] });
+    assert.deepEqual(Statement[0]!.Condition.StringEquals, { 'aws:PrincipalTag/x509Subject/CN': 'c' });
   });
 
   test('tells of port 25', () => {
@@ -374,6 +414,7 @@ describe('submission', () => {
 
   test('one instance is replaced while the other takes mail', () => {
     submission.hasResourceProperties('AWS::AutoScaling::AutoScalingGroup', { MinSize: '2', MaxSize: '2' });
+    submission.hasResourceProperties('AWS::AutoScaling::AutoScalingGroup', { HealthCheckType: 'ELB' });
     submission.hasResource('AWS::AutoScaling::AutoScalingGroup', {
       UpdatePolicy: {
         AutoScalingRollingUpdate: Match.objectLike({ MinInstancesInService: 1, MaxBatchSize: 1 }),
@@ -454,6 +495,12 @@ describe('alarms', () => {
     for (const name of ['Lease lost', 'Bounce rate warning', 'Queue delay (vip bulk)'])
       assert.equal(topicOf.get(name), 'WarningTopic', name);
     monitoring.resourcePropertiesCountIs('AWS::SNS::Subscription', { Endpoint: 'ops@example.com' }, 2);
+  });
+
+  test('have names of their own, in the stage and in the account', () => {
+    const names = alarms.map(({ AlarmName }) => AlarmName as string);
+    assert.equal(new Set(names).size, names.length);
+    for (const name of names) assert.ok(name.startsWith('postern-test: '), name);
   });
 
   test('may publish: each topic, and the key over it, lets CloudWatch of this account in', () => {
