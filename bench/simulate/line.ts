@@ -9,7 +9,6 @@ import { newCounts } from '../../lib/egress/counters.ts';
 import { Delivery, type LaneUsage } from '../../lib/egress/delivery.ts';
 import type { Destinations, SiteAddress, Targets } from '../../lib/egress/destination.ts';
 import { PoolLimits } from '../../lib/egress/pool-limits.ts';
-import type { Results } from '../../lib/egress/results.ts';
 import { Site } from '../../lib/egress/site.ts';
 import { SourceAddress } from '../../lib/egress/source-address.ts';
 import { TlsFallback } from '../../lib/egress/tls-fallback.ts';
@@ -26,8 +25,8 @@ import { type Peer, SimulatedSession } from './peer.ts';
 const NAME = 'mx.example.com';
 const IP = '203.0.113.1';
 const LANES: Readonly<Record<MessageClass, LaneUsage>> = {
-  transactional: { pool: 'default', class: 'transactional', held: 0 },
-  bulk: { pool: 'default', class: 'bulk', held: 0 },
+  transactional: { pool: 'default', class: 'transactional', held: 0, overflowed: () => undefined },
+  bulk: { pool: 'default', class: 'bulk', held: 0, overflowed: () => undefined },
 };
 
 export interface LineOptions {
@@ -63,7 +62,7 @@ export class Line {
       destinations,
       tlsFallback: new TlsFallback(),
       deadlines: DEFAULT_DEADLINES,
-      results: results as unknown as Results,
+      results,
       // Rules and warm-up have scenarios of their own: here the feedback is alone.
       observer: { onReply: () => 0, onSessionRefused: () => undefined },
       policy: undefined,
@@ -80,7 +79,6 @@ export class Line {
     const mail = { domain: 'example.com', tenant: 'any', class: 'bulk' } as const;
     const poolLimits = new PoolLimits(new LimitBook(limitTable(options.limits)), place, mail);
     this.path = new ConnectionPool(site, source, false, poolLimits, host);
-    site.paths.set('', this.path);
     this.#tick();
   }
 

@@ -1,4 +1,7 @@
-/** From the result of an attempt to its record and to the end, or the next time, of the delivery. */
+/**
+ * Records attempts: from the result of an attempt to its record and to the end, or the next time, of the delivery.
+ * Every settlement of a delivery is made here, counted, and handed to the settler.
+ */
 
 import type { Attempt, QueueItem } from '../engine/items.ts';
 import type { DeliveryState } from '../engine/states.ts';
@@ -6,8 +9,20 @@ import { type AttemptResult, classify } from '../outcome/classify.ts';
 import type { ReasonCode } from '../outcome/reasons.ts';
 import { nextAttempt, type RetrySchedule } from '../outcome/retry.ts';
 import type { ReplyAnswer } from '../policy/policy.ts';
-import type { Random } from '../time.ts';
-import type { Via } from './path-host.ts';
+import type { Clock, Random } from '../time.ts';
+import { type Counters, count } from './counters.ts';
+import type { Delivery } from './delivery.ts';
+import type { InFlight } from './in-flight.ts';
+import type { Settler } from './settler.ts';
+
+/** A connection as the attempt record names it. */
+export interface Via {
+  ip: string | undefined;
+  mx: { host: string; address: string; port: number };
+  /** Provider of the site, where its host alone would tell another: a domain whose hosts differ. */
+  provider: string | undefined;
+  tls: { protocol: string; cipher: string; verified: boolean } | undefined;
+}
 
 /** One attempt: what came of it, when, and over which connection, if over any. */
 export interface CompletedAttempt {
@@ -35,12 +50,12 @@ export interface RetryBounds {
  */
 export function decideAttempt(
   item: QueueItem,
-  tried: CompletedAttempt,
+  completed: CompletedAttempt,
   { schedule, expiresAt, notBefore, answer }: RetryBounds,
   now: number,
   random: Random,
 ): Attempt {
-  const verdict = classify(tried.result);
+  const verdict = classify(completed.result);
   let state: DeliveryState = verdict.state;
   let reason: ReasonCode | 'delivered' = verdict.reason;
   let { text } = verdict;
@@ -60,7 +75,7 @@ export function decideAttempt(
       text = `Not delivered within its time. The last attempt: ${text}`;
     }
   }
-  const { at, duration, replies, via } = tried;
+  const { at, duration, replies, via } = completed;
   return {
     at,
     duration,
@@ -88,4 +103,111 @@ export function expiry(item: QueueItem, now: number): Attempt {
     reason: 'expired',
     text: `Not delivered within its time.${last}`,
   };
+}
+
+export interface AttemptRecorderOptions {
+  clock: Clock;
+  random: Random;
+  inFlight: InFlight;
+  settler: Settler;
+  counters: Counters;
+  /** The retry schedule of a delivery's configuration set. */
+  retry: (configurationSet: string | undefined, tenant: string) => RetrySchedule;
+  /** Told of every attempt, for logs. Must not throw. */
+  onAttempt?: (item: QueueItem, attempt: Attempt) => void;
+}
+
+/** A delivery whose lease ends sooner than this is not begun, ms. */
+const LEASE_MARGIN = 5_000;
+
+export class AttemptRecorder {
+  readonly #options: AttemptRecorderOptions;
+  /** Attempts whose results wait for what the policy says. */
+  #asking = 0;
+  #idle: (() => void)[] = [];
+
+  constructor(options: AttemptRecorderOptions) {
+    this.#options = options;
+  }
+
+  /** Whether a delivery may still be begun; if not, it has been dealt with. */
+  mayBegin(delivery: Delivery, now: number): boolean {
+    if (delivery.visibleUntil - LEASE_MARGIN <= now) {
+      // Somebody else may have it by now: neither sent nor settled.
+      this.#options.counters.lost += 1;
+      this.#options.inFlight.remove(delivery);
+      return false;
+    }
+    const { item } = delivery;
+    if (delivery.expiresAt > now) return true;
+    this.#settle(delivery, expiry(item, now));
+    return false;
+  }
+
+  /**
+   * An attempt came to a result.
+   * @param notBefore a deferred delivery is not tried again before then.
+   * @param answer what the policy says of the reply; it is waited for.
+   */
+  attempted(
+    delivery: Delivery,
+    completed: CompletedAttempt,
+    notBefore = 0,
+    answer?: ReplyAnswer | Promise<ReplyAnswer | undefined>,
+  ): void {
+    if (answer instanceof Promise) {
+      this.#asking += 1;
+      void answer.then((known) => {
+        this.attempted(delivery, completed, notBefore, known);
+        this.#asking -= 1;
+        if (this.#asking === 0) for (const resolve of this.#idle.splice(0)) resolve();
+      });
+      return;
+    }
+    const { retry, clock, random } = this.#options;
+    const { item, expiresAt } = delivery;
+    const schedule = delivery.retry ?? retry(item.configurationSet, item.tenant);
+    this.#settle(
+      delivery,
+      decideAttempt(item, completed, { schedule, expiresAt, notBefore, answer }, clock.now(), random),
+    );
+  }
+
+  /** Resolves when no result waits for the policy. */
+  async answered(): Promise<void> {
+    if (this.#asking > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
+  }
+
+  /** Not tried: back into its lane, not before `until` (0: at once). */
+  release(delivery: Delivery, code: string, text: string, until: number): void {
+    const { settler, counters } = this.#options;
+    counters.released += 1;
+    settler.push(delivery, { kind: 'release', leased: delivery.leased, until, reason: { code, text } });
+  }
+
+  /** Ends the lease of an item whose delivery has ended before, with that same end. */
+  supersede(delivery: Delivery, state: DeliveryState): void {
+    const { settler, counters, clock } = this.#options;
+    counters.superseded += 1;
+    const attempt: Attempt = {
+      at: clock.now(),
+      duration: 0,
+      replies: [],
+      state,
+      reason: state,
+      text: 'Handed out again after its end; not sent again.',
+    };
+    settler.push(delivery, { kind: 'end', leased: delivery.leased, state, attempt });
+  }
+
+  #settle(delivery: Delivery, attempt: Attempt): void {
+    const { settler, counters, onAttempt } = this.#options;
+    const { leased, slot } = delivery;
+    const { state, until } = attempt;
+    count(counters, attempt);
+    slot?.attempted(attempt);
+    if (until === undefined) settler.push(delivery, { kind: 'end', leased, state, attempt });
+    else settler.push(delivery, { kind: 'defer', leased, until, attempt });
+    onAttempt?.(delivery.item, attempt);
+  }
 }

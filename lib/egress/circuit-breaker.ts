@@ -1,145 +1,177 @@
 /**
- * Whether a site can be reached from a source IP, with TLS required or not: which address is tried next, what an
- * opening that failed says of host and site, and how long the site is left alone.
+ * The circuit breaker of a connection pool: whether its site can be reached from its source IP, which address is
+ * tried next, and how long a site that cannot be reached is left alone.
+ *
+ * ```
+ *  state     │ connections            │ one opens │ no address is left to try │ its time has passed
+ *  closed    │ as the mail needs them │ closed    │ open, for 15 s            │
+ *  open      │ none; mail is put back │ closed    │ open, for longer          │ half-open
+ *  half-open │ one more, as a probe   │ closed    │ open, for longer          │
+ * ```
+ * What opens while the breaker is open was begun before. A fault that does not yet mean that the site is dead leaves
+ * the breaker closed, and makes it pause for a second.
  */
 import type { AttemptResult } from '../outcome/classify.ts';
-import { cutEnvelope } from '../outcome/reply-text.ts';
 import { backoffDelay } from '../shaping/backoff.ts';
 import type { PathLimiter } from '../shaping/path-limiter.ts';
 import type { SessionEnd, SessionOptions } from '../smtp/types.ts';
+import type { Clock, Random } from '../time.ts';
+import type { Reason } from './delivery.ts';
 import type { Target, Targets } from './destination.ts';
 import { MxSelector } from './mx-selection.ts';
-import type { Connection, PathHost, Reason } from './path-host.ts';
 import type { PoolLimits } from './pool-limits.ts';
 import type { Site } from './site.ts';
-import type { SourceAddress } from './source-address.ts';
+import type { TlsFallback } from './tls-fallback.ts';
 
 /** Pause after a fault that does not yet mean that the site is dead, ms. */
 const FAULT_PAUSE = 1_000;
 
-/** From where, to where. */
 export interface CircuitBreakerOptions {
   site: Site;
-  source: SourceAddress;
+  /** Address family of the source; 0 for either. */
+  family: 0 | 4 | 6;
+  limiter: PathLimiter;
   requireTls: boolean;
-  poolLimits: PoolLimits;
-  host: Pick<PathHost, 'clock' | 'random' | 'tlsFallback' | 'observer'>;
+  limits: PoolLimits;
+  clock: Clock;
+  random: Random;
+  tlsFallback: TlsFallback;
+  /** Called when the peer refused a session. */
+  onRefused: (target: Target, end: SessionEnd, now: number) => void;
 }
 
-/** What a failed opening leads to, beside what is remembered of it. */
+/** What a failed opening leads to. */
 export interface OpenFailure {
-  /** Another may be opened after so many ms. */
+  /** Another connection may be opened after this time, ms. */
   lookAgain?: number;
-  /** What waits has been tried, with this result. */
+  /** All mail that waits has been tried, with this result. */
   result?: AttemptResult;
 }
 
 export class CircuitBreaker {
-  /** Connection faults in a row since one last opened. */
+  /** Times in a row that it has opened. */
   failures = 0;
-  /** No new connection before then. */
-  retryAt = 0;
-  /** Why the site is left alone. */
-  reason: Reason | undefined = undefined;
+  /** Set while it is open or half-open. */
+  #opened: (Reason & { until: number }) | undefined;
+  #pausedUntil = 0;
   readonly #options: CircuitBreakerOptions;
-  readonly #limiter: PathLimiter;
-  readonly #selector: MxSelector;
+  readonly #mx: MxSelector;
 
   constructor(options: CircuitBreakerOptions) {
-    const { site, source, requireTls, host } = options;
+    const { family, limiter, requireTls, random } = options;
     this.#options = options;
-    this.#limiter = source.limiter(site);
-    this.#selector = new MxSelector(source.family, host.random);
-    const { down } = this.#limiter;
+    this.#mx = new MxSelector(family, random);
+    const { down } = limiter;
     if (down?.tls !== requireTls) return;
     this.failures = down.failures;
-    this.retryAt = down.until;
-    this.reason = { code: down.code, text: down.text };
+    this.#opened = { code: down.code, text: down.text, until: down.until };
   }
 
-  /** The addresses of the site that no rule prohibits; undefined: it is to be looked up. */
+  state(now: number): 'closed' | 'open' | 'half-open' {
+    if (this.#opened === undefined) return 'closed';
+    return now < this.#opened.until ? 'open' : 'half-open';
+  }
+
+  /** Why no connection is opened; undefined unless it is open. */
+  reason(now: number): Reason | undefined {
+    return this.state(now) === 'open' ? this.#opened : undefined;
+  }
+
+  /** No connection is opened before then, ms since the epoch. */
+  get retryAt(): number {
+    return Math.max(this.#pausedUntil, this.#opened?.until ?? 0);
+  }
+
+  /** The addresses of the site that no rule prohibits; undefined: they are to be looked up. */
   targets(now: number): Targets | undefined {
-    const { site, poolLimits } = this.#options;
+    const { site, limits } = this.#options;
     const targets = site.targets(now);
-    return targets === undefined ? undefined : poolLimits.permitted(targets);
+    return targets === undefined ? undefined : limits.permitted(targets);
   }
 
   /** The address to connect to; undefined when each has failed lately, or is of a family that the source lacks. */
   pick({ targets }: Extract<Targets, { kind: 'targets' }>, now: number): Target | undefined {
-    return this.#selector.pick(targets, now, this.#options.poolLimits.limits.addressFamilies);
+    return this.#mx.pick(targets, now, this.#options.limits.current.limits.addressFamilies);
   }
 
   /** How a connection to the address is encrypted. */
   tls(target: Target, now: number): SessionOptions['tls'] {
-    const { requireTls, poolLimits, host } = this.#options;
-    const { tls } = poolLimits.limits;
+    const { requireTls, limits, tlsFallback } = this.#options;
+    const { tls } = limits.current.limits;
     if (requireTls || tls === 'required') return 'required';
-    return tls === 'off' || host.tlsFallback.isBroken(target.host, now) ? 'off' : 'opportunistic';
+    return tls === 'off' || tlsFallback.isBroken(target.host, now) ? 'off' : 'opportunistic';
   }
 
   /** A connection to the address has opened. */
   success(target: Target): void {
-    if (this.reason !== undefined) this.#limiter.concurrency.revive();
-    this.#selector.success(target);
-    if (this.#limiter.down?.tls === this.#options.requireTls) this.#limiter.down = undefined;
+    const { limiter, requireTls } = this.#options;
+    if (this.#opened !== undefined) limiter.concurrency.revive();
+    this.#mx.success(target);
+    if (limiter.down?.tls === requireTls) limiter.down = undefined;
     this.failures = 0;
-    this.retryAt = 0;
-    this.reason = undefined;
+    this.#opened = undefined;
+    this.#pausedUntil = 0;
   }
 
-  /** A connection ended before it opened. @param open how many there are besides, and how many of them opened. */
+  /**
+   * A connection ended before it opened.
+   * @param text what happened, for a person.
+   * @param others how many connections there are besides, and how many of them opened.
+   */
   failure(
-    { target }: Pick<Connection, 'target'>,
+    target: Target,
     end: SessionEnd,
-    open: { connections: number; opened: number },
+    text: string,
+    others: { connections: number; opened: number },
   ): OpenFailure {
-    const { site, source, requireTls, poolLimits, host } = this.#options;
-    const now = host.clock.now();
-    const inTls = end.phase === 'tls' || end.phase === 'starttls' || end.code === 'tls_failed';
-    if (inTls && !requireTls && !host.tlsFallback.isBroken(target.host, now)) {
-      host.tlsFallback.remember(target.host, now);
-      return {};
-    }
-    const text = `${target.host} [${target.address}]: ${end.text}`;
-    // Nothing is wrong with the destination, and nothing was tried.
-    if (end.code === 'no_source_ip') return this.#leave(end.code, text, now, open.opened);
-    if (end.reply !== undefined && end.reply.code >= 400) {
-      const from = { site, source, mx: target.host };
-      host.observer.onSessionRefused(poolLimits.place.pool, from, end.phase, cutEnvelope(end.reply), now);
-    }
-    const { own, limits } = poolLimits;
-    this.#limiter.learntAt = now;
-    this.#limiter.concurrency.fault(open.connections + 1, own.limits.connections);
-    this.#selector.failure(target, now + backoffDelay(this.failures + 1, host.random));
+    const { limiter, limits, clock, random, onRefused } = this.#options;
+    const now = clock.now();
+    if (this.#fallsBack(target, end, now)) return {};
+    // The destination is not at fault, and nothing was tried.
+    if (end.code === 'no_source_ip') return this.#openFor(end.code, text, now, others.opened);
+    if (end.reply !== undefined && end.reply.code >= 400) onRefused(target, end, now);
+    const { current } = limits;
+    limiter.learntAt = now;
+    limiter.concurrency.fault(others.connections + 1, current.own.limits.connections);
+    this.#mx.failure(target, now + backoffDelay(this.failures + 1, random));
     const targets = this.targets(now);
     if (targets?.kind === 'targets' && this.pick(targets, now) !== undefined) return {};
-    if (open.opened === 0 && !this.#limiter.concurrency.dead(limits.deadAfter)) {
-      this.#selector.reset();
-      this.retryAt = now + FAULT_PAUSE;
+    if (others.opened === 0 && !limiter.concurrency.dead(current.limits.deadAfter)) {
+      this.#mx.reset();
+      this.#pausedUntil = now + FAULT_PAUSE;
       return { lookAgain: FAULT_PAUSE };
     }
     const result = openingResult(end, text);
-    const setback = this.#leave(result.code!, text, now, open.opened);
+    const failure = this.#openFor(result.code!, text, now, others.opened);
     // While others are open the site works, and it is only more connections that it does not want.
-    return open.opened > 0 ? setback : { result };
+    return others.opened > 0 ? failure : { result };
   }
 
-  #leave(code: string, text: string, now: number, opened: number): OpenFailure {
+  /** Whether the failure is one of TLS, for which the host is tried again in clear. */
+  #fallsBack(target: Target, end: SessionEnd, now: number): boolean {
+    const { requireTls, tlsFallback } = this.#options;
+    const inTls = end.phase === 'tls' || end.phase === 'starttls' || end.code === 'tls_failed';
+    if (!inTls || requireTls || tlsFallback.isBroken(target.host, now)) return false;
+    tlsFallback.remember(target.host, now);
+    return true;
+  }
+
+  #openFor(code: string, text: string, now: number, opened: number): OpenFailure {
     this.open(code, text, now);
     return opened > 0 ? { lookAgain: this.retryAt - now } : {};
   }
 
-  /** Leaves the site alone, longer after each fault. */
+  /** Opens the breaker, for longer after each failure. */
   open(code: string, text: string, now: number): void {
-    const { requireTls, host } = this.#options;
+    const { requireTls, limiter, random } = this.#options;
     this.failures += 1;
-    this.retryAt = now + backoffDelay(this.failures, host.random);
-    this.reason = { code, text };
+    const until = now + backoffDelay(this.failures, random);
+    this.#opened = { code, text, until };
     if (code !== 'no_source_ip') {
-      this.#limiter.down = { tls: requireTls, failures: this.failures, until: this.retryAt, code, text };
+      limiter.down = { tls: requireTls, failures: this.failures, until, code, text };
     }
-    // All of them are tried again together; which one works may have changed by then.
-    this.#selector.reset();
+    // All addresses are tried again together; which one works may have changed by then.
+    this.#mx.reset();
   }
 }
 

@@ -1,19 +1,20 @@
 /**
- * The way from one source IP to one site, with TLS required or not, and apart for mail that has connections of
- * its own: its ready queue and its connections.
+ * The connections from one source IP to one site, with TLS required or not, and apart for mail that has connection
+ * limits of its own; and the ready queue of the mail that waits for them.
  *
  * ```
- *            deliveries              every target failed, no connection left
- *  idle ───────────────► sending ──────────────────────────────────────────► backing off
- *   ▲                     │   ▲                                               │       │
- *   └──── queue empty ────┘   └──── the probe opened ──── probing ◄── time ───┘       │
- *                                                            └──── it failed ─────────┘
+ *  push ─► ready queue ─► a connection takes it ─► attempted ─► settled
+ *             ▲               │ broke before any reply: to the front, twice
+ *             └───────────────┘
  * ```
- * Backing off, it takes no deliveries: what it held is deferred with the fault as its reason, what comes is
- * put back with it (law 4). Probing, it opens a single connection.
+ * While the circuit breaker is open and no connection is left, the pool takes no deliveries: those that waited are
+ * deferred with the fault as their reason, and those that come are put back with it (law 4).
  */
+import type { Attempt } from '../engine/items.ts';
 import type { AttemptResult } from '../outcome/classify.ts';
-import { cutResult } from '../outcome/reply-text.ts';
+import type { Reply } from '../outcome/reply.ts';
+import { cutEnvelope, cutResult } from '../outcome/reply-text.ts';
+import type { ReplyAnswer } from '../policy/policy.ts';
 import { bindingOf } from '../shaping/binding.ts';
 import type { Counter } from '../shaping/counter.ts';
 import { learn } from '../shaping/feedback/learn.ts';
@@ -21,78 +22,167 @@ import { connectionsWanted } from '../shaping/limits/limit.ts';
 import type { PathLimiter } from '../shaping/path-limiter.ts';
 import { providerOf } from '../shaping/providers.ts';
 import { ReadyQueue } from '../shaping/ready-queue.ts';
-import type { SessionEnd, TransactionResult } from '../smtp/types.ts';
+import type {
+  SessionEnd,
+  SessionOptions,
+  SmtpDeadlines,
+  SmtpSession,
+  TransactionResult,
+} from '../smtp/types.ts';
+import type { Clock, Random } from '../time.ts';
+import type { WarmupBook } from '../warmup/book.ts';
+import type { CompletedAttempt, Via } from './attempt.ts';
 import { CircuitBreaker } from './circuit-breaker.ts';
-import type { Delivery } from './delivery.ts';
-import type { Target } from './destination.ts';
-import type { Connection, PathHost, Reason, Via } from './path-host.ts';
+import type { Connection } from './connection.ts';
+import type { Claimant } from './connection-limits.ts';
+import { count } from './counters.ts';
+import type { Delivery, Reason, Slot, WaitStatus } from './delivery.ts';
+import type { Destinations, Target } from './destination.ts';
 import type { PoolLimits } from './pool-limits.ts';
 import type { Site } from './site.ts';
 import type { SourceAddress } from './source-address.ts';
+import type { TlsFallback } from './tls-fallback.ts';
 
 /** After so many broken connections a delivery is deferred: it may be what breaks them. */
 const MAX_INTERRUPTIONS = 2;
-/** A warm-up budget is being written: soon more of it may go, ms. */
+/** A warm-up budget is being written: more of it may go after this time, ms. */
 const LEASING = 1_000;
-/** What is due later is looked at again by then, ms. */
+/** Longest timer, ms: what is due later is looked at again by then. */
 const LONGEST_TIMER = 3_600_000;
 
-/** What keeps a delivery that is in hand. */
-export interface WaitStatus extends Reason {
-  /** Not before then, ms since the epoch. */
-  until: number;
+/** Where a reply came from. */
+export interface ReplyOrigin {
+  readonly site: string;
+  readonly provider: string;
+  /** Source IP; undefined: the host's default. */
+  readonly ip: string | undefined;
+  /** MX host by name. */
+  readonly mx: string;
 }
 
-export class ConnectionPool {
+/** What a pool needs around it. */
+export interface PoolHost {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly destinations: Pick<Destinations, 'targets'>;
+  readonly tlsFallback: TlsFallback;
+  readonly deadlines: SmtpDeadlines;
+  /** Records results. */
+  readonly results: {
+    /** Whether a delivery may still be begun; if not, it has been settled or dropped. */
+    mayBegin(delivery: Delivery, now: number): boolean;
+    attempted(
+      delivery: Delivery,
+      attempt: CompletedAttempt,
+      notBefore?: number,
+      answer?: ReplyAnswer | Promise<ReplyAnswer | undefined>,
+    ): void;
+    release(delivery: Delivery, code: string, text: string, until: number): void;
+  };
+  /** Draws conclusions from replies. */
+  readonly observer: {
+    /** @returns when the reply asks to try again, ms since the epoch; 0 when it names no time. */
+    onReply(delivery: Delivery, from: ReplyOrigin, result: AttemptResult, now: number): number;
+    onSessionRefused(pool: string, from: ReplyOrigin, phase: string, reply: Reply, now: number): void;
+  };
+  /** Decides on replies; undefined: no policy runs. */
+  readonly policy:
+    | {
+        reply(
+          delivery: Delivery,
+          from: ReplyOrigin,
+          result: AttemptResult,
+          now: number,
+        ): ReplyAnswer | undefined | Promise<ReplyAnswer | undefined>;
+      }
+    | undefined;
+  /** Budgets of source IPs that warm up; undefined: none does. */
+  readonly warmup: Pick<WarmupBook, 'wait' | 'take'> | undefined;
+  open(options: SessionOptions): SmtpSession;
+  /** Routes all that waits at a pool anew: the budget of its IP is spent. */
+  requeue(pool: ConnectionPool): void;
+}
+
+export class ConnectionPool implements Slot, Claimant {
   readonly site: Site;
   readonly source: SourceAddress;
   readonly requireTls: boolean;
-  readonly poolLimits: PoolLimits;
+  readonly limits: PoolLimits;
   readonly queue = new ReadyQueue<Delivery>(() => this.#pumpIn(0));
   readonly breaker: CircuitBreaker;
-  /** Mail waits, and the paths beside this one hold all connections that there may be. */
-  starved = false;
-  readonly #host: PathHost;
-  readonly #limiter: PathLimiter;
+  readonly limiter: PathLimiter;
+  readonly #host: PoolHost;
   readonly #connections = new Set<Connection>();
   #opened = 0;
   #idle: Connection[] = [];
   #cancelTimer: (() => void) | undefined;
   #timerAt = Number.POSITIVE_INFINITY;
+  /** Why the pool begins nothing more. */
   #closing: Reason | undefined;
-  /** As many messages are under way as may be: whatever ends lets another begin. */
+  /** All messages that may be under way are: any that ends lets another begin. */
   #full = false;
 
-  constructor(
-    site: Site,
-    source: SourceAddress,
-    requireTls: boolean,
-    poolLimits: PoolLimits,
-    host: PathHost,
-  ) {
+  constructor(site: Site, source: SourceAddress, requireTls: boolean, limits: PoolLimits, host: PoolHost) {
     this.site = site;
     this.source = source;
     this.requireTls = requireTls;
-    this.poolLimits = poolLimits;
+    this.limits = limits;
     this.#host = host;
-    this.#limiter = source.limiter(site);
-    this.breaker = new CircuitBreaker({ site, source, requireTls, poolLimits, host });
+    this.limiter = source.limiter(site.name);
+    this.breaker = new CircuitBreaker({
+      ...host,
+      site,
+      family: source.family,
+      limiter: this.limiter,
+      requireTls,
+      limits,
+      onRefused: ({ host: mx }, { phase, reply }, now) =>
+        host.observer.onSessionRefused(limits.path.pool, this.#origin(mx), phase, cutEnvelope(reply!), now),
+    });
+    source.connections.add(this);
   }
 
   get connections(): number {
     return this.#connections.size;
   }
 
-  /** Why no further message goes now, for a person; undefined when one may. */
+  get waiting(): number {
+    return this.queue.size;
+  }
+
+  // — the slot of its deliveries —
+
+  /** Queues a delivery. The pool is pumped by the caller. */
+  push(delivery: Delivery, now: number): void {
+    delivery.slot = this;
+    this.site.held += 1;
+    this.source.held += 1;
+    this.site.usedAt = now;
+    delivery.queued = true;
+    this.queue.push(delivery);
+  }
+
+  leave(delivery: Delivery): void {
+    this.site.held -= 1;
+    this.source.held -= 1;
+    delivery.slot = undefined;
+  }
+
+  attempted(attempt: Attempt): void {
+    this.site.drained.count();
+    count(this.site.counts, attempt);
+  }
+
+  /** Why nothing is sent now; undefined when a delivery that comes may be sent at once. */
   waitReason(now: number): Reason | undefined {
-    const { reason, retryAt } = this.breaker;
-    if (reason !== undefined && retryAt > now) return reason;
-    const binding = bindingOf(this.#limiter, this.poolLimits.own, now);
+    const reason = this.breaker.reason(now);
+    if (reason !== undefined) return reason;
+    const binding = bindingOf(this.limiter, this.limits.current.own, now);
     return binding && { code: 'site_limit', text: binding.text };
   }
 
-  /** Why a delivery waits here and when the next of its kind may go; undefined when it need not wait. */
-  waitStatus({ stream }: Delivery, now: number): WaitStatus | undefined {
+  waitStatus({ stream, queued }: Delivery, now: number): WaitStatus | undefined {
+    if (!queued) return undefined;
     const own = stream?.reason(now);
     if (own !== undefined) return { code: 'sender_limit', text: own.text, until: now + own.wait };
     const reason = this.waitReason(now);
@@ -101,14 +191,16 @@ export class ConnectionPool {
 
   /** When the next message may go, about. */
   nextAt(now: number): number {
-    const wait = this.#limiter.messageWait(now, this.poolLimits.own);
+    const wait = this.limiter.messageWait(now, this.limits.current.own);
     return Math.max(this.breaker.retryAt, now + (wait === Number.POSITIVE_INFINITY ? 0 : wait));
   }
 
-  /** Whether deliveries are better put back than queued here. */
+  /** Whether deliveries are put back rather than queued here. */
   backsOff(now: number): boolean {
-    return this.breaker.reason !== undefined && now < this.breaker.retryAt && this.#opened === 0;
+    return this.#opened === 0 && this.breaker.state(now) === 'open';
   }
+
+  // — connections —
 
   /**
    * Gives queued deliveries to connections, and opens what the backlog is worth within the limits.
@@ -132,9 +224,9 @@ export class ConnectionPool {
     if (this.source.usable(now)) this.#grow(now, impatient);
   }
 
-  /** Whether a message may begin now; if not, the path is pumped when one may. */
+  /** Whether a message may begin now; if not, the pool is pumped when one may. */
   #mayBegin(now: number): boolean {
-    // Whoever owns the IP next must not meet us on it, even while we cannot ask who that is.
+    // The next owner of the IP must not meet us on it, even while the storage cannot say who that is.
     if (this.queue.size === 0 || !this.source.usable(now)) return false;
     const { warmup } = this.#host;
     const budget = warmup?.wait(this.source.ip ?? '', this.site.provider, now) ?? 0;
@@ -143,7 +235,7 @@ export class ConnectionPool {
       else this.#host.requeue(this);
       return false;
     }
-    const wait = this.#limiter.messageWait(now, this.poolLimits.own);
+    const wait = this.limiter.messageWait(now, this.limits.current.own);
     const until = this.queue.ready === 0 ? Math.max(wait, this.queue.nextAt - now) : wait;
     if (until <= 0) return true;
     if (until === Number.POSITIVE_INFINITY) this.#full = true;
@@ -151,79 +243,71 @@ export class ConnectionPool {
     return false;
   }
 
+  /** Opens connections, as many as the backlog is worth and the limits allow. */
   #grow(now: number, impatient: boolean): void {
-    this.starved = false;
-    const { own, limits } = this.poolLimits;
-    const most = this.#limiter.concurrency.window(own.limits.connections);
-    const limit = Math.min(limits.connections, this.breaker.failures > 0 ? this.#opened + 1 : most);
+    const { source, breaker, limiter } = this;
+    source.connections.unstarve(this);
+    const { own, limits, apart } = this.limits.current;
+    const most = limiter.concurrency.window(own.limits.connections);
+    const limit = Math.min(limits.connections, breaker.state(now) === 'closed' ? most : this.#opened + 1);
     const busy = this.#opened - this.#idle.length;
     let wanted = connectionsWanted(limit, this.queue.ready + busy);
     if (impatient && busy === this.#connections.size) wanted = Math.max(wanted, Math.min(limit, busy + 1));
+    // Connections with limits of their own are counted for these too, in all pools.
+    const counter = apart && limiter.counter(`connections of ${apart.name}`);
     while (this.#connections.size < wanted) {
-      const { apart } = this.poolLimits;
-      // Connections with limits of their own are counted for these too, whatever path they are of.
-      const counter = apart && this.#limiter.counter(`connections of ${apart.name}`);
-      if (this.#limiter.connections >= most || (counter?.running ?? 0) >= limits.connections) {
-        this.#crowded();
+      if (limiter.connections >= most || (counter?.running ?? 0) >= limits.connections) {
+        if (this.#connections.size === 0) source.connections.starve(this);
         return;
       }
-      const pacer = counter?.pacer;
       const wait = Math.max(
-        this.#limiter.connectWait(now, own),
-        pacer?.wait(now, apart!.connectionPace) ?? 0,
+        limiter.connectWait(now, own),
+        counter?.pacer.wait(now, apart!.connectionPace) ?? 0,
       );
       if (wait > 0) {
         this.#pumpIn(wait);
         return;
       }
-      if (!this.source.mayConnect(this, this.site.provider, own.limits)) return;
-      const targets = this.breaker.targets(now);
-      if (targets === undefined) {
-        void this.site.lookup(this.#host.destinations).then(() => this.pump());
-        return;
-      }
-      if (targets.kind === 'fault') {
-        this.#failAll(
-          { kind: 'unsent', phase: 'connect', code: targets.code, text: targets.text },
-          undefined,
-        );
-        return;
-      }
-      const target = this.breaker.pick(targets, now);
-      if (target === undefined) {
-        this.breaker.open('connect_failed', `No address of ${this.site.name} can be reached from here.`, now);
-        if (this.#opened === 0) this.#putBack();
-        else this.#pumpIn(this.breaker.retryAt - now);
-        return;
-      }
-      this.#limiter.connected(now, own);
-      pacer?.take(now, apart!.connectionPace);
+      if (!source.connections.mayConnect(this, own.limits)) return;
+      const target = this.#pickTarget(now);
+      if (target === undefined) return;
+      limiter.connected(now, own);
+      counter?.pacer.take(now, apart!.connectionPace);
       this.#open(target, now, counter);
     }
   }
 
-  /** Without a connection of its own it waits for one of a path beside it: an idle one gives way at once. */
-  #crowded(): void {
-    if (this.#connections.size > 0) return;
-    this.starved = true;
-    for (const path of this.#beside()) if (path !== this && path.closeIdle()) return;
+  /** The address to connect to; undefined when there is none now, and the mail that waits has been seen to. */
+  #pickTarget(now: number): Target | undefined {
+    const { site, breaker } = this;
+    const targets = breaker.targets(now);
+    if (targets === undefined) {
+      void site.lookup(this.#host.destinations).then(() => this.pump());
+      return undefined;
+    }
+    if (targets.kind === 'fault') {
+      const { code, text } = targets;
+      this.#failAll({ kind: 'unsent', phase: 'connect', code, text }, undefined);
+      return undefined;
+    }
+    const target = breaker.pick(targets, now);
+    if (target !== undefined) return target;
+    breaker.open('connect_failed', `No address of ${site.name} can be reached from here.`, now);
+    if (this.#opened === 0) this.#putBack();
+    else this.#pumpIn(breaker.retryAt - now);
+    return undefined;
   }
 
-  /** The paths from this source to this site, with this one: they share its connections. */
-  #beside(): ConnectionPool[] {
-    return [...this.site.paths.values()].filter(({ source }) => source === this.source);
-  }
-
-  #open(target: Target, now: number, apart: Counter | undefined): void {
+  #open(target: Target, now: number, counter: Counter | undefined): void {
     const { source, site } = this;
     const host = this.#host;
-    const { limits } = this.poolLimits;
+    const { limits } = this.limits.current;
     const connection: Connection = {
       session: undefined,
       target,
       opened: false,
       idle: false,
-      apart,
+      counter,
       via: {
         ip: source.ip,
         mx: { host: target.host, address: target.address, port: target.port },
@@ -232,9 +316,9 @@ export class ConnectionPool {
       },
     };
     this.#connections.add(connection);
-    this.#limiter.connections += 1;
-    if (apart !== undefined) apart.running += 1;
-    source.connected(this, site.provider);
+    this.limiter.connections += 1;
+    if (counter !== undefined) counter.running += 1;
+    source.connections.connected(this);
     connection.session = host.open({
       address: target.address,
       port: target.port,
@@ -253,19 +337,22 @@ export class ConnectionPool {
     });
   }
 
+  // — messages —
+
+  /** The next delivery for a connection. */
   #next(connection: Connection, now: number): Delivery | undefined {
     if (!connection.opened) {
       connection.opened = true;
       this.#opened += 1;
       this.breaker.success(connection.target);
     }
-    const { own, limits } = this.poolLimits;
     while (!this.#closing && this.#mayBegin(now)) {
+      const { own, limits } = this.limits.current;
       const delivery = this.queue.take(now, limits.bulkReserve);
       if (delivery === undefined || !this.#host.results.mayBegin(delivery, now)) continue;
-      this.#limiter.messageStarted(now, own);
+      this.limiter.messageStarted(now, own);
       delivery.stream?.started(now);
-      delivery.path = undefined;
+      delivery.queued = false;
       this.#host.warmup?.take(this.source.ip ?? '', this.site.provider, now);
       return delivery;
     }
@@ -273,73 +360,71 @@ export class ConnectionPool {
       connection.idle = true;
       this.#idle.push(connection);
     }
-    if (this.queue.size === 0 && (this.source.wantsPlace(this) || this.#isWantedBeside())) this.closeIdle();
+    if (this.queue.size === 0 && this.source.connections.isWanted(this)) this.closeIdle();
     return undefined;
   }
 
-  #isWantedBeside(): boolean {
-    for (const path of this.site.paths.values()) {
-      if (path.starved && path.queue.size > 0 && path.source === this.source) return true;
-    }
-    return false;
-  }
-
+  /** A transaction has ended. */
   #done(connection: Connection, delivery: Delivery, result: TransactionResult): void {
+    const { results, observer, policy } = this.#host;
     const recipient = result.results[0]!;
+    const { startedAt, endedAt, replies } = result;
     const { via } = connection;
-    this.#limiter.running -= 1;
-    delivery.stream?.ended(result.endedAt);
+    this.limiter.running -= 1;
+    delivery.stream?.ended(endedAt);
     // What others are shaped by is decided by the peer's own words.
     const said = cutResult(recipient, delivery.item);
-    learn(this.#limiter, this.poolLimits.own.limits, said, result.startedAt, result.endedAt);
+    learn(this.limiter, this.limits.current.own.limits, said, startedAt, endedAt);
     if (this.#full) {
       this.#full = false;
       this.pump();
     }
     via.tls ??= connection.session?.tls;
     via.ip ??= connection.session?.localAddress;
-    // A connection that broke before anything of this delivery was answered says nothing about it.
-    if (recipient.kind === 'unsent' && recipient.code === 'connection_lost' && result.replies.length === 0) {
+    // A connection that broke before any reply to this delivery says nothing about it.
+    if (recipient.kind === 'unsent' && recipient.code === 'connection_lost' && replies.length === 0) {
       if (this.#closing) {
-        this.#host.results.release(delivery, this.#closing.code, this.#closing.text, 0);
+        results.release(delivery, this.#closing.code, this.#closing.text, 0);
         return;
       }
       delivery.interruptions += 1;
       if (delivery.interruptions <= MAX_INTERRUPTIONS) {
         this.queue.pushFront(delivery);
-        delivery.path = this;
+        delivery.queued = true;
         return;
       }
     }
     if (recipient.kind === 'unsent' && recipient.code === 'no_source_ip') {
-      this.#host.results.release(delivery, recipient.code, recipient.text ?? '', 0); // Taken from us half-way.
+      // The lease of the IP was lost half-way.
+      results.release(delivery, recipient.code, recipient.text ?? '', 0);
       return;
     }
-    const { startedAt, endedAt, replies } = result;
-    const from = { site: this.site, source: this.source, mx: via.mx.host };
-    const notBefore = this.#host.observer.onReply(delivery, from, said, endedAt);
-    const tried = { result: recipient, at: startedAt, duration: endedAt - startedAt, replies, via };
-    const answer = this.#host.policy?.reply(delivery, from, said, endedAt);
-    this.#host.results.attempted(delivery, tried, notBefore, answer);
+    const from = this.#origin(via.mx.host);
+    const notBefore = observer.onReply(delivery, from, said, endedAt);
+    const attempt = { result: recipient, at: startedAt, duration: endedAt - startedAt, replies, via };
+    results.attempted(delivery, attempt, notBefore, policy?.reply(delivery, from, said, endedAt));
   }
 
+  #origin(mx: string): ReplyOrigin {
+    return { site: this.site.name, provider: this.site.provider, ip: this.source.ip, mx };
+  }
+
+  /** A connection has closed. */
   #ended(connection: Connection, end: SessionEnd): void {
+    const { target, via, opened } = connection;
     this.#connections.delete(connection);
     if (connection.idle) this.#idle = this.#idle.filter((other) => other !== connection);
-    if (connection.opened) this.#opened -= 1;
-    this.#limiter.connections -= 1;
-    connection.apart?.ended();
-    if (!connection.opened && end.code !== 'quit') {
-      const open = { connections: this.#connections.size, opened: this.#opened };
-      const { lookAgain, result } = this.breaker.failure(connection, end, open);
+    if (opened) this.#opened -= 1;
+    this.limiter.connections -= 1;
+    connection.counter?.ended();
+    if (!opened && end.code !== 'quit') {
+      const others = { connections: this.#connections.size, opened: this.#opened };
+      const text = `${target.host} [${target.address}]: ${end.text}`;
+      const { lookAgain, result } = this.breaker.failure(target, end, text, others);
       if (lookAgain !== undefined) this.#pumpIn(lookAgain);
-      if (result !== undefined) this.#failAll(result, connection.via);
+      if (result !== undefined) this.#failAll(result, via);
     }
-    this.source.disconnected(this, this.site.provider, this.#connections.size === 0);
-    // Whoever has none is first to take the place that it leaves: one path must not keep all for ever.
-    const beside = this.#beside();
-    for (const path of beside) if (path.starved) path.pump();
-    for (const path of beside) path.pump();
+    this.source.connections.disconnected(this);
   }
 
   /** Every delivery that waited for this connection has been tried with it. */
@@ -352,9 +437,14 @@ export class ConnectionPool {
     }
   }
 
+  /** Puts back all that waits, with the reason for which the breaker is open. */
   #putBack(): void {
-    const { code, text } = this.breaker.reason!;
-    const until = this.breaker.retryAt + this.#host.random() * 1000;
+    const { clock, random } = this.#host;
+    const { code, text } = this.breaker.reason(clock.now())!;
+    this.#releaseAll({ code, text }, this.breaker.retryAt + random() * 1000);
+  }
+
+  #releaseAll({ code, text }: Reason, until: number): void {
     for (let d = this.queue.takeLeastUrgent(); d !== undefined; d = this.queue.takeLeastUrgent())
       this.#host.results.release(d, code, text, until);
   }
@@ -373,7 +463,7 @@ export class ConnectionPool {
     });
   }
 
-  /** Closes a connection that has nothing to do, if there is one. */
+  /** Closes a connection that has nothing to do. @returns whether there was one. */
   closeIdle(): boolean {
     const connection =
       this.queue.size === 0 ? this.#idle.find((each) => each.session?.busy === 0) : undefined;
@@ -381,17 +471,16 @@ export class ConnectionPool {
     return connection !== undefined;
   }
 
-  /** Begins nothing more: what is queued is put back, what is under way ends, connections end in good order. */
+  /** Puts back what is queued and begins nothing more: what is under way ends, then its connections close. */
   close(reason: Reason): void {
     this.#closing = reason;
     this.#cancelTimer?.();
-    for (let d = this.queue.takeLeastUrgent(); d !== undefined; d = this.queue.takeLeastUrgent()) {
-      this.#host.results.release(d, reason.code, reason.text, 0);
-    }
+    this.#releaseAll(reason, 0);
     for (const { session } of this.#connections) session?.quit();
+    this.source.connections.remove(this);
   }
 
-  /** Ends the connections of a closed path now. */
+  /** Ends the connections of a closed pool now. */
   destroy(text: string): void {
     for (const { session } of this.#connections) session?.destroy(text);
   }

@@ -1,24 +1,45 @@
-import type { MessageClass, QueueItem } from '../engine/items.ts';
+import type { Attempt, MessageClass, QueueItem } from '../engine/items.ts';
 import type { LeasedItem } from '../engine/ports.ts';
 import type { RetrySchedule } from '../outcome/retry.ts';
 import type { Mail, MailLimits } from '../shaping/limits/terms.ts';
 import type { Queued } from '../shaping/ready-queue.ts';
 import type { StreamLimiter } from '../shaping/stream-limiter.ts';
 import type { Transaction } from '../smtp/types.ts';
-import type { ConnectionPool } from './connection-pool.ts';
-import type { Site } from './site.ts';
-import type { SourceAddress } from './source-address.ts';
 
-/** What the dispatcher must know of the lane that a delivery came from. */
+/** A code of `lib/outcome/reasons.ts`, and text for a person. */
+export interface Reason {
+  code: string;
+  text: string;
+}
+
+/** Why a delivery waits. */
+export interface WaitStatus extends Reason {
+  /** Not before then, ms since the epoch. */
+  until: number;
+}
+
+/** Where a delivery is queued or under way, and counted: set by the connection pool that queues it. */
+export interface Slot {
+  /** Stops counting the delivery. */
+  leave(delivery: Delivery): void;
+  /** Why the delivery waits; undefined when it need not wait. */
+  waitStatus(delivery: Delivery, now: number): WaitStatus | undefined;
+  /** Counts the result of an attempt at its site. */
+  attempted(attempt: Attempt): void;
+}
+
+/** The lane that a delivery came from. */
 export interface LaneUsage {
   readonly pool: string;
   readonly class: MessageClass;
-  /** Deliveries of this lane in hand. */
+  /** Deliveries of this lane in flight. */
   held: number;
+  /** `count` deliveries had to be put back for want of room at their sites. */
+  overflowed(count: number): void;
 }
 
 /**
- * A delivery in hand. It is itself the transaction that goes to the SMTP client, and a link of the ready
+ * A delivery in flight. It is itself the transaction that goes to the SMTP client, and a link of the ready
  * queue: one object for each message on its way through.
  */
 export class Delivery implements Transaction, Mail, Queued<Delivery> {
@@ -39,20 +60,19 @@ export class Delivery implements Transaction, Mail, Queued<Delivery> {
   expiresAt: number;
   /** When it is tried again, by a limit of its destination; undefined: as its configuration set says. */
   retry: RetrySchedule | undefined = undefined;
-  /** What its own mail must pass beside the limits of the site. */
+  /** Limits of its own mail beside those of the site. */
   stream: StreamLimiter | undefined = undefined;
-  /** Until then it is ours alone; later the queue may hand it out again. */
+  /** End of its lease, ms: later the queue may hand it out again. */
   visibleUntil: number;
-  /** Site and source that it counts for, once known. */
-  site: Site | undefined = undefined;
-  source: SourceAddress | undefined = undefined;
-  /** Where it waits; undefined while it is under way. */
-  path: ConnectionPool | undefined = undefined;
-  /** Pool whose IPs send it: that of its lane, unless it goes by another. */
+  /** Undefined until it is queued for a connection. */
+  slot: Slot | undefined = undefined;
+  /** It waits for a connection; false while it is under way. */
+  queued = false;
+  /** Pool whose IPs send it: that of its lane, unless it was routed to another. */
   pool: string;
-  /** A directive has sent it to another pool; it is not sent on from there. */
+  /** A directive has rerouted it to another pool; it is not rerouted again. */
   moved = false;
-  /** How often a connection broke under it before anything of it was answered. */
+  /** How often a connection broke under it before a reply to any of its commands. */
   interruptions = 0;
   /** Next in the ready queue. */
   next: Delivery | undefined = undefined;
@@ -77,7 +97,7 @@ export class Delivery implements Transaction, Mail, Queued<Delivery> {
     this.visibleUntil = visibleUntil;
   }
 
-  /** Follows the limits of its destination on its age and on when it is tried again. */
+  /** Applies the limits of its destination to its age and retries. */
   follow(mailLimits: MailLimits | undefined): void {
     const { acceptedAt, expiresAt } = this.item;
     this.retry = mailLimits?.retry;

@@ -7,8 +7,6 @@ import type { DeliveryFacts, Ruling } from '../directives/index.ts';
 import type { LimitRule, Limits } from '../shaping/limits/limit.ts';
 import { perSecond } from '../shaping/rate.ts';
 import { RecheckPacer } from '../shaping/recheck.ts';
-import type { Delivery } from './delivery.ts';
-import type { Site } from './site.ts';
 
 /** The directives of this installation, as egress needs them. */
 export interface Directives {
@@ -46,7 +44,9 @@ export class DirectiveView {
   readonly #directives: Directives | undefined;
   #seen = new Map<string, Seen>();
   #limiting = '';
-  /** Rules for the limits that are ordered. */
+  /** No directive is in force. */
+  isEmpty = true;
+  /** Rules for the limits that directives set. */
   limits: LimitRule[] = [];
 
   constructor(directives: Directives | undefined) {
@@ -69,6 +69,7 @@ export class DirectiveView {
       });
     }
     this.#seen = seen;
+    this.isEmpty = seen.size === 0;
     return changed;
   }
 
@@ -82,23 +83,9 @@ export class DirectiveView {
     return true;
   }
 
-  /** Whether there is nothing to ask. */
-  get isEmpty(): boolean {
-    return this.#seen.size === 0;
-  }
-
-  /** What holds for a delivery to a site, by an IP when one is named. */
-  match(delivery: Delivery, site: Site, way: { ip?: string; pool: string }, now: number): Ruling {
-    if (this.isEmpty) return FREE;
-    const { tenant, campaign, domain, moved } = delivery;
-    const { name, provider } = site;
-    const facts = { tenant, campaign, domain, provider, site: name, pool: way.pool, ip: way.ip, moved };
-    return this.matchFacts(facts, now);
-  }
-
-  /** What holds for mail as far as it is known. */
-  matchFacts(facts: DeliveryFacts, now: number): Ruling {
-    return this.#directives?.match(facts, now) ?? FREE;
+  /** What holds for mail, as far as it is known. */
+  match(facts: DeliveryFacts, now: number): Ruling {
+    return this.isEmpty ? FREE : (this.#directives?.match(facts, now) ?? FREE);
   }
 
   /** Why and until when mail waits that a directive suspends. */

@@ -1,43 +1,46 @@
 /**
- * Takes leased deliveries to the paths that lead to their sites, and what becomes of them back to the queue.
+ * Brings leased deliveries to the connection pools of their sites, and those that cannot go back to their lanes.
  *
  * ```
- *  take ─► finished before? ─► simulator? ─► destination ─► addresses ─► policy ─► way: directives, IP ─► path
- *             drop               simulate      fault: tried   fault:      pool      none, suspended: put    │
- *                                              smarthost      tried                 back; bounced: tried    │
- *  settler ◄────────────────────────────── results ◄───────────────────────────────── attempted ◄───────┘
+ *  take, redispatch ─► simulator? ─► pool, smarthost ─► destination ─► addresses ─► policy ─► source ─► queue manager
+ *                       attempted       refused:          fault:        fault:       pool      suspended: put back
+ *                                       put back          attempted     attempted              bounced: attempted
  * ```
  */
 import type { LaneGroups } from '../control/lane-groups.ts';
 import type { Engine, LeasedItem } from '../engine/ports.ts';
 import { FINAL_STATES } from '../engine/states.ts';
 import { isSimulator } from '../outcome/simulator.ts';
-import { Delivery } from './delivery.ts';
-import { type Destination, routed, type Target } from './destination.ts';
-import { type DirectiveView, describe } from './directive-view.ts';
-import type { LaneConsumer } from './lane-consumer.ts';
-import type { Reason } from './path-host.ts';
-import type { QueueManager, QueueManagerOptions } from './queues.ts';
+import type { Clock } from '../time.ts';
+import type { AttemptRecorder } from './attempt.ts';
+import type { Counters } from './counters.ts';
+import { Delivery, type LaneUsage, type Reason } from './delivery.ts';
+import { type Destination, type Destinations, routed, type Target } from './destination.ts';
+import { describe } from './directive-view.ts';
+import type { InFlight } from './in-flight.ts';
+import type { EgressPolicy } from './policy.ts';
+import type { QueueManager } from './queues.ts';
 import type { Settler } from './settler.ts';
 import { SimulatedMailboxes } from './simulator.ts';
 import type { Site } from './site.ts';
 import { NO_SOURCE_DELAY, type SourceSelector } from './source-selection.ts';
 
-export interface DispatcherOptions
-  extends Pick<
-    QueueManagerOptions,
-    'clock' | 'inFlight' | 'destinations' | 'counters' | 'results' | 'policy'
-  > {
+export interface DispatcherOptions {
   engine: Engine;
+  clock: Clock;
+  inFlight: InFlight;
   settler: Settler;
-  directiveView: DirectiveView;
+  destinations: Destinations;
+  counters: Counters;
+  results: AttemptRecorder;
   selector: SourceSelector;
+  policy: EgressPolicy | undefined;
   queues: QueueManager;
   laneGroups: Pick<LaneGroups, 'found'> | undefined;
 }
 
 const REFUSED_DELAY = 300_000;
-/** Of a domain whose hosts could not be found out. */
+/** Stands for the site of a domain whose hosts could not be found. */
 const UNKNOWN = { provider: '', name: '', routed: false };
 const STOPPED: Reason = { code: 'shutting_down', text: 'The node was stopped.' };
 
@@ -46,7 +49,7 @@ export class Dispatcher {
   readonly #simulated: SimulatedMailboxes;
   /** Deliveries that wait for a lookup, by domain or by site. */
   readonly #lookups = new Map<string, Delivery[]>();
-  /** Deliveries that wait for what the policy says. */
+  /** Deliveries that wait for an answer of the policy. */
   readonly #asking = new Set<Delivery>();
   #stopping = false;
 
@@ -56,39 +59,39 @@ export class Dispatcher {
   }
 
   /** Takes what a lane has leased. */
-  take(leased: LeasedItem[], lane: LaneConsumer, visibleUntil: number): void {
+  take(leased: LeasedItem[], lane: LaneUsage, visibleUntil: number): void {
     const { inFlight, queues } = this.#options;
-    const again: Delivery[] = [];
+    const redelivered: Delivery[] = [];
     let overflow = 0;
     for (const one of leased) {
       const delivery = new Delivery(one, lane, visibleUntil);
       inFlight.add(delivery);
-      if (one.receives > 1) again.push(delivery);
+      if (one.receives > 1) redelivered.push(delivery);
       else if (!this.#dispatch(delivery)) overflow += 1;
     }
     if (overflow > 0) lane.overflowed(overflow);
-    if (again.length > 0) void this.#check(again);
+    if (redelivered.length > 0) void this.#check(redelivered);
     queues.pumpFed();
   }
 
-  /** Takes deliveries that have to look for their way again. */
-  again(deliveries: Delivery[]): void {
+  /** Takes deliveries that have to be routed anew. */
+  redispatch(deliveries: Delivery[]): void {
     for (const delivery of deliveries) this.#dispatch(delivery);
     this.#options.queues.pumpFed();
   }
 
   /**
-   * Handed out before: whoever had it may have sent it and died before the lease could be ended. Its record
-   * tells; without an answer it is put back, because sending blindly would be a duplicate (law 2).
+   * Checks the records of redelivered items: the node that had them may have sent them and died before it could
+   * settle them. Without an answer they are put back, because sending blindly would be a duplicate (law 2).
    */
   async #check(deliveries: Delivery[]): Promise<void> {
-    const { engine, results, clock, queues } = this.#options;
+    const { engine, results, clock } = this.#options;
     await Promise.all(
       deliveries.map(async (delivery) => {
         const { item } = delivery;
         try {
           const state = await engine.records.state(item.messageId, item.n);
-          if (state === undefined || !FINAL_STATES.has(state)) this.#dispatch(delivery);
+          if (state === undefined || !FINAL_STATES.has(state)) this.redispatch([delivery]);
           else results.supersede(delivery, state);
         } catch (error) {
           const text = (error as Error).message;
@@ -96,10 +99,9 @@ export class Dispatcher {
         }
       }),
     );
-    queues.pumpFed();
   }
 
-  /** @returns false when there was no room for it at its site. */
+  /** The one entrance of every delivery. @returns false when there was no room for it at its site. */
   #dispatch(delivery: Delivery): boolean {
     const { clock, results, queues, destinations, selector } = this.#options;
     const now = clock.now();
@@ -119,15 +121,15 @@ export class Dispatcher {
       return true;
     }
     if (!delivery.moved) delivery.pool = route?.pool ?? delivery.lane.pool;
-    if (route?.kind === 'smarthost') return this.#goTo(delivery, routed(route), now);
+    if (route?.kind === 'smarthost') return this.#toSite(delivery, routed(route), now);
     const known = destinations.known(domain, now);
-    if (known !== undefined) return this.#goTo(delivery, known, now);
-    this.#await(delivery, `domain ${domain}`, () => destinations.find(domain));
+    if (known !== undefined) return this.#toSite(delivery, known, now);
+    this.#lookUp(delivery, `domain ${domain}`, () => destinations.find(domain));
     return true;
   }
 
   /** Continues with a delivery, and all others that wait for the same, when a lookup has ended. */
-  #await(delivery: Delivery, key: string, lookup: () => Promise<Destination>): void {
+  #lookUp(delivery: Delivery, key: string, lookup: () => Promise<Destination>): void {
     const waiting = this.#lookups.get(key);
     if (waiting !== undefined) {
       waiting.push(delivery);
@@ -137,15 +139,11 @@ export class Dispatcher {
     void lookup().then((destination) => {
       const deliveries = this.#lookups.get(key)!;
       this.#lookups.delete(key);
-      const now = this.#options.clock.now();
-      for (const each of deliveries) {
-        if (!this.#goTo(each, destination, now)) (each.lane as LaneConsumer).overflowed(1);
-      }
-      this.#options.queues.pumpFed();
+      this.#resume(deliveries, (each, now) => this.#toSite(each, destination, now));
     });
   }
 
-  /** Continues with a delivery when the policy has answered: at once if the answer is known. */
+  /** Continues with a delivery when the policy has answered: at once if the answer is there. */
   #whenAnswered<T>(
     delivery: Delivery,
     answer: T | Promise<T>,
@@ -155,15 +153,20 @@ export class Dispatcher {
     if (!(answer instanceof Promise)) return goOn(answer, now);
     this.#asking.add(delivery);
     void answer.then((known) => {
-      if (!this.#asking.delete(delivery)) return;
-      if (!goOn(known, this.#options.clock.now())) (delivery.lane as LaneConsumer).overflowed(1);
-      this.#options.queues.pumpFed();
+      if (this.#asking.delete(delivery)) this.#resume([delivery], (_, at) => goOn(known, at));
     });
     return true;
   }
 
-  #goTo(delivery: Delivery, destination: Destination, now: number): boolean {
-    const { queues, destinations, policy } = this.#options;
+  #resume(deliveries: readonly Delivery[], goOn: (delivery: Delivery, now: number) => boolean): void {
+    const { clock, queues } = this.#options;
+    const now = clock.now();
+    for (const delivery of deliveries) if (!goOn(delivery, now)) delivery.lane.overflowed(1);
+    queues.pumpFed();
+  }
+
+  #toSite(delivery: Delivery, destination: Destination, now: number): boolean {
+    const { queues, destinations, policy, selector, results, laneGroups } = this.#options;
     if (destination.kind === 'fault') {
       queues.unusable(delivery, destination, UNKNOWN, now);
       return true;
@@ -171,7 +174,7 @@ export class Dispatcher {
     const site = queues.siteOf(destination, now);
     const targets = site.targets(now);
     if (targets === undefined) {
-      this.#await(delivery, `site ${site.name}`, async () => {
+      this.#lookUp(delivery, `site ${site.name}`, async () => {
         await site.lookup(destinations);
         return destination;
       });
@@ -181,42 +184,42 @@ export class Dispatcher {
       queues.unusable(delivery, targets, site, now);
       return true;
     }
-    if (!destination.routed) this.#options.laneGroups?.found(delivery.domain, destination.provider);
+    if (!destination.routed) laneGroups?.found(delivery.domain, destination.provider);
     const found = targets.targets;
-    if (!policy?.routes || delivery.moved) return this.#choose(delivery, site, found, now);
+    if (!policy?.routes || delivery.moved) return this.#toSource(delivery, site, found, now);
     return this.#whenAnswered(delivery, policy.route(delivery, site), now, (route, at) => {
-      if (route !== undefined && !this.#options.selector.hasPool(route.pool)) {
-        const text = policy.unknownPool(route);
-        this.#options.results.release(delivery, 'no_source_ip', text, at + NO_SOURCE_DELAY);
+      if (route !== undefined && !selector.hasPool(route.pool)) {
+        results.release(delivery, 'no_source_ip', policy.unknownPool(route), at + NO_SOURCE_DELAY);
         return true;
       }
       delivery.pool = route?.pool ?? delivery.pool;
-      return this.#choose(delivery, site, found, at);
+      return this.#toSource(delivery, site, found, at);
     });
   }
 
-  #choose(delivery: Delivery, site: Site, targets: readonly Target[], now: number): boolean {
+  #toSource(delivery: Delivery, site: Site, targets: readonly Target[], now: number): boolean {
     const { queues, policy, selector, results } = this.#options;
-    const choice = selector.select(delivery, site, targets, now);
-    if (choice.kind === 'source') {
-      const { source, pool } = choice;
+    const selected = selector.select(delivery, site, targets, now);
+    if (selected.kind === 'source') {
+      const { source, pool } = selected;
       if (!policy?.shapes) return queues.enqueue(delivery, site, source, pool, now);
       return this.#whenAnswered(delivery, policy.bounds(delivery, site, source, pool), now, (bounds, at) =>
-        // Meanwhile another node may have taken the address.
+        // Meanwhile another node may have acquired the lease of the address.
         source.usable(at)
           ? queues.enqueue(delivery, site, source, pool, at, bounds)
           : this.#dispatch(delivery),
       );
     }
-    if (choice.kind === 'release') results.release(delivery, choice.code, choice.text, choice.until);
-    else {
-      const text = describe(choice.by);
-      queues.unconnected(
-        delivery,
-        { kind: 'unsent', phase: 'connect', code: 'stopped_by_directive', text },
-        now,
-      );
+    if (selected.kind === 'release') {
+      results.release(delivery, selected.code, selected.text, selected.until);
+      return true;
     }
+    const text = describe(selected.by);
+    queues.unconnected(
+      delivery,
+      { kind: 'unsent', phase: 'connect', code: 'stopped_by_directive', text },
+      now,
+    );
     return true;
   }
 
@@ -228,10 +231,10 @@ export class Dispatcher {
     const { queues, results, settler } = this.#options;
     this.#stopping = true;
     queues.close(STOPPED);
-    for (const waiting of this.#lookups.values()) {
-      for (const delivery of waiting.splice(0)) results.release(delivery, STOPPED.code, STOPPED.text, 0);
+    const waiting = [...this.#lookups.values()].flatMap((deliveries) => deliveries.splice(0));
+    for (const delivery of [...waiting, ...this.#asking]) {
+      results.release(delivery, STOPPED.code, STOPPED.text, 0);
     }
-    for (const delivery of this.#asking) results.release(delivery, STOPPED.code, STOPPED.text, 0);
     this.#asking.clear();
     this.#simulated.flush();
     await results.answered();

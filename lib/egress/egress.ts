@@ -2,29 +2,35 @@
  * Egress: leases deliveries from their lanes, brings them to the mailbox providers within every limit, and
  * tells the queue what became of each. It moves bytes: it never parses a message.
  */
+import type { RuleSet } from '../automation/compile.ts';
+import type { Directive } from '../directives/directive.ts';
 import { PosternError } from '../errors.ts';
 import { familyOf } from '../ip.ts';
 import { silentLog } from '../log.ts';
+import type { SharedHeld, WaitingFigure } from '../observe/limit-figures.ts';
 import { DEFAULT_RETRY } from '../outcome/retry.ts';
 import { DEFAULT_POOL } from '../routing/pools.ts';
 import { type RoutingTable, readRouting } from '../routing/router.ts';
+import type { ExplainQuery, MailExplanation } from '../shaping/explain.ts';
 import { LimitBook } from '../shaping/limits/book.ts';
+import type { LimitTable } from '../shaping/limits/limit.ts';
 import { limitTable } from '../shaping/limits/table.ts';
 import { LANE_GROUPS } from '../shaping/providers.ts';
 import { DEFAULT_DEADLINES } from '../smtp/deadlines.ts';
 import { openSession } from '../smtp/session.ts';
+import { AttemptRecorder } from './attempt.ts';
 import { newCounters } from './counters.ts';
+import type { WaitStatus } from './delivery.ts';
 import { Destinations } from './destination.ts';
 import { DirectiveView } from './directive-view.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { explainMail } from './explain.ts';
 import { InFlight, type InFlightLimits } from './in-flight.ts';
-import { LaneConsumer } from './lane-consumer.ts';
+import { LaneConsumers } from './lane-consumer.ts';
 import { EgressPolicy } from './policy.ts';
 import { waitingByLimit } from './queue-metrics.ts';
 import { QueueManager } from './queues.ts';
 import { ReplyObserver } from './reply-observer.ts';
-import { Results } from './results.ts';
 import { Routes } from './routes.ts';
 import { Settler } from './settler.ts';
 import { ShapingCheckpoints } from './shaping-checkpoints.ts';
@@ -33,10 +39,10 @@ import { siteStates } from './site-states.ts';
 import { SourceLeases } from './source-leases.ts';
 import { SourceSelector } from './source-selection.ts';
 import { TlsFallback } from './tls-fallback.ts';
-import type { Egress, EgressOptions } from './types.ts';
+import type { Egress, EgressOptions, SiteState } from './types.ts';
 import { WarmupCheckpoints } from './warmup-checkpoints.ts';
 
-const IN_HAND: InFlightLimits = { items: 2_000, bytes: 48 * 1024 * 1024 };
+const IN_FLIGHT: InFlightLimits = { items: 2_000, bytes: 48 * 1024 * 1024 };
 const VISIBILITY = 120_000;
 const TICK = 1_000;
 /** In-flight transactions are given so long at stop; then they are cut off. */
@@ -45,269 +51,308 @@ const STOP_POLL = 50;
 
 /** @throws PosternError `bad_request` for a source address that is none. */
 export function startEgress(options: EgressOptions): Egress {
-  const { engine, clock, random, resolver } = options;
-  const { ips = [], pools = {}, routes = [], port = 25, warmup } = options;
-  let routing = options.routing ?? readRouting({ pools: mapPools(pools) }, 'pools');
-  const ownLimits = limitTable(options.limits);
-  const limits = new LimitBook(ownLimits);
-  for (const ip of ips) {
+  for (const ip of options.ips ?? []) {
     if (familyOf(ip) === 0)
       throw new PosternError('bad_request', `Source address "${ip}" is not an IP address.`);
   }
-  const counters = newCounters();
-  const consumers = new Map<string, LaneConsumer>();
-  const stopConsuming = new AbortController();
-  const inFlight = new InFlight(engine.queue, options.inHand ?? IN_HAND, VISIBILITY);
-  const settler = new Settler({
-    queue: engine.queue,
-    records: engine.records,
-    clock,
-    log: options.log ?? silentLog,
-    settled: (deliveries) => {
-      for (const delivery of deliveries) inFlight.remove(delivery);
-      for (const consumer of consumers.values()) consumer.roomMade(false);
-    },
-    refused: () => (counters.storageRefused += 1),
-  });
-  const sources = new SourceLeases({
-    leases: engine.leases,
-    clock,
-    node: options.node,
-    ips,
-    ehloName: options.ehloName,
-    ehloNames: options.ehloNames ?? {},
-    localAddresses: options.localAddresses ?? {},
-    async onAcquired(source) {
-      await warmupCheckpoints?.acquired(source.ip ?? '');
-      await shapingCheckpoints.acquired(source);
-    },
-    onLost(source) {
-      counters.leasesLost += 1;
-      warmupCheckpoints?.lost(source.ip ?? '');
-      shapingCheckpoints.lost(source);
-      queues.closeSource(source);
-    },
-    onRenewalFailed: () => (counters.leaseFailures += 1),
-    async onRelease(source) {
-      await Promise.allSettled([
-        warmupCheckpoints?.release(source.ip ?? ''),
-        shapingCheckpoints.release(source),
-      ]);
-    },
-  });
-  const shapingCheckpoints = new ShapingCheckpoints(engine.leases, clock);
-  const warmupCheckpoints =
-    warmup &&
-    new WarmupCheckpoints({
+  return new EgressNode(options);
+}
+
+class EgressNode implements Egress {
+  readonly counters = newCounters();
+  readonly #options: EgressOptions;
+  readonly #startLimits: LimitTable;
+  readonly #startRouting: RoutingTable;
+  readonly #limits: LimitBook;
+  readonly #inFlight: InFlight;
+  readonly #settler: Settler;
+  readonly #sources: SourceLeases;
+  readonly #shapingCheckpoints: ShapingCheckpoints;
+  readonly #warmupCheckpoints: WarmupCheckpoints | undefined;
+  readonly #shared: SharedLimits;
+  readonly #directives: DirectiveView;
+  readonly #selector: SourceSelector;
+  readonly #policy: EgressPolicy | undefined;
+  readonly #observer: ReplyObserver;
+  readonly #destinations: Destinations;
+  readonly #queues: QueueManager;
+  readonly #dispatcher: Dispatcher;
+  readonly #lanes: LaneConsumers;
+  readonly #started: Promise<void>;
+  readonly #unwatch: ((() => void) | undefined)[];
+  #stopped: Promise<void> | undefined;
+  #cancelTick: () => void = () => undefined;
+  #refreshQueued = false;
+  #maintaining = false;
+
+  constructor(options: EgressOptions) {
+    const { engine, clock, random, resolver, hooks, routes = [], port = 25 } = options;
+    const { counters } = this;
+    this.#options = options;
+    this.#startLimits = limitTable(options.limits);
+    this.#startRouting = options.routing ?? readRouting({ pools: mapPools(options.pools ?? {}) }, 'pools');
+    this.#limits = new LimitBook(this.#startLimits);
+    this.#inFlight = new InFlight(engine.queue, options.inHand ?? IN_FLIGHT, VISIBILITY);
+    this.#settler = new Settler({
+      queue: engine.queue,
+      records: engine.records,
+      clock,
+      log: options.log ?? silentLog,
+      inFlight: this.#inFlight,
+      roomMade: () => this.#lanes.roomMade(false),
+      refused: () => (counters.storageRefused += 1),
+    });
+    this.#shapingCheckpoints = new ShapingCheckpoints(engine.leases, clock);
+    this.#sources = this.#openSources();
+    this.#warmupCheckpoints = this.#openWarmup();
+    this.#shared = new SharedLimits(engine.leases, clock, options.node, counters);
+    this.#directives = new DirectiveView(options.directives);
+    this.#selector = new SourceSelector(this.#sources, this.#directives, options.warmup, this.#startRouting);
+    this.#policy = hooks && new EgressPolicy(hooks, (directive) => this.#raise([directive], []));
+    this.#observer = new ReplyObserver(
+      { raise: (raise, lift) => this.#raise(raise, lift), warmup: options.warmup, onAlert: options.onAlert },
+      options.rules,
+    );
+    this.#destinations = new Destinations({ resolver, clock, routes: new Routes(routes), port });
+    const parts = {
+      clock,
+      random,
+      counters,
+      inFlight: this.#inFlight,
+      settler: this.#settler,
+      destinations: this.#destinations,
+      policy: this.#policy,
+      retry: options.retry ?? (() => DEFAULT_RETRY),
+      onAttempt: options.onAttempt,
+    };
+    const results = new AttemptRecorder(parts);
+    this.#queues = new QueueManager({
+      ...parts,
+      results,
+      sources: this.#sources,
+      tlsFallback: new TlsFallback(),
+      limits: this.#limits,
+      shared: this.#shared,
+      observer: this.#observer,
+      warmup: options.warmup,
+      deadlines: options.deadlines ?? DEFAULT_DEADLINES,
+      open: options.open ?? openSession,
+      redispatch: (deliveries) => this.#dispatcher.redispatch(deliveries),
+    });
+    const { laneGroups } = options;
+    const ways = { selector: this.#selector, queues: this.#queues, laneGroups };
+    this.#dispatcher = new Dispatcher({ ...parts, ...ways, engine, results });
+    this.#lanes = new LaneConsumers({
+      queue: engine.queue,
+      clock,
+      inFlight: this.#inFlight,
+      visibility: VISIBILITY,
+      selector: this.#selector,
+      dispatcher: this.#dispatcher,
+    });
+    this.#unwatch = [
+      hooks?.watch(() => this.#queues.requeueAll()),
+      options.directives?.watch(() => this.#refreshSoon()),
+    ];
+    this.#started = this.#sources.start().then(() => this.#begin());
+  }
+
+  #openSources(): SourceLeases {
+    const { engine, clock, node, ips = [], ehloName, ehloNames = {}, localAddresses = {} } = this.#options;
+    return new SourceLeases({
+      leases: engine.leases,
+      clock,
+      node,
+      ips,
+      ehloName,
+      ehloNames,
+      localAddresses,
+      onAcquired: async (source) => {
+        await this.#warmupCheckpoints?.acquired(source.ip ?? '');
+        await this.#shapingCheckpoints.acquired(source);
+      },
+      onLost: (source) => {
+        this.counters.leasesLost += 1;
+        this.#warmupCheckpoints?.lost(source.ip ?? '');
+        this.#shapingCheckpoints.lost(source);
+        this.#queues.closeSource(source);
+      },
+      onRenewalFailed: () => (this.counters.leaseFailures += 1),
+      onRelease: async (source) => {
+        const warmup = this.#warmupCheckpoints?.release(source.ip ?? '');
+        await Promise.allSettled([warmup, this.#shapingCheckpoints.release(source)]);
+      },
+    });
+  }
+
+  #openWarmup(): WarmupCheckpoints | undefined {
+    const { engine, clock, warmup, warmupReports } = this.#options;
+    if (warmup === undefined) return undefined;
+    return new WarmupCheckpoints({
       book: warmup,
       leases: engine.leases,
       clock,
-      holds: (ip) => sources.byIp(ip)?.usable(clock.now()) ?? false,
-      holder: (ip) => sources.byIp(ip)?.holder,
-      reports: options.warmupReports,
+      holds: (ip) => this.#sources.byIp(ip)?.usable(clock.now()) ?? false,
+      holder: (ip) => this.#sources.byIp(ip)?.holder,
+      reports: warmupReports,
     });
-  const directiveView = new DirectiveView(options.directives);
-  const selector = new SourceSelector(sources, directiveView, warmup, routing);
-  const policy =
-    options.hooks &&
-    new EgressPolicy(options.hooks, (directive) => {
-      directiveView.raise([directive], []);
-      applyDirectives();
-    });
-  const unwatch = [
-    options.hooks?.watch(() => queues.requeueAll()),
-    // One look for all that change in one go.
-    options.directives?.watch(() => {
-      if (refreshQueued) return;
-      refreshQueued = true;
-      setImmediate(() => {
-        refreshQueued = false;
-        applyDirectives();
-      });
-    }),
-  ];
-  const observer = new ReplyObserver(
-    { directiveView, warmup, onAlert: options.onAlert, onDirectivesChanged: () => applyDirectives() },
-    options.rules,
-  );
-  const results = new Results({
-    clock,
-    random,
-    inFlight,
-    settler,
-    counters,
-    retry: options.retry ?? (() => DEFAULT_RETRY),
-    onAttempt: options.onAttempt,
-  });
-  const destinations = new Destinations({ resolver, clock, routes: new Routes(routes), port });
-  const deadlines = options.deadlines ?? DEFAULT_DEADLINES;
-  const shared = new SharedLimits(engine.leases, clock, options.node, counters);
-  const queues = new QueueManager({
-    clock,
-    random,
-    inFlight,
-    sources,
-    destinations,
-    tlsFallback: new TlsFallback(),
-    limits,
-    shared,
-    observer,
-    policy,
-    warmup,
-    deadlines,
-    counters,
-    results,
-    open: options.open ?? openSession,
-    again: (deliveries) => dispatcher.again(deliveries),
-  });
-  const dispatcher = new Dispatcher({
-    engine,
-    clock,
-    inFlight,
-    settler,
-    destinations,
-    counters,
-    results,
-    directiveView,
-    selector,
-    policy,
-    queues,
-    laneGroups: options.laneGroups,
-  });
-
-  let refreshQueued = false;
-  /** Follows directives; what waits looks for its way again when they changed. */
-  function applyDirectives(): void {
-    if (!directiveView.refresh(clock.now())) return;
-    if (directiveView.limitsChanged()) limits.order(directiveView.limits);
-    queues.requeueAll();
   }
 
-  function pull(lane: string): void {
-    if (consumers.has(lane) || stopConsuming.signal.aborted) return;
-    const consumer = new LaneConsumer({
-      lane,
-      queue: engine.queue,
-      clock,
-      inFlight,
-      visibility: VISIBILITY,
-      signal: stopConsuming.signal,
-      open: (pool) => sources.mayLease(addressesOf(routing, pool), clock.now()),
-      take: (leased, from, visibleUntil) => dispatcher.take(leased, from, visibleUntil),
-    });
-    consumers.set(lane, consumer);
+  // — directives —
+
+  #raise(raise: readonly Directive[], lift: readonly string[]): void {
+    this.#directives.raise(raise, lift);
+    this.#applyDirectives();
   }
 
-  let keeping = false;
-  /** Asks of the storage what it takes its time for: nothing else waits for it. */
-  async function keep(): Promise<void> {
-    if (keeping) return;
-    keeping = true;
+  /** Applies directive changes and routes queued deliveries anew. */
+  #applyDirectives(): void {
+    if (!this.#directives.refresh(this.#options.clock.now())) return;
+    if (this.#directives.limitsChanged()) this.#limits.order(this.#directives.limits);
+    this.#queues.requeueAll();
+  }
+
+  /** Applies all directives that change within one turn of the event loop at once. */
+  #refreshSoon(): void {
+    if (this.#refreshQueued) return;
+    this.#refreshQueued = true;
+    setImmediate(() => {
+      this.#refreshQueued = false;
+      this.#applyDirectives();
+    });
+  }
+
+  // — time —
+
+  #begin(): void {
+    for (const pool of this.#options.serves ?? new Set([DEFAULT_POOL, ...this.#selector.pools])) {
+      for (const group of LANE_GROUPS) {
+        this.#lanes.add(`${pool}:transactional:${group}`);
+        this.#lanes.add(`${pool}:bulk:${group}`);
+      }
+    }
+    this.#tick();
+  }
+
+  #tick(): void {
+    void this.#maintain();
+    this.#applyDirectives();
+    this.#queues.tick();
+    this.#lanes.roomMade(true);
+    if (!this.#lanes.stopped) this.#cancelTick = this.#options.clock.after(TICK, () => this.#tick());
+  }
+
+  /** Extends leases and looks for new lanes: nothing waits for the storage's answers. */
+  async #maintain(): Promise<void> {
+    if (this.#maintaining) return;
+    this.#maintaining = true;
+    const { engine, clock, serves } = this.#options;
     try {
-      await inFlight.extend(clock.now());
-      if (options.serves === undefined) for (const { lane } of await engine.queue.lanes()) pull(lane);
+      await this.#inFlight.extend(clock.now());
+      if (serves === undefined) for (const { lane } of await engine.queue.lanes()) this.#lanes.add(lane);
     } catch {
       // Storage trouble shows in its own health check; the next tick tries again.
     }
-    keeping = false;
+    this.#maintaining = false;
   }
 
-  function tick(): void {
-    void keep();
-    applyDirectives();
-    queues.tick();
-    for (const consumer of consumers.values()) consumer.roomMade(true);
-    if (!stopConsuming.signal.aborted) cancelTick = clock.after(TICK, tick);
+  stop(): Promise<void> {
+    return (this.#stopped ??= this.#stop());
   }
 
-  let cancelTick: () => void = () => undefined;
-  const started = sources.start().then(() => {
-    for (const pool of options.serves ?? new Set([DEFAULT_POOL, ...routing.pools.keys()])) {
-      for (const group of LANE_GROUPS) {
-        pull(`${pool}:transactional:${group}`);
-        pull(`${pool}:bulk:${group}`);
-      }
-    }
-    tick();
-  });
-
-  async function stop(): Promise<void> {
+  async #stop(): Promise<void> {
+    const { clock } = this.#options;
     const deadline = clock.now() + STOP_DEADLINE;
-    stopConsuming.abort();
-    await started;
-    cancelTick();
-    for (const end of unwatch) end?.();
-    for (const consumer of consumers.values()) consumer.stop();
-    await dispatcher.stop();
-    while (queues.connections > 0 && clock.now() < deadline) {
+    this.#lanes.stop();
+    await this.#started;
+    this.#cancelTick();
+    for (const end of this.#unwatch) end?.();
+    await this.#dispatcher.stop();
+    while (this.#queues.connections > 0 && clock.now() < deadline) {
       await new Promise<void>((resolve) => void clock.after(STOP_POLL, resolve));
     }
-    dispatcher.destroy();
-    await Promise.all([...consumers.values()].map((consumer) => consumer.ended));
-    await dispatcher.stop();
-    await shared.stop();
-    await sources.stop();
-    warmupCheckpoints?.stop();
-    shapingCheckpoints.stop();
+    this.#dispatcher.destroy();
+    await this.#lanes.ended();
+    await this.#dispatcher.stop();
+    await this.#shared.stop();
+    await this.#sources.stop();
+    this.#warmupCheckpoints?.stop();
+    this.#shapingCheckpoints.stop();
   }
 
-  let stopped: Promise<void> | undefined;
-  return {
-    counters,
-    gauges: () => ({
-      items: inFlight.items,
-      bytes: inFlight.bytes,
-      connections: queues.connections,
-      sites: queues.sites.size,
-      unsettledFailures: settler.failures,
-    }),
-    sites: () => siteStates(queues, clock.now()),
-    sharedHeld: () => shared.held(clock.now()),
-    waiting: () => waitingByLimit(queues, clock.now()),
-    explain: (query) =>
-      explainMail(query, {
-        queues,
-        sources,
-        directiveView,
-        limits,
-        destinations,
-        deadlines,
-        policy,
-        warmup,
-        clock,
-      }),
-    waitStatus(messageId, n) {
-      const delivery = inFlight.find(messageId, n);
-      return delivery?.path?.waitStatus(delivery, clock.now());
-    },
-    setLimits(table) {
-      limits.replace(table ?? ownLimits);
-      queues.requeueAll();
-    },
-    setRouting(table) {
-      routing = table ?? readRouting({ pools: mapPools(pools) }, 'routing');
-      selector.setTable(routing);
-      queues.requeueAll();
-    },
-    hasPool: (name) => selector.hasPool(name),
-    setRules(rules) {
-      observer.rules = rules;
-    },
-    sources: () =>
-      sources.all.map((source) => ({
-        ip: source.ip,
-        usable: source.usable(clock.now()),
-        trouble: source.trouble,
-        connections: source.connections,
-      })),
-    stop: () => (stopped ??= stop()),
-  };
-}
+  // — what it shows —
 
-/** From where mail of a pool's lane may leave; undefined: from anywhere, because tenants have pools of their own. */
-function addressesOf({ pools, splits }: RoutingTable, pool: string): readonly string[] | undefined {
-  const parted = splits.size > 0 || [...pools.values()].some(({ dedicatedTo }) => dedicatedTo !== undefined);
-  return parted ? undefined : pools.get(pool)?.ips.map(({ ip }) => ip);
+  gauges(): ReturnType<Egress['gauges']> {
+    return {
+      items: this.#inFlight.items,
+      bytes: this.#inFlight.bytes,
+      connections: this.#queues.connections,
+      sites: this.#queues.sites.size,
+      unsettledFailures: this.#settler.failures,
+    };
+  }
+
+  sites(): SiteState[] {
+    return siteStates(this.#queues, this.#options.clock.now());
+  }
+
+  sharedHeld(): SharedHeld {
+    return this.#shared.held(this.#options.clock.now());
+  }
+
+  waiting(): WaitingFigure[] {
+    return waitingByLimit(this.#queues, this.#options.clock.now(), this.#options.warmup);
+  }
+
+  explain(query: ExplainQuery): Promise<MailExplanation[]> {
+    const { clock, warmup, deadlines = DEFAULT_DEADLINES } = this.#options;
+    return explainMail(query, {
+      queues: this.#queues,
+      sources: this.#sources,
+      directives: this.#directives,
+      limits: this.#limits,
+      destinations: this.#destinations,
+      policy: this.#policy,
+      deadlines,
+      warmup,
+      clock,
+    });
+  }
+
+  waitStatus(messageId: string, n: number): WaitStatus | undefined {
+    const delivery = this.#inFlight.find(messageId, n);
+    return delivery?.slot?.waitStatus(delivery, this.#options.clock.now());
+  }
+
+  sources(): ReturnType<Egress['sources']> {
+    const now = this.#options.clock.now();
+    return this.#sources.all.map((source) => ({
+      ip: source.ip,
+      usable: source.usable(now),
+      trouble: source.trouble,
+      connections: source.connections.open,
+    }));
+  }
+
+  // — what may be set while it runs —
+
+  setLimits(table: LimitTable | undefined): void {
+    this.#limits.replace(table ?? this.#startLimits);
+    this.#queues.requeueAll();
+  }
+
+  setRouting(table: RoutingTable | undefined): void {
+    this.#selector.setTable(table ?? this.#startRouting);
+    this.#queues.requeueAll();
+  }
+
+  hasPool(name: string): boolean {
+    return this.#selector.hasPool(name);
+  }
+
+  setRules(rules: RuleSet | undefined): void {
+    this.#observer.rules = rules;
+  }
 }
 
 function mapPools(pools: Readonly<Record<string, readonly string[]>>): object {

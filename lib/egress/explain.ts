@@ -15,7 +15,7 @@ import type { SourceLeases } from './source-leases.ts';
 export interface ExplainSurroundings {
   queues: QueueManager;
   sources: SourceLeases;
-  directiveView: DirectiveView;
+  directives: DirectiveView;
   limits: LimitBook;
   destinations: Destinations;
   deadlines: SmtpDeadlines;
@@ -65,18 +65,18 @@ async function fromSource(
   const now = clock.now();
   const { connectionClass, mailLimits } = placeLimits.of(mail, bounds);
   const limiter = source.knownLimiter(site);
-  const paths = [...(queues.sites.get(site)?.paths.values() ?? [])].filter((path) => path.source === source);
+  const pools = [...queues.poolsOf(site)].filter((each) => each.source === source);
   const obstacles: Obstacle[] = [];
   if (!source.usable(now)) {
     obstacles.push({ limit: 'source IP', value: source.trouble, origin: 'leases', until: now + 10_000 });
   }
-  for (const { breaker } of paths) {
-    const { reason, retryAt } = breaker;
-    if (reason === undefined || retryAt <= now) continue;
-    obstacles.push({ limit: 'back-off', value: reason.text, origin: reason.code, until: retryAt });
+  for (const { breaker } of pools) {
+    const reason = breaker.reason(now);
+    if (reason === undefined) continue;
+    obstacles.push({ limit: 'back-off', value: reason.text, origin: reason.code, until: breaker.retryAt });
   }
-  const { directiveView, warmup } = around;
-  const ruling = directiveView.matchFacts({ ...mail, provider, site, pool, ip: source.name }, now);
+  const { directives, warmup } = around;
+  const ruling = directives.match({ ...mail, provider, site, pool, ip: source.name }, now);
   if (ruling.by !== undefined) {
     const until = ruling.by.until ?? now + 86_400_000;
     obstacles.push({
@@ -95,7 +95,7 @@ async function fromSource(
     site,
     provider,
     ip: source.ip,
-    waiting: paths.reduce((sum, { queue }) => sum + queue.size, 0),
+    waiting: pools.reduce((sum, { queue }) => sum + queue.size, 0),
     ...explain({
       now,
       own: placeLimits.own,
@@ -103,8 +103,8 @@ async function fromSource(
       mailLimits,
       limiter,
       stream: mailLimits && limiter?.knownStream(mailLimits),
-      ipConnections: source.connections,
-      providerConnections: source.toProvider(provider),
+      ipConnections: source.connections.open,
+      providerConnections: source.connections.toProvider(provider),
       deadlines: { ...deadlines },
       obstacles,
     }),

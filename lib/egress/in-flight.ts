@@ -64,8 +64,7 @@ export class InFlight {
     if (!this.#deliveries.delete(delivery)) return;
     this.#bytes -= delivery.bytes.length;
     delivery.lane.held -= 1;
-    if (delivery.site !== undefined) delivery.site.held -= 1;
-    if (delivery.source !== undefined) delivery.source.held -= 1;
+    delivery.slot?.leave(delivery);
   }
 
   /**

@@ -27,24 +27,23 @@ const EXPLORATION = 200;
 const USUAL_SIZE = 16_384;
 
 export interface LaneConsumerOptions {
-  lane: string;
   queue: Queue;
   clock: Clock;
   inFlight: InFlight;
-  /** Milliseconds of a lease. */
+  /** Length of a lease, ms. */
   visibility: number;
   signal: AbortSignal;
-  /** Whether its mail may leave from here now; asked again at each `roomMade`. */
-  open: (pool: string) => boolean;
+  /** Whether mail of a pool may leave from here now; asked again at each `roomMade`. */
+  selector: { mayLease(pool: string, now: number): boolean };
   /** Takes what was leased. */
-  take: (leased: LeasedItem[], lane: LaneConsumer, visibleUntil: number) => void;
+  dispatcher: { take(leased: LeasedItem[], lane: LaneUsage, visibleUntil: number): void };
 }
 
 export class LaneConsumer implements LaneUsage {
   readonly pool: string;
   readonly class: MessageClass;
   held = 0;
-  readonly #options: LaneConsumerOptions;
+  readonly #options: LaneConsumerOptions & { lane: string };
   #batch = FIRST_BATCH;
   #budget: number;
   #grownAt: number;
@@ -55,7 +54,7 @@ export class LaneConsumer implements LaneUsage {
   /** Resolves when the lane leases no more. */
   readonly ended: Promise<void>;
 
-  constructor(options: LaneConsumerOptions) {
+  constructor(options: LaneConsumerOptions & { lane: string }) {
     const [pool, messageClass] = options.lane.split(':');
     this.pool = pool!;
     this.class = messageClass === 'transactional' ? 'transactional' : 'bulk';
@@ -88,9 +87,9 @@ export class LaneConsumer implements LaneUsage {
 
   /** How much to lease now; 0 to wait. */
   #leaseSize(): number {
-    const { inFlight, clock, open } = this.#options;
-    if (!open(this.pool)) return 0;
+    const { inFlight, clock, selector } = this.#options;
     const now = clock.now();
+    if (!selector.mayLease(this.pool, now)) return 0;
     if (this.#budget < inFlight.limits.items) {
       this.#budget = Math.min(
         inFlight.limits.items,
@@ -104,7 +103,7 @@ export class LaneConsumer implements LaneUsage {
   }
 
   async #pull(): Promise<void> {
-    const { lane, queue, clock, visibility, signal, take } = this.#options;
+    const { lane, queue, clock, visibility, signal, dispatcher } = this.#options;
     while (!signal.aborted) {
       const max = this.#leaseSize();
       this.#impatient = false;
@@ -124,7 +123,43 @@ export class LaneConsumer implements LaneUsage {
       }
       this.#batch = leased.length < max ? FIRST_BATCH : Math.min(LARGEST_BATCH, this.#batch * 2);
       for (const { bytes } of leased) this.#size += (bytes.length - this.#size) / 16;
-      if (leased.length > 0) take(leased, this, visibleUntil);
+      if (leased.length > 0) dispatcher.take(leased, this, visibleUntil);
     }
+  }
+}
+
+/** The consumers of all lanes of a node. */
+export class LaneConsumers {
+  readonly #options: Omit<LaneConsumerOptions, 'signal'>;
+  readonly #byLane = new Map<string, LaneConsumer>();
+  readonly #stop = new AbortController();
+
+  constructor(options: Omit<LaneConsumerOptions, 'signal'>) {
+    this.#options = options;
+  }
+
+  get stopped(): boolean {
+    return this.#stop.signal.aborted;
+  }
+
+  /** Consumes a lane from now on. */
+  add(lane: string): void {
+    if (this.#byLane.has(lane) || this.stopped) return;
+    this.#byLane.set(lane, new LaneConsumer({ ...this.#options, lane, signal: this.#stop.signal }));
+  }
+
+  roomMade(impatient: boolean): void {
+    for (const consumer of this.#byLane.values()) consumer.roomMade(impatient);
+  }
+
+  /** Leases no more. */
+  stop(): void {
+    this.#stop.abort();
+    for (const consumer of this.#byLane.values()) consumer.stop();
+  }
+
+  /** Resolves when no lane is being leased from. */
+  async ended(): Promise<void> {
+    await Promise.all(Array.from(this.#byLane.values(), (consumer) => consumer.ended));
   }
 }

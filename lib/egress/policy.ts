@@ -9,15 +9,13 @@ import { type Reply, replyText } from '../outcome/reply.ts';
 import type { Hooks } from '../policy/open.ts';
 import type { ReplyAnswer, ReplyFacts, RouteAnswer, ShapeAnswer } from '../policy/policy.ts';
 import type { Mail, MailBounds } from '../shaping/limits/terms.ts';
-import type { Delivery } from './delivery.ts';
+import type { ReplyOrigin } from './connection-pool.ts';
 import { limitsOf } from './directive-view.ts';
-import type { Origin } from './reply-observer.ts';
-import type { Site } from './site.ts';
-import type { SourceAddress } from './source-address.ts';
 
 type Soon<T> = T | Promise<T>;
-type Place = Pick<Site, 'name' | 'provider'>;
-type Routed = Pick<Delivery, 'tenant' | 'campaign' | 'class' | 'domain' | 'pool' | 'item'>;
+type SiteKey = { readonly name: string; readonly provider: string };
+type RoutedMail = Mail & { readonly pool: string; readonly item: { configurationSet?: string } };
+type AnsweredMail = Mail & { readonly pool: string; readonly item: { attempts: number } };
 
 /** Under which name the policy raises directives and sets limits. */
 const POLICY = 'postern.policy.ts';
@@ -50,7 +48,7 @@ export class EgressPolicy {
   }
 
   /** By which pool a delivery goes to a site. */
-  route(delivery: Routed, { name: site, provider }: Place): Soon<RouteAnswer | undefined> {
+  route(delivery: RoutedMail, { name: site, provider }: SiteKey): Soon<RouteAnswer | undefined> {
     const { tenant, campaign, class: messageClass, domain, pool, item } = delivery;
     const { configurationSet } = item;
     const mail = { tenant, campaign, configurationSet, class: messageClass, domain, provider, site, pool };
@@ -70,8 +68,8 @@ export class EgressPolicy {
   /** Upper bounds for a tenant's mail from a source to a site. */
   bounds(
     { tenant, class: messageClass }: Pick<Mail, 'tenant' | 'class'>,
-    { name: site, provider }: Place,
-    { ip }: Pick<SourceAddress, 'ip'>,
+    { name: site, provider }: SiteKey,
+    { ip }: { readonly ip: string | undefined },
     pool: string,
   ): Soon<MailBounds | undefined> {
     const facts = { tenant, class: messageClass, provider, site, pool, ip };
@@ -94,15 +92,20 @@ export class EgressPolicy {
    * What becomes of a delivery after a reply of 4xx or 5xx; a directive that it asks for is in force by then.
    * @returns undefined at once when there is nobody to ask, or nothing to ask about.
    */
-  reply(delivery: Delivery, from: Origin, result: AttemptResult, now: number): Soon<ReplyAnswer | undefined> {
+  reply(
+    mail: AnsweredMail,
+    from: ReplyOrigin,
+    result: AttemptResult,
+    now: number,
+  ): Soon<ReplyAnswer | undefined> {
     const { kind, reply, phase } = result;
     if (kind !== 'refused' || reply === undefined || reply.code < 400 || !this.#hooks.has('onReply')) {
       return undefined;
     }
-    const facts = factsOf(delivery, from, phase, reply);
+    const facts = factsOf(mail, from, phase, reply);
     const answer = this.#hooks.ask('onReply', facts);
     const heed = (given: ReplyAnswer | undefined) => {
-      if (given?.directive !== undefined) this.#order(given.directive, facts, from.source, now);
+      if (given?.directive !== undefined) this.#order(given.directive, facts, from.ip, now);
       return given;
     };
     return answer instanceof Promise ? answer.then(heed) : heed(answer);
@@ -111,13 +114,13 @@ export class EgressPolicy {
   #order(
     order: NonNullable<ReplyAnswer['directive']>,
     facts: ReplyFacts,
-    source: SourceAddress,
+    ip: string | undefined,
     now: number,
   ): void {
     const { action, reason, scope } = order;
     const match: { [D in Dimension]?: string } = {};
     for (const dimension of scope) {
-      const value = dimension === 'ip' ? source.name : facts[dimension];
+      const value = dimension === 'ip' ? (ip ?? 'default') : facts[dimension];
       if (value === undefined) {
         // Left out, it would mean more mail than was asked for.
         this.#hooks.failed('onReply', `onReply.directive.scope: the delivery has no ${dimension}.`);
@@ -138,17 +141,22 @@ export class EgressPolicy {
   }
 }
 
-function factsOf(delivery: Delivery, { site, source, mx }: Origin, phase: string, reply: Reply): ReplyFacts {
-  const { tenant, campaign, class: messageClass, domain, pool, item } = delivery;
+function factsOf(
+  mail: AnsweredMail,
+  { site, provider, ip, mx }: ReplyOrigin,
+  phase: string,
+  reply: Reply,
+): ReplyFacts {
+  const { tenant, campaign, class: messageClass, domain, pool, item } = mail;
   return {
     tenant,
     campaign,
     class: messageClass,
     domain,
-    provider: site.provider,
-    site: site.name,
+    provider,
+    site,
     pool,
-    ip: source.ip,
+    ip,
     mx,
     phase,
     code: reply.code,

@@ -1,47 +1,48 @@
-/** The limits of a path, followed as rules and directives change. */
+/** The limits of a connection pool, followed as rules and directives change. */
 import ipaddr from 'ipaddr.js';
 import type { LimitBook } from '../shaping/limits/book.ts';
 import type { Limits } from '../shaping/limits/limit.ts';
-import type { PlaceLimits } from '../shaping/limits/place-limits.ts';
-import type { ConnectionClass, Mail, MailBounds, PathKey } from '../shaping/limits/terms.ts';
+import type { ConnectionClass, Mail, MailBounds, PathKey, Resolved } from '../shaping/limits/terms.ts';
 import type { Target, Targets } from './destination.ts';
 
+interface Current {
+  /** Limits of the (IP, site). */
+  readonly own: Resolved;
+  /** Limits of this pool's connections. */
+  readonly limits: Limits;
+  /** The connection class of mail with connection limits of its own; undefined: the limits of the (IP, site) hold. */
+  readonly apart: ConnectionClass | undefined;
+}
+
 export class PoolLimits {
-  readonly place: PathKey;
+  readonly path: PathKey;
   readonly #book: LimitBook;
-  /** Some mail of the path: what has connections of its own is of one kind. */
+  /** Some mail of the pool: all that has connection limits of its own is of one kind. */
   readonly #mail: Mail;
   #version = -1;
-  #placeLimits: PlaceLimits | undefined;
-  #connectionClass: ConnectionClass | undefined;
+  #current!: Current;
   #bounds: MailBounds | undefined;
   /** Targets as last filtered, and from what. */
   #from: Targets | undefined;
   #permitted: Targets | undefined;
 
-  constructor(book: LimitBook, place: PathKey, mail: Mail) {
+  constructor(book: LimitBook, path: PathKey, mail: Mail) {
     this.#book = book;
-    this.place = place;
+    this.path = path;
     const { domain, tenant, campaign, class: messageClass } = mail;
     this.#mail = { domain, tenant, campaign, class: messageClass };
   }
 
-  /** The limits of the (IP, site). */
-  get own(): PlaceLimits['own'] {
-    this.#follow();
-    return this.#placeLimits!.own;
-  }
-
-  /** The limits of this path's connections. */
-  get limits(): Limits {
-    this.#follow();
-    return this.#connectionClass!.limits;
-  }
-
-  /** The limits of this path's connections when they are its own; undefined: those of the (IP, site). */
-  get apart(): ConnectionClass | undefined {
-    this.#follow();
-    return this.#connectionClass!.name === '' ? undefined : this.#connectionClass;
+  /** The limits as they stand now. */
+  get current(): Current {
+    if (this.#version === this.#book.version) return this.#current;
+    this.#version = this.#book.version;
+    const pathLimits = this.#book.at(this.path);
+    const { connectionClass } = pathLimits.of(this.#mail, this.#bounds);
+    const { limits, name } = connectionClass;
+    this.#current = { own: pathLimits.own, limits, apart: name === '' ? undefined : connectionClass };
+    this.#from = undefined;
+    return this.#current;
   }
 
   /** Sets the bounds that came with the latest mail. */
@@ -51,17 +52,9 @@ export class PoolLimits {
     this.#version = -1;
   }
 
-  #follow(): void {
-    if (this.#version === this.#book.version) return;
-    this.#version = this.#book.version;
-    this.#placeLimits = this.#book.at(this.place);
-    this.#connectionClass = this.#placeLimits.of(this.#mail, this.#bounds).connectionClass;
-    this.#from = undefined;
-  }
-
-  /** What of the addresses no rule prohibits; a fault when that is nothing. */
+  /** Those of the addresses that no rule prohibits; a fault when none is left. */
   permitted(targets: Targets): Targets {
-    const { prohibitedMx } = this.limits;
+    const { prohibitedMx } = this.current.limits;
     if (prohibitedMx.length === 0 || targets.kind === 'fault') return targets;
     if (this.#from !== targets) {
       this.#from = targets;

@@ -1,6 +1,7 @@
 /**
- * Sites, the paths that lead to them, and the deliveries that wait at these: who may join, who is put back for
- * want of room or by a limit of its own, and what changes with time and not with mail.
+ * The queue manager: sites, the connection pools that lead to them, and the deliveries that wait there. It decides
+ * which delivery may wait, which is put back for want of room or by a limit of its own, and routes anew what waits
+ * when directives, limits or sources change.
  */
 import type { AttemptResult } from '../outcome/classify.ts';
 import type { LimitBook } from '../shaping/limits/book.ts';
@@ -8,104 +9,81 @@ import type { MailBounds } from '../shaping/limits/terms.ts';
 import { overflowDelay, overShare } from '../shaping/overflow.ts';
 import { RecheckPacer } from '../shaping/recheck.ts';
 import type { StreamLimiter } from '../shaping/stream-limiter.ts';
-import type { SessionOptions, SmtpDeadlines, SmtpSession } from '../smtp/types.ts';
-import type { Clock, Random } from '../time.ts';
-import type { WarmupBook } from '../warmup/book.ts';
-import { ConnectionPool } from './connection-pool.ts';
+import { ConnectionPool, type PoolHost } from './connection-pool.ts';
 import { type Counters, countsOf } from './counters.ts';
-import type { Delivery } from './delivery.ts';
-import type { Destinations, Fault, SiteAddress } from './destination.ts';
+import type { Delivery, Reason } from './delivery.ts';
+import type { Fault, SiteAddress } from './destination.ts';
 import type { InFlight } from './in-flight.ts';
-import type { PathHost, Reason } from './path-host.ts';
-import type { EgressPolicy } from './policy.ts';
 import { PoolLimits } from './pool-limits.ts';
-import type { ReplyObserver } from './reply-observer.ts';
-import type { Results } from './results.ts';
 import type { SharedLimits } from './shared-limits.ts';
 import { Site } from './site.ts';
 import type { SourceAddress } from './source-address.ts';
 import type { SourceLeases } from './source-leases.ts';
-import type { TlsFallback } from './tls-fallback.ts';
 
-export interface QueueManagerOptions {
-  clock: Clock;
-  random: Random;
+export interface QueueManagerOptions extends Omit<PoolHost, 'requeue'> {
   inFlight: InFlight;
   sources: SourceLeases;
-  destinations: Destinations;
-  tlsFallback: TlsFallback;
   limits: LimitBook;
   shared: SharedLimits;
-  observer: ReplyObserver;
-  policy: EgressPolicy | undefined;
-  warmup: WarmupBook | undefined;
-  deadlines: SmtpDeadlines;
   counters: Counters;
-  results: Results;
-  open: (options: SessionOptions) => SmtpSession;
-  /** Takes deliveries that must look for their way again. */
-  again: (deliveries: Delivery[]) => void;
+  /** Takes deliveries that must be routed anew. */
+  redispatch: (deliveries: Delivery[]) => void;
 }
 
-/** A site without deliveries is forgotten after so long, ms. */
+/** A site without deliveries is forgotten after this time, ms. */
 const SITE_IDLE = 600_000;
-/** Mail that has limits of its own may hold as much here as goes within so long, ms. */
-const FLOW_AHEAD = 5_000;
+/** Mail with limits of its own may hold here what it can send within this time, ms. */
+const STREAM_AHEAD = 5_000;
 const LEAST_WAITING = 4;
 const LONGEST_BEHIND = 300_000;
-/** A limit that lets nothing go for longer may be raised meanwhile, ms. */
+/** Mail that waits for longer is rechecked before its time: the limit may be raised meanwhile, ms. */
 const PATIENCE = 60_000;
 
-export class QueueManager implements PathHost {
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly destinations: Destinations;
-  readonly tlsFallback: TlsFallback;
-  readonly deadlines: SmtpDeadlines;
-  readonly results: Results;
-  readonly observer: ReplyObserver;
-  readonly policy: EgressPolicy | undefined;
-  readonly warmup: WarmupBook | undefined;
+export class QueueManager {
   readonly sites = new Map<string, Site>();
   readonly #options: QueueManagerOptions;
+  readonly #host: PoolHost;
   readonly #rechecks = new RecheckPacer(PATIENCE);
-  /** Paths that were given deliveries in this batch. */
+  /** By site name, then by source, TLS requirement and connection class. */
+  readonly #pools = new Map<string, Map<string, ConnectionPool>>();
+  /** Pools that were given deliveries in this batch. */
   readonly #fed = new Set<ConnectionPool>();
-  /** Paths whose deliveries are about to look for another way. */
+  /** Pools whose deliveries are about to be routed anew. */
   readonly #requeued = new Set<ConnectionPool>();
 
   constructor(options: QueueManagerOptions) {
     this.#options = options;
-    this.clock = options.clock;
-    this.random = options.random;
-    this.destinations = options.destinations;
-    this.tlsFallback = options.tlsFallback;
-    this.deadlines = options.deadlines;
-    this.results = options.results;
-    this.observer = options.observer;
-    this.policy = options.policy;
-    this.warmup = options.warmup;
+    this.#host = { ...options, requeue: (pool) => this.requeue(pool) };
   }
 
-  open(options: SessionOptions): SmtpSession {
-    return this.#options.open(options);
-  }
-
+  /** The site of an address. */
   siteOf(address: SiteAddress, now: number): Site {
     let site = this.sites.get(address.site);
     if (site === undefined) {
       site = new Site(address, countsOf(this.#options.counters, address.provider), now);
       this.sites.set(site.name, site);
+      this.#pools.set(site.name, new Map());
     } else {
       site.follow(address);
     }
     return site;
   }
 
-  // — joining —
+  /** The connection pools to a site. */
+  poolsOf(site: string): Iterable<ConnectionPool> {
+    return this.#pools.get(site)?.values() ?? [];
+  }
+
+  /** All connection pools. */
+  *pools(): Iterable<ConnectionPool> {
+    for (const pools of this.#pools.values()) yield* pools.values();
+  }
+
+  // — queueing —
 
   /**
-   * Lets a delivery wait for a connection from a source to a site.
+   * Queues a delivery for a connection from a source to a site.
+   * @param pool of IPs.
    * @param bounds over the limits that the rules set.
    * @returns false when there was no room for it, and it has been put back.
    */
@@ -117,57 +95,55 @@ export class QueueManager implements PathHost {
     now: number,
     bounds?: MailBounds,
   ): boolean {
-    const { limits, shared } = this.#options;
-    const place = { provider: site.provider, site: site.name, routed: site.routed, ip: source.name, pool };
-    const { connectionClass, mailLimits } = limits.at(place).of(delivery, bounds);
+    const { limits, shared, results, random } = this.#options;
+    const path = { provider: site.provider, site: site.name, routed: site.routed, ip: source.name, pool };
+    const { connectionClass, mailLimits } = limits.at(path).of(delivery, bounds);
     const requireTls = delivery.item.requireTls || connectionClass.limits.tls === 'required';
     const key = `${source.ip}|${limits.poolKey(pool)}|${connectionClass.name}${requireTls ? '|tls' : ''}`;
-    let path = site.paths.get(key);
-    if (path === undefined) {
-      path = new ConnectionPool(site, source, requireTls, new PoolLimits(limits, place, delivery), this);
-      site.paths.set(key, path);
+    const pools = this.#pools.get(site.name)!;
+    let connections = pools.get(key);
+    if (connections === undefined) {
+      const poolLimits = new PoolLimits(limits, path, delivery);
+      connections = new ConnectionPool(site, source, requireTls, poolLimits, this.#host);
+      pools.set(key, connections);
     }
-    path.poolLimits.bound(connectionClass.bounds);
+    connections.limits.bound(connectionClass.bounds);
     delivery.follow(mailLimits);
-    if (!this.results.mayBegin(delivery, now)) return true;
-    delivery.stream = mailLimits && source.limiter(site).stream(mailLimits, shared.partsOf);
+    if (!results.mayBegin(delivery, now)) return true;
+    delivery.stream = mailLimits && connections.limiter.stream(mailLimits, shared.partsOf);
     if (delivery.stream !== undefined && this.#waitsLong(delivery, delivery.stream, now)) return false;
-    if (path.backsOff(now)) {
-      const { code, text } = path.breaker.reason!;
-      this.results.release(delivery, code, text, path.breaker.retryAt + this.random() * 1000);
+    if (connections.backsOff(now)) {
+      const { code, text } = connections.breaker.reason(now)!;
+      results.release(delivery, code, text, connections.breaker.retryAt + random() * 1000);
       return true;
     }
     if (this.#overShare(site, now) && (delivery.bulk || !this.#makeRoom(site, now))) {
-      this.#overflow(delivery, site, path, now);
+      this.#overflow(delivery, connections, now);
       return false;
     }
-    delivery.site = site;
-    delivery.source = source;
-    site.held += 1;
-    source.held += 1;
-    site.usedAt = now;
-    path.queue.push(delivery);
-    delivery.path = path;
-    this.#fed.add(path);
+    connections.push(delivery, now);
+    this.#fed.add(connections);
     return true;
   }
 
+  /** Pumps the pools that were given deliveries. */
   pumpFed(): void {
-    for (const path of this.#fed) path.pump();
+    for (const pool of this.#fed) pool.pump();
     this.#fed.clear();
   }
 
-  /** Puts back what its own limits will not let go soon: it would only hold the room of others. */
+  /** Puts back a delivery whose own limits make it wait long: it would only hold the room of others. */
   #waitsLong(delivery: Delivery, stream: StreamLimiter, now: number): boolean {
-    const soon = Math.max(LEAST_WAITING, stream.soon(FLOW_AHEAD));
+    const soon = Math.max(LEAST_WAITING, stream.soon(STREAM_AHEAD));
     const wait = stream.wait(now);
     const finite = wait === Number.POSITIVE_INFINITY ? 0 : wait;
-    if (stream.waiting < soon && finite < FLOW_AHEAD) return false;
+    if (stream.waiting < soon && finite < STREAM_AHEAD) return false;
+    const { random, results } = this.#options;
     const text = stream.reason(now)?.text ?? `${stream.waiting} more of the same mail wait here.`;
-    const behind = Math.min(LONGEST_BEHIND, (stream.waiting / soon) * FLOW_AHEAD);
-    const due = now + Math.max(1000, finite, behind * (0.75 + 0.5 * this.random()));
+    const behind = Math.min(LONGEST_BEHIND, (stream.waiting / soon) * STREAM_AHEAD);
+    const due = now + Math.max(1000, finite, behind * (0.75 + 0.5 * random()));
     const until = finite <= PATIENCE ? due : Math.min(due, this.#rechecks.next(now));
-    this.results.release(delivery, 'sender_limit', text, until);
+    results.release(delivery, 'sender_limit', text, until);
     return true;
   }
 
@@ -180,79 +156,84 @@ export class QueueManager implements PathHost {
 
   /** Bulk mail gives way to transactional mail. @returns false when none waits for the site. */
   #makeRoom(site: Site, now: number): boolean {
-    for (const path of site.paths.values()) {
-      const bulk = path.queue.takeBulk();
+    for (const pool of this.poolsOf(site.name)) {
+      const bulk = pool.queue.takeBulk();
       if (bulk === undefined) continue;
-      leave(bulk);
-      this.#overflow(bulk, site, path, now);
+      pool.leave(bulk);
+      this.#overflow(bulk, pool, now);
       return true;
     }
     return false;
   }
 
-  #overflow(delivery: Delivery, site: Site, path: ConnectionPool, now: number): void {
+  #overflow(delivery: Delivery, pool: ConnectionPool, now: number): void {
+    const { site } = pool;
+    const { results, random } = this.#options;
     const rate = site.drained.rate(now) ?? 0;
-    const binding = path.waitReason(now);
-    const because = binding === undefined ? '' : ` ${binding.text}`;
+    const reason = pool.waitReason(now);
+    const because = reason === undefined ? '' : ` ${reason.text}`;
     const text = `${site.name} takes ${rate.toFixed(1)} a second, and ${site.held} wait for it here.${because}`;
-    this.results.release(delivery, 'site_limit', text, now + overflowDelay(site.held, rate, this.random));
+    results.release(delivery, 'site_limit', text, now + overflowDelay(site.held, rate, random));
   }
 
-  // — time and orders —
+  // — time, directives, sources —
 
   /** Once a second. */
   tick(): void {
-    const now = this.clock.now();
-    this.#options.shared.tick(now);
+    const { clock, shared, sources } = this.#options;
+    const now = clock.now();
+    shared.tick(now);
     for (const site of this.sites.values()) {
-      for (const path of site.paths.values()) {
+      for (const pool of this.poolsOf(site.name)) {
         // A site that became slow while it held much gives back what waits longest for its turn.
-        while (path.queue.size > 0 && this.#overShare(site, now)) {
-          const delivery = path.queue.takeLeastUrgent()!;
-          leave(delivery);
-          this.#overflow(delivery, site, path, now);
+        while (pool.queue.size > 0 && this.#overShare(site, now)) {
+          const delivery = pool.queue.takeLeastUrgent()!;
+          pool.leave(delivery);
+          this.#overflow(delivery, pool, now);
         }
-        path.pump(true);
+        pool.pump(true);
       }
-      for (const source of this.#options.sources.all) source.knownLimiter(site.name)?.sweep(now);
+      for (const source of sources.all) source.knownLimiter(site.name)?.sweep(now);
       if (site.held === 0 && now - site.usedAt > SITE_IDLE) this.#forget(site);
     }
   }
 
   #forget(site: Site): void {
-    const now = this.clock.now();
-    const { all } = this.#options.sources;
-    for (const path of site.paths.values()) if (path.connections > 0 || path.backsOff(now)) return;
+    const { clock, sources } = this.#options;
+    const now = clock.now();
+    for (const pool of this.poolsOf(site.name)) if (pool.connections > 0 || pool.backsOff(now)) return;
     // A limit by the day counts what was sent hours ago.
-    if (all.some((source) => source.knownLimiter(site.name)?.idle(now) === false)) return;
+    if (sources.all.some((source) => source.knownLimiter(site.name)?.idle(now) === false)) return;
+    for (const pool of this.poolsOf(site.name)) pool.source.connections.remove(pool);
     this.sites.delete(site.name);
-    for (const source of all) source.forget(site);
+    this.#pools.delete(site.name);
+    for (const source of sources.all) source.forget(site.name);
   }
 
-  /** What waits at a path looks for its way again, when the caller is done with the path. */
-  requeue(path: ConnectionPool): void {
-    if (this.#requeued.has(path)) return;
-    this.#requeued.add(path);
+  /** Routes anew what waits at a pool, when the caller is done with the pool. */
+  requeue(pool: ConnectionPool): void {
+    if (this.#requeued.has(pool)) return;
+    this.#requeued.add(pool);
     setImmediate(() => {
-      this.#requeued.delete(path);
-      this.#options.again(takeAll(path));
+      this.#requeued.delete(pool);
+      const deliveries = pool.queue.remove(() => true);
+      for (const delivery of deliveries) pool.leave(delivery);
+      this.#options.redispatch(deliveries);
     });
   }
 
-  /** All that waits looks for its way again: what is ordered has changed. */
+  /** Routes anew all that waits: directives, limits or pools have changed. */
   requeueAll(): void {
-    for (const site of this.sites.values()) {
-      for (const path of site.paths.values()) if (path.queue.size > 0) this.requeue(path);
-    }
+    for (const pool of this.pools()) if (pool.queue.size > 0) this.requeue(pool);
   }
 
-  /** A source may be used no more: its connections end, and what waited for it goes another way. */
+  /** A source may be used no more: its connections end, and what waited for it is put back. */
   closeSource(source: SourceAddress): void {
-    for (const site of this.sites.values()) {
-      for (const [key, path] of site.paths) {
-        if (path.source !== source) continue;
-        site.paths.delete(key);
-        path.close({ code: 'no_source_ip', text: source.trouble });
+    for (const pools of this.#pools.values()) {
+      for (const [key, pool] of pools) {
+        if (pool.source !== source) continue;
+        pools.delete(key);
+        pool.close({ code: 'no_source_ip', text: source.trouble });
       }
     }
   }
@@ -260,51 +241,40 @@ export class QueueManager implements PathHost {
   // — end —
 
   close(reason: Reason): void {
-    for (const site of this.sites.values()) for (const path of site.paths.values()) path.close(reason);
+    for (const pool of this.pools()) pool.close(reason);
   }
 
   /** Ends the connections that are left. */
   destroy(text: string): void {
-    for (const site of this.sites.values()) for (const path of site.paths.values()) path.destroy(text);
+    for (const pool of this.pools()) pool.destroy(text);
   }
 
   /** Connections that are open or being opened. */
   get connections(): number {
     let count = 0;
-    for (const source of this.#options.sources.all) count += source.connections;
+    for (const { connections } of this.#options.sources.all) count += connections.open;
     return count;
   }
 
-  /** A destination that cannot be used. Limits hold of it as far as it is known: by domain and default, at least. */
+  // — without a connection —
+
+  /** Ends or defers a delivery whose destination cannot be used, within the limits of as much of it as is known. */
   unusable(
     delivery: Delivery,
     { code, text }: Fault,
     { provider, name, routed }: Pick<Site, 'provider' | 'name' | 'routed'>,
     now: number,
   ): void {
-    const place = { provider, site: name, routed, ip: '', pool: delivery.pool };
-    delivery.follow(this.#options.limits.at(place).of(delivery).mailLimits);
-    if (!this.results.mayBegin(delivery, now)) return;
+    const { limits, results } = this.#options;
+    const path = { provider, site: name, routed, ip: '', pool: delivery.pool };
+    delivery.follow(limits.at(path).of(delivery).mailLimits);
+    if (!results.mayBegin(delivery, now)) return;
     this.unconnected(delivery, { kind: 'unsent', phase: 'connect', code, text }, now);
   }
 
-  /** A result that needed no connection. */
+  /** Records a result that needed no connection. */
   unconnected(delivery: Delivery, result: AttemptResult, now: number): void {
-    this.results.attempted(delivery, { result, at: now, duration: 0, replies: [], via: undefined });
+    const attempt = { result, at: now, duration: 0, replies: [], via: undefined };
+    this.#options.results.attempted(delivery, attempt);
   }
-}
-
-/** A delivery waits at its site no more. */
-function leave(delivery: Delivery): void {
-  if (delivery.site !== undefined) delivery.site.held -= 1;
-  if (delivery.source !== undefined) delivery.source.held -= 1;
-  delivery.site = undefined;
-  delivery.source = undefined;
-  delivery.path = undefined;
-}
-
-function takeAll(path: ConnectionPool): Delivery[] {
-  const deliveries = path.queue.remove(() => true);
-  for (const delivery of deliveries) leave(delivery);
-  return deliveries;
 }

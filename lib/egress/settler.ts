@@ -13,6 +13,7 @@ import { asPosternError, type PosternError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Clock } from '../time.ts';
 import type { Delivery } from './delivery.ts';
+import type { InFlight } from './in-flight.ts';
 
 interface Entry {
   delivery: Delivery;
@@ -24,8 +25,10 @@ export interface SettlerParts {
   records: Records;
   clock: Clock;
   log: Pick<Log, 'error'>;
-  /** Called with deliveries whose leases have ended durably. */
-  settled: (deliveries: Delivery[]) => void;
+  /** Deliveries whose leases have ended durably are removed from it. */
+  inFlight: Pick<InFlight, 'remove'>;
+  /** Called when leases have ended durably. */
+  roomMade: () => void;
   /** Called for each settlement and outcome that the storage refused for good. */
   refused: () => void;
 }
@@ -83,12 +86,15 @@ export class Settler {
   }
 
   async #settle(batch: Entry[]): Promise<void> {
-    const { queue, settled } = this.#parts;
-    const refusal = await this.#insist(() => queue.settle(batch.map((entry) => entry.settlement)));
+    const { queue, inFlight, roomMade } = this.#parts;
+    const settlements: Settlement[] = [];
+    for (const { settlement } of batch) settlements.push(settlement);
+    const refusal = await this.#insist(() => queue.settle(settlements));
     if (refusal && batch.length > 1) for (const half of halves(batch)) await this.#settle(half);
     else {
       if (refusal) await this.#settleWithoutTexts(batch[0]!, refusal);
-      settled(batch.map((entry) => entry.delivery));
+      for (const { delivery } of batch) inFlight.remove(delivery);
+      roomMade();
     }
   }
 

@@ -2,25 +2,24 @@
 import type { QueueManager } from './queues.ts';
 import type { SiteState } from './types.ts';
 
-/** What waits at each path to a site, how fast it goes, and why it does not. */
+/** What waits at each connection pool, how fast it goes, and why it does not. */
 export function siteStates(queues: QueueManager, now: number): SiteState[] {
   const states: SiteState[] = [];
-  for (const site of queues.sites.values()) {
-    for (const path of site.paths.values()) {
-      const backingOff = path.breaker.reason !== undefined && path.breaker.retryAt > now;
-      const reason = path.queue.size > 0 || backingOff ? path.waitReason(now) : undefined;
-      states.push({
-        site: site.name,
-        provider: site.provider,
-        ip: path.source.ip,
-        requireTls: path.requireTls,
-        waiting: path.queue.size,
-        connections: path.connections,
-        rate: site.drained.rate(now) ?? 0,
-        failures: path.breaker.failures,
-        reason: reason && { ...reason, until: path.nextAt(now) },
-      });
-    }
+  for (const pool of queues.pools()) {
+    const { site, queue, breaker } = pool;
+    const waits = queue.size > 0 || breaker.state(now) === 'open';
+    const reason = waits ? pool.waitReason(now) : undefined;
+    states.push({
+      site: site.name,
+      provider: site.provider,
+      ip: pool.source.ip,
+      requireTls: pool.requireTls,
+      waiting: queue.size,
+      connections: pool.connections,
+      rate: site.drained.rate(now) ?? 0,
+      failures: breaker.failures,
+      reason: reason && { ...reason, until: pool.nextAt(now) },
+    });
   }
   return states;
 }

@@ -1,21 +1,18 @@
 import { RateMeter } from '../shaping/rate-meter.ts';
-import type { ConnectionPool } from './connection-pool.ts';
 import type { Counts } from './counters.ts';
 import type { Destinations, SiteAddress, Targets } from './destination.ts';
 
-/** One destination: its hosts, their checked addresses, and the paths that lead to it. */
+/** One destination: its hosts and their checked addresses, and what is counted of it whatever the source. */
 export class Site {
   readonly name: string;
   readonly provider: string;
   /** Named by a static route. */
   readonly routed: boolean;
   readonly counts: Counts;
-  /** Deliveries in hand that go there. */
+  /** Deliveries in flight to it. */
   held = 0;
-  /** Deliveries that ended, by whatever result. */
+  /** Deliveries that ended, by any result. */
   readonly drained: RateMeter;
-  /** By source, TLS requirement and connections of their own. */
-  readonly paths = new Map<string, ConnectionPool>();
   usedAt: number;
   #address: SiteAddress;
   #targets: Targets | undefined;
@@ -31,13 +28,13 @@ export class Site {
     this.#address = address;
   }
 
-  /** The addresses that may be connected to, when they are known and their TTL has not passed. */
+  /** The addresses that may be connected to; undefined: they are to be looked up (again). */
   targets(now: number): Targets | undefined {
     return this.#targets !== undefined && this.#targets.expiresAt > now ? this.#targets : undefined;
   }
 
   /** Looks the addresses up; callers at the same time share one lookup. Never rejects. */
-  lookup(destinations: Destinations): Promise<Targets> {
+  lookup(destinations: Pick<Destinations, 'targets'>): Promise<Targets> {
     this.#lookup ??= destinations.targets(this.#address).then((targets) => {
       this.#lookup = undefined;
       this.#targets = targets;
@@ -46,7 +43,7 @@ export class Site {
     return this.#lookup;
   }
 
-  /** Domains of one site may rank its hosts differently; the latest ranking is followed. */
+  /** Replaces the hosts: domains of one site may rank them differently, and the latest ranking holds. */
   follow(address: SiteAddress): void {
     this.#address = address;
   }

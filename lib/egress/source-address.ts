@@ -4,7 +4,6 @@
  */
 import type { LeaseHolder } from '../engine/ports.ts';
 import { familyOf } from '../ip.ts';
-import type { Limits } from '../shaping/limits/limit.ts';
 import { PathLimiter } from '../shaping/path-limiter.ts';
 import {
   LEARNT_TTL,
@@ -14,8 +13,7 @@ import {
   worthKeeping,
   writeShaping,
 } from '../shaping/site-memory.ts';
-import type { ConnectionPool } from './connection-pool.ts';
-import type { Site } from './site.ts';
+import { ConnectionLimits } from './connection-limits.ts';
 
 /** Nothing is begun in the last moments of a lease: transactions end before another node may begin, ms. */
 const MARGIN = 4_000;
@@ -39,19 +37,14 @@ export class SourceAddress {
   inUse = false;
   /** Why it may not be used, for a person. */
   trouble = 'Its lease has not been taken yet.';
-  connections = 0;
-  /** Deliveries in hand that go by it. */
+  /** Deliveries in flight from it. */
   held = 0;
-  readonly #byProvider = new Map<string, number>();
+  readonly connections = new ConnectionLimits();
   readonly #limiters = new Map<string, PathLimiter>();
   /** What is known of sites that nothing was sent to since this node has it. */
   readonly #remembered = new Map<string, SiteMemory>();
   /** Until then more may have been sent than is known, ms. */
   #unknown = 0;
-  /** Paths that wait for a connection to be closed elsewhere, longest wait first. */
-  readonly #blocked = new Map<ConnectionPool, Limits>();
-  /** Paths with connections, for the search of an idle one. */
-  readonly #connected = new Set<ConnectionPool>();
 
   /** @param holder the lease on the IP and its owner; undefined where the host chooses. */
   constructor(ip: string | undefined, ehloName: string, local = ip, holder?: LeaseHolder) {
@@ -73,12 +66,13 @@ export class SourceAddress {
     return this.heldUntil - LEAST > now;
   }
 
-  limiter(site: Site): PathLimiter {
-    let limiter = this.#limiters.get(site.name);
+  /** Counts what is sent from it to a site. */
+  limiter(site: string): PathLimiter {
+    let limiter = this.#limiters.get(site);
     if (limiter === undefined) {
-      limiter = new PathLimiter(this.#remembered.get(site.name), this.#unknown);
-      this.#remembered.delete(site.name);
-      this.#limiters.set(site.name, limiter);
+      limiter = new PathLimiter(this.#remembered.get(site), this.#unknown);
+      this.#remembered.delete(site);
+      this.#limiters.set(site, limiter);
     }
     return limiter;
   }
@@ -105,58 +99,12 @@ export class SourceAddress {
     return writeShaping(this.name, rows, this.#unknown, last);
   }
 
-  /** The gate of a site that was used. */
+  /** The limiter of a site that was used. */
   knownLimiter(site: string): PathLimiter | undefined {
     return this.#limiters.get(site);
   }
 
-  forget(site: Site): void {
-    this.#limiters.delete(site.name);
-  }
-
-  /** Connections open to a provider. */
-  toProvider(provider: string): number {
-    return this.#byProvider.get(provider) ?? 0;
-  }
-
-  /**
-   * Whether one more connection to the provider is within the limits of this IP. If not, the path is called
-   * again when a connection closes; an idle connection of another path is closed for it.
-   */
-  mayConnect(path: ConnectionPool, provider: string, limits: Limits): boolean {
-    const full = this.connections >= limits.ipConnections;
-    if (!full && this.toProvider(provider) < limits.providerConnections) return true;
-    if (!this.#blocked.has(path)) {
-      this.#blocked.set(path, limits);
-      for (const other of this.#connected) {
-        if (other !== path && (full || other.site.provider === provider) && other.closeIdle()) break;
-      }
-    }
-    return false;
-  }
-
-  /** Whether another path waits for a place that a connection of this one holds. */
-  wantsPlace(path: ConnectionPool): boolean {
-    for (const [blocked, { ipConnections }] of this.#blocked) {
-      if (this.connections >= ipConnections) return true;
-      if (blocked !== path && blocked.site.provider === path.site.provider) return true;
-    }
-    return false;
-  }
-
-  connected(path: ConnectionPool, provider: string): void {
-    this.connections += 1;
-    this.#byProvider.set(provider, this.toProvider(provider) + 1);
-    this.#connected.add(path);
-  }
-
-  disconnected(path: ConnectionPool, provider: string, last: boolean): void {
-    this.connections -= 1;
-    this.#byProvider.set(provider, this.toProvider(provider) - 1);
-    if (last) this.#connected.delete(path);
-    for (const blocked of [...this.#blocked.keys()]) {
-      this.#blocked.delete(blocked);
-      blocked.pump();
-    }
+  forget(site: string): void {
+    this.#limiters.delete(site);
   }
 }

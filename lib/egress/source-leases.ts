@@ -136,10 +136,13 @@ export class SourceLeases {
    * @param ips those of a pool; undefined: all of this node.
    */
   mayLease(ips: readonly string[] | undefined, now: number): boolean {
-    const sources = this.all.filter(({ ip }) => ips === undefined || ips.includes(ip ?? ''));
-    return (
-      sources.some((source) => source.usable(now)) || sources.every((source) => this.#absent.has(source))
-    );
+    let absent = true;
+    for (const source of this.all) {
+      if (ips !== undefined && !ips.includes(source.ip ?? '')) continue;
+      if (source.usable(now)) return true;
+      absent &&= this.#absent.has(source);
+    }
+    return absent;
   }
 
   /**

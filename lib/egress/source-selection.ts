@@ -7,6 +7,7 @@
  * ```
  */
 import type { Directive } from '../directives/directive.ts';
+import type { DeliveryFacts } from '../directives/index.ts';
 import type { Picker } from '../routing/picker.ts';
 import { DEFAULT_POOL } from '../routing/pools.ts';
 import { Router, type RoutingTable, type Way } from '../routing/router.ts';
@@ -75,6 +76,16 @@ export class SourceSelector {
       table.splits.size > 0 || [...table.pools.values()].some((pool) => pool.dedicatedTo !== undefined);
   }
 
+  /** Pools that the document describes. */
+  get pools(): Iterable<string> {
+    return this.#table.pools.keys();
+  }
+
+  /** Whether mail of a pool's lane may leave from here now: from any address where tenants have pools of their own. */
+  mayLease(pool: string, now: number): boolean {
+    return this.#sources.mayLease(this.#divided ? undefined : this.#ipsOf(pool), now);
+  }
+
   /** The pool or smarthost of a delivery. */
   route(delivery: Delivery): Way | undefined {
     if (!this.#divided) return undefined;
@@ -98,7 +109,7 @@ export class SourceSelector {
     const directives = this.#directives;
     let { pool } = delivery;
     if (!directives.isEmpty) {
-      const ruling = directives.match(delivery, site, { pool }, now);
+      const ruling = directives.match(factsOf(delivery, site, pool, undefined), now);
       if (ruling.action === 'bounce') return { kind: 'bounce', by: ruling.by! };
       if (ruling.action === 'suspend') return suspended(directives.suspension(ruling.by!, now));
       if (ruling.action === 'reroute') {
@@ -113,7 +124,7 @@ export class SourceSelector {
         if (source === undefined) return false;
         if (source.family !== 0 && !targets.some((target) => reaches(target, source.family))) return false;
         if (directives.isEmpty) return true;
-        const ruling = directives.match(delivery, site, { pool, ip: source.name }, now);
+        const ruling = directives.match(factsOf(delivery, site, pool, source.name), now);
         if (ruling.action === 'none') return true;
         closed ??= { by: ruling.by!, bounce: ruling.action === 'bounce', pool: ruling.pool };
         return false;
@@ -156,6 +167,15 @@ export class SourceSelector {
     const until = ms <= PATIENCE ? now + ms : Math.min(now + ms, this.#rechecks.next(now));
     return { kind: 'release', code: 'warmup_limit', text, until };
   }
+}
+
+function factsOf(
+  { tenant, campaign, domain, moved }: Delivery,
+  { name, provider }: Site,
+  pool: string,
+  ip: string | undefined,
+): DeliveryFacts {
+  return { tenant, campaign, domain, provider, site: name, pool, ip, moved };
 }
 
 /** A directive sends mail to a pool that does not exist. */

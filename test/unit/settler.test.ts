@@ -38,7 +38,8 @@ function start(always?: string) {
     } as Partial<Records> as Records,
     clock: new TestClock(),
     log: { error: (message, fields) => void logged.push([message, fields]) },
-    settled: (deliveries) => void settled.push(...deliveries),
+    inFlight: { remove: (delivery) => void settled.push(delivery) },
+    roomMade: () => undefined,
     refused: () => (refused += 1),
   });
   return { settler, written, outcomes, settled, logged, refused: () => refused };
