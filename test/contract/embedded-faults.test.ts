@@ -1,5 +1,6 @@
 /** What the embedded engine does when its storage fails: a clear error, nothing promised, nothing lost. */
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { mkdtemp, open, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,6 +16,8 @@ import type { Engine } from '../../lib/engine/ports.ts';
 import type { PosternError } from '../../lib/errors.ts';
 import { TestClock } from '../support/clock.ts';
 import { admit, collect, end, LONG, mail, newLane } from './harness.ts';
+
+const CHECK = join(import.meta.dirname, '../../lib/engine/embedded/check.ts');
 
 describe('embedded engine: faults', () => {
   const clock = new TestClock();
@@ -40,9 +43,77 @@ describe('embedded engine: faults', () => {
   test('a directory in use is refused to a second engine, and free after close', async () => {
     const first = await start();
     await assert.rejects(start(), { code: 'storage_locked' });
-    assert.throws(() => checkStore(directory), { code: 'storage_locked' });
     await first.close();
     await start();
+  });
+
+  test('a store in use is read by others as it was when they began, and goes on being written', async () => {
+    const engine = await start();
+    await admit(engine, mail(clock.now()), mail(clock.now()));
+    const reader = new DatabaseSync(join(directory, FILE), { readOnly: true });
+    reader.exec('BEGIN');
+    const count = () => reader.prepare('SELECT count(*) AS count FROM messages').get()!.count;
+    assert.equal(count(), 2);
+    await admit(engine, mail(clock.now(), { body: 'x'.repeat(10 << 20) }));
+    assert.equal(count(), 2);
+    assert.equal(checkStore(directory).counts.messages, 3);
+    assert.deepEqual(checkStore(directory).problems, []);
+    await engine.close();
+    // What the reader holds keeps the next start from nothing.
+    assert.equal((await (await start()).queue.lanes()).length, 1);
+    reader.close();
+    assert.deepEqual(checkStore(directory).problems, []);
+  });
+
+  test('a Postern from before, which let nobody in, is refused and refuses', async () => {
+    await (await start()).close();
+    const before = new DatabaseSync(join(directory, FILE), { timeout: 0 });
+    before.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN IMMEDIATE; COMMIT');
+    await assert.rejects(start(), { code: 'storage_locked' });
+    assert.throws(() => checkStore(directory), { code: 'storage_locked' });
+    before.close();
+    await start();
+    const late = new DatabaseSync(join(directory, FILE), { timeout: 0 });
+    assert.throws(() => late.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN IMMEDIATE'), /locked/);
+    late.close();
+  });
+
+  test('the checker ends with a sentence and an exit code, whatever it is given', async () => {
+    const run = (...directories: string[]) => {
+      const { status, stdout, stderr } = spawnSync(process.execPath, [CHECK, ...directories], {
+        encoding: 'utf8',
+      });
+      return [status, (stdout + stderr).trim().split('\n').at(-1)];
+    };
+    assert.deepEqual(run(), [2, 'Name the data directory: npm run check:store -- <data directory>']);
+    assert.deepEqual(run(directory), [
+      2,
+      `The store cannot be checked. There is no store in ${directory}: it holds no postern.db.`,
+    ]);
+    const engine = await start();
+    await admit(engine, mail(clock.now()));
+    assert.deepEqual(run(directory), [0, `The store in ${directory} is sound.`]);
+    await engine.close();
+    const db = new DatabaseSync(join(directory, FILE));
+    db.exec('DELETE FROM bodies');
+    db.close();
+    const [code, verdict] = run(directory);
+    assert.equal(code, 1);
+    assert.match(String(verdict), /is not sound \(problems: 1\)\. Stop Postern/);
+    await writeFile(join(directory, FILE), 'x'.repeat(40_000));
+    const [status, sentence] = run(directory);
+    assert.equal(status, 2);
+    assert.match(
+      String(sentence),
+      /^The store cannot be checked\. The store in .* is not a database of Postern/,
+    );
+  });
+
+  test('a directory that can never be made is refused at once', { timeout: 5_000 }, async () => {
+    await assert.rejects(openEmbedded({ directory: '/proc/postern/data', clock }), {
+      code: 'storage_unavailable',
+      message: /\/proc\/postern/,
+    });
   });
 
   test('a store of a newer version is refused and not touched', async () => {

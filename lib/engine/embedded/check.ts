@@ -1,23 +1,20 @@
 /**
- * The state checker: reads the store of a data directory that no process uses and says what is wrong with it.
- * Run after every crash test, and by an operator who doubts a disk:
+ * The state checker: reads the store of a data directory and says what is wrong with it. Run after every crash test,
+ * and by an operator who doubts a disk or a copy:
  *
- *   node lib/engine/embedded/check.ts <data directory>
+ *   npm run check:store -- <data directory>
  *
- * It opens the file read-only (SQLite recovers the WAL in memory) and changes nothing. It reads everything,
- * about a second for each 100 MB.
+ * It opens the file read-only, beside the process that uses it if there is one, and changes nothing. It reads
+ * everything, about a second for each 100 MB, as it was when it began. Exit codes: 0 sound, 1 not sound, 2 not checked.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { SCHEMA_VERSION } from '../items.ts';
-import { type DeliveryState, FINAL_STATES, isLegalTransition } from '../states.ts';
+import { asPosternError, PosternError } from '../../errors.ts';
+import { checkDeliveries, Report } from './check-deliveries.ts';
 import { storageFault } from './faults.ts';
 import { refuseForeign } from './store/database.ts';
 import { FILE, SPAN } from './store/schema.ts';
-
-/** How many problems of one kind are listed in full. */
-const LISTED = 20;
 
 export interface StoreReport {
   /** One line each; empty when the store is sound. */
@@ -25,6 +22,18 @@ export interface StoreReport {
   /** Rows of each table, and deliveries by state. */
   counts: Record<string, number>;
 }
+
+const COUNTED = [
+  'messages',
+  'bodies',
+  'queue',
+  'ledger',
+  'outcomes',
+  'idempotency',
+  'documents',
+  'objects',
+  'suppressions',
+];
 
 /** Rules that a query can find broken; each row it returns is one problem. */
 const RULES: { what: string; sql: string }[] = [
@@ -81,42 +90,29 @@ const RULES: { what: string; sql: string }[] = [
 
 /**
  * Checks the store in `directory`.
- * @throws PosternError when it cannot be opened (`storage_locked`, `storage_too_new`, `storage_damaged`).
+ * @throws PosternError when it cannot be checked: `not_found`, `storage_too_new`, `storage_damaged`, and
+ *   `storage_locked` when a Postern older than this one uses it.
  */
 export function checkStore(directory: string): StoreReport {
   const file = join(directory, FILE);
+  if (!existsSync(file))
+    throw new PosternError('not_found', `There is no store in ${directory}: it holds no ${FILE}.`);
   const problems: string[] = [];
   const counts: Record<string, number> = {};
-  if (!existsSync(file)) return { problems: [`${file} does not exist`], counts };
   let db: DatabaseSync | undefined;
   try {
     db = new DatabaseSync(file, { readOnly: true, timeout: 0 });
+    // All that follows sees one state, whatever is written meanwhile.
+    db.exec('BEGIN');
     refuseForeign(db, directory);
     for (const row of db.prepare('PRAGMA integrity_check').all()) {
       const text = String(row.integrity_check);
       if (text !== 'ok') problems.push(`the file is damaged: ${text}`);
     }
-    const made = new Set(
-      db
-        .prepare("SELECT name FROM sqlite_schema WHERE type = 'table'")
-        .all()
-        .map(({ name }) => name),
-    );
-    for (const table of [
-      'messages',
-      'bodies',
-      'queue',
-      'ledger',
-      'outcomes',
-      'idempotency',
-      'documents',
-      'objects',
-      'suppressions',
-    ]) {
-      // An older version made the store, and has not been followed by a newer one yet.
-      if (!made.has(table)) continue;
+    // A store of an older version, which no newer one has opened yet, lacks some of them.
+    const made = db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all();
+    for (const table of COUNTED.filter((name) => made.some((row) => row.name === name)))
       counts[table] = Number(db.prepare(`SELECT count(*) AS count FROM ${table}`).get()!.count);
-    }
     for (const { what, sql } of RULES) {
       const report = new Report(problems, what);
       for (const row of db.prepare(sql).iterate()) report.add(String(row.id));
@@ -125,143 +121,36 @@ export function checkStore(directory: string): StoreReport {
     checkDeliveries(db, problems, counts);
     return { problems, counts };
   } catch (error) {
+    // Pages that cannot be read may end a rule; what was found before is still true.
+    if (problems.length > 0) return { problems: [...problems, storageFault(error).message], counts };
     throw storageFault(error, directory);
   } finally {
     db?.close();
   }
 }
 
-/** Collects problems of one kind, listing the first ones. */
-class Report {
-  readonly #problems: string[];
-  readonly #what: string;
-  #count = 0;
-
-  constructor(problems: string[], what: string) {
-    this.#problems = problems;
-    this.#what = what;
-  }
-
-  add(where: string): void {
-    this.#count += 1;
-    if (this.#count <= LISTED) this.#problems.push(`${this.#what} (${where})`);
-  }
-
-  end(): void {
-    if (this.#count > LISTED) this.#problems.push(`${this.#what}: ${this.#count - LISTED} more`);
-  }
-}
-
-/** Follows each delivery through its outcomes, and asserts that it is in exactly one place. */
-function checkDeliveries(db: DatabaseSync, problems: string[], counts: Record<string, number>): void {
-  const unreadable = new Report(problems, 'a record cannot be read');
-  const illegal = new Report(problems, 'a delivery took a way that is not legal');
-  const place = new Report(problems, 'a delivery is not in exactly one place');
-  const outcomes = db.prepare('SELECT n, state, json FROM outcomes WHERE message = ? ORDER BY seq');
-  const queued = db.prepare('SELECT message, n, item FROM queue ORDER BY message, n').iterate();
-  const waiting = db.prepare('SELECT message, n, item FROM ledger ORDER BY message, n').iterate();
-  const ready = new Cursor(queued);
-  const deferred = new Cursor(waiting);
-  for (const row of db.prepare('SELECT seq, id, record FROM messages ORDER BY seq').iterate()) {
-    const seq = Number(row.seq);
-    const id = String(row.id);
-    const record = parse(String(row.record), `message ${id}`, unreadable) as
-      | { recipients?: unknown }
-      | undefined;
-    const recipients = Array.isArray(record?.recipients) ? record.recipients.length : 0;
-    const states = recipients > 0 ? Array.from({ length: recipients }, (): DeliveryState => 'queued') : [];
-    for (const { n, state, json } of outcomes.all(seq)) {
-      parse(String(json), `outcome of ${id}`, unreadable);
-      if (state === null) continue;
-      const next = state as DeliveryState;
-      for (const i of Number(n) < 0 ? states.keys() : [Number(n)]) {
-        if (!reachable(states[i], next)) illegal.add(`${id}, ${i}: ${states[i]} to ${next}`);
-        states[i] = next;
-      }
-    }
-    const inQueue = ready.of(seq, (n, item) => parse(item, `queue item ${id}, ${n}`, unreadable));
-    const inLedger = deferred.of(seq, (n, item) => parse(item, `queue item ${id}, ${n}`, unreadable));
-    for (const [n, state] of states.entries()) {
-      const places = (inQueue.get(n) ?? 0) + (inLedger.get(n) ?? 0) + (FINAL_STATES.has(state) ? 1 : 0);
-      if (places !== 1) place.add(`${id}, ${n}: ${places} places, last state ${state}`);
-      const shown = FINAL_STATES.has(state) ? state : inLedger.has(n) ? 'deferred' : 'queued';
-      counts[shown] = (counts[shown] ?? 0) + 1;
-    }
-    for (const n of [...inQueue.keys(), ...inLedger.keys()]) {
-      if (n < 0 || n >= recipients) place.add(`${id} has no recipient ${n}`);
-    }
-  }
-  unreadable.end();
-  illegal.end();
-  place.end();
-}
-
-/**
- * Whether a delivery can come from one recorded state to the next. Only what is worth a row is recorded:
- * between two rows it may have been queued again, and attempted.
- */
-function reachable(from: DeliveryState | undefined, to: DeliveryState): boolean {
-  if (from === undefined) return false;
-  if (FINAL_STATES.has(from)) return isLegalTransition(from, to);
-  return (['accepted', 'queued', 'attempting', 'deferred'] as const).some((state) =>
-    isLegalTransition(state, to),
-  );
-}
-
-function parse(json: string, what: string, unreadable: Report): unknown {
-  try {
-    const value = JSON.parse(json) as { v?: unknown };
-    if (typeof value.v !== 'number' || value.v > SCHEMA_VERSION)
-      unreadable.add(`${what}: schema ${String(value.v)}`);
-    return value;
-  } catch {
-    unreadable.add(`${what}: not JSON`);
-    return undefined;
-  }
-}
-
-/** Walks rows that are in the order of messages beside the messages themselves. */
-class Cursor {
-  readonly #rows: Iterator<Record<string, unknown>>;
-  #row: Record<string, unknown> | undefined;
-
-  constructor(rows: Iterator<Record<string, unknown>>) {
-    this.#rows = rows;
-    this.#advance();
-  }
-
-  /** How many rows each delivery of a message has; messages are asked for in ascending order. */
-  of(message: number, each: (n: number, item: string) => void): Map<number, number> {
-    const found = new Map<number, number>();
-    while (this.#row && Number(this.#row.message) <= message) {
-      if (this.#row.message === message) {
-        const n = Number(this.#row.n);
-        found.set(n, (found.get(n) ?? 0) + 1);
-        each(n, String(this.#row.item));
-      }
-      this.#advance();
-    }
-    return found;
-  }
-
-  #advance(): void {
-    const next = this.#rows.next();
-    this.#row = next.done ? undefined : next.value;
-  }
-}
-
-if (import.meta.main) {
-  const directory = process.argv[2];
+/** Prints what was found, with the verdict as the last line. @returns the exit code. */
+function report(directory: string | undefined): number {
   if (!directory) {
-    console.error('Usage: node lib/engine/embedded/check.ts <data directory>');
-    process.exit(2);
+    console.error('Name the data directory: npm run check:store -- <data directory>');
+    return 2;
   }
-  const { problems, counts } = checkStore(directory);
-  console.log(
-    Object.entries(counts)
-      .map(([name, count]) => `${name} ${count}`)
-      .join('\n'),
-  );
-  for (const problem of problems) console.log(`PROBLEM ${problem}`);
-  process.exit(problems.length > 0 ? 1 : 0);
+  try {
+    const { problems, counts } = checkStore(directory);
+    for (const [name, count] of Object.entries(counts)) console.log(`${name} ${count}`);
+    for (const problem of problems) console.log(`PROBLEM ${problem}`);
+    if (problems.length === 0) {
+      console.log(`The store in ${directory} is sound.`);
+      return 0;
+    }
+    console.log(
+      `The store in ${directory} is not sound (problems: ${problems.length}). Stop Postern, keep a copy of the directory, and restore the last sound one.`,
+    );
+    return 1;
+  } catch (error) {
+    console.error(`The store cannot be checked. ${asPosternError(error).message}`);
+    return 2;
+  }
 }
+
+if (import.meta.main) process.exitCode = report(process.argv[2]);

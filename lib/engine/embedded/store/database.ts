@@ -2,12 +2,12 @@
  * Opens the file of the embedded store, and refuses what it must not touch: a file in use by another process
  * (`storage_locked`), of a newer version (`storage_too_new`), or damaged (`storage_damaged`).
  */
-import { chmodSync, mkdirSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { chmodSync, existsSync, mkdirSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { PosternError } from '../../../errors.ts';
 import { storageFault } from '../faults.ts';
-import { APPLICATION_ID, FILE, STEPS, STORE_VERSION } from './schema.ts';
+import { APPLICATION_ID, FILE, LOCK, STEPS, STORE_VERSION } from './schema.ts';
 
 /**
  * Bytes of a page of a new store. Large pages make fewer, longer writes of a group commit: bodies of a few
@@ -27,17 +27,31 @@ export function pragma(db: DatabaseSync, name: string): number {
   return Number(row === undefined ? 0 : Object.values(row)[0]);
 }
 
-/** Opens the store in `directory` for this process alone, making it when there is none. */
-export function openDatabase(directory: string): DatabaseSync {
+/** The store of a data directory, open for this process alone to write. */
+export interface OpenedDatabase {
+  db: DatabaseSync;
+  close(): void;
+}
+
+/**
+ * Opens the store in `directory`, making it when there is none. Other processes may read it meanwhile (`check.ts`, a
+ * backup); a second one that writes is refused.
+ */
+export function openDatabase(directory: string): OpenedDatabase {
+  let lock: DatabaseSync | undefined;
   let db: DatabaseSync | undefined;
+  const close = (): void => {
+    db?.close();
+    lock?.close();
+  };
   try {
     // 0700 and 0600: bodies and idempotent answers are private mail.
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    makeDirectory(directory);
+    lock = openPrivate(join(directory, LOCK));
+    // Held until close, or until the process dies: the kernel forgets it then.
+    lock.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE');
     const file = join(directory, FILE);
-    db = new DatabaseSync(file, { timeout: 0 });
-    chmodSync(file, 0o600);
-    // Held until close; with it the WAL index lives in memory and no second process can slip in.
-    db.exec('PRAGMA locking_mode = EXCLUSIVE');
+    db = openPrivate(file);
     refuseForeign(db, directory);
     db.exec(`PRAGMA page_size = ${PAGE_SIZE}`);
     db.exec('PRAGMA journal_mode = WAL');
@@ -56,13 +70,27 @@ export function openDatabase(directory: string): DatabaseSync {
       db.exec(`PRAGMA user_version = ${STORE_VERSION}`);
     }
     db.exec('COMMIT');
-    db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
-    refuseTruncated(db, file);
-    return db;
+    // A reader may hold pages of the WAL; then the file is not whole without it.
+    if (db.prepare('PRAGMA wal_checkpoint(TRUNCATE)').get()?.busy === 0) refuseTruncated(db, file);
+    return { db, close };
   } catch (error) {
-    db?.close();
+    close();
     throw storageFault(error, directory);
   }
+}
+
+/** Makes a directory with those above it. (Node's `recursive` never ends below /proc.) */
+function makeDirectory(directory: string): void {
+  if (existsSync(directory)) return;
+  const above = dirname(directory);
+  if (above !== directory) makeDirectory(above);
+  mkdirSync(directory, { mode: 0o700 });
+}
+
+function openPrivate(file: string): DatabaseSync {
+  const db = new DatabaseSync(file, { timeout: 0 });
+  chmodSync(file, 0o600);
+  return db;
 }
 
 /** Refuses a file that a newer Postern, or another program, wrote. Nothing has been written to it yet. */

@@ -18,6 +18,8 @@ export const APPLICATION_ID = 0x5073746e;
 
 /** Name of the file in the data directory. */
 export const FILE = 'postern.db';
+/** Empty file whose lock belongs to the process that writes the store. */
+export const LOCK = 'postern.lock';
 
 /** Positions of a shelf: a queue key is `shelf * SPAN + position`, a safe integer. */
 export const SPAN = 2 ** 32;

@@ -48,6 +48,7 @@ function pack(pieces: Uint8Array[], size: number): ArrayBuffer {
 export class Store {
   readonly db: DatabaseSync;
   readonly opened: Opened;
+  readonly close: () => void;
   readonly #directory: string;
   readonly #minimumFree: number;
   readonly #shelves: Shelves;
@@ -68,8 +69,9 @@ export class Store {
   constructor({ directory, minimumFree }: StoreOptions) {
     this.#directory = directory;
     this.#minimumFree = minimumFree;
-    const db = openDatabase(directory);
+    const { db, close } = openDatabase(directory);
     this.db = db;
+    this.close = close;
     try {
       this.#begin = db.prepare('BEGIN');
       this.#commit = db.prepare('COMMIT');
@@ -93,7 +95,7 @@ export class Store {
       );
       this.opened = this.#start(suppressions);
     } catch (error) {
-      db.close();
+      close();
       throw storageFault(error, directory);
     }
   }
@@ -123,10 +125,6 @@ export class Store {
     } catch {
       // The WAL keeps what it has; the next commit or checkpoint reports the fault to a caller.
     }
-  }
-
-  close(): void {
-    this.db.close();
   }
 
   #transaction(batch: Batch, bytes: Uint8Array, from: number, to: number): Answer {
