@@ -3,6 +3,12 @@
  * tests without sleeping). Nothing in `lib/` calls `Date.now`, `setTimeout` or `Math.random` directly.
  */
 
+/** Lengths of time, ms. */
+export const SECOND = 1_000;
+export const MINUTE = 60 * SECOND;
+export const HOUR = 60 * MINUTE;
+export const DAY = 24 * HOUR;
+
 /** A source of time. All instants are milliseconds since the Unix epoch. */
 export interface Clock {
   now(): number;

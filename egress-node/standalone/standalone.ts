@@ -44,6 +44,7 @@ import { WarmupBook } from '../../lib/warmup/book.ts';
 import type { Endpoint, Settings } from '../settings.ts';
 import type { Listening } from './banner.ts';
 import { ensureFirstKey } from './first-key.ts';
+import { startProofTimer } from './proof-timer.ts';
 import { startRetention } from './retention.ts';
 import { startSuppressionFeed } from './suppression-feed.ts';
 import { startWeb } from './web.ts';
@@ -92,6 +93,8 @@ export async function startStandalone(settings: Settings, log: Log): Promise<Sta
       },
     });
     opened.push(() => control.close());
+    const proofs = startProofTimer({ identities: control.identities, clock, log });
+    opened.push(() => proofs.stop());
     const firstKey = await ensureFirstKey(control, settings);
     const signer = createSigner();
     opened.push(() => signer.close());

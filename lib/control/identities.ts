@@ -8,18 +8,17 @@
 import { PosternError } from '../errors.ts';
 import type { SigningKey } from '../mail/types.ts';
 import type { Clock } from '../time.ts';
-import { dkimRecord } from './dkim-keys.ts';
 import type { DocumentCache } from './document-cache.ts';
 import {
   type KeySource,
   newKeys,
   openSigningKeys,
   type StoredIdentity,
-  type StoredSigningKey,
   sealContext,
 } from './identity-store.ts';
 import { checkName, normaliseIdentity, shorten } from './names.ts';
-import { conclude, type Finding, lookUp, type ResolveTxt, together } from './proof.ts';
+import type { ResolveTxt } from './proof.ts';
+import { openProofChecks } from './proof-checks.ts';
 import { countOf, Quota } from './quotas.ts';
 import type { Control, Identity } from './types.ts';
 import type { Vault } from './vault.ts';
@@ -36,24 +35,25 @@ export interface IdentityOptions {
 }
 
 export function openIdentities(
-  mirror: DocumentCache<StoredIdentity>,
+  cache: DocumentCache<StoredIdentity>,
   options: IdentityOptions,
 ): Control['identities'] {
   const { vault, clock, resolveTxt, verifyIdentities, ed25519 } = options;
+  const checks = openProofChecks(cache, { clock, resolveTxt });
   const quota = new Quota('identities', options.limit);
   /** Opened keys by stored document; a changed document is another object, so they are never stale. */
   const opened = new WeakMap<StoredIdentity, SigningKey[]>();
 
-  for (const { identity, keys } of mirror.all()) {
+  for (const { identity, keys } of cache.all()) {
     for (const key of keys) vault.expectOwn(key.sealedPrivateKey, sealContext(identity.name, key.selector));
   }
 
   /** The stored identity under a name as a caller writes it. */
   function stored(name: string): StoredIdentity | undefined {
-    const exact = mirror.get(name);
+    const exact = cache.get(name);
     if (exact) return exact;
     try {
-      return mirror.get(normaliseIdentity(name).name);
+      return cache.get(normaliseIdentity(name).name);
     } catch {
       return undefined;
     }
@@ -72,7 +72,7 @@ export function openIdentities(
    */
   function domainOf(domain: string, tenant: string): StoredIdentity | undefined {
     for (let name = domain; ; ) {
-      const found = mirror.get(name);
+      const found = cache.get(name);
       if (found && (found.identity.verified || !verifyIdentities)) {
         return found.identity.tenant === tenant ? found : undefined;
       }
@@ -96,38 +96,18 @@ export function openIdentities(
   }
 
   async function change(name: string, by: (stored: StoredIdentity) => StoredIdentity): Promise<Identity> {
-    const changed = await mirror.update(existing(name).identity.name, by);
+    const changed = await cache.update(existing(name).identity.name, by);
     return show(changed ?? existing(name));
   }
 
-  async function look(keys: StoredSigningKey[], domain: string): Promise<Finding | undefined> {
-    if (keys.length === 0) return undefined;
-    const quota = keys.map((key) => ({ name: dkimRecord(domain, key).name, publicKey: key.publicKey }));
-    return together(await Promise.all(quota.map((place) => lookUp(place, resolveTxt))));
-  }
-
   async function check(name: string): Promise<Identity> {
-    const before = existing(name);
-    const domain = before.identity.name;
-    if (before.identity.type === 'EMAIL_ADDRESS') {
-      const own = mirror.get(domainPart(domain));
-      if (own?.identity.tenant === before.identity.tenant) await check(own.identity.name);
-      return show(existing(name));
+    const { identity } = existing(name);
+    if (identity.type === 'DOMAIN') await checks.check(identity.name);
+    else {
+      const own = cache.get(domainPart(identity.name));
+      if (own?.identity.tenant === identity.tenant) await checks.check(own.identity.name);
     }
-    const proven = before.keys.filter((key) => key.proven);
-    const fresh = before.keys.filter((key) => !key.proven);
-    const [ofProven, ofFresh] = await Promise.all([look(proven, domain), look(fresh, domain)]);
-    const madeAt = Math.max(...before.keys.map((key) => key.madeAt));
-    const verdict = conclude(ofProven, ofFresh, clock.now() - madeAt);
-    return change(domain, (now) => {
-      // The keys were replaced while DNS was asked: the answer is about others.
-      if (now.keys.map(selectorOf).join() !== before.keys.map(selectorOf).join()) return now;
-      const dkim = { ...now.identity.dkim, status: verdict.status };
-      return {
-        identity: { ...now.identity, verified: verdict.verified, dkim },
-        keys: verdict.promote ? fresh.map((key) => ({ ...key, proven: true })) : now.keys,
-      };
-    });
+    return show(existing(name));
   }
 
   return {
@@ -137,7 +117,7 @@ export function openIdentities(
     },
 
     forSender(address, tenant) {
-      const exact = mirror.get(address);
+      const exact = cache.get(address);
       if (exact?.identity.type === 'EMAIL_ADDRESS' && exact.identity.tenant === tenant) {
         const identity = show(exact);
         if (identity.verified) return identity;
@@ -147,7 +127,7 @@ export function openIdentities(
     },
 
     list(tenant) {
-      const all = mirror.all();
+      const all = cache.all();
       return (tenant === undefined ? all : all.filter((one) => one.identity.tenant === tenant)).map(show);
     },
 
@@ -155,11 +135,10 @@ export function openIdentities(
       checkName('tenant', tenant);
       const { name, type } = normaliseIdentity(text);
       // Asked before a key is made, which takes a processor a tenth of a second; the store decides.
-      if (mirror.get(name))
-        throw new PosternError('already_exists', `Email identity ${name} already exists.`);
+      if (cache.get(name)) throw new PosternError('already_exists', `Email identity ${name} already exists.`);
       if (byo && type === 'EMAIL_ADDRESS') throw signsWithDomain(name);
       const used = countOf(
-        mirror.all().map((one) => one.identity),
+        cache.all().map((one) => one.identity),
         tenant,
       );
       return quota.within(tenant, used, async () => {
@@ -187,12 +166,12 @@ export function openIdentities(
           feedbackForwarding: true,
           tags,
         };
-        return show(await mirror.create(name, { identity, keys }, `Email identity ${name}`));
+        return show(await cache.create(name, { identity, keys }, `Email identity ${name}`));
       });
     },
 
     update(name, by) {
-      return change(name, ({ identity, keys }) => {
+      return change(name, ({ identity, keys, proof }) => {
         // Names, owner, proof and keys have their own ways to change.
         const { type, tenant, createdAt, verified, dkim } = identity;
         const changed = by(structuredClone(identity));
@@ -208,18 +187,19 @@ export function openIdentities(
             dkim: { ...dkim, signingEnabled },
           },
           keys,
+          proof,
         };
       });
     },
 
     async delete(name) {
       const found = stored(name);
-      return found ? mirror.delete(found.identity.name) : false;
+      return found ? cache.delete(found.identity.name) : false;
     },
 
     signingKeys(identity) {
       const own = identity.type === 'DOMAIN';
-      const signer = own ? mirror.get(identity.name) : domainOf(domainPart(identity.name), identity.tenant);
+      const signer = own ? cache.get(identity.name) : domainOf(domainPart(identity.name), identity.tenant);
       if (!signer || !identity.dkim.signingEnabled || !signer.identity.dkim.signingEnabled) return [];
       let keys = opened.get(signer);
       if (!keys) {
@@ -244,14 +224,17 @@ export function openIdentities(
           dkim: { signingEnabled: now.identity.dkim.signingEnabled, ...made.dkim },
         },
         keys: [...now.keys.filter((key) => key.proven), ...made.keys],
+        proof: now.proof,
       }));
     },
 
     check,
+    recheck: () =>
+      verifyIdentities
+        ? checks.recheck()
+        : Promise.resolve({ checked: 0, lost: [], regained: [], unanswered: 0 }),
   };
 }
-
-const selectorOf = (key: StoredSigningKey) => key.selector;
 
 /** Domain of an address as lower case A-label, as the parsed address has it already. */
 function domainPart(address: string): string {

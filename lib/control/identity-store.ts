@@ -26,6 +26,8 @@ export interface StoredIdentity {
   identity: Identity;
   /** Signing keys of a domain: proven ones, and fresh ones that are to replace them. */
   keys: StoredSigningKey[];
+  /** The last check of the proof, ms since the epoch, and clear answers in a row that it is gone; absent: none yet. */
+  proof?: { checkedAt: number; missing: number };
 }
 
 /** Where an identity's keys come from. */

@@ -16,6 +16,16 @@ export interface AccessKey {
   createdAt: number;
 }
 
+/** What one call of `recheck` did. */
+export interface Recheck {
+  checked: number;
+  /** Domains that may not be sent as any more, and those that may again. */
+  lost: string[];
+  regained: string[];
+  /** Domains that DNS gave no answer about. */
+  unanswered: number;
+}
+
 /** A sending identity: a domain or a single address. */
 export interface Identity {
   /** `example.com` or `user@example.com`, lower case domain (A-label). */
@@ -107,6 +117,11 @@ export interface Control {
     ): Promise<Identity>;
     /** Looks the proofs up in DNS and updates `verified` and `dkim.status`. */
     check(name: string): Promise<Identity>;
+    /**
+     * Looks up the proofs that are due: daily, or hourly while one is missing or awaited. Nothing where no proof is
+     * asked for. @throws PosternError of the storage group.
+     */
+    recheck(): Promise<Recheck>;
   };
   configurationSets: {
     find(name: string, tenant: string): ConfigurationSet | undefined;

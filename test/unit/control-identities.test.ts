@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { createPublicKey, generateKeyPairSync, sign, verify } from 'node:crypto';
 import { describe, test } from 'node:test';
+import { startProofTimer } from '../../egress-node/standalone/proof-timer.ts';
 import { failure, openTestControl, settled } from '../support/control.ts';
 import { FakeTxt } from '../support/fake-txt.ts';
 
@@ -161,23 +162,63 @@ describe('proof', () => {
     assert.equal((await identities.check('example.com')).dkim.status, 'FAILED');
   });
 
-  test('is lost with the record, so that a lapsed domain cannot be abused', async () => {
-    const { dns, identity, identities } = await pending();
+  test('is lost with the record by itself, within a day and some hours, and comes back by itself', async () => {
+    const { clock, dns, identity, identities } = await pending();
+    const timer = startProofTimer({ identities, clock, log: { info: () => {}, warn: () => {} } });
+    const status = () => {
+      const { verified, dkim } = identities.find('example.com')!;
+      return [verified, dkim.status, identities.forSender('x@example.com', 'a')?.name];
+    };
+    /** Lets the timer of the service run. */
+    const pass = async (hours: number): Promise<void> => {
+      for (let i = 0; i < hours * 6; i += 1) {
+        clock.advance(600_000);
+        await settled();
+        await settled();
+      }
+    };
     dns.publish(identity);
-    await identities.check('example.com');
+    await pass(2);
+    assert.deepEqual(status(), [true, 'SUCCESS', 'example.com'], 'nobody asked for a check');
+    dns.failing = 'ESERVFAIL';
+    await pass(48);
+    assert.deepEqual(status(), [true, 'SUCCESS', 'example.com'], 'no answer says nothing');
+    dns.failing = undefined;
     dns.records.clear();
-    const lost = await identities.check('example.com');
-    assert.deepEqual([lost.verified, lost.dkim.status], [false, 'FAILED']);
-    assert.equal(identities.forSender('x@example.com', 'a'), undefined);
+    await pass(1);
+    assert.equal(status()[0], true, 'one answer is none yet');
+    await pass(28);
+    assert.deepEqual(status(), [false, 'FAILED', undefined]);
+    dns.publish(identity);
+    await pass(2);
+    assert.deepEqual(status(), [true, 'SUCCESS', 'example.com']);
+    await timer.stop();
   });
 
-  test('is not touched by DNS that gives no answer', async () => {
+  test('is asked about once a day while it stands', async () => {
+    const { clock, dns, identity, identities } = await pending();
+    dns.publish(identity);
+    const checked: number[] = [];
+    for (let hour = 0; hour < 49; hour += 1) {
+      checked.push((await identities.recheck()).checked);
+      clock.advance(3_600_000);
+    }
+    assert.equal(
+      checked.reduce((a, b) => a + b),
+      3,
+    );
+  });
+
+  test('is judged by one answer when somebody asks for it', async () => {
     const { dns, identity, identities } = await pending();
     dns.publish(identity);
     await identities.check('example.com');
     dns.failing = 'ESERVFAIL';
     await assert.rejects(identities.check('example.com'), failure('dns_failure', /ESERVFAIL/));
     assert.equal(identities.find('example.com')?.verified, true);
+    dns.failing = undefined;
+    dns.records.clear();
+    assert.equal((await identities.check('example.com')).verified, false);
   });
 
   test('given while none was asked for is none when it is', async () => {

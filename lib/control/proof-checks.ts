@@ -1,0 +1,137 @@
+/**
+ * Looks up the proof of domains, when somebody asks for it and again every day: a domain that lapsed and was bought by
+ * another must not go on being sent as (the record of its former owner is gone then).
+ *
+ * ```
+ *  verified ── day after day ──► found ──► verified
+ *     │                            ▲
+ *     └─ another key, or none ─────┤ within the hour, `CLEAR_ANSWERS` times in a row ──► lost: not sent as
+ *                                  └──────────────── found again, looked up hourly ◄──────┘
+ * ```
+ * DNS that gives no answer (SERVFAIL, a timeout) changes nothing. A check that somebody asks for is decided by one
+ * answer. Where a domain stands in this is stored with it, so that any process may make the next check.
+ */
+import type { Config } from '../engine/ports.ts';
+import { PosternError } from '../errors.ts';
+import { type Clock, DAY, HOUR } from '../time.ts';
+import { dkimRecord } from './dkim-keys.ts';
+import { DocumentCache } from './document-cache.ts';
+import type { StoredIdentity, StoredSigningKey } from './identity-store.ts';
+import { conclude, type Finding, lookUp, type ResolveTxt, together, type Verdict } from './proof.ts';
+import type { Recheck } from './types.ts';
+
+/** Clear answers in a row that the proof is gone, after which it is lost. */
+const CLEAR_ANSWERS = 3;
+/** Time between two checks, ms: of a proof that stands, and of one that is missing or awaited. */
+const STANDING = DAY;
+const MISSING = HOUR;
+/** Domains asked about at once, and by one call. */
+const PARALLEL = 8;
+const BATCH = 1_000;
+
+export interface ProofChecks {
+  /** Looks one domain up, and decides by this answer. @throws `dns_failure` when there is none; the storage group. */
+  check(domain: string): Promise<void>;
+  /** Looks up the domains that are due. @throws PosternError of the storage group. */
+  recheck(): Promise<Recheck>;
+}
+
+export function openProofChecks(
+  cache: DocumentCache<StoredIdentity>,
+  { clock, resolveTxt }: { clock: Clock; resolveTxt: ResolveTxt },
+): ProofChecks {
+  async function look(keys: readonly StoredSigningKey[], domain: string): Promise<Finding | undefined> {
+    if (keys.length === 0) return undefined;
+    const published = keys.map((key) => ({ name: dkimRecord(domain, key).name, publicKey: key.publicKey }));
+    return together(await Promise.all(published.map((one) => lookUp(one, resolveTxt))));
+  }
+
+  /** @param patience clear answers in a row that it takes to lose a proof. */
+  async function ask({ identity, keys }: StoredIdentity, patience: number): Promise<void> {
+    const fresh = keys.filter((key) => !key.proven);
+    const proven = keys.filter((key) => key.proven);
+    const [ofProven, ofFresh] = await Promise.all([look(proven, identity.name), look(fresh, identity.name)]);
+    const madeAt = Math.max(...keys.map((key) => key.madeAt));
+    const verdict = conclude(ofProven, ofFresh, clock.now() - madeAt);
+    await cache.update(identity.name, (now) =>
+      // The keys were replaced while DNS was asked: the answer is about others.
+      selectorsOf(now) === selectorsOf({ keys }) ? decided(now, verdict, clock.now(), patience) : now,
+    );
+  }
+
+  return {
+    async check(domain) {
+      const stored = cache.get(domain);
+      if (stored !== undefined) await ask(stored, 1);
+    },
+
+    async recheck() {
+      const due = cache
+        .all()
+        .filter((one) => dueAt(one) <= clock.now())
+        .sort((a, b) => dueAt(a) - dueAt(b))
+        .slice(0, BATCH);
+      const result: Recheck = { checked: due.length, lost: [], regained: [], unanswered: 0 };
+      const next = due.values();
+      const worker = async (): Promise<void> => {
+        for (const stored of next) {
+          const { name, verified } = stored.identity;
+          try {
+            await ask(stored, CLEAR_ANSWERS);
+          } catch (error) {
+            if (!(error instanceof PosternError && error.code === 'dns_failure')) throw error;
+            result.unanswered += 1;
+          }
+          const now = cache.get(name)?.identity.verified ?? verified;
+          if (verified && !now) result.lost.push(name);
+          if (!verified && now) result.regained.push(name);
+        }
+      };
+      await Promise.all(Array.from({ length: PARALLEL }, worker));
+      return result;
+    },
+  };
+}
+
+/** Makes the checks that are due over a store of its own reading: for a process that runs now and then. */
+export async function recheckProofs(options: {
+  config: Config;
+  clock: Clock;
+  resolveTxt: ResolveTxt;
+}): Promise<Recheck> {
+  const cache = new DocumentCache<StoredIdentity>(options.config, 'identity', options.clock);
+  try {
+    await cache.load();
+    return await openProofChecks(cache, options).recheck();
+  } finally {
+    cache.close();
+  }
+}
+
+/** When a domain is looked up again by itself, ms since the epoch; never for what was not proven within its time. */
+function dueAt({ identity, keys, proof }: StoredIdentity): number {
+  const proven = keys.some((key) => key.proven);
+  if (keys.length === 0 || (!proven && identity.dkim.status !== 'PENDING')) return Number.POSITIVE_INFINITY;
+  if (proof === undefined) return 0;
+  return proof.checkedAt + (identity.verified && proof.missing === 0 ? STANDING : MISSING);
+}
+
+function decided(
+  stored: StoredIdentity,
+  { verified, status, promote }: Verdict,
+  now: number,
+  patience: number,
+): StoredIdentity {
+  const { identity, keys } = stored;
+  const missing = identity.verified && !verified ? (stored.proof?.missing ?? 0) + 1 : 0;
+  if (missing > 0 && missing < patience) return { ...stored, proof: { checkedAt: now, missing } };
+  return {
+    identity: { ...identity, verified, dkim: { ...identity.dkim, status } },
+    keys: promote ? keys.filter((key) => !key.proven).map((key) => ({ ...key, proven: true })) : keys,
+    proof: { checkedAt: now, missing: 0 },
+  };
+}
+
+function selectorsOf({ keys }: Pick<StoredIdentity, 'keys'>): string {
+  return keys.map((key) => key.selector).join();
+}
