@@ -23,6 +23,7 @@ import {
   duePermissions,
   firstKeyPermissions,
   outcomesPermissions,
+  proofsPermissions,
   trackPermissions,
 } from './permissions.ts';
 import { type PolicyBundle, policyFor } from './policy.ts';
@@ -41,6 +42,7 @@ export interface ApiStackProps extends StackProps {
 export class ApiStack extends Stack {
   readonly api: PosternFunction;
   readonly due: PosternFunction;
+  readonly proofs: PosternFunction;
   readonly outcomes: PosternFunction;
   readonly track: PosternFunction;
   readonly firstKey: PosternFunction;
@@ -94,6 +96,20 @@ export class ApiStack extends Stack {
     new events.Rule(this, 'EveryMinute', {
       schedule: events.Schedule.rate(Duration.minutes(1)),
       targets: [new LambdaFunction(this.due.function)],
+    });
+
+    this.proofs = new PosternFunction(this, 'Proofs', {
+      entry: 'proofs.ts',
+      description: 'Postern: looks up the proofs of domains',
+      environment: functionEnvironment(settings),
+      permissions: proofsPermissions(data),
+      ...shared,
+      memoryMegabytes: 256,
+      timeout: Duration.minutes(5),
+    });
+    new events.Rule(this, 'EveryHour', {
+      schedule: events.Schedule.rate(Duration.hours(1)),
+      targets: [new LambdaFunction(this.proofs.function)],
     });
 
     this.outcomes = new PosternFunction(this, 'Outcomes', {

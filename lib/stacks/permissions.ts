@@ -8,6 +8,7 @@
  * | first-key  | no          | the master key   | no                | all of it              | no                |
  * | submission | yes         | all              | no                | reads it               | looks up          |
  * | due        | what waited | no               | no                | none                   | no                |
+ * | proofs     | no          | no               | no                | identities alone       | no                |
  * | outcomes   | no          | no               | no                | none                   | writes            |
  * | track      | no          | the links' key   | no                | none                   | no                |
  * | egress     | put-backs   | the return paths | yes               | no keys, no identities | no                |
@@ -83,6 +84,14 @@ export function firstKeyPermissions(data: DataStack): iam.PolicyStatement[] {
     ofKinds(data, ['PutItem'], { 'ForAllValues:StringEquals': FIRST_KEY_KINDS }),
     keysOfConfig(data),
     ...secrets(data, 'master.key'),
+  ];
+}
+
+/** Statements of the function that looks up the proofs of domains; the private keys that it reads are sealed. */
+export function proofsPermissions(data: DataStack): iam.PolicyStatement[] {
+  return [
+    ofKinds(data, ['GetItem', 'Query', 'PutItem'], { 'ForAllValues:StringEquals': ['identity', '!'] }),
+    keysOfConfig(data),
   ];
 }
 

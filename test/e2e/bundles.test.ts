@@ -57,7 +57,7 @@ type Handler = (event: unknown, context?: Context) => Promise<unknown>;
 
 let aws: TestAws;
 let resources: AwsResources;
-let bundles: Record<'Api' | 'Due' | 'Outcomes' | 'Track' | 'FirstKey', Handler>;
+let bundles: Record<'Api' | 'Due' | 'Proofs' | 'Outcomes' | 'Track' | 'FirstKey', Handler>;
 /** Directories of the functions' bundles, by function. */
 let directories: Record<string, string>;
 /** Bundles of long-lived processes: egress, submission. */
@@ -222,6 +222,11 @@ describe('the bundle of', () => {
     assert.match(written, /"OldestDueAgeSeconds":0/);
   });
 
+  test('Proofs finds no domain that is due, and says so', async () => {
+    const written = await outputOf(() => bundles.Proofs(scheduled, contextWith(60_000)));
+    assert.match(written, /"checked":0/);
+  });
+
   test('Outcomes drains a batch', async () => {
     const event = sqsEvent([writeOutcomes([outcome('cancelled')]), '{}']);
     const written = await outputOf(async () =>
@@ -297,7 +302,7 @@ describe('a deployed policy', () => {
     for (const one of [directories.Api!, ...processes.map(dirname)]) {
       assert.deepEqual(await beside(one), POLICY_FILES);
     }
-    for (const name of ['Due', 'Outcomes', 'FirstKey'])
+    for (const name of ['Due', 'Proofs', 'Outcomes', 'FirstKey'])
       assert.deepEqual(await beside(directories[name]!), []);
     const none = await bundlePolicy(join(app.outdir, 'postern.policy.ts'), app.outdir);
     assert.equal(none, undefined);

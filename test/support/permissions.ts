@@ -115,6 +115,12 @@ export const PERMISSIONS: Record<string, Granted> = {
     [LANES]: 'sqs:SendMessage',
     DataKey: 'kms:Decrypt kms:GenerateDataKey',
   },
+  'api ProofsRole': {
+    ProofsLog: WRITE_LOG,
+    'ConfigTable if ForAllValues:StringEquals dynamodb:LeadingKeys identity,!':
+      'dynamodb:GetItem dynamodb:PutItem dynamodb:Query',
+    ...KEYS_OF_CONFIG,
+  },
   'api OutcomesRole': {
     OutcomesLog: WRITE_LOG,
     RecordsTable: 'dynamodb:BatchWriteItem dynamodb:GetItem',

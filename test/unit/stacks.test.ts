@@ -125,7 +125,7 @@ describe('data', () => {
 
 describe('functions', () => {
   test('run on Node 24 and arm64, with a role and an encrypted log of their own that expires', () => {
-    api.resourceCountIs('AWS::Lambda::Function', 5);
+    api.resourceCountIs('AWS::Lambda::Function', 6);
     api.allResourcesProperties('AWS::Lambda::Function', {
       Runtime: 'nodejs24.x',
       Architectures: ['arm64'],

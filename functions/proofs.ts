@@ -1,0 +1,30 @@
+/**
+ * Lambda entry, every hour: looks up the proofs of domains that are due (lib/control/proof-checks.ts). It opens no
+ * secret: what it reads are the public keys of identities.
+ */
+import { resolveTxt } from 'node:dns/promises';
+import { recheckProofs } from '../lib/control/proof-checks.ts';
+import { openAws } from '../lib/engine/aws/open.ts';
+import { systemClock } from '../lib/time.ts';
+import { readFunctionSettings } from './environment.ts';
+import { once } from './once.ts';
+import { openOutput } from './output.ts';
+
+const open = once(async () => {
+  const { resources } = readFunctionSettings(process.env);
+  const { log } = openOutput(systemClock);
+  return { engine: await openAws({ resources, clock: systemClock, log }), log };
+});
+
+export async function handler(): Promise<void> {
+  const { engine, log } = await open();
+  const { lost, regained, checked, unanswered } = await recheckProofs({
+    config: engine.config,
+    clock: systemClock,
+    resolveTxt,
+  });
+  for (const domain of lost)
+    log.warn('the proof of a domain is gone from its DNS: nothing is sent as it', { domain });
+  for (const domain of regained) log.info('a domain is proven', { domain });
+  log.info('proofs', { checked, unanswered });
+}
