@@ -4,7 +4,7 @@ import { PosternError } from '../lib/errors.ts';
 import { createLog } from '../lib/log.ts';
 import { systemClock } from '../lib/time.ts';
 import { runService } from './service/service.ts';
-import { loadConfigFile, readSettings, type Settings, SettingsError } from './settings.ts';
+import { loadSettings, type Settings, SettingsError } from './settings.ts';
 import { banner } from './standalone/banner.ts';
 import { lowerPoolPriority } from './standalone/pool-priority.ts';
 import { startStandalone } from './standalone/standalone.ts';
@@ -14,7 +14,7 @@ const DRAIN = 60_000;
 
 let settings: Settings;
 try {
-  settings = readSettings(process.env, await loadConfigFile(process.cwd()), { verifyIdentities: false });
+  settings = await loadSettings(process.env, process.cwd(), { verifyIdentities: false });
   mkdirSync(settings.data, { recursive: true, mode: 0o700 });
 } catch (error) {
   fail(error);

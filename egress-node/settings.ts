@@ -1,88 +1,114 @@
 /**
- * Settings of a process: defaults, over them a typed `postern.config.ts`, over that the environment. Read
- * once at start; a wrong value stops the start with a sentence that names it.
+ * Settings of a process: defaults, over them a typed `postern.config.ts`, over that the environment. One schema
+ * checks both; wrong and unknown values stop the start, each with a sentence that names it.
  */
 import { existsSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import ipaddr from 'ipaddr.js';
+import * as z from 'zod/mini';
+import { problemsOf, type Schema, type Value } from '../lib/api/schema.ts';
+import { PosternError } from '../lib/errors.ts';
 import { canonicalIp } from '../lib/ip.ts';
+import { type PoolSetting, poolDocument, readPools } from '../lib/routing/pools.ts';
 import type { LimitDocument } from '../lib/shaping/limits/document.ts';
 
-/** `host:port`, the host of an IPv6 address in brackets. */
-export interface Endpoint {
-  host: string;
-  port: number;
-}
+/** A text that passes a test; otherwise the problem follows the text in the sentence. */
+const textThat = (test: (text: string) => boolean, problem: string) =>
+  z.string().check(z.refine(test, { error: ({ input }) => `"${String(input)}" ${problem}` }));
+const word = textThat((text) => text !== '', 'is empty');
+const whole = (minimum: number, maximum = Number.MAX_SAFE_INTEGER) =>
+  z.int('must be a whole number').check(z.minimum(minimum), z.maximum(maximum));
+const moreThanNone = z.number().check(z.gt(0));
 
-/** A static route: mail for `domain` (or `*`) goes to `host:port`, exempt from the private-address filter. */
-export interface Route extends Endpoint {
-  domain: string;
-}
+/** Port 0 is any free one, for listeners. */
+const endpoint = z.strictObject({ host: word, port: whole(0, 65_535) });
+const ip = textThat(ipaddr.isValid, 'is not an IP address');
+const network = textThat(ipaddr.isValidCIDR, 'is not a network; write it as 10.1.0.0/16 or 127.0.0.1/32');
+const webOrigin = textThat((text) => {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  return url !== undefined && /^https?:$/.test(url.protocol) && url.href === `${url.origin}/`;
+}, 'is not a web address without a path; write it as https://track.example.com');
+/** Checked by the reader of such documents, with path and reason. */
+const document = z.record(z.string(), z.unknown());
 
-export interface Settings {
+const SETTINGS = {
   /** Where the embedded engine lives. */
-  data: string;
-  api: Endpoint;
-  submission: Endpoint;
-  inbound: Endpoint;
+  data: word,
+  api: endpoint,
+  submission: endpoint,
+  inbound: endpoint,
   /** Another submission listener with TLS from the first byte (RFC 8314, port 465). */
-  submissionTls?: Endpoint;
+  submissionTls: z.optional(endpoint),
   /** First administrator key; made and printed at first start when absent. */
-  accessKeyId?: string;
-  secretAccessKey?: string;
+  accessKeyId: z.optional(word),
+  secretAccessKey: z.optional(word),
   /** Networks (CIDR) that may submit without AUTH. */
-  relayFrom: string[];
+  relayFrom: z.array(network),
   /** Source addresses; empty: the host's default. */
-  egressIps: string[];
-  /** Addresses of each pool; a pool that is not named here uses all of `egressIps`. */
-  pools: Record<string, string[]>;
-  dns?: Endpoint;
-  smtpPort: number;
-  routes: Route[];
-  verifyIdentities: boolean;
+  egressIps: z.array(ip),
+  /**
+   * Pools by name: a list of addresses, or a pool as routing documents have it (`{ ips, dedicatedTo, … }`). A pool
+   * that is not named here uses all of `egressIps`.
+   */
+  pools: z.record(z.string(), z.union([z.array(ip), document])) as unknown as z.ZodMiniType<
+    Record<string, PoolSetting>
+  >,
+  /** Resolver; absent: the system's. */
+  dns: z.optional(endpoint),
+  smtpPort: whole(1, 65_535),
+  /** Static routes: mail for `domain` (or `*`) goes to `host:port`, exempt from the private-address filter. */
+  routes: z.array(z.strictObject({ domain: word, host: word, port: whole(1, 65_535) })),
+  verifyIdentities: z.boolean(),
   /** Name in HELO, greetings and trace fields. */
-  hostname: string;
+  hostname: word,
   /** Name in HELO of single source addresses, where their PTR differs. */
-  ehloNames: Record<string, string>;
+  ehloNames: z.record(z.string(), word),
   /** Domain of return paths, whose MX points to the inbound listener. Default: the From domain's identity. */
-  returnPathDomain?: string;
+  returnPathDomain: z.optional(word),
   /**
    * Where readers of tracked mail reach this service, as `https://track.example.com`: its `/t/` must lead to `api`.
    * Without it, only configuration sets with a CustomRedirectDomain can track.
    */
-  tracking?: { url: string };
+  tracking: z.optional(z.strictObject({ url: webOrigin })),
   /** Certificate for STARTTLS and implicit TLS; a self-signed one is made when absent. PEM files. */
-  tls?: { key: string; cert: string };
+  tls: z.optional(z.strictObject({ key: word, cert: word })),
   /** Serve the API over HTTPS with that certificate. */
-  apiTls: boolean;
-  region: string;
-  accountId: string;
-  maxMessageBytes: number;
-  maxRecipients: number;
-  /** Days a delivery is tried unless its configuration set says otherwise. */
-  maxAgeDays: number;
+  apiTls: z.boolean(),
+  region: word,
+  accountId: textThat((text) => /^\d{12}$/.test(text), 'is not an account id of twelve digits'),
+  maxMessageBytes: whole(1),
+  maxRecipients: whole(1),
+  /** Days a delivery is tried unless its configuration set states otherwise. */
+  maxAgeDays: moreThanNone,
   /** Days that records of ended messages are kept. */
-  recordDays: number;
-  /** The policy in TypeScript (lib/control/README.md), watched; it need not be there. */
-  policy: string;
+  recordDays: moreThanNone,
+  /** The policy in TypeScript (lib/policy/README.md), watched. The default file need not exist. */
+  policy: word,
   /** Limits over the built-in ones (lib/shaping/README.md); those stored through the API go over these. */
-  limits?: LimitDocument;
+  limits: z.optional(document as unknown as z.ZodMiniType<LimitDocument>),
   /** Seconds from one attempt to the next; the last one repeats. */
-  retrySeconds?: number[];
-  logLevel: 'debug' | 'info' | 'warn' | 'error';
-}
+  retrySeconds: z.optional(z.array(moreThanNone).check(z.minLength(1))),
+  logLevel: z.enum(['debug', 'info', 'warn', 'error']),
+};
+const schema = z.strictObject(SETTINGS);
+const config = z.partial(schema);
 
-/** What `postern.config.ts` may set. */
+export type Settings = Value<typeof schema>;
+/** Members of `postern.config.ts`. */
 export type Config = Partial<Settings>;
+/** `host:port`, the host of an IPv6 address in brackets. */
+export type Endpoint = Value<typeof endpoint>;
+/** A static route. */
+export type RouteSetting = Settings['routes'][number];
 
 /** Types a `postern.config.ts`: `export default defineConfig({ … })`. */
-export function defineConfig(config: Config): Config {
-  return config;
+export function defineConfig(settings: Config): Config {
+  return settings;
 }
 
-/** A wrong setting: says which, what is wrong, and what it should look like. */
+/** Wrong settings: names each, what is wrong, and what it should look like. */
 export class SettingsError extends Error {}
 
 const DEFAULTS: Settings = {
@@ -109,15 +135,12 @@ const DEFAULTS: Settings = {
   logLevel: 'info',
 };
 
-function endpoint(name: string, text: string): Endpoint {
+/** Reads `host:port`. @throws SettingsError without the name of the variable. */
+function endpointOf(text: string): Endpoint {
   const match = /^(?:\[([0-9a-fA-F:]+)\]|([^:\s]+)):(\d{1,5})$/.exec(text);
   const port = Number(match?.[3]);
-  if (!match || port > 65_535) {
-    throw new SettingsError(
-      `${name}: "${text}" is not an address. Write host:port, as 127.0.0.1:8025 or [::1]:8025.`,
-    );
-  }
-  return { host: match[1] ?? match[2]!, port };
+  if (match && port <= 65_535) return { host: match[1] ?? match[2]!, port };
+  throw new SettingsError(`"${text}" is not an address; write host:port, as 127.0.0.1:8025 or [::1]:8025`);
 }
 
 function list(text: string): string[] {
@@ -127,98 +150,124 @@ function list(text: string): string[] {
     .filter((part) => part !== '');
 }
 
-function addresses(name: string, text: string): string[] {
-  const found = list(text);
-  for (const address of found) {
-    if (!ipaddr.isValid(address)) throw new SettingsError(`${name}: "${address}" is not an IP address.`);
-  }
-  return found;
+function routeOf(text: string): RouteSetting {
+  const at = text.indexOf('=');
+  if (at < 1) throw new SettingsError(`"${text}" is not a route; write domain=host:port, or *=host:port`);
+  return { domain: text.slice(0, at).trim().toLowerCase(), ...endpointOf(text.slice(at + 1).trim()) };
 }
 
-function networks(name: string, text: string): string[] {
-  const found = list(text);
-  for (const network of found) {
-    if (!ipaddr.isValidCIDR(network)) {
-      throw new SettingsError(
-        `${name}: "${network}" is not a network. Write it as 10.1.0.0/16 or 127.0.0.1/32.`,
-      );
+function onOff(text: string): boolean {
+  if (text === 'on' || text === 'off') return text === 'on';
+  throw new SettingsError(`"${text}" is neither on nor off`);
+}
+
+function portOf(text: string): number {
+  if (/^\d{1,5}$/.test(text) && Number(text) >= 1 && Number(text) <= 65_535) return Number(text);
+  throw new SettingsError(`"${text}" is not a port; give a number from 1 to 65535`);
+}
+
+/** Each variable: its setting, and from text to value. */
+const VARIABLES: Readonly<Record<string, readonly [keyof Settings, (text: string) => unknown]>> = {
+  POSTERN_DATA: ['data', String],
+  POSTERN_API: ['api', endpointOf],
+  POSTERN_SUBMISSION: ['submission', endpointOf],
+  POSTERN_SUBMISSION_TLS: ['submissionTls', endpointOf],
+  POSTERN_INBOUND: ['inbound', endpointOf],
+  POSTERN_ACCESS_KEY_ID: ['accessKeyId', String],
+  POSTERN_SECRET_ACCESS_KEY: ['secretAccessKey', String],
+  POSTERN_RELAY_FROM: ['relayFrom', list],
+  POSTERN_EGRESS_IPS: ['egressIps', list],
+  POSTERN_DNS: ['dns', (text) => endpointOf(text.includes(':') ? text : `${text}:53`)],
+  POSTERN_SMTP_PORT: ['smtpPort', portOf],
+  POSTERN_ROUTES: ['routes', (text) => list(text).map(routeOf)],
+  POSTERN_POLICY: ['policy', String],
+  POSTERN_TRACKING_URL: ['tracking', (url) => ({ url })],
+  POSTERN_VERIFY_IDENTITIES: ['verifyIdentities', onOff],
+};
+
+/** Settings of the environment. What is wrong is added to `problems`. */
+function readEnvironment(environment: NodeJS.ProcessEnv, problems: string[]): Config {
+  const settings: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(environment)) {
+    const variable = Object.hasOwn(VARIABLES, name) ? VARIABLES[name] : undefined;
+    if (variable === undefined) {
+      if (name.startsWith('POSTERN_')) {
+        problems.push(`${name} is not a variable of Postern; there are ${Object.keys(VARIABLES).join(', ')}`);
+      }
+      continue;
+    }
+    const text = value?.trim();
+    if (!text) continue;
+    const [setting, parse] = variable;
+    try {
+      settings[setting] = parse(text);
+    } catch (error) {
+      problems.push(`${name}: ${(error as Error).message}`);
+      continue;
+    }
+    // The place within a list or an object is not the caller's: the sentence shows the wrong text itself.
+    for (const problem of problemsOf(SETTINGS[setting] as Schema, settings[setting])) {
+      problems.push(`${name}: ${problem.slice(problem.indexOf(' ') + 1)}`);
     }
   }
-  return found;
+  return settings as Config;
 }
 
-function routes(name: string, text: string): Route[] {
-  return list(text).map((part) => {
-    const at = part.indexOf('=');
-    if (at < 1)
-      throw new SettingsError(`${name}: "${part}" is not a route. Write domain=host:port, or *=host:port.`);
-    return { domain: part.slice(0, at).trim().toLowerCase(), ...endpoint(name, part.slice(at + 1).trim()) };
-  });
+/** From `/api/port must be…` to `postern.config.ts: api.port must be…`. */
+function fileProblem(problem: string): string {
+  const [pointer = '', ...words] = problem.split(' ');
+  const place = pointer.slice(1).replaceAll('/', '.');
+  const text = words.join(' ').replace('is not a member of this request', 'is not a setting');
+  return `postern.config.ts: ${place} ${text}`;
 }
 
-function onOff(name: string, text: string): boolean {
-  if (text === 'on') return true;
-  if (text === 'off') return false;
-  throw new SettingsError(`${name}: "${text}" is neither on nor off.`);
-}
-
-/** Scheme, host and port alone: the links bring their own path. */
-function webOrigin(name: string, text: string): string {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url && /^https?:$/.test(url.protocol) && url.href === `${url.origin}/`) return url.origin;
-  throw new SettingsError(
-    `${name}: "${text}" is not a web address without a path. Write it as https://track.example.com.`,
-  );
-}
-
-function portNumber(name: string, text: string): number {
-  const port = Number(text);
-  if (!Number.isInteger(port) || port < 1 || port > 65_535) {
-    throw new SettingsError(`${name}: "${text}" is not a port. Give a number from 1 to 65535.`);
+function poolProblems(pools: Settings['pools']): string[] {
+  try {
+    readPools(poolDocument(pools), 'pools');
+    return [];
+  } catch (error) {
+    if (!(error instanceof PosternError)) throw error;
+    return [`postern.config.ts: ${error.message.replace(/\.$/, '')}`];
   }
-  return port;
 }
-
-/** Each variable and the setting that it makes. */
-const VARIABLES: Record<string, (name: string, text: string) => Config> = {
-  POSTERN_DATA: (_, text) => ({ data: text }),
-  POSTERN_API: (name, text) => ({ api: endpoint(name, text) }),
-  POSTERN_SUBMISSION: (name, text) => ({ submission: endpoint(name, text) }),
-  POSTERN_SUBMISSION_TLS: (name, text) => ({ submissionTls: endpoint(name, text) }),
-  POSTERN_INBOUND: (name, text) => ({ inbound: endpoint(name, text) }),
-  POSTERN_ACCESS_KEY_ID: (_, text) => ({ accessKeyId: text }),
-  POSTERN_SECRET_ACCESS_KEY: (_, text) => ({ secretAccessKey: text }),
-  POSTERN_RELAY_FROM: (name, text) => ({ relayFrom: networks(name, text) }),
-  POSTERN_EGRESS_IPS: (name, text) => ({ egressIps: addresses(name, text) }),
-  POSTERN_DNS: (name, text) => ({ dns: endpoint(name, text.includes(':') ? text : `${text}:53`) }),
-  POSTERN_SMTP_PORT: (name, text) => ({ smtpPort: portNumber(name, text) }),
-  POSTERN_ROUTES: (name, text) => ({ routes: routes(name, text) }),
-  POSTERN_POLICY: (_, text) => ({ policy: text }),
-  POSTERN_TRACKING_URL: (name, text) => ({ tracking: { url: webOrigin(name, text) } }),
-  POSTERN_VERIFY_IDENTITIES: (name, text) => ({ verifyIdentities: onOff(name, text) }),
-};
 
 /**
  * Settings from the parts, later ones winning. @throws SettingsError
- * @param started what the way of starting changes in the defaults (`npm start` turns identity proof off).
+ * @param started defaults of the way of starting (`npm start` turns identity proof off).
  */
 export function readSettings(environment: NodeJS.ProcessEnv, file: Config, started: Config = {}): Settings {
-  const settings: Settings = { ...DEFAULTS, ...started, ...file };
-  for (const [name, parse] of Object.entries(VARIABLES)) {
-    const text = environment[name]?.trim();
-    if (text) Object.assign(settings, parse(name, text));
-  }
+  const problems = problemsOf(config, file).map(fileProblem);
+  if (problems.length === 0) problems.push(...poolProblems(file.pools ?? {}));
+  const settings = { ...DEFAULTS, ...started, ...file, ...readEnvironment(environment, problems) };
   if ((settings.accessKeyId === undefined) !== (settings.secretAccessKey === undefined)) {
-    throw new SettingsError(
-      'POSTERN_ACCESS_KEY_ID and POSTERN_SECRET_ACCESS_KEY go together: set both or none.',
-    );
+    problems.push('POSTERN_ACCESS_KEY_ID and POSTERN_SECRET_ACCESS_KEY go together: set both or none');
   }
-  settings.egressIps = settings.egressIps.map(canonicalIp);
-  settings.pools = Object.fromEntries(
-    Object.entries(settings.pools).map(([pool, ips]) => [pool, ips.map(canonicalIp)]),
-  );
-  if (settings.tracking) settings.tracking = { url: webOrigin('tracking.url', settings.tracking.url) };
-  return settings;
+  if (problems.length > 0) throw new SettingsError(`${problems.join('.\n')}.`);
+  const { egressIps, pools, tracking } = settings;
+  return {
+    ...settings,
+    egressIps: egressIps.map(canonicalIp),
+    pools: Object.fromEntries(
+      Object.entries(pools).map(([name, pool]) => [name, Array.isArray(pool) ? pool.map(canonicalIp) : pool]),
+    ),
+    tracking: tracking && { url: new URL(tracking.url).origin },
+  };
+}
+
+/**
+ * Settings of a process that starts in a directory.
+ * @throws SettingsError also for a policy file that is named and does not exist: mail must not go without it.
+ */
+export async function loadSettings(
+  environment: NodeJS.ProcessEnv,
+  directory: string,
+  started: Config = {},
+): Promise<Settings> {
+  const settings = readSettings(environment, await loadConfigFile(directory), started);
+  const { policy } = settings;
+  if (policy === DEFAULTS.policy || existsSync(resolve(directory, policy))) return settings;
+  const name = environment.POSTERN_POLICY ? 'POSTERN_POLICY' : 'postern.config.ts: policy';
+  throw new SettingsError(`${name}: the file ${resolve(directory, policy)} does not exist.`);
 }
 
 /** Loads `postern.config.ts` of a directory; without one, nothing is set. */

@@ -179,7 +179,7 @@ export async function startStandalone(settings: Settings, log: Log): Promise<Sta
         maxRecipients: settings.maxRecipients,
         maxAge: settings.maxAgeDays * DAY,
         maxSchedule: MAX_SCHEDULE,
-        hasPool: (name) => egress.hasPool(name),
+        hasPool: (name, sender) => egress.hasPool(name, sender),
         group: (domain) => control.laneGroups.group(domain),
         returnPathDomain: (identity, fromDomain) =>
           identity.mailFromDomain ?? settings.returnPathDomain ?? fromDomain,

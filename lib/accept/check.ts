@@ -55,7 +55,7 @@ export function check(deps: CheckDeps, submission: Submission, options: SubmitOp
   const tracking = trackingTargets(set, submission.tracking, deps.tracking.url);
   const recipients = recipientsOf(submission, policy.maxRecipients, raw?.recipients ?? []);
   const pool = submission.pool ?? set?.delivery.pool ?? 'default';
-  if (!policy.hasPool(pool)) {
+  if (!policy.hasPool(pool, { tenant, configurationSet: set?.name })) {
     throw new PosternError(
       'bad_request',
       `Sending pool <${pool}> does not exist. Name a pool of this service, or none.`,

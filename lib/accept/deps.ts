@@ -6,6 +6,7 @@ import type { ErrorCode } from '../errors.ts';
 import type { ReturnPaths } from '../mail/return-path.ts';
 import type { Signer } from '../mail/signer.ts';
 import type { Hooks } from '../policy/open.ts';
+import type { PoolUser } from '../routing/pools.ts';
 import type { Clock, Random } from '../time.ts';
 import type { TrackingLinks } from '../tracking/links.ts';
 import type { SubmitOptions } from './types.ts';
@@ -20,8 +21,8 @@ export interface AcceptPolicy {
   maxAge: number;
   /** How far ahead `sendAt` may be, in ms. */
   maxSchedule: number;
-  /** Pools that exist. */
-  hasPool(name: string): boolean;
+  /** Whether a pool exists and is open to a sender. */
+  hasPool(name: string, sender: PoolUser): boolean;
   /** Provider group of a destination domain: the last part of a lane. */
   group(domain: string): string;
   /** Domain of the return path for an identity: its own MAIL FROM domain, else that of the service. */

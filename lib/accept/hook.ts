@@ -7,13 +7,14 @@ import { PosternError } from '../errors.ts';
 import { fieldValue, findField } from '../mail/message.ts';
 import type { Hooks } from '../policy/open.ts';
 import type { AcceptFacts } from '../policy/policy.ts';
+import type { PoolUser } from '../routing/pools.ts';
 import type { RawContent } from './content.ts';
 import type { Origin, Prepared } from './records.ts';
 import type { Content } from './types.ts';
 
 /** What an answer is held against. */
 export interface AnswerBounds {
-  hasPool(name: string): boolean;
+  hasPool(name: string, sender: PoolUser): boolean;
   /** How far ahead of its acceptance a message may be scheduled, ms. */
   maxSchedule: number;
 }
@@ -47,7 +48,7 @@ export async function askPolicy(
   if ('refuse' in answer) throw new PosternError('refused_by_policy', answer.refuse);
   const due = Math.max(prepared.due, prepared.acceptedAt + (answer.delaySeconds ?? 0) * 1000);
   const problem =
-    answer.pool !== undefined && !bounds.hasPool(answer.pool)
+    answer.pool !== undefined && !bounds.hasPool(answer.pool, prepared)
       ? `onAccept.pool: there is no pool "${answer.pool}".`
       : due - prepared.acceptedAt > bounds.maxSchedule
         ? 'onAccept.delaySeconds: is further ahead than a message may be scheduled.'

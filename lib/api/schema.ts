@@ -165,7 +165,7 @@ function ruleOf(issue: Issue): string {
     case 'too_small':
       if (issue.origin === 'string') return `must have at least ${count(Number(issue.minimum), 'character')}`;
       if (issue.origin === 'array') return `must have at least ${count(Number(issue.minimum), 'item')}`;
-      return `must be at least ${issue.minimum}`;
+      return `must be ${issue.inclusive ? 'at least' : 'more than'} ${issue.minimum}`;
     case 'too_big': {
       const { length = 0 } = issue.input as { length?: number };
       if (issue.origin === 'string') return `has ${length} characters; it may have at most ${issue.maximum}`;

@@ -4,7 +4,7 @@
  */
 import { PosternError } from '../errors.ts';
 import { canonicalIp } from '../ip.ts';
-import { DEFAULT_POOL } from '../routing/pools.ts';
+import { DEFAULT_POOL, isOpenTo, type PoolSetting, type PoolUser, poolDocument } from '../routing/pools.ts';
 import { type RoutingTable, readRouting } from '../routing/router.ts';
 import type { WarmupPlan } from '../warmup/plan.ts';
 import { DOCUMENT, ROUTING, WARMUP } from './config-kinds.ts';
@@ -15,7 +15,7 @@ export interface Installed {
   /** Source addresses that this process knows of. */
   ips: readonly string[];
   /** Source addresses by pool; absent: each node has its own, and this process does not know them. */
-  pools?: Readonly<Record<string, readonly string[]>>;
+  pools?: Readonly<Record<string, PoolSetting>>;
   /** Pools that have lanes, and others cannot have mail; absent: a lane is made when mail comes. */
   lanes?: readonly string[];
 }
@@ -45,7 +45,7 @@ export class IpInventory {
     this.#installed = installed;
     const { pools, lanes = [] } = installed;
     const routing = documents.read(ROUTING, DOCUMENT);
-    this.#table = routing ?? readRouting({ pools: listed(pools ?? {}) }, 'routing');
+    this.#table = routing ?? readRouting({ pools: poolDocument(pools ?? {}) }, 'routing');
     this.pools = routing === undefined && pools === undefined ? lanes : [...this.#table.pools.keys()];
     this.plans = documents.read(WARMUP, DOCUMENT) ?? new Map();
   }
@@ -54,7 +54,8 @@ export class IpInventory {
   get ips(): string[] {
     const { ips, pools = {} } = this.#installed;
     const routed = [...this.#table.pools.values()].flatMap((pool) => pool.ips.map(({ ip }) => ip));
-    const known = [...ips, ...Object.values(pools).flat(), ...routed, ...this.plans.keys()];
+    const installed = Object.values(pools).flatMap((pool) => ('ips' in pool ? pool.ips : pool));
+    const known = [...ips, ...installed.map(addressOf), ...routed, ...this.plans.keys()];
     return [...new Set(known.map(canonicalIp))];
   }
 
@@ -62,6 +63,13 @@ export class IpInventory {
   poolsOf(ip: string): string[] {
     const pools = [...this.#table.pools.values()];
     return pools.filter((pool) => pool.ips.some((one) => one.ip === ip)).map(({ name }) => name);
+  }
+
+  /** Whether a pool exists and is open to a sender. */
+  isOpen(name: string, sender: PoolUser): boolean {
+    const pool = this.#table.pools.get(name);
+    if (pool === undefined) return name === DEFAULT_POOL || this.pools.includes(name);
+    return isOpenTo(pool, sender);
   }
 
   // — changes: durable and in force when they resolve —
@@ -149,31 +157,30 @@ export class IpInventory {
         'Each node has the pools of the stage configuration. Store a routing document that lists all of them first (PUT /v1/config/routing/default).',
       );
     }
-    const routing = (before?.value ?? { pools: listed(pools!) }) as StoredRouting;
+    const routing = (before?.value ?? { pools: poolDocument(pools!) }) as StoredRouting;
     const changed = { ...routing, pools: change(routing.pools ?? {}) };
     await this.#documents.put('routing', DOCUMENT, changed, { by, expect: before?.version ?? 0 });
   }
 }
 
 /**
- * Whether mail may name a pool; asked for every message. The pool has lanes, and the routing document, where there is
- * one, lists it: mail for a pool that was deleted would leave by the addresses of others.
+ * Whether mail of a sender may name a pool, answered for every message: the pool has lanes, the routing document, if
+ * there is one, lists it, and it is open to the sender. Mail for a pool that was deleted would leave by the addresses
+ * of others.
  */
-export function poolsWithLanes(documents: Documents, lanes: readonly string[]): (name: string) => boolean {
+export function poolsWithLanes(
+  documents: Documents,
+  lanes: readonly string[],
+): (name: string, sender: PoolUser) => boolean {
   let routing: ReadonlyMap<string, unknown> | undefined;
-  let known: ReadonlySet<string>;
-  return (name) => {
+  let book: IpInventory;
+  return (name, sender) => {
     if (routing !== documents.running('routing')) {
       routing = documents.running('routing');
-      const { pools } = new IpInventory(documents, { ips: [], lanes });
-      known = new Set([DEFAULT_POOL, ...pools].filter((pool) => lanes.includes(pool)));
+      book = new IpInventory(documents, { ips: [], lanes });
     }
-    return known.has(name);
+    return lanes.includes(name) && book.isOpen(name, sender);
   };
-}
-
-function listed(pools: Readonly<Record<string, readonly string[]>>): Record<string, StoredPool> {
-  return Object.fromEntries(Object.entries(pools).map(([name, ips]) => [name, { ips: [...ips] }]));
 }
 
 function addressOf(entry: StoredPool['ips'][number]): string {

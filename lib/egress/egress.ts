@@ -9,7 +9,7 @@ import { familyOf } from '../ip.ts';
 import { silentLog } from '../log.ts';
 import type { SharedHeld, WaitingFigure } from '../observe/limit-figures.ts';
 import { DEFAULT_RETRY } from '../outcome/retry.ts';
-import { DEFAULT_POOL } from '../routing/pools.ts';
+import { DEFAULT_POOL, type PoolUser, poolDocument } from '../routing/pools.ts';
 import { type RoutingTable, readRouting } from '../routing/router.ts';
 import type { ExplainQuery, MailExplanation } from '../shaping/explain.ts';
 import { LimitBook } from '../shaping/limits/book.ts';
@@ -90,7 +90,8 @@ class EgressNode implements Egress {
     const { counters } = this;
     this.#options = options;
     this.#startLimits = limitTable(options.limits);
-    this.#startRouting = options.routing ?? readRouting({ pools: mapPools(options.pools ?? {}) }, 'pools');
+    this.#startRouting =
+      options.routing ?? readRouting({ pools: poolDocument(options.pools ?? {}) }, 'pools');
     this.#limits = new LimitBook(this.#startLimits);
     this.#inFlight = new InFlight(engine.queue, options.inHand ?? IN_FLIGHT, VISIBILITY);
     this.#settler = new Settler({
@@ -346,15 +347,11 @@ class EgressNode implements Egress {
     this.#queues.requeueAll();
   }
 
-  hasPool(name: string): boolean {
-    return this.#selector.hasPool(name);
+  hasPool(name: string, sender?: PoolUser): boolean {
+    return this.#selector.hasPool(name, sender);
   }
 
   setRules(rules: RuleSet | undefined): void {
     this.#observer.rules = rules;
   }
-}
-
-function mapPools(pools: Readonly<Record<string, readonly string[]>>): object {
-  return Object.fromEntries(Object.entries(pools).map(([name, ips]) => [name, { ips }]));
 }

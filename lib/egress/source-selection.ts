@@ -9,7 +9,7 @@
 import type { Directive } from '../directives/directive.ts';
 import type { DeliveryFacts } from '../directives/index.ts';
 import type { Picker } from '../routing/picker.ts';
-import { DEFAULT_POOL } from '../routing/pools.ts';
+import { DEFAULT_POOL, isOpenTo, type PoolUser } from '../routing/pools.ts';
 import { Router, type RoutingTable, type Way } from '../routing/router.ts';
 import { RecheckPacer } from '../shaping/recheck.ts';
 import type { WarmupBook } from '../warmup/book.ts';
@@ -101,8 +101,10 @@ export class SourceSelector {
   }
 
   /** Whether mail may be sent on to a pool; one that nobody has described would be all addresses of this node. */
-  hasPool(pool: string): boolean {
-    return pool === DEFAULT_POOL || this.#table.pools.has(pool);
+  hasPool(name: string, sender?: PoolUser): boolean {
+    const pool = this.#table.pools.get(name);
+    if (pool === undefined) return name === DEFAULT_POOL;
+    return sender === undefined || isOpenTo(pool, sender);
   }
 
   select(delivery: Delivery, site: Site, targets: readonly Target[], now: number): SourceChoice {

@@ -11,6 +11,7 @@ import type { Log } from '../log.ts';
 import type { SharedHeld, WaitingFigure } from '../observe/limit-figures.ts';
 import type { RetrySchedule } from '../outcome/retry.ts';
 import type { Hooks } from '../policy/open.ts';
+import type { PoolSetting, PoolUser } from '../routing/pools.ts';
 import type { RoutingTable } from '../routing/router.ts';
 import type { ExplainQuery, MailExplanation } from '../shaping/explain.ts';
 import type { LimitDocument } from '../shaping/limits/document.ts';
@@ -40,7 +41,7 @@ export interface EgressOptions {
   /** Address of this host by source IP, where the network translates it (an Elastic IP). */
   localAddresses?: Readonly<Record<string, string>>;
   /** Source addresses by pool; a pool without an entry uses all. */
-  pools?: Readonly<Record<string, readonly string[]>>;
+  pools?: Readonly<Record<string, PoolSetting>>;
   /** Pools whose lanes are served; absent: `default`, those that have addresses, and every lane that is found. */
   serves?: readonly string[];
   /** Destination port (POSTERN_SMTP_PORT). */
@@ -118,8 +119,8 @@ export interface Egress {
   setLimits(table: LimitTable | undefined): void;
   /** Replaces pools and splits; undefined: those that it was started with. */
   setRouting(table: RoutingTable | undefined): void;
-  /** Whether mail may be handed in for a pool: it is one of those that it was started with, or of the document. */
-  hasPool(name: string): boolean;
+  /** Whether a pool exists, in the document or since the start, and is open to a sender, if one is named. */
+  hasPool(name: string, sender?: PoolUser): boolean;
   /** Replaces the rules of automation. */
   setRules(rules: RuleSet | undefined): void;
   /** The source addresses and whether mail may leave from them. */

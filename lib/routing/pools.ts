@@ -46,6 +46,37 @@ export interface Pool {
   readonly overBudget: 'warmed' | 'wait';
 }
 
+/** A pool as an installation is started with it: its addresses, or a pool as a routing document has it. */
+export type PoolSetting =
+  | readonly string[]
+  | {
+      readonly ips: readonly (string | { readonly ip: string; readonly weight?: number })[];
+      readonly dedicatedTo?: {
+        readonly tenants?: readonly string[];
+        readonly configurationSets?: readonly SetName[];
+      };
+      readonly exclusive?: boolean;
+    };
+
+/** Sender of mail, as far as a pool can be dedicated to it. */
+export interface PoolUser {
+  readonly tenant: string;
+  readonly configurationSet?: string;
+}
+
+/** Whether mail of a sender may name a pool: one that is dedicated is open to its owners alone. */
+export function isOpenTo({ dedicatedTo }: Pool, { tenant, configurationSet }: PoolUser): boolean {
+  if (dedicatedTo === undefined || dedicatedTo.tenants.includes(tenant)) return true;
+  return dedicatedTo.sets.some((one) => one.tenant === tenant && one.set === configurationSet);
+}
+
+/** Those pools in the form of a routing document. */
+export function poolDocument(pools: Readonly<Record<string, PoolSetting>>): Record<string, object> {
+  return Object.fromEntries(
+    Object.entries(pools).map(([name, pool]) => [name, Array.isArray(pool) ? { ips: [...pool] } : pool]),
+  );
+}
+
 /** Names of SES's dedicated IP pools, and safe in the name of a lane. */
 const NAME = /^[a-zA-Z0-9_-]{1,64}$/;
 const MEMBERS = ['ips', 'choice', 'sticky', 'exclusive', 'dedicatedTo', 'overflow', 'overBudget'] as const;

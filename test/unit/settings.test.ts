@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
-import { readSettings, SettingsError } from '../../egress-node/settings.ts';
+import { type Config, loadSettings, readSettings, SettingsError } from '../../egress-node/settings.ts';
 
 const read = (environment: NodeJS.ProcessEnv) => readSettings(environment, {});
 
@@ -74,4 +77,89 @@ for (const [name, value, says] of WRONG) {
 
 test('half a first key is refused', () => {
   assert.throws(() => read({ POSTERN_ACCESS_KEY_ID: 'AKIA' }), /go together/);
+});
+
+/** Settings of a file that TypeScript would not take, or that a plain JavaScript file can hold. */
+const WRONG_FILE: [file: Record<string, unknown>, says: string][] = [
+  [{ api: '127.0.0.1:24201' }, 'api must be an object'],
+  [{ api: { host: '127.0.0.1' } }, 'api.port is missing'],
+  [{ api: { host: '127.0.0.1', port: 65_536 } }, 'api.port must be at most 65535'],
+  [{ api: { host: '', port: 1 } }, 'api.host "" is empty'],
+  [{ smtpPort: 'abc' }, 'smtpPort must be a whole number'],
+  [{ smtpPort: 0 }, 'smtpPort must be at least 1'],
+  [{ smptPort: 26 }, 'smptPort is not a setting'],
+  [{ maxRecipients: -5 }, 'maxRecipients must be at least 1'],
+  [{ maxAgeDays: 0 }, 'maxAgeDays must be more than 0'],
+  [{ retrySeconds: [] }, 'retrySeconds must have at least 1 item'],
+  [{ retrySeconds: [60, '5m'] }, 'retrySeconds.1 must be a number'],
+  [{ logLevel: 'loud' }, 'logLevel must be one of debug, info, warn, error'],
+  [{ accountId: '1' }, 'accountId "1" is not an account id of twelve digits'],
+  [{ relayFrom: ['10.0.0.1'] }, 'relayFrom.0 "10.0.0.1" is not a network'],
+  [{ egressIps: '192.0.2.1' }, 'egressIps must be an array'],
+  [{ tracking: { url: 'track.example.com' } }, 'tracking.url "track.example.com" is not a web address'],
+  [{ routes: [{ domain: '*', host: '::1' }] }, 'routes.0.port is missing'],
+  [{ pools: { news: ['192.0.2.300'] } }, 'pools.news.0 "192.0.2.300" is not an IP address'],
+  [{ pools: { vip: { ips: ['192.0.2.1'], dedicated: [] } } }, 'pools.vip'],
+  [{ pools: { vip: { ips: ['192.0.2.1'], dedicatedTo: {} } } }, 'pools.vip.dedicatedTo: names nobody'],
+];
+
+for (const [file, says] of WRONG_FILE) {
+  test(`${JSON.stringify(file)} in the file stops the start with a sentence that names it`, () => {
+    assert.throws(
+      () => readSettings({}, file as Config),
+      (error: unknown) =>
+        error instanceof SettingsError &&
+        error.message.includes(says) &&
+        /^postern\.config\.ts: .*\.$/.test(error.message),
+    );
+  });
+}
+
+test('every problem is named at once, and an unknown variable with the known ones', () => {
+  assert.throws(
+    () =>
+      readSettings({ POSTERN_EGRESS_IP: '192.0.2.1', POSTERN_API: '8025' }, { smtpPort: 0, x: 1 } as Config),
+    (error: Error) => {
+      assert.deepEqual(
+        error.message.split('\n').map((line) => line.replace(/; .*/, '')),
+        [
+          'postern.config.ts: smtpPort must be at least 1.',
+          'postern.config.ts: x is not a setting.',
+          'POSTERN_EGRESS_IP is not a variable of Postern',
+          'POSTERN_API: "8025" is not an address',
+        ],
+      );
+      assert.match(error.message, /there are .*POSTERN_EGRESS_IPS/);
+      return true;
+    },
+  );
+  assert.throws(
+    () => readSettings({ POSTERN_EGRESS_IPS: '192.0.2.1,here' }, {}),
+    new SettingsError('POSTERN_EGRESS_IPS: "here" is not an IP address.'),
+  );
+});
+
+test('pools may be dedicated to tenants', () => {
+  const pools = { acme: { ips: ['192.0.2.1'], dedicatedTo: { tenants: ['acme'] } }, news: ['192.0.2.2'] };
+  assert.deepEqual(readSettings({}, { pools }).pools, pools);
+});
+
+test('a policy file that is named must exist; the default one need not', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'postern-settings-'));
+  try {
+    assert.equal((await loadSettings({}, directory)).policy, './postern.policy.ts');
+    await assert.rejects(
+      loadSettings({ POSTERN_POLICY: 'rules.ts' }, directory),
+      new RegExp(`POSTERN_POLICY: the file ${directory}/rules.ts does not exist`),
+    );
+    await writeFile(join(directory, 'rules.ts'), '');
+    assert.equal((await loadSettings({ POSTERN_POLICY: 'rules.ts' }, directory)).policy, 'rules.ts');
+    await writeFile(join(directory, 'postern.config.ts'), "export default { policy: 'none.ts' };");
+    await assert.rejects(
+      loadSettings({}, directory),
+      /postern\.config\.ts: policy: the file .* does not exist/,
+    );
+  } finally {
+    await rm(directory, { recursive: true });
+  }
 });
