@@ -36,6 +36,8 @@ const document = z.record(z.string(), z.unknown());
 const SETTINGS = {
   /** Where the embedded engine lives. */
   data: word,
+  /** Takes mail in but sends none until the directive that says so is removed: for a restored copy of a store. */
+  startPaused: z.boolean(),
   api: endpoint,
   submission: endpoint,
   inbound: endpoint,
@@ -113,6 +115,7 @@ export class SettingsError extends Error {}
 
 const DEFAULTS: Settings = {
   data: './data',
+  startPaused: false,
   api: { host: '127.0.0.1', port: 8025 },
   submission: { host: '127.0.0.1', port: 1587 },
   inbound: { host: '127.0.0.1', port: 1025 },
@@ -161,6 +164,11 @@ function onOff(text: string): boolean {
   throw new SettingsError(`"${text}" is neither on nor off`);
 }
 
+function isPaused(text: string): boolean {
+  if (text === 'paused' || text === 'sending') return text === 'paused';
+  throw new SettingsError(`"${text}" is neither paused nor sending`);
+}
+
 function portOf(text: string): number {
   if (/^\d{1,5}$/.test(text) && Number(text) >= 1 && Number(text) <= 65_535) return Number(text);
   throw new SettingsError(`"${text}" is not a port; give a number from 1 to 65535`);
@@ -169,6 +177,7 @@ function portOf(text: string): number {
 /** Each variable: its setting, and from text to value. */
 const VARIABLES: Readonly<Record<string, readonly [keyof Settings, (text: string) => unknown]>> = {
   POSTERN_DATA: ['data', String],
+  POSTERN_START: ['startPaused', isPaused],
   POSTERN_API: ['api', endpointOf],
   POSTERN_SUBMISSION: ['submission', endpointOf],
   POSTERN_SUBMISSION_TLS: ['submissionTls', endpointOf],

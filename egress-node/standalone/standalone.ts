@@ -14,6 +14,7 @@ import { createAccept } from '../../lib/accept/accept.ts';
 import { ownCertificate, readCertificate } from '../../lib/certificate.ts';
 import { openControl } from '../../lib/control/control.ts';
 import { loadMasterKey } from '../../lib/control/master-key.ts';
+import { pauseAll } from '../../lib/control/paused-start.ts';
 import { smtpPassword } from '../../lib/control/smtp-password.ts';
 import type { AccessKey, Control } from '../../lib/control/types.ts';
 import { openWarmupReports } from '../../lib/control/warmup-reports.ts';
@@ -95,6 +96,7 @@ export async function startStandalone(settings: Settings, log: Log): Promise<Sta
     opened.push(() => control.close());
     const proofs = startProofTimer({ identities: control.identities, clock, log });
     opened.push(() => proofs.stop());
+    if (settings.startPaused) await pauseAll(control.directives);
     const firstKey = await ensureFirstKey(control, settings);
     const signer = createSigner();
     opened.push(() => signer.close());

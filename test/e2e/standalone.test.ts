@@ -5,6 +5,7 @@ import { CreateEmailIdentityCommand, SendBulkEmailCommand, SendEmailCommand } fr
 import { dkimVerify } from 'mailauth/lib/dkim/verify.js';
 import { createTransport } from 'nodemailer';
 import { checkStore } from '../../lib/engine/embedded/check.ts';
+import { baseId } from '../../lib/mail/message-id.ts';
 import { StandaloneSite, sesClient } from '../support/standalone.ts';
 
 let site: StandaloneSite;
@@ -156,4 +157,29 @@ test('a second process on the same data is refused in words', async () => {
   const postern = await site.start();
   await assert.rejects(site.start(), { code: 'storage_locked' });
   await postern.stop();
+});
+
+test('a restored copy that is started paused sends nothing until its directive is removed', async (context) => {
+  const copy = await StandaloneSite.open();
+  context.after(() => copy.close());
+  const first = await copy.start({ POSTERN_START: 'paused' });
+  const ses = sesClient(first, first.firstKey!.key);
+  await ses.send(new CreateEmailIdentityCommand({ EmailIdentity: 'mail.example.com' }));
+  const { MessageId } = await ses.send(
+    new SendEmailCommand({
+      FromEmailAddress: 'a@mail.example.com',
+      Destination: { ToAddresses: ['paused@example.net'] },
+      Content: { Simple: { Subject: { Data: 'Hi' }, Body: { Text: { Data: 'x' } } } },
+    }),
+  );
+  await first.stop();
+  const again = await copy.start({ POSTERN_START: 'paused' });
+  const waits = async () => (await again.engine.records.deliveries(baseId(MessageId!)))[0]!.text;
+  while (!(await waits()).includes('Started paused')) await new Promise((resolve) => setTimeout(resolve, 20));
+  assert.equal(copy.received('paused@example.net'), undefined);
+  const [directive, ...others] = again.control.directives.list();
+  assert.deepEqual(others, [], 'one start or two order one directive');
+  await again.control.directives.remove(directive!.id);
+  await copy.delivered('paused@example.net');
+  await again.stop();
 });

@@ -22,6 +22,7 @@ test('the environment wins over the file, the file over the way of starting', ()
 test('every variable is read', () => {
   const settings = read({
     POSTERN_DATA: '/srv/postern',
+    POSTERN_START: 'paused',
     POSTERN_SUBMISSION: '[::1]:1588',
     POSTERN_INBOUND: 'localhost:25',
     POSTERN_ACCESS_KEY_ID: 'AKIA',
@@ -46,6 +47,7 @@ test('every variable is read', () => {
   assert.deepEqual(settings.tracking, { url: 'https://track.example.com' });
   assert.equal(settings.verifyIdentities, false);
   assert.equal(settings.data, '/srv/postern');
+  assert.equal(settings.startPaused, true);
   assert.equal(settings.policy, '/etc/postern/policy.ts');
   assert.equal(settings.smtpPort, 2525);
 });
@@ -53,6 +55,7 @@ test('every variable is read', () => {
 const WRONG: [name: string, value: string, says: RegExp][] = [
   ['POSTERN_API', '8025', /POSTERN_API: "8025" is not an address/],
   ['POSTERN_API', '127.0.0.1:65536', /POSTERN_API/],
+  ['POSTERN_START', 'stopped', /neither paused nor sending/],
   ['POSTERN_RELAY_FROM', '10.0.0.1', /not a network/],
   ['POSTERN_EGRESS_IPS', '192.0.2.1;192.0.2.2', /not an IP address/],
   ['POSTERN_SMTP_PORT', '0', /not a port/],
