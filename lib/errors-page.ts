@@ -1,6 +1,7 @@
-/** Writes `errors.md` from the tables of errors and of reasons: `npm run errors`. A test holds the page equal to them. */
+/** Writes `errors.md` from the tables of errors, reasons and causes: `npm run errors`. A test holds the page equal to them. */
 import { writeFileSync } from 'node:fs';
 import { ERRORS } from './errors.ts';
+import { CAUSES } from './outcome/causes.ts';
 import { REASONS } from './outcome/reasons.ts';
 
 const PAGE = new URL('errors.md', import.meta.url);
@@ -14,9 +15,21 @@ export function errorsPage(): string {
   const reasons = Object.entries(REASONS).map(([code, { smtp, enhanced, temporary, fault, action }]) =>
     row(`\`${code}\``, `${smtp} ${enhanced}`, yes(temporary), fault, action),
   );
-  return `# Errors and reasons
+  const causes = Object.entries(CAUSES).map(
+    ([cause, { category, bounce, fault, temporary, suppresses, action }]) =>
+      row(
+        `\`${cause}\``,
+        temporary ? 'temporary' : 'permanent',
+        fault,
+        `${bounce.type}, ${bounce.subType}`,
+        category,
+        yes(suppresses),
+        action,
+      ),
+  );
+  return `# Errors, reasons and causes
 
-Written by \`npm run errors\` from \`errors.ts\` and \`outcome/reasons.ts\`: change these, not this page.
+Written by \`npm run errors\` from \`errors.ts\`, \`outcome/reasons.ts\` and \`outcome/causes.ts\`: change these, not this page.
 
 ## Errors
 
@@ -29,6 +42,12 @@ ${table(['code', 'HTTP', 'SMTP', 'SES', 'a repeat can succeed', 'fault', 'what t
 Why a delivery stands as it does: \`reason\` of a delivery and of an attempt. The SMTP columns are what events show where no peer replied.
 
 ${table(['code', 'SMTP', 'tried again', 'fault', 'what to do'], reasons)}
+
+## Causes
+
+What a reply or a report is about, by its enhanced code, the wording of its provider, or its plain code (\`outcome/cause-rules.ts\`). A temporary reply is temporary whatever its cause, and suppresses nobody.
+
+${table(['cause', 'lasts', 'fault', 'SES bounce', 'category', 'suppresses', 'what to do'], causes)}
 `;
 }
 

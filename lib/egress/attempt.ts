@@ -84,6 +84,7 @@ export function decideAttempt(
     provider: via?.provider,
     tls: via?.tls,
     replies,
+    phase: tried.result.kind === 'refused' ? tried.result.phase : undefined,
     state,
     reason,
     text,

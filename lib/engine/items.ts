@@ -101,6 +101,8 @@ export interface Attempt {
   tls?: { protocol: string; cipher: string; verified: boolean };
   /** SMTP dialogue of this delivery: what was said (`phase`) and each reply, capped. */
   replies: { phase: string; code: number; text: string }[];
+  /** Command that the deciding reply answered, where a peer refused. */
+  phase?: string;
   state: DeliveryState;
   /** Code of `lib/outcome/reasons.ts`, or `delivered`. */
   reason: string;

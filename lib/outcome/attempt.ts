@@ -1,7 +1,7 @@
 /** Why an attempt did not deliver, read from its record: the same rules for live replies and stored ones. */
 import type { Attempt } from '../engine/items.ts';
-import type { BounceType, Category, Diagnosis } from './diagnosis.ts';
-import { diagnose } from './diagnosis.ts';
+import { CAUSES, type Cause } from './causes.ts';
+import { type Diagnosis, diagnose } from './diagnosis.ts';
 import { isReason, REASONS, type ReasonCode } from './reasons.ts';
 import { readReply } from './reply.ts';
 
@@ -12,38 +12,47 @@ export interface AttemptDiagnosis extends Diagnosis {
   diagnosticCode: string;
 }
 
-const GENERAL: BounceType = { type: 'Transient', subType: 'General' };
-const HARD_BOUNCE: BounceType = { type: 'Permanent', subType: 'General' };
-
 /** Reasons that were decided here, without (or in spite of) a peer's reply. */
-const BY_REASON: Partial<Record<ReasonCode, Diagnosis>> = {
-  dns_no_domain: { category: 'bad-domain', bounce: HARD_BOUNCE, hard: true },
-  dns_null_mx: { category: 'bad-domain', bounce: HARD_BOUNCE, hard: true },
-  dns_failure: soft('routing-errors'),
-  dns_unconfirmed: soft('routing-errors'),
-  // Not hard: the domain exists, and its owner may mend its records tomorrow.
-  dns_no_mx_host: soft('routing-errors'),
-  mx_prohibited: soft('routing-errors'),
-  connect_failed: soft('no-answer-from-host'),
-  connection_lost: soft('bad-connection'),
-  peer_timeout: soft('bad-connection'),
-  uncertain: soft('bad-connection'),
-  tls_failed: soft('policy-related'),
-  tls_required: soft('policy-related'),
-  needs_smtputf8: soft('content-related', { type: 'Transient', subType: 'ContentRejected' }),
-  needs_8bitmime: soft('content-related', { type: 'Transient', subType: 'ContentRejected' }),
-  over_peer_size: soft('content-related', { type: 'Transient', subType: 'MessageTooLarge' }),
-  expired: soft('message-expired'),
-  // Not hard: the address is on the list already, and what put it there was counted then.
-  suppressed: {
-    category: 'other',
-    bounce: { type: 'Permanent', subType: 'OnAccountSuppressionList' },
-    hard: false,
-  },
+const BY_REASON: Partial<Record<ReasonCode, Cause>> = {
+  dns_no_domain: 'bad_domain',
+  dns_null_mx: 'bad_domain',
+  dns_failure: 'dns',
+  mx_prohibited: 'dns',
+  connect_failed: 'connection',
+  connection_lost: 'timeout',
+  peer_timeout: 'timeout',
+  uncertain: 'timeout',
+  tls_failed: 'tls',
+  tls_required: 'tls',
+  needs_smtputf8: 'content',
+  needs_8bitmime: 'content',
+  over_peer_size: 'too_large',
+  expired: 'expired',
 };
 
-function soft(category: Category, bounce = GENERAL): Diagnosis {
-  return { category, bounce, hard: false };
+/** Not hard: the address is on the list already, and what put it there was counted then. */
+const SUPPRESSED: Diagnosis = {
+  cause: 'other',
+  category: 'other',
+  bounce: { type: 'Permanent', subType: 'OnAccountSuppressionList' },
+  hard: false,
+};
+
+function decidedHere(reason: ReasonCode): Diagnosis | undefined {
+  if (reason === 'suppressed') return SUPPRESSED;
+  const cause = BY_REASON[reason];
+  if (cause === undefined) return undefined;
+  const { category, bounce, suppresses } = CAUSES[cause];
+  return { cause, category, bounce, hard: suppresses };
+}
+
+/** The phase that decided. Attempts of older versions do not have it: it is that of the reply which became the text. */
+export function phaseOf({ phase, replies, text }: Attempt): string | undefined {
+  if (phase !== undefined) return phase;
+  const decided = replies.findLast((reply) =>
+    text.startsWith(`${reply.code} ${reply.text}`.slice(0, 200).trimEnd()),
+  );
+  return (decided ?? replies.at(-1))?.phase;
 }
 
 /** Diagnosis of an attempt that was not delivered. Pure; never throws. */
@@ -52,12 +61,12 @@ export function diagnoseAttempt(attempt: Attempt): AttemptDiagnosis {
   const known = REASONS[reason];
   const reply = readReply(attempt.text);
   const diagnosis =
-    BY_REASON[reason] ??
+    decidedHere(reason) ??
     diagnose({
       code: reply?.code ?? known.smtp,
       enhanced: reply ? reply.enhanced : known.enhanced,
       text: reply?.lines[0] ?? attempt.text,
-      phase: attempt.replies.at(-1)?.phase,
+      phase: phaseOf(attempt),
     });
   const status = reply ? (reply.enhanced ?? `${String(reply.code)[0]}.0.0`) : known.enhanced;
   const text = reply ? attempt.text : `${known.smtp} ${known.enhanced} ${attempt.text}`;

@@ -19,7 +19,7 @@
  * RCPT is mostly about our host (RFC 7504 §3: a 554 or 521 greeting refuses the connection; other hosts and
  * other source addresses may fare better), and must not end mail that another IP could deliver.
  */
-import type { Category, Diagnosis } from './diagnosis.ts';
+import { CAUSES, type Cause } from './causes.ts';
 import { diagnose } from './diagnosis.ts';
 import { REASONS, type ReasonCode } from './reasons.ts';
 import type { Reply } from './reply.ts';
@@ -54,14 +54,6 @@ const BEFORE_ENVELOPE: ReadonlySet<string> = new Set(['connect', 'greeting', 'eh
 const SESSION_CODES: ReadonlySet<number> = new Set([521, 530, 534, 535, 538]);
 /** "I did not understand": RFC 5321 §4.2.4 and §4.3.2. */
 const DIALOGUE_CODES: ReadonlySet<number> = new Set([500, 502, 503, 504]);
-const RECIPIENT_OR_CONTENT: ReadonlySet<Category> = new Set<Category>([
-  'bad-mailbox',
-  'bad-domain',
-  'inactive-mailbox',
-  'quota-issues',
-  'content-related',
-  'virus-related',
-]);
 
 /** Judges the result of an attempt. Pure; any input gives a verdict. */
 export function classify(result: AttemptResult): Verdict {
@@ -92,15 +84,18 @@ function refused(phase: string, reply: Reply, text: string): Verdict {
   if (BEFORE_ENVELOPE.has(phase) || SESSION_CODES.has(code) || (code === 552 && phase === 'rcpt')) {
     return { state: 'deferred', reason: 'peer_temporary', text };
   }
-  const diagnosis = diagnose({ code, enhanced, text: reply.lines.join(' '), phase });
-  const clear = RECIPIENT_OR_CONTENT.has(diagnosis.category);
-  if (!clear && (DIALOGUE_CODES.has(code) || diagnosis.category === 'protocol-errors')) {
+  const { cause } = diagnose({ code, enhanced, text: reply.lines.join(' '), phase });
+  const clear = isAboutMessage(cause, phase);
+  if (!clear && (DIALOGUE_CODES.has(code) || cause === 'protocol')) {
     return { state: 'deferred', reason: 'peer_protocol', text };
   }
   if (!clear && phase === 'mail') return { state: 'deferred', reason: 'peer_temporary', text };
-  return { state: 'bounced', reason: permanentReason(diagnosis), text };
+  return { state: 'bounced', reason: cause === 'too_large' ? 'over_peer_size' : 'peer_permanent', text };
 }
 
-function permanentReason(diagnosis: Diagnosis): ReasonCode {
-  return diagnosis.bounce.subType === 'MessageTooLarge' ? 'over_peer_size' : 'peer_permanent';
+/** Whether a cause is the recipient, whom no peer has seen at MAIL, or the content. */
+function isAboutMessage(cause: Cause, phase: string): boolean {
+  const { category, fault } = CAUSES[cause];
+  if (category === 'content-related' || category === 'virus-related') return true;
+  return fault === 'recipient' && phase !== 'mail';
 }

@@ -1,5 +1,5 @@
 /** What `Outcome.detail` holds, by the kind of the outcome. Types, not interfaces: they must fit a record. */
-import type { BounceType, Category } from './diagnosis.ts';
+import type { BounceType, Category, Cause } from './causes.ts';
 
 /** `bounce`: a report that came after the delivery (RFC 3464, or a bounce in prose). */
 export type BounceDetail = {
@@ -14,6 +14,8 @@ export type BounceDetail = {
   reportingMta?: string;
   /** What a person reads in the record of the delivery. */
   text: string;
+  /** Absent in a report that an older version recorded. */
+  cause?: Cause;
   category: Category;
   bounce: BounceType;
   /** The address itself is at fault: it is suppressed. */
@@ -23,6 +25,8 @@ export type BounceDetail = {
 /** `complaint`: a feedback report (RFC 5965). */
 export type ComplaintDetail = {
   recipient?: string;
+  /** Found by Message-ID and recipient: nothing that we signed shows that the recipient sent it. */
+  unsigned?: true;
   /** `abuse`, `fraud`, `not-spam`, `virus`, `auth-failure`, `other` (RFC 5965 §7.3, RFC 6430, RFC 6591). */
   feedbackType: string;
   userAgent?: string;

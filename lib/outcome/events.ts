@@ -16,7 +16,7 @@
 import { createHash } from 'node:crypto';
 import type { Attempt, MessageRecord, Outcome } from '../engine/items.ts';
 import type { AttemptDiagnosis } from './attempt.ts';
-import { diagnoseAttempt } from './attempt.ts';
+import { diagnoseAttempt, phaseOf } from './attempt.ts';
 import type {
   BounceDetail,
   ClickDetail,
@@ -218,7 +218,7 @@ function delayType(attempt: Attempt, diagnosis: AttemptDiagnosis): DelayType {
       return attempt.reason === 'uncertain' ? 'Undetermined' : 'TransientCommunicationFailure';
     case 'policy-related':
       // A host that refuses before it has heard of the message refuses our address.
-      return attempt.replies.at(-1)?.phase === 'greeting' ? 'IPFailure' : 'General';
+      return phaseOf(attempt) === 'greeting' ? 'IPFailure' : 'General';
     default:
       if (attempt.reason === 'site_limit' || attempt.reason === 'no_source_ip') return 'InternalFailure';
       return attempt.reason.startsWith('peer_') ? 'RecipientServerError' : 'General';

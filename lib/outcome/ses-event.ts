@@ -1,5 +1,5 @@
 /** The shapes of the events that SES publishes (SES developer guide, "Contents of event data"). */
-import type { BounceType } from './diagnosis.ts';
+import type { BounceType } from './causes.ts';
 import type { MailObject } from './mail-object.ts';
 
 export interface BouncedRecipient {

@@ -7,6 +7,7 @@
  * | bounce report of that kind that names this delivery's recipient  | add, BOUNCE         |
  * | bounce report about another address (the recipient forwards)     | nothing             |
  * | complaint                                                        | add, COMPLAINT      |
+ * | complaint found by Message-ID alone, of one of several recipients | nothing            |
  * | feedback `not-spam`                                              | remove COMPLAINT    |
  * | feedback `auth-failure` (a report about signatures, RFC 6591)    | nothing             |
  * | anything at the mailbox simulator                                | nothing             |
@@ -14,8 +15,8 @@
  * An address is added only for a reason that its message suppresses for: the configuration set's or the account's when
  * the message was taken in, which its record knows.
  *
- * A report is only here if its signed return path led to this delivery: who never received the message cannot
- * forge one, and who did can only speak of his own address.
+ * A report is only here if its signed return path, or the message's own id with this recipient, led to this delivery:
+ * without the message nobody can forge one, and with it only for the address that it went to.
  */
 import type { MessageRecord, Outcome } from '../engine/items.ts';
 import type { Suppression, SuppressionReason } from '../engine/suppression.ts';
@@ -41,7 +42,7 @@ export function mayChangeSuppression({ kind, attempt }: Outcome): boolean {
 export function suppressionChange(record: MessageRecord, outcome: Outcome): SuppressionChange | undefined {
   const address = outcome.n === undefined ? undefined : record.recipients[outcome.n];
   if (address === undefined || isSimulatorAddress(address)) return undefined;
-  const change = decide(outcome, address);
+  const change = decide(outcome, address, record.recipients.length > 1);
   if (!change) return undefined;
   const { reason } = change;
   const action =
@@ -54,6 +55,7 @@ export function suppressionChange(record: MessageRecord, outcome: Outcome): Supp
 function decide(
   outcome: Outcome,
   address: string,
+  several: boolean,
 ): { action: 'add' | 'remove'; reason: SuppressionReason } | undefined {
   switch (outcome.kind) {
     case 'attempt': {
@@ -66,8 +68,10 @@ function decide(
       return hard && sameAddress(recipient, address) ? { action: 'add', reason: 'BOUNCE' } : undefined;
     }
     case 'complaint': {
-      const { feedbackType } = outcome.detail as ComplaintDetail;
+      const { feedbackType, unsigned } = outcome.detail as ComplaintDetail;
       if (feedbackType === 'auth-failure') return undefined;
+      // Each recipient of a message has its Message-ID and reads the other addresses in it.
+      if (unsigned && several) return undefined;
       return { action: feedbackType === 'not-spam' ? 'remove' : 'add', reason: 'COMPLAINT' };
     }
     default:

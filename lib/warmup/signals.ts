@@ -18,8 +18,10 @@
  * The first 4xx of a delivery says nothing unless it speaks of rates: hosts that greylist put off whatever they
  * see for the first time, mostly without saying so, and every new IP would be held back by them for ever.
  */
+
+import type { Category } from '../outcome/causes.ts';
 import type { AttemptResult } from '../outcome/classify.ts';
-import { type Category, diagnose } from '../outcome/diagnosis.ts';
+import { diagnose } from '../outcome/diagnosis.ts';
 import type { Feedback } from '../outcome/feedback.ts';
 import type { Signal } from './verdict.ts';
 

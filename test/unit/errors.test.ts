@@ -24,7 +24,7 @@ for (const [code, entry] of Object.entries(REASONS) as [string, ReasonEntry][]) 
   test(`reason ${code}: reply, enhanced code and what to do agree`, () => checkReply(entry));
 }
 
-test('errors.md is what the tables say (npm run errors writes it)', () => {
+test('errors.md is what the tables of errors, reasons and causes say (npm run errors writes it)', () => {
   assert.equal(readFileSync(new URL('../../lib/errors.md', import.meta.url), 'utf8'), errorsPage());
 });
 
