@@ -143,7 +143,7 @@ export const ABOUT_US: readonly CauseRule[] = [
   ),
   rule(
     'relay_denied',
-    /relay(?:ing)? (?:access )?(?:is )?(?:denied|not (?:permitted|allowed)|prohibited|refused|disabled)|unable to relay|not permitted to relay|(?:do not|cannot|won't|will not) relay|relaying\b|relay not|authentication (?:is )?required|must (?:be )?authenticat|we do not relay|not a gateway/,
+    /\brelaying\b|\brelay (?:access )?(?:is )?(?:not|denied|prohibited|refused|disabled)|(?:unable to|permitted to|do not|cannot|won't|will not) relay|authentication (?:is )?required|must (?:be )?authenticat|not a gateway/,
   ),
   rule(
     'sender_rejected',

@@ -54,15 +54,30 @@ const IP =
 const OURS =
   /\b(?:ip|ips|sender(?:'s|s)?|sending|from|your|source|client|envelope|header|mail from|originat\w+|author|submitter|helo|ehlo|smtp|return|bounce)(?:,| or| and|\/)?(?: (?:e-?mail|from|header|ip|or|and|mail|the)){0,3} (?:address|account|user|mailbox|domain|host(?:name)?|name)(?:es|s)?\b/g;
 
-/** Cause, SES bounce type and hardness of a refusal. Pure; never throws. */
+/** Diagnoses kept: one refusal is judged for its end, its warm-up, its event, its suppression and its metric. */
+const MAX_KEPT = 256;
+const kept = new Map<string, Diagnosis>();
+
+/** Cause, SES bounce type and hardness of a refusal. The same refusal gives the same diagnosis; never throws. */
 export function diagnose(refusal: Refusal): Diagnosis {
+  const { code, enhanced, phase, text } = refusal;
+  const key = `${code} ${enhanced} ${phase} ${text.slice(0, MAX_TEXT)}`;
+  const known = kept.get(key);
+  if (known) return known;
+  const found = judge(refusal);
+  if (kept.size >= MAX_KEPT) kept.delete(kept.keys().next().value!);
+  kept.set(key, found);
+  return found;
+}
+
+function judge(refusal: Refusal): Diagnosis {
   const raw = refusal.text.slice(0, MAX_TEXT).toLowerCase();
   const quoted = QUOTED_REPLY.exec(raw);
   if (quoted) {
     const [, code, enhanced, text] = quoted;
     return diagnose({ code: Number(code), enhanced, text: text!, phase: refusal.phase });
   }
-  const words = raw.replace(ADDRESS, '…');
+  const words = raw.includes('@') ? raw.replace(ADDRESS, '…') : raw;
   let cause = causeOf(refusal, words, plain(words));
   if (CAUSES[cause].suppresses && BEFORE_RECIPIENT.has(refusal.phase ?? '')) {
     cause = refusal.phase === 'mail' ? 'sender_rejected' : 'other';
