@@ -75,7 +75,7 @@ export function decideAttempt(
       text = `Not delivered within its time. The last attempt: ${text}`;
     }
   }
-  const { at, duration, replies, via } = completed;
+  const { at, duration, replies, result, via } = completed;
   return {
     at,
     duration,
@@ -84,7 +84,7 @@ export function decideAttempt(
     provider: via?.provider,
     tls: via?.tls,
     replies,
-    phase: tried.result.kind === 'refused' ? tried.result.phase : undefined,
+    phase: result.kind === 'refused' ? result.phase : undefined,
     state,
     reason,
     text,
