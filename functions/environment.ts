@@ -1,4 +1,5 @@
-/** What functions are told by the stacks, as environment variables: written and read here and nowhere else. */
+/** The settings of functions, as environment variables: the stacks write them, and they are read here and nowhere else. */
+import { readFileSync } from 'node:fs';
 import {
   QUEUES,
   requireVariable,
@@ -17,7 +18,7 @@ export interface FunctionSettings {
 
 /** What the API needs besides. */
 export interface ApiSettings extends FunctionSettings {
-  /** Pools that exist. */
+  /** Pools that exist; `@` and the name of a file beside the bundle, in a stage with many. */
   pools: readonly string[];
   /** Domain of return paths where an identity has no MAIL FROM domain. */
   returnPathDomain: string;
@@ -96,15 +97,26 @@ export function readFunctionSettings(environment: NodeJS.ProcessEnv): FunctionSe
   };
 }
 
-/** @throws PosternError `bad_request` that names the variable that is not set. */
-export function readApiSettings(environment: NodeJS.ProcessEnv): ApiSettings & { region: string } {
+/**
+ * @param bundle URL of the code, beside which the file of pools is.
+ * @throws PosternError `bad_request` that names the variable that is not set.
+ */
+export function readApiSettings(
+  environment: NodeJS.ProcessEnv,
+  bundle: string = import.meta.url,
+): ApiSettings & { region: string } {
   return {
     ...readFunctionSettings(environment),
-    pools: requireVariable(environment, 'POSTERN_POOLS').split(','),
+    pools: readPools(requireVariable(environment, 'POSTERN_POOLS'), bundle),
     returnPathDomain: requireVariable(environment, 'POSTERN_RETURN_PATH_DOMAIN'),
     secrets: requireVariable(environment, SECRETS_BUCKET),
     ...(environment[TRACKING_URL] && { trackingUrl: environment[TRACKING_URL] }),
     // Empty would be a secret that anybody knows.
     ...(environment[FRONT_SECRET] && { frontSecret: environment[FRONT_SECRET] }),
   };
+}
+
+function readPools(text: string, bundle: string): string[] {
+  const list = text.startsWith('@') ? readFileSync(new URL(text.slice(1), bundle), 'utf8') : text;
+  return list.split(',');
 }

@@ -1,5 +1,6 @@
 /** What runs without a server: the HTTP API behind a Function URL, and the functions beside it. */
-import { CfnOutput, Duration, Stack, type StackProps } from 'aws-cdk-lib';
+import { join } from 'node:path';
+import { type App, CfnOutput, Duration, Stack, type StackProps } from 'aws-cdk-lib';
 import * as events from 'aws-cdk-lib/aws-events';
 import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
@@ -12,7 +13,6 @@ import {
   functionEnvironment,
   trackEnvironment,
 } from '../../functions/environment.ts';
-import { poolsOf } from './cells.ts';
 import type { DataStack } from './data.ts';
 import { ApiDomain, frontSecret } from './domain.ts';
 import { PosternFunction } from './function.ts';
@@ -27,11 +27,14 @@ import {
   trackPermissions,
 } from './permissions.ts';
 import { type PolicyBundle, policyFor } from './policy.ts';
+import { poolSetting } from './pools.ts';
 import { type Stage, trackingUrlOf } from './stage.ts';
 
-/** A batch of outcomes is waited for so long: the longer, the fewer calls. */
+/** How long a batch of outcomes is waited for: the longer, the fewer calls. */
 const OUTCOME_WINDOW = Duration.seconds(5);
 const OUTCOME_BATCH = 100;
+/** Calls at one time: after an outage the backlog must leave the account's concurrency to the others. */
+const OUTCOME_CONCURRENCY = 20;
 
 export interface ApiStackProps extends StackProps {
   stage: Stage;
@@ -50,6 +53,7 @@ export class ApiStack extends Stack {
   constructor(scope: Construct, id: string, props: ApiStackProps) {
     super(scope, id, props);
     const { stage, data, policy } = props;
+    const pools = poolSetting(stage, join((scope as App).outdir, 'pools'));
     const settings: FunctionSettings = {
       resources: data.resources(stage),
       accountId: this.account,
@@ -57,7 +61,7 @@ export class ApiStack extends Stack {
     };
     const apiSettings: ApiSettings = {
       ...settings,
-      pools: poolsOf(stage),
+      pools: pools.pools,
       returnPathDomain: stage.returnPathDomain,
       secrets: data.secrets.bucketName,
       trackingUrl: trackingUrlOf(stage),
@@ -69,7 +73,7 @@ export class ApiStack extends Stack {
     this.api = new PosternFunction(this, 'Api', {
       entry: 'api.ts',
       description: 'Postern: SES v2 and Postern API',
-      beside: policyFor('accept', policy),
+      beside: [...policyFor('accept', policy), ...pools.files],
       environment: apiEnvironment({ ...apiSettings, frontSecret: domain && front }),
       permissions: apiPermissions(data),
       ...shared,
@@ -126,6 +130,7 @@ export class ApiStack extends Stack {
         batchSize: OUTCOME_BATCH,
         maxBatchingWindow: OUTCOME_WINDOW,
         reportBatchItemFailures: true,
+        maxConcurrency: OUTCOME_CONCURRENCY,
       }),
     );
 
@@ -151,6 +156,7 @@ export class ApiStack extends Stack {
 
     this.firstKey = new PosternFunction(this, 'FirstKey', {
       entry: 'first-key.ts',
+      beside: pools.files,
       description: "Postern: makes the first administrator's key",
       environment: apiEnvironment(apiSettings),
       permissions: firstKeyPermissions(data),

@@ -17,7 +17,7 @@ import * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import * as kms from 'aws-cdk-lib/aws-kms';
 import * as s3 from 'aws-cdk-lib/aws-s3';
-import * as sqs from 'aws-cdk-lib/aws-sqs';
+import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import type { Construct } from 'constructs';
 import {
   type AwsResources,
@@ -26,13 +26,13 @@ import {
   OUTCOME_MAX_RECEIVES,
   OUTCOME_QUEUE,
   PARTITION_KEY,
-  QUEUE_RETENTION_SECONDS,
   SORT_KEY,
   TABLES,
   type TableName,
   TTL_ATTRIBUTE,
 } from '../engine/aws/schema.ts';
 import { cellsOf, lanePattern, lanesOf, queuePrefix } from './cells.ts';
+import { openQueue } from './queues.ts';
 import type { Stage } from './stage.ts';
 
 /** The longest that a body may be needed (return receipts and retries end before), then S3 deletes it. */
@@ -54,7 +54,11 @@ export class DataStack extends Stack {
   readonly lanesArn: string;
   readonly outcomes: sqs.Queue;
   readonly deadLanes: sqs.Queue;
+  /** By its name, so that no stack of a cell holds an import of it. */
+  readonly deadLanesArn: string;
   readonly deadOutcomes: sqs.Queue;
+  /** Addresses of the cells by host name, in a stage that has any. */
+  readonly addresses?: dynamodb.TableV2;
   /** Over tables, bodies and queues. */
   readonly key: kms.Key;
   /** The master key of control, and the secret of return paths. */
@@ -69,20 +73,22 @@ export class DataStack extends Stack {
       TableName,
       dynamodb.TableV2
     >;
+    if (stage.cells?.length) this.addresses = this.#table('addresses', stage);
     this.bucket = this.#bodies();
     this.bodiesArn = this.exportValue(this.bucket.bucketArn);
-    this.deadLanes = this.#queue(stage, 'dead-lanes');
-    this.deadOutcomes = this.#queue(stage, 'dead-outcomes');
-    this.outcomes = this.#queue(
-      stage,
-      OUTCOME_QUEUE,
-      { queue: this.deadOutcomes, maxReceiveCount: OUTCOME_MAX_RECEIVES },
-      OUTCOME_VISIBILITY,
-    );
+    const settings = { stage, key: this.key };
+    this.deadLanes = openQueue(this, 'dead-lanes', settings);
+    this.deadLanesArn = this.formatArn({ service: 'sqs', resource: `${queuePrefix(stage)}dead-lanes` });
+    this.deadOutcomes = openQueue(this, 'dead-outcomes', settings);
+    this.outcomes = openQueue(this, OUTCOME_QUEUE, {
+      ...settings,
+      dead: { queue: this.deadOutcomes, maxReceiveCount: OUTCOME_MAX_RECEIVES },
+      visibilityTimeout: OUTCOME_VISIBILITY,
+    });
     const dead = { queue: this.deadLanes, maxReceiveCount: LANE_MAX_RECEIVES };
     for (const pool of cellsOf(stage)[0]!.pools)
       for (const lane of lanesOf(stage, pool))
-        this.#queue(stage, lane.slice(queuePrefix(stage).length), dead);
+        openQueue(this, lane.slice(queuePrefix(stage).length), { ...settings, dead });
     this.lanesArn = this.formatArn({ service: 'sqs', resource: lanePattern(stage) });
     this.secretsKey = new kms.Key(this, 'SecretsKey', {
       description: 'Postern: secrets that only the functions that need them may read',
@@ -167,8 +173,8 @@ export class DataStack extends Stack {
     return key;
   }
 
-  #table(name: TableName, stage: Stage): dynamodb.TableV2 {
-    const { pointInTimeRecovery, maxReadUnits, maxWriteUnits } = stage.tables;
+  #table(name: TableName | 'addresses', stage: Stage): dynamodb.TableV2 {
+    const { pointInTimeRecovery, maxReadUnits, maxWriteUnits, warm } = stage.tables;
     const table = new dynamodb.TableV2(this, `${name[0]!.toUpperCase()}${name.slice(1)}Table`, {
       partitionKey: { name: PARTITION_KEY, type: dynamodb.AttributeType.STRING },
       sortKey: { name: SORT_KEY, type: dynamodb.AttributeType.STRING },
@@ -178,6 +184,10 @@ export class DataStack extends Stack {
         maxReadRequestUnits: maxReadUnits,
         maxWriteRequestUnits: maxWriteUnits,
       }),
+      warmThroughput: warm && {
+        readUnitsPerSecond: warm.readUnits,
+        writeUnitsPerSecond: warm.writeUnits,
+      },
       encryption: dynamodb.TableEncryptionV2.customerManagedKey(this.key),
       pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: pointInTimeRecovery },
       deletionProtection: stage.protect,
@@ -222,36 +232,6 @@ export class DataStack extends Stack {
     });
     acknowledgeAccessLogs(bucket, 'Every read needs the key of its own, whose use CloudTrail logs.');
     return bucket;
-  }
-
-  /** Named, because processes work their URLs out from the lane. Queued mail outlives the stack. */
-  #queue(
-    stage: Stage,
-    name: string,
-    deadLetterQueue?: sqs.DeadLetterQueue,
-    visibilityTimeout?: Duration,
-  ): sqs.Queue {
-    const queue = new sqs.Queue(this, `Queue-${name}`, {
-      queueName: `${queuePrefix(stage)}${name}`,
-      encryption: sqs.QueueEncryption.KMS,
-      encryptionMasterKey: this.key,
-      // How long SQS keeps a data key: the longest is the cheapest.
-      dataKeyReuse: Duration.days(1),
-      enforceSSL: true,
-      retentionPeriod: Duration.seconds(QUEUE_RETENTION_SECONDS),
-      maxMessageSizeBytes: 1_048_576,
-      receiveMessageWaitTime: Duration.seconds(20),
-      deadLetterQueue,
-      visibilityTimeout,
-      removalPolicy: RemovalPolicy.RETAIN,
-    });
-    if (!deadLetterQueue) {
-      Validations.of(queue).acknowledge({
-        id: 'AwsSolutions-SQS3',
-        reason: 'It is a dead-letter queue; an alarm tells of the first message in it.',
-      });
-    }
-    return queue;
   }
 }
 

@@ -20,10 +20,13 @@ import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import * as logs from 'aws-cdk-lib/aws-logs';
 import { Asset } from 'aws-cdk-lib/aws-s3-assets';
+import * as sqs from 'aws-cdk-lib/aws-sqs';
 import type { Construct } from 'constructs';
 import { nodeEnvironment } from '../../egress-node/service/node-environment.ts';
 import { serviceAsset } from './bundling.ts';
+import type { Cell } from './cells.ts';
 import type { DataStack } from './data.ts';
+import type { PosternFunction } from './function.ts';
 import { instanceGroup, launchTemplate } from './instances.ts';
 import { OutsideAccess } from './outside.ts';
 import {
@@ -35,7 +38,9 @@ import {
 } from './permissions.ts';
 import { type PolicyBundle, policyFor } from './policy.ts';
 import { PtrRecords } from './ptr.ts';
-import type { NodeConfig, SourceAddress, Stage } from './stage.ts';
+import { openLanes } from './queues.ts';
+import { register, STAGE_TAG } from './registrar.ts';
+import type { Address, NodeConfig, Stage } from './stage.ts';
 import { accountAlarmName } from './topics.ts';
 import { installNode } from './user-data.ts';
 
@@ -64,10 +69,11 @@ export const STOPPING_ALARMS = [
   'Storage refused',
 ] as const;
 
-type Address = SourceAddress & { ip: string; allocationId: string };
-
 export interface EgressStackProps extends StackProps {
   stage: Stage;
+  cell: Cell;
+  /** Keeps the rows and PTR records of addresses; of a named cell only. */
+  registrar?: PosternFunction;
   data: DataStack;
   policy?: PolicyBundle;
 }
@@ -83,21 +89,28 @@ export class EgressStack extends Stack {
 
   constructor(scope: Construct, id: string, props: EgressStackProps) {
     super(scope, id, props);
-    const { stage, data, policy } = props;
+    const { stage, cell, data, policy, registrar } = props;
+    const own = cell.name === undefined;
     const log: logs.LogGroupProps = { retention: stage.logRetention, encryptionKey: data.key };
     this.logGroup = new logs.LogGroup(this, 'Log', log);
-    this.vpc = this.#network(log);
+    this.vpc = this.#network(log, own ? 24 : 20);
     const { vpc } = this;
     const securityGroup = this.#securityGroup(vpc);
     const bundle = new Asset(this, 'Bundle', serviceAsset('node.ts', 'egress', policyFor('egress', policy)));
-    const addresses = new Map(stage.nodes.map((node) => [node.name, this.#addresses(node)]));
+    const addresses = new Map(cell.nodes.map((node) => [node.name, this.#addresses(node, stage, own)]));
     this.roles = new Map(
-      stage.nodes.map((node, at) => {
-        const own = addresses.get(node.name)!;
+      cell.nodes.map((node, at) => {
+        const its = addresses.get(node.name)!;
         const shared = { stage, data, vpc, securityGroup, bundle };
-        return [node.name, this.#node(node, own, shared, at === 0 ? CANARY : FOLLOWER)];
+        return [node.name, this.#node(node, its, shared, at === 0 ? CANARY : FOLLOWER)];
       }),
     );
+    if (!own) {
+      const dead = sqs.Queue.fromQueueArn(this, 'DeadLanes', data.deadLanesArn);
+      openLanes(this, { stage, key: data.key, pools: cell.pools, dead });
+      register(this, registrar!, cell.name!, addresses);
+      return;
+    }
     const records = [...addresses.values()].flat().filter(({ ptr }) => ptr);
     if (records.length > 0) this.ptr = new PtrRecords(this, 'Ptr', { records, log });
     if (stage.outside) {
@@ -117,12 +130,12 @@ export class EgressStack extends Stack {
     return [0, 1].map((at) => Fn.select(at, Fn.getAzs()));
   }
 
-  #network(log: logs.LogGroupProps): ec2.Vpc {
+  #network(log: logs.LogGroupProps, cidrMask: number): ec2.Vpc {
     const vpc = new ec2.Vpc(this, 'Vpc', {
       maxAzs: 2,
       natGateways: 0,
       restrictDefaultSecurityGroup: false,
-      subnetConfiguration: [{ name: 'public', subnetType: ec2.SubnetType.PUBLIC, cidrMask: 24 }],
+      subnetConfiguration: [{ name: 'public', subnetType: ec2.SubnetType.PUBLIC, cidrMask }],
       gatewayEndpoints: {
         S3: { service: ec2.GatewayVpcEndpointAwsService.S3 },
         DynamoDB: { service: ec2.GatewayVpcEndpointAwsService.DYNAMODB },
@@ -169,15 +182,21 @@ export class EgressStack extends Stack {
    * Elastic IPs, kept when the stack goes: an address that receivers have learnt to trust is the one thing here
    * that no deployment can bring back.
    */
-  #addresses(node: NodeConfig): Address[] {
+  #addresses(node: NodeConfig, stage: Stage, own: boolean): Address[] {
     return node.addresses.map((address, at) => {
-      const eip = new ec2.CfnEIP(this, `Address-${node.name}${at + 1}`, { domain: 'vpc' });
+      // In a cell the node's name cannot run into the number.
+      const id = own ? `Address-${node.name}${at + 1}` : `${node.name}Address${at + 1}`;
+      const eip = new ec2.CfnEIP(this, id, { domain: 'vpc' });
       Tags.of(eip).add('Name', address.hostname);
       eip.applyRemovalPolicy(RemovalPolicy.RETAIN);
-      new CfnOutput(this, `Record-${node.name}${at + 1}`, {
-        value: `${address.hostname}. A ${eip.attrPublicIp}`,
-        description: 'Publish this record before the address gets its PTR',
-      });
+      if (own) {
+        new CfnOutput(this, `Record-${node.name}${at + 1}`, {
+          value: `${address.hostname}. A ${eip.attrPublicIp}`,
+          description: 'Publish this record before the address gets its PTR',
+        });
+      } else {
+        Tags.of(eip).add(STAGE_TAG, stage.name);
+      }
       return { ...address, ip: eip.attrPublicIp, allocationId: eip.attrAllocationId };
     });
   }

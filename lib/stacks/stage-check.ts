@@ -168,7 +168,7 @@ function checkSize({ name, nodes, pools }: Cell, refuse: Refuse): void {
 /** In the stage's own stack an address is named by its node and number, without a sign between: a1 and 1, a and 11. */
 function checkConstructNames(nodes: readonly NodeConfig[], refuse: Refuse): void {
   const names = nodes.flatMap(({ name, addresses }) => addresses.map((_, at) => `${name}${at + 1}`));
-  const twice = names.find((one, at) => names.indexOf(one) !== at);
+  const twice = repeated(names);
   if (twice !== undefined)
     refuse(`two addresses would have the name "${twice}" in CloudFormation. Rename one of their nodes.`);
 }
@@ -177,8 +177,13 @@ function checkHostname(host: string, refuse: Refuse): void {
   if (!HOSTNAME.test(host)) refuse(`"${host}" is not a host name in lower case, as a1.mail.example.com.`);
 }
 
+function repeated(names: readonly string[]): string | undefined {
+  const seen = new Set<string>();
+  return names.find((name) => seen.size === seen.add(name).size);
+}
+
 function unique(what: string, names: readonly string[], refuse: Refuse, why = ''): void {
-  const twice = names.find((one, at) => names.indexOf(one) !== at);
+  const twice = repeated(names);
   if (twice !== undefined) refuse(`two have the ${what} "${twice}". ${why}`.trimEnd());
 }
 

@@ -14,6 +14,9 @@ export interface SourceAddress {
   ptr: boolean;
 }
 
+/** A source address that has its Elastic IP. */
+export type Address = SourceAddress & { ip: string; allocationId: string };
+
 /** An egress node: an Auto Scaling group of one, which comes back under the same name in whatever zone is left. */
 export interface NodeConfig {
   /** Unique in the stage, as `a`, and never changed: the leases of the node's addresses are under this name. */

@@ -7,7 +7,8 @@
  * TLS ends in the process on both ports: STARTTLS needs the key there in any case, one certificate is enough, and
  * no password crosses the network in clear.
  */
-import { CfnOutput, Duration, Stack, type StackProps, Validations } from 'aws-cdk-lib';
+import { join } from 'node:path';
+import { type App, CfnOutput, Duration, Stack, type StackProps, Validations } from 'aws-cdk-lib';
 import * as autoscaling from 'aws-cdk-lib/aws-autoscaling';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import * as elb from 'aws-cdk-lib/aws-elasticloadbalancingv2';
@@ -18,12 +19,12 @@ import type { Construct } from 'constructs';
 import { apiEnvironment } from '../../functions/environment.ts';
 import { HEALTH, STARTTLS, TLS } from '../submission/ports.ts';
 import { serviceAsset } from './bundling.ts';
-import { poolsOf } from './cells.ts';
 import type { DataStack } from './data.ts';
 import type { EgressStack } from './egress.ts';
 import { instanceGroup, launchTemplate } from './instances.ts';
 import { acknowledgeBodies, acknowledgeLanes, shipLog, submissionPermissions } from './permissions.ts';
 import { type PolicyBundle, policyFor } from './policy.ts';
+import { poolSetting } from './pools.ts';
 import { type Stage, type SubmissionService, trackingUrlOf } from './stage.ts';
 import { installService } from './user-data.ts';
 
@@ -55,10 +56,11 @@ export class SubmissionStack extends Stack {
       assumedBy: new iam.ServicePrincipal('ec2.amazonaws.com'),
       description: 'Postern: submission',
     });
+    const pools = poolSetting(stage, join((scope as App).outdir, 'pools'));
     const bundle = new Asset(
       this,
       'Bundle',
-      serviceAsset('submission-node.ts', 'submission', policyFor('accept', policy)),
+      serviceAsset('submission-node.ts', 'submission', [...policyFor('accept', policy), ...pools.files]),
     );
     for (const statement of [
       ...submissionPermissions(data),
@@ -85,7 +87,7 @@ export class SubmissionStack extends Stack {
           resources: data.resources(stage),
           accountId: this.account,
           hostname: submission.hostname,
-          pools: poolsOf(stage),
+          pools: pools.pools,
           returnPathDomain: stage.returnPathDomain,
           secrets: data.secrets.bucketName,
           trackingUrl: trackingUrlOf(stage),

@@ -83,10 +83,19 @@ export interface Synthesised {
 }
 
 /** The stacks of a stage, without their bundles. */
-export function openStacks(stage: Stage = STAGE, policy?: PolicyBundle): Synthesised {
+export function openStacks(stage: Stage = STAGE, policy?: PolicyBundle, only?: string): Synthesised {
   const app = openApp();
-  const stacks = buildStacks(app, stage, policy);
+  const stacks = buildStacks(app, stage, policy, only);
   return { app, stacks, template: (stack) => Template.fromStack(stack) };
+}
+
+/** Every stack of a stage, by the part of its name that is its own. */
+export function stacksByPart({ cells, ...stacks }: Stacks): Record<string, Stack> {
+  const ofCells = [...cells].flatMap(([name, { egress, monitoring }]): [string, Stack][] => [
+    [name, egress],
+    [`${name}-monitoring`, monitoring],
+  ]);
+  return { ...stacks, ...Object.fromEntries(ofCells) };
 }
 
 export interface Resource {

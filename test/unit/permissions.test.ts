@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Template } from 'aws-cdk-lib/assertions';
 import { EC2, type Granted, LANES, PERMISSIONS } from '../support/permissions.ts';
-import { openStacks, resourcesOf } from '../support/stacks.ts';
+import { openStacks, resourcesOf, stacksByPart } from '../support/stacks.ts';
 
 /** Resources named by a pattern, each with its reason. */
 const PATTERNS: Record<string, string> = {
@@ -16,7 +16,9 @@ const PATTERNS: Record<string, string> = {
 const OWN_LANES = /:postern-test-lane-\w+-(transactional|bulk)-\*$/;
 
 const { stacks, template } = openStacks();
-const templates = Object.entries(stacks).map(([name, stack]) => [name, template(stack)] as const);
+const templates = Object.entries(stacksByPart(stacks)).map(
+  ([name, stack]) => [name, template(stack)] as const,
+);
 const granted = permissionsOf(templates);
 
 describe('permissions', () => {

@@ -7,9 +7,18 @@ import { Match, type Template } from 'aws-cdk-lib/assertions';
 import { AwsSolutionsChecks } from 'cdk-nag';
 import { buildStacks } from '../../lib/stacks/build.ts';
 import { STOPPING_ALARMS } from '../../lib/stacks/egress.ts';
-import type { Stage } from '../../lib/stacks/stage.ts';
+import type { CellConfig, Stage } from '../../lib/stacks/stage.ts';
+import { quotasOf } from '../../lib/stacks/stage-check.ts';
 import { STAGES, stageOf } from '../../lib/stacks/stages.ts';
-import { openApp, openStacks, POLICY, type Resource, resourcesOf, STAGE } from '../support/stacks.ts';
+import {
+  openApp,
+  openStacks,
+  POLICY,
+  type Resource,
+  resourcesOf,
+  STAGE,
+  stacksByPart,
+} from '../support/stacks.ts';
 
 const { stacks, template } = openStacks(STAGE, POLICY);
 const data = template(stacks.data);
@@ -237,6 +246,7 @@ describe('functions', () => {
     api.hasResourceProperties('AWS::Lambda::EventSourceMapping', {
       FunctionResponseTypes: ['ReportBatchItemFailures'],
       BatchSize: 100,
+      ScalingConfig: { MaximumConcurrency: 20 },
     });
     api.hasResourceProperties('AWS::Events::Rule', { ScheduleExpression: 'rate(1 minute)' });
   });
@@ -309,7 +319,7 @@ describe('egress', () => {
       pools: ['default', 'a-pool-with-a-long-name'],
       ptr: false,
     }));
-    const big = openStacks({ ...STAGE, nodes: [{ name: 'a', instanceType: 'c7g.large', addresses }] });
+    const big = openStacks({ ...STAGE, nodes: [{ name: 'a', instanceType: 'c7g.xlarge', addresses }] });
     const templates = [big.template(big.stacks.egress), big.template(big.stacks.submission!)];
     const all = templates.flatMap((one) => resourcesOf(one, 'AWS::EC2::LaunchTemplate'));
     assert.equal(all.length, 2);
@@ -604,7 +614,7 @@ describe('alarms', () => {
 
 describe('a deployment', () => {
   test('cannot be deleted by mistake where the stage says so', () => {
-    for (const stack of Object.values(stacks)) assert.equal(stack.terminationProtection, true);
+    for (const stack of Object.values(stacksByPart(stacks))) assert.equal(stack.terminationProtection, true);
   });
 
   const stages: Record<string, Stage> = { ...STAGES, 'with everything': STAGE };
@@ -627,6 +637,12 @@ describe('a deployment', () => {
     }
   });
 });
+
+/** A cell of one node with one address. */
+function cellOf(name: string, pool: string): CellConfig {
+  const address = { hostname: `${name}.example.com`, pools: [pool], ptr: false };
+  return { name, nodes: [{ name: `${name}n`, instanceType: 't4g.small', addresses: [address] }] };
+}
 
 describe('a stage', () => {
   const wrong: Record<string, [Partial<Stage>, RegExp]> = {
@@ -670,6 +686,80 @@ describe('a stage', () => {
       { nodes: [{ name: 'a', instanceType: 't4g.small', addresses: [] }] },
       /"a" has no address/,
     ],
+    'more addresses than an interface of its type has': [
+      {
+        nodes: [
+          {
+            name: 'a',
+            instanceType: 'c7g.large',
+            addresses: Array.from({ length: 11 }, (_, at) => ({
+              hostname: `a${at}.example.com`,
+              pools: ['default'],
+              ptr: false,
+            })),
+          },
+        ],
+      },
+      /node "a" has 11 addresses, but an interface of a c7g\.large has 10\. Take a larger type, or a further node/,
+    ],
+    'a type that is not on arm64': [
+      { nodes: [{ ...STAGE.nodes[1]!, instanceType: 'c5.large' }] },
+      /node "b": "c5\.large" is no type on arm64/,
+    ],
+    'addresses of two nodes that CloudFormation would give one name': [
+      {
+        nodes: ['n1', 'n11'].map((name) => ({
+          name,
+          instanceType: 'c7g.xlarge',
+          addresses: Array.from({ length: 11 }, (_, at) => ({
+            hostname: `${name}-${at}.example.com`,
+            pools: ['default'],
+            ptr: false,
+          })),
+        })),
+      },
+      /two addresses would have the name "n111" in CloudFormation\. Rename one of their nodes/,
+    ],
+    'a cell with the name of a stack': [
+      { cells: [cellOf('data', 'x')] },
+      /cell "data" has the name of another/,
+    ],
+    'two cells of one name': [{ cells: [cellOf('c1', 'x'), cellOf('c1', 'y')] }, /two have the cell "c1"/],
+    'a pool in two cells': [
+      { cells: [cellOf('c1', 'x'), cellOf('c2', 'x')] },
+      /two have the pool "x"\. A pool belongs to one cell/,
+    ],
+    'a cell of too many nodes': [
+      {
+        cells: [
+          {
+            name: 'c1',
+            nodes: Array.from({ length: 31 }, (_, at) => cellOf(`n${at}`, 'x').nodes[0]!),
+          },
+        ],
+      },
+      /cell "c1" has 31 nodes; a cell has 30 at most\. Put the others into a further cell/,
+    ],
+    'more pools than its stack holds lanes of': [
+      {
+        nodes: Array.from({ length: 22 }, (_, at) => cellOf(`n${at}`, `p${at}`).nodes[0]!),
+        outside: undefined,
+      },
+      /the stage has 23 pools; its stack holds 22/,
+    ],
+    'a name that is too long': [{ name: 'a2345678901234567' }, /its name must be its key: .* 16 at most/],
+    'warm throughput above the cap': [
+      { tables: { ...STAGE.tables, maxReadUnits: 20_000, warm: { readUnits: 12_000, writeUnits: 5_000 } } },
+      /tables\.warm\.writeUnits is 5000, above the cap of 2000/,
+    ],
+    'a bill that is told to nobody': [
+      { alarms: { minimumVolume: 1_000, monthlyDollars: 100 } },
+      /alarms\.monthlyDollars needs alarms\.email/,
+    ],
+    'an authority that is no certificate': [
+      { outside: { ...STAGE.outside!, authority: 'ca.pem' } },
+      /outside\.authority is the text of the file ca\.pem/,
+    ],
     'a pool that no queue can have': [
       {
         nodes: [
@@ -691,6 +781,16 @@ describe('a stage', () => {
 
   test('is refused when there is none of the name', () => {
     assert.throws(() => stageOf('nope'), /Use -c stage= with one of: dev, prod/);
+  });
+
+  test('lists what the account must allow', () => {
+    const quotas = quotasOf(STAGES.prod!);
+    for (const part of [/port 25/, /Elastic IPs.*: 6$/, /vCPUs.*: 6$/, /Concurrent executions.*: 500$/])
+      assert.ok(
+        quotas.some((one) => part.test(one)),
+        String(part),
+      );
+    assert.equal(quotasOf(STAGES.dev!).length, 1);
   });
 
   test('is taken when it is right', () => {
