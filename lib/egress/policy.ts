@@ -3,6 +3,7 @@
  * once, or a promise of it, which never rejects and is kept within seconds (lib/policy).
  */
 
+import { Cache } from '../cache.ts';
 import type { Dimension, Directive, DirectiveMatch } from '../directives/directive.ts';
 import type { AttemptResult } from '../outcome/classify.ts';
 import { type Reply, replyText } from '../outcome/reply.ts';
@@ -31,7 +32,7 @@ export class EgressPolicy {
   /** Answers whose pool does not exist, and was reported. */
   readonly #reported = new WeakSet<RouteAnswer>();
   /** By id, when what was raised last ends. */
-  readonly #raised = new Map<string, number>();
+  readonly #raised = new Cache<string, number>(REMEMBERED);
 
   /** @param raise puts a directive into force. */
   constructor(hooks: Hooks, raise: (directive: Directive) => void) {
@@ -135,7 +136,6 @@ export class EgressPolicy {
     const id = `${POLICY}/${action.kind}/${keyOf(match)}`;
     const until = now + order.seconds * 1000;
     if (until - (this.#raised.get(id) ?? 0) < SAME) return;
-    if (this.#raised.size >= REMEMBERED) this.#raised.clear();
     this.#raised.set(id, until);
     this.#raise({ id, match, action, reason, until, origin: { rule: POLICY, reply: facts.text } });
   }

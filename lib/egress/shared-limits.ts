@@ -1,4 +1,5 @@
 /** Takes chunks of shared limits from the engine, ahead of their use, so that no message waits for a call. */
+import { Cache } from '../cache.ts';
 import type { Leases } from '../engine/ports.ts';
 import type { SharedCounts, SharedHeld } from '../observe/limit-figures.ts';
 import type { SharedLimit } from '../shaping/limits/limit.ts';
@@ -14,8 +15,8 @@ export class SharedLimits {
   readonly #leases: Leases;
   readonly #clock: Clock;
   readonly #node: string;
-  readonly #buckets = new Map<string, SharedBucket>();
-  readonly #permits = new Map<string, SharedPermits>();
+  readonly #buckets = new Cache<string, SharedBucket>(MAX_KEPT);
+  readonly #permits = new Cache<string, SharedPermits>(MAX_KEPT);
   /** Permits that are used, held or waited for, each with the name under which it holds them. */
   readonly #active = new Map<SharedPermits, string>();
   #holders = 0;
@@ -119,15 +120,13 @@ export class SharedLimits {
 
 /** One for each key, until its limit is changed. */
 function kept<T extends { limit: SharedLimit }>(
-  all: Map<string, T>,
+  all: Cache<string, T>,
   key: string,
   limit: SharedLimit,
   make: () => T,
 ): T {
   const known = all.get(key);
   if (known?.limit === limit) return known;
-  // What is still used goes on under whoever uses it.
-  if (all.size >= MAX_KEPT) all.clear();
   const made = make();
   all.set(key, made);
   return made;

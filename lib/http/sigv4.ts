@@ -8,7 +8,9 @@
  * Who declares `x-amz-content-sha256` (the JavaScript SDK) is known before a byte of the body is read; who
  * does not (boto3) only afterwards. An unknown key goes the same way as a wrong signature, at the same cost.
  */
+
 import { createHmac, createSecretKey, hash, type KeyObject, randomBytes, timingSafeEqual } from 'node:crypto';
+import { Cache } from '../cache.ts';
 import type { AccessKey } from '../control/types.ts';
 import { PosternError } from '../errors.ts';
 import type { RequestHead } from './raw-request.ts';
@@ -44,7 +46,7 @@ export interface SigV4 {
 /** Makes a verifier of the keys that `find` knows. */
 export function createSigV4(find: (keyId: string) => AccessKey | undefined): SigV4 {
   const decoy = randomBytes(30).toString('base64');
-  const signingKeys = new Map<string, { secret: string; key: KeyObject }>();
+  const signingKeys = new Cache<string, { secret: string; key: KeyObject }>(MAX_CACHED_KEYS);
 
   /**
    * kSigning of (key, day, region), as a key object: to make one costs four times what the HMAC with it does.
@@ -58,7 +60,6 @@ export function createSigV4(find: (keyId: string) => AccessKey | undefined): Sig
     const key = createSecretKey(parts.reduce(hmac, Buffer.from(`AWS4${secret}`)));
     // Only a right signature puts a key into the cache: nobody without a secret can flush it.
     const keep = (): void => {
-      if (signingKeys.size >= MAX_CACHED_KEYS) signingKeys.delete(signingKeys.keys().next().value!);
       signingKeys.set(name, { secret, key });
     };
     return { key, keep };

@@ -7,6 +7,7 @@
  * name breaks the signature (RFC 6376 §8.15); `x=` ends its life; `l=`, which lets anybody append, is never used.
  */
 import { hash } from 'node:crypto';
+import { Cache } from '../cache.ts';
 import type { HeaderField } from './types.ts';
 
 /**
@@ -75,8 +76,7 @@ export function relaxedField(f: HeaderField): string {
 }
 
 /** `h=` values by how often each name occurs. Senders have few shapes of header; the bound is for the others. */
-const folded = new Map<string, string>();
-const MAX_SHAPES = 1000;
+const folded = new Cache<string, string>(1000);
 
 function nameList(counts: number[]): string {
   const shape = String.fromCharCode(...counts);
@@ -85,7 +85,6 @@ function nameList(counts: number[]): string {
     list = foldNames(
       NAMES.flatMap((name, i) => Array<string>(counts[i]! + (i < OVERSIGNED.length ? 1 : 0)).fill(name)),
     );
-    if (folded.size >= MAX_SHAPES) folded.clear();
     folded.set(shape, list);
   }
   return list;

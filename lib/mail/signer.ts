@@ -7,11 +7,12 @@
  * and look-ups too, first come first served.
  */
 import { createPrivateKey, hash, type KeyObject, sign as signAsync } from 'node:crypto';
+import { Cache } from '../cache.ts';
 import { PosternError } from '../errors.ts';
 import { bodyHash, signatureField, signedHeader, signingInput, withSignature } from './dkim.ts';
 import type { ParsedMessage, SigningKey } from './types.ts';
 
-/** Parsed keys kept, least recently used given up first: about 10 KB each. */
+/** Parsed keys kept: about 10 KB each. */
 const MAX_KEYS = 2000;
 
 /** Tag values of `d=` and `s=`: host names, and nothing that could begin another tag or line. */
@@ -43,7 +44,7 @@ interface Job {
  */
 export function createSigner(options: { threads?: number } = {}): Signer {
   const limit = options.threads ?? 8;
-  const parsed = new Map<string, KeyObject>();
+  const parsed = new Cache<string, KeyObject>(MAX_KEYS);
   const waiting: Job[] = [];
   let running = 0;
   let closed: (() => void) | undefined;
@@ -54,10 +55,7 @@ export function createSigner(options: { threads?: number } = {}): Signer {
       throw unusable(key, new Error('Its domain or selector is not a host name.'));
     }
     let object = parsed.get(key.privateKey);
-    if (object) parsed.delete(key.privateKey);
-    else object = parseKey(key);
-    parsed.set(key.privateKey, object);
-    if (parsed.size > MAX_KEYS) parsed.delete(parsed.keys().next().value!);
+    if (object === undefined) parsed.set(key.privateKey, (object = parseKey(key)));
     const type = key.algorithm === 'rsa-sha256' ? 'rsa' : 'ed25519';
     if (object.asymmetricKeyType !== type) throw unusable(key, new Error(`It is not an ${type} key.`));
     return object;

@@ -1,4 +1,5 @@
 /** Earlier answers of the hooks that are asked for every delivery: equal facts, equal answer, for some seconds. */
+import { Cache } from '../cache.ts';
 import type { Answer, Facts, HookName } from './policy.ts';
 
 /** Hooks whose answers are used again. */
@@ -17,15 +18,11 @@ export interface CachedAnswer {
 }
 
 export class AnswerCache {
-  readonly #max: number;
-  readonly #answers: Record<CachedHook, Map<string, CachedAnswer>> = {
-    onRoute: new Map(),
-    onShape: new Map(),
-  };
+  readonly #answers: Record<CachedHook, Cache<string, CachedAnswer>>;
 
-  /** @param max answers of a hook; then the oldest go. */
+  /** @param max answers of a hook. */
   constructor(max: number) {
-    this.#max = max;
+    this.#answers = { onRoute: new Cache(max), onShape: new Cache(max) };
   }
 
   key<H extends CachedHook>(hook: H, facts: Facts<H>): string {
@@ -37,10 +34,7 @@ export class AnswerCache {
   }
 
   set(hook: CachedHook, key: string, answer: CachedAnswer): void {
-    const answers = this.#answers[hook];
-    answers.delete(key);
-    if (answers.size >= this.#max) answers.delete(answers.keys().next().value!);
-    answers.set(key, answer);
+    this.#answers[hook].set(key, answer);
   }
 
   clear(): void {

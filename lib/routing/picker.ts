@@ -10,6 +10,7 @@
  * Turns are those of smooth weighted round-robin (nginx): every IP grows by its weight, the largest sends and
  * gives back the sum. Shares are exact after each round, and an IP of weight 5 does not send five in a row.
  */
+import { Cache } from '../cache.ts';
 import { fraction, hash } from './hash.ts';
 import type { Pool } from './pools.ts';
 
@@ -47,7 +48,7 @@ export class Picker {
   readonly #passed: Uint32Array;
   /** Choice in which an IP was last taken. */
   readonly #chosen: Uint32Array;
-  readonly #orders = new Map<string, Uint16Array>();
+  readonly #orders = new Cache<string, Uint16Array>(MAX_ORDERS);
   #choice = 0;
   /** Least wait among the IPs whose budget is spent, of the last choice; `Infinity` when none was. */
   leastWait = Number.POSITIVE_INFINITY;
@@ -161,7 +162,6 @@ export class Picker {
       const seed = hash(tenant);
       const scores = this.#ips.map((ip, i) => -Math.log(fraction(ip, seed)) / this.#weights[i]!);
       order = Uint16Array.from(this.#ips.keys()).sort((a, b) => scores[a]! - scores[b]!);
-      if (this.#orders.size >= MAX_ORDERS) this.#orders.clear();
       this.#orders.set(tenant, order);
     }
     return order;

@@ -5,10 +5,12 @@
  * A 250 is given only when the accept pipeline has made the message durable. A temporary failure is a 4yz,
  * and the client keeps the message.
  */
+
 import { timingSafeEqual } from 'node:crypto';
 import ipaddr from 'ipaddr.js';
 import type { SMTPServerSession } from 'smtp-server';
 import type { Accept, Caller } from '../accept/types.ts';
+import { Cache } from '../cache.ts';
 import { smtpPassword } from '../control/smtp-password.ts';
 import type { Control } from '../control/types.ts';
 import { PosternError } from '../errors.ts';
@@ -49,7 +51,7 @@ export const DATA_DEADLINE = 10 * 60_000;
 /** Connections at one time; half of them may be of clients that have not logged in. */
 export const MAX_CLIENTS = 2000;
 const ANONYMOUS_OF_ONE = 50;
-/** SMTP passwords kept derived; beyond, all are derived anew. */
+/** SMTP passwords kept derived. */
 const MAX_PASSWORDS = 10_000;
 
 export type Submission = Listener;
@@ -59,7 +61,7 @@ export function startSubmission(options: SubmissionOptions): Promise<Submission>
   const { accept, control, clock } = options;
   const networks = options.relayFrom.map((cidr) => ipaddr.parseCIDR(cidr));
   /** SMTP password of a key, derived once. */
-  const passwords = new Map<string, { secret: string; password: Buffer }>();
+  const passwords = new Cache<string, { secret: string; password: Buffer }>(MAX_PASSWORDS);
 
   function passwordOf(keyId: string): Buffer | undefined {
     const key = control.keys.find(keyId);
@@ -67,7 +69,6 @@ export function startSubmission(options: SubmissionOptions): Promise<Submission>
     const known = passwords.get(keyId);
     if (known?.secret === key.secret) return known.password;
     const password = Buffer.from(smtpPassword(key.secret, options.region));
-    if (passwords.size > MAX_PASSWORDS) passwords.clear();
     passwords.set(keyId, { secret: key.secret, password });
     return password;
   }

@@ -8,6 +8,7 @@
  *   source ──parse──► syntax tree ──compile──► steps ──run, within a budget──► text
  *                                   (cached)
  */
+import { Cache } from '../cache.ts';
 import { PosternError } from '../errors.ts';
 import { compileSource } from './compile.ts';
 import { type Body, Run, Scope, tooComplex } from './run.ts';
@@ -18,9 +19,10 @@ export { mergeData, parseTemplateData } from './data.ts';
 /** SES's limit of a template, all its parts together, in octets of UTF-8. */
 export const MAX_SOURCE = 500 * 1024;
 
-/** How much the cache holds: sources, and their characters (the steps take some ten times as much). */
-const MAX_CACHED = 1000;
-const MAX_CACHED_CHARACTERS = 4_000_000;
+/** How much the cache holds, in characters of source; its steps take some ten times as much. */
+const MAX_CACHED = 4_000_000;
+/** What a source weighs beside its characters, so that many small ones are bounded too. */
+const SOURCE = 2_000;
 
 const PARTS = ['subject', 'text', 'html'] as const;
 
@@ -31,9 +33,8 @@ export interface CompiledTemplate {
   html?: Body;
 }
 
-/** Compiled sources, the least recently used first. */
-const cache = new Map<string, Body>();
-let cachedCharacters = 0;
+/** Compiled sources. */
+const cache = new Cache<string, Body>(MAX_CACHED, (_, source) => SOURCE + source.length);
 
 /**
  * @throws PosternError `bad_request` for a source over 500 KB, a syntax error, or what is not offered;
@@ -88,19 +89,7 @@ export function renderTemplate(
 }
 
 function cached(source: string): Body {
-  const found = cache.get(source);
-  if (found) {
-    cache.delete(source);
-    cache.set(source, found);
-    return found;
-  }
-  const body = compileSource(source);
-  cache.set(source, body);
-  cachedCharacters += source.length;
-  for (const oldest of cache.keys()) {
-    if (cache.size <= MAX_CACHED && cachedCharacters <= MAX_CACHED_CHARACTERS) break;
-    cache.delete(oldest);
-    cachedCharacters -= oldest.length;
-  }
+  let body = cache.get(source);
+  if (body === undefined) cache.set(source, (body = compileSource(source)));
   return body;
 }

@@ -8,6 +8,7 @@
  *                                              └──► counters: what is counted for this mail alone
  * ```
  */
+import { Cache } from '../../cache.ts';
 import type { LimitRule, LimitTable } from './limit.ts';
 import { rankOf } from './match.ts';
 import { PlaceLimits } from './place-limits.ts';
@@ -20,7 +21,7 @@ export class LimitBook {
   #table: LimitTable;
   #orders: readonly LimitRule[] = [];
   #rules: readonly LimitRule[] = [];
-  readonly #places = new Map<string, PlaceLimits>();
+  readonly #places = new Cache<string, PlaceLimits>(MAX_PLACES);
   #poolMatters = false;
   /** Grows with each change. */
   version = 0;
@@ -65,7 +66,6 @@ export class LimitBook {
     const key = `${place.site}\n${place.ip}\n${pool}\n${place.provider}${place.routed ? '!' : ''}`;
     let found = this.#places.get(key);
     if (found === undefined) {
-      if (this.#places.size >= MAX_PLACES) this.#places.clear();
       found = new PlaceLimits({ ...place, pool }, this.#rules, this.#table.shared);
       this.#places.set(key, found);
     }

@@ -1,4 +1,5 @@
 /** The rules of one place, resolved once for each kind of mail. */
+import { Cache } from '../../cache.ts';
 import { paceOf, type Rate } from '../rate.ts';
 import { COUNTED_APART, type LimitName, type LimitRule, type Limits, type SharedLimit } from './limit.ts';
 import { DIMENSIONS, type Dimension, dimensionsOf, inPlace, keyOf, ofMail } from './match.ts';
@@ -22,10 +23,10 @@ export class PlaceLimits {
   readonly #classed: readonly LimitRule[];
   readonly #counted: readonly LimitRule[];
   readonly #shared: readonly SharedLimit[];
-  readonly #byKind = new Map<
+  readonly #byKind = new Cache<
     string,
     { connectionClass: ConnectionClass; mailLimits: MailLimits | undefined }
-  >();
+  >(MAX_KINDS);
   /** What of mail makes a difference here. */
   readonly #matters: readonly Dimension[];
   readonly #plain: { connectionClass: ConnectionClass; mailLimits: MailLimits | undefined };
@@ -59,7 +60,6 @@ export class PlaceLimits {
     if (bounds !== undefined) kind += `${bounds.key} ${bounds.text}`;
     let found = this.#byKind.get(kind);
     if (found === undefined) {
-      if (this.#byKind.size >= MAX_KINDS) this.#byKind.clear();
       found = {
         connectionClass: this.#connectionClassOf(mail, bounds),
         mailLimits: this.#mailLimitsOf(mail, bounds),
