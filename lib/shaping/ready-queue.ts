@@ -9,6 +9,7 @@
  *                                  └──► aside, until a time ───┘ or until it is called: one has ended
  * ```
  */
+import { Heap } from '../heap.ts';
 import type { Parking } from './counter.ts';
 import type { Waiter } from './shared-permits.ts';
 import type { StreamLimiter } from './stream-limiter.ts';
@@ -60,7 +61,7 @@ export class ReadyQueue<T extends Queued<T>> {
   readonly #transactional: Ring<T> = { tenants: new Map(), turn: undefined };
   readonly #bulk: Ring<T> = { tenants: new Map(), turn: undefined };
   /** Lines that stand aside until a time: a binary heap, earliest first. */
-  readonly #aside: { line: Line<T>; until: number }[] = [];
+  readonly #aside = new Heap<{ line: Line<T>; until: number }>((a, b) => a.until < b.until);
   #size = 0;
   #standing = 0;
   /** What bulk has earned by letting transactional mail pass. */
@@ -84,7 +85,7 @@ export class ReadyQueue<T extends Queued<T>> {
 
   /** When the first line steps back in; `Infinity` when none waits for a time. */
   get nextAt(): number {
-    return this.#aside[0]?.until ?? Number.POSITIVE_INFINITY;
+    return this.#aside.first?.until ?? Number.POSITIVE_INFINITY;
   }
 
   /** What stands aside: how many, by their flow. */
@@ -120,7 +121,7 @@ export class ReadyQueue<T extends Queued<T>> {
    * @param bulkReserve share of bulk while both classes wait, 0 to 1.
    */
   take(now: number, bulkReserve: number): T | undefined {
-    if (this.#aside.length > 0) this.#stepIn(now);
+    if (this.#aside.first !== undefined) this.#stepIn(now);
     if (this.#transactional.turn !== undefined && this.#bulk.turn !== undefined) {
       this.#earned += bulkReserve;
       if (this.#earned + FUDGE >= 1) {
@@ -282,7 +283,7 @@ export class ReadyQueue<T extends Queued<T>> {
     this.#standing += line.size;
     line.parked = wait === Number.POSITIVE_INFINITY ? line.stream!.full(now) : undefined;
     // Never at once again: what is due within the grain of the clock would be looked at for ever.
-    if (line.parked === undefined) this.#wakeAt(line, now + Math.max(wait, 0.25));
+    if (line.parked === undefined) this.#aside.push({ line, until: now + Math.max(wait, 0.25) });
     else line.parked.park(line.waiter, line.stream!);
   }
 
@@ -302,36 +303,9 @@ export class ReadyQueue<T extends Queued<T>> {
   }
 
   #stepIn(now: number): void {
-    while (this.#aside.length > 0 && this.#aside[0]!.until <= now) this.#stepBack(this.#earliest());
-  }
-
-  // — heap —
-
-  #wakeAt(line: Line<T>, until: number): void {
-    const heap = this.#aside;
-    let at = heap.push({ line, until }) - 1;
-    while (at > 0) {
-      const above = (at - 1) >> 1;
-      if (heap[above]!.until <= heap[at]!.until) break;
-      [heap[above], heap[at]] = [heap[at]!, heap[above]!];
-      at = above;
+    for (let next = this.#aside.first; next !== undefined && next.until <= now; next = this.#aside.first) {
+      this.#aside.pop();
+      this.#stepBack(next.line);
     }
-  }
-
-  #earliest(): Line<T> {
-    const heap = this.#aside;
-    const { line } = heap[0]!;
-    const last = heap.pop()!;
-    if (heap.length === 0) return line;
-    heap[0] = last;
-    for (let at = 0; ; ) {
-      let least = at * 2 + 1;
-      if (least >= heap.length) break;
-      if (least + 1 < heap.length && heap[least + 1]!.until < heap[least]!.until) least += 1;
-      if (heap[at]!.until <= heap[least]!.until) break;
-      [heap[least], heap[at]] = [heap[at]!, heap[least]!];
-      at = least;
-    }
-    return line;
   }
 }
