@@ -8,6 +8,7 @@ import type { Log } from '../lib/log.ts';
 import { createMailMetrics } from '../lib/observe/mail-metrics.ts';
 import type { PolicyMetrics } from '../lib/observe/policy-metrics.ts';
 import packageJson from '../package.json' with { type: 'json' };
+import type { ApiSettings } from './environment.ts';
 import type { Output } from './output.ts';
 
 /**
@@ -16,7 +17,9 @@ import type { Output } from './output.ts';
  */
 const MAX_MESSAGE = 4 * 1024 * 1024;
 
-export interface ServiceOptions extends Omit<PipelineOptions, 'metrics' | 'maxMessageBytes' | 'onResult'> {
+export interface ServiceOptions
+  extends Omit<PipelineOptions, 'settings' | 'metrics' | 'maxMessageBytes' | 'onResult'> {
+  settings: ApiSettings & { region: string };
   output: Output;
   /** Meter of the policy. */
   policyMetrics?: PolicyMetrics;

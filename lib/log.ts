@@ -2,7 +2,7 @@
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
-/** What a line says besides. Its own members are not for callers: theirs would take their place. */
+/** Further members of a line. The log's own members are not for callers: a caller's value would replace them. */
 type Fields = Record<string, unknown> & { time?: never; level?: never; message?: never };
 
 export interface Log {
@@ -14,8 +14,12 @@ export interface Log {
 
 const ORDER: readonly LogLevel[] = ['debug', 'info', 'warn', 'error'];
 
-/** Never written, whatever a caller passes: secrets and the content of mail. */
-const REDACTED = new Set(['secret', 'password', 'authorization', 'privateKey', 'body', 'bytes']);
+/** Members that are never written, whatever a caller passes: secrets, and the content of mail. */
+const REDACTED =
+  /^(?:.*(?:secret|password|passphrase|privatekey|masterkey|accesskey|token|credentials?|signature)|authorization|proxyauthorization|bearer|(?:set)?cookie|pass|sealed|pem|body|bytes|html|attachments|substitutions|templatedata)$/;
+/** Secrets inside of text, as errors quote them: bearer keys, AUTH commands, private keys. */
+const SECRETS =
+  /(\bbearer +)[^\s"',]+|(\bauth +(?:plain|login|cram-md5) +)[^\s"',]+|-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/gi;
 
 /**
  * A log that writes lines of `level` and above.
@@ -32,19 +36,38 @@ export function createLog(options: {
       ? () => {}
       : (message: string, fields?: Fields) => {
           const time = new Date(options.now()).toISOString();
-          options.write(`${JSON.stringify({ time, level, message, ...fields }, safe)}\n`);
+          options.write(`${textOf({ time, level, message, ...fields })}\n`);
         };
   return { debug: line('debug'), info: line('info'), warn: line('warn'), error: line('error') };
 }
 
+/** A line that JSON cannot hold (a circle, a bigint) loses its fields; a log never fails the work it reports. */
+function textOf(line: { time: string; level: LogLevel; message: string }): string {
+  try {
+    return JSON.stringify(line, safe);
+  } catch (error) {
+    const { time, level, message } = line;
+    return JSON.stringify({ time, level, message, unwritable: String(error).split('\n')[0] }, safe);
+  }
+}
+
 function safe(key: string, value: unknown): unknown {
-  if (REDACTED.has(key)) return '[redacted]';
+  if (typeof value === 'string') {
+    return isRedacted(key) ? '[redacted]' : value.replace(SECRETS, '$1$2[redacted]');
+  }
+  if (typeof value !== 'object' || value === null) return value;
+  if (isRedacted(key)) return '[redacted]';
   if (value instanceof Error) {
     const { name, message, stack, cause } = value;
     return { name, message, stack, cause, code: (value as { code?: unknown }).code };
   }
-  return value;
+  const { type, data } = value as { type?: unknown; data?: unknown };
+  return type === 'Buffer' && Array.isArray(data) ? `[${data.length} octets]` : value;
 }
 
-/** A log that says nothing, for tests and benchmarks. */
+function isRedacted(key: string): boolean {
+  return REDACTED.test(key.replace(/[-_]/g, '').toLowerCase());
+}
+
+/** A log that writes nothing, for tests and benchmarks. */
 export const silentLog: Log = { debug() {}, info() {}, warn() {}, error() {} };

@@ -3,7 +3,6 @@
  * service. What is taken in is counted by lane.
  */
 
-import type { ApiSettings } from '../../functions/environment.ts';
 import { openControl } from '../control/control.ts';
 import { poolsWithLanes } from '../control/ip-inventory.ts';
 import type { Control } from '../control/types.ts';
@@ -24,9 +23,20 @@ export const MAX_RECIPIENTS = 50;
 const MAX_AGE = 4 * DAY;
 const MAX_SCHEDULE = 30 * DAY;
 
+/** What a stage is set up with. */
+export interface PipelineSettings {
+  /** Pools that have lanes. */
+  pools: readonly string[];
+  /** Domain of return paths where an identity has no MAIL FROM domain. */
+  returnPathDomain: string;
+  /** Where opens and clicks come in; absent: this service has no tracking URL of its own. */
+  trackingUrl?: string;
+  region: string;
+}
+
 export interface PipelineOptions {
   engine: Engine;
-  settings: ApiSettings & { region: string };
+  settings: PipelineSettings;
   /** 32 bytes: seals the secrets of control. */
   masterKey: Buffer;
   /** 32 bytes: signs return paths. */

@@ -2,6 +2,9 @@
  * The words that the mail room shares: an address, a header section, a message before and after signing.
  */
 
+/** SES's placeholder for the image that reports an open: templates pass it on, and tracking puts the image there. */
+export const OPEN_TRACKER = '{{ses:openTracker}}';
+
 /** One mailbox, parsed once: what is compared, recorded and sent is this and nothing else. */
 export interface Address {
   /** Display name, decoded; empty when there is none. */

@@ -11,7 +11,7 @@
  * puts out nothing. Neighbours that are numbers stay text: Handlebars without escaping would add them.
  */
 import { parse as parseSource } from 'handlebars/dist/cjs/handlebars/compiler/base.js';
-import { OPEN_TRACKER } from '../tracking/tracking.ts';
+import { OPEN_TRACKER } from '../mail/types.ts';
 import { defining, eachBlock, ifBlock, partialCall, sectionBlock, withBlock } from './blocks.ts';
 import {
   compileExpression,

@@ -9,10 +9,9 @@
  *
  * Nothing else changes, not one character. Links in comments (Outlook's conditional ones too) are left alone.
  */
+import { OPEN_TRACKER } from '../mail/types.ts';
 import { type Attribute, scanHtml } from './html-tags.ts';
 import { MAX_LINK_TAGS, MAX_TARGET, type TrackedMessage, type TrackingLinks } from './links.ts';
-
-export const OPEN_TRACKER = '{{ses:openTracker}}';
 
 /** SES: links that are tracked in one message. */
 const MAX_LINKS = 250;
