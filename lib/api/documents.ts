@@ -1,6 +1,8 @@
 /** Configuration documents: administrators change them while Postern runs, and restore earlier versions. */
 import * as z from 'zod/mini';
+import { DOCUMENT, ROUTING } from '../control/config-kinds.ts';
 import type { Change, DocumentVersion } from '../control/documents.ts';
+import { IpInventory } from '../control/ip-inventory.ts';
 import { PosternError } from '../errors.ts';
 import { headerOf } from '../http/raw-request.ts';
 import {
@@ -119,7 +121,7 @@ const putDocument = operation({
   operationId: 'putDocument',
   summary: "Change a configuration document while Postern runs (administrator's key)",
   description:
-    'Checked as a whole before anything changes: each problem is named with its path, and what ran goes on running.',
+    'Checked as a whole before anything changes: each problem is named with its path, and what ran goes on running. An IP that a routing document adds gets a warm-up plan, unless its entry says `"warm": true`.',
   parameters: [kind, name, ifMatch],
   request: { schema: ConfigValue, required: true, examples: { rules } },
   answer: {
@@ -131,11 +133,12 @@ const putDocument = operation({
   async handle(call) {
     const change = changeOf(call);
     const of = placeOf(call);
-    return changed(
-      call,
-      'stored',
-      await call.deps.control.documents.put(of.kind, of.name, call.body, change),
-    );
+    const { control, installed } = call.deps;
+    const stored =
+      of.kind === ROUTING.name && of.name === DOCUMENT
+        ? await new IpInventory(control.documents, installed).putRouting(call.body, change)
+        : await control.documents.put(of.kind, of.name, call.body, change);
+    return changed(call, 'stored', stored);
   },
 });
 

@@ -8,7 +8,7 @@ import { DEFAULT_POOL, isOpenTo, type PoolSetting, type PoolUser, poolDocument }
 import { type RoutingTable, readRouting } from '../routing/router.ts';
 import type { WarmupPlan } from '../warmup/plan.ts';
 import { DOCUMENT, ROUTING, WARMUP } from './config-kinds.ts';
-import type { Documents } from './documents.ts';
+import type { Change, Documents, DocumentVersion } from './documents.ts';
 
 /** How mail leaves where no document says it. */
 export interface Installed {
@@ -21,7 +21,7 @@ export interface Installed {
 }
 
 interface StoredPool {
-  ips: (string | { ip: string; weight?: number })[];
+  ips: (string | { ip: string; weight?: number; warm?: boolean })[];
 }
 
 interface StoredRouting {
@@ -135,6 +135,28 @@ export class IpInventory {
     await this.#documents.put('warmup', DOCUMENT, changed, { by, expect: before?.version ?? 0 });
   }
 
+  /**
+   * Stores a routing document. Addresses that it adds are cold: each gets a warm-up plan first, unless the document
+   * says `warm`. Before the first document of an installation that leaves addresses to its nodes none is known here,
+   * and none is taken for new.
+   * @throws as `Documents.put`.
+   */
+  async putRouting(value: unknown, change: Change): Promise<DocumentVersion> {
+    const { version: current = 0, value: routing } = this.#documents.get('routing', DOCUMENT) ?? {};
+    const { ips, pools } = this.#installed;
+    const first = routing === undefined && pools === undefined && ips.length === 0;
+    const known = new Set(this.ips);
+    const added = first ? [] : coldIps(value).filter((ip) => !known.has(ip));
+    if (added.length > 0 && (change.expect ?? current) === current) {
+      const before = this.#documents.get('warmup', DOCUMENT);
+      const plans = { ...(before?.value as StoredPlans | undefined) };
+      for (const ip of added) plans[ip] = {};
+      const expect = before?.version ?? 0;
+      await this.#documents.put('warmup', DOCUMENT, plans, { by: change.by, expect });
+    }
+    return this.#documents.put('routing', DOCUMENT, value, change);
+  }
+
   /** @returns the address as it is compared. @throws `not_found` */
   requireIp(given: string): string {
     const ip = canonicalIp(given);
@@ -181,6 +203,18 @@ export function poolsWithLanes(
     }
     return lanes.includes(name) && book.isOpen(name, sender);
   };
+}
+
+/** The addresses of a routing document that it does not call warm; none of one that will be refused. */
+function coldIps(value: unknown): string[] {
+  try {
+    const entries = [...ROUTING.read(value, DOCUMENT).pools.values()].flatMap((pool) => pool.ips);
+    const warm = new Set(entries.filter((entry) => entry.warm === true).map(({ ip }) => ip));
+    return [...new Set(entries.map(({ ip }) => ip))].filter((ip) => !warm.has(ip));
+  } catch (error) {
+    if (error instanceof PosternError && error.code === 'bad_request') return [];
+    throw error;
+  }
 }
 
 function addressOf(entry: StoredPool['ips'][number]): string {

@@ -19,6 +19,8 @@ export interface PoolIp {
   readonly ip: string;
   /** Share of the pool's mail, relative to the other IPs. 0: none. */
   readonly weight: number;
+  /** It has sent mail before: it needs no warm-up when a document adds it. */
+  readonly warm?: boolean;
 }
 
 /** A configuration set belongs to a tenant, and its name is that tenant's. */
@@ -126,12 +128,13 @@ function readPool(value: unknown, path: string, name: string): Pool {
 
 function readPoolIp(value: unknown, path: string): PoolIp {
   if (typeof value === 'string') return { ip: readIp(value, path), weight: 1 };
-  const { ip, weight } = readObject(value, path, ['ip', 'weight']);
+  const { ip, weight, warm } = readObject(value, path, ['ip', 'weight', 'warm']);
   return {
     ip: readIp(ip, `${path}.ip`),
     weight: optional(weight, `${path}.weight`, 1, (given, at) =>
       readNumber(given, at, { min: 0, max: 1000 }),
     ),
+    ...(warm === undefined ? {} : { warm: readBoolean(warm, `${path}.warm`) }),
   };
 }
 

@@ -1,0 +1,52 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { type Installed, IpInventory } from '../../lib/control/ip-inventory.ts';
+import { failure, openTestControl } from '../support/control.ts';
+
+const [A, B, C] = ['203.0.113.1', '203.0.113.2', '203.0.113.3'];
+const by = 'AKIAADMIN';
+
+async function open(installed: Installed) {
+  const { documents } = (await openTestControl()).control;
+  return {
+    documents,
+    put: (ips: unknown[], expect?: number) =>
+      new IpInventory(documents, installed).putRouting({ pools: { news: { ips } } }, { by, expect }),
+    plans: () => Object.keys((documents.get('warmup', 'default')?.value ?? {}) as object),
+  };
+}
+
+describe('an address that a routing document adds', () => {
+  test('is cold: it has a warm-up plan when it is in force', async () => {
+    const { documents, put, plans } = await open({ ips: [A] });
+    const order: string[] = [];
+    for (const kind of ['routing', 'warmup']) documents.watch(kind, () => order.push(kind));
+    await put([A, B]);
+    assert.deepEqual(plans(), [B], 'the installation had the other');
+    assert.deepEqual(order, ['warmup', 'routing'], 'it never sends without a plan');
+    await put([A, B, C]);
+    assert.deepEqual(plans(), [B, C]);
+    await put([A, B, C]);
+    assert.equal(documents.get('warmup', 'default')!.version, 2);
+  });
+
+  test('is warm when the document says so', async () => {
+    const { put, plans } = await open({ ips: [A] });
+    await put([A, { ip: B, warm: true }, { ip: C, warm: false }]);
+    assert.deepEqual(plans(), [C]);
+  });
+
+  test('is not taken for new in the first document of an installation whose addresses are unknown here', async () => {
+    const { put, plans, documents } = await open({ ips: [], lanes: ['news'] });
+    await documents.put('warmup', 'default', { [C]: {} }, { by });
+    await put([A, B]);
+    assert.deepEqual(plans(), [C]);
+  });
+
+  test('gets no plan from a document that is refused', async () => {
+    const { put, plans } = await open({ ips: [A] });
+    await assert.rejects(put([B], 7), failure('config_conflict'));
+    await assert.rejects(put([B, { ip: B }]), failure('bad_request', /is in this pool twice/));
+    assert.deepEqual(plans(), []);
+  });
+});
