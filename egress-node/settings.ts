@@ -86,6 +86,8 @@ const SETTINGS = {
   maxAgeDays: moreThanNone,
   /** Days that records of ended messages are kept. */
   recordDays: moreThanNone,
+  /** Receivers of webhooks, as `10.0.0.5:8080`, that may be reached at a private address. */
+  webhookAllow: z.array(textThat((text) => /^[^\s:]+:\d{1,5}$/.test(text), 'is not written host:port')),
   /** The policy in TypeScript (lib/policy/README.md), watched. The default file need not exist. */
   policy: word,
   /** Limits over the built-in ones (lib/shaping/README.md); those stored through the API go over these. */
@@ -134,6 +136,7 @@ const DEFAULTS: Settings = {
   maxRecipients: 50,
   maxAgeDays: 4,
   recordDays: 30,
+  webhookAllow: [],
   policy: './postern.policy.ts',
   logLevel: 'info',
 };
@@ -189,6 +192,7 @@ const VARIABLES: Readonly<Record<string, readonly [keyof Settings, (text: string
   POSTERN_DNS: ['dns', (text) => endpointOf(text.includes(':') ? text : `${text}:53`)],
   POSTERN_SMTP_PORT: ['smtpPort', portOf],
   POSTERN_ROUTES: ['routes', (text) => list(text).map(routeOf)],
+  POSTERN_WEBHOOK_ALLOW: ['webhookAllow', list],
   POSTERN_POLICY: ['policy', String],
   POSTERN_TRACKING_URL: ['tracking', (url) => ({ url })],
   POSTERN_VERIFY_IDENTITIES: ['verifyIdentities', onOff],

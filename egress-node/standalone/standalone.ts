@@ -24,6 +24,7 @@ import { startEgress } from '../../lib/egress/egress.ts';
 import { followDocuments } from '../../lib/egress/live-configuration.ts';
 import { openEmbedded } from '../../lib/engine/embedded/open.ts';
 import type { Engine } from '../../lib/engine/ports.ts';
+import { openEvents } from '../../lib/events/open.ts';
 import { startInbound } from '../../lib/inbound/inbound.ts';
 import { warmupFeedback } from '../../lib/inbound/warmup-feedback.ts';
 import type { Log } from '../../lib/log.ts';
@@ -167,6 +168,17 @@ export async function startStandalone(settings: Settings, log: Log): Promise<Sta
     const suppression = startSuppressionFeed({ engine, clock, log });
     opened.push(() => suppression.stop());
 
+    const events = await openEvents({
+      engine,
+      destinations: control.eventDestinations,
+      resolver,
+      context: { region: settings.region, accountId: settings.accountId, hostname: settings.hostname },
+      clock,
+      log,
+      webhookAllow: settings.webhookAllow,
+    });
+    opened.push(() => events.close());
+
     const accept = createAccept({
       engine,
       control,
@@ -251,6 +263,7 @@ export async function startStandalone(settings: Settings, log: Log): Promise<Sta
         explain: (query) => egress.explain(query),
         waitStatus: (messageId, n) => egress.waitStatus(messageId, n),
         policy,
+        events,
         limits: { messageBytes: settings.maxMessageBytes },
       },
       links: trackingLinks,

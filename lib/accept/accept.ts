@@ -28,13 +28,15 @@ const LARGE = 1024 * 1024;
 const RETURN_PATH_GRACE = 7 * 24 * 3600 * 1000;
 
 export function createAccept(deps: AcceptDeps): Accept {
-  const { policy, hooks, clock, returnPaths } = deps;
+  const { policy, hooks, clock, returnPaths, control } = deps;
   const turns = new Turns();
   const held = new HeldBytes();
 
   function finish({ prepared, identity, bytes }: Signed, origin: Origin, suppressed: Suppressed): Admission {
     const domain = policy.returnPathDomain(identity, prepared.from.domain);
+    const { tenant, configurationSet } = prepared;
     const rules: ItemRules = {
+      announced: control.eventDestinations.wants('SEND', tenant, configurationSet),
       group: policy.group,
       returnPath: (id, n, expiresAt) => returnPaths.make(id, n, domain, expiresAt + RETURN_PATH_GRACE),
     };

@@ -105,6 +105,13 @@ function campaignOf({ campaign }: Record<string, string[]>): string | undefined 
   return campaign?.find((name) => CAMPAIGN.test(name));
 }
 
+/** The operation that SES names for such a message, whichever version of its API was called. */
+function operationOf({ content }: Submission, { door }: SubmitOptions): string {
+  if (door === 'smtp') return 'SendSmtpEmail';
+  if (content.kind === 'raw') return 'SendRawEmail';
+  return content.kind === 'template' ? 'SendTemplatedEmail' : 'SendEmail';
+}
+
 /** The message's tags and SES's automatic ones. Tags of the call replace those of the headers (SES). */
 function tagsOf(
   submission: Submission,
@@ -114,6 +121,7 @@ function tagsOf(
   options: SubmitOptions,
 ): Record<string, string[]> {
   const tags: Record<string, string[]> = {
+    'ses:operation': [operationOf(submission, options)],
     'ses:from-domain': [from.domain],
     'ses:source-ip': [options.caller.sourceIp],
     'ses:caller-identity': [options.caller.keyId],

@@ -3,6 +3,7 @@
  * lines, its Message-ID and Date set by us (as SES does), nothing in it that only we should see.
  */
 import { isAscii } from 'node:buffer';
+import type { MessageRecord } from '../engine/items.ts';
 import { PosternError } from '../errors.ts';
 import { parseAddress, parseAddressList } from '../mail/address.ts';
 import { SINGLE_FIELDS } from '../mail/caller-headers.ts';
@@ -196,6 +197,23 @@ export function senderOf(submission: Submission): Address {
   if (!submission.from)
     throw new PosternError('bad_request', 'FromEmailAddress is missing: name the sender.');
   return parseAddress(submission.from);
+}
+
+/** SES: header fields that an event shows of a message, in octets. */
+const MAX_HEADERS = 10_240;
+
+/** All header fields but Bcc, decoded, up to 10 KB: `mail.headers` of SES's events. */
+export function allHeaders({ fields }: ParsedMessage): NonNullable<MessageRecord['headers']> {
+  const kept: [string, string][] = [];
+  let octets = 0;
+  for (const field of fields) {
+    if (field.name === 'bcc') continue;
+    const entry: [string, string] = [field.raw.slice(0, field.name.length), fieldValue(field)];
+    octets += entry[0].length + Buffer.byteLength(entry[1]);
+    if (octets > MAX_HEADERS) return { fields: kept, truncated: true };
+    kept.push(entry);
+  }
+  return { fields: kept, truncated: false };
 }
 
 /** The values of the fields that records and events show (`commonHeaders` of SES). */

@@ -10,12 +10,12 @@ import type { TrackingLinks } from '../tracking/links.ts';
 import { trackMessage } from '../tracking/mime.ts';
 import { createTracker, type Tracker } from '../tracking/tracking.ts';
 import type { Checked } from './check.ts';
-import { commonHeaders, completeRaw, composeContent } from './content.ts';
+import { allHeaders, commonHeaders, completeRaw, composeContent } from './content.ts';
 import type { AcceptDeps } from './deps.ts';
 import { type Origin, type Prepared, renderingFailure } from './records.ts';
 import type { Submission } from './types.ts';
 
-type DraftDeps = Pick<AcceptDeps, 'tracking' | 'random'>;
+type DraftDeps = Pick<AcceptDeps, 'tracking' | 'random' | 'control'>;
 type SignDeps = Pick<AcceptDeps, 'signer' | 'control' | 'policy'>;
 
 /** A message ready to be signed. */
@@ -65,6 +65,10 @@ export function draft(
   }
   prepared.commonHeaders = commonHeaders(message, messageId);
   prepared.source = prepared.commonHeaders.from[0] ?? prepared.source;
+  const { tenant, configurationSet } = prepared;
+  if (deps.control.eventDestinations.wants('any', tenant, configurationSet)) {
+    prepared.headers = allHeaders(message);
+  }
   return { prepared, identity, message, composed: !raw };
 }
 

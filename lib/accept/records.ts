@@ -22,6 +22,8 @@ export interface Prepared {
   source: string;
   recipients: Address[];
   commonHeaders: MessageRecord['commonHeaders'];
+  /** Kept where an event destination takes events of the message. */
+  headers?: MessageRecord['headers'];
   configurationSet?: string;
   tags: Record<string, string[]>;
   class: MessageClass;
@@ -73,6 +75,7 @@ function makeRecord(
     recipients: prepared.recipients.map((recipient) => recipient.address),
     groups,
     commonHeaders: prepared.commonHeaders,
+    headers: prepared.headers,
   };
 }
 
@@ -80,6 +83,8 @@ function makeRecord(
 export interface ItemRules {
   /** Provider group of a destination domain. */
   group(domain: string): string;
+  /** Whether an event destination takes the message's Send event. */
+  announced: boolean;
   /** Return path of one delivery. */
   returnPath(messageId: string, n: number, expiresAt: number): string;
 }
@@ -99,7 +104,7 @@ export function admission(
   const { id, due, acceptedAt } = prepared;
   const waits = due > acceptedAt;
   const deliveries: QueueItem[] = [];
-  const settled: Outcome[] = [];
+  const settled: Outcome[] = rules.announced ? [acceptance(prepared)] : [];
   const learnt: [n: number, group: string][] = [];
   for (const [n, recipient] of prepared.recipients.entries()) {
     const entry = suppressed[n];
@@ -137,6 +142,11 @@ export function admission(
   // Nobody will ask for the bytes of a message that goes nowhere.
   const body = deliveries.length > 0 ? bytes : Buffer.alloc(0);
   return { record, body, deliveries, settled };
+}
+
+/** What becomes SES's Send event. */
+function acceptance({ id: messageId, acceptedAt: at, tenant }: Prepared): Outcome {
+  return { v: SCHEMA_VERSION, messageId, at, kind: 'accepted', tenant };
 }
 
 const WHY_LISTED: Record<SuppressionReason, string> = {
@@ -193,5 +203,6 @@ export function renderingFailure(
     // One event for the message, however many recipients it has.
     detail: n === 0 ? { templateName: template, errorMessage: message } : undefined,
   }));
-  return { record: makeRecord(prepared, origin, 0), body: Buffer.alloc(0), deliveries: [], settled };
+  const record = { ...makeRecord(prepared, origin, 0), template };
+  return { record, body: Buffer.alloc(0), deliveries: [], settled };
 }

@@ -218,8 +218,15 @@ const messageEvents = operation({
     const { region, accountId, hostname, engine } = call.deps;
     const outcomes: Outcome[] = [outcomeOf(record, { at: record.acceptedAt, kind: 'accepted' })];
     for (const { n, attempts } of await engine.records.deliveries(record.id)) {
-      for (const one of attempts)
-        outcomes.push(outcomeOf(record, { at: one.at, kind: 'attempt', n, attempt: one }));
+      for (const one of attempts) {
+        const { at, reason, text: errorMessage } = one;
+        if (reason !== 'rendering_failed')
+          outcomes.push(outcomeOf(record, { at, kind: 'attempt', n, attempt: one }));
+        else if (n === 0) {
+          const detail = { templateName: record.template ?? '', errorMessage };
+          outcomes.push(outcomeOf(record, { at, kind: 'rendering-failure', n, detail }));
+        }
+      }
     }
     outcomes.push(...(await engine.records.reports(record.id)));
     outcomes.sort((a, b) => a.at - b.at);
@@ -232,7 +239,7 @@ export const MESSAGES = [getMessage, cancelMessage, messageEvents];
 
 function outcomeOf(
   { v, id, tenant }: MessageRecord,
-  rest: Pick<Outcome, 'at' | 'kind' | 'n' | 'attempt'>,
+  rest: Pick<Outcome, 'at' | 'kind' | 'n' | 'attempt' | 'detail'>,
 ): Outcome {
   return { v, messageId: id, tenant, ...rest };
 }

@@ -2,6 +2,7 @@
 import { DIRECTIVES } from './directives.ts';
 import { DOCUMENTS } from './documents.ts';
 import { ErrorAnswer } from './errors.ts';
+import { EVENT_DESTINATIONS } from './event-destinations.ts';
 import { EXPLAIN } from './explain.ts';
 import { IDENTITIES } from './identities.ts';
 import { KEYS } from './keys.ts';
@@ -20,6 +21,7 @@ export const OPERATIONS: readonly ApiOperation[] = [
   ...KEYS,
   ...IDENTITIES,
   ...SUPPRESSIONS,
+  ...EVENT_DESTINATIONS,
   ...DIRECTIVES,
   ...EXPLAIN,
   ...WARMUP,

@@ -11,6 +11,7 @@ import { openConfigurationSets } from './configuration-sets.ts';
 import { openDirectives } from './directives.ts';
 import { DocumentCache } from './document-cache.ts';
 import { openDocuments } from './documents.ts';
+import { openEventDestinations, type StoredEventDestination } from './event-destinations.ts';
 import { openIdentities } from './identities.ts';
 import type { StoredIdentity } from './identity-store.ts';
 import { openKeys, type StoredKey } from './keys.ts';
@@ -51,9 +52,10 @@ export async function openControl(options: ControlOptions): Promise<Control> {
   const identities = new DocumentCache<StoredIdentity>(config, 'identity', clock);
   const sets = new DocumentCache<ConfigurationSet>(config, 'configuration-set', clock);
   const templates = new DocumentCache<StoredTemplate>(config, 'template', clock);
+  const eventDestinations = new DocumentCache<StoredEventDestination>(config, 'event-destination', clock);
   const account = new DocumentCache<StoredAccount>(config, 'account', clock);
   const suppression = new DocumentCache<StoredSuppression>(config, 'suppression', clock);
-  const mirrors = [keys, identities, sets, templates, account, suppression];
+  const mirrors = [keys, identities, sets, templates, eventDestinations, account, suppression];
 
   const byKind = new Map<string, { changed(key: string): Promise<void> }>(
     mirrors.map((mirror) => [mirror.kind, mirror]),
@@ -84,6 +86,7 @@ export async function openControl(options: ControlOptions): Promise<Control> {
       }),
       configurationSets: openConfigurationSets(sets, limits.configurationSets),
       templates: openTemplates(templates, limits.templates),
+      eventDestinations: openEventDestinations(eventDestinations, vault, () => clock.now()),
       account: openAccount(account, suppression),
       directives,
       documents,

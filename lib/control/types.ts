@@ -3,6 +3,7 @@ import type { SuppressionReason } from '../engine/suppression.ts';
 import type { SigningKey } from '../mail/types.ts';
 import type { Directives } from './directives.ts';
 import type { Documents } from './documents.ts';
+import type { EventDestinations } from './event-destinations.ts';
 import type { LaneGroups } from './lane-groups.ts';
 
 /** An access key. The secret must be recoverable (SigV4 is an HMAC) and is kept encrypted. */
@@ -148,6 +149,7 @@ export interface Control {
     suppressedReasons(tenant: string): readonly SuppressionReason[];
     setSuppressedReasons(tenant: string, reasons: readonly SuppressionReason[]): Promise<void>;
   };
+  eventDestinations: EventDestinations;
   directives: Directives;
   documents: Documents;
   laneGroups: LaneGroups;

@@ -62,6 +62,8 @@ export interface EventBridgeTarget {
 export interface FirehoseTarget {
   kind: 'firehose';
   streamArn: string;
+  /** SES's member. It is kept and shown; the stream is written to with the role of the service. */
+  roleArn: string;
 }
 export interface CloudWatchTarget {
   kind: 'cloudwatch';

@@ -44,6 +44,10 @@ export interface MessageRecord {
   recipients: string[];
   /** By place of a recipient: the group of its lane, where it is not `laneGroup()` of its domain. */
   groups?: Readonly<Record<number, string>>;
+  /** All header fields as [name, value], 10 KB at most: kept where an event destination takes events of the message. */
+  headers?: { fields: [name: string, value: string][]; truncated: boolean };
+  /** Name of the stored template that could not be rendered. */
+  template?: string;
   commonHeaders: {
     from: string[];
     to?: string[];

@@ -4,9 +4,9 @@
  * after it was lost.
  */
 import { type ChannelModel, type ConfirmChannel, connect } from 'amqplib';
+import type { AmqpTarget } from '../control/event-destination.ts';
 import type { DestinationSender, SendResult } from '../engine/destinations.ts';
 import type { Clock } from '../time.ts';
-import type { AmqpTarget } from './destination.ts';
 
 /** Milliseconds for the connect, and for the confirms of a batch. */
 const DEADLINE = 15_000;

@@ -112,6 +112,15 @@ export class EndpointWindow {
     return least === undefined ? undefined : Math.max(least, this.#closedUntil);
   }
 
+  /** When the oldest event that is held happened, ms since the epoch. */
+  oldest(): number | undefined {
+    let oldest: number | undefined;
+    for (const [head] of this.#queues.values()) {
+      if (head && (oldest === undefined || head.message.at < oldest)) oldest = head.message.at;
+    }
+    return oldest;
+  }
+
   /** The endpoint took it. */
   done(event: PendingEvent): void {
     this.#failures = 0;

@@ -10,30 +10,30 @@
  * has not seen stays in the feed, which is there anyway. Windows and cursors are saved about once a second: after a
  * crash at most the events of that second come again, with the same ids.
  */
-import type { DestinationSender, EventMessage, SendResult } from '../engine/destinations.ts';
-import type { MessageRecord, Outcome } from '../engine/items.ts';
-import type { FeedPage, Leases, Records } from '../engine/ports.ts';
+import type { EventDestination, EventType, Target, TargetKind } from '../control/event-destination.ts';
+import type { DestinationSender } from '../engine/destinations.ts';
+import type { Leases, Records } from '../engine/ports.ts';
 import type { Log } from '../log.ts';
-import { recordsOf } from '../outcome/apply-suppression.ts';
-import { feedbackId, sesEvents } from '../outcome/events.ts';
 import type { EventContext } from '../outcome/mail-object.ts';
 import type { Clock } from '../time.ts';
-import { type Destination, type EventType, type Target, type TargetKind, takes } from './destination.ts';
-import {
-  EndpointWindow,
-  type PendingEvent,
-  type WindowOptions,
-  type WindowState,
-} from './endpoint-window.ts';
+import { takes } from './destination.ts';
+import { EndpointWindow, type WindowOptions } from './endpoint-window.ts';
+import { type DestinationHealth, Followed, type FollowedState } from './followed.ts';
+import { eventsOf, typeOfOutcome } from './messages.ts';
+import type { SendAttempt } from './recent-attempts.ts';
 
 /** Outcomes read at one time. */
 const PAGE = 500;
 /** Milliseconds to the next look at a feed that had nothing new. */
 const IDLE = 250;
-/** Milliseconds between two savings of what changed. */
+/** Milliseconds between two savings of windows, and of recent attempts. */
 const SAVE = 1_000;
+const SAVE_ATTEMPTS = 10_000;
 /** Checkpoint of the place up to which the feed was read. */
 const FEED = 'events';
+
+const checkpointOf = (id: string): string => `events/${id}`;
+const attemptsOf = (id: string): string => `events/${id}/attempts`;
 
 /** An event is tried for a day: 5 s, 10 s, … up to an hour between tries. */
 export const EVENT_RETRY: WindowOptions = {
@@ -43,86 +43,71 @@ export const EVENT_RETRY: WindowOptions = {
   pause: (tries) => Math.min(3_600_000, 5_000 * 2 ** (tries - 1)),
 };
 
+export type Senders = { readonly [K in TargetKind]?: DestinationSender<Extract<Target, { kind: K }>> };
+
 export interface FollowerOptions {
   records: Pick<Records, 'feed' | 'message'>;
   leases: Pick<Leases, 'checkpoint' | 'saveCheckpoint'>;
   /** The destinations as they are now. */
-  destinations: () => readonly Destination[];
-  senders: { readonly [K in TargetKind]?: DestinationSender<Extract<Target, { kind: K }>> };
+  destinations: () => readonly EventDestination[];
+  senders: Senders;
   context: EventContext;
   clock: Clock;
   log: Log;
   /** A destination wants no more events (a webhook answered 410). */
-  onGone?: (destination: Destination, text: string) => void;
+  onGone?: (destination: EventDestination, text: string) => void;
   window?: WindowOptions;
-}
-
-/** How a destination stands, for metrics and people. */
-export interface DestinationHealth {
-  id: string;
-  /** Outcomes up to this place of the feed were read for it. */
-  cursor: number;
-  /** Events that it has not taken yet, as far as they were read. */
-  held: number;
-  taken: number;
-  dropped: number;
-  /** Failed tries since the last success, and the words of the last one. */
-  failures: number;
-  lastError?: string;
-}
-
-interface Followed {
-  destination: Destination;
-  window: EndpointWindow;
-  taken: number;
-  changed: boolean;
-  lastError?: string;
 }
 
 export interface Follower {
   health(): DestinationHealth[];
+  /** The last tries at a destination, newest last; undefined for one that is not followed. */
+  attempts(id: string): SendAttempt[] | undefined;
+  /** Sends what happened from `from` on, before `to`, once more, with the same ids. @returns false: not followed. */
+  replay(id: string, from: number, to: number): boolean;
   /** Resolves when nothing is being sent and everything is saved. */
   stop(): Promise<void>;
 }
 
 export async function startFollower(options: FollowerOptions): Promise<Follower> {
-  const follower = new FeedFollower(options);
-  await follower.open();
-  return follower;
+  const cursor = (await options.leases.checkpoint(FEED)) as number | undefined;
+  return new FeedFollower(options, cursor ?? 0);
 }
 
 class FeedFollower implements Follower {
   readonly #options: FollowerOptions;
   readonly #window: WindowOptions;
   readonly #followed = new Map<string, Followed>();
-  #cursor = 0;
-  #saved = -1;
+  readonly #sending = new Set<Promise<void>>();
+  readonly #running: Promise<void>;
+  #cursor: number;
+  #savedCursor: number;
   #stopped = false;
   #wake = (): void => {};
-  #running: Promise<void> = Promise.resolve();
-  readonly #sending = new Set<Promise<void>>();
 
-  constructor(options: FollowerOptions) {
+  constructor(options: FollowerOptions, cursor: number) {
     this.#options = options;
     this.#window = options.window ?? EVENT_RETRY;
-  }
-
-  async open(): Promise<void> {
-    this.#cursor = ((await this.#options.leases.checkpoint(FEED)) as number | undefined) ?? 0;
-    this.#saved = this.#cursor;
+    this.#cursor = cursor;
+    this.#savedCursor = cursor;
     this.#running = this.#run();
   }
 
   health(): DestinationHealth[] {
-    return Array.from(this.#followed.values(), ({ destination, window, taken, lastError }) => ({
-      id: destination.id,
-      cursor: window.cursor,
-      held: window.held,
-      taken,
-      dropped: window.dropped,
-      failures: window.failures,
-      ...(lastError !== undefined && { lastError }),
-    }));
+    return Array.from(this.#followed.values(), (one) => one.health());
+  }
+
+  attempts(id: string): SendAttempt[] | undefined {
+    return this.#followed.get(id)?.attempts.list();
+  }
+
+  replay(id: string, from: number, to: number): boolean {
+    const followed = this.#followed.get(id);
+    if (!followed) return false;
+    followed.replay = { cursor: 0, end: followed.window.cursor, from, to };
+    followed.changed = true;
+    this.#wake();
+    return true;
   }
 
   async stop(): Promise<void> {
@@ -130,20 +115,25 @@ class FeedFollower implements Follower {
     this.#wake();
     await this.#running;
     await Promise.all(this.#sending);
-    await this.#save().catch((error: unknown) => this.#failed(error));
+    await this.#save(true).catch((error: unknown) => this.#failed(error));
   }
 
   async #run(): Promise<void> {
-    let savedAt = this.#options.clock.now();
+    const { clock } = this.#options;
+    let saved = clock.now();
+    let savedAttempts = saved;
     while (!this.#stopped) {
       let more = false;
       try {
         await this.#follow();
-        more = await this.#read();
+        more = (await this.#replay()) || (await this.#read());
         this.#send();
-        if (this.#options.clock.now() - savedAt >= SAVE) {
-          await this.#save();
-          savedAt = this.#options.clock.now();
+        const now = clock.now();
+        if (now - saved >= SAVE) {
+          const attempts = now - savedAttempts >= SAVE_ATTEMPTS;
+          await this.#save(attempts);
+          saved = now;
+          if (attempts) savedAttempts = now;
         }
       } catch (error) {
         this.#failed(error);
@@ -156,11 +146,10 @@ class FeedFollower implements Follower {
     this.#options.log.error('events cannot be followed; this is tried again', { error });
   }
 
-  /** Until something was sent, or waits no longer, or the feed may have more. */
+  /** Until something was sent, or the feed may have more. */
   #sleep(): Promise<void> {
-    const { clock } = this.#options;
     return new Promise((done) => {
-      const cancel = clock.after(IDLE, done);
+      const cancel = this.#options.clock.after(IDLE, done);
       this.#wake = () => {
         cancel();
         done();
@@ -180,86 +169,86 @@ class FeedFollower implements Follower {
     }
   }
 
-  async #open(destination: Destination): Promise<Followed> {
-    const { records, leases } = this.#options;
-    const state = (await leases.checkpoint(checkpointOf(destination.id))) as WindowState | undefined;
+  async #open(destination: EventDestination): Promise<Followed> {
+    const { records, leases, clock, log, onGone = () => {} } = this.#options;
+    const { id } = destination;
+    const state = (await leases.checkpoint(checkpointOf(id))) as FollowedState | undefined;
+    const attempts = (await leases.checkpoint(attemptsOf(id))) as SendAttempt[] | undefined;
     const window = new EndpointWindow(this.#window, state ?? { cursor: this.#cursor, dropped: 0 });
+    const followed = new Followed(destination, window, attempts ?? [], { clock, log, onGone });
+    followed.replay = state?.replay;
     // Where a new destination begins is on record before anything is read for it: a crash loses none of it.
-    if (!state) await leases.saveCheckpoint(checkpointOf(destination.id), window.state());
+    if (!state) await leases.saveCheckpoint(checkpointOf(id), followed.state());
     for (const { seq, tries, due } of state?.pending ?? []) {
       const page = await records.feed(seq - 1, 1);
       // The message may have been pruned meanwhile.
       if (page.places[0] !== seq) continue;
-      for (const message of await this.#events(page, 0)) window.add({ message, seq, tries, due });
+      for (const { message } of await eventsOf(this.#options, page, () => true)) {
+        window.add({ message, seq, tries, due });
+      }
     }
-    return { destination, window, taken: 0, changed: false };
+    return followed;
   }
 
   /** Reads one page for the destinations that are furthest behind and have room. @returns whether there may be more. */
   async #read(): Promise<boolean> {
     const ready = [...this.#followed.values()].filter(({ window }) => window.room >= PAGE);
+    if (ready.length === 0 && this.#followed.size > 0) return false;
     const after = ready.reduce((least, { window }) => Math.min(least, window.cursor), this.#cursor);
     const readers = ready.filter(({ window }) => window.cursor === after);
-    const leads = after === this.#cursor;
-    if (readers.length === 0 && !leads) return false;
-    // With all windows full the feed goes on being read by nobody: the destinations fall behind together.
-    if (readers.length === 0 && this.#followed.size > 0) return false;
     const page = await this.#options.records.feed(after, PAGE);
     if (page.outcomes.length === 0) return false;
-    const wanted = new Set(
+    const wanted = new Set<EventType | undefined>(
       readers.flatMap(({ destination }) => (destination.enabled ? destination.types : [])),
     );
-    const messages = await this.#events(page, undefined, wanted);
-    const now = this.#options.clock.now();
+    const events = await eventsOf(this.#options, page, (outcome) => wanted.has(typeOfOutcome(outcome)));
+    const due = this.#options.clock.now();
     for (const one of readers) {
-      for (const message of messages) {
-        if (takes(one.destination, message))
-          one.window.add({ message, seq: message.place, tries: 0, due: now });
+      for (const { message, place: seq } of events) {
+        if (takes(one.destination, message)) one.window.add({ message, seq, tries: 0, due });
       }
       one.window.cursor = page.cursor;
       one.changed = true;
     }
-    if (leads) this.#cursor = page.cursor;
+    if (after === this.#cursor) this.#cursor = page.cursor;
     return page.outcomes.length === PAGE;
   }
 
-  /** The events of a page, or of one outcome of it. Outcomes whose type nobody wants cost no look at their record. */
-  async #events(
-    page: FeedPage,
-    only?: number,
-    wanted?: ReadonlySet<EventType>,
-  ): Promise<(EventMessage & { place: number })[]> {
-    const { records, context } = this.#options;
-    const chosen = page.outcomes
-      .map((outcome, i) => ({ outcome, place: page.places[i]! }))
-      .filter(({ outcome }, i) => (only === undefined || i === only) && (!wanted || mayBe(outcome, wanted)));
-    const found = await recordsOf(
-      records,
-      chosen.map(({ outcome }) => outcome),
-      (messageId, error) =>
-        this.#options.log.error('an event is lost: its record is unreadable', { messageId, error }),
-    );
-    return chosen.flatMap(({ outcome, place }) => {
-      const record = found.get(outcome.messageId);
-      return record ? messagesOf(record, outcome, context).map((message) => ({ ...message, place })) : [];
-    });
+  /** Reads one page of the past for a destination that is sent it once more. @returns whether there may be more. */
+  async #replay(): Promise<boolean> {
+    for (const one of this.#followed.values()) {
+      const { replay, window, destination } = one;
+      if (!replay || window.room < PAGE) continue;
+      const { from, to } = replay;
+      const page = await this.#options.records.feed(replay.cursor, PAGE);
+      const types = new Set<EventType | undefined>(destination.types);
+      const events = await eventsOf(
+        this.#options,
+        page,
+        (outcome) => outcome.at >= from && outcome.at < to && types.has(typeOfOutcome(outcome)),
+      );
+      const due = this.#options.clock.now();
+      for (const { message, place: seq } of events) {
+        // A replay that was asked for after a day is tried for a day, too.
+        const late = { ...message, at: Math.max(message.at, due) };
+        if (seq <= replay.end && takes(destination, message))
+          window.add({ message: late, seq, tries: 0, due });
+      }
+      replay.cursor = page.cursor;
+      if (page.outcomes.length === 0 || page.cursor >= replay.end) one.replay = undefined;
+      one.changed = true;
+      return true;
+    }
+    return false;
   }
 
   #send(): void {
     for (const followed of this.#followed.values()) {
-      const { destination, window } = followed;
-      const sender = this.#options.senders[destination.target.kind] as DestinationSender<Target> | undefined;
-      if (!sender || !destination.enabled) continue;
-      for (;;) {
-        const now = this.#options.clock.now();
-        const batch: PendingEvent[] = [];
-        while (batch.length < sender.batch) {
-          const event = window.next(now);
-          if (!event) break;
-          batch.push(event);
-        }
-        if (batch.length === 0) break;
-        const sent = this.#sendBatch(followed, sender, batch).finally(() => {
+      const { target, enabled } = followed.destination;
+      const sender = this.#options.senders[target.kind] as DestinationSender<Target> | undefined;
+      if (!sender || !enabled) continue;
+      for (let batch = followed.batch(sender.batch); batch.length > 0; batch = followed.batch(sender.batch)) {
+        const sent = followed.send(sender, batch).finally(() => {
           this.#sending.delete(sent);
           this.#wake();
         });
@@ -268,92 +257,25 @@ class FeedFollower implements Follower {
     }
   }
 
-  async #sendBatch(
-    followed: Followed,
-    sender: DestinationSender<Target>,
-    batch: PendingEvent[],
-  ): Promise<void> {
-    const { destination, window } = followed;
-    const results = await sender.send(
-      destination.target,
-      batch.map(({ message }) => message),
-    );
-    for (const [i, event] of batch.entries()) this.#settle(followed, event, results[i]!);
-    followed.changed = true;
-    if (window.failures === 0) followed.lastError = undefined;
-  }
-
-  #settle(followed: Followed, event: PendingEvent, result: SendResult): void {
-    const { destination, window } = followed;
-    const { log, clock, onGone } = this.#options;
-    if (result.kind === 'taken') {
-      followed.taken += 1;
-      window.done(event);
-      return;
-    }
-    followed.lastError = result.text;
-    const about = { destination: destination.name, event: event.message.id, text: result.text };
-    if (result.kind === 'refused') {
-      window.drop(event);
-      log.error('an event was refused for good by its destination', about);
-    } else if (result.kind === 'gone') {
-      window.retry(event, clock.now());
-      onGone?.(destination, result.text);
-    } else if (!window.retry(event, clock.now(), result.after)) {
-      log.error('an event was given up: its destination did not take it for a day', about);
-    }
-  }
-
   /** A window is saved before the cursor of the feed: a crash in between repeats, and loses nothing. */
-  async #save(): Promise<void> {
+  async #save(attempts: boolean): Promise<void> {
     const { leases } = this.#options;
     for (const [id, followed] of this.#followed) {
+      if (attempts && followed.attempts.changed) {
+        followed.attempts.changed = false;
+        await leases.saveCheckpoint(attemptsOf(id), followed.attempts.list());
+      }
       if (!followed.changed) continue;
       followed.changed = false;
       try {
-        await leases.saveCheckpoint(checkpointOf(id), followed.window.state());
+        await leases.saveCheckpoint(checkpointOf(id), followed.state());
       } catch (error) {
         followed.changed = true;
         throw error;
       }
     }
-    if (this.#cursor === this.#saved) return;
+    if (this.#cursor === this.#savedCursor) return;
     await leases.saveCheckpoint(FEED, this.#cursor);
-    this.#saved = this.#cursor;
+    this.#savedCursor = this.#cursor;
   }
-}
-
-function checkpointOf(id: string): string {
-  return `events/${id}`;
-}
-
-/** The events of an outcome, ready to leave. */
-export function messagesOf(record: MessageRecord, outcome: Outcome, context: EventContext): EventMessage[] {
-  return sesEvents(record, outcome, context).map((event) => ({
-    id: feedbackId(outcome),
-    tenant: record.tenant,
-    configurationSet: record.configurationSet,
-    messageId: record.id,
-    at: outcome.at,
-    event,
-    json: JSON.stringify(event),
-  }));
-}
-
-const KINDS: Readonly<Record<Exclude<Outcome['kind'], 'attempt'>, readonly EventType[]>> = {
-  accepted: ['SEND'],
-  bounce: ['BOUNCE'],
-  complaint: ['COMPLAINT'],
-  open: ['OPEN'],
-  click: ['CLICK'],
-  'rendering-failure': ['RENDERING_FAILURE'],
-  reject: ['REJECT'],
-  cancelled: [],
-};
-
-/** Whether an outcome may lead to an event of these types. */
-function mayBe({ kind, attempt }: Outcome, types: ReadonlySet<EventType>): boolean {
-  if (kind !== 'attempt') return KINDS[kind].some((type) => types.has(type));
-  const { state } = attempt!;
-  return types.has(state === 'delivered' ? 'DELIVERY' : state === 'deferred' ? 'DELIVERY_DELAY' : 'BOUNCE');
 }

@@ -4,8 +4,8 @@
  * anew when its path no longer leads to it.
  */
 import { type FileHandle, open, stat } from 'node:fs/promises';
+import type { FileTarget } from '../control/event-destination.ts';
 import type { DestinationSender, EventMessage, SendResult } from '../engine/destinations.ts';
-import type { FileTarget } from './destination.ts';
 
 interface OpenFile {
   handle: FileHandle;

@@ -1,6 +1,7 @@
 /** Webhooks as destinations of events: one request for each event. */
+
+import type { WebhookTarget } from '../control/event-destination.ts';
 import type { DestinationSender, SendResult } from '../engine/destinations.ts';
-import type { WebhookTarget } from './destination.ts';
 import type { WebhookAnswer, WebhookSender } from './webhook.ts';
 
 /** @param observe called with each answer: the recent attempts of an endpoint. */

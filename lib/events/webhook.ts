@@ -9,10 +9,10 @@ import type { LookupAddress } from 'node:dns';
 import http from 'node:http';
 import https from 'node:https';
 import { Webhook } from 'standardwebhooks';
+import type { WebhookTarget } from '../control/event-destination.ts';
 import { familyOf } from '../ip.ts';
 import { isPublicAddress } from '../public-address.ts';
 import type { Clock } from '../time.ts';
-import type { WebhookTarget } from './destination.ts';
 
 /** Milliseconds from the connect to the whole answer. */
 const DEADLINE = 15_000;

@@ -3,6 +3,7 @@ import type { Accept } from '../accept/types.ts';
 import type { Installed } from '../control/ip-inventory.ts';
 import type { Control } from '../control/types.ts';
 import type { Engine } from '../engine/ports.ts';
+import type { Events } from '../events/open.ts';
 import type { Policy } from '../policy/open.ts';
 import type { ExplainQuery, MailExplanation } from '../shaping/explain.ts';
 import type { Clock } from '../time.ts';
@@ -59,6 +60,8 @@ export interface ApiDeps {
   explain?: (query: ExplainQuery) => Promise<MailExplanation[]>;
   /** Why a delivery waits that the egress of this process has in hand; undefined: it is being sent. */
   waitStatus?: (messageId: string, n: number) => { code: string; text: string; until: number } | undefined;
+  /** Events on their way to destinations; absent: this process sends none. */
+  events?: Omit<Events, 'close'>;
   /** The policy in TypeScript; absent: this process runs none. */
   policy?: Pick<Policy, 'state'>;
 }

@@ -38,14 +38,31 @@ const HEADER_NAMES = {
 /**
  * @param tags tags to add to those of the message, as `ses:outgoing-ip` once it is known.
  *
- * `headers` are those that the record keeps; `headersTruncated` says that there were others.
+ * `headers` are those that the record keeps; `headersTruncated` tells whether there were others. As with SES,
+ * `commonHeaders.messageId` is the id of the message, not its Message-ID field.
  */
 export function mailObject(
   record: MessageRecord,
   context: EventContext,
   tags: Record<string, string[]> = {},
 ): MailObject {
-  const { commonHeaders } = record;
+  const messageId = messageIdOf(record);
+  return {
+    timestamp: new Date(record.acceptedAt).toISOString(),
+    source: record.source,
+    sourceArn: `arn:aws:ses:${context.region}:${context.accountId}:identity/${record.fromDomain}`,
+    sendingAccountId: context.accountId,
+    messageId,
+    destination: record.recipients,
+    headersTruncated: record.headers?.truncated ?? true,
+    headers: record.headers?.fields.map(([name, value]) => ({ name, value })) ?? keptHeaders(record),
+    commonHeaders: { ...record.commonHeaders, messageId },
+    tags: { ...record.tags, ...tags },
+  };
+}
+
+/** What is known of the header of a message whose fields were not kept. */
+function keptHeaders({ commonHeaders }: MessageRecord): MailObject['headers'] {
   const headers: MailObject['headers'] = [];
   for (const key of Object.keys(HEADER_NAMES) as (keyof typeof HEADER_NAMES)[]) {
     const value = commonHeaders[key];
@@ -53,18 +70,7 @@ export function mailObject(
     const text = Array.isArray(value) ? value.join(', ') : value;
     headers.push({ name: HEADER_NAMES[key], value: key === 'messageId' ? bracketed(text) : text });
   }
-  return {
-    timestamp: new Date(record.acceptedAt).toISOString(),
-    source: record.source,
-    sourceArn: `arn:aws:ses:${context.region}:${context.accountId}:identity/${record.fromDomain}`,
-    sendingAccountId: context.accountId,
-    messageId: messageIdOf(record),
-    destination: record.recipients,
-    headersTruncated: true,
-    headers,
-    commonHeaders,
-    tags: { ...record.tags, ...tags },
-  };
+  return headers;
 }
 
 function bracketed(id: string): string {

@@ -2,6 +2,7 @@
 import * as account from './account.ts';
 import * as sets from './configuration-sets.ts';
 import * as dedicated from './dedicated-ips.ts';
+import * as eventDestinations from './event-destinations.ts';
 import * as identities from './identities.ts';
 import type { Operation } from './operation.ts';
 import { sendBulkEmail } from './send-bulk-email.ts';
@@ -40,6 +41,11 @@ export const HANDLERS: ReadonlyMap<string, Operation<unknown>> = new Map(
     PutConfigurationSetSendingOptions: sets.putSending,
     PutConfigurationSetReputationOptions: sets.putReputation,
     PutConfigurationSetSuppressionOptions: sets.putSuppression,
+
+    CreateConfigurationSetEventDestination: eventDestinations.create,
+    UpdateConfigurationSetEventDestination: eventDestinations.update,
+    DeleteConfigurationSetEventDestination: eventDestinations.remove,
+    GetConfigurationSetEventDestinations: eventDestinations.listOfSet,
 
     GetDedicatedIp: dedicated.getIp,
     GetDedicatedIps: dedicated.listIps,

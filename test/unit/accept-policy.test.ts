@@ -48,6 +48,7 @@ describe('onAccept', () => {
       campaign: 'spring',
       configurationSet: 'news',
       tags: {
+        'ses:operation': ['SendEmail'],
         'ses:from-domain': ['example.com'],
         'ses:source-ip': [CALLER.sourceIp],
         'ses:caller-identity': [CALLER.keyId],

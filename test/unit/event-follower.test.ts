@@ -3,10 +3,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
+import type { EventDestination, FileTarget } from '../../lib/control/event-destination.ts';
 import type { DestinationSender, EventMessage, SendResult } from '../../lib/engine/destinations.ts';
 import { openEmbedded } from '../../lib/engine/embedded/open.ts';
 import type { Engine } from '../../lib/engine/ports.ts';
-import type { Destination, FileTarget } from '../../lib/events/destination.ts';
 import { EVENT_RETRY, type Follower, startFollower } from '../../lib/events/follower.ts';
 import { silentLog } from '../../lib/log.ts';
 import { TestClock } from '../support/clock.ts';
@@ -17,7 +17,7 @@ let directory: string;
 let engine: Engine;
 let clock: TestClock;
 let follower: Follower | undefined;
-let destinations: Destination[];
+let destinations: EventDestination[];
 /** What each path was sent, in order. */
 let sent: Map<string, EventMessage[]>;
 /** Answers in place of `taken`, by path. */
@@ -48,9 +48,9 @@ const file: DestinationSender<FileTarget> = {
     }),
 };
 
-function destination(id: string, change: Partial<Destination> = {}): Destination {
+function destination(id: string, change: Partial<EventDestination> = {}): EventDestination {
   const target = { kind: 'file', path: id } as const;
-  return { id, name: id, enabled: true, types: ['BOUNCE', 'DELIVERY'], target, ...change };
+  return { id, name: id, enabled: true, types: ['BOUNCE', 'DELIVERY'], target, createdAt: 0, ...change };
 }
 
 /** Whether what is saved is lost. */
@@ -186,6 +186,40 @@ describe('the follower of the feed', () => {
     await until(() => follower!.health().length === 1);
     await bounce(2);
     await until(() => count('late') === 2);
+  });
+
+  test('a replay sends what happened in a time once more, with the same ids', async () => {
+    destinations = [destination('a')];
+    await start();
+    await bounce(2);
+    await until(() => count('a') === 2);
+    const from = clock.now();
+    await bounce(3);
+    await until(() => count('a') === 5);
+    const to = clock.now();
+    await bounce(1);
+    await until(() => count('a') === 6);
+    assert.equal(follower!.replay('a', from, to), true);
+    assert.equal(follower!.replay('nobody', from, to), false);
+    await until(() => count('a') === 9 && !follower!.health()[0]!.replaying);
+    const ids = sent.get('a')!.map(({ id }) => id);
+    assert.deepEqual(ids.slice(6).sort(), ids.slice(2, 5).sort());
+  });
+
+  test('keeps the last hundred tries at a destination, over a restart', async () => {
+    destinations = [destination('a')];
+    let tries = 0;
+    answers.set('a', () => (++tries === 1 ? { kind: 'retry', text: '500 down' } : { kind: 'taken' }));
+    await start();
+    await bounce(130);
+    await until(() => count('a') === 130);
+    await follower!.stop();
+    await start();
+    await until(() => follower!.attempts('a') !== undefined);
+    const attempts = follower!.attempts('a')!;
+    assert.equal(attempts.length, 100);
+    assert.equal(attempts.at(-1)!.result, 'taken');
+    assert.equal(follower!.attempts('nobody'), undefined);
   });
 
   test('tells when a destination wants no more events', async () => {

@@ -24,7 +24,7 @@ const MAIL = {
     { name: 'Subject', value: 'Hi' },
     { name: 'Message-ID', value: `<${MESSAGE_ID}>` },
   ],
-  commonHeaders: messageRecord().commonHeaders,
+  commonHeaders: { ...messageRecord().commonHeaders, messageId: MESSAGE_ID },
   tags: { 'ses:configuration-set': ['cs'], 'ses:source-ip': ['192.0.2.1'], campaign: ['x'] },
 };
 const ATTEMPT_MAIL = { ...MAIL, tags: { ...MAIL.tags, 'ses:outgoing-ip': ['192.0.2.25'] } };
