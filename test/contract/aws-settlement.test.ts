@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { openAws } from '../../lib/engine/aws/open.ts';
 import { dueKey, ledgerKey } from '../../lib/engine/aws/outbox.ts';
-import { squeeze } from '../../lib/engine/aws/record-codec.ts';
+import { encodeRecord } from '../../lib/engine/aws/record-codec.ts';
 import { laneQueue } from '../../lib/engine/aws/schema.ts';
 import type { Engine, LeasedItem } from '../../lib/engine/ports.ts';
 import { seededRandom } from '../support/clock.ts';
@@ -138,7 +138,7 @@ describe('aws: settlement', { skip: SKIP }, () => {
     await admit(engine, lost, good);
     // A thousand rows and more of a newer version, before the good one.
     const { pk } = ledgerKey(good.record.id, 0, 0, due);
-    const newer = { e: { B: squeeze({ v: 99 }) }, pk: { S: pk } };
+    const newer = { e: { B: encodeRecord({ v: 99 }) }, pk: { S: pk } };
     await putRows(
       aws(),
       Array.from({ length: 1_010 }, (_, n) => ({ ...newer, sk: { S: `${dueKey(due - 1_010 + n)}#x#0#0` } })),

@@ -21,7 +21,7 @@ import { createTracking } from '../../lib/api/tracking.ts';
 import { openControl } from '../../lib/control/control.ts';
 import { type AwsEngine, openAws } from '../../lib/engine/aws/open.ts';
 import { writeOutcomes } from '../../lib/engine/aws/outcome-message.ts';
-import { squeeze, unsqueeze } from '../../lib/engine/aws/record-codec.ts';
+import { decodeRecord, encodeRecord } from '../../lib/engine/aws/record-codec.ts';
 import { openReporter, type Reporter } from '../../lib/engine/aws/reporter.ts';
 import type { MessageRecord, Outcome } from '../../lib/engine/items.ts';
 import type { Engine } from '../../lib/engine/ports.ts';
@@ -522,7 +522,9 @@ describe('outcomes', () => {
     const consume = createConsumer({
       records: {
         message: async (id) =>
-          id === 'newer' ? unsqueeze<MessageRecord>(squeeze({ v: 99 }), 'a record') : records.message(id),
+          id === 'newer'
+            ? decodeRecord<MessageRecord>(encodeRecord({ v: 99 }), 'a record')
+            : records.message(id),
       },
       keepReports,
       suppressions,

@@ -12,7 +12,7 @@ import {
   SQS_BYTES,
   sqsRequests,
 } from '../../lib/engine/aws/placement.ts';
-import { squeeze, unsqueeze } from '../../lib/engine/aws/record-codec.ts';
+import { decodeRecord, encodeRecord } from '../../lib/engine/aws/record-codec.ts';
 import type { Outcome } from '../../lib/engine/items.ts';
 import { mail } from '../contract/harness.ts';
 
@@ -110,14 +110,14 @@ test('outcomes and envelopes are in characters that SQS takes, whatever text the
 describe('squeezed JSON', () => {
   test('comes back, in half the bytes', () => {
     const { record } = mail(1_700_000_000_000);
-    const small = squeeze(record);
-    assert.deepEqual(unsqueeze(small, 'a record'), record);
+    const small = encodeRecord(record);
+    assert.deepEqual(decodeRecord(small, 'a record'), record);
     assert.ok(small.length < JSON.stringify(record).length / 2, `${small.length}`);
   });
 
   test('damage and newer versions are told apart', () => {
-    assert.throws(() => unsqueeze(Buffer.of(1, 255, 255), 'x'), { code: 'storage_damaged' });
-    assert.throws(() => unsqueeze(Buffer.of(2), 'x'), { code: 'storage_too_new' });
-    assert.throws(() => unsqueeze(squeeze({ v: 2 }), 'x'), { code: 'storage_too_new' });
+    assert.throws(() => decodeRecord(Buffer.of(1, 255, 255), 'x'), { code: 'storage_damaged' });
+    assert.throws(() => decodeRecord(Buffer.of(2), 'x'), { code: 'storage_too_new' });
+    assert.throws(() => decodeRecord(encodeRecord({ v: 2 }), 'x'), { code: 'storage_too_new' });
   });
 });

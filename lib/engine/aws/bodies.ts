@@ -21,7 +21,7 @@ const bodyKey = (messageId: string): Key => ({ pk: messageId, sk: 'b' });
 const bodyObject = (messageId: string): string => `bodies/${messageId}`;
 
 /** Objects of a bucket. */
-export class Objects {
+export class BucketObjects {
   readonly #s3: S3Client;
   readonly #bucket: string;
 
@@ -71,10 +71,10 @@ export class Objects {
 
 /** Compressed bodies of messages that are not in their queue items. */
 export class MessageBodies {
-  readonly #objects: Objects;
+  readonly #objects: BucketObjects;
   readonly #tables: Tables;
 
-  constructor(objects: Objects, tables: Tables) {
+  constructor(objects: BucketObjects, tables: Tables) {
     this.#objects = objects;
     this.#tables = tables;
   }
@@ -107,10 +107,10 @@ export class MessageBodies {
 
 /** The bodies port. */
 export class AwsBodies implements Bodies {
-  readonly #objects: Objects;
+  readonly #objects: BucketObjects;
   readonly #clock: Clock;
 
-  constructor(objects: Objects, clock: Clock) {
+  constructor(objects: BucketObjects, clock: Clock) {
     this.#objects = objects;
     this.#clock = clock;
   }

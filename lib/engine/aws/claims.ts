@@ -4,7 +4,7 @@ import type { Clock } from '../../time.ts';
 import type { IdempotencyClaim } from '../ports.ts';
 import { bytes, type Item, type Key, number, text, ttlOf } from './attributes.ts';
 import { isDenied } from './clients.ts';
-import { squeeze, unsqueeze } from './record-codec.ts';
+import { decodeRecord, encodeRecord } from './record-codec.ts';
 import type { Tables } from './tables.ts';
 
 /** What the claim of a call holds besides its digest. */
@@ -46,7 +46,7 @@ export class Claims {
       names: { '#ttl': 'ttl' },
       values: {
         ':d': text(claim.digest),
-        ':f': bytes(squeeze(first)),
+        ':f': bytes(encodeRecord(first)),
         ':e': number(claim.expiresAt),
         ':nonce': text(nonce),
         ':ttl': ttlOf(claim.expiresAt),
@@ -77,5 +77,5 @@ function claimKey(key: string): Key {
 
 function readClaim(item: Item, now: number): Claim | undefined {
   if (Number(item.e!.N) <= now) return undefined;
-  return { digest: item.d!.S!, ...unsqueeze<FirstAnswer>(item.f!.B!, 'an idempotency claim') };
+  return { digest: item.d!.S!, ...decodeRecord<FirstAnswer>(item.f!.B!, 'an idempotency claim') };
 }

@@ -13,7 +13,7 @@ import { type Item, type Key, keyOf, number, numberOf, text } from './attributes
 import { type Pacing, pause } from './concurrency.ts';
 import type { Tables } from './tables.ts';
 
-type Change = { kind: string; key: string };
+type ConfigChange = { kind: string; key: string };
 
 /** Begins with a character that no kind of document begins with. */
 const CHANGES: Key = { pk: '!', sk: 'changes' };
@@ -29,7 +29,7 @@ const LAST = '\u{10ffff}';
 
 interface Changes {
   count: number;
-  recent: Change[];
+  recent: ConfigChange[];
 }
 
 export class AwsConfig implements Config {
@@ -158,7 +158,7 @@ export class AwsConfig implements Config {
   async #changes(consistent = true): Promise<Changes> {
     const item = await this.#tables.get('config', CHANGES, consistent);
     return item
-      ? { count: numberOf(item.n), recent: JSON.parse(item.v!.S!) as Change[] }
+      ? { count: numberOf(item.n), recent: JSON.parse(item.v!.S!) as ConfigChange[] }
       : { count: 0, recent: [] };
   }
 
@@ -211,7 +211,7 @@ export class AwsConfig implements Config {
     for (const change of changed) this.#tell(change);
   }
 
-  #tell(change: Change): void {
+  #tell(change: ConfigChange): void {
     this.#told = Promise.all([this.#told, ...Array.from(this.#listeners, (listener) => listener(change))]);
   }
 }
@@ -232,7 +232,7 @@ function unchanged(version: number) {
     : { ConditionExpression: 'n = :n', ExpressionAttributeValues: { ':n': number(version) } };
 }
 
-function changesItem({ count, recent }: Changes, change: Change): Item {
+function changesItem({ count, recent }: Changes, change: ConfigChange): Item {
   const kept = [...recent, change].slice(-KEPT);
   while (kept.length > 1 && JSON.stringify(kept).length > KEPT_BYTES) kept.shift();
   return {

@@ -15,7 +15,7 @@
  * |---|---|
  * | `s` | state: `queued`, `deferred` or a final one |
  * | `g` | generation: number of the put-back whose copy counts; older copies are dropped |
- * | `a` | attempts, each squeezed |
+ * | `a` | attempts, each encoded |
  * | `u`, `r`, `x` | while it waits: until when, and why; else the reason and text that a later report gave |
  * | `h`, `hc`, `hn`, `hu` | held: by which SQS message, at which receive, under which claim, until when |
  * | `p` | the SQS message whose lease wrote this last: only that one finishes what its lease left undone |
@@ -23,7 +23,7 @@
 import type { Attempt, QueueItem } from '../items.ts';
 import { type DeliveryState, FINAL_STATES } from '../states.ts';
 import { bytes, type Item, type Key, number, numberOf, text, ttlOf } from './attributes.ts';
-import { unsqueeze } from './record-codec.ts';
+import { decodeRecord } from './record-codec.ts';
 import type { Update } from './tables.ts';
 
 const PREFIX = 'd#';
@@ -54,7 +54,7 @@ export interface Copy {
 }
 
 /** What an item says, read at `now`. */
-export interface Standing {
+export interface DeliveryStatus {
   state: DeliveryState;
   generation: number;
   attempts: Attempt[];
@@ -65,7 +65,7 @@ export interface Standing {
   settledBy?: string;
 }
 
-export function readStanding(item: Item, now: number): Standing {
+export function readStatus(item: Item, now: number): DeliveryStatus {
   const stored = (item.s?.S ?? 'queued') as DeliveryState;
   const until = item.u && numberOf(item.u);
   // The time came: the copy is in its lane, or on its way there.
@@ -73,7 +73,7 @@ export function readStanding(item: Item, now: number): Standing {
   return {
     state: stored === 'deferred' && !waits ? 'queued' : stored,
     generation: numberOf(item.g),
-    attempts: (item.a?.L ?? []).map(({ B }) => unsqueeze<Attempt>(B!, 'an attempt')),
+    attempts: (item.a?.L ?? []).map(({ B }) => decodeRecord<Attempt>(B!, 'an attempt')),
     until: waits ? until : undefined,
     reason: item.r?.S,
     text: item.x?.S,
@@ -129,10 +129,10 @@ export function doubt(ttl: number): Update {
 }
 
 /** What a lease leaves behind. */
-export interface Ending {
+export interface LeaseEnding {
   state: DeliveryState;
   generation: number;
-  /** The attempt, squeezed; absent for a release. */
+  /** The attempt, encoded; absent for a release. */
   attempt?: Buffer;
   /** While it waits, and why when no attempt says it. */
   until?: number;
@@ -141,7 +141,7 @@ export interface Ending {
 }
 
 /** The whole item, for a delivery that has none yet. */
-export function wholeItem(copy: Pick<Copy, 'item' | 'id'>, ending: Ending): Item {
+export function wholeItem(copy: Pick<Copy, 'item' | 'id'>, ending: LeaseEnding): Item {
   const { messageId, n } = copy.item;
   const key = deliveryKey(messageId, n);
   const item: Item = {
@@ -165,7 +165,7 @@ export function wholeItem(copy: Pick<Copy, 'item' | 'id'>, ending: Ending): Item
 export type Right = { nonce: string } | 'unfinished';
 
 /** The change of an item by the end of a lease. */
-export function changeBy(copy: Copy, ending: Ending, right: Right): Update {
+export function changeBy(copy: Copy, ending: LeaseEnding, right: Right): Update {
   const set = ['s = :s', 'g = :g', 'p = :p', '#ttl = :ttl'];
   const remove = ['h', 'hc', 'hn', 'hu'];
   const values: Item = {
@@ -207,13 +207,13 @@ export function changeBy(copy: Copy, ending: Ending, right: Right): Update {
 }
 
 /** Whether an item that did not meet `changeBy`'s condition was written by the very same lease before. */
-export function isWrittenBy(item: Item | undefined, copy: Copy, ending: Ending): boolean {
+export function isWrittenBy(item: Item | undefined, copy: Copy, ending: LeaseEnding): boolean {
   if (item?.p?.S !== copy.id || item.s?.S !== ending.state || numberOf(item.g) !== ending.generation)
     return false;
   const last = item.a?.L?.at(-1)?.B;
   return !ending.attempt || (last !== undefined && ending.attempt.equals(last));
 }
 
-export function isOver(standing: Standing): boolean {
-  return FINAL_STATES.has(standing.state);
+export function isOver(status: DeliveryStatus): boolean {
+  return FINAL_STATES.has(status.state);
 }

@@ -20,7 +20,7 @@ const ENVELOPE_VERSION = 1;
 /** Where the bytes are, if not in the envelope itself. */
 export type BodyPlace = 'table' | 's3';
 
-export interface Envelope {
+export interface LaneEnvelope {
   item: QueueItem;
   /** Generation: how often the delivery was put back into a queue. Its record names the one that counts. */
   generation: number;
@@ -60,7 +60,7 @@ export async function decompress(packed: Uint8Array, limit: number): Promise<Buf
 }
 
 /** @param body base64 of the compressed bytes, when they travel in the envelope. */
-export function writeEnvelope(envelope: Envelope, body: string | undefined): string {
+export function writeEnvelope(envelope: LaneEnvelope, body: string | undefined): string {
   const head: Head = { v: ENVELOPE_VERSION, item: envelope.item, g: envelope.generation };
   if (envelope.claim) head.c = 1;
   if (envelope.at) head.at = envelope.at;
@@ -72,7 +72,7 @@ export function writeEnvelope(envelope: Envelope, body: string | undefined): str
  * The envelope and, if it is in it, its compressed body.
  * @throws PosternError `storage_damaged` when it is none of ours, `storage_too_new` when a newer version wrote it.
  */
-export function readEnvelope(text: string): { envelope: Envelope; packed?: Buffer } {
+export function readEnvelope(text: string): { envelope: LaneEnvelope; packed?: Buffer } {
   const end = text.indexOf('\n');
   let head: Partial<Head> | null;
   try {
@@ -84,7 +84,7 @@ export function readEnvelope(text: string): { envelope: Envelope; packed?: Buffe
   if (typeof head?.item?.messageId !== 'string' || typeof head.g !== 'number') throw damaged();
   if (head.item.v > SCHEMA_VERSION) throw tooNew('schema', head.item.v);
   if (end < 0 && head.at === undefined) throw damaged();
-  const envelope: Envelope = { item: head.item, generation: head.g, claim: head.c === 1, at: head.at };
+  const envelope: LaneEnvelope = { item: head.item, generation: head.g, claim: head.c === 1, at: head.at };
   return end < 0 ? { envelope } : { envelope, packed: Buffer.from(text.slice(end + 1), 'base64') };
 }
 

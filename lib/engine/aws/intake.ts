@@ -43,16 +43,16 @@ import { wholeItem } from './deliveries.ts';
 import { type BodyPlace, compress } from './envelope.ts';
 import type { Feed } from './feed.ts';
 import { LONGEST_DELAY, SendError } from './lanes.ts';
-import { isFar, type Outbox, type Parcel } from './outbox.ts';
+import { type CopyOutbox, isFar, type Parcel } from './outbox.ts';
 import { itemBytes, lanePlace, ledgerPlace } from './placement.ts';
-import { squeeze } from './record-codec.ts';
+import { encodeRecord } from './record-codec.ts';
 import type { Tables } from './tables.ts';
 
 export interface IntakeParts extends Pacing {
   tables: Tables;
   claims: Claims;
   bodies: MessageBodies;
-  outbox: Outbox;
+  outbox: CopyOutbox;
   feed: Feed;
   /** Every copy is claimed before it is handed out, so that two equal ones do no harm. */
   claimBeforeSend: boolean;
@@ -61,7 +61,7 @@ export interface IntakeParts extends Pacing {
 }
 
 /** An admission with its bytes compressed and their place chosen. */
-interface Prepared {
+interface PreparedAdmission {
   admission: Admission;
   packed?: Buffer;
   at?: BodyPlace;
@@ -157,10 +157,10 @@ export class Intake {
     await feed.emit(settledOf(messages));
   }
 
-  #prepare(messages: Admission[]): Promise<Prepared[]> {
+  #prepare(messages: Admission[]): Promise<PreparedAdmission[]> {
     const now = this.#parts.clock.now();
     return Promise.all(
-      messages.map(async (admission): Promise<Prepared> => {
+      messages.map(async (admission): Promise<PreparedAdmission> => {
         const { body, deliveries } = admission;
         if (deliveries.length === 0) return { admission };
         const packing = compress(body);
@@ -176,7 +176,7 @@ export class Intake {
   }
 
   /** Everything that a delivery needs before it is handed out. */
-  async #store(prepared: readonly Prepared[]): Promise<void> {
+  async #store(prepared: readonly PreparedAdmission[]): Promise<void> {
     const { tables, bodies, retention } = this.#parts;
     const now = this.#parts.clock.now();
     const items: Item[] = [];
@@ -197,7 +197,7 @@ export class Intake {
     await Promise.all(writes);
   }
 
-  #parcels({ admission, at, body }: Prepared): Parcel[] {
+  #parcels({ admission, at, body }: PreparedAdmission): Parcel[] {
     const now = this.#parts.clock.now();
     return admission.deliveries.map((item) => ({
       envelope: { item, generation: 0, claim: item.due > now, at },
@@ -211,7 +211,7 @@ export class Intake {
     const items = messages.map(
       ({ record }): Item => ({
         ...keyOf(messageKey(record.id)),
-        r: bytes(squeeze(record)),
+        r: bytes(encodeRecord(record)),
         ttl: this.#ttl(record),
       }),
     );
@@ -244,7 +244,7 @@ function waitingItem(item: QueueItem, ttl: number): Item {
 function settledItem(record: MessageRecord, outcome: Outcome, ttl: number): Item | undefined {
   const state = stateAfter(outcome);
   if (outcome.n === undefined || !state) return undefined;
-  const attempt = outcome.attempt && squeeze(outcome.attempt);
+  const attempt = outcome.attempt && encodeRecord(outcome.attempt);
   const item = { messageId: record.id, n: outcome.n } as QueueItem;
   return wholeItem({ item, id: 'accept' }, { state, generation: 0, attempt, ttl });
 }

@@ -22,18 +22,27 @@ import type { Ledger, Promotion, WaitingFigures, WaitingMatch } from '../ports.t
 import { CANCELLED } from '../states.ts';
 import { type Item, number, text, ttlOf } from './attributes.ts';
 import { each } from './concurrency.ts';
-import { deliveryKey, placeOf, readStanding } from './deliveries.ts';
+import { deliveryKey, placeOf, readStatus } from './deliveries.ts';
 import type { Feed } from './feed.ts';
 import { LONGEST_DELAY } from './lanes.ts';
 import { LedgerMatching } from './matching.ts';
-import { dueKey, ledgerKey, type Outbox, type Parcel, parcelOf, rowDue, SHARDS, shardKey } from './outbox.ts';
+import {
+  type CopyOutbox,
+  dueKey,
+  ledgerKey,
+  type Parcel,
+  parcelOf,
+  rowDue,
+  SHARDS,
+  shardKey,
+} from './outbox.ts';
 import type { LeasedHere } from './receipt.ts';
 import type { MessageRecords } from './records.ts';
 import type { Tables } from './tables.ts';
 
 export interface LedgerParts {
   tables: Tables;
-  outbox: Outbox;
+  outbox: CopyOutbox;
   feed: Feed;
   messages: MessageRecords;
   leasedHere: LeasedHere;
@@ -161,7 +170,7 @@ export class AwsLedger implements Ledger {
 
   /** Deletes the row of a cancelled delivery, if it has one; a copy that is left is dropped at its claim. */
   async #forget(messageId: string, n: number, item: Item): Promise<void> {
-    const { generation } = readStanding(item, 0);
+    const { generation } = readStatus(item, 0);
     await this.#parts.tables.deleteAll('ledger', [ledgerKey(messageId, n, generation, Number(item.u!.N))]);
   }
 

@@ -11,12 +11,12 @@ import type { QueueItem } from '../items.ts';
 import type { WaitingFigures, WaitingMatch } from '../ports.ts';
 import type { Item } from './attributes.ts';
 import { each } from './concurrency.ts';
-import { type Outbox, type Parcel, parcelOf, SHARDS, shardKey } from './outbox.ts';
+import { type CopyOutbox, type Parcel, parcelOf, SHARDS, shardKey } from './outbox.ts';
 import type { Tables } from './tables.ts';
 
 interface MatchingParts {
   tables: Tables;
-  outbox: Outbox;
+  outbox: CopyOutbox;
   clock: Clock;
   log: Pick<Log, 'error'>;
 }
@@ -26,7 +26,7 @@ const ROWS = 1_000;
 const COUNTED_PAGES = 5;
 const WIDTH = 4;
 
-interface Found {
+interface MatchedItem {
   row: Item;
   parcel: Parcel;
 }
@@ -81,7 +81,7 @@ export class LedgerMatching {
   }
 
   /** The matching rows of a shard, a page at a time. */
-  async *#pages(pk: string, match: WaitingMatch): AsyncGenerator<Found[]> {
+  async *#pages(pk: string, match: WaitingMatch): AsyncGenerator<MatchedItem[]> {
     let from = '0';
     for (;;) {
       const rows = await this.#parts.tables.query('ledger', pk, { from, to: '9~', limit: ROWS });
@@ -92,7 +92,7 @@ export class LedgerMatching {
     }
   }
 
-  #read(row: Item): Found | undefined {
+  #read(row: Item): MatchedItem | undefined {
     try {
       return { row, parcel: parcelOf(row) };
     } catch (error) {

@@ -3,19 +3,19 @@ import { type Log, silentLog } from '../../log.ts';
 import type { Clock, Random } from '../../time.ts';
 import type { MessageRecord, Outcome } from '../items.ts';
 import type { Engine } from '../ports.ts';
-import { AwsBodies, MessageBodies, Objects } from './bodies.ts';
+import { AwsBodies, BucketObjects, MessageBodies } from './bodies.ts';
 import { Claims } from './claims.ts';
 import { type ClientOptions, createClients } from './clients.ts';
 import { AwsConfig } from './config.ts';
 import { Feed } from './feed.ts';
 import { Intake } from './intake.ts';
 import { Lanes } from './lanes.ts';
-import { AwsLeases } from './leases.ts';
-import { Leasing } from './leasing.ts';
+import { AwsLeases } from './lease-table.ts';
 import { AwsLedger } from './ledger.ts';
-import { Outbox } from './outbox.ts';
+import { CopyOutbox } from './outbox.ts';
 import { AwsQueue } from './queue.ts';
 import { LeasedHere } from './receipt.ts';
+import { Receiver } from './receive.ts';
 import { AwsRecords, MessageRecords } from './records.ts';
 import { Reports } from './reports.ts';
 import type { AwsResources } from './schema.ts';
@@ -60,10 +60,10 @@ export function openAws(options: AwsOptions): Promise<AwsEngine> {
   const pacing = { clock, random };
   const tables = new Tables(clients.dynamo, resources.tables, pacing);
   const lanes = new Lanes(clients, resources.queueUrlPrefix, pacing);
-  const objects = new Objects(clients.s3, resources.bucket);
+  const objects = new BucketObjects(clients.s3, resources.bucket);
   const bodies = new MessageBodies(objects, tables);
   const claims = new Claims(tables, clock);
-  const outbox = new Outbox({ lanes, tables, clock, retention, claimBeforeSend });
+  const outbox = new CopyOutbox({ lanes, tables, clock, retention, claimBeforeSend });
   const feed = new Feed(lanes, clock, log);
   const messages = new MessageRecords(tables);
   const reports = new Reports(tables, retention);
@@ -89,7 +89,7 @@ export function openAws(options: AwsOptions): Promise<AwsEngine> {
   const engine: AwsEngine = {
     queue: new AwsQueue({
       intake: new Intake(shared),
-      leasing: new Leasing({ ...shared, maxMessageBytes: MAX_MESSAGE_BYTES }),
+      receiver: new Receiver({ ...shared, maxMessageBytes: MAX_MESSAGE_BYTES }),
       settling: new Settling(shared),
       lanes,
       clock,

@@ -11,15 +11,15 @@ import type { Clock } from '../../time.ts';
 import { bytes, type Item, type Key, text, ttlOf } from './attributes.ts';
 import { each } from './concurrency.ts';
 import { deliveryKey, doubt } from './deliveries.ts';
-import { type BodyPlace, type Envelope, writeEnvelope } from './envelope.ts';
+import { type BodyPlace, type LaneEnvelope, writeEnvelope } from './envelope.ts';
 import { type Lanes, LONGEST_DELAY, type Outgoing, SendError } from './lanes.ts';
-import { squeeze, unsqueeze } from './record-codec.ts';
+import { decodeRecord, encodeRecord } from './record-codec.ts';
 import { laneQueue } from './schema.ts';
 import type { Tables } from './tables.ts';
 
 /** A copy to be put somewhere. */
 export interface Parcel {
-  envelope: Envelope;
+  envelope: LaneEnvelope;
   /** Base64 of the compressed bytes, when they travel in the envelope. Never for the ledger. */
   body?: string;
   /** Not before this time. */
@@ -66,7 +66,7 @@ export interface OutboxParts {
 const SECOND_COPY = 3;
 const WIDTH = 32;
 
-export class Outbox {
+export class CopyOutbox {
   readonly #parts: OutboxParts;
 
   constructor(parts: OutboxParts) {
@@ -135,9 +135,9 @@ export class Outbox {
   }
 }
 
-interface Row {
+interface LedgerRow {
   v: number;
-  item: Envelope['item'];
+  item: LaneEnvelope['item'];
   g: number;
   at: BodyPlace;
 }
@@ -148,14 +148,14 @@ function rowOf({ envelope, due }: Parcel): Item {
   return {
     pk: text(key.pk),
     sk: text(key.sk),
-    e: bytes(squeeze({ v: item.v, item, g: generation, at } satisfies Partial<Row>)),
+    e: bytes(encodeRecord({ v: item.v, item, g: generation, at } satisfies Partial<LedgerRow>)),
     ttl: ttlOf(item.expiresAt + FORGOTTEN),
   };
 }
 
 /** The copy of a row. @throws PosternError `storage_damaged`, `storage_too_new`. */
 export function parcelOf(row: Item): Parcel {
-  const { item, g, at } = unsqueeze<Row>(row.e!.B!, 'a row of the ledger');
+  const { item, g, at } = decodeRecord<LedgerRow>(row.e!.B!, 'a row of the ledger');
   return { envelope: { item, generation: g, claim: true, at }, due: item.due };
 }
 

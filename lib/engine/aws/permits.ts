@@ -4,7 +4,7 @@
  *
  * Each request of a holder raises its own count in the item. Another may pass over a holder whose count it has
  * seen unchanged for the length of that holder's lease, on its own steady clock: no wall clocks are compared
- * (`leases.ts`). The holder counts its lease from before its request, so that it ends first.
+ * (`lease-table.ts`). The holder counts its lease from before its request, so that it ends first.
  */
 import type { Clock } from '../../time.ts';
 import { type PermitRequest, type Permits, sharePermits } from '../permits.ts';

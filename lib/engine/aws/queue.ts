@@ -12,14 +12,14 @@ import type {
 } from '../ports.ts';
 import type { Intake } from './intake.ts';
 import type { Lanes } from './lanes.ts';
-import type { Leasing } from './leasing.ts';
 import { receiptOf } from './receipt.ts';
+import type { Receiver } from './receive.ts';
 import { laneQueue } from './schema.ts';
 import type { Settling } from './settling.ts';
 
 export interface QueueParts {
   intake: Intake;
-  leasing: Leasing;
+  receiver: Receiver;
   settling: Settling;
   lanes: Lanes;
   clock: Clock;
@@ -43,7 +43,7 @@ export class AwsQueue implements Queue {
 
   lease(request: LeaseRequest): Promise<LeasedItem[]> {
     this.#used(request.lane);
-    return this.#parts.leasing.lease(request);
+    return this.#parts.receiver.lease(request);
   }
 
   settle(settlements: Settlement[]): Promise<void> {

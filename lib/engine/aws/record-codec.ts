@@ -37,7 +37,7 @@ const DICTIONARY = Buffer.from(
 const OPTIONS = { dictionary: DICTIONARY, level: 6, windowBits: 12, memLevel: 5 } as const;
 
 /** Any JSON value, compressed. */
-export function squeeze(value: unknown): Buffer {
+export function encodeRecord(value: unknown): Buffer {
   const packed = deflateRawSync(JSON.stringify(value), OPTIONS);
   return Buffer.concat([Buffer.of(VERSION), packed]);
 }
@@ -46,7 +46,7 @@ export function squeeze(value: unknown): Buffer {
  * The value again. `what` names it in the error.
  * @throws PosternError `storage_damaged` when it cannot be read, `storage_too_new` when its schema is newer.
  */
-export function unsqueeze<T>(bytes: Uint8Array, what: string): T {
+export function decodeRecord<T>(bytes: Uint8Array, what: string): T {
   if (bytes[0] !== undefined && bytes[0] > VERSION) throw tooNew(what, `format ${bytes[0]}`);
   let value: unknown;
   try {

@@ -7,11 +7,11 @@ import type { FeedPage, Records } from '../ports.ts';
 import { CANCELLED, type DeliveryState, isLegalTransition, SCHEDULED, TRANSITIONS } from '../states.ts';
 import { bytes, type Item, text, ttlOf } from './attributes.ts';
 import type { Claims } from './claims.ts';
-import { deliveryKey, FIRST_DELIVERY, isOver, placeOf, readStanding } from './deliveries.ts';
+import { deliveryKey, FIRST_DELIVERY, isOver, placeOf, readStatus } from './deliveries.ts';
 import type { Feed } from './feed.ts';
 import { messageKey } from './intake.ts';
 import type { LeasedHere } from './receipt.ts';
-import { squeeze, unsqueeze } from './record-codec.ts';
+import { decodeRecord, encodeRecord } from './record-codec.ts';
 import type { Reports } from './reports.ts';
 import type { Tables } from './tables.ts';
 
@@ -54,7 +54,7 @@ export class MessageRecords {
 }
 
 function readRecord(item: Item): MessageRecord {
-  return unsqueeze<MessageRecord>(item.r!.B!, 'a message record');
+  return decodeRecord<MessageRecord>(item.r!.B!, 'a message record');
 }
 
 export interface RecordsParts {
@@ -99,7 +99,7 @@ export class AwsRecords implements Records {
     const alias = items.find(({ to }) => to?.S !== undefined)?.to?.S;
     if (alias !== undefined) items = await find((await messages.idOf(alias)).id);
     const delivery = items.find(({ sk }) => sk!.S !== 'm');
-    if (delivery) return readStanding(delivery, clock.now()).state;
+    if (delivery) return readStatus(delivery, clock.now()).state;
     return items.length > 0 ? 'queued' : undefined;
   }
 
@@ -161,7 +161,7 @@ export class AwsRecords implements Records {
     let update = 'SET s = :s, r = :r, x = :x, #ttl = if_not_exists(#ttl, :ttl)';
     if (outcome.attempt) {
       update += ', a = list_append(if_not_exists(a, :none), :a)';
-      values[':a'] = { L: [bytes(squeeze(outcome.attempt))] };
+      values[':a'] = { L: [bytes(encodeRecord(outcome.attempt))] };
       values[':none'] = { L: [] };
     }
     const known = `s IN (${from.map((_, at) => `:f${at}`).join(', ')})`;
@@ -183,16 +183,16 @@ function deliveryRecord(
   here: boolean,
   now: number,
 ): DeliveryRecord {
-  const standing = item && readStanding(item, now);
-  const attempts = standing?.attempts ?? [];
+  const status = item && readStatus(item, now);
+  const attempts = status?.attempts ?? [];
   const record = { messageId, n, recipient, attempts };
-  if (standing && isOver(standing)) {
+  if (status && isOver(status)) {
     const last = attempts.at(-1);
-    const reason = standing.reason ?? last?.reason ?? standing.state;
-    const text = standing.text ?? last?.text ?? CANCELLED;
-    return { ...record, state: standing.state, reason, text };
+    const reason = status.reason ?? last?.reason ?? status.state;
+    const text = status.text ?? last?.text ?? CANCELLED;
+    return { ...record, state: status.state, reason, text };
   }
-  if (here || (standing && standing.heldUntil > now)) {
+  if (here || (status && status.heldUntil > now)) {
     return {
       ...record,
       state: 'attempting',
@@ -200,14 +200,14 @@ function deliveryRecord(
       text: 'A node has it: it is being sent, or goes as soon as the limits of its destination let it.',
     };
   }
-  if (standing?.until !== undefined) {
+  if (status?.until !== undefined) {
     const last = attempts.at(-1);
     return {
       ...record,
       state: 'deferred',
-      reason: standing.reason ?? last?.reason ?? 'scheduled',
-      text: standing.text ?? last?.text ?? SCHEDULED,
-      until: standing.until,
+      reason: status.reason ?? last?.reason ?? 'scheduled',
+      text: status.text ?? last?.text ?? SCHEDULED,
+      until: status.until,
     };
   }
   return { ...record, state: 'queued', reason: 'queued', text: 'It waits for its turn in its lane.' };

@@ -3,14 +3,14 @@
  *
  * | key | attribute |
  * |---|---|
- * | `r#`, when, digest | `o`: the outcome, squeezed |
+ * | `r#`, when, digest | `o`: the outcome, encoded |
  *
  * The digest is the outcome's own, so the same report, kept twice, is there once.
  */
 import { createHash } from 'node:crypto';
 import { type MessageRecord, type Outcome, REPORTS_SHOWN } from '../items.ts';
 import { bytes, type Item, text, ttlOf } from './attributes.ts';
-import { squeeze, unsqueeze } from './record-codec.ts';
+import { decodeRecord, encodeRecord } from './record-codec.ts';
 import type { Tables } from './tables.ts';
 
 const PREFIX = 'r#';
@@ -34,7 +34,7 @@ export class Reports {
       items.set(`${record.id} ${sk}`, {
         pk: text(record.id),
         sk: text(sk),
-        o: bytes(squeeze(outcome)),
+        o: bytes(encodeRecord(outcome)),
         ttl: ttlOf(record.expiresAt + this.#retention),
       });
     }
@@ -45,6 +45,6 @@ export class Reports {
   async of(id: string): Promise<Outcome[]> {
     const range = { from: PREFIX, to: `${PREFIX}~`, limit: REPORTS_SHOWN };
     const items = await this.#tables.query('records', id, range);
-    return items.map((item) => unsqueeze<Outcome>(item.o!.B!, 'a report'));
+    return items.map((item) => decodeRecord<Outcome>(item.o!.B!, 'a report'));
   }
 }

@@ -7,7 +7,7 @@
  * ```
  * The record comes first: what a peer has answered is known before anything is forgotten. What a crash leaves:
  *
- * **[recorded]** The old copy is handed out again (`leasing.ts`). Its record says that this very copy wrote it,
+ * **[recorded]** The old copy is handed out again (`receive.ts`). Its record says that this very copy wrote it,
  * so what is missing is made up for: the copy put back, the outcome told; and it is deleted.
  *
  * **[put]** As before. The copy is put back twice: of two equal ones the claim lets one through, and the other
@@ -30,8 +30,8 @@ import { each } from './concurrency.ts';
 import {
   changeBy,
   deliveryKey,
-  type Ending,
   isWrittenBy,
+  type LeaseEnding,
   prolongation,
   surrender,
   wholeItem,
@@ -39,17 +39,17 @@ import {
 import { type BodyPlace, compress } from './envelope.ts';
 import type { Feed } from './feed.ts';
 import type { Lanes } from './lanes.ts';
-import { isFar, type Outbox, type Parcel } from './outbox.ts';
+import { type CopyOutbox, isFar, type Parcel } from './outbox.ts';
 import { itemBytes, lanePlace, ledgerPlace } from './placement.ts';
 import { type LeasedHere, type Receipt, receiptOf } from './receipt.ts';
-import { squeeze } from './record-codec.ts';
+import { encodeRecord } from './record-codec.ts';
 import type { Tables } from './tables.ts';
 
 export interface SettlingParts {
   tables: Tables;
   lanes: Lanes;
   bodies: MessageBodies;
-  outbox: Outbox;
+  outbox: CopyOutbox;
   feed: Feed;
   clock: Clock;
   leasedHere: LeasedHere;
@@ -64,7 +64,7 @@ const WIDTH = 32;
 interface End {
   settlement: Settlement;
   receipt: Receipt;
-  ending: Ending;
+  ending: LeaseEnding;
 }
 
 export class Settling {
@@ -179,11 +179,11 @@ export class Settling {
     receipt.done.lost = !done && !isWrittenBy(item, copy, ending);
   }
 
-  #ending(settlement: Settlement, { copy }: Receipt): Ending {
+  #ending(settlement: Settlement, { copy }: Receipt): LeaseEnding {
     const ttl = copy.item.expiresAt + this.#parts.retention;
     if (settlement.kind === 'end') {
       const { state, attempt } = settlement;
-      return { state, generation: copy.generation, attempt: squeeze(attempt), ttl };
+      return { state, generation: copy.generation, attempt: encodeRecord(attempt), ttl };
     }
     const waits = {
       state: 'deferred' as const,
@@ -192,7 +192,7 @@ export class Settling {
       ttl,
     };
     if (settlement.kind === 'release') return { ...waits, reason: settlement.reason };
-    return { ...waits, attempt: squeeze(settlement.attempt) };
+    return { ...waits, attempt: encodeRecord(settlement.attempt) };
   }
 
   async #parcel({ settlement, receipt, ending }: End): Promise<Parcel> {

@@ -35,7 +35,7 @@ export interface Update {
   returns?: boolean;
 }
 
-export interface Range {
+export interface KeyRange {
   /** Sort keys from here … */
   from: string;
   /** … to here, both included. */
@@ -97,7 +97,7 @@ export class Tables {
   }
 
   /** Items of a partition in the order of their sort keys. */
-  async query(table: TableName, pk: string, range: Range): Promise<Item[]> {
+  async query(table: TableName, pk: string, range: KeyRange): Promise<Item[]> {
     return this.#do(table, async () => {
       const found: Item[] = [];
       let start: Item | undefined;

@@ -7,7 +7,7 @@ import { type DeliveryState, FINAL_STATES, isLegalTransition } from '../states.t
 const LISTED = 20;
 
 /** Collects problems of one kind, listing the first ones. */
-export class Report {
+export class ProblemList {
   readonly #problems: string[];
   readonly #what: string;
   #count = 0;
@@ -29,9 +29,9 @@ export class Report {
 
 /** Follows each delivery through its outcomes, and asserts that it is in exactly one place. */
 export function checkDeliveries(db: DatabaseSync, problems: string[], counts: Record<string, number>): void {
-  const unreadable = new Report(problems, 'a record cannot be read');
-  const illegal = new Report(problems, 'a delivery took a way that is not legal');
-  const place = new Report(problems, 'a delivery is not in exactly one place');
+  const unreadable = new ProblemList(problems, 'a record cannot be read');
+  const illegal = new ProblemList(problems, 'a delivery took a way that is not legal');
+  const place = new ProblemList(problems, 'a delivery is not in exactly one place');
   const outcomes = db.prepare('SELECT n, state, json FROM outcomes WHERE message = ? ORDER BY seq');
   const queued = db.prepare('SELECT message, n, item FROM queue ORDER BY message, n').iterate();
   const waiting = db.prepare('SELECT message, n, item FROM ledger ORDER BY message, n').iterate();
@@ -83,7 +83,7 @@ function reachable(from: DeliveryState | undefined, to: DeliveryState): boolean 
   );
 }
 
-function parse(json: string, what: string, unreadable: Report): unknown {
+function parse(json: string, what: string, unreadable: ProblemList): unknown {
   try {
     const value = JSON.parse(json) as { v?: unknown };
     if (typeof value.v !== 'number' || value.v > SCHEMA_VERSION)

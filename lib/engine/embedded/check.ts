@@ -11,7 +11,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { asPosternError, PosternError } from '../../errors.ts';
-import { checkDeliveries, Report } from './check-deliveries.ts';
+import { checkDeliveries, ProblemList } from './check-deliveries.ts';
 import { storageFault } from './faults.ts';
 import { refuseForeign } from './store/database.ts';
 import { FILE, SPAN } from './store/schema.ts';
@@ -72,12 +72,12 @@ const RULES: { what: string; sql: string }[] = [
           (SELECT message FROM queue UNION SELECT message FROM ledger)`,
   },
   {
-    what: 'the number of deliveries of a shelf is wrong',
+    what: 'the number of deliveries of a tenant queue is wrong',
     sql: `SELECT s.id FROM shelves s LEFT JOIN (SELECT key / ${SPAN} AS id, count(*) AS found FROM queue GROUP BY 1) f
           ON f.id = s.id WHERE s.count <> coalesce(f.found, 0)`,
   },
   {
-    what: 'a queue key is beyond what its shelf has given out',
+    what: 'a queue key is beyond what its tenant queue has given out',
     sql: `SELECT key AS id FROM queue q WHERE NOT EXISTS
           (SELECT 1 FROM shelves WHERE id = q.key / ${SPAN} AND next > q.key % ${SPAN})`,
   },
@@ -114,7 +114,7 @@ export function checkStore(directory: string): StoreReport {
     for (const table of COUNTED.filter((name) => made.some((row) => row.name === name)))
       counts[table] = Number(db.prepare(`SELECT count(*) AS count FROM ${table}`).get()!.count);
     for (const { what, sql } of RULES) {
-      const report = new Report(problems, what);
+      const report = new ProblemList(problems, what);
       for (const row of db.prepare(sql).iterate()) report.add(String(row.id));
       report.end();
     }

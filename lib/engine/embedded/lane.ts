@@ -1,11 +1,11 @@
 /**
- * One lane: a ring of shelves (tenants) that have something ready, and the callers that wait for it. Each
+ * One lane: a ring of tenant queues (tenants) that have something ready, and the callers that wait for it. Each
  * turn takes one delivery of each tenant, whatever their backlogs.
  */
 import type { PosternError } from '../../errors.ts';
-import type { Held, Shelf } from './tenant-queue.ts';
+import type { Held, TenantQueue } from './tenant-queue.ts';
 
-export interface Waiter {
+export interface WaitingLease {
   max: number;
   /** Answers, with nothing at the end of the wait. */
   resolve(taken: Held[]): void;
@@ -20,27 +20,27 @@ export class Lane {
   /** Deliveries that are ready, in memory or on disk. */
   ready = 0;
   leased = 0;
-  /** Shelves with something ready, the next one first; those before `#first` have had their turn. */
-  #ring: Shelf[] = [];
+  /** Tenant queues with something ready, the next one first; those before `#first` have had their turn. */
+  #ring: TenantQueue[] = [];
   #first = 0;
-  #waiters: Waiter[] = [];
+  #waiters: WaitingLease[] = [];
 
   constructor(name: string) {
     this.name = name;
   }
 
-  activate(shelf: Shelf): void {
-    if (shelf.active) return;
-    shelf.active = true;
-    this.#ring.push(shelf);
+  activate(tenantQueue: TenantQueue): void {
+    if (tenantQueue.active) return;
+    tenantQueue.active = true;
+    this.#ring.push(tenantQueue);
   }
 
-  wait(waiter: Waiter): void {
+  wait(waiter: WaitingLease): void {
     this.#waiters.push(waiter);
   }
 
   /** A caller waits no more. */
-  leave(waiter: Waiter): void {
+  leave(waiter: WaitingLease): void {
     waiter.done = true;
     this.#waiters = this.#waiters.filter((other) => other !== waiter);
   }
@@ -58,10 +58,10 @@ export class Lane {
 
   /**
    * Serves waiting callers in their order, as far as it goes.
-   * @param load called with the shelves whose turn it is and of which nothing is in memory. Taking the others
+   * @param load called with the tenant queues whose turn it is and of which nothing is in memory. Taking the others
    *   first would be unfair to them, so the callers wait; `serve` is to be called again when they are loaded.
    */
-  serve(take: (shelf: Shelf) => Held | undefined, load: (dry: Shelf[]) => void): void {
+  serve(take: (tenantQueue: TenantQueue) => Held | undefined, load: (dry: TenantQueue[]) => void): void {
     while (this.#waiters.length > 0) {
       const waiter = this.#waiters[0]!;
       if (waiter.done) {
@@ -92,30 +92,30 @@ export class Lane {
     }
   }
 
-  #dry(max: number): Shelf[] {
-    const dry: Shelf[] = [];
+  #dry(max: number): TenantQueue[] {
+    const dry: TenantQueue[] = [];
     const end = Math.min(this.#ring.length, this.#first + max);
     for (let i = this.#first; i < end; i++) {
-      const shelf = this.#ring[i]!;
-      if (shelf.inMemory === 0 && shelf.onDisk) dry.push(shelf);
+      const tenantQueue = this.#ring[i]!;
+      if (tenantQueue.inMemory === 0 && tenantQueue.onDisk) dry.push(tenantQueue);
     }
     return dry;
   }
 
-  #take(max: number, take: (shelf: Shelf) => Held | undefined): Held[] {
+  #take(max: number, take: (tenantQueue: TenantQueue) => Held | undefined): Held[] {
     const taken: Held[] = [];
     let passes = this.#ring.length - this.#first;
     while (taken.length < max && passes > 0 && this.#first < this.#ring.length) {
-      const shelf = this.#ring[this.#first]!;
-      if (shelf.inMemory === 0 && shelf.onDisk) break;
+      const tenantQueue = this.#ring[this.#first]!;
+      if (tenantQueue.inMemory === 0 && tenantQueue.onDisk) break;
       this.#first += 1;
-      const held = take(shelf);
+      const held = take(tenantQueue);
       if (held) {
         taken.push(held);
         passes = this.#ring.length - this.#first + 1;
       } else passes -= 1;
-      if (shelf.inMemory > 0 || shelf.onDisk) this.#ring.push(shelf);
-      else shelf.active = false;
+      if (tenantQueue.inMemory > 0 || tenantQueue.onDisk) this.#ring.push(tenantQueue);
+      else tenantQueue.active = false;
     }
     if (this.#first > 256 && this.#first * 2 > this.#ring.length) {
       this.#ring = this.#ring.slice(this.#first);

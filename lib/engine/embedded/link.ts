@@ -8,13 +8,13 @@
 import { Worker } from 'node:worker_threads';
 import { PosternError } from '../../errors.ts';
 import type {
-  Answer,
   Argument,
   Batch,
+  BatchAnswer,
   Greeting,
   Opened,
   OperationName,
-  Result,
+  OperationResult,
   StoreOptions,
 } from './protocol.ts';
 
@@ -49,7 +49,7 @@ export class Link {
 
   private constructor(worker: Worker) {
     this.#worker = worker;
-    worker.on('message', (answer: Answer) => this.#receive(answer));
+    worker.on('message', (answer: BatchAnswer) => this.#receive(answer));
     worker.on('error', (error) => this.#fail(`The storage thread died: ${error.message}`, error));
     worker.on('exit', (code) => this.#fail(`The storage thread ended with code ${code}.`));
   }
@@ -84,7 +84,11 @@ export class Link {
   }
 
   /** Resolves with the durable result of a call. */
-  call<K extends OperationName>(name: K, argument: Argument<K>, bytes?: Uint8Array): Promise<Result<K>> {
+  call<K extends OperationName>(
+    name: K,
+    argument: Argument<K>,
+    bytes?: Uint8Array,
+  ): Promise<OperationResult<K>> {
     return new Promise((resolve, reject) => {
       this.send(name, argument, bytes ? [bytes] : [], (error, value) =>
         error ? reject(error) : resolve(value),
@@ -97,7 +101,7 @@ export class Link {
     name: K,
     argument: Argument<K>,
     bytes: readonly Uint8Array[],
-    done: (error: PosternError | undefined, value: Result<K>) => void,
+    done: (error: PosternError | undefined, value: OperationResult<K>) => void,
   ): void {
     if (this.#broken) {
       done(this.#broken, undefined as never);
@@ -163,7 +167,7 @@ export class Link {
     this.#worker.postMessage(batch, transfer);
   }
 
-  #receive(answer: Answer): void {
+  #receive(answer: BatchAnswer): void {
     const done = this.#underWay ?? [];
     this.#underWay = undefined;
     this.#schedule();

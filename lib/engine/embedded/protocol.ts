@@ -5,7 +5,7 @@
  *  event loop                                    storage thread
  *  link.ts ── Batch: names, arguments, bytes ──►  store/worker.ts
  *             (all calls since the last answer)     one transaction, one sync
- *          ◄── Answer: values or faults, bytes ──
+ *          ◄── BatchAnswer: values or faults, bytes ──
  * ```
  * Hot calls travel as flat arrays of strings and numbers, and all bytes of a batch as one transferred
  * buffer, because structured cloning of many small objects and buffers costs more than the SQL.
@@ -47,7 +47,7 @@ export interface AdmitReply {
   numbers?: number[];
 }
 
-/** A run of ready deliveries of one shelf: keys above `after`, up to `to`. */
+/** A run of ready deliveries of one tenant queue: keys above `after`, up to `to`. */
 export interface LoadCall {
   after: number;
   to: number;
@@ -117,7 +117,7 @@ export interface StoredDocument {
 }
 
 /** A lane's part of the queue that belongs to one tenant, as found at the start. */
-export interface StoredShelf {
+export interface StoredTenantQueue {
   id: number;
   lane: string;
   tenant: string;
@@ -129,7 +129,7 @@ export interface StoredShelf {
 
 /** What the storage thread found when it opened the file. */
 export interface Opened {
-  shelves: StoredShelf[];
+  tenantQueues: StoredTenantQueue[];
   /** Earliest time in the ledger. */
   nextDue?: number;
   /** The last run ended with no lease open: nothing in the queue can have been sent already. */
@@ -211,7 +211,7 @@ export interface Operations {
 
 export type OperationName = keyof Operations;
 export type Argument<K extends OperationName> = Parameters<Operations[K]>[0];
-export type Result<K extends OperationName> = ReturnType<Operations[K]>;
+export type OperationResult<K extends OperationName> = ReturnType<Operations[K]>;
 
 /** Calls in order. `regions[i]` is where the bytes of call `i` begin in `bytes`. */
 export interface Batch {
@@ -221,7 +221,7 @@ export interface Batch {
   bytes?: ArrayBuffer;
 }
 
-export interface Fault {
+export interface StorageFault {
   code: ErrorCode;
   /** Without paths: callers of an API are shown it. */
   message: string;
@@ -230,15 +230,15 @@ export interface Fault {
 }
 
 /** Results in the order of the calls; `faults[i]` is set where call `i` failed. */
-export interface Answer {
+export interface BatchAnswer {
   values: unknown[];
-  faults?: (Fault | undefined)[];
+  faults?: (StorageFault | undefined)[];
   regions: number[];
   bytes?: ArrayBuffer;
 }
 
 /** First message of the storage thread. */
-export type Greeting = { opened: Opened } | { fault: Fault };
+export type Greeting = { opened: Opened } | { fault: StorageFault };
 
 /** Handed to the storage thread when it starts. */
 export interface StoreOptions {

@@ -14,7 +14,7 @@ import type {
   Settlement,
 } from '../ports.ts';
 import { FINAL_STATES, isLegalTransition } from '../states.ts';
-import type { Waiter } from './lane.ts';
+import type { WaitingLease } from './lane.ts';
 import type { LedgerTimer } from './ledger.ts';
 import type { Link } from './link.ts';
 import type { AdmitReply, MessageTuple, OutcomeTuple, SettlementTuple } from './protocol.ts';
@@ -22,7 +22,7 @@ import type { Ready } from './ready.ts';
 import type { Held } from './tenant-queue.ts';
 
 /** Proof of a lease: the delivery, and which of its leases it was. */
-class Receipt {
+class LocalReceipt {
   readonly held: Held;
   readonly receives: number;
 
@@ -95,7 +95,7 @@ export class EmbeddedQueue implements Queue {
         cancelTimer?.();
         signal?.removeEventListener('abort', giveUp);
       };
-      const waiter: Waiter = {
+      const waiter: WaitingLease = {
         max,
         impatient: wait <= 0,
         done: false,
@@ -121,7 +121,7 @@ export class EmbeddedQueue implements Queue {
     const tuples: SettlementTuple[] = [];
     const settled: Held[] = [];
     for (const settlement of settlements) {
-      const receipt = settlement.leased.receipt as Receipt;
+      const receipt = settlement.leased.receipt as LocalReceipt;
       const { held } = receipt;
       // A late end still counts while the delivery is queued: it tells what became of it. A late defer or
       // release does not: another lease decides.
@@ -140,7 +140,7 @@ export class EmbeddedQueue implements Queue {
   }
 
   extend(leased: LeasedItem[], visibility: number): Promise<void> {
-    for (const { receipt } of leased as { receipt: Receipt }[]) {
+    for (const { receipt } of leased as { receipt: LocalReceipt }[]) {
       if (receipt.current) this.#ready.extend(receipt.held, visibility);
     }
     return Promise.resolve();
@@ -154,7 +154,7 @@ export class EmbeddedQueue implements Queue {
 
   #handOut(held: Held, visibility: number): LeasedItem {
     this.#ready.lease(held, visibility);
-    return { item: held.item, bytes: held.bytes, receives: held.receives, receipt: new Receipt(held) };
+    return { item: held.item, bytes: held.bytes, receives: held.receives, receipt: new LocalReceipt(held) };
   }
 
   #write(tuples: SettlementTuple[], settled: Held[]): Promise<void> {

@@ -1,5 +1,5 @@
 /**
- * All that is ready, in memory: lanes, shelves, and the deliveries under lease. Leases live here alone; a
+ * All that is ready, in memory: lanes, tenant queues, and the deliveries under lease. Leases live here alone; a
  * lease writes nothing. After a restart everything that was leased is simply ready again.
  *
  * ```
@@ -17,7 +17,7 @@ import { Lane } from './lane.ts';
 import type { Link } from './link.ts';
 import type { LoadReply, Opened } from './protocol.ts';
 import { SPAN } from './store/schema.ts';
-import { Budget, type Held, type ReadyInput, Shelf } from './tenant-queue.ts';
+import { Budget, type Held, type ReadyInput, TenantQueue } from './tenant-queue.ts';
 
 /** Bytes of ready deliveries kept in memory. */
 const BUDGET = 24 << 20;
@@ -37,7 +37,7 @@ export class Ready {
   readonly #clock: Clock;
   readonly #budget = new Budget(BUDGET);
   readonly #lanes = new Map<string, Lane>();
-  readonly #shelves = new Map<number, Shelf>();
+  readonly #tenantQueues = new Map<number, TenantQueue>();
   readonly #leased = new Map<number, Held>();
   readonly #touched = new Set<Lane>();
   /** Messages that are being cancelled: their deliveries are not leased meanwhile. */
@@ -50,12 +50,19 @@ export class Ready {
   constructor(link: Link, clock: Clock, opened: Opened) {
     this.#link = link;
     this.#clock = clock;
-    for (const { id, lane, tenant, next, count } of opened.shelves) {
+    for (const { id, lane, tenant, next, count } of opened.tenantQueues) {
       const last = id * SPAN + next - 1;
-      const shelf = new Shelf(lane, tenant, id * SPAN, last, opened.clean ? 0 : last, this.#budget);
-      this.#shelves.set(id, shelf);
+      const tenantQueue = new TenantQueue(
+        lane,
+        tenant,
+        id * SPAN,
+        last,
+        opened.clean ? 0 : last,
+        this.#budget,
+      );
+      this.#tenantQueues.set(id, tenantQueue);
       this.lane(lane).ready += count;
-      this.lane(lane).activate(shelf);
+      this.lane(lane).activate(tenantQueue);
     }
     link.afterBatch = () => this.serveTouched();
     link.onBroken = (reason) => this.stop(reason);
@@ -82,15 +89,15 @@ export class Ready {
   arrive(laneName: string, tenant: string, key: number, input?: ReadyInput): void {
     const lane = this.lane(laneName);
     const id = Math.floor(key / SPAN);
-    let shelf = this.#shelves.get(id);
-    if (!shelf) {
-      shelf = new Shelf(laneName, tenant, key - 1, key - 1, 0, this.#budget);
-      this.#shelves.set(id, shelf);
+    let tenantQueue = this.#tenantQueues.get(id);
+    if (!tenantQueue) {
+      tenantQueue = new TenantQueue(laneName, tenant, key - 1, key - 1, 0, this.#budget);
+      this.#tenantQueues.set(id, tenantQueue);
     }
-    if (input) shelf.arrive(input);
-    else shelf.last = key;
+    if (input) tenantQueue.arrive(input);
+    else tenantQueue.last = key;
     lane.ready += 1;
-    lane.activate(shelf);
+    lane.activate(tenantQueue);
     this.#touched.add(lane);
   }
 
@@ -104,9 +111,9 @@ export class Ready {
 
   serve(lane: Lane): void {
     lane.serve(
-      (shelf) => this.#take(lane, shelf),
+      (tenantQueue) => this.#take(lane, tenantQueue),
       (dry) => {
-        for (const shelf of dry) this.#load(shelf, lane);
+        for (const tenantQueue of dry) this.#load(tenantQueue, lane);
       },
     );
   }
@@ -126,10 +133,10 @@ export class Ready {
 
   /** The end of a delivery is being written. */
   settling(held: Held): void {
-    const lane = this.lane(held.shelf.lane);
+    const lane = this.lane(held.tenantQueue.lane);
     if (held.place === 'ready') {
-      held.shelf.remove(held.key);
-      held.shelf.out += 1;
+      held.tenantQueue.remove(held.key);
+      held.tenantQueue.out += 1;
       lane.ready -= 1;
       lane.leased += 1;
     }
@@ -139,20 +146,20 @@ export class Ready {
   /** The delivery left the queue. */
   gone(held: Held): void {
     held.place = 'gone';
-    held.shelf.out -= 1;
+    held.tenantQueue.out -= 1;
     this.#leased.delete(held.key);
-    this.lane(held.shelf.lane).leased -= 1;
-    this.#discard(held.shelf);
+    this.lane(held.tenantQueue.lane).leased -= 1;
+    this.#discard(held.tenantQueue);
   }
 
-  /** The lease ended without result: ready again, at the front of its shelf. */
+  /** The lease ended without result: ready again, at the front of its tenant queue. */
   takeBack(held: Held): void {
-    const lane = this.lane(held.shelf.lane);
+    const lane = this.lane(held.tenantQueue.lane);
     this.#leased.delete(held.key);
-    held.shelf.takeBack(held);
+    held.tenantQueue.takeBack(held);
     lane.leased -= 1;
     lane.ready += 1;
-    lane.activate(held.shelf);
+    lane.activate(held.tenantQueue);
     this.#touched.add(lane);
   }
 
@@ -177,10 +184,10 @@ export class Ready {
     if (left === 0) this.#withheld.delete(messageId);
     else this.#withheld.set(messageId, left);
     for (const key of cancelled) {
-      const shelf = this.#shelves.get(Math.floor(key / SPAN));
-      if (!shelf) continue;
-      shelf.remove(key);
-      this.lane(shelf.lane).ready -= 1;
+      const tenantQueue = this.#tenantQueues.get(Math.floor(key / SPAN));
+      if (!tenantQueue) continue;
+      tenantQueue.remove(key);
+      this.lane(tenantQueue.lane).ready -= 1;
     }
     for (const lane of this.#lanes.values()) this.#touched.add(lane);
     this.serveTouched();
@@ -201,46 +208,48 @@ export class Ready {
     for (const lane of this.#lanes.values()) lane.fail(reason);
   }
 
-  #take(lane: Lane, shelf: Shelf): Held | undefined {
-    const held = shelf.take((other) => this.#withheld.size > 0 && this.#withheld.has(other.item.messageId));
+  #take(lane: Lane, tenantQueue: TenantQueue): Held | undefined {
+    const held = tenantQueue.take(
+      (other) => this.#withheld.size > 0 && this.#withheld.has(other.item.messageId),
+    );
     if (held) {
       lane.ready -= 1;
       lane.leased += 1;
     }
-    if (shelf.onDisk) {
-      if (shelf.inMemory < LOAD_AHEAD) this.#load(shelf, lane);
+    if (tenantQueue.onDisk) {
+      if (tenantQueue.inMemory < LOAD_AHEAD) this.#load(tenantQueue, lane);
     }
     return held;
   }
 
-  /** Forgets a shelf with nothing in it, so that a tenant who sent once costs no memory for ever. */
-  #discard(shelf: Shelf): void {
-    if (shelf.out > 0 || shelf.inMemory > 0 || shelf.onDisk || shelf.active) return;
-    this.#shelves.delete(Math.floor(shelf.last / SPAN));
+  /** Forgets a tenant queue with nothing in it, so that a tenant who sent once costs no memory for ever. */
+  #discard(tenantQueue: TenantQueue): void {
+    if (tenantQueue.out > 0 || tenantQueue.inMemory > 0 || tenantQueue.onDisk || tenantQueue.active) return;
+    this.#tenantQueues.delete(Math.floor(tenantQueue.last / SPAN));
   }
 
-  #load(shelf: Shelf, lane: Lane): void {
-    if (shelf.loading) return;
+  #load(tenantQueue: TenantQueue, lane: Lane): void {
+    if (tenantQueue.loading) return;
     // Ahead of need only as far as the budget goes; in need at least one row.
-    const bytes = Math.min(LOAD_BYTES, shelf.room);
-    if (bytes <= 0 && shelf.inMemory > 0) return;
-    shelf.loading = true;
+    const bytes = Math.min(LOAD_BYTES, tenantQueue.room);
+    if (bytes <= 0 && tenantQueue.inMemory > 0) return;
+    tenantQueue.loading = true;
     const call = {
-      after: shelf.loaded,
-      to: shelf.last,
+      after: tenantQueue.loaded,
+      to: tenantQueue.last,
       max: bytes > 0 ? LOAD_ROWS : 1,
       bytes: Math.max(1, bytes),
     };
     this.#link.send('load', call, [], (error, reply) => {
-      shelf.loading = false;
+      tenantQueue.loading = false;
       // What cannot be read is reported to those who wait for it; the next lease tries again.
-      const failure = error ?? this.#loaded(shelf, reply);
+      const failure = error ?? this.#loaded(tenantQueue, reply);
       if (failure) lane.fail(failure);
       this.#touched.add(lane);
     });
   }
 
-  #loaded(shelf: Shelf, { rows, to, bytes }: LoadReply): PosternError | undefined {
+  #loaded(tenantQueue: TenantQueue, { rows, to, bytes }: LoadReply): PosternError | undefined {
     let at = 0;
     for (const [key, message, n, share, json, length] of rows) {
       // A copy: a slice would keep the whole load in memory as long as one delivery of it waits.
@@ -253,9 +262,9 @@ export class Ready {
       } catch (error) {
         return asPosternError(error);
       }
-      shelf.append({ key, message, n, share, item, bytes: body });
+      tenantQueue.append({ key, message, n, share, item, bytes: body });
     }
-    shelf.loaded = to;
+    tenantQueue.loaded = to;
     return undefined;
   }
 

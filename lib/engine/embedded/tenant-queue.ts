@@ -1,9 +1,9 @@
 /**
- * Ready deliveries as the event loop sees them: the head of each shelf (lane and tenant) in memory, the rest
+ * Ready deliveries as the event loop sees them: the head of each tenant queue (lane and tenant) in memory, the rest
  * on disk behind it.
  *
  * ```
- *   keys of a shelf, ascending ─────────────────────────────────────────►
+ *   keys of a tenant queue, ascending ─────────────────────────────────────────►
  *   [ returned ][ window ............ ]│ on disk only ............... │
  *     back from     in memory        loaded                         last
  *     a lease
@@ -28,7 +28,7 @@ export interface ReadyInput {
 
 /**
  * A delivery that is in memory.
- * `ready` in its shelf · `leased` · `settling`: its end is being written · `gone`.
+ * `ready` in its tenant queue · `leased` · `settling`: its end is being written · `gone`.
  */
 export class Held {
   readonly key: number;
@@ -37,27 +37,27 @@ export class Held {
   readonly share: number;
   readonly item: QueueItem;
   readonly bytes: Buffer;
-  readonly shelf: Shelf;
+  readonly tenantQueue: TenantQueue;
   readonly cost: number;
   receives: number;
   /** End of the lease. */
   until = 0;
   place: 'ready' | 'leased' | 'settling' | 'gone' = 'ready';
 
-  constructor(input: ReadyInput, shelf: Shelf, receives: number) {
+  constructor(input: ReadyInput, tenantQueue: TenantQueue, receives: number) {
     this.key = input.key;
     this.message = input.message;
     this.n = input.n;
     this.share = input.share;
     this.item = input.item;
     this.bytes = input.bytes;
-    this.shelf = shelf;
+    this.tenantQueue = tenantQueue;
     this.cost = OVERHEAD + input.bytes.byteLength;
     this.receives = receives;
   }
 }
 
-/** Bytes of ready deliveries that may be in memory, over all shelves. */
+/** Bytes of ready deliveries that may be in memory, over all tenant queues. */
 export class Budget {
   readonly #limit: number;
   #used = 0;
@@ -67,7 +67,7 @@ export class Budget {
   }
 
   /**
-   * What a shelf that holds `own` bytes may add. A shelf may hold as much as is free (the dynamic threshold
+   * What a tenant queue that holds `own` bytes may add. A tenant queue may hold as much as is free (the dynamic threshold
    * of shared-buffer switches), so a long queue never takes the room of the next tenant's first message.
    */
   room(own: number): number {
@@ -79,12 +79,12 @@ export class Budget {
   }
 }
 
-export class Shelf {
+export class TenantQueue {
   readonly lane: string;
   readonly tenant: string;
   /** Every row up to this key is, or was, in memory. */
   loaded: number;
-  /** Highest key of this shelf. */
+  /** Highest key of this tenant queue. */
   last: number;
   /** In its lane's ring. */
   active = false;

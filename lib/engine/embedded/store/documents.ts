@@ -2,7 +2,7 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { StoredDocument } from '../protocol.ts';
 
-export class Documents {
+export class DocumentTable {
   readonly #get: StatementSync;
   readonly #list: StatementSync;
   readonly #put: StatementSync;
@@ -40,7 +40,7 @@ export class Documents {
   }
 }
 
-export class Objects {
+export class ObjectTable {
   readonly #put: StatementSync;
   readonly #get: StatementSync;
   readonly #delete: StatementSync;

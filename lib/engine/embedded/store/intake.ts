@@ -3,17 +3,17 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { PosternError } from '../../../errors.ts';
 import { sqliteCode } from '../faults.ts';
 import type { AdmitReply, ClaimCall, LoadCall, LoadReply, MessageTuple, ReadyTuple } from '../protocol.ts';
-import type { Ledger } from './ledger.ts';
-import type { Outcomes } from './outcomes.ts';
+import type { LedgerTable } from './ledger.ts';
+import type { OutcomeTable } from './outcomes.ts';
 import { PER_MS } from './schema.ts';
-import type { Shelves } from './tenant-queues.ts';
+import type { TenantQueues } from './tenant-queues.ts';
 
 const SQLITE_CONSTRAINT = 19;
 
-export class Intake {
-  readonly #shelves: Shelves;
-  readonly #ledger: Ledger;
-  readonly #outcomes: Outcomes;
+export class AdmissionWriter {
+  readonly #tenantQueues: TenantQueues;
+  readonly #ledger: LedgerTable;
+  readonly #outcomes: OutcomeTable;
   #lastMessage: number;
   readonly #insertMessage: StatementSync;
   readonly #insertBody: StatementSync;
@@ -23,8 +23,8 @@ export class Intake {
   readonly #insertClaim: StatementSync;
   readonly #load: StatementSync;
 
-  constructor(db: DatabaseSync, shelves: Shelves, ledger: Ledger, outcomes: Outcomes) {
-    this.#shelves = shelves;
+  constructor(db: DatabaseSync, tenantQueues: TenantQueues, ledger: LedgerTable, outcomes: OutcomeTable) {
+    this.#tenantQueues = tenantQueues;
     this.#ledger = ledger;
     this.#outcomes = outcomes;
     this.#lastMessage = Number(db.prepare('SELECT max(seq) AS last FROM messages').get()?.last ?? 0);
@@ -114,7 +114,7 @@ export class Intake {
         numbers.push(0);
         continue;
       }
-      const key = this.#shelves.place(lane, tenant);
+      const key = this.#tenantQueues.place(lane, tenant);
       this.#insertReady.run(key, seq, n, share, item);
       keys.push(key);
       numbers.push(key);

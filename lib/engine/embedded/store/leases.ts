@@ -2,7 +2,7 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { LeaseHolder } from '../../ports.ts';
 
-export class Leases {
+export class LeaseTable {
   readonly #find: StatementSync;
   readonly #put: StatementSync;
   readonly #delete: StatementSync;

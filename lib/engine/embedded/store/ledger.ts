@@ -3,8 +3,8 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { Outcome, QueueItem } from '../../items.ts';
 import { SCHEMA_VERSION } from '../../items.ts';
 import type { PromoteReply, SettlementTuple } from '../protocol.ts';
-import type { Outcomes } from './outcomes.ts';
-import type { Shelves } from './tenant-queues.ts';
+import type { OutcomeTable } from './outcomes.ts';
+import type { TenantQueues } from './tenant-queues.ts';
 
 interface LedgerRow {
   id: number;
@@ -20,9 +20,9 @@ interface MessageRow {
   record: string;
 }
 
-export class Ledger {
-  readonly #shelves: Shelves;
-  readonly #outcomes: Outcomes;
+export class LedgerTable {
+  readonly #tenantQueues: TenantQueues;
+  readonly #outcomes: OutcomeTable;
   #count: number | undefined;
   readonly #counted: StatementSync;
   readonly #insert: StatementSync;
@@ -39,8 +39,8 @@ export class Ledger {
   readonly #countDown: StatementSync;
   readonly #deletePending: StatementSync;
 
-  constructor(db: DatabaseSync, shelves: Shelves, outcomes: Outcomes) {
-    this.#shelves = shelves;
+  constructor(db: DatabaseSync, tenantQueues: TenantQueues, outcomes: OutcomeTable) {
+    this.#tenantQueues = tenantQueues;
     this.#outcomes = outcomes;
     this.#counted = db.prepare('SELECT count(*) AS count FROM ledger');
     this.#insert = db.prepare('INSERT INTO ledger (due, message, n, share, item) VALUES (?, ?, ?, ?, ?)');
@@ -78,7 +78,7 @@ export class Ledger {
         dropped += 1;
         continue;
       }
-      this.#shelves.removed(key);
+      this.#tenantQueues.removed(key);
       if (outcome !== null) this.#outcomes.append(message, n, state, outcome);
       if (item === null) this.#ended(message, share);
       else this.add(due, message, n, share, item);
@@ -86,13 +86,13 @@ export class Ledger {
     return dropped;
   }
 
-  /** Moves at most `max` of what is due by `now` to the ends of their shelves. */
+  /** Moves at most `max` of what is due by `now` to the ends of their tenant queues. */
   promote(now: number, max: number): PromoteReply {
     const rows = this.#due.all(now, max) as unknown as LedgerRow[];
     const promoted: PromoteReply['promoted'] = [];
     for (const row of rows) {
       const item = JSON.parse(row.item) as QueueItem;
-      const key = this.#shelves.place(item.lane, item.tenant);
+      const key = this.#tenantQueues.place(item.lane, item.tenant);
       this.#remove(row.id);
       this.#insertAgain.run(key, row.message, row.n, row.share, row.item);
       promoted.push([item.lane, item.tenant, key]);
@@ -121,7 +121,7 @@ export class Ledger {
     const waiting = this.#ofMessage.all(message.seq) as unknown as LedgerRow[];
     for (const row of ready) {
       this.#deleteReady.run(row.key);
-      this.#shelves.removed(row.key);
+      this.#tenantQueues.removed(row.key);
     }
     for (const row of waiting) this.#remove(row.id);
     const tenant = (JSON.parse(message.record) as { tenant: string }).tenant;

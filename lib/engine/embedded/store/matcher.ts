@@ -11,7 +11,7 @@ const MATCHES = `
 /** A delivery that its sender scheduled has no reason yet. */
 const DEFERRED = `id > ?1 AND id <= ?2 AND ${MATCHES} AND json_extract(item, '$.reason') IS NOT NULL`;
 
-export class Matcher {
+export class LedgerMatcher {
   readonly #ends: Record<MatchCall['table'], StatementSync>;
   readonly #counts: Record<MatchCall['table'], StatementSync>;
   readonly #hasten: StatementSync;

@@ -3,7 +3,7 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { type DeliveryState, isLegalTransition } from '../../states.ts';
 import type { OutcomeTuple } from '../protocol.ts';
 
-export class Outcomes {
+export class OutcomeTable {
   #next: number;
   readonly #highest: StatementSync;
   readonly #insert: StatementSync;

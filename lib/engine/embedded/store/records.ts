@@ -2,13 +2,13 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { DeliveryState } from '../../states.ts';
 import type { AppendCall, DeliveriesReply } from '../protocol.ts';
-import type { Ledger } from './ledger.ts';
-import type { Outcomes } from './outcomes.ts';
+import type { LedgerTable } from './ledger.ts';
+import type { OutcomeTable } from './outcomes.ts';
 import { PER_MS } from './schema.ts';
 
-export class Records {
-  readonly #ledger: Ledger;
-  readonly #outcomes: Outcomes;
+export class RecordTable {
+  readonly #ledger: LedgerTable;
+  readonly #outcomes: OutcomeTable;
   /** Where the sweep of expired claims goes on. */
   #swept = '';
   readonly #find: StatementSync;
@@ -17,7 +17,7 @@ export class Records {
   readonly #claims: StatementSync;
   readonly #deleteClaim: StatementSync;
 
-  constructor(db: DatabaseSync, ledger: Ledger, outcomes: Outcomes) {
+  constructor(db: DatabaseSync, ledger: LedgerTable, outcomes: OutcomeTable) {
     this.#ledger = ledger;
     this.#outcomes = outcomes;
     this.#find = db.prepare('SELECT seq, record FROM messages WHERE id = ?');

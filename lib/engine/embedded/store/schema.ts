@@ -21,17 +21,17 @@ export const FILE = 'postern.db';
 /** Empty file whose lock belongs to the process that writes the store. */
 export const LOCK = 'postern.lock';
 
-/** Positions of a shelf: a queue key is `shelf * SPAN + position`, a safe integer. */
+/** Positions of a tenant queue: a queue key is `tenant queue * SPAN + position`, a safe integer. */
 export const SPAN = 2 ** 32;
 
-/** Most shelves a store can have (queue keys stay below 2^53). */
-export const MAX_SHELVES = 2 ** 21;
+/** Most tenant queues a store can have (queue keys stay below 2^53). */
+export const MAX_TENANT_QUEUES = 2 ** 21;
 
 /** Message sequence numbers are `acceptedAt * PER_MS` or the next one free, so that they are in time order. */
 export const PER_MS = 1024;
 
 /**
- * A queue key says shelf (lane and tenant) and place within it, so one B-tree holds the lanes apart and in
+ * A queue key says tenant queue (lane and tenant) and place within it, so one B-tree holds the lanes apart and in
  * order. `share` is how many deliveries the message was taken in with: 1 means that its body goes with it.
  * `again` marks rows that came back from the ledger: those alone are in an index by message, the others are
  * found by `messages.keys` (their keys when they were taken in), which spares an index write per message.

@@ -8,17 +8,25 @@
 import { statfsSync } from 'node:fs';
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { storageFault } from '../faults.ts';
-import type { Answer, Batch, Fault, Opened, OperationName, Operations, StoreOptions } from '../protocol.ts';
+import type {
+  Batch,
+  BatchAnswer,
+  Opened,
+  OperationName,
+  Operations,
+  StorageFault,
+  StoreOptions,
+} from '../protocol.ts';
 import { openDatabase, PAGE_SIZE, pragma } from './database.ts';
-import { Documents, Objects } from './documents.ts';
-import { Intake } from './intake.ts';
-import { Leases } from './leases.ts';
-import { Ledger } from './ledger.ts';
-import { Matcher } from './matcher.ts';
-import { Outcomes } from './outcomes.ts';
-import { Records } from './records.ts';
-import { Suppressions } from './suppressions.ts';
-import { Shelves } from './tenant-queues.ts';
+import { DocumentTable, ObjectTable } from './documents.ts';
+import { AdmissionWriter } from './intake.ts';
+import { LeaseTable } from './leases.ts';
+import { LedgerTable } from './ledger.ts';
+import { LedgerMatcher } from './matcher.ts';
+import { OutcomeTable } from './outcomes.ts';
+import { RecordTable } from './records.ts';
+import { SuppressionTable } from './suppressions.ts';
+import { TenantQueues } from './tenant-queues.ts';
 
 /** Bytes that may gather in the WAL before they are moved into the file. Bounds the stall and the recovery. */
 const CHECKPOINT_BYTES = 8 << 20;
@@ -51,8 +59,8 @@ export class Store {
   readonly close: () => void;
   readonly #directory: string;
   readonly #minimumFree: number;
-  readonly #shelves: Shelves;
-  readonly #ledger: Ledger;
+  readonly #tenantQueues: TenantQueues;
+  readonly #ledger: LedgerTable;
   readonly #handlers: Handlers;
   readonly #begin: StatementSync;
   readonly #commit: StatementSync;
@@ -77,21 +85,21 @@ export class Store {
       this.#commit = db.prepare('COMMIT');
       this.#checkpoint = db.prepare('PRAGMA wal_checkpoint(PASSIVE)');
       this.#setMeta = db.prepare('INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)');
-      this.#shelves = new Shelves(db);
-      const outcomes = new Outcomes(db);
-      this.#ledger = new Ledger(db, this.#shelves, outcomes);
-      const intake = new Intake(db, this.#shelves, this.#ledger, outcomes);
-      const records = new Records(db, this.#ledger, outcomes);
-      const suppressions = new Suppressions(db);
+      this.#tenantQueues = new TenantQueues(db);
+      const outcomes = new OutcomeTable(db);
+      this.#ledger = new LedgerTable(db, this.#tenantQueues, outcomes);
+      const intake = new AdmissionWriter(db, this.#tenantQueues, this.#ledger, outcomes);
+      const records = new RecordTable(db, this.#ledger, outcomes);
+      const suppressions = new SuppressionTable(db);
       this.#handlers = this.#table(
         intake,
         records,
         outcomes,
-        new Documents(db),
-        new Objects(db),
+        new DocumentTable(db),
+        new ObjectTable(db),
         suppressions,
-        new Leases(db),
-        new Matcher(db),
+        new LeaseTable(db),
+        new LedgerMatcher(db),
       );
       this.opened = this.#start(suppressions);
     } catch (error) {
@@ -101,7 +109,7 @@ export class Store {
   }
 
   /** Runs the calls of a batch. What it answers is durable. */
-  run(batch: Batch): Answer {
+  run(batch: Batch): BatchAnswer {
     const bytes = batch.bytes ? new Uint8Array(batch.bytes) : NOTHING;
     this.#free = undefined;
     this.#written += bytes.byteLength + BATCH_BYTES;
@@ -127,7 +135,7 @@ export class Store {
     }
   }
 
-  #transaction(batch: Batch, bytes: Uint8Array, from: number, to: number): Answer {
+  #transaction(batch: Batch, bytes: Uint8Array, from: number, to: number): BatchAnswer {
     this.#outgoing = [];
     this.#outgoingSize = 0;
     const values: unknown[] = [];
@@ -140,16 +148,16 @@ export class Store {
       const region = end > begin ? bytes.subarray(begin, end) : NOTHING;
       values.push(this.#handlers[batch.names[i]!](batch.arguments[i] as never, region));
     }
-    this.#shelves.flush();
+    this.#tenantQueues.flush();
     this.#commit.run();
     regions.push(this.#outgoingSize);
     if (this.#outgoingSize === 0) return { values, regions };
     return { values, regions, bytes: pack(this.#outgoing, this.#outgoingSize) };
   }
 
-  #oneByOne(batch: Batch, bytes: Uint8Array): Answer {
+  #oneByOne(batch: Batch, bytes: Uint8Array): BatchAnswer {
     const values: unknown[] = [];
-    const faults: (Fault | undefined)[] = [];
+    const faults: (StorageFault | undefined)[] = [];
     const regions: number[] = [];
     const pieces: Uint8Array[] = [];
     let size = 0;
@@ -179,21 +187,21 @@ export class Store {
     } catch {
       // A statement that failed hard has rolled back already.
     }
-    this.#shelves.forget();
+    this.#tenantQueues.forget();
     this.#ledger.forget();
   }
 
-  #fault(error: unknown): Fault {
+  #fault(error: unknown): StorageFault {
     const { code, message } = storageFault(error);
     return { code, message, directory: this.#directory };
   }
 
-  #start(suppressions: Suppressions): Opened {
+  #start(suppressions: SuppressionTable): Opened {
     this.db.exec('BEGIN IMMEDIATE');
     const clean = this.db.prepare("SELECT value FROM meta WHERE name = 'clean'").get()?.value === 1;
     this.#setMeta.run('clean', 0);
     const opened: Opened = {
-      shelves: this.#shelves.atStart(),
+      tenantQueues: this.#tenantQueues.atStart(),
       nextDue: this.#ledger.next(),
       clean,
       listed: suppressions.filter(),
@@ -229,14 +237,14 @@ export class Store {
   }
 
   #table(
-    intake: Intake,
-    records: Records,
-    outcomes: Outcomes,
-    documents: Documents,
-    objects: Objects,
-    suppressions: Suppressions,
-    leases: Leases,
-    matcher: Matcher,
+    intake: AdmissionWriter,
+    records: RecordTable,
+    outcomes: OutcomeTable,
+    documents: DocumentTable,
+    objects: ObjectTable,
+    suppressions: SuppressionTable,
+    leases: LeaseTable,
+    matcher: LedgerMatcher,
   ): Handlers {
     const ledger = this.#ledger;
     return {

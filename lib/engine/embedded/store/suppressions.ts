@@ -4,7 +4,7 @@ import { REMOVAL_MEMORY, type Suppression, type SuppressionReason } from '../../
 import { addKey, filterFor } from '../key-filter.ts';
 import type { Argument } from '../protocol.ts';
 
-interface Row {
+interface SuppressionRow {
   tenant: string;
   address: string;
   reason: SuppressionReason;
@@ -15,7 +15,7 @@ interface Row {
 
 const COLUMNS = 'tenant, address, reason, at, message, feedback';
 
-export class Suppressions {
+export class SuppressionTable {
   readonly #find: StatementSync;
   readonly #put: StatementSync;
   readonly #remove: StatementSync;
@@ -50,7 +50,7 @@ export class Suppressions {
   find(keys: Argument<'findSuppressions'>): (Suppression | undefined)[] {
     return keys.map(([tenant, key]) => {
       const row = this.#find.get(tenant, key);
-      return row && entryOf(row as unknown as Row);
+      return row && entryOf(row as unknown as SuppressionRow);
     });
   }
 
@@ -65,7 +65,7 @@ export class Suppressions {
 
   list({ tenant, reason, from, before, after, max }: Argument<'listSuppressions'>): Suppression[] {
     const rows = this.#list.all(tenant, reason, from, after, before, max);
-    return (rows as unknown as Row[]).map(entryOf);
+    return (rows as unknown as SuppressionRow[]).map(entryOf);
   }
 
   /** Forgets of at most `max` addresses that they were taken off, long ago. */
@@ -83,7 +83,7 @@ export class Suppressions {
   }
 }
 
-function entryOf({ tenant, address, reason, at, message, feedback }: Row): Suppression {
+function entryOf({ tenant, address, reason, at, message, feedback }: SuppressionRow): Suppression {
   return {
     tenant,
     address,

@@ -1,19 +1,19 @@
 /**
- * Shelves: the part of a lane that belongs to one tenant, with its own run of queue keys. Gives each ready
- * delivery the next key of its shelf and keeps the number of rows, written once per transaction.
+ * Tenant queues: the part of a lane that belongs to one tenant, with its own run of queue keys. Gives each ready
+ * delivery the next key of its tenant queue and keeps the number of rows, written once per transaction.
  */
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { PosternError } from '../../../errors.ts';
-import type { StoredShelf } from '../protocol.ts';
-import { MAX_SHELVES, SPAN } from './schema.ts';
+import type { StoredTenantQueue } from '../protocol.ts';
+import { MAX_TENANT_QUEUES, SPAN } from './schema.ts';
 
-/** Shelves kept in memory; beyond that they are read again when needed. */
+/** Tenant queues kept in memory; beyond that they are read again when needed. */
 const KEPT = 20_000;
 
-export class Shelves {
-  readonly #byName = new Map<string, StoredShelf>();
-  readonly #byId = new Map<number, StoredShelf>();
-  readonly #changed = new Set<StoredShelf>();
+export class TenantQueues {
+  readonly #byName = new Map<string, StoredTenantQueue>();
+  readonly #byId = new Map<number, StoredTenantQueue>();
+  readonly #changed = new Set<StoredTenantQueue>();
   readonly #findByName: StatementSync;
   readonly #findById: StatementSync;
   readonly #insert: StatementSync;
@@ -34,37 +34,38 @@ export class Shelves {
     this.#sweep = db.prepare('DELETE FROM shelves WHERE count = 0');
   }
 
-  /** Takes the next key of the shelf of a lane and tenant; the caller inserts the row. */
+  /** Takes the next key of the tenant queue of a lane and tenant; the caller inserts the row. */
   place(lane: string, tenant: string): number {
     const name = `${lane}\0${tenant}`;
-    let shelf = this.#byName.get(name);
-    if (shelf === undefined || shelf.next >= SPAN) {
-      shelf = this.#findByName.get(lane, tenant) as unknown as StoredShelf | undefined;
-      if (shelf === undefined || shelf.next >= SPAN) shelf = this.#make(lane, tenant);
-      shelf = this.#byId.get(shelf.id) ?? shelf;
-      this.#byName.set(name, shelf);
-      this.#byId.set(shelf.id, shelf);
+    let tenantQueue = this.#byName.get(name);
+    if (tenantQueue === undefined || tenantQueue.next >= SPAN) {
+      tenantQueue = this.#findByName.get(lane, tenant) as unknown as StoredTenantQueue | undefined;
+      if (tenantQueue === undefined || tenantQueue.next >= SPAN) tenantQueue = this.#make(lane, tenant);
+      tenantQueue = this.#byId.get(tenantQueue.id) ?? tenantQueue;
+      this.#byName.set(name, tenantQueue);
+      this.#byId.set(tenantQueue.id, tenantQueue);
     }
-    shelf.count += 1;
-    this.#changed.add(shelf);
-    return shelf.id * SPAN + shelf.next++;
+    tenantQueue.count += 1;
+    this.#changed.add(tenantQueue);
+    return tenantQueue.id * SPAN + tenantQueue.next++;
   }
 
-  /** One row of the shelf was deleted. */
+  /** One row of the tenant queue was deleted. */
   removed(key: number): void {
     const id = Math.floor(key / SPAN);
-    let shelf = this.#byId.get(id);
-    if (shelf === undefined) {
-      shelf = this.#findById.get(id) as unknown as StoredShelf;
-      this.#byId.set(id, shelf);
+    let tenantQueue = this.#byId.get(id);
+    if (tenantQueue === undefined) {
+      tenantQueue = this.#findById.get(id) as unknown as StoredTenantQueue;
+      this.#byId.set(id, tenantQueue);
     }
-    shelf.count -= 1;
-    this.#changed.add(shelf);
+    tenantQueue.count -= 1;
+    this.#changed.add(tenantQueue);
   }
 
   /** Writes what changed; part of each transaction. */
   flush(): void {
-    for (const shelf of this.#changed) this.#update.run(shelf.next, shelf.count, shelf.id);
+    for (const tenantQueue of this.#changed)
+      this.#update.run(tenantQueue.next, tenantQueue.count, tenantQueue.id);
     this.#changed.clear();
     if (this.#byId.size > KEPT) this.forget();
   }
@@ -76,20 +77,20 @@ export class Shelves {
     this.#changed.clear();
   }
 
-  /** Drops empty shelves, and lists the others. Only while nobody holds a key: at the start. */
-  atStart(): StoredShelf[] {
+  /** Drops empty tenant queues, and lists the others. Only while nobody holds a key: at the start. */
+  atStart(): StoredTenantQueue[] {
     this.#sweep.run();
-    return this.#stocked.all() as unknown as StoredShelf[];
+    return this.#stocked.all() as unknown as StoredTenantQueue[];
   }
 
-  #make(lane: string, tenant: string): StoredShelf {
-    const shelf = this.#insert.get(lane, tenant) as unknown as StoredShelf;
-    if (shelf.id >= MAX_SHELVES) {
+  #make(lane: string, tenant: string): StoredTenantQueue {
+    const tenantQueue = this.#insert.get(lane, tenant) as unknown as StoredTenantQueue;
+    if (tenantQueue.id >= MAX_TENANT_QUEUES) {
       throw new PosternError(
         'storage_unavailable',
-        `The store has ${MAX_SHELVES} pairs of lane and tenant, its limit. Restart to drop the empty ones.`,
+        `The store has ${MAX_TENANT_QUEUES} pairs of lane and tenant, its limit. Restart to drop the empty ones.`,
       );
     }
-    return shelf;
+    return tenantQueue;
   }
 }

@@ -25,21 +25,29 @@ import { type Outcome, type QueueItem, SCHEMA_VERSION } from '../items.ts';
 import type { LeasedItem, LeaseRequest } from '../ports.ts';
 import type { MessageBodies } from './bodies.ts';
 import { each, type Pacing, pause } from './concurrency.ts';
-import { type Copy, claim, deliveryKey, isOver, placeOf, readStanding, type Standing } from './deliveries.ts';
-import { decompress, type Envelope, readEnvelope } from './envelope.ts';
+import {
+  type Copy,
+  claim,
+  type DeliveryStatus,
+  deliveryKey,
+  isOver,
+  placeOf,
+  readStatus,
+} from './deliveries.ts';
+import { decompress, type LaneEnvelope, readEnvelope } from './envelope.ts';
 import type { Feed } from './feed.ts';
 import type { Lanes } from './lanes.ts';
-import { isFar, type Outbox } from './outbox.ts';
+import { type CopyOutbox, isFar } from './outbox.ts';
 import { ledgerPlace, SQS_BATCH } from './placement.ts';
 import type { LeasedHere, Receipt } from './receipt.ts';
 import { laneQueue } from './schema.ts';
 import type { Tables } from './tables.ts';
 
-export interface LeasingParts extends Pacing {
+export interface ReceiverParts extends Pacing {
   tables: Tables;
   lanes: Lanes;
   bodies: MessageBodies;
-  outbox: Outbox;
+  outbox: CopyOutbox;
   feed: Feed;
   clock: Clock;
   leasedHere: LeasedHere;
@@ -67,19 +75,19 @@ const CLAIMS = 32;
 /** A message as received. */
 interface Arrival {
   copy: Copy;
-  envelope: Envelope;
+  envelope: LaneEnvelope;
   packed?: Buffer;
   handle: string;
   sentAt: number;
   nonce?: string;
 }
 
-type Verdict = 'take' | 'drop' | 'later';
+type ClaimVerdict = 'take' | 'drop' | 'later';
 
-export class Leasing {
-  readonly #parts: LeasingParts;
+export class Receiver {
+  readonly #parts: ReceiverParts;
 
-  constructor(parts: LeasingParts) {
+  constructor(parts: ReceiverParts) {
     this.#parts = parts;
   }
 
@@ -215,7 +223,7 @@ export class Leasing {
     return new Set(arrivals.filter(({ copy: { item } }) => found.has(`${item.messageId} ${item.n}`)));
   }
 
-  async #claim(arrival: Arrival): Promise<Verdict> {
+  async #claim(arrival: Arrival): Promise<ClaimVerdict> {
     const { tables, clock, retention } = this.#parts;
     const { copy } = arrival;
     const { messageId, n, expiresAt } = copy.item;
@@ -232,34 +240,34 @@ export class Leasing {
     }
     // Deleted between the check and the answer; the next hand-out claims it anew.
     if (!item) return 'later';
-    const standing = readStanding(item, now);
-    const ours = standing.settledBy === copy.id;
-    if (isOver(standing)) {
-      if (ours) await this.#parts.feed.emit(outcomeOf(copy.item, standing));
+    const status = readStatus(item, now);
+    const ours = status.settledBy === copy.id;
+    if (isOver(status)) {
+      if (ours) await this.#parts.feed.emit(outcomeOf(copy.item, status));
       return 'drop';
     }
-    if (standing.generation === copy.generation) return 'later';
-    if (ours) await this.#putAgain(arrival, standing);
+    if (status.generation === copy.generation) return 'later';
+    if (ours) await this.#putAgain(arrival, status);
     return 'drop';
   }
 
   /** This copy was put back, and its process died before it had done so. */
-  async #putAgain({ copy, envelope, packed }: Arrival, standing: Standing): Promise<void> {
+  async #putAgain({ copy, envelope, packed }: Arrival, status: DeliveryStatus): Promise<void> {
     const { outbox, bodies, feed, clock } = this.#parts;
-    const last = standing.attempts.at(-1);
-    const due = standing.until ?? clock.now();
-    const reason = standing.reason
-      ? { code: standing.reason, text: standing.text ?? '' }
+    const last = status.attempts.at(-1);
+    const due = status.until ?? clock.now();
+    const reason = status.reason
+      ? { code: status.reason, text: status.text ?? '' }
       : last && { code: last.reason, text: last.text };
-    const item = { ...copy.item, attempts: standing.attempts.length, due, reason };
+    const item = { ...copy.item, attempts: status.attempts.length, due, reason };
     let { at } = envelope;
     if (!at && packed && isFar(due, clock.now())) {
       at = ledgerPlace(packed.byteLength);
       await bodies.put(item.messageId, at, packed, item.expiresAt);
     }
     const body = at ? undefined : packed?.toString('base64');
-    await outbox.put([{ envelope: { item, generation: standing.generation, claim: true, at }, body, due }]);
-    if (standing.attempts.length > copy.item.attempts) await feed.emit(outcomeOf(item, standing));
+    await outbox.put([{ envelope: { item, generation: status.generation, claim: true, at }, body, due }]);
+    if (status.attempts.length > copy.item.attempts) await feed.emit(outcomeOf(item, status));
   }
 
   async #leased(queue: string, arrival: Arrival, until: number): Promise<LeasedItem | undefined> {
@@ -285,7 +293,7 @@ export class Leasing {
 }
 
 /** The outcome of the last attempt, once more. */
-function outcomeOf(item: QueueItem, { attempts }: Standing): Outcome[] {
+function outcomeOf(item: QueueItem, { attempts }: DeliveryStatus): Outcome[] {
   const attempt = attempts.at(-1);
   if (!attempt) return [];
   const { messageId, n, tenant } = item;
