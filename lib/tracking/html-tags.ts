@@ -31,16 +31,16 @@ export interface HtmlHandler {
 
 /** Elements whose content is text up to their own end tag (scripting is off in mail, so `noscript` is not one). */
 const RAW_TEXT = new Map(
-  ['script', 'style', 'textarea', 'title', 'xmp', 'iframe', 'noembed', 'noframes'].map((name) => [
+  ['style', 'textarea', 'title', 'xmp', 'iframe', 'noembed', 'noframes'].map((name) => [
     name,
     new RegExp(`</${name}(?=[\\t\\n\\f\\r />])`, 'gi'),
   ]),
 );
 
-/** Longer names are none that anybody asks for. */
+/** Names longer than this never match what a handler asks for. */
 const LONGEST_NAME = 16;
 
-/** Tells the handler of text and tags, in their order. Linear in the text. */
+/** Gives text and tags to the handler, in their order. Linear in the text. */
 export function scanHtml(html: string, handler: HtmlHandler): void {
   let textStart = 0;
   let at = 0;
@@ -86,6 +86,7 @@ export function scanHtml(html: string, handler: HtmlHandler): void {
     if (closes) handler.close(name, open);
     else if (wanted) handler.open(wanted);
     else if (name === 'plaintext') return -1;
+    if (!closes && name === 'script') return endOfScript(html, end);
     const content = closes ? undefined : RAW_TEXT.get(name);
     if (!content) return end;
     content.lastIndex = end;
@@ -144,6 +145,37 @@ function isSpace(code: number): boolean {
 function endsName(code: number): boolean {
   return code === GREATER || code === SLASH || isSpace(code);
 }
+
+/**
+ * Where the end tag of a script is; -1 when there is none. Behind `<!--`, a `<script` makes the next `</script` part of the
+ * text (HTML standard §13.2.5.20 and on, "script data double escaped").
+ */
+function endOfScript(html: string, from: number): number {
+  let escaped = false;
+  let twice = false;
+  SCRIPT_MARKS.lastIndex = from;
+  for (let mark = SCRIPT_MARKS.exec(html); mark !== null; mark = SCRIPT_MARKS.exec(html)) {
+    switch (mark[0].toLowerCase()) {
+      case '<!--':
+        // Its dashes may be those of the end, as in `<!-->`.
+        SCRIPT_MARKS.lastIndex = mark.index + 2;
+        escaped = true;
+        break;
+      case '-->':
+        escaped = twice = false;
+        break;
+      case '<script':
+        twice = escaped;
+        break;
+      default:
+        if (!twice) return mark.index;
+        twice = false;
+    }
+  }
+  return -1;
+}
+
+const SCRIPT_MARKS = /<!--|-->|<\/?script(?=[\t\n\f\r />])/gi;
 
 /** `<!-- … -->` (and `--!>`, and the two short forms), else up to the next `>`. */
 function endOfComment(html: string, open: number): number {
