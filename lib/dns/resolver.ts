@@ -4,10 +4,10 @@
  */
 import type { DecodedPacket, Answer as DnsRecord } from 'dns-packet';
 import { TtlCache } from '../cache.ts';
+import { FailureStreak, type Health } from '../failure-streak.ts';
 import type { Clock } from '../time.ts';
 import { Admission } from './admission.ts';
 import { type DnsServer, exchange, RCODE, type RecordType, rcodeOf } from './exchange.ts';
-import { type DnsHealth, DnsWatch } from './health.ts';
 
 export interface MxRecord {
   preference: number;
@@ -40,7 +40,7 @@ export interface Resolver {
    */
   resolve<T extends RecordType>(name: string, type: T, anew?: boolean): Promise<Answer<Records[T]>>;
   /** Whether any server answers, judged from the questions of late. */
-  health(): DnsHealth;
+  health(): Health;
 }
 
 export interface ResolverOptions {
@@ -72,6 +72,8 @@ const MAX_TTL = 86_400;
 /** Negative answers are kept for this long at most, whatever their SOA says (RFC 2308 §5). */
 const MAX_NEGATIVE_TTL = 3600;
 const DEFAULT_NEGATIVE_TTL = 60;
+/** Names in a row whose questions end without an answer before DNS counts as down. */
+const MIN_FAILED = 5;
 /** A name that every recursive server can look up, and that does not go away. */
 const PROBE = 'a.root-servers.net';
 /** Failures are kept too, or every delivery to a broken domain would ask again (RFC 9520 §3.2). */
@@ -82,7 +84,10 @@ export function createResolver(options: ResolverOptions): Resolver {
   const cache = new TtlCache<Answer<unknown>>(options.cacheOctets ?? CACHE_OCTETS);
   const inFlight = new Map<string, Promise<Answer<unknown>>>();
   const admission = new Admission(clock);
-  const watch = new DnsWatch();
+  const answers = new FailureStreak(
+    MIN_FAILED,
+    (last) => `No name server answered for the last ${MIN_FAILED} names. The last: ${last}`,
+  );
   /** The server that is asked first: the one that answered last, so that a dead one delays no second question. */
   let preferred = 0;
 
@@ -100,7 +105,7 @@ export function createResolver(options: ResolverOptions): Resolver {
           const rcode = rcodeOf(response);
           if (rcode === RCODE.noError || rcode === RCODE.noName) {
             if (attempt > 0) preferred = index;
-            watch.answered();
+            answers.succeeded();
             return response;
           }
           failure = `${server.address} answered ${RCODE_NAMES[rcode] ?? `RCODE ${rcode}`}`;
@@ -108,7 +113,7 @@ export function createResolver(options: ResolverOptions): Resolver {
           failure = `${server.address}: ${(error as Error).message}`;
         }
       }
-      if (name !== PROBE) watch.failed(name, failure);
+      if (name !== PROBE) answers.failed(name, failure);
       probe();
       return failure;
     } finally {
@@ -198,14 +203,14 @@ export function createResolver(options: ResolverOptions): Resolver {
 
   /** While DNS seems down: several names may be broken at once, and without mail no question would be asked. */
   function probe(): void {
-    if (!watch.health().ok && !inFlight.has(`anew A ${PROBE}`)) void resolve(PROBE, 'A', true);
+    if (!answers.health().ok && !inFlight.has(`anew A ${PROBE}`)) void resolve(PROBE, 'A', true);
   }
 
   return {
     resolve,
     health() {
       probe();
-      return watch.health();
+      return answers.health();
     },
   };
 }

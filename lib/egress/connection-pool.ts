@@ -381,8 +381,13 @@ export class ConnectionPool implements Slot, Claimant {
     }
     via.tls ??= connection.session?.tls;
     via.ip ??= connection.session?.localAddress;
-    // A connection that broke before any reply to this delivery says nothing about it.
-    if (recipient.kind === 'unsent' && recipient.code === 'connection_lost' && replies.length === 0) {
+    // A connection that broke before any reply to this delivery says nothing about it; nor does one that only showed
+    // how this peer must be spoken to.
+    if (
+      recipient.kind === 'unsent' &&
+      recipient.code === 'connection_lost' &&
+      (result.again || replies.length === 0)
+    ) {
       if (this.#closing) {
         results.release(delivery, this.#closing.code, this.#closing.text, 0);
         return;

@@ -16,8 +16,8 @@ import { LimitBook } from '../shaping/limits/book.ts';
 import type { LimitTable } from '../shaping/limits/limit.ts';
 import { limitTable } from '../shaping/limits/table.ts';
 import { LANE_GROUPS } from '../shaping/providers.ts';
+import { createSmtpClient } from '../smtp/client.ts';
 import { DEFAULT_DEADLINES } from '../smtp/deadlines.ts';
-import { openSession } from '../smtp/session.ts';
 import { AttemptRecorder } from './attempt.ts';
 import { newCounters } from './counters.ts';
 import type { WaitStatus } from './delivery.ts';
@@ -137,7 +137,7 @@ class EgressNode implements Egress {
       observer: this.#observer,
       warmup: options.warmup,
       deadlines: options.deadlines ?? DEFAULT_DEADLINES,
-      open: options.open ?? openSession,
+      open: options.open ?? createSmtpClient(clock).open,
       redispatch: (deliveries) => this.#dispatcher.redispatch(deliveries),
     });
     const { laneGroups } = options;

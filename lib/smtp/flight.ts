@@ -12,8 +12,9 @@
  *   data   354              send; with no recipient left, a lone dot (RFC 2920 §3.1)
  *          4xx 5xx          those left refused; end
  *   send   —                body, once the session has handed the last octet over
- *          4xx 5xx          early refusal: those left refused; fault, for nobody knows what the peer reads
+ *          4xx 5xx          early refusal: those left refused; fault, for it is open what the peer reads
  *   body   2xx 4xx 5xx      those left accepted or refused; end
+ *          500 502-504      (send, too) to BDAT, with recipients accepted: unchunked, for the peer knows no BDAT
  *   ─────  ───────────────  ────────────────────────────────────────────────────────────────────────────
  *   any    any other code   fault: the session cannot go on (the pipeline is out of step)
  *
@@ -28,14 +29,24 @@ import type { RecipientResult, SmtpPhase, SmtpReply, Transaction, TransactionRes
 
 export type Step = 'rset' | 'mail' | 'rcpt' | 'data' | 'send' | 'body';
 
-/** `more`: another reply is due. `send`: the body may go. `end`: all is decided. `fault`: see the table. */
-export type Move = 'more' | 'send' | 'end' | 'fault';
+/**
+ * `more`: another reply is due. `send`: the body may go. `end`: all is decided. `fault`: see the table. `unchunked`: the
+ * peer reads the octets of BDAT as commands; the session is of no more use, and the message can go by DATA.
+ */
+export type Move = 'more' | 'send' | 'end' | 'fault' | 'unchunked';
+
+/** Unknown command, not implemented, bad sequence, unknown parameter (RFC 5321 §4.2.2). */
+const NO_COMMAND = new Set([500, 502, 503, 504]);
 
 export class Flight {
   readonly item: Transaction;
   step: Step = 'mail';
   /** The last octet of the body has been handed to the connection. */
   handed = false;
+  /** Its envelope went out with the end of the message before. */
+  early = false;
+  /** What kept it from its end is known now, and is avoided the next time. */
+  again = false;
 
   readonly #peer: Peer;
   readonly #results: (RecipientResult | undefined)[];
@@ -127,6 +138,7 @@ export class Flight {
     switch (this.step) {
       case 'rset':
         if (kind !== 2) return 'fault';
+        this.early = false;
         this.step = 'mail';
         return 'more';
       case 'mail':
@@ -147,9 +159,11 @@ export class Flight {
         this.#decide('refused', 'data', reply);
         return 'end';
       case 'send':
+        if (this.#unchunked(reply)) return 'unchunked';
         if (refused) this.#decide('refused', 'body', reply);
         return 'fault';
       case 'body':
+        if (this.#unchunked(reply)) return 'unchunked';
         if (kind !== 2 && !refused) return 'fault';
         this.#bodyAccepted = kind === 2;
         this.#decide(refused ? 'refused' : 'accepted', 'body', reply);
@@ -158,7 +172,7 @@ export class Flight {
   }
 
   /**
-   * Gives up: whoever is undecided is `uncertain` when the whole body may have reached the peer, and
+   * Gives up: a recipient without a decision is `uncertain` when the whole body may have reached the peer, and
    * otherwise `unsent` with `code`.
    */
   abandon(mayHaveArrived: boolean, code: ReasonCode, text: string): void {
@@ -178,7 +192,18 @@ export class Flight {
       replies: this.#replies,
       startedAt: this.#startedAt,
       endedAt: now,
+      ...(this.again && { again: true }),
     };
+  }
+
+  /** No reply has come to an envelope that went out with the end of the message before. */
+  get unheard(): boolean {
+    return this.early && !this.handed && this.#replies.length === 0 && this.step !== 'rcpt';
+  }
+
+  #unchunked({ code }: SmtpReply): boolean {
+    this.again = this.#peer.chunking && this.#accepted > 0 && NO_COMMAND.has(code);
+    return this.again;
   }
 
   #mail(): string {

@@ -26,12 +26,13 @@ export function readExtensions(reply: SmtpReply): Map<string, string> {
   return extensions;
 }
 
-export function readPeer(extensions: ReadonlyMap<string, string>): Peer {
+/** @param chunking the peer keeps to its offer of CHUNKING, as far as is known. */
+export function readPeer(extensions: ReadonlyMap<string, string>, chunking = true): Peer {
   const size = extensions.get('SIZE');
   const limit = size !== undefined && /^\d{1,15}$/.test(size) ? Number(size) : 0;
   return {
     pipelining: extensions.has('PIPELINING'),
-    chunking: extensions.has('CHUNKING'),
+    chunking: chunking && extensions.has('CHUNKING'),
     eightBit: extensions.has('8BITMIME'),
     smtpUtf8: extensions.has('SMTPUTF8'),
     size: size !== undefined,

@@ -17,6 +17,11 @@ import type { SessionOptions, SmtpDeadlines, SmtpPhase, SmtpReply } from './type
 
 /** Octets of a body that are handed over at once; a larger one waits for the kernel between its blocks. */
 const BLOCK = 64 * 1024;
+/**
+ * A peer that read an envelope behind the end of a message has the next reply ready at once, or after its own look at
+ * the sender. One that dropped the envelope says nothing until the deadline of MAIL, five minutes.
+ */
+const EARLY_REPLY = 10_000;
 /** A body must drain at no less than this many octets in each `dataBlock`. */
 const DRAIN = 1024 * 1024;
 
@@ -80,7 +85,19 @@ export class Pipeline {
     const current = this.#current;
     if (!current) return this.#options.idle;
     const limit = this.#options.deadlines[DEADLINE[current.step]];
+    if (current.unheard) return Math.min(limit, EARLY_REPLY);
     return current.step === 'send' ? limit * Math.ceil(current.item.bytes.length / DRAIN) : limit;
+  }
+
+  /**
+   * The deadline has passed.
+   * @returns whether the peer dropped an envelope, so that its message can go over another connection.
+   */
+  dropped(): boolean {
+    const current = this.#current;
+    if (!current?.unheard) return false;
+    current.again = true;
+    return true;
   }
 
   /** Takes no more; what was taken goes on. */
@@ -101,13 +118,15 @@ export class Pipeline {
       this.#asked = true;
       this.#outbox.commands(current.command(), 1);
     }
-    if (current.handed && this.#peer.pipelining && !this.#following) {
+    if (current.handed && this.#peer.pipelining && this.#mayFollow && !this.#following) {
       this.#following = this.#take();
-      if (this.#following) this.#begin(this.#following, current.leavesOpen);
+      if (!this.#following) return;
+      this.#following.early = true;
+      this.#begin(this.#following, current.leavesOpen);
     }
   }
 
-  /** Gives the reply to the current transaction. After `fault` the session cannot go on. */
+  /** Gives the reply to the current transaction. After `fault` and `unchunked` the session cannot go on. */
   answer(reply: SmtpReply): Move {
     const flight = this.#current!;
     const move = flight.answer(reply);
@@ -122,7 +141,7 @@ export class Pipeline {
   }
 
   /**
-   * Ends everything under way. Whoever is undecided is `unsent` with `code`; or `uncertain`, when the whole
+   * Ends everything under way. A recipient without a decision is `unsent` with `code`; or `uncertain`, when the whole
    * body may have reached the peer and the peer did not say that it `declined` it.
    */
   abandon(code: ReasonCode, text: string, drained: boolean, declined: boolean): void {
@@ -142,6 +161,10 @@ export class Pipeline {
       following.abandon(following.handed && drained && !declined, code, text);
       this.#done(following);
     }
+  }
+
+  get #mayFollow(): boolean {
+    return this.#options.habits?.earlyEnvelope !== false;
   }
 
   /** The next transaction that this peer can be given. Those that it cannot are done at once. */

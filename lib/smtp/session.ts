@@ -66,6 +66,7 @@ export function openSession(options: SessionOptions): SmtpSession {
 class Session implements SmtpSession {
   extensions: ReadonlyMap<string, string> = new Map();
   tls: SmtpSession['tls'];
+  resumed = false;
   localAddress: string | undefined;
 
   readonly #options: SessionOptions;
@@ -127,6 +128,7 @@ class Session implements SmtpSession {
 
   #connected(): void {
     this.localAddress = this.#wire.localAddress;
+    this.#options.connected?.();
     this.#stage = 'greeting';
     this.#due = 1;
     this.#moved = true;
@@ -135,6 +137,7 @@ class Session implements SmtpSession {
 
   #secured(): void {
     this.tls = this.#wire.tls;
+    this.resumed = this.#wire.resumed;
     this.#parser = new ReplyParser();
     this.#hello('ehlo');
     this.#turn();
@@ -181,7 +184,10 @@ class Session implements SmtpSession {
     else if (this.#stage === 'connect') this.#end('connect_failed', 'The connection was not made in time.');
     else if (this.#stage === 'tls') this.#end('tls_failed', 'The TLS handshake was not done in time.');
     else if (this.#pipeline?.busy === 0) this.quit();
-    else this.#end('peer_timeout', `The peer did not do its part of ${this.#phase} in time.`);
+    else if (this.#pipeline?.dropped()) {
+      if (this.#options.habits) this.#options.habits.earlyEnvelope = false;
+      this.#end('connection_lost', 'The peer dropped the commands that followed the end of a message.');
+    } else this.#end('peer_timeout', `The peer did not do its part of ${this.#phase} in time.`);
   }
 
   // — replies —
@@ -218,7 +224,11 @@ class Session implements SmtpSession {
     else if (move === 'starttls') this.#outbox.commands('STARTTLS\r\n', 1);
     else if (move === 'tls') this.#secure(reply);
     else {
-      this.#pipeline = new Pipeline(this.#options, readPeer(this.extensions), this.#outbox);
+      this.#pipeline = new Pipeline(
+        this.#options,
+        readPeer(this.extensions, this.#options.habits?.chunking),
+        this.#outbox,
+      );
       if (this.#quitting) this.#pipeline.stop();
     }
   }
@@ -229,20 +239,28 @@ class Session implements SmtpSession {
   }
 
   #secure(reply: SmtpReply): void {
-    // Whoever sits on the path can put replies behind the 220, to be read as if TLS had carried them.
+    // An attacker on the path can put replies behind the 220, to be read as if TLS had carried them.
     if (this.#parser.pending) {
       this.#end('peer_protocol', 'The peer sent plaintext behind its answer to STARTTLS.', reply);
       return;
     }
     this.extensions = new Map();
-    this.#wire.secure(this.#options.host);
+    this.#wire.secure(this.#options.host, this.#options.habits);
   }
 
   #answer(reply: SmtpReply): void {
     const early = this.#pipeline!.sending;
     const move = this.#pipeline!.answer(reply);
     if (reply.code === 421) this.#unasked(reply);
-    else if (move === 'fault') {
+    else if (move === 'unchunked') {
+      if (this.#options.habits) this.#options.habits.chunking = false;
+      this.#end(
+        'connection_lost',
+        `The peer offers CHUNKING and answered BDAT with ${reply.code}.`,
+        reply,
+        true,
+      );
+    } else if (move === 'fault') {
       const what = early ? 'before it had the whole message' : 'which is no answer here';
       this.#end('peer_protocol', `The peer answered ${reply.code}, ${what}.`, reply);
     }
@@ -291,7 +309,8 @@ class Session implements SmtpSession {
 
   // — ends —
 
-  #end(code: SessionEnd['code'], text: string, reply?: SmtpReply): void {
+  /** @param declined the peer does not take what it has not answered, as it says itself by 421 (RFC 5321 §3.8). */
+  #end(code: SessionEnd['code'], text: string, reply?: SmtpReply, declined = reply?.code === 421): void {
     if (this.#stage === 'over') return;
     const phase = this.#phase;
     const drained = this.#wire.idle;
@@ -300,8 +319,6 @@ class Session implements SmtpSession {
     else this.#wire.abort();
     this.#stage = 'over';
     this.#watchdog.stop();
-    // By 421 the peer says that it stops here: what it has not answered it does not take (RFC 5321 §3.8).
-    const declined = reply?.code === 421;
     const reason = declined || code === 'quit' ? 'connection_lost' : code;
     this.#pipeline?.abandon(reason, text, drained, declined);
     this.#options.ended({ code, phase, reply, text });

@@ -54,6 +54,8 @@ export interface TransactionResult {
   replies: { phase: SmtpPhase; code: number; text: string }[];
   startedAt: number;
   endedAt: number;
+  /** The peer did not keep to its own offer, which is now known: the message can go at once over a new connection. */
+  again?: true;
 }
 
 /** What ended a session (or kept it from opening). */
@@ -80,6 +82,24 @@ export interface SmtpDeadlines {
   quit: number;
 }
 
+/** A TLS session that a later connection can resume (RFC 8446 §2.2). */
+export interface TlsTicket {
+  session: Buffer;
+  /** The certificate was valid for the host's name. A resumed handshake does not show it again. */
+  verified: boolean;
+}
+
+/** What sessions found out about a peer. All sessions to it share one object. */
+export interface PeerHabits {
+  /** It reads commands that share a packet with the end of a message; Courier 1.0 drops them. */
+  earlyEnvelope: boolean;
+  /** It takes BDAT as it offers; some relays pass on an offer of CHUNKING that they do not keep. */
+  chunking: boolean;
+  readonly ticket: TlsTicket | undefined;
+  /** Replaces the ticket; undefined forgets it. */
+  keepTicket(ticket: TlsTicket | undefined): void;
+}
+
 export interface SessionOptions {
   /** Address to connect to (already checked), and the MX name for SNI and records. */
   address: string;
@@ -96,6 +116,10 @@ export interface SessionOptions {
   /** Close after so many ms without work. */
   idle: number;
   clock: Clock;
+  /** Habits of the peer; absent: nothing is known, and nothing is remembered. */
+  habits?: PeerHabits;
+  /** Called when the connection is made. */
+  connected?: () => void;
   /**
    * Whether the source address is still ours; asked before every write, because a process that was stopped wakes to
    * replies that came meanwhile. Once not, the session ends without another byte; a body that was handed over
@@ -122,6 +146,8 @@ export interface SmtpSession {
   /** What EHLO offered, upper case keywords to parameters. */
   readonly extensions: ReadonlyMap<string, string>;
   readonly tls?: { protocol: string; cipher: string; verified: boolean };
+  /** TLS resumed an earlier session. */
+  readonly resumed?: boolean;
   /** Transactions taken and not yet done. */
   readonly busy: number;
   readonly localAddress?: string;

@@ -4,6 +4,7 @@
  */
 import net from 'node:net';
 import tls from 'node:tls';
+import type { PeerHabits, SmtpSession, TlsTicket } from './types.ts';
 
 export interface WireHandlers {
   connected(): void;
@@ -29,6 +30,8 @@ export class Wire {
   readonly #handlers: WireHandlers;
   #socket: net.Socket;
   #secure: tls.TLSSocket | undefined;
+  /** The ticket by which this connection resumed a TLS session. */
+  #resumed: TlsTicket | undefined;
   #unflushed = 0;
   #over = false;
 
@@ -63,13 +66,17 @@ export class Wire {
     return this.#socket.localAddress;
   }
 
-  get tls(): { protocol: string; cipher: string; verified: boolean } | undefined {
+  get resumed(): boolean {
+    return this.#resumed !== undefined;
+  }
+
+  get tls(): SmtpSession['tls'] {
     const socket = this.#secure;
     if (!socket) return undefined;
     return {
       protocol: socket.getProtocol() ?? 'unknown',
       cipher: socket.getCipher().name,
-      verified: socket.authorized,
+      verified: this.#resumed?.verified ?? socket.authorized,
     };
   }
 
@@ -78,26 +85,47 @@ export class Wire {
     (this.#secure ?? this.#socket).write(bytes, this.#written);
   }
 
-  /** Begins TLS as the client. `host` is the name for SNI (RFC 6066 §3) and for `verified`. */
-  secure(host: string): void {
+  /**
+   * Begins TLS as the client, resuming the session of the last connection where the peer lets it.
+   * @param host the name for SNI (RFC 6066 §3) and for `verified`.
+   */
+  secure(host: string, habits: PeerHabits | undefined): void {
     const name = host.endsWith('.') ? host.slice(0, -1) : host;
     context ??= tls.createSecureContext({ minVersion: 'TLSv1.2' });
+    const ticket = habits?.ticket;
     const socket = tls.connect({
       socket: this.#socket,
       host: name,
       servername: net.isIP(name) === 0 ? name : '',
       rejectUnauthorized: false,
       secureContext: context,
+      session: ticket?.session,
+    });
+    let session: Buffer | undefined;
+    const keep = (): void => {
+      if (session && this.#secure) habits?.keepTicket({ session, verified: this.tls!.verified });
+    };
+    // TLS 1.2 gives its session before the handshake is done, TLS 1.3 after it, and more than one.
+    socket.on('session', (given: Buffer) => {
+      session = given;
+      keep();
     });
     socket.once('secureConnect', () => {
       if (this.#over) return;
       this.#secure = socket;
+      if (ticket && socket.isSessionReused()) {
+        this.#resumed = ticket;
+        session ??= ticket.session;
+      }
+      keep();
       this.#handlers.secured();
     });
     socket.on('data', (chunk: Buffer) => {
       if (!this.#over) this.#handlers.received(chunk);
     });
     this.#watch(socket);
+    // The ticket may be what the peer fails at.
+    if (ticket) socket.once('close', () => this.#secure || habits?.keepTicket(undefined));
   }
 
   /** Closes in good order, after what was written. */

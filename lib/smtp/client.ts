@@ -1,0 +1,38 @@
+/** Opens sessions, with what they share: the memory of hosts, and whether connections are made at all. */
+import { FailureStreak, type Health } from '../failure-streak.ts';
+import type { Clock } from '../time.ts';
+import { HostMemory } from './host-memory.ts';
+import { openSession } from './session.ts';
+import type { SessionOptions, SmtpSession } from './types.ts';
+
+/** Addresses in a row to which no connection could be made. */
+const MIN_FAILED = 5;
+
+export interface SmtpClient {
+  open(options: SessionOptions): SmtpSession;
+  /** Whether connections are made. A network that blocks port 25 shows here. */
+  health(): Health;
+}
+
+export function createSmtpClient(clock: Clock): SmtpClient {
+  const hosts = new HostMemory(clock);
+  const connects = new FailureStreak(
+    MIN_FAILED,
+    (last) =>
+      `No connection was made to the last ${MIN_FAILED} addresses; the network may block the port. The last: ${last}`,
+  );
+  return {
+    open: (options) =>
+      openSession({
+        ...options,
+        habits: hosts.of(options.host, options.port),
+        connected: () => connects.succeeded(),
+        ended(end) {
+          const unconnected = end.code === 'connect_failed' || end.code === 'no_source_ip';
+          if (unconnected && end.phase === 'connect') connects.failed(options.address, end.text);
+          options.ended(end);
+        },
+      }),
+    health: () => connects.health(),
+  };
+}

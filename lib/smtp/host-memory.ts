@@ -1,0 +1,53 @@
+/**
+ * What sessions found out about a peer and later ones need: which of its offers do not hold, and its TLS session. It is
+ * kept by host and port in memory only: each fact is found out again at the cost of one connection.
+ */
+import { TtlCache } from '../cache.ts';
+import type { Clock } from '../time.ts';
+import type { PeerHabits, TlsTicket } from './types.ts';
+
+/** After that a mended peer gets another chance, ms. */
+const KEPT = 7 * 86_400_000;
+/** TLS sessions are 2 to 4 KB each with the certificate of the peer. */
+const CAPACITY = 32 * 1024 * 1024;
+const RECORD_OCTETS = 300;
+
+export class HostMemory {
+  readonly #clock: Clock;
+  readonly #hosts: TtlCache<Habits>;
+
+  /** @param capacity octets. */
+  constructor(clock: Clock, capacity = CAPACITY) {
+    this.#clock = clock;
+    this.#hosts = new TtlCache(capacity);
+  }
+
+  /** The habits of a host, shared by all of its sessions. */
+  of(host: string, port: number): PeerHabits {
+    const key = `${host}:${port}`;
+    const now = this.#clock.now();
+    const known = this.#hosts.get(key, now);
+    if (known !== undefined) return known;
+    const habits = new Habits((octets) =>
+      this.#hosts.set(key, habits, this.#clock.now() + KEPT, RECORD_OCTETS + octets),
+    );
+    this.#hosts.set(key, habits, now + KEPT, RECORD_OCTETS);
+    return habits;
+  }
+}
+
+class Habits implements PeerHabits {
+  earlyEnvelope = true;
+  chunking = true;
+  ticket: TlsTicket | undefined;
+  readonly #keep: (octets: number) => void;
+
+  constructor(keep: (octets: number) => void) {
+    this.#keep = keep;
+  }
+
+  keepTicket(ticket: TlsTicket | undefined): void {
+    this.ticket = ticket;
+    this.#keep(ticket?.session.length ?? 0);
+  }
+}
