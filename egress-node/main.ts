@@ -1,27 +1,30 @@
 /** `npm start`: the whole service in one process on the embedded engine. */
-import { mkdirSync } from 'node:fs';
-import { PosternError } from '../lib/errors.ts';
 import { createLog } from '../lib/log.ts';
 import { systemClock } from '../lib/time.ts';
+import { describeFailure } from './service/failure.ts';
 import { runService } from './service/service.ts';
-import { loadSettings, type Settings, SettingsError } from './settings.ts';
+import { loadSettings, type Settings } from './settings.ts';
 import { banner } from './standalone/banner.ts';
+import { prepareDirectory } from './standalone/data-directory.ts';
 import { lowerPoolPriority } from './standalone/pool-priority.ts';
+import { foreignAddresses } from './standalone/source-check.ts';
 import { startStandalone } from './standalone/standalone.ts';
 
-/** Doors, transactions under way and the store have so long to end, ms. */
+/** Deadline of listeners, transactions under way and the store to end, ms. */
 const DRAIN = 60_000;
 
 let settings: Settings;
 try {
-  settings = await loadSettings(process.env, process.cwd(), { verifyIdentities: false });
-  mkdirSync(settings.data, { recursive: true, mode: 0o700 });
+  settings = await load();
+  prepareDirectory(settings.data);
 } catch (error) {
   fail(error);
 }
 
 const log = createLog({
-  level: settings.logLevel,
+  get level() {
+    return settings.logLevel;
+  },
   now: () => systemClock.now(),
   write: (line) => process.stderr.write(line),
 });
@@ -30,26 +33,26 @@ await runService(
   async () => {
     const postern = await startStandalone(settings, log);
     lowerPoolPriority();
-    process.stdout.write(banner(settings, postern.listening, postern.firstKey));
-    return () => postern.stop();
+    const foreign = await foreignAddresses(settings);
+    process.stdout.write(banner(settings, postern.listening, postern.firstKey, foreign));
+    return {
+      stop: () => postern.stop(),
+      async reload() {
+        const next = await load();
+        const { applied, pending } = await postern.reload(next);
+        settings = { ...settings, logLevel: next.logLevel };
+        log.info('reloaded', { certificate: 'read again', applied, needRestart: pending });
+      },
+    };
   },
-  log,
-  DRAIN,
-  fail,
+  { log, drain: DRAIN, fail },
 );
 
-/** Says in one sentence why it cannot go on. What is not foreseen is shown whole. */
+function load(): Promise<Settings> {
+  return loadSettings(process.env, process.cwd(), { verifyIdentities: false });
+}
+
 function fail(error: unknown): never {
-  if (error instanceof SettingsError || error instanceof PosternError) {
-    const action = error instanceof PosternError ? ` ${error.entry.action}` : '';
-    process.stderr.write(`postern: ${error.message}${action}\n`);
-  } else if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') {
-    const { address, port } = error as { address?: string; port?: number };
-    process.stderr.write(
-      `postern: ${address}:${port} is in use. Stop what listens there, or set another address.\n`,
-    );
-  } else {
-    process.stderr.write(`postern: ${(error as Error).stack ?? String(error)}\n`);
-  }
+  process.stderr.write(`postern: ${describeFailure(error)}\n`);
   process.exit(1);
 }

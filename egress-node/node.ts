@@ -28,12 +28,14 @@ import { createEmf, STAGE_VARIABLE } from '../lib/observe/emf.ts';
 import { startNodeMetrics } from '../lib/observe/node-metrics.ts';
 import { PolicyMetrics } from '../lib/observe/policy-metrics.ts';
 import { openDeployedPolicy } from '../lib/policy/deployed.ts';
+import { createSmtpClient } from '../lib/smtp/client.ts';
 import { defaultBudget } from '../lib/smtp-server/octet-budget.ts';
 import { createSteadyClock } from '../lib/time.ts';
 import { WarmupBook } from '../lib/warmup/book.ts';
+import { deliveryHealth } from './service/delivery-health.ts';
 import { openHealth } from './service/health.ts';
 import { type NodeSettings, readNodeSettings } from './service/node-environment.ts';
-import { runService } from './service/service.ts';
+import { runService, type Service } from './service/service.ts';
 import { readSettings } from './settings.ts';
 
 /** What a node takes in, it takes at the standard port (RFC 5321 §4.5.4.2). */
@@ -45,8 +47,9 @@ const clock = createSteadyClock();
 const write = (line: string): void => void process.stdout.write(line);
 const log = createLog({ level: 'info', now: () => clock.now(), write });
 
-/** Starts the node. @returns what stops it: in-flight mail ends, the rest goes back. */
-async function start({ resources, node, sources, secrets }: NodeSettings): Promise<() => Promise<void>> {
+/** Starts the node. Its stop ends in-flight mail and hands back the rest. */
+async function start({ resources, node, sources, secrets }: NodeSettings): Promise<Service> {
+  await using stack = new AsyncDisposableStack();
   const { api, dns, smtpPort, routes, inbound: listen } = readSettings(process.env, {}, { inbound: INBOUND });
   const policyMetrics = new PolicyMetrics();
   const [engine, returnPathKey, policy] = await Promise.all([
@@ -54,20 +57,31 @@ async function start({ resources, node, sources, secrets }: NodeSettings): Promi
     readSecret('return-path.key', { bucket: secrets }),
     openDeployedPolicy({ clock, log, meter: policyMetrics }),
   ]);
+  stack.defer(() => engine.close());
   const [laneGroups, directives, documents, warmupReports] = await Promise.all([
     openLaneGroups({ config: engine.config, clock }),
     openDirectives({ config: engine.config, clock }),
     openDocuments({ config: engine.config, clock, kinds: CONFIG_KINDS }),
     openWarmupReports(engine.config, clock),
   ]);
+  stack.defer(() => directives.close());
+  stack.defer(() => warmupReports.close());
+  stack.defer(() => laneGroups.close());
+  stack.defer(() => documents.close());
   const hostname = sources[0]!.hostname;
   // Without a prototype, because a pool may be called `constructor`.
   const pools = Object.create(null) as Record<string, string[]>;
   for (const { ip, pools: names } of sources) for (const name of names) (pools[name] ??= []).push(ip);
   const warmup = new WarmupBook();
+  const resolver = createResolver({ servers: dnsServers(dns), clock });
+  const client = createSmtpClient(clock);
   let sending: Egress | undefined;
   // Before anything is sent: what cannot be started must not cut off mail under way.
-  const health = await openHealth(api, () => conditionOf(engine, sending));
+  const health = await openHealth(api, async () => ({
+    ...(await conditionOf(engine, sending)),
+    delivery: deliveryHealth(resolver, client),
+  }));
+  stack.defer(() => health.close());
   const inbound = await startInbound({
     listen,
     hostname,
@@ -84,7 +98,8 @@ async function start({ resources, node, sources, secrets }: NodeSettings): Promi
   });
   const egress = startEgress({
     engine,
-    resolver: createResolver({ servers: dnsServers(dns), clock }),
+    resolver,
+    open: (session) => client.open(session),
     clock,
     random: Math.random,
     // While an instance is replaced, two hosts have the name of one node.
@@ -118,21 +133,17 @@ async function start({ resources, node, sources, secrets }: NodeSettings): Promi
     shared: () => egress.counters,
     besides: () => policyMetrics.take(policy?.state()),
   });
-  log.info('started', { node, sources });
-  return async () => {
+  stack.defer(() => metrics.stop());
+  stack.defer(() => policy?.close());
+  stack.defer(unfollow);
+  stack.defer(async () => {
     const before = egress.counters.released;
     await Promise.all([inbound.close(), egress.stop()]);
     log.info('stopped', { node, handedBack: egress.counters.released - before });
-    await policy?.close();
-    metrics.stop();
-    health.close();
-    unfollow();
-    documents.close();
-    await laneGroups.close();
-    warmupReports.close();
-    await directives.close();
-    await engine.close();
-  };
+  });
+  log.info('started', { node, sources });
+  const owned = stack.move();
+  return { stop: () => owned.disposeAsync() };
 }
 
 /**
@@ -157,4 +168,4 @@ async function conditionOf(engine: Engine, egress: Egress | undefined) {
   return { ok: ok && sources.some(({ usable }) => usable), detail, sources, ...egress?.gauges() };
 }
 
-await runService(() => start(readNodeSettings(process.env)), log, DRAIN);
+await runService(() => start(readNodeSettings(process.env)), { log, drain: DRAIN });

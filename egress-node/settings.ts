@@ -2,7 +2,7 @@
  * Settings of a process: defaults, over them a typed `postern.config.ts`, over that the environment. One schema
  * checks both; wrong and unknown values stop the start, each with a sentence that names it.
  */
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -287,7 +287,9 @@ export async function loadSettings(
 export async function loadConfigFile(directory: string): Promise<Config> {
   const path = resolve(directory, 'postern.config.ts');
   if (!existsSync(path)) return {};
-  const module = (await import(pathToFileURL(path).href)) as { default?: Config };
+  // By its time, so that a reload reads a file that was changed since.
+  const url = `${pathToFileURL(path).href}?changed=${statSync(path).mtimeMs}`;
+  const module = (await import(url)) as { default?: Config };
   if (!module.default)
     throw new SettingsError(`${path} has no default export. Write: export default defineConfig({ … })`);
   return module.default;

@@ -21,7 +21,7 @@ import { openCertificate } from '../lib/submission/stored-certificate.ts';
 import { DATA_DEADLINE, MAX_CLIENTS, startSubmission } from '../lib/submission/submission.ts';
 import { systemClock } from '../lib/time.ts';
 import { openHealth } from './service/health.ts';
-import { runService } from './service/service.ts';
+import { runService, type Service } from './service/service.ts';
 import { type Endpoint, readSettings } from './settings.ts';
 
 const ANY = '0.0.0.0';
@@ -39,8 +39,9 @@ const write = (line: string): void => void process.stdout.write(line);
 const log = createLog({ level: 'info', now: () => clock.now(), write });
 const emf = createEmf({ now: () => clock.now(), write, stage: process.env[STAGE_VARIABLE] });
 
-/** Starts the service. @returns what stops it: messages that are being sent are answered. */
-async function start(settings: ApiSettings & { region: string }): Promise<() => Promise<void>> {
+/** Starts the service. Its stop answers the messages that are being sent. */
+async function start(settings: ApiSettings & { region: string }): Promise<Service> {
+  await using stack = new AsyncDisposableStack();
   const { api, submission, submissionTls, maxMessageBytes } = readSettings(process.env, {}, LISTEN);
   const bucket = settings.secrets;
   const policyMetrics = new PolicyMetrics();
@@ -52,6 +53,7 @@ async function start(settings: ApiSettings & { region: string }): Promise<() => 
     openCertificate({ bucket, clock, log }),
     openDeployedPolicy({ clock, log, meter: policyMetrics }),
   ]);
+  stack.defer(() => engine.close());
   const mail = createMailMetrics(emf);
   let submissions = 0;
   let failures = 0;
@@ -128,17 +130,20 @@ async function start(settings: ApiSettings & { region: string }): Promise<() => 
 
   const ports = doors.map(({ address }) => address.port);
   log.info('started', { ports, health: health.port });
-  return async () => {
-    stopping = true;
-    certificate.stop();
+  stack.defer(() => health.close());
+  stack.defer(report);
+  stack.defer(() => cancel());
+  stack.defer(() => policy?.close());
+  stack.defer(() => pipeline.close());
+  stack.defer(async () => {
     await Promise.all(doors.map((one) => one.close()));
-    await pipeline.close();
-    await policy?.close();
-    cancel();
-    report();
-    health.close();
-    await engine.close();
-  };
+  });
+  stack.defer(() => certificate.stop());
+  stack.defer(() => {
+    stopping = true;
+  });
+  const owned = stack.move();
+  return { stop: () => owned.disposeAsync() };
 }
 
-await runService(() => start(readApiSettings(process.env)), log, DRAIN);
+await runService(() => start(readApiSettings(process.env)), { log, drain: DRAIN });

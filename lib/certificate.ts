@@ -3,6 +3,7 @@ import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { createSecureContext } from 'node:tls';
 import { generate } from 'selfsigned';
 import { PosternError } from './errors.ts';
 
@@ -13,9 +14,38 @@ export interface Certificate {
   selfSigned: boolean;
 }
 
-/** Reads the operator's certificate. Its files are named in the settings. */
+/**
+ * Reads the operator's certificate from the files that the settings name.
+ * @throws PosternError `bad_request` that names the file that cannot be read, or says that the two do not belong
+ *   together: after a renewal that was copied half-way, what is served must stay.
+ */
 export function readCertificate(files: { key: string; cert: string }): Certificate {
-  return { key: readFileSync(files.key, 'utf8'), cert: readFileSync(files.cert, 'utf8'), selfSigned: false };
+  const [key, cert] = [files.key, files.cert].map((file) => {
+    try {
+      return readFileSync(file, 'utf8');
+    } catch (cause) {
+      throw new PosternError(
+        'bad_request',
+        `The TLS file ${file} cannot be read: ${(cause as Error).message}.`,
+        {
+          cause,
+        },
+      );
+    }
+  }) as [string, string];
+  try {
+    createSecureContext({ key, cert });
+  } catch (cause) {
+    const { message } = cause as Error;
+    throw new PosternError(
+      'bad_request',
+      `${files.key} and ${files.cert} cannot be used for TLS: ${message}.`,
+      {
+        cause,
+      },
+    );
+  }
+  return { key, cert, selfSigned: false };
 }
 
 const KEY = /-----BEGIN (?:EC |RSA )?PRIVATE KEY-----[^-]+-----END (?:EC |RSA )?PRIVATE KEY-----/;

@@ -22,7 +22,7 @@ const SECRETS =
   /(\bbearer +)[^\s"',]+|(\bauth +(?:plain|login|cram-md5) +)[^\s"',]+|-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/gi;
 
 /**
- * A log that writes lines of `level` and above.
+ * A log that writes lines of `level` and above. The level is read at each line, so that it may change.
  * @param write where a finished line goes (with its line end).
  */
 export function createLog(options: {
@@ -30,14 +30,11 @@ export function createLog(options: {
   now: () => number;
   write: (line: string) => void;
 }): Log {
-  const least = ORDER.indexOf(options.level);
-  const line = (level: LogLevel) =>
-    ORDER.indexOf(level) < least
-      ? () => {}
-      : (message: string, fields?: Fields) => {
-          const time = new Date(options.now()).toISOString();
-          options.write(`${textOf({ time, level, message, ...fields })}\n`);
-        };
+  const line = (level: LogLevel) => (message: string, fields?: Fields) => {
+    if (ORDER.indexOf(level) < ORDER.indexOf(options.level)) return;
+    const time = new Date(options.now()).toISOString();
+    options.write(`${textOf({ time, level, message, ...fields })}\n`);
+  };
   return { debug: line('debug'), info: line('info'), warn: line('warn'), error: line('error') };
 }
 

@@ -1,4 +1,4 @@
-/** What `npm start` prints: where it listens, the first key once, and the shortest way to a first message. */
+/** What `npm start` prints: its listeners, what to know of its settings, and the first key, once. */
 import type { AccessKey } from '../../lib/control/types.ts';
 import type { Settings } from '../settings.ts';
 
@@ -10,11 +10,16 @@ export interface Listening {
   inbound: string;
 }
 
-/** The lines to print. `firstKey` is there only when it was made just now: it is not shown again. */
+/**
+ * The lines to print.
+ * @param firstKey present only when it was made at this start: it is not shown again.
+ * @param foreign source addresses of the settings that are not addresses of this host.
+ */
 export function banner(
   settings: Settings,
   listening: Listening,
   firstKey?: { key: AccessKey; smtpPassword: string },
+  foreign: readonly string[] = [],
 ): string {
   const scheme = settings.apiTls ? 'https' : 'http';
   const lines = [
@@ -32,6 +37,10 @@ export function banner(
   if (settings.relayFrom.length > 0) notes.push(`${settings.relayFrom.join(', ')} may submit without AUTH.`);
   for (const { domain, host, port } of settings.routes)
     notes.push(`Mail for ${domain} goes to ${host}:${port}.`);
+  for (const address of foreign)
+    notes.push(
+      `${address} is not an address of this host: no mail leaves from it. Correct POSTERN_EGRESS_IPS.`,
+    );
   if (notes.length > 0) lines.push('', ...notes.map((note) => `  ${note}`));
   if (firstKey) {
     lines.push(
@@ -40,7 +49,7 @@ export function banner(
       '',
       `    export AWS_ACCESS_KEY_ID=${firstKey.key.id}`,
       `    export AWS_SECRET_ACCESS_KEY=${firstKey.key.secret}`,
-      `    export AWS_REGION=${settings.region}`,
+      `    export AWS_REGION=${settings.region} AWS_DEFAULT_REGION=${settings.region}`,
       `    export AWS_ENDPOINT_URL_SESV2=${scheme}://${listening.api}`,
       '',
       `    SMTP user ${firstKey.key.id}, password ${firstKey.smtpPassword}`,

@@ -7,13 +7,13 @@ export interface RetentionOptions {
   engine: Pick<Engine, 'records' | 'bodies'>;
   clock: Clock;
   log: Log;
-  /** Milliseconds that the record of an ended message is kept. */
-  recordAge: number;
+  /** How long the record of an ended message is kept, ms. */
+  recordAge: () => number;
 }
 
-/** Removed at one time: small enough that mail does not wait behind it. */
+/** Records removed in one transaction: few enough that mail does not wait behind it. */
 const BATCH = 500;
-/** Milliseconds to the next look: soon while there is more, else now and then. */
+/** Time to the next sweep, ms: short while there is more to remove. */
 const SOON = 200;
 const LATER = 60_000;
 
@@ -26,7 +26,7 @@ export function startRetention({ engine, clock, log, recordAge }: RetentionOptio
     try {
       const now = clock.now();
       removed = Math.max(
-        await engine.records.prune(now - recordAge, BATCH),
+        await engine.records.prune(now - recordAge(), BATCH),
         await engine.bodies.prune(now, BATCH),
       );
     } catch (error) {

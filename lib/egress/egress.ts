@@ -61,7 +61,7 @@ export function startEgress(options: EgressOptions): Egress {
 class EgressNode implements Egress {
   readonly counters = newCounters();
   readonly #options: EgressOptions;
-  readonly #startLimits: LimitTable;
+  #startLimits: LimitTable;
   readonly #startRouting: RoutingTable;
   readonly #limits: LimitBook;
   readonly #inFlight: InFlight;
@@ -340,6 +340,12 @@ class EgressNode implements Egress {
   setLimits(table: LimitTable | undefined): void {
     this.#limits.replace(table ?? this.#startLimits);
     this.#queues.requeueAll();
+  }
+
+  setStartLimits(table: LimitTable): void {
+    const inForce = this.#limits.uses(this.#startLimits);
+    this.#startLimits = table;
+    if (inForce) this.setLimits(undefined);
   }
 
   setRouting(table: RoutingTable | undefined): void {

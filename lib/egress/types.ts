@@ -117,6 +117,8 @@ export interface Egress {
    * counted.
    */
   setLimits(table: LimitTable | undefined): void;
+  /** Replaces the limits that it was started with, in force only while no others are set. */
+  setStartLimits(table: LimitTable): void;
   /** Replaces pools and splits; undefined: those that it was started with. */
   setRouting(table: RoutingTable | undefined): void;
   /** Whether a pool exists, in the document or since the start, and is open to a sender, if one is named. */

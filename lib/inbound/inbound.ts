@@ -20,7 +20,7 @@ import type { ReturnPaths } from '../mail/return-path.ts';
 import type { Feedback } from '../outcome/feedback.ts';
 import { MAX_PARSED, parseReport } from '../outcome/report.ts';
 import type { ConnectionLimits } from '../smtp-server/connection-limiter.ts';
-import { startListener } from '../smtp-server/listener.ts';
+import { type Listener, startListener } from '../smtp-server/listener.ts';
 import type { SmtpBudget } from '../smtp-server/octet-budget.ts';
 import { reply } from '../smtp-server/reply.ts';
 import type { Clock } from '../time.ts';
@@ -48,6 +48,8 @@ export interface InboundOptions {
 export interface Inbound {
   address: AddressInfo;
   counts: Readonly<InboundCounts>;
+  /** Another certificate for the connections that begin from now on. */
+  renew: Listener['renew'];
   /** Stops taking connections; messages being answered are answered. */
   close(): Promise<void>;
 }
@@ -83,7 +85,7 @@ export async function startInbound(options: InboundOptions): Promise<Inbound> {
     return parents(hostname.toLowerCase()).includes(domain) || parents(domain).some(ownsDomain);
   }
 
-  const { address, close } = await startListener({
+  const { address, renew, close } = await startListener({
     name: 'inbound',
     ...options.listen,
     hostname,
@@ -104,7 +106,7 @@ export async function startInbound(options: InboundOptions): Promise<Inbound> {
     onMessage: async (bytes, session) =>
       recorder.take(await parseReport(bytes), session.envelope.rcptTo[0]!.address),
   });
-  return { address, counts: recorder.counts, close };
+  return { address, counts: recorder.counts, renew, close };
 }
 
 /** A domain and those above it, top level domains aside. */

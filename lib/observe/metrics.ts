@@ -30,6 +30,8 @@ export interface Readings {
   sharedHeld(): SharedHeld;
   /** What waits for a connection, by what binds now. */
   waiting(): WaitingFigure[];
+  /** Whether mail can leave; `dns` and `smtp` name a trouble. */
+  delivery(): { ok: boolean; dns?: string; smtp?: string };
 }
 
 const SHARED: Readonly<Record<keyof SharedCounts, [name: string, help: string]>> = {
@@ -75,6 +77,17 @@ export function createMetrics(engine: Engine, readings: Readings): Metrics {
     registers,
     async collect() {
       this.set((await engine.health()).ok ? 1 : 0);
+    },
+  });
+  new Gauge({
+    name: 'postern_delivery_ok',
+    help: '1 while mail can leave: DNS answers (dns), connections to other hosts are made (smtp).',
+    labelNames: ['part'],
+    registers,
+    collect() {
+      const { dns, smtp } = readings.delivery();
+      this.set({ part: 'dns' }, dns === undefined ? 1 : 0);
+      this.set({ part: 'smtp' }, smtp === undefined ? 1 : 0);
     },
   });
   new Gauge({

@@ -121,3 +121,20 @@ test('lines below the level are not written', () => {
     ['c', 'd'],
   );
 });
+
+test('the level is read at each line, so that it may change while the log is used', () => {
+  const lines: string[] = [];
+  const options = {
+    level: 'warn' as 'warn' | 'debug',
+    now: () => 0,
+    write: (one: string) => void lines.push(one),
+  };
+  const log = createLog(options);
+  log.debug('one');
+  options.level = 'debug';
+  log.debug('two');
+  assert.deepEqual(
+    lines.map((one) => (JSON.parse(one) as { message: string }).message),
+    ['two'],
+  );
+});

@@ -14,7 +14,7 @@ function service(work: string, drain = 60_000): ChildProcess {
     import { runService } from '${SERVICE.href}';
     const say = (what) => new Promise((done) => process.send(what, done));
     const log = { info: say, error: () => undefined };
-    await runService(async () => { ${work} }, log, ${drain});`;
+    await runService(async () => { ${work} }, { log, drain: ${drain} });`;
   const args = ['--input-type=module', '--eval', code];
   return spawn(process.execPath, args, { stdio: ['ignore', 'inherit', 'ignore', 'ipc'] });
 }
@@ -37,7 +37,7 @@ test('a signal while a service starts stops it in good order when it has started
   const child = service(`
     await say('starting');
     await once(process, 'message');
-    return () => say('stopped');`);
+    return { stop: () => say('stopped') };`);
   assert.equal(await said(child), 'starting');
   child.kill('SIGTERM');
   assert.equal(await said(child), 'stopping');
@@ -53,10 +53,49 @@ test('a service that does not stop is ended in its time, though nothing keeps it
     await say('starting');
     process.channel.unref();
     const server = setInterval(() => undefined, 60_000);
-    return () => new Promise(() => clearInterval(server));`,
+    return { stop: () => new Promise(() => clearInterval(server)) };`,
     100,
   );
   assert.equal(await said(child), 'starting');
   child.kill('SIGTERM');
   assert.deepEqual(await once(child, 'exit'), [1, null]);
+});
+
+test('SIGHUP reloads, before a start has ended too, and a reload that fails ends nothing', async () => {
+  const child = service(`
+    await say('starting');
+    await once(process, 'message');
+    setInterval(() => undefined, 60_000);
+    let reloads = 0;
+    return {
+      async reload() {
+        await say('reload ' + ++reloads);
+        if (reloads === 2) throw new Error('no such file');
+      },
+      stop: () => say('stopped'),
+    };`);
+  assert.equal(await said(child), 'starting');
+  child.kill('SIGHUP');
+  child.send('go on');
+  assert.equal(await said(child), 'reload 1');
+  for (const n of [2, 3]) {
+    child.kill('SIGHUP');
+    assert.equal(await said(child), `reload ${n}`);
+  }
+  child.kill('SIGTERM');
+  assert.equal(await said(child), 'stopping');
+  assert.equal(await said(child), 'stopped');
+});
+
+test('SIGHUP leaves a service without settings that can change running', async () => {
+  const child = service(`
+    setInterval(() => undefined, 60_000);
+    await say('starting');
+    return { stop: () => say('stopped') };`);
+  assert.equal(await said(child), 'starting');
+  child.kill('SIGHUP');
+  assert.equal(await said(child), 'nothing to reload: settings are read at the start');
+  child.kill('SIGTERM');
+  assert.equal(await said(child), 'stopping');
+  assert.equal(await said(child), 'stopped');
 });

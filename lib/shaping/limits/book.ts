@@ -37,6 +37,10 @@ export class LimitBook {
     this.#changed();
   }
 
+  uses(table: LimitTable): boolean {
+    return this.#table === table;
+  }
+
   /** Sets what directives limit. */
   order(rules: readonly LimitRule[]): void {
     if (rules.length === 0 && this.#orders.length === 0) return;

@@ -1,0 +1,24 @@
+/**
+ * Whether mail can leave: DNS answers, and connections to other hosts are made. Both are judged from the mail itself.
+ *
+ * Trouble here leaves `/healthz` at 200: mail is taken and waits, and neither a restart nor another process behind a
+ * load balancer would mend it. `delivery.ok` and the metric `postern_delivery_ok` are what an alarm watches.
+ */
+import type { Resolver } from '../../lib/dns/resolver.ts';
+import type { SmtpClient } from '../../lib/smtp/client.ts';
+
+export interface DeliveryHealth {
+  ok: boolean;
+  /** What is wrong with DNS, and with connections. */
+  dns?: string;
+  smtp?: string;
+}
+
+export function deliveryHealth(
+  resolver: Pick<Resolver, 'health'>,
+  client: Pick<SmtpClient, 'health'>,
+): DeliveryHealth {
+  const dns = resolver.health();
+  const smtp = client.health();
+  return { ok: dns.ok && smtp.ok, dns: dns.text, smtp: smtp.text };
+}

@@ -1,0 +1,131 @@
+/** The delivering half of standalone: the resolver, egress and what feeds it, retention, suppression, metrics. */
+import type { Control } from '../../lib/control/types.ts';
+import { openWarmupReports, type WarmupReports } from '../../lib/control/warmup-reports.ts';
+import type { Resolver } from '../../lib/dns/resolver.ts';
+import { startEgress } from '../../lib/egress/egress.ts';
+import { followDocuments } from '../../lib/egress/live-configuration.ts';
+import type { Egress } from '../../lib/egress/types.ts';
+import type { Engine } from '../../lib/engine/ports.ts';
+import type { Log } from '../../lib/log.ts';
+import { createMetrics, type Metrics } from '../../lib/observe/metrics.ts';
+import { DEFAULT_RETRY } from '../../lib/outcome/retry.ts';
+import { openPolicy } from '../../lib/policy/open.ts';
+import { limitTable } from '../../lib/shaping/limits/table.ts';
+import { createSmtpClient } from '../../lib/smtp/client.ts';
+import type { Clock, Random } from '../../lib/time.ts';
+import { WarmupBook } from '../../lib/warmup/book.ts';
+import { type DeliveryHealth, deliveryHealth } from '../service/delivery-health.ts';
+import type { Settings } from '../settings.ts';
+import { startRetention } from './retention.ts';
+import { startSuppressionFeed } from './suppression-feed.ts';
+
+const DAY = 86_400_000;
+
+export interface DeliveryOptions {
+  /** Those in force: a reload replaces them. */
+  settings: () => Settings;
+  engine: Engine;
+  control: Control;
+  resolver: Resolver;
+  clock: Clock;
+  random: Random;
+  log: Log;
+}
+
+export interface DeliveryParts {
+  egress: Egress;
+  policy: Awaited<ReturnType<typeof openPolicy>>;
+  warmup: WarmupBook;
+  reports: WarmupReports;
+  metrics: Metrics;
+  health: () => DeliveryHealth;
+  /** Puts the limits of reloaded settings into force, unless a stored document replaces them. */
+  reload(): void;
+}
+
+/** Starts what delivers. Each part is stopped by the stack, in the reverse order. */
+export async function startDelivery(
+  { settings: current, engine, control, resolver, clock, random, log }: DeliveryOptions,
+  stack: AsyncDisposableStack,
+): Promise<DeliveryParts> {
+  const settings = current();
+  const policy = await openPolicy({
+    file: settings.policy,
+    clock,
+    log,
+    meter: {
+      called(hook, ms) {
+        metrics.policyCalls.inc({ hook });
+        metrics.policySeconds.inc({ hook }, ms / 1000);
+      },
+      trouble: (hook, kind) => metrics.policyTrouble.inc({ hook, kind }),
+    },
+  });
+  stack.defer(() => policy.close());
+  const warmup = new WarmupBook();
+  const reports = await openWarmupReports(engine.config, clock);
+  stack.defer(() => reports.close());
+  const client = createSmtpClient(clock);
+  const egress = startEgress({
+    engine,
+    resolver,
+    clock,
+    random,
+    node: settings.hostname,
+    ehloName: settings.hostname,
+    ehloNames: settings.ehloNames,
+    ips: settings.egressIps,
+    pools: settings.pools,
+    port: settings.smtpPort,
+    routes: settings.routes,
+    limits: settings.limits,
+    directives: control.directives,
+    laneGroups: control.laneGroups,
+    hooks: policy,
+    log,
+    warmup,
+    warmupReports: reports,
+    open: (session) => client.open(session),
+    onAlert: (alert) => log.warn('automation alert', { ...alert }),
+    retry: () => retryOf(current()),
+    onAttempt(item, attempt) {
+      metrics.attempts.inc({ lane: item.lane, result: attempt.uncertain ? 'uncertain' : attempt.state });
+    },
+  });
+  stack.defer(() => egress.stop());
+  stack.defer(
+    followDocuments(egress, control.documents, warmup, (kind, error) =>
+      log.error('a stored configuration is refused; what ran before goes on', { kind, error }),
+    ),
+  );
+  const health = (): DeliveryHealth => deliveryHealth(resolver, client);
+  const metrics = createMetrics(engine, {
+    sessions: () => egress.gauges().connections,
+    inHand: () => egress.gauges().items,
+    directives: () => control.directives.figures(),
+    shared: () => egress.counters,
+    sharedHeld: () => egress.sharedHeld(),
+    waiting: () => egress.waiting(),
+    delivery: health,
+  });
+  const retention = startRetention({ engine, clock, log, recordAge: () => current().recordDays * DAY });
+  stack.defer(() => retention.stop());
+  const suppression = startSuppressionFeed({ engine, clock, log });
+  stack.defer(() => suppression.stop());
+  return {
+    egress,
+    policy,
+    warmup,
+    reports,
+    metrics,
+    health,
+    reload() {
+      egress.setStartLimits(limitTable(current().limits));
+    },
+  };
+}
+
+function retryOf({ retrySeconds }: Settings) {
+  if (!retrySeconds) return DEFAULT_RETRY;
+  return { delays: retrySeconds.map((seconds) => seconds * 1000), jitter: DEFAULT_RETRY.jitter };
+}

@@ -1,0 +1,110 @@
+/** The listeners of standalone: reports that come back, SMTP submission, HTTP. */
+import type { AddressInfo } from 'node:net';
+import { totalmem } from 'node:os';
+import ipaddr from 'ipaddr.js';
+import type { Accept } from '../../lib/accept/types.ts';
+import { type Certificate, ownCertificate, readCertificate } from '../../lib/certificate.ts';
+import type { Control } from '../../lib/control/types.ts';
+import type { InboundOptions } from '../../lib/inbound/inbound.ts';
+import { startInbound } from '../../lib/inbound/inbound.ts';
+import type { Log } from '../../lib/log.ts';
+import { defaultBudget } from '../../lib/smtp-server/octet-budget.ts';
+import {
+  DATA_DEADLINE,
+  MAX_CLIENTS,
+  type Submission,
+  startSubmission,
+} from '../../lib/submission/submission.ts';
+import type { Clock } from '../../lib/time.ts';
+import type { Endpoint, Settings } from '../settings.ts';
+import type { Listening } from './banner.ts';
+import { startWeb, type WebOptions } from './web.ts';
+
+export interface ListenerOptions {
+  settings: Settings;
+  accept: Accept;
+  control: Control;
+  inbound: Pick<InboundOptions, 'engine' | 'returnPaths' | 'onFeedback' | 'ownsDomain'>;
+  web: Omit<WebOptions, 'listen' | 'tls'>;
+  clock: Clock;
+  log: Log;
+}
+
+export interface Listeners {
+  listening: Listening;
+  /** Serves another certificate to connections from now on. */
+  renew(certificate: Certificate): void;
+}
+
+/** The certificate that the settings name, or the data directory's own. */
+export async function certificateOf({ tls, data, hostname }: Settings): Promise<Certificate> {
+  return tls ? readCertificate(tls) : ownCertificate(data, hostname);
+}
+
+/** Listens. Each listener is closed by the stack: messages that are being taken are answered. */
+export async function startListeners(
+  { settings, accept, control, inbound, web, clock, log }: ListenerOptions,
+  stack: AsyncDisposableStack,
+): Promise<Listeners> {
+  const tls = await certificateOf(settings);
+  const budget = defaultBudget(totalmem());
+  const reports = await startInbound({
+    listen: settings.inbound,
+    hostname: settings.hostname,
+    ...inbound,
+    budget,
+    clock,
+    log,
+    tls,
+  });
+  stack.defer(() => reports.close());
+
+  const submissionAt = async ({ host, port }: Endpoint, implicitTls: boolean): Promise<Submission> => {
+    const submission = await startSubmission({
+      host,
+      port,
+      implicitTls,
+      hostname: settings.hostname,
+      tls,
+      relayFrom: settings.relayFrom,
+      allowInsecureAuth: isLoopback(host),
+      maxMessageBytes: settings.maxMessageBytes,
+      maxRecipients: settings.maxRecipients,
+      dataDeadline: DATA_DEADLINE,
+      maxClients: MAX_CLIENTS,
+      region: settings.region,
+      accept,
+      control,
+      budget,
+      clock,
+      log,
+    });
+    stack.defer(() => submission.close());
+    return submission;
+  };
+  const submission = await submissionAt(settings.submission, false);
+  const implicit = settings.submissionTls && (await submissionAt(settings.submissionTls, true));
+
+  const http = await startWeb({ ...web, listen: settings.api, tls: settings.apiTls ? tls : undefined });
+  stack.defer(() => http.close());
+
+  return {
+    listening: {
+      api: format(http.address),
+      submission: format(submission.address),
+      submissionTls: implicit && format(implicit.address),
+      inbound: format(reports.address),
+    },
+    renew(certificate) {
+      for (const listener of [reports, submission, implicit, http]) listener?.renew(certificate);
+    },
+  };
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || (ipaddr.isValid(host) && ipaddr.process(host).range() === 'loopback');
+}
+
+function format({ address, port, family }: AddressInfo): string {
+  return family === 'IPv6' ? `[${address}]:${port}` : `${address}:${port}`;
+}
