@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { ERRORS, type ErrorEntry } from '../../lib/errors.ts';
-import { errorsPage } from '../../lib/errors-page.ts';
+import { errorsPage } from '../../lib/outcome/errors-page.ts';
 import { REASONS, type ReasonEntry } from '../../lib/outcome/reasons.ts';
 
 function checkReply({ smtp, enhanced, temporary, action }: ErrorEntry | ReasonEntry): void {

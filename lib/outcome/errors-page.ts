@@ -1,10 +1,10 @@
 /** Writes `errors.md` from the tables of errors, reasons and causes: `npm run errors`. A test holds the page equal to them. */
 import { writeFileSync } from 'node:fs';
-import { ERRORS } from './errors.ts';
-import { CAUSES } from './outcome/causes.ts';
-import { REASONS } from './outcome/reasons.ts';
+import { ERRORS } from '../errors.ts';
+import { CAUSES } from './causes.ts';
+import { REASONS } from './reasons.ts';
 
-const PAGE = new URL('errors.md', import.meta.url);
+const PAGE = new URL('../errors.md', import.meta.url);
 
 /** The page as Markdown. */
 export function errorsPage(): string {
