@@ -11,7 +11,7 @@ import { readApiSettings } from './environment.ts';
 import { once } from './once.ts';
 import { openOutput } from './output.ts';
 
-const service = once(async () => {
+const service = await once(async () => {
   const settings = readApiSettings(process.env);
   const clock = systemClock;
   const output = openOutput(clock);

@@ -38,7 +38,7 @@ export async function promoteAll(
   return moved;
 }
 
-const open = once(async () => {
+const open = await once(async () => {
   const { resources } = readFunctionSettings(process.env);
   const output = openOutput(systemClock);
   return { engine: await openAws({ resources, clock: systemClock, log: output.log }), output };

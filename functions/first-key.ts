@@ -29,7 +29,7 @@ export async function makeFirstKey(keys: Control['keys']): Promise<FirstKey> {
   return { accessKeyId: id, secretAccessKey: secret };
 }
 
-const open = once(async () => {
+const open = await once(async () => {
   const { resources, secrets } = readApiSettings(process.env);
   const engine = await openAws({ resources, clock: systemClock, log: openOutput(systemClock).log });
   const masterKey = await readSecret('master.key', { bucket: secrets });

@@ -1,8 +1,11 @@
+/** How long Lambda waits for the import of a function is ten seconds; this much of it is left to the opening, ms. */
+const INIT = 8_000;
+
 /**
- * Opens something at its first use and keeps it while the process lives. On Lambda it begins with the import,
- * in the phase that has a whole CPU and is not waited for by a caller; a failure is tried again by the next call.
+ * Opens something at its first use and keeps it while the process lives. On Lambda the import waits for it: that phase
+ * has a whole CPU, and no caller waits. What fails there, or takes longer, is tried again or awaited by the first call.
  */
-export function once<T>(open: () => Promise<T>): () => Promise<T> {
+export async function once<T>(open: () => Promise<T>): Promise<() => Promise<T>> {
   let opening: Promise<T> | undefined;
   const opened = (): Promise<T> => {
     opening ??= open().catch((error: unknown) => {
@@ -11,7 +14,11 @@ export function once<T>(open: () => Promise<T>): () => Promise<T> {
     });
     return opening;
   };
-  // What goes wrong now is told to the first caller.
-  if (process.env.AWS_LAMBDA_FUNCTION_NAME) opened().catch(() => {});
+  if (process.env.AWS_LAMBDA_FUNCTION_NAME) {
+    const { promise: late, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, INIT);
+    await Promise.race([opened().catch(() => {}), late]);
+    clearTimeout(timer);
+  }
   return opened;
 }

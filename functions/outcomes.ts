@@ -94,7 +94,7 @@ export function createConsumer(options: OutcomesOptions): (event: SQSEvent) => P
   };
 }
 
-const consumer = once(async () => {
+const consumer = await once(async () => {
   const { resources, region, accountId, hostname } = readFunctionSettings(process.env);
   const output = openOutput(systemClock);
   const engine = await openAws({ resources, clock: systemClock, log: output.log });

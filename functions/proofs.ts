@@ -10,7 +10,7 @@ import { readFunctionSettings } from './environment.ts';
 import { once } from './once.ts';
 import { openOutput } from './output.ts';
 
-const open = once(async () => {
+const open = await once(async () => {
   const { resources } = readFunctionSettings(process.env);
   const { log } = openOutput(systemClock);
   return { engine: await openAws({ resources, clock: systemClock, log }), log };

@@ -13,7 +13,7 @@ import { readTrackSettings } from './environment.ts';
 import { once } from './once.ts';
 import { openOutput } from './output.ts';
 
-const tracking = once(async () => {
+const tracking = await once(async () => {
   const { queueUrlPrefix, secrets, frontSecret } = readTrackSettings(process.env);
   const clock = systemClock;
   const { log, emf } = openOutput(clock);

@@ -1,14 +1,18 @@
 /** The dashboard, the alarms and the topics of a stage. */
-import { Duration, Stack, type StackProps } from 'aws-cdk-lib';
+import { ArnFormat, CustomResource, Duration, Stack, type StackProps } from 'aws-cdk-lib';
+import * as budgets from 'aws-cdk-lib/aws-budgets';
 import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
+import * as iam from 'aws-cdk-lib/aws-iam';
 import type { Construct } from 'constructs';
 import type { MetricName } from '../observe/emf.ts';
+import { SEVERITIES } from './alarm.ts';
 import { stageAlarms, type WatchedStage } from './alarms.ts';
 import { cellAlarms } from './cell-alarms.ts';
 import { cellsOf, lanesOf } from './cells.ts';
 import type { EgressStack } from './egress.ts';
+import { PosternFunction } from './function.ts';
 import { queueMetric, StageMetrics } from './metrics.ts';
-import { AlarmTopics } from './topics.ts';
+import { AlarmTopics, accountAlarmName } from './topics.ts';
 
 const MINUTE = Duration.minutes(1);
 const FIVE_MINUTES = Duration.minutes(5);
@@ -32,7 +36,71 @@ export class MonitoringStack extends Stack {
     for (const entry of [...stageAlarms(props, metrics), ...cellAlarms(own, metrics)]) {
       this.topics.alarm(this, entry);
     }
+    this.#check(props);
+    this.#budget(props);
     this.#dashboard(props, metrics);
+  }
+
+  /** Rings an alarm of each severity whenever the topics change; a deployment whose alarms reach nobody fails. */
+  #check({ stage, data }: MonitoringStackProps): void {
+    const entries = SEVERITIES.map((severity) => ({ entry: 'Alarm check', of: severity }));
+    const names = entries.map((entry) => accountAlarmName(stage, entry));
+    const check = new PosternFunction(this, 'AlarmCheck', {
+      entry: 'alarm-check.ts',
+      description: 'Postern: checks at a deployment that alarms reach their topics',
+      environment: {},
+      permissions: [
+        new iam.PolicyStatement({
+          actions: ['cloudwatch:SetAlarmState', 'cloudwatch:DescribeAlarmHistory'],
+          resources: names.map((resourceName) =>
+            this.formatArn({
+              service: 'cloudwatch',
+              resource: 'alarm',
+              resourceName,
+              arnFormat: ArnFormat.COLON_RESOURCE_NAME,
+            }),
+          ),
+        }),
+      ],
+      stage,
+      logKey: data.key,
+      memoryMegabytes: 256,
+      timeout: Duration.minutes(5),
+    });
+    const alarms = SEVERITIES.map((severity) =>
+      this.topics.alarm(this, {
+        entry: 'Alarm check',
+        severity,
+        of: severity,
+        meaning: `A deployment rings this to see that alarms of the severity "${severity}" reach you; by itself it rings when that check fails.`,
+        metric: check.function.metricErrors({ period: FIVE_MINUTES }),
+        threshold: 1,
+      }),
+    );
+    const result = new CustomResource(this, 'AlarmsReach', {
+      resourceType: 'Custom::AlarmCheck',
+      serviceToken: check.function.functionArn,
+      serviceTimeout: Duration.minutes(6),
+      // CloudFormation asks again when one of these changes.
+      properties: { Alarms: names, Policies: this.topics.fingerprint() },
+    });
+    result.node.addDependency(...alarms, ...this.topics.all(), check.role);
+  }
+
+  #budget({ stage }: MonitoringStackProps): void {
+    const { monthlyDollars, email } = stage.alarms;
+    if (monthlyDollars === undefined) return;
+    new budgets.CfnBudget(this, 'Budget', {
+      budget: {
+        budgetType: 'COST',
+        timeUnit: 'MONTHLY',
+        budgetLimit: { amount: monthlyDollars, unit: 'USD' },
+      },
+      notificationsWithSubscribers: (['ACTUAL', 'FORECASTED'] as const).map((notificationType) => ({
+        notification: { notificationType, comparisonOperator: 'GREATER_THAN', threshold: 100 },
+        subscribers: [{ subscriptionType: 'EMAIL', address: email! }],
+      })),
+    });
   }
 
   #dashboard({ stage, data, api, submission, policy }: MonitoringStackProps, metrics: StageMetrics): void {

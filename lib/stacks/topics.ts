@@ -1,4 +1,5 @@
 /** Where alarms go: a topic for each severity, to which CloudWatch may publish. */
+import { createHash } from 'node:crypto';
 import { CfnOutput, type Stack } from 'aws-cdk-lib';
 import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions';
@@ -21,6 +22,7 @@ export function accountAlarmName(
 
 export class AlarmTopics {
   readonly #stage: Stage;
+  readonly #key: kms.Key;
   readonly #topics: Readonly<Record<Severity, sns.Topic>>;
 
   constructor(stack: Stack, stage: Stage) {
@@ -29,10 +31,10 @@ export class AlarmTopics {
       principals: [new iam.ServicePrincipal('cloudwatch.amazonaws.com')],
       conditions: { StringEquals: { 'aws:SourceAccount': stack.account } },
     };
-    const masterKey = new kms.Key(stack, 'AlarmKey', {
+    const masterKey = (this.#key = new kms.Key(stack, 'AlarmKey', {
       description: 'Postern: alarms on their way',
       enableKeyRotation: true,
-    });
+    }));
     masterKey.addToResourcePolicy(
       new iam.PolicyStatement({
         ...publisher,
@@ -57,8 +59,18 @@ export class AlarmTopics {
     this.#topics = { critical: open('AlarmTopic', 'critical'), warning: open('WarningTopic', 'warning') };
   }
 
-  arns(): Readonly<Record<Severity, string>> {
-    return { critical: this.#topics.critical.topicArn, warning: this.#topics.warning.topicArn };
+  all(): sns.Topic[] {
+    return Object.values(this.#topics);
+  }
+
+  /** A text that changes with what decides whether alarms reach their topics. */
+  fingerprint(): string {
+    const { stack } = this.#topics.critical;
+    const policies = this.all().flatMap((topic) =>
+      topic.node.findAll().filter((one) => one instanceof sns.CfnTopicPolicy),
+    );
+    const text = stack.resolve([this.#key.node.defaultChild, ...policies].map((one) => render(one)));
+    return createHash('sha256').update(JSON.stringify(text)).digest('hex').slice(0, 16);
   }
 
   /** Makes the alarm, in the stack of what it watches. */
@@ -81,6 +93,11 @@ export class AlarmTopics {
     alarm.addOkAction(action);
     return alarm;
   }
+}
+
+/** The policy of a topic or of a key. */
+function render(of: unknown): unknown {
+  return of instanceof kms.CfnKey ? of.keyPolicy : (of as sns.CfnTopicPolicy).policyDocument;
 }
 
 /** Where an alarm's entry is, with the anchor that a heading gets. */

@@ -169,5 +169,14 @@ export const PERMISSIONS: Record<string, Granted> = {
     [`${EC2}elastic-ip/Addressa1`]: 'ec2:ModifyAddressAttribute ec2:ResetAddressAttribute',
     [`${EC2}elastic-ip/Addressb1`]: 'ec2:ModifyAddressAttribute ec2:ResetAddressAttribute',
   },
+  'monitoring AlarmCheckRole': {
+    AlarmCheckLog: WRITE_LOG,
+    ...Object.fromEntries(
+      ['critical', 'warning'].map((severity) => [
+        `${ALARM}Alarm check (${severity})`,
+        'cloudwatch:DescribeAlarmHistory cloudwatch:SetAlarmState',
+      ]),
+    ),
+  },
   'egress OutsideRolec': egress('c', ['hoster'], ['203.0.113.5']),
 };

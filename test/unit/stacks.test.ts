@@ -479,11 +479,13 @@ describe('alarms', () => {
   });
 
   test('have runbook entries that name logs and queues that there are', () => {
-    const all = { api, egress, submission, data };
+    const all = { api, egress, submission, data, monitoring };
     const logs = Object.entries(all).flatMap(([stack, one]) =>
       resourcesOf(one, 'AWS::Logs::LogGroup').map(([id]) => `${stack}-${id.slice(0, -8)}`),
     );
-    const named = [...runbook.matchAll(/\b(?:api|egress|submission)-\w*Log\b/g)].map(([name]) => name);
+    const named = [...runbook.matchAll(/\b(?:api|egress|submission|monitoring)-\w*Log\b/g)].map(
+      ([name]) => name,
+    );
     assert.ok(named.length > 20);
     for (const name of named) assert.ok(logs.includes(name), `${name} is none of ${logs.join(', ')}`);
     const queues = resourcesOf(data, 'AWS::SQS::Queue').map(([, { Properties }]) => Properties.QueueName);
