@@ -16,6 +16,7 @@ import {
 import type { DataStack } from './data.ts';
 import { ApiDomain, frontSecret } from './domain.ts';
 import { PosternFunction } from './function.ts';
+import { GradualDeployments } from './gradual.ts';
 import {
   acknowledgeBodies,
   acknowledgeLanes,
@@ -84,7 +85,11 @@ export class ApiStack extends Stack {
     acknowledgeBodies(this.api.role, data);
     acknowledgeLanes(this.api.role, data);
     // No authorisation by IAM: the signature in the request is of a key of Postern, not of AWS.
-    const url = this.api.function.addFunctionUrl({ authType: lambda.FunctionUrlAuthType.NONE });
+    const open = { authType: lambda.FunctionUrlAuthType.NONE };
+    const gradual = new GradualDeployments(this, stage);
+    const url = gradual.alias('Api', this.api).addFunctionUrl(open);
+    // The URL of the function itself, at which callers of earlier versions are; it serves what is newest.
+    this.api.function.addFunctionUrl(open);
     if (domain && front) new ApiDomain(this, 'Domain', { domain, url, secret: front });
 
     this.due = new PosternFunction(this, 'Due', {
@@ -125,7 +130,7 @@ export class ApiStack extends Stack {
       memoryMegabytes: 512,
       timeout: Duration.seconds(25),
     });
-    this.outcomes.function.addEventSource(
+    gradual.alias('Outcomes', this.outcomes).addEventSource(
       new SqsEventSource(data.outcomes, {
         batchSize: OUTCOME_BATCH,
         maxBatchingWindow: OUTCOME_WINDOW,
@@ -149,7 +154,7 @@ export class ApiStack extends Stack {
       reservedConcurrency: stage.api.concurrency,
     });
     // No authorisation by IAM: readers of mail have no key, and the links are signed.
-    const trackUrl = this.track.function.addFunctionUrl({ authType: lambda.FunctionUrlAuthType.NONE });
+    const trackUrl = gradual.alias('Track', this.track).addFunctionUrl(open);
     if (stage.tracking && front) {
       new ApiDomain(this, 'TrackDomain', { domain: stage.tracking, url: trackUrl, secret: front });
     }

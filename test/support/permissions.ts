@@ -143,6 +143,17 @@ export const PERMISSIONS: Record<string, Granted> = {
     ...KEYS_OF_CONFIG,
     ...secrets('master.key'),
   },
+  'api DeploymentRole': {
+    ...Object.fromEntries(
+      ['ApiFunction', 'OutcomesFunction', 'TrackFunction'].map((name) => [
+        name,
+        'lambda:GetAlias lambda:GetProvisionedConcurrencyConfig lambda:UpdateAlias',
+      ]),
+    ),
+    ...Object.fromEntries(
+      ['Api', 'Outcomes', 'Track'].map((name) => [`${name}NewVersion`, 'cloudwatch:DescribeAlarms']),
+    ),
+  },
   'submission Role': {
     Log: SHIP_LOG,
     RecordsTable: 'dynamodb:BatchWriteItem dynamodb:GetItem dynamodb:UpdateItem',

@@ -157,7 +157,7 @@ describe('functions', () => {
   });
 
   test('the API and tracking are open to signatures of ours, and bounded', () => {
-    api.resourcePropertiesCountIs('AWS::Lambda::Url', { AuthType: 'NONE' }, 2);
+    api.resourcePropertiesCountIs('AWS::Lambda::Url', { AuthType: 'NONE' }, 3);
     api.resourcePropertiesCountIs('AWS::Lambda::Function', { ReservedConcurrentExecutions: 20 }, 2);
     const permissions = resourcesOf(api, 'AWS::Lambda::Permission').map(([, { Properties }]) => Properties);
     const anybody = permissions.filter(({ Principal }) => Principal === '*');
@@ -167,6 +167,8 @@ describe('functions', () => {
         FunctionUrlAuthType ?? InvokedViaFunctionUrl,
       ]),
       [
+        ['lambda:InvokeFunctionUrl', 'NONE'],
+        ['lambda:InvokeFunction', true],
         ['lambda:InvokeFunctionUrl', 'NONE'],
         ['lambda:InvokeFunction', true],
         ['lambda:InvokeFunctionUrl', 'NONE'],
@@ -240,6 +242,31 @@ describe('functions', () => {
       ['Postern: SES v2 and Postern API', 'Postern: tells of opens and clicks'],
     );
     assert.match(JSON.stringify(holders), /resolve:secretsmanager:/);
+  });
+
+  test('a new version gets a tenth of the calls first, and is taken back when it fails', () => {
+    const groups = resourcesOf(api, 'AWS::CodeDeploy::DeploymentGroup').map(
+      ([, { Properties }]) => Properties,
+    );
+    assert.equal(groups.length, 3);
+    for (const group of groups) {
+      assert.equal(group.DeploymentConfigName, 'CodeDeployDefault.LambdaCanary10Percent5Minutes');
+      assert.deepEqual(group.AutoRollbackConfiguration, {
+        Enabled: true,
+        Events: ['DEPLOYMENT_FAILURE', 'DEPLOYMENT_STOP_ON_ALARM'],
+      });
+      assert.equal((group.AlarmConfiguration as { Alarms: unknown[] }).Alarms.length, 1);
+    }
+    const aliases = resourcesOf(api, 'AWS::Lambda::Alias').map(([id]) => id);
+    assert.equal(aliases.length, 3);
+    // What callers reach is the alias: behind each distribution, and at the end of the queue.
+    const text = JSON.stringify([
+      api.findResources('AWS::Lambda::EventSourceMapping'),
+      api.findResources('AWS::Lambda::Url'),
+    ]);
+    for (const id of aliases) assert.ok(text.includes(id), id);
+    for (const [, { Properties }] of resourcesOf(api, 'AWS::CloudFront::Distribution'))
+      assert.match(JSON.stringify(Properties), /Aliaslive/);
   });
 
   test('outcomes come in batches that may fail in part', () => {
