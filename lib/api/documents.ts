@@ -1,7 +1,7 @@
 /** Configuration documents: administrators change them while Postern runs, and restore earlier versions. */
 import * as z from 'zod/mini';
 import { DOCUMENT, ROUTING } from '../control/config-kinds.ts';
-import type { Change, DocumentVersion } from '../control/documents.ts';
+import type { DocumentChange, DocumentVersion } from '../control/documents.ts';
 import { IpInventory } from '../control/ip-inventory.ts';
 import { PosternError } from '../errors.ts';
 import { headerOf } from '../http/raw-request.ts';
@@ -218,7 +218,7 @@ function placeOf({ params }: ApiCall): { kind: string; name: string } {
 }
 
 /** @throws `access_denied`; `bad_request` for an If-Match that names no version. */
-function changeOf(call: ApiCall): Change {
+function changeOf(call: ApiCall): DocumentChange {
   requireAdmin(call, 'change configuration documents');
   const header = headerOf(call.head, 'if-match');
   if (header === undefined) return { by: call.caller.keyId };

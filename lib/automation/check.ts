@@ -12,7 +12,7 @@ import { readRate } from '../shaping/rate.ts';
 import { readSpan } from '../units.ts';
 import { asList, compileRules, readCode, readEnhanced } from './compile.ts';
 import { matchingRules, type ReplyEvent } from './evaluate.ts';
-import { Matcher } from './matcher.ts';
+import { PatternMatcher } from './matcher.ts';
 import { PatternError, readPattern } from './pattern.ts';
 import { PHASES, type Rule, type RuleMatch } from './rule.ts';
 
@@ -211,7 +211,7 @@ function proveSamples(rules: readonly Rule[], path: string): void {
     }
     const texts = asList(rule.match.text) ?? [];
     const found: number[] = [];
-    const matcher = new Matcher(
+    const matcher = new PatternMatcher(
       texts.flatMap((text, owner) => readPattern(text).map((fragments) => ({ owner, fragments }))),
     );
     for (const sample of rule.samples) matcher.scan(readReply(sample)!.lines, found);

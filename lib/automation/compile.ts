@@ -7,15 +7,15 @@ import {
 } from '../directives/directive.ts';
 import { readRate } from '../shaping/rate.ts';
 import { readSpan } from '../units.ts';
-import { Matcher, type OwnedPattern } from './matcher.ts';
+import { type OwnedPattern, PatternMatcher } from './matcher.ts';
 import { readPattern } from './pattern.ts';
 import type { OneOrMany, Phase, RateText, Rule, RuleAction, RuleLimit } from './rule.ts';
 
 /** Lowest and highest value, both included. */
-type Range = readonly [number, number];
+type CodeRange = readonly [number, number];
 
 /** An enhanced code with ranges in place of numbers. */
-type EnhancedPattern = readonly [Range, Range, Range];
+type EnhancedPattern = readonly [CodeRange, CodeRange, CodeRange];
 
 export interface CompiledRule {
   readonly rule: Rule;
@@ -24,7 +24,7 @@ export interface CompiledRule {
   readonly phases: ReadonlySet<Phase> | undefined;
   readonly mx: readonly string[] | undefined;
   readonly domains: readonly string[] | undefined;
-  readonly codes: readonly Range[] | undefined;
+  readonly codes: readonly CodeRange[] | undefined;
   readonly enhanced: readonly EnhancedPattern[] | undefined;
   /** Events that set it off, and within how many ms. */
   readonly events: number;
@@ -34,7 +34,7 @@ export interface CompiledRule {
   readonly scope: readonly Dimension[];
   /** ms. */
   readonly duration: number;
-  readonly hint: Range | undefined;
+  readonly hint: CodeRange | undefined;
   readonly leaveAfter: number;
   readonly fallback: boolean;
 }
@@ -42,7 +42,7 @@ export interface CompiledRule {
 export interface RuleSet {
   readonly rules: readonly CompiledRule[];
   /** Owners of its patterns are places in `rules`. */
-  readonly matcher: Matcher;
+  readonly matcher: PatternMatcher;
   /** Rules that say nothing of the text, as places in `rules`: looked at for every reply. */
   readonly textless: readonly number[];
 }
@@ -65,7 +65,7 @@ export function compileRules(rules: readonly Rule[]): RuleSet {
       for (const fragments of readPattern(text)) patterns.push({ owner, fragments });
     }
   }
-  return { rules: rules.map(compileRule), matcher: new Matcher(patterns), textless };
+  return { rules: rules.map(compileRule), matcher: new PatternMatcher(patterns), textless };
 }
 
 function compileRule(rule: Rule): CompiledRule {
@@ -125,7 +125,7 @@ function eventsIn(ms: number, written: RateText): number {
 const CODE_RANGE = /^([45][0-9]{2})-([45][0-9]{2})$/;
 
 /** Reply codes from `421`, `'4xx'` or `'450-459'`; undefined when it is none of these. */
-export function readCode(code: unknown): Range | undefined {
+export function readCode(code: unknown): CodeRange | undefined {
   if (code === '4xx') return [400, 499];
   if (code === '5xx') return [500, 599];
   if (typeof code === 'number') {
@@ -137,13 +137,13 @@ export function readCode(code: unknown): Range | undefined {
 }
 
 const ENHANCED_PART = /^([0-9]{1,3})(?:-([0-9]{1,3}))?$/;
-const ANY: Range = [0, 999];
+const ANY: CodeRange = [0, 999];
 
 /** `4.7.28`, `4.7.*`, `5.7.606-649` as three ranges; undefined when it is none of these. */
 export function readEnhanced(text: unknown): EnhancedPattern | undefined {
   const parts = typeof text === 'string' ? text.split('.') : [];
   if (parts.length !== 3 || !/^[45*]$/.test(parts[0]!)) return undefined;
-  const ranges = parts.map((part): Range | undefined => {
+  const ranges = parts.map((part): CodeRange | undefined => {
     if (part === '*') return ANY;
     const found = ENHANCED_PART.exec(part);
     if (found === null) return undefined;

@@ -65,7 +65,7 @@ const NOTHING: Evaluation = { raise: [], lift: [], alerts: [] };
 /** Before these phases end the peer has seen nothing that a tenant chose. */
 const BEFORE_MAIL: ReadonlySet<string> = new Set<Phase>(['greeting', 'ehlo', 'starttls']);
 
-interface Found {
+interface Conclusions {
   raise: Directive[];
   lift: string[];
   alerts: Alert[];
@@ -86,7 +86,7 @@ export function evaluate(rules: RuleSet, state: AutomationState, event: ReplyEve
   const matched = matchingRules(rules, event, reply);
   if (matched.length === 0) return retryAfter === undefined ? NOTHING : { ...NOTHING, retryAfter };
   state.sweep(now);
-  const found: Found = { raise: [], lift: [], alerts: [] };
+  const found: Conclusions = { raise: [], lift: [], alerts: [] };
   for (const rule of matched) fire(rule, state, event, text, now, found);
   return { ...found, retryAfter };
 }
@@ -152,7 +152,7 @@ function fire(
   event: ReplyEvent,
   text: string,
   now: number,
-  found: Found,
+  found: Conclusions,
 ): void {
   const { rule, events, within, hint, duration, leaveAfter } = compiled;
   const key = scopeKey(compiled.scope, event);
@@ -203,7 +203,7 @@ function scopeOf(
   event: ReplyEvent,
   until: number,
   now: number,
-  found: Found,
+  found: Conclusions,
 ): CompiledRule['scope'] {
   const { tenant, phase } = event;
   if (tenant === undefined || scope.includes('tenant') || BEFORE_MAIL.has(phase)) return scope;

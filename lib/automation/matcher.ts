@@ -30,14 +30,14 @@ export interface OwnedPattern {
   fragments: readonly Fragment[];
 }
 
-interface Node {
+interface TrieNode {
   next: Map<number, number>;
   fail: number;
   /** Steps whose fragment ends here. */
   out: number[];
 }
 
-export class Matcher {
+export class PatternMatcher {
   readonly #classes = new Uint8Array(128);
   #classCount = 1;
   /** `node * classCount + class` to the next node. */
@@ -63,7 +63,7 @@ export class Matcher {
 
   /** @throws RangeError when there are more patterns than a table can hold. */
   constructor(patterns: readonly OwnedPattern[]) {
-    const nodes: Node[] = [{ next: new Map(), fail: 0, out: [] }];
+    const nodes: TrieNode[] = [{ next: new Map(), fail: 0, out: [] }];
     for (const { owner, fragments } of patterns) {
       for (const [i, { text, glue }] of fragments.entries()) {
         const step = this.#length.length;
@@ -85,7 +85,7 @@ export class Matcher {
     this.#out = Uint32Array.from(nodes.flatMap(({ out }) => out));
   }
 
-  #insert(nodes: Node[], text: string): Node {
+  #insert(nodes: TrieNode[], text: string): TrieNode {
     let node = nodes[0]!;
     for (let i = 0; i < text.length; i += 1) {
       const code = text.charCodeAt(i);
@@ -103,7 +103,7 @@ export class Matcher {
   }
 
   /** Fail links and the full table, breadth first; a node also reports what its fail link reports. */
-  #complete(nodes: Node[]): void {
+  #complete(nodes: TrieNode[]): void {
     const width = this.#classCount;
     const queue: number[] = [0];
     for (const index of queue) {

@@ -22,7 +22,7 @@ const UPDATE_TRIES = 5;
 /** Milliseconds until a failed refresh is tried again. */
 const REFRESH_RETRY = 1_000;
 
-interface Entry<T> {
+interface CachedDocument<T> {
   value: T;
   version: number;
 }
@@ -32,7 +32,7 @@ export class DocumentCache<T extends object> {
   readonly #config: Config;
   readonly #clock: Clock;
   readonly #applied: (key: string, value: T | undefined, read: unknown) => void;
-  readonly #entries = new Map<string, Entry<T>>();
+  readonly #entries = new Map<string, CachedDocument<T>>();
   /** Keys being read again, and whether what is being read may be stale already. */
   readonly #refreshing = new Map<string, { stale: boolean; done: Promise<void> }>();
   /** Writes under way, by key. */

@@ -29,7 +29,7 @@ export interface DocumentVersion {
 }
 
 /** Who changes a document, and which version he believes to be current (0: none was ever stored). */
-export interface Change {
+export interface DocumentChange {
   by: string;
   expect?: number;
 }
@@ -50,13 +50,18 @@ export interface Documents {
    * Durable and in force when it resolves.
    * @throws `bad_request` with path and reason, `config_conflict`, `not_found`, the storage group.
    */
-  put(kind: string, name: string, value: unknown, change: Change): Promise<DocumentVersion>;
+  put(kind: string, name: string, value: unknown, change: DocumentChange): Promise<DocumentVersion>;
   /** @throws `config_conflict`, `not_found`, the storage group. */
-  remove(kind: string, name: string, change: Change): Promise<DocumentVersion>;
+  remove(kind: string, name: string, change: DocumentChange): Promise<DocumentVersion>;
   /** Newest first, the current one included. @throws `not_found`, the storage group. */
   history(kind: string, name: string): Promise<DocumentVersion[]>;
   /** Makes an earlier version (the one before, when none is named) the newest. @throws as `put`. */
-  rollBack(kind: string, name: string, version: number | undefined, change: Change): Promise<DocumentVersion>;
+  rollBack(
+    kind: string,
+    name: string,
+    version: number | undefined,
+    change: DocumentChange,
+  ): Promise<DocumentVersion>;
   close(): void;
 }
 
@@ -160,7 +165,7 @@ export async function openDocuments(options: {
     return latest(known, name)!;
   }
 
-  async function put(kind: string, name: string, value: unknown, { by, expect }: Change) {
+  async function put(kind: string, name: string, value: unknown, { by, expect }: DocumentChange) {
     const known = kindOf(kind);
     checkName('document', name);
     const text = JSON.stringify(value);
@@ -179,7 +184,11 @@ export async function openDocuments(options: {
     return store(known, name, { value: plain, at: clock.now(), by }, expect, read);
   }
 
-  async function remove(kind: string, name: string, { by, expect }: Change): Promise<DocumentVersion> {
+  async function remove(
+    kind: string,
+    name: string,
+    { by, expect }: DocumentChange,
+  ): Promise<DocumentVersion> {
     const known = kindOf(kind);
     if (latest(known, name)?.value === undefined) throw missing(kind, name);
     return store(known, name, { at: clock.now(), by }, expect);

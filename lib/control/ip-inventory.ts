@@ -8,7 +8,7 @@ import { DEFAULT_POOL, isOpenTo, type PoolSetting, type PoolUser, poolDocument }
 import { type RoutingTable, readRouting } from '../routing/router.ts';
 import type { WarmupPlan } from '../warmup/plan.ts';
 import { DOCUMENT, ROUTING, WARMUP } from './config-kinds.ts';
-import type { Change, Documents, DocumentVersion } from './documents.ts';
+import type { DocumentChange, Documents, DocumentVersion } from './documents.ts';
 
 /** How mail leaves where no document says it. */
 export interface Installed {
@@ -141,7 +141,7 @@ export class IpInventory {
    * and none is taken for new.
    * @throws as `Documents.put`.
    */
-  async putRouting(value: unknown, change: Change): Promise<DocumentVersion> {
+  async putRouting(value: unknown, change: DocumentChange): Promise<DocumentVersion> {
     const { version: current = 0, value: routing } = this.#documents.get('routing', DOCUMENT) ?? {};
     const { ips, pools } = this.#installed;
     const first = routing === undefined && pools === undefined && ips.length === 0;

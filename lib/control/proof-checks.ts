@@ -17,7 +17,7 @@ import { type Clock, DAY, HOUR } from '../time.ts';
 import { dkimRecord } from './dkim-keys.ts';
 import { DocumentCache } from './document-cache.ts';
 import type { StoredIdentity, StoredSigningKey } from './identity-store.ts';
-import { conclude, type Finding, lookUp, type ResolveTxt, together, type Verdict } from './proof.ts';
+import { conclude, type Finding, lookUp, type ProofVerdict, type ResolveTxt, together } from './proof.ts';
 import type { Recheck } from './types.ts';
 
 /** Clear answers in a row that the proof is gone, after which it is lost. */
@@ -118,7 +118,7 @@ function dueAt({ identity, keys, proof }: StoredIdentity): number {
 
 function decided(
   stored: StoredIdentity,
-  { verified, status, promote }: Verdict,
+  { verified, status, promote }: ProofVerdict,
   now: number,
   patience: number,
 ): StoredIdentity {

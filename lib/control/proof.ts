@@ -53,7 +53,7 @@ export function together(findings: Finding[]): Finding {
   return findings.includes('absent') || findings.length === 0 ? 'absent' : 'found';
 }
 
-export interface Verdict {
+export interface ProofVerdict {
   /** The identity is proven. */
   verified: boolean;
   status: Identity['dkim']['status'];
@@ -66,7 +66,7 @@ export interface Verdict {
  * @param fresh what is in DNS of the keys not found before; undefined when there are none.
  * @param age milliseconds since the fresh keys (or the identity) were made.
  */
-export function conclude(proven: Finding | undefined, fresh: Finding | undefined, age: number): Verdict {
+export function conclude(proven: Finding | undefined, fresh: Finding | undefined, age: number): ProofVerdict {
   if (fresh === 'found') return { verified: true, status: 'SUCCESS', promote: true };
   const verified = proven === 'found';
   if (fresh !== undefined) {

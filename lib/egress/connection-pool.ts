@@ -16,7 +16,7 @@ import type { Reply } from '../outcome/reply.ts';
 import { cutEnvelope, cutResult } from '../outcome/reply-text.ts';
 import type { ReplyAnswer } from '../policy/policy.ts';
 import { bindingOf } from '../shaping/binding.ts';
-import type { Counter } from '../shaping/counter.ts';
+import type { MailCounter } from '../shaping/counter.ts';
 import { learn } from '../shaping/feedback/learn.ts';
 import { connectionsWanted } from '../shaping/limits/limit.ts';
 import type { PathLimiter } from '../shaping/path-limiter.ts';
@@ -298,7 +298,7 @@ export class ConnectionPool implements Slot, Claimant {
     return undefined;
   }
 
-  #open(target: Target, now: number, counter: Counter | undefined): void {
+  #open(target: Target, now: number, counter: MailCounter | undefined): void {
     const { source, site } = this;
     const host = this.#host;
     const { limits } = this.limits.current;

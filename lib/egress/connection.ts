@@ -1,4 +1,4 @@
-import type { Counter } from '../shaping/counter.ts';
+import type { MailCounter } from '../shaping/counter.ts';
 import type { SmtpSession } from '../smtp/types.ts';
 import type { Via } from './attempt.ts';
 import type { Target } from './destination.ts';
@@ -11,6 +11,6 @@ export interface Connection {
   opened: boolean;
   idle: boolean;
   /** Counts connections of mail with connection limits of its own; undefined for the others. */
-  readonly counter: Counter | undefined;
+  readonly counter: MailCounter | undefined;
   readonly via: Via;
 }

@@ -18,7 +18,7 @@
 import type { Reply } from './reply.ts';
 
 /** The addresses that a reply may repeat. */
-export interface Envelope {
+export interface SmtpEnvelope {
   readonly mailFrom: string;
   readonly recipient: string;
 }
@@ -35,14 +35,14 @@ const WORD = /[\p{L}\p{N}]+/gu;
 const ADDRESS =
   /(?:"(?:[^"\\\n]|\\.){0,300}"|[^\s<>()[\]",;:@]{1,300})@(?:\[[^\]\s]{1,80}\]|[\p{L}\p{N}._-]{1,255})/gu;
 
-interface Word {
+interface ReplyWord {
   readonly text: string;
   readonly start: number;
   readonly end: number;
 }
 
 /** The reply with the envelope and every address replaced by `…`, line by line. */
-export function cutEnvelope(reply: Reply, envelope?: Envelope): Reply {
+export function cutEnvelope(reply: Reply, envelope?: SmtpEnvelope): Reply {
   const text = reply.lines.join('\n').slice(0, MAX_TEXT);
   const words = wordsOf(text);
   const cut = new Uint8Array(words.length);
@@ -63,21 +63,26 @@ export function cutEnvelope(reply: Reply, envelope?: Envelope): Reply {
 }
 
 /** The result of an attempt with its reply cut; the same object when nothing had to be cut. */
-export function cutResult<T extends { readonly reply?: Reply }>(result: T, envelope: Envelope): T {
+export function cutResult<T extends { readonly reply?: Reply }>(result: T, envelope: SmtpEnvelope): T {
   const { reply } = result;
   if (reply === undefined || reply.code < 400) return result;
   const cut = cutEnvelope(reply, envelope);
   return cut === reply ? result : { ...result, reply: cut };
 }
 
-function wordsOf(text: string): Word[] {
+function wordsOf(text: string): ReplyWord[] {
   return [...text.matchAll(WORD)].map(({ 0: word, index }) => {
     return { text: word.toLowerCase(), start: index, end: index + word.length };
   });
 }
 
 /** Marks every run of at least `least` words that stands in the same order in `sent`: time words × sent. */
-function cutSequences(words: readonly Word[], sent: readonly string[], least: number, cut: Uint8Array): void {
+function cutSequences(
+  words: readonly ReplyWord[],
+  sent: readonly string[],
+  least: number,
+  cut: Uint8Array,
+): void {
   if (sent.length < least || least === 0) return;
   // By place in `sent`: how many words from there on are those of the text from `i` on.
   let runs = new Uint16Array(sent.length + 1);

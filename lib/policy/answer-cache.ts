@@ -1,6 +1,6 @@
 /** Earlier answers of the hooks that are asked for every delivery: equal facts, equal answer, for some seconds. */
 import { Cache } from '../cache.ts';
-import type { Answer, Facts, HookName } from './policy.ts';
+import type { Facts, HookAnswer, HookName } from './policy.ts';
 
 /** Hooks whose answers are used again. */
 export type CachedHook = 'onRoute' | 'onShape';
@@ -29,8 +29,8 @@ export class AnswerCache {
     return KEYS[hook](facts);
   }
 
-  get<H extends CachedHook>(hook: H, key: string): (CachedAnswer & { answer: Answer<H> }) | undefined {
-    return this.#answers[hook].get(key) as (CachedAnswer & { answer: Answer<H> }) | undefined;
+  get<H extends CachedHook>(hook: H, key: string): (CachedAnswer & { answer: HookAnswer<H> }) | undefined {
+    return this.#answers[hook].get(key) as (CachedAnswer & { answer: HookAnswer<H> }) | undefined;
   }
 
   set(hook: CachedHook, key: string, answer: CachedAnswer): void {

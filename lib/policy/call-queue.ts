@@ -1,7 +1,7 @@
 /** Calls in line for the policy's thread, and who waits for their answers: each so long, and then without one. */
 import type { Clock } from '../time.ts';
 import type { HookName } from './policy.ts';
-import type { Call } from './protocol.ts';
+import type { HookCall } from './protocol.ts';
 import type { PolicyThread } from './thread.ts';
 
 /** Who waits for an answer. */
@@ -30,7 +30,7 @@ export class CallQueue {
   /** By id, in the order in which they were asked. */
   readonly #asked = new Map<number, Asked>();
   /** What no thread has yet. */
-  #held = new Map<number, Call>();
+  #held = new Map<number, HookCall>();
   #lastId = 0;
   #cancelLook: (() => void) | undefined;
 
@@ -70,7 +70,7 @@ export class CallQueue {
   }
 
   /** What a thread left unanswered is asked before all else. */
-  putBack(calls: readonly Call[]): void {
+  putBack(calls: readonly HookCall[]): void {
     this.#held = new Map([...calls.map((call) => [call.id, call] as const), ...this.#held]);
   }
 

@@ -10,7 +10,7 @@ import { pathToFileURL } from 'node:url';
 import { PosternError } from '../errors.ts';
 import type { Clock } from '../time.ts';
 import type { HookState } from './hook-record.ts';
-import type { Answer, Facts, HookName } from './policy.ts';
+import type { Facts, HookAnswer, HookName } from './policy.ts';
 import { type PolicyMeter, PolicyRunner, type RunnerLimits, type RunnerLog } from './runner.ts';
 
 /** As `GET /v1/policy` shows it. Times in ms. */
@@ -35,7 +35,7 @@ export interface Hooks {
    * What the policy says; undefined: nothing. At once when there is no such hook, or for `onRoute` and `onShape`
    * when it said so lately; else a promise, which never rejects.
    */
-  ask<H extends HookName>(hook: H, facts: Facts<H>): Answer<H> | Promise<Answer<H>>;
+  ask<H extends HookName>(hook: H, facts: Facts<H>): HookAnswer<H> | Promise<HookAnswer<H>>;
   /** Calls back when a policy takes the place of another, or of none. Returns an unsubscriber. */
   watch(listener: () => void): () => void;
   /** Reports an answer that could not be used as a failure of its hook. */

@@ -134,7 +134,7 @@ export const HOOKS = [
 ] as const satisfies readonly (keyof PolicyHooks)[];
 export type HookName = (typeof HOOKS)[number];
 export type Facts<H extends HookName> = Parameters<PolicyHooks[H]>[0];
-export type Answer<H extends HookName> = ReturnType<PolicyHooks[H]>;
+export type HookAnswer<H extends HookName> = ReturnType<PolicyHooks[H]>;
 
 /** What `postern.policy.ts` exports as its default. */
 export function definePolicy(hooks: Partial<PolicyHooks>): Partial<PolicyHooks> {

@@ -11,13 +11,13 @@ export interface Setup {
   budget: number;
 }
 
-export interface Call {
+export interface HookCall {
   id: number;
   hook: HookName;
   facts: unknown;
 }
 
-export interface Result {
+export interface HookResult {
   id: number;
   value?: unknown;
   /** Why there is no answer. */
@@ -30,4 +30,4 @@ export interface Result {
 export type FromWorker =
   | { kind: 'loaded'; hooks: HookName[] }
   | { kind: 'refused'; reason: string }
-  | { kind: 'results'; results: Result[] };
+  | { kind: 'results'; results: HookResult[] };

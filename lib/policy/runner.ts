@@ -14,9 +14,9 @@ import type { Clock } from '../time.ts';
 import { AnswerCache, type CachedHook, isCached } from './answer-cache.ts';
 import { CallQueue } from './call-queue.ts';
 import { HookRecord, type HookState } from './hook-record.ts';
-import type { Answer, Facts, HookName } from './policy.ts';
-import type { Call, Result } from './protocol.ts';
-import { type Ending, type PolicyThread, startThread, type ThreadLimits } from './thread.ts';
+import type { Facts, HookAnswer, HookName } from './policy.ts';
+import type { HookCall, HookResult } from './protocol.ts';
+import { type PolicyThread, startThread, type ThreadEnd, type ThreadLimits } from './thread.ts';
 
 export interface RunnerLimits extends ThreadLimits {
   /** Calls that may wait for an answer; more are not made. */
@@ -93,19 +93,19 @@ export class PolicyRunner {
     return record !== undefined && record.disabled === undefined && this.disabled === undefined;
   }
 
-  ask<H extends HookName>(hook: H, facts: Facts<H>): Answer<H> | Promise<Answer<H>> {
-    if (!this.has(hook)) return undefined as Answer<H>;
-    if (!isCached(hook)) return this.#call(hook, facts) as Promise<Answer<H>>;
+  ask<H extends HookName>(hook: H, facts: Facts<H>): HookAnswer<H> | Promise<HookAnswer<H>> {
+    if (!this.has(hook)) return undefined as HookAnswer<H>;
+    if (!isCached(hook)) return this.#call(hook, facts) as Promise<HookAnswer<H>>;
     const key = this.#cache.key(hook, facts as Facts<CachedHook> as never);
     const known = this.#cache.get(hook, key);
-    if (known === undefined) return this.#refresh(hook, facts, key) as Promise<Answer<H>>;
+    if (known === undefined) return this.#refresh(hook, facts, key) as Promise<HookAnswer<H>>;
     this.#records.get(hook)!.reused += 1;
     if (known.freshUntil <= this.#options.clock.now()) {
       // Everybody goes on with what is known until the new answer is there.
       known.freshUntil = Number.POSITIVE_INFINITY;
       void this.#refresh(hook, facts, key);
     }
-    return known.answer as Answer<H>;
+    return known.answer as HookAnswer<H>;
   }
 
   /** An answer could not be used. */
@@ -169,7 +169,7 @@ export class PolicyRunner {
     this.#options.meter?.trouble(hook, 'skipped');
   }
 
-  #result(call: Call, { id, value, failure, elapsed, overran }: Result): void {
+  #result(call: HookCall, { id, value, failure, elapsed, overran }: HookResult): void {
     const record = this.#records.get(call.hook)!;
     record.ended(elapsed);
     this.#options.meter?.called(call.hook, elapsed);
@@ -206,7 +206,7 @@ export class PolicyRunner {
     return thread;
   }
 
-  async #restart({ reason, culprit, unanswered }: Ending): Promise<void> {
+  async #restart({ reason, culprit, unanswered }: ThreadEnd): Promise<void> {
     this.#thread = undefined;
     this.restarts += 1;
     this.#line.putBack(unanswered);

@@ -11,7 +11,7 @@
 import { Worker } from 'node:worker_threads';
 import type { Clock } from '../time.ts';
 import type { HookName } from './policy.ts';
-import type { Call, FromWorker, Result, Setup } from './protocol.ts';
+import type { FromWorker, HookCall, HookResult, Setup } from './protocol.ts';
 
 export interface ThreadLimits {
   /** ms of CPU that a call may take; above it its answer does not count. */
@@ -25,10 +25,10 @@ export interface ThreadLimits {
 }
 
 /** How a thread ended: in which call, if in one, and what it left unanswered. */
-export interface Ending {
+export interface ThreadEnd {
   reason: string;
-  culprit: Call | undefined;
-  unanswered: Call[];
+  culprit: HookCall | undefined;
+  unanswered: HookCall[];
 }
 
 export interface ThreadOptions {
@@ -36,17 +36,17 @@ export interface ThreadOptions {
   source: string;
   clock: Clock;
   limits: ThreadLimits;
-  onResult: (call: Call, result: Result) => void;
+  onResult: (call: HookCall, result: HookResult) => void;
   /** A batch was answered: there is room for more. */
   onAnswered: () => void;
-  onEnd: (ending: Ending) => void;
+  onEnd: (ending: ThreadEnd) => void;
 }
 
 export interface PolicyThread {
   readonly hooks: ReadonlySet<HookName>;
   /** Calls that are not answered. */
   readonly pending: number;
-  call(call: Call): void;
+  call(call: HookCall): void;
   /** Ends it, once it has answered what it was asked. */
   retire(): void;
   /** Ends it now; nothing is told any more. */
@@ -75,8 +75,8 @@ export async function startThread(options: ThreadOptions): Promise<PolicyThread>
   // Only while it has something to answer does it keep the process alive.
   worker.unref();
 
-  const waiting = new Map<number, Call>();
-  let batch: Call[] = [];
+  const waiting = new Map<number, HookCall>();
+  let batch: HookCall[] = [];
   let cancelLook: (() => void) | undefined;
   /** What a look saw, and since when nothing else was seen. */
   let seen = { call: 0, oldest: 0, since: 0 };

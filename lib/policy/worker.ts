@@ -8,7 +8,7 @@ import { registerHooks } from 'node:module';
 import { parentPort, workerData } from 'node:worker_threads';
 import { readAnswer } from './answers.ts';
 import { HOOKS, type HookName } from './policy.ts';
-import type { Call, FromWorker, Result, Setup } from './protocol.ts';
+import type { FromWorker, HookCall, HookResult, Setup } from './protocol.ts';
 
 const { url, source, running, budget } = workerData as Setup;
 const current = new Int32Array(running);
@@ -32,7 +32,7 @@ registerHooks({
 try {
   const hooks = hooksOf(((await import(url)) as { default?: unknown }).default);
   send({ kind: 'loaded', hooks: [...hooks.keys()] });
-  port.on('message', (calls: Call[]) => send({ kind: 'results', results: answer(hooks, calls) }));
+  port.on('message', (calls: HookCall[]) => send({ kind: 'results', results: answer(hooks, calls) }));
 } catch (error) {
   send({ kind: 'refused', reason: told(error) });
 }
@@ -53,12 +53,12 @@ function hooksOf(policy: unknown): ReadonlyMap<HookName, Hook> {
   return hooks;
 }
 
-function answer(hooks: ReadonlyMap<HookName, Hook>, calls: readonly Call[]): Result[] {
+function answer(hooks: ReadonlyMap<HookName, Hook>, calls: readonly HookCall[]): HookResult[] {
   const cpu = process.threadCpuUsage();
   return calls.map(({ id, hook, facts }) => {
     Atomics.store(current, 0, id);
     const start = performance.now();
-    let result: Pick<Result, 'value' | 'failure'>;
+    let result: Pick<HookResult, 'value' | 'failure'>;
     try {
       result = { value: readAnswer(hook, hooks.get(hook)!(frozen(facts))) };
     } catch (error) {

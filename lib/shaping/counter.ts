@@ -8,7 +8,7 @@ export interface Parking {
   leave(waiter: Waiter): void;
 }
 
-export class Counter implements Parking {
+export class MailCounter implements Parking {
   readonly pacer: Pacer;
   running = 0;
   /** It was idle and is forgotten: whoever still knows it asks its gate for the one that counts now. */

@@ -3,7 +3,7 @@
  * against. All connections between them share it, whatever their pool, tenant or TLS policy, so that the
  * limits are exact.
  */
-import { Counter } from './counter.ts';
+import { MailCounter } from './counter.ts';
 import { Concurrency } from './feedback/concurrency.ts';
 import { MessageRate } from './feedback/message-rate.ts';
 import type { MailLimits, Resolved } from './limits/terms.ts';
@@ -27,7 +27,7 @@ export class PathLimiter {
   /** Places of counters that were not asked for yet. */
   readonly #counted: Map<string, number>;
   readonly #unknown: number;
-  readonly #counters = new Map<string, Counter>();
+  readonly #counters = new Map<string, MailCounter>();
   readonly #streams = new WeakMap<MailLimits, StreamLimiter>();
   /** The pace of the rate that is held, while it is the slower one. */
   #heldPace: Pace | undefined;
@@ -117,10 +117,10 @@ export class PathLimiter {
     this.#connectPacer.take(now, connectionPace);
   }
 
-  counter(key: string): Counter {
+  counter(key: string): MailCounter {
     let counter = this.#counters.get(key);
     if (counter === undefined) {
-      counter = new Counter(new Pacer(this.#counted.get(key), this.#unknown));
+      counter = new MailCounter(new Pacer(this.#counted.get(key), this.#unknown));
       this.#counted.delete(key);
       this.#counters.set(key, counter);
     }

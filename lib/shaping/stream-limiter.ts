@@ -1,6 +1,6 @@
 /** What one kind of mail must pass beside the gate of its site: its own counters, and shared limits. */
 
-import type { Counter, Parking } from './counter.ts';
+import type { MailCounter, Parking } from './counter.ts';
 import type { Binding, CounterRule, MailLimits } from './limits/terms.ts';
 import type { SharedBucket } from './shared-bucket.ts';
 import type { SharedPermits } from './shared-permits.ts';
@@ -17,17 +17,17 @@ export interface SharedParts {
 /** A rule and what counts for it. */
 class CountedRule {
   readonly rule: CounterRule;
-  readonly #find: (key: string) => Counter;
-  #counter: Counter;
+  readonly #find: (key: string) => MailCounter;
+  #counter: MailCounter;
 
-  constructor(rule: CounterRule, find: (key: string) => Counter) {
+  constructor(rule: CounterRule, find: (key: string) => MailCounter) {
     this.rule = rule;
     this.#find = find;
     this.#counter = find(rule.key);
   }
 
   /** One that has something under way is not dropped: what was begun at it ends at it. */
-  get counter(): Counter {
+  get counter(): MailCounter {
     if (this.#counter.dropped) this.#counter = this.#find(this.rule.key);
     return this.#counter;
   }
@@ -42,7 +42,7 @@ export class StreamLimiter {
   waiting = 0;
 
   /** @param find the counter of a key. */
-  constructor(mailLimits: MailLimits, find: (key: string) => Counter, { buckets, permits }: SharedParts) {
+  constructor(mailLimits: MailLimits, find: (key: string) => MailCounter, { buckets, permits }: SharedParts) {
     this.mailLimits = mailLimits;
     this.counted = mailLimits.counters.map((rule) => new CountedRule(rule, find));
     this.buckets = buckets;

@@ -24,7 +24,7 @@ const HEARD = 64;
 /** Reports that may be counted and not yet removed from where they came from. */
 export const REPORTS_AT_ONCE = HEARD / 2;
 
-interface Entry {
+interface IpWarmup {
   plan: WarmupPlan;
   /** Share of its schedule at which a provider that had no mail yet begins. */
   start: number;
@@ -41,7 +41,7 @@ interface Entry {
 }
 
 export class WarmupBook {
-  readonly #entries = new Map<string, Entry>();
+  readonly #entries = new Map<string, IpWarmup>();
 
   /** Begins, changes or (without a plan) ends the warm-up of an IP. What it has behind it stays. */
   setPlan(ip: string, plan: WarmupPlan | undefined): void {
@@ -127,7 +127,7 @@ export class WarmupBook {
     return entry !== undefined && entry.ramps.get(provider)?.ramp.warm !== true;
   }
 
-  #ramp(entry: Entry, provider: string, now: number): Ramp {
+  #ramp(entry: IpWarmup, provider: string, now: number): Ramp {
     let each = entry.ramps.get(provider);
     if (each === undefined) {
       const plan = planOf(entry.plan, provider);
@@ -164,7 +164,7 @@ export class WarmupBook {
   }
 
   /** Puts an IP where the plan says, unless it was put there before. */
-  #obey(entry: Entry): void {
+  #obey(entry: IpWarmup): void {
     const { progress } = entry.plan;
     if (progress === undefined || progress.at <= entry.progressAt) return;
     entry.start = progress.percent / 100;
@@ -231,7 +231,7 @@ export class WarmupBook {
     return this.#write(ip, entry, true);
   }
 
-  #write(ip: string, entry: Entry, last: boolean): WarmupCheckpoint {
+  #write(ip: string, entry: IpWarmup, last: boolean): WarmupCheckpoint {
     const rows: Record<string, RampCheckpoint> = {};
     for (const [provider, { ramp, plan }] of entry.ramps) {
       rows[provider] = { ...ramp.save(last), schedule: plan.schedule };

@@ -2,7 +2,7 @@
 import { PosternError } from '../errors.ts';
 import type { RampState } from './ramp.ts';
 import type { Schedule } from './schedule.ts';
-import { type Counts, SIGNALS } from './verdict.ts';
+import { SIGNALS, type SignalCounts } from './verdict.ts';
 
 const VERSION = 1;
 
@@ -74,7 +74,7 @@ function isRamp(ramp: RampCheckpoint): boolean {
   return (
     [ramp.position, ramp.day, ramp.leased, ramp.deliveredBefore].every(isCount) &&
     typeof ramp.steppedBack === 'boolean' &&
-    SIGNALS.every((signal) => isCount((ramp.counts as Counts | undefined)?.[signal])) &&
+    SIGNALS.every((signal) => isCount((ramp.counts as SignalCounts | undefined)?.[signal])) &&
     Array.isArray(ramp.schedule) &&
     ramp.schedule.length > 0 &&
     ramp.schedule.every(({ days, messages }) => isCount(days) && isCount(messages))

@@ -13,7 +13,7 @@
  * can waste a part of the day and never exceed it.
  */
 import { budgetAt, positionFor, type Schedule, sameSchedule, stepBefore, totalDays } from './schedule.ts';
-import { type Counts, judge, noCounts, type Signal, type Thresholds } from './verdict.ts';
+import { judge, noCounts, type Signal, type SignalCounts, type Thresholds } from './verdict.ts';
 
 const DAY = 86_400_000;
 /** Spread over the day, so much of it may be sent ahead of its time. */
@@ -39,7 +39,7 @@ export interface RampState {
   day: number;
   /** Messages of the day that may have been sent. */
   leased: number;
-  counts: Counts;
+  counts: SignalCounts;
   /** Delivered on the last day with traffic before this one. */
   deliveredBefore: number;
   steppedBack: boolean;
@@ -60,7 +60,7 @@ export class Ramp {
   #leased: number;
   /** Written by the save that is under way, for its day. */
   #leasing: { day: number; leased: number } | undefined;
-  #counts: Counts;
+  #counts: SignalCounts;
   #deliveredBefore: number;
   #steppedBack: boolean;
   #cause: string | undefined;
@@ -283,7 +283,7 @@ export interface RampStatus {
   room: number | undefined;
   /** When the next message may start (ms), when none may now. */
   next: number | undefined;
-  counts: Counts;
+  counts: SignalCounts;
   steppedBack: boolean;
   /** Why it was last held or stepped back. */
   cause: string | undefined;

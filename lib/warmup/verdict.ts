@@ -9,9 +9,9 @@ export const SIGNALS = ['delivered', 'bounced', 'complained', 'deferred', 'block
 export type Signal = (typeof SIGNALS)[number];
 
 /** Messages of one day by signal. */
-export type Counts = Record<Signal, number>;
+export type SignalCounts = Record<Signal, number>;
 
-export function noCounts(): Counts {
+export function noCounts(): SignalCounts {
   return { delivered: 0, bounced: 0, complained: 0, deferred: 0, blocked: 0 };
 }
 
@@ -85,20 +85,20 @@ function readThreshold(value: unknown, path: string, fallback: Threshold): Thres
   return { hold, stepBack, atLeast };
 }
 
-export interface Verdict {
+export interface WarmupVerdict {
   kind: 'promote' | 'hold' | 'step-back';
   /** Why not promote, for a person: `6.1 % blocked`. */
   cause?: string;
 }
 
-const PROMOTE: Verdict = { kind: 'promote' };
+const PROMOTE: WarmupVerdict = { kind: 'promote' };
 
 /**
  * Judges the signals of a day, so far or whole.
  * @param deliveredBefore messages delivered on the last day with traffic: complaints come hours later, and are
  *   held against the larger of the two days.
  */
-export function judge(counts: Counts, deliveredBefore: number, thresholds: Thresholds): Verdict {
+export function judge(counts: SignalCounts, deliveredBefore: number, thresholds: Thresholds): WarmupVerdict {
   const attempts = counts.delivered + counts.bounced + counts.deferred + counts.blocked;
   const of: Record<(typeof JUDGED)[number], number> = {
     bounced: counts.delivered + counts.bounced,
@@ -106,7 +106,7 @@ export function judge(counts: Counts, deliveredBefore: number, thresholds: Thres
     deferred: attempts,
     blocked: attempts,
   };
-  let held: Verdict = PROMOTE;
+  let held: WarmupVerdict = PROMOTE;
   for (const signal of JUDGED) {
     const count = counts[signal];
     const { hold, stepBack, atLeast } = thresholds[signal];

@@ -15,7 +15,7 @@ import { AutomationState } from '../../lib/automation/state.ts';
 import { parseAddress } from '../../lib/mail/address.ts';
 import type { Reply } from '../../lib/outcome/reply.ts';
 import { readReply } from '../../lib/outcome/reply.ts';
-import { cutEnvelope, type Envelope } from '../../lib/outcome/reply-text.ts';
+import { cutEnvelope, type SmtpEnvelope } from '../../lib/outcome/reply-text.ts';
 
 const NOW = Date.UTC(2026, 0, 1);
 const SETTINGS = { seed: 20261129, numRuns: 3000 };
@@ -88,7 +88,7 @@ test("no reply that repeats a rule's words as an address sets that rule off", ()
       ({ rule, words }, echo, phase, where, permanent) => {
         const domain = 'example.com';
         const address = `${quoted(words)}@${domain}`;
-        const envelope: Envelope =
+        const envelope: SmtpEnvelope =
           where === 'recipient'
             ? { recipient: address, mailFrom: 'b-x7q2@bounce.example.net' }
             : { recipient: 'bob@example.com', mailFrom: address };

@@ -4,7 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Hooks } from '../../lib/policy/open.ts';
-import type { Answer, Facts, HookName, PolicyHooks } from '../../lib/policy/policy.ts';
+import type { Facts, HookAnswer, HookName, PolicyHooks } from '../../lib/policy/policy.ts';
 
 const TYPES = join(import.meta.dirname, '../../lib/policy/policy.ts');
 
@@ -31,9 +31,9 @@ export class ScriptedHooks implements Hooks {
     return this.hooks[hook] !== undefined;
   }
 
-  ask<H extends HookName>(hook: H, facts: Facts<H>): Answer<H> | Promise<Answer<H>> {
+  ask<H extends HookName>(hook: H, facts: Facts<H>): HookAnswer<H> | Promise<HookAnswer<H>> {
     this.asked.push({ hook, facts });
-    const answer = (this.hooks[hook] as (facts: Facts<H>) => Answer<H>)(facts);
+    const answer = (this.hooks[hook] as (facts: Facts<H>) => HookAnswer<H>)(facts);
     if (!this.later.includes(hook)) return answer;
     return new Promise((resolve) => this.#held.push(() => resolve(answer)));
   }

@@ -2,18 +2,18 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { compileRules } from '../../lib/automation/compile.ts';
 import { LIBRARY } from '../../lib/automation/library.ts';
-import { MAX_TEXT, Matcher } from '../../lib/automation/matcher.ts';
+import { MAX_TEXT, PatternMatcher } from '../../lib/automation/matcher.ts';
 import { readPattern } from '../../lib/automation/pattern.ts';
 import { seededRandom } from '../support/clock.ts';
 
-function matcherOf(...patterns: string[]): Matcher {
-  return new Matcher(
+function matcherOf(...patterns: string[]): PatternMatcher {
+  return new PatternMatcher(
     patterns.flatMap((pattern, owner) => readPattern(pattern).map((fragments) => ({ owner, fragments }))),
   );
 }
 
 /** Places of the patterns that a text contains. */
-function found(matcher: Matcher, ...lines: string[]): number[] {
+function found(matcher: PatternMatcher, ...lines: string[]): number[] {
   const hits: number[] = [];
   matcher.scan(lines, hits);
   return [...new Set(hits)].sort((a, b) => a - b);
@@ -123,7 +123,7 @@ describe('a pattern', () => {
 
 describe('the work of matching', () => {
   /** Steps for texts of a length and twice that: linear matching doubles. */
-  function growth(matcher: Matcher, unit: string): number {
+  function growth(matcher: PatternMatcher, unit: string): number {
     const work = (length: number): number => matcher.scan([unit.repeat(length).slice(0, length)], []);
     return work(800) / work(400);
   }

@@ -3,8 +3,8 @@ import type { LimitMatch, LimitRule } from './limit.ts';
 import type { Mail, PathKey } from './terms.ts';
 
 /** By what of mail a rule may single it out. */
-export type Dimension = 'tenant' | 'campaign' | 'class' | 'domain';
-export const DIMENSIONS: readonly Dimension[] = ['tenant', 'campaign', 'class', 'domain'];
+export type MailDimension = 'tenant' | 'campaign' | 'class' | 'domain';
+export const DIMENSIONS: readonly MailDimension[] = ['tenant', 'campaign', 'class', 'domain'];
 
 /** Whether a rule concerns a place, whatever the mail. */
 export function inPlace({ match, atMost }: Pick<LimitRule, 'match' | 'atMost'>, place: PathKey): boolean {
@@ -28,7 +28,7 @@ export function ofMail(match: LimitMatch, mail: Mail): boolean {
   });
 }
 
-export function dimensionsOf(match: LimitMatch): Dimension[] {
+export function dimensionsOf(match: LimitMatch): MailDimension[] {
   return DIMENSIONS.filter((name) => match[name] !== undefined);
 }
 

@@ -2,7 +2,7 @@
 import { Cache } from '../../cache.ts';
 import { paceOf, type Rate } from '../rate.ts';
 import { COUNTED_APART, type LimitName, type LimitRule, type Limits, type SharedLimit } from './limit.ts';
-import { DIMENSIONS, type Dimension, dimensionsOf, inPlace, keyOf, ofMail } from './match.ts';
+import { DIMENSIONS, dimensionsOf, inPlace, keyOf, type MailDimension, ofMail } from './match.ts';
 import type {
   ConnectionClass,
   CounterRule,
@@ -28,7 +28,7 @@ export class PlaceLimits {
     { connectionClass: ConnectionClass; mailLimits: MailLimits | undefined }
   >(MAX_KINDS);
   /** What of mail makes a difference here. */
-  readonly #matters: readonly Dimension[];
+  readonly #matters: readonly MailDimension[];
   readonly #plain: { connectionClass: ConnectionClass; mailLimits: MailLimits | undefined };
 
   constructor(place: PathKey, rules: readonly LimitRule[], shared: readonly SharedLimit[]) {
