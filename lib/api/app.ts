@@ -1,7 +1,8 @@
 /** The whole HTTP API: Amazon SES v2 under `/v2/email`, Postern's own under `/v1`. */
 import { Hono } from 'hono';
+import { createBodyReader } from '../http/body-reader.ts';
 import { type ApiDeps, type ApiEnv, type ApiLimits, DEFAULT_LIMITS } from '../http/deps.ts';
-import { createBodyReader } from '../http/raw-request.ts';
+import { hasOneHost, headOf } from '../http/raw-request.ts';
 import { sesV2Api } from '../ses/api.ts';
 import { posternApi } from './router.ts';
 
@@ -19,10 +20,15 @@ export function createApi(deps: ApiDeps): Hono<ApiEnv> {
       grace: limits.bodyGrace,
       rate: limits.bodyRate,
       buffered: limits.bufferedBytes,
+      unproven: Math.max(limits.unprovenBytes, requestBytes(limits)),
     },
     deps.clock,
   );
   const app = new Hono<ApiEnv>();
+  app.use(async (c, next) => {
+    if (hasOneHost(headOf(c.env.incoming))) return next();
+    return c.json({ message: 'The request must have one Host header (RFC 9112 §3.2).' }, 400);
+  });
   app.route('/', sesV2Api(deps, bodies));
   app.route('/v1', posternApi(deps, bodies));
   return app;

@@ -10,9 +10,10 @@
 import { randomUUID } from 'node:crypto';
 import { type Context, Hono } from 'hono';
 import { PosternError } from '../errors.ts';
+import type { BodyReader } from '../http/body-reader.ts';
 import type { ApiDeps, ApiEnv } from '../http/deps.ts';
 import { parseObject } from '../http/json.ts';
-import { type BodyReader, headOf } from '../http/raw-request.ts';
+import { headOf } from '../http/raw-request.ts';
 import { authenticate } from './authenticate.ts';
 import { refusal } from './errors.ts';
 import { OPERATIONS, openapi } from './openapi.ts';
@@ -28,14 +29,15 @@ export function posternApi(deps: ApiDeps, bodies: BodyReader): Hono<ApiEnv> {
   async function run(c: Context<ApiEnv>, { request, answer, handle }: ApiOperation, requestId: string) {
     const head = headOf(c.env.incoming);
     const caller = authenticate(deps.control.keys, head);
-    const bytes = request ? await bodies.read(c.env.incoming) : NO_BODY;
+    const held = request && (await bodies.read(c.env.incoming, true));
     try {
+      const bytes = held?.bytes ?? NO_BODY;
       const body = request && parseObject(bytes);
       if (request) requireValid(request.schema, body);
       const call = { deps, caller, head, params: c.req.param(), query: c.req.query(), bytes, body };
       return reply(answer.status, await handle(call), requestId);
     } finally {
-      if (request) bodies.release(bytes);
+      held?.release();
     }
   }
 

@@ -19,13 +19,15 @@ export interface Log {
 export interface ApiLimits {
   /** Bytes of one message as it travels (SES: 40 MB after base64). */
   messageBytes: number;
-  /** Milliseconds that a request's body may take before its rate is looked at. */
+  /** Time that a body may take before its rate counts, ms. */
   bodyGrace: number;
-  /** Bytes a second that a body must then have come at; a slower one is answered 408. */
+  /** Rate that a body must then have come at, bytes a second; a slower one is answered 408. */
   bodyRate: number;
-  /** Bytes of all bodies that are being read at one time; above it a large request is answered 429. */
+  /** Bytes of all bodies of known callers at one time; above it a large request is answered 429. */
   bufferedBytes: number;
-  /** Messages a second that `GetAccount` names to callers that pace themselves by it. */
+  /** Bytes of all bodies at one time whose callers are proven by the whole body alone; above it 429. */
+  unprovenBytes: number;
+  /** Rate that `GetAccount` names to callers that pace themselves by it, messages a second. */
   sendRate: number;
 }
 
@@ -34,6 +36,8 @@ export const DEFAULT_LIMITS: ApiLimits = {
   bodyGrace: 20_000,
   bodyRate: 16 * 1024,
   bufferedBytes: 512 * 1024 * 1024,
+  // One request of the largest size, and some small ones beside it.
+  unprovenBytes: 64 * 1024 * 1024,
   sendRate: 1000,
 };
 

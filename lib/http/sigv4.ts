@@ -2,14 +2,13 @@
  * Verification of AWS Signature Version 4 for the service `ses`.
  *
  * ```
- *  head ─► begin: parse, scope, time ─► (declared payload hash? check the signature now) ─► read the body
+ *  head ─► begin: parse, scope, time, key ─► (declared payload hash? check the signature now) ─► read the body
  *       ─► finish: hash the body, compare with the declared hash, or check the signature with it
  * ```
- * Who declares `x-amz-content-sha256` (the JavaScript SDK) is known before a byte of the body is read; who
- * does not (boto3) only afterwards. An unknown key goes the same way as a wrong signature, at the same cost.
+ * A caller that declares `x-amz-content-sha256` (the JavaScript SDK) is proven before an octet of the body is
+ * read; another (boto3) only afterwards, with a key that exists and a time of now.
  */
-
-import { createHmac, createSecretKey, hash, type KeyObject, randomBytes, timingSafeEqual } from 'node:crypto';
+import { createHmac, createSecretKey, hash, type KeyObject, timingSafeEqual } from 'node:crypto';
 import { Cache } from '../cache.ts';
 import type { AccessKey } from '../control/types.ts';
 import { PosternError } from '../errors.ts';
@@ -24,12 +23,14 @@ const MAX_CACHED_KEYS = 1024;
 /** A request whose head was found in order. */
 export interface SignedHead {
   keyId: string;
+  /** The signature is checked already. */
+  proven: boolean;
   /** Decoded query. */
   query: [name: string, value: string][];
   /**
    * Ends the verification with the body.
    * @returns the key, and the SHA-256 of the body in hexadecimal.
-   * @throws PosternError `invalid_signature`, `unknown_key`.
+   * @throws PosternError `invalid_signature`.
    */
   finish(body: Buffer): { key: AccessKey; bodyHash: string };
 }
@@ -43,9 +44,8 @@ export interface SigV4 {
   begin(head: RequestHead, now: number): SignedHead;
 }
 
-/** Makes a verifier of the keys that `find` knows. */
+/** Makes a verifier of the keys that `find` finds. */
 export function createSigV4(find: (keyId: string) => AccessKey | undefined): SigV4 {
-  const decoy = randomBytes(30).toString('base64');
   const signingKeys = new Cache<string, { secret: string; key: KeyObject }>(MAX_CACHED_KEYS);
 
   /**
@@ -58,29 +58,29 @@ export function createSigV4(find: (keyId: string) => AccessKey | undefined): Sig
     if (cached && cached.secret === secret) return { key: cached.key, keep: nothing };
     const parts = [auth.day, auth.region, 'ses', 'aws4_request'];
     const key = createSecretKey(parts.reduce(hmac, Buffer.from(`AWS4${secret}`)));
-    // Only a right signature puts a key into the cache: nobody without a secret can flush it.
+    // Only a right signature puts a key into the cache: a caller without a secret cannot flush it.
     const keep = (): void => {
       signingKeys.set(name, { secret, key });
     };
     return { key, keep };
   }
 
-  function checkSignature(auth: Authorization, time: string, canonicalRequest: string): AccessKey {
-    const known = find(auth.keyId);
-    const { key, keep } = signingKey(known?.secret ?? decoy, auth);
+  function checkSignature(
+    auth: Authorization,
+    known: AccessKey,
+    time: string,
+    canonicalRequest: string,
+  ): void {
+    const { key, keep } = signingKey(known.secret, auth);
     const digest = hash('sha256', Buffer.from(canonicalRequest, 'latin1'), 'hex');
     const scope = `${auth.day}/${auth.region}/ses/aws4_request`;
     const expected = hmac(key, `AWS4-HMAC-SHA256\n${time}\n${scope}\n${digest}`);
-    const equal = timingSafeEqual(expected, Buffer.from(auth.signature, 'hex'));
-    if (!known)
-      throw new PosternError('unknown_key', 'The security token included in the request is invalid.');
-    if (!equal)
+    if (!timingSafeEqual(expected, Buffer.from(auth.signature, 'hex')))
       throw new PosternError(
         'invalid_signature',
         'The request signature we calculated does not match the signature you provided. Check your secret access key and signing method.',
       );
     keep();
-    return known;
   }
 
   return {
@@ -88,21 +88,26 @@ export function createSigV4(find: (keyId: string) => AccessKey | undefined): Sig
       const auth = authorizationOf(head);
       const time = signedTime(head, auth);
       checkTime(time, auth.day, now);
+      const known = find(auth.keyId);
+      if (!known)
+        throw new PosternError('unknown_key', 'The security token included in the request is invalid.');
       const declared = declaredHash(head);
       const query = parseQuery(head.rawQuery);
       const beforeHash = `${head.method}\n${canonicalPath(head.rawPath)}\n${canonicalQuery(query)}\n${canonicalHeaders(head, auth.signedHeaders)}\n${auth.signedHeaders.join(';')}\n`;
-      const early = declared === undefined ? undefined : checkSignature(auth, time, beforeHash + declared);
+      if (declared !== undefined) checkSignature(auth, known, time, beforeHash + declared);
       return {
         keyId: auth.keyId,
+        proven: declared !== undefined,
         query,
         finish(body) {
           const bodyHash = hash('sha256', body, 'hex');
-          if (declared !== undefined && declared !== bodyHash)
+          if (declared === undefined) checkSignature(auth, known, time, beforeHash + bodyHash);
+          else if (declared !== bodyHash)
             throw new PosternError(
               'invalid_signature',
               "The provided 'x-amz-content-sha256' header does not match what was computed from the body.",
             );
-          return { key: early ?? checkSignature(auth, time, beforeHash + bodyHash), bodyHash };
+          return { key: known, bodyHash };
         },
       };
     },

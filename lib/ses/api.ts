@@ -10,9 +10,10 @@ import { randomUUID } from 'node:crypto';
 import { inspect } from 'node:util';
 import { Hono } from 'hono';
 import { asPosternError, PosternError } from '../errors.ts';
+import type { BodyReader, HeldBody } from '../http/body-reader.ts';
 import { type ApiDeps, type ApiEnv, type ApiLimits, DEFAULT_LIMITS } from '../http/deps.ts';
 import { parseObject } from '../http/json.ts';
-import { type BodyReader, headerOf, headOf, type RequestHead } from '../http/raw-request.ts';
+import { headerOf, headOf, type RequestHead } from '../http/raw-request.ts';
 import { createSigV4 } from '../http/sigv4.ts';
 import { HANDLERS } from './handlers.ts';
 import { type Call, requireAdmin } from './operation.ts';
@@ -33,11 +34,12 @@ export function sesV2Api(deps: ApiDeps, bodies: BodyReader): Hono<ApiEnv> {
   api.all('/v2/email/*', async (c) => {
     const requestId = randomUUID();
     const head = headOf(c.env.incoming);
-    let body: Buffer | undefined;
+    let held: HeldBody | undefined;
     try {
       const signed = sigV4.begin(head, deps.clock.now());
-      body = await bodies.read(c.env.incoming);
-      const { key, bodyHash } = signed.finish(body);
+      held = await bodies.read(c.env.incoming, signed.proven);
+      const { key, bodyHash } = signed.finish(held.bytes);
+      held.proven();
       const route = matchRoute(head.method, head.rawPath);
       if (!route) throw new PosternError('unknown_operation', 'No operation has this method and path.');
       const handler = HANDLERS.get(route.operation);
@@ -54,13 +56,13 @@ export function sesV2Api(deps: ApiDeps, bodies: BodyReader): Hono<ApiEnv> {
         idempotency: retryKey(head, route.operation, bodyHash),
       };
       if (handler.access === 'manage') requireAdmin(call);
-      const given = { ...parseObject(body), ...queryMembers(signed.query), ...route.labels };
+      const given = { ...parseObject(held.bytes), ...queryMembers(signed.query), ...route.labels };
       const output = await handler.handle(readInput(handler.input, given), call);
       return reply(200, requestId, output);
     } catch (error) {
       return refuse(error, requestId, head, deps);
     } finally {
-      if (body) bodies.release(body);
+      held?.release();
     }
   });
   return api;

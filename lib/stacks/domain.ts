@@ -76,7 +76,7 @@ export class ApiDomain extends Construct {
     });
     for (const [rule, reason] of Object.entries({
       CFR1: 'Who may call is decided by signatures, wherever the caller is.',
-      CFR2: 'A call without a valid signature is refused before its body is looked at, and the concurrency of the function bounds the rest.',
+      CFR2: 'A call with an unknown key, a time that is over or another scope is refused before its body is hashed, one with a wrong signature before it is parsed, and the concurrency of the function bounds the rest.',
       CFR3: 'Errors are in the log of the function, what was taken in is in the records; a log of every request would cost more than the request.',
     })) {
       Validations.of(distribution).acknowledge({ id: `AwsSolutions-${rule}`, reason });

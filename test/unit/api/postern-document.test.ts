@@ -13,8 +13,8 @@ import {
   text,
   time,
 } from '../../../lib/api/schema.ts';
+import type { BodyReader } from '../../../lib/http/body-reader.ts';
 import type { ApiDeps } from '../../../lib/http/deps.ts';
-import type { BodyReader } from '../../../lib/http/raw-request.ts';
 import { failure } from '../../support/control.ts';
 
 describe('the document', () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import {
   BadRequestException,
@@ -258,7 +258,6 @@ test('large bodies together are bounded, and small ones pass', async () => {
       ...KEY,
       at: Date.now(),
       rawPath: '/v2/email/outbound-emails',
-      checksum: false,
     });
     let reading = false;
     server.server.once('request', (incoming) => {
@@ -275,6 +274,75 @@ test('large bodies together are bounded, and small ones pass', async () => {
     slow.destroy();
     await once(slow, 'close');
     while ((await send(server, { body: JSON.stringify(MESSAGE).padEnd(90_000) })).status !== 200);
+  } finally {
+    await server.close();
+  }
+});
+
+test('bodies of callers that only the whole body proves have a small budget of their own', async () => {
+  const unprovenBytes = 100_000;
+  const server = await startSesServer({ limits: { unprovenBytes, messageBytes: 1_000 } });
+  const most = 1024 * 1024 + 1336;
+  const sockets: Socket[] = [];
+  const hold = async (keyId: string, announced: number, sent: number): Promise<Socket> => {
+    const signed = await sign({
+      ...KEY,
+      id: keyId,
+      at: Date.now(),
+      rawPath: '/v2/email/outbound-emails',
+      checksum: false,
+    });
+    const socket = connect(server.port, '127.0.0.1').setEncoding('latin1');
+    sockets.push(socket);
+    socket.write(wire(signed.headers, announced, ' '.repeat(sent)));
+    return socket;
+  };
+  const answerOf = async (socket: Socket): Promise<string> => String((await once(socket, 'data'))[0]);
+  try {
+    const large = await answerOf(await hold(KEY.id, most + 1, 0));
+    assert.match(large, /^HTTP\/1\.1 413 /);
+    // All but the last 1,000 octets of a request of the largest size.
+    const arrived = new Promise<void>((resolve) => {
+      server.server.once('request', (incoming) => {
+        let size = 0;
+        incoming.on('data', (chunk: Buffer) => {
+          size += chunk.length;
+          if (size === most - 1_000) resolve();
+        });
+      });
+    });
+    await hold(KEY.id, most, most - 1_000);
+    await arrived;
+    const small = JSON.stringify(MESSAGE).padEnd(1_000);
+    const unproven = () => send(server, { body: small, checksum: false });
+    assert.equal((await unproven()).status, 200);
+    assert.equal((await send(server, { body: `${small} `, checksum: false })).status, 429, 'below 64 KB too');
+    assert.equal(
+      (await send(server, { body: small })).status,
+      200,
+      'a declared hash proves the caller first',
+    );
+    const unknown = await answerOf(await hold('AKIANOBODY0000000000', 100_000, 0));
+    assert.match(unknown, /^HTTP\/1\.1 403 [\s\S]*UnrecognizedClientException/, 'before its body was sent');
+    for (const socket of sockets.splice(0)) socket.destroy();
+    while ((await unproven()).status !== 200);
+  } finally {
+    for (const socket of sockets) socket.destroy();
+    await server.close();
+  }
+});
+
+test('a request with two Host headers, or with none, is refused everywhere', async () => {
+  const server = await startSesServer();
+  try {
+    for (const path of ['/v2/email/account', '/v1/openapi.json', '/nothing']) {
+      for (const hosts of ['Host: a.example\r\nHost: b.example\r\n', 'Host: a\r\nhost: a\r\n', '']) {
+        const socket = connect(server.port, '127.0.0.1').setEncoding('latin1');
+        socket.write(`GET ${path} HTTP/1.1\r\n${hosts}Connection: close\r\n\r\n`);
+        assert.match(String((await once(socket, 'data'))[0]), /^HTTP\/1\.1 400 /, `${path} ${hosts}`);
+        socket.destroy();
+      }
+    }
   } finally {
     await server.close();
   }

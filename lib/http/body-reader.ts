@@ -1,0 +1,156 @@
+/**
+ * Reads bodies of requests within limits that they share, so that a caller who sends one octet at a time, or a
+ * thousand callers who send nothing of the 50 MB that they announced, hold neither a connection nor memory for long.
+ *
+ * ```
+ *  caller proven before its body (bearer key, declared hash)  ─► `buffered`; small bodies always
+ *  caller proven by its body alone (no x-amz-content-sha256)  ─► `unproven`, a small budget that counts every octet
+ *                                    └─ signature right: proven(), the octets move to `buffered`
+ * ```
+ * So a stranger who learnt a key id, which is no secret, can delay other unproven bodies only. The number of
+ * connections bounds the small bodies that are always read.
+ */
+import type { IncomingMessage } from 'node:http';
+import { PosternError } from '../errors.ts';
+import type { Clock } from '../time.ts';
+import type { Incoming } from './raw-request.ts';
+
+export interface BodyLimits {
+  /** Most octets of one body; one more is `too_large`. */
+  bytes: number;
+  /** Time before the rate counts, ms. */
+  grace: number;
+  /** Rate that a body must then have come at, octets a second; a slower one is `request_timeout`. */
+  rate: number;
+  /** Most octets of all bodies of proven callers at one time; a body that would exceed it is `throttled`. */
+  buffered: number;
+  /** Most octets of all bodies of unproven callers at one time. */
+  unproven: number;
+}
+
+/** A body of a proven caller up to this size is read whatever the others hold: large uploads must not stop small calls. */
+const ALWAYS_READ = 64 * 1024;
+
+const EMPTY = Buffer.alloc(0);
+
+/** A body in memory. */
+export interface HeldBody {
+  readonly bytes: Buffer;
+  /** The caller is proven: the octets count with those of proven callers. */
+  proven(): void;
+  /** The octets are no longer needed. */
+  release(): void;
+}
+
+export interface BodyReader {
+  /**
+   * @param proven whether the caller is known already.
+   * @throws PosternError `too_large`, `request_timeout`, `throttled`, or `bad_request` for a cut connection.
+   */
+  read(incoming: Incoming, proven: boolean): Promise<HeldBody>;
+}
+
+/** Octets of one kind of bodies. */
+interface Budget {
+  held: number;
+  readonly most: number;
+  readonly always: number;
+}
+
+/** Makes a reader of bodies. `clock` measures their rate. */
+export function createBodyReader(limits: BodyLimits, clock: Clock): BodyReader {
+  const buffered: Budget = { held: 0, most: limits.buffered, always: ALWAYS_READ };
+  const unproven: Budget = { held: 0, most: limits.unproven, always: 0 };
+
+  function hold(bytes: Buffer, budget: Budget): HeldBody {
+    let counted: Budget | undefined = budget;
+    return {
+      bytes,
+      proven() {
+        if (counted !== unproven) return;
+        unproven.held -= bytes.length;
+        buffered.held += bytes.length;
+        counted = buffered;
+      },
+      release() {
+        if (counted) counted.held -= bytes.length;
+        counted = undefined;
+      },
+    };
+  }
+
+  /** Octets that came; the budget counts them until the body is released or fails. */
+  function receive(incoming: IncomingMessage, budget: Budget): Promise<Buffer> {
+    const { 'content-length': length, 'transfer-encoding': encoding } = incoming.headers;
+    if (length === undefined && encoding === undefined) return Promise.resolve(EMPTY);
+    // Refused before an octet is read: the announced length is enough.
+    if (Number(length) > limits.bytes) return Promise.reject(tooLarge(limits.bytes));
+
+    return new Promise((resolve, reject) => {
+      const chunks: Buffer[] = [];
+      const started = clock.now();
+      let size = 0;
+      let stopTimer = clock.after(limits.grace, checkRate);
+
+      function checkRate(): void {
+        // Each octet received buys its share of time; a body that keeps ahead of the rate is never cut off.
+        const allowed = limits.grace + (size / limits.rate) * 1000;
+        const left = started + allowed - clock.now();
+        if (left > 0) stopTimer = clock.after(Math.ceil(left), checkRate);
+        else fail(new PosternError('request_timeout', 'The body of the request came too slowly.'));
+      }
+
+      function onData(chunk: Buffer): void {
+        size += chunk.length;
+        budget.held += chunk.length;
+        chunks.push(chunk);
+        if (size > limits.bytes) fail(tooLarge(limits.bytes));
+        else if (size > budget.always && budget.held > budget.most)
+          fail(new PosternError('throttled', 'Too many large requests at one time. Try again shortly.'));
+      }
+
+      function onEnd(): void {
+        finish();
+        resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, size));
+      }
+
+      function onClose(): void {
+        fail(new PosternError('bad_request', 'The connection closed before the whole body had come.'));
+      }
+
+      function fail(error: PosternError): void {
+        finish();
+        budget.held -= size;
+        incoming.pause();
+        reject(error);
+      }
+
+      function finish(): void {
+        stopTimer();
+        incoming.off('data', onData).off('end', onEnd).off('close', onClose).off('error', onClose);
+        // A socket error that comes after the answer must find a listener, or it ends the process.
+        incoming.on('error', ignore);
+      }
+
+      incoming.on('data', onData).on('end', onEnd).on('close', onClose).on('error', onClose);
+      // Cut off before a listener was there: no event will come any more.
+      if (incoming.destroyed) onClose();
+    });
+  }
+
+  return {
+    async read(incoming, proven) {
+      const budget = proven ? buffered : unproven;
+      if (!('rawPath' in incoming)) return hold(await receive(incoming, budget), budget);
+      if (incoming.body.length > limits.bytes) throw tooLarge(limits.bytes);
+      budget.held += incoming.body.length;
+      return hold(incoming.body, budget);
+    },
+  };
+}
+
+function ignore(): void {}
+
+function tooLarge(limit: number): PosternError {
+  return new PosternError('too_large', `The request is larger than ${limit} bytes.`);
+}
