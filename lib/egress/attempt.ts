@@ -84,7 +84,7 @@ export function decideAttempt(
     provider: via?.provider,
     tls: via?.tls,
     replies,
-    phase: result.kind === 'refused' ? result.phase : undefined,
+    ...(result.kind === 'refused' && { phase: result.phase }),
     state,
     reason,
     text,
