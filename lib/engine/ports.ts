@@ -160,7 +160,7 @@ export interface Records {
    * clicks). An engine may keep no more than `REPORTS_SHOWN` of a message's opens and clicks.
    */
   append(outcomes: Outcome[]): Promise<void>;
-  /** Bounces, complaints, opens and clicks that were reported of a message: the oldest, `REPORTS_SHOWN` at most. */
+  /** Bounces and complaints reported of a message, and the oldest opens and clicks, `REPORTS_SHOWN` at most; oldest first. */
   reports(messageId: string): Promise<Outcome[]>;
   /** The outcome feed after a cursor, oldest first. The cursor of the start is 0. */
   feed(after: number, max: number): Promise<FeedPage>;

@@ -218,6 +218,9 @@ export function recordsContract(under: () => EngineUnderTest, options: ContractO
       assert.deepEqual([shown.length, shown.at(-1)?.at], [1000, now + 999]);
       await engine.records.append([report('gone', 'open', now)]);
       assert.deepEqual(await engine.records.reports('gone'), []);
+      const complaint = report(id, 'complaint', now + 2000);
+      await engine.records.append([complaint]);
+      assert.deepEqual((await engine.records.reports(id)).at(-1), complaint, 'no number of opens hides it');
     });
   });
 

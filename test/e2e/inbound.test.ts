@@ -121,10 +121,17 @@ async function send(to: string, raw: string, listener = inbound): Promise<string
 }
 
 async function outcomesOf(id: string): Promise<Outcome[]> {
-  const { outcomes } = await engine.records.feed(0, 1000);
-  return outcomes.filter(
-    ({ messageId, kind }) => messageId === id && (kind === 'bounce' || kind === 'complaint'),
-  );
+  const found: Outcome[] = [];
+  for (let after = 0; ; ) {
+    const { cursor, outcomes } = await engine.records.feed(after, 1000);
+    found.push(
+      ...outcomes.filter(
+        ({ messageId, kind }) => messageId === id && (kind === 'bounce' || kind === 'complaint'),
+      ),
+    );
+    if (outcomes.length === 0) return found;
+    after = cursor;
+  }
 }
 
 /** Speaks raw SMTP: each step waits for one reply. Returns the replies, the greeting first. */
@@ -196,6 +203,118 @@ describe('inbound', () => {
       [['complaint', 'abuse']],
     );
     assert.equal(await engine.records.state(message.id, 0), 'delivered');
+  });
+
+  it('records one complaint and one not-spam of a delivery, however they alternate, by whatever node', async () => {
+    const message = await sent();
+    const arf = await report('yahoo-arf', message);
+    const notSpam = arf.replace('Feedback-Type: abuse', 'Feedback-Type: not-spam');
+    const other = await listen();
+    const replies: string[] = [];
+    for (const [text, at] of [
+      [arf, inbound],
+      [notSpam, inbound],
+      [arf, other],
+      [notSpam, other],
+      [arf, inbound],
+    ] as const) {
+      replies.push(await send(message.returnPath, text, at));
+    }
+    assert.deepEqual(
+      replies.map((reply) => / (Recorded|Known)/.exec(reply)?.[1]),
+      ['Recorded', 'Recorded', 'Known', 'Known', 'Known'],
+    );
+    assert.deepEqual(
+      (await outcomesOf(message.id)).map(({ detail }) => detail?.feedbackType),
+      ['abuse', 'not-spam'],
+    );
+  });
+
+  it('knows a complaint behind a thousand opens', async () => {
+    const message = await sent();
+    const opens = Array.from({ length: 1000 }, (_, i) => ({
+      v: SCHEMA_VERSION,
+      messageId: message.id,
+      n: 0,
+      at: clock.now() + i,
+      kind: 'open' as const,
+      tenant: 'tenant-1',
+      detail: { ipAddress: '192.0.2.1', userAgent: 'x' },
+    }));
+    await engine.records.append(opens);
+    const arf = await report('yahoo-arf', message);
+    assert.match(await send(message.returnPath, arf), /Recorded/);
+    assert.match(await send(message.returnPath, arf), /Known/);
+  });
+
+  describe('a complaint whose returned message has no Return-Path', () => {
+    const without = async (
+      message: { messageId: string; returnPath: string },
+      field: string,
+    ): Promise<string> =>
+      (await report('outlook-jmrp', message)).replace(`Return-Path: ${message.returnPath}\r\n`, field);
+
+    it('is found by the envelope sender in Authentication-Results', async () => {
+      const message = await sent();
+      const field = `Authentication-Results: spf=pass (sender IP is 192.0.2.1)\r\n smtp.mailfrom=${message.returnPath}; dkim=pass header.d=example.org\r\n`;
+      assert.match(await send(`abuse@${HOST}`, await without(message, field)), /^250 .*Recorded/);
+      assert.equal((await outcomesOf(message.id))[0]?.detail?.unsigned, undefined);
+    });
+
+    it('is found by the envelope sender in Received-SPF', async () => {
+      const message = await sent();
+      const field = `Received-SPF: Pass (mx: ok) client-ip=192.0.2.1; envelope-from=<${message.returnPath}>; helo=a;\r\n`;
+      assert.match(await send(`abuse@${HOST}`, await without(message, field)), /^250 .*Recorded/);
+    });
+
+    it('is found by Message-ID and recipient, and is marked so', async () => {
+      const message = await sent();
+      assert.match(await send(`abuse@${HOST}`, await without(message, '')), /^250 .*Recorded/);
+      assert.equal((await outcomesOf(message.id))[0]?.detail?.unsigned, true);
+    });
+
+    it('is refused when it names another recipient, or an altered or expired return path', async () => {
+      const message = await sent();
+      const refused = /^550 5\.7\.1 Only feedback reports/;
+      const foreign = (await without(message, '')).replace('Recipient: user@', 'Recipient: other@');
+      assert.match(await send(`abuse@${HOST}`, foreign), refused);
+      const forged = 'Authentication-Results: spf=pass smtp.mailfrom=bforged@bounces.example.org\r\n';
+      assert.match(await send(`abuse@${HOST}`, await without(message, forged)), refused);
+      assert.deepEqual(await outcomesOf(message.id), []);
+    });
+
+    it('is read when only the header is returned', async () => {
+      const message = await sent();
+      const text = await report('header-only-arf', message);
+      assert.match(await send(`abuse@${HOST}`, text), /^250 .*Recorded/);
+    });
+  });
+
+  it('takes postmaster@ and abuse@ of the domains that are ours, and below them', async () => {
+    const listener = await listen({ ownsDomain: (domain) => domain === 'shop.example' });
+    const domains = [HOST, 'example.org', 'shop.example', 'bounces.shop.example'];
+    for (const address of [
+      ...domains.flatMap((domain) => [`postmaster@${domain}`, `Abuse@${domain}`]),
+      'postmaster',
+    ]) {
+      const replies = await dialogue(
+        ['EHLO a\r\n', 'MAIL FROM:<>\r\n', `RCPT TO:<${address}>\r\n`, 'QUIT\r\n'],
+        listener,
+      );
+      assert.equal(codes(replies), '220 250 250 250 221', address);
+    }
+    for (const address of [
+      'postmaster@org',
+      'abuse@other.example',
+      'postmaster@notshop.example',
+      `ann@${HOST}`,
+    ]) {
+      const replies = await dialogue(
+        ['EHLO a\r\n', 'MAIL FROM:<>\r\n', `RCPT TO:<${address}>\r\n`, 'QUIT\r\n'],
+        listener,
+      );
+      assert.equal(codes(replies), '220 250 250 550 221', address);
+    }
   });
 
   it('counts automatic replies and notices, and records nothing', async () => {

@@ -3,17 +3,20 @@
  *
  * | key | attribute |
  * |---|---|
- * | `r#`, when, digest | `o`: the outcome, encoded |
+ * | `r#`, when, digest | `o`: an open or a click, encoded |
+ * | `r#!`, when, digest | `o`: a bounce or a complaint: before all others, so that no number of opens hides it |
  *
  * The digest is the outcome's own, so the same report, kept twice, is there once.
  */
 import { createHash } from 'node:crypto';
-import { type MessageRecord, type Outcome, REPORTS_SHOWN } from '../items.ts';
+import { isEngagement, type MessageRecord, type Outcome, REPORTS_SHOWN } from '../items.ts';
 import { bytes, type Item, text, ttlOf } from './attributes.ts';
 import { decodeRecord, encodeRecord } from './record-codec.ts';
 import type { Tables } from './tables.ts';
 
 const PREFIX = 'r#';
+/** Sorts before the digits of a time. */
+const FIRST = '!';
 
 export class Reports {
   readonly #tables: Tables;
@@ -30,7 +33,8 @@ export class Reports {
     const items = new Map<string, Item>();
     for (const { record, outcome } of reports) {
       const digest = createHash('sha256').update(JSON.stringify(outcome)).digest('base64url').slice(0, 16);
-      const sk = `${PREFIX}${String(outcome.at).padStart(15, '0')}#${digest}`;
+      const kind = isEngagement(outcome.kind) ? '' : FIRST;
+      const sk = `${PREFIX}${kind}${String(outcome.at).padStart(15, '0')}#${digest}`;
       items.set(`${record.id} ${sk}`, {
         pk: text(record.id),
         sk: text(sk),
@@ -45,6 +49,7 @@ export class Reports {
   async of(id: string): Promise<Outcome[]> {
     const range = { from: PREFIX, to: `${PREFIX}~`, limit: REPORTS_SHOWN };
     const items = await this.#tables.query('records', id, range);
-    return items.map((item) => decodeRecord<Outcome>(item.o!.B!, 'a report'));
+    const reports = items.map((item) => decodeRecord<Outcome>(item.o!.B!, 'a report'));
+    return reports.sort((a, b) => a.at - b.at);
   }
 }

@@ -56,7 +56,12 @@ export class EmbeddedRecords implements Records {
   async reports(messageId: string): Promise<Outcome[]> {
     const stored = await this.#link.call('deliveries', messageId);
     const outcomes = (stored?.outcomes ?? []).map(([, , json]) => readJson<Outcome>(json, 'an outcome'));
-    return outcomes.filter(isReport).slice(0, REPORTS_SHOWN);
+    let engagements = 0;
+    return outcomes.filter((one) => {
+      if (!isEngagement(one.kind)) return isReport(one);
+      engagements += 1;
+      return engagements <= REPORTS_SHOWN;
+    });
   }
 
   async feed(after: number, max: number): Promise<FeedPage> {
