@@ -219,7 +219,7 @@ export const ABOUT_RECIPIENT: readonly CauseRule[] = [
   rule('dns', /name server|dns (?:query|lookup|error|failure)|nxdomain|servfail/),
   rule(
     'connection',
-    /no answer|connection (?:refused|timed out)|host (?:is )?unreachable|network (?:is )?unreachable|no route/,
+    /no answer|connection (?:refused|timed out)|host (?:is )?(?:unreachable|not reachable)|network (?:is )?unreachable|no route/,
   ),
   rule('timeout', /connection (?:lost|reset|dropped|closed)|lost connection|network error|timed out|timeout/),
   rule(

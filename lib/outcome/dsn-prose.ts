@@ -25,7 +25,7 @@ const REPLY = /\b([45][0-9]{2}[ -].{0,400})/;
 /** Zoho: `ERROR_CODE :550, ERROR_CODE :5.1.1 text` and `ResponseCode 421, , text`. */
 const ZOHO_CODE = /(?:ERROR_CODE ?:|ResponseCode ?)([45][0-9]{2})[,\s]{1,4}(?:ERROR_CODE ?:)?(.{0,400})/i;
 const DELAY =
-  /\b(?:has not (?:yet )?been delivered|delivery (?:has been |is )?delayed|will (?:continue to )?be (?:re)?tried|still be(?:ing)? attempt|no action is required|warning: (?:could not send|message)|transient non-fatal)/i;
+  /\b(?:has not (?:yet )?been delivered|message is delayed|delivery (?:has been |is )?delayed|will (?:continue to )?be (?:re)?tried|still be(?:ing)? attempt|no action is required|warning: (?:could not send|message)|transient non-fatal)/i;
 /** What follows is the returned message. */
 const COPY =
   /^(?:-{2,}[ -]*(?:this is a copy|below this line|the header of the original|original message|forwarded message)|message headers follow|below is a copy of the original)/i;
@@ -36,7 +36,10 @@ export function readProse(mail: ReportMail, original: Original): Report | undefi
   const text = lines.join('\n');
   if (DELAY.test(text)) return undefined;
   const recipients =
-    qmail(lines) ?? exim(mail.header, lines) ?? exchange(lines) ?? named(lines, text) ?? fieldsIn(text);
+    qmail(lines) ??
+    exim(mail.header, lines) ??
+    exchange(lines) ??
+    (isDaemon(mail.header) ? (named(lines, text) ?? fieldsIn(text)) : undefined);
   if (!recipients) return undefined;
   return { kind: 'dsn', recipients: recipients.map(clean), original };
 }
@@ -45,6 +48,12 @@ export function readProse(mail: ReportMail, original: Original): Report | undefi
 export function reasonFor(recipient: string, text: string): string | undefined {
   const reason = reasonIn(ownLines(text), recipient);
   return reason.length === 0 ? undefined : clean(failed(recipient, reason)).diagnosticCode;
+}
+
+/** Whether a program sent it: a person who forwards a bounce has a name. */
+function isDaemon(header: ReportMail['header']): boolean {
+  const from = header('from') ?? '';
+  return from.includes('<>') || /mailer-?daemon|postmaster|mail delivery|bounce/i.test(from);
 }
 
 /** The lines before the returned message. */

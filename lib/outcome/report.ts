@@ -62,7 +62,9 @@ function head(bytes: Buffer): Buffer {
 
 function mailOf(mail: Email): ReportMail {
   return {
-    header: (name) => mail.headers.find(({ key }) => key === name)?.value,
+    // The subject with its encoded words read.
+    header: (name) =>
+      name === 'subject' ? mail.subject : mail.headers.find(({ key }) => key === name)?.value,
     part(types) {
       const content = mail.attachments.find(({ mimeType }) => types.has(mimeType))?.content;
       // ArrayBuffer by LIMITS.attachmentEncoding; a part that postal-mime rewrites comes as bytes.

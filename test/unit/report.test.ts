@@ -65,6 +65,7 @@ const TABLE: [string, unknown[]][] = [
   ['outlook-oof', ['auto-reply']],
   ['x-autoreply', ['auto-reply']],
   ['human-reply', ['other']],
+  ['human-forward', ['other']],
   ['dragonfly', ['bounce', '5.1.1', 'bad-mailbox', true, RECIPIENT]],
   ['gmx', ['bounce', '5.1.1', 'bad-mailbox', true, RECIPIENT]],
   ['ionos', ['bounce', '5.0.0', 'bad-mailbox', true, RECIPIENT]],
