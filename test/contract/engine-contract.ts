@@ -5,6 +5,7 @@
 import { after, before, describe } from 'node:test';
 import { configContract } from './config-contract.ts';
 import type { ContractOptions, EngineUnderTest } from './harness.ts';
+import { leaseContract } from './lease-contract.ts';
 import { ledgerContract } from './ledger-contract.ts';
 import { queueContract } from './queue-contract.ts';
 import { recordsContract } from './records-contract.ts';
@@ -30,6 +31,7 @@ export function engineContract(
     recordsContract(under, options);
     suppressionContract(under);
     configContract(under);
+    leaseContract(under);
     sharingContract(under);
     takeOverContract(under);
   });

@@ -1,7 +1,7 @@
 import type { Config, ConfigListener, Document } from '../../lib/engine/ports.ts';
 import { PosternError } from '../../lib/errors.ts';
 
-/** The config port in memory. Values pass through JSON, as they do in a store. */
+/** The config port in memory, held to the contract (`test/contract/memory.test.ts`), with faults of its own. Values pass through JSON, as they do in a store. */
 export class MemoryConfig implements Config {
   readonly #documents = new Map<string, { kind: string; key: string; json: string; version: number }>();
   readonly #listeners = new Set<ConfigListener>();
@@ -21,8 +21,10 @@ export class MemoryConfig implements Config {
   async list(kind: string, options: { after?: string; max?: number } = {}): Promise<Document[]> {
     this.#reach();
     return [...this.#documents.values()]
-      .filter((one) => one.kind === kind && (options.after === undefined || one.key > options.after))
-      .sort((a, b) => (a.key < b.key ? -1 : 1))
+      .filter(
+        (one) => one.kind === kind && (options.after === undefined || byBytes(one.key, options.after) > 0),
+      )
+      .sort((a, b) => byBytes(a.key, b.key))
       .slice(0, options.max)
       .map(({ key, json, version }) => ({ kind, key, value: JSON.parse(json) as unknown, version }));
   }
@@ -41,7 +43,7 @@ export class MemoryConfig implements Config {
   async delete(kind: string, key: string): Promise<boolean> {
     this.#reach();
     const existed = this.#documents.delete(`${kind}\0${key}`);
-    this.#tell(kind, key);
+    if (existed) this.#tell(kind, key);
     return existed;
   }
 
@@ -71,4 +73,8 @@ export class MemoryConfig implements Config {
   #tell(kind: string, key: string): void {
     for (const listener of this.#listeners) void listener({ kind, key });
   }
+}
+
+function byBytes(one: string, other: string): number {
+  return Buffer.compare(Buffer.from(one), Buffer.from(other));
 }

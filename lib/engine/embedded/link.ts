@@ -5,6 +5,7 @@
  * A call fails with the storage error that the thread reports. When the thread dies, every call that waits
  * and every later one fails with `storage_unavailable`: nothing was promised to their callers.
  */
+import type { EventEmitter } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { PosternError } from '../../errors.ts';
 import type {
@@ -28,8 +29,14 @@ const CROWD_INTERVAL = 4;
 
 type Done = (error: PosternError | undefined, value: unknown) => void;
 
+/** Where the store runs: a thread (`store/worker.ts`), or this one (`lib/engine/memory`). */
+export interface StoreThread extends EventEmitter {
+  postMessage(value: unknown, transfer?: readonly ArrayBuffer[]): void;
+  terminate(): Promise<unknown>;
+}
+
 export class Link {
-  readonly #worker: Worker;
+  readonly #worker: StoreThread;
   #names: OperationName[] = [];
   #arguments: unknown[] = [];
   #regions: number[] = [];
@@ -47,7 +54,7 @@ export class Link {
   /** Called once when the thread can no longer be used. */
   onBroken: (reason: PosternError) => void = () => {};
 
-  private constructor(worker: Worker) {
+  private constructor(worker: StoreThread) {
     this.#worker = worker;
     worker.on('message', (answer: BatchAnswer) => this.#receive(answer));
     worker.on('error', (error) => this.#fail(`The storage thread died: ${error.message}`, error));
@@ -55,12 +62,17 @@ export class Link {
   }
 
   /** Starts the storage thread and waits until the store is open. @throws its PosternError. */
-  static async open(options: StoreOptions): Promise<{ link: Link; opened: Opened }> {
+  static open(options: StoreOptions): Promise<{ link: Link; opened: Opened }> {
     const worker = new Worker(new URL('./store/worker.ts', import.meta.url), {
       workerData: options,
       // What a batch makes is garbage when it is answered. A small nursery costs no time and keeps it small.
       resourceLimits: { maxYoungGenerationSizeMb: 8 },
     });
+    return Link.to(worker);
+  }
+
+  /** Waits until the store of a thread is open. @throws its PosternError. */
+  static async to(worker: StoreThread): Promise<{ link: Link; opened: Opened }> {
     const greeting = await new Promise<Greeting>((resolve, reject) => {
       worker.once('message', (message: Greeting) => {
         worker.off('error', reject);

@@ -6,6 +6,7 @@ import { EmbeddedConfig } from './config.ts';
 import { EmbeddedLeases } from './leases.ts';
 import { EmbeddedLedger, LedgerTimer } from './ledger.ts';
 import { Link } from './link.ts';
+import type { Opened } from './protocol.ts';
 import { EmbeddedQueue } from './queue.ts';
 import { Ready } from './ready.ts';
 import { EmbeddedBodies, EmbeddedRecords } from './records.ts';
@@ -29,7 +30,11 @@ export interface EmbeddedOptions {
  */
 export async function openEmbedded(options: EmbeddedOptions): Promise<Engine> {
   const { directory, clock, minimumFree = MINIMUM_FREE } = options;
-  const { link, opened } = await Link.open({ directory, minimumFree });
+  return engineOver(await Link.open({ directory, minimumFree }), clock);
+}
+
+/** The ports over a store that is open. */
+export function engineOver({ link, opened }: { link: Link; opened: Opened }, clock: Clock): Engine {
   const ready = new Ready(link, clock, opened);
   const timer = new LedgerTimer(link, clock, ready, opened.nextDue);
   let closed: Promise<void> | undefined;

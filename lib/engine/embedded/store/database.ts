@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { PosternError } from '../../../errors.ts';
 import { storageFault } from '../faults.ts';
-import { APPLICATION_ID, FILE, LOCK, STEPS, STORE_VERSION } from './schema.ts';
+import { APPLICATION_ID, FILE, IN_MEMORY, LOCK, STEPS, STORE_VERSION } from './schema.ts';
 
 /**
  * Bytes of a page of a new store. Large pages make fewer, longer writes of a group commit: bodies of a few
@@ -44,6 +44,11 @@ export function openDatabase(directory: string): OpenedDatabase {
     db?.close();
     lock?.close();
   };
+  if (directory === IN_MEMORY) {
+    db = new DatabaseSync(IN_MEMORY);
+    bringUpToDate(db);
+    return { db, close };
+  }
   try {
     // 0700 and 0600: bodies and idempotent answers are private mail.
     makeDirectory(directory);
@@ -62,14 +67,7 @@ export function openDatabase(directory: string): OpenedDatabase {
     db.exec('PRAGMA wal_autocheckpoint = 0');
     db.exec(`PRAGMA journal_size_limit = ${WAL_LIMIT}`);
     db.exec('PRAGMA temp_store = MEMORY');
-    db.exec('BEGIN IMMEDIATE');
-    const version = pragma(db, 'user_version');
-    if (version < STORE_VERSION) {
-      for (const step of STEPS.slice(version)) db.exec(step);
-      db.exec(`PRAGMA application_id = ${APPLICATION_ID}`);
-      db.exec(`PRAGMA user_version = ${STORE_VERSION}`);
-    }
-    db.exec('COMMIT');
+    bringUpToDate(db);
     // A reader may hold pages of the WAL; then the file is not whole without it.
     if (db.prepare('PRAGMA wal_checkpoint(TRUNCATE)').get()?.busy === 0) refuseTruncated(db, file);
     return { db, close };
@@ -77,6 +75,17 @@ export function openDatabase(directory: string): OpenedDatabase {
     close();
     throw storageFault(error, directory);
   }
+}
+
+function bringUpToDate(db: DatabaseSync): void {
+  db.exec('BEGIN IMMEDIATE');
+  const version = pragma(db, 'user_version');
+  if (version < STORE_VERSION) {
+    for (const step of STEPS.slice(version)) db.exec(step);
+    db.exec(`PRAGMA application_id = ${APPLICATION_ID}`);
+    db.exec(`PRAGMA user_version = ${STORE_VERSION}`);
+  }
+  db.exec('COMMIT');
 }
 
 /** Makes a directory with those above it. (Node's `recursive` never ends below /proc.) */

@@ -18,6 +18,9 @@ export const APPLICATION_ID = 0x5073746e;
 
 /** Name of the file in the data directory. */
 export const FILE = 'postern.db';
+/** In place of a data directory: SQLite's name of a database without a file. */
+export const IN_MEMORY = ':memory:';
+
 /** Empty file whose lock belongs to the process that writes the store. */
 export const LOCK = 'postern.lock';
 

@@ -25,6 +25,7 @@ import { LedgerTable } from './ledger.ts';
 import { LedgerMatcher } from './matcher.ts';
 import { OutcomeTable } from './outcomes.ts';
 import { RecordTable } from './records.ts';
+import { IN_MEMORY } from './schema.ts';
 import { SuppressionTable } from './suppressions.ts';
 import { TenantQueues } from './tenant-queues.ts';
 
@@ -232,6 +233,7 @@ export class Store {
   }
 
   #freeBytes(): number {
+    if (this.#directory === IN_MEMORY) return Number.POSITIVE_INFINITY;
     const { bavail, bsize } = statfsSync(this.#directory);
     return bavail * bsize;
   }

@@ -1,0 +1,59 @@
+/**
+ * The memory engine: every port for one process, and nothing on a disk. It is the embedded engine's code over a
+ * database without a file, in the thread of its caller, so that a test or a trial needs no directory, no other thread
+ * and no time. What it holds ends with it.
+ */
+import { EventEmitter } from 'node:events';
+import type { Clock } from '../../time.ts';
+import { storageFault } from '../embedded/faults.ts';
+import { Link, type StoreThread } from '../embedded/link.ts';
+import { engineOver } from '../embedded/open.ts';
+import type { Batch, Greeting } from '../embedded/protocol.ts';
+import { IN_MEMORY } from '../embedded/store/schema.ts';
+import { Store } from '../embedded/store/store.ts';
+import type { Engine } from '../ports.ts';
+
+export interface MemoryOptions {
+  clock: Clock;
+}
+
+export async function openMemory({ clock }: MemoryOptions): Promise<Engine> {
+  return engineOver(await Link.to(new OwnThread()), clock);
+}
+
+/** Runs the store in this thread, and answers in a later turn as another thread would. */
+class OwnThread extends EventEmitter implements StoreThread {
+  #store: Store | undefined;
+
+  constructor() {
+    super();
+    setImmediate(() => this.emit('message', this.#open()));
+  }
+
+  postMessage(value: unknown): void {
+    if (value === 'close') {
+      this.#store?.close();
+      this.#store = undefined;
+      setImmediate(() => this.emit('exit', 0));
+    } else {
+      // Nothing is shared with the caller, as with another thread.
+      const answer = structuredClone(this.#store!.run(value as Batch));
+      queueMicrotask(() => this.emit('message', answer));
+    }
+  }
+
+  terminate(): Promise<void> {
+    this.postMessage('close');
+    return Promise.resolve();
+  }
+
+  #open(): Greeting {
+    try {
+      this.#store = new Store({ directory: IN_MEMORY, minimumFree: 0 });
+      return { opened: this.#store.opened };
+    } catch (error) {
+      const { code, message } = storageFault(error);
+      return { fault: { code, message } };
+    }
+  }
+}
