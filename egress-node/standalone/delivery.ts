@@ -12,14 +12,12 @@ import { DEFAULT_RETRY } from '../../lib/outcome/retry.ts';
 import { openPolicy } from '../../lib/policy/open.ts';
 import { limitTable } from '../../lib/shaping/limits/table.ts';
 import { createSmtpClient } from '../../lib/smtp/client.ts';
-import type { Clock, Random } from '../../lib/time.ts';
+import { type Clock, DAY, type Random } from '../../lib/time.ts';
 import { WarmupBook } from '../../lib/warmup/book.ts';
 import { type DeliveryHealth, deliveryHealth } from '../service/delivery-health.ts';
 import type { Settings } from '../settings.ts';
 import { startRetention } from './retention.ts';
 import { startSuppressionFeed } from './suppression-feed.ts';
-
-const DAY = 86_400_000;
 
 export interface DeliveryOptions {
   /** Those in force: a reload replaces them. */

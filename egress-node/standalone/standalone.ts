@@ -22,7 +22,7 @@ import { warmupFeedback } from '../../lib/inbound/warmup-feedback.ts';
 import type { Log } from '../../lib/log.ts';
 import { createReturnPaths } from '../../lib/mail/return-path.ts';
 import { createSigner } from '../../lib/mail/signer.ts';
-import { systemClock } from '../../lib/time.ts';
+import { DAY, systemClock } from '../../lib/time.ts';
 import { createTrackingLinks } from '../../lib/tracking/links.ts';
 import type { Settings } from '../settings.ts';
 import type { Listening } from './banner.ts';
@@ -32,7 +32,6 @@ import { certificateOf, startListeners } from './listeners.ts';
 import { startProofTimer } from './proof-timer.ts';
 import { applied, type Reloaded, withReloaded } from './reload.ts';
 
-const DAY = 86_400_000;
 /** How far ahead a message may be scheduled. */
 const MAX_SCHEDULE = 30 * DAY;
 

@@ -12,12 +12,11 @@ import { createReturnPaths } from '../mail/return-path.ts';
 import { createSigner } from '../mail/signer.ts';
 import type { MailMetrics } from '../observe/mail-metrics.ts';
 import type { Policy } from '../policy/open.ts';
-import type { Clock, Random } from '../time.ts';
+import { type Clock, DAY, type Random } from '../time.ts';
 import { createTrackingLinks } from '../tracking/links.ts';
 import { createAccept } from './accept.ts';
 import type { Accept, SubmitOptions } from './types.ts';
 
-const DAY = 86_400_000;
 /** As with SES. */
 export const MAX_RECIPIENTS = 50;
 const MAX_AGE = 4 * DAY;

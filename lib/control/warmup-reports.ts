@@ -12,7 +12,7 @@
 import { createHash } from 'node:crypto';
 import type { Config } from '../engine/ports.ts';
 import { PosternError } from '../errors.ts';
-import type { Clock } from '../time.ts';
+import { type Clock, DAY } from '../time.ts';
 import type { Signal } from '../warmup/verdict.ts';
 import { DocumentCache } from './document-cache.ts';
 
@@ -42,7 +42,7 @@ export interface WarmupReports {
 
 const KIND = 'warmup-report';
 /** About an IP that no node has had for so long nobody wants to know any more, ms. */
-const KEEP = 7 * 86_400_000;
+const KEEP = 7 * DAY;
 const NONE: ReadonlyMap<string, WarmupReport> = new Map();
 
 /** @throws PosternError of the storage group. */

@@ -8,6 +8,7 @@ import { PosternError } from '../errors.ts';
 import { readIp } from '../ip.ts';
 import { canonicalDomain } from '../mail/domain.ts';
 import { readProvider } from '../shaping/providers.ts';
+import { DAY } from '../time.ts';
 import {
   DIMENSIONS,
   type Dimension,
@@ -27,7 +28,7 @@ const NAME = /^[A-Za-z0-9_-]{1,64}$/;
 /** Sites: no blank, nothing that does not print. */
 const WORD = /^[\x21-\x7e]{1,255}$/;
 /** Directives are not for ever and a day: later is a mistake in the unit. */
-const LATEST = 10 * 366 * 86_400_000;
+const LATEST = 10 * 366 * DAY;
 
 const BOUNDS = {
   connections: { min: 1, max: 100_000, integer: true },

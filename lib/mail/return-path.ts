@@ -10,9 +10,9 @@
  */
 import { createHmac, createSecretKey, timingSafeEqual } from 'node:crypto';
 import { PosternError } from '../errors.ts';
+import { DAY } from '../time.ts';
 import { baseId, ID_BYTES, isBaseId, readIdBytes, writeIdBytes } from './message-id.ts';
 
-const DAY = 86_400_000;
 /** Bytes before the signature, and of the signature: 72 bits, which nobody guesses by sending mail. */
 const CONTENT = ID_BYTES + 4;
 const TAG = 9;

@@ -7,11 +7,11 @@ import type { AcceptAnswer, HookName, ReplyAnswer } from './policy.ts';
 
 const CLASSES = ['transactional', 'bulk'] as const;
 const STATES = ['deferred', 'bounced'] as const;
-/** Seconds. */
-const DAY = 86_400;
-const WAIT = { min: 0, max: 30 * DAY };
+/** Thirty days, s. */
+const LONGEST = 30 * 86_400;
+const WAIT = { min: 0, max: LONGEST };
 /** A delivery that is tried again at once is tried for ever. */
-const RETRY = { min: 1, max: 30 * DAY };
+const RETRY = { min: 1, max: LONGEST };
 
 /**
  * @returns the answer; undefined for none. @throws PosternError `bad_request` with the path of what is wrong.
@@ -73,7 +73,7 @@ function readDirective(value: unknown, path: string): ReplyAnswer['directive'] {
   return {
     scope,
     action: readAction(given.action, `${path}.action`),
-    seconds: readNumber(given.seconds, `${path}.seconds`, { min: 1, max: 30 * DAY }),
+    seconds: readNumber(given.seconds, `${path}.seconds`, { min: 1, max: LONGEST }),
     reason: readText(given.reason, `${path}.reason`),
   };
 }

@@ -7,6 +7,8 @@
  * at most r·(P + D) + c can be spent in a window P by all nodes together; the bucket is filled at the r for
  * which that is the limit. A quota is a bucket for each calendar hour or day that is never filled again.
  */
+
+import { HOUR } from '../time.ts';
 import type { SharedLimit } from './limits/limit.ts';
 import { type Pace, Pacer, paceOf } from './rate.ts';
 
@@ -20,7 +22,6 @@ export interface ChunkRequest {
 }
 
 const MINUTE = 60_000;
-const HOUR = 3_600_000;
 /** A chunk lasts a two-hundredth of the window; beyond this it would be stale before it is here. */
 const SHORTEST_CHUNK = 100;
 /** Time for a chunk to arrive and be spent, beside its own length, ms. */

@@ -12,10 +12,11 @@
  * before a message of it is sent (`book.ts`). After a crash all that was leased is taken as spent, so a crash
  * can waste a part of the day and never exceed it.
  */
+
+import { DAY } from '../time.ts';
 import { budgetAt, positionFor, type Schedule, sameSchedule, stepBefore, totalDays } from './schedule.ts';
 import { judge, noCounts, type Signal, type SignalCounts, type Thresholds } from './verdict.ts';
 
-const DAY = 86_400_000;
 /** Spread over the day, so much of it may be sent ahead of its time. */
 const AHEAD = 3_600_000;
 /** While a lease is being written, ms. */

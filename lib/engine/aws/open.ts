@@ -1,6 +1,6 @@
 /** Opens the AWS engine: every port of the engine on SQS, DynamoDB and S3, for any number of processes. */
 import { type Log, silentLog } from '../../log.ts';
-import type { Clock, Random } from '../../time.ts';
+import { type Clock, DAY, type Random } from '../../time.ts';
 import type { MessageRecord, Outcome } from '../items.ts';
 import type { Engine } from '../ports.ts';
 import { AwsBodies, BucketObjects, MessageBodies } from './bodies.ts';
@@ -23,7 +23,6 @@ import { Settling } from './settling.ts';
 import { AwsSuppressions } from './suppressions.ts';
 import { Tables } from './tables.ts';
 
-const DAY = 86_400_000;
 /** SES v2 takes 40 MB; a body above this was not written by Postern. */
 const MAX_MESSAGE_BYTES = 64 << 20;
 

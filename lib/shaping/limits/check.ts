@@ -8,6 +8,7 @@ import { readChoice, readList, readMap, readNumber, readObject, readText, refuse
 import { readIp } from '../../ip.ts';
 import { canonicalDomain } from '../../mail/domain.ts';
 import { checkRetrySchedule } from '../../outcome/retry.ts';
+import { DAY, HOUR, SECOND } from '../../time.ts';
 import { readSpan } from '../../units.ts';
 import { readProvider } from '../providers.ts';
 import { type Rate, readRate } from '../rate.ts';
@@ -34,9 +35,6 @@ const SHARED = ['rate', 'quota', 'concurrency'] as const;
 const UNLIMITED = 'unlimited';
 
 /** Bounds of spans, ms. */
-const SECOND = 1000;
-const HOUR = 3_600_000;
-const DAY = 24 * HOUR;
 /** Below, a slow peer's acceptance goes unread and its mail is sent twice (RFC 1047). */
 const LEAST_DATA_END = 30 * SECOND;
 
