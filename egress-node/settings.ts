@@ -8,7 +8,7 @@ import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import ipaddr from 'ipaddr.js';
 import * as z from 'zod/mini';
-import { problemsOf, type Schema, type Value } from '../lib/api/schema.ts';
+import { problemsOf, type Schema, type SchemaValue } from '../lib/api/schema.ts';
 import { PosternError } from '../lib/errors.ts';
 import { canonicalIp } from '../lib/ip.ts';
 import { type PoolSetting, poolDocument, readPools } from '../lib/routing/pools.ts';
@@ -99,16 +99,16 @@ const SETTINGS = {
 const schema = z.strictObject(SETTINGS);
 const config = z.partial(schema);
 
-export type Settings = Value<typeof schema>;
+export type Settings = SchemaValue<typeof schema>;
 /** Members of `postern.config.ts`. */
-export type Config = Partial<Settings>;
+export type ConfigFile = Partial<Settings>;
 /** `host:port`, the host of an IPv6 address in brackets. */
-export type Endpoint = Value<typeof endpoint>;
+export type Endpoint = SchemaValue<typeof endpoint>;
 /** A static route. */
 export type RouteSetting = Settings['routes'][number];
 
 /** Types a `postern.config.ts`: `export default defineConfig({ … })`. */
-export function defineConfig(settings: Config): Config {
+export function defineConfig(settings: ConfigFile): ConfigFile {
   return settings;
 }
 
@@ -199,7 +199,7 @@ const VARIABLES: Readonly<Record<string, readonly [keyof Settings, (text: string
 };
 
 /** Settings of the environment. What is wrong is added to `problems`. */
-function readEnvironment(environment: NodeJS.ProcessEnv, problems: string[]): Config {
+function readEnvironment(environment: NodeJS.ProcessEnv, problems: string[]): ConfigFile {
   const settings: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(environment)) {
     const variable = Object.hasOwn(VARIABLES, name) ? VARIABLES[name] : undefined;
@@ -223,7 +223,7 @@ function readEnvironment(environment: NodeJS.ProcessEnv, problems: string[]): Co
       problems.push(`${name}: ${problem.slice(problem.indexOf(' ') + 1)}`);
     }
   }
-  return settings as Config;
+  return settings as ConfigFile;
 }
 
 /** From `/api/port must be…` to `postern.config.ts: api.port must be…`. */
@@ -248,7 +248,11 @@ function poolProblems(pools: Settings['pools']): string[] {
  * Settings from the parts, later ones winning. @throws SettingsError
  * @param started defaults of the way of starting (`npm start` turns identity proof off).
  */
-export function readSettings(environment: NodeJS.ProcessEnv, file: Config, started: Config = {}): Settings {
+export function readSettings(
+  environment: NodeJS.ProcessEnv,
+  file: ConfigFile,
+  started: ConfigFile = {},
+): Settings {
   const problems = problemsOf(config, file).map(fileProblem);
   if (problems.length === 0) problems.push(...poolProblems(file.pools ?? {}));
   const settings = { ...DEFAULTS, ...started, ...file, ...readEnvironment(environment, problems) };
@@ -274,7 +278,7 @@ export function readSettings(environment: NodeJS.ProcessEnv, file: Config, start
 export async function loadSettings(
   environment: NodeJS.ProcessEnv,
   directory: string,
-  started: Config = {},
+  started: ConfigFile = {},
 ): Promise<Settings> {
   const settings = readSettings(environment, await loadConfigFile(directory), started);
   const { policy } = settings;
@@ -284,12 +288,12 @@ export async function loadSettings(
 }
 
 /** Loads `postern.config.ts` of a directory; without one, nothing is set. */
-export async function loadConfigFile(directory: string): Promise<Config> {
+export async function loadConfigFile(directory: string): Promise<ConfigFile> {
   const path = resolve(directory, 'postern.config.ts');
   if (!existsSync(path)) return {};
   // By its time, so that a reload reads a file that was changed since.
   const url = `${pathToFileURL(path).href}?changed=${statSync(path).mtimeMs}`;
-  const module = (await import(url)) as { default?: Config };
+  const module = (await import(url)) as { default?: ConfigFile };
   if (!module.default)
     throw new SettingsError(`${path} has no default export. Write: export default defineConfig({ … })`);
   return module.default;

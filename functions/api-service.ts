@@ -17,7 +17,7 @@ import type { Output } from './output.ts';
  */
 const MAX_MESSAGE = 4 * 1024 * 1024;
 
-export interface ServiceOptions
+export interface ApiServiceOptions
   extends Omit<PipelineOptions, 'settings' | 'metrics' | 'maxMessageBytes' | 'onResult'> {
   settings: ApiSettings & { region: string };
   output: Output;
@@ -26,7 +26,7 @@ export interface ServiceOptions
 }
 
 /** Opens the API. */
-export async function openService(options: ServiceOptions): Promise<Fetch> {
+export async function openService(options: ApiServiceOptions): Promise<Fetch> {
   const { engine, settings, clock, policy, policyMetrics, output } = options;
   const { region, accountId, hostname, trackingUrl } = settings;
   const metrics = createMailMetrics(output.emf);

@@ -3,13 +3,13 @@
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
 /** Further members of a line. The log's own members are not for callers: a caller's value would replace them. */
-type Fields = Record<string, unknown> & { time?: never; level?: never; message?: never };
+type LogFields = Record<string, unknown> & { time?: never; level?: never; message?: never };
 
 export interface Log {
-  debug(message: string, fields?: Fields): void;
-  info(message: string, fields?: Fields): void;
-  warn(message: string, fields?: Fields): void;
-  error(message: string, fields?: Fields): void;
+  debug(message: string, fields?: LogFields): void;
+  info(message: string, fields?: LogFields): void;
+  warn(message: string, fields?: LogFields): void;
+  error(message: string, fields?: LogFields): void;
 }
 
 const ORDER: readonly LogLevel[] = ['debug', 'info', 'warn', 'error'];
@@ -30,7 +30,7 @@ export function createLog(options: {
   now: () => number;
   write: (line: string) => void;
 }): Log {
-  const line = (level: LogLevel) => (message: string, fields?: Fields) => {
+  const line = (level: LogLevel) => (message: string, fields?: LogFields) => {
     if (ORDER.indexOf(level) < ORDER.indexOf(options.level)) return;
     const time = new Date(options.now()).toISOString();
     options.write(`${textOf({ time, level, message, ...fields })}\n`);

@@ -9,7 +9,7 @@ export interface Condition {
   ok: boolean;
 }
 
-export interface Health {
+export interface NodeHealth {
   /** That it listens on. */
   readonly port: number;
   close(): void;
@@ -20,7 +20,10 @@ export interface Health {
  * begun: whoever finds the port taken has then cut off nothing.
  * @param look must not reject. @throws the error of the socket: the port is taken, or not ours to take.
  */
-export async function openHealth({ host, port }: Endpoint, look: () => Promise<Condition>): Promise<Health> {
+export async function openHealth(
+  { host, port }: Endpoint,
+  look: () => Promise<Condition>,
+): Promise<NodeHealth> {
   const server = createServer((_, response) => {
     void look().then((condition) => {
       response.writeHead(condition.ok ? 200 : 503, { 'content-type': 'application/json' });

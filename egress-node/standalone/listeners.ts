@@ -12,7 +12,7 @@ import { defaultBudget } from '../../lib/smtp-server/octet-budget.ts';
 import {
   DATA_DEADLINE,
   MAX_CLIENTS,
-  type Submission,
+  type SubmissionServer,
   startSubmission,
 } from '../../lib/submission/submission.ts';
 import type { Clock } from '../../lib/time.ts';
@@ -20,7 +20,7 @@ import type { Endpoint, Settings } from '../settings.ts';
 import type { Listening } from './banner.ts';
 import { startWeb, type WebOptions } from './web.ts';
 
-export interface ListenerOptions {
+export interface ListenersOptions {
   settings: Settings;
   accept: Accept;
   control: Control;
@@ -43,7 +43,7 @@ export async function certificateOf({ tls, data, hostname }: Settings): Promise<
 
 /** Listens. Each listener is closed by the stack: messages that are being taken are answered. */
 export async function startListeners(
-  { settings, accept, control, inbound, web, clock, log }: ListenerOptions,
+  { settings, accept, control, inbound, web, clock, log }: ListenersOptions,
   stack: AsyncDisposableStack,
 ): Promise<Listeners> {
   const tls = await certificateOf(settings);
@@ -59,7 +59,7 @@ export async function startListeners(
   });
   stack.defer(() => reports.close());
 
-  const submissionAt = async ({ host, port }: Endpoint, implicitTls: boolean): Promise<Submission> => {
+  const submissionAt = async ({ host, port }: Endpoint, implicitTls: boolean): Promise<SubmissionServer> => {
     const submission = await startSubmission({
       host,
       port,

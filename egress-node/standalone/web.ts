@@ -12,7 +12,7 @@ import type { TrackingLinks } from '../../lib/tracking/links.ts';
 import type { DeliveryHealth } from '../service/delivery-health.ts';
 import type { Endpoint } from '../settings.ts';
 
-type Fetch = Parameters<typeof serve>[0]['fetch'];
+type FetchHandler = Parameters<typeof serve>[0]['fetch'];
 
 export interface Web {
   address: AddressInfo;
@@ -46,7 +46,7 @@ export async function startWeb({ listen, tls, api, links, metrics, delivery }: W
     const { contentType, body } = await metrics.text();
     return c.body(body, 200, { 'content-type': contentType });
   });
-  const server = await bind(app.fetch as Fetch, listen, tls);
+  const server = await bind(app.fetch as FetchHandler, listen, tls);
   return {
     address: server.address() as AddressInfo,
     renew: ({ key, cert }) => {
@@ -62,7 +62,7 @@ async function report(records: Engine['records'], outcome: Outcome): Promise<voi
   if (message) await records.append([{ ...outcome, tenant: message.tenant }]);
 }
 
-function bind(fetch: Fetch, { host, port }: Endpoint, tls: WebOptions['tls']): Promise<ServerType> {
+function bind(fetch: FetchHandler, { host, port }: Endpoint, tls: WebOptions['tls']): Promise<ServerType> {
   const options = { fetch, hostname: host, port };
   return new Promise((resolve, reject) => {
     const server = tls

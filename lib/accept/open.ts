@@ -53,14 +53,14 @@ export interface PipelineOptions {
   onResult?: (door: SubmitOptions['door'], result: 'accepted' | ErrorCode) => void;
 }
 
-export interface Pipeline {
+export interface AcceptPipeline {
   accept: Accept;
   control: Control;
   /** Ends what was begun. The engine and the policy are their openers'. */
   close(): Promise<void>;
 }
 
-export async function openPipeline(options: PipelineOptions): Promise<Pipeline> {
+export async function openPipeline(options: PipelineOptions): Promise<AcceptPipeline> {
   const { engine, settings, masterKey, clock, random, metrics, maxMessageBytes, policy, onResult } = options;
   const { pools, returnPathDomain, trackingUrl, region } = settings;
   const control = await openControl({ config: engine.config, masterKey, clock, verifyIdentities: true });

@@ -10,7 +10,7 @@ import { DIMENSIONS, type Dimension, type Directive as Order } from '../directiv
 import { PosternError } from '../errors.ts';
 import { DEFAULT_POOL } from '../routing/pools.ts';
 import { type ApiCall, iso, label, operation, query } from './operation.ts';
-import { about, integer, name, named, positive, text, time, type Value } from './schema.ts';
+import { about, integer, name, named, positive, type SchemaValue, text, time } from './schema.ts';
 
 const word = (description: string) => text(description, z.minLength(1), z.maxLength(255));
 
@@ -58,7 +58,7 @@ const DirectiveRequest = named(
     until: z.optional(time('When it ends by itself; absent: it is removed by hand.')),
   }),
 );
-type DirectiveRequest = Value<typeof DirectiveRequest>;
+type DirectiveRequest = SchemaValue<typeof DirectiveRequest>;
 
 const Directive = named(
   'Directive',

@@ -1,7 +1,7 @@
 /** Failures in the form of this API, each with a code of the table of errors. */
 import * as z from 'zod/mini';
 import { asPosternError, type ErrorCode, type PosternError } from '../errors.ts';
-import type { Log } from '../http/deps.ts';
+import type { ApiLog } from '../http/deps.ts';
 import { named, text } from './schema.ts';
 
 /** The caller is unknown: 401 (RFC 9110 §15.5.2), where SES answers 403. */
@@ -25,7 +25,7 @@ export function shownError(error: PosternError) {
 }
 
 /** The answer to a call that failed. A failure of ours is logged under the request id that the caller sees. */
-export function refusal(cause: unknown, requestId: string, path: string, log: Log): Response {
+export function refusal(cause: unknown, requestId: string, path: string, log: ApiLog): Response {
   const error = asPosternError(cause);
   const unauthenticated = UNAUTHENTICATED.has(error.code);
   const status = unauthenticated ? 401 : error.entry.http;

@@ -4,10 +4,10 @@
  */
 import { randomBytes } from 'node:crypto';
 import * as z from 'zod/mini';
-import { EVENT_TYPE_NAMES, type EventDestination, type Target } from '../control/event-destination.ts';
+import { EVENT_TYPE_NAMES, type EventDestination, type EventTarget } from '../control/event-destination.ts';
 import { PosternError } from '../errors.ts';
 import { type ApiCall, iso, label, mayRead, operation, query } from './operation.ts';
-import { about, flag, integer, map, name, named, text, time, type Value } from './schema.ts';
+import { about, flag, integer, map, name, named, type SchemaValue, text, time } from './schema.ts';
 
 const type = z.enum(EVENT_TYPE_NAMES);
 const types = z.array(type).check(z.minLength(1), about('Types of events, in the words of the SES API.'));
@@ -299,7 +299,7 @@ function find(call: ApiCall): EventDestination {
 }
 
 /** @throws PosternError `access_denied`: files, brokers and AWS are reached with the rights of the service itself. */
-function requireRight({ caller }: ApiCall, tenant: string | undefined, kind: Target['kind']): void {
+function requireRight({ caller }: ApiCall, tenant: string | undefined, kind: EventTarget['kind']): void {
   if (caller.admin || (tenant === caller.tenant && kind === 'webhook')) return;
   throw new PosternError(
     'access_denied',
@@ -323,7 +323,7 @@ function notFollowed(id: string): PosternError {
 }
 
 /** @param before where no secret is given, that of the same webhook stays. */
-function targetOf(given: Value<typeof target>, before?: Target): Target {
+function targetOf(given: SchemaValue<typeof target>, before?: EventTarget): EventTarget {
   if (given.kind !== 'webhook') return given;
   const kept = before?.kind === 'webhook' && before.url === given.url ? before.secret : undefined;
   const secret = given.secret ?? kept ?? `whsec_${randomBytes(32).toString('base64')}`;
@@ -349,7 +349,7 @@ function shown({ deps }: ApiCall, destination: EventDestination) {
   };
 }
 
-function withoutSecret(whole: Target): object {
+function withoutSecret(whole: EventTarget): object {
   if (whole.kind === 'webhook') {
     const { kind, url, headers } = whole;
     return {

@@ -3,7 +3,7 @@ import type { Caller } from '../accept/types.ts';
 import { PosternError } from '../errors.ts';
 import type { ApiDeps } from '../http/deps.ts';
 import type { RequestHead } from '../http/raw-request.ts';
-import type { Schema, Value } from './schema.ts';
+import type { Schema, SchemaValue } from './schema.ts';
 
 export interface ApiCall<Body = unknown> {
   deps: ApiDeps;
@@ -46,7 +46,7 @@ export interface ApiOperation<S extends Schema = Schema> {
   request?: { schema: S; required: boolean; examples: Record<string, unknown> };
   /** Answer to a call that succeeds. */
   answer: { status: 200 | 201 | 202 | 204; description: string; schema?: Schema; example?: unknown };
-  handle(call: ApiCall<Value<S>>): ApiAnswer | Promise<ApiAnswer>;
+  handle(call: ApiCall<SchemaValue<S>>): ApiAnswer | Promise<ApiAnswer>;
 }
 
 /** Types the handler by the schema of its body, and forgets the type for the table of operations. */

@@ -7,7 +7,7 @@ import { PosternError } from '../errors.ts';
 
 export type Schema = z.ZodMiniType;
 /** Type of the values that a schema accepts. */
-export type Value<S extends Schema> = z.infer<S>;
+export type SchemaValue<S extends Schema> = z.infer<S>;
 
 /** A longer list would not help, and must not make an answer larger than its request. */
 const MAX_PROBLEMS = 20;

@@ -6,7 +6,7 @@ import { formatAddress, parseEnvelopeAddress } from '../mail/address.ts';
 import type { Attachment as MailAttachment } from '../mail/types.ts';
 import type { TemplateParts } from '../template/types.ts';
 import type { ApiCall } from './operation.ts';
-import { about, anyObject, flag, map, name, named, text, time, type Value } from './schema.ts';
+import { about, anyObject, flag, map, name, named, type SchemaValue, text, time } from './schema.ts';
 
 const MAX_RECIPIENTS = 1_000;
 /** SES: recipients of one message. */
@@ -110,7 +110,7 @@ export const SendRequest = named(
     ),
   }),
 );
-export type SendRequest = Value<typeof SendRequest>;
+export type SendRequest = SchemaValue<typeof SendRequest>;
 
 /** A submission, or the reason why there is none, with its recipients as the request names them. */
 export interface MessageDraft {

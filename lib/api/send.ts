@@ -9,7 +9,7 @@ import { PosternError } from '../errors.ts';
 import { headerOf } from '../http/raw-request.ts';
 import { Failure, shownError } from './errors.ts';
 import { type ApiCall, operation } from './operation.ts';
-import { about, named, text, type Value } from './schema.ts';
+import { about, named, type SchemaValue, text } from './schema.ts';
 import { draftsOf, type MessageDraft, SendRequest } from './send-request.ts';
 
 /** How long an idempotency key is remembered, ms. */
@@ -112,7 +112,7 @@ function idempotencyOf(call: ApiCall) {
 }
 
 /** The accepted and the refused. @throws the failure of the first message when nothing was accepted. */
-function resultOf(drafts: MessageDraft[], results: Submitted[]): Value<typeof SendAnswer> {
+function resultOf(drafts: MessageDraft[], results: Submitted[]): SchemaValue<typeof SendAnswer> {
   const messages: { id: string; recipient: string }[] = [];
   const rejected: { recipient: string; error: ReturnType<typeof shownError> }[] = [];
   let first: PosternError | undefined;

@@ -13,7 +13,7 @@
 import { Hono } from 'hono';
 import ipaddr from 'ipaddr.js';
 import { type Outcome, SCHEMA_VERSION } from '../engine/items.ts';
-import type { ApiEnv, Log } from '../http/deps.ts';
+import type { ApiEnv, ApiLog } from '../http/deps.ts';
 import { headerOf, headOf, type RequestHead } from '../http/raw-request.ts';
 import { acceptedAtOf } from '../mail/message-id.ts';
 import type { ClickDetail, OpenDetail } from '../outcome/details.ts';
@@ -36,7 +36,7 @@ export interface TrackingDeps {
   /** Durable when it resolves. */
   report(outcome: Outcome): Promise<void>;
   clock: Clock;
-  log: Log;
+  log: ApiLog;
   /** Told of each open or click whose report failed or took too long. For metrics; must not throw. */
   onUnreported?: () => void;
 }

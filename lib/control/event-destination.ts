@@ -49,7 +49,7 @@ export interface FileTarget {
   path: string;
 }
 
-export type Target =
+export type EventTarget =
   | SnsTarget
   | EventBridgeTarget
   | FirehoseTarget
@@ -58,7 +58,7 @@ export type Target =
   | AmqpTarget
   | FileTarget;
 
-export type TargetKind = Target['kind'];
+export type TargetKind = EventTarget['kind'];
 
 export interface EventDestination {
   /** Unique over all destinations, and never used again for another. */
@@ -73,7 +73,7 @@ export interface EventDestination {
   /** Why Postern itself disabled it; absent after it was enabled again. */
   disabledBecause?: string;
   types: readonly EventType[];
-  target: Target;
+  target: EventTarget;
   createdAt: number;
 }
 

@@ -4,9 +4,9 @@ import { PosternError } from '../errors.ts';
 import type { DocumentCache } from './document-cache.ts';
 import {
   type EventDestination,
+  type EventTarget,
   type EventType,
   type NewEventDestination,
-  type Target,
   type TargetKind,
   takesMail,
 } from './event-destination.ts';
@@ -56,7 +56,7 @@ export function openEventDestinations(
     if (!destination) {
       const { sealed, target, ...rest } = stored;
       const secret = sealed === undefined ? {} : JSON.parse(vault.open(sealed, context(stored.id)));
-      destination = Object.freeze({ ...rest, target: { ...target, ...secret } as Target });
+      destination = Object.freeze({ ...rest, target: { ...target, ...secret } as EventTarget });
       opened.set(stored, destination);
     }
     return destination;

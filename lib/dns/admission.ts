@@ -13,7 +13,7 @@ const READ_AFTER = 50;
 /** Questions under way, each with a socket. */
 const MAX_OPEN = 500;
 
-export class Admission {
+export class QueryAdmission {
   readonly #clock: Clock;
   readonly #waiting: (() => void)[] = [];
   #open = 0;

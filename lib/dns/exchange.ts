@@ -95,9 +95,9 @@ function responseTo(data: Buffer, id: number, name: string, type: RecordType): D
   return question.type === type && question.name.toLowerCase() === name ? packet : undefined;
 }
 
-type Accept = (data: Buffer) => DecodedPacket | undefined;
+type AcceptResponse = (data: Buffer) => DecodedPacket | undefined;
 
-function overUdp(server: DnsServer, query: Buffer, accept: Accept, timeout: number, clock: Clock) {
+function overUdp(server: DnsServer, query: Buffer, accept: AcceptResponse, timeout: number, clock: Clock) {
   return new Promise<DecodedPacket>((resolve, reject) => {
     const socket = createSocket(server.address.includes(':') ? 'udp6' : 'udp4');
     let open = true;
@@ -120,7 +120,7 @@ function overUdp(server: DnsServer, query: Buffer, accept: Accept, timeout: numb
   });
 }
 
-function overTcp(server: DnsServer, query: Buffer, accept: Accept, timeout: number, clock: Clock) {
+function overTcp(server: DnsServer, query: Buffer, accept: AcceptResponse, timeout: number, clock: Clock) {
   return new Promise<DecodedPacket>((resolve, reject) => {
     const socket = connect(server.port, server.address);
     let received = Buffer.alloc(0);

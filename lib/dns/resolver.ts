@@ -6,7 +6,7 @@ import type { DecodedPacket, Answer as DnsRecord } from 'dns-packet';
 import { TtlCache } from '../cache.ts';
 import { FailureStreak, type Health } from '../failure-streak.ts';
 import type { Clock } from '../time.ts';
-import { Admission } from './admission.ts';
+import { QueryAdmission } from './admission.ts';
 import { type DnsServer, exchange, RCODE, type RecordType, rcodeOf } from './exchange.ts';
 
 export interface MxRecord {
@@ -16,7 +16,7 @@ export interface MxRecord {
 }
 
 /** What each record type is read as. TXT: the strings of one record, joined (RFC 7208 §3.3). */
-export interface Records {
+export interface DnsRecords {
   A: string;
   AAAA: string;
   MX: MxRecord;
@@ -38,7 +38,7 @@ export interface Resolver {
    * Answers from the cache or a server.
    * @param anew asks again in spite of the cache, and every server before "there is none" is believed.
    */
-  resolve<T extends RecordType>(name: string, type: T, anew?: boolean): Promise<Answer<Records[T]>>;
+  resolve<T extends RecordType>(name: string, type: T, anew?: boolean): Promise<Answer<DnsRecords[T]>>;
   /** Whether any server answers, judged from the questions of late. */
   health(): Health;
 }
@@ -83,7 +83,7 @@ export function createResolver(options: ResolverOptions): Resolver {
   const { servers, clock, timeouts = TIMEOUTS } = options;
   const cache = new TtlCache<Answer<unknown>>(options.cacheOctets ?? CACHE_OCTETS);
   const inFlight = new Map<string, Promise<Answer<unknown>>>();
-  const admission = new Admission(clock);
+  const admission = new QueryAdmission(clock);
   const answers = new FailureStreak(
     MIN_FAILED,
     (last) => `No name server answered for the last ${MIN_FAILED} names. The last: ${last}`,
@@ -183,11 +183,15 @@ export function createResolver(options: ResolverOptions): Resolver {
       cache.set(key, answer, answer.expiresAt, octetsOf(answer) + 2 * key.length);
   }
 
-  function resolve<T extends RecordType>(name: string, type: T, anew = false): Promise<Answer<Records[T]>> {
+  function resolve<T extends RecordType>(
+    name: string,
+    type: T,
+    anew = false,
+  ): Promise<Answer<DnsRecords[T]>> {
     const asked = name.toLowerCase();
     const key = `${type} ${asked}`;
     const known = anew ? undefined : cache.get(key, clock.now());
-    if (known !== undefined) return Promise.resolve(known as Answer<Records[T]>);
+    if (known !== undefined) return Promise.resolve(known as Answer<DnsRecords[T]>);
     const shared = anew ? `anew ${key}` : key;
     let answer = inFlight.get(shared);
     if (answer === undefined) {
@@ -198,7 +202,7 @@ export function createResolver(options: ResolverOptions): Resolver {
       });
       inFlight.set(shared, answer);
     }
-    return answer as Promise<Answer<Records[T]>>;
+    return answer as Promise<Answer<DnsRecords[T]>>;
   }
 
   /** While DNS seems down: several names may be broken at once, and without mail no question would be asked. */

@@ -21,7 +21,7 @@ export interface MailHost {
 }
 
 /** Why a destination cannot be used. Whether that is permanent stands in the error table. */
-export interface Fault {
+export interface DnsFault {
   kind: 'fault';
   code: ReasonCode;
   text: string;
@@ -40,7 +40,7 @@ export interface SiteAddress {
   expiresAt: number;
 }
 
-export type Destination = SiteAddress | Fault;
+export type Destination = SiteAddress | DnsFault;
 
 /** An address to connect to. */
 export interface Target {
@@ -51,7 +51,7 @@ export interface Target {
   family: 4 | 6;
 }
 
-export type Targets = { kind: 'targets'; targets: Target[]; expiresAt: number } | Fault;
+export type Targets = { kind: 'targets'; targets: Target[]; expiresAt: number } | DnsFault;
 
 /** MX hosts and addresses of a host that are used; the rest of a huge set is an attack or a mistake. */
 const MAX_HOSTS = 20;
@@ -222,7 +222,7 @@ export class Destinations {
   }
 }
 
-function fault(code: ReasonCode, text: string, expiresAt: number): Fault {
+function fault(code: ReasonCode, text: string, expiresAt: number): DnsFault {
   return { kind: 'fault', code, text, expiresAt };
 }
 

@@ -9,7 +9,7 @@ import { perSecond } from '../shaping/rate.ts';
 import { RecheckPacer } from '../shaping/recheck.ts';
 
 /** The directives of this installation, as egress needs them. */
-export interface Directives {
+export interface ActiveDirectives {
   /** What holds for a delivery; synchronous, asked for each. */
   match(facts: DeliveryFacts, now: number): Ruling;
   /** Those in force. */
@@ -41,7 +41,7 @@ const SOONEST = 1_000;
 const LATEST = 600_000;
 
 export class DirectiveView {
-  readonly #directives: Directives | undefined;
+  readonly #directives: ActiveDirectives | undefined;
   #seen = new Map<string, Seen>();
   #limiting = '';
   /** No directive is in force. */
@@ -49,7 +49,7 @@ export class DirectiveView {
   /** Rules for the limits that directives set. */
   limits: LimitRule[] = [];
 
-  constructor(directives: Directives | undefined) {
+  constructor(directives: ActiveDirectives | undefined) {
     this.#directives = directives;
   }
 

@@ -12,7 +12,7 @@ import type { StreamLimiter } from '../shaping/stream-limiter.ts';
 import { ConnectionPool, type PoolHost } from './connection-pool.ts';
 import { type Counters, countsOf } from './counters.ts';
 import type { Delivery, Reason } from './delivery.ts';
-import type { Fault, SiteAddress } from './destination.ts';
+import type { DnsFault, SiteAddress } from './destination.ts';
 import type { InFlight } from './in-flight.ts';
 import { PoolLimits } from './pool-limits.ts';
 import type { SharedLimits } from './shared-limits.ts';
@@ -261,7 +261,7 @@ export class QueueManager {
   /** Ends or defers a delivery whose destination cannot be used, within the limits of as much of it as is known. */
   unusable(
     delivery: Delivery,
-    { code, text }: Fault,
+    { code, text }: DnsFault,
     { provider, name, routed }: Pick<Site, 'provider' | 'name' | 'routed'>,
     now: number,
   ): void {

@@ -21,7 +21,7 @@ import type { Clock, Random } from '../time.ts';
 import type { WarmupBook } from '../warmup/book.ts';
 import type { Counters } from './counters.ts';
 import type { WaitStatus } from './delivery.ts';
-import type { Directives } from './directive-view.ts';
+import type { ActiveDirectives } from './directive-view.ts';
 import type { InFlightLimits } from './in-flight.ts';
 import type { Route } from './routes.ts';
 
@@ -58,7 +58,7 @@ export interface EgressOptions {
   /** Complaints and late bounces about mail of these IPs. */
   warmupReports?: WarmupReports;
   /** What operators and rules order. */
-  directives?: Directives;
+  directives?: ActiveDirectives;
   /** Rules of automation, compiled; what they find is raised among the directives. */
   rules?: RuleSet;
   /** The policy in TypeScript; absent: this process runs none. */

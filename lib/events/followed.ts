@@ -1,5 +1,5 @@
 /** One destination that is followed: its window, its sender, what it answered, and what is kept of that. */
-import type { EventDestination, Target } from '../control/event-destination.ts';
+import type { EventDestination, EventTarget } from '../control/event-destination.ts';
 import type { DestinationSender, SendResult } from '../engine/destinations.ts';
 import type { Log } from '../log.ts';
 import type { Clock } from '../time.ts';
@@ -95,7 +95,7 @@ export class Followed {
     return batch;
   }
 
-  async send(sender: DestinationSender<Target>, batch: readonly PendingEvent[]): Promise<void> {
+  async send(sender: DestinationSender<EventTarget>, batch: readonly PendingEvent[]): Promise<void> {
     const results = await sender.send(
       this.destination.target,
       batch.map(({ message }) => message),

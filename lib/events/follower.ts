@@ -10,7 +10,7 @@
  * has not seen stays in the feed, which is there anyway. Windows and cursors are saved about once a second: after a
  * crash at most the events of that second come again, with the same ids.
  */
-import type { EventDestination, EventType, Target, TargetKind } from '../control/event-destination.ts';
+import type { EventDestination, EventTarget, EventType, TargetKind } from '../control/event-destination.ts';
 import type { DestinationSender } from '../engine/destinations.ts';
 import type { Leases, Records } from '../engine/ports.ts';
 import type { Log } from '../log.ts';
@@ -43,7 +43,7 @@ export const EVENT_RETRY: WindowOptions = {
   pause: (tries) => Math.min(3_600_000, 5_000 * 2 ** (tries - 1)),
 };
 
-export type Senders = { readonly [K in TargetKind]?: DestinationSender<Extract<Target, { kind: K }>> };
+export type Senders = { readonly [K in TargetKind]?: DestinationSender<Extract<EventTarget, { kind: K }>> };
 
 export interface FollowerOptions {
   records: Pick<Records, 'feed' | 'message'>;
@@ -245,7 +245,7 @@ class FeedFollower implements Follower {
   #send(): void {
     for (const followed of this.#followed.values()) {
       const { target, enabled } = followed.destination;
-      const sender = this.#options.senders[target.kind] as DestinationSender<Target> | undefined;
+      const sender = this.#options.senders[target.kind] as DestinationSender<EventTarget> | undefined;
       if (!sender || !enabled) continue;
       for (let batch = followed.batch(sender.batch); batch.length > 0; batch = followed.batch(sender.batch)) {
         const sent = followed.send(sender, batch).finally(() => {

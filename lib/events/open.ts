@@ -1,6 +1,6 @@
 /** Events as a process has them: the follower of the feed with a sender for each kind of destination. */
 import { randomUUID } from 'node:crypto';
-import type { EventDestination, Target } from '../control/event-destination.ts';
+import type { EventDestination, EventTarget } from '../control/event-destination.ts';
 import type { EventDestinations } from '../control/event-destinations.ts';
 import type { Resolver } from '../dns/resolver.ts';
 import { type AwsDestinationOptions, openAwsDestinations } from '../engine/aws/destinations/open.ts';
@@ -81,12 +81,12 @@ export async function openEvents(options: EventsOptions): Promise<Events> {
     replay: (id, from, to) => follower.replay(id, from, to),
     async test({ target, tenant, configurationSet }) {
       const message = sample(tenant ?? 'default', configurationSet, clock.now(), context);
-      const [result] = await (senders[target.kind] as DestinationSender<Target>).send(target, [message]);
+      const [result] = await (senders[target.kind] as DestinationSender<EventTarget>).send(target, [message]);
       return result!;
     },
     async close() {
       await follower.stop();
-      for (const sender of Object.values(senders)) await (sender as DestinationSender<Target>).close?.();
+      for (const sender of Object.values(senders)) await (sender as DestinationSender<EventTarget>).close?.();
       aws.close();
     },
   };

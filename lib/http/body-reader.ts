@@ -51,7 +51,7 @@ export interface BodyReader {
 }
 
 /** Octets of one kind of bodies. */
-interface Budget {
+interface BodyBudget {
   held: number;
   readonly most: number;
   readonly always: number;
@@ -59,11 +59,11 @@ interface Budget {
 
 /** Makes a reader of bodies. `clock` measures their rate. */
 export function createBodyReader(limits: BodyLimits, clock: Clock): BodyReader {
-  const buffered: Budget = { held: 0, most: limits.buffered, always: ALWAYS_READ };
-  const unproven: Budget = { held: 0, most: limits.unproven, always: 0 };
+  const buffered: BodyBudget = { held: 0, most: limits.buffered, always: ALWAYS_READ };
+  const unproven: BodyBudget = { held: 0, most: limits.unproven, always: 0 };
 
-  function hold(bytes: Buffer, budget: Budget): HeldBody {
-    let counted: Budget | undefined = budget;
+  function hold(bytes: Buffer, budget: BodyBudget): HeldBody {
+    let counted: BodyBudget | undefined = budget;
     return {
       bytes,
       proven() {
@@ -80,7 +80,7 @@ export function createBodyReader(limits: BodyLimits, clock: Clock): BodyReader {
   }
 
   /** Octets that came; the budget counts them until the body is released or fails. */
-  function receive(incoming: IncomingMessage, budget: Budget): Promise<Buffer> {
+  function receive(incoming: IncomingMessage, budget: BodyBudget): Promise<Buffer> {
     const { 'content-length': length, 'transfer-encoding': encoding } = incoming.headers;
     if (length === undefined && encoding === undefined) return Promise.resolve(EMPTY);
     // Refused before an octet is read: the announced length is enough.

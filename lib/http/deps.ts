@@ -10,7 +10,7 @@ import type { Clock } from '../time.ts';
 import type { Incoming } from './raw-request.ts';
 
 /** One line of the log: an event's name and its fields. Never a body, a secret or an Authorization header. */
-export interface Log {
+export interface ApiLog {
   info(event: string, fields?: Record<string, unknown>): void;
   warn(event: string, fields?: Record<string, unknown>): void;
   error(event: string, fields?: Record<string, unknown>): void;
@@ -58,7 +58,7 @@ export interface ApiDeps {
   trackingUrl?: string;
   /** Version of Postern. */
   version: string;
-  log: Log;
+  log: ApiLog;
   limits?: Partial<ApiLimits>;
   /** Why mail waits, as the egress of this process sees it; absent: this process sends no mail. */
   explain?: (query: ExplainQuery) => Promise<MailExplanation[]>;

@@ -19,12 +19,12 @@ import type { Log } from '../log.ts';
 import type { ReturnPaths } from '../mail/return-path.ts';
 import type { Feedback } from '../outcome/feedback.ts';
 import { MAX_PARSED, parseReport } from '../outcome/report.ts';
-import type { ConnectionLimits } from '../smtp-server/connection-limiter.ts';
+import type { ListenerLimits } from '../smtp-server/connection-limiter.ts';
 import { type Listener, startListener } from '../smtp-server/listener.ts';
 import type { SmtpBudget } from '../smtp-server/octet-budget.ts';
 import { reply } from '../smtp-server/reply.ts';
 import type { Clock } from '../time.ts';
-import { type InboundCounts, Recorder, type Target } from './recorder.ts';
+import { type InboundCounts, Recorder, type ReportTarget } from './recorder.ts';
 
 export interface InboundOptions {
   listen: { host: string; port: number };
@@ -39,10 +39,10 @@ export interface InboundOptions {
   clock: Clock;
   log: Log;
   /** Called with each bounce and complaint before it is recorded; what it throws keeps the report with its peer. */
-  onFeedback?: (feedback: Feedback, delivery: Target) => Promise<void>;
+  onFeedback?: (feedback: Feedback, delivery: ReportTarget) => Promise<void>;
   /** PEM; absent: no STARTTLS. */
   tls?: { key: string; cert: string };
-  limits?: Partial<ConnectionLimits>;
+  limits?: Partial<ListenerLimits>;
 }
 
 export interface Inbound {
@@ -62,7 +62,7 @@ const DATA_DEADLINE = 120_000;
  * A large provider bounces a whole campaign from a few addresses within minutes, hence the generous rate; what
  * is over it is answered 4yz, and a real server comes again.
  */
-export const INBOUND_LIMITS: ConnectionLimits = {
+export const INBOUND_LIMITS: ListenerLimits = {
   connections: 500,
   anonymous: 500,
   anonymousOfOne: 50,

@@ -26,7 +26,7 @@ import { reply } from '../smtp-server/reply.ts';
 import type { Clock } from '../time.ts';
 
 /** The delivery that a report is about. */
-export interface Target {
+export interface ReportTarget {
   messageId: string;
   n: number;
   /** No signature names the delivery, only its Message-ID and its recipient. */
@@ -50,7 +50,7 @@ export interface RecorderParts {
   clock: Clock;
   log: Log;
   /** Called with each bounce and complaint before it is recorded; what it throws keeps the report with its peer. */
-  onFeedback?: (feedback: Feedback, delivery: Target) => Promise<void>;
+  onFeedback?: (feedback: Feedback, delivery: ReportTarget) => Promise<void>;
 }
 
 export class Recorder {
@@ -64,7 +64,7 @@ export class Recorder {
   }
 
   /** The delivery that a signed return path names. */
-  targetOf(address: string): Target | undefined {
+  targetOf(address: string): ReportTarget | undefined {
     return this.#parts.returnPaths.read(address, this.#parts.clock.now());
   }
 
@@ -91,7 +91,7 @@ export class Recorder {
     }
   }
 
-  async #record(feedback: Feedback, message: MessageRecord, target: Target): Promise<string> {
+  async #record(feedback: Feedback, message: MessageRecord, target: ReportTarget): Promise<string> {
     const { records, clock, log, onFeedback } = this.#parts;
     const { n } = target;
     if (await this.#isRepeat(feedback, message, n)) {
@@ -124,7 +124,7 @@ export class Recorder {
   }
 
   /** The delivery that a complaint at a role address is about. */
-  async #targetIn(report: Report): Promise<Target | undefined> {
+  async #targetIn(report: Report): Promise<ReportTarget | undefined> {
     if (report.kind !== 'complaint') return undefined;
     const { original, recipients } = report;
     for (const address of original.returnPaths) {

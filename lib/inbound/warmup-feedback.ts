@@ -6,7 +6,7 @@ import { providerOf } from '../shaping/providers.ts';
 import type { Clock } from '../time.ts';
 import type { WarmupBook } from '../warmup/book.ts';
 import { signalOfReport } from '../warmup/signals.ts';
-import type { Target } from './recorder.ts';
+import type { ReportTarget } from './recorder.ts';
 
 export interface WarmupFeedbackParts {
   records: Pick<Records, 'deliveries'>;
@@ -21,7 +21,7 @@ export interface WarmupFeedbackParts {
  * @returns resolves when it is durable. @throws PosternError of the storage group.
  */
 export function warmupFeedback({ records, reports, book, clock }: WarmupFeedbackParts) {
-  return async (feedback: Feedback, { messageId, n }: Target): Promise<void> => {
+  return async (feedback: Feedback, { messageId, n }: ReportTarget): Promise<void> => {
     const warming = book.ips();
     const signal = signalOfReport(feedback);
     if (warming.length === 0 || signal === undefined) return;

@@ -32,7 +32,7 @@ export interface Digest {
   orphans: number;
 }
 
-type Counter = Exclude<keyof StatisticsDelta, 'tenant' | 'period'>;
+type DeliveryCounter = Exclude<keyof StatisticsDelta, 'tenant' | 'period'>;
 
 /**
  * @param outcomes a batch of the feed. @param records the records of its messages, by id; those that no
@@ -63,7 +63,7 @@ export function digest(
   return result;
 }
 
-function countersOf(event: SesEvent): Counter[] {
+function countersOf(event: SesEvent): DeliveryCounter[] {
   switch (event.eventType) {
     case 'Send':
       return ['sends'];

@@ -6,7 +6,7 @@ import { boundJson } from '../http/json-bounds.ts';
 import type { Attachment } from '../mail/types.ts';
 import type { TemplateParts } from '../template/types.ts';
 import { type Call, requireTenant } from './operation.ts';
-import type { Attachments, Destination, MessageHeaders, SendMembers, Template } from './shapes.ts';
+import type { Attachments, MessageHeaders, SendMembers, SesDestination, Template } from './shapes.ts';
 
 /** SES: recipients of one message, To, Cc and Bcc together. */
 const MAX_RECIPIENTS = 50;
@@ -47,7 +47,7 @@ export function unsupported(member: string): PosternError {
 }
 
 /** @throws PosternError `too_many_recipients`. */
-export function recipients(destination: Destination = {}): { to: string[]; cc: string[]; bcc: string[] } {
+export function recipients(destination: SesDestination = {}): { to: string[]; cc: string[]; bcc: string[] } {
   const { ToAddresses: to = [], CcAddresses: cc = [], BccAddresses: bcc = [] } = destination;
   if (to.length + cc.length + bcc.length > MAX_RECIPIENTS)
     throw new PosternError('too_many_recipients', `Recipient count exceeds ${MAX_RECIPIENTS}.`);

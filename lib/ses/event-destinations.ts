@@ -1,5 +1,5 @@
 /** Event destinations of a configuration set: who is told what becomes of the mail that names it. */
-import type { EventDestination, NewEventDestination, Target } from '../control/event-destination.ts';
+import type { EventDestination, EventTarget, NewEventDestination } from '../control/event-destination.ts';
 import { EVENT_TYPE_NAMES } from '../control/event-destination.ts';
 import { PosternError } from '../errors.ts';
 import { unsupported } from './content.ts';
@@ -96,7 +96,7 @@ function find(set: string, name: string, call: Call): EventDestination {
 /** @throws PosternError `bad_request` unless there is exactly one destination, as SES wants it. */
 function givenOf(given: Definition): Pick<NewEventDestination, 'enabled' | 'types' | 'target'> {
   if (given.PinpointDestination) throw unsupported('PinpointDestination');
-  const targets: Target[] = [];
+  const targets: EventTarget[] = [];
   const { SnsDestination: sns, EventBridgeDestination: bus, KinesisFirehoseDestination: firehose } = given;
   const { CloudWatchDestination: cloudWatch } = given;
   if (sns) targets.push({ kind: 'sns', topicArn: sns.TopicArn });

@@ -2,7 +2,7 @@
 import { decode } from '../http/sigv4-canonical.ts';
 import { OPERATIONS } from './operations.ts';
 
-export interface Route {
+export interface SesRoute {
   operation: string;
   /** Values of the path's labels, decoded once. */
   labels: Record<string, string>;
@@ -46,7 +46,7 @@ function segmentsOf(path: string): string[] {
  * @returns undefined when no operation has this method and path.
  * @throws PosternError `bad_request` for an invalid percent-encoding in a label.
  */
-export function matchRoute(method: string, rawPath: string): Route | undefined {
+export function matchRoute(method: string, rawPath: string): SesRoute | undefined {
   let node = root;
   const values: string[] = [];
   for (const segment of segmentsOf(rawPath)) {

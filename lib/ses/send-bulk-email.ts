@@ -32,7 +32,7 @@ const input = structure({
 });
 
 type Request = Value<typeof input>;
-type Entry = Value<typeof entry>;
+type BulkEntry = Value<typeof entry>;
 type TemplateContent = ReturnType<typeof content.template>;
 
 export const sendBulkEmail = operation({
@@ -65,7 +65,7 @@ export const sendBulkEmail = operation({
   },
 });
 
-function submission(one: Entry, request: Request, defaults: TemplateContent, tenant: string): Submission {
+function submission(one: BulkEntry, request: Request, defaults: TemplateContent, tenant: string): Submission {
   const replacement = one.ReplacementEmailContent?.ReplacementTemplate?.ReplacementTemplateData;
   return {
     from: request.FromEmailAddress,

@@ -112,7 +112,7 @@ export const suppressionReason = oneOf(...SUPPRESSION_REASONS);
 export const suppressedReasons = list(suppressionReason, { max: SUPPRESSION_REASONS.length });
 
 export type SendMembers = { [K in keyof typeof sendMembers]?: Value<(typeof sendMembers)[K]> };
-export type Destination = Value<typeof destination>;
+export type SesDestination = Value<typeof destination>;
 export type Template = Value<typeof template>;
 export type MessageHeaders = Value<typeof messageHeaders>;
 export type MessageTags = Value<typeof messageTags>;

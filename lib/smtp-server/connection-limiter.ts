@@ -14,7 +14,7 @@
 import ipaddr from 'ipaddr.js';
 import type { Clock } from '../time.ts';
 
-export interface ConnectionLimits {
+export interface ListenerLimits {
   /** Connections at one time, trusted ones included. */
   connections: number;
   /** Connections at one time of peers that have not logged in, in all and from one network. */
@@ -53,14 +53,14 @@ export function networkOf(address: string): string {
 }
 
 export class ConnectionLimiter {
-  readonly #limits: ConnectionLimits;
+  readonly #limits: ListenerLimits;
   #open = 0;
   #anonymous = 0;
   readonly #anonymousOf = new Map<string, number>();
   readonly #messages: WindowCounter;
   readonly #failures: WindowCounter;
 
-  constructor(limits: ConnectionLimits, clock: Clock) {
+  constructor(limits: ListenerLimits, clock: Clock) {
     this.#limits = limits;
     this.#messages = new WindowCounter(MESSAGE_WINDOW, clock);
     this.#failures = new WindowCounter(LOGIN_WINDOW, clock);

@@ -21,7 +21,7 @@ const QUOTED =
 
 type Parsed = ReturnType<SMTPConnection['_parseAddressCommand']>;
 
-export class Connection extends SMTPConnection {
+export class ServerConnection extends SMTPConnection {
   #commands = 0;
   #refusals = 0;
 

@@ -24,10 +24,10 @@ import { canonicalIp } from '../ip.ts';
 import type { Log } from '../log.ts';
 import type { Clock } from '../time.ts';
 import { coalesceWrites } from './coalesce.ts';
-import { Connection } from './connection.ts';
-import { ConnectionLimiter, type ConnectionLimits, type Ticket } from './connection-limiter.ts';
+import { ServerConnection } from './connection.ts';
+import { ConnectionLimiter, type ListenerLimits, type Ticket } from './connection-limiter.ts';
 import type { SmtpBudget } from './octet-budget.ts';
-import { Peer } from './peer.ts';
+import { ClientPeer } from './peer.ts';
 import { reply, replyFor } from './reply.ts';
 
 export interface ListenerOptions {
@@ -48,7 +48,7 @@ export interface ListenerOptions {
   keepBytes?: number;
   /** The whole content must arrive within this time, ms. */
   dataDeadline: number;
-  limits: ConnectionLimits;
+  limits: ListenerLimits;
   /** Shared by all listeners of the process. */
   budget: SmtpBudget;
   clock: Clock;
@@ -86,14 +86,14 @@ export function startListener(options: ListenerOptions): Promise<Listener> {
   const { login, limits, budget, clock, log, name } = options;
   const limiter = new ConnectionLimiter(limits, clock);
   const tickets = new Map<string, Ticket>();
-  const peers = new Map<string, Peer>();
+  const peers = new Map<string, ClientPeer>();
 
   class Server extends SMTPServer {
     override connect(
       socket: Socket | TLSSocket,
-      socketOptions?: ConstructorParameters<typeof Connection>[2],
+      socketOptions?: ConstructorParameters<typeof ServerConnection>[2],
     ): void {
-      const connection = new Connection(this, socket, socketOptions);
+      const connection = new ServerConnection(this, socket, socketOptions);
       this.connections.add(connection);
       welcome(connection);
       connection.on('error', (error: Error) => this._onError(error));
@@ -101,7 +101,7 @@ export function startListener(options: ListenerOptions): Promise<Listener> {
     }
   }
 
-  function welcome(connection: Connection): void {
+  function welcome(connection: ServerConnection): void {
     const { id, remoteAddress, remotePort } = connection;
     const ticket = tickets.get(placeOf(remoteAddress, remotePort));
     // A socket that was closed before its session began has given its place back.
@@ -109,7 +109,7 @@ export function startListener(options: ListenerOptions): Promise<Listener> {
       connection.close();
       return;
     }
-    const peer = new Peer(connection, ticket, budget, clock);
+    const peer = new ClientPeer(connection, ticket, budget, clock);
     peers.set(id, peer);
     if (login?.trusts(remoteAddress)) peer.trust();
     if (login && !login.trusts(remoteAddress)) peer.awaitLogin();
@@ -187,7 +187,7 @@ export function startListener(options: ListenerOptions): Promise<Listener> {
   function receive(
     stream: SMTPServerDataStream,
     session: SMTPServerSession,
-    peer: Peer,
+    peer: ClientPeer,
     callback: (error?: Error | null, text?: string) => void,
   ): void {
     const content = peer.buffer(options.keepBytes ?? options.maxBytes);

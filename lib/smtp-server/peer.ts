@@ -1,6 +1,6 @@
 /** What is kept of the peer at the other end of a connection: its trust, its deadline, its failures. */
 import type { Clock } from '../time.ts';
-import type { Connection } from './connection.ts';
+import type { ServerConnection } from './connection.ts';
 import type { Ticket } from './connection-limiter.ts';
 import { MessageBuffer } from './message-buffer.ts';
 import type { OctetBudget, SmtpBudget } from './octet-budget.ts';
@@ -12,8 +12,8 @@ export const LOGIN_DEADLINE = 60_000;
 export const MESSAGE_DEADLINE = 300_000;
 const MAX_FAILED_LOGINS = 3;
 
-export class Peer {
-  readonly connection: Connection;
+export class ClientPeer {
+  readonly connection: ServerConnection;
   readonly #ticket: Ticket;
   readonly #budget: SmtpBudget;
   readonly #clock: Clock;
@@ -21,7 +21,7 @@ export class Peer {
   #failedLogins = 0;
   #cancel = (): void => undefined;
 
-  constructor(connection: Connection, ticket: Ticket, budget: SmtpBudget, clock: Clock) {
+  constructor(connection: ServerConnection, ticket: Ticket, budget: SmtpBudget, clock: Clock) {
     this.connection = connection;
     this.#ticket = ticket;
     this.#budget = budget;

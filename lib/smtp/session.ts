@@ -33,12 +33,12 @@ import type {
 import { Watchdog } from './watchdog.ts';
 import { Wire } from './wire.ts';
 
-type Stage = 'connect' | OpeningStage | 'tls' | 'open' | 'quit' | 'over';
+type SessionStage = 'connect' | OpeningStage | 'tls' | 'open' | 'quit' | 'over';
 
 const NOT_OURS = 'The source address is not ours any more: its lease has run out.';
 
 /** The deadline of each stage but `open`, where it is the pipeline's. */
-const DEADLINE: Record<Exclude<Stage, 'open' | 'over'>, keyof SmtpDeadlines> = {
+const DEADLINE: Record<Exclude<SessionStage, 'open' | 'over'>, keyof SmtpDeadlines> = {
   connect: 'connect',
   greeting: 'greeting',
   ehlo: 'ehlo',
@@ -74,7 +74,7 @@ class Session implements SmtpSession {
   readonly #watchdog: Watchdog;
   readonly #outbox: Outbox;
   #parser = new ReplyParser();
-  #stage: Stage = 'connect';
+  #stage: SessionStage = 'connect';
   /** While open. */
   #pipeline: Pipeline | undefined;
   #quitting = false;

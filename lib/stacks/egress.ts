@@ -40,7 +40,7 @@ import { type PolicyBundle, policyFor } from './policy.ts';
 import { PtrRecords } from './ptr.ts';
 import { openLanes } from './queues.ts';
 import { register, STAGE_TAG } from './registrar.ts';
-import type { Address, NodeConfig, Stage } from './stage.ts';
+import type { NodeConfig, Stage, StageAddress } from './stage.ts';
 import { accountAlarmName } from './topics.ts';
 import { installNode } from './user-data.ts';
 
@@ -182,7 +182,7 @@ export class EgressStack extends Stack {
    * Elastic IPs, kept when the stack goes: an address that receivers have learnt to trust is the one thing here
    * that no deployment can bring back.
    */
-  #addresses(node: NodeConfig, stage: Stage, own: boolean): Address[] {
+  #addresses(node: NodeConfig, stage: Stage, own: boolean): StageAddress[] {
     return node.addresses.map((address, at) => {
       // In a cell the node's name cannot run into the number.
       const id = own ? `Address-${node.name}${at + 1}` : `${node.name}Address${at + 1}`;
@@ -204,7 +204,7 @@ export class EgressStack extends Stack {
   /** @param watch how long it watches the alarms once it sends. @returns its role. */
   #node(
     node: NodeConfig,
-    addresses: readonly Address[],
+    addresses: readonly StageAddress[],
     shared: {
       stage: Stage;
       data: DataStack;
@@ -300,7 +300,7 @@ export class EgressStack extends Stack {
   }
 
   /** To move its own Elastic IPs, and no others, to an interface of its own. */
-  #takeAddresses(role: iam.Role, node: string, addresses: readonly Address[]): iam.PolicyStatement[] {
+  #takeAddresses(role: iam.Role, node: string, addresses: readonly StageAddress[]): iam.PolicyStatement[] {
     const arn = (resource: string): string =>
       `arn:${this.partition}:ec2:${this.region}:${this.account}:${resource}`;
     const own = [arn('instance/*'), arn('network-interface/*')];

@@ -8,7 +8,7 @@ import type { Stage } from './stage.ts';
 const MAX_SETTING = 1_024;
 const FILE = 'pools.txt';
 
-export interface PoolSetting {
+export interface StagePoolSetting {
   /** As `readApiSettings` takes it. */
   pools: readonly string[];
   /** Paths of files that go beside the bundle. */
@@ -16,7 +16,7 @@ export interface PoolSetting {
 }
 
 /** @param directory where the file is put, when one is needed. */
-export function poolSetting(stage: Stage, directory: string): PoolSetting {
+export function poolSetting(stage: Stage, directory: string): StagePoolSetting {
   const pools = poolsOf(stage);
   const text = pools.join(',');
   if (text.length <= MAX_SETTING) return { pools, files: [] };

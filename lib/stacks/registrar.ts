@@ -8,7 +8,7 @@ import type { Construct } from 'constructs';
 import type { DataStack } from './data.ts';
 import { PosternFunction } from './function.ts';
 import { acknowledgeWildcard } from './permissions.ts';
-import type { Address, Stage } from './stage.ts';
+import type { Stage, StageAddress } from './stage.ts';
 
 /** Tells which addresses of the account are the stage's. */
 export const STAGE_TAG = 'postern:stage';
@@ -50,7 +50,7 @@ export function register(
   scope: Construct,
   registrar: PosternFunction,
   cell: string,
-  addresses: ReadonlyMap<string, readonly Address[]>,
+  addresses: ReadonlyMap<string, readonly StageAddress[]>,
 ): void {
   new CustomResource(scope, 'Addresses', {
     resourceType: 'Custom::Addresses',

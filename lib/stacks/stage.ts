@@ -2,7 +2,7 @@
 import type { RetentionDays } from 'aws-cdk-lib/aws-logs';
 
 /** A source address: an Elastic IP on a private address of its node. */
-export interface SourceAddress {
+export interface StageSourceAddress {
   /** Its name: in EHLO, in its A record and, once `ptr` is set, in its PTR record. Unique. */
   hostname: string;
   /** Pools that send from it. */
@@ -15,7 +15,7 @@ export interface SourceAddress {
 }
 
 /** A source address that has its Elastic IP. */
-export type Address = SourceAddress & { ip: string; allocationId: string };
+export type StageAddress = StageSourceAddress & { ip: string; allocationId: string };
 
 /** An egress node: an Auto Scaling group of one, which comes back under the same name in whatever zone is left. */
 export interface NodeConfig {
@@ -23,7 +23,7 @@ export interface NodeConfig {
   name: string;
   /** Arm64. A type bounds how many addresses a node may have (instance-types.ts). */
   instanceType: string;
-  addresses: readonly SourceAddress[];
+  addresses: readonly StageSourceAddress[];
 }
 
 /**

@@ -7,7 +7,7 @@ import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import type { Asset } from 'aws-cdk-lib/aws-s3-assets';
 import { sourceSuffix } from '../../egress-node/service/node-environment.ts';
 import { STAGE_VARIABLE } from '../observe/emf.ts';
-import type { Address } from './stage.ts';
+import type { StageAddress } from './stage.ts';
 
 export interface InstallProps {
   /** Name of the process in the bundle. */
@@ -31,7 +31,7 @@ export function installService(stack: Stack, props: InstallProps): ec2.UserData 
 export function installNode(
   stack: Stack,
   props: Omit<InstallProps, 'service'> & {
-    addresses: readonly Address[];
+    addresses: readonly StageAddress[];
     /** How long the node watches the alarms once it sends. */
     watch: Duration;
     /** Names of alarms that stop the deployment. */

@@ -54,10 +54,10 @@ const ANONYMOUS_OF_ONE = 50;
 /** SMTP passwords kept derived. */
 const MAX_PASSWORDS = 10_000;
 
-export type Submission = Listener;
+export type SubmissionServer = Listener;
 
 /** @returns resolves when it listens. */
-export function startSubmission(options: SubmissionOptions): Promise<Submission> {
+export function startSubmission(options: SubmissionOptions): Promise<SubmissionServer> {
   const { accept, control, clock } = options;
   const networks = options.relayFrom.map((cidr) => ipaddr.parseCIDR(cidr));
   /** SMTP password of a key, derived once. */

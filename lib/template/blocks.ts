@@ -8,8 +8,8 @@ import {
   type Loop,
   type Partial,
   type Run,
+  type RunStep,
   Scope,
-  type Step,
   textOf,
 } from './run.ts';
 
@@ -22,7 +22,7 @@ export interface Branches {
 }
 
 /** `if`, and by exchanged branches `unless`. `includeZero` makes 0 count as a value. */
-export function ifBlock(condition: Expression, includeZero: Expression, branches: Branches): Step {
+export function ifBlock(condition: Expression, includeZero: Expression, branches: Branches): RunStep {
   return (run, scope) => {
     const value = condition(run, scope);
     const fails = isEmpty(value) || (value === 0 && !includeZero(run, scope));
@@ -31,7 +31,7 @@ export function ifBlock(condition: Expression, includeZero: Expression, branches
 }
 
 /** `with`: the value becomes the context, unless it is empty. */
-export function withBlock(target: Expression, { main, inverse, named }: Branches): Step {
+export function withBlock(target: Expression, { main, inverse, named }: Branches): RunStep {
   return (run, scope) => {
     const value = target(run, scope);
     if (isEmpty(value)) inverse(run, scope, scope);
@@ -43,7 +43,7 @@ export function withBlock(target: Expression, { main, inverse, named }: Branches
 }
 
 /** `each`: over a list, or the own properties of an object; anything else is empty. */
-export function eachBlock(target: Expression, branches: Branches): Step {
+export function eachBlock(target: Expression, branches: Branches): RunStep {
   return (run, scope) => iterate(target(run, scope), run, scope, branches);
 }
 
@@ -67,7 +67,7 @@ function iterate(target: unknown, run: Run, scope: Scope, { main, inverse, named
 }
 
 /** A block that is called as a variable, `{{#x}}…{{/x}}`: a condition, a loop or a context, as the value is. */
-export function sectionBlock(target: Expression, branches: Branches): Step {
+export function sectionBlock(target: Expression, branches: Branches): RunStep {
   return (run, scope) => {
     const value = target(run, scope);
     if (value === true) branches.main(run, scope, scope);
@@ -90,7 +90,7 @@ export function defining(partials: ReadonlyMap<string, Body>, body: Body): Body 
 }
 
 /** `{{> name}}`. Every line of what it puts out begins with `indent`, the white space before the tag. */
-export function partialCall(name: Expression, context: Expression, indent: string): Step {
+export function partialCall(name: Expression, context: Expression, indent: string): RunStep {
   return (run, scope) => {
     const called = textOf(name(run, scope), run);
     if (!indent) return run.call(called, context(run, scope), scope.loop);

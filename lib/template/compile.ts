@@ -22,7 +22,7 @@ import {
   type Names,
   pathOf,
 } from './expressions.ts';
-import { type Body, type Expression, missing, type Step, textOf, tooComplex } from './run.ts';
+import { type Body, type Expression, missing, type RunStep, textOf, tooComplex } from './run.ts';
 import { scanSource } from './scan.ts';
 
 /**
@@ -49,7 +49,7 @@ function parse(source: string): hbs.AST.Program {
 
 /** A program is the whole source, or one side of a block; the scan has bounded how deep they go. */
 function compileProgram(program: hbs.AST.Program | undefined, names: Names): Body {
-  const steps: Step[] = [];
+  const steps: RunStep[] = [];
   const partials = new Map<string, Body>();
   for (const statement of program?.body ?? []) {
     if (statement.type === 'DecoratorBlock') {
@@ -65,7 +65,7 @@ function compileProgram(program: hbs.AST.Program | undefined, names: Names): Bod
   return partials.size === 0 ? body : defining(partials, body);
 }
 
-function sequence(steps: readonly Step[]): Step {
+function sequence(steps: readonly RunStep[]): RunStep {
   const count = steps.length;
   return (run, scope) => {
     run.spend(count);
@@ -82,7 +82,7 @@ function inlineName(block: hbs.AST.DecoratorBlock): string {
   return String((name as hbs.AST.StringLiteral).value);
 }
 
-function compileStatement(node: hbs.AST.Statement, names: Names): Step | undefined {
+function compileStatement(node: hbs.AST.Statement, names: Names): RunStep | undefined {
   switch (node.type) {
     case 'ContentStatement': {
       const { value } = node as hbs.AST.ContentStatement;
@@ -103,7 +103,7 @@ function compileStatement(node: hbs.AST.Statement, names: Names): Step | undefin
   }
 }
 
-function compileVariable(node: hbs.AST.MustacheStatement, names: Names): Step {
+function compileVariable(node: hbs.AST.MustacheStatement, names: Names): RunStep {
   const path = pathOf(node.path);
   // It is read after the rendering, by whoever puts the image there.
   if (path.original === 'ses:openTracker') return (run) => run.append(OPEN_TRACKER);
@@ -123,7 +123,7 @@ function compileVariable(node: hbs.AST.MustacheStatement, names: Names): Step {
   };
 }
 
-function compileBlock(node: hbs.AST.BlockStatement, names: Names): Step {
+function compileBlock(node: hbs.AST.BlockStatement, names: Names): RunStep {
   const path = pathOf(node.path);
   const helper = helperOf(path);
   const named = Boolean(node.program?.blockParams?.length);
@@ -160,7 +160,7 @@ function includeZero(node: hbs.AST.BlockStatement, names: Names): Expression {
   return pair ? compileExpression(pair.value, names) : () => false;
 }
 
-function compilePartialCall(node: hbs.AST.PartialStatement, names: Names): Step {
+function compilePartialCall(node: hbs.AST.PartialStatement, names: Names): RunStep {
   if (node.params.length > 1) throw invalid('a partial takes at most one argument', node);
   const written = String((node.name as hbs.AST.PathExpression).original);
   const name = node.name.type === 'SubExpression' ? compileExpression(node.name, names) : () => written;

@@ -4,7 +4,7 @@
 import { PosternError } from '../errors.ts';
 import { type Expression, isKey, property, type Scope } from './run.ts';
 
-type Node = hbs.AST.Node;
+type ExpressionNode = hbs.AST.Node;
 type Path = hbs.AST.PathExpression;
 
 /** Block parameters that a place can see (`as |item index|`), innermost first. */
@@ -23,13 +23,13 @@ const HELPERS = new Set([
 ]);
 
 /** The refusal of a template, saying where. */
-export function invalid(why: string, node?: Node): PosternError {
+export function invalid(why: string, node?: ExpressionNode): PosternError {
   const where = node?.loc ? ` (line ${node.loc.start.line}, column ${node.loc.start.column + 1})` : '';
   return new PosternError('bad_request', `The template cannot be used: ${why.slice(0, 300)}${where}.`);
 }
 
 /** Handlebars takes a literal in the place of a variable for its name: `{{"first name"}}`, `{{12}}`. */
-export function pathOf(node: Node): Path {
+export function pathOf(node: ExpressionNode): Path {
   if (node.type === 'PathExpression') return node as Path;
   if (node.type === 'SubExpression') throw invalid('a subexpression cannot stand here', node);
   const original = String((node as hbs.AST.StringLiteral).original);
@@ -48,7 +48,7 @@ function isScoped(path: Path): boolean {
 }
 
 /** @throws PosternError `bad_request` for a helper that is not offered here */
-export function compileExpression(node: Node, names: Names): Expression {
+export function compileExpression(node: ExpressionNode, names: Names): Expression {
   switch (node.type) {
     case 'PathExpression':
       return compilePath(node as Path, names);
@@ -68,7 +68,11 @@ export function compileExpression(node: Node, names: Names): Expression {
 }
 
 /** `lookup object key`: nothing of a key that is no text or number, and as in Handlebars, falsy objects as they are. */
-export function compileLookup(node: Node, params: readonly Node[], names: Names): Expression {
+export function compileLookup(
+  node: ExpressionNode,
+  params: readonly ExpressionNode[],
+  names: Names,
+): Expression {
   if (params.length !== 2) throw invalid('lookup needs exactly two arguments', node);
   const object = compileExpression(params[0]!, names);
   const key = compileExpression(params[1]!, names);

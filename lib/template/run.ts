@@ -7,7 +7,7 @@ import { PosternError } from '../errors.ts';
 import type { RenderBudget } from './types.ts';
 
 /** One instruction of a compiled template: appends to the output of the run. */
-export type Step = (run: Run, scope: Scope) => void;
+export type RunStep = (run: Run, scope: Scope) => void;
 /** What stands inside a block: `outer` is the scope around the block, `scope` the one inside. */
 export type Body = (run: Run, scope: Scope, outer: Scope | undefined) => void;
 /** A value that a template names; `undefined` when the data does not have it. */
@@ -30,9 +30,9 @@ export interface Loop {
 }
 
 /** Values of block parameters (`as |item index|`), innermost first. */
-export interface Names {
+export interface ScopeNames {
   values: readonly unknown[];
-  parent: Names | undefined;
+  parent: ScopeNames | undefined;
 }
 
 /** An inline partial, and the scope around the block that defines it: what its `../` refers to. */
@@ -53,9 +53,14 @@ export class Scope {
   /** What `..` refers to. */
   readonly parent: Scope | undefined;
   readonly loop: Loop | undefined;
-  readonly names: Names | undefined;
+  readonly names: ScopeNames | undefined;
 
-  constructor(context: unknown, parent: Scope | undefined, loop: Loop | undefined, names: Names | undefined) {
+  constructor(
+    context: unknown,
+    parent: Scope | undefined,
+    loop: Loop | undefined,
+    names: ScopeNames | undefined,
+  ) {
     this.context = context;
     this.parent = parent;
     this.loop = loop;
@@ -67,7 +72,7 @@ export class Scope {
     outer: Scope | undefined,
     context: unknown,
     loop: Loop | undefined,
-    names: Names | undefined,
+    names: ScopeNames | undefined,
   ): Scope {
     const parent = outer !== undefined && outer.context === context ? outer.parent : outer;
     return new Scope(context, parent, loop, names);

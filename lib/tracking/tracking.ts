@@ -53,7 +53,7 @@ export function createTracker(
   }
 
   return (html, read = html) => {
-    const edits: Edit[] = [];
+    const edits: HtmlEdit[] = [];
     let placeholder = read.indexOf(OPEN_TRACKER);
     let bodyEnd = -1;
     let htmlEnd = -1;
@@ -121,13 +121,13 @@ export function readLinkTags(text: string): Record<string, string[]> | null {
 const LINK_ELEMENTS = new Set(['a', 'area']);
 const LINK_ATTRIBUTES = new Set(['href', 'ses:no-track', 'ses:tags']);
 
-interface Edit {
+interface HtmlEdit {
   start: number;
   end: number;
   text: string;
 }
 
-function applied(html: string, edits: Edit[]): string {
+function applied(html: string, edits: HtmlEdit[]): string {
   edits.sort((a, b) => a.start - b.start);
   let out = '';
   let from = 0;
@@ -139,7 +139,7 @@ function applied(html: string, edits: Edit[]): string {
 }
 
 /** Without its attribute, a tag still needs a blank where the next one follows at once. */
-function removal(html: string, { start, end }: Attribute): Edit {
+function removal(html: string, { start, end }: Attribute): HtmlEdit {
   return { start, end, text: /[\t\n\f\r />]/.test(html[end]!) ? '' : ' ' };
 }
 

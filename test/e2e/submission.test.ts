@@ -12,7 +12,11 @@ import type { AccessKey } from '../../lib/control/types.ts';
 import { PosternError } from '../../lib/errors.ts';
 import { type Log, silentLog } from '../../lib/log.ts';
 import { defaultBudget } from '../../lib/smtp-server/octet-budget.ts';
-import { type Submission, type SubmissionOptions, startSubmission } from '../../lib/submission/submission.ts';
+import {
+  type SubmissionOptions,
+  type SubmissionServer,
+  startSubmission,
+} from '../../lib/submission/submission.ts';
 import { openTestAccept, type TestAccept } from '../support/accept.ts';
 
 let directory: string;
@@ -25,7 +29,7 @@ after(() => rm(directory, { recursive: true }));
 
 interface Door extends TestAccept {
   refused: unknown[];
-  submission: Submission;
+  submission: SubmissionServer;
   key: AccessKey;
   password: string;
 }

@@ -12,7 +12,7 @@ import { apiEnvironment, readApiSettings } from '../../functions/environment.ts'
 import { TABLES, type TableName } from '../../lib/engine/aws/schema.ts';
 import { buildStacks } from '../../lib/stacks/build.ts';
 import { poolsOf } from '../../lib/stacks/cells.ts';
-import { type PoolSetting, poolSetting } from '../../lib/stacks/pools.ts';
+import { poolSetting, type StagePoolSetting } from '../../lib/stacks/pools.ts';
 import type { CellConfig, Stage } from '../../lib/stacks/stage.ts';
 import { checkStage } from '../../lib/stacks/stage-check.ts';
 import { openApp, openStacks, type Resource, resourcesOf, STAGE, stacksByPart } from '../support/stacks.ts';
@@ -93,7 +93,7 @@ describe('the pools of a stage', () => {
   test('are a setting while they are few, and a file beside the bundle when they are many', () => {
     const directory = mkdtempSync(join(tmpdir(), 'postern-pools-'));
     after(() => rmSync(directory, { recursive: true }));
-    const environment = (setting: PoolSetting) => ({
+    const environment = (setting: StagePoolSetting) => ({
       ...apiEnvironment({
         resources: { tables: TABLE_NAMES, bucket: 'b', queueUrlPrefix: 'https://q/', claimBeforeSend: false },
         accountId: '1',

@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { type Config, loadSettings, readSettings, SettingsError } from '../../egress-node/settings.ts';
+import { type ConfigFile, loadSettings, readSettings, SettingsError } from '../../egress-node/settings.ts';
 
 const read = (environment: NodeJS.ProcessEnv) => readSettings(environment, {});
 
@@ -109,7 +109,7 @@ const WRONG_FILE: [file: Record<string, unknown>, says: string][] = [
 for (const [file, says] of WRONG_FILE) {
   test(`${JSON.stringify(file)} in the file stops the start with a sentence that names it`, () => {
     assert.throws(
-      () => readSettings({}, file as Config),
+      () => readSettings({}, file as ConfigFile),
       (error: unknown) =>
         error instanceof SettingsError &&
         error.message.includes(says) &&
@@ -121,7 +121,10 @@ for (const [file, says] of WRONG_FILE) {
 test('every problem is named at once, and an unknown variable with the known ones', () => {
   assert.throws(
     () =>
-      readSettings({ POSTERN_EGRESS_IP: '192.0.2.1', POSTERN_API: '8025' }, { smtpPort: 0, x: 1 } as Config),
+      readSettings({ POSTERN_EGRESS_IP: '192.0.2.1', POSTERN_API: '8025' }, {
+        smtpPort: 0,
+        x: 1,
+      } as ConfigFile),
     (error: Error) => {
       assert.deepEqual(
         error.message.split('\n').map((line) => line.replace(/; .*/, '')),

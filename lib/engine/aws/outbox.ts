@@ -135,7 +135,7 @@ export class CopyOutbox {
   }
 }
 
-interface LedgerRow {
+interface OutboxRow {
   v: number;
   item: LaneEnvelope['item'];
   g: number;
@@ -148,14 +148,14 @@ function rowOf({ envelope, due }: Parcel): Item {
   return {
     pk: text(key.pk),
     sk: text(key.sk),
-    e: bytes(encodeRecord({ v: item.v, item, g: generation, at } satisfies Partial<LedgerRow>)),
+    e: bytes(encodeRecord({ v: item.v, item, g: generation, at } satisfies Partial<OutboxRow>)),
     ttl: ttlOf(item.expiresAt + FORGOTTEN),
   };
 }
 
 /** The copy of a row. @throws PosternError `storage_damaged`, `storage_too_new`. */
 export function parcelOf(row: Item): Parcel {
-  const { item, g, at } = decodeRecord<LedgerRow>(row.e!.B!, 'a row of the ledger');
+  const { item, g, at } = decodeRecord<OutboxRow>(row.e!.B!, 'a row of the ledger');
   return { envelope: { item, generation: g, claim: true, at }, due: item.due };
 }
 
