@@ -7,6 +7,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { parseArgs } from 'node:util';
 import { readSettings } from '../../egress-node/settings.ts';
 import { startStandalone } from '../../egress-node/standalone/standalone.ts';
 import { FINAL_STATES } from '../../lib/engine/states.ts';
@@ -16,8 +17,12 @@ import { seededRandom } from '../../test/support/clock.ts';
 import { quantile, table } from '../support/machine.ts';
 import { INTERNET, startProvider } from './provider.ts';
 
-const total = Number(process.argv[2] ?? 5000);
+const { positionals } = parseArgs({ allowPositionals: true });
+const total = Number(positionals[0] ?? 5000);
+if (!Number.isInteger(total) || total < 1) throw new Error('usage: npm run demo [messages]');
 const BATCH = 250;
+/** After the last message is accepted, the others end within seconds; what holds mail for longer is a fault to show, ms. */
+const PATIENCE = 60_000;
 const random = seededRandom(2026);
 const NAMES = [
   'Ada',
@@ -113,6 +118,21 @@ async function follow(): Promise<void> {
   }
 }
 
+/** Ends a demo that does not end by itself, with the reason why mail waits. */
+async function giveUp(): Promise<never> {
+  for (const { name, domains } of INTERNET) {
+    const { messages, delivered, bounced, other } = rows.get(name)!;
+    const left = messages - delivered - bounced - other;
+    if (left === 0) continue;
+    const answer = await fetch(`${api}/v1/shaping/explain?domain=${domains[0]}`, { headers });
+    const { explanations } = (await answer.json()) as { explanations: { binding?: unknown }[] };
+    process.stderr.write(
+      `\n${name}: ${left} wait: ${JSON.stringify(explanations.map(({ binding }) => binding))}\n`,
+    );
+  }
+  process.exit(1);
+}
+
 const began = performance.now();
 const live = process.stdout.isTTY;
 function progress(accepted: number): void {
@@ -157,7 +177,9 @@ while (accepted < total) {
   await follow();
   progress(accepted);
 }
+const handedIn = performance.now();
 for (let look = 0; ended < accepted; look++) {
+  if (performance.now() - handedIn > PATIENCE) await giveUp();
   await new Promise((resolve) => setTimeout(resolve, 100));
   await follow();
   if (live || look % 10 === 0) progress(accepted);

@@ -207,10 +207,11 @@ export const generic: readonly Rule[] = [
   },
   {
     id: 'generic.greylisted',
-    reason: 'The server lets new senders wait; more of the same would only wait too.',
+    reason: 'The server lets new senders wait.',
     match: { code: '4xx', text: ['greylist', 'graylist', 'postgrey'] },
     trigger: { events: 20, within: '5m' },
-    action: { limit: { messageRate: '30/min', connections: 2 } },
+    // No rate: the second try of each recipient passes, and a rate would only hold it back.
+    action: { limit: { connections: 2 } },
     duration: '10m',
     fallback: true,
     samples: [
