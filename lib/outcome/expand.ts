@@ -1,0 +1,71 @@
+/**
+ * Expands what reports come packed in: gzip, zip with one file, or nothing. A bomb ends at the bound: what would grow
+ * beyond it is refused, whatever its headers claim. The work is done off the event loop.
+ */
+import { promisify } from 'node:util';
+import * as zlib from 'node:zlib';
+import { PosternError } from '../errors.ts';
+
+/** Octets of an expanded report: some hundred times a large honest one. */
+export const MAX_EXPANDED = 16 * 1024 * 1024;
+
+const gunzip = promisify<Buffer, zlib.ZlibOptions, Buffer>(zlib.gunzip);
+const inflateRaw = promisify<Buffer, zlib.ZlibOptions, Buffer>(zlib.inflateRaw);
+
+/** APPNOTE.TXT 4.3.7: the local header of a file. */
+const LOCAL_HEADER = 0x04034b50;
+const CENTRAL_HEADER = 0x02014b50;
+const END_OF_DIRECTORY = 0x06054b50;
+const STORED = 0;
+const DEFLATED = 8;
+/** The end record is at most this far from the end: its own 22 octets and a comment. */
+const END_DISTANCE = 22 + 65_535;
+
+/** @throws PosternError `bad_request` for what is damaged, larger than the bound, or holds no file. */
+export async function expand(bytes: Buffer): Promise<Buffer> {
+  try {
+    if (bytes.length > 3 && bytes.readUInt16BE(0) === 0x1f8b) {
+      return await gunzip(bytes, { maxOutputLength: MAX_EXPANDED });
+    }
+    if (bytes.length > 3 && bytes.readUInt32LE(0) === LOCAL_HEADER) return await unzip(bytes);
+  } catch (error) {
+    if (error instanceof PosternError) throw error;
+    if ((error as { code?: string }).code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge();
+    throw refused(`it cannot be expanded (${(error as Error).message})`);
+  }
+  if (bytes.length > MAX_EXPANDED) throw tooLarge();
+  return bytes;
+}
+
+/**
+ * The one file of an archive. Its length comes from the central directory, for a local header may leave it out
+ * (4.4.4, bit 3).
+ */
+async function unzip(bytes: Buffer): Promise<Buffer> {
+  const least = Math.max(0, bytes.length - END_DISTANCE);
+  let end = bytes.length - 22;
+  while (end >= least && bytes.readUInt32LE(end) !== END_OF_DIRECTORY) end -= 1;
+  if (end < least) throw refused('its zip archive has no directory');
+  const directory = bytes.readUInt32LE(end + 16);
+  if (bytes.readUInt16LE(end + 10) !== 1) throw refused('its zip archive does not hold exactly one file');
+  if (bytes.readUInt32LE(directory) !== CENTRAL_HEADER)
+    throw refused('the directory of its zip archive is damaged');
+  const method = bytes.readUInt16LE(directory + 10);
+  const length = bytes.readUInt32LE(directory + 20);
+  const local = bytes.readUInt32LE(directory + 42);
+  if (bytes.readUInt32LE(local) !== LOCAL_HEADER) throw refused('its zip archive is damaged');
+  const begin = local + 30 + bytes.readUInt16LE(local + 26) + bytes.readUInt16LE(local + 28);
+  if (begin + length > bytes.length) throw refused('its zip archive is cut off');
+  const packed = bytes.subarray(begin, begin + length);
+  if (method === STORED) return packed;
+  if (method !== DEFLATED) throw refused(`its zip archive uses method ${method}`);
+  return inflateRaw(packed, { maxOutputLength: MAX_EXPANDED });
+}
+
+function tooLarge(): PosternError {
+  return refused(`it expands to more than ${MAX_EXPANDED} octets`);
+}
+
+function refused(why: string): PosternError {
+  return new PosternError('bad_request', `The report is refused: ${why}.`);
+}
