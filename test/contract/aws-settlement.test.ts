@@ -69,6 +69,37 @@ describe('aws: settlement', { skip: SKIP }, () => {
     assert.equal((await deliverAll(engine, lane)).length, 1);
   });
 
+  test('a host that answers at length for days fills no record: the latest attempt is kept, and the end counts', async () => {
+    const { engine } = await open();
+    const lane = newLane();
+    const message = mail(Date.now(), { lane });
+    await admit(engine, message);
+    const random = seededRandom(3);
+    const noise = (): string =>
+      String.fromCharCode(...Array.from({ length: 20_000 }, () => 0x4e00 + Math.floor(random() * 20_000)));
+    for (let tries = 0; tries < 12; tries += 1) {
+      const [leased] = await collect(engine, lane, 1, VISIBILITY);
+      assert.equal(leased!.item.attempts, tries);
+      const deferral = defer(leased!, Date.now(), Date.now() + MINUTE);
+      if (deferral.kind === 'defer') deferral.attempt.text = noise();
+      await engine.queue.settle([deferral]);
+      advance(2 * MINUTE);
+    }
+    const [leased] = await collect(engine, lane, 1, VISIBILITY);
+    await engine.queue.settle([end(leased!, Date.now())]);
+    const [record] = await engine.records.deliveries(message.record.id);
+    assert.equal(record!.state, 'delivered');
+    assert.ok(
+      record!.attempts.length >= 2 && record!.attempts.length < 13,
+      `${record!.attempts.length} attempts`,
+    );
+    assert.equal(
+      (await outcomesOf(engine, message.record.id)).length,
+      13,
+      'every attempt is in the outcomes',
+    );
+  });
+
   test('a settlement that failed half-way goes on where it failed', async () => {
     const { engine, faults } = await open();
     const lane = newLane();

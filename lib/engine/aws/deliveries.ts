@@ -15,7 +15,7 @@
  * |---|---|
  * | `s` | state: `queued`, `deferred` or a final one |
  * | `g` | generation: number of the put-back whose copy counts; older copies are dropped |
- * | `a` | attempts, each encoded |
+ * | `a` | attempts, each encoded; when the item is full, the latest alone |
  * | `u`, `r`, `x` | while it waits: until when, and why; else the reason and text that a later report gave |
  * | `h`, `hc`, `hn`, `hu` | held: by which SQS message, at which receive, under which claim, until when |
  * | `p` | the SQS message whose lease wrote this last: only that one finishes what its lease left undone |
@@ -164,8 +164,16 @@ export function wholeItem(copy: Pick<Copy, 'item' | 'id'>, ending: LeaseEnding):
 /** Who may write an ending: the holder of a claim, or whoever comes first while the delivery is not over. */
 export type Right = { nonce: string } | 'unfinished';
 
-/** The change of an item by the end of a lease. */
-export function changeBy(copy: Copy, ending: LeaseEnding, right: Right): Update {
+/**
+ * The change of an item by the end of a lease.
+ * @param attempts whether the attempt joins those before it, or replaces them.
+ */
+export function changeBy(
+  copy: Copy,
+  ending: LeaseEnding,
+  right: Right,
+  attempts: 'joined' | 'alone' = 'joined',
+): Update {
   const set = ['s = :s', 'g = :g', 'p = :p', '#ttl = :ttl'];
   const remove = ['h', 'hc', 'hn', 'hu'];
   const values: Item = {
@@ -178,9 +186,12 @@ export function changeBy(copy: Copy, ending: LeaseEnding, right: Right): Update 
     ':deferred': text('deferred'),
   };
   if (ending.attempt) {
-    set.push('a = list_append(if_not_exists(a, :none), :a)');
     values[':a'] = { L: [bytes(ending.attempt)] };
-    values[':none'] = { L: [] };
+    if (attempts === 'alone') set.push('a = :a');
+    else {
+      set.push('a = list_append(if_not_exists(a, :none), :a)');
+      values[':none'] = { L: [] };
+    }
   }
   if (ending.until === undefined) remove.push('u');
   else {

@@ -259,7 +259,9 @@ export class Receiver {
     const reason = status.reason
       ? { code: status.reason, text: status.text ?? '' }
       : last && { code: last.reason, text: last.text };
-    const item = { ...copy.item, attempts: status.attempts.length, due, reason };
+    // A release gives its reason in the item; a deferral leaves it to its attempt.
+    const tried = status.reason === undefined ? 1 : 0;
+    const item = { ...copy.item, attempts: copy.item.attempts + tried, due, reason };
     let { at } = envelope;
     if (!at && packed && isFar(due, clock.now())) {
       at = ledgerPlace(packed.byteLength);
@@ -267,7 +269,7 @@ export class Receiver {
     }
     const body = at ? undefined : packed?.toString('base64');
     await outbox.put([{ envelope: { item, generation: status.generation, claim: true, at }, body, due }]);
-    if (status.attempts.length > copy.item.attempts) await feed.emit(outcomeOf(item, status));
+    if (tried) await feed.emit(outcomeOf(item, status));
   }
 
   async #leased(queue: string, arrival: Arrival, until: number): Promise<LeasedItem | undefined> {

@@ -19,7 +19,7 @@
  *
  * An error leaves the same states. The caller settles again, and what was done is not done again.
  */
-import { PosternError } from '../../errors.ts';
+import { asPosternError, PosternError } from '../../errors.ts';
 import type { Clock } from '../../time.ts';
 import { type Outcome, SCHEMA_VERSION } from '../items.ts';
 import type { Settlement } from '../ports.ts';
@@ -170,11 +170,14 @@ export class Settling {
   async #recordOne({ settlement, receipt, ending }: End): Promise<void> {
     const { copy, nonce } = receipt;
     const right = settlement.kind !== 'end' && nonce !== undefined ? { nonce } : 'unfinished';
-    const { done, item } = await this.#parts.tables.update(
-      'records',
-      deliveryKey(copy.item.messageId, copy.item.n),
-      changeBy(copy, ending, right),
-    );
+    const key = deliveryKey(copy.item.messageId, copy.item.n);
+    const { done, item } = await this.#parts.tables
+      .update('records', key, changeBy(copy, ending, right))
+      .catch((error: unknown) => {
+        // A host that answers at length fills the item (400 KB). Its earlier attempts are in the outcomes.
+        if (asPosternError(error).code !== 'storage_refused') throw error;
+        return this.#parts.tables.update('records', key, changeBy(copy, ending, right, 'alone'));
+      });
     receipt.done.recorded = true;
     receipt.done.lost = !done && !isWrittenBy(item, copy, ending);
   }
