@@ -179,11 +179,15 @@ export class AttemptRecorder {
     if (this.#asking > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
   }
 
-  /** Not tried: back into its lane, not before `until` (0: at once). */
-  release(delivery: Delivery, code: string, text: string, until: number): void {
+  /**
+   * Puts a delivery that was not tried back into its lane, not before `until` (0: at once).
+   * @param lasts until when its limit keeps it, where that is later: it is looked at before.
+   */
+  release(delivery: Delivery, code: string, text: string, until: number, lasts?: number): void {
     const { settler, counters } = this.#options;
     counters.released += 1;
-    settler.push(delivery, { kind: 'release', leased: delivery.leased, until, reason: { code, text } });
+    const reason = lasts === undefined || lasts <= until ? { code, text } : { code, text, until: lasts };
+    settler.push(delivery, { kind: 'release', leased: delivery.leased, until, reason });
   }
 
   /** Ends the lease of an item whose delivery has ended before, with that same end. */

@@ -13,6 +13,7 @@
  */
 import type { AttemptResult } from '../outcome/classify.ts';
 import { backoffDelay } from '../shaping/backoff.ts';
+import type { Constraint } from '../shaping/constraint.ts';
 import type { PathLimiter } from '../shaping/path-limiter.ts';
 import type { SessionEnd, SessionOptions } from '../smtp/types.ts';
 import type { Clock, Random } from '../time.ts';
@@ -75,6 +76,22 @@ export class CircuitBreaker {
   /** Why no connection is opened; undefined unless it is open. */
   reason(now: number): Reason | undefined {
     return this.state(now) === 'open' ? this.#opened : undefined;
+  }
+
+  /** What keeps connections from being opened. */
+  *constraints(now: number): Iterable<Constraint> {
+    const reason = this.reason(now);
+    if (reason === undefined) return;
+    const { code, text } = reason;
+    yield {
+      limit: 'back-off',
+      word: 'back-off',
+      value: text,
+      origin: code,
+      wait: this.retryAt - now,
+      code,
+      text,
+    };
   }
 
   /** No connection is opened before then, ms since the epoch. */

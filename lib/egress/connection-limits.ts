@@ -5,7 +5,9 @@
  * for the other pools of the same site (same IP, but another pool of IPs, TLS requirement or connection class): an
  * idle connection of theirs is closed for it, and the next one that closes is its turn.
  */
+import { type Constraint, LOOK_AGAIN } from '../shaping/constraint.ts';
 import type { Limits } from '../shaping/limits/limit.ts';
+import type { Resolved } from '../shaping/limits/terms.ts';
 
 /** A connection pool, as far as it competes for connections. */
 export interface Claimant {
@@ -73,6 +75,27 @@ export class ConnectionLimits {
       }
     }
     return false;
+  }
+
+  /** What keeps a connection to a provider from being opened. @param open connections of the pool that asks. */
+  *constraints(provider: string, { limits, origins }: Resolved, open: number): Iterable<Constraint> {
+    const used: ['providerConnections' | 'ipConnections', number][] = [
+      ['providerConnections', this.toProvider(provider)],
+      ['ipConnections', this.open],
+    ];
+    for (const [limit, count] of used) {
+      const most = limits[limit];
+      yield {
+        limit,
+        word: limit,
+        value: `${most}`,
+        origin: origins[limit] ?? 'built-in',
+        used: `${count} of ${most} open`,
+        wait: open === 0 && count >= most ? LOOK_AGAIN : 0,
+        code: 'site_limit',
+        text: `All ${most} connections are in use (${limit}, ${origins[limit]}).`,
+      };
+    }
   }
 
   /** The site bears no further connection, and the pool has none: an idle one of its neighbours is closed. */

@@ -15,10 +15,11 @@ import type { AttemptResult } from '../outcome/classify.ts';
 import type { Reply } from '../outcome/reply.ts';
 import { cutEnvelope, cutResult } from '../outcome/reply-text.ts';
 import type { ReplyAnswer } from '../policy/policy.ts';
-import { bindingOf } from '../shaping/binding.ts';
+import { type Constraint, firstWaiting, LOOK_AGAIN, longestWait } from '../shaping/constraint.ts';
 import type { MailCounter } from '../shaping/counter.ts';
 import { learn } from '../shaping/feedback/learn.ts';
 import { connectionsWanted } from '../shaping/limits/limit.ts';
+import type { ConnectionClass } from '../shaping/limits/terms.ts';
 import type { PathLimiter } from '../shaping/path-limiter.ts';
 import { providerOf } from '../shaping/providers.ts';
 import { ReadyQueue } from '../shaping/ready-queue.ts';
@@ -77,7 +78,7 @@ export interface PoolHost {
       notBefore?: number,
       answer?: ReplyAnswer | Promise<ReplyAnswer | undefined>,
     ): void;
-    release(delivery: Delivery, code: string, text: string, until: number): void;
+    release(delivery: Delivery, code: string, text: string, until: number, lasts?: number): void;
   };
   /** Draws conclusions from replies. */
   readonly observer: {
@@ -97,7 +98,7 @@ export interface PoolHost {
       }
     | undefined;
   /** Budgets of source IPs that warm up; undefined: none does. */
-  readonly warmup: Pick<WarmupBook, 'wait' | 'take'> | undefined;
+  readonly warmup: Pick<WarmupBook, 'wait' | 'take' | 'explain'> | undefined;
   open(options: SessionOptions): SmtpSession;
   /** Routes all that waits at a pool anew: the budget of its IP is spent. */
   requeue(pool: ConnectionPool): void;
@@ -146,6 +147,11 @@ export class ConnectionPool implements Slot, Claimant {
     return this.#connections.size;
   }
 
+  /** Connections that could take a message at once. */
+  get idle(): number {
+    return this.#idle.length;
+  }
+
   get waiting(): number {
     return this.queue.size;
   }
@@ -173,26 +179,32 @@ export class ConnectionPool implements Slot, Claimant {
     count(this.site.counts, attempt);
   }
 
+  /** What keeps any mail here from going; limits of some mail alone are its stream's. */
+  *constraints(now: number): Iterable<Constraint> {
+    const { source, site, limiter } = this;
+    const { own, apart } = this.limits.current;
+    const open = this.connections;
+    const idle = this.#idle.length;
+    yield* this.breaker.constraints(now);
+    yield* source.constraints(now);
+    yield* warmupConstraints(this.#host.warmup, source.ip, site.provider, now);
+    yield* limiter.messageConstraints(now, own);
+    yield* limiter.connectionConstraints(now, own, { idle, open });
+    if (apart !== undefined) yield classConstraint(apart, open, idle);
+    yield* source.connections.constraints(site.provider, own, open);
+  }
+
   /** Why nothing is sent now; undefined when a delivery that comes may be sent at once. */
-  waitReason(now: number): Reason | undefined {
-    const reason = this.breaker.reason(now);
-    if (reason !== undefined) return reason;
-    const binding = bindingOf(this.limiter, this.limits.current.own, now);
-    return binding && { code: 'site_limit', text: binding.text };
+  waitReason(now: number): WaitStatus | undefined {
+    const first = firstWaiting(this.constraints(now));
+    return first && { code: first.code, text: first.text, until: now + longestWait(this.constraints(now)) };
   }
 
   waitStatus({ stream, queued }: Delivery, now: number): WaitStatus | undefined {
     if (!queued) return undefined;
-    const own = stream?.reason(now);
-    if (own !== undefined) return { code: 'sender_limit', text: own.text, until: now + own.wait };
-    const reason = this.waitReason(now);
-    return reason && { ...reason, until: this.nextAt(now) };
-  }
-
-  /** When the next message may go, about. */
-  nextAt(now: number): number {
-    const wait = this.limiter.messageWait(now, this.limits.current.own);
-    return Math.max(this.breaker.retryAt, now + (wait === Number.POSITIVE_INFINITY ? 0 : wait));
+    const all = [...(stream?.constraints(now) ?? []), ...this.constraints(now)];
+    const first = firstWaiting(all);
+    return first && { code: first.code, text: first.text, until: now + longestWait(all) };
   }
 
   /** Whether deliveries are put back rather than queued here. */
@@ -489,4 +501,40 @@ export class ConnectionPool implements Slot, Claimant {
   destroy(text: string): void {
     for (const { session } of this.#connections) session?.destroy(text);
   }
+}
+
+/** What keeps mail of an IP that warms up. */
+export function* warmupConstraints(
+  warmup: Pick<WarmupBook, 'wait' | 'explain'> | undefined,
+  ip: string | undefined,
+  provider: string,
+  now: number,
+): Iterable<Constraint> {
+  const wait = warmup?.wait(ip ?? '', provider, now) ?? 0;
+  if (wait === 0) return;
+  const text = warmup!.explain(ip ?? '', provider, now);
+  yield {
+    limit: 'warm-up',
+    word: 'warm-up',
+    value: text,
+    origin: 'warm-up plan',
+    wait,
+    code: 'warmup_limit',
+    text,
+  };
+}
+
+/** The connections of mail with connection limits of its own. */
+function classConstraint({ name, limits, origins }: ConnectionClass, open: number, idle: number): Constraint {
+  const most = limits.connections;
+  return {
+    limit: `connections of ${name}`,
+    word: 'connections',
+    value: `${most}`,
+    origin: origins.connections ?? 'built-in',
+    used: `${open} of ${most} open`,
+    wait: idle === 0 && open >= most ? LOOK_AGAIN : 0,
+    code: 'site_limit',
+    text: `${name} has all ${most} connections in use (connections, ${origins.connections}).`,
+  };
 }

@@ -4,6 +4,7 @@
  */
 import type { Directive, DirectiveLimits, DirectiveMatch } from '../directives/directive.ts';
 import type { DeliveryFacts, Ruling } from '../directives/index.ts';
+import type { Constraint } from '../shaping/constraint.ts';
 import type { LimitRule, Limits } from '../shaping/limits/limit.ts';
 import { perSecond } from '../shaping/rate.ts';
 import { RecheckPacer } from '../shaping/recheck.ts';
@@ -39,6 +40,8 @@ const FREE: Ruling = { action: 'none', limitedBy: [] };
  */
 const SOONEST = 1_000;
 const LATEST = 600_000;
+/** Shown for a directive without an end, ms. */
+const DAY = 86_400_000;
 
 export class DirectiveView {
   readonly #directives: ActiveDirectives | undefined;
@@ -88,8 +91,24 @@ export class DirectiveView {
     return this.isEmpty ? FREE : (this.#directives?.match(facts, now) ?? FREE);
   }
 
+  /** The directive that keeps mail, as far as the mail is known. */
+  *constraints(facts: DeliveryFacts, now: number): Iterable<Constraint> {
+    const { action, by } = this.match(facts, now);
+    if (by === undefined) return;
+    const text = describe(by);
+    yield {
+      limit: action,
+      word: 'directive',
+      value: text,
+      origin: `directive ${by.id}`,
+      wait: (by.until ?? now + DAY) - now,
+      code: 'suspended',
+      text,
+    };
+  }
+
   /** Why and until when mail waits that a directive suspends. */
-  suspension(directive: Directive, now: number): { text: string; until: number } {
+  suspension(directive: Directive, now: number): { text: string; until: number; lasts?: number } {
     const seen = this.#seen.get(directive.id);
     const held = seen === undefined ? 0 : now - seen.since;
     const look = seen?.rechecks.next(now) ?? now;
@@ -97,6 +116,7 @@ export class DirectiveView {
     return {
       text: describe(directive),
       until: Math.min(directive.until ?? Number.POSITIVE_INFINITY, again),
+      lasts: directive.until,
     };
   }
 

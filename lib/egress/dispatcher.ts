@@ -211,7 +211,7 @@ export class Dispatcher {
       );
     }
     if (selected.kind === 'release') {
-      results.release(delivery, selected.code, selected.text, selected.until);
+      results.release(delivery, selected.code, selected.text, selected.until, selected.lasts);
       return true;
     }
     const text = describe(selected.by);

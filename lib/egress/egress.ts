@@ -302,7 +302,7 @@ class EgressNode implements Egress {
   }
 
   waiting(): WaitingFigure[] {
-    return waitingByLimit(this.#queues, this.#options.clock.now(), this.#options.warmup);
+    return waitingByLimit(this.#queues, this.#options.clock.now());
   }
 
   explain(query: ExplainQuery): Promise<MailExplanation[]> {
@@ -311,6 +311,7 @@ class EgressNode implements Egress {
       queues: this.#queues,
       sources: this.#sources,
       directives: this.#directives,
+      selector: this.#selector,
       limits: this.#limits,
       destinations: this.#destinations,
       policy: this.#policy,

@@ -1,21 +1,28 @@
 /** Explains, for some mail, what holds for it from each IP that could send it. */
 import { PosternError } from '../errors.ts';
-import { type ExplainQuery, explain, type MailExplanation, type Obstacle } from '../shaping/explain.ts';
+import { type ExplainQuery, explain, type MailExplanation } from '../shaping/explain.ts';
 import type { LimitBook } from '../shaping/limits/book.ts';
+import { StreamLimiter } from '../shaping/stream-limiter.ts';
 import type { SmtpDeadlines } from '../smtp/types.ts';
 import type { Clock } from '../time.ts';
 import type { WarmupBook } from '../warmup/book.ts';
+import { warmupConstraints } from './connection-pool.ts';
 import type { Destinations, SiteAddress } from './destination.ts';
-import { type DirectiveView, describe } from './directive-view.ts';
+import type { DirectiveView } from './directive-view.ts';
 import type { EgressPolicy } from './policy.ts';
 import type { QueueManager } from './queues.ts';
 import type { SourceAddress } from './source-address.ts';
 import type { SourceLeases } from './source-leases.ts';
+import type { SourceSelector } from './source-selection.ts';
+
+/** No shared limit is asked for mail that never passed here. */
+const NOTHING_SHARED = { buckets: [], permits: [] };
 
 export interface ExplainSurroundings {
   queues: QueueManager;
   sources: SourceLeases;
   directives: DirectiveView;
+  selector: SourceSelector;
   limits: LimitBook;
   destinations: Destinations;
   deadlines: SmtpDeadlines;
@@ -31,9 +38,22 @@ export async function explainMail(
 ): Promise<MailExplanation[]> {
   const address = await addressOf(query, around);
   const { ip } = query;
-  const sources = around.sources.all.filter((source) => ip === undefined || source.ip === ip);
-  if (sources.length === 0) throw new PosternError('not_found', `This node has no source address ${ip}.`);
-  return Promise.all(sources.map((source) => fromSource(query, address, source, around)));
+  const { all } = around.sources;
+  if (ip !== undefined && !all.some((source) => source.ip === ip))
+    throw new PosternError('not_found', `This node has no source address ${ip}.`);
+  const pool = query.pool ?? around.selector.poolOf(query.tenant ?? '', ip);
+  const from = around.selector
+    .addressesOf(pool)
+    .flatMap(({ pool: name, sources }) => sources.map((source) => ({ name, source })))
+    .filter(({ source }) => ip === undefined || source.ip === ip);
+  if (from.length === 0) throw new PosternError('not_found', nowhere(pool, ip));
+  return Promise.all(from.map(({ name, source }) => fromSource(query, name, address, source, around)));
+}
+
+function nowhere(pool: string, ip: string | undefined): string {
+  return ip === undefined
+    ? `Pool "${pool}" has no source address on this node.`
+    : `The source address ${ip} is not in pool "${pool}". Name its pool, or leave the address out.`;
 }
 
 async function addressOf(
@@ -54,59 +74,41 @@ async function addressOf(
 
 async function fromSource(
   query: ExplainQuery,
+  pool: string,
   { site, provider, routed }: Pick<SiteAddress, 'site' | 'provider' | 'routed'>,
   source: SourceAddress,
-  { limits, queues, deadlines, clock, ...around }: ExplainSurroundings,
+  { limits, queues, directives, policy, warmup, deadlines, clock }: ExplainSurroundings,
 ): Promise<MailExplanation> {
-  const { tenant = '', domain = '', campaign, pool = 'default', class: messageClass = 'bulk' } = query;
+  const { tenant = '', domain = '', campaign, class: messageClass = 'bulk' } = query;
   const mail = { domain, tenant, campaign, class: messageClass };
-  const placeLimits = limits.at({ provider, site, routed, ip: source.name, pool });
-  const bounds = await around.policy?.bounds(mail, { name: site, provider }, source, pool);
+  const pathLimits = limits.at({ provider, site, routed, ip: source.name, pool });
+  const bounds = await policy?.bounds(mail, { name: site, provider }, source, pool);
   const now = clock.now();
-  const { connectionClass, mailLimits } = placeLimits.of(mail, bounds);
-  const limiter = source.knownLimiter(site);
+  const { connectionClass, mailLimits } = pathLimits.of(mail, bounds);
+  const limiter = source.peekLimiter(site);
   const pools = [...queues.poolsOf(site)].filter((each) => each.source === source);
-  const obstacles: Obstacle[] = [];
-  if (!source.usable(now)) {
-    obstacles.push({ limit: 'source IP', value: source.trouble, origin: 'leases', until: now + 10_000 });
-  }
-  for (const { breaker } of pools) {
-    const reason = breaker.reason(now);
-    if (reason === undefined) continue;
-    obstacles.push({ limit: 'back-off', value: reason.text, origin: reason.code, until: breaker.retryAt });
-  }
-  const { directives, warmup } = around;
-  const ruling = directives.match({ ...mail, provider, site, pool, ip: source.name }, now);
-  if (ruling.by !== undefined) {
-    const until = ruling.by.until ?? now + 86_400_000;
-    obstacles.push({
-      limit: ruling.action,
-      value: describe(ruling.by),
-      origin: `directive ${ruling.by.id}`,
-      until,
-    });
-  }
-  const budget = warmup?.wait(source.ip ?? '', provider, now) ?? 0;
-  if (budget > 0) {
-    const value = warmup!.explain(source.ip ?? '', provider, now);
-    obstacles.push({ limit: 'warm-up', value, origin: 'warm-up plan', until: now + budget });
-  }
+  const open = pools.reduce((sum, { connections }) => sum + connections, 0);
+  const idle = pools.reduce((sum, each) => sum + each.idle, 0);
+  const stream =
+    mailLimits &&
+    (limiter.knownStream(mailLimits) ??
+      new StreamLimiter(mailLimits, (key) => limiter.counter(key), NOTHING_SHARED));
+  const { own } = pathLimits;
+  const constraints = [
+    ...limiter.messageConstraints(now, own),
+    ...(stream?.constraints(now) ?? []),
+    ...limiter.connectionConstraints(now, own, { idle, open }),
+    ...source.connections.constraints(provider, own, open),
+    ...source.constraints(now),
+    ...pools.flatMap(({ breaker }) => [...breaker.constraints(now)]),
+    ...directives.constraints({ ...mail, provider, site, pool, ip: source.name }, now),
+    ...warmupConstraints(warmup, source.ip, provider, now),
+  ];
   return {
     site,
     provider,
     ip: source.ip,
     waiting: pools.reduce((sum, { queue }) => sum + queue.size, 0),
-    ...explain({
-      now,
-      own: placeLimits.own,
-      connectionClass,
-      mailLimits,
-      limiter,
-      stream: mailLimits && limiter?.knownStream(mailLimits),
-      ipConnections: source.connections.open,
-      providerConnections: source.connections.toProvider(provider),
-      deadlines: { ...deadlines },
-      obstacles,
-    }),
+    ...explain({ now, constraints, connectionClass, mailLimits, deadlines: { ...deadlines } }),
   };
 }

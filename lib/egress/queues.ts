@@ -4,6 +4,7 @@
  * when directives, limits or sources change.
  */
 import type { AttemptResult } from '../outcome/classify.ts';
+import { firstWaiting } from '../shaping/constraint.ts';
 import type { LimitBook } from '../shaping/limits/book.ts';
 import type { MailBounds } from '../shaping/limits/terms.ts';
 import { overflowDelay, overShare } from '../shaping/overflow.ts';
@@ -139,11 +140,12 @@ export class QueueManager {
     const finite = wait === Number.POSITIVE_INFINITY ? 0 : wait;
     if (stream.waiting < soon && finite < STREAM_AHEAD) return false;
     const { random, results } = this.#options;
-    const text = stream.reason(now)?.text ?? `${stream.waiting} more of the same mail wait here.`;
+    const text =
+      firstWaiting(stream.constraints(now))?.text ?? `${stream.waiting} more of the same mail wait here.`;
     const behind = Math.min(LONGEST_BEHIND, (stream.waiting / soon) * STREAM_AHEAD);
     const due = now + Math.max(1000, finite, behind * (0.75 + 0.5 * random()));
     const until = finite <= PATIENCE ? due : Math.min(due, this.#rechecks.next(now));
-    results.release(delivery, 'sender_limit', text, until);
+    results.release(delivery, 'sender_limit', text, until, due);
     return true;
   }
 

@@ -8,7 +8,6 @@ export function siteStates(queues: QueueManager, now: number): SiteState[] {
   for (const pool of queues.pools()) {
     const { site, queue, breaker } = pool;
     const waits = queue.size > 0 || breaker.state(now) === 'open';
-    const reason = waits ? pool.waitReason(now) : undefined;
     states.push({
       site: site.name,
       provider: site.provider,
@@ -18,7 +17,7 @@ export function siteStates(queues: QueueManager, now: number): SiteState[] {
       connections: pool.connections,
       rate: site.drained.rate(now) ?? 0,
       failures: breaker.failures,
-      reason: reason && { ...reason, until: pool.nextAt(now) },
+      reason: waits ? pool.waitReason(now) : undefined,
     });
   }
   return states;

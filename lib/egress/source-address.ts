@@ -4,6 +4,7 @@
  */
 import type { LeaseHolder } from '../engine/ports.ts';
 import { familyOf } from '../ip.ts';
+import type { Constraint } from '../shaping/constraint.ts';
 import { PathLimiter } from '../shaping/path-limiter.ts';
 import {
   LEARNT_TTL,
@@ -19,6 +20,9 @@ import { ConnectionLimits } from './connection-limits.ts';
 const MARGIN = 4_000;
 /** Nothing at all is sent in its very last ones: what the kernel has taken must have left, ms. */
 const LEAST = 1_000;
+
+/** A lease that is not held is taken over within about this time, or is not, ms. */
+const LEASE_WAIT = 10_000;
 
 export class SourceAddress {
   /** The address that the world sees; undefined: the host chooses. */
@@ -66,6 +70,21 @@ export class SourceAddress {
     return this.heldUntil - LEAST > now;
   }
 
+  /** What keeps mail from leaving from it. */
+  *constraints(now: number): Iterable<Constraint> {
+    if (this.usable(now)) return;
+    const { trouble } = this;
+    yield {
+      limit: 'source IP',
+      word: 'source IP',
+      value: trouble,
+      origin: 'leases',
+      wait: LEASE_WAIT,
+      code: 'no_source_ip',
+      text: trouble,
+    };
+  }
+
   /** Counts what is sent from it to a site. */
   limiter(site: string): PathLimiter {
     let limiter = this.#limiters.get(site);
@@ -97,6 +116,11 @@ export class SourceAddress {
       if (last || now - limiter.learntAt < LEARNT_TTL) keep(site, limiter.memory);
     }
     return writeShaping(this.name, rows, this.#unknown, last);
+  }
+
+  /** The limiter of a site, for a look at it: what was never used is not kept. */
+  peekLimiter(site: string): PathLimiter {
+    return this.#limiters.get(site) ?? new PathLimiter(this.#remembered.get(site), this.#unknown);
   }
 
   /** The limiter of a site that was used. */

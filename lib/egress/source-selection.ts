@@ -25,7 +25,15 @@ export type SourceChoice =
   | { kind: 'source'; source: SourceAddress; pool: string }
   /** A directive ends it. */
   | { kind: 'bounce'; by: Directive }
-  | { kind: 'release'; code: 'suspended' | 'warmup_limit' | 'no_source_ip'; text: string; until: number };
+  | {
+      kind: 'release';
+      code: 'suspended' | 'warmup_limit' | 'no_source_ip';
+      text: string;
+      /** When it is looked at again. */
+      until: number;
+      /** Until when it is kept, if that is known and later. */
+      lasts?: number;
+    };
 
 export const NO_SOURCE_DELAY = 30_000;
 /** A budget that is spent for longer may be raised meanwhile, ms. */
@@ -83,7 +91,7 @@ export class SourceSelector {
 
   /** Whether mail of a pool's lane may leave from here now: from any address where tenants have pools of their own. */
   mayLease(pool: string, now: number): boolean {
-    return this.#sources.mayLease(this.#divided ? undefined : this.#ipsOf(pool), now);
+    return this.#sources.mayLease(this.#divided ? undefined : this.ipsOf(pool), now);
   }
 
   /** The pool or smarthost of a delivery. */
@@ -147,7 +155,7 @@ export class SourceSelector {
           ? { kind: 'bounce', by: closed.by }
           : suspended(directives.suspension(closed.by, now));
       }
-      const text = this.#sources.trouble(this.#ipsOf(pool), pool, now);
+      const text = this.#sources.trouble(this.ipsOf(pool), pool, now);
       return { kind: 'release', code: 'no_source_ip', text, until: now + NO_SOURCE_DELAY };
     }
   }
@@ -158,16 +166,42 @@ export class SourceSelector {
     return pool;
   }
 
-  #ipsOf(pool: string): readonly string[] | undefined {
+  /** The addresses of a pool; undefined: no document describes it, and it has all of this node's. */
+  ipsOf(pool: string): readonly string[] | undefined {
     return this.#table.pools.get(pool)?.ips.map(({ ip }) => ip);
   }
 
+  /** The addresses from which mail of a pool may leave, with those of the pools that it overflows to. */
+  addressesOf(pool: string): { pool: string; sources: SourceAddress[] }[] {
+    const { pools } = this.#table;
+    const exclusive = new Set(
+      [...pools.values()].filter((one) => one.exclusive).flatMap(({ name }) => this.ipsOf(name)),
+    );
+    const found: { pool: string; sources: SourceAddress[] }[] = [];
+    for (let name: string | undefined = pool; name !== undefined; name = pools.get(name)?.overflow) {
+      const ips = this.ipsOf(name);
+      const has = (ip: string): boolean => (ips === undefined ? !exclusive.has(ip) : ips.includes(ip));
+      found.push({ pool: name, sources: this.#sources.all.filter(({ ip }) => has(ip ?? '')) });
+    }
+    return found;
+  }
+
+  /** The pool of a tenant's mail whose lane is not known. @param ip the address that it is to leave from, if named. */
+  poolOf(tenant: string, ip: string | undefined): string {
+    const pools = [...this.#table.pools.values()];
+    const dedicated = pools.find(({ dedicatedTo }) => dedicatedTo?.tenants?.includes(tenant));
+    if (dedicated !== undefined) return dedicated.name;
+    const own = this.ipsOf(DEFAULT_POOL);
+    if (ip === undefined || own === undefined || own.includes(ip)) return DEFAULT_POOL;
+    return pools.find(({ ips }) => ips.some((each) => each.ip === ip))?.name ?? DEFAULT_POOL;
+  }
+
   #warmsUp(pool: string, site: Site, ms: number, now: number): SourceChoice {
-    const ips = this.#ipsOf(pool) ?? this.#sources.all.map(({ ip }) => ip ?? '');
+    const ips = this.ipsOf(pool) ?? this.#sources.all.map(({ ip }) => ip ?? '');
     const ip = ips.find((one) => this.#warmup?.warming(one, site.provider)) ?? '';
     const text = this.#warmup?.explain(ip, site.provider, now) ?? '';
     const until = ms <= PATIENCE ? now + ms : Math.min(now + ms, this.#rechecks.next(now));
-    return { kind: 'release', code: 'warmup_limit', text, until };
+    return { kind: 'release', code: 'warmup_limit', text, until, lasts: now + ms };
   }
 }
 
@@ -186,6 +220,6 @@ function nowhere(pool: string, by: Directive, now: number): SourceChoice {
   return { kind: 'release', code: 'no_source_ip', text, until: now + NO_SOURCE_DELAY };
 }
 
-function suspended({ text, until }: { text: string; until: number }): SourceChoice {
-  return { kind: 'release', code: 'suspended', text, until };
+function suspended(suspension: { text: string; until: number; lasts?: number }): SourceChoice {
+  return { kind: 'release', code: 'suspended', ...suspension };
 }

@@ -88,7 +88,15 @@ export interface QueueItem {
   /** Not before this time. At most `acceptedAt` for "at once". */
   due: number;
   /** Why it waits, for a person: a code of `lib/outcome/reasons.ts` and free text. */
-  reason?: { code: string; text: string };
+  reason?: WaitReason;
+}
+
+/** Why a delivery waits that was put back unsent. */
+export interface WaitReason {
+  code: string;
+  text: string;
+  /** When the limit lets it go, where that is after `due`: it is looked at sooner, because the limit may be raised. */
+  until?: number;
 }
 
 /** One try to deliver one delivery. */

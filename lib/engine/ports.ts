@@ -6,7 +6,15 @@
  * `storage_locked`, `storage_damaged`, `storage_too_new`). All but the last two are temporary: the caller
  * answers "try again", and nothing was promised.
  */
-import type { Attempt, DeliveryRecord, LaneName, MessageRecord, Outcome, QueueItem } from './items.ts';
+import type {
+  Attempt,
+  DeliveryRecord,
+  LaneName,
+  MessageRecord,
+  Outcome,
+  QueueItem,
+  WaitReason,
+} from './items.ts';
 import type { PermitRequest, Permits } from './permits.ts';
 import type { DeliveryState } from './states.ts';
 import type { Suppression, SuppressionReason } from './suppression.ts';
@@ -55,7 +63,7 @@ export type Settlement =
   /** Tried; to be tried again at `until`. */
   | { kind: 'defer'; leased: LeasedItem; until: number; attempt: Attempt }
   /** Not tried: back into its lane, not before `until` (0 = at once), for `reason`. */
-  | { kind: 'release'; leased: LeasedItem; until: number; reason: { code: string; text: string } };
+  | { kind: 'release'; leased: LeasedItem; until: number; reason: WaitReason };
 
 export interface LeaseRequest {
   lane: LaneName;

@@ -3,6 +3,7 @@
  * against. All connections between them share it, whatever their pool, tenant or TLS policy, so that the
  * limits are exact.
  */
+import { type Constraint, LOOK_AGAIN } from './constraint.ts';
 import { MailCounter } from './counter.ts';
 import { Concurrency } from './feedback/concurrency.ts';
 import { MessageRate } from './feedback/message-rate.ts';
@@ -10,6 +11,9 @@ import type { MailLimits, Resolved } from './limits/terms.ts';
 import { type Pace, Pacer, paceOf, perSecond } from './rate.ts';
 import { type Down, LEARNT_TTL, type SiteMemory } from './site-memory.ts';
 import { type SharedParts, StreamLimiter } from './stream-limiter.ts';
+
+const SITE_LIMIT = 'site_limit';
+const BUILT_IN = 'built-in';
 
 export class PathLimiter {
   /** Connections open or being opened. */
@@ -71,17 +75,12 @@ export class PathLimiter {
     return pacers && this.#counters.size + this.#counted.size === 0 && now - this.learntAt > LEARNT_TTL;
   }
 
-  /** Milliseconds until another message may begin. */
+  /** Time until another message may begin, ms; `Infinity`: when one has ended. */
   messageWait(now: number, resolved: Resolved): number {
     if (this.running >= resolved.limits.concurrency) return Number.POSITIVE_INFINITY;
     const { pausedUntil } = this.messageRate;
     if (pausedUntil > now) return pausedUntil - now;
     return this.#messagePacer.wait(now, this.#heldPace ?? resolved.messagePace);
-  }
-
-  /** Of that, what the pace of messages asks for. */
-  paceWait(now: number, { messagePace }: Resolved): number {
-    return this.#messagePacer.wait(now, this.#heldPace ?? messagePace);
   }
 
   messageStarted(now: number, { messagePace }: Resolved): void {
@@ -104,17 +103,107 @@ export class PathLimiter {
     return pace;
   }
 
-  /** Messages a second that the provider lets us send, when that is less than the limit. */
-  get heldRate(): number | undefined {
-    return this.#heldPace && 1000 / this.#heldPace.interval;
-  }
-
   connectWait(now: number, { connectionPace }: Resolved): number {
     return this.#connectPacer.wait(now, connectionPace);
   }
 
   connected(now: number, { connectionPace }: Resolved): void {
     this.#connectPacer.take(now, connectionPace);
+  }
+
+  /** What keeps messages from beginning. */
+  *messageConstraints(now: number, { limits, origins, messagePace }: Resolved): Iterable<Constraint> {
+    const { running } = this;
+    const { pausedUntil } = this.messageRate;
+    const heldPace = this.#heldPace;
+    if (pausedUntil > now || heldPace !== undefined || this.messageRate.held) yield this.#learntRate(now);
+    yield {
+      limit: 'concurrency',
+      word: 'concurrency',
+      value: `${limits.concurrency}`,
+      origin: origins.concurrency ?? BUILT_IN,
+      used: `${running} under way`,
+      wait: running >= limits.concurrency ? LOOK_AGAIN : 0,
+      code: SITE_LIMIT,
+      text: `${running} messages are under way (concurrency, ${origins.concurrency}).`,
+    };
+    const wait = this.#messagePacer.peek(now, messagePace);
+    const value = limits.messageRate?.text ?? 'unlimited';
+    yield {
+      limit: 'messageRate',
+      word: 'messageRate',
+      value,
+      origin: origins.messageRate ?? BUILT_IN,
+      // While a learnt rate is held, that is what the pacer keeps to.
+      wait: heldPace === undefined ? wait : Math.min(wait, this.#messagePacer.peek(now, heldPace)),
+      code: SITE_LIMIT,
+      text: `The limit is ${value} (messageRate, ${origins.messageRate}).`,
+    };
+  }
+
+  #learntRate(now: number): Constraint {
+    const { pausedUntil } = this.messageRate;
+    const pace = this.#heldPace;
+    const rate = (pace === undefined ? this.messageRate.rate(now) : 1000 / pace.interval).toPrecision(3);
+    const paused = pausedUntil > now;
+    const next = new Date(pausedUntil).toISOString();
+    return {
+      limit: 'messageRate',
+      word: 'learnt',
+      value: `${rate} a second`,
+      origin: 'learnt',
+      wait: paused ? pausedUntil - now : pace === undefined ? 0 : this.#messagePacer.peek(now, pace),
+      code: SITE_LIMIT,
+      text: paused
+        ? `The site accepts nothing for now; the next try is ${next}.`
+        : `The site asked for less: held at ${rate} messages a second, and regaining.`,
+    };
+  }
+
+  /**
+   * What keeps connections from being opened.
+   * @param idle connections that could take a message at once: while there are any, no lack of them makes mail wait.
+   * @param open connections of the pool that asks: what paces new ones keeps a pool without any from sending.
+   */
+  *connectionConstraints(
+    now: number,
+    own: Resolved,
+    { idle, open }: { idle: number; open: number },
+  ): Iterable<Constraint> {
+    const { limits, origins } = own;
+    const { connections } = this;
+    const window = this.concurrency.window(limits.connections);
+    const full = (most: number): number => (idle === 0 && connections >= most ? LOOK_AGAIN : 0);
+    yield {
+      limit: 'connections',
+      word: 'connections',
+      value: `${limits.connections}`,
+      origin: origins.connections ?? BUILT_IN,
+      used: `${connections} of ${limits.connections} open`,
+      wait: full(limits.connections),
+      code: SITE_LIMIT,
+      text: `All ${limits.connections} connections are in use (connections, ${origins.connections}).`,
+    };
+    yield {
+      limit: 'connections',
+      word: 'learnt',
+      value: `${window}`,
+      origin: 'learnt',
+      used: `${connections} of ${window} open`,
+      wait: full(window),
+      code: SITE_LIMIT,
+      text: `The site bears ${window} connections, as its faults have shown.`,
+    };
+    const rate = limits.connectionRate?.text ?? 'unlimited';
+    yield {
+      limit: 'connectionRate',
+      word: 'connectionRate',
+      value: rate,
+      origin: origins.connectionRate ?? BUILT_IN,
+      wait: open === 0 ? this.#connectPacer.peek(now, own.connectionPace) : 0,
+      code: SITE_LIMIT,
+      text: `New connections are limited to ${rate} (connectionRate, ${origins.connectionRate}).`,
+    };
   }
 
   counter(key: string): MailCounter {

@@ -95,6 +95,13 @@ export class Pacer {
     return Math.max(0, this.#next - tolerance - now);
   }
 
+  /** The same as `wait`, for a pace that may not be the one in force: it leaves the pacer as it is. */
+  peek(now: number, { interval, tolerance }: Pace): number {
+    let next = this.#next - Math.max(0, this.#added - interval);
+    if (this.#unknown > 0 && interval > 0) next = Math.max(next, this.#unknown + tolerance + interval);
+    return Math.max(0, next - tolerance - now);
+  }
+
   /** When the next event comes at the latest, of an even flow: what is to be kept of it. */
   get next(): number {
     return this.#next;

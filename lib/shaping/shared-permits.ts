@@ -97,12 +97,15 @@ export class SharedPermits {
     return Math.min(this.#held, this.#share, this.#asked ? this.#keep : this.#held);
   }
 
-  /** Whether one more may be under way for `who`; if not, it may `park`. */
-  free(now: number, who: object): boolean {
+  /** Whether one more may be under way for `who`. */
+  available(now: number, who: object): boolean {
     const most = this.#most(now);
-    if (this.running < most && (this.#isTurnOf(who, now) || this.running + this.#promised(now) < most)) {
-      return true;
-    }
+    return this.running < most && (this.#isTurnOf(who, now) || this.running + this.#promised(now) < most);
+  }
+
+  /** The same; if not, more permits are requested, and `who` may `park`. */
+  free(now: number, who: object): boolean {
+    if (this.available(now, who)) return true;
     if (this.#held < this.#count && now >= this.#moreAt) this.#ask(now, true);
     return false;
   }

@@ -1,10 +1,13 @@
 /** What one kind of mail must pass beside the gate of its site: its own counters, and shared limits. */
 
+import { type Constraint, LOOK_AGAIN } from './constraint.ts';
 import type { MailCounter, Parking } from './counter.ts';
-import type { Binding, CounterRule, MailLimits } from './limits/terms.ts';
+import type { SharedLimit } from './limits/limit.ts';
+import type { CounterRule, MailLimits } from './limits/terms.ts';
 import type { SharedBucket } from './shared-bucket.ts';
 import type { SharedPermits } from './shared-permits.ts';
 
+const SENDER_LIMIT = 'sender_limit';
 /** No message is under way for less, ms. */
 const QUICKEST = 10;
 
@@ -88,39 +91,67 @@ export class StreamLimiter {
     for (const permits of this.permits) permits.ended(now);
   }
 
-  /** Why mail of it waits now, and how long, for a person; undefined when it need not. */
-  reason(now: number): (Binding & { wait: number }) | undefined {
+  /** What keeps its mail from going. */
+  *constraints(now: number): Iterable<Constraint> {
     for (const { rule, counter } of this.counted) {
-      if (counter.running >= rule.concurrency) {
-        return {
-          limit: 'concurrency',
-          text: `${rule.key} has the ${rule.concurrency} messages under way that it may (${rule.origins.concurrency}).`,
-          wait: 1000,
+      const { key, rate, concurrency, origins } = rule;
+      if (concurrency !== Number.POSITIVE_INFINITY) {
+        yield {
+          limit: `concurrency of ${key}`,
+          word: 'concurrency',
+          value: `${concurrency}`,
+          origin: origins.concurrency ?? '',
+          used: `${counter.running} under way`,
+          wait: counter.running >= concurrency ? LOOK_AGAIN : 0,
+          code: SENDER_LIMIT,
+          text: `${key} has the ${concurrency} messages under way that it may (${origins.concurrency}).`,
         };
       }
-      const wait = counter.pacer.wait(now, rule.pace);
-      if (wait === 0) continue;
-      const text = `${rule.key} is limited to ${rule.rate?.text} (${rule.origins.rate}).`;
-      return { limit: 'messageRate', text, wait };
-    }
-    for (const bucket of this.buckets) {
-      const wait = bucket.wait(now);
-      if (wait === 0) continue;
-      const { name, rate, quota } = bucket.limit;
-      const text = `The shared limit ${name} is ${rate?.text ?? `${quota!.count} a ${quota!.per}`} (${bucket.key}).`;
-      return { limit: rate === undefined ? 'shared quota' : 'shared rate', text, wait };
-    }
-    for (const permits of this.permits) {
-      if (permits.free(now, this)) continue;
-      const { name, concurrency } = permits.limit;
-      const here = `this node holds ${permits.held(now)}, ${permits.running} are in use`;
-      return {
-        limit: 'shared concurrency',
-        text: `The shared limit ${name} is ${concurrency} messages under way (${permits.key}); ${here}.`,
-        wait: 1000,
+      if (rate === undefined) continue;
+      yield {
+        limit: `messageRate of ${key}`,
+        word: 'messageRate',
+        value: rate.text,
+        origin: origins.rate ?? '',
+        wait: counter.pacer.peek(now, rule.pace),
+        code: SENDER_LIMIT,
+        text: `${key} is limited to ${rate.text} (${origins.rate}).`,
       };
     }
-    return undefined;
+    for (const { key, limit } of this.mailLimits.shared) {
+      const { name, concurrency } = limit;
+      if (concurrency === undefined) yield this.#bucketConstraint(key, limit, now);
+      else yield this.#permitsConstraint(key, name, concurrency, now);
+    }
+  }
+
+  #bucketConstraint(key: string, { name, rate, quota }: SharedLimit, now: number): Constraint {
+    const value = rate?.text ?? `${quota!.count} a ${quota!.per}`;
+    return {
+      limit: `shared ${key}`,
+      word: rate === undefined ? 'shared quota' : 'shared rate',
+      value,
+      origin: `limits.shared.${name}`,
+      wait: this.buckets.find((bucket) => bucket.key === key)?.wait(now) ?? 0,
+      code: SENDER_LIMIT,
+      text: `The shared limit ${name} is ${value} (${key}).`,
+    };
+  }
+
+  #permitsConstraint(key: string, name: string, concurrency: number, now: number): Constraint {
+    const permits = this.permits.find((one) => one.key === key);
+    const held = permits?.held(now) ?? 0;
+    const here = `this node holds ${held}, ${permits?.running ?? 0} are in use`;
+    return {
+      limit: `shared ${key}`,
+      word: 'shared concurrency',
+      value: `${concurrency} under way`,
+      origin: `limits.shared.${name}`,
+      used: permits && `${permits.running} under way of ${held} that this node holds`,
+      wait: permits === undefined || permits.available(now, this) ? 0 : LOOK_AGAIN,
+      code: SENDER_LIMIT,
+      text: `The shared limit ${name} is ${concurrency} messages under way (${key}); ${here}.`,
+    };
   }
 
   /** Messages that it may send within `ms`, at most. */

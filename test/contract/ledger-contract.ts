@@ -147,6 +147,27 @@ export function ledgerContract(under: () => EngineUnderTest, options: ContractOp
       assert.equal(again!.item.attempts, 0);
     });
 
+    test('a release shows until when its limit lasts, and comes back before', async () => {
+      const { engine, clock } = under();
+      const lane = newLane();
+      const message = mail(clock.now(), { lane });
+      await admit(engine, message);
+      const shown = async (): Promise<unknown> =>
+        (await engine.records.deliveries(message.record.id))[0]!.until;
+      const lasts = clock.now() + 3_600_000;
+      const reason = { code: 'sender_limit', text: 'The quota is spent.', until: lasts };
+      const [leased] = await collect(engine, lane, 1);
+      await engine.queue.settle([{ kind: 'release', leased: leased!, until: clock.now() + 10_000, reason }]);
+      assert.equal(await shown(), lasts);
+      await clock.advance(11_000);
+      await engine.ledger.promote();
+      const [again] = await collect(engine, lane, 1);
+      const until = clock.now() + 20_000;
+      const { code, text } = reason;
+      await engine.queue.settle([{ kind: 'release', leased: again!, until, reason: { code, text } }]);
+      assert.equal(await shown(), until, 'nothing is left of the limit before');
+    });
+
     test('cancels what waits, and leaves what is leased', async () => {
       const { engine, clock } = under();
       const [lane, busy] = [newLane(), newLane()];

@@ -143,6 +143,27 @@ describe('explain', () => {
       /no source address/,
     );
   });
+
+  it('lists the addresses of the mail’s own pool and of those that it overflows to, and of no other', async () => {
+    const routing = readRouting(
+      {
+        pools: {
+          default: { ips: ['127.0.0.1'], overflow: 'spare' },
+          spare: { ips: ['127.0.0.2'] },
+          acme: { ips: ['127.0.0.3'], dedicatedTo: { tenants: ['acme'] } },
+        },
+      },
+      'routing',
+    );
+    await start({ ips: ['127.0.0.1', '127.0.0.2', '127.0.0.3'], routing });
+    const from = async (query: object): Promise<(string | undefined)[]> =>
+      (await node.egress.explain({ domain: 'example.test', ...query })).map(({ ip }) => ip);
+    assert.deepEqual(await from({}), ['127.0.0.1', '127.0.0.2']);
+    assert.deepEqual(await from({ pool: 'spare' }), ['127.0.0.2']);
+    assert.deepEqual(await from({ tenant: 'acme' }), ['127.0.0.3']);
+    assert.deepEqual(await from({ ip: '127.0.0.3' }), ['127.0.0.3'], 'by the pool that has it');
+    await assert.rejects(from({ pool: 'spare', ip: '127.0.0.1' }), /127\.0\.0\.1 is not in pool "spare"/);
+  });
 });
 
 describe('documents that change while it runs', () => {

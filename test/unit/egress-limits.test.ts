@@ -66,6 +66,22 @@ describe('limits of some mail', () => {
     assert.equal(bucketFailures, 0);
   });
 
+  it('a daily quota that is spent keeps mail until midnight, though it is looked at sooner', async () => {
+    const midnight = Date.UTC(2026, 0, 2);
+    await start({
+      limits: limits({}, { shared: { daily: { match: { tenant: 'main' }, quota: '1000/d' } } }),
+    });
+    for (let i = 0; i < 10; i += 1) node.enqueue();
+    await node.pass(2000, 20);
+    node.enqueue();
+    await settle();
+    const { until, reason } = node.engine.of('release').at(-1)!;
+    assert.ok(until < node.clock.now() + 120_000, 'the quota may be raised');
+    assert.equal(reason.until, midnight);
+    const [explained] = await node.egress.explain({ domain: 'example.test', tenant: 'main' });
+    assert.equal(explained!.nextAt, midnight);
+  });
+
   it('a shared concurrency holds over all sites, and what waits anywhere goes when one ends', async () => {
     await start({
       limits: limits({}, { shared: { acme: { match: { tenant: 'main' }, concurrency: 2 } } }),
@@ -207,7 +223,14 @@ describe('limits of connections', () => {
     }
     const second = node.sessions[0]!.seen.length - before;
     assert.ok(second >= 75 && second <= 95, `${second} in a second, of 100 before`);
+    while (node.sessions[0]!.taken.length > 0) node.sessions[0]!.finish();
     const [explained] = await node.egress.explain({ domain: 'example.test' });
-    assert.ok(explained!.lines.some(({ limit, origin }) => limit === 'messageRate' && origin === 'learnt'));
+    const [learnt, own] = ['learnt', 'limits.default'].map((from) =>
+      explained!.lines.find(({ limit, origin }) => limit === 'messageRate' && origin === from),
+    );
+    assert.deepEqual(explained!.binding, learnt, 'the rate that is held, and not the rule');
+    assert.ok((own!.wait ?? 0) < learnt!.wait!, `${own!.wait} of the rule, ${learnt!.wait} learnt`);
+    const { text } = node.egress.sites()[0]!.reason!;
+    assert.match(text, /^The site asked for less: held at \d+(\.\d+)? messages a second/);
   });
 });

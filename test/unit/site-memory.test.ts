@@ -155,7 +155,11 @@ describe('a limit by the day', () => {
     await stop(first);
     const second = await takeOver(daily);
     const [bound] = await second.egress.explain({ domain: 'example.test' });
-    assert.equal(bound!.binding, undefined, 'no gate yet');
+    assert.deepEqual(
+      [bound!.binding!.limit, bound!.binding!.value],
+      ['messageRate', '24/d'],
+      'before any mail',
+    );
     second.enqueue();
     second.enqueue('another.test');
     await pass(1000);

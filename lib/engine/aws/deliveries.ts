@@ -17,10 +17,11 @@
  * | `g` | generation: number of the put-back whose copy counts; older copies are dropped |
  * | `a` | attempts, each encoded; when the item is full, the latest alone |
  * | `u`, `r`, `x` | while it waits: until when, and why; else the reason and text that a later report gave |
+ * | `l` | when the limit lets it go, where that is after `u` |
  * | `h`, `hc`, `hn`, `hu` | held: by which SQS message, at which receive, under which claim, until when |
  * | `p` | the SQS message whose lease wrote this last: only that one finishes what its lease left undone |
  */
-import type { Attempt, QueueItem } from '../items.ts';
+import type { Attempt, QueueItem, WaitReason } from '../items.ts';
 import { type DeliveryState, FINAL_STATES } from '../states.ts';
 import { bytes, type Item, type Key, number, numberOf, text, ttlOf } from './attributes.ts';
 import { decodeRecord } from './record-codec.ts';
@@ -74,7 +75,7 @@ export function readStatus(item: Item, now: number): DeliveryStatus {
     state: stored === 'deferred' && !waits ? 'queued' : stored,
     generation: numberOf(item.g),
     attempts: (item.a?.L ?? []).map(({ B }) => decodeRecord<Attempt>(B!, 'an attempt')),
-    until: waits ? until : undefined,
+    until: waits ? Math.max(until, numberOf(item.l)) : undefined,
     reason: item.r?.S,
     text: item.x?.S,
     heldUntil: numberOf(item.hu),
@@ -136,7 +137,7 @@ export interface LeaseEnding {
   attempt?: Buffer;
   /** While it waits, and why when no attempt says it. */
   until?: number;
-  reason?: { code: string; text: string };
+  reason?: WaitReason;
   ttl: number;
 }
 
@@ -157,6 +158,7 @@ export function wholeItem(copy: Pick<Copy, 'item' | 'id'>, ending: LeaseEnding):
   if (ending.reason) {
     item.r = text(ending.reason.code);
     item.x = text(ending.reason.text);
+    if (ending.reason.until !== undefined) item.l = number(ending.reason.until);
   }
   return item;
 }
@@ -203,6 +205,11 @@ export function changeBy(
     values[':r'] = text(ending.reason.code);
     values[':x'] = text(ending.reason.text);
   } else remove.push('r', 'x');
+  if (ending.reason?.until === undefined) remove.push('l');
+  else {
+    set.push('l = :l');
+    values[':l'] = number(ending.reason.until);
+  }
   const unfinished = '(attribute_not_exists(s) OR s IN (:queued, :deferred))';
   let condition = `(attribute_not_exists(g) OR g = :old) AND ${unfinished}`;
   if (right !== 'unfinished') {

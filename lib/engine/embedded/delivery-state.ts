@@ -40,7 +40,7 @@ export function deliveryRecords(stored: DeliveriesReply, attempting: ReadonlySet
     record.state = 'deferred';
     record.reason = item.reason?.code ?? 'scheduled';
     record.text = item.reason?.text ?? SCHEDULED;
-    record.until = item.due;
+    record.until = Math.max(item.due, item.reason?.until ?? 0);
   }
   return records;
 }

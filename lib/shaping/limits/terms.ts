@@ -67,17 +67,3 @@ export interface MailBounds {
   /** The same for the same bounds. */
   readonly text: string;
 }
-
-/** A limit, or what is over limits. `learnt`: what the site bears, as its replies and faults have shown. */
-export type BindingWord =
-  | Extract<LimitName, `${string}onnections` | `${string}Rate` | 'concurrency'>
-  | `shared ${'rate' | 'quota' | 'concurrency'}`
-  | 'back-off'
-  | 'learnt'
-  | 'source IP'
-  | 'warm-up';
-
-export interface Binding {
-  limit: BindingWord;
-  text: string;
-}
