@@ -7,10 +7,10 @@ import type { Attempt, QueueItem } from '../engine/items.ts';
 import type { DeliveryState } from '../engine/states.ts';
 import { type AttemptResult, classify } from '../outcome/classify.ts';
 import type { ReasonCode } from '../outcome/reasons.ts';
-import { nextAttempt, type RetrySchedule } from '../outcome/retry.ts';
+import { DEFAULT_RETRY, nextAttempt, type RetrySchedule } from '../outcome/retry.ts';
 import type { ReplyAnswer } from '../policy/policy.ts';
 import type { Clock, Random } from '../time.ts';
-import { type Counters, count } from './counters.ts';
+import type { Counters, Counts } from './counters.ts';
 import type { Delivery } from './delivery.ts';
 import type { InFlight } from './in-flight.ts';
 import type { Settler } from './settler.ts';
@@ -112,8 +112,8 @@ export interface AttemptRecorderOptions {
   inFlight: InFlight;
   settler: Settler;
   counters: Counters;
-  /** The retry schedule of a delivery's configuration set. */
-  retry: (configurationSet: string | undefined, tenant: string) => RetrySchedule;
+  /** The retry schedule of a delivery's configuration set; absent: the default of all. */
+  retry?: (configurationSet: string | undefined, tenant: string) => RetrySchedule;
   /** Told of every attempt, for logs. Must not throw. */
   onAttempt?: (item: QueueItem, attempt: Attempt) => void;
 }
@@ -167,7 +167,7 @@ export class AttemptRecorder {
     }
     const { retry, clock, random } = this.#options;
     const { item, expiresAt } = delivery;
-    const schedule = delivery.retry ?? retry(item.configurationSet, item.tenant);
+    const schedule = delivery.retry ?? retry?.(item.configurationSet, item.tenant) ?? DEFAULT_RETRY;
     this.#settle(
       delivery,
       decideAttempt(item, completed, { schedule, expiresAt, notBefore, answer }, clock.now(), random),
@@ -215,4 +215,12 @@ export class AttemptRecorder {
     else settler.push(delivery, { kind: 'defer', leased, until, attempt });
     onAttempt?.(delivery.item, attempt);
   }
+}
+
+/** Counts the result of an attempt. */
+export function count(counts: Counts, { state, uncertain }: Attempt): void {
+  counts.attempted += 1;
+  if (uncertain) counts.uncertain += 1;
+  if (state === 'delivered' || state === 'deferred' || state === 'bounced' || state === 'expired')
+    counts[state] += 1;
 }

@@ -32,11 +32,10 @@ import type {
 } from '../smtp/types.ts';
 import type { Clock, Random } from '../time.ts';
 import type { WarmupBook } from '../warmup/book.ts';
-import type { CompletedAttempt, Via } from './attempt.ts';
+import { type CompletedAttempt, count, type Via } from './attempt.ts';
 import { CircuitBreaker } from './circuit-breaker.ts';
-import type { Connection } from './connection.ts';
+import type { Connection, ReplyOrigin } from './connection.ts';
 import type { Claimant } from './connection-limits.ts';
-import { count } from './counters.ts';
 import type { Delivery, Reason, Slot, WaitStatus } from './delivery.ts';
 import type { Destinations, Target } from './destination.ts';
 import type { PoolLimits } from './pool-limits.ts';
@@ -50,16 +49,6 @@ const MAX_INTERRUPTIONS = 2;
 const LEASING = 1_000;
 /** Longest timer, ms: what is due later is looked at again by then. */
 const LONGEST_TIMER = 3_600_000;
-
-/** Where a reply came from. */
-export interface ReplyOrigin {
-  readonly site: string;
-  readonly provider: string;
-  /** Source IP; undefined: the host's default. */
-  readonly ip: string | undefined;
-  /** MX host by name. */
-  readonly mx: string;
-}
 
 /** What a pool needs around it. */
 export interface PoolHost {
@@ -320,6 +309,7 @@ export class ConnectionPool implements Slot, Claimant {
       opened: false,
       idle: false,
       counter,
+      from: this.#origin(target.host),
       via: {
         ip: source.ip,
         mx: { host: target.host, address: target.address, port: target.port },
@@ -381,7 +371,7 @@ export class ConnectionPool implements Slot, Claimant {
     const { results, observer, policy } = this.#host;
     const recipient = result.results[0]!;
     const { startedAt, endedAt, replies } = result;
-    const { via } = connection;
+    const { via, from } = connection;
     this.limiter.running -= 1;
     delivery.stream?.ended(endedAt);
     // What others are shaped by is decided by the peer's own words.
@@ -416,7 +406,6 @@ export class ConnectionPool implements Slot, Claimant {
       results.release(delivery, recipient.code, recipient.text ?? '', 0);
       return;
     }
-    const from = this.#origin(via.mx.host);
     const notBefore = observer.onReply(delivery, from, said, endedAt);
     const attempt = { result: recipient, at: startedAt, duration: endedAt - startedAt, replies, via };
     results.attempted(delivery, attempt, notBefore, policy?.reply(delivery, from, said, endedAt));

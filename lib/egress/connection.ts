@@ -3,6 +3,16 @@ import type { SmtpSession } from '../smtp/types.ts';
 import type { Via } from './attempt.ts';
 import type { Target } from './destination.ts';
 
+/** Where a reply came from. */
+export interface ReplyOrigin {
+  readonly site: string;
+  readonly provider: string;
+  /** Source IP; undefined: the host's default. */
+  readonly ip: string | undefined;
+  /** MX host by name. */
+  readonly mx: string;
+}
+
 /** A connection of a pool. */
 export interface Connection {
   session: SmtpSession | undefined;
@@ -12,5 +22,6 @@ export interface Connection {
   idle: boolean;
   /** Counts connections of mail with connection limits of its own; undefined for the others. */
   readonly counter: MailCounter | undefined;
+  readonly from: ReplyOrigin;
   readonly via: Via;
 }

@@ -1,4 +1,3 @@
-import type { Attempt } from '../engine/items.ts';
 import type { SharedCounts } from '../observe/limit-figures.ts';
 
 /** What egress counted since it started. Metrics and the API read it. */
@@ -51,12 +50,4 @@ export function countsOf(counters: Counters, provider: string): Counts {
   let counts = counters.providers.get(provider);
   if (counts === undefined) counters.providers.set(provider, (counts = newCounts()));
   return counts;
-}
-
-/** Counts the result of an attempt. */
-export function count(counts: Counts, { state, uncertain }: Attempt): void {
-  counts.attempted += 1;
-  if (uncertain) counts.uncertain += 1;
-  if (state === 'delivered' || state === 'deferred' || state === 'bounced' || state === 'expired')
-    counts[state] += 1;
 }

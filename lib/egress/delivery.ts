@@ -59,23 +59,23 @@ export class Delivery implements Transaction, Mail, Queued<Delivery> {
   /** It ends as expired then: by its own age, or earlier by a limit of its destination. */
   expiresAt: number;
   /** When it is tried again, by a limit of its destination; undefined: as its configuration set says. */
-  retry: RetrySchedule | undefined = undefined;
+  retry: RetrySchedule | undefined;
   /** Limits of its own mail beside those of the site. */
-  stream: StreamLimiter | undefined = undefined;
+  stream: StreamLimiter | undefined;
   /** End of its lease, ms: later the queue may hand it out again. */
   visibleUntil: number;
   /** Undefined until it is queued for a connection. */
-  slot: Slot | undefined = undefined;
+  slot: Slot | undefined;
   /** It waits for a connection; false while it is under way. */
-  queued = false;
+  queued: boolean;
   /** Pool whose IPs send it: that of its lane, unless it was routed to another. */
   pool: string;
   /** A directive has rerouted it to another pool; it is not rerouted again. */
-  moved = false;
+  moved: boolean;
   /** How often a connection broke under it before a reply to any of its commands. */
-  interruptions = 0;
+  interruptions: number;
   /** Next in the ready queue. */
-  next: Delivery | undefined = undefined;
+  next: Delivery | undefined;
 
   constructor(leased: LeasedItem, lane: LaneUsage, visibleUntil: number) {
     const { item } = leased;
@@ -95,6 +95,13 @@ export class Delivery implements Transaction, Mail, Queued<Delivery> {
     this.bulk = lane.class === 'bulk';
     this.expiresAt = item.expiresAt;
     this.visibleUntil = visibleUntil;
+    this.retry = undefined;
+    this.stream = undefined;
+    this.slot = undefined;
+    this.next = undefined;
+    this.queued = false;
+    this.moved = false;
+    this.interruptions = 0;
   }
 
   /** Applies the limits of its destination to its age and retries. */

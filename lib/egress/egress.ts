@@ -8,7 +8,6 @@ import { PosternError } from '../errors.ts';
 import { familyOf } from '../ip.ts';
 import { silentLog } from '../log.ts';
 import type { SharedHeld, WaitingFigure } from '../observe/limit-figures.ts';
-import { DEFAULT_RETRY } from '../outcome/retry.ts';
 import { DEFAULT_POOL, type PoolUser, poolDocument } from '../routing/pools.ts';
 import { type RoutingTable, readRouting } from '../routing/router.ts';
 import type { ExplainQuery, MailExplanation } from '../shaping/explain.ts';
@@ -77,7 +76,7 @@ class EgressNode implements Egress {
   readonly #destinations: Destinations;
   readonly #queues: QueueManager;
   readonly #dispatcher: Dispatcher;
-  readonly #lanes: LaneConsumers;
+  readonly #lanes = new LaneConsumers();
   readonly #started: Promise<void>;
   readonly #unwatch: ((() => void) | undefined)[];
   #stopped: Promise<void> | undefined;
@@ -100,7 +99,7 @@ class EgressNode implements Egress {
       clock,
       log: options.log ?? silentLog,
       inFlight: this.#inFlight,
-      roomMade: () => this.#lanes.roomMade(false),
+      lanes: this.#lanes,
       refused: () => (counters.storageRefused += 1),
     });
     this.#shapingCheckpoints = new ShapingCheckpoints(engine.leases, clock);
@@ -123,7 +122,7 @@ class EgressNode implements Egress {
       settler: this.#settler,
       destinations: this.#destinations,
       policy: this.#policy,
-      retry: options.retry ?? (() => DEFAULT_RETRY),
+      retry: options.retry,
       onAttempt: options.onAttempt,
     };
     const results = new AttemptRecorder(parts);
@@ -143,7 +142,7 @@ class EgressNode implements Egress {
     const { laneGroups } = options;
     const ways = { selector: this.#selector, queues: this.#queues, laneGroups };
     this.#dispatcher = new Dispatcher({ ...parts, ...ways, engine, results });
-    this.#lanes = new LaneConsumers({
+    this.#lanes.start({
       queue: engine.queue,
       clock,
       inFlight: this.#inFlight,

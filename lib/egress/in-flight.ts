@@ -19,6 +19,8 @@ export class InFlight {
   readonly #visibility: number;
   /** In the order of their leases' ends: what was leased or extended last stands last. */
   readonly #deliveries = new Set<Delivery>();
+  /** Deliveries held. */
+  items = 0;
   #bytes = 0;
 
   /** @param visibility milliseconds of a lease and of each extension. */
@@ -26,10 +28,6 @@ export class InFlight {
     this.#queue = queue;
     this.limits = limits;
     this.#visibility = visibility;
-  }
-
-  get items(): number {
-    return this.#deliveries.size;
   }
 
   get bytes(): number {
@@ -56,12 +54,14 @@ export class InFlight {
 
   add(delivery: Delivery): void {
     this.#deliveries.add(delivery);
+    this.items += 1;
     this.#bytes += delivery.bytes.length;
     delivery.lane.held += 1;
   }
 
   remove(delivery: Delivery): void {
     if (!this.#deliveries.delete(delivery)) return;
+    this.items -= 1;
     this.#bytes -= delivery.bytes.length;
     delivery.lane.held -= 1;
     delivery.slot?.leave(delivery);

@@ -130,21 +130,22 @@ export class LaneConsumer implements LaneUsage {
 
 /** The consumers of all lanes of a node. */
 export class LaneConsumers {
-  readonly #options: Omit<LaneConsumerOptions, 'signal'>;
+  #options: Omit<LaneConsumerOptions, 'signal'> | undefined;
   readonly #byLane = new Map<string, LaneConsumer>();
   readonly #stop = new AbortController();
-
-  constructor(options: Omit<LaneConsumerOptions, 'signal'>) {
-    this.#options = options;
-  }
 
   get stopped(): boolean {
     return this.#stop.signal.aborted;
   }
 
-  /** Consumes a lane from now on. */
+  /** Consumes the lanes that are added from now on. */
+  start(options: Omit<LaneConsumerOptions, 'signal'>): void {
+    this.#options = options;
+  }
+
+  /** Consumes a lane. */
   add(lane: string): void {
-    if (this.#byLane.has(lane) || this.stopped) return;
+    if (this.#byLane.has(lane) || this.stopped || this.#options === undefined) return;
     this.#byLane.set(lane, new LaneConsumer({ ...this.#options, lane, signal: this.#stop.signal }));
   }
 

@@ -10,7 +10,7 @@ import { type Reply, replyText } from '../outcome/reply.ts';
 import type { Hooks } from '../policy/open.ts';
 import type { ReplyAnswer, ReplyFacts, RouteAnswer, ShapeAnswer } from '../policy/policy.ts';
 import type { Mail, MailBounds } from '../shaping/limits/terms.ts';
-import type { ReplyOrigin } from './connection-pool.ts';
+import type { ReplyOrigin } from './connection.ts';
 import { limitsOf } from './directive-view.ts';
 
 type Soon<T> = T | Promise<T>;

@@ -65,7 +65,7 @@ export class QueueManager {
       this.sites.set(site.name, site);
       this.#pools.set(site.name, new Map());
     } else {
-      site.follow(address);
+      site.address = address;
     }
     return site;
   }

@@ -27,8 +27,8 @@ export interface SettlerParts {
   log: Pick<Log, 'error'>;
   /** Deliveries whose leases have ended durably are removed from it. */
   inFlight: Pick<InFlight, 'remove'>;
-  /** Called when leases have ended durably. */
-  roomMade: () => void;
+  /** Lanes that wait for room. */
+  lanes: { roomMade(impatient: boolean): void };
   /** Called for each settlement and outcome that the storage refused for good. */
   refused: () => void;
 }
@@ -86,7 +86,7 @@ export class Settler {
   }
 
   async #settle(batch: Entry[]): Promise<void> {
-    const { queue, inFlight, roomMade } = this.#parts;
+    const { queue, inFlight, lanes } = this.#parts;
     const settlements: Settlement[] = [];
     for (const { settlement } of batch) settlements.push(settlement);
     const refusal = await this.#insist(() => queue.settle(settlements));
@@ -94,7 +94,7 @@ export class Settler {
     else {
       if (refusal) await this.#settleWithoutTexts(batch[0]!, refusal);
       for (const { delivery } of batch) inFlight.remove(delivery);
-      roomMade();
+      lanes.roomMade(false);
     }
   }
 

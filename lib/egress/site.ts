@@ -14,7 +14,8 @@ export class Site {
   /** Deliveries that ended, by any result. */
   readonly drained: RateMeter;
   usedAt: number;
-  #address: SiteAddress;
+  /** Domains of one site may rank its hosts differently: the latest ranking holds. */
+  address: SiteAddress;
   #targets: Targets | undefined;
   #lookup: Promise<Targets> | undefined;
 
@@ -25,7 +26,7 @@ export class Site {
     this.counts = counts;
     this.drained = new RateMeter(now);
     this.usedAt = now;
-    this.#address = address;
+    this.address = address;
   }
 
   /** The addresses that may be connected to; undefined: they are to be looked up (again). */
@@ -35,16 +36,11 @@ export class Site {
 
   /** Looks the addresses up; callers at the same time share one lookup. Never rejects. */
   lookup(destinations: Pick<Destinations, 'targets'>): Promise<Targets> {
-    this.#lookup ??= destinations.targets(this.#address).then((targets) => {
+    this.#lookup ??= destinations.targets(this.address).then((targets) => {
       this.#lookup = undefined;
       this.#targets = targets;
       return targets;
     });
     return this.#lookup;
-  }
-
-  /** Replaces the hosts: domains of one site may rank them differently, and the latest ranking holds. */
-  follow(address: SiteAddress): void {
-    this.#address = address;
   }
 }

@@ -135,10 +135,11 @@ export class SourceLeases {
    * one sends it. Mail for which there is no address at all is leased, to be put back with that as its reason.
    * @param ips those of a pool; undefined: all of this node.
    */
-  mayLease(ips: readonly string[] | undefined, now: number): boolean {
+  mayLease(ips: readonly { readonly ip: string | undefined }[] | undefined, now: number): boolean {
     let absent = true;
-    for (const source of this.all) {
-      if (ips !== undefined && !ips.includes(source.ip ?? '')) continue;
+    for (const { ip } of ips ?? this.all) {
+      const source = this.#byIp.get(ip ?? '');
+      if (source === undefined) continue;
       if (source.usable(now)) return true;
       absent &&= this.#absent.has(source);
     }

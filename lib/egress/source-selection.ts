@@ -91,7 +91,7 @@ export class SourceSelector {
 
   /** Whether mail of a pool's lane may leave from here now: from any address where tenants have pools of their own. */
   mayLease(pool: string, now: number): boolean {
-    return this.#sources.mayLease(this.#divided ? undefined : this.ipsOf(pool), now);
+    return this.#sources.mayLease(this.#divided ? undefined : this.#table.pools.get(pool)?.ips, now);
   }
 
   /** The pool or smarthost of a delivery. */

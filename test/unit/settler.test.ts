@@ -39,7 +39,7 @@ function start(always?: string) {
     clock: new TestClock(),
     log: { error: (message, fields) => void logged.push([message, fields]) },
     inFlight: { remove: (delivery) => void settled.push(delivery) },
-    roomMade: () => undefined,
+    lanes: { roomMade: () => undefined },
     refused: () => (refused += 1),
   });
   return { settler, written, outcomes, settled, logged, refused: () => refused };
