@@ -12,8 +12,8 @@ import { seededRandom, TestClock } from './clock.ts';
 import { FakeEngine, FakeSession, queueItem, settle } from './egress-fakes.ts';
 
 export class TestEgress {
-  readonly clock = new TestClock();
-  readonly engine = new FakeEngine(this.clock);
+  readonly clock: TestClock;
+  readonly engine: FakeEngine;
   /** Connections in the order in which they were opened. */
   readonly sessions: FakeSession[] = [];
   /** Pipelining depth of the sessions that are opened. */
@@ -21,8 +21,11 @@ export class TestEgress {
   readonly #resolver: Resolver;
   #egress: Egress | undefined;
 
-  constructor(resolver: Resolver) {
+  /** @param now when it begins, ms since the epoch. */
+  constructor(resolver: Resolver, now?: number) {
     this.#resolver = resolver;
+    this.clock = new TestClock(now);
+    this.engine = new FakeEngine(this.clock);
   }
 
   /** The node that was started last. */

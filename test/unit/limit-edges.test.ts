@@ -5,15 +5,14 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import type { Resolver } from '../../lib/dns/resolver.ts';
-import { startEgress } from '../../lib/egress/egress.ts';
 import type { Egress } from '../../lib/egress/types.ts';
 import type { QueueItem } from '../../lib/engine/items.ts';
 import type { LimitDocument, LimitSet } from '../../lib/shaping/limits/document.ts';
 import { DEADLINES, type LimitName } from '../../lib/shaping/limits/limit.ts';
 import { DEFAULT_DEADLINES } from '../../lib/smtp/deadlines.ts';
-import type { RecipientResult } from '../../lib/smtp/types.ts';
-import { seededRandom, TestClock } from '../support/clock.ts';
-import { FakeEngine, FakeSession, queueItem, settle } from '../support/egress-fakes.ts';
+import type { TestClock } from '../support/clock.ts';
+import { refused, TestEgress } from '../support/egress.ts';
+import { type FakeEngine, type FakeSession, settle } from '../support/egress-fakes.ts';
 
 /** A day of which the last 10 s are left. */
 const START = Date.UTC(2026, 0, 1, 23, 59, 50);
@@ -30,6 +29,7 @@ const LAYERS = {
 type Layer = keyof typeof LAYERS;
 const ALL = Object.keys(LAYERS) as Layer[];
 
+let node: TestEgress;
 let clock: TestClock;
 let engine: FakeEngine;
 let sessions: FakeSession[];
@@ -43,32 +43,19 @@ const resolver = {
     if (type === 'MX')
       return { kind: 'found', records: [{ preference: 10, exchange: `mx.${name}` }], expiresAt };
     const records = addresses.filter((address) => address.includes(':') === (type === 'AAAA'));
+    if (addresses.length === 0) return { kind: 'failed', text: 'SERVFAIL', expiresAt: 0 };
     return records.length === 0 ? { kind: 'empty', expiresAt } : { kind: 'found', records, expiresAt };
   },
 } as unknown as Resolver;
 
 async function start(limits: LimitDocument, ips: string[] = [IP]): Promise<void> {
-  egress = startEgress({
-    engine: engine.engine(),
-    resolver,
-    clock,
-    random: seededRandom(1),
-    node: 'node-1',
-    ehloName: 'out.sender.test',
-    ips,
-    limits,
-    open(options) {
-      const session = new FakeSession(options, clock);
-      sessions.push(session);
-      return session;
-    },
-  });
+  egress = node.start({ ips, limits });
   // The kernel says whether the address can be bound.
   while (!egress.sources().every(({ usable }) => usable)) await settle();
 }
 
 function send(count: number, change: Partial<QueueItem> = {}): void {
-  for (let i = 0; i < count; i += 1) engine.enqueue(queueItem(clock.now(), change));
+  for (let i = 0; i < count; i += 1) node.enqueue(change);
 }
 
 /** Time goes by; connections open, and mail is taken, as far as it may. @param accept the peer answers at once. */
@@ -90,29 +77,15 @@ const open = (): FakeSession[] => sessions.filter(({ state }) => state !== 'clos
 const underWay = (): number => sessions.reduce((sum, { taken }) => sum + taken.length, 0);
 const begun = (): number => sessions.reduce((sum, { seen }) => sum + seen.length, 0);
 const finishOne = (): void => sessions.find(({ taken }) => taken.length > 0)!.finish();
-const refused: Partial<RecipientResult> = {
-  kind: 'refused',
-  phase: 'rcpt',
-  reply: { code: 451, lines: ['later'] },
-};
+const later = refused(451, 'later');
 
 beforeEach(() => {
-  clock = new TestClock(START);
-  engine = new FakeEngine(clock);
-  sessions = [];
+  node = new TestEgress(resolver, START);
+  ({ clock, engine, sessions } = node);
   addresses = ['8.8.8.1'];
 });
 
-afterEach(async () => {
-  const stopped = egress.stop();
-  await settle();
-  for (const session of sessions) session.destroy();
-  for (let s = 0; s < 21; s += 1) {
-    clock.advance(1000);
-    await settle();
-  }
-  await stopped;
-});
+afterEach(() => node.stop());
 
 /** Two connections stay open, whatever waits; another opens when one of them ends. */
 async function twoConnections(): Promise<void> {
@@ -302,7 +275,7 @@ const EDGES: Edge[] = [
       for (const attempts of [0, 1, 2]) {
         send(1, { attempts });
         await pass(0);
-        sessions.at(-1)!.finish(refused);
+        sessions.at(-1)!.finish(later);
         await settle();
       }
       assert.deepEqual(

@@ -3,9 +3,6 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import type { Resolver } from '../../lib/dns/resolver.ts';
-import { startEgress } from '../../lib/egress/egress.ts';
-import type { Egress } from '../../lib/egress/types.ts';
 import { openEmbedded } from '../../lib/engine/embedded/open.ts';
 import type { Engine, Leases } from '../../lib/engine/ports.ts';
 import type { LimitDocument } from '../../lib/shaping/limits/document.ts';
@@ -18,21 +15,15 @@ import {
   worthKeeping,
   writeShaping,
 } from '../../lib/shaping/site-memory.ts';
-import { seededRandom, TestClock } from '../support/clock.ts';
-import { FakeEngine, FakeSession, queueItem, settle } from '../support/egress-fakes.ts';
+import { TestClock } from '../support/clock.ts';
+import { addressesOfAll, TestEgress } from '../support/egress.ts';
+import { settle } from '../support/egress-fakes.ts';
 
 const IP = '127.0.0.1';
 const HOUR = 3_600_000;
 const NOW = Date.UTC(2026, 0, 1);
 
-const resolver = {
-  resolve: async (name: string, type: string) => {
-    const expiresAt = Number.POSITIVE_INFINITY;
-    if (type === 'MX')
-      return { kind: 'found', records: [{ preference: 10, exchange: `mx.${name}` }], expiresAt };
-    return type === 'A' ? { kind: 'found', records: ['8.8.8.1'], expiresAt } : { kind: 'empty', expiresAt };
-  },
-} as unknown as Resolver;
+const resolver = addressesOfAll(['8.8.8.1']);
 
 /** The engine whose leases the nodes share, on a clock of its own. */
 let clock: TestClock;
@@ -41,29 +32,12 @@ let directory: string;
 let nodes: Node[];
 
 /** One egress node: its own queue and clock, so that it can die by its clock standing still. */
-class Node {
-  readonly clock = new TestClock(clock.now());
-  readonly engine = new FakeEngine(this.clock);
-  readonly sessions: FakeSession[] = [];
-  readonly egress: Egress;
+class Node extends TestEgress {
   alive = true;
 
   constructor(name: string, limits: LimitDocument, leases: Leases = shared.leases) {
-    this.egress = startEgress({
-      engine: { ...this.engine.engine(), leases },
-      resolver,
-      clock: this.clock,
-      random: seededRandom(1),
-      node: name,
-      ips: [IP],
-      ehloName: 'out.sender.test',
-      limits,
-      open: (options) => {
-        const session = new FakeSession(options, this.clock);
-        this.sessions.push(session);
-        return session;
-      },
-    });
+    super(resolver, clock.now());
+    this.start({ engine: { ...this.engine.engine(), leases }, node: name, ips: [IP], limits });
     nodes.push(this);
   }
 
@@ -76,8 +50,8 @@ class Node {
     return this.sessions.reduce((sum, { seen }) => sum + seen.length, 0);
   }
 
-  enqueue(domain = 'example.test'): void {
-    this.engine.enqueue(queueItem(this.clock.now(), { domain, expiresAt: clock.now() + 100 * HOUR }));
+  send(domain = 'example.test'): void {
+    this.enqueue({ domain, expiresAt: clock.now() + 100 * HOUR });
   }
 
   /** Every peer opens, and takes what it is given. */
@@ -148,7 +122,7 @@ describe('a limit by the day', () => {
   it('goes on where it was when an IP is handed over in order', async () => {
     const first = new Node('node-1', daily);
     await until(() => first.usable);
-    first.enqueue();
+    first.send();
     await pass(1000);
     first.serve();
     await pass(600_000, 5_000);
@@ -160,8 +134,8 @@ describe('a limit by the day', () => {
       ['messageRate', '24/d'],
       'before any mail',
     );
-    second.enqueue();
-    second.enqueue('another.test');
+    second.send();
+    second.send('another.test');
     await pass(1000);
     second.serve();
     assert.equal(second.sent, 1, 'only to the site that nothing was sent to');
@@ -177,13 +151,13 @@ describe('a limit by the day', () => {
     const limits = { ...daily, domains: { 'other.test': { messageRate: '48/d' } } };
     const first = new Node('node-1', limits);
     await until(() => first.usable);
-    for (const domain of ['example.test', 'other.test']) first.enqueue(domain);
+    for (const domain of ['example.test', 'other.test']) first.send(domain);
     await pass(1000);
     first.serve();
     assert.equal(first.sent, 2);
     first.alive = false;
     const second = await takeOver(limits);
-    for (const domain of ['example.test', 'other.test', 'another.test']) second.enqueue(domain);
+    for (const domain of ['example.test', 'other.test', 'another.test']) second.send(domain);
     await pass(HOUR - 5_000, 5_000);
     second.serve();
     assert.equal(second.sent, 0);
@@ -198,13 +172,13 @@ describe('a limit by the day', () => {
   it('is kept though the one in between, which found it so, was stopped in order', async () => {
     const first = new Node('node-1', daily);
     await until(() => first.usable);
-    first.enqueue();
+    first.send();
     await pass(1000);
     first.serve();
     first.alive = false;
     await stop(await takeOver(daily));
     const third = await takeOver(daily);
-    third.enqueue();
+    third.send();
     await pass(HOUR - 60_000, 5_000);
     third.serve();
     assert.equal(third.sent, 0);
@@ -217,13 +191,13 @@ describe('a limit by the day', () => {
     const own: LimitDocument = { default: { for: [{ tenant: 'main', connectionRate: '24/d' }] } };
     const first = new Node('node-1', own);
     await until(() => first.usable);
-    first.enqueue();
+    first.send();
     await pass(1000);
     first.serve();
     assert.equal(first.sessions.length, 1);
     await stop(first);
     const second = await takeOver(own);
-    second.enqueue();
+    second.send();
     await pass(HOUR - 60_000, 5_000);
     assert.equal(second.sessions.length, 0);
     await pass(60_000);
@@ -233,13 +207,13 @@ describe('a limit by the day', () => {
   it('is not forgotten with the site, when that has had no mail for a while', async () => {
     const node = new Node('node-1', daily);
     await until(() => node.usable);
-    node.enqueue();
+    node.send();
     await pass(1000);
     node.serve();
     for (const session of node.sessions) session.quit();
     await pass(1_200_000, 5_000);
     assert.equal(node.egress.gauges().sites, 1);
-    node.enqueue();
+    node.send();
     await pass(5_000);
     node.serve();
     assert.equal(node.sent, 1);
@@ -252,7 +226,7 @@ describe('what was learnt of a site', () => {
   it('a lower rate, holds for the node that takes the IP over', async () => {
     const first = new Node('node-1', limits);
     await until(() => first.usable);
-    for (let i = 0; i < 40; i += 1) first.enqueue();
+    for (let i = 0; i < 40; i += 1) first.send();
     await pass(1000, 50);
     for (let i = 0; i < 60; i += 1) {
       first.serve();
@@ -267,7 +241,7 @@ describe('what was learnt of a site', () => {
     await pass(10_000);
     first.alive = false;
     const second = await takeOver(limits);
-    second.enqueue();
+    second.send();
     await pass(1000);
     second.serve();
     const [explained] = await second.egress.explain({ domain: 'example.test' });
@@ -280,7 +254,7 @@ describe('what was learnt of a site', () => {
   it('that it cannot be reached, spares it another try before its time', async () => {
     const first = new Node('node-1', limits);
     await until(() => first.usable);
-    first.enqueue();
+    first.send();
     await pass(1000);
     first.sessions[0]!.end('connect_failed', 'connect');
     for (let i = 0; i < 10 && first.egress.sites()[0]?.reason === undefined; i += 1) {
@@ -292,12 +266,12 @@ describe('what was learnt of a site', () => {
     await pass(5_000);
     await stop(first);
     const second = await takeOver(limits);
-    second.enqueue();
+    second.send();
     await pass(500, 100);
     assert.equal(second.sessions.length, 0);
     assert.equal(second.engine.of('release')[0]!.reason.code, 'connect_failed');
     await pass(reason.until - clock.now() + 1000);
-    second.enqueue();
+    second.send();
     await pass(1000);
     assert.equal(second.sessions.length, 1, 'one connection probes');
     second.serve();
