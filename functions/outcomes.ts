@@ -3,7 +3,7 @@
  * with their messages; what happened to deliveries becomes metrics, and statistics as lines of the log.
  *
  * ```
- *  batch ─► read each message ─► records of all ─► suppression lists ─► opens and clicks ─► digest, count ─► written
+ *  batch ─► read each message ─► records of all ─► suppression lists ─► opens and clicks ─► summarise, count ─► written
  *             └─ cannot be read ─────┴─ one cannot be ──┴─ not changed ─► handed back alone
  *                                     storage does not answer ─► the whole batch comes again
  * ```
@@ -19,7 +19,7 @@ import type { PosternError } from '../lib/errors.ts';
 import { createMailMetrics } from '../lib/observe/mail-metrics.ts';
 import { recordsOf, suppress } from '../lib/outcome/apply-suppression.ts';
 import type { EventContext } from '../lib/outcome/mail-object.ts';
-import { digest } from '../lib/outcome/statistics.ts';
+import { summarise } from '../lib/outcome/statistics.ts';
 import { systemClock } from '../lib/time.ts';
 import { readFunctionSettings } from './environment.ts';
 import { once } from './once.ts';
@@ -73,7 +73,7 @@ export function createConsumer(options: OutcomesOptions): (event: SQSEvent) => P
       if (result.status === 'fulfilled') done.push(...outcomes);
       else refuse(id, 'suppression lists not changed', result.reason);
     }
-    // Who reports opens and clicks writes no records.
+    // The function that reports opens and clicks cannot write records.
     const engagements: { record: MessageRecord; outcome: Outcome }[] = [];
     for (const outcome of done) {
       const record = found.get(outcome.messageId);
@@ -87,7 +87,7 @@ export function createConsumer(options: OutcomesOptions): (event: SQSEvent) => P
       if (record) metrics.outcome(record, outcome);
     }
     metrics.flush();
-    const { statistics, orphans } = digest(done, found, context);
+    const { statistics, orphans } = summarise(done, found, context);
     for (const delta of statistics) log.info('statistics', { ...delta });
     if (orphans > 0) log.warn('outcomes without a record', { orphans });
     return { batchItemFailures: failed };

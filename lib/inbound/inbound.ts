@@ -1,5 +1,5 @@
 /**
- * The inbound listener: takes bounces, complaints and automatic replies, and nothing else. It relays to nobody
+ * The inbound listener: takes bounces, complaints and automatic replies, and nothing else. It relays nothing
  * and never sends anything, so it can be neither an open relay nor a source of backscatter.
  *
  * ```

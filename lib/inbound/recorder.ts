@@ -9,7 +9,7 @@
  *    news ─► onFeedback ─► records ─► 250
  * ```
  * What was recorded is read from the records, not from memory: one message gives one complaint and one `not-spam`,
- * however often, to whatever node and after whatever restart they are sent.
+ * at any number of repeats, on any node, and after a restart.
  */
 import type { MessageRecord } from '../engine/items.ts';
 import { SCHEMA_VERSION } from '../engine/items.ts';
@@ -72,7 +72,7 @@ export class Recorder {
   async take(report: Report, recipient: string): Promise<string> {
     const target = this.targetOf(recipient) ?? (await this.#targetIn(report));
     if (!target) {
-      throw reply(550, '5.7.1 Only feedback reports about mail from here are taken; nobody reads this');
+      throw reply(550, '5.7.1 Only feedback reports about mail from here are taken; no person reads this');
     }
     const { messageId, n } = target;
     const message = await this.#parts.records.message(messageId);

@@ -1,4 +1,4 @@
-/** Tells the warm-up of an IP what reports say of the mail that left from it. */
+/** Passes reports about mail from a warming IP to its warm-up. */
 import type { WarmupReports } from '../control/warmup-reports.ts';
 import type { Records } from '../engine/ports.ts';
 import type { Feedback } from '../outcome/feedback.ts';
@@ -11,7 +11,7 @@ import type { ReportTarget } from './recorder.ts';
 export interface WarmupFeedbackParts {
   records: Pick<Records, 'deliveries'>;
   reports: WarmupReports;
-  /** Knows which IPs warm up, whichever node has them. */
+  /** Lists the IPs that warm up, on any node. */
   book: WarmupBook;
   clock: Clock;
 }

@@ -1,4 +1,4 @@
-/** Keeps the suppression lists: what outcomes ask for, put there. */
+/** Stores the changes of the suppression lists to which outcomes lead. */
 import type { MessageRecord, Outcome } from '../engine/items.ts';
 import type { Records, Suppressions } from '../engine/ports.ts';
 import { suppressionKey } from '../engine/suppression.ts';
@@ -7,8 +7,8 @@ import type { Log } from '../log.ts';
 import { type SuppressionChange, suppressionChange } from './suppression.ts';
 
 /**
- * The records of all messages that the outcomes speak of, each read once. Those that are gone are left out.
- * @param unreadable told of each that this version cannot read; absent: that is an error as any other.
+ * Records of all messages that the outcomes are about, each read once. Those that are gone are left out.
+ * @param unreadable called with each that this version cannot read; absent: such a record is thrown.
  * @throws PosternError of the storage group.
  */
 export async function recordsOf(
@@ -32,14 +32,14 @@ export async function recordsOf(
   return found;
 }
 
-/** It will be so the next time, too. */
+/** A repeat gives the same error. */
 function isUnreadable(error: unknown): error is PosternError {
   return error instanceof PosternError && ['storage_too_new', 'storage_damaged'].includes(error.code);
 }
 
 /**
- * Changes the lists as outcomes ask. The same outcomes may come again, and in any order.
- * @param records of the messages that they speak of. @returns how many bounces and complaints were among them.
+ * Changes the lists. The same outcomes may come again, and in any order.
+ * @param records of the messages that they are about. @returns how many bounces and complaints were among them.
  * @throws PosternError of the storage group: some may be done, and all may be repeated.
  */
 export async function suppress(
@@ -62,7 +62,7 @@ export async function suppress(
   }
   await Promise.all(
     Array.from(byAddress.values(), async (changes) => {
-      // In their order: whoever complained and then took it back is on the list for a moment only.
+      // In their order: an address whose complaint is taken back is on the list for a moment only.
       for (const { action, entry } of changes) {
         const { tenant, address, at, reason } = entry;
         if (action === 'add') await list.put(entry);

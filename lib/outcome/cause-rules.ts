@@ -149,7 +149,7 @@ export const ABOUT_US: readonly CauseRule[] = [
     'sender_rejected',
     /sender(?: address)?(?: \S+)?:? (?:is |was |has been )?(?:rejected|invalid|unknown|verify failed|denied|not (?:found|valid|allowed)|disabled|suspended)|(?:bad|invalid|unknown|unresolvable) sender|sender domain|domain of sender|sender verif|envelope from|(?:return|reply)[ -]path|mail from .{0,60}domain|mail from command|\bours (?:\S+ ){0,5}(?:disabled|suspended|closed|expired|inactive|unknown|invalid|rejected|denied|not (?:found|valid|exist\w*|allowed)|does(?: not|n['’]?t) exist|do(?: not|n['’]?t) exist|must)|mail sending denied|from domain|null sender|empty envelope/,
   ),
-  // Whose domain it is the words do not say; asked at RCPT, it is almost always the sender's.
+  // The words leave open whose domain it is; in a reply to RCPT it is almost always the sender's.
   rule(
     'sender_rejected',
     /(?<!recipient |destination |host or |no such |routeable |mail )\bdomain(?: (?:name|\S+\.\S+))? (?:may not exist|not found|unknown|does(?: not|n['’]?t) exist)/,

@@ -1,5 +1,5 @@
 /**
- * The table of causes: what a refusal is about, whoever worded it. Each has the bounce category that PowerMTA gave the
+ * The table of causes: what a refusal is about, in any wording. Each has the bounce category that PowerMTA gave the
  * field, the bounce type that SES shows, and whether the address is suppressed. `npm run errors` writes it to
  * `lib/errors.md`.
  *

@@ -25,7 +25,7 @@ import { REASONS, type ReasonCode } from './reasons.ts';
 import type { Reply } from './reply.ts';
 import { replyText } from './reply.ts';
 
-/** What became of one recipient in one attempt, as the SMTP client (or the simulator) tells it. */
+/** What became of one recipient in one attempt, as the SMTP client or the simulator reports it. */
 export interface AttemptResult {
   /**
    * `accepted`: 2xx to the body. `refused`: `reply` decides. `unsent`: nothing was decided, `code` says why.
@@ -43,9 +43,9 @@ export interface Verdict {
   state: 'delivered' | 'bounced' | 'deferred';
   /** Code of the error table. */
   reason: ReasonCode | 'delivered';
-  /** What a person reads: the peer's reply where there is one. */
+  /** For a person: the peer's reply where there is one. */
   text: string;
-  /** The peer may have the message already; trying again may duplicate it. */
+  /** The peer may have the message; another attempt may duplicate it. */
   uncertain?: boolean;
 }
 
@@ -55,7 +55,7 @@ const SESSION_CODES: ReadonlySet<number> = new Set([521, 530, 534, 535, 538]);
 /** "I did not understand": RFC 5321 §4.2.4 and §4.3.2. */
 const DIALOGUE_CODES: ReadonlySet<number> = new Set([500, 502, 503, 504]);
 
-/** Judges the result of an attempt. Pure; any input gives a verdict. */
+/** Classifies the result of an attempt. Pure; any input gives a verdict. */
 export function classify(result: AttemptResult): Verdict {
   const { kind, reply } = result;
   const text = reply ? replyText(reply) : (result.text ?? '');
@@ -93,7 +93,7 @@ function refused(phase: string, reply: Reply, text: string): Verdict {
   return { state: 'bounced', reason: cause === 'too_large' ? 'over_peer_size' : 'peer_permanent', text };
 }
 
-/** Whether a cause is the recipient, whom no peer has seen at MAIL, or the content. */
+/** Whether a cause is the recipient, which no peer has seen at MAIL, or the content. */
 function isAboutMessage(cause: Cause, phase: string): boolean {
   const { category, fault } = CAUSES[cause];
   if (category === 'content-related' || category === 'virus-related') return true;

@@ -12,7 +12,7 @@ export type BounceDetail = {
   diagnosticCode?: string;
   /** `dns; host`, as in a DSN's Reporting-MTA. */
   reportingMta?: string;
-  /** What a person reads in the record of the delivery. */
+  /** Text of the delivery's record. */
   text: string;
   /** Absent in a report that an older version recorded. */
   cause?: Cause;
@@ -34,7 +34,7 @@ export type ComplaintDetail = {
   arrivalDate?: number;
 };
 
-/** `open`: the image was asked for. Both are a stranger's words, cut to 1,000 characters. */
+/** `open`: the image was fetched. Both fields are a stranger's text, cut to 1,000 characters. */
 export type OpenDetail = {
   ipAddress: string;
   userAgent: string;
@@ -42,7 +42,7 @@ export type OpenDetail = {
 
 /** `click`: a link was followed. */
 export type ClickDetail = OpenDetail & {
-  /** Where it led. */
+  /** Target of the link. */
   link: string;
   /** Which of the message's tracked links it is, from 0. */
   place: number;

@@ -11,7 +11,7 @@
  * | open, click       | Open, Click                                                   |
  * | rendering-failure | Rendering Failure (where the outcome has a detail: one a message) |
  * | reject            | Reject                                                        |
- * | cancelled         | none: SES knows no such thing                                 |
+ * | cancelled         | none: SES has no such event                                   |
  */
 import { createHash } from 'node:crypto';
 import type { Attempt, MessageRecord, Outcome } from '../engine/items.ts';

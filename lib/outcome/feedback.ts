@@ -12,7 +12,7 @@ export type Feedback =
 
 /**
  * @param n place of the recipient whose signed return path the report came to (or carries).
- * @returns undefined when it asks for nothing: a notice of delay or success, an automatic reply, something
+ * @returns undefined when there is nothing to record: a notice of delay or success, an automatic reply, something
  * unreadable, or a report that returns another message than the one its return path belongs to.
  */
 export function feedbackOf(report: Report, record: MessageRecord, n: number): Feedback | undefined {

@@ -3,7 +3,7 @@
  * (RFC 5965, or Outlook's JMRP), an automatic reply (RFC 3834), or something else.
  *
  * The sender is a stranger. Only the first 128 KB or 4,000 lines are parsed (the report comes before the
- * message that it returns), nesting and header sizes are capped, and whatever cannot be read is `other`: nothing
+ * message that it returns), nesting and header sizes are capped, and what cannot be read is `other`: nothing
  * is thrown. Stray CR, LF and NUL are put right: nothing is relayed from here, and a bounce with one is a bounce.
  */
 import type { Email } from 'postal-mime';

@@ -40,7 +40,7 @@ export function isSimulatorAddress(address: string): boolean {
 
 /**
  * Plays the recipient's side. `+label` after the local part is allowed and ignored; a local part that the
- * simulator does not know is an unknown user.
+ * simulator does not have is an unknown user.
  * @param recipient envelope recipient at a simulator domain. @param now ms since the epoch.
  */
 export function simulate(recipient: string, now: number): Simulation {

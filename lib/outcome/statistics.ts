@@ -12,7 +12,7 @@ export interface StatisticsDelta {
   tenant: string;
   /** Start of the period, ms since the epoch. */
   period: number;
-  /** Deliveries that were to be made: one for each recipient of an accepted message. */
+  /** One for each recipient of an accepted message. */
   sends: number;
   deliveries: number;
   delays: number;
@@ -24,11 +24,11 @@ export interface StatisticsDelta {
   renderingFailures: number;
 }
 
-export interface Digest {
+export interface Summary {
   /** With the set whose destinations they go to. In the order of the outcomes. */
   events: { tenant: string; configurationSet?: string; event: SesEvent }[];
   statistics: StatisticsDelta[];
-  /** Outcomes whose message record is gone (pruned): nothing can be said of them. */
+  /** Outcomes whose message record was pruned: they become neither event nor figure. */
   orphans: number;
 }
 
@@ -38,12 +38,12 @@ type DeliveryCounter = Exclude<keyof StatisticsDelta, 'tenant' | 'period'>;
  * @param outcomes a batch of the feed. @param records the records of its messages, by id; those that no
  * longer exist are left out.
  */
-export function digest(
+export function summarise(
   outcomes: readonly Outcome[],
   records: ReadonlyMap<string, MessageRecord>,
   context: EventContext,
-): Digest {
-  const result: Digest = { events: [], statistics: [], orphans: 0 };
+): Summary {
+  const result: Summary = { events: [], statistics: [], orphans: 0 };
   const statistics = new Map<string, StatisticsDelta>();
   for (const outcome of outcomes) {
     const record = records.get(outcome.messageId);

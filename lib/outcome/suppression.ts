@@ -13,10 +13,10 @@
  * | anything at the mailbox simulator                                | nothing             |
  *
  * An address is added only for a reason that its message suppresses for: the configuration set's or the account's when
- * the message was taken in, which its record knows.
+ * the message was taken in, as its record has it.
  *
  * A report is only here if its signed return path, or the message's own id with this recipient, led to this delivery:
- * without the message nobody can forge one, and with it only for the address that it went to.
+ * without the message no report can be forged, and with it only one for the address that it went to.
  */
 import type { MessageRecord, Outcome } from '../engine/items.ts';
 import type { Suppression, SuppressionReason } from '../engine/suppression.ts';
@@ -26,19 +26,19 @@ import type { BounceDetail, ComplaintDetail } from './details.ts';
 import { feedbackId } from './events.ts';
 import { isSimulatorAddress } from './simulator.ts';
 
-/** What to do with the recipient of a delivery, as he was sent to. */
+/** What becomes of the recipient of a delivery on the list, under the address of its envelope. */
 export interface SuppressionChange {
-  /** `none`: his message suppresses nobody for this reason. People are told of it all the same. */
+  /** `none`: the message suppresses for other reasons only. Events are sent all the same. */
   action: 'add' | 'remove' | 'none';
   entry: Suppression;
 }
 
-/** Whether an outcome may ask for a change: told without the record of its message. */
+/** Whether an outcome may lead to a change; needs no record of its message. */
 export function mayChangeSuppression({ kind, attempt }: Outcome): boolean {
   return kind === 'bounce' || kind === 'complaint' || attempt?.state === 'bounced';
 }
 
-/** The change that an outcome asks for, if any. */
+/** The change that an outcome leads to, if any. */
 export function suppressionChange(record: MessageRecord, outcome: Outcome): SuppressionChange | undefined {
   const address = outcome.n === undefined ? undefined : record.recipients[outcome.n];
   if (address === undefined || isSimulatorAddress(address)) return undefined;
@@ -79,7 +79,7 @@ function decide(
   }
 }
 
-/** Whether a report speaks of this recipient: it names it, or names none. */
+/** Whether a report is about this recipient: it names the address, or none. */
 export function sameAddress(reported: string | undefined, address: string): boolean {
   return reported === undefined || reported.toLowerCase() === address.toLowerCase();
 }

@@ -1,7 +1,7 @@
 /**
  * Limits how many connections, messages and failed logins one network may have, so that a flood from a few
- * addresses does not take the places of everyone else. A network is an IPv4 address or an IPv6 /64: whoever has one
- * IPv6 address has the other 2^64 of its /64 as well.
+ * addresses does not take the places of everyone else. A network is an IPv4 address or an IPv6 /64: the owner of
+ * one IPv6 address has its whole /64.
  *
  * ```
  *  connection ─► anonymous ── trust() ─► trusted

@@ -1,4 +1,4 @@
-/** Where the submission service listens on AWS: known to its process, and to the load balancer in front of it. */
+/** Ports of the submission service on AWS, for its process and for the load balancer in front of it. */
 
 /** STARTTLS (RFC 6409 §3.1). */
 export const STARTTLS = 587;

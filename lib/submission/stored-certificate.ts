@@ -1,4 +1,4 @@
-/** The certificate of the submission service: an object that its operator renews, followed without a restart. */
+/** The certificate of the submission service: an object that its operator renews, read again every hour. */
 
 import { type Certificate, readPem } from '../certificate.ts';
 import { readCertificateObject } from '../engine/aws/secrets.ts';
@@ -16,7 +16,7 @@ export interface CertificateOptions {
 
 export interface FollowedCertificate {
   current(): Certificate & { expires: number };
-  /** Calls `renewed` with each other one that is put there. One that cannot be used changes nothing. */
+  /** Calls `renewed` with each new certificate. One that cannot be used changes nothing. */
   follow(renewed: (certificate: Certificate) => void): void;
   stop(): void;
 }

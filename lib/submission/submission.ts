@@ -95,7 +95,7 @@ export function startSubmission(options: SubmissionOptions): Promise<SubmissionS
   function login(username: string, given: string, session: SMTPServerSession): Caller | undefined {
     const expected = passwordOf(username);
     const password = Buffer.from(given);
-    // An unknown key costs the same comparison, so that keys cannot be told apart by time.
+    // An unknown key costs the same comparison, so that time does not show which keys exist.
     const reference = expected ?? Buffer.alloc(44);
     const same = password.length === reference.length && timingSafeEqual(password, reference);
     const key = expected && same ? control.keys.find(username) : undefined;

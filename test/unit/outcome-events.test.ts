@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Attempt, MessageRecord, Outcome } from '../../lib/engine/items.ts';
 import { feedbackId, sesEvents } from '../../lib/outcome/events.ts';
-import { digest } from '../../lib/outcome/statistics.ts';
+import { summarise } from '../../lib/outcome/statistics.ts';
 import { mayChangeSuppression, suppressionChange } from '../../lib/outcome/suppression.ts';
 import { ACCEPTED_AT, attempt, MESSAGE_ID, messageRecord, outcome } from '../support/outcomes.ts';
 
@@ -221,7 +221,7 @@ describe('SES events', () => {
         click: { ...click, timestamp: AT },
       });
       const opened = outcome('open', { n, detail: by });
-      const { statistics } = digest([opened], new Map([[messageRecord().id, messageRecord()]]), CONTEXT);
+      const { statistics } = summarise([opened], new Map([[messageRecord().id, messageRecord()]]), CONTEXT);
       assert.deepEqual(statistics, []);
       assert.equal(suppressionChange(messageRecord(), opened), undefined);
     }
@@ -365,12 +365,12 @@ describe('suppression', () => {
   });
 });
 
-describe('digest', () => {
+describe('the summary of a batch', () => {
   it('counts by tenant and quarter of an hour', () => {
     const late = ACCEPTED_AT + 16 * 60_000;
     const record = messageRecord({ recipients: ['user@example.com', 'b@example.com'] });
     const other = messageRecord({ id: 'm2', tenant: 'tenant-2', configurationSet: undefined });
-    const result = digest(
+    const result = summarise(
       [
         outcome('accepted', { n: undefined }),
         tried({}),
