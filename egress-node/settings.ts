@@ -198,6 +198,11 @@ const VARIABLES: Readonly<Record<string, readonly [keyof Settings, (text: string
   POSTERN_VERIFY_IDENTITIES: ['verifyIdentities', onOff],
 };
 
+/** The variables that are settings, out of an environment that has those of the AWS engine beside them. */
+export function settingVariables(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(environment).filter(([name]) => Object.hasOwn(VARIABLES, name)));
+}
+
 /** Settings of the environment. What is wrong is added to `problems`. */
 function readEnvironment(environment: NodeJS.ProcessEnv, problems: string[]): ConfigFile {
   const settings: Record<string, unknown> = {};

@@ -22,7 +22,7 @@ import { DATA_DEADLINE, MAX_CLIENTS, startSubmission } from '../lib/submission/s
 import { systemClock } from '../lib/time.ts';
 import { openHealth } from './service/health.ts';
 import { runService, type Service } from './service/service.ts';
-import { type Endpoint, readSettings } from './settings.ts';
+import { type Endpoint, readSettings, settingVariables } from './settings.ts';
 
 const ANY = '0.0.0.0';
 const LISTEN = {
@@ -42,7 +42,11 @@ const emf = createEmf({ now: () => clock.now(), write, stage: process.env[STAGE_
 /** Starts the service. Its stop answers the messages that are being sent. */
 async function start(settings: ApiSettings & { region: string }): Promise<Service> {
   await using stack = new AsyncDisposableStack();
-  const { api, submission, submissionTls, maxMessageBytes } = readSettings(process.env, {}, LISTEN);
+  const { api, submission, submissionTls, maxMessageBytes } = readSettings(
+    settingVariables(process.env),
+    {},
+    LISTEN,
+  );
   const bucket = settings.secrets;
   const policyMetrics = new PolicyMetrics();
   const [engine, masterKey, returnPathKey, trackingKey, certificate, policy] = await Promise.all([
