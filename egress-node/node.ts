@@ -35,8 +35,9 @@ import { WarmupBook } from '../lib/warmup/book.ts';
 import { deliveryHealth } from './service/delivery-health.ts';
 import { openHealth } from './service/health.ts';
 import { type NodeSettings, readNodeSettings } from './service/node-environment.ts';
+import { preflight } from './service/preflight.ts';
 import { runService, type Service } from './service/service.ts';
-import { readSettings } from './settings.ts';
+import { readSettings, settingVariables } from './settings.ts';
 
 /** What a node takes in, it takes at the standard port (RFC 5321 §4.5.4.2). */
 const INBOUND = { host: '0.0.0.0', port: 25 };
@@ -50,7 +51,14 @@ const log = createLog({ level: 'info', now: () => clock.now(), write });
 /** Starts the node. Its stop ends in-flight mail and hands back the rest. */
 async function start({ resources, node, sources, secrets }: NodeSettings): Promise<Service> {
   await using stack = new AsyncDisposableStack();
-  const { api, dns, smtpPort, routes, inbound: listen } = readSettings(process.env, {}, { inbound: INBOUND });
+  const {
+    api,
+    dns,
+    smtpPort,
+    routes,
+    inbound: listen,
+  } = readSettings(settingVariables(process.env), {}, { inbound: INBOUND });
+  await preflight({ environment: process.env, node, url: resources.queueUrlPrefix, now: () => clock.now() });
   const policyMetrics = new PolicyMetrics();
   const [engine, returnPathKey, policy] = await Promise.all([
     openAws({ resources, clock, log }),

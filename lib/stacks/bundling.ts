@@ -57,7 +57,29 @@ export function copying(files: readonly string[]): BundlingOptions {
 }
 
 /** What is installed beside a long-lived process. */
-const SERVICE_FILES = ['install-service.sh', 'install-node.sh', 'verify-node.sh', 'postern@.service'];
+const SERVICE_FILES = [
+  'install-service.sh',
+  'install-node.sh',
+  'install-outside.sh',
+  'verify-node.sh',
+  'postern@.service',
+];
+
+/** Puts a long-lived process into a directory: its code in one file, its unit of systemd, its installation. */
+export function bundleService(
+  entry: string,
+  service: string,
+  beside: readonly string[],
+  directory: string,
+): void {
+  buildSync({
+    ...SERVICE_BUNDLING,
+    entryPoints: [join(ROOT, 'egress-node', entry)],
+    outfile: join(directory, `${service}.mjs`),
+  });
+  const files = [...SERVICE_FILES.map((file) => join(ROOT, 'egress-node', 'service', file)), ...beside];
+  for (const file of files) copyFileSync(file, join(directory, basename(file)));
+}
 
 /**
  * A long-lived process of `egress-node/` as an asset: one file, its unit of systemd, its installation.
@@ -70,13 +92,7 @@ export function serviceAsset(
 ): AssetOptions & { path: string } {
   const local: ILocalBundling = {
     tryBundle(directory) {
-      buildSync({
-        ...SERVICE_BUNDLING,
-        entryPoints: [join(ROOT, 'egress-node', entry)],
-        outfile: join(directory, `${service}.mjs`),
-      });
-      const files = [...SERVICE_FILES.map((file) => join(ROOT, 'egress-node', 'service', file)), ...beside];
-      for (const file of files) copyFileSync(file, join(directory, basename(file)));
+      bundleService(entry, service, beside, directory);
       return true;
     },
   };

@@ -3,11 +3,12 @@
  * authority which node it is, and gets the rights of that node for an hour at a time. No access key leaves AWS, and a
  * node is shut out by revoking its certificate.
  */
-import { CfnOutput } from 'aws-cdk-lib';
+import { CfnOutput, Stack } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import type * as logs from 'aws-cdk-lib/aws-logs';
 import * as rolesanywhere from 'aws-cdk-lib/aws-rolesanywhere';
 import { Construct } from 'constructs';
+import { nodeEnvironment } from '../../egress-node/service/node-environment.ts';
 import type { DataStack } from './data.ts';
 import { acknowledgeBodies, acknowledgeLanes, egressPermissions, shipLog } from './permissions.ts';
 import type { OutsideNodes, Stage } from './stage.ts';
@@ -38,12 +39,21 @@ export class OutsideAccess extends Construct {
       roleArns: roles.map(({ roleArn }) => roleArn),
       durationSeconds: 3600,
     });
+    const { stage, data, logGroup } = props;
+    const { POSTERN_NODE: _, ...environment } = nodeEnvironment({
+      resources: data.resources(stage),
+      node: '',
+      secrets: data.secrets.bucketName,
+    });
     for (const [name, value] of [
       ['TrustAnchorArn', anchor.attrTrustAnchorArn],
       ['ProfileArn', profile.attrProfileArn],
-      ...outside.nodes.map((node, at) => [`RoleArn-${node.name}`, roles[at]!.roleArn] as const),
+      ['LogGroup', logGroup.logGroupName],
+      ['Environment', Stack.of(this).toJsonString(environment)],
+      ...outside.nodes.map((node, at) => [`RoleArn${node.name}`, roles[at]!.roleArn] as const),
     ] as const) {
-      new CfnOutput(this, name, { value, description: 'For nodes outside AWS: npm run node-kit reads it' });
+      const output = new CfnOutput(this, name, { value, description: 'Read by npm run node-kit' });
+      output.overrideLogicalId(`Outside${name}`);
     }
   }
 

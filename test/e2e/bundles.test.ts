@@ -244,7 +244,13 @@ describe('the bundle of', () => {
       assert.deepEqual(
         readdirSync(dirname(file)).sort(),
         [
-          ...['install-node.sh', 'install-service.sh', 'verify-node.sh', 'postern@.service'],
+          ...[
+            'install-node.sh',
+            'install-service.sh',
+            'install-outside.sh',
+            'verify-node.sh',
+            'postern@.service',
+          ],
           ...[basename(file), `${basename(file)}.map`],
           ...POLICY_FILES,
         ].sort(),
