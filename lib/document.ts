@@ -1,6 +1,6 @@
 /**
  * Reads configuration documents member by member. What is wrong is refused with its path and the reason, and
- * the configuration that runs stays as it is; a member that nobody knows is refused too, because a misspelt
+ * the configuration that runs stays as it is; an unknown member is refused too, because a misspelt
  * limit that is silently left out is a limit that does not hold.
  */
 import { PosternError } from './errors.ts';

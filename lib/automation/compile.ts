@@ -116,7 +116,7 @@ function compileLimit(limit: RuleLimit): DirectiveLimits {
   return limits;
 }
 
-/** Events that a rate as written allows in so many ms. */
+/** Events that a rate as written allows in `ms`. */
 function eventsIn(ms: number, written: RateText): number {
   const { count, per } = readRate(written)!;
   return (count * ms) / per;

@@ -2,7 +2,7 @@
  * What follows from a reply: directives to raise, directives to lift, alerts, and how long to wait.
  *
  * ```
- *  delivered ──► nothing waits for success? done.  else count it ──► so many in a row: lift
+ *  delivered ──► nothing waits for success? done.  else count it ──► `leaveAfter` in a row: lift
  *  refused ────► one scan ─► rules whose text is there, and those without ─► code, phase, … agree?
  *                                │                                                │
  *                     no rule agreed: those marked fallback ◄─────────────────────┤
@@ -71,7 +71,7 @@ interface Conclusions {
   alerts: Alert[];
 }
 
-/** Judges one reply. `now` in ms since the epoch. */
+/** Evaluates one reply. `now` in ms since the epoch. */
 export function evaluate(rules: RuleSet, state: AutomationState, event: ReplyEvent, now: number): Evaluation {
   const { reply } = event;
   if (event.outcome === 'delivered') {
@@ -135,7 +135,7 @@ function enhancedAgrees(patterns: NonNullable<CompiledRule['enhanced']>, code: s
   );
 }
 
-/** By whole labels, whatever the case of the host. */
+/** Whole labels, any case. */
 function hasSuffix(host: string, suffix: string): boolean {
   if (!host.toLowerCase().endsWith(suffix)) return false;
   return host.length === suffix.length || host.charCodeAt(host.length - suffix.length - 1) === 46;
@@ -225,7 +225,7 @@ function withTenant(scope: CompiledRule['scope']): CompiledRule['scope'] {
   return scope.includes('tenant') ? scope : ['tenant', ...scope];
 }
 
-/** The rule matched again without being set off: whatever it holds has seen no success in a row. */
+/** The rule matched again without firing: its directives begin to count successes anew. */
 function stayed(
   { rule, actions, leaveAfter, scope }: CompiledRule,
   state: AutomationState,

@@ -174,7 +174,7 @@ export class PatternMatcher {
     const ends = this.#ends[step];
     if (this.#metIn[step] !== scan) {
       this.#metIn[step] = scan;
-      // Whatever comes behind a gap fits best behind the first end.
+      // The first end leaves most room for what follows a gap.
       this.#end[step] = end;
       ends?.fill(0);
     }

@@ -1,5 +1,5 @@
 /**
- * The language in which rules describe a reply's text. It is not a regular expression: whatever is written in
+ * The language in which rules describe a reply's text. It is not a regular expression: anything written in
  * it is found in one pass over the text (`matcher.ts`), so no pattern and no peer can make matching run away.
  *
  * ```
@@ -129,7 +129,7 @@ function fragments(variant: readonly Piece[]): Fragment[] {
   }
   for (const [i, fragment] of found.entries()) {
     fragment.text = fragment.text.replace(/ {2,}/g, ' ');
-    // `a * b` means `a` and then `b`, whatever lies between, be it one blank.
+    // `a * b` means `a` and then `b` with any text between them, a blank included.
     if (fragment.glue === 'gap') fragment.text = fragment.text.trimStart();
     if (found[i + 1]?.glue === 'gap') fragment.text = fragment.text.trimEnd();
   }

@@ -1,8 +1,8 @@
 /**
  * Automation rules as they are written: plain data, so that the library, a file and the API speak one language.
  *
- * A rule says: when a reply like this comes (`match`), once or so often within a while (`trigger`), do that
- * (`action`) to so much of the mail (`scope`) for so long (`duration`, `hint`, `leaveAfter`). It is the union
+ * A rule names the replies (`match`), how often they must come (`trigger`), what is done (`action`) to which mail
+ * (`scope`), and for how long (`duration`, `hint`, `leaveAfter`). It is the union
  * of what PowerMTA's backoff (`smtp-pattern-list`, `backoff-to-normal-after`, `…-after-delivery`,
  * `disable-source-ip`, `backoff-reroute-to-virtual-mta`, `backoff-notify`) and KumoMTA's automation
  * (`Suspend…`, `SetConfig`, `Bounce…`, `Threshold`) can say.
@@ -71,7 +71,7 @@ export interface Rule {
   duration: Span;
   /** Where the reply names a time, that time is taken for `duration`, kept within these bounds. */
   hint?: { least: Span; most: Span };
-  /** Ends it early: after so many deliveries in a row within its scope. Only where mail still flows. */
+  /** Deliveries in a row within its scope that end it early. Only where mail still flows. */
   leaveAfter?: number;
   /** Considered only when no rule without this mark matched: what is said of all providers at once. */
   fallback?: boolean;

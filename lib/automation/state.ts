@@ -56,7 +56,7 @@ export class AutomationState {
   readonly #witnesses = new Map<string, readonly Witness[]>();
   #sweepAt = 0;
 
-  /** Whether anything ends by success. While nothing does, deliveries need not be told of. */
+  /** Whether anything ends by success. While nothing does, deliveries need not be reported. */
   get watching(): boolean {
     return this.#watches.size > 0;
   }
@@ -177,7 +177,7 @@ export class AutomationState {
 /**
  * `ip=192.0.2.1,site=mx.example.com`: the mail that a scope selects, seen from one reply. Undefined when the
  * reply has no value in one of its dimensions, as mail without a campaign: to leave that out would mean far more
- * mail than the rule does. Only an IP may be missing beside others: a node that sends from whatever address its
+ * mail than the rule does. Only an IP may be missing beside others: a node that sends from the address that its
  * host chooses has no second way that would be meant by mistake.
  */
 export function scopeKey(scope: readonly Dimension[], mail: DirectiveMatch): string | undefined {

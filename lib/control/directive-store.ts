@@ -56,7 +56,7 @@ export class DirectiveStore {
   #flushing: Promise<void> = Promise.resolve();
   #closed = false;
 
-  /** @param shown told of each directive that comes into force or changes, or with undefined goes out of it. */
+  /** @param shown is called for each directive that comes into force or changes, with undefined for one that ends. */
   constructor(config: Config, clock: Clock, shown: Shown) {
     this.#config = config;
     this.#clock = clock;

@@ -28,7 +28,7 @@ export interface Directives {
    * @throws `bad_request` with path and reason, `limit_exceeded`, and the storage group.
    */
   order(order: unknown, origin: Extract<DirectiveOrigin, { operator: string }>): Promise<StoredDirective>;
-  /** Removes one, whoever gave it. @returns whether it was there. @throws the storage group. */
+  /** Removes one of any origin. @returns whether it was there. @throws the storage group. */
   remove(id: string): Promise<boolean>;
   /** What rules order: in force at once, stored within a second. Raised again it lasts longer. */
   raise(directives: readonly Directive[]): void;

@@ -38,7 +38,7 @@ const BASE64 = /^[a-zA-Z0-9+/]{1,20480}={0,2}$/;
 const BASE32 = 'abcdefghijklmnopqrstuvwxyz234567';
 const TOKEN_LENGTH = 32;
 
-/** Makes an RSA key off the event loop, under a selector nobody can guess or has used before. */
+/** Makes an RSA key off the event loop, under a random selector that was not used before. */
 export async function makeRsaKey(length: KeyLength): Promise<DkimKey> {
   const bits = length === 'RSA_1024_BIT' ? 1024 : 2048;
   const { privateKey } = await generate('rsa', { modulusLength: bits, publicExponent: 0x10001 });

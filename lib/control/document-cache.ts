@@ -1,8 +1,8 @@
 /**
  * One kind of configuration document, held in memory and kept equal to the store.
  *
- * Reads are synchronous. A write goes to the store first and into memory when the store has it, so whoever
- * awaited a write reads it back. Changes of other processes arrive through `changed`, which reads the
+ * Reads are synchronous. A write goes to the store first and into memory when the store has it, so a
+ * caller that awaited a write reads it back. Changes of other processes arrive through `changed`, which reads the
  * document again:
  *
  * ```
@@ -15,7 +15,7 @@ import type { Config, Document } from '../engine/ports.ts';
 import { PosternError } from '../errors.ts';
 import type { Clock } from '../time.ts';
 
-/** Documents a page when the mirror fills itself. */
+/** Documents per page while the cache is loaded. */
 const PAGE = 500;
 /** How often an update is repeated when others change the same document at the same time. */
 const UPDATE_TRIES = 5;
@@ -38,7 +38,7 @@ export class DocumentCache<T extends object> {
   /** Writes under way, by key. */
   readonly #writing = new Map<string, Promise<unknown>>();
   readonly #retries = new Set<() => void>();
-  /** Keys that changed while the mirror filled itself: what their page says may be older than the change. */
+  /** Keys that changed while the cache was loaded: the page that was read may be older than the change. */
   #overtaken: Set<string> | undefined = new Set();
   #sorted: T[] | undefined;
   #closed = false;
@@ -148,7 +148,7 @@ export class DocumentCache<T extends object> {
     return existed;
   }
 
-  /** Somebody changed this document. Resolves when it is in memory, or cannot be read now: it is tried again. */
+  /** Reads a document that changed. Resolves when it is in memory, or cannot be read now: it is tried again. */
   changed(key: string): Promise<void> {
     this.#overtaken?.add(key);
     const running = this.#refreshing.get(key);
@@ -186,7 +186,7 @@ export class DocumentCache<T extends object> {
     const running = this.#refreshing.get(key);
     if (running) running.stale = true;
     const known = this.#entries.get(key);
-    // A process hears of its own writes as well. A key that was deleted begins with version 1 again.
+    // A process is notified of its own writes, too. A key that was deleted begins with version 1 again.
     if (known !== undefined && known.version === document?.version) {
       if (isDeepStrictEqual(known.value, document.value)) return;
     }

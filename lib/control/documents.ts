@@ -6,7 +6,7 @@
  *  put ─► validate ─► archive the version that is current ─► replace it ─► validate ─► running ─► listeners
  *             └─ refused with path and reason                 (watch)         └─ what ran goes on running
  * ```
- * The archive is written first, and a version never changes: whatever dies in between, or is overtaken by
+ * The archive is written first, and a version never changes: if a writer dies in between, or is overtaken by
  * another writer, the archive only says again what it said. Removing a document is a version too.
  */
 import type { Config } from '../engine/ports.ts';
@@ -28,7 +28,7 @@ export interface DocumentVersion {
   readonly value?: unknown;
 }
 
-/** Who changes a document, and which version he believes to be current (0: none was ever stored). */
+/** The author of a change, and the version that must be current (0: none was ever stored). */
 export interface DocumentChange {
   by: string;
   expect?: number;
@@ -40,7 +40,7 @@ export interface Documents {
   read<T>(kind: ConfigKind<T>, name: string): T | undefined;
   /** Documents of a kind that are in force, by name. The same map until one changes. */
   running(kind: string): ReadonlyMap<string, unknown>;
-  /** Calls back after each change of `running(kind)`, by whatever process; must not throw. Returns an unsubscriber. */
+  /** Calls back after each change of `running(kind)` by any process; must not throw. Returns an unsubscriber. */
   watch(kind: string, listener: () => void): () => void;
   /** The latest version, and why it is not in force although it was stored. @throws `not_found` for the kind. */
   get(kind: string, name: string): (DocumentVersion & { problems?: readonly string[] }) | undefined;
@@ -261,7 +261,7 @@ function missing(kind: string, name: string): PosternError {
   return new PosternError('not_found', `There is no ${kind}/${quote(name).slice(1, -1)}.`);
 }
 
-/** Apart from the kinds of other documents, whatever a kind is called. */
+/** Distinct from the kinds of all other documents. */
 function storedKind(kind: string): string {
   return `config-${kind}`;
 }

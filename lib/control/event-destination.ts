@@ -80,7 +80,7 @@ export interface EventDestination {
 /** What a caller gives of one. */
 export type NewEventDestination = Omit<EventDestination, 'id' | 'createdAt' | 'disabledBecause'>;
 
-/** Whether events of such mail may go to a destination, whatever their type. */
+/** Whether events of such mail of any type may go to a destination. */
 export function takesMail(
   destination: EventDestination,
   tenant: string,

@@ -70,7 +70,7 @@ export async function newKeys(
 }
 
 /**
- * Opens the keys that sign. Where proof is asked for they are the proven ones, so that replacing a key breaks
+ * Opens the keys that sign. Where proof is required they are the proven ones, so that replacing a key breaks
  * no signature; else the latest.
  */
 export function openSigningKeys(

@@ -1,6 +1,6 @@
 /**
- * The master key: 32 random bytes in `master.key`, mode 0600, made at the first start. Whoever has it and
- * the store has every secret; whoever lost it has none, so it belongs into the backup, away from the store.
+ * The master key: 32 random bytes in `master.key`, mode 0600, made at the first start. With it
+ * and the store every secret can be read, without it none: back it up, away from the store.
  */
 import { randomBytes } from 'node:crypto';
 import { link, mkdir, open, unlink } from 'node:fs/promises';

@@ -29,7 +29,7 @@ export function tenantKey(tenant: string, name: string): string {
 export function normaliseIdentity(text: string): { name: string; type: 'DOMAIN' | 'EMAIL_ADDRESS' } {
   const address = text.includes('@') ? parseEnvelopeAddress(text) : undefined;
   const domain = address?.domain ?? canonicalDomain(text);
-  // A top-level domain would cover everybody's names; an address literal belongs to nobody for long.
+  // A top-level domain would cover the names of every tenant; an address literal changes its owner.
   if (!domain.includes('.') || domain.startsWith('[')) {
     throw new PosternError('invalid_address', `${quote(text)} is not below a top-level domain.`);
   }

@@ -1,5 +1,5 @@
 /**
- * Proof of a domain: its DKIM keys stand in its DNS. Nobody but who runs the domain can put them there, and
+ * Proof of a domain: its DKIM keys stand in its DNS. Only the operator of the domain can publish them, and
  * a random selector keeps one tenant from passing with the records of another.
  *
  * ```

@@ -7,7 +7,7 @@
  *  inbound ── put ──► store ── watch ──► owner of the IP: counts it, saves the IP's state with its id ── remove
  *                                                          └─ dies here: the next owner finds the id, and removes
  * ```
- * So each is counted once, whoever dies. Only IPs that warm up have any.
+ * So each is counted once, whichever process dies. Only IPs that warm up have any.
  */
 import { createHash } from 'node:crypto';
 import type { Config } from '../engine/ports.ts';
@@ -41,7 +41,7 @@ export interface WarmupReports {
 }
 
 const KIND = 'warmup-report';
-/** About an IP that no node has had for so long nobody wants to know any more, ms. */
+/** How long a report is kept for an IP that no node holds, ms. */
 const KEEP = 7 * DAY;
 const NONE: ReadonlyMap<string, WarmupReport> = new Map();
 

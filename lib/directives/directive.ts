@@ -10,7 +10,7 @@ export type Dimension = (typeof DIMENSIONS)[number];
 /** A delivery is meant when it agrees in every dimension that is given; an empty match means all mail. */
 export type DirectiveMatch = { readonly [D in Dimension]?: string };
 
-/** Upper bounds while a directive holds, over whatever limit else applies; rates in the unit of their names. */
+/** Upper bounds over all other limits while a directive holds; rates in the unit of their names. */
 export interface DirectiveLimits {
   connections?: number;
   connectionsPerMinute?: number;

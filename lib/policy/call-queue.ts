@@ -1,10 +1,10 @@
-/** Calls in line for the policy's thread, and who waits for their answers: each so long, and then without one. */
+/** Calls that wait for the policy's thread, and their callers: each waits for `patience`, then goes on without an answer. */
 import type { Clock } from '../time.ts';
 import type { HookName } from './policy.ts';
 import type { HookCall } from './protocol.ts';
 import type { PolicyThread } from './thread.ts';
 
-/** Who waits for an answer. */
+/** A caller that waits for an answer. */
 interface Asked {
   readonly hook: HookName;
   readonly at: number;
@@ -15,21 +15,21 @@ export interface CallQueueOptions {
   clock: Clock;
   /** ms that an answer is waited for, the time in line included. */
   patience: number;
-  /** Told of a call that is waited for no more. */
+  /** Called for each call that ran out of patience. */
   onSkipped: (hook: HookName) => void;
 }
 
 const LAST_ID = 0x7fff_ffff;
-/** Calls that a thread has before it at once: what nobody waits for any more is not called. */
+/** Calls given to a thread at once; the rest stays here, so that a call that ran out of patience is never made. */
 const WINDOW = 256;
-/** Looks so often, while its patience lasts, who has waited too long. */
+/** Checks for expired calls per `patience`. */
 const LOOKS = 4;
 
 export class CallQueue {
   readonly #options: CallQueueOptions;
   /** By id, in the order in which they were asked. */
   readonly #asked = new Map<number, Asked>();
-  /** What no thread has yet. */
+  /** Calls that no thread has yet. */
   #held = new Map<number, HookCall>();
   #lastId = 0;
   #cancelLook: (() => void) | undefined;
@@ -69,7 +69,7 @@ export class CallQueue {
     }
   }
 
-  /** What a thread left unanswered is asked before all else. */
+  /** Calls that a thread left unanswered come first. */
   putBack(calls: readonly HookCall[]): void {
     this.#held = new Map([...calls.map((call) => [call.id, call] as const), ...this.#held]);
   }
@@ -79,7 +79,7 @@ export class CallQueue {
     this.#asked.delete(id);
   }
 
-  /** Whoever still waits gets no answer. */
+  /** All callers that still wait go on without an answer. */
   dissolve(): void {
     this.#cancelLook?.();
     this.#cancelLook = undefined;

@@ -29,7 +29,7 @@ export interface PolicyState {
 
 /** The hooks, as accept and egress ask them. */
 export interface Hooks {
-  /** Whether there is anybody to ask: if not, there is nothing to prepare. */
+  /** Whether the policy has this hook; if not, no facts need to be prepared. */
   has(hook: HookName): boolean;
   /**
    * What the policy says; undefined: nothing. At once when there is no such hook, or for `onRoute` and `onShape`

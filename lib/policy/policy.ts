@@ -45,7 +45,7 @@ export type AcceptAnswer =
       readonly class?: MessageClass;
       readonly pool?: string;
       readonly campaign?: string;
-      /** Not sent before so many seconds have passed. */
+      /** Seconds before which it is not sent. */
       readonly delaySeconds?: number;
     };
 
@@ -77,7 +77,7 @@ export interface ShapeFacts {
   readonly ip?: string;
 }
 
-/** Upper bounds over whatever limits else hold, counted for mail of equal facts alone. */
+/** Upper bounds over all other limits, counted for mail of equal facts alone. */
 export type ShapeAnswer = Readonly<DirectiveLimits>;
 
 /** A reply of 4xx or 5xx to a delivery. */

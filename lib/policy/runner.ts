@@ -1,5 +1,5 @@
 /**
- * Asks the policy that runs, and keeps mail going whatever it does:
+ * Calls the policy that runs, and keeps mail going when it fails:
  *
  * ```
  *  ask ─► no such hook, disabled ──► undefined

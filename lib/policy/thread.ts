@@ -56,7 +56,7 @@ export interface PolicyThread {
 /** In a bundle the worker is a file of its own beside it (lib/stacks/policy.ts). */
 export const BUNDLED_WORKER = 'policy-worker.mjs';
 const WORKER = import.meta.url.endsWith('.ts') ? './worker.ts' : `./${BUNDLED_WORKER}`;
-/** Looks at a running call so often while it may take its time. */
+/** Checks of a running call within the time that it may take. */
 const LOOKS = 4;
 /** A thread that runs no call and answers none may only be waiting for a core: it is given so much longer. */
 const PATIENCE = 8;
@@ -173,7 +173,7 @@ function loaded(worker: Worker, clock: Clock, deadline: number): Promise<Readonl
     }
     function refuse(reason: string): void {
       done();
-      // It may still fail on its way out, and nobody wants to know.
+      // It may still fail while it ends; that changes nothing.
       worker.on('error', () => undefined);
       void worker.terminate();
       reject(new Error(reason));

@@ -2,7 +2,7 @@
  * The policy's own thread: loads the file once and answers calls in the order they come.
  *
  * The source is the one that was read when the file was saved, so that a thread that has to be started again
- * runs what ran before, whatever the file says by now.
+ * runs the same source as before, even if the file has changed.
  */
 import { registerHooks } from 'node:module';
 import { parentPort, workerData } from 'node:worker_threads';
@@ -82,7 +82,7 @@ function frozen<T>(value: T): T {
   return Object.freeze(value);
 }
 
-/** An error in one line, whatever was thrown, with the place in the file where it is known. */
+/** Any thrown value as one line, with its place in the file where that is known. */
 function told(error: unknown): string {
   try {
     if (!(error instanceof Error)) return `threw ${String(error)}`.slice(0, 500);

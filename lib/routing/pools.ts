@@ -38,7 +38,7 @@ export interface Pool {
   readonly sticky: boolean;
   /** Its IPs are in no other pool. */
   readonly exclusive: boolean;
-  /** Whose mail goes by it, whatever pool they name; nobody else's does. */
+  /** Owners whose mail goes by it, even if it names another pool; no other mail does. */
   readonly dedicatedTo:
     | { readonly tenants: readonly string[]; readonly sets: readonly SetName[] }
     | undefined;

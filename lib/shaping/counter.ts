@@ -2,7 +2,7 @@
 import type { Pacer } from './rate.ts';
 import type { Waiter } from './shared-permits.ts';
 
-/** What may have no room for one more message: whoever finds it full is called when it has. */
+/** A bound with room for a number of messages; a caller that finds it full is called back when there is room. */
 export interface Parking {
   park(waiter: Waiter, who: object): void;
   leave(waiter: Waiter): void;
@@ -11,7 +11,7 @@ export interface Parking {
 export class MailCounter implements Parking {
   readonly pacer: Pacer;
   running = 0;
-  /** It was idle and is forgotten: whoever still knows it asks its gate for the one that counts now. */
+  /** It was idle and is forgotten: a holder of it asks its limiter for the one that counts now. */
   dropped = false;
   readonly #waiting = new Set<Waiter>();
 
@@ -32,7 +32,7 @@ export class MailCounter implements Parking {
     this.running -= 1;
     for (const waiter of this.#waiting) {
       this.#waiting.delete(waiter);
-      // Whoever is woken may have to wait for something else; the last to end wakes all, so that none is left.
+      // A caller that is woken may have to wait for something else; the last to end wakes all, so that none is left.
       if (waiter.wake() && this.running > 0) break;
     }
   }

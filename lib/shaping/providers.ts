@@ -15,7 +15,7 @@ export type LaneGroup = (typeof LANE_GROUPS)[number];
 /**
  * MX suffix to provider. A suffix matches whole labels (`google.com` matches `aspmx.l.google.com` and not
  * `notgoogle.com`), and the longest match wins: consumer Outlook (`olc.protection.outlook.com`) is shaped
- * apart from Microsoft 365 whatever the order of the rows.
+ * apart from Microsoft 365 in any order of the rows.
  */
 const PROVIDER_BY_SUFFIX: ReadonlyMap<string, Provider> = new Map([
   ['google.com', 'google'],
@@ -93,7 +93,7 @@ const PROVIDER_BY_SUFFIX: ReadonlyMap<string, Provider> = new Map([
 /** Every provider that MX hosts can have, `other` included. */
 export const PROVIDERS: ReadonlySet<Provider> = new Set([...PROVIDER_BY_SUFFIX.values(), 'other']);
 
-/** A provider that an operator names: one that no MX host has would be meant for nobody. @throws PosternError */
+/** A provider that an operator names; one that no MX host has is refused. @throws PosternError */
 export function readProvider(value: unknown, path: string): Provider {
   return readChoice(value, path, [...PROVIDERS].sort());
 }

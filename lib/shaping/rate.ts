@@ -5,7 +5,7 @@
  * stalls, which peers answer with "too many".
  */
 
-/** So many events in any window of so long. */
+/** Events allowed in any window of a length. */
 export interface Rate {
   readonly count: number;
   /** Milliseconds. */
@@ -24,7 +24,7 @@ export function readRate(text: unknown): Rate | undefined {
   return { count: Number(parts[1]), per: PERIODS[parts[2]!]!, text: text as string };
 }
 
-/** A rate of so many events a second, for what was counted rather than written. */
+/** A rate in events per second, for a number that was counted rather than written. */
 export function perSecond(events: number): Rate {
   const [number, unit] =
     events >= 1 ? [events, 's'] : events >= 1 / 60 ? [events * 60, 'min'] : [events * 3600, 'h'];
@@ -66,14 +66,14 @@ export function paceOf(rate: Rate | undefined, burst = false): Pace {
 export class Pacer {
   /** Theoretical arrival time of the next event. */
   #next: number;
-  /** Nobody knows what was sent until then. */
+  /** It is unknown what was sent until then. */
   #unknown: number;
   /** What the last event added to that, ms. */
   #added = 0;
 
   /**
    * @param next where another pacer of the same events stopped.
-   * @param unknown until when there may have been others that nobody counted: the next one keeps a whole interval
+   * @param unknown until when there may have been others that were not counted: the next one keeps a whole interval
    *   from them, as if they had taken all that they could.
    */
   constructor(next = 0, unknown = 0) {

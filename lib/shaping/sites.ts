@@ -4,7 +4,7 @@
  */
 
 /**
- * The canonical name of a set of MX hosts: the same whatever their order, case or repetition. Labels that all
+ * The canonical name of a set of MX hosts: the same in any order, case or repetition. Labels that all
  * hosts end in are written once: `(alt1.aspmx,aspmx).l.google.com`.
  * @param hosts names without trailing dot; at least one.
  */

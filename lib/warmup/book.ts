@@ -7,7 +7,7 @@
  *             waits                                              sends what is leased
  * ```
  * The node that holds the IP's lease saves checkpoints while it holds it, one at a time: `checkpoint`, then
- * `saved` or `notSaved`. Whoever takes the IP over after a crash restores the last one, in which all that the
+ * `saved` or `notSaved`. The node that takes the IP over after a crash restores the last one, in which all that the
  * dead node could have sent is counted as sent.
  */
 import { type RampCheckpoint, readCheckpoint, type WarmupCheckpoint, writeCheckpoint } from './checkpoint.ts';
@@ -210,7 +210,7 @@ export class WarmupBook {
     for (const { ramp } of entry.ramps.values()) ramp.saved();
   }
 
-  /** A save failed, or nobody knows. */
+  /** A save failed, or its result is unknown. */
   notSaved(ip: string): void {
     const entry = this.#entries.get(ip);
     if (entry === undefined || !entry.saving) return;

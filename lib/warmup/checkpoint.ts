@@ -7,7 +7,7 @@ import { SIGNALS, type SignalCounts } from './verdict.ts';
 const VERSION = 1;
 
 export interface RampCheckpoint extends RampState {
-  /** The schedule that `position` is about: the plan may have been changed while nobody held the IP. */
+  /** The schedule that `position` is about: the plan may have been changed while no node held the IP. */
   schedule: Schedule;
 }
 

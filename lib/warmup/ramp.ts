@@ -245,7 +245,7 @@ export class Ramp {
     this.#leasing = undefined;
   }
 
-  /** Nobody knows whether the last `save` is on storage; the next one says all of it again. */
+  /** It is unknown whether the last `save` is on storage; the next one repeats all of it. */
   notSaved(): void {
     this.#leasing = undefined;
     this.#changed = true;

@@ -15,7 +15,7 @@
  *  a bounce that says the address does not exist        bounced
  *  a bounce about reputation, spam or policy            blocked
  * ```
- * The first 4xx of a delivery says nothing unless it speaks of rates: hosts that greylist put off whatever they
+ * The first 4xx of a delivery says nothing unless it speaks of rates: hosts that greylist put off all mail that they
  * see for the first time, mostly without saying so, and every new IP would be held back by them for ever.
  */
 

@@ -1,4 +1,4 @@
-/** Where the warm-up of an IP stands, read from storage: by any process, whoever has the IP. */
+/** Where the warm-up of an IP stands, read from storage by any process. */
 import { WarmupBook } from './book.ts';
 import type { WarmupPlan } from './plan.ts';
 import type { RampStatus } from './ramp.ts';

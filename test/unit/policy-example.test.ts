@@ -22,7 +22,7 @@ before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'postern-example-'));
   for (const name of ['lib', 'node_modules', 'package.json'])
     await symlink(join(ROOT, name), join(folder, name));
-  const readme = await readFile(join(ROOT, 'lib/control/README.md'), 'utf8');
+  const readme = await readFile(join(ROOT, 'lib/policy/README.md'), 'utf8');
   const file = join(folder, 'postern.policy.ts');
   await writeFile(file, /```ts\n(.*?)```/s.exec(readme)![1]!);
   policy = await openPolicy({ file, clock: systemClock, log: silentLog });

@@ -48,7 +48,7 @@ export interface Limits {
   readonly messagesPerConnection: number;
   /** Envelope recipients over one connection; a delivery has one. */
   readonly recipientsPerConnection: number;
-  /** A connection without work is closed after so long, ms. */
+  /** How long a connection without work stays open, ms. */
   readonly idle: number;
   /** Those that are set here; the rest are the SMTP client's own. */
   readonly deadlines: { readonly [D in Deadline]?: number };
@@ -124,7 +124,7 @@ export interface SharedLimit {
   readonly each: readonly ('tenant' | 'campaign' | 'ip' | 'pool' | 'domain' | 'provider' | 'site')[];
   /** Paced. */
   readonly rate?: Rate;
-  /** So many in each calendar hour or day (UTC), at whatever pace. */
+  /** Messages in each calendar hour or day (UTC), at any pace. */
   readonly quota?: { readonly count: number; readonly per: 'hour' | 'day' };
   /** So many messages under way at once: permits in the engine. */
   readonly concurrency?: number;

@@ -6,7 +6,7 @@ import type { Mail, PathKey } from './terms.ts';
 export type MailDimension = 'tenant' | 'campaign' | 'class' | 'domain';
 export const DIMENSIONS: readonly MailDimension[] = ['tenant', 'campaign', 'class', 'domain'];
 
-/** Whether a rule concerns a place, whatever the mail. */
+/** Whether a rule concerns a place, for any mail. */
 export function inPlace({ match, atMost }: Pick<LimitRule, 'match' | 'atMost'>, place: PathKey): boolean {
   const { provider, route, site, ip, pool } = match;
   // A provider's limits protect strangers' hosts; behind a static route stands the operator's own. What is ordered is

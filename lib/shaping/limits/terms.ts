@@ -1,4 +1,4 @@
-/** What is asked of the limits, and what they answer. */
+/** The parameters and results of a look-up of limits. */
 import type { RetrySchedule } from '../../outcome/retry.ts';
 import type { Pace, Rate } from '../rate.ts';
 import type { LimitName, Limits, SharedLimit } from './limit.ts';
@@ -53,7 +53,7 @@ export interface MailLimits {
 export interface ConnectionClass extends Resolved {
   /** Empty: the place's own. */
   readonly name: string;
-  /** Those that these connections have to keep to, whatever the rules say. */
+  /** Bounds that these connections keep to beside the rules. */
   readonly bounds?: MailBounds;
 }
 
