@@ -1,5 +1,5 @@
 /**
- * Bounded caches. An entry weighs 1 unless the cache is told how to weigh it, as by octets where values differ in size.
+ * Bounded caches. An entry weighs 1 unless the cache has a function that weighs it, as by octets where values differ in size.
  *
  * Entries are kept in two generations, each of half the capacity. Use moves an entry from the old one to the young one;
  * when the young one is full it becomes the old one, whose entries go. So what was used lately stays, nothing is ever

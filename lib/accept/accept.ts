@@ -95,7 +95,7 @@ export function createAccept(deps: AcceptDeps): Accept {
     return Promise.all(made);
   }
 
-  /** What becomes of each submission. @throws PosternError when it cannot be known who is suppressed, or all is too much. */
+  /** The result for each submission. @throws PosternError when the suppression list cannot be read, or the call is too large. */
   async function prepareAll(
     submissions: readonly Submission[],
     options: SubmitOptions,

@@ -1,4 +1,4 @@
-/** Everything that is decided before the message is composed: who sends, under which configuration set, to whom, and when. */
+/** Decisions before the message is composed: sender, configuration set, recipients, pool and time. */
 import type { Identity } from '../control/types.ts';
 import { PosternError } from '../errors.ts';
 import { parseEnvelopeAddress } from '../mail/address.ts';
@@ -29,7 +29,7 @@ export interface Checked {
 }
 
 /**
- * Whether a submission may be sent, and what is known of it before it is composed.
+ * Checks whether a submission may be sent, and prepares everything that does not depend on its composed bytes.
  * @throws PosternError that refuses it: its sender, its configuration set, its recipients, its pool or its time.
  */
 export function check(deps: CheckDeps, submission: Submission, options: SubmitOptions): Checked {
@@ -100,7 +100,7 @@ function dueTime(sendAt: number | undefined, now: number, limit: number): number
   return sendAt;
 }
 
-/** SES and SMTP have no other word for it than a tag; what is too long for a name is none. */
+/** The campaign of a message from SES or SMTP, where only a tag can name it. Longer values are no campaign. */
 function campaignOf({ campaign }: Record<string, string[]>): string | undefined {
   return campaign?.find((name) => CAMPAIGN.test(name));
 }

@@ -1,6 +1,6 @@
 /**
  * Content in the forms that callers have becomes one kind of message: header fields and a body with clean
- * lines, its Message-ID and Date set by us (as SES does), nothing in it that only we should see.
+ * lines, with Message-ID and Date set by Postern (as SES does) and without the fields that are meant for Postern alone.
  */
 import { isAscii } from 'node:buffer';
 import type { MessageRecord } from '../engine/items.ts';
@@ -21,7 +21,7 @@ import type { Random } from '../time.ts';
 import { type Tracker, withoutPlaceholder } from '../tracking/tracking.ts';
 import type { Content, Submission } from './types.ts';
 
-/** What the X-SES headers of raw content asked for, and the message without them. */
+/** The requests of the X-SES headers of raw content, and the message without them. */
 export interface RawContent {
   message: ParsedMessage;
   from: Address;
@@ -134,7 +134,7 @@ function parseRecipients(field: HeaderField): Address[] {
   }
 }
 
-/** Fields that are ours to set on raw content, whatever the sender wrote (SES overwrites both). */
+/** Fields that Postern sets on raw content in place of the sender's (SES overwrites both). */
 const OURS = new Set(['message-id', 'date']);
 
 /** Sets Message-ID and Date on raw content; `extra` fields go on top. */

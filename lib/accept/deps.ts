@@ -1,4 +1,4 @@
-/** What the accept pipeline is given: storage, keys, links, and the bounds of the service. */
+/** The dependencies of the accept pipeline: storage, keys, links, and the bounds of the service. */
 
 import type { Control, Identity } from '../control/types.ts';
 import type { Queue, Records, Suppressions } from '../engine/ports.ts';
@@ -47,6 +47,6 @@ export interface AcceptDeps {
   policy: AcceptPolicy;
   /** The policy in TypeScript; absent: this process runs none. */
   hooks?: Hooks;
-  /** Told of each submission: `accepted`, or the code of the error. For metrics; must not throw. */
+  /** Called for each submission with `accepted` or the code of the error. For metrics; must not throw. */
   onResult?: (door: SubmitOptions['door'], result: 'accepted' | ErrorCode) => void;
 }

@@ -36,7 +36,7 @@ export interface Signed {
 
 /**
  * Composes or completes the message, up to its signature. A template that cannot be rendered is accepted, as
- * with SES: it becomes an admission that only tells of the failure.
+ * with SES: it becomes an admission that only reports the failure.
  * @throws PosternError that refuses the content.
  */
 export function draft(
@@ -88,7 +88,7 @@ export async function sign(deps: SignDeps, draft: Draft): Promise<Signed> {
   return { prepared, identity, bytes };
 }
 
-/** One body goes to all recipients: of several, nobody can say who opened it. */
+/** One body goes to all recipients: of several, it is unknown which one opened it. */
 function trackerOf(links: TrackingLinks, { prepared, tracking }: Checked): Tracker | undefined {
   if (!tracking) return undefined;
   const n = prepared.recipients.length === 1 ? 0 : undefined;

@@ -1,6 +1,6 @@
 /**
- * `onAccept` of the policy in TypeScript: what it is told of a message, and what its answer changes. The answer is
- * checked as what a caller says is; one that cannot be meant is reported, and the message goes on without it.
+ * `onAccept` of the policy in TypeScript: the facts of a message that it is given, and the changes that its answer makes.
+ * An answer is checked like the input of a caller; an invalid one is reported, and the message goes on without it.
  */
 
 import { PosternError } from '../errors.ts';
@@ -12,7 +12,7 @@ import type { RawContent } from './content.ts';
 import type { Origin, Prepared } from './records.ts';
 import type { Content } from './types.ts';
 
-/** What an answer is held against. */
+/** The bounds that an answer is checked against. */
 export interface AnswerBounds {
   hasPool(name: string, sender: PoolUser): boolean;
   /** How far ahead of its acceptance a message may be scheduled, ms. */
@@ -20,7 +20,7 @@ export interface AnswerBounds {
 }
 
 /**
- * Asks the hook about a message that was found valid, and changes it as the hook says.
+ * Calls the hook for a valid message, and applies its answer.
  * @throws `refused_by_policy` with the sentence of the hook.
  */
 export async function askPolicy(
@@ -65,7 +65,7 @@ export async function askPolicy(
   prepared.due = due;
 }
 
-/** The subject as far as it is known before the message is composed. */
+/** The subject before the message is composed; of a template, its source. */
 export function subjectOf(content: Content, raw: RawContent | undefined): string | undefined {
   if (content.kind === 'simple') return content.subject;
   if (content.kind === 'template') return content.parts.subject;

@@ -1,4 +1,4 @@
-/** What the repeat of an idempotent call is answered. */
+/** The answer to the repeat of an idempotent call. */
 import { type ErrorCode, PosternError } from '../errors.ts';
 import type { Submitted } from './types.ts';
 
@@ -15,7 +15,7 @@ export function readAnswer(text: string): Submitted[] {
   return stored.map((one) => ('code' in one ? { error: new PosternError(one.code, one.message) } : one));
 }
 
-/** The key is known, and the request is another one. */
+/** The refusal of a key that was used before with another request. */
 export function conflict(): PosternError {
   return new PosternError(
     'idempotency_conflict',

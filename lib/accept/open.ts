@@ -1,6 +1,6 @@
 /**
- * The accept pipeline over an engine that others share: the same behind the HTTP API and behind the submission
- * service. What is taken in is counted by lane.
+ * The accept pipeline over a shared engine, for the HTTP API on Lambda and for the submission service. Accepted
+ * deliveries are counted by lane.
  */
 
 import { openControl } from '../control/control.ts';
@@ -40,7 +40,7 @@ export interface PipelineOptions {
   masterKey: Buffer;
   /** 32 bytes: signs return paths. */
   returnPathKey: Buffer;
-  /** 32 bytes: signs the links that tell of opens and clicks. */
+  /** 32 bytes: signs the links that report opens and clicks. */
   trackingKey: Buffer;
   clock: Clock;
   random: Random;
@@ -49,7 +49,7 @@ export interface PipelineOptions {
   maxMessageBytes: number;
   /** The policy in TypeScript; absent: none was deployed. */
   policy?: Policy;
-  /** Told of each submission: `accepted`, or the code of the error. Must not throw. */
+  /** Called for each submission with `accepted` or the code of the error. Must not throw. */
   onResult?: (door: SubmitOptions['door'], result: 'accepted' | ErrorCode) => void;
 }
 

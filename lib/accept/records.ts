@@ -11,7 +11,7 @@ import { SUPPRESSION_REASONS, type Suppression, type SuppressionReason } from '.
 import type { Address } from '../mail/types.ts';
 import { laneGroup } from '../shaping/providers.ts';
 
-/** All that is known of a message once it is prepared. */
+/** A message that may be sent, before it is composed. */
 export interface Prepared {
   /** Key of the message in the store: the MessageId without its domain. */
   id: string;
@@ -38,7 +38,7 @@ export interface Prepared {
   expiresAt: number;
 }
 
-/** Where records come from: the door, the key and the address that called. */
+/** The caller that a record names: protocol, key and address. */
 export interface Origin {
   door: MessageRecord['door'];
   keyId: string;
@@ -68,7 +68,7 @@ function makeRecord(
     pool: prepared.pool,
     campaign: prepared.campaign,
     size,
-    // Most messages have both, and every byte of a record is paid for.
+    // Most messages have both, and every byte of a record costs money on AWS.
     suppressedReasons: SUPPRESSION_REASONS.every((reason) => prepared.suppressedReasons.includes(reason))
       ? undefined
       : prepared.suppressedReasons,
@@ -79,7 +79,7 @@ function makeRecord(
   };
 }
 
-/** What the queue items of a message need beyond the message itself. */
+/** Rules for the queue items of a message. */
 export interface ItemRules {
   /** Provider group of a destination domain. */
   group(domain: string): string;
@@ -139,7 +139,7 @@ export function admission(
   }
   const groups = learnt.length > 0 ? Object.fromEntries(learnt) : undefined;
   const record = makeRecord(prepared, origin, bytes.length, groups);
-  // Nobody will ask for the bytes of a message that goes nowhere.
+  // No delivery will read the bytes of a message whose recipients are all suppressed.
   const body = deliveries.length > 0 ? bytes : Buffer.alloc(0);
   return { record, body, deliveries, settled };
 }

@@ -1,4 +1,4 @@
-/** Which recipients are on the suppression list: asked once for all messages of a call. */
+/** Recipients on the suppression list, looked up once for all messages of a call. */
 import type { Suppressions } from '../engine/ports.ts';
 import type { Suppression } from '../engine/suppression.ts';
 import { isSimulator } from '../outcome/simulator.ts';
@@ -8,8 +8,8 @@ import type { Prepared } from './records.ts';
 export type Suppressed = readonly (Suppression | undefined)[];
 
 /**
- * Looks the recipients up, unless their message suppresses nobody. An entry counts if it is for one of the message's
- * reasons; the simulator's addresses are on no list.
+ * Looks up the recipients of messages that suppress for any reason. An entry counts when its reason is one of the
+ * message's reasons. Addresses of the simulator are on no list.
  * @throws PosternError of the storage group.
  */
 export async function suppressedOf(

@@ -7,7 +7,7 @@ import type { ConfigurationSet } from '../control/types.ts';
 import { PosternError } from '../errors.ts';
 import type { TrackingTargets } from '../tracking/tracking.ts';
 
-/** What one call says over its configuration set. */
+/** The tracking settings of one call, which override those of its configuration set. */
 export interface TrackingOverride {
   opens?: boolean;
   clicks?: boolean;

@@ -1,10 +1,10 @@
-/** What the three doors hand to the accept pipeline, and what it answers. */
+/** Input and output of the accept pipeline. */
 import type { MessageClass } from '../engine/items.ts';
 import type { Attachment } from '../mail/types.ts';
 import type { TemplateParts } from '../template/types.ts';
 import type { TrackingOverride } from './tracking.ts';
 
-/** Who calls, as the door has established it. */
+/** The caller, as the protocol's authentication established it. */
 export interface Caller {
   /** Access key id, or `relay`. */
   keyId: string;
@@ -53,7 +53,7 @@ export interface Submission {
   mailFrom?: string;
   content: Content;
   configurationSet?: string;
-  /** Over what the configuration set says of opens and clicks. */
+  /** Overrides the tracking settings of the configuration set. */
   tracking?: TrackingOverride;
   tags?: { name: string; value: string }[];
   tenant?: string;
@@ -62,11 +62,11 @@ export interface Submission {
   pool?: string;
   /** Not before this time (ms). */
   sendAt?: number;
-  /** Trace field that the door puts on top (`Received: …`, RFC 5321 §4.4), folded, without its last CRLF. */
+  /** Trace field that the protocol puts on top (`Received: …`, RFC 5321 §4.4), folded, without its last CRLF. */
   trace?: string;
 }
 
-/** What became of one submission of a batch. */
+/** The result of one submission of a batch. */
 export type Submitted = { messageId: string } | { error: import('../errors.ts').PosternError };
 
 export interface SubmitOptions {

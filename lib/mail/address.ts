@@ -8,7 +8,7 @@
  * Taken: names as phrases (with the dots, brackets and UTF-8 that programs write unquoted), quoted
  * strings, encoded words, comments, groups, quoted and UTF-8 local parts, IDN, address literals.
  * Refused: controls, source routes (RFC 5321 §3.6.1), addresses without a domain, encoded words as local
- * parts, an unquoted name with an `@` that is not the address itself, and whatever is left over.
+ * parts, an unquoted name with an `@` that is not the address itself, and text after the address.
  */
 import { PosternError } from '../errors.ts';
 import { canonicalDomain, canonicalLiteral } from './domain.ts';
@@ -138,12 +138,12 @@ class Scanner {
   }
 }
 
-interface Word {
+interface PhraseWord {
   text: string;
   quoted: boolean;
 }
 
-function localPart(s: Scanner, words: Word[]): string {
+function localPart(s: Scanner, words: PhraseWord[]): string {
   if (words.length !== 1)
     s.fail(words.length ? 'its local part has blanks; quote it' : 'it has no local part');
   const word = words[0]!;
@@ -154,8 +154,8 @@ function localPart(s: Scanner, words: Word[]): string {
   return word.text;
 }
 
-function words(s: Scanner): Word[] {
-  const out: Word[] = [];
+function words(s: Scanner): PhraseWord[] {
+  const out: PhraseWord[] = [];
   for (;;) {
     s.skip();
     if (s.peek() === '"') out.push({ text: s.quoted(), quoted: true });
@@ -168,7 +168,7 @@ function words(s: Scanner): Word[] {
 }
 
 /** A phrase as a person reads it: encoded words decoded, but never those inside quotes (RFC 2047 §5). */
-function phrase(list: Word[]): string {
+function phrase(list: PhraseWord[]): string {
   const parts: string[] = [];
   let run: string[] = [];
   const flush = (): void => {
@@ -187,7 +187,7 @@ function phrase(list: Word[]): string {
 }
 
 /** The mailbox that begins with these words: an addr-spec, or a name and an angle-addr. */
-function mailboxAfter(s: Scanner, list: Word[]): Address {
+function mailboxAfter(s: Scanner, list: PhraseWord[]): Address {
   let name = phrase(list);
   let bare: Address | undefined;
   if (s.peek() === '@') {
@@ -196,7 +196,7 @@ function mailboxAfter(s: Scanner, list: Word[]): Address {
     bare = mailbox(s.text, '', local, s.domain());
     s.skip();
     if (s.peek() !== '<') return bare;
-    // `a@example.com <a@example.com>`: many programs write the address for want of a name.
+    // `a@example.com <a@example.com>`: many programs write the address where they have no name.
     name = bare.address;
   }
   if (s.peek() !== '<') s.fail(list.length ? 'it has no @ and domain' : 'it is empty');
@@ -268,7 +268,7 @@ export function parseAddressList(text: string): Address[] {
 
 /**
  * Parses an SMTP mailbox (RFC 5321 §4.1.2), as it stands between < and > of MAIL FROM and RCPT TO: no name,
- * no comment, no blank outside quotes. The null sender is the caller's to know.
+ * no comment, no blank outside quotes. The caller handles the null sender.
  * @throws `invalid_address`
  */
 export function parseEnvelopeAddress(text: string): Address {

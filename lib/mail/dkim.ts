@@ -1,10 +1,10 @@
 /**
- * DKIM signatures (RFC 6376), relaxed/relaxed: what is hashed, what is signed, and the field that says so.
+ * DKIM signatures (RFC 6376), relaxed/relaxed: the hashed body, the signed fields, and the signature field.
  * Pure; the private keys are `signer.ts`'s.
  *
  * Against replay and additions (the signed message is sent on to strangers, with another Subject or a second
  * From on top) every field of consequence is named once more than it occurs, whereby another one of that
- * name breaks the signature (RFC 6376 §8.15); `x=` ends its life; `l=`, which lets anybody append, is never used.
+ * name breaks the signature (RFC 6376 §8.15); `x=` ends its life; `l=`, which lets a stranger append text, is never used.
  */
 import { hash } from 'node:crypto';
 import { Cache } from '../cache.ts';

@@ -34,7 +34,7 @@ export function canonicalDomain(text: string): string {
   if (/[^\x00-\x7f]/.test(text) || A_LABEL.test(domain)) {
     // It reads a host of a URL: it would cut `ä.example/x` at the slash, and decode `%41`.
     domain = /[\x00-\x20%/?#\\@:[\]]/.test(text) ? '' : domainToASCII(text);
-    // An A-label that decodes to nothing stays as it is: it is made up, to mislead whoever shows it.
+    // An A-label that decodes to nothing stays as it is: it was made up to mislead readers.
     if (!domain || A_LABEL.test(domainToUnicode(domain))) {
       refuse(text, 'is not a valid internationalised domain name');
     }

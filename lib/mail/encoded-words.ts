@@ -27,7 +27,7 @@ function decoder(charset: string): Decoder | undefined {
   try {
     made = new TextDecoder(label);
   } catch {
-    // A charset that this machine does not know: the word stays as it is.
+    // The charset is unsupported: the word stays as it is.
   }
   // Labels are the sender's text: the cache must not grow with them.
   if (decoders.size < 200) decoders.set(label, made);

@@ -10,7 +10,7 @@ import { PosternError } from '../errors.ts';
 import { decodeWords, encodeWords } from './encoded-words.ts';
 import type { HeaderField, ParsedMessage } from './types.ts';
 
-/** Octets of a header section, and its fields: more is an attack on whoever parses it next. */
+/** Octets of a header section, and its fields: more is an attack on later parsers. */
 export const MAX_HEADER = 256 * 1024;
 const MAX_FIELDS = 1000;
 /** Octets of a line without its CRLF: must, and should (RFC 5322 §2.1.1). */

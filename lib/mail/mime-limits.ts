@@ -1,6 +1,6 @@
 /**
- * Bounds the structure of raw MIME before it is taken: whoever reads the message next, here or at the
- * recipient, may recurse over its parts or hold them all. A part is read as RFC 2046 §5.1 splits it; each
+ * Bounds the structure of raw MIME before it is taken: a reader, here or at the
+ * recipient, may recurse over the parts or hold them all. A part is read as RFC 2046 §5.1 splits it; each
  * level of nesting is searched once, so the time is linear in the message.
  */
 import { PosternError } from '../errors.ts';

@@ -73,7 +73,7 @@ export const IDENTITY: ReadonlySet<string> = new Set(['7bit', '8bit', 'binary'])
  * @param message within the limits of `checkMimeLimits`.
  */
 export function editLeaves(message: ParsedMessage, edit: EditLeaf): ParsedMessage {
-  const edits: Edit[] = [];
+  const edits: BodyEdit[] = [];
   const root = editEntity(message, 'text/plain', 0, edit, edits);
   if (root) {
     const body = endsLine(root.body) ? root.body : Buffer.concat([root.body, CRLF]);
@@ -83,7 +83,7 @@ export function editLeaves(message: ParsedMessage, edit: EditLeaf): ParsedMessag
 }
 
 /** Octets of the message's body that are replaced. */
-interface Edit {
+interface BodyEdit {
   start: number;
   end: number;
   bytes: Buffer;
@@ -98,7 +98,7 @@ function editEntity(
   standard: string,
   at: number,
   edit: EditLeaf,
-  edits: Edit[],
+  edits: BodyEdit[],
 ): ParsedMessage | undefined {
   const leaf = leafOf(fields, body, standard);
   if (!leaf) return undefined;
@@ -169,7 +169,7 @@ export function withEncoding(fields: HeaderField[], encoding: string): HeaderFie
 const CRLF = Buffer.from('\r\n');
 
 /** @param edits in the order of their places. */
-function applied(body: Buffer, edits: readonly Edit[]): Buffer {
+function applied(body: Buffer, edits: readonly BodyEdit[]): Buffer {
   const chunks: Buffer[] = [];
   let from = 0;
   for (const { start, end, bytes } of edits) {

@@ -13,7 +13,7 @@ import { PosternError } from '../errors.ts';
 import { DAY } from '../time.ts';
 import { baseId, ID_BYTES, isBaseId, readIdBytes, writeIdBytes } from './message-id.ts';
 
-/** Bytes before the signature, and of the signature: 72 bits, which nobody guesses by sending mail. */
+/** Bytes before the signature, and of the signature: 72 bits, too many to guess by sending mail. */
 const CONTENT = ID_BYTES + 4;
 const TAG = 9;
 const ADDRESS = /^b([a-z2-7]{56})@/i;

@@ -1,13 +1,13 @@
 /**
- * The fields by which a raw message speaks to SES (SES Developer Guide, "X-SES headers"), read and removed.
- * They are for us, and would tell the recipient about the sender's set-up. Bcc goes with them because its
+ * The fields of a raw message that are instructions for SES (SES Developer Guide, "X-SES headers"), read and removed.
+ * They would show the sender's set-up to the recipient. Bcc goes with them because its
  * readers must not see each other, Return-Path because only the last relay may write it (RFC 5321 §4.4).
  */
 import { PosternError } from '../errors.ts';
 import { fieldValue } from './message.ts';
 import type { HeaderField } from './types.ts';
 
-/** What the fields asked for. */
+/** The requests of the fields. */
 export interface SesHeaders {
   /** The fields that travel. */
   fields: HeaderField[];
@@ -36,8 +36,8 @@ function invalid(message: string): PosternError {
 }
 
 /**
- * Reads and removes what is meant for us.
- * @throws `invalid_header` when a field stands twice (which of them holds is anybody's guess), or its value
+ * Reads and removes the instructions.
+ * @throws `invalid_header` when a field stands twice (it is ambiguous which of them holds), or its value
  * is not what SES defines.
  */
 export function takeSesHeaders(fields: HeaderField[]): SesHeaders {
@@ -84,7 +84,7 @@ function take(out: SesHeaders, name: string, value: string): void {
       out.unsubscribe = parseListManagement(value);
       break;
     default:
-    // Another X-SES field: nothing that we act on, and nothing for the recipient.
+    // Another X-SES field has no effect, and is not for the recipient.
   }
 }
 

@@ -1,11 +1,11 @@
 /**
- * The words that the mail room shares: an address, a header section, a message before and after signing.
+ * Types of the mail room: an address, a header section, a message before and after signing.
  */
 
 /** SES's placeholder for the image that reports an open: templates pass it on, and tracking puts the image there. */
 export const OPEN_TRACKER = '{{ses:openTracker}}';
 
-/** One mailbox, parsed once: what is compared, recorded and sent is this and nothing else. */
+/** One mailbox, parsed once. Only this form is compared, recorded and sent. */
 export interface Address {
   /** Display name, decoded; empty when there is none. */
   name: string;

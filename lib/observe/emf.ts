@@ -3,8 +3,8 @@
  * (CloudWatch user guide, "Specification: Embedded metric format"). No request, no agent, no waiting.
  *
  * The names and dimensions are a closed table: CloudWatch bills every metric for every set of dimension
- * values, so a tenant or a domain as a dimension would be a bill for each of them. What is worth knowing of a
- * tenant is in the records.
+ * values, so a tenant or a domain as a dimension would be a bill for each of them. The records hold the details of each
+ * tenant.
  */
 
 /** Namespace of the metrics of a process that no stage runs. */
@@ -31,7 +31,7 @@ export const METRICS = {
   /** Attempts whose final reply was never read (RFC 1047). */
   Uncertain: 'Count',
   Complaints: 'Count',
-  /** Opens and clicks that could not be reported; whoever clicked came to where the link leads. */
+  /** Opens and clicks that could not be reported; the click still led to its target. */
   Unreported: 'Count',
   /** From acceptance to the final reply, of what was delivered. */
   Latency: 'Milliseconds',
@@ -50,9 +50,9 @@ export const METRICS = {
   /** Those that the storage did not answer: what counts against the limit waits. */
   BucketFailures: 'Count',
   StorageRefused: 'Count',
-  /** Calls of hooks of the policy that came to nothing: mail went on without them. */
+  /** Failed calls of hooks of the policy: mail went on without them. */
   PolicyFailures: 'Count',
-  /** Hooks of the policy that a process asks no more. */
+  /** Hooks of the policy that are switched off. */
   PolicyHooksOff: 'Count',
   /** Messages given to the submission service, refused ones included. */
   Submissions: 'Count',

@@ -1,4 +1,4 @@
-/** Figures of limits that an egress process shows, whoever asks: Prometheus (`metrics.ts`), CloudWatch (`node-metrics.ts`). */
+/** Figures of limits of an egress process, for Prometheus (`metrics.ts`) and CloudWatch (`node-metrics.ts`). */
 
 /** How the storage of what nodes share answered since the start: leases of source addresses, shared limits. */
 export interface SharedCounts {

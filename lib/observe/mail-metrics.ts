@@ -10,9 +10,9 @@
  * | attempt, expired          | Attempted, Bounced                                  |             |                |
  * | attempt, suppressed       |                                                     |             |                |
  * | bounce (a later report)   | Bounced                                             | 1 if hard   |                |
- * | complaint                 | Complaints, unless it says `not-spam`               |             | 1              |
+ * | complaint                 | Complaints, unless of type `not-spam`               |             | 1              |
  *
- * As with SES the bounce rate knows hard bounces only, and mail to the simulator has no part in either rate.
+ * As with SES, the bounce rate counts hard bounces only, and mail to the simulator counts in neither rate.
  */
 import {
   isEngagement,
@@ -27,13 +27,13 @@ import { isSimulatorAddress } from '../outcome/simulator.ts';
 import { laneGroup } from '../shaping/providers.ts';
 import type { DimensionName, Emf, MetricName } from './emf.ts';
 
-type Counter = Extract<
+type LaneCounter = Extract<
   MetricName,
   'Accepted' | 'Attempted' | 'Delivered' | 'Deferred' | 'Bounced' | 'Uncertain' | 'Complaints'
 >;
 
 interface LaneCounts {
-  counts: Partial<Record<Counter, number>>;
+  counts: Partial<Record<LaneCounter, number>>;
   latency: number[];
 }
 
@@ -115,12 +115,12 @@ export function createMailMetrics(emf: Emf): MailMetrics {
   };
 }
 
-/** The group of the lane in which the delivery was taken in, whatever was learnt of its domain since. */
+/** The group of the lane in which the delivery was accepted, not the one learnt of its domain since. */
 function groupOf({ groups }: MessageRecord, n: number, recipient: string): string {
   return groups?.[n] ?? laneGroup(recipient.slice(recipient.lastIndexOf('@') + 1).toLowerCase());
 }
 
-function add({ counts }: LaneCounts, counter: Counter): void {
+function add({ counts }: LaneCounts, counter: LaneCounter): void {
   counts[counter] = (counts[counter] ?? 0) + 1;
 }
 

@@ -16,13 +16,13 @@ export interface Metrics {
   text(): Promise<{ contentType: string; body: string }>;
 }
 
-/** Gauges that are read when they are asked for. */
+/** Gauges that are read when a scrape comes. */
 export interface Readings {
   /** SMTP sessions open now. */
   sessions(): number;
   /** Deliveries that egress holds in memory. */
   inHand(): number;
-  /** Directives that are held, by whom they were given, and dropped so far. */
+  /** Directives in force, by origin, and dropped so far. */
   directives(): { operator: number; automatic: number; dropped: number };
   /** What was counted of leases and shared limits. */
   shared(): Readonly<SharedCounts>;
@@ -108,7 +108,7 @@ export function createMetrics(engine: Engine, readings: Readings): Metrics {
   });
   new Gauge({
     name: 'postern_directives',
-    help: 'Directives held, by whom they were given (operator, or automatic: rules and the policy).',
+    help: 'Directives in force, by origin (operator, or automatic: rules and the policy).',
     labelNames: ['given'],
     registers,
     collect() {
@@ -119,7 +119,7 @@ export function createMetrics(engine: Engine, readings: Readings): Metrics {
   });
   new Counter({
     name: 'postern_directives_dropped_total',
-    help: 'Automatic directives dropped for want of room.',
+    help: 'Automatic directives dropped because the limit of directives was reached.',
     registers,
     collect() {
       this.reset();

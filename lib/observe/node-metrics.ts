@@ -1,7 +1,7 @@
 /**
- * What an egress node tells of itself each minute: that it lives, which addresses it may send from, how late the
- * oldest delivery was that it tried, and how the storage answered for what nodes share. Whoever writes nothing is
- * missed by an alarm; what did not happen is not written, and costs nothing.
+ * The metrics of an egress node, written each minute: a heartbeat, the leases of its source addresses, the age of the
+ * oldest delivery that it tried, and the failures of shared state. An alarm fires when a node writes nothing. Counts of
+ * zero are not written, so they cost nothing.
  */
 import type { QueueItem } from '../engine/items.ts';
 import type { Clock } from '../time.ts';
@@ -19,7 +19,7 @@ export interface NodeMetricsOptions {
   leasesHeld: () => number;
   /** What was counted since its start of leases and shared limits. */
   shared: () => Readonly<SharedCounts>;
-  /** What else there is to tell, without dimensions. */
+  /** Further metrics, without dimensions. */
   besides: () => Partial<Record<MetricName, number>>;
 }
 
@@ -60,7 +60,7 @@ export function startNodeMetrics(options: NodeMetricsOptions): NodeMetrics {
       if (counts[name] > written[name]) since[SHARED[name]] = counts[name] - written[name];
       written[name] = counts[name];
     }
-    // Without the node as a dimension, which each of them would be billed for once more; the log knows the node.
+    // Without the node as a dimension, because CloudWatch bills each metric once more for it; the log names the node.
     emf.put({}, since);
   }
 

@@ -1,13 +1,13 @@
 /**
- * What an operator on AWS must know of the policy in TypeScript: that mail went on without it. As metrics without
- * dimensions, whoever asks it; which hook it was, and why, says the log beside them.
+ * CloudWatch metrics of the policy in TypeScript: mail that went on without it. They have no dimensions; the log names the
+ * hook and the reason.
  *
  * | metric         |                                                                                            |
  * |----------------|--------------------------------------------------------------------------------------------|
  * | PolicyFailures | calls that failed, overran their time, or were not made or waited for, since the last time |
- * | PolicyHooksOff | hooks that are asked no more: switched off, or of a policy that could not be loaded        |
+ * | PolicyHooksOff | hooks that are switched off, or belong to a policy that could not be loaded                |
  *
- * What is as it should be is not written, and costs nothing.
+ * Counts of zero are not written, so they cost nothing.
  */
 import type { PolicyState } from '../policy/open.ts';
 import type { PolicyMeter } from '../policy/runner.ts';
@@ -17,7 +17,7 @@ export class PolicyMetrics implements PolicyMeter {
   #failures = 0;
 
   called(): void {
-    // Only where somebody scrapes them are calls worth a figure (metrics.ts).
+    // Calls are counted for Prometheus only (metrics.ts).
   }
 
   trouble(): void {
@@ -34,7 +34,7 @@ export class PolicyMetrics implements PolicyMeter {
 }
 
 function hooksOff({ loadedAt, disabled, hooks }: PolicyState): number {
-  // How many it would have, one that never ran does not tell.
+  // The hooks of a policy that never loaded are unknown.
   if (loadedAt === undefined) return 1;
   return disabled === undefined ? hooks.filter((hook) => hook.disabled !== undefined).length : hooks.length;
 }

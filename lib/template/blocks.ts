@@ -77,7 +77,7 @@ export function sectionBlock(target: Expression, branches: Branches): RunStep {
   };
 }
 
-/** A body, and the inline partials that are defined while it runs, for it and for whatever it calls. */
+/** A body, and the inline partials that are defined while it runs, for it and for the partials that it calls. */
 export function defining(partials: ReadonlyMap<string, Body>, body: Body): Body {
   return (run, scope, outer) => {
     const before = run.partials;

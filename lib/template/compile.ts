@@ -6,8 +6,8 @@
  * parameters, `if unless each with lookup`, `else` chains, sections (`{{#x}}`, `{{^x}}`), comments, raw
  * blocks, `~`, and inline partials. All else is refused when the template is made, not when mail is sent.
  *
- * A variable that the data lacks fails the rendering, as in SES. What only asks for a value does not:
- * conditions, loops, sections, keys, and arguments of partials take it for absent. `null` is a value; it
+ * A variable that the data lacks fails the rendering, as in SES. Elsewhere it is absent
+ * without a failure: in conditions, loops, sections, keys, and arguments of partials. `null` is a value; it
  * puts out nothing. Neighbours that are numbers stay text: Handlebars without escaping would add them.
  */
 import { parse as parseSource } from 'handlebars/dist/cjs/handlebars/compiler/base.js';
@@ -105,7 +105,7 @@ function compileStatement(node: hbs.AST.Statement, names: Names): RunStep | unde
 
 function compileVariable(node: hbs.AST.MustacheStatement, names: Names): RunStep {
   const path = pathOf(node.path);
-  // It is read after the rendering, by whoever puts the image there.
+  // Tracking replaces it by the image after the rendering.
   if (path.original === 'ses:openTracker') return (run) => run.append(OPEN_TRACKER);
   const helper = helperOf(path);
   const { params } = node;

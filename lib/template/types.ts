@@ -1,4 +1,4 @@
-/** The words of the template room. */
+/** Types of the template room. */
 
 /** The sources of a template, or what a rendering made of them. */
 export interface TemplateParts {

@@ -1,7 +1,7 @@
 /**
  * Finds the tags of HTML as a browser does (HTML standard §13.2.5), so that what only looks like a tag (in a
- * comment, a script, a style sheet, a title, an attribute's value) is none. It goes once from left to right, whatever
- * the text is: what does not end, ends it all, as in the standard.
+ * comment, a script, a style sheet, a title, an attribute's value) is none. It goes once from left to right.
+ * A construct that does not end takes the rest of the text, as in the standard.
  *
  * Text is read by its ASCII characters alone, so it may also be the bytes of any charset that ASCII is part of, one
  * character a byte.

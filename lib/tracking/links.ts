@@ -1,12 +1,12 @@
 /**
- * Links that tell of an open or a click, and bring a click to its target:
+ * Links that report an open or a click, and lead a click to its target:
  *
  *     /t/o/<token>                      the image of a message
  *     /t/c/<token>/<target>[/<tags>]    a link of it; target and tags in base64url
  *
  *     token: base64url( time 6 | uuid 16 | n 2 | place 2 | HMAC-SHA256, first 13 ), 52 characters, no bit to spare
  *
- * The signature is over the kind, the host, what the token says, and target and tags as they are spelt in the path.
+ * The signature is over the kind, the host, the contents of the token, and target and tags as they are spelt in the path.
  * So the endpoint redirects to nothing that was not in a message, no token can be guessed or changed, and a link of
  * one sender's domain is none of another's: whose mail is tracked cannot borrow the name of a stranger's domain.
  * Links do not expire: mail is kept for years, and its links should work as long.
@@ -60,7 +60,7 @@ export interface TrackingLinks {
    * @param target RFC 3986 characters, at most `MAX_TARGET`. @param tags ASCII, at most `MAX_LINK_TAGS`.
    */
   click(host: string, message: TrackedMessage, place: number, target: string, tags: string): string;
-  /** What a path says; undefined when it is not one of ours, was altered, or is another host's. */
+  /** The contents of a path; undefined when it was not made here, was altered, or belongs to another host. */
   read(host: string, path: string): TrackedOpen | TrackedClick | undefined;
 }
 

@@ -5,7 +5,7 @@
  * - links of `<a>` and `<area>` to `http:` and `https:` are replaced, the first 250 of a message, except those with the
  *   attribute `ses:no-track`; `ses:tags="name:value;…"` comes back in the click's event. Neither attribute is sent.
  * - a link is left alone that is not spelt as RFC 3986 has it, or is longer than 4,096 octets.
- * - the image that tells of an open stands where `{{ses:openTracker}}` stood, once in a message, else at its end.
+ * - the image that reports an open stands where `{{ses:openTracker}}` stood, once in a message, else at its end.
  *
  * Nothing else changes, not one character. Links in comments (Outlook's conditional ones too) are left alone.
  */
@@ -98,7 +98,7 @@ export function createTracker(
   };
 }
 
-/** HTML of a message that is not tracked: nobody is to read the placeholder. */
+/** HTML of a message that is not tracked, without the placeholder. */
 export function withoutPlaceholder(html: string): string {
   return html.includes(OPEN_TRACKER) ? html.replaceAll(OPEN_TRACKER, '') : html;
 }
