@@ -100,6 +100,29 @@ describe('aws: settlement', { skip: SKIP }, () => {
     );
   });
 
+  test('a row that SQS refuses for good stays in the ledger, and holds up no other of its lane', async () => {
+    const { engine, faults } = await open();
+    const lane = newLane();
+    const due = Date.now() + 60 * MINUTE;
+    const messages = Array.from({ length: 40 }, () => mail(Date.now(), { lane, due }));
+    await admit(engine, ...messages);
+    const { id } = messages[17]!.record;
+    faults.add({
+      command: 'SendMessageBatch',
+      kind: 'refused',
+      error: 'InvalidMessageContents',
+      times: 1_000,
+      when: (input) => JSON.stringify(input).includes(id),
+    });
+    advance(61 * MINUTE);
+    await engine.ledger.promote();
+    assert.equal((await collect(engine, lane, 39, VISIBILITY)).length, 39);
+    assert.ok(logged.includes('a row of the ledger is refused by its lane; it stays'));
+    faults.clear();
+    await engine.ledger.promote();
+    assert.deepEqual(names(await collect(engine, lane, 1, VISIBILITY)), [`${id} 0`]);
+  });
+
   test('a settlement that failed half-way goes on where it failed', async () => {
     const { engine, faults } = await open();
     const lane = newLane();

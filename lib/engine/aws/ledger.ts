@@ -11,10 +11,11 @@
  * out, so of two equal ones the second is dropped. For the same reason two runs at once, whatever their clocks
  * say, do no harm: the claim of a shard saves requests, and nothing depends on it.
  *
- * What cannot be moved (a row of a newer version, a lane that is gone) stays, and is passed over: up to nine thousand
+ * What cannot be moved (a row of a newer version, or that SQS refuses; a lane that is gone) stays, and is passed over: up to nine thousand
  * rows of a shard hold up nothing behind them. The run fails when it has done what it could.
  */
 import { randomBytes } from 'node:crypto';
+import { asPosternError } from '../../errors.ts';
 import type { Log } from '../../log.ts';
 import type { Clock } from '../../time.ts';
 import { type LaneName, type Outcome, SCHEMA_VERSION } from '../items.ts';
@@ -62,6 +63,12 @@ const CLAIM = 60_000;
 const WIDTH = 4;
 /** Sorts before every row's key, which begins with a digit. */
 const CLAIM_ROW = '!claim';
+
+/** A row that was read. */
+interface LaneRow {
+  row: Item;
+  parcel: Parcel;
+}
 
 /** What became of rows that were to be moved. */
 interface Moved {
@@ -200,8 +207,8 @@ export class AwsLedger implements Ledger {
 
   /** Moves rows lane by lane. */
   async #move(pk: string, rows: readonly Item[], closed: Closed): Promise<Moved> {
-    const { tables, outbox, log } = this.#parts;
-    const lanes = new Map<LaneName, { row: Item; parcel: Parcel }[]>();
+    const { tables, log } = this.#parts;
+    const lanes = new Map<LaneName, LaneRow[]>();
     const refused: Item[] = [];
     let reason: unknown;
     for (const row of rows) {
@@ -224,8 +231,9 @@ export class AwsLedger implements Ledger {
       Array.from(lanes, async ([lane, all]) => {
         if (closed.has(lane)) return;
         try {
-          await outbox.toLanes(all.map(({ parcel }) => parcel));
-          sent.push(...all.map(({ row }) => row));
+          const done = await this.#toLane(all);
+          sent.push(...done.sent);
+          refused.push(...done.refused);
         } catch (error) {
           closed.set(lane, error);
         }
@@ -236,6 +244,27 @@ export class AwsLedger implements Ledger {
       sent.map((row) => ({ pk, sk: row.sk!.S! })),
     );
     return { moved: sent.length, refused: refused[0] };
+  }
+
+  /** Sends the rows of a lane. One that SQS refuses for good is found by halving, stays, and holds up no other. */
+  async #toLane(rows: readonly LaneRow[]): Promise<{ sent: Item[]; refused: Item[] }> {
+    try {
+      await this.#parts.outbox.toLanes(rows.map(({ parcel }) => parcel));
+      return { sent: rows.map(({ row }) => row), refused: [] };
+    } catch (error) {
+      if (asPosternError(error).code !== 'storage_refused') throw error;
+      if (rows.length === 1) {
+        this.#parts.log.error('a row of the ledger is refused by its lane; it stays', {
+          row: rows[0]!.row.sk,
+          error,
+        });
+        return { sent: [], refused: [rows[0]!.row] };
+      }
+      const middle = rows.length >> 1;
+      const first = await this.#toLane(rows.slice(0, middle));
+      const second = await this.#toLane(rows.slice(middle));
+      return { sent: [...first.sent, ...second.sent], refused: [...first.refused, ...second.refused] };
+    }
   }
 
   /** The earliest row: half a read unit, for a minute's delay in seeing it would do no harm. */
