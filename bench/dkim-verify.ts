@@ -5,10 +5,12 @@
  *
  * Exits with 1 when a signature does not pass, and shows the first such messages.
  */
+import { parseArgs } from 'node:util';
 import { verifyGenerated } from '../test/support/messages.ts';
 
-const count = Number(process.argv[2] ?? 20_000);
-const seed = Number(process.argv[3] ?? 1);
+const { positionals } = parseArgs({ allowPositionals: true });
+const count = Number(positionals[0] ?? 20_000);
+const seed = Number(positionals[1] ?? 1);
 const started = performance.now();
 const failures = await verifyGenerated({ seed, count });
 const seconds = ((performance.now() - started) / 1000).toFixed(1);

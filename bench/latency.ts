@@ -13,6 +13,7 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { parseArgs } from 'node:util';
 import { farAway } from './support/distance.ts';
 import { quantile, table } from './support/machine.ts';
 import { type BenchPostern, startPostern } from './support/postern.ts';
@@ -65,7 +66,7 @@ function steady(): number {
 }
 
 async function main(): Promise<void> {
-  const seconds = Number(process.argv[2] ?? 40);
+  const seconds = Number(parseArgs({ allowPositionals: true }).positionals[0] ?? 40);
   const rows: Record<string, string | number>[] = [];
   for (const one of CASES) rows.push(...(await measure(one, seconds)));
   process.stdout.write(`${table(rows)}\n`);

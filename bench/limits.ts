@@ -4,10 +4,11 @@
  *
  *     node bench/limits.ts [sends]
  */
+import { parseArgs } from 'node:util';
 import { simulateLimits } from '../test/support/limit-simulation.ts';
 import { table } from './support/machine.ts';
 
-const sends = Number(process.argv[2] ?? 1_000_000);
+const sends = Number(parseArgs({ allowPositionals: true }).positionals[0] ?? 1_000_000);
 const SLICE = 1_000_000;
 const began = performance.now();
 let simulated = 0;

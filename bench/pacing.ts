@@ -10,6 +10,7 @@
  */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
+import { parseArgs } from 'node:util';
 import { createResolver } from '../lib/dns/resolver.ts';
 import { startEgress } from '../lib/egress/egress.ts';
 import type { QueueItem } from '../lib/engine/items.ts';
@@ -33,7 +34,7 @@ async function sink(): Promise<void> {
 }
 
 async function main(): Promise<void> {
-  const seconds = Number(process.argv[2] ?? 15);
+  const seconds = Number(parseArgs({ allowPositionals: true }).positionals[0] ?? 15);
   const child = fork(import.meta.filename, [], { serialization: 'advanced' });
   const [{ port }] = (await once(child, 'message')) as [{ port: number }];
   const rows: Record<string, string | number>[] = [];

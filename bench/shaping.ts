@@ -7,6 +7,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { parseArgs } from 'node:util';
 import { DirectiveIndex } from '../lib/directives/index.ts';
 import { EgressPolicy } from '../lib/egress/policy.ts';
 import type { QueueItem } from '../lib/engine/items.ts';
@@ -41,7 +42,7 @@ class Item implements Queued<Item>, Mail {
   }
 }
 
-const count = Number(process.argv[2] ?? 500_000);
+const count = Number(parseArgs({ allowPositionals: true }).positionals[0] ?? 500_000);
 const BATCH = 200;
 const ips = ['192.0.2.1', '192.0.2.2', '192.0.2.3', '192.0.2.4'];
 const accepted = { kind: 'accepted', reply: { code: 250, lines: ['OK'] } } as const;

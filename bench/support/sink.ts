@@ -7,6 +7,7 @@
  * process it tells its parent when it has taken as many messages as expected.
  */
 import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { parseArgs } from 'node:util';
 
 export interface SinkOptions {
   host?: string;
@@ -164,7 +165,10 @@ if (import.meta.main) {
     told = true;
     process.send?.({ reached: expected, at: Date.now() });
   };
-  const sink = await startSink({ port: Number(process.argv[2] ?? 0), onMessage: tell });
+  const sink = await startSink({
+    port: Number(parseArgs({ allowPositionals: true }).positionals[0] ?? 0),
+    onMessage: tell,
+  });
   if (process.send) {
     process.send({ port: sink.address.port });
     process.on('message', (message: { expect?: number; count?: true }) => {

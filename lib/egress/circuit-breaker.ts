@@ -116,12 +116,13 @@ export class CircuitBreaker {
     const { requireTls, limits, tlsFallback } = this.#options;
     const { tls } = limits.current.limits;
     if (requireTls || tls === 'required') return 'required';
-    return tls === 'off' || tlsFallback.isBroken(target.host, now) ? 'off' : 'opportunistic';
+    return tls === 'off' ? 'off' : tlsFallback.mode(target.host, now);
   }
 
   /** A connection to the address has opened. */
-  success(target: Target): void {
-    const { limiter, requireTls } = this.#options;
+  success(target: Target, encrypted: boolean): void {
+    const { limiter, requireTls, tlsFallback, clock } = this.#options;
+    if (encrypted) tlsFallback.spoke(target.host, clock.now());
     if (this.#opened !== undefined) limiter.concurrency.revive();
     this.#mx.success(target);
     if (limiter.down?.tls === requireTls) limiter.down = undefined;
@@ -164,13 +165,11 @@ export class CircuitBreaker {
     return others.opened > 0 ? failure : { result };
   }
 
-  /** Whether the failure is one of TLS, for which the host is tried again in clear. */
+  /** Whether the failure proves that the host cannot speak TLS, so that it is tried again in clear. */
   #fallsBack(target: Target, end: SessionEnd, now: number): boolean {
-    const { requireTls, tlsFallback } = this.#options;
-    const inTls = end.phase === 'tls' || end.phase === 'starttls' || end.code === 'tls_failed';
-    if (!inTls || requireTls || tlsFallback.isBroken(target.host, now)) return false;
-    tlsFallback.remember(target.host, now);
-    return true;
+    const { requireTls, limits, tlsFallback } = this.#options;
+    if (!end.tlsBroke || requireTls || limits.current.limits.tls === 'required') return false;
+    return tlsFallback.broke(target.host, now);
   }
 
   #openFor(code: string, text: string, now: number, opened: number): OpenFailure {

@@ -23,7 +23,9 @@ import type { ConnectionClass } from '../shaping/limits/terms.ts';
 import type { PathLimiter } from '../shaping/path-limiter.ts';
 import { providerOf } from '../shaping/providers.ts';
 import { ReadyQueue } from '../shaping/ready-queue.ts';
+import { replyText } from '../smtp/reply.ts';
 import type {
+  RecipientResult,
   SessionEnd,
   SessionOptions,
   SmtpDeadlines,
@@ -346,7 +348,7 @@ export class ConnectionPool implements Slot, Claimant {
     if (!connection.opened) {
       connection.opened = true;
       this.#opened += 1;
-      this.breaker.success(connection.target);
+      this.breaker.success(connection.target, connection.session?.tls !== undefined);
     }
     while (!this.#closing && this.#mayBegin(now)) {
       const { own, limits } = this.limits.current;
@@ -385,11 +387,9 @@ export class ConnectionPool implements Slot, Claimant {
     via.ip ??= connection.session?.localAddress;
     // A connection that broke before any reply to this delivery says nothing about it; nor does one that only showed
     // how this peer must be spoken to.
-    if (
-      recipient.kind === 'unsent' &&
-      recipient.code === 'connection_lost' &&
-      (result.again || replies.length === 0)
-    ) {
+    const lost = recipient.kind === 'unsent' && recipient.code === 'connection_lost';
+    const demandsTls = this.#demandsTls(connection, recipient);
+    if ((lost && (result.again || replies.length === 0)) || demandsTls) {
       if (this.#closing) {
         results.release(delivery, this.#closing.code, this.#closing.text, 0);
         return;
@@ -398,6 +398,8 @@ export class ConnectionPool implements Slot, Claimant {
       if (delivery.interruptions <= MAX_INTERRUPTIONS) {
         this.queue.pushFront(delivery);
         delivery.queued = true;
+        // The next connection begins with TLS.
+        if (demandsTls) connection.session?.quit();
         return;
       }
     }
@@ -409,6 +411,14 @@ export class ConnectionPool implements Slot, Claimant {
     const notBefore = observer.onReply(delivery, from, said, endedAt);
     const attempt = { result: recipient, at: startedAt, duration: endedAt - startedAt, replies, via };
     results.attempted(delivery, attempt, notBefore, policy?.reply(delivery, from, said, endedAt));
+  }
+
+  /** By 530 in clear the host demands TLS (RFC 3207 §4): the next connection begins with it, whatever failed before. */
+  #demandsTls({ via, target }: Connection, { reply }: RecipientResult): boolean {
+    if (reply?.code !== 530 || via.tls !== undefined || !/tls/i.test(replyText(reply))) return false;
+    if (this.limits.current.limits.tls === 'off') return false;
+    this.#host.tlsFallback.spoke(target.host, this.#host.clock.now());
+    return true;
   }
 
   #origin(mx: string): ReplyOrigin {

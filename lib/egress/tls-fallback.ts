@@ -1,20 +1,53 @@
 /**
- * MX hosts whose TLS handshake failed. They are spoken to in clear for three days, where TLS is only
- * opportunistic: encryption that cannot be had protects nobody, and each attempt would cost a connection.
+ * Which MX hosts are spoken to in clear, where TLS is only opportunistic. A handshake that never succeeds protects no
+ * one, and would keep the mail; but one that fails once proves nothing, and an attacker on the path can make it fail.
+ *
+ * ```
+ *  host    │ connects        │ handshake done │ TLS broke      │ third time, each a minute apart │ 530 in clear
+ *  unknown │ TLS if offered  │ spoken         │ unknown        │ clear, for a day                │ spoken
+ *  spoken  │ TLS or not      │ spoken         │ spoken         │ spoken                          │ spoken
+ *          │ at all          │                │                │                                 │
+ *  clear   │ in clear        │ –              │ –              │ –                               │ spoken
+ * ```
+ * "Broke" is an alert or a violation of the protocol: a reset, a timeout and a 421 are faults of a connection. Spoken
+ * lapses three days after the last handshake: a host that gave TLS up gets its mail within the lifetime of a message.
  * A session for which TLS is required never asks here.
  */
 import { TtlCache } from '../cache.ts';
+import type { SessionOptions } from '../smtp/types.ts';
 
-const REMEMBERED = 3 * 86_400_000;
+const SPOKEN = 3 * 86_400_000;
+const CLEAR = 86_400_000;
+/** Failures in a row that prove that a host cannot speak TLS, and the time between two that count, ms. */
+const PROOFS = 3;
+const APART = 60_000;
+
+type Knowledge = { kind: 'spoken' } | { kind: 'clear' } | { kind: 'broke'; times: number; at: number };
 
 export class TlsFallback {
-  readonly #broken = new TtlCache<true>(10_000);
+  readonly #hosts = new TtlCache<Knowledge>(20_000);
 
-  isBroken(host: string, now: number): boolean {
-    return this.#broken.get(host, now) !== undefined;
+  /** How to connect to a host. */
+  mode(host: string, now: number): SessionOptions['tls'] {
+    const kind = this.#hosts.get(host, now)?.kind;
+    if (kind === 'spoken') return 'required';
+    return kind === 'clear' ? 'off' : 'opportunistic';
   }
 
-  remember(host: string, now: number): void {
-    this.#broken.set(host, true, now + REMEMBERED);
+  /** A handshake was done, or the host asked for one by 530 (RFC 3207 §4). */
+  spoke(host: string, now: number): void {
+    this.#hosts.set(host, { kind: 'spoken' }, now + SPOKEN);
+  }
+
+  /** TLS itself failed. @returns whether the host is spoken to in clear from now on. */
+  broke(host: string, now: number): boolean {
+    const known = this.#hosts.get(host, now);
+    if (known?.kind === 'spoken') return false;
+    if (known?.kind === 'clear') return true;
+    if (known !== undefined && now - known.at < APART) return false;
+    const times = (known?.times ?? 0) + 1;
+    const proven = times >= PROOFS;
+    this.#hosts.set(host, proven ? { kind: 'clear' } : { kind: 'broke', times, at: now }, now + CLEAR);
+    return proven;
   }
 }

@@ -78,6 +78,7 @@ class Session implements SmtpSession {
   /** While open. */
   #pipeline: Pipeline | undefined;
   #quitting = false;
+  #tlsBroke = false;
   /** How many replies are due for what has been written. */
   #due = 0;
   /** Something moved, so that the next deadline starts now. */
@@ -173,6 +174,7 @@ class Session implements SmtpSession {
     } else if (this.#stage === 'quit') {
       this.#end('quit', 'The peer closed the connection after QUIT.');
     } else if (this.#stage === 'tls' || error?.code?.startsWith('ERR_SSL')) {
+      this.#tlsBroke = this.#stage === 'tls' && isTlsError(error);
       this.#end('tls_failed', `TLS with ${this.#options.host} failed: ${why}.`);
     } else {
       this.#end('connection_lost', `The connection was lost: ${why}.`);
@@ -321,7 +323,7 @@ class Session implements SmtpSession {
     this.#watchdog.stop();
     const reason = declined || code === 'quit' ? 'connection_lost' : code;
     this.#pipeline?.abandon(reason, text, drained, declined);
-    this.#options.ended({ code, phase, reply, text });
+    this.#options.ended({ code, phase, reply, text, ...(this.#tlsBroke && { tlsBroke: true }) });
   }
 
   get #phase(): SmtpPhase {
@@ -334,4 +336,9 @@ class Session implements SmtpSession {
     if (this.#stage === 'open') return this.#pipeline!.limit;
     return this.#options.deadlines[DEADLINE[this.#stage as keyof typeof DEADLINE]];
   }
+}
+
+/** An alert or a violation of the protocol; OpenSSL reports some while a record is written, as EPROTO. */
+function isTlsError(error: NodeJS.ErrnoException | undefined): boolean {
+  return error?.code === 'EPROTO' || error?.code?.startsWith('ERR_SSL') === true;
 }

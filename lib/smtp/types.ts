@@ -60,6 +60,8 @@ export interface TransactionResult {
 
 /** What ended a session (or kept it from opening). */
 export interface SessionEnd {
+  /** TLS itself failed, by an alert or a violation of the protocol: no reset, timeout or refusal of STARTTLS. */
+  tlsBroke?: true;
   /** `quit`: we ended it in good order. */
   code: ReasonCode | 'quit';
   phase: SmtpPhase;

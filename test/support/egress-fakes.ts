@@ -205,7 +205,12 @@ export class FakeSession implements SmtpSession {
   }
 
   /** Ends the session; what was taken is lost. */
-  end(code: SessionEnd['code'], phase: SessionEnd['phase'], reply?: SessionEnd['reply']): void {
+  end(
+    code: SessionEnd['code'],
+    phase: SessionEnd['phase'],
+    reply?: SessionEnd['reply'],
+    tlsBroke?: true,
+  ): void {
     if (this.state === 'closed') return;
     this.state = 'closed';
     const now = this.#clock.now();
@@ -218,7 +223,7 @@ export class FakeSession implements SmtpSession {
       } as const;
       this.options.done(transaction, { results: [lost], replies: [], startedAt: now, endedAt: now });
     }
-    this.options.ended({ code, phase, reply, text: `ended: ${code}` });
+    this.options.ended({ code, phase, reply, text: `ended: ${code}`, tlsBroke });
   }
 
   quit(): void {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { EXAMPLE, TestEgress, type Zone, zoneResolver } from '../support/egress.ts';
-import { settle } from '../support/egress-fakes.ts';
+import { type FakeSession, settle } from '../support/egress-fakes.ts';
 
 let node: TestEgress;
 let zone: Zone;
@@ -140,33 +140,90 @@ describe('a destination', () => {
     assert.deepEqual(outcomes(), ['defer peer_temporary']);
   });
 
-  it('with broken TLS is spoken to in clear at once and for three days, but not where TLS is required', async () => {
+  /** The session that was opened last, for a message that is enqueued when none is open. */
+  async function connect(item: Parameters<TestEgress['enqueue']>[0] = {}): Promise<FakeSession> {
+    node.enqueue(item);
+    await settle();
+    return node.sessions.at(-1)!;
+  }
+  const TLS = { protocol: 'TLSv1.3', cipher: 'TLS_AES_128_GCM_SHA256', verified: false };
+
+  it('is spoken to in clear for a day when TLS broke three times, a minute apart, but not where TLS is required', async () => {
     node.start();
-    node.enqueue();
+    for (const _ of [1, 2, 3]) {
+      const session = await connect();
+      assert.equal(session.options.tls, 'opportunistic');
+      session.end('tls_failed', 'tls', undefined, true);
+      await settle();
+      if (node.sessions.at(-1) === session) await node.pass(120_000, 10_000);
+      for (const other of node.sessions.filter((one) => one.state === 'opening' && one.options.tls !== 'off'))
+        other.end('connect_failed', 'connect');
+    }
+    const clear = node.sessions.at(-1)!;
+    assert.equal(clear.options.tls, 'off');
+    clear.opened();
+    while (clear.taken.length > 0) clear.finish();
+    clear.quit();
+    assert.ok(outcomes().includes('defer tls_failed'), 'the attempts before show what happened');
+    const required = await connect({ requireTls: true });
+    assert.equal(required.options.tls, 'required');
+  });
+
+  it('is spoken to in clear after no number of resets, timeouts and 421 in the handshake', async () => {
+    node.start();
+    for (let i = 0; i < 6; i += 1) {
+      const session = await connect();
+      assert.equal(session.options.tls, 'opportunistic');
+      if (i % 2 === 0) session.end('tls_failed', 'tls');
+      else session.end('peer_temporary', 'starttls', { code: 421, lines: ['not now'] });
+      await node.pass(3_600_000, 600_000);
+      for (const other of node.sessions)
+        if (other.state === 'opening') other.end('connect_failed', 'connect');
+      await node.pass(3_600_000, 600_000);
+    }
+    assert.ok(node.sessions.every((session) => session.options.tls === 'opportunistic'));
+  });
+
+  it('that has spoken TLS is not spoken to in clear, whatever breaks, for three days', async () => {
+    node.start();
+    const first = await connect();
+    first.tls = TLS;
+    first.opened();
+    first.finish();
+    first.quit();
+    for (let i = 0; i < 4; i += 1) {
+      const session = await connect();
+      assert.equal(session.options.tls, 'required');
+      session.end('tls_failed', 'tls', undefined, true);
+      await node.pass(3_600_000, 600_000);
+      for (const other of node.sessions)
+        if (other.state === 'opening') other.end('connect_failed', 'connect');
+    }
+    await node.pass(3 * 86_400_000, 3_600_000);
+    for (const other of node.sessions) if (other.state === 'opening') other.end('connect_failed', 'connect');
+    await node.pass(86_400_000, 3_600_000);
+    assert.equal((await connect()).options.tls, 'opportunistic');
+  });
+
+  it('that asks for STARTTLS by 530 gets it at once, without an attempt', async () => {
+    node.start();
+    const clear = await connect();
+    clear.opened();
+    clear.finish({
+      kind: 'refused',
+      phase: 'mail',
+      reply: { code: 530, enhanced: '5.7.0', lines: ['Must issue a STARTTLS command first'] },
+    });
     await settle();
-    node.sessions[0]!.end('tls_failed', 'tls');
+    assert.deepEqual(outcomes(), []);
+    const secure = node.sessions.at(-1)!;
+    assert.notEqual(secure, clear);
+    assert.equal(secure.options.tls, 'required');
+    secure.tls = TLS;
+    secure.opened();
+    secure.finish();
     await settle();
-    assert.equal(node.sessions[1]!.options.tls, 'off');
-    node.sessions[1]!.opened();
-    node.sessions[1]!.finish();
-    node.sessions[1]!.quit();
-    node.enqueue({ requireTls: true });
-    await settle();
-    assert.equal(node.sessions[2]!.options.tls, 'required');
-    node.sessions[2]!.end('tls_failed', 'tls');
-    await settle();
-    assert.deepEqual(outcomes(), ['end delivered', 'defer tls_failed']);
-    await node.pass(3 * 86_400_000 - 5_000, 3_600_000);
-    node.enqueue();
-    await settle();
-    assert.equal(node.sessions[3]!.options.tls, 'off');
-    node.sessions[3]!.opened();
-    node.sessions[3]!.finish();
-    node.sessions[3]!.quit();
-    await node.pass(5_000);
-    node.enqueue();
-    await settle();
-    assert.equal(node.sessions[4]!.options.tls, 'opportunistic');
+    assert.deepEqual(outcomes(), ['end delivered']);
   });
 
   it('given by a static route may be private, and needs no DNS', async () => {

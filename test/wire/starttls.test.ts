@@ -1,5 +1,7 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
 import { body, hear, hold, type PeerStep, raw, say, secure } from './peer.ts';
-import { BYE, dialogs, envelope, MINUTE, mail, opening, PIPED, QUIT } from './run.ts';
+import { BYE, dialogs, envelope, MINUTE, mail, opening, PIPED, play, QUIT } from './run.ts';
 
 const OPEN_TLS: PeerStep[] = [...opening('PIPELINING', 'STARTTLS'), hear('STARTTLS')];
 
@@ -116,3 +118,18 @@ dialogs('a peer that, asked for TLS,', [
     end: 'connection_lost in ehlo',
   },
 ]);
+
+test('a violation of TLS is told from a connection that closes or hangs in the handshake', async () => {
+  const options = { tls: 'opportunistic' } as const;
+  const broke = await play({
+    dialog: [...OPEN_TLS, say('220 go'), hold, say('250 plaintext')],
+    options,
+    whenHolding: (_session, peer) => void setTimeout(() => peer.release(), 20),
+  });
+  const closed = await play({ dialog: [...OPEN_TLS, say('220 go')], options });
+  const hung = await play({ dialog: [...OPEN_TLS, say('220 go'), hold], options, advance: 2 * MINUTE });
+  assert.deepEqual(
+    [broke, closed, hung].map(({ ends }) => ends[0]!.tlsBroke),
+    [true, undefined, undefined],
+  );
+});
