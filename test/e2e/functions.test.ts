@@ -657,7 +657,10 @@ describe('track', () => {
         method: 'GET',
         rawPath: `/v1/messages/${encodeURIComponent(id)}/events`,
         rawQuery: '',
-        headers: [['authorization', `Bearer ${key.accessKeyId}.${key.secretAccessKey}`]],
+        headers: [
+          ['host', 'api.example.com'],
+          ['authorization', `Bearer ${key.accessKeyId}.${key.secretAccessKey}`],
+        ],
         sourceIp: '192.0.2.1',
         body: Buffer.alloc(0),
       }),
