@@ -123,25 +123,138 @@ export async function openDocuments(options: {
   clock: Clock;
   kinds: readonly ConfigKind[];
 }): Promise<Documents> {
-  const { config, clock, kinds } = options;
-  const byKind = new Map(kinds.map((kind) => [kind.name, new DocumentKind(kind, config, clock)]));
-  const byStoredKind = new Map([...byKind].map(([kind, known]) => [storedKind(kind), known]));
+  const documents = new VersionedDocuments(options.config, options.clock, options.kinds);
+  try {
+    await documents.load();
+  } catch (error) {
+    documents.close();
+    throw error;
+  }
+  return documents;
+}
 
-  function kindOf(kind: string): DocumentKind {
-    const known = byKind.get(kind);
+class VersionedDocuments implements Documents {
+  readonly kinds: readonly string[];
+  readonly #config: Config;
+  readonly #clock: Clock;
+  readonly #byKind: ReadonlyMap<string, DocumentKind>;
+  readonly #unwatch: () => void;
+
+  constructor(config: Config, clock: Clock, kinds: readonly ConfigKind[]) {
+    this.#config = config;
+    this.#clock = clock;
+    this.kinds = kinds.map(({ name }) => name);
+    this.#byKind = new Map(kinds.map((kind) => [kind.name, new DocumentKind(kind, config, clock)]));
+    const byStoredKind = new Map([...this.#byKind].map(([kind, known]) => [storedKind(kind), known]));
+    this.#unwatch = config.watch(({ kind, key }) => byStoredKind.get(kind)?.cache.changed(key));
+  }
+
+  async load(): Promise<void> {
+    for (const { cache } of this.#byKind.values()) await cache.load();
+  }
+
+  close(): void {
+    this.#unwatch();
+    for (const { cache } of this.#byKind.values()) cache.close();
+  }
+
+  running(kind: string): ReadonlyMap<string, unknown> {
+    return this.#kindOf(kind).running;
+  }
+
+  read<T>(kind: ConfigKind<T>, name: string): T | undefined {
+    return this.#kindOf(kind.name).read.get(name) as T | undefined;
+  }
+
+  watch(kind: string, listener: () => void): () => void {
+    const { listeners } = this.#kindOf(kind);
+    listeners.add(listener);
+    return () => void listeners.delete(listener);
+  }
+
+  get(kind: string, name: string): ReturnType<Documents['get']> {
+    const known = this.#kindOf(kind);
+    const found = latest(known, name);
+    const problem = known.problems.get(name);
+    return found && problem !== undefined ? { ...found, problems: [problem] } : found;
+  }
+
+  list(kind: string): DocumentVersion[] {
+    const known = this.#kindOf(kind);
+    return known.cache.keys().map((name) => latest(known, name)!);
+  }
+
+  async put(kind: string, name: string, value: unknown, change: DocumentChange): Promise<DocumentVersion> {
+    const known = this.#kindOf(kind);
+    checkName('document', name);
+    const text = JSON.stringify(value);
+    const bytes = Buffer.byteLength(text);
+    if (bytes > MAX_BYTES) {
+      throw new PosternError('bad_request', `${kind}/${name} has ${bytes} bytes; it may have ${MAX_BYTES}.`);
+    }
+    const plain: unknown = JSON.parse(text);
+    let read: unknown;
+    try {
+      read = known.kind.read(plain, name);
+    } catch (error) {
+      if (!(error instanceof PosternError && error.code === 'bad_request')) throw error;
+      throw new PosternError('bad_request', `${kind}/${name} is refused. ${error.message}`, { cause: error });
+    }
+    return this.#store(known, name, { ...this.#stamp(change), value: plain }, change.expect, read);
+  }
+
+  async remove(kind: string, name: string, change: DocumentChange): Promise<DocumentVersion> {
+    const known = this.#kindOf(kind);
+    if (latest(known, name)?.value === undefined) throw missing(kind, name);
+    return this.#store(known, name, this.#stamp(change), change.expect);
+  }
+
+  async history(kind: string, name: string): Promise<DocumentVersion[]> {
+    const current = latest(this.#kindOf(kind), name);
+    if (current === undefined) throw missing(kind, name);
+    const prefix = `${kind}/${name}/`;
+    const archived = await this.#config.list(HISTORY_KIND, { after: prefix, max: HISTORY + 2 });
+    const versions = archived
+      .filter(({ key }) => key.startsWith(prefix))
+      .map(({ value }) => value as DocumentVersion)
+      .filter(({ version }) => version < current.version);
+    return [current, ...versions.reverse()];
+  }
+
+  async rollBack(
+    kind: string,
+    name: string,
+    version: number | undefined,
+    change: DocumentChange,
+  ): Promise<DocumentVersion> {
+    const [current, ...earlier] = await this.history(kind, name);
+    const target = version === undefined ? earlier[0] : earlier.find((one) => one.version === version);
+    if (target === undefined) {
+      const kept = earlier.map((one) => one.version).join(', ') || 'none';
+      throw new PosternError(
+        'not_found',
+        `${kind}/${name} is at version ${current!.version} and has no earlier version ${version ?? ''}. Kept: ${kept}.`,
+      );
+    }
+    if (target.value === undefined) return this.remove(kind, name, change);
+    return this.put(kind, name, target.value, change);
+  }
+
+  #stamp({ by }: DocumentChange): Stored {
+    return { at: this.#clock.now(), by };
+  }
+
+  #kindOf(kind: string): DocumentKind {
+    const known = this.#byKind.get(kind);
     if (known !== undefined) return known;
     throw new PosternError(
       'not_found',
-      `There is no kind of document ${quote(kind)}; there are ${[...byKind.keys()].join(', ')}.`,
+      `There is no kind of document ${quote(kind)}; there are ${this.kinds.join(', ')}.`,
     );
   }
 
-  function latest(known: DocumentKind, name: string): DocumentVersion | undefined {
-    const stored = known.cache.get(name);
-    return stored && { kind: known.kind.name, name, version: known.cache.version(name), ...stored };
-  }
-
-  async function store(
+  /** Archives the current version, then replaces it. */
+  async #store(
     known: DocumentKind,
     name: string,
     stored: Stored,
@@ -157,104 +270,19 @@ export async function openDocuments(options: {
         `${kind.name}/${name} is at version ${version}, not ${expect}.`,
       );
     }
-    if (before !== undefined) await config.put(HISTORY_KIND, historyKey(before), before);
+    if (before !== undefined) await this.#config.put(HISTORY_KIND, historyKey(before), before);
     await cache.replace(name, stored, version, read);
     if (version > HISTORY) {
-      await config.delete(HISTORY_KIND, historyKey({ kind: kind.name, name, version: version - HISTORY }));
+      const oldest = historyKey({ kind: kind.name, name, version: version - HISTORY });
+      await this.#config.delete(HISTORY_KIND, oldest);
     }
     return latest(known, name)!;
   }
+}
 
-  async function put(kind: string, name: string, value: unknown, { by, expect }: DocumentChange) {
-    const known = kindOf(kind);
-    checkName('document', name);
-    const text = JSON.stringify(value);
-    const bytes = Buffer.byteLength(text);
-    if (bytes > MAX_BYTES) {
-      throw new PosternError('bad_request', `${kind}/${name} has ${bytes} bytes; it may have ${MAX_BYTES}.`);
-    }
-    const plain: unknown = JSON.parse(text);
-    let read: unknown;
-    try {
-      read = known.kind.read(plain, name);
-    } catch (error) {
-      if (!(error instanceof PosternError && error.code === 'bad_request')) throw error;
-      throw new PosternError('bad_request', `${kind}/${name} is refused. ${error.message}`, { cause: error });
-    }
-    return store(known, name, { value: plain, at: clock.now(), by }, expect, read);
-  }
-
-  async function remove(
-    kind: string,
-    name: string,
-    { by, expect }: DocumentChange,
-  ): Promise<DocumentVersion> {
-    const known = kindOf(kind);
-    if (latest(known, name)?.value === undefined) throw missing(kind, name);
-    return store(known, name, { at: clock.now(), by }, expect);
-  }
-
-  async function history(kind: string, name: string): Promise<DocumentVersion[]> {
-    const current = latest(kindOf(kind), name);
-    if (current === undefined) throw missing(kind, name);
-    const prefix = `${kind}/${name}/`;
-    const archived = await config.list(HISTORY_KIND, { after: prefix, max: HISTORY + 2 });
-    const versions = archived
-      .filter(({ key }) => key.startsWith(prefix))
-      .map(({ value }) => value as DocumentVersion)
-      .filter(({ version }) => version < current.version);
-    return [current, ...versions.reverse()];
-  }
-
-  const unwatch = config.watch(({ kind, key }) => byStoredKind.get(kind)?.cache.changed(key));
-  const close = (): void => {
-    unwatch();
-    for (const { cache } of byKind.values()) cache.close();
-  };
-  try {
-    for (const { cache } of byKind.values()) await cache.load();
-  } catch (error) {
-    close();
-    throw error;
-  }
-
-  return {
-    kinds: [...byKind.keys()],
-    running: (kind) => kindOf(kind).running,
-    read: <T>(kind: ConfigKind<T>, name: string) => kindOf(kind.name).read.get(name) as T | undefined,
-    watch(kind, listener) {
-      const { listeners } = kindOf(kind);
-      listeners.add(listener);
-      return () => void listeners.delete(listener);
-    },
-    get(kind, name) {
-      const known = kindOf(kind);
-      const found = latest(known, name);
-      const problems = known.problems.get(name);
-      return found && problems ? { ...found, problems: [problems] } : found;
-    },
-    list(kind) {
-      const known = kindOf(kind);
-      return known.cache.keys().map((name) => latest(known, name)!);
-    },
-    put,
-    remove,
-    history,
-    async rollBack(kind, name, version, change) {
-      const [current, ...earlier] = await history(kind, name);
-      const target = version === undefined ? earlier[0] : earlier.find((one) => one.version === version);
-      if (target === undefined) {
-        const kept = earlier.map((one) => one.version).join(', ') || 'none';
-        throw new PosternError(
-          'not_found',
-          `${kind}/${name} is at version ${current!.version} and has no earlier version ${version ?? ''}. Kept: ${kept}.`,
-        );
-      }
-      if (target.value === undefined) return remove(kind, name, change);
-      return put(kind, name, target.value, change);
-    },
-    close,
-  };
+function latest(known: DocumentKind, name: string): DocumentVersion | undefined {
+  const stored = known.cache.get(name);
+  return stored && { kind: known.kind.name, name, version: known.cache.version(name), ...stored };
 }
 
 function missing(kind: string, name: string): PosternError {
