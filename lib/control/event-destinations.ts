@@ -74,19 +74,6 @@ export function openEventDestinations(
   const of: EventDestinations['of'] = (tenant, configurationSet) =>
     all().filter((one) => one.tenant === tenant && one.configurationSet === configurationSet);
 
-  function seal(destination: EventDestination): StoredEventDestination {
-    const { target, ...rest } = destination;
-    if (target.kind === 'webhook') {
-      const { secret, ...open } = target;
-      return { ...rest, target: open, sealed: vault.seal(JSON.stringify({ secret }), context(rest.id)) };
-    }
-    if (target.kind === 'amqp') {
-      const { url, ...open } = target;
-      return { ...rest, target: open, sealed: vault.seal(JSON.stringify({ url }), context(rest.id)) };
-    }
-    return { ...rest, target: { ...target } };
-  }
-
   return {
     find(id) {
       const stored = cache.get(id);
@@ -125,7 +112,7 @@ export function openEventDestinations(
         );
       }
       const id = `ed-${randomBytes(10).toString('hex')}`;
-      const stored = seal({ ...given, id, createdAt: now() });
+      const stored = seal({ ...given, id, createdAt: now() }, vault);
       return open(await cache.create(id, stored, `Event destination ${id}`));
     },
 
@@ -139,11 +126,25 @@ export function openEventDestinations(
         changed.disabledBecause = disabledBecause;
       }
       checkEventDestination(changed);
-      const stored = await cache.update(id, () => seal(changed));
+      const stored = await cache.update(id, () => seal(changed, vault));
       if (!stored) throw new PosternError('not_found', `There is no event destination ${quote(id)}.`);
       return open(stored);
     },
 
     delete: (id) => cache.delete(id),
   };
+}
+
+/** As it is stored. */
+function seal(destination: EventDestination, vault: Vault): StoredEventDestination {
+  const { target, ...rest } = destination;
+  if (target.kind === 'webhook') {
+    const { secret, ...open } = target;
+    return { ...rest, target: open, sealed: vault.seal(JSON.stringify({ secret }), context(rest.id)) };
+  }
+  if (target.kind === 'amqp') {
+    const { url, ...open } = target;
+    return { ...rest, target: open, sealed: vault.seal(JSON.stringify({ url }), context(rest.id)) };
+  }
+  return { ...rest, target: { ...target } };
 }

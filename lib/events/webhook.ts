@@ -57,62 +57,21 @@ export function createWebhookSender(options: WebhookOptions): WebhookSender {
     'https:': new https.Agent({ keepAlive: true, maxSockets: 16, timeout: 60_000 }),
   };
 
-  /** Gives the checked addresses to the connect itself: nothing looks the name up a second time. */
-  const pinned = (free: boolean): http.RequestOptions['lookup'] =>
-    ((hostname: string, { all }: { all?: boolean }, done: LookupDone) => {
-      resolve(hostname).then(
-        (addresses) => {
-          const usable: LookupAddress[] = addresses
-            .filter((address) => free || isPublicAddress(address))
-            .map((address) => ({ address, family: familyOf(address) }));
-          const [first] = usable;
-          if (!first) {
-            const text =
-              addresses.length > 0 ? `${hostname} has no public address` : `${hostname} has no address`;
-            done(new Error(text));
-          } else if (all) done(null, usable);
-          else done(null, first.address, first.family);
-        },
-        (error: Error) => done(error),
-      );
-    }) as http.RequestOptions['lookup'];
-
-  async function send(target: Omit<WebhookTarget, 'kind'>, id: string, body: string): Promise<WebhookAnswer> {
-    const begin = clock.now();
-    const answer = (
-      kind: WebhookAnswer['kind'],
-      text: string,
-      status?: number,
-      after?: number,
-    ): WebhookAnswer => ({
-      kind,
-      text,
-      duration: clock.now() - begin,
-      ...(status !== undefined && { status }),
-      ...(after !== undefined && { after }),
-    });
-    const url = new URL(target.url);
-    const protocol = url.protocol as 'http:' | 'https:';
-    const host = url.hostname.replace(/^\[|\]$/g, '');
-    const free = allowed.has(`${host}:${url.port || (protocol === 'https:' ? '443' : '80')}`);
-    // A literal address is connected to without a look-up.
-    if (familyOf(host) !== 0 && !free && !isPublicAddress(host)) {
-      return answer('retry', `${host} is not a public address`);
-    }
-    const signature = new Webhook(target.secret).sign(id, new Date(begin), body);
-    return new Promise((done) => {
-      let cancel = (): void => {};
-      let settled = false;
-      const settle = (result: WebhookAnswer): void => {
-        if (settled) return;
-        settled = true;
-        cancel();
-        done(result);
-      };
-      const request = (protocol === 'https:' ? https : http).request(url, {
+  return {
+    async send(target, id, body) {
+      const begin = clock.now();
+      const url = new URL(target.url);
+      const protocol = url.protocol as keyof typeof agents;
+      const host = url.hostname.replace(/^\[|\]$/g, '');
+      const free = allowed.has(`${host}:${url.port || (protocol === 'https:' ? '443' : '80')}`);
+      // A literal address is connected to without a look-up.
+      if (familyOf(host) !== 0 && !free && !isPublicAddress(host)) {
+        return { kind: 'retry', text: `${host} is not a public address`, duration: 0 };
+      }
+      const init: http.RequestOptions = {
         method: 'POST',
         agent: agents[protocol],
-        lookup: pinned(free),
+        lookup: pinnedLookup(resolve, free),
         headers: {
           ...target.headers,
           'content-type': 'application/json',
@@ -120,45 +79,88 @@ export function createWebhookSender(options: WebhookOptions): WebhookSender {
           'user-agent': 'Postern-Webhooks/1',
           'webhook-id': id,
           'webhook-timestamp': Math.floor(begin / 1000),
-          'webhook-signature': signature,
+          'webhook-signature': new Webhook(target.secret).sign(id, new Date(begin), body),
         },
-      });
-      cancel = clock.after(deadline, () => {
-        settle(answer('retry', `no whole answer within ${deadline / 1000} s`));
-        request.destroy();
-      });
-      request.on('error', (error) => settle(answer('retry', error.message)));
-      request.on('response', (response) => {
-        const { statusCode: status = 0, headers } = response;
-        const kept: Buffer[] = [];
-        let octets = 0;
-        response.on('data', (chunk: Buffer) => {
-          if (octets < ANSWER_KEPT) kept.push(chunk.subarray(0, ANSWER_KEPT - octets));
-          octets += chunk.length;
-          // The status is the answer; who sends a stream behind it gains nothing by that.
-          if (octets > ANSWER_KEPT) response.destroy();
-        });
-        response.on('close', () => {
-          const text = Buffer.concat(kept).toString('utf8').toWellFormed();
-          if (status >= 200 && status < 300) settle(answer('taken', text, status));
-          else if (status === 410) settle(answer('gone', text, status));
-          else settle(answer('retry', text, status, retryAfter(headers['retry-after'], clock.now())));
-        });
-      });
-      request.end(body);
-    });
-  }
-
-  return {
-    send,
+      };
+      const { status, text, retryAfter } = await exchange(url, init, body, clock, deadline);
+      const duration = clock.now() - begin;
+      if (status === undefined) return { kind: 'retry', text, duration };
+      if (status >= 200 && status < 300) return { kind: 'taken', status, text, duration };
+      if (status === 410) return { kind: 'gone', status, text, duration };
+      const after = waitOf(retryAfter, clock.now());
+      return { kind: 'retry', status, text, duration, ...(after !== undefined && { after }) };
+    },
     close() {
       for (const agent of Object.values(agents)) agent.destroy();
     },
   };
 }
 
+/** Gives the checked addresses to the connect itself: nothing looks the name up a second time. */
+function pinnedLookup(resolve: WebhookOptions['resolve'], free: boolean): http.RequestOptions['lookup'] {
+  const lookup = (hostname: string, { all }: { all?: boolean }, done: LookupDone): void => {
+    resolve(hostname).then(
+      (addresses) => {
+        const usable: LookupAddress[] = addresses
+          .filter((address) => free || isPublicAddress(address))
+          .map((address) => ({ address, family: familyOf(address) }));
+        const [first] = usable;
+        if (!first) done(new Error(`${hostname} has no ${addresses.length > 0 ? 'public ' : ''}address`));
+        else if (all) done(null, usable);
+        else done(null, first.address, first.family);
+      },
+      (error: Error) => done(error),
+    );
+  };
+  return lookup as http.RequestOptions['lookup'];
+}
+
+interface HttpAnswer {
+  /** Absent: there was no answer; `text` has the reason. */
+  status?: number;
+  text: string;
+  retryAfter?: string;
+}
+
+/** One request and its answer, of which the first kilobyte is kept. Never rejects. */
+function exchange(
+  url: URL,
+  init: http.RequestOptions,
+  body: string,
+  clock: Clock,
+  deadline: number,
+): Promise<HttpAnswer> {
+  return new Promise((done) => {
+    const request = (url.protocol === 'https:' ? https : http).request(url, init);
+    const cancel = clock.after(deadline, () => {
+      done({ text: `no whole answer within ${deadline / 1000} s` });
+      request.destroy();
+    });
+    const settle = (answer: HttpAnswer): void => {
+      cancel();
+      done(answer);
+    };
+    request.on('error', (error) => settle({ text: error.message }));
+    request.on('response', (response) => {
+      const kept: Buffer[] = [];
+      let octets = 0;
+      response.on('data', (chunk: Buffer) => {
+        if (octets < ANSWER_KEPT) kept.push(chunk.subarray(0, ANSWER_KEPT - octets));
+        octets += chunk.length;
+        // The status is the answer: a stream behind it would hold the connection and gain its sender nothing.
+        if (octets > ANSWER_KEPT) response.destroy();
+      });
+      response.on('close', () => {
+        const text = Buffer.concat(kept).toString('utf8').toWellFormed();
+        settle({ status: response.statusCode, text, retryAfter: response.headers['retry-after'] });
+      });
+    });
+    request.end(body);
+  });
+}
+
 /** RFC 9110 §10.2.3: seconds, or a date. */
-function retryAfter(value: string | undefined, now: number): number | undefined {
+function waitOf(value: string | undefined, now: number): number | undefined {
   if (value === undefined) return undefined;
   const ms = /^\d{1,9}$/.test(value) ? Number(value) * 1000 : Date.parse(value) - now;
   return ms > 0 ? Math.min(ms, LONGEST_WAIT) : undefined;
