@@ -172,6 +172,7 @@ const create = operation({
   },
   answer: { status: 201, description: 'It is in force.', schema: Shown, example },
   async handle(call) {
+    eventsOf(call);
     const { allTenants = false, tenant = call.caller.tenant, enabled = true, ...given } = call.body;
     requireRight(call, allTenants ? undefined : tenant, given.target.kind);
     const made = await call.deps.control.eventDestinations.create({
@@ -311,7 +312,7 @@ function eventsOf({ deps }: ApiCall): NonNullable<ApiCall['deps']['events']> {
   if (deps.events) return deps.events;
   throw new PosternError(
     'unsupported_operation',
-    'This process sends no events itself: its outcome functions do, and log each failure.',
+    'This installation sends no events: event destinations are followed by standalone only.',
   );
 }
 

@@ -38,6 +38,7 @@ export const create = operation({
   access: 'manage',
   input: whole,
   async handle({ ConfigurationSetName, EventDestinationName, EventDestination }, call) {
+    requireEvents(call);
     requireSet(ConfigurationSetName, call);
     await call.deps.control.eventDestinations.create({
       name: EventDestinationName,
@@ -78,6 +79,15 @@ export const listOfSet = operation({
     return { EventDestinations: found.map(shown).filter((one) => one !== undefined) };
   },
 });
+
+/** @throws PosternError `unsupported_operation` where nothing sends events: what is answered yes is done. */
+function requireEvents({ deps }: Call): void {
+  if (deps.events) return;
+  throw new PosternError(
+    'unsupported_operation',
+    'This installation sends no events: event destinations are followed by standalone only.',
+  );
+}
 
 function requireSet(name: string, { deps, caller }: Call): void {
   if (deps.control.configurationSets.find(name, caller.tenant)) return;
