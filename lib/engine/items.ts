@@ -38,7 +38,7 @@ export interface MessageRecord {
   campaign?: string;
   /** Bytes of the message as it travels. */
   size: number;
-  /** For what its recipients are put on the suppression list; absent: for either reason. */
+  /** Reasons that put its recipients on the suppression list; absent: either. */
   suppressedReasons?: readonly SuppressionReason[];
   /** Envelope recipients; a delivery is addressed as `(id, n)` with n its place in this list. */
   recipients: string[];
@@ -111,7 +111,7 @@ export interface Attempt {
   /** Provider that it was shaped as, where that is not the one of the MX host. */
   provider?: string;
   tls?: { protocol: string; cipher: string; verified: boolean };
-  /** SMTP dialogue of this delivery: what was said (`phase`) and each reply, capped. */
+  /** SMTP dialogue of this delivery: the command (`phase`) and its reply, capped. */
   replies: { phase: string; code: number; text: string }[];
   /** Command that the deciding reply answered, where a peer refused. */
   phase?: string;
@@ -158,7 +158,7 @@ export interface Outcome {
     | 'rendering-failure'
     | 'reject'
     | 'cancelled';
-  /** Empty when who tells it does not know (opens and clicks): it is the message's. */
+  /** Empty for opens and clicks, whose reporter has only the message's id. */
   tenant: string;
   /** `attempt`: the attempt. */
   attempt?: Attempt;
@@ -166,15 +166,15 @@ export interface Outcome {
   detail?: Record<string, unknown>;
 }
 
-/** Whether an outcome tells of a message what its deliveries' own records do not. */
+/** Whether an outcome is missing in the records of the message's deliveries. */
 export function isReport({ kind }: Pick<Outcome, 'kind'>): boolean {
   return kind === 'bounce' || kind === 'complaint' || isEngagement(kind);
 }
 
-/** Whether an outcome is a reader's doing, of whom anybody may be one who has the message: never more than bounded. */
+/** Whether a reader caused the outcome. Anyone who has the message can, so their number is bounded. */
 export function isEngagement(kind: Outcome['kind']): boolean {
   return kind === 'open' || kind === 'click';
 }
 
-/** So many reports of a message are shown, the oldest. */
+/** Maximum reports returned per message, oldest first. */
 export const REPORTS_SHOWN = 1000;

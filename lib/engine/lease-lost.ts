@@ -1,4 +1,4 @@
-/** What whoever writes on behalf of a lease is told when it is another's by now. */
+/** The error of a write on behalf of a lease that another owner has taken. */
 import { PosternError } from '../errors.ts';
 import type { LeaseHolder } from './ports.ts';
 

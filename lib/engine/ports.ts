@@ -19,7 +19,7 @@ import type { PermitRequest, Permits } from './permits.ts';
 import type { DeliveryState } from './states.ts';
 import type { Suppression, SuppressionReason } from './suppression.ts';
 
-/** One message to be taken in: its record, its exact bytes, its deliveries (all share the bytes). */
+/** One message to be admitted: its record, its exact bytes, its deliveries (all share the bytes). */
 export interface Admission {
   record: MessageRecord;
   body: Uint8Array;
@@ -35,13 +35,13 @@ export interface IdempotencyClaim {
   /** Digest of the request: another digest under the same key is a conflict. */
   digest: string;
   expiresAt: number;
-  /** What the door answered; handed back on a repeat. */
+  /** Response to the first call, returned again on a repeat. */
   response: string;
 }
 
 export type AdmitResult =
   | { kind: 'admitted' }
-  /** The same call was taken before; nothing was written. */
+  /** The same call was admitted before; nothing was written. */
   | { kind: 'repeated'; response: string }
   /** The key was used before for another request; nothing was written. */
   | { kind: 'conflict' };
@@ -50,7 +50,7 @@ export type AdmitResult =
 export interface LeasedItem {
   item: QueueItem;
   bytes: Buffer;
-  /** How often it was handed out, this time included. Above 1 its record must be read before it is sent. */
+  /** Number of leases so far, this one included. Above 1 its record must be read before it is sent. */
   receives: number;
   /** Opaque to all but the engine that gave it. */
   receipt: unknown;
@@ -67,11 +67,11 @@ export type Settlement =
 
 export interface LeaseRequest {
   lane: LaneName;
-  /** At most so many items. */
+  /** Maximum items. */
   max: number;
-  /** Milliseconds after which an unsettled item is handed out again. */
+  /** Time after which an unsettled item is leased again, ms. */
   visibility: number;
-  /** Waits up to so long for a first item (long poll). 0 returns at once. */
+  /** Maximum wait for a first item (long poll), ms. 0 returns at once. */
   wait: number;
   signal?: AbortSignal;
 }
@@ -90,7 +90,7 @@ export interface Queue {
    * Deliveries with `due` in the future wait in the ledger.
    */
   admit(messages: Admission[], claim?: IdempotencyClaim): Promise<AdmitResult>;
-  /** Fair between the tenants of the lane: round-robin, whatever their backlogs. */
+  /** Fair between the tenants of the lane: round-robin, independent of their backlogs. */
   lease(request: LeaseRequest): Promise<LeasedItem[]>;
   settle(settlements: Settlement[]): Promise<void>;
   /** Prolongs the visibility of leased items. */
@@ -187,7 +187,7 @@ export interface Bodies {
 /** Which entries of a suppression list are asked for. */
 export interface SuppressionQuery {
   tenant: string;
-  /** Absent: for whatever reason. */
+  /** Absent: for any reason. */
   reasons?: readonly SuppressionReason[];
   /** Listed at this time or later, ms. */
   from?: number;
@@ -204,14 +204,14 @@ export interface SuppressionQuery {
  */
 export interface Suppressions {
   /**
-   * Looks addresses up, whatever the case of their letters. A change shows within about a second.
+   * Looks addresses up, ignoring case. A change shows within about a second.
    * @returns in the order of the question; undefined where an address is not on the list.
    */
   find(addresses: readonly Pick<Suppression, 'tenant' | 'address'>[]): Promise<(Suppression | undefined)[]>;
   /** Puts an address on the list, or replaces its entry. @returns false when something newer is known of it. */
   put(entry: Suppression): Promise<boolean>;
   /**
-   * Takes an address off the list, and knows for `REMOVAL_MEMORY` that it was.
+   * Removes an address from the list. The removal is remembered for `REMOVAL_MEMORY`.
    * @param reason only if it is listed for this, and not since later than `at`. @returns whether it was listed so.
    */
   remove(tenant: string, address: string, at: number, reason?: SuppressionReason): Promise<boolean>;
@@ -236,14 +236,14 @@ export interface Config {
   /** In the order of keys (UTF-8 bytes). */
   list(kind: string, options?: { after?: string; max?: number }): Promise<Document[]>;
   /**
-   * @param expect version that must be current (0: must not exist yet); absent: whatever.
+   * @param expect version that must be current (0: must not exist yet); absent: any.
    * @returns the new version. @throws `config_conflict` when `expect` does not hold.
    */
   put(kind: string, key: string, value: unknown, expect?: number): Promise<number>;
   /** @returns whether it existed. */
   delete(kind: string, key: string): Promise<boolean>;
   /**
-   * Calls back after each change, by whatever process, within about a second. A listener that reads the change
+   * Calls back after each change by any process, within about a second. A listener that reads the change
    * returns a promise, for `catchUp`; it never rejects. Returns an unsubscriber.
    */
   watch(listener: ConfigListener): () => void;
