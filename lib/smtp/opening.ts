@@ -15,6 +15,7 @@
  *   any        other      end, peer_protocol
  */
 import type { ReasonCode } from '../outcome/reasons.ts';
+import { replyText } from './reply.ts';
 import type { SessionOptions, SmtpReply } from './types.ts';
 
 export type OpeningStage = 'greeting' | 'ehlo' | 'helo' | 'starttls';
@@ -51,6 +52,6 @@ export function openingMove(
   }
   return {
     code: code >= 500 ? 'peer_permanent' : 'peer_temporary',
-    text: `The peer refused the session with ${code}.`,
+    text: `The peer refused the session with ${`${code} ${replyText(reply)}`.trimEnd()}`,
   };
 }

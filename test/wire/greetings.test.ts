@@ -1,5 +1,7 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
 import { body, drip, hear, hold, raw, reset, say } from './peer.ts';
-import { BODY, BYE, dialogs, MINUTE, mail, PIPED, QUIT } from './run.ts';
+import { BODY, BYE, dialogs, MINUTE, mail, PIPED, play, QUIT } from './run.ts';
 
 dialogs('a peer that, before any mail,', [
   { name: 'closes at once', dialog: [], end: 'connection_lost in greeting' },
@@ -123,3 +125,11 @@ dialogs('a peer that, before any mail,', [
   },
   { name: 'closes on QUIT', dialog: [...PIPED, hear('QUIT')], end: 'quit in quit' },
 ]);
+
+test('a refused session is described in the peer’s own words', async () => {
+  const { ends } = await play({ dialog: [say('554 5.7.1 No mail from 192.0.2.1, see https://peer.test')] });
+  assert.equal(
+    ends[0]!.text,
+    'The peer refused the session with 554 5.7.1 No mail from 192.0.2.1, see https://peer.test',
+  );
+});
