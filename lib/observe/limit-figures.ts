@@ -21,7 +21,7 @@ export type SharedHeld = Record<'rate' | 'quota' | 'concurrency', number>;
 
 /** Deliveries that wait for a connection. */
 export interface WaitingFigure {
-  /** What binds, in a word (`lib/shaping/binding.ts`). */
+  /** What binds, in a word (`lib/shaping/constraint.ts`). */
   limit: string;
   provider: string;
   waiting: number;
