@@ -17,6 +17,7 @@ import { cutEnvelope, cutResult } from '../outcome/reply-text.ts';
 import type { ReplyAnswer } from '../policy/policy.ts';
 import { type Constraint, firstWaiting, LOOK_AGAIN, longestWait } from '../shaping/constraint.ts';
 import type { MailCounter } from '../shaping/counter.ts';
+import { refusesConnection } from '../shaping/feedback/connection-refusal.ts';
 import { learn } from '../shaping/feedback/learn.ts';
 import { connectionsWanted } from '../shaping/limits/limit.ts';
 import type { ConnectionClass } from '../shaping/limits/terms.ts';
@@ -47,6 +48,8 @@ import type { TlsFallback } from './tls-fallback.ts';
 
 /** After so many broken connections a delivery is deferred: it may be what breaks them. */
 const MAX_INTERRUPTIONS = 2;
+/** After so many connections that had carried mail and refused it a delivery is deferred. */
+const MAX_REFUSALS = 5;
 /** A warm-up budget is being written: more of it may go after this time, ms. */
 const LEASING = 1_000;
 /** Longest timer, ms: what is due later is looked at again by then. */
@@ -310,6 +313,9 @@ export class ConnectionPool implements Slot, Claimant {
       target,
       opened: false,
       idle: false,
+      taken: 0,
+      carried: 0,
+      exhausted: false,
       counter,
       from: this.#origin(target.host),
       via: {
@@ -332,7 +338,11 @@ export class ConnectionPool implements Slot, Claimant {
       ehloName: source.ehloName,
       tls: this.breaker.tls(target, now),
       deadlines: { ...host.deadlines, ...limits.deadlines },
-      maxTransactions: Math.min(limits.messagesPerConnection, limits.recipientsPerConnection),
+      maxTransactions: Math.min(
+        limits.messagesPerConnection,
+        limits.recipientsPerConnection,
+        this.limiter.messagesPerConnection(now),
+      ),
       idle: limits.idle,
       clock: host.clock,
       next: (now) => this.#next(connection, now),
@@ -350,6 +360,10 @@ export class ConnectionPool implements Slot, Claimant {
       this.#opened += 1;
       this.breaker.success(connection.target, connection.session?.tls !== undefined);
     }
+    if (connection.exhausted || connection.taken >= this.limiter.messagesPerConnection(now)) {
+      connection.session?.quit();
+      return undefined;
+    }
     while (!this.#closing && this.#mayBegin(now)) {
       const { own, limits } = this.limits.current;
       const delivery = this.queue.take(now, limits.bulkReserve);
@@ -357,6 +371,7 @@ export class ConnectionPool implements Slot, Claimant {
       this.limiter.messageStarted(now, own);
       delivery.stream?.started(now);
       delivery.queued = false;
+      connection.taken += 1;
       this.#host.warmup?.take(this.source.ip ?? '', this.site.provider, now);
       return delivery;
     }
@@ -378,6 +393,11 @@ export class ConnectionPool implements Slot, Claimant {
     delivery.stream?.ended(endedAt);
     // What others are shaped by is decided by the peer's own words.
     const said = cutResult(recipient, delivery.item);
+    if (recipient.kind === 'accepted') connection.carried += 1;
+    if (!this.#closing && this.#refusesConnection(connection, delivery, said, endedAt)) {
+      this.#toFront(delivery);
+      return;
+    }
     learn(this.limiter, this.limits.current.own.limits, said, startedAt, endedAt);
     if (this.#full) {
       this.#full = false;
@@ -394,10 +414,9 @@ export class ConnectionPool implements Slot, Claimant {
         results.release(delivery, this.#closing.code, this.#closing.text, 0);
         return;
       }
-      delivery.interruptions += 1;
+      if (!connection.exhausted) delivery.interruptions += 1;
       if (delivery.interruptions <= MAX_INTERRUPTIONS) {
-        this.queue.pushFront(delivery);
-        delivery.queued = true;
+        this.#toFront(delivery);
         // The next connection begins with TLS.
         if (demandsTls) connection.session?.quit();
         return;
@@ -419,6 +438,32 @@ export class ConnectionPool implements Slot, Claimant {
     if (this.limits.current.limits.tls === 'off') return false;
     this.#host.tlsFallback.spoke(target.host, this.#host.clock.now());
     return true;
+  }
+
+  /** Puts a delivery that was begun and not tried in front again. */
+  #toFront(delivery: Delivery): void {
+    this.queue.pushFront(delivery);
+    delivery.queued = true;
+    if (this.#full) {
+      this.#full = false;
+      this.pump();
+    }
+  }
+
+  /** Whether the peer refused the connection and not the delivery: the connection is closed, and another opened. */
+  #refusesConnection(
+    connection: Connection,
+    delivery: Delivery,
+    result: AttemptResult,
+    now: number,
+  ): boolean {
+    const refusal = refusesConnection(result, connection.carried);
+    if (refusal === undefined) return false;
+    if (refusal === 'limit') this.limiter.limitMessagesPerConnection(connection.carried, now);
+    connection.exhausted = true;
+    connection.session?.quit();
+    delivery.interruptions += 1;
+    return delivery.interruptions <= (refusal === 'limit' ? MAX_REFUSALS : MAX_INTERRUPTIONS);
   }
 
   #origin(mx: string): ReplyOrigin {

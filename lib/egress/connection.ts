@@ -20,6 +20,11 @@ export interface Connection {
   /** Greeting, EHLO and TLS are done. */
   opened: boolean;
   idle: boolean;
+  /** Messages that it was given, and those of them that the peer accepted. */
+  taken: number;
+  carried: number;
+  /** The peer takes no further message over it. */
+  exhausted: boolean;
   /** Counts connections of mail with connection limits of its own; undefined for the others. */
   readonly counter: MailCounter | undefined;
   readonly from: ReplyOrigin;

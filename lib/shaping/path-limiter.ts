@@ -26,6 +26,9 @@ export class PathLimiter {
   down: Down | undefined;
   /** When something was last learnt, ms. */
   learntAt: number;
+  /** Messages that the site takes over one connection, as learnt, and until when that is believed. */
+  #perConnection = Number.POSITIVE_INFINITY;
+  #perConnectionUntil = 0;
   readonly #connectPacer: Pacer;
   readonly #messagePacer: Pacer;
   /** Places of counters that were not asked for yet. */
@@ -111,6 +114,17 @@ export class PathLimiter {
     this.#connectPacer.take(now, connectionPace);
   }
 
+  /** Messages that may go over one connection, as learnt; `Infinity`: any number. */
+  messagesPerConnection(now: number): number {
+    return now < this.#perConnectionUntil ? this.#perConnection : Number.POSITIVE_INFINITY;
+  }
+
+  /** The site refused a connection that had carried `count` messages to carry another. */
+  limitMessagesPerConnection(count: number, now: number): void {
+    this.#perConnection = Math.min(this.messagesPerConnection(now), count);
+    this.#perConnectionUntil = now + LEARNT_TTL;
+  }
+
   /** What keeps messages from beginning. */
   *messageConstraints(now: number, { limits, origins, messagePace }: Resolved): Iterable<Constraint> {
     const { running } = this;
@@ -194,6 +208,19 @@ export class PathLimiter {
       code: SITE_LIMIT,
       text: `The site bears ${window} connections, as its faults have shown.`,
     };
+    const perConnection = this.messagesPerConnection(now);
+    if (perConnection !== Number.POSITIVE_INFINITY) {
+      const text = `The site takes ${perConnection} messages over one connection, as its replies have shown.`;
+      yield {
+        limit: 'messagesPerConnection',
+        word: 'learnt',
+        value: `${perConnection}`,
+        origin: 'learnt',
+        wait: 0,
+        code: SITE_LIMIT,
+        text,
+      };
+    }
     const rate = limits.connectionRate?.text ?? 'unlimited';
     yield {
       limit: 'connectionRate',

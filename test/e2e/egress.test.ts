@@ -1,7 +1,7 @@
 /** Egress with its real parts: the embedded engine, the SMTP client, DNS over sockets, `smtp-server` as the peer. */
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
@@ -288,5 +288,104 @@ describe('egress', { timeout: 20_000 }, () => {
     for (const id of ids) await record(id, ended);
     clearInterval(letGo);
     assert.equal(peer.received.length, 50);
+  });
+});
+
+describe('a peer that takes only some messages over one connection', () => {
+  /** @param refuse the reply to MAIL, by the messages accepted over the connection; undefined: it is taken. */
+  async function startScripted(
+    refuse: (accepted: number, connection: number) => string | undefined,
+    phase: 'MAIL' | 'RCPT' = 'MAIL',
+  ): Promise<{ port: number; accepted: () => number }> {
+    let total = 0;
+    let connections = 0;
+    const sockets = new Set<Socket>();
+    const server = createServer((socket) => {
+      sockets.add(socket);
+      connections += 1;
+      const connection = connections;
+      let accepted = 0;
+      let inBody = false;
+      let rest = '';
+      socket.on('error', () => undefined);
+      socket.write('220 peer\r\n');
+      socket.on('data', (data: Buffer) => {
+        const lines = (rest + data.toString('latin1')).split('\r\n');
+        rest = lines.pop()!;
+        for (const line of lines) {
+          const command = line.slice(0, 4).toUpperCase();
+          const refusal = command === phase && !inBody ? refuse(accepted, connection) : undefined;
+          if (inBody) {
+            if (line !== '.') continue;
+            inBody = false;
+            accepted += 1;
+            total += 1;
+            socket.write('250 2.0.0 taken\r\n');
+          } else if (refusal !== undefined) {
+            socket.write(`${refusal}\r\n`);
+            if (refusal.startsWith('421')) socket.end();
+          } else if (command === 'EHLO') socket.write('250-peer\r\n250 PIPELINING\r\n');
+          else if (command === 'DATA') {
+            inBody = true;
+            socket.write('354 go on\r\n');
+          } else if (command === 'QUIT') socket.end('221 bye\r\n');
+          else socket.write('250 OK\r\n');
+        }
+      });
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    closing.push(async () => {
+      for (const socket of sockets) socket.destroy();
+      await new Promise<void>((resolve) => server.close(() => resolve()));
+    });
+    return { port: (server.address() as AddressInfo).port, accepted: () => total };
+  }
+
+  async function sendAll(port: number, count: number): Promise<DeliveryRecord[]> {
+    const { length } = closing;
+    assert.equal(length, 1);
+    start({ routes: [{ domain: '*', host: '127.0.0.1', port }] });
+    const ids = await Promise.all(Array.from({ length: count }, (_, i) => admit(`user${i}@limited.test`)));
+    return Promise.all(
+      ids.map((id) => record(id, ({ state, attempts }) => state === 'delivered' || attempts.length > 0)),
+    );
+  }
+
+  const TOO_MANY = '421 4.7.0 too many messages in this connection';
+
+  for (const n of [1, 5]) {
+    it(`gets ${n} over each, and 60 are delivered at their first attempt`, async () => {
+      const { port, accepted } = await startScripted((taken) => (taken >= n ? TOO_MANY : undefined));
+      const deliveries = await sendAll(port, 60);
+      assert.deepEqual(
+        deliveries.map(({ state, attempts }) => `${state} ${attempts.length}`),
+        Array.from({ length: 60 }, () => 'delivered 1'),
+      );
+      assert.equal(accepted(), 60);
+      const explained = await egress!.explain({ domain: 'limited.test' });
+      const learnt = explained[0]!.lines.filter(({ origin }) => origin === 'learnt');
+      assert.equal(learnt.find(({ limit }) => limit === 'messagesPerConnection')!.value, `${n}`);
+      assert.equal(
+        learnt.find(({ limit }) => limit === 'messageRate'),
+        undefined,
+        'the rate is left alone',
+      );
+    });
+  }
+
+  it('and leaves the connection open with 452: the next message goes over another', async () => {
+    const { port } = await startScripted((taken) => (taken >= 3 ? '452 4.5.3 Too many messages' : undefined));
+    const deliveries = await sendAll(port, 20);
+    assert.ok(deliveries.every(({ state, attempts }) => state === 'delivered' && attempts.length === 1));
+  });
+
+  it('after a test on the first connection, as postscreen does: the message passes on the next one', async () => {
+    const seen = new Set<number>();
+    const { port } = await startScripted((_taken, connection) => {
+      seen.add(connection);
+      return seen.size === 1 ? '450 4.3.2 Service currently unavailable' : undefined;
+    }, 'RCPT');
+    const deliveries = await sendAll(port, 3);
+    assert.ok(deliveries.every(({ state, attempts }) => state === 'delivered' && attempts.length === 1));
   });
 });
