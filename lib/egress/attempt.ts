@@ -41,7 +41,7 @@ export interface RetryBounds {
   expiresAt: number;
   /** Not before then: the reply named a time. */
   notBefore: number;
-  /** What the policy says of the reply; over everything else but `expiresAt`. */
+  /** The policy's answer to the reply; it overrides everything but `expiresAt`. */
   answer?: ReplyAnswer;
 }
 
@@ -114,7 +114,7 @@ export interface AttemptRecorderOptions {
   counters: Counters;
   /** The retry schedule of a delivery's configuration set; absent: the default of all. */
   retry?: (configurationSet: string | undefined, tenant: string) => RetrySchedule;
-  /** Told of every attempt, for logs. Must not throw. */
+  /** Called with every attempt, for logs. Must not throw. */
   onAttempt?: (item: QueueItem, attempt: Attempt) => void;
 }
 
@@ -123,7 +123,7 @@ const LEASE_MARGIN = 5_000;
 
 export class AttemptRecorder {
   readonly #options: AttemptRecorderOptions;
-  /** Attempts whose results wait for what the policy says. */
+  /** Attempts whose results wait for the policy. */
   #asking = 0;
   #idle: (() => void)[] = [];
 
@@ -134,7 +134,7 @@ export class AttemptRecorder {
   /** Whether a delivery may still be begun; if not, it has been dealt with. */
   mayBegin(delivery: Delivery, now: number): boolean {
     if (delivery.visibleUntil - LEASE_MARGIN <= now) {
-      // Somebody else may have it by now: neither sent nor settled.
+      // Another node may have it by now: neither sent nor settled.
       this.#options.counters.lost += 1;
       this.#options.inFlight.remove(delivery);
       return false;
@@ -148,7 +148,7 @@ export class AttemptRecorder {
   /**
    * An attempt came to a result.
    * @param notBefore a deferred delivery is not tried again before then.
-   * @param answer what the policy says of the reply; it is waited for.
+   * @param answer the policy's answer to the reply; a promise is waited for.
    */
   attempted(
     delivery: Delivery,

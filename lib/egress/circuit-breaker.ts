@@ -161,7 +161,7 @@ export class CircuitBreaker {
     }
     const result = openingResult(end, text);
     const failure = this.#openFor(result.code!, text, now, others.opened);
-    // While others are open the site works, and it is only more connections that it does not want.
+    // While others are open the site works, and it only bears no more connections.
     return others.opened > 0 ? failure : { result };
   }
 
@@ -194,7 +194,7 @@ export class CircuitBreaker {
 /** What a connection that never opened means for the deliveries that waited for it. */
 function openingResult(end: SessionEnd, text: string): AttemptResult {
   const { phase, reply } = end;
-  // A refusal at the greeting or EHLO concerns our host and not the recipient, whatever its code says.
+  // A refusal at the greeting or EHLO concerns our host and not the recipient, with any code.
   if (reply !== undefined && reply.code >= 400)
     return { kind: 'refused', phase, reply, code: 'peer_temporary', text };
   return { kind: 'unsent', phase, code: end.code === 'quit' ? 'connect_failed' : end.code, text };

@@ -17,7 +17,7 @@ export interface Counters extends Counts, SharedCounts {
   released: number;
   /** Leases that ran out in our hand; the queue hands them out again. */
   lost: number;
-  /** Redelivered items whose record says that they have ended. */
+  /** Redelivered items that had ended by their record. */
   superseded: number;
   /** Automatic replies that the mailbox simulator gave. */
   autoReplies: number;

@@ -1,7 +1,7 @@
 /**
  * From a recipient domain to the hosts that take its mail (RFC 5321 §5.1), and from hosts to addresses that
  * may be connected to. The address that was checked is the one that is connected to: no later lookup of the
- * name, by whatever part of the system, can put another in its place.
+ * name can put another in its place.
  */
 
 import { TtlCache } from '../cache.ts';

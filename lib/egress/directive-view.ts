@@ -1,6 +1,6 @@
 /**
- * What is ordered from outside, as egress obeys it: directives that suspend, bounce, reroute or limit mail. They
- * are asked for each delivery on its way to a path; when they change, what already waits goes that way again.
+ * The directives in force, which suspend, bounce, reroute or limit mail. They are matched for each delivery on its way to
+ * a connection pool; when they change, what already waits is routed anew.
  */
 import type { Directive, DirectiveLimits, DirectiveMatch } from '../directives/directive.ts';
 import type { DeliveryFacts, Ruling } from '../directives/index.ts';
@@ -11,13 +11,13 @@ import { RecheckPacer } from '../shaping/recheck.ts';
 
 /** The directives of this installation, as egress needs them. */
 export interface ActiveDirectives {
-  /** What holds for a delivery; synchronous, asked for each. */
+  /** What holds for a delivery; synchronous, called for each. */
   match(facts: DeliveryFacts, now: number): Ruling;
   /** Those in force. */
   list(): readonly Directive[];
-  /** What automation rules order, in force at once. */
+  /** Puts directives of automation rules into force at once. */
   raise(directives: readonly Directive[]): void;
-  /** What they take back. */
+  /** Ends them. */
   lift(ids: readonly string[]): void;
   /** Calls back after each change but by the passing of time. Returns an unsubscriber. */
   watch(observer: () => void): () => void;
@@ -76,7 +76,7 @@ export class DirectiveView {
     return changed;
   }
 
-  /** Whether the ordered limits are others than when last asked. */
+  /** Whether the limits set by directives have changed since the last call. */
   limitsChanged(): boolean {
     const limiting = [...this.#seen.values()].filter(({ as }) => as.action.kind === 'limit');
     const signature = JSON.stringify(limiting.map(({ as }) => [as.id, as.action]));
@@ -127,7 +127,7 @@ export class DirectiveView {
   }
 }
 
-/** A directive in a sentence: what it says, who gave it, for what mail. */
+/** A directive in a sentence: its reason, its mail, its author and its end. */
 export function describe({ id, reason, origin, match, until }: Directive): string {
   const by = 'rule' in origin ? `rule ${origin.rule}, after "${origin.reply}"` : `${origin.operator}`;
   const end = until === undefined ? 'until it is removed' : `until ${new Date(until).toISOString()}`;

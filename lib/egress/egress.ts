@@ -44,7 +44,7 @@ import { WarmupCheckpoints } from './warmup-checkpoints.ts';
 const IN_FLIGHT: InFlightLimits = { items: 2_000, bytes: 48 * 1024 * 1024 };
 const VISIBILITY = 120_000;
 const TICK = 1_000;
-/** In-flight transactions are given so long at stop; then they are cut off. */
+/** Time for in-flight transactions at stop, ms; then they are cut off. */
 const STOP_DEADLINE = 20_000;
 const STOP_POLL = 50;
 

@@ -15,7 +15,7 @@ import type { SourceAddress } from './source-address.ts';
 import type { SourceLeases } from './source-leases.ts';
 import type { SourceSelector } from './source-selection.ts';
 
-/** No shared limit is asked for mail that never passed here. */
+/** Shared limits of mail that never passed here are shown without their use. */
 const NOTHING_SHARED = { buckets: [], permits: [] };
 
 export interface ExplainSurroundings {
@@ -31,7 +31,7 @@ export interface ExplainSurroundings {
   clock: Clock;
 }
 
-/** @throws PosternError `bad_request`, and `not_found` for what this node knows nothing of. */
+/** @throws PosternError `bad_request`, and `not_found` for a site or address that this node does not have. */
 export async function explainMail(
   query: ExplainQuery,
   around: ExplainSurroundings,

@@ -44,7 +44,7 @@ export class InFlight {
     return Math.max(0, Math.floor(Math.min(byItems, byBytes)));
   }
 
-  /** A delivery in hand. It is looked for among all of them: for one who asks, not for every message. */
+  /** A delivery in hand. The search is linear: for requests of a person, not for the way of a message. */
   find(messageId: string, n: number): Delivery | undefined {
     for (const delivery of this.#deliveries) {
       if (delivery.item.messageId === messageId && delivery.item.n === n) return delivery;
@@ -69,7 +69,7 @@ export class InFlight {
 
   /**
    * Prolongs leases of which less than half is left. A failure is not the end: the next call tries again. A lease
-   * that ran out is not prolonged: somebody else may have the delivery, and it is not begun here any more.
+   * that ran out is not prolonged: another node may have the delivery, and it is not begun here any more.
    */
   async extend(now: number): Promise<void> {
     const due: Delivery[] = [];

@@ -1,7 +1,7 @@
 /**
  * Leases from one lane, as much as can be sent soon and not more. Two bounds beside the room in hand:
  *
- * - A lease begins small and doubles while the lane gives all it is asked for, so that an empty lane's long
+ * - A lease begins small and doubles while the lane fills every lease, so that an empty lane's long
  *   poll reserves little and a first lease of huge messages is a small one.
  * - The lane's budget. When deliveries had to be put back for want of room at their destinations, it shrinks
  *   to what was kept: from then on the lane leases what it gets rid of. It grows again slowly, to look for
@@ -33,7 +33,7 @@ export interface LaneConsumerOptions {
   /** Length of a lease, ms. */
   visibility: number;
   signal: AbortSignal;
-  /** Whether mail of a pool may leave from here now; asked again at each `roomMade`. */
+  /** Whether mail of a pool may leave from here now; checked again at each `roomMade`. */
   selector: { mayLease(pool: string, now: number): boolean };
   /** Takes what was leased. */
   dispatcher: { take(leased: LeasedItem[], lane: LaneUsage, visibleUntil: number): void };

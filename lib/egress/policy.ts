@@ -1,5 +1,5 @@
 /**
- * The hooks of `postern.policy.ts` that egress asks, in its own words. Nothing here waits: an answer is there at
+ * The hooks of `postern.policy.ts` that egress calls, in its own terms. Nothing here waits: an answer is there at
  * once, or a promise of it, which never rejects and is kept within seconds (lib/policy).
  */
 
@@ -91,7 +91,7 @@ export class EgressPolicy {
 
   /**
    * What becomes of a delivery after a reply of 4xx or 5xx; a directive that it asks for is in force by then.
-   * @returns undefined at once when there is nobody to ask, or nothing to ask about.
+   * @returns undefined at once when there is no hook, or no refusal.
    */
   reply(
     mail: AnsweredMail,

@@ -1,4 +1,4 @@
-/** Hears what peers reply, and lets the rules of automation and the warm-up draw their conclusions. */
+/** Hands replies of peers to the rules of automation and to the warm-up. */
 
 import type { RuleSet } from '../automation/compile.ts';
 import { type Alert, evaluate, type ReplyEvent } from '../automation/evaluate.ts';
@@ -17,7 +17,7 @@ export interface ReplyObserverOptions {
   /** Puts directives into force, and ends others. */
   raise: (raise: readonly Directive[], lift: readonly string[]) => void;
   warmup: WarmupBook | undefined;
-  /** Told of alerts. Must not throw. */
+  /** Called with alerts. Must not throw. */
   onAlert: ((alert: Alert) => void) | undefined;
 }
 

@@ -1,6 +1,6 @@
 /**
  * Keeps what was learnt of sites on storage (`lib/shaping/site-memory.ts`), under the IP that it was learnt with:
- * whoever has the IP next neither goes on against a provider that has just throttled it, nor exceeds a limit by
+ * the next owner of the IP neither goes on against a provider that has just throttled it, nor exceeds a limit by
  * beginning to count anew.
  */
 import type { Leases } from '../engine/ports.ts';
@@ -73,7 +73,7 @@ export class ShapingCheckpoints {
   }
 }
 
-/** The host's default address has no name that others would know it by. */
+/** The host's default address has no name outside this host. */
 function nameOf(source: SourceAddress): string {
   return shapingName(source.name);
 }

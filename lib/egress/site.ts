@@ -2,7 +2,7 @@ import { RateMeter } from '../shaping/rate-meter.ts';
 import type { Counts } from './counters.ts';
 import type { Destinations, SiteAddress, Targets } from './destination.ts';
 
-/** One destination: its hosts and their checked addresses, and what is counted of it whatever the source. */
+/** One destination: its hosts and their checked addresses, and its counts over all sources. */
 export class Site {
   readonly name: string;
   readonly provider: string;

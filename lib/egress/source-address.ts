@@ -1,5 +1,5 @@
 /**
- * A source address, and the limits that hold for it whatever the destination. Mail leaves from it only while
+ * A source address, and the limits that hold for it at all destinations. Mail leaves from it only while
  * this node holds its lease (law 3), so that every count here is the whole truth about that IP.
  */
 import type { LeaseHolder } from '../engine/ports.ts';
@@ -29,7 +29,7 @@ export class SourceAddress {
   readonly ip: string | undefined;
   /** The address of this host that stands for it. */
   readonly local: string | undefined;
-  /** The IP, by which limits and directives know it; `default` where the host chooses. */
+  /** The IP, as limits and directives name it; `default` where the host chooses. */
   readonly name: string;
   readonly family: 0 | 4 | 6;
   readonly ehloName: string;
@@ -96,7 +96,7 @@ export class SourceAddress {
     return limiter;
   }
 
-  /** Goes on where whoever had it before left off. @param checkpoint undefined: nobody ever had it. */
+  /** Goes on where its owner before left off. @param checkpoint undefined: it never had an owner. */
   resume(checkpoint: ShapingCheckpoint | undefined, now: number): void {
     this.#limiters.clear();
     this.#remembered.clear();
@@ -104,7 +104,7 @@ export class SourceAddress {
     for (const { site, ...memory } of checkpoint?.sites ?? []) this.#remembered.set(site, memory);
   }
 
-  /** What whoever has it next can go on from. @param last nothing more is sent from it here. */
+  /** What its next owner can go on from. @param last nothing more is sent from it here. */
   checkpoint(now: number, last: boolean): ShapingCheckpoint {
     const rows: SiteRow[] = [];
     const keep = (site: string, memory: SiteMemory): void => {

@@ -6,7 +6,7 @@
  *                                                       own steady clock: nothing is begun after that
  *  other       asks every second ─────────── sees no change for LEASE ─► takes it
  * ```
- * Whoever waits for an address looks often, because it can take it only a whole lease after it last saw the owner
+ * A node that waits for an address looks often, because it can take it only a whole lease after it last saw the owner
  * renew: LEASE and two looks, under 15 s after a node has died.
  */
 import { createServer } from 'node:net';
@@ -16,9 +16,9 @@ import { SourceAddress } from './source-address.ts';
 
 const LEASE = 12_000;
 const RENEWAL = 4_000;
-/** While another has it, it is asked for so often. */
+/** Interval of attempts while another node has it, ms. */
 const LOOK = 1_000;
-/** A renewal under way at stop is given so long to end: its lease would outlive the release. */
+/** Time for a renewal under way at stop, ms: its lease would outlive the release. */
 const STOP_DEADLINE = 3_000;
 
 export interface SourceLeasesOptions {
@@ -68,7 +68,7 @@ export class SourceLeases {
     this.#byIp = new Map(this.all.map((source) => [source.ip ?? '', source]));
   }
 
-  /** Takes the leases, and keeps them until `stop`. Resolves when each has been asked for once. */
+  /** Takes the leases, and keeps them until `stop`. Resolves when each has been tried once. */
   async start(): Promise<void> {
     await Promise.all(this.all.map((source) => this.#keep(source)));
   }

@@ -48,7 +48,7 @@ export class SourceSelector {
   /** Whether pools are dedicated or split. */
   #divided = false;
   #table!: RoutingTable;
-  /** Addresses of the site that is asked about; read by the picker through `reach`. */
+  /** State of the addresses; read by the picker through `reach`. */
   readonly #states: ConstructorParameters<typeof Picker>[2];
 
   constructor(
@@ -108,7 +108,7 @@ export class SourceSelector {
     });
   }
 
-  /** Whether mail may be sent on to a pool; one that nobody has described would be all addresses of this node. */
+  /** Whether mail may be sent on to a pool; one without a description would be all addresses of this node. */
   hasPool(name: string, sender?: PoolUser): boolean {
     const pool = this.#table.pools.get(name);
     if (pool === undefined) return name === DEFAULT_POOL;

@@ -63,15 +63,15 @@ export interface EgressOptions {
   rules?: RuleSet;
   /** The policy in TypeScript; absent: this process runs none. */
   hooks?: Hooks;
-  /** Told of alerts that rules give. Must not throw. */
+  /** Called with alerts that rules give. Must not throw. */
   onAlert?: (alert: Alert) => void;
-  /** Told where mail to a domain goes, so that more of it waits in the lane of its provider. */
+  /** Called with the provider of a domain's hosts, so that more of it waits in the lane of its provider. */
   laneGroups?: Pick<LaneGroups, 'found'>;
   /** The retry schedule of a configuration set. */
   retry?: (configurationSet: string | undefined, tenant: string) => RetrySchedule;
   /** What may be held at once. */
   inHand?: InFlightLimits;
-  /** Told of every attempt, for logs. Must not throw. */
+  /** Called with every attempt, for logs. Must not throw. */
   onAttempt?: (item: QueueItem, attempt: Attempt) => void;
   /** Where settlements go that the storage refuses for good. Default: nowhere. */
   log?: Pick<Log, 'error'>;

@@ -11,9 +11,9 @@ import { checkpointName } from '../warmup/checkpoint.ts';
 
 /** How often what is to be saved is looked for: budgets are let out only as they are saved, ms. */
 const PERIOD = 100;
-/** What mail led to is saved so often: a crash forgets the signals of so long, and nothing waits for them, ms. */
+/** Interval at which signals are saved, ms: a crash forgets those of one interval. */
 const COUNTS_PERIOD = 5_000;
-/** Reports of an IP without a plan wait so long for one: it may be taken away and given back, ms. */
+/** How long reports of an IP without a plan wait for one, ms: it may be taken away and given back. */
 const PLAN_WAIT = 3_600_000;
 
 export interface WarmupCheckpointsOptions {
@@ -60,7 +60,7 @@ export class WarmupCheckpoints {
     }
   }
 
-  /** The lease of an IP is lost: whoever has it now writes its state. */
+  /** The lease of an IP is lost: its new owner writes its state. */
   lost(ip: string): void {
     this.#reading.delete(ip);
     this.#options.book.close(ip);

@@ -29,7 +29,7 @@ export interface Explanation {
   nextAt: number;
 }
 
-/** Whose mail is asked about, and to where. */
+/** The mail that is explained: whose, and to where. */
 export interface ExplainQuery {
   /** Recipient domain, lower case A-label; or a site that was sent to, by its name. */
   domain?: string;

@@ -31,7 +31,7 @@ export class PathLimiter {
   #perConnectionUntil = 0;
   readonly #connectPacer: Pacer;
   readonly #messagePacer: Pacer;
-  /** Places of counters that were not asked for yet. */
+  /** Places of counters that were not used yet. */
   readonly #counted: Map<string, number>;
   readonly #unknown: number;
   readonly #counters = new Map<string, MailCounter>();

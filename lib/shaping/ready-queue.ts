@@ -142,7 +142,7 @@ export class ReadyQueue<T extends Queued<T>> {
     return this.#any(this.#bulk);
   }
 
-  /** Takes out all that `chosen` says, wherever they stand. */
+  /** Takes out all that `chosen` accepts. */
   remove(chosen: (item: T) => boolean): T[] {
     const all: T[] = [];
     for (let item = this.takeLeastUrgent(); item !== undefined; item = this.takeLeastUrgent()) all.push(item);

@@ -26,7 +26,7 @@ const MINUTE = 60_000;
 const SHORTEST_CHUNK = 100;
 /** Time for a chunk to arrive and be spent, beside its own length, ms. */
 const SLACK = 250;
-/** While a chunk is on its way, it is looked for so often. */
+/** Interval of looks for a chunk that is on its way, ms. */
 const POLL = 10;
 /** Quota tokens that a node may hold unspent: lost to the others if it dies. */
 const QUOTA_CHUNK = 100;
@@ -50,7 +50,7 @@ export class SharedBucket {
   #emptyUntil = 0;
   readonly #lease: (bucket: SharedBucket) => void;
 
-  /** @param lease is told when a chunk is wanted: it takes `request` to the engine. */
+  /** @param lease is called when a chunk is needed: it takes `request` to the engine. */
   constructor(key: string, limit: SharedLimit, lease: (bucket: SharedBucket) => void) {
     this.key = key;
     this.limit = limit;
@@ -86,7 +86,7 @@ export class SharedBucket {
     return this.#tokens + (now < this.#newerStaleAt ? this.#newer : 0);
   }
 
-  /** Counts one message. The caller asked `wait` before. */
+  /** Counts one message. The caller called `wait` before. */
   take(now: number): void {
     this.#tokens -= 1;
     this.#pacer.take(now, this.#pace);

@@ -8,7 +8,7 @@
  *                      │ others want them too: begins no more than its share, gives back what ends
  *                      └ the engine does not answer ──► begins nothing before the lease has ended
  * ```
- * A permit that comes free goes to whoever has waited longest here, whichever IP and site that is at.
+ * A permit that comes free goes to the waiter that has waited longest here, at any IP and site.
  */
 import type { SharedLimit } from './limits/limit.ts';
 
@@ -20,26 +20,26 @@ export interface PermitsWanted {
   ttl: number;
 }
 
-/** Somebody that waits until one more may be under way. */
+/** A line of mail that waits until one more message may be under way. */
 export interface Waiter {
   readonly bulk: boolean;
   /** Steps forward; false: it has nothing to send any more. */
   wake(): boolean;
 }
 
-/** A lease of permits, ms: what a node that dies held is free again after so long. */
+/** A lease of permits, ms: permits of a node that died are free again after it. */
 const LEASE = 30_000;
-/** What is used is leased anew so often: as soon does a node hear that others want some of it. */
+/** Interval of renewals, ms: a node learns at one that others need some of its permits. */
 const RENEWAL = 5_000;
 /** Nothing is begun so shortly before the end of a lease: what is under way shall have ended by then. */
 const MARGIN = 10_000;
-/** Who got fewer than it wanted asks again after so long. */
+/** A node that got fewer than it requested requests again after this time, ms. */
 const AGAIN = 1_000;
-/** Of the permits, what is asked for at first. */
+/** Share of the permits in the first request. */
 const FIRST = 1 / 16;
-/** Who was called forward has so long to begin, ms. */
+/** How long a waiter that was called may take to begin, ms. */
 const TURN = 100;
-/** Of so many turns one is bulk's while transactional mail waits too. */
+/** One of this number of turns is bulk's while transactional mail waits too. */
 const BULK_TURN = 10;
 
 export class SharedPermits {
@@ -55,7 +55,7 @@ export class SharedPermits {
   readonly #turns = new Map<object, number>();
   #called = 0;
   #held = 0;
-  /** What may be used of it, as others want some too. */
+  /** Permits of these that may be used, because other nodes need some too. */
   #share = 0;
   #until = 0;
   #asked = false;
@@ -65,10 +65,10 @@ export class SharedPermits {
   #want = 0;
   /** Most under way since the last request. */
   #peak = 0;
-  /** There was no more to be had; no earlier than then is more asked for. */
+  /** No more permits were free; the next request is not before this time, ms. */
   #moreAt = 0;
 
-  /** @param lease is told when permits are to be asked for or given back: it takes `request` to the engine. */
+  /** @param lease is called when permits are to be requested or given back: it takes `request` to the engine. */
   constructor(key: string, limit: SharedLimit, lease: (permits: SharedPermits) => void) {
     this.key = key;
     this.limit = limit;
@@ -129,7 +129,7 @@ export class SharedPermits {
     (waiter.bulk ? this.#bulk : this.#urgent).delete(waiter);
   }
 
-  /** Counts a message that begins. The caller asked `free` before. */
+  /** Counts a message that begins. The caller called `free` before. */
   begun(who: object): void {
     this.#turns.delete(who);
     this.running += 1;
@@ -154,7 +154,7 @@ export class SharedPermits {
     }
   }
 
-  /** Once a second: renews what is used, asks for what is wanted, gives back what is not. */
+  /** Once a second: renews what is used, requests what is needed, gives back the rest. */
   tick(now: number): void {
     this.#call(now);
     const starved = this.waiting > 0 && this.#held < this.#count && now >= this.#moreAt;
@@ -189,7 +189,7 @@ export class SharedPermits {
     this.#call(now);
   }
 
-  /** The engine did not answer. It may have heard: what the request did not keep is not used any more. */
+  /** The engine did not answer. It may have granted the request: what that did not keep is not used any more. */
   failed(now: number): void {
     this.#asked = false;
     this.#held = Math.min(this.#held, this.#keep);

@@ -8,7 +8,7 @@
  * ```
  * Pacers move with each message and are written only in the end. Who finds a memory open does not know what was
  * sent last, and begins everywhere as if all that a limit allows had just been sent: a day limit of 24 is then
- * silent for an hour. So no limit is exceeded, whatever dies, and the way of a message pays nothing for it.
+ * silent for an hour. So no limit is exceeded, whichever process dies, and the way of a message pays nothing for it.
  */
 import type { HeldRate } from './feedback/message-rate.ts';
 
@@ -53,9 +53,9 @@ export interface ShapingCheckpoint {
 }
 
 const VERSION = 1;
-/** What was learnt is worth so long, ms: a rate that is held has come back by then. */
+/** How long a lesson is kept, ms: a rate that is held has come back by then. */
 export const LEARNT_TTL = 3_600_000;
-/** What is over within so long is over before anybody else has the IP, ms. */
+/** Waits shorter than this are over before another node has the IP, ms. */
 const PASSING = 250;
 /** Characters of rows: while it sends, when it is closed. DynamoDB bills each begun KiB, and ends at 400. */
 const OPEN_SIZE = 8_000;

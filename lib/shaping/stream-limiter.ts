@@ -1,4 +1,4 @@
-/** What one kind of mail must pass beside the gate of its site: its own counters, and shared limits. */
+/** The limits of one kind of mail beside those of its path: its own counters, and shared limits. */
 
 import { type Constraint, LOOK_AGAIN } from './constraint.ts';
 import type { MailCounter, Parking } from './counter.ts';
@@ -64,7 +64,7 @@ export class StreamLimiter {
       const wait = bucket.wait(now);
       if (wait > longest) longest = wait;
     }
-    // Last, and only for what may go otherwise: a permit that is asked for is to be used.
+    // Last, and only for what may go otherwise: a permit is requested only to be used.
     if (longest > 0) return longest;
     return this.permits.every((permits) => permits.free(now, this)) ? 0 : Number.POSITIVE_INFINITY;
   }

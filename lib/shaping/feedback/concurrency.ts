@@ -62,7 +62,7 @@ export class Concurrency {
     this.#window = Math.max(1, window - 1);
   }
 
-  /** Whether so many cohorts in a row came to nothing. */
+  /** Whether this number of cohorts in a row came to nothing. */
   dead(deadAfter: number): boolean {
     return this.#cohorts + FUDGE >= deadAfter;
   }
