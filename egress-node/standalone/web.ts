@@ -1,13 +1,17 @@
 /** The HTTP listener: the API, the endpoint of opens and clicks, health and metrics, all on one port. */
 import { createServer as createHttpsServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { type ServerType, serve } from '@hono/node-server';
+import ipaddr from 'ipaddr.js';
 import { createApi } from '../../lib/api/app.ts';
+import { authenticate } from '../../lib/api/authenticate.ts';
 import { createTracking } from '../../lib/api/tracking.ts';
 import type { Outcome } from '../../lib/engine/items.ts';
 import type { Engine } from '../../lib/engine/ports.ts';
 import type { ApiDeps } from '../../lib/http/deps.ts';
+import { headerOf, headOf, type RequestHead } from '../../lib/http/raw-request.ts';
 import type { Metrics } from '../../lib/observe/metrics.ts';
+import { ConnectionLimiter } from '../../lib/smtp-server/connection-limiter.ts';
 import type { TrackingLinks } from '../../lib/tracking/links.ts';
 import type { DeliveryHealth } from '../service/delivery-health.ts';
 import type { Endpoint } from '../settings.ts';
@@ -21,6 +25,12 @@ export interface Web {
   /** Answers the requests under way, then releases the port. */
   close(): Promise<void>;
 }
+
+/** Connections at one time, in all and from one network: with 64 KB each they hold 128 MB at most. */
+const MAX_CONNECTIONS = 2_000;
+const MAX_OF_ONE = 500;
+/** Addresses from which a proxy or an application of our own connects. */
+const BESIDE_US = new Set(['loopback', 'private', 'uniqueLocal', 'linkLocal']);
 
 export interface WebOptions {
   listen: Endpoint;
@@ -39,14 +49,19 @@ export async function startWeb({ listen, tls, api, links, metrics, delivery }: W
   const app = createApi(api);
   app.route('/', createTracking({ links, report: (outcome) => report(engine.records, outcome), clock, log }));
   app.get('/healthz', async (c) => {
-    const health = await engine.health();
-    return c.json({ ...health, delivery: delivery(), version }, health.ok ? 200 : 503);
+    const { ok, ...details } = await engine.health();
+    const shown = mayObserve(api, headOf(c.env.incoming)) ? { ...details, delivery: delivery() } : {};
+    return c.json({ ok, version, ...shown }, ok ? 200 : 503);
   });
   app.get('/metrics', async (c) => {
+    if (!mayObserve(api, headOf(c.env.incoming))) {
+      return c.text("Metrics are for this host, or for an administrator's key as a bearer token.\n", 403);
+    }
     const { contentType, body } = await metrics.text();
     return c.body(body, 200, { 'content-type': contentType });
   });
   const server = await bind(app.fetch as FetchHandler, listen, tls);
+  limitConnections(server, clock);
   return {
     address: server.address() as AddressInfo,
     renew: ({ key, cert }) => {
@@ -56,10 +71,51 @@ export async function startWeb({ listen, tls, api, links, metrics, delivery }: W
   };
 }
 
+/**
+ * Whether names and figures of the service are shown: to this host itself, but not to what a proxy on it passes on,
+ * and to an administrator's key.
+ */
+function mayObserve({ control }: ApiDeps, head: RequestHead): boolean {
+  const { sourceIp } = head;
+  const forwarded = ['forwarded', 'x-forwarded-for', 'via'].some(
+    (name) => headerOf(head, name) !== undefined,
+  );
+  const here = ipaddr.isValid(sourceIp) && ipaddr.process(sourceIp).range() === 'loopback';
+  if (here && !forwarded) return true;
+  try {
+    return authenticate(control.keys, head).admin;
+  } catch {
+    return false;
+  }
+}
+
 /** Records an open or a click with its message, unless the message has been removed. */
 async function report(records: Engine['records'], outcome: Outcome): Promise<void> {
   const message = await records.message(outcome.messageId);
   if (message) await records.append([{ ...outcome, tenant: message.tenant }]);
+}
+
+/** Bounds the connections in all and from one network; a proxy on this host or a private network is not one peer. */
+function limitConnections(server: ServerType, clock: ApiDeps['clock']): void {
+  const limiter = new ConnectionLimiter(
+    {
+      connections: MAX_CONNECTIONS,
+      anonymous: MAX_CONNECTIONS,
+      anonymousOfOne: MAX_OF_ONE,
+      messagesOfOne: Number.POSITIVE_INFINITY,
+    },
+    clock,
+  );
+  server.on('connection', (socket: Socket) => {
+    const address = socket.remoteAddress ?? '';
+    const ticket = limiter.admit(address);
+    if (typeof ticket === 'string') {
+      socket.destroy();
+      return;
+    }
+    socket.once('close', () => ticket.release());
+    if (ipaddr.isValid(address) && BESIDE_US.has(ipaddr.process(address).range())) ticket.trust();
+  });
 }
 
 function bind(fetch: FetchHandler, { host, port }: Endpoint, tls: WebOptions['tls']): Promise<ServerType> {

@@ -15,7 +15,7 @@ const limitLine = z.strictObject({
   limit: text('Name of the limit; `of tenant=…` when it is counted for some mail alone.'),
   value: text('Its effective value.'),
   origin: text('The rule that set it; `learnt` for what replies and faults have shown.'),
-  used: z.optional(text('How far it is used.')),
+  used: z.optional(text("How far it is used, by the mail of all tenants (administrator's key).")),
   waitMs: z.optional(integer('How long it lets no further message go, ms.')),
 });
 
@@ -28,7 +28,9 @@ const Explanations = named(
         site: text('Set of MX hosts.'),
         provider: text('Mailbox provider behind it.'),
         ip: z.optional(text("Source address; absent: the host's default.")),
-        waiting: integer('Deliveries held by this node that wait for a connection.'),
+        waiting: z.optional(
+          integer("Deliveries held by this node that wait for a connection (administrator's key)."),
+        ),
         nextAt: time('When the next message may go, as things stand.'),
         binding: z.optional(limitLine),
         limits: z.array(limitLine),
@@ -90,7 +92,7 @@ const explainShaping = operation({
     const { message } = call.query;
     const explanations =
       message === undefined
-        ? (await explain(queryOf(call))).map((one) => shown(one))
+        ? (await explain(queryOf(call))).map((one) => shown(call, one))
         : await ofMessage(call, message, explain);
     return { body: { explanations } };
   },
@@ -116,7 +118,7 @@ async function ofMessage(call: ApiCall, id: string, explain: Explain): Promise<o
         campaign,
         class: messageClass,
       };
-      return (await explain(asked)).map((one) => shown(one, recipient));
+      return (await explain(asked)).map((one) => shown(call, one, recipient));
     }),
   );
   return found.flat();
@@ -149,22 +151,22 @@ function domainOf(text: string, name: string): string {
   }
 }
 
-function shown(
-  { lines, binding, nextAt, site, provider, ip, waiting }: MailExplanation,
-  recipient?: string,
-): object {
+/** Counts of the mail of all tenants are for administrators. */
+function shown({ caller }: ApiCall, explanation: MailExplanation, recipient?: string): object {
+  const { lines, binding, nextAt, site, provider, ip, waiting } = explanation;
+  const line = ({ wait, used, ...rest }: LimitLine): object => ({
+    ...rest,
+    used: caller.admin ? used : undefined,
+    waitMs: wait === undefined ? undefined : Math.ceil(wait),
+  });
   return {
     recipient,
     site,
     provider,
     ip,
-    waiting,
+    waiting: caller.admin ? waiting : undefined,
     nextAt: iso(nextAt),
-    binding: binding && shownLine(binding),
-    limits: lines.map(shownLine),
+    binding: binding && line(binding),
+    limits: lines.map(line),
   };
-}
-
-function shownLine({ wait, ...line }: LimitLine): object {
-  return { ...line, waitMs: wait === undefined ? undefined : Math.ceil(wait) };
 }

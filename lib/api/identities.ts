@@ -3,7 +3,7 @@ import * as z from 'zod/mini';
 import type { Identity } from '../control/types.ts';
 import { PosternError } from '../errors.ts';
 import { type ApiCall, label, mayRead, operation, requireAdmin } from './operation.ts';
-import { about, flag, named, text } from './schema.ts';
+import { about, flag, name, named, text } from './schema.ts';
 
 const IdentityDns = named(
   'IdentityDns',
@@ -21,6 +21,15 @@ const IdentityDns = named(
   }),
 );
 
+const IdentityRequest = named(
+  'IdentityRequest',
+  z.strictObject({
+    name: text('Domain or address.', z.minLength(1), z.maxLength(320)),
+    tenant: z.optional(name("Tenant that it belongs to; else the caller's.")),
+    configurationSet: z.optional(name('Configuration set of mail that names none; a set of that tenant.')),
+  }),
+);
+
 const identityName = label('name', 'Domain or address.');
 const example = {
   name: 'example.com',
@@ -30,6 +39,37 @@ const example = {
   dkimStatus: 'PENDING',
   records: [{ name: 'token._domainkey.example.com', type: 'TXT', value: 'v=DKIM1; k=rsa; p=MIIB…' }],
 };
+
+const createIdentity = operation({
+  method: 'post',
+  path: '/identities',
+  operationId: 'createIdentity',
+  summary: "Create an identity of a tenant (administrator's key)",
+  description: 'Its DNS records are in the answer; it may send once they are found.',
+  request: {
+    schema: IdentityRequest,
+    required: true,
+    examples: { domain: { name: 'example.com', tenant: 'shop' } },
+  },
+  answer: {
+    status: 201,
+    description: 'The identity and the records to publish.',
+    schema: IdentityDns,
+    example: { ...example, tenant: 'shop' },
+  },
+  async handle(call) {
+    requireAdmin(call, 'create identities');
+    const { name, tenant = call.caller.tenant, configurationSet } = call.body;
+    const { identities, configurationSets } = call.deps.control;
+    if (configurationSet !== undefined && !configurationSets.find(configurationSet, tenant)) {
+      throw new PosternError(
+        'configuration_set_missing',
+        `/configurationSet: tenant ${tenant} has no configuration set ${configurationSet}.`,
+      );
+    }
+    return { body: shown(await identities.create({ name, tenant, configurationSet })) };
+  },
+});
 
 const identityDns = operation({
   method: 'get',
@@ -65,7 +105,7 @@ const checkIdentity = operation({
   },
 });
 
-export const IDENTITIES = [identityDns, checkIdentity];
+export const IDENTITIES = [createIdentity, identityDns, checkIdentity];
 
 /** @throws `not_found`, also for another tenant's identity: its existence is not the caller's to learn. */
 function identityOf(call: ApiCall): Identity {

@@ -104,6 +104,13 @@ const revokeKey = operation({
   async handle(call) {
     requireAdmin(call, 'revoke keys');
     const id = call.params.id!;
+    const admins = call.deps.control.keys.list().filter((one) => one.admin);
+    if (admins.length === 1 && admins[0]!.id === id) {
+      throw new PosternError(
+        'bad_request',
+        `The key ${id} is the last administrator's key: create another one first.`,
+      );
+    }
     if (await call.deps.control.keys.revoke(id)) return {};
     throw new PosternError('not_found', `There is no access key ${JSON.stringify(id.slice(0, 128))}.`);
   },

@@ -62,7 +62,8 @@ export function readDirective(value: unknown, now: number): DirectiveOrder {
   return { match, action, reason: readText(order.reason, 'reason'), until };
 }
 
-function readMatch(value: unknown, path: string): DirectiveMatch {
+/** @throws PosternError `bad_request` */
+export function readMatch(value: unknown, path: string): DirectiveMatch {
   const given = readObject(value, path, DIMENSIONS);
   const match: { [D in Dimension]?: string } = {};
   for (const dimension of DIMENSIONS) {

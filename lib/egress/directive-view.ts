@@ -129,7 +129,10 @@ export class DirectiveView {
 
 /** A directive in a sentence: its reason, its mail, its author and its end. */
 export function describe({ id, reason, origin, match, until }: Directive): string {
-  const by = 'rule' in origin ? `rule ${origin.rule}, after "${origin.reply}"` : `${origin.operator}`;
+  // Tenants read it as the reason of their mail: the key of an administrator is not theirs to learn.
+  const operator =
+    'operator' in origin && (origin.tenant === undefined ? 'an administrator' : origin.operator);
+  const by = 'rule' in origin ? `rule ${origin.rule}, after "${origin.reply}"` : `${operator}`;
   const end = until === undefined ? 'until it is removed' : `until ${new Date(until).toISOString()}`;
   return `${reason} (directive ${id} for ${scopeOf(match)}, by ${by}, ${end})`;
 }

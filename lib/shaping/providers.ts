@@ -93,9 +93,9 @@ const PROVIDER_BY_SUFFIX: ReadonlyMap<string, Provider> = new Map([
 /** Every provider that MX hosts can have, `other` included. */
 export const PROVIDERS: ReadonlySet<Provider> = new Set([...PROVIDER_BY_SUFFIX.values(), 'other']);
 
-/** A provider that an operator names; one that no MX host has is refused. @throws PosternError */
+/** A provider that an operator names, `gmail` for `google` too; one that no MX host has is refused. @throws PosternError */
 export function readProvider(value: unknown, path: string): Provider {
-  return readChoice(value, path, [...PROVIDERS].sort());
+  return readChoice(value === 'gmail' ? 'google' : value, path, [...PROVIDERS].sort());
 }
 
 /** Mailbox domains that the large providers run under their own names. */

@@ -5,6 +5,7 @@ import { CONFIG_KINDS, type ConfigKind } from '../../lib/control/config-kinds.ts
 import { openDirectives } from '../../lib/control/directives.ts';
 import { readNumber, readObject } from '../../lib/document.ts';
 import type { Policy } from '../../lib/policy/open.ts';
+import { admit, assertEmpty, collect, defer, mail, newLane } from '../contract/harness.ts';
 import { KEYS, type PosternServer, startPosternServer } from '../support/postern-server.ts';
 
 const RATE: ConfigKind = {
@@ -40,6 +41,9 @@ before(async () => {
 });
 after(() => server.close());
 
+/** A match without members. */
+const ALL = {};
+
 type Key = keyof typeof KEYS;
 const order = (match: object, more: object = {}) => ({
   match,
@@ -73,8 +77,10 @@ describe('directives', () => {
       at: new Date(server.clock.now()).toISOString(),
       until,
       origin: { operator: KEYS.admin.id },
+      waiting: { deferred: 0, queued: 0, complete: true },
     });
-    assert.deepEqual(await list('admin'), [json]);
+    const { waiting: _, ...listed } = json;
+    assert.deepEqual(await list('admin'), [listed]);
     const facts = { tenant: 'default', provider: 'google' };
     assert.equal(server.control.directives.match(facts, server.clock.now()).by?.id, json.id);
     const { config } = server.engine;
@@ -128,17 +134,20 @@ describe('directives', () => {
     const past = new Date(server.clock.now()).toISOString();
     for (const [body, message] of [
       [order({ tennant: 'a' }), /^\/match\/tennant is not a member/],
-      [order({}, { until: past }), /^until: is over already/],
-      [order({}, { until: 'tomorrow' }), /^\/until must be a time/],
-      [order({}, { action: { kind: 'pause' } }), /^\/action\/kind must be one of/],
-      [order({}, { action: { kind: 'bounce' } }), /^match: is empty/],
+      [order(ALL, { until: past, all: true }), /^until: is over already/],
+      [order(ALL, { until: 'tomorrow' }), /^\/until must be a time/],
+      [order(ALL, { action: { kind: 'pause' } }), /^\/action\/kind must be one of/],
+      [order(ALL, { action: { kind: 'bounce' }, all: true }), /^match: is empty/],
+      [order(ALL), /^\/match is empty, which is all mail of every tenant: .* "all": true\.$/],
+      [order(ALL, { all: false }), /^\/match is empty/],
+      [order({ tenant: 'a' }, { all: true }), /^\/all is true and \/match names some mail/],
       [order({ pool: 'a' }, { action: { kind: 'reroute', pool: 'a' } }), /^action\.pool: is a, the pool/],
       [
-        order({}, { action: { kind: 'reroute', pool: 'nowhere' } }),
+        order(ALL, { action: { kind: 'reroute', pool: 'nowhere' }, all: true }),
         /^action\.pool: there is no pool "nowhere"; there are default/,
       ],
       [
-        order({}, { action: { kind: 'limit', limits: { connections: 0 } } }),
+        order(ALL, { action: { kind: 'limit', limits: { connections: 0 } }, all: true }),
         /^action\.limits\.connections: 0 is out/,
       ],
       [{ match: {}, action: { kind: 'suspend' } }, /^\/reason is missing/],
@@ -152,7 +161,7 @@ describe('directives', () => {
 
   test('of a tenant are for its own mail', async () => {
     for (const body of [
-      order({}),
+      order(ALL),
       order({ tenant: 'other' }),
       order({ tenant: 'default' }, { action: { kind: 'reroute', pool: 'b' } }),
     ]) {
@@ -164,6 +173,46 @@ describe('directives', () => {
     assert.deepEqual([(await list('user')).length, (await list('other')).length], [1, 0]);
     assert.equal((await remove('other', own.id)).status, 404);
     assert.equal((await remove('user', own.id)).status, 204);
+  });
+
+  test('answer how much waiting mail they match, and act on deferred mail at once', async () => {
+    const { engine, clock } = server;
+    const lane = newLane();
+    const pool = lane.split(':')[0]!;
+    const messages = ['a@one.example', 'b@two.example'].map((recipient) =>
+      mail(clock.now(), { lane, tenant: 'other', recipients: [recipient] }),
+    );
+    const ready = mail(clock.now(), { lane: newLane(), tenant: 'other' });
+    await admit(engine, ...messages, ready);
+    for (const leased of await collect(engine, lane, 2)) {
+      await engine.queue.settle([defer(leased, clock.now(), clock.now() + 3_600_000)]);
+    }
+    const waitingOf = async (match: object, more?: object) =>
+      (await create('admin', order(match, more))).json.waiting;
+    assert.deepEqual(await waitingOf({ tenant: 'other' }), { deferred: 2, queued: 1, complete: true });
+    assert.deepEqual(await waitingOf({ pool, provider: 'gmail' }), {
+      deferred: 0,
+      queued: 0,
+      complete: true,
+    });
+    const narrow = await waitingOf({ tenant: 'other', ip: '192.0.2.1' });
+    assert.match(narrow.note, /not known by ip: more may be counted/);
+    await assertEmpty(engine, lane);
+    const bounced = await waitingOf({ domain: 'one.example' }, { action: { kind: 'bounce' } });
+    assert.deepEqual(bounced, { deferred: 1, queued: 0, complete: true, hastened: 1 });
+    await engine.ledger.promote();
+    const [leased] = await collect(engine, lane, 1);
+    assert.equal(leased!.item.recipient, 'a@one.example');
+
+    const retry = (key: Key, body: object) => server.call('POST', '/deliveries/retry', { key, body });
+    assert.equal((await retry('user', { match: { tenant: 'other' } })).json.error.code, 'access_denied');
+    assert.match((await retry('admin', { match: {} })).json.error.message, /"all": true/);
+    assert.deepEqual((await retry('other', { match: { tenant: 'other' } })).json, { hastened: 1 });
+    await engine.ledger.promote();
+    const [again] = await collect(engine, lane, 1);
+    assert.deepEqual([again!.item.recipient, again!.item.attempts], ['b@two.example', 1]);
+    assert.deepEqual((await retry('admin', { match: {}, all: true })).json, { hastened: 0 });
+    await removeAll();
   });
 
   test('that stop a tenant cannot be ended or replaced by it', async () => {

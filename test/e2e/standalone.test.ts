@@ -143,6 +143,13 @@ test('a first start, every door, a restart', async () => {
   assert.match(metrics, /postern_shared_asked_total 0/);
   assert.match(metrics, /TYPE postern_site_waiting gauge/);
   assert.equal((await fetch(`${api}/healthz`)).status, 200);
+  // What a proxy on this host passes on is a stranger's.
+  const stranger = { 'x-forwarded-for': '192.0.2.9' };
+  assert.equal((await fetch(`${api}/metrics`, { headers: stranger })).status, 403);
+  const health = (await (await fetch(`${api}/healthz`, { headers: stranger })).json()) as object;
+  assert.deepEqual(Object.keys(health).sort(), ['ok', 'version']);
+  const admin = { ...stranger, authorization: `Bearer ${key.id}.${key.secret}` };
+  assert.equal((await fetch(`${api}/metrics`, { headers: admin })).status, 200);
   await postern.stop();
   assert.deepEqual(checkStore(site.directory).problems, []);
 

@@ -43,7 +43,7 @@ describe('directives', () => {
     assert.deepEqual(reasons(), ['suspended', 'suspended']);
     assert.match(
       node.engine.of('release')[0]!.reason.text,
-      /maintenance \(directive suspend-.* for domain example\.test, by AKIAOPS/,
+      /maintenance \(directive suspend-.* for domain example\.test, by an administrator/,
     );
     const [explained] = await node.egress.explain({ domain: 'example.test' });
     assert.equal(explained!.binding!.limit, 'suspend');

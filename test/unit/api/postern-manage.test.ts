@@ -181,3 +181,34 @@ describe('identities', () => {
     assert.equal((await server.call('POST', `${path}/check`, { key: 'admin' })).status, 200);
   });
 });
+
+test("the last administrator's key cannot be revoked", async () => {
+  const made = await server.call('POST', '/keys', { key: 'admin', body: { admin: true } });
+  const admins = () => server.control.keys.list().filter((key) => key.admin);
+  for (const { id } of admins().slice(1)) {
+    assert.equal((await server.call('DELETE', `/keys/${id}`, { key: 'admin' })).status, 204);
+  }
+  const [last] = admins();
+  assert.notEqual(last!.id, made.json.id);
+  const refused = await server.call('DELETE', `/keys/${last!.id}`, { key: 'admin' });
+  assert.equal(refused.json.error.code, 'bad_request');
+  assert.match(refused.json.error.message, /the last administrator's key: create another one first/);
+  assert.equal(admins().length, 1);
+});
+
+test('an administrator creates an identity of a tenant', async () => {
+  const body = { name: 'shop.example', tenant: 'shop' };
+  const made = await server.call('POST', '/identities', { key: 'admin', body });
+  assert.equal(made.status, 201);
+  assert.deepEqual([made.json.tenant, made.json.type, made.json.verified], ['shop', 'DOMAIN', false]);
+  assert.equal(made.json.records[0].type, 'TXT');
+  assert.equal(server.control.identities.find('shop.example')?.tenant, 'shop');
+  assert.equal((await server.call('POST', '/identities', { key: 'user', body })).status, 403);
+  const again = await server.call('POST', '/identities', { key: 'admin', body });
+  assert.equal(again.json.error.code, 'already_exists');
+  const set = await server.call('POST', '/identities', {
+    key: 'admin',
+    body: { ...body, name: 'b.example', configurationSet: 'none' },
+  });
+  assert.equal(set.json.error.code, 'configuration_set_missing');
+});

@@ -20,7 +20,8 @@ before(async () => {
       asked.push(query);
       if (query.domain === 'gone.test')
         throw new PosternError('not_found', 'The domain gone.test does not exist.');
-      const rate = { limit: 'messageRate', value: '10/s', origin: 'limits.default', wait: 80.4 };
+      const used = '7 of 10 this second';
+      const rate = { limit: 'messageRate', value: '10/s', origin: 'limits.default', used, wait: 80.4 };
       const explanation: MailExplanation = {
         site: 'mx.example.test',
         provider: 'other',
@@ -37,6 +38,16 @@ before(async () => {
 after(() => server.close());
 
 describe('explaining why mail waits', () => {
+  test('shows counts of the mail of all tenants to administrators alone', async () => {
+    const answerOf = async (key: 'user' | 'admin') =>
+      (await server.call('GET', '/shaping/explain?domain=example.com', { key })).json.explanations[0];
+    const [admin, user] = [await answerOf('admin'), await answerOf('user')];
+    assert.deepEqual([admin.waiting, admin.binding.used], [3, '7 of 10 this second']);
+    assert.equal(user.waiting, undefined);
+    assert.doesNotMatch(JSON.stringify(user), /used|7 of 10/);
+    assert.equal(user.binding.limit, 'messageRate');
+  });
+
   test('tells every limit of mail to a domain, and the binding one', async () => {
     const { status, json } = await server.call(
       'GET',

@@ -238,12 +238,17 @@ describe('a tenant', () => {
 
   test("may neither see another's nor change what is stored", async () => {
     for (const call of [
-      () => user.send(new GetEmailIdentityCommand({ EmailIdentity: 'example.com' })),
       () => user.send(new CreateEmailIdentityCommand({ EmailIdentity: 'new.example' })),
       () => user.send(new DeleteEmailIdentityCommand({ EmailIdentity: 'theirs.example' })),
     ])
       await assert.rejects(call, { name: 'AccessDeniedException' });
     assert.ok(server.control.identities.find('theirs.example'));
+    // Another tenant's identity and one that does not exist have one answer.
+    for (const EmailIdentity of ['example.com', 'nowhere.example'])
+      await assert.rejects(user.send(new GetEmailIdentityCommand({ EmailIdentity })), {
+        name: 'NotFoundException',
+        message: `Email identity ${EmailIdentity} does not exist.`,
+      });
   });
 });
 
