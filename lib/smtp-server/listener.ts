@@ -12,23 +12,23 @@
  *         whole ─► onMessage ─► 250 with its text, or what it throws
  * ```
  */
-import type { AddressInfo, Server as NetServer, Socket } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import {
   SMTPServer,
   type SMTPServerAuthentication,
   type SMTPServerDataStream,
+  type SMTPServerOptions,
   type SMTPServerSession,
 } from 'smtp-server';
-import { canonicalIp } from '../ip.ts';
 import type { Log } from '../log.ts';
 import type { Clock } from '../time.ts';
-import { coalesceWrites } from './coalesce.ts';
 import { ServerConnection } from './connection.ts';
-import { ConnectionLimiter, type ListenerLimits, type Ticket } from './connection-limiter.ts';
+import { ConnectionLimiter, type ListenerLimits } from './connection-limiter.ts';
 import type { SmtpBudget } from './octet-budget.ts';
 import { ClientPeer } from './peer.ts';
 import { reply, replyFor } from './reply.ts';
+import { SocketAdmission } from './socket-admission.ts';
 
 export interface ListenerOptions {
   /** In the log. */
@@ -82,160 +82,16 @@ export interface Listener {
 const IDLE_TIMEOUT = 60_000;
 const CLOSE_TIMEOUT = 10_000;
 
+/** @returns resolves when it listens. */
 export function startListener(options: ListenerOptions): Promise<Listener> {
-  const { login, limits, budget, clock, log, name } = options;
-  const limiter = new ConnectionLimiter(limits, clock);
-  const tickets = new Map<string, Ticket>();
-  const peers = new Map<string, ClientPeer>();
-
-  class Server extends SMTPServer {
-    override connect(
-      socket: Socket | TLSSocket,
-      socketOptions?: ConstructorParameters<typeof ServerConnection>[2],
-    ): void {
-      const connection = new ServerConnection(this, socket, socketOptions);
-      this.connections.add(connection);
-      welcome(connection);
-      connection.on('error', (error: Error) => this._onError(error));
-      connection.init();
-    }
-  }
-
-  function welcome(connection: ServerConnection): void {
-    const { id, remoteAddress, remotePort } = connection;
-    const ticket = tickets.get(placeOf(remoteAddress, remotePort));
-    // A socket that was closed before its session began has given its place back.
-    if (!ticket) {
-      connection.close();
-      return;
-    }
-    const peer = new ClientPeer(connection, ticket, budget, clock);
-    peers.set(id, peer);
-    if (login?.trusts(remoteAddress)) peer.trust();
-    if (login && !login.trusts(remoteAddress)) peer.awaitLogin();
-    else peer.awaitMessage();
-  }
-
-  const server = new Server({
-    ...options.tls,
-    name: options.hostname,
-    banner: 'Postern',
-    secure: options.implicitTls,
-    disabledCommands: [...(login ? [] : ['AUTH']), ...(options.tls ? [] : ['STARTTLS'])],
-    authMethods: ['PLAIN', 'LOGIN'],
-    authOptional: true,
-    allowInsecureAuth: login?.insecure,
-    size: options.maxBytes,
-    rejectOversized: true,
-    disableReverseLookup: true,
-    socketTimeout: IDLE_TIMEOUT,
-    closeTimeout: CLOSE_TIMEOUT,
-    logger: false,
-
-    onAuth(auth: SMTPServerAuthentication, session, callback) {
-      const peer = peers.get(session.id)!;
-      const username = auth.username ?? '';
-      const user = login!.check(username, auth.password ?? '', session);
-      if (user) {
-        peer.trust();
-        peer.awaitMessage();
-        return callback(null, { user: user as never });
-      }
-      log.warn('login refused', {
-        listener: name,
-        address: session.remoteAddress,
-        user: username.slice(0, 64),
-      });
-      const refusal = peer.refuse(peer.failedLogin());
-      clock.after(limiter.failedLogin(peer.network), () => callback(refusal));
-    },
-
-    onMailFrom(_address, session, callback) {
-      const peer = peers.get(session.id)!;
-      try {
-        const refusal = limiter.message(peer.network);
-        if (refusal) throw reply(451, refusal);
-        options.onMail?.(session);
-        callback();
-      } catch (error) {
-        callback(peer.refuse(replyFor(error, name, log)));
-      }
-    },
-
-    onRcptTo({ address }, session, callback) {
-      const refuse = (error: unknown): void =>
-        callback(peers.get(session.id)!.refuse(replyFor(error, name, log)));
-      try {
-        const pending = options.onRecipient(address, session);
-        if (pending) pending.then(() => callback(), refuse);
-        else callback();
-      } catch (error) {
-        refuse(error);
-      }
-    },
-
-    onData(stream, session, callback) {
-      receive(stream, session, peers.get(session.id)!, callback);
-    },
-
-    onClose(session) {
-      peers.get(session.id)?.rest();
-      peers.delete(session.id);
-    },
-  });
-
-  function receive(
-    stream: SMTPServerDataStream,
-    session: SMTPServerSession,
-    peer: ClientPeer,
-    callback: (error?: Error | null, text?: string) => void,
-  ): void {
-    const content = peer.buffer(options.keepBytes ?? options.maxBytes);
-    let whole = false;
-    peer.awaitContent(options.dataDeadline);
-    stream.on('data', (chunk: Buffer) => {
-      if (stream.sizeExceeded) content.release();
-      else content.append(chunk);
-    });
-    stream.on('close', () => {
-      if (!whole) content.release();
-    });
-    stream.on('end', () => {
-      whole = true;
-      peer.rest();
-      const answer = async (): Promise<string> => {
-        if (stream.sizeExceeded) throw reply(552, '5.3.4 Message too large');
-        if (content.refused) throw reply(452, '4.3.1 Too much mail is under way, try again later');
-        return options.onMessage(content.bytes(), session);
-      };
-      answer()
-        .then(
-          (text) => {
-            peer.connection.progress();
-            callback(null, text);
-          },
-          (error: unknown) => callback(replyFor(error, name, log)),
-        )
-        .finally(() => {
-          content.release();
-          if (peers.has(session.id)) peer.awaitMessage();
-        });
-    });
-  }
-
-  server.on('error', (error: Error) => log.debug(`${name} peer`, { error: error.message }));
-  admitFirst(server.server, options.implicitTls === true, (socket) => {
-    const ticket = limiter.admit(socket.remoteAddress ?? '');
-    if (typeof ticket === 'string') return ticket;
-    const place = placeOf(socket.remoteAddress ?? '', socket.remotePort ?? 0);
-    tickets.set(place, ticket);
-    socket.once('close', () => {
-      ticket.release();
-      tickets.delete(place);
-    });
-    if (!options.implicitTls) coalesceWrites(socket);
-    return undefined;
-  });
+  const limiter = new ConnectionLimiter(options.limits, options.clock);
+  const admission = new SocketAdmission(limiter, options.implicitTls === true);
+  const sessions = new Sessions(options, limiter, admission);
+  const server = new PeerServer({ ...protocolOf(options), ...sessions.handlers() }, (connection) =>
+    sessions.begin(connection),
+  );
+  server.on('error', (error: Error) => options.log.debug(`${options.name} peer`, { error: error.message }));
+  admission.guard(server.server);
 
   return new Promise((resolve, reject) => {
     server.server.once('error', reject);
@@ -251,30 +107,177 @@ export function startListener(options: ListenerOptions): Promise<Listener> {
   });
 }
 
-/** Decides about a socket before the library sees it: a refused one costs no session, and over TLS no handshake. */
-function admitFirst(
-  sockets: NetServer,
-  implicitTls: boolean,
-  admit: (socket: Socket) => string | undefined,
-): void {
-  const accept = sockets.listeners('connection') as ((socket: Socket) => void)[];
-  sockets.removeAllListeners('connection');
-  sockets.on('connection', (socket: Socket) => {
-    const refusal = admit(socket);
-    if (refusal === undefined) {
-      for (const one of accept) one.call(sockets, socket);
-      return;
-    }
-    socket.on('error', () => undefined);
-    if (implicitTls) {
-      socket.destroy();
-    } else {
-      socket.end(`421 ${refusal}\r\n`);
-      socket.destroySoon();
-    }
-  });
+function protocolOf({ login, tls, ...options }: ListenerOptions): SMTPServerOptions {
+  return {
+    ...tls,
+    name: options.hostname,
+    banner: 'Postern',
+    secure: options.implicitTls,
+    disabledCommands: [...(login ? [] : ['AUTH']), ...(tls ? [] : ['STARTTLS'])],
+    authMethods: ['PLAIN', 'LOGIN'],
+    authOptional: true,
+    allowInsecureAuth: login?.insecure,
+    size: options.maxBytes,
+    rejectOversized: true,
+    disableReverseLookup: true,
+    socketTimeout: IDLE_TIMEOUT,
+    closeTimeout: CLOSE_TIMEOUT,
+    logger: false,
+  };
 }
 
-function placeOf(address: string, port: number): string {
-  return `${canonicalIp(address)}|${port}`;
+/** The library's server, with connections of ours. */
+class PeerServer extends SMTPServer {
+  readonly #begin: (connection: ServerConnection) => void;
+
+  constructor(options: SMTPServerOptions, begin: (connection: ServerConnection) => void) {
+    super(options);
+    this.#begin = begin;
+  }
+
+  override connect(
+    socket: Socket | TLSSocket,
+    socketOptions?: ConstructorParameters<typeof ServerConnection>[2],
+  ): void {
+    const connection = new ServerConnection(this, socket, socketOptions);
+    this.connections.add(connection);
+    this.#begin(connection);
+    connection.on('error', (error: Error) => this._onError(error));
+    connection.init();
+  }
+}
+
+/** The peers of the open sessions, and the answers to their commands. */
+class Sessions {
+  readonly #options: ListenerOptions;
+  readonly #limiter: ConnectionLimiter;
+  readonly #admission: SocketAdmission;
+  readonly #peers = new Map<string, ClientPeer>();
+
+  constructor(options: ListenerOptions, limiter: ConnectionLimiter, admission: SocketAdmission) {
+    this.#options = options;
+    this.#limiter = limiter;
+    this.#admission = admission;
+  }
+
+  begin(connection: ServerConnection): void {
+    const { login, budget, clock } = this.#options;
+    const { id, remoteAddress, remotePort } = connection;
+    const ticket = this.#admission.ticketOf(remoteAddress, remotePort);
+    // A socket that was closed before its session began has given its place back.
+    if (!ticket) {
+      connection.close();
+      return;
+    }
+    const peer = new ClientPeer(connection, ticket, budget, clock);
+    this.#peers.set(id, peer);
+    if (login?.trusts(remoteAddress)) peer.trust();
+    if (login && !login.trusts(remoteAddress)) peer.awaitLogin();
+    else peer.awaitMessage();
+  }
+
+  handlers(): SMTPServerOptions {
+    return {
+      onAuth: (auth, session, callback) => this.#logIn(auth, session, callback),
+      onMailFrom: (_address, session, callback) => this.#mail(session, callback),
+      onRcptTo: ({ address }, session, callback) => this.#recipient(address, session, callback),
+      onData: (stream, session, callback) => this.#content(stream, session, callback),
+      onClose: ({ id }) => {
+        this.#peers.get(id)?.rest();
+        this.#peers.delete(id);
+      },
+    };
+  }
+
+  #logIn(
+    auth: SMTPServerAuthentication,
+    session: SMTPServerSession,
+    callback: Parameters<NonNullable<SMTPServerOptions['onAuth']>>[2],
+  ): void {
+    const { login, name, clock, log } = this.#options;
+    const peer = this.#peers.get(session.id)!;
+    const username = auth.username ?? '';
+    const user = login!.check(username, auth.password ?? '', session);
+    if (user) {
+      peer.trust();
+      peer.awaitMessage();
+      callback(null, { user: user as never });
+      return;
+    }
+    log.warn('login refused', {
+      listener: name,
+      address: session.remoteAddress,
+      user: username.slice(0, 64),
+    });
+    const refusal = peer.refuse(peer.failedLogin());
+    clock.after(this.#limiter.failedLogin(peer.network), () => callback(refusal));
+  }
+
+  #mail(session: SMTPServerSession, callback: (error?: Error) => void): void {
+    const peer = this.#peers.get(session.id)!;
+    try {
+      const refusal = this.#limiter.message(peer.network);
+      if (refusal) throw reply(451, refusal);
+      this.#options.onMail?.(session);
+      callback();
+    } catch (error) {
+      callback(peer.refuse(this.#replyFor(error)));
+    }
+  }
+
+  #recipient(address: string, session: SMTPServerSession, callback: (error?: Error) => void): void {
+    const refuse = (error: unknown): void =>
+      callback(this.#peers.get(session.id)!.refuse(this.#replyFor(error)));
+    try {
+      const pending = this.#options.onRecipient(address, session);
+      if (pending) pending.then(() => callback(), refuse);
+      else callback();
+    } catch (error) {
+      refuse(error);
+    }
+  }
+
+  #content(
+    stream: SMTPServerDataStream,
+    session: SMTPServerSession,
+    callback: (error?: Error | null, text?: string) => void,
+  ): void {
+    const { keepBytes, maxBytes, dataDeadline, onMessage } = this.#options;
+    const peer = this.#peers.get(session.id)!;
+    const content = peer.buffer(keepBytes ?? maxBytes);
+    let whole = false;
+    peer.awaitContent(dataDeadline);
+    stream.on('data', (chunk: Buffer) => {
+      if (stream.sizeExceeded) content.release();
+      else content.append(chunk);
+    });
+    stream.on('close', () => {
+      if (!whole) content.release();
+    });
+    stream.on('end', () => {
+      whole = true;
+      peer.rest();
+      const answer = async (): Promise<string> => {
+        if (stream.sizeExceeded) throw reply(552, '5.3.4 Message too large');
+        if (content.refused) throw reply(452, '4.3.1 Too much mail is under way, try again later');
+        return onMessage(content.bytes(), session);
+      };
+      answer()
+        .then(
+          (text) => {
+            peer.connection.progress();
+            callback(null, text);
+          },
+          (error: unknown) => callback(this.#replyFor(error)),
+        )
+        .finally(() => {
+          content.release();
+          if (this.#peers.has(session.id)) peer.awaitMessage();
+        });
+    });
+  }
+
+  #replyFor(error: unknown): ReturnType<typeof replyFor> {
+    return replyFor(error, this.#options.name, this.#options.log);
+  }
 }
