@@ -29,9 +29,9 @@ const LIMITS = { perSecond: 20, connections: 4 };
 /** Messages a second, over both API processes. */
 const LOAD = 20;
 const PAUSE = 20_000;
-/** The visibility time of egress and what a take-over may take beside. */
+/** The visibility time of egress, plus the time of a take-over. */
 const TAKEOVER = 120_000 + 15_000;
-/** Between two faults of one node: it is well again by then. */
+/** Time between two faults of one node, enough for it to recover, ms. */
 const RECOVERY = 10_000;
 
 const { positionals, values } = parseArgs({
@@ -97,7 +97,7 @@ for (let n = 0; n < 2; n += 1) {
 }
 const nodes = await Promise.all(
   NODES.map((name, n) => {
-    // Two each: what a node gives up by a fault, another takes, and its own are free for its neighbour.
+    // Two each: another node takes the addresses that a node loses by a fault.
     const ips = [IPS[n]!, IPS[(n + 1) % IPS.length]!];
     return ClusterNode.prepare(name, ips, emulators, sink.ports[name]!, join(directory, `${name}.log`));
   }),
@@ -181,7 +181,7 @@ await Promise.all(
 running = false;
 await load;
 
-// — until all has come that a dead node held, and then as long again as a late copy could take —
+// — until all deliveries of dead nodes have come, and then as long again as a late copy could take —
 
 const waitedFrom = Date.now();
 const arrived = (): Set<string> => new Set(sink.arrivals.map(({ recipient }) => recipient));
@@ -194,7 +194,7 @@ while (Date.now() - waitedFrom < TAKEOVER + 15_000) {
 const drains = await Promise.all(nodes.map((node) => node.end('SIGTERM')));
 await pause(1_000);
 
-// — what the nodes wrote down of it —
+// — what the nodes recorded —
 
 const attempts: Attempt[] = [];
 const unread = [...promised.values()];

@@ -1,4 +1,4 @@
-/** The emulators in a process of their own, which outlives every node: tells its parent where they are. */
+/** The emulators in a process of their own, which outlives every node and reports their endpoints to its parent. */
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
 import { LANE_GROUPS } from '../../lib/shaping/providers.ts';
 import { startTestAws } from '../support/aws.ts';

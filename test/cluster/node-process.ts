@@ -13,7 +13,7 @@ export interface Emulators {
   endpoints: { sqs: string; dynamodb: string; s3: string };
 }
 
-/** A message of a lane that a node was given. */
+/** A message that SQS leased to a node. */
 export interface Receipt {
   messageId: string;
   node: string;
@@ -43,7 +43,7 @@ export class ClusterNode {
   readonly dynamodb: Cable;
   readonly #environment: NodeJS.ProcessEnv;
   readonly #log: string;
-  /** What SQS handed to it. */
+  /** The messages that SQS leased to the node. */
   readonly receipts: Receipt[];
   #child: ChildProcess | undefined;
   #wanted = false;
@@ -100,7 +100,7 @@ export class ClusterNode {
     return new ClusterNode(name, sqs, dynamodb, environment, log, receipts);
   }
 
-  /** As a service of systemd: when it ends by itself it is started again after 2 s. */
+  /** Restarts a process that ended by itself after 2 s, as a systemd service does. */
   start(): void {
     this.#wanted = true;
     const child = spawn(process.execPath, [ENTRY], {
@@ -120,7 +120,7 @@ export class ClusterNode {
     this.#child!.kill(signal);
   }
 
-  /** @returns ms that it took. */
+  /** @returns the time taken, ms. */
   async end(signal: NodeJS.Signals): Promise<number> {
     this.#wanted = false;
     const child = this.#child!;

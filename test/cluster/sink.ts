@@ -1,5 +1,5 @@
 /**
- * The mailbox provider of the cluster test: takes everything, and writes down who sent what, from which address,
+ * The mailbox provider of the cluster test: accepts everything, and records which node sent what, from which address,
  * when it was begun and when it was answered. Takes its time for each message, so that faults meet mail under way.
  * A process of its own that goes before the others, so that its times are those at which bytes came.
  */
@@ -19,7 +19,7 @@ export interface Arrival {
   answered: number;
 }
 
-/** While only one node spoke from an address: its first and its last bytes, and how often some came. */
+/** A period in which one node alone sent from an address: its first and last bytes, and the number of packets. */
 export interface Tenure {
   ip: string;
   node: string;
@@ -28,12 +28,12 @@ export interface Tenure {
   packets: number;
 }
 
-/** What the sink has seen. */
+/** The sink's record. */
 export interface Seen {
   arrivals: Arrival[];
   /** In the order in which they began. */
   tenures: Tenure[];
-  /** Most connections that one node had open from one address. */
+  /** Maximum number of connections that one node had open from one address. */
   connections: ReadonlyMap<string, number>;
 }
 
@@ -42,9 +42,9 @@ export interface ClusterSink extends Seen {
   close(): void;
 }
 
-/** ms between two reports to the parent. */
+/** Time between two reports to the parent, ms. */
 const REPORT = 200;
-/** Before all else on the machine, where that is allowed. */
+/** Raises the priority of the sink above all other processes, where that is allowed. */
 const PRIORITY = -10;
 
 /** Starts the sink as a child, and keeps what it reports. */
@@ -66,7 +66,7 @@ export async function startSink(nodes: readonly string[], seed: string): Promise
   return sink;
 }
 
-/** @param thinks ms from the end of a message to its reply. */
+/** @param thinks time from the end of a message to its reply, ms. */
 async function openSink(nodes: readonly string[], thinks: () => number): Promise<Omit<ClusterSink, 'close'>> {
   const arrivals: Arrival[] = [];
   const tenures: Tenure[] = [];

@@ -1,4 +1,4 @@
-/** Judges what the sink wrote down against what was promised and what was done to the nodes. */
+/** Compares the sink's record with what was promised and with the faults of the nodes. */
 import type { Attempt } from '../../lib/engine/items.ts';
 import type { Receipt } from './node-process.ts';
 import type { Arrival, Tenure } from './sink.ts';
@@ -21,23 +21,23 @@ export interface Evidence {
   receipts: readonly Receipt[];
   faults: readonly ClusterFault[];
   limits: { perSecond: number; connections: number };
-  /** Ms after a node's death within which another must have what it held. */
+  /** Maximum time after a node's death until another has its deliveries, ms. */
   takeover: number;
 }
 
-/** Ms from the sink's final reply to the durable end of the delivery: reply, batch, two requests. */
+/** Time from the sink's final reply to the durable end of the delivery (reply, batch, two requests), ms. */
 const WINDOW = 1_500;
-/** Whoever loses an address writes no byte in the last second of its lease, by its own clock. */
+/** A node that loses an address writes no byte in the last second of its lease, by its own clock. */
 const SILENCE = 1_000;
 /**
- * Between its last look at its lease and the system call that writes, a process can be stopped: no process can look
- * and write at once. That one packet leaves when it wakes, within so many ms.
+ * A process can be paused between its last check of its lease and the system call that writes: it cannot check
+ * and write at once. That one packet leaves when the process wakes, within this time, ms.
  */
 const WAKING = 500;
-/** Ms that bytes may be under way from a node to the sink's clock, on a machine with more work than cores. */
+/** Maximum time from a node's write to the sink's timestamp on an overloaded machine, ms. */
 const BLUR = 100;
 
-/** @returns what is wrong, and the figures. */
+/** @returns the problems, and the figures. */
 export function judge(evidence: Evidence): { problems: string[]; figures: string[] } {
   const { promised, attempts, arrivals, tenures, connections, receipts, faults, limits, takeover } = evidence;
   const problems: string[] = [];
@@ -111,7 +111,7 @@ export function judge(evidence: Evidence): { problems: string[]; figures: string
   };
 }
 
-/** Ms from each death of a node to the moment at which what it held was handed out again. */
+/** Time from each death of a node until its deliveries were leased again, ms. */
 function takeovers(receipts: readonly Receipt[], faults: readonly ClusterFault[]): number[] {
   const times: number[] = [];
   for (const all of Map.groupBy(receipts, ({ messageId }) => messageId).values()) {
@@ -128,7 +128,7 @@ function takeovers(receipts: readonly Receipt[], faults: readonly ClusterFault[]
   return times;
 }
 
-/** Most events of one address in any window of so many ms. */
+/** Maximum number of events of one address in any window of this length. */
 function mostIn(window: number, events: readonly { ip: string; at: number }[]): number {
   let most = 0;
   for (const all of Map.groupBy(events, ({ ip }) => ip).values()) {
@@ -141,14 +141,14 @@ function mostIn(window: number, events: readonly { ip: string; at: number }[]): 
   return most;
 }
 
-/** Whether all that a node said from an address is the packet that it was writing when it was stopped. */
+/** Whether a node's only bytes from an address are the packet that it was writing when it was paused. */
 function interrupted({ node, from, packets }: Tenure, faults: readonly ClusterFault[]): boolean {
   const woke = (fault: ClusterFault): boolean =>
     fault.kind === 'pause' && fault.node === node && Math.abs(from - fault.to) <= WAKING;
   return packets === 1 && faults.some(woke);
 }
 
-/** Each change of the node that speaks from an address, and ms between the two. */
+/** Each change of the node that sends from an address, and the gap between the two, ms. */
 function handovers(tenures: readonly Tenure[]): { before: Tenure; after: Tenure; gap: number }[] {
   return [...Map.groupBy(tenures, ({ ip }) => ip).values()].flatMap((all) =>
     all

@@ -1,4 +1,4 @@
-/** A cable that can be cut, and heard: a TCP proxy in front of a service, one for each node and service. */
+/** A cable that can be cut and tapped: a TCP proxy in front of a service, one for each node and service. */
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 
@@ -16,7 +16,7 @@ const RECEIVED = /"MessageId":"([^"]+)","ReceiptHandle"/g;
 const OVERLAP = 100;
 
 /**
- * Tells which messages a stream of SQS's answers hands out. The same one may be told twice.
+ * Reports the messages that a stream of SQS's answers leases. One message may be reported twice.
  * @returns what takes the stream, piece by piece.
  */
 export function hearReceipts(received: (messageId: string) => void): (chunk: Buffer) => void {
@@ -28,8 +28,8 @@ export function hearReceipts(received: (messageId: string) => void): (chunk: Buf
   };
 }
 
-/** @param hear makes what is given all that the service answers on one connection. */
-export async function layCable(target: number, hear?: () => (chunk: Buffer) => void): Promise<Cable> {
+/** @param tap is called for each connection and returns the receiver of the service's answers on it. */
+export async function layCable(target: number, tap?: () => (chunk: Buffer) => void): Promise<Cable> {
   const sockets = new Set<Socket>();
   let state: 'whole' | 'reset' | 'silent' = 'whole';
   const keep = (socket: Socket): void => {
@@ -46,7 +46,7 @@ export async function layCable(target: number, hear?: () => (chunk: Buffer) => v
     if (state === 'silent') return;
     const far = connect(target, '127.0.0.1');
     keep(far);
-    if (hear) far.on('data', hear());
+    if (tap) far.on('data', tap());
     near.pipe(far).pipe(near);
     near.on('close', () => far.destroy());
     far.on('close', () => near.destroy());

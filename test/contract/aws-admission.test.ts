@@ -1,4 +1,4 @@
-/** Admission to the AWS engine when AWS refuses, forgets to answer, or is full. */
+/** Admission to the AWS engine when AWS refuses, does not answer, or is full. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
@@ -19,7 +19,7 @@ describe('aws: admission', { skip: SKIP }, () => {
     response: `answer to ${key}`,
   });
 
-  test('what a batch leaves out is sent again, alone', async () => {
+  test('sends again only the entries that a batch left out', async () => {
     const { engine, faults } = await open();
     const lane = newLane();
     const messages = Array.from({ length: 25 }, () => mail(Date.now(), { lane }));
@@ -31,7 +31,7 @@ describe('aws: admission', { skip: SKIP }, () => {
     for (const { record } of messages) assert.deepEqual(await engine.records.message(record.id), record);
   });
 
-  test('throttling is waited for', async () => {
+  test('waits out throttling and then sends', async () => {
     const { engine, faults } = await open();
     const lane = newLane();
     faults.add({ command: 'SendMessageBatch', kind: 'refused', times: 3, error: 'RequestThrottled' });
@@ -43,7 +43,7 @@ describe('aws: admission', { skip: SKIP }, () => {
     await engine.queue.settle([end(leased!, Date.now())]);
   });
 
-  test('throttling without end is a temporary error, and a refused call leaves its key free', async () => {
+  test('lasting throttling is a temporary error, and a refused call leaves its key free', async () => {
     const { engine, faults } = await open();
     const lane = newLane();
     const claim = claimOf('refused');
@@ -55,7 +55,7 @@ describe('aws: admission', { skip: SKIP }, () => {
     assert.equal((await deliverAll(engine, lane)).length, 1);
   });
 
-  test('a lane that was never made is named in the error', async () => {
+  test('names a lane without a queue in the error', async () => {
     const engine = await openAws({
       resources: aws().resources,
       client: aws().client,
@@ -86,7 +86,7 @@ describe('aws: admission', { skip: SKIP }, () => {
       assert.deepEqual(third, { kind: 'repeated', response: claim.response });
       const sent = await deliverAll(engine, lane);
       assert.deepEqual(names(sent), [`${first.record.id} 0`, `${first.record.id} 1`]);
-      // Reports come to the return paths of the bytes that were sent, whichever they were.
+      // Reports come to the return paths in the bytes that were sent.
       const record = await engine.records.message(first.record.id);
       assert.equal(record?.id, first.record.id);
       assert.equal((await engine.records.message(second.record.id))?.id, first.record.id);
@@ -113,7 +113,7 @@ describe('aws: admission', { skip: SKIP }, () => {
   });
 
   for (const taken of [false, true]) {
-    const what = taken ? 'although SQS took it' : 'before SQS heard of it';
+    const what = taken ? 'although SQS took it' : 'before SQS received it';
     test(`a used connection that is reset, ${what}: the same call sends again, and it is sent once`, async (context) => {
       const proxy = await startProxy(aws().client.endpoints!.sqs!);
       context.after(() => proxy.close());
@@ -151,7 +151,7 @@ describe('aws: admission', { skip: SKIP }, () => {
     });
   });
 
-  test('a repeat finds its first call in a backlog: sent once, whichever copy comes first', async () => {
+  test('a repeat of a call that is still in the backlog is sent once, in either order of arrival', async () => {
     const { engine, faults } = await open();
     const lane = newLane();
     const claim = claimOf(`backlog ${lane}`);
@@ -164,7 +164,7 @@ describe('aws: admission', { skip: SKIP }, () => {
     assert.deepEqual(names(await deliverAll(engine, lane)), [`${first.record.id} 0`]);
   });
 
-  test('records that could not be written after the send are made up for by the repeat', async () => {
+  test('a repeated call writes the records that failed to be written after the send', async () => {
     const { engine, faults } = await open();
     const lane = newLane();
     const claim = claimOf(`records ${lane}`);
@@ -184,7 +184,7 @@ describe('aws: admission', { skip: SKIP }, () => {
     assert.equal(await engine.records.state(first.record.id, 0), 'delivered');
   });
 
-  test('a claim whose own answer was lost is still its own', async () => {
+  test('a claim whose answer was lost belongs to the caller that made it', async () => {
     const { engine, faults } = await open();
     const lane = newLane();
     faults.add({ command: 'UpdateItem', kind: 'lost', times: 1 });
@@ -213,7 +213,7 @@ describe('aws: admission', { skip: SKIP }, () => {
   });
 });
 
-/** A way to SQS. After `reset`, each connection that is open then is reset at its next request if that sends. */
+/** A proxy to SQS. `reset` marks every open connection: the next request on it that sends resets it. */
 async function startProxy(target: string) {
   const open = new Set<Socket>();
   const cut = new Map<Socket, 'before' | 'after'>();

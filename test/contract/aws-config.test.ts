@@ -10,7 +10,7 @@ import { newLane } from './harness.ts';
 describe('aws: changes of the configuration', { skip: SKIP }, () => {
   const { aws, open } = awsNodes();
 
-  test('of another process are seen, and a gap in them tells of everything', async () => {
+  test('of another process arrive, and after a gap every document counts as changed', async () => {
     const [one, two] = [await open(), await open()];
     const kind = `kind ${newLane()}`;
     const seen = new Set<string>();
@@ -36,7 +36,7 @@ describe('aws: changes of the configuration', { skip: SKIP }, () => {
     return { config: engine.config, faults, close: () => engine.close() };
   }
 
-  test('are caught up with by a process that was stopped, and known to its listeners', async () => {
+  test('reach the watchers of a stopped process when it catches up', async () => {
     const writer = await open();
     const { config, faults, close } = await frozen();
     const kind = `kind ${newLane()}`;
@@ -48,15 +48,15 @@ describe('aws: changes of the configuration', { skip: SKIP }, () => {
     await writer.engine.config.put(kind, 'key', 'revoked');
     const looks = faults.calls.get('GetItem');
     await config.catchUp();
-    assert.equal(faults.calls.get('GetItem'), looks, 'a look of the last second is good enough');
+    assert.equal(faults.calls.get('GetItem'), looks, 'a read of the last second is good enough');
     advance(1_100);
     await Promise.all([config.catchUp(), config.catchUp()]);
     assert.equal(known.get('key'), 'revoked');
-    assert.equal(faults.calls.get('GetItem'), looks! + 2, 'one look for both calls, and the document');
+    assert.equal(faults.calls.get('GetItem'), looks! + 2, 'one read for both calls, and the document');
     await close();
   });
 
-  test('are looked for once, however long that takes', async () => {
+  test('are read once per catch-up, also when the read takes more than a second', async () => {
     let time = Date.now();
     const { config, faults, close } = await frozen(() => (time += 1_500));
     config.watch(() => {});
@@ -67,7 +67,7 @@ describe('aws: changes of the configuration', { skip: SKIP }, () => {
     await close();
   });
 
-  test('that cannot be looked for are an error: nothing is done on what may be over', async () => {
+  test('that cannot be read fail the catch-up, so that no process acts on stale documents', async () => {
     const { config, faults, close } = await frozen();
     config.watch(() => {});
     await config.catchUp();

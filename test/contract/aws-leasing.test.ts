@@ -1,4 +1,4 @@
-/** What the AWS engine hands out, and to whom: deliveries, names, tokens. */
+/** What the AWS engine leases: deliveries, names and tokens. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { seededRandom } from '../support/clock.ts';
@@ -11,7 +11,7 @@ const SMALL = 'KLUv/SABCQAAeA==';
 describe('aws: leasing', { skip: SKIP }, () => {
   const { aws, open, logged } = awsNodes();
 
-  test('OverLimit hands out nothing, says so, and is over when it is over', async () => {
+  test('OverLimit leases nothing and writes a log line; the next receive leases again', async () => {
     const { engine, faults } = await open();
     const lane = newLane();
     await admit(engine, mail(Date.now(), { lane }));
@@ -21,7 +21,7 @@ describe('aws: leasing', { skip: SKIP }, () => {
     await collect(engine, lane, 1);
   });
 
-  test('a receipt that expired is no error; the delivery is over all the same', async () => {
+  test('settling with an expired receipt succeeds and ends the delivery', async () => {
     const { engine, faults } = await open();
     const lane = newLane();
     await admit(engine, mail(Date.now(), { lane }));
@@ -58,7 +58,7 @@ describe('aws: leasing', { skip: SKIP }, () => {
     assert.equal(logged.filter((line) => line.includes('refused')).length, 4);
   });
 
-  test('a message that SQS has twice is sent once, when everything is claimed', async () => {
+  test('with claims, a message that SQS holds twice is sent once', async () => {
     const one = await open({ claimBeforeSend: true });
     const two = await open({ claimBeforeSend: true });
     const lane = newLane();
@@ -70,7 +70,7 @@ describe('aws: leasing', { skip: SKIP }, () => {
     assert.deepEqual(await deliverAll(two.engine, lane), []);
   });
 
-  test('a node that dies: another gets its delivery after the visibility, whatever their clocks say', async () => {
+  test('a delivery of a dead node goes to another after the visibility time, with clocks apart', async () => {
     for (const [dead, alive] of [
       [60_000, -60_000],
       [-60_000, 60_000],
@@ -82,7 +82,7 @@ describe('aws: leasing', { skip: SKIP }, () => {
       const [first] = await collect(one.engine, lane, 1, VISIBILITY);
       await one.engine.queue.settle([defer(first!, Date.now(), Date.now() + 5 * MINUTE)]);
       advance(7 * MINUTE);
-      // Claimed this time, and the claim has a clock in it.
+      // This delivery is claimed, and the claim holds the time of a clock.
       await collect(one.engine, lane, 1, VISIBILITY);
       advance(VISIBILITY + 1000);
       const [again] = await collect(two.engine, lane, 1, VISIBILITY);
@@ -92,7 +92,7 @@ describe('aws: leasing', { skip: SKIP }, () => {
     }
   });
 
-  test('records away: what must be claimed is not handed out, what need not be is', async () => {
+  test('without records, deliveries that need a claim stay in the lane, and others are leased', async () => {
     const { engine, faults } = await open();
     const lane = newLane();
     await admit(engine, mail(Date.now(), { lane }));
@@ -107,7 +107,7 @@ describe('aws: leasing', { skip: SKIP }, () => {
     advance(61_000);
     assert.equal((await collect(engine, lane, 1))[0]!.item.attempts, 1);
   });
-  test('a lease is not taken over early, nor kept late, by a clock a minute off', async () => {
+  test('a clock a minute off neither takes a lease early nor keeps one late', async () => {
     const one = await open({ skew: 60_000 });
     const two = await open({ skew: -60_000 });
     const name = `ip ${newLane()}`;
@@ -118,7 +118,7 @@ describe('aws: leasing', { skip: SKIP }, () => {
       if (s % 10 === 0) assert.ok(await one.engine.leases.acquire(name, 'one', 15_000));
       assert.equal(await two.engine.leases.acquire(name, 'two', 15_000), undefined);
     }
-    // The owner dies; whoever asks gets it when its time is over.
+    // The owner dies; the next caller gets the lease when it expires.
     let waited = 0;
     while ((await two.engine.leases.acquire(name, 'two', 15_000)) === undefined) {
       advance(1000);
@@ -128,7 +128,7 @@ describe('aws: leasing', { skip: SKIP }, () => {
     assert.equal(await one.engine.leases.acquire(name, 'one', 15_000), undefined);
   });
 
-  test('a shared bucket never gives more than its rate, over any window, to clocks a minute off', async () => {
+  test('a shared bucket never grants more than its rate in any window to clocks a minute off', async () => {
     const nodes = [await open({ skew: 60_000 }), await open({ skew: -60_000 }), await open()];
     const bucket = `bucket ${newLane()}`;
     const [rate, burst] = [10, 50];

@@ -24,21 +24,21 @@ export interface Node {
 
 export interface OpenOptions {
   claimBeforeSend?: boolean;
-  /** Milliseconds by which the clock of the process is wrong. */
+  /** Error of the clock of the process, ms. */
   skew?: number;
-  /** Another endpoint of SQS than the emulator's own. */
+  /** An endpoint of SQS in place of the emulator's own. */
   sqs?: string;
 }
 
 export interface Nodes {
   aws(): TestAws;
-  /** A process of its own. */
+  /** Starts a process. */
   open(options?: OpenOptions): Promise<Node>;
-  /** What the processes of this test have logged. */
+  /** Log lines of the processes of this test. */
   logged: string[];
 }
 
-/** To be called inside of a `describe`: its AWS begins before its tests and ends after them. */
+/** Call this inside a `describe`: its AWS starts before the tests and ends after them. */
 export function awsNodes(): Nodes {
   let aws: TestAws;
   const engines: Engine[] = [];
@@ -88,7 +88,7 @@ export function advance(ms: number): void {
   moveTime(Date.now() + ms);
 }
 
-/** Everything that a lane hands out in the next two hours, each item ended at once. */
+/** Leases everything that a lane holds in the next two hours and ends each item at once. */
 export async function deliverAll(engine: Engine, lane: string): Promise<LeasedItem[]> {
   const all: LeasedItem[] = [];
   for (const minutes of [0, 2, 8, 5, 1, 4, 25, 15, 60]) {
@@ -121,7 +121,7 @@ export async function putRows(aws: TestAws, rows: readonly Record<string, Attrib
   dynamo.destroy();
 }
 
-/** What the feed has of a message. */
+/** The outcomes of a message in the feed. */
 export async function outcomesOf(engine: Engine, id: string): Promise<Outcome[]> {
   const all: Outcome[] = [];
   for (let cursor = 0; ; ) {

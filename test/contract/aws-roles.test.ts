@@ -1,6 +1,6 @@
 /**
- * The AWS engine under the contract, each port as the role that uses it there: what the functions and nodes ask of
- * AWS, their roles may. Emulators would let everything pass.
+ * The AWS engine under the contract, each port under the role that uses it there: the roles allow every call of
+ * functions and nodes to AWS. Emulators alone would let everything pass.
  */
 import assert from 'node:assert/strict';
 import { after, before, describe, mock, test } from 'node:test';
@@ -21,7 +21,7 @@ const FIRST_KEY = 'api FirstKeyRole';
 const OUTCOMES = 'api OutcomesRole';
 const NODE = 'egress Rolea';
 
-/** An engine that claims everything, so that each process knows what the others have. */
+/** An engine with claims, so that each process sees the leases of the others. */
 function open(aws: TestAws, clock: Clock, role?: string): Promise<Engine> {
   const resources = { ...aws.resources, claimBeforeSend: true };
   const client = role === undefined ? withLanes(aws) : inRole(role, resources, withLanes(aws));
@@ -68,7 +68,7 @@ engineContract(
         feed: (cursor, max) => anybody.records.feed(cursor, max),
         prune: (at, max) => anybody.records.prune(at, max),
       },
-      // Not used by any role: what they store of bodies, they do through the queue.
+      // No role uses these: bodies are stored through the queue.
       bodies: anybody.bodies,
       suppressions: {
         find: (addresses) => submission.suppressions.find(addresses),
@@ -114,7 +114,7 @@ describe('aws: roles', { skip: SKIP }, () => {
   });
 
   for (const role of [API, FIRST_KEY, NODE]) {
-    test(`${role} finds out what changed while it did not look`, async () => {
+    test(`${role} reads what changed since its last read`, async () => {
       const writer = await as(API);
       const { config } = await as(role);
       const kind = `kind ${newLane()}`;
@@ -130,7 +130,7 @@ describe('aws: roles', { skip: SKIP }, () => {
   }
 
   for (const role of [API, SUBMISSION]) {
-    test(`${role} ends its claim when SQS refused its send: the next call is admitted`, async () => {
+    test(`${role} ends its claim when SQS refuses the send, and the next call is admitted`, async () => {
       const faults = new Faults();
       const engine = await openAws({
         resources: aws.resources,
@@ -147,7 +147,7 @@ describe('aws: roles', { skip: SKIP }, () => {
     });
   }
 
-  test('a node gives directives, and can neither read keys and identities nor change anything else', async () => {
+  test('a node writes directives, reads no keys or identities, and changes nothing else', async () => {
     const { config } = await as(NODE);
     assert.equal(await config.put('directive', 'rule', {}), 1);
     assert.equal(await config.delete('directive', 'rule'), true);

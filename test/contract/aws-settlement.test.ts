@@ -34,10 +34,10 @@ describe('aws: settlement', { skip: SKIP }, () => {
     ['before the record of a deferral', 'BatchWriteItem', deferred, 0],
     ['between record and deletion', 'DeleteMessageBatch', ended, undefined],
     ['before the copy was put back', 'SendMessageBatch', deferred, 1],
-    ['before the outcome was told', 'SendMessageBatch', ended, undefined],
+    ['before the outcome was sent', 'SendMessageBatch', ended, undefined],
     ['between copy and deletion', 'DeleteMessageBatch', deferred, 1],
   ] as const) {
-    test(`a process that dies ${when} neither loses nor repeats`, async () => {
+    test(`a process that dies ${when} neither loses a delivery nor sends it twice`, async () => {
       const { lane, id, engine } = await dying(command, settle);
       advance(VISIBILITY + 1000);
       const sent = await deliverAll(engine, lane);
@@ -47,12 +47,12 @@ describe('aws: settlement', { skip: SKIP }, () => {
       );
       assert.equal(await engine.records.state(id, 0), 'delivered');
       const outcomes = await outcomesOf(engine, id);
-      const told = new Set(outcomes.map((outcome) => outcome.attempt!.state));
-      assert.deepEqual([...told].sort(), attempts === 1 ? ['deferred', 'delivered'] : ['delivered']);
+      const states = new Set(outcomes.map((outcome) => outcome.attempt!.state));
+      assert.deepEqual([...states].sort(), attempts === 1 ? ['deferred', 'delivered'] : ['delivered']);
     });
   }
 
-  test('what SQS refuses by its content is refused for good, and not "unavailable"', async () => {
+  test('content that SQS refuses fails with storage_refused, not storage_unavailable', async () => {
     const { engine, faults } = await open();
     const lane = newLane();
     await admit(engine, mail(Date.now(), { lane }));
@@ -69,7 +69,7 @@ describe('aws: settlement', { skip: SKIP }, () => {
     assert.equal((await deliverAll(engine, lane)).length, 1);
   });
 
-  test('a host that answers at length for days fills no record: the latest attempt is kept, and the end counts', async () => {
+  test('a record of long replies over days stays within its size: it keeps the latest attempt, and the end', async () => {
     const { engine } = await open();
     const lane = newLane();
     const message = mail(Date.now(), { lane });
@@ -100,7 +100,7 @@ describe('aws: settlement', { skip: SKIP }, () => {
     );
   });
 
-  test('a row that SQS refuses for good stays in the ledger, and holds up no other of its lane', async () => {
+  test('a row that SQS refuses for good stays in the ledger and delays no other row of its lane', async () => {
     const { engine, faults } = await open();
     const lane = newLane();
     const due = Date.now() + 60 * MINUTE;
@@ -123,7 +123,7 @@ describe('aws: settlement', { skip: SKIP }, () => {
     assert.deepEqual(names(await collect(engine, lane, 1, VISIBILITY)), [`${id} 0`]);
   });
 
-  test('a settlement that failed half-way goes on where it failed', async () => {
+  test('a repeated settlement goes on where the first one failed', async () => {
     const { engine, faults } = await open();
     const lane = newLane();
     await admit(engine, mail(Date.now(), { lane }), mail(Date.now(), { lane }));
@@ -136,7 +136,7 @@ describe('aws: settlement', { skip: SKIP }, () => {
     assert.equal((await deliverAll(engine, lane)).length, 1);
   });
 
-  test('what waits for hours keeps its bytes in the table, or in S3 when there are many', async () => {
+  test('a message that waits for hours keeps its bytes in the table, or in S3 when it is large', async () => {
     const { engine, faults } = await open();
     const lane = newLane();
     const random = seededRandom(3);
@@ -158,13 +158,13 @@ describe('aws: settlement', { skip: SKIP }, () => {
     for (const { item, bytes } of again) {
       assert.ok(bytes.equals(Buffer.from(item.messageId === small.record.id ? small.body : noise)));
     }
-    // A second time nothing is stored anew.
+    // The second time no object is stored again.
     await engine.queue.settle(again.map((one) => defer(one, Date.now(), Date.now() + 60 * MINUTE)));
     assert.equal(faults.calls.get('PutObject'), 1);
     assert.equal((await deliverAll(engine, lane)).length, 2);
   });
 
-  test('two that promote at once, and one that dies half-way, send nothing twice', async () => {
+  test('two promotions at once, after one that died half-way, send nothing twice', async () => {
     const one = await open();
     const two = await open({ skew: 60_000 });
     const lane = newLane();
@@ -182,7 +182,7 @@ describe('aws: settlement', { skip: SKIP }, () => {
     assert.equal(new Set(names(sent)).size, 20);
   });
 
-  test('what cannot be moved holds up nothing behind it, and is told', async () => {
+  test('rows that cannot be promoted delay no row behind them and are logged', async () => {
     const { engine } = await open();
     const due = Date.now() + 60 * MINUTE;
     const lane = newLane();
@@ -199,7 +199,7 @@ describe('aws: settlement', { skip: SKIP }, () => {
     );
     advance(50 * MINUTE);
     const clock = { now: () => Date.now(), after: () => () => {} };
-    // This one makes no lanes.
+    // This process creates no lanes.
     const strict = await openAws({ resources: aws().resources, client: aws().client, clock });
     await admit(engine, mail(Date.now(), { lane }));
     await assert.rejects(strict.ledger.promote(), {
@@ -208,7 +208,7 @@ describe('aws: settlement', { skip: SKIP }, () => {
     });
     assert.deepEqual(await strict.ledger.waiting(), { count: 1_011, next: due - 1_010 });
     await strict.close();
-    // When the lane is there again, it goes on.
+    // The row moves once its lane exists again.
     const { moved, next } = await engine.ledger.promote();
     assert.deepEqual([moved, next], [1, due - 1_010]);
     assert.ok(logged.some((line) => line.startsWith('rows of the ledger refused')));

@@ -6,7 +6,7 @@ import type { EngineUnderTest } from './harness.ts';
 
 export function configContract(under: () => EngineUnderTest): void {
   describe('config', () => {
-    test('versions grow by one; a change against another version is refused', async () => {
+    test('versions grow by one, and a change against another version is refused', async () => {
       const { config } = under().engine;
       const kind = `kind-${randomUUID()}`;
       assert.equal(await config.get(kind, 'a'), undefined);
@@ -21,14 +21,14 @@ export function configContract(under: () => EngineUnderTest): void {
       assert.equal(await config.get(kind, 'a'), undefined);
     });
 
-    test('of changes at the same time against one version one succeeds', async () => {
+    test('of simultaneous changes against one version, one succeeds', async () => {
       const { config } = under().engine;
       const kind = `kind-${randomUUID()}`;
       const results = await Promise.allSettled([1, 2, 3, 4].map((n) => config.put(kind, 'a', n, 0)));
       assert.equal(results.filter((result) => result.status === 'fulfilled').length, 1);
     });
 
-    test('lists in the order of UTF-8 bytes, in pages', async () => {
+    test('lists keys in the order of their UTF-8 bytes, in pages', async () => {
       const { config } = under().engine;
       const kind = `kind-${randomUUID()}`;
       // U+FF5E is below U+1F600 in UTF-8 and above it in UTF-16.
@@ -46,7 +46,7 @@ export function configContract(under: () => EngineUnderTest): void {
       assert.deepEqual(await config.list(`${kind}-other`), []);
     });
 
-    test('calls watchers back after each change, until they leave', async () => {
+    test('calls watchers after each change until they unsubscribe', async () => {
       const { engine, clock } = under();
       const kind = `kind-${randomUUID()}`;
       const seen: string[] = [];

@@ -40,14 +40,14 @@ describe('embedded engine: faults', () => {
     return engine;
   }
 
-  test('a directory in use is refused to a second engine, and free after close', async () => {
+  test('a directory in use is refused to a second engine and is free after close', async () => {
     const first = await start();
     await assert.rejects(start(), { code: 'storage_locked' });
     await first.close();
     await start();
   });
 
-  test('a store in use is read by others as it was when they began, and goes on being written', async () => {
+  test('a reader of a store in use sees a snapshot, and writes go on', async () => {
     const engine = await start();
     await admit(engine, mail(clock.now()), mail(clock.now()));
     const reader = new DatabaseSync(join(directory, FILE), { readOnly: true });
@@ -59,13 +59,13 @@ describe('embedded engine: faults', () => {
     assert.equal(checkStore(directory).counts.messages, 3);
     assert.deepEqual(checkStore(directory).problems, []);
     await engine.close();
-    // What the reader holds keeps the next start from nothing.
+    // An open reader does not block the next start.
     assert.equal((await (await start()).queue.lanes()).length, 1);
     reader.close();
     assert.deepEqual(checkStore(directory).problems, []);
   });
 
-  test('a Postern from before, which let nobody in, is refused and refuses', async () => {
+  test('an older Postern, which locks the store exclusively, and this one refuse each other', async () => {
     await (await start()).close();
     const before = new DatabaseSync(join(directory, FILE), { timeout: 0 });
     before.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN IMMEDIATE; COMMIT');
@@ -78,7 +78,7 @@ describe('embedded engine: faults', () => {
     late.close();
   });
 
-  test('the checker ends with a sentence and an exit code, whatever it is given', async () => {
+  test('the checker ends with a sentence and an exit code for every input', async () => {
     const run = (...directories: string[]) => {
       const { status, stdout, stderr } = spawnSync(process.execPath, [CHECK, ...directories], {
         encoding: 'utf8',
@@ -125,7 +125,7 @@ describe('embedded engine: faults', () => {
     assert.throws(() => checkStore(directory), { code: 'storage_too_new' });
   });
 
-  test('a store of an older version is checked as it is, and brought up to date', async () => {
+  test('a store of an older version is checked as it is and migrated on open', async () => {
     const db = new DatabaseSync(join(directory, FILE));
     db.exec(STEPS[0]!);
     db.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = 1`);
@@ -144,12 +144,12 @@ describe('embedded engine: faults', () => {
     await assert.rejects(start(), { code: 'storage_damaged' });
   });
 
-  test('a file that is no database is refused', async () => {
+  test('a file that is not a database is refused', async () => {
     await writeFile(join(directory, FILE), 'x'.repeat(40_000));
     await assert.rejects(start(), { code: 'storage_damaged' });
   });
 
-  test('a file that lost its end is refused', async () => {
+  test('a truncated file is refused', async () => {
     const engine = await start();
     await admit(engine, ...Array.from({ length: 50 }, () => mail(clock.now(), { body: 'x'.repeat(4096) })));
     await engine.close();
@@ -165,7 +165,7 @@ describe('embedded engine: faults', () => {
     await assert.rejects(openEmbedded(options), { code: 'storage_unavailable' });
   });
 
-  test('damage met while reading is an error, and the checker finds it', async () => {
+  test('damage found while reading is an error, and the checker reports it', async () => {
     const lane = newLane();
     const engine = await start();
     await admit(
@@ -188,7 +188,7 @@ describe('embedded engine: faults', () => {
       again.queue.lease({ lane, max: 10, visibility: LONG, wait: 0 }),
       (error: PosternError) => {
         assert.equal(error.code, 'storage_damaged');
-        assert.ok(!error.message.includes(directory), 'callers are not told where the store is');
+        assert.ok(!error.message.includes(directory), 'the error does not show where the store is');
         assert.ok(String(error.cause).includes(directory), 'the log is');
         return true;
       },
@@ -203,7 +203,7 @@ describe('embedded engine: faults', () => {
     assert.ok(problems.length > 0);
   });
 
-  test('without free space new mail is refused, and what was accepted goes on', async () => {
+  test('on a full disk new mail is refused, and accepted mail goes on', async () => {
     const lane = newLane();
     const engine = await start();
     const message = mail(clock.now(), { lane });
@@ -213,7 +213,7 @@ describe('embedded engine: faults', () => {
     const full = await start(Number.MAX_SAFE_INTEGER);
     await assert.rejects(full.queue.admit([mail(clock.now(), { lane })]), (error: PosternError) => {
       assert.equal(error.code, 'storage_full');
-      assert.ok(!error.message.includes(directory), 'callers are not told where the store is');
+      assert.ok(!error.message.includes(directory), 'the error does not show where the store is');
       return true;
     });
     assert.equal((await full.queue.admit([message], claim)).kind, 'repeated');
@@ -224,7 +224,7 @@ describe('embedded engine: faults', () => {
     assert.equal(await full.records.state(message.record.id, 0), 'delivered');
   });
 
-  test('a disk that fills up under a batch fails what does not fit, and only that', () => {
+  test('a disk that fills up during a batch fails only the calls that do not fit', () => {
     const store = new Store({ directory, minimumFree: 0 });
     const item = (id: string) => JSON.stringify({ ...mail(0).deliveries[0]!, messageId: id });
     const tuple = (id: string, length: number): MessageTuple => [
@@ -254,7 +254,7 @@ describe('embedded engine: faults', () => {
     store.close();
     const { problems, counts } = checkStore(directory);
     assert.equal(counts.messages, 2);
-    // The records of this test name another message; what matters is that both deliveries are whole.
+    // The records of this test name another message; both deliveries must be whole.
     assert.deepEqual(problems, []);
   });
 
@@ -277,7 +277,7 @@ describe('embedded engine: faults', () => {
     await collect(engine, lane, 2);
   });
 
-  test('when the storage thread dies, every call fails and health says so; nothing accepted is lost', async () => {
+  test('when the storage thread dies, every call and the health check fail; no accepted mail is lost', async () => {
     const started = new Promise<Worker>((resolve) => process.once('worker', resolve));
     const engine = await start();
     const thread = await started;

@@ -37,7 +37,7 @@ describe('embedded engine: restarts', () => {
     engine = await openEmbedded({ directory, clock, minimumFree: 0 });
   }
 
-  test('whoever was suppressed still is', async () => {
+  test('suppressions survive a restart', async () => {
     const entry = { tenant: 'a', address: 'ann@example.net', reason: 'COMPLAINT', at: 1 } as const;
     await engine.suppressions.put(entry);
     await engine.suppressions.put({ ...entry, address: 'bob@example.net' });
@@ -47,7 +47,7 @@ describe('embedded engine: restarts', () => {
     assert.deepEqual(await engine.suppressions.find(asked), [entry, undefined, undefined]);
   });
 
-  test('a tenant hands out in the order of admission, from memory and from disk', async () => {
+  test('mail of a tenant is leased in the order of admission, from memory and from disk', async () => {
     const lane = newLane();
     const messages = Array.from({ length: 700 }, () => mail(clock.now(), { lane }));
     await admit(engine, ...messages);
@@ -68,7 +68,7 @@ describe('embedded engine: restarts', () => {
     assert.ok(rest.every((leased) => leased.receives === 1));
   });
 
-  test('after an end with open leases every item from before must be checked, new ones need not', async () => {
+  test('after an end with open leases, earlier items must be checked and new ones need not', async () => {
     const lane = newLane();
     await admit(engine, mail(clock.now(), { lane }), mail(clock.now(), { lane }));
     await engine.queue.lease({ lane, max: 1, visibility: LONG, wait: 0 });
@@ -88,7 +88,7 @@ describe('embedded engine: restarts', () => {
     assert.equal((await engine.queue.lanes())[0]!.ready, 1_991);
   });
 
-  test('more than fits in memory comes back from disk, once and in order', async () => {
+  test('items beyond what memory holds come back from disk, once and in order', async () => {
     const lane = newLane();
     const body = 'x'.repeat(64 << 10);
     const ids: string[] = [];
@@ -114,7 +114,7 @@ describe('embedded engine: restarts', () => {
     await engine.queue.settle(rest.map((leased) => end(leased, clock.now())));
   });
 
-  test('thousands due at once are promoted, by the timer, also after a restart', async () => {
+  test('the timer promotes thousands of deliveries due at once, also after a restart', async () => {
     const lane = newLane();
     const due = clock.now() + 60_000;
     await admit(engine, ...Array.from({ length: 1_500 }, () => mail(clock.now(), { lane, due })));
@@ -128,7 +128,7 @@ describe('embedded engine: restarts', () => {
     assert.deepEqual(await engine.ledger.waiting(), { count: 0, next: undefined });
   });
 
-  test('the bytes go with the last delivery of a message, and not before', async () => {
+  test('the body is deleted with the last delivery of its message, not before', async () => {
     const lane = newLane();
     const message = mail(clock.now(), {
       lane,
@@ -152,7 +152,7 @@ describe('embedded engine: restarts', () => {
     assert.equal(checkStore(directory).counts.bodies, 0);
   });
 
-  test('a cursor of the feed stays good when everything was pruned', async () => {
+  test('a cursor of the feed stays valid after everything was pruned', async () => {
     const lane = newLane();
     await admit(engine, mail(clock.now(), { lane }));
     await engine.queue.settle([end((await collect(engine, lane, 1))[0]!, clock.now())]);
@@ -165,7 +165,7 @@ describe('embedded engine: restarts', () => {
     assert.equal((await engine.records.feed(cursor, 10)).outcomes.length, 1);
   });
 
-  test('the checker finds what is broken', async () => {
+  test('the checker reports each kind of damage', async () => {
     const lane = newLane();
     const messages = Array.from({ length: 4 }, () => mail(clock.now(), { lane }));
     await admit(engine, ...messages);
@@ -197,7 +197,7 @@ describe('embedded engine: restarts', () => {
   });
 });
 
-test('embedded engine: a process killed in full flow loses nothing that was answered', async () => {
+test('embedded engine: a process killed under load loses nothing that it had answered', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'postern-kill-'));
   const answered = { admitted: new Set<string>(), settled: new Set<string>() };
   try {

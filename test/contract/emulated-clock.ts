@@ -1,4 +1,4 @@
-/** The clock of contract tests on AWS: the time of this process, which emulators share and others do not. */
+/** The clock of contract tests on AWS: the time of this process, which the emulators share and real AWS does not. */
 import { LONGEST_DELAY } from '../../lib/engine/aws/lanes.ts';
 import { moveTime } from '../support/aws.ts';
 

@@ -1,15 +1,14 @@
-/** What the engine contract needs of an engine under test, and the mail it is fed with. */
+/** What the engine contract needs of an engine under test, and the mail of its tests. */
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import type { Attempt, MessageRecord, QueueItem } from '../../lib/engine/items.ts';
 import type { Admission, Engine, LeasedItem, Settlement } from '../../lib/engine/ports.ts';
 import type { DeliveryState } from '../../lib/engine/states.ts';
 
-/** An engine under test. */
 export interface EngineUnderTest {
   engine: Engine;
   clock: { now(): number; advance(ms: number): void | Promise<void> };
-  /** Closes the engine and removes what it left. */
+  /** Closes the engine and removes its storage. */
   close(): Promise<void>;
   /** Ends the engine and opens another one on the same storage. */
   reopen?(): Promise<Engine>;
@@ -24,7 +23,7 @@ export interface ContractOptions {
   recordsExpire?: boolean;
 }
 
-/** Time for which an item that a test is not done with stays leased, ms. */
+/** How long an item stays leased while a test works on it, ms. */
 export const LONG = 600_000;
 
 /** A lane of this test alone. */
@@ -113,7 +112,7 @@ export async function admit(engine: Engine, ...messages: Admission[]): Promise<v
   assert.deepEqual(await engine.queue.admit(messages), { kind: 'admitted' });
 }
 
-/** Leases until there are `count` items, however many calls that takes. */
+/** Leases until there are `count` items. */
 export async function collect(
   engine: Engine,
   lane: string,
@@ -135,7 +134,7 @@ export async function collect(
   return items;
 }
 
-/** Nothing is to be had in a lane. */
+/** Asserts that a lane leases nothing. */
 export async function assertEmpty(engine: Engine, lane: string): Promise<void> {
   assert.deepEqual(await engine.queue.lease({ lane, max: 10, visibility: LONG, wait: 0 }), []);
 }

@@ -6,14 +6,14 @@ import type { EngineUnderTest } from './harness.ts';
 
 export function leaseContract(under: () => EngineUnderTest): void {
   describe('leases', () => {
-    test('one owner at a time, until its time is over or it lets go', async () => {
+    test('a lease has one owner until it expires or is released', async () => {
       const { engine, clock } = under();
       const name = randomUUID();
       const until = await engine.leases.acquire(name, 'one', 10_000);
       assert.ok(until !== undefined && Math.abs(until - clock.now() - 10_000) < 5_000);
       assert.equal(await engine.leases.acquire(name, 'two', 10_000), undefined);
       assert.ok(await engine.leases.acquire(name, 'one', 20_000));
-      // Who wants it keeps asking: an engine may count its time from when it was seen.
+      // The other caller tries repeatedly: an engine may count the term of a lease from when it was first seen.
       assert.equal(await engine.leases.acquire(name, 'two', 10_000), undefined);
       await clock.advance(15_000);
       assert.equal(await engine.leases.acquire(name, 'two', 10_000), undefined);
@@ -25,7 +25,7 @@ export function leaseContract(under: () => EngineUnderTest): void {
       assert.ok(await engine.leases.acquire(name, 'one', 10_000));
     });
 
-    test('a bucket begins full, gives whole tokens, and fills at its rate', async () => {
+    test('a bucket begins full, grants whole tokens, and fills at its rate', async () => {
       const { engine, clock } = under();
       const bucket = randomUUID();
       const take = (want: number) => engine.leases.take(bucket, want, 10, 100);
@@ -41,7 +41,7 @@ export function leaseContract(under: () => EngineUnderTest): void {
       assert.equal((await take(1_000)).granted, 100);
     });
 
-    test('callers at the same time share what a bucket has', async () => {
+    test('simultaneous callers share the tokens of a bucket', async () => {
       const bucket = randomUUID();
       const taken = await Promise.all(
         Array.from({ length: 10 }, () => under().engine.leases.take(bucket, 3, 0.001, 20)),
@@ -52,7 +52,7 @@ export function leaseContract(under: () => EngineUnderTest): void {
       );
     });
 
-    test('permits are never more than there are, and divided evenly as they come free', async () => {
+    test('permits stay within their limit and are divided evenly as they are released', async () => {
       const { leases } = under().engine;
       const name = randomUUID();
       const ask = (owner: string, keep: number, want: number) =>
@@ -64,13 +64,17 @@ export function leaseContract(under: () => EngineUnderTest): void {
       assert.deepEqual(await ask('one', 5, 30), { held: 5, share: 5 });
       assert.deepEqual(await ask('two', 1, 30), { held: 5, share: 5 });
       assert.deepEqual(await ask('three', 0, 2), { held: 0, share: 0 });
-      assert.deepEqual(await ask('one', 2, 30), { held: 4, share: 4 }, 'who wants little has all of it');
+      assert.deepEqual(
+        await ask('one', 2, 30),
+        { held: 4, share: 4 },
+        'an owner that wants little gets all of it',
+      );
       assert.deepEqual(await ask('one', 0, 0), { held: 0, share: 0 });
       assert.deepEqual(await ask('three', 0, 2), { held: 2, share: 2 });
       assert.deepEqual(await ask('two', 5, 30), { held: 8, share: 8 });
     });
 
-    test('permits of an owner that is gone come free with its lease, and only its own', async () => {
+    test('permits of a dead owner are free when its lease expires, and no others', async () => {
       const { engine, clock } = under();
       const name = randomUUID();
       const ask = async (owner: string, keep: number, want: number): Promise<number> =>
@@ -81,11 +85,11 @@ export function leaseContract(under: () => EngineUnderTest): void {
       assert.equal(await ask('here', 4, 10), 4);
       await clock.advance(5_000);
       assert.equal(await ask('here', 4, 10), 10);
-      assert.equal(await ask('gone', 6, 6), 0, 'it is told when it comes back');
+      assert.equal(await ask('gone', 6, 6), 0, 'a returning owner gets nothing');
       assert.equal(await ask('here', 10, 10), 10);
     });
 
-    test('callers at the same time divide the permits that there are', async () => {
+    test('simultaneous callers divide the permits', async () => {
       const name = randomUUID();
       const got = await Promise.all(
         Array.from({ length: 10 }, (_, i) =>
@@ -96,7 +100,7 @@ export function leaseContract(under: () => EngineUnderTest): void {
       assert.ok(held > 10 && held <= 20, `${held}`);
     });
 
-    test('keeps checkpoints', async () => {
+    test('a checkpoint is read back as it was written', async () => {
       const { leases } = under().engine;
       const name = randomUUID();
       assert.equal(await leases.checkpoint(name), undefined);
@@ -105,7 +109,7 @@ export function leaseContract(under: () => EngineUnderTest): void {
       assert.deepEqual(await leases.checkpoint(name), { warm: [1, 2, 3] });
     });
 
-    test('a checkpoint is not overwritten by one who had the lease before', async () => {
+    test('a former owner of the lease cannot overwrite the checkpoint', async () => {
       const { engine, clock } = under();
       const { leases } = engine;
       const [name, lease] = [randomUUID(), randomUUID()];
@@ -125,7 +129,7 @@ export function leaseContract(under: () => EngineUnderTest): void {
       await clock.advance(11_000);
       assert.ok(await leases.acquire(lease, 'two', 10_000));
       assert.equal(await leases.checkpoint(name, two), 2);
-      // It was paused, wakes, and does not know yet.
+      // The former owner was paused and wakes with its old lease.
       await assert.rejects(leases.saveCheckpoint(name, 3, one), lost);
       assert.equal(await leases.checkpoint(name, two), 2);
       await leases.saveCheckpoint(name, 4, two);

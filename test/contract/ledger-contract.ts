@@ -40,9 +40,9 @@ export function ledgerContract(under: () => EngineUnderTest, options: ContractOp
       assert.deepEqual(leased!.bytes, Buffer.from(message.body));
     });
 
-    test('tells the earliest time that is still waited for', async () => {
+    test('reports the earliest due time', async () => {
       const { engine, clock } = under();
-      // Whatever other tests have left is moved, or is later than this.
+      // Deliveries of other tests are promoted already, or are due later.
       const due = clock.now() + 3_600_000;
       const message = mail(clock.now(), { lane: newLane(), due });
       await admit(engine, message);
@@ -54,7 +54,7 @@ export function ledgerContract(under: () => EngineUnderTest, options: ContractOp
       await engine.ledger.cancel(message.record.id);
     });
 
-    test('promotes what is due and nothing else', async () => {
+    test('promotes only deliveries that are due', async () => {
       const { engine, clock } = under();
       const lane = newLane();
       const now = clock.now();
@@ -69,7 +69,7 @@ export function ledgerContract(under: () => EngineUnderTest, options: ContractOp
       await assertEmpty(engine, lane);
     });
 
-    test('a deferred delivery comes back with one attempt more and its reason', async () => {
+    test('a deferred delivery comes back with its reason and one attempt more', async () => {
       const { engine, clock } = under();
       const lane = newLane();
       const message = mail(clock.now(), { lane });
@@ -98,7 +98,7 @@ export function ledgerContract(under: () => EngineUnderTest, options: ContractOp
       );
     });
 
-    test('a release at once makes it ready again, and is no attempt', async () => {
+    test('an immediate release makes a delivery ready and counts no attempt', async () => {
       const { engine, clock } = under();
       const lane = newLane();
       await admit(engine, mail(clock.now(), { lane }));
@@ -110,7 +110,7 @@ export function ledgerContract(under: () => EngineUnderTest, options: ContractOp
       assert.equal(again!.item.attempts, 0);
     });
 
-    test('times need not be whole milliseconds', async () => {
+    test('accepts times with fractions of a millisecond', async () => {
       const { engine, clock } = under();
       const lane = newLane();
       await admit(engine, mail(clock.now(), { lane }));
@@ -127,7 +127,7 @@ export function ledgerContract(under: () => EngineUnderTest, options: ContractOp
       assert.equal((await collect(engine, lane, 1))[0]!.item.attempts, 1);
     });
 
-    test('a release until later keeps the reason, and is no attempt', async () => {
+    test('a release until later records its reason and counts no attempt', async () => {
       const { engine, clock } = under();
       const lane = newLane();
       const message = mail(clock.now(), { lane });
@@ -147,7 +147,7 @@ export function ledgerContract(under: () => EngineUnderTest, options: ContractOp
       assert.equal(again!.item.attempts, 0);
     });
 
-    test('a release shows until when its limit lasts, and comes back before', async () => {
+    test('a released delivery shows when its limit ends, and comes back earlier', async () => {
       const { engine, clock } = under();
       const lane = newLane();
       const message = mail(clock.now(), { lane });
@@ -165,10 +165,10 @@ export function ledgerContract(under: () => EngineUnderTest, options: ContractOp
       const until = clock.now() + 20_000;
       const { code, text } = reason;
       await engine.queue.settle([{ kind: 'release', leased: again!, until, reason: { code, text } }]);
-      assert.equal(await shown(), until, 'nothing is left of the limit before');
+      assert.equal(await shown(), until, 'the earlier limit is gone');
     });
 
-    test('cancels what waits, and leaves what is leased', async () => {
+    test('cancels waiting deliveries and leaves leased ones', async () => {
       const { engine, clock } = under();
       const [lane, busy] = [newLane(), newLane()];
       const message = mail(clock.now(), {
@@ -194,7 +194,7 @@ export function ledgerContract(under: () => EngineUnderTest, options: ContractOp
       assert.deepEqual(states, ['delivered', cancelled.includes(1) ? 'cancelled' : 'delivered', 'cancelled']);
     });
 
-    test('counts deferred deliveries by what they agree in, and makes them due', async () => {
+    test('counts deferred deliveries by group and makes a group due', async () => {
       const { engine, clock } = under();
       const [lane, other] = [newLane(), newLane()];
       const pool = lane.split(':')[0]!;
@@ -238,7 +238,7 @@ export function ledgerContract(under: () => EngineUnderTest, options: ContractOp
       await assertEmpty(engine, lane);
     });
 
-    test('cancels what came back from the ledger', async () => {
+    test('cancels deliveries that came back from the ledger', async () => {
       const { engine, clock } = under();
       const lane = newLane();
       const message = mail(clock.now(), { lane, due: clock.now() + 1_000 });
@@ -249,7 +249,7 @@ export function ledgerContract(under: () => EngineUnderTest, options: ContractOp
       await assertEmpty(engine, lane);
     });
 
-    test('a message that is not there has nothing to cancel', async () => {
+    test('cancels nothing of an unknown message', async () => {
       assert.deepEqual(await under().engine.ledger.cancel('unknown'), []);
     });
   });

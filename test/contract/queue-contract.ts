@@ -20,7 +20,7 @@ import {
 
 export function queueContract(under: () => EngineUnderTest, options: ContractOptions): void {
   describe('queue', () => {
-    test('hands out what was admitted: the item, and the very bytes', async () => {
+    test('leases each admitted item with its exact bytes', async () => {
       const { engine, clock } = under();
       const lane = newLane();
       const message = mail(clock.now(), {
@@ -49,7 +49,7 @@ export function queueContract(under: () => EngineUnderTest, options: ContractOpt
       await collect(engine, one, 1);
     });
 
-    test('counts what is ready and what is leased', async () => {
+    test('counts ready and leased items', async () => {
       const { engine, clock } = under();
       const lane = newLane();
       await admit(
@@ -65,7 +65,7 @@ export function queueContract(under: () => EngineUnderTest, options: ContractOpt
       assert.deepEqual(await depth(), { lane, ready: 2, leased: 0 });
     });
 
-    test('admits bodies of no byte and of 10 MiB', async () => {
+    test('admits bodies of 0 bytes and of 10 MiB', async () => {
       const { engine, clock } = under();
       const lane = newLane();
       const empty = { ...mail(clock.now(), { lane }), body: new Uint8Array(0) };
@@ -79,7 +79,7 @@ export function queueContract(under: () => EngineUnderTest, options: ContractOpt
       );
     });
 
-    test('leases at most what was asked for', async () => {
+    test('leases at most the maximum of the call', async () => {
       const { engine, clock } = under();
       const lane = newLane();
       await admit(engine, ...Array.from({ length: 5 }, () => mail(clock.now(), { lane })));
@@ -93,7 +93,7 @@ export function queueContract(under: () => EngineUnderTest, options: ContractOpt
       assert.equal(new Set(seen).size, 5, 'all are handed out, two at a time');
     });
 
-    test('never hands one delivery to two callers', async () => {
+    test('never leases one delivery to two callers', async () => {
       const { engine, clock } = under();
       const lane = newLane();
       const messages = Array.from({ length: 60 }, () => mail(clock.now(), { lane }));
@@ -105,7 +105,7 @@ export function queueContract(under: () => EngineUnderTest, options: ContractOpt
       assert.equal(new Set(names(leased)).size, leased.length);
     });
 
-    test('hands an item out again when its visibility is over, and says so', async () => {
+    test('leases an item again after its visibility time, marked as leased before', async () => {
       const { engine, clock } = under();
       const lane = newLane();
       await admit(engine, mail(clock.now(), { lane }));
@@ -118,7 +118,7 @@ export function queueContract(under: () => EngineUnderTest, options: ContractOpt
       assert.ok(second!.receives >= 2);
     });
 
-    test('extend keeps an item from others', async () => {
+    test('extend keeps an item leased', async () => {
       const { engine, clock } = under();
       const lane = newLane();
       await admit(engine, mail(clock.now(), { lane }));
@@ -131,7 +131,7 @@ export function queueContract(under: () => EngineUnderTest, options: ContractOpt
       await collect(engine, lane, 1);
     });
 
-    test('an end that comes after the visibility still ends the delivery, once', async () => {
+    test('a settlement after the visibility time ends the delivery, once', async () => {
       const { engine, clock } = under();
       const lane = newLane();
       const message = mail(clock.now(), { lane });
@@ -155,14 +155,14 @@ export function queueContract(under: () => EngineUnderTest, options: ContractOpt
       assert.deepEqual(names(await polled), [`${message.record.id} 0`]);
     });
 
-    test('a long poll ends with nothing after its wait', async () => {
+    test('a long poll ends empty after its wait', async () => {
       const { engine, clock } = under();
       const polled = engine.queue.lease({ lane: newLane(), max: 10, visibility: LONG, wait: 1_000 });
       await clock.advance(1_001);
       assert.deepEqual(await polled, []);
     });
 
-    test('an abort ends a long poll with nothing, and takes nothing', async () => {
+    test('an aborted long poll ends empty and leases nothing', async () => {
       const { engine, clock } = under();
       const lane = newLane();
       const stop = new AbortController();
@@ -187,7 +187,7 @@ export function queueContract(under: () => EngineUnderTest, options: ContractOpt
       await collect(engine, lane, 1);
     });
 
-    test('one message does not wait behind ten thousand of another tenant', {
+    test('one message does not wait behind 10,000 of another tenant', {
       skip: options.strictTurns ? false : 'no strict turns',
     }, async () => {
       const { engine, clock } = under();
@@ -202,7 +202,7 @@ export function queueContract(under: () => EngineUnderTest, options: ContractOpt
       assert.equal(next.filter((leased) => leased.item.tenant === quiet).length, 1);
     });
 
-    test('survives a restart: what was admitted, and not what was settled', async (t) => {
+    test('admitted items survive a restart, settled ones do not come back', async (t) => {
       const { engine, clock, reopen } = under();
       if (!reopen) return t.skip('this engine cannot be reopened');
       const lane = newLane();
@@ -229,7 +229,7 @@ export function queueContract(under: () => EngineUnderTest, options: ContractOpt
       ...more,
     });
 
-    test('a repeat gets the first answer and writes nothing', async () => {
+    test('a repeated call gets the first answer and writes nothing', async () => {
       const { engine, clock } = under();
       const lane = newLane();
       const first = claim(clock.now());
@@ -243,7 +243,7 @@ export function queueContract(under: () => EngineUnderTest, options: ContractOpt
       await assertEmpty(engine, lane);
     });
 
-    test('the same key for another request is a conflict and writes nothing', async () => {
+    test('a key used for another request is a conflict and writes nothing', async () => {
       const { engine, clock } = under();
       const lane = newLane();
       const first = claim(clock.now());
@@ -254,7 +254,7 @@ export function queueContract(under: () => EngineUnderTest, options: ContractOpt
       await assertEmpty(engine, lane);
     });
 
-    test('of identical calls at the same time one is taken', async () => {
+    test('one of several simultaneous identical calls is admitted', async () => {
       const { engine, clock } = under();
       const lane = newLane();
       const first = claim(clock.now());
@@ -267,7 +267,7 @@ export function queueContract(under: () => EngineUnderTest, options: ContractOpt
       await assertEmpty(engine, lane);
     });
 
-    test('a key is free again when its time is over', async () => {
+    test('a key is free again when it expires', async () => {
       const { engine, clock } = under();
       const lane = newLane();
       const first = claim(clock.now(), { expiresAt: clock.now() + 10_000 });

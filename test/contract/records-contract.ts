@@ -72,14 +72,14 @@ export function recordsContract(under: () => EngineUnderTest, options: ContractO
       assert.equal(await engine.records.state(message.record.id, 3), 'suppressed');
     });
 
-    test('knows nothing of a message that was never admitted', async () => {
+    test('has no record of a message that was never admitted', async () => {
       const { engine } = under();
       assert.equal(await engine.records.message('unknown'), undefined);
       assert.deepEqual(await engine.records.deliveries('unknown'), []);
       assert.equal(await engine.records.state('unknown', 0), undefined);
     });
 
-    test('refuses an end that is none', async () => {
+    test('refuses a state that does not end a delivery', async () => {
       const { engine, clock } = under();
       const lane = newLane();
       await admit(engine, mail(clock.now(), { lane }));
@@ -88,7 +88,7 @@ export function recordsContract(under: () => EngineUnderTest, options: ContractO
       await engine.queue.settle([end(leased!, clock.now())]);
     });
 
-    test('a bounce that is reported later changes delivered to bounced; a complaint changes nothing', async () => {
+    test('a later bounce report changes delivered to bounced; a complaint changes no state', async () => {
       const { engine, clock } = under();
       const lane = newLane();
       const message = mail(clock.now(), { lane });
@@ -105,7 +105,7 @@ export function recordsContract(under: () => EngineUnderTest, options: ContractO
       assert.equal((await engine.records.deliveries(id))[0]!.state, 'bounced');
     });
 
-    test('the feed gives every outcome once, and goes on from a cursor', async () => {
+    test('the feed returns every outcome once and goes on from a cursor', async () => {
       const { engine, clock } = under();
       const lane = newLane();
       const { cursor } = await readFeed(engine, 0);
@@ -130,7 +130,7 @@ export function recordsContract(under: () => EngineUnderTest, options: ContractO
       });
     });
 
-    test('the feed says the place of each outcome, and its last place is the cursor', async () => {
+    test('the feed returns the position of each outcome, the last of which is the cursor', async () => {
       const { engine, clock } = under();
       const lane = newLane();
       const { cursor } = await readFeed(engine, 0);
@@ -145,7 +145,7 @@ export function recordsContract(under: () => EngineUnderTest, options: ContractO
       await readFeed(engine, page.cursor);
     });
 
-    test('prunes old messages whose deliveries all ended, and no others', {
+    test('prunes only old messages whose deliveries have all ended', {
       skip: options.recordsExpire ? 'records expire by themselves' : false,
     }, async () => {
       const { engine, clock } = under();
@@ -177,7 +177,7 @@ export function recordsContract(under: () => EngineUnderTest, options: ContractO
       detail: { ipAddress: '192.0.2.1', userAgent: 'x' },
     });
 
-    test('are shown with their message, oldest first, and change no state but by a bounce', async () => {
+    test('are shown with their message, oldest first; only a bounce changes a state', async () => {
       const { engine, clock } = under();
       const lane = newLane();
       const message = mail(clock.now(), { lane });
@@ -203,7 +203,7 @@ export function recordsContract(under: () => EngineUnderTest, options: ContractO
       assert.equal(await engine.records.state(id, 0), 'bounced');
     });
 
-    test('of opens are shown up to a thousand, and of a message that is gone not at all', async () => {
+    test('of opens are shown up to 1,000, and not for a pruned message', async () => {
       const { engine, clock } = under();
       const message = mail(clock.now(), {});
       await admit(engine, message);
@@ -239,7 +239,7 @@ export function recordsContract(under: () => EngineUnderTest, options: ContractO
       await bodies.delete(id);
     });
 
-    test('prunes what expired', async () => {
+    test('prunes expired bodies', async () => {
       const { engine, clock } = under();
       const [expired, kept] = [randomUUID(), randomUUID()];
       await engine.bodies.put(expired, Buffer.from('x'), clock.now() + 1_000);

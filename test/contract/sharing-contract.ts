@@ -10,7 +10,7 @@ const MINUTE = 60_000;
 /** Time between two messages that a node has to send, ms: always more than the limit lets out. */
 const STEP = 5;
 
-/** A node with its part of a limit: it sends whenever it may. */
+/** A node with its part of a limit: it sends as soon as the limit lets it. */
 class Sharer {
   readonly #under: EngineUnderTest;
   readonly #bucket: SharedBucket;
@@ -25,12 +25,12 @@ class Sharer {
     });
   }
 
-  /** Tokens that nobody else has and that would be lost with it now. */
+  /** Tokens that would be lost if the node died now. */
   get held(): number {
     return this.taken - this.spent;
   }
 
-  /** @returns whether it sent. */
+  /** @returns whether the node sent. */
   async step(): Promise<boolean> {
     const { clock } = this.#under;
     const wait = this.#bucket.wait(clock.now());
@@ -60,7 +60,7 @@ export function sharingContract(under: () => EngineUnderTest): void {
       ...more,
     });
 
-    test('by rate: a node that dies keeps no more than 2 % of it from the others, for no longer than a chunk', async () => {
+    test('by rate: a dead node withholds at most 2 % of it, for at most one chunk', async () => {
       const { clock } = under();
       const count = 3_000;
       const limit = limitOf({ rate: { count, per: MINUTE, text: '3000/min' } });
@@ -76,13 +76,13 @@ export function sharingContract(under: () => EngineUnderTest): void {
       assert.ok(alone > 0.9 * (count / 12), `${alone} alone`);
       const key = randomUUID();
       const [dies, lives] = [new Sharer(under(), key, limit), new Sharer(under(), key, limit)];
-      // What has gone stale in its hand is nobody's any more, and comes back with the rate.
+      // Expired tokens belong to no node, and come back with the rate.
       await run(dies, 2_000, () => assert.ok(dies.held <= 0.02 * count, `${dies.held} in hand`));
       const after = await run(lives, 5_000);
       assert.ok(after >= alone - 0.02 * count, `${after} instead of ${alone}`);
     });
 
-    test('by quota: a node that dies keeps no more than 2 % of it from the others', async () => {
+    test('by quota: a dead node withholds at most 2 % of it', async () => {
       const count = 1_000;
       const limit = limitOf({ quota: { count, per: 'day' } });
       const key = randomUUID();

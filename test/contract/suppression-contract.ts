@@ -6,7 +6,7 @@ import type { SuppressionQuery } from '../../lib/engine/ports.ts';
 import { REMOVAL_MEMORY, type Suppression, type SuppressionReason } from '../../lib/engine/suppression.ts';
 import type { EngineUnderTest } from './harness.ts';
 
-/** Milliseconds after which a change shows. */
+/** Time until a change is visible, ms. */
 const SHOWS = 1_000;
 
 export function suppressionContract(under: () => EngineUnderTest): void {
@@ -24,7 +24,7 @@ export function suppressionContract(under: () => EngineUnderTest): void {
   }
 
   describe('suppressions', () => {
-    test('finds what was put there, whatever the case, in the order of the question', async () => {
+    test('finds entries in any case, in the order of the query', async () => {
       const { suppressions } = under().engine;
       const tenant = randomUUID();
       const ann = entry(tenant, 'Ann@example.net', { messageId: 'm@example.com', feedbackId: 'f' });
@@ -42,7 +42,7 @@ export function suppressionContract(under: () => EngineUnderTest): void {
       assert.deepEqual(await suppressions.find([]), []);
     });
 
-    test('each tenant has a list of its own', async () => {
+    test('keeps one list per tenant', async () => {
       const { suppressions } = under().engine;
       const [one, two] = [randomUUID(), randomUUID()];
       await suppressions.put(entry(one, 'ann@example.net'));
@@ -58,7 +58,7 @@ export function suppressionContract(under: () => EngineUnderTest): void {
       );
     });
 
-    test('looks up more addresses than fit into one request', async () => {
+    test('looks up more addresses than one request holds', async () => {
       const { suppressions } = under().engine;
       const tenant = randomUUID();
       const addresses = Array.from({ length: 250 }, (_, n) => `user${n}@example.net`);
@@ -71,7 +71,7 @@ export function suppressionContract(under: () => EngineUnderTest): void {
       );
     });
 
-    test('the latest word about an address counts, in whatever order it comes', async () => {
+    test('the entry with the latest time counts, in any order of arrival', async () => {
       const { engine, clock } = under();
       const { suppressions } = engine;
       const tenant = randomUUID();
@@ -87,7 +87,7 @@ export function suppressionContract(under: () => EngineUnderTest): void {
       assert.deepEqual(await suppressions.list({ tenant, max: 10 }), [latest], 'it is listed once');
     });
 
-    test('what was taken off is not put back by what happened before', async () => {
+    test('an event from before a removal does not put the address back', async () => {
       const { engine, clock } = under();
       const { suppressions } = engine;
       const tenant = randomUUID();
@@ -107,7 +107,7 @@ export function suppressionContract(under: () => EngineUnderTest): void {
       assert.deepEqual(await find(tenant, 'ann@example.net'), [again]);
     });
 
-    test('takes off for one reason, and only what is not newer', async () => {
+    test('removes an entry by its reason, unless the entry is newer', async () => {
       const { engine, clock } = under();
       const { suppressions } = engine;
       const tenant = randomUUID();
@@ -127,7 +127,7 @@ export function suppressionContract(under: () => EngineUnderTest): void {
       );
     });
 
-    test('lists by reason and time, in pages, whatever is taken off between them', async () => {
+    test('lists by reason and time, in pages, with removals between the pages', async () => {
       const { engine, clock } = under();
       const { suppressions } = engine;
       const tenant = randomUUID();
@@ -135,7 +135,7 @@ export function suppressionContract(under: () => EngineUnderTest): void {
       const put = (n: number, reason: SuppressionReason): Promise<boolean> =>
         suppressions.put(entry(tenant, `${reason}${n}@example.net`, { at: now + n * 1000, reason }));
       await Promise.all([4, 1, 3, 0, 2].flatMap((n) => [put(n, 'BOUNCE'), put(n, 'COMPLAINT')]));
-      // Some of one time.
+      // Several entries have the same time.
       await Promise.all(
         ['a', 'b', 'c'].map((name) => suppressions.put(entry(tenant, name, { at: now - 1000 }))),
       );
@@ -176,7 +176,7 @@ export function suppressionContract(under: () => EngineUnderTest): void {
       await clock.advance(SHOWS);
       const [second] = await suppressions.list({ tenant, from: now, after: first, max: 1 });
       assert.equal(second!.address, bounces[1]);
-      // A page that begins where nothing more is asked for.
+      // A page that begins after the end of the requested range.
       assert.deepEqual(await suppressions.list({ tenant, before: now + 1000, after: second, max: 9 }), [
         entry(tenant, complaints[0]!, { at: now, reason: 'COMPLAINT' }),
       ]);
@@ -184,7 +184,7 @@ export function suppressionContract(under: () => EngineUnderTest): void {
       assert.equal(later!.address, bounces[4]);
     });
 
-    test('forgets of whom it was taken off, after a time', async () => {
+    test('forgets a removal after its retention time', async () => {
       const { engine, clock } = under();
       const { suppressions } = engine;
       const tenant = randomUUID();

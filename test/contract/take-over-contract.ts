@@ -1,4 +1,4 @@
-/** Contract of what goes with an IP: a node that takes one over knows what the one before has sent and learnt. */
+/** Contract of what moves with an IP: the next node has what the one before sent and learnt. */
 import assert from 'node:assert/strict';
 import { randomInt } from 'node:crypto';
 import { describe, test } from 'node:test';
@@ -26,7 +26,7 @@ const LIMITS = new LimitBook(limitTable({ default: { messageRate: '24/d' } })).a
   pool: 'default',
 }).own;
 
-/** A node's hold on one IP. */
+/** One node as the owner of one IP. */
 class Holder {
   readonly clock: TestClock;
   readonly source: SourceAddress;
@@ -54,7 +54,7 @@ class Holder {
     });
   }
 
-  /** Takes the lease when it is free, and what goes with it. */
+  /** Takes the lease when it is free, with the checkpoints of the IP. */
   async take(): Promise<boolean> {
     const { lease, owner } = this.source.holder!;
     const end = await this.#under.engine.leases.acquire(lease, owner, LEASE);
@@ -65,7 +65,7 @@ class Holder {
     return true;
   }
 
-  /** Looks of the keepers, until it is so: storage takes its own time. */
+  /** Lets the checkpoint loops run until `done`: storage takes its own time. */
   async until(done: () => boolean): Promise<void> {
     for (let looks = 0; !done(); looks += 1) {
       assert.ok(looks < 1000, 'it never came');
@@ -82,7 +82,7 @@ class Holder {
     return this.book.status(this.source.ip!, this.clock.now()).google!;
   }
 
-  /** The process ends as it is. */
+  /** The process dies. */
   die(): void {
     this.shaping.stop();
     this.warmup.stop();
@@ -105,7 +105,7 @@ export function takeOverContract(under: () => EngineUnderTest): void {
       return new Holder(under(), ip, owner, clock, reports);
     }
 
-    /** A node that has let out some of the budget, was throttled, and has sent one message to a site. */
+    /** A node that has used some of the budget, was throttled, and has sent one message to a site. */
     async function working(ip: string): Promise<Holder> {
       const first = await holder(ip, 'one');
       assert.equal(await first.take(), true);
@@ -120,7 +120,7 @@ export function takeOverContract(under: () => EngineUnderTest): void {
       return first;
     }
 
-    test('in order: what was sent is counted exactly, and what was learnt is known', async () => {
+    test('in order: the next node counts exactly what was sent and has what was learnt', async () => {
       const ip = newIp();
       const first = await working(ip);
       const sentAt = first.clock.now();
@@ -135,7 +135,7 @@ export function takeOverContract(under: () => EngineUnderTest): void {
       await second.stop();
     });
 
-    test('by death: no budget and no limit is exceeded, a complaint is counted once', async () => {
+    test('by death: no budget or limit is exceeded, and a complaint is counted once', async () => {
       const ip = newIp();
       const first = await working(ip);
       const report = { ip, provider: 'google', signal: 'complained', at: under().clock.now() } as const;

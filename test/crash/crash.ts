@@ -1,5 +1,5 @@
 /**
- * The crash test (`npm run crash`): load through all three doors while the process is killed with SIGKILL at
+ * The crash test (`npm run crash`): load through all three protocols while the process is killed with SIGKILL at
  * random instants and started again. The sink, which is never killed, counts.
  *
  *     node test/crash/crash.ts [kills] [--seed N]
@@ -16,9 +16,9 @@ import { parseArgs } from 'node:util';
 import { startPostern } from '../../bench/support/postern.ts';
 import { checkStore } from '../../lib/engine/embedded/check.ts';
 import { seededRandom } from '../support/clock.ts';
-import { openDoors } from './doors.ts';
+import { startClients } from './clients.ts';
 
-/** Milliseconds from the sink's final reply to the sync of its settlement, at the most. */
+/** Maximum time from the sink's final reply to the sync of its settlement, ms. */
 const WINDOW = 250;
 
 const { positionals, values } = parseArgs({
@@ -40,7 +40,7 @@ async function ask<T>(what: string): Promise<T> {
 
 const problems: string[] = [];
 const postern = await startPostern({ routes: `*=127.0.0.1:${port}` });
-const doors = openDoors(postern, Number(values.clients));
+const load = startClients(postern, Number(values.clients));
 const killedAt: number[] = [];
 
 for (let kill = 1; kill <= kills; kill++) {
@@ -50,20 +50,20 @@ for (let kill = 1; kill <= kills; kill++) {
   const check = checkStore(join(postern.directory, 'data'));
   for (const problem of check.problems) problems.push(`after kill ${kill}: ${problem}`);
   say(
-    `kill ${String(kill).padStart(2)}: ${doors.answered.size} answered, ${await ask<number>('count')} at the sink, ` +
+    `kill ${String(kill).padStart(2)}: ${load.answered.size} answered, ${await ask<number>('count')} at the sink, ` +
       `store ${check.problems.length === 0 ? 'in order' : `has ${check.problems.length} problems`}`,
   );
   await postern.start();
 }
 await pause(1000);
-await doors.stop();
+await load.stop();
 
-/** Until everything promised has arrived, or nothing has come for 20 s. */
+/** Waits until everything promised has arrived, or nothing has come for 20 s. */
 let answered: [string, number][] = [];
 for (let quiet = 0, last = -1; quiet < 100; quiet++) {
   answered = await ask<[string, number][]>('answered');
   const arrived = new Set(answered.map(([recipient]) => recipient));
-  if ([...doors.answered.keys()].every((recipient) => arrived.has(recipient))) break;
+  if ([...load.answered.keys()].every((recipient) => arrived.has(recipient))) break;
   if (answered.length !== last) quiet = 0;
   last = answered.length;
   await pause(200);
@@ -74,7 +74,7 @@ answered = await ask<[string, number][]>('answered');
 
 const deliveries = new Map<string, number[]>();
 for (const [recipient, at] of answered) deliveries.set(recipient, [...(deliveries.get(recipient) ?? []), at]);
-const lost = [...doors.answered.keys()].filter((recipient) => !deliveries.has(recipient));
+const lost = [...load.answered.keys()].filter((recipient) => !deliveries.has(recipient));
 const twice = [...deliveries].filter(([, times]) => times.length > 1);
 let widest = 0;
 for (const [recipient, times] of twice) {
@@ -87,13 +87,13 @@ for (const [recipient, times] of twice) {
   }
 }
 if (lost.length > 0)
-  problems.push(`${lost.length} lost, the first: ${lost[0]} answered at ${doors.answered.get(lost[0]!)}`);
+  problems.push(`${lost.length} lost, the first: ${lost[0]} answered at ${load.answered.get(lost[0]!)}`);
 await postern.stop();
 const end = checkStore(join(postern.directory, 'data'));
 for (const problem of end.problems) problems.push(`at the end: ${problem}`);
 
 say(
-  `\n${kills} kills, ${doors.begun} messages begun, ${doors.answered.size} answered, ${deliveries.size} delivered\n` +
+  `\n${kills} kills, ${load.begun} messages begun, ${load.answered.size} answered, ${deliveries.size} delivered\n` +
     `lost after an answer: ${lost.length}\n` +
     `delivered twice: ${twice.length}, each answered by the sink at most ${widest} ms before a kill\n` +
     `state checker: ${problems.length === 0 ? 'in order after every kill' : 'see below'}`,

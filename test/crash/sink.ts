@@ -1,4 +1,4 @@
-/** The sink of the crash test: a process that outlives every kill and remembers when it answered what. */
+/** The sink of the crash test: a process that outlives every kill and records the time of each reply. */
 import { startSink } from '../../bench/support/sink.ts';
 
 const answered: [recipient: string, at: number][] = [];

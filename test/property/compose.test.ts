@@ -58,11 +58,11 @@ const input: fc.Arbitrary<ComposeInput> = fc.record(
   { requiredKeys: ['from', 'subject'] },
 );
 
-/** What a reader must see of a text: line breaks of one kind (the parser adds some at the end), no lone surrogates. */
+/** A text as a reader must see it: line breaks of one kind (the parser adds some at the end), no lone surrogates. */
 const canonical = (value: string): string =>
   value.toWellFormed().replaceAll(/\r\n?/g, '\n').replace(/\n+$/, '');
 
-test('a parser reads back what was composed', async () => {
+test('a parser reads a composed message back', async () => {
   await fc.assert(
     fc.asyncProperty(input, async (given) => {
       const message = compose(given, { messageId: 'm@example.com', date: 0 });
@@ -86,7 +86,7 @@ test('a parser reads back what was composed', async () => {
   );
 });
 
-test('what is composed is clean on the wire', () => {
+test('a composed message is clean on the wire', () => {
   fc.assert(
     fc.property(input, (given) => {
       const message = compose(given, { messageId: 'm@example.com', date: 0 });
@@ -102,7 +102,7 @@ test('what is composed is clean on the wire', () => {
   );
 });
 
-test('nothing that is hostile adds a header field', () => {
+test('no hostile input adds a header field', () => {
   const names = ['from', 'to', 'subject', 'date', 'message-id', 'mime-version'];
   const hostile = fc.array(
     fc.constantFrom('\r', '\n', '\r\n', ' ', 'X-Evil: 1', 'Bcc: v@e.com', ':', '\u2028', 'ü'),

@@ -10,14 +10,14 @@ import { openSession } from '../../lib/smtp/session.ts';
 import type { SmtpSession, Transaction } from '../../lib/smtp/types.ts';
 import { systemClock } from '../../lib/time.ts';
 
-/** Bodies made of what matters here: dots, line ends, and text. Line ends are CRLF, as the caller promises. */
+/** Bodies of dots, line ends and text. Line ends are CRLF, as the caller promises. */
 const bodies = fc
   .array(fc.constantFrom('.', '..', '\r\n', '\r\n.', '\r\n.\r\n', '\r\n..\r\n', 'text', 'é', ' .'), {
     maxLength: 60,
   })
   .map((parts) => Buffer.from(parts.join('')));
 
-/** What a receiver makes of a body (RFC 5321 §4.5.2), written as plainly as can be. */
+/** A receiver's reading of a body (RFC 5321 §4.5.2), written as plainly as can be. */
 function unstuff(wire: Buffer): { body: string; rest: string } {
   const lines = wire.toString('latin1').split('\r\n');
   const end = lines.indexOf('.');
@@ -31,7 +31,7 @@ function whole(body: Buffer): string {
   return text === '' || text.endsWith('\r\n') ? text : `${text}\r\n`;
 }
 
-test('what is stuffed ends where it should, and comes out as it went in', () => {
+test('a dot-stuffed body ends at its end and unstuffs to itself', () => {
   fc.assert(
     fc.property(bodies, (body) => {
       const wire = Buffer.concat([dotStuff(body), Buffer.from(endOfData(body))]);
@@ -91,7 +91,7 @@ after(async () => {
   await new Promise<void>((resolve) => server.close(() => resolve()));
 });
 
-test('a real server receives each body as it was', async () => {
+test('a real server receives each body unchanged', async () => {
   await fc.assert(
     fc.asyncProperty(bodies, async (bytes) => {
       received.length = 0;

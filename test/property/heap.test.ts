@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { Heap } from '../../lib/heap.ts';
 
-test('a heap gives the least of what it holds, in any order of pushes and pops', () => {
+test('a heap pops its least item, in any order of pushes and pops', () => {
   const step = fc.option(fc.integer({ min: 0, max: 50 }), { nil: undefined });
   fc.assert(
     fc.property(fc.array(step, { maxLength: 200 }), (steps) => {

@@ -1,4 +1,4 @@
-/** Any bytes as the reply of a peer, through a whole delivery on both engines that keep what they are given. */
+/** Any bytes as the reply of a peer, through a whole delivery on both engines with durable storage. */
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
@@ -42,7 +42,7 @@ const text = fc.oneof(
   fc.string({ unit: 'binary', maxLength: 60 }).map((value) => Buffer.from(value)),
   fc.array(fc.constantFrom(...KNOWN), { maxLength: 10 }).map((parts) => Buffer.concat(parts)),
 );
-/** Replies that end: what is no reply closes its connection, and enough of those close the site for all (`test/wire`). */
+/** Complete replies: an invalid one closes its connection, and enough of those close the site for all (`test/wire`). */
 const code = fc.constantFrom('250 ', '450 4.2.2 ', '450 ', '550 ', '550 5.1.1 ', '550-5.7.1 x\r\n550 ');
 const reply = fc
   .tuple(code, text)
@@ -100,7 +100,7 @@ async function aws(): Promise<Engine> {
 }
 
 for (const [name, open] of Object.entries({ embedded, aws })) {
-  test(`${name}: no reply of a peer stops the settling of others, and each is kept as clean text`, async () => {
+  test(`${name}: no reply of a peer stops other settlements, and each reply is stored as clean text`, async () => {
     const engine = await open();
     closing.push(() => engine.close());
     const { port } = peer.address() as AddressInfo;

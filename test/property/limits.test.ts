@@ -4,7 +4,7 @@ import { simulateLimits } from '../support/limit-simulation.ts';
 // The same with ten million sends: node bench/limits.ts 10000000
 describe('limits', () => {
   for (const seed of [1, 2, 3, 4]) {
-    it(`none is exceeded in any window of 250,000 sends (seed ${seed})`, () => {
+    it(`are exceeded in no window of 250,000 sends (seed ${seed})`, () => {
       simulateLimits({ sends: 250_000, seed });
     });
   }

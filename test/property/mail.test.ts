@@ -18,7 +18,7 @@ import { takeSesHeaders } from '../../lib/mail/ses-headers.ts';
 
 const SETTINGS = { seed: 5322, numRuns: 3000 };
 
-/** Runs it; the error when it is one of ours, and nothing else may escape. */
+/** Runs the function and returns its error when it is a PosternError; any other error fails the test. */
 function attempt<T>(run: () => T): T | PosternError {
   try {
     return run();
@@ -94,7 +94,7 @@ test('a quoted local part of any characters keeps them', () => {
   );
 });
 
-test('a name goes through a header unchanged, and adds no line to it', () => {
+test('a display name passes through a header unchanged and adds no line to it', () => {
   const name = fc
     .string({ unit: 'grapheme', maxLength: 60 })
     .map((s) => s.replace(/[\p{C}\p{Z}]+/gu, ' ').trim());
@@ -146,7 +146,7 @@ const messageBytes = fc
   .array(bytePiece, { maxLength: 20 })
   .map((pieces) => Buffer.from(pieces.join(''), 'latin1'));
 
-test('what is settled has whole lines of at most 998 octets, and is settled for good', () => {
+test('a sanitised message has lines of at most 998 octets and stays as it is when sanitised again', () => {
   fc.assert(
     fc.property(messageBytes, (bytes) => {
       const clean = attempt(() => sanitise(bytes, 'normalise'));
@@ -166,7 +166,7 @@ test('what is settled has whole lines of at most 998 octets, and is settled for 
   );
 });
 
-test('what is parsed is put together again byte by byte', () => {
+test('a parsed message is written back byte for byte', () => {
   fc.assert(
     fc.property(messageBytes, (bytes) => {
       const parsed = attempt(() => parseMessage(sanitise(bytes, 'normalise')));
@@ -187,7 +187,7 @@ test('what is parsed is put together again byte by byte', () => {
   );
 });
 
-test('raw bytes are parsed or refused, never worse', () => {
+test('raw bytes are parsed or refused with a clear error', () => {
   fc.assert(
     fc.property(messageBytes, (bytes) => {
       const parsed = attempt(() => parseMessage(bytes));
@@ -198,7 +198,7 @@ test('raw bytes are parsed or refused, never worse', () => {
   );
 });
 
-test('the relaxed body is what RFC 6376 §3.4.4 says, step by step', () => {
+test('the relaxed body is the one of RFC 6376 §3.4.4, step by step', () => {
   const body = fc
     .array(fc.constantFrom(' ', ' ', '\t', 'a', 'b', '\r\n', '\r\n', '\xa0', '.'), { maxLength: 40 })
     .map((pieces) => pieces.join(''));

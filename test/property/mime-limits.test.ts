@@ -26,7 +26,7 @@ function nested(depth: number): string {
   return entity;
 }
 
-test('500 parts are taken, 501 are not, 10,000 neither', () => {
+test('500 parts are accepted; 501 and 10,000 are refused', () => {
   check(flat(500));
   rejected(flat(501), /more than 500 MIME parts/);
   rejected(flat(10_000), /more than 500 MIME parts/);
@@ -39,13 +39,13 @@ test('500 parts are taken, 501 are not, 10,000 neither', () => {
   rejected(multipart('o', [flat(249), flat(250)]), /more than 500/);
 });
 
-test('parts 30 deep are taken, 31 are not, 10,000 neither', () => {
+test('parts 30 deep are accepted; 31 and 10,000 are refused', () => {
   check(nested(30));
   rejected(nested(31), /nested over 30 deep/);
   rejected(nested(10_000), /nested over 30 deep/);
 });
 
-test('attached messages count as depth', () => {
+test('an attached message adds one level of depth', () => {
   const chain = (length: number) =>
     `${'Content-Type: message/rfc822\r\n\r\n'.repeat(length)}Subject: x\r\n\r\ny`;
   check(chain(30));
@@ -53,7 +53,7 @@ test('attached messages count as depth', () => {
   rejected(chain(100_000), /nested over 30 deep/);
 });
 
-test('reads what readers read', () => {
+test('the parts agree with those of other parsers', () => {
   const parts = (body: string, boundary = 'b') =>
     `content-type:\r\n multipart/mixed;\r\n\tcharset=x; BOUNDARY = ${boundary}\r\n\r\n${body}`;
   rejected(parts('preamble\r\n--b\r\n\r\nx'.padEnd(20) + '\r\n--b \t\r\n\r\nx'.repeat(500)), /500/);
@@ -65,7 +65,7 @@ test('reads what readers read', () => {
   check('Subject: x\r\n\r\n');
 });
 
-test('what readers split in different ways is rejected', () => {
+test('a message that parsers split in different ways is rejected', () => {
   rejected(
     'Content-Type: text/plain\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n',
     /Duplicate header/,
@@ -77,7 +77,7 @@ test('what readers split in different ways is rejected', () => {
   rejected('Content-Type: multipart/mixed; boundary*0="a"; boundary*1="b"\r\n\r\n', /in pieces/);
 });
 
-test('takes linear time for bodies made to be slow', () => {
+test('the check takes linear time for bodies made to be slow', () => {
   const size = 4_000_000;
   const fill = (piece: string) => piece.repeat(size / piece.length);
   for (const piece of ['\r\n--', '\r\n--b', '--b', '\r\n', '-', '\r\n--b--x', '\r\n\r\n']) {
@@ -95,7 +95,7 @@ test('takes linear time for bodies made to be slow', () => {
   );
 });
 
-test('what is composed is always within the limits', () => {
+test('composed messages are always within the limits', () => {
   const content = Buffer.from('x');
   const attachments = Array.from({ length: 20 }, (_, i) => ({
     content,
@@ -110,7 +110,7 @@ test('what is composed is always within the limits', () => {
   );
 });
 
-test('no body makes anything but a clear error', () => {
+test('any body is accepted or refused with a clear error', () => {
   const scrap = fc.constantFrom(
     ...['--', 'b', '\r\n', '\r\n\r\n', '\r\n--b', '\r\n--b--', '\r\n--c', ' ', 'x', '"', ';', '\\', 'é'],
     ...['Content-Type: ', 'multipart/mixed', '; boundary=', 'message/rfc822', 'boundary="c"', 'boundary*0='],

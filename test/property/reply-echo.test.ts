@@ -1,7 +1,7 @@
 /**
  * Replies that repeat what we sent: the words of every rule, as a recipient, a local part or a sender, in every
  * phase. `lib/outcome/reply-text.ts` cuts them out; `lib/automation/evaluate.ts` bounds what one tenant's mail can
- * set off, should a server say the words itself.
+ * fire when a server uses those words itself.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -21,7 +21,7 @@ const NOW = Date.UTC(2026, 0, 1);
 const SETTINGS = { seed: 20261129, numRuns: 3000 };
 const set = compileRules(LIBRARY);
 
-/** Everything that a rule looks for, written out; characters that no address may hold as blanks. */
+/** Every pattern of a rule, written out, with blanks for characters that no address may hold. */
 const WORDS: readonly { rule: Rule; words: string }[] = LIBRARY.flatMap((rule) =>
   (asList(rule.match.text) ?? []).flatMap((text) =>
     readPattern(text).map((fragments) => ({
@@ -36,7 +36,7 @@ const WORDS: readonly { rule: Rule; words: string }[] = LIBRARY.flatMap((rule) =
 
 const quoted = (local: string): string => `"${local.replace(/["\\]/g, '\\$&')}"`;
 
-/** Ways in which servers repeat an address. */
+/** Forms in which servers repeat an address. */
 const ECHOES: readonly ((local: string, domain: string) => string[])[] = [
   (local, domain) => [`<${quoted(local)}@${domain}>: no such user`],
   (local, domain) => [`The recipient address <${quoted(local)}@${domain}> is not valid. - gsmtp`],
@@ -77,7 +77,7 @@ const phases = fc.constantFrom(
   ...PHASES.filter((phase) => !['greeting', 'ehlo', 'starttls'].includes(phase)),
 );
 
-test("no reply that repeats a rule's words as an address sets that rule off", () => {
+test("no reply that repeats a rule's words as an address fires that rule", () => {
   fc.assert(
     fc.property(
       fc.constantFrom(...WORDS),
@@ -105,13 +105,13 @@ test("no reply that repeats a rule's words as an address sets that rule off", ()
   );
 });
 
-test('words that stand in a rule are words that a tenant can send to', () => {
+test('the words of a rule can stand in an address of a tenant’s mail', () => {
   const valid = WORDS.filter(({ words }) => /^[\x20-\x7e]{1,60}$/.test(words));
   for (const { words } of valid) assert.ok(parseAddress(`${quoted(words)}@example.com`), words);
   assert.ok(valid.length > 300, String(valid.length));
 });
 
-test("no words that one tenant's mail is refused with hold back another tenant's", () => {
+test("no reply to one tenant's mail holds back another tenant's", () => {
   for (const rule of LIBRARY) {
     const state = new AutomationState();
     for (const phase of ['mail', 'rcpt', 'data', 'body'] as const) {
@@ -128,7 +128,7 @@ test("no words that one tenant's mail is refused with hold back another tenant's
   }
 });
 
-test('a rule that fires on the mail of two tenants holds back everybody', () => {
+test('a rule that fires on the mail of two tenants holds back all tenants', () => {
   for (const rule of LIBRARY.filter(({ scope }) => scope?.includes('tenant') !== true)) {
     const state = new AutomationState();
     const phase = asList(rule.match.phase)?.find((one) => one === 'mail') ?? 'rcpt';

@@ -24,7 +24,7 @@ function ipFor(router: Router, tenant: string): string {
   return choice.ip;
 }
 
-test('weighted shares are never a whole turn away from what they should be', () => {
+test('weighted shares stay within one turn of their exact value', () => {
   fc.assert(
     fc.property(weights, fc.integer({ min: 1, max: 2000 }), (list, messages) => {
       const router = new Router(poolOf(list), states(), []);
@@ -44,7 +44,7 @@ test('weighted shares are never a whole turn away from what they should be', () 
   );
 });
 
-test('an IP that is lost moves its tenants and nobody else, and they all come back', () => {
+test('a lost IP moves its own tenants only, and all of them come back', () => {
   fc.assert(
     fc.property(weights, fc.nat(), (list, which) => {
       const lost = new Set<string>();
@@ -70,7 +70,7 @@ test('an IP that is lost moves its tenants and nobody else, and they all come ba
   );
 });
 
-test('an IP that is added takes tenants from others and moves none between them', () => {
+test('an added IP takes tenants from others and moves none between them', () => {
   fc.assert(
     fc.property(weights, (list) => {
       const smaller = new Router(poolOf(list, { sticky: true }), states(), []);
@@ -108,10 +108,10 @@ test('a split takes its percentage of messages, within three standard deviations
           return way.kind === 'pool' ? way.pool : way.kind;
         });
       };
-      const ways = go();
-      assert.deepEqual(go(), ways);
+      const pools = go();
+      assert.deepEqual(go(), pools);
       const share = percent / 100;
-      const taken = ways.filter((way) => way === 'q').length;
+      const taken = pools.filter((pool) => pool === 'q').length;
       const deviation = Math.sqrt(count * share * (1 - share));
       assert.ok(Math.abs(taken - count * share) <= 4 * deviation, `${taken} at ${percent} %`);
     }),

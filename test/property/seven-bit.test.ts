@@ -8,7 +8,7 @@ import { serialise } from '../../lib/mail/message.ts';
 import { seededRandom } from '../support/clock.ts';
 import { generateMessage } from '../support/messages.ts';
 
-test('any raw message is refused, or travels in short lines and is settled for good', () => {
+test('a raw message is refused, or becomes 7-bit in short lines and stays as it is the second time', () => {
   const random = seededRandom(7);
   let taken = 0;
   for (let i = 0; i < 400; i++) {
@@ -28,7 +28,7 @@ test('any raw message is refused, or travels in short lines and is settled for g
   assert.ok(taken > 40, `${taken} of 400 taken`);
 });
 
-test('what is re-encoded reads as before', async () => {
+test('a re-encoded message reads as before', async () => {
   const random = seededRandom(11);
   const pick = <T>(from: readonly T[]): T => from[Math.floor(random() * from.length)]!;
   const text = () =>

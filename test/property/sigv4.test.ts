@@ -88,7 +88,7 @@ const noise = fc.oneof(
     .map((parts) => `AWS4-HMAC-SHA256 ${parts.join('')}`),
 );
 
-test('no Authorization header does more than be refused', () => {
+test('any other Authorization header is refused with a clear error', () => {
   fc.assert(
     fc.property(noise, (value) => {
       try {
@@ -108,7 +108,7 @@ test('an Authorization header of a megabyte is refused in linear time', () => {
   }
 });
 
-test('no head does more than be refused', () => {
+test('any other request head is refused with a clear error', () => {
   const sigV4 = createSigV4(() => undefined);
   const headers = fc.array(
     fc.tuple(
@@ -136,7 +136,7 @@ test('no head does more than be refused', () => {
   );
 });
 
-test('no path does more than match nothing', () => {
+test('any other path matches no route', () => {
   fc.assert(
     fc.property(fc.constantFrom('GET', 'POST', 'PUT'), fc.string({ unit: 'binary' }), (method, path) => {
       try {

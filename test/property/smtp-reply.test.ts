@@ -11,7 +11,7 @@ interface Outcome {
   fault: string | undefined;
 }
 
-/** What a parser makes of bytes that come in these chunks. The chunk is wiped after each, as a reused one is. */
+/** Parses bytes in these chunks. Each chunk is wiped after use, as a reused buffer is. */
 function parse(chunks: Uint8Array[]): Outcome {
   const parser = new ReplyParser();
   const replies: SmtpReply[] = [];
@@ -29,7 +29,7 @@ function cutAt(bytes: Buffer, places: number[]): Buffer[] {
   return [0, ...ends].map((start, i) => bytes.subarray(start, ends[i] ?? bytes.length));
 }
 
-/** Bytes as an enemy might choose them: near the grammar, and far from it. */
+/** Bytes as an attacker might choose them: near the grammar, and far from it. */
 const hostile = fc
   .array(
     fc.oneof(
@@ -65,7 +65,7 @@ function write(reply: { code: number; lines: string[] }): string {
   return reply.lines.map((line, i) => `${reply.code}${i === last ? ' ' : '-'}${line}\r\n`).join('');
 }
 
-test('nothing that a peer writes makes the parser throw, and chunks make no difference', () => {
+test('no bytes of a peer make the parser throw, and chunking makes no difference', () => {
   fc.assert(
     fc.property(hostile, fc.array(fc.nat(), { maxLength: 12 }), (bytes, places) => {
       const whole = parse([bytes]);
@@ -80,7 +80,7 @@ test('nothing that a peer writes makes the parser throw, and chunks make no diff
   );
 });
 
-test('every legal reply is read back, whatever the chunks', () => {
+test('every legal reply is parsed back in any chunks', () => {
   fc.assert(
     fc.property(
       fc.array(legal, { maxLength: 6 }),
@@ -106,7 +106,7 @@ test('every legal reply is read back, whatever the chunks', () => {
   );
 });
 
-test('the caps hold at their edge', () => {
+test('the limits hold at their edge', () => {
   const line = (octets: number): Buffer => Buffer.from(`250 ${'x'.repeat(octets - 6)}\r\n`);
   assert.equal(parse([line(MAX_LINE)]).replies.length, 1);
   assert.match(parse([line(MAX_LINE + 1)]).fault!, /line is longer/);
@@ -123,7 +123,7 @@ test('the caps hold at their edge', () => {
   assert.match(parse([long, Buffer.from('250 x\r\n')]).fault!, /reply is longer/);
 });
 
-test('an enhanced code is taken from the text, and nothing else is', () => {
+test('only an enhanced code is cut from the text', () => {
   const [reply] = parse([Buffer.from('550-5.1.1 no\r\n550 5.1.1 such user\r\n')]).replies;
   assert.deepEqual(reply, { code: 550, enhanced: '5.1.1', lines: ['no', 'such user'] });
   assert.equal(replyText(reply!), '5.1.1 no such user');

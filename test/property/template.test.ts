@@ -19,7 +19,7 @@ const scalar = fc.oneof(
   fc.constantFrom(null, '', 'x\ny\n', '<b>&'),
 );
 
-/** Objects that have the same members at every level, so that a template finds most of what it looks for. */
+/** Objects with the same members at every level, so that a template finds most of its variables. */
 const { data } = fc.letrec<{ data: Record<string, unknown> }>((tie) => ({
   data: fc.record(
     {
@@ -76,7 +76,7 @@ const path = fc.oneof(
 const variable = path.filter((p) => !p.startsWith('('));
 
 /**
- * Handlebars without escaping adds neighbours that are numbers, `{{one}}{{two}}` to 3. We do not; so that the
+ * Handlebars without escaping adds adjacent numbers, `{{one}}{{two}}` to 3. Ours does not; so that the
  * two can be compared, text stands before every variable.
  */
 const marked = (variableTag: string): string => `·${variableTag}`;
@@ -121,7 +121,7 @@ const { template } = fc.letrec<{ template: string; piece: string }>((tie) => {
   };
 });
 
-/** What cannot be compared: a name in our template that the data lacks, or that we refuse on purpose. */
+/** Cases that cannot be compared: a variable that the data lacks, or one that ours refuses on purpose. */
 function uncomparable(error: unknown): boolean {
   assert.ok(error instanceof PosternError, String(error));
   return (
@@ -129,7 +129,7 @@ function uncomparable(error: unknown): boolean {
   );
 }
 
-test('renders as Handlebars does, when nothing is missing', () => {
+test('renders as Handlebars does when the data has every variable', () => {
   let compared = 0;
   fc.assert(
     fc.property(template, data, (source, values) => {
@@ -148,7 +148,7 @@ test('renders as Handlebars does, when nothing is missing', () => {
   assert.ok(compared > SETTINGS.numRuns / 4, `only ${compared} templates could be compared`);
 });
 
-test('no source and no data makes anything but a clear error', () => {
+test('any source and data render or fail with a clear error', () => {
   const scraps = fc.array(
     fc.oneof(
       fc.string({ maxLength: 4 }),

@@ -57,7 +57,7 @@ const html = (pieces: number): string =>
 /** White space in a link's value is no part of where it leads. */
 const bare = (text: string): string => text.replace(/\s/g, '');
 
-test('without its links and its image, tracked HTML is what it was', () => {
+test('tracked HTML is unchanged but for its links and its image', () => {
   let links = 0;
   for (let i = 0; i < 3000; i++) {
     const given = html(1 + (i % 60));
@@ -68,7 +68,7 @@ test('without its links and its image, tracked HTML is what it was', () => {
   assert.ok(links > 3000, `only ${links} links were tried`);
 });
 
-test('tracked twice, a link leads to where it led once', () => {
+test('a link tracked twice leads to its first target', () => {
   for (let i = 0; i < 500; i++) {
     const given = html(40);
     const once = tracker(CLICKS)(given);
@@ -79,7 +79,7 @@ test('tracked twice, a link leads to where it led once', () => {
   }
 });
 
-test('in a raw message of any encoding, all the rest stays, and the content is what it was', () => {
+test('in a raw message of any encoding, everything but links and image stays', () => {
   for (let i = 0; i < 600; i++) {
     const content = html(50)
       .replaceAll('\0', '')

@@ -71,7 +71,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.constant({ kind: 'hand-over' as const }) },
 );
 
-test('no day exceeds its budget, whatever crashes, fails to be saved or is handed over', () => {
+test('no day exceeds its budget through crashes, failed saves and take-overs', () => {
   fc.assert(
     fc.property(schedule, fc.boolean(), fc.array(step, { maxLength: 120 }), (steps, spread, story) => {
       const plan: WarmupPlan = { schedule: steps, providers: new Map(), thresholds: THRESHOLDS, spread };
@@ -117,14 +117,14 @@ test('no day exceeds its budget, whatever crashes, fails to be saved or is hande
             break;
           case 'end-save':
             if (saving === undefined) break;
-            // A save can land without the node hearing of it; never the other way round.
+            // A save can land without its answer reaching the node; never the other way round.
             if (one.landed) stored = JSON.stringify(saving);
             if (one.landed && one.known) book.saved(IP);
             else book.notSaved(IP);
             saving = undefined;
             break;
           case 'crash':
-            // What was on its way may still land.
+            // A save under way may still land.
             if (saving !== undefined) stored = JSON.stringify(saving);
             saving = undefined;
             book = open();
@@ -194,7 +194,7 @@ test('a crash wastes at most two chunks of a day', () => {
   );
 });
 
-test('good days lead up the schedule, one by one, to the end', () => {
+test('each good day is one step up the schedule, to its end', () => {
   fc.assert(
     fc.property(schedule, fc.integer({ min: 0, max: 3 }), (steps, gap) => {
       const book = new WarmupBook();

@@ -85,11 +85,11 @@ export class PolicyFile {
     return fields;
   }
 
-  /** Saves a text, and waits until the log says that. */
+  /** Saves a text, and waits for the log line. */
   async save(text: string, expected: 'policy.loaded' | 'policy.refused'): Promise<Record<string, unknown>> {
-    const told = this.next(expected);
+    const logged = this.next(expected);
     await writeFile(this.path, text);
-    return told;
+    return logged;
   }
 
   async remove(): Promise<void> {

@@ -85,9 +85,9 @@ describe('the certificate of the submission service', () => {
   test('is renewed where it lies and served at once, and one that is broken changes nothing', async () => {
     await put(pems[0]!);
     const clock = new TestClock();
-    let heard: (text: string) => void = () => undefined;
-    const next = () => new Promise<string>((resolve) => (heard = resolve));
-    const log: Log = { ...silentLog, info: (text) => heard(text), error: (text) => heard(text) };
+    let onLine: (text: string) => void = () => undefined;
+    const next = () => new Promise<string>((resolve) => (onLine = resolve));
+    const log: Log = { ...silentLog, info: (text) => onLine(text), error: (text) => onLine(text) };
     const certificate = await openCertificate({ bucket, clock, log });
     const { accept, control } = await openTestAccept();
     const submission = await startSubmission({
@@ -117,9 +117,9 @@ describe('the certificate of the submission service', () => {
       [pems[1]!, 'certificate renewed', 'new.example.com'],
     ] as const) {
       await put(text);
-      const told = next();
+      const line = next();
       clock.advance(HOUR);
-      assert.equal(await told, message);
+      assert.equal(await line, message);
       assert.equal(await served(submission.address.port), name);
       // The next look is asked for when this one has ended.
       await new Promise(setImmediate);

@@ -33,8 +33,8 @@ describe('a document', () => {
   test('is in force when it is stored, here and everywhere, and after a restart', async () => {
     const { config, clock, documents } = await open();
     const other = await open(config);
-    const told: number[] = [];
-    other.documents.watch('place', () => told.push(other.documents.running('place').size));
+    const sizes: number[] = [];
+    other.documents.watch('place', () => sizes.push(other.documents.running('place').size));
     const at = clock.now();
     const first = await documents.put('place', 'a', ann, { by });
     assert.deepEqual(first, { kind: 'place', name: 'a', version: 1, at, by, value: ann });
@@ -44,7 +44,7 @@ describe('a document', () => {
       assert.deepEqual(node.documents.get('place', 'a'), first);
       assert.deepEqual([...node.documents.running('place')], [['a', ann]]);
     }
-    assert.deepEqual(told, [1]);
+    assert.deepEqual(sizes, [1]);
     assert.deepEqual([documents.list('place').length, documents.list('other').length], [1, 0]);
   });
 
@@ -81,7 +81,7 @@ describe('a document', () => {
       );
     }
     assert.equal((await documents.put('place', 'a', bob, { by, expect: 1 })).version, 2);
-    // The other node has not heard of it yet: the store itself says so.
+    // The other node has not changed of it yet: the store itself says so.
     await assert.rejects(
       other.documents.put('place', 'a', ann, { by, expect: 0 }),
       failure('config_conflict'),
@@ -169,14 +169,14 @@ test('one change of a document is read once and applied once, over the real stor
     const documents = await openDocuments({ config: engine.config, clock: systemClock, kinds: [counted] });
     const applied: (LimitTable | undefined)[] = [];
     documents.watch('limits', () => applied.push(documents.read(LIMITS, 'default')));
-    const heard = new Set<string>();
-    engine.config.watch(({ kind, key }) => void heard.add(`${kind}/${key}`));
+    const changed = new Set<string>();
+    engine.config.watch(({ kind, key }) => void changed.add(`${kind}/${key}`));
     for (const connections of [5, 6]) {
       await documents.put('limits', 'default', { default: { connections } }, { by });
       await engine.config.catchUp();
       await settled();
     }
-    assert.ok(heard.has('config-limits/default'), 'its own write came back to it');
+    assert.ok(changed.has('config-limits/default'), 'its own write came back to it');
     assert.deepEqual([applied.length, reads], [2, 2]);
     assert.equal(applied[1]!.rules.at(-1)!.set.connections, 6);
     documents.close();

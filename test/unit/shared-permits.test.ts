@@ -47,15 +47,15 @@ class Nodes {
     const request = permits.request();
     const askedAt = this.now;
     const random = this.#random;
-    const heard = this.up && random() < 0.99;
-    const answered = heard && random() < 0.99;
+    const arrived = this.up && random() < 0.99;
+    const answered = arrived && random() < 0.99;
     this.#due.push({
       at: this.now + 1 + random() * 20,
       act: () => {
         const live = this.#holders.filter((one) => one.until > this.now);
         const shared = sharePermits(owner, request, live);
         const others = live.filter((one) => one.owner !== owner);
-        if (heard) {
+        if (arrived) {
           const own = { owner, held: shared.held, want: request.want, until: this.now + request.ttl };
           this.#holders.splice(0, this.#holders.length, ...others, own);
         }

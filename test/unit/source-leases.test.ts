@@ -133,21 +133,21 @@ describe('the lease of a source address', () => {
   });
 });
 
-describe('what is in hand', () => {
+describe('what is in inFlight', () => {
   it('is not prolonged once its lease has run out', async () => {
     const clock = new TestClock();
     const extended: LeasedItem[] = [];
     const queue = { extend: async (leased: LeasedItem[]) => void extended.push(...leased) };
-    const hand = new InFlight(queue as unknown as Queue, { items: 10, bytes: 1e6 }, 120_000);
+    const inFlight = new InFlight(queue as unknown as Queue, { items: 10, bytes: 1e6 }, 120_000);
     const lane = { pool: 'default', class: 'bulk' as const, held: 0, overflowed: () => undefined };
     const held = [1_000, 50_000].map((left) => {
       const leased = { item: queueItem(clock.now()), bytes: Buffer.from('x'), receives: 1, receipt: left };
       const delivery = new Delivery(leased, lane, clock.now() + left);
-      hand.add(delivery);
+      inFlight.add(delivery);
       return delivery;
     });
     clock.advance(1_000);
-    await hand.extend(clock.now());
+    await inFlight.extend(clock.now());
     assert.deepEqual(
       extended.map(({ receipt }) => receipt),
       [50_000],

@@ -1,4 +1,4 @@
-/** What a session finds out about a peer, and the next one keeps to. */
+/** What a session learns about a peer and the next session applies. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
@@ -17,7 +17,7 @@ import { BIG, BODY, BYE, envelope, mail, opening, PIPED, play } from './run.ts';
 const habitsOf = (): PeerHabits => new HostMemory(new TestClock()).of('mx.peer.test', 25);
 const taken: PeerStep[] = [say('250 a', '250 b', '354 c'), body()];
 
-test('an envelope that a peer drops behind the final dot goes again after 10 s, and waits for the reply from then on', async () => {
+test('an envelope that a peer drops behind the final dot is sent again after 10 s; later ones wait for the reply', async () => {
   const habits = habitsOf();
   const first = await play({
     dialog: [...PIPED, envelope('b@x'), ...taken, envelope('c@x'), say('250 d'), hold],
@@ -48,7 +48,7 @@ test('an envelope that a peer drops behind the final dot goes again after 10 s, 
   assert.ok(transcript.indexOf('< 250 d') < transcript.indexOf('> RCPT TO:<e@x>'), transcript.join('\n'));
 });
 
-test('a peer that answers the early MAIL gets its usual deadlines', async () => {
+test('a peer that answers the early MAIL has its usual deadlines', async () => {
   const habits = habitsOf();
   const { end } = await play({
     dialog: [...PIPED, envelope('b@x'), ...taken, envelope('c@x'), say('250 d', '250 e'), hold],
@@ -85,7 +85,7 @@ for (const code of [500, 502, 503, 504]) {
   });
 }
 
-test('BDAT refused with 502 while a large body is on its way goes again by DATA', async () => {
+test('a large body whose BDAT is refused with 502 is sent again by DATA', async () => {
   const habits = habitsOf();
   const { results, raw } = await play({
     dialog: [
@@ -104,7 +104,7 @@ test('BDAT refused with 502 while a large body is on its way goes again by DATA'
   assert.equal(habits.chunking, false);
 });
 
-test('503 to BDAT after every recipient was refused, and 552 to a body, say nothing of CHUNKING', async () => {
+test('503 to BDAT after all recipients were refused, and 552 to a body, leave CHUNKING on', async () => {
   const habits = habitsOf();
   await play({
     dialog: [...chunked, ...bdat(Buffer.from(BODY)), say('250 a', '550 b', '503 c'), ...BYE],
@@ -120,7 +120,7 @@ test('503 to BDAT after every recipient was refused, and 552 to a body, say noth
   assert.equal(habits.chunking, true);
 });
 
-test('habits lapse after a week, and the memory of hosts is bounded by octets', () => {
+test('host memory expires after a week and is bounded in octets', () => {
   const clock = new TestClock();
   const memory = new HostMemory(clock, 10_000);
   const courier = memory.of('courier.test', 25);
@@ -183,7 +183,7 @@ for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
   });
 }
 
-test('connections that are made to nobody show, and one that is made ends that', async () => {
+test('health fails after failed connections to five hosts, and is good again after one succeeds', async () => {
   const clock = new TestClock();
   const client = createSmtpClient(clock);
   const open = (address: string, port: number) =>

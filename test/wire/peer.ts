@@ -1,6 +1,6 @@
 /**
- * A scripted SMTP peer on a real loopback socket. A dialog is data: what the peer says, what it must hear,
- * and how it misbehaves. What does not come as the dialog has it ends the connection and is in `problem`.
+ * A scripted SMTP peer on a real loopback socket. A dialog is data: what the peer sends, what it must receive,
+ * and how it misbehaves. Input that differs from the dialog ends the connection and stands in `problem`.
  */
 import { once } from 'node:events';
 import net from 'node:net';
@@ -37,7 +37,7 @@ export const body = (octets?: string): PeerStep => ({
 export const octets = (bytes: Buffer): PeerStep => ({ do: 'octets', octets: bytes });
 /** Takes the server's part in a TLS handshake. */
 export const secure: PeerStep = { do: 'secure' };
-/** Falls silent: what comes after waits until the client is gone, or until `release`. */
+/** Pauses the dialog until the client is gone, or until `release`. */
 export const hold: PeerStep = { do: 'hold' };
 /** Sends one octet, calls `tick`, and so on. */
 export const drip = (text: string): PeerStep => ({ do: 'drip', bytes: Buffer.from(text) });
@@ -47,9 +47,9 @@ export const deafen: PeerStep = { do: 'deafen' };
 export const reset: PeerStep = { do: 'reset' };
 
 export class Peer {
-  /** What the client did against the dialog. */
+  /** How the client departed from the dialog. */
   problem: string | undefined;
-  /** How many whole replies it has said. */
+  /** Number of complete replies sent. */
   said = 0;
   /** Called between the octets of a `drip`. */
   tick: () => void = () => {};
@@ -174,17 +174,18 @@ export class Peer {
   }
 
   async #expect(line: string, end: string): Promise<void> {
-    const heard = await this.#until(() => this.#cut(this.#input.indexOf(end), end.length), line);
-    if (heard !== line) throw new Error(`heard ${JSON.stringify(heard)} in place of ${JSON.stringify(line)}`);
+    const received = await this.#until(() => this.#cut(this.#input.indexOf(end), end.length), line);
+    if (received !== line)
+      throw new Error(`received ${JSON.stringify(received)} in place of ${JSON.stringify(line)}`);
   }
 
   async #exactly(wanted: Buffer): Promise<void> {
-    const heard = await this.#until(
+    const received = await this.#until(
       () => (this.#input.length >= wanted.length ? this.#cut(wanted.length, 0) : undefined),
       `${wanted.length} octets`,
     );
-    if (heard !== wanted.toString('latin1'))
-      throw new Error(`heard other octets: ${JSON.stringify(heard.slice(0, 200))}`);
+    if (received !== wanted.toString('latin1'))
+      throw new Error(`received other octets: ${JSON.stringify(received.slice(0, 200))}`);
   }
 
   /** Takes what comes before `at` out of the input. */

@@ -70,7 +70,7 @@ async function send(items: Transaction[], tls: SessionOptions['tls'], server: SM
   return { delivered, results, end, session };
 }
 
-test('by TLS with a certificate that nobody vouches for', async () => {
+test('by TLS with a self-signed certificate', async () => {
   for (const tls of ['opportunistic', 'required'] as const) {
     const { delivered, end, session } = await send([mail('b@x.test'), mail('c@x.test')], tls);
     assert.equal(end.code, 'quit');
@@ -97,7 +97,7 @@ test('in plaintext when TLS is off', async () => {
   assert.equal(session.tls, undefined);
 });
 
-test('a thousand messages over one secured connection', async () => {
+test('1,000 messages over one TLS connection', async () => {
   const items = Array.from({ length: 1000 }, (_, i) => mail(`user${i}@x.test`));
   const { delivered, results } = await send(items, 'opportunistic');
   assert.deepEqual(

@@ -37,7 +37,7 @@ export const opening = (...extensions: string[]): PeerStep[] => [
   say(...['peer', ...extensions].map((line, i) => `250${i === extensions.length ? ' ' : '-'}${line}`)),
 ];
 
-/** What the client says in a pipeline for one message to these recipients. */
+/** The client's pipelined commands for one message to these recipients. */
 export const envelope = (...to: string[]): PeerStep =>
   hear('MAIL FROM:<from@a.test>', ...to.map((address) => `RCPT TO:<${address}>`), 'DATA');
 
@@ -67,7 +67,7 @@ export interface Play {
   dialog: PeerStep[];
   items?: Transaction[];
   options?: Partial<SessionOptions>;
-  /** Ms by which the clock moves once the peer holds; nothing may have ended one ms before. */
+  /** How far the clock moves once the peer holds, ms; nothing may have ended one ms before. */
   advance?: number;
   /** Done once the peer holds, in place of the clock. */
   whenHolding?: (session: SmtpSession, peer: Peer) => void;
@@ -116,8 +116,8 @@ export async function play({
   });
   if (advance !== undefined || whenHolding) {
     await peer.holding;
-    const heard = () => recorded.transcript.filter((line) => line.startsWith('<')).length;
-    while ((session.localAddress === undefined || heard() < peer.said) && recorded.ends.length === 0)
+    const received = () => recorded.transcript.filter((line) => line.startsWith('<')).length;
+    while ((session.localAddress === undefined || received() < peer.said) && recorded.ends.length === 0)
       await turn();
     if (advance !== undefined) {
       clock.advance(advance - 1);

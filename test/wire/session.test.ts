@@ -12,7 +12,7 @@ import { BIG, BODY, BYE, envelope, LOCKSTEP, MINUTE, mail, opening, PIPED, play,
 const TAKEN = ['250 a', '250 b', '354 c'];
 const MAIL = (to: string): string => `MAIL FROM:<from@a.test>\r\nRCPT TO:<${to}>\r\nDATA\r\n`;
 
-/** A session that nothing answers to; `connect` runs as soon as it is there. */
+/** A session without a peer; `connect` runs as soon as it is there. */
 function lone(port: number, more: Partial<SessionOptions> = {}) {
   const ended = Promise.withResolvers<SessionEnd>();
   const clock = new TestClock();
@@ -34,7 +34,7 @@ function lone(port: number, more: Partial<SessionOptions> = {}) {
   return { session, clock, ended: ended.promise };
 }
 
-test('a session whose source address is not ours any more writes nothing, not even the body that is asked for', async () => {
+test('a session whose source address was lost writes nothing, not even a body after 354', async () => {
   let ours = true;
   const taken = [mail('b@x')];
   const peer = await Peer.listen([...PIPED, envelope('b@x'), hold, say(...TAKEN), hold]);
@@ -45,7 +45,7 @@ test('a session whose source address is not ours any more writes nothing, not ev
     done: (_, { results }) => done.resolve(`${results[0]!.kind} ${results[0]!.code}`),
   });
   await peer.holding;
-  // What a process that was stopped wakes to.
+  // The state to which a paused process wakes.
   ours = false;
   peer.release();
   assert.equal(await done.promise, 'unsent no_source_ip');
@@ -55,7 +55,7 @@ test('a session whose source address is not ours any more writes nothing, not ev
   assert.deepEqual(peer.packets.map(String), ['EHLO client.test\r\n', MAIL('b@x')]);
 });
 
-test('a process that is stopped while it makes a command ready does not write it when it wakes', async () => {
+test('a process paused while it prepares a command does not write it when it wakes', async () => {
   let ours = true;
   const peer = await Peer.listen([...PIPED, hold]);
   const done = Promise.withResolvers<string>();
@@ -74,7 +74,7 @@ test('a process that is stopped while it makes a command ready does not write it
   assert.deepEqual(peer.packets.map(String), ['EHLO client.test\r\n']);
 });
 
-test('a body that was out before its source address was lost is waited for', async () => {
+test('a session waits for the reply to a body sent before its source address was lost', async () => {
   let ours = true;
   const taken = [mail('b@x'), mail('c@x')];
   const peer = await Peer.listen([
@@ -104,7 +104,7 @@ test('a body that was out before its source address was lost is waited for', asy
   await peer.close();
 });
 
-test('the next envelope is in the packet of the last body, and a message costs one packet', async () => {
+test('the next envelope travels in the packet of the last body: one packet per message', async () => {
   const peer = await Peer.listen([
     ...PIPED,
     envelope('b@x'),
@@ -142,7 +142,7 @@ test('the next envelope is in the packet of the last body, and a message costs o
   );
 });
 
-test('one connection carries a thousand messages, then closes because that was its limit', async () => {
+test('one connection carries 1,000 messages, then closes at its limit', async () => {
   const rounds = Array.from({ length: 999 }, () => [body(), envelope('b@x'), say('250 d', ...TAKEN)]).flat();
   const { results, end } = await play({
     dialog: [...PIPED, envelope('b@x'), say(...TAKEN), ...rounds, body(), say('250 d'), ...BYE],
@@ -153,7 +153,7 @@ test('one connection carries a thousand messages, then closes because that was i
   assert.equal(end, QUIT);
 });
 
-test('what the peer said is on record', async () => {
+test('the record holds every reply of the peer', async () => {
   const { raw, transcript } = await play({
     dialog: [
       ...PIPED,
@@ -184,7 +184,7 @@ test('what the peer said is on record', async () => {
   ]);
 });
 
-test('an idle session is closed at its time, and not a moment before', async () => {
+test('an idle session closes at its deadline, not 1 ms before', async () => {
   const { end } = await play({
     dialog: [...PIPED, hold, ...BYE],
     options: { idle: 5000, next: () => undefined },
@@ -194,7 +194,7 @@ test('an idle session is closed at its time, and not a moment before', async () 
   assert.equal(end, QUIT);
 });
 
-test('work that comes later is asked for by wake()', async () => {
+test('wake() makes the session take new work', async () => {
   let ready = false;
   const { results } = await play({
     dialog: [...PIPED, hold, envelope('b@x'), say(...TAKEN), body(), say('250 d'), ...BYE],
@@ -217,7 +217,7 @@ test('work that comes later is asked for by wake()', async () => {
   assert.deepEqual(results, ['b@x accepted in body: 250']);
 });
 
-test('quit() finishes what was taken', async () => {
+test('quit() finishes the message under way', async () => {
   const { results, end } = await play({
     dialog: [
       ...LOCKSTEP,
@@ -239,7 +239,7 @@ test('quit() finishes what was taken', async () => {
   assert.equal(end, QUIT);
 });
 
-test('destroy() before the body: nothing was sent; after it: nobody knows', async () => {
+test('destroy() before the body: not sent; after it: outcome unknown', async () => {
   const destroy = {
     whenHolding: (session: { destroy(text: string): void }) => session.destroy('The IP was given up.'),
   };
@@ -254,7 +254,7 @@ test('destroy() before the body: nothing was sent; after it: nobody knows', asyn
   assert.deepEqual(late.results, ['b@x uncertain in body: uncertain']);
 });
 
-test('a session may be destroyed from any of its own calls', async () => {
+test('a session may be destroyed from any of its callbacks', async () => {
   const dialog = [...PIPED, envelope('b@x'), say('250 a', '550 b', '503 c'), hold];
   for (const where of ['next', 'done'] as const) {
     const calls: string[] = [];
@@ -312,7 +312,7 @@ test('a large body arrives whole, with its dots doubled', async () => {
   assert.deepEqual(results, ['b@x accepted in body: 250', 'c@x refused in mail: 451']);
 });
 
-test('no connection, and the reason', async () => {
+test('a failed connection is reported with its reason', async () => {
   const server = net.createServer().listen(0, '127.0.0.1');
   await new Promise((resolve) => server.once('listening', resolve));
   const { port } = server.address() as net.AddressInfo;
@@ -334,7 +334,7 @@ test('no connection, and the reason', async () => {
   assert.equal((await unwanted.ended).code, 'quit');
 });
 
-test('the source address is the one that was asked for', async () => {
+test('the session connects from the given source address', async () => {
   const peer = await Peer.listen([...PIPED, ...BYE]);
   const { session, ended } = lone(peer.port, {
     localAddress: '127.0.0.5',
@@ -350,7 +350,7 @@ test('an EHLO name that could carry a command is refused before anything is open
   assert.throws(open, (error) => error instanceof PosternError && error.code === 'bad_request');
 });
 
-test('deadlines do not cost a timer for each command', async () => {
+test('deadlines use no timer per command', async () => {
   let timers = 0;
   class CountingClock extends TestClock {
     override after(delay: number, task: () => void): () => void {

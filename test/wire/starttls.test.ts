@@ -119,7 +119,7 @@ dialogs('a peer that, asked for TLS,', [
   },
 ]);
 
-test('a violation of TLS is told from a connection that closes or hangs in the handshake', async () => {
+test('a TLS violation differs from a connection that closes or hangs in the handshake', async () => {
   const options = { tls: 'opportunistic' } as const;
   const broke = await play({
     dialog: [...OPEN_TLS, say('220 go'), hold, say('250 plaintext')],

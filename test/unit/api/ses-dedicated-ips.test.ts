@@ -193,12 +193,12 @@ describe('a dedicated IP pool', () => {
   test('that another changed at the same time is a concurrent modification', async () => {
     await start();
     await create('one');
-    let heard = (): void => undefined;
-    const unheard = new Promise<void>((resolve) => (heard = resolve));
-    server.config.delayGet = () => unheard;
+    let deliver = (): void => undefined;
+    const delayed = new Promise<void>((resolve) => (deliver = resolve));
+    server.config.delayGet = () => delayed;
     await server.config.put('config-routing', 'default', { at: 0, by: 'another process', value: {} });
     await assert.rejects(create('two'), ConcurrentModificationException);
-    heard();
+    deliver();
   });
 
   test('on AWS is one that has lanes, and changes where a document lists all of them', async () => {

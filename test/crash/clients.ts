@@ -1,6 +1,6 @@
 /**
- * Load through the three doors that survives the server's death: each client sends one message after the
- * other, remembers which were answered, and connects again when it is cut off. A message whose answer was not
+ * Load through the three protocols that survives the server's death: each client sends one message after the
+ * other, records which were answered, and connects again when it is cut off. A message whose answer was not
  * read is never sent again, so each recipient is promised at most once.
  */
 import { connect } from 'node:net';
@@ -8,7 +8,7 @@ import { smtpMessage } from '../../bench/support/messages.ts';
 import type { BenchPostern } from '../../bench/support/postern.ts';
 import { signedPost } from '../../bench/support/sign.ts';
 
-/** What the clients were told. */
+/** The answers that the clients read. */
 export interface Promises {
   /** Recipients of answered messages, and when the answer was read. */
   answered: Map<string, number>;
@@ -16,24 +16,24 @@ export interface Promises {
   begun: number;
 }
 
-export interface Doors extends Promises {
+export interface Clients extends Promises {
   /** Ends the load; resolves when the last client has stopped. */
   stop(): Promise<void>;
 }
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-export function openDoors(postern: BenchPostern, clientsPerDoor: number): Doors {
+export function startClients(postern: BenchPostern, clientsPerProtocol: number): Clients {
   const answered = new Map<string, number>();
   let running = true;
   let begun = 0;
 
-  const begin = (door: string): string => `${door}-${begun++}@recipient.example`;
+  const begin = (protocol: string): string => `${protocol}-${begun++}@recipient.example`;
   const promise = (recipient: string): void => {
     answered.set(recipient, Date.now());
   };
 
-  /** One connection's life at the SMTP door. */
+  /** One SMTP connection from its start to its end. */
   function smtpSession(): Promise<void> {
     return new Promise((resolve) => {
       const socket = connect(postern.submission.port, postern.submission.host);
@@ -127,7 +127,7 @@ export function openDoors(postern: BenchPostern, clientsPerDoor: number): Doors 
     }
   }
 
-  const clients = Array.from({ length: clientsPerDoor }, () => [
+  const clients = Array.from({ length: clientsPerProtocol }, () => [
     keep(async () => {
       await smtpSession();
       await pause(10);
