@@ -1,11 +1,11 @@
 /**
- * The accept pipeline, behind every door:
+ * The accept pipeline, shared by all protocols:
  *
  * ```
  * tenant → sender's identity → configuration set → recipients → policy ─┬─ content → sign ─┬─ admit → answer
  *                                                                       └─ suppressed? ────┘
  * ```
- * Everything that depends on content is done here, once. What is stored is the exact bytes that will travel.
+ * All work that depends on content is done here, once. The stored bytes are exactly those that will travel.
  */
 import { isAscii } from 'node:buffer';
 import type { Admission } from '../engine/ports.ts';
@@ -22,9 +22,9 @@ import { type Suppressed, suppressedOf } from './suppressed.ts';
 import { Turns } from './turns.ts';
 import type { Accept, Submission, SubmitOptions, Submitted } from './types.ts';
 
-/** Octets of a message whose signature is a slice of work by itself. */
+/** Size from which a message's signature counts as a slice of work by itself, octets. */
 const LARGE = 1024 * 1024;
-/** Grace after the last attempt in which a bounce may still come back (RFC 5321 §4.5.4.1: days). */
+/** Grace after the last attempt in which a bounce may still come back (RFC 5321 §4.5.4.1: days), ms. */
 const RETURN_PATH_GRACE = 7 * 24 * 3600 * 1000;
 
 export function createAccept(deps: AcceptDeps): Accept {
@@ -52,7 +52,7 @@ export function createAccept(deps: AcceptDeps): Accept {
     return result;
   }
 
-  /** Composes a message and counts what it took. */
+  /** Composes a message and counts its cost. */
   function composed(message: Checked, origin: Origin, size: CallSize): Draft | Admission {
     const { steps } = size.budget;
     const made = draft(deps, message, origin, size.budget);
@@ -62,7 +62,7 @@ export function createAccept(deps: AcceptDeps): Accept {
     return made;
   }
 
-  /** Composes all messages of a call, one after the other. @throws PosternError what refuses the whole call. */
+  /** Composes all messages of a call, one after the other. @throws PosternError that refuses the whole call. */
   async function makeAll(
     all: readonly (Checked | PosternError)[],
     origin: Origin,
@@ -122,7 +122,7 @@ export function createAccept(deps: AcceptDeps): Accept {
         key: `${options.caller.keyId}/${options.idempotency.key}`,
         digest: options.idempotency.digest,
       };
-      // Before all else: the template or the identity of the first call may be gone by now, its answer is not.
+      // Checked first: the template or the identity of the first call may be gone by now, its answer is not.
       const earlier = claim && (await deps.engine.records.claim(claim.key));
       if (earlier && earlier.digest !== claim.digest) throw conflict();
       if (earlier) return readAnswer(earlier.response);
@@ -148,7 +148,7 @@ export function createAccept(deps: AcceptDeps): Accept {
               response: storeAnswer(answer),
             },
           );
-          // The same call, taken in at the same time by another request.
+          // Another request admitted the same call at the same time.
           if (result.kind === 'repeated') return readAnswer(result.response);
           if (result.kind === 'conflict') throw conflict();
         }

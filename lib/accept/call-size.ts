@@ -1,15 +1,15 @@
 /**
- * What one call may hold in memory, and what all calls may hold together. A request of 2 KB can ask for a thousand
- * messages of 10 MB, and all messages of a call stay in memory until the store has them in one piece.
+ * Bounds the memory of one call, and of all calls together. A request of 2 KB can ask for a thousand messages of 10
+ * MB, and all messages of a call stay in memory until the store has them in one piece.
  */
 import { PosternError } from '../errors.ts';
 import { callBudget } from '../template/run.ts';
 import type { RenderBudget } from '../template/types.ts';
 import type { Submission } from './types.ts';
 
-/** Octets of all messages of one call, as they are stored. A single message has its own limit. */
+/** Maximum size of all messages of one call, as stored, octets. A single message has its own limit. */
 export const MAX_CALL = 48 * 1024 * 1024;
-/** Octets of the messages that all calls hold at one time. */
+/** Maximum size of the messages that all calls hold at one time, octets. */
 const MAX_HELD = 256 * 1024 * 1024;
 
 /** Counts the octets that calls hold until the store has them. */
@@ -34,13 +34,13 @@ export class HeldBytes {
 
 /** The size of one call so far. */
 export class CallSize {
-  /** What its templates may still spend. */
+  /** Budget that is left for its templates. */
   readonly budget: RenderBudget = callBudget();
   readonly #held: HeldBytes;
   readonly #messages: number;
   #size = 0;
 
-  /** @throws PosternError `too_large` for content that is too much before anything is composed. */
+  /** @throws PosternError `too_large` for content that exceeds the limit before anything is composed. */
   constructor(submissions: readonly Submission[], held: HeldBytes) {
     this.#held = held;
     this.#messages = submissions.length;
@@ -70,7 +70,7 @@ export class CallSize {
   }
 }
 
-/** Octets that a message has at least: its texts as given, its files in base64. Templates may come out empty. */
+/** Minimum size of a message: its texts as given, its files in base64, octets. Templates may render to nothing. */
 function leastSize(content: Submission['content']): number {
   if (content.kind === 'raw') return content.bytes.length;
   let size = 0;

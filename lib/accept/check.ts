@@ -13,7 +13,7 @@ import { configurationSetOf, identityOf, tenantOf } from './sender.ts';
 import { trackingTargets } from './tracking.ts';
 import type { Submission, SubmitOptions } from './types.ts';
 
-/** As campaigns are named. */
+/** Form of a campaign name. */
 const CAMPAIGN = /^[A-Za-z0-9_-]{1,64}$/;
 
 type CheckDeps = Pick<AcceptDeps, 'control' | 'policy' | 'tracking' | 'clock' | 'region'>;
@@ -29,7 +29,7 @@ export interface Checked {
 }
 
 /**
- * Checks whether a submission may be sent, and prepares everything that does not depend on its composed bytes.
+ * Checks whether a submission may be sent, and prepares all parts that do not depend on its composed bytes.
  * @throws PosternError that refuses it: its sender, its configuration set, its recipients, its pool or its time.
  */
 export function check(deps: CheckDeps, submission: Submission, options: SubmitOptions): Checked {
@@ -42,7 +42,7 @@ export function check(deps: CheckDeps, submission: Submission, options: SubmitOp
   );
   const from = submission.from !== undefined || !raw ? senderOf(submission) : raw.from;
   const identity = identityOf(control, from, tenant, region);
-  // The header From is what a reader sees: it needs an identity too when the envelope names another.
+  // Readers see the header From, so it needs an identity too when the envelope names another.
   if (raw && raw.from.address !== from.address) identityOf(control, raw.from, tenant, region);
   for (const other of otherSendersOf(submission, raw)) identityOf(control, other, tenant, region);
   if (submission.mailFrom) identityOf(control, parseEnvelopeAddress(submission.mailFrom), tenant, region);
@@ -100,19 +100,19 @@ function dueTime(sendAt: number | undefined, now: number, limit: number): number
   return sendAt;
 }
 
-/** The campaign of a message from SES or SMTP, where only a tag can name it. Longer values are no campaign. */
+/** The campaign of a message from SES or SMTP, where only a tag can name it. Longer values count as none. */
 function campaignOf({ campaign }: Record<string, string[]>): string | undefined {
   return campaign?.find((name) => CAMPAIGN.test(name));
 }
 
-/** The operation that SES names for such a message, whichever version of its API was called. */
+/** The operation that SES names for the message, the same for every version of its API. */
 function operationOf({ content }: Submission, { door }: SubmitOptions): string {
   if (door === 'smtp') return 'SendSmtpEmail';
   if (content.kind === 'raw') return 'SendRawEmail';
   return content.kind === 'template' ? 'SendTemplatedEmail' : 'SendEmail';
 }
 
-/** The message's tags and SES's automatic ones. Tags of the call replace those of the headers (SES). */
+/** Merges the message's tags with SES's automatic ones. Tags of the call replace those of the headers (SES). */
 function tagsOf(
   submission: Submission,
   raw: RawContent | undefined,
@@ -129,7 +129,7 @@ function tagsOf(
   if (set !== undefined) tags['ses:configuration-set'] = [set];
   const given = submission.tags?.length ? submission.tags : (raw?.tags ?? []);
   if (given.length === 0) return tags;
-  // A map, because names are the caller's: `constructor` and `__proto__` are tags like any other.
+  // A map, because callers choose the names: `constructor` and `__proto__` are tags like any other.
   const own = new Map<string, string[]>();
   for (const { name, value } of given) {
     const values = own.get(name) ?? (Object.hasOwn(tags, name) ? tags[name]! : []);

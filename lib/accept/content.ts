@@ -1,6 +1,6 @@
 /**
- * Content in the forms that callers have becomes one kind of message: header fields and a body with clean
- * lines, with Message-ID and Date set by Postern (as SES does) and without the fields that are meant for Postern alone.
+ * Converts the content of a submission to header fields and a body with clean lines, with Message-ID and Date set by
+ * Postern (as SES does) and without the fields that are instructions for Postern.
  */
 import { isAscii } from 'node:buffer';
 import type { MessageRecord } from '../engine/items.ts';
@@ -25,7 +25,7 @@ import type { Content, Submission } from './types.ts';
 export interface RawContent {
   message: ParsedMessage;
   from: Address;
-  /** Whom else the message names as its sender (Sender, Resent-From, Resent-Sender, Return-Path). */
+  /** Further senders that the message names (Sender, Resent-From, Resent-Sender, Return-Path). */
   senders: Address[];
   recipients: Address[];
   configurationSet?: string;
@@ -34,13 +34,14 @@ export interface RawContent {
 }
 
 /**
- * A message that has passed this many servers is in a loop (RFC 5321 §6.3 asks for at least 100 to be let
- * through; submission is the first hop, so far fewer are already wrong).
+ * Maximum number of Received fields: a message that has passed this many servers is in a loop. RFC 5321 §6.3 requires
+ * that at least 100 pass; submission is the first hop, so far fewer are already wrong.
  */
 const MAX_RECEIVED = 50;
 
 /**
- * Opens raw content: lines made clean, everything 7-bit where that can be, X-SES headers taken out, one From required.
+ * Opens raw content: lines made clean, everything 7-bit where that is possible, X-SES headers removed, one From
+ * required.
  * @throws message_rejected, invalid_header, invalid_address.
  */
 export function openRaw(bytes: Buffer): RawContent {
@@ -61,7 +62,7 @@ export function openRaw(bytes: Buffer): RawContent {
     }
     switch (name) {
       case 'from': {
-        // Several From fields or mailboxes let a reader be shown another sender than the one checked.
+        // With several From fields or mailboxes, a reader may show another sender than the one checked.
         const list = parseAddressList(unfoldedValue(field));
         if (from || list.length !== 1) {
           throw new PosternError(
@@ -112,7 +113,7 @@ export function openRaw(bytes: Buffer): RawContent {
   };
 }
 
-/** A message that every server takes, as far as it can be encoded; its lines at least are short enough. */
+/** Encodes a message for servers without 8BITMIME, as far as possible; its lines at least are short enough. */
 function travelling(message: ParsedMessage): ParsedMessage {
   const { fields, body } = toSevenBit(message);
   return { fields, body: fitsLines(body.toString('latin1')) ? body : breakLongLines(body) };
@@ -122,7 +123,7 @@ function nameOf({ raw }: HeaderField): string {
   return raw.slice(0, raw.indexOf(':'));
 }
 
-/** Recipients that a header field names; a field that no parser can read names none. */
+/** Recipients that a header field names; none when no parser can read it. */
 function parseRecipients(field: HeaderField): Address[] {
   const text = unfoldedValue(field);
   if (text === '') return [];
@@ -184,7 +185,7 @@ export function composeContent(
   );
 }
 
-/** Whom a message names as its sender beside its From: each needs an identity, since readers show them too. */
+/** The senders that a message names beside its From: each needs an identity, since readers show them too. */
 export function otherSendersOf({ content }: Submission, raw: RawContent | undefined): readonly Address[] {
   if (raw) return raw.senders;
   const headers = content.kind === 'raw' ? undefined : content.headers;
@@ -199,7 +200,7 @@ export function senderOf(submission: Submission): Address {
   return parseAddress(submission.from);
 }
 
-/** SES: header fields that an event shows of a message, in octets. */
+/** Maximum size of the header fields that an event shows (SES), octets. */
 const MAX_HEADERS = 10_240;
 
 /** All header fields but Bcc, decoded, up to 10 KB: `mail.headers` of SES's events. */

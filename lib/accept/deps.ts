@@ -1,4 +1,4 @@
-/** The dependencies of the accept pipeline: storage, keys, links, and the bounds of the service. */
+/** Dependencies of the accept pipeline: storage, keys, links, and the bounds of the service. */
 
 import type { Control, Identity } from '../control/types.ts';
 import type { Queue, Records, Suppressions } from '../engine/ports.ts';
@@ -11,15 +11,15 @@ import type { Clock, Random } from '../time.ts';
 import type { TrackingLinks } from '../tracking/links.ts';
 import type { SubmitOptions } from './types.ts';
 
-/** Bounds and defaults of what is accepted. */
+/** Bounds and defaults of accepted mail. */
 export interface AcceptPolicy {
-  /** Bytes of a message as it travels (SES v2: 40 MB). */
+  /** Maximum size of a message as it travels (SES v2: 40 MB), bytes. */
   maxMessageBytes: number;
-  /** Recipients of one message (SES: 50). */
+  /** Maximum recipients of one message (SES: 50). */
   maxRecipients: number;
-  /** How long a delivery is tried, in ms, unless its configuration set says otherwise. */
+  /** How long a delivery is tried, unless its configuration set has another limit, ms. */
   maxAge: number;
-  /** How far ahead `sendAt` may be, in ms. */
+  /** How far ahead `sendAt` may be, ms. */
   maxSchedule: number;
   /** Whether a pool exists and is open to a sender. */
   hasPool(name: string, sender: PoolUser): boolean;
@@ -38,14 +38,17 @@ export interface AcceptDeps {
   control: Control;
   signer: Signer;
   returnPaths: ReturnPaths;
-  /** Opens and clicks. `url` is where this service is reached for them; without it, only custom domains are. */
+  /**
+   * Links that report opens and clicks. `url` is the tracking URL of this service; without it, only custom domains
+   * track.
+   */
   tracking: { links: TrackingLinks; url?: string };
   clock: Clock;
   random: Random;
-  /** Named in SES's error messages. */
+  /** Region that SES's error messages name. */
   region: string;
   policy: AcceptPolicy;
-  /** The policy in TypeScript; absent: this process runs none. */
+  /** Hooks of the policy in TypeScript; absent: this process runs none. */
   hooks?: Hooks;
   /** Called for each submission with `accepted` or the code of the error. For metrics; must not throw. */
   onResult?: (door: SubmitOptions['door'], result: 'accepted' | ErrorCode) => void;

@@ -1,4 +1,6 @@
-/** From a submission that may be sent to the exact bytes that will travel: composed or completed, tracked, signed. */
+/**
+ * Turns a submission that may be sent into the exact bytes that will travel: composed or completed, tracked, signed.
+ */
 import type { Identity } from '../control/types.ts';
 import type { Admission } from '../engine/ports.ts';
 import { PosternError } from '../errors.ts';
@@ -23,7 +25,7 @@ export interface Draft {
   prepared: Prepared;
   identity: Identity;
   message: ParsedMessage;
-  /** The body was made here, and nothing else refers to it. */
+  /** Whether the body was made here, so that nothing else refers to it. */
   composed: boolean;
 }
 
@@ -35,8 +37,8 @@ export interface Signed {
 }
 
 /**
- * Composes or completes the message, up to its signature. A template that cannot be rendered is accepted, as
- * with SES: it becomes an admission that only reports the failure.
+ * Composes or completes the message, up to its signature. A template that cannot be rendered is accepted, as with
+ * SES: it becomes an admission that only reports the failure.
  * @throws PosternError that refuses the content.
  */
 export function draft(
@@ -72,7 +74,7 @@ export function draft(
   return { prepared, identity, message, composed: !raw };
 }
 
-/** @throws PosternError `message_rejected` when what would travel is too long. */
+/** Signs a message. @throws PosternError `message_rejected` when the signed message is too long. */
 export async function sign(deps: SignDeps, draft: Draft): Promise<Signed> {
   const { prepared, identity, message, composed } = draft;
   const { signer, control, policy } = deps;
@@ -88,14 +90,14 @@ export async function sign(deps: SignDeps, draft: Draft): Promise<Signed> {
   return { prepared, identity, bytes };
 }
 
-/** One body goes to all recipients: of several, it is unknown which one opened it. */
+/** The tracker of a message. One body goes to all recipients: of several, it is unknown which one opened it. */
 function trackerOf(links: TrackingLinks, { prepared, tracking }: Checked): Tracker | undefined {
   if (!tracking) return undefined;
   const n = prepared.recipients.length === 1 ? 0 : undefined;
   return createTracker(links, { messageId: prepared.id, n }, tracking);
 }
 
-/** Trace fields that the door adds on top. */
+/** Trace fields that the protocol adds on top. */
 function traceOf(submission: Submission): HeaderField[] {
   return submission.trace ? [{ name: 'received', raw: submission.trace }] : [];
 }

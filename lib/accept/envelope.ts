@@ -6,7 +6,6 @@ import type { Submission } from './types.ts';
 
 /**
  * The envelope recipients of a submission, in the order To, Cc, Bcc, without repeats.
- *
  * @param fallback recipients of the message's own To, Cc and Bcc fields, for raw content without a destination.
  * @throws invalid_address, message_rejected (none), too_many_recipients (SES: 50 a message).
  */

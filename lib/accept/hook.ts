@@ -1,6 +1,7 @@
 /**
- * `onAccept` of the policy in TypeScript: the facts of a message that it is given, and the changes that its answer makes.
- * An answer is checked like the input of a caller; an invalid one is reported, and the message goes on without it.
+ * Runs `onAccept` of the policy in TypeScript: passes the facts of a message to the hook and applies the changes of
+ * its answer. An answer is checked like the input of a caller; an invalid one is reported, and the message goes on
+ * without it.
  */
 
 import { PosternError } from '../errors.ts';
@@ -60,12 +61,12 @@ export async function askPolicy(
   prepared.class = answer.class ?? prepared.class;
   prepared.pool = answer.pool ?? prepared.pool;
   prepared.campaign = answer.campaign ?? prepared.campaign;
-  // It is tried for as long as it would have been, from then on.
+  // The delivery keeps the full time for attempts, counted from the new start.
   prepared.expiresAt += due - prepared.due;
   prepared.due = due;
 }
 
-/** The subject before the message is composed; of a template, its source. */
+/** The subject before the message is composed; for a template, its source. */
 export function subjectOf(content: Content, raw: RawContent | undefined): string | undefined {
   if (content.kind === 'simple') return content.subject;
   if (content.kind === 'template') return content.parts.subject;

@@ -2,20 +2,20 @@
 import { type ErrorCode, PosternError } from '../errors.ts';
 import type { Submitted } from './types.ts';
 
-/** An answer as the idempotency record keeps it. */
+/** Serialises an answer for the idempotency record. */
 export function storeAnswer(answer: Submitted[]): string {
   return JSON.stringify(
     answer.map((one) => ('error' in one ? { code: one.error.code, message: one.error.message } : one)),
   );
 }
 
-/** What {@link storeAnswer} kept. */
+/** Reads the text that {@link storeAnswer} made. */
 export function readAnswer(text: string): Submitted[] {
   const stored = JSON.parse(text) as ({ messageId: string } | { code: ErrorCode; message: string })[];
   return stored.map((one) => ('code' in one ? { error: new PosternError(one.code, one.message) } : one));
 }
 
-/** The refusal of a key that was used before with another request. */
+/** Refuses a key that was used before with another request. */
 export function conflict(): PosternError {
   return new PosternError(
     'idempotency_conflict',

@@ -17,18 +17,18 @@ import { createTrackingLinks } from '../tracking/links.ts';
 import { createAccept } from './accept.ts';
 import type { Accept, SubmitOptions } from './types.ts';
 
-/** As with SES. */
+/** Maximum recipients of one message, as with SES. */
 export const MAX_RECIPIENTS = 50;
 const MAX_AGE = 4 * DAY;
 const MAX_SCHEDULE = 30 * DAY;
 
-/** What a stage is set up with. */
+/** Settings of the pipeline on a stage. */
 export interface PipelineSettings {
   /** Pools that have lanes. */
   pools: readonly string[];
   /** Domain of return paths where an identity has no MAIL FROM domain. */
   returnPathDomain: string;
-  /** Where opens and clicks come in; absent: this service has no tracking URL of its own. */
+  /** URL of the tracking endpoint; absent: this service has none of its own. */
   trackingUrl?: string;
   region: string;
 }
@@ -36,16 +36,16 @@ export interface PipelineSettings {
 export interface PipelineOptions {
   engine: Engine;
   settings: PipelineSettings;
-  /** 32 bytes: seals the secrets of control. */
+  /** Key that seals the secrets of control, 32 bytes. */
   masterKey: Buffer;
-  /** 32 bytes: signs return paths. */
+  /** Key that signs return paths, 32 bytes. */
   returnPathKey: Buffer;
-  /** 32 bytes: signs the links that report opens and clicks. */
+  /** Key that signs the links that report opens and clicks, 32 bytes. */
   trackingKey: Buffer;
   clock: Clock;
   random: Random;
   metrics: MailMetrics;
-  /** Bytes of one message, as its door can take it. */
+  /** Maximum size of one message through this protocol, bytes. */
   maxMessageBytes: number;
   /** The policy in TypeScript; absent: none was deployed. */
   policy?: Policy;
@@ -56,7 +56,7 @@ export interface PipelineOptions {
 export interface AcceptPipeline {
   accept: Accept;
   control: Control;
-  /** Ends what was begun. The engine and the policy are their openers'. */
+  /** Ends the signer and control. The engine and the policy stay open: their openers close them. */
   close(): Promise<void>;
 }
 
@@ -96,7 +96,7 @@ export async function openPipeline(options: PipelineOptions): Promise<AcceptPipe
   };
 }
 
-/** The queue, with what it takes in counted by lane. */
+/** Wraps the queue and counts admitted deliveries by lane. */
 function counted(queue: Queue, metrics: MailMetrics): Pick<Queue, 'admit'> {
   return {
     async admit(messages, claim) {

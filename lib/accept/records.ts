@@ -15,14 +15,14 @@ import { laneGroup } from '../shaping/providers.ts';
 export interface Prepared {
   /** Key of the message in the store: the MessageId without its domain. */
   id: string;
-  /** What the caller is given, and the Message-ID field in angle brackets. */
+  /** The MessageId in the caller's answer, and in angle brackets the Message-ID field. */
   messageId: string;
   tenant: string;
   from: Address;
   source: string;
   recipients: Address[];
   commonHeaders: MessageRecord['commonHeaders'];
-  /** Kept where an event destination takes events of the message. */
+  /** Header fields, kept where an event destination receives events of the message. */
   headers?: MessageRecord['headers'];
   configurationSet?: string;
   tags: Record<string, string[]>;
@@ -30,7 +30,7 @@ export interface Prepared {
   pool: string;
   campaign?: string;
   requireTls: boolean;
-  /** For what addresses are suppressed: the configuration set's reasons, else the account's. */
+  /** Reasons for which addresses are suppressed: the configuration set's, else the account's. */
   suppressedReasons: readonly SuppressionReason[];
   acceptedAt: number;
   /** When the first attempt may be made. */
@@ -83,15 +83,15 @@ function makeRecord(
 export interface ItemRules {
   /** Provider group of a destination domain. */
   group(domain: string): string;
-  /** Whether an event destination takes the message's Send event. */
+  /** Whether an event destination receives the message's Send event. */
   announced: boolean;
   /** Return path of one delivery. */
   returnPath(messageId: string, n: number, expiresAt: number): string;
 }
 
 /**
- * The admission of a message whose bytes are final.
- * @param suppressed by recipient: the entry of the suppression list that keeps the message from him.
+ * Builds the admission of a message whose bytes are final.
+ * @param suppressed for each recipient, the entry of the suppression list that excludes it.
  */
 export function admission(
   prepared: Prepared,
@@ -139,12 +139,12 @@ export function admission(
   }
   const groups = learnt.length > 0 ? Object.fromEntries(learnt) : undefined;
   const record = makeRecord(prepared, origin, bytes.length, groups);
-  // No delivery will read the bytes of a message whose recipients are all suppressed.
+  // No delivery reads the bytes of a message whose recipients are all suppressed.
   const body = deliveries.length > 0 ? bytes : Buffer.alloc(0);
   return { record, body, deliveries, settled };
 }
 
-/** What becomes SES's Send event. */
+/** The outcome that becomes SES's Send event. */
 function acceptance({ id: messageId, acceptedAt: at, tenant }: Prepared): Outcome {
   return { v: SCHEMA_VERSION, messageId, at, kind: 'accepted', tenant };
 }
@@ -154,7 +154,10 @@ const WHY_LISTED: Record<SuppressionReason, string> = {
   COMPLAINT: 'because its reader complained',
 };
 
-/** SES accepts the message, sends nothing, and reports a bounce (`OnAccountSuppressionList`). */
+/**
+ * The outcome of a suppressed recipient: SES accepts the message, sends nothing, and reports a bounce
+ * (`OnAccountSuppressionList`).
+ */
 function suppressedDelivery({ id, tenant, acceptedAt }: Prepared, n: number, entry: Suppression): Outcome {
   const since = new Date(entry.at).toISOString();
   return {
@@ -176,7 +179,7 @@ function suppressedDelivery({ id, tenant, acceptedAt }: Prepared, n: number, ent
 }
 
 /**
- * The admission of a message whose template could not be rendered: SES accepts it, answers a MessageId and
+ * Builds the admission of a message whose template could not be rendered: SES accepts it, returns a MessageId and
  * reports the failure as an event. There is nothing to send, so there are no bytes.
  */
 export function renderingFailure(
@@ -200,7 +203,7 @@ export function renderingFailure(
       reason: 'rendering_failed',
       text: message,
     },
-    // One event for the message, however many recipients it has.
+    // One event for the whole message, for any number of recipients.
     detail: n === 0 ? { templateName: template, errorMessage: message } : undefined,
   }));
   const record = { ...makeRecord(prepared, origin, 0), template };

@@ -1,13 +1,13 @@
 /**
- * Who may send as whom. Cross-tenant spoofing on shared IPs is the attack: a From is good only if an identity
- * of the same tenant covers it, however the message came in.
+ * Decides which senders a caller may use. Cross-tenant spoofing on shared IPs is the attack: a From is valid only if
+ * an identity of the same tenant covers it, in every protocol.
  */
 import type { ConfigurationSet, Control, Identity } from '../control/types.ts';
 import { PosternError } from '../errors.ts';
 import type { Address } from '../mail/types.ts';
 import type { Caller, Submission } from './types.ts';
 
-/** The tenant a submission is sent for. @throws access_denied when the key belongs to another one. */
+/** The tenant that a submission is sent for. @throws access_denied when the key belongs to another one. */
 export function tenantOf(submission: Submission, caller: Caller): string {
   const asked = submission.tenant;
   if (asked === undefined || asked === caller.tenant) return caller.tenant;

@@ -4,12 +4,12 @@ import type { Suppression } from '../engine/suppression.ts';
 import { isSimulator } from '../outcome/simulator.ts';
 import type { Prepared } from './records.ts';
 
-/** Entries of the list that keep a message from its recipients, in their order. */
+/** Entries of the list that exclude recipients of a message, in the order of the recipients. */
 export type Suppressed = readonly (Suppression | undefined)[];
 
 /**
  * Looks up the recipients of messages that suppress for any reason. An entry counts when its reason is one of the
- * message's reasons. Addresses of the simulator are on no list.
+ * message's reasons. The list has no addresses of the simulator.
  * @throws PosternError of the storage group.
  */
 export async function suppressedOf(

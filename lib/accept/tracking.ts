@@ -1,7 +1,8 @@
 /**
- * Whether the opens and clicks of a message are tracked, and by which domain. SES tracks when the configuration set has an
- * event destination for opens or clicks, or the call says so; here, where events of all messages are kept anyway, a
- * set's TrackingOptions are the switch, and a call's `ConfigurationOverrides.Tracking` goes over it.
+ * Decides whether the opens and clicks of a message are tracked, and by which domain. SES tracks when the
+ * configuration set has an event destination for opens or clicks, or the call asks for it. Postern keeps events of
+ * all messages, so a set's TrackingOptions are the switch, and a call's `ConfigurationOverrides.Tracking` overrides
+ * them.
  */
 import type { ConfigurationSet } from '../control/types.ts';
 import { PosternError } from '../errors.ts';
@@ -14,9 +15,9 @@ export interface TrackingOverride {
 }
 
 /**
- * Where the message's links will point; undefined when neither opens nor clicks are tracked.
- * @param url of this service's own tracking, as `https://track.example.com`; absent when there is none.
- * @throws PosternError `bad_request` when it is to be tracked and there is nothing to point to.
+ * The targets of the message's links; undefined when neither opens nor clicks are tracked.
+ * @param url of this service's own tracking endpoint, as `https://track.example.com`; absent when there is none.
+ * @throws PosternError `bad_request` when tracking is requested and there is no domain for its links.
  */
 export function trackingTargets(
   set: Pick<ConfigurationSet, 'tracking'> | undefined,
@@ -39,7 +40,7 @@ interface Bases {
   https: string;
 }
 
-/** HttpsPolicy as SES has it: by default the image comes by HTTP, and links keep the scheme that they had. */
+/** HttpsPolicy as in SES: by default the image uses HTTP, and links keep their scheme. */
 function ofDomain(domain: string, policy: string | undefined): Bases {
   const [plain, secure] = [`http://${domain}`, `https://${domain}`];
   return {
@@ -49,7 +50,7 @@ function ofDomain(domain: string, policy: string | undefined): Bases {
   };
 }
 
-/** One URL, with the scheme that it has. */
+/** The tracking URL of the service, with its own scheme. */
 function ofService(url: string | undefined, policy: string | undefined): Bases {
   if (url === undefined) {
     throw new PosternError(

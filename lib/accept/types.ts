@@ -9,12 +9,12 @@ export interface Caller {
   /** Access key id, or `relay`. */
   keyId: string;
   tenant: string;
-  /** May manage keys, identities and tenants. */
+  /** Whether the caller may manage keys, identities and tenants. */
   admin: boolean;
   sourceIp: string;
 }
 
-/** The content of a message in the forms that callers have. */
+/** The content of a message in the forms that callers use. */
 export type Content =
   /** RFC 5322 bytes as given; normalised, stripped of X-SES headers, Bcc and Return-Path, and completed. */
   | { kind: 'raw'; bytes: Buffer }
@@ -28,7 +28,7 @@ export type Content =
     }
   | {
       kind: 'template';
-      /** Stored template, for messages and events; absent for inline ones. */
+      /** Name of the stored template, for messages and events; absent for inline ones. */
       name?: string;
       parts: TemplateParts;
       data: Record<string, unknown>;
@@ -43,13 +43,13 @@ export interface HeaderInput {
 
 /** One message to send. */
 export interface Submission {
-  /** Header From (and identity to be checked). Absent for raw content: taken from its From field. */
+  /** Header From, whose identity is checked. Absent for raw content, which has its own From field. */
   from?: string;
   to: string[];
   cc: string[];
   bcc: string[];
   replyTo: string[];
-  /** SMTP: MAIL FROM as given; checked as an identity too, never used as the return path. */
+  /** SMTP: MAIL FROM as given; its identity is checked too, and it is never used as the return path. */
   mailFrom?: string;
   content: Content;
   configurationSet?: string;
@@ -60,7 +60,7 @@ export interface Submission {
   campaign?: string;
   class?: MessageClass;
   pool?: string;
-  /** Not before this time (ms). */
+  /** Earliest time of the first attempt, ms. */
   sendAt?: number;
   /** Trace field that the protocol puts on top (`Received: …`, RFC 5321 §4.4), folded, without its last CRLF. */
   trace?: string;
@@ -79,9 +79,9 @@ export interface SubmitOptions {
 /** The accept pipeline. */
 export interface Accept {
   /**
-   * Takes a batch: each submission is accepted or refused on its own; all accepted ones are durable when it
-   * resolves. A repeat of an idempotent call gives the first result.
-   * @throws PosternError for what concerns the whole call (storage, idempotency conflict).
+   * Accepts or refuses each submission of a batch on its own; all accepted ones are durable when it resolves. A
+   * repeat of an idempotent call gives the first result.
+   * @throws PosternError that concerns the whole call (storage, idempotency conflict).
    */
   submit(submissions: Submission[], options: SubmitOptions): Promise<Submitted[]>;
 }

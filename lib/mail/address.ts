@@ -1,25 +1,25 @@
 /**
- * Addresses (RFC 5322 §3.4, RFC 5321 §4.1.2, RFC 6531 §3.3): parsed once, by one scanner. What is compared
- * with an identity, recorded, and written into RCPT TO is the result of that one parse, so that no two
- * parts of Postern can read one text as two addresses.
+ * Parses addresses (RFC 5322 §3.4, RFC 5321 §4.1.2, RFC 6531 §3.3) once, by one scanner. The result of that one parse
+ * is compared with identities, recorded and written into RCPT TO, so that no two parts of Postern can read one text
+ * as two addresses. The scanner moves forward only: it reads each character a bounded number of times.
  *
- * The scanner moves forward only: each character is looked at a bounded number of times.
- *
- * Taken: names as phrases (with the dots, brackets and UTF-8 that programs write unquoted), quoted
- * strings, encoded words, comments, groups, quoted and UTF-8 local parts, IDN, address literals.
- * Refused: controls, source routes (RFC 5321 §3.6.1), addresses without a domain, encoded words as local
- * parts, an unquoted name with an `@` that is not the address itself, and text after the address.
+ * Accepted: names as phrases (with the dots, brackets and UTF-8 that programs write unquoted), quoted strings,
+ * encoded words, comments, groups, quoted and UTF-8 local parts, IDN, address literals.
+ * Refused: controls, source routes (RFC 5321 §3.6.1), addresses without a domain, encoded words as local parts, an
+ * unquoted name with an `@` that is not the address itself, and text after the address.
  */
 import { PosternError } from '../errors.ts';
 import { canonicalDomain, canonicalLiteral } from './domain.ts';
 import { decodeWords, encodeWords } from './encoded-words.ts';
 import type { Address } from './types.ts';
 
-/** Octets of a local part as written, and of a whole address (RFC 5321 §4.5.3.1.1, .3 without its <>). */
+/**
+ * Maximum length of a local part as written, and of a whole address (RFC 5321 §4.5.3.1.1, .3 without its <>), octets.
+ */
 const MAX_LOCAL = 64;
 const MAX_ADDRESS = 254;
 
-/** Comments inside comments, beyond any use: a text with more is an attack. */
+/** Maximum depth of nested comments. A deeper text is an attack. */
 const MAX_NESTING = 16;
 
 const PLAIN = /^([A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+)@([A-Za-z0-9.-]+)$/;
@@ -28,8 +28,8 @@ const DOT_ATOM = /^[^\u0000-\u0020"(),:;<>@[\\\]\u007f.]+(?:\.[^\u0000-\u0020"()
 /** Controls, except the tab that is white space in a header. */
 const CONTROLS = /[\u0000-\u0008\u000a-\u001f\u007f]/;
 /**
- * Beyond ASCII: controls, separators and blanks, which a reader cannot see or takes for an end; and what stands
- * for bytes that were no UTF-8, because mail would go to another address than was written.
+ * Characters beyond ASCII that a reader cannot see or takes for the end of the text (controls, separators, blanks),
+ * and the marks of bytes that were not UTF-8, because mail would go to another address than was written.
  */
 const UNSEEN = /[\p{Cc}\p{Cs}\p{Z}\ufeff\ufffd]/u;
 const ENCODED_WORD = /=\?[^?]*\?[bq]\?/i;
@@ -42,7 +42,7 @@ function refuse(text: string, why: string): never {
   throw new PosternError('invalid_address', `${JSON.stringify(shown)} is not an address: ${why}.`);
 }
 
-/** Puts a mailbox together and checks what holds for the whole of it. `local` is unquoted. */
+/** Builds a mailbox and checks it as a whole. `local` is unquoted. */
 function mailbox(text: string, name: string, local: string, domain: string): Address {
   const utf8 = /[^\x00-\x7f]/.test(local);
   if (utf8 && UNSEEN.test(local.replaceAll(' ', '')))
@@ -73,7 +73,7 @@ class Scanner {
     this.text = text;
   }
 
-  /** The character at hand; empty at the end. */
+  /** The current character; empty at the end. */
   peek(): string {
     return this.text[this.at] ?? '';
   }
@@ -105,7 +105,7 @@ class Scanner {
     if (depth > 0) this.fail('a comment is not closed');
   }
 
-  /** The content of a quoted string (RFC 5322 §3.2.4) whose opening quote is next. */
+  /** Reads the content of a quoted string (RFC 5322 §3.2.4) whose opening quote is next. */
   quoted(): string {
     let out = '';
     for (this.at++; this.at < this.text.length; this.at++) {
@@ -122,7 +122,7 @@ class Scanner {
     return this.fail('a quotation mark is not closed');
   }
 
-  /** What follows an `@`. */
+  /** Reads the domain that follows an `@`. */
   domain(): string {
     this.skip();
     if (this.peek() !== '[') {
@@ -167,7 +167,7 @@ function words(s: Scanner): PhraseWord[] {
   }
 }
 
-/** A phrase as a person reads it: encoded words decoded, but never those inside quotes (RFC 2047 §5). */
+/** Decodes a phrase for display: its encoded words are decoded, but never those inside quotes (RFC 2047 §5). */
 function phrase(list: PhraseWord[]): string {
   const parts: string[] = [];
   let run: string[] = [];
@@ -186,7 +186,7 @@ function phrase(list: PhraseWord[]): string {
   return parts.join(' ').replaceAll('\t', ' ').trim();
 }
 
-/** The mailbox that begins with these words: an addr-spec, or a name and an angle-addr. */
+/** Parses the mailbox that begins with these words: an addr-spec, or a name and an angle-addr. */
 function mailboxAfter(s: Scanner, list: PhraseWord[]): Address {
   let name = phrase(list);
   let bare: Address | undefined;
@@ -196,7 +196,7 @@ function mailboxAfter(s: Scanner, list: PhraseWord[]): Address {
     bare = mailbox(s.text, '', local, s.domain());
     s.skip();
     if (s.peek() !== '<') return bare;
-    // `a@example.com <a@example.com>`: many programs write the address where they have no name.
+    // `a@example.com <a@example.com>`: many programs write the address in place of a missing name.
     name = bare.address;
   }
   if (s.peek() !== '<') s.fail(list.length ? 'it has no @ and domain' : 'it is empty');
@@ -221,7 +221,7 @@ function mailboxAfter(s: Scanner, list: PhraseWord[]): Address {
 
 /**
  * Parses one mailbox of a header or an API: `Name <local@domain>` or `local@domain`.
- * @throws `invalid_address` saying what is wrong with it.
+ * @throws `invalid_address` that states what is wrong.
  */
 export function parseAddress(text: string): Address {
   const quick = plain(text);
@@ -233,9 +233,8 @@ export function parseAddress(text: string): Address {
 }
 
 /**
- * Parses an address list as a To or Cc field has it; members of groups are taken in their place, and empty
- * elements (`a@b,,c@d`, RFC 5322 §4.4) are passed over. The text must be unfolded, and must not be decoded:
- * see `unfoldedValue`.
+ * Parses the address list of a To or Cc field. Members of groups are listed in their place, and empty elements
+ * (`a@b,,c@d`, RFC 5322 §4.4) are skipped. The text must be unfolded and must not be decoded: see `unfoldedValue`.
  * @throws `invalid_address`
  */
 export function parseAddressList(text: string): Address[] {
@@ -267,8 +266,8 @@ export function parseAddressList(text: string): Address[] {
 }
 
 /**
- * Parses an SMTP mailbox (RFC 5321 §4.1.2), as it stands between < and > of MAIL FROM and RCPT TO: no name,
- * no comment, no blank outside quotes. The caller handles the null sender.
+ * Parses an SMTP mailbox (RFC 5321 §4.1.2), the text between < and > of MAIL FROM and RCPT TO: no name, no comment,
+ * no blank outside quotes. The caller handles the null sender.
  * @throws `invalid_address`
  */
 export function parseEnvelopeAddress(text: string): Address {
@@ -285,13 +284,13 @@ export function parseEnvelopeAddress(text: string): Address {
   return mailbox(text, '', local, domain);
 }
 
-/** Octets of the first encoded word of a name: it may stand behind `Resent-Reply-To: ` on a line of 76. */
+/** Length of the first encoded word of a name, octets: the word may follow `Resent-Reply-To: ` on a line of 76. */
 const FIRST_WORD = 58;
 const ATOMS = /^[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*$/;
 
 /**
- * An address as a header field shows it. Names are written bare, quoted or as encoded words, as they need;
- * a name that looks like an encoded word, or whose words cannot be folded, is encoded too.
+ * Formats an address for a header field. Names are written bare, quoted or as encoded words, as needed; a name that
+ * looks like an encoded word, or whose words cannot be folded, is encoded too.
  * @throws `invalid_header` on a name with a line break or another control character.
  */
 export function formatAddress(a: Address): string {

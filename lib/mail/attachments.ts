@@ -1,6 +1,4 @@
-/**
- * Attached files: SES's limits on what may be attached, and the header lines of an attached part.
- */
+/** Attached files: SES's limits on attachments, and the header lines of an attached part. */
 import { detectMimeType } from 'nodemailer/lib/mime-funcs/mime-types';
 import { PosternError } from '../errors.ts';
 import { encodeBase64, encodeText } from './encoding.ts';
@@ -11,7 +9,7 @@ import type { Attachment } from './types.ts';
 export interface Leaf {
   header: string;
   body: Buffer;
-  /** The body is as the caller gave it and could hold a line that looks like a boundary. */
+  /** Whether the body is as the caller gave it and could hold a line that looks like a boundary. */
   verbatim: boolean;
 }
 
@@ -35,13 +33,13 @@ const TOKEN = "[A-Za-z0-9!#$%&'*+.^_`{|}~-]+";
 const CONTENT_TYPE = new RegExp(
   `^(${TOKEN})/${TOKEN}(?:[ \\t]*;[ \\t]*${TOKEN}=(?:${TOKEN}|"[ !#-\\[\\]-~]*"))*$`,
 );
-/** What may stand between the angle brackets of a Content-ID. */
+/** Characters allowed between the angle brackets of a Content-ID. */
 const CONTENT_ID = /^[!-;=?-~]+$/;
 const CONTROLS = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/;
 
 /**
- * An attachment as a MIME part. The content type comes from the file name when none is given.
- * @throws PosternError `bad_request` for what SES refuses: limits, file types, malformed members
+ * Encodes an attachment as a MIME part. The content type comes from the file name when none is given.
+ * @throws PosternError `bad_request` for content that SES refuses: limits, file types, malformed members
  */
 export function attachmentPart(attachment: Attachment): Leaf {
   const { fileName } = attachment;
@@ -100,7 +98,7 @@ function contentId(id: string): string {
   return bare;
 }
 
-/** How many octets of a file name one line holds, so that lines stay under 78. */
+/** Octets of a file name that one line holds, so that lines stay under 78. */
 const SEGMENT = 54;
 
 /**
@@ -126,7 +124,7 @@ export function parameter(name: string, value: string): string {
   return segments.map((text, i) => `;\r\n ${name}*${i}*=${i === 0 ? "utf-8''" : ''}${text}`).join('');
 }
 
-/** `attribute-char` of RFC 2231 §7, kept to what no reader misreads. */
+/** `attribute-char` of RFC 2231 §7, limited to characters that no reader misreads. */
 function isAttributeChar(byte: number): boolean {
   return (
     (byte >= 0x30 && byte <= 0x39) ||

@@ -1,7 +1,7 @@
 /**
- * Header fields that a caller adds to a composed message: SES's limits (MessageHeader of the SES v2 API) and
- * SES's list of fields that may appear only once. What passes is printable ASCII, so no header can be
- * injected through it, and fits on one line as given (name, `: ` and value are at most 998 octets).
+ * Checks header fields that a caller adds to a composed message against SES's limits (MessageHeader of the SES v2
+ * API) and SES's list of fields that may appear only once. An accepted field is printable ASCII, so it cannot inject
+ * a header, and fits on one line as given (name, `: ` and value are at most 998 octets).
  */
 import { PosternError } from '../errors.ts';
 import type { HeaderField } from './types.ts';
@@ -23,7 +23,7 @@ const RESERVED = new Set(
   ).split(' '),
 );
 
-/** SES takes these and overwrites them with its own values; so do we. */
+/** SES accepts these fields and overwrites them with its own values; so does Postern. */
 const OVERWRITTEN = new Set(['date', 'message-id']);
 
 /** Fields that a caller may set once (SES developer guide, "Amazon SES header fields"). */

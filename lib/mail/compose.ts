@@ -1,9 +1,9 @@
 /**
- * Composes a message from what an application hands over: text, HTML, files, addresses, headers.
+ * Composes a message from the parts that an application supplies: text, HTML, files, addresses, headers.
  *
- * Everything that comes in is untrusted: a header value that could end its line is refused (addresses,
- * callers' headers, names of files) or loses its line breaks (the subject), so nothing can inject a field;
- * a boundary is never one that the content holds, so nothing can inject a part.
+ * All input is untrusted. A header value that could end its line is refused (addresses, callers' headers, names of
+ * files) or loses its line breaks (the subject), so no input can inject a field. The boundary never occurs in the
+ * content, so no input can inject a part.
  *
  *     mixed                     only with files to download
  *     ├─ alternative            only with both texts
@@ -36,8 +36,8 @@ export interface ComposeIds {
   /** Date of the message, ms since the epoch. */
   date: number;
   /**
-   * Source of boundaries; the machine's own when absent. A guess gains nothing: a boundary that stands in
-   * the content is never taken.
+   * Source of boundaries; the machine's own when absent. Guessing one gains nothing: a boundary that occurs in the
+   * content is never used.
    */
   random?: Random;
 }
@@ -77,7 +77,7 @@ function addressField(name: string, texts: readonly string[]): HeaderField {
   return makeField(name, value);
 }
 
-/** The tree drawn above, with no node that has a single part. An empty text counts as none. */
+/** Builds the tree drawn above, with no node that has a single part. An empty text counts as none. */
 function structure(input: ComposeInput): Part {
   const { text, html } = input;
   const inline: Leaf[] = [];
@@ -108,7 +108,7 @@ function isLeaf(part: Part): part is Leaf {
   return 'body' in part;
 }
 
-/** A message that is one part: its last line must end (RFC 5321 §4.1.1.4), a part's need not. */
+/** Ends the last line of a message that is a single part (RFC 5321 §4.1.1.4). The last line of a part may stay open. */
 function endLine(leaf: Leaf): Leaf {
   const { body } = leaf;
   if (body.length === 0 || body[body.length - 1] === 0x0a) return leaf;
@@ -116,8 +116,8 @@ function endLine(leaf: Leaf): Leaf {
 }
 
 /**
- * A token for the boundaries of a message that occurs in none of its parts. It begins with `=_`, which
- * cannot stand in quoted-printable or base64 (RFC 2045 §6.7): only content in 7bit has to be searched.
+ * Makes a boundary token that occurs in none of the message's parts. It begins with `=_`, which cannot stand in
+ * quoted-printable or base64 (RFC 2045 §6.7), so only 7bit content has to be searched.
  */
 function newToken(root: Part, random: Random): string {
   for (;;) {

@@ -5,10 +5,10 @@ const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', '
 
 const two = (value: number): string => (value < 10 ? `0${value}` : String(value));
 
-/** The last second that was written: under load many messages share it. */
+/** The last second that was formatted: under load many messages share it. */
 let last = { second: Number.NaN, text: '' };
 
-/** A date-time of RFC 5322 §3.3 in UTC, as `Sat, 21 Nov 2026 09:05:00 +0000`. @param at ms since the epoch. */
+/** Formats a date-time of RFC 5322 §3.3 in UTC, as `Sat, 21 Nov 2026 09:05:00 +0000`. @param at since the epoch, ms. */
 export function rfc5322Date(at: number): string {
   const second = Math.floor(at / 1000);
   if (second === last.second) return last.text;

@@ -1,22 +1,22 @@
 /**
- * DKIM signatures (RFC 6376), relaxed/relaxed: the hashed body, the signed fields, and the signature field.
- * Pure; the private keys are `signer.ts`'s.
+ * DKIM signatures (RFC 6376), relaxed/relaxed: the hashed body, the signed fields, and the signature field. Pure;
+ * `signer.ts` holds the private keys.
  *
- * Against replay and additions (the signed message is sent on to strangers, with another Subject or a second
- * From on top) every field of consequence is named once more than it occurs, whereby another one of that
- * name breaks the signature (RFC 6376 §8.15); `x=` ends its life; `l=`, which lets a stranger append text, is never used.
+ * A replay may send the signed message to strangers with a second Subject or From added on top. Against it, `h=`
+ * names every field of consequence once more than it occurs, so that another field of that name breaks the signature
+ * (RFC 6376 §8.15); `x=` ends its life; `l=`, which lets a stranger append text, is never used.
  */
 import { hash } from 'node:crypto';
 import { Cache } from '../cache.ts';
 import type { HeaderField } from './types.ts';
 
 /**
- * Seconds until a signature expires: a message may wait five days in queues (RFC 5321 §4.5.4.1) and be checked
- * again behind a forwarder or two; after a week only a replay is left.
+ * Validity of a signature, s. A message may wait five days in queues (RFC 5321 §4.5.4.1) and be checked again behind
+ * a forwarder or two; after a week only a replay is left.
  */
 export const LIFETIME = 7 * 86_400;
 
-/** Named once more than they occur. */
+/** Fields that `h=` names once more than they occur. */
 const OVERSIGNED = [
   'from',
   'sender',
@@ -41,7 +41,7 @@ const OVERSIGNED = [
   'list-archive',
   'list-help',
 ];
-/** Named as often as they occur. */
+/** Fields that `h=` names as often as they occur. */
 const SIGNED = [
   'content-id',
   'content-description',
@@ -54,17 +54,17 @@ const SIGNED = [
 const NAMES = [...OVERSIGNED, ...SIGNED];
 const PLACE = new Map(NAMES.map((name, place) => [name, place]));
 
-/** What of the header is signed. */
+/** The signed part of a header. */
 export interface SignedHeader {
-  /** The `h=` tag's value, folded. */
+  /** Value of the `h=` tag, folded. */
   names: string;
   /** The canonical fields in that order, latin1, each ending in CRLF. */
   data: string;
 }
 
 /**
- * A field in relaxed form (RFC 6376 §3.4.2): lower-case name, unfolded, runs of blanks made one, none at the
- * ends.
+ * Converts a field to relaxed form (RFC 6376 §3.4.2): lower-case name, unfolded, runs of blanks reduced to one, no
+ * blanks at either end.
  */
 export function relaxedField(f: HeaderField): string {
   const { name, raw } = f;
@@ -75,7 +75,10 @@ export function relaxedField(f: HeaderField): string {
   return `${name}:${value.slice(start, end)}\r\n`;
 }
 
-/** `h=` values by how often each name occurs. Senders have few shapes of header; the bound is for the others. */
+/**
+ * Caches `h=` values by how often each name occurs. Most senders use few shapes of header; the bound is for the
+ * others.
+ */
 const folded = new Cache<string, string>(1000);
 
 function nameList(counts: number[]): string {
@@ -105,7 +108,7 @@ function foldNames(names: string[]): string {
   return out;
 }
 
-/** Chooses, orders and canonicalises the fields to be signed; of repeated ones the lowest first (§5.4.2). */
+/** Selects, orders and canonicalises the fields to sign; of repeated fields the lowest comes first (§5.4.2). */
 export function signedHeader(fields: HeaderField[]): SignedHeader {
   const counts = new Array<number>(NAMES.length).fill(0);
   const found = new Array<string>(NAMES.length).fill('');
@@ -118,7 +121,7 @@ export function signedHeader(fields: HeaderField[]): SignedHeader {
   return { names: nameList(counts), data: found.join('') };
 }
 
-/** SHA-256 of the body in relaxed form (RFC 6376 §3.4.4), base64. The body's lines end in CRLF. */
+/** Computes the SHA-256 of the body in relaxed form (RFC 6376 §3.4.4), base64. The body's lines end in CRLF. */
 export function bodyHash(body: Buffer): string {
   return hash('sha256', relaxedBody(body), 'base64');
 }
@@ -129,8 +132,8 @@ const CR = 13;
 const SPACE = 32;
 
 /**
- * The body in relaxed form: runs of blanks made one, none at the end of a line, no empty lines at the end, and
- * CRLF after the last line. Most bodies have that form but for their end, and are not copied.
+ * Converts the body to relaxed form: runs of blanks reduced to one, no blanks at the end of a line, no empty lines at
+ * the end, and CRLF after the last line. Most bodies have that form except at their end, and are not copied.
  */
 export function relaxedBody(body: Buffer): Buffer {
   const from = firstBlank(body);
@@ -138,9 +141,8 @@ export function relaxedBody(body: Buffer): Buffer {
 }
 
 /**
- * Where the relaxed form may first differ: at or before the first tab, double space, or space at the end of a
- * line; -1 when it differs nowhere. Of two neighbouring bytes one has an even place, so looking at those is
- * enough.
+ * Finds where the relaxed form may first differ: at or before the first tab, double space, or space at the end of a
+ * line; -1 when it differs nowhere. Of two neighbouring bytes one has an even index, so checking those is enough.
  */
 function firstBlank(body: Buffer): number {
   if (body.includes(TAB)) return 0;
@@ -186,7 +188,7 @@ function withoutEmptyEnd(body: Buffer): Buffer {
 }
 
 /**
- * The DKIM-Signature field up to and with `b=`, folded (RFC 6376 §3.5).
+ * Builds the DKIM-Signature field up to and including `b=`, folded (RFC 6376 §3.5).
  * @param at ms.
  */
 export function signatureField(
@@ -202,12 +204,15 @@ export function signatureField(
   );
 }
 
-/** What is signed: the chosen fields, and the signature's own field in relaxed form with an empty `b=`. */
+/**
+ * Builds the input of the signature: the selected fields, and the signature's own field in relaxed form with an empty
+ * `b=`.
+ */
 export function signingInput(header: SignedHeader, field: string): string {
   return `${header.data}dkim-signature:${field.slice('DKIM-Signature: '.length).replaceAll('\r\n', '')}`;
 }
 
-/** The finished field: the signature (base64) folded in lines of 72, and CRLF. */
+/** Completes the field with the signature (base64), folded in lines of 72, and CRLF. */
 export function withSignature(field: string, signature: string): string {
   let out = field + signature.slice(0, 72);
   for (let i = 72; i < signature.length; i += 72) out += `\r\n ${signature.slice(i, i + 72)}`;

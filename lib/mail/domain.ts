@@ -1,12 +1,12 @@
 /**
- * Domains of addresses in their one canonical form: lower-case A-labels (RFC 5890), or an address literal
+ * Converts domains of addresses to their one canonical form: lower-case A-labels (RFC 5890), or an address literal
  * (RFC 5321 §4.1.3). Every comparison, record and envelope uses this form.
  */
 import { isIPv4, isIPv6 } from 'node:net';
 import { domainToASCII, domainToUnicode } from 'node:url';
 import { PosternError } from '../errors.ts';
 
-/** Octets of a domain name without its root dot (RFC 1035 §2.3.4). */
+/** Maximum length of a domain name without its root dot (RFC 1035 §2.3.4), octets. */
 const MAX_DOMAIN = 253;
 
 /** Labels of letters, digits and inner hyphens, 63 octets at most (RFC 5321 §4.1.2, RFC 1035 §2.3.4). */
@@ -23,16 +23,16 @@ function refuse(domain: string, why: string): never {
 }
 
 /**
- * The canonical form of a domain as a person or a program wrote it.
+ * Canonicalises a domain that a person or a program wrote.
  * @throws `invalid_address` when it is not a host name (RFC 5321 §4.1.2) or a valid internationalised one.
  */
 export function canonicalDomain(text: string): string {
   // U-labels are shorter than their A-labels, so a text above the limit is above it in either form.
   if (text.length > MAX_DOMAIN) refuse(text, `is longer than ${MAX_DOMAIN} octets`);
   let domain = text.toLowerCase();
-  // The lower-case form of some non-ASCII characters is ASCII (the Kelvin sign): ask the original.
+  // The lower-case form of some non-ASCII characters is ASCII (the Kelvin sign), so the original is tested.
   if (/[^\x00-\x7f]/.test(text) || A_LABEL.test(domain)) {
-    // It reads a host of a URL: it would cut `ä.example/x` at the slash, and decode `%41`.
+    // `domainToASCII` reads a host of a URL: it would cut `ä.example/x` at the slash, and decode `%41`.
     domain = /[\x00-\x20%/?#\\@:[\]]/.test(text) ? '' : domainToASCII(text);
     // An A-label that decodes to nothing stays as it is: it was made up to mislead readers.
     if (!domain || A_LABEL.test(domainToUnicode(domain))) {
@@ -46,7 +46,7 @@ export function canonicalDomain(text: string): string {
 }
 
 /**
- * An address literal, given without its brackets: IPv4, or `IPv6:` and an IPv6 address.
+ * Canonicalises an address literal, given without its brackets: IPv4, or `IPv6:` and an IPv6 address.
  * @throws `invalid_address` on anything else; no other tag is registered for mail.
  */
 export function canonicalLiteral(text: string): string {

@@ -1,15 +1,15 @@
 /**
- * Encoded words (RFC 2047): how a header field that is ASCII carries other text.
+ * Encoded words (RFC 2047): how an ASCII header field carries other text.
  *
- * Decoding is for display only. What it returns is never parsed again: an encoded word that spells
+ * Decoding is for display only. The decoded text is never parsed again: an encoded word that spells
  * `<other@example.com>` or a comma is text, not an address.
  */
 
-/** Longest encoded word, its `=?` and `?=` included (RFC 2047 §2). */
+/** Maximum length of an encoded word, its `=?` and `?=` included (RFC 2047 §2). */
 const MAX_WORD = 75;
-/** What stands around its payload: `=?UTF-8?Q?` and `?=`. */
+/** Length of the delimiters around the payload: `=?UTF-8?Q?` and `?=`. */
 const FRAME = 12;
-/** The least that a word is given, so that it holds any character. */
+/** Minimum length of a word: it holds any character. */
 const MIN_WORD = FRAME + 16;
 
 const WORD = /=\?([^?\s*]+)(?:\*[^?\s]*)?\?([bBqQ])\?([^?\s]*)\?=/g;
@@ -43,9 +43,8 @@ function payloadOf(encoding: string, text: string): Buffer {
 }
 
 /**
- * Decodes the encoded words in a header text. Neighbours in one charset are joined before they are decoded,
- * because many senders cut inside a character. A word that cannot be decoded stays as it is; controls
- * become spaces.
+ * Decodes the encoded words in a header text. Neighbours in one charset are joined before they are decoded, because
+ * many senders cut inside a character. A word that cannot be decoded stays as it is; controls become spaces.
  */
 export function decodeWords(text: string): string {
   if (!text.includes('=?')) return text;
@@ -73,7 +72,7 @@ export function decodeWords(text: string): string {
   return (out + text.slice(end)).replace(CONTROLS, ' ');
 }
 
-/** What stands for itself in a Q word anywhere, in a phrase too (RFC 2047 §5 (3)). */
+/** Characters that may stand unencoded in any Q word, in a phrase too (RFC 2047 §5 (3)). */
 const Q_LITERAL = /^[A-Za-z0-9!*+/-]$/;
 
 function q(character: string): string {
@@ -87,9 +86,9 @@ function q(character: string): string {
 }
 
 /**
- * Text as one or more encoded words, each at most 75 characters and cut between characters, with a space
- * between them (where a header may be folded). UTF-8; Q or B, whichever is shorter. Fit for a phrase.
- * @param first octets that the first word may have: what its line has left of 76 (RFC 2047 §2).
+ * Encodes text as one or more encoded words, each at most 75 characters and cut between characters, with a space
+ * between them (where a header may be folded). UTF-8; Q or B, the shorter of the two. Fit for a phrase.
+ * @param first maximum length of the first word: the rest of its line of 76 (RFC 2047 §2), octets.
  */
 export function encodeWords(text: string, first = MAX_WORD): string {
   const characters = Array.from(text.toWellFormed());

@@ -1,15 +1,15 @@
 /**
- * Content transfer encodings (RFC 2045 §6): how text and files travel in lines that every mail server takes.
+ * Content transfer encodings (RFC 2045 §6): text and files in lines that every mail server accepts.
  *
- * Text keeps its bytes (`7bit`) when it is plain ASCII in lines of at most 998 octets; only its line breaks
- * become CRLF. Otherwise it is quoted-printable or base64, whichever is shorter. Files are always base64.
+ * Text keeps its bytes (`7bit`) when it is plain ASCII in lines of at most 998 octets; only its line breaks become
+ * CRLF. Otherwise it is quoted-printable or base64, the shorter of the two. Files are always base64.
  */
 
 export type TransferEncoding = '7bit' | 'quoted-printable' | 'base64';
 
 export interface EncodedContent {
   encoding: TransferEncoding;
-  /** Lines end in CRLF; the last one need not end. */
+  /** Lines end in CRLF; the last one may end without it. */
   bytes: Buffer;
 }
 
@@ -27,12 +27,12 @@ const BASE64_LINE = 76;
 /** Quoted-printable lines hold 76 octets, the last of which is kept for the `=` of a soft break. */
 const QP_COLUMNS = 75;
 
-/** What 7bit cannot carry, nor quoted-printable leave as it is: controls, NUL, DEL, and all beyond ASCII. */
+/** Characters that neither 7bit nor quoted-printable carries unencoded: controls, NUL, DEL, and all beyond ASCII. */
 const UNCLEAN = /[^\t\n -~]/;
 
 /**
- * Encodes text as UTF-8 with CRLF line breaks (a lone CR or LF is one too). Lone surrogates become U+FFFD.
- * Clean text, nearly all there is, is looked at by native code alone.
+ * Encodes text as UTF-8 with CRLF line breaks (a lone CR or LF counts as a line break). Lone surrogates become
+ * U+FFFD. Clean text, which is nearly all text, is scanned by native code alone.
  */
 export function encodeText(text: string): EncodedContent {
   const lines = text.includes('\r') ? text.replaceAll(/\r\n?/g, '\n') : text;
@@ -41,14 +41,14 @@ export function encodeText(text: string): EncodedContent {
     return { encoding: '7bit', bytes: Buffer.from(wire, 'latin1') };
   }
   const utf8 = Buffer.from(wire, 'utf8');
-  // Every octet beyond the length of the string means three more at least when it is quoted.
+  // Every octet beyond the length of the string adds at least three more when it is quoted.
   const least = utf8.length + 3 * (utf8.length - wire.length);
   return encodeShorter(utf8, least);
 }
 
 /**
- * Octets of text as quoted-printable or base64, whichever is shorter. Their lines end in CRLF.
- * @param least what quoted-printable takes at least.
+ * Encodes text as quoted-printable or base64, the shorter of the two. Lines end in CRLF.
+ * @param least lower bound of the quoted-printable length, octets.
  */
 export function encodeShorter(octets: Buffer, least = octets.length): EncodedContent {
   const limit = lengthInBase64(octets.length);
@@ -57,14 +57,14 @@ export function encodeShorter(octets: Buffer, least = octets.length): EncodedCon
   return { encoding: 'base64', bytes: encodeBase64(octets) };
 }
 
-/** Longest line that may travel unencoded. @param text with lines that end in CRLF or LF. */
+/** Whether every line is short enough to travel unencoded. @param text with lines that end in CRLF or LF. */
 export function fitsLines(text: string): boolean {
   return longestLine(text) <= MAX_LINE;
 }
 
 /**
- * Octets as quoted-printable when their lines end in CRLF, else as base64, which keeps a lone CR or LF. For content that
- * is in one of the two already.
+ * Encodes octets as quoted-printable when their lines end in CRLF, else as base64, which keeps a lone CR or LF. For
+ * content that was in one of these encodings before.
  */
 export function encodeOctets(content: Buffer): EncodedContent {
   const text = content.toString('latin1');
@@ -73,7 +73,7 @@ export function encodeOctets(content: Buffer): EncodedContent {
   return { encoding: 'quoted-printable', bytes: quotedPrintable(content, 4 * content.length)! };
 }
 
-/** Octets of quoted-printable (RFC 2045 §6.7). What is no escape stays as it is. */
+/** Decodes quoted-printable (RFC 2045 §6.7). Text that is not an escape stays as it is. */
 export function decodeQuotedPrintable(text: string): Buffer {
   const plain = text
     // White space at the end of a line is not part of it.
@@ -102,12 +102,12 @@ function longestLine(text: string): number {
   return Math.max(longest, text.length - start);
 }
 
-/** Base64 in lines of 76 (RFC 2045 §6.8), without a CRLF after the last. */
+/** Encodes base64 in lines of 76 (RFC 2045 §6.8), without a CRLF after the last. */
 export function encodeBase64(content: Buffer): Buffer {
   const digits = Math.ceil(content.length / 3) * 4;
   const breaks = digits === 0 ? 0 : Math.floor((digits - 1) / BASE64_LINE);
   const out = Buffer.allocUnsafe(digits + 2 * breaks);
-  // The digits go to the end of the buffer in one native write; then each row moves forward to its place.
+  // One native write puts the digits at the end of the buffer; then each row moves forward to its place.
   out.write(content.toString('base64'), 2 * breaks, 'latin1');
   for (let row = 0, to = 0, from = 2 * breaks; row < breaks; row++) {
     out.copyWithin(to, from, from + BASE64_LINE);
@@ -120,8 +120,8 @@ export function encodeBase64(content: Buffer): Buffer {
 }
 
 /**
- * Quoted-printable (RFC 2045 §6.7) of text whose line breaks are CRLF; `undefined` as soon as it is longer than
- * `limit` octets.
+ * Encodes text whose line breaks are CRLF as quoted-printable (RFC 2045 §6.7); `undefined` as soon as the result is
+ * longer than `limit`, octets.
  */
 function quotedPrintable(utf8: Buffer, limit: number): Buffer | undefined {
   const out = Buffer.allocUnsafe(limit + 6); // one step writes at most a soft break and an escape

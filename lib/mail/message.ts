@@ -1,27 +1,27 @@
 /**
- * A message as header fields and a body (RFC 5322 §2.1). Only the header section becomes a string, one
- * character a byte (latin1), so that what is not touched goes out exactly as it came in.
+ * A message as header fields and a body (RFC 5322 §2.1). Only the header section becomes a string, one character a
+ * byte (latin1), so that untouched fields go out exactly as they came in.
  *
- * Defined here, because readers of mail differ: an empty header section is a message without fields; a
- * header section without an empty line after it is a message without a body; a line that is neither a
- * field nor a continuation is refused, wherever it stands.
+ * Readers of mail differ, so these cases are defined here: an empty header section is a message without fields; a
+ * header section without an empty line after it is a message without a body; a line that is neither a field nor a
+ * continuation is refused at any position.
  */
 import { PosternError } from '../errors.ts';
 import { decodeWords, encodeWords } from './encoded-words.ts';
 import type { HeaderField, ParsedMessage } from './types.ts';
 
-/** Octets of a header section, and its fields: more is an attack on later parsers. */
+/** Maximum size of a header section, octets, and number of its fields: more is an attack on later parsers. */
 export const MAX_HEADER = 256 * 1024;
 const MAX_FIELDS = 1000;
-/** Octets of a line without its CRLF: must, and should (RFC 5322 §2.1.1). */
+/** Maximum length of a line without its CRLF, octets: must, and should (RFC 5322 §2.1.1). */
 export const MAX_LINE = 998;
 const GOOD_LINE = 78;
-/** Octets of a line with an encoded word (RFC 2047 §2). */
+/** Maximum length of a line with an encoded word (RFC 2047 §2), octets. */
 const ENCODED_LINE = 76;
 
 /** `ftext` of RFC 5322 §3.6.8: printable ASCII without the colon. */
 const NAME = /^[!-9;-~]+$/;
-/** A folded line of blanks alone, which some readers take for the end of the header (RFC 5322 §3.2.2). */
+/** A folded line of blanks alone, which some readers treat as the end of the header (RFC 5322 §3.2.2). */
 const BLANK_FOLD = /\r\n[ \t]+(?=\r\n|$)/g;
 
 function invalid(message: string): PosternError {
@@ -29,7 +29,7 @@ function invalid(message: string): PosternError {
 }
 
 /**
- * Cuts a message into fields and body. The bytes must be clean (see `sanitise`).
+ * Splits a message into fields and body. The bytes must be clean (see `sanitise`).
  * @throws `invalid_header` on a line that is not a field, a header over 256 KiB or over 1,000 fields;
  * `line_break_refused` on a bare CR, LF or NUL among the fields.
  */
@@ -78,9 +78,7 @@ function field(raw: string, before: number): HeaderField {
   return { name: name.toLowerCase(), raw: raw.replace(BLANK_FOLD, '') };
 }
 
-/**
- * Puts a message together. `prefix` (trace or signature fields, each ending in CRLF) goes on top.
- */
+/** Joins header fields and body. `prefix` (trace or signature fields, each ending in CRLF) goes on top. */
 export function serialise(fields: HeaderField[], body: Buffer, prefix = ''): Buffer {
   let header = prefix;
   for (const f of fields) header += `${f.raw}\r\n`;
@@ -91,12 +89,12 @@ export function serialise(fields: HeaderField[], body: Buffer, prefix = ''): Buf
   return out;
 }
 
-/** Octets from which memory is given back by hand. */
+/** Size from which a buffer's memory is freed explicitly, octets. */
 const MIN_DISCARD = 1024 * 1024;
 
 /**
- * Gives the memory of a large buffer back at once; the buffer is empty afterwards. The garbage collector lets 64 MB of
- * buffers pile up before it looks at them, which doubles what a call of large messages takes.
+ * Frees the memory of a large buffer at once; the buffer is empty afterwards. The garbage collector lets 64 MB of
+ * buffers pile up before it frees them, which doubles the memory of a call of large messages.
  */
 export function discard(buffer: Buffer): void {
   const memory = buffer.buffer;
@@ -104,40 +102,39 @@ export function discard(buffer: Buffer): void {
   if (memory instanceof ArrayBuffer) memory.transfer(0);
 }
 
-/** The first field of that (lower case) name. */
+/** The first field of this name, lower case. */
 export function findField(fields: HeaderField[], name: string): HeaderField | undefined {
   for (const f of fields) if (f.name === name) return f;
   return undefined;
 }
 
 /**
- * The value of a field, unfolded and trimmed, its UTF-8 read but its encoded words left alone: what a
- * structured field (addresses above all) must be parsed from. In the decoded value an encoded word could
- * pass for an address.
+ * The value of a field, unfolded and trimmed, its UTF-8 decoded but its encoded words left alone. Structured fields
+ * (addresses above all) must be parsed from this value: in the decoded one an encoded word could pass for an address.
  */
 export function unfoldedValue(f: HeaderField): string {
   let value = f.raw.slice(f.raw.indexOf(':') + 1);
   if (value.includes('\r')) value = value.replaceAll('\r\n', '');
   if (/[^\x00-\x7f]/.test(value)) value = Buffer.from(value, 'latin1').toString('utf8');
-  // Blanks only: in bytes, what else `trim` removes may be half of a UTF-8 character.
+  // Blanks only: as bytes, the other characters that `trim` removes may be half of a UTF-8 character.
   return value.replace(/^[ \t]+/, '').trimEnd();
 }
 
-/** The value of a field for people: unfolded, trimmed, encoded words decoded (RFC 2047). */
+/** The value of a field for display: unfolded, trimmed, encoded words decoded (RFC 2047). */
 export function fieldValue(f: HeaderField): string {
   return decodeWords(unfoldedValue(f));
 }
 
-/** Fields with a grammar, where an encoded word would be read as itself; UTF-8 goes as it is (RFC 6532). */
+/** Fields with a grammar, in which encoded words are not decoded; their UTF-8 stays as it is (RFC 6532). */
 const STRUCTURED =
   /^(?:from|sender|reply-to|to|cc|bcc|resent-.*|date|message-id|in-reply-to|references|return-path|received|mime-version|content-(?!description$).*|list-.*|dkim-signature|auto-submitted|disposition-notification-to)$/i;
 
 /**
- * Makes a field. Text beyond ASCII, and text with a word too long for a line, becomes encoded words; in fields with a
- * grammar it stays. Lines are folded at blanks to 78 octets, to 76 with encoded words, where that is possible.
+ * Makes a field. Text beyond ASCII, and text with a word too long for a line, becomes encoded words, except in fields
+ * with a grammar. Lines are folded at blanks to 78 octets, to 76 with encoded words, where that is possible.
  * @param value Unicode, untrusted.
- * @throws `invalid_header` on a name that is none, on line breaks and other controls, and on a word too
- * long for any line.
+ * @throws `invalid_header` on an invalid name, on line breaks and other controls, and on a word too long for any
+ * line.
  */
 export function makeField(name: string, value: string): HeaderField {
   if (!NAME.test(name)) throw invalid(`${JSON.stringify(name.slice(0, 60))} is not a header name.`);
@@ -163,10 +160,10 @@ export function hasLongLine({ raw }: HeaderField): boolean {
 }
 
 /**
- * Folds a header line before blanks (RFC 5322 §2.2.3), so that lines reach 78 octets only where a word is
- * longer, and 998 never. The blank behind the name is folded at last resort only.
+ * Folds a header line before blanks (RFC 5322 §2.2.3), so that a line exceeds 78 octets only where a word is longer,
+ * and never exceeds 998. The blank behind the name is folded only as a last resort.
  * @param line latin1, without CRLF.
- * @param from where its text begins: no fold before, else a line of blanks alone could arise.
+ * @param from start of the text: a fold before it could produce a line of blanks alone.
  * @throws `invalid_header` when a word is too long for a line.
  */
 export function foldLine(line: string, from: number): string {
@@ -178,7 +175,7 @@ export function foldLine(line: string, from: number): string {
   for (let i = Math.min(Math.max(1, from), line.length); i <= line.length; i++) {
     const c = line.charCodeAt(i);
     if (i < line.length && c !== 32 && c !== 9) continue;
-    // A run of blanks is folded before its last one: a line of blanks alone must not arise.
+    // A run of blanks is folded before its last one, because a line of blanks alone must not arise.
     const next = line.charCodeAt(i + 1);
     if (i < line.length && (next === 32 || next === 9 || i + 1 === line.length)) continue;
     if (i - start > good && fold > start) {

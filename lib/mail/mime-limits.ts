@@ -1,7 +1,7 @@
 /**
- * Bounds the structure of raw MIME before it is taken: a reader, here or at the
- * recipient, may recurse over the parts or hold them all. A part is read as RFC 2046 §5.1 splits it; each
- * level of nesting is searched once, so the time is linear in the message.
+ * Bounds the structure of raw MIME before the message is accepted: a reader, here or at the recipient, may recurse
+ * over the parts or hold them all. Parts are split by RFC 2046 §5.1; each level of nesting is searched once, so the
+ * time is linear in the message.
  */
 import { PosternError } from '../errors.ts';
 import { MAX_HEADER } from './message.ts';
@@ -10,7 +10,7 @@ import type { ParsedMessage } from './types.ts';
 
 /** SES's limit of MIME parts in one message. */
 const MAX_PARTS = 500;
-/** Multiparts and attached messages inside each other; mail as people send it has five or so. */
+/** Maximum depth of multiparts and attached messages; mail that people send has about five levels. */
 const MAX_DEPTH = 30;
 
 const CONTENT_TYPE = /^content-type[ \t]*:((?:[^\r\n]|\r\n[ \t])*)/gim;
@@ -21,8 +21,9 @@ interface Count {
 }
 
 /**
- * @throws PosternError `message_rejected` for more than 500 parts, for parts nested over 30 deep, and for a
- * part that readers would split in different ways (two Content-Type fields, a boundary in pieces)
+ * Checks the number, the depth and the boundaries of the parts.
+ * @throws PosternError `message_rejected` for more than 500 parts, for parts nested over 30 deep, and for a part that
+ * readers would split in different ways (two Content-Type fields, a boundary in pieces)
  */
 export function checkMimeLimits(message: ParsedMessage): void {
   let type: string | undefined;
@@ -34,7 +35,7 @@ export function checkMimeLimits(message: ParsedMessage): void {
   if (type !== undefined) checkEntity(type, message.body, 0, { parts: 0 });
 }
 
-/** Counts what is inside a composite entity. */
+/** Counts the parts of a composite entity. */
 function checkEntity(type: string, body: Buffer, depth: number, count: Count): void {
   const composite = COMPOSITE.exec(type)?.[1]?.toLowerCase();
   if (composite === undefined) return;
@@ -47,7 +48,7 @@ function checkEntity(type: string, body: Buffer, depth: number, count: Count): v
   }
 }
 
-/** One part, or one attached message: header fields, an empty line, content. */
+/** Checks one part or one attached message: header fields, an empty line, content. */
 function checkPart(part: Buffer, depth: number, count: Count): void {
   if (++count.parts > MAX_PARTS) throw rejected(`The message has more than ${MAX_PARTS} MIME parts.`);
   if (part[0] === 0x0d && part[1] === 0x0a) return; // no header: text/plain

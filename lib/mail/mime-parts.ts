@@ -1,6 +1,6 @@
 /**
- * The parts of MIME messages: multiparts cut as RFC 2046 §5.1 says, and leaves edited in their place. Every reader of
- * a message here uses this one reading of its structure.
+ * The parts of MIME messages: multiparts split by RFC 2046 §5.1, and leaves edited in place. All of Postern reads the
+ * structure of a message with this code.
  */
 import { PosternError } from '../errors.ts';
 import type { HeaderField, ParsedMessage } from './types.ts';
@@ -8,8 +8,8 @@ import type { HeaderField, ParsedMessage } from './types.ts';
 const BOUNDARY = /;\s*boundary\s*=\s*(?:"((?:[^"\\]|\\[\s\S])*)"|([^\s;"]+))/i;
 
 /**
- * The boundary in a Content-Type value; undefined when there is none: then no reader finds parts.
- * @throws PosternError `message_rejected` when it is in pieces, which readers put together in different ways.
+ * The boundary in a Content-Type value; undefined when there is none, because then no reader finds parts.
+ * @throws PosternError `message_rejected` when it is in pieces, which readers join in different ways.
  */
 export function boundaryOf(type: string): string | undefined {
   if (/;\s*boundary\*/i.test(type)) {
@@ -22,10 +22,10 @@ export function boundaryOf(type: string): string | undefined {
   return match?.[1]?.replace(/\\([\s\S])/g, '$1') ?? match?.[2];
 }
 
-/** Where each part of a multipart's body begins and ends: its header, an empty line, its content. Linear. */
+/** Finds where each part of a multipart's body begins and ends: its header, an empty line, its content. Linear. */
 export function* partsOf(body: Buffer, boundary: string): Generator<[start: number, end: number]> {
   const delimiter = Buffer.from(`\r\n--${boundary}`, 'latin1');
-  let start = -1; // of the part that is open
+  let start = -1; // offset of the open part
   // The first delimiter may stand at the very beginning, without a line break before it.
   const first = body.subarray(0, delimiter.length - 2).equals(delimiter.subarray(2));
   let at = first ? -2 : body.indexOf(delimiter);
@@ -60,16 +60,16 @@ export interface MimeLeaf {
   body: Buffer;
 }
 
-/** What a leaf becomes; undefined leaves every octet of it. */
+/** Edits a leaf; undefined leaves every octet of it. */
 export type EditLeaf = (leaf: MimeLeaf) => ParsedMessage | undefined;
 
-/** Transfer encodings that encode nothing. */
+/** Transfer encodings that leave the octets as they are. */
 export const IDENTITY: ReadonlySet<string> = new Set(['7bit', '8bit', 'binary']);
 
 /**
- * The message with its leaves edited; the same object when nothing changed. Content that is signed or encrypted as a
- * whole (RFC 1847) is passed over, because a change would break it; so is a part in which a field that decides how it is
- * read stands twice.
+ * Edits the leaves of a message; the same object when nothing changed. Content that is signed or encrypted as a whole
+ * (RFC 1847) is skipped, because a change would break it; so is a part in which a field that governs its decoding
+ * occurs twice.
  * @param message within the limits of `checkMimeLimits`.
  */
 export function editLeaves(message: ParsedMessage, edit: EditLeaf): ParsedMessage {
@@ -82,7 +82,7 @@ export function editLeaves(message: ParsedMessage, edit: EditLeaf): ParsedMessag
   return edits.length > 0 ? { fields: message.fields, body: applied(message.body, edits) } : message;
 }
 
-/** Octets of the message's body that are replaced. */
+/** A replaced range of the message's body. */
 interface BodyEdit {
   start: number;
   end: number;
@@ -90,7 +90,8 @@ interface BodyEdit {
 }
 
 /**
- * @param at where the entity's body begins in the message's body. @param edits gets what changes inside of a multipart.
+ * Edits the leaves of one entity.
+ * @param at offset of the entity's body in the message's body. @param edits collects the changes inside a multipart.
  * @returns the entity itself, when it is a leaf that changed.
  */
 function editEntity(
@@ -132,7 +133,7 @@ function editEntity(
 
 const MEDIA_TYPE = /^\s*([^\s;]+)/;
 
-/** Undefined when a field that decides is there twice. */
+/** Reads a part as a leaf; undefined when a field that governs its decoding occurs twice. */
 function leafOf(fields: HeaderField[], body: Buffer, standard: string): MimeLeaf | undefined {
   const values = new Map<string, string>();
   for (const { name, raw } of fields) {
@@ -152,12 +153,12 @@ function leafOf(fields: HeaderField[], body: Buffer, standard: string): MimeLeaf
   };
 }
 
-/** The header of a part. Lines that are no fields stay where they are. */
+/** Splits the header of a part into fields. Lines that are not fields stay in place. */
 function fieldsOf(header: string): HeaderField[] {
   return header.split(/\r\n(?![ \t])/).map((raw) => ({ name: /^[^\s:]*/.exec(raw)![0].toLowerCase(), raw }));
 }
 
-/** The fields with another transfer encoding. */
+/** Copies the fields with another transfer encoding. */
 export function withEncoding(fields: HeaderField[], encoding: string): HeaderField[] {
   const name = 'content-transfer-encoding';
   return [
@@ -168,7 +169,7 @@ export function withEncoding(fields: HeaderField[], encoding: string): HeaderFie
 
 const CRLF = Buffer.from('\r\n');
 
-/** @param edits in the order of their places. */
+/** Applies the edits. @param edits ordered by position. */
 function applied(body: Buffer, edits: readonly BodyEdit[]): Buffer {
   const chunks: Buffer[] = [];
   let from = 0;

@@ -1,12 +1,12 @@
 /**
- * Return paths: the envelope sender of one delivery, to which its bounces come back. It names the delivery and
- * is signed, so that a stranger cannot write a bounce that puts an address on a suppression list.
+ * Return paths: the envelope sender of one delivery, which receives its bounces. It names the delivery and is signed,
+ * so that a stranger cannot forge a bounce that puts an address on a suppression list.
  *
  *     b | base32( time 6 | uuid 16 | n 2 | expiry day 2 | HMAC-SHA256, first 9 ) @ domain
  *
- * 35 bytes are exactly 56 characters of base32, no bit to spare, so one delivery has one spelling; with the
- * `b` 57, of 64 allowed (RFC 5321 §4.5.3.1.1). Letters are lower case and read in any case, because some relays
- * change it.
+ * 35 bytes are exactly 56 characters of base32 with no bit to spare, so one delivery has one spelling; with the `b`
+ * 57, of 64 allowed (RFC 5321 §4.5.3.1.1). Letters are lower case and read in any case, because some relays change
+ * it.
  */
 import { createHmac, createSecretKey, timingSafeEqual } from 'node:crypto';
 import { PosternError } from '../errors.ts';
@@ -21,20 +21,20 @@ const ALPHABET = 'abcdefghijklmnopqrstuvwxyz234567';
 
 export interface ReturnPaths {
   /**
-   * The return path of delivery `n` of a message: `local@domain`.
-   * @param n 0 to 65,535. @param expiresAt ms; it is read at least until then, and at most a day longer.
+   * Makes the return path of delivery `n` of a message: `local@domain`.
+   * @param n 0 to 65,535. @param expiresAt time until which it can be read, at most a day longer, ms.
    */
   make(messageId: string, n: number, domain: string, expiresAt: number): string;
   /**
-   * The delivery that a return path names; undefined when it is not one of ours, was altered, or has expired.
-   * `messageId` is the base id, the 60 characters before the `@` (see `baseId`): the domain behind it does
-   * not fit into a local part, and is the same for all messages of an installation.
+   * The delivery that a return path names; undefined when it was not made here, was altered, or has expired.
+   * `messageId` is the base id, the 60 characters before the `@` (see `baseId`): the domain behind it does not fit
+   * into a local part, and is the same for all messages of an installation.
    * @param now ms.
    */
   read(address: string, now: number): { messageId: string; n: number } | undefined;
 }
 
-/** Return paths signed with a secret, which every node that makes or reads them shares. */
+/** Makes return paths that are signed with a secret, which all nodes share. */
 export function createReturnPaths(secret: Buffer): ReturnPaths {
   const key = createSecretKey(secret);
   const sign = (content: Buffer): Buffer =>
@@ -66,7 +66,7 @@ export function createReturnPaths(secret: Buffer): ReturnPaths {
   };
 }
 
-/** Base32 (RFC 4648 §6) in lower case, of whole groups of 5 bytes. */
+/** Encodes whole groups of 5 bytes as base32 (RFC 4648 §6) in lower case. */
 function encode(bytes: Buffer): string {
   let out = '';
   for (let i = 0; i < bytes.length; i += 5) {
@@ -94,7 +94,7 @@ function decode(text: string): Buffer {
   return out;
 }
 
-/** 20 bits of four characters. */
+/** Decodes four characters to 20 bits. */
 function twenty(text: string, at: number): number {
   let bits = 0;
   for (let i = at; i < at + 4; i++) {

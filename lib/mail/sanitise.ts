@@ -1,8 +1,8 @@
 /**
- * Line discipline of what goes out (RFC 5321 §2.3.8, RFC 5322 §2.1.1): every line ends in CRLF, no other CR or
- * LF and no NUL, no line over 998 octets. A peer that takes `\r.\r` or `\n.\n` for the end of a message would
- * read what follows as a second message, in our name and from our IP (SMTP smuggling); so it is settled here, once,
- * before the message is signed, and the signature covers what travels.
+ * Settles the lines of outgoing mail (RFC 5321 §2.3.8, RFC 5322 §2.1.1): every line ends in CRLF, no other CR or LF
+ * and no NUL, no line over 998 octets. A peer that treats `\r.\r` or `\n.\n` as the end of a message would read the
+ * rest as a second message, in our name and from our IP (SMTP smuggling). So lines are settled here, once, before the
+ * message is signed, and the signature covers the bytes that travel.
  */
 import { PosternError } from '../errors.ts';
 import { foldLine, MAX_LINE } from './message.ts';
@@ -12,14 +12,14 @@ export type StrayLineBreaks = 'normalise' | 'refuse';
 /** A message whose every line ends in CRLF. */
 export interface SettledLines {
   bytes: Buffer;
-  /** A line has over 998 octets. */
+  /** Whether a line has over 998 octets. */
   long: boolean;
 }
 
 /**
- * Settles line breaks: `normalise` makes each stray CR or LF a CRLF and removes NULs; `refuse` throws. Several CR before
- * one LF are one line end, or the first of them would end the header of a message (some mailers write CR CR LF). A
- * missing last CRLF is added in either mode. Bytes that are clean already come back as the same Buffer.
+ * Settles line breaks: `normalise` makes each stray CR or LF a CRLF and removes NULs; `refuse` throws. Several CR
+ * before one LF are one line end, or the first of them would end the header of a message (some mailers write CR CR
+ * LF). Either mode adds a missing last CRLF. Clean bytes come back as the same Buffer.
  * @throws `line_break_refused` in mode `refuse`
  */
 export function settleLines(bytes: Buffer, strayLineBreaks: StrayLineBreaks): SettledLines {
@@ -49,7 +49,7 @@ export function sanitise(bytes: Buffer, strayLineBreaks: StrayLineBreaks): Buffe
 }
 
 /**
- * Breaks lines over 998 octets of a body, as Postfix does (`smtp_line_length_limit`): CRLF and one space are inserted,
+ * Breaks body lines over 998 octets as Postfix does (`smtp_line_length_limit`): CRLF and one space are inserted,
  * never inside a UTF-8 character. For content that cannot be re-encoded; a relay further on would do the same, but
  * after the signature.
  */
@@ -58,8 +58,8 @@ export function breakLongLines(body: Buffer): Buffer {
 }
 
 /**
- * The gravest thing to be settled: a stray line break or NUL, else a long or unfinished line, else nothing. Native
- * searches from line to line take half the time of a loop over the bytes.
+ * The gravest fault of a text: a stray line break or NUL, else a long or unfinished line, else none. Native searches
+ * from line to line take half the time of a loop over the bytes.
  */
 function firstFault(text: string): 'none' | 'line' | 'stray' {
   if (text.includes('\0')) return 'stray';
@@ -115,7 +115,7 @@ function breakBody(line: string): string {
   let room = MAX_LINE;
   while (line.length - start > room) {
     let end = start + room;
-    // Back to the first byte of a UTF-8 character, which has three bytes after it at most.
+    // Back to the first byte of a UTF-8 character, which has at most three bytes after it.
     for (let back = 0; back < 3 && (line.charCodeAt(end) & 0xc0) === 0x80; back++) end--;
     out += `${line.slice(start, end)}\r\n `;
     start = end;

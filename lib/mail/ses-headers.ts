@@ -1,13 +1,13 @@
 /**
- * The fields of a raw message that are instructions for SES (SES Developer Guide, "X-SES headers"), read and removed.
- * They would show the sender's set-up to the recipient. Bcc goes with them because its
- * readers must not see each other, Return-Path because only the last relay may write it (RFC 5321 §4.4).
+ * Reads and removes the fields of a raw message that are instructions for SES (SES Developer Guide, "X-SES headers"),
+ * because they would show the sender's set-up to the recipient. Bcc is removed because its readers must not see each
+ * other, Return-Path because only the last relay may write it (RFC 5321 §4.4).
  */
 import { PosternError } from '../errors.ts';
 import { fieldValue } from './message.ts';
 import type { HeaderField } from './types.ts';
 
-/** The requests of the fields. */
+/** The instructions of the fields, and the remaining fields. */
 export interface SesHeaders {
   /** The fields that travel. */
   fields: HeaderField[];
@@ -37,8 +37,8 @@ function invalid(message: string): PosternError {
 
 /**
  * Reads and removes the instructions.
- * @throws `invalid_header` when a field stands twice (it is ambiguous which of them holds), or its value
- * is not what SES defines.
+ * @throws `invalid_header` when a field occurs twice (it is ambiguous which of them holds), or its value does not
+ * have the form that SES defines.
  */
 export function takeSesHeaders(fields: HeaderField[]): SesHeaders {
   if (!fields.some((f) => removed(f.name))) return { fields, tags: [] };

@@ -1,10 +1,10 @@
 /**
- * Raw mail in a form that every server takes: 7-bit, in lines of at most 998 octets (RFC 5322 §2.1.1). A peer without
- * 8BITMIME refuses anything else, and a relay that converts mail on the way breaks its signature; so parts are
- * re-encoded here, before the signature (RFC 6376 §5.3), and fields become encoded words (RFC 2047).
+ * Re-encodes raw mail in a form that every server accepts: 7-bit, in lines of at most 998 octets (RFC 5322 §2.1.1). A
+ * peer without 8BITMIME refuses anything else, and a relay that converts mail on the way breaks its signature. So
+ * parts are re-encoded here, before the signature (RFC 6376 §5.3), and fields become encoded words (RFC 2047).
  *
- * Not changed: what is signed or encrypted as a whole, a local part beyond ASCII (RFC 6531), and parts that no two readers
- * read alike. They travel as they are, to peers that take them.
+ * Three things are not changed: content that is signed or encrypted as a whole, a local part beyond ASCII (RFC 6531),
+ * and parts that different readers read differently. They travel as they are, to peers that accept them.
  */
 import { isAscii, isUtf8 } from 'node:buffer';
 import { PosternError } from '../errors.ts';
@@ -24,7 +24,7 @@ import { editLeaves, IDENTITY, type MimeLeaf, withEncoding } from './mime-parts.
 import type { HeaderField, ParsedMessage } from './types.ts';
 
 /**
- * The message re-encoded; the same object when nothing had to change.
+ * Re-encodes a message; the same object when nothing had to change.
  * @param message within the limits of `checkMimeLimits`.
  * @throws PosternError `invalid_header` for a word too long for a line in a field with a grammar
  */
@@ -35,7 +35,7 @@ export function toSevenBit(message: ParsedMessage): ParsedMessage {
   return { fields: fields === message.fields ? header : withVersion(header), body };
 }
 
-/** MIME-Version, without which no reader looks at a transfer encoding (RFC 2045 §4). */
+/** Adds MIME-Version, without which readers ignore a transfer encoding (RFC 2045 §4). */
 function withVersion(fields: HeaderField[]): HeaderField[] {
   if (fields.some(({ name }) => name === 'mime-version')) return fields;
   return [...fields, { name: 'mime-version', raw: 'MIME-Version: 1.0' }];
@@ -51,7 +51,7 @@ function encodeLeaf(leaf: MimeLeaf): ParsedMessage | undefined {
   return { fields: same ? typed : withEncoding(typed, content.encoding), body: content.bytes };
 }
 
-/** RFC 2046 §5.2.1: an attached message is itself re-encoded, because no encoding may be put around it. */
+/** Re-encodes the content of an attached message, because no encoding may be applied around it (RFC 2046 §5.2.1). */
 function encodeAttached({ type, encoding, fields, body }: MimeLeaf): ParsedMessage | undefined {
   if ((type !== 'message/rfc822' && type !== 'message/global') || !IDENTITY.has(encoding)) return undefined;
   if (isPlain(body)) return undefined;
@@ -88,13 +88,13 @@ function isPlain(body: Buffer): boolean {
   return isAscii(body) && fitsLines(body.toString('latin1'));
 }
 
-/** Content-Type of text that has none: without it, US-ASCII is meant. */
+/** Content-Type for text that has none: without it, readers assume US-ASCII. */
 function typeOf({ body }: MimeLeaf): HeaderField {
   const charset = isAscii(body) ? 'us-ascii' : isUtf8(body) ? 'utf-8' : 'unknown-8bit';
   return { name: 'content-type', raw: `Content-Type: text/plain; charset=${charset}` };
 }
 
-/** Fields in ASCII, in lines that fit; the same list when all were. */
+/** Converts fields to ASCII, in lines that fit; the same list when all of them were. */
 function plainFields(fields: HeaderField[]): HeaderField[] {
   if (fields.every(isPlainField)) return fields;
   return fields.map((field) => (isPlainField(field) ? field : plainField(field)));
@@ -136,14 +136,14 @@ function plainField(field: HeaderField): HeaderField {
   return makeField(written, words);
 }
 
-/** A field that cannot be encoded, in lines that fit. */
+/** Refolds a field that cannot be encoded, in lines that fit. */
 function refolded(field: HeaderField): HeaderField {
   if (!hasLongLine(field)) return field;
   const { name, raw } = field;
   return { name, raw: foldLine(raw.replaceAll('\r\n', ''), raw.indexOf(':') + 2) };
 }
 
-/** The value as people read it. What is no UTF-8 is taken for Latin-1; controls become spaces. */
+/** Decodes the value for display. Text that is not UTF-8 is read as Latin-1; controls become spaces. */
 function textOf(field: HeaderField): string {
   const octets = Buffer.from(field.raw, 'latin1');
   const value = isUtf8(octets)

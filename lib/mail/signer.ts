@@ -1,10 +1,10 @@
 /**
- * The signer: DKIM signatures off the event loop, private keys parsed once.
+ * Makes DKIM signatures off the event loop, with private keys parsed once.
  *
- * A signature is some 260 µs of RSA and 20 of everything else. They are made by the asynchronous
- * `crypto.sign`: on libuv's threads it takes no more CPU in all than worker threads fed with batches do, and
- * leaves no thread to die. It is given a few jobs at a time only, because those threads serve files
- * and look-ups too, first come first served.
+ * A signature takes about 260 µs of RSA and 20 µs of everything else. The asynchronous `crypto.sign` makes them: on
+ * libuv's threads it takes no more CPU in total than worker threads fed with batches, and there is no thread that can
+ * die. Only a few jobs are submitted at a time, because those threads also serve files and look-ups, first come first
+ * served.
  */
 import { createPrivateKey, hash, type KeyObject, sign as signAsync } from 'node:crypto';
 import { Cache } from '../cache.ts';
@@ -12,7 +12,7 @@ import { PosternError } from '../errors.ts';
 import { bodyHash, signatureField, signedHeader, signingInput, withSignature } from './dkim.ts';
 import type { ParsedMessage, SigningKey } from './types.ts';
 
-/** Parsed keys kept: about 10 KB each. */
+/** Maximum number of parsed keys in the cache, about 10 KB each. */
 const MAX_KEYS = 2000;
 
 /** Tag values of `d=` and `s=`: host names, and nothing that could begin another tag or line. */
@@ -21,13 +21,13 @@ const TAG_NAME = /^[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*$/;
 export interface Signer {
   /**
    * Signs a message with each key.
-   * @param at ms: when the message may first leave (`t=`; the signature expires a week later).
+   * @param at when the message may first leave, ms (`t=`; the signature expires a week later).
    * @returns the DKIM-Signature fields in the order of the keys, latin1, each ending in CRLF: the `prefix` of
    * `serialise`. Empty without keys.
    * @throws `internal` on a key that cannot be used; `shutting_down` after `close`.
    */
   sign(message: ParsedMessage, keys: SigningKey[], at: number): Promise<string>;
-  /** Takes no more; resolves when what was begun is done. */
+  /** Refuses new signatures; resolves when those under way are done. */
   close(): Promise<void>;
 }
 
@@ -39,8 +39,8 @@ interface Job {
 }
 
 /**
- * @param options.threads signatures that libuv's threads (four, unless `UV_THREADPOOL_SIZE` says otherwise) have
- * before them at once. The default of 8 keeps them busy while the event loop is, and delays others by 1 ms.
+ * @param options.threads maximum number of signatures queued at libuv's threads (four, unless `UV_THREADPOOL_SIZE`
+ * sets another number). The default of 8 keeps them busy while the event loop works, and delays others by 1 ms.
  */
 export function createSigner(options: { threads?: number } = {}): Signer {
   const limit = options.threads ?? 8;

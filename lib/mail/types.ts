@@ -1,6 +1,4 @@
-/**
- * Types of the mail room: an address, a header section, a message before and after signing.
- */
+/** Types of the mail room: an address, a header section, a message before and after signing. */
 
 /** SES's placeholder for the image that reports an open: templates pass it on, and tracking puts the image there. */
 export const OPEN_TRACKER = '{{ses:openTracker}}';
@@ -19,7 +17,7 @@ export interface Address {
   utf8: boolean;
 }
 
-/** One header field as bytes-in-a-string (latin1): exact, unfolded nowhere. */
+/** One header field as a latin1 string, one character a byte: exact, with its folds. */
 export interface HeaderField {
   /** Lower case name. */
   name: string;
@@ -27,7 +25,7 @@ export interface HeaderField {
   raw: string;
 }
 
-/** A message cut into header fields and body. Lines end in CRLF; no bare CR, LF or NUL. */
+/** A message split into header fields and body. Lines end in CRLF; no bare CR, LF or NUL. */
 export interface ParsedMessage {
   fields: HeaderField[];
   body: Buffer;
@@ -51,7 +49,7 @@ export interface Attachment {
   content: Buffer;
 }
 
-/** What a composed message is made of. Strings are Unicode and untrusted. */
+/** The parts of a message to compose. Strings are Unicode and untrusted. */
 export interface ComposeInput {
   from: string;
   to?: string[];

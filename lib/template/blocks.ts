@@ -1,6 +1,4 @@
-/**
- * What blocks and partials do when a template runs, each made from parts that are compiled already.
- */
+/** Blocks and partials of a running template, each made from compiled parts. */
 import {
   type Body,
   type Expression,
@@ -17,11 +15,11 @@ import {
 export interface Branches {
   main: Body;
   inverse: Body;
-  /** The main side names its values (`as |item|`). */
+  /** Whether the main side names its values (`as |item|`). */
   named: boolean;
 }
 
-/** `if`, and by exchanged branches `unless`. `includeZero` makes 0 count as a value. */
+/** `if`, and with exchanged branches `unless`. `includeZero` makes 0 count as a value. */
 export function ifBlock(condition: Expression, includeZero: Expression, branches: Branches): RunStep {
   return (run, scope) => {
     const value = condition(run, scope);
@@ -66,7 +64,7 @@ function iterate(target: unknown, run: Run, scope: Scope, { main, inverse, named
   }
 }
 
-/** A block that is called as a variable, `{{#x}}…{{/x}}`: a condition, a loop or a context, as the value is. */
+/** A block that is called as a variable, `{{#x}}…{{/x}}`: a condition, a loop or a context, depending on the value. */
 export function sectionBlock(target: Expression, branches: Branches): RunStep {
   return (run, scope) => {
     const value = target(run, scope);
@@ -77,7 +75,7 @@ export function sectionBlock(target: Expression, branches: Branches): RunStep {
   };
 }
 
-/** A body, and the inline partials that are defined while it runs, for it and for the partials that it calls. */
+/** Runs a body with the inline partials that it defines, visible to it and to the partials that it calls. */
 export function defining(partials: ReadonlyMap<string, Body>, body: Body): Body {
   return (run, scope, outer) => {
     const before = run.partials;
@@ -89,7 +87,7 @@ export function defining(partials: ReadonlyMap<string, Body>, body: Body): Body 
   };
 }
 
-/** `{{> name}}`. Every line of what it puts out begins with `indent`, the white space before the tag. */
+/** `{{> name}}`. Every line of its output begins with `indent`, the white space before the tag. */
 export function partialCall(name: Expression, context: Expression, indent: string): RunStep {
   return (run, scope) => {
     const called = textOf(name(run, scope), run);
@@ -101,13 +99,13 @@ export function partialCall(name: Expression, context: Expression, indent: strin
   };
 }
 
-/** As Handlebars does: every line, but not the nothing after the last line break. */
+/** Indents as Handlebars does: every line, but not the empty text after the last line break. */
 function indented(text: string, indent: string, run: Run): string {
   if (text === '') return '';
   const lines = text.split('\n');
   const ends = lines.at(-1) === '';
   if (ends) lines.pop();
-  // Nested calls go over the same text again and again: it counts as work.
+  // Nested calls process the same text again and again, so it counts as work.
   run.spend(lines.length + (text.length >> 6));
   run.charge(lines.length * indent.length);
   return indent + lines.join(`\n${indent}`) + (ends ? '\n' : '');

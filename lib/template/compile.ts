@@ -1,14 +1,14 @@
 /**
- * Compiles one Handlebars source into steps. The library's parser makes the syntax tree (and settles white
- * space); its code generator is not used, so that no text of a tenant ever becomes JavaScript.
+ * Compiles one Handlebars source into steps. The library's parser builds the syntax tree (and settles white space);
+ * its code generator is not used, so that no text of a tenant ever becomes JavaScript.
  *
- * Offered: variables, dotted paths, `this`, `..`, `@root @key @index @first @last`, literals, block
- * parameters, `if unless each with lookup`, `else` chains, sections (`{{#x}}`, `{{^x}}`), comments, raw
- * blocks, `~`, and inline partials. All else is refused when the template is made, not when mail is sent.
+ * Supported: variables, dotted paths, `this`, `..`, `@root @key @index @first @last`, literals, block parameters, `if
+ * unless each with lookup`, `else` chains, sections (`{{#x}}`, `{{^x}}`), comments, raw blocks, `~`, and inline
+ * partials. All else is refused when the template is created, not when mail is sent.
  *
- * A variable that the data lacks fails the rendering, as in SES. Elsewhere it is absent
- * without a failure: in conditions, loops, sections, keys, and arguments of partials. `null` is a value; it
- * puts out nothing. Neighbours that are numbers stay text: Handlebars without escaping would add them.
+ * A variable that the data lacks fails the rendering, as in SES. In conditions, loops, sections, keys, and arguments
+ * of partials it counts as absent without a failure. `null` is a value and renders as nothing. Adjacent numbers stay
+ * text: Handlebars without escaping would add them.
  */
 import { parse as parseSource } from 'handlebars/dist/cjs/handlebars/compiler/base.js';
 import { OPEN_TRACKER } from '../mail/types.ts';
@@ -26,8 +26,8 @@ import { type Body, type Expression, missing, type RunStep, textOf, tooComplex }
 import { scanSource } from './scan.ts';
 
 /**
- * @throws PosternError `bad_request` for a syntax error or something that is not offered,
- * `template_too_complex` for a source that is nested too deeply or has too many tags
+ * @throws PosternError `bad_request` for a syntax error or an unsupported feature, `template_too_complex` for a
+ * source that is nested too deeply or has too many tags
  */
 export function compileSource(source: string): Body {
   scanSource(source);
@@ -41,20 +41,20 @@ function parse(source: string): hbs.AST.Program {
   try {
     return parseSource(source);
   } catch (error) {
-    // Called with little stack left, the parser's walk over the tree may run out of it.
+    // When little stack is left at the call, the parser's walk over the tree may run out of it.
     if (error instanceof RangeError) throw tooComplex('It is nested too deeply.');
     throw invalid(parserMessage(error));
   }
 }
 
-/** A program is the whole source, or one side of a block; the scan has bounded how deep they go. */
+/** Compiles the whole source, or one side of a block; the scan has bounded the depth. */
 function compileProgram(program: hbs.AST.Program | undefined, names: Names): Body {
   const steps: RunStep[] = [];
   const partials = new Map<string, Body>();
   for (const statement of program?.body ?? []) {
     if (statement.type === 'DecoratorBlock') {
       const block = statement as hbs.AST.DecoratorBlock;
-      // A partial can be called from anywhere: it sees no block parameters but its own.
+      // A partial can be called from anywhere, so it sees no block parameters but its own.
       partials.set(inlineName(block), compileProgram(block.program, []));
     } else {
       const step = compileStatement(statement, names);
@@ -105,7 +105,7 @@ function compileStatement(node: hbs.AST.Statement, names: Names): RunStep | unde
 
 function compileVariable(node: hbs.AST.MustacheStatement, names: Names): RunStep {
   const path = pathOf(node.path);
-  // Tracking replaces it by the image after the rendering.
+  // Tracking replaces the placeholder by the image after the rendering.
   if (path.original === 'ses:openTracker') return (run) => run.append(OPEN_TRACKER);
   const helper = helperOf(path);
   const { params } = node;
@@ -182,7 +182,7 @@ function compilePartialCall(node: hbs.AST.PartialStatement, names: Names): RunSt
   return partialCall(name, extended, node.indent);
 }
 
-/** The parser's words, without the excerpt of the source that it draws. */
+/** The parser's message, without the excerpt of the source that it draws. */
 function parserMessage(error: unknown): string {
   const lines = (error instanceof Error ? error.message : String(error)).split('\n');
   const got = lines.length > 1 ? /got '[^']*'$/.exec(lines.at(-1)!)?.[0] : undefined;

@@ -1,15 +1,15 @@
-/** The data that templates are rendered with: read from JSON, and merged for bulk mail. */
+/** Template data: read from JSON, and merged for bulk mail. */
 import { PosternError } from '../errors.ts';
 
 export type TemplateData = Record<string, unknown>;
 
-/** SES's limit for TemplateData and ReplacementTemplateData, in characters. */
+/** Maximum length of SES's TemplateData and ReplacementTemplateData, characters. */
 export const MAX_DATA = 262_144;
-/** Objects inside objects, when data is merged. */
+/** Maximum nesting of objects in merged data. */
 const MAX_NESTING = 1000;
 
 /**
- * Template data as callers send it: a JSON object in a string. Nothing, or an empty string, is no data.
+ * Parses template data: a JSON object in a string. An absent or empty string is no data.
  * @throws PosternError `bad_request` when it is too long, or not a JSON object
  */
 export function parseTemplateData(text: string | undefined): TemplateData {
@@ -31,16 +31,16 @@ export function parseTemplateData(text: string | undefined): TemplateData {
 }
 
 /**
- * Lays replacement data over default data, as SES's bulk operations do: objects are merged member by
- * member, everything else, lists too, is replaced. Neither argument is changed; the result shares their
- * values. A member named `__proto__` is a member, never a prototype.
+ * Merges replacement data over default data, as SES's bulk operations do: objects are merged member by member,
+ * everything else, lists too, is replaced. Neither argument is changed; the result shares their values. A member
+ * named `__proto__` is a member, never a prototype.
  * @throws PosternError `template_too_complex` when both are nested over 1,000 deep
  */
 export function mergeData(defaults: TemplateData, replacement: TemplateData, depth = 0): TemplateData {
   if (depth > MAX_NESTING) {
     throw new PosternError('template_too_complex', `The template data is nested over ${MAX_NESTING} deep.`);
   }
-  // A spread defines members, it does not assign them: after it, `merged[key] = …` meets own members only.
+  // A spread defines members, it does not assign them: after it, `merged[key] = …` reaches own members only.
   const merged: TemplateData = { ...defaults, ...replacement };
   for (const key of Object.keys(replacement)) {
     const below = Object.hasOwn(defaults, key) ? defaults[key] : undefined;

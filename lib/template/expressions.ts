@@ -7,10 +7,10 @@ import { type Expression, isKey, property, type Scope } from './run.ts';
 type ExpressionNode = hbs.AST.Node;
 type Path = hbs.AST.PathExpression;
 
-/** Block parameters that a place can see (`as |item index|`), innermost first. */
+/** Block parameters visible at a place of the source (`as |item index|`), innermost first. */
 export type Names = readonly (readonly string[])[];
 
-/** What is called by its name rather than looked up in the data. */
+/** Names that are called rather than looked up in the data. */
 const HELPERS = new Set([
   'if',
   'unless',
@@ -22,13 +22,16 @@ const HELPERS = new Set([
   'blockHelperMissing',
 ]);
 
-/** The refusal of a template, saying where. */
+/** The refusal of a template, with its position. */
 export function invalid(why: string, node?: ExpressionNode): PosternError {
   const where = node?.loc ? ` (line ${node.loc.start.line}, column ${node.loc.start.column + 1})` : '';
   return new PosternError('bad_request', `The template cannot be used: ${why.slice(0, 300)}${where}.`);
 }
 
-/** Handlebars takes a literal in the place of a variable for its name: `{{"first name"}}`, `{{12}}`. */
+/**
+ * The path of an expression. Handlebars reads a literal in the place of a variable as its name: `{{"first name"}}`,
+ * `{{12}}`.
+ */
 export function pathOf(node: ExpressionNode): Path {
   if (node.type === 'PathExpression') return node as Path;
   if (node.type === 'SubExpression') throw invalid('a subexpression cannot stand here', node);
@@ -36,7 +39,7 @@ export function pathOf(node: ExpressionNode): Path {
   return { type: 'PathExpression', data: false, depth: 0, parts: [original], original, loc: node.loc };
 }
 
-/** The helper that a path calls, if it is one: a single name, not `this.if`, `../if` or `@if`. */
+/** The helper that a path calls, if any: a single name, not `this.if`, `../if` or `@if`. */
 export function helperOf(path: Path): string | undefined {
   const name = path.parts[0];
   const simple = path.parts.length === 1 && path.depth === 0 && !path.data && !isScoped(path);
@@ -47,7 +50,7 @@ function isScoped(path: Path): boolean {
   return /^\.|this\b/.test(path.original);
 }
 
-/** @throws PosternError `bad_request` for a helper that is not offered here */
+/** @throws PosternError `bad_request` for an unsupported helper */
 export function compileExpression(node: ExpressionNode, names: Names): Expression {
   switch (node.type) {
     case 'PathExpression':
@@ -67,7 +70,10 @@ export function compileExpression(node: ExpressionNode, names: Names): Expressio
   }
 }
 
-/** `lookup object key`: nothing of a key that is no text or number, and as in Handlebars, falsy objects as they are. */
+/**
+ * `lookup object key`: nothing for a key that is neither text nor number, and as in Handlebars, falsy objects as they
+ * are.
+ */
 export function compileLookup(
   node: ExpressionNode,
   params: readonly ExpressionNode[],

@@ -1,26 +1,26 @@
 /**
- * What a compiled template runs on: the scope of a step, the budget of a rendering, and the only way in
- * which templates reach data. Templates and their data come from tenants: nothing here follows a prototype,
- * calls a function, or goes on without end.
+ * The run of a compiled template: the scope of a step, the budget of a rendering, and the only access of templates to
+ * data. Templates and their data come from tenants: nothing here follows a prototype, calls a function, or runs
+ * without end.
  */
 import { PosternError } from '../errors.ts';
 import type { RenderBudget } from './types.ts';
 
 /** One instruction of a compiled template: appends to the output of the run. */
 export type RunStep = (run: Run, scope: Scope) => void;
-/** What stands inside a block: `outer` is the scope around the block, `scope` the one inside. */
+/** The content of a block: `outer` is the scope around the block, `scope` the one inside. */
 export type Body = (run: Run, scope: Scope, outer: Scope | undefined) => void;
-/** A value that a template names; `undefined` when the data does not have it. */
+/** A value that a template names; `undefined` when the data lacks it. */
 export type Expression = (run: Run, scope: Scope) => unknown;
 
-/** Instructions and iterations of one rendering: some 10 ms. */
+/** Maximum number of instructions and iterations of one rendering: about 10 ms. */
 const MAX_STEPS = 250_000;
-/** Characters that one rendering may put out, over all its parts. */
+/** Maximum output of one rendering, over all its parts, characters. */
 const MAX_OUTPUT = 10_000_000;
-/** Blocks inside blocks, partials that call partials, lists inside lists. */
+/** Maximum nesting of blocks, of partials that call partials, and of lists. */
 const MAX_NESTING = 100;
 
-/** Where an `each` stands. */
+/** The position of an `each`. */
 export interface Loop {
   key: string | number;
   index: number;
@@ -35,7 +35,7 @@ export interface ScopeNames {
   parent: ScopeNames | undefined;
 }
 
-/** An inline partial, and the scope around the block that defines it: what its `../` refers to. */
+/** An inline partial, and the scope around the block that defines it, to which its `../` refers. */
 export interface Partial {
   body: Body;
   outer: Scope | undefined;
@@ -47,10 +47,10 @@ export interface Partials {
   parent: Partials | undefined;
 }
 
-/** What names refer to at one place of a template. */
+/** The meaning of names at one place of a template. */
 export class Scope {
   readonly context: unknown;
-  /** What `..` refers to. */
+  /** The scope that `..` refers to. */
   readonly parent: Scope | undefined;
   readonly loop: Loop | undefined;
   readonly names: ScopeNames | undefined;
@@ -79,14 +79,14 @@ export class Scope {
   }
 }
 
-/** One rendering: its output so far, and what it may still spend. */
+/** One rendering: its output and its remaining budget. */
 export class Run {
   readonly root: unknown;
   out = '';
   partials: Partials | undefined = undefined;
   #steps: number;
   #room: number;
-  /** Of the call; absent when the rendering stands alone. */
+  /** Budget of the call; absent when the rendering stands alone. */
   readonly #budget: RenderBudget | undefined;
   #depth = 0;
 
@@ -97,7 +97,7 @@ export class Run {
     this.#room = Math.min(MAX_OUTPUT, budget?.characters ?? MAX_OUTPUT);
   }
 
-  /** Takes what was spent off the budget of the call. */
+  /** Subtracts what was spent from the budget of the call. */
   settle(): void {
     if (!this.#budget) return;
     this.#budget.characters -= Math.min(MAX_OUTPUT, this.#budget.characters) - this.#room;
@@ -148,15 +148,15 @@ export class Run {
   }
 }
 
-/** Own properties only: `constructor`, `__proto__` and `toString` are there when the data has them. */
+/** Reads own properties only: `constructor`, `__proto__` and `toString` exist when the data has them. */
 export function property(parent: unknown, name: string): unknown {
   if (parent === undefined || parent === null || !Object.hasOwn(parent, name)) return undefined;
   return (parent as Record<string, unknown>)[name];
 }
 
 /**
- * A value as text, as JavaScript writes it; without calling its `toString`, which the data may define.
- * @throws PosternError `template_too_complex` for lists inside lists without end
+ * Converts a value to text as JavaScript does, but without calling its `toString`, which the data may define.
+ * @throws PosternError `template_too_complex` for lists nested without end
  */
 export function textOf(value: unknown, run: Run, depth = 0): string {
   if (typeof value === 'string') return value;
@@ -169,17 +169,17 @@ export function textOf(value: unknown, run: Run, depth = 0): string {
   return isKey(value) ? String(value) : '[object Object]';
 }
 
-/** What Handlebars takes for empty: everything falsy but 0, and lists without items. */
+/** Whether Handlebars counts a value as empty: everything falsy but 0, and lists without items. */
 export function isEmpty(value: unknown): boolean {
   return (!value && value !== 0) || (Array.isArray(value) && value.length === 0);
 }
 
-/** JSON's values with a text of their own: what can be the name of a property or of a partial. */
+/** Whether a JSON value can be the name of a property or of a partial: text, numbers, booleans. */
 export function isKey(value: unknown): value is string | number | boolean {
   return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean';
 }
 
-/** SES's words for a variable without a value. */
+/** The failure of a variable without a value, in the words of SES. */
 export function missing(name: string): PosternError {
   return new PosternError(
     'rendering_failed',
@@ -187,10 +187,10 @@ export function missing(name: string): PosternError {
   );
 }
 
-/** Bounds of what one call may render, over all its messages: 50 million characters, and some 0.6 s of work. */
+/** Budget of one call, over all its messages: 50 million characters, and about 0.6 s of work. */
 const CALL_LIMITS: Readonly<RenderBudget> = { characters: 48 * 1024 * 1024, steps: 30_000_000 };
 
-/** The budget of a call that has rendered nothing yet. */
+/** The full budget of a new call. */
 export function callBudget(): RenderBudget {
   return { ...CALL_LIMITS };
 }

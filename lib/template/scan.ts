@@ -1,22 +1,22 @@
 /**
- * Looks over a template before the library's parser does. That parser takes time in the square of the depth
- * of blocks, and of the number of comments: half a minute for 100 KB made for it. This scan is linear, and
- * reads tags as the parser does, so that no bracket can hide in a string or a comment.
+ * Checks a template before the library's parser runs. That parser takes time in the square of the depth of blocks,
+ * and of the number of comments: half a minute for 100 KB made for it. This scan is linear, and reads tags as the
+ * parser does, so that no bracket can hide in a string or a comment.
  */
 import { invalid } from './expressions.ts';
 import { tooComplex } from './run.ts';
 
-/** Tags in one source; characters inside them, but for strings and comments. */
+/** Maximum number of tags in one source; maximum characters inside them, except strings and comments. */
 const MAX_TAGS = 10_000;
 const MAX_TAG_CHARACTERS = 100_000;
-/** Blocks inside blocks, branches of an else chain, and parentheses inside parentheses. */
+/** Maximum depth of blocks, of branches of an else chain, and of parentheses. */
 const MAX_DEPTH = 100;
-/** The parser copies the rest of the source at every comment: comments times length. */
+/** Maximum product of comments and length: the parser copies the rest of the source at every comment. */
 const MAX_COMMENT_COPIES = 300_000_000;
 
 /**
- * @throws PosternError `template_too_complex` when the parser would take too long, `bad_request` for raw
- * blocks (`{{{{`), which are not offered, and for a string that does not end
+ * @throws PosternError `template_too_complex` when the parser would take too long, `bad_request` for raw blocks
+ * (`{{{{`), which are not supported, and for a string that does not end
  */
 export function scanSource(source: string): void {
   const blocks: number[] = []; // open blocks, each with the number of its branches
@@ -66,7 +66,7 @@ function isEscaped(source: string, at: number, from: number): boolean {
   return at > from && source[at - 1] === '\\' && !(at - 1 > from && source[at - 2] === '\\');
 }
 
-/** `{{! … }}`, or `{{!-- … --}}`, which may hold tags. One that does not end is left to the parser to refuse. */
+/** The end of `{{! … }}` or of `{{!-- … --}}`, which may hold tags. The parser refuses one that does not end. */
 function endOfComment(source: string, at: number, inside: number): number {
   const long = source.startsWith('--', inside + 1);
   const pattern = long ? /--~?\}\}/g : /\}\}/g;
@@ -82,7 +82,7 @@ function kindOf(source: string, inside: number): 'open' | 'else' | 'close' | 'ot
   return /^\s*else\b/.test(source.slice(inside, inside + 100)) ? 'else' : 'other';
 }
 
-/** The end of a tag, and how many characters it has outside its strings. */
+/** Finds the end of a tag, and counts its characters outside strings. */
 function scanTag(source: string, inside: number): { end: number; characters: number } {
   let parentheses = 0;
   let characters = 0;
@@ -99,7 +99,7 @@ function scanTag(source: string, inside: number): { end: number; characters: num
   return { end: at, characters };
 }
 
-/** Where a string or a `[segment]` closes; a closing character behind a backslash is part of it. */
+/** Finds where a string or a `[segment]` closes; a closing character behind a backslash is part of it. */
 function endOfLiteral(source: string, open: number, close: string): number {
   let at = source.indexOf(close, open + 1);
   while (at >= 0 && source[at - 1] === '\\') at = source.indexOf(close, at + 1);

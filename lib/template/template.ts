@@ -1,9 +1,9 @@
 /**
- * Templates with the semantics of SES: Handlebars without escaping, without helpers of one's own, and with
- * a failure for every variable that the data lacks.
+ * Templates with the semantics of SES: Handlebars without escaping, without custom helpers, and with a failure for
+ * every variable that the data lacks.
  *
- * Subject, text and HTML are three sources that share nothing but the data. A subject may come out with
- * line breaks in it; `compose` makes them spaces.
+ * Subject, text and HTML are three sources that share only the data. A rendered subject may contain line breaks;
+ * `compose` makes them spaces.
  *
  *   source ──parse──► syntax tree ──compile──► steps ──run, within a budget──► text
  *                                   (cached)
@@ -19,14 +19,14 @@ export { mergeData, parseTemplateData } from './data.ts';
 /** SES's limit of a template, all its parts together, in octets of UTF-8. */
 export const MAX_SOURCE = 500 * 1024;
 
-/** How much the cache holds, in characters of source; its steps take some ten times as much. */
+/** Maximum size of the cache, characters of source; its steps take about ten times as much. */
 const MAX_CACHED = 4_000_000;
-/** What a source weighs beside its characters, so that many small ones are bounded too. */
+/** Fixed weight of a source in the cache, so that many small ones are bounded too. */
 const SOURCE = 2_000;
 
 const PARTS = ['subject', 'text', 'html'] as const;
 
-/** A template that is ready to be rendered, any number of times. */
+/** A template that can be rendered any number of times. */
 export interface CompiledTemplate {
   subject?: Body;
   text?: Body;
@@ -37,7 +37,8 @@ export interface CompiledTemplate {
 const cache = new Cache<string, Body>(MAX_CACHED, (_, source) => SOURCE + source.length);
 
 /**
- * @throws PosternError `bad_request` for a source over 500 KB, a syntax error, or what is not offered;
+ * Compiles a template, or finds it in the cache.
+ * @throws PosternError `bad_request` for a source over 500 KB, a syntax error, or an unsupported feature;
  * `template_too_complex` for one that is nested too deeply or has too many tags
  */
 export function compileTemplate(parts: TemplateParts): CompiledTemplate {
@@ -57,10 +58,11 @@ export function compileTemplate(parts: TemplateParts): CompiledTemplate {
 }
 
 /**
+ * Renders a template.
  * @param data JSON values. @param budget of the call that the rendering is part of.
- * @throws PosternError `rendering_failed` for a variable that the data lacks, in SES's words, or a partial
- * that is not defined; `template_too_complex` when output, steps or nesting pass the limits of one rendering;
- * `too_large` when the budget is spent
+ * @throws PosternError `rendering_failed` for a variable that the data lacks, in SES's words, or a partial that is
+ * not defined; `template_too_complex` when output, steps or nesting exceed the limits of one rendering; `too_large`
+ * when the budget is spent
  */
 export function renderTemplate(
   template: CompiledTemplate,
@@ -79,7 +81,7 @@ export function renderTemplate(
       rendered[part] = run.out;
     }
   } catch (error) {
-    // Deep blocks in partials that call each other: each is within its limit, both run out of stack.
+    // Deep blocks in partials that call each other: each is within its limit, but together they exhaust the stack.
     if (error instanceof RangeError) throw tooComplex('It is nested too deeply.');
     throw error;
   } finally {

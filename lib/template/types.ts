@@ -1,6 +1,6 @@
 /** Types of the template room. */
 
-/** The sources of a template, or what a rendering made of them. */
+/** The sources of a template, or the texts of a rendering. */
 export interface TemplateParts {
   subject?: string;
   text?: string;
@@ -8,8 +8,8 @@ export interface TemplateParts {
 }
 
 /**
- * What the renderings of one call may still spend, all of them together; each rendering lowers it. Without a bound for
- * the call, a request of 2 KB with a thousand recipients renders gigabytes.
+ * The remaining budget of one call, shared by its renderings; each rendering lowers it. Without a bound for the call,
+ * a request of 2 KB with a thousand recipients renders gigabytes.
  */
 export interface RenderBudget {
   /** Characters of output. */

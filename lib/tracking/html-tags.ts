@@ -1,19 +1,19 @@
 /**
- * Finds the tags of HTML as a browser does (HTML standard §13.2.5), so that what only looks like a tag (in a
- * comment, a script, a style sheet, a title, an attribute's value) is none. It goes once from left to right.
- * A construct that does not end takes the rest of the text, as in the standard.
+ * Finds the tags of HTML as a browser does (HTML standard §13.2.5), so that text that only looks like a tag (in a
+ * comment, a script, a style sheet, a title, an attribute's value) is not one. The scan goes once from left to right.
+ * A construct that does not end extends to the end of the text, as in the standard.
  *
- * Text is read by its ASCII characters alone, so it may also be the bytes of any charset that ASCII is part of, one
+ * Text is read by its ASCII characters alone, so it may also be the bytes of any charset that contains ASCII, one
  * character a byte.
  */
 
 export interface Attribute {
   /** Lower case. */
   name: string;
-  /** Where it begins, the white space before it included. */
+  /** Start of the attribute, the white space before it included. */
   start: number;
   end: number;
-  /** Where its value is, without quotes; absent when it has none. */
+  /** Range of the value, without quotes; absent when there is none. */
   value?: [start: number, end: number];
 }
 
@@ -37,10 +37,10 @@ const RAW_TEXT = new Map(
   ]),
 );
 
-/** Names longer than this never match what a handler asks for. */
+/** Names longer than this never match a handler. */
 const LONGEST_NAME = 16;
 
-/** Gives text and tags to the handler, in their order. Linear in the text. */
+/** Passes text and tags to the handler, in their order. Linear in the text. */
 export function scanHtml(html: string, handler: HtmlHandler): void {
   let textStart = 0;
   let at = 0;
@@ -55,14 +55,14 @@ export function scanHtml(html: string, handler: HtmlHandler): void {
     const next = html.charCodeAt(open + 1);
     let end: number;
     if (next === 33 || next === 63) {
-      // `<!` and `<?`: comments, doctype, and what passes for a comment.
+      // `<!` and `<?`: comments, doctype, and constructs that count as a comment.
       endText(open);
       end = endOfComment(html, open);
     } else if (isLetter(next) || (next === 47 && isLetter(html.charCodeAt(open + 2)))) {
       endText(open);
       end = tag(open, next === 47);
     } else if (next === 47 && open + 2 < html.length) {
-      // `</` and no letter: a comment up to the next `>`.
+      // `</` without a letter: a comment up to the next `>`.
       endText(open);
       end = after(html, '>', open + 2);
     } else {
@@ -95,7 +95,7 @@ export function scanHtml(html: string, handler: HtmlHandler): void {
 }
 
 /**
- * Goes over the attributes of a tag; those of `names` go into `found`. Character by character, because most tags have
+ * Scans the attributes of a tag; those of `names` go into `found`. Character by character, because most tags have
  * little in them. @returns where the tag ends, or -1.
  */
 function goOver(html: string, from: number, names: ReadonlySet<string>, found?: Attribute[]): number {
@@ -147,8 +147,8 @@ function endsName(code: number): boolean {
 }
 
 /**
- * Where the end tag of a script is; -1 when there is none. Behind `<!--`, a `<script` makes the next `</script` part of the
- * text (HTML standard §13.2.5.20 and on, "script data double escaped").
+ * Finds the end tag of a script; -1 when there is none. Behind `<!--`, a `<script` makes the next `</script` part of
+ * the text (HTML standard §13.2.5.20 and on, "script data double escaped").
  */
 function endOfScript(html: string, from: number): number {
   let escaped = false;
@@ -157,7 +157,7 @@ function endOfScript(html: string, from: number): number {
   for (let mark = SCRIPT_MARKS.exec(html); mark !== null; mark = SCRIPT_MARKS.exec(html)) {
     switch (mark[0].toLowerCase()) {
       case '<!--':
-        // Its dashes may be those of the end, as in `<!-->`.
+        // The dashes may also be those of the end, as in `<!-->`.
         SCRIPT_MARKS.lastIndex = mark.index + 2;
         escaped = true;
         break;
@@ -177,7 +177,7 @@ function endOfScript(html: string, from: number): number {
 
 const SCRIPT_MARKS = /<!--|-->|<\/?script(?=[\t\n\f\r />])/gi;
 
-/** `<!-- … -->` (and `--!>`, and the two short forms), else up to the next `>`. */
+/** Finds the end of `<!-- … -->` (and `--!>`, and the two short forms), else of the text up to the next `>`. */
 function endOfComment(html: string, open: number): number {
   if (!html.startsWith('!--', open + 1)) return after(html, '>', open + 2);
   if (html[open + 4] === '>') return open + 5;

@@ -1,21 +1,21 @@
 /**
- * Links that report an open or a click, and lead a click to its target:
+ * Makes and reads links that report an open or a click and redirect a click to its target:
  *
  *     /t/o/<token>                      the image of a message
  *     /t/c/<token>/<target>[/<tags>]    a link of it; target and tags in base64url
  *
  *     token: base64url( time 6 | uuid 16 | n 2 | place 2 | HMAC-SHA256, first 13 ), 52 characters, no bit to spare
  *
- * The signature is over the kind, the host, the contents of the token, and target and tags as they are spelt in the path.
- * So the endpoint redirects to nothing that was not in a message, no token can be guessed or changed, and a link of
- * one sender's domain is none of another's: whose mail is tracked cannot borrow the name of a stranger's domain.
- * Links do not expire: mail is kept for years, and its links should work as long.
+ * The signature covers the kind, the host, the contents of the token, and target and tags as spelt in the path. So
+ * the endpoint redirects only to targets that were in a message, no token can be guessed or changed, and a link of
+ * one sender's domain is invalid at another's: a sender with tracked mail cannot borrow the name of a stranger's
+ * domain. Links do not expire: mail is kept for years, and its links should work as long.
  */
 import { createHmac, createSecretKey, timingSafeEqual } from 'node:crypto';
 import { PosternError } from '../errors.ts';
 import { baseId, ID_BYTES, isBaseId, readIdBytes, writeIdBytes } from '../mail/message-id.ts';
 
-/** Start of every path. */
+/** Prefix of every path. */
 export const TRACKING_PATH = '/t';
 
 /** Bytes before the signature, and of the signature: 104 bits. */
@@ -23,18 +23,21 @@ const CONTENT = ID_BYTES + 4;
 const TAG = 13;
 /** `n` of a message that went to several recipients: its bytes are the same for all. */
 const SEVERAL = 0xffff;
-/** Octets of a target and of its tags: with them, a path stays well under what servers and proxies take (8 KiB). */
+/**
+ * Maximum length of a target and of its tags, octets: a path stays well under the limit of servers and proxies (8
+ * KiB).
+ */
 export const MAX_TARGET = 4096;
 export const MAX_LINK_TAGS = 512;
 
 const PATH =
   /^\/t\/(?:o\/(?<open>[\w-]{52})|c\/(?<click>[\w-]{52})\/(?<link>(?<target>[\w-]{1,5462})(?:\/(?<tags>[\w-]{1,683}))?))$/;
 
-/** What a link belongs to. */
+/** The message, and where possible the recipient, of a link. */
 export interface TrackedMessage {
   /** The base id. */
   messageId: string;
-  /** The one recipient's place; absent when the message went to several. */
+  /** Index of the single recipient; absent when the message went to several. */
   n?: number;
 }
 
@@ -44,11 +47,11 @@ export interface TrackedOpen extends TrackedMessage {
 
 export interface TrackedClick extends TrackedMessage {
   kind: 'click';
-  /** Where it leads. */
+  /** Target of the link. */
   target: string;
-  /** Which of the message's tracked links it is, from 0. */
+  /** Index of the link among the message's tracked links, from 0. */
   place: number;
-  /** As the `ses:tags` attribute has them; empty when there are none. */
+  /** Value of the `ses:tags` attribute; empty when there are none. */
   tags: string;
 }
 
@@ -60,17 +63,17 @@ export interface TrackingLinks {
    * @param target RFC 3986 characters, at most `MAX_TARGET`. @param tags ASCII, at most `MAX_LINK_TAGS`.
    */
   click(host: string, message: TrackedMessage, place: number, target: string, tags: string): string;
-  /** The contents of a path; undefined when it was not made here, was altered, or belongs to another host. */
+  /** Reads a path; undefined when it was not made here, was altered, or belongs to another host. */
   read(host: string, path: string): TrackedOpen | TrackedClick | undefined;
 }
 
-/** Links signed with a secret, which all who make or read them share. */
+/** Makes tracking links that are signed with a secret, which all makers and readers share. */
 export function createTrackingLinks(secret: Buffer): TrackingLinks {
   const key = createSecretKey(secret);
 
   /** @param link target and tags as spelt in the path; empty for the image. */
   function sign(content: Buffer, host: string, link: string): Buffer {
-    // A host holds no blank, and no link is empty: what is signed for an image cannot pass for a link.
+    // A host holds no blank, and no link is empty, so a signature of an image cannot pass for that of a link.
     const signed = `${content.toString('latin1')}${host.toLowerCase()} ${link}`;
     return createHmac('sha256', key).update(signed, 'latin1').digest().subarray(0, TAG);
   }

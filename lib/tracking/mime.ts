@@ -1,8 +1,8 @@
 /**
- * Tracking in raw MIME: the HTML parts that a reader shows are opened, tracked and closed again. Every octet of the
- * message outside of them stays, and of a part in which there is nothing to track, all of it.
+ * Tracking in raw MIME: the HTML parts that readers show are decoded, tracked and encoded again. Every octet of the
+ * message outside of them stays, and so does a part in which there is nothing to track.
  *
- * Passed over: attachments, attached messages, and what `editLeaves` passes over; HTML whose charset or transfer encoding
+ * Skipped: attachments, attached messages, parts that `editLeaves` skips, and HTML whose charset or transfer encoding
  * is unknown or given twice.
  */
 import { decodeQuotedPrintable, encodeBase64, encodeOctets, fitsLines } from '../mail/encoding.ts';
@@ -41,8 +41,8 @@ const DECODERS = new Map<string, (body: Buffer) => Buffer>([
 ]);
 
 /**
- * Links are found among the octets, one character each, in any charset that ASCII is part of: the rest need not be
- * decoded, and stays as it is. ISO-2022-JP shifts to other characters in the same octets, which are covered up.
+ * Finds links among the octets, one character each, in any charset that contains ASCII: the rest need not be decoded,
+ * and stays as it is. ISO-2022-JP shifts to other characters in the same octets; these are masked.
  */
 function trackOctets(octets: Buffer, charset: string | undefined, tracker: Tracker): Buffer | undefined {
   if (charset === undefined || charset.startsWith('utf-16')) return undefined;
@@ -51,7 +51,7 @@ function trackOctets(octets: Buffer, charset: string | undefined, tracker: Track
   return changed === undefined ? undefined : Buffer.from(changed, 'latin1');
 }
 
-/** From the shift to another set than ASCII up to the shift back (RFC 1468). */
+/** Text from the shift to a set other than ASCII up to the shift back (RFC 1468). */
 const SHIFTED = /\x1b(?:\$|\([^BJ])[\s\S]*?(?=\x1b\([BJ]|$)/g;
 
 function cover(shifted: string): string {
@@ -60,7 +60,7 @@ function cover(shifted: string): string {
 
 const CHARSET = /;\s*charset\s*=\s*(?:"([^"\\]*)"|([^\s;"]+))/i;
 
-/** The charset in the name that the Encoding standard gives it; undefined for an unknown one. */
+/** The charset under its name in the Encoding standard; undefined for an unknown one. */
 function charsetOf(contentType: string): string | undefined {
   if (/;\s*charset\*/i.test(contentType)) return undefined;
   const match = CHARSET.exec(contentType);

@@ -4,19 +4,19 @@
  *
  * - links of `<a>` and `<area>` to `http:` and `https:` are replaced, the first 250 of a message, except those with the
  *   attribute `ses:no-track`; `ses:tags="name:value;…"` comes back in the click's event. Neither attribute is sent.
- * - a link is left alone that is not spelt as RFC 3986 has it, or is longer than 4,096 octets.
- * - the image that reports an open stands where `{{ses:openTracker}}` stood, once in a message, else at its end.
+ * - a link that is not spelt as RFC 3986 requires, or is longer than 4,096 octets, stays as it is.
+ * - the image that reports an open replaces `{{ses:openTracker}}`, once in a message, else it is put at the end.
  *
- * Nothing else changes, not one character. Links in comments (Outlook's conditional ones too) are left alone.
+ * Nothing else changes, not one character. Links in comments (Outlook's conditional ones too) stay as they are.
  */
 import { OPEN_TRACKER } from '../mail/types.ts';
 import { type Attribute, scanHtml } from './html-tags.ts';
 import { MAX_LINK_TAGS, MAX_TARGET, type TrackedMessage, type TrackingLinks } from './links.ts';
 
-/** SES: links that are tracked in one message. */
+/** Maximum number of tracked links in one message (SES). */
 const MAX_LINKS = 250;
 
-/** Where links of each kind point, as `https://click.example.com`, without a path. Absent: not tracked. */
+/** Base URLs of links of each kind, as `https://click.example.com`, without a path. Absent: not tracked. */
 export interface TrackingTargets {
   /** The image. */
   open?: string;
@@ -25,13 +25,14 @@ export interface TrackingTargets {
 }
 
 /**
- * @param html may be octets, one character each, of any charset that ASCII is part of.
- * @param read the same with everything covered up that only looks like ASCII.
+ * Tracks one HTML text.
+ * @param html may be octets, one character each, of any charset that contains ASCII.
+ * @param read the same text with everything masked that only looks like ASCII.
  * @returns the HTML with its links and image; undefined when there is nothing to change.
  */
 export type Tracker = (html: string, read?: string) => string | undefined;
 
-/** The tracker of one message: it counts the links of all its parts, and gives it one image. */
+/** Makes the tracker of one message: it counts the links of all its parts, and adds one image. */
 export function createTracker(
   links: TrackingLinks,
   message: TrackedMessage,
@@ -43,7 +44,7 @@ export function createTracker(
     open &&
     `<img alt="" src="${open}${links.open(hostOf(open), message)}" width="1" height="1" style="width:1px;height:1px;border:0">`;
 
-  /** What takes the place of a link's value; undefined when it stays. */
+  /** The replacement of a link's value; undefined when the value stays. */
   function tracked(value: string, tags: string): string | undefined {
     if (!click || place >= MAX_LINKS) return undefined;
     const target = targetOf(value);
@@ -98,12 +99,12 @@ export function createTracker(
   };
 }
 
-/** HTML of a message that is not tracked, without the placeholder. */
+/** Removes the placeholder from HTML that is not tracked. */
 export function withoutPlaceholder(html: string): string {
   return html.includes(OPEN_TRACKER) ? html.replaceAll(OPEN_TRACKER, '') : html;
 }
 
-/** `name:value;name:value` as SES's events show it; null, as in SES, when there is none. */
+/** Parses `name:value;name:value` as SES's events show it; null, as in SES, when there is none. */
 export function readLinkTags(text: string): Record<string, string[]> | null {
   const tags = new Map<string, string[]>();
   for (const part of text.split(';')) {
@@ -138,7 +139,7 @@ function applied(html: string, edits: HtmlEdit[]): string {
   return out + html.slice(from);
 }
 
-/** Without its attribute, a tag still needs a blank where the next one follows at once. */
+/** Removes an attribute. The tag still needs a blank where the next attribute follows at once. */
 function removal(html: string, { start, end }: Attribute): HtmlEdit {
   return { start, end, text: /[\t\n\f\r />]/.test(html[end]!) ? '' : ' ' };
 }
@@ -146,9 +147,10 @@ function removal(html: string, { start, end }: Attribute): HtmlEdit {
 /** Characters of a URI (RFC 3986 §2), each `%` with its two digits. */
 const URI = /^https?:\/\/(?:[A-Za-z0-9\-._~:/?#[\]@!$&'()*+,;=]|%[0-9A-Fa-f]{2})+$/i;
 
-/** Where a link leads as a browser reads the attribute; undefined when it is not to be tracked. */
+/** The target of a link as a browser reads the attribute; undefined when it is not to be tracked. */
 function targetOf(value: string): string | undefined {
-  // A reference is ten characters at most, so a longer value cannot be short enough; and no pattern sees more.
+  // A reference is ten characters at most, so a longer value cannot be short enough, and no pattern has to search
+  // more.
   if (value.length > 10 * MAX_TARGET) return undefined;
   const url = decodeReferences(value);
   if (url === undefined) return undefined;
@@ -175,7 +177,7 @@ const NAMED = new Map([
 const REFERENCE =
   /&(?:#(?:[xX]([0-9A-Fa-f]{1,7})|([0-9]{1,8}));?|([A-Za-z][A-Za-z0-9]{0,40});|amp(?![A-Za-z0-9=]))/g;
 
-/** An attribute's value without its character references; undefined when it has one of the rarer names. */
+/** Decodes the character references of an attribute's value; undefined when it has one of the rarer names. */
 function decodeReferences(value: string): string | undefined {
   if (!value.includes('&')) return value;
   let unknown = false;
@@ -194,12 +196,12 @@ function decodeReferences(value: string): string | undefined {
   return unknown ? undefined : text;
 }
 
-/** Printable ASCII without what HTML would need references for, short enough to travel in a link. */
+/** Whether tags are printable ASCII without characters that HTML would escape, and short enough for a link. */
 function isLinkTags(text: string): boolean {
   return text.length <= MAX_LINK_TAGS && /^[ !#-%'-;=?-~]*$/.test(text);
 }
 
-/** Without port: what a proxy hands on may have lost it. */
+/** The host without its port, because a proxy may have removed the port. */
 function hostOf(base: string): string {
   return new URL(base).hostname;
 }
