@@ -170,6 +170,7 @@ export class ConnectionPool implements Slot, Claimant {
 
   attempted(attempt: Attempt): void {
     this.site.drained.count();
+    this.site.load.ended(this.#host.clock.now());
     count(this.site.counts, attempt);
   }
 

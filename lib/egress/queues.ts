@@ -8,6 +8,7 @@ import { firstWaiting } from '../shaping/constraint.ts';
 import type { LimitBook } from '../shaping/limits/book.ts';
 import type { MailBounds } from '../shaping/limits/terms.ts';
 import { overflowDelay, overShare } from '../shaping/overflow.ts';
+import type { PathLimiter } from '../shaping/path-limiter.ts';
 import { RecheckPacer } from '../shaping/recheck.ts';
 import type { StreamLimiter } from '../shaping/stream-limiter.ts';
 import { ConnectionPool, type PoolHost } from './connection-pool.ts';
@@ -122,6 +123,7 @@ export class QueueManager {
       this.#overflow(delivery, connections, now);
       return false;
     }
+    if (!this.#loaded(site, connections)) site.load.begin(now);
     connections.push(delivery, now);
     this.#fed.add(connections);
     return true;
@@ -153,7 +155,26 @@ export class QueueManager {
 
   #overShare(site: Site, now: number): boolean {
     const { inFlight } = this.#options;
-    return overShare(site.held, inFlight.limits.items - inFlight.items, site.drained.rate(now));
+    return overShare(site.held, inFlight.limits.items - inFlight.items, () => this.#drainRate(site, now));
+  }
+
+  /** Whether mail that may go waits for the site. @param first is looked at first. */
+  #loaded(site: Site, first: ConnectionPool): boolean {
+    if (first.queue.ready > 0) return true;
+    for (const { queue } of this.poolsOf(site.name)) if (queue.ready > 0) return true;
+    return false;
+  }
+
+  /** What a site can be expected to take, deliveries a second; undefined when not yet known. */
+  #drainRate(site: Site, now: number): number | undefined {
+    const paced = new Set<PathLimiter>();
+    let pace = 0;
+    for (const { limiter, limits } of this.poolsOf(site.name)) {
+      if (paced.has(limiter)) continue;
+      paced.add(limiter);
+      pace += limiter.messagesPerSecond(now, limits.current.own);
+    }
+    return site.load.rate(now, pace);
   }
 
   /** Bulk mail gives way to transactional mail. @returns false when none waits for the site. */
@@ -171,11 +192,12 @@ export class QueueManager {
   #overflow(delivery: Delivery, pool: ConnectionPool, now: number): void {
     const { site } = pool;
     const { results, random } = this.#options;
-    const rate = site.drained.rate(now) ?? 0;
+    const rate = this.#drainRate(site, now) ?? 0;
     const reason = pool.waitReason(now);
     const because = reason === undefined ? '' : ` ${reason.text}`;
     const text = `${site.name} takes ${rate.toFixed(1)} a second, and ${site.held} wait for it here.${because}`;
-    results.release(delivery, 'site_limit', text, now + overflowDelay(site.held, rate, random));
+    const delay = overflowDelay(site.held, rate, site.load.time(now), random);
+    results.release(delivery, 'site_limit', text, now + delay);
   }
 
   // — time, directives, sources —

@@ -1,3 +1,4 @@
+import { LoadMeter } from '../shaping/load-meter.ts';
 import { RateMeter } from '../shaping/rate-meter.ts';
 import type { Counts } from './counters.ts';
 import type { Destinations, SiteAddress, Targets } from './destination.ts';
@@ -13,6 +14,7 @@ export class Site {
   held = 0;
   /** Deliveries that ended, by any result. */
   readonly drained: RateMeter;
+  readonly load = new LoadMeter();
   usedAt: number;
   /** Domains of one site may rank its hosts differently: the latest ranking holds. */
   address: SiteAddress;

@@ -106,6 +106,12 @@ export class PathLimiter {
     return pace;
   }
 
+  /** Messages a second that limits let pass, learnt ones included; `Infinity`: any number. */
+  messagesPerSecond(now: number, { messagePace }: Resolved): number {
+    const { interval } = messagePace;
+    return Math.min(interval > 0 ? 1000 / interval : Number.POSITIVE_INFINITY, this.messageRate.rate(now));
+  }
+
   connectWait(now: number, { connectionPace }: Resolved): number {
     return this.#connectPacer.wait(now, connectionPace);
   }

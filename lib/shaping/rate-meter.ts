@@ -1,13 +1,16 @@
-/** A moving average of events a second, over about the last two seconds. */
+/** A moving average of events a second. */
 export class RateMeter {
   #rate = 0;
   #count = 0;
   #since: number;
   readonly #start: number;
+  readonly #span: number;
 
-  constructor(now: number) {
+  /** @param span over about which it averages, ms. */
+  constructor(now: number, span = 2_000) {
     this.#since = now;
     this.#start = now;
+    this.#span = span;
   }
 
   count(): void {
@@ -18,9 +21,9 @@ export class RateMeter {
   rate(now: number): number | undefined {
     const elapsed = now - this.#since;
     if (elapsed >= 500) {
-      const weight = Math.min(1, elapsed / 2000);
+      const weight = Math.min(1, elapsed / Math.min(this.#span, now - this.#start));
       const latest = (this.#count * 1000) / elapsed;
-      this.#rate = this.#since === this.#start ? latest : this.#rate + (latest - this.#rate) * weight;
+      this.#rate += (latest - this.#rate) * weight;
       this.#count = 0;
       this.#since = now;
     }

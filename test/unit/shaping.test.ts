@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { backoffDelay } from '../../lib/shaping/backoff.ts';
 import { DEFAULT_LIMITS } from '../../lib/shaping/limits/defaults.ts';
+import { LoadMeter } from '../../lib/shaping/load-meter.ts';
 import { overflowDelay, overShare } from '../../lib/shaping/overflow.ts';
 import { LANE_GROUPS, laneGroup, providerOf } from '../../lib/shaping/providers.ts';
 import { RateMeter } from '../../lib/shaping/rate-meter.ts';
@@ -104,20 +105,67 @@ describe('back-off', () => {
 
 describe('sharing the room', () => {
   it('bounds a slow destination by what is free, and a fast or new one not at all', () => {
-    assert.equal(overShare(100, 101, 0), false);
-    assert.equal(overShare(101, 101, 0), true);
-    assert.equal(overShare(101, 0, 20), true, '101 at 20 a second take more than 5 s');
-    assert.equal(overShare(100, 0, 20), false);
-    assert.equal(overShare(4000, 0, undefined), false);
-    assert.equal(overShare(7, 0, 0), false, 'a few are always allowed');
+    assert.equal(
+      overShare(100, 101, () => 0),
+      false,
+    );
+    assert.equal(
+      overShare(101, 101, () => 0),
+      true,
+    );
+    assert.equal(
+      overShare(101, 0, () => 20),
+      true,
+      '101 at 20 a second take more than 5 s',
+    );
+    assert.equal(
+      overShare(100, 0, () => 20),
+      false,
+    );
+    assert.equal(
+      overShare(4000, 0, () => undefined),
+      false,
+    );
+    assert.equal(
+      overShare(7, 0, () => 0),
+      false,
+      'a few are always allowed',
+    );
   });
 
   it('looks again when the destination will have drained, within bounds', () => {
     const middle = () => 0.5;
-    assert.equal(overflowDelay(100, 10, middle), 10_000);
-    assert.equal(overflowDelay(100, 1000, middle), 1_000);
-    assert.equal(overflowDelay(10_000, 1, middle), 300_000);
-    assert.equal(overflowDelay(10, 0, middle), 60_000);
+    assert.equal(overflowDelay(100, 10, 0, middle), 10_000);
+    assert.equal(overflowDelay(100, 1000, 0, middle), 1_000);
+    assert.equal(overflowDelay(10_000, 1, 0, middle), 300_000);
+    for (const [loaded, delay] of [
+      [0, 5_000],
+      [20_000, 20_000],
+      [600_000, 60_000],
+    ] as const)
+      assert.equal(overflowDelay(10, 0, loaded, middle), delay, 'takes nothing');
+  });
+
+  it('the rate under load is that of the limits until it was measured, whatever went before', () => {
+    const load = new LoadMeter();
+    const count = (from: number, to: number, every: number) => {
+      for (let now = from; now < to; now += every) {
+        load.ended(now);
+        load.rate(now, 100);
+      }
+    };
+    load.begin(0);
+    assert.equal(load.rate(0, 100), 100);
+    count(0, 5_000, 1_000);
+    load.begin(5_000);
+    assert.equal(load.rate(5_900, 100), 100, 'the trickle says nothing');
+    count(6_000, 9_000, 20);
+    assert.ok(Math.abs(load.rate(9_000, 100)! - 50) < 1, 'measured from the first end on');
+    load.begin(20_000);
+    assert.equal(load.rate(20_999, Number.POSITIVE_INFINITY), undefined);
+    assert.equal(load.rate(21_000, Number.POSITIVE_INFINITY), 0, 'without a limit silence is judged soon');
+    assert.equal(load.rate(29_999, 100), 100);
+    assert.equal(load.rate(30_000, 100), 0);
   });
 
   it('the rate of a destination is known after a second and follows it', () => {

@@ -1,0 +1,98 @@
+/** A burst of mail to a site that had little before: it goes at the pace of the limit, not of the past demand. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { SessionOptions } from '../../lib/smtp/types.ts';
+import { EXAMPLE, limits, TestEgress, zoneResolver } from '../support/egress.ts';
+import { FakeSession } from '../support/egress-fakes.ts';
+
+const BURST = 3_000;
+const TRICKLE = 30;
+/** How long a connection takes to open, and a message to be taken, ms. */
+const OPENING = 100;
+const TAKING = 50;
+
+/** A peer that takes each message after a while. */
+class PromptSession extends FakeSession {
+  readonly #after: (ms: number, call: () => void) => void;
+  #finishing = 0;
+
+  constructor(options: SessionOptions, node: TestEgress, opening: number) {
+    super(options, node.clock);
+    this.#after = (ms, call) => void node.clock.after(ms, call);
+    this.#after(opening, () => this.opened());
+  }
+
+  override wake(): void {
+    super.wake();
+    for (; this.#finishing < this.taken.length; this.#finishing += 1) {
+      this.#after(TAKING, () => {
+        this.#finishing -= 1;
+        if (this.state !== 'closed') this.finish();
+      });
+    }
+  }
+}
+
+/** Sends a trickle, then a burst. @returns seconds from the burst to its last delivery. */
+async function burstAfterTrickle(messageRate: string, opening: number, bulk: boolean): Promise<number> {
+  const node = new TestEgress(zoneResolver(EXAMPLE));
+  const { clock, engine } = node;
+  const lane = `default:${bulk ? 'bulk' : 'transactional'}:other`;
+  node.start({
+    limits: limits({ messageRate }),
+    open: (session) => new PromptSession(session, node, opening),
+  });
+  let seen = 0;
+  let delivered = 0;
+  /** Puts back what was released, when its time has come. */
+  const follow = (): void => {
+    for (const settlement of engine.settlements.slice(seen)) {
+      if (settlement.kind === 'end') delivered += 1;
+      if (settlement.kind !== 'release') continue;
+      const { leased, until } = settlement;
+      void clock.after(Math.max(0, until - clock.now()), () => engine.enqueue(leased.item));
+    }
+    seen = engine.settlements.length;
+  };
+  const pass = async (ms: number): Promise<void> => {
+    for (let left = ms; left > 0; left -= 50) {
+      await node.pass(50, 50);
+      follow();
+    }
+  };
+  try {
+    for (let i = 0; i < TRICKLE; i += 1) {
+      node.enqueue({ lane });
+      await pass(1000);
+    }
+    assert.equal(delivered, TRICKLE);
+    const begun = clock.now();
+    for (let i = 0; i < BURST; i += 1) node.enqueue({ lane });
+    while (delivered < TRICKLE + BURST && clock.now() - begun < 600_000) await pass(50);
+    assert.equal(delivered, TRICKLE + BURST);
+    return (clock.now() - begun) / 1000;
+  } finally {
+    await node.stop();
+  }
+}
+
+describe('a burst of 3,000 after a trickle', () => {
+  for (const bulk of [true, false]) {
+    it(`is over as soon as a limit of 100 a second allows (${bulk ? 'bulk' : 'transactional'} mail)`, async () => {
+      const seconds = await burstAfterTrickle('100/s', OPENING, bulk);
+      assert.ok(seconds <= 35, `${seconds} s`);
+    });
+  }
+
+  it('is over soon where greetings come late, and mail goes in waves', async () => {
+    // Each connection waits 6 s, and then carries a hundred messages in 5 s.
+    const seconds = await burstAfterTrickle('100/s', 6_000, true);
+    assert.ok(seconds <= 60, `${seconds} s`);
+  });
+
+  it('goes as fast as the connections carry it where the rate is not limited', async () => {
+    // Ten connections, each a message in 50 ms.
+    const seconds = await burstAfterTrickle('unlimited', OPENING, true);
+    assert.ok(seconds <= 25, `${seconds} s`);
+  });
+});
