@@ -9,7 +9,7 @@ import { failure } from '../support/control.ts';
 const OPTIONS = { door: 'postern', caller: CALLER } as const;
 const roomy = { maxMessageBytes: 100 * 1024 * 1024 };
 
-/** Text of exactly that many octets as it travels. */
+/** Text of exactly `octets` octets in transfer encoding. */
 function textOf(octets: number): string {
   const line = `${'x'.repeat(998)}\n`;
   const lines = Math.floor(octets / 1000) - 1;
@@ -35,7 +35,7 @@ function refusedCall(t: TestAccept, submissions: Submission[], words: RegExp): P
     .then(() => assert.equal(t.queue.admissions.length, 0, 'nothing of the call is stored'));
 }
 
-test('the messages of a call have 48 MiB together, and not one octet more', async () => {
+test('the messages of a call may have 48 MiB together, and not one octet more', async () => {
   const t = await openTestAccept(roomy);
   const half = MAX_CALL / 2;
   await refusedCall(
@@ -49,7 +49,7 @@ test('the messages of a call have 48 MiB together, and not one octet more', asyn
   assert.ok('messageId' in single[0]!, 'one message has its own limit');
 });
 
-test('files times recipients are refused before anything is composed', async () => {
+test('attachments times recipients are checked before anything is composed', async () => {
   const t = await openTestAccept(roomy);
   t.control.identities.forSender = () => assert.fail('nothing of the call is looked at');
   const attachments = [{ fileName: 'a.bin', content: Buffer.alloc(20 * 1024 * 1024) }];
@@ -57,7 +57,7 @@ test('files times recipients are refused before anything is composed', async () 
   await refusedCall(t, many(20, template), /20 messages of this call have 559240560 octets/);
 });
 
-test('what templates put out counts for the whole call', async () => {
+test('the output of templates counts for the whole call', async () => {
   const signed: string[] = [];
   const links = createTrackingLinks(Buffer.alloc(32, 5));
   const counting = {
@@ -84,7 +84,7 @@ test('the work of all templates of a call is bounded', async () => {
   await refusedCall(t, many(300, busy), /templates of this call take more than 30000000 steps together/);
 });
 
-test('between the messages of a call, others get their turn', async () => {
+test('other calls run between the messages of a large call', async () => {
   const t = await openTestAccept();
   let turns = 0;
   let done = false;
@@ -99,7 +99,7 @@ test('between the messages of a call, others get their turn', async () => {
   assert.ok(turns >= 12, `${turns} turns of the event loop in 50 renderings of 2 ms`);
 });
 
-test('two calls take turns, neither waits for all of the other', async () => {
+test('two calls take turns', async () => {
   const t = await openTestAccept();
   const order: string[] = [];
   const admit = t.queue.admit.bind(t.queue);
@@ -111,7 +111,7 @@ test('two calls take turns, neither waits for all of the other', async () => {
   assert.deepEqual(order, ['6', '100']);
 });
 
-test('all calls together hold 256 MiB; a call beyond is asked to come again', async () => {
+test('all calls together hold 256 MiB; a call beyond is refused for now', async () => {
   const t = await openTestAccept(roomy);
   const waiting: (() => void)[] = [];
   const admit = t.queue.admit.bind(t.queue);

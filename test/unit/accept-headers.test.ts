@@ -42,7 +42,7 @@ describe('a sender beside From needs an identity of the tenant', () => {
     });
   }
 
-  it('the header of a composed message too', async () => {
+  it('also in the header of a composed message', async () => {
     const t = await openTestAccept();
     const content = (value: string) => ({
       kind: 'simple' as const,
@@ -55,13 +55,13 @@ describe('a sender beside From needs an identity of the tenant', () => {
     await accepted(t, simple({ content: content('bob@example.com') }));
   });
 
-  it('an empty Return-Path names nobody', async () => {
+  it('an empty Return-Path needs no identity', async () => {
     const t = await openTestAccept();
     await accepted(t, raw(['Return-Path: <>', 'From: ann@example.com', '', 'x']));
   });
 });
 
-test('a field that may stand once is refused when it stands twice, in the words of SES', async () => {
+test('a single-use header field that occurs twice is refused in the words of SES', async () => {
   const t = await openTestAccept();
   for (const name of [
     'Subject',
@@ -98,7 +98,7 @@ test('the value of a tag in a header may have dots and at signs, up to 255 chara
     assert.equal((await refusal(await openTestAccept(), tagged(tag))).code, 'invalid_header', tag);
 });
 
-test('8-bit mail needs no 8BITMIME of the peer, and is signed as it travels', async () => {
+test('8-bit mail becomes 7-bit before it is signed, so that no peer needs 8BITMIME', async () => {
   const t = await openTestAccept();
   const { admission } = await accepted(
     t,

@@ -12,7 +12,7 @@ function hooksThat(answer: (message: AcceptFacts) => AcceptAnswer | undefined): 
 }
 
 describe('onAccept', () => {
-  test('is told of a valid message what is known of it', async () => {
+  test('gets all facts of a valid message', async () => {
     const hooks = hooksThat(() => undefined);
     const { accept, control } = await openTestAccept({}, hooks);
     await control.configurationSets.create({
@@ -58,7 +58,7 @@ describe('onAccept', () => {
     } satisfies AcceptFacts);
   });
 
-  test('is told the subject of raw content and of a template, and asked of nothing that is not valid', async () => {
+  test('gets the subject of raw content and of a template, and is not called for invalid messages', async () => {
     const hooks = hooksThat(() => undefined);
     const { accept } = await openTestAccept({}, hooks);
     const template = {
@@ -83,7 +83,7 @@ describe('onAccept', () => {
     );
   });
 
-  test('changes class, pool, campaign and time of a message', async () => {
+  test('changes class, pool, campaign and send time of a message', async () => {
     const hooks = hooksThat(() => ({ class: 'bulk', pool: 'vip', campaign: 'late', delaySeconds: 60 }));
     const { accept, queue, clock } = await openTestAccept({}, hooks);
     await accept.submit([simple()], options);
@@ -96,7 +96,7 @@ describe('onAccept', () => {
     assert.equal(record.expiresAt, clock.now() + 60_000 + 4 * 86_400_000);
   });
 
-  test('sends nothing sooner than its sender asked', async () => {
+  test('never sends earlier than the sender’s time', async () => {
     const { accept, queue, clock } = await openTestAccept(
       {},
       hooksThat(() => ({ delaySeconds: 60 })),
@@ -105,7 +105,7 @@ describe('onAccept', () => {
     assert.equal(queue.admissions[0]!.deliveries[0]!.due, clock.now() + 3_600_000);
   });
 
-  test('refuses single messages of a batch with its sentence, and nothing of them is kept', async () => {
+  test('refuses single messages of a batch with its own sentence, and nothing of them is stored', async () => {
     const hooks = hooksThat((m) =>
       m.subject === 'Hello' ? undefined : { refuse: 'No greetings but Hello.' },
     );
@@ -121,7 +121,7 @@ describe('onAccept', () => {
     assert.equal(queue.admissions.length, 1);
   });
 
-  test('that answers what cannot be meant is reported, and the message goes as it would without it', async () => {
+  test('with an invalid answer is reported, and the message goes as it would without a policy', async () => {
     const answers: AcceptAnswer[] = [
       { pool: 'nowhere', class: 'bulk' },
       { delaySeconds: 30 * 86_400 + 1, class: 'bulk' },
@@ -143,7 +143,7 @@ describe('onAccept', () => {
     ]);
   });
 
-  test('is asked of each message once: a repeated call gets the answer of the first', async () => {
+  test('is called once per message: a repeated call gets the answer of the first', async () => {
     const hooks = hooksThat(() => undefined);
     const { accept } = await openTestAccept({}, hooks);
     const idempotency = { key: 'k', digest: 'd', ttl: 1000 };

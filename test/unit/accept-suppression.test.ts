@@ -33,7 +33,7 @@ async function setWith(t: TestAccept, name: string, suppressedReasons?: Suppress
   await t.control.configurationSets.create(set);
 }
 
-/** Who gets the message, and who does not. */
+/** Recipients with a lane item, and those without. */
 async function sent(t: TestAccept, change: Parameters<typeof simple>[0]): Promise<[string[], string[]]> {
   const [answer] = await t.accept.submit([simple(change)], OPTIONS);
   assert.ok('messageId' in answer!);
@@ -43,7 +43,7 @@ async function sent(t: TestAccept, change: Parameters<typeof simple>[0]): Promis
 }
 
 describe('a suppressed recipient', () => {
-  test('ends at once, with a reason and a bounce as SES reports it; the others go on', async () => {
+  test('ends at once with a reason and a bounce as SES reports it; the others are sent', async () => {
     const t = await openWith(listed('Bob@gmail.com', 'COMPLAINT'));
     const to = ['ann@example.net', 'bob@gmail.com', 'cy@example.net'];
     assert.deepEqual(await sent(t, { to }), [['ann@example.net', 'cy@example.net'], ['bob@gmail.com']]);
@@ -73,7 +73,7 @@ describe('a suppressed recipient', () => {
     ]);
   });
 
-  test('alone still gives a MessageId, and no bytes are kept', async () => {
+  test('as the only one still gives a MessageId, and no body is stored', async () => {
     const t = await openWith(listed('bob@gmail.com'));
     assert.deepEqual(await sent(t, {}), [[], ['bob@gmail.com']]);
     const { body, record } = t.queue.admissions[0]!;
@@ -81,7 +81,7 @@ describe('a suppressed recipient', () => {
     assert.ok(record.size > 0);
   });
 
-  test('is looked up once for a whole call, each message for its own tenant and reasons', async () => {
+  test('is looked up once per call, each message by its own tenant and reasons', async () => {
     const t = await openWith(listed('bob@gmail.com'), listed('eve@gmail.com', 'COMPLAINT'));
     await setWith(t, 'complaints', ['COMPLAINT']);
     await setWith(t, 'nobody', []);
@@ -102,21 +102,21 @@ describe('a suppressed recipient', () => {
     assert.deepEqual(t.suppressions.asked, [4]);
     const went = t.queue.admissions.map(({ deliveries }) => deliveries.map(({ recipient }) => recipient));
     assert.deepEqual(went, [[], ['bob@gmail.com'], to]);
-    // What later outcomes are judged by.
+    // Later outcomes are judged by these reasons.
     assert.deepEqual(
       t.queue.admissions.map(({ record }) => record.suppressedReasons),
       [undefined, ['COMPLAINT'], []],
     );
   });
 
-  test('is one of the sending tenant only', async () => {
+  test('is suppressed for the sending tenant only', async () => {
     const t = await openWith(listed('bob@gmail.com', 'BOUNCE', 'other'));
     assert.deepEqual(await sent(t, {}), [['bob@gmail.com'], []]);
   });
 });
 
 describe('suppression', () => {
-  test('is as the account says, unless the configuration set says otherwise', async () => {
+  test('follows the account, unless the configuration set overrides it', async () => {
     const t = await openWith(listed('bob@gmail.com'));
     await setWith(t, 'plain');
     await setWith(t, 'bounces', ['BOUNCE']);
@@ -132,7 +132,7 @@ describe('suppression', () => {
     assert.deepEqual(await sent(t, {}), kept);
   });
 
-  test('asks nothing when it is off, or of the simulator', async () => {
+  test('makes no lookup when it is off, or for the simulator', async () => {
     const t = await openWith(listed('bob@gmail.com'), listed('bounce@simulator.amazonses.com'));
     const to = ['bounce@simulator.amazonses.com'];
     assert.deepEqual(await sent(t, { to }), [to, []]);
@@ -141,7 +141,7 @@ describe('suppression', () => {
     assert.deepEqual(t.suppressions.asked, []);
   });
 
-  test('that cannot be looked up refuses the whole call, and takes nothing in', async () => {
+  test('that cannot be looked up refuses the whole call', async () => {
     const t = await openWith();
     t.suppressions.failure = new PosternError('storage_unavailable', 'The table is throttled.');
     const call = t.accept.submit([simple(), simple()], OPTIONS);

@@ -54,7 +54,7 @@ test('opens and clicks are tracked when the configuration set has options for it
   );
 });
 
-test('a call decides over the set what of it is tracked', async () => {
+test('the options of a call override those of its configuration set', async () => {
   const t = await openTestAccept();
   await trackingSet(t, {});
   const counts = async (change: Partial<Submission>): Promise<number[]> => {
@@ -70,7 +70,7 @@ test('a call decides over the set what of it is tracked', async () => {
   assert.deepEqual(await counts({ tracking: { clicks: true } }), [2, 0]);
 });
 
-test('of a message to several, nobody is said to have opened it', async () => {
+test('an open of a message to several recipients names no recipient', async () => {
   const t = await openTestAccept();
   await trackingSet(t, {});
   const { admission, text } = await accepted(
@@ -82,7 +82,7 @@ test('of a message to several, nobody is said to have opened it', async () => {
   assert.equal(clicksIn(body)[0]!.n, undefined);
 });
 
-test('links keep or change their scheme as HttpsPolicy says', async () => {
+test('links keep or change their scheme by HttpsPolicy', async () => {
   for (const [httpsPolicy, ...schemes] of [
     [undefined, 'https', 'http', 'http'],
     ['OPTIONAL', 'https', 'http', 'http'],
@@ -102,7 +102,7 @@ test('links keep or change their scheme as HttpsPolicy says', async () => {
   }
 });
 
-test('without a domain to track by, a message that is to be tracked is refused', async () => {
+test('a message that is to be tracked is refused without a tracking domain', async () => {
   const t = await openTestAccept({}, undefined, { links: LINKS });
   await trackingSet(t, {});
   const error = await refusal(t, html({ configurationSet: 'tracked' }));
@@ -111,7 +111,7 @@ test('without a domain to track by, a message that is to be tracked is refused',
   await accepted(t, html({ configurationSet: 'tracked', tracking: { opens: false, clicks: false } }));
 });
 
-test('raw content is tracked in its HTML alone; without tracking it leaves as it came', async () => {
+test('raw content is tracked in its HTML parts only, and is unchanged without tracking', async () => {
   const t = await openTestAccept();
   await trackingSet(t, {});
   const lines = ['From: ann@example.com', 'Content-Type: text/html', '', HTML, ''];
@@ -122,7 +122,7 @@ test('raw content is tracked in its HTML alone; without tracking it leaves as it
   assert.equal(plain.text.split('\r\n\r\n')[1], `${HTML}\r\n`);
 });
 
-test('the placeholder of the image is never sent, in templates neither', async () => {
+test('the placeholder of the image is never sent, also not from templates', async () => {
   const t = await openTestAccept();
   await trackingSet(t, {});
   const content = {

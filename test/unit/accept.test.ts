@@ -36,7 +36,7 @@ test('a message becomes a record, signed bytes and one item for each recipient',
   assert.equal(record.size, admission.body.length);
 });
 
-test('the record says in which lanes mail waits where the data do not', async () => {
+test('the record names the lane where it differs from the provider data', async () => {
   const learnt = await openTestAccept({
     group: (domain) => (/^(gmail\.com|company\.example)$/.test(domain) ? 'google' : 'other'),
   });
@@ -48,7 +48,7 @@ test('the record says in which lanes mail waits where the data do not', async ()
   assert.equal(record.groups, undefined, 'and takes no room else');
 });
 
-test('what is stored verifies', async () => {
+test('the stored message has a valid signature', async () => {
   const t = await openTestAccept();
   const { admission } = await accepted(t, simple());
   const identity = t.control.identities.find('example.com')!;
@@ -65,7 +65,7 @@ test('what is stored verifies', async () => {
   for (const signature of result.results) assert.equal(signature.status.result, 'pass');
 });
 
-test('raw content: X-SES fields are taken, Message-ID and Date are ours, lines are made clean', async () => {
+test('raw content: X-SES fields are removed, Message-ID and Date are set, line ends are made clean', async () => {
   const t = await openTestAccept();
   await t.control.configurationSets.create({
     name: 'news',
@@ -198,7 +198,7 @@ test('50 recipients and 30 days ahead are within the limits', async () => {
   assert.equal(admission.deliveries[0]!.reason?.code, 'scheduled');
 });
 
-test('a message of the size limit is taken, one byte more is not', async () => {
+test('a message of the size limit is accepted, one byte more is not', async () => {
   const probe = await openTestAccept();
   const lines = (length: number) => ['From: ann@example.com', 'Subject: Hi', '', 'x'.repeat(length)];
   const { admission } = await accepted(probe, raw(lines(100)));
@@ -238,7 +238,7 @@ test('a rendering failure is accepted and recorded, once as an event, and sends 
   );
 });
 
-test('of a batch each message is taken or refused by itself, and all taken ones go in together', async () => {
+test('each message of a batch is accepted or refused by itself, and the accepted ones are stored together', async () => {
   const t = await openTestAccept();
   const results = await t.accept.submit(
     [simple(), simple({ from: 'x@other.example' }), simple({ to: ['c@example.org'] })],
@@ -256,7 +256,7 @@ test('of a batch each message is taken or refused by itself, and all taken ones 
   assert.equal(t.queue.claims.length, 1);
   assert.equal(t.queue.claims[0]!.key, 'AKIATEST/k');
 
-  // A repeat gives the first answer, its refusals included, whatever has changed since.
+  // A repeat gives the first answer with its refusals, even when the configuration has changed since.
   await t.control.identities.delete('example.com');
   const again = await t.accept.submit([simple(), simple(), simple()], {
     door: 'ses-v2',
@@ -277,7 +277,7 @@ test('of a batch each message is taken or refused by itself, and all taken ones 
   );
 });
 
-test('of two equal calls at one time the second gets the answer of the first', async () => {
+test('the second of two simultaneous equal calls gets the answer of the first', async () => {
   const t = await openTestAccept();
   const response = JSON.stringify([{ messageId: 'first@example.com' }]);
   t.queue.next = () => ({ kind: 'repeated', response });
@@ -285,7 +285,7 @@ test('of two equal calls at one time the second gets the answer of the first', a
   assert.deepEqual(await t.accept.submit([simple()], options), [{ messageId: 'first@example.com' }]);
 });
 
-test('a key used for another request, and a store that is away, refuse the whole call', async () => {
+test('a key used for another request, and a store that is unavailable, refuse the whole call', async () => {
   const t = await openTestAccept();
   t.queue.next = () => ({ kind: 'conflict' });
   const options = { door: 'ses-v2', caller: CALLER, idempotency: { key: 'k', digest: 'd', ttl: 1 } } as const;

@@ -10,7 +10,7 @@ import {
 const refused = { code: 'invalid_address' };
 
 describe('an address', () => {
-  it('is cut into its parts once', () => {
+  it('is parsed into its parts', () => {
     assert.deepEqual(parseAddress('Alice Example <Alice@Example.COM>'), {
       name: 'Alice Example',
       local: 'Alice',
@@ -20,7 +20,7 @@ describe('an address', () => {
     });
   });
 
-  it('needs no name', () => {
+  it('needs no display name', () => {
     for (const text of ['a@b.example', '<a@b.example>', ' a@b.example ', '(c) a (c) @ (c) b.example (c)']) {
       const { name, address } = parseAddress(text);
       assert.deepEqual({ name, address }, { name: '', address: 'a@b.example' }, text);
@@ -72,13 +72,13 @@ describe('an address', () => {
       assert.equal(parseAddress(`a@${written}`).domain, domain, written);
   });
 
-  it('may have a UTF-8 local part, and says so', () => {
+  it('may have a UTF-8 local part, and is marked so', () => {
     const a = parseAddress('用户 <用户@example.com>');
     assert.deepEqual([a.local, a.utf8, a.address], ['用户', true, '用户@example.com']);
     assert.deepEqual(parseEnvelopeAddress('用户@example.com'), { ...a, name: '' });
   });
 
-  it('may be at a literal', () => {
+  it('may have an address literal as its domain', () => {
     assert.equal(parseAddress('a@[192.0.2.1]').domain, '[192.0.2.1]');
     assert.equal(parseEnvelopeAddress('a@[ipv6:2001:DB8::1]').address, 'a@[IPv6:2001:db8::1]');
     for (const literal of [
@@ -180,7 +180,7 @@ describe('an address', () => {
 });
 
 describe('an envelope address', () => {
-  it('has no name, comment or blank, which would be SMTP syntax or another argument', () => {
+  it('has no display name, comment or blank, which would be SMTP syntax', () => {
     const bad = [
       'Name <a@b.example>',
       '<a@b.example>',
@@ -211,7 +211,7 @@ describe('an envelope address', () => {
 
 describe('one text that could be two addresses', () => {
   it('is refused, or read in the one way of RFC 5322', () => {
-    // The quoted string is the local part: the mail is for internal.example, whatever it spells.
+    // The quoted string is the local part: the mail is for internal.example.
     const quoted = parseAddress('"victim@gmail.com x"@internal.example');
     assert.deepEqual([quoted.local, quoted.domain], ['victim@gmail.com x', 'internal.example']);
     assert.deepEqual(
@@ -233,14 +233,14 @@ describe('one text that could be two addresses', () => {
     for (const text of lures) assert.throws(() => parseAddress(text), refused, text);
   });
 
-  it('keeps an encoded word a name, however it reads', () => {
+  it('treats an encoded word as a display name, also when it decodes to an address', () => {
     const a = parseAddress('=?utf-8?q?=3Cceo=40bank.example=3E=2C?= <a@b.example>');
     assert.equal(a.name, '<ceo@bank.example>,');
     assert.equal(a.address, 'a@b.example');
     assert.deepEqual(parseAddress(formatAddress(a)), a);
   });
 
-  it('may show the address itself in place of a name', () => {
+  it('may have its own address as the display name', () => {
     assert.equal(parseAddress('A@b.example <a@b.example>').name, 'A@b.example');
   });
 });

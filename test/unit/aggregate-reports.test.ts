@@ -47,7 +47,7 @@ function zip(content: Buffer, files = 1): Buffer {
 }
 
 describe('a DMARC aggregate report', async () => {
-  test('is read as XML, gzip and zip alike', async () => {
+  test('is read as XML, gzip and zip', async () => {
     const xml = Buffer.from(dmarc(record('192.0.2.1', 7) + record('2001:db8::1', 1)));
     const plain = await readDmarcReport(xml);
     assert.deepEqual(
@@ -86,7 +86,7 @@ describe('a DMARC aggregate report', async () => {
     assert.equal(read.rows.length, 0);
   });
 
-  test('is refused with more rows, or deeper tags, than any honest one has', async () => {
+  test('is refused beyond the limits of rows and of tag depth', async () => {
     const most = await readDmarcReport(Buffer.from(dmarc(record('192.0.2.1', 1).repeat(10_000))));
     assert.equal(most.rows.length, 10_000);
     await assert.rejects(
@@ -110,8 +110,8 @@ describe('a DMARC aggregate report', async () => {
   });
 });
 
-describe('what a report comes packed in', async () => {
-  test('is expanded up to its bound and not beyond, whatever it claims', async () => {
+describe('the archive of a report', async () => {
+  test('is expanded up to its limit, whichever size it declares', async () => {
     assert.equal((await expand(gzipSync(Buffer.alloc(MAX_EXPANDED)))).length, MAX_EXPANDED);
     await assert.rejects(expand(gzipSync(Buffer.alloc(MAX_EXPANDED + 1))), /expands to more than/);
     await assert.rejects(expand(zip(Buffer.alloc(MAX_EXPANDED + 1))), /expands to more than/);
@@ -120,7 +120,7 @@ describe('what a report comes packed in', async () => {
     await assert.rejects(expand(lying), /expands to more than/);
   });
 
-  test('is refused when it is damaged, or holds more files than one', async () => {
+  test('is refused when it is damaged or holds several files', async () => {
     const whole = zip(Buffer.from('<feedback/>'));
     for (let length = 4; length < whole.length; length++) {
       await assert.rejects(expand(whole.subarray(0, length)), { code: 'bad_request' });
@@ -155,7 +155,7 @@ describe('a TLS report', async () => {
     ],
   };
 
-  test('is read as JSON and gzip alike', async () => {
+  test('is read as JSON and gzip', async () => {
     const json = Buffer.from(JSON.stringify(report));
     const read = await readTlsReport(json);
     assert.deepEqual(read.policies, [
@@ -170,14 +170,14 @@ describe('a TLS report', async () => {
     assert.deepEqual(await readTlsReport(gzipSync(json)), read);
   });
 
-  test('is refused when it is no JSON, names no time, or has too many policies', async () => {
+  test('is refused when it is not JSON, names no time, or has too many policies', async () => {
     await assert.rejects(readTlsReport(Buffer.from('<xml/>')), /not JSON/);
     await assert.rejects(readTlsReport(Buffer.from('{}')), /no time/);
     const many = { ...report, policies: Array.from({ length: 1_001 }, () => ({})) };
     await assert.rejects(readTlsReport(Buffer.from(JSON.stringify(many))), /more than 1000 policies/);
   });
 
-  test('survives members of any type', async () => {
+  test('is parsed without an error with members of any type', async () => {
     for (const policies of [null, 7, [null], [[]], [{ policy: 1, summary: 'x', 'failure-details': [1] }]]) {
       assert.ok(await readTlsReport(Buffer.from(JSON.stringify({ ...report, policies }))));
     }

@@ -14,7 +14,7 @@ const GOOD: Rule = {
 };
 
 describe('a pattern that is refused', () => {
-  it('says what is wrong and what to write instead', () => {
+  it('has an error with the problem and a correction', () => {
     const rows: [string, RegExp][] = [
       ['(a+)+b', /has \)\+ as in a regular expression; here \* is a gap/],
       ['too many$', /has \$ as in a regular expression/],
@@ -60,7 +60,7 @@ describe('a pattern that is refused', () => {
     }
   });
 
-  it('is not one at a limit', () => {
+  it('is accepted at each limit', () => {
     for (const pattern of [
       'x'.repeat(200),
       `${'aaa*'.repeat(7)}aaa`,
@@ -190,7 +190,7 @@ describe('rules that are refused', () => {
     }
   });
 
-  it('may name a provider that exists, and are told which there are', () => {
+  it('name an unknown provider; the error lists the known ones', () => {
     const rules = [{ ...GOOD, match: { provider: 'gmail', text: 'slow down' } }];
     assert.throws(
       () => checkRules(rules, 'rules.json: rules'),
@@ -221,7 +221,7 @@ describe('rules that are refused', () => {
     }
   });
 
-  it('have a pattern that stands in none of their samples', () => {
+  it('have a pattern that no sample contains', () => {
     const rules = [{ ...GOOD, match: { text: ['slow down', 'hurry up'] } }];
     assert.throws(() => checkRules(rules, 'rules.json: rules'), {
       message:
@@ -229,7 +229,7 @@ describe('rules that are refused', () => {
     });
   });
 
-  it('have an id twice, are too many, or are no list', () => {
+  it('have a duplicate id, are too many, or are not a list', () => {
     assert.throws(() => checkRules([GOOD, GOOD], 'rules'), {
       message: 'rules[1].id: own.slow is the id of another rule, too.',
     });
@@ -240,7 +240,7 @@ describe('rules that are refused', () => {
 });
 
 describe('rules that pass', () => {
-  it('are those that say all that can be said', () => {
+  it('include one with every member set', () => {
     const full: Rule = {
       id: 'own.full',
       reason: 'Everything at once.',

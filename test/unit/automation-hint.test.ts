@@ -6,8 +6,8 @@ const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 
-describe('a hint when to try again', () => {
-  it('is read from the wordings that servers use', () => {
+describe('a retry hint', () => {
+  it('is read from the wordings of real servers', () => {
     const rows: [string, number][] = [
       ['Please try again in 30 minutes', 30 * MINUTE],
       ['retry after 3600 seconds', HOUR],
@@ -52,12 +52,12 @@ describe('a hint when to try again', () => {
     for (const text of texts) assert.equal(retryHint(text), undefined, text);
   });
 
-  it('is looked for in the first 500 characters', () => {
+  it('is searched in the first 500 characters', () => {
     assert.equal(retryHint(`${'x '.repeat(235)} try again in 5 minutes`), 5 * MINUTE);
     assert.equal(retryHint(`${'x '.repeat(250)} try again in 5 minutes`), undefined);
   });
 
-  it('is kept within bounds', () => {
+  it('is kept within its limits', () => {
     assert.equal(boundedHint('retry in 1 second', MINUTE, HOUR), MINUTE);
     assert.equal(boundedHint('retry in 9999999 days', MINUTE, HOUR), HOUR);
     assert.equal(boundedHint('retry in 5 minutes', MINUTE, HOUR), 5 * MINUTE);

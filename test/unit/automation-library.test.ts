@@ -15,7 +15,7 @@ import { MX_HOSTS } from '../fixtures/mx-hosts.ts';
 const NOW = Date.UTC(2026, 0, 1);
 const set = compileRules(LIBRARY);
 
-/** Recorded MX sets that a rule is about; for those about no provider, that of a host of nobody's. */
+/** Recorded MX sets of a rule's provider; for a rule without one, that of a host without a provider. */
 function destinations({ match }: Rule): (typeof MX_HOSTS)[number][] {
   const providers = asList(match.provider) ?? ['other'];
   return MX_HOSTS.filter(([provider]) => providers.includes(provider));
@@ -38,11 +38,11 @@ function eventFor(rule: Rule, sample: string, [, domain, hosts]: (typeof MX_HOST
 }
 
 describe('the library of rules', () => {
-  it('passes the check that rules from outside pass', () => {
+  it('passes the check of an operator’s rules', () => {
     checkRules(LIBRARY, 'library: rules');
   });
 
-  it('has more than 120 rules, each with real replies', () => {
+  it('has more than 120 rules, each with recorded replies', () => {
     assert.ok(LIBRARY.length >= 120, String(LIBRARY.length));
     for (const { id, samples } of LIBRARY) assert.ok(samples.length > 0, id);
   });
@@ -66,7 +66,7 @@ describe('the library of rules', () => {
     }
   });
 
-  it("no rule fires on another rule's samples, unless both say so and why", () => {
+  it("no rule fires on another rule's samples, unless both list the overlap with a reason", () => {
     for (const rule of LIBRARY) {
       const declared = (rule.overlaps ?? []).map((overlap) => overlap.rule);
       const seen = new Set<string>();
@@ -100,7 +100,7 @@ describe('the library of rules', () => {
     }
   });
 
-  it('leaves replies alone that speak of one recipient or one message', () => {
+  it('matches no reply about a single recipient or message', () => {
     const ordinary = [
       '550 5.1.1 The email account that you tried to reach does not exist. Please try double-checking the address. - gsmtp',
       '550 5.1.1 <user@example.com>: Recipient address rejected: User unknown in virtual mailbox table',
@@ -125,13 +125,13 @@ describe('the library of rules', () => {
   });
 });
 
-describe('a site of nobody in particular that puts mail off for a while', () => {
+describe('a site without a provider that defers mail for a while', () => {
   const TSS04 =
     '421 4.7.0 [TSS04] Messages from 192.0.2.10 temporarily deferred due to unexpected volume or user complaints';
   const other = MX_HOSTS.find(([provider]) => provider === 'other')!;
   const event = eventFor(LIBRARY[0]!, TSS04, other);
 
-  it('is not held to a rate of a rule: the rate is learnt from what the site takes', () => {
+  it('gets no rate from a rule: its rate is learnt from what it accepts', () => {
     const state = new AutomationState();
     assert.deepEqual(evaluate(set, state, event, NOW).raise, [], 'said once');
     const raised = Array.from({ length: 30 }, (_, i) => evaluate(set, state, event, NOW + i).raise).flat();
@@ -150,7 +150,7 @@ describe('a site of nobody in particular that puts mail off for a while', () => 
     );
   });
 
-  it('has each of its sentences read as a wish for a lower rate', () => {
+  it('has each of its replies read as a throttling reply', () => {
     for (const rule of LIBRARY.filter(({ id }) => id === 'generic.message-rate')) {
       for (const sample of rule.samples) assert.equal(throttles(readReply(sample)!), 'rate', sample);
     }
@@ -158,7 +158,7 @@ describe('a site of nobody in particular that puts mail off for a while', () => 
 });
 
 describe('recorded MX sets', () => {
-  it('belong to the provider that they are recorded for', () => {
+  it('map to the provider that they are recorded for', () => {
     for (const [provider, domain, hosts] of MX_HOSTS) assert.equal(providerOf(hosts), provider, domain);
   });
 
@@ -170,7 +170,7 @@ describe('recorded MX sets', () => {
     );
   });
 
-  it('are told apart where one suffix stands within another', () => {
+  it('map to the longest matching suffix', () => {
     assert.equal(providerOf(['cxr.mx.a.cloudfilter.net']), 'cox');
     assert.equal(providerOf(['eir-01.mx.a.cloudfilter.net']), 'cloudmark');
     assert.equal(providerOf(['notcxr.mx.a.cloudfilter.net']), 'cloudmark');
@@ -201,7 +201,7 @@ describe("an operator's own rules", () => {
     samples: ['450 4.7.0 Please be patient'],
   };
 
-  it('are added to the library, replace what has their id, and leave out what they name', () => {
+  it('are added to the library, replace rules of the same id, and switch off the rules that they name', () => {
     const replacement: Rule = { ...own, id: 'google.try-later' };
     const rules = rulesWith({ rules: [own, replacement], off: ['yahoo.ts01'] }, 'own.json');
     assert.equal(rules.length, LIBRARY.length);
@@ -213,7 +213,7 @@ describe("an operator's own rules", () => {
     assert.ok(!rules.some(({ id }) => id === 'yahoo.ts01'));
   });
 
-  it('are refused as a whole, with file, path and reason', () => {
+  it('are refused as a whole with file, path and reason', () => {
     const refusals: [unknown, RegExp][] = [
       [[], /^own\.json: \[\] is not an object\.$/],
       [{ rule: [] }, /^own\.json\.rule: is unknown; the members are rules, off\.$/],

@@ -12,7 +12,7 @@ function matcherOf(...patterns: string[]): PatternMatcher {
   );
 }
 
-/** Places of the patterns that a text contains. */
+/** Indexes of the patterns that a text contains. */
 function found(matcher: PatternMatcher, ...lines: string[]): number[] {
   const hits: number[] = [];
   matcher.scan(lines, hits);
@@ -65,29 +65,29 @@ describe('a pattern', () => {
     [' rbl ', 'rbls', false],
   ];
 
-  it('is found where the text contains it', () => {
+  it('is found at its position in the text', () => {
     for (const [pattern, text, expected] of rows)
       assert.equal(matches(pattern, text), expected, `${pattern} in ${text}`);
   });
 
-  it('is found over the border of lines, which counts as a blank', () => {
+  it('is found across a line break, which counts as a blank', () => {
     assert.ok(matches('mail originating from', 'unusual rate of mail originating', 'from your IP'));
     assert.ok(!matches('originatingfrom', 'originating', 'from'));
   });
 
-  it('is not disturbed by what is not ASCII, nor by control characters', () => {
+  it('is found beside non-ASCII and control characters', () => {
     assert.ok(matches('essayer * tard', 'Veuillez essayer plus tard é 中'));
     assert.ok(!matches('cafe', 'café'));
     assert.ok(matches('too many', 'too\u0000\u0007many'));
   });
 
-  it('is looked for in the first thousand characters only', () => {
+  it('is searched in the first 1,000 characters only', () => {
     assert.ok(matches('needle', `${'x'.repeat(MAX_TEXT - 8)} needle`));
     assert.ok(!matches('needle', `${'x'.repeat(MAX_TEXT - 7)} needle`));
     assert.ok(!matches('needle', 'x'.repeat(600), 'x'.repeat(600), 'needle'));
   });
 
-  it('is found beside others, those within others included', () => {
+  it('is found beside and within other patterns', () => {
     const matcher = matcherOf('connection rate', 'rate limit', 'rate', 'limited', 'connection * exceeded');
     assert.deepEqual(found(matcher, 'Connection rate limit exceeded'), [0, 1, 2, 4]);
     assert.deepEqual(found(matcher, 'nothing'), []);
@@ -128,7 +128,7 @@ describe('the work of matching', () => {
     return work(800) / work(400);
   }
 
-  it('grows as the text does, for patterns and texts that make backtracking run away', () => {
+  it('grows linearly for patterns and texts on which backtracking explodes', () => {
     const hostile: [string[], string][] = [
       [['aaa*aaa*aaa*aaa*aaa*aaa*aaa*aab'], 'a'],
       [['aaaaaaaaaaaaaaaaaaaab', 'aaaaaaaaaab', 'aaab'], 'a'],
@@ -142,7 +142,7 @@ describe('the work of matching', () => {
     }
   });
 
-  it('is at most two steps for each character with the whole library, whatever the text', () => {
+  it('is at most two steps per character with the whole library, for any text', () => {
     const { matcher } = compileRules(LIBRARY);
     for (const { samples } of LIBRARY) {
       for (const sample of samples) {
@@ -158,7 +158,7 @@ describe('the work of matching', () => {
     }
   });
 
-  it('ends at the cap, however long the reply', () => {
+  it('ends at the limit for a reply of any length', () => {
     const work = matcherOf('needle').scan(
       Array.from({ length: 1000 }, () => 'x'.repeat(1000)),
       [],

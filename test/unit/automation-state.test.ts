@@ -50,7 +50,7 @@ function delivered(ip: string): ReplyEvent {
 describe('the state of automation', () => {
   const set = compileRules(RULES);
 
-  it('goes on where its checkpoint ended: counts, what holds, and successes', () => {
+  it('goes on from its checkpoint: counts, raised actions, and successes', () => {
     const before = new AutomationState();
     evaluate(set, before, refused('192.0.2.1'), T0);
     evaluate(set, before, refused('192.0.2.1'), T0 + 1);
@@ -67,7 +67,7 @@ describe('the state of automation', () => {
     assert.equal(evaluate(set, again, refused('192.0.2.1'), T0 + 5).alerts.length, 0, 'alerted already');
   });
 
-  it('is not shared with the checkpoint that it came from', () => {
+  it('is not shared with its checkpoint', () => {
     const checkpoint = new AutomationState().checkpoint();
     const first = AutomationState.restore(checkpoint);
     evaluate(set, first, refused('192.0.2.1'), T0);
@@ -79,7 +79,7 @@ describe('the state of automation', () => {
     assert.deepEqual(state.checkpoint().windows, []);
   });
 
-  it('keeps what fits when a rule counts to another number than before', () => {
+  it('keeps the counts that fit when the threshold of a rule changes', () => {
     const state = AutomationState.restore({ v: 1, windows: [['k', 5, [1, 2, 3, 4]]], raised: [] });
     assert.equal(state.count('k', 3, 10, 5), true, '3, 4 and 5');
     const grown = AutomationState.restore({ v: 1, windows: [['k', 2, [1]]], raised: [] });
@@ -87,7 +87,7 @@ describe('the state of automation', () => {
     assert.equal(grown.count('k', 3, 10, 3), true);
   });
 
-  it('holds a bounded number of times, and forgets the longest unused first', () => {
+  it('holds a bounded number of times, and forgets the least recently used first', () => {
     const state = new AutomationState();
     state.count('first', 1000, HOUR, T0);
     for (let i = 0; i < 199; i += 1) state.count(`key${i}`, 1000, HOUR, T0);
@@ -99,7 +99,7 @@ describe('the state of automation', () => {
     assert.ok(!keys.includes('key0'), 'longest unused');
   });
 
-  it('holds a bounded number of what is raised, whatever peers reply', () => {
+  it('holds a bounded number of raised actions, for any replies', () => {
     const state = new AutomationState();
     for (let i = 0; i < 25_000; i += 1)
       evaluate(set, state, refused(`198.18.${i >> 8}.${i & 255}`), T0 + (i >> 8));

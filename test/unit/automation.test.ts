@@ -42,7 +42,7 @@ function refused(reply: string, fields: Partial<ReplyEvent> = {}): ReplyEvent {
   };
 }
 
-/** Rules with a state and a way to tell them of replies. */
+/** Rules with their state, and a function that feeds them replies. */
 function automation(...rules: Rule[]): {
   state: AutomationState;
   reply(at: number, text?: string, fields?: Partial<ReplyEvent>): Evaluation;
@@ -59,7 +59,7 @@ function automation(...rules: Rule[]): {
 }
 
 describe('a rule matches', () => {
-  /** Whether a rule agrees with a reply. */
+  /** Whether a rule matches a reply. */
   function agrees(match: Rule['match'], reply: string, fields: Partial<ReplyEvent> = {}): boolean {
     const event = refused(reply, fields);
     return matchingRules(compileRules([rule({ match })]), event, event.reply!).length === 1;
@@ -100,7 +100,7 @@ describe('a rule matches', () => {
     }
   });
 
-  it('by phase, provider, site, MX host and domain; all that is named must agree', () => {
+  it('by phase, provider, site, MX host and domain, all of which must agree', () => {
     const rows: [Rule['match'], boolean][] = [
       [{ phase: 'ehlo' }, true],
       [{ phase: ['mail', 'rcpt'] }, false],
@@ -129,7 +129,7 @@ describe('a rule matches', () => {
     );
   });
 
-  it('and keeps those marked fallback silent', () => {
+  it('and silences rules marked fallback', () => {
     const { reply } = automation(
       rule(),
       rule({ id: 'test.any', fallback: true, samples: ['450 slow'], match: { text: 'slow' } }),
@@ -142,7 +142,7 @@ describe('a rule matches', () => {
 });
 
 describe('a rule that fires', () => {
-  it('raises a directive that says for what, why, until when, and by which rule and reply', () => {
+  it('raises a directive with its scope, reason, end, rule and reply', () => {
     const { reply } = automation(rule());
     assert.deepEqual(reply(T0), {
       raise: [
@@ -161,7 +161,7 @@ describe('a rule that fires', () => {
     });
   });
 
-  it('does each of its actions, within its scope', () => {
+  it('takes each of its actions, within its scope', () => {
     const { reply } = automation(
       rule({
         scope: ['provider', 'campaign', 'tenant', 'pool', 'domain'],
@@ -206,19 +206,19 @@ describe('a rule that fires', () => {
     assert.deepEqual(ended[0]!.action, { kind: 'bounce' });
   });
 
-  it('never means more mail than its scope says: without a campaign, not the whole tenant', () => {
+  it('never covers more mail than its scope: mail without a campaign does not mean the whole tenant', () => {
     const { reply } = automation(rule({ scope: ['tenant', 'campaign'] }));
     assert.equal(reply(T0, SLOW, { campaign: undefined }).raise.length, 0);
     assert.equal(reply(T0).raise.length, 1);
   });
 
-  it('leaves the IP out where the host chooses it, and then only beside others', () => {
+  it('leaves out the IP where the host chooses it, unless the scope has nothing else', () => {
     const site = automation(rule()).reply(T0, SLOW, { ip: undefined });
     assert.deepEqual(site.raise[0]!.match, { site: 'aspmx.l.google.com' });
     assert.equal(automation(rule({ scope: ['ip'] })).reply(T0, SLOW, { ip: undefined }).raise.length, 0);
   });
 
-  it('prolongs what holds, at most once a second, and alerts once in its time', () => {
+  it('prolongs its directive at most once a second, and alerts once per duration', () => {
     const { reply } = automation(rule({ action: ['suspend', 'alert'] }));
     assert.equal(reply(T0).alerts.length, 1);
     assert.equal(reply(T0 + 999).raise.length, 0);
@@ -229,7 +229,7 @@ describe('a rule that fires', () => {
     assert.equal(reply(T0 + 10 * MINUTE).alerts.length, 1);
   });
 
-  it('keeps scopes apart', () => {
+  it('counts each scope by itself', () => {
     const { reply } = automation(rule());
     assert.equal(reply(T0).raise.length, 1);
     assert.equal(reply(T0, SLOW, { ip: '192.0.2.11' }).raise.length, 1);
@@ -237,7 +237,7 @@ describe('a rule that fires', () => {
     assert.equal(reply(T0, SLOW, { tenant: 'other' }).raise.length, 0, 'not part of the scope');
   });
 
-  it('does nothing for a reply that no rule knows, and nothing for deliveries', () => {
+  it('does nothing for a reply without a rule, and nothing for deliveries', () => {
     const { reply, delivered } = automation(rule());
     for (const { raise, lift, alerts } of [reply(T0, '550 5.1.1 no such user'), delivered(T0)]) {
       assert.deepEqual([raise, lift, alerts], [[], [], []]);
@@ -264,13 +264,13 @@ describe('a rule that counts', () => {
     assert.equal(reply(T0 + 59 * MINUTE).raise[0]?.until, T0 + 74 * MINUTE, '5 in an hour, held 15 minutes');
   });
 
-  it('slides: what leaves the window at one end makes room at the other', () => {
+  it('counts in a sliding window', () => {
     const { reply } = automation(rule({ trigger: { events: 3, within: '10m' } }));
     const at = [0, 6, 11, 17, 20, 26].map((minutes) => reply(T0 + minutes * MINUTE).raise.length);
     assert.deepEqual(at, [0, 0, 0, 0, 1, 0], '11, 17 and 20 lie within ten minutes');
   });
 
-  it('begins anew once it has fired, and for each scope by itself', () => {
+  it('counts anew once it has fired, and for each scope by itself', () => {
     const { reply } = automation(rule({ trigger: { events: 2, within: '1h' } }));
     const fired = [0, 1, 2, 3].map((second) => reply(T0 + second * SECOND).raise.length);
     assert.deepEqual(fired, [0, 1, 0, 1]);
@@ -279,11 +279,11 @@ describe('a rule that counts', () => {
   });
 });
 
-describe('a rule that is left by success', () => {
+describe('a rule that ends by success', () => {
   const limit = rule({ action: { limit: { messageRate: '1/min' } }, leaveAfter: 3 });
   const id = 'test.slow/limit/ip=192.0.2.10,site=aspmx.l.google.com';
 
-  it('is lifted by so many deliveries in a row within its scope', () => {
+  it('is lifted by its number of consecutive deliveries within its scope', () => {
     const { reply, delivered, state } = automation(limit);
     assert.ok(!state.watching);
     reply(T0);
@@ -298,7 +298,7 @@ describe('a rule that is left by success', () => {
     assert.equal(reply(T0 + 6).raise.length, 1, 'and may be raised again at once');
   });
 
-  it('counts anew when the reply comes again, even if that does not set it off', () => {
+  it('counts anew when the reply comes again, even if the rule does not fire', () => {
     for (const trigger of [undefined, { events: 2, within: '1h' as const }]) {
       const { reply, delivered } = automation({ ...limit, trigger });
       reply(T0);
@@ -312,7 +312,7 @@ describe('a rule that is left by success', () => {
     }
   });
 
-  it('is not lifted when its time is over, as then it has ended by itself', () => {
+  it('is not lifted after its end', () => {
     const { reply, delivered, state } = automation(limit);
     reply(T0);
     for (let i = 0; i < 3; i += 1) assert.deepEqual(delivered(T0 + 10 * MINUTE).lift, []);
@@ -328,7 +328,7 @@ describe('a time that the reply names', () => {
     samples: ['450 try again in 30 minutes'],
   });
 
-  it('is how long the action holds, within the bounds of the rule', () => {
+  it('sets how long the action holds, within the limits of the rule', () => {
     const rows: [string, number][] = [
       ['450 try again in 30 minutes', 30 * MINUTE],
       ['450 try again in 5 seconds', MINUTE],
@@ -342,13 +342,13 @@ describe('a time that the reply names', () => {
     }
   });
 
-  it('does not shorten what holds for longer', () => {
+  it('does not shorten an action that lasts longer', () => {
     const { reply } = automation(hinted);
     reply(T0, '450 try again in 2 hours');
     assert.equal(reply(T0 + MINUTE, '450 try again in 5 minutes').raise.length, 0);
   });
 
-  it('is also how long the delivery itself is asked to wait, whether a rule matches or not', () => {
+  it('also sets the next attempt of the delivery, with or without a matching rule', () => {
     const { reply } = automation(rule());
     assert.equal(reply(T0, '450 4.2.0 Greylisted for 300 seconds').retryAfter, 5 * MINUTE);
     assert.equal(reply(T0, '421 Slow down, retry after 3600 seconds').retryAfter, HOUR);

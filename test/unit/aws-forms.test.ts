@@ -1,4 +1,4 @@
-/** What the AWS engine writes, where it keeps bodies, and what it makes of what it cannot read. */
+/** Formats of the AWS engine, the placement of bodies, and unreadable records. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { compress, decompress, readEnvelope, writeEnvelope } from '../../lib/engine/aws/envelope.ts';
@@ -19,11 +19,11 @@ import { mail } from '../contract/harness.ts';
 const KIB = 1024;
 
 describe('where bodies are kept', () => {
-  test('SQS bills each begun 64 KiB', () => {
+  test('SQS charges each begun 64 KiB', () => {
     assert.deepEqual([0, 1, 64 * KIB, 64 * KIB + 1, SQS_BYTES].map(sqsRequests), [1, 1, 1, 2, 16]);
   });
 
-  test('inline up to the byte at which S3 is cheaper, by the number of deliveries', () => {
+  test('bodies are inline up to the byte at which S3 is cheaper, by the number of deliveries', () => {
     for (const deliveries of [1, 2, 10, 50]) {
       let edge = 0;
       for (let size = 1024; size <= SQS_BYTES; size += 512) {
@@ -35,20 +35,20 @@ describe('where bodies are kept', () => {
       assert.ok(laneCost(edge - 1024, deliveries) <= inS3 + laneCost(1024, deliveries));
       assert.ok(laneCost(edge + 1024, deliveries) > inS3);
     }
-    // One delivery pays the $5.40 of S3 for some 450 KB of SQS, fifty share it.
+    // One delivery pays the $5.40 of S3 for some 450 KB of SQS; fifty share that price.
     assert.equal(lanePlace(400 * KIB, 1), 'inline');
     assert.equal(lanePlace(500 * KIB, 1), 's3');
     assert.equal(lanePlace(30 * KIB, 50), 'inline');
     assert.equal(lanePlace(60 * KIB, 50), 's3');
   });
 
-  test('what waits is in the table up to eight KiB', () => {
+  test('bodies of waiting mail are in the table up to 8 KiB', () => {
     assert.equal(ledgerPlace(8 * KIB), 'table');
     assert.equal(ledgerPlace(9 * KIB), 's3');
     assert.equal(ledgerPlace(500_000), 's3');
   });
 
-  test('batches: ten, 1 MiB, and no begun 64 KiB that a smaller batch would not need', () => {
+  test('a batch has at most ten entries and 1 MiB, and no extra begun 64 KiB', () => {
     const of = (count: number, size: number) =>
       batches(Array.from({ length: count }, () => ({ text: 'x'.repeat(size), delay: 0 }))).map(
         (one) => one.length,
@@ -82,7 +82,7 @@ describe('envelopes', () => {
     await assert.rejects(decompress(Buffer.from('no zstd'), 1000), { code: 'storage_damaged' });
   });
 
-  test('what is no envelope is damaged; what is newer says so', () => {
+  test('an invalid envelope is damaged; a newer one is marked as newer', () => {
     for (const text of [
       '',
       'x',
@@ -99,7 +99,7 @@ describe('envelopes', () => {
   });
 });
 
-test('outcomes and envelopes are in characters that SQS takes, whatever text they hold', () => {
+test('outcomes and envelopes use only characters that SQS accepts, for any text', () => {
   const text = String.fromCharCode(...Array.from({ length: 0x10000 }, (_, unit) => unit));
   const outcome: Outcome = { v: 1, messageId: 'm', at: 1, kind: 'bounce', tenant: 't', detail: { text } };
   const body = writeOutcomes([outcome]);
@@ -107,15 +107,15 @@ test('outcomes and envelopes are in characters that SQS takes, whatever text the
   assert.deepEqual(readOutcomes(body), [outcome]);
 });
 
-describe('squeezed JSON', () => {
-  test('comes back, in half the bytes', () => {
+describe('compressed JSON', () => {
+  test('is decoded again, and takes half the bytes', () => {
     const { record } = mail(1_700_000_000_000);
     const small = encodeRecord(record);
     assert.deepEqual(decodeRecord(small, 'a record'), record);
     assert.ok(small.length < JSON.stringify(record).length / 2, `${small.length}`);
   });
 
-  test('damage and newer versions are told apart', () => {
+  test('damage and newer versions are different errors', () => {
     assert.throws(() => decodeRecord(Buffer.of(1, 255, 255), 'x'), { code: 'storage_damaged' });
     assert.throws(() => decodeRecord(Buffer.of(2), 'x'), { code: 'storage_too_new' });
     assert.throws(() => decodeRecord(encodeRecord({ v: 2 }), 'x'), { code: 'storage_too_new' });

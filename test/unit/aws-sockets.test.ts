@@ -1,4 +1,4 @@
-/** Connections to AWS: which are trusted with a send, and who has to wait for whom. */
+/** Connections to AWS: which may carry a send, and which requests wait for a connection. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
@@ -36,8 +36,8 @@ async function get(port: number, agent: ReturnType<typeof keepSockets>['httpAgen
   await new Promise((resolve) => setImmediate(resolve));
 }
 
-describe('connections kept open', () => {
-  test('are used again, and dropped before a send when they were idle for more than four seconds', async () => {
+describe('keep-alive connections', () => {
+  test('are reused, and dropped before a send after 4 s idle', async () => {
     let now = 0;
     const { httpAgent, dropIdle } = keepSockets(10, () => now);
     closing.push(() => httpAgent.destroy());
@@ -53,7 +53,7 @@ describe('connections kept open', () => {
     assert.equal(connections(), 2, 'more than four seconds after its last use');
   });
 
-  test('a reset without a byte of an answer is unheard on a used connection, and not on a new one', async () => {
+  test('a reset before any byte of an answer means "not received" on a reused connection only', async () => {
     let sockets: Socket[] = [];
     let reset = false;
     const server = createTcpServer((socket) => {
@@ -81,11 +81,11 @@ describe('connections kept open', () => {
     assert.equal(isUnheard(used), true);
     const fresh = await failed();
     assert.equal((fresh as NodeJS.ErrnoException).code, 'ECONNRESET');
-    assert.equal(isUnheard(fresh), false, 'it may have been heard: nothing says otherwise');
+    assert.equal(isUnheard(fresh), false, 'the request may have been received');
     reset = false;
     sockets = [];
     assert.equal(await failed(), undefined);
-    // An answer that began is an answer that was lost.
+    // A partial answer counts as a lost answer.
     sockets[0]!.removeAllListeners('data').on('data', () => {
       sockets[0]!.write('HTTP/1.1 200 OK\r\nContent-', () => sockets[0]!.destroy());
     });
@@ -93,7 +93,7 @@ describe('connections kept open', () => {
   });
 });
 
-test('three hundred lanes polled for a long time keep no settlement from its connection', async () => {
+test('long polls of 300 lanes leave connections for settlements', async () => {
   let polls = 0;
   let polled: () => void = () => {};
   const all = new Promise<void>((resolve) => (polled = resolve));

@@ -4,7 +4,7 @@ import { Cache, TtlCache } from '../../lib/cache.ts';
 
 const range = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, i) => from + i);
 
-test('a cache never holds more than its capacity, and always the half that was used last', () => {
+test('a cache never exceeds its capacity, and always holds the most recently used half', () => {
   const cache = new Cache<number, string>(100);
   for (const i of range(0, 1_000)) {
     cache.set(i, `value ${i}`);
@@ -14,7 +14,7 @@ test('a cache never holds more than its capacity, and always the half that was u
   assert.equal(cache.get(0), undefined);
 });
 
-test('what is used stays while strangers come and go', () => {
+test('an entry in use stays while others come and go', () => {
   const cache = new Cache<string, number>(10);
   cache.set('own', 1);
   for (const i of range(0, 1_000)) {
@@ -23,7 +23,7 @@ test('what is used stays while strangers come and go', () => {
   }
 });
 
-test('entries weigh as the cache is told; one over half of it is not kept', () => {
+test('entries have the weight of the given function; one over half of the capacity is not kept', () => {
   const cache = new Cache<string, string>(20, (value) => value.length);
   cache.set('a', 'xxxxx');
   cache.set('b', 'xxxxx');
@@ -50,7 +50,7 @@ test('a deleted entry is gone from both generations, and its weight with it', ()
   assert.deepEqual([cache.get(1), cache.size], [undefined, 0]);
 });
 
-test('an entry ends at its time', () => {
+test('an entry expires at its time', () => {
   const cache = new TtlCache<string>(10);
   cache.set('a', 'x', 1_000);
   assert.equal(cache.get('a', 999), 'x');

@@ -53,7 +53,7 @@ describe('the cause of a refusal', () => {
     );
   });
 
-  it('suppresses for a recipient that is gone, and for nothing else', () => {
+  it('suppresses only for a recipient that does not exist', () => {
     for (const [cause, { fault, temporary, suppresses, bounce }] of Object.entries(CAUSES) as [
       string,
       CauseEntry,
@@ -64,7 +64,7 @@ describe('the cause of a refusal', () => {
     }
   });
 
-  it('is no recipient before RCPT, when the peer knows none', () => {
+  it('is never the recipient before RCPT', () => {
     for (const phase of ['greeting', 'ehlo', 'starttls', 'mail']) {
       for (const [, , text] of CAUSE_SAMPLES) assert.equal(of(text, phase).hard, false, `${phase} ${text}`);
       const verdict = classify({ kind: 'refused', phase, reply: readReply('550 5.1.1 user unknown')! });
@@ -79,7 +79,7 @@ describe('the cause of a refusal', () => {
     }
   });
 
-  it('is other, and never a wrong one, where the words say nothing', () => {
+  it('is "other" where the words name no cause', () => {
     const word = fc.stringMatching(/^[bcdfghjkqvwxz]{3,9}$/);
     fc.assert(
       fc.property(fc.array(word, { maxLength: 8 }), fc.constantFrom(550, 554, 553), (words, code) => {
@@ -138,7 +138,7 @@ describe('the diagnosis of a stored attempt', () => {
   ];
   const stored = { state: 'bounced', reason: 'peer_permanent', text, replies } as const;
 
-  it('goes by the phase that decided, not by that of the last reply', () => {
+  it('uses the phase that decided, not that of the last reply', () => {
     const { cause, hard } = diagnoseAttempt(attempt({ ...stored, phase: 'rcpt' }));
     assert.deepEqual([cause, hard], ['unknown_user', true]);
     assert.equal(diagnoseAttempt(attempt({ ...stored, phase: 'body' })).hard, false);

@@ -17,7 +17,7 @@ import type { CellConfig, Stage } from '../../lib/stacks/stage.ts';
 import { checkStage } from '../../lib/stacks/stage-check.ts';
 import { openApp, openStacks, type Resource, resourcesOf, STAGE, stacksByPart } from '../support/stacks.ts';
 
-/** A cell as full as one may be. */
+/** A cell of the maximum size. */
 function fullCell(number: number, nodes = 30, pools = 15): CellConfig {
   return {
     name: `c${number}`,
@@ -57,7 +57,7 @@ function withinLimits(name: string, one: Template): void {
 }
 
 describe('a stage of 1,000 nodes, 5,000 addresses and 500 pools', () => {
-  test('is taken', () => {
+  test('is valid', () => {
     const cells = LARGE.cells!;
     const nodes = cells.flatMap((one) => one.nodes);
     const addresses = nodes.flatMap((node) => node.addresses);
@@ -66,11 +66,11 @@ describe('a stage of 1,000 nodes, 5,000 addresses and 500 pools', () => {
     checkStage('test', LARGE);
   });
 
-  test('fits with every stack into the limits of CloudFormation', () => {
+  test('has stacks within the limits of CloudFormation', () => {
     for (const [name, stack] of Object.entries(stacksByPart(stacks))) withinLimits(name, template(stack));
   });
 
-  test('fits with every function into the 4 KB of settings that Lambda takes', () => {
+  test('has function settings within the 4 KB of Lambda', () => {
     for (const [id, { Properties }] of resourcesOf(template(stacks.api), 'AWS::Lambda::Function')) {
       const { Variables } = Properties.Environment as { Variables: Record<string, unknown> };
       assert.ok(JSON.stringify(Variables).length < 4_096, id);
@@ -78,7 +78,7 @@ describe('a stage of 1,000 nodes, 5,000 addresses and 500 pools', () => {
     }
   });
 
-  test('fits with the data of every node into the 16 KB that EC2 takes, and with its role into what IAM takes', () => {
+  test('has user data within the 16 KB of EC2, and roles within the limits of IAM', () => {
     for (const [id, { Properties }] of resourcesOf(cell, 'AWS::EC2::LaunchTemplate')) {
       const { UserData } = Properties.LaunchTemplateData as { UserData: unknown };
       assert.ok(JSON.stringify(UserData).length < 16_384, id);
@@ -90,7 +90,7 @@ describe('a stage of 1,000 nodes, 5,000 addresses and 500 pools', () => {
 });
 
 describe('the pools of a stage', () => {
-  test('are a setting while they are few, and a file beside the bundle when they are many', () => {
+  test('are a setting while they are few, and a file in the bundle when they are many', () => {
     const directory = mkdtempSync(join(tmpdir(), 'postern-pools-'));
     after(() => rmSync(directory, { recursive: true }));
     const environment = (setting: StagePoolSetting) => ({
@@ -173,12 +173,12 @@ describe('a cell', () => {
     cells: numbers.map((one) => fullCell(one, 2, 2)),
   });
 
-  test('comes and goes without a change in what the others stand on', () => {
+  test('is added and removed without a change in the shared stacks', () => {
     const [one, two] = [[1], [1, 2]].map((numbers) => openStacks(small(numbers)));
     const json = ({ stacks: all, template: of }: typeof two & {}, part: string): unknown =>
       (of(stacksByPart(all)[part]!).toJSON() as { Resources: object }).Resources;
     for (const part of ['data', 'egress', 'c1']) assert.deepEqual(json(two!, part), json(one!, part), part);
-    // A version that does not work is stopped in the stage's own nodes, and in the first cell.
+    // A broken version is stopped in the stage's own nodes, and in the first cell.
     const { cells } = two!.stacks;
     assert.ok(cells.get('c1')!.egress.dependencies.includes(two!.stacks.egress));
     assert.ok(cells.get('c2')!.egress.dependencies.includes(cells.get('c1')!.egress));

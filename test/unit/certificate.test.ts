@@ -33,7 +33,7 @@ before(async () => {
 after(() => rm(directory, { recursive: true }));
 
 describe('a certificate in PEM', () => {
-  test('is taken with its chain, in whatever order key and certificates come', () => {
+  test('is accepted with its chain, with key and certificates in any order', () => {
     const { key, cert } = readPem(pems[0]!);
     const chain = readPem(pems[1]!).cert;
     const read = readPem(`${cert}${chain}${key}\n`);
@@ -42,7 +42,7 @@ describe('a certificate in PEM', () => {
     assert.ok(read.expires > Date.now());
   });
 
-  test('is refused with what is wrong', () => {
+  test('is refused with the reason', () => {
     const [old, other] = pems.map(readPem) as [ReturnType<typeof readPem>, ReturnType<typeof readPem>];
     const wrong: [string, RegExp][] = [
       ['', /no private key/],
@@ -82,7 +82,7 @@ describe('the certificate of the submission service', () => {
 
   const put = (Body: string) => s3.send(new PutObjectCommand({ Bucket: bucket, Key: CERTIFICATE, Body }));
 
-  test('is renewed where it lies and served at once, and one that is broken changes nothing', async () => {
+  test('is reloaded from its place and served at once; a broken one changes nothing', async () => {
     await put(pems[0]!);
     const clock = new TestClock();
     let onLine: (text: string) => void = () => undefined;
@@ -121,7 +121,7 @@ describe('the certificate of the submission service', () => {
       clock.advance(HOUR);
       assert.equal(await line, message);
       assert.equal(await served(submission.address.port), name);
-      // The next look is asked for when this one has ended.
+      // The next read is scheduled when this one has ended.
       await new Promise(setImmediate);
     }
     certificate.stop();

@@ -27,14 +27,14 @@ describe('classify', () => {
     });
   }
 
-  it('takes only the phases that name the recipient or carry the content as final', () => {
+  it('treats a refusal as final only in phases that name the recipient or carry the content', () => {
     for (const phase of ['connect', 'greeting', 'ehlo', 'starttls', 'tls']) {
       const verdict = classify({ kind: 'refused', phase, reply: reply('554 5.7.1 no') });
       assert.equal(verdict.state, 'deferred', phase);
     }
   });
 
-  it('defers what no SMTP reply may say', () => {
+  it('defers on a code that no SMTP reply may have', () => {
     for (const code of [0, -1, 99, 199, 250, 354, 600, 999, 5500, Number.NaN]) {
       const verdict = classify({ kind: 'refused', phase: 'rcpt', reply: { code, lines: ['user unknown'] } });
       assert.deepEqual([verdict.state, verdict.reason], ['deferred', 'peer_protocol'], String(code));

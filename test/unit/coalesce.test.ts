@@ -23,7 +23,7 @@ async function pair(): Promise<{ server: Socket; client: Socket; close: () => vo
   };
 }
 
-test('what one turn writes arrives as one piece, in order', async () => {
+test('writes of one turn arrive in one piece, in order', async () => {
   const { server, client, close } = await pair();
   server.write('250 a\r\n');
   server.write('250 b\r\n');
@@ -35,7 +35,7 @@ test('what one turn writes arrives as one piece, in order', async () => {
   close();
 });
 
-test('the 220 of STARTTLS does not wait, nor does what stood before it', async () => {
+test('the 220 of STARTTLS and the writes before it are sent at once', async () => {
   const { server, client, close } = await pair();
   server.write('250 a\r\n');
   server.write('220 Ready to start TLS\r\n');
@@ -50,7 +50,7 @@ test('the 220 of STARTTLS does not wait, nor does what stood before it', async (
   close();
 });
 
-test('what is held when the socket ends is not lost', async () => {
+test('buffered writes are sent when the socket ends', async () => {
   const { server, client, close } = await pair();
   server.write('250 a\r\n');
   server.end('221 bye\r\n');

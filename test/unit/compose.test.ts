@@ -87,7 +87,7 @@ test('keeps clean ASCII as it is, with CRLF line breaks and an ended last line',
   assert.equal(raw(message, 'content-type'), 'Content-Type: text/plain; charset=utf-8');
 });
 
-test('encodes at the edges of what 7bit carries', () => {
+test('encodes at the limits of 7bit', () => {
   const encoding = (text: string) => raw(make({ text }), 'content-transfer-encoding')!.split(': ')[1];
   assert.equal(encoding('x'.repeat(998)), '7bit');
   assert.equal(encoding('x'.repeat(999)), 'quoted-printable');
@@ -269,7 +269,7 @@ test("refuses attachments beyond SES's limits", () => {
   attach({ fileName: 'x.exe.txt' });
 });
 
-test("refuses callers' headers beyond SES's limits, and those that are not theirs", () => {
+test("refuses callers' headers beyond SES's limits, and reserved ones", () => {
   const header = (name: string, value = 'v') => make({ text: 't', headers: [{ name, value }] });
   const refused = (name: string, value: string, words: RegExp) =>
     assert.throws(() => header(name, value), { code: 'invalid_header', message: words });

@@ -85,7 +85,7 @@ const cases: Record<string, { good: unknown[]; bad: [unknown, RegExp][] }> = {
   },
 };
 
-test('every kind that is offered is tried here', () => {
+test('every kind has a case in this test', () => {
   assert.deepEqual(
     CONFIG_KINDS.map(({ name }) => name),
     Object.keys(cases),
@@ -94,7 +94,7 @@ test('every kind that is offered is tried here', () => {
 
 for (const kind of CONFIG_KINDS) {
   describe(`a document of ${kind.name}`, () => {
-    test('may run when its room can read it', () => {
+    test('is accepted when its reader accepts it', () => {
       for (const value of cases[kind.name]!.good) assert.ok(kind.read(value, 'default'));
     });
     test('is refused with path and reason', () => {
@@ -102,7 +102,7 @@ for (const kind of CONFIG_KINDS) {
         assert.throws(() => kind.read(value, 'default'), { code: 'bad_request', message });
       }
     });
-    test('has one name', () => {
+    test('has the one name of its kind', () => {
       assert.throws(() => kind.read({}, 'other'), { message: /is called default, not other/ });
     });
   });

@@ -19,7 +19,7 @@ const template = (name: string, tenant = 'default'): StoredTemplate => ({
 });
 
 describe('configuration sets', () => {
-  test('are made, changed, listed and deleted within their tenant', async () => {
+  test('are created, changed, listed and deleted within their tenant', async () => {
     const { control } = await openTestControl();
     const { configurationSets: sets } = control;
     await sets.create(set('news', 'a'));
@@ -48,7 +48,7 @@ describe('configuration sets', () => {
     }
   });
 
-  test('take a delivery time of five minutes to fourteen hours, with the words of SES', async () => {
+  test('take a delivery time of 5 minutes to 14 hours, with the errors of SES', async () => {
     const { configurationSets: sets } = (await openTestControl()).control;
     const within = (maxDeliverySeconds: number) => ({
       ...set(`s${maxDeliverySeconds}`.replace('.', '_')),
@@ -68,7 +68,7 @@ describe('configuration sets', () => {
 });
 
 describe('templates', () => {
-  test('are made, replaced, listed and deleted within their tenant', async () => {
+  test('are created, replaced, listed and deleted within their tenant', async () => {
     const { control, config } = await openTestControl();
     const { templates } = control;
     await templates.create(template('hello', 'a'));
@@ -90,7 +90,7 @@ describe('templates', () => {
     assert.ok(again.templates.find('hello', 'b'));
   });
 
-  test('hold 500 KB and not a byte more', async () => {
+  test('hold 500 KB, and not one byte more', async () => {
     const { templates } = (await openTestControl()).control;
     const half = 'ä'.repeat(128_000);
     await templates.create({ ...template('full'), subject: '', text: half, html: half });
@@ -100,7 +100,7 @@ describe('templates', () => {
   });
 });
 
-test('each tenant has its own limits, also for calls at the same time', async () => {
+test('each tenant has its own limits, also for simultaneous calls', async () => {
   const limits = { identities: 2, configurationSets: 3, templates: 3 };
   const { control } = await openTestControl({ limits });
   const all = await Promise.allSettled(
@@ -123,7 +123,7 @@ test('each tenant has its own limits, also for calls at the same time', async ()
   await assert.rejects(third, failure('limit_exceeded', /2 identities/));
 });
 
-test('the account sends until it is told not to, everywhere', async () => {
+test('pausing the account pauses it in every process', async () => {
   const { control, config } = await openTestControl();
   const other = (await openTestControl({ config })).control;
   assert.equal(control.account.sendingEnabled(), true);

@@ -13,7 +13,7 @@ function der(bits: number, type: 'pkcs1' | 'pkcs8'): string {
 }
 
 describe('names', () => {
-  test('are stored in one form and found in any', async () => {
+  test('are stored in one form and found in every form', async () => {
     const { control } = await openTestControl();
     const made = await control.identities.create({ name: 'Bücher.Example', tenant: 'a', ...SHORT });
     assert.equal(made.name, 'xn--bcher-kva.example');
@@ -26,7 +26,7 @@ describe('names', () => {
     assert.equal(control.identities.find('ann@example.com'), undefined, 'a local part keeps its case');
   });
 
-  test('that are no domain and no address are refused', async () => {
+  test('that are neither a domain nor an address are refused', async () => {
     const { control } = await openTestControl();
     const domains = ['', 'localhost', '127.0.0.1', '-a.example', 'a..example', `${'x'.repeat(64)}.example`];
     domains.push('a.example/x', 'a%41.example', 'a.example\n', `${'a.'.repeat(124)}example`);
@@ -92,7 +92,7 @@ describe('the identity of a sender', () => {
     }
   });
 
-  test('ends at a domain of another tenant below an own one', async () => {
+  test('is never a parent domain above a domain of another tenant', async () => {
     const { identities } = (await openTestControl()).control;
     await identities.create({ name: 'example.com', tenant: 'a', ...SHORT });
     await identities.create({ name: 'b.example.com', tenant: 'b', ...SHORT });
@@ -101,7 +101,7 @@ describe('the identity of a sender', () => {
     assert.equal(identities.forSender('x@b.example.com', 'b')?.name, 'b.example.com');
   });
 
-  test('is none while its domain is unproven, and an address is verified with its domain', async () => {
+  test('is missing while its domain is unproven; an address is verified with its domain', async () => {
     const dns = new FakeTxt();
     const { identities } = (await openTestControl({ verifyIdentities: true, resolveTxt: dns.resolve }))
       .control;
@@ -114,7 +114,7 @@ describe('the identity of a sender', () => {
     assert.equal((await identities.check('ann@example.com')).verified, true);
     assert.equal(identities.forSender('ann@example.com', 'a')?.name, 'ann@example.com');
     assert.equal((await identities.check('ann@elsewhere.example')).verified, false);
-    // An unproven subdomain of another tenant stands in nobody's way.
+    // An unproven subdomain of another tenant does not count.
     await identities.create({ name: 'sub.example.com', tenant: 'b', ...SHORT });
     assert.equal(identities.forSender('x@sub.example.com', 'a')?.name, 'example.com');
   });
@@ -128,7 +128,7 @@ describe('proof', () => {
     return { dns, identity, ...opened, identities: opened.control.identities };
   }
 
-  test('is the DKIM record in DNS, in whatever pieces', async () => {
+  test('is the DKIM record in DNS, in any number of strings', async () => {
     const { dns, identity, identities } = await pending();
     assert.equal(identity.verified, false);
     assert.equal(identity.dkim.status, 'PENDING');
@@ -142,16 +142,12 @@ describe('proof', () => {
     assert.equal(identities.signingKeys(proven)[0]?.selector, identity.dkim.tokens[0]);
   });
 
-  test('fails on another key, at once', async () => {
+  test('fails at once on another key', async () => {
     const { dns, identity, identities } = await pending();
     dns.records.set(identity.dkim.records[0]!.name, [['v=DKIM1; k=rsa; p=AAAA']]);
     assert.equal((await identities.check('example.com')).dkim.status, 'FAILED');
     dns.publish(identity);
-    assert.equal(
-      (await identities.check('example.com')).dkim.status,
-      'SUCCESS',
-      'and is found when corrected',
-    );
+    assert.equal((await identities.check('example.com')).dkim.status, 'SUCCESS', 'a corrected key is found');
   });
 
   test('fails when nothing was published for 72 hours', async () => {
@@ -162,7 +158,7 @@ describe('proof', () => {
     assert.equal((await identities.check('example.com')).dkim.status, 'FAILED');
   });
 
-  test('is lost with the record by itself, within a day and some hours, and comes back by itself', async () => {
+  test('is lost within 29 hours of the record, and comes back with it, without a call', async () => {
     const { clock, dns, identity, identities } = await pending();
     const timer = startProofTimer({ identities, clock, log: { info: () => {}, warn: () => {} } });
     const status = () => {
@@ -179,14 +175,14 @@ describe('proof', () => {
     };
     dns.publish(identity);
     await pass(2);
-    assert.deepEqual(status(), [true, 'SUCCESS', 'example.com'], 'nobody asked for a check');
+    assert.deepEqual(status(), [true, 'SUCCESS', 'example.com'], 'the timer checked it');
     dns.failing = 'ESERVFAIL';
     await pass(48);
-    assert.deepEqual(status(), [true, 'SUCCESS', 'example.com'], 'no answer says nothing');
+    assert.deepEqual(status(), [true, 'SUCCESS', 'example.com'], 'a failed lookup changes nothing');
     dns.failing = undefined;
     dns.records.clear();
     await pass(1);
-    assert.equal(status()[0], true, 'one answer is none yet');
+    assert.equal(status()[0], true, 'one negative answer is not enough');
     await pass(28);
     assert.deepEqual(status(), [false, 'FAILED', undefined]);
     dns.publish(identity);
@@ -195,7 +191,7 @@ describe('proof', () => {
     await timer.stop();
   });
 
-  test('is asked about once a day while it stands', async () => {
+  test('is checked once a day while it holds', async () => {
     const { clock, dns, identity, identities } = await pending();
     dns.publish(identity);
     const checked: number[] = [];
@@ -209,7 +205,7 @@ describe('proof', () => {
     );
   });
 
-  test('is judged by one answer when somebody asks for it', async () => {
+  test('is decided by one answer in an explicit check', async () => {
     const { dns, identity, identities } = await pending();
     dns.publish(identity);
     await identities.check('example.com');
@@ -221,7 +217,7 @@ describe('proof', () => {
     assert.equal((await identities.check('example.com')).verified, false);
   });
 
-  test('given while none was asked for is none when it is', async () => {
+  test('granted while checks are off does not count once they are on', async () => {
     const dns = new FakeTxt();
     const { control, config } = await openTestControl({ resolveTxt: dns.resolve });
     const made = await control.identities.create({ name: 'example.com', tenant: 'a', ...SHORT });
@@ -229,7 +225,7 @@ describe('proof', () => {
     assert.equal(
       (await control.identities.check('example.com')).dkim.status,
       'PENDING',
-      'it tells what DNS says',
+      'the check shows the state of DNS',
     );
     assert.equal(control.identities.find('example.com')?.verified, true);
     const strict = (await openTestControl({ config, verifyIdentities: true, resolveTxt: dns.resolve }))
@@ -299,7 +295,7 @@ describe('signing keys', () => {
     );
   });
 
-  test('are none while signing is off, and an update changes nothing else of DKIM', async () => {
+  test('are unused while signing is off, and an update changes no other DKIM setting', async () => {
     const { identities } = (await openTestControl()).control;
     const made = await identities.create({ name: 'example.com', tenant: 'a', ...SHORT });
     const off = await identities.update('example.com', (one) => ({
@@ -321,7 +317,7 @@ describe('signing keys', () => {
     );
   });
 
-  test('may be brought in PKCS#1 or PKCS#8', async () => {
+  test('may be imported in PKCS#1 or PKCS#8', async () => {
     const { identities } = (await openTestControl()).control;
     for (const [type, bits] of [
       ['pkcs1', 1024],
@@ -343,7 +339,7 @@ describe('signing keys', () => {
     assert.equal(turned.dkim.origin, 'AWS_SES');
   });
 
-  test('that are brought and no good are refused without a word of the key', async () => {
+  test('that are invalid are refused without a word of the key', async () => {
     const { identities } = (await openTestControl()).control;
     const good = der(1024, 'pkcs8');
     const ed = generateKeyPairSync('ed25519')

@@ -17,7 +17,7 @@ async function open(installed: Installed) {
 }
 
 describe('an address that a routing document adds', () => {
-  test('is cold: it has a warm-up plan when it is in force', async () => {
+  test('is cold: it gets a warm-up plan with the document', async () => {
     const { documents, put, plans } = await open({ ips: [A] });
     const order: string[] = [];
     for (const kind of ['routing', 'warmup']) documents.watch(kind, () => order.push(kind));
@@ -30,13 +30,13 @@ describe('an address that a routing document adds', () => {
     assert.equal(documents.get('warmup', 'default')!.version, 2);
   });
 
-  test('is warm when the document says so', async () => {
+  test('is warm when the document declares it', async () => {
     const { put, plans } = await open({ ips: [A] });
     await put([A, { ip: B, warm: true }, { ip: C, warm: false }]);
     assert.deepEqual(plans(), [C]);
   });
 
-  test('is not taken for new in the first document of an installation whose addresses are unknown here', async () => {
+  test('does not count as new in the first document of an installation with unknown addresses', async () => {
     const { put, plans, documents } = await open({ ips: [], lanes: ['news'] });
     await documents.put('warmup', 'default', { [C]: {} }, { by });
     await put([A, B]);

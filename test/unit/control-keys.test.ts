@@ -27,7 +27,7 @@ test('keys are listed by tenant', async () => {
   assert.deepEqual(control.keys.list('b'), [b]);
 });
 
-test('an operator may bring the first key', async () => {
+test('an operator may supply the first key', async () => {
   const { control } = await openTestControl();
   const given = {
     tenant: 'default',
@@ -56,7 +56,7 @@ test('ids, secrets, names and tenants are checked at their limits', async () => 
   await make({ id: 'x'.repeat(128), secret: 'x'.repeat(256) });
 });
 
-test('no secret is in the store, and all are there after a restart', async () => {
+test('the store holds no secret in clear, and keys survive a restart', async () => {
   const { control, config } = await openTestControl();
   const keys = await Promise.all([1, 2, 3].map(() => control.keys.create({ tenant: 'a', admin: false })));
   for (const { secret } of keys) {
@@ -79,7 +79,7 @@ test('a key revoked elsewhere is refused here', async () => {
   assert.equal(other.keys.find(key.id), undefined);
 });
 
-test('another master key is refused at the start, and nothing stays subscribed', async () => {
+test('another master key is refused at the start, and no watcher stays', async () => {
   const { control, config } = await openTestControl();
   await control.keys.create({ tenant: 'a', admin: false });
   await control.close();

@@ -8,7 +8,7 @@ import { loadMasterKey } from '../../lib/control/master-key.ts';
 import { openEmbedded } from '../../lib/engine/embedded/open.ts';
 import { TestClock } from '../support/clock.ts';
 
-test('no secret is in any file of a data directory, and all are there after a restart', async () => {
+test('no file of a data directory holds a secret in clear, and secrets survive a restart', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'postern-control-'));
   try {
     const clock = new TestClock();

@@ -20,7 +20,7 @@ async function directory(): Promise<string> {
 describe('vault', () => {
   const vault = createVault(Buffer.alloc(32, 1));
 
-  test('opens what it sealed, and shows nothing of it', () => {
+  test('opens sealed text, which shows nothing of the secret', () => {
     const sealed = vault.seal('geheim-ä', 'key A');
     assert.equal(vault.open(sealed, 'key A'), 'geheim-ä');
     assert.ok(!sealed.includes('geheim') && !sealed.includes(Buffer.from('geheim').toString('base64url')));
@@ -47,19 +47,19 @@ describe('vault', () => {
     }
   });
 
-  test('tells a secret of another master key from a damaged one', () => {
+  test('reports a secret of another master key and a damaged one as different errors', () => {
     const other = createVault(Buffer.alloc(32, 2)).seal('secret', 'key A');
     assert.throws(() => vault.open(other, 'key A'), failure('storage_damaged', /Restore the master\.key/));
   });
 
-  test('takes a master key of 32 bytes and no other', () => {
+  test('accepts only a master key of 32 bytes', () => {
     for (const size of [0, 31, 33])
       assert.throws(() => createVault(Buffer.alloc(size)), failure('bad_request'));
   });
 });
 
 describe('master key', () => {
-  test('is made once, for its owner alone, and read afterwards', async () => {
+  test('is generated once, readable by its owner only, and read afterwards', async () => {
     const path = join(await directory(), 'deep', 'data');
     const key = await loadMasterKey(path);
     assert.equal(key.length, 32);
@@ -68,13 +68,13 @@ describe('master key', () => {
     assert.deepEqual(await loadMasterKey(path), key);
   });
 
-  test('is one and the same for processes that start together', async () => {
+  test('is the same for processes that start together', async () => {
     const path = await directory();
     const keys = await Promise.all(Array.from({ length: 8 }, () => loadMasterKey(path)));
     for (const key of keys) assert.deepEqual(key, await readFile(join(path, 'master.key')));
   });
 
-  test('is refused when others may read it', async () => {
+  test('is refused when other users may read it', async () => {
     const path = await directory();
     await loadMasterKey(path);
     for (const mode of [0o640, 0o604, 0o622]) {
@@ -83,7 +83,7 @@ describe('master key', () => {
     }
   });
 
-  test('is refused when it is not whole', async () => {
+  test('is refused when it is incomplete', async () => {
     const path = await directory();
     for (const size of [0, 31, 33]) {
       await writeFile(join(path, 'master.key'), Buffer.alloc(size), { mode: 0o600 });
@@ -91,7 +91,7 @@ describe('master key', () => {
     }
   });
 
-  test('says which path cannot be used', async () => {
+  test('names the path that cannot be used', async () => {
     const path = join(await directory(), 'file');
     await writeFile(path, '');
     await assert.rejects(loadMasterKey(path), failure('storage_unavailable', /master\.key cannot be used/));

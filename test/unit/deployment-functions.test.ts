@@ -1,4 +1,4 @@
-/** The functions that CloudFormation calls: what they do, and what a deployment is told when they cannot. */
+/** The functions that CloudFormation calls: what they do, and what a deployment reports when they fail. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
@@ -12,7 +12,7 @@ import { openAlarms } from '../../lib/engine/aws/alarms.ts';
 import type { AddressRow, Register } from '../../lib/engine/aws/register.ts';
 
 describe('the check of alarms', () => {
-  /** CloudWatch whose history tells this of each alarm. */
+  /** CloudWatch with this history for each alarm. */
   async function check(history: (name: string) => string | undefined): Promise<string[]> {
     const calls: string[] = [];
     const alarms = await openAlarms(async () => ({
@@ -33,12 +33,12 @@ describe('the check of alarms', () => {
     return calls;
   }
 
-  test('rings each, also one that rings already, and passes when CloudWatch has published', async () => {
+  test('triggers each, also one in alarm already, and passes when CloudWatch has published', async () => {
     const calls = await check(() => 'Successfully executed action arn:aws:sns:eu-central-1:1:t');
     assert.deepEqual(calls, ['critical OK', 'critical ALARM', 'warning OK', 'warning ALARM']);
   });
 
-  test('fails with the reason of CloudWatch when one topic takes nothing', async () => {
+  test('fails with the reason of CloudWatch when one topic accepts nothing', async () => {
     const refused = 'Failed to execute action t. Received error: "not authorized to perform: SNS:Publish"';
     await assert.rejects(
       check((name) => (name === 'warning' ? refused : 'Successfully executed action t')),
@@ -81,7 +81,7 @@ describe('the addresses of a cell', () => {
     return made;
   }
 
-  test('become rows, with a PTR record where the stage says so', async () => {
+  test('become rows, with a PTR record where the stage has one', async () => {
     assert.deepEqual(await calls([], [row('a'), row('b', { ptr: 'yes' })]), [
       'put a eip-a',
       'set b eip-b',
@@ -89,11 +89,11 @@ describe('the addresses of a cell', () => {
     ]);
   });
 
-  test('that did not change are left alone', async () => {
+  test('that did not change stay as they are', async () => {
     assert.deepEqual(await calls([row('a', { ptr: 'yes' })], [row('a', { ptr: 'yes' })]), []);
   });
 
-  test('that go lose their PTR record first: an address with one cannot be released', async () => {
+  test('lose their PTR record before their release, which it would block', async () => {
     assert.deepEqual(await calls([row('a', { ptr: 'yes' }), row('b')], [row('b')]), [
       'reset a eip-a',
       'remove a eip-a',

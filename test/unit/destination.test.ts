@@ -10,7 +10,7 @@ import { a, aaaa, mx, startDnsServer, type TestDnsServer } from '../support/dns-
 
 let server: TestDnsServer;
 let shift = 0;
-/** Real timers, since the sockets are real, and a calendar that the test moves. */
+/** Real timers, since the sockets are real, and a date that the test moves. */
 const clock: Clock = { now: () => Date.now() + shift, after: systemClock.after };
 
 before(async () => {
@@ -28,7 +28,7 @@ function destinations(routes: Route[] = []): Destinations {
   return new Destinations({ resolver, clock, routes: new Routes(routes), port: 25 });
 }
 
-/** Where mail of a domain goes: `host address` of each target by preference, or `code: text`. */
+/** The destination of a domain: `host address` of each target by preference, or `code: text`. */
 async function where(domain: string, routes?: Route[]): Promise<string[] | string> {
   const all = destinations(routes);
   const found = await all.find(domain);
@@ -60,7 +60,7 @@ describe('where mail goes', () => {
     assert.deepEqual(await where('six.test'), ['six.test 2001:4860:4860::1 25']);
   });
 
-  it('nowhere, for good, when the domain says so, or its mail hosts have no address', async () => {
+  it('nowhere, for good, with a null MX or with mail hosts without an address', async () => {
     server.zone.set('MX null.test', mx([0, '.']));
     server.zone.set('MX dangling.test', mx([10, 'a.dangling.test'], [20, 'b.dangling.test']));
     server.zone.set('TXT b.dangling.test', { answers: [{ type: 'TXT', data: 'x' }] });
@@ -71,7 +71,7 @@ describe('where mail goes', () => {
     );
   });
 
-  it('nowhere, for good, when a domain does not exist or has nothing, asked again a minute later', async () => {
+  it('nowhere, for good, when a domain does not exist or has no records, confirmed a minute later', async () => {
     server.zone.set('TXT nothing.test', { answers: [{ type: 'TXT', data: 'x' }] });
     const all = destinations();
     const code = async (domain: string): Promise<string> => {
@@ -98,7 +98,7 @@ describe('where mail goes', () => {
     );
   });
 
-  it('somewhere, when only one name server says that a domain or its mail host does not exist', async () => {
+  it('somewhere, when only one name server denies a domain or its mail host', async () => {
     const wrong = await startDnsServer({ 'MX half.test': mx([10, 'mx.half.test']) });
     server.zone.set('MX d.test', mx([10, 'mx.half.test']));
     server.zone.set('A mx.half.test', a('8.8.8.1'));
@@ -114,7 +114,7 @@ describe('where mail goes', () => {
     await wrong.close();
   });
 
-  it('a null MX beside another means nothing', async () => {
+  it('a null MX beside another is ignored', async () => {
     server.zone.set('MX d.test', mx([0, '.'], [10, 'a.d.test']));
     server.zone.set('A a.d.test', a('8.8.8.1'));
     assert.deepEqual(await where('d.test'), ['a.d.test 8.8.8.1 25']);
@@ -148,7 +148,7 @@ describe('where mail goes', () => {
     assert.deepEqual(await where('[8.8.4.4]'), ['8.8.4.4 8.8.4.4 25']);
   });
 
-  it('to 20 hosts and 16 addresses of each at most', async () => {
+  it('to at most 20 hosts, and 16 addresses of each', async () => {
     server.zone.set(
       'MX huge.test',
       mx(...Array.from({ length: 60 }, (_, i) => [i, `m${i}.huge.test`] as [number, string])),
@@ -175,7 +175,7 @@ describe('where mail goes', () => {
     assert.deepEqual(await where('local.test', routes), ['localhost 127.0.0.1 28']);
   });
 
-  it('is remembered until it expires', async () => {
+  it('is cached until it expires', async () => {
     server.zone.set('MX d.test', mx([10, 'a.d.test']));
     const all = destinations();
     assert.equal(all.known('d.test', Date.now()), undefined);

@@ -42,8 +42,8 @@ const mail: DeliveryFacts = {
   site: 'mx.example.net',
 };
 
-describe('what a directive is for', () => {
-  test('is all that it names, each of the seven', () => {
+describe('the scope of a directive', () => {
+  test('is each of the seven members that it names', () => {
     for (const dimension of DIMENSIONS) {
       const index = indexOf(directive({ [dimension]: mail[dimension]! }, suspend));
       assert.equal(index.match(mail, NOW).action, 'suspend', dimension);
@@ -60,7 +60,7 @@ describe('what a directive is for', () => {
     assert.equal(indexOf(directive({}, suspend)).match({}, NOW).action, 'suspend');
   });
 
-  test('must agree in every member', () => {
+  test('must match in every member', () => {
     const index = indexOf(directive({ tenant: 'acme', provider: 'google', ip: '192.0.2.1' }, suspend));
     assert.equal(index.match(mail, NOW).action, 'suspend');
     for (const other of [{ tenant: 'b' }, { provider: 'yahoo' }, { ip: '192.0.2.2' }]) {
@@ -68,7 +68,7 @@ describe('what a directive is for', () => {
     }
   });
 
-  test('ends at its time, to the millisecond', () => {
+  test('ends at its expiry, to the millisecond', () => {
     const index = indexOf(directive({}, suspend, { until: NOW }));
     assert.equal(index.match(mail, NOW - 1).action, 'suspend');
     assert.equal(index.match(mail, NOW).action, 'none');
@@ -148,14 +148,14 @@ describe('of several directives', () => {
     assert.equal(index.match(mail, NOW).pool, 'a');
   });
 
-  test('a reroute to where the mail is, or of mail that was rerouted, is none', () => {
+  test('a reroute to the same pool, or of rerouted mail, does nothing', () => {
     const index = indexOf(directive({}, to('default')));
     assert.equal(index.match(mail, NOW).action, 'none');
     assert.equal(index.match({ ...mail, pool: 'b' }, NOW).pool, 'default');
     assert.equal(index.match({ ...mail, pool: 'b', moved: true }, NOW).action, 'none');
   });
 
-  test('the least of every limit holds, beside whatever else is ordered', () => {
+  test('the lowest value of each limit holds, beside the other actions', () => {
     const first = directive({ tenant: 'acme' }, limit({ connections: 5, messagesPerSecond: 10 }));
     const second = directive({ provider: 'google' }, limit({ connections: 8, messagesPerSecond: 2 }), {
       origin: rule,
@@ -170,7 +170,7 @@ describe('of several directives', () => {
   });
 });
 
-test('the index finds what a walk through all of them finds', () => {
+test('the index finds the same as a scan of all directives', () => {
   const value = fc.constantFrom('a', 'b', 'c');
   const match = fc.record(Object.fromEntries(DIMENSIONS.map((one) => [one, value])), { requiredKeys: [] });
   const action = fc.constantFrom<DirectiveAction>(
@@ -199,7 +199,7 @@ test('the index finds what a walk through all of them finds', () => {
         for (const n of removed) index.delete(`d${n}`);
         const left = directives.filter((_, n) => !removed.includes(n));
         assert.equal(index.size, left.length);
-        // One after the other alone: whatever decides together is among those that hold alone.
+        // Each directive alone: the deciding ones are among those that match alone.
         const alone = left.filter((one) => {
           const ruling = indexOf(one).match(facts as DeliveryFacts, NOW);
           return ruling.action !== 'none' || ruling.limits !== undefined;
@@ -218,7 +218,7 @@ test('the index finds what a walk through all of them finds', () => {
 describe('an order', () => {
   const good = { match: { tenant: 'acme' }, action: { kind: 'suspend' }, reason: 'Spam run' };
 
-  test('is read, with domain, address and provider as they are compared', () => {
+  test('is read with domain, address and provider in canonical form', () => {
     assert.deepEqual(readDirective({ ...good, until: NOW + 1 }, NOW), { ...good, until: NOW + 1 });
     const match = { domain: 'BÜCHER.example', ip: '2001:DB8:0::1', provider: 'Google', site: 'MX.Example' };
     assert.deepEqual(readDirective({ ...good, match }, NOW).match, {
@@ -297,7 +297,7 @@ describe('an order', () => {
     });
   }
 
-  test('that is no object at all is refused', () => {
+  test('that is not an object is refused', () => {
     for (const value of [null, undefined, [], 'x', 7]) {
       assert.throws(() => readDirective(value, NOW), failure('bad_request', /^directive: /));
     }

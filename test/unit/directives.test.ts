@@ -9,7 +9,7 @@ import { MemoryConfig } from '../support/memory-config.ts';
 const MINUTE = 60_000;
 const ADMIN = { operator: 'AKIAADMIN' };
 
-/** The config port, counting what is written. */
+/** A config port that counts its writes. */
 class CountedConfig extends MemoryConfig {
   writes = 0;
   override put(...args: Parameters<MemoryConfig['put']>) {
@@ -79,7 +79,7 @@ describe("an operator's order", () => {
     assert.equal(await directives.remove(given.id), false);
   });
 
-  test('given again replaces itself; that of a tenant is another', async () => {
+  test('given again replaces itself; the same of a tenant is another one', async () => {
     const { clock, directives } = await open();
     const first = await directives.order(order({ tenant: 'acme' }), ADMIN);
     clock.advance(MINUTE);
@@ -92,7 +92,7 @@ describe("an operator's order", () => {
     assert.equal(directives.match(facts, clock.now()).by?.id, first.id);
   });
 
-  test('is over at its time, and leaves the store a while later', async () => {
+  test('ends at its expiry, and is deleted from the store later', async () => {
     const { config, clock, directives } = await open();
     const { id } = await directives.order(order({ tenant: 'acme' }, { until: clock.now() + MINUTE }), ADMIN);
     await pass(clock, MINUTE - 1);
@@ -104,7 +104,7 @@ describe("an operator's order", () => {
     assert.equal(config.dump(), '');
   });
 
-  test('that cannot be meant changes nothing', async () => {
+  test('that is invalid changes nothing', async () => {
     const { config, clock, directives } = await open();
     await assert.rejects(
       directives.order(order({ tenantt: 'acme' }), ADMIN),
@@ -117,7 +117,7 @@ describe("an operator's order", () => {
     assert.deepEqual([config.dump(), directives.list()], ['', []]);
   });
 
-  test('is refused when there are too many, at the limit and not before', async () => {
+  test('is refused above the limit, and not at it', async () => {
     const { clock, directives } = await open({ bounds: { orders: 2 } });
     const tenant = (name: string) => ({ operator: 'AKIAUSER', tenant: name });
     await directives.order(order({ tenant: 'a' }), tenant('a'));
@@ -131,7 +131,7 @@ describe("an operator's order", () => {
   });
 });
 
-describe('what a rule raises', () => {
+describe('a directive that a rule raises', () => {
   test('is in force at once, stored within a second, and then on every node', async () => {
     const { config, clock, directives } = await open();
     const other = await open({ config, clock });
@@ -154,7 +154,7 @@ describe('what a rule raises', () => {
     for (let i = 0; i < 16 * 60; i += 1) {
       directives.raise(Array.from({ length: 20 }, () => raised(clock)));
       await pass(clock, 1_000);
-      // The store never says less than seven eighths of what is left.
+      // The store always has at least seven eighths of the remaining time.
       const stored = other.directives.list()[0]!;
       assert.ok(stored.until! - clock.now() >= 7 * MINUTE - 2_000, String(stored.until! - clock.now()));
     }
@@ -164,7 +164,7 @@ describe('what a rule raises', () => {
     assert.equal(directives.match(facts, clock.now()).action, 'none');
   });
 
-  test('is never made shorter by a node that saw less', async () => {
+  test('is never shortened by a node with an earlier end', async () => {
     const { config, clock, directives } = await open();
     const other = await open({ config, clock });
     directives.raise([raised(clock)]);
@@ -207,7 +207,7 @@ describe('what a rule raises', () => {
     assert.equal(other.directives.list().length, 1, 'but the next reply raises it anew');
   });
 
-  test('outlives a store that is away', async () => {
+  test('outlives an unavailable store', async () => {
     const { config, clock, directives } = await open();
     config.failing = true;
     directives.raise([raised(clock)]);
@@ -227,7 +227,7 @@ describe('what a rule raises', () => {
     assert.equal((await open({ config, clock })).directives.list().length, 1);
   });
 
-  test('is bounded by rule, so that a hostile host cannot push out what others are told', async () => {
+  test('is bounded per rule, so that a hostile host cannot push out those of other rules', async () => {
     const { config, clock, directives } = await open({ bounds: { perRule: 10, automatic: 1_000 } });
     directives.raise([raised(clock, { rule: 'google.rate' })]);
     for (let n = 0; n < 100; n += 1) {
@@ -242,7 +242,7 @@ describe('what a rule raises', () => {
     assert.equal(config.writes, 11);
   });
 
-  test('is bounded altogether: the rule with the most gives way', async () => {
+  test('is bounded in total: the rule with the most directives loses one', async () => {
     const { clock, directives } = await open({ bounds: { perRule: 10, automatic: 12 } });
     for (let n = 0; n < 10; n += 1) directives.raise([raised(clock, { site: `mx${n}.example` })]);
     for (let n = 0; n < 5; n += 1) directives.raise([raised(clock, { rule: `rule-${n}` })]);

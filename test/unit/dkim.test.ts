@@ -83,7 +83,7 @@ describe('the relaxed form', () => {
     });
   }
 
-  it('of a body that has it already is no copy', () => {
+  it('of a body in that form already is the same buffer', () => {
     const body = Buffer.from('a b\r\nc\r\n\r\n\r\n');
     assert.equal(relaxedBody(body).buffer, body.buffer);
     assert.equal(relaxedBody(body).length, 8);
@@ -97,7 +97,7 @@ describe('the signed header', () => {
       .split(':');
   const count = (list: string[], name: string): number => list.filter((one) => one === name).length;
 
-  it('names each field of consequence once more than it occurs', () => {
+  it('names each protected field once more than it occurs', () => {
     const list = names('From: a', 'To: b', 'To: c', 'X-Own: d', 'Feedback-ID: e');
     const expected = {
       from: 2,
@@ -120,7 +120,7 @@ describe('the signed header', () => {
     for (const [name, n] of Object.entries(expected)) assert.equal(count(list, name), n, name);
   });
 
-  it('has repeated fields from the lowest up', () => {
+  it('lists repeated fields from the bottom up', () => {
     const fields = ['To: 1', 'From: x', 'To: 2'].map((raw) => ({
       name: raw.split(':')[0]!.toLowerCase(),
       raw,
@@ -128,7 +128,7 @@ describe('the signed header', () => {
     assert.equal(signedHeader(fields).data, 'from:x\r\nto:2\r\nto:1\r\n');
   });
 
-  it('is right for more shapes of header than are remembered', () => {
+  it('is right for more header shapes than the cache holds', () => {
     for (let i = 0; i < 1200; i++) {
       const list = names(...Array<string>(i).fill('To: x'));
       assert.equal(count(list, 'to'), i + 1);
@@ -137,7 +137,7 @@ describe('the signed header', () => {
 });
 
 describe('a signature', () => {
-  it('is verified by others, one for each key', async () => {
+  it('is accepted by other verifiers, one for each key', async () => {
     const message = await sign(`${HEADER.join('\r\n')}\r\n\r\nhi\r\n`, [rsa.key, ed.key]);
     assert.deepEqual(await results(message), ['pass', 'pass']);
     assert.deepEqual(
@@ -193,11 +193,11 @@ describe('a signature', () => {
 describe('the signer', () => {
   const message = parseMessage(Buffer.from(`${HEADER.join('\r\n')}\r\n\r\nhi\r\n`));
 
-  it('makes nothing without a key', async () => {
+  it('adds no signature without a key', async () => {
     assert.equal(await signer.sign(message, [], NOW), '');
   });
 
-  it('signs what waits for a thread too, each its own message', async () => {
+  it('signs queued messages too, each its own', async () => {
     const narrow = createSigner({ threads: 1 });
     const texts = Array.from(
       { length: 20 },
@@ -227,7 +227,7 @@ describe('the signer', () => {
     });
   }
 
-  it('finishes what it began when it is closed, and takes no more', async () => {
+  it('finishes its work on close, and accepts no more', async () => {
     const one = createSigner();
     const pending = one.sign(message, [rsa.key], NOW);
     const closed = one.close();

@@ -12,7 +12,7 @@ import { a, mx, startDnsServer, type TestDnsServer } from '../support/dns-server
 
 let server: TestDnsServer;
 let shift = 0;
-/** Real timers, since the sockets are real, and a calendar that the test moves. */
+/** Real timers, since the sockets are real, and a date that the test moves. */
 const clock: Clock = { now: () => Date.now() + shift, after: systemClock.after };
 
 before(async () => {
@@ -78,7 +78,7 @@ test('a TTL of 0 is not kept, but questions at the same time share one query', a
   assert.equal(server.questions.length, 2);
 });
 
-test('NXDOMAIN and NODATA are told apart and kept as long as the SOA says', async () => {
+test('NXDOMAIN and NODATA are different answers, cached for the time of the SOA', async () => {
   server.zone.set('MX gone.test', { rcode: 3, soa: { ttl: 900, minimum: 30 } });
   server.zone.set('MX empty.test', { soa: { ttl: 20, minimum: 900 } });
   server.zone.set('MX bare.test', { rcode: 3 });
@@ -95,7 +95,7 @@ test('NXDOMAIN and NODATA are told apart and kept as long as the SOA says', asyn
   assert.equal(server.questions.length, 3);
 });
 
-test('SERVFAIL and REFUSED are failures, tried again, and not remembered for long', async () => {
+test('SERVFAIL and REFUSED are failures, retried, and cached only briefly', async () => {
   server.zone.set('MX broken.test', { rcode: 2 });
   server.zone.set('MX refused.test', { rcode: 5 });
   const dns = resolver({ timeouts: [1000, 1000] });
@@ -114,14 +114,14 @@ test('SERVFAIL and REFUSED are failures, tried again, and not remembered for lon
   assert.equal(server.questions.length, 6);
 });
 
-test('silence is a failure after every try', async () => {
+test('no answer is a failure after every try', async () => {
   server.zone.set('A silent.test', { silent: true });
   const answer = await resolver({ timeouts: [20, 20, 20] }).resolve('silent.test', 'A');
   assert.match(answer.kind === 'failed' ? answer.text : '', /no answer in time/);
   assert.equal(server.questions.length, 3);
 });
 
-test('a port where nobody listens is a failure, and the next server is asked', async () => {
+test('a closed port is a failure, and the next server is queried', async () => {
   const closed = await startDnsServer();
   await closed.close();
   server.zone.set('A host.test', a('192.0.2.1'));
@@ -133,7 +133,7 @@ test('a port where nobody listens is a failure, and the next server is asked', a
   assert.equal((await dns.resolve('host.test', 'A')).kind, 'found');
 });
 
-test('comes by TCP when the response was truncated', async () => {
+test('a truncated response is repeated over TCP', async () => {
   const many = Array.from({ length: 250 }, (_, i) => `192.0.2.${i}`);
   server.zone.set('A many.test', { ...a(...many), truncated: true });
   const answer = await resolver().resolve('many.test', 'A');
@@ -145,8 +145,8 @@ test('comes by TCP when the response was truncated', async () => {
   );
 });
 
-test('a forged response is ignored: another id, another question, another type, no sense', async () => {
-  /** Each forgery carries an address of its own, so that the answer shows which one was taken. */
+test('a forged response is ignored: another id, question or type, or an invalid message', async () => {
+  /** Each forgery carries an address of its own, so that the answer shows which one was accepted. */
   server.zone.set('A host.test', {
     ...a('192.0.2.1'),
     before: (response) => {
@@ -183,7 +183,7 @@ test('an answer from another socket than the server’s is ignored', async () =>
   assert.deepEqual(answer.kind === 'found' && answer.records, ['192.0.2.1']);
 });
 
-test('follows aliases within the answer and, where it stops, by asking again', async () => {
+test('follows aliases within the answer and, where it stops, by a further query', async () => {
   server.zone.set('A www.test', {
     answers: [
       { type: 'CNAME', data: 'edge.test', ttl: 40 },
@@ -203,7 +203,7 @@ test('follows aliases within the answer and, where it stops, by asking again', a
   assert.deepEqual(half.kind === 'found' && half.records, ['192.0.2.7']);
 });
 
-test('takes 8 aliases, refuses 9, and a loop', async () => {
+test('follows 8 aliases; refuses 9, and a loop', async () => {
   const chain = (length: number) => ({
     answers: [
       ...Array.from({ length }, (_, i) => ({
@@ -223,7 +223,7 @@ test('takes 8 aliases, refuses 9, and a loop', async () => {
   assert.equal((await dns.resolve('loop.test', 'A')).kind, 'failed');
 });
 
-test('what cannot be a name does not exist, without a question', async () => {
+test('an invalid name does not exist, without a query', async () => {
   const dns = resolver();
   for (const name of ['', 'a..b', `${'x'.repeat(64)}.test`, `${'x.'.repeat(127)}test`]) {
     assert.equal((await dns.resolve(name, 'MX')).kind, 'no_domain', name);
@@ -231,7 +231,7 @@ test('what cannot be a name does not exist, without a question', async () => {
   assert.deepEqual(server.questions, []);
 });
 
-test('the cache is bounded by octets: the answers that were used longest ago go', async () => {
+test('the cache is bounded in octets and drops the least recently used answers', async () => {
   for (const n of [1, 2, 3]) server.zone.set(`A h${n}.test`, a('192.0.2.1'));
   const hosts = Array.from({ length: 40 }, (_, n): [number, string] => [n, `${'x'.repeat(60)}${n}.test`]);
   server.zone.set('MX big.test', { ...mx(...hosts), truncated: true });
@@ -248,7 +248,7 @@ test('the cache is bounded by octets: the answers that were used longest ago go'
   assert.equal(server.questions.filter((one) => one.startsWith('udp A')).length, 4, 'and pushes nothing out');
 });
 
-test('a burst of a thousand names reaches the server in portions that its socket buffer holds', async () => {
+test('a burst of 1,000 names reaches the server in portions that its socket buffer holds', async () => {
   for (let n = 0; n < 1000; n += 1) server.zone.set(`A h${n}.test`, a('192.0.2.1'));
   // The server reads nothing before the burst has gone out.
   let asked = 0;
@@ -270,7 +270,7 @@ test('a burst of a thousand names reaches the server in portions that its socket
   assert.equal(server.questions.length, 1000, 'no question was asked twice');
 });
 
-test('a lost datagram is asked for again after a second, a slow server gets longer', async () => {
+test('a lost datagram is sent again after 1 s; a slow server gets more time', async () => {
   server.zone.set('A silent.test', { silent: true });
   const fake = new TestClock();
   const dns = createResolver({ servers: dnsServers(server.endpoint), clock: fake });
@@ -290,7 +290,7 @@ test('a lost datagram is asked for again after a second, a slow server gets long
   assert.equal((await answer).kind, 'failed');
 });
 
-test('a server that does not answer delays the first question only', async () => {
+test('a server that does not answer delays the first query only', async () => {
   const dead = await startDnsServer({ 'A one.test': { silent: true }, 'A two.test': { silent: true } });
   server.zone.set('A one.test', a('192.0.2.1'));
   server.zone.set('A two.test', a('192.0.2.2'));
@@ -302,7 +302,7 @@ test('a server that does not answer delays the first question only', async () =>
   await dead.close();
 });
 
-test('asked anew, every server must agree that there is none', async () => {
+test('in a fresh query, every server must agree that there is no record', async () => {
   const wrong = await startDnsServer();
   server.zone.set('MX host.test', mx([10, 'mx.test']));
   const servers = [...dnsServers(wrong.endpoint), ...dnsServers(server.endpoint)];
@@ -335,7 +335,7 @@ test('DNS is down when five names in a row get no answer, and up with the first 
   while (!dns.health().ok) await new Promise(setImmediate);
 });
 
-test('servers come from the setting, from resolv.conf, or are the local one', () => {
+test('servers come from the setting, from resolv.conf, or default to the local one', () => {
   assert.deepEqual(dnsServers({ host: '192.0.2.53', port: 5353 }), [{ address: '192.0.2.53', port: 5353 }]);
   assert.throws(() => dnsServers({ host: 'ns.example.com', port: 53 }), /give an IP address/);
   const directory = mkdtempSync(join(tmpdir(), 'postern-dns-'));

@@ -48,7 +48,7 @@ describe('a document', () => {
     assert.deepEqual([documents.list('place').length, documents.list('other').length], [1, 0]);
   });
 
-  test('that is wrong is refused with path and reason, and what ran runs on', async () => {
+  test('that is invalid is refused with path and reason, and the running one stays', async () => {
     const { config, documents } = await open();
     await documents.put('place', 'a', ann, { by });
     const before = config.dump();
@@ -70,7 +70,7 @@ describe('a document', () => {
     assert.deepEqual([...documents.running('place')], [['a', ann]]);
   });
 
-  test('is changed only from the version that was expected', async () => {
+  test('is changed only from the expected version', async () => {
     const { config, documents } = await open();
     const other = await open(config);
     await documents.put('place', 'a', ann, { by, expect: 0 });
@@ -81,7 +81,7 @@ describe('a document', () => {
       );
     }
     assert.equal((await documents.put('place', 'a', bob, { by, expect: 1 })).version, 2);
-    // The other node has not changed of it yet: the store itself says so.
+    // The other node has not received the change yet: the store itself refuses.
     await assert.rejects(
       other.documents.put('place', 'a', ann, { by, expect: 0 }),
       failure('config_conflict'),
@@ -90,7 +90,7 @@ describe('a document', () => {
     assert.equal(other.documents.get('place', 'a')?.version, 2);
   });
 
-  test('keeps its last fifty versions, and any of them can be brought back', async () => {
+  test('keeps its last 50 versions, each of which can be restored', async () => {
     const { config, clock, documents } = await open();
     for (let n = 1; n <= 60; n += 1) {
       clock.advance(1_000);
@@ -108,7 +108,7 @@ describe('a document', () => {
     await assert.rejects(roll, failure('not_found', /has no earlier version 10\. Kept: 61, 60/));
   });
 
-  test('is not brought back when it is not valid any more', async () => {
+  test('is not restored when it is no longer valid', async () => {
     const { config, documents } = await open();
     const older = await open(config, [{ name: 'place', read: (value) => value }]);
     await older.documents.put('place', 'a', { tenant: 'ann' }, { by });
@@ -119,7 +119,7 @@ describe('a document', () => {
     assert.deepEqual(documents.running('place').get('a'), bob);
   });
 
-  test('that is removed can be brought back, and its versions go on', async () => {
+  test('that is removed can be restored, and its version numbers go on', async () => {
     const { config, documents } = await open();
     await documents.put('place', 'a', ann, { by });
     const removed = await documents.remove('place', 'a', { by, expect: 1 });
@@ -144,7 +144,7 @@ describe('a document', () => {
     assert.deepEqual(versions, [2, 1]);
   });
 
-  test('of another name that begins alike has a history of its own', async () => {
+  test('whose name is a prefix of another has a history of its own', async () => {
     const { documents } = await open();
     for (const name of ['a', 'a-b', 'b']) {
       await documents.put('other', name, { n: 1 }, { by });
@@ -186,8 +186,8 @@ test('one change of a document is read once and applied once, over the real stor
   }
 });
 
-describe('what another node stored', () => {
-  test('does not run here when it is not valid here, and what ran runs on', async () => {
+describe('a document that another node stored', () => {
+  test('does not run where it is invalid, and the running one stays', async () => {
     const { config, documents } = await open();
     await documents.put('place', 'a', ann, { by });
     const newer = await open(config, [{ name: 'place', read: (value) => value }]);
@@ -200,7 +200,7 @@ describe('what another node stored', () => {
     assert.deepEqual(documents.get('place', 'a')!.problems, undefined);
   });
 
-  test('is not followed any more after close', async () => {
+  test('is not followed after close', async () => {
     const { config, documents } = await open();
     documents.close();
     assert.equal(config.watchers, 0);

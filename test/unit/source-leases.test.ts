@@ -133,7 +133,7 @@ describe('the lease of a source address', () => {
   });
 });
 
-describe('what is in inFlight', () => {
+describe('a delivery in flight', () => {
   it('is not prolonged once its lease has run out', async () => {
     const clock = new TestClock();
     const extended: LeasedItem[] = [];

@@ -8,7 +8,7 @@ before(async () => {
 });
 after(() => server.close());
 
-test('both APIs answer on one server, each in its own way', async () => {
+test('both APIs answer on one server, each in its own format', async () => {
   const ses = await fetch(`${server.url}/v2/email/account`);
   assert.equal(ses.status, 403);
   assert.equal(ses.headers.get('x-amzn-errortype'), 'MissingAuthenticationTokenException');
@@ -20,7 +20,7 @@ test('both APIs answer on one server, each in its own way', async () => {
   assert.ok('paths' in ((await document.json()) as object));
 });
 
-test('a path beside them is not found', async () => {
+test('any other path is not found', async () => {
   for (const path of ['/', '/v2', '/v2/emails', '/v3/email/account'])
     assert.equal((await fetch(`${server.url}${path}`)).status, 404, path);
 });

@@ -6,18 +6,18 @@ import { boundJson } from '../../../lib/http/json-bounds.ts';
 const bound = (json: string): void => boundJson(Buffer.from(json));
 const nested = (depth: number): string => `${'['.repeat(depth)}"${'x'.repeat(20_000)}"${']'.repeat(depth)}`;
 
-test('64 levels are taken, 65 are not', () => {
+test('64 levels are accepted, 65 are not', () => {
   bound(nested(64));
   assert.throws(() => bound(nested(65)), { code: 'malformed_request', message: /64 levels/ });
 });
 
-test('200,000 marks are taken, one more is not', () => {
+test('200,000 structural characters are accepted, one more is not', () => {
   const members = (commas: number): string => `[${Array.from({ length: commas + 1 }, () => '0').join()}]`;
   bound(members(199_999));
   assert.throws(() => bound(members(200_000)), { code: 'malformed_request', message: /too many members/ });
 });
 
-test('what stands in strings does not count', () => {
+test('the contents of strings do not count', () => {
   bound(JSON.stringify({ html: '[{,:"\\'.repeat(300_000) }));
 });
 

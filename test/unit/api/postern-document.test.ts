@@ -24,8 +24,8 @@ describe('the document', () => {
     components: { schemas: Record<string, unknown> };
   };
 
-  test('has every route, and every operation of it has a route', () => {
-    // Routes are made without a call, so that no dependency is needed here.
+  test('has every route, and a route for every operation', () => {
+    // The test calls no route, so that it needs no dependency.
     const { routes } = posternApi({} as ApiDeps, {} as BodyReader);
     const served = routes
       .filter((route) => route.method !== 'ALL')
@@ -36,7 +36,7 @@ describe('the document', () => {
     assert.deepEqual(served.sort(), documented.sort());
   });
 
-  test('has examples that fit, of every request and every answer', () => {
+  test('has an example that fits its schema for every request and answer', () => {
     for (const { request, answer, operationId } of OPERATIONS) {
       for (const [name, example] of Object.entries(request?.examples ?? {})) {
         assert.deepEqual(problemsOf(request!.schema, example), [], name);
@@ -47,7 +47,7 @@ describe('the document', () => {
     }
   });
 
-  test('names what is in a path as a parameter, and every operation once', () => {
+  test('declares every path parameter, and names every operation once', () => {
     for (const { path, parameters = [] } of OPERATIONS) {
       const labels = [...path.matchAll(/\{(\w+)\}/g)].map((match) => match[1]);
       const named = parameters.filter((one) => one.in === 'path').map((one) => one.name);
@@ -57,7 +57,7 @@ describe('the document', () => {
     assert.equal(new Set(ids).size, ids.length);
   });
 
-  test('refers to schemas that it has, and has none without a reference', () => {
+  test('contains exactly the schemas that it refers to', () => {
     const referred = new Set(
       [...JSON.stringify(document).matchAll(/"#\/components\/schemas\/(\w+)"/g)].map((match) => match[1]!),
     );
@@ -204,7 +204,7 @@ describe('the check of a request', () => {
     });
   }
 
-  test('names at most 20 problems, however many there are', () => {
+  test('names at most 20 problems', () => {
     assert.equal(problemsOf(z.array(text()), new Array(10_000).fill(1)).length, 20);
     const unknown = Object.fromEntries(
       Array.from({ length: 1_000 }, (_, n) => [`${'x'.repeat(1_000)}${n}`, 1]),

@@ -9,11 +9,11 @@ before(async () => {
 });
 after(() => server.close());
 
-describe('who asks', () => {
+describe('the caller', () => {
   const ask = (authorization?: string) =>
     server.call('GET', '/messages/x', { headers: authorization === undefined ? {} : { authorization } });
 
-  test('must be told by a bearer key', async () => {
+  test('must send a bearer key', async () => {
     for (const header of [
       undefined,
       '',
@@ -30,7 +30,7 @@ describe('who asks', () => {
     }
   });
 
-  test('is told nothing of whether a key exists', async () => {
+  test('cannot find out whether a key exists', async () => {
     const { id, secret } = KEYS.user;
     const answers = [];
     for (const bearer of [
@@ -46,18 +46,18 @@ describe('who asks', () => {
     for (const answer of answers) assert.deepEqual(answer, answers[0]);
   });
 
-  test('may write the scheme as they like', async () => {
+  test('may write the scheme in any case', async () => {
     const { id, secret } = KEYS.user;
     assert.equal((await ask(`bearer  ${id}.${secret}`)).status, 404);
   });
 
-  test('is asked before anything of a body is read', async () => {
+  test('is authenticated before the body is read', async () => {
     const { status } = await server.call('POST', '/messages', { body: '{ not json' });
     assert.equal(status, 401);
   });
 });
 
-test('paths and methods that are not there are told so', async () => {
+test('unknown paths and methods get 404 and 405', async () => {
   for (const [method, path] of [
     ['GET', '/'],
     ['GET', '/nothing'],
@@ -71,7 +71,7 @@ test('paths and methods that are not there are told so', async () => {
   }
 });
 
-test('the document is served to everybody', async () => {
+test('the document is served without a key', async () => {
   const { status, json } = await server.call('GET', '/openapi.json');
   assert.equal(status, 200);
   assert.equal(json.info.version, '0.0.0');
@@ -111,7 +111,7 @@ describe('keys', () => {
     assert.equal((await server.call('DELETE', `/keys/${id}`, { key: 'admin' })).json.error.code, 'not_found');
   });
 
-  test("are of the caller's tenant and for sending only, unless asked otherwise", async () => {
+  test("are by default of the caller's tenant and for sending only", async () => {
     const { json } = await server.call('POST', '/keys', { key: 'admin' });
     assert.deepEqual([json.tenant, json.admin], ['default', false]);
     const admin = await server.call('POST', '/keys', { key: 'admin', body: { admin: true } });
@@ -131,7 +131,7 @@ describe('keys', () => {
     assert.ok(server.control.keys.find('AKIAUSER'));
   });
 
-  test('are checked', async () => {
+  test('are checked for names, tenants and roles', async () => {
     for (const [body, message] of [
       [{ tenant: 'a b' }, /^\/tenant must match/],
       [{ admin: 'yes' }, /^\/admin must be true or false/],
@@ -146,7 +146,7 @@ describe('keys', () => {
 });
 
 describe('identities', () => {
-  test('tell their DNS records, and are proven by them', async () => {
+  test('show their DNS records, and are proven by them', async () => {
     const made = await server.control.identities.create({ name: 'bücher.example', tenant: 'default' });
     const path = `/identities/${encodeURIComponent('bücher.example')}`;
     const { status, json } = await server.call('GET', `${path}/dns`, { key: 'user' });
@@ -170,7 +170,7 @@ describe('identities', () => {
     server.txt.failing = undefined;
   });
 
-  test('of another tenant are not there', async () => {
+  test('of another tenant are not found', async () => {
     await server.control.identities.create({ name: 'mine@example.org', tenant: 'default' });
     const path = `/identities/${encodeURIComponent('mine@example.org')}`;
     assert.equal((await server.call('GET', `${path}/dns`, { key: 'user' })).status, 200);

@@ -25,7 +25,7 @@ async function refused(body: unknown, message: RegExp, status = 400, code = 'bad
   assert.equal(server.accept.submissions.length, before, 'nothing was taken in');
 }
 
-test('one message goes to everybody in to, cc and bcc', async () => {
+test('one message goes to all recipients in to, cc and bcc', async () => {
   const { status, json } = await send({
     ...simple,
     to: ['Bob <b@example.net>'],
@@ -103,7 +103,7 @@ test('each of the recipients gets a message of its own', async () => {
   });
 });
 
-test('a thousand recipients are taken, and not one more', async () => {
+test('1,000 recipients are accepted, one more is refused', async () => {
   const recipients = (count: number) =>
     Array.from({ length: count }, (_, n) => ({ address: `u${n}@example.net` }));
   const { to: _, ...rest } = simple;
@@ -118,7 +118,7 @@ test('a thousand recipients are taken, and not one more', async () => {
   await refused({ ...rest, recipients: [] }, /^\/recipients must have at least 1 item/);
 });
 
-test('recipients that are refused do not keep the others', async () => {
+test('refused recipients do not stop the others', async () => {
   server.accept.refuse = (submission) => {
     if (submission.to[0] === 'no@example.net') throw new PosternError('rendering_failed', 'No name.');
   };
@@ -149,14 +149,14 @@ test('recipients that are refused do not keep the others', async () => {
   );
 });
 
-test('when nothing is accepted, the call fails as its first message did', async () => {
+test('when no message is accepted, the call fails with the error of the first', async () => {
   server.accept.refuse = () => {
     throw new PosternError('identity_not_verified', 'Email address is not verified.');
   };
   await refused(simple, /not verified/, 400, 'identity_not_verified');
 });
 
-test('failures of the whole call keep their status, and those of ours are logged', async () => {
+test('failures of the whole call keep their status, and server errors are logged', async () => {
   server.accept.failure = new PosternError('storage_full', 'The disk is full.');
   await refused(simple, /disk is full/, 503, 'storage_full');
   server.accept.failure = new TypeError('secret detail');
@@ -166,7 +166,7 @@ test('failures of the whole call keep their status, and those of ours are logged
   assert.match(String(fields?.error), /secret detail/);
 });
 
-test('a template is given or stored, within its tenant', async () => {
+test('a template is inline, or stored in the same tenant', async () => {
   const stored = { name: 'hello', subject: 'Hi {{x}}', text: 'T', createdAt: 0 };
   await server.control.templates.create({ ...stored, tenant: 'default' });
   await server.control.templates.create({ ...stored, name: 'theirs', tenant: 'other' });
@@ -209,7 +209,7 @@ test('attachments come as base64', async () => {
   await refused({ ...simple, attachments: [{ content }] }, /^\/attachments\/0\/fileName is missing/);
 });
 
-test('what is asked for must make sense', async () => {
+test('contradictory requests are refused', async () => {
   const { to: _, ...nobody } = simple;
   const { text: __, ...nothing } = simple;
   await refused(nobody, /Name either \/recipients, or/);
@@ -225,7 +225,7 @@ test('what is asked for must make sense', async () => {
   );
 });
 
-test('a request is held to its schema, every problem told with its place', async () => {
+test('a request is checked by its schema, and each problem is named with its path', async () => {
   await refused({}, /^\/from is missing/);
   await refused({ ...simple, form: 1 }, /^\/form is not a member of this request\.$/);
   await refused({ ...simple, to: 'b@example.net' }, /^\/to must be an array/);
@@ -250,7 +250,7 @@ test('a request is held to its schema, every problem told with its place', async
   assert.equal((await send({ ...simple, subject: 'x'.repeat(4_000) })).status, 202);
 });
 
-test('bodies that are no JSON object in UTF-8 are told so', async () => {
+test('a body that is not a JSON object in UTF-8 is refused', async () => {
   await refused('{', /not valid JSON/, 400, 'malformed_request');
   await refused('[]', /must be a JSON object/, 400, 'malformed_request');
   await refused('null', /must be a JSON object/, 400, 'malformed_request');
@@ -264,7 +264,7 @@ test('bodies that are no JSON object in UTF-8 are told so', async () => {
   assert.match(await response.text(), /not valid UTF-8/);
 });
 
-test('a body is read to its limit and no further', async () => {
+test('a body is read up to its limit', async () => {
   const small = await startPosternServer({ limits: { messageBytes: 3 * 1024 } });
   try {
     // The cap is the message in base64 and 1 MiB for the rest of the JSON.

@@ -48,7 +48,7 @@ describe('explaining why mail waits', () => {
     assert.equal(user.binding.limit, 'messageRate');
   });
 
-  test('tells every limit of mail to a domain, and the binding one', async () => {
+  test('lists every limit of mail to a domain, and names the binding one', async () => {
     const { status, json } = await server.call(
       'GET',
       '/shaping/explain?domain=B%C3%BCcher.example&class=bulk&ip=192.0.2.1',
@@ -77,7 +77,7 @@ describe('explaining why mail waits', () => {
     assert.equal(explanation.nextAt, '2026-01-01T00:00:00.081Z');
   });
 
-  test('of a message tells it for each delivery that is not over', async () => {
+  test('of a message explains each delivery that has not ended', async () => {
     const record = messageRecord({
       tenant: 'default',
       class: 'bulk',
@@ -116,7 +116,7 @@ describe('explaining why mail waits', () => {
     assert.equal(foreign.status, 404);
   });
 
-  test('stands in the message itself while egress has it in hand', async () => {
+  test('is part of the message while egress holds it', async () => {
     const record = messageRecord({
       id: 'in-hand',
       tenant: 'default',
@@ -148,7 +148,7 @@ describe('explaining why mail waits', () => {
     assert.deepEqual([sent.state, sent.reason], ['attempting', 'attempting']);
   });
 
-  test('refuses what cannot be meant, and other tenants', async () => {
+  test('refuses invalid parameters, and other tenants', async () => {
     const refused: [string, 'user' | 'admin', number][] = [
       ['', 'admin', 400],
       ['?domain=a.test&site=b', 'admin', 400],
@@ -167,7 +167,7 @@ describe('explaining why mail waits', () => {
     assert.equal(status, 200);
   });
 
-  test('needs a process that sends', async () => {
+  test('needs a process with egress', async () => {
     const silent = await startPosternServer();
     try {
       const { status, json } = await silent.call('GET', '/shaping/explain?domain=a.test', { key: 'admin' });

@@ -10,7 +10,7 @@ after(() => server.close());
 
 const ANN = '/suppressions/Ann%40Example.net';
 
-test('a key keeps the list of its tenant', async () => {
+test('a key edits the list of its tenant', async () => {
   const at = new Date(server.clock.now()).toISOString();
   assert.equal((await server.call('GET', ANN, { key: 'user' })).status, 404);
   const put = await server.call('PUT', ANN, { key: 'user', body: { reason: 'COMPLAINT' } });
@@ -32,7 +32,7 @@ test('a key keeps the list of its tenant', async () => {
   assert.deepEqual([again.status, again.json.error.code], [404, 'not_found']);
 });
 
-test('an administrator keeps every list; no other key sees that of another tenant', async () => {
+test('an administrator edits every list; no other key sees that of another tenant', async () => {
   const bob = '/suppressions/bob%40example.net?tenant=other';
   for (const [method, body] of [
     ['PUT', { reason: 'BOUNCE' }],
@@ -75,7 +75,7 @@ test('a list is read in pages, by reason and by time', async () => {
   assert.deepEqual(await list(`from=${time(1)}&before=${time(3)}`), [users(1, 2), undefined]);
 });
 
-test('what cannot be meant is refused, and told', async () => {
+test('invalid entries and parameters are refused with the reason', async () => {
   for (const [method, path, body, message] of [
     ['GET', '/suppressions?reason=SPITE', undefined, /reason: must be one of BOUNCE, COMPLAINT/],
     ['GET', '/suppressions?from=yesterday', undefined, /from: must be a time/],

@@ -11,7 +11,7 @@ afterEach(() => server.close());
 describe('the warm-up of addresses', () => {
   const [A, B] = ['203.0.113.1', '203.0.113.2'];
 
-  test('is shown from storage: what each provider takes, and why it was held', async () => {
+  test('is shown from storage: the budget at each provider, and why it was held', async () => {
     server = await startPosternServer({ installed: { ips: [A, B], pools: { news: [A] } } });
     const plan = { schedule: [{ days: 3, messages: 100 }] };
     const put = await server.call('PUT', '/config/warmup/default', { key: 'admin', body: { [A]: plan } });
@@ -41,7 +41,7 @@ describe('the warm-up of addresses', () => {
     assert.equal(next.json.ips[0].providers[0].day, 1);
   });
 
-  test('of an address whose state cannot be read says so', async () => {
+  test('of an address with an unreadable state is shown as unreadable', async () => {
     server = await startPosternServer({ installed: { ips: [], pools: {} } });
     await server.control.documents.put('warmup', 'default', { [A]: {} }, { by: 'test' });
     await server.engine.leases.saveCheckpoint(checkpointName(A), { v: 1 });
@@ -49,7 +49,7 @@ describe('the warm-up of addresses', () => {
     assert.match(json.ips[0].problem, /The checkpoint warmup:203\.0\.113\.1 is not a warm-up state/);
   });
 
-  test('is for administrators, and of addresses that are known', async () => {
+  test('is for administrators, and for known addresses only', async () => {
     server = await startPosternServer();
     assert.equal((await server.call('GET', '/warmup', { key: 'user' })).status, 403);
     assert.equal((await server.call('GET', '/warmup?ip=192.0.2.1', { key: 'admin' })).status, 404);

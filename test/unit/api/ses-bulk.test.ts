@@ -51,7 +51,7 @@ function bulk(entries: BulkEmailEntry[], change: Partial<SendBulkEmailCommandInp
   );
 }
 
-test('each entry is a message of its own, the defaults with its replacements over them', async () => {
+test('each entry is a message of its own, with its replacements over the defaults', async () => {
   const { BulkEmailEntryResults: results } = await bulk([
     to('a'),
     {
@@ -114,7 +114,7 @@ test('each entry is a message of its own, the defaults with its replacements ove
   });
 });
 
-test('an entry that fails says so in its place, and the others are sent', async () => {
+test('a failed entry has its error in its place, and the others are sent', async () => {
   const before = server.accept.submissions.length;
   const { BulkEmailEntryResults: results } = await bulk([
     to('a'),
@@ -169,7 +169,7 @@ test('a paused account has a status of its own', async () => {
   assert.equal(results![0]!.Status, 'ACCOUNT_SENDING_PAUSED');
 });
 
-test('50 entries are taken; none, 51, and an unknown template are refused', async () => {
+test('50 entries are accepted; none, 51, and an unknown template are refused', async () => {
   const entries = Array.from({ length: 51 }, (_, i) => to(`r${i}`));
   assert.equal((await bulk(entries.slice(1))).BulkEmailEntryResults!.length, 50);
   await assert.rejects(bulk(entries), (error) => {

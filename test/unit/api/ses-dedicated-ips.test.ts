@@ -59,7 +59,7 @@ const create = (PoolName: string) => client.send(new CreateDedicatedIpPoolComman
 const remove = (PoolName: string) => client.send(new DeleteDedicatedIpPoolCommand({ PoolName }));
 
 describe('dedicated IPs', () => {
-  test('of the default pool are named in a configuration set as SES names them, and sent by default', async () => {
+  test('of the default pool have the name of SES in a configuration set, and send by default', async () => {
     await start();
     const ConfigurationSetName = 'plain';
     const DeliveryOptions = { SendingPoolName: DEFAULT };
@@ -100,7 +100,7 @@ describe('dedicated IPs', () => {
     assert.equal(rest.NextToken, undefined);
   });
 
-  test('are shown with their pool when they are in several, and moved out of all', async () => {
+  test('in several pools are shown with one, and are moved out of all', async () => {
     await start();
     const before = {
       pools: {
@@ -126,7 +126,7 @@ describe('dedicated IPs', () => {
     await assert.rejects(move('192.0.2.1', 'spare'), NotFoundException);
   });
 
-  test('are an administrator’s to see and to change', async () => {
+  test('are shown to administrators and changed by administrators only', async () => {
     await start();
     const user = server.client({ credentials: { accessKeyId: USER.id, secretAccessKey: USER.secret } });
     for (const command of [new GetDedicatedIpsCommand({}), new ListDedicatedIpPoolsCommand({})]) {
@@ -136,7 +136,7 @@ describe('dedicated IPs', () => {
 });
 
 describe('a dedicated IP pool', () => {
-  test('is made, shown, filled and deleted; what the settings name is kept', async () => {
+  test('is created, shown, filled and deleted; pools of the settings stay', async () => {
     await start();
     assert.deepEqual(await pools(), ['news', DEFAULT]);
     await create('alerts');
@@ -154,7 +154,7 @@ describe('a dedicated IP pool', () => {
       await assert.rejects(gone, NotFoundException);
   });
 
-  test('has a name that no other has, and no kind but STANDARD', async () => {
+  test('has a unique name, and the scaling mode STANDARD only', async () => {
     await start();
     for (const name of ['news', 'default', DEFAULT])
       await assert.rejects(create(name), AlreadyExistsException);
@@ -190,7 +190,7 @@ describe('a dedicated IP pool', () => {
     assert.deepEqual(routing(), overflowing);
   });
 
-  test('that another changed at the same time is a concurrent modification', async () => {
+  test('changed by another caller at the same time is a concurrent modification', async () => {
     await start();
     await create('one');
     let deliver = (): void => undefined;
@@ -201,7 +201,7 @@ describe('a dedicated IP pool', () => {
     deliver();
   });
 
-  test('on AWS is one that has lanes, and changes where a document lists all of them', async () => {
+  test('on AWS needs lanes, and changes where a document lists all pools', async () => {
     await start({ ips: [], lanes: ['default', 'news', 'alerts'] });
     assert.deepEqual(await pools(), ['alerts', 'news', DEFAULT]);
     await assert.rejects(create('other'), /there are lanes for default, news, alerts/);
@@ -222,7 +222,7 @@ describe('warm-up', () => {
     return [DedicatedIp!.WarmupStatus, DedicatedIp!.WarmupPercentage];
   };
 
-  test('is put to a percentage, keeps its plan, and is read back from where the node stands', async () => {
+  test('is set to a percentage, keeps its plan, and is read back from the node’s progress', async () => {
     await start();
     await server.control.documents.put('warmup', 'default', { [A]: { schedule: 'fast', spread: true } }, BY);
     assert.deepEqual(await shown(A), ['IN_PROGRESS', 0]);
@@ -250,7 +250,7 @@ describe('warm-up', () => {
     assert.deepEqual(await shown(A), ['DONE', 100]);
   });
 
-  test('begins for an address without a plan, and needs one that is known', async () => {
+  test('begins for an address without a plan, and needs a known address', async () => {
     await start();
     await warm(B, 0);
     assert.deepEqual(await shown(B), ['IN_PROGRESS', 0]);
@@ -258,7 +258,7 @@ describe('warm-up', () => {
     await assert.rejects(warm(B, 101), BadRequestException);
   });
 
-  test('of the account is off, and stays off', async () => {
+  test('of the account is off and stays off', async () => {
     await start();
     const put = (AutoWarmupEnabled?: boolean) =>
       client.send(new PutAccountDedicatedIpWarmupAttributesCommand({ AutoWarmupEnabled }));

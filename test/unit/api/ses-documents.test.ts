@@ -42,7 +42,7 @@ describe('a template', () => {
   const TemplateName = 'welcome';
   const TemplateContent = { Subject: 'Hi {{name}}', Text: 'Dear {{name}}', Html: '<p>Dear {{name}}</p>' };
 
-  test('is made, shown, replaced and deleted', async () => {
+  test('is created, shown, replaced and deleted', async () => {
     const start = Date.now();
     await client.send(new CreateEmailTemplateCommand({ TemplateName, TemplateContent }));
     const made = await client.send(new GetEmailTemplateCommand({ TemplateName }));
@@ -66,7 +66,7 @@ describe('a template', () => {
     );
   });
 
-  test('is rendered for a look', async () => {
+  test('is rendered by TestRenderEmailTemplate', async () => {
     await client.send(new CreateEmailTemplateCommand({ TemplateName: 'look', TemplateContent }));
     const render = (TemplateData: string) =>
       client.send(new TestRenderEmailTemplateCommand({ TemplateName: 'look', TemplateData }));
@@ -87,7 +87,7 @@ describe('a template', () => {
     );
   });
 
-  test('that is there already, cannot be compiled, or has no good name is refused', async () => {
+  test('that exists already, cannot be compiled, or has an invalid name is refused', async () => {
     await client.send(new CreateEmailTemplateCommand({ TemplateName: 'twice', TemplateContent }));
     await assert.rejects(
       client.send(new CreateEmailTemplateCommand({ TemplateName: 'twice', TemplateContent })),
@@ -119,7 +119,7 @@ describe('a template', () => {
       await assert.rejects(user.send(new ListEmailTemplatesCommand({ PageSize })), BadRequestException);
   });
 
-  test('of one tenant is not there for another, and only an administrator changes it', async () => {
+  test('of one tenant is not found by another, and only an administrator changes it', async () => {
     await client.send(new CreateEmailTemplateCommand({ TemplateName: 'ours', TemplateContent }));
     await assert.rejects(user.send(new GetEmailTemplateCommand({ TemplateName: 'ours' })), NotFoundException);
     for (const call of [
@@ -195,7 +195,7 @@ describe('a configuration set', () => {
     assert.equal(shown.ReputationOptions!.ReputationMetricsEnabled, true);
   });
 
-  test('tracks by a domain that is verified, or below one, and by nothing else', async () => {
+  test('tracks only by a verified domain or a subdomain of one', async () => {
     const ConfigurationSetName = 'plain';
     const put = (input: Partial<PutConfigurationSetTrackingOptionsCommandInput>) =>
       client.send(new PutConfigurationSetTrackingOptionsCommand({ ConfigurationSetName, ...input }));
@@ -232,7 +232,7 @@ describe('a configuration set', () => {
     });
   });
 
-  test('lasts from five minutes to fourteen hours', async () => {
+  test('has a maximum delivery time of 5 minutes to 14 hours', async () => {
     for (const [MaxDeliverySeconds, bound] of [
       [299, 'greater than or equal to 300'],
       [50_401, 'less than or equal to 50400'],
@@ -252,7 +252,7 @@ describe('a configuration set', () => {
     }
   });
 
-  test('that is there already, badly named, or asks for what is not offered is refused', async () => {
+  test('that exists already, has an invalid name, or uses an unsupported option is refused', async () => {
     await assert.rejects(create({ ConfigurationSetName: 'plain' }), AlreadyExistsException);
     for (const ConfigurationSetName of ['a b', 'x'.repeat(65)])
       await assert.rejects(create({ ConfigurationSetName }), BadRequestException);
@@ -276,7 +276,7 @@ describe('a configuration set', () => {
     assert.equal(rest.NextToken, undefined);
   });
 
-  test('is deleted once, and is none of another tenant', async () => {
+  test('is deleted once, and is not found by another tenant', async () => {
     await assert.rejects(
       user.send(new GetConfigurationSetCommand({ ConfigurationSetName: 'plain' })),
       NotFoundException,
@@ -309,7 +309,7 @@ describe('the account', () => {
   });
 });
 
-test('a store that is away is answered 503, and a lost race as what it is', async () => {
+test('an unavailable store is answered 503, and a lost race as a concurrent modification', async () => {
   server.config.failing = true;
   const call = client.send(new DeleteConfigurationSetCommand({ ConfigurationSetName: 'full' }));
   await assert.rejects(call, { name: 'InternalServiceErrorException' });

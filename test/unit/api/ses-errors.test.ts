@@ -65,7 +65,7 @@ describe('errors', () => {
     });
   }
 
-  test('what nobody foresaw tells the log, and not the caller', async () => {
+  test('an unexpected error is logged in full, and hidden from the caller', async () => {
     server.log.length = 0;
     server.accept.failure = new TypeError('secret detail of /srv/postern');
     const reply = await send(server, { body: JSON.stringify(MESSAGE) });
@@ -87,7 +87,7 @@ describe('errors', () => {
     assert.equal(reply.headers['x-amzn-errortype'], 'InternalServiceErrorException');
   });
 
-  test('every operation without a handler is refused by its name', async () => {
+  test('every unsupported operation is refused with its name', async () => {
     const refused: string[] = [];
     for (const [operation, method, path] of OPERATIONS) {
       if (HANDLERS.has(operation)) continue;
@@ -100,7 +100,7 @@ describe('errors', () => {
     assert.equal(refused.length + HANDLERS.size, 116);
   });
 
-  test('an unknown path or method is no operation', async () => {
+  test('an unknown path or method is an unknown operation', async () => {
     for (const [method, rawPath] of [
       ['GET', '/v2/email/outbound-emails'],
       ['POST', '/v2/email/nothing'],
@@ -114,7 +114,7 @@ describe('errors', () => {
     }
   });
 
-  test('a label that is no UTF-8 is refused', async () => {
+  test('a path label that is not UTF-8 is refused', async () => {
     const reply = await send(server, { method: 'GET', rawPath: '/v2/email/identities/%ff' });
     assert.equal(reply.status, 400);
     assert.match(reply.json.message as string, /percent-encoding/);
@@ -144,11 +144,11 @@ describe('signatures of real clients', () => {
     ],
   ];
   for (const [name, credentials, expected] of cases) {
-    test(`${name} is refused with its name`, () =>
+    test(`${name} is refused with its error name`, () =>
       assert.rejects(server.client({ credentials }).send(new GetAccountCommand({})), expected));
   }
 
-  test('a client whose clock is wrong sets it by our answer, and succeeds', async () => {
+  test('a client with a wrong clock corrects it by the answer, and succeeds', async () => {
     for (const offset of [-20 * 60_000, 20 * 60_000]) {
       const clock = { ...systemClock, now: () => Date.now() + offset };
       const other = await startSesServer({ clock });
@@ -174,7 +174,7 @@ describe('signatures of real clients', () => {
 });
 
 describe('the body of a request', () => {
-  /** Raw content of 30,000 bytes in base64, and 1 MiB for what is around it. */
+  /** Raw content of 30,000 bytes in base64, and 1 MiB for the rest of the request. */
   const LIMIT = 40_000 + 1024 * 1024;
   let server: SesServer;
   before(async () => {
@@ -182,12 +182,12 @@ describe('the body of a request', () => {
   });
   after(() => server.close());
 
-  /** A good request of exactly so many bytes. */
+  /** A valid request of exactly this size. */
   const ofSize = (size: number): string => JSON.stringify(MESSAGE).padEnd(size, ' ');
 
   for (const chunked of [false, true]) {
     const how = chunked ? 'in chunks' : 'with its length announced';
-    test(`of the limit is taken, ${how}`, async () => {
+    test(`of the limit is accepted, ${how}`, async () => {
       assert.equal((await send(server, { body: ofSize(LIMIT), chunked })).status, 200);
     });
     test(`of one byte more is refused, ${how}`, async () => {
@@ -201,7 +201,7 @@ describe('the body of a request', () => {
     assert.match((await send(server, { body: '' })).json.message as string, /'content'/);
   });
 
-  test('that is cut off leaves the server well', async () => {
+  test('that is cut off does not disturb the server', async () => {
     const signed = await sign({ ...KEY, at: Date.now(), rawPath: '/v2/email/outbound-emails' });
     const socket = connect(server.port, '127.0.0.1');
     socket.write(wire(signed.headers, 100, '{'));
@@ -216,12 +216,12 @@ function wire(headers: [string, string][], length: number, body: string): string
   return `POST /v2/email/outbound-emails HTTP/1.1\r\n${lines}content-length: ${length}\r\n\r\n${body}`;
 }
 
-test('a body of one byte a second is answered 408, and its connection closed', async () => {
+test('a body of 1 byte/s is answered 408, and its connection closed', async () => {
   const clock = new TestClock();
   const server = await startSesServer({ clock, limits: { bodyGrace: 20_000, bodyRate: 1024 } });
   try {
     const before = clock.pending;
-    // boto3 declares no payload hash: the signature is found good only with the whole body.
+    // boto3 declares no payload hash: only the whole body shows whether the signature is valid.
     const signed = await sign({
       ...KEY,
       at: clock.now(),
@@ -250,7 +250,7 @@ test('a body of one byte a second is answered 408, and its connection closed', a
   }
 });
 
-test('large bodies together are bounded, and small ones pass', async () => {
+test('large bodies are bounded together, and small ones pass', async () => {
   const server = await startSesServer({ limits: { bufferedBytes: 100_000 } });
   try {
     const slow = connect(server.port, '127.0.0.1');
@@ -279,7 +279,7 @@ test('large bodies together are bounded, and small ones pass', async () => {
   }
 });
 
-test('bodies of callers that only the whole body proves have a small budget of their own', async () => {
+test('bodies whose signature is verifiable only at their end have a small budget of their own', async () => {
   const unprovenBytes = 100_000;
   const server = await startSesServer({ limits: { unprovenBytes, messageBytes: 1_000 } });
   const most = 1024 * 1024 + 1336;
@@ -332,7 +332,7 @@ test('bodies of callers that only the whole body proves have a small budget of t
   }
 });
 
-test('a request with two Host headers, or with none, is refused everywhere', async () => {
+test('a request with two Host headers, or with none, is refused by both APIs', async () => {
   const server = await startSesServer();
   try {
     for (const path of ['/v2/email/account', '/v1/openapi.json', '/nothing']) {

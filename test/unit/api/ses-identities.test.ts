@@ -34,7 +34,7 @@ const KEY_2048 = generateKeyPairSync('rsa', { modulusLength: 2048 })
   .toString('base64');
 
 describe('an identity', () => {
-  test('of a domain is made with signing keys, proven by DNS, and shown', async () => {
+  test('of a domain is created with signing keys, proven by DNS, and shown', async () => {
     const tags = [{ Key: 'team', Value: 'post' }];
     const made = await client.send(
       new CreateEmailIdentityCommand({ EmailIdentity: 'example.com', Tags: tags }),
@@ -58,7 +58,7 @@ describe('an identity', () => {
     assert.deepEqual(shown.DkimAttributes!.Tokens, made.DkimAttributes!.Tokens);
   });
 
-  test('of an address has its place in the path, whatever its characters', async () => {
+  test('of an address with any characters is reached by its path', async () => {
     for (const EmailIdentity of ["a+b'!*@example.com", 'user/one@example.com', '50%@example.com']) {
       await client.send(new CreateEmailIdentityCommand({ EmailIdentity }));
       const shown = await client.send(new GetEmailIdentityCommand({ EmailIdentity }));
@@ -67,7 +67,7 @@ describe('an identity', () => {
     }
   });
 
-  test('with a key of its own is signed with that one', async () => {
+  test('with a key of its own is signed with that key', async () => {
     const made = await client.send(
       new CreateEmailIdentityCommand({
         EmailIdentity: 'byo.example',
@@ -78,7 +78,7 @@ describe('an identity', () => {
     assert.deepEqual(made.DkimAttributes!.Tokens, ['mine']);
   });
 
-  test('that is there already is refused, and one that is not there is not found', async () => {
+  test('that exists already is refused, and a missing one is not found', async () => {
     await assert.rejects(
       client.send(new CreateEmailIdentityCommand({ EmailIdentity: 'example.com' })),
       AlreadyExistsException,
@@ -93,7 +93,7 @@ describe('an identity', () => {
       await assert.rejects(call, NotFoundException);
   });
 
-  test('of a bad name, with half a key, or from another region is refused', async () => {
+  test('with an invalid name, half a key, or a key of another region is refused', async () => {
     const bad: [string, object, RegExp][] = [
       ['no domain', {}, /no domain/],
       [
@@ -142,7 +142,7 @@ describe('the attributes of an identity', () => {
     }
   });
 
-  test('signing keys are brought, and made anew', async () => {
+  test('signing keys are imported, and generated anew', async () => {
     const brought = await client.send(
       new PutEmailIdentityDkimSigningAttributesCommand({
         EmailIdentity,
@@ -167,7 +167,7 @@ describe('the attributes of an identity', () => {
     );
   });
 
-  test('feedback forwarding, MAIL FROM domain and configuration set', async () => {
+  test('feedback forwarding, MAIL FROM domain and configuration set are stored and shown', async () => {
     await server.control.configurationSets.create({
       name: 'set-1',
       tenant: 'default',
@@ -200,7 +200,7 @@ describe('the attributes of an identity', () => {
     assert.equal(cleared.ConfigurationSetName, undefined);
   });
 
-  test('a MAIL FROM domain elsewhere and a set that is not there are refused', async () => {
+  test('a MAIL FROM domain outside the identity and a missing set are refused', async () => {
     await assert.rejects(
       client.send(
         new PutEmailIdentityMailFromAttributesCommand({ EmailIdentity, MailFromDomain: 'other.example' }),
@@ -236,14 +236,14 @@ describe('a tenant', () => {
     assert.equal(mine.IdentityType, 'DOMAIN');
   });
 
-  test("may neither see another's nor change what is stored", async () => {
+  test('neither sees identities of another tenant nor changes stored identities', async () => {
     for (const call of [
       () => user.send(new CreateEmailIdentityCommand({ EmailIdentity: 'new.example' })),
       () => user.send(new DeleteEmailIdentityCommand({ EmailIdentity: 'theirs.example' })),
     ])
       await assert.rejects(call, { name: 'AccessDeniedException' });
     assert.ok(server.control.identities.find('theirs.example'));
-    // Another tenant's identity and one that does not exist have one answer.
+    // Another tenant's identity and a missing one get the same answer.
     for (const EmailIdentity of ['example.com', 'nowhere.example'])
       await assert.rejects(user.send(new GetEmailIdentityCommand({ EmailIdentity })), {
         name: 'NotFoundException',
@@ -256,7 +256,7 @@ describe('the list of identities', () => {
   const names = (input: ListEmailIdentitiesCommandInput) =>
     client.send(new ListEmailIdentitiesCommand(input));
 
-  test('comes in pages, in the order of names, whatever is deleted in between', async () => {
+  test('comes in pages in the order of names, also with deletions in between', async () => {
     const made = ['c', 'a', 'e', 'b', 'd'].map((name) => `${name}@page.example`);
     for (const EmailIdentity of made) await client.send(new CreateEmailIdentityCommand({ EmailIdentity }));
     const Filter = { IDENTITY_NAME_CONTAINS: '@page.' };
@@ -281,7 +281,7 @@ describe('the list of identities', () => {
     );
   });
 
-  test('is found where older SDKs look for it, with its page in the query', async () => {
+  test('is served at the path of older SDKs, with its page in the query', async () => {
     const rawQuery = 'PageSize=1';
     const { status, json } = await send(server, {
       method: 'GET',
@@ -294,7 +294,7 @@ describe('the list of identities', () => {
     assert.equal(typeof json.NextToken, 'string');
   });
 
-  test('refuses a page of 1001, of -1, and a token that it did not give', async () => {
+  test('refuses a page size of 1001 or -1, and a foreign token', async () => {
     await names({ PageSize: 1000 });
     await names({ PageSize: 0 });
     for (const PageSize of [1001, -1]) await assert.rejects(names({ PageSize }), BadRequestException);

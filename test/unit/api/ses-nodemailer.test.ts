@@ -5,7 +5,7 @@ import { createTransport } from 'nodemailer';
 import { PosternError } from '../../../lib/errors.ts';
 import { startSesServer } from '../../support/ses-server.ts';
 
-test("nodemailer's SES transport sends, and verifies", async () => {
+test("nodemailer's SES transport sends and verifies", async () => {
   const server = await startSesServer();
   try {
     const transport = createTransport({ SES: { sesClient: server.client(), SendEmailCommand } });
@@ -16,7 +16,7 @@ test("nodemailer's SES transport sends, and verifies", async () => {
       subject: 'Grüße',
       text: 'text',
     });
-    // An id with a domain of its own is taken as it is: it is the Message-ID that the recipient sees.
+    // An id with a domain of its own is kept as it is: it is the Message-ID that the recipient sees.
     assert.equal(info.messageId, '<0100-1-000000@example.com>');
     const { content, to, bcc, from } = server.accept.last;
     assert.deepEqual(

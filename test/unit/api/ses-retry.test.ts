@@ -73,7 +73,7 @@ test('two calls with the same content are two messages', async () => {
   }
 });
 
-test('an invocation id binds the body, and one that is none is ignored', async () => {
+test('an invocation id is bound to its body, and an invalid one is ignored', async () => {
   const server = await startSesServer();
   try {
     const id = { 'amz-sdk-invocation-id': '11111111-2222-3333-4444-555555555555' };

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { OPERATIONS } from '../../../lib/ses/operations.ts';
 import { matchRoute } from '../../../lib/ses/router.ts';
 
-test('every operation is found by its own method and path, with and without a last slash', () => {
+test('every operation is found by its method and path, with and without a trailing slash', () => {
   for (const [operation, method, path] of OPERATIONS) {
     const names = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name!);
     const raw = path.replace(/\{\w+\}/g, (label) => `v%20${label.slice(1, -1)}%2Fx`);
@@ -21,7 +21,7 @@ test('a label is decoded once', () => {
   });
 });
 
-test('another method, an empty label, or a path of another depth is nothing', () => {
+test('another method, an empty label, or a path of another depth matches nothing', () => {
   for (const [method, path] of [
     ['PATCH', '/v2/email/account'],
     ['PUT', '/v2/email/identities'],

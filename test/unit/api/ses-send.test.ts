@@ -28,7 +28,7 @@ function sendEmail(input: Partial<SendEmailCommandInput>) {
 }
 
 describe('SendEmail', () => {
-  test('simple content with all it may have', async () => {
+  test('sends simple content with every member', async () => {
     const { MessageId } = await sendEmail({
       Destination: {
         ToAddresses: ['a@example.net'],
@@ -111,7 +111,7 @@ describe('SendEmail', () => {
     assert.equal(server.accept.calls.at(-1)!.door, 'ses-v2');
   });
 
-  test('raw content, byte for byte, without From and Destination', async () => {
+  test('sends raw content byte for byte, without From and Destination', async () => {
     const bytes = Buffer.from('From: a@example.com\r\n\r\n\u0000\xff', 'latin1');
     await server.client().send(new SendEmailCommand({ Content: { Raw: { Data: bytes } } }));
     const { from, to, cc, bcc, content } = server.accept.last;
@@ -163,7 +163,7 @@ describe('SendEmail', () => {
     assert.deepEqual((server.accept.last.content as { data: unknown }).data, {});
   });
 
-  test('members that nobody knows are ignored', async () => {
+  test('unknown members are ignored', async () => {
     const reply = await send(server, {
       body: JSON.stringify({ ...BASE, Source: 'x', __proto__x: 1, Content: { ...BASE.Content, Odd: [1] } }),
     });
@@ -180,7 +180,7 @@ describe('SendEmail', () => {
 });
 
 describe('the tenant of a message', () => {
-  test('is that of the key, or any other for an administrator', async () => {
+  test('is that of the key, or for an administrator any other', async () => {
     await sendEmail({ TenantName: 'tenant-2', Content: { Template: { TemplateName: 'other' } } });
     assert.equal(server.accept.last.tenant, 'tenant-2');
     const user = server.client({ credentials: { accessKeyId: USER.id, secretAccessKey: USER.secret } });
@@ -197,7 +197,7 @@ describe('the tenant of a message', () => {
     });
   });
 
-  test('bounds the templates that can be used', async () => {
+  test('is the only one whose templates can be used', async () => {
     await assert.rejects(sendEmail({ Content: { Template: { TemplateName: 'other' } } }), (error) => {
       assert.ok(error instanceof NotFoundException);
       assert.equal(error.message, 'Template other does not exist.');
@@ -232,7 +232,7 @@ describe('limits of SendEmail', () => {
     ['template data of 262144', data(262_144)],
   ];
   for (const [name, input] of good) {
-    test(`${name} are taken`, async () => {
+    test(`${name} are accepted`, async () => {
       await sendEmail(input);
     });
   }
@@ -308,7 +308,7 @@ describe('limits of SendEmail', () => {
     });
   }
 
-  test('what it says of opens and clicks goes over the configuration set', async () => {
+  test('tracking options of the call override the configuration set', async () => {
     for (const [Tracking, tracking] of [
       [{ OpenTrackingEnabled: 'ENABLED' }, { opens: true, clicks: undefined }],
       [

@@ -60,7 +60,7 @@ function missing(address: string) {
 }
 
 describe('an address', () => {
-  test('is put on the list, shown, replaced and taken off', async () => {
+  test('is put on the list, shown, replaced and removed', async () => {
     const start = Date.now();
     await assert.rejects(get(admin, 'ann@example.net'), missing('ann@example.net'));
     await put(admin, ' Ann+tag@EXAMPLE.net ', 'COMPLAINT');
@@ -96,7 +96,7 @@ describe('an address', () => {
     await assert.rejects(get(user, EmailAddress), NotFoundException);
   });
 
-  test('must be one, and none of the simulator', async () => {
+  test('must be valid, and not of the simulator', async () => {
     for (const [address, message] of [
       ['no address', /no address/],
       ['a@b@c', /a@b@c/],
@@ -151,7 +151,7 @@ describe('the list', () => {
     assert.deepEqual(await list({ TenantName: 'empty' }), { addresses: [], NextToken: undefined });
   });
 
-  test('is narrowed by reasons and times', async () => {
+  test('is filtered by reasons and times', async () => {
     assert.deepEqual((await list({ TenantName, Reasons: ['COMPLAINT'] })).addresses, users(1, 3, 5));
     assert.equal((await list({ TenantName, Reasons: ['BOUNCE', 'COMPLAINT'] })).addresses.length, 6);
     const StartDate = new Date(start + 2 * day);
@@ -160,14 +160,14 @@ describe('the list', () => {
     assert.deepEqual((await list({ TenantName, Reasons: ['BOUNCE'], StartDate })).addresses, users(2, 4));
   });
 
-  test('refuses what it did not give, and what is no time', async () => {
+  test('refuses foreign tokens and invalid times', async () => {
     for (const NextToken of ['x', Buffer.from('BOUNCE soon a@b').toString('base64url')]) {
       await assert.rejects(list({ NextToken }), (error) => error instanceof InvalidNextTokenException);
     }
     await assert.rejects(list({ Reasons: ['SPITE' as 'BOUNCE'] }), BadRequestException);
     await assert.rejects(list({ PageSize: 1001 }), BadRequestException);
     const rawPath = '/v2/email/suppression/addresses';
-    // As botocore writes times, and as it does not.
+    // Times as botocore writes them, and in other formats.
     const from = (StartDate: string) =>
       send(server, {
         method: 'GET',
@@ -180,7 +180,7 @@ describe('the list', () => {
   });
 });
 
-describe('what is suppressed for', () => {
+describe('the reasons of suppression', () => {
   const ConfigurationSetName = 'news';
   const account = async (client: SESv2Client) =>
     (await client.send(new GetAccountCommand({}))).SuppressionAttributes;
@@ -194,7 +194,7 @@ describe('what is suppressed for', () => {
       await admin.send(new CreateConfigurationSetCommand({ ConfigurationSetName }));
   });
 
-  test('is both for a new account, and what an administrator sets, for each tenant', async () => {
+  test('are both for a new account, then those that an administrator sets for a tenant', async () => {
     const both = { SuppressedReasons: ['BOUNCE', 'COMPLAINT'] };
     assert.deepEqual(await account(admin), both);
     await admin.send(new PutAccountSuppressionAttributesCommand({ SuppressedReasons: ['COMPLAINT'] }));
@@ -211,7 +211,7 @@ describe('what is suppressed for', () => {
     });
   });
 
-  test('is what the configuration set says, until it says nothing', async () => {
+  test('are those of the configuration set, until it has none', async () => {
     assert.equal(await set(), undefined);
     await putSet({ SuppressedReasons: ['BOUNCE'], SuppressionScope: 'ACCOUNT' });
     assert.deepEqual(await set(), { SuppressedReasons: ['BOUNCE'] });

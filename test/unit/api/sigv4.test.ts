@@ -76,7 +76,7 @@ describe('accepts what the SDK signs', () => {
     });
   }
 
-  test('a header that came in two lines', async () => {
+  test('a header in two lines', async () => {
     const request = await sign({ ...BASE, headers: { 'x-note': 'a,b c' } });
     const headers = request.headers.filter(([name]) => name !== 'x-note');
     headers.unshift(['x-note', ' a '], ['x-note', 'b  c']);
@@ -191,7 +191,7 @@ describe('refuses', () => {
     refused(withHeader(request, 'authorization', value), 'invalid_signature');
   });
 
-  test('unsigned and streaming payloads, and a payload hash that is none', async () => {
+  test('unsigned and streaming payloads, and an invalid payload hash', async () => {
     for (const value of ['UNSIGNED-PAYLOAD', 'STREAMING-AWS4-HMAC-SHA256-PAYLOAD', 'abc']) {
       const request = await sign({ ...BASE, headers: { 'x-amz-content-sha256': value } });
       refused(request, 'invalid_signature', /SHA-256 of the body/);
@@ -206,7 +206,7 @@ describe('refuses', () => {
     );
   });
 
-  test('a host or a date that is not signed, or came twice', async () => {
+  test('a host or a date that is unsigned or occurs twice', async () => {
     const request = await sign(BASE);
     const authorization = header(request, 'authorization');
     refused(
@@ -225,12 +225,12 @@ describe('refuses', () => {
     }
   });
 
-  test('a signed header that is not there', async () => {
+  test('a signed header that is missing', async () => {
     const request = await sign({ ...BASE, headers: { 'x-note': 'a' } });
     refused(withHeader(request, 'x-note', undefined), 'incomplete_signature', /'x-note'/);
   });
 
-  test('headers that are no signature', async () => {
+  test('headers that are not a signature', async () => {
     const request = await sign(BASE);
     const good = header(request, 'authorization');
     for (const value of [
@@ -289,7 +289,7 @@ test('a Date header stands in for X-Amz-Date', () => {
   refused(signWithDate('sometime'), 'incomplete_signature', /Date/);
 });
 
-test('more regions than signing keys are kept for are all verified, and again', async () => {
+test('requests of more regions than the key cache holds are verified, each twice', async () => {
   const sigV4 = createSigV4(() => KEY);
   const requests: RawRequest[] = [];
   for (let i = 0; i < 1100; i++) requests.push(await sign({ ...BASE, region: `region-${i}` }));

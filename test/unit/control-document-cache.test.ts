@@ -26,7 +26,7 @@ test('reads every page of a kind, and no other kind', async () => {
   );
 });
 
-test('a write is read back at once, and by another mirror soon', async () => {
+test('a write is read back at once, and soon by another cache', async () => {
   const { config, mirror } = open();
   const other = open(config).mirror;
   await mirror.create('a', { count: 1 }, 'Thing a');
@@ -39,7 +39,7 @@ test('a write is read back at once, and by another mirror soon', async () => {
   assert.deepEqual(mirror.all(), []);
 });
 
-test('what readers share cannot be changed', async () => {
+test('values shared by readers are frozen', async () => {
   const { mirror } = open();
   const given = { count: 1 };
   await mirror.create('a', given, 'Thing a');
@@ -50,7 +50,7 @@ test('what readers share cannot be changed', async () => {
   assert.equal(mirror.get('a')?.count, 1);
 });
 
-test('creates only what is not there', async () => {
+test('create fails when the document exists', async () => {
   const { mirror } = open();
   const both = await Promise.allSettled([1, 2].map((count) => mirror.create('a', { count }, 'Thing a')));
   assert.deepEqual(both.map((one) => one.status).sort(), ['fulfilled', 'rejected']);
@@ -75,7 +75,7 @@ test('concurrent updates of several processes all count', async () => {
   assert.deepEqual((await config.get('thing', 'a'))?.value, { count: 4 });
 });
 
-test('an update that others keep overtaking gives up with a conflict', async () => {
+test('an update that is overtaken repeatedly ends with a conflict', async () => {
   const { config, mirror } = open();
   await mirror.create('a', { count: 0 }, 'Thing a');
   let runs = 0;
@@ -119,7 +119,7 @@ test('a change during the first load is not lost to an older page', async () => 
   assert.equal(mirror.get('a')?.count, 2);
 });
 
-test('a change is fetched when the store is back', async () => {
+test('a change is read when the store is back', async () => {
   const { config, clock, mirror } = open();
   await mirror.create('a', { count: 1 }, 'Thing a');
   await settled();
