@@ -1,6 +1,6 @@
 /**
- * The inbound listener: takes bounces, complaints and automatic replies, and nothing else. It relays nothing
- * and never sends anything, so it can be neither an open relay nor a source of backscatter.
+ * The inbound listener: accepts bounces, complaints and automatic replies, and nothing else. It relays nothing and
+ * sends nothing, so it can be neither an open relay nor a source of backscatter.
  *
  * ```
  *  RCPT TO        signed return path ─► 250     postmaster@, abuse@ of this host or a domain of ours ─► 250
@@ -28,9 +28,12 @@ import { type InboundCounts, Recorder, type ReportTarget } from './recorder.ts';
 
 export interface InboundOptions {
   listen: { host: string; port: number };
-  /** Name in the greeting; its postmaster@ and abuse@, and those of its parent domains, take feedback reports. */
+  /** Name in the greeting; its postmaster@ and abuse@, and those of its parent domains, accept feedback reports. */
   hostname: string;
-  /** Whether mail is sent as a domain, or bounces come to it: role addresses of it and below it are taken as well. */
+  /**
+   * Whether the domain sends mail or receives bounces: role addresses of it and of its subdomains are accepted as
+   * well.
+   */
   ownsDomain?: (domain: string) => boolean;
   engine: Pick<Engine, 'records'>;
   returnPaths: ReturnPaths;
@@ -38,7 +41,7 @@ export interface InboundOptions {
   budget: SmtpBudget;
   clock: Clock;
   log: Log;
-  /** Called with each bounce and complaint before it is recorded; what it throws keeps the report with its peer. */
+  /** Called with each bounce and complaint before it is recorded. When it throws, the report stays with its peer. */
   onFeedback?: (feedback: Feedback, delivery: ReportTarget) => Promise<void>;
   /** PEM; absent: no STARTTLS. */
   tls?: { key: string; cert: string };
@@ -48,19 +51,19 @@ export interface InboundOptions {
 export interface Inbound {
   address: AddressInfo;
   counts: Readonly<InboundCounts>;
-  /** Another certificate for the connections that begin from now on. */
+  /** Sets another certificate for connections that begin from now on. */
   renew: Listener['renew'];
-  /** Stops taking connections; messages being answered are answered. */
+  /** Stops accepting connections; messages that arrived are still answered. */
   close(): Promise<void>;
 }
 
-/** A report that returns a huge message whole is read at its start, and what follows is dropped as it arrives. */
+/** A report that returns a huge message whole is read at its start, and the rest is dropped as it arrives. */
 export const MAX_BYTES = 64 * 1024 * 1024;
-/** The whole of DATA must arrive within this time, ms. */
+/** Maximum time for the whole of DATA, ms. */
 const DATA_DEADLINE = 120_000;
 /**
- * A large provider bounces a whole campaign from a few addresses within minutes, hence the generous rate; what
- * is over it is answered 4yz, and a real server comes again.
+ * A large provider bounces a whole campaign from a few addresses within minutes, hence the generous rate; messages
+ * over it are answered 4yz, and a real server retries.
  */
 export const INBOUND_LIMITS: ListenerLimits = {
   connections: 500,
@@ -68,7 +71,7 @@ export const INBOUND_LIMITS: ListenerLimits = {
   anonymousOfOne: 50,
   messagesOfOne: 6000,
 };
-/** RFC 5321 §4.5.1, RFC 2142. */
+/** Role addresses (RFC 5321 §4.5.1, RFC 2142). */
 const ROLES = /^(?:postmaster|abuse)@(.+)$/;
 
 export async function startInbound(options: InboundOptions): Promise<Inbound> {
@@ -109,7 +112,7 @@ export async function startInbound(options: InboundOptions): Promise<Inbound> {
   return { address, counts: recorder.counts, renew, close };
 }
 
-/** A domain and those above it, top level domains aside. */
+/** A domain and its parent domains, without top level domains. */
 function parents(domain: string): string[] {
   const labels = domain.split('.');
   return labels.slice(0, Math.max(1, labels.length - 1)).map((_, at) => labels.slice(at).join('.'));

@@ -1,5 +1,5 @@
 /**
- * Records what a report says, at most once for each delivery and kind, and only when it is durable.
+ * Records reports, at most once for each delivery and kind, and only when the outcome is durable.
  *
  * ```
  *  report ─► delivery: the signed return path that it came to, or that it shows; if it shows none, Message-ID and recipient
@@ -8,8 +8,8 @@
  *    bounce of a delivery that bounced, complaint that is recorded already ─► counted, 250
  *    news ─► onFeedback ─► records ─► 250
  * ```
- * What was recorded is read from the records, not from memory: one message gives one complaint and one `not-spam`,
- * at any number of repeats, on any node, and after a restart.
+ * Repeats are found in the records, not in memory: one message gives one complaint and one `not-spam`, at any number
+ * of repeats, on any node, and after a restart.
  */
 import type { MessageRecord } from '../engine/items.ts';
 import { SCHEMA_VERSION } from '../engine/items.ts';
@@ -29,18 +29,18 @@ import type { Clock } from '../time.ts';
 export interface ReportTarget {
   messageId: string;
   n: number;
-  /** No signature names the delivery, only its Message-ID and its recipient. */
+  /** Whether the delivery was found by its Message-ID and its recipient alone, without a signature. */
   unsigned?: boolean;
 }
 
-/** How many messages ended how, since the start. */
+/** Messages by result, since the start. */
 export interface InboundCounts {
   bounces: number;
   complaints: number;
   autoReplies: number;
-  /** Reports of what was recorded before. */
+  /** Reports that were recorded before. */
   repeats: number;
-  /** Delay and success notices, reports of other messages, and what could not be read. */
+  /** Delay and success notices, reports of other messages, and unreadable messages. */
   ignored: number;
 }
 
@@ -49,7 +49,7 @@ export interface RecorderParts {
   returnPaths: ReturnPaths;
   clock: Clock;
   log: Log;
-  /** Called with each bounce and complaint before it is recorded; what it throws keeps the report with its peer. */
+  /** Called with each bounce and complaint before it is recorded. When it throws, the report stays with its peer. */
   onFeedback?: (feedback: Feedback, delivery: ReportTarget) => Promise<void>;
 }
 
@@ -68,7 +68,7 @@ export class Recorder {
     return this.#parts.returnPaths.read(address, this.#parts.clock.now());
   }
 
-  /** @returns the text of the 250. @throws what is answered instead. */
+  /** Handles a report. @returns the text of the 250. @throws the reply that is sent instead. */
   async take(report: Report, recipient: string): Promise<string> {
     const target = this.targetOf(recipient) ?? (await this.#targetIn(report));
     if (!target) {
@@ -108,7 +108,10 @@ export class Recorder {
     return '2.0.0 Recorded';
   }
 
-  /** @throws a temporary error while the delivery's own result is not yet there: a fast peer bounces first. */
+  /**
+   * Whether a report is recorded already. @throws a temporary error while the delivery's own result is missing,
+   * because a fast peer bounces first.
+   */
   async #isRepeat(feedback: Feedback, message: MessageRecord, n: number): Promise<boolean> {
     const { records } = this.#parts;
     const state = await records.state(message.id, n);
@@ -131,7 +134,7 @@ export class Recorder {
       const target = this.targetOf(address);
       if (target) return target;
     }
-    // A return path that is forged or has expired is no reason to look further.
+    // A return path that is forged or has expired ends the search.
     if (original.returnPaths.length > 0) return undefined;
     const [recipient, ...others] = new Set(recipients);
     const id = original.messageId && baseId(original.messageId.trim().replace(/^<|>$/g, ''));
@@ -146,7 +149,7 @@ function isTakenBack({ feedbackType }: ComplaintDetail): boolean {
   return feedbackType === 'not-spam';
 }
 
-/** Answered 451: the peer's queue brings the report again when the delivery's own result is recorded. */
+/** Answers 451: the peer's queue brings the report again when the delivery's own result is recorded. */
 function underWay(): Error {
   return reply(451, '4.3.0 This delivery is still being recorded, try again later');
 }

@@ -11,14 +11,14 @@ import type { ReportTarget } from './recorder.ts';
 export interface WarmupFeedbackParts {
   records: Pick<Records, 'deliveries'>;
   reports: WarmupReports;
-  /** Lists the IPs that warm up, on any node. */
+  /** Lists the IPs that warm up, on all nodes. */
   book: WarmupBook;
   clock: Clock;
 }
 
 /**
- * For `InboundOptions.onFeedback`. The delivery's attempts are read only while some IP warms up.
- * @returns resolves when it is durable. @throws PosternError of the storage group.
+ * Makes the handler for `InboundOptions.onFeedback`. The delivery's attempts are read only while some IP warms up.
+ * @returns resolves when the report is durable. @throws PosternError of the storage group.
  */
 export function warmupFeedback({ records, reports, book, clock }: WarmupFeedbackParts) {
   return async (feedback: Feedback, { messageId, n }: ReportTarget): Promise<void> => {

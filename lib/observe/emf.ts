@@ -1,16 +1,15 @@
 /**
- * CloudWatch's embedded metric format: metrics as lines of the log, which CloudWatch reads out of it
- * (CloudWatch user guide, "Specification: Embedded metric format"). No request, no agent, no waiting.
+ * CloudWatch's embedded metric format: metrics as lines of the log, from which CloudWatch extracts them (CloudWatch
+ * user guide, "Specification: Embedded metric format"). No request, no agent, no waiting.
  *
- * The names and dimensions are a closed table: CloudWatch bills every metric for every set of dimension
- * values, so a tenant or a domain as a dimension would be a bill for each of them. The records hold the details of each
- * tenant.
+ * The names and dimensions are a closed table: CloudWatch bills every metric for every set of dimension values, so a
+ * tenant or a domain as a dimension would be billed separately. The records hold the details of each tenant.
  */
 
-/** Namespace of the metrics of a process that no stage runs. */
+/** Namespace of the metrics of a process outside any stage. */
 const NAMESPACE = 'Postern';
 
-/** Environment variable that names the stage to every process of it. */
+/** Environment variable that holds the name of the stage in all its processes. */
 export const STAGE_VARIABLE = 'POSTERN_STAGE';
 
 /** The namespace of a stage's metrics: stages that share an account share no metric. */
@@ -20,7 +19,7 @@ export function namespaceOf(stage: string | undefined): string {
 
 /** Every metric, with its unit. */
 export const METRICS = {
-  /** Deliveries taken in. */
+  /** Deliveries admitted. */
   Accepted: 'Count',
   /** Attempts that came to a result. */
   Attempted: 'Count',
@@ -31,11 +30,11 @@ export const METRICS = {
   /** Attempts whose final reply was never read (RFC 1047). */
   Uncertain: 'Count',
   Complaints: 'Count',
-  /** Opens and clicks that could not be reported; the click still led to its target. */
+  /** Opens and clicks that could not be reported; the click was still redirected to its target. */
   Unreported: 'Count',
-  /** From acceptance to the final reply, of what was delivered. */
+  /** Time from acceptance to the final reply, for delivered mail. */
   Latency: 'Milliseconds',
-  /** How late the oldest delivery that waits is, or was when it was tried. */
+  /** How late the oldest waiting delivery is, or was when it was tried. */
   OldestDueAgeSeconds: 'Seconds',
   /** Source addresses whose lease a node holds. */
   LeaseHeld: 'Count',
@@ -43,25 +42,25 @@ export const METRICS = {
   LeasesLost: 'Count',
   /** Renewals of leases that the storage did not answer. */
   LeaseFailures: 'Count',
-  /** Requests of nodes for a part of a shared limit. */
+  /** Requests of nodes for a share of a shared limit. */
   BucketRequests: 'Count',
-  /** Those that were given nothing: the limit is used up. */
+  /** Requests for a share that were granted nothing, because the limit is used up. */
   BucketsEmpty: 'Count',
-  /** Those that the storage did not answer: what counts against the limit waits. */
+  /** Requests for a share that the storage did not answer: mail under the limit waits. */
   BucketFailures: 'Count',
   StorageRefused: 'Count',
   /** Failed calls of hooks of the policy: mail went on without them. */
   PolicyFailures: 'Count',
   /** Hooks of the policy that are switched off. */
   PolicyHooksOff: 'Count',
-  /** Messages given to the submission service, refused ones included. */
+  /** Messages received by the submission service, refused ones included. */
   Submissions: 'Count',
-  /** Those that it could not take for a reason of ours; their clients keep them. */
+  /** Messages that the submission service could not accept because of a fault of its own; their clients keep them. */
   SubmissionFailures: 'Count',
   SubmissionConnections: 'Count',
-  /** Until the certificate of the submission service expires. */
+  /** Time until the certificate of the submission service expires. */
   CertificateSeconds: 'Seconds',
-  /** One a minute from every node that lives. */
+  /** One a minute from every running node. */
   Heartbeat: 'Count',
   /** A sample of 1 for each hard bounce, of 0 for each delivery: the average is the rate, 0 to 1. */
   'Reputation.BounceRate': 'None',
@@ -76,7 +75,7 @@ export type DimensionName = 'Pool' | 'Class' | 'Group' | 'Node';
 
 export interface Emf {
   /**
-   * Writes values of metrics, as one line for each hundred values of a metric.
+   * Writes values of metrics, one line for each hundred values of a metric.
    * @param dimensions published under exactly these, and once more without any.
    */
   put(
@@ -85,13 +84,13 @@ export interface Emf {
   ): void;
 }
 
-/** Values of one metric in one line (the specification's limit). */
+/** Maximum number of values of one metric in one line (the specification's limit). */
 const MAX_VALUES = 100;
-/** Characters of a dimension's value (CloudWatch: 1,024, ASCII). */
+/** Maximum length of a dimension's value (CloudWatch: 1,024, ASCII), characters. */
 const MAX_DIMENSION = 250;
 
 /**
- * @param options.now ms. @param options.write takes one line, with its line end; on Lambda it must be standard
+ * @param options.now ms. @param options.write receives one line, with its line end; on Lambda it must be standard
  * output itself, because the runtime's console puts other text before the JSON. @param options.stage whose metrics
  * these are.
  */
@@ -136,13 +135,13 @@ export function createEmf(options: {
   };
 }
 
-/** The values that CloudWatch takes: a number that is not finite would void the whole line. */
+/** Values that CloudWatch accepts: a number that is not finite would void the whole line. */
 function list(values: number | readonly number[]): readonly number[] {
   const all = typeof values === 'number' ? [values] : values;
   return all.every(Number.isFinite) ? all : all.filter(Number.isFinite);
 }
 
-/** Not empty, ASCII, short: a metric with another value is refused, and the line with it. */
+/** A non-empty, short ASCII value: CloudWatch refuses a metric with any other, and the whole line with it. */
 function dimensionValue(value: string): string {
   const clean = value.replace(/[^\x21-\x7e]/g, '?').slice(0, MAX_DIMENSION);
   return clean === '' ? 'none' : clean;

@@ -1,16 +1,16 @@
 /** Figures of limits of an egress process, for Prometheus (`metrics.ts`) and CloudWatch (`node-metrics.ts`). */
 
-/** How the storage of what nodes share answered since the start: leases of source addresses, shared limits. */
+/** How often the storage of shared state failed since the start: leases of source addresses, shared limits. */
 export interface SharedCounts {
   /** Sources that stopped sending because their lease ran out. */
   leasesLost: number;
-  /** Renewals of a lease that were not answered. */
+  /** Renewals of a lease that the storage did not answer. */
   leaseFailures: number;
-  /** Requests for a part of a shared limit. */
+  /** Requests for a share of a shared limit. */
   bucketRequests: number;
-  /** Those that were given nothing: the limit is used up. */
+  /** Requests that were granted nothing, because the limit is used up. */
   bucketsEmpty: number;
-  /** Those that were not answered: what counts against the limit waits. */
+  /** Requests that the storage did not answer: mail under the limit waits. */
   bucketFailures: number;
   /** Settlements and outcomes that the storage refused for good. */
   storageRefused: number;
@@ -21,7 +21,7 @@ export type SharedHeld = Record<'rate' | 'quota' | 'concurrency', number>;
 
 /** Deliveries that wait for a connection. */
 export interface WaitingFigure {
-  /** What binds, in a word (`lib/shaping/constraint.ts`). */
+  /** The limit that binds, as one word (`lib/shaping/constraint.ts`). */
   limit: string;
   provider: string;
   waiting: number;

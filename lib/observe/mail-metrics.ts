@@ -1,6 +1,6 @@
 /**
- * What happened to mail, counted by the lane in which it was taken in and written as CloudWatch metrics: what was
- * taken in by the API and the submission service, what became of it by `functions/outcomes`. Counted in memory, written by `flush`.
+ * Counts what happened to mail by the lane in which it was accepted, and writes it as CloudWatch metrics: admissions
+ * by the API and the submission service, outcomes by `functions/outcomes`. Counts stay in memory until `flush`.
  *
  * | outcome                   | counts                                              | bounce rate | complaint rate |
  * |---------------------------|-----------------------------------------------------|-------------|----------------|
@@ -38,11 +38,11 @@ interface LaneCounts {
 }
 
 export interface MailMetrics {
-  /** Deliveries were taken in. */
+  /** Counts accepted deliveries. */
   accepted(deliveries: readonly QueueItem[]): void;
-  /** Something happened to a delivery of this message. */
+  /** Counts an outcome of a delivery of this message. */
   outcome(record: MessageRecord, outcome: Outcome): void;
-  /** Writes what was counted since the last time. */
+  /** Writes the counts since the last flush. */
   flush(): void;
 }
 
@@ -115,7 +115,7 @@ export function createMailMetrics(emf: Emf): MailMetrics {
   };
 }
 
-/** The group of the lane in which the delivery was accepted, not the one learnt of its domain since. */
+/** The group of the lane in which the delivery was accepted, not the one learnt for its domain since. */
 function groupOf({ groups }: MessageRecord, n: number, recipient: string): string {
   return groups?.[n] ?? laneGroup(recipient.slice(recipient.lastIndexOf('@') + 1).toLowerCase());
 }

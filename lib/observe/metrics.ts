@@ -1,6 +1,6 @@
 /**
- * Metrics for Prometheus. Labels stay few (pool, class, provider, state, door): a tenant or a domain as a
- * label would make a series for each.
+ * Metrics for Prometheus. Labels stay few (pool, class, provider, state, door): a tenant or a domain as a label would
+ * make a series for each value.
  */
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { Engine } from '../engine/ports.ts';
@@ -12,25 +12,25 @@ export interface Metrics {
   policyCalls: Counter<'hook'>;
   policySeconds: Counter<'hook'>;
   policyTrouble: Counter<'hook' | 'kind'>;
-  /** The text that `/metrics` answers. */
+  /** The text of the `/metrics` page. */
   text(): Promise<{ contentType: string; body: string }>;
 }
 
-/** Gauges that are read when a scrape comes. */
+/** Gauges that are read at each scrape. */
 export interface Readings {
-  /** SMTP sessions open now. */
+  /** Open SMTP sessions. */
   sessions(): number;
   /** Deliveries that egress holds in memory. */
   inHand(): number;
   /** Directives in force, by origin, and dropped so far. */
   directives(): { operator: number; automatic: number; dropped: number };
-  /** What was counted of leases and shared limits. */
+  /** Counts of leases and shared limits since the start. */
   shared(): Readonly<SharedCounts>;
-  /** What egress holds of shared limits. */
+  /** Share of shared limits that egress holds. */
   sharedHeld(): SharedHeld;
-  /** What waits for a connection, by what binds now. */
+  /** Deliveries that wait for a connection, by the limit that binds now. */
   waiting(): WaitingFigure[];
-  /** Whether mail can leave; `dns` and `smtp` name a trouble. */
+  /** Whether mail can leave; `dns` and `smtp` describe a failure. */
   delivery(): { ok: boolean; dns?: string; smtp?: string };
 }
 

@@ -15,9 +15,9 @@ export interface NodeMetricsOptions {
   clock: Clock;
   /** Name of the node. */
   node: string;
-  /** Source addresses whose lease it holds now. */
+  /** Number of source addresses whose lease the node holds now. */
   leasesHeld: () => number;
-  /** What was counted since its start of leases and shared limits. */
+  /** Counts of leases and shared limits since the node's start. */
   shared: () => Readonly<SharedCounts>;
   /** Further metrics, without dimensions. */
   besides: () => Partial<Record<MetricName, number>>;
@@ -33,9 +33,9 @@ const SHARED = {
 } as const satisfies Record<keyof SharedCounts, MetricName>;
 
 export interface NodeMetrics {
-  /** A delivery was tried. SQS's own measure of age does not see a delivery that was put back before. */
+  /** Counts an attempt. SQS's own measure of age ignores deliveries that were put back before. */
   attempted(item: QueueItem): void;
-  /** Writes what was counted since the last time, and nothing any more. */
+  /** Writes the counts since the last time, then stops. */
   stop(): void;
 }
 
@@ -60,7 +60,8 @@ export function startNodeMetrics(options: NodeMetricsOptions): NodeMetrics {
       if (counts[name] > written[name]) since[SHARED[name]] = counts[name] - written[name];
       written[name] = counts[name];
     }
-    // Without the node as a dimension, because CloudWatch bills each metric once more for it; the log names the node.
+    // Without the node as a dimension, because CloudWatch would bill each metric once more for it; the log names the
+    // node.
     emf.put({}, since);
   }
 

@@ -24,7 +24,7 @@ export class PolicyMetrics implements PolicyMeter {
     this.#failures += 1;
   }
 
-  /** Values for a line. @param state of the policy; absent: there is none. */
+  /** Metric values since the last call. @param state of the policy; absent: there is none. */
   take(state: PolicyState | undefined): Partial<Record<MetricName, number>> {
     const failures = this.#failures;
     const off = state === undefined ? 0 : hooksOff(state);

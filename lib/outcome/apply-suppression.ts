@@ -7,8 +7,8 @@ import type { Log } from '../log.ts';
 import { type SuppressionChange, suppressionChange } from './suppression.ts';
 
 /**
- * Records of all messages that the outcomes are about, each read once. Those that are gone are left out.
- * @param unreadable called with each that this version cannot read; absent: such a record is thrown.
+ * Reads the records of all messages that the outcomes refer to, each once. Missing records are left out.
+ * @param unreadable called with each record that this version cannot read; absent: the error is thrown.
  * @throws PosternError of the storage group.
  */
 export async function recordsOf(
@@ -32,15 +32,15 @@ export async function recordsOf(
   return found;
 }
 
-/** A repeat gives the same error. */
+/** Whether a record is unreadable, so that a repeat gives the same error. */
 function isUnreadable(error: unknown): error is PosternError {
   return error instanceof PosternError && ['storage_too_new', 'storage_damaged'].includes(error.code);
 }
 
 /**
- * Changes the lists. The same outcomes may come again, and in any order.
- * @param records of the messages that they are about. @returns how many bounces and complaints were among them.
- * @throws PosternError of the storage group: some may be done, and all may be repeated.
+ * Updates the lists. The same outcomes may come again, and in any order.
+ * @param records of the messages that the outcomes refer to. @returns counts of bounces and complaints among them.
+ * @throws PosternError of the storage group: some changes may be stored, and all may be repeated.
  */
 export async function suppress(
   list: Pick<Suppressions, 'put' | 'remove'>,
@@ -62,7 +62,7 @@ export async function suppress(
   }
   await Promise.all(
     Array.from(byAddress.values(), async (changes) => {
-      // In their order: an address whose complaint is taken back is on the list for a moment only.
+      // In their order: an address whose complaint is withdrawn is on the list for a moment only.
       for (const { action, entry } of changes) {
         const { tenant, address, at, reason } = entry;
         if (action === 'add') await list.put(entry);

@@ -6,7 +6,7 @@ const REPORT_TYPES = new Set(['message/feedback-report']);
 /** RFC 5965 §7.3, RFC 6430, RFC 6591. */
 const FEEDBACK_TYPES = new Set(['abuse', 'fraud', 'virus', 'other', 'not-spam', 'auth-failure']);
 
-/** RFC 5965 §3. @returns undefined when the message has no such part. */
+/** Reads a feedback report (RFC 5965 §3). @returns undefined when the message has no such part. */
 export function readArf(mail: ReportMail, original: Original): Report | undefined {
   const part = mail.part(REPORT_TYPES);
   if (part === undefined) return undefined;
@@ -15,7 +15,7 @@ export function readArf(mail: ReportMail, original: Original): Report | undefine
   if (!type) return { kind: 'other' };
   return {
     kind: 'complaint',
-    // RFC 5965 §3.1: a type that is not known is to be treated as `other`.
+    // RFC 5965 §3.1: an unknown type is treated as `other`.
     feedbackType: FEEDBACK_TYPES.has(type) ? type : 'other',
     userAgent: field(fields, 'user-agent'),
     arrivalDate: time(field(fields, 'arrival-date') ?? field(fields, 'received-date')),
@@ -28,7 +28,8 @@ export function readArf(mail: ReportMail, original: Original): Report | undefine
 }
 
 /**
- * Outlook's Junk Mail Reporting Program: the message as it came, with the complainer in a field of its own.
+ * Reads a report of Outlook's Junk Mail Reporting Program: the original message, with the complainer in a field of
+ * its own.
  * @param fields of the returned message.
  */
 export function readJmrp(

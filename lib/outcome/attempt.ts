@@ -12,7 +12,7 @@ export interface AttemptDiagnosis extends Diagnosis {
   diagnosticCode: string;
 }
 
-/** Reasons that were decided here, without (or in spite of) a peer's reply. */
+/** Causes of the reasons that Postern decides itself, without (or in spite of) a peer's reply. */
 const BY_REASON: Partial<Record<ReasonCode, Cause>> = {
   dns_no_domain: 'bad_domain',
   dns_null_mx: 'bad_domain',
@@ -30,7 +30,7 @@ const BY_REASON: Partial<Record<ReasonCode, Cause>> = {
   expired: 'expired',
 };
 
-/** Not hard: the address is on the list already, and what put it there was counted then. */
+/** Not hard: the address is on the list already, and the bounce that put it there was counted then. */
 const SUPPRESSED: Diagnosis = {
   cause: 'other',
   category: 'other',
@@ -46,7 +46,7 @@ function decidedHere(reason: ReasonCode): Diagnosis | undefined {
   return { cause, category, bounce, hard: suppresses };
 }
 
-/** The phase that decided. Attempts of older versions do not have it: it is that of the reply which became the text. */
+/** The phase that decided. Attempts of older versions lack it: then it is that of the reply that became the text. */
 export function phaseOf({ phase, replies, text }: Attempt): string | undefined {
   if (phase !== undefined) return phase;
   const decided = replies.findLast((reply) =>

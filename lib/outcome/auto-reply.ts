@@ -1,4 +1,4 @@
-/** Automatic replies (RFC 3834), and how vacation programs marked theirs before it. */
+/** Recognises automatic replies (RFC 3834), and the older marks of vacation programs. */
 
 const SUBJECTS = [
   /^auto(?:matic)?[ -]?(?:reply|response)/i,

@@ -1,7 +1,7 @@
 /**
- * Rules that find the cause of a refusal, as data. They are tried in this order; the first that matches decides.
- * Providers put the generic codes (5.7.1, 5.0.0, 550) on everything, and a wrong "no such user" suppresses a living
- * address: so what clears the address comes before what accuses it.
+ * Rules that find the cause of a refusal, as data. They are tried in this order; the first match decides. Providers
+ * use the generic codes (5.7.1, 5.0.0, 550) for everything, and a wrong "no such user" suppresses a living address.
+ * So rules that clear the address come before rules that accuse it.
  *
  * ```
  *  1 enhanced codes that mean one thing, and are about us     CODES_ABOUT_US
@@ -11,9 +11,9 @@
  *  5 words about the recipient                                ABOUT_RECIPIENT
  *  6 the subject of the enhanced code, the plain code         diagnosis.ts
  * ```
- * Patterns see lower case text of bounded length, in which addresses and URLs are `…` and what is ours
- * (`sender address`, `your account`, `ip address`) is `ours` and an IP `ourip` (diagnosis.ts): "ip address blocked" cannot be read as
- * "address blocked".
+ * Patterns match lower case text of bounded length, in which addresses and URLs are `…`, names of our side (`sender
+ * address`, `your account`, `ip address`) are `ours` and an IP is `ourip` (diagnosis.ts): "ip address blocked" cannot
+ * be read as "address blocked".
  */
 import type { Cause } from './causes.ts';
 
@@ -24,7 +24,7 @@ export interface CauseRule {
   enhanced?: string;
   code?: number;
   phase?: string;
-  /** Not where the enhanced code is this one, without class. */
+  /** Enhanced code, without class, at which the rule does not apply. */
   unless?: string;
 }
 
@@ -32,7 +32,7 @@ function rule(cause: Cause, words: RegExp, only: Omit<CauseRule, 'cause' | 'word
   return { cause, words, ...only };
 }
 
-/** By subject and detail, `7.25` for `5.7.25` (RFC 7372, Google's and Microsoft's lists of codes). */
+/** Keyed by subject and detail, `7.25` for `5.7.25` (RFC 7372, Google's and Microsoft's lists of codes). */
 export const CODES_ABOUT_US: Readonly<Record<string, Cause>> = {
   '1.7': 'sender_rejected',
   '1.8': 'sender_rejected',
@@ -62,7 +62,7 @@ export const CODES_ABOUT_US: Readonly<Record<string, Cause>> = {
 };
 
 export const OF_PROVIDERS: readonly CauseRule[] = [
-  // Microsoft 365 for an address that its directory does not have; Postfix says the same words for a plain REJECT.
+  // Microsoft 365, for an address that its directory lacks; Postfix sends the same words for a plain REJECT.
   rule('unknown_user', /recipient address rejected: access denied/, { enhanced: '4.1' }),
   rule('unknown_user', /resolver\.adr\.(?:ex)?recipientnotfound|resolver\.adr\.recipnotfound/),
   // Outlook.com, GMX and web.de use RFC 5321's words for any 550; only at RCPT do they mean "no such user".
@@ -82,7 +82,7 @@ export const OF_PROVIDERS: readonly CauseRule[] = [
   rule('content', /\bdt:sum\b/),
   rule('ptr_required', /aup#(?:cxdns|in-1130)/),
   rule('rate_limited', /aup#(?:in-(?:1310|1430|1580|1590)|cxcnct|cxmxrt)/),
-  // Postfix and Google name what is ours, which the plain text would hide.
+  // Postfix and Google name our address or host, which the plain text would hide.
   rule('ptr_required', /cannot find your (?:reverse )?hostname/),
   rule('domain_blocked', /reputation of the sending domain/),
   rule('spam_content', /spam or virus/),
@@ -149,7 +149,7 @@ export const ABOUT_US: readonly CauseRule[] = [
     'sender_rejected',
     /sender(?: address)?(?: \S+)?:? (?:is |was |has been )?(?:rejected|invalid|unknown|verify failed|denied|not (?:found|valid|allowed)|disabled|suspended)|(?:bad|invalid|unknown|unresolvable) sender|sender domain|domain of sender|sender verif|envelope from|(?:return|reply)[ -]path|mail from .{0,60}domain|mail from command|\bours (?:\S+ ){0,5}(?:disabled|suspended|closed|expired|inactive|unknown|invalid|rejected|denied|not (?:found|valid|exist\w*|allowed)|does(?: not|n['’]?t) exist|do(?: not|n['’]?t) exist|must)|mail sending denied|from domain|null sender|empty envelope/,
   ),
-  // The words leave open whose domain it is; in a reply to RCPT it is almost always the sender's.
+  // The words leave open whose domain is meant; in a reply to RCPT it is almost always the sender's.
   rule(
     'sender_rejected',
     /(?<!recipient |destination |host or |no such |routeable |mail )\bdomain(?: (?:name|\S+\.\S+))? (?:may not exist|not found|unknown|does(?: not|n['’]?t) exist)/,
@@ -169,7 +169,7 @@ export const ABOUT_US: readonly CauseRule[] = [
   ),
 ];
 
-/** By subject and detail. Only after `ABOUT_US` has found nothing that clears the recipient. */
+/** Keyed by subject and detail. Tried only after `ABOUT_US` has found nothing that clears the recipient. */
 export const CODES_ABOUT_RECIPIENT: Readonly<Record<string, Cause>> = {
   '1.1': 'unknown_user',
   '1.2': 'bad_domain',
@@ -228,7 +228,7 @@ export const ABOUT_RECIPIENT: readonly CauseRule[] = [
   ),
 ];
 
-/** Names of blocklists as they stand in replies. */
+/** Names of blocklists as replies spell them. */
 export const BLOCKLIST_NAMES: readonly [name: string, pattern: RegExp][] = [
   ['Spamhaus DBL', /spamhaus (?:dbl|domain)|dbl\.spamhaus/],
   ['Spamhaus XBL', /spamhaus xbl|xbl\.spamhaus|exploits block list|spamhaus\.org\/xbl/],

@@ -1,12 +1,11 @@
 /**
- * The table of causes: what a refusal is about, in any wording. Each has the bounce category that PowerMTA gave the
- * field, the bounce type that SES shows, and whether the address is suppressed. `npm run errors` writes it to
- * `lib/errors.md`.
+ * The table of causes: the subject of a refusal, in any wording. Each cause has the bounce category of PowerMTA, the
+ * bounce type that SES shows, and whether the address is suppressed. `npm run errors` writes it to `lib/errors.md`.
  *
  * Only three causes suppress, and only when the reply is permanent: our own faults never punish a recipient.
  */
 
-/** Bounce categories, by the names that PowerMTA gave the field. */
+/** Bounce categories, under PowerMTA's names. */
 export type Category =
   | 'bad-mailbox'
   | 'bad-domain'
@@ -42,9 +41,9 @@ export interface BounceType {
 export interface CauseEntry {
   category: Category;
   fault: 'recipient' | 'sender' | 'content' | 'infrastructure' | 'unknown';
-  /** Later, or by another way, the same mail may be taken. */
+  /** Whether the same mail may be accepted later, or over another source address. */
   temporary: boolean;
-  /** The address is suppressed when the reply is permanent. */
+  /** Whether a permanent reply suppresses the address. */
   suppresses: boolean;
   bounce: BounceType;
   /** What the operator does about it, one sentence. */

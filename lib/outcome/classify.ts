@@ -1,8 +1,8 @@
 /**
- * From the result of one attempt to what happens next: delivered, ended, or tried again.
+ * Decides what follows the result of one attempt: delivered, ended, or tried again.
  *
- * Errors are temporary until proven permanent: only a clear 5xx reply ends a delivery. Clear means that the
- * reply answers a command that named the recipient or carried the content, and that it speaks of these.
+ * Errors are temporary until proven permanent: only a clear 5xx reply ends a delivery. A reply is clear when it
+ * answers a command that named the recipient or carried the content, and its words are about one of these.
  *
  * ```
  *  reply                         greeting  EHLO/STARTTLS   MAIL            RCPT   DATA/body
@@ -15,9 +15,9 @@
  *  other 5xx                     deferred   deferred     by concern     bounced   bounced
  *  anything else                 deferred   deferred     deferred       deferred  deferred   garbled
  * ```
- * By concern: bounced when the diagnosis is the recipient or the content, else deferred. A refusal before
- * RCPT is mostly about our host (RFC 7504 §3: a 554 or 521 greeting refuses the connection; other hosts and
- * other source addresses may fare better), and must not end mail that another IP could deliver.
+ * By concern: bounced when the diagnosis is the recipient or the content, else deferred. A refusal before RCPT is
+ * mostly about our host (RFC 7504 §3: a 554 or 521 greeting refuses the connection; other hosts and other source
+ * addresses may fare better), and must not end mail that another IP could deliver.
  */
 import { CAUSES, type Cause } from './causes.ts';
 import { diagnose } from './diagnosis.ts';
@@ -25,14 +25,14 @@ import { REASONS, type ReasonCode } from './reasons.ts';
 import type { Reply } from './reply.ts';
 import { replyText } from './reply.ts';
 
-/** What became of one recipient in one attempt, as the SMTP client or the simulator reports it. */
+/** The result of one attempt for one recipient, from the SMTP client or the simulator. */
 export interface AttemptResult {
   /**
-   * `accepted`: 2xx to the body. `refused`: `reply` decides. `unsent`: nothing was decided, `code` says why.
+   * `accepted`: 2xx to the body. `refused`: `reply` decides. `unsent`: nothing was decided, `code` gives the reason.
    * `uncertain`: the body was complete on the wire and no reply was read (RFC 1047).
    */
   kind: 'accepted' | 'refused' | 'unsent' | 'uncertain';
-  /** Command (or moment) at which it ended. */
+  /** Command (or moment) at which the attempt ended. */
   phase: string;
   reply?: Reply;
   code?: ReasonCode;
@@ -43,19 +43,19 @@ export interface Verdict {
   state: 'delivered' | 'bounced' | 'deferred';
   /** Code of the error table. */
   reason: ReasonCode | 'delivered';
-  /** For a person: the peer's reply where there is one. */
+  /** Text for a person: the peer's reply where there is one. */
   text: string;
-  /** The peer may have the message; another attempt may duplicate it. */
+  /** Whether the peer may have the message, so that another attempt may duplicate it. */
   uncertain?: boolean;
 }
 
 const BEFORE_ENVELOPE: ReadonlySet<string> = new Set(['connect', 'greeting', 'ehlo', 'starttls', 'tls']);
-/** About the host or the session wherever they come: RFC 7504 §3 (521), RFC 4954 §6 (530, 534, 535, 538). */
+/** Codes about the host or the session in every phase: RFC 7504 §3 (521), RFC 4954 §6 (530, 534, 535, 538). */
 const SESSION_CODES: ReadonlySet<number> = new Set([521, 530, 534, 535, 538]);
-/** "I did not understand": RFC 5321 §4.2.4 and §4.3.2. */
+/** Codes about the dialogue, not the mail: RFC 5321 §4.2.4 and §4.3.2. */
 const DIALOGUE_CODES: ReadonlySet<number> = new Set([500, 502, 503, 504]);
 
-/** Classifies the result of an attempt. Pure; any input gives a verdict. */
+/** Classifies the result of an attempt. Pure; every input gives a verdict. */
 export function classify(result: AttemptResult): Verdict {
   const { kind, reply } = result;
   const text = reply ? replyText(reply) : (result.text ?? '');

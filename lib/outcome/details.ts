@@ -1,4 +1,4 @@
-/** What `Outcome.detail` holds, by the kind of the outcome. Types, not interfaces: they must fit a record. */
+/** The content of `Outcome.detail`, by the kind of the outcome. Types, not interfaces: they must fit a record. */
 import type { BounceType, Category, Cause } from './causes.ts';
 
 /** `bounce`: a report that came after the delivery (RFC 3464, or a bounce in prose). */
@@ -12,29 +12,29 @@ export type BounceDetail = {
   diagnosticCode?: string;
   /** `dns; host`, as in a DSN's Reporting-MTA. */
   reportingMta?: string;
-  /** Text of the delivery's record. */
+  /** Text for the delivery's record. */
   text: string;
   /** Absent in a report that an older version recorded. */
   cause?: Cause;
   category: Category;
   bounce: BounceType;
-  /** The address itself is at fault: it is suppressed. */
+  /** Whether the address itself is at fault, so that it is suppressed. */
   hard: boolean;
 };
 
 /** `complaint`: a feedback report (RFC 5965). */
 export type ComplaintDetail = {
   recipient?: string;
-  /** Found by Message-ID and recipient: nothing that we signed shows that the recipient sent it. */
+  /** Found by Message-ID and recipient: no signature of ours proves that the recipient sent it. */
   unsigned?: true;
   /** `abuse`, `fraud`, `not-spam`, `virus`, `auth-failure`, `other` (RFC 5965 §7.3, RFC 6430, RFC 6591). */
   feedbackType: string;
   userAgent?: string;
-  /** When the complaint came to its provider, ms since the epoch. */
+  /** When the provider received the complaint, since the epoch, ms. */
   arrivalDate?: number;
 };
 
-/** `open`: the image was fetched. Both fields are a stranger's text, cut to 1,000 characters. */
+/** `open`: the image was fetched. Strangers supply both fields; they are cut to 1,000 characters. */
 export type OpenDetail = {
   ipAddress: string;
   userAgent: string;
@@ -44,13 +44,13 @@ export type OpenDetail = {
 export type ClickDetail = OpenDetail & {
   /** Target of the link. */
   link: string;
-  /** Which of the message's tracked links it is, from 0. */
+  /** Index of the link among the message's tracked links, from 0. */
   place: number;
   /** Null when the link has none, as in SES. */
   linkTags: Record<string, string[]> | null;
 };
 
-/** `rendering-failure`: a template whose data lacked something. */
+/** `rendering-failure`: the data of a template lacked a value. */
 export type RenderingFailureDetail = {
   templateName?: string;
   errorMessage: string;

@@ -1,8 +1,8 @@
 /**
- * What a refusal is about: its cause, how SES would report it, and whether the address is at fault. The rules are
- * data (cause-rules.ts), the meaning of a cause is a table (causes.ts).
+ * Diagnoses a refusal: its cause, how SES would report it, and whether the address is at fault. The rules are data
+ * (cause-rules.ts), the properties of a cause are a table (causes.ts).
  *
- * At MAIL and before it no recipient is known to the peer, so nothing said there is about one.
+ * Up to MAIL the peer has not seen a recipient, so no reply up to then is about one.
  */
 import {
   ABOUT_RECIPIENT,
@@ -21,20 +21,20 @@ export interface Diagnosis {
   bounce: BounceType;
   /** A hard bounce: the address or its domain does not exist or is closed for good. */
   hard: boolean;
-  /** Name of the blocklist that the reply names. */
+  /** Name of the blocklist in the reply. */
   blocklist?: string;
 }
 
-/** What is known of a refusal. `text` is without the codes. */
+/** The facts of a refusal. `text` is without the codes. */
 export interface Refusal {
   code?: number;
   enhanced?: string;
   text: string;
-  /** Command that was refused; absent for a report that came later. */
+  /** The refused command; absent for a report that came later. */
   phase?: string;
 }
 
-/** Characters of the text that the patterns see. */
+/** Maximum length of the text that the patterns match, characters. */
 const MAX_TEXT = 1000;
 const BEFORE_RECIPIENT: ReadonlySet<string> = new Set([
   'connect',
@@ -44,21 +44,26 @@ const BEFORE_RECIPIENT: ReadonlySet<string> = new Set([
   'tls',
   'mail',
 ]);
-/** IronPort and others quote the reply of the host behind them: that one decides. */
+/** IronPort and others quote the reply of the host behind them, which decides. */
 const QUOTED_REPLY = /unknown address error ([45][0-9]{2})[- ]'([45]\.[0-9]{1,3}\.[0-9]{1,3})? ?(.{0,600})/;
 const URL = /\bhttps?:\/\/\S{1,300}/g;
 const ADDRESS = /(?:"[^"]{0,64}"|[^\s<>()[\]"',;:@]{1,100})@[\p{L}\p{N}.[\]:_-]{1,255}/gu;
 const IP =
   /\[?(?:\d{1,3}\.){3}\d{1,3}(?:\/\d{1,2})?(?: \d{1,3})?\]?|\[?(?:[0-9a-f]{1,4}:){3,7}[0-9a-f:]{1,39}\]?/g;
-/** What belongs to the sending side, by the words that name it. */
+/** Words that name the sending side. */
 const OURS =
   /\b(?:ip|ips|sender(?:'s|s)?|sending|from|your|source|client|envelope|header|mail from|originat\w+|author|submitter|helo|ehlo|smtp|return|bounce)(?:,| or| and|\/)?(?: (?:e-?mail|from|header|ip|or|and|mail|the)){0,3} (?:address|account|user|mailbox|domain|host(?:name)?|name)(?:es|s)?\b/g;
 
-/** Diagnoses kept: one refusal is judged for its end, its warm-up, its event, its suppression and its metric. */
+/**
+ * Maximum number of cached diagnoses: one refusal is judged for its end, its warm-up, its event, its suppression and
+ * its metric.
+ */
 const MAX_KEPT = 256;
 const kept = new Map<string, Diagnosis>();
 
-/** Cause, SES bounce type and hardness of a refusal. The same refusal gives the same diagnosis; never throws. */
+/**
+ * Diagnoses a refusal: cause, SES bounce type and hardness. The same refusal gives the same diagnosis; never throws.
+ */
 export function diagnose(refusal: Refusal): Diagnosis {
   const { code, enhanced, phase, text } = refusal;
   const key = `${code} ${enhanced} ${phase} ${text.slice(0, MAX_TEXT)}`;
@@ -94,12 +99,12 @@ function judge(refusal: Refusal): Diagnosis {
   };
 }
 
-/** Whether the codes say "temporary" (either of them: a contradiction is no proof). */
+/** Whether either code is temporary (a contradiction is no proof). */
 function isTemporary({ code, enhanced }: Refusal): boolean {
   return (code !== undefined && code < 500) || enhanced?.startsWith('4.') === true;
 }
 
-/** The text with URLs and IPs cut as the addresses are, and what belongs to the sending side named `ours`. */
+/** Replaces URLs and IPs as addresses are replaced, and names of the sending side by `ours`. */
 function plain(text: string): string {
   return text
     .replace(URL, '…')
@@ -134,7 +139,7 @@ function match(rules: readonly CauseRule[], text: string, refusal: Refusal): Cau
   return undefined;
 }
 
-/** Names of blocklists stand in URLs, which the plain text lacks. */
+/** Matches the text with its URLs too, because names of blocklists stand in URLs, which the plain text lacks. */
 function matchBoth(
   rules: readonly CauseRule[],
   raw: string,
@@ -148,7 +153,7 @@ function matchBoth(
     : found;
 }
 
-/** By what the codes say alone: RFC 3463 §3 for the subject, RFC 7504 §4 for 556. */
+/** The cause by the codes alone: RFC 3463 §3 for the subject, RFC 7504 §4 for 556. */
 function byCode({ code }: Refusal, detail: string): Cause {
   if (code === 556) return 'bad_domain';
   switch (detail[0]) {

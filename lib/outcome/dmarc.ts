@@ -1,7 +1,7 @@
 /**
- * DMARC aggregate reports (RFC 9990, and RFC 7489 appendix C before it): how receivers judged mail that names a domain
- * of ours. Read as a stream of tags: nothing is built but the rows, entities are not expanded, and counts, depth and
- * lengths are bounded, because anybody may send a report.
+ * Reads DMARC aggregate reports (RFC 9990, and RFC 7489 appendix C before it): how receivers judged mail that names a
+ * domain of ours. They are parsed as a stream of tags: only the rows are built, entities are not expanded, and
+ * counts, depth and lengths are bounded, because any stranger may send a report.
  */
 import { setImmediate } from 'node:timers/promises';
 import { Parser } from 'htmlparser2';
@@ -10,7 +10,7 @@ import { expand } from './expand.ts';
 
 export type DmarcDisposition = 'none' | 'quarantine' | 'reject';
 
-/** How a receiver judged the mail of one address over the time of the report. */
+/** A receiver's judgement of the mail of one address over the time of the report. */
 export interface DmarcRow {
   sourceIp: string;
   count: number;
@@ -27,10 +27,10 @@ export interface DmarcRow {
 }
 
 export interface DmarcReport {
-  /** Organisation that wrote it, and its own id of the report. */
+  /** Organisation that wrote the report, and its own id of it. */
   organisation: string;
   reportId: string;
-  /** ms since the epoch. */
+  /** Start of the report's time, since the epoch, ms. */
   begin: number;
   end: number;
   /** Domain whose policy was applied. */
@@ -43,12 +43,13 @@ const MAX_ROWS = 10_000;
 const MAX_DEPTH = 16;
 const MAX_TEXT = 1_024;
 const MAX_SIGNATURES = 20;
-/** Octets that the parser is given at one time, so that it keeps little. */
+/** Size of the pieces that the parser receives, so that it buffers little, octets. */
 const CHUNK = 65_536;
 
 /**
+ * Reads a report.
  * @param bytes the attachment: XML, or XML in gzip or zip.
- * @throws PosternError `bad_request` with what is wrong with it.
+ * @throws PosternError `bad_request` that states what is wrong with it.
  */
 export async function readDmarcReport(bytes: Buffer): Promise<DmarcReport> {
   const reader = new Reader();
@@ -57,7 +58,7 @@ export async function readDmarcReport(bytes: Buffer): Promise<DmarcReport> {
   for (let at = 0; at < xml.length; at += CHUNK) {
     parser.write(xml.toString('utf8', at, Math.min(xml.length, at + CHUNK)));
     if (reader.refusal) throw refused(reader.refusal);
-    // The largest report takes a second: others have their turn in between.
+    // The largest report takes a second: other work runs in between.
     await setImmediate();
   }
   parser.end();

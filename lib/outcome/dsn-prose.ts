@@ -1,6 +1,6 @@
 /**
- * Bounces in prose, from systems that send no RFC 3464 part. Only forms that name themselves are read; in
- * anything else a program that guesses would suppress addresses by accident. A notice of delay is never a bounce.
+ * Reads bounces in prose, from systems that send no RFC 3464 part. Only forms that identify themselves are read;
+ * guessing at others would suppress addresses by accident. A notice of delay is never a bounce.
  *
  * | system                            | how it names itself                                              |
  * |-----------------------------------|------------------------------------------------------------------|
@@ -26,11 +26,11 @@ const REPLY = /\b([45][0-9]{2}[ -].{0,400})/;
 const ZOHO_CODE = /(?:ERROR_CODE ?:|ResponseCode ?)([45][0-9]{2})[,\s]{1,4}(?:ERROR_CODE ?:)?(.{0,400})/i;
 const DELAY =
   /\b(?:has not (?:yet )?been delivered|message is delayed|delivery (?:has been |is )?delayed|will (?:continue to )?be (?:re)?tried|still be(?:ing)? attempt|no action is required|warning: (?:could not send|message)|transient non-fatal)/i;
-/** What follows is the returned message. */
+/** Lines after which the returned message follows. */
 const COPY =
   /^(?:-{2,}[ -]*(?:this is a copy|below this line|the header of the original|original message|forwarded message)|message headers follow|below is a copy of the original)/i;
 
-/** A bounce in prose. */
+/** Reads a bounce in prose. */
 export function readProse(mail: ReportMail, original: Original): Report | undefined {
   const lines = ownLines(mail.text);
   const text = lines.join('\n');
@@ -50,7 +50,7 @@ export function reasonFor(recipient: string, text: string): string | undefined {
   return reason.length === 0 ? undefined : clean(failed(recipient, reason)).diagnosticCode;
 }
 
-/** Whether a program sent it: a person who forwards a bounce has a name. */
+/** Whether a program sent the message: a person who forwards a bounce has a name. */
 function isDaemon(header: ReportMail['header']): boolean {
   const from = header('from') ?? '';
   return from.includes('<>') || /mailer-?daemon|postmaster|mail delivery|bounce/i.test(from);
@@ -96,7 +96,7 @@ function exim(header: ReportMail['header'], lines: string[]): DsnRecipient[] | u
   return found.length > 0 ? found : undefined;
 }
 
-/** Systems that say who they are in a sentence and then name each recipient on a line. */
+/** Reads bounces of systems that identify themselves in a sentence and then name each recipient on a line. */
 function named(lines: string[], text: string): DsnRecipient[] | undefined {
   if (/^This is the DragonFly Mail Agent/m.test(text)) {
     const address = /error delivering your mail to <([^\s<>]{3,320})>/.exec(text)?.[1];
@@ -116,7 +116,7 @@ function named(lines: string[], text: string): DsnRecipient[] | undefined {
   return found.length > 0 ? found : undefined;
 }
 
-/** The fields of a delivery status in the text. */
+/** Reads the fields of a delivery status from the text. */
 function fieldsIn(text: string): DsnRecipient[] | undefined {
   const start = text.search(/^(?:Reporting-MTA|Final-Recipient):/m);
   if (start < 0) return undefined;

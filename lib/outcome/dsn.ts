@@ -6,15 +6,15 @@ import type { DsnRecipient, Original, Report, ReportMail } from './report-types.
 
 const STATUS_TYPES = new Set(['message/delivery-status', 'message/global-delivery-status']);
 
-/** @returns undefined when the message has no part of that type that names an action or a recipient. */
+/** Reads a delivery status. @returns undefined when no part of the message names an action or a recipient. */
 export function readDsn(mail: ReportMail, original: Original): Report | undefined {
   const status = mail.part(STATUS_TYPES);
   return status === undefined ? undefined : readStatus(readGroups(status), mail.text, original);
 }
 
 /**
- * RFC 3464 §2.1: a group about the message, then one for each recipient.
- * @param text of the report. Exim and OpenSMTPD write the reason there, and no Diagnostic-Code.
+ * Reads the groups of RFC 3464 §2.1: one about the message, then one for each recipient.
+ * @param text of the report. Exim and OpenSMTPD write the reason there, without a Diagnostic-Code.
  */
 export function readStatus(groups: Fields[], text: string, original: Original): Report | undefined {
   const recipients = groups

@@ -1,6 +1,6 @@
 /**
- * Outcomes as the events that SES publishes (SES developer guide, "Contents of event data"), so that what
- * listens to SES can listen to Postern.
+ * Converts outcomes to the events that SES publishes (SES developer guide, "Contents of event data"), so that
+ * consumers of SES's events work with Postern.
  *
  * | outcome           | event                                                         |
  * |-------------------|---------------------------------------------------------------|
@@ -30,7 +30,7 @@ import { mailObject } from './mail-object.ts';
 import type { DelayType, SesEvent } from './ses-event.ts';
 import { isSimulatorAddress } from './simulator.ts';
 
-/** The events of one outcome: one, or none. Pure: the same outcome gives the same events, ids included. */
+/** Converts one outcome to its event, or to none. Pure: the same outcome gives the same events, ids included. */
 export function sesEvents(record: MessageRecord, outcome: Outcome, context: EventContext): SesEvent[] {
   switch (outcome.kind) {
     case 'accepted':
@@ -144,7 +144,7 @@ function attemptEvents(
   }
 }
 
-/** The diagnosis in the words that SES has for what it decides itself. */
+/** The bounce of an event, in SES's own words where SES would have decided itself. */
 function bounceOf(
   record: MessageRecord,
   attempt: Attempt,
@@ -205,7 +205,7 @@ function complaint(
   };
 }
 
-/** `delayType`, in the meaning that SES's guide gives each. */
+/** `delayType`, by the definitions in SES's guide. */
 function delayType(attempt: Attempt, diagnosis: AttemptDiagnosis): DelayType {
   switch (diagnosis.category) {
     case 'quota-issues':
@@ -217,7 +217,7 @@ function delayType(attempt: Attempt, diagnosis: AttemptDiagnosis): DelayType {
     case 'routing-errors':
       return attempt.reason === 'uncertain' ? 'Undetermined' : 'TransientCommunicationFailure';
     case 'policy-related':
-      // A host that refuses before it has heard of the message refuses our address.
+      // A host that refuses in its greeting, before the message, refuses our address.
       return phaseOf(attempt) === 'greeting' ? 'IPFailure' : 'General';
     default:
       if (attempt.reason === 'site_limit' || attempt.reason === 'no_source_ip') return 'InternalFailure';
@@ -234,8 +234,9 @@ function iso(time: number): string {
 }
 
 /**
- * In the form of a MessageId. Derived, not drawn: the outcome feed is read at least once, and a listener that
- * drops repeated feedback ids (as SES's guide advises) must see the same id when an outcome is read again.
+ * Derives a feedback id in the form of a MessageId. It is derived, not drawn: the outcome feed is read at least once,
+ * and a consumer that drops repeated feedback ids (as SES's guide advises) must see the same id when an outcome is
+ * read again.
  */
 export function feedbackId(outcome: Outcome): string {
   const { messageId, n, kind, at } = outcome;

@@ -1,27 +1,27 @@
 /**
- * Expands what reports come packed in: gzip, zip with one file, or nothing. A bomb ends at the bound: what would grow
- * beyond it is refused, whatever its headers claim. The work is done off the event loop.
+ * Expands the packing of reports: gzip, zip with one file, or none. Expansion stops at the bound and the report is
+ * refused, whatever its headers claim, because a stranger may send a bomb. The work runs off the event loop.
  */
 import { promisify } from 'node:util';
 import * as zlib from 'node:zlib';
 import { PosternError } from '../errors.ts';
 
-/** Octets of an expanded report: some hundred times a large honest one. */
+/** Maximum size of an expanded report: about a hundred times a large honest one, octets. */
 export const MAX_EXPANDED = 16 * 1024 * 1024;
 
 const gunzip = promisify<Buffer, zlib.ZlibOptions, Buffer>(zlib.gunzip);
 const inflateRaw = promisify<Buffer, zlib.ZlibOptions, Buffer>(zlib.inflateRaw);
 
-/** APPNOTE.TXT 4.3.7: the local header of a file. */
+/** Signature of a file's local header (APPNOTE.TXT 4.3.7). */
 const LOCAL_HEADER = 0x04034b50;
 const CENTRAL_HEADER = 0x02014b50;
 const END_OF_DIRECTORY = 0x06054b50;
 const STORED = 0;
 const DEFLATED = 8;
-/** The end record is at most this far from the end: its own 22 octets and a comment. */
+/** Maximum distance of the end record from the end: its own 22 octets and a comment, octets. */
 const END_DISTANCE = 22 + 65_535;
 
-/** @throws PosternError `bad_request` for what is damaged, larger than the bound, or holds no file. */
+/** Expands a report. @throws PosternError `bad_request` for one that is damaged, larger than the bound, or empty. */
 export async function expand(bytes: Buffer): Promise<Buffer> {
   try {
     if (bytes.length > 3 && bytes.readUInt16BE(0) === 0x1f8b) {
@@ -38,8 +38,8 @@ export async function expand(bytes: Buffer): Promise<Buffer> {
 }
 
 /**
- * The one file of an archive. Its length comes from the central directory, for a local header may leave it out
- * (4.4.4, bit 3).
+ * Extracts the one file of an archive. Its length comes from the central directory, because a local header may leave
+ * it out (4.4.4, bit 3).
  */
 async function unzip(bytes: Buffer): Promise<Buffer> {
   const least = Math.max(0, bytes.length - END_DISTANCE);

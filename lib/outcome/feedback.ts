@@ -1,4 +1,4 @@
-/** What a report about one delivery becomes in the outcome feed. */
+/** Converts a report about one delivery to its outcome for the feed. */
 import type { MessageRecord } from '../engine/items.ts';
 import type { BounceDetail, ComplaintDetail } from './details.ts';
 import { diagnose } from './diagnosis.ts';
@@ -11,9 +11,9 @@ export type Feedback =
   | { kind: 'complaint'; detail: ComplaintDetail };
 
 /**
- * @param n place of the recipient whose signed return path the report came to (or carries).
- * @returns undefined when there is nothing to record: a notice of delay or success, an automatic reply, something
- * unreadable, or a report that returns another message than the one its return path belongs to.
+ * @param n index of the recipient whose signed return path the report came to (or carries).
+ * @returns undefined when there is nothing to record: a notice of delay or success, an automatic reply, an unreadable
+ * report, or one that returns another message than the one its return path belongs to.
  */
 export function feedbackOf(report: Report, record: MessageRecord, n: number): Feedback | undefined {
   if (report.kind !== 'dsn' && report.kind !== 'complaint') return undefined;
@@ -35,8 +35,8 @@ function bounceDetail(about: DsnRecipient, address: string, reportingMta: string
   const reply = readReply(said);
   const diagnosis = diagnose({
     code: reply?.code,
-    // The relay's own status may say less than the reply that it quotes, and it may say "expired" (4.4.7)
-    // where the reply was a passing one: a class 4 in either is no hard bounce.
+    // The relay's own status may hold less than the reply that it quotes, and it may be "expired" (4.4.7) where the
+    // reply was a passing one: a class 4 in either is no hard bounce.
     enhanced: status.startsWith('4.') ? status : (reply?.enhanced ?? status),
     text: reply?.lines[0] ?? said,
   });
@@ -56,8 +56,8 @@ function names(about: DsnRecipient, address: string): boolean {
   if (recipient === undefined && originalRecipient === undefined) return false;
   return (
     (recipient !== undefined && sameAddress(recipient, address)) ||
-    // RFC 3464 §2.3.1: what the sender wrote, kept by relays that rewrite. A forwarder that reports the
-    // failure of its target names the address that it was sent to here; that address does exist.
+    // RFC 3464 §2.3.1: the address as the sender wrote it, kept by relays that rewrite. A forwarder that reports the
+    // failure of its target names the address that received the mail; that address does exist.
     (recipient === undefined && sameAddress(originalRecipient, address))
   );
 }

@@ -1,15 +1,15 @@
-/** The field groups of which reports are made (RFC 3464 §2.1, RFC 5965 §3), read without trust. */
+/** Reads the field groups of reports (RFC 3464 §2.1, RFC 5965 §3), which strangers write. */
 
 import { cleanText } from '../text.ts';
 
-/** Lower case names to values, unfolded, in order. */
+/** Values by lower case name, unfolded, in order. */
 export type Fields = ReadonlyMap<string, readonly string[]>;
 
 const MAX_GROUPS = 50;
 const MAX_FIELDS = 200;
 const MAX_VALUE = 1000;
 
-/** Groups of `Name: value` lines parted by empty lines. What is no field is passed over. */
+/** Splits text into groups of `Name: value` lines, separated by empty lines. Other lines are skipped. */
 export function readGroups(text: string): Fields[] {
   const groups: Fields[] = [];
   let fields: Map<string, string[]> | undefined;
@@ -43,7 +43,7 @@ export function field(fields: Fields | undefined, name: string): string | undefi
   return fields?.get(name)?.[0];
 }
 
-/** `rfc822; user@example.com` or `<user@example.com>` as `user@example.com`. */
+/** Extracts `user@example.com` from `rfc822; user@example.com` or `<user@example.com>`. */
 export function addressOf(value: string | undefined): string | undefined {
   if (!value) return undefined;
   const address = value.slice(value.indexOf(';') + 1).trim();
@@ -53,7 +53,10 @@ export function addressOf(value: string | undefined): string | undefined {
   return bare.includes('@') && bare.length <= 320 && !/\s/.test(bare) ? bare : undefined;
 }
 
-/** Clean text, with a blank for each run of controls: a stranger wrote it, and it ends in queues, logs and terminals. */
+/**
+ * Replaces each run of controls by a blank, because strangers write the text and it ends in queues, logs and
+ * terminals.
+ */
 export function printable(text: string): string {
   return cleanText(text.replace(/[\p{Cc}\u2028\u2029]+/gu, ' '));
 }
@@ -63,7 +66,7 @@ export function addresses(fields: Fields | undefined, name: string): string[] {
   return (fields?.get(name) ?? []).map(addressOf).filter((address) => address !== undefined);
 }
 
-/** ms since the epoch of a date; undefined when it is none. */
+/** Parses a date to ms since the epoch; undefined when it is invalid. */
 export function time(text: string | undefined): number | undefined {
   const ms = text === undefined ? Number.NaN : Date.parse(text);
   return Number.isNaN(ms) ? undefined : ms;

@@ -1,8 +1,8 @@
-/** The `mail` object that every SES event carries: what the message was. */
+/** The `mail` object of every SES event, which describes the message. */
 import type { MessageRecord } from '../engine/items.ts';
 import { messageIdOf } from '../mail/message-id.ts';
 
-/** Where events come from. */
+/** The source of events. */
 export interface EventContext {
   region: string;
   accountId: string;
@@ -16,7 +16,7 @@ export interface MailObject {
   source: string;
   sourceArn: string;
   sendingAccountId: string;
-  /** As the caller was given it. */
+  /** The MessageId in the caller's answer. */
   messageId: string;
   destination: string[];
   headersTruncated: boolean;
@@ -36,10 +36,9 @@ const HEADER_NAMES = {
 } as const;
 
 /**
- * @param tags tags to add to those of the message, as `ses:outgoing-ip` once it is known.
- *
- * `headers` are those that the record keeps; `headersTruncated` tells whether there were others. As with SES,
- * `commonHeaders.messageId` is the id of the message, not its Message-ID field.
+ * Builds the `mail` object. `headers` are those that the record keeps; `headersTruncated` states whether there were
+ * others. As with SES, `commonHeaders.messageId` is the id of the message, not its Message-ID field.
+ * @param tags added to those of the message, as `ses:outgoing-ip` once it is known.
  */
 export function mailObject(
   record: MessageRecord,
@@ -61,7 +60,7 @@ export function mailObject(
   };
 }
 
-/** What is known of the header of a message whose fields were not kept. */
+/** Rebuilds the known fields of a header that was not kept. */
 function keptHeaders({ commonHeaders }: MessageRecord): MailObject['headers'] {
   const headers: MailObject['headers'] = [];
   for (const key of Object.keys(HEADER_NAMES) as (keyof typeof HEADER_NAMES)[]) {

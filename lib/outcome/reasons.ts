@@ -1,6 +1,6 @@
 /**
- * The table of reasons: why a delivery stands as it does, whether it ended or waits. An attempt, a delivery and an
- * outcome carry the code. `npm run errors` writes the table to `lib/errors.md`.
+ * The table of reasons: why a delivery has its state, whether it ended or waits. Attempts, deliveries and outcomes
+ * carry the code. `npm run errors` writes the table to `lib/errors.md`.
  */
 import { CANCELLED, SCHEDULED } from '../engine/states.ts';
 import { ERRORS } from '../errors.ts';
@@ -9,10 +9,10 @@ export interface ReasonEntry {
   /** SMTP reply code and enhanced code (RFC 3463) that events show where no peer replied. */
   smtp: number;
   enhanced: string;
-  /** The delivery is tried again. */
+  /** Whether the delivery is tried again. */
   temporary: boolean;
   fault: 'caller' | 'recipient' | 'peer' | 'operator' | 'postern';
-  /** What a person does about it, one sentence. */
+  /** What the operator does about it, one sentence. */
   action: string;
 }
 
@@ -118,7 +118,7 @@ export const REASONS = {
 
 export type ReasonCode = keyof typeof REASONS;
 
-/** Whether a stored code is one of this table: records of other versions may hold others. */
+/** Whether this table has a stored code: records of other versions may hold others. */
 export function isReason(code: string): code is ReasonCode {
   return Object.hasOwn(REASONS, code);
 }

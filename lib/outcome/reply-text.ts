@@ -1,19 +1,19 @@
 /**
- * A peer's reply without what we had sent to it.
+ * Cuts the sender's own text out of a peer's reply.
  *
  * Servers repeat the recipient in their replies, and its local part is any text that a tenant, or a visitor of the
- * tenant's web form, has chosen: `"blocked using spamhaus"@example.com`. Read as the server's own words, such a
- * text would suspend a provider for every tenant and show one tenant's recipient to another. So the envelope, and
- * every other address, is cut out before a rule, a pace or a warm-up is decided by the words of a reply, and
- * before the reply is stored as a reason that others read. The delivery's own record keeps the whole reply.
+ * tenant's web form, has chosen: `"blocked using spamhaus"@example.com`. Read as the server's own words, such a text
+ * would suspend a provider for every tenant and show one tenant's recipient to another. So the envelope, and every
+ * other address, is cut out before the words of a reply decide a rule, a pace or a warm-up, and before the reply is
+ * stored as a reason that others read. The delivery's own record keeps the whole reply.
  *
  * Words are compared, not characters: servers fold case, drop quotes and backslashes, and break lines anywhere.
  *
  *     550 5.1.1 <"Too many connections"@example.com>: Too Many Connections unknown here
  *     550 5.1.1 <…>: … … … unknown here
  *
- * What is cut can only make a rule match less. An address may hold a word that a reply needs for its meaning
- * (`user@`, `spam@`): where the whole reply and the cut one lead to different ends, the milder one is right.
+ * A cut can only make a rule match less. An address may hold a word that a reply needs for its meaning (`user@`,
+ * `spam@`): where the whole reply and the cut one lead to different ends, the milder one is right.
  */
 import type { Reply } from './reply.ts';
 
@@ -23,11 +23,11 @@ export interface SmtpEnvelope {
   readonly recipient: string;
 }
 
-/** Stands where something was cut. No pattern of a rule contains it, and it is no blank. */
+/** Replaces cut text. No pattern of a rule contains it, and it is no blank. */
 const CUT = '…';
-/** Words of a local part that are cut wherever they stand alone; shorter ones only beside another of it. */
+/** Minimum length of a local part's words that are cut on their own; shorter ones are cut only beside another of it. */
 const MIN_WORD = 4;
-/** Characters of a reply that are looked at; what is beyond is dropped. */
+/** Maximum length of a reply that is examined; the rest is dropped, characters. */
 const MAX_TEXT = 2000;
 
 const WORD = /[\p{L}\p{N}]+/gu;
@@ -41,7 +41,7 @@ interface ReplyWord {
   readonly end: number;
 }
 
-/** The reply with the envelope and every address replaced by `…`, line by line. */
+/** Replaces the envelope and every address by `…`, line by line. */
 export function cutEnvelope(reply: Reply, envelope?: SmtpEnvelope): Reply {
   const text = reply.lines.join('\n').slice(0, MAX_TEXT);
   const words = wordsOf(text);
@@ -62,7 +62,7 @@ export function cutEnvelope(reply: Reply, envelope?: SmtpEnvelope): Reply {
   return spans.length === 0 ? reply : { ...reply, lines: replaceSpans(text, spans).split('\n') };
 }
 
-/** The result of an attempt with its reply cut; the same object when nothing had to be cut. */
+/** Cuts the reply of an attempt's result; the same object when nothing had to be cut. */
 export function cutResult<T extends { readonly reply?: Reply }>(result: T, envelope: SmtpEnvelope): T {
   const { reply } = result;
   if (reply === undefined || reply.code < 400) return result;
@@ -76,7 +76,7 @@ function wordsOf(text: string): ReplyWord[] {
   });
 }
 
-/** Marks every run of at least `least` words that stands in the same order in `sent`: time words × sent. */
+/** Marks every run of at least `least` words that occurs in the same order in `sent`: time words × sent. */
 function cutSequences(
   words: readonly ReplyWord[],
   sent: readonly string[],
@@ -84,7 +84,7 @@ function cutSequences(
   cut: Uint8Array,
 ): void {
   if (sent.length < least || least === 0) return;
-  // By place in `sent`: how many words from there on are those of the text from `i` on.
+  // By index in `sent`: the number of words from there on that equal those of the text from `i` on.
   let runs = new Uint16Array(sent.length + 1);
   for (let i = words.length - 1; i >= 0; i -= 1) {
     const from = new Uint16Array(sent.length + 1);

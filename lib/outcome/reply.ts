@@ -1,5 +1,5 @@
 /**
- * A peer's reply as one line of text, and back. An attempt's record keeps the text; events and statistics
+ * Converts a peer's reply to one line of text, and back. An attempt's record keeps the text; events and statistics
  * read code and enhanced code from it again, so nothing about a reply is stored twice.
  */
 
@@ -11,19 +11,19 @@ export interface Reply {
   lines: readonly string[];
 }
 
-/** Characters of a reply that are kept: a peer may answer with more, a record need not hold it. */
+/** Maximum length of a stored reply: a peer may answer with more than a record needs, characters. */
 export const MAX_REPLY_TEXT = 1000;
 
 const TEXT_FORM = /^([2-5][0-9]{2})(?:[ -]|$)(?:([245]\.[0-9]{1,3}\.[0-9]{1,3})(?: |$))?/;
 
-/** `550 5.1.1 user unknown`: the lines joined by a blank, at most `MAX_REPLY_TEXT` characters. */
+/** Formats `550 5.1.1 user unknown`: the lines joined by a blank, at most `MAX_REPLY_TEXT` characters. */
 export function replyText(reply: Reply): string {
   const head = reply.enhanced ? `${reply.code} ${reply.enhanced}` : String(reply.code);
   const text = reply.lines.length === 1 ? reply.lines[0]! : reply.lines.join(' ');
   return (text === '' ? head : `${head} ${text}`).slice(0, MAX_REPLY_TEXT);
 }
 
-/** Reads what `replyText` wrote, or a diagnostic of a report; undefined when it begins with no reply code. */
+/** Parses the output of `replyText`, or a diagnostic of a report; undefined when it begins with no reply code. */
 export function readReply(text: string): Reply | undefined {
   const match = TEXT_FORM.exec(text);
   if (!match) return undefined;

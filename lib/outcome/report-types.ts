@@ -1,9 +1,9 @@
-/** What a message to a return path or to a role address can say. */
+/** Types of the messages to a return path or to a role address. */
 
-/** What a delivery status says of one recipient. */
+/** The delivery status of one recipient. */
 export interface DsnRecipient {
   recipient?: string;
-  /** The address as it was sent to, when it is not the final one (RFC 3464 §2.3.1). */
+  /** The address as first sent, when it is not the final one (RFC 3464 §2.3.1). */
   originalRecipient?: string;
   /** `failed`, `delayed`, `delivered`, `relayed` or `expanded`. */
   action: string;
@@ -13,7 +13,7 @@ export interface DsnRecipient {
   diagnosticCode?: string;
 }
 
-/** What the returned message (or its header) shows. */
+/** Facts of the returned message (or its header). */
 export interface Original {
   messageId?: string;
   /** Envelope senders that the report claims: its return path must be among them, or be the recipient. */
@@ -34,7 +34,7 @@ export type Report =
   | { kind: 'auto-reply' }
   | { kind: 'other' };
 
-/** The parts of a parsed message that reports are read from. */
+/** The parts of a parsed message from which reports are read. */
 export interface ReportMail {
   /** The first field of a name, lower case, in the header of the report itself. */
   header(name: string): string | undefined;

@@ -1,10 +1,10 @@
 /**
- * What a message to a return path says: a delivery status (RFC 3464, or prose that is known), a complaint
- * (RFC 5965, or Outlook's JMRP), an automatic reply (RFC 3834), or something else.
+ * Reads a message to a return path: a delivery status (RFC 3464, or a known form of prose), a complaint (RFC 5965, or
+ * Outlook's JMRP), an automatic reply (RFC 3834), or anything else.
  *
- * The sender is a stranger. Only the first 128 KB or 4,000 lines are parsed (the report comes before the
- * message that it returns), nesting and header sizes are capped, and what cannot be read is `other`: nothing
- * is thrown. Stray CR, LF and NUL are put right: nothing is relayed from here, and a bounce with one is a bounce.
+ * The sender is a stranger. Only the first 128 KB or 4,000 lines are parsed (the report comes before the message that
+ * it returns), nesting and header sizes are capped, and an unreadable message is `other`: nothing is thrown. Stray
+ * CR, LF and NUL are corrected: nothing is relayed from here, and a bounce with one is still a bounce.
  */
 import type { Email } from 'postal-mime';
 import PostalMime from 'postal-mime';
@@ -15,9 +15,9 @@ import { readProse } from './dsn-prose.ts';
 import { addresses, type Fields, field, readGroups } from './fields.ts';
 import type { Original, Report, ReportMail } from './report-types.ts';
 
-/** Octets from the start of a report that are parsed. */
+/** Maximum length of a report's start that is parsed, octets. */
 export const MAX_PARSED = 128 * 1024;
-/** A parser pays for lines and parts more than for bytes: 64,000 empty lines cost it most of a second. */
+/** Maximum lines: a parser pays for lines and parts more than for bytes; 64,000 empty lines cost most of a second. */
 const MAX_LINES = 4000;
 const LIMITS = {
   maxNestingDepth: 8,
@@ -33,7 +33,7 @@ const ORIGINAL_TYPES = new Set([
   'message/global-headers',
 ]);
 
-/** Reads a report. Never rejects. */
+/** Parses a report. Never rejects. */
 export async function parseReport(bytes: Buffer): Promise<Report> {
   try {
     return read(mailOf(await PostalMime.parse(head(normalise(bytes.subarray(0, MAX_PARSED))), LIMITS)));
@@ -42,14 +42,14 @@ export async function parseReport(bytes: Buffer): Promise<Report> {
   }
 }
 
-/** Lines that end in CRLF, without NUL. */
+/** Ends all lines in CRLF and removes NUL. */
 function normalise(bytes: Buffer): Buffer {
   const text = bytes.toString('latin1');
   if (!/\r(?!\n)|(?<!\r)\n|\0/.test(text)) return bytes;
   return Buffer.from(text.replaceAll('\0', '').replace(/\r+\n|\r|\n/g, '\r\n'), 'latin1');
 }
 
-/** The lines that are parsed. */
+/** The parsed start of a report. */
 function head(bytes: Buffer): Buffer {
   let end = 0;
   for (let lines = 0; lines < MAX_LINES; lines++) {
@@ -62,12 +62,12 @@ function head(bytes: Buffer): Buffer {
 
 function mailOf(mail: Email): ReportMail {
   return {
-    // The subject with its encoded words read.
+    // The subject, its encoded words decoded.
     header: (name) =>
       name === 'subject' ? mail.subject : mail.headers.find(({ key }) => key === name)?.value,
     part(types) {
       const content = mail.attachments.find(({ mimeType }) => types.has(mimeType))?.content;
-      // ArrayBuffer by LIMITS.attachmentEncoding; a part that postal-mime rewrites comes as bytes.
+      // LIMITS.attachmentEncoding makes content an ArrayBuffer; a part that postal-mime rewrites comes as bytes.
       return content === undefined || typeof content === 'string'
         ? content
         : Buffer.from(content as ArrayBuffer).toString();
@@ -94,8 +94,8 @@ function read(mail: ReportMail): Report {
 }
 
 /**
- * Envelope senders that the recipient's server noted (RFC 8601 §2.7.2, RFC 7208 §9.1): complaints of Microsoft and of
- * other systems return a message without Return-Path.
+ * Envelope senders that the recipient's server noted (RFC 8601 §2.7.2, RFC 7208 §9.1), because complaints of
+ * Microsoft and of other systems return a message without Return-Path.
  */
 function authenticated(fields: Fields | undefined): string[] {
   const results = (fields?.get('authentication-results') ?? []).map(

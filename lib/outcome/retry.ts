@@ -3,9 +3,9 @@ import { PosternError } from '../errors.ts';
 import type { Random } from '../time.ts';
 
 export interface RetrySchedule {
-  /** Milliseconds after the first, second, … failed attempt; the last repeats until the message expires. */
+  /** Delays after the first, second, … failed attempt; the last repeats until the message expires, ms. */
   delays: readonly number[];
-  /** Each delay is spread by ± this fraction, so that what failed together does not come back together. */
+  /** Spread of each delay, as ± this fraction, so that deliveries that failed together do not come back together. */
   jitter: number;
 }
 
@@ -13,9 +13,9 @@ const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 
 /**
- * RFC 5321 §4.5.4.1 wants two tries in the first hour and then one every two or three; greylisting lifts
- * after some 5 to 15 minutes. So: 5, 10, 20, 40 minutes, 1, 2 and then every 4 hours. That is nine attempts
- * in SES's longest delivery time (14 hours) and 23 in three days.
+ * RFC 5321 §4.5.4.1 asks for two tries in the first hour and then one every two or three; greylisting ends after
+ * about 5 to 15 minutes. So: 5, 10, 20, 40 minutes, 1, 2 and then every 4 hours. That is nine attempts in SES's
+ * longest delivery time (14 hours) and 23 in three days.
  */
 export const DEFAULT_RETRY: RetrySchedule = {
   delays: [5 * MINUTE, 10 * MINUTE, 20 * MINUTE, 40 * MINUTE, HOUR, 2 * HOUR, 4 * HOUR],
@@ -27,9 +27,10 @@ const MAX_DELAY = 7 * 24 * HOUR;
 const MAX_STEPS = 100;
 
 /**
- * @param attempts attempts made so far, the failed one included (1 after the first).
- * @param now,expiresAt ms since the epoch.
- * @returns when to try again, or undefined when that would be at or past the expiry: it has expired.
+ * The time of the next attempt.
+ * @param attempts attempts made, the failed one included (1 after the first).
+ * @param now,expiresAt since the epoch, ms.
+ * @returns undefined when that time would be at or past the expiry: the delivery has expired.
  */
 export function nextAttempt(
   schedule: RetrySchedule,
@@ -45,9 +46,9 @@ export function nextAttempt(
 }
 
 /**
- * Checks a schedule that came from configuration.
+ * Validates a schedule from configuration.
  * @param where name of the setting, for the message.
- * @throws `bad_request` that says which value is wrong and what it may be.
+ * @throws `bad_request` that names the wrong value and the allowed ones.
  */
 export function checkRetrySchedule(value: unknown, where: string): RetrySchedule {
   const { delays, jitter } = (value ?? {}) as { delays?: unknown; jitter?: unknown };

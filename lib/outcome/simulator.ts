@@ -6,20 +6,20 @@
 import type { AttemptResult } from './classify.ts';
 import type { ComplaintDetail } from './details.ts';
 
-/** What comes back after the delivery. */
+/** Reports that follow the delivery. */
 export type LaterReport =
   | { kind: 'complaint'; after: number; detail: ComplaintDetail }
-  /** An out-of-office reply to the return path: accepted, counted and dropped, like any other. */
+  /** An out-of-office reply to the return path: accepted, counted and dropped, as any other. */
   | { kind: 'auto-reply'; after: number };
 
 export interface Simulation {
   result: AttemptResult;
-  /** In order; `after` is ms from the attempt. */
+  /** In order; `after` counts from the attempt, ms. */
   later: LaterReport[];
 }
 
 const SIMULATOR_DOMAIN = 'simulator.amazonses.com';
-/** A real complaint takes minutes or days; a test should not. */
+/** A real complaint takes minutes or days; a test should not wait that long. */
 const REPORT_DELAY = 1000;
 
 const SUPPRESSED_TEXT =
@@ -28,7 +28,7 @@ const SUPPRESSED_TEXT =
   'Amazon SES Developer Guide: ' +
   'http://docs.aws.amazon.com/ses/latest/DeveloperGuide/remove-from-suppressionlist.html';
 
-/** Whether a domain (lower case A-label) is the simulator's. */
+/** Whether a domain (lower case A-label) belongs to the simulator. */
 export function isSimulator(domain: string): boolean {
   return domain === SIMULATOR_DOMAIN;
 }
@@ -39,9 +39,9 @@ export function isSimulatorAddress(address: string): boolean {
 }
 
 /**
- * Plays the recipient's side. `+label` after the local part is allowed and ignored; a local part that the
- * simulator does not have is an unknown user.
- * @param recipient envelope recipient at a simulator domain. @param now ms since the epoch.
+ * Plays the recipient's side. `+label` after the local part is allowed and ignored; an undefined local part is an
+ * unknown user.
+ * @param recipient envelope recipient at a simulator domain. @param now since the epoch, ms.
  */
 export function simulate(recipient: string, now: number): Simulation {
   const local = recipient.slice(0, recipient.lastIndexOf('@')).split('+')[0]!.toLowerCase();

@@ -1,4 +1,4 @@
-/** From a batch of the outcome feed to events and statistics. Pure: the caller stores and publishes. */
+/** Converts a batch of the outcome feed to events and statistics. Pure: the caller stores and publishes. */
 import type { MessageRecord, Outcome } from '../engine/items.ts';
 import { sesEvents } from './events.ts';
 import type { EventContext } from './mail-object.ts';
@@ -7,16 +7,16 @@ import type { SesEvent } from './ses-event.ts';
 /** Quarter hours, as SES's GetSendStatistics counts. */
 const STATISTICS_PERIOD = 15 * 60_000;
 
-/** What to add to the counters of one tenant in one period. */
+/** Amounts to add to the counters of one tenant in one period. */
 export interface StatisticsDelta {
   tenant: string;
-  /** Start of the period, ms since the epoch. */
+  /** Start of the period, since the epoch, ms. */
   period: number;
-  /** One for each recipient of an accepted message. */
+  /** Recipients of accepted messages. */
   sends: number;
   deliveries: number;
   delays: number;
-  /** All bounces; those of addresses that were suppressed already are not among them, as with SES. */
+  /** All bounces except those of addresses that were suppressed before, as with SES. */
   bounces: number;
   hardBounces: number;
   complaints: number;
@@ -25,18 +25,18 @@ export interface StatisticsDelta {
 }
 
 export interface Summary {
-  /** With the set whose destinations they go to. In the order of the outcomes. */
+  /** Each event with the configuration set whose destinations receive it. In the order of the outcomes. */
   events: { tenant: string; configurationSet?: string; event: SesEvent }[];
   statistics: StatisticsDelta[];
-  /** Outcomes whose message record was pruned: they become neither event nor figure. */
+  /** Outcomes whose message record was pruned: they give neither event nor statistics. */
   orphans: number;
 }
 
 type DeliveryCounter = Exclude<keyof StatisticsDelta, 'tenant' | 'period'>;
 
 /**
- * @param outcomes a batch of the feed. @param records the records of its messages, by id; those that no
- * longer exist are left out.
+ * @param outcomes a batch of the feed. @param records the records of its messages, by id, without those that were
+ * pruned.
  */
 export function summarise(
   outcomes: readonly Outcome[],

@@ -12,11 +12,11 @@
  * | feedback `auth-failure` (a report about signatures, RFC 6591)    | nothing             |
  * | anything at the mailbox simulator                                | nothing             |
  *
- * An address is added only for a reason that its message suppresses for: the configuration set's or the account's when
- * the message was taken in, as its record has it.
+ * An address is added only for a reason that its message suppresses for: the configuration set's or the account's
+ * when the message was accepted, as its record has it.
  *
- * A report is only here if its signed return path, or the message's own id with this recipient, led to this delivery:
- * without the message no report can be forged, and with it only one for the address that it went to.
+ * A report reaches this rule only if its signed return path, or the message's own id with this recipient, led to this
+ * delivery: without the message no report can be forged, and with it only one for the address that received it.
  */
 import type { MessageRecord, Outcome } from '../engine/items.ts';
 import type { Suppression, SuppressionReason } from '../engine/suppression.ts';
@@ -26,7 +26,7 @@ import type { BounceDetail, ComplaintDetail } from './details.ts';
 import { feedbackId } from './events.ts';
 import { isSimulatorAddress } from './simulator.ts';
 
-/** What becomes of the recipient of a delivery on the list, under the address of its envelope. */
+/** The change to the list for the recipient of a delivery, under the address of its envelope. */
 export interface SuppressionChange {
   /** `none`: the message suppresses for other reasons only. Events are sent all the same. */
   action: 'add' | 'remove' | 'none';

@@ -1,5 +1,6 @@
 /**
- * TLS reports (RFC 8460): whether receivers' servers reached ours, and ours theirs, over TLS as MTA-STS and DANE ask.
+ * Reads TLS reports (RFC 8460): whether receivers' servers reached ours, and ours theirs, over TLS as MTA-STS and
+ * DANE require.
  */
 import { PosternError } from '../errors.ts';
 import { expand } from './expand.ts';
@@ -7,7 +8,7 @@ import { expand } from './expand.ts';
 export interface TlsReport {
   organisation: string;
   reportId: string;
-  /** ms since the epoch. */
+  /** Start of the report's time, since the epoch, ms. */
   begin: number;
   end: number;
   policies: TlsPolicyResult[];
@@ -27,10 +28,13 @@ export interface TlsPolicyResult {
 const MAX_POLICIES = 1_000;
 const MAX_FAILURES = 1_000;
 const MAX_TEXT = 1_024;
-/** Octets of JSON: it is parsed as a whole, and its values take several times the room of their text. */
+/**
+ * Maximum size of the JSON: it is parsed as a whole, and its values take several times the memory of their text,
+ * octets.
+ */
 const MAX_JSON = 2 * 1024 * 1024;
 
-/** @param bytes the attachment: JSON, or JSON in gzip. @throws PosternError `bad_request` with what is wrong. */
+/** @param bytes the attachment: JSON, or JSON in gzip. @throws PosternError `bad_request` that states what is wrong. */
 export async function readTlsReport(bytes: Buffer): Promise<TlsReport> {
   const expanded = await expand(bytes);
   if (expanded.length > MAX_JSON) throw refused(`it has more than ${MAX_JSON} octets`);

@@ -1,12 +1,12 @@
 /**
- * Replies to pipelined commands leave in one packet. An SMTP server library writes each reply by itself; the
- * system call and the loopback hand-over behind each write cost more than all the parsing of a message
- * (54 % of the submission listener's time when measured). What is written within one turn of the event loop
- * is held together and written at its end.
+ * Sends the replies to pipelined commands in one packet. An SMTP server library writes each reply by itself; the
+ * system call and the loopback hand-over behind each write cost more than all the parsing of a message (54 % of the
+ * submission listener's time when measured). All writes of one turn of the event loop are held and written together
+ * at its end.
  */
 import type { Socket } from 'node:net';
 
-/** Makes `socket.write` gather what one turn of the event loop writes. */
+/** Makes `socket.write` gather all writes of one turn of the event loop. */
 export function coalesceWrites(socket: Socket): void {
   const write = socket.write;
   let held = false;

@@ -1,7 +1,7 @@
 /**
- * Limits how many connections, messages and failed logins one network may have, so that a flood from a few
- * addresses does not take the places of everyone else. A network is an IPv4 address or an IPv6 /64: the owner of
- * one IPv6 address has its whole /64.
+ * Limits how many connections, messages and failed logins one network may have, so that a flood from a few addresses
+ * does not take the places of all others. A network is an IPv4 address or an IPv6 /64: the owner of one IPv6 address
+ * has its whole /64.
  *
  * ```
  *  connection ─► anonymous ── trust() ─► trusted
@@ -15,21 +15,21 @@ import ipaddr from 'ipaddr.js';
 import type { Clock } from '../time.ts';
 
 export interface ListenerLimits {
-  /** Connections at one time, trusted ones included. */
+  /** Maximum number of connections, trusted ones included. */
   connections: number;
-  /** Connections at one time of peers that have not logged in, in all and from one network. */
+  /** Maximum number of connections of peers that have not logged in, in all and from one network. */
   anonymous: number;
   anonymousOfOne: number;
-  /** Messages from one network in a minute. */
+  /** Maximum messages from one network in a minute. */
   messagesOfOne: number;
 }
 
 /** The place of one connection. */
 export interface Ticket {
   network: string;
-  /** The peer has logged in: it no longer counts against its network. */
+  /** Marks the peer as logged in, so that it no longer counts against its network. */
   trust(): void;
-  /** The connection is closed. Later calls have no effect. */
+  /** Ends the connection's place. Later calls have no effect. */
   release(): void;
 }
 
@@ -37,11 +37,11 @@ const STRESS = 0.8;
 const SHARE_UNDER_STRESS = 0.1;
 const MESSAGE_WINDOW = 60_000;
 const LOGIN_WINDOW = 600_000;
-/** Delay of the reply to a failed login, ms: one step more for each failure of the network in `LOGIN_WINDOW`. */
+/** Delay of the reply to a failed login, multiplied by the failures of the network in `LOGIN_WINDOW`, ms. */
 const LOGIN_DELAY = 1000;
 const MAX_LOGIN_DELAY = 10_000;
 
-/** The network of an address: what is counted as one peer. Text that is no address is a network of its own. */
+/** The network of an address, which counts as one peer. Text that is not an address is a network of its own. */
 export function networkOf(address: string): string {
   if (!ipaddr.isValid(address)) return address;
   const ip = ipaddr.process(address);
@@ -66,7 +66,7 @@ export class ConnectionLimiter {
     this.#failures = new WindowCounter(LOGIN_WINDOW, clock);
   }
 
-  /** Takes a place for a connection. @returns the text of a temporary reply when there is none. */
+  /** Claims a place for a connection. @returns the text of a temporary reply when there is none. */
   admit(address: string): Ticket | string {
     const { connections, anonymous, anonymousOfOne } = this.#limits;
     const network = networkOf(address);
@@ -103,19 +103,19 @@ export class ConnectionLimiter {
     };
   }
 
-  /** Counts a message. @returns the text of a temporary reply when it is one too many. */
+  /** Counts a message. @returns the text of a temporary reply when it exceeds the limit. */
   message(network: string): string | undefined {
     if (this.#messages.add(network) <= this.#limits.messagesOfOne) return undefined;
     return '4.7.1 Too many messages from your network, try again later';
   }
 
-  /** Counts a failed login. @returns how long its reply waits, ms. */
+  /** Counts a failed login. @returns the delay of its reply, ms. */
   failedLogin(network: string): number {
     return Math.min(MAX_LOGIN_DELAY, LOGIN_DELAY * this.#failures.add(network));
   }
 }
 
-/** Counts by key within fixed windows. The map starts empty with each window, so that it cannot grow for ever. */
+/** Counts by key within fixed windows. The map starts empty with each window, so that it cannot grow without end. */
 class WindowCounter {
   readonly #window: number;
   readonly #clock: Clock;

@@ -1,20 +1,20 @@
 /**
- * One connection of the SMTP server library, with two things that the library leaves out: a limit of commands that
- * lead to no message, and addresses as RFC 5321 §4.1.2 writes them.
+ * Extends a connection of the SMTP server library by two things that the library lacks: a limit of commands that lead
+ * to no message, and addresses as RFC 5321 §4.1.2 defines them.
  *
- * A client may say NOOP, RSET, EHLO and MAIL for ever, and each costs a reply; the library limits them only where
- * AUTH is compulsory. Its address parser cuts at blanks, so that it refuses `"a b"@example.net`, and takes
+ * A client may send NOOP, RSET, EHLO and MAIL without end, and each costs a reply; the library limits them only where
+ * AUTH is compulsory. Its address parser cuts at blanks, so it refuses `"a b"@example.net` and accepts
  * `(c)x@example.net`, whose comment is no part of an SMTP address.
  */
 import { SMTPConnection } from 'smtp-server/lib/smtp-connection.js';
 
-/** Commands, RCPT and the lines of a message aside, until a message is taken. */
+/** Maximum number of commands until a message is accepted, RCPT and the lines of a message aside. */
 export const MAX_COMMANDS = 100;
-/** Refused senders, recipients and logins until a message is taken. */
+/** Maximum number of refused senders, recipients and logins until a message is accepted. */
 export const MAX_REFUSALS = 20;
 
 const RECIPIENT = /^\s*RCPT\s/i;
-/** RFC 5321 §4.1.2: Dot-string of atoms (with UTF-8 by RFC 6531), here with dots anywhere: the library looks at those. */
+/** Dot-string of atoms (RFC 5321 §4.1.2; with UTF-8 by RFC 6531), here with dots anywhere: the library checks those. */
 const DOT_STRING = /^[^\s()<>[\]:;,"\\@\u0000-\u001f\u007f]+$/;
 const QUOTED =
   /^((?:mail from|rcpt to)\s*:\s*)<("(?:[^"\\\u0000-\u001f\u007f]|\\[\u0020-\u007e]){0,62}")@([^<>\s]+)>(.*)$/i;
@@ -25,13 +25,13 @@ export class ServerConnection extends SMTPConnection {
   #commands = 0;
   #refusals = 0;
 
-  /** A message was taken: the peer is one that sends mail. */
+  /** Resets the limits after an accepted message, because the peer is one that sends mail. */
   progress(): void {
     this.#commands = 0;
     this.#refusals = 0;
   }
 
-  /** Counts a refused command. @returns whether the peer has had its last one. */
+  /** Counts a refused command. @returns whether the limit is reached. */
   refused(): boolean {
     this.#refusals += 1;
     return this.#refusals >= MAX_REFUSALS;

@@ -1,6 +1,6 @@
 /**
- * An SMTP listener: what the submission and the inbound listener have in common. It limits what a peer may take
- * (connections, time, commands, failed logins, octets) and hands over whole messages.
+ * An SMTP listener, the common part of the submission and the inbound listener. It limits what a peer may use
+ * (connections, time, commands, failed logins, octets) and passes on whole messages.
  *
  * ```
  *  accepted socket ── no place ─► 421 (over TLS: closed)
@@ -31,29 +31,29 @@ import { reply, replyFor } from './reply.ts';
 import { SocketAdmission } from './socket-admission.ts';
 
 export interface ListenerOptions {
-  /** In the log. */
+  /** Name in the log. */
   name: 'submission' | 'inbound';
   host: string;
   port: number;
   hostname: string;
   /** PEM; absent: no STARTTLS. */
   tls?: { key: string; cert: string };
-  /** TLS from the first byte (RFC 8314). */
+  /** Whether TLS starts at the first byte (RFC 8314). */
   implicitTls?: boolean;
-  /** Absent: no AUTH is offered, and none is needed. */
+  /** How clients log in; absent: no AUTH is offered, and none is needed. */
   login?: Login;
-  /** SIZE; a larger message is refused. */
+  /** Value of SIZE, octets; a larger message is refused. */
   maxBytes: number;
   /** Octets from the start of a message that are kept; absent: all. */
   keepBytes?: number;
-  /** The whole content must arrive within this time, ms. */
+  /** Maximum time for the whole content, ms. */
   dataDeadline: number;
   limits: ListenerLimits;
-  /** Shared by all listeners of the process. */
+  /** Octet budget, shared by all listeners of the process. */
   budget: SmtpBudget;
   clock: Clock;
   log: Log;
-  /** Each throws what is to be answered instead of 250: an error of `reply`, or a PosternError. */
+  /** Each throws the reply that replaces the 250: an error of `reply`, or a PosternError. */
   onMail?: (session: SMTPServerSession) => void;
   onRecipient: (address: string, session: SMTPServerSession) => void | Promise<void>;
   /** @returns the text of the 250. `bytes` are valid until it settles. */
@@ -61,28 +61,28 @@ export interface ListenerOptions {
 }
 
 export interface Login {
-  /** AUTH before TLS: only where no third party can listen, as on a loopback address. */
+  /** Whether AUTH is allowed before TLS: only where no third party can listen, as on a loopback address. */
   insecure: boolean;
-  /** @returns what becomes `session.user`; undefined for wrong credentials. */
+  /** Checks credentials. @returns the value of `session.user`; undefined for wrong credentials. */
   check(username: string, password: string, session: SMTPServerSession): object | undefined;
-  /** Whether peers of an address need no login. */
+  /** Whether peers at an address need no login. */
   trusts(address: string): boolean;
 }
 
 export interface Listener {
   address: AddressInfo;
-  /** Connections open now. */
+  /** Number of open connections. */
   connections(): number;
-  /** Another certificate for the connections that begin from now on. */
+  /** Sets another certificate for connections that begin from now on. */
   renew(tls: { key: string; cert: string }): void;
-  /** Stops taking connections; messages being answered are answered. */
+  /** Stops accepting connections; messages that arrived are still answered. */
   close(): Promise<void>;
 }
 
 const IDLE_TIMEOUT = 60_000;
 const CLOSE_TIMEOUT = 10_000;
 
-/** @returns resolves when it listens. */
+/** Starts the listener. @returns resolves when it listens. */
 export function startListener(options: ListenerOptions): Promise<Listener> {
   const limiter = new ConnectionLimiter(options.limits, options.clock);
   const admission = new SocketAdmission(limiter, options.implicitTls === true);
@@ -126,7 +126,7 @@ function protocolOf({ login, tls, ...options }: ListenerOptions): SMTPServerOpti
   };
 }
 
-/** The library's server, with connections of ours. */
+/** The library's server, with connections of our own class. */
 class PeerServer extends SMTPServer {
   readonly #begin: (connection: ServerConnection) => void;
 
@@ -164,7 +164,7 @@ class Sessions {
     const { login, budget, clock } = this.#options;
     const { id, remoteAddress, remotePort } = connection;
     const ticket = this.#admission.ticketOf(remoteAddress, remotePort);
-    // A socket that was closed before its session began has given its place back.
+    // A socket that was closed before its session began has released its place.
     if (!ticket) {
       connection.close();
       return;

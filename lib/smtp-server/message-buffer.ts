@@ -1,7 +1,7 @@
 /**
- * The content of one message while it arrives: one growing buffer. The stream of smtp-server writes each
- * dot-stuffed line as a chunk of its own; to keep the chunks costs 30 times the octets that a peer sent (125 octets
- * of heap for `..\r\n`), and ended the process.
+ * Collects the content of one message in one growing buffer. The stream of smtp-server writes each dot-stuffed line
+ * as a chunk of its own; keeping the chunks costs 30 times the octets that a peer sent (125 octets of heap for
+ * `..\r\n`), which crashed the process.
  */
 import type { OctetBudget } from './octet-budget.ts';
 
@@ -15,13 +15,13 @@ export class MessageBuffer {
   #taken = 0;
   #refused = false;
 
-  /** @param keep octets from the start of the message that are kept; what follows is dropped. */
+  /** @param keep octets from the start of the message that are kept; the rest is dropped. */
   constructor(budget: OctetBudget, keep: number) {
     this.#budget = budget;
     this.#keep = keep;
   }
 
-  /** The budget had no room: what was kept is gone. */
+  /** Whether the budget had no room: the kept content is gone. */
   get refused(): boolean {
     return this.#refused;
   }
@@ -31,8 +31,8 @@ export class MessageBuffer {
     const part = this.#size + chunk.length > this.#keep ? chunk.subarray(0, this.#keep - this.#size) : chunk;
     if (part.length === 0) return;
     const size = this.#size + part.length;
-    // The first chunk is most often the whole message. It stays where it is, unless it is a small part of a large
-    // buffer, which it would keep alive.
+    // The first chunk is most often the whole message. It is not copied, unless it is a small part of a large buffer,
+    // which it would keep alive.
     if (this.#size === 0 && part.length * 2 >= part.buffer.byteLength) {
       if (!this.#reserve(part.length)) return;
       this.#buffer = part;
@@ -49,12 +49,12 @@ export class MessageBuffer {
     this.#size = size;
   }
 
-  /** The octets kept. Valid until `release`. */
+  /** The kept octets. Valid until `release`. */
   bytes(): Buffer {
     return this.#buffer.subarray(0, this.#size);
   }
 
-  /** Drops the content and gives its octets back to the budget. */
+  /** Drops the content and returns its octets to the budget. */
   release(): void {
     this.#budget.give(this.#taken);
     this.#taken = 0;

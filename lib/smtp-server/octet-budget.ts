@@ -1,16 +1,16 @@
 /**
- * Bounds the memory that messages under way take, by octets and not by connections: a peer costs what it sent, and
- * all of them together cost no more than the budget.
+ * Bounds the memory of messages under way, by octets and not by connections: a peer costs the octets that it sent,
+ * and all peers together cost no more than the budget.
  *
  * ```
  *  all ─┬─ peers that have logged in, or are trusted by address
  *       └─ anonymous ─┬─ network 192.0.2.1
  *                     └─ network 2001:db8:1:2::/64
  * ```
- * A message that finds no room is refused with a temporary reply, and its peer comes again.
+ * A message that finds no room is refused with a temporary reply, so that its peer sends it again.
  */
 
-/** A number of octets, part of a larger number of octets. */
+/** A budget of octets, part of a larger budget. */
 export class OctetBudget {
   readonly limit: number;
   readonly #parent: OctetBudget | undefined;
@@ -45,12 +45,12 @@ export interface BudgetLimits {
 }
 
 const MB = 1024 * 1024;
-/** Networks whose budget is kept; beyond, those that hold nothing are dropped. */
+/** Maximum number of network budgets; above it, those that hold nothing are dropped. */
 const MAX_NETWORKS = 10_000;
 
 /**
- * For all SMTP listeners of a process.
- * @param memory of the machine, octets: a small one gives a sixteenth, none more than 256 MB.
+ * The budget of all SMTP listeners of a process.
+ * @param memory of the machine, octets: the budget is a sixteenth of it, at most 256 MB.
  */
 export function defaultBudget(memory: number): SmtpBudget {
   const all = Math.max(64 * MB, Math.min(256 * MB, Math.floor(memory / 16)));

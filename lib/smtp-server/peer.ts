@@ -1,4 +1,4 @@
-/** What is kept of the peer at the other end of a connection: its trust, its deadline, its failures. */
+/** The state of a connection's peer: its trust, its deadline, its failures. */
 import type { Clock } from '../time.ts';
 import type { ServerConnection } from './connection.ts';
 import type { Ticket } from './connection-limiter.ts';
@@ -6,9 +6,12 @@ import { MessageBuffer } from './message-buffer.ts';
 import type { OctetBudget, SmtpBudget } from './octet-budget.ts';
 import { reply } from './reply.ts';
 
-/** From the connection to a login, ms. */
+/** Maximum time from the connection to a login, ms. */
 export const LOGIN_DEADLINE = 60_000;
-/** From the connection, the login or the last message to the next DATA, ms (RFC 5321 §4.5.3.2.7 has 5 minutes). */
+/**
+ * Maximum time from the connection, the login or the last message to the next DATA, ms (RFC 5321 §4.5.3.2.7: 5
+ * minutes).
+ */
 export const MESSAGE_DEADLINE = 300_000;
 const MAX_FAILED_LOGINS = 3;
 
@@ -49,12 +52,12 @@ export class ClientPeer {
     this.#within(time, '4.4.2 The message took too long to arrive; closing');
   }
 
-  /** No deadline: the peer waits for this side, or is gone. */
+  /** Removes the deadline: the peer waits for this side, or is gone. */
   rest(): void {
     this.#cancel();
   }
 
-  /** For the next message. */
+  /** Makes the buffer of the next message. */
   buffer(keep: number): MessageBuffer {
     const budget: OctetBudget = this.#trusted ? this.#budget.trusted : this.#budget.anonymous(this.network);
     return new MessageBuffer(budget, keep);

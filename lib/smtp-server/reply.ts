@@ -1,13 +1,13 @@
-/** What a command or a message is answered when it is not taken. */
+/** Replies to refused commands and messages. */
 import { asPosternError } from '../errors.ts';
 import type { Log } from '../log.ts';
 
-/** An error that is answered with this code and text. */
+/** Makes an error that is answered with this code and text. */
 export function reply(responseCode: number, text: string): Error {
   return Object.assign(new Error(text), { responseCode });
 }
 
-/** The reply for anything thrown; a failure of this side is logged. */
+/** The reply to any thrown value; a failure of this side is logged. */
 export function replyFor(error: unknown, listener: string, log: Pick<Log, 'error'>): Error {
   if (error instanceof Error && 'responseCode' in error) return error;
   const known = asPosternError(error);

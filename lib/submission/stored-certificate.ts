@@ -1,4 +1,4 @@
-/** The certificate of the submission service: an object that its operator renews, read again every hour. */
+/** Keeps the certificate of the submission service up to date: an object that the operator renews, read every hour. */
 
 import { type Certificate, readPem } from '../certificate.ts';
 import { readCertificateObject } from '../engine/aws/secrets.ts';
@@ -16,12 +16,15 @@ export interface CertificateOptions {
 
 export interface FollowedCertificate {
   current(): Certificate & { expires: number };
-  /** Calls `renewed` with each new certificate. One that cannot be used changes nothing. */
+  /** Calls `renewed` with each new certificate. An invalid one changes nothing. */
   follow(renewed: (certificate: Certificate) => void): void;
   stop(): void;
 }
 
-/** @throws PosternError `not_found`, `storage_unavailable`; `bad_request` when it cannot be used. */
+/**
+ * Opens the stored certificate. @throws PosternError `not_found`, `storage_unavailable`; `bad_request` when it is
+ * invalid.
+ */
 export async function openCertificate({
   bucket,
   clock,

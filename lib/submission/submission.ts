@@ -24,18 +24,18 @@ import type { Clock } from '../time.ts';
 export interface SubmissionOptions {
   host: string;
   port: number;
-  /** TLS from the first byte (RFC 8314) instead of STARTTLS. */
+  /** Whether TLS starts at the first byte (RFC 8314) instead of by STARTTLS. */
   implicitTls: boolean;
   hostname: string;
   /** PEM. */
   tls: { key: string; cert: string };
   /** Networks in CIDR form that may submit without AUTH. */
   relayFrom: string[];
-  /** AUTH before TLS: only where no third party can listen, as on a loopback address. */
+  /** Whether AUTH is allowed before TLS: only where no third party can listen, as on a loopback address. */
   allowInsecureAuth: boolean;
   maxMessageBytes: number;
   maxRecipients: number;
-  /** The whole of a submitted message must arrive within this time, ms. */
+  /** Maximum time for the whole of a submitted message, ms. */
   dataDeadline: number;
   maxClients: number;
   region: string;
@@ -48,19 +48,19 @@ export interface SubmissionOptions {
 }
 
 export const DATA_DEADLINE = 10 * 60_000;
-/** Connections at one time; half of them may be of clients that have not logged in. */
+/** Maximum number of connections; half of them may be of clients that have not logged in. */
 export const MAX_CLIENTS = 2000;
 const ANONYMOUS_OF_ONE = 50;
-/** SMTP passwords kept derived. */
+/** Maximum number of derived SMTP passwords in the cache. */
 const MAX_PASSWORDS = 10_000;
 
 export type SubmissionServer = Listener;
 
-/** @returns resolves when it listens. */
+/** Starts the listener. @returns resolves when it listens. */
 export function startSubmission(options: SubmissionOptions): Promise<SubmissionServer> {
   const { accept, control, clock } = options;
   const networks = options.relayFrom.map((cidr) => ipaddr.parseCIDR(cidr));
-  /** SMTP password of a key, derived once. */
+  /** SMTP passwords by key, derived once. */
   const passwords = new Cache<string, { secret: string; password: Buffer }>(MAX_PASSWORDS);
 
   function passwordOf(keyId: string): Buffer | undefined {
@@ -82,7 +82,7 @@ export function startSubmission(options: SubmissionOptions): Promise<SubmissionS
   function callerOf(session: SMTPServerSession): Caller {
     const user = session.user as unknown as Caller | undefined;
     if (user) {
-      // The key may have been revoked since it logged in.
+      // The key may have been revoked since the login.
       if (!control.keys.find(user.keyId)) throw new PosternError('unknown_key', 'The key was revoked.');
       return user;
     }
@@ -95,7 +95,7 @@ export function startSubmission(options: SubmissionOptions): Promise<SubmissionS
   function login(username: string, given: string, session: SMTPServerSession): Caller | undefined {
     const expected = passwordOf(username);
     const password = Buffer.from(given);
-    // An unknown key costs the same comparison, so that time does not show which keys exist.
+    // An unknown key costs the same comparison, so that the time does not reveal which keys exist.
     const reference = expected ?? Buffer.alloc(44);
     const same = password.length === reference.length && timingSafeEqual(password, reference);
     const key = expected && same ? control.keys.find(username) : undefined;
@@ -124,8 +124,8 @@ export function startSubmission(options: SubmissionOptions): Promise<SubmissionS
   }
 
   /**
-   * RFC 5321 §4.4. The client's name and address stay out: they would show every recipient the inside of the
-   * sender's network.
+   * The trace field (RFC 5321 §4.4). The client's name and address are left out: they would show every recipient the
+   * inside of the sender's network.
    */
   function traceField(session: SMTPServerSession): string {
     const protocol = `ESMTP${session.secure ? 'S' : ''}${session.user ? 'A' : ''}`;
