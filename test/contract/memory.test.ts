@@ -12,7 +12,7 @@ engineContract(
   'memory',
   async () => {
     const clock = new TestClock();
-    const engine = await openMemory({ clock });
+    const engine = openMemory({ clock });
     return { engine, clock, close: () => engine.close() };
   },
   { strictTurns: true },

@@ -32,11 +32,11 @@ type Done = (error: PosternError | undefined, value: unknown) => void;
 /** Where the store runs: a thread (`store/worker.ts`), or this one (`lib/engine/memory`). */
 export interface StoreThread extends EventEmitter {
   postMessage(value: unknown, transfer?: readonly ArrayBuffer[]): void;
-  terminate(): Promise<unknown>;
 }
 
 export class Link {
   readonly #worker: StoreThread;
+  readonly #crowdInterval: number;
   #names: OperationName[] = [];
   #arguments: unknown[] = [];
   #regions: number[] = [];
@@ -54,25 +54,25 @@ export class Link {
   /** Called once when the thread can no longer be used. */
   onBroken: (reason: PosternError) => void = () => {};
 
-  private constructor(worker: StoreThread) {
+  /**
+   * @param worker a store that is open.
+   * @param crowdInterval 0 where a commit wakes no thread and syncs no disk, so that gathering saves nothing.
+   */
+  constructor(worker: StoreThread, crowdInterval = CROWD_INTERVAL) {
     this.#worker = worker;
+    this.#crowdInterval = crowdInterval;
     worker.on('message', (answer: BatchAnswer) => this.#receive(answer));
     worker.on('error', (error) => this.#fail(`The storage thread died: ${error.message}`, error));
     worker.on('exit', (code) => this.#fail(`The storage thread ended with code ${code}.`));
   }
 
   /** Starts the storage thread and waits until the store is open. @throws its PosternError. */
-  static open(options: StoreOptions): Promise<{ link: Link; opened: Opened }> {
+  static async open(options: StoreOptions): Promise<{ link: Link; opened: Opened }> {
     const worker = new Worker(new URL('./store/worker.ts', import.meta.url), {
       workerData: options,
       // What a batch makes is garbage when it is answered. A small nursery costs no time and keeps it small.
       resourceLimits: { maxYoungGenerationSizeMb: 8 },
     });
-    return Link.to(worker);
-  }
-
-  /** Waits until the store of a thread is open. @throws its PosternError. */
-  static async to(worker: StoreThread): Promise<{ link: Link; opened: Opened }> {
     const greeting = await new Promise<Greeting>((resolve, reject) => {
       worker.once('message', (message: Greeting) => {
         worker.off('error', reject);
@@ -138,7 +138,7 @@ export class Link {
       this.#scheduled = false;
       if (!this.#underWay) this.#post();
     };
-    const wait = this.#postedCalls < CROWD ? 0 : this.#postedAt + CROWD_INTERVAL - performance.now();
+    const wait = this.#postedCalls < CROWD ? 0 : this.#postedAt + this.#crowdInterval - performance.now();
     // After the poll phase, not in a microtask: what all sockets of this turn bring shares one sync.
     if (wait < 1) setImmediate(post);
     else setTimeout(post, wait);

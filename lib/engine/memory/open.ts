@@ -5,10 +5,9 @@
  */
 import { EventEmitter } from 'node:events';
 import type { Clock } from '../../time.ts';
-import { storageFault } from '../embedded/faults.ts';
 import { Link, type StoreThread } from '../embedded/link.ts';
 import { engineOver } from '../embedded/open.ts';
-import type { Batch, Greeting } from '../embedded/protocol.ts';
+import type { Batch } from '../embedded/protocol.ts';
 import { IN_MEMORY } from '../embedded/store/schema.ts';
 import { Store } from '../embedded/store/store.ts';
 import type { Engine } from '../ports.ts';
@@ -17,43 +16,28 @@ export interface MemoryOptions {
   clock: Clock;
 }
 
-export async function openMemory({ clock }: MemoryOptions): Promise<Engine> {
-  return engineOver(await Link.to(new OwnThread()), clock);
+export function openMemory({ clock }: MemoryOptions): Engine {
+  const store = new Store({ directory: IN_MEMORY, minimumFree: 0 });
+  return engineOver({ link: new Link(new OwnThread(store), 0), opened: store.opened }, clock);
 }
 
 /** Runs the store in this thread, and answers in a later turn as another thread would. */
 class OwnThread extends EventEmitter implements StoreThread {
-  #store: Store | undefined;
+  readonly #store: Store;
 
-  constructor() {
+  constructor(store: Store) {
     super();
-    setImmediate(() => this.emit('message', this.#open()));
+    this.#store = store;
   }
 
   postMessage(value: unknown): void {
     if (value === 'close') {
-      this.#store?.close();
-      this.#store = undefined;
+      this.#store.close();
       setImmediate(() => this.emit('exit', 0));
     } else {
       // Nothing is shared with the caller, as with another thread.
-      const answer = structuredClone(this.#store!.run(value as Batch));
+      const answer = structuredClone(this.#store.run(value as Batch));
       queueMicrotask(() => this.emit('message', answer));
-    }
-  }
-
-  terminate(): Promise<void> {
-    this.postMessage('close');
-    return Promise.resolve();
-  }
-
-  #open(): Greeting {
-    try {
-      this.#store = new Store({ directory: IN_MEMORY, minimumFree: 0 });
-      return { opened: this.#store.opened };
-    } catch (error) {
-      const { code, message } = storageFault(error);
-      return { fault: { code, message } };
     }
   }
 }
