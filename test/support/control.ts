@@ -1,16 +1,16 @@
 import { type ControlOptions, openControl } from '../../lib/control/control.ts';
 import type { Control } from '../../lib/control/types.ts';
 import { TestClock } from './clock.ts';
-import { MemoryConfig } from './memory-config.ts';
+import { TestConfig } from './engine.ts';
 
 /** A master key for tests. */
 export const MASTER_KEY = Buffer.alloc(32, 7);
 
 /** A control room over a config port in memory, without DNS proof unless asked for. */
 export async function openTestControl(
-  options: Partial<ControlOptions> & { config?: MemoryConfig; clock?: TestClock } = {},
-): Promise<{ control: Control; config: MemoryConfig; clock: TestClock }> {
-  const config = options.config ?? new MemoryConfig();
+  options: Partial<ControlOptions> & { config?: TestConfig; clock?: TestClock } = {},
+): Promise<{ control: Control; config: TestConfig; clock: TestClock }> {
+  const config = options.config ?? new TestConfig();
   const clock = options.clock ?? new TestClock();
   const control = await openControl({
     masterKey: MASTER_KEY,
@@ -20,11 +20,6 @@ export async function openTestControl(
     clock,
   });
   return { control, config, clock };
-}
-
-/** Lets every promise that is ready run. */
-export async function settled(): Promise<void> {
-  await new Promise((resolve) => setImmediate(resolve));
 }
 
 /** Predicate for `assert.rejects` and `assert.throws`: a PosternError of this code whose message matches. */

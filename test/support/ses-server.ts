@@ -10,9 +10,9 @@ import type { Engine, Suppressions } from '../../lib/engine/ports.ts';
 import type { ApiDeps } from '../../lib/http/deps.ts';
 import { type Clock, systemClock } from '../../lib/time.ts';
 import { MASTER_KEY } from './control.ts';
+import { TestConfig } from './engine.ts';
 import { FakeAccept } from './fake-accept.ts';
 import { FakeTxt } from './fake-txt.ts';
-import { MemoryConfig } from './memory-config.ts';
 import { sign, type ToSign } from './signing.ts';
 
 export const KEY = { id: 'AKIAPOSTERNADMIN0001', secret: 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY' };
@@ -24,7 +24,7 @@ export interface SesServer {
   accept: FakeAccept;
   control: Control;
   /** The store under `control`. */
-  config: MemoryConfig;
+  config: TestConfig;
   /** What the resolver under `control` answers. */
   txt: FakeTxt;
   server: Server;
@@ -52,7 +52,7 @@ export interface SesServerOptions {
 export async function startSesServer(options: SesServerOptions = {}): Promise<SesServer> {
   const clock = options.clock ?? systemClock;
   const accept = new FakeAccept();
-  const config = new MemoryConfig();
+  const config = new TestConfig();
   const txt = new FakeTxt();
   const control = await openControl({
     config,

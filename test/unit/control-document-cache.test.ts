@@ -2,14 +2,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { DocumentCache } from '../../lib/control/document-cache.ts';
 import { TestClock } from '../support/clock.ts';
-import { failure, settled } from '../support/control.ts';
-import { MemoryConfig } from '../support/memory-config.ts';
+import { failure } from '../support/control.ts';
+import { settled, TestConfig } from '../support/engine.ts';
 
 interface Thing {
   count: number;
 }
 
-function open(config = new MemoryConfig(), clock = new TestClock()) {
+function open(config = new TestConfig(), clock = new TestClock()) {
   const mirror = new DocumentCache<Thing>(config, 'thing', clock);
   config.watch(({ key }) => mirror.changed(key));
   return { config, clock, mirror };
@@ -105,7 +105,7 @@ test('an old read never undoes a newer write', async () => {
 });
 
 test('a change during the first load is not lost to an older page', async () => {
-  const config = new MemoryConfig();
+  const config = new TestConfig();
   await config.put('thing', 'a', { count: 1 });
   const { mirror } = open(config);
   const list = config.list.bind(config);

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { ConfigurationSet, StoredTemplate } from '../../lib/control/types.ts';
-import { failure, openTestControl, settled } from '../support/control.ts';
+import { failure, openTestControl } from '../support/control.ts';
+import { settled } from '../support/engine.ts';
 
 const set = (name: string, tenant = 'default'): ConfigurationSet => ({
   name,

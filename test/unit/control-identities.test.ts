@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { createPublicKey, generateKeyPairSync, sign, verify } from 'node:crypto';
 import { describe, test } from 'node:test';
 import { startProofTimer } from '../../egress-node/standalone/proof-timer.ts';
-import { failure, openTestControl, settled } from '../support/control.ts';
+import { failure, openTestControl } from '../support/control.ts';
+import { settled } from '../support/engine.ts';
 import { FakeTxt } from '../support/fake-txt.ts';
 
 const SHORT = { keyLength: 'RSA_1024_BIT' } as const;
@@ -380,9 +381,9 @@ describe('signing keys', () => {
     const keys = control.identities.signingKeys(made);
     for (const { privateKey } of keys) {
       const lines = privateKey.split('\n').filter((line) => line !== '' && !line.startsWith('-'));
-      for (const line of lines) assert.ok(!config.dump().includes(line));
+      for (const line of lines) assert.ok(!(await config.dump()).includes(line));
     }
-    assert.ok(!config.dump().includes('PRIVATE KEY'));
+    assert.ok(!(await config.dump()).includes('PRIVATE KEY'));
     await settled();
     const again = (await openTestControl({ config })).control;
     assert.deepEqual(again.identities.find('example.com'), made);

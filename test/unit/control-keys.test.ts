@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { failure, MASTER_KEY, openTestControl, settled } from '../support/control.ts';
+import { failure, MASTER_KEY, openTestControl } from '../support/control.ts';
+import { settled } from '../support/engine.ts';
 
 test('a key has an id and a secret in the form of AWS, and is found until it is revoked', async () => {
   const { control, clock } = await openTestControl();
@@ -61,7 +62,7 @@ test('the store holds no secret in clear, and keys survive a restart', async () 
   const keys = await Promise.all([1, 2, 3].map(() => control.keys.create({ tenant: 'a', admin: false })));
   for (const { secret } of keys) {
     const forms = [secret, Buffer.from(secret).toString('base64'), Buffer.from(secret).toString('hex')];
-    for (const form of forms) assert.ok(!config.dump().includes(form));
+    for (const form of forms) assert.ok(!(await config.dump()).includes(form));
   }
   await control.close();
   const again = await openTestControl({ config });

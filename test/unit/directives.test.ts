@@ -3,29 +3,20 @@ import { describe, test } from 'node:test';
 import { type DirectiveBounds, type Directives, openDirectives } from '../../lib/control/directives.ts';
 import type { Directive } from '../../lib/directives/directive.ts';
 import { TestClock } from '../support/clock.ts';
-import { failure, settled } from '../support/control.ts';
-import { MemoryConfig } from '../support/memory-config.ts';
+import { failure } from '../support/control.ts';
+import { settled, TestConfig } from '../support/engine.ts';
 
 const MINUTE = 60_000;
 const ADMIN = { operator: 'AKIAADMIN' };
 
-/** A config port that counts its writes. */
-class CountedConfig extends MemoryConfig {
-  writes = 0;
-  override put(...args: Parameters<MemoryConfig['put']>) {
-    this.writes += 1;
-    return super.put(...args);
-  }
-}
-
 interface Node {
-  config: CountedConfig;
+  config: TestConfig;
   clock: TestClock;
   directives: Directives;
 }
 
 async function open(given: Partial<Node> & { bounds?: Partial<DirectiveBounds> } = {}): Promise<Node> {
-  const { config = new CountedConfig(), clock = new TestClock(), bounds } = given;
+  const { config = new TestConfig(), clock = new TestClock(), bounds } = given;
   return { config, clock, directives: await openDirectives({ config, clock, bounds }) };
 }
 
@@ -99,9 +90,9 @@ describe("an operator's order", () => {
     assert.equal(directives.list().length, 1);
     await pass(clock, 1);
     assert.deepEqual([directives.list(), directives.find(id)], [[], undefined]);
-    assert.match(config.dump(), new RegExp(id));
+    assert.match(await config.dump(), new RegExp(id));
     for (let i = 0; i < 12; i += 1) await pass(clock, MINUTE);
-    assert.equal(config.dump(), '');
+    assert.equal(await config.dump(), '');
   });
 
   test('that is invalid changes nothing', async () => {
@@ -114,7 +105,7 @@ describe("an operator's order", () => {
       directives.order(order({}, { until: clock.now() }), ADMIN),
       failure('bad_request', /^until/),
     );
-    assert.deepEqual([config.dump(), directives.list()], ['', []]);
+    assert.deepEqual([await config.dump(), directives.list()], ['', []]);
   });
 
   test('is refused above the limit, and not at it', async () => {
@@ -189,7 +180,7 @@ describe('a directive that a rule raises', () => {
     directives.lift([directive.id]);
     assert.equal(directives.match(facts, clock.now()).action, 'none');
     await pass(clock, 1_000);
-    assert.deepEqual([config.dump(), other.directives.list()], ['', []]);
+    assert.deepEqual([await config.dump(), other.directives.list()], ['', []]);
     directives.lift(['nothing']);
   });
 
@@ -201,7 +192,7 @@ describe('a directive that a rule raises', () => {
     directives.raise([raised(clock, { until: clock.now() + 60 * MINUTE })]);
     await other.directives.remove(raised(clock).id);
     await pass(clock, 1_000);
-    assert.deepEqual([config.dump(), directives.list(), other.directives.list()], ['', [], []]);
+    assert.deepEqual([await config.dump(), directives.list(), other.directives.list()], ['', [], []]);
     directives.raise([raised(clock)]);
     await pass(clock, 1_000);
     assert.equal(other.directives.list().length, 1, 'but the next reply raises it anew');

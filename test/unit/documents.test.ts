@@ -10,8 +10,8 @@ import { openEmbedded } from '../../lib/engine/embedded/open.ts';
 import type { LimitTable } from '../../lib/shaping/limits/limit.ts';
 import { systemClock } from '../../lib/time.ts';
 import { TestClock } from '../support/clock.ts';
-import { failure, settled } from '../support/control.ts';
-import { MemoryConfig } from '../support/memory-config.ts';
+import { failure } from '../support/control.ts';
+import { settled, TestConfig } from '../support/engine.ts';
 
 /** A document names its owner. */
 const PLACE: ConfigKind = {
@@ -20,7 +20,7 @@ const PLACE: ConfigKind = {
 };
 const OTHER: ConfigKind = { name: 'other', read: (value) => value };
 
-async function open(config = new MemoryConfig(), kinds: readonly ConfigKind[] = [PLACE, OTHER]) {
+async function open(config = new TestConfig(), kinds: readonly ConfigKind[] = [PLACE, OTHER]) {
   const clock = new TestClock();
   return { config, clock, documents: await openDocuments({ config, clock, kinds }) };
 }
@@ -51,7 +51,7 @@ describe('a document', () => {
   test('that is invalid is refused with path and reason, and the running one stays', async () => {
     const { config, documents } = await open();
     await documents.put('place', 'a', ann, { by });
-    const before = config.dump();
+    const before = await config.dump();
     const put = (name: string, value: unknown) => documents.put('place', name, value, { by });
     await assert.rejects(
       put('a', { ownr: 'x' }),
@@ -66,7 +66,7 @@ describe('a document', () => {
       documents.put('plase', 'a', ann, { by }),
       failure('not_found', /there are place, other/),
     );
-    assert.equal(config.dump(), before);
+    assert.equal(await config.dump(), before);
     assert.deepEqual([...documents.running('place')], [['a', ann]]);
   });
 
@@ -100,7 +100,7 @@ describe('a document', () => {
     assert.deepEqual([history.length, history[0]!.version, history.at(-1)!.version], [51, 60, 10]);
     assert.deepEqual(history[1]!.value, { owner: 'o59' });
     assert.equal(history[1]!.by, 'key59');
-    assert.equal(config.dump().split('\n').length, 51);
+    assert.equal((await config.dump()).split('\n').length, 51);
     const back = await documents.rollBack('place', 'a', 10, { by });
     assert.deepEqual([back.version, back.value, back.by], [61, { owner: 'o10' }, by]);
     assert.deepEqual((await documents.rollBack('place', 'a', undefined, { by })).value, { owner: 'o60' });

@@ -7,7 +7,7 @@ import { type Directives, openDirectives } from '../../lib/control/directives.ts
 import type { EgressOptions } from '../../lib/egress/types.ts';
 import { addressesOfAll, limits, refused, TestEgress } from '../support/egress.ts';
 import { settle } from '../support/egress-fakes.ts';
-import { MemoryConfig } from '../support/memory-config.ts';
+import { TestConfig } from '../support/engine.ts';
 
 let node: TestEgress;
 let directives: Directives;
@@ -23,7 +23,7 @@ const reasons = () => node.engine.of('release').map(({ reason }) => reason.code)
 beforeEach(async () => {
   alerts = [];
   node = new TestEgress(addressesOfAll(['8.8.8.1']));
-  directives = await openDirectives({ config: new MemoryConfig(), clock: node.clock });
+  directives = await openDirectives({ config: new TestConfig(), clock: node.clock });
 });
 
 afterEach(async () => {

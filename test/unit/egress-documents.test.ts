@@ -11,7 +11,7 @@ import { WarmupBook } from '../../lib/warmup/book.ts';
 import { readPlan } from '../../lib/warmup/plan.ts';
 import { addressesOfAll, limits, TestEgress } from '../support/egress.ts';
 import { settle } from '../support/egress-fakes.ts';
-import { MemoryConfig } from '../support/memory-config.ts';
+import { TestConfig } from '../support/engine.ts';
 
 let node: TestEgress;
 let directives: Directives;
@@ -25,7 +25,7 @@ const reasons = () => node.engine.of('release').map(({ reason }) => reason.code)
 
 beforeEach(async () => {
   node = new TestEgress(addressesOfAll(['8.8.8.1']));
-  directives = await openDirectives({ config: new MemoryConfig(), clock: node.clock });
+  directives = await openDirectives({ config: new TestConfig(), clock: node.clock });
 });
 
 afterEach(async () => {
@@ -169,7 +169,7 @@ describe('explain', () => {
 describe('documents that change while it runs', () => {
   it('are followed', async () => {
     const documents = await openDocuments({
-      config: new MemoryConfig(),
+      config: new TestConfig(),
       clock: node.clock,
       kinds: CONFIG_KINDS,
     });

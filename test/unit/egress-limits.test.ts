@@ -6,7 +6,7 @@ import type { EgressOptions } from '../../lib/egress/types.ts';
 import { limitTable } from '../../lib/shaping/limits/table.ts';
 import { addressesOfAll, limits, refused, TestEgress } from '../support/egress.ts';
 import { settle } from '../support/egress-fakes.ts';
-import { MemoryConfig } from '../support/memory-config.ts';
+import { TestConfig } from '../support/engine.ts';
 
 let node: TestEgress;
 let directives: Directives;
@@ -20,7 +20,7 @@ async function start(options: Partial<EgressOptions> = {}): Promise<void> {
 beforeEach(async () => {
   addresses = ['8.8.8.1'];
   node = new TestEgress(addressesOfAll(addresses));
-  directives = await openDirectives({ config: new MemoryConfig(), clock: node.clock });
+  directives = await openDirectives({ config: new TestConfig(), clock: node.clock });
 });
 
 afterEach(async () => {

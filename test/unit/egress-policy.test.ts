@@ -10,7 +10,7 @@ import { readRouting } from '../../lib/routing/router.ts';
 import type { RecipientResult } from '../../lib/smtp/types.ts';
 import { addressesOfAll, refused, TestEgress } from '../support/egress.ts';
 import { settle } from '../support/egress-fakes.ts';
-import { MemoryConfig } from '../support/memory-config.ts';
+import { TestConfig } from '../support/engine.ts';
 import { ScriptedHooks } from '../support/policy.ts';
 
 let node: TestEgress;
@@ -38,7 +38,7 @@ async function refuse(reply: Partial<RecipientResult>, change: Partial<QueueItem
 
 beforeEach(async () => {
   node = new TestEgress(addressesOfAll(['8.8.8.1']));
-  directives = await openDirectives({ config: new MemoryConfig(), clock: node.clock });
+  directives = await openDirectives({ config: new TestConfig(), clock: node.clock });
 });
 
 afterEach(async () => {

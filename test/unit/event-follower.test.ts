@@ -10,7 +10,7 @@ import type { Engine } from '../../lib/engine/ports.ts';
 import { EVENT_RETRY, type Follower, startFollower } from '../../lib/events/follower.ts';
 import { silentLog } from '../../lib/log.ts';
 import { TestClock } from '../support/clock.ts';
-import { settled } from '../support/control.ts';
+import { settled } from '../support/engine.ts';
 import { attempt, messageRecord, outcome } from '../support/outcomes.ts';
 
 let directory: string;

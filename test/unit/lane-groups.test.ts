@@ -1,20 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { type LaneGroups, openLaneGroups } from '../../lib/control/lane-groups.ts';
-import { PosternError } from '../../lib/errors.ts';
 import { TestClock } from '../support/clock.ts';
-import { settled } from '../support/control.ts';
-import { MemoryConfig } from '../support/memory-config.ts';
-
-class CountedConfig extends MemoryConfig {
-  writes = 0;
-  down = false;
-  override async put(...args: Parameters<MemoryConfig['put']>) {
-    this.writes += 1;
-    if (this.down) throw new PosternError('storage_unavailable', 'The store is away.');
-    return super.put(...args);
-  }
-}
+import { settled, TestConfig } from '../support/engine.ts';
 
 function find(groups: LaneGroups, domain: string, provider: string, times: number): void {
   for (let n = 0; n < times; n += 1) groups.found(domain, provider);
@@ -27,7 +15,7 @@ async function pass(clock: TestClock, ms: number): Promise<void> {
 
 describe('the lane of a domain', () => {
   test('is that of the data, until mail to it was often found to go elsewhere', async () => {
-    const config = new CountedConfig();
+    const config = new TestConfig();
     const clock = new TestClock();
     const node = await openLaneGroups({ config, clock });
     const api = await openLaneGroups({ config, clock });
@@ -50,7 +38,7 @@ describe('the lane of a domain', () => {
   });
 
   test('follows a domain that moves, and back to what the data say', async () => {
-    const config = new CountedConfig();
+    const config = new TestConfig();
     const clock = new TestClock();
     const node = await openLaneGroups({ config, clock });
     find(node, 'company.example', 'google', 16);
@@ -69,7 +57,7 @@ describe('the lane of a domain', () => {
   });
 
   test('is kept over a restart; what two nodes learnt at once is one', async () => {
-    const config = new CountedConfig();
+    const config = new TestConfig();
     const clock = new TestClock();
     const nodes = [await openLaneGroups({ config, clock }), await openLaneGroups({ config, clock })];
     const domains = Array.from({ length: 64 }, (_, n) => `company${n}.example`);
@@ -80,7 +68,7 @@ describe('the lane of a domain', () => {
   });
 
   test('is bounded: a document forgets what it has known longest', async () => {
-    const config = new CountedConfig();
+    const config = new TestConfig();
     const clock = new TestClock();
     const node = await openLaneGroups({ config, clock });
     for (let n = 0; n < 9_000; n += 1) find(node, `d${n}.example`, 'yahoo', 16);
@@ -91,14 +79,14 @@ describe('the lane of a domain', () => {
   });
 
   test('does not need the store: what could not be written is found again', async () => {
-    const config = new CountedConfig();
+    const config = new TestConfig();
     const clock = new TestClock();
     const node = await openLaneGroups({ config, clock });
-    config.down = true;
+    config.failingWrites = true;
     find(node, 'company.example', 'apple', 16);
     await pass(clock, 60_000);
     assert.equal(node.group('company.example'), 'other');
-    config.down = false;
+    config.failingWrites = false;
     find(node, 'company.example', 'apple', 16);
     await pass(clock, 60_000);
     assert.equal(node.group('company.example'), 'apple');

@@ -9,7 +9,7 @@ import type { Engine, Suppressions } from '../../lib/engine/ports.ts';
 import { PosternError } from '../../lib/errors.ts';
 import { silentLog } from '../../lib/log.ts';
 import { TestClock } from '../support/clock.ts';
-import { settled } from '../support/control.ts';
+import { settled } from '../support/engine.ts';
 import { attempt, messageRecord, outcome } from '../support/outcomes.ts';
 
 let directory: string;

@@ -11,7 +11,7 @@ import { checkpointName, type WarmupCheckpoint } from '../../lib/warmup/checkpoi
 import { readPlan } from '../../lib/warmup/plan.ts';
 import { TestClock } from '../support/clock.ts';
 import { settle } from '../support/egress-fakes.ts';
-import { MemoryConfig } from '../support/memory-config.ts';
+import { TestConfig } from '../support/engine.ts';
 import { ACCEPTED_AT, attempt } from '../support/outcomes.ts';
 
 const IP = '203.0.113.7';
@@ -19,7 +19,7 @@ const PLAN = readPlan({ schedule: [{ days: 1, messages: 100 }] }, 'warmup');
 const LEASED = 5;
 
 let clock: TestClock;
-let config: MemoryConfig;
+let config: TestConfig;
 /** Checkpoints by name, and what happens to who reads and writes them. */
 let stored: Map<string, unknown>;
 let reads: number;
@@ -98,7 +98,7 @@ function state(): WarmupCheckpoint {
 
 beforeEach(() => {
   clock = new TestClock();
-  config = new MemoryConfig();
+  config = new TestConfig();
   stored = new Map();
   [reads, writes, down, held, nodes] = [0, 0, false, undefined, []];
 });
