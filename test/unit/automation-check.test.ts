@@ -191,13 +191,13 @@ describe('rules that are refused', () => {
   });
 
   it('name an unknown provider; the error lists the known ones', () => {
-    const rules = [{ ...GOOD, match: { provider: 'gmail', text: 'slow down' } }];
+    const rules = [{ ...GOOD, match: { provider: 'gmial', text: 'slow down' } }];
     assert.throws(
       () => checkRules(rules, 'rules.json: rules'),
       (error: Error) => {
         assert.match(
           error.message,
-          /^rules\.json: rules\[0\]\.match\.provider: "gmail" is none of apple, att, .*google.*\.$/,
+          /^rules\.json: rules\[0\]\.match\.provider: "gmial" is none of apple, att, .*google.*\.$/,
         );
         return true;
       },
