@@ -20,7 +20,7 @@ import { checkName, normaliseIdentity, shorten } from './names.ts';
 import type { ResolveTxt } from './proof.ts';
 import { openProofChecks } from './proof-checks.ts';
 import { countOf, Quota } from './quotas.ts';
-import type { Control, Identity } from './types.ts';
+import type { Control, Identity, Recheck } from './types.ts';
 import type { Vault } from './vault.ts';
 
 export interface IdentityOptions {
@@ -34,33 +34,166 @@ export interface IdentityOptions {
   limit: number;
 }
 
-export function openIdentities(
-  cache: DocumentCache<StoredIdentity>,
-  options: IdentityOptions,
-): Control['identities'] {
-  const { vault, clock, resolveTxt, verifyIdentities, ed25519 } = options;
-  const checks = openProofChecks(cache, { clock, resolveTxt });
-  const quota = new Quota('identities', options.limit);
-  /** Opened keys by stored document; a changed document is another object, so they are never stale. */
-  const opened = new WeakMap<StoredIdentity, SigningKey[]>();
+/** What an address has of its own: nothing, its domain signs. */
+const NO_KEYS = {
+  keys: [],
+  dkim: { origin: 'AWS_SES', tokens: [], status: 'NOT_STARTED', records: [] },
+} satisfies Awaited<ReturnType<typeof newKeys>>;
 
+type Identities = Control['identities'];
+
+export function openIdentities(cache: DocumentCache<StoredIdentity>, options: IdentityOptions): Identities {
   for (const { identity, keys } of cache.all()) {
-    for (const key of keys) vault.expectOwn(key.sealedPrivateKey, sealContext(identity.name, key.selector));
+    for (const { sealedPrivateKey, selector } of keys) {
+      options.vault.expectOwn(sealedPrivateKey, sealContext(identity.name, selector));
+    }
+  }
+  return new StoredIdentities(cache, options);
+}
+
+class StoredIdentities implements Identities {
+  readonly #cache: DocumentCache<StoredIdentity>;
+  readonly #options: IdentityOptions;
+  readonly #checks: ReturnType<typeof openProofChecks>;
+  readonly #quota: Quota;
+  /** Opened keys by stored document; a changed document is another object, so they are never stale. */
+  readonly #opened = new WeakMap<StoredIdentity, SigningKey[]>();
+
+  constructor(cache: DocumentCache<StoredIdentity>, options: IdentityOptions) {
+    this.#cache = cache;
+    this.#options = options;
+    this.#checks = openProofChecks(cache, options);
+    this.#quota = new Quota('identities', options.limit);
+  }
+
+  find(name: string): Identity | undefined {
+    const found = this.#stored(name);
+    return found && this.#show(found);
+  }
+
+  forSender(address: string, tenant: string): Identity | undefined {
+    const exact = this.#cache.get(address);
+    if (exact?.identity.type === 'EMAIL_ADDRESS' && exact.identity.tenant === tenant) {
+      const identity = this.#show(exact);
+      if (identity.verified) return identity;
+    }
+    const domain = this.#domainOf(domainPart(address), tenant);
+    return domain && this.#show(domain);
+  }
+
+  list(tenant?: string): Identity[] {
+    const all = this.#cache.all();
+    const own = tenant === undefined ? all : all.filter((one) => one.identity.tenant === tenant);
+    return own.map((one) => this.#show(one));
+  }
+
+  async create(input: Parameters<Identities['create']>[0]): Promise<Identity> {
+    const { tenant, configurationSet, tags, byo, keyLength = 'RSA_2048_BIT' } = input;
+    checkName('tenant', tenant);
+    const { name, type } = normaliseIdentity(input.name);
+    // Asked before a key is made, which takes a processor a tenth of a second; the store decides.
+    if (this.#cache.get(name)) {
+      throw new PosternError('already_exists', `Email identity ${name} already exists.`);
+    }
+    if (byo && type === 'EMAIL_ADDRESS') throw signsWithDomain(name);
+    const used = countOf(
+      this.#cache.all().map((one) => one.identity),
+      tenant,
+    );
+    return this.#quota.within(tenant, used, async () => {
+      const createdAt = this.#options.clock.now();
+      const { keys, dkim } =
+        type === 'DOMAIN' ? await this.#newKeys(name, byo ? { byo } : { keyLength }, createdAt) : NO_KEYS;
+      const identity: Identity = {
+        name,
+        type,
+        tenant,
+        verified: false,
+        createdAt,
+        configurationSet,
+        dkim: { signingEnabled: true, ...structuredClone(dkim) },
+        feedbackForwarding: true,
+        tags,
+      };
+      return this.#show(
+        await this.#cache.create(name, { identity, keys: [...keys] }, `Email identity ${name}`),
+      );
+    });
+  }
+
+  update(name: string, by: (identity: Identity) => Identity): Promise<Identity> {
+    return this.#change(name, ({ identity, keys, proof }) => {
+      // Names, owner, proof and keys have their own ways to change.
+      const { type, tenant, createdAt, verified, dkim } = identity;
+      const changed = by(structuredClone(identity));
+      const { signingEnabled } = changed.dkim;
+      const fixed = { name: identity.name, type, tenant, createdAt, verified };
+      return { identity: { ...changed, ...fixed, dkim: { ...dkim, signingEnabled } }, keys, proof };
+    });
+  }
+
+  async delete(name: string): Promise<boolean> {
+    const found = this.#stored(name);
+    return found ? this.#cache.delete(found.identity.name) : false;
+  }
+
+  signingKeys(identity: Identity): SigningKey[] {
+    const { vault, verifyIdentities } = this.#options;
+    const signer =
+      identity.type === 'DOMAIN'
+        ? this.#cache.get(identity.name)
+        : this.#domainOf(domainPart(identity.name), identity.tenant);
+    if (!signer || !identity.dkim.signingEnabled || !signer.identity.dkim.signingEnabled) return [];
+    let keys = this.#opened.get(signer);
+    if (!keys) {
+      keys = openSigningKeys(signer, vault, verifyIdentities);
+      this.#opened.set(signer, keys);
+    }
+    return keys;
+  }
+
+  async setSigning(name: string, source: KeySource): Promise<Identity> {
+    const { identity } = this.#existing(name);
+    if (identity.type === 'EMAIL_ADDRESS') throw signsWithDomain(identity.name);
+    const made = await this.#newKeys(identity.name, source, this.#options.clock.now());
+    return this.#change(name, (now) => ({
+      identity: {
+        ...now.identity,
+        dkim: { signingEnabled: now.identity.dkim.signingEnabled, ...made.dkim },
+      },
+      keys: [...now.keys.filter((key) => key.proven), ...made.keys],
+      proof: now.proof,
+    }));
+  }
+
+  async check(name: string): Promise<Identity> {
+    const { identity } = this.#existing(name);
+    if (identity.type === 'DOMAIN') await this.#checks.check(identity.name);
+    else {
+      const own = this.#cache.get(domainPart(identity.name));
+      if (own?.identity.tenant === identity.tenant) await this.#checks.check(own.identity.name);
+    }
+    return this.#show(this.#existing(name));
+  }
+
+  async recheck(): Promise<Recheck> {
+    if (this.#options.verifyIdentities) return this.#checks.recheck();
+    return { checked: 0, lost: [], regained: [], unanswered: 0 };
   }
 
   /** The stored identity under a name as a caller writes it. */
-  function stored(name: string): StoredIdentity | undefined {
-    const exact = cache.get(name);
+  #stored(name: string): StoredIdentity | undefined {
+    const exact = this.#cache.get(name);
     if (exact) return exact;
     try {
-      return cache.get(normaliseIdentity(name).name);
+      return this.#cache.get(normaliseIdentity(name).name);
     } catch {
       return undefined;
     }
   }
 
-  function existing(name: string): StoredIdentity {
-    const found = stored(name);
+  #existing(name: string): StoredIdentity {
+    const found = this.#stored(name);
     if (found) return found;
     throw new PosternError('not_found', `Email identity ${shorten(name)} does not exist.`);
   }
@@ -70,10 +203,10 @@ export function openIdentities(
    * subdomains). A verified domain of another tenant on the way ends the search: what is below it is that
    * tenant's name.
    */
-  function domainOf(domain: string, tenant: string): StoredIdentity | undefined {
+  #domainOf(domain: string, tenant: string): StoredIdentity | undefined {
     for (let name = domain; ; ) {
-      const found = cache.get(name);
-      if (found && (found.identity.verified || !verifyIdentities)) {
+      const found = this.#cache.get(name);
+      if (found && (found.identity.verified || !this.#options.verifyIdentities)) {
         return found.identity.tenant === tenant ? found : undefined;
       }
       const dot = name.indexOf('.');
@@ -83,157 +216,26 @@ export function openIdentities(
   }
 
   /** The identity as callers see it. */
-  function show({ identity }: StoredIdentity): Identity {
-    if (!verifyIdentities) return identity.verified ? identity : { ...identity, verified: true };
+  #show({ identity }: StoredIdentity): Identity {
+    const { dkim, verified } = identity;
+    if (!this.#options.verifyIdentities) return verified ? identity : { ...identity, verified: true };
     if (identity.type === 'EMAIL_ADDRESS') {
-      const verified = domainOf(domainPart(identity.name), identity.tenant) !== undefined;
-      return { ...identity, verified };
+      const domain = this.#domainOf(domainPart(identity.name), identity.tenant);
+      return { ...identity, verified: domain !== undefined };
     }
     // Made while no proof was asked for, and never proven.
-    const { dkim, verified } = identity;
     if (verified || dkim.status !== 'SUCCESS') return identity;
     return { ...identity, dkim: { ...dkim, status: 'PENDING' } };
   }
 
-  async function change(name: string, by: (stored: StoredIdentity) => StoredIdentity): Promise<Identity> {
-    const changed = await cache.update(existing(name).identity.name, by);
-    return show(changed ?? existing(name));
+  async #change(name: string, by: (stored: StoredIdentity) => StoredIdentity): Promise<Identity> {
+    const changed = await this.#cache.update(this.#existing(name).identity.name, by);
+    return this.#show(changed ?? this.#existing(name));
   }
 
-  async function check(name: string): Promise<Identity> {
-    const { identity } = existing(name);
-    if (identity.type === 'DOMAIN') await checks.check(identity.name);
-    else {
-      const own = cache.get(domainPart(identity.name));
-      if (own?.identity.tenant === identity.tenant) await checks.check(own.identity.name);
-    }
-    return show(existing(name));
+  #newKeys(domain: string, source: KeySource, now: number): ReturnType<typeof newKeys> {
+    return newKeys(domain, source, { ...this.#options, now });
   }
-
-  return {
-    find(name) {
-      const found = stored(name);
-      return found && show(found);
-    },
-
-    forSender(address, tenant) {
-      const exact = cache.get(address);
-      if (exact?.identity.type === 'EMAIL_ADDRESS' && exact.identity.tenant === tenant) {
-        const identity = show(exact);
-        if (identity.verified) return identity;
-      }
-      const domain = domainOf(domainPart(address), tenant);
-      return domain && show(domain);
-    },
-
-    list(tenant) {
-      const all = cache.all();
-      return (tenant === undefined ? all : all.filter((one) => one.identity.tenant === tenant)).map(show);
-    },
-
-    async create({ name: text, tenant, configurationSet, tags, byo, keyLength = 'RSA_2048_BIT' }) {
-      checkName('tenant', tenant);
-      const { name, type } = normaliseIdentity(text);
-      // Asked before a key is made, which takes a processor a tenth of a second; the store decides.
-      if (cache.get(name)) throw new PosternError('already_exists', `Email identity ${name} already exists.`);
-      if (byo && type === 'EMAIL_ADDRESS') throw signsWithDomain(name);
-      const used = countOf(
-        cache.all().map((one) => one.identity),
-        tenant,
-      );
-      return quota.within(tenant, used, async () => {
-        const now = clock.now();
-        const { keys, dkim } =
-          type === 'DOMAIN'
-            ? await newKeys(name, byo ? { byo } : { keyLength }, {
-                vault,
-                ed25519,
-                verifyIdentities,
-                now,
-              })
-            : {
-                keys: [],
-                dkim: { origin: 'AWS_SES', tokens: [], status: 'NOT_STARTED', records: [] } as const,
-              };
-        const identity: Identity = {
-          name,
-          type,
-          tenant,
-          verified: false,
-          createdAt: now,
-          configurationSet,
-          dkim: { signingEnabled: true, ...dkim, tokens: [...dkim.tokens], records: [...dkim.records] },
-          feedbackForwarding: true,
-          tags,
-        };
-        return show(await cache.create(name, { identity, keys }, `Email identity ${name}`));
-      });
-    },
-
-    update(name, by) {
-      return change(name, ({ identity, keys, proof }) => {
-        // Names, owner, proof and keys have their own ways to change.
-        const { type, tenant, createdAt, verified, dkim } = identity;
-        const changed = by(structuredClone(identity));
-        const signingEnabled = changed.dkim.signingEnabled;
-        return {
-          identity: {
-            ...changed,
-            name: identity.name,
-            type,
-            tenant,
-            createdAt,
-            verified,
-            dkim: { ...dkim, signingEnabled },
-          },
-          keys,
-          proof,
-        };
-      });
-    },
-
-    async delete(name) {
-      const found = stored(name);
-      return found ? cache.delete(found.identity.name) : false;
-    },
-
-    signingKeys(identity) {
-      const own = identity.type === 'DOMAIN';
-      const signer = own ? cache.get(identity.name) : domainOf(domainPart(identity.name), identity.tenant);
-      if (!signer || !identity.dkim.signingEnabled || !signer.identity.dkim.signingEnabled) return [];
-      let keys = opened.get(signer);
-      if (!keys) {
-        keys = openSigningKeys(signer, vault, verifyIdentities);
-        opened.set(signer, keys);
-      }
-      return keys;
-    },
-
-    async setSigning(name, source: KeySource) {
-      const { identity } = existing(name);
-      if (identity.type === 'EMAIL_ADDRESS') throw signsWithDomain(identity.name);
-      const made = await newKeys(identity.name, source, {
-        vault,
-        ed25519,
-        verifyIdentities,
-        now: clock.now(),
-      });
-      return change(name, (now) => ({
-        identity: {
-          ...now.identity,
-          dkim: { signingEnabled: now.identity.dkim.signingEnabled, ...made.dkim },
-        },
-        keys: [...now.keys.filter((key) => key.proven), ...made.keys],
-        proof: now.proof,
-      }));
-    },
-
-    check,
-    recheck: () =>
-      verifyIdentities
-        ? checks.recheck()
-        : Promise.resolve({ checked: 0, lost: [], regained: [], unanswered: 0 }),
-  };
 }
 
 /** Domain of an address as lower case A-label, as the parsed address has it already. */
