@@ -28,23 +28,87 @@ const LARGE = 1024 * 1024;
 const RETURN_PATH_GRACE = 7 * 24 * 3600 * 1000;
 
 export function createAccept(deps: AcceptDeps): Accept {
-  const { policy, hooks, clock, returnPaths, control } = deps;
-  const turns = new Turns();
-  const held = new HeldBytes();
+  return new Acceptor(deps);
+}
 
-  function finish({ prepared, identity, bytes }: Signed, origin: Origin, suppressed: Suppressed): Admission {
-    const domain = policy.returnPathDomain(identity, prepared.from.domain);
-    const { tenant, configurationSet } = prepared;
-    const rules: ItemRules = {
-      announced: control.eventDestinations.wants('SEND', tenant, configurationSet),
-      group: policy.group,
-      returnPath: (id, n, expiresAt) => returnPaths.make(id, n, domain, expiresAt + RETURN_PATH_GRACE),
-    };
-    return admission(prepared, origin, bytes, !isAscii(bytes), rules, suppressed);
+class Acceptor implements Accept {
+  readonly #deps: AcceptDeps;
+  readonly #turns = new Turns();
+  readonly #held = new HeldBytes();
+
+  constructor(deps: AcceptDeps) {
+    this.#deps = deps;
   }
 
-  async function checked(submission: Submission, options: SubmitOptions, origin: Origin): Promise<Checked> {
-    const result = check(deps, submission, options);
+  async submit(submissions: readonly Submission[], options: SubmitOptions): Promise<Submitted[]> {
+    const claim = options.idempotency && {
+      key: `${options.caller.keyId}/${options.idempotency.key}`,
+      digest: options.idempotency.digest,
+    };
+    // Checked first: the template or the identity of the first call may be gone by now, its answer is not.
+    const earlier = claim && (await this.#deps.engine.records.claim(claim.key));
+    if (earlier && earlier.digest !== claim.digest) throw conflict();
+    if (earlier) return readAnswer(earlier.response);
+
+    const origin: Origin = {
+      door: options.door,
+      keyId: options.caller.keyId,
+      sourceIp: options.caller.sourceIp,
+    };
+    const report = (result: 'accepted' | ErrorCode): void => this.#deps.onResult?.(options.door, result);
+    let size: CallSize | undefined;
+    try {
+      size = new CallSize(submissions, this.#held);
+      const made = await this.#prepareAll(submissions, options, origin, size);
+      const admissions = made.filter((one): one is Admission => !(one instanceof PosternError));
+      const answer = made.map(answerOf);
+      if (admissions.length > 0) {
+        const result = await this.#deps.engine.queue.admit(
+          admissions,
+          claim && {
+            ...claim,
+            expiresAt: this.#deps.clock.now() + options.idempotency!.ttl,
+            response: storeAnswer(answer),
+          },
+        );
+        // Another request admitted the same call at the same time.
+        if (result.kind === 'repeated') return readAnswer(result.response);
+        if (result.kind === 'conflict') throw conflict();
+      }
+      for (const one of answer) report('error' in one ? one.error.code : 'accepted');
+      return answer;
+    } catch (error) {
+      for (const _ of submissions) report(asPosternError(error).code);
+      throw error;
+    } finally {
+      size?.release();
+    }
+  }
+
+  /** The result for each submission. @throws PosternError when the suppression list cannot be read, or the call is too large. */
+  async #prepareAll(
+    submissions: readonly Submission[],
+    options: SubmitOptions,
+    origin: Origin,
+    size: CallSize,
+  ): Promise<(Admission | PosternError)[]> {
+    const all = await Promise.all(
+      submissions.map((submission) => this.#checked(submission, options, origin).catch(asPosternError)),
+    );
+    const good = all.flatMap((one) => (one instanceof PosternError ? [] : [one.prepared]));
+    const [made, suppressed] = await Promise.all([
+      this.#makeAll(all, origin, size),
+      suppressedOf(good, this.#deps.engine.suppressions),
+    ]);
+    return made.map((one) => {
+      if (one instanceof PosternError || !('bytes' in one)) return one;
+      return this.#finish(one, origin, suppressed.get(one.prepared) ?? []);
+    });
+  }
+
+  async #checked(submission: Submission, options: SubmitOptions, origin: Origin): Promise<Checked> {
+    const { hooks, policy } = this.#deps;
+    const result = check(this.#deps, submission, options);
     if (hooks?.has('onAccept')) {
       const subject = subjectOf(submission.content, result.raw);
       await askPolicy(hooks, result.prepared, subject, origin, policy);
@@ -52,18 +116,8 @@ export function createAccept(deps: AcceptDeps): Accept {
     return result;
   }
 
-  /** Composes a message and counts its cost. */
-  function composed(message: Checked, origin: Origin, size: CallSize): Draft | Admission {
-    const { steps } = size.budget;
-    const made = draft(deps, message, origin, size.budget);
-    const octets = 'identity' in made ? made.message.body.length : 0;
-    turns.spend(octets, steps - size.budget.steps);
-    size.add(octets);
-    return made;
-  }
-
   /** Composes all messages of a call, one after the other. @throws PosternError that refuses the whole call. */
-  async function makeAll(
+  async #makeAll(
     all: readonly (Checked | PosternError)[],
     origin: Origin,
     size: CallSize,
@@ -74,15 +128,15 @@ export function createAccept(deps: AcceptDeps): Accept {
         made.push(Promise.resolve(one));
         continue;
       }
-      if (all.length > 1) await turns.next();
+      if (all.length > 1) await this.#turns.next();
       try {
-        const message = composed(one, origin, size);
+        const message = this.#composed(one, origin, size);
         if (!('identity' in message)) made.push(Promise.resolve(message));
         else {
           const large = all.length > 1 && message.message.body.length > LARGE;
-          if (large) await turns.next();
+          if (large) await this.#turns.next();
           // A signature is made while the next message is composed, but only one large message is held twice.
-          const signed = sign(deps, message).catch(asPosternError);
+          const signed = sign(this.#deps, message).catch(asPosternError);
           made.push(signed);
           if (large) await signed;
         }
@@ -95,73 +149,27 @@ export function createAccept(deps: AcceptDeps): Accept {
     return Promise.all(made);
   }
 
-  /** The result for each submission. @throws PosternError when the suppression list cannot be read, or the call is too large. */
-  async function prepareAll(
-    submissions: readonly Submission[],
-    options: SubmitOptions,
-    origin: Origin,
-    size: CallSize,
-  ): Promise<(Admission | PosternError)[]> {
-    const all = await Promise.all(
-      submissions.map((submission) => checked(submission, options, origin).catch(asPosternError)),
-    );
-    const good = all.flatMap((one) => (one instanceof PosternError ? [] : [one.prepared]));
-    const [made, suppressed] = await Promise.all([
-      makeAll(all, origin, size),
-      suppressedOf(good, deps.engine.suppressions),
-    ]);
-    return made.map((one) => {
-      if (one instanceof PosternError || !('bytes' in one)) return one;
-      return finish(one, origin, suppressed.get(one.prepared) ?? []);
-    });
+  /** Composes a message and counts its cost. */
+  #composed(message: Checked, origin: Origin, size: CallSize): Draft | Admission {
+    const { steps } = size.budget;
+    const made = draft(this.#deps, message, origin, size.budget);
+    const octets = 'identity' in made ? made.message.body.length : 0;
+    this.#turns.spend(octets, steps - size.budget.steps);
+    size.add(octets);
+    return made;
   }
 
-  return {
-    async submit(submissions, options) {
-      const claim = options.idempotency && {
-        key: `${options.caller.keyId}/${options.idempotency.key}`,
-        digest: options.idempotency.digest,
-      };
-      // Checked first: the template or the identity of the first call may be gone by now, its answer is not.
-      const earlier = claim && (await deps.engine.records.claim(claim.key));
-      if (earlier && earlier.digest !== claim.digest) throw conflict();
-      if (earlier) return readAnswer(earlier.response);
-
-      const origin: Origin = {
-        door: options.door,
-        keyId: options.caller.keyId,
-        sourceIp: options.caller.sourceIp,
-      };
-      const report = (result: 'accepted' | ErrorCode): void => deps.onResult?.(options.door, result);
-      let size: CallSize | undefined;
-      try {
-        size = new CallSize(submissions, held);
-        const made = await prepareAll(submissions, options, origin, size);
-        const admissions = made.filter((one): one is Admission => !(one instanceof PosternError));
-        const answer = made.map(answerOf);
-        if (admissions.length > 0) {
-          const result = await deps.engine.queue.admit(
-            admissions,
-            claim && {
-              ...claim,
-              expiresAt: clock.now() + options.idempotency!.ttl,
-              response: storeAnswer(answer),
-            },
-          );
-          // Another request admitted the same call at the same time.
-          if (result.kind === 'repeated') return readAnswer(result.response);
-          if (result.kind === 'conflict') throw conflict();
-        }
-        for (const one of answer) report('error' in one ? one.error.code : 'accepted');
-        return answer;
-      } catch (error) {
-        for (const _ of submissions) report(asPosternError(error).code);
-        throw error;
-      } finally {
-        size?.release();
-      }
-    },
-  };
+  #finish({ prepared, identity, bytes }: Signed, origin: Origin, suppressed: Suppressed): Admission {
+    const { policy, returnPaths, control } = this.#deps;
+    const domain = policy.returnPathDomain(identity, prepared.from.domain);
+    const { tenant, configurationSet } = prepared;
+    const rules: ItemRules = {
+      announced: control.eventDestinations.wants('SEND', tenant, configurationSet),
+      group: policy.group,
+      returnPath: (id, n, expiresAt) => returnPaths.make(id, n, domain, expiresAt + RETURN_PATH_GRACE),
+    };
+    return admission(prepared, origin, bytes, !isAscii(bytes), rules, suppressed);
+  }
 }
 
 function answerOf(result: Admission | PosternError): Submitted {
