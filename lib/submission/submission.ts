@@ -5,21 +5,16 @@
  * A 250 is given only when the accept pipeline has made the message durable. A temporary failure is a 4yz,
  * and the client keeps the message.
  */
-
-import { timingSafeEqual } from 'node:crypto';
-import ipaddr from 'ipaddr.js';
 import type { SMTPServerSession } from 'smtp-server';
-import type { Accept, Caller } from '../accept/types.ts';
-import { Cache } from '../cache.ts';
-import { smtpPassword } from '../control/smtp-password.ts';
+import type { Accept } from '../accept/types.ts';
 import type { Control } from '../control/types.ts';
-import { PosternError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { rfc5322Date } from '../mail/date.ts';
 import { type Listener, startListener } from '../smtp-server/listener.ts';
 import type { SmtpBudget } from '../smtp-server/octet-budget.ts';
 import { reply } from '../smtp-server/reply.ts';
 import type { Clock } from '../time.ts';
+import { Callers } from './callers.ts';
 
 export interface SubmissionOptions {
   host: string;
@@ -51,56 +46,13 @@ export const DATA_DEADLINE = 10 * 60_000;
 /** Maximum number of connections; half of them may be of clients that have not logged in. */
 export const MAX_CLIENTS = 2000;
 const ANONYMOUS_OF_ONE = 50;
-/** Maximum number of derived SMTP passwords in the cache. */
-const MAX_PASSWORDS = 10_000;
 
 export type SubmissionServer = Listener;
 
 /** Starts the listener. @returns resolves when it listens. */
 export function startSubmission(options: SubmissionOptions): Promise<SubmissionServer> {
   const { accept, control, clock } = options;
-  const networks = options.relayFrom.map((cidr) => ipaddr.parseCIDR(cidr));
-  /** SMTP passwords by key, derived once. */
-  const passwords = new Cache<string, { secret: string; password: Buffer }>(MAX_PASSWORDS);
-
-  function passwordOf(keyId: string): Buffer | undefined {
-    const key = control.keys.find(keyId);
-    if (!key) return undefined;
-    const known = passwords.get(keyId);
-    if (known?.secret === key.secret) return known.password;
-    const password = Buffer.from(smtpPassword(key.secret, options.region));
-    passwords.set(keyId, { secret: key.secret, password });
-    return password;
-  }
-
-  function mayRelay(address: string): boolean {
-    if (networks.length === 0 || !ipaddr.isValid(address)) return false;
-    const ip = ipaddr.process(address);
-    return networks.some(([network, bits]) => ip.kind() === network.kind() && ip.match(network, bits));
-  }
-
-  function callerOf(session: SMTPServerSession): Caller {
-    const user = session.user as unknown as Caller | undefined;
-    if (user) {
-      // The key may have been revoked since the login.
-      if (!control.keys.find(user.keyId)) throw new PosternError('unknown_key', 'The key was revoked.');
-      return user;
-    }
-    if (mayRelay(session.remoteAddress)) {
-      return { keyId: 'relay', tenant: 'default', admin: false, sourceIp: session.remoteAddress };
-    }
-    throw new PosternError('missing_authentication', 'Authentication required');
-  }
-
-  function login(username: string, given: string, session: SMTPServerSession): Caller | undefined {
-    const expected = passwordOf(username);
-    const password = Buffer.from(given);
-    // An unknown key costs the same comparison, so that the time does not reveal which keys exist.
-    const reference = expected ?? Buffer.alloc(44);
-    const same = password.length === reference.length && timingSafeEqual(password, reference);
-    const key = expected && same ? control.keys.find(username) : undefined;
-    return key && { keyId: key.id, tenant: key.tenant, admin: key.admin, sourceIp: session.remoteAddress };
-  }
+  const callers = new Callers(control.keys, options.region, options.relayFrom);
 
   async function submit(bytes: Buffer, session: SMTPServerSession): Promise<string> {
     const { mailFrom, rcptTo } = session.envelope;
@@ -116,7 +68,7 @@ export function startSubmission(options: SubmissionOptions): Promise<SubmissionS
           trace: traceField(session),
         },
       ],
-      { door: 'smtp', caller: callerOf(session) },
+      { door: 'smtp', caller: callers.of(session) },
     );
     const result = results[0]!;
     if ('error' in result) throw result.error;
@@ -139,7 +91,11 @@ export function startSubmission(options: SubmissionOptions): Promise<SubmissionS
     hostname: options.hostname,
     tls: options.tls,
     implicitTls: options.implicitTls,
-    login: { insecure: options.allowInsecureAuth, check: login, trusts: mayRelay },
+    login: {
+      insecure: options.allowInsecureAuth,
+      check: (username, password, session) => callers.login(username, password, session),
+      trusts: (address) => callers.mayRelay(address),
+    },
     maxBytes: options.maxMessageBytes,
     dataDeadline: options.dataDeadline,
     limits: {
@@ -152,7 +108,7 @@ export function startSubmission(options: SubmissionOptions): Promise<SubmissionS
     clock,
     log: options.log,
     onMail(session) {
-      callerOf(session);
+      callers.of(session);
     },
     onRecipient(_address, session) {
       if (session.envelope.rcptTo.length < options.maxRecipients) return;

@@ -1,0 +1,71 @@
+/** Who may submit: clients that log in with an access key's SMTP password, and networks that need none. */
+import { timingSafeEqual } from 'node:crypto';
+import ipaddr from 'ipaddr.js';
+import type { SMTPServerSession } from 'smtp-server';
+import type { Caller } from '../accept/types.ts';
+import { Cache } from '../cache.ts';
+import { smtpPassword } from '../control/smtp-password.ts';
+import type { Control } from '../control/types.ts';
+import { PosternError } from '../errors.ts';
+
+/** Maximum number of derived SMTP passwords in the cache. */
+const MAX_PASSWORDS = 10_000;
+/** Octets of an SMTP password. */
+const PASSWORD_OCTETS = 44;
+
+export class Callers {
+  readonly #keys: Control['keys'];
+  readonly #region: string;
+  readonly #networks: ReturnType<typeof ipaddr.parseCIDR>[];
+  /** SMTP passwords by key, derived once. */
+  readonly #passwords = new Cache<string, { secret: string; password: Buffer }>(MAX_PASSWORDS);
+
+  /** @param relayFrom networks in CIDR form that may submit without AUTH. */
+  constructor(keys: Control['keys'], region: string, relayFrom: readonly string[]) {
+    this.#keys = keys;
+    this.#region = region;
+    this.#networks = relayFrom.map((cidr) => ipaddr.parseCIDR(cidr));
+  }
+
+  /** @returns undefined for wrong credentials. */
+  login(username: string, given: string, session: SMTPServerSession): Caller | undefined {
+    const expected = this.#passwordOf(username);
+    const password = Buffer.from(given);
+    // An unknown key costs the same comparison, so that the time does not reveal which keys exist.
+    const reference = expected ?? Buffer.alloc(PASSWORD_OCTETS);
+    const same = password.length === reference.length && timingSafeEqual(password, reference);
+    const key = expected && same ? this.#keys.find(username) : undefined;
+    return key && { keyId: key.id, tenant: key.tenant, admin: key.admin, sourceIp: session.remoteAddress };
+  }
+
+  /** Whether an address may submit without AUTH. */
+  mayRelay(address: string): boolean {
+    if (this.#networks.length === 0 || !ipaddr.isValid(address)) return false;
+    const ip = ipaddr.process(address);
+    return this.#networks.some(([network, bits]) => ip.kind() === network.kind() && ip.match(network, bits));
+  }
+
+  /** @throws `missing_authentication`, `unknown_key`. */
+  of(session: SMTPServerSession): Caller {
+    const user = session.user as unknown as Caller | undefined;
+    if (user) {
+      // The key may have been revoked since the login.
+      if (!this.#keys.find(user.keyId)) throw new PosternError('unknown_key', 'The key was revoked.');
+      return user;
+    }
+    if (this.mayRelay(session.remoteAddress)) {
+      return { keyId: 'relay', tenant: 'default', admin: false, sourceIp: session.remoteAddress };
+    }
+    throw new PosternError('missing_authentication', 'Authentication required');
+  }
+
+  #passwordOf(keyId: string): Buffer | undefined {
+    const key = this.#keys.find(keyId);
+    if (!key) return undefined;
+    const known = this.#passwords.get(keyId);
+    if (known?.secret === key.secret) return known.password;
+    const password = Buffer.from(smtpPassword(key.secret, this.#region));
+    this.#passwords.set(keyId, { secret: key.secret, password });
+    return password;
+  }
+}
