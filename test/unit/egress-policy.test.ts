@@ -159,7 +159,7 @@ describe('a directive', () => {
       assert.equal(reason.code, 'no_source_ip');
       assert.match(
         reason.text,
-        /pool "nowhere", which does not exist here: listed \(directive .* by AKIAOPS/,
+        /pool "nowhere", which does not exist here: listed \(directive .* by an administrator, /,
       );
       assert.ok(until > node.clock.now());
     }
