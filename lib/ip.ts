@@ -14,6 +14,14 @@ export function familyOf(address: string): 0 | 4 | 6 {
   return ipaddr.IPv6.isValid(address) ? 6 : 0;
 }
 
+/** The network of one owner in all likelihood: an IPv4 /24, an IPv6 /48. Text that is no address stays as it is. */
+export function networkOf(address: string): string {
+  if (isIP(address) === 0) return address;
+  const text = canonicalIp(address);
+  if (isIP(text) === 4) return `${ipaddr.IPv4.networkAddressFromCIDR(`${text}/24`)}/24`;
+  return `${ipaddr.IPv6.networkAddressFromCIDR(`${text}/48`)}/48`;
+}
+
 /** @returns the address in the form that it is compared in. @throws PosternError with path and reason. */
 export function readIp(value: unknown, path: string): string {
   const text = readText(value, path);

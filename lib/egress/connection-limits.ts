@@ -1,25 +1,52 @@
 /**
- * The connections of one source IP, counted by provider and site, and the connection pools that wait for one.
+ * The connections of one source IP, counted by all that they are part of (`lib/shaping/connection-shares.ts`), and the
+ * connection pools that wait for one.
  *
- * A limit of the IP or the provider makes a pool wait until any connection closes. A limit of the site makes it wait
+ * A limit of one of these counts makes a pool wait until a connection leaves it. A limit of the site makes it wait
  * for the other pools of the same site (same IP, but another pool of IPs, TLS requirement or connection class): an
  * idle connection of theirs is closed for it, and the next one that closes is its turn.
  */
+import {
+  type ConnectionRequest,
+  type ConnectionShare,
+  connectionShares,
+} from '../shaping/connection-shares.ts';
 import { type Constraint, LOOK_AGAIN } from '../shaping/constraint.ts';
-import type { Limits } from '../shaping/limits/limit.ts';
 import type { Resolved } from '../shaping/limits/terms.ts';
+
+/** A tenant that has used the IP is expected to come again for this time, ms. */
+const TENANT_KEPT = 86_400_000;
+/** New sites get the deadlines of scarcity from this part of their connections on. */
+const SCARCE = 0.5;
+
+/** Connections that are counted together. */
+export interface Share {
+  readonly key: string;
+  open: number;
+  /** Pools that wait for one of them, longest wait first, and how many there may be for each. */
+  readonly waiting: Map<Claimant, number>;
+}
+
+/** A connection, by what it is counted in. */
+export interface Claim {
+  readonly shares: readonly Share[];
+  /** Those in which it counts until it is answered. */
+  unproven: readonly Share[];
+  /** Few connections are left for sites like this one. */
+  readonly scarce: boolean;
+}
 
 /** A connection pool, as far as it competes for connections. */
 export interface Claimant {
-  readonly site: { readonly name: string; readonly provider: string };
+  readonly site: { readonly name: string };
   /** Connections open or being opened. */
   readonly connections: number;
   /** Deliveries that wait. */
   readonly waiting: number;
   /** Opens connections and begins messages within the limits. */
   pump(): void;
-  /** Closes a connection that is not needed. @returns whether there was one. */
-  closeIdle(): boolean;
+  /** Closes a connection that is not needed: one that counts in a share, if one is named. @returns whether there was one. */
+  closeIdle(share?: Share): boolean;
 }
 
 /** The pools of one site. */
@@ -29,15 +56,18 @@ interface Neighbours {
   readonly starved: Set<Claimant>;
 }
 
+const NONE: readonly Share[] = [];
+
 export class ConnectionLimits {
   /** Connections open or being opened. */
   open = 0;
-  readonly #byProvider = new Map<string, number>();
+  readonly #shares = new Map<string, Share>();
   readonly #bySite = new Map<string, Neighbours>();
-  /** Pools that wait for a connection of the IP or the provider, longest wait first. */
-  readonly #blocked = new Map<Claimant, Limits>();
   /** Pools with connections. */
   readonly #connected = new Set<Claimant>();
+  /** Who used the IP last, and until when it counts as used by several. */
+  #tenant: string | undefined;
+  #contendedUntil = 0;
 
   add(claimant: Claimant): void {
     const { name } = claimant.site;
@@ -52,48 +82,124 @@ export class ConnectionLimits {
     neighbours?.all.delete(claimant);
     neighbours?.starved.delete(claimant);
     if (neighbours?.all.size === 0) this.#bySite.delete(name);
-    this.#blocked.delete(claimant);
-  }
-
-  /** Connections open to a provider. */
-  toProvider(provider: string): number {
-    return this.#byProvider.get(provider) ?? 0;
   }
 
   /**
-   * Whether one more connection is within the limits of the IP and the provider. If not, the pool is pumped when a
-   * connection closes; an idle connection of another pool is closed for it.
+   * Counts one more connection, for the first of the tenants for which all limits allow it.
+   * @returns undefined when there is none: the pool is pumped when a connection closes, and an idle connection of
+   *   another pool is closed for it.
    */
-  mayConnect(claimant: Claimant, limits: Limits): boolean {
-    const { provider } = claimant.site;
-    const full = this.open >= limits.ipConnections;
-    if (!full && this.toProvider(provider) < limits.providerConnections) return true;
-    if (!this.#blocked.has(claimant)) {
-      this.#blocked.set(claimant, limits);
-      for (const other of this.#connected) {
-        if (other !== claimant && (full || other.site.provider === provider) && other.closeIdle()) break;
-      }
+  connect(
+    claimant: Claimant,
+    tenants: Iterable<string>,
+    request: Pick<ConnectionRequest, 'provider' | 'proven' | 'address'>,
+    resolved: Pick<Resolved, 'limits'>,
+    now: number,
+  ): Claim | undefined {
+    for (const tenant of tenants) {
+      this.#used(tenant, now);
+      const contended = now < this.#contendedUntil;
+      const shares = [...connectionShares({ ...request, tenant, contended }, resolved)];
+      const used = shares.find(({ key, most }) => this.#openIn(key) >= most);
+      if (used === undefined) return this.#count(claimant, shares);
+      this.#wait(claimant, used);
+      if (!used.ofTenant) return undefined;
     }
-    return false;
+    return undefined;
   }
 
-  /** What keeps a connection to a provider from being opened. @param open connections of the pool that asks. */
-  *constraints(provider: string, { limits, origins }: Resolved, open: number): Iterable<Constraint> {
-    const used: ['providerConnections' | 'ipConnections', number][] = [
-      ['providerConnections', this.toProvider(provider)],
-      ['ipConnections', this.open],
-    ];
-    for (const [limit, count] of used) {
-      const most = limits[limit];
+  #used(tenant: string, now: number): void {
+    if (this.#tenant !== undefined && this.#tenant !== tenant) this.#contendedUntil = now + TENANT_KEPT;
+    this.#tenant = tenant;
+  }
+
+  #openIn(key: string): number {
+    return this.#shares.get(key)?.open ?? 0;
+  }
+
+  #share(key: string): Share {
+    const share = this.#shares.get(key) ?? { key, open: 0, waiting: new Map() };
+    this.#shares.set(key, share);
+    return share;
+  }
+
+  #count(claimant: Claimant, shares: readonly ConnectionShare[]): Claim {
+    this.open += 1;
+    this.#connected.add(claimant);
+    const enter = ({ key }: ConnectionShare): Share => {
+      const share = this.#share(key);
+      share.open += 1;
+      return share;
+    };
+    const unproven = shares.filter((share) => share.unproven);
+    const [first] = unproven;
+    return {
+      scarce: first !== undefined && this.#openIn(first.key) >= first.most * SCARCE,
+      shares: shares.filter((share) => !share.unproven).map(enter),
+      unproven: unproven.map(enter),
+    };
+  }
+
+  #wait(claimant: Claimant, { key, most }: ConnectionShare): void {
+    const share = this.#share(key);
+    if (share.waiting.has(claimant)) return;
+    share.waiting.set(claimant, most);
+    for (const other of this.#connected) if (other !== claimant && other.closeIdle(share)) return;
+  }
+
+  /** A connection has been answered: it no longer counts among those of unproven sites. */
+  answered(claim: Claim): void {
+    const { unproven } = claim;
+    claim.unproven = NONE;
+    for (const share of unproven) this.#leave(share);
+  }
+
+  /** A connection has closed: those that waited for it are pumped, starved neighbours before the others. */
+  disconnected(claimant: Claimant, { shares, unproven }: Claim): void {
+    this.open -= 1;
+    if (claimant.connections === 0) this.#connected.delete(claimant);
+    for (const share of [...unproven, ...shares]) share.open -= 1;
+    for (const share of [...unproven, ...shares]) this.#wake(share);
+    const neighbours = this.#bySite.get(claimant.site.name);
+    for (const starved of [...(neighbours?.starved ?? [])]) starved.pump();
+    for (const other of [...(neighbours?.all ?? [])]) other.pump();
+  }
+
+  #leave(share: Share): void {
+    share.open -= 1;
+    this.#wake(share);
+  }
+
+  #wake(share: Share): void {
+    for (const [claimant, most] of share.waiting) {
+      if (claimant.waiting > 0 && share.open >= most) continue;
+      share.waiting.delete(claimant);
+      claimant.pump();
+    }
+    if (share.open === 0 && share.waiting.size === 0) this.#shares.delete(share.key);
+  }
+
+  /** What keeps a connection from being opened. @param open connections of the pool that asks. */
+  *constraints(
+    request: Omit<ConnectionRequest, 'contended'>,
+    resolved: Resolved,
+    open: number,
+    now: number,
+  ): Iterable<Constraint> {
+    const contended = now < this.#contendedUntil;
+    for (const share of connectionShares({ ...request, contended }, resolved)) {
+      const { key, limit, word, most, from, text } = share;
+      const count = this.#openIn(key);
+      const origin = resolved.origins[from] ?? 'built-in';
       yield {
         limit,
-        word: limit,
+        word,
         value: `${most}`,
-        origin: origins[limit] ?? 'built-in',
+        origin,
         used: `${count} of ${most} open`,
         wait: open === 0 && count >= most ? LOOK_AGAIN : 0,
         code: 'site_limit',
-        text: `All ${most} connections are in use (${limit}, ${origins[limit]}).`,
+        text: `${text} (${from}, ${origin}).`,
       };
     }
   }
@@ -106,45 +212,23 @@ export class ConnectionLimits {
     for (const other of neighbours.all) if (other !== claimant && other.closeIdle()) return;
   }
 
-  isStarved(claimant: Claimant): boolean {
-    return this.#bySite.get(claimant.site.name)?.starved.has(claimant) ?? false;
-  }
-
   /** The pool is about to try for a connection. */
   unstarve(claimant: Claimant): void {
     this.#bySite.get(claimant.site.name)?.starved.delete(claimant);
   }
 
   /** Whether another pool waits for a connection that this one holds. */
-  isWanted(claimant: Claimant): boolean {
-    const { name, provider } = claimant.site;
-    for (const [blocked, { ipConnections }] of this.#blocked) {
-      if (this.open >= ipConnections) return true;
-      if (blocked !== claimant && blocked.site.provider === provider) return true;
+  isWanted(claimant: Claimant, { shares, unproven }: Claim): boolean {
+    for (const some of [shares, unproven]) {
+      for (const { waiting } of some) {
+        for (const other of waiting.keys()) {
+          if (other !== claimant && other.waiting > 0) return true;
+          waiting.delete(other);
+        }
+      }
     }
-    for (const starved of this.#bySite.get(name)?.starved ?? []) if (starved.waiting > 0) return true;
+    for (const starved of this.#bySite.get(claimant.site.name)?.starved ?? [])
+      if (starved.waiting > 0) return true;
     return false;
-  }
-
-  connected(claimant: Claimant): void {
-    const { provider } = claimant.site;
-    this.open += 1;
-    this.#byProvider.set(provider, this.toProvider(provider) + 1);
-    this.#connected.add(claimant);
-  }
-
-  /** A connection has closed: those that waited for it are pumped, starved neighbours before the others. */
-  disconnected(claimant: Claimant): void {
-    const { name, provider } = claimant.site;
-    this.open -= 1;
-    this.#byProvider.set(provider, this.toProvider(provider) - 1);
-    if (claimant.connections === 0) this.#connected.delete(claimant);
-    for (const blocked of [...this.#blocked.keys()]) {
-      this.#blocked.delete(blocked);
-      blocked.pump();
-    }
-    const neighbours = this.#bySite.get(name);
-    for (const starved of [...(neighbours?.starved ?? [])]) starved.pump();
-    for (const other of [...(neighbours?.all ?? [])]) other.pump();
   }
 }

@@ -24,6 +24,7 @@ import type { ConnectionClass } from '../shaping/limits/terms.ts';
 import type { PathLimiter } from '../shaping/path-limiter.ts';
 import { providerOf } from '../shaping/providers.ts';
 import { ReadyQueue } from '../shaping/ready-queue.ts';
+import { scarceDeadlines } from '../smtp/deadlines.ts';
 import { replyText } from '../smtp/reply.ts';
 import type {
   RecipientResult,
@@ -38,7 +39,7 @@ import type { WarmupBook } from '../warmup/book.ts';
 import { type CompletedAttempt, count, type Via } from './attempt.ts';
 import { CircuitBreaker } from './circuit-breaker.ts';
 import type { Connection, ReplyOrigin } from './connection.ts';
-import type { Claimant } from './connection-limits.ts';
+import type { Claim, Claimant, Share } from './connection-limits.ts';
 import type { Delivery, Reason, Slot, WaitStatus } from './delivery.ts';
 import type { Destinations, Target } from './destination.ts';
 import type { PoolLimits } from './pool-limits.ts';
@@ -112,6 +113,8 @@ export class ConnectionPool implements Slot, Claimant {
   #idle: Connection[] = [];
   #cancelTimer: (() => void) | undefined;
   #timerAt = Number.POSITIVE_INFINITY;
+  /** Address that was chosen last: connections to unproven sites are counted by its network. */
+  #address: string | undefined;
   /** Why the pool begins nothing more. */
   #closing: Reason | undefined;
   /** All messages that may be under way are: any that ends lets another begin. */
@@ -175,7 +178,7 @@ export class ConnectionPool implements Slot, Claimant {
   }
 
   /** What keeps any mail here from going; limits of some mail alone are its stream's. */
-  *constraints(now: number): Iterable<Constraint> {
+  *constraints(now: number, tenant = firstOf(this.queue.tenants())): Iterable<Constraint> {
     const { source, site, limiter } = this;
     const { own, apart } = this.limits.current;
     const open = this.connections;
@@ -186,7 +189,12 @@ export class ConnectionPool implements Slot, Claimant {
     yield* limiter.messageConstraints(now, own);
     yield* limiter.connectionConstraints(now, own, { idle, open });
     if (apart !== undefined) yield classConstraint(apart, open, idle);
-    yield* source.connections.constraints(site.provider, own, open);
+    yield* source.connections.constraints({ ...this.claimed, tenant: tenant ?? '' }, own, open, now);
+  }
+
+  /** As what connections of this pool are counted at their source. */
+  get claimed(): { provider: string; proven: boolean; address: string | undefined } {
+    return { provider: this.site.provider, proven: this.limiter.answered, address: this.#address };
   }
 
   /** Why nothing is sent now; undefined when a delivery that comes may be sent at once. */
@@ -195,9 +203,9 @@ export class ConnectionPool implements Slot, Claimant {
     return first && { code: first.code, text: first.text, until: now + longestWait(this.constraints(now)) };
   }
 
-  waitStatus({ stream, queued }: Delivery, now: number): WaitStatus | undefined {
+  waitStatus({ stream, queued, tenant }: Delivery, now: number): WaitStatus | undefined {
     if (!queued) return undefined;
-    const all = [...(stream?.constraints(now) ?? []), ...this.constraints(now)];
+    const all = [...(stream?.constraints(now) ?? []), ...this.constraints(now, tenant)];
     const first = firstWaiting(all);
     return first && { code: first.code, text: first.text, until: now + longestWait(all) };
   }
@@ -275,12 +283,14 @@ export class ConnectionPool implements Slot, Claimant {
         this.#pumpIn(wait);
         return;
       }
-      if (!source.connections.mayConnect(this, own.limits)) return;
       const target = this.#pickTarget(now);
       if (target === undefined) return;
+      this.#address = target.address;
+      const claim = source.connections.connect(this, this.queue.tenants(), this.claimed, own, now);
+      if (claim === undefined) return;
       limiter.connected(now, own);
       counter?.pacer.take(now, apart!.connectionPace);
-      this.#open(target, now, counter);
+      this.#open(target, now, claim, counter);
     }
   }
 
@@ -305,7 +315,7 @@ export class ConnectionPool implements Slot, Claimant {
     return undefined;
   }
 
-  #open(target: Target, now: number, counter: MailCounter | undefined): void {
+  #open(target: Target, now: number, claim: Claim, counter: MailCounter | undefined): void {
     const { source, site } = this;
     const host = this.#host;
     const { limits } = this.limits.current;
@@ -318,6 +328,7 @@ export class ConnectionPool implements Slot, Claimant {
       carried: 0,
       exhausted: false,
       counter,
+      claim,
       from: this.#origin(target.host),
       via: {
         ip: source.ip,
@@ -329,7 +340,7 @@ export class ConnectionPool implements Slot, Claimant {
     this.#connections.add(connection);
     this.limiter.connections += 1;
     if (counter !== undefined) counter.running += 1;
-    source.connections.connected(this);
+    const deadlines = { ...host.deadlines, ...limits.deadlines };
     connection.session = host.open({
       address: target.address,
       port: target.port,
@@ -338,7 +349,7 @@ export class ConnectionPool implements Slot, Claimant {
       mayWrite: () => source.mayGoOn(host.clock.now()),
       ehloName: source.ehloName,
       tls: this.breaker.tls(target, now),
-      deadlines: { ...host.deadlines, ...limits.deadlines },
+      deadlines: claim.scarce ? scarceDeadlines(deadlines) : deadlines,
       maxTransactions: Math.min(
         limits.messagesPerConnection,
         limits.recipientsPerConnection,
@@ -380,7 +391,7 @@ export class ConnectionPool implements Slot, Claimant {
       connection.idle = true;
       this.#idle.push(connection);
     }
-    if (this.queue.size === 0 && this.source.connections.isWanted(this)) this.closeIdle();
+    if (this.queue.size === 0 && this.source.connections.isWanted(this, connection.claim)) this.closeIdle();
     return undefined;
   }
 
@@ -395,6 +406,9 @@ export class ConnectionPool implements Slot, Claimant {
     // What others are shaped by is decided by the peer's own words.
     const said = cutResult(recipient, delivery.item);
     if (recipient.kind === 'accepted') connection.carried += 1;
+    if (recipient.code === 'peer_timeout') this.limiter.answered = false;
+    else if (recipient.reply !== undefined && connection.claim.unproven.length > 0)
+      this.#answered(connection);
     if (!this.#closing && this.#refusesConnection(connection, delivery, said, endedAt)) {
       this.#toFront(delivery);
       return;
@@ -431,6 +445,12 @@ export class ConnectionPool implements Slot, Claimant {
     const notBefore = observer.onReply(delivery, from, said, endedAt);
     const attempt = { result: recipient, at: startedAt, duration: endedAt - startedAt, replies, via };
     results.attempted(delivery, attempt, notBefore, policy?.reply(delivery, from, said, endedAt));
+  }
+
+  /** The first answer to a message over a connection to a site that had not answered any. */
+  #answered({ claim }: Connection): void {
+    this.limiter.answered = true;
+    this.source.connections.answered(claim);
   }
 
   /** By 530 in clear the host demands TLS (RFC 3207 §4): the next connection begins with it, whatever failed before. */
@@ -480,13 +500,14 @@ export class ConnectionPool implements Slot, Claimant {
     this.limiter.connections -= 1;
     connection.counter?.ended();
     if (!opened && end.code !== 'quit') {
+      if (end.code === 'peer_timeout') this.limiter.answered = false;
       const others = { connections: this.#connections.size, opened: this.#opened };
       const text = `${target.host} [${target.address}]: ${end.text}`;
       const { lookAgain, result } = this.breaker.failure(target, end, text, others);
       if (lookAgain !== undefined) this.#pumpIn(lookAgain);
       if (result !== undefined) this.#failAll(result, via);
     }
-    this.source.connections.disconnected(this);
+    this.source.connections.disconnected(this, connection.claim);
   }
 
   /** Every delivery that waited for this connection has been tried with it. */
@@ -525,10 +546,14 @@ export class ConnectionPool implements Slot, Claimant {
     });
   }
 
-  /** Closes a connection that has nothing to do. @returns whether there was one. */
-  closeIdle(): boolean {
-    const connection =
-      this.queue.size === 0 ? this.#idle.find((each) => each.session?.busy === 0) : undefined;
+  /** Closes a connection that has nothing to do, one that counts in a share. @returns whether there was one. */
+  closeIdle(share?: Share): boolean {
+    if (this.queue.size > 0) return false;
+    const connection = this.#idle.find(
+      ({ session, claim }) =>
+        session?.busy === 0 &&
+        (share === undefined || claim.shares.includes(share) || claim.unproven.includes(share)),
+    );
     connection?.session?.quit();
     return connection !== undefined;
   }
@@ -546,6 +571,11 @@ export class ConnectionPool implements Slot, Claimant {
   destroy(text: string): void {
     for (const { session } of this.#connections) session?.destroy(text);
   }
+}
+
+function firstOf(tenants: Iterable<string>): string | undefined {
+  for (const tenant of tenants) return tenant;
+  return undefined;
 }
 
 /** What keeps mail of an IP that warms up. */

@@ -1,6 +1,7 @@
 import type { MailCounter } from '../shaping/counter.ts';
 import type { SmtpSession } from '../smtp/types.ts';
 import type { Via } from './attempt.ts';
+import type { Claim } from './connection-limits.ts';
 import type { Target } from './destination.ts';
 
 /** Where a reply came from. */
@@ -27,6 +28,8 @@ export interface Connection {
   exhausted: boolean;
   /** Counts connections of mail with connection limits of its own; undefined for the others. */
   readonly counter: MailCounter | undefined;
+  /** What it is counted in at its source. */
+  readonly claim: Claim;
   readonly from: ReplyOrigin;
   readonly via: Via;
 }

@@ -94,11 +94,15 @@ async function fromSource(
     (limiter.knownStream(mailLimits) ??
       new StreamLimiter(mailLimits, (key) => limiter.counter(key), NOTHING_SHARED));
   const { own } = pathLimits;
+  const claimed = {
+    ...(pools[0]?.claimed ?? { provider, proven: limiter.answered, address: undefined }),
+    tenant,
+  };
   const constraints = [
     ...limiter.messageConstraints(now, own),
     ...(stream?.constraints(now) ?? []),
     ...limiter.connectionConstraints(now, own, { idle, open }),
-    ...source.connections.constraints(provider, own, open),
+    ...source.connections.constraints(claimed, own, open, now),
     ...source.constraints(now),
     ...pools.flatMap(({ breaker }) => [...breaker.constraints(now)]),
     ...directives.constraints({ ...mail, provider, site, pool, ip: source.name }, now),

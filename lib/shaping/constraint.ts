@@ -15,6 +15,8 @@ export type ConstraintWord =
   | 'directive'
   | 'learnt'
   | 'source IP'
+  | 'tenant share'
+  | 'unproven sites'
   | 'warm-up';
 
 export interface Constraint {

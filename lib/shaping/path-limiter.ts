@@ -22,6 +22,8 @@ export class PathLimiter {
   running = 0;
   readonly concurrency = new Concurrency();
   readonly messageRate = new MessageRate();
+  /** The site has answered a message, and has not been silent since. */
+  answered = false;
   /** The site could not be reached from here, and is left alone. */
   down: Down | undefined;
   /** When something was last learnt, ms. */

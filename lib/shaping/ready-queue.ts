@@ -98,6 +98,12 @@ export class ReadyQueue<T extends Queued<T>> {
     }
   }
 
+  /** Whose mail waits: of transactional mail first. */
+  *tenants(): Iterable<string> {
+    yield* this.#transactional.tenants.keys();
+    yield* this.#bulk.tenants.keys();
+  }
+
   push(item: T): void {
     const line = this.#lineOf(item);
     item.next = undefined;

@@ -18,3 +18,26 @@ export const DEFAULT_DEADLINES: SmtpDeadlines = {
   dataEnd: 10 * MINUTE, // §4.5.3.2.6
   quit: 10_000,
 };
+
+/**
+ * The longest deadlines while connections are scarce, ms: what is slower than this is tried again later, as with the
+ * stress profile of Postfix. A peer that greets late to put off spammers waits for less than a minute. The body and
+ * its reply keep their time: a message whose reply is not waited for may arrive twice (RFC 1047).
+ */
+const SCARCE_DEADLINES: Partial<SmtpDeadlines> = {
+  connect: 15_000,
+  greeting: MINUTE,
+  ehlo: MINUTE,
+  starttls: MINUTE,
+  mail: MINUTE,
+  rcpt: MINUTE,
+  dataInit: MINUTE,
+};
+
+/** The deadlines, none of them longer than there is time for while connections are scarce. */
+export function scarceDeadlines(deadlines: SmtpDeadlines): SmtpDeadlines {
+  const short = { ...deadlines };
+  for (const [name, most] of Object.entries(SCARCE_DEADLINES) as [keyof SmtpDeadlines, number][])
+    short[name] = Math.min(short[name], most);
+  return short;
+}
