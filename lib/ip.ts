@@ -18,8 +18,8 @@ export function familyOf(address: string): 0 | 4 | 6 {
 export function networkOf(address: string): string {
   if (isIP(address) === 0) return address;
   const text = canonicalIp(address);
-  if (isIP(text) === 4) return `${ipaddr.IPv4.networkAddressFromCIDR(`${text}/24`)}/24`;
-  return `${ipaddr.IPv6.networkAddressFromCIDR(`${text}/48`)}/48`;
+  if (isIP(text) === 4) return `${ipaddr.IPv4.networkAddressFromCIDR(`${text}/24`).toString()}/24`;
+  return `${ipaddr.IPv6.networkAddressFromCIDR(`${text}/48`).toString()}/48`;
 }
 
 /** @returns the address in the form that it is compared in. @throws PosternError with path and reason. */
