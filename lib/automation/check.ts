@@ -1,6 +1,6 @@
 /**
- * Checks rules that came from outside, before anything of the running configuration changes. Beside their form
- * it holds that a rule can fire at all: its provider exists, and each of its samples sets it off.
+ * Validates rules from outside before the running configuration changes. Beside their form it checks that a rule can
+ * fire at all: its provider exists, and each of its samples fires it.
  */
 
 import { readName } from '../directives/check.ts';
@@ -21,18 +21,18 @@ const MAX_EVENTS = 1000;
 const MAX_LIST = 100;
 const ID = /^[a-z0-9][a-z0-9.-]{1,63}$/;
 const WORD = /^[\x21-\x7e]{1,255}$/;
-/** What becomes of the mail: one of these. */
+/** Actions that end or move the mail: a rule has exactly one of these. */
 const WAYS: ReadonlySet<string> = new Set(['suspend', 'bounce', 'reroute']);
-/** What still delivers while it holds. */
+/** Actions under which mail is still delivered. */
 const FLOWING: ReadonlySet<string> = new Set(['limit', 'alert']);
 
 type Check = (value: unknown, path: string) => void;
 type Checks<T> = { readonly [K in keyof Required<T>]: Check };
 
 /**
- * @param value a list of rules.
- * @param path where it stands, file included, for the message: `rules.json: rules`.
- * @returns the same list, as what it has been found to be.
+ * Validates a list of rules.
+ * @param path position of the list, file included, for the message: `rules.json: rules`.
+ * @returns the same list, typed.
  * @throws PosternError `bad_request`: `rules.json: rules[3].match.code: what is wrong`.
  */
 export function checkRules(value: unknown, path: string): Rule[] {
@@ -44,7 +44,7 @@ export function checkRules(value: unknown, path: string): Rule[] {
   return rules;
 }
 
-/** Checks the members of an object, in which nothing unknown may stand. */
+/** Validates the members of an object, and refuses unknown ones. */
 function members<T>(checks: Checks<T>): Check {
   const names = Object.keys(checks) as (keyof T & string)[];
   return (value, path) => {
@@ -59,14 +59,14 @@ function needs(value: unknown, path: string, names: readonly string[]): void {
   }
 }
 
-/** A check that `read` decides by giving a value or undefined; `what` says what is wanted. */
+/** Validates a value by `read`, which returns undefined for a wrong one; `what` describes the right form. */
 function readable(read: (value: unknown) => unknown, what: string): Check {
   return (value, path) => {
     if (read(value) === undefined) refuse(path, `${JSON.stringify(value)} is not ${what}.`);
   };
 }
 
-/** One value, or a list of some. */
+/** Validates one value, or a list of some. */
 function oneOrMany(check: Check): Check {
   return (value, path) => {
     if (!Array.isArray(value)) return check(value, path);
@@ -197,8 +197,8 @@ function checkRule(value: unknown, path: string, seen: Set<string>): void {
 }
 
 /**
- * A rule that does not fire on its own samples would never fire: a typing error, or a contradiction. A pattern
- * that stands in none of them is a guess.
+ * Refuses a rule that does not fire on its own samples, because it would never fire: a typing error, or a
+ * contradiction. A pattern that occurs in none of them is a guess.
  */
 function proveSamples(rules: readonly Rule[], path: string): void {
   const set = compileRules(rules);
@@ -225,7 +225,7 @@ function proveSamples(rules: readonly Rule[], path: string): void {
   }
 }
 
-/** An event as the rule wants it, for trying its samples. */
+/** An event that the rule accepts, for trying its samples. */
 function eventOf({ match }: Rule): ReplyEvent {
   const first = (value: unknown): string | undefined => asList(value as string | undefined)?.[0];
   return {

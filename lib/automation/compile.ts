@@ -1,4 +1,4 @@
-/** From rules as written to what a reply is held against: numbers, sets, and one matcher for all texts. */
+/** Compiles rules into the form against which replies are matched: numbers, sets, and one matcher for all texts. */
 import {
   DIMENSIONS,
   type Dimension,
@@ -26,13 +26,13 @@ export interface CompiledRule {
   readonly domains: readonly string[] | undefined;
   readonly codes: readonly CodeRange[] | undefined;
   readonly enhanced: readonly EnhancedPattern[] | undefined;
-  /** Events that set it off, and within how many ms. */
+  /** Number of events that fires the rule, and the window within which they count, ms. */
   readonly events: number;
   readonly within: number;
   readonly actions: readonly (DirectiveAction | { readonly kind: 'alert' })[];
   /** In the order of `DIMENSIONS`. */
   readonly scope: readonly Dimension[];
-  /** ms. */
+  /** Duration of the directive, ms. */
   readonly duration: number;
   readonly hint: CodeRange | undefined;
   readonly leaveAfter: number;
@@ -41,9 +41,9 @@ export interface CompiledRule {
 
 export interface RuleSet {
   readonly rules: readonly CompiledRule[];
-  /** Owners of its patterns are places in `rules`. */
+  /** Matcher whose owners are indices in `rules`. */
   readonly matcher: PatternMatcher;
-  /** Rules that say nothing of the text, as places in `rules`: looked at for every reply. */
+  /** Rules without a text, as indices in `rules`: tested for every reply. */
   readonly textless: readonly number[];
 }
 
@@ -54,7 +54,7 @@ export function asList<T>(value: OneOrMany<T> | undefined): readonly T[] | undef
   return Array.isArray(value) ? (value as readonly T[]) : [value as T];
 }
 
-/** Compiles rules that were checked (`check.ts`); rules in doubt go through there first. */
+/** Compiles validated rules (`check.ts`). */
 export function compileRules(rules: readonly Rule[]): RuleSet {
   const patterns: OwnedPattern[] = [];
   const textless: number[] = [];
@@ -116,7 +116,7 @@ function compileLimit(limit: RuleLimit): DirectiveLimits {
   return limits;
 }
 
-/** Events that a rate as written allows in `ms`. */
+/** Number of events that a rate allows in `ms`. */
 function eventsIn(ms: number, written: RateText): number {
   const { count, per } = readRate(written)!;
   return (count * ms) / per;
@@ -124,7 +124,7 @@ function eventsIn(ms: number, written: RateText): number {
 
 const CODE_RANGE = /^([45][0-9]{2})-([45][0-9]{2})$/;
 
-/** Reply codes from `421`, `'4xx'` or `'450-459'`; undefined when it is none of these. */
+/** Parses reply codes from `421`, `'4xx'` or `'450-459'`; undefined for any other form. */
 export function readCode(code: unknown): CodeRange | undefined {
   if (code === '4xx') return [400, 499];
   if (code === '5xx') return [500, 599];
@@ -139,7 +139,7 @@ export function readCode(code: unknown): CodeRange | undefined {
 const ENHANCED_PART = /^([0-9]{1,3})(?:-([0-9]{1,3}))?$/;
 const ANY: CodeRange = [0, 999];
 
-/** `4.7.28`, `4.7.*`, `5.7.606-649` as three ranges; undefined when it is none of these. */
+/** Parses `4.7.28`, `4.7.*`, `5.7.606-649` as three ranges; undefined for any other form. */
 export function readEnhanced(text: unknown): EnhancedPattern | undefined {
   const parts = typeof text === 'string' ? text.split('.') : [];
   if (parts.length !== 3 || !/^[45*]$/.test(parts[0]!)) return undefined;

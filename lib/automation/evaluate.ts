@@ -1,5 +1,5 @@
 /**
- * What follows from a reply: directives to raise, directives to lift, alerts, and how long to wait.
+ * Evaluates a reply: directives to raise, directives to lift, alerts, and how long to wait.
  *
  * ```
  *  delivered ──► nothing waits for success? done.  else count it ──► `leaveAfter` in a row: lift
@@ -10,7 +10,7 @@
  *            the window of (rule, scope) is full? ──► raise, for its duration or as long as the reply says
  * ```
  *
- * Pure but for the state that it is given: no clock, no chance, no I/O.
+ * Pure except for the state that is passed in: no clock, no random source, no I/O.
  */
 
 import type { Dimension, Directive, DirectiveMatch } from '../directives/directive.ts';
@@ -20,12 +20,12 @@ import { boundedHint } from './hint.ts';
 import type { Phase } from './rule.ts';
 import { type AutomationState, scopeKey } from './state.ts';
 
-/** Bounds of the wait that a reply may ask of its own delivery, ms. */
+/** Bounds of the wait that a reply may request for its own delivery, ms. */
 const RETRY_BOUNDS = { least: 10_000, most: 24 * 3_600_000 } as const;
 
 /**
- * A reply, and the mail that it was said to, by the names that directives know it by. A refusal of the session
- * itself (at the greeting, at EHLO) was said to no mail: tenant, campaign and domain are absent.
+ * A reply, and the mail that it answered, under the names that directives use. A refusal of the session itself (at
+ * the greeting, at EHLO) answers no mail: tenant, campaign and domain are absent.
  */
 export interface ReplyEvent extends DirectiveMatch {
   readonly outcome: 'delivered' | 'refused';
@@ -39,7 +39,7 @@ export interface ReplyEvent extends DirectiveMatch {
 }
 
 export interface Alert {
-  /** Rule that it comes from. */
+  /** Rule that raised the alert. */
   readonly rule: string;
   readonly at: number;
   readonly match: DirectiveMatch;
@@ -48,21 +48,21 @@ export interface Alert {
 }
 
 export interface Evaluation {
-  /** To be put into the store of directives; one with an id that is there replaces it. */
+  /** Directives to store; one with an existing id replaces it. */
   readonly raise: readonly Directive[];
-  /** Ids to be removed from it. */
+  /** Ids of directives to remove. */
   readonly lift: readonly string[];
   readonly alerts: readonly Alert[];
-  /** ms that a 4xx reply asks this delivery to wait, kept within `RETRY_BOUNDS`. */
+  /** Wait that a 4xx reply requests for this delivery, kept within `RETRY_BOUNDS`, ms. */
   readonly retryAfter?: number;
 }
 
-/** An end that is later by less is the same end, ms. */
+/** Ends that differ by less count as the same, ms. */
 const SAME = 1000;
 
 const NOTHING: Evaluation = { raise: [], lift: [], alerts: [] };
 
-/** Before these phases end the peer has seen nothing that a tenant chose. */
+/** Phases that end before the peer has seen any text that a tenant chose. */
 const BEFORE_MAIL: ReadonlySet<string> = new Set<Phase>(['greeting', 'ehlo', 'starttls']);
 
 interface Conclusions {
@@ -71,7 +71,7 @@ interface Conclusions {
   alerts: Alert[];
 }
 
-/** Evaluates one reply. `now` in ms since the epoch. */
+/** Evaluates one reply. `now` since the epoch, ms. */
 export function evaluate(rules: RuleSet, state: AutomationState, event: ReplyEvent, now: number): Evaluation {
   const { reply } = event;
   if (event.outcome === 'delivered') {
@@ -91,10 +91,10 @@ export function evaluate(rules: RuleSet, state: AutomationState, event: ReplyEve
   return { ...found, retryAfter };
 }
 
-/** Owners that the matcher found; reused, as evaluation never waits in between. */
+/** Owners that the matcher found; reused, because evaluation never waits in between. */
 const hits: number[] = [];
 
-/** The rules that agree with a reply, whether or not they are set off by it. */
+/** The rules that match a reply, whether or not it fires them. */
 export function matchingRules(rules: RuleSet, event: ReplyEvent, reply: Reply): CompiledRule[] {
   hits.length = 0;
   rules.matcher.scan(reply.lines, hits);
@@ -135,7 +135,7 @@ function enhancedAgrees(patterns: NonNullable<CompiledRule['enhanced']>, code: s
   );
 }
 
-/** Whole labels, any case. */
+/** Whether a host ends in a suffix of whole labels, in any case. */
 function hasSuffix(host: string, suffix: string): boolean {
   if (!host.toLowerCase().endsWith(suffix)) return false;
   return host.length === suffix.length || host.charCodeAt(host.length - suffix.length - 1) === 46;
@@ -145,7 +145,7 @@ function domainAgrees(domain: string, wanted: string): boolean {
   return wanted.startsWith('*.') ? domain.endsWith(wanted.slice(1)) : domain === wanted;
 }
 
-/** Counts the reply for its rule, and raises what the rule orders when that sets it off. */
+/** Counts the reply for its rule, and raises the rule's directives when it fires. */
 function fire(
   compiled: CompiledRule,
   state: AutomationState,
@@ -176,7 +176,7 @@ function fire(
       state.raise(id, { until, leaveAfter: 0, successes: 0 });
       found.alerts.push({ rule: name, at: now, match: matchOf(compiled.scope, event), reason, reply: text });
     } else {
-      // What was in flight when a peer said stop brings the same reply many times: once a second is enough.
+      // Mail in flight when a peer refuses brings the same reply many times: once a second is enough.
       if (holds && until - before.until < SAME) continue;
       const watched = leaveAfter > 0 ? { scope, key: held } : {};
       state.raise(id, { until, leaveAfter, successes: 0, ...watched });
@@ -193,9 +193,9 @@ function fire(
 }
 
 /**
- * The mail that a rule may hold back by this reply. What a peer answers from MAIL on may follow from the addresses
- * and the content of one tenant, whose own server it may even be; so it holds back that tenant's mail alone, until
- * the rule fires on another tenant's mail as well.
+ * The mail that a rule may hold back by this reply. From MAIL on, a reply may follow from the addresses and the
+ * content of one tenant, whose own server the peer may even be; so it holds back that tenant's mail alone, until the
+ * rule fires on another tenant's mail as well.
  */
 function scopeOf(
   { rule, scope, actions }: CompiledRule,
@@ -210,7 +210,7 @@ function scopeOf(
   const narrow = withTenant(scope);
   const other = state.witness(`${rule.id}/${scopeKey(scope, event)}`, tenant, until, now);
   if (other === undefined) return narrow;
-  // What holds for everybody needs no holding for one of them.
+  // A directive for all tenants makes one for a single tenant unnecessary.
   const key = scopeKey(narrow, { ...event, tenant: other })!;
   for (const { kind } of actions) {
     const id = idOf(rule.id, kind, key);
@@ -225,7 +225,7 @@ function withTenant(scope: CompiledRule['scope']): CompiledRule['scope'] {
   return scope.includes('tenant') ? scope : ['tenant', ...scope];
 }
 
-/** The rule matched again without firing: its directives begin to count successes anew. */
+/** Handles a match without firing: the rule's directives begin to count successes anew. */
 function stayed(
   { rule, actions, leaveAfter, scope }: CompiledRule,
   state: AutomationState,

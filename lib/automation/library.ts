@@ -1,4 +1,4 @@
-/** The rules that come with Postern, and how an operator's own are laid over them. */
+/** The rules that come with Postern, and their merging with an operator's own. */
 import { readList, readObject, refuse } from '../document.ts';
 import { checkRules } from './check.ts';
 import type { Rule } from './rule.ts';
@@ -81,10 +81,10 @@ export const LIBRARY: readonly Rule[] = [
 ].flat();
 
 /**
- * The library with an operator's document laid over it: a rule with the id of a library rule replaces it, other
- * rules are added, and rules named in `off` are left out.
- * @param document a `RuleDocument`, unchecked.
- * @param file where it came from, for messages.
+ * Merges an operator's document over the library: a rule with the id of a library rule replaces it, other rules are
+ * added, and rules named in `off` are left out.
+ * @param document a `RuleDocument`, not validated.
+ * @param file source of the document, for messages.
  * @throws PosternError `bad_request`: `file: rules[3].match.code: what is wrong`; nothing is changed then.
  */
 export function rulesWith(document: unknown, file: string): Rule[] {

@@ -1,15 +1,15 @@
 /**
- * Finds all patterns of all rules in one pass over a reply: an Aho-Corasick automaton (Aho and Corasick, 1975)
- * over their fragments, completed to a table, one step for each character. What is found is linked to patterns
- * by positions alone, so the work is the length of the text plus the number of fragments met in it, whatever
- * the patterns and the text: nothing is ever tried twice.
+ * Finds all patterns of all rules in one pass over a reply: an Aho-Corasick automaton (Aho and Corasick, 1975) over
+ * their fragments, completed to a table, one step for each character. Matches are linked to patterns by positions
+ * alone, so the work is the length of the text plus the number of fragments met in it, for any patterns and any text:
+ * nothing is ever tried twice.
  *
- * The text is normalised on the way: lower case, any run of white space (and the border of a line) one blank,
- * at most `MAX_TEXT` characters. A character that no pattern knows leads back to the root.
+ * The text is normalised on the way: lower case, any run of white space (and the border of a line) one blank, at most
+ * `MAX_TEXT` characters. A character that occurs in no pattern leads back to the root.
  */
 import type { Fragment } from './pattern.ts';
 
-/** Characters of a normalised reply that are looked at. */
+/** Maximum length of a normalised reply that is scanned, characters. */
 export const MAX_TEXT = 1000;
 
 const MAX_NODES = 65_535;
@@ -24,7 +24,7 @@ const FOLD = Uint8Array.from({ length: 128 }, (_, code) => {
   return code >= 65 && code <= 90 ? code + 32 : code;
 });
 
-/** A pattern variant and whose it is. */
+/** A pattern variant and its owner. */
 export interface OwnedPattern {
   owner: number;
   fragments: readonly Fragment[];
@@ -40,24 +40,24 @@ interface TrieNode {
 export class PatternMatcher {
   readonly #classes = new Uint8Array(128);
   #classCount = 1;
-  /** `node * classCount + class` to the next node. */
+  /** Next node by `node * classCount + class`. */
   readonly #table: Uint16Array;
-  /** By node, where its steps begin in `#out`; they end where those of the next node begin. */
+  /** For each node, where its steps begin in `#out`; they end where those of the next node begin. */
   readonly #outStart: Uint32Array;
   readonly #out: Uint32Array;
 
-  // By step (a fragment of a pattern). The step before it in its pattern is the one numbered one less.
+  // Per step (a fragment of a pattern). The previous step of the same pattern has the number before it.
   readonly #length: number[] = [];
   readonly #glue: Fragment['glue'][] = [];
   /** Owner, for the last step of a pattern; else -1. */
   readonly #owner: number[] = [];
-  /** The scan in which it was last met, and where it ended first in that scan. */
+  /** The scan in which the step was last met, and where it ended first in that scan. */
   readonly #metIn: Uint32Array;
   readonly #end: Uint16Array;
-  /** For a step before digits: everywhere that it ended, a bit for each place. */
+  /** For a step before digits: all its end positions, one bit each. */
   readonly #ends: (Uint32Array | undefined)[];
 
-  /** By character of the text: where the run of digits that it belongs to begins, or `NO_RUN`. */
+  /** For each character of the text: where its run of digits begins, or `NO_RUN`. */
   readonly #run = new Uint16Array(MAX_TEXT);
   #scan = 0;
 
@@ -102,7 +102,7 @@ export class PatternMatcher {
     return node;
   }
 
-  /** Fail links and the full table, breadth first; a node also reports what its fail link reports. */
+  /** Builds fail links and the full table, breadth first; a node also reports the steps of its fail link. */
   #complete(nodes: TrieNode[]): void {
     const width = this.#classCount;
     const queue: number[] = [0];
@@ -122,7 +122,7 @@ export class PatternMatcher {
 
   /**
    * Scans the lines of a reply.
-   * @param hits gets the owner of every pattern found; an owner may come more than once.
+   * @param hits collects the owner of every pattern found; an owner may appear more than once.
    * @returns the work done: characters plus fragments met.
    */
   scan(lines: readonly string[], hits: number[]): number {
@@ -136,7 +136,7 @@ export class PatternMatcher {
     let blank = false;
     let runAt = NO_RUN;
     for (const line of lines) {
-      // A blank before and behind each line, so that a pattern may ask for the border of a word.
+      // A blank before and behind each line, so that a pattern may require the border of a word.
       for (let i = -1; i <= line.length; i += 1) {
         const raw = i < 0 || i === line.length ? SPACE : line.charCodeAt(i);
         const code = raw < 128 ? FOLD[raw]! : 0;
@@ -156,7 +156,7 @@ export class PatternMatcher {
     return work;
   }
 
-  /** The fragment of a step ends before `end`. */
+  /** Handles a step whose fragment ends before `end`. */
   #meet(step: number, end: number, hits: number[]): void {
     const scan = this.#scan;
     if (this.#glue[step] !== 'start') {
@@ -174,19 +174,19 @@ export class PatternMatcher {
     const ends = this.#ends[step];
     if (this.#metIn[step] !== scan) {
       this.#metIn[step] = scan;
-      // The first end leaves most room for what follows a gap.
+      // The first end leaves most room for the text behind a gap.
       this.#end[step] = end;
       ends?.fill(0);
     }
     if (ends !== undefined) ends[end >> 5]! |= 1 << (end & 31);
   }
 
-  /** Whether nothing but digits, and at least one, lies between the step before and `start`. */
+  /** Whether only digits, and at least one, lie between the step before and `start`. */
   #behindDigits(step: number, start: number): boolean {
     const run = start === 0 ? NO_RUN : this.#run[start - 1]!;
     return run !== NO_RUN && (this.#ends[step - 1]![run >> 5]! & (1 << (run & 31))) !== 0;
   }
 }
 
-/** No digit here. */
+/** Marks a character that is not a digit. */
 const NO_RUN = 0xffff;

@@ -1,6 +1,6 @@
 /**
- * The language in which rules describe a reply's text. It is not a regular expression: anything written in
- * it is found in one pass over the text (`matcher.ts`), so no pattern and no peer can make matching run away.
+ * The language in which rules describe a reply's text. It is not a regular expression: every pattern in it is found
+ * in one pass over the text (`matcher.ts`), so no pattern and no peer can make matching run away.
  *
  * ```
  *  too many connections   these words, anywhere in the text, in any case; a blank stands for any white space
@@ -11,7 +11,7 @@
  * ```
  */
 
-/** One stretch of literal text; `glue` says what lies between it and the one before. */
+/** One stretch of literal text; `glue` describes the text between it and the one before. */
 export interface Fragment {
   readonly text: string;
   readonly glue: 'start' | 'gap' | 'digits';
@@ -23,17 +23,17 @@ const MAX_VARIANTS = 32;
 const MIN_LITERAL = 3;
 const ESCAPABLE = '*()|\\.';
 const PRINTABLE = /^[\x20-\x7e]*$/;
-/** What people write who think of a regular expression: taken literally it would be found nowhere. */
+/** Signs of a regular expression: taken literally they would never match. */
 const REGULAR = /\(\?|\)[+?{]|\[\^|\[0-9|\[a-z|\.[*+]|^\^|\$$/;
 
 type Piece = { literal: string } | { mark: 'gap' | 'digits' } | { choices: string[] };
 
-/** Why a pattern is refused. */
+/** A pattern is refused. */
 export class PatternError extends Error {}
 
 /**
- * The variants of a pattern (one for each way through its alternatives), each as its fragments.
- * @throws PatternError that says what is wrong and what to write instead.
+ * Parses a pattern into its variants (one for each way through its alternatives), each as its fragments.
+ * @throws PatternError that states what is wrong and what to write instead.
  */
 export function readPattern(pattern: string): Fragment[][] {
   if (pattern.length > MAX_PATTERN) throw new PatternError(`has more than ${MAX_PATTERN} characters`);
@@ -106,7 +106,7 @@ function pieces(pattern: string): Piece[] {
   return found;
 }
 
-/** Joins literals that touch, and checks that each fragment can be looked for. */
+/** Joins adjacent literals, and checks that each fragment can be searched for. */
 function fragments(variant: readonly Piece[]): Fragment[] {
   const found: { text: string; glue: Fragment['glue'] }[] = [];
   let glue: Fragment['glue'] = 'start';

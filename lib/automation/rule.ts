@@ -1,29 +1,27 @@
 /**
- * Automation rules as they are written: plain data, so that the library, a file and the API speak one language.
+ * Automation rules as written: plain data, so that the library, a file and the API share one form.
  *
- * A rule names the replies (`match`), how often they must come (`trigger`), what is done (`action`) to which mail
- * (`scope`), and for how long (`duration`, `hint`, `leaveAfter`). It is the union
- * of what PowerMTA's backoff (`smtp-pattern-list`, `backoff-to-normal-after`, `…-after-delivery`,
- * `disable-source-ip`, `backoff-reroute-to-virtual-mta`, `backoff-notify`) and KumoMTA's automation
- * (`Suspend…`, `SetConfig`, `Bounce…`, `Threshold`) can say.
+ * A rule names the replies (`match`), how often they must come (`trigger`), the action (`action`) on which mail
+ * (`scope`), and its time (`duration`, `hint`, `leaveAfter`). It covers the union of PowerMTA's backoff
+ * (`smtp-pattern-list`, `backoff-to-normal-after`, `…-after-delivery`, `disable-source-ip`,
+ * `backoff-reroute-to-virtual-mta`, `backoff-notify`) and KumoMTA's automation (`Suspend…`, `SetConfig`, `Bounce…`,
+ * `Threshold`).
  */
 import type { Dimension } from '../directives/directive.ts';
 
 export type OneOrMany<T> = T | readonly T[];
 
-/** A length of time: `90s`, `30m`, `2h`, `1d`. */
+/** A duration: `90s`, `30m`, `2h`, `1d`. */
 export type Span = `${number}${'s' | 'm' | 'h' | 'd'}`;
 
-/** How often: `10/s`, `1/min`, `500/h`, `10000/d`. */
+/** A rate: `10/s`, `1/min`, `500/h`, `10000/d`. */
 export type RateText = `${number}/${'s' | 'min' | 'h' | 'd'}`;
 
-/** Moments of an SMTP dialogue at which a reply can come. */
+/** Phases of an SMTP dialogue in which a reply can come. */
 export const PHASES = ['greeting', 'ehlo', 'starttls', 'mail', 'rcpt', 'data', 'body', 'quit'] as const;
 export type Phase = (typeof PHASES)[number];
 
-/**
- * Which replies are meant. Every member that is given must agree; within a member one of the list is enough.
- */
+/** Selects replies. Every given member must match; within a member one of the list is enough. */
 export interface RuleMatch {
   /** Provider of the MX hosts, as named in `providers.ts`. */
   provider?: OneOrMany<string>;
@@ -59,29 +57,32 @@ export type RuleAction =
 export interface Rule {
   /** `provider.what`, unique: directives, alerts and the list of rules that are off name it. */
   id: string;
-  /** What the reply means, for a person; becomes the reason of the directive. */
+  /** Meaning of the reply, for a person; becomes the reason of the directive. */
   reason: string;
   match: RuleMatch;
-  /** Absent: at the first reply. Else once `events` replies came, within the same scope, in less than `within`. */
+  /**
+   * Absent: fires at the first reply. Otherwise when `events` replies came, within the same scope, in less than
+   * `within`.
+   */
   trigger?: { events: number; within: Span };
   action: OneOrMany<RuleAction>;
-  /** To what mail the action applies; by default to that from this IP to this site. */
+  /** The mail to which the action applies; by default that from this IP to this site. */
   scope?: readonly Dimension[];
   /** How long the action holds, counted from the last time the rule fired. */
   duration: Span;
-  /** Where the reply names a time, that time is taken for `duration`, kept within these bounds. */
+  /** Where the reply names a time, that time replaces `duration`, within these bounds. */
   hint?: { least: Span; most: Span };
   /** Deliveries in a row within its scope that end it early. Only where mail still flows. */
   leaveAfter?: number;
-  /** Considered only when no rule without this mark matched: what is said of all providers at once. */
+  /** Whether the rule is considered only when no rule without this mark matched: rules for all providers at once. */
   fallback?: boolean;
-  /** Real replies that it fires on, `421 4.7.0 text`; the lines of one reply joined by a blank. */
+  /** Real replies that fire the rule, `421 4.7.0 text`; the lines of one reply joined by a blank. */
   samples: readonly string[];
   /** Rules that fire on its samples as well, and why that is right. */
   overlaps?: readonly { rule: string; why: string }[];
 }
 
-/** What an operator adds to the library: rules of his own (by id over the library's), and ids to leave out. */
+/** An operator's changes to the library: own rules (replacing library rules by id), and ids to leave out. */
 export interface RuleDocument {
   rules?: readonly Rule[];
   off?: readonly string[];

@@ -1,14 +1,14 @@
 /**
- * Counts events in a sliding window, exactly: the times of the last `size` events in a ring. They all fell
- * within the window when the oldest of them is younger than the window is long.
+ * Counts events in a sliding window, exactly: a ring holds the times of the last `size` events. They all fell within
+ * the window when the oldest of them is younger than the window is long.
  *
- * Counting is over the window that the rule names, not over the length of its action (KumoMTA counts "5/hr"
- * with a duration of 15 minutes as 5 in 15 minutes).
+ * The window is the one that the rule names, not the duration of its action (KumoMTA counts "5/hr" with a duration of
+ * 15 minutes as 5 in 15 minutes).
  */
 export class EventWindow {
   readonly size: number;
   readonly #times: number[] = [];
-  /** Place of the oldest event, once the ring is full. */
+  /** Index of the oldest event, once the ring is full. */
   #oldest = 0;
 
   constructor(size: number, times: readonly number[] = []) {
@@ -19,7 +19,7 @@ export class EventWindow {
   /**
    * Counts an event at `now`.
    * @param within ms; an event exactly that old is outside.
-   * @returns whether it makes `size` within the window; then the window is empty again.
+   * @returns whether it is the `size`th within the window; then the window is empty again.
    */
   count(now: number, within: number): boolean {
     if (this.#times.length < this.size) this.#times.push(now);
@@ -33,7 +33,7 @@ export class EventWindow {
     return true;
   }
 
-  /** The times that it holds, oldest first. */
+  /** The recorded times, oldest first. */
   times(): number[] {
     return [...this.#times.slice(this.#oldest), ...this.#times.slice(0, this.#oldest)];
   }

@@ -1,4 +1,4 @@
-/** What is set for the account: the switch that stops all sending, and for each tenant the use of its suppression list. */
+/** Settings of the account: the switch that stops all sending, and for each tenant the use of its suppression list. */
 import { SUPPRESSION_REASONS, type SuppressionReason } from '../engine/suppression.ts';
 import type { DocumentCache } from './document-cache.ts';
 import type { Control } from './types.ts';
@@ -7,7 +7,7 @@ export interface StoredAccount {
   sendingEnabled: boolean;
 }
 
-/** Its key is the tenant. */
+/** A tenant's use of its suppression list. The document's key is the tenant. */
 export interface StoredSuppression {
   reasons: readonly SuppressionReason[];
 }

@@ -1,6 +1,6 @@
 /**
- * The kinds of configuration documents that may be changed while Postern runs. A kind is a name and a reader: the
- * reader of the room that obeys the document. What it returns is what that room is given.
+ * The kinds of configuration documents that may be changed while Postern runs. A kind is a name and a reader, which
+ * belongs to the room that applies the document and receives the reader's result.
  */
 
 import { rulesWith } from '../automation/library.ts';
@@ -12,13 +12,13 @@ import { limitTable } from '../shaping/limits/table.ts';
 import { readPlans, type WarmupPlan } from '../warmup/plan.ts';
 
 export interface ConfigKind<T = unknown> {
-  /** As in the path of the API. */
+  /** Name of the kind in the path of the API. */
   readonly name: string;
-  /** Pure. @throws PosternError `bad_request`: `path: what is wrong`. */
+  /** Reads a document. Pure. @throws PosternError `bad_request`: `path: what is wrong`. */
   read(value: unknown, name: string): T;
 }
 
-/** The name of a kind's document: each kind has one, because what can be wrong is mostly between its parts. */
+/** The name of a kind's document: each kind has one, because most possible faults lie between its parts. */
 export const DOCUMENT = 'default';
 
 function kind<T>(name: string, read: (value: unknown, path: string) => T): ConfigKind<T> {

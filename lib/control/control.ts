@@ -24,17 +24,17 @@ import { createVault } from './vault.ts';
 
 export interface ControlOptions {
   config: Config;
-  /** 32 bytes: see master-key.ts. */
+  /** Master key of 32 bytes: see master-key.ts. */
   masterKey: Buffer;
   clock: Clock;
   /** Resolves TXT records; absent: the system's resolver. */
   resolveTxt?: ResolveTxt;
-  /** Whether DNS proof is needed before an identity may send. */
+  /** Whether an identity needs DNS proof before it may send. */
   verifyIdentities: boolean;
   /** Whether an Ed25519 DKIM key is made beside each RSA key (RFC 8463). */
   ed25519?: boolean;
   limits?: Partial<ControlLimits>;
-  /** Kinds of documents that may change while Postern runs; absent: all that there are. */
+  /** Kinds of documents that may change while Postern runs; absent: all. */
   kinds?: readonly ConfigKind[];
 }
 

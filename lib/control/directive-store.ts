@@ -1,6 +1,6 @@
 /**
- * Directives in memory and in the store. What rules raise and lift is in force here at once, and the store, and
- * by it every other node, follows within a second:
+ * Directives in memory and in the store. Directives that rules raise or lift take effect here at once, and in the
+ * store, and by it on every other node, within a second:
  *
  * ```
  *  operator ──► store ──► mirror ─────┐
@@ -8,7 +8,7 @@
  *  rule ──────────┼─────► raised ─────┘
  *                 └── once a second: what is new, lifted, or longer by an eighth of its time
  * ```
- * So a rule that is set off by every reply of a storm costs one write, and eight more while its time lasts.
+ * So a rule that every reply of a storm fires costs one write, and eight more while its time lasts.
  */
 import { createHash } from 'node:crypto';
 import type { Directive } from '../directives/directive.ts';
@@ -18,26 +18,29 @@ import { PosternError } from '../errors.ts';
 import type { Clock } from '../time.ts';
 import { DocumentCache } from './document-cache.ts';
 
-/** A directive as it is kept. */
+/** A stored directive. */
 export interface StoredDirective extends Directive {
-  /** When it was first given, ms. */
+  /** When it was first ordered or raised, ms. */
   readonly at: number;
-  /** How often a rule raised it, as far as that was written down. */
+  /** How often a rule raised it, as of the last write. */
   readonly raised?: number;
 }
 
 type Shown = (id: string, directive: StoredDirective | undefined) => void;
 
 const KIND = 'directive';
-/** ms from a change by a rule to its write. */
+/** Delay from a change by a rule to its write, ms. */
 const FLUSH = 1_000;
-/** Writes under way at once. */
+/** Maximum number of writes under way. */
 const PARALLEL = 16;
-/** ms between looks for what is over, how long that is kept, and how much one look removes. */
+/** Interval between sweeps for expired directives, how long these are kept, ms, and how many one sweep removes. */
 const SWEEP = 60_000;
 const KEEP = 600_000;
 const SWEEP_MAX = 500;
-/** Rules name sites in their ids, and sites may have many hosts; keys of documents are bounded. */
+/**
+ * Maximum length of an id: rules name sites in their ids, sites may have many hosts, and keys of documents are
+ * bounded.
+ */
 const MAX_ID = 255;
 
 export class DirectiveStore {
@@ -45,9 +48,9 @@ export class DirectiveStore {
   readonly #config: Config;
   readonly #clock: Clock;
   readonly #mirror: DocumentCache<StoredDirective>;
-  /** What rules raised, until the store has it for as long. */
+  /** Directives that rules raised, until the store has them for as long. */
   readonly #raised = new Map<string, StoredDirective>();
-  /** What the store does not have yet. */
+  /** Changes that the store does not have yet. */
   readonly #unwritten = new Map<string, 'create' | 'update' | 'delete'>();
   readonly #shown: Shown;
   readonly #unwatch: () => void;
@@ -56,7 +59,7 @@ export class DirectiveStore {
   #flushing: Promise<void> = Promise.resolve();
   #closed = false;
 
-  /** @param shown is called for each directive that comes into force or changes, with undefined for one that ends. */
+  /** @param shown called for each directive that takes effect or changes, with undefined for one that ends. */
   constructor(config: Config, clock: Clock, shown: Shown) {
     this.#config = config;
     this.#clock = clock;
@@ -80,7 +83,7 @@ export class DirectiveStore {
     return this.index.all() as StoredDirective[];
   }
 
-  /** An operator's order, in force and durable when it resolves. */
+  /** Stores an operator's directive, in force and durable when it resolves. */
   async put(directive: StoredDirective): Promise<StoredDirective> {
     this.#raised.delete(directive.id);
     this.#unwritten.delete(directive.id);
@@ -88,7 +91,7 @@ export class DirectiveStore {
     return this.get(directive.id) ?? directive;
   }
 
-  /** Out of force and out of the store when it resolves. @returns whether it was there. */
+  /** Removes a directive from memory and store. @returns whether it existed. */
   async remove(id: string): Promise<boolean> {
     const known = this.get(id) !== undefined;
     this.#raised.delete(id);
@@ -97,7 +100,7 @@ export class DirectiveStore {
     return existed || known;
   }
 
-  /** A rule's order, in force at once. */
+  /** Raises a rule's directive, in force at once. */
   raise(directive: Directive): void {
     const id = storedId(directive.id);
     const now = this.#clock.now();
@@ -106,7 +109,7 @@ export class DirectiveStore {
     const raised: StoredDirective = {
       ...directive,
       id,
-      // The same object, so that who compares sees that nothing but the end has changed.
+      // The same object, so that a comparison shows that only the end has changed.
       action: before !== undefined && sameAction(before, directive) ? before.action : directive.action,
       until: running && endOf(before) > endOf(directive) ? before.until : directive.until,
       at: running ? before.at : now,
@@ -119,7 +122,7 @@ export class DirectiveStore {
     this.#show(id);
   }
 
-  /** A rule takes its order back: out of force at once. */
+  /** Lifts a rule's directive at once. */
   lift(given: string): void {
     const id = storedId(given);
     this.#raised.delete(id);
@@ -128,7 +131,7 @@ export class DirectiveStore {
     this.#show(id);
   }
 
-  /** Resolves when what rules raised and lifted is in the store, or could not be brought there. */
+  /** Resolves when the changes of rules are in the store, or could not be stored. */
   async close(): Promise<void> {
     this.#closed = true;
     this.#unwatch();
@@ -142,7 +145,7 @@ export class DirectiveStore {
   #follow(id: string, stored: StoredDirective | undefined): void {
     const raised = this.#raised.get(id);
     if (stored === undefined) {
-      // Somebody removed it. What was raised anew since then stays.
+      // Another writer removed it. A directive raised anew since then stays.
       if (this.#unwritten.get(id) !== 'create') {
         this.#raised.delete(id);
         this.#unwritten.delete(id);
@@ -151,7 +154,7 @@ export class DirectiveStore {
     this.#show(id);
   }
 
-  /** Brings the index up to date with what is stored and what is raised. */
+  /** Updates the index with the stored and the raised directive. */
   #show(id: string): void {
     const stored = this.#unwritten.get(id) === 'delete' ? undefined : this.#mirror.get(id);
     const directive = this.#raised.get(id) ?? stored;
@@ -189,14 +192,14 @@ export class DirectiveStore {
         await this.#mirror.create(id, raised, `Directive ${id}`);
       else await this.#mirror.update(id, (stored) => (endOf(stored) > endOf(raised) ? stored : raised));
     } catch (error) {
-      // The store is away, or another node was first: it stays in force here and is written with the next.
+      // The store is away, or another node was first: it stays in force here and is written with the next change.
       const exists = error instanceof PosternError && error.code === 'already_exists';
       if (exists) void this.#mirror.changed(id);
       if (!this.#unwritten.has(id)) this.#unwritten.set(id, exists ? 'update' : what);
     }
   }
 
-  /** Removes what has been over for a while. */
+  /** Removes directives that expired a while ago. */
   async #sweep(): Promise<void> {
     const over = this.#clock.now() - KEEP;
     let removed = 0;
@@ -210,7 +213,7 @@ export class DirectiveStore {
         if ((removed += 1) === SWEEP_MAX) break;
       }
     } catch {
-      // The store is away: what is over is not obeyed, and is removed another time.
+      // The store is away: expired directives have no effect, and are removed later.
     }
     if (!this.#closed) this.#cancelSweep = this.#clock.after(SWEEP, () => void this.#sweep());
   }
@@ -228,7 +231,7 @@ function endOf(directive: Directive | undefined): number {
   return directive.until ?? Number.POSITIVE_INFINITY;
 }
 
-/** Whether the store would lag behind by more than an eighth of the time that is left, or by what is ordered. */
+/** Whether the store would lag behind by more than an eighth of the remaining time, or by another action. */
 function worthWriting(stored: Directive, raised: Directive, now: number): boolean {
   const left = endOf(raised) - now;
   if (endOf(stored) < now + (left * 7) / 8) return true;

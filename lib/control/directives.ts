@@ -1,7 +1,7 @@
 /**
- * Directives: what operators order and what automation rules find, one list, obeyed by every node within two
- * seconds (the config port announces a change within one). `match` is synchronous; see `directive-index.ts`
- * for what it costs to ask and which directive wins.
+ * Directives of operators and of automation rules as one list, applied by every node within two seconds (the config
+ * port announces a change within one). `match` is synchronous; `lib/directives/index.ts` describes its cost and which
+ * directive wins.
  */
 import { createHash } from 'node:crypto';
 import { type DirectiveOrder, readDirective } from '../directives/check.ts';
@@ -16,36 +16,42 @@ import { countOf, Quota } from './quotas.ts';
 export type { StoredDirective } from './directive-store.ts';
 
 export interface Directives {
-  /** What holds for a delivery at `now` (ms since the epoch). */
+  /** The ruling for a delivery at `now` (since the epoch, ms). */
   match(facts: DeliveryFacts, now: number): Ruling;
-  /** Those in force, in the order of ids. */
+  /** Directives in force, in the order of ids. */
   list(): StoredDirective[];
-  /** One that is in force. */
+  /** A directive in force. */
   find(id: string): StoredDirective | undefined;
   /**
-   * An operator's order, durable and in force when it resolves. The same match and kind of action, ordered again
-   * by the same kind of key, replaces what was ordered before.
+   * Stores an operator's order, durable and in force when it resolves. An order with the same match and kind of
+   * action, by the same kind of key, replaces the earlier one.
    * @throws `bad_request` with path and reason, `limit_exceeded`, and the storage group.
    */
   order(order: unknown, origin: Extract<DirectiveOrigin, { operator: string }>): Promise<StoredDirective>;
-  /** Removes one of any origin. @returns whether it was there. @throws the storage group. */
+  /** Removes a directive of any origin. @returns whether it existed. @throws the storage group. */
   remove(id: string): Promise<boolean>;
-  /** What rules order: in force at once, stored within a second. Raised again it lasts longer. */
+  /** Raises directives of rules: in force at once, stored within a second. Raised again, a directive lasts longer. */
   raise(directives: readonly Directive[]): void;
-  /** What rules take back, by id. */
+  /** Lifts directives of rules, by id. */
   lift(ids: readonly string[]): void;
-  /** Calls back after each change of what is in force but by the passing of time. Returns an unsubscriber. */
+  /**
+   * Calls the listener after each change of the directives in force, except when one expires. Returns an
+   * unsubscriber.
+   */
   watch(listener: () => void): () => void;
-  /** How many are held, by whom they were given, and how many were dropped so far for want of room. */
+  /** Number of directives by origin, and of those dropped for want of room since the start. */
   figures(): { operator: number; automatic: number; dropped: number };
-  /** Writes what is not stored yet. */
+  /** Writes the changes that are not stored yet. */
   close(): Promise<void>;
 }
 
 export interface DirectiveBounds {
-  /** Directives that the operators of a tenant may have, and administrators together. */
+  /** Maximum number of directives by the operators of a tenant, and by all administrators together. */
   orders: number;
-  /** Directives of one rule, and of all rules. A hostile host can set off rules, but only those of its kind. */
+  /**
+   * Maximum number of directives of one rule, and of all rules. A hostile host can fire rules, but only those of its
+   * kind.
+   */
   perRule: number;
   automatic: number;
 }
@@ -79,7 +85,7 @@ export async function openDirectives(options: {
     return directive && inForce(directive, clock.now()) ? directive : undefined;
   }
 
-  /** Makes room for one more of a rule: the one that ends first goes. */
+  /** Makes room for one more directive of a rule by removing the one that ends first. */
   function makeRoom(rule: string): void {
     const full = byRule.of(rule) >= bounds.perRule ? rule : undefined;
     const crowded = full ?? (byRule.total >= bounds.automatic ? byRule.largest() : undefined);
@@ -148,18 +154,21 @@ export async function openDirectives(options: {
   };
 }
 
-/** Whose order it is, for bounds: no tenant has a name with brackets. */
+/** The owner of a directive, for the bounds: no tenant has a name with brackets. */
 function ownerOf(origin: DirectiveOrigin): string {
   return 'rule' in origin ? '(rules)' : (origin.tenant ?? '(administrators)');
 }
 
-/** The same for the same match and kind of action; a tenant's order never replaces an administrator's. */
+/**
+ * The id of an order, the same for the same match and kind of action; a tenant's order never replaces an
+ * administrator's.
+ */
 function idOf({ match, action }: DirectiveOrder, tenant: string | undefined): string {
   const order = JSON.stringify([tenant ?? null, action.kind, match]);
   return `${action.kind}-${createHash('sha256').update(order).digest('hex').slice(0, 20)}`;
 }
 
-/** Which directives each rule has. */
+/** The directives of each rule. */
 class RuleCounts {
   readonly #ruleOf = new Map<string, string>();
   readonly #idsOf = new Map<string, Set<string>>();
@@ -176,7 +185,7 @@ class RuleCounts {
     return this.#idsOf.get(rule) ?? [];
   }
 
-  /** The rule with the most. */
+  /** The rule with the most directives. */
   largest(): string | undefined {
     let largest: string | undefined;
     for (const rule of this.#idsOf.keys()) {

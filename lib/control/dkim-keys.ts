@@ -1,4 +1,7 @@
-/** DKIM key pairs: made, or brought, and the DNS record that publishes one (RFC 6376 §3.6.1, RFC 8463). */
+/**
+ * DKIM key pairs, made here or supplied by the caller, and the DNS record that publishes one (RFC 6376 §3.6.1, RFC
+ * 8463).
+ */
 import {
   createPrivateKey,
   createPublicKey,
@@ -17,7 +20,7 @@ const generate = promisify(generateKeyPair);
 
 export type KeyLength = 'RSA_1024_BIT' | 'RSA_2048_BIT';
 
-/** A private key with all that is public about it. */
+/** A private key with its public properties. */
 export interface DkimKey {
   selector: string;
   algorithm: SigningKey['algorithm'];
@@ -29,7 +32,7 @@ export interface DkimKey {
   bits?: number;
 }
 
-/** Bits of an RSA key that is brought: RFC 8301 §3.2 wants 1024 at least; 4096 is what verifiers must take. */
+/** Bits of a supplied RSA key: RFC 8301 §3.2 requires at least 1024; verifiers must accept up to 4096. */
 const MIN_BITS = 1024;
 const MAX_BITS = 4096;
 /** SES: `DomainSigningSelector`, `DomainSigningPrivateKey`. */
@@ -45,7 +48,7 @@ export async function makeRsaKey(length: KeyLength): Promise<DkimKey> {
   return rsaKey(newToken(), privateKey);
 }
 
-/** Makes an Ed25519 key, to sign beside RSA for the verifiers that know it. */
+/** Makes an Ed25519 key, to sign beside RSA for the verifiers that support it. */
 export async function makeEd25519Key(): Promise<DkimKey> {
   const { privateKey, publicKey } = await generate('ed25519');
   const { x } = publicKey.export({ format: 'jwk' });
@@ -58,8 +61,8 @@ export async function makeEd25519Key(): Promise<DkimKey> {
 }
 
 /**
- * Reads a key that the caller brings, as SES takes it: base64 of PKCS#1 or PKCS#8 DER, without PEM lines.
- * @throws `bad_request` saying what is wrong with it; never with a part of the key.
+ * Reads a key that the caller supplies, in the form of SES: base64 of PKCS#1 or PKCS#8 DER, without PEM lines.
+ * @throws `bad_request` that states what is wrong with it; never with a part of the key.
  */
 export function readKey(brought: { selector: string; privateKey: string }): DkimKey {
   if (!SELECTOR.test(brought.selector)) {
@@ -102,7 +105,7 @@ export function dkimRecord(domain: string, key: Pick<DkimKey, 'selector' | 'algo
   };
 }
 
-/** The `p=` of a published record, white space taken out; undefined when it is no DKIM key record. */
+/** The `p=` of a published record, without white space; undefined when it is no DKIM key record. */
 export function publishedKey(text: string): string | undefined {
   for (const tag of text.split(';')) {
     const equals = tag.indexOf('=');
@@ -119,7 +122,10 @@ function parse(der: Buffer, type: 'pkcs1' | 'pkcs8'): KeyObject | undefined {
   }
 }
 
-/** Parsing proves little: the numbers of a key may not belong together, and every message would fail DKIM. */
+/**
+ * Whether the key signs. Parsing proves little: the numbers of a key may not belong together, and every message would
+ * fail DKIM.
+ */
 function works(key: KeyObject): boolean {
   try {
     const probe = Buffer.from('postern');
@@ -143,7 +149,7 @@ function pem(key: KeyObject): string {
   return key.export({ format: 'pem', type: 'pkcs8' }).toString();
 }
 
-/** 160 bits of chance: a lapsed record of another owner of the domain is never taken for ours. */
+/** A random token of 160 bits: a lapsed record of another owner of the domain never passes for ours. */
 function newToken(): string {
   let token = '';
   for (const byte of randomBytes(TOKEN_LENGTH)) token += BASE32[byte & 31];

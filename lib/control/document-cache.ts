@@ -1,9 +1,8 @@
 /**
  * One kind of configuration document, held in memory and kept equal to the store.
  *
- * Reads are synchronous. A write goes to the store first and into memory when the store has it, so a
- * caller that awaited a write reads it back. Changes of other processes arrive through `changed`, which reads the
- * document again:
+ * Reads are synchronous. A write goes to the store first and into memory when the store has it, so a caller that
+ * awaited a write reads it back. Changes of other processes arrive through `changed`, which reads the document again:
  *
  * ```
  *  changed(key) ──► get ──┬─ nothing written meanwhile ──► memory = what was read
@@ -19,7 +18,7 @@ import type { Clock } from '../time.ts';
 const PAGE = 500;
 /** How often an update is repeated when others change the same document at the same time. */
 const UPDATE_TRIES = 5;
-/** Milliseconds until a failed refresh is tried again. */
+/** Delay until a failed refresh is tried again, ms. */
 const REFRESH_RETRY = 1_000;
 
 interface CachedDocument<T> {
@@ -33,7 +32,7 @@ export class DocumentCache<T extends object> {
   readonly #clock: Clock;
   readonly #applied: (key: string, value: T | undefined, read: unknown) => void;
   readonly #entries = new Map<string, CachedDocument<T>>();
-  /** Keys being read again, and whether what is being read may be stale already. */
+  /** Keys being read again, and whether the value of that read may be stale already. */
   readonly #refreshing = new Map<string, { stale: boolean; done: Promise<void> }>();
   /** Writes under way, by key. */
   readonly #writing = new Map<string, Promise<unknown>>();
@@ -44,8 +43,8 @@ export class DocumentCache<T extends object> {
   #closed = false;
 
   /**
-   * @param applied is called for each document that came into memory or, with undefined, left it; once for a version.
-   *   `read` is what `replace` was given with it. Must not throw.
+   * @param applied called once for each version of a document that came into memory or, with undefined, left it.
+   * `read` is the value that `replace` received with it. Must not throw.
    */
   constructor(
     config: Config,
@@ -59,9 +58,9 @@ export class DocumentCache<T extends object> {
     this.#applied = applied;
   }
 
-  /** Reads every document of the kind. Call it after subscribing to changes, so that none falls between. */
+  /** Reads every document of the kind. Call it after subscribing to changes, so that none is missed. */
   async load(): Promise<void> {
-    // From here on changes are told: only then what is read cannot be older than the first that is told.
+    // From here on changes are announced: only then no value read below is older than the first announced change.
     await this.#config.catchUp();
     let after: string | undefined;
     for (;;) {
@@ -80,7 +79,7 @@ export class DocumentCache<T extends object> {
     return this.#entries.get(key)?.value;
   }
 
-  /** The version that is in memory; 0 for a document that does not exist. */
+  /** The version in memory; 0 for a document that does not exist. */
   version(key: string): number {
     return this.#entries.get(key)?.version ?? 0;
   }
@@ -112,22 +111,22 @@ export class DocumentCache<T extends object> {
 
   /**
    * Stores a document in place of the version `expect` (0: it must not exist yet).
-   * @param read what was read from the document, handed on to `applied`.
+   * @param read result of the document's reader, passed on to `applied`.
    * @throws `config_conflict` when another version is current.
    */
   async replace(key: string, value: T, expect: number, read?: unknown): Promise<void> {
     await this.#put(key, value, expect, read);
   }
 
-  /** Stores a document, whether it exists or not. */
+  /** Stores a document that may or may not exist. */
   async set(key: string, value: T): Promise<void> {
     await this.#put(key, value, undefined);
   }
 
   /**
-   * Changes a document by optimistic concurrency: `change` gets a copy and may run again on a newer one.
-   * @returns what was stored, or undefined when there is no such document.
-   * @throws `config_conflict` when others kept winning.
+   * Changes a document by optimistic concurrency: `change` receives a copy and may run again on a newer one.
+   * @returns the stored document, or undefined when it does not exist.
+   * @throws `config_conflict` when other writers were first each time.
    */
   async update(key: string, change: (value: T) => T): Promise<T | undefined> {
     for (let tries = 1; ; tries += 1) {
@@ -148,7 +147,7 @@ export class DocumentCache<T extends object> {
     return existed;
   }
 
-  /** Reads a document that changed. Resolves when it is in memory, or cannot be read now: it is tried again. */
+  /** Reads a changed document. Resolves when it is in memory, or cannot be read now: then it is tried again. */
   changed(key: string): Promise<void> {
     this.#overtaken?.add(key);
     const running = this.#refreshing.get(key);
@@ -169,7 +168,7 @@ export class DocumentCache<T extends object> {
   }
 
   async #put(key: string, given: T, expect: number | undefined, read?: unknown): Promise<T> {
-    // As the store will give it back: a copy, without members that are undefined.
+    // In the form in which the store will return it: a copy, without members that are undefined.
     const value = freeze(JSON.parse(JSON.stringify(given)) as T);
     const writing = this.#config.put(this.kind, key, value, expect);
     this.#writing.set(key, writing);
@@ -186,7 +185,7 @@ export class DocumentCache<T extends object> {
     const running = this.#refreshing.get(key);
     if (running) running.stale = true;
     const known = this.#entries.get(key);
-    // A process is notified of its own writes, too. A key that was deleted begins with version 1 again.
+    // A process is notified of its own writes, too. A deleted key begins with version 1 again.
     if (known !== undefined && known.version === document?.version) {
       if (isDeepStrictEqual(known.value, document.value)) return;
     }
@@ -199,7 +198,7 @@ export class DocumentCache<T extends object> {
   async #refresh(key: string, state: { stale: boolean }): Promise<void> {
     try {
       for (;;) {
-        // The answer of a write of this process brings the document with what was read from it.
+        // The answer of a write by this process brings the document with its reader's result.
         await this.#writing.get(key)?.catch(() => undefined);
         state.stale = false;
         const document = await this.#config.get(this.kind, key);
@@ -210,7 +209,7 @@ export class DocumentCache<T extends object> {
         return;
       }
     } catch {
-      // The store is away: what is in memory stays in force, and the change is fetched when it is back.
+      // The store is away: the version in memory stays in force, and the change is fetched when the store is back.
       this.#refreshing.delete(key);
       if (this.#closed) return;
       const cancel = this.#clock.after(REFRESH_RETRY, () => {

@@ -1,13 +1,13 @@
 /**
- * Configuration documents that change while Postern runs: every change is a version with its author, and any of
- * the last fifty can be brought back.
+ * Configuration documents that change while Postern runs: every change is a version with its author, and any of the
+ * last fifty can be restored.
  *
  * ```
  *  put ─► validate ─► archive the version that is current ─► replace it ─► validate ─► running ─► listeners
  *             └─ refused with path and reason                 (watch)         └─ what ran goes on running
  * ```
- * The archive is written first, and a version never changes: if a writer dies in between, or is overtaken by
- * another writer, the archive only says again what it said. Removing a document is a version too.
+ * The archive is written first, and a version never changes: if a writer crashes in between, or is overtaken by
+ * another writer, the archive only repeats a version that it has. Removing a document is a version too.
  */
 import type { Config } from '../engine/ports.ts';
 import { PosternError } from '../errors.ts';
@@ -21,10 +21,10 @@ export interface DocumentVersion {
   readonly kind: string;
   readonly name: string;
   readonly version: number;
-  /** When it was stored, ms, and by which access key. */
+  /** When the version was stored, ms, and by which access key. */
   readonly at: number;
   readonly by: string;
-  /** Absent: with this version the document was removed. */
+  /** Absent: this version removed the document. */
   readonly value?: unknown;
 }
 
@@ -36,24 +36,27 @@ export interface DocumentChange {
 
 export interface Documents {
   readonly kinds: readonly string[];
-  /** What its reader made of a document that is in force; undefined when there is none. The same until it changes. */
+  /** The reader's result for a document in force; undefined when there is none. The same object until it changes. */
   read<T>(kind: ConfigKind<T>, name: string): T | undefined;
   /** Documents of a kind that are in force, by name. The same map until one changes. */
   running(kind: string): ReadonlyMap<string, unknown>;
-  /** Calls back after each change of `running(kind)` by any process; must not throw. Returns an unsubscriber. */
+  /**
+   * Calls the listener after each change of `running(kind)` by any process; it must not throw. Returns an
+   * unsubscriber.
+   */
   watch(kind: string, listener: () => void): () => void;
   /** The latest version, and why it is not in force although it was stored. @throws `not_found` for the kind. */
   get(kind: string, name: string): (DocumentVersion & { problems?: readonly string[] }) | undefined;
   /** The latest versions of all documents of a kind. */
   list(kind: string): DocumentVersion[];
   /**
-   * Durable and in force when it resolves.
+   * Stores a version, durable and in force when it resolves.
    * @throws `bad_request` with path and reason, `config_conflict`, `not_found`, the storage group.
    */
   put(kind: string, name: string, value: unknown, change: DocumentChange): Promise<DocumentVersion>;
-  /** @throws `config_conflict`, `not_found`, the storage group. */
+  /** Removes a document. @throws `config_conflict`, `not_found`, the storage group. */
   remove(kind: string, name: string, change: DocumentChange): Promise<DocumentVersion>;
-  /** Newest first, the current one included. @throws `not_found`, the storage group. */
+  /** All kept versions, newest first, the current one included. @throws `not_found`, the storage group. */
   history(kind: string, name: string): Promise<DocumentVersion[]>;
   /** Makes an earlier version (the one before, when none is named) the newest. @throws as `put`. */
   rollBack(
@@ -71,10 +74,10 @@ interface Stored {
   value?: unknown;
 }
 
-/** Versions of a document that are kept beside the current one. */
+/** Maximum number of versions that are kept beside the current one. */
 const HISTORY = 50;
 const HISTORY_KIND = 'config-history';
-/** Bytes of a document; the AWS engine's store ends at 400 KB. */
+/** Maximum size of a document, bytes; the AWS engine's store ends at 400 KB. */
 const MAX_BYTES = 256 * 1024;
 
 /** The documents of one kind: those that are stored, and those of them that are in force. */
@@ -85,7 +88,7 @@ class DocumentKind {
   /** Why a stored document is not in force, by name. */
   readonly problems = new Map<string, string>();
   running: ReadonlyMap<string, unknown> = new Map();
-  /** What was read from the documents in force, by name. */
+  /** Results of the readers for the documents in force, by name. */
   readonly read = new Map<string, unknown>();
 
   constructor(kind: ConfigKind, config: Config, clock: Clock) {
@@ -95,7 +98,7 @@ class DocumentKind {
     );
   }
 
-  /** @param read what `put` read already; undefined for a document of another process. */
+  /** @param read the result that `put` has already; undefined for a document of another process. */
   #apply(name: string, stored: Stored | undefined, read: unknown): void {
     const running = new Map(this.running);
     if (stored?.value === undefined) {
@@ -289,12 +292,12 @@ function missing(kind: string, name: string): PosternError {
   return new PosternError('not_found', `There is no ${kind}/${quote(name).slice(1, -1)}.`);
 }
 
-/** Distinct from the kinds of all other documents. */
+/** A stored kind that is distinct from the kinds of all other documents. */
 function storedKind(kind: string): string {
   return `config-${kind}`;
 }
 
-/** In the order of versions. */
+/** A key that sorts by version. */
 function historyKey({ kind, name, version }: { kind: string; name: string; version: number }): string {
   return `${kind}/${name}/${String(version).padStart(10, '0')}`;
 }

@@ -1,4 +1,4 @@
-/** What an event destination must be. */
+/** Validates event destinations. */
 import { PosternError } from '../errors.ts';
 import type { NewEventDestination, WebhookTarget } from './event-destination.ts';
 import { checkName, quote } from './names.ts';
@@ -7,14 +7,14 @@ const MAX_URL = 2_000;
 const MAX_HEADERS = 20;
 const ARN = /^arn:aws[a-z-]*:([a-z]+):[a-z0-9-]*:\d{12}:.+$/;
 const SERVICE = { sns: 'sns', eventbridge: 'events', firehose: 'firehose' } as const;
-/** A header of a webhook: RFC 9110 §5.1 and §5.5, without what would make another request of it. */
+/** A header of a webhook (RFC 9110 §5.1 and §5.5) that cannot turn the request into another one. */
 const HEADER_NAME = /^[A-Za-z0-9-]{1,64}$/;
 const HEADER_VALUE = /^[\x20-\x7e]{0,1024}$/;
 /** Headers that the sender sets itself. */
 const OWN_HEADERS =
   /^(host|connection|content-.*|transfer-encoding|webhook-.*|user-agent|upgrade|te|expect)$/i;
 
-/** @throws `bad_request` with what is wrong and how it is written. */
+/** Validates a destination. @throws `bad_request` that states what is wrong and the right form. */
 export function checkEventDestination({ name, types, target }: NewEventDestination): void {
   checkName('event destination', name);
   if (types.length === 0) refuse('An event destination takes at least one type of event.');

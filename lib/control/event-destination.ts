@@ -1,5 +1,5 @@
 /**
- * An event destination: who is sent which events of whose mail. A configuration set has those that SES knows; a tenant,
+ * An event destination: which events, of which mail, are sent where. A configuration set has those of SES; a tenant,
  * or the whole account, may have webhooks, AMQP exchanges and files.
  */
 import type {
@@ -30,14 +30,14 @@ export const EVENT_TYPE_NAMES = Object.keys(EVENT_TYPES) as EventType[];
 export interface WebhookTarget {
   kind: 'webhook';
   url: string;
-  /** `whsec_` and base64: the secret of the signature. */
+  /** Secret of the signature: `whsec_` and base64. */
   secret: string;
   headers?: Readonly<Record<string, string>>;
 }
 
 export interface AmqpTarget {
   kind: 'amqp';
-  /** With user and password, so it is a secret. */
+  /** URL with user and password, so it is a secret. */
   url: string;
   exchange: string;
   routingKey: string;
@@ -45,7 +45,7 @@ export interface AmqpTarget {
 
 export interface FileTarget {
   kind: 'file';
-  /** A file that is appended to, or `-` for standard output. */
+  /** Path of a file to append to, or `-` for standard output. */
   path: string;
 }
 
@@ -61,26 +61,26 @@ export type EventTarget =
 export type TargetKind = EventTarget['kind'];
 
 export interface EventDestination {
-  /** Unique over all destinations, and never used again for another. */
+  /** Id, unique over all destinations and never used again for another. */
   id: string;
-  /** Unique within its configuration set, or within its tenant's destinations without a set. */
+  /** Name, unique within its configuration set, or within its tenant's destinations without a set. */
   name: string;
-  /** Whose events; absent: every tenant's. */
+  /** Tenant whose events it receives; absent: every tenant's. */
   tenant?: string;
-  /** Only of mail that was sent with this set; absent: of all mail of the tenant. */
+  /** Configuration set whose mail it covers; absent: all mail of the tenant. */
   configurationSet?: string;
   enabled: boolean;
-  /** Why Postern itself disabled it; absent after it was enabled again. */
+  /** Why Postern disabled it; absent after it was enabled again. */
   disabledBecause?: string;
   types: readonly EventType[];
   target: EventTarget;
   createdAt: number;
 }
 
-/** What a caller gives of one. */
+/** The settings that a caller supplies. */
 export type NewEventDestination = Omit<EventDestination, 'id' | 'createdAt' | 'disabledBecause'>;
 
-/** Whether events of such mail of any type may go to a destination. */
+/** Whether a destination may receive events of this mail, of any type. */
 export function takesMail(
   destination: EventDestination,
   tenant: string,

@@ -1,4 +1,4 @@
-/** The stored event destinations. Secrets are kept sealed, and opened when a destination is first read. */
+/** The stored event destinations. Secrets are stored sealed, and opened when a destination is first read. */
 import { randomBytes } from 'node:crypto';
 import { PosternError } from '../errors.ts';
 import type { DocumentCache } from './document-cache.ts';
@@ -14,7 +14,7 @@ import { checkEventDestination } from './event-destination-check.ts';
 import { quote } from './names.ts';
 import type { Vault } from './vault.ts';
 
-/** As it is stored: the target without its secret, and that sealed. */
+/** A stored destination: the target without its secret, and the sealed secret. */
 export interface StoredEventDestination extends Omit<EventDestination, 'target'> {
   target: Record<string, unknown> & { kind: TargetKind };
   sealed?: string;
@@ -22,11 +22,11 @@ export interface StoredEventDestination extends Omit<EventDestination, 'target'>
 
 export interface EventDestinations {
   find(id: string): EventDestination | undefined;
-  /** All of them. The array is the same as long as nothing changes: compare it to see a change. */
+  /** All destinations. The array stays the same object until one changes, so comparing it reveals a change. */
   all(): readonly EventDestination[];
-  /** Those of a configuration set, or with `undefined` those of the tenant that belong to no set. */
+  /** The destinations of a configuration set, or with `undefined` those of the tenant that belong to no set. */
   of(tenant: string | undefined, configurationSet: string | undefined): EventDestination[];
-  /** Whether any destination takes events of this type, or of any, of such mail. Asked for each message. */
+  /** Whether any destination receives events of this type, or of any type, of such mail. Called for each message. */
   wants(type: EventType | 'any', tenant: string, configurationSet: string | undefined): boolean;
   /** @throws `already_exists`, `limit_exceeded`, `bad_request` */
   create(given: NewEventDestination): Promise<EventDestination>;
@@ -38,7 +38,7 @@ export interface EventDestinations {
   delete(id: string): Promise<boolean>;
 }
 
-/** SES: event destinations of one configuration set; here also of one tenant without a set. */
+/** Maximum number of event destinations of one configuration set (SES); here also of one tenant without a set. */
 const MAX_OF_ONE = 10;
 const context = (id: string): string => `event destination ${id}`;
 
@@ -121,7 +121,7 @@ export function openEventDestinations(
       if (!known) throw new PosternError('not_found', `There is no event destination ${quote(id)}.`);
       const { disabledBecause, ...before } = open(known);
       const changed: EventDestination = { ...before, ...change, id, createdAt: known.createdAt };
-      // An operator who enables it, or gives it another target, starts anew.
+      // A destination that an operator enables, or points to another target, starts anew.
       if (change.disabledBecause === undefined && !changed.enabled && change.enabled === undefined) {
         changed.disabledBecause = disabledBecause;
       }
@@ -135,7 +135,7 @@ export function openEventDestinations(
   };
 }
 
-/** As it is stored. */
+/** Seals a destination for the store. */
 function seal(destination: EventDestination, vault: Vault): StoredEventDestination {
   const { target, ...rest } = destination;
   if (target.kind === 'webhook') {

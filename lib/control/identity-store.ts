@@ -1,4 +1,4 @@
-/** An identity as it is stored, its keys sealed, and the way from keys to what the identity shows of them. */
+/** The stored form of an identity, its keys sealed, and the public facts that are derived from the keys. */
 import type { SigningKey } from '../mail/types.ts';
 import {
   type DkimKey,
@@ -16,30 +16,33 @@ export interface StoredSigningKey {
   algorithm: SigningKey['algorithm'];
   publicKey: string;
   sealedPrivateKey: string;
-  /** It was found in DNS. */
+  /** Whether the key was found in DNS. */
   proven: boolean;
   madeAt: number;
 }
 
 export interface StoredIdentity {
-  /** `verified` is what DNS proved, whether this installation asks for proof or not. */
+  /** `verified` is the proof in DNS, whether this installation requires proof or not. */
   identity: Identity;
-  /** Signing keys of a domain: proven ones, and fresh ones that are to replace them. */
+  /** Signing keys of a domain: proven ones, and new ones that are to replace them. */
   keys: StoredSigningKey[];
-  /** The last check of the proof, ms since the epoch, and clear answers in a row that it is gone; absent: none yet. */
+  /**
+   * Time of the last check of the proof, since the epoch, ms, and number of clear negative answers in a row; absent:
+   * none yet.
+   */
   proof?: { checkedAt: number; missing: number };
 }
 
-/** Where an identity's keys come from. */
+/** The source of an identity's keys. */
 export type KeySource = { byo: { selector: string; privateKey: string } } | { keyLength: KeyLength };
 
-/** Seals a private key into the document and place that it belongs to. */
+/** Binds a sealed private key to its document and its place in it. */
 export const sealContext = (identity: string, selector: string) => `identity ${identity} ${selector}`;
 
 /**
- * Makes (or reads) the keys of a source, and what the identity shows of them.
- * @param ed25519 makes an Ed25519 key beside a made RSA key.
- * @throws `bad_request` for a key that is brought and is none.
+ * Makes (or reads) the keys of a source, and the facts of them that the identity shows.
+ * @param ed25519 makes an Ed25519 key beside a generated RSA key.
+ * @throws `bad_request` for a supplied key that is invalid.
  */
 export async function newKeys(
   domain: string,
@@ -70,8 +73,8 @@ export async function newKeys(
 }
 
 /**
- * Opens the keys that sign. Where proof is required they are the proven ones, so that replacing a key breaks
- * no signature; else the latest.
+ * Opens the keys that sign. Where proof is required they are the proven ones, so that replacing a key breaks no
+ * signature; else the latest.
  */
 export function openSigningKeys(
   stored: StoredIdentity,

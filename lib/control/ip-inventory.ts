@@ -1,6 +1,6 @@
 /**
- * Pools and source addresses as one inventory: what the routing and warm-up documents say, over what the
- * installation was started with. A change of it is a new version of one of the two documents, checked like any other.
+ * Pools and source addresses as one inventory: the routing and warm-up documents, over the settings with which the
+ * installation was started. A change of it is a new version of one of the two documents, checked like any other.
  */
 import { PosternError } from '../errors.ts';
 import { canonicalIp } from '../ip.ts';
@@ -10,13 +10,13 @@ import type { WarmupPlan } from '../warmup/plan.ts';
 import { DOCUMENT, ROUTING, WARMUP } from './config-kinds.ts';
 import type { DocumentChange, Documents, DocumentVersion } from './documents.ts';
 
-/** How mail leaves where no document says it. */
+/** Settings that apply where no document sets another value. */
 export interface Installed {
-  /** Source addresses that this process knows of. */
+  /** Source addresses of this process. */
   ips: readonly string[];
-  /** Source addresses by pool; absent: each node has its own, and this process does not know them. */
+  /** Source addresses by pool; absent: each node has its own, unknown to this process. */
   pools?: Readonly<Record<string, PoolSetting>>;
-  /** Pools that have lanes, and others cannot have mail; absent: a lane is made when mail comes. */
+  /** Pools that have lanes, and no others can have mail; absent: a lane is made when mail comes. */
   lanes?: readonly string[];
 }
 
@@ -50,7 +50,7 @@ export class IpInventory {
     this.plans = documents.read(WARMUP, DOCUMENT) ?? new Map();
   }
 
-  /** Every address that is known. */
+  /** Every known address. */
   get ips(): string[] {
     const { ips, pools = {} } = this.#installed;
     const routed = [...this.#table.pools.values()].flatMap((pool) => pool.ips.map(({ ip }) => ip));
@@ -59,7 +59,7 @@ export class IpInventory {
     return [...new Set(known.map(canonicalIp))];
   }
 
-  /** Pools that list an address; none: mail that names no pool may leave by it. */
+  /** Pools that list an address. When there are none, mail that names no pool may use it. */
   poolsOf(ip: string): string[] {
     const pools = [...this.#table.pools.values()];
     return pools.filter((pool) => pool.ips.some((one) => one.ip === ip)).map(({ name }) => name);
@@ -75,7 +75,7 @@ export class IpInventory {
   // — changes: durable and in force when they resolve —
 
   /**
-   * A pool without addresses; what is moved into it is in no other.
+   * Creates a pool without addresses. An address that is moved into it leaves all others.
    * @throws `already_exists`, `bad_request`, `config_conflict`, the storage group.
    */
   async createPool(name: string, by: string): Promise<void> {
@@ -92,7 +92,10 @@ export class IpInventory {
     await this.#route(by, (pools) => ({ ...pools, [name]: { ips: [], exclusive: true } }));
   }
 
-  /** What it had is in no pool then. @throws `not_found`, `bad_request`, `config_conflict`, the storage group. */
+  /**
+   * Deletes a pool; its addresses are in no pool afterwards. @throws `not_found`, `bad_request`, `config_conflict`,
+   * the storage group.
+   */
   async deletePool(name: string, by: string): Promise<void> {
     this.requirePool(name);
     await this.#route(by, (pools) =>
@@ -110,7 +113,7 @@ export class IpInventory {
     await this.#route(by, (pools) => {
       let entry: StoredPool['ips'][number] = ip;
       const left = Object.entries(pools).map(([name, { ips, ...rest }]): [string, StoredPool] => {
-        // Its weight goes with it.
+        // The entry keeps its weight.
         entry = ips.find((one) => addressOf(one) === ip) ?? entry;
         return [name, { ...rest, ips: ips.filter((one) => addressOf(one) !== ip) }];
       });
@@ -120,7 +123,7 @@ export class IpInventory {
   }
 
   /**
-   * Puts an address where so much of its warm-up is behind it; begins one if it has none.
+   * Sets the progress of an address's warm-up; begins one if it has none.
    * @param percent 0 to 100; 100 ends it. @throws `not_found`, `config_conflict`, the storage group.
    */
   async warmTo(given: string, percent: number, by: string, now: number): Promise<void> {
@@ -128,7 +131,7 @@ export class IpInventory {
     const before = this.#documents.get('warmup', DOCUMENT);
     const plans = (before?.value ?? {}) as StoredPlans;
     const name = Object.keys(plans).find((one) => canonicalIp(one) === ip) ?? ip;
-    // The same word is obeyed once; two in the same millisecond are two.
+    // A progress entry is applied once, by its time; two in the same millisecond must stay two.
     const last = this.plans.get(ip)?.progress?.at ?? 0;
     const progress = { percent, at: new Date(Math.max(now, last + 1)).toISOString() };
     const changed = { ...plans, [name]: { ...plans[name], progress } };
@@ -137,8 +140,8 @@ export class IpInventory {
 
   /**
    * Stores a routing document. Addresses that it adds are cold: each gets a warm-up plan first, unless the document
-   * says `warm`. Before the first document of an installation that leaves addresses to its nodes none is known here,
-   * and none is taken for new.
+   * marks it `warm`. In an installation that leaves addresses to its nodes, none is known before its first document,
+   * and none of that document counts as new.
    * @throws as `Documents.put`.
    */
   async putRouting(value: unknown, change: DocumentChange): Promise<DocumentVersion> {
@@ -157,7 +160,7 @@ export class IpInventory {
     return this.#documents.put('routing', DOCUMENT, value, change);
   }
 
-  /** @returns the address as it is compared. @throws `not_found` */
+  /** The canonical form of a known address. @throws `not_found` */
   requireIp(given: string): string {
     const ip = canonicalIp(given);
     if (this.ips.includes(ip)) return ip;
@@ -186,9 +189,8 @@ export class IpInventory {
 }
 
 /**
- * Whether mail of a sender may name a pool, answered for every message: the pool has lanes, the routing document, if
- * there is one, lists it, and it is open to the sender. Mail for a pool that was deleted would leave by the addresses
- * of others.
+ * Checks for every message whether its sender may name a pool: the pool has lanes, the routing document, if there is
+ * one, lists it, and it is open to the sender. Mail for a deleted pool would leave by the addresses of others.
  */
 export function poolsWithLanes(
   documents: Documents,
@@ -205,7 +207,7 @@ export function poolsWithLanes(
   };
 }
 
-/** The addresses of a routing document that it does not call warm; none of one that will be refused. */
+/** The addresses of a routing document that are not marked warm; none of a document that will be refused. */
 function coldIps(value: unknown): string[] {
   try {
     const entries = [...ROUTING.read(value, DOCUMENT).pools.values()].flatMap((pool) => pool.ips);

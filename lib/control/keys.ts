@@ -1,4 +1,4 @@
-/** Access keys. The secret is kept sealed and opened once when its key is first used. */
+/** Access keys. The secret is stored sealed and opened when its key is first used. */
 import { randomBytes } from 'node:crypto';
 import { PosternError } from '../errors.ts';
 import type { Clock } from '../time.ts';
@@ -7,7 +7,7 @@ import { checkName, quote } from './names.ts';
 import type { AccessKey, Control } from './types.ts';
 import type { Vault } from './vault.ts';
 
-/** A key as it is stored. */
+/** A stored key. */
 export interface StoredKey {
   id: string;
   sealedSecret: string;
@@ -27,7 +27,7 @@ const MAX_LABEL = 256;
 const context = (id: string) => `key ${id}`;
 
 export function openKeys(mirror: DocumentCache<StoredKey>, vault: Vault, clock: Clock): Control['keys'] {
-  /** Opened keys by their stored document: a changed document is opened anew, a revoked one forgotten. */
+  /** Opened keys by stored document: a changed document is opened anew, a revoked one forgotten. */
   const opened = new WeakMap<StoredKey, AccessKey>();
 
   for (const key of mirror.all()) vault.expectOwn(key.sealedSecret, context(key.id));
@@ -87,14 +87,14 @@ export function openKeys(mirror: DocumentCache<StoredKey>, vault: Vault, clock: 
   };
 }
 
-/** `AKIA` and 16 characters of base32: 80 bits of chance. */
+/** A random id: `AKIA` and 16 characters of base32, 80 bits. */
 function newId(): string {
   let id = 'AKIA';
   for (const byte of randomBytes(16)) id += BASE32[byte & 31];
   return id;
 }
 
-/** 40 characters of base64: 240 bits of chance. */
+/** A random secret: 40 characters of base64, 240 bits. */
 function newSecret(): string {
   return randomBytes(30).toString('base64');
 }

@@ -1,13 +1,13 @@
 /**
- * In which lane a domain's mail waits. The well-known mailbox domains are data (lib/shaping/providers.ts). Of all
- * others accept cannot know who takes their mail without asking DNS, so egress, which has asked, tells it: a
- * company's domain behind Google then waits among Google's mail, and not in front of everybody else's.
+ * Decides in which lane a domain's mail waits. The well-known mailbox domains are data (lib/shaping/providers.ts).
+ * For all others, accept would need DNS to find the provider; egress has looked it up and records it here. A
+ * company's domain behind Google then waits among Google's mail, and not in front of all other mail.
  *
  * ```
  *  egress: another group than its lane's, often ─► once a minute ─► store ─► mirror ─► accept
  * ```
- * What is learnt is a hint: it decides where mail waits, never how it is shaped. So it may be lost, be late, or be
- * overwritten by another node that learnt at the same time; mail that goes on will teach it again.
+ * A learnt group is a hint: it decides where mail waits, never how it is shaped. So it may be lost, be late, or be
+ * overwritten by another node that learnt at the same time; later mail teaches it again.
  */
 import type { Config } from '../engine/ports.ts';
 import { PosternError } from '../errors.ts';
@@ -16,28 +16,28 @@ import { type LaneGroup, laneGroup, type Provider, providerGroup } from '../shap
 import type { Clock } from '../time.ts';
 import { DocumentCache } from './document-cache.ts';
 
-/** Domains whose group differs from the data's, oldest knowledge first. */
+/** Domains whose group differs from the data's, the oldest entries first. */
 type Learnt = Readonly<Record<string, LaneGroup>>;
 
 export interface LaneGroups {
   /** The group in whose lane mail to a domain (lower case A-label) waits. */
   group(domain: string): LaneGroup;
-  /** Mail to a domain was found to go to a provider. */
+  /** Records that mail to a domain goes to a provider. */
   found(domain: string, provider: Provider): void;
-  /** Writes what was found. */
+  /** Writes the recorded findings. */
   close(): Promise<void>;
 }
 
 const KIND = 'lane-group';
-/** Documents that share the domains by hash: a change writes a few KB. */
+/** Number of documents that share the domains by hash: a change writes a few KB. */
 const SHARDS = 16;
-/** Domains in a document; the longest known are forgotten for new ones. */
+/** Maximum number of domains in a document; the oldest are dropped for new ones. */
 const SHARD_MAX = 500;
-/** Deliveries that make a domain worth a write. */
+/** Number of deliveries from which a domain is written. */
 const WORTH = 16;
-/** Domains that are counted at once. */
+/** Maximum number of domains counted at one time. */
 const COUNTED_MAX = 10_000;
-/** ms from a finding to its write. */
+/** Delay from a finding to its write, ms. */
 const FLUSH = 60_000;
 
 /** @throws PosternError of the storage group. */
@@ -51,9 +51,9 @@ export async function openLaneGroups({
   const mirror = new DocumentCache<Learnt>(config, KIND, clock);
   const unwatch = config.watch(({ kind, key }) => (kind === KIND ? mirror.changed(key) : undefined));
   await mirror.load();
-  /** How often a domain was found elsewhere than where it waits. */
+  /** How often a domain was found in another group than its lane's. */
   let counted = new Map<string, number>();
-  /** What is to be written. */
+  /** Findings to be written. */
   const findings = new Map<string, LaneGroup>();
   let cancelFlush: (() => void) | undefined;
 
@@ -82,7 +82,7 @@ export async function openLaneGroups({
       try {
         await write(shard, new Map(found));
       } catch (error) {
-        // A hint: what cannot be written now is found again.
+        // A hint: one that cannot be written now is found again.
         if (!(error instanceof PosternError)) throw error;
       }
     }

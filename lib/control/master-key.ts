@@ -1,6 +1,6 @@
 /**
- * The master key: 32 random bytes in `master.key`, mode 0600, made at the first start. With it
- * and the store every secret can be read, without it none: back it up, away from the store.
+ * The master key: 32 random bytes in `master.key`, mode 0600, made at the first start. With it and the store every
+ * secret can be read, without it none: back it up, away from the store.
  */
 import { randomBytes } from 'node:crypto';
 import { link, mkdir, open, unlink } from 'node:fs/promises';
@@ -11,9 +11,9 @@ import { MASTER_KEY_BYTES } from './vault.ts';
 const FILE = 'master.key';
 
 /**
- * Reads the master key of a data directory, and makes it (and the directory) when there is none.
- * @throws `storage_damaged` when the file has not 32 bytes; `storage_unavailable` when others may read it,
- *   or it cannot be read or written.
+ * Reads the master key of a data directory, and creates it (and the directory) when there is none.
+ * @throws `storage_damaged` when the file does not have 32 bytes; `storage_unavailable` when other users may read it,
+ * or it cannot be read or written.
  */
 export async function loadMasterKey(directory: string): Promise<Buffer> {
   const path = join(directory, FILE);
@@ -57,8 +57,8 @@ async function read(path: string): Promise<Buffer | undefined> {
 }
 
 /**
- * Written aside, synced, then linked into place: a crash leaves no half key, and of two processes that
- * start together one wins and the other reads the winner's (rename would overwrite it).
+ * Writes the key to another file, syncs it, then links it into place: a crash leaves no half key, and of two
+ * processes that start together one wins and the other reads the winner's (rename would overwrite it).
  */
 async function create(directory: string, path: string): Promise<Buffer> {
   const aside = `${path}.${randomBytes(8).toString('hex')}`;

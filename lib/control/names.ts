@@ -1,4 +1,4 @@
-/** What names may be: checked once, where a document is made. */
+/** Validates names, once, where a document is created. */
 import { PosternError } from '../errors.ts';
 import { parseEnvelopeAddress } from '../mail/address.ts';
 import { canonicalDomain } from '../mail/domain.ts';
@@ -7,7 +7,7 @@ import { canonicalDomain } from '../mail/domain.ts';
 const NAME = /^[A-Za-z0-9_-]{1,64}$/;
 const MAX_QUOTED = 80;
 
-/** @param what what is named, for the message. @throws `bad_request` */
+/** @param what the named thing, for the message. @throws `bad_request` */
 export function checkName(what: string, name: string): void {
   if (NAME.test(name)) return;
   throw new PosternError(
@@ -22,8 +22,8 @@ export function tenantKey(tenant: string, name: string): string {
 }
 
 /**
- * The name of an identity in the one form it is stored and compared in: a domain as lower case A-label, or
- * an address whose domain is. Local parts keep their case (RFC 5321 §2.4).
+ * The canonical form in which an identity's name is stored and compared: a domain as lower case A-label, or an
+ * address with such a domain. Local parts keep their case (RFC 5321 §2.4).
  * @throws `invalid_address`
  */
 export function normaliseIdentity(text: string): { name: string; type: 'DOMAIN' | 'EMAIL_ADDRESS' } {
@@ -36,12 +36,12 @@ export function normaliseIdentity(text: string): { name: string; type: 'DOMAIN' 
   return address ? { name: address.address, type: 'EMAIL_ADDRESS' } : { name: domain, type: 'DOMAIN' };
 }
 
-/** Text of a caller inside a message: one line, bounded, in quotes. */
+/** Text of a caller for a message: one line, bounded, in quotes. */
 export function quote(text: string): string {
   return JSON.stringify(text.length > MAX_QUOTED ? `${text.slice(0, MAX_QUOTED)}…` : text);
 }
 
-/** The same without quotes, where SES's wording has none. */
+/** Text of a caller without quotes, where SES's wording has none. */
 export function shorten(text: string): string {
   return quote(text).slice(1, -1);
 }

@@ -1,6 +1,6 @@
 /**
- * A start that sends nothing: for a restored copy of a store, whose original has sent since what the copy still
- * holds. It is an operator's directive like any other: listed, obeyed by every node, over when it is removed.
+ * Starts with all sending paused: for a restored copy of a store whose original has sent mail that the copy still
+ * holds. The pause is an operator's directive like any other: listed, applied by every node, ended by removing it.
  */
 import type { Directives, StoredDirective } from './directives.ts';
 

@@ -1,6 +1,6 @@
 /**
- * Looks up the proof of domains, when somebody asks for it and again every day: a domain that lapsed and was bought by
- * another must not go on being sent as (the record of its former owner is gone then).
+ * Checks the proof of domains in DNS, on request and every day: mail must not go on being sent as a domain that
+ * lapsed and was bought by another owner (the record of its former owner is gone then).
  *
  * ```
  *  verified ── day after day ──► found ──► verified
@@ -8,8 +8,8 @@
  *     └─ another key, or none ─────┤ within the hour, `CLEAR_ANSWERS` times in a row ──► lost: not sent as
  *                                  └──────────────── found again, looked up hourly ◄──────┘
  * ```
- * DNS that gives no answer (SERVFAIL, a timeout) changes nothing. A check that somebody asks for is decided by one
- * answer. Where a domain stands in this is stored with it, so that any process may make the next check.
+ * DNS that gives no answer (SERVFAIL, a timeout) changes nothing. A requested check is decided by one answer. The
+ * state is stored with the domain, so that any process may make the next check.
  */
 import type { Config } from '../engine/ports.ts';
 import { PosternError } from '../errors.ts';
@@ -20,19 +20,19 @@ import type { StoredIdentity, StoredSigningKey } from './identity-store.ts';
 import { conclude, type Finding, lookUp, type ProofVerdict, type ResolveTxt, together } from './proof.ts';
 import type { Recheck } from './types.ts';
 
-/** Clear answers in a row that the proof is gone, after which it is lost. */
+/** Number of clear negative answers in a row after which the proof is lost. */
 const CLEAR_ANSWERS = 3;
-/** Time between two checks, ms: of a proof that stands, and of one that is missing or awaited. */
+/** Interval between two checks of a proof that stands, and of one that is missing or awaited, ms. */
 const STANDING = DAY;
 const MISSING = HOUR;
-/** Domains asked about at once, and by one call. */
+/** Maximum number of domains checked in parallel, and by one call. */
 const PARALLEL = 8;
 const BATCH = 1_000;
 
 export interface ProofChecks {
-  /** Looks one domain up, and decides by this answer. @throws `dns_failure` when there is none; the storage group. */
+  /** Checks one domain, and decides by this answer. @throws `dns_failure` when there is none; the storage group. */
   check(domain: string): Promise<void>;
-  /** Looks up the domains that are due. @throws PosternError of the storage group. */
+  /** Checks the domains that are due. @throws PosternError of the storage group. */
   recheck(): Promise<Recheck>;
 }
 
@@ -46,7 +46,7 @@ export function openProofChecks(
     return together(await Promise.all(published.map((one) => lookUp(one, resolveTxt))));
   }
 
-  /** @param patience clear answers in a row that it takes to lose a proof. */
+  /** @param patience number of clear negative answers in a row after which a proof is lost. */
   async function ask({ identity, keys }: StoredIdentity, patience: number): Promise<void> {
     const fresh = keys.filter((key) => !key.proven);
     const proven = keys.filter((key) => key.proven);
@@ -54,7 +54,7 @@ export function openProofChecks(
     const madeAt = Math.max(...keys.map((key) => key.madeAt));
     const verdict = conclude(ofProven, ofFresh, clock.now() - madeAt);
     await cache.update(identity.name, (now) =>
-      // The keys were replaced while DNS was asked: the answer is about others.
+      // The keys were replaced during the look-up: the answer is about others.
       selectorsOf(now) === selectorsOf({ keys }) ? decided(now, verdict, clock.now(), patience) : now,
     );
   }
@@ -93,7 +93,7 @@ export function openProofChecks(
   };
 }
 
-/** Makes the checks that are due over a store of its own reading: for a process that runs now and then. */
+/** Makes the due checks over a store that it reads itself: for a process that runs now and then. */
 export async function recheckProofs(options: {
   config: Config;
   clock: Clock;
@@ -108,7 +108,7 @@ export async function recheckProofs(options: {
   }
 }
 
-/** When a domain is looked up again by itself, ms since the epoch; never for what was not proven within its time. */
+/** When a domain is checked again, since the epoch, ms; never for one that was not proven within its time. */
 function dueAt({ identity, keys, proof }: StoredIdentity): number {
   const proven = keys.some((key) => key.proven);
   if (keys.length === 0 || (!proven && identity.dkim.status !== 'PENDING')) return Number.POSITIVE_INFINITY;

@@ -1,6 +1,6 @@
 /**
- * Proof of a domain: its DKIM keys stand in its DNS. Only the operator of the domain can publish them, and
- * a random selector keeps one tenant from passing with the records of another.
+ * Proves a domain by the DKIM keys in its DNS. Only the operator of the domain can publish them, and a random
+ * selector keeps one tenant from passing with the records of another.
  *
  * ```
  *                       new keys found                    another key there, or
@@ -23,14 +23,14 @@ const PATIENCE = 72 * 3600 * 1000;
 
 export type Finding = 'found' | 'other' | 'absent';
 
-/** A public key and where it must stand. */
+/** A public key and the name of its record. */
 export interface Published {
   name: string;
   publicKey: string;
 }
 
 /**
- * Looks one key up.
+ * Looks up one key.
  * @throws `dns_failure` when DNS gives no answer: nothing is concluded from that.
  */
 export async function lookUp({ name, publicKey }: Published, resolveTxt: ResolveTxt): Promise<Finding> {
@@ -47,24 +47,25 @@ export async function lookUp({ name, publicKey }: Published, resolveTxt: Resolve
   return keys.length > 0 ? 'other' : 'absent';
 }
 
-/** All of a set of keys, seen as one. */
+/** Combines the findings of a set of keys. */
 export function together(findings: Finding[]): Finding {
   if (findings.includes('other')) return 'other';
   return findings.includes('absent') || findings.length === 0 ? 'absent' : 'found';
 }
 
 export interface ProofVerdict {
-  /** The identity is proven. */
+  /** Whether the identity is proven. */
   verified: boolean;
   status: Identity['dkim']['status'];
-  /** The new keys take over. */
+  /** Whether the new keys take over. */
   promote: boolean;
 }
 
 /**
- * @param proven what is in DNS of the keys that were found before; undefined when none was.
- * @param fresh what is in DNS of the keys not found before; undefined when there are none.
- * @param age milliseconds since the fresh keys (or the identity) were made.
+ * Decides the state of a proof.
+ * @param proven finding for the keys that were found before; undefined when none was.
+ * @param fresh finding for the keys not found before; undefined when there are none.
+ * @param age since the fresh keys (or the identity) were made, ms.
  */
 export function conclude(proven: Finding | undefined, fresh: Finding | undefined, age: number): ProofVerdict {
   if (fresh === 'found') return { verified: true, status: 'SUCCESS', promote: true };

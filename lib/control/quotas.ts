@@ -1,7 +1,7 @@
-/** How many documents of a kind a tenant may have. */
+/** Limits how many documents of a kind a tenant may have. */
 import { PosternError } from '../errors.ts';
 
-/** Amazon SES's quotas, which it gives an account; here each tenant has them. */
+/** Amazon SES's quotas of an account; here each tenant has them. */
 export interface ControlLimits {
   identities: number;
   configurationSets: number;
@@ -11,8 +11,8 @@ export interface ControlLimits {
 export const SES_LIMITS: ControlLimits = { identities: 10_000, configurationSets: 10_000, templates: 20_000 };
 
 /**
- * Holds a place for a document while it is being stored, so that calls at the same time cannot pass the
- * limit together.
+ * Reserves a place for a document while it is being stored, so that concurrent calls cannot exceed the limit
+ * together.
  */
 export class Quota {
   readonly #what: string;
@@ -25,7 +25,7 @@ export class Quota {
   }
 
   /**
-   * @param stored how many the tenant has now. @param store makes one more.
+   * @param stored number of the tenant's documents now. @param store creates one more.
    * @throws `limit_exceeded`
    */
   async within<T>(tenant: string, stored: number, store: () => Promise<T>): Promise<T> {
@@ -45,7 +45,7 @@ export class Quota {
   }
 }
 
-/** How many of `all` belong to the tenant. */
+/** Number of the tenant's documents in `all`. */
 export function countOf(all: readonly { tenant: string }[], tenant: string): number {
   let count = 0;
   for (const one of all) if (one.tenant === tenant) count += 1;

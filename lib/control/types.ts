@@ -1,4 +1,4 @@
-/** The stored configuration as the rest of Postern sees it. All of it lives in the engine's config port. */
+/** The stored configuration as other rooms see it. All of it lives in the engine's config port. */
 import type { SuppressionReason } from '../engine/suppression.ts';
 import type { SigningKey } from '../mail/types.ts';
 import type { Directives } from './directives.ts';
@@ -11,19 +11,19 @@ export interface AccessKey {
   id: string;
   secret: string;
   tenant: string;
-  /** May manage keys, identities and tenants; else it may only send and read within its tenant. */
+  /** Whether the key may manage keys, identities and tenants; otherwise it may only send and read within its tenant. */
   admin: boolean;
   name?: string;
   createdAt: number;
 }
 
-/** What one call of `recheck` did. */
+/** The result of one call of `recheck`. */
 export interface Recheck {
   checked: number;
-  /** Domains that may not be sent as any more, and those that may again. */
+  /** Domains that may no longer send, and those that may again. */
   lost: string[];
   regained: string[];
-  /** Domains that DNS gave no answer about. */
+  /** Number of domains without an answer from DNS. */
   unanswered: number;
 }
 
@@ -39,7 +39,7 @@ export interface Identity {
   dkim: {
     signingEnabled: boolean;
     origin: 'AWS_SES' | 'EXTERNAL';
-    /** Selectors that must be in DNS (Easy DKIM's tokens, or the one that was brought). */
+    /** Selectors that must be in DNS (Easy DKIM's tokens, or the supplied one). */
     tokens: string[];
     keyLength?: 'RSA_1024_BIT' | 'RSA_2048_BIT';
     status: 'PENDING' | 'SUCCESS' | 'FAILED' | 'NOT_STARTED';
@@ -58,7 +58,7 @@ export interface ConfigurationSet {
   sendingEnabled: boolean;
   reputationMetricsEnabled: boolean;
   tracking?: { customRedirectDomain?: string; httpsPolicy?: string };
-  /** In place of the account's. */
+  /** Overrides the account's reasons. */
   suppressedReasons?: SuppressionReason[];
   tags?: { Key: string; Value: string }[];
   createdAt: number;
@@ -74,8 +74,8 @@ export interface StoredTemplate {
 }
 
 /**
- * Reads are answered from memory (kept current by the config port's watch), so the accept path waits for
- * nothing; writes are durable when they resolve.
+ * Reads are answered from memory (kept current by the config port's watch), so the accept path never waits; writes
+ * are durable when they resolve.
  */
 export interface Control {
   keys: {
@@ -93,7 +93,7 @@ export interface Control {
   };
   identities: {
     find(name: string): Identity | undefined;
-    /** The identity that lets `address` be a From: the address itself, its domain, or a parent domain. */
+    /** The identity that permits `address` as a From: the address itself, its domain, or a parent domain. */
     forSender(address: string, tenant: string): Identity | undefined;
     list(tenant?: string): Identity[];
     create(input: {
@@ -101,7 +101,7 @@ export interface Control {
       tenant: string;
       configurationSet?: string;
       tags?: { Key: string; Value: string }[];
-      /** Bring your own key: selector and base64 PKCS#1/PKCS#8 without PEM lines, as SES takes it. */
+      /** Bring your own key: selector and base64 PKCS#1/PKCS#8 without PEM lines, in the form of SES. */
       byo?: { selector: string; privateKey: string };
       keyLength?: 'RSA_1024_BIT' | 'RSA_2048_BIT';
     }): Promise<Identity>;
@@ -109,7 +109,7 @@ export interface Control {
     delete(name: string): Promise<boolean>;
     /** Keys that sign for a domain's mail, decrypted; empty when signing is off. Cached. */
     signingKeys(identity: Identity): SigningKey[];
-    /** Replaces the signing keys: brought, or made anew. */
+    /** Replaces the signing keys by supplied or new ones. */
     setSigning(
       name: string,
       signing:
@@ -119,8 +119,9 @@ export interface Control {
     /** Looks the proofs up in DNS and updates `verified` and `dkim.status`. */
     check(name: string): Promise<Identity>;
     /**
-     * Looks up the proofs that are due: daily, or hourly while one is missing or awaited. Nothing where no proof is
-     * asked for. @throws PosternError of the storage group.
+     * Checks the proofs that are due: daily, or hourly while one is missing or awaited. Does nothing where no proof
+     * is required.
+     * @throws PosternError of the storage group.
      */
     recheck(): Promise<Recheck>;
   };
@@ -145,7 +146,10 @@ export interface Control {
   account: {
     sendingEnabled(): boolean;
     setSendingEnabled(enabled: boolean): Promise<void>;
-    /** For what a tenant's addresses are put on its suppression list, and not sent to. As with new SES accounts: both. */
+    /**
+     * Reasons for which a tenant's addresses are put on its suppression list and not sent to. As with new SES
+     * accounts: both.
+     */
     suppressedReasons(tenant: string): readonly SuppressionReason[];
     setSuppressedReasons(tenant: string, reasons: readonly SuppressionReason[]): Promise<void>;
   };
@@ -153,6 +157,6 @@ export interface Control {
   directives: Directives;
   documents: Documents;
   laneGroups: LaneGroups;
-  /** Resolves when what rules ordered is stored. */
+  /** Resolves when the directives of rules are stored. */
   close(): Promise<void>;
 }

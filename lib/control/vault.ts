@@ -1,10 +1,10 @@
 /**
- * Secrets at rest: AES-256-GCM under the master key (NIST SP 800-38D). A sealed secret is one string,
+ * Seals secrets at rest: AES-256-GCM under the master key (NIST SP 800-38D). A sealed secret is one string,
  * `v1.<master key id>.<base64url of nonce ‖ ciphertext ‖ tag>`.
  *
- * The context (which document, which secret of it) is authenticated with it, so that somebody who can write
- * to the store but has no master key cannot put one tenant's sealed secret into another tenant's document.
- * The master key's id tells a secret of another master key from a damaged one, and lets keys be rotated.
+ * The context (the document, and which of its secrets) is authenticated with it, so that an attacker who can write to
+ * the store but has no master key cannot put one tenant's sealed secret into another tenant's document. The master
+ * key's id distinguishes a secret of another master key from a damaged one, and lets keys be rotated.
  */
 import { createCipheriv, createDecipheriv, createHmac, randomBytes } from 'node:crypto';
 import { PosternError } from '../errors.ts';

@@ -1,13 +1,12 @@
 /**
- * Complaints and late bounces on their way to the warm-up of the IP that sent the message. A report comes in at
- * whichever node has the MX; the budgets of an IP are kept by the node that holds its lease. Between the two it is a
- * document under the IP:
- *
+ * Carries complaints and late bounces to the warm-up of the IP that sent the message. A report arrives at any node
+ * that the MX names; the node that holds the IP's lease keeps its budgets. Between the two, the report is a document
+ * under the IP:
  * ```
  *  inbound ── put ──► store ── watch ──► owner of the IP: counts it, saves the IP's state with its id ── remove
  *                                                          └─ dies here: the next owner finds the id, and removes
  * ```
- * So each is counted once, whichever process dies. Only IPs that warm up have any.
+ * So each report is counted once, whichever process crashes. Only IPs that warm up have any.
  */
 import { createHash } from 'node:crypto';
 import type { Config } from '../engine/ports.ts';
@@ -16,24 +15,24 @@ import { type Clock, DAY } from '../time.ts';
 import type { Signal } from '../warmup/verdict.ts';
 import { DocumentCache } from './document-cache.ts';
 
-/** What a report says of the IP that sent a message. */
+/** What a report means for the IP that sent a message. */
 export interface WarmupReport {
   ip: string;
   provider: string;
   signal: Signal;
-  /** When it came, ms. */
+  /** When the report arrived, ms. */
   at: number;
 }
 
 export interface WarmupReports {
   /**
-   * Durable when it resolves. The same of the same delivery is one.
+   * Stores a report, durable when it resolves. A repeat for the same delivery counts once.
    * @throws PosternError of the storage group.
    */
   put(report: WarmupReport, delivery: { messageId: string; n: number }): Promise<void>;
-  /** IPs that reports are about. */
+  /** IPs that have reports. */
   ips(): string[];
-  /** Those about an IP that were not removed, by id, those known longest first. */
+  /** Reports about an IP that were not removed, by id, the oldest first. */
   of(ip: string): ReadonlyMap<string, WarmupReport>;
   /** @throws PosternError of the storage group. */
   remove(ip: string, id: string): Promise<void>;

@@ -23,7 +23,7 @@ export const docomo: readonly Rule[] = [
   },
 ];
 
-/** au.com: mail that comes too densely is put off or the connection reset. */
+/** au.com: mail that comes too densely is deferred or the connection reset. */
 export const kddi: readonly Rule[] = [
   {
     id: 'kddi.busy',
@@ -40,7 +40,7 @@ export const kddi: readonly Rule[] = [
   },
 ];
 
-/** softbank.jp: more than so many recipients in a day lock the sender for 24 hours. */
+/** softbank.jp: a limit of recipients in a day, which locks the sender for 24 hours. */
 export const softbank: readonly Rule[] = [
   {
     id: 'softbank.busy',

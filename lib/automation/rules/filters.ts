@@ -169,7 +169,7 @@ export const barracuda: readonly Rule[] = [
   },
 ];
 
-/** Cisco Secure Email (IronPort), in the cloud; the same words come from appliances elsewhere (`generic.ts`). */
+/** Cisco Secure Email (IronPort), in the cloud; appliances elsewhere send the same words (`generic.ts`). */
 export const ironport: readonly Rule[] = [
   {
     id: 'ironport.reputation',
@@ -306,7 +306,7 @@ export const trendmicro: readonly Rule[] = [
   },
 ];
 
-/** Cloudmark Cloud, in front of cable and telephone companies; its gateways elsewhere speak through `generic.ts`. */
+/** Cloudmark Cloud, in front of cable and telephone companies; `generic.ts` covers its gateways elsewhere. */
 export const cloudmark: readonly Rule[] = [
   {
     id: 'cloudmark.csi',

@@ -1,4 +1,4 @@
-/** Block lists, reputation and authentication, as servers everywhere name them: the second half of `generic.ts`. */
+/** Block lists, reputation and authentication, in the words of servers everywhere: the second half of `generic.ts`. */
 import type { Rule } from '../rule.ts';
 
 export const genericBlocks: readonly Rule[] = [

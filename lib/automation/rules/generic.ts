@@ -1,4 +1,4 @@
-/** Words that many servers use, whoever runs them. Considered only when no rule of a provider matched. */
+/** Words that many servers use, at any provider. Considered only when no rule of a provider matched. */
 import type { Rule } from '../rule.ts';
 
 export const generic: readonly Rule[] = [
@@ -65,8 +65,8 @@ export const generic: readonly Rule[] = [
         'temporarily deferred due to',
       ],
     },
-    // No rate: that which the site takes is learnt from these replies (`shaping/feedback`), and a rate for all sites
-    // would be wrong for nearly each of them: one a minute kept 690 messages back that a site had put off once.
+    // No rate: the site's rate is learnt from these replies (`shaping/feedback`), and one rate for all sites would be
+    // wrong for nearly each of them: one a minute kept 690 messages back that a site had deferred once.
     trigger: { events: 3, within: '5m' },
     action: { limit: { connections: 2 } },
     duration: '10m',
@@ -210,7 +210,7 @@ export const generic: readonly Rule[] = [
     reason: 'The server lets new senders wait.',
     match: { code: '4xx', text: ['greylist', 'graylist', 'postgrey'] },
     trigger: { events: 20, within: '5m' },
-    // No rate: the second try of each recipient passes, and a rate would only hold it back.
+    // No rate: the second try of each recipient passes, and a rate would only delay it.
     action: { limit: { connections: 2 } },
     duration: '10m',
     fallback: true,

@@ -1,4 +1,4 @@
-/** Gmail and Google Workspace, which share their judgement of an IP: hence the scope by provider, not by site. */
+/** Gmail and Google Workspace, which share their reputation of an IP: hence the scope by provider, not by site. */
 import type { Rule } from '../rule.ts';
 
 export const google: readonly Rule[] = [

@@ -1,4 +1,4 @@
-/** Outlook.com (consumer) and Microsoft 365, whose front filter is one: an IP's standing counts for both. */
+/** Outlook.com (consumer) and Microsoft 365, which share one front filter: an IP's reputation counts for both. */
 import type { Rule } from '../rule.ts';
 
 const BOTH = ['outlook', 'office365'];
