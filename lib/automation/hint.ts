@@ -1,12 +1,12 @@
 /**
- * The time that a reply names for the next try: "try again in 30 minutes", "retry after 3600 seconds",
+ * Finds the time that a reply names for the next try: "try again in 30 minutes", "retry after 3600 seconds",
  * "greylisted for 300 seconds", "come back in 00:04:56". One pass over the words; no backtracking.
  *
- * A number with a unit is a hint only right behind a word that speaks of trying again, with nothing but
- * words like "in", "after", "at least" between: "100 messages in 60 minutes, try again later" names a limit.
+ * A number with a unit is a hint only right behind a word about trying again, with nothing but words like "in",
+ * "after", "at least" between: "100 messages in 60 minutes, try again later" names a limit.
  */
 
-/** Words after which a time is a time to wait. */
+/** Words after which a time is the time to wait. */
 const ARMING: ReadonlySet<string> = new Set(
   (
     'retry retrying again wait back resend come greylisted graylisted greylisting graylisting greylist graylist ' +
@@ -42,11 +42,11 @@ const NUMBER_WORDS: ReadonlyMap<string, number> = new Map([
 
 /** A word, a number, or a time of day as hours, minutes and seconds. */
 const TOKEN = /[0-9]{1,2}:[0-9]{2}(?::[0-9]{2})?|[0-9]{1,7}|[a-z]+/g;
-/** Characters that are looked at. */
+/** Maximum length of the text that is examined, characters. */
 const MAX_TEXT = 500;
 const MENTIONS = /again|retry|wait|gr[ae]ylist|back|resend|deferred|delayed|suspended|blocked/;
 
-/** Milliseconds that the text asks to wait; undefined when it names no time. */
+/** The wait that the text requests, ms; undefined when it names no time. */
 export function retryHint(text: string): number | undefined {
   const lower = text.slice(0, MAX_TEXT).toLowerCase();
   if (!MENTIONS.test(lower)) return undefined;
@@ -67,13 +67,13 @@ export function retryHint(text: string): number | undefined {
   return undefined;
 }
 
-/** `mm:ss` or `hh:mm:ss`, as milliseconds. */
+/** Parses `mm:ss` or `hh:mm:ss` to ms. */
 function clock(token: string): number | undefined {
   const seconds = token.split(':').reduce((sum, part) => sum * 60 + Number(part), 0);
   return seconds * 1000 || undefined;
 }
 
-/** Brings a hint, if there is one, within bounds (milliseconds): a peer can neither hurry nor stall us. */
+/** Limits a hint, if there is one, to bounds (ms), so that a peer can neither hurry nor stall us. */
 export function boundedHint(text: string, least: number, most: number): number | undefined {
   const hint = retryHint(text);
   return hint === undefined ? undefined : Math.min(most, Math.max(least, hint));

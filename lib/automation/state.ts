@@ -1,7 +1,7 @@
 /**
- * What automation remembers between replies: the windows of rules that count, and what it has raised. Bounded:
- * the entries longest unused go first, which forgets at worst a count (it starts anew) or a directive's end by
- * success (it ends by its time). It holds nothing that cannot be written to a checkpoint.
+ * State of automation between replies: the windows of rules that count, and the raised directives. It is bounded: the
+ * longest unused entries are dropped first, which loses at worst a count (it starts anew) or a directive's end by
+ * success (it ends by its time). All of it can be written to a checkpoint.
  */
 import type { Dimension, DirectiveMatch } from '../directives/directive.ts';
 import { EventWindow } from './window.ts';
@@ -9,25 +9,25 @@ import { EventWindow } from './window.ts';
 /** Version of the checkpoint. */
 const VERSION = 1;
 
-/** Times that all windows together may hold. */
+/** Maximum number of times in all windows together. */
 const MAX_TIMES = 200_000;
 const MAX_RAISED = 20_000;
 const MAX_WITNESSED = 20_000;
-/** How often what has ended is cleared away, ms. */
+/** Interval between sweeps of expired entries, ms. */
 const SWEEP = 60_000;
 
-/** A directive or alert that holds. */
+/** A directive or alert in force. */
 export interface Raised {
   until: number;
-  /** Deliveries in a row that end it, and how many there were; 0: only time ends it. */
+  /** Deliveries in a row that end it, and their number until now; 0: only time ends it. */
   leaveAfter: number;
   successes: number;
-  /** Which mail it is about; only of those that end by success. */
+  /** The mail that it covers; only for those that end by success. */
   scope?: readonly Dimension[];
   key?: string;
 }
 
-/** A tenant whose mail a rule fired on, and until when that counts as evidence, ms since the epoch. */
+/** A tenant whose mail fired a rule, and until when that counts as evidence, since the epoch, ms. */
 type Witness = readonly [tenant: string, until: number];
 
 /** A checkpoint: plain data, to be stored as JSON. */
@@ -40,7 +40,7 @@ export interface AutomationCheckpoint {
   witnesses?: [string, readonly Witness[]][];
 }
 
-/** A kind of scope under which something ends by success, and what does, by the key of the mail concerned. */
+/** A kind of scope under which directives end by success, and these directives by the key of their mail. */
 interface Watch {
   readonly scope: readonly Dimension[];
   readonly ids: Map<string, Set<string>>;
@@ -50,18 +50,18 @@ export class AutomationState {
   readonly #windows = new Map<string, EventWindow>();
   #times = 0;
   readonly #raised = new Map<string, Raised>();
-  /** By kind of scope. */
+  /** Watches by kind of scope. */
   readonly #watches = new Map<string, Watch>();
-  /** By rule and scope: the last two tenants whose mail the rule fired on. */
+  /** By rule and scope: the last two tenants whose mail fired the rule. */
   readonly #witnesses = new Map<string, readonly Witness[]>();
   #sweepAt = 0;
 
-  /** Whether anything ends by success. While nothing does, deliveries need not be reported. */
+  /** Whether any directive ends by success. While none does, deliveries need not be reported. */
   get watching(): boolean {
     return this.#watches.size > 0;
   }
 
-  /** Counts an event of a rule in a scope; true when that sets the rule off. */
+  /** Counts an event of a rule in a scope. @returns whether it fires the rule. */
   count(key: string, events: number, within: number, now: number): boolean {
     let window = this.#windows.get(key);
     if (window !== undefined) {
@@ -81,9 +81,9 @@ export class AutomationState {
   }
 
   /**
-   * Notes that a rule fired on a tenant's mail.
-   * @param until when this is no evidence any more.
-   * @returns the other tenant whose mail it fired on and whose evidence still counts; undefined for none.
+   * Records that a tenant's mail fired a rule.
+   * @param until when this stops being evidence.
+   * @returns the other tenant whose mail fired it and whose evidence still counts; undefined for none.
    */
   witness(key: string, tenant: string, until: number, now: number): string | undefined {
     const known = this.#witnesses.get(key) ?? [];
@@ -126,7 +126,7 @@ export class AutomationState {
     if (watch.ids.size === 0) this.#watches.delete(kind);
   }
 
-  /** A delivery succeeded: gives the ids of what ends by that, which are then forgotten. */
+  /** Handles a successful delivery. @returns the ids of directives that it ends, which are then forgotten. */
   succeeded(mail: DirectiveMatch, now: number): string[] {
     const ended: string[] = [];
     for (const { scope, ids } of this.#watches.values()) {
@@ -141,7 +141,7 @@ export class AutomationState {
     return ended;
   }
 
-  /** Clears away what has ended by its time, once in a while. */
+  /** Removes expired entries, once in a while. */
   sweep(now: number): void {
     if (now < this.#sweepAt) return;
     this.#sweepAt = now + SWEEP;
@@ -160,7 +160,7 @@ export class AutomationState {
     };
   }
 
-  /** The state of a checkpoint; empty for one of another version, whose meaning is not known. */
+  /** Restores a checkpoint; empty for one of another version, whose meaning is unknown. */
   static restore(checkpoint: AutomationCheckpoint): AutomationState {
     const state = new AutomationState();
     if (checkpoint.v !== VERSION) return state;
@@ -175,10 +175,10 @@ export class AutomationState {
 }
 
 /**
- * `ip=192.0.2.1,site=mx.example.com`: the mail that a scope selects, seen from one reply. Undefined when the
- * reply has no value in one of its dimensions, as mail without a campaign: to leave that out would mean far more
- * mail than the rule does. Only an IP may be missing beside others: a node that sends from the address that its
- * host chooses has no second way that would be meant by mistake.
+ * `ip=192.0.2.1,site=mx.example.com`: the mail that a scope selects, derived from one reply. Undefined when the reply
+ * has no value in one of its dimensions, as mail without a campaign: leaving the dimension out would cover far more
+ * mail than the rule intends. Only an IP may be missing beside others: a node that sends from its host's default
+ * address has no second address that could be covered by mistake.
  */
 export function scopeKey(scope: readonly Dimension[], mail: DirectiveMatch): string | undefined {
   let key = '';

@@ -1,9 +1,9 @@
 /**
- * Sending identities: who may be a From, and with which keys its mail is signed.
+ * Sending identities: which senders a From may name, and with which keys their mail is signed.
  *
- * A name belongs to one tenant. A domain is proven by its DKIM records (proof.ts). An address has no DNS of
- * its own and Postern mails no confirmation links: it is verified while a verified domain of the same tenant
- * covers it, and is there to give single addresses their own settings.
+ * A name belongs to one tenant. A domain is proven by its DKIM records (proof.ts). An address has no DNS of its own
+ * and Postern mails no confirmation links: it is verified while a verified domain of the same tenant covers it, and
+ * exists to give single addresses their own settings.
  */
 import { PosternError } from '../errors.ts';
 import type { SigningKey } from '../mail/types.ts';
@@ -27,14 +27,14 @@ export interface IdentityOptions {
   vault: Vault;
   clock: Clock;
   resolveTxt: ResolveTxt;
-  /** Whether DNS proof is needed before sending. */
+  /** Whether an identity needs DNS proof before it may send. */
   verifyIdentities: boolean;
   /** Whether an Ed25519 key is made beside each RSA key. */
   ed25519: boolean;
   limit: number;
 }
 
-/** What an address has of its own: nothing, its domain signs. */
+/** The keys of an address: none, because its domain signs. */
 const NO_KEYS = {
   keys: [],
   dkim: { origin: 'AWS_SES', tokens: [], status: 'NOT_STARTED', records: [] },
@@ -56,7 +56,7 @@ class StoredIdentities implements Identities {
   readonly #options: IdentityOptions;
   readonly #checks: ReturnType<typeof openProofChecks>;
   readonly #quota: Quota;
-  /** Opened keys by stored document; a changed document is another object, so they are never stale. */
+  /** Opened keys by stored document; a changed document is another object, so cached keys are never stale. */
   readonly #opened = new WeakMap<StoredIdentity, SigningKey[]>();
 
   constructor(cache: DocumentCache<StoredIdentity>, options: IdentityOptions) {
@@ -91,7 +91,7 @@ class StoredIdentities implements Identities {
     const { tenant, configurationSet, tags, byo, keyLength = 'RSA_2048_BIT' } = input;
     checkName('tenant', tenant);
     const { name, type } = normaliseIdentity(input.name);
-    // Asked before a key is made, which takes a processor a tenth of a second; the store decides.
+    // Checked before a key is made, which takes a processor a tenth of a second; the store decides.
     if (this.#cache.get(name)) {
       throw new PosternError('already_exists', `Email identity ${name} already exists.`);
     }
@@ -123,7 +123,7 @@ class StoredIdentities implements Identities {
 
   update(name: string, by: (identity: Identity) => Identity): Promise<Identity> {
     return this.#change(name, ({ identity, keys, proof }) => {
-      // Names, owner, proof and keys have their own ways to change.
+      // Names, owner, proof and keys are changed by other methods.
       const { type, tenant, createdAt, verified, dkim } = identity;
       const changed = by(structuredClone(identity));
       const { signingEnabled } = changed.dkim;
@@ -181,7 +181,7 @@ class StoredIdentities implements Identities {
     return { checked: 0, lost: [], regained: [], unanswered: 0 };
   }
 
-  /** The stored identity under a name as a caller writes it. */
+  /** The stored identity under a name in a caller's spelling. */
   #stored(name: string): StoredIdentity | undefined {
     const exact = this.#cache.get(name);
     if (exact) return exact;
@@ -200,8 +200,8 @@ class StoredIdentities implements Identities {
 
   /**
    * The nearest verified domain that covers `domain`: itself or a parent (SES: a verified domain covers its
-   * subdomains). A verified domain of another tenant on the way ends the search: what is below it is that
-   * tenant's name.
+   * subdomains). A verified domain of another tenant on the way ends the search: the names below it belong to that
+   * tenant.
    */
   #domainOf(domain: string, tenant: string): StoredIdentity | undefined {
     for (let name = domain; ; ) {
@@ -223,7 +223,7 @@ class StoredIdentities implements Identities {
       const domain = this.#domainOf(domainPart(identity.name), identity.tenant);
       return { ...identity, verified: domain !== undefined };
     }
-    // Made while no proof was asked for, and never proven.
+    // Created while no proof was required, and never proven.
     if (verified || dkim.status !== 'SUCCESS') return identity;
     return { ...identity, dkim: { ...dkim, status: 'PENDING' } };
   }
@@ -238,7 +238,7 @@ class StoredIdentities implements Identities {
   }
 }
 
-/** Domain of an address as lower case A-label, as the parsed address has it already. */
+/** Domain of an address as lower case A-label, the form of a parsed address. */
 function domainPart(address: string): string {
   return address.slice(address.lastIndexOf('@') + 1).toLowerCase();
 }
