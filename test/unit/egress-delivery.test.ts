@@ -1,4 +1,4 @@
-/** The way of a delivery through egress, to its settlement; what a stop does with it. */
+/** A delivery on its way through egress to its settlement, and the effect of a stop on it. */
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { PosternError } from '../../lib/errors.ts';
@@ -15,7 +15,7 @@ beforeEach(() => {
 afterEach(() => node.stop());
 
 describe('a delivery', () => {
-  it('goes to the checked address of its MX and ends with a whole record', async () => {
+  it('goes to the checked address of its MX and ends with a complete record', async () => {
     const attempts: string[] = [];
     node.start({ onAttempt: (item, attempt) => attempts.push(`${item.recipient} ${attempt.state}`) });
     const item = node.enqueue();
@@ -84,7 +84,7 @@ describe('a delivery', () => {
     assert.equal(expired!.attempt.until, undefined);
   });
 
-  it('that comes after its time ends without an attempt', async () => {
+  it('leased after its expiry ends without an attempt', async () => {
     node.start();
     node.enqueue({ expiresAt: node.clock.now(), reason: { code: 'dns_failure', text: 'no answer' } });
     await settle();
@@ -93,7 +93,7 @@ describe('a delivery', () => {
     assert.match(node.engine.of('end')[0]!.attempt.text, /because: no answer/);
   });
 
-  it('whose reply was never read is tried again, and marked', async () => {
+  it('whose reply was never read is retried, and marked', async () => {
     node.start();
     node.enqueue();
     await settle();
@@ -105,7 +105,7 @@ describe('a delivery', () => {
     assert.equal(node.egress.counters.deferred, 1);
   });
 
-  it('handed out before is sent unless its record says that it ended', async () => {
+  it('leased before is sent, unless its record shows an end', async () => {
     node.start();
     const done = queueItem(node.clock.now());
     node.engine.states.set(`${done.messageId}/0`, 'bounced');
@@ -119,7 +119,7 @@ describe('a delivery', () => {
     assert.equal(node.egress.counters.superseded, 1);
   });
 
-  it('whose connection broke before an answer goes by another, three times in all', async () => {
+  it('whose connection breaks before an answer is tried on another connection, three times in all', async () => {
     node.start();
     node.enqueue();
     await settle();
@@ -133,7 +133,7 @@ describe('a delivery', () => {
     assert.equal(node.engine.of('defer')[0]!.attempt.reason, 'connection_lost');
   });
 
-  it('is settled again and again while the storage fails', async () => {
+  it('is settled repeatedly while the storage fails', async () => {
     node.start();
     node.engine.settleErrors.push(
       new PosternError('storage_unavailable', 'disk'),
@@ -151,7 +151,7 @@ describe('a delivery', () => {
     assert.equal(node.egress.gauges().items, 0);
   });
 
-  it('stays visible to nobody else while it is in hand', async () => {
+  it('stays leased while it is in flight', async () => {
     node.start();
     const item = node.enqueue();
     await settle();
@@ -164,7 +164,7 @@ describe('a delivery', () => {
 });
 
 describe('the mailbox simulator', () => {
-  it('answers without a connection, and complains later', async () => {
+  it('answers without a connection, and sends its complaint later', async () => {
     node.start();
     const domain = 'simulator.amazonses.com';
     for (const local of ['success+a', 'bounce', 'complaint+x', 'ooto', 'suppressionlist']) {
@@ -192,7 +192,7 @@ describe('the mailbox simulator', () => {
 });
 
 describe('stop', () => {
-  it('lets the transaction under way end, puts the rest back at once and gives the leases back', async () => {
+  it('lets the current transaction end, requeues the rest at once and releases the leases', async () => {
     node.start({ limits: limits({ connections: 1 }), ips: ['127.0.0.1'] });
     await node.until(() => node.engine.owners.size === 1);
     const under = node.enqueue();
@@ -215,7 +215,7 @@ describe('stop', () => {
     assert.equal(node.engine.leases.at(-1)!.signal!.aborted, true);
   });
 
-  it('cuts off what does not end in its time', async () => {
+  it('cuts off transactions that do not end in time', async () => {
     node.start();
     node.enqueue();
     await settle();

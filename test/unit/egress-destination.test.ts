@@ -1,4 +1,4 @@
-/** Which host and address egress connects to, and what it does when they cannot be reached. */
+/** The host and address that egress connects to, and its reaction when they cannot be reached. */
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { EXAMPLE, TestEgress, type Zone, zoneResolver } from '../support/egress.ts';
@@ -20,7 +20,7 @@ describe('a destination', () => {
       each.kind === 'release' ? each.reason.code : `${each.kind} ${each.attempt.reason}`,
     );
 
-  it('without domain, with null MX, with failing DNS, with private addresses: each its own reason', async () => {
+  it('without domain, with null MX, with failing DNS, with private addresses: each has its own reason', async () => {
     Object.assign(zone, {
       'MX null.test': [{ preference: 0, exchange: '' }],
       'MX broken.test': 'fails',
@@ -59,7 +59,7 @@ describe('a destination', () => {
     assert.equal(node.sessions[0]!.seen.length, 2);
   });
 
-  it('that fails on its best host is reached by the next, and defers with the last fault', async () => {
+  it('that fails on its best host is tried on the next, and defers with the last fault', async () => {
     zone['MX example.test'] = [
       { preference: 20, exchange: 'mx2.example.test' },
       { preference: 10, exchange: 'mx1.example.test' },
@@ -80,7 +80,7 @@ describe('a destination', () => {
     assert.deepEqual(outcomes(), ['end delivered']);
   });
 
-  it('of hosts that differ is told in the record, where a complaint about it is counted', async () => {
+  it('with hosts of several providers has the provider of its site in the record', async () => {
     zone['MX example.test'] = [
       { preference: 10, exchange: 'aspmx.l.google.com' },
       { preference: 20, exchange: 'mx2.example.test' },
@@ -97,7 +97,7 @@ describe('a destination', () => {
     assert.deepEqual([mx!.host, provider], ['aspmx.l.google.com', 'other']);
   });
 
-  it('that cannot be reached defers what waited, puts back what comes, and is probed by one connection', async () => {
+  it('that is down defers waiting mail, requeues new mail, and is probed by one connection', async () => {
     node.start();
     node.enqueue();
     node.enqueue();
@@ -124,7 +124,7 @@ describe('a destination', () => {
     node.sessions[1]!.opened();
     node.enqueue();
     await settle();
-    assert.equal(node.sessions.length, 2, 'it works again, and is trusted slowly');
+    assert.equal(node.sessions.length, 2, 'the window grows slowly after the probe');
     node.sessions[1]!.finish();
     await node.pass(1000);
     assert.equal(node.sessions.length, 3);
@@ -140,7 +140,7 @@ describe('a destination', () => {
     assert.deepEqual(outcomes(), ['defer peer_temporary']);
   });
 
-  /** The session that was opened last, for a message that is enqueued when none is open. */
+  /** The latest session; enqueues a message when no session is open. */
   async function connect(item: Parameters<TestEgress['enqueue']>[0] = {}): Promise<FakeSession> {
     node.enqueue(item);
     await settle();
@@ -148,7 +148,7 @@ describe('a destination', () => {
   }
   const TLS = { protocol: 'TLSv1.3', cipher: 'TLS_AES_128_GCM_SHA256', verified: false };
 
-  it('is spoken to in clear for a day when TLS broke three times, a minute apart, but not where TLS is required', async () => {
+  it('gets plaintext for a day when TLS failed three times, a minute apart, but not where TLS is required', async () => {
     node.start();
     for (const _ of [1, 2, 3]) {
       const session = await connect();
@@ -169,7 +169,7 @@ describe('a destination', () => {
     assert.equal(required.options.tls, 'required');
   });
 
-  it('is spoken to in clear after no number of resets, timeouts and 421 in the handshake', async () => {
+  it('never gets plaintext after resets, timeouts and 421 in the handshake', async () => {
     node.start();
     for (let i = 0; i < 6; i += 1) {
       const session = await connect();
@@ -184,7 +184,7 @@ describe('a destination', () => {
     assert.ok(node.sessions.every((session) => session.options.tls === 'opportunistic'));
   });
 
-  it('that has spoken TLS is not spoken to in clear, whatever breaks, for three days', async () => {
+  it('that has used TLS gets no plaintext for three days, after any failure', async () => {
     node.start();
     const first = await connect();
     first.tls = TLS;
@@ -205,7 +205,7 @@ describe('a destination', () => {
     assert.equal((await connect()).options.tls, 'opportunistic');
   });
 
-  it('that asks for STARTTLS by 530 gets it at once, without an attempt', async () => {
+  it('that requires STARTTLS by 530 gets it at once, without counting an attempt', async () => {
     node.start();
     const clear = await connect();
     clear.opened();

@@ -1,4 +1,4 @@
-/** What operators and rules on replies order of mail on its way. */
+/** Directives of operators and of reply rules, applied to mail in egress. */
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { compileRules } from '../../lib/automation/compile.ts';
@@ -32,7 +32,7 @@ afterEach(async () => {
 });
 
 describe('directives', () => {
-  it('suspend what waits within two seconds, say who ordered it, and let go when they are removed', async () => {
+  it('suspend waiting mail within 2 s, name their operator, and release it when they are removed', async () => {
     await start({ limits: limits({ connections: 1 }) });
     for (let i = 0; i < 3; i += 1) node.enqueue();
     await settle();
@@ -55,7 +55,7 @@ describe('directives', () => {
     assert.equal(node.sessions[0]!.taken.length, 1);
   });
 
-  it('that suspend few messages have each looked at often, and of many so many a second', async () => {
+  it('that suspend mail recheck a few messages within 2 s, and 30,000 at a bounded rate', async () => {
     await start();
     const order = { match: {}, action: { kind: 'suspend' }, reason: 'maintenance' };
     await directives.order(order, { operator: 'AKIAOPS' });
@@ -73,7 +73,7 @@ describe('directives', () => {
     assert.ok(latest <= 610_000, `${latest}`);
   });
 
-  it('that lift a limit let go at once what waited for it', async () => {
+  it('that lift a limit release the mail that waited for it at once', async () => {
     await start({ limits: limits({ connections: 1 }) });
     const order = {
       match: { domain: 'example.test' },
@@ -98,7 +98,7 @@ describe('directives', () => {
     assert.equal(node.egress.waitStatus(items[1]!.messageId, items[1]!.n), undefined, 'it is under way');
   });
 
-  it('that close an IP at a site send its mail by another', async () => {
+  it('that suspend an IP at a site send its mail by another IP', async () => {
     await start({ ips: ['127.0.0.1', '127.0.0.2'] });
     await directives.order(
       { match: { ip: '127.0.0.1', site: 'mx.example.test' }, action: { kind: 'suspend' }, reason: 'blocked' },
@@ -111,7 +111,7 @@ describe('directives', () => {
     assert.ok(node.sessions.every(({ options }) => options.localAddress === '127.0.0.2'));
   });
 
-  it('know an IP by its public address, whatever address of the host stands for it', async () => {
+  it('match an IP by its public address, not by its address on the host', async () => {
     const localAddresses = { '203.0.113.5': '127.0.0.1', '203.0.113.6': '127.0.0.2' };
     await start({ ips: Object.keys(localAddresses), localAddresses });
     await directives.order(
@@ -163,7 +163,7 @@ describe('automation', () => {
     },
   ]);
 
-  it('suspends on a reply, names rule and reply, and tells', async () => {
+  it('suspends on a reply, names rule and reply, and alerts', async () => {
     await start({ rules, limits: limits({ connections: 1 }) });
     for (let i = 0; i < 5; i += 1) node.enqueue();
     await settle();
@@ -181,7 +181,7 @@ describe('automation', () => {
     assert.equal(directives.list()[0]!.match.ip, 'default');
   });
 
-  it('hears what is said at the greeting', async () => {
+  it('acts on a reply in the greeting', async () => {
     await start({ rules });
     node.enqueue();
     await settle();
@@ -190,7 +190,7 @@ describe('automation', () => {
     assert.equal(directives.list().length, 1);
   });
 
-  it('honours the time that a reply names', async () => {
+  it('applies the retry time that a reply names', async () => {
     await start({ rules });
     node.enqueue();
     await settle();

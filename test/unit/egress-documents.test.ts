@@ -1,4 +1,4 @@
-/** Warm-up plans, pools, lanes and routes as egress follows them, also when they change while it runs. */
+/** Warm-up plans, pools, lanes and routes in egress, also when they change at run time. */
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { CONFIG_KINDS } from '../../lib/control/config-kinds.ts';
@@ -40,7 +40,7 @@ describe('warm-up', () => {
     return warmup;
   };
 
-  it('sends by a warming IP what its budget lets out, the rest by the warm ones, and saves before it sends', async () => {
+  it('sends within the budget by a warming IP, the rest by warm IPs, and saves before it sends', async () => {
     const warmup = book([{ days: 1, messages: 3 }], '127.0.0.1');
     await start({ ips: ['127.0.0.1', '127.0.0.2'], warmup });
     const seen: string[] = [];
@@ -60,7 +60,7 @@ describe('warm-up', () => {
     assert.ok(node.engine.checkpoints.has('warmup:127.0.0.1'));
   });
 
-  it('puts back what no IP has budget for, until it has, and says so', async () => {
+  it('requeues mail beyond every budget with the reason, until there is budget', async () => {
     const warmup = book([{ days: 1, messages: 1 }], '127.0.0.1');
     await start({ ips: ['127.0.0.1'], warmup });
     node.enqueue();
@@ -99,7 +99,7 @@ describe('routing', () => {
 });
 
 describe('lanes', () => {
-  it('are taught where mail to a domain goes, but not by static routes', async () => {
+  it('learn the provider of a domain from deliveries, but not from static routes', async () => {
     const found: [string, string][] = [];
     const routes = [{ domain: 'routed.google.com', host: '127.0.0.1', port: 2525 }];
     await start({ laneGroups: { found: (...all) => void found.push(all) }, routes });
@@ -113,7 +113,7 @@ describe('lanes', () => {
     ]);
   });
 
-  it('exist for the pools of the routing document as soon as it is in force', async () => {
+  it('exist for the pools of the routing document as soon as it is applied', async () => {
     await start({ ips: ['127.0.0.1'], pools: { old: ['127.0.0.1'] } });
     const pools = () => ['default', 'old', 'vip'].map((name) => node.egress.hasPool(name));
     assert.deepEqual(pools(), [true, true, false]);
@@ -123,7 +123,7 @@ describe('lanes', () => {
 });
 
 describe('explain', () => {
-  it('names every limit with its value and rule, and what it does not know', async () => {
+  it('names every limit with its value and rule, and what is unknown', async () => {
     await start({ ips: ['127.0.0.1'], limits: limits({ for: [{ tenant: 'acme', messageRate: '7/s' }] }) });
     const [explained] = await node.egress.explain({ domain: 'example.test', tenant: 'acme' });
     assert.equal(explained!.site, 'mx.example.test');
@@ -166,8 +166,8 @@ describe('explain', () => {
   });
 });
 
-describe('documents that change while it runs', () => {
-  it('are followed', async () => {
+describe('documents that change at run time', () => {
+  it('are applied', async () => {
     const documents = await openDocuments({
       config: new TestConfig(),
       clock: node.clock,

@@ -1,4 +1,4 @@
-/** Who goes first, how fast, and how much of the room a slow site may hold. */
+/** The order and pace of mail, and the share of the room that a slow site may hold. */
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { EXAMPLE, limits, TestEgress, type Zone, zoneResolver } from '../support/egress.ts';
@@ -31,7 +31,7 @@ describe('fairness and limits', () => {
     );
   });
 
-  it('connections grow with the backlog up to the limit, at the connection rate', async () => {
+  it('connections grow with the backlog to their limit, at the connection rate', async () => {
     node.start({ limits: limits({ connections: 4, connectionRate: '60/min' }) });
     node.enqueue();
     await settle();
@@ -48,7 +48,7 @@ describe('fairness and limits', () => {
     assert.equal(node.sessions.length, 8);
   });
 
-  it('messages are paced, also below a second', async () => {
+  it('messages are paced, also at more than one a second', async () => {
     node.start({ limits: limits({ messageRate: '10/s', connections: 1 }) });
     for (let i = 0; i < 30; i += 1) node.enqueue();
     await settle();
@@ -65,7 +65,7 @@ describe('fairness and limits', () => {
     );
   });
 
-  it('a connection ends after its messages and another takes over', async () => {
+  it('a connection ends after its maximum of messages and another takes over', async () => {
     node.start({ limits: limits({ messagesPerConnection: 2, connections: 1 }) });
     for (let i = 0; i < 3; i += 1) node.enqueue();
     await settle();
@@ -79,7 +79,7 @@ describe('fairness and limits', () => {
     assert.equal(node.sessions[1]!.seen.length, 1);
   });
 
-  it('the limit of a provider holds over its sites; an idle connection gives way', async () => {
+  it('the limit of a provider holds over all its sites; an idle connection closes for a waiting site', async () => {
     for (const name of ['one', 'two']) {
       zone[`MX ${name}.test`] = [{ preference: 10, exchange: `${name}.mail.protection.outlook.com` }];
       zone[`A ${name}.mail.protection.outlook.com`] = ['8.8.8.8'];
@@ -98,7 +98,7 @@ describe('fairness and limits', () => {
     assert.equal(node.sessions[1]!.options.host, 'two.mail.protection.outlook.com');
   });
 
-  it('a slow site holds its share of the room; the rest is put back and others go on', async () => {
+  it('a slow site holds its share of the room; the rest is requeued and other sites go on', async () => {
     zone['MX fast.test'] = [{ preference: 10, exchange: 'mx.fast.test' }];
     zone['A mx.fast.test'] = ['8.8.8.3'];
     node.start({ inHand: { items: 100, bytes: 1 << 20 } });
@@ -115,7 +115,7 @@ describe('fairness and limits', () => {
     assert.deepEqual(fast.seen, [other.recipient]);
   });
 
-  it('a slow site puts bulk mail back to make room for transactional mail', async () => {
+  it('a slow site requeues bulk mail to make room for transactional mail', async () => {
     node.start({ inHand: { items: 100, bytes: 1 << 20 } });
     for (let i = 0; i < 500; i += 1) node.enqueue({ lane: 'default:bulk:other' });
     for (let i = 0; i < 30; i += 1) await node.pass(1000);
@@ -129,12 +129,12 @@ describe('fairness and limits', () => {
     assert.deepEqual(node.sessions[0]!.seen, [urgent.recipient]);
   });
 
-  it('holds no more than its bytes', async () => {
+  it('egress holds no more than its limit of bytes', async () => {
     node.start({ inHand: { items: 1000, bytes: 100_000 } });
     for (let i = 0; i < 200; i += 1)
       node.engine.enqueue(queueItem(node.clock.now()), 1, Buffer.alloc(10_000));
     for (let i = 0; i < 10; i += 1) await node.pass(1000);
-    // What was leased before the first size was known may go beyond.
+    // Mail leased before the first size was known may exceed the limit.
     assert.ok(node.egress.gauges().bytes <= 100_000, `${node.egress.gauges().bytes}`);
   });
 

@@ -1,4 +1,4 @@
-/** Limits of some mail and of connections, as egress keeps them. */
+/** Limits of mail streams and of connections, in egress. */
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { type Directives, openDirectives } from '../../lib/control/directives.ts';
@@ -28,8 +28,8 @@ afterEach(async () => {
   await directives.close();
 });
 
-describe('limits of some mail', () => {
-  it('a tenant’s own rate lets others pass, and what is far behind is put back with the rule that says so', async () => {
+describe('limits of mail streams', () => {
+  it('a tenant’s rate lets other mail pass, and mail far behind it is requeued with the rule in its reason', async () => {
     await start({ limits: limits({ for: [{ tenant: 'slow', messageRate: '1/min' }] }) });
     for (let i = 0; i < 10; i += 1) node.enqueue({ tenant: 'slow' });
     for (let i = 0; i < 3; i += 1) node.enqueue({ tenant: 'quick', recipient: `quick${i}@example.test` });
@@ -47,7 +47,7 @@ describe('limits of some mail', () => {
     );
   });
 
-  it('a shared limit lets go what the engine grants, and no more', async () => {
+  it('a shared limit lets out exactly what the engine grants', async () => {
     node.engine.buckets.set('quota/daily/2026-01-01', 2);
     await start({
       limits: limits({}, { shared: { daily: { match: { tenant: 'main' }, quota: '1000/d' } } }),
@@ -66,7 +66,7 @@ describe('limits of some mail', () => {
     assert.equal(bucketFailures, 0);
   });
 
-  it('a daily quota that is spent keeps mail until midnight, though it is looked at sooner', async () => {
+  it('a spent daily quota holds mail until midnight, with rechecks before', async () => {
     const midnight = Date.UTC(2026, 0, 2);
     await start({
       limits: limits({}, { shared: { daily: { match: { tenant: 'main' }, quota: '1000/d' } } }),
@@ -82,7 +82,7 @@ describe('limits of some mail', () => {
     assert.equal(explained!.nextAt, midnight);
   });
 
-  it('a shared concurrency holds over all sites, and what waits anywhere goes when one ends', async () => {
+  it('a shared concurrency holds over all sites, and waiting mail of any site goes when one ends', async () => {
     await start({
       limits: limits({}, { shared: { acme: { match: { tenant: 'main' }, concurrency: 2 } } }),
     });
@@ -114,7 +114,7 @@ describe('limits of some mail', () => {
     );
   });
 
-  it('a shared concurrency of which others hold all lets nothing go, and says so', async () => {
+  it('a shared concurrency held by other nodes lets nothing out, and explain shows it', async () => {
     node.engine.permits.set('permits/acme', [{ owner: 'other', held: 2, want: 2 }]);
     await start({
       limits: limits({}, { shared: { acme: { match: { tenant: 'main' }, concurrency: 2 } } }),
@@ -134,7 +134,7 @@ describe('limits of some mail', () => {
     assert.equal(node.sessions.flatMap(({ seen }) => seen).length, 1);
   });
 
-  it('a domain’s own connections are its own, within those of the site', async () => {
+  it('a domain’s connection limit holds within that of the site', async () => {
     await start({
       limits: limits({}, { domains: { 'example.test': { messagesPerConnection: 3, idle: '7s' } } }),
     });
@@ -144,7 +144,7 @@ describe('limits of some mail', () => {
     assert.equal(node.sessions[0]!.options.idle, 7000);
   });
 
-  it('an age of their own ends deliveries sooner', async () => {
+  it('a shorter maximum age ends deliveries sooner', async () => {
     await start({ limits: limits({}, { domains: { 'example.test': { maxAge: '1h' } } }) });
     node.enqueue({ acceptedAt: node.clock.now() - 3_600_001 });
     await settle();
@@ -153,7 +153,7 @@ describe('limits of some mail', () => {
 });
 
 describe('limits of connections', () => {
-  it('TLS as required, deadlines, and no prohibited host', async () => {
+  it('TLS, deadlines and prohibited hosts are applied', async () => {
     const site = { tls: 'required', deadlines: { greeting: '30s' }, prohibitedMx: ['8.8.0.0/16'] };
     addresses.splice(0, addresses.length, ...['8.8.8.1', '9.9.9.9']);
     await start({ limits: limits({}, { sites: { 'mx.example.test': site } }) });
@@ -166,14 +166,14 @@ describe('limits of connections', () => {
     assert.equal(options.address, '9.9.9.9');
   });
 
-  it('a site all of whose hosts are prohibited gets nothing', async () => {
+  it('a site with prohibited hosts only gets no connection', async () => {
     await start({ limits: limits({ prohibitedMx: ['example.test'] }) });
     node.enqueue();
     await settle();
     assert.equal(node.engine.of('end')[0]!.attempt.reason, 'mx_prohibited');
   });
 
-  it('the order of address families', async () => {
+  it('the order of address families is applied', async () => {
     addresses.splice(0, addresses.length, ...['8.8.8.1', '2001:4860:4860::8888']);
     await start({ limits: limits({ addressFamilies: 'ipv6-first' }) });
     node.enqueue();
@@ -181,7 +181,7 @@ describe('limits of connections', () => {
     assert.equal(node.sessions[0]!.options.address, '2001:4860:4860::8888');
   });
 
-  it('that change while running hold for the next message', async () => {
+  it('that change at run time hold for the next message', async () => {
     await start();
     node.enqueue();
     await settle();
@@ -204,7 +204,7 @@ describe('limits of connections', () => {
     assert.match(node.egress.sites()[0]!.reason!.text, /1\/h \(messageRate, limits\.default\)/);
   });
 
-  it('that a throttling reply asks for lower the rate, and say so', async () => {
+  it('learnt from a throttling reply lower the rate, and explain shows them', async () => {
     await start({ limits: limits({ messageRate: '100/s', connections: 1, messagesPerConnection: 10_000 }) });
     for (let i = 0; i < 400; i += 1) node.enqueue();
     await settle();

@@ -1,4 +1,4 @@
-/** What egress does with the answers of `postern.policy.ts`: the hooks are in memory, everything else is real. */
+/** The effect of answers of `postern.policy.ts` in egress: the hooks are in memory, everything else is real. */
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { type Directives, openDirectives } from '../../lib/control/directives.ts';
@@ -49,7 +49,7 @@ afterEach(async () => {
 });
 
 describe('onRoute', () => {
-  it('sends mail by the pool that it names, from facts that are whole', async () => {
+  it('gets complete facts, and sends mail by the pool that it names', async () => {
     await start({ onRoute: ({ tenant }) => (tenant === 'moved' ? { pool: 'clean' } : undefined) }, POOLS);
     node.enqueue({ tenant: 'moved', campaign: 'spring', configurationSet: 'news' });
     node.enqueue({ tenant: 'stays' });
@@ -73,7 +73,7 @@ describe('onRoute', () => {
     });
   });
 
-  it('is waited for, and mail that waits for it goes back at stop', async () => {
+  it('is awaited, and a stop requeues mail that waits for it', async () => {
     await start({ onRoute: () => ({ pool: 'clean' }) }, POOLS);
     hooks.later = ['onRoute'];
     node.enqueue();
@@ -94,10 +94,10 @@ describe('onRoute', () => {
     for (const session of node.sessions) session.destroy();
     await node.pass(1000);
     await stopped;
-    assert.equal(node.engine.settlements.length, 2, 'an answer that comes too late does nothing');
+    assert.equal(node.engine.settlements.length, 2, 'a late answer does nothing');
   });
 
-  it('that names no pool makes mail wait, says so, and is reported', async () => {
+  it('that names an unknown pool makes mail wait with the reason, and is reported', async () => {
     await start({ onRoute: () => ({ pool: 'nowhere' }) }, POOLS);
     node.enqueue();
     await settle();
@@ -112,7 +112,7 @@ describe('onRoute', () => {
     assert.equal(node.sessions.length, 0);
   });
 
-  it('is under what operators order', async () => {
+  it('yields to directives of operators', async () => {
     await start({ onRoute: () => ({ pool: 'default' }) }, POOLS);
     await directives.order(
       { match: { pool: 'default' }, action: { kind: 'reroute', pool: 'clean' }, reason: 'listed' },
@@ -127,7 +127,7 @@ describe('onRoute', () => {
     );
   });
 
-  it('is asked again of what waits when another policy takes its place', async () => {
+  it('is called again for waiting mail when the policy is replaced', async () => {
     await start({ onRoute: () => ({ pool: 'clean' }) }, POOLS);
     node.enqueue();
     await settle();
@@ -139,7 +139,7 @@ describe('onRoute', () => {
 });
 
 describe('a directive', () => {
-  it('that reroutes to a pool that does not exist makes mail wait, and says so', async () => {
+  it('that reroutes to an unknown pool makes mail wait with the reason', async () => {
     await start({}, POOLS);
     const order = (match: object) =>
       directives.order(
@@ -167,7 +167,7 @@ describe('a directive', () => {
 });
 
 describe('onShape', () => {
-  it('bounds the connections and messages of the mail that it is asked about, and of no other', async () => {
+  it('limits connections and messages of the matching mail only', async () => {
     await start({
       onShape: ({ tenant, ip }) =>
         tenant === 'slow' && ip === undefined
@@ -221,7 +221,7 @@ describe('onShape', () => {
     assert.equal(node.sessions[0]!.options.maxTransactions, 3);
   });
 
-  it('is followed when it answers otherwise, by the same connections', async () => {
+  it('with a new answer applies it to the same connections', async () => {
     let most = 2;
     await start({ onShape: () => ({ messagesPerConnection: most }) });
     node.enqueue();
@@ -241,7 +241,7 @@ describe('onShape', () => {
     assert.equal(node.egress.sites().length, 1);
   });
 
-  it('is waited for', async () => {
+  it('is awaited', async () => {
     await start({ onShape: () => ({ messagesPerConnection: 2 }) });
     hooks.later = ['onShape'];
     node.enqueue();
@@ -256,7 +256,7 @@ describe('onShape', () => {
 describe('onReply', () => {
   const says = (answer: ReplyAnswer) => ({ onReply: () => answer });
 
-  it('is told of the reply, and of nothing that went well', async () => {
+  it('gets the refusal, and no successful delivery', async () => {
     await start({ onReply: () => undefined }, POOLS);
     await refuse(refused(452, 'Mailbox full', '4.2.2'), { campaign: 'spring', attempts: 2 });
     node.enqueue();
@@ -287,7 +287,7 @@ describe('onReply', () => {
     assert.equal(node.engine.of('defer')[0]!.attempt.reason, 'peer_temporary');
   });
 
-  it('ends what the code would try again, and the record keeps the reply', async () => {
+  it('can end a delivery that would be retried, and the record keeps the reply', async () => {
     await start(says({ state: 'bounced' }));
     await refuse(refused(452, 'Mailbox full', '4.2.2'));
     const { state, attempt } = node.engine.of('end')[0]!;
@@ -297,7 +297,7 @@ describe('onReply', () => {
     assert.equal(node.egress.counters.bounced, 1);
   });
 
-  it('tries again what the code would end, when it says', async () => {
+  it('can retry, at its own time, a delivery that would end', async () => {
     await start(says({ state: 'deferred', retryAfterSeconds: 7 }));
     await refuse(refused(550, 'Blocked', '5.7.1'));
     const { until, attempt } = node.engine.of('defer')[0]!;
@@ -305,7 +305,7 @@ describe('onReply', () => {
     assert.equal(until, node.clock.now() + 7000);
   });
 
-  it('sets the time of the next try in place of the schedule, within the life of the message', async () => {
+  it('can set the next attempt in place of the schedule, before the expiry of the message', async () => {
     await start(says({ retryAfterSeconds: 600 }), { retry: () => ({ delays: [1000], jitter: 0 }) });
     await refuse(refused(451, 'Later'));
     assert.equal(node.engine.of('defer')[0]!.until, node.clock.now() + 600_000);
@@ -330,7 +330,7 @@ describe('onReply', () => {
     assert.equal(node.engine.of('end')[0]!.state, 'bounced');
   });
 
-  it('raises a directive that names the policy, once for replies that come together', async () => {
+  it('raises a directive in the name of the policy, once for simultaneous replies', async () => {
     const directive = {
       scope: ['ip', 'site'],
       action: { kind: 'suspend' },
@@ -356,7 +356,7 @@ describe('onReply', () => {
     assert.equal(raised!.raised, 1);
   });
 
-  it('raises none for more mail than was meant, and none that leads nowhere', async () => {
+  it('raises no directive without a scope, and none to an unknown pool', async () => {
     const answers: ReplyAnswer['directive'][] = [
       { scope: ['tenant', 'campaign'], action: { kind: 'bounce' }, seconds: 60, reason: 'x' },
       { scope: ['pool'], action: { kind: 'reroute', pool: 'default' }, seconds: 60, reason: 'x' },
@@ -373,7 +373,7 @@ describe('onReply', () => {
   });
 });
 
-it('without hooks nothing is asked', async () => {
+it('a policy without hooks is not called', async () => {
   await start({}, { routing: readRouting({}, 'routing') });
   await refuse(refused(451, 'Later'));
   assert.deepEqual(hooks.asked, []);

@@ -30,7 +30,7 @@ describe('source addresses', () => {
     );
   });
 
-  it('that another node owns leave the mail to that node', async () => {
+  it('owned by another node leave the mail to that node', async () => {
     node.engine.owners.set('egress-ip:127.0.0.1', 'node-2');
     node.start({ ips: ['127.0.0.1', '192.0.2.9'] });
     await node.bound();
@@ -40,7 +40,7 @@ describe('source addresses', () => {
     assert.match(node.egress.sources()[0]!.trouble, /Another node holds the lease of 127\.0\.0\.1\./);
   });
 
-  it('that this host does not have send nothing, and the mail says why it waits', async () => {
+  it('that this host does not have send nothing, and the mail shows why it waits', async () => {
     node.start({ ips: ['192.0.2.9'] });
     await node.bound();
     node.enqueue();

@@ -6,7 +6,7 @@ import { EMF_AT, openEmf } from '../support/emf.ts';
 import { ACCEPTED_AT, attempt, messageRecord, outcome } from '../support/outcomes.ts';
 
 describe('a line', () => {
-  test('is one JSON object that says what its metrics are', () => {
+  test('is one JSON object that declares its metrics', () => {
     const written: string[] = [];
     createEmf({ now: () => EMF_AT, write: (line) => written.push(line) }).put(
       { Node: 'a' },
@@ -35,7 +35,7 @@ describe('a line', () => {
     assert.match(written.join(''), /"Namespace":"Postern\/prod"/);
   });
 
-  test('takes a hundred values of a metric, and the rest goes into the next', () => {
+  test('holds 100 values of a metric, and the rest goes into the next', () => {
     for (const [count, expected] of [
       [1, [1]],
       [100, [100]],
@@ -51,7 +51,7 @@ describe('a line', () => {
         lines.map(({ values }) => values.Latency?.length),
         expected,
       );
-      // A counter is written once, whatever else needs more lines.
+      // A counter is written once, even when other metrics need more lines.
       assert.deepEqual(
         lines.flatMap(({ values }) => values.Delivered ?? []),
         [count],
@@ -59,14 +59,14 @@ describe('a line', () => {
     }
   });
 
-  test('is not written for nothing', () => {
+  test('is not written without values', () => {
     const { emf, lines } = openEmf();
     emf.put({}, {});
     emf.put({}, { Latency: [], Delivered: undefined });
     assert.equal(lines.length, 0);
   });
 
-  test('never carries what CloudWatch refuses', () => {
+  test('never carries a value that CloudWatch refuses', () => {
     const { emf, lines } = openEmf();
     emf.put({ Pool: '', Class: 'ü\n', Group: 'x'.repeat(2_000) }, { Latency: [1, Number.NaN, Infinity, 2] });
     emf.put({}, { Latency: Number.NaN });
@@ -76,7 +76,7 @@ describe('a line', () => {
     assert.equal(lines.length, 1);
   });
 
-  test('has at most a hundred metrics, because there are no more', () => {
+  test('has at most 100 metrics', () => {
     assert.ok(Object.keys(METRICS).length <= 100);
   });
 });
@@ -188,7 +188,7 @@ describe('mail', () => {
     });
   }
 
-  test('is counted where it was taken in, whatever the data say of its domain', () => {
+  test('is counted in its lane, not by the provider data of its domain', () => {
     const { emf, lines } = openEmf();
     const metrics = createMailMetrics(emf);
     const record = messageRecord({
@@ -205,7 +205,7 @@ describe('mail', () => {
     assert.deepEqual(Object.keys(lines[1]!.values), ['Reputation.BounceRate', 'Reputation.ComplaintRate']);
   });
 
-  test('to the simulator has no part in the reputation', () => {
+  test('to the simulator does not count in the reputation', () => {
     const { emf, lines } = openEmf();
     const metrics = createMailMetrics(emf);
     const record = messageRecord({ recipients: ['bounce@simulator.amazonses.com'] });
@@ -218,7 +218,7 @@ describe('mail', () => {
     );
   });
 
-  test('that was taken in is counted by the lane of each delivery', () => {
+  test('that was accepted is counted by the lane of each delivery', () => {
     const { emf, lines } = openEmf();
     const metrics = createMailMetrics(emf);
     const item = {

@@ -27,14 +27,14 @@ function windowWith(...events: PendingEvent[]): EndpointWindow {
 }
 
 describe('a window of events', () => {
-  test('hands out no more at a time than its concurrency', () => {
+  test('starts no more sends at a time than its concurrency', () => {
     const window = windowWith(event(1, 'a'), event(2, 'b'), event(3, 'c'));
     assert.equal(window.next(0)?.seq, 1);
     assert.equal(window.next(0)?.seq, 2);
     assert.equal(window.next(0), undefined);
   });
 
-  test('hands out the events of one message one after the other', () => {
+  test('sends the events of one message one after the other', () => {
     const window = windowWith(event(1, 'a'), event(2, 'a'), event(3, 'b'));
     const first = window.next(0)!;
     assert.equal(window.next(0)?.seq, 3);
@@ -42,21 +42,21 @@ describe('a window of events', () => {
     assert.equal(window.next(0)?.seq, 2);
   });
 
-  test('lets no event pass one of its message that is tried again', () => {
+  test('sends no later event of a message before one that is retried', () => {
     const window = windowWith(event(1, 'a'), event(2, 'a'));
     window.retry(window.next(0)!, 0);
     assert.equal(window.next(1_999), undefined);
     assert.equal(window.next(2_000)?.seq, 1);
   });
 
-  test('has room for its size, and again for each that is done', () => {
+  test('has room for its size, and again for each event that is done', () => {
     const window = windowWith(event(1, 'a'), event(2, 'b'), event(3, 'c'), event(4, 'd'));
     assert.equal(window.room, 0);
     window.done(window.next(0)!);
     assert.equal(window.room, 1);
   });
 
-  test('asks an endpoint that fails by one event at a time, with growing pauses, until it takes one', () => {
+  test('probes a failing endpoint with one event at a time, with growing pauses, until it accepts one', () => {
     const window = windowWith(event(1, 'a'), event(2, 'b'), event(3, 'c'));
     window.retry(window.next(0)!, 0);
     assert.equal(window.next(1_999), undefined);
@@ -71,7 +71,7 @@ describe('a window of events', () => {
     assert.ok(window.next(6_000));
   });
 
-  test('leaves an endpoint alone for as long as it asked', () => {
+  test('pauses an endpoint for the time of its Retry-After', () => {
     const window = windowWith(event(1, 'a'), event(2, 'b'));
     window.retry(window.next(0)!, 0, 60_000);
     assert.equal(window.next(59_999), undefined);
@@ -79,7 +79,7 @@ describe('a window of events', () => {
     assert.ok(window.next(60_000));
   });
 
-  test('gives an event up a day after it happened, not before, and counts it', () => {
+  test('drops an event a day after it happened, not before, and counts the drop', () => {
     const window = windowWith(event(1, 'a'));
     assert.equal(window.retry(window.next(0)!, 0), true);
     const again = window.next(22 * HOUR)!;
@@ -95,7 +95,7 @@ describe('a window of events', () => {
     assert.equal(window.retry(window.next(HOUR)!, HOUR), false);
   });
 
-  test('keeps what is not done, with its tries, in the order of the feed', () => {
+  test('keeps unfinished events with their tries, in the order of the feed', () => {
     const window = windowWith(event(3, 'b'), event(1, 'a'), event(2, 'a'));
     window.cursor = 9;
     window.retry(window.next(0)!, 0);

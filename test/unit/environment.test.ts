@@ -25,8 +25,8 @@ const resources: AwsResources = {
 const settings = { resources, accountId: '123456789012', hostname: 'mail.example.com' };
 const AWS_REGION = 'us-east-1';
 
-describe('what the stacks tell', () => {
-  test('a function, it reads', () => {
+describe('the settings that the stacks pass', () => {
+  test('are read by a function', () => {
     const environment = functionEnvironment(settings);
     assert.deepEqual(readFunctionSettings({ ...environment, AWS_REGION }), {
       ...settings,
@@ -34,7 +34,7 @@ describe('what the stacks tell', () => {
     });
   });
 
-  test('the API, it reads', () => {
+  test('are read by the API', () => {
     const all = { ...settings, pools: ['default', 'vip'], returnPathDomain: 'b.example.com', secrets: 's' };
     for (const one of [all, { ...all, frontSecret: 'x', trackingUrl: 'https://t.example.com' }])
       assert.deepEqual(readApiSettings({ ...apiEnvironment(one), AWS_REGION }), {
@@ -43,7 +43,7 @@ describe('what the stacks tell', () => {
       });
   });
 
-  test('tracking, it reads', () => {
+  test('are read by tracking', () => {
     const all = { queueUrlPrefix: resources.queueUrlPrefix, secrets: 's' };
     for (const one of [all, { ...all, frontSecret: 'x' }])
       assert.deepEqual(readTrackSettings(trackEnvironment(one)), one);
@@ -54,7 +54,7 @@ describe('what the stacks tell', () => {
       );
   });
 
-  test('an egress node, it reads with the addresses that it took', () => {
+  test('are read by an egress node, with the addresses that it took', () => {
     const node = { resources, node: 'a', secrets: 's' };
     const sources = [
       { ip: '203.0.113.5', local: '10.0.0.5', hostname: 'a1.example.com', pools: ['default'] },
@@ -67,7 +67,7 @@ describe('what the stacks tell', () => {
   });
 });
 
-describe('what is missing or wrong', () => {
+describe('a missing or wrong setting', () => {
   test('is named', () => {
     for (const name of Object.keys(functionEnvironment(settings))) {
       const environment = { ...functionEnvironment(settings), AWS_REGION, [name]: '' };

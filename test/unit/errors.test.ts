@@ -14,17 +14,18 @@ function checkReply({ smtp, enhanced, temporary, action }: ErrorEntry | ReasonEn
 }
 
 for (const [code, entry] of Object.entries(ERRORS) as [string, ErrorEntry][]) {
-  test(`error ${code}: reply, enhanced code and what to do agree`, () => {
+  test(`error ${code}: reply and enhanced code agree, and the action is a sentence`, () => {
     checkReply(entry);
     assert.ok(entry.http >= 400 && entry.http < 600);
   });
 }
 
 for (const [code, entry] of Object.entries(REASONS) as [string, ReasonEntry][]) {
-  test(`reason ${code}: reply, enhanced code and what to do agree`, () => checkReply(entry));
+  test(`reason ${code}: reply and enhanced code agree, and the action is a sentence`, () =>
+    checkReply(entry));
 }
 
-test('errors.md is what the tables of errors, reasons and causes say (npm run errors writes it)', () => {
+test('errors.md agrees with the tables of errors, reasons and causes (npm run errors writes it)', () => {
   assert.equal(readFileSync(new URL('../../lib/errors.md', import.meta.url), 'utf8'), errorsPage());
 });
 

@@ -18,7 +18,7 @@ let engine: Engine;
 let clock: TestClock;
 let follower: Follower | undefined;
 let destinations: EventDestination[];
-/** What each path was sent, in order. */
+/** Events sent to each path, in order. */
 let sent: Map<string, EventMessage[]>;
 /** Answers in place of `taken`, by path. */
 let answers: Map<string, (message: EventMessage) => SendResult>;
@@ -53,7 +53,7 @@ function destination(id: string, change: Partial<EventDestination> = {}): EventD
   return { id, name: id, enabled: true, types: ['BOUNCE', 'DELIVERY'], target, createdAt: 0, ...change };
 }
 
-/** Whether what is saved is lost. */
+/** Whether saves are lost. */
 let dead = false;
 
 async function start(): Promise<void> {
@@ -94,13 +94,13 @@ async function bounce(
 }
 let nextId = 0;
 
-/** Lets time pass in steps until something holds. */
+/** Lets time pass in steps until `holds` is true. */
 async function until(holds: () => boolean, step = 250): Promise<void> {
   const end = performance.now() + 30_000;
   while (!holds()) {
     assert.ok(performance.now() < end, 'it never came to hold');
     clock.advance(step);
-    // The store answers in turn: what was asked of it before is done, too.
+    // The store answers in turn: earlier calls are done when this one is.
     await engine.records.feed(0, 1);
     await settled();
   }
@@ -109,7 +109,7 @@ async function until(holds: () => boolean, step = 250): Promise<void> {
 const count = (path: string): number => sent.get(path)?.length ?? 0;
 
 describe('the follower of the feed', () => {
-  test('sends each event once to each destination that takes it', async () => {
+  test('sends each event once to each destination that accepts it', async () => {
     destinations = [
       destination('all'),
       destination('deliveries', { types: ['DELIVERY'] }),
@@ -128,7 +128,7 @@ describe('the follower of the feed', () => {
     assert.equal(JSON.parse(first!.json).eventType, 'Bounce');
   });
 
-  test('a destination that is down delays no other, falls behind, and gets all when it is back', async () => {
+  test('a destination that is down delays no other, and gets all its events when it is back', async () => {
     destinations = [destination('up'), destination('down')];
     let down = true;
     answers.set('down', () => (down ? { kind: 'retry', text: '500' } : { kind: 'taken' }));
@@ -144,14 +144,14 @@ describe('the follower of the feed', () => {
     assert.equal(new Set(sent.get('down')!.map(({ id }) => id)).size, 1_700);
   });
 
-  test('after a crash nothing is missing, and what comes twice has the same id', async () => {
+  test('after a crash no event is missing, and repeated ones have the same id', async () => {
     destinations = [destination('a')];
     let taken = 0;
     answers.set('a', () => (++taken % 3 === 0 ? { kind: 'retry', text: '503' } : { kind: 'taken' }));
     await start();
     await bounce(60);
     await until(() => count('a') >= 20);
-    // The process is gone, and with it all that it would have saved from now on.
+    // The process is dead: it saves nothing from now on.
     dead = true;
     await follower!.stop();
     dead = false;
@@ -160,7 +160,7 @@ describe('the follower of the feed', () => {
     assert.equal(new Set(sent.get('a')!.map(({ messageId }) => messageId)).size, 60);
   });
 
-  test('after a stop in good order nothing comes twice', async () => {
+  test('after a clean stop no event comes twice', async () => {
     destinations = [destination('a')];
     answers.set('a', ({ messageId }) =>
       messageId.endsWith('7') ? { kind: 'retry', text: 'not now' } : { kind: 'taken' },
@@ -175,7 +175,7 @@ describe('the follower of the feed', () => {
     assert.equal(new Set(sent.get('a')!.map(({ id }) => id)).size, 40);
   });
 
-  test('a destination that is made later gets what happens from then on', async () => {
+  test('a new destination gets events from its creation on', async () => {
     await start();
     await bounce(5);
     for (let i = 0; i < 20; i++) {
@@ -188,7 +188,7 @@ describe('the follower of the feed', () => {
     await until(() => count('late') === 2);
   });
 
-  test('a replay sends what happened in a time once more, with the same ids', async () => {
+  test('a replay sends the events of a period once more, with the same ids', async () => {
     destinations = [destination('a')];
     await start();
     await bounce(2);
@@ -206,7 +206,7 @@ describe('the follower of the feed', () => {
     assert.deepEqual(ids.slice(6).sort(), ids.slice(2, 5).sort());
   });
 
-  test('keeps the last hundred tries at a destination, over a restart', async () => {
+  test('keeps the last 100 tries at a destination, also over a restart', async () => {
     destinations = [destination('a')];
     let tries = 0;
     answers.set('a', () => (++tries === 1 ? { kind: 'retry', text: '500 down' } : { kind: 'taken' }));
@@ -222,7 +222,7 @@ describe('the follower of the feed', () => {
     assert.equal(follower!.attempts('nobody'), undefined);
   });
 
-  test('tells when a destination wants no more events', async () => {
+  test('reports a destination that answers "gone"', async () => {
     const gone: string[] = [];
     destinations = [destination('a')];
     answers.set('a', () => ({ kind: 'gone', text: '410' }));

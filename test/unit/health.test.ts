@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { openHealth } from '../../egress-node/service/health.ts';
 
-test('health is told as it is now, and a port that is taken is an error', async () => {
+test('the endpoint reports the current health, and an occupied port is an error', async () => {
   let ok = false;
   const endpoint = { host: '127.0.0.1', port: 0 };
   const health = await openHealth(endpoint, async () => ({ ok, detail: 'starting' }));

@@ -10,8 +10,8 @@ function wrong(filter: KeyFilter, tenant: string, from: number, count: number): 
   return passed;
 }
 
-describe('the filter of keys', () => {
-  test('knows all that it was made of, and hardly anything else', () => {
+describe('the key filter', () => {
+  test('contains all its keys, and less than 0.4 % of others', () => {
     const bits = filterFor(2 * 10_000);
     for (let n = 0; n < 10_000; n += 1) addKey(bits, 'tenant', address(n));
     const filter = new KeyFilter(bits);
@@ -20,14 +20,14 @@ describe('the filter of keys', () => {
     assert.ok(wrong(filter, 'other', 0, 10_000) < 40);
   });
 
-  test('grows with what is added, and stays as sharp', () => {
+  test('grows with added keys, and keeps its rate of false positives', () => {
     const filter = new KeyFilter(filterFor(0));
     for (let n = 0; n < 50_000; n += 1) filter.add('tenant', address(n));
     assert.equal(wrong(filter, 'tenant', 0, 50_000), 50_000);
     assert.ok(wrong(filter, 'tenant', 50_000, 10_000) < 150);
   });
 
-  test('tells pairs apart that read alike', () => {
+  test('distinguishes pairs with the same concatenation', () => {
     const filter = new KeyFilter(filterFor(0));
     filter.add('ab', 'c');
     assert.equal(filter.has('ab', 'c'), true);

@@ -14,7 +14,7 @@ async function pass(clock: TestClock, ms: number): Promise<void> {
 }
 
 describe('the lane of a domain', () => {
-  test('is that of the data, until mail to it was often found to go elsewhere', async () => {
+  test('is that of the provider data, until 16 deliveries went to another provider', async () => {
     const config = new TestConfig();
     const clock = new TestClock();
     const node = await openLaneGroups({ config, clock });
@@ -34,10 +34,10 @@ describe('the lane of a domain', () => {
     const { writes } = config;
     find(node, 'company.example', 'google', 1_000);
     await pass(clock, 60_000);
-    assert.equal(config.writes, writes, 'what is known is not written again');
+    assert.equal(config.writes, writes, 'a known entry is not written again');
   });
 
-  test('follows a domain that moves, and back to what the data say', async () => {
+  test('follows a domain that moves, and back to the provider data', async () => {
     const config = new TestConfig();
     const clock = new TestClock();
     const node = await openLaneGroups({ config, clock });
@@ -56,7 +56,7 @@ describe('the lane of a domain', () => {
     );
   });
 
-  test('is kept over a restart; what two nodes learnt at once is one', async () => {
+  test('survives a restart, and merges what two nodes learnt at once', async () => {
     const config = new TestConfig();
     const clock = new TestClock();
     const nodes = [await openLaneGroups({ config, clock }), await openLaneGroups({ config, clock })];
@@ -67,7 +67,7 @@ describe('the lane of a domain', () => {
     assert.ok(domains.every((domain) => after.group(domain) === 'google'));
   });
 
-  test('is bounded: a document forgets what it has known longest', async () => {
+  test('is bounded: a document drops its oldest entries', async () => {
     const config = new TestConfig();
     const clock = new TestClock();
     const node = await openLaneGroups({ config, clock });
@@ -78,7 +78,7 @@ describe('the lane of a domain', () => {
     for (const { value } of stored) assert.equal(Object.keys(value as object).length, 500);
   });
 
-  test('does not need the store: what could not be written is found again', async () => {
+  test('survives a failing store: entries that could not be written are learnt again', async () => {
     const config = new TestConfig();
     const clock = new TestClock();
     const node = await openLaneGroups({ config, clock });

@@ -1,4 +1,4 @@
-/** What holds of the source as a whole and no linter checks. */
+/** Rules for the whole source that no linter checks. */
 import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

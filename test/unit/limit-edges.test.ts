@@ -1,5 +1,5 @@
 /**
- * Every limit at its edge, in egress: what is exactly at it goes, one more waits, ends or is refused. Each by every
+ * Every limit at its edge, in egress: mail exactly at it goes, one more waits, ends or is refused. Each by every
  * layer that may set it.
  */
 import assert from 'node:assert/strict';
@@ -19,7 +19,7 @@ const START = Date.UTC(2026, 0, 1, 23, 59, 50);
 const IP = '127.0.0.1';
 const MINUTE = 60_000;
 
-/** Whose mail: all of it, since everything here is sent by one IP and by one tenant. */
+/** A match for all mail of these tests: one tenant and one IP. */
 const LAYERS = {
   pool: { pool: 'default' },
   ip: { ip: IP },
@@ -50,7 +50,7 @@ const resolver = {
 
 async function start(limits: LimitDocument, ips: string[] = [IP]): Promise<void> {
   egress = node.start({ ips, limits });
-  // The kernel says whether the address can be bound.
+  // The kernel reports whether the address can be bound.
   while (!egress.sources().every(({ usable }) => usable)) await settle();
 }
 
@@ -58,7 +58,7 @@ function send(count: number, change: Partial<QueueItem> = {}): void {
   for (let i = 0; i < count; i += 1) node.enqueue(change);
 }
 
-/** Time goes by; connections open, and mail is taken, as far as it may. @param accept the peer answers at once. */
+/** Lets time pass; connections open and mail is sent within the limits. @param accept the peer answers at once. */
 async function pass(ms: number, { step = 1000, accept = false } = {}): Promise<void> {
   await settle();
   for (let left = ms; ; left -= step) {
@@ -87,7 +87,7 @@ beforeEach(() => {
 
 afterEach(() => node.stop());
 
-/** Two connections stay open, whatever waits; another opens when one of them ends. */
+/** Two connections stay open with any backlog; another opens when one of them ends. */
 async function twoConnections(): Promise<void> {
   await pass(5000);
   assert.equal(open().length, 2);
@@ -105,7 +105,7 @@ async function twoAMinute(slack = 0): Promise<void> {
   assert.equal(begun(), 3);
 }
 
-/** Two are under way, whatever waits; another begins when one of them ends. */
+/** Two are under way with any backlog; another begins when one of them ends. */
 async function twoUnderWay(): Promise<void> {
   send(100);
   await pass(3000, { step: 20 });
@@ -130,7 +130,7 @@ interface Edge {
   set: LimitSet;
   /** Layers that may set it; absent: all. */
   by?: Layer[];
-  /** What binds, as figures have it, once this was proved. */
+  /** The binding limit in the figures, once the limit has held. */
   binds?: string;
   prove: () => Promise<void>;
 }
@@ -195,7 +195,7 @@ const EDGES: Edge[] = [
   { limit: 'messagesPerConnection', set: { messagesPerConnection: 2 }, prove: twoOnEach },
   { limit: 'recipientsPerConnection', set: { recipientsPerConnection: 2 }, prove: twoOnEach },
   {
-    // That the SMTP client keeps to it to the millisecond, its own tests show; so with deadlines.
+    // Tests of the SMTP client prove this to the millisecond; so with deadlines.
     limit: 'idle',
     set: { idle: '7s' },
     async prove() {
@@ -361,7 +361,7 @@ describe('limits that hold before a site is known', () => {
     assert.deepEqual(untils(), [7 * MINUTE, 8 * MINUTE]);
   });
 
-  it('are joined by those of the provider when it is only addresses that are not found', async () => {
+  it('include those of the provider when only addresses are not found', async () => {
     addresses = [];
     await start(document);
     send(1);
@@ -369,7 +369,7 @@ describe('limits that hold before a site is known', () => {
     assert.deepEqual(untils(), [9 * MINUTE]);
   });
 
-  it('end what is too old, and what would be by the next try', async () => {
+  it('end mail that is too old, or would be at its next attempt', async () => {
     await start(document);
     send(1, { domain: 'lost.test', acceptedAt: clock.now() - 60 * MINUTE });
     send(1, { domain: 'lost.test', acceptedAt: clock.now() - 52 * MINUTE });
@@ -393,7 +393,7 @@ describe('connections with limits of their own', () => {
     await twoConnections();
   });
 
-  it('give way when they are idle, and go first to whoever has none', async () => {
+  it('are closed when idle for other mail, and go first to mail without a connection', async () => {
     await start({ default: { for: [{ tenant: 'main', connections: 1, tls: 'off' }] } });
     send(1, { requireTls: true });
     await pass(0, { accept: true });
@@ -401,7 +401,7 @@ describe('connections with limits of their own', () => {
     send(1);
     await pass(0);
     const of = () => open().map(({ options }) => options.tls);
-    assert.deepEqual(of(), ['off'], 'the idle one gave way at once');
+    assert.deepEqual(of(), ['off'], 'the idle one closed at once');
     send(100, { requireTls: true });
     await pass(3000);
     assert.deepEqual(of(), ['off']);
@@ -412,7 +412,7 @@ describe('connections with limits of their own', () => {
     await settle();
     open()[0]!.end('connection_lost', 'mail');
     await pass(0);
-    assert.deepEqual(of(), ['off'], 'who has none is first');
+    assert.deepEqual(of(), ['off'], 'mail without a connection is first');
   });
 });
 
@@ -436,7 +436,7 @@ describe('at its edge and one beyond it,', () => {
       engine.buckets.set('rate/x', 100);
       await shared({ rate: '2/min' });
       send(4);
-      // While a chunk is on its way, it is looked for every 10 ms.
+      // While a chunk is requested, the limit is checked every 10 ms.
       await twoAMinute(10);
       assert.deepEqual(egress.waiting(), [{ limit: 'shared rate', provider: 'other', waiting: 1 }]);
     });

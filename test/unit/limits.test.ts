@@ -25,7 +25,7 @@ const own = (document: unknown, change: Partial<PathKey> = {}) =>
   new LimitBook(limitTable(document)).at(place(change)).own;
 
 describe('limits', () => {
-  it('go from default over provider and site, and say which rule set them', () => {
+  it('are composed from default, provider and site, and name the rule that set them', () => {
     const document = {
       default: { idle: '10s', for: [{ ip: '192.0.2.9', connections: 3 }] },
       providers: { google: { connections: 4 } },
@@ -47,14 +47,14 @@ describe('limits', () => {
     assert.equal(special.limits.messagesPerConnection, 50);
   });
 
-  it('of a static route are its own, and no provider’s', () => {
+  it('of a static route are its own, and not those of a provider', () => {
     const routed = own({}, { provider: 'google', routed: true });
     assert.equal(routed.limits.messageRate, undefined);
     assert.equal(routed.limits.tls, 'opportunistic');
     assert.equal(routed.origins.messageRate, 'built-in.route');
   });
 
-  it('of pool and IP: the IP is more particular', () => {
+  it('of an IP override those of a pool', () => {
     const document = {
       default: {
         for: [
@@ -67,7 +67,7 @@ describe('limits', () => {
     assert.equal(own(document, { pool: 'new' }).limits.connections, 1);
   });
 
-  it('that single mail out give it counters beside the site’s, or connections of its own', () => {
+  it('that select some mail give it counters beside the site’s, or connections of its own', () => {
     const book = new LimitBook(
       limitTable({
         default: {
@@ -103,11 +103,11 @@ describe('limits', () => {
     const plain = book.at(place()).of(mail());
     assert.equal(plain.connectionClass.name, '');
     assert.equal(plain.connectionClass.limits.connections, 10);
-    assert.equal(book.at(place()), book.at(place()), 'looked up, not resolved again');
+    assert.equal(book.at(place()), book.at(place()), 'cached');
     assert.equal(book.at(place()).of(mail()), plain);
   });
 
-  it('that are shared have a bucket for all, or one for each', () => {
+  it('that are shared have one bucket for all, or one for each tenant', () => {
     const book = new LimitBook(
       limitTable({
         shared: {
@@ -123,7 +123,7 @@ describe('limits', () => {
     assert.deepEqual(keys(place(), mail({ tenant: 'b' })), ['tenants/tenant=b']);
   });
 
-  it('of directives lower what rules say, and never raise it', () => {
+  it('of directives lower those of rules, and never raise them', () => {
     const book = new LimitBook(limitTable({}));
     const before = book.version;
     const order = (set: LimitRule['set'], match: LimitRule['match'] = {}): LimitRule => ({

@@ -81,7 +81,7 @@ describe('a log never shows', () => {
   });
 });
 
-test('a log shows what finds a message: ids, keys, addresses, replies and reasons', () => {
+test('a log shows what identifies a message: ids, keys, addresses, replies and reasons', () => {
   const fields = {
     messageId: '0100-1',
     key: 'AKIATEST',
@@ -100,7 +100,7 @@ test('an error is written with its code and its cause', () => {
   assert.deepEqual([written.message, written.code, written.cause.message], ['outer', 'EPIPE', 'inner']);
 });
 
-test('a line that JSON cannot hold loses its fields, and the work goes on', () => {
+test('a line with fields that JSON cannot hold is written without them, and throws nothing', () => {
   const circle: Record<string, unknown> = {};
   circle.self = circle;
   for (const fields of [{ circle }, { count: 1n }]) {
@@ -122,7 +122,7 @@ test('lines below the level are not written', () => {
   );
 });
 
-test('the level is read at each line, so that it may change while the log is used', () => {
+test('the level is read at each line, so that a change applies at once', () => {
   const lines: string[] = [];
   const options = {
     level: 'warn' as 'warn' | 'debug',

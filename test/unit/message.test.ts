@@ -19,7 +19,7 @@ const parse = (text: string) => {
 const invalid = { code: 'invalid_header' };
 
 describe('a message', () => {
-  it('is cut into fields, exact and still folded, and a body that shares its bytes', () => {
+  it('is split into fields, exact and still folded, and a body that shares its bytes', () => {
     const source = bytes('From: a@b.example\r\nSubject: one\r\n\ttwo\r\n  three\r\nX-Empty:\r\n\r\nbody\r\n');
     const { fields, body } = parseMessage(source);
     assert.deepEqual(fields, [
@@ -82,7 +82,7 @@ describe('a message', () => {
     }
   });
 
-  it('loses folded lines of blanks alone, which some readers take for the end of the header', () => {
+  it('loses folded lines of blanks alone, which some parsers take for the end of the header', () => {
     assert.deepEqual(parse('A: 1\r\n \t \r\nB: 2\r\n \r\n x\r\n\t\r\n\r\nbody').fields, [
       { name: 'a', raw: 'A: 1' },
       { name: 'b', raw: 'B: 2\r\n x' },
@@ -100,7 +100,7 @@ describe('a message', () => {
     assert.throws(() => parse('x'.repeat(1_000_000)), invalid);
   });
 
-  it('goes out as it came in', () => {
+  it('is written back unchanged', () => {
     const text = 'A:1\r\nb:  \xe4\xff \r\n\t x\r\n\r\n\xff\r\n.\r\n';
     const { fields, body } = parseMessage(bytes(text));
     assert.equal(serialise(fields, body).toString('latin1'), text);
@@ -136,7 +136,7 @@ describe('a field', () => {
 describe('a field that is made', () => {
   const unfold = (raw: string): string => raw.replaceAll('\r\n', '');
 
-  it('has no line break, whatever its value', () => {
+  it('has no line break for any value', () => {
     for (const value of ['a\r\nBcc: x', 'a\nb', 'a\rb', 'a\0b', 'a\x0bb', 'a\x7f']) {
       assert.throws(() => makeField('Subject', value), invalid, JSON.stringify(value));
     }
@@ -145,13 +145,13 @@ describe('a field that is made', () => {
     }
   });
 
-  it('carries other text as encoded words, which no line separator survives', () => {
+  it('carries other text as encoded words without line separators', () => {
     const f = makeField('Subject', 'Grüße\u2028und\u0085Küsse');
     assert.match(f.raw, /^Subject: =\?UTF-8\?[\x21-\x7e]+\?=$/);
     assert.equal(fieldValue(makeField('Subject', 'Grüße 👋')), 'Grüße 👋');
   });
 
-  it('carries UTF-8 as it is where an encoded word would not be read', () => {
+  it('carries UTF-8 unchanged where an encoded word would not be decoded', () => {
     assert.equal(makeField('To', '用户@b.example').raw, 'To: \xe7\x94\xa8\xe6\x88\xb7@b.example');
     assert.equal(fieldValue(makeField('To', '用户@b.example')), '用户@b.example');
   });
@@ -187,7 +187,7 @@ describe('a field that is made', () => {
 });
 
 describe('a hostile header', () => {
-  // Quadratic work on a quarter of a million characters, some dozens of times, would not end within the test.
+  // Dozens of rounds of quadratic work on 250,000 characters would exceed the time of the test.
   const fill = (piece: string): string => piece.repeat(Math.floor(250_000 / piece.length));
   const values = {
     blanks: `x${fill(' ')}x`,

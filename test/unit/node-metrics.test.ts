@@ -6,7 +6,7 @@ import { startNodeMetrics } from '../../lib/observe/node-metrics.ts';
 import { TestClock } from '../support/clock.ts';
 import { openEmf } from '../support/emf.ts';
 
-test('a node tells each minute that it lives, what it holds, and how late it is', () => {
+test('a node reports each minute that it is alive, what it holds, and how late it is', () => {
   const clock = new TestClock();
   const { emf, lines } = openEmf();
   let held = 2;
@@ -23,7 +23,7 @@ test('a node tells each minute that it lives, what it holds, and how late it is'
     metrics.attempted({ acceptedAt, due } as QueueItem);
   const now = clock.now();
   since(now - 5_000, now - 5_000);
-  // Late is what is tried after it was due, however long ago it was accepted.
+  // Lateness counts from the due time, not from acceptance.
   since(now - 900_000, now - 60_000);
   clock.advance(60_000);
   held = 1;
@@ -40,7 +40,7 @@ test('a node tells each minute that it lives, what it holds, and how late it is'
   );
 });
 
-test('a node tells what happened to leases and shared limits in the last minute, nothing of what did not, and the rest at its end', () => {
+test('a node reports the nonzero counts of leases and shared limits each minute, and the rest at its end', () => {
   const clock = new TestClock();
   const { emf, lines } = openEmf();
   const counts = newCounters();

@@ -16,14 +16,14 @@ function under(version: string): { status: number | null; stderr: string } {
   return { status, stderr };
 }
 
-test('an older Node is told what to do, before it meets a file that it cannot read', () => {
+test('an older Node gets a message with the remedy before it loads a file that it cannot parse', () => {
   const { status, stderr } = under('20.20.2');
   assert.equal(status, 1);
   assert.match(stderr, /^postern: this is Node 20\.20\.2, and Postern needs Node 24\. .*npm rebuild node/);
   assert.deepEqual(under('24.0.0'), { status: 0, stderr: '' });
 });
 
-test('the guard stands before every command of a newcomer, and a production install brings the Node it asks for', () => {
+test('the guard runs before start, demo and sink, and a production install brings the required Node', () => {
   const { scripts, optionalDependencies } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
     scripts: Record<string, string>;
     optionalDependencies: Record<string, string>;

@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { afterEach, describe, test } from 'node:test';
 import { once } from '../../functions/once.ts';
 
-describe('what a function opens', () => {
+describe('a dependency of a function', () => {
   afterEach(() => {
     delete process.env.AWS_LAMBDA_FUNCTION_NAME;
   });
 
-  test('is open on Lambda when the import ends, and opened one time', async () => {
+  test('is open on Lambda when the import ends, and opened once', async () => {
     process.env.AWS_LAMBDA_FUNCTION_NAME = 'api';
     let opened = 0;
     const get = await once(async () => {
@@ -18,14 +18,14 @@ describe('what a function opens', () => {
     assert.deepEqual(await Promise.all([get(), get()]), [1, 1]);
   });
 
-  test('is opened by its first use elsewhere', async () => {
+  test('is opened elsewhere by its first use', async () => {
     let opened = 0;
     const get = await once(async () => ++opened);
     assert.equal(opened, 0);
     assert.equal(await get(), 1);
   });
 
-  test('is tried again by the next call after a failure in the import', async () => {
+  test('is opened by the next call after a failure in the import', async () => {
     process.env.AWS_LAMBDA_FUNCTION_NAME = 'api';
     let tries = 0;
     const get = await once(async () => {

@@ -29,7 +29,7 @@ const MAIL = {
 };
 const ATTEMPT_MAIL = { ...MAIL, tags: { ...MAIL.tags, 'ses:outgoing-ip': ['192.0.2.25'] } };
 
-/** An event as its listener reads it. */
+/** An event as its consumer reads it. */
 interface EventJson {
   eventType: string;
   mail: unknown;
@@ -289,12 +289,12 @@ describe('SES events', () => {
     }
   });
 
-  it('says nothing of a cancellation, nor twice of one rendering failure', () => {
+  it('gives no event for a cancellation, and one for a repeated rendering failure', () => {
     assert.deepEqual(sesEvents(messageRecord(), outcome('cancelled'), CONTEXT), []);
     assert.deepEqual(sesEvents(messageRecord(), outcome('rendering-failure', { n: 1 }), CONTEXT), []);
   });
 
-  it('gives the same id to the same outcome, and another to another', () => {
+  it('gives equal ids to equal outcomes only', () => {
     const id = (of: Outcome): string => {
       const [bounce] = sesEvents(messageRecord(), of, CONTEXT);
       assert.ok(bounce?.eventType === 'Bounce');
@@ -351,7 +351,7 @@ describe('suppression', () => {
     });
   }
 
-  it('adds for the reasons of the message, and takes off whatever they are', () => {
+  it('adds for the reasons of the message only, and removes for any reason', () => {
     const bounce = refused('550 5.1.1 user unknown');
     const complaint = outcome('complaint', { detail: { feedbackType: 'abuse' } });
     const regret = outcome('complaint', { detail: { feedbackType: 'not-spam' } });

@@ -6,7 +6,7 @@ import { type HeldRate, MessageRate } from '../../lib/shaping/feedback/message-r
 import { throttles } from '../../lib/shaping/feedback/throttling.ts';
 import { type Pace, Pacer, paceOf, perSecond, readRate } from '../../lib/shaping/rate.ts';
 
-/** Times of the events that are let through when one is always waiting and timers are `late` ms late. */
+/** Times of events when one is always waiting and timers are `late` ms late. */
 function times(pace: Pace, count: number, start: number, late: (n: number) => number = () => 0): number[] {
   const pacer = new Pacer();
   const taken: number[] = [];
@@ -38,12 +38,12 @@ describe('pacing', () => {
     );
   });
 
-  it('makes up for timers that fire late, so that a backlog uses the whole rate', () => {
+  it('compensates for late timers, so that a backlog uses the whole rate', () => {
     const taken = times(paceOf(readRate('100/s')), 10_001, 1e12, (n) => n % 4);
     assert.ok(10_000 / (taken.at(-1)! / 1000) >= 98, `${taken.at(-1)}`);
   });
 
-  it('saves nothing up: after a silence of an hour they are as far apart as ever', () => {
+  it('allows no burst after an idle hour', () => {
     const pacer = new Pacer();
     const pace = paceOf(readRate('10/s'));
     pacer.take(1e12, pace);
@@ -51,20 +51,20 @@ describe('pacing', () => {
     assert.ok(pacer.wait(1e12 + 3_600_000, pace) > 90);
   });
 
-  it('that grows holds from the last event on, and one that shrinks from the next', () => {
+  it('applies a higher rate from the last event on, and a lower one from the next event', () => {
     const [slow, fast] = [paceOf(readRate('36/h')), paceOf(readRate('10/s'))];
     const pacer = new Pacer();
     pacer.take(1e12, slow);
     assert.ok(pacer.wait(1e12 + 1000, slow) > 98_000);
-    assert.equal(pacer.wait(1e12 + 1000, fast), 0, 'a limit that was taken away holds nobody back');
+    assert.equal(pacer.wait(1e12 + 1000, fast), 0, 'a removed limit holds nothing back');
     pacer.take(1e12 + 1000, fast);
-    assert.ok(pacer.wait(1e12 + 1010, fast) > 80, 'and the new one holds');
+    assert.ok(pacer.wait(1e12 + 1010, fast) > 80, 'the new limit holds');
     assert.ok(pacer.wait(1e12 + 1010, slow) < 100);
     pacer.take(1e12 + 1101, slow);
     assert.ok(pacer.wait(1e12 + 1101, slow) > 99_000);
   });
 
-  it('that changes while events are paced never lets more through than the pace that holds', () => {
+  it('never exceeds the current pace while the pace changes', () => {
     const paces = ['10/s', '2/s', '50/s', '1/min', '20/s'].map((text) => paceOf(readRate(text)));
     const pacer = new Pacer();
     let now = 1e12;
@@ -73,14 +73,14 @@ describe('pacing', () => {
       const pace = paces[Math.floor(i / 7) % paces.length]!;
       now += pacer.wait(now, pace);
       const space = now - (before ?? 0);
-      // Within a stretch of one pace; the first after a change is held to the pace before, if that is faster.
+      // Within a stretch of one pace. The first event after a change may use the earlier pace, if that is faster.
       if (i % 7 > 1) assert.ok(space >= pace.interval - 2 * pace.tolerance, `${space} at ${pace.interval}`);
       pacer.take(now, pace);
       before = now;
     }
   });
 
-  it('lets a tenth of a minute of connections come at once, and no more', () => {
+  it('lets a tenth of a minute of connections open at once, and no more', () => {
     const taken = times(paceOf(readRate('100/min'), true), 200, 1e12);
     assert.equal(taken.filter((at) => at === 0).length, 8);
     for (let i = 0; i + 100 < taken.length; i += 1) assert.ok(taken[i + 100]! - taken[i]! >= 60_000);
@@ -88,7 +88,7 @@ describe('pacing', () => {
 });
 
 describe('connections by feedback', () => {
-  it('open by one with each cohort that goes well, up to the limit', () => {
+  it('open by one with each successful cohort, up to the limit', () => {
     const feedback = new Concurrency();
     assert.equal(feedback.window(20), 5);
     assert.equal(feedback.window(2), 2);
@@ -98,29 +98,29 @@ describe('connections by feedback', () => {
     assert.equal(feedback.window(20), 20);
   });
 
-  it('close by one at the first fault, and by another only after a cohort of them', () => {
+  it('close by one at the first fault, and by another only after a cohort of faults', () => {
     const feedback = new Concurrency();
     feedback.fault(5, 20);
     assert.equal(feedback.window(20), 4);
     for (let i = 0; i < 3; i += 1) feedback.fault(5, 20);
-    assert.equal(feedback.window(20), 4, 'what was under way already says nothing new');
+    assert.equal(feedback.window(20), 4, 'attempts under way already are no new fault');
     feedback.fault(5, 20);
     assert.equal(feedback.window(20), 3);
   });
 
-  it('never leave less than one', () => {
+  it('never fall below one', () => {
     const feedback = new Concurrency();
     for (let i = 0; i < 100; i += 1) feedback.fault(1, 20);
     assert.equal(feedback.window(20), 1);
   });
 
-  it('find a site dead after so many cohorts of faults in a row, and trust it slowly when it is back', () => {
+  it('mark a site dead after three cohorts of faults in a row, and grow slowly when it is back', () => {
     const feedback = new Concurrency();
     for (let i = 0; i < 4; i += 1) feedback.fault(5, 20);
     assert.equal(feedback.dead(1), false);
     feedback.good(20);
     for (let i = 0; i < 2; i += 1) feedback.fault(5, 20);
-    assert.equal(feedback.dead(1), false, 'something good was between them');
+    assert.equal(feedback.dead(1), false, 'a success was between them');
     for (let i = 0; i < 3; i += 1) feedback.fault(5, 20);
     assert.equal(feedback.dead(1), true);
     assert.equal(feedback.dead(3), false);
@@ -130,7 +130,7 @@ describe('connections by feedback', () => {
   });
 });
 
-/** A provider that takes `limit(now)` messages a second, with a burst of `burst` seconds. */
+/** A provider that accepts `limit(now)` messages/s, with a burst of `burst` seconds. */
 function feed(options: {
   seconds: number;
   limit: (now: number) => number;
@@ -185,7 +185,7 @@ describe('the message rate by replies', () => {
   ] as const) {
     it(`finds a hidden limit about ${base} a second that moves by half: ≥ 90 % of it, ≤ 3 % deferred`, () => {
       const { use, deferred } = feed({
-        // A slow limit takes longer to say as much.
+        // A slow limit takes longer to show as much.
         seconds: base === 1 ? 7200 : 1800,
         limit: step(base, base === 1 ? 600_000 : 300_000),
         rtt,
@@ -202,7 +202,7 @@ describe('the message rate by replies', () => {
     assert.ok(use >= 0.9 && deferred <= 0.03, `${use} ${deferred}`);
   });
 
-  it('waits for a provider that takes nothing, longer each time, and asks with one message', () => {
+  it('backs off from a provider that accepts nothing, longer each time, and probes with one message', () => {
     const { deferred, learnt } = feed({
       seconds: 1200,
       limit: (now) => (now > 300_000 && now < 900_000 ? 0 : 20),
@@ -214,12 +214,12 @@ describe('the message rate by replies', () => {
   });
 
   for (const share of [0.1, 0.5]) {
-    it(`comes back within minutes where ${share * 100} % were taken for half an hour at any rate, a restart between`, () => {
+    it(`recovers within minutes after half an hour at ${share * 100} % accepted and a restart`, () => {
       const STORM = 1_800_000;
       const random = seeded(7);
       let rate = new MessageRate();
       let now = 0;
-      /** One message at a time, each as soon as the rate and the pause allow. @returns whether it was taken. */
+      /** One message at a time, each as soon as the rate and the pause allow. @returns whether it was accepted. */
       const send = (): boolean => {
         const slot = now + 1000 / Math.min(200, rate.rate(now));
         const started = Math.max(now, slot, rate.pausedUntil);
@@ -241,7 +241,7 @@ describe('the message rate by replies', () => {
     });
   }
 
-  it('holds nothing before a reply asks for it, and nothing for ever', () => {
+  it('sets no rate before a throttling reply, and ends it in time', () => {
     const rate = new MessageRate();
     rate.taken(1000);
     assert.equal(rate.rate(1000), Number.POSITIVE_INFINITY);
@@ -256,7 +256,7 @@ describe('the message rate by replies', () => {
   });
 });
 
-describe('a reply that asks for less', () => {
+describe('a throttling reply', () => {
   const cases: [number, string | undefined, string, 'rate' | 'connections' | undefined][] = [
     [421, '4.7.28', 'Our system has detected an unusual rate of unsolicited mail', 'rate'],
     [421, '4.7.0', '[TSS04] Messages from 192.0.2.1 temporarily deferred due to unexpected volume', 'rate'],

@@ -7,7 +7,7 @@ import { PathLimiter } from '../../lib/shaping/path-limiter.ts';
 const NOW = Date.UTC(2026, 0, 1);
 const NOTHING = () => ({ buckets: [], permits: [] });
 
-describe('a counter that was forgotten while nothing was sent', () => {
+describe('a counter that was swept while idle', () => {
   const limits = new LimitBook(
     limitTable({
       default: {
@@ -24,7 +24,7 @@ describe('a counter that was forgotten while nothing was sent', () => {
       NOTHING,
     );
 
-  it('is one again for all mail that it counts', () => {
+  it('is shared again by all mail that it counts', () => {
     const limiter = new PathLimiter();
     const first = flowOf(limiter);
     limiter.sweep(NOW);

@@ -22,15 +22,15 @@ const templates = Object.entries(stacksByPart(stacks)).map(
 const granted = permissionsOf(templates);
 
 describe('permissions', () => {
-  test('no role but these exists', () => {
+  test('there is no other role', () => {
     assert.deepEqual(Object.keys(granted).sort(), Object.keys(PERMISSIONS).sort());
   });
 
   for (const [role, expected] of Object.entries(PERMISSIONS)) {
-    test(`${role} may do this and nothing else`, () => assert.deepEqual(granted[role], expected));
+    test(`${role} has exactly these permissions`, () => assert.deepEqual(granted[role], expected));
   }
 
-  test('no action is a pattern, and no resource without its reason', () => {
+  test('no action is a pattern, and each resource pattern has its reason', () => {
     for (const resources of Object.values(granted)) {
       for (const [resource, actions] of Object.entries(resources)) {
         assert.doesNotMatch(actions, /\*|managed/);
@@ -97,7 +97,7 @@ function unhashed(id: string): string {
   return id.replace(/[0-9A-F]{8}$/, '');
 }
 
-/** Names resources of the templates as a person does, across stacks. */
+/** Readable names of the resources of the templates, across stacks. */
 function namer(all: readonly Template[]): (value: unknown) => string {
   const exported = new Map<string, string>();
   const nameOf = (value: unknown): string => {

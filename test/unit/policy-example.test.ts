@@ -1,4 +1,4 @@
-/** The policy that README.md of lib/control shows: it compiles as the project does, and does what is said of it. */
+/** The example policy of the README in lib/policy: it compiles with the project, and does what its comments describe. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
@@ -14,7 +14,7 @@ import { systemClock } from '../../lib/time.ts';
 const ROOT = join(import.meta.dirname, '..', '..');
 const run = promisify(execFile);
 
-/** A folder that looks like the project's from where the policy stands. */
+/** A folder with the layout that the policy expects. */
 let folder: string;
 let policy: Policy;
 
@@ -61,7 +61,7 @@ async function compile(text?: string): Promise<void> {
   await run(join(ROOT, 'node_modules/.bin/tsc'), ['--project', project]);
 }
 
-test('its hooks do what their comments say', async () => {
+test('its hooks do what their comments describe', async () => {
   const trial = {
     ...message,
     tenant: 'trial',
@@ -84,7 +84,7 @@ test('its hooks do what their comments say', async () => {
   for (const { failures, overruns } of policy.state().hooks) assert.equal(failures + overruns, 0);
 });
 
-test('it compiles, and what is no policy does not', async () => {
+test('the example compiles, and an invalid policy does not', async () => {
   await compile();
   await assert.rejects(
     compile(`import { definePolicy } from './lib/policy/policy.ts';

@@ -24,14 +24,14 @@ const state = (change: Partial<PolicyState> = {}): PolicyState => ({
   ...change,
 });
 
-test('of a policy that is well, or of none, nothing is told', () => {
+test('a healthy policy, or none, has no metrics', () => {
   const metrics = new PolicyMetrics();
   metrics.called();
   assert.deepEqual(metrics.take(state()), {});
   assert.deepEqual(metrics.take(undefined), {});
 });
 
-test('what came to nothing is told once; what is asked no more, for as long as that is so', () => {
+test('failures are reported once, and disabled hooks for as long as they are off', () => {
   const metrics = new PolicyMetrics();
   metrics.trouble();
   metrics.trouble();
@@ -41,7 +41,7 @@ test('what came to nothing is told once; what is asked no more, for as long as t
   assert.deepEqual(metrics.take(state()), {});
 });
 
-test('a policy whose thread cannot be kept running has all its hooks off; one that never ran, one', () => {
+test('a policy whose thread cannot be kept running counts all its hooks as off; one that never ran counts one', () => {
   const metrics = new PolicyMetrics();
   assert.deepEqual(metrics.take(state({ disabled: 'It ends.' })), { PolicyHooksOff: 2 });
   const refused = state({ loadedAt: undefined, hooks: [], refused: { at: 1, message: 'No database' } });

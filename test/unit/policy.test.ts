@@ -39,7 +39,7 @@ const reply: ReplyFacts = {
   attempts: 1,
 };
 
-/** A policy in a folder of its own, and what it logs. */
+/** A policy in a folder of its own, and its log. */
 class Bench {
   readonly log = new EventEmitter();
   readonly #closers: (() => Promise<unknown>)[] = [];
@@ -53,7 +53,7 @@ class Bench {
     await writeFile(this.file, source(hooks));
   }
 
-  /** Saves, and waits until it was judged: as expected, or the test fails. */
+  /** Saves the policy and waits until it is loaded or refused, as expected; otherwise the test fails. */
   async resave(text: string, expected: 'loaded' | 'refused'): Promise<void> {
     const judged = Promise.race(
       ['loaded', 'refused'].map((event) => once(this.log, `policy.${event}`).then(() => event)),
@@ -95,7 +95,7 @@ afterEach(async () => {
 });
 
 describe('a policy', () => {
-  test('answers what its hooks say, from plain frozen facts', async () => {
+  test('returns the answers of its hooks to plain frozen facts', async () => {
     const policy = await bench.open(`
       onAccept: (m) => m.tags.campaign?.includes('spring') ? { class: 'bulk', pool: 'news', delaySeconds: 60 } : { refuse: 'No.' },
       onRoute: (m) => m.provider === 'google' ? { pool: 'careful' } : undefined,
@@ -112,7 +112,7 @@ describe('a policy', () => {
     assert.match(shape!.lastFailure!.message, /read only property 'pool'.*\(line \d+\)/);
   });
 
-  test('that is not there asks nothing, and takes no time to say so', async () => {
+  test('that does not exist answers at once', async () => {
     const policy = await bench.open();
     assert.equal(policy.ask('onRoute', route), undefined);
     assert.deepEqual(policy.state(), {
@@ -130,7 +130,7 @@ describe('a policy', () => {
     assert.equal(policy.ask('onAccept', message), undefined, 'a hook that it does not have');
   });
 
-  test('is asked once for equal facts, and then answers at once', async () => {
+  test('is called once for equal facts, and then answers from the cache', async () => {
     const policy = await bench.open(`onRoute: (m) => ({ pool: 'for-' + m.tenant })`);
     const first = [policy.ask('onRoute', route), policy.ask('onRoute', { ...route })];
     assert.ok(first.every((one) => one instanceof Promise));
@@ -141,7 +141,7 @@ describe('a policy', () => {
     assert.deepEqual([state!.calls, state!.reused], [1, 1]);
   });
 
-  test('is asked anew in time, while the earlier answer serves', async () => {
+  test('refreshes an answer in time, while the cached one serves', async () => {
     const policy = await bench.open(`onRoute: (() => { let n = 0; return () => ({ pool: 'p' + ++n }) })()`, {
       reuse: 0,
     });
@@ -164,7 +164,7 @@ describe('a policy', () => {
 });
 
 describe('a file that is saved', () => {
-  test('takes the place of the old one, also when an editor renames it there', async () => {
+  test('replaces the running policy, also when an editor renames it there', async () => {
     const policy = await bench.open(`onRoute: () => ({ pool: 'old' })`);
     assert.deepEqual(await policy.ask('onRoute', route), { pool: 'old' });
     await bench.resave(source(`onRoute: () => ({ pool: 'new' })`), 'loaded');
@@ -200,7 +200,7 @@ describe('a file that is saved', () => {
     });
   }
 
-  test('and never ends to load leaves it running too', async () => {
+  test('and never finishes loading leaves it running too', async () => {
     const policy = await bench.open(`onRoute: () => ({ pool: 'old' })`, { loading: 2_000 });
     await bench.resave('for (;;);', 'refused');
     assert.match(policy.state().refused!.message, /^It did not load within 2000 ms/);
@@ -218,7 +218,7 @@ describe('a file that is saved', () => {
     assert.equal(policy.state().refused, undefined);
   });
 
-  test('keeps a start from happening when it is bad from the beginning', async () => {
+  test('fails the start when it is invalid from the beginning', async () => {
     await assert.rejects(
       bench.open('onAcept: () => undefined'),
       failure('bad_request', /policy\.ts: default\.onAcept: is unknown/),
@@ -235,7 +235,7 @@ describe('a file that is saved', () => {
 describe('a hook that', () => {
   const others = `onRoute: () => ({ pool: 'b' })`;
 
-  test('throws, or answers what is no answer, gives the default and is counted', async () => {
+  test('throws, or returns an invalid answer, gives the default and is counted', async () => {
     const policy = await bench.open(`
       onReply: (r) => { if (r.code === 1) throw new Error('Broken'); if (r.code === 2) throw null; return (r.code === 3 ? { retryAfterSeconds: 'soon' } : Promise.resolve({})) as never },
       ${others}`);
@@ -255,7 +255,7 @@ describe('a hook that', () => {
     assert.deepEqual(await policy.ask('onRoute', route), { pool: 'b' });
   });
 
-  test('never ends is stopped; the others are answered; after the third time it is not called', async () => {
+  test('never ends is stopped, and the others are answered; after three times it is off', async () => {
     const policy = await bench.open(
       `onReply: (r) => { while (r.code === 1); return { retryAfterSeconds: 7 } }, ${others}`,
     );
@@ -274,7 +274,7 @@ describe('a hook that', () => {
     assert.deepEqual((await policy.ask('onReply', reply))?.retryAfterSeconds, 8);
   });
 
-  test('takes more than its time is counted, and its answer is not taken', async () => {
+  test('exceeds its time is counted, and its answer is dropped', async () => {
     const policy = await bench.open(
       `onRoute: () => { const end = Date.now() + 30; while (Date.now() < end); return { pool: 'b' } }`,
       {
@@ -291,7 +291,7 @@ describe('a hook that', () => {
     assert.equal(policy.state().restarts, 0);
   });
 
-  test('takes all memory ends its own thread and nothing else', async () => {
+  test('uses all memory ends its own thread and nothing else', async () => {
     const policy = await bench.open(
       `onReply: () => { const all: string[][] = []; for (;;) all.push(new Array(100_000).fill('x')) }, ${others}`,
       {
@@ -318,7 +318,7 @@ describe('a hook that', () => {
   });
 });
 
-test('a policy that fails outside of its hooks again and again is not asked any more', async () => {
+test('a policy that fails repeatedly outside of its hooks is switched off', async () => {
   const policy = await bench.open(`
     onReply: () => { setImmediate(() => { throw new Error('Later') }); return undefined },
     onRoute: () => ({ pool: 'b' })`);
@@ -330,7 +330,7 @@ test('a policy that fails outside of its hooks again and again is not asked any 
   assert.deepEqual(await policy.ask('onRoute', route), { pool: 'c' });
 });
 
-test('an answer is waited for so long, and then mail goes on without it', async () => {
+test('an answer is awaited for the patience, and then mail goes on without it', async () => {
   const skipped: string[] = [];
   const meter = {
     called() {},
@@ -346,7 +346,7 @@ test('an answer is waited for so long, and then mail goes on without it', async 
   assert.deepEqual(skipped, ['onReply skipped']);
 });
 
-test('a policy that was deployed is loaded once, and mail goes on without it when it cannot be', async () => {
+test('a deployed policy is loaded once, and mail goes on without it when that fails', async () => {
   const note = (event: string, fields?: object) => void bench.log.emit(event, fields);
   const options = { clock: systemClock, log: { info: note, warn: note, error: note }, deployed: true };
   await bench.open(`onRoute: () => ({ pool: 'b' })`);
@@ -361,14 +361,14 @@ test('a policy that was deployed is loaded once, and mail goes on without it whe
   await absent.close();
 });
 
-test('calls beyond what may wait are not made', async () => {
+test('calls beyond the length of the queue are not made', async () => {
   const policy = await bench.open(`onReply: () => ({ retryAfterSeconds: 1 })`, { waiting: 10 });
   const answers = await Promise.all(Array.from({ length: 12 }, async () => policy.ask('onReply', reply)));
   assert.equal(answers.filter((one) => one === undefined).length, 2);
   assert.equal(policy.state().skipped, 2);
 });
 
-test('who waits when the policy is closed gets no answer, and is not left waiting', async () => {
+test('calls that wait when the policy closes end without an answer', async () => {
   const policy = await bench.open(`onReply: () => { for (;;); }`);
   const waits = policy.ask('onReply', reply);
   await policy.close();
@@ -406,7 +406,7 @@ describe('an answer', () => {
     });
   }
 
-  test('is none where there is none', () => {
+  test('is absent where there is no hook', () => {
     assert.deepEqual([readAnswer('onRoute', undefined), readAnswer('onRoute', null)], [undefined, undefined]);
     const hooks = { onRoute: () => undefined };
     assert.equal(definePolicy(hooks), hooks);

@@ -35,18 +35,18 @@ describe('a node outside AWS', () => {
 
   test('starts with its own certificate and the right time', () => check('node.pem'));
 
-  test('with the certificate of another says so', () =>
+  test('with the certificate of another node is refused with the reason', () =>
     assert.rejects(
       check('node.pem', { node: 'd' }),
       failure('bad_request', /the certificate of "c", but POSTERN_NODE is "d"/),
     ));
 
-  test('with the certificate of an authority, or a file that is none, says so', async () => {
+  test('with the certificate of an authority, or a file that is no certificate, is refused with the reason', async () => {
     await assert.rejects(check('ca.pem', { node: 'postern-nodes' }), failure('bad_request', /an authority/));
     await assert.rejects(check('node.key'), failure('bad_request', /cannot be read as a certificate/));
   });
 
-  test('whose certificate has expired, or begins later, says so', async () => {
+  test('whose certificate has expired, or begins later, is refused with the reason', async () => {
     const year = 366 * 86_400_000;
     const late = () => Date.now() + year;
     await assert.rejects(check('node.pem', { now: late }), failure('bad_request', /expired on/));
@@ -54,13 +54,13 @@ describe('a node outside AWS', () => {
     await assert.rejects(check('node.pem', { now: early }), failure('bad_request', /is valid from/));
   });
 
-  test('whose clock is off says by how much', () =>
+  test('whose clock is off is refused with the difference', () =>
     assert.rejects(
       check('node.pem', { now: () => Date.now() + 120_000 }),
       failure('bad_request', /The clock is 1[12]\d s ahead of AWS/),
     ));
 
-  test('makes its certificate with the commands of the guide, with what AWS asks for', () => {
+  test('makes a certificate by the commands of the guide with the fields that AWS requires', () => {
     const text = execFileSync('openssl', ['x509', '-in', join(directory, 'node.pem'), '-noout', '-text'], {
       encoding: 'utf8',
     });
