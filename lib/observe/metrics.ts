@@ -53,6 +53,47 @@ export function createMetrics(engine: Engine, readings: Readings): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const registers = [registry];
+  registerStorage(registers, engine);
+  registerEgress(registers, readings);
+  registerLimits(registers, readings);
+  return {
+    policyCalls: new Counter({
+      name: 'postern_policy_calls_total',
+      help: 'Calls of the hooks of postern.policy.ts that ended.',
+      labelNames: ['hook'],
+      registers,
+    }),
+    policySeconds: new Counter({
+      name: 'postern_policy_seconds_total',
+      help: 'Time that these calls took.',
+      labelNames: ['hook'],
+      registers,
+    }),
+    policyTrouble: new Counter({
+      name: 'postern_policy_trouble_total',
+      help: 'Hooks that failed (threw, or answered what is no answer), overran their time, or were skipped (too many calls waited, or one too long).',
+      labelNames: ['hook', 'kind'],
+      registers,
+    }),
+    accepted: new Counter({
+      name: 'postern_accepted_total',
+      help: 'Submissions by door and result (accepted, or the code of the error).',
+      labelNames: ['door', 'result'],
+      registers,
+    }),
+    attempts: new Counter({
+      name: 'postern_attempts_total',
+      help: 'Delivery attempts by lane (pool, class, provider group) and result (delivered, deferred, bounced, expired, uncertain).',
+      labelNames: ['lane', 'result'],
+      registers,
+    }),
+    async text() {
+      return { contentType: registry.contentType, body: await registry.metrics() };
+    },
+  };
+}
+
+function registerStorage(registers: Registry[], engine: Engine): void {
   new Gauge({
     name: 'postern_lane_ready',
     help: 'Deliveries ready to be sent, by lane.',
@@ -79,6 +120,9 @@ export function createMetrics(engine: Engine, readings: Readings): Metrics {
       this.set((await engine.health()).ok ? 1 : 0);
     },
   });
+}
+
+function registerEgress(registers: Registry[], readings: Readings): void {
   new Gauge({
     name: 'postern_delivery_ok',
     help: '1 while mail can leave: DNS answers (dns), connections to other hosts are made (smtp).',
@@ -126,42 +170,6 @@ export function createMetrics(engine: Engine, readings: Readings): Metrics {
       this.inc(readings.directives().dropped);
     },
   });
-  registerLimits(registers, readings);
-  return {
-    policyCalls: new Counter({
-      name: 'postern_policy_calls_total',
-      help: 'Calls of the hooks of postern.policy.ts that ended.',
-      labelNames: ['hook'],
-      registers,
-    }),
-    policySeconds: new Counter({
-      name: 'postern_policy_seconds_total',
-      help: 'Time that these calls took.',
-      labelNames: ['hook'],
-      registers,
-    }),
-    policyTrouble: new Counter({
-      name: 'postern_policy_trouble_total',
-      help: 'Hooks that failed (threw, or answered what is no answer), overran their time, or were skipped (too many calls waited, or one too long).',
-      labelNames: ['hook', 'kind'],
-      registers,
-    }),
-    accepted: new Counter({
-      name: 'postern_accepted_total',
-      help: 'Submissions by door and result (accepted, or the code of the error).',
-      labelNames: ['door', 'result'],
-      registers,
-    }),
-    attempts: new Counter({
-      name: 'postern_attempts_total',
-      help: 'Delivery attempts by lane (pool, class, provider group) and result (delivered, deferred, bounced, expired, uncertain).',
-      labelNames: ['lane', 'result'],
-      registers,
-    }),
-    async text() {
-      return { contentType: registry.contentType, body: await registry.metrics() };
-    },
-  };
 }
 
 function registerLimits(registers: Registry[], readings: Readings): void {
