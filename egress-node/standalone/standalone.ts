@@ -4,36 +4,29 @@
  * It starts from the store outwards, so that nothing is taken in before it can be kept, and stops in the reverse
  * order, so that nothing is answered that is not durable.
  */
-import { hkdfSync } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createAccept } from '../../lib/accept/accept.ts';
 import { openControl } from '../../lib/control/control.ts';
 import { loadMasterKey } from '../../lib/control/master-key.ts';
 import { pauseAll } from '../../lib/control/paused-start.ts';
 import { smtpPassword } from '../../lib/control/smtp-password.ts';
 import type { AccessKey, Control } from '../../lib/control/types.ts';
-import { createResolver } from '../../lib/dns/resolver.ts';
+import { createResolver, type Resolver } from '../../lib/dns/resolver.ts';
 import { dnsServers } from '../../lib/dns/servers.ts';
 import { openEmbedded } from '../../lib/engine/embedded/open.ts';
 import type { Engine } from '../../lib/engine/ports.ts';
 import { openEvents } from '../../lib/events/open.ts';
 import { warmupFeedback } from '../../lib/inbound/warmup-feedback.ts';
 import type { Log } from '../../lib/log.ts';
-import { createReturnPaths } from '../../lib/mail/return-path.ts';
-import { createSigner } from '../../lib/mail/signer.ts';
-import { DAY, systemClock } from '../../lib/time.ts';
-import { createTrackingLinks } from '../../lib/tracking/links.ts';
+import { systemClock } from '../../lib/time.ts';
 import type { Settings } from '../settings.ts';
+import { openAccept } from './accept.ts';
 import type { Listening } from './banner.ts';
 import { startDelivery } from './delivery.ts';
 import { ensureConfiguredKey, makeFirstKey } from './first-key.ts';
 import { certificateOf, startListeners } from './listeners.ts';
 import { startProofTimer } from './proof-timer.ts';
 import { applied, type Reloaded, withReloaded } from './reload.ts';
-
-/** How far ahead a message may be scheduled. */
-const MAX_SCHEDULE = 30 * DAY;
 
 const { version } = JSON.parse(
   readFileSync(join(import.meta.dirname, '..', '..', 'package.json'), 'utf8'),
@@ -62,32 +55,17 @@ export async function startStandalone(started: Settings, log: Log): Promise<Stan
   const masterKey = await loadMasterKey(settings.data);
   const engine = stack.adopt(await openEmbedded({ directory: settings.data, clock }), (one) => one.close());
   const resolver = createResolver({ servers: dnsServers(settings.dns), clock });
-  const control = await openControl({
-    config: engine.config,
-    masterKey,
-    clock,
-    verifyIdentities: settings.verifyIdentities,
-    resolveTxt: async (name) => {
-      const answer = await resolver.resolve(name, 'TXT');
-      if (answer.kind === 'failed') throw new Error(answer.text);
-      return answer.kind === 'found' ? answer.records.map((record) => [record]) : [];
-    },
-  });
+  const control = await controlOf(settings, masterKey, engine, resolver);
   stack.defer(() => control.close());
   const proofs = startProofTimer({ identities: control.identities, clock, log });
   stack.defer(() => proofs.stop());
   if (settings.startPaused) await pauseAll(control.directives);
   await ensureConfiguredKey(control, settings);
-  const signer = stack.adopt(createSigner(), (one) => one.close());
-  const returnPaths = createReturnPaths(derive(masterKey, 'return path'));
-  const trackingLinks = createTrackingLinks(derive(masterKey, 'tracking'));
-  const trackingUrl = settings.tracking?.url;
-
   const delivery = await startDelivery(
     { settings: () => settings, engine, control, resolver, clock, random, log },
     stack,
   );
-  const { egress, policy, metrics } = delivery;
+  const { egress, policy, metrics, warmup, reports } = delivery;
   const events = stack.adopt(
     await openEvents({
       engine,
@@ -100,29 +78,10 @@ export async function startStandalone(started: Settings, log: Log): Promise<Stan
     }),
     (one) => one.close(),
   );
-  const accept = createAccept({
-    engine,
-    control,
-    signer,
-    returnPaths,
-    tracking: { links: trackingLinks, url: trackingUrl },
-    clock,
-    random,
-    region: settings.region,
-    policy: {
-      maxMessageBytes: settings.maxMessageBytes,
-      maxRecipients: settings.maxRecipients,
-      maxAge: settings.maxAgeDays * DAY,
-      maxSchedule: MAX_SCHEDULE,
-      hasPool: (name, sender) => egress.hasPool(name, sender),
-      group: (domain) => control.laneGroups.group(domain),
-      returnPathDomain: (identity, fromDomain) =>
-        identity.mailFromDomain ?? settings.returnPathDomain ?? fromDomain,
-    },
-    hooks: policy,
-    onResult: (door, result) => metrics.accepted.inc({ door, result }),
-  });
-  const { warmup, reports } = delivery;
+  const { accept, returnPaths, links } = openAccept(
+    { settings: () => settings, engine, control, masterKey, delivery, clock, random },
+    stack,
+  );
   const listeners = await startListeners(
     {
       settings,
@@ -145,7 +104,7 @@ export async function startStandalone(started: Settings, log: Log): Promise<Stan
           region: settings.region,
           accountId: settings.accountId,
           hostname: settings.hostname,
-          trackingUrl,
+          trackingUrl: settings.tracking?.url,
           version,
           log,
           explain: (query) => egress.explain(query),
@@ -154,7 +113,7 @@ export async function startStandalone(started: Settings, log: Log): Promise<Stan
           events,
           limits: { messageBytes: settings.maxMessageBytes },
         },
-        links: trackingLinks,
+        links,
         metrics,
         delivery: delivery.health,
       },
@@ -185,7 +144,21 @@ export async function startStandalone(started: Settings, log: Log): Promise<Stan
   };
 }
 
-/** A secret of its own for each use, so that one that leaks opens nothing else. */
-function derive(masterKey: Buffer, use: string): Buffer {
-  return Buffer.from(hkdfSync('sha256', masterKey, Buffer.alloc(0), `postern ${use}`, 32));
+function controlOf(
+  settings: Settings,
+  masterKey: Buffer,
+  engine: Engine,
+  resolver: Resolver,
+): Promise<Control> {
+  return openControl({
+    config: engine.config,
+    masterKey,
+    clock: systemClock,
+    verifyIdentities: settings.verifyIdentities,
+    resolveTxt: async (name) => {
+      const answer = await resolver.resolve(name, 'TXT');
+      if (answer.kind === 'failed') throw new Error(answer.text);
+      return answer.kind === 'found' ? answer.records.map((record) => [record]) : [];
+    },
+  });
 }

@@ -20,7 +20,8 @@ import type { Accept, SubmitOptions } from './types.ts';
 /** Maximum recipients of one message, as with SES. */
 export const MAX_RECIPIENTS = 50;
 const MAX_AGE = 4 * DAY;
-const MAX_SCHEDULE = 30 * DAY;
+/** How far ahead a message may be scheduled, ms. */
+export const MAX_SCHEDULE = 30 * DAY;
 
 /** Settings of the pipeline on a stage. */
 export interface PipelineSettings {

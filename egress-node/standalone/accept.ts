@@ -1,0 +1,69 @@
+/** The accept pipeline of standalone, and the keys of what it writes into messages. */
+import { hkdfSync } from 'node:crypto';
+import { createAccept } from '../../lib/accept/accept.ts';
+import { MAX_SCHEDULE } from '../../lib/accept/open.ts';
+import type { Accept } from '../../lib/accept/types.ts';
+import type { Control } from '../../lib/control/types.ts';
+import type { Engine } from '../../lib/engine/ports.ts';
+import { createReturnPaths, type ReturnPaths } from '../../lib/mail/return-path.ts';
+import { createSigner } from '../../lib/mail/signer.ts';
+import { type Clock, DAY, type Random } from '../../lib/time.ts';
+import { createTrackingLinks, type TrackingLinks } from '../../lib/tracking/links.ts';
+import type { Settings } from '../settings.ts';
+import type { DeliveryParts } from './delivery.ts';
+
+export interface AcceptOptions {
+  /** Those in force: a reload replaces them. */
+  settings: () => Settings;
+  engine: Engine;
+  control: Control;
+  masterKey: Buffer;
+  delivery: Pick<DeliveryParts, 'egress' | 'policy' | 'metrics'>;
+  clock: Clock;
+  random: Random;
+}
+
+export interface AcceptParts {
+  accept: Accept;
+  returnPaths: ReturnPaths;
+  links: TrackingLinks;
+}
+
+/** Opens the pipeline. Its signer is closed by the stack. */
+export function openAccept(
+  { settings: current, engine, control, masterKey, delivery, clock, random }: AcceptOptions,
+  stack: AsyncDisposableStack,
+): AcceptParts {
+  const { egress, policy, metrics } = delivery;
+  const settings = current();
+  const returnPaths = createReturnPaths(derive(masterKey, 'return path'));
+  const links = createTrackingLinks(derive(masterKey, 'tracking'));
+  const accept = createAccept({
+    engine,
+    control,
+    signer: stack.adopt(createSigner(), (one) => one.close()),
+    returnPaths,
+    tracking: { links, url: settings.tracking?.url },
+    clock,
+    random,
+    region: settings.region,
+    policy: {
+      maxMessageBytes: settings.maxMessageBytes,
+      maxRecipients: settings.maxRecipients,
+      maxAge: settings.maxAgeDays * DAY,
+      maxSchedule: MAX_SCHEDULE,
+      hasPool: (name, sender) => egress.hasPool(name, sender),
+      group: (domain) => control.laneGroups.group(domain),
+      returnPathDomain: (identity, fromDomain) =>
+        identity.mailFromDomain ?? current().returnPathDomain ?? fromDomain,
+    },
+    hooks: policy,
+    onResult: (door, result) => metrics.accepted.inc({ door, result }),
+  });
+  return { accept, returnPaths, links };
+}
+
+/** A secret of its own for each use, so that one that leaks opens nothing else. */
+function derive(masterKey: Buffer, use: string): Buffer {
+  return Buffer.from(hkdfSync('sha256', masterKey, Buffer.alloc(0), `postern ${use}`, 32));
+}
