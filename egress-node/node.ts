@@ -66,20 +66,8 @@ async function start({ resources, node, sources, secrets }: NodeSettings): Promi
     openDeployedPolicy({ clock, log, meter: policyMetrics }),
   ]);
   stack.defer(() => engine.close());
-  const [laneGroups, directives, documents, warmupReports] = await Promise.all([
-    openLaneGroups({ config: engine.config, clock }),
-    openDirectives({ config: engine.config, clock }),
-    openDocuments({ config: engine.config, clock, kinds: CONFIG_KINDS }),
-    openWarmupReports(engine.config, clock),
-  ]);
-  stack.defer(() => directives.close());
-  stack.defer(() => warmupReports.close());
-  stack.defer(() => laneGroups.close());
-  stack.defer(() => documents.close());
+  const { laneGroups, directives, documents, warmupReports } = await openConfiguration(engine, stack);
   const hostname = sources[0]!.hostname;
-  // Without a prototype, because a pool may be called `constructor`.
-  const pools = Object.create(null) as Record<string, string[]>;
-  for (const { ip, pools: names } of sources) for (const name of names) (pools[name] ??= []).push(ip);
   const warmup = new WarmupBook();
   const resolver = createResolver({ servers: dnsServers(dns), clock });
   const client = createSmtpClient(clock);
@@ -113,11 +101,7 @@ async function start({ resources, node, sources, secrets }: NodeSettings): Promi
     // While an instance is replaced, two hosts have the name of one node.
     node: `${node}@${osHostname()}`,
     ehloName: hostname,
-    ehloNames: Object.fromEntries(sources.map((source) => [source.ip, source.hostname])),
-    ips: sources.map(({ ip }) => ip),
-    localAddresses: Object.fromEntries(sources.flatMap(({ ip, local }) => (local ? [[ip, local]] : []))),
-    pools,
-    serves: Object.keys(pools),
+    ...addressesOf(sources),
     port: smtpPort,
     routes,
     directives,
@@ -152,6 +136,35 @@ async function start({ resources, node, sources, secrets }: NodeSettings): Promi
   log.info('started', { node, sources });
   const owned = stack.move();
   return { stop: () => owned.disposeAsync() };
+}
+
+/** Opens what operators change while the node runs. */
+async function openConfiguration({ config }: Engine, stack: AsyncDisposableStack) {
+  const [laneGroups, directives, documents, warmupReports] = await Promise.all([
+    openLaneGroups({ config, clock }),
+    openDirectives({ config, clock }),
+    openDocuments({ config, clock, kinds: CONFIG_KINDS }),
+    openWarmupReports(config, clock),
+  ]);
+  stack.defer(() => directives.close());
+  stack.defer(() => warmupReports.close());
+  stack.defer(() => laneGroups.close());
+  stack.defer(() => documents.close());
+  return { laneGroups, directives, documents, warmupReports };
+}
+
+/** The node's own addresses, their names, and the pools that they are in. */
+function addressesOf(sources: NodeSettings['sources']) {
+  // Without a prototype, because a pool may be called `constructor`.
+  const pools = Object.create(null) as Record<string, string[]>;
+  for (const { ip, pools: names } of sources) for (const name of names) (pools[name] ??= []).push(ip);
+  return {
+    ehloNames: Object.fromEntries(sources.map((source) => [source.ip, source.hostname])),
+    ips: sources.map(({ ip }) => ip),
+    localAddresses: Object.fromEntries(sources.flatMap(({ ip, local }) => (local ? [[ip, local]] : []))),
+    pools,
+    serves: Object.keys(pools),
+  };
 }
 
 /**

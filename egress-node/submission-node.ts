@@ -9,7 +9,7 @@ import { type ApiSettings, readApiSettings } from '../functions/environment.ts';
 import { MAX_RECIPIENTS, openPipeline } from '../lib/accept/open.ts';
 import { openAws } from '../lib/engine/aws/open.ts';
 import { readSecret } from '../lib/engine/aws/secrets.ts';
-import { ERRORS } from '../lib/errors.ts';
+import { ERRORS, type ErrorCode } from '../lib/errors.ts';
 import { createLog } from '../lib/log.ts';
 import { createEmf, STAGE_VARIABLE } from '../lib/observe/emf.ts';
 import { createMailMetrics } from '../lib/observe/mail-metrics.ts';
@@ -33,6 +33,24 @@ const LISTEN = {
 const METRICS_INTERVAL = 60_000;
 /** Sessions that do not end are cut off after 30 s, and answered so. */
 const DRAIN = 35_000;
+
+/** What was submitted since the last report, and what of it was refused by a fault of this side. */
+class SubmissionTally {
+  #submissions = 0;
+  #failures = 0;
+
+  count(result: 'accepted' | ErrorCode): void {
+    this.#submissions += 1;
+    if (result !== 'accepted' && ERRORS[result].http >= 500) this.#failures += 1;
+  }
+
+  take(): { Submissions: number; SubmissionFailures: number } {
+    const taken = { Submissions: this.#submissions, SubmissionFailures: this.#failures };
+    this.#submissions = 0;
+    this.#failures = 0;
+    return taken;
+  }
+}
 
 const clock = systemClock;
 const write = (line: string): void => void process.stdout.write(line);
@@ -59,8 +77,7 @@ async function start(settings: ApiSettings & { region: string }): Promise<Servic
   ]);
   stack.defer(() => engine.close());
   const mail = createMailMetrics(emf);
-  let submissions = 0;
-  let failures = 0;
+  const tally = new SubmissionTally();
   const pipeline = await openPipeline({
     engine,
     settings,
@@ -72,10 +89,7 @@ async function start(settings: ApiSettings & { region: string }): Promise<Servic
     metrics: mail,
     maxMessageBytes,
     policy,
-    onResult(_, result) {
-      submissions += 1;
-      if (result !== 'accepted' && ERRORS[result].http >= 500) failures += 1;
-    },
+    onResult: (_, result) => tally.count(result),
   });
   const { accept, control } = pipeline;
   const budget = defaultBudget(totalmem());
@@ -110,33 +124,23 @@ async function start(settings: ApiSettings & { region: string }): Promise<Servic
     return { ok: ok && !stopping, detail };
   });
 
-  function report(): void {
+  const stopReports = startReports(() => {
     mail.flush();
     emf.put(
       {},
       {
-        Submissions: submissions,
-        SubmissionFailures: failures,
+        ...tally.take(),
         SubmissionConnections: doors.reduce((sum, one) => sum + one.connections(), 0),
         CertificateSeconds: (certificate.current().expires - clock.now()) / 1_000,
         ...policyMetrics.take(policy?.state()),
       },
     );
-    submissions = 0;
-    failures = 0;
-  }
-  let cancel: () => void;
-  const tick = (): void => {
-    report();
-    cancel = clock.after(METRICS_INTERVAL, tick);
-  };
-  tick();
+  });
 
   const ports = doors.map(({ address }) => address.port);
   log.info('started', { ports, health: health.port });
   stack.defer(() => health.close());
-  stack.defer(report);
-  stack.defer(() => cancel());
+  stack.defer(stopReports);
   stack.defer(() => policy?.close());
   stack.defer(() => pipeline.close());
   stack.defer(async () => {
@@ -148,6 +152,20 @@ async function start(settings: ApiSettings & { region: string }): Promise<Servic
   });
   const owned = stack.move();
   return { stop: () => owned.disposeAsync() };
+}
+
+/** Reports now and each minute. @returns ends that, with a last report. */
+function startReports(report: () => void): () => void {
+  let cancel: () => void;
+  const tick = (): void => {
+    report();
+    cancel = clock.after(METRICS_INTERVAL, tick);
+  };
+  tick();
+  return () => {
+    cancel();
+    report();
+  };
 }
 
 await runService(() => start(readApiSettings(process.env)), { log, drain: DRAIN });
