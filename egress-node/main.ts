@@ -10,7 +10,7 @@ import { lowerPoolPriority } from './standalone/pool-priority.ts';
 import { foreignAddresses } from './standalone/source-check.ts';
 import { startStandalone } from './standalone/standalone.ts';
 
-/** Deadline of listeners, transactions under way and the store to end, ms. */
+/** Maximum time for listeners, transactions under way and the store to end, ms. */
 const DRAIN = 60_000;
 
 let settings: Settings;

@@ -1,7 +1,7 @@
 /**
- * `npm run egress`: an egress node on the AWS engine. It sends from its own addresses, takes bounces and
- * complaints on port 25, and tells of itself in metrics. Everything else is in SQS, DynamoDB and S3: a node can be
- * lost at any instant. It is well (`/healthz` at POSTERN_API) while its storage answers and it may send.
+ * `npm run egress`: an egress node on the AWS engine. It sends from its own addresses, receives bounces and
+ * complaints on port 25, and reports its state in metrics. Everything else is in SQS, DynamoDB and S3: a node can be
+ * lost at any instant. It is healthy (`/healthz` at POSTERN_API) while its storage answers and it may send.
  */
 import { mkdtemp } from 'node:fs/promises';
 import { hostname as osHostname, tmpdir, totalmem } from 'node:os';
@@ -39,16 +39,19 @@ import { preflight } from './service/preflight.ts';
 import { runService, type Service } from './service/service.ts';
 import { readSettings, settingVariables } from './settings.ts';
 
-/** What a node takes in, it takes at the standard port (RFC 5321 §4.5.4.2). */
+/** Bounces arrive at the standard port (RFC 5321 §4.5.4.2). */
 const INBOUND = { host: '0.0.0.0', port: 25 };
-/** Whatever the storage does, it is gone by then; what it holds is handed out again. */
+/**
+ * Maximum time of a stop, ms: the process is gone by then even when the storage does not answer; its mail is leased
+ * again elsewhere.
+ */
 const DRAIN = 29_000;
 
 const clock = createSteadyClock();
 const write = (line: string): void => void process.stdout.write(line);
 const log = createLog({ level: 'info', now: () => clock.now(), write });
 
-/** Starts the node. Its stop ends in-flight mail and hands back the rest. */
+/** Starts the node. Its stop ends in-flight mail and returns the rest. */
 async function start({ resources, node, sources, secrets }: NodeSettings): Promise<Service> {
   await using stack = new AsyncDisposableStack();
   const {
@@ -72,7 +75,7 @@ async function start({ resources, node, sources, secrets }: NodeSettings): Promi
   const resolver = createResolver({ servers: dnsServers(dns), clock });
   const client = createSmtpClient(clock);
   let sending: Egress | undefined;
-  // Before anything is sent: what cannot be started must not cut off mail under way.
+  // Opened before anything is sent: a node that cannot start must not cut off mail under way.
   const health = await openHealth(api, async () => ({
     ...(await conditionOf(engine, sending)),
     delivery: deliveryHealth(resolver, client),
@@ -168,8 +171,8 @@ function addressesOf(sources: NodeSettings['sources']) {
 }
 
 /**
- * Sources whose lease is held. Why another is not, the log tells: nothing else of a node on AWS can be asked. Not at
- * the first look, when none has been asked for yet.
+ * Sources whose lease is held. The log shows why another is not: a node on AWS offers no other view. It is not logged
+ * at the first check, when no lease has been requested yet.
  */
 function leasesHeld(egress: Egress): () => number {
   let first = true;
@@ -182,7 +185,7 @@ function leasesHeld(egress: Egress): () => number {
   };
 }
 
-/** Its engine answers, and mail may leave from one of its addresses. */
+/** Whether the engine answers, and mail may leave from one of the node's addresses. */
 async function conditionOf(engine: Engine, egress: Egress | undefined) {
   const { ok, detail } = await engine.health();
   const sources = egress?.sources() ?? [];

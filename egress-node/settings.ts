@@ -30,13 +30,15 @@ const webOrigin = textThat((text) => {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   return url !== undefined && /^https?:$/.test(url.protocol) && url.href === `${url.origin}/`;
 }, 'is not a web address without a path; write it as https://track.example.com');
-/** Checked by the reader of such documents, with path and reason. */
+/** A document whose reader checks it, with path and reason. */
 const document = z.record(z.string(), z.unknown());
 
 const SETTINGS = {
-  /** Where the embedded engine lives. */
+  /** Directory of the embedded engine. */
   data: word,
-  /** Takes mail in but sends none until the directive that says so is removed: for a restored copy of a store. */
+  /**
+   * Whether mail is accepted but none is sent until the pausing directive is removed: for a restored copy of a store.
+   */
   startPaused: z.boolean(),
   api: endpoint,
   submission: endpoint,
@@ -51,8 +53,8 @@ const SETTINGS = {
   /** Source addresses; empty: the host's default. */
   egressIps: z.array(ip),
   /**
-   * Pools by name: a list of addresses, or a pool as routing documents have it (`{ ips, dedicatedTo, … }`). A pool
-   * that is not named here uses all of `egressIps`.
+   * Pools by name: a list of addresses, or a pool in the form of routing documents (`{ ips, dedicatedTo, … }`). A
+   * pool that is not listed here uses all of `egressIps`.
    */
   pools: z.record(z.string(), z.union([z.array(ip), document])) as unknown as z.ZodMiniType<
     Record<string, PoolSetting>
@@ -65,7 +67,7 @@ const SETTINGS = {
   verifyIdentities: z.boolean(),
   /** Name in HELO, greetings and trace fields. */
   hostname: word,
-  /** Name in HELO of single source addresses, where their PTR differs. */
+  /** Names in HELO of single source addresses, where their PTR differs. */
   ehloNames: z.record(z.string(), word),
   /** Domain of return paths, whose MX points to the inbound listener. Default: the From domain's identity. */
   returnPathDomain: z.optional(word),
@@ -90,9 +92,9 @@ const SETTINGS = {
   webhookAllow: z.array(textThat((text) => /^[^\s:]+:\d{1,5}$/.test(text), 'is not written host:port')),
   /** The policy in TypeScript (lib/policy/README.md), watched. The default file need not exist. */
   policy: word,
-  /** Limits over the built-in ones (lib/shaping/README.md); those stored through the API go over these. */
+  /** Limits that override the built-in ones (lib/shaping/README.md); limits stored through the API override these. */
   limits: z.optional(document as unknown as z.ZodMiniType<LimitDocument>),
-  /** Seconds from one attempt to the next; the last one repeats. */
+  /** Delays between attempts, s; the last one repeats. */
   retrySeconds: z.optional(z.array(moreThanNone).check(z.minLength(1))),
   logLevel: z.enum(['debug', 'info', 'warn', 'error']),
 };
@@ -112,7 +114,7 @@ export function defineConfig(settings: ConfigFile): ConfigFile {
   return settings;
 }
 
-/** Wrong settings: names each, what is wrong, and what it should look like. */
+/** Names each wrong setting, its fault and its right form. */
 export class SettingsError extends Error {}
 
 const DEFAULTS: Settings = {
@@ -177,7 +179,7 @@ function portOf(text: string): number {
   throw new SettingsError(`"${text}" is not a port; give a number from 1 to 65535`);
 }
 
-/** Each variable: its setting, and from text to value. */
+/** Each variable: its setting, and the parser of its text. */
 const VARIABLES: Readonly<Record<string, readonly [keyof Settings, (text: string) => unknown]>> = {
   POSTERN_DATA: ['data', String],
   POSTERN_START: ['startPaused', isPaused],
@@ -198,12 +200,12 @@ const VARIABLES: Readonly<Record<string, readonly [keyof Settings, (text: string
   POSTERN_VERIFY_IDENTITIES: ['verifyIdentities', onOff],
 };
 
-/** The variables that are settings, out of an environment that has those of the AWS engine beside them. */
+/** The variables that are settings, without those of the AWS engine in the same environment. */
 export function settingVariables(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(environment).filter(([name]) => Object.hasOwn(VARIABLES, name)));
 }
 
-/** Settings of the environment. What is wrong is added to `problems`. */
+/** Reads settings of the environment. Faults are added to `problems`. */
 function readEnvironment(environment: NodeJS.ProcessEnv, problems: string[]): ConfigFile {
   const settings: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(environment)) {
@@ -223,7 +225,8 @@ function readEnvironment(environment: NodeJS.ProcessEnv, problems: string[]): Co
       problems.push(`${name}: ${(error as Error).message}`);
       continue;
     }
-    // The place within a list or an object is not the caller's: the sentence shows the wrong text itself.
+    // The position within a list or an object means nothing to the operator: the sentence shows the wrong text
+    // itself.
     for (const problem of problemsOf(SETTINGS[setting] as Schema, settings[setting])) {
       problems.push(`${name}: ${problem.slice(problem.indexOf(' ') + 1)}`);
     }
@@ -231,7 +234,7 @@ function readEnvironment(environment: NodeJS.ProcessEnv, problems: string[]): Co
   return settings as ConfigFile;
 }
 
-/** From `/api/port must be…` to `postern.config.ts: api.port must be…`. */
+/** Converts `/api/port must be…` to `postern.config.ts: api.port must be…`. */
 function fileProblem(problem: string): string {
   const [pointer = '', ...words] = problem.split(' ');
   const place = pointer.slice(1).replaceAll('/', '.');
@@ -250,8 +253,8 @@ function poolProblems(pools: Settings['pools']): string[] {
 }
 
 /**
- * Settings from the parts, later ones winning. @throws SettingsError
- * @param started defaults of the way of starting (`npm start` turns identity proof off).
+ * Merges settings from their sources, later ones overriding. @throws SettingsError
+ * @param started defaults of the kind of start (`npm start` turns identity proof off).
  */
 export function readSettings(
   environment: NodeJS.ProcessEnv,
@@ -277,8 +280,8 @@ export function readSettings(
 }
 
 /**
- * Settings of a process that starts in a directory.
- * @throws SettingsError also for a policy file that is named and does not exist: mail must not go without it.
+ * Loads the settings of a process that starts in a directory.
+ * @throws SettingsError also for a policy file that is set and does not exist: mail must not go without it.
  */
 export async function loadSettings(
   environment: NodeJS.ProcessEnv,
@@ -296,7 +299,7 @@ export async function loadSettings(
 export async function loadConfigFile(directory: string): Promise<ConfigFile> {
   const path = resolve(directory, 'postern.config.ts');
   if (!existsSync(path)) return {};
-  // By its time, so that a reload reads a file that was changed since.
+  // The time of the file is part of the URL, so that a reload reads a changed file.
   const url = `${pathToFileURL(path).href}?changed=${statSync(path).mtimeMs}`;
   const module = (await import(url)) as { default?: ConfigFile };
   if (!module.default)

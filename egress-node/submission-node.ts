@@ -1,7 +1,7 @@
 /**
- * `npm run submission`: the submission service on the AWS engine (lib/stacks/submission.ts). It takes mail by SMTP
- * and enqueues it, sends nothing, and keeps nothing: any number of them run behind a load balancer. It is well
- * (`/healthz` at POSTERN_API) while its storage answers and it takes connections.
+ * `npm run submission`: the submission service on the AWS engine (lib/stacks/submission.ts). It accepts mail by SMTP
+ * and enqueues it, sends nothing, and keeps nothing: any number of these processes run behind a load balancer. It is
+ * healthy (`/healthz` at POSTERN_API) while its storage answers and it accepts connections.
  */
 
 import { totalmem } from 'node:os';
@@ -31,7 +31,7 @@ const LISTEN = {
   submissionTls: { host: ANY, port: TLS },
 };
 const METRICS_INTERVAL = 60_000;
-/** Sessions that do not end are cut off after 30 s, and answered so. */
+/** Maximum time of a stop, ms: open sessions are cut off after 30 s, with a reply. */
 const DRAIN = 35_000;
 
 /** What was submitted since the last report, and what of it was refused by a fault of this side. */

@@ -1,12 +1,12 @@
 /**
- * Lambda entry, called by CloudFormation: keeps a row for each address of a cell, and its PTR record. What a cell no
- * longer has is taken away first, so that a host name may move from one address to another.
+ * Lambda entry, called by CloudFormation: keeps a row for each address of a cell, and its PTR record. Addresses that
+ * a cell has lost are removed first, so that a host name may move from one address to another.
  */
 import type { CloudFormationCustomResourceEvent } from 'aws-lambda';
 import { type AddressRow, openRegister, type Register } from '../lib/engine/aws/register.ts';
 import { answerDeployment } from './custom-resource.ts';
 
-/** The most calls at one time: EC2 throttles changes of addresses of an account. */
+/** Maximum number of parallel calls: EC2 throttles changes of addresses of an account. */
 const AT_ONCE = 5;
 
 export interface CellProperties {
@@ -14,7 +14,10 @@ export interface CellProperties {
   Addresses: AddressRow[];
 }
 
-/** Brings the register from what a cell had to what it has. @throws Error that names the address and what to do. */
+/**
+ * Updates the register from the old addresses of a cell to its new ones. @throws Error that names the address and the
+ * remedy.
+ */
 export async function keepAddresses(
   register: Register,
   cell: string,

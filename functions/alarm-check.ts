@@ -1,18 +1,18 @@
 /**
- * Lambda entry, called by CloudFormation when the topics of alarms change: rings an alarm of each severity and looks in
- * its history whether CloudWatch could publish. A deployment whose alarms reach nobody fails.
+ * Lambda entry, called by CloudFormation when the topics of alarms change: triggers an alarm of each severity and
+ * checks in its history whether CloudWatch could publish. A deployment whose alarms reach no person fails.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CloudFormationCustomResourceEvent } from 'aws-lambda';
 import { type AlarmCalls, openAlarms } from '../lib/engine/aws/alarms.ts';
 import { answerDeployment } from './custom-resource.ts';
 
-/** CloudWatch acts within seconds; its history follows. */
+/** Number of checks: CloudWatch acts within seconds; its history follows. */
 const LOOKS = 40;
 const BETWEEN = 3_000;
 
 /**
- * @param names of alarms without data, each with one topic. @param wait from one look at the history to the next.
+ * @param names of alarms without data, each with one topic. @param wait between two checks of the history.
  * @throws Error with the alarm and CloudWatch's reason.
  */
 export async function checkAlarms(
@@ -23,7 +23,7 @@ export async function checkAlarms(
 ): Promise<void> {
   for (const name of names) {
     const since = now();
-    // One that rings already does nothing when it is told to ring.
+    // Setting an alarm that is already in this state does nothing.
     await alarms.set(name, 'OK');
     await alarms.set(name, 'ALARM');
     const result = await resultOf(alarms, name, since, wait);

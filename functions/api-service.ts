@@ -1,4 +1,4 @@
-/** The HTTP API on Lambda: the accept pipeline over an engine, behind the same application as everywhere. */
+/** The HTTP API on Lambda: the accept pipeline over an engine, behind the same application as in all processes. */
 
 import { openPipeline, type PipelineOptions } from '../lib/accept/open.ts';
 import { createApi } from '../lib/api/app.ts';
@@ -12,8 +12,8 @@ import type { ApiSettings } from './environment.ts';
 import type { Output } from './output.ts';
 
 /**
- * Bytes of a message: what fits, in base64 inside JSON, into the 6 MB that Lambda hands to a function.
- * Larger messages are submitted to a server that takes them.
+ * Maximum size of a message, bytes: it must fit, in base64 inside JSON, into the 6 MB that Lambda passes to a
+ * function. Larger messages are submitted to a server that accepts them.
  */
 const MAX_MESSAGE = 4 * 1024 * 1024;
 
@@ -49,20 +49,20 @@ export async function openService(options: ApiServiceOptions): Promise<Fetch> {
   return async (request, env) => {
     let response: Response;
     try {
-      // Between two calls this process may have been stopped, and a key revoked.
+      // This process may have been stopped between two calls, and a key revoked meanwhile.
       await engine.config.catchUp();
       response = await app.fetch(request, env);
     } catch (cause) {
       response = away(asPosternError(cause), output.log);
     }
-    // With every call: nobody tells a function that it will not be called again.
+    // At each call, because a function gets no notice of its end.
     metrics.flush();
     if (policyMetrics) output.emf.put({}, policyMetrics.take(policy?.state()));
     return response;
   };
 }
 
-/** The answer while the configuration cannot be read: programs try again, whichever API they speak. */
+/** The answer while the configuration cannot be read: clients of every API retry it. */
 function away(error: PosternError, log: Log): Response {
   const { http, ses } = error.entry;
   log.error('configuration cannot be read', { error });

@@ -1,7 +1,9 @@
-/** How a function answers CloudFormation, which waits for it (CloudFormation user guide, "Custom resource request"). */
+/**
+ * Answers CloudFormation, which waits for a function's reply (CloudFormation user guide, "Custom resource request").
+ */
 import type { CloudFormationCustomResourceEvent } from 'aws-lambda';
 
-/** Characters of a reason that CloudFormation shows. */
+/** Maximum length of a reason that CloudFormation shows, characters. */
 const MAX_REASON = 1_000;
 
 /**
@@ -28,7 +30,7 @@ export async function answerDeployment(
     RequestId,
     LogicalResourceId,
   });
-  // Without a content type: the signature of the address is over none.
+  // Without a content type, because the signature of the URL covers none.
   const response = await fetch(event.ResponseURL, { method: 'PUT', body: Buffer.from(body) });
   if (!response.ok) throw new Error(`CloudFormation does not take the answer: ${response.status}`);
 }

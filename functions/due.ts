@@ -1,6 +1,6 @@
 /**
- * Lambda entry, every minute: moves deliveries that become due from the ledger to their lanes, a little ahead
- * of their time. Two at once, or one that dies half-way, do no harm: what they promote is claimed one by one.
+ * Lambda entry, every minute: moves deliveries that become due from the ledger to their lanes, a little ahead of
+ * their time. Two runs at once, or one that crashes half-way, do no harm: each row is claimed before it is promoted.
  */
 import type { Context, ScheduledEvent } from 'aws-lambda';
 import { openAws } from '../lib/engine/aws/open.ts';
@@ -11,12 +11,12 @@ import { readFunctionSettings } from './environment.ts';
 import { once } from './once.ts';
 import { openOutput } from './output.ts';
 
-/** Milliseconds before the end of the time limit at which no further batch is begun. */
+/** Time before the end of the time limit at which no further batch is begun, ms. */
 const MARGIN = 10_000;
 
 /**
- * Promotes until nothing is due or the time is up; the next run goes on from there.
- * @param remaining milliseconds that are left. @returns how many were moved.
+ * Promotes until nothing is due or the time is up; the next run continues.
+ * @param remaining time that is left, ms. @returns the number of moved deliveries.
  */
 export async function promoteAll(
   ledger: Ledger,
@@ -32,7 +32,7 @@ export async function promoteAll(
     next = batch.next;
     if (batch.moved === 0) break;
   }
-  // Written when nothing is late, too: an alarm must be able to tell "nothing late" from "nobody looks".
+  // Written when nothing is late, too: an alarm must distinguish "nothing late" from "no run".
   const late = next === undefined ? 0 : Math.max(0, clock.now() - next) / 1_000;
   emf.put({}, { OldestDueAgeSeconds: late });
   return moved;

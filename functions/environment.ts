@@ -1,4 +1,4 @@
-/** The settings of functions, as environment variables: the stacks write them, and they are read here and nowhere else. */
+/** The settings of functions, as environment variables: the stacks write them, and only this file reads them. */
 import { readFileSync } from 'node:fs';
 import {
   QUEUES,
@@ -8,7 +8,7 @@ import {
 } from '../lib/engine/aws/environment.ts';
 import type { AwsResources } from '../lib/engine/aws/schema.ts';
 
-/** What every function needs. */
+/** Settings of every function. */
 export interface FunctionSettings {
   resources: AwsResources;
   accountId: string;
@@ -16,31 +16,31 @@ export interface FunctionSettings {
   hostname: string;
 }
 
-/** What the API needs besides. */
+/** Further settings of the API. */
 export interface ApiSettings extends FunctionSettings {
-  /** Pools that exist; `@` and the name of a file beside the bundle, in a stage with many. */
+  /** Existing pools; in a stage with many, `@` and the name of a file beside the bundle. */
   pools: readonly string[];
   /** Domain of return paths where an identity has no MAIL FROM domain. */
   returnPathDomain: string;
   /** Bucket of the secrets. */
   secrets: string;
-  /** Where opens and clicks are tracked for sets without a domain of their own; absent: nowhere. */
+  /** URL where opens and clicks are tracked for sets without a domain of their own; absent: not tracked. */
   trackingUrl?: string;
-  /** What the distribution in front of the API proves itself with; absent: there is none. */
+  /** Secret by which the distribution in front of the API identifies itself; absent: there is none. */
   frontSecret?: string;
 }
 
-/** What tracking needs: not to know of anything else is part of what it may not do. */
+/** Settings of tracking. It has no others, because its role may access nothing else. */
 export interface TrackSettings {
-  /** As in `AwsResources`. */
+  /** Prefix as in `AwsResources`. */
   queueUrlPrefix: string;
   /** Bucket of the secrets. */
   secrets: string;
-  /** As in `ApiSettings`. */
+  /** Secret as in `ApiSettings`. */
   frontSecret?: string;
 }
 
-/** Lambda sets it for every function. */
+/** Region variable, which Lambda sets for every function. */
 const REGION = 'AWS_REGION';
 const SECRETS_BUCKET = 'POSTERN_SECRETS_BUCKET';
 const TRACKING_URL = 'POSTERN_TRACKING_URL';
@@ -77,17 +77,17 @@ export function trackEnvironment({
   };
 }
 
-/** @throws PosternError `bad_request` that names the variable that is not set. */
+/** @throws PosternError `bad_request` that names the missing variable. */
 export function readTrackSettings(environment: NodeJS.ProcessEnv): TrackSettings {
   return {
     queueUrlPrefix: requireVariable(environment, QUEUES),
     secrets: requireVariable(environment, SECRETS_BUCKET),
-    // Empty would be a secret that anybody knows.
+    // An empty value would be a secret that every attacker can guess.
     ...(environment[FRONT_SECRET] && { frontSecret: environment[FRONT_SECRET] }),
   };
 }
 
-/** @throws PosternError `bad_request` that names the variable that is not set. */
+/** @throws PosternError `bad_request` that names the missing variable. */
 export function readFunctionSettings(environment: NodeJS.ProcessEnv): FunctionSettings & { region: string } {
   return {
     resources: resourcesFromEnvironment(environment),
@@ -99,7 +99,7 @@ export function readFunctionSettings(environment: NodeJS.ProcessEnv): FunctionSe
 
 /**
  * @param bundle URL of the code, beside which the file of pools is.
- * @throws PosternError `bad_request` that names the variable that is not set.
+ * @throws PosternError `bad_request` that names the missing variable.
  */
 export function readApiSettings(
   environment: NodeJS.ProcessEnv,
@@ -111,7 +111,7 @@ export function readApiSettings(
     returnPathDomain: requireVariable(environment, 'POSTERN_RETURN_PATH_DOMAIN'),
     secrets: requireVariable(environment, SECRETS_BUCKET),
     ...(environment[TRACKING_URL] && { trackingUrl: environment[TRACKING_URL] }),
-    // Empty would be a secret that anybody knows.
+    // An empty value would be a secret that every attacker can guess.
     ...(environment[FRONT_SECRET] && { frontSecret: environment[FRONT_SECRET] }),
   };
 }

@@ -1,6 +1,6 @@
 /**
- * Lambda entry, called once by the operator (`aws lambda invoke`): makes the first administrator's key, when
- * there is none, and answers it. Who may invoke it is decided by IAM; no URL leads here.
+ * Lambda entry, called once by the operator (`aws lambda invoke`): makes the first administrator's key, when there is
+ * none, and returns it. IAM decides which callers may invoke it; no URL leads here.
  */
 import { openControl } from '../lib/control/control.ts';
 import type { Control } from '../lib/control/types.ts';
@@ -17,7 +17,7 @@ export interface FirstKey {
   secretAccessKey: string;
 }
 
-/** @throws PosternError `already_exists` when an administrator has a key: he makes the others. */
+/** @throws PosternError `already_exists` when an administrator has a key, with which further keys are made. */
 export async function makeFirstKey(keys: Control['keys']): Promise<FirstKey> {
   if (keys.list().some(({ admin }) => admin)) {
     throw new PosternError(
@@ -42,7 +42,7 @@ const open = await once(async () => {
 
 export async function handler(): Promise<FirstKey> {
   const { config, control } = await open();
-  // It may have been stopped since the last call, and the key that it knows revoked.
+  // The function may have been stopped since the last call, and a cached key revoked meanwhile.
   await config.catchUp();
   return makeFirstKey(control.keys);
 }

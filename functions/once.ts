@@ -1,9 +1,10 @@
-/** How long Lambda waits for the import of a function is ten seconds; this much of it is left to the opening, ms. */
+/** Lambda waits ten seconds for the import of a function; this part of it is left to the opening, ms. */
 const INIT = 8_000;
 
 /**
- * Opens something at its first use and keeps it while the process lives. On Lambda the import waits for it: that phase
- * has a whole CPU, and no caller waits. What fails there, or takes longer, is tried again or awaited by the first call.
+ * Opens something at its first use and keeps it while the process lives. On Lambda the import waits for it, because
+ * that phase has a whole CPU and no caller waits. When opening fails there, or takes longer, the first call retries
+ * or awaits it.
  */
 export async function once<T>(open: () => Promise<T>): Promise<() => Promise<T>> {
   let opening: Promise<T> | undefined;

@@ -1,14 +1,15 @@
 /**
- * Lambda entry of the outcome queue: bounces and complaints change the suppression lists, opens and clicks are kept
- * with their messages; what happened to deliveries becomes metrics, and statistics as lines of the log.
+ * Lambda entry of the outcome queue: bounces and complaints change the suppression lists, opens and clicks are stored
+ * with their messages; outcomes of deliveries become metrics, and statistics are written as lines of the log.
  *
  * ```
  *  batch ─► read each message ─► records of all ─► suppression lists ─► opens and clicks ─► summarise, count ─► written
  *             └─ cannot be read ─────┴─ one cannot be ──┴─ not changed ─► handed back alone
  *                                     storage does not answer ─► the whole batch comes again
  * ```
- * What is handed back ten times is a dead letter. An outcome may come twice: SQS delivers at least once. The lists bear
- * it; what is counted here is for people and alarms, and what became of a delivery is in its record.
+ * A message that is returned ten times becomes a dead letter. An outcome may come twice, because SQS delivers at
+ * least once. The lists tolerate that; the counts are for people and alarms, and the result of a delivery is in its
+ * record.
  */
 import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
 import { type AwsEngine, openAws } from '../lib/engine/aws/open.ts';
@@ -33,7 +34,7 @@ export interface OutcomesOptions {
   output: Output;
 }
 
-/** Drains batches of the outcome queue. @returns a handler that names the messages that must come again. */
+/** Drains batches of the outcome queue. @returns a handler that names the messages to retry. */
 export function createConsumer(options: OutcomesOptions): (event: SQSEvent) => Promise<SQSBatchResponse> {
   const { records, suppressions, keepReports, context, output } = options;
   const { log } = output;

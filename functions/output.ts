@@ -1,4 +1,4 @@
-/** Where functions write: standard output itself, whose lines CloudWatch takes as log and as metrics. */
+/** The output of functions: standard output itself, whose lines CloudWatch reads as log and as metrics. */
 
 import { createLog, type Log } from '../lib/log.ts';
 import { createEmf, type Emf, STAGE_VARIABLE } from '../lib/observe/emf.ts';

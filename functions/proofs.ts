@@ -1,6 +1,6 @@
 /**
- * Lambda entry, every hour: looks up the proofs of domains that are due (lib/control/proof-checks.ts). It opens no
- * secret: what it reads are the public keys of identities.
+ * Lambda entry, every hour: checks the proofs of domains that are due (lib/control/proof-checks.ts). It opens no
+ * secret: it reads only the public keys of identities.
  */
 import { resolveTxt } from 'node:dns/promises';
 import { recheckProofs } from '../lib/control/proof-checks.ts';

@@ -1,6 +1,6 @@
 /**
- * Lambda entry of tracking, behind a Function URL of its own: tells of opens and clicks, and leads on. Its role may read
- * its key and write to the outcome queue, and nothing else: it knows no message, and no queue but that one.
+ * Lambda entry of tracking, behind a Function URL of its own: reports opens and clicks, and redirects. Its role may
+ * read its key and write to the outcome queue, and nothing else: it can read no message and no other queue.
  */
 import type { LambdaFunctionURLEvent, LambdaFunctionURLResult } from 'aws-lambda';
 import { createTracking } from '../lib/api/tracking.ts';

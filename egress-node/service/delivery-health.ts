@@ -1,15 +1,15 @@
 /**
- * Whether mail can leave: DNS answers, and connections to other hosts are made. Both are judged from the mail itself.
+ * Whether mail can leave: DNS answers, and connections to other hosts succeed. Both are judged from the mail itself.
  *
- * Trouble here leaves `/healthz` at 200: mail is taken and waits, and neither a restart nor another process behind a
- * load balancer would mend it. `delivery.ok` and the metric `postern_delivery_ok` are what an alarm watches.
+ * A failure here leaves `/healthz` at 200: mail is accepted and waits, and neither a restart nor another process
+ * behind a load balancer would help. Alarms watch `delivery.ok` and the metric `postern_delivery_ok`.
  */
 import type { Resolver } from '../../lib/dns/resolver.ts';
 import type { SmtpClient } from '../../lib/smtp/client.ts';
 
 export interface DeliveryHealth {
   ok: boolean;
-  /** What is wrong with DNS, and with connections. */
+  /** The failure of DNS, and of connections. */
   dns?: string;
   smtp?: string;
 }

@@ -1,4 +1,4 @@
-/** Why a process cannot start, in one sentence. What is not foreseen is shown whole, with its stack. */
+/** Formats why a process cannot start, in one sentence. An unforeseen error is shown whole, with its stack. */
 import { PosternError } from '../../lib/errors.ts';
 import { SettingsError } from '../settings.ts';
 

@@ -1,24 +1,26 @@
-/** `/healthz` of a long-lived process: for its operator, and for a load balancer that asks whether to send it more. */
+/**
+ * `/healthz` of a long-lived process: for its operator, and for a load balancer that decides whether to send it more.
+ */
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Endpoint } from '../settings.ts';
 
-/** Whether the process can do its work now, and what an operator reads beside that. */
+/** Whether the process can do its work now, and further facts for the operator. */
 export interface Condition {
   ok: boolean;
 }
 
 export interface NodeHealth {
-  /** That it listens on. */
+  /** Port of the listener. */
   readonly port: number;
   close(): void;
 }
 
 /**
- * Answers every request with the condition as JSON: 200 when it is well, else 503. Open it before any work is
- * begun: whoever finds the port taken has then cut off nothing.
- * @param look must not reject. @throws the error of the socket: the port is taken, or not ours to take.
+ * Answers every request with the condition as JSON: 200 when it is healthy, else 503. Open it before any work begins:
+ * a start that finds the port taken has then cut off no work.
+ * @param look must not reject. @throws the error of the socket: the port is taken, or not permitted.
  */
 export async function openHealth(
   { host, port }: Endpoint,

@@ -1,6 +1,6 @@
 /**
- * What an egress node is told, as environment variables: written by the stacks (or by hand, on a node outside
- * AWS) and read at its start.
+ * Settings of an egress node, as environment variables: written by the stacks (or by hand, on a node outside AWS) and
+ * read at its start.
  */
 import {
   requireVariable,
@@ -12,11 +12,11 @@ import { PosternError } from '../../lib/errors.ts';
 
 /** A source address of the node. */
 export interface NodeSource {
-  /** The address that the world sees: leases, documents and directives know it by that. */
+  /** The public address: leases, documents and directives use it. */
   ip: string;
-  /** Address to bind to where the network translates: on EC2 the private one that an Elastic IP is mapped to. */
+  /** Address to bind to where the network translates: on EC2 the private one to which an Elastic IP is mapped. */
   local?: string;
-  /** Its name in EHLO and in its PTR record. */
+  /** Name in EHLO and in the PTR record. */
   hostname: string;
   pools: readonly string[];
 }
@@ -35,7 +35,7 @@ const SECRETS = 'POSTERN_SECRETS_BUCKET';
 /** `ip=hostname:pool+pool` or `ip@local=hostname:pool+pool`, comma-separated. */
 const SOURCES = 'POSTERN_SOURCES';
 
-/** All variables but the addresses, which a node on EC2 learns when it starts. */
+/** Formats all variables except the addresses, which a node on EC2 learns when it starts. */
 export function nodeEnvironment(settings: Omit<NodeSettings, 'sources'>): Record<string, string> {
   return {
     ...resourcesToEnvironment(settings.resources),
@@ -44,12 +44,12 @@ export function nodeEnvironment(settings: Omit<NodeSettings, 'sources'>): Record
   };
 }
 
-/** A source without its addresses, as `=hostname:pool+pool`. */
+/** Formats a source without its addresses, as `=hostname:pool+pool`. */
 export function sourceSuffix({ hostname, pools }: Omit<NodeSource, 'ip' | 'local'>): string {
   return `=${hostname}:${pools.join('+')}`;
 }
 
-/** @throws PosternError `bad_request` that names the variable that is not set or wrong. */
+/** @throws PosternError `bad_request` that names the missing or wrong variable. */
 export function readNodeSettings(environment: NodeJS.ProcessEnv): NodeSettings {
   return {
     resources: resourcesFromEnvironment(environment),

@@ -1,14 +1,20 @@
 /**
- * What a node outside AWS is checked for before it asks for anything: its certificate, its name and its clock. A host
- * that is not what its certificate says holds no lease and takes no mail.
+ * Checks a node outside AWS before it requests anything: its certificate, its name and its clock. A host that does
+ * not match its certificate holds no lease and accepts no mail.
  */
 import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { PosternError } from '../../lib/errors.ts';
 
-/** Names the file of the node's certificate. Absent: the node is in AWS, whose instances have roles of their own. */
+/**
+ * Variable with the file of the node's certificate. Absent: the node is in AWS, whose instances have roles of their
+ * own.
+ */
 const CERTIFICATE = 'POSTERN_CERTIFICATE';
-/** AWS refuses signatures that are more than five minutes off (SigV4); a lease bears far less. */
+/**
+ * Maximum deviation of the clock, ms: AWS refuses signatures that are more than five minutes off (SigV4); a lease
+ * tolerates far less.
+ */
 const MAX_SKEW = 60_000;
 const ANSWER = 5_000;
 
@@ -16,12 +22,12 @@ export interface PreflightOptions {
   environment: NodeJS.ProcessEnv;
   /** Name of the node. */
   node: string;
-  /** An address of AWS, which tells the time in its answers. */
+  /** An address of AWS, whose answers contain the time. */
   url: string;
   now: () => number;
 }
 
-/** @throws PosternError `bad_request` that says what is wrong and what to do. */
+/** @throws PosternError `bad_request` that states the fault and the remedy. */
 export async function preflight({ environment, node, url, now }: PreflightOptions): Promise<void> {
   const file = environment[CERTIFICATE];
   if (!file) return;
@@ -61,7 +67,7 @@ async function checkClock(url: string, now: () => number): Promise<void> {
     });
     date = response.headers.get('date');
   } catch {
-    // That AWS cannot be reached is said by what needs it, with more to tell.
+    // When AWS cannot be reached, the first request that needs it reports that in more detail.
     return;
   }
   const skew = date === null ? 0 : now() - Date.parse(date);

@@ -1,30 +1,33 @@
-/** A process as a service: it runs until a signal stops it, reloads on SIGHUP, and prints why it cannot go on. */
+/**
+ * Runs a process as a service: until a signal stops it, with a reload on SIGHUP, and with a printed reason when it
+ * fails.
+ */
 import { PosternError } from '../../lib/errors.ts';
 import type { Log } from '../../lib/log.ts';
 
-/** What a start gives back. */
+/** The started service. */
 export interface Service {
   stop(): Promise<void>;
-  /** Reads again what may change while it runs; absent: nothing may. */
+  /** Reloads the settings that may change at run time; absent: there are none. */
   reload?(): Promise<void>;
 }
 
 export interface ServiceOptions {
   log: Log;
-  /** Deadline from the signal to the end, ms: the process is gone by then, whatever its storage does. */
+  /** Maximum time from the signal to the end, ms: the process is gone by then even when its storage does not answer. */
   drain: number;
-  /** Reports why the process cannot go on, and ends it. */
+  /** Prints why the process cannot continue, and ends it. */
   fail?: (error: unknown) => never;
 }
 
 /**
- * Signals have their effect from the first moment: what starts is stopped in good order as soon as all of it has
- * started.
+ * Handles signals from the first moment: a service that is still starting is stopped in good order as soon as all of
+ * it has started.
  *
  * | signal | effect |
  * |---|---|
  * | SIGTERM, SIGINT | stops in good order; a second one ends the process at once |
- * | SIGHUP | reloads; from a terminal that closes it stops, as a terminal means it |
+ * | SIGHUP | reloads; from a terminal that closes it stops, as the terminal intends |
  */
 export async function runService(start: () => Promise<Service>, options: ServiceOptions): Promise<void> {
   const { log, drain } = options;
@@ -37,7 +40,8 @@ export async function runService(start: () => Promise<Service>, options: Service
     if (stopping) process.exit(1);
     stopping = true;
     log.info('stopping', { signal });
-    // It keeps the process until the stop has ended: the timers of the clock, which the stop may wait for, do not.
+    // This timer keeps the process alive until the stop has ended: the timers of the clock, which the stop may wait
+    // for, do not.
     setTimeout(() => fail(new Error('Not drained in time.')), drain);
     started.promise.then((service) => service.stop()).then(() => process.exit(0), fail);
   }

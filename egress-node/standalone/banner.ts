@@ -1,8 +1,8 @@
-/** What `npm start` prints: its listeners, what to know of its settings, and the first key, once. */
+/** The output of `npm start`: its listeners, notes on its settings, and the first key, once. */
 import type { AccessKey } from '../../lib/control/types.ts';
 import type { Settings } from '../settings.ts';
 
-/** Addresses that were bound. */
+/** Addresses of the open listeners. */
 export interface Listening {
   api: string;
   submission: string;
@@ -11,7 +11,7 @@ export interface Listening {
 }
 
 /**
- * The lines to print.
+ * Formats the lines to print.
  * @param firstKey present only when it was made at this start: it is not shown again.
  * @param foreign source addresses of the settings that are not addresses of this host.
  */

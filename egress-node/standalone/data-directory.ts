@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { SettingsError } from '../settings.ts';
 
-/** @throws SettingsError that says why it cannot be used. */
+/** @throws SettingsError with the reason why it cannot be used. */
 export function prepareDirectory(path: string): void {
   const directory = resolve(path);
   try {
@@ -29,7 +29,10 @@ const REASONS: Record<string, string> = {
   ENOSPC: 'the disk is full',
 };
 
-/** Parent by parent: with `recursive`, Node 24 asks for ever again where a file system refuses with ENOENT (/proc). */
+/**
+ * Creates parent by parent: with `recursive`, Node 24 retries without end where a file system refuses with ENOENT
+ * (/proc).
+ */
 function makeDirectory(directory: string): void {
   if (existsSync(directory)) return;
   makeDirectory(dirname(directory));

@@ -1,4 +1,4 @@
-/** The delivering half of standalone: the resolver, egress and what feeds it, retention, suppression, metrics. */
+/** The delivering half of standalone: the resolver, egress and its sources of mail, retention, suppression, metrics. */
 import type { Control } from '../../lib/control/types.ts';
 import { openWarmupReports, type WarmupReports } from '../../lib/control/warmup-reports.ts';
 import type { Resolver } from '../../lib/dns/resolver.ts';
@@ -20,7 +20,7 @@ import { startRetention } from './retention.ts';
 import { startSuppressionFeed } from './suppression-feed.ts';
 
 export interface DeliveryOptions {
-  /** Those in force: a reload replaces them. */
+  /** Settings in force: a reload replaces them. */
   settings: () => Settings;
   engine: Engine;
   control: Control;
@@ -41,7 +41,7 @@ export interface DeliveryParts {
   reload(): void;
 }
 
-/** Starts what delivers. Each part is stopped by the stack, in the reverse order. */
+/** Starts all delivering parts. The stack stops them in the reverse order. */
 export async function startDelivery(
   { settings: current, engine, control, resolver, clock, random, log }: DeliveryOptions,
   stack: AsyncDisposableStack,

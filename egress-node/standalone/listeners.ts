@@ -1,4 +1,4 @@
-/** The listeners of standalone: reports that come back, SMTP submission, HTTP. */
+/** The listeners of standalone: inbound reports, SMTP submission, HTTP. */
 import type { AddressInfo } from 'node:net';
 import { totalmem } from 'node:os';
 import ipaddr from 'ipaddr.js';
@@ -32,16 +32,16 @@ export interface ListenersOptions {
 
 export interface Listeners {
   listening: Listening;
-  /** Serves another certificate to connections from now on. */
+  /** Sets another certificate for connections that begin from now on. */
   renew(certificate: Certificate): void;
 }
 
-/** The certificate that the settings name, or the data directory's own. */
+/** Loads the certificate that the settings name, or the data directory's own. */
 export async function certificateOf({ tls, data, hostname }: Settings): Promise<Certificate> {
   return tls ? readCertificate(tls) : ownCertificate(data, hostname);
 }
 
-/** Listens. Each listener is closed by the stack: messages that are being taken are answered. */
+/** Opens the listeners. The stack closes each: messages that arrived are still answered. */
 export async function startListeners(
   { settings, accept, control, inbound, web, clock, log }: ListenersOptions,
   stack: AsyncDisposableStack,

@@ -1,8 +1,8 @@
 /**
- * Signatures yield to the event loop. Four pool threads that sign on two cores would each get as much of them
- * as the one thread that everything else waits for; it would then run alone while a core stood idle (a tenth
- * to a fifth of the throughput when measured). Linux schedules threads by their own nice value, and the pool's
- * are known by their name.
+ * Lets signatures yield to the event loop. Four pool threads that sign on two cores would each get as much of them as
+ * the one thread on which everything else depends; it would then run alone while a core stood idle (a tenth to a
+ * fifth of the throughput when measured). Linux schedules threads by their own nice value, and the pool's threads are
+ * recognised by their name.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { setPriority } from 'node:os';
@@ -11,9 +11,9 @@ import { setPriority } from 'node:os';
 const POOL_NICE = 10;
 
 /**
- * Lowers the priority of libuv's pool threads, which must have been started (any file read does). Elsewhere
- * than on Linux it does nothing.
- * @returns how many threads it found.
+ * Lowers the priority of libuv's pool threads, which must have been started (any file read does). Only Linux is
+ * affected.
+ * @returns the number of threads found.
  */
 export function lowerPoolPriority(): number {
   let found = 0;
@@ -24,7 +24,7 @@ export function lowerPoolPriority(): number {
       found++;
     }
   } catch {
-    // No /proc, or a priority that may not be changed: slower under load, and nothing else.
+    // No /proc, or no permission to change the priority: only slower under load.
   }
   return found;
 }

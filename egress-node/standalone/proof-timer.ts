@@ -1,4 +1,4 @@
-/** Looks up the proofs of domains that are due, while standalone runs: the rule is in lib/control/proof-checks.ts. */
+/** Checks the proofs of domains that are due, while standalone runs: the rule is in lib/control/proof-checks.ts. */
 import type { Control } from '../../lib/control/types.ts';
 import type { Log } from '../../lib/log.ts';
 import { type Clock, MINUTE } from '../../lib/time.ts';
@@ -9,7 +9,7 @@ export interface ProofTimerOptions {
   log: Pick<Log, 'info' | 'warn'>;
 }
 
-/** Time between two looks at what is due, ms. */
+/** Interval between two checks for due proofs, ms. */
 const INTERVAL = 10 * MINUTE;
 
 export function startProofTimer({ identities, clock, log }: ProofTimerOptions): { stop(): Promise<void> } {

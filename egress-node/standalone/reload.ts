@@ -1,8 +1,8 @@
-/** Which settings a running service takes from a reload (SIGHUP). All others are fixed when it starts. */
+/** The settings that a running service applies at a reload (SIGHUP). All others are fixed when it starts. */
 import { isDeepStrictEqual } from 'node:util';
 import type { Settings } from '../settings.ts';
 
-/** `tls`: the files are read again even where their names stay. */
+/** `tls`: the files are read again even when their names stay. */
 const LIVE = ['tls', 'limits', 'retrySeconds', 'recordDays', 'returnPathDomain', 'logLevel'] as const;
 
 export interface Reloaded {
@@ -12,7 +12,7 @@ export interface Reloaded {
   pending: string[];
 }
 
-/** What a reload changes. */
+/** Compares the settings before and after a reload. */
 export function applied(now: Settings, next: Settings): Reloaded {
   const keys = [...new Set([...Object.keys(now), ...Object.keys(next)])] as (keyof Settings)[];
   const changed = keys.filter((key) => !isDeepStrictEqual(now[key], next[key]));

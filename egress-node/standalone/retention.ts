@@ -11,7 +11,7 @@ export interface RetentionOptions {
   recordAge: () => number;
 }
 
-/** Records removed in one transaction: few enough that mail does not wait behind it. */
+/** Maximum number of records removed in one transaction: mail does not wait long behind it. */
 const BATCH = 500;
 /** Time to the next sweep, ms: short while there is more to remove. */
 const SOON = 200;

@@ -1,4 +1,4 @@
-/** Which source addresses are addresses of this host: mail cannot leave from others. */
+/** Finds source addresses that are not addresses of this host, because mail cannot leave from them. */
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { familyOf } from '../../lib/ip.ts';
@@ -17,7 +17,10 @@ export async function foreignAddresses({
   return addresses.filter((_, i) => !own[i]);
 }
 
-/** Asks the kernel: the list of interfaces lacks addresses that it would let us bind (ip_nonlocal_bind). */
+/**
+ * Tests an address by binding it: the list of interfaces lacks addresses that the kernel would let us bind
+ * (ip_nonlocal_bind).
+ */
 async function isOwn(address: string): Promise<boolean> {
   const socket = createSocket(familyOf(address) === 6 ? 'udp6' : 'udp4');
   socket.bind({ address, port: 0, exclusive: true });

@@ -1,11 +1,12 @@
 /**
- * Follows the outcome feed of this process's own store, and keeps the suppression lists by it, about a second behind.
+ * Follows the outcome feed of this process's own store, and updates the suppression lists from it, about a second
+ * behind.
  *
  * ```
  *  cursor (checkpoint) ──► page of the feed ──► bounces and complaints, with their records ──► lists ──► cursor
  * ```
- * After a restart outcomes are read again from the last cursor that was saved; what was put on a list once stays as it
- * is. While the store does not answer, nothing is passed over.
+ * After a restart outcomes are read again from the last saved cursor; an entry that is on a list stays as it is.
+ * While the store does not answer, no outcome is skipped.
  */
 
 import type { Engine, Suppressions } from '../../lib/engine/ports.ts';
@@ -22,14 +23,14 @@ export interface SuppressionFeedOptions {
 
 /** Name of the checkpoint that holds the cursor. */
 const CURSOR = 'suppression-feed';
-/** Outcomes read at one time. */
+/** Maximum number of outcomes read at one time. */
 const PAGE = 500;
-/** Milliseconds to the next look when there was nothing more. */
+/** Time to the next check when there was nothing more, ms. */
 const LATER = 1_000;
-/** Outcomes that changed nothing, after which the cursor is saved all the same: so many are read again at most. */
+/** Number of outcomes without effect after which the cursor is saved all the same: the maximum that is read again. */
 const SAVE_EVERY = 20_000;
 
-/** @returns `stop` resolves when no page is under way. */
+/** Starts the feed. @returns `stop` resolves when no page is under way. */
 export function startSuppressionFeed({ engine, clock, log }: SuppressionFeedOptions): {
   stop(): Promise<void>;
 } {
@@ -40,7 +41,7 @@ export function startSuppressionFeed({ engine, clock, log }: SuppressionFeedOpti
   let cancel = (): void => {};
   let running: Promise<void> = Promise.resolve();
 
-  /** @returns whether there may be more. */
+  /** Handles one page. @returns whether there may be more. */
   async function page(): Promise<boolean> {
     cursor ??= ((await leases.checkpoint(CURSOR)) as number | undefined) ?? 0;
     const { cursor: next, outcomes } = await records.feed(cursor, PAGE);

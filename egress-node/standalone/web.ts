@@ -20,16 +20,16 @@ type FetchHandler = Parameters<typeof serve>[0]['fetch'];
 
 export interface Web {
   address: AddressInfo;
-  /** Serves another certificate to connections from now on, if it serves one at all. */
+  /** Sets another certificate for connections that begin from now on, if it serves one at all. */
   renew(tls: { key: string; cert: string }): void;
   /** Answers the requests under way, then releases the port. */
   close(): Promise<void>;
 }
 
-/** Connections at one time, in all and from one network: with 64 KB each they hold 128 MB at most. */
+/** Maximum number of connections, in all and from one network: with 64 KB each they hold 128 MB at most. */
 const MAX_CONNECTIONS = 2_000;
 const MAX_OF_ONE = 500;
-/** Addresses from which a proxy or an application of our own connects. */
+/** Address ranges from which a proxy or an application of our own connects. */
 const BESIDE_US = new Set(['loopback', 'private', 'uniqueLocal', 'linkLocal']);
 
 export interface WebOptions {
@@ -43,7 +43,7 @@ export interface WebOptions {
   delivery: () => DeliveryHealth;
 }
 
-/** Listens. @throws what the operating system says of an address that cannot be bound. */
+/** Opens the listener. @throws the operating system's error for an address that cannot be bound. */
 export async function startWeb({ listen, tls, api, links, metrics, delivery }: WebOptions): Promise<Web> {
   const { engine, clock, log, version } = api;
   const app = createApi(api);
@@ -72,8 +72,8 @@ export async function startWeb({ listen, tls, api, links, metrics, delivery }: W
 }
 
 /**
- * Whether names and figures of the service are shown: to this host itself, but not to what a proxy on it passes on,
- * and to an administrator's key.
+ * Whether the request may see names and figures of the service: from this host itself, but not through a proxy on it,
+ * or with an administrator's key.
  */
 function mayObserve({ control }: ApiDeps, head: RequestHead): boolean {
   const { sourceIp } = head;
@@ -95,7 +95,7 @@ async function report(records: Engine['records'], outcome: Outcome): Promise<voi
   if (message) await records.append([{ ...outcome, tenant: message.tenant }]);
 }
 
-/** Bounds the connections in all and from one network; a proxy on this host or a private network is not one peer. */
+/** Limits the connections in all and from one network; a proxy on this host or a private network is not one peer. */
 function limitConnections(server: ServerType, clock: ApiDeps['clock']): void {
   const limiter = new ConnectionLimiter(
     {

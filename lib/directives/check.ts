@@ -1,6 +1,6 @@
 /**
- * Checks what somebody orders before it becomes a directive. An order that cannot be meant is refused with its
- * path and the reason: a directive with a misspelt match would hold nothing, or all mail.
+ * Validates an order before it becomes a directive. A contradictory order is refused with its path and the reason: a
+ * directive with a misspelt match would hold no mail, or all mail.
  */
 
 import { readChoice, readMap, readNumber, readObject, readText, refuse } from '../document.ts';
@@ -18,16 +18,16 @@ import {
   type DirectiveMatch,
 } from './directive.ts';
 
-/** What is ordered; who orders it, and under which id, is for others to say. */
+/** An order, without its origin and id, which the caller adds. */
 export type DirectiveOrder = Pick<Directive, 'match' | 'action' | 'reason' | 'until'>;
 
 export const DIRECTIVE_ACTIONS = ['suspend', 'bounce', 'reroute', 'limit'] as const;
 
-/** A name as tenants, campaigns and pools have it. */
+/** Form of the names of tenants, campaigns and pools. */
 const NAME = /^[A-Za-z0-9_-]{1,64}$/;
-/** Sites: no blank, nothing that does not print. */
+/** Form of sites: printable characters, no blank. */
 const WORD = /^[\x21-\x7e]{1,255}$/;
-/** Directives are not for ever and a day: later is a mistake in the unit. */
+/** Latest end of a directive: a later one is a mistake in the unit. */
 const LATEST = 10 * 366 * DAY;
 
 const BOUNDS = {
@@ -38,8 +38,9 @@ const BOUNDS = {
 } as const satisfies Record<keyof DirectiveLimits, unknown>;
 
 /**
- * @param now ms since the epoch: an order for a time that is over is refused.
- * @returns the order with domain and address in the form they are compared in.
+ * Parses an order.
+ * @param now since the epoch, ms: an order for a time in the past is refused.
+ * @returns the order with domain and address in their canonical forms.
  * @throws PosternError `bad_request`: `action.pool: what is wrong`.
  */
 export function readDirective(value: unknown, now: number): DirectiveOrder {

@@ -1,16 +1,16 @@
 /**
- * The one concept for control: what an operator orders, what an automation rule finds and what becomes of a
- * tenant that must not send are the same object, stored once, listed in one place and obeyed by every node.
+ * The one concept for control: an operator's order, the finding of an automation rule and the pause of a tenant are
+ * the same object, stored once, listed in one place and applied by every node.
  */
 
-/** What a directive may be limited to, and what a delivery is known by. */
+/** Dimensions that a directive may match, and that identify a delivery. */
 export const DIMENSIONS = ['tenant', 'campaign', 'domain', 'provider', 'pool', 'ip', 'site'] as const;
 export type Dimension = (typeof DIMENSIONS)[number];
 
-/** A delivery is meant when it agrees in every dimension that is given; an empty match means all mail. */
+/** A delivery matches when it agrees in every given dimension; an empty match selects all mail. */
 export type DirectiveMatch = { readonly [D in Dimension]?: string };
 
-/** Upper bounds over all other limits while a directive holds; rates in the unit of their names. */
+/** Upper bounds over all other limits while a directive is in force; rates in the unit of their names. */
 export interface DirectiveLimits {
   connections?: number;
   connectionsPerMinute?: number;
@@ -28,21 +28,21 @@ export type DirectiveAction =
   | { readonly kind: 'limit'; readonly limits: DirectiveLimits };
 
 /**
- * Who gave it: a rule, with the reply that set it off, or a person or program with an access key; `tenant` when
- * that is not an administrator's key, and so may order no mail but its own tenant's.
+ * The origin of a directive: a rule, with the reply that fired it, or a person or program with an access key.
+ * `tenant` is set when that is not an administrator's key, and so may only order its own tenant's mail.
  */
 export type DirectiveOrigin =
   | { readonly rule: string; readonly reply: string }
   | { readonly operator: string; readonly tenant?: string };
 
 export interface Directive {
-  /** Naming the same thing twice gives the same id: put again, a directive replaces itself. */
+  /** Orders with the same match and action have the same id: stored again, a directive replaces itself. */
   readonly id: string;
   readonly match: DirectiveMatch;
   readonly action: DirectiveAction;
-  /** Why, for a person. */
+  /** The reason, for a person. */
   readonly reason: string;
-  /** ms since the epoch at which it ends by itself; absent: it is removed by hand. */
+  /** When the directive ends by itself, since the epoch, ms; absent: it is removed by hand. */
   readonly until?: number;
   readonly origin: DirectiveOrigin;
 }

@@ -1,5 +1,5 @@
 /**
- * Which directives hold for a delivery, and what follows when several do:
+ * Finds the directives in force for a delivery, and the ruling when several match:
  *
  * ```
  *  1. suspend, bounce   that names neither IP nor pool: this mail is meant, whichever way it goes
@@ -7,11 +7,11 @@
  *  3. suspend, bounce   that names an IP or a pool: this way is closed
  *  4. limit             beside all of these, the least of each limit
  * ```
- * Between several of a step: an administrator's order over a tenant's over a rule's; then the one that names
- * more; then suspend over bounce, because waiting can be taken back; then the first by id.
+ * Between several of a step: an administrator's order over a tenant's over a rule's; then the one that names more
+ * dimensions; then suspend over bounce, because waiting can be undone; then the first by id.
  *
- * Each directive is filed under one value of its match, where the fewest others are; a look-up meets those
- * filed under a value of the delivery, and no other.
+ * Each directive is indexed under one value of its match, where the fewest others are; a look-up visits only the
+ * directives under the values of the delivery.
  */
 import {
   DIMENSIONS,
@@ -21,9 +21,9 @@ import {
   type DirectiveMatch,
 } from './directive.ts';
 
-/** A delivery as far as it is known; what is unknown matches no directive that names it. */
+/** The known facts of a delivery; an unknown one matches no directive that names it. */
 export interface DeliveryFacts extends DirectiveMatch {
-  /** It was rerouted already: further reroutes are left out, so that two cannot send it round and round. */
+  /** Whether the delivery was rerouted already: further reroutes are ignored, so that two cannot send it in circles. */
   readonly moved?: boolean;
 }
 
@@ -31,34 +31,34 @@ export interface Ruling {
   readonly action: 'none' | 'suspend' | 'bounce' | 'reroute';
   /** The directive that decides; absent for `none`. */
   readonly by?: Directive;
-  /** Where it goes, for `reroute`. */
+  /** Target pool of `reroute`. */
   readonly pool?: string;
-  /** The least of all limits; absent when there is none. */
+  /** The least of each limit; absent when there is none. */
   readonly limits?: DirectiveLimits;
   /** The directives that set `limits`. */
   readonly limitedBy: readonly Directive[];
 }
 
-/** Nothing is ordered. */
+/** The empty list of directives. */
 const NONE: readonly Directive[] = Object.freeze([]);
 const FREE: Ruling = Object.freeze({ action: 'none', limitedBy: NONE });
 
 interface Filed {
   readonly directive: Directive;
   readonly until: number;
-  /** What is left to be compared when it was found under its value. */
+  /** Dimensions to compare after the directive was found under its value. */
   readonly rest: readonly Dimension[];
-  /** It stops a way, not the mail itself. */
+  /** Whether it stops a source, not the mail itself. */
   readonly ofWay: boolean;
-  /** Higher decides. */
+  /** Precedence; the highest decides. */
   readonly rank: number;
   readonly bucket: Bucket;
 }
 
-/** All that is filed under one value. */
+/** All directives under one value. */
 type Bucket = Filed[];
 
-/** What tells most comes first: where a directive is filed while no value of its match has others. */
+/** Dimensions from the most selective on: the order of preference for indexing while no value of a match has others. */
 const FILING: readonly Dimension[] = ['site', 'domain', 'campaign', 'tenant', 'ip', 'pool', 'provider'];
 
 const LIMIT_NAMES = [
@@ -72,7 +72,7 @@ export class DirectiveIndex {
   readonly #byId = new Map<string, Filed>();
   readonly #everything: Bucket = [];
   readonly #buckets = new Map<Dimension, Map<string, Bucket>>();
-  /** The dimensions under which something is filed. */
+  /** The dimensions under which directives are indexed. */
   #used: Dimension[] = [];
 
   get size(): number {
@@ -87,7 +87,7 @@ export class DirectiveIndex {
     return Array.from(this.#byId.values(), ({ directive }) => directive);
   }
 
-  /** Files a directive; one with the same id is replaced. */
+  /** Adds a directive; one with the same id is replaced. */
   set(directive: Directive): void {
     this.delete(directive.id);
     const { match, action } = directive;
@@ -107,7 +107,7 @@ export class DirectiveIndex {
     this.#byId.set(directive.id, filed);
   }
 
-  /** @returns whether it was there. */
+  /** Removes a directive. @returns whether it existed. */
   delete(id: string): boolean {
     const filed = this.#byId.get(id);
     if (filed === undefined) return false;
@@ -119,7 +119,7 @@ export class DirectiveIndex {
     return true;
   }
 
-  /** What holds for a delivery at `now` (ms since the epoch). */
+  /** The ruling for a delivery at `now` (since the epoch, ms). */
   match(facts: DeliveryFacts, now: number): Ruling {
     const search = new Search(facts, now);
     search.consider(this.#everything);

@@ -1,8 +1,8 @@
-/** Earlier answers of the hooks that are asked for every delivery: equal facts, equal answer, for some seconds. */
+/** Caches the answers of the hooks that run for every delivery: equal facts, equal answer, for some seconds. */
 import { Cache } from '../cache.ts';
 import type { Facts, HookAnswer, HookName } from './policy.ts';
 
-/** Hooks whose answers are used again. */
+/** Hooks whose answers are cached. */
 export type CachedHook = 'onRoute' | 'onShape';
 
 const KEYS: { [H in CachedHook]: (facts: Facts<H>) => string } = {
@@ -13,14 +13,14 @@ const KEYS: { [H in CachedHook]: (facts: Facts<H>) => string } = {
 
 export interface CachedAnswer {
   answer: unknown;
-  /** ms; later it is still used, and asked for anew. */
+  /** End of freshness, ms; a later use returns the answer and requests a new one. */
   freshUntil: number;
 }
 
 export class AnswerCache {
   readonly #answers: Record<CachedHook, Cache<string, CachedAnswer>>;
 
-  /** @param max answers of a hook. */
+  /** @param max number of answers of a hook. */
   constructor(max: number) {
     this.#answers = { onRoute: new Cache(max), onShape: new Cache(max) };
   }

@@ -1,4 +1,4 @@
-/** Checks what a hook answered, and copies it: what leaves the policy's thread is plain and known. */
+/** Validates a hook's answer, and copies it, so that only plain known values leave the policy's thread. */
 
 import { readAction, readLimits, readName } from '../directives/check.ts';
 import { DIMENSIONS } from '../directives/directive.ts';
@@ -7,15 +7,13 @@ import type { AcceptAnswer, HookName, ReplyAnswer } from './policy.ts';
 
 const CLASSES = ['transactional', 'bulk'] as const;
 const STATES = ['deferred', 'bounced'] as const;
-/** Thirty days, s. */
+/** Maximum of a delay: thirty days, s. */
 const LONGEST = 30 * 86_400;
 const WAIT = { min: 0, max: LONGEST };
-/** A delivery that is tried again at once is tried for ever. */
+/** A delivery that is tried again at once would be tried without end. */
 const RETRY = { min: 1, max: LONGEST };
 
-/**
- * @returns the answer; undefined for none. @throws PosternError `bad_request` with the path of what is wrong.
- */
+/** @returns the answer; undefined for none. @throws PosternError `bad_request` with the path of the fault. */
 export function readAnswer(hook: HookName, value: unknown): unknown {
   if (value === undefined || value === null) return undefined;
   if (typeof (value as { then?: unknown }).then === 'function') {

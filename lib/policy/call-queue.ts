@@ -1,4 +1,7 @@
-/** Calls that wait for the policy's thread, and their callers: each waits for `patience`, then goes on without an answer. */
+/**
+ * Calls that wait for the policy's thread, and their callers: each waits for `patience`, then continues without an
+ * answer.
+ */
 import type { Clock } from '../time.ts';
 import type { HookName } from './policy.ts';
 import type { HookCall } from './protocol.ts';
@@ -13,23 +16,23 @@ interface Asked {
 
 export interface CallQueueOptions {
   clock: Clock;
-  /** ms that an answer is waited for, the time in line included. */
+  /** Maximum wait for an answer, the time in the queue included, ms. */
   patience: number;
   /** Called for each call that ran out of patience. */
   onSkipped: (hook: HookName) => void;
 }
 
 const LAST_ID = 0x7fff_ffff;
-/** Calls given to a thread at once; the rest stays here, so that a call that ran out of patience is never made. */
+/** Maximum number of calls in a thread at once; the rest stays here, so that an expired call is never made. */
 const WINDOW = 256;
 /** Checks for expired calls per `patience`. */
 const LOOKS = 4;
 
 export class CallQueue {
   readonly #options: CallQueueOptions;
-  /** By id, in the order in which they were asked. */
+  /** Calls by id, in the order of arrival. */
   readonly #asked = new Map<number, Asked>();
-  /** Calls that no thread has yet. */
+  /** Calls that are not in a thread yet. */
   #held = new Map<number, HookCall>();
   #lastId = 0;
   #cancelLook: (() => void) | undefined;
@@ -38,7 +41,7 @@ export class CallQueue {
     this.#options = options;
   }
 
-  /** Calls whose answers are waited for. */
+  /** Number of unanswered calls. */
   get length(): number {
     return this.#asked.size;
   }
@@ -59,7 +62,7 @@ export class CallQueue {
     });
   }
 
-  /** Gives a thread what it can soon answer. @param may whether a hook is still called. */
+  /** Sends a thread the next calls, as many as it can soon answer. @param may whether a hook is still called. */
   feed(thread: PolicyThread, may: (hook: HookName) => boolean): void {
     for (const [id, call] of this.#held) {
       if (thread.pending >= WINDOW) return;
@@ -69,7 +72,7 @@ export class CallQueue {
     }
   }
 
-  /** Calls that a thread left unanswered come first. */
+  /** Puts calls that a thread left unanswered at the front. */
   putBack(calls: readonly HookCall[]): void {
     this.#held = new Map([...calls.map((call) => [call.id, call] as const), ...this.#held]);
   }
@@ -79,7 +82,7 @@ export class CallQueue {
     this.#asked.delete(id);
   }
 
-  /** All callers that still wait go on without an answer. */
+  /** Lets all waiting callers continue without an answer. */
   dissolve(): void {
     this.#cancelLook?.();
     this.#cancelLook = undefined;

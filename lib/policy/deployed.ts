@@ -1,12 +1,12 @@
-/** The policy that was bundled at deploy, beside the bundle that asks it (lib/stacks/policy.ts). */
+/** The policy that was bundled at deploy, beside the bundle that calls it (lib/stacks/policy.ts). */
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { openPolicy, type Policy, type PolicyOptions } from './open.ts';
 
-/** Its name. */
+/** File name of the bundled policy. */
 export const DEPLOYED_POLICY = 'policy.mjs';
 
-/** Opens it. @returns undefined when none was bundled. */
+/** Opens the bundled policy. @returns undefined when none was bundled. */
 export async function openDeployedPolicy(
   options: Pick<PolicyOptions, 'clock' | 'log' | 'meter'>,
 ): Promise<Policy | undefined> {

@@ -1,10 +1,10 @@
-/** What became of the calls of one hook: what `GET /v1/policy` shows, and when it is called no more. */
+/** The record of one hook's calls, which `GET /v1/policy` shows and which decides when the hook is switched off. */
 import type { HookName } from './policy.ts';
 
 export interface HookState {
   name: HookName;
   calls: number;
-  /** Calls that an earlier answer served. */
+  /** Calls that a cached answer served. */
   reused: number;
   failures: number;
   overruns: number;
@@ -14,9 +14,9 @@ export interface HookState {
   lastFailure?: { at: number; message: string };
 }
 
-/** Overruns, and ends of the thread, after which a hook is not called until the file is saved again. */
+/** Number of overruns and thread ends after which a hook is switched off until the file is saved again. */
 const STRIKES = 3;
-/** ms between reports of one hook's failures. */
+/** Minimum interval between reports of one hook's failures, ms. */
 const REPORT = 60_000;
 
 export class HookRecord {
@@ -35,13 +35,13 @@ export class HookRecord {
     this.name = name;
   }
 
-  /** @param elapsed ms. */
+  /** Counts a finished call. @param elapsed ms. */
   ended(elapsed: number): void {
     this.calls += 1;
     this.#elapsed += elapsed;
   }
 
-  /** @returns whether it is to be reported: the first, and then one a minute. */
+  /** Counts a failure. @returns whether to report it: the first, and then one a minute. */
   failed(at: number, message: string): boolean {
     this.failures += 1;
     this.lastFailure = { at, message };
@@ -50,7 +50,7 @@ export class HookRecord {
     return true;
   }
 
-  /** @returns whether that was the last that is allowed. */
+  /** Counts an overrun or thread end. @returns whether the limit is reached. */
   strike(at: number, reason: string): boolean {
     this.lastFailure = { at, message: reason };
     this.#strikes += 1;

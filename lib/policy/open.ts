@@ -1,7 +1,7 @@
 /**
- * `postern.policy.ts`, watched: whenever it is saved it is loaded beside the policy that runs, and takes its
- * place when it is fit to. A file that is not, or is gone, leaves what runs running. A policy that was bundled
- * at deploy is loaded once.
+ * Opens `postern.policy.ts` and watches it: a saved file is loaded beside the running policy, and replaces it when it
+ * is valid. When it is invalid or missing, the running policy stays. A policy that was bundled at deploy is loaded
+ * once.
  */
 import { type FSWatcher, watch } from 'node:fs';
 import { readFile } from 'node:fs/promises';
@@ -13,13 +13,13 @@ import type { HookState } from './hook-record.ts';
 import type { Facts, HookAnswer, HookName } from './policy.ts';
 import { type PolicyMeter, PolicyRunner, type RunnerLimits, type RunnerLog } from './runner.ts';
 
-/** As `GET /v1/policy` shows it. Times in ms. */
+/** State of the policy as `GET /v1/policy` shows it. Times in ms. */
 export interface PolicyState {
   file: string;
-  /** Absent: no policy runs. */
+  /** When the running policy was loaded; absent: no policy runs. */
   loadedAt?: number;
   loads: number;
-  /** Why what was saved last does not run. */
+  /** Why the last saved file does not run. */
   refused?: { at: number; message: string };
   disabled?: string;
   restarts: number;
@@ -27,18 +27,18 @@ export interface PolicyState {
   hooks: HookState[];
 }
 
-/** The hooks, as accept and egress ask them. */
+/** The hooks, as accept and egress call them. */
 export interface Hooks {
   /** Whether the policy has this hook; if not, no facts need to be prepared. */
   has(hook: HookName): boolean;
   /**
-   * What the policy says; undefined: nothing. At once when there is no such hook, or for `onRoute` and `onShape`
-   * when it said so lately; else a promise, which never rejects.
+   * Calls a hook. @returns its answer; undefined for none. At once when there is no such hook, or for `onRoute` and
+   * `onShape` when the answer is cached; otherwise a promise, which never rejects.
    */
   ask<H extends HookName>(hook: H, facts: Facts<H>): HookAnswer<H> | Promise<HookAnswer<H>>;
-  /** Calls back when a policy takes the place of another, or of none. Returns an unsubscriber. */
+  /** Calls the listener when a policy replaces another, or none. Returns an unsubscriber. */
   watch(listener: () => void): () => void;
-  /** Reports an answer that could not be used as a failure of its hook. */
+  /** Reports an unusable answer as a failure of its hook. */
   failed(hook: HookName, reason: string): void;
 }
 
@@ -48,11 +48,11 @@ export interface Policy extends Hooks {
 }
 
 export interface PolicyOptions {
-  /** The file. It need not exist: then no policy runs until it does. */
+  /** Path of the file. It need not exist: then no policy runs until it does. */
   file: string;
   /**
-   * It was checked when it was deployed, and is not watched; one that cannot be loaded here all the same is
-   * reported, and mail goes on without it.
+   * Whether the policy was checked at deploy, and so is not watched. When loading it fails all the same, the failure
+   * is reported, and mail goes on without it.
    */
   deployed?: boolean;
   clock: Clock;
@@ -71,13 +71,13 @@ export const RUNNER_LIMITS: RunnerLimits = {
   reuse: 10_000,
   kept: 20_000,
 };
-/** ms without a further event after which a saved file is read: editors write in several steps. */
+/** Delay from the last event to reading a saved file, because editors write in several steps, ms. */
 const SETTLE = 50;
 
 /**
  * Loads the policy and watches its file.
- * @throws PosternError `bad_request` when the file is there and no policy, or its folder is not there; never for
- * a deployed one.
+ * @throws PosternError `bad_request` when the file exists and is not a policy, or its folder does not exist; never
+ * for a deployed one.
  */
 export async function openPolicy(options: PolicyOptions): Promise<Policy> {
   const { clock, log, meter, deployed = false } = options;
@@ -93,7 +93,7 @@ export async function openPolicy(options: PolicyOptions): Promise<Policy> {
   let cancelReload: (() => void) | undefined;
   let closed = false;
 
-  /** @throws Error that says why the file is refused. */
+  /** Loads the file. @throws Error with the reason why it is refused. */
   async function load(): Promise<void> {
     const source = await readFile(file, 'utf8');
     const next = await PolicyRunner.start({ url, source, clock, limits, log, meter });
@@ -166,7 +166,7 @@ export async function openPolicy(options: PolicyOptions): Promise<Policy> {
   };
 }
 
-/** The folder is watched, because most editors put a new file in the place of the old. */
+/** Watches the folder, because most editors replace the old file by a new one. */
 function watchFile(file: string, saved: () => void, log: RunnerLog): FSWatcher | undefined {
   const blind = (error: Error): void =>
     log.error('policy.unwatched', {
@@ -179,7 +179,7 @@ function watchFile(file: string, saved: () => void, log: RunnerLog): FSWatcher |
     });
     return watcher.on('error', blind);
   } catch (error) {
-    // All watches of the machine may be in use, which is no reason to send no mail.
+    // All watches of the machine may be in use, which must not stop mail.
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
       throw new PosternError('bad_request', `${file} cannot be watched: ${(error as Error).message}`);
     }

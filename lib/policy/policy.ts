@@ -11,10 +11,10 @@
  * });
  * ```
  *
- * `README.md` shows one that does more. A hook gets frozen plain data and answers at once: no promise. No answer (`undefined`) leaves all as it would
- * be without the policy, and so does a hook that throws, takes too long or answers what is no answer.
- * `onRoute` and `onShape` must depend on what they are given and on time alone: for some seconds, and for equal
- * facts, an earlier answer is used again.
+ * `README.md` shows a longer one. A hook receives frozen plain data and answers at once, without a promise. No answer
+ * (`undefined`) leaves everything as without the policy, and so does a hook that throws, takes too long or answers an
+ * invalid value. `onRoute` and `onShape` must depend on their facts and on time alone: for some seconds, and for
+ * equal facts, an earlier answer is used again.
  */
 
 import type { Dimension, DirectiveAction, DirectiveLimits } from '../directives/directive.ts';
@@ -29,7 +29,7 @@ export interface AcceptFacts {
   readonly from: string;
   /** Envelope recipients. */
   readonly recipients: readonly string[];
-  /** Of a template the text with its variables. Absent: raw content without one. */
+  /** For a template, its source text with variables. Absent: raw content without a subject. */
   readonly subject?: string;
   readonly class: MessageClass;
   readonly pool: string;
@@ -39,13 +39,13 @@ export interface AcceptFacts {
 }
 
 export type AcceptAnswer =
-  /** The caller is told this sentence; nothing is taken. */
+  /** Refuses the message, with this sentence for the caller. */
   | { readonly refuse: string }
   | {
       readonly class?: MessageClass;
       readonly pool?: string;
       readonly campaign?: string;
-      /** Seconds before which it is not sent. */
+      /** Minimum delay of the first attempt, s. */
       readonly delaySeconds?: number;
     };
 
@@ -61,19 +61,19 @@ export interface RouteFacts {
   readonly pool: string;
 }
 
-/** It goes by this pool; when there is none of that name, it waits, and says so. */
+/** The pool that sends the mail; when it does not exist, the mail waits, and its reason names the pool. */
 export interface RouteAnswer {
   readonly pool: string;
 }
 
-/** Mail of a tenant from a source address to a site. */
+/** Mail of a tenant from one source address to a site. */
 export interface ShapeFacts {
   readonly tenant: string;
   readonly class: MessageClass;
   readonly provider: string;
   readonly site: string;
   readonly pool: string;
-  /** Absent: the host's default address. */
+  /** Source address; absent: the host's default. */
   readonly ip?: string;
 }
 
@@ -92,7 +92,7 @@ export interface ReplyFacts {
   readonly ip?: string;
   /** Name of the MX host. */
   readonly mx: string;
-  /** Command that was answered, as `rcpt`. */
+  /** The refused command, as `rcpt`. */
   readonly phase: string;
   readonly code: number;
   /** Enhanced code (RFC 3463), as `4.7.28`. */
@@ -103,13 +103,13 @@ export interface ReplyFacts {
 }
 
 export interface ReplyAnswer {
-  /** What becomes of the delivery, in place of what the code says. */
+  /** State of the delivery, which overrides the reply's code. */
   readonly state?: 'deferred' | 'bounced';
-  /** When it is tried again if it is deferred, in place of the schedule and of a time that the reply names. */
+  /** Delay of the next attempt of a deferred delivery, s; overrides the schedule and a time in the reply. */
   readonly retryAfterSeconds?: number;
   /**
-   * A directive to raise: for all mail that is like this delivery in the dimensions of `scope`, each of which
-   * this delivery must have.
+   * A directive to raise: for all mail that equals this delivery in the dimensions of `scope`, each of which this
+   * delivery must have.
    */
   readonly directive?: {
     readonly scope: readonly Dimension[];
@@ -136,7 +136,7 @@ export type HookName = (typeof HOOKS)[number];
 export type Facts<H extends HookName> = Parameters<PolicyHooks[H]>[0];
 export type HookAnswer<H extends HookName> = ReturnType<PolicyHooks[H]>;
 
-/** What `postern.policy.ts` exports as its default. */
+/** Types the default export of `postern.policy.ts`. */
 export function definePolicy(hooks: Partial<PolicyHooks>): Partial<PolicyHooks> {
   return hooks;
 }

@@ -1,13 +1,13 @@
-/** What passes between the process and the policy's thread. */
+/** Messages between the process and the policy's thread. */
 import type { HookName } from './policy.ts';
 
 export interface Setup {
-  /** `file:` URL of the policy, and its text. */
+  /** `file:` URL of the policy, and its source. */
   url: string;
   source: string;
-  /** One Int32: the id of the call that runs, 0 between calls. Tells from outside what a thread hangs in. */
+  /** One Int32: the id of the running call, 0 between calls. It shows from outside in which call a thread hangs. */
   running: SharedArrayBuffer;
-  /** ms of CPU that a call may take. */
+  /** Maximum CPU time of a call, ms. */
   budget: number;
 }
 
@@ -22,7 +22,7 @@ export interface HookResult {
   value?: unknown;
   /** Why there is no answer. */
   failure?: string;
-  /** ms. */
+  /** Duration of the call, ms. */
   elapsed: number;
   overran: boolean;
 }

@@ -1,5 +1,5 @@
 /**
- * Calls the policy that runs, and keeps mail going when it fails:
+ * Runs the policy, and keeps mail going when it fails:
  *
  * ```
  *  ask ─► no such hook, disabled ──► undefined
@@ -19,27 +19,27 @@ import type { HookCall, HookResult } from './protocol.ts';
 import { type PolicyThread, startThread, type ThreadEnd, type ThreadLimits } from './thread.ts';
 
 export interface RunnerLimits extends ThreadLimits {
-  /** Calls that may wait for an answer; more are not made. */
+  /** Maximum number of waiting calls; above it, no more are made. */
   waiting: number;
-  /** ms that an answer is waited for, the time in line included. */
+  /** Maximum wait for an answer, the time in the queue included, ms. */
   patience: number;
-  /** ms for which an answer is used again. */
+  /** How long an answer is reused, ms. */
   reuse: number;
-  /** Answers that are kept for that, of each hook. */
+  /** Maximum number of cached answers of each hook. */
   kept: number;
 }
 
-/** What an operator is told. */
+/** Log entries for the operator. */
 export interface RunnerLog {
   warn(event: string, fields?: Record<string, unknown>): void;
   error(event: string, fields?: Record<string, unknown>): void;
 }
 
-/** Counts what hooks cost and fail at. Must not throw. */
+/** Measures cost and failures of hooks. Must not throw. */
 export interface PolicyMeter {
-  /** A call ended. @param ms its time. */
+  /** Counts a finished call. @param ms its duration. */
   called(hook: HookName, ms: number): void;
-  /** `skipped`: not called, or not waited for. */
+  /** Counts a failure; `skipped`: not called, or not waited for. */
   trouble(hook: HookName, kind: 'failed' | 'overran' | 'skipped'): void;
 }
 
@@ -52,7 +52,7 @@ export interface RunnerOptions {
   meter?: PolicyMeter;
 }
 
-/** Ends of the thread outside of any call, after which the policy is not asked any more. */
+/** Number of thread ends outside of any call after which the policy is switched off. */
 const STRIKES = 3;
 
 export class PolicyRunner {
@@ -60,7 +60,7 @@ export class PolicyRunner {
   readonly #records = new Map<HookName, HookRecord>();
   readonly #cache: AnswerCache;
   readonly #line: CallQueue;
-  /** Asked for, and about to be kept. */
+  /** Calls under way whose answers will be cached. */
   readonly #coming = new Map<string, Promise<unknown>>();
   #thread: PolicyThread | undefined;
   #strikes = 0;
@@ -76,7 +76,7 @@ export class PolicyRunner {
     this.#line = new CallQueue({ clock, patience: limits.patience, onSkipped: (hook) => this.#skip(hook) });
   }
 
-  /** @throws Error whose message says why the policy is refused. */
+  /** Starts the policy. @throws Error with the reason why it is refused. */
   static async start(options: RunnerOptions): Promise<PolicyRunner> {
     const runner = new PolicyRunner(options);
     const thread = await runner.#startThread();
@@ -101,14 +101,14 @@ export class PolicyRunner {
     if (known === undefined) return this.#refresh(hook, facts, key) as Promise<HookAnswer<H>>;
     this.#records.get(hook)!.reused += 1;
     if (known.freshUntil <= this.#options.clock.now()) {
-      // Everybody goes on with what is known until the new answer is there.
+      // The old answer serves all callers until the new one arrives.
       known.freshUntil = Number.POSITIVE_INFINITY;
       void this.#refresh(hook, facts, key);
     }
     return known.answer as HookAnswer<H>;
   }
 
-  /** An answer could not be used. */
+  /** Counts an unusable answer. */
   failed(hook: HookName, reason: string): void {
     const { clock, log, meter } = this.#options;
     const record = this.#records.get(hook);
@@ -118,7 +118,7 @@ export class PolicyRunner {
     if (report) log.warn('policy.failed', { hook, reason, failures: record.failures });
   }
 
-  /** Answers what it was asked, and ends. */
+  /** Answers the calls under way, then ends. */
   retire(): void {
     this.#closed = true;
     if (this.#thread === undefined) this.#line.dissolve();
@@ -160,7 +160,7 @@ export class PolicyRunner {
   #feed(): void {
     if (this.#thread === undefined) return;
     this.#line.feed(this.#thread, (hook) => this.#records.get(hook)!.disabled === undefined);
-    // Not before: a thread that has answered all it was asked would end.
+    // Only now, because a thread that has answered all its calls would end.
     if (this.#closed && this.#line.fed) this.#thread.retire();
   }
 

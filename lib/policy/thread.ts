@@ -14,17 +14,17 @@ import type { HookName } from './policy.ts';
 import type { FromWorker, HookCall, HookResult, Setup } from './protocol.ts';
 
 export interface ThreadLimits {
-  /** ms of CPU that a call may take; above it its answer does not count. */
+  /** Maximum CPU time of a call, ms; above it the answer does not count. */
   budget: number;
-  /** ms after which a call that has not ended is stopped together with its thread. */
+  /** Time after which an unfinished call is stopped together with its thread, ms. */
   stall: number;
-  /** ms that loading may take. */
+  /** Maximum time of loading, ms. */
   loading: number;
-  /** Megabytes of heap. */
+  /** Maximum heap, MB. */
   memory: number;
 }
 
-/** How a thread ended: in which call, if in one, and what it left unanswered. */
+/** How a thread ended: the call in which it ended, if any, and the unanswered calls. */
 export interface ThreadEnd {
   reason: string;
   culprit: HookCall | undefined;
@@ -37,31 +37,31 @@ export interface ThreadOptions {
   clock: Clock;
   limits: ThreadLimits;
   onResult: (call: HookCall, result: HookResult) => void;
-  /** A batch was answered: there is room for more. */
+  /** Called when a batch was answered and there is room for more. */
   onAnswered: () => void;
   onEnd: (ending: ThreadEnd) => void;
 }
 
 export interface PolicyThread {
   readonly hooks: ReadonlySet<HookName>;
-  /** Calls that are not answered. */
+  /** Number of unanswered calls. */
   readonly pending: number;
   call(call: HookCall): void;
-  /** Ends it, once it has answered what it was asked. */
+  /** Ends the thread once it has answered its calls. */
   retire(): void;
-  /** Ends it now; nothing is told any more. */
+  /** Ends the thread now; no callback follows. */
   close(): Promise<void>;
 }
 
 /** In a bundle the worker is a file of its own beside it (lib/stacks/policy.ts). */
 export const BUNDLED_WORKER = 'policy-worker.mjs';
 const WORKER = import.meta.url.endsWith('.ts') ? './worker.ts' : `./${BUNDLED_WORKER}`;
-/** Checks of a running call within the time that it may take. */
+/** Number of checks of a running call within its maximum time. */
 const LOOKS = 4;
-/** A thread that runs no call and answers none may only be waiting for a core: it is given so much longer. */
+/** Factor on the stall time for a thread without a running call, which may only be waiting for a core. */
 const PATIENCE = 8;
 
-/** @throws Error whose message says why the policy is refused. */
+/** Starts a thread. @throws Error with the reason why the policy is refused. */
 export async function startThread(options: ThreadOptions): Promise<PolicyThread> {
   const { url, source, clock, limits } = options;
   const running = new Int32Array(new SharedArrayBuffer(4));
@@ -72,13 +72,13 @@ export async function startThread(options: ThreadOptions): Promise<PolicyThread>
     resourceLimits: { maxOldGenerationSizeMb: limits.memory },
   });
   const hooks = await loaded(worker, clock, limits.loading);
-  // Only while it has something to answer does it keep the process alive.
+  // The thread keeps the process alive only while it has calls to answer.
   worker.unref();
 
   const waiting = new Map<number, HookCall>();
   let batch: HookCall[] = [];
   let cancelLook: (() => void) | undefined;
-  /** What a look saw, and since when nothing else was seen. */
+  /** The state at the last check, and since when it is unchanged. */
   let seen = { call: 0, oldest: 0, since: 0 };
   let retired = false;
   let ended = false;

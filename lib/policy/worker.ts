@@ -1,8 +1,8 @@
 /**
- * The policy's own thread: loads the file once and answers calls in the order they come.
+ * The policy's own thread: loads the file once and answers calls in order of arrival.
  *
- * The source is the one that was read when the file was saved, so that a thread that has to be started again
- * runs the same source as before, even if the file has changed.
+ * The source is the one that was read when the file was saved, so that a restarted thread runs the same source, even
+ * if the file has changed.
  */
 import { registerHooks } from 'node:module';
 import { parentPort, workerData } from 'node:worker_threads';
@@ -18,7 +18,7 @@ type Hook = (facts: unknown) => unknown;
 
 const send = (message: FromWorker): void => port.postMessage(message);
 
-/** A bundle has its lines from its source map. */
+/** Lines of a bundle come from its source map. */
 const bundled = !url.endsWith('.ts');
 if (bundled) process.setSourceMapsEnabled(true);
 
@@ -37,7 +37,7 @@ try {
   send({ kind: 'refused', reason: told(error) });
 }
 
-/** @throws Error when what the file exports is no policy. */
+/** The hooks of a policy. @throws Error when the file's export is not a policy. */
 function hooksOf(policy: unknown): ReadonlyMap<HookName, Hook> {
   if (typeof policy !== 'object' || policy === null) {
     throw new Error('default: is no policy; write export default definePolicy({ … }).');
@@ -70,7 +70,7 @@ function answer(hooks: ReadonlyMap<HookName, Hook>, calls: readonly HookCall[]):
   });
 }
 
-/** ms of CPU since then: a thread that had to wait for a core has not overrun its time. */
+/** CPU time used since a point, ms: a thread that had to wait for a core has not overrun its time. */
 function used(since: NodeJS.CpuUsage): number {
   const { user, system } = process.threadCpuUsage(since);
   return (user + system) / 1000;
@@ -82,7 +82,7 @@ function frozen<T>(value: T): T {
   return Object.freeze(value);
 }
 
-/** Any thrown value as one line, with its place in the file where that is known. */
+/** Formats any thrown value as one line, with its position in the file where that is known. */
 function told(error: unknown): string {
   try {
     if (!(error instanceof Error)) return `threw ${String(error)}`.slice(0, 500);

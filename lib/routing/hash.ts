@@ -1,6 +1,6 @@
 /**
- * A number that is always the same for the same text, and evenly spread: FNV-1a with the finaliser of
- * MurmurHash3, since the last characters of FNV alone barely reach the high bits. Not for secrets.
+ * Hashes a text to an evenly spread number: FNV-1a with the finaliser of MurmurHash3, since the last characters of
+ * FNV alone barely reach the high bits. Not for secrets.
  * @param seed makes the numbers of one purpose independent of those of another.
  * @returns an unsigned 32-bit integer.
  */
@@ -12,7 +12,7 @@ export function hash(text: string, seed = 0): number {
   return (h ^ (h >>> 16)) >>> 0;
 }
 
-/** The same as a number in (0, 1). */
+/** Hashes a text to a number in (0, 1). */
 export function fraction(text: string, seed = 0): number {
   return (hash(text, seed) + 0.5) / 4_294_967_296;
 }

@@ -7,31 +7,33 @@
  *        ▼                                                 └───► the next that warms up and may send (wait)
  *      sends                          none: the least wait
  * ```
- * Turns are those of smooth weighted round-robin (nginx): every IP grows by its weight, the largest sends and
- * gives back the sum. Shares are exact after each round, and an IP of weight 5 does not send five in a row.
+ * Turns are those of smooth weighted round-robin (nginx): every IP grows by its weight, the largest sends and is
+ * lowered by the sum. Shares are exact after each round, and an IP of weight 5 does not send five in a row.
  */
 import { Cache } from '../cache.ts';
 import { fraction, hash } from './hash.ts';
 import type { Pool } from './pools.ts';
 
-/** What is known of the node's IPs at the moment. Synchronous, and asked for every message. */
+/** Current state of the node's IPs. Synchronous, and read for every message. */
 export interface IpStates {
-  /** Its lease is held here, and no directive stops it at the provider. */
+  /** Whether its lease is held here, and no directive stops it at the provider. */
   usable(ip: string, provider: string, now: number): boolean;
-  /** Milliseconds until its warm-up lets a message start at the provider; 0 for at once. */
+  /** Wait until its warm-up lets a message start at the provider, ms; 0 for none. */
   wait(ip: string, provider: string, now: number): number;
-  /** It has a warm-up budget at the provider. */
+  /** Whether it has a warm-up budget at the provider. */
   warming(ip: string, provider: string): boolean;
-  /** Deliveries that it has in hand. */
+  /** Number of deliveries in flight from it. */
   load(ip: string): number;
 }
 
 /** Narrows a choice to the IPs that can reach a destination (address family). */
 export type Reach = (ip: string) => boolean;
 
-/** What is kept of a spent budget: asking all spent IPs for every message would cost more than it tells. */
+/**
+ * How long a spent budget is remembered, ms: checking all spent IPs for every message would cost more than it gains.
+ */
 const REMEMBERED = 1_000;
-/** Tenants whose order of IPs is kept. */
+/** Maximum number of tenants whose order of IPs is cached. */
 const MAX_ORDERS = 10_000;
 
 export class Picker {
@@ -41,16 +43,16 @@ export class Picker {
   readonly #ips: readonly string[];
   readonly #weights: Float64Array;
   readonly #credits: Float64Array;
-  /** Until when a budget is known to be spent, and when it lets the next message start. */
+  /** Until when a budget counts as spent, and when it lets the next message start. */
   readonly #spentUntil: Float64Array;
   readonly #freeAt: Float64Array;
-  /** Choice in which an IP was last passed over. */
+  /** Choice in which an IP was last skipped. */
   readonly #passed: Uint32Array;
   /** Choice in which an IP was last taken. */
   readonly #chosen: Uint32Array;
   readonly #orders = new Cache<string, Uint16Array>(MAX_ORDERS);
   #choice = 0;
-  /** Least wait among the IPs whose budget is spent, of the last choice; `Infinity` when none was. */
+  /** Least wait among the IPs with a spent budget in the last choice; `Infinity` when none was spent. */
   leastWait = Number.POSITIVE_INFINITY;
 
   constructor(pool: Pool, provider: string, states: IpStates) {
@@ -67,7 +69,9 @@ export class Picker {
     this.#chosen = new Uint32Array(ips.length);
   }
 
-  /** @returns an IP that may send now; undefined when there is none, and then `leastWait` tells more. */
+  /**
+   * Picks an IP. @returns an IP that may send now; undefined when there is none, and then `leastWait` holds the wait.
+   */
   pick(tenant: string, now: number, reach: Reach | undefined): string | undefined {
     this.leastWait = Number.POSITIVE_INFINITY;
     this.#choice = (this.#choice + 1) >>> 0;
@@ -86,7 +90,7 @@ export class Picker {
     const wait = this.#pool.overBudget === 'wait';
     let sum = 0;
     for (let i = 0; i < length; i += 1) {
-      // Elsewhere a spent IP takes no turns; where its mail waits, its turns pass.
+      // With `warmed` a spent IP takes no turns; where its mail waits, its turns pass.
       if (!wait && this.#knownSpent(i, now)) continue;
       this.#credits[i] = this.#credits[i]! + this.#weights[i]!;
       sum += this.#weights[i]!;
@@ -130,7 +134,7 @@ export class Picker {
     }
   }
 
-  /** Of equals, the one that was chosen longest ago. */
+  /** The least loaded IP; of equals, the one that was chosen longest ago. */
   #lightest(): number {
     let best = -1;
     let least = Number.POSITIVE_INFINITY;
@@ -145,7 +149,7 @@ export class Picker {
     return best;
   }
 
-  /** Rendezvous hashing (Thaler and Ravishankar 1996), weighted: an IP that is lost moves its tenants only. */
+  /** Weighted rendezvous hashing (Thaler and Ravishankar 1996): a lost IP moves only its own tenants. */
   #sticky(tenant: string, now: number, reach: Reach | undefined): number {
     for (const place of this.#orderOf(tenant)) {
       if (!this.#usable(place, now, reach)) continue;
@@ -167,7 +171,7 @@ export class Picker {
     return order;
   }
 
-  /** The next IP that warms up and may send: mail of a warming IP does not go by a warm one here. */
+  /** The next warming IP that may send, because mail of a warming IP is not sent by a warm one here. */
   #otherWarming(now: number, reach: Reach | undefined): number {
     let best = -1;
     for (let i = 0; i < this.#ips.length; i += 1) {

@@ -1,4 +1,4 @@
-/** Pools: which IPs send whose mail, and how one of them is chosen. */
+/** Pools: which IPs send which mail, and how one of them is chosen. */
 import {
   optional,
   readBoolean,
@@ -19,11 +19,11 @@ export interface PoolIp {
   readonly ip: string;
   /** Share of the pool's mail, relative to the other IPs. 0: none. */
   readonly weight: number;
-  /** It has sent mail before: it needs no warm-up when a document adds it. */
+  /** Whether it has sent mail before, so that it needs no warm-up when a document adds it. */
   readonly warm?: boolean;
 }
 
-/** A configuration set belongs to a tenant, and its name is that tenant's. */
+/** A configuration set by its tenant and name. */
 export interface SetName {
   readonly tenant: string;
   readonly set: string;
@@ -32,23 +32,23 @@ export interface SetName {
 export interface Pool {
   readonly name: string;
   readonly ips: readonly PoolIp[];
-  /** `weighted`: in turn, by weight. `least-loaded`: the one with least in hand, by weight. */
+  /** `weighted`: in turn, by weight. `least-loaded`: the one with the fewest deliveries in flight, by weight. */
   readonly choice: 'weighted' | 'least-loaded';
-  /** Each tenant has an IP of its own as long as that may send; `choice` does not matter then. */
+  /** Whether each tenant has an IP of its own while that may send; `choice` has no effect then. */
   readonly sticky: boolean;
-  /** Its IPs are in no other pool. */
+  /** Whether its IPs are in no other pool. */
   readonly exclusive: boolean;
-  /** Owners whose mail goes by it, even if it names another pool; no other mail does. */
+  /** Owners whose mail it sends, even if the mail names another pool; it sends no other mail. */
   readonly dedicatedTo:
     | { readonly tenants: readonly string[]; readonly sets: readonly SetName[] }
     | undefined;
   /** Pool that sends when none of its IPs may. */
   readonly overflow: string | undefined;
-  /** What exceeds the budget of an IP that warms up: goes by warm IPs of the pool (or its overflow), or waits. */
+  /** Mail over the budget of a warming IP is sent by warm IPs of the pool (or its overflow), or waits. */
   readonly overBudget: 'warmed' | 'wait';
 }
 
-/** A pool as an installation is started with it: its addresses, or a pool as a routing document has it. */
+/** A pool in an installation's settings: its addresses, or a pool in the form of routing documents. */
 export type PoolSetting =
   | readonly string[]
   | {
@@ -60,31 +60,31 @@ export type PoolSetting =
       readonly exclusive?: boolean;
     };
 
-/** Sender of mail, as far as a pool can be dedicated to it. */
+/** The sender properties by which a pool can be dedicated. */
 export interface PoolUser {
   readonly tenant: string;
   readonly configurationSet?: string;
 }
 
-/** Whether mail of a sender may name a pool: one that is dedicated is open to its owners alone. */
+/** Whether a sender's mail may name a pool: a dedicated pool is open to its owners alone. */
 export function isOpenTo({ dedicatedTo }: Pool, { tenant, configurationSet }: PoolUser): boolean {
   if (dedicatedTo === undefined || dedicatedTo.tenants.includes(tenant)) return true;
   return dedicatedTo.sets.some((one) => one.tenant === tenant && one.set === configurationSet);
 }
 
-/** Those pools in the form of a routing document. */
+/** Converts pools of settings to a routing document. */
 export function poolDocument(pools: Readonly<Record<string, PoolSetting>>): Record<string, object> {
   return Object.fromEntries(
     Object.entries(pools).map(([name, pool]) => [name, Array.isArray(pool) ? { ips: [...pool] } : pool]),
   );
 }
 
-/** Names of SES's dedicated IP pools, and safe in the name of a lane. */
+/** Names of SES's dedicated IP pools, also safe in the name of a lane. */
 const NAME = /^[a-zA-Z0-9_-]{1,64}$/;
 const MEMBERS = ['ips', 'choice', 'sticky', 'exclusive', 'dedicatedTo', 'overflow', 'overBudget'] as const;
 
 /**
- * All pools together, for what is wrong with them is mostly between them.
+ * Parses all pools together, because most faults lie between them.
  * @param value pools by name: `{ news: { ips: ['203.0.113.1', { ip: '203.0.113.2', weight: 3 }] } }`.
  * @throws PosternError with path and reason.
  */
@@ -108,7 +108,7 @@ function readPool(value: unknown, path: string, name: string): Pool {
       readChoice(choice, at, ['weighted', 'least-loaded'] as const),
     ),
     sticky: optional(given.sticky, `${path}.sticky`, false, readBoolean),
-    // Who pays for an IP of his own does not expect the mail of others on it.
+    // A tenant that pays for an IP of its own does not expect other tenants' mail on it.
     exclusive: optional(given.exclusive, `${path}.exclusive`, dedicatedTo !== undefined, readBoolean),
     dedicatedTo,
     overflow: optional(given.overflow, `${path}.overflow`, undefined, readText),
@@ -117,7 +117,7 @@ function readPool(value: unknown, path: string, name: string): Pool {
     ),
   };
   if (pool.overBudget === 'wait' && pool.choice === 'least-loaded' && !pool.sticky) {
-    // An IP whose budget is spent has the least in hand: all mail would be its, and wait.
+    // An IP with a spent budget has the fewest deliveries in flight, so all mail would choose it and wait.
     refuse(
       `${path}.overBudget`,
       '"wait" does not go with the choice "least-loaded"; choose "weighted", or sticky.',

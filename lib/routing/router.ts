@@ -1,11 +1,11 @@
 /**
- * From a message to the pool (or smarthost) that sends it, and from there to an IP.
+ * Routes a message to the pool (or smarthost) that sends it, and from there to an IP.
  *
  * ```
  *  named pool ─► dedicated to its set, else to its tenant? ─► split by percent? ─► IP of the pool ─► of its overflow
  *                     that pool                                another pool, a smarthost
  * ```
- * Static routes decide where a domain's mail is taken to, not from where; they are not asked here.
+ * Static routes decide the destination host of a domain's mail, not its source; they play no part here.
  */
 import { readObject } from '../document.ts';
 import { type IpStates, Picker, type Reach } from './picker.ts';
@@ -14,7 +14,7 @@ import { readSplits, type Split, type SplitTarget, targetOf } from './splits.ts'
 
 export interface RoutingTable {
   readonly pools: ReadonlyMap<string, Pool>;
-  /** By the pool that is split. */
+  /** Splits by the pool whose mail they divide. */
   readonly splits: ReadonlyMap<string, Split>;
 }
 
@@ -25,9 +25,9 @@ export function readRouting(value: unknown, path: string): RoutingTable {
   return { pools, splits: readSplits(given.splits ?? [], `${path}.splits`, pools) };
 }
 
-/** What of a message decides its way. */
+/** Facts of a message that decide its route. */
 export interface Routable {
-  /** Named by the message or its configuration set. */
+  /** Pool that the message or its configuration set names. */
   pool: string;
   tenant: string;
   configurationSet?: string;
@@ -39,7 +39,7 @@ export type Way = SplitTarget | { readonly kind: 'refused'; readonly text: strin
 
 export type Choice =
   | { kind: 'ip'; ip: string; pool: string }
-  /** All IPs that could send it have spent their warm-up budgets; in `ms` one has room again. */
+  /** All IPs that could send it have spent their warm-up budgets; after `ms` one has room again. */
   | { kind: 'wait'; ms: number }
   /** No IP may be used. */
   | { kind: 'none' };
@@ -54,16 +54,16 @@ const NONE: Choice = { kind: 'none' };
 export class Router {
   readonly #table: RoutingTable;
   readonly #states: IpStates;
-  /** Stands for all pools that no document names. */
+  /** Represents all pools that no document names. */
   readonly #unnamed: Pool;
   readonly #dedicated = new Map<string, Dedicated>();
   readonly #ways = new Map<string, SplitTarget>();
-  /** By pool, then provider. */
+  /** Pickers by pool, then provider. */
   readonly #pickers = new Map<string, Map<string, Picker>>();
 
   /**
-   * @param allIps IPs of this node. Pools that no document names use all of them that are in no exclusive pool.
-   *   The host's default address is the empty text.
+   * @param allIps IPs of this node. Pools that no document names use all of them that are in no exclusive pool. The
+   * host's default address is the empty text.
    */
   constructor(table: RoutingTable, states: IpStates, allIps: readonly string[]) {
     this.#table = table;
@@ -84,7 +84,7 @@ export class Router {
     return found;
   }
 
-  /** Which pool or smarthost sends a message; the same for each of its attempts. */
+  /** The pool or smarthost that sends a message; the same for each of its attempts. */
   route(message: Routable): Way {
     const { configurationSet, tenant } = message;
     const own = this.#dedicated.get(tenant);
@@ -100,8 +100,8 @@ export class Router {
   }
 
   /**
-   * An IP of a pool, or of the pools that it overflows to, for one message to a provider.
-   * @param reach which IPs can reach the destination at all; absent: all of them.
+   * Chooses an IP of a pool, or of the pools that it overflows to, for one message to a provider.
+   * @param reach selects the IPs that can reach the destination; absent: all of them.
    */
   choose(pool: string, tenant: string, provider: string, now: number, reach?: Reach): Choice {
     let least = Number.POSITIVE_INFINITY;
@@ -131,7 +131,7 @@ export class Router {
 
 function poolOfAll(ips: readonly string[]): Pool {
   return {
-    // No document has this name; `readPools` refuses it.
+    // No document has this name, because `readPools` refuses it.
     name: '',
     ips: ips.map((ip) => ({ ip, weight: 1 })),
     choice: 'weighted',

@@ -1,15 +1,15 @@
 /**
- * Splits: a share of a pool's mail goes by another pool or by a smarthost, by percent, rising from date to
- * date. For migrations.
+ * Splits: a share of a pool's mail is sent by another pool or by a smarthost, in percent, rising from date to date.
+ * For migrations.
  *
- * Which way a message goes is decided by its id and by the percentages of the moment at which it was accepted.
- * So a retry goes the way of the first attempt, however far the ramp has come meanwhile.
+ * A message's id and the percentages at its acceptance decide its route. So a retry takes the route of the first
+ * attempt, even when the ramp has risen meanwhile.
  */
 import { readDate, readList, readNumber, readObject, readText, refuse } from '../document.ts';
 import { fraction, hash } from './hash.ts';
 import type { Pool } from './pools.ts';
 
-/** The percentage is `percent` at `at` and linear between; 0 before the first, the last one's after it. */
+/** The percentage is `percent` at `at` and linear between points; 0 before the first, the last one's after it. */
 export interface RampPoint {
   readonly at: number;
   readonly percent: number;
@@ -17,7 +17,7 @@ export interface RampPoint {
 
 export type SplitTarget =
   | { readonly kind: 'pool'; readonly pool: string }
-  /** Another server takes it and delivers it; the connection comes from an IP of `pool`. */
+  /** Another server accepts it and delivers it; the connection comes from an IP of `pool`. */
   | { readonly kind: 'smarthost'; readonly pool: string; readonly host: string; readonly port: number };
 
 interface Share {
@@ -26,7 +26,7 @@ interface Share {
 }
 
 export interface Split {
-  /** Pool whose mail is split; what no share takes stays with it. */
+  /** Pool whose mail is split; mail of no share stays with it. */
   readonly from: string;
   readonly to: readonly Share[];
   readonly seed: number;
@@ -35,8 +35,8 @@ export interface Split {
 const ALWAYS = Number.NEGATIVE_INFINITY;
 
 /**
- * @param value `[{ from: 'old', to: [{ pool: 'new', ramp: [{ date: '2026-03-01', percent: 1 }, …] }] }]`; a
- *   share has a `pool` or a `smarthost` (`host:port`), and a `ramp` or a `percent` that does not change.
+ * @param value `[{ from: 'old', to: [{ pool: 'new', ramp: [{ date: '2026-03-01', percent: 1 }, …] }] }]`; a share has
+ * a `pool` or a `smarthost` (`host:port`), and a `ramp` or a fixed `percent`.
  * @throws PosternError with path and reason.
  */
 export function readSplits(
@@ -148,7 +148,7 @@ export function percentAt(ramp: readonly RampPoint[], at: number): number {
   return before?.percent ?? 0;
 }
 
-/** Where a message of the split pool goes; undefined when it stays. */
+/** The target of a message of the split pool; undefined when it stays. */
 export function targetOf(split: Split, messageId: string, acceptedAt: number): SplitTarget | undefined {
   let left = fraction(messageId, split.seed) * 100;
   for (const { target, ramp } of split.to) {

@@ -1,14 +1,14 @@
 /**
- * The warm-up of all IPs that this node sends from: what each may still send today to each provider, and what
- * must be on storage before it does.
+ * The warm-up of all IPs of this node: how much each may still send today to each provider, and what must be on
+ * storage before that.
  *
  * ```
  *  setPlan ─► unknown ── restore (the IP's lease was taken) ──► held ── close (the lease is given back) ──► unknown
  *             waits                                              sends what is leased
  * ```
- * The node that holds the IP's lease saves checkpoints while it holds it, one at a time: `checkpoint`, then
- * `saved` or `notSaved`. The node that takes the IP over after a crash restores the last one, in which all that the
- * dead node could have sent is counted as sent.
+ * The node that holds the IP's lease saves checkpoints while it holds it, one at a time: `checkpoint`, then `saved`
+ * or `notSaved`. The node that takes over the IP after a crash restores the last one, which counts as sent everything
+ * that the crashed node could have sent.
  */
 import { type RampCheckpoint, readCheckpoint, type WarmupCheckpoint, writeCheckpoint } from './checkpoint.ts';
 import type { WarmupPlan } from './plan.ts';
@@ -16,22 +16,22 @@ import { Ramp, type RampPlan, type RampStatus } from './ramp.ts';
 import { budgetAt, positionFor, sameSchedule, totalDays } from './schedule.ts';
 import type { Signal } from './verdict.ts';
 
-/** Until an IP's state is read or its lease is written, ms. */
+/** Wait until an IP's state is read or its lease is written, ms. */
 const UNKNOWN_WAIT = 1_000;
 
-/** Reports that are remembered as counted; the oldest are forgotten first. */
+/** Maximum number of report ids kept as counted; the oldest are dropped first. */
 const HEARD = 64;
-/** Reports that may be counted and not yet removed from where they came from. */
+/** Maximum number of reports that are counted and not yet removed from the store. */
 export const REPORTS_AT_ONCE = HEARD / 2;
 
 interface IpWarmup {
   plan: WarmupPlan;
-  /** Share of its schedule at which a provider that had no mail yet begins. */
+  /** Share of its schedule at which a provider without mail until now begins. */
   start: number;
-  /** Time of the last word on its progress that was obeyed. */
+  /** Time of the last progress entry that was applied. */
   progressAt: number;
   readonly ramps: Map<string, { ramp: Ramp; plan: RampPlan }>;
-  /** Ids of reports that were counted: in memory, by the save under way, and on storage. */
+  /** Ids of counted reports: in memory, in the save under way, and on storage. */
   heard: string[];
   hearing: readonly string[];
   stored: ReadonlySet<string>;
@@ -43,7 +43,7 @@ interface IpWarmup {
 export class WarmupBook {
   readonly #entries = new Map<string, IpWarmup>();
 
-  /** Begins, changes or (without a plan) ends the warm-up of an IP. What it has behind it stays. */
+  /** Begins, changes or (without a plan) ends the warm-up of an IP. Its progress stays. */
   setPlan(ip: string, plan: WarmupPlan | undefined): void {
     const entry = this.#entries.get(ip);
     if (plan === undefined) {
@@ -87,29 +87,29 @@ export class WarmupBook {
     return entry.held ? this.#ramp(entry, provider, now).room(now) : 0;
   }
 
-  /** Milliseconds until a message may start from an IP to a provider; 0 for at once. */
+  /** Wait until a message may start from an IP to a provider, ms; 0 for none. */
   wait(ip: string, provider: string, now: number): number {
     const entry = this.#entries.get(ip);
     if (entry === undefined) return 0;
     return entry.held ? this.#ramp(entry, provider, now).wait(now) : UNKNOWN_WAIT;
   }
 
-  /** Counts messages that start. The caller asked `wait` (or `room`, for more than one) before. */
+  /** Counts messages that start. The caller checked `wait` (or `room`, for more than one) before. */
   take(ip: string, provider: string, now: number, count = 1): void {
     const entry = this.#entries.get(ip);
     if (entry !== undefined) this.#ramp(entry, provider, now).take(now, count);
   }
 
-  /** Counts what became of messages (`signals.ts`). */
+  /** Counts the results of messages (`signals.ts`). */
   outcome(ip: string, provider: string, signal: Signal, now: number, count = 1): void {
     const entry = this.#entries.get(ip);
     if (entry !== undefined) this.#ramp(entry, provider, now).outcome(signal, count, now);
   }
 
   /**
-   * Counts what a report said later of a message, once for each report.
+   * Counts a later report about a message, once for each report.
    * @param id of the report; nothing is counted while the state of the IP is unknown.
-   * @returns whether it is counted on storage: then the report may be removed.
+   * @returns whether it is counted on storage, so that the report may be removed.
    */
   report(ip: string, id: string, provider: string, signal: Signal, now: number): boolean {
     const entry = this.#entries.get(ip);
@@ -140,8 +140,8 @@ export class WarmupBook {
   // — storage —
 
   /**
-   * Takes up the state of an IP whose lease this node has just taken.
-   * @param value what `leases.checkpoint(checkpointName(ip))` gave; undefined for an IP that never warmed up.
+   * Restores the state of an IP whose lease this node has just acquired.
+   * @param value result of `leases.checkpoint(checkpointName(ip))`; undefined for an IP that never warmed up.
    * @throws PosternError `storage_damaged`, `storage_too_new`; the IP then goes on to wait.
    */
   restore(ip: string, value: unknown): void {
@@ -163,7 +163,7 @@ export class WarmupBook {
     this.#obey(entry);
   }
 
-  /** Puts an IP where the plan says, unless it was put there before. */
+  /** Applies the plan's progress to an IP, unless it was applied before. */
   #obey(entry: IpWarmup): void {
     const { progress } = entry.plan;
     if (progress === undefined || progress.at <= entry.progressAt) return;
@@ -179,8 +179,9 @@ export class WarmupBook {
   }
 
   /**
-   * IPs with something to save.
-   * @param urgent only those where something waits for it: look often, for budgets are let out only as they are saved.
+   * IPs with unsaved changes.
+   * @param urgent only those whose mail waits for the save; check often, because budgets are released only as they
+   * are saved.
    */
   unsaved(urgent = false): string[] {
     const found: string[] = [];
@@ -192,7 +193,7 @@ export class WarmupBook {
     return found;
   }
 
-  /** What to save for an IP now, with the next parts of its budgets leased. Only while its lease is held. */
+  /** The checkpoint of an IP to save now, with the next parts of its budgets leased. Only while its lease is held. */
   checkpoint(ip: string): WarmupCheckpoint {
     const entry = this.#entries.get(ip);
     if (entry?.held !== true) throw new Error(`The warm-up state of ${ip} is not held here.`);
@@ -210,7 +211,7 @@ export class WarmupBook {
     for (const { ramp } of entry.ramps.values()) ramp.saved();
   }
 
-  /** A save failed, or its result is unknown. */
+  /** Handles a save that failed, or whose result is unknown. */
   notSaved(ip: string): void {
     const entry = this.#entries.get(ip);
     if (entry === undefined || !entry.saving) return;
@@ -220,9 +221,9 @@ export class WarmupBook {
   }
 
   /**
-   * The IP is given up, and nothing more is sent from it here.
-   * @returns what to save before its lease is released: exactly what was sent is counted as sent. Undefined
-   *   when its state was never read. When the lease is lost already, it must not be saved any more.
+   * Closes an IP, so that this node sends nothing more from it.
+   * @returns the checkpoint to save before its lease is released, which counts exactly the sent messages. Undefined
+   * when its state was never read. When the lease is lost already, it must not be saved.
    */
   close(ip: string): WarmupCheckpoint | undefined {
     const entry = this.#entries.get(ip);
@@ -241,13 +242,13 @@ export class WarmupBook {
 
   // — for people —
 
-  /** Where an IP stands at each provider that had mail from it. */
+  /** The state of an IP at each provider that had mail from it. */
   status(ip: string, now: number): Record<string, RampStatus> {
     const ramps = this.#entries.get(ip)?.ramps ?? [];
     return Object.fromEntries([...ramps].map(([provider, { ramp }]) => [provider, ramp.status(now)]));
   }
 
-  /** Why a message waits for an IP's warm-up, for its reason. */
+  /** Why a message waits for an IP's warm-up, as text for its reason. */
   explain(ip: string, provider: string, now: number): string {
     const entry = this.#entries.get(ip);
     if (entry?.held !== true) return `The warm-up state of ${ip} has not been read yet.`;

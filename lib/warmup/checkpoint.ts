@@ -1,4 +1,4 @@
-/** The warm-up of one IP as it is stored between restarts, and handed from node to node with the IP. */
+/** The stored warm-up of one IP, which survives restarts and moves from node to node with the IP. */
 import { PosternError } from '../errors.ts';
 import type { RampState } from './ramp.ts';
 import type { Schedule } from './schedule.ts';
@@ -7,21 +7,21 @@ import { SIGNALS, type SignalCounts } from './verdict.ts';
 const VERSION = 1;
 
 export interface RampCheckpoint extends RampState {
-  /** The schedule that `position` is about: the plan may have been changed while no node held the IP. */
+  /** The schedule of `position`: the plan may have been changed while no node held the IP. */
   schedule: Schedule;
 }
 
-/** JSON; the value of `leases.saveCheckpoint(checkpointName(ip), …)`. */
+/** The JSON value of `leases.saveCheckpoint(checkpointName(ip), …)`. */
 export interface WarmupCheckpoint {
   v: number;
   ip: string;
-  /** Share of its schedule (0 to 1) at which a provider that had no mail yet begins. */
+  /** Share of its schedule (0 to 1) at which a provider without mail until now begins. */
   start: number;
-  /** Time of the last word on its progress (`plan.ts`) that was obeyed; 0 for none. */
+  /** Time of the last progress entry (`plan.ts`) that was applied; 0 for none. */
   progressAt: number;
   /** By provider. */
   ramps: Record<string, RampCheckpoint>;
-  /** Ids of the reports that were counted last; absent in states from before reports were counted. */
+  /** Ids of the reports counted last; absent in states from before reports were counted. */
   heard?: readonly string[];
 }
 
@@ -40,7 +40,7 @@ export function writeCheckpoint(
 }
 
 /**
- * A checkpoint as it was read from storage.
+ * Parses a checkpoint from storage.
  * @throws PosternError `storage_too_new`, `storage_damaged`: sending on a guess could burn the IP.
  */
 export function readCheckpoint(value: unknown, ip: string): WarmupCheckpoint {

@@ -1,4 +1,4 @@
-/** How an IP warms up, as the operator writes it. */
+/** The warm-up plan of an IP, in the operator's form. */
 import { optional, readBoolean, readDate, readMap, readNumber, readObject, refuse } from '../document.ts';
 import { readIp } from '../ip.ts';
 import { readProvider } from '../shaping/providers.ts';
@@ -7,22 +7,22 @@ import { DEFAULT_SCHEDULE, readSchedule, type Schedule } from './schedule.ts';
 import { readThresholds, THRESHOLDS } from './verdict.ts';
 
 /**
- * Where somebody has put an IP by hand: SES's PutDedicatedIpWarmupAttributes. It is part of the plan and not a
- * call to the node that sends, so that whichever node has the IP obeys it, once, after a restart too.
+ * Manual progress of an IP: SES's PutDedicatedIpWarmupAttributes. It is part of the plan and not a call to the
+ * sending node, so that any node that holds the IP applies it, once, after a restart too.
  */
 export interface Progress {
-  /** Percent of the schedule that is behind it, 0 to 100, at every provider. */
+  /** Completed share of the schedule at every provider, percent. */
   percent: number;
-  /** When that was said, ms: a later word replaces it, the same one is obeyed once. */
+  /** Time of the entry, ms: a later entry replaces it, the same one is applied once. */
   at: number;
 }
 
 /**
  * `{ schedule: 'fast', providers: { google: 'slow' }, spread: true, progress: { percent: 50, at: '2026-03-01' } }`;
- * every member may be left out.
+ * every member may be omitted.
  */
 export interface WarmupPlan extends RampPlan {
-  /** Schedules of single providers, over the general one. */
+  /** Schedules of single providers, which override the general one. */
   providers: ReadonlyMap<string, Schedule>;
   progress?: Progress;
 }
@@ -38,7 +38,7 @@ export function readPlans(value: unknown, path: string): ReadonlyMap<string, War
   return plans;
 }
 
-/** @param path where the document comes from, for messages: `warmup.203.0.113.7`. @throws PosternError */
+/** @param path source of the document, for messages: `warmup.203.0.113.7`. @throws PosternError */
 export function readPlan(value: unknown, path: string): WarmupPlan {
   const given = readObject(value, path, ['schedule', 'providers', 'thresholds', 'spread', 'progress']);
   return {

@@ -8,43 +8,43 @@
  *     ▲      └──────────────────────────────────────────────────────────────┘
  *     └── signals at `stepBack`: to the beginning of step n − 1, at once, once a day; that day counts no more
  * ```
- * Days are those of UTC. A day's budget is given out only as far as it is leased: `leased` is on storage
- * before a message of it is sent (`book.ts`). After a crash all that was leased is taken as spent, so a crash
- * can waste a part of the day and never exceed it.
+ * Days are those of UTC. A day's budget is released only as far as it is leased: `leased` is on storage before a
+ * message of it is sent (`book.ts`). After a crash all leased messages count as spent, so a crash can waste a part of
+ * the day and never exceed it.
  */
 
 import { DAY } from '../time.ts';
 import { budgetAt, positionFor, type Schedule, sameSchedule, stepBefore, totalDays } from './schedule.ts';
 import { judge, noCounts, type Signal, type SignalCounts, type Thresholds } from './verdict.ts';
 
-/** Spread over the day, so much of it may be sent ahead of its time. */
+/** How far ahead of an even spread over the day messages may be sent, ms. */
 const AHEAD = 3_600_000;
-/** While a lease is being written, ms. */
+/** Wait while a lease is being written, ms. */
 const LEASE_WAIT = 250;
-/** Most that is leased at a time: what a crash may waste of a large budget. */
+/** Maximum leased at a time, which a crash may waste of a large budget, messages. */
 const MAX_CHUNK = 5_000;
 
-/** What the ramps of one IP have in common. */
+/** Settings that the ramps of one IP share. */
 export interface RampPlan {
   schedule: Schedule;
   thresholds: Thresholds;
-  /** The budget of a day is let out evenly over the day. */
+  /** Whether a day's budget is released evenly over the day. */
   spread: boolean;
 }
 
-/** A ramp as it is stored. */
+/** The stored form of a ramp. */
 export interface RampState {
-  /** Days of the schedule that it has behind it. */
+  /** Completed days of the schedule. */
   position: number;
-  /** UTC day (days since the epoch) that the rest is about. */
+  /** UTC day (days since the epoch) of the other members. */
   day: number;
   /** Messages of the day that may have been sent. */
   leased: number;
   counts: SignalCounts;
-  /** Delivered on the last day with traffic before this one. */
+  /** Messages delivered on the last day with traffic before this one. */
   deliveredBefore: number;
   steppedBack: boolean;
-  /** Why it was last held or stepped back, for a person. */
+  /** Reason of the last hold or step back, for a person. */
   cause?: string;
 }
 
@@ -55,19 +55,19 @@ export class Ramp {
   #position: number;
   #day: number;
   #dayEnd: number;
-  /** Taken of the day's budget; after a crash, what may have been. */
+  /** Spent part of the day's budget; after a crash, the part that may have been spent. */
   #spent: number;
-  /** On storage: so much may be taken. */
+  /** Part of the budget that is on storage, and so may be spent. */
   #leased: number;
-  /** Written by the save that is under way, for its day. */
+  /** Lease that the save under way writes, with its day. */
   #leasing: { day: number; leased: number } | undefined;
   #counts: SignalCounts;
   #deliveredBefore: number;
   #steppedBack: boolean;
   #cause: string | undefined;
-  /** Somebody wants to send today. */
+  /** Whether mail wants to leave today. */
   #asked = false;
-  /** Where it stands is not on storage yet; or only what its messages led to is not. */
+  /** Whether its position, or only its counts, differ from storage. */
   #changed = false;
   #counted = false;
 
@@ -86,7 +86,7 @@ export class Ramp {
     this.#cause = state.cause;
   }
 
-  /** A ramp that has not sent yet. */
+  /** Makes a ramp without any mail until now. */
   static begin(plan: RampPlan, position: number, now: number): Ramp {
     const day = Math.floor(now / DAY);
     const counts = noCounts();
@@ -97,7 +97,7 @@ export class Ramp {
     return this.#position >= this.#total;
   }
 
-  /** Share of the schedule that it has behind it, 0 to 1. */
+  /** Completed share of the schedule, 0 to 1. */
   get progress(): number {
     return Math.min(1, this.#position / this.#total);
   }
@@ -111,7 +111,7 @@ export class Ramp {
     return Math.max(0, Math.min(most, this.#budget) - this.#spent);
   }
 
-  /** Milliseconds until a message may start; 0 for at once. */
+  /** Wait until a message may start, ms; 0 for none. */
   wait(now: number): number {
     if (this.room(now) > 0) return 0;
     if (this.#spent >= this.#budget) return this.#dayEnd - now;
@@ -122,13 +122,13 @@ export class Ramp {
     return LEASE_WAIT;
   }
 
-  /** Counts messages that start. The caller asked `wait` or `room` before. */
+  /** Counts messages that start. The caller checked `wait` or `room` before. */
   take(now: number, count: number): void {
     if (now >= this.#dayEnd) this.#roll(now);
     this.#spent += count;
   }
 
-  /** Counts what became of messages. */
+  /** Counts results of messages. */
   outcome(signal: Signal, count: number, now: number): void {
     if (now >= this.#dayEnd) this.#roll(now);
     if (this.warm) return;
@@ -142,13 +142,13 @@ export class Ramp {
     this.#moveTo(stepBefore(this.#plan.schedule, this.#position));
   }
 
-  /** Messages of the day that its time has come for, when they are spread over it. */
+  /** Messages of the day that are due until now, when they are spread over it. */
   #due(now: number): number {
     const elapsed = now - (this.#dayEnd - DAY) + AHEAD;
     return Math.min(this.#budget, Math.ceil((this.#budget * elapsed) / DAY));
   }
 
-  /** Ends the day that is over and begins that of `now`. Days between them had no traffic and do not count. */
+  /** Ends a past day and begins that of `now`. Days between them had no traffic and do not count. */
   #roll(now: number): void {
     const { delivered, bounced, deferred, blocked } = this.#counts;
     const answered = delivered + bounced + deferred + blocked;
@@ -178,7 +178,7 @@ export class Ramp {
     this.#changed = true;
   }
 
-  /** Goes on by another plan: where it stands is where it bears as much as before. */
+  /** Continues under another plan, at the position with at most the same budget. */
   follow(plan: RampPlan): void {
     const position = sameSchedule(plan.schedule, this.#plan.schedule)
       ? this.#position
@@ -188,7 +188,7 @@ export class Ramp {
     this.#moveTo(position);
   }
 
-  /** Puts it where a share of the schedule, 0 to 1, is behind it. */
+  /** Sets the position to a share of the schedule, 0 to 1. */
   set(progress: number): void {
     this.#moveTo(progress * this.#total);
     this.#cause = undefined;
@@ -205,19 +205,19 @@ export class Ramp {
     return more && this.#leased - this.#spent <= this.#chunk / 2;
   }
 
-  /** Whether a save would do any good. */
+  /** Whether there is anything to save. */
   get unsaved(): boolean {
     return this.#counted || this.urgent;
   }
 
-  /** Whether something waits for a save: it has moved, or a part of its budget is to be let out. */
+  /** Whether mail waits for a save: the position has changed, or a part of the budget is to be released. */
   get urgent(): boolean {
     return this.#changed || this.#wantsLease;
   }
 
   /**
-   * Its state with the next part of the budget leased. `saved` puts that part to use once it is on storage.
-   * @param last the closing state: nothing is leased beyond what was sent.
+   * The state with the next part of the budget leased. `saved` releases that part once it is on storage.
+   * @param last the closing state: nothing is leased beyond the sent messages.
    */
   save(last: boolean): RampState {
     const leased = last
@@ -239,13 +239,13 @@ export class Ramp {
     };
   }
 
-  /** The last `save` is on storage. A lease for a day that has ended meanwhile is of no use. */
+  /** Handles a successful `save`. A lease for a day that has ended meanwhile is void. */
   saved(): void {
     if (this.#leasing?.day === this.#day) this.#leased = Math.max(this.#leased, this.#leasing.leased);
     this.#leasing = undefined;
   }
 
-  /** It is unknown whether the last `save` is on storage; the next one repeats all of it. */
+  /** Handles a `save` with unknown result; the next one repeats all of it. */
   notSaved(): void {
     this.#leasing = undefined;
     this.#changed = true;
@@ -270,22 +270,22 @@ export class Ramp {
   }
 }
 
-/** Where a ramp stands, as the API shows it. */
+/** State of a ramp as the API shows it. */
 export interface RampStatus {
   warm: boolean;
-  /** Day of the schedule, from 1, and how many it has. */
+  /** Day of the schedule, from 1, and number of its days. */
   day: number;
   days: number;
-  /** Messages a day; absent when it is warm. */
+  /** Messages a day; absent when the IP is warm. */
   budget: number | undefined;
-  /** Messages of today's budget that are spent. */
+  /** Spent messages of today's budget. */
   sent: number;
-  /** Messages that may start now; absent when it is warm. */
+  /** Messages that may start now; absent when the IP is warm. */
   room: number | undefined;
-  /** When the next message may start (ms), when none may now. */
+  /** When the next message may start, ms; set when none may now. */
   next: number | undefined;
   counts: SignalCounts;
   steppedBack: boolean;
-  /** Why it was last held or stepped back. */
+  /** Reason of the last hold or step back. */
   cause: string | undefined;
 }

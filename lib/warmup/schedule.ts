@@ -1,14 +1,14 @@
 /**
- * How many messages a day an IP may send to one provider while it warms up. Data; each schedule says where it
- * comes from. After its last step the IP is warm, and only the provider's own limits bind.
+ * How many messages a day an IP may send to one provider while it warms up. Data; each schedule names its source.
+ * After its last step the IP is warm, and only the provider's own limits bind.
  *
- * Where an IP stands is its position: how many days of the schedule it has behind it. Only days that counted
- * are in it (`verdict.ts`), and it need not be whole (`book.ts`, SES's percentage).
+ * The position of an IP is the number of completed days of the schedule. It includes only days that counted
+ * (`verdict.ts`), and need not be whole (`book.ts`, SES's percentage).
  */
 import { readChoice, readList, readNumber, readObject, refuse } from '../document.ts';
 
 export interface WarmupStep {
-  /** Days that count on this step before the next. */
+  /** Number of counting days on this step before the next. */
   readonly days: number;
   /** Messages a day, from one IP to one provider. */
   readonly messages: number;
@@ -22,14 +22,13 @@ function steps(days: number, volumes: readonly number[]): Schedule {
 
 export const SCHEDULES = {
   /**
-   * One volume a week, full in the eighth: the field's guides want 4 to 8 weeks (SparkPost, "IP Warm-up
-   * Overview", 2017), up to 6 for many providers (Amazon SES Developer Guide, "Warming up dedicated IP
-   * addresses"). The default.
+   * One volume a week, full in the eighth: guides recommend 4 to 8 weeks (SparkPost, "IP Warm-up Overview", 2017), up
+   * to 6 for many providers (Amazon SES Developer Guide, "Warming up dedicated IP addresses"). The default.
    */
   'eight-weeks': steps(7, [50, 200, 1_000, 5_000, 25_000, 100_000, 400_000]),
   /**
-   * Two weeks, for mail that is wanted and lists that are clean: the daily volumes of SparkPost's "IP Warm-up
-   * Overview". SES names 14 days as the least in which a reputation forms.
+   * Two weeks, for wanted mail and clean lists: the daily volumes of SparkPost's "IP Warm-up Overview". SES names 14
+   * days as the minimum in which a reputation forms.
    */
   fast: steps(
     1,
@@ -39,8 +38,8 @@ export const SCHEDULES = {
     ],
   ),
   /**
-   * Sixty days: each volume four mailing days, doubled below 50,000, half more below 100,000, a fifth more
-   * above (iPost, "Domain reputation: daily mail volume").
+   * Sixty days: each volume for four mailing days, doubled below 50,000, half more below 100,000, a fifth more above
+   * (iPost, "Domain reputation: daily mail volume").
    */
   slow: steps(
     4,
@@ -52,8 +51,8 @@ export type ScheduleName = keyof typeof SCHEDULES;
 export const DEFAULT_SCHEDULE: ScheduleName = 'eight-weeks';
 
 /**
- * A schedule by its name or as its steps: `[{ days: 2, messages: 100 }, …]`.
- * @throws PosternError when it is neither, or goes down.
+ * Parses a schedule from its name or its steps: `[{ days: 2, messages: 100 }, …]`.
+ * @throws PosternError for any other value, and for a schedule that goes down.
  */
 export function readSchedule(value: unknown, path: string): Schedule {
   if (!Array.isArray(value)) {
@@ -81,7 +80,7 @@ function readStep(value: unknown, path: string): WarmupStep {
   };
 }
 
-/** Whether two schedules ask the same, wherever they were read from. */
+/** Whether two schedules have the same steps, from any source. */
 export function sameSchedule(one: Schedule, other: Schedule): boolean {
   if (one === other) return true;
   const same = (step: WarmupStep, i: number): boolean =>
@@ -94,7 +93,7 @@ export function totalDays(schedule: Schedule): number {
   return schedule.reduce((sum, { days }) => sum + days, 0);
 }
 
-/** Place of the step that a position lies in; the number of steps when it is warm. */
+/** Index of the step at a position; the number of steps when the IP is warm. */
 function stepAt(schedule: Schedule, position: number): number {
   let end = 0;
   for (const [i, { days }] of schedule.entries()) {
@@ -104,20 +103,20 @@ function stepAt(schedule: Schedule, position: number): number {
   return schedule.length;
 }
 
-/** Messages a day at a position; `Infinity` when it is warm. */
+/** Messages a day at a position; `Infinity` when the IP is warm. */
 export function budgetAt(schedule: Schedule, position: number): number {
   return schedule[stepAt(schedule, position)]?.messages ?? Number.POSITIVE_INFINITY;
 }
 
-/** Position of the beginning of the step before; 0 on the first step. */
+/** Position of the beginning of the previous step; 0 on the first step. */
 export function stepBefore(schedule: Schedule, position: number): number {
   const step = Math.max(0, stepAt(schedule, position) - 1);
   return totalDays(schedule.slice(0, step));
 }
 
 /**
- * Where an IP that bore `budget` messages a day stands in another schedule: at the beginning of the last step
- * that asks no more of it.
+ * The position in another schedule of an IP with a budget of `budget` messages a day: the beginning of the last step
+ * that is not larger.
  */
 export function positionFor(schedule: Schedule, budget: number): number {
   if (budget === Number.POSITIVE_INFINITY) return totalDays(schedule);

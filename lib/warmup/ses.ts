@@ -1,6 +1,6 @@
 /**
- * Warm-up as SES shows it (`DedicatedIp`: WarmupStatus, WarmupPercentage). PutDedicatedIpWarmupAttributes is a
- * plan with `progress` (`plan.ts`); PutAccountDedicatedIpWarmupAttributes decides whether a new IP gets a plan.
+ * Warm-up as SES shows it (`DedicatedIp`: WarmupStatus, WarmupPercentage). PutDedicatedIpWarmupAttributes is a plan
+ * with `progress` (`plan.ts`); PutAccountDedicatedIpWarmupAttributes decides whether a new IP gets a plan.
  */
 import type { WarmupCheckpoint } from './checkpoint.ts';
 import type { WarmupPlan } from './plan.ts';
@@ -14,12 +14,12 @@ export interface SesWarmup {
 
 /**
  * @param plan the IP's plan; undefined when it does not warm up.
- * @param checkpoint its state on storage, which follows the node that sends within seconds.
+ * @param checkpoint its state on storage, within seconds of the sending node's.
  * @returns the mean over the providers that had mail from it; 100, and done, only when all are warm.
  */
 export function sesWarmup(plan: WarmupPlan | undefined, checkpoint: WarmupCheckpoint | undefined): SesWarmup {
   const share = plan === undefined ? 1 : progressOf(plan, checkpoint);
-  // What floats lose in a sum of shares must not cost a percent.
+  // Rounding in a sum of shares must not cost a percent.
   const percentage = Math.floor(share * 100 + 1e-6);
   return { WarmupStatus: percentage === 100 ? 'DONE' : 'IN_PROGRESS', WarmupPercentage: percentage };
 }

@@ -1,5 +1,5 @@
 /**
- * What a reply says to the warm-up of the IP that got it.
+ * Derives the warm-up signal of a reply for the IP that received it.
  *
  * ```
  *  2xx to the body                                      delivered
@@ -8,15 +8,15 @@
  *  4xx that speaks of rates; any other 4xx but the first   deferred
  *  greylisting, the first 4xx, full mailboxes, content, no reply at all   nothing
  * ```
- * A report that comes later is told by `signalOfReport`:
+ * `signalOfReport` reads a later report:
  *
  * ```
  *  a complaint, unless it says "not spam"               complained
  *  a bounce that says the address does not exist        bounced
  *  a bounce about reputation, spam or policy            blocked
  * ```
- * The first 4xx of a delivery says nothing unless it speaks of rates: hosts that greylist put off all mail that they
- * see for the first time, mostly without saying so, and every new IP would be held back by them for ever.
+ * The first 4xx of a delivery is no signal unless it is about rates: hosts that greylist defer all mail that they see
+ * for the first time, mostly without a reason in the reply, and would hold every new IP back for ever.
  */
 
 import type { Category } from '../outcome/causes.ts';
@@ -43,7 +43,7 @@ const NOT_ABOUT_US: ReadonlySet<Category> = new Set<Category>([
 
 /**
  * @param attempts earlier attempts of the same delivery.
- * @returns undefined when the result says nothing about the IP. Complaints come by report, not by reply.
+ * @returns undefined when the result is no signal about the IP. Complaints come by report, not by reply.
  */
 export function signalOf(result: AttemptResult, attempts: number): Signal | undefined {
   if (result.kind === 'accepted') return 'delivered';
@@ -61,7 +61,7 @@ export function signalOf(result: AttemptResult, attempts: number): Signal | unde
   return attempts > 0 || RATES.test(text) ? 'deferred' : undefined;
 }
 
-/** @returns undefined when the report says nothing about the IP that sent the message. */
+/** @returns undefined when the report is no signal about the IP that sent the message. */
 export function signalOfReport({ kind, detail }: Feedback): Signal | undefined {
   if (kind === 'complaint') return detail.feedbackType === 'not-spam' ? undefined : 'complained';
   if (detail.hard) return 'bounced';

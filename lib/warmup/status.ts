@@ -1,14 +1,15 @@
-/** Where the warm-up of an IP stands, read from storage by any process. */
+/** The warm-up state of an IP, read from storage by any process. */
 import { WarmupBook } from './book.ts';
 import type { WarmupPlan } from './plan.ts';
 import type { RampStatus } from './ramp.ts';
 
-/** Of a `RampStatus`, what storage tells. `sent` is at most so much: what may have been sent counts. */
+/** The part of a `RampStatus` that is on storage. `sent` is an upper bound: messages that may have been sent count. */
 export type StoredStatus = Omit<RampStatus, 'room' | 'next'>;
 
 /**
- * @param value what `leases.checkpoint(checkpointName(ip))` gave; it follows the node that sends within seconds.
- * @returns by provider that had mail from it. @throws PosternError `storage_damaged`, `storage_too_new`.
+ * @param value result of `leases.checkpoint(checkpointName(ip))`, within seconds of the sending node's state.
+ * @returns a status for each provider that had mail from the IP. @throws PosternError `storage_damaged`,
+ * `storage_too_new`.
  */
 export function storedStatus(
   ip: string,

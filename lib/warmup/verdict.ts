@@ -1,10 +1,10 @@
 /**
- * What a day says about the next: whether it counts at all, and whether its bounces, complaints, deferrals and
- * blocks let the IP go up, keep it where it is, or take it back a step.
+ * Judges a day for the next: whether it counts at all, and whether its bounces, complaints, deferrals and blocks let
+ * the IP go up, keep it where it is, or take it back a step.
  */
 import { optional, readNumber, readObject, refuse } from '../document.ts';
 
-/** What can come of a message, as far as warm-up cares. */
+/** Results of a message that matter to warm-up. */
 export const SIGNALS = ['delivered', 'bounced', 'complained', 'deferred', 'blocked'] as const;
 export type Signal = (typeof SIGNALS)[number];
 
@@ -15,35 +15,35 @@ export function noCounts(): SignalCounts {
   return { delivered: 0, bounced: 0, complained: 0, deferred: 0, blocked: 0 };
 }
 
-/** When a signal holds an IP back. Shares from 0 to 1. */
+/** Limits at which a signal holds an IP back. Shares from 0 to 1. */
 export interface Threshold {
-  /** From this share on the IP stays where it is. */
+  /** Share from which the IP stays at its step. */
   readonly hold: number;
-  /** From this share on it goes back a step, at once. */
+  /** Share from which it goes back a step, at once. */
   readonly stepBack: number;
-  /** Fewer events than this say nothing: one bounce of fifty is 2 % and chance. */
+  /** Minimum number of events: one bounce of fifty is 2 % and chance. */
   readonly atLeast: number;
 }
 
 export interface Thresholds {
-  /** Addresses that do not exist, of what was answered for good. */
+  /** Addresses that do not exist, of all final replies. */
   readonly bounced: Threshold;
-  /** Complaints, of what was delivered. */
+  /** Complaints, of all delivered messages. */
   readonly complained: Threshold;
-  /** Refused for now on account of rate or reputation, of all attempts. */
+  /** Deferrals for rate or reputation, of all attempts. */
   readonly deferred: Threshold;
-  /** Refused on account of the IP's reputation or a block list, of all attempts. */
+  /** Refusals for the IP's reputation or a block list, of all attempts. */
   readonly blocked: Threshold;
-  /** Share of its budget that a day must have sent to count: a tenth of it says nothing about all of it. */
+  /** Share of its budget that a day must have sent to count: a tenth of it is no evidence about all of it. */
   readonly traffic: number;
 }
 
 /**
- * Bounces: SES reviews a sender at 5 % and pauses it at 10 % ("Enforcement FAQs"); that an IP without a history
- * is held from 2 % on is ours.
- * Complaints: SES reviews at 0.1 %; Google wants less than 0.1 % and never 0.3 % ("Email sender guidelines").
- * Deferrals and blocks: the providers publish no figure (SES: "send less email if you receive a high number of
- * IP blocking or throttling responses"); these are ours, and `traffic` is.
+ * Bounces: SES reviews a sender at 5 % and pauses it at 10 % ("Enforcement FAQs"); holding an IP without a history
+ * from 2 % on is our choice.
+ * Complaints: SES reviews at 0.1 %; Google requires less than 0.1 % and never 0.3 % ("Email sender guidelines").
+ * Deferrals and blocks: the providers publish no figure (SES: "send less email if you receive a high number of IP
+ * blocking or throttling responses"); these, and `traffic`, are our choice.
  */
 export const THRESHOLDS: Thresholds = {
   bounced: { hold: 0.02, stepBack: 0.05, atLeast: 3 },
@@ -55,7 +55,7 @@ export const THRESHOLDS: Thresholds = {
 
 const JUDGED = ['bounced', 'complained', 'deferred', 'blocked'] as const;
 
-/** Thresholds as written: members that are left out are the defaults. @throws PosternError */
+/** Parses thresholds; omitted members have the defaults. @throws PosternError */
 export function readThresholds(value: unknown, path: string): Thresholds {
   const given = readObject(value, path, [...JUDGED, 'traffic']);
   const read = (signal: (typeof JUDGED)[number]): Threshold =>
@@ -87,16 +87,16 @@ function readThreshold(value: unknown, path: string, fallback: Threshold): Thres
 
 export interface WarmupVerdict {
   kind: 'promote' | 'hold' | 'step-back';
-  /** Why not promote, for a person: `6.1 % blocked`. */
+  /** Why the IP is not promoted, for a person: `6.1 % blocked`. */
   cause?: string;
 }
 
 const PROMOTE: WarmupVerdict = { kind: 'promote' };
 
 /**
- * Judges the signals of a day, so far or whole.
+ * Judges the signals of a day that is complete or still running.
  * @param deliveredBefore messages delivered on the last day with traffic: complaints come hours later, and are
- *   held against the larger of the two days.
+ * compared with the larger of the two days.
  */
 export function judge(counts: SignalCounts, deliveredBefore: number, thresholds: Thresholds): WarmupVerdict {
   const attempts = counts.delivered + counts.bounced + counts.deferred + counts.blocked;
