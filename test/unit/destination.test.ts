@@ -91,11 +91,7 @@ describe('where mail goes', () => {
     server.zone.delete('MX back.test');
     shift = 4_000_000;
     assert.match(await code('back.test'), /^dns_unconfirmed: /, 'the doubt of that time is over');
-    assert.equal(
-      all.known('back.test', clock.now() + 60_001),
-      undefined,
-      'and it can be asked for when it is tried again',
-    );
+    assert.equal(all.known('back.test', clock.now() + 60_001), undefined, 'a retry can query it again');
   });
 
   it('somewhere, when only one name server denies a domain or its mail host', async () => {

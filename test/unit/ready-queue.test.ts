@@ -24,7 +24,7 @@ class Item implements Queued<Item> {
 
 const PLACE = { provider: 'other', site: 's', routed: false, ip: 'default', pool: 'default' };
 
-/** Flows of one gate under a document of limits. */
+/** Stream limiters of one path limiter under a document of limits. */
 function flows(document: unknown): (mail: Partial<Mail>) => StreamLimiter {
   const book = new LimitBook(limitTable(document));
   const limiter = new PathLimiter();
@@ -43,7 +43,7 @@ function names(queue: ReadyQueue<Item>, count: number, now = 0, reserve = 0): st
 }
 
 describe('the ready queue', () => {
-  it('gives bulk its reserve while transactional mail waits, and all the rest to transactional mail', () => {
+  it('gives bulk its reserve while transactional mail waits, and the rest to transactional mail', () => {
     const queue = new ReadyQueue<Item>();
     for (let i = 0; i < 1000; i += 1) {
       queue.push(new Item('a', 'bulk', true));
@@ -56,7 +56,7 @@ describe('the ready queue', () => {
     assert.equal(names(queue, 100, 0, 0).includes('bulk'), false);
   });
 
-  it('gives up bulk mail to make room, and no transactional mail', () => {
+  it('requeues bulk mail to make room, and no transactional mail', () => {
     const queue = new ReadyQueue<Item>();
     queue.push(new Item('a', 'urgent', false));
     queue.push(new Item('a', 'bulk', true));
@@ -65,7 +65,7 @@ describe('the ready queue', () => {
     assert.equal(queue.size, 1);
   });
 
-  it('lets one message of a tenant leave within two slots, behind a million of another', () => {
+  it('sends one message of a tenant within two slots, behind 1,000,000 of another', () => {
     const queue = new ReadyQueue<Item>();
     for (let i = 0; i < 1_000_000; i += 1) queue.push(new Item('a', 'a'));
     names(queue, 10);
@@ -73,7 +73,7 @@ describe('the ready queue', () => {
     assert.ok(names(queue, 2).includes('b'));
   });
 
-  it('is fair between fifty tenants whatever their backlogs (Jain ≥ 0.98)', () => {
+  it('is fair between 50 tenants with any backlogs (Jain ≥ 0.98)', () => {
     const queue = new ReadyQueue<Item>();
     for (let tenant = 0; tenant < 50; tenant += 1) {
       for (let i = 0; i < 100 + tenant * 100; i += 1) queue.push(new Item(`t${tenant}`, `t${tenant}`));
@@ -87,7 +87,7 @@ describe('the ready queue', () => {
     assert.ok(jain >= 0.98, `${jain}`);
   });
 
-  it('passes over mail whose own rate does not let it go, until it does', () => {
+  it('skips mail that waits for its own rate, until the rate lets it out', () => {
     const stream = flows({ default: { for: [{ tenant: 'a', messageRate: '10/s' }] } })({});
     const queue = new ReadyQueue<Item>();
     for (let i = 0; i < 3; i += 1) queue.push(new Item('a', `a${i}`, true, stream));
@@ -110,7 +110,7 @@ describe('the ready queue', () => {
     assert.equal(queue.ready, 0);
   });
 
-  it('holds back what may not be under way together, and lets it go as others end', () => {
+  it('holds back mail beyond a concurrency, and sends it as other mail ends', () => {
     const flowOf = flows({ default: { for: [{ class: 'bulk', concurrency: 2 }] } });
     const stream = flowOf({});
     const queue = new ReadyQueue<Item>();
@@ -134,7 +134,7 @@ describe('the ready queue', () => {
     assert.equal(take(), 'c', 'nobody is forgotten');
   });
 
-  it('gives a tenant one turn, however many campaigns of its own it has', () => {
+  it('gives a tenant one turn for all its campaigns', () => {
     const flowOf = flows({ default: { for: [{ campaign: '*', messageRate: '1000/s' }] } });
     const queue = new ReadyQueue<Item>();
     for (let i = 0; i < 30; i += 1)
@@ -145,7 +145,7 @@ describe('the ready queue', () => {
     assert.equal(new Set(taken).size, 11, 'and each campaign had its turn');
   });
 
-  it('takes out what is chosen, wherever it stands, and keeps the order of the rest', () => {
+  it('removes chosen mail at any position, and keeps the order of the rest', () => {
     const queue = new ReadyQueue<Item>();
     for (let i = 0; i < 6; i += 1) queue.push(new Item('a', `${i}`));
     assert.deepEqual(

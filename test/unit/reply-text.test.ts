@@ -9,7 +9,7 @@ function cut(recipient: string, ...lines: string[]): readonly string[] {
 }
 
 describe('a reply without the envelope', () => {
-  it('has no recipient and no sender, however they are written', () => {
+  it('has no recipient and no sender, in any spelling', () => {
     const rows: [recipient: string, said: string, left: string][] = [
       ['bob@example.com', '<bob@example.com>: no such user', '<…>: no such user'],
       ['bob@example.com', 'BOB@EXAMPLE.COM unknown', '… unknown'],
@@ -23,20 +23,20 @@ describe('a reply without the envelope', () => {
     for (const [recipient, said, left] of rows) assert.deepEqual(cut(recipient, said), [left], said);
   });
 
-  it('has no address of others', () => {
+  it('has no other address', () => {
     assert.deepEqual(cut('bob@example.com', 'ask postmaster@example.org or "the boss"@example.net'), [
       'ask … or …',
     ]);
   });
 
-  it('is cut across the lines that the server broke it into', () => {
+  it('loses addresses that are broken across lines', () => {
     assert.deepEqual(cut('"too many connections"@example.com', '<"too many', 'connections"@example.com>'), [
       '<"… …',
       '…"@….…>',
     ]);
   });
 
-  it('keeps all other words, and short ones that happen to stand in the address', () => {
+  it('keeps all other words, and short ones that also stand in the address', () => {
     const lines = ['5.7.1 Too much mail from 192.0.2.10, see https://example.org/a?b=c'];
     assert.deepEqual(cut('to@example.com', ...lines), lines);
     assert.deepEqual(cut('see.you@example.com', ...lines), lines);

@@ -36,7 +36,7 @@ function record(messageId = MESSAGE_ID): MessageRecord {
   };
 }
 
-/** What comes of a report: kind, then for bounces status, category, hardness, and whether it names us. */
+/** A summary of a report: kind, then for bounces status, category, hardness, and whether it names us. */
 async function outcome(report: Buffer | Report, of = record()): Promise<unknown[]> {
   const parsed = Buffer.isBuffer(report) ? await parseReport(report) : report;
   const feedback = feedbackOf(parsed, of, 0);
@@ -97,7 +97,7 @@ describe('reports', () => {
     it(name, async () => assert.deepEqual(await outcome(fixture(name)), expected));
   }
 
-  it('reads the details of a delivery status', async () => {
+  it('reads the details of a delivery status notification', async () => {
     const report = await parseReport(fixture('postfix-dsn'));
     assert.deepEqual(report, {
       kind: 'dsn',
@@ -116,7 +116,7 @@ describe('reports', () => {
     });
   });
 
-  it('finds the return path in a complaint, wherever it is', async () => {
+  it('finds the return path anywhere in a complaint', async () => {
     for (const name of ['yahoo-arf', 'comcast-arf', 'outlook-jmrp']) {
       const report = await parseReport(fixture(name));
       assert.ok(report.kind === 'complaint');
@@ -131,7 +131,7 @@ describe('reports', () => {
     assert.deepEqual(await outcome(fixture('yahoo-arf'), record('other@mail.example.org')), ['complaint']);
   });
 
-  it('takes a passing fault for no hard bounce, whichever code says so', async () => {
+  it('is no hard bounce when either code is temporary', async () => {
     const bytes = (status: string, code: string) =>
       Buffer.from(
         fixture('postfix-dsn')
@@ -152,7 +152,7 @@ describe('reports', () => {
     assert.doesNotMatch(report.recipients[0]!.diagnosticCode!, /[\u0000-\u001f\u007f-\u009f]/);
   });
 
-  it('calls hostile and empty input other', async () => {
+  it('classifies hostile and empty input as "other"', async () => {
     const part = (depth: number): string =>
       depth === 0
         ? 'x'

@@ -19,7 +19,7 @@ function attempts(expiresAt: number): number[] {
 }
 
 describe('retry schedule', () => {
-  it('makes nine attempts in 14 hours and 23 in three days', () => {
+  it('makes 9 attempts in 14 hours and 23 in three days', () => {
     const day = attempts(14 * HOUR);
     assert.deepEqual(
       day.map((time) => time / MINUTE),
@@ -28,20 +28,20 @@ describe('retry schedule', () => {
     assert.equal(attempts(72 * HOUR).length, 23);
   });
 
-  it('repeats the last delay and takes a first one for no attempts', () => {
+  it('repeats the last delay, and uses the first one before any attempt', () => {
     const schedule = { delays: [1000, 2000], jitter: 0 };
     assert.equal(nextAttempt(schedule, 99, 0, HOUR, middle), 2000);
     assert.equal(nextAttempt(schedule, 0, 0, HOUR, middle), 1000);
   });
 
-  it('expires at the edge', () => {
+  it('expires exactly at the maximum age', () => {
     const schedule = { delays: [1000], jitter: 0 };
     assert.equal(nextAttempt(schedule, 1, 5000, 6001, middle), 6000);
     assert.equal(nextAttempt(schedule, 1, 5000, 6000, middle), undefined);
     assert.equal(nextAttempt(schedule, 1, 5000, 4000, middle), undefined);
   });
 
-  it('spreads within the jitter, both ways', () => {
+  it('spreads within the jitter, in both directions', () => {
     const random = seededRandom(7);
     const times = Array.from(
       { length: 2000 },
@@ -51,7 +51,7 @@ describe('retry schedule', () => {
     assert.ok(Math.max(...times) <= 11_000 && Math.max(...times) > 10_900);
   });
 
-  it('checks what comes from configuration', () => {
+  it('checks a configured schedule', () => {
     assert.deepEqual(checkRetrySchedule({ delays: [1000], jitter: 0 }, 'retry'), {
       delays: [1000],
       jitter: 0,

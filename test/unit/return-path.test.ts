@@ -10,7 +10,7 @@ const paths = createReturnPaths(Buffer.alloc(32, 7));
 const id = newMessageId(NOW, 'mail.example');
 
 describe('a message id', () => {
-  it('has the shape that SES gives it, and the domain', () => {
+  it('has the format of SES, and the domain', () => {
     assert.match(id, /^0100[0-9a-f]{12}-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}-000000@mail\.example$/);
     assert.equal(id.indexOf('@'), BASE_LENGTH);
     assert.equal(Number.parseInt(id.slice(4, 16), 16), NOW);
@@ -19,7 +19,7 @@ describe('a message id', () => {
     assert.equal(baseId(baseId(id)), baseId(id));
   });
 
-  it('is another one each time', () => {
+  it('is unique', () => {
     assert.notEqual(newMessageId(NOW, 'mail.example'), id);
   });
 });
@@ -38,12 +38,12 @@ describe('a return path', () => {
     assert.equal(address, `${local}@bounce.example`);
   });
 
-  it('is read in upper case too, as some relays return it', () => {
+  it('is read in upper case too, in which some relays return it', () => {
     const address = paths.make(id, 3, 'bounce.example', NOW + DAY);
     assert.deepEqual(paths.read(address.toUpperCase(), NOW), { messageId: baseId(id), n: 3 });
   });
 
-  it('is good until it expires, and a day longer at most', () => {
+  it('is valid until it expires, plus at most one day', () => {
     const address = paths.make(id, 3, 'bounce.example', NOW);
     assert.ok(paths.read(address, NOW));
     assert.equal(paths.read(address, NOW + DAY), undefined);
@@ -52,7 +52,7 @@ describe('a return path', () => {
     assert.equal(paths.read(midnight, Math.ceil(NOW / DAY) * DAY), undefined);
   });
 
-  it('of another secret, or with any character changed, is nobody’s', () => {
+  it('of another secret, or with any character changed, is invalid', () => {
     const address = paths.make(id, 3, 'bounce.example', NOW + DAY);
     assert.equal(createReturnPaths(Buffer.alloc(32, 8)).read(address, NOW), undefined);
     for (let i = 0; i < 57; i++) {
@@ -61,7 +61,7 @@ describe('a return path', () => {
     }
   });
 
-  it('is not any other text', () => {
+  it('is not read from any other text', () => {
     const address = paths.make(id, 3, 'bounce.example', NOW + DAY);
     const texts = [
       '',
@@ -75,7 +75,7 @@ describe('a return path', () => {
     for (const text of texts) assert.equal(paths.read(text, NOW), undefined, text);
   });
 
-  it('is made of ids and places that it can carry', () => {
+  it('is made only from ids and indexes that fit into it', () => {
     for (const [messageId, n] of [
       ['x@y.example', 0],
       [id, -1],

@@ -7,7 +7,7 @@ import { percentAt } from '../../lib/routing/splits.ts';
 const NOW = Date.UTC(2026, 2, 1);
 const HOUR = 3_600_000;
 
-/** The node's IPs as a test wants them: all usable, none warming, unless it says otherwise. */
+/** The node's IPs in a test: by default all usable and none warming. */
 class Ips implements IpStates {
   suspended = new Set<string>();
   /** Messages left in the budget. */
@@ -53,7 +53,7 @@ function shares(router: Router, pool: string, count: number, now = NOW, ips?: Ip
 const message = { pool: 'news', tenant: 'acme', messageId: 'm-1', acceptedAt: NOW };
 
 describe('a pool', () => {
-  it('gives each IP its weight, smoothly and exactly', () => {
+  it('gives each IP its share by weight, smoothly and exactly', () => {
     const router = routerOf({
       news: { ips: [{ ip: ip(1), weight: 5 }, ip(2), ip(3), { ip: ip(4), weight: 0 }] },
     });
@@ -65,7 +65,7 @@ describe('a pool', () => {
     assert.deepEqual(shares(router, 'news', 7000), { [ip(1)]: 5000, [ip(2)]: 1000, [ip(3)]: 1000 });
   });
 
-  it('keeps the shares of each provider by itself', () => {
+  it('keeps separate shares for each provider', () => {
     const router = routerOf({ news: { ips: [ip(1), ip(2)] } });
     const chosen = ['google', 'yahoo', 'google', 'yahoo'].map((provider) =>
       router.choose('news', 'acme', provider, NOW),
@@ -76,7 +76,7 @@ describe('a pool', () => {
     );
   });
 
-  it('gives to the least loaded, by weight, and to equals in turn', () => {
+  it('chooses the least loaded IP by weight, and equal ones in turn', () => {
     const ips = new Ips();
     const router = routerOf(
       { news: { ips: [{ ip: ip(1), weight: 2 }, ip(2), ip(3)], choice: 'least-loaded' } },
@@ -94,7 +94,7 @@ describe('a pool', () => {
     assert.ok(equal[ip(2)]! >= 30 && equal[ip(3)]! >= 30);
   });
 
-  it('fails over while an IP is suspended or out of reach, and comes back without a burst', () => {
+  it('skips an IP that is suspended or out of reach, and resumes it without a burst', () => {
     const ips = new Ips();
     const router = routerOf({ news: { ips: [ip(1), ip(2), ip(3)] } }, ips);
     ips.suspended.add(ip(2));
@@ -113,13 +113,13 @@ describe('a pool', () => {
     );
   });
 
-  it('that no document names uses all IPs of the node but exclusive ones', () => {
+  it('without a document uses all IPs of the node but exclusive ones', () => {
     const router = routerOf({ own: { ips: [ip(1)], exclusive: true } }, new Ips(), [], [ip(1), ip(2), ip(3)]);
     assert.deepEqual(shares(router, 'default', 10), { [ip(2)]: 5, [ip(3)]: 5 });
     assert.deepEqual(router.route({ ...message, pool: 'default' }), { kind: 'pool', pool: 'default' });
   });
 
-  it('without an IP that may send overflows to its shared pool, or says that there is none', () => {
+  it('without a usable IP overflows to its shared pool, or returns none', () => {
     const ips = new Ips();
     const router = routerOf(
       {
@@ -140,7 +140,7 @@ describe('a pool', () => {
 
 describe('a pool with IPs that warm up', () => {
   for (const choice of ['weighted', 'least-loaded']) {
-    it(`lets warm IPs send what exceeds a budget (${choice})`, () => {
+    it(`sends mail beyond a budget by warm IPs (${choice})`, () => {
       const ips = new Ips();
       ips.budgets.set(ip(1), 10);
       const router = routerOf({ news: { ips: [ip(1), ip(2), ip(3)], choice } }, ips);
@@ -151,7 +151,7 @@ describe('a pool with IPs that warm up', () => {
     });
   }
 
-  it('lets it wait where the pool says so, and the mail of warm IPs go', () => {
+  it('holds mail beyond a budget with overBudget "wait", and sends that of warm IPs', () => {
     const ips = new Ips();
     ips.budgets.set(ip(1), 100).set(ip(2), 20);
     const router = routerOf({ news: { ips: [ip(1), ip(2), ip(3)], overBudget: 'wait' } }, ips);
@@ -159,18 +159,18 @@ describe('a pool with IPs that warm up', () => {
     assert.deepEqual(sent, { [ip(1)]: 100, [ip(2)]: 20, [ip(3)]: 300, wait: 480 });
   });
 
-  it('waits until the first budget has room again, however often it is asked', () => {
+  it('waits until the first budget has room again, at each call', () => {
     const ips = new Ips();
     ips.budgets.set(ip(1), 0);
     const router = routerOf({ news: { ips: [ip(1)] } }, ips);
     assert.deepEqual(router.choose('news', 'acme', 'google', NOW), { kind: 'wait', ms: HOUR });
     assert.deepEqual(router.choose('news', 'acme', 'google', NOW + 400), { kind: 'wait', ms: HOUR - 400 });
     ips.budgets.set(ip(1), 5);
-    assert.equal(router.choose('news', 'acme', 'google', NOW + 999).kind, 'wait', 'remembered for a second');
+    assert.equal(router.choose('news', 'acme', 'google', NOW + 999).kind, 'wait', 'cached for a second');
     assert.equal(router.choose('news', 'acme', 'google', NOW + 1000).kind, 'ip');
   });
 
-  it('overflows only where what exceeds a budget does not wait', () => {
+  it('overflows only when mail beyond a budget does not wait', () => {
     const ips = new Ips();
     ips.budgets.set(ip(1), 0).set(ip(2), 0);
     const shared = { ips: [ip(9)] };
@@ -188,7 +188,7 @@ describe('a pool with IPs that warm up', () => {
     assert.deepEqual(router.choose('stay', 'acme', 'google', NOW), { kind: 'ip', ip: ip(9), pool: 'shared' });
   });
 
-  it('keeps a tenant on its IP when budgets wait, and moves it along its order when they do not', () => {
+  it('keeps a tenant on its IP when mail beyond a budget waits, and moves it along its order when not', () => {
     const ips = new Ips();
     const all = [1, 2, 3, 4].map(ip);
     const router = routerOf(
@@ -214,7 +214,7 @@ describe('a route', () => {
     new: { ips: [ip(4)] },
   };
 
-  it('leads to the pool of the configuration set, else of the tenant, else to the one that is named', () => {
+  it('leads to the pool of the configuration set, else of the tenant, else to the named one', () => {
     const router = routerOf(pools);
     const way = (change: object): unknown => router.route({ ...message, ...change });
     assert.deepEqual(way({}), { kind: 'pool', pool: 'acme' });
@@ -228,7 +228,7 @@ describe('a route', () => {
     });
   });
 
-  it('is split by percent, and the same for every attempt of a message', () => {
+  it('is split by percent, equally for every attempt of a message', () => {
     const splits = [
       {
         from: 'news',

@@ -7,7 +7,7 @@ const bytes = (text: string): Buffer => Buffer.from(text, 'latin1');
 const normalised = (text: string): string => sanitise(bytes(text), 'normalise').toString('latin1');
 const HEADER = 'From: a@b.example\r\n\r\n';
 
-/** Ends of a message that some server has been seen to take for one (SEC Consult 2023, USENIX Security '25). */
+/** Sequences that some servers accept as the end of a message (SEC Consult 2023, USENIX Security '25). */
 const SMUGGLERS = [
   '\n.\n',
   '\n.\r',
@@ -30,7 +30,7 @@ const SMUGGLERS = [
 describe('a smuggled end of message', () => {
   const second = 'MAIL FROM:<ceo@bank.example>\r\nRCPT TO:<x@y.example>\r\nDATA\r\nFrom: ceo\r\n';
   for (const end of SMUGGLERS) {
-    it(`${JSON.stringify(end)} is refused, or is no end any more`, () => {
+    it(`${JSON.stringify(end)} is refused or removed`, () => {
       const raw = bytes(`${HEADER}hello${end}${second}`);
       assert.throws(() => sanitise(raw, 'refuse'), { code: 'line_break_refused' });
       const clean = sanitise(raw, 'normalise').toString('latin1');
@@ -42,7 +42,7 @@ describe('a smuggled end of message', () => {
     });
   }
 
-  it('in the header is no end either', () => {
+  it('in the header is refused or removed, too', () => {
     assert.equal(
       normalised('From: a@b.example\nSubject: x\r\r\nTo: c@d.example\n\rbody'),
       'From: a@b.example\r\nSubject: x\r\nTo: c@d.example\r\n\r\nbody\r\n',
@@ -68,19 +68,19 @@ describe('a clean message', () => {
 });
 
 describe('line breaks', () => {
-  it('are made CRLF, each stray one for itself, but several CR before an LF are one', () => {
+  it('become CRLF, each stray one by itself; several CR before an LF are one', () => {
     assert.equal(normalised('a\nb\rc\r\nd\n\re\r\r\n'), 'a\r\nb\r\nc\r\nd\r\n\r\ne\r\n');
     assert.equal(normalised('a\r\r\rb\r\0\r\nc'), 'a\r\n\r\n\r\nb\r\nc\r\n');
   });
 
-  it('are given to a last line that has none, in either mode', () => {
+  it('are added to a last line without one, in both modes', () => {
     for (const mode of ['refuse', 'normalise'] as const) {
       assert.equal(sanitise(bytes(`${HEADER}end`), mode).toString(), `${HEADER}end\r\n`);
       assert.equal(sanitise(bytes(''), mode).toString(), '\r\n');
     }
   });
 
-  it('at fault are named with their line', () => {
+  it('that are refused are named with their line', () => {
     const cases: [string, RegExp][] = [
       ['a\r\nb\r', /Line 2 has a bare CR/],
       ['a\nb', /Line 1 has a bare LF/],
@@ -136,14 +136,14 @@ describe('a long line', () => {
     }
   });
 
-  it('of bytes that are no UTF-8 is broken all the same', () => {
+  it('of bytes that are not UTF-8 is also broken', () => {
     const broken = lines(`${HEADER}${'\x80'.repeat(5000)}\r\n`);
     assert.ok(broken.every((line) => line.length <= 998));
   });
 });
 
 describe('hostile input', () => {
-  // Quadratic work on these would not end within the time of the test.
+  // Quadratic work on these would exceed the time of the test.
   const inputs = {
     'CR alone': '\r'.repeat(2_000_000),
     'LF alone': '\n'.repeat(2_000_000),
@@ -153,7 +153,7 @@ describe('hostile input', () => {
     'blanks alone': `X: 1\r\n${' '.repeat(2_000_000)}x\r\n\r\n`,
   };
   for (const [what, text] of Object.entries(inputs)) {
-    it(`of ${what} is settled in linear time`, { timeout: 20_000 }, () => {
+    it(`of ${what} is sanitised in linear time`, { timeout: 20_000 }, () => {
       try {
         const clean = normalised(text);
         assert.ok(clean.split('\r\n').every((line) => line.length <= 998));

@@ -33,7 +33,7 @@ function client(port = server.port) {
   };
 }
 
-test('a secret is made once, and each has its own', async () => {
+test('a secret is generated once, a different one for each name', async () => {
   const options = { bucket, client: client() };
   const master = await readSecret('master.key', options);
   assert.equal(master.length, 32);
@@ -41,7 +41,7 @@ test('a secret is made once, and each has its own', async () => {
   assert.notDeepEqual(await readSecret('return-path.key', options), master);
 });
 
-test('of two that make one at a time, both get the one that won', async () => {
+test('two processes that generate a secret at once get the same one', async () => {
   // The emulator would overwrite. S3 answers 412 to a conditional write that came second.
   const winner = Buffer.alloc(32, 9);
   let put = false;
@@ -62,7 +62,7 @@ test('of two that make one at a time, both get the one that won', async () => {
   racing.close();
 });
 
-test('a damaged secret is not used', async () => {
+test('a damaged secret is refused', async () => {
   const damaged = 'damaged';
   await s3.send(new CreateBucketCommand({ Bucket: damaged }));
   await s3.send(new PutObjectCommand({ Bucket: damaged, Key: 'master.key', Body: 'short' }));

@@ -7,7 +7,7 @@ import { pathToFileURL } from 'node:url';
 
 const SERVICE = pathToFileURL(join(import.meta.dirname, '..', '..', 'egress-node', 'service', 'service.ts'));
 
-/** A service that tells its parent what happens, and starts when it is told to. @param work in place of `start`. */
+/** A service that reports to its parent. @param work the body of `start`. */
 function service(work: string, drain = 60_000): ChildProcess {
   const code = `
     import { once } from 'node:events';
@@ -19,8 +19,8 @@ function service(work: string, drain = 60_000): ChildProcess {
   return spawn(process.execPath, args, { stdio: ['ignore', 'inherit', 'ignore', 'ipc'] });
 }
 
-/** What it says next. Rejects when it ends instead. */
-async function said(child: ChildProcess): Promise<unknown> {
+/** The next message of the service. Rejects when the service ends instead. */
+async function next(child: ChildProcess): Promise<unknown> {
   const ended = new AbortController();
   const end = (code: number | null, signal: string | null) =>
     ended.abort(new Error(`It ended, with ${code ?? signal}.`));
@@ -33,21 +33,21 @@ async function said(child: ChildProcess): Promise<unknown> {
   }
 }
 
-test('a signal while a service starts stops it in good order when it has started', async () => {
+test('a signal during the start stops the service cleanly once it has started', async () => {
   const child = service(`
     await say('starting');
     await once(process, 'message');
     return { stop: () => say('stopped') };`);
-  assert.equal(await said(child), 'starting');
+  assert.equal(await next(child), 'starting');
   child.kill('SIGTERM');
-  assert.equal(await said(child), 'stopping');
+  assert.equal(await next(child), 'stopping');
   const exited = once(child, 'exit');
   child.send('go on');
-  assert.equal(await said(child), 'stopped');
+  assert.equal(await next(child), 'stopped');
   assert.deepEqual(await exited, [0, null]);
 });
 
-test('a service that does not stop is ended in its time, though nothing keeps it', async () => {
+test('a service that does not stop is ended after the drain time, with an empty event loop too', async () => {
   const child = service(
     `
     await say('starting');
@@ -56,12 +56,12 @@ test('a service that does not stop is ended in its time, though nothing keeps it
     return { stop: () => new Promise(() => clearInterval(server)) };`,
     100,
   );
-  assert.equal(await said(child), 'starting');
+  assert.equal(await next(child), 'starting');
   child.kill('SIGTERM');
   assert.deepEqual(await once(child, 'exit'), [1, null]);
 });
 
-test('SIGHUP reloads, before a start has ended too, and a reload that fails ends nothing', async () => {
+test('SIGHUP reloads, also during the start, and a failed reload ends nothing', async () => {
   const child = service(`
     await say('starting');
     await once(process, 'message');
@@ -74,28 +74,28 @@ test('SIGHUP reloads, before a start has ended too, and a reload that fails ends
       },
       stop: () => say('stopped'),
     };`);
-  assert.equal(await said(child), 'starting');
+  assert.equal(await next(child), 'starting');
   child.kill('SIGHUP');
   child.send('go on');
-  assert.equal(await said(child), 'reload 1');
+  assert.equal(await next(child), 'reload 1');
   for (const n of [2, 3]) {
     child.kill('SIGHUP');
-    assert.equal(await said(child), `reload ${n}`);
+    assert.equal(await next(child), `reload ${n}`);
   }
   child.kill('SIGTERM');
-  assert.equal(await said(child), 'stopping');
-  assert.equal(await said(child), 'stopped');
+  assert.equal(await next(child), 'stopping');
+  assert.equal(await next(child), 'stopped');
 });
 
-test('SIGHUP leaves a service without settings that can change running', async () => {
+test('SIGHUP leaves a service without reload running', async () => {
   const child = service(`
     setInterval(() => undefined, 60_000);
     await say('starting');
     return { stop: () => say('stopped') };`);
-  assert.equal(await said(child), 'starting');
+  assert.equal(await next(child), 'starting');
   child.kill('SIGHUP');
-  assert.equal(await said(child), 'nothing to reload: settings are read at the start');
+  assert.equal(await next(child), 'nothing to reload: settings are read at the start');
   child.kill('SIGTERM');
-  assert.equal(await said(child), 'stopping');
-  assert.equal(await said(child), 'stopped');
+  assert.equal(await next(child), 'stopping');
+  assert.equal(await next(child), 'stopped');
 });

@@ -54,14 +54,14 @@ describe('X-SES headers', () => {
     assert.deepEqual(takeSesHeaders(fields), { fields: fieldsOf('From: a@b.example'), tags: [] });
   });
 
-  it('may be empty, and say nothing', () => {
+  it('may be empty, without effect', () => {
     assert.deepEqual(takeSesHeaders(fieldsOf('X-SES-TENANT:', 'X-SES-MESSAGE-TAGS: , ')), {
       fields: [],
       tags: [],
     });
   });
 
-  it('name the list in either form', () => {
+  it('name the list in both forms', () => {
     const forms = ['contactListName=weekly; topicName=sports', 'weekly;topic=sports'];
     for (const form of forms) {
       const { unsubscribe } = takeSesHeaders(fieldsOf(`X-SES-LIST-MANAGEMENT-OPTIONS: ${form}`));

@@ -7,7 +7,7 @@ import { type ConfigFile, loadSettings, readSettings, SettingsError } from '../.
 
 const read = (environment: NodeJS.ProcessEnv) => readSettings(environment, {});
 
-test('the environment wins over the file, the file over the way of starting', () => {
+test('the environment overrides the file, and the file the defaults', () => {
   const settings = readSettings(
     { POSTERN_API: '0.0.0.0:9000' },
     { api: { host: '127.0.0.1', port: 1 }, verifyIdentities: true },

@@ -12,7 +12,7 @@ import { queueItem } from '../support/egress-fakes.ts';
 
 const BAD = 'no \uffff';
 
-/** A storage that takes whole calls only, and none with the text `BAD`; `always` refuses one recipient whatever it says. */
+/** A storage that accepts whole calls only, and none with the text `BAD`; `always` is a recipient that it always refuses. */
 function start(always?: string) {
   const written: Settlement[] = [];
   const outcomes: Outcome[] = [];
@@ -52,8 +52,8 @@ function ending(recipient: string, text: string): Settlement {
   return { kind: 'end', leased, state: 'bounced', attempt: result };
 }
 
-describe('what the storage refuses for good', () => {
-  it('is written without its texts, kept in the log, counted, and holds up none of 20 others', async () => {
+describe('an entry that the storage refuses for good', () => {
+  it('is written without its texts, logged, counted, and delays none of 20 others', async () => {
     const { settler, written, settled, logged, refused } = start();
     for (let n = 0; n < 21; n += 1)
       settler.push({} as Delivery, ending(`${n}@x.test`, n === 13 ? BAD : 'no such user'));
@@ -69,7 +69,7 @@ describe('what the storage refuses for good', () => {
     assert.ok(!JSON.stringify(fields).includes('bytes'), 'the log has no mail');
   });
 
-  it('is given up when the storage refuses even that, and leaves its slot', async () => {
+  it('is dropped when the storage refuses it without texts too, and leaves its slot', async () => {
     const { settler, written, settled, logged } = start('1@x.test');
     for (let n = 0; n < 3; n += 1) settler.push({} as Delivery, ending(`${n}@x.test`, 'no'));
     await settler.drained();

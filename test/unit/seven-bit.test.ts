@@ -6,13 +6,13 @@ import { openRaw } from '../../lib/accept/content.ts';
 import { parseMessage, serialise } from '../../lib/mail/message.ts';
 import { toSevenBit } from '../../lib/mail/seven-bit.ts';
 
-/** Raw content as it would be signed. */
+/** Raw content in the form that is signed. */
 function travels(text: string): Buffer {
   const { message } = openRaw(Buffer.from(text.replaceAll('\n', '\r\n')));
   return serialise(message.fields, message.body);
 }
 
-/** What every server takes: ASCII in lines of at most 998 octets, 76 with encoded words. */
+/** The form that every server accepts: ASCII in lines of at most 998 octets, 76 with encoded words. */
 function assertPlain(bytes: Buffer): void {
   assert.ok(isAscii(bytes), bytes.toString());
   for (const line of bytes.toString('latin1').split('\r\n')) {
@@ -36,7 +36,7 @@ describe('text', () => {
     assert.equal((await PostalMime.parse(bytes)).html, `${long}\n`);
   });
 
-  it('beyond ASCII becomes quoted-printable or base64, whichever is shorter', async () => {
+  it('beyond ASCII becomes the shorter of quoted-printable and base64', async () => {
     for (const [body, encoding] of [
       ['Grüße aus Köln und von allen anderen Orten am Rhein', 'quoted-printable'],
       ['日本語のテキスト'.repeat(20), 'base64'],
@@ -58,7 +58,7 @@ describe('text', () => {
     assert.equal((await PostalMime.parse(bytes)).text!.trimEnd(), 'Grüße');
   });
 
-  it('in quoted-printable or base64 that is not kept to its lines is written anew', async () => {
+  it('in quoted-printable or base64 with overlong lines is encoded again', async () => {
     const quoted = mime(
       'Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: quoted-printable',
       `a=3Db ü ${'x'.repeat(1200)}`,
@@ -87,7 +87,7 @@ describe('parts', () => {
     `pre\n--b\n${parts.join('\n--b\n')}\n--b--\npost`,
   ).replaceAll('\n', '\r\n');
 
-  it('are encoded each for itself; clean ones and what is around them stay', async () => {
+  it('are encoded each by itself; clean ones and the text around them stay', async () => {
     const { message: out } = openRaw(Buffer.from(message, 'latin1'));
     const bytes = serialise(out.fields, out.body);
     assertPlain(bytes);
@@ -194,7 +194,7 @@ test('several CR before one LF are one line end, in header and body', () => {
   assert.equal(message.body.toString(), 'one\r\ntwo\r\n');
 });
 
-test('what is plain already comes back as it is', () => {
+test('a plain message comes back unchanged', () => {
   const message = parseMessage(Buffer.from('From: ann@example.com\r\nSubject: x\r\n\r\nbody\r\n'));
   assert.equal(toSevenBit(message), message);
 });

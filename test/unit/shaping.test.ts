@@ -31,13 +31,13 @@ describe('a provider', () => {
     for (const [host, provider] of rows) assert.equal(providerOf([host]), provider, host);
   });
 
-  it('is none when the hosts differ, or when there are none', () => {
+  it('is "other" when the hosts differ or are missing', () => {
     assert.equal(providerOf(['aspmx.l.google.com', 'mx.example.com']), 'other');
     assert.equal(providerOf(['aspmx.l.google.com', 'alt1.aspmx.l.google.com']), 'google');
     assert.equal(providerOf([]), 'other');
   });
 
-  it('every row of limits belongs to a provider that some host has', () => {
+  it('has some host for every row of limits', () => {
     const hosts: Record<string, string> = {
       google: 'x.google.com',
       yahoo: 'x.yahoodns.net',
@@ -60,7 +60,7 @@ describe('a provider', () => {
     }
   });
 
-  it('has a lane group by its well-known domains; every other domain waits in other', () => {
+  it('has a lane group by its well-known domains; every other domain has the group "other"', () => {
     assert.equal(laneGroup('gmail.com'), 'google');
     assert.equal(laneGroup('hotmail.co.uk'), 'microsoft');
     assert.equal(laneGroup('aol.com'), 'yahoo');
@@ -73,7 +73,7 @@ describe('a provider', () => {
 });
 
 describe('a site', () => {
-  it('has one name whatever the order, case and repetition of its hosts', () => {
+  it('has one name for any order, case and repetition of its hosts', () => {
     const hosts = ['alt1.aspmx.l.google.com', 'aspmx.l.google.com', 'ALT2.aspmx.l.google.com'];
     const name = siteName(hosts);
     assert.equal(name, '(alt1.aspmx,alt2.aspmx,aspmx).l.google.com');
@@ -89,7 +89,7 @@ describe('a site', () => {
 });
 
 describe('back-off', () => {
-  it('back-off grows with the square of the failures up to half an hour', () => {
+  it('grows with the square of the failures up to 30 minutes', () => {
     const middle = () => 0.5;
     assert.deepEqual(
       [1, 2, 3, 10, 11, 1000].map((n) => backoffDelay(n, middle) / 1000),
@@ -104,7 +104,7 @@ describe('back-off', () => {
 });
 
 describe('sharing the room', () => {
-  it('bounds a slow destination by what is free, and a fast or new one not at all', () => {
+  it('limits a slow destination by the free room, and a fast or new one not at all', () => {
     assert.equal(
       overShare(100, 101, () => 0),
       false,
@@ -133,7 +133,7 @@ describe('sharing the room', () => {
     );
   });
 
-  it('looks again when the destination will have drained, within bounds', () => {
+  it('rechecks when the destination should have drained, within limits', () => {
     const middle = () => 0.5;
     assert.equal(overflowDelay(100, 10, 0, middle), 10_000);
     assert.equal(overflowDelay(100, 1000, 0, middle), 1_000);
@@ -168,7 +168,7 @@ describe('sharing the room', () => {
     assert.equal(load.rate(30_000, 100), 0);
   });
 
-  it('the rate of a destination is known after a second and follows it', () => {
+  it('measures the rate of a destination after one second and follows it', () => {
     const meter = new RateMeter(0);
     for (let i = 0; i < 50; i += 1) meter.count();
     assert.equal(meter.rate(500), undefined);

@@ -6,7 +6,7 @@ import type { Leases } from '../../lib/engine/ports.ts';
 import type { MailLimits } from '../../lib/shaping/limits/terms.ts';
 import { TestClock } from '../support/clock.ts';
 
-test('requests for parts of shared limits are counted, and how they were answered', async () => {
+test('requests for parts of shared limits are counted by their result', async () => {
   const clock = new TestClock();
   const counts = newCounters();
   let answer: () => Promise<{ granted: number; wait: number }>;

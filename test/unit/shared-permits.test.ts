@@ -6,11 +6,11 @@ import { seededRandom } from '../support/clock.ts';
 
 const LEASE = 30_000;
 
-/** A node that always has more to send than it may, or nothing. */
+/** A node that always has mail beyond its permits, or none. */
 interface Node {
   permits: SharedPermits;
   owner: string;
-  /** Paths, each with mail or not; and the ends of what is under way. */
+  /** Paths, each with or without mail, and the ends of messages under way. */
   greedy: boolean;
   alive: boolean;
   ends: number[];
@@ -20,7 +20,7 @@ interface Node {
 /** Nodes that share `limit` permits; each answer of the engine takes up to 40 ms, and is at times lost. */
 class Nodes {
   now = 1_000_000;
-  /** The engine answers. */
+  /** Whether the engine answers. */
   up = true;
   readonly nodes: Node[] = [];
   readonly #limit: number;
@@ -113,7 +113,7 @@ class Nodes {
 }
 
 describe('shared permits', () => {
-  it('are used nearly all, never more, and evenly by nodes that want as many', () => {
+  it('are used nearly in full, never beyond, and evenly by nodes with equal demand', () => {
     const all = new Nodes(40, 4);
     all.run(20_000);
     const before = all.nodes.map(({ begun }) => begun);
@@ -122,7 +122,7 @@ describe('shared permits', () => {
     assert.ok(Math.min(...begun) >= 0.8 * Math.max(...begun), begun.join());
   });
 
-  it('go to whoever has mail, and come back', () => {
+  it('move to nodes with mail, and come back', () => {
     const all = new Nodes(40, 3);
     const [one, two, three] = all.nodes as [Node, Node, Node];
     two.greedy = false;
@@ -138,7 +138,7 @@ describe('shared permits', () => {
     assert.equal(one.permits.held(all.now), 0);
   });
 
-  it('of a node that died are free again after a lease', () => {
+  it('of a dead node are free again after a lease', () => {
     const all = new Nodes(40, 2);
     all.run(20_000);
     all.kill(all.nodes[0]!);
@@ -148,7 +148,7 @@ describe('shared permits', () => {
     assert.ok(again.ends.length >= 15);
   });
 
-  it('of a limit of one go round', () => {
+  it('of a limit of one rotate between nodes', () => {
     const all = new Nodes(1, 2);
     all.run(60_000, 50);
     const begun = all.nodes.map((node) => node.begun);
@@ -158,7 +158,7 @@ describe('shared permits', () => {
     );
   });
 
-  it('are not used past their lease when the engine does not answer, and are when it does', () => {
+  it('are not used past their lease while the engine does not answer, and are used again when it does', () => {
     const all = new Nodes(10, 2);
     all.run(10_000);
     all.up = false;
@@ -169,7 +169,7 @@ describe('shared permits', () => {
     assert.ok(all.run(10_000) >= 0.9);
   });
 
-  it('call who waits in the order of coming, transactional before bulk, and bulk at times', () => {
+  it('wake waiters in order of arrival, transactional before bulk, and bulk at times', () => {
     const asked: SharedPermits[] = [];
     const permits = new SharedPermits(
       'x',

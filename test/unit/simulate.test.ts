@@ -9,7 +9,7 @@ import { compact, linear, logarithmic } from '../../bench/simulate/svg.ts';
 import { Acquaintance, PROFILES } from '../../bench/simulate/warming-provider.ts';
 
 describe('simulated time', () => {
-  it('runs events in the order of their instants, and of one instant in that of their making', () => {
+  it('runs events in the order of their times, and those of one time in the order of creation', () => {
     const clock = new SimulatedClock(1000);
     const random = seeded(7);
     const seen: [number, number][] = [];
@@ -27,7 +27,7 @@ describe('simulated time', () => {
     assert.deepEqual(seen, expected);
   });
 
-  it('runs what events order, and not what was called off', () => {
+  it('runs events that other events schedule, and no cancelled ones', () => {
     const clock = new SimulatedClock(0);
     const seen: string[] = [];
     const cancel = clock.after(5, () => seen.push('no'));
@@ -42,7 +42,7 @@ describe('simulated time', () => {
 });
 
 describe('simulated chance', () => {
-  it('repeats by seed, and has the mean that it should', () => {
+  it('repeats by seed, and has the expected mean', () => {
     for (const [count, share] of [
       [10, 0.3],
       [1000, 0.004],
@@ -65,14 +65,14 @@ describe('simulated chance', () => {
 });
 
 describe('a modelled provider', () => {
-  it('takes its hidden rate and no more', () => {
+  it('accepts its hidden rate and no more', () => {
     const limit = new HiddenLimit(() => 40, 0);
     let taken = 0;
     for (let now = 0; now < 10_000; now += 1) if (limit.takes(now)) taken += 1;
     assert.ok(taken >= 398 && taken <= 411, String(taken));
   });
 
-  it('bears more of an IP that behaves and less of one that pushes', () => {
+  it('accepts more from an IP that behaves and less from one that pushes', () => {
     const normal = { bounces: 0, complaints: 0, listed: 0 };
     const good = new Acquaintance(PROFILES[0]!, seeded(1));
     const pushed = new Acquaintance(PROFILES[0]!, seeded(1));
@@ -98,7 +98,7 @@ describe('a plot', () => {
     assert.deepEqual([0, 999, 1500, 20_000_000].map(compact), ['0', '999', '1.5k', '20M']);
   });
 
-  it('escapes what it writes, and has a number in every place', () => {
+  it('escapes text, and has a number at every position', () => {
     const drawn = [
       chart({
         title: 'a < b & "c"',

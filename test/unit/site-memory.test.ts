@@ -45,7 +45,7 @@ class Node extends TestEgress {
     return this.egress.sources()[0]!.usable;
   }
 
-  /** Messages that peers have taken. */
+  /** Messages that peers have accepted. */
   get sent(): number {
     return this.sessions.reduce((sum, { seen }) => sum + seen.length, 0);
   }
@@ -54,7 +54,7 @@ class Node extends TestEgress {
     this.enqueue({ domain, expiresAt: clock.now() + 100 * HOUR });
   }
 
-  /** Every peer opens, and takes what it is given. */
+  /** Every peer accepts the connection and its messages. */
   serve(): void {
     for (const session of this.sessions) {
       if (session.state === 'opening') session.opened();
@@ -63,7 +63,7 @@ class Node extends TestEgress {
   }
 }
 
-/** Time passes for the engine and for the nodes that live. */
+/** Lets time pass for the engine and for the live nodes. */
 async function pass(ms: number, step = 1000): Promise<void> {
   for (let left = ms; left > 0; left -= step) {
     clock.advance(Math.min(step, left));
@@ -118,8 +118,8 @@ afterEach(async () => {
 
 const daily: LimitDocument = { default: { messageRate: '24/d' } };
 
-describe('a limit by the day', () => {
-  it('goes on where it was when an IP is handed over in order', async () => {
+describe('a limit per day', () => {
+  it('goes on after an orderly hand-over of an IP', async () => {
     const first = new Node('node-1', daily);
     await until(() => first.usable);
     first.send();
@@ -147,7 +147,7 @@ describe('a limit by the day', () => {
     assert.equal(second.sent, 2, 'an hour after the one before');
   });
 
-  it('is not exceeded when the node before died: as if it had sent all that it might', async () => {
+  it('is not exceeded after a death: the dead node counts as having used all of it', async () => {
     const limits = { ...daily, domains: { 'other.test': { messageRate: '48/d' } } };
     const first = new Node('node-1', limits);
     await until(() => first.usable);
@@ -169,7 +169,7 @@ describe('a limit by the day', () => {
     assert.ok(back!.until - clock.now() < HOUR / 2);
   });
 
-  it('is kept though the one in between, which found it so, was stopped in order', async () => {
+  it('survives an orderly stop of the node in between', async () => {
     const first = new Node('node-1', daily);
     await until(() => first.usable);
     first.send();
@@ -187,7 +187,7 @@ describe('a limit by the day', () => {
     assert.equal(third.sent, 1);
   });
 
-  it('of connections that are some mail’s own goes on too', async () => {
+  it('of connections for some mail goes on too', async () => {
     const own: LimitDocument = { default: { for: [{ tenant: 'main', connectionRate: '24/d' }] } };
     const first = new Node('node-1', own);
     await until(() => first.usable);
@@ -204,7 +204,7 @@ describe('a limit by the day', () => {
     assert.equal(second.sessions.length, 1);
   });
 
-  it('is not forgotten with the site, when that has had no mail for a while', async () => {
+  it('is kept when the idle site is removed', async () => {
     const node = new Node('node-1', daily);
     await until(() => node.usable);
     node.send();
@@ -223,7 +223,7 @@ describe('a limit by the day', () => {
 describe('what was learnt of a site', () => {
   const limits: LimitDocument = { default: { messageRate: '10/s', connections: 1 } };
 
-  it('a lower rate, holds for the node that takes the IP over', async () => {
+  it('a lower rate holds for the node that takes over the IP', async () => {
     const first = new Node('node-1', limits);
     await until(() => first.usable);
     for (let i = 0; i < 40; i += 1) first.send();
@@ -251,7 +251,7 @@ describe('what was learnt of a site', () => {
     assert.ok(learnt, 'not the ten a second of the limit');
   });
 
-  it('that it cannot be reached, spares it another try before its time', async () => {
+  it('a back-off holds for the node that takes over the IP', async () => {
     const first = new Node('node-1', limits);
     await until(() => first.usable);
     first.send();
@@ -278,7 +278,7 @@ describe('what was learnt of a site', () => {
     assert.equal(second.sent, 1);
   });
 
-  it('keeps an IP waiting that its node cannot say it uses', async () => {
+  it('makes an IP wait until its use is saved', async () => {
     let down = true;
     const { leases } = shared;
     const failing: Leases = {
@@ -312,7 +312,7 @@ describe('a memory of sites', () => {
   };
   const memory: SiteMemory = { at: NOW, window: 2, down, message: NOW + HOUR, connection: NOW + 10 };
 
-  it('is kept while it bears on what comes; places of pacers only in the end', () => {
+  it('is kept while it matters; times of pacers only at the end', () => {
     assert.deepEqual(Object.keys(worthKeeping(memory, NOW, false)!), ['at', 'window', 'down']);
     assert.equal(worthKeeping(memory, NOW, false)!.down!.text.length, 200);
     assert.deepEqual(Object.keys(worthKeeping(memory, NOW, true)!), ['at', 'window', 'down', 'message']);
@@ -324,7 +324,7 @@ describe('a memory of sites', () => {
     });
   });
 
-  it('is bounded: what was learnt last comes first, and one that is cut short does not say it is whole', () => {
+  it('is bounded: the latest entries come first, and a truncated one is marked incomplete', () => {
     const rows = Array.from({ length: 5_000 }, (_, i) => ({
       site: `mx${i}.example`,
       at: NOW + i,
@@ -337,7 +337,7 @@ describe('a memory of sites', () => {
     assert.equal(writeShaping(IP, rows.slice(0, 100), 0, true).closed, true);
   });
 
-  it('that cannot be read says that there was something', () => {
+  it('that cannot be read counts as incomplete', () => {
     assert.equal(readShaping(undefined, IP), undefined);
     const good = writeShaping(IP, [{ site: 'mx', ...memory }], 0, true);
     assert.deepEqual(readShaping(JSON.parse(JSON.stringify(good)), IP), good);
@@ -365,7 +365,7 @@ describe('a memory of sites', () => {
     }
   });
 
-  it('a pacer of unknown past keeps a whole interval from it, and none without a rate', () => {
+  it('gives a pacer of unknown past a whole interval of wait, and none without a rate', () => {
     const pace = paceOf(readRate('24/d'));
     const pacer = new Pacer(0, NOW);
     assert.equal(pacer.wait(NOW, paceOf(undefined)), 0);

@@ -14,7 +14,7 @@ function admitted(limiter: ConnectionLimiter, address: string): Ticket {
   return ticket;
 }
 
-describe('the limiter of connections', () => {
+describe('the connection limiter', () => {
   it('counts an IPv4 address, written as either family, and an IPv6 /64 as one network', () => {
     assert.equal(networkOf('::ffff:192.0.2.1'), networkOf('192.0.2.1'));
     assert.equal(networkOf('2001:db8:1:2::1'), networkOf('2001:db8:1:2:ffff:ffff:ffff:ffff'));
@@ -25,7 +25,7 @@ describe('the limiter of connections', () => {
     admitted(limiter, '192.0.2.1');
   });
 
-  it('gives a place back when it is released, once', () => {
+  it('frees a place once when it is released', () => {
     const limiter = new ConnectionLimiter(LIMITS, new TestClock());
     const tickets = [1, 2, 3].map(() => admitted(limiter, '192.0.2.1'));
     assert.equal(typeof limiter.admit('192.0.2.1'), 'string');
@@ -35,13 +35,13 @@ describe('the limiter of connections', () => {
     assert.equal(typeof limiter.admit('192.0.2.1'), 'string');
   });
 
-  it('counts a peer that has logged in no longer against its network', () => {
+  it('no longer counts a peer that has logged in against its network', () => {
     const limiter = new ConnectionLimiter(LIMITS, new TestClock());
     for (let i = 0; i < 20; i++) admitted(limiter, '192.0.2.1').trust();
     assert.match(limiter.admit('192.0.2.2') as string, /^4\.7\.0 Too many connections, /);
   });
 
-  it('leaves half of the places to those who log in', () => {
+  it('keeps half of the places for peers that log in', () => {
     const limiter = new ConnectionLimiter(LIMITS, new TestClock());
     const all = Array.from({ length: 10 }, (_, i) => admitted(limiter, `192.0.2.${i}`));
     assert.equal(typeof limiter.admit('192.0.2.99'), 'string');
@@ -84,8 +84,8 @@ describe('the limiter of connections', () => {
   });
 });
 
-describe('the budget of octets', () => {
-  it('is taken from all budgets above, or from none', () => {
+describe('the octet budget', () => {
+  it('is taken from all parent budgets, or from none', () => {
     const all = new OctetBudget(10);
     const part = new OctetBudget(8, all);
     assert.ok(part.take(8));
@@ -113,8 +113,8 @@ describe('the budget of octets', () => {
   });
 });
 
-describe('the buffer of a message', () => {
-  it('takes no more than twice its octets from the budget, however small the pieces are', () => {
+describe('the message buffer', () => {
+  it('takes at most twice its octets from the budget, in pieces of any size', () => {
     const budget = new OctetBudget(64 * MB);
     const buffer = new MessageBuffer(budget, 40 * MB);
     const piece = Buffer.from('.\r\n');
@@ -138,13 +138,13 @@ describe('the buffer of a message', () => {
     assert.ok(buffer.bytes().buffer.byteLength <= 4096);
   });
 
-  it('keeps the start of the message as far as asked', () => {
+  it('keeps the start of the message up to the requested size', () => {
     const buffer = new MessageBuffer(new OctetBudget(MB), 10);
     for (const piece of ['abcd', 'efgh', 'ijkl', 'mnop']) buffer.append(Buffer.from(piece));
     assert.equal(buffer.bytes().toString(), 'abcdefghij');
   });
 
-  it('drops what it has when the budget has no room, and takes nothing more', () => {
+  it('is emptied when the budget has no room, and accepts nothing more', () => {
     const budget = new OctetBudget(10_000);
     const buffer = new MessageBuffer(budget, MB);
     for (let i = 0; i < 3; i++) buffer.append(Buffer.alloc(4000));

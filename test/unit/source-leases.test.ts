@@ -10,7 +10,7 @@ import { queueItem } from '../support/egress-fakes.ts';
 
 const IP = '127.0.0.1';
 
-/** Names as the AWS engine leases them: free when nobody has been seen to renew for a whole lease. */
+/** Names as the AWS engine leases them: free when no renewal was seen for a whole lease. */
 class WatchedLeases {
   owner: string | undefined;
   version = 0;
@@ -21,7 +21,7 @@ class WatchedLeases {
     this.#clock = clock;
   }
 
-  /** The port, as one node sees it. */
+  /** The port of one node. */
   view(): Leases {
     let seen = { version: 0, until: 0 };
     return {
@@ -72,7 +72,7 @@ async function node(name: string, clock: TestClock, leases: WatchedLeases) {
   };
 }
 
-/** Moves time on by a second at a time; sockets are real, and answer in between. */
+/** Moves time on in steps of a second; sockets are real, and answer in between. */
 async function pass(clock: TestClock, seconds: number, each?: () => boolean): Promise<number> {
   for (let at = 1; at <= seconds; at += 1) {
     clock.advance(1000);
@@ -97,7 +97,7 @@ describe('the lease of a source address', () => {
       assert.ok(first.usable() && !second.usable());
       return false;
     });
-    // It dies: nothing of it runs any more, but its clock would.
+    // The owner dies: nothing of it runs any more.
     await first.sources.stop();
     leases.owner = 'first';
     const seconds = await pass(clock, 20, () => {
@@ -107,7 +107,7 @@ describe('the lease of a source address', () => {
     assert.ok(seconds <= 15, `took ${seconds} s`);
   });
 
-  it('that cannot be renewed is used no more before it ends, and is taken again afterwards', async () => {
+  it('that cannot be renewed stops being used before it ends, and is acquired again afterwards', async () => {
     const clock = new TestClock();
     const leases = new WatchedLeases(clock);
     const { sources, usable, lost, onRenewalFailed } = await node('first', clock, leases);
@@ -123,7 +123,7 @@ describe('the lease of a source address', () => {
     assert.equal(onRenewalFailed(), before);
   });
 
-  it('of a process that was stopped is over at its first step, before any timer has run', async () => {
+  it('of a paused process is over at its first step, before any timer has run', async () => {
     const clock = new TestClock();
     const { sources } = await node('first', clock, new WatchedLeases(clock));
     const source = sources.byIp(IP)!;

@@ -40,7 +40,7 @@ describe('data', () => {
     });
   }
 
-  test('everything is encrypted with a key of ours, which rotates', () => {
+  test('everything is encrypted with our own key, which rotates', () => {
     for (const [, { Properties }] of resourcesOf(data, 'AWS::SQS::Queue'))
       assert.ok(Properties.KmsMasterKeyId);
     for (const [, { Properties }] of resourcesOf(data, 'AWS::DynamoDB::GlobalTable'))
@@ -64,7 +64,7 @@ describe('data', () => {
     });
   });
 
-  test('queues and buckets are spoken to over TLS only', () => {
+  test('queues and buckets accept requests over TLS only', () => {
     for (const type of ['AWS::SQS::QueuePolicy', 'AWS::S3::BucketPolicy']) {
       data.allResourcesProperties(type, {
         PolicyDocument: {
@@ -80,7 +80,7 @@ describe('data', () => {
     );
   });
 
-  test('tables cost what is used, up to a cap, forget what is old, and can be wound back', () => {
+  test('tables are on demand with a cap, expire old items, and have point-in-time recovery', () => {
     data.resourceCountIs('AWS::DynamoDB::GlobalTable', 5);
     data.allResourcesProperties('AWS::DynamoDB::GlobalTable', {
       BillingMode: 'PAY_PER_REQUEST',
@@ -96,7 +96,7 @@ describe('data', () => {
     });
   });
 
-  test('bodies expire, and so does what was uploaded by half', () => {
+  test('bodies and incomplete uploads expire', () => {
     data.hasResourceProperties('AWS::S3::Bucket', {
       LifecycleConfiguration: {
         Rules: [
@@ -111,7 +111,7 @@ describe('data', () => {
     data.hasResourceProperties('AWS::S3::Bucket', { VersioningConfiguration: { Status: 'Enabled' } });
   });
 
-  test('there is a lane for each pool, class and provider group, with a dead-letter queue', () => {
+  test('each pool, class and provider group has a lane with a dead-letter queue', () => {
     const lanes = resourcesOf(data, 'AWS::SQS::Queue').filter(([, { Properties }]) =>
       (Properties.QueueName as string).startsWith('postern-test-lane-'),
     );
@@ -156,7 +156,7 @@ describe('functions', () => {
     });
   });
 
-  test('the API and tracking are open to signatures of ours, and bounded', () => {
+  test('the API and tracking have public URLs with bounded concurrency; our code checks signatures', () => {
     api.resourcePropertiesCountIs('AWS::Lambda::Url', { AuthType: 'NONE' }, 3);
     api.resourcePropertiesCountIs('AWS::Lambda::Function', { ReservedConcurrentExecutions: 20 }, 2);
     const permissions = resourcesOf(api, 'AWS::Lambda::Permission').map(([, { Properties }]) => Properties);
@@ -177,7 +177,7 @@ describe('functions', () => {
     );
   });
 
-  test('a name of its own passes requests on as they came, and keeps nothing', () => {
+  test('a custom domain passes requests on unchanged and caches nothing', () => {
     api.hasResourceProperties('AWS::CloudFront::Distribution', {
       DistributionConfig: {
         Aliases: ['api.example.com'],
@@ -199,7 +199,7 @@ describe('functions', () => {
     api.hasOutput('Endpoint', { Value: 'https://api.example.com/' });
   });
 
-  test('tracking has a name of its own, which all who sign links know', () => {
+  test('tracking has its own domain, which every signer of links has as a setting', () => {
     api.hasResourceProperties('AWS::CloudFront::Distribution', {
       DistributionConfig: { Aliases: ['track.example.com'] },
     });
@@ -226,7 +226,7 @@ describe('functions', () => {
     ]);
   });
 
-  test('the secret of the distributions is in no template, and no function has it but those behind them', () => {
+  test('the secret of the distributions is in no template, and only functions behind them have it', () => {
     const [[, distribution]] = resourcesOf(api, 'AWS::CloudFront::Distribution') as [[string, Resource]];
     const { Origins } = distribution.Properties.DistributionConfig as {
       Origins: { OriginCustomHeaders: { HeaderName: string; HeaderValue: unknown }[] }[];
@@ -244,7 +244,7 @@ describe('functions', () => {
     assert.match(JSON.stringify(holders), /resolve:secretsmanager:/);
   });
 
-  test('a new version gets a tenth of the calls first, and is taken back when it fails', () => {
+  test('a new version gets a tenth of the calls first, and is rolled back when it fails', () => {
     const groups = resourcesOf(api, 'AWS::CodeDeploy::DeploymentGroup').map(
       ([, { Properties }]) => Properties,
     );
@@ -259,7 +259,7 @@ describe('functions', () => {
     }
     const aliases = resourcesOf(api, 'AWS::Lambda::Alias').map(([id]) => id);
     assert.equal(aliases.length, 3);
-    // What callers reach is the alias: behind each distribution, and at the end of the queue.
+    // Callers reach the alias: behind each distribution, and at the end of the queue.
     const text = JSON.stringify([
       api.findResources('AWS::Lambda::EventSourceMapping'),
       api.findResources('AWS::Lambda::Url'),
@@ -269,7 +269,7 @@ describe('functions', () => {
       assert.match(JSON.stringify(Properties), /Aliaslive/);
   });
 
-  test('outcomes come in batches that may fail in part', () => {
+  test('outcomes come in batches that may fail partially', () => {
     api.hasResourceProperties('AWS::Lambda::EventSourceMapping', {
       FunctionResponseTypes: ['ReportBatchItemFailures'],
       BatchSize: 100,
@@ -285,14 +285,14 @@ describe('egress', () => {
     egress.allResourcesProperties('AWS::AutoScaling::AutoScalingGroup', { MinSize: '1', MaxSize: '1' });
     const addresses = resourcesOf(egress, 'AWS::EC2::EIP');
     assert.equal(addresses.length, 3);
-    // An address that receivers trust is not given back by a mistake.
+    // An address with a reputation must not be released by mistake.
     for (const [, one] of addresses) assert.equal(one.DeletionPolicy, 'Retain');
     egress.hasResourceProperties('AWS::EC2::LaunchTemplate', {
       LaunchTemplateData: { NetworkInterfaces: [Match.objectLike({ SecondaryPrivateIpAddressCount: 1 })] },
     });
   });
 
-  test('instances speak IMDSv2 only and have encrypted disks', () => {
+  test('instances use IMDSv2 only and have encrypted disks', () => {
     egress.allResourcesProperties('AWS::EC2::LaunchTemplate', {
       LaunchTemplateData: {
         MetadataOptions: { HttpTokens: 'required', HttpPutResponseHopLimit: 1 },
@@ -324,7 +324,7 @@ describe('egress', () => {
     assert.match(text, /ResetAddressAttribute.*domain-name/);
   });
 
-  test('user data says which node it is, installs the bundle and signals', () => {
+  test('user data names the node, installs the bundle and signals', () => {
     const [, a] = resourcesOf(egress, 'AWS::EC2::LaunchTemplate').find(([id]) => id.startsWith('Templatea'))!;
     const script = JSON.stringify(a.Properties);
     for (const part of [
@@ -340,7 +340,7 @@ describe('egress', () => {
     }
   });
 
-  test('user data fits into the 16 KB that EC2 takes, with as many addresses as an instance has', () => {
+  test('user data fits into the 16 KB of EC2 with the maximum number of addresses', () => {
     const addresses = Array.from({ length: 15 }, (_, at) => ({
       hostname: `a${at}.a-long-name-of-sixty-three-letters-as-long-as-a-label-of-dns-may-be.example.com`,
       pools: ['default', 'a-pool-with-a-long-name'],
@@ -352,12 +352,12 @@ describe('egress', () => {
     assert.equal(all.length, 2);
     for (const [id, { Properties }] of all) {
       const { UserData } = Properties.LaunchTemplateData as { UserData: unknown };
-      // References are longer in the template than what they stand for.
+      // References are longer in the template than their values.
       assert.ok(JSON.stringify(UserData).length < 16_384, id);
     }
   });
 
-  test('a deployment replaces one node after another, the first of which is watched longest', () => {
+  test('a deployment replaces one node after another, and watches the first one longest', () => {
     const groups = resourcesOf(egress, 'AWS::AutoScaling::AutoScalingGroup');
     const ids = groups.map(([id]) => id);
     assert.deepEqual(
@@ -388,7 +388,7 @@ describe('egress', () => {
     }
   });
 
-  test('a node with one address asks for no further private ones', () => {
+  test('a node with one address has no secondary private addresses', () => {
     const interfaces = resourcesOf(egress, 'AWS::EC2::LaunchTemplate').map(([, { Properties }]) => {
       const { NetworkInterfaces } = Properties.LaunchTemplateData as { NetworkInterfaces: [object] };
       return 'SecondaryPrivateIpAddressCount' in NetworkInterfaces[0];
@@ -412,13 +412,13 @@ describe('egress', () => {
     assert.deepEqual(Statement[0]!.Condition.StringEquals, { 'aws:PrincipalTag/x509Subject/CN': 'c' });
   });
 
-  test('tells of port 25', () => {
+  test('has an output about port 25', () => {
     egress.hasOutput('Port25', {});
   });
 });
 
 describe('submission', () => {
-  test('takes connections on 587 and 465, never 25, and passes them on with the address of the caller', () => {
+  test('accepts connections on 587 and 465, never 25, and passes on the address of the caller', () => {
     const listeners = resourcesOf(submission, 'AWS::ElasticLoadBalancingV2::Listener');
     assert.deepEqual(
       listeners.map(([, { Properties }]) => [Properties.Port, Properties.Protocol]),
@@ -449,7 +449,7 @@ describe('submission', () => {
     assert.equal(resourcesOf(submission, 'AWS::EC2::SecurityGroupIngress').length, 3);
   });
 
-  test('one instance is replaced while the other takes mail', () => {
+  test('one instance is replaced while the other accepts mail', () => {
     submission.hasResourceProperties('AWS::AutoScaling::AutoScalingGroup', { MinSize: '2', MaxSize: '2' });
     submission.hasResourceProperties('AWS::AutoScaling::AutoScalingGroup', { HealthCheckType: 'ELB' });
     submission.hasResource('AWS::AutoScaling::AutoScalingGroup', {
@@ -470,7 +470,7 @@ describe('submission', () => {
       assert.ok(script.includes(part), part);
   });
 
-  test('is there where the stage asks for it, and costs nothing elsewhere', () => {
+  test('exists only in a stage that has it', () => {
     const { submission: _, ...without } = STAGE;
     const { stacks: fewer, template: of } = openStacks(without);
     assert.equal(fewer.submission, undefined);
@@ -491,21 +491,21 @@ describe('alarms', () => {
     ({ AlarmDescription }) => /lib\/stacks\/RUNBOOK\.md#([a-z-]+)$/.exec(AlarmDescription as string)?.[1],
   );
 
-  test('lead to the runbook, each of whose entries has an alarm', () => {
+  test('link to the runbook, each of whose entries has an alarm', () => {
     assert.deepEqual(new Set(linked), new Set(anchors));
     assert.equal(new Set(anchors).size, anchors.length);
   });
 
-  test('have runbook entries that say what it means, how to look and what to do', () => {
+  test('have runbook entries with the meaning, a command to look with, and the action', () => {
     for (const entry of runbook.split(/^## /m).slice(1)) {
       for (const part of ['**Means**', '**Look**', '**Do**'])
         assert.ok(entry.includes(part), entry.slice(0, 40));
-      // A command to copy, between what it means and what to do.
+      // A command to copy, between the meaning and the action.
       assert.match(entry, /\*\*Look\*\*.*```bash\n.+?\n```.*\*\*Do\*\*/s, entry.slice(0, 40));
     }
   });
 
-  test('have runbook entries that name logs and queues that there are', () => {
+  test('have runbook entries that name existing logs and queues', () => {
     const all = { api, egress, submission, data, monitoring };
     const logs = Object.entries(all).flatMap(([stack, one]) =>
       resourcesOf(one, 'AWS::Logs::LogGroup').map(([id]) => `${stack}-${id.slice(0, -8)}`),
@@ -521,7 +521,7 @@ describe('alarms', () => {
     for (const name of asked) assert.ok(name === 'lane-' || queues.includes(`postern-test-${name}`), name);
   });
 
-  test('go to the topic of their severity, when they ring and when they end', () => {
+  test('go to the topic of their severity, when they start and when they end', () => {
     const actions = alarms.map(({ AlarmName, AlarmActions, OKActions }) => {
       assert.deepEqual(AlarmActions, OKActions);
       const [{ Ref }, ...more] = AlarmActions as [{ Ref: string }];
@@ -536,13 +536,13 @@ describe('alarms', () => {
     monitoring.resourcePropertiesCountIs('AWS::SNS::Subscription', { Endpoint: 'ops@example.com' }, 2);
   });
 
-  test('have names of their own, in the stage and in the account', () => {
+  test('have unique names, in the stage and in the account', () => {
     const names = alarms.map(({ AlarmName }) => AlarmName as string);
     assert.equal(new Set(names).size, names.length);
     for (const name of names) assert.ok(name.startsWith('postern-test: '), name);
   });
 
-  test('may publish: each topic, and the key over it, lets CloudWatch of this account in', () => {
+  test('may publish: each topic and its key allow CloudWatch of this account', () => {
     const topics = resourcesOf(monitoring, 'AWS::SNS::Topic').map(([id]) => id);
     assert.equal(topics.length, 2);
     const fromCloudWatch = {
@@ -597,14 +597,14 @@ describe('alarms', () => {
     assert.deepEqual(thresholds('Complaint rate'), [0.001, 0.005]);
   });
 
-  test('of what must speak ring when it is silent', () => {
+  test('on periodic metrics go off when the metric is missing', () => {
     for (const name of ['Node silent (a)', 'Node silent (b)', 'Node silent (c)', 'Ledger not watched']) {
       const alarm = alarms.find(({ AlarmName }) => AlarmName === `postern-test: ${name}`);
       assert.equal(alarm?.TreatMissingData, 'breaching', name);
     }
   });
 
-  test('of the policy are there where there is one', () => {
+  test('on the policy exist only in a stage with a policy', () => {
     const names = (one: Template) =>
       resourcesOf(one, 'AWS::CloudWatch::Alarm').map(([, { Properties }]) => Properties.AlarmName);
     const without = openStacks();
@@ -615,13 +615,13 @@ describe('alarms', () => {
     );
   });
 
-  test('know lanes by their names: a pool can be taken away while its lanes are watched', () => {
+  test('refer to lanes by name, so that a pool can be removed while its lanes are watched', () => {
     const text = JSON.stringify(monitoring.toJSON());
     assert.ok(text.includes('postern-test-lane-vip-bulk-google'));
     assert.doesNotMatch(text, /ImportValue[^}]*Queuelane/);
   });
 
-  test('watch as many metrics as the costs in the README say', () => {
+  test('watch the number of metrics given in the README', () => {
     const readme = readFileSync(join(import.meta.dirname, '..', '..', 'lib', 'stacks', 'README.md'), 'utf8');
     const watched = Object.values(STAGES).map((stage) => {
       const { stacks: own, template: of } = openStacks(stage);
@@ -633,7 +633,7 @@ describe('alarms', () => {
     assert.ok(readme.includes(`for each metric they watch (${watched.join(', ')})`), watched.join(', '));
   });
 
-  test('join at most the ten metrics that CloudWatch takes', () => {
+  test('combine at most the ten metrics that CloudWatch allows', () => {
     for (const { AlarmName, Metrics = [] } of alarms) {
       const stats = (Metrics as { MetricStat?: unknown }[]).filter(({ MetricStat }) => MetricStat);
       assert.ok(stats.length <= 10, AlarmName as string);
@@ -642,7 +642,7 @@ describe('alarms', () => {
 });
 
 describe('a deployment', () => {
-  test('cannot be deleted by mistake where the stage says so', () => {
+  test('cannot be deleted by mistake in a protected stage', () => {
     for (const stack of Object.values(stacksByPart(stacks))) assert.equal(stack.terminationProtection, true);
   });
 
@@ -652,7 +652,7 @@ describe('a deployment', () => {
       const app = openApp();
       buildStacks(app, stage);
       Validations.of(app).addPlugins(new AwsSolutionsChecks(app));
-      // Throws, with a report on standard error, when a rule is broken and nobody said why.
+      // Throws, with a report on standard error, when a rule is broken without a stated reason.
       app.synth();
     });
   }
@@ -808,11 +808,11 @@ describe('a stage', () => {
     });
   }
 
-  test('is refused when there is none of the name', () => {
+  test('is refused when its name is unknown', () => {
     assert.throws(() => stageOf('nope'), /Use -c stage= with one of: dev, prod/);
   });
 
-  test('lists what the account must allow', () => {
+  test('lists the quotas that the account needs', () => {
     const quotas = quotasOf(STAGES.prod!);
     for (const part of [/port 25/, /Elastic IPs.*: 6$/, /vCPUs.*: 6$/, /Concurrent executions.*: 500$/])
       assert.ok(
@@ -822,7 +822,7 @@ describe('a stage', () => {
     assert.equal(quotasOf(STAGES.dev!).length, 1);
   });
 
-  test('is taken when it is right', () => {
+  test('is accepted when it is valid', () => {
     for (const name of Object.keys(STAGES)) assert.equal(stageOf(name).name, name);
     assert.equal(stageOf('test', { test: STAGE }), STAGE);
   });

@@ -26,7 +26,7 @@ afterEach(async () => {
   await rm(directory, { recursive: true });
 });
 
-/** Messages whose only delivery bounced hard when it was taken in. */
+/** Messages whose only delivery bounced hard at acceptance. */
 async function bounce(...addresses: string[]): Promise<void> {
   const refused = attempt({ state: 'bounced', reason: 'peer_permanent', text: '550 5.1.1 user unknown' });
   await engine.queue.admit(
@@ -43,7 +43,7 @@ async function listed(): Promise<string[]> {
   return entries.map(({ address }) => address);
 }
 
-/** Lets a feed follow until nothing is left. */
+/** Follows the feed to its end. */
 async function follow(): Promise<void> {
   const feed = startSuppressionFeed({ engine, clock, log: silentLog });
   clock.advance(0);
@@ -52,7 +52,7 @@ async function follow(): Promise<void> {
   assert.equal(clock.pending, 0);
 }
 
-test('follows to the end, and from there on, whatever was taken off since', async () => {
+test('is followed to its end and on from there, and does not restore removed addresses', async () => {
   const many = Array.from({ length: 1_100 }, (_, n) => `user${n}@example.com`);
   await bounce(...many);
   await follow();
@@ -65,7 +65,7 @@ test('follows to the end, and from there on, whatever was taken off since', asyn
   assert.deepEqual(await listed(), ['new@example.com']);
 });
 
-test('passes over nothing while the store does not answer', async () => {
+test('skips nothing while the store does not answer', async () => {
   await bounce('ann@example.com');
   const logged: string[] = [];
   let away = true;

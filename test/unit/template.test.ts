@@ -25,7 +25,7 @@ const refused = (html: string, words: RegExp) =>
 const tooComplex = (html: string, words: RegExp, data: Record<string, unknown> = {}) =>
   assert.throws(() => render(html, data), { code: 'template_too_complex', message: words });
 
-test('renders the parts it is given, without escaping', () => {
+test('renders the given parts, without escaping', () => {
   const compiled = compileTemplate({ subject: 'Hi {{name}}', html: '<b>{{name}}</b>' });
   assert.deepEqual(renderTemplate(compiled, { name: '<i>&"' }), {
     subject: 'Hi <i>&"',
@@ -48,7 +48,7 @@ test('a variable that the data lacks fails the rendering, in the words of SES', 
   });
 });
 
-test('a condition, a loop or a section over what the data lacks is not a failure', () => {
+test('a condition, a loop or a section over missing data is not a failure', () => {
   assert.equal(render('{{#if x}}a{{else}}b{{/if}}'), 'b');
   assert.equal(render('{{#unless x.y}}a{{/unless}}'), 'a');
   assert.equal(render('{{#each x}}a{{else}}none{{/each}}'), 'none');
@@ -56,7 +56,7 @@ test('a condition, a loop or a section over what the data lacks is not a failure
   assert.equal(render('{{#x}}a{{/x}}{{^x}}b{{/x}}'), 'b');
 });
 
-test('values that are there render as Handlebars renders them', () => {
+test('present values render as in Handlebars', () => {
   const data = { n: null, zero: 0, no: false, list: [1, [2, null], 'x'], object: { a: 1 }, empty: '' };
   assert.equal(
     render('{{n}}|{{zero}}|{{no}}|{{list}}|{{object}}|{{empty}}', data),
@@ -72,13 +72,13 @@ test('neighbours that are numbers are text, not a sum', () => {
   );
 });
 
-test('white space before a partial indents its lines, and nothing when it puts out nothing', () => {
+test('white space before a partial indents its lines, and is dropped when the partial is empty', () => {
   const html = '{{#*inline "p"}}{{x}}{{/inline}}<\n  {{> p}}\n>';
   assert.equal(render(html, { x: 'a\nb\n' }), '<\n  a\n  b\n>');
   assert.equal(render(html, { x: '' }), '<\n>');
 });
 
-test('only own properties are seen', () => {
+test('only own properties are visible', () => {
   for (const name of ['constructor', '__proto__', 'toString', 'hasOwnProperty', 'valueOf']) {
     absent(`{{${name}}}`, name);
     absent(`{{list.${name}}}`, `list.${name}`, { list: [] });
@@ -114,7 +114,7 @@ test('inline partials belong to one part', () => {
   }
 });
 
-test('refuses what is not offered when the template is made, and says where', () => {
+test('a template with an unsupported feature is refused on creation, with the position', () => {
   refused('Hello\n {{name', /not valid Handlebars: Parse error on line 2/);
   refused('{{#if a}}x', /not valid Handlebars/);
   refused('{{#if a}}x{{/each}}', /if doesn't match each/);
@@ -145,7 +145,7 @@ test('templates are limited to 500 KB, all parts together', () => {
   });
 });
 
-test('bombs in the source are defused before they are parsed', () => {
+test('bombs in the source are refused before they are parsed', () => {
   tooComplex('{{a}}'.repeat(100_000), /more than 10000 tags/);
   tooComplex(`${'{{#if a}}'.repeat(9000)}`, /nested over 100 deep/);
   tooComplex(`{{#if a}}${'{{else if b}}'.repeat(9000)}{{/if}}`, /nested over 100 deep/);
@@ -160,7 +160,7 @@ test('bombs in the source are defused before they are parsed', () => {
   refused('a \0 {{b}}', /not valid Handlebars/);
 });
 
-test('100 blocks inside each other are fine, 101 are not', () => {
+test('100 nested blocks are accepted, 101 are not', () => {
   const nested = (depth: number) => `${'{{#if a}}'.repeat(depth)}x${'{{/if}}'.repeat(depth)}`;
   assert.equal(render(nested(100), { a: 1 }), 'x');
   tooComplex(nested(101), /nested over 100 deep/, { a: 1 });
@@ -199,7 +199,7 @@ test('a compiled template can be used again after a failure', () => {
   assert.equal(renderTemplate(compiled, { x: 'y' }).html, 'y');
 });
 
-test('one source compiles once while up to 900 others come between, and anew after 2,100', () => {
+test('one source is compiled once while up to 900 others come between, and again after 2,100', () => {
   const first = compileTemplate({ html: 'cached {{x}}' });
   for (let i = 0; i < 900; i++) compileTemplate({ html: `other ${i}` });
   assert.equal(compileTemplate({ html: 'cached {{x}}' }).html, first.html);
@@ -248,7 +248,7 @@ test('merging data goes into objects and replaces everything else', () => {
   assert.deepEqual(defaults.user.address, { city: 'Rome' });
 });
 
-test('merging hostile data pollutes nothing, and ends', () => {
+test('merging hostile data pollutes no prototype, and ends', () => {
   const defaults = JSON.parse('{"__proto__":{"a":1},"constructor":{"x":1}}');
   const replacement = JSON.parse('{"__proto__":{"polluted":2},"constructor":{"prototype":{"polluted":3}}}');
   const merged = mergeData(defaults, replacement);

@@ -55,7 +55,7 @@ function open(report?: (outcome: Outcome) => Promise<void>): Endpoint {
 }
 
 describe('tracking', () => {
-  test('leads a click to its target and tells of it', async () => {
+  test('redirects a click to its target and reports it', async () => {
     const { get, reported, clock } = open();
     const response = await get(CLICK);
     assert.deepEqual([response.status, await response.text()], [302, '']);
@@ -93,7 +93,7 @@ describe('tracking', () => {
     );
   });
 
-  test('answers HEAD like GET, and tells of nothing', async () => {
+  test('answers HEAD like GET, and reports nothing', async () => {
     const { get, reported } = open();
     const [click, image] = await Promise.all([get(CLICK, { method: 'HEAD' }), get(OPEN, { method: 'HEAD' })]);
     assert.equal(click.headers.get('location'), 'https://a.example/?x=1#y');
@@ -102,7 +102,7 @@ describe('tracking', () => {
     assert.deepEqual(reported, []);
   });
 
-  test('leads nowhere without a good token, and shows nothing of the request', async () => {
+  test('redirects nowhere without a valid token, and shows nothing of the request', async () => {
     const { get, reported } = open();
     const evil = Buffer.from('https://evil.example/').toString('base64url');
     const token = CLICK.split('/')[3]!;
@@ -130,7 +130,7 @@ describe('tracking', () => {
     assert.deepEqual(reported, []);
   });
 
-  test('leads nowhere by the name of another host', async () => {
+  test('redirects nowhere on another host name', async () => {
     const { get } = open();
     assert.equal((await get(CLICK, { head: { host: 'click.example.net' } })).status, 404);
     assert.equal((await get(CLICK, { head: { host: '' } })).status, 404);
@@ -146,7 +146,7 @@ describe('tracking', () => {
     assert.deepEqual(reported, []);
   });
 
-  test('leads on when the report fails, and says so', async () => {
+  test('redirects when the report fails, and logs the failure', async () => {
     const { get, logged, unreported } = open(() => Promise.reject(new Error('away')));
     assert.equal((await get(CLICK)).status, 302);
     assert.equal((await get(OPEN)).status, 200);
@@ -154,7 +154,7 @@ describe('tracking', () => {
     assert.equal(unreported(), 2);
   });
 
-  test('leads on when the report takes too long, and says so once', async () => {
+  test('redirects when the report takes too long, and logs it once', async () => {
     let fail: (error: Error) => void = () => {};
     const { get, clock, logged, unreported } = open(() => new Promise((_, reject) => (fail = reject)));
     const answering = get(CLICK);
@@ -166,7 +166,7 @@ describe('tracking', () => {
     assert.deepEqual([logged.length, unreported()], [1, 1]);
   });
 
-  test('goes on for years; opens and clicks are collected for 60 days', async () => {
+  test('redirects for years, and collects opens and clicks for 60 days', async () => {
     const { get, clock, reported } = open();
     clock.advance(60 * DAY - 2_000);
     await get(CLICK);
@@ -178,7 +178,7 @@ describe('tracking', () => {
     assert.equal(reported.length, 1);
   });
 
-  test('believes a proxy beside it about the address, and nobody else', async () => {
+  test('trusts the forwarded address of a proxy on a private address only', async () => {
     const { get, reported } = open();
     const head = { 'x-forwarded-for': '203.0.113.1, 198.51.100.2' };
     for (const sourceIp of ['127.0.0.1', '::ffff:10.1.2.3', '192.0.2.7', ''])

@@ -70,7 +70,7 @@ describe('raw MIME', () => {
     assert.equal(untracked(text), lines.join('\r\n'));
   });
 
-  test('in which nothing is to be tracked is the same object', () => {
+  test('with nothing to track is returned as the same object', () => {
     const part = (...header: string[]): string[] => [...header, '', LINK, ''];
     for (const lines of [
       part('Content-Type: text/plain'),
@@ -110,7 +110,7 @@ describe('raw MIME', () => {
     );
   });
 
-  test('in quoted-printable and base64 stays in it', () => {
+  test('in quoted-printable or base64 keeps its encoding', () => {
     const html = `<p>Grüße, ${LINK} =3D ${'lang '.repeat(40)}</p>\r\n`;
     const quoted = track([
       'Content-Type: text/html; charset=utf-8',
@@ -141,7 +141,7 @@ describe('raw MIME', () => {
     assert.deepEqual([clicksIn(body).length, imagesIn(body).length], [1, 1]);
   });
 
-  test('with lone line breaks inside of quoted-printable goes on in base64, which keeps them', () => {
+  test('with lone line breaks inside of quoted-printable becomes base64, which keeps them', () => {
     const { text } = track([
       'Content-Type: text/html',
       'Content-Transfer-Encoding: quoted-printable',
@@ -155,7 +155,7 @@ describe('raw MIME', () => {
     assert.equal(untracked(body), `a\nb\r${LINK}\r\n`);
   });
 
-  test('whose lines would grow too long goes on in quoted-printable', () => {
+  test('whose lines would grow too long becomes quoted-printable', () => {
     const long = `<a href="https://a.example/?${'x'.repeat(800)}">ä</a>`;
     for (const [charset, a] of [
       ['utf8', '=C3=A4'],
@@ -175,7 +175,7 @@ describe('raw MIME', () => {
     }
   });
 
-  test('in ISO-2022-JP is not mistaken where other characters use the octets of ASCII', () => {
+  test('in ISO-2022-JP is parsed by its characters, not by octets that look like ASCII', () => {
     // U+305F in JIS X 0208 is `$?`; 0x3c61 is a kanji, and would be `<a`.
     const kanji = '\x1b$B<a$?<a\x1b(B';
     const lines = [

@@ -15,7 +15,7 @@ import {
   untracked,
 } from '../support/tracking.ts';
 
-/** Where the links of HTML lead after it was tracked, those that are tracked alone. */
+/** Targets of the tracked links in HTML. */
 function targets(html: string): string[] {
   return clicksIn(tracker()(html) ?? '').map(({ target }) => target);
 }
@@ -23,7 +23,7 @@ function targets(html: string): string[] {
 describe('a tracking link', () => {
   const path = LINKS.click(HOST, MESSAGE, 7, 'https://example.org/?a=1#b', 'k:v');
 
-  test('says which message, recipient, place, target and tags it was made for', () => {
+  test('carries message, recipient, position, target and tags', () => {
     assert.deepEqual(LINKS.read(HOST, path), {
       kind: 'click',
       ...MESSAGE,
@@ -36,11 +36,11 @@ describe('a tracking link', () => {
     assert.deepEqual(LINKS.read(HOST, several), { kind: 'open', messageId: MESSAGE.messageId });
   });
 
-  test('is read whatever the case of the host', () => {
+  test('is read with the host in any case', () => {
     assert.ok(LINKS.read(HOST.toUpperCase(), path));
   });
 
-  test('is worth nothing with any character changed, cut off or added', () => {
+  test('is invalid with any character changed, removed or added', () => {
     for (let at = 0; at < path.length; at++) {
       const other = path[at] === 'A' ? 'B' : 'A';
       for (const changed of [
@@ -53,7 +53,7 @@ describe('a tracking link', () => {
     }
   });
 
-  test('is worth nothing at another host, under another key, or for another target', () => {
+  test('is invalid at another host, under another key, or for another target', () => {
     assert.equal(LINKS.read('click.example.net', path), undefined);
     assert.equal(createTrackingLinks(Buffer.alloc(32, 6)).read(HOST, path), undefined);
     const [, , kind, token] = path.split('/');
@@ -64,7 +64,7 @@ describe('a tracking link', () => {
     assert.equal(LINKS.read(HOST, `/t/c/${image}/${evil}`), undefined);
   });
 
-  test('has room for the longest target, and no path beyond it is looked at', () => {
+  test('has room for the longest target, and any longer path is ignored', () => {
     const target = `https://example.org/${'x'.repeat(MAX_TARGET - 20)}`;
     const longest = LINKS.click(HOST, MESSAGE, 0, target, 'k:v');
     assert.ok(longest.length < 6_500, String(longest.length));
@@ -130,7 +130,7 @@ describe('links', () => {
       assert.equal(tracker()(html), undefined, html);
   });
 
-  test('behind what is no tag are still found', () => {
+  test('after text that is not a tag are still found', () => {
     const link = '<a href="https://a.example/">';
     for (const before of [
       '<',
@@ -146,13 +146,13 @@ describe('links', () => {
       '1<2',
     ])
       assert.deepEqual(targets(before + link), ['https://a.example/'], JSON.stringify(before));
-    // A comment, to a browser, up to the end of the tag.
+    // A browser reads a comment up to the end of the tag.
     assert.deepEqual(targets(`</${link}${link}`), ['https://a.example/']);
     assert.deepEqual(targets(`<style>a{}</STYLE >${link}`), ['https://a.example/']);
     assert.deepEqual(targets(`<p a='>' b=">" c=>${link}`), ['https://a.example/']);
   });
 
-  test('lead where a browser would go: character references, white space, line breaks', () => {
+  test('lead where a browser would go, with character references, white space and line breaks', () => {
     assert.deepEqual(targets('<a href="https://a.example/?a=1&amp;b=2&c=3&#38;d&#x26;e&amp f">'), []);
     assert.deepEqual(targets('<a href="https://a.example/?a=1&amp;b=2&c=3&#38;d&#x26;e&amp">'), [
       'https://a.example/?a=1&b=2&c=3&d&e&',
@@ -163,7 +163,7 @@ describe('links', () => {
     assert.deepEqual(targets('<a href="https&#58;//a.example/">'), ['https://a.example/']);
   });
 
-  test('that are not spelt as RFC 3986 has it, or are too long, are left alone', () => {
+  test('that violate RFC 3986, or are too long, are left alone', () => {
     for (const url of [
       'https://a.example/a b',
       'https://a.example/ä',
@@ -181,7 +181,7 @@ describe('links', () => {
       `https://a.example/${'x'.repeat(MAX_TARGET)}`,
       `https://a.example/${'&amp;'.repeat(10_000)}`,
     ]) {
-      // A line break written as a reference is one to a browser, and vanishes there too.
+      // A browser also drops a line break that is written as a reference.
       const expected = url.includes('&#10;') ? ['https://a.example/x'] : [];
       assert.deepEqual(targets(`<a href="${url}">`), expected, url.slice(0, 60));
     }
@@ -196,7 +196,7 @@ describe('links', () => {
     assert.equal(tracker()('<a href="https://a.example/" SES:No-Track>'), '<a href="https://a.example/">');
   });
 
-  test('carry their ses:tags, which are not sent', () => {
+  test('carry their ses:tags, which are removed from the HTML', () => {
     const html = tracker()('<a ses:tags="product:book;color:green;" href="https://a.example/">')!;
     assert.doesNotMatch(html, /ses:|book/);
     assert.equal(clicksIn(html)[0]!.tags, 'product:book;color:green;');
@@ -215,7 +215,7 @@ describe('links', () => {
     }
   });
 
-  test('beyond the 250th of a message are left alone, its parts counted together', () => {
+  test('beyond the 250th of a message, over all its parts, are left alone', () => {
     const track = tracker();
     const count = (n: number): number =>
       clicksIn(track('<a href="https://a.example/">'.repeat(n)) ?? '').length;
@@ -231,7 +231,7 @@ describe('links', () => {
     );
   });
 
-  test('take a time that grows no faster than the HTML, whatever it is', { timeout: 20_000 }, () => {
+  test('are found in linear time in any HTML', { timeout: 20_000 }, () => {
     const size = 1_000_000;
     for (const piece of [
       '<',
@@ -265,7 +265,7 @@ describe('links', () => {
 });
 
 describe('the image', () => {
-  test('stands before the end of the body, else of the document, else at the end', () => {
+  test('stands before the end of the body, else of the document, else at the end of the text', () => {
     const image =
       /<img alt="" src="https:\/\/click\.example\.com\/t\/o\/[\w-]{52}" width="1" height="1"[^>]*>/.source;
     const open = { open: BASE };
@@ -289,12 +289,12 @@ describe('the image', () => {
     assert.equal(track('{{ses:openTracker}}two'), 'two', 'a message has one image');
   });
 
-  test('is none where only clicks are tracked, and its placeholder is not shown', () => {
+  test('is absent when only clicks are tracked, and its placeholder is removed', () => {
     assert.equal(tracker(CLICKS)('a{{ses:openTracker}}b'), 'ab');
     assert.equal(withoutPlaceholder('a{{ses:openTracker}}b{{ses:openTracker}}'), 'ab');
   });
 
-  test('of a message says its recipient, or none when there are several', () => {
+  test('of a message carries its recipient, or none when there are several', () => {
     const [path] = imagesIn(tracker(ALL)('x')!);
     assert.deepEqual(LINKS.read(HOST, path!), { kind: 'open', ...MESSAGE });
   });

@@ -1,4 +1,4 @@
-/** The script that decides whether a node's deployment goes on, with a command `aws` that answers as the case says. */
+/** The script that decides whether a node's deployment goes on, with a fake command `aws`. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -11,7 +11,7 @@ const SCRIPT = join(import.meta.dirname, '..', '..', 'egress-node', 'service', '
 const directory = mkdtempSync(join(tmpdir(), 'postern-verify-'));
 after(() => rmSync(directory, { recursive: true }));
 
-/** @param status of the stack. @param ringing names of alarms that ring since the node started. */
+/** @param status of the stack. @param ringing names of alarms that started after the node. */
 async function verify(well: boolean, status: string, ringing: string): Promise<[number, string, string]> {
   const called = join(directory, 'called');
   writeFileSync(called, '');
@@ -50,7 +50,7 @@ esac
 }
 
 describe('the deployment of a node', () => {
-  test('goes on when the node may send and no alarm rings', async () => {
+  test('goes on when the node may send and no alarm is on', async () => {
     const [code, , called] = await verify(true, 'UPDATE_IN_PROGRESS', '');
     assert.equal(code, 0);
     assert.match(
@@ -60,7 +60,7 @@ describe('the deployment of a node', () => {
     assert.match(called, /StateUpdatedTimestamp>='\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d'/);
   });
 
-  test('stops at an alarm that begins to ring meanwhile', async () => {
+  test('stops at an alarm that starts meanwhile', async () => {
     const [code, errors] = await verify(true, 'UPDATE_IN_PROGRESS', 'postern-test: Lease lost');
     assert.equal(code, 1);
     assert.match(errors, /rings since this version sends: postern-test: Lease lost/);
@@ -73,7 +73,7 @@ describe('the deployment of a node', () => {
     assert.equal(called, '');
   });
 
-  test('is not stopped by alarms on its way back, or when there are none yet', async () => {
+  test('is not stopped by alarms during a rollback, or on creation', async () => {
     for (const status of ['UPDATE_ROLLBACK_IN_PROGRESS', 'CREATE_IN_PROGRESS']) {
       const [code, , called] = await verify(true, status, 'postern-test: Lease lost');
       assert.equal(code, 0, status);

@@ -20,7 +20,7 @@ const LEASED = 5;
 
 let clock: TestClock;
 let config: TestConfig;
-/** Checkpoints by name, and what happens to who reads and writes them. */
+/** Checkpoints by name, and the counts and faults of their reads and writes. */
 let stored: Map<string, unknown>;
 let reads: number;
 let writes: number;
@@ -43,7 +43,7 @@ const leases = {
   },
 } as Leases;
 
-/** A node's part in the warm-up of one IP. */
+/** One node with its warm-up of one IP. */
 class Node {
   readonly book = new WarmupBook();
   readonly keeper: WarmupCheckpoints;
@@ -64,7 +64,7 @@ class Node {
     nodes.push(this);
   }
 
-  /** Messages that it may send to the provider at this moment. */
+  /** Messages that the node may send to the provider now. */
   get room(): number {
     return this.book.room(IP, 'google', clock.now());
   }
@@ -83,7 +83,7 @@ async function node(holds = true): Promise<Node> {
   return new Node(await openWarmupReports(config, clock), holds);
 }
 
-/** A few looks of the keepers. */
+/** Lets the checkpoint loops run a few times. */
 async function look(times = 4): Promise<void> {
   for (let i = 0; i < times; i += 1) {
     for (const each of nodes) if (each.holds) void each.room;
@@ -107,7 +107,7 @@ afterEach(() => {
   for (const each of nodes) each.stop();
 });
 
-describe('a plan that comes while the lease is held', () => {
+describe('a plan set while the lease is held', () => {
   it('starts at once', async () => {
     const { book } = await node();
     await look();
@@ -116,7 +116,7 @@ describe('a plan that comes while the lease is held', () => {
     assert.equal(book.room(IP, 'google', clock.now()), LEASED);
   });
 
-  it('starts again when it was taken away and given back, even between two looks, and goes on where it was', async () => {
+  it('is resumed where it was after removal and return, even between two checks', async () => {
     const warming = await node();
     const { book } = warming;
     book.setPlan(IP, PLAN);
@@ -136,7 +136,7 @@ describe('a plan that comes while the lease is held', () => {
     }
   });
 
-  it('waits for a storage that fails, and starts when it answers', async () => {
+  it('waits for a failing storage, and starts when it answers', async () => {
     const warming = await node();
     down = true;
     warming.book.setPlan(IP, PLAN);
@@ -153,7 +153,7 @@ describe('a plan that comes while the lease is held', () => {
     assert.equal(warming.room, LEASED);
   });
 
-  it('is not begun from what was read before the lease was lost', async () => {
+  it('does not start from a checkpoint that was read before the lease was lost', async () => {
     const warming = await node();
     let release = (): void => undefined;
     held = new Promise((resolve) => (release = resolve));
@@ -162,7 +162,7 @@ describe('a plan that comes while the lease is held', () => {
     assert.equal(reads, 1, 'one read at a time');
     warming.holds = false;
     warming.keeper.lost(IP);
-    // Another node has it meanwhile, and sends all of today's.
+    // Another node owns the IP meanwhile, and uses the budget of the day.
     const other = new WarmupBook();
     other.setPlan(IP, PLAN);
     other.restore(IP, undefined);
@@ -178,8 +178,8 @@ describe('a plan that comes while the lease is held', () => {
   });
 });
 
-describe('what mail led to', () => {
-  it('is written every five seconds, and budgets whenever they are needed', async () => {
+describe('the outcomes of mail', () => {
+  it('are saved every 5 s, and budgets whenever they are needed', async () => {
     const { book } = await node();
     book.setPlan(IP, PLAN);
     await look();
@@ -206,7 +206,7 @@ describe('a complaint', () => {
     return owner;
   }
 
-  it('that comes in at another node is counted by the one that has the IP, once, and goes', async () => {
+  it('received by another node is counted once by the owner of the IP, and then deleted', async () => {
     const owner = await warming();
     const mx = await node(false);
     await mx.reports.put(complaint, delivery);
@@ -218,11 +218,11 @@ describe('a complaint', () => {
     assert.deepEqual(mx.reports.ips(), []);
     await mx.reports.put(complaint, delivery);
     await look();
-    assert.equal(owner.complained, 2, 'known though it is gone from the store');
+    assert.equal(owner.complained, 2, 'a report deleted from the store is not counted again');
     assert.deepEqual(mx.reports.ips(), []);
   });
 
-  it('is counted once when its node dies before or after it was written', async () => {
+  it('is counted once when its node dies before or after it was saved', async () => {
     const owner = await warming();
     down = true;
     await owner.reports.put(complaint, delivery);
@@ -245,7 +245,7 @@ describe('a complaint', () => {
     assert.deepEqual(third.reports.ips(), []);
   });
 
-  it('is one of many: a storm is counted in parts that are remembered', async () => {
+  it('in a storm is counted, in batches', async () => {
     const owner = await warming();
     for (let n = 0; n < 5 * REPORTS_AT_ONCE; n += 1)
       await owner.reports.put(complaint, { messageId: 'm', n });
@@ -257,7 +257,7 @@ describe('a complaint', () => {
     assert.equal(state().heard!.length, 64);
   });
 
-  it('is forgotten with the plan, and after a week when nobody has the IP', async () => {
+  it('is deleted with the plan, and after a week when no node owns the IP', async () => {
     const owner = await warming();
     const absent = { ...complaint, ip: '203.0.113.8', at: clock.now() };
     await owner.reports.put(absent, delivery);
@@ -274,7 +274,7 @@ describe('a complaint', () => {
     later.close();
   });
 
-  it('takes the IP a step back', async () => {
+  it('moves the IP one step back', async () => {
     const steps = [
       { days: 1, messages: 50 },
       { days: 1, messages: 100 },
@@ -321,21 +321,21 @@ describe('feedback', () => {
     return found;
   }
 
-  it('is about the IP that the message left from, and says what it says of that', async () => {
+  it('counts as its signal for the IP that the message was sent from', async () => {
     assert.deepEqual(await fed(complaint), [[IP, 'complained']]);
     assert.deepEqual(await fed(complaint, [tried('203.0.113.9', false), tried(IP)]), [[IP, 'complained']]);
     assert.deepEqual(await fed(bounce({ hard: true, category: 'bad-mailbox' })), [[IP, 'bounced']]);
     assert.deepEqual(await fed(bounce({ category: 'spam-related' })), [[IP, 'blocked']]);
   });
 
-  it('counts where the message was sent as: at the provider of its site, whatever its host alone would tell', async () => {
+  it('counts at the provider of the message’s site, not at that of its host', async () => {
     const [one] = await reported(complaint, [tried(IP)]);
     assert.equal(one!.provider, 'google');
     const [mixed] = await reported(complaint, [{ ...tried(IP), provider: 'other' }]);
     assert.equal(mixed!.provider, 'other');
   });
 
-  it('says nothing of an IP that does not warm up, of a message that never left, of what is no complaint', async () => {
+  it('counts nothing for an IP without a plan, an unsent message, or other feedback', async () => {
     assert.deepEqual(await fed(complaint, [tried('203.0.113.9')]), []);
     assert.deepEqual(await fed(complaint, [tried(IP, false)]), []);
     assert.deepEqual(await fed(complaint, [tried(IP)], []), []);

@@ -20,7 +20,7 @@ const STEPS = [
 ];
 
 describe('a warm-up schedule', () => {
-  it('is one of the named ones, each going up', () => {
+  it('is a named one, each of which rises', () => {
     assert.deepEqual(
       SCHEDULES['eight-weeks'].map(({ messages }) => messages),
       [50, 200, 1_000, 5_000, 25_000, 100_000, 400_000],
@@ -34,7 +34,7 @@ describe('a warm-up schedule', () => {
     }
   });
 
-  it('or a list of steps, refused with path and reason when it goes down or makes no sense', () => {
+  it('is a list of steps, refused with path and reason when it falls or is invalid', () => {
     const rows: [unknown, RegExp][] = [
       [
         [
@@ -65,7 +65,7 @@ describe('a warm-up schedule', () => {
     assert.doesNotThrow(() => readSchedule([STEPS[0], STEPS[0]], 'schedule'), 'level is not down');
   });
 
-  it('says what a position may send, and where another schedule goes on', () => {
+  it('has a budget for each position, and a position with the same budget in another schedule', () => {
     assert.deepEqual(
       [0, 0.9, 1, 2.5, 3, 3.99, 4, 5].map((position) => budgetAt(STEPS, position)),
       [10, 10, 100, 100, 1000, 1000, Infinity, Infinity],

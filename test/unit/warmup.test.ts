@@ -16,7 +16,7 @@ const STEPS = [
   { days: 1, messages: 1000 },
 ];
 
-/** A book with one IP whose state is read; what it saves is kept as storage would. */
+/** A book with one restored IP, whose checkpoints are kept as storage would keep them. */
 class Bench {
   book = new WarmupBook();
   stored: WarmupCheckpoint | undefined;
@@ -33,7 +33,7 @@ class Bench {
     }
   }
 
-  /** Sends what it may, up to `want`, saving whenever a lease runs out. */
+  /** Sends within the budget, up to `want`, saving whenever a lease runs out. */
   send(now: number, want = Number.POSITIVE_INFINITY): number {
     let sent = 0;
     for (let idle = 0; idle < 2 && sent < want; ) {
@@ -50,7 +50,7 @@ class Bench {
     this.book.outcome(IP, 'google', signal, now, count);
   }
 
-  /** A day of as much as is allowed, all of it delivered. */
+  /** A day with the whole budget sent and delivered. */
   goodDay(now: number): number {
     const sent = this.send(now);
     this.signal('delivered', sent, now);
@@ -78,7 +78,7 @@ describe('an IP that warms up', () => {
     assert.equal(book.room(IP, 'google', START), 3, 'a twentieth of 50');
   });
 
-  it('sends its budget of the day and no more, waits for midnight, and goes up', () => {
+  it('sends its budget of the day and no more, waits for midnight, and rises', () => {
     const bench = new Bench();
     assert.equal(bench.goodDay(START), 10);
     assert.equal(bench.book.wait(IP, 'google', START + 5000), DAY - 5000);
@@ -113,7 +113,7 @@ describe('an IP that warms up', () => {
     );
   });
 
-  it('is held by signals at their threshold, and says why', () => {
+  it('is held by signals at their threshold, with the cause', () => {
     const rows: [Signal, number][] = [
       ['bounced', 3],
       ['deferred', 12],
@@ -121,7 +121,7 @@ describe('an IP that warms up', () => {
       ['complained', 2],
     ];
     for (const [signal, count] of rows) {
-      // A share between hold and step back, whatever the signal.
+      // A share between hold and step back, for every signal.
       const bench = new Bench({
         schedule: STEPS,
         thresholds: { [signal]: { hold: 0.01, stepBack: 0.9, atLeast: 2 } },
@@ -137,7 +137,7 @@ describe('an IP that warms up', () => {
     }
   });
 
-  it('goes back a step at once when signals are bad, once a day, and that day does not count', () => {
+  it('goes back a step at once on bad signals, once a day, and that day does not count', () => {
     const bench = new Bench({ schedule: STEPS, progress: { percent: 75, at: '2026-01-01' } });
     assert.equal(bench.send(START, 60), 60);
     bench.signal('delivered', 40, START);
@@ -151,20 +151,20 @@ describe('an IP that warms up', () => {
     assert.equal(bench.goodDay(START + DAY), 100);
   });
 
-  it('is not moved by chance: a bounce or two of few messages', () => {
+  it('is not moved by one or two bounces of few messages', () => {
     assert.equal(judge({ ...noCounts(), delivered: 8, bounced: 2 }, 0, THRESHOLDS).kind, 'promote');
     assert.equal(judge({ ...noCounts(), delivered: 47, bounced: 3 }, 0, THRESHOLDS).kind, 'step-back');
     assert.equal(judge({ ...noCounts(), delivered: 97, bounced: 3 }, 0, THRESHOLDS).kind, 'hold');
     assert.equal(judge({ ...noCounts(), delivered: 99, complained: 1 }, 0, THRESHOLDS).kind, 'promote');
   });
 
-  it('holds late complaints against the day that they are about', () => {
+  it('counts late complaints on the day of their messages', () => {
     const late = { ...noCounts(), delivered: 5, complained: 2 };
     assert.equal(judge(late, 0, THRESHOLDS).kind, 'step-back');
     assert.equal(judge(late, 10_000, THRESHOLDS).kind, 'promote', '0.02 % of yesterday');
   });
 
-  it('spreads a day over the day when asked to', () => {
+  it('spreads the budget over the day with `spread`', () => {
     const bench = new Bench({ schedule: [{ days: 1, messages: 240 }], spread: true });
     assert.equal(bench.send(START), 10, "an hour's worth at midnight");
     assert.equal(bench.book.wait(IP, 'google', START), 1, 'the next as its time comes');
@@ -178,7 +178,7 @@ describe('an IP that warms up', () => {
     assert.equal(bench.book.wait(IP, 'google', START + DAY - 1), 1, 'then the next day');
   });
 
-  it('goes on where it bears as much when its plan changes, and where it was when it does not', () => {
+  it('goes on at the same budget when its schedule changes, and at its step when it does not', () => {
     const bench = new Bench();
     bench.goodDay(START);
     bench.goodDay(START + DAY);
@@ -198,7 +198,7 @@ describe('an IP that warms up', () => {
 });
 
 describe('a checkpoint', () => {
-  it('counts all that was leased as spent after a crash', () => {
+  it('counts all leased budget as spent after a crash', () => {
     const bench = new Bench({ schedule: [{ days: 1, messages: 1000 }] });
     assert.equal(bench.send(START, 10), 10);
     const heir = new WarmupBook();
@@ -207,7 +207,7 @@ describe('a checkpoint', () => {
     assert.equal(heir.status(IP, START).google!.sent, 50, 'a chunk of 50 was leased');
   });
 
-  it('hands over exactly what was sent when it is closed in order', () => {
+  it('holds exactly what was sent after an orderly close', () => {
     const bench = new Bench({ schedule: [{ days: 1, messages: 1000 }] });
     bench.send(START, 10);
     bench.signal('bounced', 2, START);
@@ -220,7 +220,7 @@ describe('a checkpoint', () => {
     assert.equal(status.counts.bounced, 2);
   });
 
-  it('lets out nothing whose save failed, and says it again', () => {
+  it('releases no budget whose save failed, and is saved again', () => {
     const bench = new Bench();
     bench.book.wait(IP, 'google', START);
     bench.book.checkpoint(IP);
@@ -234,7 +234,7 @@ describe('a checkpoint', () => {
     bench.book.notSaved('198.51.100.1');
   });
 
-  it('does not let out on the new day what was leased for the old', () => {
+  it('does not release on a new day the budget leased for the old one', () => {
     const bench = new Bench();
     bench.book.wait(IP, 'google', START + DAY - 1);
     bench.book.checkpoint(IP);
@@ -244,7 +244,7 @@ describe('a checkpoint', () => {
     assert.equal(bench.send(START + DAY), 10);
   });
 
-  it('is followed when the clock of the next node is behind: its day has begun', () => {
+  it('counts its day as begun when the clock of the next node is behind', () => {
     const bench = new Bench();
     assert.equal(bench.send(START), 10);
     const heir = new Bench();
@@ -253,7 +253,7 @@ describe('a checkpoint', () => {
     assert.equal(heir.book.wait(IP, 'google', START - 2000), DAY + 2000);
   });
 
-  it('is refused when it is damaged or of a newer program, and the IP waits', () => {
+  it('is refused when it is damaged or of a newer version, and the IP waits', () => {
     const bench = new Bench();
     bench.send(START);
     const good = bench.stored!;
@@ -275,7 +275,7 @@ describe('a checkpoint', () => {
     assert.throws(() => bench.book.restore(IP, { ...good, v: 2 }), { code: 'storage_too_new' });
   });
 
-  it('goes on under a schedule that was changed while nobody held the IP', () => {
+  it('goes on under a schedule that was changed while no node owned the IP', () => {
     const bench = new Bench();
     bench.goodDay(START);
     bench.goodDay(START + DAY);
@@ -299,7 +299,7 @@ describe('a checkpoint', () => {
 });
 
 describe('the warm-up percentage of SES', () => {
-  it('is obeyed once, whichever node has the IP, and read back as it was written', () => {
+  it('is applied once, on any node, and read back as it was written', () => {
     const plan = (percent: number, at: string): unknown => ({ progress: { percent, at } });
     const read = (value: unknown) => readPlan(value, 'warmup');
     const bench = new Bench({});
@@ -308,7 +308,7 @@ describe('the warm-up percentage of SES', () => {
       const at = new Date(START + percent).toISOString();
       const put = read(plan(percent, at));
       const shown = { WarmupStatus: percent === 100 ? 'DONE' : 'IN_PROGRESS', WarmupPercentage: percent };
-      assert.deepEqual(sesWarmup(put, bench.stored), shown, 'before the node has heard of it');
+      assert.deepEqual(sesWarmup(put, bench.stored), shown, 'before the node has read it');
       bench.book.setPlan(IP, put);
       bench.save();
       assert.deepEqual(sesWarmup(put, bench.stored), shown);

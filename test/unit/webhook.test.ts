@@ -74,7 +74,7 @@ describe('a webhook', () => {
     assert.equal(requests.length, 0);
   });
 
-  test('is connected to at the address that was checked, even if its name resolves differently afterwards', async () => {
+  test('is reached at the checked address, even if its name resolves differently afterwards', async () => {
     const port = await receiver((response) => response.end());
     const answers = [['192.0.2.1'], ['127.0.0.1']];
     const asked: string[] = [];
@@ -90,7 +90,7 @@ describe('a webhook', () => {
     assert.equal(requests.length, 0);
   });
 
-  test('is not followed to where it redirects', async () => {
+  test('that redirects is not followed', async () => {
     const port = await receiver((response) => response.writeHead(302, { location: '/elsewhere' }).end());
     const answer = await sender(allowing(port)).send(target(port), 'e', '{}');
     assert.equal(answer.kind, 'retry');
@@ -105,7 +105,7 @@ describe('a webhook', () => {
     assert.equal(answer.text, 'moved away');
   });
 
-  test('says when it wants the next try, within an hour', async () => {
+  test('sets the time of the next try by Retry-After, up to an hour', async () => {
     for (const [value, after] of [
       ['120', 120_000],
       ['999999', 3_600_000],
@@ -116,7 +116,7 @@ describe('a webhook', () => {
     }
   });
 
-  test('that answers slowly is given up at the deadline', async () => {
+  test('that answers slowly fails at the deadline', async () => {
     const clock = new TestClock();
     let begun = (): void => {};
     const reached = new Promise<void>((done) => {
@@ -134,7 +134,7 @@ describe('a webhook', () => {
     assert.match((await answer).text, /no whole answer within 15 s/);
   });
 
-  test('that streams without end costs a kilobyte', async () => {
+  test('that streams without end is read up to 1 KB', async () => {
     const port = await receiver((response) => {
       response.writeHead(200);
       const flood = (): void => {
@@ -148,7 +148,7 @@ describe('a webhook', () => {
     assert.equal(answer.text.length, 1_024);
   });
 
-  test('that refuses the connection is tried again', async () => {
+  test('that refuses the connection is retried', async () => {
     const port = await receiver(() => {});
     for (const close of closers.splice(0)) await close();
     const answer = await sender(allowing(port)).send(target(port), 'e', '{}');
