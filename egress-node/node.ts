@@ -10,6 +10,7 @@ import { ownCertificate } from '../lib/certificate.ts';
 import { CONFIG_KINDS } from '../lib/control/config-kinds.ts';
 import { openDirectives } from '../lib/control/directives.ts';
 import { openDocuments } from '../lib/control/documents.ts';
+import { openForgottenSites } from '../lib/control/forgotten-sites.ts';
 import { openLaneGroups } from '../lib/control/lane-groups.ts';
 import { openWarmupReports } from '../lib/control/warmup-reports.ts';
 import { createResolver } from '../lib/dns/resolver.ts';
@@ -69,7 +70,10 @@ async function start({ resources, node, sources, secrets }: NodeSettings): Promi
     openDeployedPolicy({ clock, log, meter: policyMetrics }),
   ]);
   stack.defer(() => engine.close());
-  const { laneGroups, directives, documents, warmupReports } = await openConfiguration(engine, stack);
+  const { laneGroups, directives, documents, warmupReports, forgotten } = await openConfiguration(
+    engine,
+    stack,
+  );
   const hostname = sources[0]!.hostname;
   const warmup = new WarmupBook();
   const resolver = createResolver({ servers: dnsServers(dns), clock });
@@ -99,6 +103,8 @@ async function start({ resources, node, sources, secrets }: NodeSettings): Promi
     engine,
     resolver,
     open: (session) => client.open(session),
+    forgetHost: (host, port) => client.forget(host, port),
+    forgotten,
     clock,
     random: Math.random,
     // While an instance is replaced, two hosts have the name of one node.
@@ -143,17 +149,19 @@ async function start({ resources, node, sources, secrets }: NodeSettings): Promi
 
 /** Opens what operators change while the node runs. */
 async function openConfiguration({ config }: Engine, stack: AsyncDisposableStack) {
-  const [laneGroups, directives, documents, warmupReports] = await Promise.all([
+  const [laneGroups, directives, documents, warmupReports, forgotten] = await Promise.all([
     openLaneGroups({ config, clock }),
     openDirectives({ config, clock }),
     openDocuments({ config, clock, kinds: CONFIG_KINDS }),
     openWarmupReports(config, clock),
+    openForgottenSites(config, clock),
   ]);
   stack.defer(() => directives.close());
   stack.defer(() => warmupReports.close());
+  stack.defer(() => forgotten.close());
   stack.defer(() => laneGroups.close());
   stack.defer(() => documents.close());
-  return { laneGroups, directives, documents, warmupReports };
+  return { laneGroups, directives, documents, warmupReports, forgotten };
 }
 
 /** The node's own addresses, their names, and the pools that they are in. */

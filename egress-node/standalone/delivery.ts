@@ -1,4 +1,5 @@
 /** The delivering half of standalone: the resolver, egress and its sources of mail, retention, suppression, metrics. */
+import { openForgottenSites } from '../../lib/control/forgotten-sites.ts';
 import type { Control } from '../../lib/control/types.ts';
 import { openWarmupReports, type WarmupReports } from '../../lib/control/warmup-reports.ts';
 import type { Resolver } from '../../lib/dns/resolver.ts';
@@ -63,6 +64,8 @@ export async function startDelivery(
   const warmup = new WarmupBook();
   const reports = await openWarmupReports(engine.config, clock);
   stack.defer(() => reports.close());
+  const forgotten = await openForgottenSites(engine.config, clock);
+  stack.defer(() => forgotten.close());
   const client = createSmtpClient(clock);
   const egress = startEgress({
     engine,
@@ -84,6 +87,8 @@ export async function startDelivery(
     warmup,
     warmupReports: reports,
     open: (session) => client.open(session),
+    forgetHost: (host, port) => client.forget(host, port),
+    forgotten,
     onAlert: (alert) => log.warn('automation alert', { ...alert }),
     retry: () => retryOf(current()),
     onAttempt(item, attempt) {

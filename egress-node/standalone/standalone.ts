@@ -108,6 +108,7 @@ export async function startStandalone(started: Settings, log: Log): Promise<Stan
           version,
           log,
           explain: (query) => egress.explain(query),
+          forgetSite: (site) => egress.forget(site),
           waitStatus: (messageId, n) => egress.waitStatus(messageId, n),
           policy,
           events,

@@ -11,6 +11,7 @@ import type { ApiOperation } from './operation.ts';
 import { POLICY } from './policy.ts';
 import { jsonSchemas, referenceOf, type Schema } from './schema.ts';
 import { sendMessages } from './send.ts';
+import { SITES } from './sites.ts';
 import { SUPPRESSIONS } from './suppressions.ts';
 import { WARMUP } from './warmup.ts';
 
@@ -24,6 +25,7 @@ export const OPERATIONS: readonly ApiOperation[] = [
   ...EVENT_DESTINATIONS,
   ...DIRECTIVES,
   ...EXPLAIN,
+  ...SITES,
   ...WARMUP,
   ...DOCUMENTS,
   ...POLICY,

@@ -141,6 +141,17 @@ export class AutomationState {
     return ended;
   }
 
+  /** Removes what concerns a site, alone or with some mail to it: counts, evidence, and what was raised. */
+  forgetSite(site: string): void {
+    for (const [key, window] of this.#windows) {
+      if (!namesSite(key, site)) continue;
+      this.#windows.delete(key);
+      this.#times -= window.size;
+    }
+    for (const key of this.#witnesses.keys()) if (namesSite(key, site)) this.#witnesses.delete(key);
+    for (const id of this.#raised.keys()) if (namesSite(id, site)) this.drop(id);
+  }
+
   /** Removes expired entries, once in a while. */
   sweep(now: number): void {
     if (now < this.#sweepAt) return;
@@ -172,6 +183,14 @@ export class AutomationState {
     for (const [key, witnesses] of checkpoint.witnesses ?? []) state.#witnesses.set(key, witnesses);
     return state;
   }
+}
+
+/** Whether a site is in a key that ends with a `scopeKey`. Names of sites may have commas in them. */
+function namesSite(key: string, site: string): boolean {
+  const member = `site=${site}`;
+  const start = key.indexOf(member);
+  const end = start + member.length;
+  return start >= 0 && (end === key.length || /^,[a-z]+=/.test(key.slice(end)));
 }
 
 /**

@@ -172,6 +172,16 @@ export class CircuitBreaker {
     return tlsFallback.broke(target.host, now);
   }
 
+  /** Closes the breaker and forgets its failures. @returns whether there were any. */
+  reset(): boolean {
+    const failed = this.failures > 0 || this.#opened !== undefined;
+    this.failures = 0;
+    this.#opened = undefined;
+    this.#pausedUntil = 0;
+    this.#mx.reset();
+    return failed;
+  }
+
   #openFor(code: string, text: string, now: number, opened: number): OpenFailure {
     this.open(code, text, now);
     return opened > 0 ? { lookAgain: this.retryAt - now } : {};

@@ -15,7 +15,9 @@ import { LimitBook } from '../shaping/limits/book.ts';
 import type { LimitTable } from '../shaping/limits/limit.ts';
 import { limitTable } from '../shaping/limits/table.ts';
 import { LANE_GROUPS } from '../shaping/providers.ts';
-import { createSmtpClient } from '../smtp/client.ts';
+import type { ForgottenLessons } from '../shaping/site-memory.ts';
+import { hostsOf } from '../shaping/sites.ts';
+import { createSmtpClient, type SmtpClient } from '../smtp/client.ts';
 import { DEFAULT_DEADLINES } from '../smtp/deadlines.ts';
 import { AttemptRecorder } from './attempt.ts';
 import { newCounters } from './counters.ts';
@@ -75,6 +77,8 @@ class EgressNode implements Egress {
   readonly #observer: ReplyObserver;
   readonly #destinations: Destinations;
   readonly #queues: QueueManager;
+  readonly #tlsFallback = new TlsFallback();
+  readonly #client: Pick<SmtpClient, 'open' | 'forget'>;
   readonly #dispatcher: Dispatcher;
   readonly #lanes = new LaneConsumers();
   readonly #started: Promise<void>;
@@ -102,7 +106,13 @@ class EgressNode implements Egress {
       lanes: this.#lanes,
       refused: () => (counters.storageRefused += 1),
     });
-    this.#shapingCheckpoints = new ShapingCheckpoints(engine.leases, clock);
+    const { open, forgetHost = () => false, forgotten } = options;
+    this.#client = open === undefined ? createSmtpClient(clock) : { open, forget: forgetHost };
+    this.#shapingCheckpoints = new ShapingCheckpoints(
+      engine.leases,
+      clock,
+      (site) => forgotten?.at(site) ?? 0,
+    );
     this.#sources = this.#openSources();
     this.#warmupCheckpoints = this.#openWarmup();
     this.#shared = new SharedLimits(engine.leases, clock, options.node, counters);
@@ -130,13 +140,13 @@ class EgressNode implements Egress {
       ...parts,
       results,
       sources: this.#sources,
-      tlsFallback: new TlsFallback(),
+      tlsFallback: this.#tlsFallback,
       limits: this.#limits,
       shared: this.#shared,
       observer: this.#observer,
       warmup: options.warmup,
       deadlines: options.deadlines ?? DEFAULT_DEADLINES,
-      open: options.open ?? createSmtpClient(clock).open,
+      open: this.#client.open,
       redispatch: (deliveries) => this.#dispatcher.redispatch(deliveries),
     });
     const { laneGroups } = options;
@@ -153,6 +163,7 @@ class EgressNode implements Egress {
     this.#unwatch = [
       hooks?.watch(() => this.#queues.requeueAll()),
       options.directives?.watch(() => this.#refreshSoon()),
+      forgotten?.watch((site) => void this.forget(site)),
     ];
     this.#started = this.#sources.start().then(() => this.#begin());
   }
@@ -336,6 +347,25 @@ class EgressNode implements Egress {
   }
 
   // — what may be set while it runs —
+
+  forget(site: string): ForgottenLessons {
+    const { clock, directives, port = 25 } = this.#options;
+    const now = clock.now();
+    this.#observer.state.forgetSite(site);
+    const raised = (directives?.list() ?? []).filter(
+      (one) => 'rule' in one.origin && one.match.site === site,
+    );
+    this.#raise(
+      [],
+      raised.map(({ id }) => id),
+    );
+    const known = this.#queues.sites.get(site);
+    const hosts = hostsOf(site).filter((host) => {
+      const tls = this.#tlsFallback.forget(host, now);
+      return this.#client.forget(host, known?.address.port ?? port) || tls;
+    });
+    return { sources: this.#queues.forgetLessons(site), hosts };
+  }
 
   setLimits(table: LimitTable | undefined): void {
     this.#limits.replace(table ?? this.#startLimits);

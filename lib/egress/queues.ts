@@ -10,6 +10,7 @@ import type { MailBounds } from '../shaping/limits/terms.ts';
 import { overflowDelay, overShare } from '../shaping/overflow.ts';
 import type { PathLimiter } from '../shaping/path-limiter.ts';
 import { RecheckPacer } from '../shaping/recheck.ts';
+import type { ForgottenLessons } from '../shaping/site-memory.ts';
 import type { StreamLimiter } from '../shaping/stream-limiter.ts';
 import { ConnectionPool, type PoolHost } from './connection-pool.ts';
 import { type Counters, countsOf } from './counters.ts';
@@ -220,6 +221,20 @@ export class QueueManager {
       for (const source of sources.all) source.knownLimiter(site.name)?.sweep(now);
       if (site.held === 0 && now - site.usedAt > SITE_IDLE) this.#forget(site);
     }
+  }
+
+  /** Forgets what each source has learnt of a site, and how each pool has failed to reach it. */
+  forgetLessons(site: string): ForgottenLessons['sources'] {
+    const now = this.#options.clock.now();
+    const pools = [...this.poolsOf(site)];
+    const forgotten: ForgottenLessons['sources'] = [];
+    for (const source of this.#options.sources.all) {
+      const lessons = new Set(source.forgetLessons(site, now));
+      for (const pool of pools) if (pool.source === source && pool.breaker.reset()) lessons.add('backOff');
+      if (lessons.size > 0) forgotten.push({ ip: source.ip, lessons: [...lessons] });
+    }
+    for (const pool of pools) pool.pump();
+    return forgotten;
   }
 
   #forget(site: Site): void {

@@ -14,14 +14,17 @@ const PERIOD = 5_000;
 export class ShapingCheckpoints {
   readonly #leases: Leases;
   readonly #clock: Clock;
+  readonly #forgotten: (site: string) => number;
   /** What is on storage of each source that is in use, as JSON. */
   readonly #written = new Map<SourceAddress, string>();
   readonly #saving = new Map<SourceAddress, Promise<void>>();
   #cancel: () => void;
 
-  constructor(leases: Leases, clock: Clock) {
+  /** @param forgotten when a site was last to be forgotten, ms; 0 for never. */
+  constructor(leases: Leases, clock: Clock, forgotten: (site: string) => number) {
     this.#leases = leases;
     this.#clock = clock;
+    this.#forgotten = forgotten;
     this.#cancel = clock.after(PERIOD, () => this.#watch());
   }
 
@@ -31,7 +34,7 @@ export class ShapingCheckpoints {
    */
   async acquired(source: SourceAddress): Promise<void> {
     const stored = await this.#leases.checkpoint(nameOf(source), source.holder);
-    source.resume(readShaping(stored, source.name), this.#clock.now());
+    source.resume(readShaping(stored, source.name), this.#clock.now(), this.#forgotten);
     await this.#save(source, false);
   }
 

@@ -8,9 +8,12 @@ import type { Constraint } from '../shaping/constraint.ts';
 import { PathLimiter } from '../shaping/path-limiter.ts';
 import {
   LEARNT_TTL,
+  type Lesson,
+  lessonsOf,
   type ShapingCheckpoint,
   type SiteMemory,
   type SiteRow,
+  withoutLessons,
   worthKeeping,
   writeShaping,
 } from '../shaping/site-memory.ts';
@@ -96,12 +99,17 @@ export class SourceAddress {
     return limiter;
   }
 
-  /** Goes on where its owner before left off. @param checkpoint undefined: it never had an owner. */
-  resume(checkpoint: ShapingCheckpoint | undefined, now: number): void {
+  /**
+   * Goes on where its owner before left off.
+   * @param checkpoint undefined: it never had an owner.
+   * @param forgotten when a site was last to be forgotten, ms: what was learnt of it until then is left out.
+   */
+  resume(checkpoint: ShapingCheckpoint | undefined, now: number, forgotten: (site: string) => number): void {
     this.#limiters.clear();
     this.#remembered.clear();
     this.#unknown = checkpoint === undefined ? 0 : checkpoint.closed ? checkpoint.unknown : now;
-    for (const { site, ...memory } of checkpoint?.sites ?? []) this.#remembered.set(site, memory);
+    for (const { site, ...memory } of checkpoint?.sites ?? [])
+      this.#remembered.set(site, memory.at <= forgotten(site) ? withoutLessons(memory) : memory);
   }
 
   /** What its next owner can go on from. @param last nothing more is sent from it here. */
@@ -128,7 +136,18 @@ export class SourceAddress {
     return this.#limiters.get(site);
   }
 
+  /** Drops the limiter of a site on which nothing of the past bears. */
   forget(site: string): void {
     this.#limiters.delete(site);
+  }
+
+  /** Forgets what was learnt of a site. @returns what that was. */
+  forgetLessons(site: string, now: number): Lesson[] {
+    const limiter = this.#limiters.get(site);
+    if (limiter !== undefined) return limiter.forget(now);
+    const memory = this.#remembered.get(site);
+    if (memory === undefined) return [];
+    this.#remembered.set(site, withoutLessons(memory));
+    return lessonsOf(memory);
   }
 }

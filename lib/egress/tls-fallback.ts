@@ -34,6 +34,13 @@ export class TlsFallback {
     return kind === 'clear' ? 'off' : 'opportunistic';
   }
 
+  /** Forgets a host. @returns whether anything was known of it. */
+  forget(host: string, now: number): boolean {
+    const known = this.#hosts.get(host, now) !== undefined;
+    this.#hosts.delete(host);
+    return known;
+  }
+
   /** A handshake was done, or the host asked for one by 530 (RFC 3207 §4). */
   spoke(host: string, now: number): void {
     this.#hosts.set(host, { kind: 'spoken' }, now + SPOKEN);

@@ -2,6 +2,7 @@
 
 import type { RuleSet } from '../automation/compile.ts';
 import type { Alert } from '../automation/evaluate.ts';
+import type { ForgottenSites } from '../control/forgotten-sites.ts';
 import type { LaneGroups } from '../control/lane-groups.ts';
 import type { WarmupReports } from '../control/warmup-reports.ts';
 import type { Resolver } from '../dns/resolver.ts';
@@ -16,7 +17,9 @@ import type { RoutingTable } from '../routing/router.ts';
 import type { ExplainQuery, MailExplanation } from '../shaping/explain.ts';
 import type { LimitDocument } from '../shaping/limits/document.ts';
 import type { LimitTable } from '../shaping/limits/limit.ts';
-import type { SessionOptions, SmtpDeadlines, SmtpSession } from '../smtp/types.ts';
+import type { ForgottenLessons } from '../shaping/site-memory.ts';
+import type { SmtpClient } from '../smtp/client.ts';
+import type { SmtpDeadlines } from '../smtp/types.ts';
 import type { Clock, Random } from '../time.ts';
 import type { WarmupBook } from '../warmup/book.ts';
 import type { Counters } from './counters.ts';
@@ -75,8 +78,12 @@ export interface EgressOptions {
   onAttempt?: (item: QueueItem, attempt: Attempt) => void;
   /** Where settlements go that the storage refuses for good. Default: nowhere. */
   log?: Pick<Log, 'error'>;
-  /** Opens an SMTP session; another one than the real in tests. */
-  open?: (options: SessionOptions) => SmtpSession;
+  /** Opens SMTP sessions; another one than the real in tests. */
+  open?: SmtpClient['open'];
+  /** Forgets how a host is spoken to, with an `open` that remembers it. */
+  forgetHost?: SmtpClient['forget'];
+  /** Orders to forget sites. */
+  forgotten?: Pick<ForgottenSites, 'at' | 'watch'>;
 }
 
 /** A site as seen by an operator: what waits for it here, and why. */
@@ -125,6 +132,11 @@ export interface Egress {
   hasPool(name: string, sender?: PoolUser): boolean;
   /** Replaces the rules of automation. */
   setRules(rules: RuleSet | undefined): void;
+  /**
+   * Forgets what was learnt of a site, from replies and faults, on every source address of this process, and how its
+   * hosts are spoken to. What was sent goes on being counted. Ends what rules have raised for it.
+   */
+  forget(site: string): ForgottenLessons;
   /** The source addresses and whether mail may leave from them. */
   sources(): { ip: string | undefined; usable: boolean; trouble: string; connections: number }[];
   /** In-flight transactions end, all else goes back into the queue. Resolves when all of it is durable. */

@@ -6,6 +6,7 @@ import type { Engine } from '../engine/ports.ts';
 import type { Events } from '../events/open.ts';
 import type { Policy } from '../policy/open.ts';
 import type { ExplainQuery, MailExplanation } from '../shaping/explain.ts';
+import type { ForgottenLessons } from '../shaping/site-memory.ts';
 import type { Clock } from '../time.ts';
 import type { Incoming } from './raw-request.ts';
 
@@ -62,6 +63,8 @@ export interface ApiDeps {
   limits?: Partial<ApiLimits>;
   /** Why mail waits, as the egress of this process sees it; absent: this process sends no mail. */
   explain?: (query: ExplainQuery) => Promise<MailExplanation[]>;
+  /** Forgets what the egress of this process has learnt of a site; absent: this process sends no mail. */
+  forgetSite?: (site: string) => ForgottenLessons;
   /** Why a delivery waits that the egress of this process has in hand; undefined: it is being sent. */
   waitStatus?: (messageId: string, n: number) => { code: string; text: string; until: number } | undefined;
   /** Events on their way to destinations; absent: this process sends none. */

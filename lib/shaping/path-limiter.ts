@@ -9,7 +9,7 @@ import { Concurrency } from './feedback/concurrency.ts';
 import { MessageRate } from './feedback/message-rate.ts';
 import type { MailLimits, Resolved } from './limits/terms.ts';
 import { type Pace, Pacer, paceOf, perSecond } from './rate.ts';
-import { type Down, LEARNT_TTL, type SiteMemory } from './site-memory.ts';
+import { type Down, LEARNT_TTL, type Lesson, lessonsOf, type SiteMemory } from './site-memory.ts';
 import { type SharedParts, StreamLimiter } from './stream-limiter.ts';
 
 const SITE_LIMIT = 'site_limit';
@@ -20,8 +20,8 @@ export class PathLimiter {
   connections = 0;
   /** Messages under way. */
   running = 0;
-  readonly concurrency = new Concurrency();
-  readonly messageRate = new MessageRate();
+  concurrency = new Concurrency();
+  messageRate = new MessageRate();
   /** The site has answered a message, and has not been silent since. */
   answered = false;
   /** The site could not be reached from here, and is left alone. */
@@ -71,6 +71,20 @@ export class PathLimiter {
       connection: this.#connectPacer.next,
       counters: Object.fromEntries(counters),
     };
+  }
+
+  /** Forgets what was learnt, and not what was sent. @returns what that was. */
+  forget(now: number): Lesson[] {
+    const lessons = lessonsOf(this.memory);
+    if (this.messagesPerConnection(now) !== Number.POSITIVE_INFINITY) lessons.push('messagesPerConnection');
+    if (this.concurrency.lowered !== undefined) this.concurrency = new Concurrency();
+    this.messageRate = new MessageRate();
+    this.#heldPace = undefined;
+    this.#heldRate = 0;
+    this.#perConnectionUntil = 0;
+    this.down = undefined;
+    this.learntAt = 0;
+    return lessons;
   }
 
   /** Whether nothing of the past bears on what comes now. */

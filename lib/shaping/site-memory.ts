@@ -37,6 +37,17 @@ export interface SiteMemory {
   counters?: Record<string, number>;
 }
 
+/** What an IP has learnt of a site. */
+export type Lesson = 'messageRate' | 'connections' | 'messagesPerConnection' | 'backOff';
+
+/** What was forgotten of a site. */
+export interface ForgottenLessons {
+  /** Source addresses that had learnt something of it; without `ip` the host's default. */
+  sources: { ip?: string; lessons: Lesson[] }[];
+  /** MX hosts of which it was remembered how they are spoken to: TLS, PIPELINING, CHUNKING. */
+  hosts: string[];
+}
+
 export interface SiteRow extends SiteMemory {
   site: string;
 }
@@ -64,6 +75,20 @@ const MAX_TEXT = 200;
 
 export function shapingName(ip: string): string {
   return `shaping:${ip}`;
+}
+
+/** The same without what was learnt: only what was sent, which limits are held against. */
+export function withoutLessons({ message, connection, counters }: SiteMemory): SiteMemory {
+  return { at: 0, message, connection, counters };
+}
+
+/** What was learnt. */
+export function lessonsOf({ window, rate, down }: SiteMemory): Lesson[] {
+  const lessons: Lesson[] = [];
+  if (rate !== undefined) lessons.push('messageRate');
+  if (window !== undefined) lessons.push('connections');
+  if (down !== undefined) lessons.push('backOff');
+  return lessons;
 }
 
 /** What of a memory is worth keeping; undefined: nothing. @param last with the places of pacers. */

@@ -3,6 +3,14 @@
  * limits and back-off.
  */
 
+/** The hosts of a site, from its name. */
+export function hostsOf(site: string): string[] {
+  const [, heads, tail = ''] = /^\(([^()]*)\)(.*)$/.exec(site) ?? [];
+  // A static route is named by its host and port.
+  if (heads === undefined) return [site.replace(/:\d+$/, '')];
+  return heads.split(',').map((head) => head + tail);
+}
+
 /**
  * The canonical name of a set of MX hosts: the same in any order, case or repetition. Labels that all
  * hosts end in are written once: `(alt1.aspmx,aspmx).l.google.com`.

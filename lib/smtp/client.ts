@@ -10,6 +10,8 @@ const MIN_FAILED = 5;
 
 export interface SmtpClient {
   open(options: SessionOptions): SmtpSession;
+  /** Forgets how a host is spoken to. @returns whether anything was known of it. */
+  forget(host: string, port: number): boolean;
   /** Whether connections are made. A network that blocks port 25 shows here. */
   health(): Health;
 }
@@ -33,6 +35,7 @@ export function createSmtpClient(clock: Clock): SmtpClient {
           options.ended(end);
         },
       }),
+    forget: (host, port) => hosts.forget(host, port),
     health: () => connects.health(),
   };
 }

@@ -34,6 +34,12 @@ export class HostMemory {
     this.#hosts.set(key, habits, now + KEPT, RECORD_OCTETS);
     return habits;
   }
+
+  /** Forgets a host, for open sessions too. @returns whether it had other habits than a host that is not known. */
+  forget(host: string, port: number): boolean {
+    const habits = this.#hosts.get(`${host}:${port}`, this.#clock.now());
+    return habits?.forget() ?? false;
+  }
 }
 
 class Habits implements PeerHabits {
@@ -44,6 +50,14 @@ class Habits implements PeerHabits {
 
   constructor(keep: (octets: number) => void) {
     this.#keep = keep;
+  }
+
+  forget(): boolean {
+    const known = !this.earlyEnvelope || !this.chunking || this.ticket !== undefined;
+    this.earlyEnvelope = true;
+    this.chunking = true;
+    this.keepTicket(undefined);
+    return known;
   }
 
   keepTicket(ticket: TlsTicket | undefined): void {

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { randomInt } from 'node:crypto';
 import { describe, test } from 'node:test';
+import { openForgottenSites, orderForgotten } from '../../lib/control/forgotten-sites.ts';
 import { openWarmupReports, type WarmupReports } from '../../lib/control/warmup-reports.ts';
 import { ShapingCheckpoints } from '../../lib/egress/shaping-checkpoints.ts';
 import type { Site } from '../../lib/egress/site.ts';
@@ -36,13 +37,20 @@ class Holder {
   readonly reports: WarmupReports;
   readonly #under: EngineUnderTest;
 
-  constructor(under: EngineUnderTest, ip: string, owner: string, clock: TestClock, reports: WarmupReports) {
+  constructor(
+    under: EngineUnderTest,
+    ip: string,
+    owner: string,
+    clock: TestClock,
+    reports: WarmupReports,
+    forgotten: (site: string) => number,
+  ) {
     const { leases } = under.engine;
     this.#under = under;
     this.reports = reports;
     this.clock = clock;
     this.source = new SourceAddress(ip, 'out.example', ip, { lease: `egress-ip:${ip}`, owner });
-    this.shaping = new ShapingCheckpoints(leases, this.clock);
+    this.shaping = new ShapingCheckpoints(leases, this.clock, forgotten);
     this.book.setPlan(ip, PLAN);
     this.warmup = new WarmupCheckpoints({
       book: this.book,
@@ -101,8 +109,11 @@ export function takeOverContract(under: () => EngineUnderTest): void {
   describe('an IP that changes hands', () => {
     async function holder(ip: string, owner: string): Promise<Holder> {
       const clock = new TestClock(under().clock.now());
-      const reports = await openWarmupReports(under().engine.config, clock);
-      return new Holder(under(), ip, owner, clock, reports);
+      const { config } = under().engine;
+      const reports = await openWarmupReports(config, clock);
+      const forgotten = await openForgottenSites(config, clock);
+      forgotten.close();
+      return new Holder(under(), ip, owner, clock, reports, (site) => forgotten.at(site));
     }
 
     /** A node that has used some of the budget, was throttled, and has sent one message to a site. */
@@ -133,6 +144,22 @@ export function takeOverContract(under: () => EngineUnderTest): void {
       assert.equal(Math.round(limiter.messageWait(sentAt, LIMITS) / 1000), 3600);
       assert.equal(second.source.limiter('other.example').messageWait(sentAt, LIMITS), 0);
       await second.stop();
+    });
+
+    test('to a node that finds its site forgotten: what was sent counts, and nothing that was learnt', async () => {
+      const ip = newIp();
+      const first = await working(ip);
+      const sentAt = first.clock.now();
+      await first.stop();
+      const { config } = under().engine;
+      await orderForgotten(config, { site: SITE.name, at: sentAt, by: 'AKIAOPS' });
+      const second = await holder(ip, 'two');
+      assert.equal(await second.take(), true);
+      const limiter = second.source.limiter(SITE.name);
+      assert.equal(limiter.down, undefined);
+      assert.equal(Math.round(limiter.messageWait(sentAt, LIMITS) / 1000), 3600);
+      await second.stop();
+      await config.delete('site-forgotten', (await config.list('site-forgotten'))[0]!.key);
     });
 
     test('by death: no budget or limit is exceeded, and a complaint is counted once', async () => {

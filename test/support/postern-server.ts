@@ -67,6 +67,7 @@ export interface ServerOptions {
   policy?: ApiDeps['policy'];
   explain?: ApiDeps['explain'];
   waitStatus?: ApiDeps['waitStatus'];
+  forgetSite?: ApiDeps['forgetSite'];
   /** Makes another accept pipeline than the fake one. */
   accept?: (engine: Engine, control: Control, clock: TestClock) => Accept;
 }
@@ -105,6 +106,7 @@ export async function startPosternServer(options: ServerOptions = {}): Promise<P
     policy,
     explain: options.explain,
     waitStatus: options.waitStatus,
+    forgetSite: options.forgetSite,
   });
   const server = createAdaptorServer({ fetch: app.fetch }) as Server;
   server.listen(0, '127.0.0.1');
