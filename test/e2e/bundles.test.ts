@@ -1,7 +1,7 @@
 /**
- * The very bundles that CDK deploys: made by its own constructs, imported, and invoked over emulators. What only
- * breaks in a bundle (a module that wants `require`, a file that is not there) breaks here. With them goes a policy in
- * TypeScript, which the API asks about messages and the egress node about replies.
+ * The very bundles that CDK deploys: made by its own constructs, imported, and invoked over emulators. A fault that only
+ * shows in a bundle (a module that needs `require`, a missing file) shows here. The bundles include a policy in
+ * TypeScript, which the API calls for messages and the egress node for replies.
  */
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
@@ -100,7 +100,7 @@ before(async () => {
   const { client } = aws;
   const { sqs } = client.endpoints ?? {};
   resources = { ...aws.resources };
-  // The emulator's own names of queues have a host that not every resolver knows.
+  // The queue URLs of the emulator have a host name that not every resolver resolves.
   if (sqs) resources.queueUrlPrefix = `${sqs}${new URL(resources.queueUrlPrefix).pathname}`;
   Object.assign(process.env, {
     ...apiEnvironment({
@@ -129,7 +129,7 @@ after(async () => {
   process.env = environment;
 });
 
-/** What is written to standard output as text meanwhile: the log of a function. (The test runner writes bytes.) */
+/** Text written to standard output meanwhile: the log of a function. (The test runner writes bytes.) */
 async function outputOf(work: () => Promise<unknown>): Promise<string> {
   const { write } = process.stdout;
   let written = '';
@@ -147,7 +147,7 @@ async function outputOf(work: () => Promise<unknown>): Promise<string> {
 }
 
 describe('the bundle of', () => {
-  test('FirstKey makes the secrets and a key', async () => {
+  test('FirstKey creates the secrets and a key', async () => {
     key = (await bundles.FirstKey({})) as FirstKey;
     assert.match(key.secretAccessKey, /^\S{40}$/);
     const s3 = new S3Client({ forcePathStyle: true });
@@ -172,8 +172,8 @@ describe('the bundle of', () => {
     assert.equal((JSON.parse(result.body!) as { SendingEnabled: boolean }).SendingEnabled, true);
   });
 
-  test('Track leads a click on and tells of it, and nowhere without its token', async () => {
-    // Its key is made by whoever needs it first; the API did.
+  test('Track redirects a click and reports it, and redirects nowhere without its token', async () => {
+    // The first function that needs the key generates it: here, the API.
     const links = createTrackingLinks(await readSecret('tracking.key', { bucket: SECRETS }));
     const message = { messageId: baseId(newMessageId(Date.now(), 'example.com')), n: 0 };
     const click = links.click('click.example.com', message, 0, 'https://a.example/', '');
@@ -217,12 +217,12 @@ describe('the bundle of', () => {
     sqs.destroy();
   });
 
-  test('Due finds nothing due, and says so', async () => {
+  test('Due reports that nothing is due', async () => {
     const written = await outputOf(() => bundles.Due(scheduled, contextWith(60_000)));
     assert.match(written, /"OldestDueAgeSeconds":0/);
   });
 
-  test('Proofs finds no domain that is due, and says so', async () => {
+  test('Proofs reports that no domain is due', async () => {
     const written = await outputOf(() => bundles.Proofs(scheduled, contextWith(60_000)));
     assert.match(written, /"checked":0/);
   });
@@ -237,7 +237,7 @@ describe('the bundle of', () => {
     assert.match(written, /outcome refused/);
   });
 
-  test('each long-lived process starts, and says which setting it lacks', async () => {
+  test('each long-lived process starts, and names a missing setting', async () => {
     for (const file of processes) {
       const run = promisify(execFile)(process.execPath, [file], { env: { PATH: process.env.PATH } });
       await assert.rejects(run, { code: 1, stderr: /POSTERN_TABLE_RECORDS is not set/ }, file);
@@ -266,7 +266,7 @@ async function call(rawPath: string, body: object): Promise<{ status: number; js
   return answerOf(await bundles.Api(urlEvent(signed)));
 }
 
-/** What the Postern API of the bundle answers. */
+/** The answer of the bundle's Postern API. */
 async function read(rawPath: string): Promise<unknown> {
   const authorization = `Bearer ${key.accessKeyId}.${key.secretAccessKey}`;
   const headers: [string, string][] = [
@@ -302,7 +302,7 @@ const send = (to: string, subject: string) =>
   });
 
 describe('a deployed policy', () => {
-  test('stands beside the bundles whose code asks it, and no other', async () => {
+  test('is part of the bundles whose code calls it, and of no other', async () => {
     const beside = async (directory: string) =>
       (await readdir(directory)).filter((name) => name.startsWith('policy')).sort(compare);
     for (const one of [directories.Api!, ...processes.map(dirname)]) {
@@ -318,7 +318,7 @@ describe('a deployed policy', () => {
     assert.deepEqual(policyFor('egress', { files, hooks: ['onAccept'] }), []);
   });
 
-  test('fails the synthesis with file, line and reason when it would not run', async () => {
+  test('that cannot run fails the synthesis with file, line and reason', async () => {
     const cases = [
       [
         'export default {\n  onRoute: ( => 1 };',
@@ -337,7 +337,7 @@ describe('a deployed policy', () => {
     }
   });
 
-  test('is asked by the API, and does not stop mail when it fails', async () => {
+  test('is called by the API, and stops no mail when it fails', async () => {
     const refused = await send('bob@example.net', 'Refused');
     assert.deepEqual([refused.status, refused.json], [400, { message: 'Not that.' }]);
     const written = await outputOf(async () => {
@@ -353,7 +353,7 @@ describe('a deployed policy', () => {
     );
   });
 
-  test('is asked by an egress node', async () => {
+  test('is called by an egress node', async () => {
     const sink = new SMTPServer({
       disabledCommands: ['AUTH', 'STARTTLS'],
       disableReverseLookup: true,
@@ -400,7 +400,7 @@ describe('a deployed policy', () => {
   });
 });
 
-/** What DNS would show is written in its place: the records of the domain are found. */
+/** Stores the domain as proven, in place of a DNS check. */
 async function proveDomain(): Promise<void> {
   const clock = systemClock;
   const engine = await openAws({ resources, clock, client: aws.client, log: silentLog });

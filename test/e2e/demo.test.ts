@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 
-test('npm run demo ends by itself, every provider’s limit included', async () => {
+test('npm run demo ends by itself and shows every provider’s limit', async () => {
   const { stdout } = await promisify(execFile)(
     process.execPath,
     [join(ROOT, 'bench', 'demo', 'demo.ts'), '700'],

@@ -46,7 +46,7 @@ afterEach(async () => {
   await rm(directory, { recursive: true });
 });
 
-/** A peer on loopback that keeps what it takes. */
+/** A peer on loopback that keeps the messages it accepts. */
 async function startPeer(options: SMTPServerOptions = {}): Promise<{ port: number; received: Received[] }> {
   const received: Received[] = [];
   const server = new SMTPServer({
@@ -92,7 +92,7 @@ function start(options: Partial<EgressOptions>): Egress {
 
 let serial = 0;
 
-/** Takes a message to one recipient in, and returns its id. */
+/** Admits a message to one recipient. @returns its id. */
 async function admit(recipient: string, change: Partial<QueueItem> = {}): Promise<string> {
   const now = Date.now();
   serial += 1;
@@ -137,7 +137,7 @@ async function admit(recipient: string, change: Partial<QueueItem> = {}): Promis
   return id;
 }
 
-/** The record of a delivery once `done` holds of it. Looked at each turn of the event loop. */
+/** The record of a delivery once `done` is true of it, checked at each turn of the event loop. */
 async function record(id: string, done: (delivery: DeliveryRecord) => boolean): Promise<DeliveryRecord> {
   for (;;) {
     const [delivery] = await engine.records.deliveries(id);
@@ -165,7 +165,7 @@ describe('egress', { timeout: 20_000 }, () => {
     assert.equal(egress!.gauges().items, 0);
   });
 
-  it('tries again after a temporary refusal and then delivers', async () => {
+  it('retries after a temporary refusal and then delivers', async () => {
     let refusals = 1;
     const peer = await startPeer({
       onRcptTo(_address, _session, callback) {
@@ -187,9 +187,9 @@ describe('egress', { timeout: 20_000 }, () => {
     assert.equal(peer.received.length, 1);
   });
 
-  it('goes on to the next address when nobody answers at the first', async () => {
+  it('tries the next address when the first refuses the connection', async () => {
     const peer = await startPeer();
-    // 127.0.0.9 is this host too, but nobody listens there.
+    // 127.0.0.9 is this host too, but its port is closed.
     dns.zone.set('A relay.test', a('127.0.0.9', '127.0.0.1'));
     start({ routes: [{ domain: '*', host: 'relay.test', port: peer.port }] });
     for (let i = 0; i < 4; i += 1) {
@@ -199,7 +199,7 @@ describe('egress', { timeout: 20_000 }, () => {
     }
   });
 
-  it('ends what DNS says cannot be delivered, without a connection', async () => {
+  it('ends mail that is undeliverable by DNS, without a connection', async () => {
     dns.zone.set('MX null.test', mx([0, '.']));
     dns.zone.set('MX inside.test', mx([10, 'mx.inside.test']));
     dns.zone.set('A mx.inside.test', a('127.0.0.1'));
@@ -220,7 +220,7 @@ describe('egress', { timeout: 20_000 }, () => {
     ]);
   });
 
-  it('never sends in clear what requires TLS', async () => {
+  it('never sends mail that requires TLS in plaintext', async () => {
     const peer = await startPeer();
     start({ routes: [{ domain: '*', host: '127.0.0.1', port: peer.port }] });
     const id = await admit('user@example.test', { requireTls: true });
@@ -232,7 +232,7 @@ describe('egress', { timeout: 20_000 }, () => {
     assert.equal(peer.received.length, 1);
   });
 
-  it('encrypts where it can', async () => {
+  it('uses TLS where the peer offers it', async () => {
     const peer = await startPeer({ disabledCommands: ['AUTH'] });
     start({ routes: [{ domain: '*', host: '127.0.0.1', port: peer.port }] });
     const required = await record(
@@ -261,7 +261,7 @@ describe('egress', { timeout: 20_000 }, () => {
     assert.ok(connections <= 20);
   });
 
-  it('puts back what it holds at stop, and another start delivers it', async () => {
+  it('requeues its mail at stop, and delivers it after the next start', async () => {
     const held: (() => void)[] = [];
     const peer = await startPeer({
       onMailFrom(_address, _session, callback) {
@@ -292,7 +292,7 @@ describe('egress', { timeout: 20_000 }, () => {
 });
 
 describe('a peer that takes only some messages over one connection', () => {
-  /** @param refuse the reply to MAIL, by the messages accepted over the connection; undefined: it is taken. */
+  /** @param refuse the reply to MAIL, by the messages accepted over the connection; undefined: MAIL is accepted. */
   async function startScripted(
     refuse: (accepted: number, connection: number) => string | undefined,
     phase: 'MAIL' | 'RCPT' = 'MAIL',

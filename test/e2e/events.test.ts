@@ -30,7 +30,6 @@ import { StandaloneSite, sesClient } from '../support/standalone.ts';
 const KEY = { id: 'AKIAEVENTS0000000001', secret: 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY' };
 const AWS = { AWS_ACCESS_KEY_ID: 'test', AWS_SECRET_ACCESS_KEY: 'test' };
 
-/** Whatever an answer holds. */
 type Json = ReturnType<typeof JSON.parse>;
 
 let site: StandaloneSite;
@@ -118,7 +117,7 @@ async function postedEvent(
   }
 }
 
-test('a webhook gets signed events of what becomes of mail, with all its headers', async () => {
+test('a webhook gets signed events of each outcome, with all headers of the mail', async () => {
   const { status: made, body } = await api('POST', '/event-destinations', {
     name: 'crm',
     types: ['SEND', 'DELIVERY', 'BOUNCE'],
@@ -154,7 +153,7 @@ test('a webhook gets signed events of what becomes of mail, with all its headers
   assert.equal(bounce.bounce.bounceType, 'Permanent');
 });
 
-test('an endpoint that is down shows why, and gets its events when it is back', async () => {
+test('an endpoint that is down shows the reason, and gets its events when it is back', async () => {
   status = 503;
   await send('late@example.net');
   await postedEvent('Send', 'late@example.net');
@@ -179,7 +178,7 @@ test('an endpoint that is down shows why, and gets its events when it is back', 
   assert.ok(posted.length > again);
 });
 
-test('a rendering failure is an event with the template and its words', async () => {
+test('a rendering failure is an event with the template and the error', async () => {
   await ses.send(
     new CreateEmailTemplateCommand({
       TemplateName: 'welcome',
@@ -260,7 +259,7 @@ test('the SES API makes an SNS destination of a set, and events reach the topic'
   sqs.destroy();
 });
 
-test('a destination that cannot be one is refused with what is wrong', async () => {
+test('an invalid destination is refused with the reason', async () => {
   const named = { ConfigurationSetName: 'news', EventDestinationName: 'wrong' };
   const given = { Enabled: true, MatchingEventTypes: ['SEND' as const] };
   for (const EventDestination of [

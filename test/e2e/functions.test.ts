@@ -1,6 +1,6 @@
 /**
- * The functions on the AWS engine over emulators, called with events as Lambda hands them over. Every request to
- * AWS is noted, and held against what the function's role may do.
+ * The functions on the AWS engine over emulators, called with events in the form of Lambda. Every request to
+ * AWS is recorded and checked against the permissions of the function's role.
  */
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, mock, test } from 'node:test';
@@ -51,7 +51,7 @@ const clock: Clock = {
 };
 
 let aws: TestAws;
-/** Engines, each of which may do what its role may. */
+/** Engines, each with the permissions of its role. */
 const engines: Engine[] = [];
 
 /** An engine under a role: a request that the role may not make fails the test. */
@@ -135,7 +135,7 @@ const message = {
 };
 
 describe('first-key', () => {
-  test('makes the first administrator a key, once', async () => {
+  test('creates a key for the first administrator, once', async () => {
     const { config } = await engineOf('api FirstKeyRole');
     const control = await openControl({ config, masterKey: MASTER_KEY, clock, verifyIdentities: true });
     key = await makeFirstKey(control.keys);
@@ -159,7 +159,7 @@ describe('api', () => {
     });
   });
 
-  test('refuses what carries no signature, in the words of SES', async () => {
+  test('refuses unsigned requests in the words of SES', async () => {
     const unsigned = await sign({ id: 'AKIA', secret: 'x', at: Date.now() });
     const headers = unsigned.headers.filter(([name]) => name !== 'authorization');
     const { status, json } = resultOf(await answer(api, urlEvent({ ...unsigned, headers })));
@@ -194,7 +194,7 @@ describe('api', () => {
     assert.equal(resultOf(await answer(api, urlEvent(signed))).status, 200);
   });
 
-  test('takes paths and bodies as they were signed', async () => {
+  test('accepts paths and bodies as they were signed', async () => {
     const created = await call({
       rawPath: '/v2/email/identities',
       body: JSON.stringify({ EmailIdentity: 'example.com' }),
@@ -211,7 +211,7 @@ describe('api', () => {
     assert.equal(found.json.IdentityType, 'DOMAIN');
   });
 
-  test('sends nothing for a domain that is not proven', async () => {
+  test('sends nothing for an unproven domain', async () => {
     const { status, json } = await call({ body: JSON.stringify(message) });
     assert.equal(status, 400);
     assert.match(json.message as string, /not verified/);
@@ -232,7 +232,7 @@ describe('api', () => {
 });
 
 describe('api, for pools', () => {
-  test('takes mail for those that have lanes, and are in the routing document where there is one', async () => {
+  test('accepts mail for pools that have lanes and, where there is one, are in the routing document', async () => {
     const send = async (pool: string) => {
       const mail = {
         from: 'ann@example.com',
@@ -264,13 +264,13 @@ describe('api, for pools', () => {
   });
 });
 
-describe('the API behind a name of its own', () => {
+describe('the API behind a custom domain', () => {
   const SECRET = 'kX3vQ9sT1bN7mZ5cR2wY8dF4hJ6gL0pA';
   const reach = (secret: string) => (request: RawRequest) =>
     answer(api, throughCloudFront(request, secret), SECRET);
   const endpoint = 'https://api.example.com';
 
-  test("takes the SDK's signature over that name, with paths and queries as they were sent", async () => {
+  test('accepts the SDK’s signature over that domain, with paths and queries as they were sent', async () => {
     const client = sdkThrough(endpoint, key, reach(SECRET));
     const { EmailIdentities } = await client.send(new ListEmailIdentitiesCommand({ PageSize: 10 }));
     assert.deepEqual(
@@ -281,13 +281,13 @@ describe('the API behind a name of its own', () => {
     await assert.rejects(missing, { name: 'NotFoundException' });
     const arn = 'arn:aws:ses:us-east-1:123456789012:identity/example.com';
     await client.send(new ListTagsForResourceCommand({ ResourceArn: arn })).catch((error: Error) => {
-      // Whether it is offered or not: its signature was right.
+      // The operation may be unsupported: its signature was valid.
       assert.equal(error.name, 'BadRequestException');
     });
     client.destroy();
   });
 
-  test('knows the address of the caller, not of the distribution', async () => {
+  test('records the address of the caller, not of the distribution', async () => {
     const seen: string[] = [];
     const fetch: Fetch = (_, { incoming }) => {
       seen.push(incoming.sourceIp, ...incoming.headers.map(([name]) => name));
@@ -301,7 +301,7 @@ describe('the API behind a name of its own', () => {
     assert.equal(result.headers?.['cache-control'], 'no-store');
   });
 
-  test('believes nobody without the secret, and the stage without a distribution nobody at all', async () => {
+  test('trusts the forwarded address only with the secret, and never in a stage without a distribution', async () => {
     for (const secret of ['', 'x', `${SECRET}x`, SECRET.toLowerCase()]) {
       const client = sdkThrough(endpoint, key, reach(secret));
       await assert.rejects(client.send(new ListEmailIdentitiesCommand({})), {
@@ -316,7 +316,7 @@ describe('the API behind a name of its own', () => {
     none.destroy();
   });
 
-  test('lets the Function URL be called by its own name as before', async () => {
+  test('still answers at the Function URL’s own name', async () => {
     const direct = sdkThrough(`https://${URL_DOMAIN}`, key, (request) =>
       answer(api, urlEvent(request), SECRET),
     );
@@ -326,7 +326,7 @@ describe('the API behind a name of its own', () => {
 });
 
 describe('api, after it was stopped for a while', () => {
-  test('refuses a key that was revoked meanwhile, and every key while it cannot be known', async () => {
+  test('refuses a key that was revoked meanwhile, and every key while the store is unavailable', async () => {
     const { config } = await engineOf('api ApiRole');
     const control = await openControl({ config, masterKey: MASTER_KEY, clock, verifyIdentities: true });
     const first = key;
@@ -351,7 +351,7 @@ describe('api, after it was stopped for a while', () => {
   });
 });
 
-/** What DNS would show is written in its place: the records of the domain are found. */
+/** Stores the domain as proven, in place of a DNS check. */
 async function proveDomain(): Promise<void> {
   const { config } = await engineOf('api ApiRole');
   let records: { name: string; value: string }[] = [];
@@ -366,7 +366,7 @@ async function proveDomain(): Promise<void> {
   records = control.identities.find('example.com')!.dkim.records;
   assert.equal((await control.identities.check('example.com')).verified, true);
   await control.close();
-  // Whatever its timers did meanwhile: a call that comes a second later knows of it.
+  // A call that comes a second later sees the change, with or without a run of its timers.
   moveTime(Date.now() + 1_100);
 }
 
@@ -383,7 +383,7 @@ describe('due', () => {
     ],
   });
 
-  test('moves what is due soon, and tells how late the oldest is', async () => {
+  test('promotes mail that is due soon, and reports the lateness of the oldest', async () => {
     const { ledger } = await engineOf('api DueRole');
     const { status, json } = await callPostern('POST', 'messages', schedule(40).messages[0]!);
     assert.ok(status >= 200 && status < 300, JSON.stringify(json));
@@ -400,7 +400,7 @@ describe('due', () => {
     assert.equal((await queue.lease(request)).length, 1);
   });
 
-  test('stops in time, and tells how late it is', async () => {
+  test('stops in time, and reports its lateness', async () => {
     let calls = 0;
     const ledger = {
       promote: () => Promise.resolve({ moved: ++calls, next: clock.now() - 700_000 }),
@@ -418,7 +418,7 @@ describe('due', () => {
 });
 
 describe('outcomes', () => {
-  test('counts what it can read, and hands the rest back alone', async () => {
+  test('counts readable outcomes, and returns only the others', async () => {
     const { records, suppressions, keepReports } = await engineOf('api OutcomesRole');
     const logged: [string, unknown][] = [];
     const note = (event: string, fields?: unknown): void => void logged.push([event, fields]);
@@ -465,7 +465,7 @@ describe('outcomes', () => {
     await complainedOf(json.MessageId as string);
   });
 
-  /** `bob@example.net` complained: what is taken in for him now ends at once, and a late outcome changes nothing. */
+  /** `bob@example.net` complained: mail to him now ends at once, and a late outcome changes nothing. */
   async function complainedOf(messageId: string): Promise<void> {
     const listed = await call({
       method: 'GET',
@@ -487,7 +487,7 @@ describe('outcomes', () => {
     assert.equal(removed.status, 200);
   }
 
-  test('hands back alone what it cannot put on the list; the same again puts nobody back who was taken off', async () => {
+  test('returns only the outcomes that it cannot list; repeated ones restore no removed address', async () => {
     const faults = new Faults();
     const { records, suppressions, keepReports } = await engineOf('api OutcomesRole', faults);
     const context = { region: 'us-east-1', accountId: '123456789012', hostname: 'mail.example.com' };
@@ -515,7 +515,7 @@ describe('outcomes', () => {
     assert.deepEqual(await found(), [undefined, 'BOUNCE']);
   });
 
-  test('hands back alone what is of a message whose record a newer version wrote', async () => {
+  test('returns only the outcomes of a message whose record is of a newer version', async () => {
     const { records, suppressions, keepReports } = await engineOf('api OutcomesRole');
     const { json } = await call({ body: JSON.stringify(message) });
     const messageId = (json.MessageId as string).slice(0, 60);
@@ -541,7 +541,7 @@ describe('outcomes', () => {
     assert.deepEqual([lines[0]!.values.Attempted, lines[0]!.values.Delivered], [[1], [1]]);
   });
 
-  test('gives the whole batch back when storage does not answer', async () => {
+  test('returns the whole batch when storage does not answer', async () => {
     const consume = createConsumer({
       records: { message: () => Promise.reject(new Error('away')) },
       keepReports: () => Promise.resolve(),
@@ -554,13 +554,13 @@ describe('outcomes', () => {
   });
 });
 
-/** An answer with status and headers, as Lambda takes it. */
+/** An answer with status and headers, in the form of Lambda. */
 type Answered = Exclude<LambdaFunctionURLResult, string>;
 
 describe('track', () => {
   const HTML = '<body><a ses:tags="k:v" href="https://a.example/?x=1">a</a></body>';
 
-  /** What comes back from tracking under its role; `lost` counts what was not reported. */
+  /** Calls tracking under its role; `lost` counts unreported opens and clicks. */
   function openTrack(faults = new Faults()): { get(url: string): Promise<Answered>; lost: () => number } {
     const { queueUrlPrefix } = aws.resources;
     const client = faults.on(inRole('api TrackRole', aws.resources, aws.client));
@@ -625,7 +625,7 @@ describe('track', () => {
     return { id, image: image!, link: link! };
   }
 
-  test('tells of opens and clicks, which are shown with their message', async () => {
+  test('reports opens and clicks, which are shown with their message', async () => {
     await call({
       rawPath: '/v2/email/configuration-sets',
       body: JSON.stringify({
@@ -685,7 +685,7 @@ describe('track', () => {
     });
   });
 
-  test('leads on when the outcome queue does not answer', async () => {
+  test('redirects when the outcome queue does not answer', async () => {
     const link = `https://track.example.com${LINKS.click('track.example.com', { messageId: baseId(newMessageId(Date.now(), 'example.com')) }, 0, 'https://a.example/', '')}`;
     const faults = new Faults();
     faults.add({ command: 'SendMessageBatch', kind: 'cut', times: 100 });
@@ -694,7 +694,7 @@ describe('track', () => {
     assert.deepEqual([followed.statusCode, track.lost()], [302, 1]);
   });
 
-  /** Takes everything out of the outcome queue. */
+  /** Empties the outcome queue. */
   async function drain(engine: Engine): Promise<Outcome[]> {
     const all: Outcome[] = [];
     for (let cursor = 0; ; ) {
@@ -707,7 +707,7 @@ describe('track', () => {
 });
 
 describe('the submission service', () => {
-  test('takes mail with the rights of its role, and no others', async () => {
+  test('accepts mail with the rights of its role, and no others', async () => {
     const engine = await engineOf('submission Role');
     const metrics = createMailMetrics(emf);
     const { accept, control, close } = await openPipeline({
@@ -737,7 +737,7 @@ describe('the submission service', () => {
           caller: { keyId: key.accessKeyId, tenant: 'default', admin: false, sourceIp: VIEWER },
         },
       );
-    // In the lane; beside it, because it is large; in the ledger, because it is for later.
+    // One in the lane, one with its body outside the lane because it is large, one in the ledger because it is for later.
     for (const [bytes, sendAt] of [
       [100, undefined],
       [3_000_000, undefined],

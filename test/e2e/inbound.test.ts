@@ -60,7 +60,7 @@ beforeEach(async () => {
   inbound = await listen();
 });
 
-/** A message that went to user@example.com, with its delivery in the given state. */
+/** A message to user@example.com, with its delivery in the given state. */
 async function sent(state: 'delivered' | 'queued' | 'bounced' = 'delivered') {
   const messageId = newMessageId(clock.now(), 'example.org');
   const id = baseId(messageId);
@@ -134,7 +134,7 @@ async function outcomesOf(id: string): Promise<Outcome[]> {
   }
 }
 
-/** Speaks raw SMTP: each step waits for one reply. Returns the replies, the greeting first. */
+/** Sends raw SMTP: each step waits for one reply. @returns the replies, the greeting first. */
 async function dialogue(steps: (string | Buffer)[], listener = inbound): Promise<string[]> {
   const socket = net.connect(listener.address.port, '127.0.0.1');
   const replies: string[] = [];
@@ -162,7 +162,7 @@ async function dialogue(steps: (string | Buffer)[], listener = inbound): Promise
 const codes = (replies: string[]): string => replies.map((line) => line.slice(0, 3)).join(' ');
 
 describe('inbound', () => {
-  it('records a bounce once, and the delivery is bounced', async () => {
+  it('records a bounce once, and marks the delivery as bounced', async () => {
     const message = await sent();
     const dsn = await report('postfix-dsn', message);
     assert.match(await send(message.returnPath, dsn), /^250 2\.0\.0 Recorded/);
@@ -182,7 +182,7 @@ describe('inbound', () => {
     );
   });
 
-  it('records one of many copies that come at the same time', async () => {
+  it('records one of many simultaneous copies', async () => {
     const message = await sent();
     const dsn = await report('qmail', message);
     const replies = await Promise.all(Array.from({ length: 8 }, () => send(message.returnPath, dsn)));
@@ -205,7 +205,7 @@ describe('inbound', () => {
     assert.equal(await engine.records.state(message.id, 0), 'delivered');
   });
 
-  it('records one complaint and one not-spam of a delivery, however they alternate, by whatever node', async () => {
+  it('records one complaint and one not-spam of a delivery, alternating over several nodes', async () => {
     const message = await sent();
     const arf = await report('yahoo-arf', message);
     const notSpam = arf.replace('Feedback-Type: abuse', 'Feedback-Type: not-spam');
@@ -230,7 +230,7 @@ describe('inbound', () => {
     );
   });
 
-  it('knows a complaint behind a thousand opens', async () => {
+  it('recognises a repeated complaint behind 1,000 opens', async () => {
     const message = await sent();
     const opens = Array.from({ length: 1000 }, (_, i) => ({
       v: SCHEMA_VERSION,
@@ -267,7 +267,7 @@ describe('inbound', () => {
       assert.match(await send(`abuse@${HOST}`, await without(message, field)), /^250 .*Recorded/);
     });
 
-    it('is found by Message-ID and recipient, and is marked so', async () => {
+    it('is matched by Message-ID and recipient, and marked so', async () => {
       const message = await sent();
       assert.match(await send(`abuse@${HOST}`, await without(message, '')), /^250 .*Recorded/);
       assert.equal((await outcomesOf(message.id))[0]?.detail?.unsigned, true);
@@ -290,7 +290,7 @@ describe('inbound', () => {
     });
   });
 
-  it('takes postmaster@ and abuse@ of the domains that are ours, and below them', async () => {
+  it('accepts postmaster@ and abuse@ of our domains and their subdomains', async () => {
     const listener = await listen({ ownsDomain: (domain) => domain === 'shop.example' });
     const domains = [HOST, 'example.org', 'shop.example', 'bounces.shop.example'];
     for (const address of [
@@ -326,14 +326,14 @@ describe('inbound', () => {
     assert.deepEqual([inbound.counts.autoReplies, inbound.counts.ignored], [2, 2]);
   });
 
-  it('ignores a report that returns another message than its return path belongs to', async () => {
+  it('ignores a report that returns another message than that of its return path', async () => {
     const [mine, other] = [await sent(), await sent()];
     const dsn = await report('postfix-dsn', { ...mine, messageId: other.messageId });
     assert.match(await send(mine.returnPath, dsn), /^250 .*Taken note/);
     assert.deepEqual([...(await outcomesOf(mine.id)), ...(await outcomesOf(other.id))], []);
   });
 
-  it('asks a peer that bounces before our own result is written to come again', async () => {
+  it('defers a bounce that arrives before our own result is stored', async () => {
     const message = await sent('queued');
     assert.match(await send(message.returnPath, await report('postfix-dsn', message)), /^451 4\.3\.0 /);
     assert.deepEqual(await outcomesOf(message.id), []);
@@ -345,7 +345,7 @@ describe('inbound', () => {
     assert.deepEqual(await outcomesOf(message.id), []);
   });
 
-  it('takes note of a report whose record was pruned', async () => {
+  it('counts a report whose record was pruned', async () => {
     const messageId = newMessageId(clock.now(), 'example.org');
     const returnPath = returnPaths.make(messageId, 0, 'bounces.example.org', clock.now() + DAY);
     assert.match(
@@ -374,7 +374,7 @@ describe('inbound', () => {
     await Promise.all(refused);
   });
 
-  it('takes only feedback reports with a signed return path at postmaster@ and abuse@', async () => {
+  it('accepts only feedback reports with a signed return path at postmaster@ and abuse@', async () => {
     const message = await sent();
     const refused = /^550 5\.7\.1 Only feedback reports/;
     assert.match(await send(`postmaster@${HOST}`, await report('human-reply', message)), refused);
@@ -383,7 +383,7 @@ describe('inbound', () => {
     assert.match(await send(`abuse@${HOST}`, await report('yahoo-arf', forged)), refused);
   });
 
-  it('takes one recipient a message', async () => {
+  it('accepts one recipient per message', async () => {
     const [a, b] = [await sent(), await sent()];
     const replies = await dialogue([
       'EHLO a\r\n',
@@ -402,7 +402,7 @@ describe('inbound', () => {
     assert.equal(await engine.records.state(large.id, 0), 'bounced');
   });
 
-  it('takes 64 MB and refuses one byte more', async () => {
+  it('accepts 64 MB and refuses one byte more', async () => {
     const { returnPath } = await sent();
     const envelope = ['EHLO a\r\n', 'MAIL FROM:<>\r\n', `RCPT TO:<${returnPath}>\r\n`, 'DATA\r\n'];
     const body = Buffer.alloc(MAX_BYTES + 5, 'x\r\n');
@@ -437,7 +437,7 @@ describe('inbound', () => {
     }
   });
 
-  it('ends a message at CRLF.CRLF only, whatever stray line breaks and NUL it has', async () => {
+  it('ends a message at CRLF.CRLF only, with any stray line breaks and NUL', async () => {
     const { returnPath } = await sent();
     const smuggled = `MAIL FROM:<>\r\nRCPT TO:<${returnPath}>\r\nDATA\r\nSubject: second\r\n\r\nx`;
     const ends = [
@@ -495,7 +495,7 @@ describe('inbound', () => {
     assert.match(await send(message.returnPath, dsn, listener), /^250 .*Recorded/);
   });
 
-  it('limits connections and messages of one address', async () => {
+  it('limits connections and messages per address', async () => {
     const listener = await listen({ limits: { anonymousOfOne: 2, messagesOfOne: 3 } });
     const open = await Promise.all(
       [0, 1].map(

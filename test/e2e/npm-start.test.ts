@@ -1,4 +1,4 @@
-/** `npm start` as an operator meets it: its signals, its first key, and what it says when it cannot start. */
+/** `npm start` as an operator uses it: signals, the first key, and the errors of a failed start. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -30,7 +30,7 @@ function environment(more: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
   };
 }
 
-/** What a process writes. */
+/** The output of a process. */
 class Output {
   text = '';
   readonly #child: ChildProcess;
@@ -71,7 +71,7 @@ function main(more: NodeJS.ProcessEnv, cwd = ROOT): { child: ChildProcess; outpu
 }
 
 /** A supervisor signals npm, and npm the shell between: the service must be what that shell has become. */
-test('npm start runs the service, and a signal to npm stops it in good order', async () => {
+test('npm start runs the service, and a signal to npm stops it cleanly', async () => {
   const npm = spawn('npm', ['start'], { cwd: ROOT, env: environment(), stdio: ['ignore', 'pipe', 'pipe'] });
   const output = new Output(npm);
   await output.has(/Postern is ready/);
@@ -81,7 +81,7 @@ test('npm start runs the service, and a signal to npm stops it in good order', a
   assert.match(output.text, /"message":"stopping","signal":"SIGTERM"/);
 });
 
-test('the first key is shown by the start that succeeds, and not lost by one that fails', async () => {
+test('the first key is shown by the first successful start, and not lost by a failed one', async () => {
   const data = join(directory, 'first');
   const blocker = createServer().listen(0, '127.0.0.1');
   await once(blocker, 'listening');
@@ -99,7 +99,7 @@ test('the first key is shown by the start that succeeds, and not lost by one tha
   await once(child, 'exit');
 });
 
-test('SIGHUP reads the certificate and postern.config.ts again, and says what needs a restart', async () => {
+test('SIGHUP reloads the certificate and postern.config.ts, and names the settings that need a restart', async () => {
   const cwd = join(directory, 'reload');
   const [key, cert] = ['key.pem', 'cert.pem'].map((name) => join(directory, name)) as [string, string];
   const install = async (name: string): Promise<void> => {
@@ -144,7 +144,7 @@ test('SIGHUP reads the certificate and postern.config.ts again, and says what ne
   assert.deepEqual(await once(child, 'exit'), [0, null]);
 });
 
-describe('a start that cannot succeed says why in one sentence', { concurrency: 2 }, () => {
+describe('a failed start gives its reason in one sentence', { concurrency: 2 }, () => {
   const cases: [title: string, more: NodeJS.ProcessEnv, sentence: RegExp][] = [
     [
       'the data directory is in a file system that takes no files',
@@ -177,7 +177,7 @@ describe('a start that cannot succeed says why in one sentence', { concurrency: 
   }
 });
 
-test('what the operating system refuses is explained', () => {
+test('an error of the operating system is explained', () => {
   const refused = (code: string): Error =>
     Object.assign(new Error(code), { code, syscall: 'listen', address: '0.0.0.0', port: 25 });
   assert.match(describeFailure(refused('EACCES')), /may not listen on port 25\..*cap_net_bind_service/);
@@ -186,7 +186,7 @@ test('what the operating system refuses is explained', () => {
   assert.equal(describeFailure(unforeseen), unforeseen.stack);
 });
 
-test('a source address that is not the host’s shows where the service starts', async () => {
+test('a source address that is not the host’s shows in the banner', async () => {
   const { child, output } = main({
     POSTERN_DATA: join(directory, 'foreign'),
     POSTERN_EGRESS_IPS: '127.0.0.1,192.0.2.7',

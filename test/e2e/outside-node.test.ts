@@ -1,6 +1,6 @@
 /**
  * A node outside AWS from its kit to its first delivered message: the installation runs in a root of its own (an overlay
- * over this host's, which must be Debian 12), with the emulators as AWS. What a root cannot have is replaced there:
+ * over this host's, which must be Debian 12), with the emulators as AWS. The test replaces what a root cannot have:
  * packages, systemd and the helper that changes a certificate for credentials.
  */
 import assert from 'node:assert/strict';
@@ -55,7 +55,7 @@ function described(environment: Record<string, string>): StackDescription {
 describe('the kit of a node outside AWS', () => {
   const files = kitFiles(stage, 'c', described({ POSTERN_BUCKET: 'bodies' }));
 
-  test('holds its own name, its addresses and where it finds everything', () => {
+  test('holds the node’s name, its addresses and the endpoints of the stage', () => {
     const settings = files['egress.env']!.split('\n');
     for (const line of [
       'POSTERN_NODE=c',
@@ -75,7 +75,7 @@ describe('the kit of a node outside AWS', () => {
     assert.match(files['dns.txt']!, /bounces\.example\.com\. MX 20 c1\.example\.com\.\n/);
   });
 
-  test('is refused for a node or a stack that does not have it, with what to do', () => {
+  test('is refused for a node or a stack without one, with the remedy', () => {
     assert.throws(() => kitFiles(stage, 'x', described({})), /no node "x" outside AWS\. It has: c\./);
     assert.throws(
       () => kitFiles(stage, 'c', { Stacks: [{ Outputs: [] }] }),
@@ -84,7 +84,7 @@ describe('the kit of a node outside AWS', () => {
   });
 });
 
-/** Why no root can be made here, or false. */
+/** The reason why no root can be made here, or false. */
 function noRoot(): string | false {
   if (process.getuid?.() !== 0) return 'only root can make a root of its own';
   const version = existsSync('/etc/debian_version') ? readFileSync('/etc/debian_version', 'utf8') : '';
@@ -104,7 +104,7 @@ function overlay(directory: string, commands: string): string {
     chroot root bash -ec '${commands}'`;
 }
 
-/** In place of systemd: the service is started as its unit says, with the settings of its file. */
+/** In place of systemd: starts the service by its unit, with the settings of its file. */
 const SYSTEMCTL = `#!/bin/bash
 echo "$*" >> /root/systemctl.log
 [ "$1" != is-active ] || exit 3
@@ -234,7 +234,7 @@ describe('a host outside AWS', { skip: noRoot() }, () => {
     assert.match(output, /\/var\/log\/postern\/\*\.log \{/);
   });
 
-  test('with the certificate of another node is not installed', () => {
+  test('is not installed with the certificate of another node', () => {
     const before = `sed -i s/^POSTERN_NODE=.*/POSTERN_NODE=d/ egress.env`;
     const { status, stderr } = spawnSync('unshare', ['-m', 'bash', '-c', install(before)], {
       encoding: 'utf8',

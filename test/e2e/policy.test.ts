@@ -1,4 +1,4 @@
-/** A real `postern.policy.ts` in the whole service: saved it is live, broken it is not, and mail goes on whatever it does. */
+/** A real `postern.policy.ts` in the whole service: live once saved, unless broken; its faults stop no mail. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { CreateEmailIdentityCommand, type SESv2Client, SendEmailCommand } from '@aws-sdk/client-sesv2';
@@ -28,7 +28,7 @@ after(async () => {
   await site.close();
 });
 
-/** What the API shows, as far as it is looked at. */
+/** The fields of the API's answers that the tests use. */
 interface Delivery {
   state: string;
   reason: string;
@@ -62,7 +62,7 @@ const message = (to: string, subject = 'Hello') => ({
   text: 'x',
 });
 
-/** Sends a message, and waits until its delivery is as wanted. */
+/** Sends a message, and waits until its delivery is in the given state. */
 async function sent(
   to: string,
   wanted: (delivery: Delivery) => boolean,
@@ -85,7 +85,7 @@ async function metric(name: string): Promise<number> {
   return Number(line?.slice(name.length + 1) ?? 0);
 }
 
-test('without a file mail goes as ever; a file that is saved is live, at every door', async () => {
+test('without a file mail is sent as before; a saved file is live in every protocol', async () => {
   await sent('bob@example.net', delivered);
   assert.deepEqual((await call('/policy')).json, {
     file: file.path,
@@ -128,7 +128,7 @@ test('without a file mail goes as ever; a file that is saved is live, at every d
   await assert.rejects(bySmtp, /550 5\.7\.1 Nobody sends that by smtp\./);
 });
 
-test('a reply is answered by the policy, and what it orders is listed under its name', async () => {
+test('the policy answers a reply, and its directive is listed under its name', async () => {
   const { delivery } = await sent('full@example.net', ({ state }) => state === 'bounced');
   assert.equal(delivery.reason, 'bounced_by_policy');
   assert.match(delivery.text, /^452 4\.2\.2 Mailbox full/);
@@ -142,13 +142,13 @@ test('a reply is answered by the policy, and what it orders is listed under its 
   assert.equal(await metric('postern_directives{given="automatic"}'), 1);
 });
 
-test('mail that it sends nowhere waits, and says why', async () => {
+test('mail routed to an unknown pool waits, with the reason', async () => {
   const { delivery } = await sent('bob@nowhere.example', ({ reason }) => reason === 'no_source_ip');
   assert.match(delivery.text, /onRoute of postern\.policy\.ts sends it by pool "nowhere"/);
   assert.equal(await metric('postern_policy_trouble_total{hook="onRoute",kind="failed"}'), 1);
 });
 
-test('a file that is saved broken is reported, and the old one stays', async () => {
+test('a broken file is reported, and the old one stays', async () => {
   await file.save('export default { onAccept: ( => 1 };', 'policy.refused');
   const { json } = await call<Policy>('/policy');
   assert.ok(json.refused?.message);
@@ -156,7 +156,7 @@ test('a file that is saved broken is reported, and the old one stays', async () 
   assert.equal((await call('/messages', message('bob@example.net', 'Refused'))).status, 400);
 });
 
-test('mail goes on past hooks that throw, and past one that never ends; both are counted', async () => {
+test('mail goes on past hooks that throw or never end; both are counted', async () => {
   await file.save(
     policySource(`
       onAccept: () => { throw new Error('No idea') },

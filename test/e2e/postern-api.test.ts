@@ -65,7 +65,7 @@ function attempt(change: Partial<Attempt>): Attempt {
   };
 }
 
-test('a message tells where it is, and why, from acceptance to the end', async () => {
+test('a message shows its state and reason from acceptance to its end', async () => {
   const { json } = await send({ ...simple, tags: { order: '7' } });
   const { id } = json.messages[0];
   const queued = (await server.call('GET', on(id), { key: 'user' })).json;
@@ -122,7 +122,7 @@ test('a message tells where it is, and why, from acceptance to the end', async (
   assert.equal(events[2].delivery.smtpResponse, '250 2.0.0 Ok');
 });
 
-test('what waits can be cancelled; what does not is told', async () => {
+test('waiting mail can be cancelled; the answer lists the rest', async () => {
   const sendAt = new Date(server.clock.now() + DAY).toISOString();
   const scheduled = await send({ ...simple, to: ['b@example.net', 'c@example.net'], sendAt });
   const { id } = scheduled.json.messages[0];
@@ -148,7 +148,7 @@ test('what waits can be cancelled; what does not is told', async () => {
   assert.deepEqual(await lease(10), [], 'nothing that was cancelled is handed out');
 });
 
-test('the messages of a tenant are not there for another', async () => {
+test('the messages of a tenant are not found by another', async () => {
   const { json } = await send(simple);
   const { id } = json.messages[0];
   for (const [method, rest] of [
@@ -175,7 +175,7 @@ test('a tenant cannot send as another', async () => {
   assert.equal(asked.json.error.code, 'access_denied');
 });
 
-test('a thousand personal messages are one call, and one only when it is repeated', async () => {
+test('1,000 personal messages go in one call, and are sent once when it is repeated', async () => {
   const recipients = Array.from({ length: 1_000 }, (_, n) => ({
     address: `u${n}@example.net`,
     substitutions: { n },
@@ -199,7 +199,7 @@ test('a thousand personal messages are one call, and one only when it is repeate
   assert.equal(subject, 'Number 7');
 });
 
-test('limits of the pipeline are told in the words of the request', async () => {
+test('limits of the pipeline are reported with the fields of the request', async () => {
   const ahead = (ms: number) => send({ ...simple, sendAt: new Date(server.clock.now() + ms).toISOString() });
   assert.equal((await ahead(30 * DAY)).status, 202);
   const far = await ahead(30 * DAY + 1);
@@ -219,7 +219,7 @@ test('the new key of a tenant sends over this API at once', async () => {
   assert.equal(keyId, key.id);
 });
 
-test('a suppressed recipient is told as such, by its record and its events', async () => {
+test('a suppressed recipient shows as such in its record and its events', async () => {
   const put = { key: 'user', body: { reason: 'COMPLAINT' } } as const;
   await server.call('PUT', '/suppressions/gone%40example.net', put);
   const { json } = await send({ ...simple, to: ['Gone@example.net'] });

@@ -1,4 +1,4 @@
-/** What operators do while Postern runs, over real requests and the real store. */
+/** Operator actions at run time, over real requests and the real store. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { CONFIG_KINDS, type ConfigKind } from '../../lib/control/config-kinds.ts';
@@ -62,7 +62,7 @@ async function removeAll(): Promise<void> {
 }
 
 describe('directives', () => {
-  test('are given, listed, obeyed, kept and ended', async () => {
+  test('are given, listed, applied, stored and ended', async () => {
     const until = new Date(server.clock.now() + 60_000).toISOString();
     const { status, json } = await create(
       'admin',
@@ -130,7 +130,7 @@ describe('directives', () => {
     await removeAll();
   });
 
-  test('that cannot be meant are refused with path and reason', async () => {
+  test('that are invalid are refused with path and reason', async () => {
     const past = new Date(server.clock.now()).toISOString();
     for (const [body, message] of [
       [order({ tennant: 'a' }), /^\/match\/tennant is not a member/],
@@ -266,7 +266,7 @@ describe('configuration documents', () => {
     assert.equal((await put(4)).json.version, 6);
   });
 
-  test('that are wrong are refused with path and reason, and what ran runs on', async () => {
+  test('that are invalid are refused with path and reason, and the running ones stay', async () => {
     await put(5);
     for (const [body, message] of [
       [{ perSecond: 10 }, /^rate\/default is refused\. rate\.perSecond: 10 is out of bounds/],
@@ -312,7 +312,7 @@ describe('configuration documents', () => {
   });
 });
 
-test('the policy is seen: what runs, what was refused and why, what hooks do', async () => {
+test('the state of the policy shows the running version, refusals with their reason, and hooks', async () => {
   const { status, json } = await server.call('GET', '/policy', { key: 'admin' });
   assert.equal(status, 200);
   assert.deepEqual(json.refused, { at: '2026-01-02T00:00:00.000Z', message: 'Expression expected (line 2)' });

@@ -1,4 +1,4 @@
-/** The README's commands, run as they stand there: a service, a sink, a first message, the same from each client. */
+/** The README's commands, run as written: a service, a sink, a first message, the same from each client. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -26,7 +26,7 @@ const running: ChildProcess[] = [];
 const output: Record<'postern' | 'sink', string> = { postern: '', sink: '' };
 let listener = { api: '', submission: '' };
 
-/** Starts a command that goes on. */
+/** Starts a long-running command. */
 function start(name: keyof typeof output, command: string[], env: NodeJS.ProcessEnv = {}): void {
   const child = spawn(command[0]!, command.slice(1), {
     cwd: ROOT,
@@ -48,7 +48,7 @@ async function shows(name: keyof typeof output, pattern: RegExp): Promise<RegExp
   }
 }
 
-/** Runs a block of the README with the exports of the banner. @returns what it printed. */
+/** Runs a block of the README with the exports of the banner. @returns its output. */
 async function run(text: string, interpreter = ['bash', '-e', '-o', 'pipefail', '-c']): Promise<string> {
   const exports = output.postern.match(/^ +export .*$/gm)!.join('\n');
   const [, password] = /password (\S+)/.exec(output.postern)!;
@@ -111,7 +111,7 @@ after(async () => {
   await rm(directory, { recursive: true });
 });
 
-test('the banner is the one that the README shows', () => {
+test('the banner agrees with the README', () => {
   const shape = (text: string): string[] =>
     text
       .replace(/127\.0\.0\.1:\d+/g, 'ADDRESS')
@@ -129,7 +129,7 @@ test('the first message is delivered, and its state is shown', async () => {
   assert.match(printed, /"recipient":"success@simulator\.amazonses\.com","state":"delivered"/);
 });
 
-describe('the same message with each client arrives at the sink', () => {
+describe('the same message by each client arrives at the sink', () => {
   const node = [process.execPath, '--input-type=module', '-e'];
   const clients: [
     name: string,

@@ -130,7 +130,7 @@ class Client {
     return this.reply();
   }
 
-  /** Says each line and expects its code. */
+  /** Sends each line and expects its code. */
   async follow(...steps: [line: string, code: number][]): Promise<void> {
     for (const [line, code] of steps)
       assert.match((await this.say(line)) ?? 'closed', new RegExp(`^${code}`), line);
@@ -160,7 +160,7 @@ async function until(holds: () => boolean): Promise<void> {
   while (!holds()) await new Promise((resolve) => setTimeout(resolve, 5));
 }
 
-describe('what a message under way may take', () => {
+describe('the memory of a message under way', () => {
   it('is bounded by its octets, in dot-stuffed lines that never end', async () => {
     const { port, budget } = await open({ keepBytes: 128 * KB });
     const attackers = await Promise.all(Array.from({ length: 8 }, () => greeted(port)));
@@ -186,7 +186,7 @@ describe('what a message under way may take', () => {
     client.end();
   });
 
-  it('is refused with 452 when the budget has no room, and taken when it has again', async () => {
+  it('is refused with 452 when the budget has no room, and granted when it has room again', async () => {
     const budget = new SmtpBudget({ all: 3 * MB, anonymous: 3 * MB, anonymousOfOne: 3 * MB });
     const { port } = await open({ budget });
     const [first, second] = [await greeted(port), await greeted(port)];
@@ -204,7 +204,7 @@ describe('what a message under way may take', () => {
     second.end();
   });
 
-  it('is held until the message is answered, and given back then', async () => {
+  it('is held until the message is answered, and then released', async () => {
     let answer = (): void => undefined;
     const pending = new Promise<string>((resolve) => {
       answer = () => resolve('Ok');
@@ -241,7 +241,7 @@ describe('a connection', () => {
     idle.destroy();
   });
 
-  it('must log in within a minute, whatever else it says', async () => {
+  it('must log in within a minute, whichever other commands it sends', async () => {
     const { port, clock } = await open({ login: LOGIN });
     const client = await greeted(port);
     await client.follow(['EHLO x', 250]);
@@ -256,7 +256,7 @@ describe('a connection', () => {
     user.end();
   });
 
-  it('must begin a message within five minutes, again and again', async () => {
+  it('must begin each message within five minutes', async () => {
     const { port, clock } = await open();
     const client = await greeted(port);
     await client.follow(...ENVELOPE, ['x\r\n.', 250]);
@@ -268,7 +268,7 @@ describe('a connection', () => {
     assert.match((await client.reply())!, /^421 4\.4\.2 No message came in time/);
   });
 
-  it('ends after a hundred commands without a message', async () => {
+  it('ends after 100 commands without a message', async () => {
     const { port } = await open();
     const client = await greeted(port);
     await client.follow(...ENVELOPE, ['x\r\n.', 250]);
@@ -276,7 +276,7 @@ describe('a connection', () => {
     assert.match((await client.say('NOOP'))!, /^421 4\.7\.0 Too many commands/);
   });
 
-  it('may name a thousand recipients', async () => {
+  it('may name 1,000 recipients', async () => {
     const { port } = await open();
     const client = await greeted(port);
     await client.follow(...ENVELOPE.slice(0, 2));
@@ -317,7 +317,7 @@ describe('a connection', () => {
     assert.equal(opened.logins, 3);
   });
 
-  it('keeps nothing that was said in clear behind STARTTLS (command injection)', async () => {
+  it('drops plaintext commands behind STARTTLS (command injection)', async () => {
     const { port, recipients, messages } = await open();
     const client = await greeted(port);
     await client.follow(['EHLO x', 250]);
@@ -346,7 +346,7 @@ describe('a recipient', () => {
     '"a\\"b"@example.net',
     'üser@example.net',
   ]) {
-    it(`${address} is taken as written`, async () => {
+    it(`${address} is accepted as written`, async () => {
       const { port, recipients } = await open();
       const client = await greeted(port);
       await client.follow(...ENVELOPE.slice(0, 2));

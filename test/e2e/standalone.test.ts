@@ -1,4 +1,4 @@
-/** The whole service as `npm start` runs it, against a real sink: in by every door, out by SMTP, signed. */
+/** The whole service as `npm start` runs it, against a real sink: in by every protocol, out by SMTP, signed. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { CreateEmailIdentityCommand, SendBulkEmailCommand, SendEmailCommand } from '@aws-sdk/client-sesv2';
@@ -15,7 +15,7 @@ before(async () => {
 });
 after(() => site.close());
 
-/** Asks until a message's first delivery has ended. */
+/** Polls until a message's first delivery has ended. */
 async function ended(api: string, bearer: string, id: string): Promise<Record<string, unknown>> {
   for (;;) {
     const answer = await fetch(`${api}/v1/messages/${encodeURIComponent(id)}`, {
@@ -26,7 +26,7 @@ async function ended(api: string, bearer: string, id: string): Promise<Record<st
   }
 }
 
-test('a first start, every door, a restart', async () => {
+test('a first start, mail by every protocol, and a restart', async () => {
   const postern = await site.start();
   const { key, smtpPassword } = postern.firstKey!;
   const api = `http://${postern.listening.api}`;
@@ -143,7 +143,7 @@ test('a first start, every door, a restart', async () => {
   assert.match(metrics, /postern_shared_asked_total 0/);
   assert.match(metrics, /TYPE postern_site_waiting gauge/);
   assert.equal((await fetch(`${api}/healthz`)).status, 200);
-  // What a proxy on this host passes on is a stranger's.
+  // Requests that a proxy on this host passes on come from outside.
   const stranger = { 'x-forwarded-for': '192.0.2.9' };
   assert.equal((await fetch(`${api}/metrics`, { headers: stranger })).status, 403);
   const health = (await (await fetch(`${api}/healthz`, { headers: stranger })).json()) as object;
@@ -160,7 +160,7 @@ test('a first start, every door, a restart', async () => {
   await again.stop();
 });
 
-test('a second process on the same data is refused in words', async () => {
+test('a second process on the same data is refused with a sentence', async () => {
   const postern = await site.start();
   await assert.rejects(site.start(), { code: 'storage_locked' });
   await postern.stop();

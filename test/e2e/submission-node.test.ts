@@ -98,7 +98,7 @@ interface Running {
   /** STARTTLS, implicit TLS. */
   ports: [number, number];
   health: number;
-  /** Lines that it wrote. */
+  /** Lines of the log. */
   lines: string[];
 }
 
@@ -133,14 +133,14 @@ function send(port: number, options: Record<string, unknown> = {}) {
   }).sendMail(MAIL);
 }
 
-test('without its certificate it does not start, and says what to do', async () => {
+test('does not start without its certificate, and names the remedy', async () => {
   const { child, lines, started } = run();
   await assert.rejects(started, /ended with 1/);
   assert.equal(child.exitCode, 1);
   assert.match(lines.join('\n'), /There is no submission\.pem in postern-test-secrets/);
 });
 
-test('takes mail on both ports into its lane, counts it, and ends in good order', async () => {
+test('accepts mail on both ports into its lane, counts it, and stops cleanly', async () => {
   const pem = await readFile(join(directory, 'tls.pem'));
   await s3.send(new PutObjectCommand({ Bucket: SECRETS, Key: CERTIFICATE, Body: pem }));
   const { child, ports, health, lines } = await start();
@@ -182,7 +182,7 @@ test('takes mail on both ports into its lane, counts it, and ends in good order'
   await s3.send(new DeleteObjectCommand({ Bucket: SECRETS, Key: CERTIFICATE }));
 });
 
-test('refuses for the time being what the storage does not take, and tells that it is not well', async () => {
+test('refuses mail temporarily when the storage fails, and reports bad health', async () => {
   const pem = await readFile(join(directory, 'tls.pem'));
   await s3.send(new PutObjectCommand({ Bucket: SECRETS, Key: CERTIFICATE, Body: pem }));
   const { child, ports, health, lines } = await start();

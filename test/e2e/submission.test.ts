@@ -133,7 +133,7 @@ test('a message over implicit TLS', async () => {
   await door.submission.close();
 });
 
-test('a wrong password and an unknown key are refused alike, and AUTH before TLS too', async () => {
+test('a wrong password, an unknown key, and AUTH before TLS are refused', async () => {
   const door = await open();
   const refused = /535 Authentication Credentials Invalid/;
   await assert.rejects(
@@ -154,7 +154,7 @@ test('a wrong password and an unknown key are refused alike, and AUTH before TLS
   await door.submission.close();
 });
 
-test('without AUTH nothing is taken, but from a relay network', async () => {
+test('without AUTH mail is accepted from a relay network only', async () => {
   const closed = await open({ relayFrom: ['10.0.0.0/8', '::1/128'] });
   const [, reply] = await dialog(closed.submission.address.port, ENVELOPE.slice(0, 2));
   assert.equal(reply, '530 5.7.0 Authentication required');
@@ -167,7 +167,7 @@ test('without AUTH nothing is taken, but from a relay network', async () => {
   await relay.submission.close();
 });
 
-test('a revoked key sends nothing more on the connection it has', async () => {
+test('a revoked key sends nothing more on its open connection', async () => {
   const door = await open();
   const pool = transport(door, { pool: true, maxConnections: 1 });
   await pool.sendMail(MAIL);
@@ -187,7 +187,7 @@ test('an unverified sender is refused with the words of SES', async () => {
   await door.submission.close();
 });
 
-test('a message of the limit is taken, one byte more is 552, and the session goes on', async () => {
+test('a message of the size limit is accepted, one byte more gets 552, and the session goes on', async () => {
   const door = await open({ ...RELAY, maxMessageBytes: 50_000 });
   const head = 'From: ann@example.com\r\n\r\n';
   const body = (bytes: number) => {
@@ -208,7 +208,7 @@ test('a message of the limit is taken, one byte more is 552, and the session goe
   await door.submission.close();
 });
 
-test('the recipient after the limit is 452, the others are sent to', async () => {
+test('the recipient beyond the limit gets 452, and the others get the message', async () => {
   const door = await open({ ...RELAY, maxRecipients: 2 });
   const [, , first, second, third] = await dialog(door.submission.address.port, [
     'EHLO x\r\n',
@@ -249,7 +249,7 @@ test('smuggling: no bare line break or NUL ends a message or survives in it', as
   }
 });
 
-test('the next envelope may travel with the last body (RFC 2920), each message is answered in order', async () => {
+test('the next envelope may travel with the last body (RFC 2920), and replies come in order', async () => {
   const door = await open(RELAY);
   const envelope = (n: number) => `MAIL FROM:<ann@example.com>\r\nRCPT TO:<u${n}@example.org>\r\nDATA\r\n`;
   const body = 'From: ann@example.com\r\n\r\nHi\r\n.\r\n';
@@ -290,7 +290,7 @@ test('a client that takes too long over its message is cut off with 421', async 
   await door.submission.close();
 });
 
-test('a store that is away is a 451: the client keeps the message', async () => {
+test('an unavailable store gives 451, so that the client keeps the message', async () => {
   const door = await open(RELAY);
   door.queue.next = () => {
     throw new PosternError('storage_unavailable', 'The store does not answer.');

@@ -1,4 +1,4 @@
-/** Bounces and complaints of the whole service: onto the list, and from then on nothing is sent. */
+/** Bounces and complaints in the whole service: their addresses are listed and get no more mail. */
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
@@ -51,7 +51,7 @@ async function send(...to: string[]): Promise<string> {
   return MessageId!;
 }
 
-/** Asks until it is answered. */
+/** Polls until there is an answer. */
 async function until<T>(ask: () => Promise<T | undefined>): Promise<T> {
   for (;;) {
     const answer = await ask();
@@ -81,7 +81,7 @@ const listed = (EmailAddress: string) =>
     }
   });
 
-test('an address that bounced hard is suppressed, also after a restart, until it is taken off', async () => {
+test('an address that bounced hard is suppressed until it is removed, also after a restart', async () => {
   const first = await send('nobody@example.com', 'ann@example.com');
   assert.deepEqual(await ended(first), ['bounced', 'delivered']);
   const entry = await listed('nobody@example.com');
@@ -121,7 +121,7 @@ test('a complaint and a later bounce put their recipients on the list', async ()
   }
 });
 
-test('a complaint that is taken back takes its recipient off the list', async () => {
+test('a not-spam report removes its recipient from the list', async () => {
   const to = 'torn@example.com';
   const messageId = await send(to);
   assert.deepEqual(await ended(messageId), ['delivered']);
@@ -143,7 +143,7 @@ test('the simulator is never suppressed', async () => {
     assert.equal(state, name === 'complaint' ? 'delivered' : 'bounced');
     assert.deepEqual(await ended(await send(address)), [state]);
   }
-  // What came before is on the list: so the feed has been followed so far.
+  // A later bounce is on the list, so the feed has been followed to here.
   await ended(await send('nobody-else@example.com'));
   await listed('nobody-else@example.com');
   const { SuppressedDestinationSummaries: all } = await ses.send(new ListSuppressedDestinationsCommand({}));

@@ -1,5 +1,5 @@
 /**
- * Opens and clicks, as a sender and a reader see them: configured over SES's API, sent, received by a real server,
+ * Opens and clicks from the sender to the reader: configured over SES's API, sent, received by a real server,
  * followed by real requests, and shown as events.
  */
 import assert from 'node:assert/strict';
@@ -52,7 +52,7 @@ after(async () => {
   await site.close();
 });
 
-/** The message to a recipient, when the sink has it, its signature verified. */
+/** The message to a recipient once the sink has it, with its signature verified. */
 async function delivered(to: string): Promise<{ raw: string; html: string }> {
   const { raw: bytes } = await site.delivered(to);
   const { records } = postern.control.identities.find('example.com')!.dkim;
@@ -124,7 +124,7 @@ async function send(to: string, change: Partial<SendEmailCommandInput> = {}): Pr
 }
 
 describe('tracking', () => {
-  test('of a message over the API: signed, followed, told', async () => {
+  test('of a message over the API: links are signed, followed and reported', async () => {
     const id = await send('one@example.net');
     const { html } = await delivered('one@example.net');
     assert.match(html, /<a href="https:\/\/b\.example\/">b<\/a>/);
@@ -206,7 +206,7 @@ describe('tracking', () => {
     assert.deepEqual(types.filter((type) => type !== 'Delivery').sort(), ['Click', 'Open', 'Send']);
   });
 
-  test('is off for a message that says so, and refused where there is nothing to track by', async () => {
+  test('is off for a message with tracking off, and refused without a tracking domain', async () => {
     await send('three@example.net', {
       ConfigurationOverrides: {
         Tracking: { OpenTrackingEnabled: 'DISABLED', ClickTrackingEnabled: 'DISABLED' },

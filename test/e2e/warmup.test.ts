@@ -1,4 +1,4 @@
-/** Warm-up and limits by the day in the whole service: told over SES's API, moved by a complaint, kept over a restart. */
+/** Warm-up and daily limits in the whole service: set over SES's API, moved by a complaint, kept over a restart. */
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
@@ -66,7 +66,7 @@ async function send(to: string, set?: string): Promise<string> {
   return MessageId!;
 }
 
-/** Asks until it is so. */
+/** Polls until `done` is true. */
 async function until<T>(ask: () => Promise<T>, so: (answer: T) => boolean): Promise<T> {
   for (;;) {
     const answer = await ask();
@@ -79,10 +79,10 @@ const delivered = (id: string) =>
     () => api('GET', `/messages/${encodeURIComponent(id)}`),
     ({ deliveries }) => deliveries[0].state === 'delivered',
   );
-/** What is counted at the only provider that had mail. */
+/** The counts at the only provider that had mail. */
 const counts = async () => (await api('GET', `/warmup?ip=${IP}`)).ips[0].providers[0]?.counts ?? {};
 
-test('an IP warms up by SES’s API, hears a complaint, and goes on after a restart', async () => {
+test('an IP warms up by SES’s API, counts a complaint, and goes on after a restart', async () => {
   await ses().send(new CreateEmailIdentityCommand({ EmailIdentity: 'example.com' }));
   await ses().send(new PutDedicatedIpWarmupAttributesCommand({ Ip: IP, WarmupPercentage: 10 }));
   const id = await send('user@example.net');
@@ -108,7 +108,7 @@ test('an IP warms up by SES’s API, hears a complaint, and goes on after a rest
   assert.equal(DedicatedIp!.WarmupPercentage, 10);
 });
 
-test('a pool that was just made takes mail, and sends it when it has an IP', async () => {
+test('a new pool accepts mail, and sends it once it has an IP', async () => {
   const PoolName = 'fresh';
   await ses().send(new CreateDedicatedIpPoolCommand({ PoolName }));
   await ses().send(
@@ -124,7 +124,7 @@ test('a pool that was just made takes mail, and sends it when it has an IP', asy
   );
 });
 
-test('a limit by the day is not exceeded by a restart', async () => {
+test('a limit per day is not exceeded through a restart', async () => {
   await api('PUT', '/config/limits/default', { route: { messageRate: '24/d' } });
   await delivered(await send('first@example.net'));
   await postern.stop();

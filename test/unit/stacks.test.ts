@@ -676,7 +676,7 @@ function cellOf(name: string, pool: string): CellConfig {
 describe('a stage', () => {
   const wrong: Record<string, [Partial<Stage>, RegExp]> = {
     'a name that is not its key': [{ name: 'other' }, /its name must be its key/],
-    'a host name that is none': [{ hostname: 'Mail.example.com' }, /"Mail\.example\.com" is not a host name/],
+    'an invalid host name': [{ hostname: 'Mail.example.com' }, /"Mail\.example\.com" is not a host name/],
     'two nodes of one name': [{ nodes: [STAGE.nodes[1]!, STAGE.nodes[1]!] }, /two have the node "b"/],
     'an address that two nodes claim': [
       { nodes: [STAGE.nodes[1]!, { ...STAGE.nodes[1]!, name: 'z' }] },
@@ -781,11 +781,11 @@ describe('a stage', () => {
       { tables: { ...STAGE.tables, maxReadUnits: 20_000, warm: { readUnits: 12_000, writeUnits: 5_000 } } },
       /tables\.warm\.writeUnits is 5000, above the cap of 2000/,
     ],
-    'a bill that is told to nobody': [
+    'a monthly cost without an address for its alarm': [
       { alarms: { minimumVolume: 1_000, monthlyDollars: 100 } },
       /alarms\.monthlyDollars needs alarms\.email/,
     ],
-    'an authority that is no certificate': [
+    'an authority that is not a certificate': [
       { outside: { ...STAGE.outside!, authority: 'ca.pem' } },
       /outside\.authority is the text of the file ca\.pem/,
     ],
