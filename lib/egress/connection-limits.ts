@@ -61,6 +61,8 @@ const NONE: readonly Share[] = [];
 export class ConnectionLimits {
   /** Connections open or being opened. */
   open = 0;
+  /** How often pools wait for a connection: each once for a share or its site. */
+  waiters = 0;
   readonly #shares = new Map<string, Share>();
   readonly #bySite = new Map<string, Neighbours>();
   /** Pools with connections. */
@@ -80,7 +82,7 @@ export class ConnectionLimits {
     const { name } = claimant.site;
     const neighbours = this.#bySite.get(name);
     neighbours?.all.delete(claimant);
-    neighbours?.starved.delete(claimant);
+    if (neighbours?.starved.delete(claimant)) this.waiters -= 1;
     if (neighbours?.all.size === 0) this.#bySite.delete(name);
   }
 
@@ -144,6 +146,7 @@ export class ConnectionLimits {
     const share = this.#share(key);
     if (share.waiting.has(claimant)) return;
     share.waiting.set(claimant, most);
+    this.waiters += 1;
     for (const other of this.#connected) if (other !== claimant && other.closeIdle(share)) return;
   }
 
@@ -174,6 +177,7 @@ export class ConnectionLimits {
     for (const [claimant, most] of share.waiting) {
       if (claimant.waiting > 0 && share.open >= most) continue;
       share.waiting.delete(claimant);
+      this.waiters -= 1;
       claimant.pump();
     }
     if (share.open === 0 && share.waiting.size === 0) this.#shares.delete(share.key);
@@ -208,13 +212,14 @@ export class ConnectionLimits {
   starve(claimant: Claimant): void {
     const neighbours = this.#bySite.get(claimant.site.name);
     if (neighbours === undefined) return;
+    if (!neighbours.starved.has(claimant)) this.waiters += 1;
     neighbours.starved.add(claimant);
     for (const other of neighbours.all) if (other !== claimant && other.closeIdle()) return;
   }
 
   /** The pool is about to try for a connection. */
   unstarve(claimant: Claimant): void {
-    this.#bySite.get(claimant.site.name)?.starved.delete(claimant);
+    if (this.#bySite.get(claimant.site.name)?.starved.delete(claimant)) this.waiters -= 1;
   }
 
   /** Whether another pool waits for a connection that this one holds. */
@@ -224,6 +229,7 @@ export class ConnectionLimits {
         for (const other of waiting.keys()) {
           if (other !== claimant && other.waiting > 0) return true;
           waiting.delete(other);
+          this.waiters -= 1;
         }
       }
     }

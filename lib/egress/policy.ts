@@ -10,8 +10,8 @@ import { type Reply, replyText } from '../outcome/reply.ts';
 import type { Hooks } from '../policy/open.ts';
 import type { ReplyAnswer, ReplyFacts, RouteAnswer, ShapeAnswer } from '../policy/policy.ts';
 import type { Mail, MailBounds } from '../shaping/limits/terms.ts';
-import type { ReplyOrigin } from './connection.ts';
 import { limitsOf } from './directive-view.ts';
+import type { ReplyOrigin } from './pool-host.ts';
 
 type Soon<T> = T | Promise<T>;
 type SiteKey = { readonly name: string; readonly provider: string };

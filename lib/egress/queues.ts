@@ -12,11 +12,12 @@ import type { PathLimiter } from '../shaping/path-limiter.ts';
 import { RecheckPacer } from '../shaping/recheck.ts';
 import type { ForgottenLessons } from '../shaping/site-memory.ts';
 import type { StreamLimiter } from '../shaping/stream-limiter.ts';
-import { ConnectionPool, type PoolHost } from './connection-pool.ts';
+import { ConnectionPool } from './connection-pool.ts';
 import { type Counters, countsOf } from './counters.ts';
 import type { Delivery, Reason } from './delivery.ts';
 import type { DnsFault, SiteAddress } from './destination.ts';
 import type { InFlight } from './in-flight.ts';
+import type { PoolHost } from './pool-host.ts';
 import { PoolLimits } from './pool-limits.ts';
 import type { SharedLimits } from './shared-limits.ts';
 import { Site } from './site.ts';
@@ -45,7 +46,7 @@ const PATIENCE = 60_000;
 export class QueueManager {
   readonly sites = new Map<string, Site>();
   readonly #options: QueueManagerOptions;
-  readonly #host: PoolHost;
+  readonly #host: PoolHost<ConnectionPool>;
   readonly #rechecks = new RecheckPacer(PATIENCE);
   /** By site name, then by source, TLS requirement and connection class. */
   readonly #pools = new Map<string, Map<string, ConnectionPool>>();

@@ -8,7 +8,7 @@ import type { AttemptResult } from '../outcome/classify.ts';
 import type { Reply } from '../outcome/reply.ts';
 import type { WarmupBook } from '../warmup/book.ts';
 import { signalOf } from '../warmup/signals.ts';
-import type { ReplyOrigin } from './connection.ts';
+import type { ReplyOrigin } from './pool-host.ts';
 
 /** The mail that a reply answers. */
 type Answered = Pick<ReplyEvent, 'tenant' | 'campaign' | 'domain' | 'pool'> & { item: { attempts: number } };
