@@ -147,7 +147,7 @@ async function start({ resources, node, sources, secrets }: NodeSettings): Promi
   return { stop: () => owned.disposeAsync() };
 }
 
-/** Opens what operators change while the node runs. */
+/** Opens the configuration that operators change while the node runs. */
 async function openConfiguration({ config }: Engine, stack: AsyncDisposableStack) {
   const [laneGroups, directives, documents, warmupReports, forgotten] = await Promise.all([
     openLaneGroups({ config, clock }),

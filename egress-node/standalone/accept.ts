@@ -1,4 +1,4 @@
-/** The accept pipeline of standalone, and the keys of what it writes into messages. */
+/** The accept pipeline of standalone, and the keys of the secrets in messages. */
 import { hkdfSync } from 'node:crypto';
 import { createAccept } from '../../lib/accept/accept.ts';
 import { MAX_SCHEDULE } from '../../lib/accept/open.ts';
@@ -13,7 +13,7 @@ import type { Settings } from '../settings.ts';
 import type { DeliveryParts } from './delivery.ts';
 
 export interface AcceptOptions {
-  /** Those in force: a reload replaces them. */
+  /** Settings in force: a reload replaces them. */
   settings: () => Settings;
   engine: Engine;
   control: Control;
@@ -29,7 +29,7 @@ export interface AcceptParts {
   links: TrackingLinks;
 }
 
-/** Opens the pipeline. Its signer is closed by the stack. */
+/** Opens the pipeline. The stack closes its signer. */
 export function openAccept(
   { settings: current, engine, control, masterKey, delivery, clock, random }: AcceptOptions,
   stack: AsyncDisposableStack,
@@ -63,7 +63,7 @@ export function openAccept(
   return { accept, returnPaths, links };
 }
 
-/** A secret of its own for each use, so that one that leaks opens nothing else. */
+/** Derives a separate secret for each use, so that a leaked one opens nothing else. */
 function derive(masterKey: Buffer, use: string): Buffer {
   return Buffer.from(hkdfSync('sha256', masterKey, Buffer.alloc(0), `postern ${use}`, 32));
 }

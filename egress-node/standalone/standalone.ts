@@ -1,8 +1,8 @@
 /**
  * The whole service in one process on the embedded engine: accept behind its listeners, egress, inbound, suppression.
  *
- * It starts from the store outwards, so that nothing is taken in before it can be kept, and stops in the reverse
- * order, so that nothing is answered that is not durable.
+ * It starts from the store outwards, so that no mail is accepted before it can be stored, and stops in the reverse
+ * order, so that no message is confirmed that is not durable.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -40,7 +40,7 @@ export interface Standalone {
   firstKey?: { key: AccessKey; smtpPassword: string };
   engine: Engine;
   control: Control;
-  /** Applies what of new settings can change while the service runs, and reads the certificate again. */
+  /** Applies the settings that can change while the service runs, and reads the certificate again. */
   reload(settings: Settings): Promise<Reloaded>;
   /** Stops in good order: listeners, egress (in-flight mail ends, the rest goes back), store. */
   stop(): Promise<void>;
@@ -133,7 +133,7 @@ export async function startStandalone(started: Settings, log: Log): Promise<Stan
     firstKey: firstKey && { key: firstKey, smtpPassword: smtpPassword(firstKey.secret, settings.region) },
     listening: listeners.listening,
     async reload(next) {
-      // Read first: a file that cannot be read leaves everything as it was.
+      // Read first: an unreadable file leaves everything as it was.
       const certificate = await certificateOf(next);
       const outcome = applied(settings, next);
       settings = withReloaded(settings, next);

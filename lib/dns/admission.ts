@@ -1,16 +1,16 @@
 /**
- * Bounds the questions under way. A name server reads datagrams from one socket buffer of some 200 KB: a burst of 500
- * questions overflows it, and each question lost there is asked again a second later. What a server has had for a
- * while it has read, however long it then takes to answer. So two bounds hold: one on the questions sent in the last
- * moments, and a wide one on all of them, for the sockets that they hold.
+ * Bounds the queries under way. A name server reads datagrams from one socket buffer of about 200 KB: a burst of 500
+ * queries overflows it, and each lost query is repeated a second later. A server has read the queries of the moments
+ * before, however long its answers take. So there are two bounds: one on the most recent queries, and a wide one on
+ * all of them, for their sockets.
  */
 import type { Clock } from '../time.ts';
 
-/** Questions that are neither answered nor older than `READ_AFTER`. */
+/** Maximum number of unanswered queries younger than `READ_AFTER`. */
 const MAX_UNREAD = 100;
-/** A server has read a question by then, ms. */
+/** Time within which a server has read a query, ms. */
 const READ_AFTER = 50;
-/** Questions under way, each with a socket. */
+/** Maximum number of queries under way, each with a socket. */
 const MAX_OPEN = 500;
 
 export class QueryAdmission {
@@ -23,7 +23,7 @@ export class QueryAdmission {
     this.#clock = clock;
   }
 
-  /** Waits for a place among the questions under way. @returns what gives the place back. */
+  /** Waits for a place among the queries under way. @returns a function that releases it. */
   async enter(): Promise<() => void> {
     if (this.#free) this.#take();
     else await new Promise<void>((resolve) => this.#waiting.push(resolve));

@@ -1,11 +1,11 @@
 /**
- * One DNS query and its response over UDP, or over TCP when the response was truncated (RFC 7766). Each UDP
- * query has a socket of its own: its random port and a random id are what a forger must guess (RFC 5452), and
- * the connected socket takes datagrams from the asked server only.
+ * Exchanges one DNS query and its response over UDP, or over TCP when the response was truncated (RFC 7766). Each UDP
+ * query has a socket of its own: a forger must guess its random port and a random id (RFC 5452), and the connected
+ * socket accepts datagrams from that server only.
  *
- * `node:dns` does not do: it gives no TTL for MX and TXT records and none for a negative answer, so that nothing could be
- * cached for as long as its owner says; an alias that the server did not follow comes back as an empty list, which
- * reads as "no mail here"; and it does not tell which server answered, so that "no such domain" could not be confirmed
+ * `node:dns` does not suffice: it gives no TTL for MX and TXT records and none for a negative answer, so that no
+ * answer could be cached for its owner's time; an alias that the server did not follow comes back as an empty list,
+ * which reads as "no mail here"; and it hides which server answered, so that "no such domain" could not be confirmed
  * by another.
  */
 import { randomInt } from 'node:crypto';
@@ -36,13 +36,13 @@ export function rcodeOf(packet: DecodedPacket): number {
   return (packet.flags ?? 0) & 0x0f;
 }
 
-/** Largest UDP response that is asked for: what travels unfragmented (DNS flag day 2020). */
+/** Maximum UDP response that is requested: the largest that travels unfragmented (DNS flag day 2020). */
 const UDP_PAYLOAD = 1232;
 
 /**
- * Asks `server` once.
- * @param timeout milliseconds for the whole exchange, TCP included.
- * @returns the response to exactly this question. Rejects with an `Error` that says what failed.
+ * Queries `server` once.
+ * @param timeout for the whole exchange, TCP included, ms.
+ * @returns the response to exactly this query. Rejects with an `Error` that describes the failure.
  */
 export async function exchange(
   server: DnsServer,
@@ -78,7 +78,7 @@ export async function exchange(
   return overTcp(server, bytes, accept, Math.max(1, end - clock.now()), clock);
 }
 
-/** The decoded response, or undefined for what does not answer this question (a forgery, a late answer). */
+/** The decoded response, or undefined for one that does not answer this query (a forgery, a late answer). */
 function responseTo(data: Buffer, id: number, name: string, type: RecordType): DecodedPacket | undefined {
   let packet: DecodedPacket;
   try {
@@ -89,7 +89,7 @@ function responseTo(data: Buffer, id: number, name: string, type: RecordType): D
   if (packet.type !== 'response' || packet.id !== id) return undefined;
   const question = packet.questions?.[0];
   if (question === undefined) {
-    // A server that cannot parse the query (FORMERR) may leave the question out; it asserts nothing.
+    // A server that cannot parse the query (FORMERR) may omit the question; its response asserts nothing.
     return rcodeOf(packet) === RCODE.noError || rcodeOf(packet) === RCODE.noName ? undefined : packet;
   }
   return question.type === type && question.name.toLowerCase() === name ? packet : undefined;
@@ -138,7 +138,7 @@ function overTcp(server: DnsServer, query: Buffer, accept: AcceptResponse, timeo
       socket.write(Buffer.concat([length, query]));
     });
     socket.on('data', (data: Buffer) => {
-      // One message of at most 65,535 bytes is expected; its length bounds what is kept.
+      // One message of at most 65,535 bytes is expected; its length bounds the kept data.
       received = Buffer.concat([received, data]);
       if (received.length < 2) return;
       const length = received.readUInt16BE(0);

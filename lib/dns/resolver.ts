@@ -1,5 +1,5 @@
 /**
- * The resolver asks the configured servers, caches answers for their TTL, and separates "there is none" (which can be
+ * Resolves names at the configured servers, caches answers for their TTL, and separates "there is none" (which can be
  * permanent) from "no server gave an answer" (temporary, law 5).
  */
 import type { DecodedPacket, Answer as DnsRecord } from 'dns-packet';
@@ -15,7 +15,7 @@ export interface MxRecord {
   exchange: string;
 }
 
-/** What each record type is read as. TXT: the strings of one record, joined (RFC 7208 §3.3). */
+/** The parsed form of each record type. TXT: the strings of one record, joined (RFC 7208 §3.3). */
 export interface DnsRecords {
   A: string;
   AAAA: string;
@@ -23,23 +23,23 @@ export interface DnsRecords {
   TXT: string;
 }
 
-/** What came of a question. All are true until `expiresAt`. */
+/** The result of a query. All are valid until `expiresAt`. */
 export type Answer<R> =
   | { kind: 'found'; records: R[]; expiresAt: number }
   /** The name exists, records of this type do not (NODATA). */
   | { kind: 'empty'; expiresAt: number }
   /** The name does not exist (NXDOMAIN). */
   | { kind: 'no_domain'; expiresAt: number }
-  /** Timeout, SERVFAIL, REFUSED, nonsense: nothing is known. */
+  /** Timeout, SERVFAIL, REFUSED, an invalid response: the answer is unknown. */
   | { kind: 'failed'; text: string; expiresAt: number };
 
 export interface Resolver {
   /**
    * Answers from the cache or a server.
-   * @param anew asks again in spite of the cache, and every server before "there is none" is believed.
+   * @param anew queries in spite of the cache, and requires the agreement of every server on "there is none".
    */
   resolve<T extends RecordType>(name: string, type: T, anew?: boolean): Promise<Answer<DnsRecords[T]>>;
-  /** Whether any server answers, judged from the questions of late. */
+  /** Whether any server answers, judged from recent queries. */
   health(): Health;
 }
 
@@ -48,7 +48,7 @@ export interface ResolverOptions {
   clock: Clock;
   /** Deadline of each try, over the servers in turn, ms. */
   timeouts?: readonly number[];
-  /** Octets of answers kept. */
+  /** Maximum size of cached answers, octets. */
   cacheOctets?: number;
 }
 
@@ -62,21 +62,21 @@ const RCODE_NAMES: Readonly<Record<number, string>> = {
 /** A lost datagram costs one second, and a slow recursion still gets its answer on the third try. */
 const TIMEOUTS = [1_000, 3_000, 5_000];
 const MAX_ALIASES = 8;
-/** Records of one answer that are kept: no honest name needs more, and a hostile one could send thousands. */
+/** Maximum number of records of one answer: no honest name needs more, and a hostile one could send thousands. */
 const MAX_RECORDS = 100;
 const CACHE_OCTETS = 32 * 1024 * 1024;
-/** What an answer and a record of it cost beside their text, octets. */
+/** Overhead of an answer and of a record beside their text, octets. */
 const ANSWER_OCTETS = 300;
 const RECORD_OCTETS = 80;
 const MAX_TTL = 86_400;
-/** Negative answers are kept for this long at most, whatever their SOA says (RFC 2308 §5). */
+/** Maximum TTL of negative answers, whatever their SOA holds (RFC 2308 §5), s. */
 const MAX_NEGATIVE_TTL = 3600;
 const DEFAULT_NEGATIVE_TTL = 60;
-/** Names in a row whose questions end without an answer before DNS counts as down. */
+/** Number of names in a row without an answer after which DNS counts as down. */
 const MIN_FAILED = 5;
-/** A name that every recursive server can look up, and that does not go away. */
+/** A name that every recursive server can resolve, and that does not go away. */
 const PROBE = 'a.root-servers.net';
-/** Failures are kept too, or every delivery to a broken domain would ask again (RFC 9520 §3.2). */
+/** Cache time of failures, s: otherwise every delivery to a broken domain would query again (RFC 9520 §3.2). */
 const FAILURE_TTL = 10;
 
 export function createResolver(options: ResolverOptions): Resolver {
@@ -88,10 +88,10 @@ export function createResolver(options: ResolverOptions): Resolver {
     MIN_FAILED,
     (last) => `No name server answered for the last ${MIN_FAILED} names. The last: ${last}`,
   );
-  /** The server that is asked first: the one that answered last, so that a dead one delays no second question. */
+  /** Index of the first server to query: the one that answered last, so that a dead one delays no second query. */
   let preferred = 0;
 
-  /** Asks until a server says something definite. @param skip servers passed over. */
+  /** Queries servers until one gives a definite answer. @param skip number of servers skipped. */
   async function ask(name: string, type: RecordType, skip = 0): Promise<DecodedPacket | string> {
     const leave = await admission.enter();
     const first = preferred + skip;
@@ -135,7 +135,7 @@ export function createResolver(options: ResolverOptions): Resolver {
     for (;;) {
       const response = await ask(target, type, skip);
       if (typeof response === 'string') return failed(response);
-      // A recursive server puts the whole chain of aliases into one answer; one that does not is asked again.
+      // A recursive server puts the whole chain of aliases into one answer; one that does not is queried again.
       const records = response.answers ?? [];
       const asked = target;
       for (;;) {
@@ -165,7 +165,7 @@ export function createResolver(options: ResolverOptions): Resolver {
     }
   }
 
-  /** Asks every server in turn until one knows the name. */
+  /** Queries every server in turn until one has the name. */
   async function everywhere(name: string, type: RecordType): Promise<Answer<unknown>> {
     let negative: Answer<unknown> | undefined;
     let failed: Answer<unknown> | undefined;
@@ -205,7 +205,7 @@ export function createResolver(options: ResolverOptions): Resolver {
     return answer as Promise<Answer<DnsRecords[T]>>;
   }
 
-  /** While DNS seems down: several names may be broken at once, and without mail no question would be asked. */
+  /** While DNS seems down: several names may be broken at once, and without mail there would be no query. */
   function probe(): void {
     if (!answers.health().ok && !inFlight.has(`anew A ${PROBE}`)) void resolve(PROBE, 'A', true);
   }
@@ -219,7 +219,7 @@ export function createResolver(options: ResolverOptions): Resolver {
   };
 }
 
-/** What an answer weighs in the cache: about what it holds in memory, octets. */
+/** Weight of an answer in the cache: about its size in memory, octets. */
 function octetsOf(answer: Answer<unknown>): number {
   if (answer.kind !== 'found') return ANSWER_OCTETS + (answer.kind === 'failed' ? answer.text.length : 0);
   return (answer as Answer<string | MxRecord> & { kind: 'found' }).records.reduce(
@@ -228,7 +228,7 @@ function octetsOf(answer: Answer<unknown>): number {
   );
 }
 
-/** Whether a name can be put into a question at all (RFC 1035 §2.3.4). */
+/** Whether a name fits into a query at all (RFC 1035 §2.3.4). */
 function isQueryable(name: string): boolean {
   if (name.length === 0 || name.length > 253) return false;
   return name.split('.').every((label) => label.length > 0 && Buffer.byteLength(label) <= 63);

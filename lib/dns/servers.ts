@@ -1,16 +1,16 @@
-/** The name servers to ask: the configured one, or those of resolv.conf. */
+/** The name servers to query: the configured one, or those of resolv.conf. */
 import { readFileSync } from 'node:fs';
 import { PosternError } from '../errors.ts';
 import { familyOf } from '../ip.ts';
 import type { DnsServer } from './exchange.ts';
 
-/** Servers of resolv.conf that are asked (resolv.conf(5), MAXNS). */
+/** Maximum number of servers of resolv.conf (resolv.conf(5), MAXNS). */
 const MAX_SERVERS = 3;
 
 /**
- * @param chosen the server that the operator chose (POSTERN_DNS); absent: the `nameserver` lines of
- *   `resolvConf`, or 127.0.0.1 when there are none (resolv.conf(5)).
- * @throws PosternError `bad_request` when the chosen host is no IP address: a name would need a resolver.
+ * @param chosen the operator's server (POSTERN_DNS); absent: the `nameserver` lines of `resolvConf`, or 127.0.0.1
+ * when there are none (resolv.conf(5)).
+ * @throws PosternError `bad_request` when the chosen host is not an IP address: a name would need a resolver.
  */
 export function dnsServers(
   chosen: { host: string; port: number } | undefined,

@@ -1,6 +1,6 @@
 /**
- * Reads bodies of requests within limits that they share, so that a caller who sends one octet at a time, or a
- * thousand callers who send nothing of the 50 MB that they announced, hold neither a connection nor memory for long.
+ * Reads request bodies within shared limits, so that a caller who sends one octet at a time, or a thousand callers
+ * who send nothing of the 50 MB that they announced, hold neither a connection nor memory for long.
  *
  * ```
  *  caller proven before its body (bearer key, declared hash)  ─► `buffered`; small bodies always
@@ -16,19 +16,19 @@ import type { Clock } from '../time.ts';
 import type { Incoming } from './raw-request.ts';
 
 export interface BodyLimits {
-  /** Most octets of one body; one more is `too_large`. */
+  /** Maximum size of one body, octets; one more is `too_large`. */
   bytes: number;
   /** Time before the rate counts, ms. */
   grace: number;
-  /** Rate that a body must then have come at, octets a second; a slower one is `request_timeout`. */
+  /** Minimum rate of a body after that, octets a second; a slower one is `request_timeout`. */
   rate: number;
-  /** Most octets of all bodies of proven callers at one time; a body that would exceed it is `throttled`. */
+  /** Maximum of all bodies of proven callers at one time, octets; a body that would exceed it is `throttled`. */
   buffered: number;
-  /** Most octets of all bodies of unproven callers at one time. */
+  /** Maximum of all bodies of unproven callers at one time, octets. */
   unproven: number;
 }
 
-/** A body of a proven caller up to this size is read whatever the others hold: large uploads must not stop small calls. */
+/** A body of a proven caller up to this size is always read, octets: large uploads must not stop small calls. */
 const ALWAYS_READ = 64 * 1024;
 
 const EMPTY = Buffer.alloc(0);
@@ -36,7 +36,7 @@ const EMPTY = Buffer.alloc(0);
 /** A body in memory. */
 export interface HeldBody {
   readonly bytes: Buffer;
-  /** The caller is proven: the octets count with those of proven callers. */
+  /** Marks the caller as proven: the octets count with those of proven callers. */
   proven(): void;
   /** The octets are no longer needed. */
   release(): void;
@@ -44,13 +44,13 @@ export interface HeldBody {
 
 export interface BodyReader {
   /**
-   * @param proven whether the caller is known already.
+   * @param proven whether the caller is proven already.
    * @throws PosternError `too_large`, `request_timeout`, `throttled`, or `bad_request` for a cut connection.
    */
   read(incoming: Incoming, proven: boolean): Promise<HeldBody>;
 }
 
-/** Octets of one kind of bodies. */
+/** The octets of one kind of bodies. */
 interface BodyBudget {
   held: number;
   readonly most: number;
@@ -79,7 +79,7 @@ export function createBodyReader(limits: BodyLimits, clock: Clock): BodyReader {
     };
   }
 
-  /** Octets that came; the budget counts them until the body is released or fails. */
+  /** Receives a body; the budget counts its octets until the body is released or fails. */
   function receive(incoming: IncomingMessage, budget: BodyBudget): Promise<Buffer> {
     const { 'content-length': length, 'transfer-encoding': encoding } = incoming.headers;
     if (length === undefined && encoding === undefined) return Promise.resolve(EMPTY);
@@ -93,7 +93,7 @@ export function createBodyReader(limits: BodyLimits, clock: Clock): BodyReader {
       let stopTimer = clock.after(limits.grace, checkRate);
 
       function checkRate(): void {
-        // Each octet received buys its share of time; a body that keeps ahead of the rate is never cut off.
+        // Each received octet adds its share of time; a body that keeps ahead of the rate is never cut off.
         const allowed = limits.grace + (size / limits.rate) * 1000;
         const left = started + allowed - clock.now();
         if (left > 0) stopTimer = clock.after(Math.ceil(left), checkRate);
@@ -128,12 +128,12 @@ export function createBodyReader(limits: BodyLimits, clock: Clock): BodyReader {
       function finish(): void {
         stopTimer();
         incoming.off('data', onData).off('end', onEnd).off('close', onClose).off('error', onClose);
-        // A socket error that comes after the answer must find a listener, or it ends the process.
+        // A socket error after the answer must find a listener, or it crashes the process.
         incoming.on('error', ignore);
       }
 
       incoming.on('data', onData).on('end', onEnd).on('close', onClose).on('error', onClose);
-      // Cut off before a listener was there: no event will come any more.
+      // Cut off before the listener was attached: no event will follow.
       if (incoming.destroyed) onClose();
     });
   }

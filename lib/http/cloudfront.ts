@@ -1,14 +1,14 @@
 /**
- * A CloudFront distribution in front of the Function URL, which is how the API gets a name of its own. CloudFront
- * sends the Function URL's name as `Host`, because Lambda takes no other, and its own address instead of the
- * caller's. Signatures are over the name that the caller asked for; so a function at the edge copies name and
- * address into headers, and the distribution adds a secret that vouches for them. Without the secret the headers
- * are any caller's, and count for nothing.
+ * Supports a CloudFront distribution in front of the Function URL, which gives the API a name of its own. CloudFront
+ * sends the Function URL's name as `Host`, because Lambda accepts no other, and its own address instead of the
+ * caller's. Signatures cover the name in the caller's request; so a function at the edge copies name and address into
+ * headers, and the distribution adds a secret that vouches for them. Without the secret any caller may have set the
+ * headers, and they are ignored.
  */
 import { hash, timingSafeEqual } from 'node:crypto';
 import { headerOf, type RawRequest } from './raw-request.ts';
 
-/** Added by the distribution, over whatever a caller sends under this name. */
+/** Header that the distribution sets, replacing any that a caller sends. */
 export const FRONT_SECRET = 'x-postern-front';
 const VIEWER_HOST = 'x-postern-viewer-host';
 const VIEWER_ADDRESS = 'x-postern-viewer-address';
@@ -22,7 +22,7 @@ export const FRONT_FUNCTION = `function handler(event) {
 }
 `;
 
-/** The request as the caller sent it to the distribution; as it is when it did not come through there. */
+/** Restores the request as sent to the distribution; unchanged when it came another way. */
 export function behindFront(request: RawRequest, secret: string): RawRequest {
   const given = headerOf(request, FRONT_SECRET);
   if (given === undefined || !timingSafeEqual(digest(given), digest(secret))) return request;
@@ -34,7 +34,7 @@ export function behindFront(request: RawRequest, secret: string): RawRequest {
   return { ...request, headers: [['host', host], ...headers], sourceIp };
 }
 
-/** Of one length whatever is given: the comparison takes the same time for all. */
+/** Of the same length for every text, so that the comparison takes constant time. */
 function digest(text: string): Buffer {
   return hash('sha256', text, 'buffer');
 }

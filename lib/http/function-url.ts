@@ -1,7 +1,6 @@
 /**
- * Lambda Function URLs: the event as the request that came over the wire, and the answer as Lambda wants it.
- * A Function URL hands over path and query as they were sent; an API Gateway HTTP API decodes them, and every
- * signature over them breaks.
+ * Converts Lambda Function URL events to raw requests, and responses to Lambda's form. A Function URL passes on path
+ * and query as sent; an API Gateway HTTP API decodes them, and every signature over them breaks.
  */
 import type { LambdaFunctionURLEvent, LambdaFunctionURLResult } from 'aws-lambda';
 import { behindFront } from './cloudfront.ts';
@@ -15,7 +14,7 @@ function rawRequestOf(event: LambdaFunctionURLEvent): RawRequest {
   const { http } = event.requestContext;
   const headers: RawRequest['headers'] = [];
   for (const [name, value] of Object.entries(event.headers)) {
-    // JSON has the text of a header; signatures are over its bytes.
+    // JSON holds a header as text; signatures are over its bytes.
     if (value !== undefined) headers.push([name.toLowerCase(), Buffer.from(value).toString('latin1')]);
   }
   return {
@@ -29,7 +28,7 @@ function rawRequestOf(event: LambdaFunctionURLEvent): RawRequest {
 }
 
 /**
- * Calls the application with an event. Its URL is for routing only: what is verified is the raw request.
+ * Calls the application with an event. Its URL is for routing only: signatures are verified on the raw request.
  * @param frontSecret of the distribution in front, if there is one.
  */
 export async function answer(
@@ -50,7 +49,7 @@ export async function answer(
   };
 }
 
-/** Lambda takes text as it is, and anything else in base64. */
+/** Lambda accepts text unencoded, and anything else in base64. */
 async function bodyOf(response: Response): Promise<{ body: string; isBase64Encoded?: true }> {
   if (!response.headers.get('content-type')?.startsWith('image/')) return { body: await response.text() };
   return { body: Buffer.from(await response.arrayBuffer()).toString('base64'), isBase64Encoded: true };

@@ -1,11 +1,11 @@
 /**
- * Bounds on the structure of JSON, looked at before it is parsed. `JSON.parse` takes 20 seconds for 50 MB of
- * `[` and 7 for as many one-letter members: one caller's request would hold up all the others. A large request
- * that is meant well is large by its strings.
+ * Bounds the structure of JSON before it is parsed. `JSON.parse` takes 20 seconds for 50 MB of `[` and 7 for as many
+ * one-letter members: one caller's request would hold up all the others. A large legitimate request is large by its
+ * strings.
  */
 import { PosternError } from '../errors.ts';
 
-/** What is smaller is parsed in a millisecond or two whatever is in it. */
+/** Size below which any JSON parses in a millisecond or two, octets. */
 const LOOKED_AT = 16 * 1024;
 const MAX_DEPTH = 64;
 /** Brackets, commas and colons together: a bulk request of 50 entries has some thousands. */
@@ -13,7 +13,7 @@ const MAX_MARKS = 200_000;
 
 /**
  * @param json UTF-8 text.
- * @throws PosternError `malformed_request` for what nests too deep or has too many members.
+ * @throws PosternError `malformed_request` for JSON that nests too deep or has too many members.
  */
 export function boundJson(json: Buffer): void {
   if (json.length <= LOOKED_AT) return;

@@ -1,16 +1,16 @@
 /**
- * The request as it came over the wire. Signatures are computed over the raw path, the raw query and the
- * headers as sent; a URL parser, a proxy or a framework that makes them tidy breaks them. So every API that
- * verifies a signature reads this, never `c.req`.
+ * The request as it came over the wire. Signatures are computed over the raw path, the raw query and the headers as
+ * sent; a URL parser, a proxy or a framework that normalises them breaks the signature. So every API that verifies a
+ * signature reads this, never `c.req`.
  */
 import type { IncomingMessage } from 'node:http';
 
-/** Everything of a request but its body. */
+/** All of a request except its body. */
 export interface RequestHead {
   method: string;
   /** Path as sent, percent-encoding and all, without the query. */
   rawPath: string;
-  /** What followed the first `?`, without it; empty when there was none. */
+  /** The text behind the first `?`; empty when there was none. */
   rawQuery: string;
   /** Names in lower case, values as latin1 (one character is one byte), in wire order, duplicates kept. */
   headers: [name: string, value: string][];
@@ -22,7 +22,7 @@ export interface RawRequest extends RequestHead {
   body: Buffer;
 }
 
-/** A request as its server hands it over: Node's HTTP server while it still comes in, Lambda whole. */
+/** A request from its server: Node's HTTP server while it still arrives, Lambda whole. */
 export type Incoming = IncomingMessage | RawRequest;
 
 /** The head of a request. */
@@ -48,7 +48,7 @@ export function headerOf(head: RequestHead, name: string): string | undefined {
   return undefined;
 }
 
-/** RFC 9112 §3.2: a request has exactly one Host; a proxy in front and the API might each believe another one. */
+/** Whether there is exactly one Host (RFC 9112 §3.2): with two, a proxy and the API might each use another one. */
 export function hasOneHost(head: RequestHead): boolean {
   return head.headers.filter(([name]) => name === 'host').length === 1;
 }

@@ -1,4 +1,4 @@
-/** The `Authorization` header of AWS Signature Version 4, taken apart. */
+/** Parses the `Authorization` header of AWS Signature Version 4. */
 import { PosternError } from '../errors.ts';
 
 export interface Authorization {
@@ -71,7 +71,7 @@ function required(parts: Map<string, string>, name: string): string {
   return value;
 }
 
-/** Caller's text for a message: short, and without what would end a line of a log. */
+/** Cleans a caller's text for a message: short, and without line breaks that would end a line of a log. */
 function printable(text: string): string {
   return text.slice(0, 40).replace(/[^ -~]/g, '?');
 }

@@ -11,8 +11,8 @@ const ENCODED = Array.from({ length: 256 }, (_, code) => {
 });
 
 /**
- * The canonical URI: dot segments and empty segments removed, then each segment of the path *as sent* encoded
- * once more (all services but S3 encode twice: `user%40x` becomes `user%2540x`).
+ * The canonical URI: dot segments and empty segments removed, then each segment of the path *as sent* encoded once
+ * more (all services but S3 encode twice: `user%40x` becomes `user%2540x`).
  */
 export function canonicalPath(rawPath: string): string {
   const path = rawPath.includes('//') || rawPath.includes('/.') ? withoutDots(rawPath) : rawPath;
@@ -81,9 +81,9 @@ function encode(text: string): string {
 }
 
 /**
- * The canonical headers: `name:value\n` for each signed name, values trimmed, runs of blanks made one, the
+ * The canonical headers: `name:value\n` for each signed name, values trimmed, runs of blanks reduced to one, the
  * values of a repeated header joined with `,` in wire order.
- * @throws PosternError `incomplete_signature` when a signed header did not come.
+ * @throws PosternError `incomplete_signature` when a signed header is missing.
  */
 export function canonicalHeaders(head: RequestHead, signedHeaders: string[]): string {
   let out = '';

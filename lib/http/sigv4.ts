@@ -5,8 +5,8 @@
  *  head ─► begin: parse, scope, time, key ─► (declared payload hash? check the signature now) ─► read the body
  *       ─► finish: hash the body, compare with the declared hash, or check the signature with it
  * ```
- * A caller that declares `x-amz-content-sha256` (the JavaScript SDK) is proven before an octet of the body is
- * read; another (boto3) only afterwards, with a key that exists and a time of now.
+ * A caller that declares `x-amz-content-sha256` (the JavaScript SDK) is proven before an octet of the body is read;
+ * another (boto3) only afterwards, with a key that exists and a current time.
  */
 import { createHmac, createSecretKey, hash, type KeyObject, timingSafeEqual } from 'node:crypto';
 import { Cache } from '../cache.ts';
@@ -16,14 +16,14 @@ import type { RequestHead } from './raw-request.ts';
 import { type Authorization, parseAuthorization } from './sigv4-authorization.ts';
 import { canonicalHeaders, canonicalPath, canonicalQuery, parseQuery } from './sigv4-canonical.ts';
 
-/** Most that a caller's clock may differ from ours, either way. */
+/** Maximum difference between a caller's clock and ours, in either direction, ms. */
 const MAX_SKEW = 5 * 60_000;
 const MAX_CACHED_KEYS = 1024;
 
-/** A request whose head was found in order. */
+/** A request whose head is valid. */
 export interface SignedHead {
   keyId: string;
-  /** The signature is checked already. */
+  /** Whether the signature is checked already. */
   proven: boolean;
   /** Decoded query. */
   query: [name: string, value: string][];
@@ -37,20 +37,20 @@ export interface SignedHead {
 
 export interface SigV4 {
   /**
-   * @param now our time (ms).
+   * @param now current time, ms.
    * @throws PosternError `missing_authentication`, `incomplete_signature`, `clock_skew`, `invalid_signature`,
-   *   `unknown_key`.
+   * `unknown_key`.
    */
   begin(head: RequestHead, now: number): SignedHead;
 }
 
-/** Makes a verifier of the keys that `find` finds. */
+/** Makes a verifier for the keys of `find`. */
 export function createSigV4(find: (keyId: string) => AccessKey | undefined): SigV4 {
   const signingKeys = new Cache<string, { secret: string; key: KeyObject }>(MAX_CACHED_KEYS);
 
   /**
-   * kSigning of (key, day, region), as a key object: to make one costs four times what the HMAC with it does.
-   * @returns also how to keep it, once it has proven right.
+   * kSigning of (key, day, region), as a key object: making one costs four times its HMAC.
+   * @returns also a function that caches it, once a signature has verified with it.
    */
   function signingKey(secret: string, auth: Authorization): { key: KeyObject; keep: () => void } {
     const name = `${auth.keyId}/${auth.day}/${auth.region}`;
@@ -58,7 +58,7 @@ export function createSigV4(find: (keyId: string) => AccessKey | undefined): Sig
     if (cached && cached.secret === secret) return { key: cached.key, keep: nothing };
     const parts = [auth.day, auth.region, 'ses', 'aws4_request'];
     const key = createSecretKey(parts.reduce(hmac, Buffer.from(`AWS4${secret}`)));
-    // Only a right signature puts a key into the cache: a caller without a secret cannot flush it.
+    // Only a valid signature puts a key into the cache: a caller without a secret cannot flush it.
     const keep = (): void => {
       signingKeys.set(name, { secret, key });
     };
@@ -133,7 +133,7 @@ function authorizationOf(head: RequestHead): Authorization {
   const auth = parseAuthorization(value);
   if (!auth.signedHeaders.includes('host') || single(head, 'host') === undefined)
     throw new PosternError('incomplete_signature', "'Host' must be a signed header.");
-  // A token added after signing was not part of what the caller vouched for.
+  // A token added after signing is not covered by the caller's signature.
   if (
     single(head, 'x-amz-security-token') !== undefined &&
     !auth.signedHeaders.includes('x-amz-security-token')
@@ -142,7 +142,7 @@ function authorizationOf(head: RequestHead): Authorization {
   return auth;
 }
 
-/** Two of a header that decides the verification: a proxy and we might each believe another one. */
+/** Refuses a repeated header that decides the verification: a proxy and the API might each use another one. */
 function single(head: RequestHead, name: string): string | undefined {
   let found: string | undefined;
   for (const [other, value] of head.headers) {

@@ -1,4 +1,4 @@
-/** What both APIs do with suppression lists: addresses in one form, and pages. */
+/** Suppression lists for both APIs: addresses in one form, and pages. */
 
 import type { SuppressionQuery } from '../engine/ports.ts';
 import { SUPPRESSION_REASONS, type Suppression, type SuppressionReason } from '../engine/suppression.ts';
@@ -8,14 +8,17 @@ import { isSimulatorAddress } from '../outcome/simulator.ts';
 import type { ApiDeps } from './deps.ts';
 
 /**
- * An address as the list has it: without blanks around it, its domain in lower case, its local part as it is (SES).
+ * The listed form of an address: without blanks around it, its domain in lower case, its local part unchanged (SES).
  * @throws `invalid_address`
  */
 function listedAddress(text: string): string {
   return parseEnvelopeAddress(text.trim()).address;
 }
 
-/** Puts an address on a tenant's list by hand. @throws `bad_request` for one of the simulator, `invalid_address`. */
+/**
+ * Puts an address on a tenant's list by an operator's call. @throws `bad_request` for one of the simulator,
+ * `invalid_address`.
+ */
 export async function putListed(
   { engine, clock }: ApiDeps,
   tenant: string,
@@ -42,7 +45,7 @@ export async function findListed({ engine }: ApiDeps, tenant: string, text: stri
   return entry;
 }
 
-/** Takes an address off. @throws `not_found` in SES's words, `invalid_address`. */
+/** Removes an address. @throws `not_found` in SES's words, `invalid_address`. */
 export async function removeListed({ engine, clock }: ApiDeps, tenant: string, text: string): Promise<void> {
   const address = listedAddress(text);
   if (!(await engine.suppressions.remove(tenant, address, clock.now()))) throw missing(address);
@@ -53,9 +56,9 @@ function missing(address: string): PosternError {
 }
 
 /**
- * A page of a list, and the token of the next one. The token names the last entry: what is listed or taken off between
- * two pages neither repeats nor hides another entry.
- * @throws `invalid_page_token` for a token that was not given here.
+ * A page of a list, and the token of the next one. The token names the last entry: changes between two pages neither
+ * repeat nor hide another entry.
+ * @throws `invalid_page_token` for a token that was not issued here.
  */
 export async function pageOfList(
   { engine }: ApiDeps,

@@ -1,7 +1,7 @@
 /**
- * What a connection from a source IP is counted in, and how many connections each of these may have.
+ * The counts that a connection from a source IP is part of, and the maximum of each.
  *
- * Two peers would otherwise take all connections of an IP. One that answers nothing holds a connection for the five
+ * Without them, two peers could take all connections of an IP. One that never answers holds a connection for the five
  * minutes of a deadline, and costs its owner nothing: a wildcard record makes hundreds of sites of one machine. A
  * tenant whose sites are slow, by design or by chance, keeps the mail of the others from leaving.
  *
@@ -20,23 +20,23 @@ import type { ConstraintWord } from './constraint.ts';
 import type { LimitName } from './limits/limit.ts';
 import type { Resolved } from './limits/terms.ts';
 
-/** Enough to meet a hundred new sites a second that answer within two seconds, of the 1000 connections of an IP. */
+/** Enough for a hundred new sites a second that answer within two seconds, of the 1000 connections of an IP. */
 const UNPROVEN_PART = 0.2;
-/** Under a small limit of the IP new sites are still met by more than one connection. */
+/** Minimum, so that under a small limit of the IP new sites still get more than one connection. */
 const LEAST_UNPROVEN = 2;
-/** What one tenant leaves to all others. More would cost throughput where one tenant sends most of the mail. */
+/** Share that one tenant may take. A smaller one would cost throughput where one tenant sends most of the mail. */
 const TENANT_PART = 0.75;
 
-/** A connection that is to be opened. */
+/** A requested connection. */
 export interface ConnectionRequest {
   readonly provider: string;
-  /** Whose mail it is opened for. */
+  /** Tenant for whose mail it is opened. */
   readonly tenant: string;
-  /** The site has answered a message, and not been silent since. */
+  /** Whether the site has answered a message, and has not been silent since. */
   readonly proven: boolean;
   /** Address to connect to; undefined: not chosen yet. */
   readonly address: string | undefined;
-  /** More tenants than one have used the IP lately. */
+  /** Whether more than one tenant has used the IP lately. */
   readonly contended: boolean;
 }
 
@@ -44,19 +44,19 @@ export interface ConnectionRequest {
 export interface ConnectionShare {
   readonly key: string;
   readonly most: number;
-  /** The limit that `most` comes from. */
+  /** The limit from which `most` is derived. */
   readonly from: LimitName;
-  /** As explanations and figures name it. */
+  /** Name in explanations and metrics. */
   readonly limit: string;
   readonly word: ConstraintWord;
   readonly text: string;
-  /** It is the tenant's own: others may still connect when it is used up. */
+  /** Whether it is the tenant's own: others may still connect when it is used up. */
   readonly ofTenant?: true;
-  /** It ends with the first answer. */
+  /** Whether it ends with the first answer. */
   readonly unproven?: true;
 }
 
-/** Those that a connection is counted in, the one that names the cause best first. */
+/** The counts of a connection, the one that names the cause best first. */
 export function* connectionShares(
   { provider, tenant, proven, address, contended }: ConnectionRequest,
   { limits }: Pick<Resolved, 'limits'>,

@@ -1,8 +1,8 @@
-/** What has been sent of some mail alone, and is under way: the count of one rule, at one IP and site. */
+/** Counts one rule's mail, sent and under way, at one IP and site. */
 import type { Pacer } from './rate.ts';
 import type { Waiter } from './shared-permits.ts';
 
-/** A bound with room for a number of messages; a caller that finds it full is called back when there is room. */
+/** A bound on a number of messages; a caller that finds it full is called back when there is room. */
 export interface Parking {
   park(waiter: Waiter, who: object): void;
   leave(waiter: Waiter): void;
@@ -11,7 +11,7 @@ export interface Parking {
 export class MailCounter implements Parking {
   readonly pacer: Pacer;
   running = 0;
-  /** It was idle and is forgotten: a holder of it asks its limiter for the one that counts now. */
+  /** Set when it was idle and was dropped: its holder requests the current one from the limiter. */
   dropped = false;
   readonly #waiting = new Set<Waiter>();
 
@@ -27,17 +27,18 @@ export class MailCounter implements Parking {
     this.#waiting.delete(waiter);
   }
 
-  /** One that was running has ended: first come, first called. */
+  /** Counts an ended message and wakes the longest waiter. */
   ended(): void {
     this.running -= 1;
     for (const waiter of this.#waiting) {
       this.#waiting.delete(waiter);
-      // A caller that is woken may have to wait for something else; the last to end wakes all, so that none is left.
+      // A waiter that is woken may have to wait for something else; the last message to end wakes all, so that none
+      // is left.
       if (waiter.wake() && this.running > 0) break;
     }
   }
 
-  /** Whether nothing of the past or present bears on what comes. */
+  /** Whether past or present messages no longer affect the next one. */
   idle(now: number): boolean {
     return this.running === 0 && this.#waiting.size === 0 && this.pacer.idle(now);
   }

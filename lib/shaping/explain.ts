@@ -1,40 +1,40 @@
 /**
- * Explains some mail on its way from an IP to a site: the effective value of every limit, the rule that set it, how far
- * it is used, which limit is the binding one, and when the next message may go. It is a view of the constraints that
- * each owner of limits yields, and of the limits that keep nothing back.
+ * Explains mail on its way from an IP to a site: the effective value of every limit, the rule that set it, its use,
+ * the binding limit, and when the next message may go. It is a view of the constraints that each owner of limits
+ * yields, and of the limits that delay nothing.
  */
 
 import type { Constraint } from './constraint.ts';
 import type { LimitName } from './limits/limit.ts';
 import type { ConnectionClass, MailLimits } from './limits/terms.ts';
 
-/** One limit as it stands. */
+/** The current state of one limit. */
 export interface LimitLine {
   limit: string;
-  /** As one would write it. */
+  /** Value in the notation of documents. */
   value: string;
-  /** The rule that set it; `learnt` for what the destination's replies say, `SMTP client` for its own. */
+  /** The rule that set it; `learnt` when the destination's replies did, `SMTP client` for its own. */
   origin: string;
   /** How far it is used: `7 of 10 open`. */
   used?: string;
-  /** Milliseconds for which it lets no further message go; absent: it does not stand in the way. */
+  /** How long no further message may go, ms; absent: it does not bind. */
   wait?: number;
 }
 
 export interface Explanation {
   lines: LimitLine[];
-  /** The limit that keeps the next message longest; absent when nothing does. */
+  /** The limit with the longest wait; absent when none waits. */
   binding?: LimitLine;
-  /** When the next message may go, ms since the epoch. */
+  /** When the next message may go, since the epoch, ms. */
   nextAt: number;
 }
 
-/** The mail that is explained: whose, and to where. */
+/** The explained mail: its owner and destination. */
 export interface ExplainQuery {
-  /** Recipient domain, lower case A-label; or a site that was sent to, by its name. */
+  /** Recipient domain, lower case A-label; or a site with earlier mail, by its name. */
   domain?: string;
   site?: string;
-  /** Only from this IP. */
+  /** Restricts the explanation to this IP. */
   ip?: string;
   pool?: string;
   tenant?: string;
@@ -42,24 +42,24 @@ export interface ExplainQuery {
   class?: 'transactional' | 'bulk';
 }
 
-/** What holds for some mail from one source address. */
+/** The limits of mail from one source address. */
 export interface MailExplanation extends Explanation {
   site: string;
   provider: string;
   /** Absent: the host's default address. */
   ip?: string;
-  /** Deliveries in hand that wait for a connection from this IP to the site. */
+  /** Deliveries in memory that wait for a connection from this IP to the site. */
   waiting: number;
 }
 
 export interface ExplainInput {
   now: number;
-  /** What may keep the mail, by every owner of limits. */
+  /** Constraints on the mail, from every owner of limits. */
   constraints: Iterable<Constraint>;
   /** Limits of the connections of this mail. */
   connectionClass: ConnectionClass;
   mailLimits: MailLimits | undefined;
-  /** The SMTP client's deadlines, where no rule sets another; ms. */
+  /** The SMTP client's deadlines, where no rule sets another, ms. */
   deadlines: Readonly<Record<string, number>>;
 }
 
@@ -80,7 +80,7 @@ export function explain(input: ExplainInput): Explanation {
   return { lines, binding, nextAt: now + (binding?.wait ?? 0) };
 }
 
-/** Limits that hold nothing back, but decide how mail goes. */
+/** Limits that delay nothing, but decide how mail is sent. */
 function plainLines({ connectionClass, mailLimits, deadlines }: ExplainInput): LimitLine[] {
   const { limits, origins } = connectionClass;
   const lines = [

@@ -1,6 +1,6 @@
 /**
- * How fast a destination takes mail. That shows only while mail waits for it: before, it took what it was given, and
- * a limit drawn from that would hold a burst to the pace of the trickle that preceded it.
+ * Measures how fast a destination accepts mail. That shows only while mail waits for it: before, it accepted all mail
+ * that there was, and a limit derived from that would hold a burst to the pace of the trickle before it.
  *
  * ```
  *  nothing waits ─► mail waits ─────────► a first one ends ─► a second later ─────────────────────► nothing waits
@@ -9,18 +9,18 @@
  */
 import { RateMeter } from './rate-meter.ts';
 
-/** Over which the rate is averaged, ms: peers that greet late or close after some messages take them in waves. */
+/** Averaging time of the rate, ms: peers that greet late or close after some messages accept them in waves. */
 const SPAN = 10_000;
-/** A connection, TLS and a greeting that comes late (postscreen: 6 s) take this long at most, ms. */
+/** Maximum time of a connection, TLS and a late greeting (postscreen: 6 s), ms. */
 const RAMP = 10_000;
-/** A destination without a limit that took nothing is judged after this time, ms. */
+/** Time after which a destination without a limit that accepted nothing is judged, ms. */
 const FIRST = 1_000;
 
 export class LoadMeter {
   #since = 0;
   #meter: RateMeter | undefined;
 
-  /** Mail waits, where none did. */
+  /** Mail begins to wait. */
   begin(now: number): void {
     this.#since = now;
     this.#meter = undefined;
@@ -38,8 +38,8 @@ export class LoadMeter {
   }
 
   /**
-   * What the destination can be expected to take, deliveries a second; undefined when nothing can be said yet.
-   * @param pace what its limits let pass, deliveries a second; `Infinity`: they set no rate.
+   * The rate that the destination can be expected to accept, deliveries a second; undefined when it is not known yet.
+   * @param pace rate that its limits permit, deliveries a second; `Infinity`: they set none.
    */
   rate(now: number, pace: number): number | undefined {
     const measured = this.#meter?.rate(now);

@@ -1,7 +1,6 @@
 /**
- * What has been sent from one IP to one site, and is under way: the counts that every limit of the two is held
- * against. All connections between them share it, whatever their pool, tenant or TLS policy, so that the
- * limits are exact.
+ * Counts what was sent, and is under way, from one IP to one site, for every limit of the two. All connections
+ * between them share it, across pools, tenants and TLS policies, so that the limits are exact.
  */
 import { type Constraint, LOOK_AGAIN } from './constraint.ts';
 import { MailCounter } from './counter.ts';
@@ -22,29 +21,29 @@ export class PathLimiter {
   running = 0;
   concurrency = new Concurrency();
   messageRate = new MessageRate();
-  /** The site has answered a message, and has not been silent since. */
+  /** Whether the site has answered a message, and has not been silent since. */
   answered = false;
-  /** The site could not be reached from here, and is left alone. */
+  /** Set when the site could not be reached from here and is left alone. */
   down: Down | undefined;
   /** When something was last learnt, ms. */
   learntAt: number;
-  /** Messages that the site takes over one connection, as learnt, and until when that is believed. */
+  /** Learnt maximum of messages over one connection, and until when it applies. */
   #perConnection = Number.POSITIVE_INFINITY;
   #perConnectionUntil = 0;
   readonly #connectPacer: Pacer;
   readonly #messagePacer: Pacer;
-  /** Places of counters that were not used yet. */
+  /** Pacer positions of counters that were not used yet. */
   readonly #counted: Map<string, number>;
   readonly #unknown: number;
   readonly #counters = new Map<string, MailCounter>();
   readonly #streams = new WeakMap<MailLimits, StreamLimiter>();
-  /** The pace of the rate that is held, while it is the slower one. */
+  /** Pace of the held rate, while it is the slower one. */
   #heldPace: Pace | undefined;
   #heldRate = 0;
 
   /**
-   * @param memory what is known of the two from before.
-   * @param unknown until when more may have been sent than that, ms.
+   * @param memory stored state of the two.
+   * @param unknown until when more messages may have been sent than it shows, ms.
    */
   constructor(memory: SiteMemory = { at: 0 }, unknown = 0) {
     const { at, window, rate, down, message, connection, counters = {} } = memory;
@@ -58,7 +57,7 @@ export class PathLimiter {
     this.#counted = new Map(Object.entries(counters));
   }
 
-  /** What a later gate of the two can go on from. */
+  /** State from which a later limiter of the two can continue. */
   get memory(): SiteMemory {
     const counters = new Map(this.#counted);
     for (const [key, { pacer }] of this.#counters) counters.set(key, pacer.next);
@@ -73,7 +72,7 @@ export class PathLimiter {
     };
   }
 
-  /** Forgets what was learnt, and not what was sent. @returns what that was. */
+  /** Forgets learnt state, but not the counts of sent messages. @returns what was forgotten. */
   forget(now: number): Lesson[] {
     const lessons = lessonsOf(this.memory);
     if (this.messagesPerConnection(now) !== Number.POSITIVE_INFINITY) lessons.push('messagesPerConnection');
@@ -87,14 +86,14 @@ export class PathLimiter {
     return lessons;
   }
 
-  /** Whether nothing of the past bears on what comes now. */
+  /** Whether the past no longer affects the next message. */
   idle(now: number): boolean {
     this.sweep(now);
     const pacers = this.#messagePacer.idle(now) && this.#connectPacer.idle(now);
     return pacers && this.#counters.size + this.#counted.size === 0 && now - this.learntAt > LEARNT_TTL;
   }
 
-  /** Time until another message may begin, ms; `Infinity`: when one has ended. */
+  /** Wait until another message may begin, ms; `Infinity`: when one has ended. */
   messageWait(now: number, resolved: Resolved): number {
     if (this.running >= resolved.limits.concurrency) return Number.POSITIVE_INFINITY;
     const { pausedUntil } = this.messageRate;
@@ -110,7 +109,7 @@ export class PathLimiter {
   /** The pace of the held rate or that of the limit, whichever is slower. */
   #slower(now: number, pace: Pace): Pace {
     const rate = this.messageRate.rate(now);
-    // Looked at once for each percent that it moved.
+    // Computed once for each percent of change.
     if (Math.abs(rate - this.#heldRate) > rate / 100) {
       this.#heldRate = rate;
       this.#heldPace = rate === Number.POSITIVE_INFINITY ? undefined : paceOf(perSecond(rate));
@@ -122,7 +121,7 @@ export class PathLimiter {
     return pace;
   }
 
-  /** Messages a second that limits let pass, learnt ones included; `Infinity`: any number. */
+  /** Messages a second that limits permit, learnt ones included; `Infinity`: any number. */
   messagesPerSecond(now: number, { messagePace }: Resolved): number {
     const { interval } = messagePace;
     return Math.min(interval > 0 ? 1000 / interval : Number.POSITIVE_INFINITY, this.messageRate.rate(now));
@@ -136,18 +135,18 @@ export class PathLimiter {
     this.#connectPacer.take(now, connectionPace);
   }
 
-  /** Messages that may go over one connection, as learnt; `Infinity`: any number. */
+  /** Learnt maximum of messages over one connection; `Infinity`: any number. */
   messagesPerConnection(now: number): number {
     return now < this.#perConnectionUntil ? this.#perConnection : Number.POSITIVE_INFINITY;
   }
 
-  /** The site refused a connection that had carried `count` messages to carry another. */
+  /** Learns the maximum from a connection that carried `count` messages and was refused another. */
   limitMessagesPerConnection(count: number, now: number): void {
     this.#perConnection = Math.min(this.messagesPerConnection(now), count);
     this.#perConnectionUntil = now + LEARNT_TTL;
   }
 
-  /** What keeps messages from beginning. */
+  /** Constraints on beginning messages. */
   *messageConstraints(now: number, { limits, origins, messagePace }: Resolved): Iterable<Constraint> {
     const { running } = this;
     const { pausedUntil } = this.messageRate;
@@ -170,7 +169,7 @@ export class PathLimiter {
       word: 'messageRate',
       value,
       origin: origins.messageRate ?? BUILT_IN,
-      // While a learnt rate is held, that is what the pacer keeps to.
+      // While a learnt rate is held, the pacer keeps to that.
       wait: heldPace === undefined ? wait : Math.min(wait, this.#messagePacer.peek(now, heldPace)),
       code: SITE_LIMIT,
       text: `The limit is ${value} (messageRate, ${origins.messageRate}).`,
@@ -197,9 +196,10 @@ export class PathLimiter {
   }
 
   /**
-   * What keeps connections from being opened.
-   * @param idle connections that could take a message at once: while there are any, no lack of them makes mail wait.
-   * @param open connections of the pool that asks: what paces new ones keeps a pool without any from sending.
+   * Constraints on opening connections.
+   * @param idle connections that could carry a message at once: while there are any, a lack of connections delays no
+   * mail.
+   * @param open connections of the requesting pool: a pace of new ones delays only a pool without any.
    */
   *connectionConstraints(
     now: number,
@@ -265,7 +265,7 @@ export class PathLimiter {
     return counter;
   }
 
-  /** How mail under these terms passes here. @param shared finds what it counts against of shared limits. */
+  /** The stream limiter of mail with these limits. @param shared finds its shares of shared limits. */
   stream(mailLimits: MailLimits, shared: (mailLimits: MailLimits) => SharedParts): StreamLimiter {
     let stream = this.#streams.get(mailLimits);
     if (stream === undefined) {
@@ -275,12 +275,12 @@ export class PathLimiter {
     return stream;
   }
 
-  /** The flow of mail that has passed here under these terms. */
+  /** The existing stream limiter of mail with these limits. */
   knownStream(mailLimits: MailLimits): StreamLimiter | undefined {
     return this.#streams.get(mailLimits);
   }
 
-  /** Forgets counters that nothing of the past or present bears on. */
+  /** Drops counters that neither past nor present messages affect. */
   sweep(now: number): void {
     for (const [key, counter] of this.#counters) {
       if (!counter.idle(now)) continue;

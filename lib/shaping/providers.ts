@@ -1,6 +1,6 @@
 /**
- * Which mailbox provider stands behind a set of MX hosts, and in which lane a domain's mail waits. Data, so
- * that it is read at a glance and extended by a line.
+ * Which mailbox provider stands behind a set of MX hosts, and in which lane a domain's mail waits. Data, so that it
+ * is read at a glance and extended by a line.
  */
 
 import { readChoice } from '../document.ts';
@@ -8,14 +8,14 @@ import { readChoice } from '../document.ts';
 /** A name from the table below, or `other`. */
 export type Provider = string;
 
-/** Provider groups that have lanes of their own: large enough that their mail must not hold up the rest. */
+/** Provider groups with lanes of their own: large enough that their mail must not hold up the rest. */
 export const LANE_GROUPS = ['google', 'microsoft', 'yahoo', 'apple', 'other'] as const;
 export type LaneGroup = (typeof LANE_GROUPS)[number];
 
 /**
  * MX suffix to provider. A suffix matches whole labels (`google.com` matches `aspmx.l.google.com` and not
- * `notgoogle.com`), and the longest match wins: consumer Outlook (`olc.protection.outlook.com`) is shaped
- * apart from Microsoft 365 in any order of the rows.
+ * `notgoogle.com`), and the longest match wins: consumer Outlook (`olc.protection.outlook.com`) is shaped apart from
+ * Microsoft 365 in any order of the rows.
  */
 const PROVIDER_BY_SUFFIX: ReadonlyMap<string, Provider> = new Map([
   ['google.com', 'google'],
@@ -93,7 +93,10 @@ const PROVIDER_BY_SUFFIX: ReadonlyMap<string, Provider> = new Map([
 /** Every provider that MX hosts can have, `other` included. */
 export const PROVIDERS: ReadonlySet<Provider> = new Set([...PROVIDER_BY_SUFFIX.values(), 'other']);
 
-/** A provider that an operator names, `gmail` for `google` too; one that no MX host has is refused. @throws PosternError */
+/**
+ * Parses a provider in an operator's document, `gmail` for `google` too; refuses one without MX hosts. @throws
+ * PosternError
+ */
 export function readProvider(value: unknown, path: string): Provider {
   return readChoice(value === 'gmail' ? 'google' : value, path, [...PROVIDERS].sort());
 }
@@ -122,8 +125,8 @@ const GROUP_BY_DOMAIN = new Map<string, LaneGroup>(
 );
 
 /**
- * A name made of an IPv4 address, as `ip-192-0-2-1.ip.secureserver.net`: providers of access and of hosting give
- * one to each machine of a customer. What that machine replies is not the provider's word.
+ * A name made of an IPv4 address, as `ip-192-0-2-1.ip.secureserver.net`: access and hosting providers give one to
+ * each customer's machine, whose replies are not the provider's.
  */
 const CUSTOMER_HOST = /(?<!\d)\d{1,3}([-.x_])\d{1,3}\1\d{1,3}\1\d{1,3}(?!\d)/;
 
@@ -158,9 +161,8 @@ export function providerGroup(provider: Provider): LaneGroup {
 }
 
 /**
- * The lane group of a recipient domain (lower case A-label), without asking DNS: the well-known mailbox
- * domains by name, every other domain `other`. It only decides where mail waits; how it is shaped is
- * decided by the MX hosts.
+ * The lane group of a recipient domain (lower case A-label), without DNS: the well-known mailbox domains by name,
+ * every other domain `other`. It only decides where mail waits; the MX hosts decide how it is shaped.
  */
 export function laneGroup(domain: string): LaneGroup {
   return GROUP_BY_DOMAIN.get(domain) ?? 'other';

@@ -6,7 +6,7 @@ export class RateMeter {
   readonly #start: number;
   readonly #span: number;
 
-  /** @param span over about which it averages, ms. */
+  /** @param span averaging time, ms. */
   constructor(now: number, span = 2_000) {
     this.#since = now;
     this.#start = now;
@@ -17,7 +17,7 @@ export class RateMeter {
     this.#count += 1;
   }
 
-  /** Events a second; undefined in the first second, when nothing can be said yet. */
+  /** Events a second; undefined in the first second, which is too short to measure. */
   rate(now: number): number | undefined {
     const elapsed = now - this.#since;
     if (elapsed >= 500) {

@@ -1,30 +1,30 @@
 /**
- * A rate as people write it, and the pacing that keeps to it in every window.
+ * Parses rates, and paces events so that a rate holds in every window.
  *
- * A limit of 100 a second lets one through every 10 ms. It never sends a second's worth at once and then
- * stalls, which peers answer with "too many".
+ * A limit of 100 a second passes one event every 10 ms. It never sends a second's worth at once and then stalls,
+ * which peers answer with "too many".
  */
 
 /** Events allowed in any window of a length. */
 export interface Rate {
   readonly count: number;
-  /** Milliseconds. */
+  /** Length of the window, ms. */
   readonly per: number;
-  /** As it was written: `100/s`. */
+  /** The text of the rate: `100/s`. */
   readonly text: string;
 }
 
 const PERIODS: Readonly<Record<string, number>> = { s: 1000, min: 60_000, h: 3_600_000, d: 86_400_000 };
 const RATE = /^([0-9]{1,9})\/(s|min|h|d)$/;
 
-/** `10/s`, `1/min`, `500/h`, `10000/d`; undefined when it is none of these, or nothing. */
+/** Parses `10/s`, `1/min`, `500/h`, `10000/d`; undefined for any other value, and for zero. */
 export function readRate(text: unknown): Rate | undefined {
   const parts = typeof text === 'string' ? RATE.exec(text) : null;
   if (parts === null || Number(parts[1]) === 0) return undefined;
   return { count: Number(parts[1]), per: PERIODS[parts[2]!]!, text: text as string };
 }
 
-/** A rate in events per second, for a number that was counted rather than written. */
+/** A rate in events per second, for a measured number. */
 export function perSecond(events: number): Rate {
   const [number, unit] =
     events >= 1 ? [events, 's'] : events >= 1 / 60 ? [events * 60, 'min'] : [events * 3600, 'h'];
@@ -32,9 +32,9 @@ export function perSecond(events: number): Rate {
   return events >= 1 ? { count: events, per: 1000, text } : { count: 1, per: 1000 / events, text };
 }
 
-/** A rate as it is kept to. */
+/** A rate in the form of intervals. */
 export interface Pace {
-  /** Milliseconds between two events. */
+  /** Time between two events, ms. */
   readonly interval: number;
   /** How far ahead of its time an event may come, ms. */
   readonly tolerance: number;
@@ -43,17 +43,17 @@ export interface Pace {
 /** No limit. */
 const UNPACED: Pace = { interval: 0, tolerance: 0 };
 
-/** What a timer that fires late has lost is made up, ms. */
+/** Delay of a late timer that is made up, ms. */
 const TIMER = 4;
-/** Longest that events may be saved up for where a few may come at once, ms. */
+/** Maximum time over which events may be saved up where a few may come at once, ms. */
 const LONGEST_BURST = 5_000;
 /** Instants since the epoch, in ms, are multiples of this: sums of such numbers are exact (53 bits). */
 const GRAIN = 2 ** -12;
 
 /**
- * How a rate is kept to. With a tolerance of τ, n + 1 events span at least n·I − τ; for I = (per + τ) / count,
- * count + 1 of them span the whole period, so no window of it ever holds more than `count`. That costs
- * τ / (per + τ) of the rate: 0.4 % of a rate by the second, nothing of a slower one.
+ * The pace of a rate. With a tolerance of τ, n + 1 events span at least n·I − τ; for I = (per + τ) / count, count + 1
+ * of them span the whole period, so no window of it ever holds more than `count`. That costs τ / (per + τ) of the
+ * rate: 0.4 % of a rate by the second, nothing of a slower one.
  * @param burst a tenth of the events of a period, of 5 s at most, may come at once.
  */
 export function paceOf(rate: Rate | undefined, burst = false): Pace {
@@ -66,25 +66,25 @@ export function paceOf(rate: Rate | undefined, burst = false): Pace {
 export class Pacer {
   /** Theoretical arrival time of the next event. */
   #next: number;
-  /** It is unknown what was sent until then. */
+  /** End of the time for which earlier events are unknown. */
   #unknown: number;
-  /** What the last event added to that, ms. */
+  /** Time that the last event added to `#next`, ms. */
   #added = 0;
 
   /**
    * @param next where another pacer of the same events stopped.
-   * @param unknown until when there may have been others that were not counted: the next one keeps a whole interval
-   *   from them, as if they had taken all that they could.
+   * @param unknown until when there may have been uncounted events: the next one keeps a whole interval from them, as
+   * if they had used the full rate.
    */
   constructor(next = 0, unknown = 0) {
     this.#next = next;
     this.#unknown = unknown;
   }
 
-  /** Milliseconds from `now` until an event conforms; 0 for at once. */
+  /** Wait from `now` until an event conforms, ms; 0 for none. */
   wait(now: number, { interval, tolerance }: Pace): number {
     if (interval < this.#added) {
-      // A faster pace holds from the last event on: what it keeps apart, the slower one kept apart too.
+      // A faster pace applies from the last event on: all events that it keeps apart, the slower one kept apart too.
       this.#next -= this.#added - interval;
       this.#added = interval;
     }
@@ -95,25 +95,25 @@ export class Pacer {
     return Math.max(0, this.#next - tolerance - now);
   }
 
-  /** The same as `wait`, for a pace that may not be the one in force: it leaves the pacer as it is. */
+  /** As `wait`, for a pace that may not be the one in force: it leaves the pacer unchanged. */
   peek(now: number, { interval, tolerance }: Pace): number {
     let next = this.#next - Math.max(0, this.#added - interval);
     if (this.#unknown > 0 && interval > 0) next = Math.max(next, this.#unknown + tolerance + interval);
     return Math.max(0, next - tolerance - now);
   }
 
-  /** When the next event comes at the latest, of an even flow: what is to be kept of it. */
+  /** Latest time of the next event in an even flow: the state to store. */
   get next(): number {
     return this.#next;
   }
 
-  /** Counts one event at `now`. The caller asked `wait` before. */
+  /** Counts one event at `now`. The caller checked `wait` before. */
   take(now: number, { interval }: Pace): void {
     this.#next = Math.max(this.#next, now) + interval;
     this.#added = interval;
   }
 
-  /** Whether nothing of the past bears on what comes now. */
+  /** Whether the past no longer affects the next event. */
   idle(now: number): boolean {
     return this.#next <= now;
   }

@@ -1,7 +1,7 @@
 /**
- * The deliveries that wait for a connection: transactional before bulk, with a share for bulk; within a class
- * one of each tenant in turn, so that a tenant with a million here does not delay another's one. Mail whose
- * own limits do not let it go steps aside until they do. Each operation is O(1), aside from what steps back in.
+ * The deliveries that wait for a connection: transactional before bulk, with a share for bulk; within a class one of
+ * each tenant in turn, so that a tenant with a million here does not delay another's one. Mail that its own limits
+ * hold back steps aside until they let it go. Each operation is O(1), apart from lines that step back in.
  *
  * ```
  *  class ─► ring of tenants ─► ring of a tenant's lines (one for each flow) ─► first in, first out
@@ -14,7 +14,7 @@ import type { Parking } from './counter.ts';
 import type { Waiter } from './shared-permits.ts';
 import type { StreamLimiter } from './stream-limiter.ts';
 
-/** What may stand in the queue. */
+/** An element of the queue. */
 export interface Queued<T> {
   readonly tenant: string;
   readonly bulk: boolean;
@@ -30,9 +30,9 @@ interface Line<T> {
   head: T | undefined;
   tail: T | undefined;
   size: number;
-  /** It stands aside. */
+  /** Whether it stands aside. */
   aside: boolean;
-  /** Where it is called from, when it does not stand aside for a time. */
+  /** The bound that calls it back, when it does not stand aside for a fixed time. */
   parked: Parking | undefined;
   readonly waiter: Waiter;
 }
@@ -43,7 +43,7 @@ interface Tenant<T> {
   readonly ring: Ring<T>;
   /** By flow. */
   readonly lines: Map<StreamLimiter | undefined, Line<T>>;
-  /** Those with mail that do not stand aside, next first. */
+  /** Lines with mail that do not stand aside, the next one first. */
   ready: Line<T>[];
   following: Tenant<T>;
   preceding: Tenant<T>;
@@ -64,21 +64,21 @@ export class ReadyQueue<T extends Queued<T>> {
   readonly #aside = new Heap<{ line: Line<T>; until: number }>((a, b) => a.until < b.until);
   #size = 0;
   #standing = 0;
-  /** What bulk has earned by letting transactional mail pass. */
+  /** Share that bulk has earned by letting transactional mail pass. */
   #earned = 0;
   readonly #called: () => void;
 
-  /** @param called mail that stood aside may go: not before the caller is done with what it does. */
+  /** @param called runs when mail that stood aside may go; it must defer its work until the caller has finished. */
   constructor(called: () => void = () => undefined) {
     this.#called = called;
   }
 
-  /** All that wait. */
+  /** Number of waiting elements. */
   get size(): number {
     return this.#size;
   }
 
-  /** Those that do not stand aside. */
+  /** Number of elements that do not stand aside. */
   get ready(): number {
     return this.#size - this.#standing;
   }
@@ -88,7 +88,7 @@ export class ReadyQueue<T extends Queued<T>> {
     return this.#aside.first?.until ?? Number.POSITIVE_INFINITY;
   }
 
-  /** What stands aside: how many, by their flow. */
+  /** Number of elements that stand aside, by stream. */
   *aside(): Iterable<{ stream: StreamLimiter; count: number }> {
     for (const { tenants } of [this.#transactional, this.#bulk]) {
       for (const { lines } of tenants.values()) {
@@ -98,7 +98,7 @@ export class ReadyQueue<T extends Queued<T>> {
     }
   }
 
-  /** Whose mail waits: of transactional mail first. */
+  /** Tenants with waiting mail, those with transactional mail first. */
   *tenants(): Iterable<string> {
     yield* this.#transactional.tenants.keys();
     yield* this.#bulk.tenants.keys();
@@ -113,7 +113,7 @@ export class ReadyQueue<T extends Queued<T>> {
     this.#grown(line, false);
   }
 
-  /** Puts back what was taken and not sent: it is its tenant's turn again. */
+  /** Puts back an element that was taken and not sent: it is its tenant's turn again. */
   pushFront(item: T): void {
     const line = this.#lineOf(item);
     item.next = line.head;
@@ -123,7 +123,7 @@ export class ReadyQueue<T extends Queued<T>> {
   }
 
   /**
-   * The next that may go.
+   * Takes the next element that may go.
    * @param bulkReserve share of bulk while both classes wait, 0 to 1.
    */
   take(now: number, bulkReserve: number): T | undefined {
@@ -138,17 +138,17 @@ export class ReadyQueue<T extends Queued<T>> {
     return this.#from(this.#transactional, now) ?? this.#from(this.#bulk, now);
   }
 
-  /** Takes what can best wait, whether it may go or not: bulk first. */
+  /** Takes the element that can best wait, even if it may not go: bulk first. */
   takeLeastUrgent(): T | undefined {
     return this.takeBulk() ?? this.#any(this.#transactional);
   }
 
-  /** Takes bulk mail, whether it may go or not. */
+  /** Takes bulk mail, even if it may not go. */
   takeBulk(): T | undefined {
     return this.#any(this.#bulk);
   }
 
-  /** Takes out all that `chosen` accepts. */
+  /** Removes all elements that `chosen` accepts. */
   remove(chosen: (item: T) => boolean): T[] {
     const all: T[] = [];
     for (let item = this.takeLeastUrgent(); item !== undefined; item = this.takeLeastUrgent()) all.push(item);
@@ -242,7 +242,7 @@ export class ReadyQueue<T extends Queued<T>> {
     tenant.ring.turn = tenant;
   }
 
-  /** A line takes part. */
+  /** Adds a line to its ring. */
   #admit(line: Line<T>): void {
     const { tenant } = line;
     tenant.ready.push(line);
@@ -254,7 +254,7 @@ export class ReadyQueue<T extends Queued<T>> {
       tenant.preceding = tenant;
       ring.turn = tenant;
     } else {
-      // At the end of the round: just before the one whose turn it is.
+      // At the end of the round: just before the tenant whose turn it is.
       tenant.following = turn;
       tenant.preceding = turn.preceding;
       turn.preceding.following = tenant;
@@ -262,7 +262,7 @@ export class ReadyQueue<T extends Queued<T>> {
     }
   }
 
-  /** A line takes part no more. */
+  /** Removes a line from its ring. */
   #dismiss(line: Line<T>): void {
     const { tenant } = line;
     const { ring, ready } = tenant;
@@ -274,7 +274,7 @@ export class ReadyQueue<T extends Queued<T>> {
     tenant.following.preceding = tenant.preceding;
   }
 
-  /** An empty line goes. */
+  /** Deletes an empty line. */
   #close(line: Line<T>): void {
     const { tenant } = line;
     if (line.aside) line.parked?.leave(line.waiter);
@@ -288,7 +288,7 @@ export class ReadyQueue<T extends Queued<T>> {
     line.aside = true;
     this.#standing += line.size;
     line.parked = wait === Number.POSITIVE_INFINITY ? line.stream!.full(now) : undefined;
-    // Never at once again: what is due within the grain of the clock would be looked at for ever.
+    // Never due at once: a line that is due within the grain of the clock would be checked without end.
     if (line.parked === undefined) this.#aside.push({ line, until: now + Math.max(wait, 0.25) });
     else line.parked.park(line.waiter, line.stream!);
   }

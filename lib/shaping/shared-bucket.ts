@@ -1,34 +1,36 @@
 /**
- * This node's part of a limit that is counted over all IPs and nodes. Tokens come in chunks from the bucket in
- * the engine, are spent smoothly, and go stale: no remote call for a message, and the limit holds whatever
- * each node does.
+ * This node's share of a limit that is counted over all IPs and nodes. Tokens come in chunks from the bucket in the
+ * engine, are spent smoothly, and expire: no remote call for a message, and the limit holds even when nodes fail.
  *
- * A rate holds over any minute (over its own period, if longer). Of a chunk of c tokens that go stale after D,
- * at most r·(P + D) + c can be spent in a window P by all nodes together; the bucket is filled at the r for
- * which that is the limit. A quota is a bucket for each calendar hour or day that is never filled again.
+ * A rate holds over any minute (over its own period, if longer). Of a chunk of c tokens that expire after D, at most
+ * r·(P + D) + c can be spent in a window P by all nodes together; the bucket is filled at the r for which that equals
+ * the limit. A quota is a bucket for each calendar hour or day that is never refilled.
  */
 
 import { HOUR } from '../time.ts';
 import type { SharedLimit } from './limits/limit.ts';
 import { type Pace, Pacer, paceOf } from './rate.ts';
 
-/** What to ask the engine's `leases.take` for. */
+/** Arguments of the engine's `leases.take`. */
 export interface ChunkRequest {
   bucket: string;
   want: number;
-  /** Tokens a second that the bucket is filled with, and its capacity. */
+  /** Fill rate of the bucket, tokens a second, and its capacity. */
   rate: number;
   burst: number;
 }
 
 const MINUTE = 60_000;
-/** A chunk lasts a two-hundredth of the window; beyond this it would be stale before it is here. */
+/**
+ * Minimum lifetime of a chunk, ms: it lasts a two-hundredth of the window; a shorter one would expire before it
+ * arrives.
+ */
 const SHORTEST_CHUNK = 100;
 /** Time for a chunk to arrive and be spent, beside its own length, ms. */
 const SLACK = 250;
-/** Interval of looks for a chunk that is on its way, ms. */
+/** Interval of checks for a chunk that is on its way, ms. */
 const POLL = 10;
-/** Quota tokens that a node may hold unspent: lost to the others if it dies. */
+/** Maximum number of unspent quota tokens of a node: lost to the others if it crashes. */
 const QUOTA_CHUNK = 100;
 
 export class SharedBucket {
@@ -36,21 +38,21 @@ export class SharedBucket {
   readonly limit: SharedLimit;
   readonly #pacer = new Pacer();
   readonly #pace: Pace;
-  /** Tokens of a request at full, the rate at which the bucket is filled, and how long tokens keep. */
+  /** Tokens of a full request, the fill rate of the bucket, and how long tokens last. */
   readonly #chunk: number;
   readonly #fill: number;
   readonly #keeps: number;
-  /** In hand: the older chunk and the newer. */
+  /** Unspent tokens: the older chunk and the newer. */
   #tokens = 0;
   #staleAt = 0;
   #newer = 0;
   #newerStaleAt = 0;
   #asked = false;
-  /** The bucket had nothing left until then. */
+  /** Until when the bucket is empty. */
   #emptyUntil = 0;
   readonly #lease: (bucket: SharedBucket) => void;
 
-  /** @param lease is called when a chunk is needed: it takes `request` to the engine. */
+  /** @param lease called when a chunk is needed: it sends `request` to the engine. */
   constructor(key: string, limit: SharedLimit, lease: (bucket: SharedBucket) => void) {
     this.key = key;
     this.limit = limit;
@@ -72,7 +74,7 @@ export class SharedBucket {
     }
   }
 
-  /** Milliseconds until a message may count against it. */
+  /** Wait until a message may count against the limit, ms. */
   wait(now: number): number {
     this.#age(now);
     if (this.#wanting(now)) this.#lease(this);
@@ -80,7 +82,7 @@ export class SharedBucket {
     return Math.max(POLL, this.#emptyUntil - now);
   }
 
-  /** Tokens in hand. */
+  /** Unspent tokens. */
   held(now: number): number {
     this.#age(now);
     return this.#tokens + (now < this.#newerStaleAt ? this.#newer : 0);
@@ -103,7 +105,7 @@ export class SharedBucket {
     return !this.#asked && now >= this.#emptyUntil && this.#newer === 0 && this.#tokens <= this.#chunk / 2;
   }
 
-  /** What to ask the engine for; then `granted` or `failed` must be called. */
+  /** The request for the engine; `granted` or `failed` must follow. */
   request(now: number): ChunkRequest {
     this.#asked = true;
     const { quota } = this.limit;
@@ -114,7 +116,7 @@ export class SharedBucket {
     return { bucket: `quota/${this.key}/${period}`, want: this.#chunk, rate: 0, burst: quota.count };
   }
 
-  /** @param wait ms until the bucket has something, when it granted nothing. @param askedAt time of the request. */
+  /** @param wait time until the bucket has tokens, when it granted none, ms. @param askedAt time of the request. */
   granted(count: number, wait: number, askedAt: number, now: number): void {
     this.#asked = false;
     if (count > 0) {
@@ -127,7 +129,7 @@ export class SharedBucket {
     }
   }
 
-  /** The engine did not answer: nothing is known, and nothing may be spent. */
+  /** Handles a request without an answer: the grant is unknown, and nothing of it may be spent. */
   failed(now: number): void {
     this.#asked = false;
     this.#emptyUntil = now + 1000;

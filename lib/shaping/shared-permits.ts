@@ -1,18 +1,17 @@
 /**
- * This node's part of a number of messages that may be under way at once, over all IPs and nodes. Permits are
- * leased from the engine some at a time and used locally: no remote call for a message, and never more under
- * way than there are permits.
+ * This node's share of a maximum number of messages under way, over all IPs and nodes. Permits are leased from the
+ * engine in batches and used locally: no remote call for a message, and never more messages under way than permits.
  *
  * ```
  *  wanted ─► asked ─► held ── renewed while in use ──► unused ─► given back
  *                      │ others want them too: begins no more than its share, gives back what ends
  *                      └ the engine does not answer ──► begins nothing before the lease has ended
  * ```
- * A permit that comes free goes to the waiter that has waited longest here, at any IP and site.
+ * A freed permit goes to the waiter that has waited longest here, at any IP and site.
  */
 import type { SharedLimit } from './limits/limit.ts';
 
-/** What to ask the engine's `leases.permits` for. */
+/** Arguments of the engine's `leases.permits`. */
 export interface PermitsWanted {
   keep: number;
   want: number;
@@ -23,21 +22,21 @@ export interface PermitsWanted {
 /** A line of mail that waits until one more message may be under way. */
 export interface Waiter {
   readonly bulk: boolean;
-  /** Steps forward; false: it has nothing to send any more. */
+  /** Calls the waiter; false: it has nothing to send any more. */
   wake(): boolean;
 }
 
-/** A lease of permits, ms: permits of a node that died are free again after it. */
+/** Duration of a lease of permits, ms: permits of a crashed node are free again after it. */
 const LEASE = 30_000;
-/** Interval of renewals, ms: a node learns at one that others need some of its permits. */
+/** Interval of renewals, ms: each shows whether other nodes need some of the permits. */
 const RENEWAL = 5_000;
-/** Nothing is begun so shortly before the end of a lease: what is under way shall have ended by then. */
+/** No message begins within this time before the end of a lease, ms: those under way should have ended by then. */
 const MARGIN = 10_000;
-/** A node that got fewer than it requested requests again after this time, ms. */
+/** Interval between requests of a node that got fewer permits than requested, ms. */
 const AGAIN = 1_000;
 /** Share of the permits in the first request. */
 const FIRST = 1 / 16;
-/** How long a waiter that was called may take to begin, ms. */
+/** Maximum time that a called waiter may take to begin, ms. */
 const TURN = 100;
 /** One of this number of turns is bulk's while transactional mail waits too. */
 const BULK_TURN = 10;
@@ -45,30 +44,30 @@ const BULK_TURN = 10;
 export class SharedPermits {
   readonly key: string;
   readonly limit: SharedLimit;
-  /** Under way on this node. */
+  /** Number of messages under way on this node. */
   running = 0;
   readonly #count: number;
   readonly #lease: (permits: SharedPermits) => void;
   readonly #urgent = new Map<Waiter, object>();
   readonly #bulk = new Map<Waiter, object>();
-  /** By whom and until when a permit may be used that came free for it. */
+  /** Reservations of freed permits, by holder, with their expiry. */
   readonly #turns = new Map<object, number>();
   #called = 0;
   #held = 0;
-  /** Permits of these that may be used, because other nodes need some too. */
+  /** Number of the permits that may be used, because other nodes need some too. */
   #share = 0;
   #until = 0;
   #asked = false;
   #askedAt = Number.NEGATIVE_INFINITY;
-  /** What the request says. */
+  /** Number of permits that the pending request keeps. */
   #keep = 0;
   #want = 0;
-  /** Most under way since the last request. */
+  /** Maximum of messages under way since the last request. */
   #peak = 0;
-  /** No more permits were free; the next request is not before this time, ms. */
+  /** Time before which no further request is made, because no permits were free, ms. */
   #moreAt = 0;
 
-  /** @param lease is called when permits are to be requested or given back: it takes `request` to the engine. */
+  /** @param lease called when permits are to be requested or returned: it sends `request` to the engine. */
   constructor(key: string, limit: SharedLimit, lease: (permits: SharedPermits) => void) {
     this.key = key;
     this.limit = limit;
@@ -81,17 +80,20 @@ export class SharedPermits {
     return now < this.#until ? this.#held : 0;
   }
 
-  /** How many wait here. */
+  /** Number of waiters here. */
   get waiting(): number {
     return this.#urgent.size + this.#bulk.size;
   }
 
-  /** Whether nothing is used, held or waited for. */
+  /** Whether no permit is used, held or waited for. */
   get idle(): boolean {
     return this.running === 0 && this.#held === 0 && this.waiting === 0 && !this.#asked;
   }
 
-  /** As many as may be under way. What a request does not keep may be another's before its answer is here. */
+  /**
+   * Maximum that may be under way. Permits that a request does not keep may belong to another node before its answer
+   * arrives.
+   */
   #most(now: number): number {
     if (now >= this.#until - MARGIN) return 0;
     return Math.min(this.#held, this.#share, this.#asked ? this.#keep : this.#held);
@@ -103,7 +105,7 @@ export class SharedPermits {
     return this.running < most && (this.#isTurnOf(who, now) || this.running + this.#promised(now) < most);
   }
 
-  /** The same; if not, more permits are requested, and `who` may `park`. */
+  /** As `available`; when false, more permits are requested, and `who` may `park`. */
   free(now: number, who: object): boolean {
     if (this.available(now, who)) return true;
     if (this.#held < this.#count && now >= this.#moreAt) this.#ask(now, true);
@@ -119,12 +121,12 @@ export class SharedPermits {
     return this.#turns.size;
   }
 
-  /** Is called when a permit is free, in the order of coming, transactional mail first. */
+  /** Registers a waiter, called when a permit is free, in the order of arrival, transactional mail first. */
   park(waiter: Waiter, who: object): void {
     (waiter.bulk ? this.#bulk : this.#urgent).set(waiter, who);
   }
 
-  /** Waits no more. */
+  /** Removes a waiter. */
   leave(waiter: Waiter): void {
     (waiter.bulk ? this.#bulk : this.#urgent).delete(waiter);
   }
@@ -142,7 +144,7 @@ export class SharedPermits {
     this.#call(now);
   }
 
-  /** Calls forward as many as there are free permits. */
+  /** Calls one waiter for each free permit. */
   #call(now: number): void {
     while (this.waiting > 0 && this.running + this.#promised(now) < this.#most(now)) {
       this.#called += 1;
@@ -154,7 +156,7 @@ export class SharedPermits {
     }
   }
 
-  /** Once a second: renews what is used, requests what is needed, gives back the rest. */
+  /** Once a second: renews used permits, requests needed ones, returns the rest. */
   tick(now: number): void {
     this.#call(now);
     const starved = this.waiting > 0 && this.#held < this.#count && now >= this.#moreAt;
@@ -166,7 +168,7 @@ export class SharedPermits {
     if (this.#asked) return;
     this.#asked = true;
     this.#askedAt = now;
-    // Twice as many until it is enough, and then what was used.
+    // Doubles until it is enough, and then follows the use.
     const more = Math.max(this.#count * FIRST, 2 * Math.max(this.running, this.#held));
     this.#keep = this.running;
     this.#want = scarce ? Math.min(this.#count, Math.ceil(more)) : this.#peak;
@@ -174,7 +176,7 @@ export class SharedPermits {
     this.#lease(this);
   }
 
-  /** What to ask the engine for; then `granted` or `failed` must be called. */
+  /** The request for the engine; `granted` or `failed` must follow. */
   request(): PermitsWanted {
     return { keep: this.#keep, want: this.#want, limit: this.#count, ttl: LEASE };
   }
@@ -189,7 +191,10 @@ export class SharedPermits {
     this.#call(now);
   }
 
-  /** The engine did not answer. It may have granted the request: what that did not keep is not used any more. */
+  /**
+   * Handles a request without an answer. It may have been granted: permits that it did not keep are not used any
+   * more.
+   */
   failed(now: number): void {
     this.#asked = false;
     this.#held = Math.min(this.#held, this.#keep);

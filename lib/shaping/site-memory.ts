@@ -1,20 +1,20 @@
 /**
- * What has been learnt of the sites that one IP sends to, as it is stored between restarts and handed from node to
- * node with the IP.
+ * The learnt state of the sites that one IP sends to, which survives restarts and moves from node to node with the
+ * IP.
  *
  * ```
  *  restore (the lease was taken) ─► open ── what was learnt, every few seconds when it changed ──► close: all of it,
  *                                    └── the process dies ──► the next one finds "open"            and every pacer
  * ```
- * Pacers move with each message and are written only in the end. Who finds a memory open does not know what was
- * sent last, and begins everywhere as if all that a limit allows had just been sent: a day limit of 24 is then
- * silent for an hour. So no limit is exceeded, whichever process dies, and the way of a message pays nothing for it.
+ * Pacers move with each message and are written only at the end. A node that finds a memory open cannot tell how much
+ * was sent last, and begins everywhere as if all that a limit permits had just been sent: a day limit of 24 is then
+ * silent for an hour. So no limit is exceeded after a crash of any process, and messages pay nothing for it.
  */
 import type { HeldRate } from './feedback/message-rate.ts';
 
 /** A site that could not be reached, and is left alone. */
 export interface Down {
-  /** The way with required TLS, which can fail where the other works. */
+  /** Whether it concerns connections with required TLS, which can fail where others work. */
   tls: boolean;
   /** Cohorts of faults in a row. */
   failures: number;
@@ -23,15 +23,15 @@ export interface Down {
   text: string;
 }
 
-/** What is known of an IP at one site. Times in ms since the epoch. */
+/** The state of an IP at one site. Times since the epoch, ms. */
 export interface SiteMemory {
-  /** When it was last learnt from. */
+  /** When it was last updated. */
   at: number;
-  /** Connections that may be open, when faults have lowered them. */
+  /** Maximum of open connections, when faults have lowered it. */
   window?: number;
   rate?: HeldRate;
   down?: Down;
-  /** Places of the pacers. */
+  /** Positions of the pacers. */
   message?: number;
   connection?: number;
   counters?: Record<string, number>;
@@ -52,23 +52,26 @@ export interface SiteRow extends SiteMemory {
   site: string;
 }
 
-/** JSON; the value of `leases.saveCheckpoint(shapingName(ip), …)`. */
+/** The JSON value of `leases.saveCheckpoint(shapingName(ip), …)`. */
 export interface ShapingCheckpoint {
   v: number;
   ip: string;
-  /** All that was sent is in it, but for what is `unknown`. */
+  /** Whether it includes all sent messages, except those before `unknown`. */
   closed: boolean;
-  /** Until then more may have been sent than is in it, ms; 0: never. */
+  /** Until when more may have been sent than it includes, ms; 0: never. */
   unknown: number;
   sites: SiteRow[];
 }
 
 const VERSION = 1;
-/** How long a lesson is kept, ms: a rate that is held has come back by then. */
+/** How long learnt state is kept, ms: a held rate has recovered by then. */
 export const LEARNT_TTL = 3_600_000;
 /** Waits shorter than this are over before another node has the IP, ms. */
 const PASSING = 250;
-/** Characters of rows: while it sends, when it is closed. DynamoDB bills each begun KiB, and ends at 400. */
+/**
+ * Maximum size of the rows: while the IP sends, and when it is closed, characters. DynamoDB bills each begun KiB, and
+ * ends at 400.
+ */
 const OPEN_SIZE = 8_000;
 const CLOSED_SIZE = 200_000;
 const MAX_TEXT = 200;
@@ -77,12 +80,12 @@ export function shapingName(ip: string): string {
   return `shaping:${ip}`;
 }
 
-/** The same without what was learnt: only what was sent, which limits are held against. */
+/** A memory without its learnt state: only the positions of sent messages, against which limits are counted. */
 export function withoutLessons({ message, connection, counters }: SiteMemory): SiteMemory {
   return { at: 0, message, connection, counters };
 }
 
-/** What was learnt. */
+/** The kinds of learnt state in a memory. */
 export function lessonsOf({ window, rate, down }: SiteMemory): Lesson[] {
   const lessons: Lesson[] = [];
   if (rate !== undefined) lessons.push('messageRate');
@@ -91,7 +94,7 @@ export function lessonsOf({ window, rate, down }: SiteMemory): Lesson[] {
   return lessons;
 }
 
-/** What of a memory is worth keeping; undefined: nothing. @param last with the places of pacers. */
+/** The part of a memory worth storing; undefined: none. @param last with the positions of pacers. */
 export function worthKeeping(memory: SiteMemory, now: number, last: boolean): SiteMemory | undefined {
   const { at, window, rate, down } = memory;
   const kept: SiteMemory = { at };
@@ -111,9 +114,10 @@ export function worthKeeping(memory: SiteMemory, now: number, last: boolean): Si
 }
 
 /**
- * @param rows of `worthKeeping`. Those that were learnt from last come first, and what does not fit is left out.
- * @param unknown until when more may have been sent than the rows say.
- * @param last everything has ended: what is not in it has no bearing on what comes.
+ * Writes a checkpoint.
+ * @param rows of `worthKeeping`. The most recently updated come first, and rows that do not fit are left out.
+ * @param unknown until when more may have been sent than the rows show.
+ * @param last all messages have ended: rows that are left out do not affect the next one.
  */
 export function writeShaping(
   ip: string,
@@ -132,9 +136,9 @@ export function writeShaping(
 }
 
 /**
- * A checkpoint as it was read from storage. One that cannot be read (it is of a newer program, or damaged) says
- * that there was something, and not what: it is as if left open, with no site in it.
- * @returns undefined for an IP that nothing was ever sent from.
+ * Parses a checkpoint from storage. An unreadable one (of a newer program, or damaged) counts as left open, with no
+ * site in it.
+ * @returns undefined for an IP without any mail until now.
  */
 export function readShaping(value: unknown, ip: string): ShapingCheckpoint | undefined {
   if (value === undefined) return undefined;

@@ -12,8 +12,8 @@ export function hostsOf(site: string): string[] {
 }
 
 /**
- * The canonical name of a set of MX hosts: the same in any order, case or repetition. Labels that all
- * hosts end in are written once: `(alt1.aspmx,aspmx).l.google.com`.
+ * The canonical name of a set of MX hosts: the same in any order, case or repetition. Labels that all hosts end in
+ * are written once: `(alt1.aspmx,aspmx).l.google.com`.
  * @param hosts names without trailing dot; at least one.
  */
 export function siteName(hosts: readonly string[]): string {

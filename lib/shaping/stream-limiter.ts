@@ -8,16 +8,16 @@ import type { SharedBucket } from './shared-bucket.ts';
 import type { SharedPermits } from './shared-permits.ts';
 
 const SENDER_LIMIT = 'sender_limit';
-/** No message is under way for less, ms. */
+/** Minimum duration of a message, ms. */
 const QUICKEST = 10;
 
-/** What some mail counts against of shared limits. */
+/** Shares of shared limits that some mail counts against. */
 export interface SharedParts {
   readonly buckets: readonly SharedBucket[];
   readonly permits: readonly SharedPermits[];
 }
 
-/** A rule and what counts for it. */
+/** A rule and its counter. */
 class CountedRule {
   readonly rule: CounterRule;
   readonly #find: (key: string) => MailCounter;
@@ -29,7 +29,7 @@ class CountedRule {
     this.#counter = find(rule.key);
   }
 
-  /** One that has something under way is not dropped: what was begun at it ends at it. */
+  /** A counter with messages under way is not dropped: a message ends at the counter where it began. */
   get counter(): MailCounter {
     if (this.#counter.dropped) this.#counter = this.#find(this.rule.key);
     return this.#counter;
@@ -41,7 +41,7 @@ export class StreamLimiter {
   readonly counted: readonly CountedRule[];
   readonly buckets: readonly SharedBucket[];
   readonly permits: readonly SharedPermits[];
-  /** Deliveries of it that wait here. */
+  /** Number of its deliveries that wait here. */
   waiting = 0;
 
   /** @param find the counter of a key. */
@@ -52,7 +52,7 @@ export class StreamLimiter {
     this.permits = permits;
   }
 
-  /** Milliseconds until a message of it may begin; `Infinity`: when it is called (`full`). */
+  /** Wait until a message of it may begin, ms; `Infinity`: when it is called (`full`). */
   wait(now: number): number {
     let longest = 0;
     for (const { rule, counter } of this.counted) {
@@ -64,12 +64,12 @@ export class StreamLimiter {
       const wait = bucket.wait(now);
       if (wait > longest) longest = wait;
     }
-    // Last, and only for what may go otherwise: a permit is requested only to be used.
+    // Last, and only for mail that may go otherwise: a permit is requested only to be used.
     if (longest > 0) return longest;
     return this.permits.every((permits) => permits.free(now, this)) ? 0 : Number.POSITIVE_INFINITY;
   }
 
-  /** What has no room for another of it. */
+  /** The bound without room for another message. */
   full(now: number): Parking | undefined {
     return (
       this.counted.find(({ rule, counter }) => counter.running >= rule.concurrency)?.counter ??
@@ -91,7 +91,7 @@ export class StreamLimiter {
     for (const permits of this.permits) permits.ended(now);
   }
 
-  /** What keeps its mail from going. */
+  /** Constraints on its mail. */
   *constraints(now: number): Iterable<Constraint> {
     for (const { rule, counter } of this.counted) {
       const { key, rate, concurrency, origins } = rule;
@@ -154,7 +154,7 @@ export class StreamLimiter {
     };
   }
 
-  /** Messages that it may send within `ms`, at most. */
+  /** Maximum number of messages that it may send within `ms`. */
   soon(ms: number): number {
     let least = Number.POSITIVE_INFINITY;
     for (const { rule } of this.counted) {

@@ -1,4 +1,4 @@
-/** A message as DATA carries it (RFC 5321 §4.5.2). */
+/** Encodes a message for DATA (RFC 5321 §4.5.2). */
 
 const DOT = 46;
 const LINE_DOT = Buffer.from('\r\n.');
@@ -22,13 +22,13 @@ export function dotStuff(bytes: Buffer): Buffer {
   return Buffer.concat(parts);
 }
 
-/** Where the next line begins with a dot; -1 when none does. */
+/** Finds the next line that begins with a dot; -1 when there is none. */
 function nextDot(bytes: Buffer, from: number): number {
   const at = bytes.indexOf(LINE_DOT, from);
   return at === -1 ? -1 : at + 2;
 }
 
-/** What ends a body: the CRLF that its last line may lack, and the lone dot. */
+/** The end of a body: the CRLF that its last line may lack, and the lone dot. */
 export function endOfData(bytes: Buffer): string {
   const length = bytes.length;
   const whole = length === 0 || (bytes[length - 1] === 10 && bytes[length - 2] === 13);

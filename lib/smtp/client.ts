@@ -1,18 +1,18 @@
-/** Opens sessions, with what they share: the memory of hosts, and whether connections are made at all. */
+/** Opens sessions with their shared state: the memory of hosts, and whether connections succeed at all. */
 import { FailureStreak, type Health } from '../failure-streak.ts';
 import type { Clock } from '../time.ts';
 import { HostMemory } from './host-memory.ts';
 import { openSession } from './session.ts';
 import type { SessionOptions, SmtpSession } from './types.ts';
 
-/** Addresses in a row to which no connection could be made. */
+/** Number of addresses in a row that failed to connect after which the port counts as blocked. */
 const MIN_FAILED = 5;
 
 export interface SmtpClient {
   open(options: SessionOptions): SmtpSession;
-  /** Forgets how a host is spoken to. @returns whether anything was known of it. */
+  /** Forgets the habits of a host. @returns whether any were known. */
   forget(host: string, port: number): boolean;
-  /** Whether connections are made. A network that blocks port 25 shows here. */
+  /** Whether connections succeed. A network that blocks port 25 shows here. */
   health(): Health;
 }
 

@@ -1,4 +1,4 @@
-/** The text of commands. Nothing that could end a command or a path early gets into one. */
+/** Formats commands. No text that could end a command or a path early is accepted. */
 
 /** An unquoted path: no control character, space, angle bracket, quote or backslash. */
 const PLAIN_PATH = /^[^\x00-\x20\x7f-\x9f"\\<>]+$/;
@@ -24,8 +24,8 @@ export function isAscii(text: string): boolean {
 }
 
 /**
- * MAIL with the parameters that are wanted (RFC 5321 §4.1.1.2; SIZE RFC 1870, BODY RFC 6152,
- * SMTPUTF8 RFC 6531 §3.4).
+ * Formats MAIL with the required parameters (RFC 5321 §4.1.1.2; SIZE RFC 1870, BODY RFC 6152, SMTPUTF8 RFC 6531
+ * §3.4).
  */
 export function mailCommand(
   path: string,

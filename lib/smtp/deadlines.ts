@@ -20,9 +20,9 @@ export const DEFAULT_DEADLINES: SmtpDeadlines = {
 };
 
 /**
- * The longest deadlines while connections are scarce, ms: what is slower than this is tried again later, as with the
- * stress profile of Postfix. A peer that greets late to put off spammers waits for less than a minute. The body and
- * its reply keep their time: a message whose reply is not waited for may arrive twice (RFC 1047).
+ * Maximum deadlines while connections are scarce, ms: a slower peer is tried again later, as with the stress profile
+ * of Postfix. A peer that greets late to deter spammers waits for less than a minute. The body and its reply keep
+ * their time: a message whose reply is not awaited may arrive twice (RFC 1047).
  */
 const SCARCE_DEADLINES: Partial<SmtpDeadlines> = {
   connect: 15_000,
@@ -34,7 +34,7 @@ const SCARCE_DEADLINES: Partial<SmtpDeadlines> = {
   dataInit: MINUTE,
 };
 
-/** The deadlines, none of them longer than there is time for while connections are scarce. */
+/** Limits the deadlines while connections are scarce. */
 export function scarceDeadlines(deadlines: SmtpDeadlines): SmtpDeadlines {
   const short = { ...deadlines };
   for (const [name, most] of Object.entries(SCARCE_DEADLINES) as [keyof SmtpDeadlines, number][])

@@ -30,8 +30,8 @@ import type { RecipientResult, SmtpPhase, SmtpReply, Transaction, TransactionRes
 export type Step = 'rset' | 'mail' | 'rcpt' | 'data' | 'send' | 'body';
 
 /**
- * `more`: another reply is due. `send`: the body may go. `end`: all is decided. `fault`: see the table. `unchunked`: the
- * peer reads the octets of BDAT as commands; the session is of no more use, and the message can go by DATA.
+ * `more`: another reply is due. `send`: the body may go. `end`: all is decided. `fault`: see the table. `unchunked`:
+ * the peer reads the octets of BDAT as commands; the session is of no more use, and the message can go by DATA.
  */
 export type Move = 'more' | 'send' | 'end' | 'fault' | 'unchunked';
 
@@ -41,18 +41,18 @@ const NO_COMMAND = new Set([500, 502, 503, 504]);
 export class Flight {
   readonly item: Transaction;
   step: Step = 'mail';
-  /** The last octet of the body has been handed to the connection. */
+  /** Whether the last octet of the body has been written to the connection. */
   handed = false;
-  /** Its envelope went out with the end of the message before. */
+  /** Whether its envelope went out with the end of the previous message. */
   early = false;
-  /** What kept it from its end is known now, and is avoided the next time. */
+  /** Whether the cause of its failure is now known and will be avoided. */
   again = false;
 
   readonly #peer: Peer;
   readonly #results: (RecipientResult | undefined)[];
   readonly #replies: TransactionResult['replies'] = [];
   readonly #startedAt: number;
-  /** Places, among the recipients, of those that are named to the peer. */
+  /** Indices, among the recipients, of those that are named to the peer. */
   readonly #places: number[] = [];
   #answered = 0;
   #accepted = 0;
@@ -74,7 +74,7 @@ export class Flight {
     }
   }
 
-  /** Whether there is anybody to send to. */
+  /** Whether no recipient is left. */
   get empty(): boolean {
     return this.#places.length === 0;
   }
@@ -84,15 +84,15 @@ export class Flight {
   }
 
   /**
-   * Whether the peer may still hold this transaction open, so that RSET must come before the next MAIL.
-   * After a body by DATA it never does; after a refused or unanswered BDAT nobody says (RFC 3030 §2).
+   * Whether the peer may still hold this transaction open, so that RSET must come before the next MAIL. After a body
+   * by DATA it never does; after a refused or unanswered BDAT RFC 3030 §2 leaves it open.
    */
   get leavesOpen(): boolean {
     if (this.#mailRefused) return false;
     return this.#peer.chunking ? !this.#bodyAccepted : !this.handed;
   }
 
-  /** The commands up to the body, for a pipeline; `replies` is how many answers they will get. */
+  /** The commands up to the body, for a pipeline; `replies` is the number of their replies. */
   envelope(): { text: string; replies: number } {
     const reset = this.step === 'rset';
     let text = reset ? 'RSET\r\n' : '';
@@ -120,7 +120,7 @@ export class Flight {
     }
   }
 
-  /** The body in the form in which this peer takes it: what goes before, the octets, what goes behind. */
+  /** The body in the form for this peer: the text before it, the octets, the text behind them. */
   body(): { before: string; octets: Buffer; after: string } {
     const { bytes } = this.item;
     if (this.#peer.chunking) return { before: bdatCommand(bytes.length), octets: bytes, after: '' };
@@ -128,11 +128,11 @@ export class Flight {
     return { before: '', octets: dotStuff(bytes), after: endOfData(bytes) };
   }
 
-  /** Takes the reply that was due. */
+  /** Handles the due reply. */
   answer(reply: SmtpReply): Move {
     const kind = replyClass(reply);
     const refused = kind === 4 || kind === 5;
-    // A good answer to RSET ends the transaction before; it would read here as a second answer to MAIL.
+    // A good reply to RSET ends the previous transaction; here it would read as a second reply to MAIL.
     if (this.step !== 'rset' || kind !== 2)
       this.#replies.push({ phase: this.phase, code: reply.code, text: replyText(reply) });
     switch (this.step) {
@@ -172,8 +172,8 @@ export class Flight {
   }
 
   /**
-   * Gives up: a recipient without a decision is `uncertain` when the whole body may have reached the peer, and
-   * otherwise `unsent` with `code`.
+   * Abandons the transaction: a recipient without a decision is `uncertain` when the whole body may have reached the
+   * peer, and otherwise `unsent` with `code`.
    */
   abandon(mayHaveArrived: boolean, code: ReasonCode, text: string): void {
     const phase = this.phase;
@@ -196,7 +196,7 @@ export class Flight {
     };
   }
 
-  /** No reply has come to an envelope that went out with the end of the message before. */
+  /** Whether no reply has come to an envelope that went out with the end of the previous message. */
   get unheard(): boolean {
     return this.early && !this.handed && this.#replies.length === 0 && this.step !== 'rcpt';
   }
@@ -217,7 +217,7 @@ export class Flight {
   }
 
   #recipient(reply: SmtpReply, accepted: boolean, refused: boolean): Move {
-    // A recipient of a transaction that was never begun: the peer is out of step, and a body would go astray.
+    // A recipient of a transaction that never began: the peer is out of step, and a body would be misread.
     if ((!accepted && !refused) || (accepted && this.#mailRefused)) return 'fault';
     const place = this.#places[this.#answered]!;
     if (accepted) this.#accepted += 1;

@@ -1,12 +1,12 @@
 /**
- * What sessions found out about a peer and later ones need: which of its offers do not hold, and its TLS session. It is
- * kept by host and port in memory only: each fact is found out again at the cost of one connection.
+ * Facts about a peer that sessions learn for later ones: which of its offers fail, and its TLS session. They are kept
+ * by host and port in memory only: each fact is learnt again at the cost of one connection.
  */
 import { TtlCache } from '../cache.ts';
 import type { Clock } from '../time.ts';
 import type { PeerHabits, TlsTicket } from './types.ts';
 
-/** After that a mended peer gets another chance, ms. */
+/** How long a fact is kept, ms; after that a mended peer gets another chance. */
 const KEPT = 7 * 86_400_000;
 /** TLS sessions are 2 to 4 KB each with the certificate of the peer. */
 const CAPACITY = 32 * 1024 * 1024;
@@ -35,7 +35,7 @@ export class HostMemory {
     return habits;
   }
 
-  /** Forgets a host, for open sessions too. @returns whether it had other habits than a host that is not known. */
+  /** Forgets a host, for open sessions too. @returns whether its habits differed from those of an unknown host. */
   forget(host: string, port: number): boolean {
     const habits = this.#hosts.get(`${host}:${port}`, this.#clock.now());
     return habits?.forget() ?? false;

@@ -1,5 +1,5 @@
 /**
- * The way from a greeting to a session that can carry mail. It reads and writes nothing.
+ * Opens a session, from the greeting until it can carry mail. It reads and writes nothing.
  *
  *   stage      reply      then
  *   ─────────  ─────────  ──────────────────────────────────────────────────────────────────────────────

@@ -21,7 +21,7 @@ function cut(length: number): Buffer {
 }
 
 export class Outbox {
-  /** How many replies the peer will owe for what is gathered. */
+  /** Number of replies due for the gathered commands. */
   replies = 0;
 
   readonly #transcript: SessionOptions['transcript'];
@@ -37,27 +37,27 @@ export class Outbox {
     return this.#text === '' && this.#parts.length === 0;
   }
 
-  /** Whole commands, each with its CRLF, which will get so many replies. */
+  /** Adds whole commands, each with its CRLF. @param replies number of their replies. */
   commands(text: string, replies: number): void {
     this.#text += text;
     this.replies += replies;
     if (this.#transcript) for (const line of text.split('\r\n').slice(0, -1)) this.#transcript('>', line);
   }
 
-  /** A piece of a body. */
+  /** Adds a piece of a body. */
   octets(piece: Buffer): void {
     this.#parts.push(this.#text, piece);
     this.#text = '';
   }
 
-  /** The end of a body of so many octets, which gets one reply. */
+  /** Adds the end of a body, which gets one reply. @param length of the body, octets. */
   endBody(after: string, length: number): void {
     this.#text += after;
     this.replies += 1;
     this.#transcript?.('>', `[${length} octets]`);
   }
 
-  /** Everything gathered, to be written; the outbox is then empty. */
+  /** Takes everything gathered, to be written; the outbox is then empty. */
   take(): Buffer {
     const parts = this.#parts;
     let length = Buffer.byteLength(this.#text);

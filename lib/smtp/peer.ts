@@ -1,4 +1,4 @@
-/** What a peer said in its answer to EHLO (RFC 5321 §4.1.1.1), and whether a message fits it. */
+/** The extensions in a peer's reply to EHLO (RFC 5321 §4.1.1.1), and whether a message fits them. */
 import type { ReasonCode } from '../outcome/reasons.ts';
 import { isAscii, isSafePath } from './commands.ts';
 import type { SmtpReply, Transaction } from './types.ts';
@@ -10,7 +10,7 @@ export interface Peer {
   eightBit: boolean;
   smtpUtf8: boolean;
   size: boolean;
-  /** Largest message in octets; Infinity when the peer names none (RFC 1870 §3). */
+  /** Maximum message size, octets; Infinity when the peer names none (RFC 1870 §3). */
   maxSize: number;
 }
 
@@ -26,7 +26,7 @@ export function readExtensions(reply: SmtpReply): Map<string, string> {
   return extensions;
 }
 
-/** @param chunking the peer keeps to its offer of CHUNKING, as far as is known. */
+/** @param chunking whether the peer is believed to honour its offer of CHUNKING. */
 export function readPeer(extensions: ReadonlyMap<string, string>, chunking = true): Peer {
   const size = extensions.get('SIZE');
   const limit = size !== undefined && /^\d{1,15}$/.test(size) ? Number(size) : 0;
@@ -40,7 +40,7 @@ export function readPeer(extensions: ReadonlyMap<string, string>, chunking = tru
   };
 }
 
-/** Why this peer cannot be given this message at all; undefined when it can. */
+/** Why this peer cannot receive this message at all; undefined when it can. */
 export function misfit(item: Transaction, peer: Peer): { code: ReasonCode; text: string } | undefined {
   if (!isSafePath(item.mailFrom, true))
     return { code: 'invalid_address', text: 'The sender address cannot be written in a MAIL command.' };
@@ -59,7 +59,10 @@ export function misfit(item: Transaction, peer: Peer): { code: ReasonCode; text:
   return undefined;
 }
 
-/** An address beyond ASCII is only legal under SMTPUTF8 (RFC 6531 §3.3), whatever the caller thought. */
+/**
+ * Whether the transaction needs SMTPUTF8: an address beyond ASCII is only legal under it (RFC 6531 §3.3), even when
+ * the caller did not request it.
+ */
 export function needsUtf8(item: Transaction): boolean {
   return item.smtpUtf8 || !isAscii(item.mailFrom) || item.recipients.some((address) => !isAscii(address));
 }

@@ -15,11 +15,12 @@ import type { Outbox } from './outbox.ts';
 import { misfit, type Peer } from './peer.ts';
 import type { SessionOptions, SmtpDeadlines, SmtpPhase, SmtpReply } from './types.ts';
 
-/** Octets of a body that are handed over at once; a larger one waits for the kernel between its blocks. */
+/** Octets of a body that are written at once; a larger one waits for the kernel between its blocks. */
 const BLOCK = 64 * 1024;
 /**
- * A peer that read an envelope behind the end of a message has the next reply ready at once, or after its own look at
- * the sender. One that dropped the envelope says nothing until the deadline of MAIL, five minutes.
+ * Maximum wait for an early reply, ms. A peer that read an envelope behind the end of a message has the next reply
+ * ready at once, or after its own check of the sender. One that dropped the envelope sends nothing until the deadline
+ * of MAIL, five minutes.
  */
 const EARLY_REPLY = 10_000;
 /** A body must drain at no less than this many octets in each `dataBlock`. */
@@ -42,11 +43,11 @@ export class Pipeline {
   #following: Flight | undefined;
   /** The rest of current's body, while it goes out block by block. */
   #rest: { octets: Buffer; after: string } | undefined;
-  /** In lock-step: the command whose reply is due has been written. */
+  /** In lock-step: whether the command whose reply is due has been written. */
   #asked = false;
-  /** The transaction before left the peer in need of RSET. */
+  /** Whether the previous transaction left the peer in need of RSET. */
   #unclean = false;
-  /** How many more may be taken. */
+  /** Number of transactions that may still be taken. */
   #left: number;
   #abandoned = false;
 
@@ -61,7 +62,7 @@ export class Pipeline {
     return (this.#current ? 1 : 0) + (this.#following ? 1 : 0);
   }
 
-  /** No transaction is under way, and none will be. */
+  /** Whether no transaction is under way, and none will be. */
   get over(): boolean {
     return this.#left <= 0 && !this.#current;
   }
@@ -70,17 +71,17 @@ export class Pipeline {
     return this.#current?.phase ?? 'mail';
   }
 
-  /** The whole body is out: only its reply is missing. */
+  /** Whether the whole body is out, so that only its reply is missing. */
   get handed(): boolean {
     return this.#current?.handed === true;
   }
 
-  /** A body is on its way, so that a reply may come before it is due. */
+  /** Whether a body is on its way, so that a reply may come before it is due. */
   get sending(): boolean {
     return this.#current?.step === 'send';
   }
 
-  /** Ms for what is due now: a reply, the peer taking the body, or work. */
+  /** Time limit of the current step (a reply, the peer reading the body, or work), ms. */
   get limit(): number {
     const current = this.#current;
     if (!current) return this.#options.idle;
@@ -90,7 +91,7 @@ export class Pipeline {
   }
 
   /**
-   * The deadline has passed.
+   * Handles a passed deadline.
    * @returns whether the peer dropped an envelope, so that its message can go over another connection.
    */
   dropped(): boolean {
@@ -100,12 +101,12 @@ export class Pipeline {
     return true;
   }
 
-  /** Takes no more; what was taken goes on. */
+  /** Takes no more transactions; those taken continue. */
   stop(): void {
     this.#left = 0;
   }
 
-  /** Puts all that can go out now into the outbox. `drained`: the kernel has taken all written before. */
+  /** Puts everything that can go out now into the outbox. `drained`: the kernel has taken all earlier writes. */
   fill(drained: boolean): void {
     if (!this.#current) {
       this.#current = this.#take();
@@ -126,7 +127,7 @@ export class Pipeline {
     }
   }
 
-  /** Gives the reply to the current transaction. After `fault` and `unchunked` the session cannot go on. */
+  /** Passes the reply to the current transaction. After `fault` and `unchunked` the session cannot continue. */
   answer(reply: SmtpReply): Move {
     const flight = this.#current!;
     const move = flight.answer(reply);
@@ -141,8 +142,8 @@ export class Pipeline {
   }
 
   /**
-   * Ends everything under way. A recipient without a decision is `unsent` with `code`; or `uncertain`, when the whole
-   * body may have reached the peer and the peer did not say that it `declined` it.
+   * Ends all transactions under way. A recipient without a decision is `unsent` with `code`; or `uncertain`, when the
+   * whole body may have reached the peer and the peer did not state that it `declined` it.
    */
   abandon(code: ReasonCode, text: string, drained: boolean, declined: boolean): void {
     const current = this.#current;
@@ -167,10 +168,10 @@ export class Pipeline {
     return this.#options.habits?.earlyEnvelope !== false;
   }
 
-  /** The next transaction that this peer can be given. Those that it cannot are done at once. */
+  /** Takes the next transaction that fits this peer. Those that do not fit are done at once. */
   #take(): Flight | undefined {
     while (this.#left > 0) {
-      // One reading of the clock: an attempt notes the very time whose slot it took.
+      // One reading of the clock: an attempt records the very time whose slot it took.
       const now = this.#options.clock.now();
       const item = this.#options.next(now);
       if (!item) return undefined;
@@ -194,11 +195,11 @@ export class Pipeline {
     if (!this.#peer.pipelining) return;
     const { text, replies } = flight.envelope();
     this.#outbox.commands(text, replies);
-    // Its recipients may all be refused; the peer then takes the octets and drops them (RFC 3030 §2).
+    // Its recipients may all be refused; the peer then reads the octets and drops them (RFC 3030 §2).
     if (this.#peer.chunking && flight.item.bytes.length <= BLOCK) this.#hand(flight);
   }
 
-  /** Hands a whole body over. */
+  /** Writes a whole body. */
   #hand(flight: Flight): void {
     const { before, octets, after } = flight.body();
     this.#outbox.commands(before, 0);

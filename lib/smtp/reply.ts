@@ -1,17 +1,17 @@
 /**
- * SMTP replies (RFC 5321 §4.2) out of a byte stream that an enemy may write. Work is linear in the bytes,
- * memory is bounded by the caps, and nothing throws: what is not a reply leaves a `fault`, and the
- * connection is then of no more use.
+ * Parses SMTP replies (RFC 5321 §4.2) from a byte stream that an attacker may write. Work is linear in the bytes,
+ * memory is bounded by the caps, and nothing throws: an invalid reply leaves a `fault`, and the connection is then of
+ * no more use.
  */
 import { cleanText } from '../text.ts';
 import type { SmtpReply } from './types.ts';
 
-/** Octets of one line with its line end. RFC 5321 §4.5.3.1.5 allows 512; real peers go beyond it. */
+/** Maximum length of one line with its line end, octets. RFC 5321 §4.5.3.1.5 allows 512; real peers exceed it. */
 export const MAX_LINE = 4096;
-/** Octets and lines of one reply. */
+/** Maximum octets and lines of one reply. */
 export const MAX_REPLY = 65_536;
 export const MAX_LINES = 100;
-/** Characters of a line that are kept. */
+/** Maximum length of a line that is kept, characters. */
 const MAX_TEXT = 1000;
 
 const EMPTY = Buffer.alloc(0);
@@ -22,27 +22,27 @@ const HYPHEN = 45;
 const ENHANCED = /^[245]\.\d{1,3}\.\d{1,3}(?= |$)/;
 
 export class ReplyParser {
-  /** What was wrong with the stream; set once, and then `next` gives nothing more. */
+  /** The fault of the stream; set once, and then `next` returns nothing more. */
   fault: string | undefined;
 
   #chunk: Buffer = EMPTY;
   #at = 0;
-  /** The beginning of a line whose end has not come. */
+  /** The beginning of an unfinished line. */
   #held: Buffer = EMPTY;
   #heldLength = 0;
-  /** The reply whose last line has not come. */
+  /** The code of an unfinished reply. */
   #code = 0;
   #octets = 0;
   #lines: string[] = [];
   #enhanced: string | undefined;
 
-  /** Adds bytes. They are read by `next` until it gives `undefined`, and then no longer referred to. */
+  /** Adds bytes. `next` reads them until it returns `undefined`, and then they are no longer referenced. */
   push(chunk: Buffer): void {
     this.#chunk = chunk;
     this.#at = 0;
   }
 
-  /** Whether bytes came after the last reply that `next` gave. */
+  /** Whether bytes came after the last reply that `next` returned. */
   get pending(): boolean {
     return this.#at < this.#chunk.length || this.#heldLength > 0 || this.#lines.length > 0;
   }
@@ -84,7 +84,7 @@ export class ReplyParser {
     return true;
   }
 
-  /** Reads one line, without its LF. Gives the reply that it ends, if it ends one. */
+  /** Parses one line, without its LF. @returns the reply that it ends, if any. */
   #line(bytes: Buffer, start: number, end: number): SmtpReply | undefined {
     const octets = end - start + 1;
     if (octets > MAX_LINE) return this.#fail(`a line is longer than ${MAX_LINE} octets`) || undefined;

@@ -37,7 +37,7 @@ type SessionStage = 'connect' | OpeningStage | 'tls' | 'open' | 'quit' | 'over';
 
 const NOT_OURS = 'The source address is not ours any more: its lease has run out.';
 
-/** The deadline of each stage but `open`, where it is the pipeline's. */
+/** Deadline of each stage except `open`, where the pipeline sets it. */
 const DEADLINE: Record<Exclude<SessionStage, 'open' | 'over'>, keyof SmtpDeadlines> = {
   connect: 'connect',
   greeting: 'greeting',
@@ -49,8 +49,8 @@ const DEADLINE: Record<Exclude<SessionStage, 'open' | 'over'>, keyof SmtpDeadlin
 };
 
 /**
- * Opens a session. Nothing is called back before this returns.
- * @throws `bad_request` when the EHLO name could not be written in a command.
+ * Opens a session. No callback runs before this returns.
+ * @throws `bad_request` when the EHLO name is not valid in a command.
  */
 export function openSession(options: SessionOptions): SmtpSession {
   if (!isSafeEhloName(options.ehloName)) {
@@ -75,15 +75,15 @@ class Session implements SmtpSession {
   readonly #outbox: Outbox;
   #parser = new ReplyParser();
   #stage: SessionStage = 'connect';
-  /** While open. */
+  /** Set while open. */
   #pipeline: Pipeline | undefined;
   #quitting = false;
   #tlsBroke = false;
-  /** How many replies are due for what has been written. */
+  /** Number of replies due for the written commands. */
   #due = 0;
-  /** Something moved, so that the next deadline starts now. */
+  /** Whether there was progress, so that the next deadline starts now. */
   #moved = true;
-  /** Inside a call that ends with a turn of its own: a callback that wakes us need not make one. */
+  /** Whether a call is running that ends with a turn: a callback that wakes the session need not make one. */
   #turning = false;
 
   constructor(options: SessionOptions) {
@@ -207,7 +207,7 @@ class Session implements SmtpSession {
     else this.#opening(this.#stage as OpeningStage, reply);
   }
 
-  /** The peer may say 421 at any time. Any other reply that was not due means it is out of step. */
+  /** Handles an unexpected reply. The peer may send 421 at any time; any other means that it is out of step. */
   #unasked(reply: SmtpReply): void {
     if (reply.code === 421) this.#end('peer_temporary', 'The peer closes the session with 421.', reply);
     else this.#end('peer_protocol', `The peer sent ${reply.code} when no reply was due.`, reply);
@@ -270,7 +270,7 @@ class Session implements SmtpSession {
 
   // — writing —
 
-  /** Does all that can be done now, writes it at once, and sets the deadline. */
+  /** Does all work that is possible now, writes it at once, and sets the deadline. */
   #turn(): void {
     if (this.#turning) return;
     const mute = this.#mute;
@@ -283,7 +283,7 @@ class Session implements SmtpSession {
     this.#turning = false;
     if (this.#stage === 'over') return;
     if (!this.#outbox.empty) {
-      // A process that was stopped in the midst of this turn would write what it had made ready long ago.
+      // A process that was stopped in the midst of this turn would write output that it had prepared long ago.
       if (this.#mute) {
         this.#end('no_source_ip', NOT_OURS);
         return;
@@ -311,7 +311,10 @@ class Session implements SmtpSession {
 
   // — ends —
 
-  /** @param declined the peer does not take what it has not answered, as it says itself by 421 (RFC 5321 §3.8). */
+  /**
+   * @param declined whether the peer refuses everything that it has not answered, which it states by 421 (RFC 5321
+   * §3.8).
+   */
   #end(code: SessionEnd['code'], text: string, reply?: SmtpReply, declined = reply?.code === 421): void {
     if (this.#stage === 'over') return;
     const phase = this.#phase;
@@ -331,7 +334,7 @@ class Session implements SmtpSession {
     return this.#stage === 'helo' ? 'ehlo' : (this.#stage as SmtpPhase);
   }
 
-  /** Ms for what is due now. */
+  /** Time limit of the current step, ms. */
   get #limit(): number {
     if (this.#stage === 'open') return this.#pipeline!.limit;
     return this.#options.deadlines[DEADLINE[this.#stage as keyof typeof DEADLINE]];

@@ -1,4 +1,4 @@
-/** The words of the SMTP client: a transaction goes in, a result comes out. */
+/** Types of the SMTP client: a transaction goes in, a result comes out. */
 import type { ReasonCode } from '../outcome/reasons.ts';
 import type { Clock } from '../time.ts';
 
@@ -31,13 +31,13 @@ export interface Transaction {
   smtpUtf8: boolean;
 }
 
-/** What became of one recipient. */
+/** The result for one recipient. */
 export interface RecipientResult {
   recipient: string;
   /**
-   * `accepted`: the peer answered 2xx to the body. `refused`: the peer's reply decides (4xx or 5xx).
-   * `unsent`: nothing was decided (connection lost or capability missing before the body was complete);
-   * `code` says why. `uncertain`: the body was complete on the wire and no reply was read (RFC 1047).
+   * `accepted`: the peer answered 2xx to the body. `refused`: the peer's reply decides (4xx or 5xx). `unsent`:
+   * nothing was decided (connection lost or capability missing before the body was complete); `code` gives the
+   * reason. `uncertain`: the body was complete on the wire and no reply was read (RFC 1047).
    */
   kind: 'accepted' | 'refused' | 'unsent' | 'uncertain';
   phase: SmtpPhase;
@@ -54,13 +54,15 @@ export interface TransactionResult {
   replies: { phase: SmtpPhase; code: number; text: string }[];
   startedAt: number;
   endedAt: number;
-  /** The peer did not keep to its own offer, which is now known: the message can go at once over a new connection. */
+  /** Set when the peer broke its own offer, which is now known: the message can go at once over a new connection. */
   again?: true;
 }
 
-/** What ended a session (or kept it from opening). */
+/** How a session ended, or why it did not open. */
 export interface SessionEnd {
-  /** TLS itself failed, by an alert or a violation of the protocol: no reset, timeout or refusal of STARTTLS. */
+  /**
+   * Set when TLS itself failed, by an alert or a violation of the protocol: no reset, timeout or refusal of STARTTLS.
+   */
   tlsBroke?: true;
   /** `quit`: we ended it in good order. */
   code: ReasonCode | 'quit';
@@ -69,7 +71,7 @@ export interface SessionEnd {
   text: string;
 }
 
-/** Absolute deadlines in ms (RFC 5321 §4.5.3.2): from the last byte of the command to its whole reply. */
+/** Absolute deadlines from the last byte of the command to its whole reply (RFC 5321 §4.5.3.2), ms. */
 export interface SmtpDeadlines {
   connect: number;
   greeting: number;
@@ -78,7 +80,7 @@ export interface SmtpDeadlines {
   mail: number;
   rcpt: number;
   dataInit: number;
-  /** The whole body must be taken off our hands at no less than a minimum rate. */
+  /** Time for each `DRAIN` octets of the body, a minimum rate. */
   dataBlock: number;
   dataEnd: number;
   quit: number;
@@ -87,15 +89,15 @@ export interface SmtpDeadlines {
 /** A TLS session that a later connection can resume (RFC 8446 §2.2). */
 export interface TlsTicket {
   session: Buffer;
-  /** The certificate was valid for the host's name. A resumed handshake does not show it again. */
+  /** Whether the certificate was valid for the host's name. A resumed handshake does not show it again. */
   verified: boolean;
 }
 
-/** What sessions found out about a peer. All sessions to it share one object. */
+/** Learnt habits of a peer. All sessions to it share one object. */
 export interface PeerHabits {
-  /** It reads commands that share a packet with the end of a message; Courier 1.0 drops them. */
+  /** Whether it reads commands that share a packet with the end of a message; Courier 1.0 drops them. */
   earlyEnvelope: boolean;
-  /** It takes BDAT as it offers; some relays pass on an offer of CHUNKING that they do not keep. */
+  /** Whether it accepts BDAT as offered; some relays pass on an offer of CHUNKING that they do not keep. */
   chunking: boolean;
   readonly ticket: TlsTicket | undefined;
   /** Replaces the ticket; undefined forgets it. */
@@ -113,30 +115,30 @@ export interface SessionOptions {
   /** `off`: never STARTTLS. `opportunistic`: if offered, any certificate. `required`: else fail. */
   tls: 'off' | 'opportunistic' | 'required';
   deadlines: SmtpDeadlines;
-  /** Close in good order after so many transactions. */
+  /** Maximum transactions, after which the session closes in good order. */
   maxTransactions: number;
-  /** Close after so many ms without work. */
+  /** Maximum time without work, after which the session closes, ms. */
   idle: number;
   clock: Clock;
-  /** Habits of the peer; absent: nothing is known, and nothing is remembered. */
+  /** Habits of the peer; absent: none are known, and none are recorded. */
   habits?: PeerHabits;
   /** Called when the connection is made. */
   connected?: () => void;
   /**
-   * Whether the source address is still ours; asked before every write, because a process that was stopped wakes to
-   * replies that came meanwhile. Once not, the session ends without another byte; a body that was handed over
-   * before is waited for, because its reply decides.
+   * Whether the source address is still ours; checked before every write, because a process that was stopped wakes to
+   * replies that came meanwhile. Once it is not, the session ends without another byte; a body that was written
+   * before is awaited, because its reply decides.
    */
   mayWrite?: () => boolean;
   /**
-   * Called when the session can write another envelope: at opening, and while the last body is being
-   * answered (cross-message pipelining, RFC 2920 §3.1), with the time that its attempt notes. Undefined: nothing now;
-   * `wake()` asks again.
+   * Called when the session can write another envelope: at opening, and while the last body is being answered
+   * (cross-message pipelining, RFC 2920 §3.1), with the time that its attempt records. Undefined: nothing now;
+   * `wake()` makes the session call it again.
    */
   next: (now: number) => Transaction | undefined;
-  /** Exactly one call for each transaction that `next` gave. */
+  /** Called exactly once for each transaction that `next` returned. */
   done: (transaction: Transaction, result: TransactionResult) => void;
-  /** Called once. Transactions not begun were never taken from `next`. */
+  /** Called once. Transactions that did not begin were never taken from `next`. */
   ended: (end: SessionEnd) => void;
   /** Full transcript on demand. `>` we, `<` peer; bodies are only counted. */
   transcript?: (direction: '>' | '<', line: string) => void;
@@ -145,17 +147,17 @@ export interface SessionOptions {
 /** A live session. */
 export interface SmtpSession {
   readonly state: 'opening' | 'open' | 'closing' | 'closed';
-  /** What EHLO offered, upper case keywords to parameters. */
+  /** Extensions in the EHLO reply, upper case keywords to parameters. */
   readonly extensions: ReadonlyMap<string, string>;
   readonly tls?: { protocol: string; cipher: string; verified: boolean };
-  /** TLS resumed an earlier session. */
+  /** Whether TLS resumed an earlier session. */
   readonly resumed?: boolean;
-  /** Transactions taken and not yet done. */
+  /** Number of transactions taken and not yet done. */
   readonly busy: number;
   readonly localAddress?: string;
-  /** There may be work now. */
+  /** Signals that there may be work now. */
   wake(): void;
-  /** Ends in good order: finishes what was taken, says QUIT. */
+  /** Ends in good order: finishes the taken transactions, sends QUIT. */
   quit(): void;
   /** Ends now. Bodies complete on the wire become `uncertain`. */
   destroy(text: string): void;

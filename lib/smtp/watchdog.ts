@@ -1,8 +1,8 @@
 import type { Clock } from '../time.ts';
 
 /**
- * One absolute deadline that moves often and is reached hardly ever. Moving it later costs no timer: the
- * timer that is already set wakes up, finds the deadline further away, and sets itself again.
+ * One absolute deadline that moves often and is hardly ever reached. Moving it later costs no timer: the timer that
+ * is already set fires, finds the deadline further away, and sets itself again.
  */
 export class Watchdog {
   readonly #clock: Clock;
@@ -16,7 +16,7 @@ export class Watchdog {
     this.#expired = expired;
   }
 
-  /** Sets the deadline (ms since the epoch) in place of the last. */
+  /** Sets the deadline (since the epoch, ms), which replaces the last. */
   set(deadline: number): void {
     this.#deadline = deadline;
     if (deadline < this.#wakesAt) this.#sleep();

@@ -11,9 +11,9 @@ export interface WireHandlers {
   secured(): void;
   /** `chunk` is only valid during the call. */
   received(chunk: Buffer): void;
-  /** The kernel has taken all that was written. */
+  /** The kernel has taken all written bytes. */
   flushed(): void;
-  /** The connection is gone: by its error, or closed by the peer. */
+  /** The connection is lost: by its error, or closed by the peer. */
   lost(error?: NodeJS.ErrnoException): void;
 }
 
@@ -57,7 +57,7 @@ export class Wire {
     this.#watch(this.#socket);
   }
 
-  /** Whether the kernel has taken all that was written. */
+  /** Whether the kernel has taken all written bytes. */
   get idle(): boolean {
     return this.#unflushed === 0;
   }
@@ -86,7 +86,7 @@ export class Wire {
   }
 
   /**
-   * Begins TLS as the client, resuming the session of the last connection where the peer lets it.
+   * Begins TLS as the client, and resumes the session of the last connection where the peer permits it.
    * @param host the name for SNI (RFC 6066 §3) and for `verified`.
    */
   secure(host: string, habits: PeerHabits | undefined): void {
@@ -105,7 +105,7 @@ export class Wire {
     const keep = (): void => {
       if (session && this.#secure) habits?.keepTicket({ session, verified: this.tls!.verified });
     };
-    // TLS 1.2 gives its session before the handshake is done, TLS 1.3 after it, and more than one.
+    // TLS 1.2 provides its session before the handshake is done, TLS 1.3 after it, and more than one.
     socket.on('session', (given: Buffer) => {
       session = given;
       keep();
@@ -124,7 +124,7 @@ export class Wire {
       if (!this.#over) this.#handlers.received(chunk);
     });
     this.#watch(socket);
-    // The ticket may be what the peer fails at.
+    // The ticket may be the cause of the failure.
     if (ticket) socket.once('close', () => this.#secure || habits?.keepTicket(undefined));
   }
 

@@ -1,33 +1,33 @@
 /**
- * How many connections a destination bears, learnt from what becomes of them: the scheduler of Postfix
- * (SCHEDULER_README), by 1/N feedback with hysteresis, for connections that carry many messages.
+ * Learns how many connections a destination bears from their results: the scheduler of Postfix (SCHEDULER_README), by
+ * 1/N feedback with hysteresis, for connections that carry many messages.
  *
- * - Each message that went well adds 1/N; a whole unit opens the window by one. N messages, one of each
- *   connection, are a cohort.
- * - Each connection or handshake fault takes 1/N. The first takes effect at once, the next only when another
- *   cohort of faults has come: after a decrease the window stands firm against what was already under way.
- * - `deadAfter` cohorts of faults with nothing good between them: the site is dead, and is only probed.
+ * - Each successful message adds 1/N; a whole unit opens the window by one. N messages, one of each connection, are a
+ *   cohort.
+ * - Each connection or handshake fault takes 1/N. The first takes effect at once, the next only when another cohort
+ *   of faults has come: after a decrease the window does not react to connections that were under way.
+ * - `deadAfter` cohorts of faults without a success between them: the site is dead, and is only probed.
  */
 
-/** The window at first: enough to see whether a destination works, few enough to annoy none. */
+/** The initial window: enough to see whether a destination works, few enough to disturb none. */
 const FIRST = 5;
 /** Sums of 1/N fall short of a whole by rounding. */
 const FUDGE = 1e-9;
 
 export class Concurrency {
   #window = FIRST;
-  /** Towards the next increase, 0 to 1. */
+  /** Progress towards the next increase, 0 to 1. */
   #gain = 0;
-  /** What faults may still take before the next decrease. */
+  /** Faults that remain until the next decrease. */
   #slack = 0;
   #cohorts = 0;
 
-  /** The window, when faults have made it smaller than at first. */
+  /** The window, when faults have made it smaller than the initial one. */
   get lowered(): number | undefined {
     return this.#window < FIRST ? this.#window : undefined;
   }
 
-  /** Goes on from a window that was lowered. */
+  /** Continues from a lowered window. */
   resume(lowered: number): void {
     this.#window = lowered;
   }
@@ -37,7 +37,7 @@ export class Concurrency {
     return Math.min(this.#window, limit);
   }
 
-  /** A message went well. @param limit the window opens no further. */
+  /** Counts a successful message. @param limit maximum of the window. */
   good(limit: number): void {
     this.#cohorts = 0;
     if (this.#window >= limit) return;
@@ -49,7 +49,7 @@ export class Concurrency {
   }
 
   /**
-   * A connection did not come about, or was refused at its greeting or handshake.
+   * Counts a connection that failed, or was refused at its greeting or handshake.
    * @param inUse connections open or being opened, that one included: the cohort.
    */
   fault(inUse: number, limit: number): void {
@@ -62,12 +62,12 @@ export class Concurrency {
     this.#window = Math.max(1, window - 1);
   }
 
-  /** Whether this number of cohorts in a row came to nothing. */
+  /** Whether this number of cohorts in a row failed. */
   dead(deadAfter: number): boolean {
     return this.#cohorts + FUDGE >= deadAfter;
   }
 
-  /** Back from the dead: one connection, and from there as it goes. */
+  /** Reopens a dead site with one connection. */
   revive(): void {
     this.#window = 1;
     this.#cohorts = 0;

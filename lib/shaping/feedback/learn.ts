@@ -1,4 +1,4 @@
-/** What the result of a transaction says of the connections and of the rate that a site bears. */
+/** Learns from the result of a transaction how many connections and which rate a site bears. */
 import type { AttemptResult } from '../../outcome/classify.ts';
 import type { Limits } from '../limits/limit.ts';
 import type { PathLimiter } from '../path-limiter.ts';
@@ -6,7 +6,7 @@ import { throttles } from './throttling.ts';
 
 /**
  * @param limits those of the (IP, site): nothing is learnt beyond them.
- * @param startedAt,endedAt of the transaction, ms since the epoch.
+ * @param startedAt,endedAt of the transaction, since the epoch, ms.
  */
 export function learn(
   limiter: PathLimiter,

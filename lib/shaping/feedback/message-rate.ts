@@ -1,5 +1,5 @@
 /**
- * The message rate that a provider takes, learnt from its throttling replies.
+ * Learns the message rate that a provider accepts, from its throttling replies.
  *
  * ```
  *  free ──── throttled ────► held to 0.95 of what it took ◄────────┐
@@ -8,54 +8,56 @@
  *                              │ nothing taken since the last one  │
  *                              └──► paused, each time for longer ──┘ one message probes
  * ```
- * The way back is that of CUBIC (RFC 9438 §4.2): quickly to near the rate at which the provider last spoke up,
- * slowly past it, then faster the longer it is silent. So the rate stays close below a limit that stands
- * still, and finds one that has risen.
+ * The way back is that of CUBIC (RFC 9438 §4.2): quickly to near the rate of the provider's last throttling reply,
+ * slowly past it, then faster the longer no reply comes. So the rate stays close below a constant limit, and finds
+ * one that has risen.
  */
 
-/** Held at first to this share of what the provider took. */
+/** Share of the accepted rate to which it is first held. */
 const DECREASE = 0.95;
 /**
- * Back at the rate of the last reply after so long, ms, and not before so many messages: a slow limit speaks up
- * once in so many of them, and at one a second each reply is worth a minute. Fewer would have more than 3 % of
- * the messages put off where a slow limit moves, more would lose a tenth of it.
+ * Time back to the rate of the last reply, ms, and minimum number of messages until then: a slow limit throttles once
+ * in that number, and at one a second each reply is worth a minute. Fewer would defer more than 3 % of the messages
+ * where a slow limit moves, more would lose a tenth of it.
  */
 const REGAIN = 15_000;
 const REGAIN_MESSAGES = 40;
-/** A provider that took nothing for so long counts over a window of about that length: the way back is longer. */
+/**
+ * A provider that accepted nothing for a pause counts over a window of about that length, so the way back is longer.
+ */
 const REGAIN_PAUSES = 4;
 const LONGEST_REGAIN = 600_000;
-/** Never held lower than one a minute, in messages a second. */
+/** Minimum held rate, messages a second: one a minute. */
 const LEAST = 1 / 60;
-/** Assumed of what was sent before much of it was counted, messages a second. */
+/** Assumed rate of messages sent before there were enough counts, messages a second. */
 const FIRST_GUESS = 100;
 const FIRST_PAUSE = 500;
 const LONGEST_PAUSE = 60_000;
 /**
  * Below this rate, in messages a second, the way back is counted in messages, and a rate that was lowered by mistake
- * would be low for an hour: a server that refuses whatever comes, because it is short of resources, has no limit
- * that a lower rate would keep. It takes fewer messages between two refusals than any limit would make it. Where
- * that was so, a run of messages that is longer than two usual ones is news: the rate doubles with each further
- * message, up to this rate, from which the cubic goes on.
+ * would be low for an hour: a server that is short of resources refuses all mail and has no limit that a lower rate
+ * would keep. It accepts fewer messages between two refusals than any limit would. In that case a run of messages
+ * that is longer than two usual ones is evidence: the rate doubles with each further message, up to this rate, from
+ * which the cubic continues.
  */
 const SLOW = (REGAIN_MESSAGES * 1000) / REGAIN;
 /** Fewer messages than this between two throttling replies are no sign of a limit. */
 const SHORT_RUN = 3;
-/** Without a sign of a limit never held lower than this, in messages a second; pauses make it slower. */
+/** Minimum held rate without a sign of a limit, messages a second; pauses make it slower. */
 const LEAST_UNSURE = 1 / 15;
 /** Rates above this count as unlimited. */
 const FREE = 100_000;
-/** Time constants of the meters, and how often they are brought up to date, ms. */
+/** Time constants of the meters, and their update interval, ms. */
 const SHORT = 2_000;
 const LONG = 60_000;
 const STEP = 250;
-/** Below so many a second, the rate is read from the times of the last messages rather than from a meter. */
+/** Below this number a second, the rate is read from the times of the last messages rather than from a meter. */
 const RECENT = 16;
 
 /** Events a second, weighted towards the last `span` ms. */
 class Meter {
   #rate = 0;
-  /** Share of `span` that has been seen. */
+  /** Share of `span` that has been observed. */
   #seen = 0;
   readonly #span: number;
 
@@ -69,7 +71,7 @@ class Meter {
     this.#seen += (1 - this.#seen) * weight;
   }
 
-  /** Enough has been seen to tell. */
+  /** Whether the observation is long enough. */
   get sure(): boolean {
     return this.#seen > 0.3;
   }
@@ -79,7 +81,7 @@ class Meter {
   }
 }
 
-/** What is kept of it between restarts, and handed on with the IP: JSON, times in ms since the epoch. */
+/** The stored state, which moves with the IP: JSON, times since the epoch, ms. */
 export interface HeldRate {
   ceiling: number;
   floor: number;
@@ -88,38 +90,38 @@ export interface HeldRate {
   pauses: number;
   silentSince: number;
   pausedUntil: number;
-  /** Usual number of messages taken between two throttling replies; absent in older checkpoints. */
+  /** Usual number of messages accepted between two throttling replies; absent in older checkpoints. */
   run?: number;
 }
 
 export class MessageRate {
-  /** Rate at which the provider last spoke up, messages a second; `Infinity`: not held. */
+  /** Rate at the provider's last throttling reply, messages a second; `Infinity`: not held. */
   #ceiling = Number.POSITIVE_INFINITY;
   /** Rate from which the way back began, and when. */
   #floor = 0;
   #since = 0;
   #takenSince = 0;
-  /** Messages taken since the last throttling reply that counted, and usually between two of them. */
+  /** Messages accepted since the last throttling reply that counted, and usual number between two of them. */
   #streak = 0;
   #run = 0;
   #regain = REGAIN;
   #pauses = 0;
   /** When the first of the pauses began. */
   #silentSince = 0;
-  /** Nothing before then. */
+  /** End of the pause; no message before it. */
   pausedUntil = 0;
   readonly #short = new Meter(SHORT);
   readonly #long = new Meter(LONG);
-  /** What was sent, taken or not. */
+  /** All sent messages, accepted or not. */
   readonly #tried = new Meter(SHORT);
   #refused = 0;
   #count = 0;
   #metered = 0;
-  /** Times of the last messages that were taken, in a ring. */
+  /** Times of the last accepted messages, in a ring. */
   readonly #recent = new Float64Array(RECENT);
   #place = 0;
 
-  /** Goes on where another stopped. */
+  /** Continues from stored state. */
   resume(held: HeldRate): void {
     this.#ceiling = held.ceiling;
     this.#floor = held.floor;
@@ -131,7 +133,7 @@ export class MessageRate {
     this.#run = held.run ?? 0;
   }
 
-  /** What is held now; undefined: nothing. */
+  /** The state while a rate is held; undefined: none. */
   get state(): HeldRate | undefined {
     if (!this.held) return undefined;
     return {
@@ -151,7 +153,7 @@ export class MessageRate {
     return this.#ceiling !== Number.POSITIVE_INFINITY;
   }
 
-  /** Messages a second that may go now; `Infinity` while nothing is held. */
+  /** Messages a second that may go now; `Infinity` while no rate is held. */
   rate(now: number): number {
     if (this.#ceiling === Number.POSITIVE_INFINITY) return this.#ceiling;
     const regain = Math.max(this.#regain, Math.min(LONGEST_REGAIN, (REGAIN_MESSAGES * 1000) / this.#ceiling));
@@ -161,13 +163,13 @@ export class MessageRate {
     return rate >= SLOW ? rate : Math.min(SLOW, rate * this.#boost());
   }
 
-  /** By how much a run of messages that were taken raises a rate that was lowered by short runs. */
+  /** Factor by which a run of accepted messages raises a rate that short runs had lowered. */
   #boost(): number {
     const news = this.#streak - 2 * this.#run - 1;
     return this.#run < SHORT_RUN && news > 0 ? 2 ** news : 1;
   }
 
-  /** A message was taken. */
+  /** Counts an accepted message. */
   taken(now: number): void {
     this.#count += 1;
     this.#takenSince += 1;
@@ -182,7 +184,7 @@ export class MessageRate {
       }
       return;
     }
-    // The provider takes mail again: at what it took on the whole, pauses included.
+    // The provider accepts mail again: continue at its overall rate, pauses included.
     this.#pauses = 0;
     const silence = now - this.#silentSince;
     this.#regain = Math.min(LONGEST_REGAIN, Math.max(this.#regain, silence * REGAIN_PAUSES));
@@ -190,8 +192,8 @@ export class MessageRate {
   }
 
   /**
-   * A reply asked for less.
-   * @param startedAt when the attempt began. One from before the last change says nothing of the rate since.
+   * Handles a throttling reply.
+   * @param startedAt when the attempt began. One from before the last change is no evidence about the rate since.
    * @param limit messages a second of the static limit; `Infinity` for none.
    */
   throttled(now: number, startedAt: number, limit: number): void {
@@ -209,7 +211,7 @@ export class MessageRate {
       return;
     }
     this.#regain = Math.max(REGAIN, this.#regain * 0.9);
-    // Less than half of what was tried is no measure of what would be taken; the next reply will say so again.
+    // Less than half of the tried rate is no measure of the accepted one; the next reply will show it again.
     const tried = this.#tried.sure ? this.#tried.rate : FIRST_GUESS;
     const least = Math.min(before, tried) / 2;
     this.#hold(Math.max(this.#least, Math.min(before, Math.max(this.#took(now), least))), now);
@@ -219,7 +221,7 @@ export class MessageRate {
     return this.#run < SHORT_RUN ? LEAST_UNSURE : LEAST;
   }
 
-  /** Messages a second that were taken lately. */
+  /** Rate of recently accepted messages, messages a second. */
   #took(now: number): number {
     const rate = this.#short.rate;
     if (rate >= RECENT) return rate;

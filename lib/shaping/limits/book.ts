@@ -1,6 +1,6 @@
 /**
- * What holds for whom: rules, layer over layer, resolved once for each place and each kind of mail and then
- * looked up.
+ * Resolves which limits apply to which mail: rules, layer over layer, resolved once for each place and each kind of
+ * mail and then looked up.
  *
  * ```
  *  place (provider, site, IP, pool) ──► limits of the place, and where each comes from
@@ -16,7 +16,7 @@ import type { PathKey } from './terms.ts';
 
 const MAX_PLACES = 50_000;
 
-/** All rules: a table, and over it what directives say for as long as they hold. */
+/** All rules: a table, and over it the limits of directives while they are in force. */
 export class LimitBook {
   #table: LimitTable;
   #orders: readonly LimitRule[] = [];
@@ -31,7 +31,7 @@ export class LimitBook {
     this.#changed();
   }
 
-  /** Replaces the table; what is counted goes on being counted. */
+  /** Replaces the table; counts continue. */
   replace(table: LimitTable): void {
     this.#table = table;
     this.#changed();
@@ -41,7 +41,7 @@ export class LimitBook {
     return this.#table === table;
   }
 
-  /** Sets what directives limit. */
+  /** Sets the limits of directives. */
   order(rules: readonly LimitRule[]): void {
     if (rules.length === 0 && this.#orders.length === 0) return;
     this.#orders = rules;
@@ -59,12 +59,12 @@ export class LimitBook {
     this.version += 1;
   }
 
-  /** The pool as far as it makes a difference to any limit. */
+  /** The pool, if any limit depends on it. */
   poolKey(pool: string): string {
     return this.#poolMatters ? pool : '';
   }
 
-  /** The limits of a place; the same object until something changes. */
+  /** The limits of a place; the same object until a rule changes. */
   at(place: PathKey): PlaceLimits {
     const pool = this.poolKey(place.pool);
     const key = `${place.site}\n${place.ip}\n${pool}\n${place.provider}${place.routed ? '!' : ''}`;

@@ -1,6 +1,6 @@
 /**
- * Reads a document of limits (`document.ts`) as rules. What is unknown, out of bounds or contradicts itself is refused
- * with its path and the reason.
+ * Parses a document of limits (`document.ts`) into rules. Unknown, out-of-bounds or contradictory values are refused
+ * with their path and the reason.
  */
 import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
@@ -65,7 +65,7 @@ const rate: Read<Rate | undefined> = (value, path) => {
   );
 };
 
-/** How each limit is read. */
+/** Parser of each limit. */
 const READERS: { readonly [L in LimitName]: Read<Limits[L]> } = {
   connections: whole(1, 10_000),
   providerConnections: whole(1, 10_000),
@@ -116,7 +116,7 @@ function readProhibited(value: unknown, path: string): string {
 }
 
 /**
- * @param name how the document is called in messages and explanations.
+ * @param name name of the document in messages and explanations.
  * @throws PosternError `bad_request`.
  */
 export function readLimits(document: unknown, name: string): LimitTable {
@@ -140,7 +140,7 @@ export function readLimits(document: unknown, name: string): LimitTable {
   return { rules, shared };
 }
 
-/** A name that no destination has would be a limit that never holds. */
+/** Refuses a name that no destination has, because its limit would never apply. */
 function readPlace(place: (typeof PLACES)[number], name: string, path: string): string {
   if (name !== name.toLowerCase()) refuse(path, 'is written in capitals; names are in lower case.');
   if (place === 'provider') return readProvider(name, path);
@@ -208,7 +208,7 @@ function readRule(given: LimitSet, path: string, match: LimitMatch): LimitRule {
   return rule;
 }
 
-/** Whether a limit can hold where it is written. */
+/** Whether a limit can apply at its place. */
 function checkPlace({ match, set }: LimitRule, path: string): void {
   const each = Object.entries(match).find(([, value]) => value === '*')?.[0];
   const singles = match.class !== undefined || match.tenant !== undefined || match.campaign !== undefined;
@@ -239,7 +239,7 @@ function checkPlace({ match, set }: LimitRule, path: string): void {
   }
 }
 
-/** Limits of one rule of which one makes the other void. */
+/** Refuses a rule in which one limit makes another void. */
 function checkContradictions(set: Partial<Limits>, path: string): void {
   const notOver = (small: LimitName, large: LimitName, why: string): void => {
     const [a, b] = [set[small], set[large]];

@@ -1,6 +1,6 @@
 /**
- * Limits that hold unless an operator says otherwise: what the large providers are known to bear from an IP in
- * good standing. A document like any other (`document.ts`).
+ * Limits that apply unless an operator sets others: the capacity of the large providers for an IP in good standing. A
+ * document like any other (`document.ts`).
  */
 import type { LimitDocument } from './document.ts';
 
@@ -28,7 +28,7 @@ export const DEFAULT_LIMITS: LimitDocument = {
     messagesPerConnection: 1000,
   },
   providers: {
-    // Gmail and Workspace share their hosts and count together; mail in clear is put off.
+    // Gmail and Workspace share their hosts and count together; mail in clear is deferred.
     google: { messagesPerConnection: 50, providerConnections: 5, tls: 'required' },
     yahoo: { messagesPerConnection: 20 },
     outlook: { messagesPerConnection: 50, providerConnections: 5 },

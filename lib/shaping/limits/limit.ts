@@ -1,6 +1,6 @@
 /**
- * The words in which it is said how a destination may be fed: every limit, its unit, and for what mail a rule
- * sets it. How rules are checked is in `check.ts`, which wins in `book.ts`.
+ * Defines every limit, its unit, and for what mail a rule sets it. `check.ts` validates rules; `book.ts` decides
+ * which one wins.
  */
 import type { RetrySchedule } from '../../outcome/retry.ts';
 import type { Rate } from '../rate.ts';
@@ -21,13 +21,13 @@ export const DEADLINES = [
 export type Deadline = (typeof DEADLINES)[number];
 
 /**
- * `opportunistic`: encrypted if the peer can, and remembered for three days if it cannot. `required`: encrypted
- * or not at all. `off`: in clear, unless the message itself requires TLS.
+ * `opportunistic`: encrypted if the peer supports it, with a memory of three days if it does not. `required`:
+ * encrypted or not at all. `off`: in clear, unless the message itself requires TLS.
  */
 export const TLS_POLICIES = ['opportunistic', 'required', 'off'] as const;
 export type TlsPolicy = (typeof TLS_POLICIES)[number];
 
-/** In which order the address families of a host are tried, or which one alone. */
+/** The order in which the address families of a host are tried, or the only one. */
 export const FAMILY_ORDERS = ['ipv4-first', 'ipv6-first', 'ipv4', 'ipv6'] as const;
 export type FamilyOrder = (typeof FAMILY_ORDERS)[number];
 
@@ -50,12 +50,12 @@ export interface Limits {
   readonly recipientsPerConnection: number;
   /** How long a connection without work stays open, ms. */
   readonly idle: number;
-  /** Those that are set here; the rest are the SMTP client's own. */
+  /** Deadlines that are set here; the rest are the SMTP client's own. */
   readonly deadlines: { readonly [D in Deadline]?: number };
   readonly tls: TlsPolicy;
-  /** When to try again; undefined: as the configuration set says. */
+  /** When to try again; undefined: the configuration set's schedule. */
   readonly retry: RetrySchedule | undefined;
-  /** Deliveries older than this expire, ms; undefined: as the message says. */
+  /** Age at which deliveries expire, ms; undefined: the message's own. */
   readonly maxAge: number | undefined;
   /** MX hosts (by suffix of whole labels) and networks (CIDR) that are never connected to. */
   readonly prohibitedMx: readonly string[];
@@ -68,7 +68,10 @@ export interface Limits {
 
 export type LimitName = keyof Limits;
 
-/** Limits that are counted for the mail that a rule names, beside those of the place; any other gives it connections of its own. */
+/**
+ * Limits that are counted for the mail that a rule names, beside those of the place; any other gives it connections
+ * of its own.
+ */
 export const COUNTED_APART: ReadonlySet<LimitName> = new Set<LimitName>([
   'messageRate',
   'concurrency',
@@ -76,47 +79,47 @@ export const COUNTED_APART: ReadonlySet<LimitName> = new Set<LimitName>([
   'maxAge',
 ]);
 
-/** Whose mail a rule is for. Absent: everybody's. */
+/** Dimensions of mail that a rule may name. Absent: all mail. */
 export const QUALIFIERS = ['pool', 'ip', 'class', 'tenant', 'campaign'] as const;
 export type Qualifier = (typeof QUALIFIERS)[number];
 
 /**
- * A rule: the limits of some mail. Its layer is the most particular place that it names (`default`, `provider`
- * or `route`, `site`, `domain`), and in a layer a rule that says whose mail it is for is over one that does not.
+ * A rule: the limits of some mail. Its layer is the most particular place that it names (`default`, `provider` or
+ * `route`, `site`, `domain`), and in a layer a rule that names mail overrides one that does not.
  *
- * What is counted: the limits of a rule without tenant, campaign, class and domain are those of an (IP, site).
- * With one of these, message rate and concurrency are counted for that mail alone, at each (IP, site), beside
- * the limits of the site; any other limit gives that mail connections of its own.
+ * The limits of a rule without tenant, campaign, class and domain are counted for an (IP, site). With one of these,
+ * message rate and concurrency are counted for that mail alone, at each (IP, site), beside the limits of the site;
+ * any other limit gives that mail connections of its own.
  */
 export interface LimitMatch {
   readonly provider?: string;
   /** Destinations named by a static route: the operator's own hosts, which no stranger's limit protects. */
   readonly route?: true;
   readonly site?: string;
-  /** Recipient domain; `*`: each domain by itself. */
+  /** Recipient domain; `*`: each domain separately. */
   readonly domain?: string;
   readonly pool?: string;
   readonly ip?: string;
   readonly class?: 'transactional' | 'bulk';
-  /** `*`: each tenant by itself. */
+  /** Tenant; `*`: each tenant separately. */
   readonly tenant?: string;
-  /** `*`: each campaign by itself. */
+  /** Campaign; `*`: each campaign separately. */
   readonly campaign?: string;
 }
 
 export interface LimitRule {
   readonly match: LimitMatch;
   readonly set: Partial<Limits>;
-  /** Where it stands, for a person: `limits.rules[3]`, `directive x`. */
+  /** Position of the rule, for a person: `limits.rules[3]`, `directive x`. */
   readonly origin: string;
-  /** Lowers what other rules say, and never raises it: a directive. */
+  /** Whether it can only lower other rules: a directive. */
   readonly atMost?: boolean;
 }
 
 /**
- * A limit with a name that is counted once, over all IPs and nodes: a token bucket or permits in the engine,
- * leased in chunks. With `each` there is one for every value of these: every tenant's own. It has one of `rate`,
- * `quota` and `concurrency`.
+ * A named limit that is counted once, over all IPs and nodes: a token bucket or permits in the engine, leased in
+ * chunks. With `each` there is one for every value of these: every tenant's own. It has one of `rate`, `quota` and
+ * `concurrency`.
  */
 export interface SharedLimit {
   readonly name: string;
@@ -126,7 +129,7 @@ export interface SharedLimit {
   readonly rate?: Rate;
   /** Messages in each calendar hour or day (UTC), at any pace. */
   readonly quota?: { readonly count: number; readonly per: 'hour' | 'day' };
-  /** So many messages under way at once: permits in the engine. */
+  /** Maximum number of messages under way: permits in the engine. */
   readonly concurrency?: number;
 }
 
@@ -137,8 +140,8 @@ export interface LimitTable {
 }
 
 /**
- * How many connections a backlog is worth: one for the first message, close to `limit` when a hundred wait
- * (`limit * (1 - e^(-0.023 * backlog))`), never more than there are messages.
+ * The number of connections for a backlog: one for the first message, close to `limit` when a hundred wait (`limit *
+ * (1 - e^(-0.023 * backlog))`), never more than there are messages.
  */
 export function connectionsWanted(limit: number, backlog: number): number {
   return Math.min(backlog, Math.ceil(limit * (1 - Math.exp(-0.023 * backlog))));

@@ -1,16 +1,16 @@
-/** Whom a rule concerns, and which of two rules is over the other. */
+/** Which mail a rule concerns, and which of two rules overrides the other. */
 import type { LimitMatch, LimitRule } from './limit.ts';
 import type { Mail, PathKey } from './terms.ts';
 
-/** By what of mail a rule may single it out. */
+/** Dimensions by which a rule may select mail. */
 export type MailDimension = 'tenant' | 'campaign' | 'class' | 'domain';
 export const DIMENSIONS: readonly MailDimension[] = ['tenant', 'campaign', 'class', 'domain'];
 
 /** Whether a rule concerns a place, for any mail. */
 export function inPlace({ match, atMost }: Pick<LimitRule, 'match' | 'atMost'>, place: PathKey): boolean {
   const { provider, route, site, ip, pool } = match;
-  // A provider's limits protect strangers' hosts; behind a static route stands the operator's own. What is ordered is
-  // meant for these, too.
+  // A provider's limits protect strangers' hosts; behind a static route are the operator's own. Directives are meant
+  // for these, too.
   if (route !== undefined ? !place.routed : provider !== undefined && place.routed && !atMost) return false;
   return (
     (provider === undefined || provider === place.provider) &&
@@ -20,7 +20,7 @@ export function inPlace({ match, atMost }: Pick<LimitRule, 'match' | 'atMost'>, 
   );
 }
 
-/** Whether a rule concerns some mail, wherever it is. */
+/** Whether a rule concerns some mail, at any place. */
 export function ofMail(match: LimitMatch, mail: Mail): boolean {
   return DIMENSIONS.every((name) => {
     const wanted = match[name];
@@ -39,7 +39,7 @@ export function keyOf(match: LimitMatch, mail: Mail): string {
     .join();
 }
 
-/** The layer of a rule, and in it how particular the rule is. */
+/** The layer of a rule, and its precedence within the layer. */
 export function rankOf(match: LimitMatch): number {
   const layer =
     match.domain !== undefined

@@ -13,11 +13,11 @@ import type {
   Resolved,
 } from './terms.ts';
 
-/** Kinds of mail remembered for one place; beyond, they are resolved anew. */
+/** Maximum number of cached kinds of mail for one place; more are resolved anew. */
 const MAX_KINDS = 50_000;
 
 export class PlaceLimits {
-  /** Limits of the (IP, site), by rules that single no mail out. */
+  /** Limits of the (IP, site), by rules that select no mail. */
   readonly own: Resolved;
   readonly #place: PathKey;
   readonly #classed: readonly LimitRule[];
@@ -27,7 +27,7 @@ export class PlaceLimits {
     string,
     { connectionClass: ConnectionClass; mailLimits: MailLimits | undefined }
   >(MAX_KINDS);
-  /** What of mail makes a difference here. */
+  /** Dimensions of mail on which limits depend here. */
   readonly #matters: readonly MailDimension[];
   readonly #plain: { connectionClass: ConnectionClass; mailLimits: MailLimits | undefined };
 
@@ -49,7 +49,7 @@ export class PlaceLimits {
     if (this.#matters.length === 0) this.#plain.mailLimits = this.#mailLimitsOf({} as Mail, undefined);
   }
 
-  /** The connections and terms of some mail. */
+  /** The connections and limits of some mail. */
   of(
     mail: Mail,
     bounds?: MailBounds,
@@ -124,7 +124,7 @@ function namesOf(set: Partial<Limits>): LimitName[] {
   return Object.keys(set) as LimitName[];
 }
 
-/** Rules one over the other; those that say "at most" lower what is there. */
+/** Merges rules in order; those with "at most" lower the result. */
 function merge(
   rules: readonly LimitRule[],
   base?: Resolved,

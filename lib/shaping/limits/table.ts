@@ -1,4 +1,4 @@
-/** The limits in force: the built-in ones, and over them those of an operator's document. */
+/** The limits in force: the built-in ones, overridden by those of an operator's document. */
 import { refuse } from '../../document.ts';
 import { LimitBook } from './book.ts';
 import { readLimits } from './check.ts';
@@ -7,7 +7,7 @@ import type { LimitName, LimitRule, LimitTable } from './limit.ts';
 
 const BUILT_IN = readLimits(DEFAULT_LIMITS, 'built-in');
 
-/** The built-in limits, and over them those of a document. @throws PosternError `bad_request`. */
+/** Merges a document over the built-in limits. @throws PosternError `bad_request`. */
 export function limitTable(document: unknown = {}): LimitTable {
   const own = readLimits(document, 'limits');
   const table = { rules: [...BUILT_IN.rules, ...own.rules], shared: own.shared };
@@ -15,7 +15,7 @@ export function limitTable(document: unknown = {}): LimitTable {
   return table;
 }
 
-/** A limit that another layer makes void: more connections to a site than its provider, or the IP, may have. */
+/** Refuses a limit that another layer makes void: more connections to a site than its provider, or the IP, may have. */
 function checkLayers(own: readonly LimitRule[], table: LimitTable): void {
   const book = new LimitBook(table);
   for (const { match, set, origin } of own) {

@@ -3,18 +3,18 @@ import type { RetrySchedule } from '../../outcome/retry.ts';
 import type { Pace, Rate } from '../rate.ts';
 import type { LimitName, Limits, SharedLimit } from './limit.ts';
 
-/** Where mail leaves from and goes to, as far as limits tell places apart. */
+/** Source and destination of mail, as far as limits distinguish them. */
 export interface PathKey {
   readonly provider: string;
   readonly site: string;
-  /** Named by a static route. */
+  /** Whether a static route names the destination. */
   readonly routed: boolean;
   /** Source address; `default` where the host chooses. */
   readonly ip: string;
   readonly pool: string;
 }
 
-/** Mail, as far as limits tell it apart. */
+/** Properties of mail that limits distinguish. */
 export interface Mail {
   readonly domain: string;
   readonly tenant: string;
@@ -30,9 +30,9 @@ export interface Resolved {
   readonly origins: { readonly [L in LimitName]?: string };
 }
 
-/** What is counted for some mail alone, at each (IP, site). */
+/** A rule that is counted for some mail alone, at each (IP, site). */
 export interface CounterRule {
-  /** Whose: `tenant=acme`, `class=bulk,tenant=acme`. */
+  /** Mail that it counts: `tenant=acme`, `class=bulk,tenant=acme`. */
   readonly key: string;
   readonly rate: Rate | undefined;
   readonly pace: Pace;
@@ -40,7 +40,7 @@ export interface CounterRule {
   readonly origins: { rate?: string; concurrency?: string };
 }
 
-/** What holds for one kind of mail beside the limits of its place. */
+/** Limits of one kind of mail beside those of its place. */
 export interface MailLimits {
   readonly counters: readonly CounterRule[];
   readonly shared: readonly { key: string; limit: SharedLimit }[];
@@ -51,19 +51,19 @@ export interface MailLimits {
 
 /** Connections of its own for some mail. */
 export interface ConnectionClass extends Resolved {
-  /** Empty: the place's own. */
+  /** Name; empty: the place's own. */
   readonly name: string;
-  /** Bounds that these connections keep to beside the rules. */
+  /** Bounds that these connections keep beside the rules. */
   readonly bounds?: MailBounds;
 }
 
-/** Upper bounds over what the rules say, given together with the mail: what a policy answers for it. */
+/** Upper bounds over the rules that come with the mail: a policy's answer for it. */
 export interface MailBounds {
-  /** Whose mail they are counted for. */
+  /** Mail for which they are counted. */
   readonly key: string;
   readonly set: Partial<Limits>;
-  /** Where they come from, for a person. */
+  /** Origin, for a person. */
   readonly origin: string;
-  /** The same for the same bounds. */
+  /** Text that is equal for equal bounds. */
   readonly text: string;
 }
