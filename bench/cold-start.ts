@@ -1,6 +1,6 @@
 /**
- * `npm run bench:cold-start`: how long the bundle of the API, made by CDK as it is deployed, takes to import. It is
- * what a caller waits for, besides Lambda's own start, when a new environment is made for his call.
+ * `npm run bench:cold-start`: the import time of the API's bundle, made by CDK as it is deployed. It is the time that
+ * a caller waits for, besides Lambda's own start, when a call needs a new environment.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -13,7 +13,7 @@ import { buildStacks } from '../lib/stacks/build.ts';
 import { stageOf } from '../lib/stacks/stages.ts';
 
 const RUNS = 15;
-/** Milliseconds that the import may take. */
+/** Maximum time of the import, ms. */
 const LIMIT = 150;
 
 const outdir = mkdtempSync(join(tmpdir(), 'postern-cold-start-'));

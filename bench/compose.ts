@@ -1,6 +1,6 @@
 /**
  * CPU time to compose a 4 KB message of text and HTML: Postern's composer beside nodemailer's. And to track 20 KB of HTML
- * with 20 links, as a text and inside of raw MIME, beside what a message pays that is not tracked.
+ * with 20 links, as a text and inside of raw MIME, beside the cost of an untracked message.
  *
  *     node bench/compose.ts
  */

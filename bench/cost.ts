@@ -1,7 +1,7 @@
 /**
  * What AWS bills for a delivered message: `npm run bench:cost`. Every request of the SDK is counted in its
  * middleware, with the bytes and the capacity units that it is billed by, and priced in us-east-1. Then what an
- * installation asks for while nothing is sent, a month. Lambda's time, instances and internet egress are not part
+ * installation requests in a month without mail. Lambda's time, instances and internet egress are not part
  * of either.
  *
  *   POSTERN_COST_MESSAGES=2000 npm run bench:cost
@@ -56,7 +56,7 @@ interface Capacity {
   CapacityUnits?: number;
 }
 
-/** Counts what SQS, DynamoDB and S3 bill. */
+/** Counts the units that SQS, DynamoDB and S3 bill. */
 function instrument(meter: Meter): (client: AnyClient) => void {
   return (client) =>
     (
@@ -277,7 +277,7 @@ function show(title: string, lines: Map<string, Line>): number {
   return total;
 }
 
-/** Each of so many messages is opened once: told by functions/track, kept by functions/outcomes. */
+/** Each message is opened once: reported by functions/track, stored by functions/outcomes. */
 async function openings(engine: AwsEngine, reporter: Reporter): Promise<void> {
   const now = Date.now();
   const opened = Array.from({ length: MESSAGES }, () => message(now, usualBody(BODY_BYTES)));
@@ -305,7 +305,7 @@ const MONTH = 30 * 86_400;
 /** Deliveries in the ledger, of which none is due. */
 const WAITING = 500;
 
-/** What is asked for though nothing is sent: how often, in seconds, and what by. */
+/** Requests made without mail: their period in seconds, and their origin. */
 interface Idle {
   name: string;
   every: number;

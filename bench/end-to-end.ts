@@ -18,7 +18,7 @@ import { type LoadResult, smtpLoad } from './support/smtp-load.ts';
 const { positionals, values } = parseArgs({
   allowPositionals: true,
   options: {
-    /** Messages a second for the latency run; default: half of what the first run reached. */
+    /** Rate of the latency run, messages/s; default: half of that of the first run. */
     rate: { type: 'string' },
     /** Writes a CPU profile of Postern into this directory. */
     profile: { type: 'string' },
@@ -32,7 +32,7 @@ const sizes: Record<string, number> = { smtp: 40_000, bulk: 40_000, 'send-email'
 const total = Number(positionals[1] ?? sizes[mode]);
 if (!(mode in sizes)) throw new Error(`unknown mode "${mode}": smtp, bulk or send-email`);
 
-/** Sends `count` messages through the door of this mode. */
+/** Sends `count` messages by the protocol of this mode. */
 function load(postern: BenchPostern, from: number, count: number, rate?: number): Promise<LoadResult> {
   if (mode === 'smtp') {
     return smtpLoad({
@@ -71,7 +71,7 @@ const postern = await startPostern({
   nodeArguments: values.profile ? ['--cpu-prof', `--cpu-prof-dir=${values.profile}`] : [],
 });
 
-/** One run: how many a second, and what each process spent. */
+/** One run: messages/s, and the CPU time of each process. */
 async function run(from: number, count: number, rate?: number) {
   const before = await sink.count();
   const cpu = { postern: cpuMicros(postern.pid), sink: cpuMicros(sink.pid), self: process.cpuUsage() };

@@ -1,10 +1,10 @@
 /**
- * Calls that ask for more than they are: what a small request may cost in memory, and how long it keeps others waiting.
+ * Small calls with a large cost: the memory that each may take, and how long it delays other calls.
  *
  *     node bench/hostile-calls.ts
  *
  * Each call goes to a process of its own. Memory is the peak resident size above the one before the call; the wait is
- * the longest answer of `/healthz`, asked every 20 ms meanwhile.
+ * the longest response time of `/healthz`, called every 20 ms meanwhile.
  */
 import { residentMb, table } from './support/machine.ts';
 import { startPostern } from './support/postern.ts';

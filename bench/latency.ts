@@ -44,7 +44,7 @@ const CASES: Case[] = [
 if (process.send) await sink();
 else await main();
 
-/** The child: tells when each transactional message arrived, in ms by the steady clock, and how many bulk ones. */
+/** The child: reports the arrival time of each transactional message, by the steady clock, ms, and the number of bulk ones. */
 async function sink(): Promise<void> {
   const arrivals: [string, number][] = [];
   let bulk = 0;
@@ -96,7 +96,7 @@ async function measure(one: Case, seconds: number): Promise<Record<string, strin
   }
 }
 
-/** What the sink took since it was last asked. */
+/** Messages that the sink accepted since the last call. */
 interface Taken {
   arrivals: [string, number][];
   /** In all. */

@@ -1,5 +1,5 @@
 /**
- * No limit is exceeded in any window, over as many simulated sends as are asked for: two dozen limits, nine
+ * No limit is exceeded in any window, over the given number of simulated sends: two dozen limits, nine
  * (IP, site) pairs on three nodes, shared buckets, late timers. The real code on a simulated clock.
  *
  *     node bench/limits.ts [sends]

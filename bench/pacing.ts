@@ -1,11 +1,11 @@
 /**
  * How evenly paced messages leave: the real egress, client and sockets, a sink in a process of its own that notes
- * when each message arrived, and a limit of so many messages a second. A backlog waits all the time.
+ * when each message arrived, and a limit in messages/s. A backlog waits all the time.
  *
  *     node bench/pacing.ts [seconds]
  *
- * Prints for each rate how far the spaces between arrivals are from those of the rate, and the share of the rate
- * that was used. Messages of one instant would show as a space of nothing. `timers p99` is how late timers of
+ * Prints for each rate how far the gaps between arrivals are from those of the rate, and the share of the rate
+ * that was used. Simultaneous messages would show as a gap of 0. `timers p99` is how late timers of
  * 10 ms were in an idle process just before: what the machine itself adds.
  */
 import { fork } from 'node:child_process';
@@ -22,7 +22,7 @@ import { startSink } from './support/sink.ts';
 if (process.send) await sink();
 else await main();
 
-/** The child: tells at the end when each message arrived, in ms by the steady clock of the machine. */
+/** The child: reports at the end the arrival time of each message, by the steady clock of the machine, ms. */
 async function sink(): Promise<void> {
   const arrivals: number[] = [];
   const server = await startSink({ onMessage: () => arrivals.push(Number(process.hrtime.bigint()) / 1e6) });
@@ -90,7 +90,7 @@ function row(rate: number, arrivals: number[]): Record<string, string | number> 
   };
 }
 
-/** The most arrivals in any window of so many ms. */
+/** Maximum number of arrivals in any window of this length. */
 function mostWithin(arrivals: number[], length: number): number {
   let first = 0;
   let most = 0;

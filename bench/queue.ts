@@ -3,7 +3,7 @@
  *
  *     node bench/queue.ts [messages]
  *
- * Prints how long after the start the first delivery arrived, messages a second from the first to the last,
+ * Prints how long after the start the first delivery arrived, messages/s from the first to the last,
  * CPU time a message, and resident memory over the run. The messages are signed beforehand; one signature
  * serves all, since egress neither makes nor checks any.
  */

@@ -1,5 +1,5 @@
 /**
- * What shaping costs one delivery: finding its limits and its flow, waiting in the ready queue, passing its gate,
+ * The cost of shaping for one delivery: finding its limits and streams, waiting in the ready queue, passing its limiters,
  * ending, and what is learnt from the result; with and without limits of its own, directives and a policy.
  *
  *     node bench/shaping.ts [deliveries]

@@ -24,7 +24,7 @@ const HEALTHY = 20;
 const MOST = 2;
 const LANE = 'default:transactional:other';
 
-/** A lane in memory. Settlements go nowhere: what is deferred does not come again. */
+/** A lane in memory. Settlements are dropped: a deferred delivery does not come again. */
 class Queue {
   readonly #items: LeasedItem[] = [];
   #wake: () => void = () => undefined;

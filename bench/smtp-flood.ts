@@ -1,9 +1,9 @@
 /**
- * Attacks a running standalone through its SMTP listeners and measures what it costs: memory above idle, and how long
+ * Attacks a running standalone through its SMTP listeners and measures the cost: memory above idle, and how long
  * another client waits. Run by hand: `npm run bench:smtp-flood`.
  *
  * 1. Dot-stuffed lines that never end, over 150 connections from three addresses.
- * 2. 2,000 connections that say NOOP, from 40 addresses, 1,000 to each listener.
+ * 2. 2,000 connections that send NOOP, from 40 addresses, 1,000 to each listener.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -26,7 +26,7 @@ async function residentMemory(server: ChildProcess): Promise<number> {
 
 const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Connects and waits for the greeting. @returns milliseconds, or undefined when it was not served. */
+/** Connects and waits for the greeting. @returns the time taken, ms, or undefined without a greeting. */
 async function greet(port: number, localAddress: string): Promise<number | undefined> {
   const started = performance.now();
   const socket = connect({ port, host: '127.0.0.1', localAddress });

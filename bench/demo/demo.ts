@@ -21,7 +21,7 @@ const { positionals } = parseArgs({ allowPositionals: true });
 const total = Number(positionals[0] ?? 5000);
 if (!Number.isInteger(total) || total < 1) throw new Error('usage: npm run demo [messages]');
 const BATCH = 250;
-/** After the last message is accepted, the others end within seconds; what holds mail for longer is a fault to show, ms. */
+/** Maximum wait after the last acceptance for the other deliveries to end; a longer one is a fault to show, ms. */
 const PATIENCE = 60_000;
 const random = seededRandom(2026);
 const NAMES = [
@@ -96,7 +96,7 @@ const byDomain = new Map(
 
 let ended = 0;
 let cursor = 0;
-/** Reads what happened since the last look. */
+/** Reads the events since the last read. */
 async function follow(): Promise<void> {
   for (;;) {
     const { cursor: next, outcomes } = await postern.engine.records.feed(cursor, 1000);

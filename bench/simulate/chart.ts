@@ -16,7 +16,7 @@ import {
 export interface Series {
   name: string;
   points: readonly (readonly [x: number, y: number])[];
-  /** Dashed and grey: what the others are to be held against. */
+  /** Dashed and grey: the reference for the others. */
   reference?: boolean;
   /** Filled down to the axis. */
   area?: boolean;

@@ -1,10 +1,10 @@
-/** Simulated time: events in the order of their instants, as fast as they can be worked off. */
+/** Simulated time: events run in the order of their times, as fast as the machine can. */
 import { Heap } from '../../lib/heap.ts';
 import type { Clock } from '../../lib/time.ts';
 
 interface Event {
   at: number;
-  /** Of events of one instant, the one that was ordered first comes first. */
+  /** Events of one time run in the order in which they were scheduled. */
   order: number;
   task: (() => void) | undefined;
 }

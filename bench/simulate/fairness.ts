@@ -1,7 +1,7 @@
 /**
- * Fifty tenants at one site that takes less than they have: who gets what, and how long the urgent waits.
+ * Fifty tenants at one site that accepts less than their mail: the share of each, and the wait of urgent mail.
  *
- * Three trials: equal tenants of unequal zeal, for who gets what; a million messages of one tenant and then
+ * Three trials: equal tenants with unequal backlogs, for the shares; a million messages of one tenant and then
  * one of another; transactional mail alone and under bulk mail that never ends.
  */
 import { quantile } from '../support/machine.ts';
@@ -20,7 +20,7 @@ const LIMIT = 100;
 const PEER: Peer = { opening: 150, transaction: 80, refuses: () => undefined, putsOff: () => undefined };
 const LIMITS = { default: { messageRate: `${LIMIT}/s`, connections: 20 } } as const;
 
-/** What each tenant has sent by the end of each minute, when the first brings ten times as much as the last. */
+/** Messages of each tenant by the end of each minute, when the first has ten times the mail of the last. */
 async function shares(seed: number): Promise<number[][]> {
   const random = seeded(seed);
   const clock = new SimulatedClock(START);
@@ -38,7 +38,7 @@ async function shares(seed: number): Promise<number[][]> {
   for (let at = 0; at < LENGTH; at += 1000) {
     const now = clock.now();
     for (let tenant = 0; tenant < TENANTS; tenant += 1) {
-      // From 3 a second, which is more than a fiftieth of the limit, to 30; in bursts, for so it comes.
+      // From 3/s, which is more than a fiftieth of the limit, to 30/s, in bursts like real mail.
       const mean = 30 - (27 * tenant) / (TENANTS - 1);
       const burst = random() < 0.2 ? Math.round(mean * 5) : 0;
       line.give(...Array.from({ length: burst }, () => delivery(String(tenant), 'bulk', now)));
@@ -78,7 +78,7 @@ function underWay(line: Line): number {
   return line.path.source.knownLimiter(line.path.site.name)?.running ?? 0;
 }
 
-/** Latencies of transactional mail, ms, sorted: five a second, beside as much bulk mail as there is or none. */
+/** Sorted latencies of transactional mail at 5/s, with a full backlog of bulk mail or none, ms. */
 async function latencies(seed: number, bulk: boolean): Promise<Float64Array> {
   const random = seeded(seed);
   const clock = new SimulatedClock(START);

@@ -14,10 +14,10 @@ export interface HeatMap {
   /** Smallest and largest value of the colours, on a logarithmic scale. */
   min: number;
   max: number;
-  /** What the rows and columns are. */
+  /** Labels of rows and columns. */
   rows: string;
   columns: string;
-  /** What the colours are. */
+  /** Label of the colours. */
   values: string;
 }
 
@@ -41,7 +41,7 @@ export function heatMap({ title, subtitle, panels, min, max, rows, columns, valu
     const y = TOP + Math.floor(n / ACROSS) * (height + GAP.y);
     body.push(text(x, y - 7, panel.name, { 'font-weight': 'bold' }));
     for (const [i, row] of panel.rows.entries()) {
-      // Neighbours of one colour are drawn as one: a tenth of the size, and no seams.
+      // Adjacent cells of one colour are drawn as one: a tenth of the size, and no seams.
       for (let from = 0; from < row.length; ) {
         const fill = colourOf(row[from]!, min, max);
         let to = from + 1;

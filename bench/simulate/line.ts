@@ -36,20 +36,20 @@ export interface LineOptions {
   limits: LimitDocument;
   /** A delivery was tried. */
   attempted: (delivery: Delivery, tried: CompletedAttempt) => void;
-  /** A delivery was put back untried, not to be given again before `until`. */
+  /** A delivery was requeued without an attempt until `until`. */
   released?: (delivery: Delivery, until: number) => void;
 }
 
 export class Line {
   readonly path: ConnectionPool;
   readonly #clock: SimulatedClock;
-  /** Connections that were asked for. */
+  /** Connections requested. */
   connects = 0;
 
   private constructor(options: LineOptions, site: Site, destinations: Destinations) {
     const { clock, random, peer, attempted, released } = options;
     this.#clock = clock;
-    // What the path asks of them; the rest is about storage.
+    // The part that the connection pool uses; the rest is about storage.
     const results = {
       mayBegin: () => true,
       attempted,
@@ -82,7 +82,7 @@ export class Line {
     this.#tick();
   }
 
-  /** Once a second, as the dispatcher does it. */
+  /** Called once a second, as by the dispatcher. */
   #tick(): void {
     this.path.pump(true);
     this.#clock.after(1000, () => this.#tick());
@@ -108,7 +108,7 @@ export class Line {
     return new Line(options, site, destinations);
   }
 
-  /** Brings deliveries to the path; those that were put back may come again. */
+  /** Adds deliveries to the pool; requeued ones may come again. */
   give(...deliveries: Delivery[]): void {
     for (const delivery of deliveries) this.path.queue.push(delivery);
     this.path.pump();

@@ -1,6 +1,6 @@
 /**
- * Providers whose limit nobody is told: 1, 10 and 100 messages a second on average, moving by half of that up
- * and down, first in waves, then in jumps. More mail waits than they ever take. What they say is one sentence:
+ * Providers with a hidden limit: 1, 10 and 100 messages/s on average, moving by half of that up
+ * and down, first in waves, then in jumps. More mail waits than they ever accept. Their reply is one sentence:
  * that the rate is unusual.
  */
 import { chart } from './chart.ts';
@@ -13,7 +13,7 @@ import type { Report, Row, Scenario } from './report.ts';
 const START = Date.UTC(2026, 2, 1);
 const MINUTE = 60_000;
 const LENGTH = 180 * MINUTE;
-/** Messages a second, on average. */
+/** Mean limits, messages/s. */
 const MEANS = [1, 10, 100];
 const BUCKET = 10_000;
 const BACKLOG = 2_000;
@@ -41,7 +41,7 @@ async function run(seed: number): Promise<Report> {
   return report;
 }
 
-/** @param mean of the hidden limit, messages a second. */
+/** @param mean of the hidden limit, messages/s. */
 async function follow(mean: number, seed: number): Promise<Report> {
   const random = seeded(seed);
   const clock = new SimulatedClock(START);

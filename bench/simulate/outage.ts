@@ -1,7 +1,7 @@
 /**
- * A provider whose hosts are gone for forty minutes, and come back. Mail comes all the while. What counts: how
- * soon it is noticed, how little is knocked in vain, how soon mail flows again, and that what has gathered
- * leaves at the pace of the limits and in the order in which its time comes.
+ * A provider whose hosts are down for forty minutes, and come back. Mail arrives all the while. The figures: how
+ * soon the outage is noticed, how few connections fail, how soon mail flows again, and that the backlog
+ * leaves at the rate of the limits and in order of due time.
  */
 import type { Delivery } from '../../lib/egress/delivery.ts';
 import { DEFAULT_RETRY, nextAttempt } from '../../lib/outcome/retry.ts';
@@ -16,7 +16,7 @@ const MINUTE = 60_000;
 const LENGTH = 180 * MINUTE;
 const OUTAGE = { from: 20 * MINUTE, to: 60 * MINUTE };
 const BUCKET = 30_000;
-/** Messages a second that come, and that the limits let go. */
+/** Rate of new mail, and rate of the limits, messages/s. */
 const COMING = 30;
 const LIMIT = 60;
 const BLACKHOLE = 30_000;
@@ -27,7 +27,7 @@ async function run(seed: number): Promise<Report> {
   const buckets = LENGTH / BUCKET;
   const delivered = new Array<number>(buckets).fill(0);
   const oldest = new Array<number>(buckets).fill(0);
-  /** Messages that are not delivered yet, by when they came. */
+  /** Undelivered messages, by time of arrival. */
   const open = new Set<Delivery>();
   const again: { delivery: Delivery; until: number }[] = [];
   const down = (now: number): boolean => now - START >= OUTAGE.from && now - START < OUTAGE.to;

@@ -1,4 +1,4 @@
-/** A provider's hosts as a session meets them, and the session, without a network. */
+/** A provider's hosts, and a session with them, without a network. */
 import type {
   SessionEnd,
   SessionOptions,
@@ -9,12 +9,12 @@ import type {
 import type { Clock } from '../../lib/time.ts';
 
 export interface Peer {
-  /** ms from the first packet to the reply to EHLO, and from the envelope to the reply to the body. */
+  /** Time from the first packet to the reply to EHLO, and from the envelope to the reply to the body, ms. */
   readonly opening: number;
   readonly transaction: number;
-  /** What keeps a connection that is asked for now from coming about, and after how long; undefined: nothing. */
+  /** The failure of a connection that begins now, and its delay; undefined: the connection succeeds. */
   refuses(now: number): { end: SessionEnd; after: number } | undefined;
-  /** Its reply to a body that ends now; undefined: it is taken. */
+  /** The reply to a body that ends now; undefined: accepted. */
   putsOff(now: number): SmtpReply | undefined;
 }
 
@@ -104,7 +104,7 @@ export class SimulatedSession implements SmtpSession {
   }
 }
 
-/** A limit that the peer keeps to itself: so many messages a second, a quarter of them at once, and two at least. */
+/** A hidden limit of the peer: messages/s, of which a quarter, at least two, may come at once. */
 export class HiddenLimit {
   readonly #rate: (now: number) => number;
   #tokens = 0;
@@ -115,7 +115,7 @@ export class HiddenLimit {
     this.#at = start;
   }
 
-  /** Whether one more message is within the limit; then it counts. */
+  /** Counts one more message if it is within the limit. @returns whether it is. */
   takes(now: number): boolean {
     const rate = this.#rate(now);
     this.#tokens = Math.min(Math.max(2, rate / 4), this.#tokens + ((now - this.#at) / 1000) * rate);

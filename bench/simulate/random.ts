@@ -1,4 +1,4 @@
-/** Chance that repeats: one seed gives one simulation. */
+/** Repeatable random numbers: one seed gives one simulation. */
 import type { Random } from '../../lib/time.ts';
 
 /** Numbers in [0, 1) (mulberry32). */
@@ -22,7 +22,7 @@ function normal(random: Random, mean: number, deviation: number): number {
   return mean + deviation * Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
 }
 
-/** How many of `count` events of probability `share` happen; beyond 50 of them by their normal limit. */
+/** Number of `count` events of probability `share` that happen; beyond 50 by the normal approximation. */
 export function binomial(random: Random, count: number, share: number): number {
   if (share <= 0 || count <= 0) return 0;
   if (share >= 1) return count;

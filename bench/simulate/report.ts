@@ -1,15 +1,15 @@
-/** What a scenario is, and what it hands back. */
+/** Scenarios and their results. */
 
 export interface Row {
   figure: string;
   value: string;
-  /** What is to be reached; empty where it is only told. */
+  /** The target; empty for a figure without one. */
   reach: string;
 }
 
 export interface Report {
   rows: Row[];
-  /** A figure that is to be reached was not. */
+  /** Whether a figure missed its target. */
   failed: boolean;
   /** SVG by file name without its suffix. */
   plots: Record<string, string>;
@@ -18,6 +18,6 @@ export interface Report {
 export interface Scenario {
   name: string;
   title: string;
-  /** The same seed gives the same report, aside from the time that it took. */
+  /** The same seed gives the same report, aside from the time taken. */
   run(seed: number): Report | Promise<Report>;
 }

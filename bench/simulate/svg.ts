@@ -38,7 +38,7 @@ export function line(x1: number, y1: number, x2: number, y2: number, more: Attri
   return element('line', { x1, y1, x2, y2, stroke: GRID, ...more });
 }
 
-/** A whole document with a title and, below it, what is to be seen. */
+/** A whole document with a title and, below it, a description. */
 export function figure(
   width: number,
   height: number,
@@ -65,13 +65,13 @@ function short(value: number): string {
   return String(Math.round(value * 100) / 100);
 }
 
-/** Maps values to places. */
+/** Maps values to positions. */
 export interface Scale {
   (value: number): number;
   ticks: readonly number[];
 }
 
-/** @param from, to places of the smallest and largest value. */
+/** @param from, to positions of the smallest and largest value. */
 export function linear(min: number, max: number, from: number, to: number, count = 6): Scale {
   const scale = (value: number): number => from + ((value - min) / (max - min)) * (to - from);
   return Object.assign(scale, { ticks: roundTicks(min, max, count) });

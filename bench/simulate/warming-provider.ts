@@ -1,6 +1,6 @@
 /**
- * A provider as an IP meets it that it does not know: it bears so many messages a day, more with each day that
- * went well, fewer when it was pushed. Nothing of this is known to the shaping code but by the replies.
+ * A provider that does not know an IP: it accepts a number of messages a day, more with each day that
+ * went well, fewer after an excess. The shaping code sees its replies only.
  */
 import type { AttemptResult } from '../../lib/outcome/classify.ts';
 import type { Random } from '../../lib/time.ts';
@@ -10,9 +10,9 @@ export interface ProviderProfile {
   name: string;
   /** Share of all mail. */
   share: number;
-  /** Messages of the first day that it bears from a new IP, at least and at most. */
+  /** Minimum and maximum number of messages accepted from a new IP on the first day. */
   first: readonly [number, number];
-  /** By how much what it bears grows with a good day. */
+  /** Growth of the accepted number with a good day, as a factor. */
   growth: number;
   /** Share of first attempts that it greylists. */
   greylists: number;
@@ -30,7 +30,7 @@ export const PROFILES: readonly ProviderProfile[] = [
   { name: 'other', share: 0.06, first: [1000, 3000], growth: 3, greylists: 0.3 },
 ];
 
-/** What becomes of messages, and a reply as such providers give it. */
+/** The fate of messages, and a typical reply. */
 export const RESULTS = {
   delivered: { kind: 'accepted', phase: 'body' },
   bounced: refused(550, '5.1.1', 'The email account that you tried to reach does not exist'),
@@ -50,7 +50,7 @@ function refused(code: number, enhanced: string, text: string): AttemptResult {
   return { kind: 'refused', phase: 'rcpt', reply: { code, enhanced, lines: [text] } };
 }
 
-/** What recipients and lists are like at the moment. */
+/** The current state of recipients and block lists. */
 export interface Conditions {
   bounces: number;
   complaints: number;
@@ -60,7 +60,7 @@ export interface Conditions {
 
 /** One IP in the eyes of one provider. */
 export class Acquaintance {
-  /** Messages a day that it bears now. */
+  /** Messages accepted a day at present. */
   bears: number;
   readonly #growth: number;
   readonly #greylists: number;
@@ -75,14 +75,14 @@ export class Acquaintance {
     this.#random = random;
   }
 
-  /** `count` attempts at once. @param again they were put off before. */
+  /** `count` attempts at once. @param again whether they were deferred before. */
   attempt(count: number, again: boolean, { bounces, listed }: Conditions): Results {
     const random = this.#random;
     const room = Math.max(0, Math.round(this.bears) - this.#sent);
     this.#sent += count;
     const blocked = binomial(random, count, listed);
     let left = count - blocked;
-    // Past what it bears nearly all is put off; the rest is what its several hosts do not know of each other.
+    // Beyond that number nearly all are deferred; the rest slips through because its hosts count separately.
     const throttled = binomial(random, Math.max(0, left - room), 0.9);
     left -= throttled;
     const greylisted = again ? 0 : binomial(random, left, this.#greylists);
@@ -92,7 +92,7 @@ export class Acquaintance {
     return { delivered: left - bounced, bounced, throttled, blocked, greylisted };
   }
 
-  /** A day is over: it bears more of an IP that behaved, less of one that pushed or is listed. */
+  /** Ends a day: the provider accepts more from an IP that behaved, less from one that pushed or is listed. */
   night(): void {
     const share = this.#sent === 0 ? 0 : this.#refused / this.#sent;
     if (share > 0.5) this.bears *= 0.7;

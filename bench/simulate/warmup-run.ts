@@ -1,4 +1,4 @@
-/** One run of the warm-up: nodes with their IPs, storage, providers, mail that comes and mail that was put off. */
+/** One run of the warm-up: nodes with their IPs, storage, providers, new mail and deferred mail. */
 import { Router, readRouting } from '../../lib/routing/router.ts';
 import { WarmupBook } from '../../lib/warmup/book.ts';
 import type { WarmupCheckpoint } from '../../lib/warmup/checkpoint.ts';
@@ -21,7 +21,7 @@ const PLAN = readPlan({ schedule: 'fast' }, 'warmup');
 
 const NORMAL: Conditions = { bounces: 0.006, complaints: 0.0003, listed: 0 };
 
-/** What goes wrong on the way. */
+/** Faults of the run. */
 const INCIDENTS = [
   { from: 9, to: 10, provider: 'yahoo', conditions: { bounces: 0.07, complaints: 0.006, listed: 0 } },
   { from: 13, to: 16, provider: 'google', ips: 5, conditions: { ...NORMAL, listed: 0.5 } },
@@ -30,7 +30,7 @@ const INCIDENTS = [
 interface Node {
   book: WarmupBook;
   ips: string[];
-  /** Its IPs are nobody's until then: their leases have to run out. */
+  /** No node owns its IPs until then: their leases have to run out. */
   downUntil: number;
 }
 
@@ -45,7 +45,7 @@ export class Run {
   /** By IP, then provider. */
   readonly acquaintances: Map<string, Acquaintance[]>;
   readonly place: Map<string, number>;
-  /** Put off, by the step of a minute in which they are due, then provider. */
+  /** Deferred messages, by the minute in which they are due, then provider. */
   readonly due = new Map<number, number[]>();
   /** By day, provider, IP. */
   readonly sent: number[][][] = [];
@@ -141,7 +141,7 @@ export class Run {
     });
   }
 
-  /** A new day: what was sent is held against the budget, and the providers think about us. */
+  /** A new day: checks the sent mail against the budget, and updates the providers' view of the IPs. */
   dawn(day: number): void {
     const now = START + day * DAY;
     if (day > 0) this.#dusk(day - 1, now);
@@ -160,13 +160,13 @@ export class Run {
         this.borne[day]![p]![i] = this.acquaintances.get(ip)![p]!.bears;
       }
     }
-    // Asking for the state of a budget asks for its first lease too, and a save takes less than a step.
+    // Reading the state of a budget also requests its first lease, and a save takes less than a step.
     for (const node of this.nodes) this.#save(node);
   }
 
   #dusk(day: number, now: number): void {
     for (const [i, ip] of this.newIps.entries()) {
-      // The last moment of the day, before anything of it is judged.
+      // The last moment of the day, before its verdict.
       const status = this.nodeOf.get(ip)!.book.status(ip, now - 1);
       const after = this.nodeOf.get(ip)!.book.status(ip, now);
       for (const [p, { name }] of PROFILES.entries()) {

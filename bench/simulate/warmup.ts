@@ -1,9 +1,9 @@
 /**
  * Thirty days of warm-up: 50 new IPs on three nodes that crash and hand over, 8 providers, 300 million
- * messages, ten warm IPs for what is over. Budgets, routing and checkpoints are the real code; only mail and
+ * messages, ten warm IPs for mail beyond the budgets. Budgets, routing and checkpoints are the real code; only mail and
  * providers are modelled.
  *
- * Time goes in steps of ten minutes while nothing happens, and of one while a provider pushes back. Within a
+ * Time goes in steps of ten minutes while nothing happens, and of one while a provider defers. Within a
  * step the mail of a provider moves in batches, each with a choice of its own.
  */
 import { performance } from 'node:perf_hooks';
@@ -16,7 +16,7 @@ const MESSAGES = 300_000_000;
 const QUIET = 10 * MINUTE;
 const BUSY = MINUTE;
 
-/** Share of all mail that has come by an instant: more by day than by night, whole days alike. */
+/** Share of all mail that has arrived by an instant: more by day than by night, the same each day. */
 function arrived(at: number): number {
   const days = (at - START) / DAY;
   return (days - (0.7 * Math.sin(2 * Math.PI * (days - 0.1))) / (2 * Math.PI) - 0.7 * OFFSET) / DAYS;

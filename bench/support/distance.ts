@@ -1,9 +1,9 @@
-/** A way of some length to a local server: a TCP relay that holds back each byte, in both directions. */
+/** A distance to a local server: a TCP relay that delays each byte in both directions. */
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 
 /**
- * @param rtt milliseconds there and back.
- * @returns the port under which the server at `port` is so far away.
+ * @param rtt round-trip time, ms.
+ * @returns the port of the relay.
  */
 export async function farAway(port: number, rtt: number): Promise<{ port: number; close(): void }> {
   const sockets = new Set<Socket>();

@@ -8,7 +8,7 @@ export interface HttpLoadOptions {
   connections: number;
   /** Whole requests, as bytes on the wire. */
   requests: Buffer[];
-  /** Requests a second over all connections; absent: as fast as answers come. */
+  /** Rate over all connections, requests/s; absent: as fast as answers come. */
   rate?: number;
   onAnswer?: (n: number, status: number, body: string) => void;
 }

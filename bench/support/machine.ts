@@ -1,10 +1,10 @@
-/** What the machine can do, and what a process took of it. */
+/** The capacity of the machine, and the share of a process. */
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 
 /**
- * RSA-2048 signatures a second that the machine makes on both cores: the yardstick of the throughput figures.
+ * RSA-2048 signatures/s on both cores of the machine: the yardstick of the throughput figures.
  * @throws when `openssl` is not installed.
  */
 export async function rsaLimit(seconds = 3): Promise<number> {

@@ -11,7 +11,7 @@ const ROOT = join(import.meta.dirname, '..', '..');
 
 export interface BenchPostern {
   pid: number;
-  /** When the process was first started (ms since the epoch). */
+  /** First start of the process, ms since the epoch. */
   startedAt: number;
   api: { host: string; port: number };
   submission: { host: string; port: number };

@@ -4,7 +4,7 @@
  * Gmail and Outlook offer: PIPELINING, CHUNKING, 8BITMIME, SMTPUTF8, SIZE.
  *
  * Run by itself (`node bench/support/sink.ts <port>`) it prints a line of JSON for each second; as a child
- * process it tells its parent when it has taken as many messages as expected.
+ * process it reports to its parent when all expected messages have arrived.
  */
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { parseArgs } from 'node:util';
@@ -20,7 +20,7 @@ export interface SinkOptions {
 
 export interface Sink {
   address: AddressInfo;
-  /** Messages taken. */
+  /** Messages accepted. */
   count(): number;
   close(): Promise<void>;
 }

@@ -8,9 +8,9 @@ export interface SmtpLoadOptions {
   host: string;
   port: number;
   connections: number;
-  /** Messages in all. */
+  /** Total number of messages. */
   total: number;
-  /** Messages a second over all connections; absent: as fast as replies come. */
+  /** Rate over all connections, messages/s; absent: as fast as replies come. */
   rate?: number;
   /** Envelope and bytes (dot-stuffed, with the final dot) of the n-th message. */
   message: (n: number) => { from: string; to: string; data: Buffer };
@@ -21,10 +21,10 @@ export interface SmtpLoadOptions {
 export interface LoadResult {
   accepted: number;
   refused: number;
-  /** When the first byte went out (ms since the epoch), and how long it took to the last reply. */
+  /** Time of the first byte (ms since the epoch), and time from there to the last reply. */
   beganAt: number;
   seconds: number;
-  /** Milliseconds from the message being sent (or due, with a rate) to its 250, sorted. */
+  /** Sorted times from a message being sent (or due, with a rate) to its 250, ms. */
   latencies: Float64Array;
 }
 
@@ -37,7 +37,7 @@ export function smtpLoad(options: SmtpLoadOptions): Promise<LoadResult> {
   let open = options.connections;
   let beganAt = Date.now();
   let began = performance.now();
-  /** Connections that have said EHLO, and how each begins. The server may greet late to catch early talkers. */
+  /** Connections that have sent EHLO, and how each begins. The server may greet late to catch early talkers. */
   const ready: (() => void)[] = [];
 
   return new Promise((resolve, reject) => {

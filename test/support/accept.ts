@@ -21,11 +21,11 @@ import { seededRandom } from './clock.ts';
 import { openTestControl } from './control.ts';
 import { BASE, LINKS } from './tracking.ts';
 
-/** A queue that only takes in, and shows what it took. */
+/** A queue that only admits, and shows what was admitted. */
 class IntakeQueue implements Pick<Queue, 'admit'>, Pick<Records, 'claim'> {
   readonly admissions: Admission[] = [];
   claims: IdempotencyClaim[] = [];
-  /** Answers or throws in place of taking in. */
+  /** Answers or throws in place of admission. */
   next?: () => AdmitResult;
 
   async admit(messages: Admission[], claim?: IdempotencyClaim): Promise<AdmitResult> {
@@ -42,7 +42,7 @@ class IntakeQueue implements Pick<Queue, 'admit'>, Pick<Records, 'claim'> {
 
 export const CALLER: Caller = { keyId: 'AKIATEST', tenant: 'default', admin: false, sourceIp: '192.0.2.9' };
 
-/** Suppression lists that are only looked up; they may fail, and count how often they are asked. */
+/** Suppression lists that count their lookups, and may fail. */
 class KnownSuppressions implements Pick<Suppressions, 'find'> {
   readonly entries: Suppression[] = [];
   asked: number[] = [];
@@ -68,7 +68,7 @@ export interface TestAccept {
   returnPaths: ReturnPaths;
 }
 
-/** The real pipeline, signer and control over a queue that only takes in; `example.com` may send. */
+/** The real pipeline, signer and control over a queue that only admits; `example.com` may send. */
 export async function openTestAccept(
   policy: Partial<AcceptPolicy> = {},
   hooks?: Hooks,
@@ -128,12 +128,12 @@ export function raw(lines: string[], change: Partial<Submission> = {}): Submissi
   };
 }
 
-/** What becomes of one submission. */
+/** The result of one submission. */
 export async function one(t: TestAccept, submission: Submission): Promise<Submitted> {
   return (await t.accept.submit([submission], { door: 'ses-v2', caller: CALLER }))[0]!;
 }
 
-/** The error of a submission that is refused, and leaves nothing behind. */
+/** The error of a refused submission; asserts that nothing was admitted. */
 export async function refusal(t: TestAccept, submission: Submission): Promise<PosternError> {
   const result = await one(t, submission);
   assert.ok('error' in result, 'should have been refused');
@@ -141,7 +141,7 @@ export async function refusal(t: TestAccept, submission: Submission): Promise<Po
   return result.error;
 }
 
-/** The admission of a submission that is taken. */
+/** The admission of an accepted submission. */
 export async function accepted(t: TestAccept, submission: Submission) {
   const result = await one(t, submission);
   if ('error' in result) throw result.error;

@@ -1,6 +1,6 @@
 /**
  * AWS for tests: fauxqs (SQS and S3) in this process and dynoxide (DynamoDB) as a child, on ports of their own,
- * with the tables, the bucket and the queues that an engine stands on. `POSTERN_TEST_AWS_ENDPOINT` puts another
+ * with the tables, the bucket and the queues of an engine. `POSTERN_TEST_AWS_ENDPOINT` puts another
  * endpoint in their place, for all three services (`aws`: the real ones, in the region of the environment).
  */
 import { type ChildProcess, spawn } from 'node:child_process';
@@ -50,7 +50,7 @@ export interface TestAws {
 const REGION = 'us-east-1';
 const READY = 5_000;
 
-/** @param lanes queues that are made; others by `createQueue`. */
+/** @param lanes queues to create; `createQueue` creates others. */
 export async function startTestAws(lanes: readonly string[]): Promise<TestAws> {
   const stops: (() => unknown)[] = [];
   const stop = async (): Promise<void> => {
@@ -125,7 +125,7 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-/** Makes tables, bucket and queues under a name of their own; those of a real account are deleted at the end. */
+/** Creates tables, bucket and queues under a unique name; those of a real account are deleted at the end. */
 async function makeResources(
   client: ClientOptions,
   lanes: readonly string[],
@@ -197,7 +197,7 @@ async function makeResources(
       new CreateQueueCommand({ QueueName: `${name}-${queue}`, Attributes }),
     );
     queueUrlPrefix = QueueUrl!.slice(0, -queue.length);
-    // Two that miss a queue at the same time both make it.
+    // Two callers that miss a queue at the same time both create it.
     if (temporary && !made.has(queue)) stops.push(() => sqs.send(new DeleteQueueCommand({ QueueUrl })));
     made.add(queue);
   };
@@ -226,14 +226,14 @@ async function deleteBucket(s3: S3Client, Bucket: string): Promise<void> {
 
 /**
  * Moves the time of this process, and with it that of SQS in it: delays and visibility times pass at once.
- * Timers are as they were. Call `mock.timers.reset()` at the end.
+ * Timers stay real. Call `mock.timers.reset()` at the end.
  */
 export function moveTime(to: number): void {
   mock.timers.reset();
   mock.timers.enable({ apis: ['Date'], now: to });
 }
 
-/** As its client, but a lane that does not exist is made when it is first used. */
+/** A client that creates a missing lane at its first use. */
 export function withLanes(aws: TestAws): ClientOptions {
   return {
     ...aws.client,
@@ -256,24 +256,24 @@ export function withLanes(aws: TestAws): ClientOptions {
   };
 }
 
-/** What a client is made to suffer. */
+/** A fault of the client's requests. */
 export interface Fault {
   /** Command without its ending, as `SendMessageBatch`. */
   command: string;
-  /** How often; then it is over. */
+  /** Number of requests with the fault. */
   times: number;
   /**
-   * `refused`: the service does nothing and says so. `lost`: it does it, and its answer is lost. `cut`: it never
-   * hears of it. `partial`: of a batch it leaves out the first entry, and says so.
+   * `refused`: the service does nothing and answers with an error. `lost`: the request is done, its answer lost. `cut`:
+   * the request is lost. `partial`: the service leaves out the first entry of a batch, and reports it.
    */
   kind: 'refused' | 'lost' | 'cut' | 'partial';
   /** Name of the error of `refused`. */
   error?: string;
-  /** Only for requests whose input says so. */
+  /** Limits the fault to requests whose input matches. */
   when?: (input: Record<string, unknown>) => boolean;
 }
 
-/** Faults of all clients of one engine, and how often each command was sent. */
+/** Faults of all clients of one engine, and the number of requests of each command. */
 export class Faults {
   readonly calls = new Map<string, number>();
   #faults: Fault[] = [];
@@ -286,7 +286,7 @@ export class Faults {
     this.#faults = [];
   }
 
-  /** To be given to the engine as its client. */
+  /** The client for the engine. */
   on(client: ClientOptions): ClientOptions {
     return {
       ...client,

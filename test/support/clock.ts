@@ -34,7 +34,7 @@ export class TestClock implements Clock {
     this.#now = end;
   }
 
-  /** How many tasks wait. */
+  /** Number of waiting tasks. */
   get pending(): number {
     return this.#tasks.length;
   }

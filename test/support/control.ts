@@ -6,7 +6,7 @@ import { TestConfig } from './engine.ts';
 /** A master key for tests. */
 export const MASTER_KEY = Buffer.alloc(32, 7);
 
-/** A control room over a config port in memory, without DNS proof unless asked for. */
+/** A control room over a config port in memory, by default without DNS proof. */
 export async function openTestControl(
   options: Partial<ControlOptions> & { config?: TestConfig; clock?: TestClock } = {},
 ): Promise<{ control: Control; config: TestConfig; clock: TestClock }> {

@@ -13,7 +13,7 @@ import {
   TRUNCATED_RESPONSE,
 } from 'dns-packet';
 
-/** What is answered to a question. `silent`: nothing at all. */
+/** The answer to a question. `silent`: no answer. */
 export interface ZoneEntry {
   /** Records of the answer section, CNAME chain included; a default name, class and TTL are filled in. */
   answers?: (Partial<Answer> & { type: Answer['type']; data: unknown })[];
@@ -22,7 +22,7 @@ export interface ZoneEntry {
   /** 0 NOERROR, 2 SERVFAIL, 3 NXDOMAIN, 5 REFUSED. */
   rcode?: number;
   silent?: boolean;
-  /** UDP responses are truncated and empty: the client has to come by TCP. */
+  /** UDP responses are truncated and empty, so that the client must use TCP. */
   truncated?: boolean;
   /** Bytes to send over UDP before the answer, made from it (forgeries). */
   before?: (response: Buffer) => Buffer[];
@@ -34,9 +34,9 @@ export interface TestDnsServer {
   port: number;
   /** `host:port` fields as settings have them. */
   endpoint: { host: string; port: number };
-  /** Answers by `TYPE name`. What is missing is NXDOMAIN when no type of the name exists, else NODATA. */
+  /** Answers by `TYPE name`. A missing entry is NXDOMAIN when no type of the name exists, else NODATA. */
   zone: Map<string, ZoneEntry>;
-  /** Questions in the order in which they came: `udp A example.com`. */
+  /** Questions in the order of arrival: `udp A example.com`. */
   questions: string[];
   close(): Promise<void>;
 }
@@ -118,7 +118,7 @@ export async function startDnsServer(zone: Record<string, ZoneEntry> = {}): Prom
       const response = respond(query, entryOf(query), false);
       const length = Buffer.alloc(2);
       length.writeUInt16BE(response.length);
-      // In two pieces, as TCP may.
+      // TCP may split an answer in two.
       socket.write(Buffer.concat([length, response.subarray(0, 5)]));
       socket.end(response.subarray(5));
     });

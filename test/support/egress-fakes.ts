@@ -48,9 +48,9 @@ export class FakeEngine {
   readonly extended: LeasedItem[] = [];
   readonly leases: LeaseRequest[] = [];
   readonly checkpoints = new Map<string, unknown>();
-  /** Tokens that are left in shared buckets. */
+  /** Tokens left in shared buckets. */
   readonly buckets = new Map<string, number>();
-  /** Who holds shared permits. */
+  /** Holders of shared permits. */
   readonly permits = new Map<string, PermitHolder[]>();
   /** Thrown by the next calls of `settle`. */
   readonly settleErrors: Error[] = [];
@@ -144,18 +144,18 @@ export class FakeEngine {
   }
 }
 
-/** A session that does what the test says. */
+/** A session that the test drives. */
 export class FakeSession implements SmtpSession {
   state: SmtpSession['state'] = 'opening';
   readonly extensions = new Map<string, string>();
   readonly options: SessionOptions;
-  /** Taken and not done. */
+  /** Transactions under way. */
   readonly taken: Transaction[] = [];
-  /** Envelope recipients in the order in which they were taken. */
+  /** Envelope recipients in the order of their transactions. */
   readonly seen: string[] = [];
   tls: SmtpSession['tls'];
   readonly #clock: TestClock;
-  /** Transactions that are taken at once. */
+  /** Number of transactions that the session takes at once. */
   readonly #depth: number;
   #count = 0;
 
@@ -169,7 +169,7 @@ export class FakeSession implements SmtpSession {
     return this.taken.length;
   }
 
-  /** The peer let us in. */
+  /** The peer accepts the connection. */
   opened(): void {
     this.state = 'open';
     this.wake();
@@ -204,7 +204,7 @@ export class FakeSession implements SmtpSession {
     if (this.#count >= this.options.maxTransactions && this.taken.length === 0) this.end('quit', 'quit');
   }
 
-  /** Ends the session; what was taken is lost. */
+  /** Ends the session; transactions under way are lost. */
   end(
     code: SessionEnd['code'],
     phase: SessionEnd['phase'],
@@ -236,7 +236,7 @@ export class FakeSession implements SmtpSession {
   }
 }
 
-/** Lets everything run that waits for no clock. */
+/** Runs all work that waits for no clock. */
 export async function settle(): Promise<void> {
   for (let i = 0; i < 10; i += 1) await new Promise<void>((resolve) => setImmediate(resolve));
 }

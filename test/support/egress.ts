@@ -1,6 +1,6 @@
 /**
- * An egress node between a queue and peers that are in memory, at a clock that stands until a test moves it. All that
- * is between them is real.
+ * An egress node between a queue and peers in memory, with a clock that stands until a test moves it. Everything
+ * between them is real.
  */
 import type { Answer, Resolver } from '../../lib/dns/resolver.ts';
 import { startEgress } from '../../lib/egress/egress.ts';
@@ -14,14 +14,14 @@ import { FakeEngine, FakeSession, queueItem, settle } from './egress-fakes.ts';
 export class TestEgress {
   readonly clock: TestClock;
   readonly engine: FakeEngine;
-  /** Connections in the order in which they were opened. */
+  /** Connections in the order of opening. */
   readonly sessions: FakeSession[] = [];
   /** Pipelining depth of the sessions that are opened. */
   depth = 1;
   readonly #resolver: Resolver;
   #egress: Egress | undefined;
 
-  /** @param now when it begins, ms since the epoch. */
+  /** @param now start of the clock, ms since the epoch. */
   constructor(resolver: Resolver, now?: number) {
     this.#resolver = resolver;
     this.clock = new TestClock(now);
@@ -52,12 +52,12 @@ export class TestEgress {
     return this.#egress;
   }
 
-  /** Until it is known which addresses can be bound: the kernel's answer, not a time. */
+  /** Waits until the kernel has answered which addresses can be bound. */
   async bound(): Promise<void> {
     await this.until(() => this.egress.sources().every((one) => one.usable || !one.trouble.includes('yet')));
   }
 
-  /** Until something outside the clock has happened: bounded by turns of the event loop. */
+  /** Waits for something outside the clock, bounded by turns of the event loop. */
   async until(done: () => boolean): Promise<void> {
     for (let i = 0; i < 10_000 && !done(); i += 1)
       await new Promise<void>((resolve) => setImmediate(resolve));
@@ -70,7 +70,7 @@ export class TestEgress {
     return item;
   }
 
-  /** Moves time on in steps, letting what is not on the clock run between them. */
+  /** Moves time on in steps, and lets work outside the clock run between them. */
   async pass(ms: number, step = 1000): Promise<void> {
     for (let left = ms; left > 0; left -= step) {
       this.clock.advance(Math.min(step, left));
@@ -78,7 +78,7 @@ export class TestEgress {
     }
   }
 
-  /** Stops it in its time, whatever its peers do. */
+  /** Stops the node in time, with any behaviour of its peers. */
   async stop(): Promise<void> {
     const stopped = this.#egress?.stop();
     await settle();
@@ -88,7 +88,7 @@ export class TestEgress {
   }
 }
 
-/** Limits without a message rate but for what is given. */
+/** Limits without a message rate, with these changes. */
 export function limits(change: LimitEntry = {}, more: Omit<LimitDocument, 'default'> = {}): LimitDocument {
   return { default: { messageRate: 'unlimited', ...change }, ...more };
 }
@@ -110,7 +110,7 @@ export function addressesOfAll(addresses: readonly string[]): Resolver {
   return { resolve } as unknown as Resolver;
 }
 
-/** Answers by `TYPE name`; nothing is NXDOMAIN. May be changed while it is asked. */
+/** Answers by `TYPE name`; a missing one is NXDOMAIN. May be changed at any time. */
 export type Zone = Record<string, unknown[] | 'fails' | 'empty'>;
 
 export function zoneResolver(zone: Zone): Resolver {

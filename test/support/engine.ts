@@ -1,5 +1,5 @@
 /**
- * The memory engine as tests use it: with a view of what it was asked, and the faults that a test calls for. An engine
+ * The memory engine for tests: with a record of its calls, and the faults that a test sets. An engine
  * holds no thread, file or timer of the process, so a test may leave it open.
  */
 import { openMemory } from '../../lib/engine/memory/open.ts';
@@ -10,10 +10,10 @@ import { TestClock } from './clock.ts';
 /** Calls of all engines of this process so far. */
 let calls = 0;
 
-/** Turns without a call after which nothing is left to do but for a clock. The memory engine answers in one. */
+/** Turns without a call after which only clocks are left to wait for. The memory engine answers in one. */
 const QUIET = 10;
 
-/** A port whose calls `settled` sees. */
+/** A port whose calls `settled` counts. */
 function counted<T extends object>(port: T): T {
   return new Proxy(port, {
     get: (target, name) => {
@@ -27,7 +27,7 @@ function counted<T extends object>(port: T): T {
   });
 }
 
-/** Lets everything run that waits for no clock, the engines included. */
+/** Runs all work that waits for no clock, that of engines included. */
 export async function settled(): Promise<void> {
   for (let quiet = 0, turns = 0; quiet < QUIET; turns += 1) {
     if (turns === 100_000)
@@ -42,11 +42,11 @@ export async function settled(): Promise<void> {
 export class TestConfig implements Config {
   readonly #config = counted(openMemory({ clock: new TestClock() }).config);
   readonly #kinds = new Set<string>();
-  /** Makes calls fail as those of a store that is away. */
+  /** Makes calls fail as those of an unavailable store. */
   failing = false;
   /** Makes writes alone fail. */
   failingWrites = false;
-  /** Awaited before each `get` answers, with what it read already read. */
+  /** Awaited by each `get` between its read and its answer. */
   delayGet: (() => Promise<void>) | undefined;
   /** Calls of `put`. */
   writes = 0;
@@ -92,7 +92,7 @@ export class TestConfig implements Config {
     await this.#config.catchUp();
   }
 
-  /** Everything that is stored, as text. */
+  /** All stored documents, as text. */
   async dump(): Promise<string> {
     const stored = await Promise.all(Array.from(this.#kinds, (kind) => this.#config.list(kind)));
     return stored

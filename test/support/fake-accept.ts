@@ -1,11 +1,11 @@
 import type { Accept, Submission, SubmitOptions, Submitted } from '../../lib/accept/types.ts';
 import { PosternError } from '../../lib/errors.ts';
 
-/** An accept pipeline that keeps what it is given, and keeps the promise of idempotent calls. */
+/** An accept pipeline that records its calls, and honours idempotency keys. */
 export class FakeAccept implements Accept {
   readonly submissions: Submission[] = [];
   readonly calls: SubmitOptions[] = [];
-  /** Decides over each submission; what it throws refuses that one. */
+  /** Called for each submission; an error refuses that one. */
   refuse: (submission: Submission) => void = () => {};
   /** Thrown for the whole call. */
   failure?: Error;

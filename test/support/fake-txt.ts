@@ -1,6 +1,6 @@
 import type { Identity } from '../../lib/control/types.ts';
 
-/** TXT records as `node:dns/promises` answers about them. */
+/** TXT records in place of `node:dns/promises`. */
 export class FakeTxt {
   readonly records = new Map<string, string[][]>();
   /** Code of the failure that every query gets. */

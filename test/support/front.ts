@@ -7,7 +7,7 @@ import { FRONT_FUNCTION, FRONT_SECRET } from '../../lib/http/cloudfront.ts';
 import type { RawRequest } from '../../lib/http/raw-request.ts';
 import { URL_DOMAIN, urlEvent } from './lambda.ts';
 
-/** Address of the caller, as CloudFront sees it. */
+/** Address of the caller in the eyes of CloudFront. */
 export const VIEWER = '203.0.113.9';
 
 interface EdgeEvent {
@@ -26,8 +26,8 @@ interface EdgeEvent {
 const edge = runInNewContext(`${FRONT_FUNCTION}; handler`) as (event: EdgeEvent) => EdgeEvent['request'];
 
 /**
- * What Lambda is handed of a request to the distribution: the function at the edge has run, the name in `Host` is
- * the Function URL's, and the secret is set over whatever the caller sent.
+ * A request to the distribution as Lambda gets it: the function at the edge has run, the name in `Host` is
+ * the Function URL's, and the secret replaces the value of the caller.
  */
 export function throughCloudFront(request: RawRequest, secret: string): LambdaFunctionURLEvent {
   const { headers } = edge({
@@ -54,7 +54,7 @@ export function throughCloudFront(request: RawRequest, secret: string): LambdaFu
   return urlEvent({ ...request, headers: [...sent] });
 }
 
-/** What the SDK hands over to be sent. */
+/** The request that the SDK would send. */
 interface Signed {
   method: string;
   path: string;

@@ -1,15 +1,15 @@
-/** Events as Lambda hands them over. */
+/** Events in the form of Lambda. */
 import type { Context, LambdaFunctionURLEvent, ScheduledEvent, SQSEvent } from 'aws-lambda';
 import type { RawRequest } from '../../lib/http/raw-request.ts';
 
 export const URL_DOMAIN = 'abcdefghij.lambda-url.us-east-1.on.aws';
 
-/** A request to a Function URL. Text comes as it is; anything else in base64, as Lambda does it. */
+/** A request to a Function URL: text as it is, any other body in base64. */
 export function urlEvent(request: RawRequest): LambdaFunctionURLEvent {
   const headers: Record<string, string> = {};
   for (const [name, value] of request.headers) {
     const text = Buffer.from(value, 'latin1').toString();
-    // Headers of one name come joined.
+    // Lambda joins headers of one name.
     headers[name] = headers[name] === undefined ? text : `${headers[name]},${text}`;
   }
   const isText = /^(text\/|application\/(json|javascript|xml))/.test(headers['content-type'] ?? 'text/plain');
@@ -76,7 +76,7 @@ export const scheduled: ScheduledEvent = {
   detail: {},
 };
 
-/** @param remaining milliseconds that are left. */
+/** @param remaining time left, ms. */
 export function contextWith(remaining: number): Context {
   return {
     callbackWaitsForEmptyEventLoop: true,

@@ -1,5 +1,5 @@
 /**
- * Sends from two IPs to a few sites through the real gates, flows, ready queues and shared buckets, on a simulated
+ * Sends from two IPs to a few sites through the real limiters, ready queues and shared buckets, on a simulated
  * clock whose timers fire late, over three nodes that share the engine's buckets; and checks at each send that no
  * limit is exceeded in the window that ends with it.
  */
@@ -22,7 +22,7 @@ import type { SharedParts, StreamLimiter } from '../../lib/shaping/stream-limite
 import { seededRandom } from './clock.ts';
 
 const TENANTS = ['a', 'b', 'c', 'd'];
-/** Their transactional mail has no limit of its own that binds. */
+/** Tenants whose transactional mail has no binding limit of its own. */
 const FREE_TENANTS = ['c', 'd'];
 const NODES = 3;
 const DOCUMENT = {
@@ -44,7 +44,7 @@ const DOCUMENT = {
   },
 };
 
-/** Holds the times of the last sends of one limit, and refuses one too many. */
+/** Holds the times of the last sends of one limit, and throws when the limit is exceeded. */
 class Window {
   readonly #times: Float64Array;
   readonly #rate: Rate;
@@ -135,7 +135,7 @@ export interface LimitSimulation {
   sends: number;
   /** Simulated time, s. */
   seconds: number;
-  /** Share of the binding limit of a site with a backlog that was used. */
+  /** Used share of the binding limit of a site with a backlog. */
   use: number;
 }
 
@@ -163,7 +163,7 @@ export function simulateLimits(options: { sends: number; seed: number }): LimitS
     grants.push({ at, give: () => bucket.granted(granted, wait, askedAt, at) });
   };
   const permitStore = new PermitStore();
-  /** Requests take their time, there and back; one in a hundred is lost on one of the two. */
+  /** Delays requests and answers; one in a hundred is lost on one of the two ways. */
   const hold = (node: number) => (permits: SharedPermits) => {
     const askedAt = now;
     const request = permits.request();
@@ -218,7 +218,7 @@ export function simulateLimits(options: { sends: number; seed: number }): LimitS
   let sends = 0;
 
   function feed(way: Way): void {
-    // There is always mail that may go, beside what its own limits hold back.
+    // There is always sendable mail beside the mail that waits for its own limits.
     while (way.queue.ready < 50 && way.queue.size < 800) {
       const free = way.queue.size >= 400;
       const tenants = free ? FREE_TENANTS : TENANTS;
@@ -241,7 +241,7 @@ export function simulateLimits(options: { sends: number; seed: number }): LimitS
     }
     let item = way.queue.take(now, 0.1);
     if (item === undefined) {
-      // All that there was has stepped aside; there is more.
+      // All queued mail waits for its own limits; more arrives.
       feed(way);
       item = way.queue.take(now, 0.1);
     }
@@ -253,14 +253,14 @@ export function simulateLimits(options: { sends: number; seed: number }): LimitS
     item.stream?.started(now);
     sends += 1;
     check(way, item);
-    // Slow enough at one site that what is under way is what binds there.
+    // One site is slow enough that its concurrency is the binding limit.
     const longest = way.place.site === 'fast' ? 500 : 100;
     way.ends.push({ at: now + 5 + Math.floor(random() * longest), item });
     return true;
   }
 
   const running = new Map<string, number>();
-  /** Counts what is under way by itself, beside the gates. */
+  /** Counts the messages under way independently of the limiters. */
   function underWay(name: string, change: number): number {
     const left = (running.get(name) ?? 0) + change;
     running.set(name, left);

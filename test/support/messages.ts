@@ -1,4 +1,4 @@
-/** Messages and keys for the tests of what is signed. */
+/** Messages and keys for the tests of signatures. */
 import { generateKeyPairSync } from 'node:crypto';
 import { dkimVerify } from 'mailauth/lib/dkim/verify.js';
 import { parseMessage, serialise } from '../../lib/mail/message.ts';
@@ -16,7 +16,7 @@ export interface PublishedKey {
   record: string;
 }
 
-/** Makes a key pair of that algorithm (RSA: 2048 bits). */
+/** Makes a key pair of the given algorithm (RSA: 2048 bits). */
 export function publishedKey(
   domain: string,
   selector: string,
@@ -41,7 +41,7 @@ export function publishedKey(
   };
 }
 
-/** A resolver for mailauth that knows these keys. */
+/** A resolver for mailauth with these keys. */
 export function keyResolver(keys: PublishedKey[]): (name: string) => Promise<string[][]> {
   const records = new Map(keys.map(({ name, record }) => [name, record]));
   return async (name) => {
@@ -57,7 +57,7 @@ const NAMES =
   );
 
 /**
- * A raw message as nobody would write it and everybody may send it: repeated fields, folding by blanks and
+ * An unusual but sendable raw message: repeated fields, folding by blanks and
  * tabs, runs of blanks, 8-bit bytes, long lines, stray CR, LF and NUL, empty or blank bodies, no last CRLF.
  */
 export function generateMessage(random: Random): Buffer {
@@ -95,8 +95,8 @@ export function generateMessage(random: Random): Buffer {
 }
 
 /**
- * Generates, settles and signs messages, every fourth with both algorithms, and has mailauth verify them.
- * @returns what did not pass, with its message.
+ * Generates, sanitises and signs messages, every fourth with both algorithms, and has mailauth verify them.
+ * @returns the failures, with their messages.
  */
 export async function verifyGenerated(options: { seed: number; count: number }): Promise<string[]> {
   const random = seededRandom(options.seed);

@@ -3,7 +3,7 @@ import { SCHEMA_VERSION } from '../../lib/engine/items.ts';
 
 /** Accepted at this time, from the simulated present of `TestClock`. */
 export const ACCEPTED_AT = Date.UTC(2026, 0, 1);
-/** Id of the record, and the MessageId that its sender was given. */
+/** Id of the record, and the MessageId of its sender. */
 const RECORD_ID = '0100019b76da7c00-3c0f6f9e-5d3a-4a57-9d1f-0b7a3f1c2d4e-000000';
 export const MESSAGE_ID = `${RECORD_ID}@example.org`;
 

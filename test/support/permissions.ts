@@ -1,4 +1,4 @@
-/** What every role may do: the table that the stacks are held to, and the code that runs under them. */
+/** The permissions of every role: stacks must equal this table, and code is run under it. */
 
 /** Resources by name, each with the actions that may be taken on it. */
 export type Granted = Record<string, string>;
@@ -15,7 +15,7 @@ const STOPPING_ALARMS = [
   'Storage refused',
 ];
 export const EC2 = 'arn:aws:ec2:eu-central-1:AWS::AccountId:';
-/** Which documents there are, without what is in them. */
+/** The keys of documents, without their contents. */
 const KEYS_OF_CONFIG = {
   'ConfigTable if ForAllValues:StringEquals dynamodb:Attributes pk,sk; StringEquals dynamodb:Select SPECIFIC_ATTRIBUTES':
     'dynamodb:Scan',
@@ -39,7 +39,7 @@ function lanesOf(pools: readonly string[]): Granted {
   return Object.fromEntries(classes.map((one) => [LANES.slice(0, -1) + one, READ_LANE]));
 }
 
-/** Reads them, and makes them without overwriting any. */
+/** Reads documents, and creates them without overwriting any. */
 function secrets(...names: readonly string[]): Granted {
   return {
     ...Object.fromEntries(
@@ -86,12 +86,12 @@ function nodeOnEc2(node: string, pools: readonly string[], addresses: readonly s
     [`${EC2}instance/* if StringEquals aws:ResourceTag/postern:node ${node}`]: 'ec2:AssociateAddress',
     [`${EC2}network-interface/* if StringEquals aws:ResourceTag/postern:node ${node}`]:
       'ec2:AssociateAddress',
-    // Tells CloudFormation that it works, and sees whether the deployment goes forward.
+    // Signals CloudFormation, and reads whether the deployment goes forward.
     'AWS::StackId': 'cloudformation:DescribeStacks cloudformation:SignalResource',
   };
 }
 
-/** Every action that every role may take. What is not here is forbidden. */
+/** Every action that every role may take. Anything else is forbidden. */
 export const PERMISSIONS: Record<string, Granted> = {
   'api ApiRole': {
     ApiLog: WRITE_LOG,
@@ -125,7 +125,7 @@ export const PERMISSIONS: Record<string, Granted> = {
     OutcomesLog: WRITE_LOG,
     RecordsTable: 'dynamodb:BatchWriteItem dynamodb:GetItem',
     SuppressionsTable: 'dynamodb:UpdateItem',
-    // As Lambda asks for, to read a queue on the function's behalf.
+    // Lambda needs these to read a queue on the function's behalf.
     Queueoutcomes:
       'sqs:ChangeMessageVisibility sqs:DeleteMessage sqs:GetQueueAttributes sqs:GetQueueUrl sqs:ReceiveMessage',
     DataKey: 'kms:Decrypt',
@@ -169,7 +169,7 @@ export const PERMISSIONS: Record<string, Granted> = {
     'Secrets/submission.pem': 's3:GetObject',
     DataKey: 'kms:Decrypt kms:GenerateDataKey',
     'the bundle': 's3:GetObject',
-    // Tells CloudFormation that it runs.
+    // Signals CloudFormation that it runs.
     'AWS::StackId': 'cloudformation:SignalResource',
   },
   'egress FlowLogRole': { FlowLog: SHIP_LOG },

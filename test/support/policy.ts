@@ -13,10 +13,10 @@ export function policySource(hooks: string): string {
   return `import { definePolicy } from ${JSON.stringify(TYPES)};\nexport default definePolicy({ ${hooks} });\n`;
 }
 
-/** Hooks without a thread: answers come at once, or later as promises when `later` says so. */
+/** Hooks without a thread: answers come at once, or for hooks in `later` as promises. */
 export class ScriptedHooks implements Hooks {
   hooks: Partial<PolicyHooks>;
-  /** Those whose answers come when `release` is called. */
+  /** Hooks whose answers wait for `release`. */
   later: readonly HookName[] = [];
   readonly asked: { hook: HookName; facts: unknown }[] = [];
   readonly failures: string[] = [];
@@ -38,7 +38,7 @@ export class ScriptedHooks implements Hooks {
     return new Promise((resolve) => this.#held.push(() => resolve(answer)));
   }
 
-  /** Lets the answers that were held back go. */
+  /** Releases the answers that wait. */
   release(): void {
     for (const go of this.#held.splice(0)) go();
   }
@@ -52,14 +52,14 @@ export class ScriptedHooks implements Hooks {
     return () => void this.#listeners.delete(listener);
   }
 
-  /** Other hooks take the place of these. */
+  /** Replaces the hooks. */
   replace(hooks: Partial<PolicyHooks>): void {
     this.hooks = hooks;
     for (const listener of this.#listeners) listener();
   }
 }
 
-/** A policy file in a folder of its own, and a log that tells what is made of it. */
+/** A policy file in a folder of its own, and the log of its loads. */
 export class PolicyFile {
   readonly path: string;
   readonly #events = new EventEmitter();
@@ -74,7 +74,7 @@ export class PolicyFile {
     return new PolicyFile(await mkdtemp(join(tmpdir(), 'postern-policy-')));
   }
 
-  /** Told of every event of the log. */
+  /** Called for every event of the log. */
   note(event: string, fields?: unknown): void {
     this.#events.emit(event, fields);
   }

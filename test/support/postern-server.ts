@@ -39,21 +39,21 @@ export interface CallOptions {
 export interface Reply {
   status: number;
   headers: Headers;
-  // The tests look into answers whose shape the document's schemas have checked.
+  // The tests read answers whose shape the document's schemas have checked.
   // biome-ignore lint/suspicious/noExplicitAny: see above
   json: any;
 }
 
 export interface PosternServer {
   url: string;
-  /** What was accepted, unless another pipeline was asked for. */
+  /** The accepted calls of the fake pipeline. */
   accept: FakeAccept;
   control: Control;
   engine: Engine;
   clock: TestClock;
   txt: FakeTxt;
   log: { event: string; fields?: Record<string, unknown> }[];
-  /** Calls the API by a real request; every answer is held against the document. */
+  /** Calls the API by a real request; every answer is checked against the document. */
   call(method: string, path: string, options?: CallOptions): Promise<Reply>;
   close(): Promise<void>;
 }
@@ -68,11 +68,11 @@ export interface ServerOptions {
   explain?: ApiDeps['explain'];
   waitStatus?: ApiDeps['waitStatus'];
   forgetSite?: ApiDeps['forgetSite'];
-  /** Makes another accept pipeline than the fake one. */
+  /** Makes an accept pipeline in place of the fake one. */
   accept?: (engine: Engine, control: Control, clock: TestClock) => Accept;
 }
 
-/** The Postern API on a real server over the embedded engine, with an accept pipeline that keeps what it is given. */
+/** The Postern API on a real server over the embedded engine, with an accept pipeline that records its calls. */
 export async function startPosternServer(options: ServerOptions = {}): Promise<PosternServer> {
   const directory = await mkdtemp(join(tmpdir(), 'postern-api-'));
   const clock = new TestClock();
@@ -147,7 +147,7 @@ export async function startPosternServer(options: ServerOptions = {}): Promise<P
   };
 }
 
-/** Asserts that an answer is what the document states for its operation. */
+/** Asserts that an answer matches the document of its operation. */
 function checkAnswer(method: string, path: string, { status, headers, json }: Reply): void {
   assert.match(headers.get('x-request-id') ?? '', /^[0-9a-f-]{36}$/);
   const bare = path.split('?')[0]!;

@@ -1,6 +1,6 @@
 /**
- * What IAM does with the requests of a role, done in the middleware of the SDK, which emulators do not: each must be
- * allowed by the table of permissions (`permissions.ts`, to which the stacks are held), its conditions included.
+ * IAM's check of a role's requests, done in the middleware of the SDK, since emulators have none: each must be
+ * allowed by the table of permissions (`permissions.ts`, which the stacks must equal), its conditions included.
  */
 import assert from 'node:assert/strict';
 import type { SQSClient } from '@aws-sdk/client-sqs';
@@ -10,7 +10,7 @@ import { LANES, PERMISSIONS } from './permissions.ts';
 
 type Input = Record<string, unknown>;
 
-/** One action on one resource, with what conditions may be about. */
+/** One action on one resource, with the context of its conditions. */
 interface Demand {
   action: string;
   resource: string;
@@ -21,7 +21,7 @@ interface Demand {
 export function inRole(role: string, resources: AwsResources, client: ClientOptions): ClientOptions {
   const granted = PERMISSIONS[role];
   assert.ok(granted, `there is no role ${role}`);
-  // The lanes of a test stand for those that the role may read.
+  // The lanes of a test stand for the lanes that the role may read.
   const own = Object.keys(granted).find((name) => name.startsWith(LANES.slice(0, -1)) && name !== LANES);
   return {
     ...client,

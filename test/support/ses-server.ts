@@ -25,14 +25,14 @@ export interface SesServer {
   control: Control;
   /** The store under `control`. */
   config: TestConfig;
-  /** What the resolver under `control` answers. */
+  /** Answers of the resolver under `control`. */
   txt: FakeTxt;
   server: Server;
   /** States of addresses by name. */
   checkpoints: Map<string, unknown>;
   /** Lines of the log. */
   log: { event: string; fields?: Record<string, unknown> }[];
-  /** A client of the tenant's administrator, or with other settings. */
+  /** A client with the key of the tenant's administrator, or with other settings. */
   client(config?: Partial<SESv2ClientConfig>): SESv2Client;
   close(): Promise<void>;
 }
@@ -42,9 +42,9 @@ export interface SesServerOptions {
   limits?: ApiDeps['limits'];
   verifyIdentities?: boolean;
   installed?: ApiDeps['installed'];
-  /** Keeps suppression lists. */
+  /** The suppression lists. */
   suppressions?: Suppressions;
-  /** Sees each request before the API does; true when it has dealt with it. */
+  /** Gets each request before the API; true when it has answered. */
   before?: (incoming: IncomingMessage, outgoing: ServerResponse) => boolean;
 }
 
@@ -137,7 +137,7 @@ export interface RawReply {
   json: Record<string, unknown>;
 }
 
-/** Sends what the SDK would not: signed by the administrator unless said otherwise. */
+/** Sends requests that the SDK would not send: by default signed by the administrator. */
 export async function send(
   server: SesServer,
   input: Partial<ToSign> & { extra?: Record<string, string>; chunked?: boolean } = {},

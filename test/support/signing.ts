@@ -2,7 +2,7 @@ import { createHash, createHmac, type Hash, type Hmac } from 'node:crypto';
 import { SignatureV4 } from '@smithy/signature-v4';
 import type { RawRequest } from '../../lib/http/raw-request.ts';
 
-/** The hash that the AWS SDK's signer is given. */
+/** The hash for the AWS SDK's signer. */
 class Sha256 {
   #hash: Hash | Hmac;
 
@@ -43,7 +43,7 @@ export interface ToSign {
   checksum?: boolean;
 }
 
-/** A request signed by the AWS SDK's own signer, as it comes over the wire. */
+/** A request signed by the AWS SDK's own signer, as on the wire. */
 export async function sign(request: ToSign): Promise<RawRequest> {
   const { body = '', checksum = true, rawPath = '/v2/email/account', rawQuery = '' } = request;
   const signer = new SignatureV4({
@@ -71,7 +71,7 @@ export async function sign(request: ToSign): Promise<RawRequest> {
     rawQuery,
     headers: Object.entries(signed.headers).map(([name, value]): [string, string] => [
       name.toLowerCase(),
-      // Node hands out each byte of a header as one character.
+      // Node gives each byte of a header as one character.
       Buffer.from(value, 'utf8').toString('latin1'),
     ]),
     sourceIp: '127.0.0.1',

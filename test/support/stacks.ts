@@ -55,7 +55,7 @@ export const STAGE: Stage = {
   alarms: { email: 'ops@example.com', minimumVolume: 1_000 },
 };
 
-/** A policy with every kind of hook; its files are not read where nothing is bundled. */
+/** A policy with every kind of hook; its files are read only for bundling. */
 export const POLICY: PolicyBundle = { files: [], hooks: ['onAccept', 'onRoute'] };
 
 const flags = JSON.parse(readFileSync(join(import.meta.dirname, '..', '..', 'cdk.json'), 'utf8')) as {
@@ -63,7 +63,7 @@ const flags = JSON.parse(readFileSync(join(import.meta.dirname, '..', '..', 'cdk
 };
 
 /**
- * An application with the flags of cdk.json, whose output goes when the tests end. The check of templates against
+ * An application with the flags of cdk.json, whose output is removed when the tests end. The check of templates against
  * CloudFormation's rules is left to `cdk synth`: it takes five seconds.
  */
 export function openApp(context: Record<string, unknown> = { 'aws:cdk:bundling-stacks': [] }): App {
@@ -89,7 +89,7 @@ export function openStacks(stage: Stage = STAGE, policy?: PolicyBundle, only?: s
   return { app, stacks, template: (stack) => Template.fromStack(stack) };
 }
 
-/** Every stack of a stage, by the part of its name that is its own. */
+/** Every stack of a stage, by the last part of its name. */
 export function stacksByPart({ cells, ...stacks }: Stacks): Record<string, Stack> {
   const ofCells = [...cells].flatMap(([name, { egress, monitoring }]): [string, Stack][] => [
     [name, egress],

@@ -10,7 +10,7 @@ import { readSettings } from '../../egress-node/settings.ts';
 import { type Standalone, startStandalone } from '../../egress-node/standalone/standalone.ts';
 import { type Log, silentLog } from '../../lib/log.ts';
 
-/** A message as the sink took it. */
+/** A message at the sink. */
 export interface Received {
   /** The return path; empty for the null reverse-path. */
   from: string;
@@ -19,7 +19,7 @@ export interface Received {
 }
 
 /**
- * What stays over a restart of the service: the folder of its data, and the sink that all its mail is routed to.
+ * The parts that outlive a restart of the service: the folder of its data, and the sink for all its mail.
  * The sink refuses `nobody…` for good (550 5.1.1) and `full…` for now (452 4.2.2).
  */
 export class StandaloneSite {
@@ -62,7 +62,7 @@ export class StandaloneSite {
     return site;
   }
 
-  /** Starts the service as `mail.example.com`, on free ports, with what else its environment says. */
+  /** Starts the service as `mail.example.com`, on free ports, with this environment. */
   start(environment: NodeJS.ProcessEnv = {}, log: Log = silentLog): Promise<Standalone> {
     const { port } = this.#sink.server.address() as AddressInfo;
     const settings = readSettings(
@@ -80,7 +80,7 @@ export class StandaloneSite {
     return startStandalone(settings, log);
   }
 
-  /** The first message to a recipient that the sink has taken so far. */
+  /** The first message to a recipient at the sink so far. */
   received(to: string): Received | undefined {
     return this.#received.find((one) => one.to === to);
   }

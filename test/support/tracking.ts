@@ -9,7 +9,7 @@ export const MESSAGE = { messageId: '0100019b76da7c00-3c0f6f9e-5d3a-4a57-9d1f-0b
 export const CLICKS: TrackingTargets = { click: { http: BASE, https: BASE } };
 export const ALL: TrackingTargets = { ...CLICKS, open: BASE };
 
-/** A tracker of clicks, or of what else is asked for. */
+/** A tracker, of clicks by default. */
 export function tracker(targets: TrackingTargets = CLICKS): Tracker {
   return createTracker(LINKS, MESSAGE, targets);
 }
@@ -27,7 +27,7 @@ export function imagesIn(text: string): string[] {
   return [...text.matchAll(IMAGE)].map(([, path]) => path!);
 }
 
-/** Text as it was before it was tracked, but for `ses:` attributes, placeholders, and references in links. */
+/** Undoes tracking of a text, but for `ses:` attributes, placeholders, and references in links. */
 export function untracked(text: string): string {
   return text
     .replace(TRACKED, (_, path: string) => (LINKS.read(HOST, path) as TrackedClick).target)
