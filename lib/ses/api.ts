@@ -3,7 +3,7 @@
  *
  * ```
  *  head ─► signature ─► body ─► operation ─► input ─► access ─► handler ─► 200 {…}
- *    └────────┴─────────┴─────────┴───────────┴─────────┴──────────┴──► x-amzn-ErrorType, {"message"}
+ *    └────────┴─────────┴─────────┴───────────┴─────────┴──────────┴──► x-amzn-ErrorType, {"__type", "message"}
  * ```
  */
 import { randomUUID } from 'node:crypto';
@@ -110,5 +110,6 @@ function refuse(cause: unknown, requestId: string, head: RequestHead, deps: ApiD
   if (error.code === 'clock_skew') headers.date = new Date(deps.clock.now()).toUTCString();
   // What is left of a body that came too slowly is not waited for.
   if (error.code === 'request_timeout') headers.connection = 'close';
-  return reply(http, requestId, { message: error.message }, headers);
+  // A proxy or a Function URL may drop the header: SDKs read the type from the body, too.
+  return reply(http, requestId, { __type: ses, message: error.message }, headers);
 }

@@ -339,7 +339,10 @@ describe('a deployed policy', () => {
 
   test('is called by the API, and stops no mail when it fails', async () => {
     const refused = await send('bob@example.net', 'Refused');
-    assert.deepEqual([refused.status, refused.json], [400, { message: 'Not that.' }]);
+    assert.deepEqual(
+      [refused.status, refused.json],
+      [400, { __type: 'MessageRejected', message: 'Not that.' }],
+    );
     const written = await outputOf(async () => {
       const broken = await send('bob@example.net', 'Broken');
       assert.equal(broken.status, 200, JSON.stringify(broken.json));

@@ -13,7 +13,10 @@ test('both APIs answer on one server, each in its own format', async () => {
   assert.equal(ses.status, 403);
   assert.equal(ses.headers.get('x-amzn-errortype'), 'MissingAuthenticationTokenException');
   assert.match(ses.headers.get('x-amzn-requestid')!, /^[0-9a-f-]{36}$/);
-  assert.deepEqual(await ses.json(), { message: 'Missing Authentication Token' });
+  assert.deepEqual(await ses.json(), {
+    __type: 'MissingAuthenticationTokenException',
+    message: 'Missing Authentication Token',
+  });
 
   const document = await fetch(`${server.url}/v1/openapi.json`);
   assert.equal(document.status, 200);

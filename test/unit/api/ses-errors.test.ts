@@ -65,6 +65,29 @@ describe('errors', () => {
     });
   }
 
+  test('is typed by its body alone, where something on the way drops its header', async () => {
+    const proxied = await startSesServer({
+      before(_incoming, outgoing) {
+        const writeHead = outgoing.writeHead.bind(outgoing);
+        outgoing.writeHead = ((status: number, headers: Record<string, string>) => {
+          delete headers['x-amzn-errortype'];
+          return writeHead(status, headers);
+        }) as typeof outgoing.writeHead;
+        return false;
+      },
+    });
+    proxied.accept.refuse = () => {
+      throw new PosternError('sending_paused', 'Sending is paused.');
+    };
+    try {
+      const reply = await send(proxied, { body: JSON.stringify(MESSAGE) });
+      assert.equal(reply.headers['x-amzn-errortype'], undefined);
+      await assert.rejects(proxied.client().send(new SendEmailCommand(MESSAGE)), SendingPausedException);
+    } finally {
+      await proxied.close();
+    }
+  });
+
   test('an unexpected error is logged in full, and hidden from the caller', async () => {
     server.log.length = 0;
     server.accept.failure = new TypeError('secret detail of /srv/postern');
@@ -72,7 +95,10 @@ describe('errors', () => {
     server.accept.failure = undefined;
     assert.equal(reply.status, 500);
     assert.equal(reply.headers['x-amzn-errortype'], 'InternalServiceErrorException');
-    assert.deepEqual(reply.json, { message: 'Something went wrong on our side.' });
+    assert.deepEqual(reply.json, {
+      __type: reply.headers['x-amzn-errortype'],
+      message: 'Something went wrong on our side.',
+    });
     const [line] = server.log;
     assert.equal(line!.event, 'ses.failed');
     assert.equal(line!.fields!.requestId, reply.headers['x-amzn-requestid']);
@@ -94,7 +120,10 @@ describe('errors', () => {
       const reply = await send(server, { method, rawPath: path.replace(/\{\w+\}/g, 'x'), body: '' });
       assert.equal(reply.status, 400, operation);
       assert.equal(reply.headers['x-amzn-errortype'], 'BadRequestException');
-      assert.deepEqual(reply.json, { message: `${operation} is not supported by this service.` });
+      assert.deepEqual(reply.json, {
+        __type: 'BadRequestException',
+        message: `${operation} is not supported by this service.`,
+      });
       refused.push(operation);
     }
     assert.equal(refused.length + HANDLERS.size, 116);

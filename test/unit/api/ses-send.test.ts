@@ -326,6 +326,7 @@ describe('limits of SendEmail', () => {
     assert.equal(status, 400);
     assert.equal(replied['x-amzn-errortype'], 'BadRequestException');
     assert.deepEqual(json, {
+      __type: 'BadRequestException',
       message:
         "1 validation error detected: Value null at 'content' failed to satisfy constraint: Member must not be null",
     });
