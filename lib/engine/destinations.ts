@@ -51,6 +51,9 @@ export interface MetricDimension {
   fallback: string;
 }
 
+/** Events of one call at most, as each service has it; a Firehose call has 4 MiB at most, and an event 40 KB. */
+export const AWS_BATCH = { sns: 10, eventbridge: 10, firehose: 100, cloudwatch: 500 } as const;
+
 export interface SnsTarget {
   kind: 'sns';
   topicArn: string;

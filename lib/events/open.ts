@@ -3,8 +3,13 @@ import { randomUUID } from 'node:crypto';
 import type { EventDestination, EventTarget } from '../control/event-destination.ts';
 import type { EventDestinations } from '../control/event-destinations.ts';
 import type { Resolver } from '../dns/resolver.ts';
-import { type AwsDestinationOptions, openAwsDestinations } from '../engine/aws/destinations/open.ts';
-import type { DestinationSender, EventMessage, SendResult } from '../engine/destinations.ts';
+import type { AwsDestinationOptions, AwsDestinations } from '../engine/aws/destinations/open.ts';
+import {
+  AWS_BATCH,
+  type DestinationSender,
+  type EventMessage,
+  type SendResult,
+} from '../engine/destinations.ts';
 import type { Leases, Records } from '../engine/ports.ts';
 import type { Log } from '../log.ts';
 import type { EventContext } from '../outcome/mail-object.ts';
@@ -41,17 +46,14 @@ export interface Events extends Omit<Follower, 'stop'> {
 export async function openEvents(options: EventsOptions): Promise<Events> {
   const { engine, destinations, context, clock, log, webhookAllow = [] } = options;
   const { print = (text) => process.stdout.write(text) } = options;
-  const aws = openAwsDestinations({ region: context.region, ...options.aws });
+  const aws = lazyAws({ region: context.region, ...options.aws });
   const webhooks = createWebhookSender({
     resolve: addressesBy(options.resolver),
     clock,
     allowed: new Set(webhookAllow),
   });
   const senders: Required<Senders> = {
-    sns: aws.sns,
-    eventbridge: aws.eventbridge,
-    firehose: aws.firehose,
-    cloudwatch: aws.cloudwatch,
+    ...aws.senders,
     webhook: webhookDestination(webhooks),
     amqp: createAmqp(clock),
     file: createJsonLines(print),
@@ -87,8 +89,34 @@ export async function openEvents(options: EventsOptions): Promise<Events> {
     async close() {
       await follower.stop();
       for (const sender of Object.values(senders)) await (sender as DestinationSender<EventTarget>).close?.();
-      aws.close();
+      await aws.close();
     },
+  };
+}
+
+/** Loads Amazon's clients with the first event for them: most installations never need their memory. */
+function lazyAws(options: AwsDestinationOptions) {
+  let opened: Promise<AwsDestinations> | undefined;
+  const open = (): Promise<AwsDestinations> => {
+    opened ??= import('../engine/aws/destinations/open.ts').then((module) =>
+      module.openAwsDestinations(options),
+    );
+    return opened;
+  };
+  const sender = <K extends keyof typeof AWS_BATCH>(kind: K): AwsDestinations[K] =>
+    ({
+      batch: AWS_BATCH[kind],
+      send: async (target, events) =>
+        ((await open())[kind] as DestinationSender<EventTarget>).send(target, events),
+    }) satisfies DestinationSender<EventTarget> as unknown as AwsDestinations[K];
+  return {
+    senders: {
+      sns: sender('sns'),
+      eventbridge: sender('eventbridge'),
+      firehose: sender('firehose'),
+      cloudwatch: sender('cloudwatch'),
+    },
+    close: async () => (await opened)?.close(),
   };
 }
 

@@ -3,11 +3,12 @@
  * namespace is `Postern/SES`: CloudWatch keeps `AWS/` for itself.
  */
 import { type CloudWatchClient, PutMetricDataCommand } from '@aws-sdk/client-cloudwatch';
-import type {
-  CloudWatchTarget,
-  DestinationSender,
-  MetricDimension,
-  PublishedEvent,
+import {
+  AWS_BATCH,
+  type CloudWatchTarget,
+  type DestinationSender,
+  type MetricDimension,
+  type PublishedEvent,
 } from '../../destinations.ts';
 import { byResult, failAll } from './results.ts';
 
@@ -19,7 +20,7 @@ export function cloudWatchDestination(
   client: Pick<CloudWatchClient, 'send'>,
 ): DestinationSender<CloudWatchTarget> {
   return {
-    batch: 500,
+    batch: AWS_BATCH.cloudwatch,
     async send({ dimensions }, events) {
       try {
         await client.send(

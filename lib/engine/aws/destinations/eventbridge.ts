@@ -3,7 +3,7 @@
  * nobody but AWS put events whose source begins with `aws.`.
  */
 import { type EventBridgeClient, PutEventsCommand } from '@aws-sdk/client-eventbridge';
-import type { DestinationSender, EventBridgeTarget } from '../../destinations.ts';
+import { AWS_BATCH, type DestinationSender, type EventBridgeTarget } from '../../destinations.ts';
 import { byResult, failAll } from './results.ts';
 
 const SOURCE = 'postern.ses';
@@ -29,7 +29,7 @@ export function eventBridgeDestination(
   client: Pick<EventBridgeClient, 'send'>,
 ): DestinationSender<EventBridgeTarget> {
   return {
-    batch: 10,
+    batch: AWS_BATCH.eventbridge,
     async send({ busArn }, events) {
       try {
         const { Entries = [] } = await client.send(

@@ -1,12 +1,11 @@
 /** Events to Firehose streams: a line of JSON for each, so that what S3 receives can be read line by line. */
 import { type FirehoseClient, PutRecordBatchCommand } from '@aws-sdk/client-firehose';
-import type { DestinationSender, FirehoseTarget } from '../../destinations.ts';
+import { AWS_BATCH, type DestinationSender, type FirehoseTarget } from '../../destinations.ts';
 import { byResult, failAll } from './results.ts';
 
 export function firehoseDestination(client: Pick<FirehoseClient, 'send'>): DestinationSender<FirehoseTarget> {
   return {
-    // 500 records and 4 MiB are Firehose's limits; an event has 40 KB at most.
-    batch: 100,
+    batch: AWS_BATCH.firehose,
     async send({ streamArn }, events) {
       try {
         const { RequestResponses = [] } = await client.send(

@@ -1,13 +1,13 @@
 /** Events to SNS topics, as SES publishes them: the event is the message. */
 import { PublishBatchCommand, type SNSClient } from '@aws-sdk/client-sns';
-import type { DestinationSender, SnsTarget } from '../../destinations.ts';
+import { AWS_BATCH, type DestinationSender, type SnsTarget } from '../../destinations.ts';
 import { byResult, failAll } from './results.ts';
 
 const SUBJECT = 'Amazon SES Email Event Notification';
 
 export function snsDestination(client: Pick<SNSClient, 'send'>): DestinationSender<SnsTarget> {
   return {
-    batch: 10,
+    batch: AWS_BATCH.sns,
     async send({ topicArn }, events) {
       try {
         const { Failed = [] } = await client.send(
