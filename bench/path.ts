@@ -7,25 +7,25 @@
  */
 import { Session } from 'node:inspector/promises';
 import { addressesOfAll, TestEgress } from '../test/support/egress.ts';
-import { settle } from '../test/support/egress-fakes.ts';
+import { settled } from '../test/support/engine.ts';
 import { table } from './support/machine.ts';
 
 const WARM = 20;
 
 const node = new TestEgress(addressesOfAll(['8.8.8.8']));
 node.start();
-await settle();
+await settled();
 const send = async (): Promise<void> => {
   node.enqueue();
-  await settle();
+  await settled();
   node.sessions.at(-1)!.finish();
-  await settle();
+  await settled();
 };
 node.enqueue();
-await settle();
+await settled();
 node.sessions[0]!.opened();
 node.sessions[0]!.finish();
-await settle();
+await settled();
 for (let i = 0; i < WARM; i += 1) await send();
 
 const inspector = new Session();

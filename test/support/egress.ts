@@ -1,6 +1,6 @@
 /**
- * An egress node between a queue and peers in memory, with a clock that stands until a test moves it. Everything
- * between them is real.
+ * An egress node between the memory engine and peers in memory, with a clock that stands until a test moves it.
+ * Everything between them is real.
  */
 import type { Answer, Resolver } from '../../lib/dns/resolver.ts';
 import { startEgress } from '../../lib/egress/egress.ts';
@@ -9,11 +9,12 @@ import type { QueueItem } from '../../lib/engine/items.ts';
 import type { LimitDocument, LimitEntry } from '../../lib/shaping/limits/document.ts';
 import type { RecipientResult } from '../../lib/smtp/types.ts';
 import { seededRandom, TestClock } from './clock.ts';
-import { FakeEngine, FakeSession, queueItem, settle } from './egress-fakes.ts';
+import { FakeSession, queueItem } from './egress-fakes.ts';
+import { settled, TestEngine } from './engine.ts';
 
 export class TestEgress {
   readonly clock: TestClock;
-  readonly engine: FakeEngine;
+  readonly engine: TestEngine;
   /** Connections in the order of opening. */
   readonly sessions: FakeSession[] = [];
   /** Pipelining depth of the sessions that are opened. */
@@ -25,7 +26,7 @@ export class TestEgress {
   constructor(resolver: Resolver, now?: number) {
     this.#resolver = resolver;
     this.clock = new TestClock(now);
-    this.engine = new FakeEngine(this.clock);
+    this.engine = new TestEngine(this.clock);
   }
 
   /** The node that was started last. */
@@ -61,12 +62,12 @@ export class TestEgress {
   async until(done: () => boolean): Promise<void> {
     for (let i = 0; i < 10_000 && !done(); i += 1)
       await new Promise<void>((resolve) => setImmediate(resolve));
-    await settle();
+    await settled();
   }
 
-  enqueue(change: Partial<QueueItem> = {}, receives = 1): QueueItem {
+  enqueue(change: Partial<QueueItem> = {}): QueueItem {
     const item = queueItem(this.clock.now(), change);
-    this.engine.enqueue(item, receives);
+    this.engine.enqueue(item);
     return item;
   }
 
@@ -74,14 +75,14 @@ export class TestEgress {
   async pass(ms: number, step = 1000): Promise<void> {
     for (let left = ms; left > 0; left -= step) {
       this.clock.advance(Math.min(step, left));
-      await settle();
+      await settled();
     }
   }
 
   /** Stops the node in time, with any behaviour of its peers. */
   async stop(): Promise<void> {
     const stopped = this.#egress?.stop();
-    await settle();
+    await settled();
     for (const session of this.sessions) if (session.state !== 'closed') session.destroy();
     await this.pass(21_000);
     await stopped;

@@ -2,8 +2,18 @@
  * The memory engine for tests: with a record of its calls, and the faults that a test sets. An engine
  * holds no thread, file or timer of the process, so a test may leave it open.
  */
+import type { MessageRecord, Outcome, QueueItem } from '../../lib/engine/items.ts';
 import { openMemory } from '../../lib/engine/memory/open.ts';
-import type { Config, ConfigListener, Document } from '../../lib/engine/ports.ts';
+import type {
+  Config,
+  ConfigListener,
+  Document,
+  Engine,
+  LeasedItem,
+  LeaseRequest,
+  Settlement,
+} from '../../lib/engine/ports.ts';
+import type { DeliveryState } from '../../lib/engine/states.ts';
 import { PosternError } from '../../lib/errors.ts';
 import { TestClock } from './clock.ts';
 
@@ -103,5 +113,118 @@ export class TestConfig implements Config {
 
   #reach(failing = false): void {
     if (this.failing || failing) throw new PosternError('storage_unavailable', 'The store is away.');
+  }
+}
+
+/** A memory engine under egress. */
+export class TestEngine {
+  /** The ports as another process has them: nothing that is called here is recorded. */
+  readonly others: Engine;
+  /** What the engine took of egress, in this order. */
+  readonly settlements: Settlement[] = [];
+  readonly reports: Outcome[] = [];
+  readonly extended: LeasedItem[] = [];
+  readonly leases: LeaseRequest[] = [];
+  /** By `messageId/n`: what records say in place of the queue, as of a delivery that a standard queue hands out after its end. */
+  readonly states = new Map<string, DeliveryState>();
+  /** Shared buckets grant what is asked for. */
+  grantsAll = false;
+  /** Thrown by the next calls of `settle`. */
+  readonly settleErrors: Error[] = [];
+
+  constructor(clock: TestClock) {
+    const { queue, ledger, records, bodies, suppressions, config, leases, ...rest } = openMemory({ clock });
+    this.others = {
+      ...rest,
+      queue: counted(queue),
+      ledger: counted(ledger),
+      records: counted(records),
+      bodies: counted(bodies),
+      suppressions: counted(suppressions),
+      config: counted(config),
+      leases: counted(leases),
+    };
+  }
+
+  /** The ports as egress has them. */
+  engine(): Engine {
+    const { queue, records, leases } = this.others;
+    return {
+      ...this.others,
+      queue: {
+        admit: (...call) => queue.admit(...call),
+        lanes: () => queue.lanes(),
+        lease: (request) => {
+          this.leases.push(request);
+          return queue.lease(request);
+        },
+        settle: async (settlements) => {
+          const error = this.settleErrors.shift();
+          if (error) throw error;
+          await queue.settle(settlements);
+          this.settlements.push(...settlements);
+        },
+        extend: (leased, visibility) => {
+          this.extended.push(...leased);
+          return queue.extend(leased, visibility);
+        },
+      },
+      leases: {
+        acquire: (...call) => leases.acquire(...call),
+        release: (...call) => leases.release(...call),
+        permits: (...call) => leases.permits(...call),
+        checkpoint: (...call) => leases.checkpoint(...call),
+        saveCheckpoint: (...call) => leases.saveCheckpoint(...call),
+        take: async (bucket, want, ...how) =>
+          this.grantsAll ? { granted: want, wait: 0 } : leases.take(bucket, want, ...how),
+      },
+      records: {
+        message: (id) => records.message(id),
+        deliveries: (id) => records.deliveries(id),
+        state: async (id, n) => this.states.get(`${id}/${n}`) ?? records.state(id, n),
+        claim: (key) => records.claim(key),
+        reports: (id) => records.reports(id),
+        feed: (...call) => records.feed(...call),
+        prune: (...call) => records.prune(...call),
+        append: async (outcomes) => {
+          await records.append(outcomes);
+          this.reports.push(...outcomes);
+        },
+      },
+    };
+  }
+
+  /** Takes a message with this one delivery. It is in its lane when all is `settled`. */
+  enqueue(item: QueueItem, body = Buffer.from('Subject: x\r\n\r\nx\r\n')): void {
+    const { messageId: id, tenant, acceptedAt, expiresAt, mailFrom, recipient } = item;
+    const record: MessageRecord = {
+      v: 1,
+      id,
+      tenant,
+      keyId: 'AKIATEST',
+      door: 'smtp',
+      sourceIp: '192.0.2.9',
+      acceptedAt,
+      expiresAt,
+      source: mailFrom,
+      fromDomain: 'sender.test',
+      tags: {},
+      class: 'transactional',
+      pool: 'default',
+      size: body.byteLength,
+      recipients: [recipient],
+      commonHeaders: { from: [mailFrom], messageId: `<${id}>` },
+    };
+    void this.others.queue.admit([{ record, body, deliveries: [item] }]);
+  }
+
+  /** Deliveries in lanes, not leased. */
+  async queued(): Promise<number> {
+    return (await this.others.queue.lanes()).reduce((sum, { ready }) => sum + ready, 0);
+  }
+
+  /** Settlements of one kind. */
+  of<K extends Settlement['kind']>(kind: K): Extract<Settlement, { kind: K }>[] {
+    return this.settlements.filter((each) => each.kind === kind) as Extract<Settlement, { kind: K }>[];
   }
 }

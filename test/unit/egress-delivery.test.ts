@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 import { PosternError } from '../../lib/errors.ts';
 import type { RecipientResult } from '../../lib/smtp/types.ts';
 import { EXAMPLE, limits, TestEgress, zoneResolver } from '../support/egress.ts';
-import { queueItem, settle } from '../support/egress-fakes.ts';
+import { settled } from '../support/engine.ts';
 
 let node: TestEgress;
 
@@ -19,7 +19,7 @@ describe('a delivery', () => {
     const attempts: string[] = [];
     node.start({ onAttempt: (item, attempt) => attempts.push(`${item.recipient} ${attempt.state}`) });
     const item = node.enqueue();
-    await settle();
+    await settled();
     const { options } = node.sessions[0]!;
     assert.equal(options.address, '8.8.8.1');
     assert.equal(options.port, 25);
@@ -30,7 +30,7 @@ describe('a delivery', () => {
     node.sessions[0]!.opened();
     node.clock.advance(5);
     node.sessions[0]!.finish();
-    await settle();
+    await settled();
     assert.deepEqual(
       node.engine.of('end').map(({ leased, state, attempt }) => ({ item: leased.item, state, attempt })),
       [
@@ -65,18 +65,18 @@ describe('a delivery', () => {
     const reply = { code: 451, enhanced: '4.7.1', lines: ['later'] };
     const greylisted: Partial<RecipientResult> = { kind: 'refused', phase: 'rcpt', reply };
     node.enqueue({ configurationSet: 'slow', expiresAt: node.clock.now() + 60_000 });
-    await settle();
+    await settled();
     node.sessions[0]!.opened();
     node.sessions[0]!.finish(greylisted);
-    await settle();
+    await settled();
     const [deferred] = node.engine.of('defer');
     assert.equal(deferred!.until, node.clock.now() + 50_000);
     assert.equal(deferred!.attempt.until, deferred!.until);
     assert.equal(deferred!.attempt.reason, 'peer_temporary');
     node.enqueue({ configurationSet: 'slow', attempts: 1, expiresAt: node.clock.now() + 50_000 });
-    await settle();
+    await settled();
     node.sessions[0]!.finish(greylisted);
-    await settle();
+    await settled();
     const [expired] = node.engine.of('end');
     assert.equal(expired!.state, 'expired');
     assert.equal(expired!.attempt.reason, 'expired');
@@ -87,7 +87,7 @@ describe('a delivery', () => {
   it('leased after its expiry ends without an attempt', async () => {
     node.start();
     node.enqueue({ expiresAt: node.clock.now(), reason: { code: 'dns_failure', text: 'no answer' } });
-    await settle();
+    await settled();
     assert.equal(node.sessions.length, 0);
     assert.equal(node.engine.of('end')[0]!.state, 'expired');
     assert.match(node.engine.of('end')[0]!.attempt.text, /because: no answer/);
@@ -96,22 +96,25 @@ describe('a delivery', () => {
   it('whose reply was never read is retried, and marked', async () => {
     node.start();
     node.enqueue();
-    await settle();
+    await settled();
     node.sessions[0]!.opened();
     node.sessions[0]!.finish({ kind: 'uncertain', phase: 'body', code: 'uncertain', text: 'lost' });
-    await settle();
+    await settled();
     assert.equal(node.engine.of('defer')[0]!.attempt.uncertain, true);
     assert.equal(node.egress.counters.uncertain, 1);
     assert.equal(node.egress.counters.deferred, 1);
   });
 
   it('leased before is sent, unless its record shows an end', async () => {
-    node.start();
-    const done = queueItem(node.clock.now());
+    const { queue } = node.engine.others;
+    const done = node.enqueue();
+    const open = node.enqueue();
     node.engine.states.set(`${done.messageId}/0`, 'bounced');
-    node.engine.enqueue(done, 2);
-    const open = node.enqueue({}, 2);
-    await settle();
+    await settled();
+    await queue.lease({ lane: done.lane, max: 2, visibility: 1, wait: 0 });
+    node.clock.advance(1);
+    node.start();
+    await settled();
     assert.equal(node.engine.of('end')[0]!.state, 'bounced');
     assert.equal(node.engine.of('end')[0]!.leased.item, done);
     node.sessions[0]!.opened();
@@ -122,12 +125,12 @@ describe('a delivery', () => {
   it('whose connection breaks before an answer is tried on another connection, three times in all', async () => {
     node.start();
     node.enqueue();
-    await settle();
+    await settled();
     for (let i = 0; i < 3; i += 1) {
       node.sessions[i]!.opened();
       assert.equal(node.engine.settlements.length, 0);
       node.sessions[i]!.end('connection_lost', 'mail');
-      await settle();
+      await settled();
     }
     assert.equal(node.sessions.length, 3);
     assert.equal(node.engine.of('defer')[0]!.attempt.reason, 'connection_lost');
@@ -140,10 +143,10 @@ describe('a delivery', () => {
       new PosternError('storage_full', 'disk'),
     );
     node.enqueue();
-    await settle();
+    await settled();
     node.sessions[0]!.opened();
     node.sessions[0]!.finish();
-    await settle();
+    await settled();
     assert.equal(node.engine.settlements.length, 0);
     assert.equal(node.egress.gauges().items, 1);
     await node.pass(1000, 500);
@@ -154,7 +157,7 @@ describe('a delivery', () => {
   it('stays leased while it is in flight', async () => {
     node.start();
     const item = node.enqueue();
-    await settle();
+    await settled();
     await node.pass(200_000, 10_000);
     assert.ok(node.engine.extended.length >= 2);
     assert.equal(node.engine.extended[0]!.item, item);
@@ -170,7 +173,7 @@ describe('the mailbox simulator', () => {
     for (const local of ['success+a', 'bounce', 'complaint+x', 'ooto', 'suppressionlist']) {
       node.enqueue({ domain, recipient: `${local}@${domain}` });
     }
-    await settle();
+    await settled();
     assert.equal(node.sessions.length, 0);
     assert.deepEqual(
       node.engine.of('end').map(({ state, attempt }) => `${state} ${attempt.reason}`),
@@ -194,13 +197,13 @@ describe('the mailbox simulator', () => {
 describe('stop', () => {
   it('lets the current transaction end, requeues the rest at once and releases the leases', async () => {
     node.start({ limits: limits({ connections: 1 }), ips: ['127.0.0.1'] });
-    await node.until(() => node.engine.owners.size === 1);
+    await node.bound();
     const under = node.enqueue();
     const waiting = node.enqueue();
-    await settle();
+    await settled();
     node.sessions[0]!.opened();
     const stopped = node.egress.stop();
-    await settle();
+    await settled();
     const [back] = node.engine.of('release');
     assert.equal(back!.leased.item, waiting);
     assert.equal(back!.until, 0);
@@ -211,14 +214,15 @@ describe('stop', () => {
     await stopped;
     assert.equal(node.engine.of('end')[0]!.leased.item, under);
     assert.equal(node.egress.gauges().items, 0);
-    assert.equal(node.engine.owners.size, 0);
+    const { leases } = node.engine.others;
+    assert.ok(await leases.acquire('egress-ip:127.0.0.1', 'node-2', 1000), 'its lease is free');
     assert.equal(node.engine.leases.at(-1)!.signal!.aborted, true);
   });
 
   it('cuts off transactions that do not end in time', async () => {
     node.start();
     node.enqueue();
-    await settle();
+    await settled();
     node.sessions[0]!.opened();
     const stopped = node.egress.stop();
     await node.pass(20_100, 50);

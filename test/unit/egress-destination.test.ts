@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { EXAMPLE, TestEgress, type Zone, zoneResolver } from '../support/egress.ts';
-import { type FakeSession, settle } from '../support/egress-fakes.ts';
+import type { FakeSession } from '../support/egress-fakes.ts';
+import { settled } from '../support/engine.ts';
 
 let node: TestEgress;
 let zone: Zone;
@@ -31,11 +32,11 @@ describe('a destination', () => {
     node.start();
     for (const domain of ['gone.test', 'null.test', 'broken.test', 'inside.test']) {
       node.enqueue({ domain });
-      await settle();
+      await settled();
     }
     node.clock.advance(60_000);
     node.enqueue({ domain: 'gone.test' });
-    await settle();
+    await settled();
     assert.deepEqual(outcomes(), [
       'defer dns_unconfirmed',
       'end dns_null_mx',
@@ -50,11 +51,11 @@ describe('a destination', () => {
     zone['MX other.test'] = zone['MX example.test']!;
     node.start();
     node.enqueue();
-    await settle();
+    await settled();
     node.sessions[0]!.opened();
     node.sessions[0]!.finish();
     node.enqueue({ domain: 'other.test' });
-    await settle();
+    await settled();
     assert.equal(node.sessions.length, 1);
     assert.equal(node.sessions[0]!.seen.length, 2);
   });
@@ -67,16 +68,16 @@ describe('a destination', () => {
     zone['A mx2.example.test'] = ['8.8.8.2'];
     node.start();
     node.enqueue();
-    await settle();
+    await settled();
     node.sessions[0]!.end('connect_failed', 'connect');
-    await settle();
+    await settled();
     assert.deepEqual(
       node.sessions.map((session) => session.options.host),
       ['mx1.example.test', 'mx2.example.test'],
     );
     node.sessions[1]!.opened();
     node.sessions[1]!.finish();
-    await settle();
+    await settled();
     assert.deepEqual(outcomes(), ['end delivered']);
   });
 
@@ -89,10 +90,10 @@ describe('a destination', () => {
     zone['A mx2.example.test'] = ['8.8.8.2'];
     node.start();
     node.enqueue();
-    await settle();
+    await settled();
     node.sessions[0]!.opened();
     node.sessions[0]!.finish();
-    await settle();
+    await settled();
     const { mx, provider } = node.engine.of('end')[0]!.attempt;
     assert.deepEqual([mx!.host, provider], ['aspmx.l.google.com', 'other']);
   });
@@ -101,9 +102,9 @@ describe('a destination', () => {
     node.start();
     node.enqueue();
     node.enqueue();
-    await settle();
+    await settled();
     node.sessions[0]!.end('connect_failed', 'connect');
-    await settle();
+    await settled();
     assert.deepEqual(outcomes(), ['defer connect_failed', 'defer connect_failed']);
     assert.deepEqual(node.engine.of('defer')[0]!.attempt.mx, {
       host: 'mx1.example.test',
@@ -111,7 +112,7 @@ describe('a destination', () => {
       port: 25,
     });
     node.enqueue();
-    await settle();
+    await settled();
     const [back] = node.engine.of('release');
     assert.equal(back!.reason.code, 'connect_failed');
     assert.match(back!.reason.text, /mx1\.example\.test \[8\.8\.8\.1\]/);
@@ -119,11 +120,11 @@ describe('a destination', () => {
     assert.equal(node.egress.sites()[0]!.reason!.code, 'connect_failed');
     await node.pass(17_000);
     for (let i = 0; i < 200; i += 1) node.enqueue();
-    await settle();
+    await settled();
     assert.equal(node.sessions.length, 2, 'one probe');
     node.sessions[1]!.opened();
     node.enqueue();
-    await settle();
+    await settled();
     assert.equal(node.sessions.length, 2, 'the window grows slowly after the probe');
     node.sessions[1]!.finish();
     await node.pass(1000);
@@ -134,16 +135,16 @@ describe('a destination', () => {
   it('that greets with 554 refuses the host, not the recipient', async () => {
     node.start();
     node.enqueue();
-    await settle();
+    await settled();
     node.sessions[0]!.end('peer_permanent', 'greeting', { code: 554, lines: ['go away'] });
-    await settle();
+    await settled();
     assert.deepEqual(outcomes(), ['defer peer_temporary']);
   });
 
   /** The latest session; enqueues a message when no session is open. */
   async function connect(item: Parameters<TestEgress['enqueue']>[0] = {}): Promise<FakeSession> {
     node.enqueue(item);
-    await settle();
+    await settled();
     return node.sessions.at(-1)!;
   }
   const TLS = { protocol: 'TLSv1.3', cipher: 'TLS_AES_128_GCM_SHA256', verified: false };
@@ -154,7 +155,7 @@ describe('a destination', () => {
       const session = await connect();
       assert.equal(session.options.tls, 'opportunistic');
       session.end('tls_failed', 'tls', undefined, true);
-      await settle();
+      await settled();
       if (node.sessions.at(-1) === session) await node.pass(120_000, 10_000);
       for (const other of node.sessions.filter((one) => one.state === 'opening' && one.options.tls !== 'off'))
         other.end('connect_failed', 'connect');
@@ -214,7 +215,7 @@ describe('a destination', () => {
       phase: 'mail',
       reply: { code: 530, enhanced: '5.7.0', lines: ['Must issue a STARTTLS command first'] },
     });
-    await settle();
+    await settled();
     assert.deepEqual(outcomes(), []);
     const secure = node.sessions.at(-1)!;
     assert.notEqual(secure, clear);
@@ -222,7 +223,7 @@ describe('a destination', () => {
     secure.tls = TLS;
     secure.opened();
     secure.finish();
-    await settle();
+    await settled();
     assert.deepEqual(outcomes(), ['end delivered']);
   });
 
@@ -235,7 +236,7 @@ describe('a destination', () => {
     });
     node.enqueue({ domain: 'any.test' });
     node.enqueue({ domain: 'a.test' });
-    await settle();
+    await settled();
     assert.deepEqual(node.sessions.map(({ options }) => `${options.address} ${options.port}`).sort(), [
       '127.0.0.1 2525',
       '::1 26',
@@ -245,7 +246,7 @@ describe('a destination', () => {
   it('may be an address literal', async () => {
     node.start({ port: 2500 });
     for (const domain of ['[8.8.4.4]', '[IPv6:2001:4860:4860::8888]', '[10.0.0.1]']) node.enqueue({ domain });
-    await settle();
+    await settled();
     assert.deepEqual(
       node.sessions.map(({ options }) => `${options.address} ${options.port}`),
       ['8.8.4.4 2500', '2001:4860:4860::8888 2500'],

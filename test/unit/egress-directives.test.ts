@@ -6,8 +6,7 @@ import type { Alert } from '../../lib/automation/evaluate.ts';
 import { type Directives, openDirectives } from '../../lib/control/directives.ts';
 import type { EgressOptions } from '../../lib/egress/types.ts';
 import { addressesOfAll, limits, refused, TestEgress } from '../support/egress.ts';
-import { settle } from '../support/egress-fakes.ts';
-import { TestConfig } from '../support/engine.ts';
+import { settled, TestConfig } from '../support/engine.ts';
 
 let node: TestEgress;
 let directives: Directives;
@@ -35,11 +34,11 @@ describe('directives', () => {
   it('suspend waiting mail within 2 s, name their operator, and release it when they are removed', async () => {
     await start({ limits: limits({ connections: 1 }) });
     for (let i = 0; i < 3; i += 1) node.enqueue();
-    await settle();
+    await settled();
     node.sessions[0]!.opened();
     const order = { match: { domain: 'example.test' }, action: { kind: 'suspend' }, reason: 'maintenance' };
     const { id } = await directives.order(order, { operator: 'AKIAOPS' });
-    await settle();
+    await settled();
     assert.deepEqual(reasons(), ['suspended', 'suspended']);
     assert.match(
       node.engine.of('release')[0]!.reason.text,
@@ -51,7 +50,7 @@ describe('directives', () => {
     await directives.remove(id);
     await node.pass(1000);
     node.enqueue();
-    await settle();
+    await settled();
     assert.equal(node.sessions[0]!.taken.length, 1);
   });
 
@@ -62,7 +61,7 @@ describe('directives', () => {
     await node.pass(7_200_000, 60_000);
     const now = node.clock.now();
     for (let i = 0; i < 30_000; i += 1) node.enqueue({ messageId: `m${i}` });
-    for (let i = 0; i < 20; i += 1) await settle();
+    for (let i = 0; i < 20; i += 1) await settled();
     const waits = node.engine.of('release').map(({ until }) => until - now);
     assert.equal(waits.length, 30_000);
     assert.ok(
@@ -83,7 +82,7 @@ describe('directives', () => {
     const site = { ...order, match: { site: 'mx.example.test' } };
     const { id } = await directives.order(site, { operator: 'x' });
     const items = [node.enqueue({ messageId: 'm1' }), node.enqueue({ messageId: 'm2' })];
-    await settle();
+    await settled();
     node.sessions[0]!.opened();
     node.sessions[0]!.finish();
     await node.pass(3000);
@@ -106,7 +105,7 @@ describe('directives', () => {
     );
     await node.pass(1000);
     for (let i = 0; i < 4; i += 1) node.enqueue();
-    await settle();
+    await settled();
     assert.ok(node.sessions.length > 0);
     assert.ok(node.sessions.every(({ options }) => options.localAddress === '127.0.0.2'));
   });
@@ -120,11 +119,11 @@ describe('directives', () => {
     );
     await node.pass(1000);
     node.enqueue();
-    await settle();
+    await settled();
     assert.equal(node.sessions[0]!.options.localAddress, '127.0.0.2');
     node.sessions[0]!.opened();
     node.sessions[0]!.finish();
-    await settle();
+    await settled();
     assert.equal(node.engine.of('end')[0]!.attempt.ip, '203.0.113.6');
   });
 
@@ -141,7 +140,7 @@ describe('directives', () => {
     await node.pass(1000);
     node.enqueue({ tenant: 'gone' });
     node.enqueue({ tenant: 'moved' });
-    await settle();
+    await settled();
     const [ended] = node.engine.of('end');
     assert.equal(ended!.state, 'bounced');
     assert.equal(ended!.attempt.reason, 'stopped_by_directive');
@@ -166,10 +165,10 @@ describe('automation', () => {
   it('suspends on a reply, names rule and reply, and alerts', async () => {
     await start({ rules, limits: limits({ connections: 1 }) });
     for (let i = 0; i < 5; i += 1) node.enqueue();
-    await settle();
+    await settled();
     node.sessions[0]!.opened();
     node.sessions[0]!.finish(refused(421, 'you are blocked for now'));
-    await settle();
+    await settled();
     await node.pass(1000);
     assert.ok(reasons().includes('suspended'));
     const back = node.engine.of('release').find(({ reason }) => reason.code === 'suspended')!;
@@ -184,19 +183,19 @@ describe('automation', () => {
   it('acts on a reply in the greeting', async () => {
     await start({ rules });
     node.enqueue();
-    await settle();
+    await settled();
     node.sessions[0]!.end('peer_temporary', 'greeting', { code: 421, lines: ['blocked for now'] });
-    await settle();
+    await settled();
     assert.equal(directives.list().length, 1);
   });
 
   it('applies the retry time that a reply names', async () => {
     await start({ rules });
     node.enqueue();
-    await settle();
+    await settled();
     node.sessions[0]!.opened();
     node.sessions[0]!.finish(refused(451, 'Greylisted, try again in 40 minutes'));
-    await settle();
+    await settled();
     const [deferred] = node.engine.of('defer');
     assert.equal(deferred!.until, node.clock.now() + 40 * 60_000);
   });

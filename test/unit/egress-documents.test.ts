@@ -10,8 +10,7 @@ import { readRouting } from '../../lib/routing/router.ts';
 import { WarmupBook } from '../../lib/warmup/book.ts';
 import { readPlan } from '../../lib/warmup/plan.ts';
 import { addressesOfAll, limits, TestEgress } from '../support/egress.ts';
-import { settle } from '../support/egress-fakes.ts';
-import { TestConfig } from '../support/engine.ts';
+import { settled, TestConfig } from '../support/engine.ts';
 
 let node: TestEgress;
 let directives: Directives;
@@ -57,7 +56,7 @@ describe('warm-up', () => {
     }
     assert.equal(seen.length, 20);
     assert.equal(seen.filter((ip) => ip === '127.0.0.1').length, 3);
-    assert.ok(node.engine.checkpoints.has('warmup:127.0.0.1'));
+    assert.ok(await node.engine.others.leases.checkpoint('warmup:127.0.0.1'));
   });
 
   it('requeues mail beyond every budget with the reason, until there is budget', async () => {
@@ -66,7 +65,7 @@ describe('warm-up', () => {
     node.enqueue();
     await node.pass(3000, 100);
     node.enqueue();
-    await settle();
+    await settled();
     node.sessions[0]!.opened();
     node.sessions[0]!.finish();
     await node.pass(3000, 100);
@@ -93,7 +92,7 @@ describe('routing', () => {
     );
     await start({ ips: ['127.0.0.1'], routing });
     node.enqueue();
-    await settle();
+    await settled();
     assert.equal(node.sessions[0]!.options.port, 2525);
   });
 });
@@ -106,7 +105,7 @@ describe('lanes', () => {
     node.enqueue({ domain: 'google.com' });
     node.enqueue({ domain: 'example.test' });
     node.enqueue({ domain: 'routed.google.com' });
-    await settle();
+    await settled();
     assert.deepEqual(found, [
       ['google.com', 'google'],
       ['example.test', 'other'],
@@ -182,7 +181,7 @@ describe('documents that change at run time', () => {
       problems.push(`${kind} ${error.message}`),
     );
     node.enqueue();
-    await settle();
+    await settled();
     assert.equal(node.sessions[0]!.options.maxTransactions, 7);
     await put('routing', { pools: { default: { ips: ['127.0.0.2'] } } });
     await put('warmup', { '127.0.0.2': { schedule: [{ days: 1, messages: 1000 }] } });
@@ -191,7 +190,7 @@ describe('documents that change at run time', () => {
     node.enqueue({ domain: 'other.test' });
     await node.pass(2000, 100);
     node.enqueue({ domain: 'other.test' });
-    await settle();
+    await settled();
     assert.equal(
       node.sessions.at(-1)!.options.localAddress,
       '127.0.0.2',

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { EXAMPLE, limits, TestEgress, type Zone, zoneResolver } from '../support/egress.ts';
-import { queueItem, settle } from '../support/egress-fakes.ts';
+import { queueItem } from '../support/egress-fakes.ts';
+import { settled } from '../support/engine.ts';
 
 let node: TestEgress;
 let zone: Zone;
@@ -22,7 +23,7 @@ describe('fairness and limits', () => {
       node.enqueue({ lane: lane('bulk'), tenant: 'big', recipient: `big${i}@example.test` });
     node.enqueue({ lane: lane('bulk'), tenant: 'small', recipient: 'small@example.test' });
     node.enqueue({ lane: lane('transactional'), tenant: 'big', recipient: 'urgent@example.test' });
-    await settle();
+    await settled();
     node.sessions[0]!.opened();
     for (let i = 0; i < 5; i += 1) node.sessions[0]!.finish();
     assert.deepEqual(
@@ -34,13 +35,13 @@ describe('fairness and limits', () => {
   it('connections grow with the backlog to their limit, at the connection rate', async () => {
     node.start({ limits: limits({ connections: 4, connectionRate: '60/min' }) });
     node.enqueue();
-    await settle();
+    await settled();
     assert.equal(node.sessions.length, 1);
     for (let i = 0; i < 300; i += 1) node.enqueue();
-    await settle();
+    await settled();
     assert.equal(node.sessions.length, 4);
     for (const session of node.sessions) session.end('quit', 'quit');
-    await settle();
+    await settled();
     assert.equal(node.sessions.length, 5, 'a tenth of a minute may come at once');
     await node.pass(1000, 100);
     assert.equal(node.sessions.length, 6);
@@ -51,7 +52,7 @@ describe('fairness and limits', () => {
   it('messages are paced, also at more than one a second', async () => {
     node.start({ limits: limits({ messageRate: '10/s', connections: 1 }) });
     for (let i = 0; i < 30; i += 1) node.enqueue();
-    await settle();
+    await settled();
     node.sessions[0]!.opened();
     const taken: number[] = [];
     for (let i = 0; i < 20; i += 1) {
@@ -68,7 +69,7 @@ describe('fairness and limits', () => {
   it('a connection ends after its maximum of messages and another takes over', async () => {
     node.start({ limits: limits({ messagesPerConnection: 2, connections: 1 }) });
     for (let i = 0; i < 3; i += 1) node.enqueue();
-    await settle();
+    await settled();
     assert.equal(node.sessions[0]!.options.maxTransactions, 2);
     node.sessions[0]!.opened();
     node.sessions[0]!.finish();
@@ -86,13 +87,13 @@ describe('fairness and limits', () => {
     }
     node.start({ limits: { providers: { office365: { providerConnections: 1 } } } });
     node.enqueue({ domain: 'one.test' });
-    await settle();
+    await settled();
     node.sessions[0]!.opened();
     node.enqueue({ domain: 'two.test' });
-    await settle();
+    await settled();
     assert.equal(node.sessions.length, 1);
     node.sessions[0]!.finish();
-    await settle();
+    await settled();
     await node.pass(1000);
     assert.equal(node.sessions[0]!.state, 'closed');
     assert.equal(node.sessions[1]!.options.host, 'two.mail.protection.outlook.com');
@@ -106,9 +107,9 @@ describe('fairness and limits', () => {
     const other = node.enqueue({ domain: 'fast.test' });
     for (let i = 0; i < 30; i += 1) await node.pass(1000);
     assert.ok(node.egress.gauges().items <= 100);
-    assert.equal(node.engine.queued, 0, 'all of the lane was looked at');
     const released = node.engine.of('release');
-    assert.ok(released.length > 400);
+    const looked = new Set(released.map(({ leased }) => leased.item.messageId));
+    assert.ok(looked.size >= 400, 'all of the lane was looked at');
     assert.ok(released.every((each) => each.reason.code === 'site_limit' && each.until > 0));
     const fast = node.sessions.find((session) => session.options.host === 'mx.fast.test')!;
     fast.opened();
@@ -131,8 +132,7 @@ describe('fairness and limits', () => {
 
   it('egress holds no more than its limit of bytes', async () => {
     node.start({ inHand: { items: 1000, bytes: 100_000 } });
-    for (let i = 0; i < 200; i += 1)
-      node.engine.enqueue(queueItem(node.clock.now()), 1, Buffer.alloc(10_000));
+    for (let i = 0; i < 200; i += 1) node.engine.enqueue(queueItem(node.clock.now()), Buffer.alloc(10_000));
     for (let i = 0; i < 10; i += 1) await node.pass(1000);
     // Mail leased before the first size was known may exceed the limit.
     assert.ok(node.egress.gauges().bytes <= 100_000, `${node.egress.gauges().bytes}`);
@@ -141,10 +141,10 @@ describe('fairness and limits', () => {
   it('a few deliveries do not wait behind one slow transaction', async () => {
     node.start();
     node.enqueue();
-    await settle();
+    await settled();
     node.sessions[0]!.opened();
     node.enqueue();
-    await settle();
+    await settled();
     await node.pass(1000);
     assert.equal(node.sessions.length, 2);
   });

@@ -13,8 +13,7 @@ import { LEARNT_TTL } from '../../lib/shaping/site-memory.ts';
 import { hostsOf, siteName } from '../../lib/shaping/sites.ts';
 import { createSmtpClient } from '../../lib/smtp/client.ts';
 import { addressesOfAll, limits, refused, TestEgress } from '../support/egress.ts';
-import { settle } from '../support/egress-fakes.ts';
-import { TestConfig } from '../support/engine.ts';
+import { settled, TestConfig } from '../support/engine.ts';
 
 const SITE = 'mx.example.test';
 const RULES = compileRules([
@@ -68,7 +67,7 @@ describe('a site that is forgotten', () => {
   it('is sent to at its own limits again, though it had asked for less', async () => {
     await start({ rules: RULES });
     for (let i = 0; i < 20; i += 1) node.enqueue();
-    await settle();
+    await settled();
     open();
     node.sessions[0]!.finish();
     node.sessions[0]!.finish(refused(451, 'Too many messages, slow down', '4.7.0'));
@@ -78,7 +77,7 @@ describe('a site that is forgotten', () => {
     assert.equal(directives.list().length, 1);
     assert.ok((await learnt()).includes('messageRate learnt'));
     await order();
-    await settle();
+    await settled();
     assert.deepEqual(directives.list(), [], 'what the rule raised has ended');
     const before = node.sessions[0]!.seen.length;
     for (let i = 0; i < 20; i += 1) node.enqueue();
@@ -90,7 +89,7 @@ describe('a site that is forgotten', () => {
   it('is connected to again at once, though it could not be reached', async () => {
     await start();
     node.enqueue();
-    await settle();
+    await settled();
     for (let i = 0; i < 5; i += 1) {
       node.sessions.at(-1)!.end('connect_failed', 'connect');
       await node.pass(1000);
@@ -99,13 +98,13 @@ describe('a site that is forgotten', () => {
     assert.ok(failing!.failures > 0 && failing!.reason!.until > node.clock.now());
     const before = node.sessions.length;
     node.enqueue();
-    await settle();
+    await settled();
     assert.equal(node.sessions.length, before);
     assert.deepEqual(node.egress.forget(SITE).sources, [
       { ip: '127.0.0.1', lessons: ['connections', 'backOff'] },
     ]);
     node.enqueue();
-    await settle();
+    await settled();
     assert.equal(node.sessions.length, before + 1);
     assert.equal(node.egress.sites()[0]!.failures, 0);
   });
@@ -113,7 +112,7 @@ describe('a site that is forgotten', () => {
   it('still has counted against its limits what was sent to it', async () => {
     await start({ limits: limits({ messageRate: '1/min' }) });
     for (let i = 0; i < 2; i += 1) node.enqueue();
-    await settle();
+    await settled();
     open();
     node.sessions[0]!.finish();
     node.egress.forget(SITE);
@@ -126,32 +125,32 @@ describe('a site that is forgotten', () => {
   it('is no more in the checkpoints of the IPs that hold it, and others are', async () => {
     await start();
     for (const domain of ['example.test', 'other.test']) node.enqueue({ domain });
-    await settle();
+    await settled();
     for (let i = 0; i < 5; i += 1) {
       for (const session of [...node.sessions]) session.end('connect_failed', 'connect');
       await node.pass(1000);
     }
-    const stored = () =>
-      (node.engine.checkpoints.get('shaping:127.0.0.1') as { sites: { site: string }[] }).sites.map(
-        ({ site }) => site,
-      );
+    const stored = async () => {
+      const checkpoint = await node.engine.others.leases.checkpoint('shaping:127.0.0.1');
+      return (checkpoint as { sites: { site: string }[] }).sites.map(({ site }) => site);
+    };
     await node.pass(6_000);
-    assert.deepEqual(stored().sort(), [SITE, 'mx.other.test']);
+    assert.deepEqual((await stored()).sort(), [SITE, 'mx.other.test']);
     await order();
     await node.pass(6_000);
-    assert.deepEqual(stored(), ['mx.other.test']);
+    assert.deepEqual(await stored(), ['mx.other.test']);
   });
 
   it('has hosts that are spoken to as if they were new', async () => {
     const client = createSmtpClient(node.clock);
     await start({ forgetHost: client.forget });
     node.enqueue();
-    await settle();
+    await settled();
     for (let i = 0; i < 3; i += 1) {
       node.sessions.at(-1)!.end('tls_failed', 'starttls', undefined, true);
       await node.pass(61_000);
       node.enqueue();
-      await settle();
+      await settled();
     }
     assert.equal(node.sessions.at(-1)!.options.tls, 'off');
     assert.deepEqual(node.egress.forget(SITE).hosts, [SITE]);
@@ -159,7 +158,7 @@ describe('a site that is forgotten', () => {
     await node.pass(1000);
     node.egress.forget(SITE);
     node.enqueue();
-    await settle();
+    await settled();
     assert.equal(node.sessions.at(-1)!.options.tls, 'opportunistic');
   });
 });
@@ -170,7 +169,7 @@ describe('orders to forget', () => {
     node.clock.advance(LEARNT_TTL + 700_000);
     assert.ok(forgotten.at(SITE) > 0);
     await orderForgotten(config, { site: 'mx.other.test', at: node.clock.now(), by: 'AKIAOPS' });
-    await settle();
+    await settled();
     assert.equal(forgotten.at(SITE), 0);
     assert.equal(forgotten.at('mx.other.test'), node.clock.now());
     node.start();

@@ -3,14 +3,22 @@ import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { type Directives, openDirectives } from '../../lib/control/directives.ts';
 import type { EgressOptions } from '../../lib/egress/types.ts';
+import type { PermitRequest, Permits } from '../../lib/engine/permits.ts';
 import { limitTable } from '../../lib/shaping/limits/table.ts';
 import { addressesOfAll, limits, refused, TestEgress } from '../support/egress.ts';
-import { settle } from '../support/egress-fakes.ts';
-import { TestConfig } from '../support/engine.ts';
+import { settled, TestConfig } from '../support/engine.ts';
 
 let node: TestEgress;
 let directives: Directives;
 let addresses: string[];
+
+/** The bucket of the quota `daily` on the day on which tests begin. */
+const DAILY = 'quota/daily/2026-01-01';
+
+/** Another node asks for permits of the shared concurrency `acme`. */
+function anotherNode(request: PermitRequest): Promise<Permits> {
+  return node.engine.others.leases.permits('permits/acme', 'other', request);
+}
 
 async function start(options: Partial<EgressOptions> = {}): Promise<void> {
   node.start({ directives, ...options });
@@ -33,10 +41,10 @@ describe('limits of mail streams', () => {
     await start({ limits: limits({ for: [{ tenant: 'slow', messageRate: '1/min' }] }) });
     for (let i = 0; i < 10; i += 1) node.enqueue({ tenant: 'slow' });
     for (let i = 0; i < 3; i += 1) node.enqueue({ tenant: 'quick', recipient: `quick${i}@example.test` });
-    await settle();
+    await settled();
     node.sessions[0]!.opened();
     for (let i = 0; i < 4; i += 1) node.sessions[0]!.finish();
-    await settle();
+    await settled();
     assert.equal(node.sessions[0]!.seen.length, 4);
     assert.equal(node.sessions[0]!.seen.filter((name) => name.startsWith('quick')).length, 3);
     const [back] = node.engine.of('release');
@@ -48,12 +56,12 @@ describe('limits of mail streams', () => {
   });
 
   it('a shared limit lets out exactly what the engine grants', async () => {
-    node.engine.buckets.set('quota/daily/2026-01-01', 2);
+    await node.engine.others.leases.take(DAILY, 998, 0, 1000);
     await start({
       limits: limits({}, { shared: { daily: { match: { tenant: 'main' }, quota: '1000/d' } } }),
     });
     for (let i = 0; i < 4; i += 1) node.enqueue();
-    await settle();
+    await settled();
     await node.pass(1000, 20);
     node.sessions[0]!.opened();
     for (let i = 0; i < 4 && node.sessions[0]!.taken.length > 0; i += 1) {
@@ -68,13 +76,14 @@ describe('limits of mail streams', () => {
 
   it('a spent daily quota holds mail until midnight, with rechecks before', async () => {
     const midnight = Date.UTC(2026, 0, 2);
+    await node.engine.others.leases.take(DAILY, 1000, 0, 1000);
     await start({
       limits: limits({}, { shared: { daily: { match: { tenant: 'main' }, quota: '1000/d' } } }),
     });
     for (let i = 0; i < 10; i += 1) node.enqueue();
     await node.pass(2000, 20);
     node.enqueue();
-    await settle();
+    await settled();
     const { until, reason } = node.engine.of('release').at(-1)!;
     assert.ok(until < node.clock.now() + 120_000, 'the quota may be raised');
     assert.equal(reason.until, midnight);
@@ -90,7 +99,7 @@ describe('limits of mail streams', () => {
       node.enqueue({ domain });
       node.enqueue({ domain });
     }
-    await settle();
+    await settled();
     for (const session of node.sessions) session.opened();
     await node.pass(1000, 20);
     const underWay = (): number => node.sessions.reduce((sum, { taken }) => sum + taken.length, 0);
@@ -107,27 +116,24 @@ describe('limits of mail streams', () => {
     }
     assert.equal(node.engine.of('end').length, 6);
     await node.pass(12_000);
-    assert.deepEqual(
-      node.engine.permits.get('permits/acme')!.map(({ held }) => held),
-      [0],
-      'what is not used is given back',
-    );
+    const unused = await anotherNode({ keep: 0, want: 2, limit: 2, ttl: 1000 });
+    assert.equal(unused.held, 2, 'what is not used is given back');
   });
 
   it('a shared concurrency held by other nodes lets nothing out, and explain shows it', async () => {
-    node.engine.permits.set('permits/acme', [{ owner: 'other', held: 2, want: 2 }]);
+    await anotherNode({ keep: 2, want: 2, limit: 2, ttl: 60_000 });
     await start({
       limits: limits({}, { shared: { acme: { match: { tenant: 'main' }, concurrency: 2 } } }),
     });
     node.enqueue();
-    await settle();
+    await settled();
     node.sessions[0]?.opened();
     await node.pass(3000, 100);
     assert.equal(node.sessions.flatMap(({ seen }) => seen).length, 0);
     const [explained] = await node.egress.explain({ domain: 'example.test', tenant: 'main' });
     assert.equal(explained!.binding?.used, '0 under way of 0 that this node holds');
     assert.ok(node.egress.counters.bucketsEmpty > 0);
-    node.engine.permits.set('permits/acme', []);
+    await anotherNode({ keep: 0, want: 0, limit: 2, ttl: 0 });
     await node.pass(2000, 100);
     for (const session of node.sessions) if (session.state === 'opening') session.opened();
     await node.pass(2000, 100);
@@ -139,7 +145,7 @@ describe('limits of mail streams', () => {
       limits: limits({}, { domains: { 'example.test': { messagesPerConnection: 3, idle: '7s' } } }),
     });
     node.enqueue();
-    await settle();
+    await settled();
     assert.equal(node.sessions[0]!.options.maxTransactions, 3);
     assert.equal(node.sessions[0]!.options.idle, 7000);
   });
@@ -147,7 +153,7 @@ describe('limits of mail streams', () => {
   it('a shorter maximum age ends deliveries sooner', async () => {
     await start({ limits: limits({}, { domains: { 'example.test': { maxAge: '1h' } } }) });
     node.enqueue({ acceptedAt: node.clock.now() - 3_600_001 });
-    await settle();
+    await settled();
     assert.equal(node.engine.of('end')[0]!.state, 'expired');
   });
 });
@@ -158,7 +164,7 @@ describe('limits of connections', () => {
     addresses.splice(0, addresses.length, ...['8.8.8.1', '9.9.9.9']);
     await start({ limits: limits({}, { sites: { 'mx.example.test': site } }) });
     node.enqueue();
-    await settle();
+    await settled();
     const { options } = node.sessions[0]!;
     assert.equal(options.tls, 'required');
     assert.equal(options.deadlines.greeting, 30_000);
@@ -169,7 +175,7 @@ describe('limits of connections', () => {
   it('a site with prohibited hosts only gets no connection', async () => {
     await start({ limits: limits({ prohibitedMx: ['example.test'] }) });
     node.enqueue();
-    await settle();
+    await settled();
     assert.equal(node.engine.of('end')[0]!.attempt.reason, 'mx_prohibited');
   });
 
@@ -177,19 +183,19 @@ describe('limits of connections', () => {
     addresses.splice(0, addresses.length, ...['8.8.8.1', '2001:4860:4860::8888']);
     await start({ limits: limits({ addressFamilies: 'ipv6-first' }) });
     node.enqueue();
-    await settle();
+    await settled();
     assert.equal(node.sessions[0]!.options.address, '2001:4860:4860::8888');
   });
 
   it('that change at run time hold for the next message', async () => {
     await start();
     node.enqueue();
-    await settle();
+    await settled();
     node.sessions[0]!.opened();
     node.sessions[0]!.finish();
     node.egress.setLimits(limitTable(limits({ messageRate: '1/h' })));
     for (let i = 0; i < 3; i += 1) node.enqueue();
-    await settle();
+    await settled();
     assert.equal(node.sessions[0]!.seen.length, 2);
     await node.pass(2000);
     assert.equal(node.sessions[0]!.seen.length, 2);
@@ -207,7 +213,7 @@ describe('limits of connections', () => {
   it('learnt from a throttling reply lower the rate, and explain shows them', async () => {
     await start({ limits: limits({ messageRate: '100/s', connections: 1, messagesPerConnection: 10_000 }) });
     for (let i = 0; i < 400; i += 1) node.enqueue();
-    await settle();
+    await settled();
     node.sessions[0]!.opened();
     for (let i = 0; i < 100; i += 1) {
       while (node.sessions[0]!.taken.length > 0) node.sessions[0]!.finish();
@@ -215,7 +221,7 @@ describe('limits of connections', () => {
     }
     for (let i = 0; i < 50 && node.sessions[0]!.taken.length === 0; i += 1) await node.pass(1, 1);
     node.sessions[0]!.finish(refused(451, 'Too many messages, slow down', '4.7.0'));
-    await settle();
+    await settled();
     const before = node.sessions[0]!.seen.length;
     for (let i = 0; i < 50; i += 1) {
       while (node.sessions[0]!.taken.length > 0) node.sessions[0]!.finish();

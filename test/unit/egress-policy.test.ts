@@ -9,8 +9,7 @@ import type { PolicyHooks, ReplyAnswer, ReplyFacts } from '../../lib/policy/poli
 import { readRouting } from '../../lib/routing/router.ts';
 import type { RecipientResult } from '../../lib/smtp/types.ts';
 import { addressesOfAll, refused, TestEgress } from '../support/egress.ts';
-import { settle } from '../support/egress-fakes.ts';
-import { TestConfig } from '../support/engine.ts';
+import { settled, TestConfig } from '../support/engine.ts';
 import { ScriptedHooks } from '../support/policy.ts';
 
 let node: TestEgress;
@@ -29,11 +28,11 @@ async function start(scripted: Partial<PolicyHooks>, options: Partial<EgressOpti
 /** Sends one message, and has the peer refuse it. */
 async function refuse(reply: Partial<RecipientResult>, change: Partial<QueueItem> = {}): Promise<void> {
   node.enqueue(change);
-  await settle();
+  await settled();
   const session = node.sessions.at(-1)!;
   if (session.state === 'opening') session.opened();
   session.finish(reply);
-  await settle();
+  await settled();
 }
 
 beforeEach(async () => {
@@ -53,7 +52,7 @@ describe('onRoute', () => {
     await start({ onRoute: ({ tenant }) => (tenant === 'moved' ? { pool: 'clean' } : undefined) }, POOLS);
     node.enqueue({ tenant: 'moved', campaign: 'spring', configurationSet: 'news' });
     node.enqueue({ tenant: 'stays' });
-    await settle();
+    await settled();
     assert.deepEqual(
       new Set(node.sessions.map(({ options }) => options.localAddress)),
       new Set(['127.0.0.1', '127.0.0.2']),
@@ -77,15 +76,15 @@ describe('onRoute', () => {
     await start({ onRoute: () => ({ pool: 'clean' }) }, POOLS);
     hooks.later = ['onRoute'];
     node.enqueue();
-    await settle();
+    await settled();
     assert.equal(node.sessions.length, 0);
     hooks.release();
-    await settle();
+    await settled();
     assert.equal(node.sessions[0]!.options.localAddress, '127.0.0.2');
     node.enqueue();
-    await settle();
+    await settled();
     const stopped = node.egress.stop();
-    await settle();
+    await settled();
     assert.deepEqual(
       node.engine.of('release').map(({ reason }) => reason.code),
       ['shutting_down', 'shutting_down'],
@@ -100,7 +99,7 @@ describe('onRoute', () => {
   it('that names an unknown pool makes mail wait with the reason, and is reported', async () => {
     await start({ onRoute: () => ({ pool: 'nowhere' }) }, POOLS);
     node.enqueue();
-    await settle();
+    await settled();
     const [back] = node.engine.of('release');
     assert.equal(back!.reason.code, 'no_source_ip');
     assert.match(
@@ -120,7 +119,7 @@ describe('onRoute', () => {
     );
     await node.pass(1000);
     node.enqueue();
-    await settle();
+    await settled();
     assert.deepEqual(
       node.sessions.map(({ options }) => options.localAddress),
       ['127.0.0.2'],
@@ -130,10 +129,10 @@ describe('onRoute', () => {
   it('is called again for waiting mail when the policy is replaced', async () => {
     await start({ onRoute: () => ({ pool: 'clean' }) }, POOLS);
     node.enqueue();
-    await settle();
+    await settled();
     assert.equal(node.sessions[0]!.options.localAddress, '127.0.0.2');
     hooks.replace({});
-    await settle();
+    await settled();
     assert.equal(node.sessions[1]!.options.localAddress, '127.0.0.1');
   });
 });
@@ -151,7 +150,7 @@ describe('a directive', () => {
     await node.pass(1000);
     node.enqueue();
     node.enqueue({ tenant: 'other' });
-    await settle();
+    await settled();
     assert.equal(node.sessions.length, 0);
     const released = node.engine.of('release');
     assert.equal(released.length, 2);
@@ -176,7 +175,7 @@ describe('onShape', () => {
     });
     for (let i = 0; i < 4; i += 1) node.enqueue({ tenant: 'slow' });
     for (let i = 0; i < 4; i += 1) node.enqueue({ tenant: 'quick' });
-    await settle();
+    await settled();
     const slow = node.sessions.filter(({ options }) => options.maxTransactions === 2);
     assert.equal(slow.length, 1);
     assert.equal(node.sessions.length, 2);
@@ -201,7 +200,7 @@ describe('onShape', () => {
   it('paces new connections', async () => {
     await start({ onShape: () => ({ connectionsPerMinute: 1, messagesPerConnection: 1 }) });
     for (let i = 0; i < 3; i += 1) node.enqueue();
-    await settle();
+    await settled();
     assert.equal(node.sessions.length, 1);
     node.sessions[0]!.opened();
     node.sessions[0]!.finish();
@@ -217,7 +216,7 @@ describe('onShape', () => {
       { limits: { default: { messageRate: 'unlimited', messagesPerConnection: 3 } } },
     );
     node.enqueue();
-    await settle();
+    await settled();
     assert.equal(node.sessions[0]!.options.maxTransactions, 3);
   });
 
@@ -225,15 +224,15 @@ describe('onShape', () => {
     let most = 2;
     await start({ onShape: () => ({ messagesPerConnection: most }) });
     node.enqueue();
-    await settle();
+    await settled();
     most = 5;
     node.sessions[0]!.opened();
     node.enqueue();
     node.enqueue();
-    await settle();
+    await settled();
     node.sessions[0]!.finish();
     node.sessions[0]!.finish();
-    await settle();
+    await settled();
     assert.deepEqual(
       node.sessions.map(({ options }) => options.maxTransactions),
       [2, 5],
@@ -245,10 +244,10 @@ describe('onShape', () => {
     await start({ onShape: () => ({ messagesPerConnection: 2 }) });
     hooks.later = ['onShape'];
     node.enqueue();
-    await settle();
+    await settled();
     assert.equal(node.sessions.length, 0);
     hooks.release();
-    await settle();
+    await settled();
     assert.equal(node.sessions[0]!.options.maxTransactions, 2);
   });
 });
@@ -260,9 +259,9 @@ describe('onReply', () => {
     await start({ onReply: () => undefined }, POOLS);
     await refuse(refused(452, 'Mailbox full', '4.2.2'), { campaign: 'spring', attempts: 2 });
     node.enqueue();
-    await settle();
+    await settled();
     node.sessions[0]!.finish();
-    await settle();
+    await settled();
     assert.deepEqual(
       hooks.asked.map(({ facts }) => facts),
       [
@@ -346,7 +345,7 @@ describe('onReply', () => {
     assert.equal(raised!.until, node.clock.now() + 60_000);
     node.enqueue();
     node.enqueue();
-    await settle();
+    await settled();
     const [back] = node.engine.of('release');
     assert.equal(back!.reason.code, 'suspended');
     assert.match(

@@ -4,7 +4,8 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 import type { Resolver } from '../../lib/dns/resolver.ts';
 import { DEFAULT_DEADLINES } from '../../lib/smtp/deadlines.ts';
 import { limits, TestEgress } from '../support/egress.ts';
-import { type FakeSession, settle } from '../support/egress-fakes.ts';
+import type { FakeSession } from '../support/egress-fakes.ts';
+import { settled } from '../support/engine.ts';
 
 const IP_LIMIT = 50;
 /** A fifth of the limit; three quarters of that; three quarters of the limit. */
@@ -53,7 +54,7 @@ const of = (tenant: string): FakeSession[] =>
 /** The peers let in all that connect. */
 async function letIn(seconds = 3): Promise<void> {
   for (let i = 0; i < seconds; i += 1) {
-    await settle();
+    await settled();
     for (const session of node.sessions) if (session.state === 'opening') session.opened();
     await node.pass(1000);
   }
@@ -62,13 +63,13 @@ async function letIn(seconds = 3): Promise<void> {
 /** Each site answers one message over each connection. */
 async function prove(sites: number, tenant = 'prover'): Promise<void> {
   send(tenant, sites, { each: 1 });
-  await settle();
+  await settled();
   for (let round = 0; round < sites; round += 1) {
     for (const session of node.sessions) {
       if (session.state === 'opening') session.opened();
       while (session.taken.length > 0) session.finish();
     }
-    await settle();
+    await settled();
   }
   for (const session of open()) session.end('quit', 'quit');
   assert.equal(open().length, 0);
@@ -108,7 +109,7 @@ describe('sites that have not answered a message', () => {
     await letIn();
     const before = node.sessions.length;
     for (const session of open()) session.finish();
-    await settle();
+    await settled();
     assert.equal(node.sessions.length, before + UNPROVEN_OF_ONE, 'at once');
     assert.equal(open().length, 2 * UNPROVEN_OF_ONE);
   });

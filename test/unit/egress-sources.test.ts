@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { EXAMPLE, TestEgress, zoneResolver } from '../support/egress.ts';
-import { settle } from '../support/egress-fakes.ts';
+import { settled } from '../support/engine.ts';
 
 let node: TestEgress;
 
@@ -19,11 +19,11 @@ describe('source addresses', () => {
       pools: { marketing: ['127.0.0.3'] },
       ehloNames: { '127.0.0.3': 'm.sender.test' },
     });
-    await node.until(() => node.engine.owners.size === 3);
+    await node.bound();
     node.enqueue();
     node.enqueue();
     node.enqueue({ lane: 'marketing:bulk:other' });
-    await settle();
+    await settled();
     assert.deepEqual(
       node.sessions.map(({ options }) => `${options.localAddress} ${options.ehloName}`).sort(),
       ['127.0.0.1 out.sender.test', '127.0.0.2 out.sender.test', '127.0.0.3 m.sender.test'],
@@ -31,12 +31,12 @@ describe('source addresses', () => {
   });
 
   it('owned by another node leave the mail to that node', async () => {
-    node.engine.owners.set('egress-ip:127.0.0.1', 'node-2');
+    await node.engine.others.leases.acquire('egress-ip:127.0.0.1', 'node-2', 60_000);
     node.start({ ips: ['127.0.0.1', '192.0.2.9'] });
     await node.bound();
     node.enqueue();
     await node.pass(5_000);
-    assert.equal(node.engine.queued, 1);
+    assert.equal(await node.engine.queued(), 1);
     assert.match(node.egress.sources()[0]!.trouble, /Another node holds the lease of 127\.0\.0\.1\./);
   });
 
@@ -44,7 +44,7 @@ describe('source addresses', () => {
     node.start({ ips: ['192.0.2.9'] });
     await node.bound();
     node.enqueue();
-    await settle();
+    await settled();
     assert.equal(node.sessions.length, 0);
     const [release] = node.engine.of('release');
     assert.equal(release!.reason.code, 'no_source_ip');

@@ -10,8 +10,7 @@ import { REPORTS_AT_ONCE, WarmupBook } from '../../lib/warmup/book.ts';
 import { checkpointName, type WarmupCheckpoint } from '../../lib/warmup/checkpoint.ts';
 import { readPlan } from '../../lib/warmup/plan.ts';
 import { TestClock } from '../support/clock.ts';
-import { settle } from '../support/egress-fakes.ts';
-import { TestConfig } from '../support/engine.ts';
+import { settled, TestConfig } from '../support/engine.ts';
 import { ACCEPTED_AT, attempt } from '../support/outcomes.ts';
 
 const IP = '203.0.113.7';
@@ -88,7 +87,7 @@ async function look(times = 4): Promise<void> {
   for (let i = 0; i < times; i += 1) {
     for (const each of nodes) if (each.holds) void each.room;
     clock.advance(100);
-    await settle();
+    await settled();
   }
 }
 
@@ -168,7 +167,7 @@ describe('a plan set while the lease is held', () => {
     other.restore(IP, undefined);
     other.take(IP, 'google', clock.now(), 100);
     release();
-    await settle();
+    await settled();
     held = undefined;
     stored.set(checkpointName(IP), other.close(IP));
     warming.holds = true;
@@ -266,7 +265,7 @@ describe('a complaint', () => {
     await look();
     assert.equal(owner.reports.of(IP).size, 1, 'the plan may be given back');
     clock.advance(3_600_000);
-    await settle();
+    await settled();
     assert.deepEqual(owner.reports.ips(), ['203.0.113.8']);
     clock.advance(7 * 86_400_000 + 1);
     const later = await openWarmupReports(config, clock);
