@@ -1,9 +1,10 @@
 /**
- * The port through which events leave: a destination takes batches, and says of each event what became of it.
- * `lib/engine/aws/destinations` keeps it over SNS, EventBridge, Firehose and CloudWatch, `lib/events` over the rest.
+ * The port through which events leave: a destination accepts batches, and returns a result for each event.
+ * `lib/engine/aws/destinations` implements it over SNS, EventBridge, Firehose and CloudWatch, `lib/events` over the
+ * rest.
  */
 
-/** What destinations read of an event: SES's members (SES developer guide, "Contents of event data"). */
+/** Members of an event that destinations read (SES developer guide, "Contents of event data"). */
 export interface PublishedEvent {
   eventType: string;
   mail: { tags: Record<string, string[]>; headers: { name: string; value: string }[] };
@@ -12,7 +13,7 @@ export interface PublishedEvent {
 
 /** One event, ready to leave. */
 export interface EventMessage {
-  /** Stable: a repeat of the event has the same. Receivers drop what they have seen. */
+  /** Stable id: a repeat of the event has the same, and receivers drop known ones. */
   id: string;
   tenant: string;
   configurationSet?: string;
@@ -24,19 +25,19 @@ export interface EventMessage {
   json: string;
 }
 
-/** What became of one event at one destination. */
+/** The result of one event at one destination. */
 export type SendResult =
   | { kind: 'taken' }
-  /** Not taken now. `after`: how long the destination asked to be left alone, ms. */
+  /** Not accepted now. `after`: delay that the destination requested, ms. */
   | { kind: 'retry'; text: string; after?: number }
-  /** This event will never be taken. */
+  /** The destination will never accept this event. */
   | { kind: 'refused'; text: string }
-  /** The destination wants no more events at all. */
+  /** The destination accepts no more events at all. */
   | { kind: 'gone'; text: string };
 
 /** Sends events to destinations of one kind. */
 export interface DestinationSender<T> {
-  /** Events of one call at most. */
+  /** Maximum events of one call. */
   readonly batch: number;
   /** @returns one result for each event, in their order. Never rejects. */
   send(target: T, events: readonly EventMessage[]): Promise<SendResult[]>;

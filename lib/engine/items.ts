@@ -1,6 +1,6 @@
 /**
- * What passes between accept, egress and outcomes: the queue item and the records. Each carries the version
- * of its schema; a reader refuses a version newer than the one it knows.
+ * The items that pass between accept, egress and outcomes: the queue item and the records. Each carries the version
+ * of its schema; a reader refuses a version newer than its own.
  */
 import type { DeliveryState } from './states.ts';
 import type { SuppressionReason } from './suppression.ts';
@@ -13,10 +13,10 @@ export type MessageClass = 'transactional' | 'bulk';
 /** One queue: `pool:class:group`, where group is a provider group (`google`, `microsoft`, …, `other`). */
 export type LaneName = string;
 
-/** One message as accepted: what it was, who sent it, to whom. Written once. */
+/** One message as accepted: content, sender, recipients. Written once. */
 export interface MessageRecord {
   v: number;
-  /** The MessageId that the caller was given, without the `@` and the From domain behind it: 60 characters. */
+  /** The MessageId in the caller's answer, without the `@` and the From domain behind it: 60 characters. */
   id: string;
   tenant: string;
   /** Access key that sent it, or `relay` for a network that needs none. */
@@ -24,7 +24,7 @@ export interface MessageRecord {
   door: 'ses-v2' | 'ses-v1' | 'smtp' | 'postern';
   sourceIp: string;
   acceptedAt: number;
-  /** Deliveries not ended by then are `expired`. */
+  /** Time from which deliveries that have not ended are `expired`. */
   expiresAt: number;
   /** Header From as text, as SES's events show it (`mail.source`). */
   source: string;
@@ -40,11 +40,14 @@ export interface MessageRecord {
   size: number;
   /** Reasons that put its recipients on the suppression list; absent: either. */
   suppressedReasons?: readonly SuppressionReason[];
-  /** Envelope recipients; a delivery is addressed as `(id, n)` with n its place in this list. */
+  /** Envelope recipients; a delivery is addressed as `(id, n)` with n its index in this list. */
   recipients: string[];
-  /** By place of a recipient: the group of its lane, where it is not `laneGroup()` of its domain. */
+  /** By index of a recipient: the group of its lane, where it is not `laneGroup()` of its domain. */
   groups?: Readonly<Record<number, string>>;
-  /** All header fields as [name, value], 10 KB at most: kept where an event destination takes events of the message. */
+  /**
+   * All header fields as [name, value], 10 KB at most: kept where an event destination receives events of the
+   * message.
+   */
   headers?: { fields: [name: string, value: string][]; truncated: boolean };
   /** Name of the stored template that could not be rendered. */
   template?: string;
@@ -59,11 +62,11 @@ export interface MessageRecord {
   };
 }
 
-/** One delivery that waits: what egress needs to send it, and nothing else. */
+/** One waiting delivery: the facts that egress needs to send it, and nothing else. */
 export interface QueueItem {
   v: number;
   messageId: string;
-  /** Place of the recipient in `MessageRecord.recipients`. */
+  /** Index of the recipient in `MessageRecord.recipients`. */
   n: number;
   tenant: string;
   lane: LaneName;
@@ -85,30 +88,30 @@ export interface QueueItem {
   expiresAt: number;
   /** Attempts already made (a put-back without an attempt does not count). */
   attempts: number;
-  /** Not before this time. At most `acceptedAt` for "at once". */
+  /** Earliest time of the next attempt. `acceptedAt` or earlier means at once. */
   due: number;
   /** Why it waits, for a person: a code of `lib/outcome/reasons.ts` and free text. */
   reason?: WaitReason;
 }
 
-/** Why a delivery waits that was put back unsent. */
+/** Why a delivery that was put back unsent waits. */
 export interface WaitReason {
   code: string;
   text: string;
-  /** When the limit lets it go, where that is after `due`: it is looked at sooner, because the limit may be raised. */
+  /** When the limit lets it go, where that is after `due`: it is rechecked sooner, because the limit may be raised. */
   until?: number;
 }
 
-/** One try to deliver one delivery. */
+/** One attempt of one delivery. */
 export interface Attempt {
   at: number;
-  /** Milliseconds from the first byte of the envelope (or the connect) to the result. */
+  /** Time from the first byte of the envelope (or the connect) to the result, ms. */
   duration: number;
   /** Source address of the connection. */
   ip?: string;
   /** Name of the MX host, its address and port. */
   mx?: { host: string; address: string; port: number };
-  /** Provider that it was shaped as, where that is not the one of the MX host. */
+  /** Provider as which it was shaped, where that is not the one of the MX host. */
   provider?: string;
   tls?: { protocol: string; cipher: string; verified: boolean };
   /** SMTP dialogue of this delivery: the command (`phase`) and its reply, capped. */
@@ -118,15 +121,15 @@ export interface Attempt {
   state: DeliveryState;
   /** Code of `lib/outcome/reasons.ts`, or `delivered`. */
   reason: string;
-  /** The text a person reads. */
+  /** Text for a person. */
   text: string;
   /** The final dot was sent and no reply was read (RFC 1047). */
   uncertain?: boolean;
-  /** When it will be looked at again, for `deferred`. */
+  /** When it is rechecked, for `deferred`. */
   until?: number;
 }
 
-/** What became of one delivery: its state now and every attempt. */
+/** The state of one delivery and every attempt. */
 export interface DeliveryRecord {
   messageId: string;
   n: number;
@@ -134,13 +137,13 @@ export interface DeliveryRecord {
   state: DeliveryState;
   reason: string;
   text: string;
-  /** When it will be looked at again, while it waits. */
+  /** When it is rechecked, while it waits. */
   until?: number;
   attempts: Attempt[];
 }
 
 /**
- * A line of the outcome feed: something happened to a delivery (or, without `n`, to a whole message).
+ * A line of the outcome feed: an event in the life of a delivery (or, without `n`, of a whole message).
  * `functions/outcomes` turns it into events, suppression and statistics.
  */
 export interface Outcome {
@@ -162,7 +165,10 @@ export interface Outcome {
   tenant: string;
   /** `attempt`: the attempt. */
   attempt?: Attempt;
-  /** `bounce`, `complaint`: what a later report said; `open`, `click`: by whom, and of which link; `rendering-failure`: template and message; `reject`: reason. */
+  /**
+   * `bounce`, `complaint`: content of a later report; `open`, `click`: the reader's client and the link;
+   * `rendering-failure`: template and message; `reject`: reason.
+   */
   detail?: Record<string, unknown>;
 }
 

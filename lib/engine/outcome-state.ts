@@ -1,4 +1,4 @@
-/** What an outcome says about the state of its delivery. */
+/** The effect of an outcome on the state of its delivery. */
 import type { Outcome } from './items.ts';
 import type { DeliveryState } from './states.ts';
 

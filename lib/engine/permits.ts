@@ -1,28 +1,28 @@
 /**
- * How the permits of one name are shared out between those who ask for them: the rule of both engines.
+ * Divides the permits of one name between their requesters: the rule of both engines.
  *
- * No more than `limit` are ever held together. What is scarce is divided evenly: who wants less than an even
- * part has all that it wants, the others divide the rest, and what cannot be divided goes to who holds less, or
- * asks first: a single permit goes round. Who holds more than its share keeps what it uses until that ends, and
- * is told its share so that it begins no more.
+ * No more than `limit` are ever held together. Scarce permits are divided evenly: an owner that needs less than an
+ * even share gets all that it needs, the others divide the rest, and the remainder goes to the owner that holds less,
+ * or requests first, so that a single permit goes round. An owner that holds more than its share keeps the permits in
+ * use until their messages end, and receives its share so that it begins no more.
  */
 
-/** What one owner asks for. */
+/** The request of one owner. */
 export interface PermitRequest {
-  /** In use: never taken away. */
+  /** Permits in use, which are never taken away. */
   readonly keep: number;
-  /** As many as it has use for; 0, with `keep` 0, gives all back. */
+  /** Permits that it could use; 0, with `keep` 0, returns all. */
   readonly want: number;
-  /** Permits that there are. */
+  /** Total number of permits. */
   readonly limit: number;
-  /** What is held is free again so long after the last request of its owner, ms. */
+  /** Time after the last request of an owner when its permits are free again, ms. */
   readonly ttl: number;
 }
 
 export interface Permits {
-  /** Held now, until `ttl` from before the request. */
+  /** Permits held now, until `ttl` from before the request. */
   readonly held: number;
-  /** Of these, what it may go on using: less while others want some of them too. */
+  /** Permits of these that it may go on using: fewer while others need some of them too. */
   readonly share: number;
 }
 
@@ -32,7 +32,7 @@ export interface PermitHolder {
   readonly want: number;
 }
 
-/** @param holders everybody whose lease has not ended; of the owner that asks, what it held so far. */
+/** @param holders all holders whose lease has not ended; for the requesting owner, its permits until now. */
 export function sharePermits(
   owner: string,
   { keep, want, limit }: PermitRequest,
@@ -46,7 +46,7 @@ export function sharePermits(
   return { held, share: Math.min(held, share) };
 }
 
-/** Each in the order of what it wants takes no more than an even part of what is left. */
+/** Gives each, in the order of need, no more than an even share of the rest. */
 function evenShare(owner: string, all: PermitHolder[], limit: number): number {
   const rank = (one: PermitHolder): number => (one.owner === owner ? 1 : 0);
   all.sort((a, b) => a.want - b.want || b.held - a.held || rank(a) - rank(b));

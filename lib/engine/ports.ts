@@ -1,10 +1,10 @@
 /**
- * The ports of the engine. Everything outside `lib/engine` sees storage through these interfaces only; the
- * embedded engine (one SQLite file) and the AWS engine (SQS, DynamoDB, S3) pass one contract suite.
+ * The ports of the engine. Everything outside `lib/engine` sees storage through these interfaces only; the embedded
+ * engine (one SQLite file) and the AWS engine (SQS, DynamoDB, S3) pass one contract suite.
  *
- * Failures are `PosternError`s of the storage group (`storage_unavailable`, `storage_full`,
- * `storage_locked`, `storage_damaged`, `storage_too_new`). All but the last two are temporary: the caller
- * answers "try again", and nothing was promised.
+ * Failures are `PosternError`s of the storage group (`storage_unavailable`, `storage_full`, `storage_locked`,
+ * `storage_damaged`, `storage_too_new`). All but the last two are temporary: the caller answers "try again", and
+ * nothing was promised.
  */
 import type {
   Attempt,
@@ -52,15 +52,15 @@ export interface LeasedItem {
   bytes: Buffer;
   /** Number of leases so far, this one included. Above 1 its record must be read before it is sent. */
   receives: number;
-  /** Opaque to all but the engine that gave it. */
+  /** Opaque to all but the engine that issued it. */
   receipt: unknown;
 }
 
-/** How a lease ends. Durable when the promise of `settle` resolves. */
+/** The end of a lease. Durable when the promise of `settle` resolves. */
 export type Settlement =
-  /** Over, in a final state. */
+  /** Ended in a final state. */
   | { kind: 'end'; leased: LeasedItem; state: DeliveryState; attempt: Attempt }
-  /** Tried; to be tried again at `until`. */
+  /** Tried; next attempt at `until`. */
   | { kind: 'defer'; leased: LeasedItem; until: number; attempt: Attempt }
   /** Not tried: back into its lane, not before `until` (0 = at once), for `reason`. */
   | { kind: 'release'; leased: LeasedItem; until: number; reason: WaitReason };
@@ -86,8 +86,8 @@ export interface LaneDepth {
 
 export interface Queue {
   /**
-   * Takes messages in: all of them durable when it resolves, or none visible. Law 1 hangs on it.
-   * Deliveries with `due` in the future wait in the ledger.
+   * Admits messages: all of them durable when it resolves, or none visible (law 1). Deliveries with `due` in the
+   * future wait in the ledger.
    */
   admit(messages: Admission[], claim?: IdempotencyClaim): Promise<AdmitResult>;
   /** Fair between the tenants of the lane: round-robin, independent of their backlogs. */
@@ -95,19 +95,19 @@ export interface Queue {
   settle(settlements: Settlement[]): Promise<void>;
   /** Prolongs the visibility of leased items. */
   extend(leased: LeasedItem[], visibility: number): Promise<void>;
-  /** Lanes that hold or held something since start. */
+  /** Lanes that hold or held a delivery since the start. */
   lanes(): Promise<LaneDepth[]>;
 }
 
-/** What a promotion has done. */
+/** The result of a promotion. */
 export interface Promotion {
-  /** Deliveries that were moved. */
+  /** Number of moved deliveries. */
   moved: number;
-  /** The earliest time that a delivery still waits for, as far as it was seen; for sure when nothing was moved. */
+  /** The earliest due time among the examined deliveries; certain when none was moved. */
   next?: number;
 }
 
-/** Waiting deliveries that agree in every member that is given. */
+/** Matches waiting deliveries that agree in every given member. */
 export interface WaitingMatch {
   tenant?: string;
   campaign?: string;
@@ -119,60 +119,63 @@ export interface WaitingMatch {
 }
 
 export interface WaitingFigures {
-  /** Deferred deliveries that match, without those that their sender scheduled for later. */
+  /** Number of matching deferred deliveries, without those that their sender scheduled for later. */
   deferred: number;
-  /** Matching deliveries that are in a lane or being sent; absent: the engine cannot look into its lanes. */
+  /** Number of matching deliveries in a lane or being sent; absent: the engine cannot search its lanes. */
   queued?: number;
-  /** False: the store holds more than was looked at, so that both figures are lower bounds. */
+  /** False: the store holds more rows than were examined, so that both figures are lower bounds. */
   complete: boolean;
 }
 
 export interface Ledger {
-  /** Deliveries that wait for a time, and the earliest such time. Counting them costs: not for a poll. */
+  /** Number of deliveries that wait for a time, and the earliest such time. Counting is expensive: not for a poll. */
   waiting(): Promise<{ count: number; next?: number }>;
-  /** Moves what is due by now into its lanes. The embedded engine also does it by itself. */
+  /** Moves due deliveries into their lanes. The embedded engine also does it by itself. */
   promote(): Promise<Promotion>;
   /**
    * Cancels the waiting deliveries of a message (queued or deferred, not leased).
    * @returns the places (`n`) that were cancelled.
    */
   cancel(messageId: string): Promise<number[]>;
-  /** Counts what waits. Looks at stored deliveries one by one, up to a bound: not for a poll. */
+  /** Counts waiting deliveries. Examines them one by one, up to a bound: not for a poll. */
   count(match: WaitingMatch): Promise<WaitingFigures>;
   /**
    * Makes matching deferred deliveries due now; one that its sender scheduled for later keeps its time. On AWS a
    * delivery that is due within fifteen minutes is in its lane already, and keeps its time too.
-   * @returns how many were made due.
+   * @returns the number of deliveries that were made due.
    */
   hasten(match: WaitingMatch): Promise<number>;
 }
 
 /** A page of the outcome feed. */
 export interface FeedPage {
-  /** Where the next page begins: the place of the last outcome, or the cursor that was given. */
+  /** Start of the next page: the position of the last outcome, or the given cursor. */
   cursor: number;
   outcomes: Outcome[];
-  /** The place of each outcome. A page after `place - 1` begins with it, as long as its message is kept. */
+  /** Position of each outcome. A page after `place - 1` begins with it, as long as its message is kept. */
   places: number[];
 }
 
 export interface Records {
   message(id: string): Promise<MessageRecord | undefined>;
   deliveries(messageId: string): Promise<DeliveryRecord[]>;
-  /** State of one delivery: what a redelivered item is checked against. */
+  /** State of one delivery, against which a redelivered item is checked. */
   state(messageId: string, n: number): Promise<DeliveryState | undefined>;
-  /** The first answer to an idempotent call, when the key is known and not expired. */
+  /** The first answer to an idempotent call, when the key exists and has not expired. */
   claim(key: string): Promise<{ digest: string; response: string } | undefined>;
   /**
    * Writes outcomes that are not the end of a lease (rendering failure, a later bounce or complaint, opens and
    * clicks). An engine may keep no more than `REPORTS_SHOWN` of a message's opens and clicks.
    */
   append(outcomes: Outcome[]): Promise<void>;
-  /** Bounces and complaints reported of a message, and the oldest opens and clicks, `REPORTS_SHOWN` at most; oldest first. */
+  /**
+   * Bounces and complaints reported about a message, and the oldest opens and clicks, `REPORTS_SHOWN` at most; oldest
+   * first.
+   */
   reports(messageId: string): Promise<Outcome[]>;
   /** The outcome feed after a cursor, oldest first. The cursor of the start is 0. */
   feed(after: number, max: number): Promise<FeedPage>;
-  /** Removes records older than `before` whose deliveries all ended, at most `max`; returns how many. */
+  /** Removes records older than `before` whose deliveries all ended, at most `max`. @returns the number removed. */
   prune(before: number, max: number): Promise<number>;
 }
 
@@ -180,11 +183,11 @@ export interface Bodies {
   put(id: string, bytes: Uint8Array, expiresAt: number): Promise<void>;
   get(id: string): Promise<Buffer | undefined>;
   delete(id: string): Promise<void>;
-  /** Removes what expired, at most `max`; returns how many. */
+  /** Removes expired bodies, at most `max`. @returns the number removed. */
   prune(now: number, max: number): Promise<number>;
 }
 
-/** Which entries of a suppression list are asked for. */
+/** Selects entries of a suppression list. */
 export interface SuppressionQuery {
   tenant: string;
   /** Absent: for any reason. */
@@ -193,26 +196,27 @@ export interface SuppressionQuery {
   from?: number;
   /** Listed before this time, ms. */
   before?: number;
-  /** Only what comes behind this entry, which need not exist any more. */
+  /** Only entries behind this one, which need not exist any more. */
   after?: Pick<Suppression, 'reason' | 'at' | 'address'>;
   max: number;
 }
 
 /**
- * The suppression lists, one for each tenant, of any length. The latest word about an address counts: what is older
- * than what is known of it changes nothing, so that changes may come twice and in any order.
+ * The suppression lists, one for each tenant, of any length. The latest change of an address counts: an older one has
+ * no effect, so that changes may come twice and in any order.
  */
 export interface Suppressions {
   /**
    * Looks addresses up, ignoring case. A change shows within about a second.
-   * @returns in the order of the question; undefined where an address is not on the list.
+   * @returns entries in the order of the addresses; undefined where an address is not on the list.
    */
   find(addresses: readonly Pick<Suppression, 'tenant' | 'address'>[]): Promise<(Suppression | undefined)[]>;
-  /** Puts an address on the list, or replaces its entry. @returns false when something newer is known of it. */
+  /** Puts an address on the list, or replaces its entry. @returns false when a newer change exists. */
   put(entry: Suppression): Promise<boolean>;
   /**
    * Removes an address from the list. The removal is remembered for `REMOVAL_MEMORY`.
-   * @param reason only if it is listed for this, and not since later than `at`. @returns whether it was listed so.
+   * @param reason only if it is listed for this, and not since later than `at`. @returns whether such an entry
+   * existed.
    */
   remove(tenant: string, address: string, at: number, reason?: SuppressionReason): Promise<boolean>;
   /** By reason, then from the oldest entry on. A change shows within about a second. */
@@ -243,45 +247,48 @@ export interface Config {
   /** @returns whether it existed. */
   delete(kind: string, key: string): Promise<boolean>;
   /**
-   * Calls back after each change by any process, within about a second. A listener that reads the change
+   * Calls the listener after each change by any process, within about a second. A listener that reads the change
    * returns a promise, for `catchUp`; it never rejects. Returns an unsubscriber.
    */
   watch(listener: ConfigListener): () => void;
   /**
-   * Resolves when the listeners of this process are done with every change that is more than a second old: for a
-   * process that may have been stopped meanwhile, before it acts on what it holds in memory. Costs nothing while
-   * the process runs.
+   * Resolves when the listeners of this process have handled every change that is more than a second old: for a
+   * process that may have been stopped meanwhile, before it uses its state in memory. Costs nothing while the process
+   * runs.
    */
   catchUp(): Promise<void>;
 }
 
-/** An owner of a lease: on whose behalf a checkpoint is read and written. */
+/** An owner of a lease, for which a checkpoint is read and written. */
 export interface LeaseHolder {
   readonly lease: string;
   readonly owner: string;
 }
 
 export interface Leases {
-  /** Takes or prolongs ownership of a name. Returns its end, or undefined while another owns it. */
+  /** Acquires or renews ownership of a name. Returns its end, or undefined while another owns it. */
   acquire(name: string, owner: string, ttl: number): Promise<number | undefined>;
   release(name: string, owner: string): Promise<void>;
   /**
    * Takes up to `want` tokens from a shared bucket of `rate` tokens a second and capacity `burst`.
-   * @returns how many were granted, and ms until one more is there when none was.
+   * @returns the number granted, and the time until the next token when none was, ms.
    */
   take(bucket: string, want: number, rate: number, burst: number): Promise<{ granted: number; wait: number }>;
   /**
-   * Asks for permits of a name, in place of those that the owner holds. All owners together never hold more than
-   * the limit; what an owner that is gone held is free after the length of its lease.
+   * Requests permits of a name, which replace those that the owner holds. All owners together never hold more than
+   * the limit; the permits of a crashed owner are free after the length of its lease.
    */
   permits(name: string, owner: string, request: PermitRequest): Promise<Permits>;
   /**
    * Reads a checkpoint (shaping state of an IP). With a holder: from now on no earlier owner of its lease can write
    * it, so that a process that was paused and wakes overwrites nothing of its successor's.
-   * @throws `lease_lost` when the holder has not got the lease.
+   * @throws `lease_lost` when the holder does not have the lease.
    */
   checkpoint(name: string, holder?: LeaseHolder): Promise<unknown>;
-  /** @throws `lease_lost` when another has the lease of the holder and has read the checkpoint: nothing is written. */
+  /**
+   * Writes a checkpoint. @throws `lease_lost` when another owner has the lease and has read the checkpoint: nothing
+   * is written.
+   */
   saveCheckpoint(name: string, value: unknown, holder?: LeaseHolder): Promise<void>;
 }
 

@@ -6,21 +6,21 @@ export type SuppressionReason = (typeof SUPPRESSION_REASONS)[number];
 
 export interface Suppression {
   tenant: string;
-  /** As it was given, the domain in lower case as A-label. */
+  /** The address as given, the domain in lower case as A-label. */
   address: string;
   reason: SuppressionReason;
-  /** When it came onto the list, or was last put there, ms since the epoch. */
+  /** When it was listed, or last listed again, since the epoch, ms. */
   at: number;
-  /** The message that shows why, as its sender knows it; absent when somebody put the address there. */
+  /** The message that shows why, by its sender's id; absent when an operator listed the address. */
   messageId?: string;
-  /** Of the event that told of it (SES's `FeedbackId`). */
+  /** Id of the event that reported it (SES's `FeedbackId`). */
   feedbackId?: string;
 }
 
 /**
- * What two spellings of one mailbox have in common. Local parts may differ by case (RFC 5321 §2.4), but hardly any
- * host tells them apart, and who complained as `Ann@` must not get mail as `ann@`. Beyond ASCII one letter may be
- * written as one character or as two (Unicode's NFC and NFD), which look alike to everybody.
+ * The key that all spellings of one mailbox share. Local parts may differ by case (RFC 5321 §2.4), but hardly any
+ * host distinguishes them, and a person who complained as `Ann@` must not get mail as `ann@`. Beyond ASCII one letter
+ * may be written as one character or as two (Unicode's NFC and NFD), which look alike.
  */
 export function suppressionKey(address: string): string {
   const folded = address.toLowerCase();

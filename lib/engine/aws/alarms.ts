@@ -2,7 +2,7 @@
 
 export interface AlarmCalls {
   set(name: string, state: 'OK' | 'ALARM'): Promise<void>;
-  /** What CloudWatch says of actions of an alarm since a time (ms), the latest first. */
+  /** CloudWatch's log of an alarm's actions since a time (ms), the latest first. */
   actions(name: string, since: number): Promise<string[]>;
 }
 

@@ -14,5 +14,5 @@ export const bytes = (value: Uint8Array): AttributeValue => ({ B: value });
 export const keyOf = ({ pk, sk }: Key): Item => ({ pk: text(pk), sk: text(sk) });
 /** The number of an attribute, 0 when it is absent. */
 export const numberOf = (value: AttributeValue | undefined): number => Number(value?.N ?? 0);
-/** Milliseconds as the seconds that TTL takes. */
+/** Converts ms to the seconds of TTL. */
 export const ttlOf = (at: number): AttributeValue => number(Math.ceil(at / 1000));

@@ -1,8 +1,8 @@
 /**
  * Bytes outside of queue items: bodies of messages, in the table or in S3, and the bodies port (S3).
  *
- * What expires is deleted by the table's TTL and by the bucket's lifecycle, both free of charge. A body outlives
- * every delivery of its message; the last one does not look whether it was the last.
+ * The table's TTL and the bucket's lifecycle delete expired bodies, both free of charge. A body outlives every
+ * delivery of its message; no delivery checks whether it was the last.
  */
 import { DeleteObjectCommand, GetObjectCommand, PutObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import { PosternError } from '../../errors.ts';
@@ -97,7 +97,7 @@ export class MessageBodies {
     throw new PosternError('storage_damaged', `The body of ${messageId} is gone (${place}).`);
   }
 
-  /** An eventually consistent read is half as dear, and a body was written minutes before. */
+  /** An eventually consistent read costs half as much, and a body was written minutes before. */
   async #fromTable(key: Key): Promise<Buffer | undefined> {
     const item =
       (await this.#tables.get('records', key, false)) ?? (await this.#tables.get('records', key, true));

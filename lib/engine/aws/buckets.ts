@@ -1,11 +1,11 @@
 /**
- * Token buckets that several processes share: one item for a bucket, written on condition that it is the one that
- * was known.
+ * Token buckets that several processes share: one item for a bucket, written on condition that it is unchanged since
+ * it was read.
  *
- * Tokens come back with the bucket's own time, a number in its item that only advances. Each process knows how far
- * its steady clock is behind that time at most (the greatest difference it has ever seen), so its estimate is never
- * ahead: what is granted in any time is at most `burst` and what came back in that time. A process that sees a
- * bucket for the first time adds nothing until it has seen it twice.
+ * Tokens come back with the bucket's own time, a number in its item that only advances. Each process records the
+ * greatest difference between that time and its steady clock, so its estimate is never ahead: the grants of any
+ * period are at most `burst` and the tokens that came back in it. A process that sees a bucket for the first time
+ * adds nothing until it has seen it twice.
  */
 import { randomBytes } from 'node:crypto';
 import type { Clock } from '../../time.ts';
@@ -14,26 +14,26 @@ import { type Pacing, pause } from './concurrency.ts';
 import type { Tables } from './tables.ts';
 
 const BUCKET = 'bucket';
-/** Items that nobody uses for so long are forgotten. */
+/** Items unused for this time are deleted. */
 const UNUSED = 30 * 86_400_000;
 const TRIES = 20;
-/** Buckets that are remembered, the last used: quotas have another one each hour. */
+/** Maximum number of buckets in memory, the last used: quotas have another one each hour. */
 const REMEMBERED = 50_000;
 
 export interface BucketParts extends Pacing {
   tables: Tables;
   clock: Clock;
-  /** Milliseconds that never go back, and go on while the process is stopped. */
+  /** A clock in ms that never goes back, and advances while the process is stopped. */
   steady: () => number;
 }
 
-/** What this process knows of a bucket. */
+/** A bucket as this process last saw it. */
 interface KnownBucket {
   tokens: number;
   /** The bucket's time, as of its item. */
   at: number;
   version: number;
-  /** Bucket's time less own steady time, at least. */
+  /** Minimum of the bucket's time less own steady time. */
   ahead: number;
 }
 
@@ -53,7 +53,7 @@ export class AwsBuckets {
     burst: number,
   ): Promise<{ granted: number; wait: number }> {
     for (let tries = 0; tries < TRIES; tries += 1) {
-      // Others take from it too; each round one of them wins.
+      // Other processes take from it too; each round one of them wins.
       if (tries > 4) await pause(this.#parts, tries - 5);
       const known = this.#known.get(bucket) ?? (await this.#readBucket(bucket));
       const now = known && Math.max(known.at, this.#parts.steady() + known.ahead);
@@ -61,7 +61,7 @@ export class AwsBuckets {
       const granted = Math.max(0, Math.min(Math.floor(tokens), want));
       if (granted === 0) {
         if (want <= 0) return { granted, wait: 0 };
-        // Empty as of the item that is known, which others can only have emptied further: no need to look.
+        // Empty as of the last seen item, which others can only have emptied further: no need to read it.
         return {
           granted,
           wait: rate > 0 ? Math.ceil(((1 - tokens) / rate) * 1000) : Number.POSITIVE_INFINITY,
@@ -88,7 +88,7 @@ export class AwsBuckets {
     return known;
   }
 
-  /** @returns false when the item was another than known; it is known then. */
+  /** @returns false when the item had changed; the new one is recorded then. */
   async #writeBucket(
     bucket: string,
     known: KnownBucket | undefined,

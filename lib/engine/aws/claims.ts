@@ -1,4 +1,4 @@
-/** Idempotency keys: which call came first with a key, and what it was answered. */
+/** Idempotency keys: the first call with a key, and its answer. */
 import { createHash } from 'node:crypto';
 import type { Clock } from '../../time.ts';
 import type { IdempotencyClaim } from '../ports.ts';
@@ -7,13 +7,13 @@ import { isDenied } from './clients.ts';
 import { decodeRecord, encodeRecord } from './record-codec.ts';
 import type { Tables } from './tables.ts';
 
-/** What the claim of a call holds besides its digest. */
+/** The content of a call's claim besides its digest. */
 export interface FirstAnswer {
   response: string;
   ids: string[];
 }
 
-/** The call that has a key. */
+/** The call that owns a key. */
 export interface Claim extends FirstAnswer {
   digest: string;
 }
@@ -27,7 +27,7 @@ export class Claims {
     this.#clock = clock;
   }
 
-  /** Eventually consistent, which is half as dear: {@link make} finds for certain what this overlooks. */
+  /** Eventually consistent, at half the cost: {@link make} finds for certain what this misses. */
   async find(key: string): Promise<Claim | undefined> {
     const item = await this.#tables.get('records', claimKey(key), false);
     return item && readClaim(item, this.#clock.now());
@@ -57,9 +57,9 @@ export class Claims {
   }
 
   /**
-   * Ends the claim of a call that certainly sent nothing. Where that cannot be written now, the claim stays, and the
-   * repeated call finishes what this one began.
-   * @throws what the role of this process may not do.
+   * Deletes the claim of a call that certainly sent nothing. When that write fails, the claim stays, and the repeated
+   * call finishes the first one's work.
+   * @throws when the role of this process lacks the right.
    */
   async takeBack(key: string, nonce: string): Promise<void> {
     const ended = { update: 'SET e = :e', condition: 'nonce = :nonce' };
@@ -70,7 +70,7 @@ export class Claims {
   }
 }
 
-/** Keys are the caller's, of any length and content; the table's are not. */
+/** Callers choose keys of any length and content; the table bounds both. */
 function claimKey(key: string): Key {
   return { pk: `c#${createHash('sha256').update(key).digest('base64url')}`, sk: 'c' };
 }

@@ -1,8 +1,9 @@
 /**
- * The AWS clients, and what their errors mean.
+ * The AWS clients, and the meaning of their errors.
  *
- * Three clients for SQS: long polls hold their connections, and what sends must not be repeated blindly, because a send whose answer was lost may have
- * been taken; whoever sends decides (admission refuses, settlement repeats what is claimed before it is used).
+ * SQS has three clients: long polls hold their connections, and sends must not be repeated blindly, because a send
+ * whose answer was lost may have been accepted; the sender decides (admission refuses, settlement repeats copies that
+ * are claimed before use).
  */
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { S3Client } from '@aws-sdk/client-s3';
@@ -23,9 +24,9 @@ export interface ClientOptions {
 export type AnyClient = SQSClient | DynamoDBClient | S3Client;
 
 export interface Clients {
-  /** Deletes, changes visibility: all may be repeated. */
+  /** Deletes and changes of visibility, all of which may be repeated. */
   sqs: SQSClient;
-  /** Long polls: they hold a connection each for twenty seconds, and must not keep the others from theirs. */
+  /** Long polls: each holds a connection for twenty seconds, which must not be missing elsewhere. */
   poller: SQSClient;
   /** Sends; never repeats by itself. {@link dropIdle} before each send. */
   sender: SQSClient;
@@ -37,17 +38,20 @@ export interface Clients {
 }
 
 const CONNECT = 2_000;
-/** Milliseconds for an answer. */
+/** Maximum time for an answer, ms. */
 const ANSWER = 8_000;
-/** A long poll takes up to 20 s, an object of S3 some too. */
+/** Maximum time for an answer of a long poll (up to 20 s) or of S3, ms. */
 const LONG_ANSWER = 28_000;
 const SOCKETS = 256;
-/** A node with 500 pools polls ten lanes of each, and receives eight times at once where there is much. */
+/**
+ * Maximum number of polls: a node with 500 pools polls ten lanes of each, and receives eight times at once where
+ * there is much mail.
+ */
 const POLLS = 8_192;
-/** Five tries with the SDK's jittered back-off: some two seconds of throttling or of a lost connection. */
+/** Maximum tries with the SDK's jittered back-off: about two seconds of throttling or of a lost connection. */
 const ATTEMPTS = 5;
 
-/** @param steady milliseconds that never go back and go on while the process is stopped. */
+/** @param steady clock in ms that never goes back and advances while the process is stopped. */
 export function createClients(options: ClientOptions, steady: () => number): Clients {
   const { region, credentials, endpoints = {}, instrument } = options;
   const shared = { ...(region && { region }), ...(credentials && { credentials }) };
@@ -118,14 +122,14 @@ export function errorName(error: unknown): string {
 const THROTTLES =
   /Throttl|OverLimit|ProvisionedThroughputExceeded|RequestLimitExceeded|SlowDown|ServiceUnavailable/;
 
-/** The service was asked for too much at a time; the same later succeeds. */
+/** Whether a service throttled the request, so that it succeeds later. */
 export function isThrottle(error: unknown): boolean {
   return THROTTLES.test(errorName(error)) || (error as ServiceFailure)?.$metadata?.httpStatusCode === 429;
 }
 
 const NOT_SENT = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'CredentialsProviderError']);
 
-/** Whether it is certain that the request did nothing. A timeout, a reset and a 500 leave it open. */
+/** Whether the request certainly had no effect. A timeout, a reset and a 500 leave it open. */
 export function didNothing(error: unknown): boolean {
   const { $metadata, code, name } = (error ?? {}) as ServiceFailure;
   const status = $metadata?.httpStatusCode ?? 0;
@@ -139,7 +143,7 @@ export function isDenied(error: unknown): boolean {
   return /AccessDenied|NotAuthorized|Unauthorized/.test(errorName(cause ?? error));
 }
 
-/** Codes of SQS and DynamoDB for a request whose own content is at fault: the same again is refused again. */
+/** Codes of SQS and DynamoDB for a request whose own content is at fault: it would be refused again. */
 const REFUSALS = new Set([
   'InvalidMessageContents',
   'InvalidParameterValue',
@@ -149,13 +153,16 @@ const REFUSALS = new Set([
   'ItemCollectionSizeLimitExceededException',
 ]);
 
-/** Whether a code refuses what was sent, and not who sent it or when. */
+/** Whether a code refuses the content, and not the sender or the time. */
 export function isRefusal(code: string | undefined): boolean {
   // Over the JSON protocol codes may come as `com.amazonaws.sqs#Name`, or as `AWS.SimpleQueueService.Name`.
   return REFUSALS.has(code?.replace(/^.*[#.]/, '') ?? '');
 }
 
-/** A failed call as an error of the storage group. @param what could not be done, as "The lane x cannot be read". */
+/**
+ * Converts a failed call to an error of the storage group. @param what the failed action, as "The lane x cannot be
+ * read".
+ */
 export function storageError(what: string, error: unknown): PosternError {
   if (error instanceof PosternError) return error;
   const { name, message } = (error ?? {}) as ServiceFailure;

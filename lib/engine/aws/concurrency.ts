@@ -1,4 +1,4 @@
-/** Waiting before a request is repeated, and doing many things a few at a time. */
+/** Waits before repeats, and runs many tasks a few at a time. */
 import type { Clock, Random } from '../../time.ts';
 
 export interface Pacing {
@@ -9,7 +9,10 @@ export interface Pacing {
 const FIRST = 50;
 const LONGEST = 2_000;
 
-/** Waits before try `tries` + 1: half of a length that doubles from 50 ms, the rest by chance, so that many do not come back at once. */
+/**
+ * Waits before try `tries` + 1: half of a length that doubles from 50 ms, the rest random, so that many do not come
+ * back at once.
+ */
 export function pause({ clock, random }: Pacing, tries: number): Promise<void> {
   const most = Math.min(LONGEST, FIRST * 2 ** tries);
   return new Promise((resolve) => void clock.after(most * (0.5 + random() / 2), resolve));
@@ -23,8 +26,8 @@ export function chunks<T>(list: readonly T[], size: number): T[][] {
 }
 
 /**
- * Does something with each of a list, at most `width` at a time.
- * @throws the first error, after all that were begun have ended: nothing goes on behind the caller's back.
+ * Runs a task for each element, at most `width` at a time.
+ * @throws the first error, after all started tasks have ended: none continues behind the caller's back.
  */
 export async function each<T>(
   list: readonly T[],

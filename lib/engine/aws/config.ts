@@ -21,7 +21,7 @@ const CHANGES: Key = { pk: '!', sk: 'changes' };
 const KEPT = 30;
 const KEPT_BYTES = 3_000;
 const POLL = 900;
-/** What was looked at so short a time ago is up to date, ms: while it is polled, it always is. */
+/** Age up to which a check is current, ms: while it is polled, it always is. */
 const FRESH = 1_000;
 const TRIES = 12;
 /** Sorts behind every key: the highest code point. */
@@ -40,10 +40,10 @@ export class AwsConfig implements Config {
   /** Counts of this process's own changes, which were announced at once. */
   readonly #own = new Set<number>();
   #seen: number | undefined;
-  /** The look under way, and when the last one that came to its end began. */
+  /** The check under way, and when the last finished one began. */
   #looking: Promise<void> | undefined;
   #lookedAt = Number.NEGATIVE_INFINITY;
-  /** Resolves when the listeners are done with all that they were told. */
+  /** Resolves when the listeners have handled all announced changes. */
   #told: Promise<unknown> = Promise.resolve();
   #cancel: (() => void) | undefined;
   #closed = false;
@@ -115,7 +115,7 @@ export class AwsConfig implements Config {
   async catchUp(): Promise<void> {
     const { clock } = this.#pacing;
     const called = clock.now();
-    // A look that began before the process was stopped says nothing about now, whenever it ends.
+    // A check that began before the process was stopped proves nothing about now, even if it ends later.
     const fresh = (): boolean => this.#lookedAt >= called - FRESH && this.#lookedAt <= clock.now();
     while (this.#isWatched() && !fresh()) await this.#look(true);
     await this.#told;
@@ -128,7 +128,7 @@ export class AwsConfig implements Config {
 
   /**
    * Writes a document with the count of changes.
-   * @param write what to write, given the document as it is; nothing when there is nothing to do.
+   * @param write builds the write from the current document; undefined when there is nothing to do.
    */
   async #change(
     kind: string,
@@ -170,18 +170,18 @@ export class AwsConfig implements Config {
     const begun = () => {};
     this.#cancel = begun;
     try {
-      // It may be half a second behind: what the first look shows too late is then announced too often.
+      // It may be half a second behind: a change that the first check misses is then announced twice.
       await this.#look(false);
     } catch (error) {
       this.#log.warn('changes of the configuration cannot be read; tried again', { error });
     }
-    // Everybody may have left meanwhile, and another come, for whom it is polled anew.
+    // All listeners may have left meanwhile, and another come, for whom polling began anew.
     if (this.#isWatched() && this.#cancel === begun) {
       this.#cancel = this.#pacing.clock.after(POLL, () => void this.#poll());
     }
   }
 
-  /** Looks for changes and tells of them. There is one look at a time. */
+  /** Checks for changes and announces them. There is one check at a time. */
   #look(consistent: boolean): Promise<void> {
     this.#looking ??= this.#lookOnce(consistent).finally(() => {
       this.#looking = undefined;
@@ -199,7 +199,7 @@ export class AwsConfig implements Config {
     this.#lookedAt = began;
   }
 
-  /** Tells of all that changed since; of every document, when that is more than the count's item holds. */
+  /** Announces all changes since; every document, when there are more than the count's item holds. */
   async #announce({ count, recent }: Changes, seen: number): Promise<void> {
     const missed = count - seen;
     const changed =

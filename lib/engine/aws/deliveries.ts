@@ -32,8 +32,8 @@ const PREFIX = 'd#';
 export const FIRST_DELIVERY = PREFIX;
 
 /**
- * Milliseconds for which a claim keeps other copies away. Not a lease: the same copy, handed out again by SQS,
- * claims anew at once. Longer than any attempt takes (RFC 5321 §4.5.3.2 gives ten minutes to the final dot).
+ * How long a claim blocks other copies, ms. It is not a lease: the same copy, handed out again by SQS, claims anew at
+ * once. Longer than any attempt takes (RFC 5321 §4.5.3.2 gives ten minutes to the final dot).
  */
 const HOLD = 900_000;
 
@@ -45,7 +45,7 @@ export function placeOf(item: Item): number {
   return Number(item.sk!.S!.slice(PREFIX.length));
 }
 
-/** One copy of a delivery, as SQS handed it out. */
+/** One copy of a delivery from SQS. */
 export interface Copy {
   item: QueueItem;
   generation: number;
@@ -54,7 +54,7 @@ export interface Copy {
   receives: number;
 }
 
-/** What an item says, read at `now`. */
+/** The content of an item, read at `now`. */
 export interface DeliveryStatus {
   state: DeliveryState;
   generation: number;
@@ -69,7 +69,7 @@ export interface DeliveryStatus {
 export function readStatus(item: Item, now: number): DeliveryStatus {
   const stored = (item.s?.S ?? 'queued') as DeliveryState;
   const until = item.u && numberOf(item.u);
-  // The time came: the copy is in its lane, or on its way there.
+  // The time has come: the copy is in its lane, or on its way there.
   const waits = stored === 'deferred' && until !== undefined && until > now;
   return {
     state: stored === 'deferred' && !waits ? 'queued' : stored,
@@ -106,7 +106,7 @@ export function claim(copy: Copy, nonce: string, now: number, ttl: number): Upda
   };
 }
 
-/** A claim that is still ours keeps other copies away for longer. */
+/** Prolongs the time for which a valid claim blocks other copies. */
 export function prolongation(nonce: string, now: number): Update {
   return {
     update: 'SET hu = :hu',
@@ -115,12 +115,15 @@ export function prolongation(nonce: string, now: number): Update {
   };
 }
 
-/** The delivery goes back into its lane: another copy, or the same, may claim it. */
+/** Returns the delivery to its lane: another copy, or the same, may claim it. */
 export function surrender(nonce: string): Update {
   return { update: 'REMOVE h, hc, hn, hu', condition: 'hn = :hn', values: { ':hn': text(nonce) } };
 }
 
-/** Two copies of the delivery may exist: whoever is handed one that is old, or came before, finds this and claims it. */
+/**
+ * Marks that two copies of the delivery may exist: the receiver of an old or earlier copy finds the mark and claims
+ * it.
+ */
 export function doubt(ttl: number): Update {
   return {
     update: 'SET s = if_not_exists(s, :s), g = if_not_exists(g, :g), #ttl = if_not_exists(#ttl, :ttl)',
@@ -129,13 +132,13 @@ export function doubt(ttl: number): Update {
   };
 }
 
-/** What a lease leaves behind. */
+/** The result of a lease. */
 export interface LeaseEnding {
   state: DeliveryState;
   generation: number;
   /** The attempt, encoded; absent for a release. */
   attempt?: Buffer;
-  /** While it waits, and why when no attempt says it. */
+  /** Set while it waits, with the reason when no attempt gives it. */
   until?: number;
   reason?: WaitReason;
   ttl: number;
@@ -163,7 +166,7 @@ export function wholeItem(copy: Pick<Copy, 'item' | 'id'>, ending: LeaseEnding):
   return item;
 }
 
-/** Who may write an ending: the holder of a claim, or whoever comes first while the delivery is not over. */
+/** Who may write an ending: the holder of a claim, or the first writer while the delivery has not ended. */
 export type Right = { nonce: string } | 'unfinished';
 
 /**

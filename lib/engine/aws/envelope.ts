@@ -14,10 +14,10 @@ import { PosternError } from '../../errors.ts';
 import { type QueueItem, SCHEMA_VERSION } from '../items.ts';
 import { sqsJson } from './sqs-json.ts';
 
-/** Version of this form. An envelope of a newer one stays in its queue for the node that knows it. */
+/** Version of this form. An envelope of a newer one stays in its queue for a newer node. */
 const ENVELOPE_VERSION = 1;
 
-/** Where the bytes are, if not in the envelope itself. */
+/** Place of the bytes, if not in the envelope itself. */
 export type BodyPlace = 'table' | 's3';
 
 export interface LaneEnvelope {
@@ -37,17 +37,17 @@ interface Head {
   at?: BodyPlace;
 }
 
-/** Bodies above this are compressed off the event loop. */
+/** Size above which bodies are compressed off the event loop. */
 const ASIDE = 128 * 1024;
 const compressAside = promisify(zstdCompress);
 const decompressAside = promisify(zstdDecompress);
 
-/** @returns the bytes compressed, without waiting for other work when they are few. */
+/** @returns the compressed bytes, without waiting for other work when they are few. */
 export function compress(bytes: Uint8Array): Buffer | Promise<Buffer> {
   return bytes.byteLength > ASIDE ? compressAside(bytes) : zstdCompressSync(bytes);
 }
 
-/** @throws PosternError `storage_damaged`. @param limit most bytes that a body may have. */
+/** @throws PosternError `storage_damaged`. @param limit maximum size of a body, bytes. */
 export async function decompress(packed: Uint8Array, limit: number): Promise<Buffer> {
   try {
     const options = { maxOutputLength: limit };

@@ -8,7 +8,7 @@ export const QUEUES = 'POSTERN_QUEUE_URL_PREFIX';
 const CLAIM = 'POSTERN_CLAIM_BEFORE_SEND';
 const tableVariable = (table: TableName): string => `POSTERN_TABLE_${table.toUpperCase()}`;
 
-/** The variables that say where everything is. */
+/** The variables that locate the resources. */
 export function resourcesToEnvironment(resources: AwsResources): Record<string, string> {
   return {
     ...Object.fromEntries(TABLES.map((table) => [tableVariable(table), resources.tables[table]])),
@@ -18,7 +18,7 @@ export function resourcesToEnvironment(resources: AwsResources): Record<string, 
   };
 }
 
-/** @throws PosternError `bad_request` that names the variable that is not set or wrong. */
+/** @throws PosternError `bad_request` that names the missing or wrong variable. */
 export function resourcesFromEnvironment(environment: NodeJS.ProcessEnv): AwsResources {
   return {
     tables: Object.fromEntries(
@@ -30,7 +30,7 @@ export function resourcesFromEnvironment(environment: NodeJS.ProcessEnv): AwsRes
   };
 }
 
-/** The value of a variable. @throws PosternError `bad_request` when it is not set. */
+/** The value of a variable. @throws PosternError `bad_request` when it is missing. */
 export function requireVariable(environment: NodeJS.ProcessEnv, name: string): string {
   const value = environment[name];
   if (value) return value;

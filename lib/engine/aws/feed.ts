@@ -14,16 +14,16 @@ import type { Lanes, Outgoing } from './lanes.ts';
 import { readOutcomes, writeOutcomes } from './outcome-message.ts';
 import { OUTCOME_QUEUE } from './schema.ts';
 
-/** Bytes of outcomes in one message: below one billed request, and no more than a consumer likes to repeat. */
+/** Maximum size of the outcomes in one message: below one billed request, and small enough to repeat, bytes. */
 const MESSAGE_BYTES = 60_000;
-/** Milliseconds that a reader has for what it received. */
+/** Time that a reader has for received outcomes, ms. */
 const VISIBILITY = 300_000;
 const RECEIVE = 10;
 const TRIES = 3;
 
 interface Received {
   receipt: string;
-  /** When others may get it. */
+  /** When other readers may receive it. */
   until: number;
   outcomes: { cursor: number; outcome: Outcome }[];
 }
@@ -45,7 +45,7 @@ export class Feed {
   async emit(outcomes: readonly Outcome[]): Promise<void> {
     if (outcomes.length === 0) return;
     let left: readonly Outgoing[] = packs(outcomes).map((text) => ({ text, delay: 0 }));
-    // What was cut off may come twice then; consumers count on that.
+    // Outcomes of a cut-off request may then come twice; consumers tolerate that.
     for (let tries = 0; left.length > 0; tries += 1) {
       if (tries === TRIES)
         throw new PosternError('storage_unavailable', 'SQS closes every connection. Try again.');
@@ -69,7 +69,7 @@ export class Feed {
     return this.#received.flatMap(({ outcomes }) => outcomes.filter((one) => one.cursor > cursor));
   }
 
-  /** Deletes what the reader has passed, and forgets what others may have by now. */
+  /** Deletes the outcomes that the reader has passed, and drops those that others may have received by now. */
   async #pass(cursor: number): Promise<void> {
     const now = this.#clock.now();
     const passed: Received[] = [];
@@ -83,7 +83,7 @@ export class Feed {
     if (receipts.length > 0) await this.#lanes.remove(OUTCOME_QUEUE, receipts);
   }
 
-  /** @returns whether anything came. */
+  /** @returns whether any outcome came. */
   async #receive(): Promise<boolean> {
     const until = this.#clock.now() + VISIBILITY;
     const messages = await this.#lanes.receive(OUTCOME_QUEUE, RECEIVE, VISIBILITY, 0);
@@ -93,7 +93,7 @@ export class Feed {
       try {
         outcomes = readOutcomes(Body!);
       } catch (error) {
-        // It stays: a newer version reads it, or after ten times an alarm tells of it in the dead-letter queue.
+        // It stays: a newer version reads it, or after ten times the alarm of the dead-letter queue reports it.
         this.#log.error('outcomes refused', { sqsMessageId: MessageId, error });
         continue;
       }
@@ -107,14 +107,14 @@ export class Feed {
     return any;
   }
 
-  /** Grows, over restarts too, so that a cursor kept from before passes nothing that it has not seen. */
+  /** Grows, over restarts too, so that an old cursor passes nothing that it has not seen. */
   #next(): number {
     this.#cursor = Math.max(this.#cursor + 1, this.#clock.now() * 1000);
     return this.#cursor;
   }
 }
 
-/** Bodies of messages, each as full as may be. */
+/** Splits outcomes into bodies of messages, each as full as possible. */
 function packs(outcomes: readonly Outcome[]): string[] {
   const texts: string[] = [];
   let pack: Outcome[] = [];

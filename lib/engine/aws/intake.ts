@@ -1,5 +1,5 @@
 /**
- * Takes messages in.
+ * Admits messages.
  *
  * ```
  * without a key   bodies, records ──────────► lanes, ledger ──► answer
@@ -54,9 +54,9 @@ export interface IntakeParts extends Pacing {
   bodies: MessageBodies;
   outbox: CopyOutbox;
   feed: Feed;
-  /** Every copy is claimed before it is handed out, so that two equal ones do no harm. */
+  /** Whether every copy is claimed before it is handed out, so that two equal ones do no harm. */
   claimBeforeSend: boolean;
-  /** Milliseconds that records are kept after their deliveries' expiry. */
+  /** How long records are kept after their deliveries' expiry, ms. */
   retention: number;
 }
 
@@ -68,7 +68,7 @@ interface PreparedAdmission {
   body?: string;
 }
 
-/** Looks at a call that is not finished before it is taken for interrupted: some two seconds. */
+/** Number of checks of an unfinished call before it counts as interrupted: about two seconds. */
 const PATIENCE = 6;
 
 export const messageKey = (id: string): Key => ({ pk: id, sk: 'm' });
@@ -105,7 +105,7 @@ export class Intake {
     return { kind: 'admitted' };
   }
 
-  /** A call that was made before: finished now if it is not, and answered as it was. */
+  /** Handles a call that was made before: completes it if necessary, and gives its first answer. */
   async #repeat(messages: Admission[], { ids, response }: FirstAnswer): Promise<AdmitResult> {
     for (let tries = 0; ; tries += 1) {
       const found = await this.#parts.tables.getAll('records', ids.map(messageKey));
@@ -175,7 +175,7 @@ export class Intake {
     );
   }
 
-  /** Everything that a delivery needs before it is handed out. */
+  /** Stores all data that a delivery needs before it is handed out. */
   async #store(prepared: readonly PreparedAdmission[]): Promise<void> {
     const { tables, bodies, retention } = this.#parts;
     const now = this.#parts.clock.now();

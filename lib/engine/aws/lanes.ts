@@ -1,8 +1,8 @@
 /**
  * The queues: SQS as the rest of the engine uses it, ten messages a request.
  *
- * An entry that SQS refuses within a batch was not taken: it is sent again. A request whose answer is lost may
- * have been taken: `send` says so in its error (`open`), and its caller decides.
+ * SQS did not accept an entry that it refuses within a batch: it is sent again. A request whose answer is lost may
+ * have been accepted: the error of `send` has `open` set, and its caller decides.
  */
 import {
   type BatchResultErrorEntry,
@@ -24,13 +24,13 @@ export interface Outgoing {
   text: string;
   /** Tenant: SQS shares a queue fairly between the groups of its messages. */
   group?: string;
-  /** Seconds before it can be received, at most 900. */
+  /** Delay before it can be received, at most 900, s. */
   delay: number;
 }
 
 /** Thrown by `send`. */
 export class SendError extends PosternError {
-  /** Some of the messages may have been taken. */
+  /** Whether some of the messages may have been accepted. */
   readonly open: boolean;
 
   constructor(error: PosternError, open: boolean) {
@@ -41,11 +41,11 @@ export class SendError extends PosternError {
 
 /** Longest `DelaySeconds` of SQS. */
 export const LONGEST_DELAY = 900;
-/** Longest visibility time of SQS, seconds. */
+/** Maximum visibility time of SQS, s. */
 const LONGEST_VISIBILITY = 43_200;
 const LONGEST_POLL = 20;
 const WIDTH = 8;
-/** Tries for what SQS throttles: some three seconds. */
+/** Maximum tries of throttled requests: about three seconds. */
 const TRIES = 7;
 
 export class Lanes {
@@ -61,8 +61,8 @@ export class Lanes {
   }
 
   /**
-   * Durable when it resolves, but for what it returns: messages of requests that were cut off on a connection that
-   * had been idle, which SQS hardly ever has taken. The caller sends them again.
+   * Sends messages, durable when it resolves, except those that it returns: messages of requests that were cut off on
+   * a connection that had been idle, which SQS has hardly ever accepted. The caller sends them again.
    * @throws SendError
    */
   async send<T extends Outgoing>(queue: string, messages: readonly T[]): Promise<T[]> {
@@ -81,7 +81,7 @@ export class Lanes {
     }
   }
 
-  /** At most ten messages. @param wait seconds of long polling. */
+  /** Receives at most ten messages. @param wait time of long polling, s. */
   async receive(
     queue: string,
     max: number,
@@ -104,8 +104,8 @@ export class Lanes {
     );
     const messages = signal ? await unlessAborted(answer, signal) : await answer;
     if (messages) return messages;
-    // SQS goes on polling for us: what it finds would be hidden from all for the visibility time.
-    // Where that fails, it stays hidden for its visibility time, and then comes again.
+    // SQS goes on polling for us: messages that it finds would be hidden from all for the visibility time. When that
+    // fails, they stay hidden for their visibility time, and then come again.
     answer
       .then((late) =>
         this.hide(
@@ -126,7 +126,7 @@ export class Lanes {
     });
   }
 
-  /** Makes messages visible again in `seconds` from now. @returns the receipts that have expired. */
+  /** Makes messages visible again in `seconds` from now. @returns the expired receipts. */
   async hide(queue: string, receipts: readonly string[], seconds: number): Promise<string[]> {
     const VisibilityTimeout = Math.min(LONGEST_VISIBILITY, Math.max(0, Math.ceil(seconds)));
     return this.#inBatches(queue, receipts, async (QueueUrl, part) => {
@@ -135,7 +135,7 @@ export class Lanes {
     });
   }
 
-  /** What SQS counts, roughly. */
+  /** SQS's approximate counts. */
   async depth(queue: string): Promise<Omit<LaneDepth, 'lane'> & { delayed: number }> {
     const names = [
       'ApproximateNumberOfMessages',
@@ -196,7 +196,7 @@ export class Lanes {
     }
   }
 
-  /** Deletes or hides; what fails for another reason than an expired receipt is tried again. @returns those. */
+  /** Deletes or hides; failures other than an expired receipt are tried again. @returns the expired ones. */
   async #inBatches(
     queue: string,
     receipts: readonly string[],

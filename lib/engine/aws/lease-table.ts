@@ -30,21 +30,21 @@ import type { Tables, Update } from './tables.ts';
 
 const LEASE = 'lease';
 const CHECKPOINT = 'checkpoint';
-/** Items that nobody uses for so long are forgotten. */
+/** Items unused for this time are deleted. */
 const UNUSED = 30 * 86_400_000;
 
 export interface LeasesParts extends Pacing {
   tables: Tables;
   clock: Clock;
-  /** Milliseconds that never go back, and go on while the process is stopped. */
+  /** A clock in ms that never goes back, and advances while the process is stopped. */
   steady: () => number;
 }
 
 export class AwsLeases implements Leases {
   readonly #parts: LeasesParts;
-  /** Versions that others hold, and since when they are seen. */
+  /** Versions that other owners hold, and since when they are seen. */
   readonly #seen = new Map<string, { version: number; since: number }>();
-  /** Versions that this process has, by holder. */
+  /** Versions that this process holds, by holder. */
   readonly #held = new Map<string, number>();
   readonly #buckets: AwsBuckets;
   readonly #permits: AwsPermits;
@@ -67,7 +67,7 @@ export class AwsLeases implements Leases {
       values: {
         ':o': text(owner),
         ':l': number(ttl),
-        // Above every version that the name had before, should its item have been forgotten.
+        // Above every earlier version of the name, should its item have been deleted.
         ':start': number(clock.now()),
         ':one': number(1),
         ':ttl': this.#unused(),
@@ -132,7 +132,7 @@ export class AwsLeases implements Leases {
     );
   }
 
-  /** Changes a checkpoint, unless an owner of a later version of the lease has been at it. */
+  /** Changes a checkpoint, unless an owner of a later version of the lease has touched it. */
   async #fence(name: string, holder: LeaseHolder, change: Update): Promise<Item | undefined> {
     const version = this.#held.get(holderKey(holder));
     if (version === undefined) throw leaseLost(name, holder);
@@ -154,7 +154,7 @@ export class AwsLeases implements Leases {
     return ttlOf(this.#parts.clock.now() + UNUSED);
   }
 
-  /** Whether the version that another holds has been seen for the length of its lease. */
+  /** Whether the version of another owner has been seen for the length of its lease. */
   #isOver(name: string): boolean {
     const seen = this.#seen.get(name);
     return seen !== undefined && this.#parts.steady() >= seen.since;

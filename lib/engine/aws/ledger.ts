@@ -51,13 +51,13 @@ export interface LedgerParts {
   clock: Clock;
   log: Pick<Log, 'error'>;
   claimBeforeSend: boolean;
-  /** Milliseconds that records are kept after their deliveries' expiry. */
+  /** How long records are kept after their deliveries' expiry, ms. */
   retention: number;
 }
 
-/** Rows that one call moves from a shard, or a page more: what a run gets done before its claim is over. */
+/** Maximum number of rows that one call moves from a shard, or a page more: the work within one claim. */
 const ROWS = 1_000;
-/** Pages of so many rows that one call looks at, of a shard where it has moved fewer. */
+/** Maximum number of pages that one call reads of a shard where it has moved fewer rows. */
 const PAGES = 10;
 const CLAIM = 60_000;
 const WIDTH = 4;
@@ -70,13 +70,13 @@ interface LaneRow {
   parcel: Parcel;
 }
 
-/** What became of rows that were to be moved. */
+/** The result of moving rows. */
 interface Moved {
   moved: number;
   /** Earliest row that this version cannot read. */
   refused?: Item;
 }
-/** Lanes that take nothing, and why: each is tried once in a run, or all would wait for one that is away. */
+/** Lanes that refuse rows, with the reason: each is tried once in a run, or all would wait for one that is missing. */
 type Closed = Map<LaneName, unknown>;
 
 export class AwsLedger implements Ledger {
@@ -96,7 +96,7 @@ export class AwsLedger implements Ledger {
     return this.#matching.hasten(match);
   }
 
-  /** Rows of the ledger: counted up to some 2,000 a shard. What waits under SQS's delay is not among them. */
+  /** Rows of the ledger, counted up to about 2,000 a shard, without those under SQS's delay. */
   async waiting(): Promise<{ count: number; next?: number }> {
     const { tables } = this.#parts;
     const shards = await Promise.all(
@@ -112,7 +112,7 @@ export class AwsLedger implements Ledger {
     return Number.isFinite(next) ? { count, next } : { count };
   }
 
-  /** Moves what is due within the longest delay of SQS, which makes it exact to the second. */
+  /** Moves rows that are due within the maximum delay of SQS, which makes the time exact to the second. */
   async promote(): Promise<Promotion> {
     let moved = 0;
     let next = Number.POSITIVE_INFINITY;
@@ -175,7 +175,7 @@ export class AwsLedger implements Ledger {
     return cancelled;
   }
 
-  /** Deletes the row of a cancelled delivery, if it has one; a copy that is left is dropped at its claim. */
+  /** Deletes the row of a cancelled delivery, if it has one; a remaining copy is dropped at its claim. */
   async #forget(messageId: string, n: number, item: Item): Promise<void> {
     const { generation } = readStatus(item, 0);
     await this.#parts.tables.deleteAll('ledger', [ledgerKey(messageId, n, generation, Number(item.u!.N))]);
@@ -246,7 +246,7 @@ export class AwsLedger implements Ledger {
     return { moved: sent.length, refused: refused[0] };
   }
 
-  /** Sends the rows of a lane. One that SQS refuses for good is found by halving, stays, and holds up no other. */
+  /** Sends the rows of a lane. A row that SQS refuses for good is found by halving, stays, and holds up no other. */
   async #toLane(rows: readonly LaneRow[]): Promise<{ sent: Item[]; refused: Item[] }> {
     try {
       await this.#parts.outbox.toLanes(rows.map(({ parcel }) => parcel));
@@ -267,7 +267,7 @@ export class AwsLedger implements Ledger {
     }
   }
 
-  /** The earliest row: half a read unit, for a minute's delay in seeing it would do no harm. */
+  /** The earliest row: half a read unit, because a minute's delay in seeing it would do no harm. */
   async #first(pk: string): Promise<Item | undefined> {
     const range = { from: '0', to: '9~', limit: 1, onePage: true, consistent: false };
     const [first] = await this.#parts.tables.query('ledger', pk, range);

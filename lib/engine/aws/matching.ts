@@ -22,7 +22,7 @@ interface MatchingParts {
 }
 
 const ROWS = 1_000;
-/** Pages of a shard that one count reads: 80,000 rows in all. */
+/** Maximum number of pages of a shard that one count reads: 80,000 rows in all. */
 const COUNTED_PAGES = 5;
 const WIDTH = 4;
 

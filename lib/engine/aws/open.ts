@@ -31,26 +31,26 @@ export interface AwsOptions {
   resources: AwsResources;
   clock: Clock;
   random?: Random;
-  /** Milliseconds that never go back and go on while the process is stopped. By default the monotonic clock. */
+  /** Clock in ms that never goes back and advances while the process is stopped. By default the monotonic clock. */
   steady?: () => number;
-  /** How AWS is reached. By default as the SDK finds out from its environment. */
+  /** How AWS is reached. By default from the SDK's environment. */
   client?: ClientOptions;
   log?: Log;
-  /** Milliseconds for which `lanes` gives what SQS said of a lane before it asks again. Default 30 s. */
+  /** Maximum age of SQS's figures that `lanes` returns, ms. Default 30 s. */
   depthAge?: number;
-  /** Milliseconds that records are kept after the expiry of their deliveries. Default 30 days. */
+  /** How long records are kept after the expiry of their deliveries, ms. Default 30 days. */
   retention?: number;
 }
 
 export interface AwsEngine extends Engine {
   /**
-   * Keeps reports that came by the feed alone, from one who may not write records (lib/engine/aws/reporter.ts), so that
-   * `records.reports` shows them. Those that it shows already change nothing.
+   * Stores reports that came by the feed alone, from a process that may not write records
+   * (lib/engine/aws/reporter.ts), so that `records.reports` shows them. Known ones change nothing.
    */
   keepReports(reports: readonly { record: MessageRecord; outcome: Outcome }[]): Promise<void>;
 }
 
-/** Nothing is asked of AWS yet: a failure shows at the first use, as `storage_unavailable`. */
+/** Sends no request yet: a failure shows at the first use, as `storage_unavailable`. */
 export function openAws(options: AwsOptions): Promise<AwsEngine> {
   const { resources, clock, random = Math.random, log = silentLog } = options;
   const { claimBeforeSend } = resources;

@@ -1,6 +1,6 @@
 /**
- * Puts copies of deliveries where they will be looked at in time: into their lanes, with SQS's own delay when
- * they are due within fifteen minutes, else into the ledger.
+ * Puts copies of deliveries where they are found in time: into their lanes, with SQS's own delay when they are due
+ * within fifteen minutes, else into the ledger.
  *
  * Every put is safe to repeat: a row of the ledger has the key of its delivery and generation, and of two equal
  * copies in a lane the claim lets one through.
@@ -17,23 +17,23 @@ import { decodeRecord, encodeRecord } from './record-codec.ts';
 import { laneQueue } from './schema.ts';
 import type { Tables } from './tables.ts';
 
-/** A copy to be put somewhere. */
+/** A copy to put into a lane or the ledger. */
 export interface Parcel {
   envelope: LaneEnvelope;
   /** Base64 of the compressed bytes, when they travel in the envelope. Never for the ledger. */
   body?: string;
-  /** Not before this time. */
+  /** Earliest time of the next attempt. */
   due: number;
 }
 
 /** Parts of the ledger, so that no partition of the table is written to more than a thousand times a second. */
 export const SHARDS = 16;
-/** A row outlives its delivery's expiry by a month: TTL is for what was forgotten, not for what is late. */
+/** How long a row outlives its delivery's expiry, ms: TTL is for forgotten rows, not for late ones. */
 const FORGOTTEN = 30 * 86_400_000;
 
 export const shardKey = (shard: number): string => `s#${String(shard).padStart(2, '0')}`;
 
-/** Start of the sort key of what is due at a time. */
+/** Start of the sort key of rows due at a time. */
 export const dueKey = (due: number): string => String(Math.max(0, Math.floor(due))).padStart(15, '0');
 
 /** Where the row of a copy is. */
@@ -56,13 +56,13 @@ export interface OutboxParts {
   lanes: Lanes;
   tables: Tables;
   clock: Clock;
-  /** Milliseconds that records are kept after their deliveries' expiry. */
+  /** How long records are kept after their deliveries' expiry, ms. */
   retention: number;
-  /** Every copy is claimed before it is handed out, so that two equal ones do no harm. */
+  /** Whether every copy is claimed before it is handed out, so that two equal ones do no harm. */
   claimBeforeSend: boolean;
 }
 
-/** Seconds that a second copy waits for a first that SQS may have taken after all: by then most have left. */
+/** Delay of a second copy behind a first that SQS may have accepted after all, s: by then most have left. */
 const SECOND_COPY = 3;
 const WIDTH = 32;
 
@@ -84,7 +84,7 @@ export class CopyOutbox {
     });
   }
 
-  /** Marks the deliveries of copies that are not claimed as ones that may have two. */
+  /** Marks the deliveries of unclaimed copies as ones that may have two. */
   async doubt(parcels: readonly Parcel[]): Promise<void> {
     const { tables, retention } = this.#parts;
     const unclaimed = parcels.filter(({ envelope }) => !envelope.claim);
@@ -93,7 +93,7 @@ export class CopyOutbox {
     );
   }
 
-  /** To their lanes, whenever they are due. */
+  /** Puts copies into their lanes at any due time. */
   async toLanes(parcels: readonly Parcel[]): Promise<void> {
     const cut = await this.#send(parcels, 0);
     if (cut.length === 0) return;
@@ -110,7 +110,7 @@ export class CopyOutbox {
     throw new SendError(error, true);
   }
 
-  /** @param delay least seconds. @returns those whose requests were cut off. */
+  /** @param delay minimum, s. @returns copies whose requests were cut off. */
   async #send(parcels: readonly Parcel[], delay: number): Promise<Parcel[]> {
     const { clock, lanes } = this.#parts;
     const now = clock.now();

@@ -1,4 +1,4 @@
-/** A message of the outcome queue: outcomes as JSON, as many as its writer had at once. */
+/** A message of the outcome queue: outcomes as JSON, all that its writer had at once. */
 import { PosternError } from '../../errors.ts';
 import { type Outcome, SCHEMA_VERSION } from '../items.ts';
 import { sqsJson } from './sqs-json.ts';
@@ -9,8 +9,8 @@ export function writeOutcomes(outcomes: readonly Outcome[]): string {
 }
 
 /**
- * The outcomes of a message.
- * @throws PosternError `storage_damaged` when it is none of ours, `storage_too_new` when a newer version wrote it:
+ * Parses the outcomes of a message.
+ * @throws PosternError `storage_damaged` when Postern did not write it, `storage_too_new` when a newer version did:
  * it stays in the queue until that version reads it.
  */
 export function readOutcomes(body: string): Outcome[] {

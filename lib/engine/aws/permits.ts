@@ -13,23 +13,23 @@ import { type Pacing, pause } from './concurrency.ts';
 import type { Tables } from './tables.ts';
 
 const PERMITS = 'permits';
-/** Items that nobody uses for so long are forgotten. */
+/** Items unused for this time are deleted. */
 const UNUSED = 30 * 86_400_000;
 const TRIES = 20;
 
 export interface PermitParts extends Pacing {
   tables: Tables;
   clock: Clock;
-  /** Milliseconds that never go back, and go on while the process is stopped. */
+  /** A clock in ms that never goes back, and advances while the process is stopped. */
   steady: () => number;
 }
 
-/** A holder as it stands in the item. */
+/** A holder in the item. */
 interface Holder {
   owner: string;
   held: number;
   want: number;
-  /** Requests that it made. */
+  /** Number of its requests. */
   count: number;
   /** Length of its lease, ms. */
   ttl: number;
@@ -47,7 +47,7 @@ export class AwsPermits {
 
   async permits(name: string, owner: string, request: PermitRequest): Promise<Permits> {
     for (let tries = 0; tries < TRIES; tries += 1) {
-      // Others ask too; each round one of them wins.
+      // Other processes request too; each round one of them wins.
       if (tries > 4) await pause(this.#parts, tries - 5);
       const known = this.#known.get(name) ?? (await this.#read(name));
       const live = known.holders.filter((one) => one.owner === owner || !this.#isOver(name, one));
@@ -97,7 +97,7 @@ export class AwsPermits {
     return known;
   }
 
-  /** @returns false when the item was another than known; it is known then. */
+  /** @returns false when the item had changed; the new one is recorded then. */
   async #write(name: string, version: number, holders: readonly Holder[]): Promise<boolean> {
     const { tables, clock } = this.#parts;
     const { done, item } = await tables.update(

@@ -28,7 +28,7 @@ const ITEM_BYTES = 700;
 /** Bytes of an item of DynamoDB, at most 400 KB; kept free of it: keys and attribute names. */
 const TABLE_BYTES = 400_000 - 1_024;
 
-/** Requests that SQS bills for a payload of so many bytes. */
+/** Requests that SQS bills for a payload of this size. */
 export function sqsRequests(bytes: number): number {
   return Math.max(1, Math.ceil(bytes / SQS_CHUNK));
 }
@@ -42,7 +42,7 @@ function readUnits(bytes: number): number {
   return Math.max(1, Math.ceil(bytes / READ_UNIT_BYTES));
 }
 
-/** Dollars a million for the way of a message's deliveries through a lane, each `bytes` long in its queue. */
+/** Cost of a message's deliveries through a lane, each `bytes` long in its queue, dollars a million. */
 export function laneCost(bytes: number, deliveries: number): number {
   let requests = 0;
   for (let left = deliveries; left > 0; ) {
@@ -55,7 +55,7 @@ export function laneCost(bytes: number, deliveries: number): number {
   return requests * PRICES.sqsRequest;
 }
 
-/** Bytes of a queue item with a compressed body of so many bytes in it, in base64. */
+/** Size of a queue item with a compressed body in it, in base64, bytes. */
 export function itemBytes(packed: number): number {
   return Math.ceil(packed / 3) * 4 + ITEM_BYTES;
 }

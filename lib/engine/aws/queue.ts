@@ -23,13 +23,13 @@ export interface QueueParts {
   settling: Settling;
   lanes: Lanes;
   clock: Clock;
-  /** Milliseconds for which a depth is good enough: asking costs a request for each lane. */
+  /** Maximum age of a depth, ms: each query costs a request for each lane. */
   depthAge: number;
 }
 
 export class AwsQueue implements Queue {
   readonly #parts: QueueParts;
-  /** Lanes that this process has used, with what SQS last said of each. */
+  /** Lanes that this process has used, with SQS's last figures of each. */
   readonly #known = new Map<string, { depth?: LaneDepth; at: number }>();
 
   constructor(parts: QueueParts) {
@@ -54,7 +54,7 @@ export class AwsQueue implements Queue {
     return this.#parts.settling.extend(leased.map(receiptOf), visibility);
   }
 
-  /** Lanes of this process; what is in them is as SQS last said, `depthAge` ago at most. */
+  /** Lanes of this process, with SQS's figures of at most `depthAge` ago. */
   lanes(): Promise<LaneDepth[]> {
     const now = this.#parts.clock.now();
     return Promise.all(

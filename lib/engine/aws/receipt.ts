@@ -1,4 +1,4 @@
-/** Leases of this process: what proves one, and which deliveries are under lease here. */
+/** Leases of this process: their receipts, and the deliveries under lease here. */
 import type { LeasedItem } from '../ports.ts';
 import type { Copy } from './deliveries.ts';
 import type { BodyPlace } from './envelope.ts';
@@ -14,10 +14,10 @@ export interface Receipt {
   at?: BodyPlace;
   /** When the lease ends, by this process's steady clock. */
   until: number;
-  /** How far its end has come; a settlement that failed half-way goes on from there. */
+  /** Progress of its end; a settlement that failed half-way continues from there. */
   done: {
     recorded: boolean;
-    /** Another had written before: nothing is left to do but to drop this copy. */
+    /** Whether another lease had written before: this copy only has to be dropped. */
     lost: boolean;
     put: boolean;
     emitted: boolean;
@@ -47,7 +47,7 @@ export class LeasedHere {
     if (places.size === 0) this.#receipts.delete(messageId);
   }
 
-  /** Places (`n`) of a message under lease at `now` of the steady clock. */
+  /** Indices (`n`) of a message's deliveries under lease at `now` of the steady clock. */
   places(messageId: string, now: number): Set<number> {
     const places = new Set<number>();
     for (const [n, { until }] of this.#receipts.get(messageId) ?? []) if (until > now) places.add(n);

@@ -53,22 +53,22 @@ export interface ReceiverParts extends Pacing {
   leasedHere: LeasedHere;
   steady: () => number;
   log: Pick<Log, 'warn' | 'error'>;
-  /** Claims everything before it is handed out. */
+  /** Whether everything is claimed before it is handed out. */
   claimBeforeSend: boolean;
-  /** Milliseconds that records are kept after their deliveries' expiry. */
+  /** How long records are kept after their deliveries' expiry, ms. */
   retention: number;
-  /** Bytes of a message, at most. */
+  /** Maximum size of a message, bytes. */
   maxMessageBytes: number;
 }
 
 /**
- * Milliseconds since it was sent after which a message of a lane is looked up. Copies that the repeat of an
- * interrupted call sends come fifteen minutes late: twelve minutes after this, time for the longest attempt.
+ * Age from which a message of a lane is looked up, ms. Copies that the repeat of an interrupted call sends come
+ * fifteen minutes late: twelve minutes after this, time for the longest attempt.
  */
 const AGED = 180_000;
-/** Seconds until what cannot be read, or is held by another copy, is looked at again. */
+/** Delay until an unreadable message, or one that another copy holds, is tried again, s. */
 const LATER = 60;
-/** Receives at one time: a lane that has much is emptied at the pace of the network, not of one round trip. */
+/** Maximum number of parallel receives: a full lane is emptied at the pace of the network, not of one round trip. */
 const WIDTH = 8;
 const CLAIMS = 32;
 
@@ -96,7 +96,7 @@ export class Receiver {
     const queue = laneQueue(lane);
     const end = clock.now() + wait;
     for (let tries = 0; max > 0 && !signal?.aborted; tries += 1) {
-      // From before the request: on the safe side, whenever in it the leases began.
+      // From before the request: on the safe side, wherever in it the leases began.
       const until = steady() + visibility;
       const left = Math.max(0, end - clock.now());
       let messages: Message[];
@@ -114,7 +114,7 @@ export class Receiver {
     return [];
   }
 
-  /** A first receive waits; while receives come back full there are more, ever more at a time. */
+  /** The first receive waits; while receives come back full, more and more run at a time. */
   async #receive(
     queue: string,
     max: number,
@@ -132,7 +132,7 @@ export class Receiver {
       const got = await Promise.allSettled(
         sizes.map((size) => lanes.receive(queue, size, visibility, 0, signal)),
       );
-      // What came is not lost for a neighbour's failure; that shows again at the next lease.
+      // Received messages are not lost for a neighbour's failure; that shows again at the next lease.
       for (const one of got) if (one.status === 'fulfilled') all.push(...one.value);
       full = got.every((one) => one.status === 'fulfilled' && one.value.length === SQS_BATCH);
     }
@@ -175,7 +175,7 @@ export class Receiver {
       if (one) leased.push(one);
       else later.push(arrival.handle);
     });
-    // What stays for a failure here comes again and is judged again; it must not cost what was leased.
+    // Messages that stay for a failure here come again and are judged again; that must not cost the leased ones.
     const tidied = await Promise.allSettled([
       ...(drop.length > 0 ? [lanes.remove(queue, drop)] : []),
       ...(later.length > 0 ? [lanes.hide(queue, later, LATER)] : []),
@@ -204,7 +204,7 @@ export class Receiver {
     }
   }
 
-  /** Those whose deliveries have an item; all, when that cannot be read. */
+  /** Messages whose deliveries have an item; all, when that cannot be read. */
   async #known(arrivals: readonly Arrival[]): Promise<Set<Arrival>> {
     const keys = new Map(
       arrivals.map((arrival) => {
@@ -251,7 +251,7 @@ export class Receiver {
     return 'drop';
   }
 
-  /** This copy was put back, and its process died before it had done so. */
+  /** Repeats the put-back of this copy, whose process crashed before it had completed it. */
   async #putAgain({ copy, envelope, packed }: Arrival, status: DeliveryStatus): Promise<void> {
     const { outbox, bodies, feed, clock } = this.#parts;
     const last = status.attempts.at(-1);
@@ -259,7 +259,7 @@ export class Receiver {
     const reason = status.reason
       ? { code: status.reason, text: status.text ?? '' }
       : last && { code: last.reason, text: last.text };
-    // A release gives its reason in the item; a deferral leaves it to its attempt.
+    // A release has its reason in the item; a deferral has it in its attempt.
     const tried = status.reason === undefined ? 1 : 0;
     const item = { ...copy.item, attempts: copy.item.attempts + tried, due, reason };
     let { at } = envelope;

@@ -29,7 +29,7 @@ export class MessageRecords {
     this.#tables = tables;
   }
 
-  /** It is written once: what an eventually consistent read finds is it, and only what that misses is asked for again. */
+  /** Written once, so an eventually consistent read is right when it finds it, and only a miss is read again. */
   async record(id: string): Promise<MessageRecord | undefined> {
     const key = messageKey(id);
     const item = (await this.#tables.get('records', key, false)) ?? (await this.#tables.get('records', key));
@@ -112,7 +112,7 @@ export class AwsRecords implements Records {
     return found.length === claim.ids.length ? { digest: claim.digest, response: claim.response } : undefined;
   }
 
-  /** The record first, then the feed: a caller that sees an error reports again, and what is known stays known. */
+  /** The record first, then the feed: a caller that sees an error reports again, and the record keeps its state. */
   async append(outcomes: Outcome[]): Promise<void> {
     const stored = await Promise.all(outcomes.map((outcome) => this.#append(outcome)));
     await this.#parts.feed.emit(stored);
@@ -174,7 +174,7 @@ export class AwsRecords implements Records {
   }
 }
 
-/** What is known of a delivery: its item, and whether this process has it under lease. */
+/** The record of a delivery: its item, and whether this process has it under lease. */
 function deliveryRecord(
   messageId: string,
   n: number,
@@ -213,7 +213,7 @@ function deliveryRecord(
   return { ...record, state: 'queued', reason: 'queued', text: 'It waits for its turn in its lane.' };
 }
 
-/** What a report says, for the record. */
+/** The reason and text of a report, for the record. */
 function reasonOf({ kind, attempt, detail = {} }: Outcome): { code: string; text: string } {
   if (attempt) return { code: attempt.reason, text: attempt.text };
   const said = detail.text ?? detail.message;

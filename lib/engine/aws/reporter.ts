@@ -1,6 +1,6 @@
 /**
- * The part of the engine for one who may do nothing but report: outcomes go into the outcome queue, and whoever drains it
- * knows the records.
+ * The part of the engine for a process that may only report: outcomes go into the outcome queue, whose consumer reads
+ * the records.
  */
 import { type Log, silentLog } from '../../log.ts';
 import type { Clock, Random } from '../../time.ts';
@@ -10,7 +10,7 @@ import { Feed } from './feed.ts';
 import { Lanes } from './lanes.ts';
 
 export interface ReporterOptions {
-  /** As in `AwsResources`. */
+  /** Prefix as in `AwsResources`. */
   queueUrlPrefix: string;
   clock: Clock;
   random?: Random;

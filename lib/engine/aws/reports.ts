@@ -22,7 +22,7 @@ export class Reports {
   readonly #tables: Tables;
   readonly #retention: number;
 
-  /** @param retention milliseconds that they are kept after the expiry of their message's deliveries. */
+  /** @param retention how long they are kept after the expiry of their message's deliveries, ms. */
   constructor(tables: Tables, retention: number) {
     this.#tables = tables;
     this.#retention = retention;

@@ -1,6 +1,6 @@
 /**
- * What the AWS engine stands on, as data: tables, queues and the bucket. The engine and the stacks that make
- * them (`lib/stacks`) read the same lines. No AWS client is imported here.
+ * The resources of the AWS engine, as data: tables, queues and the bucket. The engine and the stacks that create them
+ * (`lib/stacks`) read the same lines. No AWS client is imported here.
  */
 import type { LaneName } from '../items.ts';
 
@@ -22,7 +22,7 @@ export const LISTED_INDEX = {
   sortKey: 't',
 } as const;
 
-/** Where an installation keeps everything, and how: what each of its processes is told, and all of them alike. */
+/** The resources of an installation and how they are used: the same for all its processes. */
 export interface AwsResources {
   tables: Readonly<Record<TableName, string>>;
   /** Bodies that are too large for a queue item. */
@@ -50,7 +50,7 @@ export function laneQueue(lane: LaneName): string {
   return LANE_QUEUES + lane.replaceAll(':', '-');
 }
 
-/** Messages stay at most so long (SQS: 14 days): longer than any delivery is tried. */
+/** How long messages stay in a queue (SQS: at most 14 days), s: longer than any delivery is tried. */
 export const QUEUE_RETENTION_SECONDS = 14 * 86_400;
 
 /**
@@ -59,13 +59,13 @@ export const QUEUE_RETENTION_SECONDS = 14 * 86_400;
  */
 export const LANE_MAX_RECEIVES = 1_000;
 
-/** The same for outcomes, where only a failure puts back. */
+/** Maximum receives of an outcome, which only a failure puts back. */
 export const OUTCOME_MAX_RECEIVES = 10;
 
 /**
- * The secrets, each an object of a bucket of their own: `master.key` seals the secrets of control;
- * `return-path.key` signs return paths, and is the only one that an egress node may read; `tracking.key` signs the links
- * that tell of opens and clicks.
+ * The secrets, each an object of a separate bucket: `master.key` seals the secrets of control; `return-path.key`
+ * signs return paths, and is the only one that an egress node may read; `tracking.key` signs the links that report
+ * opens and clicks.
  */
 const SECRETS = ['master.key', 'return-path.key', 'tracking.key'] as const;
 export type SecretName = (typeof SECRETS)[number];

@@ -1,7 +1,7 @@
 /**
- * The secrets of an installation: 32 random bytes each, an object of a bucket of their own under a key of
- * their own, made by whoever needs one first. Not in the tables, because who reads the tables (a backup, an
- * export, an egress node) must not be able to open what is sealed in them.
+ * The secrets of an installation: 32 random bytes each, an object of a separate bucket under a key of its own, made
+ * by the first process that needs one. They are not in the tables, because a reader of the tables (a backup, an
+ * export, an egress node) must not be able to open the sealed secrets in them.
  */
 import { randomBytes } from 'node:crypto';
 import {
@@ -23,7 +23,7 @@ interface ObjectName {
 
 /**
  * Reads a secret, and makes it when there is none: of two that make it at one time one wins, and both get that one.
- * @throws `storage_damaged` when it has not 32 bytes; `storage_unavailable` when the bucket does not answer.
+ * @throws `storage_damaged` when it does not have 32 bytes; `storage_unavailable` when the bucket does not answer.
  */
 export async function readSecret(
   name: SecretName,
@@ -56,7 +56,7 @@ export async function readSecret(
 
 /**
  * Reads the certificate of the submission service.
- * @throws `not_found` when nobody has put it there; `storage_unavailable` when the bucket does not answer.
+ * @throws `not_found` when no operator has put it there; `storage_unavailable` when the bucket does not answer.
  */
 export async function readCertificateObject(options: {
   bucket: string;

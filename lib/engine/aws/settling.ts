@@ -54,13 +54,13 @@ export interface SettlingParts {
   clock: Clock;
   leasedHere: LeasedHere;
   steady: () => number;
-  /** Milliseconds that records are kept after their deliveries' expiry. */
+  /** How long records are kept after their deliveries' expiry, ms. */
   retention: number;
 }
 
 const WIDTH = 32;
 
-/** A lease to be ended, and how. */
+/** A lease to end, with its settlement. */
 interface End {
   settlement: Settlement;
   receipt: Receipt;
@@ -83,7 +83,7 @@ export class Settling {
     for (const settlement of settlements) {
       refuseIllegal(settlement);
       const receipt = receiptOf(settlement.leased);
-      // A late end tells what became of a delivery; a late defer or release does not count: another decides.
+      // A late end has the result of the delivery; a late defer or release does not count: another lease decides.
       const begun = receipt.done.recorded;
       if (settlement.kind !== 'end' && receipt.until <= leaseNow && !begun) leasedHere.remove(receipt);
       else if (settlement.kind === 'release' && settlement.until <= now && !begun) free.push(receipt);
@@ -119,7 +119,7 @@ export class Settling {
       for (const handle of await lanes.hide(queue, handles, visibility / 1000)) expired.add(handle);
     });
     for (const receipt of current) receipt.until = expired.has(receipt.handle) ? 0 : leaseNow + visibility;
-    // A claim holds off other copies only for so long.
+    // A claim blocks other copies only for a limited time.
     const claimed = current.filter(({ nonce }) => nonce !== undefined);
     await each(claimed, WIDTH, ({ copy, nonce }) =>
       tables.update('records', deliveryKey(copy.item.messageId, copy.item.n), prolongation(nonce!, now)),
@@ -174,7 +174,7 @@ export class Settling {
     const { done, item } = await this.#parts.tables
       .update('records', key, changeBy(copy, ending, right))
       .catch((error: unknown) => {
-        // A host that answers at length fills the item (400 KB). Its earlier attempts are in the outcomes.
+        // A host with long answers fills the item (400 KB). Its earlier attempts are in the outcomes.
         if (asPosternError(error).code !== 'storage_refused') throw error;
         return this.#parts.tables.update('records', key, changeBy(copy, ending, right, 'alone'));
       });

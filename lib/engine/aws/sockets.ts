@@ -10,7 +10,7 @@ import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import type { Socket } from 'node:net';
 
-/** Connections idle for longer than this are not used for a send, ms: services close them after some more. */
+/** Maximum idle time of connections used for a send, ms: services close them somewhat later. */
 const IDLE = 4_000;
 
 /** Errors of requests on connections that were closed while they were idle. */
@@ -24,11 +24,11 @@ export function isUnheard(error: unknown): boolean {
 export interface Sockets {
   httpAgent: HttpAgent;
   httpsAgent: HttpsAgent;
-  /** Drops connections that have been idle for so long that the other side may have closed them. */
+  /** Drops connections that have been idle long enough for the other side to close them. */
   dropIdle(): void;
 }
 
-/** @param steady milliseconds that never go back and go on while the process is stopped. */
+/** @param steady clock in ms that never goes back and advances while the process is stopped. */
 export function keepSockets(maxSockets: number, steady: () => number): Sockets {
   const options = { maxSockets, keepAlive: true };
   const agents = { httpAgent: new HttpAgent(options), httpsAgent: new HttpsAgent(options) };
@@ -47,7 +47,7 @@ export function keepSockets(maxSockets: number, steady: () => number): Sockets {
   };
 }
 
-/** Notes when a connection becomes idle, and what comes of the next request on it. */
+/** Records when a connection becomes idle, and the result of its next request. */
 function watch(agent: HttpAgent, idleSince: WeakMap<Socket, number>, steady: () => number): void {
   const { keepSocketAlive, reuseSocket } = agent;
   agent.keepSocketAlive = (socket: Socket) => {

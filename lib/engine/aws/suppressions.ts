@@ -22,7 +22,7 @@ export class AwsSuppressions implements Suppressions {
     this.#tables = tables;
   }
 
-  /** Eventually consistent, which is half as dear and a second old at most. */
+  /** Eventually consistent, at half the cost, and a second old at most. */
   async find(
     addresses: readonly Pick<Suppression, 'tenant' | 'address'>[],
   ): Promise<(Suppression | undefined)[]> {

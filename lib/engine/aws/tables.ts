@@ -1,8 +1,8 @@
 /**
  * The tables: DynamoDB as the rest of the engine uses it. Every table has `pk`, `sk` and `ttl`.
  *
- * What a batch leaves unprocessed is asked for again; throttling that outlasts the SDK's own tries is reported
- * as `storage_unavailable`.
+ * Unprocessed items of a batch are requested again; throttling that outlasts the SDK's own tries is reported as
+ * `storage_unavailable`.
  */
 import {
   BatchGetItemCommand,
@@ -31,7 +31,7 @@ export interface Update {
   condition?: string;
   names?: Record<string, string>;
   values?: Item;
-  /** Gives the item as it is then. */
+  /** Whether to return the item after the change. */
   returns?: boolean;
 }
 
@@ -49,7 +49,7 @@ export interface KeyRange {
 const WRITES = 25;
 const READS = 100;
 const WIDTH = 16;
-/** Batches are repeated for what they left out until some ten seconds have gone. */
+/** Maximum tries of a batch for its unprocessed items: about ten seconds. */
 const TRIES = 10;
 
 export class Tables {
@@ -173,7 +173,7 @@ export class Tables {
           new ScanCommand({
             TableName: this.#names[table],
             ProjectionExpression: `${PARTITION_KEY}, ${SORT_KEY}`,
-            // Roles may scan for keys only, and IAM knows that by this (lib/stacks/permissions.ts).
+            // Roles may scan for keys only, and IAM checks that by this (lib/stacks/permissions.ts).
             Select: 'SPECIFIC_ATTRIBUTES',
             ...(start && { ExclusiveStartKey: start }),
           }),

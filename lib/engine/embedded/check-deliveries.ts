@@ -72,8 +72,8 @@ export function checkDeliveries(db: DatabaseSync, problems: string[], counts: Re
 }
 
 /**
- * Whether a delivery can come from one recorded state to the next. Only what is worth a row is recorded:
- * between two rows it may have been queued again, and attempted.
+ * Whether a delivery can come from one recorded state to the next. Not every state is recorded: between two rows it
+ * may have been queued again, and attempted.
  */
 function reachable(from: DeliveryState | undefined, to: DeliveryState): boolean {
   if (from === undefined) return false;
@@ -105,7 +105,7 @@ class Cursor {
     this.#advance();
   }
 
-  /** How many rows each delivery of a message has; messages are asked for in ascending order. */
+  /** Number of rows of each delivery of a message; messages must be requested in ascending order. */
   of(message: number, each: (n: number, item: string) => void): Map<number, number> {
     const found = new Map<number, number>();
     while (this.#row && Number(this.#row.message) <= message) {

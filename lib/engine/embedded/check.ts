@@ -102,7 +102,7 @@ export function checkStore(directory: string): StoreReport {
   let db: DatabaseSync | undefined;
   try {
     db = new DatabaseSync(file, { readOnly: true, timeout: 0 });
-    // All that follows sees one state, whatever is written meanwhile.
+    // All following queries see one state, even while others write.
     db.exec('BEGIN');
     refuseForeign(db, directory);
     for (const row of db.prepare('PRAGMA integrity_check').all()) {

@@ -24,8 +24,8 @@ export function sqliteCode(error: unknown): number | undefined {
 }
 
 /**
- * What a failure of storage means to the rest of Postern.
- * @param directory names the data directory in the message, for an operator. Callers of an API are not told it.
+ * Converts a failure of storage to an error of its group.
+ * @param directory names the data directory in the message, for an operator. Callers of an API do not see it.
  */
 export function storageFault(error: unknown, directory?: string): PosternError {
   if (error instanceof PosternError) return error;

@@ -7,7 +7,7 @@ import type { Held, TenantQueue } from './tenant-queue.ts';
 
 export interface WaitingLease {
   max: number;
-  /** Answers, with nothing at the end of the wait. */
+  /** Answers the caller, with nothing at the end of the wait. */
   resolve(taken: Held[]): void;
   reject(error: PosternError): void;
   /** Does not wait for arrivals: answers as soon as nothing is being loaded. */
@@ -39,13 +39,13 @@ export class Lane {
     this.#waiters.push(waiter);
   }
 
-  /** A caller waits no more. */
+  /** Removes a waiting caller. */
   leave(waiter: WaitingLease): void {
     waiter.done = true;
     this.#waiters = this.#waiters.filter((other) => other !== waiter);
   }
 
-  /** Every caller that waits gets this error. */
+  /** Fails every waiting caller with this error. */
   fail(error: PosternError): void {
     const waiters = this.#waiters;
     this.#waiters = [];

@@ -11,7 +11,7 @@ const CHUNK = 200;
 /** Deliveries that fall due within this time are moved together, ms. */
 const GATHER = 20;
 
-/** Rows of each table that one count looks at: some seconds of the storage thread, in short steps. */
+/** Maximum number of rows of each table that one count examines: some seconds of the storage thread, in short steps. */
 const MOST_COUNTED = 500_000;
 
 /** Time after which a failed promotion is tried again, ms. */
@@ -20,7 +20,7 @@ const RETRY = 1000;
 /** `setTimeout` fires at once beyond 2^31-1 ms; the timer looks again after a day at the latest. */
 const LONGEST = 86_400_000;
 
-/** Promotes at the earliest time that it was told of. */
+/** Promotes at the earliest announced time. */
 export class LedgerTimer {
   readonly #link: Link;
   readonly #clock: Clock;
@@ -36,7 +36,7 @@ export class LedgerTimer {
     if (next !== undefined) this.expect(next);
   }
 
-  /** Something is due at `at`. */
+  /** Announces that a delivery is due at `at`. */
   expect(at: number): void {
     if (at >= this.#at || this.#stopped) return;
     this.#cancel?.();
@@ -128,7 +128,7 @@ export class EmbeddedLedger implements Ledger {
     return count;
   }
 
-  /** With `due`, makes matching rows due then, however many there are; else counts up to the bound. */
+  /** With `due`, makes all matching rows due then; otherwise counts up to the bound. */
   async #match(
     table: MatchCall['table'],
     match: WaitingMatch,

@@ -1,5 +1,5 @@
 /**
- * What the event loop and the storage thread say to each other.
+ * The messages between the event loop and the storage thread.
  *
  * ```
  *  event loop                                    storage thread
@@ -23,7 +23,7 @@ export interface ClaimCall {
   response: string;
 }
 
-/** One delivery to be taken in: lane, tenant, n, due (ms), QueueItem JSON. */
+/** One admitted delivery: lane, tenant, n, due (ms), QueueItem JSON. */
 export type DeliveryTuple = [lane: string, tenant: string, n: number, due: number, item: string];
 
 /** One outcome for the feed: n (-1: the whole message), state it leads to (or null), Outcome JSON. */
@@ -41,7 +41,7 @@ export type MessageTuple = [
 
 export interface AdmitReply {
   kind: 'admitted' | 'repeated' | 'conflict' | 'full';
-  /** `repeated`: the first response. `full`: what is missing. */
+  /** `repeated`: the first response. `full`: the missing room. */
   text?: string;
   /** `admitted`: for each message its sequence number, then for each delivery its queue key (0: ledger). */
   numbers?: number[];
@@ -51,7 +51,7 @@ export interface AdmitReply {
 export interface LoadCall {
   after: number;
   to: number;
-  /** At most so many rows, and rows only until so many bytes are exceeded. */
+  /** Maximum number of rows, and size after which no further row is read. */
   max: number;
   bytes: number;
 }
@@ -104,7 +104,7 @@ export interface DeliveriesReply {
 
 export interface AppendCall {
   outcomes: [id: string, ...OutcomeTuple][];
-  /** Places of those that are dropped when their message is gone, or has so many outcomes. */
+  /** Indices of outcomes that are dropped when their message is gone, or has the maximum of outcomes. */
   bounded: number[];
   most: number;
 }
@@ -127,7 +127,7 @@ export interface StoredTenantQueue {
   count: number;
 }
 
-/** What the storage thread found when it opened the file. */
+/** State of the store when the storage thread opened the file. */
 export interface Opened {
   tenantQueues: StoredTenantQueue[];
   /** Earliest time in the ledger. */
@@ -138,7 +138,7 @@ export interface Opened {
   listed: Uint32Array;
 }
 
-/** Rows that one `match` looks at: no index serves it, and other calls must not wait long. */
+/** Maximum number of rows that one `match` examines: no index serves it, and other calls must not wait long. */
 export const MATCH_STEP = 2_000;
 
 export interface MatchCall {
@@ -223,7 +223,7 @@ export interface Batch {
 
 export interface StorageFault {
   code: ErrorCode;
-  /** Without paths: callers of an API are shown it. */
+  /** Without paths, because callers of an API see it. */
   message: string;
   /** Data directory, for the log. */
   directory?: string;

@@ -1,4 +1,4 @@
-/** The queue port: admits, leases and settles, and is the one to know what is leased. */
+/** The queue port: admits, leases and settles, and alone tracks leases. */
 import { PosternError } from '../../errors.ts';
 import type { Clock } from '../../time.ts';
 import { type Outcome, type QueueItem, SCHEMA_VERSION } from '../items.ts';
@@ -123,8 +123,8 @@ export class EmbeddedQueue implements Queue {
     for (const settlement of settlements) {
       const receipt = settlement.leased.receipt as LocalReceipt;
       const { held } = receipt;
-      // A late end still counts while the delivery is queued: it tells what became of it. A late defer or
-      // release does not: another lease decides.
+      // A late end still counts while the delivery is queued, because it has its result. A late defer or release does
+      // not: another lease decides.
       const late = settlement.kind === 'end' && (held.place === 'ready' || held.place === 'leased');
       if (!receipt.current && !late) continue;
       if (settlement.kind === 'release' && settlement.until <= this.#clock.now()) {

@@ -42,7 +42,7 @@ export class Ready {
   readonly #touched = new Set<Lane>();
   /** Messages that are being cancelled: their deliveries are not leased meanwhile. */
   readonly #withheld = new Map<string, number>();
-  /** Why nothing is handed out any more. */
+  /** Why no more deliveries are handed out. */
   stopped: PosternError | undefined;
   #cancelSweep: (() => void) | undefined;
   #sweepAt = Number.POSITIVE_INFINITY;
@@ -200,7 +200,7 @@ export class Ready {
     return places;
   }
 
-  /** Nothing is handed out any more, for this reason. */
+  /** Stops all hand-outs, for this reason. */
   stop(reason: PosternError): void {
     this.#cancelSweep?.();
     this.#sweepAt = Number.NEGATIVE_INFINITY;
@@ -222,7 +222,7 @@ export class Ready {
     return held;
   }
 
-  /** Forgets a tenant queue with nothing in it, so that a tenant who sent once costs no memory for ever. */
+  /** Drops an empty tenant queue, so that a tenant who sent once costs no memory for ever. */
   #discard(tenantQueue: TenantQueue): void {
     if (tenantQueue.out > 0 || tenantQueue.inMemory > 0 || tenantQueue.onDisk || tenantQueue.active) return;
     this.#tenantQueues.delete(Math.floor(tenantQueue.last / SPAN));
@@ -242,7 +242,7 @@ export class Ready {
     };
     this.#link.send('load', call, [], (error, reply) => {
       tenantQueue.loading = false;
-      // What cannot be read is reported to those who wait for it; the next lease tries again.
+      // An unreadable delivery is reported to the waiting callers; the next lease tries again.
       const failure = error ?? this.#loaded(tenantQueue, reply);
       if (failure) lane.fail(failure);
       this.#touched.add(lane);

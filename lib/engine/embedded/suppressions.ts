@@ -1,6 +1,6 @@
 /**
- * The suppression lists. Nearly every recipient is on none, and that is told from memory: a filter of the listed
- * addresses is made when the store is opened, and every address that is put on a list joins it first.
+ * The suppression lists. Nearly every recipient is on none, which memory answers: a filter of the listed addresses is
+ * built when the store is opened, and every newly listed address joins it first.
  */
 import type { SuppressionQuery, Suppressions } from '../ports.ts';
 import {

@@ -1,6 +1,6 @@
 /**
- * Events to EventBridge buses, with the detail types that SES uses. The source is `postern.ses`: EventBridge lets
- * nobody but AWS put events whose source begins with `aws.`.
+ * Sends events to EventBridge buses, with the detail types of SES. The source is `postern.ses`: EventBridge lets only
+ * AWS put events whose source begins with `aws.`.
  */
 import { type EventBridgeClient, PutEventsCommand } from '@aws-sdk/client-eventbridge';
 import { AWS_BATCH, type DestinationSender, type EventBridgeTarget } from '../../destinations.ts';

@@ -1,15 +1,15 @@
-/** What the answer of a batch means for each of its events. */
+/** Results of a batch for each of its events. */
 import type { EventMessage, SendResult } from '../../destinations.ts';
 import { errorName, isThrottle } from '../clients.ts';
 
 interface Failure {
   code?: string;
   text?: string;
-  /** The same event would fail again. */
+  /** Whether the same event would fail again. */
   permanent: boolean;
 }
 
-/** @param failureOf the failure of the event at a place; undefined: it was taken. */
+/** @param failureOf the failure of the event at an index; undefined: it was accepted. */
 export function byResult(
   events: readonly EventMessage[],
   failureOf: (place: number) => Failure | undefined,
@@ -23,8 +23,8 @@ export function byResult(
 }
 
 /**
- * The whole call failed. Every such failure may end, even one of authorisation or of a topic that is gone: an operator
- * mends it, and what waited for a day at most is sent then.
+ * Results of a call that failed as a whole. Every such failure may end, even one of authorisation or of a deleted
+ * topic: an operator mends it, and events that waited for a day at most are sent then.
  */
 export function failAll(events: readonly EventMessage[], error: unknown): SendResult[] {
   const text = `${errorName(error)}: ${(error as Error).message}`;

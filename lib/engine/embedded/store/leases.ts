@@ -32,7 +32,7 @@ export class LeaseTable {
     this.#delete.run(name, owner);
   }
 
-  /** A bucket that nobody has used is full; one whose clock went back gains nothing. */
+  /** An unused bucket is full; one whose clock went back gains nothing. */
   take(
     name: string,
     want: number,
@@ -63,7 +63,7 @@ export class LeaseTable {
     return true;
   }
 
-  /** Past its end a lease is still its owner's, until another takes it. */
+  /** Past its end a lease still belongs to its owner, until another acquires it. */
   #holds({ lease, owner }: LeaseHolder): boolean {
     return (this.#find.get(lease) as { owner: string } | undefined)?.owner === owner;
   }

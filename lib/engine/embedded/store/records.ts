@@ -50,8 +50,8 @@ export class RecordTable {
   }
 
   /**
-   * A report about a message that is no longer stored goes to the feed all the same; what whoever has a message can
-   * repeat at will does not, lest it fill the disk.
+   * Appends reports. A report about a message that is no longer stored goes to the feed all the same, except opens
+   * and clicks, which any reader of the message can repeat at will and so could fill the disk.
    */
   append({ outcomes, bounded, most }: AppendCall): void {
     for (const [at, [id, n, state, json]] of outcomes.entries()) {

@@ -109,7 +109,7 @@ export class Store {
     }
   }
 
-  /** Runs the calls of a batch. What it answers is durable. */
+  /** Runs the calls of a batch. Its answer is durable. */
   run(batch: Batch): BatchAnswer {
     const bytes = batch.bytes ? new Uint8Array(batch.bytes) : NOTHING;
     this.#free = undefined;

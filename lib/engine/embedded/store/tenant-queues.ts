@@ -77,7 +77,7 @@ export class TenantQueues {
     this.#changed.clear();
   }
 
-  /** Drops empty tenant queues, and lists the others. Only while nobody holds a key: at the start. */
+  /** Drops empty tenant queues, and lists the others. Only while no key is in use: at the start. */
   atStart(): StoredTenantQueue[] {
     this.#sweep.run();
     return this.#stocked.all() as unknown as StoredTenantQueue[];
