@@ -80,60 +80,80 @@ const PROBE = 'a.root-servers.net';
 const FAILURE_TTL = 10;
 
 export function createResolver(options: ResolverOptions): Resolver {
-  const { servers, clock, timeouts = TIMEOUTS } = options;
-  const cache = new TtlCache<Answer<unknown>>(options.cacheOctets ?? CACHE_OCTETS);
-  const inFlight = new Map<string, Promise<Answer<unknown>>>();
-  const admission = new QueryAdmission(clock);
-  const answers = new FailureStreak(
+  return new CachingResolver(options);
+}
+
+class CachingResolver implements Resolver {
+  readonly #servers: readonly DnsServer[];
+  readonly #clock: Clock;
+  readonly #timeouts: readonly number[];
+  readonly #cache: TtlCache<Answer<unknown>>;
+  readonly #inFlight = new Map<string, Promise<Answer<unknown>>>();
+  readonly #admission: QueryAdmission;
+  readonly #streak = new FailureStreak(
     MIN_FAILED,
     (last) => `No name server answered for the last ${MIN_FAILED} names. The last: ${last}`,
   );
   /** Index of the first server to query: the one that answered last, so that a dead one delays no second query. */
-  let preferred = 0;
+  #preferred = 0;
 
-  /** Queries servers until one gives a definite answer. @param skip number of servers skipped. */
-  async function ask(name: string, type: RecordType, skip = 0): Promise<DecodedPacket | string> {
-    const leave = await admission.enter();
-    const first = preferred + skip;
-    let failure = '';
-    try {
-      for (const [attempt, timeout] of timeouts.entries()) {
-        const index = (first + attempt) % servers.length;
-        const server = servers[index]!;
-        try {
-          const response = await exchange(server, name, type, timeout, clock);
-          const rcode = rcodeOf(response);
-          if (rcode === RCODE.noError || rcode === RCODE.noName) {
-            if (attempt > 0) preferred = index;
-            answers.succeeded();
-            return response;
-          }
-          failure = `${server.address} answered ${RCODE_NAMES[rcode] ?? `RCODE ${rcode}`}`;
-        } catch (error) {
-          failure = `${server.address}: ${(error as Error).message}`;
-        }
-      }
-      if (name !== PROBE) answers.failed(name, failure);
-      probe();
-      return failure;
-    } finally {
-      leave();
-    }
+  constructor({ servers, clock, timeouts = TIMEOUTS, cacheOctets = CACHE_OCTETS }: ResolverOptions) {
+    this.#servers = servers;
+    this.#clock = clock;
+    this.#timeouts = timeouts;
+    this.#cache = new TtlCache<Answer<unknown>>(cacheOctets);
+    this.#admission = new QueryAdmission(clock);
   }
 
-  async function lookup(name: string, type: RecordType, skip: number): Promise<Answer<unknown>> {
-    const now = clock.now();
+  resolve<T extends RecordType>(name: string, type: T, anew = false): Promise<Answer<DnsRecords[T]>> {
+    const asked = name.toLowerCase();
+    const key = `${type} ${asked}`;
+    const known = anew ? undefined : this.#cache.get(key, this.#clock.now());
+    if (known !== undefined) return Promise.resolve(known as Answer<DnsRecords[T]>);
+    const shared = anew ? `anew ${key}` : key;
+    let answer = this.#inFlight.get(shared);
+    if (answer === undefined) {
+      answer = (anew ? this.#everywhere(asked, type) : this.#lookup(asked, type, 0)).then((result) => {
+        this.#inFlight.delete(shared);
+        this.#keep(key, result);
+        return result;
+      });
+      this.#inFlight.set(shared, answer);
+    }
+    return answer as Promise<Answer<DnsRecords[T]>>;
+  }
+
+  health(): Health {
+    this.#probe();
+    return this.#streak.health();
+  }
+
+  /** Queries every server in turn until one has the name. */
+  async #everywhere(name: string, type: RecordType): Promise<Answer<unknown>> {
+    let negative: Answer<unknown> | undefined;
+    let failed: Answer<unknown> | undefined;
+    for (let skip = 0; skip < this.#servers.length; skip += 1) {
+      const answer = await this.#lookup(name, type, skip);
+      if (answer.kind === 'found') return answer;
+      if (answer.kind === 'failed') failed ??= answer;
+      else negative ??= answer;
+    }
+    return negative ?? failed!;
+  }
+
+  async #lookup(name: string, type: RecordType, skip: number): Promise<Answer<unknown>> {
+    const now = this.#clock.now();
     const failed = (text: string): Answer<unknown> => ({
       kind: 'failed',
       text: `${type} of ${name}: ${text}`,
-      expiresAt: clock.now() + FAILURE_TTL * 1000,
+      expiresAt: this.#clock.now() + FAILURE_TTL * 1000,
     });
     if (!isQueryable(name)) return { kind: 'no_domain', expiresAt: now + DEFAULT_NEGATIVE_TTL * 1000 };
     let target = name;
     let ttl = MAX_TTL;
     let aliases = 0;
     for (;;) {
-      const response = await ask(target, type, skip);
+      const response = await this.#ask(target, type, skip);
       if (typeof response === 'string') return failed(response);
       // A recursive server puts the whole chain of aliases into one answer; one that does not is queried again.
       const records = response.answers ?? [];
@@ -149,7 +169,7 @@ export function createResolver(options: ResolverOptions): Resolver {
       if (found.length > 0) {
         for (const record of found) ttl = Math.min(ttl, (record as { ttl?: number }).ttl ?? 0);
         const values = found.slice(0, MAX_RECORDS).map((record) => dataOf(record));
-        return { kind: 'found', records: values, expiresAt: clock.now() + ttl * 1000 };
+        return { kind: 'found', records: values, expiresAt: this.#clock.now() + ttl * 1000 };
       }
       const noName = rcodeOf(response) === RCODE.noName;
       const soa = response.authorities?.find((record) => record.type === 'SOA');
@@ -158,65 +178,53 @@ export function createResolver(options: ResolverOptions): Resolver {
           soa?.type === 'SOA' ? Math.min(soa.ttl ?? 0, soa.data.minimum ?? 0) : DEFAULT_NEGATIVE_TTL;
         return {
           kind: noName ? 'no_domain' : 'empty',
-          expiresAt: clock.now() + Math.min(ttl, negative, MAX_NEGATIVE_TTL) * 1000,
+          expiresAt: this.#clock.now() + Math.min(ttl, negative, MAX_NEGATIVE_TTL) * 1000,
         };
       }
       if (!isQueryable(target)) return failed(`the alias "${target.slice(0, 80)}" is no host name`);
     }
   }
 
-  /** Queries every server in turn until one has the name. */
-  async function everywhere(name: string, type: RecordType): Promise<Answer<unknown>> {
-    let negative: Answer<unknown> | undefined;
-    let failed: Answer<unknown> | undefined;
-    for (let skip = 0; skip < servers.length; skip += 1) {
-      const answer = await lookup(name, type, skip);
-      if (answer.kind === 'found') return answer;
-      if (answer.kind === 'failed') failed ??= answer;
-      else negative ??= answer;
+  /** Queries servers until one gives a definite answer. @param skip number of servers skipped. */
+  async #ask(name: string, type: RecordType, skip: number): Promise<DecodedPacket | string> {
+    const leave = await this.#admission.enter();
+    const first = this.#preferred + skip;
+    let failure = '';
+    try {
+      for (const [attempt, timeout] of this.#timeouts.entries()) {
+        const index = (first + attempt) % this.#servers.length;
+        const server = this.#servers[index]!;
+        try {
+          const response = await exchange(server, name, type, timeout, this.#clock);
+          const rcode = rcodeOf(response);
+          if (rcode === RCODE.noError || rcode === RCODE.noName) {
+            if (attempt > 0) this.#preferred = index;
+            this.#streak.succeeded();
+            return response;
+          }
+          failure = `${server.address} answered ${RCODE_NAMES[rcode] ?? `RCODE ${rcode}`}`;
+        } catch (error) {
+          failure = `${server.address}: ${(error as Error).message}`;
+        }
+      }
+      if (name !== PROBE) this.#streak.failed(name, failure);
+      this.#probe();
+      return failure;
+    } finally {
+      leave();
     }
-    return negative ?? failed!;
   }
 
-  function keep(key: string, answer: Answer<unknown>): void {
-    if (answer.expiresAt > clock.now())
-      cache.set(key, answer, answer.expiresAt, octetsOf(answer) + 2 * key.length);
-  }
-
-  function resolve<T extends RecordType>(
-    name: string,
-    type: T,
-    anew = false,
-  ): Promise<Answer<DnsRecords[T]>> {
-    const asked = name.toLowerCase();
-    const key = `${type} ${asked}`;
-    const known = anew ? undefined : cache.get(key, clock.now());
-    if (known !== undefined) return Promise.resolve(known as Answer<DnsRecords[T]>);
-    const shared = anew ? `anew ${key}` : key;
-    let answer = inFlight.get(shared);
-    if (answer === undefined) {
-      answer = (anew ? everywhere(asked, type) : lookup(asked, type, 0)).then((result) => {
-        inFlight.delete(shared);
-        keep(key, result);
-        return result;
-      });
-      inFlight.set(shared, answer);
-    }
-    return answer as Promise<Answer<DnsRecords[T]>>;
+  #keep(key: string, answer: Answer<unknown>): void {
+    if (answer.expiresAt > this.#clock.now())
+      this.#cache.set(key, answer, answer.expiresAt, octetsOf(answer) + 2 * key.length);
   }
 
   /** While DNS seems down: several names may be broken at once, and without mail there would be no query. */
-  function probe(): void {
-    if (!answers.health().ok && !inFlight.has(`anew A ${PROBE}`)) void resolve(PROBE, 'A', true);
+  #probe(): void {
+    if (!this.#streak.health().ok && !this.#inFlight.has(`anew A ${PROBE}`))
+      void this.resolve(PROBE, 'A', true);
   }
-
-  return {
-    resolve,
-    health() {
-      probe();
-      return answers.health();
-    },
-  };
 }
 
 /** Weight of an answer in the cache: about its size in memory, octets. */
