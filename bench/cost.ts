@@ -16,7 +16,7 @@ import type { Attempt, MessageRecord, QueueItem } from '../lib/engine/items.ts';
 import type { Admission, Engine, LeasedItem, Settlement } from '../lib/engine/ports.ts';
 import { baseId, newMessageId } from '../lib/mail/message-id.ts';
 import { recordsOf } from '../lib/outcome/apply-suppression.ts';
-import { systemClock } from '../lib/time.ts';
+import { MINUTE, systemClock } from '../lib/time.ts';
 import { moveTime, startTestAws } from '../test/support/aws.ts';
 
 const MESSAGES = Number(process.env.POSTERN_COST_MESSAGES ?? 500);
@@ -25,7 +25,6 @@ const BODY_BYTES = 20 * 1024;
 const LANE = 'default:transactional:google';
 const LEASE = 100;
 const CALLERS = 8;
-const MINUTE = 60_000;
 
 /** Requests of one kind: how many calls, and for how many dollars (before "a million"). */
 interface Line {

@@ -14,7 +14,7 @@ import type { Admission } from '../lib/engine/ports.ts';
 import { baseId, newMessageId } from '../lib/mail/message-id.ts';
 import { createReturnPaths } from '../lib/mail/return-path.ts';
 import { laneGroup } from '../lib/shaping/providers.ts';
-import { systemClock } from '../lib/time.ts';
+import { DAY, systemClock } from '../lib/time.ts';
 import { cpuMicros, residentMb, table } from './support/machine.ts';
 import { smtpMessage } from './support/messages.ts';
 import { startPostern, startSinkProcess } from './support/postern.ts';
@@ -35,7 +35,7 @@ function admissionOf(n: number): Admission {
   const messageId = newMessageId(now, 'bench.example');
   const id = baseId(messageId);
   const tenant = `tenant-${n % tenants}`;
-  const expiresAt = now + 4 * 86_400_000;
+  const expiresAt = now + 4 * DAY;
   const record: MessageRecord = {
     v: SCHEMA_VERSION,
     id,

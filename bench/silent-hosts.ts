@@ -14,7 +14,7 @@ import { createResolver } from '../lib/dns/resolver.ts';
 import { startEgress } from '../lib/egress/egress.ts';
 import type { QueueItem } from '../lib/engine/items.ts';
 import type { Engine, LeasedItem, LeaseRequest } from '../lib/engine/ports.ts';
-import { systemClock } from '../lib/time.ts';
+import { DAY, systemClock } from '../lib/time.ts';
 import { quantile, table } from './support/machine.ts';
 
 const RTT = 40;
@@ -46,7 +46,7 @@ class Queue {
       smtpUtf8: false,
       requireTls: false,
       acceptedAt: now,
-      expiresAt: now + 86_400_000,
+      expiresAt: now + DAY,
       attempts: 0,
       due: now,
     };

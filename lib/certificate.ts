@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { createSecureContext } from 'node:tls';
 import { generate } from 'selfsigned';
 import { PosternError } from './errors.ts';
+import { DAY } from './time.ts';
 
 export interface Certificate {
   /** PEM. */
@@ -89,7 +90,7 @@ export async function ownCertificate(directory: string, hostname: string): Promi
   const made = await generate([{ name: 'commonName', value: hostname }], {
     keySize: 2048,
     algorithm: 'sha256',
-    notAfterDate: new Date(Date.now() + 10 * 365 * 86_400_000),
+    notAfterDate: new Date(Date.now() + 10 * 365 * DAY),
   });
   const text = `${made.private.trim()}\n${made.cert.trim()}\n`;
   // A crash half-way must not leave half a key that every later start would trip over.

@@ -1,6 +1,7 @@
 /** Lengths of time as they are written in rules and other documents. */
+import { DAY, HOUR } from './time.ts';
 
-const MILLISECONDS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+const MILLISECONDS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: HOUR, d: DAY };
 const SPAN = /^([0-9]{1,6})([smhd])$/;
 
 /** Milliseconds of `90s`, `30m`, `2h`, `1d`; undefined when it is none of these, or nothing. */

@@ -4,6 +4,8 @@
  * Three trials: equal tenants with unequal backlogs, for the shares; a million messages of one tenant and then
  * one of another; transactional mail alone and under bulk mail that never ends.
  */
+
+import { MINUTE } from '../../lib/time.ts';
 import { quantile } from '../support/machine.ts';
 import { chart } from './chart.ts';
 import { SimulatedClock } from './clock.ts';
@@ -13,7 +15,6 @@ import { seeded } from './random.ts';
 import type { Report, Scenario } from './report.ts';
 
 const START = Date.UTC(2026, 2, 1);
-const MINUTE = 60_000;
 const TENANTS = 50;
 const LENGTH = 30 * MINUTE;
 const LIMIT = 100;

@@ -3,6 +3,8 @@
  * and down, first in waves, then in jumps. More mail waits than they ever accept. Their reply is one sentence:
  * that the rate is unusual.
  */
+
+import { MINUTE } from '../../lib/time.ts';
 import { chart } from './chart.ts';
 import { SimulatedClock } from './clock.ts';
 import { delivery, Line } from './line.ts';
@@ -11,7 +13,6 @@ import { seeded } from './random.ts';
 import type { Report, Row, Scenario } from './report.ts';
 
 const START = Date.UTC(2026, 2, 1);
-const MINUTE = 60_000;
 const LENGTH = 180 * MINUTE;
 /** Mean limits, messages/s. */
 const MEANS = [1, 10, 100];

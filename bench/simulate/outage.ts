@@ -5,6 +5,7 @@
  */
 import type { Delivery } from '../../lib/egress/delivery.ts';
 import { DEFAULT_RETRY, nextAttempt } from '../../lib/outcome/retry.ts';
+import { MINUTE } from '../../lib/time.ts';
 import { chart } from './chart.ts';
 import { SimulatedClock } from './clock.ts';
 import { delivery, Line } from './line.ts';
@@ -12,7 +13,6 @@ import { seeded } from './random.ts';
 import type { Report, Scenario } from './report.ts';
 
 const START = Date.UTC(2026, 2, 1);
-const MINUTE = 60_000;
 const LENGTH = 180 * MINUTE;
 const OUTAGE = { from: 20 * MINUTE, to: 60 * MINUTE };
 const BUCKET = 30_000;

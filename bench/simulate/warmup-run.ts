@@ -1,5 +1,6 @@
 /** One run of the warm-up: nodes with their IPs, storage, providers, new mail and deferred mail. */
 import { Router, readRouting } from '../../lib/routing/router.ts';
+import { DAY } from '../../lib/time.ts';
 import { WarmupBook } from '../../lib/warmup/book.ts';
 import type { WarmupCheckpoint } from '../../lib/warmup/checkpoint.ts';
 import { readPlan } from '../../lib/warmup/plan.ts';
@@ -8,7 +9,6 @@ import type { Signal } from '../../lib/warmup/verdict.ts';
 import { binomial, seeded } from './random.ts';
 import { Acquaintance, type Conditions, PROFILES, RESULTS, type Result } from './warming-provider.ts';
 
-export const DAY = 86_400_000;
 export const MINUTE = 60_000;
 export const START = Date.UTC(2026, 2, 1);
 export const DAYS = 30;

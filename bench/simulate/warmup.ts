@@ -7,10 +7,11 @@
  * step the mail of a provider moves in batches, each with a choice of its own.
  */
 import { performance } from 'node:perf_hooks';
+import { DAY } from '../../lib/time.ts';
 import type { Report, Scenario } from './report.ts';
 import { PROFILES } from './warming-provider.ts';
 import { report } from './warmup-report.ts';
-import { DAY, DAYS, MINUTE, Run, START } from './warmup-run.ts';
+import { DAYS, MINUTE, Run, START } from './warmup-run.ts';
 
 const MESSAGES = 300_000_000;
 const QUIET = 10 * MINUTE;

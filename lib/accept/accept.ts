@@ -11,6 +11,7 @@ import { isAscii } from 'node:buffer';
 import type { Admission } from '../engine/ports.ts';
 import { asPosternError, type ErrorCode, PosternError } from '../errors.ts';
 import { messageIdOf } from '../mail/message-id.ts';
+import { DAY } from '../time.ts';
 import { CallSize, HeldBytes } from './call-size.ts';
 import { type Checked, check } from './check.ts';
 import type { AcceptDeps } from './deps.ts';
@@ -25,7 +26,7 @@ import type { Accept, Submission, SubmitOptions, Submitted } from './types.ts';
 /** Size from which a message's signature counts as a slice of work by itself, octets. */
 const LARGE = 1024 * 1024;
 /** Grace after the last attempt in which a bounce may still come back (RFC 5321 §4.5.4.1: days), ms. */
-const RETURN_PATH_GRACE = 7 * 24 * 3600 * 1000;
+const RETURN_PATH_GRACE = 7 * DAY;
 
 export function createAccept(deps: AcceptDeps): Accept {
   return new Acceptor(deps);

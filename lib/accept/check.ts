@@ -4,6 +4,7 @@ import { PosternError } from '../errors.ts';
 import { parseEnvelopeAddress } from '../mail/address.ts';
 import { baseId, newMessageId } from '../mail/message-id.ts';
 import type { Address } from '../mail/types.ts';
+import { DAY } from '../time.ts';
 import type { TrackingTargets } from '../tracking/tracking.ts';
 import { openRaw, otherSendersOf, type RawContent, senderOf } from './content.ts';
 import type { AcceptDeps } from './deps.ts';
@@ -92,10 +93,7 @@ export function check(deps: CheckDeps, submission: Submission, options: SubmitOp
 function dueTime(sendAt: number | undefined, now: number, limit: number): number {
   if (sendAt === undefined || sendAt <= now) return now;
   if (sendAt - now > limit) {
-    throw new PosternError(
-      'bad_request',
-      `sendAt is more than ${Math.floor(limit / 86_400_000)} days ahead.`,
-    );
+    throw new PosternError('bad_request', `sendAt is more than ${Math.floor(limit / DAY)} days ahead.`);
   }
   return sendAt;
 }

@@ -7,13 +7,14 @@ import * as z from 'zod/mini';
 import type { Submission, Submitted } from '../accept/types.ts';
 import { PosternError } from '../errors.ts';
 import { headerOf } from '../http/raw-request.ts';
+import { DAY } from '../time.ts';
 import { Failure, shownError } from './errors.ts';
 import { type ApiCall, operation } from './operation.ts';
 import { about, named, type SchemaValue, text } from './schema.ts';
 import { draftsOf, type MessageDraft, SendRequest } from './send-request.ts';
 
 /** How long an idempotency key is remembered, ms. */
-const IDEMPOTENCY_TTL = 24 * 3600 * 1000;
+const IDEMPOTENCY_TTL = DAY;
 const IDEMPOTENCY_KEY = /^[\x20-\x7e]{1,256}$/;
 
 const SendAnswer = named(

@@ -18,12 +18,12 @@ import { headerOf, headOf, type RequestHead } from '../http/raw-request.ts';
 import { acceptedAtOf } from '../mail/message-id.ts';
 import type { ClickDetail, OpenDetail } from '../outcome/details.ts';
 import { cleanText } from '../text.ts';
-import type { Clock } from '../time.ts';
+import { type Clock, DAY } from '../time.ts';
 import { TRACKING_PATH, type TrackedClick, type TrackedOpen, type TrackingLinks } from '../tracking/links.ts';
 import { readLinkTags } from '../tracking/tracking.ts';
 
 /** SES: opens and clicks are collected for 60 days after a message was sent. Its links go on working. */
-const COLLECTED = 60 * 86_400_000;
+const COLLECTED = 60 * DAY;
 /** Milliseconds that a reader waits for a report at most. */
 const REPORT_WAIT = 2_000;
 const MAX_USER_AGENT = 1_000;

@@ -15,13 +15,14 @@
 
 import type { Dimension, Directive, DirectiveMatch } from '../directives/directive.ts';
 import { type Reply, replyText } from '../outcome/reply.ts';
+import { DAY } from '../time.ts';
 import type { CompiledRule, RuleSet } from './compile.ts';
 import { boundedHint } from './hint.ts';
 import type { Phase } from './rule.ts';
 import { type AutomationState, scopeKey } from './state.ts';
 
 /** Bounds of the wait that a reply may request for its own delivery, ms. */
-const RETRY_BOUNDS = { least: 10_000, most: 24 * 3_600_000 } as const;
+const RETRY_BOUNDS = { least: 10_000, most: DAY } as const;
 
 /**
  * A reply, and the mail that it answered, under the names that directives use. A refusal of the session itself (at

@@ -5,6 +5,7 @@
  * A number with a unit is a hint only right behind a word about trying again, with nothing but words like "in",
  * "after", "at least" between: "100 messages in 60 minutes, try again later" names a limit.
  */
+import { DAY, HOUR } from '../time.ts';
 
 /** Words after which a time is the time to wait. */
 const ARMING: ReadonlySet<string> = new Set(
@@ -25,8 +26,8 @@ const FILLERS: ReadonlySet<string> = new Set(
 const UNITS: ReadonlyMap<string, number> = new Map([
   ...['s', 'sec', 'secs', 'second', 'seconds'].map((unit) => [unit, 1000] as const),
   ...['m', 'min', 'mins', 'minute', 'minutes'].map((unit) => [unit, 60_000] as const),
-  ...['h', 'hr', 'hrs', 'hour', 'hours'].map((unit) => [unit, 3_600_000] as const),
-  ...['d', 'day', 'days'].map((unit) => [unit, 86_400_000] as const),
+  ...['h', 'hr', 'hrs', 'hour', 'hours'].map((unit) => [unit, HOUR] as const),
+  ...['d', 'day', 'days'].map((unit) => [unit, DAY] as const),
 ]);
 
 const NUMBER_WORDS: ReadonlyMap<string, number> = new Map([

@@ -13,9 +13,10 @@ import {
 } from '../shaping/connection-shares.ts';
 import { type Constraint, LOOK_AGAIN } from '../shaping/constraint.ts';
 import type { Resolved } from '../shaping/limits/terms.ts';
+import { DAY } from '../time.ts';
 
 /** A tenant that has used the IP is expected to come again for this time, ms. */
-const TENANT_KEPT = 86_400_000;
+const TENANT_KEPT = DAY;
 /** New sites get the deadlines of scarcity from this part of their connections on. */
 const SCARCE = 0.5;
 

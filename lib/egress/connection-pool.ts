@@ -16,6 +16,7 @@ import { cutEnvelope } from '../outcome/reply-text.ts';
 import type { Constraint } from '../shaping/constraint.ts';
 import type { PathLimiter } from '../shaping/path-limiter.ts';
 import { ReadyQueue } from '../shaping/ready-queue.ts';
+import { HOUR } from '../time.ts';
 import { count, type Via } from './attempt.ts';
 import { CircuitBreaker } from './circuit-breaker.ts';
 import { originOf } from './connection.ts';
@@ -31,7 +32,7 @@ import type { SourceAddress } from './source-address.ts';
 /** A warm-up budget is being written: more of it may go after this time, ms. */
 const LEASING = 1_000;
 /** Longest timer, ms: what is due later is looked at again by then. */
-const LONGEST_TIMER = 3_600_000;
+const LONGEST_TIMER = HOUR;
 
 export class ConnectionPool implements Slot, PoolCore {
   readonly site: Site;

@@ -11,7 +11,7 @@ import type { ReasonCode } from '../outcome/reasons.ts';
 import { isPublicAddress } from '../public-address.ts';
 import { type Provider, providerOf } from '../shaping/providers.ts';
 import { siteName } from '../shaping/sites.ts';
-import type { Clock } from '../time.ts';
+import { type Clock, DAY } from '../time.ts';
 import type { Route, Routes } from './routes.ts';
 
 /** A host that takes mail. Lower preference first; equal ones share the load. */
@@ -66,7 +66,7 @@ const IPV4_LITERAL = /^\[([0-9.]+)\]$/;
 /** A domain that "does not exist" is asked for again no sooner: one wrong answer may be repeated for a moment. */
 const DOUBT = 60_000;
 /** How long it is remembered that a domain was gone, ms. */
-const DOUBT_KEPT = 86_400_000;
+const DOUBT_KEPT = DAY;
 
 export class Destinations {
   readonly #resolver: Resolver;

@@ -8,6 +8,7 @@ import type { Constraint } from '../shaping/constraint.ts';
 import type { LimitRule, Limits } from '../shaping/limits/limit.ts';
 import { perSecond } from '../shaping/rate.ts';
 import { RecheckPacer } from '../shaping/recheck.ts';
+import { DAY } from '../time.ts';
 
 /** The directives of this installation, as egress needs them. */
 export interface ActiveDirectives {
@@ -41,7 +42,6 @@ const FREE: Ruling = { action: 'none', limitedBy: [] };
 const SOONEST = 1_000;
 const LATEST = 600_000;
 /** Shown for a directive without an end, ms. */
-const DAY = 86_400_000;
 
 export class DirectiveView {
   readonly #directives: ActiveDirectives | undefined;

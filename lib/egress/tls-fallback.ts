@@ -15,9 +15,10 @@
  */
 import { TtlCache } from '../cache.ts';
 import type { SessionOptions } from '../smtp/types.ts';
+import { DAY } from '../time.ts';
 
-const SPOKEN = 3 * 86_400_000;
-const CLEAR = 86_400_000;
+const SPOKEN = 3 * DAY;
+const CLEAR = DAY;
 /** Failures in a row that prove that a host cannot speak TLS, and the time between two that count, ms. */
 const PROOFS = 3;
 const APART = 60_000;

@@ -5,7 +5,7 @@
  */
 import type { WarmupReports } from '../control/warmup-reports.ts';
 import type { LeaseHolder, Leases } from '../engine/ports.ts';
-import type { Clock } from '../time.ts';
+import { type Clock, HOUR } from '../time.ts';
 import { REPORTS_AT_ONCE, type WarmupBook } from '../warmup/book.ts';
 import { checkpointName } from '../warmup/checkpoint.ts';
 
@@ -14,7 +14,7 @@ const PERIOD = 100;
 /** Interval at which signals are saved, ms: a crash forgets those of one interval. */
 const COUNTS_PERIOD = 5_000;
 /** How long reports of an IP without a plan wait for one, ms: it may be taken away and given back. */
-const PLAN_WAIT = 3_600_000;
+const PLAN_WAIT = HOUR;
 
 export interface WarmupCheckpointsOptions {
   book: WarmupBook;

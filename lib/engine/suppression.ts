@@ -1,4 +1,5 @@
 /** An address on the suppression list of a tenant, and which addresses are the same. */
+import { DAY } from '../time.ts';
 
 /** Why an address is on the list, in SES's words: a message to it bounced hard, or its reader complained. */
 export const SUPPRESSION_REASONS = ['BOUNCE', 'COMPLAINT'] as const;
@@ -31,4 +32,4 @@ export function suppressionKey(address: string): string {
  * For so long the list knows of an address that it was taken off, ms: longer than an outcome can wait in a queue
  * (SQS: 14 days), so that one that comes again puts nobody back.
  */
-export const REMOVAL_MEMORY = 15 * 86_400_000;
+export const REMOVAL_MEMORY = 15 * DAY;

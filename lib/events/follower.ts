@@ -15,7 +15,7 @@ import type { DestinationSender } from '../engine/destinations.ts';
 import type { Leases, Records } from '../engine/ports.ts';
 import type { Log } from '../log.ts';
 import type { EventContext } from '../outcome/mail-object.ts';
-import type { Clock } from '../time.ts';
+import { type Clock, DAY, HOUR } from '../time.ts';
 import { takes } from './destination.ts';
 import { EndpointWindow, type WindowOptions } from './endpoint-window.ts';
 import { type DestinationHealth, Followed, type FollowedState } from './followed.ts';
@@ -39,8 +39,8 @@ const attemptsOf = (id: string): string => `events/${id}/attempts`;
 export const EVENT_RETRY: WindowOptions = {
   size: 1_000,
   concurrency: 8,
-  maxAge: 86_400_000,
-  pause: (tries) => Math.min(3_600_000, 5_000 * 2 ** (tries - 1)),
+  maxAge: DAY,
+  pause: (tries) => Math.min(HOUR, 5_000 * 2 ** (tries - 1)),
 };
 
 export type Senders = { readonly [K in TargetKind]?: DestinationSender<Extract<EventTarget, { kind: K }>> };

@@ -12,14 +12,14 @@ import { Webhook } from 'standardwebhooks';
 import type { WebhookTarget } from '../control/event-destination.ts';
 import { familyOf } from '../ip.ts';
 import { isPublicAddress } from '../public-address.ts';
-import type { Clock } from '../time.ts';
+import { type Clock, HOUR } from '../time.ts';
 
 /** Milliseconds from the connect to the whole answer. */
 const DEADLINE = 15_000;
 /** Octets of an answer that are kept for the operator. */
 const ANSWER_KEPT = 1_024;
 /** The longest `Retry-After` that is followed, ms. */
-const LONGEST_WAIT = 3_600_000;
+const LONGEST_WAIT = HOUR;
 
 type LookupDone = (error: Error | null, addresses?: string | LookupAddress[], family?: number) => void;
 

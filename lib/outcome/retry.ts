@@ -1,6 +1,6 @@
 /** When a deferred delivery is tried again. */
 import { PosternError } from '../errors.ts';
-import type { Random } from '../time.ts';
+import { DAY, HOUR, MINUTE, type Random } from '../time.ts';
 
 export interface RetrySchedule {
   /** Delays after the first, second, … failed attempt; the last repeats until the message expires, ms. */
@@ -8,9 +8,6 @@ export interface RetrySchedule {
   /** Spread of each delay, as ± this fraction, so that deliveries that failed together do not come back together. */
   jitter: number;
 }
-
-const MINUTE = 60_000;
-const HOUR = 60 * MINUTE;
 
 /**
  * RFC 5321 §4.5.4.1 asks for two tries in the first hour and then one every two or three; greylisting ends after
@@ -23,7 +20,7 @@ export const DEFAULT_RETRY: RetrySchedule = {
 };
 
 const MIN_DELAY = 1000;
-const MAX_DELAY = 7 * 24 * HOUR;
+const MAX_DELAY = 7 * DAY;
 const MAX_STEPS = 100;
 
 /**

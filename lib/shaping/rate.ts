@@ -4,6 +4,7 @@
  * A limit of 100 a second passes one event every 10 ms. It never sends a second's worth at once and then stalls,
  * which peers answer with "too many".
  */
+import { DAY, HOUR } from '../time.ts';
 
 /** Events allowed in any window of a length. */
 export interface Rate {
@@ -14,7 +15,7 @@ export interface Rate {
   readonly text: string;
 }
 
-const PERIODS: Readonly<Record<string, number>> = { s: 1000, min: 60_000, h: 3_600_000, d: 86_400_000 };
+const PERIODS: Readonly<Record<string, number>> = { s: 1000, min: 60_000, h: HOUR, d: DAY };
 const RATE = /^([0-9]{1,9})\/(s|min|h|d)$/;
 
 /** Parses `10/s`, `1/min`, `500/h`, `10000/d`; undefined for any other value, and for zero. */

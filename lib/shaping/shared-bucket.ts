@@ -7,7 +7,7 @@
  * the limit. A quota is a bucket for each calendar hour or day that is never refilled.
  */
 
-import { HOUR } from '../time.ts';
+import { DAY, HOUR, MINUTE } from '../time.ts';
 import type { SharedLimit } from './limits/limit.ts';
 import { type Pace, Pacer, paceOf } from './rate.ts';
 
@@ -20,7 +20,6 @@ export interface ChunkRequest {
   burst: number;
 }
 
-const MINUTE = 60_000;
 /**
  * Minimum lifetime of a chunk, ms: it lasts a two-hundredth of the window; a shorter one would expire before it
  * arrives.
@@ -137,6 +136,6 @@ export class SharedBucket {
 }
 
 function periodEnd(now: number, per: 'hour' | 'day'): number {
-  const length = per === 'hour' ? HOUR : 24 * HOUR;
+  const length = per === 'hour' ? HOUR : DAY;
   return (Math.floor(now / length) + 1) * length;
 }

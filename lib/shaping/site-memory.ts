@@ -10,6 +10,8 @@
  * was sent last, and begins everywhere as if all that a limit permits had just been sent: a day limit of 24 is then
  * silent for an hour. So no limit is exceeded after a crash of any process, and messages pay nothing for it.
  */
+
+import { HOUR } from '../time.ts';
 import type { HeldRate } from './feedback/message-rate.ts';
 
 /** A site that could not be reached, and is left alone. */
@@ -65,7 +67,7 @@ export interface ShapingCheckpoint {
 
 const VERSION = 1;
 /** How long learnt state is kept, ms: a held rate has recovered by then. */
-export const LEARNT_TTL = 3_600_000;
+export const LEARNT_TTL = HOUR;
 /** Waits shorter than this are over before another node has the IP, ms. */
 const PASSING = 250;
 /**

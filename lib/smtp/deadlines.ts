@@ -1,6 +1,5 @@
+import { MINUTE } from '../time.ts';
 import type { SmtpDeadlines } from './types.ts';
-
-const MINUTE = 60_000;
 
 /**
  * The deadlines of RFC 5321 §4.5.3.2, in ms. The RFC names none for the TCP connection, EHLO, STARTTLS and

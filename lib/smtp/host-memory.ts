@@ -3,11 +3,11 @@
  * by host and port in memory only: each fact is learnt again at the cost of one connection.
  */
 import { TtlCache } from '../cache.ts';
-import type { Clock } from '../time.ts';
+import { type Clock, DAY } from '../time.ts';
 import type { PeerHabits, TlsTicket } from './types.ts';
 
 /** How long a fact is kept, ms; after that a mended peer gets another chance. */
-const KEPT = 7 * 86_400_000;
+const KEPT = 7 * DAY;
 /** TLS sessions are 2 to 4 KB each with the certificate of the peer. */
 const CAPACITY = 32 * 1024 * 1024;
 const RECORD_OCTETS = 300;

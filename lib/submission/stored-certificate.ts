@@ -3,9 +3,9 @@
 import { type Certificate, readPem } from '../certificate.ts';
 import { readCertificateObject } from '../engine/aws/secrets.ts';
 import type { Log } from '../log.ts';
-import type { Clock } from '../time.ts';
+import { type Clock, HOUR } from '../time.ts';
 
-const LOOK = 3_600_000;
+const LOOK = HOUR;
 
 export interface CertificateOptions {
   /** Bucket of the secrets. */

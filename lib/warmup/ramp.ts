@@ -13,12 +13,12 @@
  * the day and never exceed it.
  */
 
-import { DAY } from '../time.ts';
+import { DAY, HOUR } from '../time.ts';
 import { budgetAt, positionFor, type Schedule, sameSchedule, stepBefore, totalDays } from './schedule.ts';
 import { judge, noCounts, type Signal, type SignalCounts, type Thresholds } from './verdict.ts';
 
 /** How far ahead of an even spread over the day messages may be sent, ms. */
-const AHEAD = 3_600_000;
+const AHEAD = HOUR;
 /** Wait while a lease is being written, ms. */
 const LEASE_WAIT = 250;
 /** Maximum leased at a time, which a crash may waste of a large budget, messages. */

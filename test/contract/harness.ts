@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto';
 import type { Attempt, MessageRecord, QueueItem } from '../../lib/engine/items.ts';
 import type { Admission, Engine, LeasedItem, Settlement } from '../../lib/engine/ports.ts';
 import type { DeliveryState } from '../../lib/engine/states.ts';
+import { DAY } from '../../lib/time.ts';
 
 export interface EngineUnderTest {
   engine: Engine;
@@ -62,7 +63,7 @@ export function mail(now: number, options: MailOptions = {}): Admission {
     door: 'smtp',
     sourceIp: '127.0.0.1',
     acceptedAt: now,
-    expiresAt: now + 86_400_000,
+    expiresAt: now + DAY,
     source: 'a@example.com',
     fromDomain: 'example.com',
     tags: {},
@@ -86,7 +87,7 @@ export function mail(now: number, options: MailOptions = {}): Admission {
       smtpUtf8: false,
       requireTls: false,
       acceptedAt: now,
-      expiresAt: now + 86_400_000,
+      expiresAt: now + DAY,
       attempts: 0,
       due,
     }),

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { describe, test } from 'node:test';
+import { HOUR } from '../../lib/time.ts';
 import type { EngineUnderTest } from './harness.ts';
 
 export function leaseContract(under: () => EngineUnderTest): void {
@@ -37,7 +38,7 @@ export function leaseContract(under: () => EngineUnderTest): void {
       await clock.advance(2_000);
       const some = (await take(1_000)).granted;
       assert.ok(some >= 20 && some <= 25, `${some}`);
-      await clock.advance(3_600_000);
+      await clock.advance(HOUR);
       assert.equal((await take(1_000)).granted, 100);
     });
 

@@ -1,6 +1,7 @@
 /** Contract of the ledger, and of the settlements that lead to it. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { HOUR } from '../../lib/time.ts';
 import {
   admit,
   assertEmpty,
@@ -19,7 +20,7 @@ export function ledgerContract(under: () => EngineUnderTest, options: ContractOp
     test('holds a message until its time', async () => {
       const { engine, clock } = under();
       const lane = newLane();
-      const due = clock.now() + 3_600_000;
+      const due = clock.now() + HOUR;
       const message = mail(clock.now(), { lane, due });
       const before = (await engine.ledger.waiting()).count;
       await admit(engine, message);
@@ -43,7 +44,7 @@ export function ledgerContract(under: () => EngineUnderTest, options: ContractOp
     test('reports the earliest due time', async () => {
       const { engine, clock } = under();
       // Deliveries of other tests are promoted already, or are due later.
-      const due = clock.now() + 3_600_000;
+      const due = clock.now() + HOUR;
       const message = mail(clock.now(), { lane: newLane(), due });
       await admit(engine, message);
       while ((await engine.ledger.promote()).moved > 0);
@@ -154,7 +155,7 @@ export function ledgerContract(under: () => EngineUnderTest, options: ContractOp
       await admit(engine, message);
       const shown = async (): Promise<unknown> =>
         (await engine.records.deliveries(message.record.id))[0]!.until;
-      const lasts = clock.now() + 3_600_000;
+      const lasts = clock.now() + HOUR;
       const reason = { code: 'sender_limit', text: 'The quota is spent.', until: lasts };
       const [leased] = await collect(engine, lane, 1);
       await engine.queue.settle([{ kind: 'release', leased: leased!, until: clock.now() + 10_000, reason }]);
@@ -198,7 +199,7 @@ export function ledgerContract(under: () => EngineUnderTest, options: ContractOp
       const { engine, clock } = under();
       const [lane, other] = [newLane(), newLane()];
       const pool = lane.split(':')[0]!;
-      const later = clock.now() + 3_600_000;
+      const later = clock.now() + HOUR;
       const messages = ['a@one.example', 'b@two.example', 'c@one.example'].map((recipient) =>
         mail(clock.now(), { lane, tenant: `t-${pool}`, recipients: [recipient] }),
       );

@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { describe, test } from 'node:test';
 import type { Outcome } from '../../lib/engine/items.ts';
 import type { Engine } from '../../lib/engine/ports.ts';
+import { DAY } from '../../lib/time.ts';
 import {
   admit,
   attempt,
@@ -154,11 +155,11 @@ export function recordsContract(under: () => EngineUnderTest, options: ContractO
       const open = mail(clock.now(), { lane: newLane() });
       await admit(engine, done, open);
       await engine.queue.settle((await collect(engine, lane, 1)).map((leased) => end(leased, clock.now())));
-      await clock.advance(30 * 86_400_000);
+      await clock.advance(30 * DAY);
       const fresh = mail(clock.now(), { lane });
       await admit(engine, fresh);
       await engine.queue.settle((await collect(engine, lane, 1)).map((leased) => end(leased, clock.now())));
-      while ((await engine.records.prune(clock.now() - 86_400_000, 100)) > 0);
+      while ((await engine.records.prune(clock.now() - DAY, 100)) > 0);
       assert.equal(await engine.records.message(done.record.id), undefined);
       assert.deepEqual(await engine.records.deliveries(done.record.id), []);
       assert.deepEqual(await engine.records.message(open.record.id), open.record);

@@ -4,9 +4,9 @@ import { randomUUID } from 'node:crypto';
 import { describe, test } from 'node:test';
 import type { SharedLimit } from '../../lib/shaping/limits/limit.ts';
 import { SharedBucket } from '../../lib/shaping/shared-bucket.ts';
+import { MINUTE } from '../../lib/time.ts';
 import type { EngineUnderTest } from './harness.ts';
 
-const MINUTE = 60_000;
 /** Time between two messages that a node has to send, ms: always more than the limit lets out. */
 const STEP = 5;
 

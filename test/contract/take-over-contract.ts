@@ -10,13 +10,13 @@ import { SourceAddress } from '../../lib/egress/source-address.ts';
 import { WarmupCheckpoints } from '../../lib/egress/warmup-checkpoints.ts';
 import { LimitBook } from '../../lib/shaping/limits/book.ts';
 import { limitTable } from '../../lib/shaping/limits/table.ts';
+import { HOUR } from '../../lib/time.ts';
 import { WarmupBook } from '../../lib/warmup/book.ts';
 import { readPlan } from '../../lib/warmup/plan.ts';
 import { TestClock } from '../support/clock.ts';
 import type { EngineUnderTest } from './harness.ts';
 
 const LEASE = 12_000;
-const HOUR = 3_600_000;
 const SITE = { name: 'mx.example' } as Site;
 const PLAN = readPlan({ schedule: [{ days: 1, messages: 1000 }] }, 'warmup');
 const LIMITS = new LimitBook(limitTable({ default: { messageRate: '24/d' } })).at({

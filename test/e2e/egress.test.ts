@@ -13,7 +13,7 @@ import type { Egress, EgressOptions } from '../../lib/egress/types.ts';
 import { openEmbedded } from '../../lib/engine/embedded/open.ts';
 import type { DeliveryRecord, MessageRecord, QueueItem } from '../../lib/engine/items.ts';
 import type { Engine } from '../../lib/engine/ports.ts';
-import { systemClock } from '../../lib/time.ts';
+import { HOUR, systemClock } from '../../lib/time.ts';
 import { a, mx, startDnsServer, type TestDnsServer } from '../support/dns-server.ts';
 
 const BODY = Buffer.from('From: a@sender.test\r\nSubject: dots\r\n\r\n.one\r\n..two\r\n.\r\nend\r\n');
@@ -105,7 +105,7 @@ async function admit(recipient: string, change: Partial<QueueItem> = {}): Promis
     door: 'smtp',
     sourceIp: '127.0.0.1',
     acceptedAt: now,
-    expiresAt: now + 3_600_000,
+    expiresAt: now + HOUR,
     source: 'a@sender.test',
     fromDomain: 'sender.test',
     tags: {},

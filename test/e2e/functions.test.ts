@@ -30,7 +30,7 @@ import type { RawRequest } from '../../lib/http/raw-request.ts';
 import { silentLog } from '../../lib/log.ts';
 import { baseId, newMessageId } from '../../lib/mail/message-id.ts';
 import { createMailMetrics } from '../../lib/observe/mail-metrics.ts';
-import type { Clock } from '../../lib/time.ts';
+import { type Clock, HOUR } from '../../lib/time.ts';
 import { Faults, moveTime, startTestAws, type TestAws } from '../support/aws.ts';
 import { MASTER_KEY } from '../support/control.ts';
 import { openEmf } from '../support/emf.ts';
@@ -741,7 +741,7 @@ describe('the submission service', () => {
     for (const [bytes, sendAt] of [
       [100, undefined],
       [3_000_000, undefined],
-      [100, Date.now() + 3_600_000],
+      [100, Date.now() + HOUR],
     ] as const) {
       const [result] = await submit(content(bytes), { sendAt });
       assert.ok('messageId' in result!, JSON.stringify(result));

@@ -15,12 +15,12 @@ import { silentLog } from '../../lib/log.ts';
 import { baseId, newMessageId } from '../../lib/mail/message-id.ts';
 import { createReturnPaths } from '../../lib/mail/return-path.ts';
 import { defaultBudget } from '../../lib/smtp-server/octet-budget.ts';
+import { DAY } from '../../lib/time.ts';
 import { TestClock } from '../support/clock.ts';
 import { ACCEPTED_AT, attempt, MESSAGE_ID, messageRecord } from '../support/outcomes.ts';
 
 const HOST = 'mx.example.org';
 const LANE = 'default:transactional:other';
-const DAY = 86_400_000;
 const returnPaths = createReturnPaths(Buffer.alloc(32, 7));
 
 let directory: string;

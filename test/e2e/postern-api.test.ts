@@ -5,11 +5,11 @@ import { createAccept } from '../../lib/accept/accept.ts';
 import type { Attempt } from '../../lib/engine/items.ts';
 import { createReturnPaths } from '../../lib/mail/return-path.ts';
 import { createSigner } from '../../lib/mail/signer.ts';
+import { DAY } from '../../lib/time.ts';
 import { seededRandom } from '../support/clock.ts';
 import { type PosternServer, startPosternServer } from '../support/postern-server.ts';
 import { LINKS } from '../support/tracking.ts';
 
-const DAY = 86_400_000;
 const LANE = 'default:transactional:other';
 const simple = { from: 'a@example.com', to: ['b@example.net'], subject: 'Hello', text: 'Hello.' };
 

@@ -5,6 +5,7 @@ import { CONFIG_KINDS, type ConfigKind } from '../../lib/control/config-kinds.ts
 import { openDirectives } from '../../lib/control/directives.ts';
 import { readNumber, readObject } from '../../lib/document.ts';
 import type { Policy } from '../../lib/policy/open.ts';
+import { HOUR } from '../../lib/time.ts';
 import { admit, assertEmpty, collect, defer, mail, newLane } from '../contract/harness.ts';
 import { KEYS, type PosternServer, startPosternServer } from '../support/postern-server.ts';
 
@@ -185,7 +186,7 @@ describe('directives', () => {
     const ready = mail(clock.now(), { lane: newLane(), tenant: 'other' });
     await admit(engine, ...messages, ready);
     for (const leased of await collect(engine, lane, 2)) {
-      await engine.queue.settle([defer(leased, clock.now(), clock.now() + 3_600_000)]);
+      await engine.queue.settle([defer(leased, clock.now(), clock.now() + HOUR)]);
     }
     const waitingOf = async (match: object, more?: object) =>
       (await create('admin', order(match, more))).json.waiting;

@@ -14,11 +14,11 @@ import {
 } from '@aws-sdk/client-sesv2';
 import { createTransport } from 'nodemailer';
 import type { Standalone } from '../../egress-node/standalone/standalone.ts';
+import { HOUR } from '../../lib/time.ts';
 import { StandaloneSite, sesClient } from '../support/standalone.ts';
 
 const IP = '127.0.0.1';
 const KEY = { id: 'AKIAWARMUPTEST000001', secret: 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY' };
-const HOUR = 3_600_000;
 
 let site: StandaloneSite;
 let postern: Standalone;

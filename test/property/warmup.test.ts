@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { DAY } from '../../lib/time.ts';
 import { WarmupBook } from '../../lib/warmup/book.ts';
 import type { WarmupCheckpoint } from '../../lib/warmup/checkpoint.ts';
 import type { WarmupPlan } from '../../lib/warmup/plan.ts';
@@ -8,7 +9,6 @@ import { budgetAt, type Schedule, totalDays } from '../../lib/warmup/schedule.ts
 import { SIGNALS, THRESHOLDS } from '../../lib/warmup/verdict.ts';
 
 const SETTINGS = { seed: 20261121, numRuns: 1500 };
-const DAY = 86_400_000;
 const START = Date.UTC(2026, 4, 31);
 const IP = '203.0.113.7';
 const PROVIDERS = ['google', 'yahoo'];

@@ -16,6 +16,7 @@ import type { PosternError } from '../../lib/errors.ts';
 import { createReturnPaths, type ReturnPaths } from '../../lib/mail/return-path.ts';
 import { createSigner } from '../../lib/mail/signer.ts';
 import type { Hooks } from '../../lib/policy/open.ts';
+import { DAY } from '../../lib/time.ts';
 import type { TestClock } from './clock.ts';
 import { seededRandom } from './clock.ts';
 import { openTestControl } from './control.ts';
@@ -92,8 +93,8 @@ export async function openTestAccept(
     policy: {
       maxMessageBytes: 1024 * 1024,
       maxRecipients: 50,
-      maxAge: 4 * 86_400_000,
-      maxSchedule: 30 * 86_400_000,
+      maxAge: 4 * DAY,
+      maxSchedule: 30 * DAY,
       hasPool: (name) => name === 'default' || name === 'vip',
       group: (domain) => (domain === 'gmail.com' ? 'google' : 'other'),
       returnPathDomain: (identity, fromDomain) => identity.mailFromDomain ?? fromDomain,

@@ -8,6 +8,7 @@ import type {
   SmtpSession,
   Transaction,
 } from '../../lib/smtp/types.ts';
+import { DAY } from '../../lib/time.ts';
 import type { TestClock } from './clock.ts';
 
 let serial = 0;
@@ -29,7 +30,7 @@ export function queueItem(now: number, change: Partial<QueueItem> = {}): QueueIt
     smtpUtf8: false,
     requireTls: false,
     acceptedAt: now,
-    expiresAt: now + 86_400_000,
+    expiresAt: now + DAY,
     attempts: 0,
     due: now,
     ...change,

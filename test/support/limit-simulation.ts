@@ -19,6 +19,7 @@ import { type Queued, ReadyQueue } from '../../lib/shaping/ready-queue.ts';
 import { SharedBucket } from '../../lib/shaping/shared-bucket.ts';
 import { SharedPermits } from '../../lib/shaping/shared-permits.ts';
 import type { SharedParts, StreamLimiter } from '../../lib/shaping/stream-limiter.ts';
+import { DAY } from '../../lib/time.ts';
 import { seededRandom } from './clock.ts';
 
 const TENANTS = ['a', 'b', 'c', 'd'];
@@ -283,7 +284,7 @@ export function simulateLimits(options: { sends: number; seed: number }): LimitS
     for (const { key, limit } of stream?.buckets ?? []) {
       if (limit.rate !== undefined) count(`shared ${key}`, limit.rate, now);
       else {
-        const name = `${key} ${Math.floor(now / 86_400_000)}`;
+        const name = `${key} ${Math.floor(now / DAY)}`;
         const used = (quotas.get(name) ?? 0) + 1;
         quotas.set(name, used);
         assert.ok(used <= limit.quota!.count, `${name}: ${used}`);

@@ -1,5 +1,6 @@
 import type { Attempt, MessageRecord, Outcome } from '../../lib/engine/items.ts';
 import { SCHEMA_VERSION } from '../../lib/engine/items.ts';
+import { HOUR } from '../../lib/time.ts';
 
 /** Accepted at this time, from the simulated present of `TestClock`. */
 export const ACCEPTED_AT = Date.UTC(2026, 0, 1);
@@ -16,7 +17,7 @@ export function messageRecord(change: Partial<MessageRecord> = {}): MessageRecor
     door: 'ses-v2',
     sourceIp: '192.0.2.1',
     acceptedAt: ACCEPTED_AT,
-    expiresAt: ACCEPTED_AT + 14 * 3_600_000,
+    expiresAt: ACCEPTED_AT + 14 * HOUR,
     source: 'Sender <s@example.org>',
     fromDomain: 'example.org',
     configurationSet: 'cs',

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { AcceptAnswer, AcceptFacts } from '../../lib/policy/policy.ts';
+import { DAY, HOUR } from '../../lib/time.ts';
 import { CALLER, openTestAccept, raw, simple } from '../support/accept.ts';
 import { ScriptedHooks } from '../support/policy.ts';
 
@@ -93,7 +94,7 @@ describe('onAccept', () => {
     assert.deepEqual([delivery!.lane, delivery!.campaign], ['vip:bulk:google', 'late']);
     assert.equal(delivery!.due, clock.now() + 60_000);
     assert.equal(delivery!.reason?.code, 'scheduled');
-    assert.equal(record.expiresAt, clock.now() + 60_000 + 4 * 86_400_000);
+    assert.equal(record.expiresAt, clock.now() + 60_000 + 4 * DAY);
   });
 
   test('never sends earlier than the sender’s time', async () => {
@@ -101,8 +102,8 @@ describe('onAccept', () => {
       {},
       hooksThat(() => ({ delaySeconds: 60 })),
     );
-    await accept.submit([simple({ sendAt: clock.now() + 3_600_000 })], options);
-    assert.equal(queue.admissions[0]!.deliveries[0]!.due, clock.now() + 3_600_000);
+    await accept.submit([simple({ sendAt: clock.now() + HOUR })], options);
+    assert.equal(queue.admissions[0]!.deliveries[0]!.due, clock.now() + HOUR);
   });
 
   test('refuses single messages of a batch with its own sentence, and nothing of them is stored', async () => {

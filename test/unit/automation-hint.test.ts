@@ -1,10 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { boundedHint, retryHint } from '../../lib/automation/hint.ts';
-
-const SECOND = 1000;
-const MINUTE = 60 * SECOND;
-const HOUR = 60 * MINUTE;
+import { DAY, HOUR, MINUTE, SECOND } from '../../lib/time.ts';
 
 describe('a retry hint', () => {
   it('is read from the wordings of real servers', () => {
@@ -29,7 +26,7 @@ describe('a retry hint', () => {
       ['try your request again in fifteen minutes', 15 * MINUTE],
       ['retry in 1h', HOUR],
       ['retry in 90s.', 90 * SECOND],
-      ['Your IP is blocked for 24 hours', 24 * HOUR],
+      ['Your IP is blocked for 24 hours', DAY],
       ['message deferred for 2 days', 48 * HOUR],
       ['try again later, in 20 minutes', 20 * MINUTE],
     ];

@@ -6,9 +6,9 @@ import type { Rule } from '../../lib/automation/rule.ts';
 import { AutomationState } from '../../lib/automation/state.ts';
 import { EventWindow } from '../../lib/automation/window.ts';
 import { readReply } from '../../lib/outcome/reply.ts';
+import { HOUR } from '../../lib/time.ts';
 
 const T0 = Date.UTC(2026, 0, 1);
-const HOUR = 3_600_000;
 const RULES: Rule[] = [
   {
     id: 'own.count',

@@ -6,11 +6,9 @@ import { type Evaluation, evaluate, matchingRules, type ReplyEvent } from '../..
 import type { Rule } from '../../lib/automation/rule.ts';
 import { AutomationState } from '../../lib/automation/state.ts';
 import { readReply } from '../../lib/outcome/reply.ts';
+import { DAY, HOUR, MINUTE, SECOND } from '../../lib/time.ts';
 
 const T0 = Date.UTC(2026, 0, 1);
-const SECOND = 1000;
-const MINUTE = 60 * SECOND;
-const HOUR = 60 * MINUTE;
 const SLOW = '421 4.7.0 Slow down, please';
 
 function rule(fields: Partial<Rule> = {}): Rule {
@@ -353,7 +351,7 @@ describe('a time that the reply names', () => {
     assert.equal(reply(T0, '450 4.2.0 Greylisted for 300 seconds').retryAfter, 5 * MINUTE);
     assert.equal(reply(T0, '421 Slow down, retry after 3600 seconds').retryAfter, HOUR);
     assert.equal(reply(T0, '450 Greylisted for 1 second').retryAfter, 10 * SECOND, 'not sooner than that');
-    assert.equal(reply(T0, '450 try again in 90 days').retryAfter, 24 * HOUR, 'nor later');
+    assert.equal(reply(T0, '450 try again in 90 days').retryAfter, DAY, 'nor later');
     assert.equal(reply(T0, '550 blocked for 5 minutes').retryAfter, undefined, 'a bounce is not tried again');
     assert.equal(reply(T0, '450 try again later').retryAfter, undefined);
   });

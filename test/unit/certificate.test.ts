@@ -12,11 +12,11 @@ import { type Log, silentLog } from '../../lib/log.ts';
 import { defaultBudget } from '../../lib/smtp-server/octet-budget.ts';
 import { openCertificate } from '../../lib/submission/stored-certificate.ts';
 import { startSubmission } from '../../lib/submission/submission.ts';
+import { HOUR } from '../../lib/time.ts';
 import { openTestAccept } from '../support/accept.ts';
 import { TestClock } from '../support/clock.ts';
 import { failure } from '../support/control.ts';
 
-const HOUR = 3_600_000;
 let directory: string;
 /** Key and certificate, twice, of names of their own. */
 const pems: string[] = [];

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { createPublicKey, generateKeyPairSync, sign, verify } from 'node:crypto';
 import { describe, test } from 'node:test';
 import { startProofTimer } from '../../egress-node/standalone/proof-timer.ts';
+import { HOUR } from '../../lib/time.ts';
 import { failure, openTestControl } from '../support/control.ts';
 import { settled } from '../support/engine.ts';
 import { FakeTxt } from '../support/fake-txt.ts';
@@ -153,7 +154,7 @@ describe('proof', () => {
 
   test('fails when nothing was published for 72 hours', async () => {
     const { clock, identities } = await pending();
-    clock.advance(72 * 3_600_000);
+    clock.advance(72 * HOUR);
     assert.equal((await identities.check('example.com')).dkim.status, 'PENDING');
     clock.advance(1);
     assert.equal((await identities.check('example.com')).dkim.status, 'FAILED');
@@ -198,7 +199,7 @@ describe('proof', () => {
     const checked: number[] = [];
     for (let hour = 0; hour < 49; hour += 1) {
       checked.push((await identities.recheck()).checked);
-      clock.advance(3_600_000);
+      clock.advance(HOUR);
     }
     assert.equal(
       checked.reduce((a, b) => a + b),

@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { type DirectiveBounds, type Directives, openDirectives } from '../../lib/control/directives.ts';
 import type { Directive } from '../../lib/directives/directive.ts';
+import { MINUTE } from '../../lib/time.ts';
 import { TestClock } from '../support/clock.ts';
 import { failure } from '../support/control.ts';
 import { settled, TestConfig } from '../support/engine.ts';
 
-const MINUTE = 60_000;
 const ADMIN = { operator: 'AKIAADMIN' };
 
 interface Node {

@@ -1,6 +1,7 @@
 /** The host and address that egress connects to, and its reaction when they cannot be reached. */
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
+import { DAY, HOUR } from '../../lib/time.ts';
 import { EXAMPLE, TestEgress, type Zone, zoneResolver } from '../support/egress.ts';
 import type { FakeSession } from '../support/egress-fakes.ts';
 import { settled } from '../support/engine.ts';
@@ -177,10 +178,10 @@ describe('a destination', () => {
       assert.equal(session.options.tls, 'opportunistic');
       if (i % 2 === 0) session.end('tls_failed', 'tls');
       else session.end('peer_temporary', 'starttls', { code: 421, lines: ['not now'] });
-      await node.pass(3_600_000, 600_000);
+      await node.pass(HOUR, 600_000);
       for (const other of node.sessions)
         if (other.state === 'opening') other.end('connect_failed', 'connect');
-      await node.pass(3_600_000, 600_000);
+      await node.pass(HOUR, 600_000);
     }
     assert.ok(node.sessions.every((session) => session.options.tls === 'opportunistic'));
   });
@@ -196,13 +197,13 @@ describe('a destination', () => {
       const session = await connect();
       assert.equal(session.options.tls, 'required');
       session.end('tls_failed', 'tls', undefined, true);
-      await node.pass(3_600_000, 600_000);
+      await node.pass(HOUR, 600_000);
       for (const other of node.sessions)
         if (other.state === 'opening') other.end('connect_failed', 'connect');
     }
-    await node.pass(3 * 86_400_000, 3_600_000);
+    await node.pass(3 * DAY, HOUR);
     for (const other of node.sessions) if (other.state === 'opening') other.end('connect_failed', 'connect');
-    await node.pass(86_400_000, 3_600_000);
+    await node.pass(DAY, HOUR);
     assert.equal((await connect()).options.tls, 'opportunistic');
   });
 

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { EndpointWindow, type PendingEvent } from '../../lib/events/endpoint-window.ts';
+import { DAY, HOUR } from '../../lib/time.ts';
 
-const HOUR = 3_600_000;
 const options = {
   size: 4,
   concurrency: 2,
-  maxAge: 24 * HOUR,
+  maxAge: DAY,
   pause: (tries: number) => Math.min(HOUR, 1_000 * 2 ** tries),
 };
 
@@ -84,7 +84,7 @@ describe('a window of events', () => {
     assert.equal(window.retry(window.next(0)!, 0), true);
     const again = window.next(22 * HOUR)!;
     assert.equal(window.retry(again, 22 * HOUR), true);
-    assert.equal(window.retry(window.next(23.5 * HOUR)!, 24 * HOUR), false);
+    assert.equal(window.retry(window.next(23.5 * HOUR)!, DAY), false);
     assert.equal(window.dropped, 1);
     assert.equal(window.held, 0);
   });

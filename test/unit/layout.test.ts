@@ -23,3 +23,14 @@ test('no type name is declared twice', () => {
     [],
   );
 });
+
+test('a day and an hour in milliseconds are written once', () => {
+  const files = globSync(['{lib,functions,egress-node,bench}/**/*.{ts,tsx}'], { cwd: ROOT });
+  const written = /(?<![\d_])(?:86_?400_?000|3_?600_?000)(?![\d_])|24 \* 3_?600 \* 1_?000/;
+  assert.ok(files.length > 400, 'it reads the source');
+  assert.deepEqual(
+    files.filter((file) => written.test(readFileSync(join(ROOT, file), 'utf8'))),
+    [],
+    'lib/time.ts has DAY and HOUR',
+  );
+});

@@ -10,6 +10,7 @@ import type { QueueItem } from '../../lib/engine/items.ts';
 import type { LimitDocument, LimitSet } from '../../lib/shaping/limits/document.ts';
 import { DEADLINES, type LimitName } from '../../lib/shaping/limits/limit.ts';
 import { DEFAULT_DEADLINES } from '../../lib/smtp/deadlines.ts';
+import { HOUR, MINUTE } from '../../lib/time.ts';
 import type { TestClock } from '../support/clock.ts';
 import { refused, TestEgress } from '../support/egress.ts';
 import type { FakeSession } from '../support/egress-fakes.ts';
@@ -18,7 +19,6 @@ import { settled, type TestEngine } from '../support/engine.ts';
 /** A day of which the last 10 s are left. */
 const START = Date.UTC(2026, 0, 1, 23, 59, 50);
 const IP = '127.0.0.1';
-const MINUTE = 60_000;
 
 /** A match for all mail of these tests: one tenant and one IP. */
 const LAYERS = {
@@ -220,10 +220,10 @@ const EDGES: Edge[] = [
     limit: 'maxAge',
     set: { maxAge: '1h' },
     async prove() {
-      send(1, { acceptedAt: clock.now() - 3_600_000 + 1 });
+      send(1, { acceptedAt: clock.now() - HOUR + 1 });
       await pass(0);
       assert.equal(begun(), 1);
-      send(1, { acceptedAt: clock.now() - 3_600_000 });
+      send(1, { acceptedAt: clock.now() - HOUR });
       await pass(0);
       assert.equal(begun(), 1);
       assert.equal(engine.of('end')[0]!.state, 'expired');

@@ -6,6 +6,7 @@ import { readLimits } from '../../lib/shaping/limits/check.ts';
 import { connectionsWanted, type LimitRule } from '../../lib/shaping/limits/limit.ts';
 import { limitTable } from '../../lib/shaping/limits/table.ts';
 import type { Mail, PathKey } from '../../lib/shaping/limits/terms.ts';
+import { HOUR } from '../../lib/time.ts';
 
 const place = (change: Partial<PathKey> = {}): PathKey => ({
   provider: 'other',
@@ -98,7 +99,7 @@ describe('limits', () => {
     const slow = book.at(place()).of(mail({ domain: 'slow.test' }));
     assert.equal(slow.connectionClass.name, 'domain=slow.test');
     assert.equal(slow.connectionClass.limits.connections, 1);
-    assert.equal(slow.mailLimits!.maxAge, 3_600_000);
+    assert.equal(slow.mailLimits!.maxAge, HOUR);
     assert.equal(slow.mailLimits!.origins.maxAge, 'limits.domains.slow.test');
     const plain = book.at(place()).of(mail());
     assert.equal(plain.connectionClass.name, '');

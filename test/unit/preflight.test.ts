@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { preflight } from '../../egress-node/service/preflight.ts';
+import { DAY } from '../../lib/time.ts';
 import { failure } from '../support/control.ts';
 import { makeCertificates } from '../support/node-certificates.ts';
 
@@ -47,7 +48,7 @@ describe('a node outside AWS', () => {
   });
 
   test('whose certificate has expired, or begins later, is refused with the reason', async () => {
-    const year = 366 * 86_400_000;
+    const year = 366 * DAY;
     const late = () => Date.now() + year;
     await assert.rejects(check('node.pem', { now: late }), failure('bad_request', /expired on/));
     const early = () => Date.now() - year;

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { RecheckPacer } from '../../lib/shaping/recheck.ts';
+import { HOUR } from '../../lib/time.ts';
 
 describe('the recheck pacer', () => {
   it('rechecks a small backlog after `soonest`, a large one at 20/s', () => {
@@ -14,6 +15,6 @@ describe('the recheck pacer', () => {
   it('rechecks after `soonest` again once the backlog has passed', () => {
     const pacer = new RecheckPacer(1_000);
     for (let i = 0; i < 100; i += 1) pacer.next(1e12);
-    assert.equal(pacer.next(1e12 + 3_600_000), 1e12 + 3_601_000);
+    assert.equal(pacer.next(1e12 + HOUR), 1e12 + 3_601_000);
   });
 });

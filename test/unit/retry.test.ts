@@ -2,10 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { PosternError } from '../../lib/errors.ts';
 import { checkRetrySchedule, DEFAULT_RETRY, nextAttempt } from '../../lib/outcome/retry.ts';
+import { DAY, HOUR, MINUTE } from '../../lib/time.ts';
 import { seededRandom } from '../support/clock.ts';
 
-const MINUTE = 60_000;
-const HOUR = 60 * MINUTE;
 const middle = () => 0.5;
 
 /** Times of all attempts, the first at 0, until expiry. */
@@ -67,7 +66,7 @@ describe('retry schedule', () => {
       ],
       [{ delays: ['5m'], jitter: 0 }, /retry\.delays\[0\] is "5m"/],
       [{ delays: [Number.NaN], jitter: 0 }, /delays\[0\]/],
-      [{ delays: [7 * 24 * HOUR + 1], jitter: 0 }, /delays\[0\]/],
+      [{ delays: [7 * DAY + 1], jitter: 0 }, /delays\[0\]/],
       [{ delays: [1000], jitter: 0.51 }, /retry\.jitter is 0.51; must be a fraction from 0 to 0.5/],
       [{ delays: [1000] }, /retry\.jitter/],
     ];

@@ -3,8 +3,8 @@ import { describe, it } from 'node:test';
 import { parseEnvelopeAddress } from '../../lib/mail/address.ts';
 import { BASE_LENGTH, baseId, isBaseId, newMessageId } from '../../lib/mail/message-id.ts';
 import { createReturnPaths } from '../../lib/mail/return-path.ts';
+import { DAY } from '../../lib/time.ts';
 
-const DAY = 86_400_000;
 const NOW = Date.UTC(2026, 10, 21, 9, 5);
 const paths = createReturnPaths(Buffer.alloc(32, 7));
 const id = newMessageId(NOW, 'mail.example');

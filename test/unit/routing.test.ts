@@ -3,9 +3,9 @@ import { describe, it } from 'node:test';
 import type { IpStates } from '../../lib/routing/picker.ts';
 import { Router, readRouting } from '../../lib/routing/router.ts';
 import { percentAt } from '../../lib/routing/splits.ts';
+import { DAY, HOUR } from '../../lib/time.ts';
 
 const NOW = Date.UTC(2026, 2, 1);
-const HOUR = 3_600_000;
 
 /** The node's IPs in a test: by default all usable and none warming. */
 class Ips implements IpStates {
@@ -257,8 +257,8 @@ describe('a route', () => {
     };
     assert.deepEqual(counts(NOW - 1), [0, 20, 80]);
     assert.deepEqual(counts(NOW), [10, 20, 70]);
-    assert.deepEqual(counts(NOW + 5 * 24 * HOUR), [35, 20, 45]);
-    assert.deepEqual(counts(NOW + 400 * 24 * HOUR), [60, 20, 20]);
+    assert.deepEqual(counts(NOW + 5 * DAY), [35, 20, 45]);
+    assert.deepEqual(counts(NOW + 400 * DAY), [60, 20, 20]);
     const to = new Set(
       Array.from({ length: 500 }, (_, n) =>
         router.route({ ...message, tenant: 'bob', messageId: `x${n}` }),

@@ -11,12 +11,12 @@ import {
   worthKeeping,
   writeShaping,
 } from '../../lib/shaping/site-memory.ts';
+import { HOUR } from '../../lib/time.ts';
 import { TestClock } from '../support/clock.ts';
 import { addressesOfAll, TestEgress } from '../support/egress.ts';
 import { settled, TestEngine } from '../support/engine.ts';
 
 const IP = '127.0.0.1';
-const HOUR = 3_600_000;
 const NOW = Date.UTC(2026, 0, 1);
 
 const resolver = addressesOfAll(['8.8.8.1']);

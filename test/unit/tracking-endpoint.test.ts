@@ -5,12 +5,12 @@ import { createTracking } from '../../lib/api/tracking.ts';
 import type { Outcome } from '../../lib/engine/items.ts';
 import type { RawRequest } from '../../lib/http/raw-request.ts';
 import { acceptedAtOf } from '../../lib/mail/message-id.ts';
+import { DAY } from '../../lib/time.ts';
 import { TestClock } from '../support/clock.ts';
 import { HOST, LINKS, MESSAGE } from '../support/tracking.ts';
 
 const CLICK = LINKS.click(HOST, MESSAGE, 3, 'https://a.example/?x=1#y', 'product:book');
 const OPEN = LINKS.open(HOST, MESSAGE);
-const DAY = 86_400_000;
 
 interface Endpoint {
   get(path: string, change?: Partial<RawRequest> & { head?: Record<string, string> }): Promise<Response>;

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { DAY, HOUR } from '../../lib/time.ts';
 import { WarmupBook } from '../../lib/warmup/book.ts';
 import { readCheckpoint, type WarmupCheckpoint } from '../../lib/warmup/checkpoint.ts';
 import { readPlan } from '../../lib/warmup/plan.ts';
@@ -8,7 +9,6 @@ import { signalOf } from '../../lib/warmup/signals.ts';
 import { judge, noCounts, type Signal, THRESHOLDS } from '../../lib/warmup/verdict.ts';
 
 const IP = '203.0.113.7';
-const DAY = 86_400_000;
 const START = Date.UTC(2026, 2, 1);
 const STEPS = [
   { days: 1, messages: 10 },
@@ -173,7 +173,7 @@ describe('an IP that warms up', () => {
     assert.equal(bench.send(START + 360_000), 0);
     assert.equal(bench.send(START + 360_001), 1);
     assert.equal(bench.send(START + DAY / 2), 130 - 12);
-    assert.equal(bench.send(START + 23 * 3_600_000), 110);
+    assert.equal(bench.send(START + 23 * HOUR), 110);
     assert.equal(bench.send(START + DAY - 1), 0);
     assert.equal(bench.book.wait(IP, 'google', START + DAY - 1), 1, 'then the next day');
   });

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { Webhook } from 'standardwebhooks';
 import { createWebhookSender, type WebhookSender } from '../../lib/events/webhook.ts';
-import { systemClock } from '../../lib/time.ts';
+import { HOUR, systemClock } from '../../lib/time.ts';
 import { TestClock } from './../support/clock.ts';
 
 const SECRET = `whsec_${Buffer.alloc(24, 7).toString('base64')}`;
@@ -108,7 +108,7 @@ describe('a webhook', () => {
   test('sets the time of the next try by Retry-After, up to an hour', async () => {
     for (const [value, after] of [
       ['120', 120_000],
-      ['999999', 3_600_000],
+      ['999999', HOUR],
       ['soon', undefined],
     ] as const) {
       const port = await receiver((response) => response.writeHead(429, { 'retry-after': value }).end());

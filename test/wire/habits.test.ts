@@ -9,7 +9,7 @@ import { createSmtpClient } from '../../lib/smtp/client.ts';
 import { DEFAULT_DEADLINES } from '../../lib/smtp/deadlines.ts';
 import { HostMemory } from '../../lib/smtp/host-memory.ts';
 import type { PeerHabits, SessionOptions } from '../../lib/smtp/types.ts';
-import { systemClock } from '../../lib/time.ts';
+import { DAY, systemClock } from '../../lib/time.ts';
 import { TestClock } from '../support/clock.ts';
 import { body, hear, hold, octets, type PeerStep, say } from './peer.ts';
 import { BIG, BODY, BYE, envelope, mail, opening, PIPED, play } from './run.ts';
@@ -127,7 +127,7 @@ test('host memory expires after a week and is bounded in octets', () => {
   courier.earlyEnvelope = false;
   assert.equal(memory.of('courier.test', 25), courier);
   assert.notEqual(memory.of('courier.test', 26), courier, 'another port is another server');
-  clock.advance(7 * 86_400_000);
+  clock.advance(7 * DAY);
   assert.equal(memory.of('courier.test', 25).earlyEnvelope, true);
   const ticket = { session: Buffer.alloc(4_000), verified: true };
   for (const host of ['a', 'b', 'c']) memory.of(host, 25).keepTicket(ticket);

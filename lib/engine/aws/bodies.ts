@@ -6,7 +6,7 @@
  */
 import { DeleteObjectCommand, GetObjectCommand, PutObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import { PosternError } from '../../errors.ts';
-import type { Clock } from '../../time.ts';
+import { type Clock, DAY } from '../../time.ts';
 import type { Bodies } from '../ports.ts';
 import { bytes, type Key, text, ttlOf } from './attributes.ts';
 import { errorName, storageError } from './clients.ts';
@@ -15,7 +15,7 @@ import type { Tables } from './tables.ts';
 
 const EXPIRES = 'expires-at';
 /** TTL may delete up to two days late, never early; a day more covers every clock. */
-const GRACE = 86_400_000;
+const GRACE = DAY;
 
 const bodyKey = (messageId: string): Key => ({ pk: messageId, sk: 'b' });
 const bodyObject = (messageId: string): string => `bodies/${messageId}`;

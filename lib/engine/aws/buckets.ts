@@ -8,14 +8,14 @@
  * adds nothing until it has seen it twice.
  */
 import { randomBytes } from 'node:crypto';
-import type { Clock } from '../../time.ts';
+import { type Clock, DAY } from '../../time.ts';
 import { type Item, number, numberOf, text, ttlOf } from './attributes.ts';
 import { type Pacing, pause } from './concurrency.ts';
 import type { Tables } from './tables.ts';
 
 const BUCKET = 'bucket';
 /** Items unused for this time are deleted. */
-const UNUSED = 30 * 86_400_000;
+const UNUSED = 30 * DAY;
 const TRIES = 20;
 /** Maximum number of buckets in memory, the last used: quotas have another one each hour. */
 const REMEMBERED = 50_000;

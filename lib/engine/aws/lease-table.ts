@@ -18,7 +18,7 @@
  * takes a name over reads its checkpoint, and from then on whoever had it before writes in vain. So no write pays
  * for a look at the lease.
  */
-import type { Clock } from '../../time.ts';
+import { type Clock, DAY } from '../../time.ts';
 import { leaseLost } from '../lease-lost.ts';
 import type { PermitRequest, Permits } from '../permits.ts';
 import type { LeaseHolder, Leases } from '../ports.ts';
@@ -31,7 +31,7 @@ import type { Tables, Update } from './tables.ts';
 const LEASE = 'lease';
 const CHECKPOINT = 'checkpoint';
 /** Items unused for this time are deleted. */
-const UNUSED = 30 * 86_400_000;
+const UNUSED = 30 * DAY;
 
 export interface LeasesParts extends Pacing {
   tables: Tables;

@@ -7,7 +7,7 @@
  */
 import { createHash } from 'node:crypto';
 import { PosternError } from '../../errors.ts';
-import type { Clock } from '../../time.ts';
+import { type Clock, DAY } from '../../time.ts';
 import { bytes, type Item, type Key, text, ttlOf } from './attributes.ts';
 import { each } from './concurrency.ts';
 import { deliveryKey, doubt } from './deliveries.ts';
@@ -29,7 +29,7 @@ export interface Parcel {
 /** Parts of the ledger, so that no partition of the table is written to more than a thousand times a second. */
 export const SHARDS = 16;
 /** How long a row outlives its delivery's expiry, ms: TTL is for forgotten rows, not for late ones. */
-const FORGOTTEN = 30 * 86_400_000;
+const FORGOTTEN = 30 * DAY;
 
 export const shardKey = (shard: number): string => `s#${String(shard).padStart(2, '0')}`;
 

@@ -6,7 +6,7 @@
  * seen unchanged for the length of that holder's lease, on its own steady clock: no wall clocks are compared
  * (`lease-table.ts`). The holder counts its lease from before its request, so that it ends first.
  */
-import type { Clock } from '../../time.ts';
+import { type Clock, DAY } from '../../time.ts';
 import { type PermitRequest, type Permits, sharePermits } from '../permits.ts';
 import { type Item, number, numberOf, text, ttlOf } from './attributes.ts';
 import { type Pacing, pause } from './concurrency.ts';
@@ -14,7 +14,7 @@ import type { Tables } from './tables.ts';
 
 const PERMITS = 'permits';
 /** Items unused for this time are deleted. */
-const UNUSED = 30 * 86_400_000;
+const UNUSED = 30 * DAY;
 const TRIES = 20;
 
 export interface PermitParts extends Pacing {

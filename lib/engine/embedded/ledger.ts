@@ -1,5 +1,5 @@
 /** The ledger port, and the timer that moves deliveries into their lanes when they are due. */
-import type { Clock } from '../../time.ts';
+import { type Clock, DAY } from '../../time.ts';
 import type { Ledger, Promotion, WaitingFigures, WaitingMatch } from '../ports.ts';
 import type { Link } from './link.ts';
 import { MATCH_STEP, type MatchCall, type PromoteReply } from './protocol.ts';
@@ -18,7 +18,7 @@ const MOST_COUNTED = 500_000;
 const RETRY = 1000;
 
 /** `setTimeout` fires at once beyond 2^31-1 ms; the timer looks again after a day at the latest. */
-const LONGEST = 86_400_000;
+const LONGEST = DAY;
 
 /** Promotes at the earliest announced time. */
 export class LedgerTimer {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
 import { PosternError } from '../../../lib/errors.ts';
+import { DAY } from '../../../lib/time.ts';
 import { type CallOptions, type PosternServer, startPosternServer } from '../../support/postern-server.ts';
 
 let server: PosternServer;
@@ -292,7 +293,7 @@ test('an idempotency key gives the first answer again, for the same body only', 
   const theirs = await send(simple, { headers, key: 'admin' });
   assert.notEqual(theirs.json.messages[0].id, first.json.messages[0].id, 'another key has its own');
   const { idempotency } = server.accept.calls.at(-1)!;
-  assert.equal(idempotency?.ttl, 24 * 3_600_000);
+  assert.equal(idempotency?.ttl, DAY);
 });
 
 test('an idempotency key has 1 to 256 printable characters', async () => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, test } from 'node:test';
+import { DAY } from '../../../lib/time.ts';
 import { WarmupBook } from '../../../lib/warmup/book.ts';
 import { checkpointName } from '../../../lib/warmup/checkpoint.ts';
 import { readPlan } from '../../../lib/warmup/plan.ts';
@@ -35,7 +36,7 @@ describe('the warm-up of addresses', () => {
     const counts = { delivered: 97, bounced: 3, complained: 0, deferred: 0, blocked: 0 };
     const google = { provider: 'google', warm: false, day: 1, days: 3, budget: 100, sent: 5, counts };
     assert.deepEqual(one.json.ips[0].providers, [{ ...google, steppedBack: false }]);
-    server.clock.advance(86_400_000);
+    server.clock.advance(DAY);
     const next = await server.call('GET', `/warmup?ip=${A}`, { key: 'admin' });
     assert.equal(next.json.ips[0].providers[0].cause, '3.0 % bounced');
     assert.equal(next.json.ips[0].providers[0].day, 1);

@@ -23,6 +23,7 @@ import {
   type SESv2Client,
 } from '@aws-sdk/client-sesv2';
 import type { ApiDeps } from '../../../lib/http/deps.ts';
+import { DAY } from '../../../lib/time.ts';
 import { WarmupBook } from '../../../lib/warmup/book.ts';
 import { checkpointName } from '../../../lib/warmup/checkpoint.ts';
 import { readPlan } from '../../../lib/warmup/plan.ts';
@@ -241,7 +242,7 @@ describe('warm-up', () => {
     for (let day = 0; day < 2; day += 1) {
       node.room(A, 'google', clock.now());
       node.outcome(A, 'google', 'delivered', clock.now(), 100_000);
-      clock.advance(86_400_000);
+      clock.advance(DAY);
     }
     node.room(A, 'google', clock.now());
     server.checkpoints.set(checkpointName(A), JSON.parse(JSON.stringify(node.checkpoint(A))));

@@ -22,7 +22,7 @@ import {
 } from '@aws-sdk/client-sesv2';
 import { openEmbedded } from '../../../lib/engine/embedded/open.ts';
 import type { Engine } from '../../../lib/engine/ports.ts';
-import { systemClock } from '../../../lib/time.ts';
+import { DAY, systemClock } from '../../../lib/time.ts';
 import { type SesServer, send, startSesServer, USER } from '../../support/ses-server.ts';
 
 let directory: string;
@@ -116,7 +116,6 @@ describe('an address', () => {
 });
 
 describe('the list', () => {
-  const day = 86_400_000;
   const start = Date.UTC(2026, 1, 1);
   const list = async (input: ListSuppressedDestinationsCommandInput) => {
     const { SuppressedDestinationSummaries, NextToken } = await admin.send(
@@ -133,7 +132,7 @@ describe('the list', () => {
         tenant: TenantName,
         address: `user${n}@example.net`,
         reason,
-        at: start + n * day,
+        at: start + n * DAY,
       } as const;
       await engine.suppressions.put(entry);
     }
@@ -154,8 +153,8 @@ describe('the list', () => {
   test('is filtered by reasons and times', async () => {
     assert.deepEqual((await list({ TenantName, Reasons: ['COMPLAINT'] })).addresses, users(1, 3, 5));
     assert.equal((await list({ TenantName, Reasons: ['BOUNCE', 'COMPLAINT'] })).addresses.length, 6);
-    const StartDate = new Date(start + 2 * day);
-    const EndDate = new Date(start + 4 * day);
+    const StartDate = new Date(start + 2 * DAY);
+    const EndDate = new Date(start + 4 * DAY);
     assert.deepEqual((await list({ TenantName, StartDate, EndDate })).addresses, users(2, 3));
     assert.deepEqual((await list({ TenantName, Reasons: ['BOUNCE'], StartDate })).addresses, users(2, 4));
   });
