@@ -65,8 +65,9 @@ export class IpInventory {
     return pools.filter((pool) => pool.ips.some((one) => one.ip === ip)).map(({ name }) => name);
   }
 
-  /** Whether a pool exists and is open to a sender. */
+  /** Whether a pool exists, has lanes and is open to a sender. */
   isOpen(name: string, sender: PoolUser): boolean {
+    if (this.#installed.lanes?.includes(name) === false) return false;
     const pool = this.#table.pools.get(name);
     if (pool === undefined) return name === DEFAULT_POOL || this.pools.includes(name);
     return isOpenTo(pool, sender);
@@ -203,7 +204,7 @@ export function poolsWithLanes(
       routing = documents.running('routing');
       book = new IpInventory(documents, { ips: [], lanes });
     }
-    return lanes.includes(name) && book.isOpen(name, sender);
+    return book.isOpen(name, sender);
   };
 }
 

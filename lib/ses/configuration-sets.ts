@@ -1,5 +1,6 @@
 /** Configuration sets: how the mail that names one is sent. */
 import { trackingTargets } from '../accept/tracking.ts';
+import { IpInventory } from '../control/ip-inventory.ts';
 import type { ConfigurationSet, Control } from '../control/types.ts';
 import { PosternError } from '../errors.ts';
 import { canonicalDomain } from '../mail/domain.ts';
@@ -49,7 +50,7 @@ export const create = operation({
     await deps.control.configurationSets.create({
       name: input.ConfigurationSetName,
       tenant: caller.tenant,
-      delivery: deliveryOf(input.DeliveryOptions),
+      delivery: deliveryOf(input.ConfigurationSetName, input.DeliveryOptions, call),
       sendingEnabled: input.SendingOptions?.SendingEnabled ?? true,
       reputationMetricsEnabled: input.ReputationOptions?.ReputationMetricsEnabled ?? false,
       tracking: tracking && trackingOf(tracking, call),
@@ -61,12 +62,27 @@ export const create = operation({
   },
 });
 
-function deliveryOf(input: Value<typeof deliveryOptions> = {}): ConfigurationSet['delivery'] {
+function deliveryOf(
+  set: string,
+  input: Value<typeof deliveryOptions> = {},
+  call: Call,
+): ConfigurationSet['delivery'] {
   return {
     tlsPolicy: input.TlsPolicy ?? 'OPTIONAL',
-    pool: input.SendingPoolName && poolOf(input.SendingPoolName),
+    pool: input.SendingPoolName && openPoolOf(input.SendingPoolName, set, call),
     maxDeliverySeconds: input.MaxDeliverySeconds,
   };
+}
+
+/**
+ * The pool that a set names. One that is dedicated to others is answered like one that does not exist: its name is
+ * its owner's. @throws PosternError `bad_request`
+ */
+function openPoolOf(name: string, set: string, { deps, caller }: Call): string {
+  const pool = poolOf(name);
+  const inventory = new IpInventory(deps.control.documents, deps.installed);
+  if (inventory.isOpen(pool, { tenant: caller.tenant, configurationSet: set })) return pool;
+  throw new PosternError('bad_request', `SendingPool <${name}> doesn't exist`);
 }
 
 /**
@@ -181,7 +197,10 @@ export const putDelivery = operation({
   access: 'manage',
   input: structure({ ...named, ...deliveryMembers }),
   handle: (input, call) =>
-    change(input.ConfigurationSetName, call, (set) => ({ ...set, delivery: deliveryOf(input) })),
+    change(input.ConfigurationSetName, call, (set) => ({
+      ...set,
+      delivery: deliveryOf(input.ConfigurationSetName, input, call),
+    })),
 });
 
 /** Without domain and policy nothing of the set's mail is tracked any more. */

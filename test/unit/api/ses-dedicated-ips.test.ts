@@ -17,6 +17,7 @@ import {
   ListDedicatedIpPoolsCommand,
   NotFoundException,
   PutAccountDedicatedIpWarmupAttributesCommand,
+  PutConfigurationSetDeliveryOptionsCommand,
   PutDedicatedIpInPoolCommand,
   PutDedicatedIpPoolScalingAttributesCommand,
   PutDedicatedIpWarmupAttributesCommand,
@@ -175,6 +176,58 @@ describe('a dedicated IP pool', () => {
     await assert.rejects(scale('none', 'STANDARD'), NotFoundException);
     await assert.rejects(scale('news', 'MANAGED'), BadRequestException);
     assert.equal(routing(), undefined);
+  });
+
+  test('is named by a configuration set only while it exists and is open to it', async () => {
+    await start({
+      ips: [A, B, C],
+      pools: {
+        news: [A],
+        theirs: { ips: [B], dedicatedTo: { tenants: ['acme'] } },
+        invoices: { ips: [C], dedicatedTo: { configurationSets: [{ tenant: 'default', set: 'invoices' }] } },
+      },
+    });
+    const make = (ConfigurationSetName: string, SendingPoolName: string) =>
+      client.send(
+        new CreateConfigurationSetCommand({ ConfigurationSetName, DeliveryOptions: { SendingPoolName } }),
+      );
+    const change = (ConfigurationSetName: string, SendingPoolName?: string) =>
+      client.send(new PutConfigurationSetDeliveryOptionsCommand({ ConfigurationSetName, SendingPoolName }));
+    const missing = (name: string) => (error: Error) =>
+      error instanceof BadRequestException && error.message === `SendingPool <${name}> doesn't exist`;
+    await make('invoices', 'invoices');
+    await make('weekly', 'news');
+    for (const name of ['nowhere', 'theirs', 'invoices']) {
+      await assert.rejects(make('monthly', name), missing(name));
+      await assert.rejects(change('weekly', name), missing(name));
+    }
+    const set = await client.send(new GetConfigurationSetCommand({ ConfigurationSetName: 'weekly' }));
+    assert.equal(set.DeliveryOptions!.SendingPoolName, 'news', 'as it was');
+    await assert.rejects(
+      client.send(new GetConfigurationSetCommand({ ConfigurationSetName: 'monthly' })),
+      NotFoundException,
+    );
+    await change('weekly');
+    await change('weekly', DEFAULT);
+  });
+
+  test('is named by a configuration set only if it has lanes, where lanes are given', async () => {
+    await start({ ips: [], lanes: ['default', 'news'] });
+    await server.control.documents.put(
+      'routing',
+      'default',
+      { pools: { news: { ips: [A] }, new: { ips: [B] } } },
+      BY,
+    );
+    const make = (SendingPoolName: string) =>
+      client.send(
+        new CreateConfigurationSetCommand({
+          ConfigurationSetName: SendingPoolName,
+          DeliveryOptions: { SendingPoolName },
+        }),
+      );
+    await make('news');
+    await assert.rejects(make('new'), BadRequestException);
   });
 
   test('is not deleted while something refers to it', async () => {

@@ -32,7 +32,10 @@ let server: SesServer;
 let client: SESv2Client;
 let user: SESv2Client;
 before(async () => {
-  server = await startSesServer({ limits: { sendRate: 77 } });
+  server = await startSesServer({
+    limits: { sendRate: 77 },
+    installed: { ips: [], pools: { 'pool-1': ['192.0.2.1'], 'pool-2': ['192.0.2.2'] } },
+  });
   client = server.client();
   user = server.client({ credentials: { accessKeyId: USER.id, secretAccessKey: USER.secret } });
 });
