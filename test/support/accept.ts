@@ -3,15 +3,16 @@ import { createAccept } from '../../lib/accept/accept.ts';
 import type { AcceptDeps, AcceptPolicy } from '../../lib/accept/deps.ts';
 import type { Accept, Caller, Submission, Submitted } from '../../lib/accept/types.ts';
 import type { Control } from '../../lib/control/types.ts';
+import { openMemory } from '../../lib/engine/memory/open.ts';
 import type {
   Admission,
   AdmitResult,
+  Engine,
   IdempotencyClaim,
   Queue,
-  Records,
   Suppressions,
 } from '../../lib/engine/ports.ts';
-import { type Suppression, suppressionKey } from '../../lib/engine/suppression.ts';
+import type { Suppression } from '../../lib/engine/suppression.ts';
 import type { PosternError } from '../../lib/errors.ts';
 import { createReturnPaths, type ReturnPaths } from '../../lib/mail/return-path.ts';
 import { createSigner } from '../../lib/mail/signer.ts';
@@ -22,41 +23,48 @@ import { seededRandom } from './clock.ts';
 import { openTestControl } from './control.ts';
 import { BASE, LINKS } from './tracking.ts';
 
-/** A queue that only admits, and shows what was admitted. */
-class IntakeQueue implements Pick<Queue, 'admit'>, Pick<Records, 'claim'> {
+/** The queue of a memory engine, with a record of what it took in. */
+class IntakeQueue implements Pick<Queue, 'admit'> {
   readonly admissions: Admission[] = [];
-  claims: IdempotencyClaim[] = [];
-  /** Answers or throws in place of admission. */
+  readonly claims: IdempotencyClaim[] = [];
+  /** Answers or throws in place of the engine. */
   next?: () => AdmitResult;
+  readonly #queue: Queue;
+
+  constructor({ queue }: Engine) {
+    this.#queue = queue;
+  }
 
   async admit(messages: Admission[], claim?: IdempotencyClaim): Promise<AdmitResult> {
     if (this.next) return this.next();
+    const result = await this.#queue.admit(messages, claim);
+    if (result.kind !== 'admitted') return result;
     this.admissions.push(...messages);
     if (claim) this.claims.push(claim);
-    return { kind: 'admitted' };
-  }
-
-  async claim(key: string): Promise<{ digest: string; response: string } | undefined> {
-    return this.claims.find((claim) => claim.key === key);
+    return result;
   }
 }
 
 export const CALLER: Caller = { keyId: 'AKIATEST', tenant: 'default', admin: false, sourceIp: '192.0.2.9' };
 
-/** Suppression lists that count their lookups, and may fail. */
-class KnownSuppressions implements Pick<Suppressions, 'find'> {
-  readonly entries: Suppression[] = [];
-  asked: number[] = [];
+/** The suppression lists of a memory engine, which may fail, and count the addresses of each lookup. */
+class KnownSuppressions implements Pick<Suppressions, 'find' | 'put'> {
+  readonly asked: number[] = [];
   failure?: Error;
+  readonly #lists: Suppressions;
+
+  constructor({ suppressions }: Engine) {
+    this.#lists = suppressions;
+  }
+
+  put(entry: Suppression): Promise<boolean> {
+    return this.#lists.put(entry);
+  }
 
   async find(addresses: readonly Pick<Suppression, 'tenant' | 'address'>[]) {
     this.asked.push(addresses.length);
     if (this.failure) throw this.failure;
-    return addresses.map(({ tenant, address }) =>
-      this.entries.find(
-        (entry) => entry.tenant === tenant && suppressionKey(entry.address) === suppressionKey(address),
-      ),
-    );
+    return this.#lists.find(addresses);
   }
 }
 
@@ -69,7 +77,7 @@ export interface TestAccept {
   returnPaths: ReturnPaths;
 }
 
-/** The real pipeline, signer and control over a queue that only admits; `example.com` may send. */
+/** The real pipeline, signer and control over a memory engine; `example.com` may send. */
 export async function openTestAccept(
   policy: Partial<AcceptPolicy> = {},
   hooks?: Hooks,
@@ -77,11 +85,12 @@ export async function openTestAccept(
 ): Promise<TestAccept> {
   const { control, clock } = await openTestControl();
   await control.identities.create({ name: 'example.com', tenant: 'default' });
-  const queue = new IntakeQueue();
-  const suppressions = new KnownSuppressions();
+  const engine = openMemory({ clock });
+  const queue = new IntakeQueue(engine);
+  const suppressions = new KnownSuppressions(engine);
   const returnPaths = createReturnPaths(Buffer.alloc(32, 3));
   const accept = createAccept({
-    engine: { queue, records: queue, suppressions },
+    engine: { queue, records: engine.records, suppressions },
     control,
     signer: createSigner(),
     returnPaths,

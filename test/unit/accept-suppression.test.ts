@@ -16,7 +16,7 @@ function listed(address: string, reason: SuppressionReason = 'BOUNCE', tenant = 
 
 async function openWith(...entries: Suppression[]): Promise<TestAccept> {
   const t = await openTestAccept();
-  t.suppressions.entries.push(...entries);
+  for (const entry of entries) await t.suppressions.put(entry);
   return t;
 }
 
