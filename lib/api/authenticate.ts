@@ -12,9 +12,8 @@ import { headerOf, type RequestHead } from '../http/raw-request.ts';
 const BEARER = /^Bearer +([^\s.]{1,128})\.(\S{1,256}) *$/i;
 
 /**
- * Says who calls. An unknown key and a wrong secret get one answer, in the same time, so that neither tells
- * whether a key exists.
- * @throws `missing_authentication`, `unknown_key`
+ * Authenticates the caller. An unknown key and a wrong secret get one answer, in the same time, so that neither
+ * reveals whether a key exists.
  */
 export function authenticate(keys: Control['keys'], head: RequestHead): Caller {
   const header = headerOf(head, 'authorization');
@@ -34,7 +33,7 @@ export function authenticate(keys: Control['keys'], head: RequestHead): Caller {
   return { keyId: key.id, tenant: key.tenant, admin: key.admin, sourceIp: head.sourceIp };
 }
 
-/** Digests have one length, whatever was sent: the comparison tells nothing of the secret's. */
+/** Digests have one length for any text: the comparison reveals nothing of the secret's length. */
 function digest(text: string): Buffer {
   return createHash('sha256').update(text).digest();
 }

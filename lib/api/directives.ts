@@ -251,7 +251,7 @@ const removeDirective = operation({
 
 export const DIRECTIVES = [listDirectives, createDirective, removeDirective, retryDeliveries];
 
-/** @throws `bad_request` for an order that names no mail, unless it asks for all of it in so many words. */
+/** @throws `bad_request` for an order that names no mail, unless it requests all of it explicitly. */
 function requireScope(given: DirectiveRequest['match'], all: boolean | undefined): void {
   const scoped = Object.keys(given).length > 0;
   if (scoped !== (all === true)) return;

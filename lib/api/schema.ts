@@ -78,7 +78,7 @@ export function isTime(text: string): boolean {
 export function jsonSchemas(): Record<string, object> {
   const { schemas } = z.toJSONSchema(NAMED, {
     uri: (id) => `#/components/schemas/${id}`,
-    // What a number can hold is no rule of the API, and a member may have any name unless a rule says otherwise.
+    // The range of a number type is no rule of the API, and a member may have any name unless a rule restricts it.
     override: ({ jsonSchema }) => {
       if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
       if (Object.keys(jsonSchema.propertyNames ?? {}).join() === 'type') delete jsonSchema.propertyNames;

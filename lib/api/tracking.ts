@@ -1,14 +1,14 @@
 /**
- * Where tracked mail leads: the image that tells of an open, and links that tell of a click and lead on. The same behind
+ * The endpoint of tracked mail: the image that reports an open, and links that report a click and redirect. The same behind
  * the standalone server and behind a Function URL.
  *
  * ```
  *  GET, HEAD ─► path with a good token ─► report ─► 302 to the target, or the image
  *                 └─ no good one: 404       └─ fails, or takes too long: goes on all the same
  * ```
- * It leads nowhere but to what was in a message (lib/tracking/links.ts), and shows nothing of a request.
- * HEAD asks what a GET would answer, and is neither an open nor a click. Who else asks (a scanner, a proxy that fetches
- * images ahead) is reported like everybody: SES does not say by what it tells them apart.
+ * It redirects only to targets that were in a message (lib/tracking/links.ts), and echoes nothing of a request.
+ * HEAD returns the headers of a GET, and is neither an open nor a click. Other clients (a scanner, a proxy that fetches
+ * images ahead) are reported like readers: SES does not document how it distinguishes them.
  */
 import { Hono } from 'hono';
 import ipaddr from 'ipaddr.js';
@@ -95,7 +95,7 @@ function outcomeOf(found: TrackedOpen | TrackedClick, head: RequestHead, at: num
     ),
   };
   const { messageId, n } = found;
-  // Whose message it is, only its record knows.
+  // Only the record shows whose message it is.
   const outcome = { v: SCHEMA_VERSION, messageId, n, at, kind: found.kind, tenant: '' };
   if (found.kind === 'open') return { ...outcome, detail: by };
   const { target, place, tags } = found;
@@ -104,15 +104,15 @@ function outcomeOf(found: TrackedOpen | TrackedClick, head: RequestHead, at: num
 }
 
 /**
- * Name of the host that the reader asked for. Proxies say it in `X-Forwarded-Host`, and anybody may: but nobody can make
- * another's browser say it, so it opens no way to follow one sender's links by another's name.
+ * Name of the host in the reader's request. Proxies pass it in `X-Forwarded-Host`, which any client may set: but an
+ * attacker cannot make another's browser send it, so it opens no way to follow one sender's links by another's name.
  */
 function hostOf(head: RequestHead): string {
   const host = (headerOf(head, 'x-forwarded-host') ?? headerOf(head, 'host') ?? '').split(',', 1)[0]!;
   return host.trim().replace(/:\d*$/, '');
 }
 
-/** The reader's address: the peer's, or what a proxy beside us says; a stranger's word for it counts for nothing. */
+/** The reader's address: the peer's, or the one from a proxy beside us; a stranger's header is ignored. */
 function addressOf(head: RequestHead): string {
   const forwarded = headerOf(head, 'x-forwarded-for')?.split(',').at(-1)?.trim();
   const trusted = ipaddr.isValid(head.sourceIp) && BESIDE_US.has(ipaddr.process(head.sourceIp).range());

@@ -19,7 +19,7 @@ import type { Settler } from './settler.ts';
 export interface Via {
   ip: string | undefined;
   mx: { host: string; address: string; port: number };
-  /** Provider of the site, where its host alone would tell another: a domain whose hosts differ. */
+  /** Provider of the site, where its host alone would suggest another: a domain whose hosts differ. */
   provider: string | undefined;
   tls: { protocol: string; cipher: string; verified: boolean } | undefined;
 }

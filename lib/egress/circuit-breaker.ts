@@ -165,7 +165,7 @@ export class CircuitBreaker {
     return others.opened > 0 ? failure : { result };
   }
 
-  /** Whether the failure proves that the host cannot speak TLS, so that it is tried again in clear. */
+  /** Whether the failure proves that the host does not support TLS, so that it is tried again in clear. */
   #fallsBack(target: Target, end: SessionEnd, now: number): boolean {
     const { requireTls, limits, tlsFallback } = this.#options;
     if (!end.tlsBroke || requireTls || limits.current.limits.tls === 'required') return false;

@@ -184,7 +184,7 @@ export class ConnectionLimits {
     if (share.open === 0 && share.waiting.size === 0) this.#shares.delete(share.key);
   }
 
-  /** What keeps a connection from being opened. @param open connections of the pool that asks. */
+  /** Constraints on opening a connection. @param open connections of the requesting pool. */
   *constraints(
     request: Omit<ConnectionRequest, 'contended'>,
     resolved: Resolved,

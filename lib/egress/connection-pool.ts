@@ -169,7 +169,7 @@ export class ConnectionPool implements Slot, PoolCore {
   }
 
   mayBegin(now: number): boolean {
-    // The next owner of the IP must not meet us on it, even while the storage cannot say who that is.
+    // The next owner of the IP must not meet us on it, even while the storage cannot name that owner.
     if (this.queue.size === 0 || !this.source.usable(now)) return false;
     const { warmup } = this.#host;
     const budget = warmup?.wait(this.source.ip ?? '', this.site.provider, now) ?? 0;

@@ -24,9 +24,9 @@ import type { PoolCore, PoolHost, ReplyOrigin } from './pool-host.ts';
 import type { Site } from './site.ts';
 import type { SourceAddress } from './source-address.ts';
 
-/** After so many broken connections a delivery is deferred: it may be what breaks them. */
+/** Number of broken connections after which a delivery is deferred: it may be their cause. */
 const MAX_INTERRUPTIONS = 2;
-/** After so many connections that had carried mail and refused it a delivery is deferred. */
+/** Number of refusals, by connections that had carried mail, after which a delivery is deferred. */
 const MAX_REFUSALS = 5;
 
 /** The connections of one pool. */
@@ -172,7 +172,7 @@ export class Connection {
 
   /**
    * Whether a delivery was not tried, and has been put in front or back. A connection that broke before any reply to
-   * this delivery says nothing about it; nor does one that only showed how this peer must be spoken to.
+   * this delivery is no evidence about it; nor is one that only showed a habit of this peer.
    */
   #interrupted(
     delivery: Delivery,
@@ -202,7 +202,10 @@ export class Connection {
     return true;
   }
 
-  /** By 530 in clear the host demands TLS (RFC 3207 §4): the next connection begins with it, whatever failed before. */
+  /**
+   * Whether the host demands TLS by 530 in clear (RFC 3207 §4): the next connection begins with it, even after
+   * earlier TLS failures.
+   */
   #demandsTls({ reply }: RecipientResult): boolean {
     if (reply?.code !== 530 || this.via.tls !== undefined || !/tls/i.test(replyText(reply))) return false;
     if (this.#pool.limits.current.limits.tls === 'off') return false;

@@ -34,7 +34,7 @@ export interface LaneUsage {
   readonly class: MessageClass;
   /** Deliveries of this lane in flight. */
   held: number;
-  /** `count` deliveries had to be put back for want of room at their sites. */
+  /** `count` deliveries were put back for want of room at their sites. */
   overflowed(count: number): void;
 }
 
@@ -58,7 +58,7 @@ export class Delivery implements Transaction, Mail, Queued<Delivery> {
   readonly bulk: boolean;
   /** It ends as expired then: by its own age, or earlier by a limit of its destination. */
   expiresAt: number;
-  /** When it is tried again, by a limit of its destination; undefined: as its configuration set says. */
+  /** Retry schedule that a limit of its destination sets; undefined: the configuration set's. */
   retry: RetrySchedule | undefined;
   /** Limits of its own mail beside those of the site. */
   stream: StreamLimiter | undefined;

@@ -63,7 +63,7 @@ const HOST_NAME = /^(?!-)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*$/;
 const IPV6_LITERAL = /^\[ipv6:([0-9a-f:.]+)\]$/i;
 const IPV4_LITERAL = /^\[([0-9.]+)\]$/;
 
-/** A domain that "does not exist" is asked for again no sooner: one wrong answer may be repeated for a moment. */
+/** How long a domain that "does not exist" is not resolved again, ms: one wrong answer may be repeated for a moment. */
 const DOUBT = 60_000;
 /** How long it is remembered that a domain was gone, ms. */
 const DOUBT_KEPT = DAY;
@@ -74,7 +74,7 @@ export class Destinations {
   readonly #routes: Routes;
   readonly #port: number;
   readonly #cache = new TtlCache<Destination>(100_000);
-  /** When DNS first said that a domain is gone, ms since the epoch. */
+  /** When DNS first reported a domain as gone, since the epoch, ms. */
   readonly #gone = new TtlCache<number>(100_000);
 
   constructor(options: { resolver: Resolver; clock: Clock; routes: Routes; port: number }) {
@@ -118,7 +118,7 @@ export class Destinations {
     return fault('dns_unconfirmed', text, Math.min(found.expiresAt, (goneSince ?? now) + DOUBT));
   }
 
-  /** @param anew asks every name server again, whatever is cached. */
+  /** @param anew queries every name server again, bypassing the cache. */
   async #lookup(domain: string, anew: boolean): Promise<Destination> {
     const answer = await this.#resolver.resolve(domain, 'MX', anew);
     switch (answer.kind) {
@@ -182,7 +182,7 @@ export class Destinations {
   /** The addresses of a site's hosts that may be connected to. Never rejects. */
   async targets(site: SiteAddress): Promise<Targets> {
     const found = await this.#targets(site, false);
-    // Before the domain is called unreachable, every name server is asked.
+    // Before the domain counts as unreachable, every name server is queried.
     return found.kind === 'fault' && found.code === 'dns_no_mx_host' ? this.#targets(site, true) : found;
   }
 

@@ -1,6 +1,6 @@
 /**
- * Egress: leases deliveries from their lanes, brings them to the mailbox providers within every limit, and
- * tells the queue what became of each. It moves bytes: it never parses a message.
+ * Egress: leases deliveries from their lanes, brings them to the mailbox providers within every limit, and settles
+ * each with the queue. It moves bytes: it never parses a message.
  */
 import type { RuleSet } from '../automation/compile.ts';
 import { PosternError } from '../errors.ts';

@@ -3,7 +3,7 @@
  *
  * - A lease begins small and doubles while the lane fills every lease, so that an empty lane's long
  *   poll reserves little and a first lease of huge messages is a small one.
- * - The lane's budget. When deliveries had to be put back for want of room at their destinations, it shrinks
+ * - The lane's budget. When deliveries are put back for want of room at their destinations, it shrinks
  *   to what was kept: from then on the lane leases what it gets rid of. It grows again slowly, to look for
  *   other destinations behind those that are full.
  */
@@ -117,7 +117,7 @@ export class LaneConsumer implements LaneUsage {
       try {
         leased = await queue.lease({ lane, max, wait: LONG_POLL, visibility, signal });
       } catch {
-        // Storage trouble, or the end of waiting at stop; the loop's condition tells them apart.
+        // A failure of storage, or the end of waiting at stop; the loop's condition distinguishes them.
         if (!signal.aborted) await new Promise<void>((resolve) => void clock.after(STORAGE_RETRY, resolve));
         continue;
       }

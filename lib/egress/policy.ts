@@ -90,7 +90,7 @@ export class EgressPolicy {
   }
 
   /**
-   * What becomes of a delivery after a reply of 4xx or 5xx; a directive that it asks for is in force by then.
+   * Decides about a delivery after a reply of 4xx or 5xx; a directive that the policy raises is in force by then.
    * @returns undefined at once when there is no hook, or no refusal.
    */
   reply(
@@ -123,7 +123,7 @@ export class EgressPolicy {
     for (const dimension of scope) {
       const value = dimension === 'ip' ? (ip ?? 'default') : facts[dimension];
       if (value === undefined) {
-        // Left out, it would mean more mail than was asked for.
+        // Without it, the directive would cover more mail than requested.
         this.#hooks.failed('onReply', `onReply.directive.scope: the delivery has no ${dimension}.`);
         return;
       }

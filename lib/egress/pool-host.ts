@@ -48,7 +48,7 @@ export interface PoolHost<Pool = never> {
   };
   /** Draws conclusions from replies. */
   readonly observer: {
-    /** @returns when the reply asks to try again, ms since the epoch; 0 when it names no time. */
+    /** @returns the time that the reply names for the next try, since the epoch, ms; 0 when it names none. */
     onReply(delivery: Delivery, from: ReplyOrigin, result: AttemptResult, now: number): number;
     onSessionRefused(pool: string, from: ReplyOrigin, phase: string, reply: Reply, now: number): void;
   };

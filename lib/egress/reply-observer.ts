@@ -33,8 +33,8 @@ export class ReplyObserver {
   }
 
   /**
-   * A peer answered a delivery, or did not.
-   * @returns when the reply asks to try again, ms since the epoch; 0 when it names no time.
+   * Handles a peer's answer to a delivery, or its absence.
+   * @returns the time that the reply names for the next try, since the epoch, ms; 0 when it names none.
    */
   onReply(mail: Answered, from: ReplyOrigin, result: AttemptResult, now: number): number {
     const { warmup } = this.#options;

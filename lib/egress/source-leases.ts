@@ -4,7 +4,7 @@
  * ```
  *  owner    acquire ── renewal ── renewal ── ✕          usable until MARGIN before the end of its lease, by its
  *                                                       own steady clock: nothing is begun after that
- *  other       asks every second ─────────── sees no change for LEASE ─► takes it
+ *  other       polls every second ────────── sees no change for LEASE ─► takes it
  * ```
  * A node that waits for an address looks often, because it can take it only a whole lease after it last saw the owner
  * renew: LEASE and two looks, under 15 s after a node has died.

@@ -1,6 +1,6 @@
 /**
  * Keeps the warm-up of this node's IPs on storage: reads it when an IP's lease is taken (or when its plan comes, if
- * that is later), writes what is let out before it is sent, counts what reports say of it, and hands it over exactly
+ * that is later), writes what is let out before it is sent, counts reports about it, and hands it over exactly
  * when the IP is given up.
  */
 import type { WarmupReports } from '../control/warmup-reports.ts';
@@ -95,7 +95,7 @@ export class WarmupCheckpoints {
     this.#cancel = clock.after(PERIOD, () => this.#watch());
   }
 
-  /** Counts what reports say of the IPs that are held here, and removes those that are counted on storage. */
+  /** Counts reports about the IPs that are held here, and removes those that are counted on storage. */
   #hear(): void {
     const { book, clock, holds, reports } = this.#options;
     if (reports === undefined) return;

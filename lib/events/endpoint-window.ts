@@ -9,7 +9,7 @@
  *                                               └ retry, after its end ─────┘ dropped, counted
  * ```
  * Events of one message leave one after the other: while one is being sent or waits for another try, those
- * behind it wait, too. An endpoint that fails is asked by one event at a time, with growing pauses, so that a dead
+ * behind it wait, too. A failing endpoint gets one event at a time, with growing pauses, so that a dead
  * endpoint costs one connection; the first success opens it again.
  */
 
@@ -129,8 +129,8 @@ export class EndpointWindow {
   }
 
   /**
-   * The endpoint did not take it.
-   * @param after how long the endpoint asked to be left alone (Retry-After), ms.
+   * Handles an event that the endpoint did not accept.
+   * @param after delay that the endpoint requested (Retry-After), ms.
    * @returns whether it is tried again; otherwise it was dropped, and counted.
    */
   retry(event: PendingEvent, now: number, after = 0): boolean {

@@ -54,7 +54,7 @@ export interface FollowerOptions {
   context: EventContext;
   clock: Clock;
   log: Log;
-  /** A destination wants no more events (a webhook answered 410). */
+  /** A destination refuses all further events (a webhook answered 410). */
   onGone?: (destination: EventDestination, text: string) => void;
   window?: WindowOptions;
 }
@@ -229,7 +229,7 @@ class FeedFollower implements Follower {
       );
       const due = this.#options.clock.now();
       for (const { message, place: seq } of events) {
-        // A replay that was asked for after a day is tried for a day, too.
+        // A replay that was requested after a day is tried for a day, too.
         const late = { ...message, at: Math.max(message.at, due) };
         if (seq <= replay.end && takes(destination, message))
           window.add({ message: late, seq, tries: 0, due });

@@ -1,5 +1,5 @@
 /**
- * Sends an event to a webhook, signed as Standard Webhooks (https://www.standardwebhooks.com) asks.
+ * Sends an event to a webhook, signed as Standard Webhooks (https://www.standardwebhooks.com) requires.
  *
  * The URL is a tenant's: a stranger in the operator's network. Only public addresses are connected to, and the
  * address that was checked is the one that is connected to, so that a name that resolves differently on the second
@@ -25,13 +25,13 @@ type LookupDone = (error: Error | null, addresses?: string | LookupAddress[], fa
 
 /** What an endpoint answered, or why it did not. */
 export interface WebhookAnswer {
-  /** `gone`: 410, the endpoint wants no more events. */
+  /** `gone`: 410, the endpoint refuses all further events. */
   kind: 'taken' | 'retry' | 'gone';
   status?: number;
   /** For a person: the first octets of the answer, or the fault. */
   text: string;
   duration: number;
-  /** Milliseconds that the endpoint asked to be left alone. */
+  /** Delay that the endpoint requested, ms. */
   after?: number;
 }
 
@@ -45,7 +45,7 @@ export interface WebhookOptions {
 }
 
 export interface WebhookSender {
-  /** @param id of the event: `webhook-id`, by which a receiver knows a repeat. @param body JSON. */
+  /** @param id of the event: `webhook-id`, by which a receiver recognises a repeat. @param body JSON. */
   send(target: Omit<WebhookTarget, 'kind'>, id: string, body: string): Promise<WebhookAnswer>;
   close(): void;
 }

@@ -22,7 +22,7 @@ import { readInput } from './validation.ts';
 
 /** How long the retries of one SDK call are known as such. */
 const RETRY_WINDOW = 15 * 60_000;
-/** `amz-sdk-invocation-id`: a UUID from every SDK; whatever else is printable and short will do. */
+/** `amz-sdk-invocation-id`: a UUID from every SDK; any other short printable text is accepted. */
 const INVOCATION_ID = /^[!-~]{8,128}$/;
 
 /** The routes under `/v2/email`. `bodies` is shared with the other routes of the process. */

@@ -21,14 +21,14 @@ export function tenantOf(input: SendMembers, call: Call): string {
 }
 
 /**
- * Refuses what would change how the message is sent and is not offered; ignoring it would send something else
- * than was asked for. @throws PosternError `unsupported_operation`.
+ * Refuses members that would change how the message is sent and are not supported; ignoring them would send something
+ * else than requested. @throws PosternError `unsupported_operation`.
  */
 export function refuseUnsupported(input: SendMembers): void {
   if (input.EndpointId !== undefined) throw unsupported('EndpointId');
 }
 
-/** What a send says of opens and clicks over its configuration set. */
+/** The tracking settings of a send, which override those of its configuration set. */
 export function tracking({ ConfigurationOverrides }: SendMembers): TrackingOverride | undefined {
   const said = ConfigurationOverrides?.Tracking;
   return said && { opens: isEnabled(said.OpenTrackingEnabled), clicks: isEnabled(said.ClickTrackingEnabled) };

@@ -83,7 +83,10 @@ export const putIpWarmup = operation({
   },
 });
 
-/** As in SES, an absent flag means false: no IP warms up that nobody gave a plan, which is how it is here. */
+/**
+ * As in SES, an absent flag means false: an IP warms up only with an explicit plan, which is how Postern works
+ * anyway.
+ */
 export const putAccountWarmup = operation({
   access: 'manage',
   input: structure({ AutoWarmupEnabled: flag }),

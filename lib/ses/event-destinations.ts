@@ -1,4 +1,4 @@
-/** Event destinations of a configuration set: who is told what becomes of the mail that names it. */
+/** Event destinations of a configuration set: the receivers of events of its mail. */
 import type { EventDestination, EventTarget, NewEventDestination } from '../control/event-destination.ts';
 import { EVENT_TYPE_NAMES } from '../control/event-destination.ts';
 import { PosternError } from '../errors.ts';
@@ -103,7 +103,7 @@ function find(set: string, name: string, call: Call): EventDestination {
   throw new PosternError('not_found', `Event destination <${name}> does not exist.`);
 }
 
-/** @throws PosternError `bad_request` unless there is exactly one destination, as SES wants it. */
+/** @throws PosternError `bad_request` unless there is exactly one destination, as SES requires. */
 function givenOf(given: Definition): Pick<NewEventDestination, 'enabled' | 'types' | 'target'> {
   if (given.PinpointDestination) throw unsupported('PinpointDestination');
   const targets: EventTarget[] = [];
@@ -132,7 +132,7 @@ function givenOf(given: Definition): Pick<NewEventDestination, 'enabled' | 'type
   return { enabled: given.Enabled ?? false, types: [...new Set(given.MatchingEventTypes ?? [])], target };
 }
 
-/** As SES shows it; undefined for a kind that SES does not know. */
+/** A destination in SES's form; undefined for a kind that SES lacks. */
 function shown({ name, enabled, types, target }: EventDestination): object | undefined {
   const common = { Name: name, Enabled: enabled, MatchingEventTypes: types };
   switch (target.kind) {

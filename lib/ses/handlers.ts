@@ -1,4 +1,4 @@
-/** The one place that says which operations are offered, and by what. */
+/** The table of supported operations and their handlers. */
 import * as account from './account.ts';
 import * as sets from './configuration-sets.ts';
 import * as dedicated from './dedicated-ips.ts';

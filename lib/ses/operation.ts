@@ -1,4 +1,4 @@
-/** What an operation of the SES v2 API is made of, and what its handler is told about the call. */
+/** The parts of an operation of the SES v2 API, and the facts of a call for its handler. */
 import type { Caller, SubmitOptions } from '../accept/types.ts';
 import { PosternError } from '../errors.ts';
 import type { ApiDeps, ApiLimits } from '../http/deps.ts';

@@ -1,4 +1,4 @@
-/** Pages of a list: in the order of names, so that a token means the same whatever changes in between. */
+/** Pages of a list: in the order of names, so that changes in between leave a token valid. */
 import { PosternError } from '../errors.ts';
 
 const PREFIX = 'after:';

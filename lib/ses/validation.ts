@@ -1,9 +1,9 @@
 /**
- * Shapes of input, and how SES says that a value does not fit. A shape is data and reader in one: it types the
- * handler's input, checks what came, and leaves out members that nobody knows (as SES does).
+ * Shapes of input, and SES's wording for values that do not fit. A shape is data and reader in one: it types the
+ * handler's input, validates values, and drops unknown members (as SES does).
  *
- * Two kinds of failure: a value of the wrong JSON type cannot be read at all (`malformed_request`, thrown at
- * once); a value that breaks a constraint is noted, and all notes are told together (`bad_request`).
+ * There are two kinds of failure: a value of the wrong JSON type cannot be read at all (`malformed_request`, thrown
+ * at once); values that break a constraint are collected and reported together (`bad_request`).
  */
 import { PosternError } from '../errors.ts';
 

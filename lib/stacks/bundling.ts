@@ -11,8 +11,8 @@ export const ROOT = join(import.meta.dirname, '..', '..');
 
 const TARGET = 'node24';
 /**
- * ES modules first: the SDK's CommonJS builds ask for Node's modules by a `require` that an ES module has not,
- * and the bundle would fail at its import.
+ * ES modules first: the SDK's CommonJS builds load Node's modules by a `require` that an ES module lacks, and the
+ * bundle would fail at its import.
  */
 const MAIN_FIELDS = ['module', 'main'];
 
@@ -27,9 +27,7 @@ export const FUNCTION_BUNDLING: BundlingOptions = {
   sourcesContent: false,
 };
 
-/**
- * Of a long-lived process. CommonJS packages ask for Node's modules by `require`, which the banner gives them.
- */
+/** Options for a long-lived process. CommonJS packages load Node's modules by `require`, which the banner defines. */
 export const SERVICE_BUNDLING = {
   bundle: true,
   platform: 'node',
@@ -99,7 +97,7 @@ export function serviceAsset(
   return {
     path: join(ROOT, 'egress-node'),
     assetHashType: AssetHashType.OUTPUT,
-    // What CDK tells bundles of one directory apart by; nothing runs in a container.
+    // CDK distinguishes bundles of one directory by this; nothing runs in a container.
     bundling: { image: DockerImage.fromRegistry('none'), command: [service], local },
   };
 }

@@ -1,7 +1,7 @@
 /**
- * What must survive: tables, the bucket of bodies, the lanes, the secrets, and the keys over all of it. Retained
- * when the stack goes, whatever the stage: queued mail and the records of it are not deleted by a mistake in a
- * deployment.
+ * The data that must survive: tables, the bucket of bodies, the lanes, the secrets, and the keys over all of it. It
+ * is retained when the stack of any stage is deleted, so that a mistake in a deployment deletes neither queued mail
+ * nor its records.
  */
 import {
   ArnFormat,
@@ -38,7 +38,7 @@ import type { Stage } from './stage.ts';
 /** The longest that a body may be needed (return receipts and retries end before), then S3 deletes it. */
 const BODY_DAYS = 35;
 
-/** Six times the time limit of the function that reads them, as Lambda asks for, in whole minutes. */
+/** Visibility time: six times the time limit of the consuming function, as Lambda requires, in whole minutes. */
 const OUTCOME_VISIBILITY = Duration.minutes(3);
 
 export interface DataStackProps extends StackProps {

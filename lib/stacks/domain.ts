@@ -15,7 +15,7 @@ import { Construct } from 'constructs';
 import { FRONT_FUNCTION, FRONT_SECRET } from '../http/cloudfront.ts';
 import type { CustomDomain } from './stage.ts';
 
-/** Errors that CloudFront keeps for ten seconds unless it is told not to (CloudFront developer guide). */
+/** Errors that CloudFront caches for ten seconds by default (CloudFront developer guide). */
 const KEPT_ERRORS = [404, 405, 414, 500, 501, 502, 503, 504];
 /** Longer than the time limit of the function behind it. */
 const ANSWER = Duration.seconds(35);

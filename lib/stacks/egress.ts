@@ -46,14 +46,14 @@ import { installNode } from './user-data.ts';
 
 const SMTP = ec2.Port.tcp(25);
 const HTTPS = ec2.Port.tcp(443);
-/** By this tag a node's role knows its own instances and interfaces. */
+/** Tag by which a node's role identifies its own instances and interfaces. */
 const NODE_TAG = 'postern:node';
 
 const PORT_25 =
   'EC2 blocks outgoing port 25 until AWS lifts it for the account and region: ask with the form ' +
   '"Request to remove email sending limitations" before the first deployment (lib/stacks/README.md).';
 
-/** The first node of a deployment shows for so long that the version works, each further one for so long. */
+/** How long the first node of a deployment must prove that the version works, and each further one. */
 const CANARY = Duration.minutes(10);
 const FOLLOWER = Duration.minutes(1);
 /** From the start of an instance until it may send. */

@@ -55,12 +55,12 @@ export interface GroupProps {
   template: ec2.LaunchTemplate;
   /** How many run at any time; at a deployment one less. */
   instances: number;
-  /** How long a new instance may take until it says that it works. */
+  /** Maximum time until a new instance reports that it works. */
   patience: Duration;
   healthChecks?: autoscaling.HealthChecks;
 }
 
-/** A group in the public subnets, whose deployments wait until each new instance says that it works. */
+/** A group in the public subnets, whose deployments wait until each new instance reports that it works. */
 export function instanceGroup(
   scope: Construct,
   id: string,

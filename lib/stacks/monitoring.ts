@@ -41,7 +41,7 @@ export class MonitoringStack extends Stack {
     this.#dashboard(props, metrics);
   }
 
-  /** Rings an alarm of each severity whenever the topics change; a deployment whose alarms reach nobody fails. */
+  /** Triggers an alarm of each severity whenever the topics change; a deployment whose alarms reach no person fails. */
   #check({ stage, data }: MonitoringStackProps): void {
     const entries = SEVERITIES.map((severity) => ({ entry: 'Alarm check', of: severity }));
     const names = entries.map((entry) => accountAlarmName(stage, entry));
@@ -81,7 +81,7 @@ export class MonitoringStack extends Stack {
       resourceType: 'Custom::AlarmCheck',
       serviceToken: check.function.functionArn,
       serviceTimeout: Duration.minutes(6),
-      // CloudFormation asks again when one of these changes.
+      // CloudFormation runs the check again when one of these changes.
       properties: { Alarms: names, Policies: this.topics.fingerprint() },
     });
     result.node.addDependency(...alarms, ...this.topics.all(), check.role);

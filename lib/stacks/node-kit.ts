@@ -21,7 +21,7 @@ export interface StackDescription {
   Stacks: { Outputs: { OutputKey: string; OutputValue: string }[] }[];
 }
 
-/** The files of a node's kit, by name. @throws Error that says which node or output there is not. */
+/** The files of a node's kit, by name. @throws Error that names the missing node or output. */
 export function kitFiles(stage: Stage, name: string, stack: StackDescription): Record<string, string> {
   const nodes = stage.outside?.nodes ?? [];
   const node = nodes.find((one) => one.name === name);

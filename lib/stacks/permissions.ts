@@ -1,17 +1,6 @@
 /**
- * What each role may do, and on what: exactly what its code asks for, so that whoever takes a role over gets no
+ * The permissions of each role: exactly the calls of its code, so that an attacker who takes a role over gets no
  * further than its job. The test of permissions lists the outcome, action by action.
- *
- * | role       | enqueues    | opens secrets    | reads queued mail | configuration          | suppression lists |
- * |------------|-------------|------------------|-------------------|------------------------|-------------------|
- * | api        | yes         | all              | no                | all of it              | reads and writes  |
- * | first-key  | no          | the master key   | no                | all of it              | no                |
- * | submission | yes         | all              | no                | reads it               | looks up          |
- * | due        | what waited | no               | no                | none                   | no                |
- * | proofs     | no          | no               | no                | identities alone       | no                |
- * | outcomes   | no          | no               | no                | none                   | writes            |
- * | track      | no          | the links' key   | no                | none                   | no                |
- * | egress     | put-backs   | the return paths | yes               | no keys, no identities | no                |
  */
 import { ArnFormat, Stack, Validations } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
@@ -33,8 +22,8 @@ import type { Stage } from './stage.ts';
 /** Kinds of documents that hold sealed secrets; their names are control's. */
 const SEALED_KINDS = ['key', 'identity'];
 /**
- * Kinds that a node writes: the directives of its rules, what reports say of IPs, in which lanes domains belong, and
- * the count of changes (`!`).
+ * Kinds that a node writes: the directives of its rules, reports about IPs, the lanes of domains, and the count of
+ * changes (`!`).
  */
 const NODE_KINDS = ['directive', 'warmup-report', 'lane-group', '!'];
 
@@ -116,7 +105,7 @@ export function outcomesPermissions(data: DataStack): iam.PolicyStatement[] {
   ];
 }
 
-/** Statements of the function that tells of opens and clicks: it can only report. */
+/** Statements of the function that reports opens and clicks: it can only report. */
 export function trackPermissions(data: DataStack): iam.PolicyStatement[] {
   return [
     queue(data.outcomes, 'SendMessage'),
@@ -148,7 +137,7 @@ export function egressPermissions(data: DataStack, { stage, pools, ips }: NodeSc
     queue(data.outcomes, 'SendMessage'),
     table(data, 'records', 'GetItem', 'BatchGetItem', 'Query', 'UpdateItem', 'BatchWriteItem'),
     table(data, 'ledger', 'BatchWriteItem'),
-    // Shares of limits, plans and checkpoints are everybody's; an address is its node's.
+    // All nodes share limits, plans and checkpoints; an address is its node's.
     leases(data, 'ForAllValues:StringNotLike', [leaseOf('*')]),
     leases(data, 'ForAllValues:StringEquals', ips.map(leaseOf)),
     ofKinds(data, ['GetItem', 'Query'], { 'ForAllValues:StringNotEquals': SEALED_KINDS }),
@@ -201,7 +190,7 @@ function ownLanes(data: DataStack, stage: Stage, pools: readonly string[]): stri
 }
 
 /**
- * Says why a role's policy names a resource by a pattern. cdk-nag knows the finding by the resource's text, with
+ * Records why a role's policy names a resource by a pattern. cdk-nag identifies the finding by the resource's text, with
  * references as `<name>` and imports by the name of the export.
  */
 export function acknowledgeWildcard(role: iam.Role, resource: string, reason: string): void {
@@ -262,7 +251,7 @@ function ofKinds(
   return statement;
 }
 
-/** Which documents there are, and nothing of what is in them: to find out what changed while nobody looked. */
+/** Keys of documents without their content: to find changes since the last call. */
 function keysOfConfig(data: DataStack): iam.PolicyStatement {
   const statement = table(data, 'config', 'Scan');
   statement.addCondition('ForAllValues:StringEquals', { 'dynamodb:Attributes': [PARTITION_KEY, SORT_KEY] });
@@ -270,7 +259,7 @@ function keysOfConfig(data: DataStack): iam.PolicyStatement {
   return statement;
 }
 
-/** The key over bodies and queues: to write asks for a data key, to read opens one. */
+/** The key over bodies and queues: a write requests a data key, a read decrypts one. */
 function key(data: DataStack, ...actions: ('Decrypt' | 'GenerateDataKey')[]): iam.PolicyStatement {
   return allow(
     actions.map((action) => `kms:${action}`),
@@ -279,8 +268,8 @@ function key(data: DataStack, ...actions: ('Decrypt' | 'GenerateDataKey')[]): ia
 }
 
 /**
- * Reads secrets, and makes those that there are not yet: a write must be one that overwrites nothing. Listing tells
- * "none" from "not allowed".
+ * Reads secrets, and creates missing ones: a write must not overwrite one. The right to list distinguishes "none"
+ * from "not allowed".
  */
 function secrets(data: DataStack, ...names: SecretName[]): iam.PolicyStatement[] {
   const objects = names.map((name) => data.secrets.arnForObjects(name));

@@ -26,7 +26,7 @@ import { ROOT, SERVICE_BUNDLING } from './bundling.ts';
 export const POLICY_FILE = join(ROOT, 'postern.policy.ts');
 
 export interface PolicyBundle {
-  /** Paths of what stands beside a bundle whose code asks the policy. */
+  /** Paths of the files beside a bundle whose code calls the policy. */
   files: readonly string[];
   hooks: readonly HookName[];
 }
@@ -53,7 +53,7 @@ export async function bundlePolicy(file: string, directory: string): Promise<Pol
   }
 }
 
-/** Loads it. @throws Error whose message says why it is no policy. */
+/** Loads the policy. @throws Error with the reason why it is not a policy. */
 async function hooksOf(policy: string): Promise<HookName[]> {
   const runner = await PolicyRunner.start({
     url: pathToFileURL(policy).href,

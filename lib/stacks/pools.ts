@@ -1,4 +1,4 @@
-/** How processes that take mail in are told which pools exist: as a setting, or, of a stage with many, as a file. */
+/** Passes the existing pools to processes that accept mail: as a setting, or, in a stage with many, as a file. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { poolsOf } from './cells.ts';

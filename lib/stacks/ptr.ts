@@ -1,5 +1,5 @@
 /**
- * The PTR record of an Elastic IP, which CloudFormation cannot set: a custom resource that asks EC2. EC2 sets
+ * The PTR record of an Elastic IP, which CloudFormation cannot set: a custom resource that calls EC2. EC2 sets
  * it only while an A record of that name leads to the address. When the resource goes it is reset: an address
  * cannot be released while it has one (EC2 user guide, "reverse DNS").
  */

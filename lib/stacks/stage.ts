@@ -1,4 +1,4 @@
-/** What a stage may say of itself. */
+/** The settings of a stage. */
 import type { RetentionDays } from 'aws-cdk-lib/aws-logs';
 
 /** A source address: an Elastic IP on a private address of its node. */
@@ -17,7 +17,7 @@ export interface StageSourceAddress {
 /** A source address that has its Elastic IP. */
 export type StageAddress = StageSourceAddress & { ip: string; allocationId: string };
 
-/** An egress node: an Auto Scaling group of one, which comes back under the same name in whatever zone is left. */
+/** An egress node: an Auto Scaling group of one, which is replaced under the same name in any remaining zone. */
 export interface NodeConfig {
   /** Unique in the stage, as `a`, and never changed: the leases of the node's addresses are under this name. */
   name: string;
@@ -136,7 +136,7 @@ export interface Stage {
     email?: string;
     /** Deliveries from which on reputation is judged. */
     minimumVolume: number;
-    /** Mails `email` when the account's bill of a month is forecast to exceed so many US dollars. */
+    /** US dollars: mails `email` when the account's monthly bill is forecast to exceed them. */
     monthlyDollars?: number;
   };
 }

@@ -1,7 +1,7 @@
 /**
- * The stages of this installation, as typed code: what differs between them is here and nowhere else. Change
- * this file to your own names, then `npx cdk deploy --all -c stage=<name>`. stage.ts says what each setting means;
- * stage-check.ts refuses what AWS cannot give.
+ * The stages of this installation, as typed code: all their differences are here. Change this file to your own names,
+ * then `npx cdk deploy --all -c stage=<name>`. stage.ts describes each setting; stage-check.ts refuses settings that
+ * AWS cannot provide.
  */
 import { RetentionDays } from 'aws-cdk-lib/aws-logs';
 import type { Stage } from './stage.ts';

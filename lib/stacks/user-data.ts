@@ -18,7 +18,7 @@ export interface InstallProps {
   /** Settings of the process. */
   environment: Record<string, string>;
   logGroup: string;
-  /** Of the log; the CloudWatch agent knows `{instance_id}`. */
+  /** Name of the log stream; the CloudWatch agent replaces `{instance_id}`. */
   logStream: string;
 }
 
