@@ -37,6 +37,22 @@ const OUTCOME_BATCH = 100;
 /** Calls at one time: after an outage the backlog must leave the account's concurrency to the others. */
 const OUTCOME_CONCURRENCY = 20;
 
+/** No authorisation by IAM: the signature in a request is of a key of Postern, not of AWS. */
+const OPEN = { authType: lambda.FunctionUrlAuthType.NONE };
+
+/** What the functions of the stack are made from. */
+interface CommonParts {
+  stage: Stage;
+  data: DataStack;
+  settings: FunctionSettings;
+  gradual: GradualDeployments;
+}
+
+interface TrackParts extends CommonParts {
+  secrets: string;
+  front: ReturnType<typeof frontSecret> | undefined;
+}
+
 export interface ApiStackProps extends StackProps {
   stage: Stage;
   data: DataStack;
@@ -84,12 +100,10 @@ export class ApiStack extends Stack {
     });
     acknowledgeBodies(this.api.role, data);
     acknowledgeLanes(this.api.role, data);
-    // No authorisation by IAM: the signature in the request is of a key of Postern, not of AWS.
-    const open = { authType: lambda.FunctionUrlAuthType.NONE };
     const gradual = new GradualDeployments(this, stage);
-    const url = gradual.alias('Api', this.api).addFunctionUrl(open);
+    const url = gradual.alias('Api', this.api).addFunctionUrl(OPEN);
     // The URL of the function itself, at which callers of earlier versions are; it serves what is newest.
-    this.api.function.addFunctionUrl(open);
+    this.api.function.addFunctionUrl(OPEN);
     if (domain && front) new ApiDomain(this, 'Domain', { domain, url, secret: front });
 
     this.due = new PosternFunction(this, 'Due', {
@@ -121,43 +135,9 @@ export class ApiStack extends Stack {
       targets: [new LambdaFunction(this.proofs.function)],
     });
 
-    this.outcomes = new PosternFunction(this, 'Outcomes', {
-      entry: 'outcomes.ts',
-      description: 'Postern: counts what became of deliveries',
-      environment: functionEnvironment(settings),
-      permissions: outcomesPermissions(data),
-      ...shared,
-      memoryMegabytes: 512,
-      timeout: Duration.seconds(25),
-    });
-    gradual.alias('Outcomes', this.outcomes).addEventSource(
-      new SqsEventSource(data.outcomes, {
-        batchSize: OUTCOME_BATCH,
-        maxBatchingWindow: OUTCOME_WINDOW,
-        reportBatchItemFailures: true,
-        maxConcurrency: OUTCOME_CONCURRENCY,
-      }),
-    );
-
-    this.track = new PosternFunction(this, 'Track', {
-      entry: 'track.ts',
-      description: 'Postern: tells of opens and clicks',
-      environment: trackEnvironment({
-        queueUrlPrefix: settings.resources.queueUrlPrefix,
-        secrets: apiSettings.secrets,
-        frontSecret: front,
-      }),
-      permissions: trackPermissions(data),
-      ...shared,
-      memoryMegabytes: 256,
-      timeout: Duration.seconds(10),
-      reservedConcurrency: stage.api.concurrency,
-    });
-    // No authorisation by IAM: readers of mail have no key, and the links are signed.
-    const trackUrl = gradual.alias('Track', this.track).addFunctionUrl(open);
-    if (stage.tracking && front) {
-      new ApiDomain(this, 'TrackDomain', { domain: stage.tracking, url: trackUrl, secret: front });
-    }
+    const common = { stage, data, settings, gradual };
+    this.outcomes = this.#outcomes(common);
+    this.track = this.#track({ ...common, secrets: apiSettings.secrets, front });
 
     this.firstKey = new PosternFunction(this, 'FirstKey', {
       entry: 'first-key.ts',
@@ -178,5 +158,53 @@ export class ApiStack extends Stack {
       value: this.firstKey.function.functionName,
       description: "Invoke it once for the first administrator's key",
     });
+  }
+
+  /** Counts outcomes as they come in batches. */
+  #outcomes({ stage, data, settings, gradual }: CommonParts): PosternFunction {
+    const outcomes = new PosternFunction(this, 'Outcomes', {
+      entry: 'outcomes.ts',
+      description: 'Postern: counts what became of deliveries',
+      environment: functionEnvironment(settings),
+      permissions: outcomesPermissions(data),
+      stage,
+      logKey: data.key,
+      memoryMegabytes: 512,
+      timeout: Duration.seconds(25),
+    });
+    gradual.alias('Outcomes', outcomes).addEventSource(
+      new SqsEventSource(data.outcomes, {
+        batchSize: OUTCOME_BATCH,
+        maxBatchingWindow: OUTCOME_WINDOW,
+        reportBatchItemFailures: true,
+        maxConcurrency: OUTCOME_CONCURRENCY,
+      }),
+    );
+    return outcomes;
+  }
+
+  /** Answers the links in mail. */
+  #track({ stage, data, settings, gradual, secrets, front }: TrackParts): PosternFunction {
+    const track = new PosternFunction(this, 'Track', {
+      entry: 'track.ts',
+      description: 'Postern: tells of opens and clicks',
+      environment: trackEnvironment({
+        queueUrlPrefix: settings.resources.queueUrlPrefix,
+        secrets,
+        frontSecret: front,
+      }),
+      permissions: trackPermissions(data),
+      stage,
+      logKey: data.key,
+      memoryMegabytes: 256,
+      timeout: Duration.seconds(10),
+      reservedConcurrency: stage.api.concurrency,
+    });
+    // No authorisation by IAM: readers of mail have no key, and the links are signed.
+    const trackUrl = gradual.alias('Track', track).addFunctionUrl(OPEN);
+    if (stage.tracking && front) {
+      new ApiDomain(this, 'TrackDomain', { domain: stage.tracking, url: trackUrl, secret: front });
+    }
+    return track;
   }
 }
