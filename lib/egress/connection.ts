@@ -157,6 +157,8 @@ export class Connection {
     const { limiter, source } = this.#pool;
     limiter.answered = true;
     source.connections.answered(this.claim);
+    // What waited here for a connection to an unproven site no longer does.
+    this.#pool.pump();
   }
 
   /** Whether the peer refused the connection and not the delivery: the connection is closed, and another opened. */
