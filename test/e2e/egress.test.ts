@@ -199,6 +199,22 @@ describe('egress', { timeout: 20_000 }, () => {
     }
   });
 
+  it("says of mail that was tried and of mail that waits in the peer's words why its site takes none", async () => {
+    const server = createServer((socket) => {
+      socket.on('error', () => undefined);
+      socket.end('554 5.7.1 No mail from 192.0.2.1, see https://peer.test\r\n');
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    closing.push(() => new Promise((resolve) => server.close(() => resolve())));
+    start({ routes: [{ domain: '*', host: '127.0.0.1', port: (server.address() as AddressInfo).port }] });
+    const words = /554 5\.7\.1 No mail from 192\.0\.2\.1, see https:\/\/peer\.test/;
+    const tried = await record(await admit('user@example.test'), ({ attempts }) => attempts.length > 0);
+    assert.match(tried.attempts[0]!.text, words);
+    const waits = await record(await admit('other@example.test'), ({ text }) => words.test(text));
+    assert.deepEqual([waits.attempts.length, waits.reason], [0, tried.reason]);
+    assert.match(egress!.sites()[0]!.reason!.text, words);
+  });
+
   it('ends mail that is undeliverable by DNS, without a connection', async () => {
     dns.zone.set('MX null.test', mx([0, '.']));
     dns.zone.set('MX inside.test', mx([10, 'mx.inside.test']));
