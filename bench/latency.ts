@@ -5,7 +5,7 @@
  *     node bench/latency.ts [seconds]
  *
  * Two limits are tried: the message rate, and the connections. For each, ten transactional messages a second go
- * for so many seconds alone, and then as many beside the backlog. A message is accepted when its 200 is here, and
+ * alone for the given seconds, and then as long beside the backlog. A message is accepted when its 200 arrives, and
  * delivered when the sink has all of it. Exits with 1 when the 99th percentile under load is more than three
  * times that of no load, or when the backlog did not last.
  */
@@ -75,7 +75,7 @@ async function main(): Promise<void> {
 async function measure(one: Case, seconds: number): Promise<Record<string, string | number>[]> {
   const child = fork(import.meta.filename, [], { serialization: 'advanced' });
   const [{ port }] = (await once(child, 'message')) as [{ port: number }];
-  const told = async (): Promise<Taken> => {
+  const sinkReport = async (): Promise<Taken> => {
     child.send('tell');
     const [message] = (await once(child, 'message')) as [Taken];
     return message;
@@ -89,7 +89,7 @@ async function measure(one: Case, seconds: number): Promise<Record<string, strin
       ),
   });
   try {
-    return await compare(postern, told, one, seconds);
+    return await compare(postern, sinkReport, one, seconds);
   } finally {
     await postern.dispose();
     child.disconnect();
@@ -105,7 +105,7 @@ interface Taken {
 
 async function compare(
   postern: BenchPostern,
-  told: () => Promise<Taken>,
+  sinkReport: () => Promise<Taken>,
   { binding, over }: Case,
   seconds: number,
 ): Promise<Record<string, string | number>[]> {
@@ -125,7 +125,7 @@ async function compare(
     const arrived = new Map<string, number>();
     while (arrived.size < count) {
       await new Promise((resolve) => setTimeout(resolve, 100));
-      for (const [address, at] of (await told()).arrivals) arrived.set(address, at);
+      for (const [address, at] of (await sinkReport()).arrivals) arrived.set(address, at);
     }
     return Float64Array.from(arrived, ([address, at]) => at - acceptedAt.get(address)!).sort();
   };
@@ -140,10 +140,10 @@ async function compare(
       Array.from({ length: RECIPIENTS }, (_, i) => `b-${n + i}@${DOMAIN}`),
     );
   }
-  const before = await told();
+  const before = await sinkReport();
   const since = performance.now();
   const beside = await trickle('beside', seconds * TRICKLE);
-  const after = await told();
+  const after = await sinkReport();
   const bulk = (after.bulk - before.bulk) / ((performance.now() - since) / 1000);
   const ratio = quantile(beside, 0.99) / quantile(alone, 0.99);
   const left = backlog - after.bulk;

@@ -63,7 +63,7 @@ async function measure(document: LimitDocument, directives: number, hooks?: Hook
   }
   const states = { usable: () => true, wait: () => 0, warming: () => false, load: () => 0 };
   const router = new Router({ pools: new Map(), splits: new Map() }, states, ips);
-  const ways = new Map<string, { limiter: PathLimiter; queue: ReadyQueue<Item>; place: PathKey }>();
+  const pools = new Map<string, { limiter: PathLimiter; queue: ReadyQueue<Item>; place: PathKey }>();
   let now = Date.now();
   const run = async (deliveries: number): Promise<void> => {
     for (let done = 0; done < deliveries; done += BATCH) {
@@ -91,9 +91,9 @@ async function measure(document: LimitDocument, directives: number, hooks?: Hook
         if (choice.kind !== 'ip') continue;
         const place = { provider: 'other', site, routed: true, ip: choice.ip, pool: 'default' };
         const key = `${choice.ip}|${site}`;
-        let way = ways.get(key);
-        if (way === undefined)
-          ways.set(key, (way = { limiter: new PathLimiter(), queue: new ReadyQueue(), place }));
+        let pool = pools.get(key);
+        if (pool === undefined)
+          pools.set(key, (pool = { limiter: new PathLimiter(), queue: new ReadyQueue(), place }));
         let bounds: MailBounds | undefined;
         if (policy?.shapes) {
           const found = policy.bounds(item, { name: site, provider: 'other' }, choice, 'default');
@@ -101,10 +101,10 @@ async function measure(document: LimitDocument, directives: number, hooks?: Hook
           else bounds = found;
         }
         const { mailLimits } = book.at(place).of(item, bounds);
-        item.stream = mailLimits && way.limiter.stream(mailLimits, () => ({ buckets: [], permits: [] }));
-        way.queue.push(item);
+        item.stream = mailLimits && pool.limiter.stream(mailLimits, () => ({ buckets: [], permits: [] }));
+        pool.queue.push(item);
       }
-      for (const { limiter, queue, place } of ways.values()) {
+      for (const { limiter, queue, place } of pools.values()) {
         const { own } = book.at(place);
         for (;;) {
           if (queue.size === 0 || limiter.messageWait(now, own) > 0) break;

@@ -22,7 +22,7 @@ export interface ProviderRules {
   noMailbox: string;
   /** A first attempt to each recipient is answered with this 4yz. */
   greylist?: string;
-  /** Milliseconds that each message takes to be looked at. */
+  /** Time to answer each message, ms. */
   think: number;
 }
 

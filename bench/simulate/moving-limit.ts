@@ -92,7 +92,7 @@ async function follow(mean: number, seed: number): Promise<Report> {
     failed: used < 0.9 || refused > 0.03,
     plots: {
       [`moving-limit-${mean}`]: chart({
-        title: 'The rate follows a limit that nobody is told',
+        title: 'The rate follows a hidden limit',
         subtitle: `Messages a second, by ten seconds. ${percent(used)} of what was possible, ${percent(refused)} of the attempts deferred.`,
         x: { name: 'minutes', min: 0, max: LENGTH / MINUTE },
         y: { name: 'messages a second', max: 2 * mean },

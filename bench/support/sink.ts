@@ -159,10 +159,10 @@ export function startSink(options: SinkOptions = {}): Promise<Sink> {
 
 if (import.meta.main) {
   let expected = Number.POSITIVE_INFINITY;
-  let told = false;
+  let reported = false;
   const tell = (): void => {
-    if (told || sink.count() < expected) return;
-    told = true;
+    if (reported || sink.count() < expected) return;
+    reported = true;
     process.send?.({ reached: expected, at: Date.now() });
   };
   const sink = await startSink({
@@ -175,7 +175,7 @@ if (import.meta.main) {
       if (message.count) process.send?.({ count: sink.count() });
       if (message.expect !== undefined) {
         expected = message.expect;
-        told = false;
+        reported = false;
         tell();
       }
     });

@@ -86,7 +86,7 @@ export function queueContract(under: () => EngineUnderTest, options: ContractOpt
       const seen: string[] = [];
       for (let empty = 0; seen.length < 5 && empty < 500; ) {
         const leased = await engine.queue.lease({ lane, max: 2, visibility: LONG, wait: 0 });
-        assert.ok(leased.length <= 2, `${leased.length} of two that were asked for`);
+        assert.ok(leased.length <= 2, `${leased.length} of at most two`);
         seen.push(...names(leased));
         empty = leased.length > 0 ? 0 : empty + 1;
       }

@@ -146,7 +146,7 @@ export function takeOverContract(under: () => EngineUnderTest): void {
       await second.stop();
     });
 
-    test('to a node that finds its site forgotten: what was sent counts, and nothing that was learnt', async () => {
+    test('to a node after the site was forgotten: sent mail counts, learnt values do not', async () => {
       const ip = newIp();
       const first = await working(ip);
       const sentAt = first.clock.now();

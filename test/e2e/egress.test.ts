@@ -307,7 +307,7 @@ describe('egress', { timeout: 20_000 }, () => {
   });
 });
 
-describe('a peer that takes only some messages over one connection', () => {
+describe('a peer that accepts only some messages over one connection', () => {
   /** @param refuse the reply to MAIL, by the messages accepted over the connection; undefined: MAIL is accepted. */
   async function startScripted(
     refuse: (accepted: number, connection: number) => string | undefined,
@@ -370,7 +370,7 @@ describe('a peer that takes only some messages over one connection', () => {
   const TOO_MANY = '421 4.7.0 too many messages in this connection';
 
   for (const n of [1, 5]) {
-    it(`gets ${n} over each, and 60 are delivered at their first attempt`, async () => {
+    it(`gets ${n} over each, and all 60 are delivered at their first attempt`, async () => {
       const { port, accepted } = await startScripted((taken) => (taken >= n ? TOO_MANY : undefined));
       const deliveries = await sendAll(port, 60);
       assert.deepEqual(
@@ -389,13 +389,13 @@ describe('a peer that takes only some messages over one connection', () => {
     });
   }
 
-  it('and leaves the connection open with 452: the next message goes over another', async () => {
+  it('and leaves the connection open with 452 gets the next message over another', async () => {
     const { port } = await startScripted((taken) => (taken >= 3 ? '452 4.5.3 Too many messages' : undefined));
     const deliveries = await sendAll(port, 20);
     assert.ok(deliveries.every(({ state, attempts }) => state === 'delivered' && attempts.length === 1));
   });
 
-  it('after a test on the first connection, as postscreen does: the message passes on the next one', async () => {
+  it('after a test on the first connection, as postscreen does, gets the message on the next one', async () => {
     const seen = new Set<number>();
     const { port } = await startScripted((_taken, connection) => {
       seen.add(connection);

@@ -132,7 +132,7 @@ test('waiting mail can be cancelled; the answer lists the rest', async () => {
   const first = await server.call('POST', on(id, '/cancel'), { key: 'user' });
   assert.deepEqual([first.status, first.json], [200, { id, cancelled: both, tooLate: [] }]);
   const again = await server.call('POST', on(id, '/cancel'), { key: 'user' });
-  assert.deepEqual(again.json, first.json, 'asked twice, answered alike');
+  assert.deepEqual(again.json, first.json, 'a second call gets the same answer');
 
   const sent = await send(simple);
   const [leased] = await lease();

@@ -27,14 +27,14 @@ before(async () => {
 });
 after(() => rm(directory, { recursive: true }));
 
-interface Door extends TestAccept {
+interface Service extends TestAccept {
   refused: unknown[];
   submission: SubmissionServer;
   key: AccessKey;
   password: string;
 }
 
-async function open(change: Partial<SubmissionOptions> = {}): Promise<Door> {
+async function open(change: Partial<SubmissionOptions> = {}): Promise<Service> {
   const t = await openTestAccept();
   const key = await t.control.keys.create({ tenant: 'default', admin: false });
   /** Failed logins, each of which is answered when the clock has gone on. */
@@ -70,11 +70,11 @@ async function open(change: Partial<SubmissionOptions> = {}): Promise<Door> {
   return { ...t, submission, key, refused, password: smtpPassword(key.secret, 'us-east-1') };
 }
 
-function transport(door: Door, options: Record<string, unknown> = {}) {
+function transport(service: Service, options: Record<string, unknown> = {}) {
   return createTransport({
     host: '127.0.0.1',
-    port: door.submission.address.port,
-    auth: { user: door.key.id, pass: door.password },
+    port: service.submission.address.port,
+    auth: { user: service.key.id, pass: service.password },
     tls: { rejectUnauthorized: false },
     ...options,
   });
@@ -114,44 +114,44 @@ const RELAY = { relayFrom: ['127.0.0.1/32'] };
 
 for (const method of ['PLAIN', 'LOGIN']) {
   test(`a message over STARTTLS with AUTH ${method}: 250 Ok and the MessageId`, async () => {
-    const door = await open();
-    const info = await transport(door, { requireTLS: true, authMethod: method }).sendMail(MAIL);
-    const { record } = door.queue.admissions[0]!;
+    const service = await open();
+    const info = await transport(service, { requireTLS: true, authMethod: method }).sendMail(MAIL);
+    const { record } = service.queue.admissions[0]!;
     assert.equal(info.response, `250 Ok ${record.id}@example.com`);
     assert.equal(record.door, 'smtp');
-    assert.equal(record.keyId, door.key.id);
-    const text = Buffer.from(door.queue.admissions[0]!.body).toString();
+    assert.equal(record.keyId, service.key.id);
+    const text = Buffer.from(service.queue.admissions[0]!.body).toString();
     assert.match(text, /\r\nReceived: by mail\.example\.com \(Postern\) with ESMTPSA id \S+;\r\n\t/);
-    await door.submission.close();
+    await service.submission.close();
   });
 }
 
 test('a message over implicit TLS', async () => {
-  const door = await open({ implicitTls: true });
-  const info = await transport(door, { secure: true }).sendMail(MAIL);
+  const service = await open({ implicitTls: true });
+  const info = await transport(service, { secure: true }).sendMail(MAIL);
   assert.match(info.response, /^250 Ok 0100/);
-  await door.submission.close();
+  await service.submission.close();
 });
 
-test('a wrong password, an unknown key, and AUTH before TLS are refused', async () => {
-  const door = await open();
+test('a wrong password and an unknown key get the same 535, and AUTH before TLS gets 538', async () => {
+  const service = await open();
   const refused = /535 Authentication Credentials Invalid/;
   await assert.rejects(
-    transport(door, { auth: { user: door.key.id, pass: door.key.secret } }).sendMail(MAIL),
+    transport(service, { auth: { user: service.key.id, pass: service.key.secret } }).sendMail(MAIL),
     refused,
   );
   await assert.rejects(
-    transport(door, { auth: { user: 'AKIANOBODY', pass: door.password } }).sendMail(MAIL),
+    transport(service, { auth: { user: 'AKIANOBODY', pass: service.password } }).sendMail(MAIL),
     refused,
   );
-  const plain = Buffer.from(`\0${door.key.id}\0${door.password}`).toString('base64');
-  const [, reply] = await dialog(door.submission.address.port, ['EHLO x\r\n', `AUTH PLAIN ${plain}\r\n`]);
+  const plain = Buffer.from(`\0${service.key.id}\0${service.password}`).toString('base64');
+  const [, reply] = await dialog(service.submission.address.port, ['EHLO x\r\n', `AUTH PLAIN ${plain}\r\n`]);
   assert.match(reply!, /^538 /);
   assert.deepEqual(
-    door.refused,
-    [door.key.id, 'AKIANOBODY'].map((user) => ({ listener: 'submission', address: '127.0.0.1', user })),
+    service.refused,
+    [service.key.id, 'AKIANOBODY'].map((user) => ({ listener: 'submission', address: '127.0.0.1', user })),
   );
-  await door.submission.close();
+  await service.submission.close();
 });
 
 test('without AUTH mail is accepted from a relay network only', async () => {
@@ -168,34 +168,34 @@ test('without AUTH mail is accepted from a relay network only', async () => {
 });
 
 test('a revoked key sends nothing more on its open connection', async () => {
-  const door = await open();
-  const pool = transport(door, { pool: true, maxConnections: 1 });
+  const service = await open();
+  const pool = transport(service, { pool: true, maxConnections: 1 });
   await pool.sendMail(MAIL);
-  await door.control.keys.revoke(door.key.id);
+  await service.control.keys.revoke(service.key.id);
   await assert.rejects(pool.sendMail(MAIL), /535 5\.7\.8/);
   pool.close();
-  await door.submission.close();
+  await service.submission.close();
 });
 
 test('an unverified sender is refused with the words of SES', async () => {
-  const door = await open(RELAY);
+  const service = await open(RELAY);
   await assert.rejects(
-    transport(door, { auth: undefined }).sendMail({ ...MAIL, from: 'x@other.example' }),
+    transport(service, { auth: undefined }).sendMail({ ...MAIL, from: 'x@other.example' }),
     /554 5\.7\.1 Email address is not verified\. The following identities failed the check in region US-EAST-1/,
   );
-  assert.equal(door.queue.admissions.length, 0);
-  await door.submission.close();
+  assert.equal(service.queue.admissions.length, 0);
+  await service.submission.close();
 });
 
 test('a message of the size limit is accepted, one byte more gets 552, and the session goes on', async () => {
-  const door = await open({ ...RELAY, maxMessageBytes: 50_000 });
+  const service = await open({ ...RELAY, maxMessageBytes: 50_000 });
   const head = 'From: ann@example.com\r\n\r\n';
   const body = (bytes: number) => {
     const line = `${'x'.repeat(70)}\r\n`;
     const lines = Math.floor((bytes - head.length) / line.length);
     return `${head}${line.repeat(lines)}${'y'.repeat(bytes - head.length - lines * line.length - 2)}\r\n.\r\n`;
   };
-  const replies = await dialog(door.submission.address.port, [
+  const replies = await dialog(service.submission.address.port, [
     ...ENVELOPE,
     body(50_001),
     ...ENVELOPE.slice(1),
@@ -205,12 +205,12 @@ test('a message of the size limit is accepted, one byte more gets 552, and the s
   assert.match(replies[4]!, /^552 /);
   assert.match(replies[8]!, /^250 Ok /);
   assert.match(replies[9]!, /^552 /);
-  await door.submission.close();
+  await service.submission.close();
 });
 
 test('the recipient beyond the limit gets 452, and the others get the message', async () => {
-  const door = await open({ ...RELAY, maxRecipients: 2 });
-  const [, , first, second, third] = await dialog(door.submission.address.port, [
+  const service = await open({ ...RELAY, maxRecipients: 2 });
+  const [, , first, second, third] = await dialog(service.submission.address.port, [
     'EHLO x\r\n',
     'MAIL FROM:<ann@example.com>\r\n',
     'RCPT TO:<a@example.org>\r\n',
@@ -220,7 +220,7 @@ test('the recipient beyond the limit gets 452, and the others get the message', 
   assert.match(first!, /^250/);
   assert.match(second!, /^250/);
   assert.match(third!, /^452 4\.5\.3/);
-  await door.submission.close();
+  await service.submission.close();
 });
 
 test('smuggling: no bare line break or NUL ends a message or survives in it', async () => {
@@ -237,23 +237,23 @@ test('smuggling: no bare line break or NUL ends a message or survives in it', as
     '\r\n\x00.\r\n',
   ];
   for (const end of ends) {
-    const door = await open(RELAY);
+    const service = await open(RELAY);
     const smuggled = `From: ann@example.com\r\n\r\nfirst${end}MAIL FROM:<eve@example.com>\r\nDATA\r\nsecond\r\n.\r\n`;
-    const replies = await dialog(door.submission.address.port, [...ENVELOPE, smuggled, 'NOOP\r\n']);
+    const replies = await dialog(service.submission.address.port, [...ENVELOPE, smuggled, 'NOOP\r\n']);
     assert.match(replies[4]!, /^250 Ok /, JSON.stringify(end));
     assert.match(replies[5]!, /^250 /);
-    assert.equal(door.queue.admissions.length, 1, JSON.stringify(end));
-    const text = Buffer.from(door.queue.admissions[0]!.body).toString('latin1');
+    assert.equal(service.queue.admissions.length, 1, JSON.stringify(end));
+    const text = Buffer.from(service.queue.admissions[0]!.body).toString('latin1');
     assert.ok(!/\r(?!\n)|(?<!\r)\n|\0/.test(text), JSON.stringify(end));
-    await door.submission.close();
+    await service.submission.close();
   }
 });
 
 test('the next envelope may travel with the last body (RFC 2920), and replies come in order', async () => {
-  const door = await open(RELAY);
+  const service = await open(RELAY);
   const envelope = (n: number) => `MAIL FROM:<ann@example.com>\r\nRCPT TO:<u${n}@example.org>\r\nDATA\r\n`;
   const body = 'From: ann@example.com\r\n\r\nHi\r\n.\r\n';
-  const socket = connect(door.submission.address.port, '127.0.0.1');
+  const socket = connect(service.submission.address.port, '127.0.0.1');
   let text = '';
   let seen = 0;
   socket.on('data', (chunk) => {
@@ -268,36 +268,36 @@ test('the next envelope may travel with the last body (RFC 2920), and replies co
   await once(socket, 'close');
   assert.equal(text.match(/^250 Ok 0100/gm)?.length, 3);
   assert.deepEqual(
-    door.queue.admissions.map(({ record }) => record.recipients[0]),
+    service.queue.admissions.map(({ record }) => record.recipients[0]),
     ['u1@example.org', 'u2@example.org', 'u3@example.org'],
   );
-  await door.submission.close();
+  await service.submission.close();
 });
 
 test('a client that takes too long over its message is cut off with 421', async () => {
-  const door = await open({ ...RELAY, dataDeadline: 1000 });
-  const socket = connect(door.submission.address.port, '127.0.0.1');
+  const service = await open({ ...RELAY, dataDeadline: 1000 });
+  const socket = connect(service.submission.address.port, '127.0.0.1');
   let text = '';
   socket.on('data', (chunk) => {
     text += chunk.toString();
-    if (text.includes('354 ')) door.clock.advance(1000);
+    if (text.includes('354 ')) service.clock.advance(1000);
   });
   await once(socket, 'data');
   socket.write(ENVELOPE.join(''));
   await once(socket, 'close');
   assert.match(text, /421 4\.4\.2 The message took too long to arrive/);
-  assert.equal(door.queue.admissions.length, 0);
-  await door.submission.close();
+  assert.equal(service.queue.admissions.length, 0);
+  await service.submission.close();
 });
 
 test('an unavailable store gives 451, so that the client keeps the message', async () => {
-  const door = await open(RELAY);
-  door.queue.next = () => {
+  const service = await open(RELAY);
+  service.queue.next = () => {
     throw new PosternError('storage_unavailable', 'The store does not answer.');
   };
   await assert.rejects(
-    transport(door, { auth: undefined }).sendMail(MAIL),
+    transport(service, { auth: undefined }).sendMail(MAIL),
     (error: Error & { responseCode?: number }) => error.responseCode === 451,
   );
-  await door.submission.close();
+  await service.submission.close();
 });

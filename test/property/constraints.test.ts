@@ -82,7 +82,7 @@ test('a message may begin when, and only when, no constraint waits', () => {
         const stream = streamNow();
         const waits = firstWaiting(limiter.messageConstraints(now, own));
         assert.equal(limiter.messageWait(now, own) <= 0, waits === undefined, waits?.text);
-        // The stream asks for what it is short of; what comes of that is seen by both.
+        // `wait` requests missing tokens; both checks after it see the result.
         stream.wait(now);
         const own2 = firstWaiting(stream.constraints(now));
         assert.equal(stream.wait(now) <= 0, own2 === undefined, own2?.text);

@@ -48,7 +48,7 @@ function expected(html: string): Tag[] {
             .map(({ name, value }) => [name, places[name]!.startOffset, /[&<]/.test(value) ? '' : value]),
         });
       },
-      // Longer names match nothing that the scanner is asked for.
+      // Longer names match none of the searched tags.
       onEndTag: ({ tagName, location }) =>
         tags.push({ name: tagName.length > 16 ? '' : tagName, start: location!.startOffset }),
       onComment: ignore,

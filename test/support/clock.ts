@@ -1,6 +1,6 @@
 import type { Clock } from '../../lib/time.ts';
 
-/** A clock that moves only when the test says so. Due tasks run in the order of their time. */
+/** A clock that moves only when the test moves it. Due tasks run in the order of their time. */
 export class TestClock implements Clock {
   #now: number;
   #tasks: { at: number; task: () => void }[] = [];

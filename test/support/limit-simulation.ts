@@ -85,12 +85,12 @@ class Item implements Queued<Item> {
 }
 
 /** One (IP, site) of one node. */
-interface Way {
+interface SimulatedPath {
   node: number;
   place: PathKey;
   limiter: PathLimiter;
   queue: ReadyQueue<Item>;
-  /** Ends of the messages under way. */
+  /** Ends of the messages under path. */
   ends: { at: number; item: Item }[];
   wakeAt: number;
 }
@@ -164,7 +164,7 @@ export function simulateLimits(options: { sends: number; seed: number }): LimitS
     grants.push({ at, give: () => bucket.granted(granted, wait, askedAt, at) });
   };
   const permitStore = new PermitStore();
-  /** Delays requests and answers; one in a hundred is lost on one of the two ways. */
+  /** Delays requests and answers; one in a hundred is lost on one of the two paths. */
   const hold = (node: number) => (permits: SharedPermits) => {
     const askedAt = now;
     const request = permits.request();
@@ -204,59 +204,59 @@ export function simulateLimits(options: { sends: number; seed: number }): LimitS
       }
       return parts;
     };
-  const ways: Way[] = [];
+  const paths: SimulatedPath[] = [];
   for (let node = 0; node < NODES; node += 1) {
     for (const site of ['fast', 'slow', 'hourly']) {
       const place = { provider: 'other', site, routed: false, ip: `192.0.2.${node + 1}`, pool: 'default' };
       const queue = new ReadyQueue<Item>(() => {
-        way.wakeAt = now;
+        path.wakeAt = now;
       });
-      const way: Way = { node, place, limiter: new PathLimiter(), queue, ends: [], wakeAt: 0 };
-      ways.push(way);
+      const path: SimulatedPath = { node, place, limiter: new PathLimiter(), queue, ends: [], wakeAt: 0 };
+      paths.push(path);
     }
   }
   const quotas = new Map<string, number>();
   let sends = 0;
 
-  function feed(way: Way): void {
+  function feed(path: SimulatedPath): void {
     // There is always sendable mail beside the mail that waits for its own limits.
-    while (way.queue.ready < 50 && way.queue.size < 800) {
-      const free = way.queue.size >= 400;
+    while (path.queue.ready < 50 && path.queue.size < 800) {
+      const free = path.queue.size >= 400;
       const tenants = free ? FREE_TENANTS : TENANTS;
       const mail: Mail = {
         domain: 'x.test',
         tenant: tenants[Math.floor(random() * tenants.length)]!,
         class: free || random() < 0.3 ? 'transactional' : 'bulk',
       };
-      const { mailLimits } = book.at(way.place).of(mail);
-      way.queue.push(new Item(mail, mailLimits && way.limiter.stream(mailLimits, partsOf(way.node))));
+      const { mailLimits } = book.at(path.place).of(mail);
+      path.queue.push(new Item(mail, mailLimits && path.limiter.stream(mailLimits, partsOf(path.node))));
     }
   }
 
-  function send(way: Way): boolean {
-    const { own } = book.at(way.place);
-    const wait = way.limiter.messageWait(now, own);
+  function send(path: SimulatedPath): boolean {
+    const { own } = book.at(path.place);
+    const wait = path.limiter.messageWait(now, own);
     if (wait > 0) {
-      way.wakeAt = now + Math.ceil(wait);
+      path.wakeAt = now + Math.ceil(wait);
       return false;
     }
-    let item = way.queue.take(now, 0.1);
+    let item = path.queue.take(now, 0.1);
     if (item === undefined) {
       // All queued mail waits for its own limits; more arrives.
-      feed(way);
-      item = way.queue.take(now, 0.1);
+      feed(path);
+      item = path.queue.take(now, 0.1);
     }
     if (item === undefined) {
-      way.wakeAt = Math.ceil(way.queue.nextAt);
+      path.wakeAt = Math.ceil(path.queue.nextAt);
       return false;
     }
-    way.limiter.messageStarted(now, own);
+    path.limiter.messageStarted(now, own);
     item.stream?.started(now);
     sends += 1;
-    check(way, item);
+    check(path, item);
     // One site is slow enough that its concurrency is the binding limit.
-    const longest = way.place.site === 'fast' ? 500 : 100;
-    way.ends.push({ at: now + 5 + Math.floor(random() * longest), item });
+    const longest = path.place.site === 'fast' ? 500 : 100;
+    path.ends.push({ at: now + 5 + Math.floor(random() * longest), item });
     return true;
   }
 
@@ -268,7 +268,7 @@ export function simulateLimits(options: { sends: number; seed: number }): LimitS
     return left;
   }
 
-  function check({ place }: Way, { stream }: Item): void {
+  function check({ place }: SimulatedPath, { stream }: Item): void {
     const at = `${place.ip} ${place.site}`;
     const { limits } = book.at(place).own;
     count(at, limits.messageRate, now);
@@ -307,27 +307,28 @@ export function simulateLimits(options: { sends: number; seed: number }): LimitS
         grant.give();
       } else next = Math.min(next, grant.at);
     }
-    for (const way of ways) {
+    for (const path of paths) {
       let ended = false;
-      way.ends = way.ends.filter(({ at, item }) => {
+      path.ends = path.ends.filter(({ at, item }) => {
         if (at > now) {
           next = Math.min(next, at);
           return true;
         }
-        way.limiter.running -= 1;
+        path.limiter.running -= 1;
         item.stream?.ended(now);
         for (const { key } of item.stream?.permits ?? []) underWay(`shared ${key}`, -1);
-        const name = `${way.place.ip} ${way.place.site}`;
+        const name = `${path.place.ip} ${path.place.site}`;
         underWay(name, -1);
         for (const { rule } of item.stream?.counted ?? []) underWay(`${name} ${rule.key}`, -1);
         ended = true;
         return false;
       });
-      if (ended || way.wakeAt <= now) {
-        feed(way);
-        while (sends < options.sends && send(way)) if (way.place.site === 'slow' && way.node === 0) slow += 1;
+      if (ended || path.wakeAt <= now) {
+        feed(path);
+        while (sends < options.sends && send(path))
+          if (path.place.site === 'slow' && path.node === 0) slow += 1;
       }
-      next = Math.min(next, way.wakeAt);
+      next = Math.min(next, path.wakeAt);
     }
     // Timers fire on time, or a few milliseconds late.
     now = Math.max(now + 1, next + (random() < 0.3 ? Math.floor(random() * 4) : 0));

@@ -32,7 +32,7 @@ test('a message becomes a record, signed bytes and one item for each recipient',
   for (const item of deliveries) {
     assert.deepEqual(t.returnPaths.read(item.mailFrom, t.clock.now()), { messageId: record.id, n: item.n });
   }
-  assert.ok(!/bcc|dan@example\.net/i.test(text), 'a blind copy shows nobody');
+  assert.ok(!/bcc|dan@example\.net/i.test(text), 'a blind copy is not shown');
   assert.equal(record.size, admission.body.length);
 });
 

@@ -133,7 +133,7 @@ describe('a site without a provider that defers mail for a while', () => {
 
   it('gets no rate from a rule: its rate is learnt from what it accepts', () => {
     const state = new AutomationState();
-    assert.deepEqual(evaluate(set, state, event, NOW).raise, [], 'said once');
+    assert.deepEqual(evaluate(set, state, event, NOW).raise, [], 'a single reply');
     const raised = Array.from({ length: 30 }, (_, i) => evaluate(set, state, event, NOW + i).raise).flat();
     assert.deepEqual(
       raised.map(({ action }) => action),

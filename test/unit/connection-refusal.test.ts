@@ -19,7 +19,7 @@ describe('a reply that refuses the connection and not the message', () => {
     }
   });
 
-  it('is none that asks for a lower rate, or that is about the message', () => {
+  it('is not a throttling reply, nor one about the message', () => {
     assert.equal(refusesConnection(refused('mail', 421, '[TSS04] Messages deferred'), 9), undefined);
     assert.equal(refusesConnection(refused('mail', 421, 'Slow down, too many messages'), 9), undefined);
     assert.equal(refusesConnection(refused('mail', 451, 'Greylisted'), 9), undefined);

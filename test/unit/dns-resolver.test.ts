@@ -267,7 +267,7 @@ test('a burst of 1,000 names reaches the server in portions that its socket buff
   await new Promise(setImmediate);
   assert.ok(asked <= 100, `${asked} questions at once`);
   assert.ok((await Promise.all(answers)).every((answer) => answer.kind === 'found'));
-  assert.equal(server.questions.length, 1000, 'no question was asked twice');
+  assert.equal(server.questions.length, 1000, 'no query was sent twice');
 });
 
 test('a lost datagram is sent again after 1 s; a slow server gets more time', async () => {

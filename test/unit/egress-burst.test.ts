@@ -1,4 +1,4 @@
-/** A burst of mail to a site that had little before: it goes at the pace of the limit, not of the past demand. */
+/** A burst of mail to a site that had little before: it is sent at the rate of the limit, not of the past demand. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { SessionOptions } from '../../lib/smtp/types.ts';
@@ -7,11 +7,11 @@ import { FakeSession } from '../support/egress-fakes.ts';
 
 const BURST = 3_000;
 const TRICKLE = 30;
-/** How long a connection takes to open, and a message to be taken, ms. */
+/** Time to open a connection, and time to deliver a message, ms. */
 const OPENING = 100;
 const TAKING = 50;
 
-/** A peer that takes each message after a while. */
+/** A peer that accepts each message after a delay. */
 class PromptSession extends FakeSession {
   readonly #after: (ms: number, call: () => void) => void;
   #finishing = 0;
@@ -72,19 +72,19 @@ async function burstAfterTrickle(messageRate: string, opening: number, bulk: boo
 
 describe('a burst of 3,000 after a trickle', () => {
   for (const bulk of [true, false]) {
-    it(`is over as soon as a limit of 100 a second allows (${bulk ? 'bulk' : 'transactional'} mail)`, async () => {
+    it(`is delivered at a limit of 100/s without delay (${bulk ? 'bulk' : 'transactional'} mail)`, async () => {
       const seconds = await burstAfterTrickle('100/s', OPENING, bulk);
       assert.ok(seconds <= 35, `${seconds} s`);
     });
   }
 
-  it('is over soon where greetings come late, and mail goes in waves', async () => {
-    // Each connection waits 6 s, and then carries a hundred messages in 5 s.
+  it('is delivered within 60 s when greetings take 6 s', async () => {
+    // Each connection waits 6 s, and then carries 100 messages in 5 s.
     const seconds = await burstAfterTrickle('100/s', 6_000, true);
     assert.ok(seconds <= 60, `${seconds} s`);
   });
 
-  it('goes as fast as the connections carry it where the rate is not limited', async () => {
+  it('is delivered at the speed of its connections without a rate limit', async () => {
     // Ten connections, each a message in 50 ms.
     const seconds = await burstAfterTrickle('unlimited', OPENING, true);
     assert.ok(seconds <= 25, `${seconds} s`);

@@ -38,7 +38,7 @@ async function start(options: Partial<EgressOptions> = {}): Promise<void> {
 }
 
 const order = () => orderForgotten(config, { site: SITE, at: node.clock.now(), by: 'AKIAOPS' });
-/** The peer takes what it is given, and a second passes. */
+/** Lets the peer accept all messages, and a second pass. */
 const take = async () => {
   while (node.sessions[0]!.taken.length > 0) node.sessions[0]!.finish();
   await node.pass(1000, 50);
@@ -64,7 +64,7 @@ afterEach(async () => {
 });
 
 describe('a site that is forgotten', () => {
-  it('is sent to at its own limits again, though it had asked for less', async () => {
+  it('gets mail at its configured limits again, after a throttling reply', async () => {
     await start({ rules: RULES });
     for (let i = 0; i < 20; i += 1) node.enqueue();
     await settled();
@@ -86,7 +86,7 @@ describe('a site that is forgotten', () => {
     assert.ok(!(await learnt()).includes('messageRate learnt'));
   });
 
-  it('is connected to again at once, though it could not be reached', async () => {
+  it('is connected to at once, after a back-off', async () => {
     await start();
     node.enqueue();
     await settled();
@@ -109,7 +109,7 @@ describe('a site that is forgotten', () => {
     assert.equal(node.egress.sites()[0]!.failures, 0);
   });
 
-  it('still has counted against its limits what was sent to it', async () => {
+  it('keeps the counts of its limits', async () => {
     await start({ limits: limits({ messageRate: '1/min' }) });
     for (let i = 0; i < 2; i += 1) node.enqueue();
     await settled();
@@ -122,7 +122,7 @@ describe('a site that is forgotten', () => {
     assert.equal(node.sessions[0]!.seen.length, 2);
   });
 
-  it('is no more in the checkpoints of the IPs that hold it, and others are', async () => {
+  it('is removed from the checkpoints of its IPs, and other sites stay', async () => {
     await start();
     for (const domain of ['example.test', 'other.test']) node.enqueue({ domain });
     await settled();
@@ -141,7 +141,7 @@ describe('a site that is forgotten', () => {
     assert.deepEqual(await stored(), ['mx.other.test']);
   });
 
-  it('has hosts that are spoken to as if they were new', async () => {
+  it('has its hosts treated as new', async () => {
     const client = createSmtpClient(node.clock);
     await start({ forgetHost: client.forget });
     node.enqueue();
@@ -163,8 +163,8 @@ describe('a site that is forgotten', () => {
   });
 });
 
-describe('orders to forget', () => {
-  it('are kept as long as a lesson, and longer ones go with the next', async () => {
+describe('stored orders to forget', () => {
+  it('are kept for the lifetime of learnt values, and older ones are deleted with the next', async () => {
     await order();
     node.clock.advance(LEARNT_TTL + 700_000);
     assert.ok(forgotten.at(SITE) > 0);
@@ -177,7 +177,7 @@ describe('orders to forget', () => {
 });
 
 describe('the hosts of a site', () => {
-  it('are those that its name was made of', () => {
+  it('are those of its name', () => {
     for (const hosts of [
       ['mx.example'],
       ['a.x.example', 'b.x.example'],

@@ -1,4 +1,4 @@
-/** What one tenant, and peers that answer nothing, may hold of the connections of an IP. */
+/** The share of an IP's connections that one tenant, and silent peers, may hold. */
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import type { Resolver } from '../../lib/dns/resolver.ts';
@@ -41,7 +41,7 @@ function start(ipConnections = IP_LIMIT): void {
   node.start({ limits: limits({ ipConnections, connectionRate: 'unlimited' }) });
 }
 
-/** Mail of a tenant to so many sites, some for each. */
+/** Enqueues mail of a tenant to a number of sites, some for each. */
 function send(tenant: string, sites: number, { each = 10, from = 0 } = {}): void {
   for (let n = from; n < from + sites; n += 1)
     for (let i = 0; i < each; i += 1) node.enqueue({ tenant, domain: `s${n}.test` });
@@ -51,7 +51,7 @@ const open = (): FakeSession[] => node.sessions.filter(({ state }) => state !== 
 const of = (tenant: string): FakeSession[] =>
   open().filter(({ taken }) => (taken[0] as unknown as { tenant: string } | undefined)?.tenant === tenant);
 
-/** The peers let in all that connect. */
+/** The peers accept all connections. */
 async function letIn(seconds = 3): Promise<void> {
   for (let i = 0; i < seconds; i += 1) {
     await settled();
@@ -89,7 +89,7 @@ describe('sites that have not answered a message', () => {
     assert.equal(open().length, UNPROVEN);
   });
 
-  it('are named as the cause, to a person and in figures', async () => {
+  it('are named as the cause in explain and in metrics', async () => {
     start();
     send('beta', 30);
     send('gamma', 30, { from: 100 });
@@ -103,7 +103,7 @@ describe('sites that have not answered a message', () => {
     assert.equal(explained!.binding?.used, '10 of 10 open');
   });
 
-  it('no longer count once they have answered, and let the next site be met', async () => {
+  it('no longer count once they have answered, so that the next site is tried', async () => {
     start();
     send('beta', 30, { each: 2 });
     await letIn();
@@ -141,7 +141,7 @@ describe('sites that have not answered a message', () => {
     assert.equal(open().length, UNPROVEN_OF_ONE);
   });
 
-  it('are one site where they are at one network', async () => {
+  it('count as one site when they are in one network', async () => {
     for (let n = 0; n < 30; n += 1) addresses[`s${n}.test`] = `9.9.9.${n + 1}`;
     for (let n = 30; n < 60; n += 1) addresses[`s${n}.test`] = `2a00:1:2:${n}::1`;
     node.start({ limits: limits({ connections: 3, connectionRate: 'unlimited' }) });
@@ -153,7 +153,7 @@ describe('sites that have not answered a message', () => {
     assert.ok(reasons().some((text) => text.includes('at 2a00:1:2::/48 (connections, ')));
   });
 
-  it('get shorter deadlines once half of their connections are taken, all but for the body', async () => {
+  it('get shorter deadlines, but for the body, once half of their connections are in use', async () => {
     start();
     send('beta', 30, { each: 1 });
     await letIn();
@@ -169,7 +169,7 @@ describe('sites that have not answered a message', () => {
     });
   });
 
-  it('have two connections at least', async () => {
+  it('have at least two connections', async () => {
     start(4);
     send('beta', 30);
     await letIn();
@@ -178,7 +178,7 @@ describe('sites that have not answered a message', () => {
 });
 
 describe('one tenant', () => {
-  it('has all connections of an IP that no other uses', async () => {
+  it('has all connections of an IP without other tenants', async () => {
     start();
     await prove(20, 'beta');
     send('beta', 20, { each: 100 });
@@ -186,7 +186,7 @@ describe('one tenant', () => {
     assert.equal(open().length, IP_LIMIT);
   });
 
-  it('has three quarters of the connections of an IP that others use', async () => {
+  it('has three quarters of the connections of an IP with other tenants', async () => {
     start();
     await prove(20);
     send('beta', 20, { each: 100 });
@@ -204,7 +204,7 @@ describe('one tenant', () => {
     assert.equal(explained!.binding?.limit, 'connections of tenant=beta');
   });
 
-  it('whose share is used up does not keep another from the same site', async () => {
+  it('whose share is used up does not block another at the same site', async () => {
     start();
     await prove(21);
     send('beta', 20, { each: 100 });

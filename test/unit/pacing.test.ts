@@ -114,7 +114,7 @@ describe('connections by feedback', () => {
     assert.equal(feedback.window(20), 1);
   });
 
-  it('mark a site dead after three cohorts of faults in a row, and grow slowly when it is back', () => {
+  it('mark a site dead after the given number of fault cohorts in a row, and grow slowly when it is back', () => {
     const feedback = new Concurrency();
     for (let i = 0; i < 4; i += 1) feedback.fault(5, 20);
     assert.equal(feedback.dead(1), false);

@@ -183,7 +183,7 @@ describe('a file that is saved', () => {
     ['throws', `throw new Error('No database');`, /^No database \(line 1\)$/],
     ['exports nothing', `export const x = 1;`, /^default: is no policy/],
     [
-      'has a hook that nobody knows',
+      'has an unknown hook',
       source('onAcept: () => undefined'),
       /^default\.onAcept: is unknown; the hooks are onAccept/,
     ],
@@ -263,7 +263,7 @@ describe('a hook that', () => {
       const stuck = policy.ask('onReply', { ...reply, code: 1 });
       const behind = policy.ask('onRoute', { ...route, domain: `d${n}` });
       assert.equal(await stuck, undefined);
-      assert.deepEqual(await behind, { pool: 'b' }, 'asked behind it, answered by the next thread');
+      assert.deepEqual(await behind, { pool: 'b' }, 'a call behind it is answered by the next thread');
       assert.equal(policy.state().restarts, n);
     }
     const [state] = policy.state().hooks;

@@ -131,7 +131,7 @@ describe('the ready queue', () => {
     assert.deepEqual([take(), take()].sort(), ['a', 'b']);
     stream.ended(0);
     stream.ended(0);
-    assert.equal(take(), 'c', 'nobody is forgotten');
+    assert.equal(take(), 'c', 'no tenant is left out');
   });
 
   it('gives a tenant one turn for all its campaigns', () => {

@@ -146,7 +146,7 @@ describe('sharing the room', () => {
       assert.equal(overflowDelay(10, 0, loaded, middle), delay, 'takes nothing');
   });
 
-  it('the rate under load is that of the limits until it was measured, whatever went before', () => {
+  it('the rate under load is that of the limits until it is measured', () => {
     const load = new LoadMeter();
     const count = (from: number, to: number, every: number) => {
       for (let now = from; now < to; now += every) {
@@ -158,7 +158,7 @@ describe('sharing the room', () => {
     assert.equal(load.rate(0, 100), 100);
     count(0, 5_000, 1_000);
     load.begin(5_000);
-    assert.equal(load.rate(5_900, 100), 100, 'the trickle says nothing');
+    assert.equal(load.rate(5_900, 100), 100, 'a trickle is no measurement');
     count(6_000, 9_000, 20);
     assert.ok(Math.abs(load.rate(9_000, 100)! - 50) < 1, 'measured from the first end on');
     load.begin(20_000);

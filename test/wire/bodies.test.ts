@@ -18,7 +18,7 @@ dialogs('a peer that, given a body,', [
     end: QUIT,
   },
   {
-    name: 'refuses the first message at the dot and takes the next, already in the pipeline',
+    name: 'refuses the first message at the dot and accepts the next, already in the pipeline',
     dialog: [
       ...PIPED,
       envelope('b@x'),
@@ -36,7 +36,7 @@ dialogs('a peer that, given a body,', [
     end: QUIT,
   },
   {
-    name: 'says 421 to the body while the next envelope is on its way',
+    name: 'answers the body with 421 while the next envelope is on its way',
     dialog: [
       ...PIPED,
       envelope('b@x'),
@@ -51,7 +51,7 @@ dialogs('a peer that, given a body,', [
     end: 'peer_temporary in mail 421',
   },
   {
-    name: 'takes the body and says 421 to the next MAIL',
+    name: 'accepts the body and answers the next MAIL with 421',
     dialog: [
       ...PIPED,
       envelope('b@x'),
@@ -160,7 +160,7 @@ dialogs('a peer that, given a body,', [
     end: 'peer_protocol in body 552',
   },
   {
-    name: 'says 421 in the middle of a large body',
+    name: 'answers 421 in the middle of a large body',
     dialog: [
       ...PIPED,
       envelope('b@x'),

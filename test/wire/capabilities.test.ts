@@ -3,7 +3,7 @@ import { BODY, BYE, dialogs, mail, opening, PIPED, QUIT } from './run.ts';
 
 dialogs('a peer that, by its extensions,', [
   {
-    name: 'takes less than the message has (SIZE)',
+    name: 'accepts less than the size of the message (SIZE)',
     dialog: [...opening('PIPELINING', `SIZE ${BODY.length - 1}`), ...BYE],
     items: [mail('b@x')],
     results: ['b@x unsent in mail: over_peer_size'],
@@ -11,7 +11,7 @@ dialogs('a peer that, by its extensions,', [
     end: QUIT,
   },
   {
-    name: 'takes just as much as the message has (SIZE)',
+    name: 'accepts exactly the size of the message (SIZE)',
     dialog: [
       ...opening('PIPELINING', `SIZE ${BODY.length}`),
       hear(`MAIL FROM:<from@a.test> SIZE=${BODY.length}`, 'RCPT TO:<b@x>', 'DATA'),
@@ -59,7 +59,7 @@ dialogs('a peer that, by its extensions,', [
     end: QUIT,
   },
   {
-    name: 'is not shown an address that would end its command',
+    name: 'is never sent an address that would end its command',
     dialog: [
       ...PIPED,
       hear('MAIL FROM:<from@a.test>', 'RCPT TO:<"a> b"@x>', 'DATA'),

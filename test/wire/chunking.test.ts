@@ -9,7 +9,7 @@ const CHUNKED = opening('PIPELINING', 'CHUNKING');
 
 dialogs('a peer that offers CHUNKING and', [
   {
-    name: 'takes two messages by BDAT, both before its first reply',
+    name: 'accepts two messages by BDAT, both before its first reply',
     dialog: [
       ...CHUNKED,
       ...bdat('b@x'),
@@ -24,7 +24,7 @@ dialogs('a peer that offers CHUNKING and', [
     end: QUIT,
   },
   {
-    name: 'refuses BDAT, and takes the next message after RSET',
+    name: 'refuses BDAT, and accepts the next message after RSET',
     dialog: [
       ...CHUNKED,
       ...bdat('b@x'),
@@ -63,7 +63,7 @@ dialogs('a peer that offers CHUNKING and', [
     end: QUIT,
   },
   {
-    name: 'takes a large body by BDAT',
+    name: 'accepts a large body by BDAT',
     dialog: [
       ...CHUNKED,
       hear('MAIL FROM:<from@a.test>', 'RCPT TO:<b@x>'),
@@ -79,7 +79,7 @@ dialogs('a peer that offers CHUNKING and', [
     end: QUIT,
   },
   {
-    name: 'takes BDAT in lock-step',
+    name: 'accepts BDAT in lock-step',
     dialog: [
       ...opening('CHUNKING'),
       hear('MAIL FROM:<from@a.test>'),
@@ -109,7 +109,7 @@ dialogs('a peer that offers CHUNKING and', [
     end: 'connection_lost in rcpt',
   },
   {
-    name: 'says 421 with two bodies by BDAT unanswered',
+    name: 'answers 421 with two bodies by BDAT unanswered',
     dialog: [...CHUNKED, ...bdat('b@x'), hear('RSET'), ...bdat('d@x'), say('250 a', '250 b', '421 c')],
     items: [mail('b@x'), mail('d@x')],
     results: ['b@x refused in body: 421', 'd@x unsent in mail: connection_lost'],

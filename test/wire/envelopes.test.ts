@@ -19,7 +19,7 @@ dialogs('a peer that, given an envelope,', [
     end: 'connection_lost in rcpt',
   },
   {
-    name: 'refuses MAIL and then takes a recipient',
+    name: 'refuses MAIL and then accepts a recipient',
     dialog: [...PIPED, envelope('b@x'), say('550 no', '250 ok', '354 go'), hold],
     items: [mail('b@x')],
     results: ['b@x refused in mail: 550'],
@@ -27,7 +27,7 @@ dialogs('a peer that, given an envelope,', [
     end: 'peer_protocol in rcpt 250',
   },
   {
-    name: 'refuses MAIL in lock-step, and takes the next message',
+    name: 'refuses MAIL in lock-step, and accepts the next message',
     dialog: [
       ...LOCKSTEP,
       hear('MAIL FROM:<from@a.test>'),
@@ -48,7 +48,7 @@ dialogs('a peer that, given an envelope,', [
     end: QUIT,
   },
   {
-    name: 'takes some recipients only',
+    name: 'accepts some recipients only',
     dialog: [
       ...PIPED,
       envelope('b@x', 'c@x', 'd@x'),
@@ -96,7 +96,7 @@ dialogs('a peer that, given an envelope,', [
     end: QUIT,
   },
   {
-    name: 'refuses all recipients and still says 354: it gets a lone dot, and the next envelope behind it',
+    name: 'refuses all recipients and still answers 354: it gets a lone dot, and the next envelope behind it',
     dialog: [
       ...PIPED,
       envelope('b@x', 'c@x'),
@@ -146,7 +146,7 @@ dialogs('a peer that, given an envelope,', [
     end: 'peer_protocol in mail 500',
   },
   {
-    name: 'says 421 to MAIL',
+    name: 'answers MAIL with 421',
     dialog: [...PIPED, envelope('b@x'), say('421 4.7.0 too much')],
     items: [mail('b@x'), mail('never@x')],
     results: ['b@x refused in mail: 421'],
@@ -154,7 +154,7 @@ dialogs('a peer that, given an envelope,', [
     end: 'peer_temporary in rcpt 421',
   },
   {
-    name: 'says 421 to the second of three recipients',
+    name: 'answers the second of three recipients with 421',
     dialog: [...PIPED, envelope('b@x', 'c@x', 'd@x'), say('250 a', '250 b', '421 enough')],
     items: [mail(['b@x', 'c@x', 'd@x'])],
     results: [
@@ -166,7 +166,7 @@ dialogs('a peer that, given an envelope,', [
     end: 'peer_temporary in rcpt 421',
   },
   {
-    name: 'says 421 to DATA',
+    name: 'answers DATA with 421',
     dialog: [...PIPED, envelope('b@x', 'c@x'), say('250 a', '250 b', '550 c', '421 enough')],
     items: [mail(['b@x', 'c@x'])],
     results: ['b@x refused in data: 421', 'c@x refused in rcpt: 550'],
@@ -174,7 +174,7 @@ dialogs('a peer that, given an envelope,', [
     end: 'peer_temporary in mail 421',
   },
   {
-    name: 'says 250 in place of 354',
+    name: 'answers 250 in place of 354',
     dialog: [...PIPED, envelope('b@x'), say('250 a', '250 b', '250 c')],
     items: [mail('b@x')],
     results: ['b@x unsent in data: peer_protocol'],
@@ -182,7 +182,7 @@ dialogs('a peer that, given an envelope,', [
     end: 'peer_protocol in data 250',
   },
   {
-    name: 'says 354 to RCPT',
+    name: 'answers RCPT with 354',
     dialog: [...PIPED, envelope('b@x', 'c@x'), say('250 a', '550 b', '354 c')],
     items: [mail(['b@x', 'c@x'])],
     results: ['b@x refused in rcpt: 550', 'c@x unsent in rcpt: peer_protocol'],
@@ -190,7 +190,7 @@ dialogs('a peer that, given an envelope,', [
     end: 'peer_protocol in rcpt 354',
   },
   {
-    name: 'says 150 to MAIL',
+    name: 'answers MAIL with 150',
     dialog: [...PIPED, envelope('b@x'), say('150 wait')],
     items: [mail('b@x')],
     results: ['b@x unsent in mail: peer_protocol'],

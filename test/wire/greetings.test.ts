@@ -45,7 +45,7 @@ dialogs('a peer that, before any mail,', [
     end: QUIT,
   },
   {
-    name: 'refuses EHLO and takes HELO',
+    name: 'refuses EHLO and accepts HELO',
     dialog: [
       say('220 old'),
       hear('EHLO client.test'),
@@ -79,7 +79,7 @@ dialogs('a peer that, before any mail,', [
     end: 'peer_permanent in ehlo 550',
   },
   {
-    name: 'puts EHLO off',
+    name: 'defers EHLO',
     dialog: [say('220 old'), hear('EHLO client.test'), say('451 later')],
     end: 'peer_temporary in ehlo 451',
   },
@@ -95,7 +95,7 @@ dialogs('a peer that, before any mail,', [
     end: 'peer_protocol in ehlo',
   },
   {
-    name: 'has nothing to do and lets the idle session go',
+    name: 'has no mail and lets the idle session end',
     dialog: [...PIPED, hold, ...BYE],
     options: { idle: 5000, next: () => undefined },
     whenHolding: (session, peer) => {
@@ -105,13 +105,13 @@ dialogs('a peer that, before any mail,', [
     end: QUIT,
   },
   {
-    name: 'says 421 to an idle session',
+    name: 'sends 421 to an idle session',
     dialog: [...PIPED, say('421 4.4.2 idle too long')],
     options: { idle: 5000, next: () => undefined },
     end: 'peer_temporary in mail 421',
   },
   {
-    name: 'says 250 to an idle session',
+    name: 'sends 250 to an idle session',
     dialog: [...PIPED, hold, say('250 hello?')],
     options: { idle: 5000, next: () => undefined },
     whenHolding: (_session, peer) => peer.release(),

@@ -19,7 +19,7 @@ dialogs('a peer that, asked for TLS,', [
     end: 'peer_protocol in tls 220',
   },
   {
-    name: 'answers STARTTLS before it was asked',
+    name: 'answers STARTTLS before the command',
     dialog: [say('220 peer'), hear('EHLO client.test'), say('250-peer', '250 STARTTLS', '220 go'), hold],
     options: { tls: 'opportunistic' },
     end: 'peer_protocol in starttls 220',
@@ -87,7 +87,7 @@ dialogs('a peer that, asked for TLS,', [
     end: 'tls_failed in tls',
   },
   {
-    name: 'offers by TLS other extensions than before it',
+    name: 'offers other extensions after STARTTLS',
     dialog: [
       ...opening('PIPELINING', 'STARTTLS', 'SIZE 100'),
       hear('STARTTLS'),

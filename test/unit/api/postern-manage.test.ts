@@ -57,7 +57,7 @@ describe('the caller', () => {
   });
 });
 
-test('unknown paths and methods get 404 and 405', async () => {
+test('unknown paths and methods are refused with 404', async () => {
   for (const [method, path] of [
     ['GET', '/'],
     ['GET', '/nothing'],

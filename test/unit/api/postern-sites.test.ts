@@ -26,7 +26,7 @@ after(async () => {
 });
 
 describe('forgetting what was learnt of a site', () => {
-  test('ends what rules raised for it, is stored for every node, and says what it was', async () => {
+  test('ends directives of rules for it, is stored for every node, and lists what was forgotten', async () => {
     const raise = (id: string, site: string) => ({
       id,
       match: { site },
@@ -72,8 +72,8 @@ describe('forgetting what was learnt of a site', () => {
   });
 });
 
-describe('in a process that sends no mail', () => {
-  test('it is ordered all the same, and says so', async () => {
+describe('forgetting a site in a process without egress', () => {
+  test('is stored too, with a note', async () => {
     const silent = await startPosternServer();
     const { status, json } = await silent.call('POST', PATH, { key: 'admin' });
     assert.equal(status, 200);

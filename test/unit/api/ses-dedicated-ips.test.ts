@@ -102,7 +102,7 @@ describe('dedicated IPs', () => {
     assert.equal(rest.NextToken, undefined);
   });
 
-  test('in several pools are shown with one, and are moved out of all', async () => {
+  test('in several pools are listed under each, and leave all of them when moved', async () => {
     await start();
     const before = {
       pools: {
