@@ -17,8 +17,8 @@ export interface Certificate {
 
 /**
  * Reads the operator's certificate from the files that the settings name.
- * @throws PosternError `bad_request` that names the file that cannot be read, or says that the two do not belong
- *   together: after a renewal that was copied half-way, what is served must stay.
+ * @throws PosternError `bad_request` that names the unreadable file, or the two files when they do not belong
+ * together: after a renewal that was copied half-way, the current certificate must stay in use.
  */
 export function readCertificate(files: { key: string; cert: string }): Certificate {
   const [key, cert] = [files.key, files.cert].map((file) => {
@@ -53,8 +53,8 @@ const KEY = /-----BEGIN (?:EC |RSA )?PRIVATE KEY-----[^-]+-----END (?:EC |RSA )?
 const CERTIFICATES = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
 /**
- * A key and its certificates in one PEM text, the certificate of the key first.
- * @returns also when it expires, ms since the epoch. @throws PosternError `bad_request` that says what is wrong.
+ * Parses a key and its certificates from one PEM text, the certificate of the key first.
+ * @returns also when it expires, since the epoch, ms. @throws PosternError `bad_request` that states what is wrong.
  */
 export function readPem(text: string): Certificate & { expires: number } {
   const key = KEY.exec(text)?.[0];
@@ -93,7 +93,7 @@ export async function ownCertificate(directory: string, hostname: string): Promi
     notAfterDate: new Date(Date.now() + 10 * 365 * DAY),
   });
   const text = `${made.private.trim()}\n${made.cert.trim()}\n`;
-  // A crash half-way must not leave half a key that every later start would trip over.
+  // A crash half-way must not leave half a key, on which every later start would fail.
   await writeFile(`${path}.new`, text, { mode: 0o600 });
   await rename(`${path}.new`, path);
   return split(text);

@@ -1,7 +1,7 @@
 /**
- * Reads configuration documents member by member. What is wrong is refused with its path and the reason, and
- * the configuration that runs stays as it is; an unknown member is refused too, because a misspelt
- * limit that is silently left out is a limit that does not hold.
+ * Reads configuration documents member by member. A wrong value is refused with its path and the reason, and the
+ * configuration in force stays; an unknown member is refused too, because a misspelt limit that is silently ignored
+ * would never apply.
  */
 import { PosternError } from './errors.ts';
 import { cleanText } from './text.ts';
@@ -11,7 +11,7 @@ export function refuse(path: string, reason: string): never {
   throw new PosternError('bad_request', `${path}: ${reason}`);
 }
 
-/** A value as an error message shows it, cut to what fits a line. */
+/** Formats a value for an error message, cut to fit a line. */
 function shown(value: unknown): string {
   return (JSON.stringify(value) ?? String(value)).slice(0, 60);
 }

@@ -1,8 +1,8 @@
 /**
  * The table of request errors. Every failure that a caller of an API or an SMTP client sees has a stable code here:
- * its HTTP status, its SMTP reply, its name in the SES v2 API, whether a repeat can succeed, whose fault it is and
- * what to do. Why a delivery stands as it does is in `lib/outcome/reasons.ts`. `npm run errors` writes both tables
- * to `errors.md`.
+ * its HTTP status, its SMTP reply, its name in the SES v2 API, whether a repeat can succeed, which side is at fault
+ * and what to do. `lib/outcome/reasons.ts` has the reasons of deliveries. `npm run errors` writes both tables to
+ * `errors.md`.
  */
 
 export interface ErrorEntry {
@@ -13,10 +13,10 @@ export interface ErrorEntry {
   enhanced: string;
   /** Name in the SES v2 API (`x-amzn-ErrorType`). */
   ses: string;
-  /** A repeat of the same request may succeed. */
+  /** Whether a repeat of the same request may succeed. */
   temporary: boolean;
   fault: 'caller' | 'operator' | 'postern';
-  /** What a person does about it, one sentence. */
+  /** What the operator or caller does about it, one sentence. */
   action: string;
 }
 
@@ -302,7 +302,7 @@ export const ERRORS = {
 
 export type ErrorCode = keyof typeof ERRORS;
 
-/** A failure with a code of the table. `message` says what is wrong, where, and what to do next. */
+/** A failure with a code of the table. `message` states the fault, its place, and what to do next. */
 export class PosternError extends Error {
   readonly code: ErrorCode;
 

@@ -8,7 +8,7 @@
  */
 export interface Health {
   ok: boolean;
-  /** Why it is down. */
+  /** Reason of the failure. */
   text?: string;
 }
 

@@ -1,4 +1,4 @@
-/** A binary heap: what comes first is at hand, and each entry goes in and out in logarithmic time. */
+/** A binary heap: the first entry is at hand, and each entry is added and removed in logarithmic time. */
 export class Heap<T> {
   readonly #entries: T[] = [];
   readonly #before: (a: T, b: T) => boolean;

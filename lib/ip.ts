@@ -1,9 +1,9 @@
-/** IP addresses in the one form in which they are compared: `2001:DB8:0::1` and `2001:db8::1` are one address. */
+/** Converts IP addresses to one canonical form for comparison: `2001:DB8:0::1` and `2001:db8::1` are one address. */
 import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import { readText, refuse } from './document.ts';
 
-/** As RFC 5952 writes it, an IPv4-mapped one as IPv4; text that is no address stays as it is. */
+/** The canonical form of RFC 5952, an IPv4-mapped address as IPv4; text that is not an address stays as it is. */
 export function canonicalIp(text: string): string {
   return isIP(text) === 0 ? text : ipaddr.process(text).toString();
 }
@@ -14,7 +14,7 @@ export function familyOf(address: string): 0 | 4 | 6 {
   return ipaddr.IPv6.isValid(address) ? 6 : 0;
 }
 
-/** The network of one owner in all likelihood: an IPv4 /24, an IPv6 /48. Text that is no address stays as it is. */
+/** The network that most likely has one owner: an IPv4 /24, an IPv6 /48. Text that is not an address stays as it is. */
 export function networkOf(address: string): string {
   if (isIP(address) === 0) return address;
   const text = canonicalIp(address);
@@ -22,7 +22,7 @@ export function networkOf(address: string): string {
   return `${ipaddr.IPv6.networkAddressFromCIDR(`${text}/48`).toString()}/48`;
 }
 
-/** @returns the address in the form that it is compared in. @throws PosternError with path and reason. */
+/** @returns the address in its canonical form. @throws PosternError with path and reason. */
 export function readIp(value: unknown, path: string): string {
   const text = readText(value, path);
   if (isIP(text) === 0) refuse(path, `${JSON.stringify(text)} is not an IP address.`);

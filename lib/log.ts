@@ -14,7 +14,7 @@ export interface Log {
 
 const ORDER: readonly LogLevel[] = ['debug', 'info', 'warn', 'error'];
 
-/** Members that are never written, whatever a caller passes: secrets, and the content of mail. */
+/** Members that are never written, even when a caller passes them: secrets, and the content of mail. */
 const REDACTED =
   /^(?:.*(?:secret|password|passphrase|privatekey|masterkey|accesskey|token|credentials?|signature)|authorization|proxyauthorization|bearer|(?:set)?cookie|pass|sealed|pem|body|bytes|html|attachments|substitutions|templatedata)$/;
 /** Secrets inside of text, as errors quote them: bearer keys, AUTH commands, private keys. */

@@ -1,7 +1,7 @@
 /**
- * Which addresses may be connected to. MX records, address records and webhook URLs are written by strangers: one
- * that leads to 127.0.0.1, into a private network or to a cloud's metadata service would make Postern its writer's
- * proxy into the operator's own network.
+ * Decides to which addresses Postern may connect. MX records, address records and webhook URLs are written by
+ * strangers: one that leads to 127.0.0.1, into a private network or to a cloud's metadata service would make Postern
+ * its writer's proxy into the operator's own network.
  */
 import ipaddr from 'ipaddr.js';
 import { familyOf } from './ip.ts';
@@ -18,7 +18,7 @@ const GLOBAL_UNICAST = ipaddr.parseCIDR('2000::/3') as [ipaddr.IPv6, number];
  * than the one that is reached.
  */
 export function isPublicAddress(address: string): boolean {
-  // Only the one full spelling of an address: what parsers disagree about is refused.
+  // Only the one full spelling of an address: spellings on which parsers disagree are refused.
   if (familyOf(address) === 0) return false;
   const parsed = ipaddr.parse(address);
   if (parsed.range() !== 'unicast') return false;

@@ -1,9 +1,9 @@
 /**
- * Time and chance, handed in from outside (so that shaping, retries and expiry run in simulation and in
- * tests without sleeping). Nothing in `lib/` calls `Date.now`, `setTimeout` or `Math.random` directly.
+ * Clock and random source, injected so that shaping, retries and expiry run in simulation and in tests without
+ * sleeping. Nothing in `lib/` calls `Date.now`, `setTimeout` or `Math.random` directly.
  */
 
-/** Lengths of time, ms. */
+/** Durations, ms. */
 export const SECOND = 1_000;
 export const MINUTE = 60 * SECOND;
 export const HOUR = 60 * MINUTE;
@@ -29,14 +29,14 @@ export const systemClock: Clock = {
   },
 };
 
-/** A correction of the wall clock is followed by so much of the time that passes. */
+/** Rate at which a correction of the wall clock is followed. */
 const SLEW = 0.01;
 
 /**
- * A clock for what must not be deceived by a wall clock that is set: leases, deadlines. Its time never jumps and
- * runs on while the process is stopped; when the wall clock is set, it follows by one hundredth of the time that
- * passes, so that a lease of 12 s is measured to 0.12 s, whatever happens.
- * @param wall ms since the epoch. @param steady ms that never go back (CLOCK_MONOTONIC).
+ * A clock for leases and deadlines, which a change of the wall clock must not affect. Its time never jumps and
+ * advances while the process is stopped; when the wall clock is set, it follows by one hundredth of the elapsed time,
+ * so that a lease of 12 s is always measured to 0.12 s.
+ * @param wall since the epoch, ms. @param steady clock in ms that never goes back (CLOCK_MONOTONIC).
  */
 export function createSteadyClock(
   wall: () => number = Date.now,

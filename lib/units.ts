@@ -1,10 +1,10 @@
-/** Lengths of time as they are written in rules and other documents. */
+/** Durations in rules and other documents. */
 import { DAY, HOUR } from './time.ts';
 
 const MILLISECONDS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: HOUR, d: DAY };
 const SPAN = /^([0-9]{1,6})([smhd])$/;
 
-/** Milliseconds of `90s`, `30m`, `2h`, `1d`; undefined when it is none of these, or nothing. */
+/** Parses `90s`, `30m`, `2h`, `1d` to ms; undefined for any other value, and for zero. */
 export function readSpan(text: unknown): number | undefined {
   const parts = typeof text === 'string' ? SPAN.exec(text) : null;
   if (parts === null) return undefined;

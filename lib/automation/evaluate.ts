@@ -7,7 +7,7 @@
  *                                │                                                │
  *                     no rule agreed: those marked fallback ◄─────────────────────┤
  *                                                                                 ▼
- *            the window of (rule, scope) is full? ──► raise, for its duration or as long as the reply says
+ *            the window of (rule, scope) is full? ──► raise, for its duration or the time in the reply
  * ```
  *
  * Pure except for the state that is passed in: no clock, no random source, no I/O.

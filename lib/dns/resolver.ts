@@ -69,7 +69,7 @@ const CACHE_OCTETS = 32 * 1024 * 1024;
 const ANSWER_OCTETS = 300;
 const RECORD_OCTETS = 80;
 const MAX_TTL = 86_400;
-/** Maximum TTL of negative answers, whatever their SOA holds (RFC 2308 §5), s. */
+/** Maximum TTL of negative answers, above which their SOA is ignored (RFC 2308 §5), s. */
 const MAX_NEGATIVE_TTL = 3600;
 const DEFAULT_NEGATIVE_TTL = 60;
 /** Number of names in a row without an answer after which DNS counts as down. */

@@ -11,7 +11,7 @@
  * ```
  * "Broke" is an alert or a violation of the protocol: a reset, a timeout and a 421 are faults of a connection. Spoken
  * lapses three days after the last handshake: a host that gave TLS up gets its mail within the lifetime of a message.
- * A session for which TLS is required never asks here.
+ * A session that requires TLS never uses this.
  */
 import { TtlCache } from '../cache.ts';
 import type { SessionOptions } from '../smtp/types.ts';
@@ -19,7 +19,7 @@ import { DAY } from '../time.ts';
 
 const SPOKEN = 3 * DAY;
 const CLEAR = DAY;
-/** Failures in a row that prove that a host cannot speak TLS, and the time between two that count, ms. */
+/** Number of failures in a row that prove that a host does not support TLS, and the time between two that count, ms. */
 const PROOFS = 3;
 const APART = 60_000;
 
@@ -42,7 +42,7 @@ export class TlsFallback {
     return known;
   }
 
-  /** A handshake was done, or the host asked for one by 530 (RFC 3207 §4). */
+  /** Records a completed handshake, or a host's demand for one by 530 (RFC 3207 §4). */
   spoke(host: string, now: number): void {
     this.#hosts.set(host, { kind: 'spoken' }, now + SPOKEN);
   }

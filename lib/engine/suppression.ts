@@ -29,7 +29,7 @@ export function suppressionKey(address: string): string {
 }
 
 /**
- * For so long the list knows of an address that it was taken off, ms: longer than an outcome can wait in a queue
- * (SQS: 14 days), so that one that comes again puts nobody back.
+ * How long the list remembers a removal, ms: longer than an outcome can wait in a queue (SQS: 14 days), so that a
+ * repeated outcome does not list the address again.
  */
 export const REMOVAL_MEMORY = 15 * DAY;

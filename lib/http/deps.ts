@@ -1,4 +1,4 @@
-/** What every route of the HTTP API is given: the rooms below it, and the few facts of this installation. */
+/** Dependencies of every route of the HTTP API: the rooms below it, and the few facts of this installation. */
 import type { Accept } from '../accept/types.ts';
 import type { Installed } from '../control/ip-inventory.ts';
 import type { Control } from '../control/types.ts';
@@ -18,17 +18,17 @@ export interface ApiLog {
 }
 
 export interface ApiLimits {
-  /** Bytes of one message as it travels (SES: 40 MB after base64). */
+  /** Maximum size of one message as it travels (SES: 40 MB after base64), bytes. */
   messageBytes: number;
   /** Time that a body may take before its rate counts, ms. */
   bodyGrace: number;
-  /** Rate that a body must then have come at, bytes a second; a slower one is answered 408. */
+  /** Minimum rate of a body after that, bytes a second; a slower one is answered 408. */
   bodyRate: number;
-  /** Bytes of all bodies of known callers at one time; above it a large request is answered 429. */
+  /** Maximum of all bodies of proven callers at one time, bytes; above it a large request is answered 429. */
   bufferedBytes: number;
-  /** Bytes of all bodies at one time whose callers are proven by the whole body alone; above it 429. */
+  /** Maximum of all bodies at one time whose callers are proven by the whole body alone, bytes; above it 429. */
   unprovenBytes: number;
-  /** Rate that `GetAccount` names to callers that pace themselves by it, messages a second. */
+  /** Rate that `GetAccount` reports to callers that pace themselves by it, messages a second. */
   sendRate: number;
 }
 
@@ -61,11 +61,11 @@ export interface ApiDeps {
   version: string;
   log: ApiLog;
   limits?: Partial<ApiLimits>;
-  /** Why mail waits, as the egress of this process sees it; absent: this process sends no mail. */
+  /** Explains why mail waits in the egress of this process; absent: this process sends no mail. */
   explain?: (query: ExplainQuery) => Promise<MailExplanation[]>;
   /** Forgets what the egress of this process has learnt of a site; absent: this process sends no mail. */
   forgetSite?: (site: string) => ForgottenLessons;
-  /** Why a delivery waits that the egress of this process has in hand; undefined: it is being sent. */
+  /** Why a delivery in the egress of this process waits; undefined: it is being sent. */
   waitStatus?: (messageId: string, n: number) => { code: string; text: string; until: number } | undefined;
   /** Events on their way to destinations; absent: this process sends none. */
   events?: Omit<Events, 'close'>;

@@ -1,6 +1,6 @@
 /**
  * Expands the packing of reports: gzip, zip with one file, or none. Expansion stops at the bound and the report is
- * refused, whatever its headers claim, because a stranger may send a bomb. The work runs off the event loop.
+ * refused, even when its headers claim less, because a stranger may send a bomb. The work runs off the event loop.
  */
 import { promisify } from 'node:util';
 import * as zlib from 'node:zlib';

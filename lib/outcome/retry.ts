@@ -10,7 +10,7 @@ export interface RetrySchedule {
 }
 
 /**
- * RFC 5321 §4.5.4.1 asks for two tries in the first hour and then one every two or three; greylisting ends after
+ * RFC 5321 §4.5.4.1 recommends two tries in the first hour and then one every two or three; greylisting ends after
  * about 5 to 15 minutes. So: 5, 10, 20, 40 minutes, 1, 2 and then every 4 hours. That is nine attempts in SES's
  * longest delivery time (14 hours) and 23 in three days.
  */

@@ -86,7 +86,8 @@ function openPoolOf(name: string, set: string, { deps, caller }: Call): string {
 }
 
 /**
- * As SES: the domain must be a verified identity of the caller, or below one; whoever tracks by a name must own it.
+ * As SES: the domain must be a verified identity of the caller, or below one, because links must use a name that
+ * their sender owns.
  * @throws PosternError `bad_request`, also when there is no domain and this service has no tracking URL of its own.
  */
 function trackingOf(

@@ -4,7 +4,7 @@
  *   stage      leaves by                      to
  *   ─────────  ─────────────────────────────  ─────────────────────────────────────────────────────────
  *   connect    connected                      greeting
- *   greeting … starttls                       as opening.ts says
+ *   greeting … starttls                       see opening.ts
  *   tls        handshake done                 ehlo, with a new reply parser and no extensions
  *   open       quit(), idle, maxTransactions  quit, once nothing is under way
  *   quit       any reply, loss, deadline      over, `quit`

@@ -65,7 +65,7 @@ export class Ramp {
   #deliveredBefore: number;
   #steppedBack: boolean;
   #cause: string | undefined;
-  /** Whether mail wants to leave today. */
+  /** Whether mail waits to be sent today. */
   #asked = false;
   /** Whether its position, or only its counts, differ from storage. */
   #changed = false;

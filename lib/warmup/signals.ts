@@ -11,8 +11,8 @@
  * `signalOfReport` reads a later report:
  *
  * ```
- *  a complaint, unless it says "not spam"               complained
- *  a bounce that says the address does not exist        bounced
+ *  a complaint that is not a "not spam"                complained
+ *  a bounce of an address that does not exist           bounced
  *  a bounce about reputation, spam or policy            blocked
  * ```
  * The first 4xx of a delivery is no signal unless it is about rates: hosts that greylist defer all mail that they see

@@ -12,8 +12,8 @@
  *
  * **[recorded]** Records without deliveries. No answer was given and nothing is sent; TTL removes them.
  *
- * **[taken], without a key.** Some or all deliveries will be sent although the caller was told to try again, or
- * told nothing. Only a key can make that call safe to repeat.
+ * **[taken], without a key.** Some or all deliveries will be sent although the caller got the answer to try again, or
+ * none. Only a key can make that call safe to repeat.
  *
  * **[claimed]** The claim names the ids of the first answer; the records of these ids are missing, so the call is
  * known to be unfinished. A refusal that certainly sent nothing takes its claim back. Otherwise the repeated call
@@ -23,10 +23,10 @@
  *      else each delivery is marked in its item as one that may have two copies, and its copies go into the lanes
  *      fifteen minutes late and claimed, by which time copies of the first call have ended, and these are dropped.
  *      Copies of the first call that are handed out later than `AGED` after they were sent find the mark, and are
- *      claimed too. SQS cannot be asked whether it has a message, so nothing shorter is safe;
+ *      claimed too. SQS has no query for a message, so nothing shorter is safe;
  *   3. the records of the first ids, which end this state.
  *
- * **[taken], with a key.** As [claimed]: it cannot be told whether the lanes have them, and need not be.
+ * **[taken], with a key.** As [claimed]: whether the lanes have them is unknown, and does not matter.
  *
  * **[complete]** The answer was lost. The repeated call finds every record and gives the first answer.
  */

@@ -4,7 +4,7 @@
  *
  * **Ownership.** The item of a name holds its owner, a version that every acquisition raises, and the length of
  * the lease. Another process may take it over when it has seen the same version for that length on its own
- * steady clock: then the owner, whatever its clock says, has not renewed for so long.
+ * steady clock: then the owner has not renewed for that time, by any clock.
  *
  * ```
  *  owner    acquire v1 ────── renew v2 ──── ✕ dies
@@ -15,7 +15,7 @@
  * one length of the lease, not at once.
  *
  * **Checkpoints** carry the version of the lease under which they were read or written last, and only go up: who
- * takes a name over reads its checkpoint, and from then on whoever had it before writes in vain. So no write pays
+ * takes a name over reads its checkpoint, and from then on writes of earlier owners fail. So no write pays
  * for a look at the lease.
  */
 import { type Clock, DAY } from '../../time.ts';

@@ -14,7 +14,7 @@
  *               └─ cannot be read ─► stays, hidden; a newer version reads it, or it becomes a dead letter
  * ```
  * A claim costs a write, so the common path does without: it is safe as long as SQS hands a message to one
- * receiver at a time, and a message was sent once. What may not be so is claimed: whatever was handed out or
+ * receiver at a time, and a message was sent once. Other copies are claimed: all that were handed out or
  * put back before, and what an interrupted call may have sent twice. `claimBeforeSend` claims everything.
  */
 import { randomBytes } from 'node:crypto';

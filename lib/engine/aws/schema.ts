@@ -33,8 +33,8 @@ export interface AwsResources {
    */
   queueUrlPrefix: string;
   /**
-   * Every delivery is claimed before it is handed out: SQS's rare double deliveries send nothing twice, and whatever
-   * is in a lane can be cancelled. One write unit more for each delivery.
+   * Whether every delivery is claimed before it is handed out: SQS's rare double deliveries then send nothing twice,
+   * and every delivery in a lane can be cancelled. One write unit more for each delivery.
    */
   claimBeforeSend: boolean;
 }

@@ -7,15 +7,15 @@
  * ```
  * The record comes first: what a peer has answered is known before anything is forgotten. What a crash leaves:
  *
- * **[recorded]** The old copy is handed out again (`receive.ts`). Its record says that this very copy wrote it,
- * so what is missing is made up for: the copy put back, the outcome told; and it is deleted.
+ * **[recorded]** The old copy is handed out again (`receive.ts`). Its record shows that this very copy wrote it,
+ * so the missing steps follow: the copy is put back, the outcome reported; and the old copy is deleted.
  *
  * **[put]** As before. The copy is put back twice: of two equal ones the claim lets one through, and the other
  * finds its generation over.
  *
  * **[told]** As before. The outcome comes twice; consumers count on that.
  *
- * **[ended]** Nothing is left; the answer was lost, and nobody waits for it.
+ * **[ended]** Nothing is left; the answer was lost, and no caller waits for it.
  *
  * An error leaves the same states. The caller settles again, and what was done is not done again.
  */

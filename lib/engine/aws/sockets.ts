@@ -1,10 +1,10 @@
 /**
- * Connections that are kept open between requests, and what they can be trusted with.
+ * Connections that are kept open between requests, and how far they can be trusted.
  *
- * A process that was stopped (Lambda freezes what has no call) wakes with connections that the other side has
- * forgotten: what is sent on one is answered by a reset. So connections that have been idle for some seconds are
- * dropped before a send. One that is reset all the same, used before and without a byte of an answer, was closed
- * while the request was under way to it, which is told apart from an answer that was lost.
+ * A process that was stopped (Lambda freezes idle functions) wakes with connections that the other side has closed: a
+ * send on one is answered by a reset. So connections that have been idle for some seconds are dropped before a send.
+ * When one is reset all the same, used before and without a byte of an answer, it was closed while the request was
+ * under way to it; that case is distinguished from a lost answer.
  */
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';

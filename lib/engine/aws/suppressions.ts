@@ -1,6 +1,6 @@
 /**
  * The suppression lists: an item for each address, found by tenant and address in one read, and listed by the index.
- * An item without a reason says that its address was taken off the list; TTL removes it.
+ * An item without a reason marks an address as removed from the list; TTL deletes it.
  */
 import type { SuppressionQuery, Suppressions } from '../ports.ts';
 import {
@@ -99,7 +99,7 @@ export class AwsSuppressions implements Suppressions {
     const to = before - 1;
     if (from > to) return [];
     const list = listOf(tenant, reason);
-    // Where a page begins must lie within what is asked for.
+    // The start of a page must lie within the query.
     const start =
       after && after.at === from
         ? { ...keyOf(addressKey(tenant, after.address)), l: text(list), t: number(from) }

@@ -187,7 +187,7 @@ export class Tables {
 
   /**
    * Changes one item if its condition holds.
-   * @returns `done`, with the item when it was asked for; else the item that did not meet the condition.
+   * @returns `done`, with the item when `returns` is set; else the item that did not meet the condition.
    */
   async update(table: TableName, key: Key, change: Update): Promise<{ done: boolean; item?: Item }> {
     return this.#do(table, async () => {

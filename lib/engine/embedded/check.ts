@@ -1,5 +1,5 @@
 /**
- * The state checker: reads the store of a data directory and says what is wrong with it. Run after every crash test,
+ * The state checker: reads the store of a data directory and lists its faults. Run after every crash test,
  * and by an operator who doubts a disk or a copy:
  *
  *   npm run check:store -- <data directory>

@@ -8,7 +8,7 @@ const BITS = 16;
 const HASHES = 4;
 const SMALLEST = 1 << 12;
 
-/** A filter for so many pairs. */
+/** Makes a filter for `count` pairs. */
 export function filterFor(count: number): Uint32Array {
   let pairs = SMALLEST;
   while (pairs < count) pairs *= 2;

@@ -1,6 +1,6 @@
 /**
- * One lane: a ring of tenant queues (tenants) that have something ready, and the callers that wait for it. Each
- * turn takes one delivery of each tenant, whatever their backlogs.
+ * One lane: a ring of tenant queues (tenants) with ready deliveries, and the callers that wait for one. Each turn
+ * takes one delivery of each tenant, independent of their backlogs.
  */
 import type { PosternError } from '../../errors.ts';
 import type { Held, TenantQueue } from './tenant-queue.ts';

@@ -42,7 +42,7 @@ export function engineOver({ link, opened }: { link: Link; opened: Opened }, clo
   async function close(): Promise<void> {
     timer.stop();
     ready.stop(new PosternError('shutting_down', 'The store is being closed.'));
-    // The last batch: whatever was called before is in it or before it.
+    // The last batch: every earlier call is in it or before it.
     await link.call('finish', { clean: ready.leasedCount === 0 }).catch(() => {});
     await link.close();
   }

@@ -1,6 +1,6 @@
 /**
  * Whether a reply refuses the connection and not the message: the peer limits messages over one connection, and
- * accepts this one over another. Such a reply is no attempt, and says nothing about the message rate.
+ * accepts this one over another. Such a reply is no attempt, and no evidence about the message rate.
  */
 import type { AttemptResult } from '../../outcome/classify.ts';
 import { throttles } from './throttling.ts';

@@ -44,8 +44,8 @@ export class AdmissionWriter {
   }
 
   /**
-   * All of `messages`, or none. `bytes` are their bodies one after another. `full` says what is missing when
-   * the disk has no room for new mail; a repeat still gets its first answer then.
+   * Admits all of `messages`, or none. `bytes` are their bodies one after another. `full` describes the missing room
+   * when the disk has none for new mail; a repeat still gets its first answer then.
    */
   admit(
     { now, claim, messages }: { now: number; claim?: ClaimCall; messages: MessageTuple[] },

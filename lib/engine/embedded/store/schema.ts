@@ -34,10 +34,10 @@ export const MAX_TENANT_QUEUES = 2 ** 21;
 export const PER_MS = 1024;
 
 /**
- * A queue key says tenant queue (lane and tenant) and place within it, so one B-tree holds the lanes apart and in
- * order. `share` is how many deliveries the message was taken in with: 1 means that its body goes with it.
- * `again` marks rows that came back from the ledger: those alone are in an index by message, the others are
- * found by `messages.keys` (their keys when they were taken in), which spares an index write per message.
+ * A queue key consists of tenant queue (lane and tenant) and position within it, so one B-tree holds the lanes apart
+ * and in order. `share` is the number of deliveries with which the message was admitted: 1 means that its body goes
+ * with it. `again` marks rows that came back from the ledger: those alone are in an index by message, the others are
+ * found by `messages.keys` (their keys at admission), which spares an index write per message.
  */
 const MAIL = `
   CREATE TABLE messages (
