@@ -21,7 +21,7 @@ const TENANT_KEPT = DAY;
 const SCARCE = 0.5;
 
 /** Connections that are counted together. */
-export interface Share {
+export interface ShareCount {
   readonly key: string;
   open: number;
   /** Pools that wait for one of them, longest wait first, and how many there may be for each. */
@@ -29,10 +29,10 @@ export interface Share {
 }
 
 /** A connection, by what it is counted in. */
-export interface Claim {
-  readonly shares: readonly Share[];
+export interface ConnectionClaim {
+  readonly shares: readonly ShareCount[];
   /** Those in which it counts until it is answered. */
-  unproven: readonly Share[];
+  unproven: readonly ShareCount[];
   /** Few connections are left for sites like this one. */
   readonly scarce: boolean;
 }
@@ -47,7 +47,7 @@ export interface Claimant {
   /** Opens connections and begins messages within the limits. */
   pump(): void;
   /** Closes a connection that is not needed: one that counts in a share, if one is named. @returns whether there was one. */
-  closeIdle(share?: Share): boolean;
+  closeIdle(share?: ShareCount): boolean;
 }
 
 /** The pools of one site. */
@@ -57,14 +57,14 @@ interface Neighbours {
   readonly starved: Set<Claimant>;
 }
 
-const NONE: readonly Share[] = [];
+const NONE: readonly ShareCount[] = [];
 
 export class ConnectionLimits {
   /** Connections open or being opened. */
   open = 0;
   /** How often pools wait for a connection: each once for a share or its site. */
   waiters = 0;
-  readonly #shares = new Map<string, Share>();
+  readonly #shares = new Map<string, ShareCount>();
   readonly #bySite = new Map<string, Neighbours>();
   /** Pools with connections. */
   readonly #connected = new Set<Claimant>();
@@ -98,7 +98,7 @@ export class ConnectionLimits {
     request: Pick<ConnectionRequest, 'provider' | 'proven' | 'address'>,
     resolved: Pick<Resolved, 'limits'>,
     now: number,
-  ): Claim | undefined {
+  ): ConnectionClaim | undefined {
     for (const tenant of tenants) {
       this.#used(tenant, now);
       const contended = now < this.#contendedUntil;
@@ -120,16 +120,16 @@ export class ConnectionLimits {
     return this.#shares.get(key)?.open ?? 0;
   }
 
-  #share(key: string): Share {
+  #share(key: string): ShareCount {
     const share = this.#shares.get(key) ?? { key, open: 0, waiting: new Map() };
     this.#shares.set(key, share);
     return share;
   }
 
-  #count(claimant: Claimant, shares: readonly ConnectionShare[]): Claim {
+  #count(claimant: Claimant, shares: readonly ConnectionShare[]): ConnectionClaim {
     this.open += 1;
     this.#connected.add(claimant);
-    const enter = ({ key }: ConnectionShare): Share => {
+    const enter = ({ key }: ConnectionShare): ShareCount => {
       const share = this.#share(key);
       share.open += 1;
       return share;
@@ -152,14 +152,14 @@ export class ConnectionLimits {
   }
 
   /** A connection has been answered: it no longer counts among those of unproven sites. */
-  answered(claim: Claim): void {
+  answered(claim: ConnectionClaim): void {
     const { unproven } = claim;
     claim.unproven = NONE;
     for (const share of unproven) this.#leave(share);
   }
 
   /** A connection has closed: those that waited for it are pumped, starved neighbours before the others. */
-  disconnected(claimant: Claimant, { shares, unproven }: Claim): void {
+  disconnected(claimant: Claimant, { shares, unproven }: ConnectionClaim): void {
     this.open -= 1;
     if (claimant.connections === 0) this.#connected.delete(claimant);
     for (const share of [...unproven, ...shares]) share.open -= 1;
@@ -169,12 +169,12 @@ export class ConnectionLimits {
     for (const other of [...(neighbours?.all ?? [])]) other.pump();
   }
 
-  #leave(share: Share): void {
+  #leave(share: ShareCount): void {
     share.open -= 1;
     this.#wake(share);
   }
 
-  #wake(share: Share): void {
+  #wake(share: ShareCount): void {
     for (const [claimant, most] of share.waiting) {
       if (claimant.waiting > 0 && share.open >= most) continue;
       share.waiting.delete(claimant);
@@ -224,7 +224,7 @@ export class ConnectionLimits {
   }
 
   /** Whether another pool waits for a connection that this one holds. */
-  isWanted(claimant: Claimant, { shares, unproven }: Claim): boolean {
+  isWanted(claimant: Claimant, { shares, unproven }: ConnectionClaim): boolean {
     for (const some of [shares, unproven]) {
       for (const { waiting } of some) {
         for (const other of waiting.keys()) {

@@ -20,7 +20,7 @@ import { HOUR } from '../time.ts';
 import { count, type Via } from './attempt.ts';
 import { CircuitBreaker } from './circuit-breaker.ts';
 import { originOf } from './connection.ts';
-import type { Share } from './connection-limits.ts';
+import type { ShareCount } from './connection-limits.ts';
 import type { Delivery, Reason, Slot, WaitStatus } from './delivery.ts';
 import { PoolConnections } from './pool-connections.ts';
 import { poolConstraints, waitStatusOf } from './pool-constraints.ts';
@@ -234,7 +234,7 @@ export class ConnectionPool implements Slot, PoolCore {
 
   // — closing —
 
-  closeIdle(share?: Share): boolean {
+  closeIdle(share?: ShareCount): boolean {
     return this.queue.size === 0 && this.#connections.closeIdle(share);
   }
 

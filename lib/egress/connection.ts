@@ -17,7 +17,7 @@ import { providerOf } from '../shaping/providers.ts';
 import { replyText } from '../smtp/reply.ts';
 import type { RecipientResult, SmtpSession, Transaction, TransactionResult } from '../smtp/types.ts';
 import type { Via } from './attempt.ts';
-import type { Claim } from './connection-limits.ts';
+import type { ConnectionClaim } from './connection-limits.ts';
 import type { Delivery } from './delivery.ts';
 import type { Target } from './destination.ts';
 import type { PoolCore, PoolHost, ReplyOrigin } from './pool-host.ts';
@@ -41,7 +41,7 @@ export class Connection {
   session: SmtpSession | undefined;
   readonly target: Target;
   /** What it is counted in at its source. */
-  readonly claim: Claim;
+  readonly claim: ConnectionClaim;
   /** Counts connections of mail with connection limits of its own; undefined for the others. */
   readonly counter: MailCounter | undefined;
   readonly via: Via;
@@ -63,7 +63,7 @@ export class Connection {
     siblings: Siblings,
     host: PoolHost,
     target: Target,
-    claim: Claim,
+    claim: ConnectionClaim,
     counter: MailCounter | undefined,
   ) {
     const { site, source } = pool;

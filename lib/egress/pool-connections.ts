@@ -4,7 +4,7 @@ import { connectionsWanted } from '../shaping/limits/limit.ts';
 import { scarceDeadlines } from '../smtp/deadlines.ts';
 import type { SessionEnd } from '../smtp/types.ts';
 import { Connection, type Siblings } from './connection.ts';
-import type { Claim, Share } from './connection-limits.ts';
+import type { ConnectionClaim, ShareCount } from './connection-limits.ts';
 import type { Target } from './destination.ts';
 import type { PoolCore, PoolHost } from './pool-host.ts';
 
@@ -92,7 +92,7 @@ export class PoolConnections implements Siblings {
     return undefined;
   }
 
-  #open(target: Target, now: number, claim: Claim, counter: MailCounter | undefined): void {
+  #open(target: Target, now: number, claim: ConnectionClaim, counter: MailCounter | undefined): void {
     const pool = this.#pool;
     const host = this.#host;
     const { source, limiter } = pool;
@@ -145,7 +145,7 @@ export class PoolConnections implements Siblings {
   }
 
   /** Closes one that has nothing to do, and counts in a share if one is named. @returns whether there was one. */
-  closeIdle(share: Share | undefined): boolean {
+  closeIdle(share: ShareCount | undefined): boolean {
     const connection = this.idle.find(
       ({ session, claim }) =>
         session?.busy === 0 &&

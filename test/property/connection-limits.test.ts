@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import fc from 'fast-check';
-import { type Claim, type Claimant, ConnectionLimits } from '../../lib/egress/connection-limits.ts';
+import { type Claimant, type ConnectionClaim, ConnectionLimits } from '../../lib/egress/connection-limits.ts';
 import { LimitBook } from '../../lib/shaping/limits/book.ts';
 import { limitTable } from '../../lib/shaping/limits/table.ts';
 import { limits } from '../support/egress.ts';
@@ -27,7 +27,7 @@ class Pool implements Claimant {
   readonly address: string;
   proven = false;
   waiting = 0;
-  readonly claims: Claim[] = [];
+  readonly claims: ConnectionClaim[] = [];
   readonly #limits: ConnectionLimits;
 
   constructor(n: number, all: ConnectionLimits) {
