@@ -183,13 +183,12 @@ describe('identities', () => {
 });
 
 test("the last administrator's key cannot be revoked", async () => {
-  const made = await server.call('POST', '/keys', { key: 'admin', body: { admin: true } });
   const admins = () => server.control.keys.list().filter((key) => key.admin);
-  for (const { id } of admins().slice(1)) {
+  // Ids are drawn, so the key that calls may be anywhere in the list.
+  for (const { id } of admins().filter((key) => key.id !== 'AKIAADMIN')) {
     assert.equal((await server.call('DELETE', `/keys/${id}`, { key: 'admin' })).status, 204);
   }
   const [last] = admins();
-  assert.notEqual(last!.id, made.json.id);
   const refused = await server.call('DELETE', `/keys/${last!.id}`, { key: 'admin' });
   assert.equal(refused.json.error.code, 'bad_request');
   assert.match(refused.json.error.message, /the last administrator's key: create another one first/);
