@@ -193,7 +193,8 @@ class FeedFollower implements Follower {
   /** Reads one page for the destinations that are furthest behind and have room. @returns whether there may be more. */
   async #read(): Promise<boolean> {
     const ready = [...this.#followed.values()].filter(({ window }) => window.room >= PAGE);
-    if (ready.length === 0 && this.#followed.size > 0) return false;
+    // Without destinations the feed costs nothing: one that is made later takes what happened since it was made.
+    if (ready.length === 0) return false;
     const after = ready.reduce((least, { window }) => Math.min(least, window.cursor), this.#cursor);
     const readers = ready.filter(({ window }) => window.cursor === after);
     const page = await this.#options.records.feed(after, PAGE);
@@ -201,11 +202,17 @@ class FeedFollower implements Follower {
     const wanted = new Set<EventType | undefined>(
       readers.flatMap(({ destination }) => (destination.enabled ? destination.types : [])),
     );
-    const events = await eventsOf(this.#options, page, (outcome) => wanted.has(typeOfOutcome(outcome)));
+    const since = Math.min(...readers.map(({ destination }) => destination.createdAt));
+    const events = await eventsOf(
+      this.#options,
+      page,
+      (outcome) => outcome.at >= since && wanted.has(typeOfOutcome(outcome)),
+    );
     const due = this.#options.clock.now();
     for (const one of readers) {
       for (const { message, place: seq } of events) {
-        if (takes(one.destination, message)) one.window.add({ message, seq, tries: 0, due });
+        const isNew = message.at >= one.destination.createdAt;
+        if (isNew && takes(one.destination, message)) one.window.add({ message, seq, tries: 0, due });
       }
       one.window.cursor = page.cursor;
       one.changed = true;
