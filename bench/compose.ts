@@ -53,7 +53,7 @@ for (const { name, ...content } of variants) {
 
 const links = createTrackingLinks(Buffer.alloc(32, 1));
 const base = 'https://click.example.com';
-const message = { messageId: newMessageId(Date.now(), 'example.com'), n: 0 };
+const message = { messageId: newMessageId(Date.now()), n: 0 };
 const track = () => createTracker(links, message, { open: base, click: { http: base, https: base } });
 const row = (i: number): string =>
   `<tr><td style="padding:8px 16px;font-family:Arial,sans-serif"><a href="https://shop.example.com/product/${i}?utm_source=mail&amp;utm_campaign=spring">Product ${i}</a></td></tr>\n${'<tr><td style="padding:8px">More about it.</td></tr>\n'.repeat(16)}`;

@@ -14,7 +14,7 @@ import { PRICES, sqsRequests } from '../lib/engine/aws/placement.ts';
 import { openReporter, type Reporter } from '../lib/engine/aws/reporter.ts';
 import type { Attempt, MessageRecord, QueueItem } from '../lib/engine/items.ts';
 import type { Admission, Engine, LeasedItem, Settlement } from '../lib/engine/ports.ts';
-import { baseId, newMessageId } from '../lib/mail/message-id.ts';
+import { newMessageId, qualifiedId } from '../lib/mail/message-id.ts';
 import { recordsOf } from '../lib/outcome/apply-suppression.ts';
 import { MINUTE, systemClock } from '../lib/time.ts';
 import { moveTime, startTestAws } from '../test/support/aws.ts';
@@ -127,8 +127,8 @@ function denseBody(size: number): Buffer {
 
 function message(now: number, body: Buffer): Admission {
   const recipient = `user${Math.floor(Math.random() * 1e6)}@gmail.com`;
-  const messageId = newMessageId(now, 'example.com');
-  const id = baseId(messageId);
+  const id = newMessageId(now);
+  const messageId = qualifiedId(id, 'example.com');
   const record: MessageRecord = {
     v: 1,
     id,

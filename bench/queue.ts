@@ -11,7 +11,7 @@ import { parseArgs } from 'node:util';
 import { openEmbedded } from '../lib/engine/embedded/open.ts';
 import { type MessageRecord, type QueueItem, SCHEMA_VERSION } from '../lib/engine/items.ts';
 import type { Admission } from '../lib/engine/ports.ts';
-import { baseId, newMessageId } from '../lib/mail/message-id.ts';
+import { newMessageId, qualifiedId } from '../lib/mail/message-id.ts';
 import { createReturnPaths } from '../lib/mail/return-path.ts';
 import { laneGroup } from '../lib/shaping/providers.ts';
 import { DAY, systemClock } from '../lib/time.ts';
@@ -32,8 +32,8 @@ function admissionOf(n: number): Admission {
   const now = Date.now();
   const { to, data } = smtpMessage(n);
   const body = data.subarray(0, -3);
-  const messageId = newMessageId(now, 'bench.example');
-  const id = baseId(messageId);
+  const id = newMessageId(now);
+  const messageId = qualifiedId(id, 'bench.example');
   const tenant = `tenant-${n % tenants}`;
   const expiresAt = now + 4 * DAY;
   const record: MessageRecord = {

@@ -12,7 +12,6 @@ import { readSettings } from '../../egress-node/settings.ts';
 import { startStandalone } from '../../egress-node/standalone/standalone.ts';
 import { FINAL_STATES } from '../../lib/engine/states.ts';
 import { silentLog } from '../../lib/log.ts';
-import { baseId } from '../../lib/mail/message-id.ts';
 import { seededRandom } from '../../test/support/clock.ts';
 import { quantile, table } from '../support/machine.ts';
 import { INTERNET, startProvider } from './provider.ts';
@@ -171,7 +170,7 @@ while (accepted < total) {
   for (const { id, recipient } of answer.messages as { id: string; recipient: string }[]) {
     const provider = byDomain.get(recipient.slice(recipient.lastIndexOf('@') + 1))!;
     rows.get(provider)!.messages++;
-    sent.set(baseId(id), { provider, at });
+    sent.set(id, { provider, at });
   }
   accepted += recipients.length;
   await follow();

@@ -10,7 +10,6 @@
 import { isAscii } from 'node:buffer';
 import type { Admission } from '../engine/ports.ts';
 import { asPosternError, type ErrorCode, PosternError } from '../errors.ts';
-import { messageIdOf } from '../mail/message-id.ts';
 import { DAY } from '../time.ts';
 import { CallSize, HeldBytes } from './call-size.ts';
 import { type Checked, check } from './check.ts';
@@ -174,5 +173,5 @@ class Acceptor implements Accept {
 }
 
 function answerOf(result: Admission | PosternError): Submitted {
-  return result instanceof PosternError ? { error: result } : { messageId: messageIdOf(result.record) };
+  return result instanceof PosternError ? { error: result } : { messageId: result.record.id };
 }

@@ -2,7 +2,7 @@
 import type { Identity } from '../control/types.ts';
 import { PosternError } from '../errors.ts';
 import { parseEnvelopeAddress } from '../mail/address.ts';
-import { baseId, newMessageId } from '../mail/message-id.ts';
+import { newMessageId, qualifiedId } from '../mail/message-id.ts';
 import type { Address } from '../mail/types.ts';
 import { DAY } from '../time.ts';
 import type { TrackingTargets } from '../tracking/tracking.ts';
@@ -65,16 +65,15 @@ export function check(deps: CheckDeps, submission: Submission, options: SubmitOp
   const due = dueTime(submission.sendAt, now, policy.maxSchedule);
   const age = set?.delivery.maxDeliverySeconds ? set.delivery.maxDeliverySeconds * 1000 : policy.maxAge;
   const header = raw?.from ?? from;
-  const messageId = newMessageId(now, header.domain);
+  const id = newMessageId(now);
   const tags = tagsOf(submission, raw, set?.name, header, options);
   const prepared: Prepared = {
-    id: baseId(messageId),
-    messageId,
+    id,
     tenant,
     from: header,
     source: header.address,
     recipients,
-    commonHeaders: { from: [], messageId: `<${messageId}>` },
+    commonHeaders: { from: [], messageId: `<${qualifiedId(id, header.domain)}>` },
     configurationSet: set?.name,
     tags,
     class: submission.class ?? 'transactional',

@@ -6,6 +6,7 @@ import type { Admission } from '../engine/ports.ts';
 import { PosternError } from '../errors.ts';
 import { rfc5322Date } from '../mail/date.ts';
 import { discard, serialise } from '../mail/message.ts';
+import { qualifiedId } from '../mail/message-id.ts';
 import type { HeaderField, ParsedMessage } from '../mail/types.ts';
 import type { RenderBudget } from '../template/types.ts';
 import type { TrackingLinks } from '../tracking/links.ts';
@@ -48,7 +49,8 @@ export function draft(
   budget: RenderBudget,
 ): Draft | Admission {
   const { submission, raw, prepared, identity } = checked;
-  const { messageId, acceptedAt: now } = prepared;
+  const { acceptedAt: now } = prepared;
+  const messageId = qualifiedId(prepared.id, prepared.from.domain);
   const tracker = trackerOf(deps.tracking.links, checked);
   let message: ParsedMessage;
   if (raw) {

@@ -13,10 +13,8 @@ import { laneGroup } from '../shaping/providers.ts';
 
 /** A message that may be sent, before it is composed. */
 export interface Prepared {
-  /** Key of the message in the store: the MessageId without its domain. */
+  /** The MessageId. */
   id: string;
-  /** The MessageId in the caller's answer, and in angle brackets the Message-ID field. */
-  messageId: string;
   tenant: string;
   from: Address;
   source: string;

@@ -2,13 +2,13 @@
 import * as z from 'zod/mini';
 import type { Attempt, DeliveryRecord, MessageRecord, Outcome } from '../engine/items.ts';
 import { PosternError } from '../errors.ts';
-import { baseId, messageIdOf } from '../mail/message-id.ts';
+import { messageIdIn } from '../mail/message-id.ts';
 import { sesEvents } from '../outcome/events.ts';
 import { isReason, REASONS } from '../outcome/reasons.ts';
 import { type ApiCall, iso, label, mayRead, operation } from './operation.ts';
 import { about, anyObject, flag, integer, named, text, time } from './schema.ts';
 
-const ID = '010001a2b3c4d5e6-0f8fad5b-d9cb-469f-a165-70867728950e-000000@example.com';
+const ID = '010001a2b3c4d5e6-0f8fad5b-d9cb-469f-a165-70867728950e-000000';
 const messageId = label('id', 'Message id.');
 
 const state = z.enum([
@@ -152,7 +152,7 @@ const getMessage = operation({
     const { tenant, keyId, door, sourceIp, campaign, configurationSet, pool, tags, size } = record;
     return {
       body: {
-        id: messageIdOf(record),
+        id: record.id,
         tenant,
         keyId,
         door,
@@ -195,7 +195,7 @@ const cancelMessage = operation({
       if (state === 'cancelled') cancelled.push({ recipient });
       else tooLate.push({ recipient, state, reason, text });
     }
-    return { body: { id: messageIdOf(record), cancelled, tooLate } };
+    return { body: { id: record.id, cancelled, tooLate } };
   },
 });
 
@@ -246,7 +246,7 @@ function outcomeOf(
 
 /** @throws `not_found`, also for another tenant's message: its existence is not the caller's to learn. */
 export async function recordOf(call: ApiCall, id: string): Promise<MessageRecord> {
-  const record = await call.deps.engine.records.message(baseId(id));
+  const record = await call.deps.engine.records.message(messageIdIn(id));
   if (record && mayRead(call, record.tenant)) return record;
   throw new PosternError('not_found', `There is no message ${JSON.stringify(id.slice(0, 320))}.`);
 }

@@ -79,7 +79,7 @@ export const sendMessages = operation({
     example: {
       messages: [
         {
-          id: '010001a2b3c4d5e6-0f8fad5b-d9cb-469f-a165-70867728950e-000000@example.com',
+          id: '010001a2b3c4d5e6-0f8fad5b-d9cb-469f-a165-70867728950e-000000',
           recipient: 'ann@example.net',
         },
       ],

@@ -46,7 +46,7 @@ const given = {
 };
 const example = {
   ...given,
-  messageId: '010001a2b3c4d5e6-0f8fad5b-d9cb-469f-a165-70867728950e-000000@example.com',
+  messageId: '010001a2b3c4d5e6-0f8fad5b-d9cb-469f-a165-70867728950e-000000',
   feedbackId: '010001a2b3c4d6f1-5e0c4f63-0d56-4f2e-9c6a-3f1f8f0f8a11-000000',
 };
 const address = label('address', 'Address, whatever the case of its letters.');

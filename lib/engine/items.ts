@@ -16,7 +16,7 @@ export type LaneName = string;
 /** One message as accepted: content, sender, recipients. Written once. */
 export interface MessageRecord {
   v: number;
-  /** The MessageId in the caller's answer, without the `@` and the From domain behind it: 60 characters. */
+  /** The MessageId. */
   id: string;
   tenant: string;
   /** Access key that sent it, or `relay` for a network that needs none. */

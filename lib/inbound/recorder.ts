@@ -16,7 +16,7 @@ import { SCHEMA_VERSION } from '../engine/items.ts';
 import type { Engine } from '../engine/ports.ts';
 import { FINAL_STATES } from '../engine/states.ts';
 import type { Log } from '../log.ts';
-import { baseId, isBaseId } from '../mail/message-id.ts';
+import { isMessageId, messageIdIn } from '../mail/message-id.ts';
 import type { ReturnPaths } from '../mail/return-path.ts';
 import type { ComplaintDetail } from '../outcome/details.ts';
 import { type Feedback, feedbackOf } from '../outcome/feedback.ts';
@@ -137,8 +137,8 @@ export class Recorder {
     // A return path that is forged or has expired ends the search.
     if (original.returnPaths.length > 0) return undefined;
     const [recipient, ...others] = new Set(recipients);
-    const id = original.messageId && baseId(original.messageId.trim().replace(/^<|>$/g, ''));
-    if (!id || !isBaseId(id) || recipient === undefined || others.length > 0) return undefined;
+    const id = original.messageId && messageIdIn(original.messageId);
+    if (!id || !isMessageId(id) || recipient === undefined || others.length > 0) return undefined;
     const message = await this.#parts.records.message(id);
     const n = message?.recipients.findIndex((address) => sameAddress(recipient, address)) ?? -1;
     return n < 0 ? undefined : { messageId: id, n, unsigned: true };

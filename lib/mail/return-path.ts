@@ -11,7 +11,7 @@
 import { createHmac, createSecretKey, timingSafeEqual } from 'node:crypto';
 import { PosternError } from '../errors.ts';
 import { DAY } from '../time.ts';
-import { baseId, ID_BYTES, isBaseId, readIdBytes, writeIdBytes } from './message-id.ts';
+import { ID_BYTES, isMessageId, readIdBytes, writeIdBytes } from './message-id.ts';
 
 /** Bytes before the signature, and of the signature: 72 bits, too many to guess by sending mail. */
 const CONTENT = ID_BYTES + 4;
@@ -27,8 +27,6 @@ export interface ReturnPaths {
   make(messageId: string, n: number, domain: string, expiresAt: number): string;
   /**
    * The delivery that a return path names; undefined when it was not made here, was altered, or has expired.
-   * `messageId` is the base id, the 60 characters before the `@` (see `baseId`): the domain behind it does not fit
-   * into a local part, and is the same for all messages of an installation.
    * @param now ms.
    */
   read(address: string, now: number): { messageId: string; n: number } | undefined;
@@ -42,12 +40,11 @@ export function createReturnPaths(secret: Buffer): ReturnPaths {
 
   return {
     make(messageId, n, domain, expiresAt) {
-      const base = baseId(messageId);
-      if (!isBaseId(base) || !(n >= 0 && n <= 0xffff)) {
+      if (!isMessageId(messageId) || !(n >= 0 && n <= 0xffff)) {
         throw new PosternError('internal', `No return path can name delivery ${n} of ${messageId}.`);
       }
       const bytes = Buffer.allocUnsafe(CONTENT + TAG);
-      writeIdBytes(base, bytes);
+      writeIdBytes(messageId, bytes);
       bytes.writeUInt16BE(n, ID_BYTES);
       bytes.writeUInt16BE(Math.min(0xffff, Math.ceil(expiresAt / DAY)), ID_BYTES + 2);
       sign(bytes.subarray(0, CONTENT)).copy(bytes, CONTENT);

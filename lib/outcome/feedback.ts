@@ -1,5 +1,6 @@
 /** Converts a report about one delivery to its outcome for the feed. */
 import type { MessageRecord } from '../engine/items.ts';
+import { messageIdIn } from '../mail/message-id.ts';
 import type { BounceDetail, ComplaintDetail } from './details.ts';
 import { diagnose } from './diagnosis.ts';
 import { readReply } from './reply.ts';
@@ -18,7 +19,7 @@ export type Feedback =
 export function feedbackOf(report: Report, record: MessageRecord, n: number): Feedback | undefined {
   if (report.kind !== 'dsn' && report.kind !== 'complaint') return undefined;
   const { messageId } = report.original;
-  if (messageId !== undefined && bare(messageId) !== bare(record.commonHeaders.messageId)) return undefined;
+  if (messageId !== undefined && messageIdIn(messageId) !== record.id) return undefined;
   if (report.kind === 'complaint') {
     const { feedbackType, userAgent, arrivalDate, recipients } = report;
     return { kind: 'complaint', detail: { recipient: recipients[0], feedbackType, userAgent, arrivalDate } };
@@ -60,8 +61,4 @@ function names(about: DsnRecipient, address: string): boolean {
     // failure of its target names the address that received the mail; that address does exist.
     (recipient === undefined && sameAddress(originalRecipient, address))
   );
-}
-
-function bare(messageId: string): string {
-  return messageId.trim().replace(/^<|>$/g, '');
 }

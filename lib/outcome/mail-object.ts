@@ -1,6 +1,5 @@
 /** The `mail` object of every SES event, which describes the message. */
 import type { MessageRecord } from '../engine/items.ts';
-import { messageIdOf } from '../mail/message-id.ts';
 
 /** The source of events. */
 export interface EventContext {
@@ -45,7 +44,7 @@ export function mailObject(
   context: EventContext,
   tags: Record<string, string[]> = {},
 ): MailObject {
-  const messageId = messageIdOf(record);
+  const { id: messageId } = record;
   return {
     timestamp: new Date(record.acceptedAt).toISOString(),
     source: record.source,

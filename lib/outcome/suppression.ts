@@ -20,7 +20,6 @@
  */
 import type { MessageRecord, Outcome } from '../engine/items.ts';
 import type { Suppression, SuppressionReason } from '../engine/suppression.ts';
-import { messageIdOf } from '../mail/message-id.ts';
 import { diagnoseAttempt } from './attempt.ts';
 import type { BounceDetail, ComplaintDetail } from './details.ts';
 import { feedbackId } from './events.ts';
@@ -48,7 +47,7 @@ export function suppressionChange(record: MessageRecord, outcome: Outcome): Supp
   const action =
     change.action === 'add' && record.suppressedReasons?.includes(reason) === false ? 'none' : change.action;
   const { tenant } = record;
-  const shown = { messageId: messageIdOf(record), feedbackId: feedbackId(outcome) };
+  const shown = { messageId: record.id, feedbackId: feedbackId(outcome) };
   return { action, entry: { tenant, address, reason, at: outcome.at, ...shown } };
 }
 

@@ -3,7 +3,7 @@ import type { StoredTemplate } from '../control/types.ts';
 import { PosternError } from '../errors.ts';
 import { compose } from '../mail/compose.ts';
 import { serialise } from '../mail/message.ts';
-import { newMessageId } from '../mail/message-id.ts';
+import { newMessageId, qualifiedId } from '../mail/message-id.ts';
 import { compileTemplate, renderTemplate } from '../template/template.ts';
 import { parseData, templateParts } from './content.ts';
 import { type Call, operation, seconds } from './operation.ts';
@@ -88,7 +88,7 @@ export const testRender = operation({
     const parts = renderTemplate(compileTemplate({ subject, text, html }), parseData(TemplateData));
     const { clock, hostname } = call.deps;
     const date = clock.now();
-    const messageId = newMessageId(date, hostname);
+    const messageId = qualifiedId(newMessageId(date), hostname);
     const message = compose(
       { from: `postmaster@${hostname}`, ...parts, subject: parts.subject ?? '' },
       { messageId, date },

@@ -13,7 +13,7 @@
  */
 import { createHmac, createSecretKey, timingSafeEqual } from 'node:crypto';
 import { PosternError } from '../errors.ts';
-import { baseId, ID_BYTES, isBaseId, readIdBytes, writeIdBytes } from '../mail/message-id.ts';
+import { ID_BYTES, isMessageId, readIdBytes, writeIdBytes } from '../mail/message-id.ts';
 
 /** Prefix of every path. */
 export const TRACKING_PATH = '/t';
@@ -35,7 +35,6 @@ const PATH =
 
 /** The message, and where possible the recipient, of a link. */
 export interface TrackedMessage {
-  /** The base id. */
   messageId: string;
   /** Index of the single recipient; absent when the message went to several. */
   n?: number;
@@ -79,12 +78,11 @@ export function createTrackingLinks(secret: Buffer): TrackingLinks {
   }
 
   function token(host: string, { messageId, n = SEVERAL }: TrackedMessage, place: number, link: string) {
-    const base = baseId(messageId);
-    if (!isBaseId(base) || !(n >= 0 && n <= SEVERAL) || !(place >= 0 && place <= 0xffff)) {
+    if (!isMessageId(messageId) || !(n >= 0 && n <= SEVERAL) || !(place >= 0 && place <= 0xffff)) {
       throw new PosternError('internal', `No link can name link ${place} of delivery ${n} of ${messageId}.`);
     }
     const bytes = Buffer.allocUnsafe(CONTENT + TAG);
-    writeIdBytes(base, bytes);
+    writeIdBytes(messageId, bytes);
     bytes.writeUInt16BE(n, ID_BYTES);
     bytes.writeUInt16BE(place, ID_BYTES + 2);
     sign(bytes.subarray(0, CONTENT), host, link).copy(bytes, CONTENT);

@@ -14,7 +14,6 @@ import { apiEnvironment } from '../../functions/environment.ts';
 import { openControl } from '../../lib/control/control.ts';
 import { openAws } from '../../lib/engine/aws/open.ts';
 import type { Attempt } from '../../lib/engine/items.ts';
-import { baseId } from '../../lib/mail/message-id.ts';
 import { systemClock } from '../../lib/time.ts';
 import { seededRandom } from '../support/clock.ts';
 import { MASTER_KEY } from '../support/control.ts';
@@ -122,7 +121,7 @@ async function send(client: SESv2Client): Promise<void> {
         Content: { Simple: { Subject: { Data: 'Cluster' }, Body: { Text: { Data: 'It goes on.\n' } } } },
       }),
     );
-    promised.set(recipient, { at: Date.now(), messageId: baseId(MessageId!) });
+    promised.set(recipient, { at: Date.now(), messageId: MessageId! });
   } catch (error) {
     refused += 1;
     if (refused <= 3) say(`refused: ${String(error)}`);

@@ -28,7 +28,7 @@ import type { Engine } from '../../lib/engine/ports.ts';
 import { answer, type Fetch } from '../../lib/http/function-url.ts';
 import type { RawRequest } from '../../lib/http/raw-request.ts';
 import { silentLog } from '../../lib/log.ts';
-import { baseId, newMessageId } from '../../lib/mail/message-id.ts';
+import { newMessageId } from '../../lib/mail/message-id.ts';
 import { createMailMetrics } from '../../lib/observe/mail-metrics.ts';
 import { type Clock, HOUR } from '../../lib/time.ts';
 import { Faults, moveTime, startTestAws, type TestAws } from '../support/aws.ts';
@@ -686,7 +686,7 @@ describe('track', () => {
   });
 
   test('redirects when the outcome queue does not answer', async () => {
-    const link = `https://track.example.com${LINKS.click('track.example.com', { messageId: baseId(newMessageId(Date.now(), 'example.com')) }, 0, 'https://a.example/', '')}`;
+    const link = `https://track.example.com${LINKS.click('track.example.com', { messageId: newMessageId(Date.now()) }, 0, 'https://a.example/', '')}`;
     const faults = new Faults();
     faults.add({ command: 'SendMessageBatch', kind: 'cut', times: 100 });
     const track = openTrack(faults);

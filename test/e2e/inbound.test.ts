@@ -12,7 +12,7 @@ import type { Engine } from '../../lib/engine/ports.ts';
 import { PosternError } from '../../lib/errors.ts';
 import { type Inbound, type InboundOptions, MAX_BYTES, startInbound } from '../../lib/inbound/inbound.ts';
 import { silentLog } from '../../lib/log.ts';
-import { baseId, newMessageId } from '../../lib/mail/message-id.ts';
+import { newMessageId, qualifiedId } from '../../lib/mail/message-id.ts';
 import { createReturnPaths } from '../../lib/mail/return-path.ts';
 import { defaultBudget } from '../../lib/smtp-server/octet-budget.ts';
 import { DAY } from '../../lib/time.ts';
@@ -62,8 +62,8 @@ beforeEach(async () => {
 
 /** A message to user@example.com, with its delivery in the given state. */
 async function sent(state: 'delivered' | 'queued' | 'bounced' = 'delivered') {
-  const messageId = newMessageId(clock.now(), 'example.org');
-  const id = baseId(messageId);
+  const id = newMessageId(clock.now());
+  const messageId = qualifiedId(id, 'example.org');
   const record: MessageRecord = {
     ...messageRecord({ id, acceptedAt: clock.now(), expiresAt: clock.now() + DAY }),
     commonHeaders: { from: ['s@example.org'], messageId: `<${messageId}>` },
@@ -346,7 +346,7 @@ describe('inbound', () => {
   });
 
   it('counts a report whose record was pruned', async () => {
-    const messageId = newMessageId(clock.now(), 'example.org');
+    const messageId = newMessageId(clock.now());
     const returnPath = returnPaths.make(messageId, 0, 'bounces.example.org', clock.now() + DAY);
     assert.match(
       await send(returnPath, await report('postfix-dsn', { messageId, returnPath })),
@@ -357,7 +357,7 @@ describe('inbound', () => {
   it('refuses every other recipient: forged, expired, foreign', async () => {
     const { returnPath } = await sent();
     const flipped = (returnPath[5] === 'a' ? 'b' : 'a') + returnPath.slice(6);
-    const expired = returnPaths.make(newMessageId(clock.now(), 'x'), 0, 'example.org', clock.now() - 2 * DAY);
+    const expired = returnPaths.make(newMessageId(clock.now()), 0, 'example.org', clock.now() - 2 * DAY);
     const recipients = [
       returnPath.slice(0, 5) + flipped,
       expired,

@@ -70,6 +70,11 @@ test('a message shows its state and reason from acceptance to its end', async ()
   const { id } = json.messages[0];
   const queued = (await server.call('GET', on(id), { key: 'user' })).json;
   assert.equal(queued.id, id);
+  assert.equal(id.length, 60);
+  // As an older version answered it, as the Message-ID field has it, and as SDK wrappers complete it.
+  for (const name of [`${id}@example.com`, `<${id}@example.com>`, `${id}@email.amazonses.com`]) {
+    assert.equal((await server.call('GET', on(name), { key: 'user' })).json.id, id);
+  }
   assert.deepEqual([queued.door, queued.keyId, queued.sourceIp], ['postern', 'AKIAUSER', '127.0.0.1']);
   assert.deepEqual([queued.from, queued.subject, queued.class], ['a@example.com', 'Hello', 'transactional']);
   assert.deepEqual(queued.tags.order, ['7']);

@@ -5,7 +5,6 @@ import { CreateEmailIdentityCommand, SendBulkEmailCommand, SendEmailCommand } fr
 import { dkimVerify } from 'mailauth/lib/dkim/verify.js';
 import { createTransport } from 'nodemailer';
 import { checkStore } from '../../lib/engine/embedded/check.ts';
-import { baseId } from '../../lib/mail/message-id.ts';
 import { StandaloneSite, sesClient } from '../support/standalone.ts';
 
 let site: StandaloneSite;
@@ -181,7 +180,7 @@ test('a restored copy that is started paused sends nothing until its directive i
   );
   await first.stop();
   const again = await copy.start({ POSTERN_START: 'paused' });
-  const waits = async () => (await again.engine.records.deliveries(baseId(MessageId!)))[0]!.text;
+  const waits = async () => (await again.engine.records.deliveries(MessageId!))[0]!.text;
   while (!(await waits()).includes('Started paused')) await new Promise((resolve) => setTimeout(resolve, 20));
   assert.equal(copy.received('paused@example.net'), undefined);
   const [directive, ...others] = again.control.directives.list();

@@ -160,7 +160,7 @@ async function sendReport(
 ): Promise<void> {
   const text = await readFile(new URL(`../fixtures/reports/${name}.eml`, import.meta.url), 'utf8');
   const raw = text
-    .replaceAll('0100019b76da7c00-3c0f6f9e-5d3a-4a57-9d1f-0b7a3f1c2d4e-000000@example.org', about.messageId)
+    .replaceAll('0100019b76da7c00-3c0f6f9e-5d3a-4a57-9d1f-0b7a3f1c2d4e-000000', about.messageId)
     .replaceAll('b-return-path@bounces.example.org', about.from)
     .replaceAll('user@example.com', about.to)
     .replaceAll('\n', '\r\n');

@@ -27,7 +27,7 @@ export class FakeAccept implements Accept {
         return { error: error as PosternError };
       }
       this.submissions.push(submission);
-      return { messageId: `0100-${this.submissions.length}-000000@example.com` };
+      return { messageId: `0100-${this.submissions.length}-000000` };
     });
     if (key !== undefined) this.#answers.set(key, { digest: idempotency!.digest, answer });
     return answer;

@@ -4,14 +4,13 @@ import { HOUR } from '../../lib/time.ts';
 
 /** Accepted at this time, from the simulated present of `TestClock`. */
 export const ACCEPTED_AT = Date.UTC(2026, 0, 1);
-/** Id of the record, and the MessageId of its sender. */
-const RECORD_ID = '0100019b76da7c00-3c0f6f9e-5d3a-4a57-9d1f-0b7a3f1c2d4e-000000';
-export const MESSAGE_ID = `${RECORD_ID}@example.org`;
+/** The MessageId of the record. */
+export const MESSAGE_ID = '0100019b76da7c00-3c0f6f9e-5d3a-4a57-9d1f-0b7a3f1c2d4e-000000';
 
 export function messageRecord(change: Partial<MessageRecord> = {}): MessageRecord {
   return {
     v: SCHEMA_VERSION,
-    id: RECORD_ID,
+    id: MESSAGE_ID,
     tenant: 'tenant-1',
     keyId: 'AKIDEXAMPLE',
     door: 'ses-v2',
@@ -30,7 +29,7 @@ export function messageRecord(change: Partial<MessageRecord> = {}): MessageRecor
       from: ['Sender <s@example.org>'],
       to: ['user@example.com'],
       subject: 'Hi',
-      messageId: `<${MESSAGE_ID}>`,
+      messageId: `<${MESSAGE_ID}@example.org>`,
     },
     ...change,
   };
@@ -53,7 +52,7 @@ export function attempt(change: Partial<Attempt>): Attempt {
 export function outcome(kind: Outcome['kind'], change: Partial<Outcome> = {}): Outcome {
   return {
     v: SCHEMA_VERSION,
-    messageId: RECORD_ID,
+    messageId: MESSAGE_ID,
     n: 0,
     at: ACCEPTED_AT + 1000,
     kind,

@@ -22,7 +22,7 @@ const MAIL = {
     { name: 'From', value: 'Sender <s@example.org>' },
     { name: 'To', value: 'user@example.com' },
     { name: 'Subject', value: 'Hi' },
-    { name: 'Message-ID', value: `<${MESSAGE_ID}>` },
+    { name: 'Message-ID', value: `<${MESSAGE_ID}@example.org>` },
   ],
   commonHeaders: { ...messageRecord().commonHeaders, messageId: MESSAGE_ID },
   tags: { 'ses:configuration-set': ['cs'], 'ses:source-ip': ['192.0.2.1'], campaign: ['x'] },

@@ -8,17 +8,18 @@ import type { Report } from '../../lib/outcome/report-types.ts';
 
 const RECIPIENT = 'user@example.com';
 const RETURN_PATH = 'b-return-path@bounces.example.org';
-const MESSAGE_ID = '0100019b76da7c00-3c0f6f9e-5d3a-4a57-9d1f-0b7a3f1c2d4e-000000@example.org';
+const ID = '0100019b76da7c00-3c0f6f9e-5d3a-4a57-9d1f-0b7a3f1c2d4e-000000';
+const MESSAGE_ID = `${ID}@example.org`;
 
 function fixture(name: string): Buffer {
   const text = readFileSync(new URL(`../fixtures/reports/${name}.eml`, import.meta.url), 'utf8');
   return Buffer.from(text.replaceAll('\n', '\r\n'));
 }
 
-function record(messageId = MESSAGE_ID): MessageRecord {
+function record(id = ID): MessageRecord {
   return {
     v: 1,
-    id: MESSAGE_ID,
+    id,
     tenant: 't',
     keyId: 'k',
     door: 'smtp',
@@ -32,7 +33,7 @@ function record(messageId = MESSAGE_ID): MessageRecord {
     pool: 'default',
     size: 1,
     recipients: [RECIPIENT],
-    commonHeaders: { from: ['shop@example.org'], messageId: `<${messageId}>` },
+    commonHeaders: { from: ['shop@example.org'], messageId: `<${id}@example.org>` },
   };
 }
 

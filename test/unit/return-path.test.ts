@@ -1,26 +1,36 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { parseEnvelopeAddress } from '../../lib/mail/address.ts';
-import { BASE_LENGTH, baseId, isBaseId, newMessageId } from '../../lib/mail/message-id.ts';
+import { isMessageId, messageIdIn, newMessageId, qualifiedId } from '../../lib/mail/message-id.ts';
 import { createReturnPaths } from '../../lib/mail/return-path.ts';
 import { DAY } from '../../lib/time.ts';
 
 const NOW = Date.UTC(2026, 10, 21, 9, 5);
 const paths = createReturnPaths(Buffer.alloc(32, 7));
-const id = newMessageId(NOW, 'mail.example');
+const id = newMessageId(NOW);
 
 describe('a message id', () => {
-  it('has the format of SES, and the domain', () => {
-    assert.match(id, /^0100[0-9a-f]{12}-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}-000000@mail\.example$/);
-    assert.equal(id.indexOf('@'), BASE_LENGTH);
+  it('has the format of SES: 60 characters without a domain', () => {
+    assert.match(id, /^0100[0-9a-f]{12}-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}-000000$/);
+    assert.equal(id.length, 60);
     assert.equal(Number.parseInt(id.slice(4, 16), 16), NOW);
-    assert.ok(isBaseId(baseId(id)));
-    assert.ok(!isBaseId(id));
-    assert.equal(baseId(baseId(id)), baseId(id));
+    assert.ok(isMessageId(id));
+    assert.ok(!isMessageId(`${id}@mail.example`));
+  });
+
+  it('sorts by time', () => {
+    assert.ok(newMessageId(NOW + 1) > newMessageId(NOW));
+  });
+
+  it('is found in every text that names a message', () => {
+    const field = `<${qualifiedId(id, 'mail.example')}>`;
+    for (const text of [id, `<${id}>`, field, ` ${field}\r\n`, `${id}@email.amazonses.com`]) {
+      assert.equal(messageIdIn(text), id, text);
+    }
   });
 
   it('is unique', () => {
-    assert.notEqual(newMessageId(NOW, 'mail.example'), id);
+    assert.notEqual(newMessageId(NOW), id);
   });
 });
 
@@ -28,7 +38,7 @@ describe('a return path', () => {
   it('names its delivery', () => {
     for (const n of [0, 1, 49, 65_535]) {
       const address = paths.make(id, n, 'bounce.example', NOW + DAY);
-      assert.deepEqual(paths.read(address, NOW), { messageId: baseId(id), n });
+      assert.deepEqual(paths.read(address, NOW), { messageId: id, n });
     }
   });
 
@@ -40,7 +50,7 @@ describe('a return path', () => {
 
   it('is read in upper case too, in which some relays return it', () => {
     const address = paths.make(id, 3, 'bounce.example', NOW + DAY);
-    assert.deepEqual(paths.read(address.toUpperCase(), NOW), { messageId: baseId(id), n: 3 });
+    assert.deepEqual(paths.read(address.toUpperCase(), NOW), { messageId: id, n: 3 });
   });
 
   it('is valid until it expires, plus at most one day', () => {

@@ -68,10 +68,7 @@ test('each entry is a message of its own, with its replacements over the default
     ['SUCCESS', 'SUCCESS'],
   );
   const [first, second] = server.accept.submissions.slice(-2);
-  assert.deepEqual(
-    [results![0]!.MessageId, results![1]!.MessageId],
-    ['0100-1-000000@example.com', '0100-2-000000@example.com'],
-  );
+  assert.deepEqual([results![0]!.MessageId, results![1]!.MessageId], ['0100-1-000000', '0100-2-000000']);
   const parts = { subject: 'Hi {{user.name}}', text: '{{user.city}}', html: undefined };
   assert.deepEqual(first, {
     from: 'sender@example.com',
