@@ -67,6 +67,7 @@ export function check(deps: CheckDeps, submission: Submission, options: SubmitOp
   const header = raw?.from ?? from;
   const id = newMessageId(now);
   const tags = tagsOf(submission, raw, set?.name, header, options);
+  const suppression = control.account.suppression(tenant, set);
   const prepared: Prepared = {
     id,
     tenant,
@@ -80,7 +81,8 @@ export function check(deps: CheckDeps, submission: Submission, options: SubmitOp
     pool,
     campaign: submission.campaign ?? campaignOf(tags),
     requireTls: set?.delivery.tlsPolicy === 'REQUIRE',
-    suppressedReasons: set?.suppressedReasons ?? control.account.suppressedReasons(tenant),
+    suppressedReasons: suppression.reasons,
+    suppressionList: suppression.list,
     acceptedAt: now,
     due,
     expiresAt: due + age,

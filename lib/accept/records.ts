@@ -28,8 +28,9 @@ export interface Prepared {
   pool: string;
   campaign?: string;
   requireTls: boolean;
-  /** Reasons for which addresses are suppressed: the configuration set's, else the account's. */
+  /** Reasons for which addresses are suppressed, and the tenant whose list has them. */
   suppressedReasons: readonly SuppressionReason[];
+  suppressionList: string;
   acceptedAt: number;
   /** When the first attempt may be made. */
   due: number;
@@ -70,6 +71,7 @@ function makeRecord(
     suppressedReasons: SUPPRESSION_REASONS.every((reason) => prepared.suppressedReasons.includes(reason))
       ? undefined
       : prepared.suppressedReasons,
+    suppressionList: prepared.suppressionList === prepared.tenant ? undefined : prepared.suppressionList,
     recipients: prepared.recipients.map((recipient) => recipient.address),
     groups,
     commonHeaders: prepared.commonHeaders,

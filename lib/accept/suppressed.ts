@@ -1,4 +1,4 @@
-/** Recipients on the suppression list, looked up once for all messages of a call. */
+/** Recipients on suppression lists, looked up once for all messages of a call; each message has one list. */
 import type { Suppressions } from '../engine/ports.ts';
 import type { Suppression } from '../engine/suppression.ts';
 import { isSimulator } from '../outcome/simulator.ts';
@@ -24,7 +24,7 @@ export async function suppressedOf(
     for (const [n, { address, domain }] of message.recipients.entries()) {
       if (isSimulator(domain)) continue;
       places.push({ message, n });
-      asked.push({ tenant: message.tenant, address });
+      asked.push({ tenant: message.suppressionList, address });
     }
   }
   if (asked.length === 0) return found;

@@ -1,12 +1,15 @@
-/** The suppression list of a tenant, kept with every key of the tenant and with any administrator's key. */
+/**
+ * Suppression lists. A tenant's own is kept with every key of the tenant; the account's, and any other, with an
+ * administrator's key.
+ */
 import * as z from 'zod/mini';
+import { findListed, listOf, pageOfList, putListed, removeListed } from '../contacts/suppression-list.ts';
 import {
   SUPPRESSION_REASONS,
   type Suppression as SuppressionEntry,
   type SuppressionReason,
 } from '../engine/suppression.ts';
 import { PosternError } from '../errors.ts';
-import { findListed, pageOfList, putListed, removeListed } from '../http/suppression-list.ts';
 import { type ApiCall, iso, label, operation, query } from './operation.ts';
 import { about, isTime, named, text, time } from './schema.ts';
 
@@ -22,10 +25,12 @@ const SuppressionRequest = named('SuppressionRequest', z.strictObject({ reason }
 const Suppression = named(
   'Suppression',
   z.strictObject({
-    tenant: text('Whose list it is on.'),
+    tenant: text('Whose list it is on; `default` is the account.'),
     address: text('As it was sent to, or put on the list.'),
     reason,
+    since: time('Since when it is there without a break.'),
     at: time('When it was put there last.'),
+    why: z.optional(text('The reply, the report or the order that put it there, for a person.')),
     messageId: z.optional(text('The message that showed why; absent when a person put it there.')),
     feedbackId: z.optional(text('Id of the event that reported it.')),
   }),
@@ -42,17 +47,20 @@ const given = {
   tenant: 'default',
   address: 'ann@example.net',
   reason: 'BOUNCE',
+  since: '2026-01-01T00:00:00.000Z',
   at: '2026-01-01T00:00:00.000Z',
+  why: 'Put there with the key AKIAIOSFODNN7EXAMPLE.',
 };
 const example = {
   ...given,
+  why: 'smtp; 550 5.1.1 User unknown',
   messageId: '010001a2b3c4d5e6-0f8fad5b-d9cb-469f-a165-70867728950e-000000',
   feedbackId: '010001a2b3c4d6f1-5e0c4f63-0d56-4f2e-9c6a-3f1f8f0f8a11-000000',
 };
 const address = label('address', 'Address, whatever the case of its letters.');
 const tenant = query(
   'tenant',
-  "Whose list; absent: that of the key's tenant. Another one needs an administrator's key.",
+  "Whose list; `default` is the account's. Absent: the one that applies to mail of the key's tenant. Any but the list of the key's own tenant needs an administrator's key.",
 );
 
 const listSuppressions = operation({
@@ -113,7 +121,12 @@ const putSuppression = operation({
   request: { schema: SuppressionRequest, required: true, examples: { bounce: { reason: 'BOUNCE' } } },
   answer: { status: 200, description: 'Its entry.', schema: Suppression, example: given },
   async handle(call) {
-    const entry = await putListed(call.deps, tenantOf(call), call.params.address!, call.body.reason);
+    const entry = await putListed(call.deps, {
+      tenant: tenantOf(call),
+      address: call.params.address!,
+      reason: call.body.reason,
+      why: `Put there with the key ${call.caller.keyId}.`,
+    });
     return { body: shown(entry) };
   },
 });
@@ -134,19 +147,16 @@ const removeSuppression = operation({
 
 export const SUPPRESSIONS = [listSuppressions, getSuppression, putSuppression, removeSuppression];
 
-function shown({ tenant, address, reason, at, messageId, feedbackId }: SuppressionEntry): object {
-  return { tenant, address, reason, at: iso(at), messageId, feedbackId };
+function shown(entry: SuppressionEntry): object {
+  const { tenant, address, reason, at, since = at, why, messageId, feedbackId } = entry;
+  return { tenant, address, reason, since: iso(since), at: iso(at), why, messageId, feedbackId };
 }
 
 /** @throws `bad_request`, or `access_denied` for a tenant that is not the key's. */
-function tenantOf({ caller, query }: ApiCall): string {
-  const { tenant = caller.tenant } = query;
-  if (!TENANT.test(tenant)) throw new PosternError('bad_request', 'tenant: is not the name of a tenant.');
-  if (tenant === caller.tenant || caller.admin) return tenant;
-  throw new PosternError(
-    'access_denied',
-    `The key ${caller.keyId} may not see or change the suppression list of another tenant.`,
-  );
+function tenantOf({ deps, caller, query: { tenant } }: ApiCall): string {
+  if (tenant !== undefined && !TENANT.test(tenant))
+    throw new PosternError('bad_request', 'tenant: is not the name of a tenant.');
+  return listOf(deps, caller, tenant);
 }
 
 function reasonOf(text: string): SuppressionReason {

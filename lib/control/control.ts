@@ -5,7 +5,7 @@
 import { resolveTxt as systemResolveTxt } from 'node:dns/promises';
 import type { Config } from '../engine/ports.ts';
 import type { Clock } from '../time.ts';
-import { openAccount, type StoredAccount, type StoredSuppression } from './account.ts';
+import { openAccount, type StoredAccount } from './account.ts';
 import { CONFIG_KINDS, type ConfigKind } from './config-kinds.ts';
 import { openConfigurationSets } from './configuration-sets.ts';
 import { openDirectives } from './directives.ts';
@@ -19,7 +19,7 @@ import { openLaneGroups } from './lane-groups.ts';
 import type { ResolveTxt } from './proof.ts';
 import { type ControlLimits, SES_LIMITS } from './quotas.ts';
 import { openTemplates } from './templates.ts';
-import type { ConfigurationSet, Control, StoredTemplate } from './types.ts';
+import type { ConfigurationSet, Control, StoredTemplate, SuppressionAttributes } from './types.ts';
 import { createVault } from './vault.ts';
 
 export interface ControlOptions {
@@ -54,7 +54,7 @@ export async function openControl(options: ControlOptions): Promise<Control> {
   const templates = new DocumentCache<StoredTemplate>(config, 'template', clock);
   const eventDestinations = new DocumentCache<StoredEventDestination>(config, 'event-destination', clock);
   const account = new DocumentCache<StoredAccount>(config, 'account', clock);
-  const suppression = new DocumentCache<StoredSuppression>(config, 'suppression', clock);
+  const suppression = new DocumentCache<SuppressionAttributes>(config, 'suppression', clock);
   const mirrors = [keys, identities, sets, templates, eventDestinations, account, suppression];
 
   const byKind = new Map<string, { changed(key: string): Promise<void> }>(

@@ -1,5 +1,5 @@
 /** The stored configuration as other rooms see it. All of it lives in the engine's config port. */
-import type { SuppressionReason } from '../engine/suppression.ts';
+import type { SuppressionReason, SuppressionScope } from '../engine/suppression.ts';
 import type { SigningKey } from '../mail/types.ts';
 import type { Directives } from './directives.ts';
 import type { Documents } from './documents.ts';
@@ -58,10 +58,19 @@ export interface ConfigurationSet {
   sendingEnabled: boolean;
   reputationMetricsEnabled: boolean;
   tracking?: { customRedirectDomain?: string; httpsPolicy?: string };
-  /** Overrides the account's reasons. */
+  /** Override the tenant's attributes. */
   suppressedReasons?: SuppressionReason[];
+  suppressionScope?: SuppressionScope;
   tags?: { Key: string; Value: string }[];
   createdAt: number;
+}
+
+/** A tenant's use of suppression lists. */
+export interface SuppressionAttributes {
+  /** Absent: the tenant's own list. */
+  scope?: SuppressionScope;
+  /** Reasons for which addresses are listed and not sent to; absent: the account's. */
+  reasons?: readonly SuppressionReason[];
 }
 
 export interface StoredTemplate {
@@ -146,12 +155,17 @@ export interface Control {
   account: {
     sendingEnabled(): boolean;
     setSendingEnabled(enabled: boolean): Promise<void>;
+    /** The attributes that were set for a tenant; those of `ACCOUNT_TENANT` are the account's. */
+    suppressionAttributes(tenant: string): SuppressionAttributes;
+    setSuppressionAttributes(tenant: string, attributes: SuppressionAttributes): Promise<void>;
     /**
-     * Reasons for which a tenant's addresses are put on its suppression list and not sent to. As with new SES
-     * accounts: both.
+     * Which list applies to a message (the name of its tenant), and for which reasons. As with new SES accounts the
+     * account's reasons are both, if none were set.
      */
-    suppressedReasons(tenant: string): readonly SuppressionReason[];
-    setSuppressedReasons(tenant: string, reasons: readonly SuppressionReason[]): Promise<void>;
+    suppression(
+      tenant: string,
+      set?: Pick<ConfigurationSet, 'suppressedReasons' | 'suppressionScope'>,
+    ): { list: string; reasons: readonly SuppressionReason[] };
   };
   eventDestinations: EventDestinations;
   directives: Directives;

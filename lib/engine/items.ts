@@ -40,6 +40,8 @@ export interface MessageRecord {
   size: number;
   /** Reasons that put its recipients on the suppression list; absent: either. */
   suppressedReasons?: readonly SuppressionReason[];
+  /** Tenant whose suppression list they are put on; absent: the message's. */
+  suppressionList?: string;
   /** Envelope recipients; a delivery is addressed as `(id, n)` with n its index in this list. */
   recipients: string[];
   /** By index of a recipient: the group of its lane, where it is not `laneGroup()` of its domain. */

@@ -32,6 +32,8 @@ export interface BounceType {
     | 'General'
     | 'Suppressed'
     | 'OnAccountSuppressionList'
+    | 'OnTenantSuppressionList'
+    | 'UnsubscribedRecipient'
     | 'MailboxFull'
     | 'MessageTooLarge'
     | 'ContentRejected'

@@ -15,8 +15,10 @@
  */
 import { createHash } from 'node:crypto';
 import type { Attempt, MessageRecord, Outcome } from '../engine/items.ts';
+import { ACCOUNT_TENANT } from '../engine/suppression.ts';
 import type { AttemptDiagnosis } from './attempt.ts';
 import { diagnoseAttempt, phaseOf } from './attempt.ts';
+import type { BounceType } from './causes.ts';
 import type {
   BounceDetail,
   ClickDetail,
@@ -152,7 +154,7 @@ function bounceOf(
 ): Pick<AttemptDiagnosis, 'bounce' | 'status' | 'diagnosticCode'> {
   const diagnosis = diagnoseAttempt(attempt);
   if (attempt.reason === 'suppressed') {
-    const subType = isSimulatorAddress(recipient) ? 'Suppressed' : 'OnAccountSuppressionList';
+    const subType = isSimulatorAddress(recipient) ? 'Suppressed' : listSubType(record);
     return { bounce: { type: 'Permanent', subType }, status: diagnosis.status, diagnosticCode: attempt.text };
   }
   if (attempt.reason === 'expired') {
@@ -161,6 +163,11 @@ function bounceOf(
     return { bounce: diagnosis.bounce, status: '4.4.7', diagnosticCode: `smtp; 554 4.4.7 ${text}` };
   }
   return diagnosis;
+}
+
+/** Which suppression list kept a message from its recipient, as SES names it. */
+function listSubType({ tenant, suppressionList = tenant }: MessageRecord): BounceType['subType'] {
+  return suppressionList === ACCOUNT_TENANT ? 'OnAccountSuppressionList' : 'OnTenantSuppressionList';
 }
 
 function reportedBounce(

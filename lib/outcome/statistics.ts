@@ -63,6 +63,13 @@ export function summarise(
   return result;
 }
 
+/** Bounces of mail that was never sent: as in SES they count in no rate. */
+const NOT_SENT: ReadonlySet<string> = new Set([
+  'OnAccountSuppressionList',
+  'OnTenantSuppressionList',
+  'UnsubscribedRecipient',
+]);
+
 function countersOf(event: SesEvent): DeliveryCounter[] {
   switch (event.eventType) {
     case 'Send':
@@ -72,7 +79,7 @@ function countersOf(event: SesEvent): DeliveryCounter[] {
     case 'DeliveryDelay':
       return ['delays'];
     case 'Bounce':
-      if (event.bounce.bounceSubType === 'OnAccountSuppressionList') return [];
+      if (NOT_SENT.has(event.bounce.bounceSubType)) return [];
       return event.bounce.bounceType === 'Permanent' ? ['bounces', 'hardBounces'] : ['bounces'];
     case 'Complaint':
       return event.complaint.complaintFeedbackType === 'not-spam' ? [] : ['complaints'];

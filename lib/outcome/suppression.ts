@@ -12,14 +12,14 @@
  * | feedback `auth-failure` (a report about signatures, RFC 6591)    | nothing             |
  * | anything at the mailbox simulator                                | nothing             |
  *
- * An address is added only for a reason that its message suppresses for: the configuration set's or the account's
- * when the message was accepted, as its record has it.
+ * An address is added only for a reason that its message suppresses for, and to the list that applied to the message
+ * when it was accepted, as its record has them.
  *
  * A report reaches this rule only if its signed return path, or the message's own id with this recipient, led to this
  * delivery: without the message no report can be forged, and with it only one for the address that received it.
  */
 import type { MessageRecord, Outcome } from '../engine/items.ts';
-import type { Suppression, SuppressionReason } from '../engine/suppression.ts';
+import { MAX_WHY, type Suppression, type SuppressionReason } from '../engine/suppression.ts';
 import { diagnoseAttempt } from './attempt.ts';
 import type { BounceDetail, ComplaintDetail } from './details.ts';
 import { feedbackId } from './events.ts';
@@ -46,9 +46,22 @@ export function suppressionChange(record: MessageRecord, outcome: Outcome): Supp
   const { reason } = change;
   const action =
     change.action === 'add' && record.suppressedReasons?.includes(reason) === false ? 'none' : change.action;
-  const { tenant } = record;
-  const shown = { messageId: record.id, feedbackId: feedbackId(outcome) };
-  return { action, entry: { tenant, address, reason, at: outcome.at, ...shown } };
+  const { tenant, suppressionList = tenant } = record;
+  const shown = { messageId: record.id, feedbackId: feedbackId(outcome), why: whyOf(outcome) };
+  return { action, entry: { tenant: suppressionList, address, reason, at: outcome.at, ...shown } };
+}
+
+/** For a person: what the peer or the reader's provider reported. */
+function whyOf({ kind, attempt, detail }: Outcome): string {
+  if (kind === 'complaint') {
+    const { feedbackType, userAgent } = detail as ComplaintDetail;
+    return `Complaint (${feedbackType})${userAgent === undefined ? '' : ` reported by ${userAgent}`}.`.slice(
+      0,
+      MAX_WHY,
+    );
+  }
+  const { diagnosticCode, text } = (detail ?? {}) as Partial<BounceDetail>;
+  return (diagnosticCode ?? attempt?.text ?? text ?? '').slice(0, MAX_WHY);
 }
 
 function decide(

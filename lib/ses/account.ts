@@ -19,7 +19,7 @@ export const get = operation({
       DedicatedIpAutoWarmupEnabled: false,
       // What was sent in 24 hours is not known here, and a made-up 0 would be believed: it is left out.
       SendQuota: { Max24HourSend: UNLIMITED, MaxSendRate: limits.sendRate },
-      SuppressionAttributes: { SuppressedReasons: deps.control.account.suppressedReasons(caller.tenant) },
+      SuppressionAttributes: { SuppressedReasons: deps.control.account.suppression(caller.tenant).reasons },
     };
   },
 });
@@ -40,7 +40,9 @@ export const putSuppression = operation({
   input: structure({ SuppressedReasons: suppressedReasons, ValidationAttributes: structure({}) }),
   async handle({ SuppressedReasons = [], ValidationAttributes }, { deps, caller }) {
     if (ValidationAttributes) throw unsupported('ValidationAttributes');
-    await deps.control.account.setSuppressedReasons(caller.tenant, SuppressedReasons);
+    const { account } = deps.control;
+    const { scope } = account.suppressionAttributes(caller.tenant);
+    await account.setSuppressionAttributes(caller.tenant, { scope, reasons: SuppressedReasons });
     return {};
   },
 });

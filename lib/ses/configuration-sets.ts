@@ -2,6 +2,7 @@
 import { trackingTargets } from '../accept/tracking.ts';
 import { IpInventory } from '../control/ip-inventory.ts';
 import type { ConfigurationSet, Control } from '../control/types.ts';
+import { SUPPRESSION_SCOPES } from '../engine/suppression.ts';
 import { PosternError } from '../errors.ts';
 import { canonicalDomain } from '../mail/domain.ts';
 import { unsupported } from './content.ts';
@@ -18,7 +19,7 @@ const redirectDomain = text({ min: 1, max: 253 });
 const httpsPolicy = oneOf('REQUIRE', 'REQUIRE_OPEN_ONLY', 'OPTIONAL');
 const suppressionMembers = {
   SuppressedReasons: suppressedReasons,
-  SuppressionScope: oneOf('ACCOUNT', 'TENANT'),
+  SuppressionScope: oneOf(...SUPPRESSION_SCOPES),
   ValidationOptions: structure({}),
 };
 const suppressionOptions = structure(suppressionMembers);
@@ -54,7 +55,7 @@ export const create = operation({
       sendingEnabled: input.SendingOptions?.SendingEnabled ?? true,
       reputationMetricsEnabled: input.ReputationOptions?.ReputationMetricsEnabled ?? false,
       tracking: tracking && trackingOf(tracking, call),
-      suppressedReasons: suppressedReasonsOf(suppression),
+      ...suppressionOf(suppression),
       tags: input.Tags,
       createdAt: deps.clock.now(),
     });
@@ -130,13 +131,12 @@ function redirectDomainOf(text: string): string {
   );
 }
 
-/** Reasons in place of the account's; none are given: the account's hold. The list is the tenant's in either scope. */
-function suppressedReasonsOf(
+/** Reasons and list in place of the tenant's; what is not given stays the tenant's. */
+function suppressionOf(
   input: Value<typeof suppressionOptions> = {},
-): ConfigurationSet['suppressedReasons'] {
+): Pick<ConfigurationSet, 'suppressedReasons' | 'suppressionScope'> {
   if (input.ValidationOptions) throw unsupported('SuppressionOptions.ValidationOptions');
-  if (input.SuppressionScope === 'TENANT') throw unsupported('SuppressionScope TENANT');
-  return input.SuppressedReasons;
+  return { suppressedReasons: input.SuppressedReasons, suppressionScope: input.SuppressionScope };
 }
 
 export const get = operation({
@@ -146,7 +146,7 @@ export const get = operation({
     const set = deps.control.configurationSets.find(name, caller.tenant);
     if (!set)
       throw new PosternError('configuration_set_missing', `Configuration set <${name}> does not exist.`);
-    const { delivery, tracking, suppressedReasons: reasons } = set;
+    const { delivery, tracking, suppressedReasons: reasons, suppressionScope: scope } = set;
     return {
       ConfigurationSetName: name,
       DeliveryOptions: {
@@ -160,7 +160,7 @@ export const get = operation({
         CustomRedirectDomain: tracking.customRedirectDomain,
         HttpsPolicy: tracking.httpsPolicy,
       },
-      SuppressionOptions: reasons && { SuppressedReasons: reasons },
+      SuppressionOptions: (reasons || scope) && { SuppressedReasons: reasons, SuppressionScope: scope },
       Tags: set.tags ?? [],
     };
   },
@@ -237,8 +237,8 @@ export const putSuppression = operation({
   access: 'manage',
   input: structure({ ...named, ...suppressionMembers }),
   async handle(input, call) {
-    const reasons = suppressedReasonsOf(input);
-    return change(input.ConfigurationSetName, call, (set) => ({ ...set, suppressedReasons: reasons }));
+    const options = suppressionOf(input);
+    return change(input.ConfigurationSetName, call, (set) => ({ ...set, ...options }));
   },
 });
 

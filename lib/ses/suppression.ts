@@ -1,10 +1,11 @@
 /**
- * The suppression list of the caller's tenant, or for an administrator of the one that is named. Every key of a tenant
- * keeps its list: it stops the tenant's own mail and no other.
+ * Suppression lists: without `TenantName` the one that applies to mail of the caller's tenant, which for keys of the
+ * account is the account's. Every key of a tenant keeps the tenant's own list: it stops the tenant's own mail and no
+ * other.
  */
+import { findListed, listOf, pageOfList, putListed, removeListed } from '../contacts/suppression-list.ts';
 import type { Suppression } from '../engine/suppression.ts';
-import { findListed, pageOfList, putListed, removeListed } from '../http/suppression-list.ts';
-import { type Call, operation, requireTenant, seconds } from './operation.ts';
+import { operation, seconds } from './operation.ts';
 import { pageToken, suppressionReason } from './shapes.ts';
 import { integer, queryList, queryTime, required, structure, text } from './validation.ts';
 
@@ -16,17 +17,16 @@ const members = {
   TenantName: text({ min: 1, max: 64, pattern: /^[A-Za-z0-9_-]+$/ }),
 };
 
-function tenantOf(name: string | undefined, call: Call): string {
-  if (name === undefined) return call.caller.tenant;
-  requireTenant(call, name, `tenant ${name}`);
-  return name;
-}
-
 export const put = operation({
   access: 'use',
   input: structure({ ...members, Reason: required(suppressionReason) }),
   async handle({ EmailAddress, Reason, TenantName }, call) {
-    await putListed(call.deps, tenantOf(TenantName, call), EmailAddress, Reason);
+    await putListed(call.deps, {
+      tenant: listOf(call.deps, call.caller, TenantName),
+      address: EmailAddress,
+      reason: Reason,
+      why: `Put there with the key ${call.caller.keyId}.`,
+    });
     return {};
   },
 });
@@ -35,7 +35,7 @@ export const get = operation({
   access: 'use',
   input: structure(members),
   async handle({ EmailAddress, TenantName }, call) {
-    const entry = await findListed(call.deps, tenantOf(TenantName, call), EmailAddress);
+    const entry = await findListed(call.deps, listOf(call.deps, call.caller, TenantName), EmailAddress);
     const { messageId, feedbackId } = entry;
     const Attributes = messageId === undefined ? undefined : { MessageId: messageId, FeedbackId: feedbackId };
     return { SuppressedDestination: { ...summary(entry), Attributes, TenantName } };
@@ -46,7 +46,7 @@ export const remove = operation({
   access: 'use',
   input: structure(members),
   async handle({ EmailAddress, TenantName }, call) {
-    await removeListed(call.deps, tenantOf(TenantName, call), EmailAddress);
+    await removeListed(call.deps, listOf(call.deps, call.caller, TenantName), EmailAddress);
     return {};
   },
 });
@@ -63,7 +63,7 @@ export const list = operation({
   }),
   async handle({ TenantName, Reason, StartDate, EndDate, NextToken, PageSize }, call) {
     const { entries, token } = await pageOfList(call.deps, {
-      tenant: tenantOf(TenantName, call),
+      tenant: listOf(call.deps, call.caller, TenantName),
       reasons: Reason,
       from: StartDate,
       before: EndDate,

@@ -10,13 +10,10 @@ import type { EngineUnderTest } from './harness.ts';
 const SHOWS = 1_000;
 
 export function suppressionContract(under: () => EngineUnderTest): void {
-  const entry = (tenant: string, address: string, change: Partial<Suppression> = {}): Suppression => ({
-    tenant,
-    address,
-    reason: 'BOUNCE',
-    at: under().clock.now(),
-    ...change,
-  });
+  const entry = (tenant: string, address: string, change: Partial<Suppression> = {}): Suppression => {
+    const { at = under().clock.now() } = change;
+    return { tenant, address, reason: 'BOUNCE', at, since: at, ...change };
+  };
 
   async function find(tenant: string, ...addresses: string[]): Promise<(Suppression | undefined)[]> {
     await under().clock.advance(SHOWS);
@@ -27,7 +24,11 @@ export function suppressionContract(under: () => EngineUnderTest): void {
     test('finds entries in any case, in the order of the query', async () => {
       const { suppressions } = under().engine;
       const tenant = randomUUID();
-      const ann = entry(tenant, 'Ann@example.net', { messageId: 'm@example.com', feedbackId: 'f' });
+      const ann = entry(tenant, 'Ann@example.net', {
+        messageId: 'm@example.com',
+        feedbackId: 'f',
+        why: 'smtp; 550 5.1.1 User unknown',
+      });
       const bob = entry(tenant, 'bob@example.net', { reason: 'COMPLAINT' });
       assert.equal(await suppressions.put(ann), true);
       assert.equal(await suppressions.put(bob), true);
@@ -81,8 +82,14 @@ export function suppressionContract(under: () => EngineUnderTest): void {
       assert.equal(await suppressions.put({ ...later, at: now - 1, reason: 'BOUNCE' }), false);
       assert.equal(await suppressions.put(later), true, 'the same again');
       assert.deepEqual(await find(tenant, 'ann@example.net'), [later]);
-      const latest = { tenant, address: 'ANN@example.net', at: now + 1, reason: 'BOUNCE' } as const;
-      assert.equal(await suppressions.put(latest), true);
+      const latest = {
+        tenant,
+        address: 'ANN@example.net',
+        at: now + 1,
+        since: now,
+        reason: 'BOUNCE',
+      } as const;
+      assert.equal(await suppressions.put({ ...latest, since: 5 }), true, 'the list keeps since when');
       assert.deepEqual(await find(tenant, 'ann@example.net'), [latest]);
       assert.deepEqual(await suppressions.list({ tenant, max: 10 }), [latest], 'it is listed once');
     });
@@ -102,7 +109,7 @@ export function suppressionContract(under: () => EngineUnderTest): void {
       assert.equal(await suppressions.put(bounced), false);
       await engine.records.prune(0, 10);
       assert.equal(await suppressions.put(bounced), false);
-      const again = { ...bounced, at: now + 10 };
+      const again = { ...bounced, at: now + 10, since: now + 10 };
       assert.equal(await suppressions.put(again), true);
       assert.deepEqual(await find(tenant, 'ann@example.net'), [again]);
     });

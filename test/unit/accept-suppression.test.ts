@@ -120,23 +120,63 @@ describe('suppression', () => {
     const t = await openWith(listed('bob@gmail.com'));
     await setWith(t, 'plain');
     await setWith(t, 'bounces', ['BOUNCE']);
-    await t.control.account.setSuppressedReasons('default', ['COMPLAINT']);
+    await t.control.account.setSuppressionAttributes('default', { reasons: ['COMPLAINT'] });
     const kept: [string[], string[]] = [[], ['bob@gmail.com']];
     const goes: [string[], string[]] = [['bob@gmail.com'], []];
     assert.deepEqual(await sent(t, {}), goes);
     assert.deepEqual(await sent(t, { configurationSet: 'plain' }), goes);
     assert.deepEqual(await sent(t, { configurationSet: 'bounces' }), kept);
-    await t.control.account.setSuppressedReasons('other', []);
-    await t.control.account.setSuppressedReasons('default', ['BOUNCE', 'BOUNCE']);
-    assert.deepEqual(t.control.account.suppressedReasons('default'), ['BOUNCE']);
+    await t.control.account.setSuppressionAttributes('other', { reasons: [] });
+    await t.control.account.setSuppressionAttributes('default', { reasons: ['BOUNCE', 'BOUNCE'] });
+    assert.deepEqual(t.control.account.suppression('default').reasons, ['BOUNCE']);
     assert.deepEqual(await sent(t, {}), kept);
+  });
+
+  test('is by the list of the set, else of the tenant, else by its own', async () => {
+    const t = await openWith(listed('bob@gmail.com'), listed('eve@gmail.com', 'BOUNCE', 'shop'));
+    await t.control.identities.create({ name: 'shop.example', tenant: 'shop' });
+    const to = ['bob@gmail.com', 'eve@gmail.com'];
+    const caller = { ...CALLER, tenant: 'shop' };
+    const listOf = async (configurationSet?: string): Promise<[string[], string | undefined]> => {
+      const mail = simple({ from: 'a@shop.example', to, configurationSet });
+      await t.accept.submit([mail], { door: 'ses-v2', caller });
+      const { record, settled = [] } = t.queue.admissions.at(-1)!;
+      return [settled.map(({ n }) => record.recipients[n!]!), record.suppressionList];
+    };
+    assert.deepEqual(await listOf(), [['eve@gmail.com'], undefined]);
+    for (const suppressionScope of ['ACCOUNT', 'TENANT'] as const) {
+      const set = { tenant: 'shop', delivery: { tlsPolicy: 'OPTIONAL' }, createdAt: 0 } as const;
+      const switches = { sendingEnabled: true, reputationMetricsEnabled: false };
+      await t.control.configurationSets.create({
+        ...set,
+        ...switches,
+        name: suppressionScope,
+        suppressionScope,
+      });
+    }
+    const { account } = t.control;
+    for (const scope of [undefined, 'ACCOUNT', 'TENANT'] as const) {
+      await account.setSuppressionAttributes('shop', { scope });
+      const shared = scope === 'ACCOUNT';
+      assert.deepEqual(
+        await listOf(),
+        shared ? [['bob@gmail.com'], 'default'] : [['eve@gmail.com'], undefined],
+      );
+      assert.deepEqual(await listOf('ACCOUNT'), [['bob@gmail.com'], 'default']);
+      assert.deepEqual(await listOf('TENANT'), [['eve@gmail.com'], undefined]);
+    }
+    assert.deepEqual(new Set(t.suppressions.asked), new Set([2]), 'one list is asked');
+    await account.setSuppressionAttributes('default', { reasons: ['COMPLAINT'] });
+    assert.deepEqual(await listOf(), [[], undefined], 'reasons come from the account');
+    await account.setSuppressionAttributes('shop', { reasons: ['BOUNCE'] });
+    assert.deepEqual(await listOf(), [['eve@gmail.com'], undefined], 'before them from the tenant');
   });
 
   test('makes no lookup when it is off, or for the simulator', async () => {
     const t = await openWith(listed('bob@gmail.com'), listed('bounce@simulator.amazonses.com'));
     const to = ['bounce@simulator.amazonses.com'];
     assert.deepEqual(await sent(t, { to }), [to, []]);
-    await t.control.account.setSuppressedReasons('default', []);
+    await t.control.account.setSuppressionAttributes('default', { reasons: [] });
     assert.deepEqual(await sent(t, {}), [['bob@gmail.com'], []]);
     assert.deepEqual(t.suppressions.asked, []);
   });

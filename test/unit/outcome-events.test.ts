@@ -146,7 +146,7 @@ describe('SES events', () => {
       ],
       [
         tried({ state: 'suppressed', reason: 'suppressed', text: 'On the list.' }),
-        'Permanent/OnAccountSuppressionList',
+        'Permanent/OnTenantSuppressionList',
         '5.1.1',
         /^On the list\.$/,
       ],
@@ -156,6 +156,11 @@ describe('SES events', () => {
       assert.equal(`${bounce.bounceType}/${bounce.bounceSubType}`, type);
       assert.equal(bounce.bouncedRecipients[0]!.status, status);
       assert.match(bounce.bouncedRecipients[0]!.diagnosticCode, diagnosticCode);
+    }
+    const listed = tried({ state: 'suppressed', reason: 'suppressed', text: 'On the list.' });
+    for (const change of [{ tenant: 'default' }, { tenant: 'shop', suppressionList: 'default' }]) {
+      const { bounce } = event(listed, messageRecord(change));
+      assert.equal(bounce.bounceSubType, 'OnAccountSuppressionList');
     }
     const simulator = messageRecord({ recipients: ['suppressionlist@simulator.amazonses.com'] });
     const of = tried({ state: 'bounced', reason: 'suppressed', text: 'Amazon SES has suppressed …' });
@@ -362,6 +367,20 @@ describe('suppression', () => {
     assert.deepEqual(asked(undefined), ['add', 'add', 'remove']);
     assert.deepEqual(asked(['COMPLAINT']), ['none', 'add', 'remove']);
     assert.deepEqual(asked([]), ['none', 'none', 'remove']);
+  });
+
+  it('changes the list that applied to the message, and tells why', () => {
+    const entryOf = (of: Outcome) =>
+      suppressionChange(messageRecord({ suppressionList: 'default' }), of)!.entry;
+    const refusedBy = entryOf(refused('550 5.1.1 user unknown'));
+    assert.deepEqual([refusedBy.tenant, refusedBy.why], ['default', '550 5.1.1 user unknown']);
+    const detail = { feedbackType: 'abuse', userAgent: 'A'.repeat(500) };
+    const complained = entryOf(outcome('complaint', { detail }));
+    assert.match(complained.why!, /^Complaint \(abuse\) reported by A+$/);
+    assert.equal(complained.why!.length, 300);
+    const diagnosticCode = 'smtp; 550 5.1.1 no such user';
+    const reported = entryOf(outcome('bounce', { detail: { ...bounceDetail(true), diagnosticCode } }));
+    assert.equal(reported.why, diagnosticCode);
   });
 });
 

@@ -35,18 +35,20 @@ export class AwsSuppressions implements Suppressions {
     return keys.map(({ pk }) => found.get(pk));
   }
 
-  async put({ tenant, address, reason, at, messageId, feedbackId }: Suppression): Promise<boolean> {
+  async put({ tenant, address, reason, at, messageId, feedbackId, why }: Suppression): Promise<boolean> {
     const values: Item = {
       ':l': text(listOf(tenant, reason)),
       ':t': number(at),
       ':r': text(reason),
       ':a': text(address),
     };
-    const sets = ['l = :l', 't = :t', 'r = :r', 'a = :a'];
+    // Without `s` an entry of an older version is listed since its first replacement.
+    const sets = ['l = :l', 't = :t', 'r = :r', 'a = :a', 's = if_not_exists(s, :t)'];
     const removes = ['#ttl'];
     for (const [name, value] of [
       ['m', messageId],
       ['f', feedbackId],
+      ['w', why],
     ] as const) {
       if (value === undefined) removes.push(name);
       else {
@@ -65,7 +67,7 @@ export class AwsSuppressions implements Suppressions {
 
   async remove(tenant: string, address: string, at: number, reason?: SuppressionReason): Promise<boolean> {
     const { done } = await this.#tables.update(TABLE, addressKey(tenant, address), {
-      update: 'SET t = :t, #ttl = :ttl REMOVE l, r, a, m, f',
+      update: 'SET t = :t, #ttl = :ttl REMOVE l, r, a, m, f, s, w',
       condition: reason === undefined ? 'attribute_exists(r)' : 'r = :r AND t <= :t',
       names: { '#ttl': 'ttl' },
       values: {
@@ -126,6 +128,8 @@ function entryOf(item: Item): Suppression {
     address: item.a!.S!,
     reason: item.r!.S as SuppressionReason,
     at: numberOf(item.t),
+    since: numberOf(item.s ?? item.t),
+    ...(item.w && { why: item.w.S! }),
     ...(item.m && { messageId: item.m.S! }),
     ...(item.f && { feedbackId: item.f.S! }),
   };

@@ -14,7 +14,8 @@ test('a key edits the list of its tenant', async () => {
   const at = new Date(server.clock.now()).toISOString();
   assert.equal((await server.call('GET', ANN, { key: 'user' })).status, 404);
   const put = await server.call('PUT', ANN, { key: 'user', body: { reason: 'COMPLAINT' } });
-  const entry = { tenant: 'default', address: 'Ann@example.net', reason: 'COMPLAINT', at };
+  const why = 'Put there with the key AKIAUSER.';
+  const entry = { tenant: 'default', address: 'Ann@example.net', reason: 'COMPLAINT', since: at, at, why };
   assert.deepEqual([put.status, put.json], [200, entry]);
   assert.deepEqual(
     (await server.call('GET', '/suppressions/ann%40example.net', { key: 'user' })).json,

@@ -193,12 +193,12 @@ describe('the reasons of suppression', () => {
       await admin.send(new CreateConfigurationSetCommand({ ConfigurationSetName }));
   });
 
-  test('are both for a new account, then those that an administrator sets for a tenant', async () => {
+  test('are both for a new account, then those that an administrator sets, for its tenants too', async () => {
     const both = { SuppressedReasons: ['BOUNCE', 'COMPLAINT'] };
     assert.deepEqual(await account(admin), both);
     await admin.send(new PutAccountSuppressionAttributesCommand({ SuppressedReasons: ['COMPLAINT'] }));
     assert.deepEqual(await account(admin), { SuppressedReasons: ['COMPLAINT'] });
-    assert.deepEqual(await account(user), both);
+    assert.deepEqual(await account(user), { SuppressedReasons: ['COMPLAINT'] });
     await admin.send(new PutAccountSuppressionAttributesCommand({}));
     assert.deepEqual(await account(admin), { SuppressedReasons: [] });
     const more = new PutAccountSuppressionAttributesCommand({
@@ -213,12 +213,16 @@ describe('the reasons of suppression', () => {
   test('are those of the configuration set, until it has none', async () => {
     assert.equal(await set(), undefined);
     await putSet({ SuppressedReasons: ['BOUNCE'], SuppressionScope: 'ACCOUNT' });
-    assert.deepEqual(await set(), { SuppressedReasons: ['BOUNCE'] });
+    assert.deepEqual(await set(), { SuppressedReasons: ['BOUNCE'], SuppressionScope: 'ACCOUNT' });
+    await putSet({ SuppressionScope: 'TENANT' });
+    assert.deepEqual(await set(), { SuppressionScope: 'TENANT' });
     await putSet({ SuppressedReasons: [] });
     assert.deepEqual(await set(), { SuppressedReasons: [] });
     await putSet({});
     assert.equal(await set(), undefined);
-    await assert.rejects(putSet({ SuppressionScope: 'TENANT' }), { message: /TENANT is not supported/ });
+    await assert.rejects(putSet({ SuppressionScope: 'BOTH' }), {
+      message: /SuppressionScope|suppressionScope/,
+    });
     const unknown = putSet({ ConfigurationSetName: 'none', SuppressedReasons: [] });
     await assert.rejects(unknown, NotFoundException);
   });

@@ -119,8 +119,14 @@ const SUPPRESSIONS = `
   CREATE INDEX suppressions_removed ON suppressions (at) WHERE reason IS NULL;
 `;
 
+/** `since` is null in rows of before: they are listed since `at`. */
+const SUPPRESSION_HISTORY = `
+  ALTER TABLE suppressions ADD COLUMN since INTEGER;
+  ALTER TABLE suppressions ADD COLUMN why TEXT;
+`;
+
 /** The schema in steps: a store of version n has had the first n. New steps are put at the end. */
-export const STEPS: readonly string[] = [MAIL, SUPPRESSIONS];
+export const STEPS: readonly string[] = [MAIL, SUPPRESSIONS, SUPPRESSION_HISTORY];
 
 /** Version of this schema, kept in `user_version`. A store with a higher one is refused. */
 export const STORE_VERSION = STEPS.length;

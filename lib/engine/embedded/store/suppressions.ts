@@ -11,9 +11,11 @@ interface SuppressionRow {
   at: number;
   message: string | null;
   feedback: string | null;
+  since: number | null;
+  why: string | null;
 }
 
-const COLUMNS = 'tenant, address, reason, at, message, feedback';
+const COLUMNS = 'tenant, address, reason, at, message, feedback, since, why';
 
 export class SuppressionTable {
   readonly #find: StatementSync;
@@ -29,12 +31,14 @@ export class SuppressionTable {
       `SELECT ${COLUMNS} FROM suppressions WHERE tenant = ? AND key = ? AND reason IS NOT NULL`,
     );
     this.#put = db.prepare(`
-      INSERT INTO suppressions (tenant, key, address, reason, at, message, feedback) VALUES (?, ?, ?, ?, ?, ?, ?)
+      INSERT INTO suppressions (tenant, key, address, reason, at, message, feedback, why, since)
+      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?5)
       ON CONFLICT DO UPDATE SET address = excluded.address, reason = excluded.reason, at = excluded.at,
-        message = excluded.message, feedback = excluded.feedback
+        message = excluded.message, feedback = excluded.feedback, why = excluded.why,
+        since = CASE WHEN reason IS NULL THEN excluded.at ELSE coalesce(since, at) END
       WHERE excluded.at >= at`);
     this.#remove = db.prepare(`
-      UPDATE suppressions SET reason = NULL, at = ?1, message = NULL, feedback = NULL
+      UPDATE suppressions SET reason = NULL, at = ?1, message = NULL, feedback = NULL, since = NULL, why = NULL
       WHERE tenant = ?2 AND key = ?3 AND reason IS NOT NULL AND (?4 IS NULL OR (reason = ?4 AND at <= ?1))`);
     this.#list = db.prepare(`
       SELECT ${COLUMNS} FROM suppressions
@@ -55,8 +59,8 @@ export class SuppressionTable {
   }
 
   put({ key, entry }: Argument<'putSuppression'>): boolean {
-    const { tenant, address, reason, at, messageId = null, feedbackId = null } = entry;
-    return this.#put.run(tenant, key, address, reason, at, messageId, feedbackId).changes === 1;
+    const { tenant, address, reason, at, messageId = null, feedbackId = null, why = null } = entry;
+    return this.#put.run(tenant, key, address, reason, at, messageId, feedbackId, why).changes === 1;
   }
 
   remove({ tenant, key, at, reason }: Argument<'removeSuppression'>): boolean {
@@ -83,12 +87,15 @@ export class SuppressionTable {
   }
 }
 
-function entryOf({ tenant, address, reason, at, message, feedback }: SuppressionRow): Suppression {
+function entryOf(row: SuppressionRow): Suppression {
+  const { tenant, address, reason, at, message, feedback, since, why } = row;
   return {
     tenant,
     address,
     reason,
     at,
+    since: since ?? at,
+    ...(why !== null && { why }),
     ...(message !== null && { messageId: message }),
     ...(feedback !== null && { feedbackId: feedback }),
   };
