@@ -16,6 +16,7 @@ import { dnsServers } from '../../lib/dns/servers.ts';
 import { openEmbedded } from '../../lib/engine/embedded/open.ts';
 import type { Engine } from '../../lib/engine/ports.ts';
 import { openEvents } from '../../lib/events/open.ts';
+import { FeedPull } from '../../lib/events/pull.ts';
 import { warmupFeedback } from '../../lib/inbound/warmup-feedback.ts';
 import type { Log } from '../../lib/log.ts';
 import { systemClock } from '../../lib/time.ts';
@@ -66,12 +67,13 @@ export async function startStandalone(started: Settings, log: Log): Promise<Stan
     stack,
   );
   const { egress, policy, metrics, warmup, reports } = delivery;
+  const context = { region: settings.region, accountId: settings.accountId, hostname: settings.hostname };
   const events = stack.adopt(
     await openEvents({
       engine,
       destinations: control.eventDestinations,
       resolver,
-      context: { region: settings.region, accountId: settings.accountId, hostname: settings.hostname },
+      context,
       clock,
       log,
       webhookAllow: settings.webhookAllow,
@@ -112,6 +114,7 @@ export async function startStandalone(started: Settings, log: Log): Promise<Stan
           waitStatus: (messageId, n) => egress.waitStatus(messageId, n),
           policy,
           events,
+          pull: new FeedPull({ records: engine.records, context, clock }),
           limits: { messageBytes: settings.maxMessageBytes },
         },
         links,

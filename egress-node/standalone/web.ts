@@ -46,7 +46,8 @@ export interface WebOptions {
 /** Opens the listener. @throws the operating system's error for an address that cannot be bound. */
 export async function startWeb({ listen, tls, api, links, metrics, delivery }: WebOptions): Promise<Web> {
   const { engine, clock, log, version } = api;
-  const app = createApi(api);
+  const closing = new AbortController();
+  const app = createApi({ ...api, closing: closing.signal });
   app.route('/', createTracking({ links, report: (outcome) => report(engine.records, outcome), clock, log }));
   app.get('/healthz', async (c) => {
     const { ok, ...details } = await engine.health();
@@ -67,7 +68,10 @@ export async function startWeb({ listen, tls, api, links, metrics, delivery }: W
     renew: ({ key, cert }) => {
       if ('setSecureContext' in server) server.setSecureContext({ key, cert });
     },
-    close: () => close(server),
+    close: () => {
+      closing.abort();
+      return close(server);
+    },
   };
 }
 

@@ -3,6 +3,7 @@ import { DIRECTIVES } from './directives.ts';
 import { DOCUMENTS } from './documents.ts';
 import { ErrorAnswer } from './errors.ts';
 import { EVENT_DESTINATIONS } from './event-destinations.ts';
+import { EVENTS } from './events.ts';
 import { EXPLAIN } from './explain.ts';
 import { IDENTITIES } from './identities.ts';
 import { KEYS } from './keys.ts';
@@ -23,6 +24,7 @@ export const OPERATIONS: readonly ApiOperation[] = [
   ...IDENTITIES,
   ...SUPPRESSIONS,
   ...EVENT_DESTINATIONS,
+  ...EVENTS,
   ...DIRECTIVES,
   ...EXPLAIN,
   ...SITES,
@@ -85,7 +87,12 @@ function written(operation: ApiOperation): object {
     responses: {
       [answer.status]: {
         description: answer.description,
-        content: answer.schema && json(answer.schema, { example: answer.example }),
+        content: answer.schema && {
+          ...json(answer.schema, { example: answer.example }),
+          ...(answer.stream && {
+            'text/event-stream': { schema: { type: 'string', description: answer.stream } },
+          }),
+        },
       },
       default: { description: 'A failure.', content: json(ErrorAnswer) },
     },

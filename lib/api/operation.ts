@@ -22,6 +22,8 @@ export interface ApiCall<Body = unknown> {
 export interface ApiAnswer {
   /** JSON; absent for 204. */
   body?: unknown;
+  /** Server-sent events, in place of a body. */
+  stream?: ReadableStream<Uint8Array>;
   /** Version of the answer, for `If-Match` (RFC 9110 §8.8.3). */
   etag?: string;
 }
@@ -45,7 +47,14 @@ export interface ApiOperation<S extends Schema = Schema> {
   /** Schema of the body, and examples that fit it. */
   request?: { schema: S; required: boolean; examples: Record<string, unknown> };
   /** Answer to a call that succeeds. */
-  answer: { status: 200 | 201 | 202 | 204; description: string; schema?: Schema; example?: unknown };
+  answer: {
+    status: 200 | 201 | 202 | 204;
+    description: string;
+    schema?: Schema;
+    example?: unknown;
+    /** What it streams to who accepts `text/event-stream`. */
+    stream?: string;
+  };
   handle(call: ApiCall<SchemaValue<S>>): ApiAnswer | Promise<ApiAnswer>;
 }
 

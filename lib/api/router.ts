@@ -63,8 +63,15 @@ export function posternApi(deps: ApiDeps, bodies: BodyReader): Hono<ApiEnv> {
   return api;
 }
 
-function reply(status: number, { body, etag }: ApiAnswer, requestId: string): Response {
+function reply(status: number, { body, etag, stream }: ApiAnswer, requestId: string): Response {
   const headers = new Headers({ 'x-request-id': requestId });
+  if (stream) {
+    headers.set('content-type', 'text/event-stream');
+    headers.set('cache-control', 'no-store');
+    // nginx would collect events until its buffer is full.
+    headers.set('x-accel-buffering', 'no');
+    return new Response(stream, { status, headers });
+  }
   if (etag !== undefined) headers.set('etag', etag);
   if (body === undefined) return new Response(null, { status, headers });
   headers.set('content-type', 'application/json');

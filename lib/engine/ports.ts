@@ -175,6 +175,8 @@ export interface Records {
   reports(messageId: string): Promise<Outcome[]>;
   /** The outcome feed after a cursor, oldest first. The cursor of the start is 0. */
   feed(after: number, max: number): Promise<FeedPage>;
+  /** The cursor behind the newest outcome; on AWS, behind the newest that this process has received. */
+  feedEnd(): Promise<number>;
   /** Removes records older than `before` whose deliveries all ended, at most `max`. @returns the number removed. */
   prune(before: number, max: number): Promise<number>;
 }

@@ -4,6 +4,7 @@ import type { Installed } from '../control/ip-inventory.ts';
 import type { Control } from '../control/types.ts';
 import type { Engine } from '../engine/ports.ts';
 import type { Events } from '../events/open.ts';
+import type { EventPull } from '../events/pull.ts';
 import type { Policy } from '../policy/open.ts';
 import type { ExplainQuery, MailExplanation } from '../shaping/explain.ts';
 import type { ForgottenLessons } from '../shaping/site-memory.ts';
@@ -69,6 +70,10 @@ export interface ApiDeps {
   waitStatus?: (messageId: string, n: number) => { code: string; text: string; until: number } | undefined;
   /** Events on their way to destinations; absent: this process sends none. */
   events?: Omit<Events, 'close'>;
+  /** Events of the past for those who fetch them; absent: none are kept for that. */
+  pull?: EventPull;
+  /** Aborted when the listener closes: streams end then. */
+  closing?: AbortSignal;
   /** The policy in TypeScript; absent: this process runs none. */
   policy?: Pick<Policy, 'state'>;
 }

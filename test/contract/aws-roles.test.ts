@@ -66,6 +66,7 @@ engineContract(
         reports: (id) => api.records.reports(id),
         // Lambda reads the feed on its function's behalf.
         feed: (cursor, max) => anybody.records.feed(cursor, max),
+        feedEnd: () => anybody.records.feedEnd(),
         prune: (at, max) => anybody.records.prune(at, max),
       },
       // No role uses these: bodies are stored through the queue.

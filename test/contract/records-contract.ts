@@ -143,6 +143,7 @@ export function recordsContract(under: () => EngineUnderTest, options: ContractO
       assert.equal(page.places.length, 3);
       assert.ok(page.places.every((place, i) => place > (page.places[i - 1] ?? cursor)));
       assert.equal(page.places.at(-1), page.cursor);
+      assert.equal(await engine.records.feedEnd(), page.cursor);
       await readFeed(engine, page.cursor);
     });
 

@@ -169,7 +169,11 @@ test('an endpoint that is down shows the reason, and gets its events when it is 
   const { body: tries } = await api('GET', `/event-destinations/${crm.id}/attempts`);
   assert.equal(tries.attempts.at(-1).result, 'retry');
   status = 200;
+  const stream = await fetch(`http://${postern.listening.api}/v1/events?after=0`, {
+    headers: { authorization: `Bearer ${KEY.id}.${KEY.secret}`, accept: 'text/event-stream' },
+  });
   await postern.stop();
+  assert.match(await stream.text(), /event: SEND\ndata: .*late@example.net/);
   ses.destroy();
   await start();
   const again = posted.length;

@@ -185,6 +185,7 @@ export class TestEngine {
         claim: (key) => records.claim(key),
         reports: (id) => records.reports(id),
         feed: (...call) => records.feed(...call),
+        feedEnd: () => records.feedEnd(),
         prune: (...call) => records.prune(...call),
         append: async (outcomes) => {
           await records.append(outcomes);

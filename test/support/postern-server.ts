@@ -16,6 +16,7 @@ import { openControl } from '../../lib/control/control.ts';
 import type { Control } from '../../lib/control/types.ts';
 import { openEmbedded } from '../../lib/engine/embedded/open.ts';
 import type { Engine } from '../../lib/engine/ports.ts';
+import { FeedPull } from '../../lib/events/pull.ts';
 import type { ApiDeps } from '../../lib/http/deps.ts';
 import { TestClock } from './clock.ts';
 import { MASTER_KEY } from './control.ts';
@@ -89,6 +90,7 @@ export async function startPosternServer(options: ServerOptions = {}): Promise<P
   });
   for (const key of Object.values(KEYS)) await control.keys.create(key);
   const accept = new FakeAccept();
+  const closing = new AbortController();
   const log: PosternServer['log'] = [];
   const note = (event: string, fields?: Record<string, unknown>) => void log.push({ event, fields });
   const app = createApi({
@@ -101,6 +103,12 @@ export async function startPosternServer(options: ServerOptions = {}): Promise<P
     accountId: '123456789012',
     hostname: 'postern.example',
     version: '0.0.0',
+    pull: new FeedPull({
+      records: engine.records,
+      context: { region: 'us-east-1', accountId: '123456789012', hostname: 'postern.example' },
+      clock,
+    }),
+    closing: closing.signal,
     log: { info: note, warn: note, error: note },
     limits,
     policy,
@@ -137,6 +145,7 @@ export async function startPosternServer(options: ServerOptions = {}): Promise<P
       return reply;
     },
     async close() {
+      closing.abort();
       server.closeAllConnections();
       server.close();
       await once(server, 'close');

@@ -65,6 +65,10 @@ export class Feed {
     };
   }
 
+  get end(): number {
+    return this.#cursor;
+  }
+
   #after(cursor: number): Received['outcomes'] {
     return this.#received.flatMap(({ outcomes }) => outcomes.filter((one) => one.cursor > cursor));
   }

@@ -127,6 +127,10 @@ export class AwsRecords implements Records {
     return this.#parts.feed.read(after, max);
   }
 
+  feedEnd(): Promise<number> {
+    return Promise.resolve(this.#parts.feed.end);
+  }
+
   /** TTL removes records, from the day on that their deliveries' expiry and the retention have passed. */
   prune(): Promise<number> {
     return Promise.resolve(0);

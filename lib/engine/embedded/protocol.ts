@@ -171,6 +171,7 @@ export interface Operations {
   claim(call: { key: string; now: number }): { digest: string; response: string } | undefined;
   append(call: AppendCall): void;
   feed(call: { after: number; max: number }): { cursor: number; outcomes: string[]; places: number[] };
+  feedEnd(call: null): number;
   pruneRecords(call: { before: number; now: number; max: number }): number;
   putObject(call: { id: string; expiresAt: number }): void;
   getObject(id: string): { bytes?: Buffer } | undefined;

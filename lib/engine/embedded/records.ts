@@ -69,6 +69,10 @@ export class EmbeddedRecords implements Records {
     return { cursor, places, outcomes: outcomes.map((json) => readJson<Outcome>(json, 'an outcome')) };
   }
 
+  feedEnd(): Promise<number> {
+    return this.#link.call('feedEnd', null);
+  }
+
   prune(before: number, max: number): Promise<number> {
     return this.#link.call('pruneRecords', { before, now: this.#clock.now(), max });
   }

@@ -72,6 +72,11 @@ export class OutcomeTable {
     };
   }
 
+  /** The place of the newest outcome, which may be gone; 0 before the first. */
+  get end(): number {
+    return this.#next - 1;
+  }
+
   /** Deletes the outcomes of a message. A cursor that was given out must never come back for another row. */
   remove(message: number): void {
     this.#delete.run(message);

@@ -263,6 +263,7 @@ export class Store {
       claim: ({ key, now }) => intake.claim(key, now),
       append: (call) => records.append(call),
       feed: ({ after, max }) => outcomes.feed(after, max),
+      feedEnd: () => outcomes.end,
       pruneRecords: ({ before, now, max }) => {
         suppressions.prune(now, max);
         return records.prune(before, now, max);
