@@ -308,12 +308,12 @@ const WAITING = 500;
 interface Idle {
   name: string;
   every: number;
-  ask: (engine: Engine) => Promise<unknown>;
+  ask: (engine: AwsEngine) => Promise<unknown>;
 }
 
 const IDLE: readonly Idle[] = [
   // functions/due, by the schedule of lib/stacks/api.ts.
-  { name: 'due: a look at the ledger', every: 60, ask: ({ ledger }) => ledger.promote() },
+  { name: 'due: a look at the ledger', every: 60, ask: ({ ledger }) => ledger.plan() },
   { name: 'a node: changes of the configuration', every: 0.9, ask: lookForChanges },
   // lib/egress/source-leases.ts, lane-puller.ts.
   {
@@ -335,7 +335,7 @@ async function lookForChanges({ config }: Engine): Promise<void> {
   leave();
 }
 
-async function atRest(engine: Engine, meter: Meter): Promise<void> {
+async function atRest(engine: AwsEngine, meter: Meter): Promise<void> {
   const now = Date.now();
   const waiting = Array.from({ length: WAITING }, () => {
     const { record, body, deliveries } = message(now, usualBody(BODY_BYTES));

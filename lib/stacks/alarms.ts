@@ -64,16 +64,8 @@ export function stageAlarms(
     {
       entry: 'Ledger not watched',
       severity: 'critical',
-      meaning: 'The function that moves due deliveries into their lanes has not completed for five minutes.',
-      metric: new cloudwatch.MathExpression({
-        expression: 'runs - failures',
-        usingMetrics: {
-          runs: api.due.function.metricInvocations(),
-          failures: api.due.function.metricErrors(),
-        },
-        label: 'Runs to the end',
-        period: FIVE_MINUTES,
-      }),
+      meaning: 'Nothing has looked for due deliveries to the end for five minutes.',
+      metric: metrics.metric('OldestDueAgeSeconds', 'SampleCount', FIVE_MINUTES),
       threshold: 1,
       below: true,
       missing: BREACHING,

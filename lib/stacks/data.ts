@@ -21,6 +21,8 @@ import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import type { Construct } from 'constructs';
 import {
   type AwsResources,
+  DUE_QUEUE,
+  DUE_RETENTION_SECONDS,
   LANE_MAX_RECEIVES,
   LISTED_INDEX,
   OUTCOME_MAX_RECEIVES,
@@ -40,6 +42,7 @@ const BODY_DAYS = 35;
 
 /** Visibility time: six times the time limit of the consuming function, as Lambda requires, in whole minutes. */
 const OUTCOME_VISIBILITY = Duration.minutes(3);
+const DUE_VISIBILITY = Duration.minutes(6);
 
 export interface DataStackProps extends StackProps {
   stage: Stage;
@@ -53,6 +56,8 @@ export class DataStack extends Stack {
   /** ARN of all lanes of the stage. */
   readonly lanesArn: string;
   readonly outcomes: sqs.Queue;
+  /** Shards of the ledger that have due rows. */
+  readonly due: sqs.Queue;
   readonly deadLanes: sqs.Queue;
   /** By its name, so that no stack of a cell holds an import of it. */
   readonly deadLanesArn: string;
@@ -84,6 +89,12 @@ export class DataStack extends Stack {
       ...settings,
       dead: { queue: this.deadOutcomes, maxReceiveCount: OUTCOME_MAX_RECEIVES },
       visibilityTimeout: OUTCOME_VISIBILITY,
+    });
+    this.due = openQueue(this, DUE_QUEUE, {
+      ...settings,
+      undying: 'Its messages name shards, and are sent again each minute while these have due rows.',
+      visibilityTimeout: DUE_VISIBILITY,
+      retentionPeriod: Duration.seconds(DUE_RETENTION_SECONDS),
     });
     const dead = { queue: this.deadLanes, maxReceiveCount: LANE_MAX_RECEIVES };
     for (const pool of cellsOf(stage)[0]!.pools)

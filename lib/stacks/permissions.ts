@@ -84,11 +84,15 @@ export function proofsPermissions(data: DataStack): iam.PolicyStatement[] {
   ];
 }
 
-/** Statements of the function that moves what is due into the lanes. */
+/**
+ * Statements of the function that moves what is due into the lanes; to read the queue of due shards is given by its event
+ * source.
+ */
 export function duePermissions(data: DataStack): iam.PolicyStatement[] {
   return [
     table(data, 'ledger', 'Query', 'UpdateItem', 'DeleteItem', 'BatchWriteItem'),
     lanes(data, 'SendMessage'),
+    queue(data.due, 'SendMessage'),
     key(data, 'Decrypt', 'GenerateDataKey'),
   ];
 }

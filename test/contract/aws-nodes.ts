@@ -1,9 +1,15 @@
 /** Processes that share one AWS, each with its own faults and its own clock, and how they deliver what there is. */
 import assert from 'node:assert/strict';
 import { after, afterEach, before, mock } from 'node:test';
-import { type AttributeValue, BatchWriteItemCommand, DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import {
+  type AttributeValue,
+  BatchWriteItemCommand,
+  DeleteItemCommand,
+  DynamoDBClient,
+} from '@aws-sdk/client-dynamodb';
 import { SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
-import { openAws } from '../../lib/engine/aws/open.ts';
+import type { Key } from '../../lib/engine/aws/attributes.ts';
+import { type AwsEngine, openAws } from '../../lib/engine/aws/open.ts';
 import { laneQueue } from '../../lib/engine/aws/schema.ts';
 import type { Outcome } from '../../lib/engine/items.ts';
 import type { Engine, LeasedItem } from '../../lib/engine/ports.ts';
@@ -18,7 +24,7 @@ export const VISIBILITY = 120_000;
 export const SKIP = process.env.POSTERN_TEST_AWS_ENDPOINT ? 'needs to move time' : false;
 
 export interface Node {
-  engine: Engine;
+  engine: AwsEngine;
   faults: Faults;
 }
 
@@ -119,6 +125,24 @@ export async function putRows(aws: TestAws, rows: readonly Record<string, Attrib
     await dynamo.send(new BatchWriteItemCommand({ RequestItems: { [aws.resources.tables.ledger]: part } }));
   }
   dynamo.destroy();
+}
+
+/** Takes rows out of the ledger. */
+export async function takeRows(
+  aws: TestAws,
+  ...keys: readonly Key[]
+): Promise<Record<string, AttributeValue>[]> {
+  const { region, credentials, endpoints } = aws.client;
+  const dynamo = new DynamoDBClient({ region, credentials, endpoint: endpoints!.dynamodb });
+  const rows: Record<string, AttributeValue>[] = [];
+  for (const { pk, sk } of keys) {
+    const Key = { pk: { S: pk }, sk: { S: sk } };
+    const TableName = aws.resources.tables.ledger;
+    const taken = await dynamo.send(new DeleteItemCommand({ TableName, Key, ReturnValues: 'ALL_OLD' }));
+    if (taken.Attributes) rows.push(taken.Attributes);
+  }
+  dynamo.destroy();
+  return rows;
 }
 
 /** The outcomes of a message in the feed. */

@@ -9,9 +9,10 @@ import {
   ListEmailIdentitiesCommand,
   ListTagsForResourceCommand,
 } from '@aws-sdk/client-sesv2';
+import { ReceiveMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
 import type { LambdaFunctionURLResult } from 'aws-lambda';
 import { openService } from '../../functions/api-service.ts';
-import { promoteAll } from '../../functions/due.ts';
+import { createDue } from '../../functions/due.ts';
 import type { ApiSettings } from '../../functions/environment.ts';
 import { type FirstKey, makeFirstKey } from '../../functions/first-key.ts';
 import { createConsumer } from '../../functions/outcomes.ts';
@@ -35,7 +36,7 @@ import { Faults, moveTime, startTestAws, type TestAws } from '../support/aws.ts'
 import { MASTER_KEY } from '../support/control.ts';
 import { openEmf } from '../support/emf.ts';
 import { sdkThrough, throughCloudFront, VIEWER } from '../support/front.ts';
-import { contextWith, sqsEvent, URL_DOMAIN, urlEvent } from '../support/lambda.ts';
+import { scheduled, sqsEvent, URL_DOMAIN, urlEvent } from '../support/lambda.ts';
 import { attempt, outcome } from '../support/outcomes.ts';
 import { inRole } from '../support/roles.ts';
 import { sign, type ToSign } from '../support/signing.ts';
@@ -383,37 +384,36 @@ describe('due', () => {
     ],
   });
 
-  test('promotes mail that is due soon, and reports the lateness of the oldest', async () => {
+  test('plans and moves mail that is due soon, and reports the lateness of the oldest', async () => {
     const { ledger } = await engineOf('api DueRole');
+    const due = createDue(ledger, output, clock);
     const { status, json } = await callPostern('POST', 'messages', schedule(40).messages[0]!);
     assert.ok(status >= 200 && status < 300, JSON.stringify(json));
 
-    const remaining = () => contextWith(60_000).getRemainingTimeInMillis();
-    assert.equal(await promoteAll(ledger, emf, clock, remaining), 0);
+    await due(scheduled);
+    const sqs = new SQSClient({ ...aws.client, endpoint: aws.client.endpoints!.sqs });
+    const asked = async (): Promise<string[]> => {
+      const QueueUrl = `${aws.resources.queueUrlPrefix}due`;
+      const { Messages = [] } = await sqs.send(new ReceiveMessageCommand({ QueueUrl, WaitTimeSeconds: 0 }));
+      return Messages.map(({ Body }) => Body!);
+    };
+    assert.deepEqual(await asked(), []);
     moveTime(Date.now() + 30 * 60_000);
-    assert.equal(await promoteAll(ledger, emf, clock, remaining), 1);
-    assert.deepEqual(lines.map(({ values }) => values.OldestDueAgeSeconds).slice(-2), [[0], [0]]);
+    await due(scheduled);
+    const shards = await asked();
+    assert.equal(shards.length, 1);
     const { queue } = await engineOf('egress Rolea');
     const request = { lane: LANE, max: 10, visibility: 30_000, wait: 0 };
-    assert.deepEqual(await queue.lease(request), []);
     moveTime(Date.now() + 11 * 60_000);
+    assert.deepEqual(await queue.lease(request), []);
+    await due(scheduled);
+    await due(sqsEvent(shards));
+    assert.deepEqual(
+      lines.flatMap(({ values }) => values.OldestDueAgeSeconds ?? []).map((late) => Math.floor(late / 60)),
+      [0, 0, 1],
+    );
     assert.equal((await queue.lease(request)).length, 1);
-  });
-
-  test('stops in time, and reports its lateness', async () => {
-    let calls = 0;
-    const ledger = {
-      promote: () => Promise.resolve({ moved: ++calls, next: clock.now() - 700_000 }),
-      waiting: () => Promise.reject(new Error('counts')),
-      count: () => Promise.reject(new Error('counts')),
-      hasten: () => Promise.resolve(0),
-      cancel: () => Promise.resolve([]),
-    };
-    let left = 35_000;
-    const moved = await promoteAll(ledger, emf, clock, () => (left -= 10_000));
-    assert.deepEqual([calls, moved], [2, 3]);
-    const [age] = lines.at(-1)!.values.OldestDueAgeSeconds!;
-    assert.ok(age! >= 700);
+    sqs.destroy();
   });
 });
 

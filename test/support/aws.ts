@@ -29,6 +29,7 @@ import { startFauxqs } from 'fauxqs';
 import type { ClientOptions } from '../../lib/engine/aws/clients.ts';
 import {
   type AwsResources,
+  DUE_QUEUE,
   LISTED_INDEX,
   laneQueue,
   OUTCOME_QUEUE,
@@ -201,7 +202,7 @@ async function makeResources(
     if (temporary && !made.has(queue)) stops.push(() => sqs.send(new DeleteQueueCommand({ QueueUrl })));
     made.add(queue);
   };
-  await Promise.all([OUTCOME_QUEUE, ...lanes.map(laneQueue)].map(createQueue));
+  await Promise.all([OUTCOME_QUEUE, DUE_QUEUE, ...lanes.map(laneQueue)].map(createQueue));
   return {
     resources: { tables, bucket: name, queueUrlPrefix, claimBeforeSend: false },
     createQueue,

@@ -31,6 +31,9 @@ function ownStream(node: string): Granted {
   };
 }
 
+/** As Lambda reads a queue for a function. */
+const READ_QUEUE =
+  'sqs:ChangeMessageVisibility sqs:DeleteMessage sqs:GetQueueAttributes sqs:GetQueueUrl sqs:ReceiveMessage';
 const READ_LANE = 'sqs:ChangeMessageVisibility sqs:DeleteMessage sqs:GetQueueAttributes sqs:ReceiveMessage';
 
 /** Reads the lanes of these pools. */
@@ -113,6 +116,7 @@ export const PERMISSIONS: Record<string, Granted> = {
     DueLog: WRITE_LOG,
     LedgerTable: 'dynamodb:BatchWriteItem dynamodb:DeleteItem dynamodb:Query dynamodb:UpdateItem',
     [LANES]: 'sqs:SendMessage',
+    Queuedue: `${READ_QUEUE} sqs:SendMessage`,
     DataKey: 'kms:Decrypt kms:GenerateDataKey',
   },
   'api ProofsRole': {

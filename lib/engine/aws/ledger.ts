@@ -3,46 +3,34 @@
  * time. What is due sooner is in its lane already, under SQS's own delay.
  *
  * ```
- *  promote, for each shard:  look ──► claim the shard ──► rows to their lanes ──► rows deleted ──► the next rows
- *                                           ▲ [claimed]           ▲ [sent]
+ *  each minute:  plan ──► a message for each shard with due rows ──► workers, a shard each (shard-mover.ts)
+ *                              ▲                                        │
+ *                              └────── more due after half a minute ────┘
  * ```
- * **[claimed]** Another run leaves the shard alone until the claim is over.
- * **[sent]** The rows are sent again by the next run. Copies from the ledger are claimed before they are handed
- * out, so of two equal ones the second is dropped. For the same reason two runs at once, whatever their clocks
- * say, do no harm: the claim of a shard saves requests, and nothing depends on it.
- *
- * What cannot be moved (a row of a newer version, or that SQS refuses; a lane that is gone) stays, and is passed over: up to nine thousand
- * rows of a shard hold up nothing behind them. The run fails when it has done what it could.
+ * A message that is lost, or comes twice, does no harm: the next plan sends another, and a worker that finds its shard
+ * claimed ends. So each shard has one worker at a time, and there are as many workers as shards with a backlog.
  */
-import { randomBytes } from 'node:crypto';
-import { asPosternError } from '../../errors.ts';
 import type { Log } from '../../log.ts';
 import type { Clock } from '../../time.ts';
-import { type LaneName, type Outcome, SCHEMA_VERSION } from '../items.ts';
+import { type Outcome, SCHEMA_VERSION } from '../items.ts';
 import type { Ledger, Promotion, WaitingFigures, WaitingMatch } from '../ports.ts';
 import { CANCELLED } from '../states.ts';
 import { type Item, number, text, ttlOf } from './attributes.ts';
 import { each } from './concurrency.ts';
 import { deliveryKey, placeOf, readStatus } from './deliveries.ts';
 import type { Feed } from './feed.ts';
-import { LONGEST_DELAY } from './lanes.ts';
+import type { Lanes } from './lanes.ts';
 import { LedgerMatching } from './matching.ts';
-import {
-  type CopyOutbox,
-  dueKey,
-  ledgerKey,
-  type Parcel,
-  parcelOf,
-  rowDue,
-  SHARDS,
-  shardKey,
-} from './outbox.ts';
+import { type CopyOutbox, ledgerKey, rowDue, SHARDS, shardKey } from './outbox.ts';
 import type { LeasedHere } from './receipt.ts';
 import type { MessageRecords } from './records.ts';
+import { DUE_QUEUE } from './schema.ts';
+import { type Closed, ShardMover, type ShardResult } from './shard-mover.ts';
 import type { Tables } from './tables.ts';
 
 export interface LedgerParts {
   tables: Tables;
+  lanes: Pick<Lanes, 'send'>;
   outbox: CopyOutbox;
   feed: Feed;
   messages: MessageRecords;
@@ -55,36 +43,34 @@ export interface LedgerParts {
   retention: number;
 }
 
-/** Maximum number of rows that one call moves from a shard, or a page more: the work within one claim. */
-const ROWS = 1_000;
-/** Maximum number of pages that one call reads of a shard where it has moved fewer rows. */
-const PAGES = 10;
-const CLAIM = 60_000;
-const WIDTH = 4;
-/** Sorts before every row's key, which begins with a digit. */
-const CLAIM_ROW = '!claim';
+/** Maximum time for which a worker moves rows of its shard, ms: then the shard waits its turn among the others. */
+export const SHIFT = 30_000;
+const WIDTH = 8;
+/** All names of shards. */
+const ALL = Array.from({ length: SHARDS }, (_, shard) => shardKey(shard));
 
-/** A row that was read. */
-interface LaneRow {
-  row: Item;
-  parcel: Parcel;
+/** The ledger with the parts of its work: a planner and workers, each in a process of its own. */
+export interface ShardedLedger extends Ledger {
+  /**
+   * Sends a message to the queue of due shards for each shard that has due rows.
+   * @returns the number of those shards, and the due time of the earliest row.
+   */
+  plan(): Promise<{ shards: number; next?: number }>;
+  /**
+   * Moves the due rows of a shard, at most until a time (ms since the epoch), unless another worker does. What is due
+   * then is left to a further message. @throws PosternError when a lane took nothing, after all others did.
+   */
+  work(shard: string, until: number): Promise<ShardResult>;
 }
 
-/** The result of moving rows. */
-interface Moved {
-  moved: number;
-  /** Earliest row that this version cannot read. */
-  refused?: Item;
-}
-/** Lanes that refuse rows, with the reason: each is tried once in a run, or all would wait for one that is missing. */
-type Closed = Map<LaneName, unknown>;
-
-export class AwsLedger implements Ledger {
+export class AwsLedger implements ShardedLedger {
   readonly #parts: LedgerParts;
   readonly #matching: LedgerMatching;
+  readonly #mover: ShardMover;
 
   constructor(parts: LedgerParts) {
     this.#parts = parts;
+    this.#mover = new ShardMover(parts);
     this.#matching = new LedgerMatching(parts);
   }
 
@@ -100,9 +86,8 @@ export class AwsLedger implements Ledger {
   async waiting(): Promise<{ count: number; next?: number }> {
     const { tables } = this.#parts;
     const shards = await Promise.all(
-      Array.from({ length: SHARDS }, async (_, shard) => {
-        const pk = shardKey(shard);
-        const first = await this.#first(pk);
+      ALL.map(async (pk) => {
+        const first = await this.#mover.first(pk);
         if (!first) return { count: 0, next: Number.POSITIVE_INFINITY };
         return { count: await tables.count('ledger', pk, '0', '9~'), next: rowDue(first) };
       }),
@@ -112,25 +97,61 @@ export class AwsLedger implements Ledger {
     return Number.isFinite(next) ? { count, next } : { count };
   }
 
-  /** Moves rows that are due within the maximum delay of SQS, which makes the time exact to the second. */
+  async plan(): Promise<{ shards: number; next?: number }> {
+    const firsts = await this.#look();
+    const due = firsts.filter((first) => this.#mover.isDue(first.due));
+    await this.#send(due.map(({ shard }) => shard));
+    return { shards: due.length, next: earliest(firsts.map((first) => first.due)) };
+  }
+
+  async work(shard: string, until: number): Promise<ShardResult> {
+    const closed: Closed = new Map();
+    const result = await this.#mover.move(shard, until, closed);
+    if (result.more) await this.#send([shard]);
+    for (const error of closed.values()) throw error;
+    return result;
+  }
+
+  /**
+   * Moves rows that are due within the maximum delay of SQS, which makes the time exact to the second: all of them, in
+   * this process.
+   */
   async promote(): Promise<Promotion> {
     let moved = 0;
-    let next = Number.POSITIVE_INFINITY;
+    const times: (number | undefined)[] = [];
     const closed: Closed = new Map();
     const failures: unknown[] = [];
-    const shards = Array.from({ length: SHARDS }, (_, shard) => shard);
-    await each(shards, WIDTH, async (shard) => {
+    await each(await this.#look(), WIDTH, async ({ shard, due }) => {
+      if (!this.#mover.isDue(due)) return times.push(due);
       try {
-        const one = await this.#promoteShard(shardKey(shard), closed);
+        const one = await this.#mover.move(shard, this.#parts.clock.now() + SHIFT, closed);
         moved += one.moved;
-        next = Math.min(next, one.next ?? next);
+        times.push(one.next);
       } catch (error) {
         failures.push(error);
       }
     });
     const [failure] = [...failures, ...closed.values()];
     if (failure !== undefined) throw failure;
-    return Number.isFinite(next) ? { moved, next } : { moved };
+    const next = earliest(times);
+    return next === undefined ? { moved } : { moved, next };
+  }
+
+  /** Shards that have rows, each with the time of its earliest. */
+  async #look(): Promise<{ shard: string; due: number }[]> {
+    const firsts: { shard: string; due: number }[] = [];
+    await each(ALL, WIDTH, async (shard) => {
+      const first = await this.#mover.first(shard);
+      if (first) firsts.push({ shard, due: rowDue(first) });
+    });
+    return firsts;
+  }
+
+  /** Asks for a worker for each of these shards. A message that is sent twice does no harm. */
+  async #send(shards: readonly string[]): Promise<void> {
+    const messages = shards.map((text) => ({ text, delay: 0 }));
+    const cut = await this.#parts.lanes.send(DUE_QUEUE, messages);
+    if (cut.length > 0) await this.#parts.lanes.send(DUE_QUEUE, cut);
   }
 
   async cancel(messageId: string): Promise<number[]> {
@@ -180,111 +201,9 @@ export class AwsLedger implements Ledger {
     const { generation } = readStatus(item, 0);
     await this.#parts.tables.deleteAll('ledger', [ledgerKey(messageId, n, generation, Number(item.u!.N))]);
   }
+}
 
-  async #promoteShard(pk: string, closed: Closed): Promise<Promotion> {
-    const { tables, clock } = this.#parts;
-    const first = await this.#first(pk);
-    if (!first) return { moved: 0 };
-    const next = rowDue(first);
-    const until = clock.now() + LONGEST_DELAY * 1000;
-    if (next > until) return { moved: 0, next };
-    const by = randomBytes(9).toString('base64url');
-    if (!(await this.#claimShard(pk, by))) return { moved: 0, next };
-    let moved = 0;
-    let refused: Item | undefined;
-    let from = '0';
-    for (let page = 0; page < PAGES && moved < ROWS; page += 1) {
-      const rows = await tables.query('ledger', pk, { from, to: `${dueKey(until)}~`, limit: ROWS });
-      const done = await this.#move(pk, rows, closed);
-      moved += done.moved;
-      refused ??= done.refused;
-      if (rows.length < ROWS) break;
-      from = `${rows.at(-1)!.sk!.S!}!`;
-    }
-    await tables.remove('ledger', { pk, sk: CLAIM_ROW }, { condition: 'b = :b', values: { ':b': text(by) } });
-    return { moved, next: refused && rowDue(refused) };
-  }
-
-  /** Moves rows lane by lane. */
-  async #move(pk: string, rows: readonly Item[], closed: Closed): Promise<Moved> {
-    const { tables, log } = this.#parts;
-    const lanes = new Map<LaneName, LaneRow[]>();
-    const refused: Item[] = [];
-    let reason: unknown;
-    for (const row of rows) {
-      try {
-        const parcel = parcelOf(row);
-        const { lane } = parcel.envelope.item;
-        if (!lanes.has(lane)) lanes.set(lane, []);
-        lanes.get(lane)!.push({ row, parcel });
-      } catch (error) {
-        refused.push(row);
-        reason ??= error;
-      }
-    }
-    // A newer version moves them.
-    if (refused.length > 0) {
-      log.error('rows of the ledger refused; they stay', { rows: refused.length, error: reason });
-    }
-    const sent: Item[] = [];
-    await Promise.all(
-      Array.from(lanes, async ([lane, all]) => {
-        if (closed.has(lane)) return;
-        try {
-          const done = await this.#toLane(all);
-          sent.push(...done.sent);
-          refused.push(...done.refused);
-        } catch (error) {
-          closed.set(lane, error);
-        }
-      }),
-    );
-    await tables.deleteAll(
-      'ledger',
-      sent.map((row) => ({ pk, sk: row.sk!.S! })),
-    );
-    return { moved: sent.length, refused: refused[0] };
-  }
-
-  /** Sends the rows of a lane. A row that SQS refuses for good is found by halving, stays, and holds up no other. */
-  async #toLane(rows: readonly LaneRow[]): Promise<{ sent: Item[]; refused: Item[] }> {
-    try {
-      await this.#parts.outbox.toLanes(rows.map(({ parcel }) => parcel));
-      return { sent: rows.map(({ row }) => row), refused: [] };
-    } catch (error) {
-      if (asPosternError(error).code !== 'storage_refused') throw error;
-      if (rows.length === 1) {
-        this.#parts.log.error('a row of the ledger is refused by its lane; it stays', {
-          row: rows[0]!.row.sk,
-          error,
-        });
-        return { sent: [], refused: [rows[0]!.row] };
-      }
-      const middle = rows.length >> 1;
-      const first = await this.#toLane(rows.slice(0, middle));
-      const second = await this.#toLane(rows.slice(middle));
-      return { sent: [...first.sent, ...second.sent], refused: [...first.refused, ...second.refused] };
-    }
-  }
-
-  /** The earliest row: half a read unit, because a minute's delay in seeing it would do no harm. */
-  async #first(pk: string): Promise<Item | undefined> {
-    const range = { from: '0', to: '9~', limit: 1, onePage: true, consistent: false };
-    const [first] = await this.#parts.tables.query('ledger', pk, range);
-    return first;
-  }
-
-  async #claimShard(pk: string, by: string): Promise<boolean> {
-    const now = this.#parts.clock.now();
-    const { done } = await this.#parts.tables.update(
-      'ledger',
-      { pk, sk: CLAIM_ROW },
-      {
-        update: 'SET b = :b, e = :e',
-        condition: 'attribute_not_exists(pk) OR e < :now OR b = :b',
-        values: { ':b': text(by), ':e': number(now + CLAIM), ':now': number(now) },
-      },
-    );
-    return done;
-  }
+function earliest(times: readonly (number | undefined)[]): number | undefined {
+  const known = times.filter((time) => time !== undefined);
+  return known.length > 0 ? Math.min(...known) : undefined;
 }

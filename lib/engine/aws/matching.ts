@@ -22,9 +22,9 @@ interface MatchingParts {
 }
 
 const ROWS = 1_000;
-/** Maximum number of pages of a shard that one count reads: 80,000 rows in all. */
-const COUNTED_PAGES = 5;
-const WIDTH = 4;
+/** Maximum number of pages of a shard that one count reads: 128,000 rows in all. */
+const COUNTED_PAGES = 2;
+const WIDTH = 8;
 
 interface MatchedItem {
   row: Item;

@@ -11,7 +11,7 @@ import { Feed } from './feed.ts';
 import { Intake } from './intake.ts';
 import { Lanes } from './lanes.ts';
 import { AwsLeases } from './lease-table.ts';
-import { AwsLedger } from './ledger.ts';
+import { AwsLedger, type ShardedLedger } from './ledger.ts';
 import { CopyOutbox } from './outbox.ts';
 import { AwsQueue } from './queue.ts';
 import { LeasedHere } from './receipt.ts';
@@ -43,6 +43,7 @@ export interface AwsOptions {
 }
 
 export interface AwsEngine extends Engine {
+  ledger: ShardedLedger;
   /**
    * Stores reports that came by the feed alone, from a process that may not write records
    * (lib/engine/aws/reporter.ts), so that `records.reports` shows them. Known ones change nothing.

@@ -42,6 +42,9 @@ export interface AwsResources {
 /** Name of the queue of outcomes, behind the prefix. */
 export const OUTCOME_QUEUE = 'outcomes';
 
+/** Name of the queue of ledger shards that have due rows, behind the prefix. */
+export const DUE_QUEUE = 'due';
+
 /** Start of the names of all lanes' queues, behind the prefix, and of no other queue: roles know lanes by it. */
 export const LANE_QUEUES = 'lane-';
 
@@ -58,6 +61,9 @@ export const QUEUE_RETENTION_SECONDS = 14 * 86_400;
  * because a put-back counts as one.
  */
 export const LANE_MAX_RECEIVES = 1_000;
+
+/** How long a shard's name stays in the queue of due shards, s: the planner sends it again each minute. */
+export const DUE_RETENTION_SECONDS = 600;
 
 /** Maximum receives of an outcome, which only a failure puts back. */
 export const OUTCOME_MAX_RECEIVES = 10;
