@@ -16,6 +16,7 @@ import type {
   WaitReason,
 } from './items.ts';
 import type { PermitRequest, Permits } from './permits.ts';
+import type { NewRow, Row, RowDelta, RowKey, RowQuery } from './rows.ts';
 import type { DeliveryState } from './states.ts';
 import type { Suppression, SuppressionReason } from './suppression.ts';
 
@@ -177,7 +178,10 @@ export interface Records {
   feed(after: number, max: number): Promise<FeedPage>;
   /** The cursor behind the newest outcome; on AWS, behind the newest that this process has received. */
   feedEnd(): Promise<number>;
-  /** Removes records older than `before` whose deliveries all ended, at most `max`. @returns the number removed. */
+  /**
+   * Removes records older than `before` whose deliveries all ended, and expired rows; at most `max` of each.
+   * @returns the number of records removed.
+   */
   prune(before: number, max: number): Promise<number>;
 }
 
@@ -223,6 +227,36 @@ export interface Suppressions {
   remove(tenant: string, address: string, at: number, reason?: SuppressionReason): Promise<boolean>;
   /** By reason, then from the oldest entry on. A change shows within about a second. */
   list(query: SuppressionQuery): Promise<Suppression[]>;
+}
+
+/**
+ * Rows of small JSON values (`rows.ts` has the limits). A change shows at once, to every process. An expired row is
+ * not there. What breaks a limit is `storage_refused`, and nothing of the call is done.
+ */
+export interface Rows {
+  /** @returns rows in the order of the keys; undefined where there is none. */
+  get(keys: readonly RowKey[]): Promise<(Row | undefined)[]>;
+  /**
+   * Writes rows, whatever was there; of two with one name the last counts. On AWS each is written at its own time: a
+   * call that fails may have written some.
+   */
+  put(rows: readonly NewRow[]): Promise<void>;
+  /**
+   * Writes a row if it has not been changed since it was read.
+   * @param expect version that must be current; 0: there must be no row.
+   * @returns the new version. @throws `config_conflict` when `expect` does not hold.
+   */
+  change(row: NewRow, expect: number): Promise<number>;
+  /** Removes rows; those that do not exist are no fault. */
+  delete(keys: readonly RowKey[]): Promise<void>;
+  query(query: RowQuery): Promise<Row[]>;
+  /**
+   * Adds to counters, each row at most once in a batch. A batch whose id was counted within `BATCH_MEMORY` changes
+   * nothing; the same id stands for the same deltas. Embedded, a batch counts whole or not at all. On AWS a part of it
+   * that fits one transaction does, and a repeat counts the missing parts alone.
+   * @returns false: all of it was counted before. @throws `storage_refused` for a row that `put` or `change` wrote.
+   */
+  add(batch: string, deltas: readonly RowDelta[]): Promise<boolean>;
 }
 
 /** A stored configuration document. */
@@ -301,6 +335,7 @@ export interface Engine {
   records: Records;
   bodies: Bodies;
   suppressions: Suppressions;
+  rows: Rows;
   config: Config;
   leases: Leases;
   /** Storage figures for metrics and health. */

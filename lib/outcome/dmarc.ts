@@ -66,7 +66,7 @@ export async function readDmarcReport(bytes: Buffer): Promise<DmarcReport> {
   return reader.report();
 }
 
-type Row = Partial<DmarcRow> & { signatures: DmarcRow['signatures'] };
+type RecordRow = Partial<DmarcRow> & { signatures: DmarcRow['signatures'] };
 
 class Reader {
   refusal: string | undefined;
@@ -74,7 +74,7 @@ class Reader {
   readonly #path: string[] = [];
   readonly #fields = new Map<string, string>();
   readonly #rows: DmarcRow[] = [];
-  #row: Row | undefined;
+  #row: RecordRow | undefined;
   #signature: { domain?: string; selector?: string; result?: string } | undefined;
   #spf: { domain?: string; result?: string } | undefined;
   #text = '';
@@ -179,7 +179,7 @@ class Reader {
     }
   }
 
-  #finishRow({ sourceIp, count, headerFrom, ...rest }: Row): void {
+  #finishRow({ sourceIp, count, headerFrom, ...rest }: RecordRow): void {
     this.#row = undefined;
     if (!sourceIp || !headerFrom || !Number.isSafeInteger(count) || count! < 0) return;
     if (this.#rows.length >= MAX_ROWS) {

@@ -27,6 +27,9 @@ const SEALED_KINDS = ['key', 'identity'];
  */
 const NODE_KINDS = ['directive', 'warmup-report', 'lane-group', '!'];
 
+/** Kinds of rows that the function of outcomes counts: statistics, and which batches of them it has counted. */
+const COUNTED_KINDS = ['statistics', 'counted'];
+
 /** Kinds that the first key is written as: itself, and the count of changes. */
 const FIRST_KEY_KINDS = ['key', '!'];
 
@@ -37,6 +40,7 @@ export function apiPermissions(data: DataStack): iam.PolicyStatement[] {
     table(data, 'ledger', 'Query', 'BatchWriteItem'),
     table(data, 'suppressions', 'BatchGetItem', 'UpdateItem'),
     allow(['dynamodb:Query'], [`${data.tables[LISTED_INDEX.table].tableArn}/index/${LISTED_INDEX.name}`]),
+    table(data, 'rows', 'BatchGetItem', 'Query', 'PutItem', 'BatchWriteItem'),
     table(data, 'leases', 'GetItem'),
     table(data, 'config', 'GetItem', 'Query', 'PutItem', 'DeleteItem'),
     keysOfConfig(data),
@@ -105,6 +109,7 @@ export function outcomesPermissions(data: DataStack): iam.PolicyStatement[] {
   return [
     table(data, 'records', 'GetItem', 'BatchWriteItem'),
     table(data, 'suppressions', 'UpdateItem'),
+    rowsOfKinds(data, COUNTED_KINDS, 'GetItem', 'PutItem', 'UpdateItem', 'DeleteItem'),
     key(data, 'Decrypt'),
   ];
 }
@@ -239,6 +244,15 @@ function queue(of: sqs.IQueue, action: string): iam.PolicyStatement {
 function leases(data: DataStack, operator: string, names: readonly string[]): iam.PolicyStatement {
   const statement = table(data, 'leases', 'GetItem', 'UpdateItem');
   statement.addCondition(operator, { 'dynamodb:LeadingKeys': names });
+  return statement;
+}
+
+/** Rows of some kinds only: the kind begins the partition key. */
+function rowsOfKinds(data: DataStack, kinds: readonly string[], ...actions: string[]): iam.PolicyStatement {
+  const statement = table(data, 'rows', ...actions);
+  statement.addCondition('ForAllValues:StringLike', {
+    'dynamodb:LeadingKeys': kinds.map((kind) => `${kind}#*`),
+  });
   return statement;
 }
 

@@ -12,6 +12,7 @@ import { checkStore } from '../../lib/engine/embedded/check.ts';
 import { openEmbedded } from '../../lib/engine/embedded/open.ts';
 import { FILE } from '../../lib/engine/embedded/store/schema.ts';
 import type { Engine } from '../../lib/engine/ports.ts';
+import { BATCH_MEMORY } from '../../lib/engine/rows.ts';
 import { TestClock } from '../support/clock.ts';
 import { admit, collect, defer, end, LONG, mail, newLane } from './harness.ts';
 
@@ -45,6 +46,20 @@ describe('embedded engine: restarts', () => {
     await restart();
     const asked = ['ann', 'bob', 'cy'].map((name) => ({ tenant: 'a', address: `${name}@example.net` }));
     assert.deepEqual(await engine.suppressions.find(asked), [entry, undefined, undefined]);
+  });
+
+  test('rows and counted batches survive a restart, and expired ones are pruned', async () => {
+    const row = { kind: 'statistics', partition: 'a', key: 'k' };
+    const delta = { ...row, add: { n: 1 }, expiresAt: clock.now() + 1_000 };
+    assert.equal(await engine.rows.add('batch', [delta]), true);
+    await engine.rows.put([{ ...row, key: 'stays', value: 1 }]);
+    await restart();
+    assert.equal(await engine.rows.add('batch', [delta]), false);
+    assert.deepEqual((await engine.rows.get([row]))[0]?.value, { n: 1 });
+    clock.advance(BATCH_MEMORY);
+    await engine.records.prune(0, 10);
+    await engine.close();
+    assert.equal(checkStore(directory).counts.rows, 1);
   });
 
   test('mail of a tenant is leased in the order of admission, from memory and from disk', async () => {

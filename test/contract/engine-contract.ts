@@ -9,6 +9,7 @@ import { leaseContract } from './lease-contract.ts';
 import { ledgerContract } from './ledger-contract.ts';
 import { queueContract } from './queue-contract.ts';
 import { recordsContract } from './records-contract.ts';
+import { rowsContract } from './rows-contract.ts';
 import { sharingContract } from './sharing-contract.ts';
 import { suppressionContract } from './suppression-contract.ts';
 import { takeOverContract } from './take-over-contract.ts';
@@ -30,6 +31,7 @@ export function engineContract(
     ledgerContract(under, options);
     recordsContract(under, options);
     suppressionContract(under);
+    rowsContract(under);
     configContract(under);
     leaseContract(under);
     sharingContract(under);

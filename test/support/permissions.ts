@@ -103,6 +103,7 @@ export const PERMISSIONS: Record<string, Granted> = {
     LedgerTable: 'dynamodb:BatchWriteItem dynamodb:Query',
     SuppressionsTable: 'dynamodb:BatchGetItem dynamodb:UpdateItem',
     'SuppressionsTable/index/listed': 'dynamodb:Query',
+    RowsTable: 'dynamodb:BatchGetItem dynamodb:BatchWriteItem dynamodb:PutItem dynamodb:Query',
     LeasesTable: 'dynamodb:GetItem',
     ConfigTable: 'dynamodb:DeleteItem dynamodb:GetItem dynamodb:PutItem dynamodb:Query',
     ...KEYS_OF_CONFIG,
@@ -129,6 +130,8 @@ export const PERMISSIONS: Record<string, Granted> = {
     OutcomesLog: WRITE_LOG,
     RecordsTable: 'dynamodb:BatchWriteItem dynamodb:GetItem',
     SuppressionsTable: 'dynamodb:UpdateItem',
+    'RowsTable if ForAllValues:StringLike dynamodb:LeadingKeys statistics#*,counted#*':
+      'dynamodb:DeleteItem dynamodb:GetItem dynamodb:PutItem dynamodb:UpdateItem',
     // Lambda needs these to read a queue on the function's behalf.
     Queueoutcomes:
       'sqs:ChangeMessageVisibility sqs:DeleteMessage sqs:GetQueueAttributes sqs:GetQueueUrl sqs:ReceiveMessage',

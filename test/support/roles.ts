@@ -69,9 +69,9 @@ function allows(on: string, actions: string, { action, resource, keys }: Demand)
     if (operator === 'ForAllValues:StringNotEquals') {
       return (asked ?? []).every((value) => !known.includes(value));
     }
-    if (operator === 'ForAllValues:StringNotLike') {
-      return (asked ?? []).every((value) => !known.some((one) => value.startsWith(one.replace(/\*$/, ''))));
-    }
+    const isLike = (value: string): boolean => known.some((one) => value.startsWith(one.replace(/\*$/, '')));
+    if (operator === 'ForAllValues:StringNotLike') return (asked ?? []).every((value) => !isLike(value));
+    if (operator === 'ForAllValues:StringLike') return (asked ?? []).every(isLike);
     assert.equal(operator, 'StringEquals', `${operator} is not known here`);
     return asked?.every((value) => known.includes(value)) === true;
   });

@@ -18,6 +18,7 @@ import { LeasedHere } from './receipt.ts';
 import { Receiver } from './receive.ts';
 import { AwsRecords, MessageRecords } from './records.ts';
 import { Reports } from './reports.ts';
+import { AwsRows } from './rows.ts';
 import type { AwsResources } from './schema.ts';
 import { Settling } from './settling.ts';
 import { AwsSuppressions } from './suppressions.ts';
@@ -99,6 +100,7 @@ export function openAws(options: AwsOptions): Promise<AwsEngine> {
     records: new AwsRecords(shared),
     bodies: new AwsBodies(objects, clock),
     suppressions: new AwsSuppressions(tables),
+    rows: new AwsRows({ ...pacing, tables }),
     config,
     leases: new AwsLeases(shared),
     keepReports: (list) => reports.keep(list),

@@ -5,7 +5,7 @@
 import type { LaneName } from '../items.ts';
 
 /** The tables, each with a string partition key `pk`, a string sort key `sk` and a time to live `ttl` (seconds). */
-export const TABLES = ['records', 'ledger', 'suppressions', 'config', 'leases'] as const;
+export const TABLES = ['records', 'ledger', 'suppressions', 'rows', 'config', 'leases'] as const;
 export type TableName = (typeof TABLES)[number];
 
 export const PARTITION_KEY = 'pk';

@@ -11,6 +11,7 @@ import {
   DeleteItemCommand,
   type DynamoDBClient,
   GetItemCommand,
+  PutItemCommand,
   QueryCommand,
   ScanCommand,
   TransactionCanceledException,
@@ -42,6 +43,8 @@ export interface KeyRange {
   to: string;
   limit?: number;
   consistent?: boolean;
+  /** From the last sort key down. */
+  descending?: boolean;
   /** First this many bytes only: no second page. */
   onePage?: boolean;
 }
@@ -108,6 +111,7 @@ export class Tables {
             KeyConditionExpression: 'pk = :pk AND sk BETWEEN :from AND :to',
             ExpressionAttributeValues: { ':pk': text(pk), ':from': text(range.from), ':to': text(range.to) },
             ConsistentRead: range.consistent ?? true,
+            ...(range.descending && { ScanIndexForward: false }),
             ...(range.limit !== undefined && { Limit: range.limit - found.length }),
             ...(start && { ExclusiveStartKey: start }),
           }),
@@ -209,6 +213,30 @@ export class Tables {
         return { done: true, item: Attributes };
       } catch (error) {
         if (error instanceof ConditionalCheckFailedException) return { done: false, item: error.Item };
+        throw error;
+      }
+    });
+  }
+
+  /** Writes a whole item if its condition holds. @returns whether it was written. */
+  async put(
+    table: TableName,
+    item: Item,
+    { condition, values }: { condition: string; values: Item },
+  ): Promise<boolean> {
+    return this.#do(table, async () => {
+      try {
+        await this.#dynamo.send(
+          new PutItemCommand({
+            TableName: this.#names[table],
+            Item: item,
+            ConditionExpression: condition,
+            ExpressionAttributeValues: values,
+          }),
+        );
+        return true;
+      } catch (error) {
+        if (error instanceof ConditionalCheckFailedException) return false;
         throw error;
       }
     });

@@ -33,6 +33,7 @@ const COUNTED = [
   'documents',
   'objects',
   'suppressions',
+  'rows',
 ];
 
 /** Rules that a query can find broken; each row it returns is one problem. */

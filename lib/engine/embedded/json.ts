@@ -2,19 +2,23 @@
 import { PosternError } from '../../errors.ts';
 import { SCHEMA_VERSION } from '../items.ts';
 
-/**
- * Parses what the store holds. `what` names it in the error.
- * @throws PosternError `storage_damaged` when it is no JSON, `storage_too_new` when its schema is newer.
- */
-export function readJson<T>(text: string, what: string): T {
-  let value: unknown;
+/** Parses JSON that the store holds. `what` names it in the error. @throws PosternError `storage_damaged`. */
+export function readValue(text: string, what: string): unknown {
   try {
-    value = JSON.parse(text);
+    return JSON.parse(text);
   } catch (error) {
     throw new PosternError('storage_damaged', `The store holds ${what} that cannot be read. Restore it.`, {
       cause: error,
     });
   }
+}
+
+/**
+ * Parses what has a version of its schema, or none. `what` names it in the error.
+ * @throws PosternError `storage_damaged` when it is no JSON, `storage_too_new` when its schema is newer.
+ */
+export function readJson<T>(text: string, what: string): T {
+  const value = readValue(text, what);
   const version = (value as { v?: unknown } | null)?.v;
   if (typeof version === 'number' && version > SCHEMA_VERSION) {
     throw new PosternError(

@@ -10,6 +10,7 @@ import type { Opened } from './protocol.ts';
 import { EmbeddedQueue } from './queue.ts';
 import { Ready } from './ready.ts';
 import { EmbeddedBodies, EmbeddedRecords } from './records.ts';
+import { EmbeddedRows } from './rows.ts';
 import { EmbeddedSuppressions } from './suppressions.ts';
 
 /** Free bytes below which new mail is refused: room for the outcomes of what was accepted, and the WAL. */
@@ -53,6 +54,7 @@ export function engineOver({ link, opened }: { link: Link; opened: Opened }, clo
     records: new EmbeddedRecords(link, clock, ready),
     bodies: new EmbeddedBodies(link),
     suppressions: new EmbeddedSuppressions(link, opened.listed),
+    rows: new EmbeddedRows(link, clock),
     config: new EmbeddedConfig(link),
     leases: new EmbeddedLeases(link, clock),
     async health() {

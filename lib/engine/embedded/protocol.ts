@@ -12,6 +12,7 @@
  */
 import type { ErrorCode } from '../../errors.ts';
 import type { LeaseHolder, WaitingMatch } from '../ports.ts';
+import type { RowDelta } from '../rows.ts';
 import type { DeliveryState } from '../states.ts';
 import type { Suppression, SuppressionReason } from '../suppression.ts';
 
@@ -116,6 +117,24 @@ export interface StoredDocument {
   version: number;
 }
 
+/** Name of a row: kind, partition, key. */
+export type RowName = [kind: string, partition: string, key: string];
+
+/** A row: its name, value as JSON, version, time of expiry. */
+export type RowTuple = [...RowName, value: string, version: number, expires: number | null];
+
+/** A query of rows; limits of its keys in one form for both directions. */
+export interface RowsCall {
+  kind: string;
+  partition: string;
+  from: string;
+  before: string | null;
+  after: string | null;
+  descending: boolean;
+  now: number;
+  max: number;
+}
+
 /** A lane's part of the queue that belongs to one tenant, as found at the start. */
 export interface StoredTenantQueue {
   id: number;
@@ -190,6 +209,14 @@ export interface Operations {
     after: string;
     max: number;
   }): Suppression[];
+  getRows(call: { names: RowName[]; now: number }): (RowTuple | undefined)[];
+  putRows(rows: RowTuple[]): void;
+  /** @returns false when `expect` does not hold: nothing is written. */
+  changeRow(call: { row: RowTuple; expect: number; now: number }): boolean;
+  deleteRows(names: RowName[]): void;
+  queryRows(call: RowsCall): RowTuple[];
+  /** @returns false when the batch was counted before. */
+  addRows(call: { batch: string; deltas: RowDelta[]; version: number; now: number }): boolean;
   getDocument(call: { kind: string; key: string }): StoredDocument | undefined;
   listDocuments(call: { kind: string; after?: string; max: number }): StoredDocument[];
   /** @returns the new version, or 0 when `expect` does not hold. */

@@ -125,8 +125,21 @@ const SUPPRESSION_HISTORY = `
   ALTER TABLE suppressions ADD COLUMN why TEXT;
 `;
 
+const ROWS = `
+  CREATE TABLE rows (
+    kind TEXT NOT NULL,
+    partition TEXT NOT NULL,
+    key TEXT NOT NULL,
+    value TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    expires INTEGER,
+    PRIMARY KEY (kind, partition, key)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX rows_by_expiry ON rows (expires) WHERE expires IS NOT NULL;
+`;
+
 /** The schema in steps: a store of version n has had the first n. New steps are put at the end. */
-export const STEPS: readonly string[] = [MAIL, SUPPRESSIONS, SUPPRESSION_HISTORY];
+export const STEPS: readonly string[] = [MAIL, SUPPRESSIONS, SUPPRESSION_HISTORY, ROWS];
 
 /** Version of this schema, kept in `user_version`. A store with a higher one is refused. */
 export const STORE_VERSION = STEPS.length;

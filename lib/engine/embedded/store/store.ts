@@ -25,6 +25,7 @@ import { LedgerTable } from './ledger.ts';
 import { LedgerMatcher } from './matcher.ts';
 import { OutcomeTable } from './outcomes.ts';
 import { RecordTable } from './records.ts';
+import { RowTable } from './rows.ts';
 import { IN_MEMORY } from './schema.ts';
 import { SuppressionTable } from './suppressions.ts';
 import { TenantQueues } from './tenant-queues.ts';
@@ -99,6 +100,7 @@ export class Store {
         new DocumentTable(db),
         new ObjectTable(db),
         suppressions,
+        new RowTable(db),
         new LeaseTable(db),
         new LedgerMatcher(db),
       );
@@ -245,6 +247,7 @@ export class Store {
     documents: DocumentTable,
     objects: ObjectTable,
     suppressions: SuppressionTable,
+    rows: RowTable,
     leases: LeaseTable,
     matcher: LedgerMatcher,
   ): Handlers {
@@ -266,6 +269,7 @@ export class Store {
       feedEnd: () => outcomes.end,
       pruneRecords: ({ before, now, max }) => {
         suppressions.prune(now, max);
+        rows.prune(now, max);
         return records.prune(before, now, max);
       },
       putObject: ({ id, expiresAt }, bytes) => objects.put(id, expiresAt, bytes),
@@ -280,6 +284,12 @@ export class Store {
       putSuppression: (call) => suppressions.put(call),
       removeSuppression: (call) => suppressions.remove(call),
       listSuppressions: (call) => suppressions.list(call),
+      getRows: ({ names, now }) => rows.get(names, now),
+      putRows: (tuples) => rows.put(tuples),
+      changeRow: ({ row, expect, now }) => rows.change(row, expect, now),
+      deleteRows: (names) => rows.delete(names),
+      queryRows: (call) => rows.query(call),
+      addRows: ({ batch, deltas, version, now }) => rows.add(batch, deltas, version, now),
       getDocument: ({ kind, key }) => documents.get(kind, key),
       listDocuments: ({ kind, after, max }) => documents.list(kind, after, max),
       putDocument: ({ kind, key, value, expect }) => documents.put(kind, key, value, expect),
