@@ -24,6 +24,7 @@ import type { Engine } from '../lib/engine/ports.ts';
 import { startInbound } from '../lib/inbound/inbound.ts';
 import { warmupFeedback } from '../lib/inbound/warmup-feedback.ts';
 import { createLog } from '../lib/log.ts';
+import { createReferences } from '../lib/mail/message-reference.ts';
 import { createReturnPaths } from '../lib/mail/return-path.ts';
 import { createEmf, STAGE_VARIABLE } from '../lib/observe/emf.ts';
 import { startNodeMetrics } from '../lib/observe/node-metrics.ts';
@@ -90,6 +91,7 @@ async function start({ resources, node, sources, secrets }: NodeSettings): Promi
     hostname,
     engine,
     returnPaths: createReturnPaths(returnPathKey),
+    references: createReferences(returnPathKey),
     budget: defaultBudget(totalmem()),
     clock,
     log,

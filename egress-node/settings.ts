@@ -72,6 +72,11 @@ const SETTINGS = {
   /** Domain of return paths, whose MX points to the inbound listener. Default: the From domain's identity. */
   returnPathDomain: z.optional(word),
   /**
+   * Domain identity of the operator that signs all mail beside the sender's own domain, so that feedback loops that go
+   * by `d=` (Yahoo) cover every tenant. Create it, and publish its records. A second RSA signature for each message.
+   */
+  cosignDomain: z.optional(word),
+  /**
    * Where readers of tracked mail reach this service, as `https://track.example.com`: its `/t/` must lead to `api`.
    * Without it, only configuration sets with a CustomRedirectDomain can track.
    */
@@ -196,6 +201,7 @@ const VARIABLES: Readonly<Record<string, readonly [keyof Settings, (text: string
   POSTERN_ROUTES: ['routes', (text) => list(text).map(routeOf)],
   POSTERN_WEBHOOK_ALLOW: ['webhookAllow', list],
   POSTERN_POLICY: ['policy', String],
+  POSTERN_COSIGN_DOMAIN: ['cosignDomain', (text) => text.toLowerCase()],
   POSTERN_TRACKING_URL: ['tracking', (url) => ({ url })],
   POSTERN_VERIFY_IDENTITIES: ['verifyIdentities', onOff],
 };

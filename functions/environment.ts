@@ -22,6 +22,8 @@ export interface ApiSettings extends FunctionSettings {
   pools: readonly string[];
   /** Domain of return paths where an identity has no MAIL FROM domain. */
   returnPathDomain: string;
+  /** Domain identity that signs all mail beside the sender's own; absent: none. */
+  cosignDomain?: string;
   /** Bucket of the secrets. */
   secrets: string;
   /** URL where opens and clicks are tracked for sets without a domain of their own; absent: not tracked. */
@@ -43,6 +45,7 @@ export interface TrackSettings {
 /** Region variable, which Lambda sets for every function. */
 const REGION = 'AWS_REGION';
 const SECRETS_BUCKET = 'POSTERN_SECRETS_BUCKET';
+const COSIGN_DOMAIN = 'POSTERN_COSIGN_DOMAIN';
 const TRACKING_URL = 'POSTERN_TRACKING_URL';
 const FRONT_SECRET = 'POSTERN_FRONT_SECRET';
 
@@ -60,6 +63,7 @@ export function apiEnvironment(settings: ApiSettings): Record<string, string> {
     POSTERN_POOLS: settings.pools.join(','),
     POSTERN_RETURN_PATH_DOMAIN: settings.returnPathDomain,
     [SECRETS_BUCKET]: settings.secrets,
+    ...(settings.cosignDomain !== undefined && { [COSIGN_DOMAIN]: settings.cosignDomain }),
     ...(settings.trackingUrl !== undefined && { [TRACKING_URL]: settings.trackingUrl }),
     ...(settings.frontSecret !== undefined && { [FRONT_SECRET]: settings.frontSecret }),
   };
@@ -110,6 +114,7 @@ export function readApiSettings(
     pools: readPools(requireVariable(environment, 'POSTERN_POOLS'), bundle),
     returnPathDomain: requireVariable(environment, 'POSTERN_RETURN_PATH_DOMAIN'),
     secrets: requireVariable(environment, SECRETS_BUCKET),
+    ...(environment[COSIGN_DOMAIN] && { cosignDomain: environment[COSIGN_DOMAIN] }),
     ...(environment[TRACKING_URL] && { trackingUrl: environment[TRACKING_URL] }),
     // An empty value would be a secret that every attacker can guess.
     ...(environment[FRONT_SECRET] && { frontSecret: environment[FRONT_SECRET] }),

@@ -5,6 +5,7 @@ import { MAX_SCHEDULE } from '../../lib/accept/open.ts';
 import type { Accept } from '../../lib/accept/types.ts';
 import type { Control } from '../../lib/control/types.ts';
 import type { Engine } from '../../lib/engine/ports.ts';
+import { createReferences, type MessageReferences } from '../../lib/mail/message-reference.ts';
 import { createReturnPaths, type ReturnPaths } from '../../lib/mail/return-path.ts';
 import { createSigner } from '../../lib/mail/signer.ts';
 import { type Clock, DAY, type Random } from '../../lib/time.ts';
@@ -26,6 +27,7 @@ export interface AcceptOptions {
 export interface AcceptParts {
   accept: Accept;
   returnPaths: ReturnPaths;
+  references: MessageReferences;
   links: TrackingLinks;
 }
 
@@ -36,13 +38,16 @@ export function openAccept(
 ): AcceptParts {
   const { egress, policy, metrics } = delivery;
   const settings = current();
-  const returnPaths = createReturnPaths(derive(masterKey, 'return path'));
+  const returnPathKey = derive(masterKey, 'return path');
+  const returnPaths = createReturnPaths(returnPathKey);
+  const references = createReferences(returnPathKey);
   const links = createTrackingLinks(derive(masterKey, 'tracking'));
   const accept = createAccept({
     engine,
     control,
     signer: stack.adopt(createSigner(), (one) => one.close()),
     returnPaths,
+    references,
     tracking: { links, url: settings.tracking?.url },
     clock,
     random,
@@ -56,11 +61,12 @@ export function openAccept(
       group: (domain) => control.laneGroups.group(domain),
       returnPathDomain: (identity, fromDomain) =>
         identity.mailFromDomain ?? current().returnPathDomain ?? fromDomain,
+      cosignDomain: settings.cosignDomain,
     },
     hooks: policy,
     onResult: (door, result) => metrics.accepted.inc({ door, result }),
   });
-  return { accept, returnPaths, links };
+  return { accept, returnPaths, references, links };
 }
 
 /** Derives a separate secret for each use, so that a leaked one opens nothing else. */

@@ -24,7 +24,7 @@ export interface ListenersOptions {
   settings: Settings;
   accept: Accept;
   control: Control;
-  inbound: Pick<InboundOptions, 'engine' | 'returnPaths' | 'onFeedback' | 'ownsDomain'>;
+  inbound: Pick<InboundOptions, 'engine' | 'returnPaths' | 'references' | 'onFeedback' | 'ownsDomain'>;
   web: Omit<WebOptions, 'listen' | 'tls'>;
   clock: Clock;
   log: Log;

@@ -80,7 +80,7 @@ export async function startStandalone(started: Settings, log: Log): Promise<Stan
     }),
     (one) => one.close(),
   );
-  const { accept, returnPaths, links } = openAccept(
+  const { accept, returnPaths, references, links } = openAccept(
     { settings: () => settings, engine, control, masterKey, delivery, clock, random },
     stack,
   );
@@ -92,6 +92,7 @@ export async function startStandalone(started: Settings, log: Log): Promise<Stan
       inbound: {
         engine,
         returnPaths,
+        references,
         ownsDomain: (domain) =>
           domain === settings.returnPathDomain || control.identities.find(domain) !== undefined,
         onFeedback: warmupFeedback({ records: engine.records, reports, book: warmup, clock }),

@@ -10,6 +10,7 @@ import { SINGLE_FIELDS } from '../mail/caller-headers.ts';
 import { compose } from '../mail/compose.ts';
 import { fitsLines } from '../mail/encoding.ts';
 import { fieldValue, findField, parseMessage, unfoldedValue } from '../mail/message.ts';
+import { FEEDBACK_FIELDS } from '../mail/message-reference.ts';
 import { checkMimeLimits } from '../mail/mime-limits.ts';
 import { breakLongLines, settleLines } from '../mail/sanitise.ts';
 import { takeSesHeaders } from '../mail/ses-headers.ts';
@@ -136,7 +137,7 @@ function parseRecipients(field: HeaderField): Address[] {
 }
 
 /** Fields that Postern sets on raw content in place of the sender's (SES overwrites both). */
-const OURS = new Set(['message-id', 'date']);
+const OURS = new Set(['message-id', 'date', ...FEEDBACK_FIELDS]);
 
 /** Sets Message-ID and Date on raw content; `extra` fields go on top. */
 export function completeRaw(

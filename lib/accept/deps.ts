@@ -3,6 +3,7 @@
 import type { Control, Identity } from '../control/types.ts';
 import type { Queue, Records, Suppressions } from '../engine/ports.ts';
 import type { ErrorCode } from '../errors.ts';
+import type { MessageReferences } from '../mail/message-reference.ts';
 import type { ReturnPaths } from '../mail/return-path.ts';
 import type { Signer } from '../mail/signer.ts';
 import type { Hooks } from '../policy/open.ts';
@@ -27,6 +28,11 @@ export interface AcceptPolicy {
   group(domain: string): string;
   /** Domain of the return path for an identity: its own MAIL FROM domain, else that of the service. */
   returnPathDomain(identity: Identity, fromDomain: string): string;
+  /**
+   * Domain identity of the operator whose RSA key signs all mail beside the sender's own, so that feedback loops that
+   * go by `d=` (Yahoo) cover every sender. It costs a second RSA signature a message. Absent: none.
+   */
+  cosignDomain?: string;
 }
 
 export interface AcceptDeps {
@@ -38,6 +44,7 @@ export interface AcceptDeps {
   control: Control;
   signer: Signer;
   returnPaths: ReturnPaths;
+  references: MessageReferences;
   /**
    * Links that report opens and clicks. `url` is the tracking URL of this service; without it, only custom domains
    * track.

@@ -1,14 +1,17 @@
 /**
  * Turns a submission that may be sent into the exact bytes that will travel: composed or completed, tracked, signed.
  */
-import type { Identity } from '../control/types.ts';
+import { hash } from 'node:crypto';
+import type { Control, Identity } from '../control/types.ts';
 import type { Admission } from '../engine/ports.ts';
 import { PosternError } from '../errors.ts';
 import { rfc5322Date } from '../mail/date.ts';
 import { discard, serialise } from '../mail/message.ts';
 import { qualifiedId } from '../mail/message-id.ts';
-import type { HeaderField, ParsedMessage } from '../mail/types.ts';
+import { feedbackFields } from '../mail/message-reference.ts';
+import type { HeaderField, ParsedMessage, SigningKey } from '../mail/types.ts';
 import type { RenderBudget } from '../template/types.ts';
+import { DAY } from '../time.ts';
 import type { TrackingLinks } from '../tracking/links.ts';
 import { trackMessage } from '../tracking/mime.ts';
 import { createTracker, type Tracker } from '../tracking/tracking.ts';
@@ -18,7 +21,7 @@ import type { AcceptDeps } from './deps.ts';
 import { type Origin, type Prepared, renderingFailure } from './records.ts';
 import type { Submission } from './types.ts';
 
-type DraftDeps = Pick<AcceptDeps, 'tracking' | 'random' | 'control'>;
+type DraftDeps = Pick<AcceptDeps, 'tracking' | 'random' | 'control' | 'references' | 'region'>;
 type SignDeps = Pick<AcceptDeps, 'signer' | 'control' | 'policy'>;
 
 /** A message ready to be signed. */
@@ -73,14 +76,33 @@ export function draft(
   if (deps.control.eventDestinations.wants('any', tenant, configurationSet)) {
     prepared.headers = allHeaders(message);
   }
+  message.fields.push(...feedbackFieldsOf(deps, prepared));
   return { prepared, identity, message, composed: !raw };
+}
+
+/**
+ * How long after its last attempt a message is matched to a complaint by its reference, ms: readers report old mail,
+ * too, and records are kept for weeks.
+ */
+const REFERENCE_LIFE = 60 * DAY;
+
+/** The fields by which complaints are matched and grouped. */
+function feedbackFieldsOf({ references, region }: DraftDeps, prepared: Prepared): HeaderField[] {
+  const { id, tenant, tags, campaign = '', expiresAt } = prepared;
+  // Readers see it, so it does not spell the name of the customer.
+  const digest = hash('sha256', tenant, 'hex').slice(0, 16);
+  return feedbackFields(references.make(id, expiresAt + REFERENCE_LIFE), {
+    a: tags['ses:feedback-id-a']?.[0] ?? campaign,
+    b: tags['ses:feedback-id-b']?.[0] ?? '',
+    customer: `1.${region}.${digest}`,
+  });
 }
 
 /** Signs a message. @throws PosternError `message_rejected` when the signed message is too long. */
 export async function sign(deps: SignDeps, draft: Draft): Promise<Signed> {
   const { prepared, identity, message, composed } = draft;
   const { signer, control, policy } = deps;
-  const prefix = await signer.sign(message, control.identities.signingKeys(identity), prepared.due);
+  const prefix = await signer.sign(message, keysOf(control, identity, policy.cosignDomain), prepared.due);
   const bytes = serialise(message.fields, message.body, prefix);
   if (composed) discard(message.body);
   if (bytes.length > policy.maxMessageBytes) {
@@ -90,6 +112,15 @@ export async function sign(deps: SignDeps, draft: Draft): Promise<Signed> {
     );
   }
   return { prepared, identity, bytes };
+}
+
+/** The sender's keys, and the operator's, unless they are of one domain. */
+function keysOf({ identities }: Control, identity: Identity, cosignDomain: string | undefined): SigningKey[] {
+  const keys = identities.signingKeys(identity);
+  const operator = cosignDomain === undefined ? undefined : identities.find(cosignDomain);
+  if (!operator || keys.some(({ domain }) => domain === operator.name)) return keys;
+  // Yahoo's loop, for one, does not read Ed25519.
+  return [...keys, ...identities.signingKeys(operator).filter(({ algorithm }) => algorithm === 'rsa-sha256')];
 }
 
 /** The tracker of a message. One body goes to all recipients: of several, it is unknown which one opened it. */

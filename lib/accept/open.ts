@@ -8,6 +8,7 @@ import { poolsWithLanes } from '../control/ip-inventory.ts';
 import type { Control } from '../control/types.ts';
 import type { Engine, Queue } from '../engine/ports.ts';
 import type { ErrorCode } from '../errors.ts';
+import { createReferences } from '../mail/message-reference.ts';
 import { createReturnPaths } from '../mail/return-path.ts';
 import { createSigner } from '../mail/signer.ts';
 import type { MailMetrics } from '../observe/mail-metrics.ts';
@@ -29,6 +30,8 @@ export interface PipelineSettings {
   pools: readonly string[];
   /** Domain of return paths where an identity has no MAIL FROM domain. */
   returnPathDomain: string;
+  /** See `AcceptPolicy.cosignDomain`. */
+  cosignDomain?: string;
   /** URL of the tracking endpoint; absent: this service has none of its own. */
   trackingUrl?: string;
   region: string;
@@ -39,7 +42,7 @@ export interface PipelineOptions {
   settings: PipelineSettings;
   /** Key that seals the secrets of control, 32 bytes. */
   masterKey: Buffer;
-  /** Key that signs return paths, 32 bytes. */
+  /** Key that signs return paths and references, 32 bytes. */
   returnPathKey: Buffer;
   /** Key that signs the links that report opens and clicks, 32 bytes. */
   trackingKey: Buffer;
@@ -63,7 +66,7 @@ export interface AcceptPipeline {
 
 export async function openPipeline(options: PipelineOptions): Promise<AcceptPipeline> {
   const { engine, settings, masterKey, clock, random, metrics, maxMessageBytes, policy, onResult } = options;
-  const { pools, returnPathDomain, trackingUrl, region } = settings;
+  const { pools, returnPathDomain, cosignDomain, trackingUrl, region } = settings;
   const control = await openControl({ config: engine.config, masterKey, clock, verifyIdentities: true });
   const signer = createSigner();
   const accept = createAccept({
@@ -71,6 +74,7 @@ export async function openPipeline(options: PipelineOptions): Promise<AcceptPipe
     control,
     signer,
     returnPaths: createReturnPaths(options.returnPathKey),
+    references: createReferences(options.returnPathKey),
     tracking: { links: createTrackingLinks(options.trackingKey), url: trackingUrl },
     clock,
     random,
@@ -83,6 +87,7 @@ export async function openPipeline(options: PipelineOptions): Promise<AcceptPipe
       hasPool: poolsWithLanes(control.documents, pools),
       group: (domain) => control.laneGroups.group(domain),
       returnPathDomain: (identity) => identity.mailFromDomain ?? returnPathDomain,
+      cosignDomain,
     },
     hooks: policy,
     onResult,

@@ -16,6 +16,7 @@
 import type { AddressInfo } from 'node:net';
 import type { Engine } from '../engine/ports.ts';
 import type { Log } from '../log.ts';
+import type { MessageReferences } from '../mail/message-reference.ts';
 import type { ReturnPaths } from '../mail/return-path.ts';
 import type { Feedback } from '../outcome/feedback.ts';
 import { MAX_PARSED, parseReport } from '../outcome/report.ts';
@@ -37,6 +38,7 @@ export interface InboundOptions {
   ownsDomain?: (domain: string) => boolean;
   engine: Pick<Engine, 'records'>;
   returnPaths: ReturnPaths;
+  references: MessageReferences;
   /** Octets under way, shared by all SMTP listeners of the process. */
   budget: SmtpBudget;
   clock: Clock;
@@ -75,9 +77,9 @@ export const INBOUND_LIMITS: ListenerLimits = {
 const ROLES = /^(?:postmaster|abuse)@(.+)$/;
 
 export async function startInbound(options: InboundOptions): Promise<Inbound> {
-  const { hostname, returnPaths, clock, log, onFeedback } = options;
+  const { hostname, returnPaths, references, clock, log, onFeedback } = options;
   const { records } = options.engine;
-  const recorder = new Recorder({ records, returnPaths, clock, log, onFeedback });
+  const recorder = new Recorder({ records, returnPaths, references, clock, log, onFeedback });
 
   function isRole(address: string): boolean {
     const lower = address.toLowerCase();

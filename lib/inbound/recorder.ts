@@ -2,7 +2,9 @@
  * Records reports, at most once for each delivery and kind, and only when the outcome is durable.
  *
  * ```
- *  report ─► delivery: the signed return path that it came to, or that it shows; if it shows none, Message-ID and recipient
+ *  report ─► delivery: the signed return path that it came to; else what it shows: the message's reference
+ *               (X-Postern-Ref, Feedback-ID) with its return path or recipient, the return path alone, or Message-ID
+ *               and recipient. Two that differ, or one that is forged or has expired, end the search
  *    about another message, a notice, an automatic reply ─► counted, 250
  *    delivery still under way (its own result is being written) ─► 451: the peer comes again
  *    bounce of a delivery that bounced, complaint that is recorded already ─► counted, 250
@@ -17,10 +19,11 @@ import type { Engine } from '../engine/ports.ts';
 import { FINAL_STATES } from '../engine/states.ts';
 import type { Log } from '../log.ts';
 import { isMessageId, messageIdIn } from '../mail/message-id.ts';
+import type { MessageReferences } from '../mail/message-reference.ts';
 import type { ReturnPaths } from '../mail/return-path.ts';
 import type { ComplaintDetail } from '../outcome/details.ts';
 import { type Feedback, feedbackOf } from '../outcome/feedback.ts';
-import type { Report } from '../outcome/report-types.ts';
+import type { Original, Report } from '../outcome/report-types.ts';
 import { sameAddress } from '../outcome/suppression.ts';
 import { reply } from '../smtp-server/reply.ts';
 import type { Clock } from '../time.ts';
@@ -29,7 +32,10 @@ import type { Clock } from '../time.ts';
 export interface ReportTarget {
   messageId: string;
   n: number;
-  /** Whether the delivery was found by its Message-ID and its recipient alone, without a signature. */
+  /**
+   * Whether no signature names the recipient: the delivery was found by its Message-ID, or by a reference to a message
+   * of several recipients.
+   */
   unsigned?: boolean;
 }
 
@@ -47,6 +53,7 @@ export interface InboundCounts {
 export interface RecorderParts {
   records: Pick<Engine['records'], 'message' | 'state' | 'reports' | 'append'>;
   returnPaths: ReturnPaths;
+  references: MessageReferences;
   clock: Clock;
   log: Log;
   /** Called with each bounce and complaint before it is recorded. When it throws, the report stays with its peer. */
@@ -130,18 +137,34 @@ export class Recorder {
   async #targetIn(report: Report): Promise<ReportTarget | undefined> {
     if (report.kind !== 'complaint') return undefined;
     const { original, recipients } = report;
+    const id = this.#messageIn(original);
+    if (id === undefined) return undefined;
     for (const address of original.returnPaths) {
       const target = this.targetOf(address);
-      if (target) return target;
+      if (target) return target.messageId === id ? target : undefined;
     }
-    // A return path that is forged or has expired ends the search.
-    if (original.returnPaths.length > 0) return undefined;
-    const [recipient, ...others] = new Set(recipients);
-    const id = original.messageId && messageIdIn(original.messageId);
-    if (!id || !isMessageId(id) || recipient === undefined || others.length > 0) return undefined;
     const message = await this.#parts.records.message(id);
-    const n = message?.recipients.findIndex((address) => sameAddress(recipient, address)) ?? -1;
+    if (!message) return { messageId: id, n: 0, unsigned: true };
+    const signed = original.references.length > 0;
+    if (signed && message.recipients.length === 1) return { messageId: id, n: 0 };
+    const [recipient, ...others] = new Set(recipients);
+    if (recipient === undefined || others.length > 0) return undefined;
+    const n = message.recipients.findIndex((address) => sameAddress(recipient, address));
     return n < 0 ? undefined : { messageId: id, n, unsigned: true };
+  }
+
+  /** The message that a complaint shows, by the first of: reference, return path, Message-ID. */
+  #messageIn({ references, returnPaths, messageId }: Original): string | undefined {
+    if (references.length > 0) {
+      const now = this.#parts.clock.now();
+      const [id, ...others] = new Set(references.map((text) => this.#parts.references.read(text, now)));
+      return others.length > 0 ? undefined : id;
+    }
+    if (returnPaths.length > 0) {
+      return returnPaths.map((address) => this.targetOf(address)).find((target) => target)?.messageId;
+    }
+    const id = messageId && messageIdIn(messageId);
+    return id && isMessageId(id) ? id : undefined;
   }
 }
 

@@ -4,6 +4,7 @@
  * a header, and fits on one line as given (name, `: ` and value are at most 998 octets).
  */
 import { PosternError } from '../errors.ts';
+import { FEEDBACK_FIELDS } from './message-reference.ts';
 import type { HeaderField } from './types.ts';
 
 const MAX_HEADERS = 15;
@@ -24,7 +25,7 @@ const RESERVED = new Set(
 );
 
 /** SES accepts these fields and overwrites them with its own values; so does Postern. */
-const OVERWRITTEN = new Set(['date', 'message-id']);
+const OVERWRITTEN = new Set(['date', 'message-id', ...FEEDBACK_FIELDS]);
 
 /** Fields that a caller may set once (SES developer guide, "Amazon SES header fields"). */
 const ONCE = new Set(
@@ -54,7 +55,7 @@ export const SINGLE_FIELDS: ReadonlySet<string> = new Set(
 );
 
 /**
- * The caller's headers as fields, in order, without those that Postern overwrites (Date, Message-ID).
+ * The caller's headers as fields, in order, without those that Postern overwrites (Date, Message-ID, Feedback-ID).
  * @throws PosternError `bad_request` (more than 15), `invalid_header` (name, value, reserved or repeated)
  */
 export function callerFields(headers: readonly { name: string; value: string }[]): HeaderField[] {

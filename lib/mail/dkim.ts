@@ -49,6 +49,7 @@ const SIGNED = [
   'auto-submitted',
   'precedence',
   'feedback-id',
+  'x-postern-ref',
 ];
 
 const NAMES = [...OVERSIGNED, ...SIGNED];

@@ -21,7 +21,7 @@ export function readArf(mail: ReportMail, original: Original): Report | undefine
     arrivalDate: time(field(fields, 'arrival-date') ?? field(fields, 'received-date')),
     recipients: [...addresses(fields, 'original-rcpt-to'), ...addresses(fields, 'removal-recipient')],
     original: {
-      messageId: original.messageId,
+      ...original,
       returnPaths: [...addresses(fields, 'original-mail-from'), ...original.returnPaths],
     },
   };

@@ -16,6 +16,8 @@ export interface DsnRecipient {
 /** Facts of the returned message (or its header). */
 export interface Original {
   messageId?: string;
+  /** References in its header (X-Postern-Ref, Feedback-ID), unchecked. */
+  references: string[];
   /** Envelope senders that the report claims: its return path must be among them, or be the recipient. */
   returnPaths: string[];
 }
@@ -40,6 +42,8 @@ export interface ReportMail {
   header(name: string): string | undefined;
   /** The content of the first part of one of these types. */
   part(types: ReadonlySet<string>): string | undefined;
+  /** Number of parts of these types. */
+  count(types: ReadonlySet<string>): number;
   /** The text body. */
   text: string;
   date?: string;

@@ -8,6 +8,7 @@
  */
 import type { Email } from 'postal-mime';
 import PostalMime from 'postal-mime';
+import { referenceIn } from '../mail/message-reference.ts';
 import { readArf, readJmrp } from './arf.ts';
 import { isAutoReply } from './auto-reply.ts';
 import { readDsn } from './dsn.ts';
@@ -72,6 +73,7 @@ function mailOf(mail: Email): ReportMail {
         ? content
         : Buffer.from(content as ArrayBuffer).toString();
     },
+    count: (types) => mail.attachments.filter(({ mimeType }) => types.has(mimeType)).length,
     text: mail.text ?? '',
     date: mail.date,
   };
@@ -82,15 +84,25 @@ function read(mail: ReportMail): Report {
   const fields = returned === undefined ? undefined : readGroups(returned)[0];
   const original: Original = {
     messageId: field(fields, 'message-id'),
+    references: references(fields),
     returnPaths: [...addresses(fields, 'return-path'), ...authenticated(fields)],
   };
+  // Of two returned messages, one could be another sender's.
+  const clear = mail.count(ORIGINAL_TYPES) < 2;
   return (
     readDsn(mail, original) ??
-    readArf(mail, original) ??
-    readJmrp(mail, fields, original) ??
+    (clear ? readArf(mail, original) : undefined) ??
+    (clear ? readJmrp(mail, fields, original) : undefined) ??
     readProse(mail, original) ??
     (isAutoReply(mail.header) ? { kind: 'auto-reply' } : { kind: 'other' })
   );
+}
+
+/** References to the message in its own header. */
+function references(fields: Fields | undefined): string[] {
+  const own = fields?.get('x-postern-ref') ?? [];
+  const inFeedbackId = (fields?.get('feedback-id') ?? []).map(referenceIn);
+  return [...own, ...inFeedbackId].filter((text) => text !== undefined);
 }
 
 /**

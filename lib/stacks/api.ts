@@ -86,6 +86,7 @@ export class ApiStack extends Stack {
       ...settings,
       pools: pools.pools,
       returnPathDomain: stage.returnPathDomain,
+      cosignDomain: stage.cosignDomain,
       secrets: data.secrets.bucketName,
       trackingUrl: trackingUrlOf(stage),
     };

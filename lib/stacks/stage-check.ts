@@ -32,7 +32,8 @@ export function checkStage(key: string, stage: Stage): void {
   };
   if (stage.name !== key || !NAME.test(key))
     refuse('its name must be its key: a letter, then letters and digits, 16 at most.');
-  for (const host of [stage.hostname, stage.returnPathDomain]) checkHostname(host, refuse);
+  for (const host of [stage.hostname, stage.returnPathDomain, stage.cosignDomain])
+    if (host !== undefined) checkHostname(host, refuse);
   for (const domain of [stage.api.domain, stage.tracking]) if (domain) checkDomain(domain, refuse);
   checkCapacity(stage, refuse);
   checkSubmission(stage, refuse);

@@ -89,6 +89,11 @@ export interface Stage {
   hostname: string;
   /** Domain of return paths where an identity has no MAIL FROM domain of its own; its MX is the nodes. */
   returnPathDomain: string;
+  /**
+   * Domain identity of the operator whose key signs all mail beside the sender's own, so that feedback loops that go by
+   * `d=` (Yahoo) cover every tenant. Create it by the API, and publish its records.
+   */
+  cosignDomain?: string;
   nodes: readonly NodeConfig[];
   /** More nodes than one stack holds. */
   cells?: readonly CellConfig[];

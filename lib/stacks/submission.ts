@@ -89,6 +89,7 @@ export class SubmissionStack extends Stack {
           hostname: submission.hostname,
           pools: pools.pools,
           returnPathDomain: stage.returnPathDomain,
+          cosignDomain: stage.cosignDomain,
           secrets: data.secrets.bucketName,
           trackingUrl: trackingUrlOf(stage),
         }),

@@ -13,6 +13,7 @@ import { PosternError } from '../../lib/errors.ts';
 import { type Inbound, type InboundOptions, MAX_BYTES, startInbound } from '../../lib/inbound/inbound.ts';
 import { silentLog } from '../../lib/log.ts';
 import { newMessageId, qualifiedId } from '../../lib/mail/message-id.ts';
+import { createReferences } from '../../lib/mail/message-reference.ts';
 import { createReturnPaths } from '../../lib/mail/return-path.ts';
 import { defaultBudget } from '../../lib/smtp-server/octet-budget.ts';
 import { DAY } from '../../lib/time.ts';
@@ -22,6 +23,7 @@ import { ACCEPTED_AT, attempt, MESSAGE_ID, messageRecord } from '../support/outc
 const HOST = 'mx.example.org';
 const LANE = 'default:transactional:other';
 const returnPaths = createReturnPaths(Buffer.alloc(32, 7));
+const references = createReferences(Buffer.alloc(32, 7));
 
 let directory: string;
 let engine: Engine;
@@ -35,6 +37,7 @@ async function listen(change: Partial<InboundOptions> = {}): Promise<Inbound> {
     hostname: HOST,
     engine,
     returnPaths,
+    references,
     budget: defaultBudget(0),
     clock,
     log: silentLog,

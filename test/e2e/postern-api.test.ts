@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { createAccept } from '../../lib/accept/accept.ts';
 import type { Attempt } from '../../lib/engine/items.ts';
+import { createReferences } from '../../lib/mail/message-reference.ts';
 import { createReturnPaths } from '../../lib/mail/return-path.ts';
 import { createSigner } from '../../lib/mail/signer.ts';
 import { DAY } from '../../lib/time.ts';
@@ -23,6 +24,7 @@ before(async () => {
         control,
         signer,
         returnPaths: createReturnPaths(Buffer.alloc(32, 3)),
+        references: createReferences(Buffer.alloc(32, 3)),
         tracking: { links: LINKS },
         clock,
         random: seededRandom(1),

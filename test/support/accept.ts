@@ -14,6 +14,7 @@ import type {
 } from '../../lib/engine/ports.ts';
 import type { Suppression } from '../../lib/engine/suppression.ts';
 import type { PosternError } from '../../lib/errors.ts';
+import { createReferences, type MessageReferences } from '../../lib/mail/message-reference.ts';
 import { createReturnPaths, type ReturnPaths } from '../../lib/mail/return-path.ts';
 import { createSigner } from '../../lib/mail/signer.ts';
 import type { Hooks } from '../../lib/policy/open.ts';
@@ -75,6 +76,7 @@ export interface TestAccept {
   control: Control;
   clock: TestClock;
   returnPaths: ReturnPaths;
+  references: MessageReferences;
 }
 
 /** The real pipeline, signer and control over a memory engine; `example.com` may send. */
@@ -89,11 +91,13 @@ export async function openTestAccept(
   const queue = new IntakeQueue(engine);
   const suppressions = new KnownSuppressions(engine);
   const returnPaths = createReturnPaths(Buffer.alloc(32, 3));
+  const references = createReferences(Buffer.alloc(32, 3));
   const accept = createAccept({
     engine: { queue, records: engine.records, suppressions },
     control,
     signer: createSigner(),
     returnPaths,
+    references,
     tracking,
     clock,
     random: seededRandom(1),
@@ -110,7 +114,7 @@ export async function openTestAccept(
       ...policy,
     },
   });
-  return { accept, suppressions, queue, control, clock, returnPaths };
+  return { accept, suppressions, queue, control, clock, returnPaths, references };
 }
 
 /** A submission of simple content from example.com. */

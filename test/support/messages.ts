@@ -52,7 +52,7 @@ export function keyResolver(keys: PublishedKey[]): (name: string) => Promise<str
 }
 
 const NAMES =
-  'To Cc Subject Date Message-ID Reply-To MIME-Version Content-Type List-Unsubscribe List-Unsubscribe-Post List-Id Received X-Mailer Feedback-ID References'.split(
+  'To Cc Subject Date Message-ID Reply-To MIME-Version Content-Type List-Unsubscribe List-Unsubscribe-Post List-Id Received X-Mailer Feedback-ID X-Postern-Ref References'.split(
     ' ',
   );
 
@@ -95,20 +95,20 @@ export function generateMessage(random: Random): Buffer {
 }
 
 /**
- * Generates, sanitises and signs messages, every fourth with both algorithms, and has mailauth verify them.
+ * Generates, sanitises and signs messages, every fourth with both algorithms, every second for the operator's domain too, and has mailauth verify them.
  * @returns the failures, with their messages.
  */
 export async function verifyGenerated(options: { seed: number; count: number }): Promise<string[]> {
   const random = seededRandom(options.seed);
-  const keys = [
-    publishedKey('example.com', 'r', 'rsa-sha256'),
-    publishedKey('example.com', 'e', 'ed25519-sha256'),
-  ];
+  const own = publishedKey('example.com', 'r', 'rsa-sha256');
+  const second = publishedKey('example.com', 'e', 'ed25519-sha256');
+  const operator = publishedKey('fbl.example', 'o', 'rsa-sha256');
+  const keys = [own, second, operator];
   const resolver = keyResolver(keys);
   const signer = createSigner();
   const failures: string[] = [];
   for (let i = 0; i < options.count; i++) {
-    const using = i % 4 === 0 ? keys : keys.slice(0, 1);
+    const using = [own, ...(i % 4 === 0 ? [second] : []), ...(i % 4 < 2 ? [operator] : [])];
     const { fields, body } = parseMessage(sanitise(generateMessage(random), 'normalise'));
     const prefix = await signer.sign(
       { fields, body },

@@ -36,7 +36,10 @@ describe('the settings that the stacks pass', () => {
 
   test('are read by the API', () => {
     const all = { ...settings, pools: ['default', 'vip'], returnPathDomain: 'b.example.com', secrets: 's' };
-    for (const one of [all, { ...all, frontSecret: 'x', trackingUrl: 'https://t.example.com' }])
+    for (const one of [
+      all,
+      { ...all, frontSecret: 'x', trackingUrl: 'https://t.example.com', cosignDomain: 'fbl.example' },
+    ])
       assert.deepEqual(readApiSettings({ ...apiEnvironment(one), AWS_REGION }), {
         ...one,
         region: AWS_REGION,

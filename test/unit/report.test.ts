@@ -83,6 +83,8 @@ const TABLE: [string, unknown[]][] = [
   ['ironport-dsn', ['bounce', '5.0.0', 'policy-related', false, RECIPIENT]],
   ['too-large-dsn', ['bounce', '5.1.1', 'content-related', false, RECIPIENT]],
   ['header-only-arf', ['complaint', 'abuse', 'MicrosoftJMRP/2.0', RECIPIENT]],
+  ['microsoft-header-only', ['complaint', 'abuse', 'MicrosoftJMRP/3.0', undefined]],
+  ['yahoo-domain-only', ['complaint', 'abuse', 'Yahoo!-Mail-Feedback/2.0', undefined]],
   ['oof-de', ['auto-reply']],
   ['oof-fr', ['auto-reply']],
   ['oof-es', ['auto-reply']],
@@ -113,7 +115,7 @@ describe('reports', () => {
             'smtp; 550 5.1.1 <user@example.com>: Recipient address rejected: User unknown in virtual mailbox table',
         },
       ],
-      original: { messageId: `<${MESSAGE_ID}>`, returnPaths: [RETURN_PATH] },
+      original: { messageId: `<${MESSAGE_ID}>`, references: [], returnPaths: [RETURN_PATH] },
     });
   });
 
