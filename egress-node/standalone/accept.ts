@@ -26,8 +26,8 @@ export interface AcceptOptions {
 
 export interface AcceptParts {
   accept: Accept;
-  returnPaths: ReturnPaths;
-  references: MessageReferences;
+  /** What names deliveries and messages in mail that comes back. */
+  tokens: { returnPaths: ReturnPaths; references: MessageReferences };
   links: TrackingLinks;
 }
 
@@ -66,7 +66,7 @@ export function openAccept(
     hooks: policy,
     onResult: (door, result) => metrics.accepted.inc({ door, result }),
   });
-  return { accept, returnPaths, references, links };
+  return { accept, tokens: { returnPaths, references }, links };
 }
 
 /** Derives a separate secret for each use, so that a leaked one opens nothing else. */

@@ -80,7 +80,7 @@ export async function startStandalone(started: Settings, log: Log): Promise<Stan
     }),
     (one) => one.close(),
   );
-  const { accept, returnPaths, references, links } = openAccept(
+  const { accept, tokens, links } = openAccept(
     { settings: () => settings, engine, control, masterKey, delivery, clock, random },
     stack,
   );
@@ -91,8 +91,7 @@ export async function startStandalone(started: Settings, log: Log): Promise<Stan
       control,
       inbound: {
         engine,
-        returnPaths,
-        references,
+        ...tokens,
         ownsDomain: (domain) =>
           domain === settings.returnPathDomain || control.identities.find(domain) !== undefined,
         onFeedback: warmupFeedback({ records: engine.records, reports, book: warmup, clock }),
