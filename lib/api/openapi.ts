@@ -6,6 +6,7 @@ import { EVENT_DESTINATIONS } from './event-destinations.ts';
 import { EVENTS } from './events.ts';
 import { EXPLAIN } from './explain.ts';
 import { IDENTITIES } from './identities.ts';
+import { IMPORTS } from './imports.ts';
 import { KEYS } from './keys.ts';
 import { MESSAGES } from './messages.ts';
 import type { ApiOperation } from './operation.ts';
@@ -13,6 +14,7 @@ import { POLICY } from './policy.ts';
 import { jsonSchemas, referenceOf, type Schema } from './schema.ts';
 import { sendMessages } from './send.ts';
 import { SITES } from './sites.ts';
+import { exportSuppressions, importSuppressions } from './suppression-files.ts';
 import { SUPPRESSIONS } from './suppressions.ts';
 import { WARMUP } from './warmup.ts';
 
@@ -22,7 +24,11 @@ export const OPERATIONS: readonly ApiOperation[] = [
   ...MESSAGES,
   ...KEYS,
   ...IDENTITIES,
+  // Before the path with a label in the place of `export`.
+  exportSuppressions,
+  importSuppressions,
   ...SUPPRESSIONS,
+  ...IMPORTS,
   ...EVENT_DESTINATIONS,
   ...EVENTS,
   ...DIRECTIVES,
@@ -73,26 +79,30 @@ export function openapi(version: string): object {
 
 /** An operation as OpenAPI writes it. */
 function written(operation: ApiOperation): object {
-  const { operationId, summary, description, parameters, request, answer } = operation;
+  const { operationId, summary, description, parameters, request, upload, answer } = operation;
   const examples = Object.entries(request?.examples ?? {}).map(([name, value]) => [name, { value }]);
   return {
     operationId,
     summary,
     description,
     parameters,
-    requestBody: request && {
-      required: request.required,
-      content: json(request.schema, { examples: Object.fromEntries(examples) }),
-    },
+    requestBody: upload
+      ? { required: true, content: texts(upload) }
+      : request && {
+          required: request.required,
+          content: json(request.schema, { examples: Object.fromEntries(examples) }),
+        },
     responses: {
       [answer.status]: {
         description: answer.description,
-        content: answer.schema && {
-          ...json(answer.schema, { example: answer.example }),
-          ...(answer.stream && {
-            'text/event-stream': { schema: { type: 'string', description: answer.stream } },
-          }),
-        },
+        content: answer.media
+          ? texts(answer.media)
+          : answer.schema && {
+              ...json(answer.schema, { example: answer.example }),
+              ...(answer.stream && {
+                'text/event-stream': { schema: { type: 'string', description: answer.stream } },
+              }),
+            },
       },
       default: { description: 'A failure.', content: json(ErrorAnswer) },
     },
@@ -101,4 +111,8 @@ function written(operation: ApiOperation): object {
 
 function json(schema: Schema, more: object = {}): object {
   return { 'application/json': { schema: { $ref: referenceOf(schema) }, ...more } };
+}
+
+function texts(types: readonly string[]): object {
+  return Object.fromEntries(types.map((type) => [type, { schema: { type: 'string' } }]));
 }

@@ -17,13 +17,21 @@ export interface ApiCall<Body = unknown> {
   bytes: Buffer;
   /** The body, checked against the operation's schema. */
   body: Body;
+  /** The body of an operation with `upload`, as it arrives; read at most once. */
+  upload: AsyncIterable<Uint8Array>;
+  /** Whether an answer may be of any length; false: the transport holds it whole (Lambda: 6 MB). */
+  unbounded: boolean;
 }
 
 export interface ApiAnswer {
-  /** JSON; absent for 204. */
+  /** JSON; absent for 204 and text. */
   body?: unknown;
   /** Server-sent events, in place of a body. */
   stream?: ReadableStream<Uint8Array>;
+  /** In place of JSON: text that is made while it is sent. An error cuts the connection, so that the text is not taken as whole. */
+  text?: { type: string; pieces: AsyncIterable<string>; fileName: string };
+  /** Path of the next page, where a text has no place for it (RFC 8288). */
+  next?: string;
   /** Version of the answer, for `If-Match` (RFC 9110 §8.8.3). */
   etag?: string;
 }
@@ -46,7 +54,9 @@ export interface ApiOperation<S extends Schema = Schema> {
   parameters?: readonly Parameter[];
   /** Schema of the body, and examples that fit it. */
   request?: { schema: S; required: boolean; examples: Record<string, unknown> };
-  /** Answer to a call that succeeds. */
+  /** In place of `request`: media types of a body that the handler reads as it arrives. */
+  upload?: readonly string[];
+  /** Answer to a call that succeeds; `media`: types of its text, where it is not JSON. */
   answer: {
     status: 200 | 201 | 202 | 204;
     description: string;
@@ -54,6 +64,7 @@ export interface ApiOperation<S extends Schema = Schema> {
     example?: unknown;
     /** What it streams to who accepts `text/event-stream`. */
     stream?: string;
+    media?: readonly string[];
   };
   handle(call: ApiCall<SchemaValue<S>>): ApiAnswer | Promise<ApiAnswer>;
 }

@@ -21,20 +21,26 @@ import type { ApiAnswer, ApiOperation } from './operation.ts';
 import { requireValid } from './schema.ts';
 
 const NO_BODY = Buffer.alloc(0);
+const NO_UPLOAD: AsyncIterable<Uint8Array> = (async function* () {})();
 
 /** The routes, without their `/v1`. `bodies` is shared with the other routes of the process. */
 export function posternApi(deps: ApiDeps, bodies: BodyReader): Hono<ApiEnv> {
   const api = new Hono<ApiEnv>();
 
-  async function run(c: Context<ApiEnv>, { request, answer, handle }: ApiOperation, requestId: string) {
-    const head = headOf(c.env.incoming);
+  async function run(c: Context<ApiEnv>, operation: ApiOperation, requestId: string) {
+    const { request, answer, handle } = operation;
+    const { incoming } = c.env;
+    const head = headOf(incoming);
     const caller = authenticate(deps.control.keys, head);
-    const held = request && (await bodies.read(c.env.incoming, true));
+    const held = request && (await bodies.read(incoming, true));
     try {
       const bytes = held?.bytes ?? NO_BODY;
       const body = request && parseObject(bytes);
       if (request) requireValid(request.schema, body);
-      const call = { deps, caller, head, params: c.req.param(), query: c.req.query(), bytes, body };
+      const [params, query] = [c.req.param(), c.req.query()];
+      const upload = operation.upload ? bodies.stream(incoming) : NO_UPLOAD;
+      const unbounded = !('rawPath' in incoming);
+      const call = { deps, caller, head, params, query, bytes, body, upload, unbounded };
       return reply(answer.status, await handle(call), requestId);
     } finally {
       held?.release();
@@ -63,7 +69,7 @@ export function posternApi(deps: ApiDeps, bodies: BodyReader): Hono<ApiEnv> {
   return api;
 }
 
-function reply(status: number, { body, etag, stream }: ApiAnswer, requestId: string): Response {
+function reply(status: number, { body, text, next, etag, stream }: ApiAnswer, requestId: string): Response {
   const headers = new Headers({ 'x-request-id': requestId });
   if (stream) {
     headers.set('content-type', 'text/event-stream');
@@ -73,7 +79,29 @@ function reply(status: number, { body, etag, stream }: ApiAnswer, requestId: str
     return new Response(stream, { status, headers });
   }
   if (etag !== undefined) headers.set('etag', etag);
+  if (next !== undefined) headers.set('link', `<${next}>; rel="next"`);
+  if (text) {
+    headers.set('content-type', `${text.type}; charset=utf-8`);
+    headers.set('content-disposition', `attachment; filename="${text.fileName}"`);
+    return new Response(encoded(text.pieces), { status, headers });
+  }
   if (body === undefined) return new Response(null, { status, headers });
   headers.set('content-type', 'application/json');
   return new Response(JSON.stringify(body), { status, headers });
+}
+
+/** A piece is made when the peer has taken the one before. */
+function encoded(pieces: AsyncIterable<string>): ReadableStream<Uint8Array> {
+  const encoder = new TextEncoder();
+  const iterator = pieces[Symbol.asyncIterator]();
+  return new ReadableStream({
+    async pull(controller) {
+      const { done, value } = await iterator.next();
+      if (done) controller.close();
+      else controller.enqueue(encoder.encode(value));
+    },
+    async cancel() {
+      await iterator.return?.();
+    },
+  });
 }

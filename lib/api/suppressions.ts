@@ -10,11 +10,10 @@ import {
   type SuppressionReason,
 } from '../engine/suppression.ts';
 import { PosternError } from '../errors.ts';
+import { sizeOf } from './imports.ts';
 import { type ApiCall, iso, label, operation, query } from './operation.ts';
 import { about, isTime, named, text, time } from './schema.ts';
 
-const PAGE = 100;
-const MAX_PAGE = 1000;
 const TENANT = /^[A-Za-z0-9_-]{1,64}$/;
 
 const reason = z
@@ -58,10 +57,17 @@ const example = {
   feedbackId: '010001a2b3c4d6f1-5e0c4f63-0d56-4f2e-9c6a-3f1f8f0f8a11-000000',
 };
 const address = label('address', 'Address, whatever the case of its letters.');
-const tenant = query(
+export const tenantQuery = query(
   'tenant',
   "Whose list; `default` is the account's. Absent: the one that applies to mail of the key's tenant. Any but the list of the key's own tenant needs an administrator's key.",
 );
+
+/** Parameters that select entries of a list. */
+export const LIST_RANGE = [
+  query('reason', 'Only for this: BOUNCE or COMPLAINT.'),
+  query('from', 'Only those listed at this time or later.'),
+  query('before', 'Only those listed before this time.'),
+];
 
 const listSuppressions = operation({
   method: 'get',
@@ -70,10 +76,8 @@ const listSuppressions = operation({
   summary: 'The addresses of a suppression list',
   description: 'By reason, then from the oldest entry on.',
   parameters: [
-    tenant,
-    query('reason', 'Only for this: BOUNCE or COMPLAINT.'),
-    query('from', 'Only those listed at this time or later.'),
-    query('before', 'Only those listed before this time.'),
+    tenantQuery,
+    ...LIST_RANGE,
     query('max', 'Maximum entries returned: 1 to 1,000, else 100.'),
     query('after', '`next` of the page before.'),
   ],
@@ -84,14 +88,11 @@ const listSuppressions = operation({
     example: { suppressions: [example] },
   },
   async handle(call) {
-    const { reason: wanted, from, before, max, after } = call.query;
     const { entries, token } = await pageOfList(call.deps, {
       tenant: tenantOf(call),
-      reasons: wanted === undefined ? undefined : [reasonOf(wanted)],
-      from: timeOf('from', from),
-      before: timeOf('before', before),
-      max: sizeOf(max),
-      token: after,
+      ...rangeOf(call),
+      max: sizeOf(call),
+      token: call.query.after,
     });
     return { body: { suppressions: entries.map(shown), next: token } };
   },
@@ -102,7 +103,7 @@ const getSuppression = operation({
   path: '/suppressions/{address}',
   operationId: 'getSuppression',
   summary: 'Whether an address is on a suppression list, since when and why',
-  parameters: [address, tenant],
+  parameters: [address, tenantQuery],
   answer: { status: 200, description: 'It is.', schema: Suppression, example },
   async handle(call) {
     return { body: shown(await findListed(call.deps, tenantOf(call), call.params.address!)) };
@@ -117,7 +118,7 @@ const putSuppression = operation({
   description:
     'What is taken in for it from then on ends as `suppressed`, if the configuration set or the account ' +
     'suppresses for the reason. What was taken in before is sent.',
-  parameters: [address, tenant],
+  parameters: [address, tenantQuery],
   request: { schema: SuppressionRequest, required: true, examples: { bounce: { reason: 'BOUNCE' } } },
   answer: { status: 200, description: 'Its entry.', schema: Suppression, example: given },
   async handle(call) {
@@ -137,7 +138,7 @@ const removeSuppression = operation({
   operationId: 'removeSuppression',
   summary: 'Take an address off a suppression list',
   description: 'A bounce or complaint that comes later puts it back.',
-  parameters: [address, tenant],
+  parameters: [address, tenantQuery],
   answer: { status: 204, description: 'It may be sent to.' },
   async handle(call) {
     await removeListed(call.deps, tenantOf(call), call.params.address!);
@@ -147,19 +148,29 @@ const removeSuppression = operation({
 
 export const SUPPRESSIONS = [listSuppressions, getSuppression, putSuppression, removeSuppression];
 
+/** The entries that the parameters `LIST_RANGE` select. @throws `bad_request` */
+export function rangeOf({ query: { reason: wanted, from, before } }: ApiCall) {
+  return {
+    reasons: wanted === undefined ? undefined : [reasonOf(wanted)],
+    from: timeOf('from', from),
+    before: timeOf('before', before),
+  };
+}
+
 function shown(entry: SuppressionEntry): object {
   const { tenant, address, reason, at, since = at, why, messageId, feedbackId } = entry;
   return { tenant, address, reason, since: iso(since), at: iso(at), why, messageId, feedbackId };
 }
 
 /** @throws `bad_request`, or `access_denied` for a tenant that is not the key's. */
-function tenantOf({ deps, caller, query: { tenant } }: ApiCall): string {
+export function tenantOf({ deps, caller, query: { tenant } }: ApiCall): string {
   if (tenant !== undefined && !TENANT.test(tenant))
     throw new PosternError('bad_request', 'tenant: is not the name of a tenant.');
   return listOf(deps, caller, tenant);
 }
 
-function reasonOf(text: string): SuppressionReason {
+/** @throws `bad_request` */
+export function reasonOf(text: string): SuppressionReason {
   const reason = SUPPRESSION_REASONS.find((one) => one === text);
   if (reason) return reason;
   throw new PosternError('bad_request', `reason: must be one of ${SUPPRESSION_REASONS.join(', ')}.`);
@@ -169,11 +180,4 @@ function timeOf(name: string, text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   if (isTime(text)) return Date.parse(text);
   throw new PosternError('bad_request', `${name}: must be a time as 2026-01-31T12:00:00Z (RFC 3339).`);
-}
-
-function sizeOf(text: string | undefined): number {
-  if (text === undefined) return PAGE;
-  const size = /^\d{1,4}$/.test(text) ? Number(text) : 0;
-  if (size >= 1 && size <= MAX_PAGE) return size;
-  throw new PosternError('bad_request', `max: must be a number from 1 to ${MAX_PAGE}.`);
 }

@@ -48,6 +48,12 @@ export interface BodyReader {
    * @throws PosternError `too_large`, `request_timeout`, `throttled`, or `bad_request` for a cut connection.
    */
   read(incoming: Incoming, proven: boolean): Promise<HeldBody>;
+  /**
+   * The body of a proven caller as it arrives, of any length: it holds a piece at a time. While its reader is busy
+   * nothing is read.
+   * @throws PosternError `request_timeout`, or `bad_request` for a cut connection.
+   */
+  stream(incoming: Incoming): AsyncIterable<Uint8Array>;
 }
 
 /** The octets of one kind of bodies. */
@@ -146,7 +152,50 @@ export function createBodyReader(limits: BodyLimits, clock: Clock): BodyReader {
       budget.held += incoming.body.length;
       return hold(incoming.body, budget);
     },
+    stream: (incoming) => streamBody(incoming, limits, clock),
   };
+}
+
+/** Of the rate only the time counts in which a piece was awaited. */
+async function* streamBody(
+  incoming: Incoming,
+  { grace, rate }: BodyLimits,
+  clock: Clock,
+): AsyncGenerator<Uint8Array> {
+  if ('rawPath' in incoming) {
+    if (incoming.body.length > 0) yield incoming.body;
+    return;
+  }
+  const pieces = incoming[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
+  let received = 0;
+  let waited = 0;
+  try {
+    for (;;) {
+      const from = clock.now();
+      const next = pieces.next().catch(() => {
+        throw new PosternError('bad_request', 'The connection closed before the whole body had come.');
+      });
+      const left = grace + (received / rate) * 1000 - waited;
+      const { done, value } = await within(next, Math.ceil(left), clock);
+      if (done) return;
+      waited += clock.now() - from;
+      received += value.length;
+      yield value;
+    }
+  } finally {
+    // A socket error after the answer must find a listener, or it crashes the process.
+    incoming.on('error', ignore);
+  }
+}
+
+/** @throws PosternError `request_timeout` when a piece does not come in time. */
+function within<T>(piece: Promise<T>, time: number, clock: Clock): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const stop = clock.after(time, () =>
+      reject(new PosternError('request_timeout', 'The body of the request came too slowly.')),
+    );
+    piece.then(resolve, reject).finally(stop);
+  });
 }
 
 function ignore(): void {}
