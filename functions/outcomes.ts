@@ -1,16 +1,17 @@
 /**
  * Lambda entry of the outcome queue: bounces and complaints change the suppression lists, opens and clicks are stored
- * with their messages; outcomes of deliveries become metrics, and statistics are written as lines of the log.
+ * with their messages; outcomes of deliveries become metrics and statistics.
  *
  * ```
- *  batch ─► read each message ─► records of all ─► suppression lists ─► opens and clicks ─► summarise, count ─► written
+ *  batch ─► read each message ─► records of all ─► suppression lists ─► opens and clicks ─► statistics ─► metrics
  *             └─ cannot be read ─────┴─ one cannot be ──┴─ not changed ─► handed back alone
  *                                     storage does not answer ─► the whole batch comes again
  * ```
  * A message that is returned ten times becomes a dead letter. An outcome may come twice, because SQS delivers at
- * least once. The lists tolerate that; the counts are for people and alarms, and the result of a delivery is in its
- * record.
+ * least once. The lists tolerate that; statistics count a batch of SQS messages once, and those that come again in
+ * another batch twice; the result of a delivery is in its record.
  */
+import { createHash } from 'node:crypto';
 import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
 import { type AwsEngine, openAws } from '../lib/engine/aws/open.ts';
 import { readOutcomes } from '../lib/engine/aws/outcome-message.ts';
@@ -20,23 +21,28 @@ import type { PosternError } from '../lib/errors.ts';
 import { createMailMetrics } from '../lib/observe/mail-metrics.ts';
 import { recordsOf, suppress } from '../lib/outcome/apply-suppression.ts';
 import type { EventContext } from '../lib/outcome/mail-object.ts';
-import { summarise } from '../lib/outcome/statistics.ts';
+import { StatisticsRecorder } from '../lib/statistics/recorder.ts';
+import { Tally } from '../lib/statistics/tally.ts';
 import { systemClock } from '../lib/time.ts';
 import { readFunctionSettings } from './environment.ts';
 import { once } from './once.ts';
 import { type Output, openOutput } from './output.ts';
 
+/** Rows of statistics side by side: twenty functions at most count at one time (lib/stacks/api.ts). */
+const SHARDS = 4;
+
 export interface OutcomesOptions {
   records: Pick<Records, 'message'>;
   suppressions: Pick<Suppressions, 'put' | 'remove'>;
   keepReports: AwsEngine['keepReports'];
+  statistics: Pick<StatisticsRecorder, 'count'>;
   context: EventContext;
   output: Output;
 }
 
 /** Drains batches of the outcome queue. @returns a handler that names the messages to retry. */
 export function createConsumer(options: OutcomesOptions): (event: SQSEvent) => Promise<SQSBatchResponse> {
-  const { records, suppressions, keepReports, context, output } = options;
+  const { records, suppressions, keepReports, statistics, output } = options;
   const { log } = output;
   const metrics = createMailMetrics(output.emf);
 
@@ -69,10 +75,13 @@ export function createConsumer(options: OutcomesOptions): (event: SQSEvent) => P
       known.map(({ outcomes }) => suppress(suppressions, outcomes, found, log)),
     );
     const done: Outcome[] = [];
+    const batch = createHash('sha256');
     for (const [at, result] of suppressed.entries()) {
       const { id, outcomes } = known[at]!;
-      if (result.status === 'fulfilled') done.push(...outcomes);
-      else refuse(id, 'suppression lists not changed', result.reason);
+      if (result.status === 'fulfilled') {
+        done.push(...outcomes);
+        batch.update(`${id}\n`);
+      } else refuse(id, 'suppression lists not changed', result.reason);
     }
     // The function that reports opens and clicks cannot write records.
     const engagements: { record: MessageRecord; outcome: Outcome }[] = [];
@@ -83,13 +92,19 @@ export function createConsumer(options: OutcomesOptions): (event: SQSEvent) => P
       }
     }
     await keepReports(engagements);
+    const tally = new Tally();
+    let orphans = 0;
+    for (const outcome of done) {
+      const record = found.get(outcome.messageId);
+      if (record) tally.add(record, outcome);
+      else orphans += 1;
+    }
+    if (tally.rows > 0) await statistics.count(batch.digest('base64url'), tally);
     for (const outcome of done) {
       const record = found.get(outcome.messageId);
       if (record) metrics.outcome(record, outcome);
     }
     metrics.flush();
-    const { statistics, orphans } = summarise(done, found, context);
-    for (const delta of statistics) log.info('statistics', { ...delta });
     if (orphans > 0) log.warn('outcomes without a record', { orphans });
     return { batchItemFailures: failed };
   };
@@ -99,9 +114,10 @@ const consumer = await once(async () => {
   const { resources, region, accountId, hostname } = readFunctionSettings(process.env);
   const output = openOutput(systemClock);
   const engine = await openAws({ resources, clock: systemClock, log: output.log });
-  const { records, suppressions, keepReports } = engine;
+  const { records, suppressions, keepReports, rows } = engine;
+  const statistics = new StatisticsRecorder({ rows, shards: SHARDS });
   const context = { region, accountId, hostname };
-  return createConsumer({ records, suppressions, keepReports, context, output });
+  return createConsumer({ records, suppressions, keepReports, statistics, context, output });
 });
 
 export async function handler(event: SQSEvent): Promise<SQSBatchResponse> {

@@ -17,8 +17,8 @@ import { type Clock, DAY, type Random } from '../../lib/time.ts';
 import { WarmupBook } from '../../lib/warmup/book.ts';
 import { type DeliveryHealth, deliveryHealth } from '../service/delivery-health.ts';
 import type { Settings } from '../settings.ts';
+import { startOutcomeFeed } from './outcome-feed.ts';
 import { startRetention } from './retention.ts';
-import { startSuppressionFeed } from './suppression-feed.ts';
 
 export interface DeliveryOptions {
   /** Settings in force: a reload replaces them. */
@@ -113,7 +113,7 @@ export async function startDelivery(
   });
   const retention = startRetention({ engine, clock, log, recordAge: () => current().recordDays * DAY });
   stack.defer(() => retention.stop());
-  const suppression = startSuppressionFeed({ engine, clock, log });
+  const suppression = startOutcomeFeed({ engine, clock, log });
   stack.defer(() => suppression.stop());
   return {
     egress,

@@ -109,7 +109,7 @@ export function outcomesPermissions(data: DataStack): iam.PolicyStatement[] {
   return [
     table(data, 'records', 'GetItem', 'BatchWriteItem'),
     table(data, 'suppressions', 'UpdateItem'),
-    rowsOfKinds(data, COUNTED_KINDS, 'GetItem', 'PutItem', 'UpdateItem', 'DeleteItem'),
+    rowsOfKinds(data, COUNTED_KINDS, 'GetItem', 'BatchGetItem', 'PutItem', 'UpdateItem', 'DeleteItem'),
     key(data, 'Decrypt'),
   ];
 }

@@ -25,13 +25,15 @@ import { writeOutcomes } from '../../lib/engine/aws/outcome-message.ts';
 import { decodeRecord, encodeRecord } from '../../lib/engine/aws/record-codec.ts';
 import { openReporter, type Reporter } from '../../lib/engine/aws/reporter.ts';
 import type { MessageRecord, Outcome } from '../../lib/engine/items.ts';
-import type { Engine } from '../../lib/engine/ports.ts';
+import type { Engine, Rows } from '../../lib/engine/ports.ts';
 import { answer, type Fetch } from '../../lib/http/function-url.ts';
 import type { RawRequest } from '../../lib/http/raw-request.ts';
 import { silentLog } from '../../lib/log.ts';
 import { newMessageId } from '../../lib/mail/message-id.ts';
 import { createMailMetrics } from '../../lib/observe/mail-metrics.ts';
-import { type Clock, HOUR } from '../../lib/time.ts';
+import { StatisticsReader } from '../../lib/statistics/reader.ts';
+import { StatisticsRecorder } from '../../lib/statistics/recorder.ts';
+import { type Clock, DAY, HOUR } from '../../lib/time.ts';
 import { Faults, moveTime, startTestAws, type TestAws } from '../support/aws.ts';
 import { MASTER_KEY } from '../support/control.ts';
 import { openEmf } from '../support/emf.ts';
@@ -43,6 +45,7 @@ import { sign, type ToSign } from '../support/signing.ts';
 import { LINKS, TRACKING_KEY } from '../support/tracking.ts';
 
 const LANE = 'default:transactional:other';
+const counting = (rows: Rows): StatisticsRecorder => new StatisticsRecorder({ rows, shards: 4 });
 const clock: Clock = {
   now: () => Date.now(),
   after(delay, task) {
@@ -419,13 +422,14 @@ describe('due', () => {
 
 describe('outcomes', () => {
   test('counts readable outcomes, and returns only the others', async () => {
-    const { records, suppressions, keepReports } = await engineOf('api OutcomesRole');
+    const { records, suppressions, keepReports, rows: counted } = await engineOf('api OutcomesRole');
     const logged: [string, unknown][] = [];
     const note = (event: string, fields?: unknown): void => void logged.push([event, fields]);
     const consume = createConsumer({
       records,
       keepReports,
       suppressions,
+      statistics: counting(counted),
       context: { region: 'us-east-1', accountId: '123456789012', hostname: 'mail.example.com' },
       output: { emf, log: { debug: note, info: note, warn: note, error: note } },
     });
@@ -459,9 +463,24 @@ describe('outcomes', () => {
       'outcome refused',
       'outcome refused',
       'suppression',
-      'statistics',
       'outcomes without a record',
     ]);
+    // The same batch comes again: it is counted once.
+    await consume(event);
+    const { rows } = await engineOf('api ApiRole');
+    const [point] = await new StatisticsReader(rows).series({
+      tenant: 'default',
+      from: at - DAY,
+      before: at + DAY,
+      granularity: 'day',
+    });
+    assert.deepEqual(point!.counts, {
+      complaints: 1,
+      delivered: 1,
+      ratedComplaints: 1,
+      ratedSent: 1,
+      sent: 1,
+    });
     await complainedOf(json.MessageId as string);
   });
 
@@ -489,9 +508,16 @@ describe('outcomes', () => {
 
   test('returns only the outcomes that it cannot list; repeated ones restore no removed address', async () => {
     const faults = new Faults();
-    const { records, suppressions, keepReports } = await engineOf('api OutcomesRole', faults);
+    const { records, suppressions, keepReports, rows: counted } = await engineOf('api OutcomesRole', faults);
     const context = { region: 'us-east-1', accountId: '123456789012', hostname: 'mail.example.com' };
-    const consume = createConsumer({ records, suppressions, keepReports, context, output });
+    const consume = createConsumer({
+      records,
+      suppressions,
+      keepReports,
+      statistics: counting(counted),
+      context,
+      output,
+    });
     const to = { ...message, Destination: { ToAddresses: ['gone@example.net', 'other@example.net'] } };
     const { json } = await call({ body: JSON.stringify(to) });
     const messageId = (json.MessageId as string).slice(0, 60);
@@ -516,7 +542,7 @@ describe('outcomes', () => {
   });
 
   test('returns only the outcomes of a message whose record is of a newer version', async () => {
-    const { records, suppressions, keepReports } = await engineOf('api OutcomesRole');
+    const { records, suppressions, keepReports, rows: counted } = await engineOf('api OutcomesRole');
     const { json } = await call({ body: JSON.stringify(message) });
     const messageId = (json.MessageId as string).slice(0, 60);
     const consume = createConsumer({
@@ -528,6 +554,7 @@ describe('outcomes', () => {
       },
       keepReports,
       suppressions,
+      statistics: counting(counted),
       context: { region: 'us-east-1', accountId: '123456789012', hostname: 'mail.example.com' },
       output,
     });
@@ -546,6 +573,7 @@ describe('outcomes', () => {
       records: { message: () => Promise.reject(new Error('away')) },
       keepReports: () => Promise.resolve(),
       suppressions: (await engineOf('api OutcomesRole')).suppressions,
+      statistics: { count: () => assert.fail('nothing was read') },
       context: { region: 'us-east-1', accountId: '123456789012', hostname: 'mail.example.com' },
       output,
     });
@@ -643,9 +671,16 @@ describe('track', () => {
     assert.deepEqual([followed.statusCode, followed.headers?.location], [302, 'https://a.example/?x=1']);
     assert.equal((await track.get(link.replace('track.example.com', 'other.example.com'))).statusCode, 404);
 
-    const { records, suppressions, keepReports } = await engineOf('api OutcomesRole');
+    const { records, suppressions, keepReports, rows: counted } = await engineOf('api OutcomesRole');
     const context = { region: 'us-east-1', accountId: '123456789012', hostname: 'mail.example.com' };
-    const consume = createConsumer({ records, suppressions, keepReports, context, output });
+    const consume = createConsumer({
+      records,
+      suppressions,
+      keepReports,
+      statistics: counting(counted),
+      context,
+      output,
+    });
     const event = sqsEvent([writeOutcomes(await drain(anybody))]);
     assert.deepEqual(await consume(event), { batchItemFailures: [] });
     // SQS may deliver twice.

@@ -131,7 +131,7 @@ export const PERMISSIONS: Record<string, Granted> = {
     RecordsTable: 'dynamodb:BatchWriteItem dynamodb:GetItem',
     SuppressionsTable: 'dynamodb:UpdateItem',
     'RowsTable if ForAllValues:StringLike dynamodb:LeadingKeys statistics#*,counted#*':
-      'dynamodb:DeleteItem dynamodb:GetItem dynamodb:PutItem dynamodb:UpdateItem',
+      'dynamodb:BatchGetItem dynamodb:DeleteItem dynamodb:GetItem dynamodb:PutItem dynamodb:UpdateItem',
     // Lambda needs these to read a queue on the function's behalf.
     Queueoutcomes:
       'sqs:ChangeMessageVisibility sqs:DeleteMessage sqs:GetQueueAttributes sqs:GetQueueUrl sqs:ReceiveMessage',

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Attempt, MessageRecord, Outcome } from '../../lib/engine/items.ts';
 import { feedbackId, sesEvents } from '../../lib/outcome/events.ts';
-import { summarise } from '../../lib/outcome/statistics.ts';
 import { mayChangeSuppression, suppressionChange } from '../../lib/outcome/suppression.ts';
 import { ACCEPTED_AT, attempt, MESSAGE_ID, messageRecord, outcome } from '../support/outcomes.ts';
 
@@ -226,8 +225,6 @@ describe('SES events', () => {
         click: { ...click, timestamp: AT },
       });
       const opened = outcome('open', { n, detail: by });
-      const { statistics } = summarise([opened], new Map([[messageRecord().id, messageRecord()]]), CONTEXT);
-      assert.deepEqual(statistics, []);
       assert.equal(suppressionChange(messageRecord(), opened), undefined);
     }
   });
@@ -381,61 +378,5 @@ describe('suppression', () => {
     const diagnosticCode = 'smtp; 550 5.1.1 no such user';
     const reported = entryOf(outcome('bounce', { detail: { ...bounceDetail(true), diagnosticCode } }));
     assert.equal(reported.why, diagnosticCode);
-  });
-});
-
-describe('the summary of a batch', () => {
-  it('counts by tenant and quarter of an hour', () => {
-    const late = ACCEPTED_AT + 16 * 60_000;
-    const record = messageRecord({ recipients: ['user@example.com', 'b@example.com'] });
-    const other = messageRecord({ id: 'm2', tenant: 'tenant-2', configurationSet: undefined });
-    const result = summarise(
-      [
-        outcome('accepted', { n: undefined }),
-        tried({}),
-        { ...refused('550 5.1.1 user unknown'), n: 1 },
-        outcome('accepted', { n: undefined, messageId: 'm2' }),
-        { ...tried({ state: 'deferred', reason: 'connect_failed', text: 'x' }), messageId: 'm2' },
-        { ...tried({ state: 'suppressed', reason: 'suppressed', text: 'x' }), messageId: 'm2' },
-        outcome('complaint', { at: late, detail: { feedbackType: 'abuse' } }),
-        outcome('complaint', { at: late, detail: { feedbackType: 'not-spam' } }),
-        outcome('cancelled'),
-        outcome('accepted', { messageId: 'pruned' }),
-      ],
-      new Map([
-        [record.id, record],
-        [other.id, other],
-      ]),
-      CONTEXT,
-    );
-    const zero = {
-      sends: 0,
-      deliveries: 0,
-      delays: 0,
-      bounces: 0,
-      hardBounces: 0,
-      complaints: 0,
-      rejects: 0,
-      renderingFailures: 0,
-    };
-    assert.deepEqual(result.statistics, [
-      {
-        ...zero,
-        tenant: 'tenant-1',
-        period: ACCEPTED_AT,
-        sends: 2,
-        deliveries: 1,
-        bounces: 1,
-        hardBounces: 1,
-      },
-      { ...zero, tenant: 'tenant-2', period: ACCEPTED_AT, sends: 1, delays: 1 },
-      { ...zero, tenant: 'tenant-1', period: ACCEPTED_AT + 15 * 60_000, complaints: 1 },
-    ]);
-    assert.equal(result.events.length, 8);
-    assert.deepEqual(
-      result.events.map(({ configurationSet }) => configurationSet),
-      ['cs', 'cs', 'cs', undefined, undefined, undefined, 'cs', 'cs'],
-    );
-    assert.equal(result.orphans, 1);
   });
 });

@@ -3,11 +3,13 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
-import { startSuppressionFeed } from '../../egress-node/standalone/suppression-feed.ts';
+import { startOutcomeFeed } from '../../egress-node/standalone/outcome-feed.ts';
 import { openEmbedded } from '../../lib/engine/embedded/open.ts';
 import type { Engine, Suppressions } from '../../lib/engine/ports.ts';
 import { PosternError } from '../../lib/errors.ts';
 import { silentLog } from '../../lib/log.ts';
+import { StatisticsReader, sumOf } from '../../lib/statistics/reader.ts';
+import { DAY } from '../../lib/time.ts';
 import { TestClock } from '../support/clock.ts';
 import { settled } from '../support/engine.ts';
 import { attempt, messageRecord, outcome } from '../support/outcomes.ts';
@@ -45,7 +47,7 @@ async function listed(): Promise<string[]> {
 
 /** Follows the feed to its end. */
 async function follow(): Promise<void> {
-  const feed = startSuppressionFeed({ engine, clock, log: silentLog });
+  const feed = startOutcomeFeed({ engine, clock, log: silentLog });
   clock.advance(0);
   while (clock.pending === 0) await settled();
   await feed.stop();
@@ -65,6 +67,64 @@ test('is followed to its end and on from there, and does not restore removed add
   assert.deepEqual(await listed(), ['new@example.com']);
 });
 
+async function bounced(): Promise<number> {
+  const query = { tenant: 'tenant-1', from: 0, before: clock.now() + DAY, granularity: 'day' } as const;
+  return sumOf(await new StatisticsReader(engine.rows).series(query)).permanentBounces ?? 0;
+}
+
+test('counts each outcome once, over pages, restarts and an answer that was lost', async () => {
+  await bounce(...Array.from({ length: 1_100 }, (_, n) => `user${n}@example.com`));
+  await follow();
+  assert.equal(await bounced(), 1_100);
+  await follow();
+  assert.equal(await bounced(), 1_100);
+  await bounce('one@example.com');
+  let lost = true;
+  const rows: Engine['rows'] = {
+    ...engine.rows,
+    get: (keys) => engine.rows.get(keys),
+    add: async (batch, deltas) => {
+      const counted = await engine.rows.add(batch, deltas);
+      if (!lost) return counted;
+      lost = false;
+      throw new PosternError('storage_unavailable', 'The answer was lost.');
+    },
+  };
+  const counted: (readonly string[])[] = [];
+  const onCounted = (tenants: readonly string[]): Promise<void> => {
+    counted.push(tenants);
+    return Promise.resolve();
+  };
+  const { records, leases, suppressions } = engine;
+  const feed = startOutcomeFeed({
+    engine: { records, leases, suppressions, rows },
+    clock,
+    log: silentLog,
+    onCounted,
+  });
+  clock.advance(0);
+  while (clock.pending === 0) await settled();
+  assert.deepEqual(counted, []);
+  await bounce('two@example.com');
+  for (let turns = 0; turns < 3; turns += 1) {
+    clock.advance(1_000);
+    while (clock.pending === 0) await settled();
+  }
+  await feed.stop();
+  assert.equal(await bounced(), 1_102);
+  assert.deepEqual(counted.at(-1), ['tenant-1']);
+});
+
+test('goes on where a version that counted nothing had stopped', async () => {
+  await bounce('old@example.com');
+  const { cursor } = await engine.records.feed(0, 10);
+  await engine.leases.saveCheckpoint('suppression-feed', cursor);
+  await bounce('new@example.com');
+  await follow();
+  assert.deepEqual(await listed(), ['new@example.com']);
+  assert.equal(await bounced(), 1);
+});
+
 test('skips nothing while the store does not answer', async () => {
   await bounce('ann@example.com');
   const logged: string[] = [];
@@ -76,14 +136,14 @@ test('skips nothing while the store does not answer', async () => {
         : engine.suppressions.put(entry),
     remove: () => assert.fail('nothing is taken off'),
   };
-  const feed = startSuppressionFeed({
-    engine: { records: engine.records, leases: engine.leases, suppressions },
+  const feed = startOutcomeFeed({
+    engine: { records: engine.records, leases: engine.leases, rows: engine.rows, suppressions },
     clock,
     log: { ...silentLog, error: (text) => void logged.push(text) },
   });
   clock.advance(0);
   while (clock.pending === 0) await settled();
-  assert.deepEqual(logged, ['suppression lists cannot be kept; this is tried again']);
+  assert.deepEqual(logged, ['outcomes cannot be followed; this is tried again']);
   assert.deepEqual(await listed(), []);
   away = false;
   clock.advance(1_000);

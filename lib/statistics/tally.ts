@@ -1,0 +1,142 @@
+/**
+ * Sums outcomes in memory to what is added to the rows of statistics. Pure.
+ *
+ * ```
+ *  kind statistics │ partition  tenant, or `*` for all    │ key  m/2026-03-01T14/0   part, hour, shard
+ *                  │                                      │      `m`: all but campaigns, `g`: campaigns
+ *  counters        │ d = 7   total    │ d@2 = 3   third quarter of the hour    │ di:example.com = 5   by identity
+ * ```
+ * One row holds all of an hour but campaigns, because on AWS a write is paid by the row.
+ */
+import type { MessageRecord, Outcome } from '../engine/items.ts';
+import type { RowDelta } from '../engine/rows.ts';
+import { DAY, HOUR, MINUTE } from '../time.ts';
+import { COUNTERS, type Counter, countsOf, DIMENSION_LETTERS, dimensionsOf } from './counters.ts';
+
+/** Kind of the rows of statistics. */
+export const STATISTICS = 'statistics';
+/** Partition of the sums over all tenants: no tenant has this name. */
+export const ALL_TENANTS = '*';
+/** Partition of the tenants that had mail: a row for each, which goes with its last statistics. */
+export const TENANTS_SEEN = '*tenants';
+/** How long statistics are kept, ms. */
+export const STATISTICS_AGE = 93 * DAY;
+/** Values of one dimension that an hour of a tenant holds apart; the rest are counted as `OTHER`. */
+export const DISTINCT_VALUES = 64;
+export const OTHER = 'other';
+export const QUARTER = 15 * MINUTE;
+
+/** Parts of an hour: all but campaigns, and campaigns. */
+export const MAIN_PART = 'm';
+export const CAMPAIGN_PART = 'g';
+
+/** Dimensions of the sums over all tenants: the others are names that each tenant chooses for itself. */
+const OF_ALL = ['pool', 'ip', 'provider'] as const;
+const OF_TENANT = ['identity', 'configurationSet', 'pool', 'ip', 'provider'] as const;
+
+/** `2026-03-01T14` */
+export function hourKey(at: number): string {
+  return new Date(at).toISOString().slice(0, 13);
+}
+
+/** Names of dimension and value of a counter's name, as `i:example.com`; undefined for a total or a quarter. */
+export function valueIn(name: string): string | undefined {
+  return name[2] === ':' ? name.slice(1) : undefined;
+}
+
+/** Sums by row. */
+export class Tally {
+  readonly #rows = new Map<
+    string,
+    { partition: string; hour: number; part: string; add: Map<string, number> }
+  >();
+  /** The tenants that had mail, each with its last day. */
+  readonly #tenants = new Map<string, number>();
+  #outcomes = 0;
+
+  /** Number of outcomes that were counted. */
+  get outcomes(): number {
+    return this.#outcomes;
+  }
+
+  /** Number of rows that it changes, marks included. */
+  get rows(): number {
+    return this.#rows.size + this.#tenants.size;
+  }
+
+  /** Tenants that had mail since the tally was made. */
+  tenants(): string[] {
+    return [...this.#tenants.keys()];
+  }
+
+  add(record: MessageRecord, outcome: Outcome): void {
+    const counts = Object.entries(countsOf(record, outcome)) as [Counter, number][];
+    if (counts.length === 0) return;
+    this.#outcomes += 1;
+    const { tenant } = record;
+    const { at } = outcome;
+    const hour = at - (at % HOUR);
+    const quarter = Math.floor((at % HOUR) / QUARTER);
+    const { campaign, ...values } = dimensionsOf(record, outcome);
+    this.#tenants.set(tenant, Math.max(this.#tenants.get(tenant) ?? 0, at - (at % DAY)));
+    const own = this.#row(tenant, hour, MAIN_PART);
+    const all = this.#row(ALL_TENANTS, hour, MAIN_PART);
+    for (const [counter, amount] of counts) {
+      const letter = COUNTERS[counter];
+      if (counter !== 'accepted') {
+        for (const row of [own, all]) {
+          grow(row, letter, amount);
+          grow(row, `${letter}@${quarter}`, amount);
+        }
+        for (const dimension of OF_TENANT) {
+          const value = values[dimension];
+          if (value === undefined) continue;
+          const name = `${letter}${DIMENSION_LETTERS[dimension]}:${value}`;
+          grow(own, name, amount);
+          if ((OF_ALL as readonly string[]).includes(dimension)) grow(all, name, amount);
+        }
+      }
+      if (campaign !== undefined) {
+        const name = `${letter}${DIMENSION_LETTERS.campaign}:${campaign}`;
+        grow(this.#row(tenant, hour, CAMPAIGN_PART), name, amount);
+      }
+    }
+  }
+
+  /**
+   * What is to be added to the rows.
+   * @param shard of the rows: processes that count at one time write rows of their own, so that none waits for another.
+   */
+  deltas(shard: number): RowDelta[] {
+    const deltas: RowDelta[] = [];
+    for (const { partition, hour, part, add } of this.#rows.values()) {
+      if (add.size === 0) continue;
+      const key = `${part}/${hourKey(hour)}/${shard}`;
+      const expiresAt = hour + STATISTICS_AGE;
+      deltas.push({ kind: STATISTICS, partition, key, add: Object.fromEntries(add), expiresAt });
+    }
+    return deltas;
+  }
+
+  /** Marks of the tenants that had mail. */
+  marks(): RowDelta[] {
+    return Array.from(this.#tenants, ([tenant, day]) => ({
+      kind: STATISTICS,
+      partition: TENANTS_SEEN,
+      key: tenant,
+      add: {},
+      expiresAt: day + STATISTICS_AGE,
+    }));
+  }
+
+  #row(partition: string, hour: number, part: string): Map<string, number> {
+    const id = `${hour} ${part} ${partition}`;
+    let row = this.#rows.get(id);
+    if (!row) this.#rows.set(id, (row = { partition, hour, part, add: new Map() }));
+    return row.add;
+  }
+}
+
+function grow(row: Map<string, number>, name: string, amount: number): void {
+  row.set(name, (row.get(name) ?? 0) + amount);
+}
