@@ -26,6 +26,7 @@ import { warmupFeedback } from '../lib/inbound/warmup-feedback.ts';
 import { createLog } from '../lib/log.ts';
 import { createReferences } from '../lib/mail/message-reference.ts';
 import { createReturnPaths } from '../lib/mail/return-path.ts';
+import { createUnsubscribeAddresses } from '../lib/mail/unsubscribe-address.ts';
 import { createEmf, STAGE_VARIABLE } from '../lib/observe/emf.ts';
 import { startNodeMetrics } from '../lib/observe/node-metrics.ts';
 import { PolicyMetrics } from '../lib/observe/policy-metrics.ts';
@@ -92,6 +93,7 @@ async function start({ resources, node, sources, secrets }: NodeSettings): Promi
     engine,
     returnPaths: createReturnPaths(returnPathKey),
     references: createReferences(returnPathKey),
+    unsubscribeAddresses: createUnsubscribeAddresses(returnPathKey),
     budget: defaultBudget(totalmem()),
     clock,
     log,

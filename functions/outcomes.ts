@@ -13,6 +13,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
+import { takeUnsubscribe } from '../lib/contacts/unsubscriber.ts';
 import { type AwsEngine, openAws } from '../lib/engine/aws/open.ts';
 import { readOutcomes } from '../lib/engine/aws/outcome-message.ts';
 import { isEngagement, type MessageRecord, type Outcome } from '../lib/engine/items.ts';
@@ -32,7 +33,7 @@ import { type Output, openOutput } from './output.ts';
 const SHARDS = 4;
 
 export interface OutcomesOptions {
-  records: Pick<Records, 'message'>;
+  records: Pick<Records, 'message' | 'reports'>;
   suppressions: Pick<Suppressions, 'put' | 'remove'>;
   keepReports: AwsEngine['keepReports'];
   statistics: Pick<StatisticsRecorder, 'count'>;
@@ -79,15 +80,15 @@ export function createConsumer(options: OutcomesOptions): (event: SQSEvent) => P
     for (const [at, result] of suppressed.entries()) {
       const { id, outcomes } = known[at]!;
       if (result.status === 'fulfilled') {
-        done.push(...outcomes);
+        done.push(...(await withUnsubscribed(records, outcomes)));
         batch.update(`${id}\n`);
       } else refuse(id, 'suppression lists not changed', result.reason);
     }
-    // The function that reports opens and clicks cannot write records.
+    // The function that reports opens, clicks and who unsubscribes cannot write records.
     const engagements: { record: MessageRecord; outcome: Outcome }[] = [];
     for (const outcome of done) {
       const record = found.get(outcome.messageId);
-      if (record && isEngagement(outcome.kind)) {
+      if (record && (isEngagement(outcome.kind) || outcome.kind === 'subscription')) {
         engagements.push({ record, outcome: { ...outcome, messageId: record.id, tenant: record.tenant } });
       }
     }
@@ -108,6 +109,23 @@ export function createConsumer(options: OutcomesOptions): (event: SQSEvent) => P
     if (orphans > 0) log.warn('outcomes without a record', { orphans });
     return { batchItemFailures: failed };
   };
+}
+
+/** The outcomes with each unsubscribe request acted on, and without its repeats. */
+async function withUnsubscribed(
+  records: OutcomesOptions['records'],
+  outcomes: Outcome[],
+): Promise<Outcome[]> {
+  if (!outcomes.some(({ kind }) => kind === 'subscription')) return outcomes;
+  const taken: Outcome[] = [];
+  for (const outcome of outcomes) {
+    if (outcome.kind !== 'subscription') taken.push(outcome);
+    else {
+      const one = await takeUnsubscribe({ records }, outcome);
+      if (one) taken.push(one.outcome);
+    }
+  }
+  return taken;
 }
 
 const consumer = await once(async () => {

@@ -1,5 +1,6 @@
 /**
- * Lambda entry of tracking, behind a Function URL of its own: reports opens and clicks, and redirects. Its role may
+ * Lambda entry of tracking, behind a Function URL of its own: reports opens, clicks and who unsubscribes, and
+ * redirects. Its role may
  * read its key and write to the outcome queue, and nothing else: it can read no message and no other queue.
  */
 import type { LambdaFunctionURLEvent, LambdaFunctionURLResult } from 'aws-lambda';
@@ -9,6 +10,7 @@ import { readSecret } from '../lib/engine/aws/secrets.ts';
 import { answer, type Fetch } from '../lib/http/function-url.ts';
 import { systemClock } from '../lib/time.ts';
 import { createTrackingLinks } from '../lib/tracking/links.ts';
+import { createUnsubscribeLinks } from '../lib/tracking/unsubscribe-links.ts';
 import { readTrackSettings } from './environment.ts';
 import { once } from './once.ts';
 import { openOutput } from './output.ts';
@@ -18,8 +20,10 @@ const tracking = await once(async () => {
   const clock = systemClock;
   const { log, emf } = openOutput(clock);
   const reporter = openReporter({ queueUrlPrefix, clock, log });
+  const key = await readSecret('tracking.key', { bucket: secrets });
   const app = createTracking({
-    links: createTrackingLinks(await readSecret('tracking.key', { bucket: secrets })),
+    links: createTrackingLinks(key),
+    unsubscribeLinks: createUnsubscribeLinks(key),
     report: (outcome) => reporter.report([outcome]),
     clock,
     log,

@@ -8,8 +8,10 @@ import type { Engine } from '../../lib/engine/ports.ts';
 import { createReferences, type MessageReferences } from '../../lib/mail/message-reference.ts';
 import { createReturnPaths, type ReturnPaths } from '../../lib/mail/return-path.ts';
 import { createSigner } from '../../lib/mail/signer.ts';
+import { createUnsubscribeAddresses, type UnsubscribeAddresses } from '../../lib/mail/unsubscribe-address.ts';
 import { type Clock, DAY, type Random } from '../../lib/time.ts';
 import { createTrackingLinks, type TrackingLinks } from '../../lib/tracking/links.ts';
+import { createUnsubscribeLinks, type UnsubscribeLinks } from '../../lib/tracking/unsubscribe-links.ts';
 import type { Settings } from '../settings.ts';
 import type { DeliveryParts } from './delivery.ts';
 
@@ -27,8 +29,13 @@ export interface AcceptOptions {
 export interface AcceptParts {
   accept: Accept;
   /** What names deliveries and messages in mail that comes back. */
-  tokens: { returnPaths: ReturnPaths; references: MessageReferences };
+  tokens: {
+    returnPaths: ReturnPaths;
+    references: MessageReferences;
+    unsubscribeAddresses: UnsubscribeAddresses;
+  };
   links: TrackingLinks;
+  unsubscribeLinks: UnsubscribeLinks;
 }
 
 /** Opens the pipeline. The stack closes its signer. */
@@ -41,7 +48,10 @@ export function openAccept(
   const returnPathKey = derive(masterKey, 'return path');
   const returnPaths = createReturnPaths(returnPathKey);
   const references = createReferences(returnPathKey);
-  const links = createTrackingLinks(derive(masterKey, 'tracking'));
+  const unsubscribeAddresses = createUnsubscribeAddresses(returnPathKey);
+  const trackingKey = derive(masterKey, 'tracking');
+  const links = createTrackingLinks(trackingKey);
+  const unsubscribeLinks = createUnsubscribeLinks(trackingKey);
   const accept = createAccept({
     engine,
     control,
@@ -49,6 +59,7 @@ export function openAccept(
     returnPaths,
     references,
     tracking: { links, url: settings.tracking?.url },
+    unsubscribe: { links: unsubscribeLinks, addresses: unsubscribeAddresses },
     clock,
     random,
     region: settings.region,
@@ -66,7 +77,7 @@ export function openAccept(
     hooks: policy,
     onResult: (door, result) => metrics.accepted.inc({ door, result }),
   });
-  return { accept, tokens: { returnPaths, references }, links };
+  return { accept, tokens: { returnPaths, references, unsubscribeAddresses }, links, unsubscribeLinks };
 }
 
 /** Derives a separate secret for each use, so that a leaked one opens nothing else. */

@@ -24,7 +24,10 @@ export interface ListenersOptions {
   settings: Settings;
   accept: Accept;
   control: Control;
-  inbound: Pick<InboundOptions, 'engine' | 'returnPaths' | 'references' | 'onFeedback' | 'ownsDomain'>;
+  inbound: Pick<
+    InboundOptions,
+    'engine' | 'returnPaths' | 'references' | 'unsubscribeAddresses' | 'onFeedback' | 'ownsDomain'
+  >;
   web: Omit<WebOptions, 'listen' | 'tls'>;
   clock: Clock;
   log: Log;

@@ -19,6 +19,7 @@ import { openEvents } from '../../lib/events/open.ts';
 import { FeedPull } from '../../lib/events/pull.ts';
 import { warmupFeedback } from '../../lib/inbound/warmup-feedback.ts';
 import type { Log } from '../../lib/log.ts';
+import type { EventContext } from '../../lib/outcome/mail-object.ts';
 import { systemClock } from '../../lib/time.ts';
 import type { Settings } from '../settings.ts';
 import { openAccept } from './accept.ts';
@@ -27,6 +28,7 @@ import { startDelivery } from './delivery.ts';
 import { ensureConfiguredKey, makeFirstKey } from './first-key.ts';
 import { certificateOf, startListeners } from './listeners.ts';
 import { startProofTimer } from './proof-timer.ts';
+import { readerReports } from './reader-reports.ts';
 import { applied, type Reloaded, withReloaded } from './reload.ts';
 
 const { version } = JSON.parse(
@@ -67,20 +69,9 @@ export async function startStandalone(started: Settings, log: Log): Promise<Stan
     stack,
   );
   const { egress, policy, metrics, warmup, reports } = delivery;
-  const context = { region: settings.region, accountId: settings.accountId, hostname: settings.hostname };
-  const events = stack.adopt(
-    await openEvents({
-      engine,
-      destinations: control.eventDestinations,
-      resolver,
-      context,
-      clock,
-      log,
-      webhookAllow: settings.webhookAllow,
-    }),
-    (one) => one.close(),
-  );
-  const { accept, tokens, links } = openAccept(
+  const context = contextOf(settings);
+  const events = stack.adopt(await eventsOf(settings, engine, control, resolver, log), (one) => one.close());
+  const { accept, tokens, ...trackingLinks } = openAccept(
     { settings: () => settings, engine, control, masterKey, delivery, clock, random },
     stack,
   );
@@ -103,9 +94,7 @@ export async function startStandalone(started: Settings, log: Log): Promise<Stan
           engine,
           installed: { ips: settings.egressIps, pools: settings.pools },
           clock,
-          region: settings.region,
-          accountId: settings.accountId,
-          hostname: settings.hostname,
+          ...context,
           trackingUrl: settings.tracking?.url,
           version,
           log,
@@ -117,7 +106,8 @@ export async function startStandalone(started: Settings, log: Log): Promise<Stan
           pull: new FeedPull({ records: engine.records, context, clock }),
           limits: { messageBytes: settings.maxMessageBytes },
         },
-        links,
+        ...trackingLinks,
+        report: readerReports({ records: engine.records }),
         metrics,
         delivery: delivery.health,
       },
@@ -146,6 +136,23 @@ export async function startStandalone(started: Settings, log: Log): Promise<Stan
     },
     stop: () => owned.disposeAsync(),
   };
+}
+
+/** Where events come from. */
+function contextOf({ region, accountId, hostname }: Settings): EventContext {
+  return { region, accountId, hostname };
+}
+
+function eventsOf(
+  settings: Settings,
+  engine: Engine,
+  { eventDestinations: destinations }: Control,
+  resolver: Resolver,
+  log: Log,
+): ReturnType<typeof openEvents> {
+  const { webhookAllow } = settings;
+  const context = contextOf(settings);
+  return openEvents({ engine, destinations, resolver, context, clock: systemClock, log, webhookAllow });
 }
 
 function controlOf(

@@ -7,12 +7,12 @@ import { createApi } from '../../lib/api/app.ts';
 import { authenticate } from '../../lib/api/authenticate.ts';
 import { createTracking } from '../../lib/api/tracking.ts';
 import type { Outcome } from '../../lib/engine/items.ts';
-import type { Engine } from '../../lib/engine/ports.ts';
 import type { ApiDeps } from '../../lib/http/deps.ts';
 import { headerOf, headOf, type RequestHead } from '../../lib/http/raw-request.ts';
 import type { Metrics } from '../../lib/observe/metrics.ts';
 import { ConnectionLimiter } from '../../lib/smtp-server/connection-limiter.ts';
 import type { TrackingLinks } from '../../lib/tracking/links.ts';
+import type { UnsubscribeLinks } from '../../lib/tracking/unsubscribe-links.ts';
 import type { DeliveryHealth } from '../service/delivery-health.ts';
 import type { Endpoint } from '../settings.ts';
 
@@ -38,17 +38,21 @@ export interface WebOptions {
   tls: { key: string; cert: string } | undefined;
   api: ApiDeps;
   links: TrackingLinks;
+  unsubscribeLinks: UnsubscribeLinks;
+  /** Records what a reader did. Durable when it resolves. */
+  report(outcome: Outcome): Promise<void>;
   metrics: Pick<Metrics, 'text'>;
   /** Whether mail can leave. */
   delivery: () => DeliveryHealth;
 }
 
 /** Opens the listener. @throws the operating system's error for an address that cannot be bound. */
-export async function startWeb({ listen, tls, api, links, metrics, delivery }: WebOptions): Promise<Web> {
+export async function startWeb(options: WebOptions): Promise<Web> {
+  const { listen, tls, api, links, unsubscribeLinks, report, metrics, delivery } = options;
   const { engine, clock, log, version } = api;
   const closing = new AbortController();
   const app = createApi({ ...api, closing: closing.signal });
-  app.route('/', createTracking({ links, report: (outcome) => report(engine.records, outcome), clock, log }));
+  app.route('/', createTracking({ links, unsubscribeLinks, report, clock, log }));
   app.get('/healthz', async (c) => {
     const { ok, ...details } = await engine.health();
     const shown = mayObserve(api, headOf(c.env.incoming)) ? { ...details, delivery: delivery() } : {};
@@ -91,12 +95,6 @@ function mayObserve({ control }: ApiDeps, head: RequestHead): boolean {
   } catch {
     return false;
   }
-}
-
-/** Records an open or a click with its message, unless the message has been removed. */
-async function report(records: Engine['records'], outcome: Outcome): Promise<void> {
-  const message = await records.message(outcome.messageId);
-  if (message) await records.append([{ ...outcome, tenant: message.tenant }]);
 }
 
 /** Limits the connections in all and from one network; a proxy on this host or a private network is not one peer. */

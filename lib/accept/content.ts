@@ -15,12 +15,13 @@ import { checkMimeLimits } from '../mail/mime-limits.ts';
 import { breakLongLines, settleLines } from '../mail/sanitise.ts';
 import { takeSesHeaders } from '../mail/ses-headers.ts';
 import { toSevenBit } from '../mail/seven-bit.ts';
-import type { Address, HeaderField, ParsedMessage } from '../mail/types.ts';
+import { type Address, type HeaderField, type ParsedMessage, UNSUBSCRIBE_URL } from '../mail/types.ts';
 import { compileTemplate, renderTemplate } from '../template/template.ts';
 import type { RenderBudget } from '../template/types.ts';
 import type { Random } from '../time.ts';
 import { type Tracker, withoutPlaceholder } from '../tracking/tracking.ts';
 import type { Content, Submission } from './types.ts';
+import { fillUnsubscribeUrl, type UnsubscribeOptions } from './unsubscribe.ts';
 
 /** The requests of the X-SES headers of raw content, and the message without them. */
 export interface RawContent {
@@ -31,6 +32,7 @@ export interface RawContent {
   recipients: Address[];
   configurationSet?: string;
   tenant?: string;
+  unsubscribe?: UnsubscribeOptions;
   tags: { name: string; value: string }[];
 }
 
@@ -110,6 +112,7 @@ export function openRaw(bytes: Buffer): RawContent {
     recipients,
     configurationSet: ses.configurationSet,
     tenant: ses.tenant,
+    unsubscribe: ses.unsubscribe,
     tags: ses.tags,
   };
 }
@@ -157,19 +160,23 @@ export function completeRaw(
 
 /**
  * Builds the message of simple or template content.
- * @param tracker of its HTML, when opens or clicks are tracked. @throws rendering_failed and what compose refuses.
+ * @param tracker of its HTML, when opens or clicks are tracked.
+ * @param unsubscribeUrl by which its reader unsubscribes, if any. @throws rendering_failed and what compose refuses.
  */
 export function composeContent(
   content: Exclude<Content, { kind: 'raw' }>,
   submission: Submission,
   ids: { messageId: string; date: number; random: Random },
   tracker: Tracker | undefined,
+  unsubscribeUrl: string | undefined,
   budget: RenderBudget,
 ): ParsedMessage {
   const parts =
     content.kind === 'simple'
       ? content
-      : renderTemplate(compileTemplate(content.parts), content.data, budget);
+      : renderTemplate(compileTemplate(content.parts), dataOf(content.data, unsubscribeUrl), budget);
+  const filled = (text: string | undefined): string | undefined =>
+    text && unsubscribeUrl !== undefined ? (fillUnsubscribeUrl(text, unsubscribeUrl) ?? text) : text;
   return compose(
     {
       from: submission.from ?? '',
@@ -177,13 +184,20 @@ export function composeContent(
       cc: submission.cc,
       replyTo: submission.replyTo,
       subject: parts.subject ?? '',
-      text: parts.text,
-      html: parts.html && (tracker ? (tracker(parts.html) ?? parts.html) : withoutPlaceholder(parts.html)),
+      text: filled(parts.text),
+      html: filled(
+        parts.html && (tracker ? (tracker(parts.html) ?? parts.html) : withoutPlaceholder(parts.html)),
+      ),
       headers: content.headers,
       attachments: content.attachments,
     },
     ids,
   );
+}
+
+/** The placeholder stays in what is rendered: tracking must not take the link for one of the sender's. */
+function dataOf(data: Record<string, unknown>, unsubscribeUrl: string | undefined): Record<string, unknown> {
+  return unsubscribeUrl === undefined ? data : { ...data, amazonSESUnsubscribeUrl: UNSUBSCRIBE_URL };
 }
 
 /** The senders that a message names beside its From: each needs an identity, since readers show them too. */

@@ -11,6 +11,7 @@ import type { PoolUser } from '../routing/pools.ts';
 import type { Clock, Random } from '../time.ts';
 import type { TrackingLinks } from '../tracking/links.ts';
 import type { SubmitOptions } from './types.ts';
+import type { UnsubscribeDeps } from './unsubscribe.ts';
 
 /** Bounds and defaults of accepted mail. */
 export interface AcceptPolicy {
@@ -50,6 +51,7 @@ export interface AcceptDeps {
    * track.
    */
   tracking: { links: TrackingLinks; url?: string };
+  unsubscribe: UnsubscribeDeps;
   clock: Clock;
   random: Random;
   /** Region that SES's error messages name. */

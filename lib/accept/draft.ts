@@ -20,8 +20,12 @@ import { allHeaders, commonHeaders, completeRaw, composeContent } from './conten
 import type { AcceptDeps } from './deps.ts';
 import { type Origin, type Prepared, renderingFailure } from './records.ts';
 import type { Submission } from './types.ts';
+import { fillUnsubscribeUrl, UNSUBSCRIBE_FIELDS, unsubscribeFields, unsubscribeUrl } from './unsubscribe.ts';
 
-type DraftDeps = Pick<AcceptDeps, 'tracking' | 'random' | 'control' | 'references' | 'region'>;
+type DraftDeps = Pick<
+  AcceptDeps,
+  'tracking' | 'random' | 'control' | 'references' | 'region' | 'unsubscribe' | 'policy'
+>;
 type SignDeps = Pick<AcceptDeps, 'signer' | 'control' | 'policy'>;
 
 /** A message ready to be signed. */
@@ -55,21 +59,24 @@ export function draft(
   const { acceptedAt: now } = prepared;
   const messageId = qualifiedId(prepared.id, prepared.from.domain);
   const tracker = trackerOf(deps.tracking.links, checked);
+  const url = checked.unsubscribeBase && urlOf(deps, prepared, checked.unsubscribeBase);
   let message: ParsedMessage;
   if (raw) {
-    const content = tracker ? trackMessage(raw.message, tracker) : raw.message;
+    const fill = url ? (text: string) => fillUnsubscribeUrl(text, url) : undefined;
+    const content = tracker || fill ? trackMessage(raw.message, tracker, fill) : raw.message;
     message = completeRaw(content, messageId, rfc5322Date(now), traceOf(submission));
   } else {
     const content = submission.content as Exclude<Submission['content'], { kind: 'raw' }>;
     try {
       const ids = { messageId, date: now, random: deps.random };
-      message = composeContent(content, submission, ids, tracker, budget);
+      message = composeContent(content, submission, ids, tracker, url, budget);
     } catch (error) {
       if (!(error instanceof PosternError) || error.code !== 'rendering_failed') throw error;
       const name = content.kind === 'template' ? (content.name ?? '') : '';
       return renderingFailure(prepared, origin, name, error.message);
     }
   }
+  if (url) message = withUnsubscribe(deps, message, checked, url);
   prepared.commonHeaders = commonHeaders(message, messageId);
   prepared.source = prepared.commonHeaders.from[0] ?? prepared.source;
   const { tenant, configurationSet } = prepared;
@@ -78,6 +85,26 @@ export function draft(
   }
   message.fields.push(...feedbackFieldsOf(deps, prepared));
   return { prepared, identity, message, composed: !raw };
+}
+
+function urlOf({ unsubscribe }: DraftDeps, prepared: Prepared, base: string): string {
+  const { id: messageId, tenant, recipients } = prepared;
+  const { address } = recipients[0]!;
+  return unsubscribeUrl(unsubscribe.links, base, { messageId, tenant, address, ...prepared.unsubscribe });
+}
+
+/** The message with the fields by which its reader unsubscribes, in place of the sender's own. */
+function withUnsubscribe(
+  { unsubscribe, policy }: DraftDeps,
+  { fields, body }: ParsedMessage,
+  { prepared, identity }: Checked,
+  url: string,
+): ParsedMessage {
+  const { id, from, expiresAt } = prepared;
+  const domain = policy.returnPathDomain(identity, from.domain);
+  const mailbox = unsubscribe.addresses.make(id, domain, expiresAt + REFERENCE_LIFE);
+  const others = fields.filter(({ name }) => !UNSUBSCRIBE_FIELDS.has(name));
+  return { fields: [...others, ...unsubscribeFields(url, mailbox)], body };
 }
 
 /**

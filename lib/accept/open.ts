@@ -11,10 +11,12 @@ import type { ErrorCode } from '../errors.ts';
 import { createReferences } from '../mail/message-reference.ts';
 import { createReturnPaths } from '../mail/return-path.ts';
 import { createSigner } from '../mail/signer.ts';
+import { createUnsubscribeAddresses } from '../mail/unsubscribe-address.ts';
 import type { MailMetrics } from '../observe/mail-metrics.ts';
 import type { Policy } from '../policy/open.ts';
 import { type Clock, DAY, type Random } from '../time.ts';
 import { createTrackingLinks } from '../tracking/links.ts';
+import { createUnsubscribeLinks } from '../tracking/unsubscribe-links.ts';
 import { createAccept } from './accept.ts';
 import type { Accept, SubmitOptions } from './types.ts';
 
@@ -76,6 +78,10 @@ export async function openPipeline(options: PipelineOptions): Promise<AcceptPipe
     returnPaths: createReturnPaths(options.returnPathKey),
     references: createReferences(options.returnPathKey),
     tracking: { links: createTrackingLinks(options.trackingKey), url: trackingUrl },
+    unsubscribe: {
+      links: createUnsubscribeLinks(options.trackingKey),
+      addresses: createUnsubscribeAddresses(options.returnPathKey),
+    },
     clock,
     random,
     region,

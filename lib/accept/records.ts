@@ -10,6 +10,7 @@ import type { Admission } from '../engine/ports.ts';
 import { SUPPRESSION_REASONS, type Suppression, type SuppressionReason } from '../engine/suppression.ts';
 import type { Address } from '../mail/types.ts';
 import { laneGroup } from '../shaping/providers.ts';
+import type { UnsubscribeOptions } from './unsubscribe.ts';
 
 /** A message that may be sent, before it is composed. */
 export interface Prepared {
@@ -28,6 +29,8 @@ export interface Prepared {
   pool: string;
   campaign?: string;
   requireTls: boolean;
+  /** What its reader leaves by unsubscribing. */
+  unsubscribe?: UnsubscribeOptions;
   /** Reasons for which addresses are suppressed, and the tenant whose list has them. */
   suppressedReasons: readonly SuppressionReason[];
   suppressionList: string;
@@ -76,6 +79,7 @@ function makeRecord(
     groups,
     commonHeaders: prepared.commonHeaders,
     headers: prepared.headers,
+    unsubscribe: prepared.unsubscribe,
   };
 }
 

@@ -3,6 +3,7 @@ import type { MessageClass } from '../engine/items.ts';
 import type { Attachment } from '../mail/types.ts';
 import type { TemplateParts } from '../template/types.ts';
 import type { TrackingOverride } from './tracking.ts';
+import type { UnsubscribeOptions } from './unsubscribe.ts';
 
 /** The caller, as the protocol's authentication established it. */
 export interface Caller {
@@ -55,6 +56,8 @@ export interface Submission {
   configurationSet?: string;
   /** Overrides the tracking settings of the configuration set. */
   tracking?: TrackingOverride;
+  /** Lets the reader unsubscribe: fields of RFC 8058 and a link. The message has one recipient. */
+  unsubscribe?: UnsubscribeOptions;
   tags?: { name: string; value: string }[];
   tenant?: string;
   campaign?: string;

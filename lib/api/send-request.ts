@@ -105,6 +105,11 @@ export const SendRequest = named(
     campaign: z.optional(name('Campaign that it is part of; operators can pause a campaign.')),
     configurationSet: z.optional(name('Configuration set; else the one of the identity.')),
     tenant: z.optional(name("Tenant it is sent for. An administrator's key may name another than its own.")),
+    unsubscribe: z.optional(
+      flag(
+        'Adds List-Unsubscribe (RFC 8058), and fills {{amazonSESUnsubscribeUrl}}. The list is yours: whoever leaves it is shown by an event of type Subscription. For messages of one recipient.',
+      ),
+    ),
     sendAt: z.optional(
       time('Not before this time; a past one is now. How far ahead is a setting of the service.'),
     ),
@@ -136,6 +141,7 @@ export function draftsOf(request: SendRequest, call: ApiCall): MessageDraft[] {
     campaign: request.campaign,
     class: request.class,
     pool: request.pool,
+    ...(request.unsubscribe && { unsubscribe: {} }),
     sendAt: sendAt === undefined ? undefined : Date.parse(sendAt),
   };
   const content = contentMaker(request, tenant, call);

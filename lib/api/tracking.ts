@@ -1,6 +1,6 @@
 /**
- * The endpoint of tracked mail: the image that reports an open, and links that report a click and redirect. The same behind
- * the standalone server and behind a Function URL.
+ * The endpoint of tracked mail: the image that reports an open, links that report a click and redirect, and links by
+ * which a reader unsubscribes (unsubscribe.ts). The same behind the standalone server and behind a Function URL.
  *
  * ```
  *  GET, HEAD ─► path with a good token ─► report ─► 302 to the target, or the image
@@ -12,6 +12,7 @@
  */
 import { Hono } from 'hono';
 import ipaddr from 'ipaddr.js';
+import { unsubscribeOutcome } from '../contacts/unsubscriber.ts';
 import { type Outcome, SCHEMA_VERSION } from '../engine/items.ts';
 import type { ApiEnv, ApiLog } from '../http/deps.ts';
 import { headerOf, headOf, type RequestHead } from '../http/raw-request.ts';
@@ -21,6 +22,8 @@ import { cleanText } from '../text.ts';
 import { type Clock, DAY } from '../time.ts';
 import { TRACKING_PATH, type TrackedClick, type TrackedOpen, type TrackingLinks } from '../tracking/links.ts';
 import { readLinkTags } from '../tracking/tracking.ts';
+import type { UnsubscribeLinks } from '../tracking/unsubscribe-links.ts';
+import { answerUnsubscribe } from './unsubscribe.ts';
 
 /** SES: opens and clicks are collected for 60 days after a message was sent. Its links go on working. */
 const COLLECTED = 60 * DAY;
@@ -33,6 +36,7 @@ const PIXEL = Buffer.from('R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBR
 
 export interface TrackingDeps {
   links: TrackingLinks;
+  unsubscribeLinks: UnsubscribeLinks;
   /** Durable when it resolves. */
   report(outcome: Outcome): Promise<void>;
   clock: Clock;
@@ -47,6 +51,11 @@ export function createTracking(deps: TrackingDeps): Hono<ApiEnv> {
 
   app.all(`${TRACKING_PATH}/*`, async (c) => {
     const head = headOf(c.env.incoming);
+    const unsubscription = deps.unsubscribeLinks.read(hostOf(head), head.rawPath);
+    if (unsubscription) {
+      const act = () => deps.report(unsubscribeOutcome(unsubscription, clock.now()));
+      return answerUnsubscribe(head, unsubscription, () => act().catch(notTaken(unsubscription.messageId)));
+    }
     if (head.method !== 'GET' && head.method !== 'HEAD') {
       return plain(405, 'Only GET and HEAD are answered here.\n', { allow: 'GET, HEAD' });
     }
@@ -59,6 +68,14 @@ export function createTracking(deps: TrackingDeps): Hono<ApiEnv> {
     if (found.kind === 'click') return answer(302, null, { location: found.target });
     return answer(200, PIXEL, { 'content-type': 'image/gif' });
   });
+
+  /** The failure of an unsubscribe request: its reader is told to come again. */
+  function notTaken(messageId: string) {
+    return (error: unknown): never => {
+      deps.log.error('an unsubscribe request is not taken', { messageId, error });
+      throw error;
+    };
+  }
 
   /** Resolves when it is reported, has failed, or has taken too long. */
   async function reported(outcome: Outcome): Promise<void> {

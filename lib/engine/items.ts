@@ -51,6 +51,8 @@ export interface MessageRecord {
    * message.
    */
   headers?: { fields: [name: string, value: string][]; truncated: boolean };
+  /** What its reader leaves by unsubscribing; absent: the message has no such link. */
+  unsubscribe?: { contactList?: string; topic?: string };
   /** Name of the stored template that could not be rendered. */
   template?: string;
   commonHeaders: {
@@ -158,6 +160,7 @@ export interface Outcome {
     | 'attempt'
     | 'bounce'
     | 'complaint'
+    | 'subscription'
     | 'open'
     | 'click'
     | 'rendering-failure'
@@ -168,7 +171,7 @@ export interface Outcome {
   /** `attempt`: the attempt. */
   attempt?: Attempt;
   /**
-   * `bounce`, `complaint`: content of a later report; `open`, `click`: the reader's client and the link;
+   * `bounce`, `complaint`: content of a later report; `subscription`: who left what; `open`, `click`: the reader's client and the link;
    * `rendering-failure`: template and message; `reject`: reason.
    */
   detail?: Record<string, unknown>;
@@ -176,7 +179,7 @@ export interface Outcome {
 
 /** Whether an outcome is missing in the records of the message's deliveries. */
 export function isReport({ kind }: Pick<Outcome, 'kind'>): boolean {
-  return kind === 'bounce' || kind === 'complaint' || isEngagement(kind);
+  return kind === 'bounce' || kind === 'complaint' || kind === 'subscription' || isEngagement(kind);
 }
 
 /** Whether a reader caused the outcome. Anyone who has the message can, so their number is bounded. */

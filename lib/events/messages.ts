@@ -60,6 +60,7 @@ const TYPES: Readonly<Record<Exclude<Outcome['kind'], 'attempt'>, EventType | un
   accepted: 'SEND',
   bounce: 'BOUNCE',
   complaint: 'COMPLAINT',
+  subscription: 'SUBSCRIPTION',
   open: 'OPEN',
   click: 'CLICK',
   'rendering-failure': 'RENDERING_FAILURE',

@@ -1,12 +1,13 @@
 /**
- * The inbound listener: accepts bounces, complaints and automatic replies, and nothing else. It relays nothing and
+ * The inbound listener: accepts bounces, complaints, automatic replies and unsubscribe mail, and nothing else. It relays nothing and
  * sends nothing, so it can be neither an open relay nor a source of backscatter.
  *
  * ```
- *  RCPT TO        signed return path ─► 250     postmaster@, abuse@ of this host or a domain of ours ─► 250
+ *  RCPT TO        signed return path or unsubscribe address ─► 250
+ *                 postmaster@, abuse@ of this host or a domain of ours ─► 250
  *                 else 550 5.1.1
  *  end of DATA    the first 128 KB are kept: a report comes before the message that it returns
- *    return path    ─► recorder.ts
+ *    return path    ─► recorder.ts           unsubscribe address ─► unsubscribe-mail.ts
  *    postmaster,    a feedback report about a message of ours ─► recorder.ts
  *    abuse          anything else ─► 550 5.7.1: no person reads here, and to say 250 would be a lie
  *  storage does not answer ─► 451
@@ -14,10 +15,12 @@
  * 250 is given only when the outcome is durable.
  */
 import type { AddressInfo } from 'node:net';
+import type { UnsubscribeContact } from '../contacts/unsubscriber.ts';
 import type { Engine } from '../engine/ports.ts';
 import type { Log } from '../log.ts';
 import type { MessageReferences } from '../mail/message-reference.ts';
 import type { ReturnPaths } from '../mail/return-path.ts';
+import type { UnsubscribeAddresses } from '../mail/unsubscribe-address.ts';
 import type { Feedback } from '../outcome/feedback.ts';
 import { MAX_PARSED, parseReport } from '../outcome/report.ts';
 import type { ListenerLimits } from '../smtp-server/connection-limiter.ts';
@@ -26,6 +29,7 @@ import type { SmtpBudget } from '../smtp-server/octet-budget.ts';
 import { reply } from '../smtp-server/reply.ts';
 import type { Clock } from '../time.ts';
 import { type InboundCounts, Recorder, type ReportTarget } from './recorder.ts';
+import { UnsubscribeMail } from './unsubscribe-mail.ts';
 
 export interface InboundOptions {
   listen: { host: string; port: number };
@@ -39,6 +43,9 @@ export interface InboundOptions {
   engine: Pick<Engine, 'records'>;
   returnPaths: ReturnPaths;
   references: MessageReferences;
+  unsubscribeAddresses: UnsubscribeAddresses;
+  /** Changes a contact that unsubscribes by mail; absent: this service keeps no lists. */
+  unsubscribe?: UnsubscribeContact;
   /** Octets under way, shared by all SMTP listeners of the process. */
   budget: SmtpBudget;
   clock: Clock;
@@ -79,6 +86,12 @@ const ROLES = /^(?:postmaster|abuse)@(.+)$/;
 export async function startInbound(options: InboundOptions): Promise<Inbound> {
   const { hostname, returnPaths, references, clock, log, onFeedback } = options;
   const { records } = options.engine;
+  const unsubscribes = new UnsubscribeMail({
+    records,
+    addresses: options.unsubscribeAddresses,
+    unsubscribe: options.unsubscribe,
+    clock,
+  });
   const recorder = new Recorder({ records, returnPaths, references, clock, log, onFeedback });
 
   function isRole(address: string): boolean {
@@ -105,11 +118,17 @@ export async function startInbound(options: InboundOptions): Promise<Inbound> {
     onRecipient(recipient, session) {
       // A report is about one delivery; each has a return path of its own.
       if (session.envelope.rcptTo.length > 0) throw reply(452, '4.5.3 One recipient at a time, please');
-      if (isRole(recipient) || recorder.targetOf(recipient)) return;
+      if (isRole(recipient) || recorder.targetOf(recipient) || unsubscribes.messageOf(recipient)) return;
       throw reply(550, '5.1.1 No such recipient: this host takes reports to its own return paths only');
     },
-    onMessage: async (bytes, session) =>
-      recorder.take(await parseReport(bytes), session.envelope.rcptTo[0]!.address),
+    async onMessage(bytes, session) {
+      const { address: recipient } = session.envelope.rcptTo[0]!;
+      const report = await parseReport(bytes);
+      const messageId = unsubscribes.messageOf(recipient);
+      return messageId === undefined
+        ? recorder.take(report, recipient)
+        : unsubscribes.take(report, messageId);
+    },
   });
   return { address, counts: recorder.counts, renew, close };
 }

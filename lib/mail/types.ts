@@ -3,6 +3,9 @@
 /** SES's placeholder for the image that reports an open: templates pass it on, and tracking puts the image there. */
 export const OPEN_TRACKER = '{{ses:openTracker}}';
 
+/** SES's placeholder for the link by which a reader unsubscribes. */
+export const UNSUBSCRIBE_URL = '{{amazonSESUnsubscribeUrl}}';
+
 /** One mailbox, parsed once. Only this form is compared, recorded and sent. */
 export interface Address {
   /** Display name, decoded; empty when there is none. */

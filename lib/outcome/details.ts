@@ -2,6 +2,23 @@
 import type { BounceType, Category, Cause } from './causes.ts';
 
 /** `bounce`: a report that came after the delivery (RFC 3464, or a bounce in prose). */
+/** `subscription`: a reader left a list. */
+export type SubscriptionDetail = {
+  address: string;
+  /** Absent: the sender keeps the list. */
+  contactList?: string;
+  topic?: string;
+  /** What the contact had chosen before, and has now; absent without a list. */
+  before?: TopicPreferences;
+  after?: TopicPreferences;
+};
+
+/** Choices of a contact, in the words of SES's events. */
+export type TopicPreferences = {
+  unsubscribeAll: boolean;
+  topicSubscriptionStatus: { topicName: string; subscriptionStatus: 'OptIn' | 'OptOut' }[];
+};
+
 export type BounceDetail = {
   /** The recipient as the report names it; absent when it names none. */
   recipient?: string;

@@ -8,6 +8,7 @@
  * | attempt           | Delivery, DeliveryDelay, or Bounce (bounced, expired, suppressed) |
  * | bounce            | Bounce                                                        |
  * | complaint         | Complaint                                                     |
+ * | subscription      | Subscription                                                  |
  * | open, click       | Open, Click                                                   |
  * | rendering-failure | Rendering Failure (where the outcome has a detail: one a message) |
  * | reject            | Reject                                                        |
@@ -26,6 +27,7 @@ import type {
   OpenDetail,
   RejectDetail,
   RenderingFailureDetail,
+  SubscriptionDetail,
 } from './details.ts';
 import type { EventContext } from './mail-object.ts';
 import { mailObject } from './mail-object.ts';
@@ -43,6 +45,8 @@ export function sesEvents(record: MessageRecord, outcome: Outcome, context: Even
       return [reportedBounce(record, outcome, outcome.detail as BounceDetail, context)];
     case 'complaint':
       return [complaint(record, outcome, outcome.detail as ComplaintDetail, context)];
+    case 'subscription':
+      return [subscription(record, outcome, outcome.detail as SubscriptionDetail, context)];
     case 'open': {
       const { ipAddress, userAgent } = outcome.detail as OpenDetail;
       const open = { ipAddress, timestamp: iso(outcome.at), userAgent };
@@ -208,6 +212,26 @@ function complaint(
       userAgent: detail.userAgent,
       complaintFeedbackType: detail.feedbackType,
       arrivalDate: detail.arrivalDate === undefined ? undefined : iso(detail.arrivalDate),
+    },
+  };
+}
+
+/** Without a list of this service, the reader leaves whatever list the sender keeps. */
+function subscription(
+  record: MessageRecord,
+  outcome: Outcome,
+  { contactList = '', before, after }: SubscriptionDetail,
+  context: EventContext,
+): SesEvent {
+  return {
+    eventType: 'Subscription',
+    mail: mailObject(record, context),
+    subscription: {
+      contactList,
+      timestamp: iso(outcome.at),
+      source: record.source,
+      newTopicPreferences: after ?? { unsubscribeAll: true, topicSubscriptionStatus: [] },
+      oldTopicPreferences: before ?? { unsubscribeAll: false, topicSubscriptionStatus: [] },
     },
   };
 }

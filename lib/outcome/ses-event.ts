@@ -1,5 +1,6 @@
 /** The shapes of the events that SES publishes (SES developer guide, "Contents of event data"). */
 import type { BounceType } from './causes.ts';
+import type { TopicPreferences } from './details.ts';
 import type { MailObject } from './mail-object.ts';
 
 export interface BouncedRecipient {
@@ -66,6 +67,16 @@ export type SesEvent = { mail: MailObject } & (
         userAgent: string;
         link: string;
         linkTags: Record<string, string[]> | null;
+      };
+    }
+  | {
+      eventType: 'Subscription';
+      subscription: {
+        contactList: string;
+        timestamp: string;
+        source: string;
+        newTopicPreferences: TopicPreferences;
+        oldTopicPreferences: TopicPreferences;
       };
     }
   | { eventType: 'Reject'; reject: { reason: string } }

@@ -107,7 +107,7 @@ export function duePermissions(data: DataStack): iam.PolicyStatement[] {
  */
 export function outcomesPermissions(data: DataStack): iam.PolicyStatement[] {
   return [
-    table(data, 'records', 'GetItem', 'BatchWriteItem'),
+    table(data, 'records', 'GetItem', 'Query', 'BatchWriteItem'),
     table(data, 'suppressions', 'UpdateItem'),
     rowsOfKinds(data, COUNTED_KINDS, 'GetItem', 'BatchGetItem', 'PutItem', 'UpdateItem', 'DeleteItem'),
     key(data, 'Decrypt'),

@@ -12,15 +12,27 @@ import type { Tracker } from './tracking.ts';
 
 /**
  * The message with its HTML tracked; the same object when nothing changed.
+ * @param fill replaces what else is to be replaced in its texts, after tracking; undefined: nothing.
  * @param message within the limits of `checkMimeLimits`.
  */
-export function trackMessage(message: ParsedMessage, tracker: Tracker): ParsedMessage {
-  return editLeaves(message, (leaf) => trackLeaf(leaf, tracker));
+export function trackMessage(
+  message: ParsedMessage,
+  tracker: Tracker | undefined,
+  fill?: (text: string) => string | undefined,
+): ParsedMessage {
+  const html: Tracker = (text, read) => {
+    const tracked = tracker?.(text, read);
+    return fill?.(tracked ?? text) ?? tracked;
+  };
+  return editLeaves(message, (leaf) => {
+    if (leaf.type === 'text/html') return trackLeaf(leaf, html);
+    return fill && leaf.type === 'text/plain' ? trackLeaf(leaf, fill) : undefined;
+  });
 }
 
 function trackLeaf(leaf: MimeLeaf, tracker: Tracker): ParsedMessage | undefined {
-  const { type, contentType, encoding, disposition, fields, body } = leaf;
-  if (type !== 'text/html' || (disposition !== '' && disposition !== 'inline')) return undefined;
+  const { contentType, encoding, disposition, fields, body } = leaf;
+  if (disposition !== '' && disposition !== 'inline') return undefined;
   const decode = DECODERS.get(encoding);
   if (!decode) return undefined;
   const changed = trackOctets(decode(body), charsetOf(contentType), tracker);

@@ -42,7 +42,7 @@ import { scheduled, sqsEvent, URL_DOMAIN, urlEvent } from '../support/lambda.ts'
 import { attempt, outcome } from '../support/outcomes.ts';
 import { inRole } from '../support/roles.ts';
 import { sign, type ToSign } from '../support/signing.ts';
-import { LINKS, TRACKING_KEY } from '../support/tracking.ts';
+import { LINKS, TRACKING_KEY, UNSUBSCRIBE } from '../support/tracking.ts';
 
 const LANE = 'default:transactional:other';
 const counting = (rows: Rows): StatisticsRecorder => new StatisticsRecorder({ rows, shards: 4 });
@@ -547,6 +547,7 @@ describe('outcomes', () => {
     const messageId = (json.MessageId as string).slice(0, 60);
     const consume = createConsumer({
       records: {
+        reports: (id) => records.reports(id),
         message: async (id) =>
           id === 'newer'
             ? decodeRecord<MessageRecord>(encodeRecord({ v: 99 }), 'a record')
@@ -570,7 +571,10 @@ describe('outcomes', () => {
 
   test('returns the whole batch when storage does not answer', async () => {
     const consume = createConsumer({
-      records: { message: () => Promise.reject(new Error('away')) },
+      records: {
+        message: () => Promise.reject(new Error('away')),
+        reports: () => Promise.reject(new Error('away')),
+      },
       keepReports: () => Promise.resolve(),
       suppressions: (await engineOf('api OutcomesRole')).suppressions,
       statistics: { count: () => assert.fail('nothing was read') },
@@ -589,13 +593,17 @@ describe('track', () => {
   const HTML = '<body><a ses:tags="k:v" href="https://a.example/?x=1">a</a></body>';
 
   /** Calls tracking under its role; `lost` counts unreported opens and clicks. */
-  function openTrack(faults = new Faults()): { get(url: string): Promise<Answered>; lost: () => number } {
+  function openTrack(faults = new Faults()): {
+    get(url: string, method?: string): Promise<Answered>;
+    lost: () => number;
+  } {
     const { queueUrlPrefix } = aws.resources;
     const client = faults.on(inRole('api TrackRole', aws.resources, aws.client));
     const reporter = openReporter({ queueUrlPrefix, clock, client });
     reporters.push(reporter);
     let lost = 0;
     const app = createTracking({
+      unsubscribeLinks: UNSUBSCRIBE.links,
       links: LINKS,
       report: (outcome) => reporter.report([outcome]),
       clock,
@@ -604,10 +612,10 @@ describe('track', () => {
     });
     return {
       lost: () => lost,
-      async get(url) {
+      async get(url, method = 'GET') {
         const { host, pathname: rawPath } = new URL(url);
         const request: RawRequest = {
-          method: 'GET',
+          method,
           rawPath,
           rawQuery: '',
           headers: [
@@ -653,7 +661,7 @@ describe('track', () => {
     return { id, image: image!, link: link! };
   }
 
-  test('reports opens and clicks, which are shown with their message', async () => {
+  test('reports opens, clicks and who unsubscribes, which are shown with their message', async () => {
     await call({
       rawPath: '/v2/email/configuration-sets',
       body: JSON.stringify({
@@ -670,6 +678,10 @@ describe('track', () => {
     const followed = await track.get(link);
     assert.deepEqual([followed.statusCode, followed.headers?.location], [302, 'https://a.example/?x=1']);
     assert.equal((await track.get(link.replace('track.example.com', 'other.example.com'))).statusCode, 404);
+    const reader = { messageId: id, tenant: 'default', address: 'bob@example.net' };
+    const leave = `https://track.example.com${UNSUBSCRIBE.links.make('track.example.com', reader)}`;
+    assert.match((await track.get(leave)).body!, /<form method="post">/);
+    for (const _ of [1, 2]) assert.equal((await track.get(leave, 'POST')).statusCode, 200);
 
     const { records, suppressions, keepReports, rows: counted } = await engineOf('api OutcomesRole');
     const context = { region: 'us-east-1', accountId: '123456789012', hostname: 'mail.example.com' };
@@ -704,7 +716,12 @@ describe('track', () => {
       events: { eventType: string; open?: object; click?: object }[];
     };
     const timestamp = /^\d{4}-\d\d-\d\dT[\d:.]+Z$/;
-    assert.deepEqual(events.map(({ eventType }) => eventType).sort(), ['Click', 'Open', 'Send']);
+    assert.deepEqual(events.map(({ eventType }) => eventType).sort(), [
+      'Click',
+      'Open',
+      'Send',
+      'Subscription',
+    ]);
     const open = events.find(({ eventType }) => eventType === 'Open');
     const click = events.find(({ eventType }) => eventType === 'Click');
     const { timestamp: openedAt, ...opened } = open!.open as Record<string, string>;

@@ -15,6 +15,7 @@ import { silentLog } from '../../lib/log.ts';
 import { newMessageId, qualifiedId } from '../../lib/mail/message-id.ts';
 import { createReferences } from '../../lib/mail/message-reference.ts';
 import { createReturnPaths } from '../../lib/mail/return-path.ts';
+import { createUnsubscribeAddresses } from '../../lib/mail/unsubscribe-address.ts';
 import { defaultBudget } from '../../lib/smtp-server/octet-budget.ts';
 import { DAY } from '../../lib/time.ts';
 import { TestClock } from '../support/clock.ts';
@@ -24,6 +25,7 @@ const HOST = 'mx.example.org';
 const LANE = 'default:transactional:other';
 const returnPaths = createReturnPaths(Buffer.alloc(32, 7));
 const references = createReferences(Buffer.alloc(32, 7));
+const unsubscribeAddresses = createUnsubscribeAddresses(Buffer.alloc(32, 7));
 
 let directory: string;
 let engine: Engine;
@@ -38,6 +40,7 @@ async function listen(change: Partial<InboundOptions> = {}): Promise<Inbound> {
     engine,
     returnPaths,
     references,
+    unsubscribeAddresses,
     budget: defaultBudget(0),
     clock,
     log: silentLog,
@@ -64,11 +67,14 @@ beforeEach(async () => {
 });
 
 /** A message to user@example.com, with its delivery in the given state. */
-async function sent(state: 'delivered' | 'queued' | 'bounced' = 'delivered') {
+async function sent(
+  state: 'delivered' | 'queued' | 'bounced' = 'delivered',
+  change: Partial<MessageRecord> = {},
+) {
   const id = newMessageId(clock.now());
   const messageId = qualifiedId(id, 'example.org');
   const record: MessageRecord = {
-    ...messageRecord({ id, acceptedAt: clock.now(), expiresAt: clock.now() + DAY }),
+    ...messageRecord({ id, acceptedAt: clock.now(), expiresAt: clock.now() + DAY, ...change }),
     commonHeaders: { from: ['s@example.org'], messageId: `<${messageId}>` },
   };
   const returnPath = returnPaths.make(id, 0, 'bounces.example.org', clock.now() + DAY);
@@ -129,7 +135,8 @@ async function outcomesOf(id: string): Promise<Outcome[]> {
     const { cursor, outcomes } = await engine.records.feed(after, 1000);
     found.push(
       ...outcomes.filter(
-        ({ messageId, kind }) => messageId === id && (kind === 'bounce' || kind === 'complaint'),
+        ({ messageId, kind }) =>
+          messageId === id && (kind === 'bounce' || kind === 'complaint' || kind === 'subscription'),
       ),
     );
     if (outcomes.length === 0) return found;
@@ -355,6 +362,27 @@ describe('inbound', () => {
       await send(returnPath, await report('postfix-dsn', { messageId, returnPath })),
       /^250 .*Taken note/,
     );
+  });
+
+  it('unsubscribes the reader who writes to the address of its message, once', async () => {
+    const message = await sent('delivered', { unsubscribe: {} });
+    const address = unsubscribeAddresses.make(message.id, 'bounces.example.org', clock.now() + DAY);
+    const mail = 'From: user@example.com\r\nSubject: unsubscribe\r\n\r\nx\r\n';
+    assert.match(await send(address, await report('postfix-dsn', message)), /^250 .*Taken note/);
+    assert.deepEqual(await outcomesOf(message.id), [], 'a bounce asks for nothing');
+    for (let i = 0; i < 3; i++) assert.match(await send(address.toUpperCase(), mail), /^250 .*Unsubscribed/);
+    const outcomes = await outcomesOf(message.id);
+    assert.deepEqual(
+      outcomes.map(({ kind, n, tenant, detail }) => [kind, n, tenant, detail]),
+      [['subscription', 0, 'tenant-1', { address: 'user@example.com' }]],
+    );
+    const other = await sent();
+    const without = unsubscribeAddresses.make(other.id, 'bounces.example.org', clock.now() + DAY);
+    assert.match(await send(without, mail), /^550 5\.7\.1/, 'a message that nobody subscribed to');
+    const expired = unsubscribeAddresses.make(message.id, 'bounces.example.org', clock.now() - 2 * DAY);
+    const altered = address.slice(0, 9) + (address[9] === 'a' ? 'b' : 'a') + address.slice(10);
+    const ofReturnPath = `u${message.returnPath.slice(1)}`;
+    for (const bad of [expired, altered, ofReturnPath]) assert.match(await send(bad, mail), /^550 5\.1\.1/);
   });
 
   it('refuses every other recipient: forged, expired, foreign', async () => {

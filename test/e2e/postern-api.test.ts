@@ -9,7 +9,7 @@ import { createSigner } from '../../lib/mail/signer.ts';
 import { DAY } from '../../lib/time.ts';
 import { seededRandom } from '../support/clock.ts';
 import { type PosternServer, startPosternServer } from '../support/postern-server.ts';
-import { LINKS } from '../support/tracking.ts';
+import { LINKS, UNSUBSCRIBE } from '../support/tracking.ts';
 
 const LANE = 'default:transactional:other';
 const simple = { from: 'a@example.com', to: ['b@example.net'], subject: 'Hello', text: 'Hello.' };
@@ -25,6 +25,7 @@ before(async () => {
         signer,
         returnPaths: createReturnPaths(Buffer.alloc(32, 3)),
         references: createReferences(Buffer.alloc(32, 3)),
+        unsubscribe: UNSUBSCRIBE,
         tracking: { links: LINKS },
         clock,
         random: seededRandom(1),

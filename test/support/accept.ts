@@ -22,7 +22,7 @@ import { DAY } from '../../lib/time.ts';
 import type { TestClock } from './clock.ts';
 import { seededRandom } from './clock.ts';
 import { openTestControl } from './control.ts';
-import { BASE, LINKS } from './tracking.ts';
+import { BASE, LINKS, UNSUBSCRIBE } from './tracking.ts';
 
 /** The queue of a memory engine, with a record of what it took in. */
 class IntakeQueue implements Pick<Queue, 'admit'> {
@@ -99,6 +99,7 @@ export async function openTestAccept(
     returnPaths,
     references,
     tracking,
+    unsubscribe: UNSUBSCRIBE,
     clock,
     random: seededRandom(1),
     region: 'us-east-1',

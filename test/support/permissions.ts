@@ -128,7 +128,7 @@ export const PERMISSIONS: Record<string, Granted> = {
   },
   'api OutcomesRole': {
     OutcomesLog: WRITE_LOG,
-    RecordsTable: 'dynamodb:BatchWriteItem dynamodb:GetItem',
+    RecordsTable: 'dynamodb:BatchWriteItem dynamodb:GetItem dynamodb:Query',
     SuppressionsTable: 'dynamodb:UpdateItem',
     'RowsTable if ForAllValues:StringLike dynamodb:LeadingKeys statistics#*,counted#*':
       'dynamodb:BatchGetItem dynamodb:DeleteItem dynamodb:GetItem dynamodb:PutItem dynamodb:UpdateItem',

@@ -1,10 +1,16 @@
+import { createUnsubscribeAddresses } from '../../lib/mail/unsubscribe-address.ts';
 import { createTrackingLinks, type TrackedClick } from '../../lib/tracking/links.ts';
 import { createTracker, type Tracker, type TrackingTargets } from '../../lib/tracking/tracking.ts';
+import { createUnsubscribeLinks } from '../../lib/tracking/unsubscribe-links.ts';
 
 export const HOST = 'click.example.com';
 export const BASE = `https://${HOST}`;
 export const TRACKING_KEY = Buffer.alloc(32, 5);
 export const LINKS = createTrackingLinks(TRACKING_KEY);
+export const UNSUBSCRIBE = {
+  links: createUnsubscribeLinks(TRACKING_KEY),
+  addresses: createUnsubscribeAddresses(Buffer.alloc(32, 3)),
+};
 export const MESSAGE = { messageId: '0100019b76da7c00-3c0f6f9e-5d3a-4a57-9d1f-0b7a3f1c2d4e-000000', n: 0 };
 export const CLICKS: TrackingTargets = { click: { http: BASE, https: BASE } };
 export const ALL: TrackingTargets = { ...CLICKS, open: BASE };

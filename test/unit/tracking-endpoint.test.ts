@@ -7,7 +7,7 @@ import type { RawRequest } from '../../lib/http/raw-request.ts';
 import { acceptedAtOf } from '../../lib/mail/message-id.ts';
 import { DAY } from '../../lib/time.ts';
 import { TestClock } from '../support/clock.ts';
-import { HOST, LINKS, MESSAGE } from '../support/tracking.ts';
+import { HOST, LINKS, MESSAGE, UNSUBSCRIBE } from '../support/tracking.ts';
 
 const CLICK = LINKS.click(HOST, MESSAGE, 3, 'https://a.example/?x=1#y', 'product:book');
 const OPEN = LINKS.open(HOST, MESSAGE);
@@ -28,6 +28,7 @@ function open(report?: (outcome: Outcome) => Promise<void>): Endpoint {
   const note = (event: string): void => void logged.push(event);
   const app = createTracking({
     links: LINKS,
+    unsubscribeLinks: UNSUBSCRIBE.links,
     report: report ?? (async (outcome) => void reported.push(outcome)),
     clock,
     log: { info: note, warn: note, error: note },

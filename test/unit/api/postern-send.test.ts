@@ -26,6 +26,14 @@ async function refused(body: unknown, message: RegExp, status = 400, code = 'bad
   assert.equal(server.accept.submissions.length, before, 'nothing was taken in');
 }
 
+test('a message lets its reader unsubscribe where its sender asks', async () => {
+  await send({ ...simple, to: ['b@example.net'], unsubscribe: true });
+  assert.deepEqual(server.accept.last.unsubscribe, {});
+  await send({ ...simple, to: ['b@example.net'], unsubscribe: false });
+  assert.equal(server.accept.last.unsubscribe, undefined);
+  await refused({ ...simple, to: ['b@example.net'], unsubscribe: 'yes' }, /unsubscribe/);
+});
+
 test('one message goes to all recipients in to, cc and bcc', async () => {
   const { status, json } = await send({
     ...simple,
