@@ -10,11 +10,11 @@ import { headerOf } from '../http/raw-request.ts';
 import { authenticate } from './authenticate.ts';
 import { openStream } from './event-stream.ts';
 import { type ApiCall, iso, operation, query } from './operation.ts';
-import { about, anyObject, flag, isTime, named, text, time } from './schema.ts';
+import { refuseQuery, sizeOf, tenantOf, timeOf } from './query.ts';
+import { about, anyObject, flag, named, text, time } from './schema.ts';
 
 const PAGE = 100;
 const MAX_PAGE = 500;
-const TENANT = /^[A-Za-z0-9_-]{1,64}$/;
 const MAX_TEXT = 512;
 
 const PulledEvents = named(
@@ -88,7 +88,7 @@ const listEvents = operation({
     const accept = headerOf(call.head, 'accept') ?? '';
     if (/\btext\/event-stream\b/i.test(accept)) return { stream: await streamOf(call, pull, filter) };
     const after = call.query.after === 'latest' ? await pull.end() : call.query.after;
-    const { events, cursor, more } = await pull.page(filter, after, sizeOf(call.query.max));
+    const { events, cursor, more } = await pull.page(filter, after, sizeOf(call.query.max, PAGE, MAX_PAGE));
     return { body: { events: events.map(shown), cursor, more } };
   },
 });
@@ -139,10 +139,10 @@ function shown({ cursor, message }: PulledEvent): object {
 function filterOf(call: ApiCall): EventFilter {
   const { type, tag, recipient, message, from, to } = call.query;
   for (const [name, value] of Object.entries(call.query)) {
-    if (value.length > MAX_TEXT) refuse(`${name}: has more than ${MAX_TEXT} characters`);
+    if (value.length > MAX_TEXT) refuseQuery(name, `has more than ${MAX_TEXT} characters`);
   }
   return {
-    tenant: tenantOf(call),
+    tenant: tenantOf(call, 'events'),
     types: type === undefined ? undefined : typesOf(type),
     tag: tag === undefined ? undefined : tagOf(tag),
     recipient,
@@ -152,21 +152,11 @@ function filterOf(call: ApiCall): EventFilter {
   };
 }
 
-function tenantOf({ caller, query: { tenant } }: ApiCall): string | undefined {
-  if (tenant === undefined) return caller.admin ? undefined : caller.tenant;
-  if (!TENANT.test(tenant)) refuse('tenant: is not the name of a tenant');
-  if (caller.admin || tenant === caller.tenant) return tenant;
-  throw new PosternError(
-    'access_denied',
-    `The key ${caller.keyId} may read the events of its own tenant; another one's need an administrator's key.`,
-  );
-}
-
 function typesOf(text: string): EventType[] {
   const types = text.split(',');
   for (const one of types) {
     if (!(EVENT_TYPE_NAMES as string[]).includes(one)) {
-      refuse(`type: must be of ${EVENT_TYPE_NAMES.join(', ')}, with commas between`);
+      refuseQuery('type', `must be of ${EVENT_TYPE_NAMES.join(', ')}, with commas between`);
     }
   }
   return types as EventType[];
@@ -174,23 +164,6 @@ function typesOf(text: string): EventType[] {
 
 function tagOf(text: string): { name: string; value: string } {
   const at = text.indexOf('=');
-  if (at < 1) refuse('tag: is written name=value');
+  if (at < 1) refuseQuery('tag', 'is written name=value');
   return { name: text.slice(0, at), value: text.slice(at + 1) };
-}
-
-function timeOf(name: string, text: string | undefined): number | undefined {
-  if (text === undefined) return undefined;
-  if (!isTime(text)) refuse(`${name}: must be a time as 2026-01-31T12:00:00Z (RFC 3339, with its offset)`);
-  return Date.parse(text);
-}
-
-function sizeOf(max: string | undefined): number {
-  if (max === undefined) return PAGE;
-  const size = /^\d{1,4}$/.test(max) ? Number(max) : 0;
-  if (size < 1 || size > MAX_PAGE) refuse(`max: must be a number from 1 to ${MAX_PAGE}`);
-  return size;
-}
-
-function refuse(what: string): never {
-  throw new PosternError('bad_request', `${what}.`);
 }

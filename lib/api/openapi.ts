@@ -14,6 +14,7 @@ import { POLICY } from './policy.ts';
 import { jsonSchemas, referenceOf, type Schema } from './schema.ts';
 import { sendMessages } from './send.ts';
 import { SITES } from './sites.ts';
+import { STATISTICS_PATHS } from './statistics.ts';
 import { exportSuppressions, importSuppressions } from './suppression-files.ts';
 import { SUPPRESSIONS } from './suppressions.ts';
 import { WARMUP } from './warmup.ts';
@@ -31,6 +32,7 @@ export const OPERATIONS: readonly ApiOperation[] = [
   ...IMPORTS,
   ...EVENT_DESTINATIONS,
   ...EVENTS,
+  ...STATISTICS_PATHS,
   ...DIRECTIVES,
   ...EXPLAIN,
   ...SITES,
