@@ -203,3 +203,8 @@ function shown(job: ImportJob): object {
     error,
   };
 }
+
+/** A text that is made already. */
+export async function* onePiece(text: string): AsyncGenerator<string> {
+  yield text;
+}

@@ -1,4 +1,6 @@
 /** The OpenAPI 3.1 document of the Postern API, served at `/v1/openapi.json`: collected from the resources. */
+import { CONTACT_LISTS } from './contact-lists.ts';
+import { CONTACTS } from './contacts.ts';
 import { DIRECTIVES } from './directives.ts';
 import { DOCUMENTS } from './documents.ts';
 import { ErrorAnswer } from './errors.ts';
@@ -30,6 +32,8 @@ export const OPERATIONS: readonly ApiOperation[] = [
   importSuppressions,
   ...SUPPRESSIONS,
   ...IMPORTS,
+  ...CONTACT_LISTS,
+  ...CONTACTS,
   ...EVENT_DESTINATIONS,
   ...EVENTS,
   ...STATISTICS_PATHS,

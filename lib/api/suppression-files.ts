@@ -1,7 +1,16 @@
 /** Suppression lists as files: import and export, of any length. */
 import { exportList, exportPage } from '../contacts/transfer/suppression-export.ts';
 import { suppressionTarget } from '../contacts/transfer/suppression-rows.ts';
-import { actionOf, exampleAnswer, FILE_TYPES, formatOf, Import, MEDIA, runUpload } from './imports.ts';
+import {
+  actionOf,
+  exampleAnswer,
+  FILE_TYPES,
+  formatOf,
+  Import,
+  MEDIA,
+  onePiece,
+  runUpload,
+} from './imports.ts';
 import { operation, query } from './operation.ts';
 import { LIST_RANGE, rangeOf, reasonOf, tenantOf, tenantQuery } from './suppressions.ts';
 
@@ -70,10 +79,6 @@ export const exportSuppressions = operation({
     const { text, token } = await exportPage(call.deps, range, fileFormat, BOUNDED);
     const rest = token && new URLSearchParams({ ...call.query, after: token }).toString();
     const next = rest && `/v1/suppressions/export?${rest}`;
-    return { text: { ...file, pieces: once(text) }, next };
+    return { text: { ...file, pieces: onePiece(text) }, next };
   },
 });
-
-async function* once(text: string): AsyncGenerator<string> {
-  yield text;
-}

@@ -31,9 +31,16 @@ export interface ImportCounts {
   failed: number;
 }
 
+/** A file of which no row can be read: the import ends. */
+export class UnreadableFile extends PosternError {
+  constructor(message: string) {
+    super('bad_request', message);
+  }
+}
+
 /** How a kind of row is read and stored. */
 export interface RowTarget<T> {
-  /** Reads a line. @returns undefined for a header. @throws PosternError why the row is invalid. */
+  /** Reads a line. @returns undefined for a header. @throws PosternError why the row is invalid; `UnreadableFile`. */
   read(text: string): T | undefined;
   /** The rows of one key are stored one after the other. */
   keyOf(row: T): string;
@@ -127,7 +134,7 @@ function readRow<T>(
   try {
     return target.read(line.text);
   } catch (error) {
-    if (!(error instanceof PosternError)) throw error;
+    if (!(error instanceof PosternError) || error instanceof UnreadableFile) throw error;
     refuse(error.message);
     return undefined;
   }

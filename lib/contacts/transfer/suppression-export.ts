@@ -7,13 +7,13 @@ import type { ImportFormat } from './suppression-rows.ts';
 const PAGE = 1000;
 const HEADER = ['address', 'reason', 'since', 'at', 'why', 'messageId', 'feedbackId'];
 
-type Range = Pick<Parameters<typeof pageOfList>[1], 'tenant' | 'reasons' | 'from' | 'before' | 'token'>;
+type ListRange = Pick<Parameters<typeof pageOfList>[1], 'tenant' | 'reasons' | 'from' | 'before' | 'token'>;
 type ExportDeps = Pick<SuppressionDeps, 'engine'>;
 
 /** The entries of a list by reason and time, a page at a time. @throws PosternError of the storage group. */
 export async function* exportList(
   deps: ExportDeps,
-  range: Range,
+  range: ListRange,
   format: ImportFormat,
 ): AsyncGenerator<string> {
   let { token } = range;
@@ -29,7 +29,7 @@ export async function* exportList(
 /** Up to `max` entries, and the token of the rest. */
 export async function exportPage(
   deps: ExportDeps,
-  range: Range,
+  range: ListRange,
   format: ImportFormat,
   max: number,
   header = true,
