@@ -64,7 +64,7 @@ export function check(deps: CheckDeps, submission: Submission, options: SubmitOp
   const pool = submission.pool ?? set?.delivery.pool ?? 'default';
   if (!policy.hasPool(pool, { tenant, configurationSet: set?.name })) {
     throw new PosternError(
-      'bad_request',
+      'pool_missing',
       `Sending pool <${pool}> does not exist. Name a pool of this service, or none.`,
     );
   }

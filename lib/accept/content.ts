@@ -45,7 +45,7 @@ const MAX_RECEIVED = 50;
 /**
  * Opens raw content: lines made clean, everything 7-bit where that is possible, X-SES headers removed, one From
  * required.
- * @throws message_rejected, invalid_header, invalid_address.
+ * @throws bad_request without a From; message_rejected, invalid_header, invalid_address.
  */
 export function openRaw(bytes: Buffer): RawContent {
   const settled = settleLines(bytes, 'normalise');
@@ -101,7 +101,7 @@ export function openRaw(bytes: Buffer): RawContent {
         break;
     }
   }
-  if (!from) throw new PosternError('message_rejected', "Missing required header 'From'.");
+  if (!from) throw new PosternError('bad_request', "Missing required header 'From'.");
   const ses = takeSesHeaders(parsed.fields);
   let message: ParsedMessage = { fields: ses.fields, body: parsed.body };
   if (settled.long || !isAscii(settled.bytes)) message = travelling(message);

@@ -30,7 +30,7 @@ export function identityOf(control: Control, from: Address, tenant: string, regi
 
 /**
  * The configuration set of a submission: the one it names, else the identity's default.
- * @throws configuration_set_missing, sending_paused (account or set).
+ * @throws configuration_set_missing, bad_request when the identity's default is gone, sending_paused (account or set).
  */
 export function configurationSetOf(
   control: Control,
@@ -44,8 +44,11 @@ export function configurationSetOf(
   const wanted = name ?? identity.configurationSet;
   if (wanted === undefined) return undefined;
   const set = control.configurationSets.find(wanted, tenant);
-  if (!set)
-    throw new PosternError('configuration_set_missing', `Configuration set <${wanted}> does not exist.`);
+  if (!set) {
+    // As in SES, a set that the call does not name is not "not found".
+    const code = name === undefined ? 'bad_request' : 'configuration_set_missing';
+    throw new PosternError(code, `Configuration set <${wanted}> does not exist.`);
+  }
   if (!set.sendingEnabled) {
     throw new PosternError(
       'sending_paused',

@@ -93,7 +93,7 @@ class StoredIdentities implements Identities {
     const { name, type } = normaliseIdentity(input.name);
     // Checked before a key is made, which takes a processor a tenth of a second; the store decides.
     if (this.#cache.get(name)) {
-      throw new PosternError('already_exists', `Email identity ${name} already exists.`);
+      throw new PosternError('already_exists', `Email identity ${name} already exist.`);
     }
     if (byo && type === 'EMAIL_ADDRESS') throw signsWithDomain(name);
     const used = countOf(

@@ -54,13 +54,21 @@ export interface Identity {
 export interface ConfigurationSet {
   name: string;
   tenant: string;
-  delivery: { tlsPolicy: 'REQUIRE' | 'OPTIONAL'; pool?: string; maxDeliverySeconds?: number };
+  delivery: {
+    tlsPolicy: 'REQUIRE' | 'OPTIONAL';
+    pool?: string;
+    maxDeliverySeconds?: number;
+    /** Kept for SES's API: there are no shared addresses in other regions here. */
+    sharedPoolMode?: 'ACCOUNT' | 'GLOBAL' | 'REGIONAL';
+  };
   sendingEnabled: boolean;
   reputationMetricsEnabled: boolean;
   tracking?: { customRedirectDomain?: string; httpsPolicy?: string };
   /** Override the tenant's attributes. */
   suppressedReasons?: SuppressionReason[];
   suppressionScope?: SuppressionScope;
+  /** Options of SES's Virtual Deliverability Manager as they were given, for SES's API. */
+  vdm?: { engagementMetrics?: 'ENABLED' | 'DISABLED'; sharedDelivery?: 'ENABLED' | 'DISABLED' };
   tags?: { Key: string; Value: string }[];
   createdAt: number;
 }
@@ -79,6 +87,7 @@ export interface StoredTemplate {
   subject?: string;
   text?: string;
   html?: string;
+  tags?: { Key: string; Value: string }[];
   createdAt: number;
 }
 

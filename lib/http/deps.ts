@@ -62,6 +62,8 @@ export interface ApiDeps {
   version: string;
   log: ApiLog;
   limits?: Partial<ApiLimits>;
+  /** Whether each answer of the SES API is held against Amazon's model, and one that parts from it fails: for tests. */
+  checkAnswers?: boolean;
   /** Explains why mail waits in the egress of this process; absent: this process sends no mail. */
   explain?: (query: ExplainQuery) => Promise<MailExplanation[]>;
   /** Forgets what the egress of this process has learnt of a site; absent: this process sends no mail. */

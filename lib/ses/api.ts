@@ -16,9 +16,11 @@ import { parseObject } from '../http/json.ts';
 import { headerOf, headOf, type RequestHead } from '../http/raw-request.ts';
 import { createSigV4 } from '../http/sigv4.ts';
 import { HANDLERS } from './handlers.ts';
+import type { GivenInput } from './model/input.ts';
 import { type Call, requireAdmin } from './operation.ts';
+import { RestJson } from './protocol.ts';
+import { refusalOf } from './refusals.ts';
 import { matchRoute } from './router.ts';
-import { readInput } from './validation.ts';
 
 /** How long the retries of one SDK call are known as such. */
 const RETRY_WINDOW = 15 * 60_000;
@@ -29,6 +31,7 @@ const INVOCATION_ID = /^[!-~]{8,128}$/;
 export function sesV2Api(deps: ApiDeps, bodies: BodyReader): Hono<ApiEnv> {
   const limits: ApiLimits = { ...DEFAULT_LIMITS, ...deps.limits };
   const sigV4 = createSigV4((id) => deps.control.keys.find(id));
+  const protocol = new RestJson(deps.checkAnswers ?? false);
   const api = new Hono<ApiEnv>();
 
   api.all('/v2/email/*', async (c) => {
@@ -43,11 +46,7 @@ export function sesV2Api(deps: ApiDeps, bodies: BodyReader): Hono<ApiEnv> {
       const route = matchRoute(head.method, head.rawPath);
       if (!route) throw new PosternError('unknown_operation', 'No operation has this method and path.');
       const handler = HANDLERS.get(route.operation);
-      if (!handler)
-        throw new PosternError(
-          'unsupported_operation',
-          `${route.operation} is not supported by this service.`,
-        );
+      if (!handler) throw refusalOf(route.operation);
       const call: Call = {
         operation: route.operation,
         deps,
@@ -56,9 +55,13 @@ export function sesV2Api(deps: ApiDeps, bodies: BodyReader): Hono<ApiEnv> {
         idempotency: retryKey(head, route.operation, bodyHash),
       };
       if (handler.access === 'manage') requireAdmin(call);
-      const given = { ...parseObject(held.bytes), ...queryMembers(signed.query), ...route.labels };
-      const output = await handler.handle(readInput(handler.input, given), call);
-      return reply(200, requestId, output);
+      const query = queryMembers(signed.query);
+      const wire = protocol.of(route.operation);
+      const input = route.fromQuery
+        ? wire.readQuery(query)
+        : wire.read({ body: parseObject(held.bytes), query, labels: route.labels });
+      const output = await handler.handle(input as never, call);
+      return reply(200, requestId, wire.write(output));
     } catch (error) {
       return refuse(error, requestId, head, deps);
     } finally {
@@ -69,7 +72,7 @@ export function sesV2Api(deps: ApiDeps, bodies: BodyReader): Hono<ApiEnv> {
 }
 
 /** Members that come in the query: one that is repeated is a list. */
-function queryMembers(query: readonly [name: string, value: string][]): Record<string, string | string[]> {
+function queryMembers(query: readonly [name: string, value: string][]): GivenInput['query'] {
   const members = new Map<string, string | string[]>();
   for (const [name, value] of query) {
     const before = members.get(name);

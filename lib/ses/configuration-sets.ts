@@ -2,76 +2,57 @@
 import { trackingTargets } from '../accept/tracking.ts';
 import { IpInventory } from '../control/ip-inventory.ts';
 import type { ConfigurationSet, Control } from '../control/types.ts';
-import { SUPPRESSION_SCOPES } from '../engine/suppression.ts';
+import { SUPPRESSION_REASONS, type SuppressionReason } from '../engine/suppression.ts';
 import { PosternError } from '../errors.ts';
 import { canonicalDomain } from '../mail/domain.ts';
-import { unsupported } from './content.ts';
-import { type Call, operation } from './operation.ts';
+import { type Call, operation, unsupported } from './operation.ts';
 import { page } from './pages.ts';
 import { poolOf, shownPool } from './pool-names.ts';
-import { deliveryMembers, pageToken, sendingMembers, setName, suppressedReasons, tags } from './shapes.ts';
-import { flag, integer, oneOf, required, structure, text, type Value } from './validation.ts';
+import { checkedTags } from './tags.ts';
+import type { InputOf } from './types.ts';
 
-const named = { ConfigurationSetName: required(setName) };
-const reputationMembers = { ReputationMetricsEnabled: flag };
-const deliveryOptions = structure(deliveryMembers);
-const redirectDomain = text({ min: 1, max: 253 });
-const httpsPolicy = oneOf('REQUIRE', 'REQUIRE_OPEN_ONLY', 'OPTIONAL');
-const suppressionMembers = {
-  SuppressedReasons: suppressedReasons,
-  SuppressionScope: oneOf(...SUPPRESSION_SCOPES),
-  ValidationOptions: structure({}),
-};
-const suppressionOptions = structure(suppressionMembers);
+type CreateInput = InputOf<'CreateConfigurationSet'>;
+type TrackingInput = Pick<
+  InputOf<'PutConfigurationSetTrackingOptions'>,
+  'CustomRedirectDomain' | 'HttpsPolicy'
+>;
+type HttpsPolicy = NonNullable<TrackingInput['HttpsPolicy']>;
 
-const createInput = structure({
-  ...named,
-  TrackingOptions: structure({
-    CustomRedirectDomain: required(redirectDomain),
-    HttpsPolicy: httpsPolicy,
-  }),
-  DeliveryOptions: deliveryOptions,
-  ReputationOptions: structure(reputationMembers),
-  SendingOptions: structure(sendingMembers),
-  SuppressionOptions: suppressionOptions,
-  VdmOptions: structure({}),
-  ArchivingOptions: structure({}),
-  MessageSecurityOptions: structure({}),
-  Tags: tags,
-});
+/** Maximum length of the name of a host (RFC 1035 §2.3.4). */
+const MAX_DOMAIN = 253;
 
-export const create = operation({
-  access: 'manage',
-  input: createInput,
-  async handle(input, call) {
-    const { deps, caller } = call;
-    const { TrackingOptions: tracking, SuppressionOptions: suppression } = input;
-    for (const member of ['VdmOptions', 'ArchivingOptions', 'MessageSecurityOptions'] as const)
-      if (input[member]) throw unsupported(member);
-    await deps.control.configurationSets.create({
-      name: input.ConfigurationSetName,
-      tenant: caller.tenant,
-      delivery: deliveryOf(input.ConfigurationSetName, input.DeliveryOptions, call),
-      sendingEnabled: input.SendingOptions?.SendingEnabled ?? true,
-      reputationMetricsEnabled: input.ReputationOptions?.ReputationMetricsEnabled ?? false,
-      tracking: tracking && trackingOf(tracking, call),
-      ...suppressionOf(suppression),
-      tags: input.Tags,
-      createdAt: deps.clock.now(),
-    });
-    return {};
-  },
+export const createConfigurationSet = operation('CreateConfigurationSet', 'manage', async (input, call) => {
+  const { deps, caller } = call;
+  const { ConfigurationSetName: name, TrackingOptions: tracking } = input;
+  if (input.ArchivingOptions?.ArchiveArn) throw unsupported('ArchivingOptions');
+  refuseSmime(input.MessageSecurityOptions);
+  await deps.control.configurationSets.create({
+    name,
+    tenant: caller.tenant,
+    delivery: deliveryOf(name, input.DeliveryOptions, call),
+    // As in SES, absent options send and measure; an absent flag in options that are there means false.
+    sendingEnabled: input.SendingOptions === undefined || (input.SendingOptions.SendingEnabled ?? false),
+    reputationMetricsEnabled:
+      input.ReputationOptions === undefined || (input.ReputationOptions.ReputationMetricsEnabled ?? false),
+    tracking: tracking && trackingOf(tracking, call),
+    ...suppressionOf(input.SuppressionOptions),
+    vdm: vdmOf(input.VdmOptions),
+    tags: checkedTags(input.Tags),
+    createdAt: deps.clock.now(),
+  });
+  return {};
 });
 
 function deliveryOf(
   set: string,
-  input: Value<typeof deliveryOptions> = {},
+  input: NonNullable<CreateInput['DeliveryOptions']> = {},
   call: Call,
 ): ConfigurationSet['delivery'] {
   return {
     tlsPolicy: input.TlsPolicy ?? 'OPTIONAL',
     pool: input.SendingPoolName && openPoolOf(input.SendingPoolName, set, call),
     maxDeliverySeconds: input.MaxDeliverySeconds,
+    sharedPoolMode: input.SharedPoolDeliveryMode,
   };
 }
 
@@ -88,23 +69,20 @@ function openPoolOf(name: string, set: string, { deps, caller }: Call): string {
 
 /**
  * As SES: the domain must be a verified identity of the caller, or below one, because links must use a name that
- * their sender owns.
+ * their sender owns. Without a domain, links are this service's own.
  * @throws PosternError `bad_request`, also when there is no domain and this service has no tracking URL of its own.
  */
 function trackingOf(
-  input: { CustomRedirectDomain?: string; HttpsPolicy?: Value<typeof httpsPolicy> },
+  { CustomRedirectDomain: given, HttpsPolicy: policy }: TrackingInput,
   { deps, caller }: Call,
 ): NonNullable<ConfigurationSet['tracking']> {
-  const { CustomRedirectDomain: given, HttpsPolicy: policy } = input;
+  if (given?.trim() === '' || (given === undefined && deps.trackingUrl === undefined))
+    throw new PosternError('bad_request', 'CustomRedirectDomain must be specified.');
   const tracking = { customRedirectDomain: given && redirectDomainOf(given), httpsPolicy: policy };
   trackingTargets({ tracking }, undefined, deps.trackingUrl);
   const { customRedirectDomain: domain } = tracking;
-  if (domain && !isOwned(domain, caller.tenant, deps.control)) {
-    throw new PosternError(
-      'bad_request',
-      `The tracking domain <${domain}> is not verified. Make it, or a domain above it, an identity first.`,
-    );
-  }
+  if (domain && !isOwned(domain, caller.tenant, deps.control))
+    throw new PosternError('bad_request', `Domain <${domain}> is not verified under this account.`);
   return tracking;
 }
 
@@ -120,127 +98,187 @@ function isOwned(domain: string, tenant: string, { identities }: Control): boole
 /** @throws PosternError `bad_request` for what is no name of a host in the DNS. */
 function redirectDomainOf(text: string): string {
   try {
-    const domain = canonicalDomain(text);
+    const domain = text.length <= MAX_DOMAIN ? canonicalDomain(text) : '';
     if (domain.includes('.')) return domain;
   } catch (error) {
     if (!(error instanceof PosternError)) throw error;
   }
   throw new PosternError(
     'bad_request',
-    `CustomRedirectDomain ${JSON.stringify(text)} is not a domain. Write one as click.example.com, without scheme, port or path.`,
+    `CustomRedirectDomain ${JSON.stringify(text.slice(0, MAX_DOMAIN))} is not a domain. Write one as click.example.com, without scheme, port or path.`,
   );
 }
 
 /** Reasons and list in place of the tenant's; what is not given stays the tenant's. */
 function suppressionOf(
-  input: Value<typeof suppressionOptions> = {},
+  input: NonNullable<CreateInput['SuppressionOptions']> = {},
 ): Pick<ConfigurationSet, 'suppressedReasons' | 'suppressionScope'> {
-  if (input.ValidationOptions) throw unsupported('SuppressionOptions.ValidationOptions');
-  return { suppressedReasons: input.SuppressedReasons, suppressionScope: input.SuppressionScope };
+  const {
+    SuppressedReasons: reasons,
+    SuppressionScope: suppressionScope,
+    ValidationOptions: validation,
+  } = input;
+  if (validation && validation.ConditionThreshold?.ConditionThresholdEnabled !== 'DISABLED')
+    throw unsupported('SuppressionOptions.ValidationOptions');
+  return { suppressedReasons: reasons && [...new Set(reasons)], suppressionScope };
 }
 
-export const get = operation({
-  access: 'use',
-  input: structure(named),
-  handle({ ConfigurationSetName: name }, { deps, caller }) {
-    const set = deps.control.configurationSets.find(name, caller.tenant);
-    if (!set)
-      throw new PosternError('configuration_set_missing', `Configuration set <${name}> does not exist.`);
-    const { delivery, tracking, suppressedReasons: reasons, suppressionScope: scope } = set;
+/** Amazon's dashboard and its choice of shared addresses are not to be had here: `DISABLED` is kept, and shown. */
+function vdmOf(input: CreateInput['VdmOptions']): ConfigurationSet['vdm'] {
+  if (input === undefined) return undefined;
+  const { DashboardOptions: dashboard, GuardianOptions: guardian } = input;
+  if (dashboard?.EngagementMetrics === 'ENABLED') throw unsupported('EngagementMetrics ENABLED');
+  if (guardian?.OptimizedSharedDelivery === 'ENABLED') throw unsupported('OptimizedSharedDelivery ENABLED');
+  return {
+    engagementMetrics: dashboard?.EngagementMetrics,
+    sharedDelivery: guardian?.OptimizedSharedDelivery,
+  };
+}
+
+/** The default scheme signs by no S/MIME, as mail does without this option. */
+function refuseSmime(input: CreateInput['MessageSecurityOptions']): void {
+  if (input?.SigningScheme?.SmimeScheme) throw unsupported('SmimeScheme');
+}
+
+export function findConfigurationSet(name: string, { deps, caller }: Call): ConfigurationSet {
+  const set = deps.control.configurationSets.find(name, caller.tenant);
+  if (set) return set;
+  throw new PosternError('configuration_set_missing', `Configuration set <${name}> does not exist.`);
+}
+
+export const getConfigurationSet = operation(
+  'GetConfigurationSet',
+  'use',
+  ({ ConfigurationSetName: name }, call) => {
+    const set = findConfigurationSet(name, call);
+    const { delivery, tracking, suppressedReasons: reasons, suppressionScope: scope, vdm } = set;
     return {
       ConfigurationSetName: name,
       DeliveryOptions: {
         TlsPolicy: delivery.tlsPolicy,
         SendingPoolName: delivery.pool && shownPool(delivery.pool),
         MaxDeliverySeconds: delivery.maxDeliverySeconds,
+        SharedPoolDeliveryMode: delivery.sharedPoolMode,
       },
       ReputationOptions: { ReputationMetricsEnabled: set.reputationMetricsEnabled },
       SendingOptions: { SendingEnabled: set.sendingEnabled },
       TrackingOptions: tracking && {
-        CustomRedirectDomain: tracking.customRedirectDomain,
-        HttpsPolicy: tracking.httpsPolicy,
+        CustomRedirectDomain: tracking.customRedirectDomain ?? ownTrackingHost(call),
+        HttpsPolicy: tracking.httpsPolicy as HttpsPolicy | undefined,
       },
-      SuppressionOptions: (reasons || scope) && { SuppressedReasons: reasons, SuppressionScope: scope },
+      SuppressionOptions:
+        reasons || scope ? { SuppressedReasons: reasons, SuppressionScope: scope } : undefined,
+      VdmOptions: vdm && {
+        DashboardOptions: vdm.engagementMetrics && { EngagementMetrics: vdm.engagementMetrics },
+        GuardianOptions: vdm.sharedDelivery && { OptimizedSharedDelivery: vdm.sharedDelivery },
+      },
       Tags: set.tags ?? [],
     };
   },
-});
+);
 
-export const list = operation({
-  access: 'use',
-  input: structure({
-    Filter: structure({ CONFIGURATION_SET_NAME_CONTAINS: text({ min: 1 }) }),
-    NextToken: pageToken,
-    PageSize: integer(0, 1000),
-  }),
-  handle({ Filter, NextToken, PageSize }, { deps, caller }) {
+/** Host of the links of sets without a domain of their own. */
+function ownTrackingHost({ deps: { trackingUrl } }: Call): string {
+  return trackingUrl === undefined ? '' : new URL(trackingUrl).host;
+}
+
+export const listConfigurationSets = operation(
+  'ListConfigurationSets',
+  'use',
+  ({ Filter, NextToken, PageSize }, { deps, caller }) => {
     const part = Filter?.CONFIGURATION_SET_NAME_CONTAINS ?? '';
     const names = deps.control.configurationSets
       .list(caller.tenant)
       .map((set) => set.name)
       .filter((name) => name.includes(part));
-    const { items, ...rest } = page(names, (name) => name, PageSize || 1000, NextToken);
+    const { items, ...rest } = page(names, (name) => name, { PageSize, NextToken });
     return { ConfigurationSets: items, ...rest };
   },
-});
+);
 
-export const remove = operation({
-  access: 'manage',
-  input: structure(named),
-  async handle({ ConfigurationSetName: name }, { deps, caller }) {
-    if (!(await deps.control.configurationSets.delete(name, caller.tenant)))
-      throw new PosternError('configuration_set_missing', `Configuration set <${name}> does not exist.`);
-    return {};
+export const deleteConfigurationSet = operation(
+  'DeleteConfigurationSet',
+  'manage',
+  async ({ ConfigurationSetName: name }, { deps, caller }) => {
+    if (await deps.control.configurationSets.delete(name, caller.tenant)) return {};
+    throw new PosternError('configuration_set_missing', `Configuration set <${name}> does not exist.`);
   },
-});
+);
 
-export const putDelivery = operation({
-  access: 'manage',
-  input: structure({ ...named, ...deliveryMembers }),
-  handle: (input, call) =>
+export const putConfigurationSetDeliveryOptions = operation(
+  'PutConfigurationSetDeliveryOptions',
+  'manage',
+  (input, call) =>
     change(input.ConfigurationSetName, call, (set) => ({
       ...set,
       delivery: deliveryOf(input.ConfigurationSetName, input, call),
     })),
-});
+);
 
 /** Without domain and policy nothing of the set's mail is tracked any more. */
-export const putTracking = operation({
-  access: 'manage',
-  input: structure({ ...named, CustomRedirectDomain: redirectDomain, HttpsPolicy: httpsPolicy }),
-  async handle(input, call) {
+export const putConfigurationSetTrackingOptions = operation(
+  'PutConfigurationSetTrackingOptions',
+  'manage',
+  async (input, call) => {
     const { ConfigurationSetName: name, CustomRedirectDomain: domain, HttpsPolicy: policy } = input;
     const tracking = domain === undefined && policy === undefined ? undefined : trackingOf(input, call);
     return change(name, call, (set) => ({ ...set, tracking }));
   },
-});
+);
 
 /** As in SES, an absent flag means false. */
-export const putSending = operation({
-  access: 'manage',
-  input: structure({ ...named, ...sendingMembers }),
-  handle: ({ ConfigurationSetName, SendingEnabled = false }, call) =>
+export const putConfigurationSetSendingOptions = operation(
+  'PutConfigurationSetSendingOptions',
+  'manage',
+  ({ ConfigurationSetName, SendingEnabled = false }, call) =>
     change(ConfigurationSetName, call, (set) => ({ ...set, sendingEnabled: SendingEnabled })),
-});
+);
 
-export const putReputation = operation({
-  access: 'manage',
-  input: structure({ ...named, ...reputationMembers }),
-  handle: ({ ConfigurationSetName, ReputationMetricsEnabled = false }, call) =>
+export const putConfigurationSetReputationOptions = operation(
+  'PutConfigurationSetReputationOptions',
+  'manage',
+  ({ ConfigurationSetName, ReputationMetricsEnabled = false }, call) =>
     change(ConfigurationSetName, call, (set) => ({
       ...set,
       reputationMetricsEnabled: ReputationMetricsEnabled,
     })),
-});
+);
 
-export const putSuppression = operation({
-  access: 'manage',
-  input: structure({ ...named, ...suppressionMembers }),
-  async handle(input, call) {
+export const putConfigurationSetSuppressionOptions = operation(
+  'PutConfigurationSetSuppressionOptions',
+  'manage',
+  async (input, call) => {
+    for (const reason of input.SuppressedReasons ?? []) requireReason(reason);
     const options = suppressionOf(input);
     return change(input.ConfigurationSetName, call, (set) => ({ ...set, ...options }));
   },
-});
+);
+
+/** SES has words of its own for a reason in this operation. */
+function requireReason(reason: SuppressionReason): void {
+  if (SUPPRESSION_REASONS.includes(reason)) return;
+  const words = SUPPRESSION_REASONS.toSorted().join(', ');
+  throw new PosternError('bad_request', `Reason ${reason} is invalid, must be one of [${words}].`);
+}
+
+export const putConfigurationSetVdmOptions = operation(
+  'PutConfigurationSetVdmOptions',
+  'manage',
+  async ({ ConfigurationSetName, VdmOptions }, call) => {
+    const vdm = vdmOf(VdmOptions);
+    return change(ConfigurationSetName, call, (set) => ({ ...set, vdm }));
+  },
+);
+
+export const updateConfigurationSet = operation(
+  'UpdateConfigurationSet',
+  'manage',
+  ({ ConfigurationSetName, MessageSecurityOptions }, call) => {
+    findConfigurationSet(ConfigurationSetName, call);
+    refuseSmime(MessageSecurityOptions);
+    return {};
+  },
+);
 
 async function change(
   name: string,

@@ -5,13 +5,24 @@ import { PosternError } from '../errors.ts';
 import { boundJson } from '../http/json-bounds.ts';
 import type { Attachment } from '../mail/types.ts';
 import type { TemplateParts } from '../template/types.ts';
-import { type Call, requireTenant } from './operation.ts';
-import type { Attachments, MessageHeaders, SendMembers, SesDestination, Template } from './shapes.ts';
+import { type Call, requireTenant, unsupported } from './operation.ts';
+import type { InputOf } from './types.ts';
+
+/** Members that `SendEmail` and `SendBulkEmail` have in common. */
+type SendMembers = Pick<
+  InputOf<'SendEmail'>,
+  'FromEmailAddress' | 'ReplyToAddresses' | 'TenantName' | 'EndpointId' | 'ConfigurationOverrides'
+>;
+type GivenTemplate = NonNullable<InputOf<'SendEmail'>['Content']['Template']>;
 
 /** SES: recipients of one message, To, Cc and Bcc together. */
 const MAX_RECIPIENTS = 50;
 /** SES: name and value of one header together, with the `: ` between them left out. */
 const MAX_HEADER = 996;
+/** An address with a display name; RFC 5321 §4.5.3.1 bounds the address alone to 254. */
+const MAX_ADDRESS = 2048;
+/** SES: parts of one message. */
+const MAX_PARTS = 500;
 
 /** The tenant that a send is for. @throws PosternError `access_denied` for another one than the key's own. */
 export function tenantOf(input: SendMembers, call: Call): string {
@@ -26,6 +37,7 @@ export function tenantOf(input: SendMembers, call: Call): string {
  */
 export function refuseUnsupported(input: SendMembers): void {
   if (input.EndpointId !== undefined) throw unsupported('EndpointId');
+  for (const address of [input.FromEmailAddress, ...(input.ReplyToAddresses ?? [])]) requireShort(address);
 }
 
 /** The tracking settings of a send, which override those of its configuration set. */
@@ -38,23 +50,33 @@ function isEnabled(status: 'ENABLED' | 'DISABLED' | undefined): boolean | undefi
   return status === undefined ? undefined : status === 'ENABLED';
 }
 
-/** A member that is not offered. */
-export function unsupported(member: string): PosternError {
-  return new PosternError(
-    'unsupported_operation',
-    `${member} is not supported by this service. Leave it out.`,
-  );
+/** @throws PosternError `bad_request` in SES's words for a message without a sender. */
+export function requireSource({ FromEmailAddress }: SendMembers): void {
+  if (!FromEmailAddress) throw new PosternError('bad_request', 'Source cannot be empty');
 }
 
-/** @throws PosternError `too_many_recipients`. */
-export function recipients(destination: SesDestination = {}): { to: string[]; cc: string[]; bcc: string[] } {
+/** @throws PosternError `too_many_recipients`, `invalid_address` for one that is too long to be looked at. */
+export function recipients(destination: NonNullable<InputOf<'SendEmail'>['Destination']> = {}): {
+  to: string[];
+  cc: string[];
+  bcc: string[];
+} {
   const { ToAddresses: to = [], CcAddresses: cc = [], BccAddresses: bcc = [] } = destination;
   if (to.length + cc.length + bcc.length > MAX_RECIPIENTS)
     throw new PosternError('too_many_recipients', `Recipient count exceeds ${MAX_RECIPIENTS}.`);
+  for (const address of [...to, ...cc, ...bcc]) requireShort(address);
   return { to, cc, bcc };
 }
 
-export function headers(input: MessageHeaders | undefined): { name: string; value: string }[] | undefined {
+function requireShort(address: string | undefined): void {
+  if (address === undefined || address.length <= MAX_ADDRESS) return;
+  throw new PosternError(
+    'invalid_address',
+    `${JSON.stringify(`${address.slice(0, 80)}…`)} has ${address.length} characters; an address and its name have ${MAX_ADDRESS} at most.`,
+  );
+}
+
+export function headers(input: GivenTemplate['Headers']): { name: string; value: string }[] | undefined {
   return input?.map(({ Name: name, Value: value }) => {
     if (name.length + value.length > MAX_HEADER)
       throw new PosternError(
@@ -65,7 +87,9 @@ export function headers(input: MessageHeaders | undefined): { name: string; valu
   });
 }
 
-export function attachments(input: Attachments | undefined): Attachment[] | undefined {
+export function attachments(input: GivenTemplate['Attachments']): Attachment[] | undefined {
+  if (input && input.length > MAX_PARTS)
+    throw new PosternError('bad_request', `A message can have ${MAX_PARTS} attachments at most.`);
   return input?.map((one) => ({
     fileName: one.FileName,
     contentType: one.ContentType,
@@ -81,7 +105,7 @@ export function attachments(input: Attachments | undefined): Attachment[] | unde
  * @throws PosternError `bad_request`, `template_missing`.
  */
 export function template(
-  input: Template,
+  input: GivenTemplate,
   tenant: string,
   call: Call,
 ): Extract<Content, { kind: 'template' }> {
@@ -95,7 +119,7 @@ export function template(
 }
 
 function templateSource(
-  input: Template,
+  input: GivenTemplate,
   tenant: string,
   call: Call,
 ): { name?: string; parts: TemplateParts } {
@@ -119,7 +143,7 @@ function nameOfArn(arn: string): string {
   return name;
 }
 
-export function templateParts(content: NonNullable<Template['TemplateContent']>): TemplateParts {
+export function templateParts(content: NonNullable<GivenTemplate['TemplateContent']>): TemplateParts {
   return { subject: content.Subject, text: content.Text, html: content.Html };
 }
 

@@ -1,45 +1,24 @@
 /** Event destinations of a configuration set: the receivers of events of its mail. */
 import type { EventDestination, EventTarget, NewEventDestination } from '../control/event-destination.ts';
-import { EVENT_TYPE_NAMES } from '../control/event-destination.ts';
 import { PosternError } from '../errors.ts';
-import { unsupported } from './content.ts';
-import { type Call, operation } from './operation.ts';
-import { setName } from './shapes.ts';
-import { flag, list, oneOf, required, structure, text, type Value } from './validation.ts';
+import { findConfigurationSet } from './configuration-sets.ts';
+import { type Call, operation, unsupported } from './operation.ts';
+import type { InputOf, OutputOf } from './types.ts';
 
-const arn = text({ min: 1, max: 2048 });
+type Definition = InputOf<'CreateConfigurationSetEventDestination'>['EventDestination'];
+type ShownDestination = NonNullable<
+  OutputOf<'GetConfigurationSetEventDestinations'>['EventDestinations']
+>[number];
 
-const definition = structure({
-  Enabled: flag,
-  MatchingEventTypes: list(oneOf(...EVENT_TYPE_NAMES)),
-  SnsDestination: structure({ TopicArn: required(arn) }),
-  EventBridgeDestination: structure({ EventBusArn: required(arn) }),
-  KinesisFirehoseDestination: structure({ IamRoleArn: required(arn), DeliveryStreamArn: required(arn) }),
-  CloudWatchDestination: structure({
-    DimensionConfigurations: required(
-      list(
-        structure({
-          DimensionName: required(text({ min: 1, max: 256 })),
-          DimensionValueSource: required(oneOf('MESSAGE_TAG', 'EMAIL_HEADER', 'LINK_TAG')),
-          DefaultDimensionValue: required(text({ min: 1, max: 256 })),
-        }),
-      ),
-    ),
-  }),
-  PinpointDestination: structure({}),
-});
-type Definition = Value<typeof definition>;
+const MAX_NAME = 64;
 
-const setOnly = { ConfigurationSetName: required(setName) };
-const named = { ...setOnly, EventDestinationName: required(text({ min: 1, max: 64 })) };
-const whole = structure({ ...named, EventDestination: required(definition) });
-
-export const create = operation({
-  access: 'manage',
-  input: whole,
-  async handle({ ConfigurationSetName, EventDestinationName, EventDestination }, call) {
+export const createConfigurationSetEventDestination = operation(
+  'CreateConfigurationSetEventDestination',
+  'manage',
+  async ({ ConfigurationSetName, EventDestinationName, EventDestination }, call) => {
     requireEvents(call);
-    requireSet(ConfigurationSetName, call);
+    findConfigurationSet(ConfigurationSetName, call);
+    requireName(EventDestinationName);
     await call.deps.control.eventDestinations.create({
       name: EventDestinationName,
       tenant: call.caller.tenant,
@@ -48,37 +27,45 @@ export const create = operation({
     });
     return {};
   },
-});
+);
 
-export const update = operation({
-  access: 'manage',
-  input: whole,
-  async handle({ ConfigurationSetName, EventDestinationName, EventDestination }, call) {
+export const updateConfigurationSetEventDestination = operation(
+  'UpdateConfigurationSetEventDestination',
+  'manage',
+  async ({ ConfigurationSetName, EventDestinationName, EventDestination }, call) => {
     const { id } = find(ConfigurationSetName, EventDestinationName, call);
     await call.deps.control.eventDestinations.update(id, givenOf(EventDestination));
     return {};
   },
-});
+);
 
-export const remove = operation({
-  access: 'manage',
-  input: structure(named),
-  async handle({ ConfigurationSetName, EventDestinationName }, call) {
+export const deleteConfigurationSetEventDestination = operation(
+  'DeleteConfigurationSetEventDestination',
+  'manage',
+  async ({ ConfigurationSetName, EventDestinationName }, call) => {
     const { id } = find(ConfigurationSetName, EventDestinationName, call);
     await call.deps.control.eventDestinations.delete(id);
     return {};
   },
-});
+);
 
-export const listOfSet = operation({
-  access: 'use',
-  input: structure(setOnly),
-  handle({ ConfigurationSetName }, call) {
-    requireSet(ConfigurationSetName, call);
+export const getConfigurationSetEventDestinations = operation(
+  'GetConfigurationSetEventDestinations',
+  'use',
+  ({ ConfigurationSetName }, call) => {
+    findConfigurationSet(ConfigurationSetName, call);
     const found = call.deps.control.eventDestinations.of(call.caller.tenant, ConfigurationSetName);
     return { EventDestinations: found.map(shown).filter((one) => one !== undefined) };
   },
-});
+);
+
+function requireName(name: string): void {
+  if (/^[A-Za-z0-9_-]+$/.test(name) && name.length <= MAX_NAME) return;
+  throw new PosternError(
+    'bad_request',
+    `The name of an event destination has 1 to ${MAX_NAME} of the characters A-Z, a-z, 0-9, - and _.`,
+  );
+}
 
 /** @throws PosternError `unsupported_operation` where nothing sends events: what is answered yes is done. */
 function requireEvents({ deps }: Call): void {
@@ -89,13 +76,8 @@ function requireEvents({ deps }: Call): void {
   );
 }
 
-function requireSet(name: string, { deps, caller }: Call): void {
-  if (deps.control.configurationSets.find(name, caller.tenant)) return;
-  throw new PosternError('configuration_set_missing', `Configuration set <${name}> does not exist.`);
-}
-
 function find(set: string, name: string, call: Call): EventDestination {
-  requireSet(set, call);
+  findConfigurationSet(set, call);
   const found = call.deps.control.eventDestinations
     .of(call.caller.tenant, set)
     .find((one) => one.name === name);
@@ -133,7 +115,7 @@ function givenOf(given: Definition): Pick<NewEventDestination, 'enabled' | 'type
 }
 
 /** A destination in SES's form; undefined for a kind that SES lacks. */
-function shown({ name, enabled, types, target }: EventDestination): object | undefined {
+function shown({ name, enabled, types, target }: EventDestination): ShownDestination | undefined {
   const common = { Name: name, Enabled: enabled, MatchingEventTypes: types };
   switch (target.kind) {
     case 'sns':

@@ -1,26 +1,16 @@
 /** Sending identities: made, proven, and how their mail is signed. */
 import type { Identity } from '../control/types.ts';
 import { PosternError } from '../errors.ts';
-import { unsupported } from './content.ts';
-import { type Call, operation } from './operation.ts';
+import { type Call, operation, unsupported } from './operation.ts';
 import { page } from './pages.ts';
-import { identityName, pageToken, setName, tags } from './shapes.ts';
-import { flag, integer, oneOf, required, structure, text, type Value } from './validation.ts';
+import { checkedTags } from './tags.ts';
+import type { InputOf, OutputOf } from './types.ts';
 
-const named = { EmailIdentity: required(identityName) };
-const keyLength = oneOf('RSA_1024_BIT', 'RSA_2048_BIT');
-
-const signingAttributes = structure({
-  DomainSigningSelector: text({ min: 1, max: 63, pattern: /^[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?$/ }),
-  DomainSigningPrivateKey: text({ min: 1, max: 20_480, pattern: /^[a-zA-Z0-9+/]+={0,2}$/ }),
-  NextSigningKeyLength: keyLength,
-  DomainSigningAttributesOrigin: text(),
-});
-
-type SigningAttributes = Value<typeof signingAttributes>;
+type SigningAttributes = NonNullable<InputOf<'CreateEmailIdentity'>['DkimSigningAttributes']>;
+type DkimAttributes = NonNullable<OutputOf<'GetEmailIdentity'>['DkimAttributes']>;
 
 /** @throws PosternError `not_found`, also for another tenant's identity: its existence is not the caller's to learn. */
-function find(name: string, call: Call): Identity {
+export function findIdentity(name: string, call: Call): Identity {
   const identity = call.deps.control.identities.find(name);
   const { admin, tenant } = call.caller;
   if (identity && (admin || identity.tenant === tenant)) return identity;
@@ -44,32 +34,26 @@ function refuseReplica(origin: string | undefined): void {
     throw unsupported(`The signing attributes origin ${origin}`);
 }
 
-export const create = operation({
-  access: 'manage',
-  input: structure({
-    ...named,
-    Tags: tags,
-    DkimSigningAttributes: signingAttributes,
-    ConfigurationSetName: setName,
-  }),
-  async handle(input, { deps, caller }) {
-    const attributes = input.DkimSigningAttributes ?? {};
-    refuseReplica(attributes.DomainSigningAttributesOrigin);
-    requireSet(input.ConfigurationSetName, deps, caller.tenant);
-    const identity = await deps.control.identities.create({
-      name: input.EmailIdentity,
-      tenant: caller.tenant,
-      configurationSet: input.ConfigurationSetName,
-      tags: input.Tags,
-      byo: brought(attributes),
-      keyLength: attributes.NextSigningKeyLength,
-    });
-    return {
-      IdentityType: identity.type,
-      VerifiedForSendingStatus: identity.verified,
-      DkimAttributes: dkimAttributes(identity),
-    };
-  },
+export const createEmailIdentity = operation('CreateEmailIdentity', 'manage', async (input, call) => {
+  const { deps, caller } = call;
+  const attributes = input.DkimSigningAttributes ?? {};
+  refuseReplica(attributes.DomainSigningAttributesOrigin);
+  requireSet(input.ConfigurationSetName, deps, caller.tenant);
+  const identity = await deps.control.identities.create({
+    name: input.EmailIdentity,
+    tenant: caller.tenant,
+    configurationSet: input.ConfigurationSetName,
+    tags: checkedTags(input.Tags),
+    byo: brought(attributes),
+    keyLength: attributes.NextSigningKeyLength,
+  });
+  const dkim = dkimAttributes(identity, call);
+  return {
+    IdentityType: identity.type,
+    VerifiedForSendingStatus: identity.verified,
+    // As in SES: nothing was looked up yet.
+    DkimAttributes: dkim.Status === 'PENDING' ? { ...dkim, Status: 'NOT_STARTED' as const } : dkim,
+  };
 });
 
 function requireSet(name: string | undefined, deps: Call['deps'], tenant: string): void {
@@ -77,9 +61,11 @@ function requireSet(name: string | undefined, deps: Call['deps'], tenant: string
     throw new PosternError('configuration_set_missing', `Configuration set <${name}> does not exist.`);
 }
 
-function dkimAttributes({ dkim }: Identity): Record<string, unknown> {
+/** As in SES, an address shows how the domain above it signs. */
+function dkimAttributes(identity: Identity, call: Call): DkimAttributes {
+  const { dkim } = signerOf(identity, call);
   return {
-    SigningEnabled: dkim.signingEnabled,
+    SigningEnabled: identity.dkim.signingEnabled,
     Status: dkim.status,
     Tokens: dkim.tokens,
     SigningAttributesOrigin: dkim.origin,
@@ -88,47 +74,48 @@ function dkimAttributes({ dkim }: Identity): Record<string, unknown> {
   };
 }
 
+function signerOf(identity: Identity, { deps }: Call): Identity {
+  if (identity.type === 'DOMAIN') return identity;
+  let domain = identity.name.slice(identity.name.lastIndexOf('@') + 1);
+  while (domain.includes('.')) {
+    const above = deps.control.identities.find(domain);
+    if (above?.tenant === identity.tenant) return above;
+    domain = domain.slice(domain.indexOf('.') + 1);
+  }
+  return identity;
+}
+
 /** While an identity is not verified, each look at it looks its records up: who polls sees the change. */
-export const get = operation({
-  access: 'use',
-  input: structure(named),
-  async handle({ EmailIdentity }, call) {
-    const known = find(EmailIdentity, call);
-    const identity = known.verified ? known : await call.deps.control.identities.check(known.name);
-    return {
-      IdentityType: identity.type,
-      FeedbackForwardingStatus: identity.feedbackForwarding,
-      VerifiedForSendingStatus: identity.verified,
-      VerificationStatus: verificationStatus(identity),
-      DkimAttributes: dkimAttributes(identity),
-      MailFromAttributes: identity.mailFromDomain && {
-        MailFromDomain: identity.mailFromDomain,
-        MailFromDomainStatus: 'PENDING',
-        BehaviorOnMxFailure: 'USE_DEFAULT_VALUE',
-      },
-      Policies: {},
-      Tags: identity.tags ?? [],
-      ConfigurationSetName: identity.configurationSet,
-    };
-  },
+export const getEmailIdentity = operation('GetEmailIdentity', 'use', async ({ EmailIdentity }, call) => {
+  const known = findIdentity(EmailIdentity, call);
+  const identity = known.verified ? known : await call.deps.control.identities.check(known.name);
+  return {
+    IdentityType: identity.type,
+    FeedbackForwardingStatus: identity.feedbackForwarding,
+    VerifiedForSendingStatus: identity.verified,
+    VerificationStatus: verificationStatus(identity),
+    DkimAttributes: dkimAttributes(identity, call),
+    MailFromAttributes: identity.mailFromDomain
+      ? {
+          MailFromDomain: identity.mailFromDomain,
+          MailFromDomainStatus: 'PENDING' as const,
+          BehaviorOnMxFailure: 'USE_DEFAULT_VALUE' as const,
+        }
+      : undefined,
+    Policies: {},
+    Tags: identity.tags ?? [],
+    ConfigurationSetName: identity.configurationSet,
+  };
 });
 
-function verificationStatus(identity: Identity): string {
+function verificationStatus(identity: Identity): 'SUCCESS' | 'FAILED' | 'PENDING' {
   return identity.verified ? 'SUCCESS' : identity.dkim.status === 'FAILED' ? 'FAILED' : 'PENDING';
 }
 
-export const list = operation({
-  access: 'use',
-  input: structure({
-    Filter: structure({
-      IDENTITY_NAME_CONTAINS: text({ min: 1 }),
-      IDENTITY_TYPE: text({ min: 1 }),
-      VERIFICATION_STATUS: text({ min: 1 }),
-    }),
-    NextToken: pageToken,
-    PageSize: integer(0, 1000),
-  }),
-  handle({ Filter: filter = {}, NextToken, PageSize }, { deps, caller }) {
+export const listEmailIdentities = operation(
+  'ListEmailIdentities',
+  'use',
+  ({ Filter: filter = {}, NextToken, PageSize }, { deps, caller }) => {
     const wanted = deps.control.identities
       .list(caller.admin ? undefined : caller.tenant)
       .filter(
@@ -137,7 +124,7 @@ export const list = operation({
           (filter.IDENTITY_TYPE ?? identity.type) === identity.type &&
           (filter.VERIFICATION_STATUS ?? verificationStatus(identity)) === verificationStatus(identity),
       );
-    const { items, ...rest } = page(wanted, (identity) => identity.name, PageSize || 1000, NextToken);
+    const { items, ...rest } = page(wanted, (identity) => identity.name, { PageSize, NextToken });
     const shown = items.map((identity) => ({
       IdentityType: identity.type,
       IdentityName: identity.name,
@@ -146,42 +133,40 @@ export const list = operation({
     }));
     return { EmailIdentities: shown, ...rest };
   },
-});
+);
 
-export const remove = operation({
-  access: 'manage',
-  input: structure(named),
-  async handle({ EmailIdentity }, call) {
-    await call.deps.control.identities.delete(find(EmailIdentity, call).name);
+export const deleteEmailIdentity = operation(
+  'DeleteEmailIdentity',
+  'manage',
+  async ({ EmailIdentity }, call) => {
+    await call.deps.control.identities.delete(findIdentity(EmailIdentity, call).name);
     return {};
   },
-});
+);
 
 /** As in SES, an absent flag means false; so in the next ones. */
-export const putDkim = operation({
-  access: 'manage',
-  input: structure({ ...named, SigningEnabled: flag }),
-  handle: ({ EmailIdentity, SigningEnabled = false }, call) =>
+export const putEmailIdentityDkimAttributes = operation(
+  'PutEmailIdentityDkimAttributes',
+  'manage',
+  ({ EmailIdentity, SigningEnabled = false }, call) =>
     change(EmailIdentity, call, (identity) => ({
       ...identity,
       dkim: { ...identity.dkim, signingEnabled: SigningEnabled },
     })),
-});
+);
 
-export const putDkimSigning = operation({
-  access: 'manage',
-  input: structure({
-    ...named,
-    SigningAttributesOrigin: required(text({ min: 1 })),
-    SigningAttributes: signingAttributes,
-  }),
-  async handle({ EmailIdentity, SigningAttributesOrigin: origin, SigningAttributes: attributes = {} }, call) {
-    const { name } = find(EmailIdentity, call);
+export const putEmailIdentityDkimSigningAttributes = operation(
+  'PutEmailIdentityDkimSigningAttributes',
+  'manage',
+  async ({ EmailIdentity, SigningAttributesOrigin: origin, SigningAttributes: attributes = {} }, call) => {
+    if (EmailIdentity.includes('@'))
+      throw new PosternError('bad_request', 'The EmailIdentity value must be a valid domain.');
+    const { name } = findIdentity(EmailIdentity, call);
     refuseReplica(origin);
     const { dkim } = await call.deps.control.identities.setSigning(name, signing(origin, attributes));
     return { DkimStatus: dkim.status, DkimTokens: dkim.tokens };
   },
-});
+);
 
 function signing(
   origin: string,
@@ -196,14 +181,10 @@ function signing(
   );
 }
 
-export const putMailFrom = operation({
-  access: 'manage',
-  input: structure({
-    ...named,
-    MailFromDomain: text({ max: 253 }),
-    BehaviorOnMxFailure: oneOf('USE_DEFAULT_VALUE', 'REJECT_MESSAGE'),
-  }),
-  handle: ({ EmailIdentity, MailFromDomain, BehaviorOnMxFailure }, call) => {
+export const putEmailIdentityMailFromAttributes = operation(
+  'PutEmailIdentityMailFromAttributes',
+  'manage',
+  ({ EmailIdentity, MailFromDomain, BehaviorOnMxFailure }, call) => {
     if (BehaviorOnMxFailure === 'REJECT_MESSAGE') throw unsupported('BehaviorOnMxFailure REJECT_MESSAGE');
     const domain = EmailIdentity.slice(EmailIdentity.lastIndexOf('@') + 1).toLowerCase();
     const mailFromDomain = MailFromDomain?.toLowerCase() || undefined;
@@ -214,33 +195,33 @@ export const putMailFrom = operation({
       );
     return change(EmailIdentity, call, (identity) => ({ ...identity, mailFromDomain }));
   },
-});
+);
 
-export const putFeedback = operation({
-  access: 'manage',
-  input: structure({ ...named, EmailForwardingEnabled: flag }),
-  handle: ({ EmailIdentity, EmailForwardingEnabled = false }, call) =>
+export const putEmailIdentityFeedbackAttributes = operation(
+  'PutEmailIdentityFeedbackAttributes',
+  'manage',
+  ({ EmailIdentity, EmailForwardingEnabled = false }, call) =>
     change(EmailIdentity, call, (identity) => ({ ...identity, feedbackForwarding: EmailForwardingEnabled })),
-});
+);
 
-export const putConfigurationSet = operation({
-  access: 'manage',
-  input: structure({ ...named, ConfigurationSetName: setName }),
-  handle: ({ EmailIdentity, ConfigurationSetName }, call) => {
-    const { tenant } = find(EmailIdentity, call);
+export const putEmailIdentityConfigurationSetAttributes = operation(
+  'PutEmailIdentityConfigurationSetAttributes',
+  'manage',
+  ({ EmailIdentity, ConfigurationSetName }, call) => {
+    const { tenant } = findIdentity(EmailIdentity, call);
     requireSet(ConfigurationSetName, call.deps, tenant);
     return change(EmailIdentity, call, (identity) => ({
       ...identity,
       configurationSet: ConfigurationSetName,
     }));
   },
-});
+);
 
 async function change(
   name: string,
   call: Call,
   by: (identity: Identity) => Identity,
 ): Promise<Record<string, never>> {
-  await call.deps.control.identities.update(find(name, call).name, by);
+  await call.deps.control.identities.update(findIdentity(name, call).name, by);
   return {};
 }

@@ -1,9 +1,10 @@
-/** The parts of an operation of the SES v2 API, and the facts of a call for its handler. */
+/** An operation of SES v2: its name, who may call it, and what it means. Its input and output are the model's. */
 import type { Caller, SubmitOptions } from '../accept/types.ts';
 import { PosternError } from '../errors.ts';
 import type { ApiDeps, ApiLimits } from '../http/deps.ts';
-import type { Shape } from './validation.ts';
+import type { InputOf, OutputOf, SesOperationName } from './types.ts';
 
+/** The facts of a call for its handler. */
 export interface Call {
   operation: string;
   deps: ApiDeps;
@@ -13,18 +14,37 @@ export interface Call {
   idempotency?: SubmitOptions['idempotency'];
 }
 
-export interface Operation<I> {
-  /** `manage` changes what is stored and needs an administrator's key; `use` sends and reads. */
-  access: 'use' | 'manage';
-  /** Path labels, query and body together. */
-  input: Shape<I>;
-  /** Answers with the output, as JSON: timestamps in seconds, bytes in base64. */
-  handle(input: I, call: Call): unknown;
+/** `manage` changes what is stored and needs an administrator's key; `use` sends and reads. */
+export type Access = 'use' | 'manage';
+
+type Handle<N extends SesOperationName> = (
+  input: InputOf<N>,
+  call: Call,
+) => OutputOf<N> | Promise<OutputOf<N>>;
+
+/** An operation, as `operation` makes it. */
+export class Operation<N extends SesOperationName = SesOperationName> {
+  readonly name: N;
+  readonly access: Access;
+  readonly handle: Handle<N>;
+
+  constructor(name: N, access: Access, handle: Handle<N>) {
+    this.name = name;
+    this.access = access;
+    this.handle = handle;
+  }
 }
 
-/** Types the handler by its shape, and forgets the type for the table of handlers. */
-export function operation<I>(definition: Operation<I>): Operation<unknown> {
-  return definition as Operation<unknown>;
+/**
+ * An operation of SES v2. `handle` gets an input that the model has accepted, and answers with the output as the AWS
+ * SDK shows it: times are dates, bytes are bytes.
+ */
+export function operation<const N extends SesOperationName>(
+  name: N,
+  access: Access,
+  handle: Handle<N>,
+): Operation<N> {
+  return new Operation(name, access, handle);
 }
 
 /** @throws PosternError `access_denied` when what belongs to `tenant` is none of the caller's business. */
@@ -45,7 +65,10 @@ export function requireAdmin(call: Call): void {
   );
 }
 
-/** Milliseconds to the seconds of the API. */
-export function seconds(ms: number): number {
-  return ms / 1000;
+/** A member, or a value of one, that is not offered. */
+export function unsupported(member: string): PosternError {
+  return new PosternError(
+    'unsupported_operation',
+    `${member} is not supported by this service. Leave it out.`,
+  );
 }

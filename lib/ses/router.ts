@@ -1,18 +1,20 @@
-/** From method and raw path to operation and labels, by a tree of segments that is built once. */
+/** From method and raw path to operation and labels, by a tree of segments that is built once from the model. */
 import { decode } from '../http/sigv4-canonical.ts';
-import { OPERATIONS } from './operations.ts';
+import { SES_V2 } from './model/models.ts';
 
 export interface SesRoute {
   operation: string;
   /** Values of the path's labels, decoded once. */
   labels: Record<string, string>;
+  /** Whether the whole input is in the query. */
+  fromQuery?: true;
 }
 
 interface Node {
   literal: Map<string, Node>;
   label?: Node;
   /** By method: the operation, and the names of the labels on the way to it. */
-  methods: Map<string, { operation: string; labels: string[] }>;
+  methods: Map<string, { operation: string; labels: string[]; fromQuery?: true }>;
 }
 
 function emptyNode(): Node {
@@ -20,7 +22,8 @@ function emptyNode(): Node {
 }
 
 const root = emptyNode();
-for (const [operation, method, path] of OPERATIONS) {
+
+function add(operation: string, method: string, path: string, fromQuery?: true): void {
   const labels: string[] = [];
   let node = root;
   for (const segment of segmentsOf(path)) {
@@ -33,8 +36,13 @@ for (const [operation, method, path] of OPERATIONS) {
       node = next;
     }
   }
-  node.methods.set(method, { operation, labels });
+  node.methods.set(method, { operation, labels, fromQuery });
 }
+
+for (const [operation, { method, path }] of Object.entries(SES_V2.operations)) add(operation, method, path);
+// Where SDKs older than autumn 2026 look for two of them.
+add('ListConfigurationSets', 'GET', '/v2/email/configuration-sets', true);
+add('ListEmailIdentities', 'GET', '/v2/email/identities', true);
 
 /** One trailing slash does not count: boto3 sends `/insights/{id}/`, the JavaScript SDK leaves it off. */
 function segmentsOf(path: string): string[] {
@@ -61,5 +69,7 @@ export function matchRoute(method: string, rawPath: string): SesRoute | undefine
   if (!found) return undefined;
   const labels: Record<string, string> = {};
   for (const [i, name] of found.labels.entries()) labels[name] = decode(values[i]!);
-  return { operation: found.operation, labels };
+  return found.fromQuery
+    ? { operation: found.operation, labels, fromQuery: true }
+    : { operation: found.operation, labels };
 }

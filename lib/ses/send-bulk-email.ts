@@ -3,67 +3,61 @@ import type { Submission, Submitted } from '../accept/types.ts';
 import { asPosternError, type ErrorCode, type PosternError } from '../errors.ts';
 import { mergeData } from '../template/template.ts';
 import * as content from './content.ts';
+import { type GivenTag, messageTags } from './message-tags.ts';
 import { type Call, operation } from './operation.ts';
-import {
-  destination,
-  type MessageTags,
-  messageHeaders,
-  messageTags,
-  sendMembers,
-  template,
-  templateData,
-} from './shapes.ts';
-import { list, required, structure, type Value } from './validation.ts';
+import type { InputOf, OutputOf } from './types.ts';
+import { violation } from './violation.ts';
 
-const entry = structure({
-  Destination: required(destination),
-  ReplacementTags: messageTags,
-  ReplacementEmailContent: structure({
-    ReplacementTemplate: structure({ ReplacementTemplateData: templateData }),
-  }),
-  ReplacementHeaders: messageHeaders,
-});
-
-const input = structure({
-  ...sendMembers,
-  DefaultEmailTags: messageTags,
-  DefaultContent: required(structure({ Template: required(template) })),
-  BulkEmailEntries: required(list(entry, { min: 1, max: 50 })),
-});
-
-type Request = Value<typeof input>;
-type BulkEntry = Value<typeof entry>;
+type Request = InputOf<'SendBulkEmail'>;
+type BulkEntry = Request['BulkEmailEntries'][number];
 type TemplateContent = ReturnType<typeof content.template>;
+type EntryResult = NonNullable<OutputOf<'SendBulkEmail'>['BulkEmailEntryResults']>[number];
+type EntryStatus = NonNullable<EntryResult['Status']>;
 
-export const sendBulkEmail = operation({
-  access: 'use',
-  input,
-  async handle(request, call) {
-    content.refuseUnsupported(request);
-    const tenant = content.tenantOf(request, call);
-    const defaults = content.template(request.DefaultContent.Template, tenant, call);
-    const results: Submitted[] = [];
-    const places: number[] = [];
-    const submissions: Submission[] = [];
-    for (const [i, one] of request.BulkEmailEntries.entries()) {
-      try {
-        submissions.push(submission(one, request, defaults, tenant));
-        places.push(i);
-      } catch (error) {
-        results[i] = { error: asPosternError(error) };
-      }
+const MAX_ENTRIES = 50;
+
+export const sendBulkEmail = operation('SendBulkEmail', 'use', async (request, call) => {
+  content.refuseUnsupported(request);
+  const tenant = content.tenantOf(request, call);
+  content.requireSource(request);
+  const { Template } = request.DefaultContent;
+  if (!Template) throw violation('defaultContent.template', 'not be null');
+  const { length } = request.BulkEmailEntries;
+  if (length === 0) throw violation('bulkEmailEntries', 'have length greater than or equal to 1');
+  if (length > MAX_ENTRIES)
+    throw violation('bulkEmailEntries', `have length less than or equal to ${MAX_ENTRIES}`);
+  const defaults = content.template(Template, tenant, call);
+  const results: Submitted[] = [];
+  const places: number[] = [];
+  const submissions: Submission[] = [];
+  for (const [i, one] of request.BulkEmailEntries.entries()) {
+    try {
+      submissions.push(submission(one, request, defaults, tenant));
+      places.push(i);
+    } catch (error) {
+      results[i] = { error: asPosternError(error) };
     }
-    if (submissions.length > 0) {
-      const submitted = await call.deps.accept.submit(submissions, {
-        door: 'ses-v2',
-        caller: call.caller,
-        idempotency: call.idempotency,
-      });
-      for (const [i, result] of submitted.entries()) results[places[i]!] = result;
-    }
-    return { BulkEmailEntryResults: results.map((result) => show(result, call)) };
-  },
+  }
+  if (submissions.length > 0) {
+    const submitted = await call.deps.accept.submit(submissions, {
+      door: 'ses-v2',
+      caller: call.caller,
+      idempotency: call.idempotency,
+    });
+    for (const [i, result] of submitted.entries()) results[places[i]!] = result;
+  }
+  refuseWhole(results);
+  return { BulkEmailEntryResults: results.map((result) => show(result, call)) };
 });
+
+/**
+ * As SES, fails the call when its sender may not send: it is the same for every entry, so none was taken in.
+ * @throws PosternError `identity_not_verified`.
+ */
+function refuseWhole(results: Submitted[]): void {
+  for (const result of results)
+    if ('error' in result && result.error.code === 'identity_not_verified') throw result.error;
+}
 
 function submission(one: BulkEntry, request: Request, defaults: TemplateContent, tenant: string): Submission {
   const replacement = one.ReplacementEmailContent?.ReplacementTemplate?.ReplacementTemplateData;
@@ -78,7 +72,7 @@ function submission(one: BulkEntry, request: Request, defaults: TemplateContent,
     },
     configurationSet: request.ConfigurationSetName,
     tracking: content.tracking(request),
-    tags: mergeTags(request.DefaultEmailTags, one.ReplacementTags),
+    tags: messageTags(mergeTags(request.DefaultEmailTags, one.ReplacementTags)),
     tenant,
   };
 }
@@ -94,27 +88,27 @@ function mergeHeaders(
 }
 
 /** A tag of the entry takes the place of the default tag of that name. */
-function mergeTags(defaults: MessageTags = [], own: MessageTags = []): { name: string; value: string }[] {
+function mergeTags(defaults: GivenTag[] = [], own: GivenTag[] = []): GivenTag[] {
   const tags = new Map([...defaults, ...own].map(({ Name, Value }) => [Name, Value]));
-  return Array.from(tags, ([name, value]) => ({ name, value }));
+  return Array.from(tags, ([Name, Value]) => ({ Name, Value }));
 }
 
 /** `Status` of an entry by the code of its error; what is not named here is below. */
-const STATUS: Partial<Record<ErrorCode, string>> = {
+const STATUS: Partial<Record<ErrorCode, EntryStatus>> = {
   message_rejected: 'MESSAGE_REJECTED',
-  identity_not_verified: 'MESSAGE_REJECTED',
   configuration_set_missing: 'CONFIGURATION_SET_NOT_FOUND',
   template_missing: 'TEMPLATE_NOT_FOUND',
+  pool_missing: 'INVALID_SENDING_POOL_NAME',
   throttled: 'ACCOUNT_THROTTLED',
 };
 
-function show(result: Submitted, call: Call): Record<string, string> {
+function show(result: Submitted, call: Call): EntryResult {
   if (!('error' in result)) return { Status: 'SUCCESS', MessageId: result.messageId };
   const { error } = result;
   return { Status: STATUS[error.code] ?? otherStatus(error, call), Error: error.message };
 }
 
-function otherStatus({ code, entry: { temporary, fault } }: PosternError, call: Call): string {
+function otherStatus({ code, entry: { temporary, fault } }: PosternError, call: Call): EntryStatus {
   if (code === 'sending_paused')
     return call.deps.control.account.sendingEnabled()
       ? 'CONFIGURATION_SET_SENDING_PAUSED'

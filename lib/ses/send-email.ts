@@ -2,37 +2,28 @@
 import type { Content, Submission } from '../accept/types.ts';
 import { PosternError } from '../errors.ts';
 import * as content from './content.ts';
-import { type Call, operation } from './operation.ts';
-import { destination, emailContent, messageTags, sendMembers } from './shapes.ts';
-import { required, structure, text, type Value } from './validation.ts';
+import { messageTags } from './message-tags.ts';
+import { type Call, operation, unsupported } from './operation.ts';
+import type { InputOf } from './types.ts';
 
-const input = structure({
-  ...sendMembers,
-  Destination: destination,
-  Content: required(emailContent),
-  EmailTags: messageTags,
-  ListManagementOptions: structure({ ContactListName: required(text()), TopicName: text() }),
+type Request = InputOf<'SendEmail'>;
+
+export const sendEmail = operation('SendEmail', 'use', async (request, call) => {
+  const [result] = await call.deps.accept.submit([submission(request, call)], {
+    door: 'ses-v2',
+    caller: call.caller,
+    idempotency: call.idempotency,
+  });
+  if (!result || 'error' in result)
+    throw result?.error ?? new PosternError('internal', 'The message was neither accepted nor refused.');
+  return { MessageId: result.messageId };
 });
 
-export const sendEmail = operation({
-  access: 'use',
-  input,
-  async handle(request, call) {
-    const [result] = await call.deps.accept.submit([submission(request, call)], {
-      door: 'ses-v2',
-      caller: call.caller,
-      idempotency: call.idempotency,
-    });
-    if (!result || 'error' in result)
-      throw result?.error ?? new PosternError('internal', 'The message was neither accepted nor refused.');
-    return { MessageId: result.messageId };
-  },
-});
-
-function submission(request: Value<typeof input>, call: Call): Submission {
+function submission(request: Request, call: Call): Submission {
   content.refuseUnsupported(request);
-  if (request.ListManagementOptions) throw content.unsupported('ListManagementOptions (contact lists)');
+  if (request.ListManagementOptions) throw unsupported('ListManagementOptions (contact lists)');
   const tenant = content.tenantOf(request, call);
+  if (!request.Content.Raw) content.requireSource(request);
   return {
     from: request.FromEmailAddress,
     ...content.recipients(request.Destination),
@@ -40,16 +31,12 @@ function submission(request: Value<typeof input>, call: Call): Submission {
     content: contentOf(request.Content, tenant, call),
     configurationSet: request.ConfigurationSetName,
     tracking: content.tracking(request),
-    tags: request.EmailTags?.map(({ Name: name, Value: value }) => ({ name, value })),
+    tags: request.EmailTags && messageTags(request.EmailTags),
     tenant,
   };
 }
 
-function contentOf(
-  { Simple, Raw, Template }: Value<typeof emailContent>,
-  tenant: string,
-  call: Call,
-): Content {
+function contentOf({ Simple, Raw, Template }: Request['Content'], tenant: string, call: Call): Content {
   if ([Simple, Raw, Template].filter((one) => one !== undefined).length !== 1)
     throw new PosternError('bad_request', 'Content needs exactly one of Simple, Raw and Template.');
   if (Raw) return { kind: 'raw', bytes: Raw.Data };

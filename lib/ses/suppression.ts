@@ -5,22 +5,16 @@
  */
 import { findListed, listOf, pageOfList, putListed, removeListed } from '../contacts/suppression-list.ts';
 import type { Suppression } from '../engine/suppression.ts';
-import { operation, seconds } from './operation.ts';
-import { pageToken, suppressionReason } from './shapes.ts';
-import { integer, queryList, queryTime, required, structure, text } from './validation.ts';
+import { operation } from './operation.ts';
+import { sizeOf } from './pages.ts';
 
 /** As SES gives without a `PageSize`, and at most. */
 const PAGE = 1000;
 
-const members = {
-  EmailAddress: required(text({ min: 1, max: 320 })),
-  TenantName: text({ min: 1, max: 64, pattern: /^[A-Za-z0-9_-]+$/ }),
-};
-
-export const put = operation({
-  access: 'use',
-  input: structure({ ...members, Reason: required(suppressionReason) }),
-  async handle({ EmailAddress, Reason, TenantName }, call) {
+export const putSuppressedDestination = operation(
+  'PutSuppressedDestination',
+  'use',
+  async ({ EmailAddress, Reason, TenantName }, call) => {
     await putListed(call.deps, {
       tenant: listOf(call.deps, call.caller, TenantName),
       address: EmailAddress,
@@ -29,51 +23,45 @@ export const put = operation({
     });
     return {};
   },
-});
+);
 
-export const get = operation({
-  access: 'use',
-  input: structure(members),
-  async handle({ EmailAddress, TenantName }, call) {
+export const getSuppressedDestination = operation(
+  'GetSuppressedDestination',
+  'use',
+  async ({ EmailAddress, TenantName }, call) => {
     const entry = await findListed(call.deps, listOf(call.deps, call.caller, TenantName), EmailAddress);
     const { messageId, feedbackId } = entry;
     const Attributes = messageId === undefined ? undefined : { MessageId: messageId, FeedbackId: feedbackId };
     return { SuppressedDestination: { ...summary(entry), Attributes, TenantName } };
   },
-});
+);
 
-export const remove = operation({
-  access: 'use',
-  input: structure(members),
-  async handle({ EmailAddress, TenantName }, call) {
+export const deleteSuppressedDestination = operation(
+  'DeleteSuppressedDestination',
+  'use',
+  async ({ EmailAddress, TenantName }, call) => {
     await removeListed(call.deps, listOf(call.deps, call.caller, TenantName), EmailAddress);
     return {};
   },
-});
+);
 
-export const list = operation({
-  access: 'use',
-  input: structure({
-    TenantName: members.TenantName,
-    Reason: queryList(suppressionReason),
-    StartDate: queryTime,
-    EndDate: queryTime,
-    NextToken: pageToken,
-    PageSize: integer(0, PAGE),
-  }),
-  async handle({ TenantName, Reason, StartDate, EndDate, NextToken, PageSize }, call) {
+export const listSuppressedDestinations = operation(
+  'ListSuppressedDestinations',
+  'use',
+  async ({ TenantName, Reasons, StartDate, EndDate, NextToken, PageSize }, call) => {
     const { entries, token } = await pageOfList(call.deps, {
       tenant: listOf(call.deps, call.caller, TenantName),
-      reasons: Reason,
-      from: StartDate,
-      before: EndDate,
-      max: PageSize || PAGE,
-      token: NextToken,
+      reasons: Reasons,
+      from: StartDate?.getTime(),
+      before: EndDate?.getTime(),
+      max: sizeOf(PageSize, PAGE),
+      // An empty token counts as absent, as in SES.
+      token: NextToken || undefined,
     });
     return { SuppressedDestinationSummaries: entries.map(summary), NextToken: token };
   },
-});
+);
 
 function summary({ address, reason, at }: Suppression) {
-  return { EmailAddress: address, Reason: reason, LastUpdateTime: seconds(at) };
+  return { EmailAddress: address, Reason: reason, LastUpdateTime: new Date(at) };
 }

@@ -6,85 +6,82 @@ import { serialise } from '../mail/message.ts';
 import { newMessageId, qualifiedId } from '../mail/message-id.ts';
 import { compileTemplate, renderTemplate } from '../template/template.ts';
 import { parseData, templateParts } from './content.ts';
-import { type Call, operation, seconds } from './operation.ts';
-import { page } from './pages.ts';
-import { pageToken, tags, templateContent, templateData, templateName } from './shapes.ts';
-import { integer, required, structure } from './validation.ts';
+import { type Call, operation } from './operation.ts';
+import { page, sizeOf } from './pages.ts';
+import { checkedTags } from './tags.ts';
 
-const named = { TemplateName: required(templateName) };
+/** SES gives as many templates without a `PageSize`, and at most as many with one. */
+const [PAGE, MAX_PAGE] = [10, 100];
 
-function find(name: string, call: Call): StoredTemplate {
+export function findTemplate(name: string, call: Call): StoredTemplate {
   const stored = call.deps.control.templates.find(name, call.caller.tenant);
   if (!stored) throw new PosternError('template_missing', `Template ${name} does not exist.`);
   return stored;
 }
 
-export const create = operation({
-  access: 'manage',
-  input: structure({ ...named, TemplateContent: required(templateContent), Tags: tags }),
-  async handle({ TemplateName, TemplateContent }, { deps, caller }) {
+export const createEmailTemplate = operation(
+  'CreateEmailTemplate',
+  'manage',
+  async ({ TemplateName, TemplateContent, Tags }, { deps, caller }) => {
     const parts = templateParts(TemplateContent);
     compileTemplate(parts);
     await deps.control.templates.create({
       name: TemplateName,
       tenant: caller.tenant,
       ...parts,
+      tags: checkedTags(Tags),
       createdAt: deps.clock.now(),
     });
     return {};
   },
+);
+
+export const getEmailTemplate = operation('GetEmailTemplate', 'use', ({ TemplateName }, call) => {
+  const { subject, text, html, tags } = findTemplate(TemplateName, call);
+  return { TemplateName, TemplateContent: { Subject: subject, Text: text, Html: html }, Tags: tags ?? [] };
 });
 
-export const get = operation({
-  access: 'use',
-  input: structure(named),
-  handle({ TemplateName }, call) {
-    const { subject, text, html } = find(TemplateName, call);
-    return { TemplateName, TemplateContent: { Subject: subject, Text: text, Html: html } };
-  },
-});
-
-export const list = operation({
-  access: 'use',
-  input: structure({ NextToken: pageToken, PageSize: integer(1, 100) }),
-  handle({ NextToken, PageSize = 10 }, { deps, caller }) {
+export const listEmailTemplates = operation(
+  'ListEmailTemplates',
+  'use',
+  ({ NextToken, PageSize = PAGE }, { deps, caller }) => {
     const all = deps.control.templates.list(caller.tenant);
-    const { items, ...rest } = page(all, (template) => template.name, PageSize, NextToken);
+    const asked = { PageSize: sizeOf(PageSize, MAX_PAGE, 1), NextToken };
+    const { items, ...rest } = page(all, (template) => template.name, asked);
     const metadata = items.map(({ name, createdAt }) => ({
       TemplateName: name,
-      CreatedTimestamp: seconds(createdAt),
+      CreatedTimestamp: new Date(createdAt),
     }));
     return { TemplatesMetadata: metadata, ...rest };
   },
-});
+);
 
-export const update = operation({
-  access: 'manage',
-  input: structure({ ...named, TemplateContent: required(templateContent) }),
-  async handle({ TemplateName, TemplateContent }, call) {
-    const { name, tenant, createdAt } = find(TemplateName, call);
+export const updateEmailTemplate = operation(
+  'UpdateEmailTemplate',
+  'manage',
+  async ({ TemplateName, TemplateContent }, call) => {
+    const { name, tenant, tags, createdAt } = findTemplate(TemplateName, call);
     const parts = templateParts(TemplateContent);
     compileTemplate(parts);
-    await call.deps.control.templates.update({ name, tenant, createdAt, ...parts });
+    await call.deps.control.templates.update({ name, tenant, tags, createdAt, ...parts });
     return {};
   },
-});
+);
 
-/** SES answers success for a template that is not there; so does this. */
-export const remove = operation({
-  access: 'manage',
-  input: structure(named),
-  async handle({ TemplateName }, { deps, caller }) {
-    await deps.control.templates.delete(TemplateName, caller.tenant);
-    return {};
+export const deleteEmailTemplate = operation(
+  'DeleteEmailTemplate',
+  'manage',
+  async ({ TemplateName }, { deps, caller }) => {
+    if (await deps.control.templates.delete(TemplateName, caller.tenant)) return {};
+    throw new PosternError('template_missing', `Template ${TemplateName} does not exist.`);
   },
-});
+);
 
-export const testRender = operation({
-  access: 'use',
-  input: structure({ ...named, TemplateData: required(templateData) }),
-  handle({ TemplateName, TemplateData }, call) {
-    const { subject, text, html } = find(TemplateName, call);
+export const testRenderEmailTemplate = operation(
+  'TestRenderEmailTemplate',
+  'use',
+  ({ TemplateName, TemplateData }, call) => {
+    const { subject, text, html } = findTemplate(TemplateName, call);
     const parts = renderTemplate(compileTemplate({ subject, text, html }), parseData(TemplateData));
     const { clock, hostname } = call.deps;
     const date = clock.now();
@@ -97,4 +94,4 @@ export const testRender = operation({
     const fields = message.fields.filter(({ name }) => name !== 'from');
     return { RenderedTemplate: serialise(fields, message.body).toString('utf8') };
   },
-});
+);

@@ -84,6 +84,7 @@ export async function startSesServer(options: SesServerOptions = {}): Promise<Se
     version: '0.0.0',
     log: { info: note, warn: note, error: note },
     limits: options.limits,
+    checkAnswers: true,
   };
   const server = createAdaptorServer({ fetch: createApi(deps).fetch }) as Server;
   const { before } = options;

@@ -63,8 +63,8 @@ for (const [what, open] of INSTALLATIONS) {
       const said = async (pool: string) =>
         (await refusal(t, simple({ pool }))).message.replace(`<${pool}>`, '<…>');
       assert.equal(await said('theirs'), await said('nowhere'));
-      assert.equal((await refusal(t, simple({ configurationSet: 'other' }))).code, 'bad_request');
-      assert.equal((await refusal(t, simple({ pool: 'invoices' }))).code, 'bad_request', 'of no set');
+      assert.equal((await refusal(t, simple({ configurationSet: 'other' }))).code, 'pool_missing');
+      assert.equal((await refusal(t, simple({ pool: 'invoices' }))).code, 'pool_missing', 'of no set');
       const { admission } = await accepted(t, simple({ configurationSet: 'invoices' }));
       assert.match(admission.deliveries[0]!.lane, /^invoices:/);
       await stop?.();

@@ -137,7 +137,7 @@ const REFUSED: [what: string, submission: Submission, code: string, says: RegExp
     'identity_not_verified',
     /boss@bank\.example/,
   ],
-  ['raw content without From', raw(['To: bob@gmail.com', '', 'Hi']), 'message_rejected', /'From'/],
+  ['raw content without From', raw(['To: bob@gmail.com', '', 'Hi']), 'bad_request', /'From'/],
   [
     'two From fields',
     raw(['From: ann@example.com', 'From: x@y.example', '', 'Hi']),
@@ -169,7 +169,7 @@ const REFUSED: [what: string, submission: Submission, code: string, says: RegExp
     'configuration_set_missing',
     /<x> does not exist/,
   ],
-  ['an unknown pool', simple({ pool: 'x' }), 'bad_request', /<x> does not exist/],
+  ['an unknown pool', simple({ pool: 'x' }), 'pool_missing', /<x> does not exist/],
   ['a schedule too far ahead', simple({ sendAt: Date.UTC(2026, 0, 31) + 1 }), 'bad_request', /30 days/],
   ['another tenant', simple({ tenant: 'other' }), 'access_denied', /"other"/],
   [

@@ -18,7 +18,7 @@ export interface GivenInput {
   labels: Record<string, string>;
 }
 
-/** ScalarConstraint failures found so far, in SES's words. */
+/** Constraints that do not hold, so far, in SES's words. */
 type BrokenConstraints = string[];
 
 /** Enough to help; a list of a million bad members must not make an answer of 100 MB. */
@@ -168,7 +168,7 @@ function note(problems: BrokenConstraints, at: string, constraint: string): void
 function scalarReader(shape: ModelShape, scalar: ReadScalar): ShapeReader {
   const broken = constraintsOf(shape);
   const read: ShapeReader = (value, at, problems) => {
-    const found = scalar(value);
+    const found = scalar(value, at);
     for (const constraint of broken) if (constraint.breaks(found)) note(problems, at, constraint.text);
     return found;
   };
@@ -261,7 +261,7 @@ function scalarListReader(shape: ModelShape, member: ModelShape, scalar: ReadSca
         broken = true;
         return item;
       }
-      const one = scalar(item);
+      const one = scalar(item, at);
       broken ||= constraints.some((constraint) => constraint.breaks(one));
       return one;
     });

@@ -5,8 +5,8 @@
 import { PosternError } from '../../errors.ts';
 import type { ScalarType } from './form.ts';
 
-/** @throws PosternError `malformed_request`. */
-export type ReadScalar = (value: unknown) => unknown;
+/** @param at dotted path of the value, for messages. @throws PosternError `malformed_request`. */
+export type ReadScalar = (value: unknown, at: string) => unknown;
 export type ScalarReaders = Readonly<Record<ScalarType, ReadScalar>>;
 
 /** SES's integer has 32 bits. */
@@ -49,14 +49,14 @@ function readString(value: unknown): string {
 }
 
 /** Bytes, as base64. */
-function readBlob(value: unknown): Buffer {
+function readBlob(value: unknown, at: string): Buffer {
   const text = typeof value === 'string' ? value : undefined;
   if (text === undefined) throw refused(value, 'blob');
   const bytes = Buffer.from(text, 'base64');
   // Node skips what is not base64: then there are fewer bytes than the length of the text promises.
   const padding = text.endsWith('==') ? 2 : text.endsWith('=') ? 1 : 0;
   if (text.length % 4 === 0 && bytes.length === (text.length / 4) * 3 - padding) return bytes;
-  throw new PosternError('malformed_request', 'A value of bytes is not valid base64.');
+  throw new PosternError('malformed_request', `Value at '${at}' must be valid base64.`);
 }
 
 function readWhole(value: unknown, type: 'integer' | 'long'): number {

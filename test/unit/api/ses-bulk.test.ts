@@ -135,9 +135,9 @@ test('a failed entry has its error in its place, and the others are sent', async
 });
 
 const statuses: [ErrorCode, string][] = [
-  ['identity_not_verified', 'MESSAGE_REJECTED'],
   ['message_rejected', 'MESSAGE_REJECTED'],
   ['configuration_set_missing', 'CONFIGURATION_SET_NOT_FOUND'],
+  ['pool_missing', 'INVALID_SENDING_POOL_NAME'],
   ['throttled', 'ACCOUNT_THROTTLED'],
   ['sending_paused', 'CONFIGURATION_SET_SENDING_PAUSED'],
   ['invalid_address', 'INVALID_PARAMETER'],
@@ -154,6 +154,21 @@ for (const [code, status] of statuses) {
     assert.deepEqual(results, [{ Status: status, Error: 'Why.' }]);
   });
 }
+
+test('a sender that may not send fails the whole call, and so does no sender', async () => {
+  server.accept.refuse = () => {
+    throw new PosternError('identity_not_verified', 'Email address is not verified.');
+  };
+  await assert.rejects(bulk([to('a'), to('b')]), {
+    name: 'MessageRejected',
+    message: 'Email address is not verified.',
+  });
+  server.accept.refuse = () => {};
+  await assert.rejects(bulk([to('a')], { FromEmailAddress: undefined }), {
+    name: 'BadRequestException',
+    message: 'Source cannot be empty',
+  });
+});
 
 test('a paused account has a status of its own', async () => {
   await server.control.account.setSendingEnabled(false);

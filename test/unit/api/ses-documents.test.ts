@@ -21,8 +21,10 @@ import {
   PutConfigurationSetSendingOptionsCommand,
   PutConfigurationSetTrackingOptionsCommand,
   type PutConfigurationSetTrackingOptionsCommandInput,
+  PutConfigurationSetVdmOptionsCommand,
   type SESv2Client,
   TestRenderEmailTemplateCommand,
+  UpdateConfigurationSetCommand,
   UpdateEmailTemplateCommand,
 } from '@aws-sdk/client-sesv2';
 import { PosternError } from '../../../lib/errors.ts';
@@ -61,7 +63,7 @@ describe('a template', () => {
     assert.deepEqual(updated.TemplateContent, { Subject: 's', Text: 't' });
 
     await client.send(new DeleteEmailTemplateCommand({ TemplateName }));
-    await client.send(new DeleteEmailTemplateCommand({ TemplateName }));
+    await assert.rejects(client.send(new DeleteEmailTemplateCommand({ TemplateName })), NotFoundException);
     await assert.rejects(client.send(new GetEmailTemplateCommand({ TemplateName })), NotFoundException);
     await assert.rejects(
       client.send(new UpdateEmailTemplateCommand({ TemplateName, TemplateContent })),
@@ -163,7 +165,7 @@ describe('a configuration set', () => {
     assert.deepEqual(shown, {
       ConfigurationSetName: 'plain',
       DeliveryOptions: { TlsPolicy: 'OPTIONAL' },
-      ReputationOptions: { ReputationMetricsEnabled: false },
+      ReputationOptions: { ReputationMetricsEnabled: true },
       SendingOptions: { SendingEnabled: true },
       Tags: [],
     });
@@ -203,7 +205,10 @@ describe('a configuration set', () => {
     const put = (input: Partial<PutConfigurationSetTrackingOptionsCommandInput>) =>
       client.send(new PutConfigurationSetTrackingOptionsCommand({ ConfigurationSetName, ...input }));
     for (const [input, message] of [
-      [{ CustomRedirectDomain: 'example.net' }, /<example\.net> is not verified/],
+      [
+        { CustomRedirectDomain: 'example.net' },
+        /^Domain <example\.net> is not verified under this account\.$/,
+      ],
       [
         { CustomRedirectDomain: 'https://links.example.com' },
         /is not a domain\. Write one as click\.example\.com/,
@@ -212,8 +217,9 @@ describe('a configuration set', () => {
       [{ CustomRedirectDomain: '192.0.2.1' }, /is not a domain/],
       [{ CustomRedirectDomain: 'localhost' }, /is not a domain/],
       [{ CustomRedirectDomain: 'x"><script>' }, /is not a domain/],
-      [{ HttpsPolicy: 'REQUIRE' }, /this service has no tracking URL of its own/],
-      [{ HttpsPolicy: 'ALWAYS' as 'REQUIRE' }, /enum value set: \[REQUIRE, REQUIRE_OPEN_ONLY, OPTIONAL\]/],
+      [{ HttpsPolicy: 'REQUIRE' }, /^CustomRedirectDomain must be specified\.$/],
+      [{ CustomRedirectDomain: ' ' }, /^CustomRedirectDomain must be specified\.$/],
+      [{ HttpsPolicy: 'ALWAYS' as 'REQUIRE' }, /enum value set: \[OPTIONAL, REQUIRE, REQUIRE_OPEN_ONLY\]/],
     ] as const) {
       await assert.rejects(put(input), (error) => {
         assert.ok(error instanceof BadRequestException);
@@ -260,11 +266,70 @@ describe('a configuration set', () => {
     for (const ConfigurationSetName of ['a b', 'x'.repeat(65)])
       await assert.rejects(create({ ConfigurationSetName }), BadRequestException);
     const offered: [Partial<CreateConfigurationSetCommandInput>, RegExp][] = [
-      [{ VdmOptions: {} }, /: VdmOptions is not supported/],
-      [{ ArchivingOptions: {} }, /: ArchivingOptions is not supported/],
-      [{ SuppressionOptions: { SuppressionScope: 'TENANT' } }, /: SuppressionScope TENANT is not supported/],
+      [
+        { VdmOptions: { DashboardOptions: { EngagementMetrics: 'ENABLED' } } },
+        /: EngagementMetrics ENABLED is not supported/,
+      ],
+      [
+        { VdmOptions: { GuardianOptions: { OptimizedSharedDelivery: 'ENABLED' } } },
+        /: OptimizedSharedDelivery ENABLED is not supported/,
+      ],
+      [
+        {
+          ArchivingOptions: {
+            ArchiveArn: `arn:aws:ses:us-east-1:123456789012:mailmanager-archive/a-${'x'.repeat(24)}`,
+          },
+        },
+        /: ArchivingOptions is not supported/,
+      ],
+      [
+        { MessageSecurityOptions: { SigningScheme: { SmimeScheme: { SignatureFormat: 'DETACHED' } } } },
+        /: SmimeScheme is not supported/,
+      ],
+      [
+        {
+          SuppressionOptions: {
+            ValidationOptions: { ConditionThreshold: { ConditionThresholdEnabled: 'ENABLED' } },
+          },
+        },
+        /ValidationOptions is not supported/,
+      ],
     ];
     for (const [input, message] of offered) await assert.rejects(create(input), message);
+  });
+
+  test('keeps what is switched off as it was given, and the mode of shared addresses', async () => {
+    const name = { ConfigurationSetName: 'dashboard' };
+    await create({
+      ...name,
+      DeliveryOptions: { SharedPoolDeliveryMode: 'REGIONAL' },
+      VdmOptions: {
+        DashboardOptions: { EngagementMetrics: 'DISABLED' },
+        GuardianOptions: { OptimizedSharedDelivery: 'DISABLED' },
+      },
+      ArchivingOptions: {},
+      MessageSecurityOptions: { SigningScheme: { DefaultScheme: {} } },
+    });
+    const made = await get('dashboard');
+    assert.deepEqual(made.VdmOptions, {
+      DashboardOptions: { EngagementMetrics: 'DISABLED' },
+      GuardianOptions: { OptimizedSharedDelivery: 'DISABLED' },
+    });
+    assert.equal(made.DeliveryOptions!.SharedPoolDeliveryMode, 'REGIONAL');
+    const VdmOptions = { DashboardOptions: { EngagementMetrics: 'DISABLED' as const } };
+    await client.send(new PutConfigurationSetVdmOptionsCommand({ ...name, VdmOptions }));
+    assert.deepEqual((await get('dashboard')).VdmOptions, VdmOptions);
+    const enabled = { DashboardOptions: { EngagementMetrics: 'ENABLED' as const } };
+    await assert.rejects(
+      client.send(new PutConfigurationSetVdmOptionsCommand({ ...name, VdmOptions: enabled })),
+      BadRequestException,
+    );
+    await client.send(new UpdateConfigurationSetCommand({ ...name }));
+    await assert.rejects(
+      client.send(new UpdateConfigurationSetCommand({ ConfigurationSetName: 'none' })),
+      NotFoundException,
+    );
+    await client.send(new DeleteConfigurationSetCommand(name));
   });
 
   test('is listed in pages and by a part of its name', async () => {

@@ -41,7 +41,7 @@ describe('an identity', () => {
     );
     assert.equal(made.IdentityType, 'DOMAIN');
     assert.equal(made.VerifiedForSendingStatus, false);
-    assert.equal(made.DkimAttributes!.Status, 'PENDING');
+    assert.equal(made.DkimAttributes!.Status, 'NOT_STARTED');
     assert.equal(made.DkimAttributes!.SigningAttributesOrigin, 'AWS_SES');
     assert.equal(made.DkimAttributes!.CurrentSigningKeyLength, 'RSA_2048_BIT');
     assert.ok(made.DkimAttributes!.Tokens!.length > 0);

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { OPERATIONS } from '../../../lib/ses/operations.ts';
+import { SES_V2 } from '../../../lib/ses/model/models.ts';
 import { matchRoute } from '../../../lib/ses/router.ts';
 
 test('every operation is found by its method and path, with and without a trailing slash', () => {
-  for (const [operation, method, path] of OPERATIONS) {
+  for (const [operation, { method, path }] of Object.entries(SES_V2.operations)) {
     const names = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name!);
     const raw = path.replace(/\{\w+\}/g, (label) => `v%20${label.slice(1, -1)}%2Fx`);
     const labels = Object.fromEntries(names.map((name) => [name, `v ${name}/x`]));
@@ -12,6 +12,14 @@ test('every operation is found by its method and path, with and without a traili
     assert.deepEqual(matchRoute(method, raw), { operation, labels }, raw);
     assert.deepEqual(matchRoute(method, other), { operation, labels }, other);
   }
+});
+
+test('the lists of older SDKs are found where those look for them', () => {
+  for (const [path, operation] of [
+    ['/v2/email/identities', 'ListEmailIdentities'],
+    ['/v2/email/configuration-sets', 'ListConfigurationSets'],
+  ] as const)
+    assert.deepEqual(matchRoute('GET', path), { operation, labels: {}, fromQuery: true });
 });
 
 test('a label is decoded once', () => {

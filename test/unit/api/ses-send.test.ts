@@ -228,7 +228,7 @@ describe('limits of SendEmail', () => {
     ['15 headers', { Content: { Simple: { ...simple, Headers: headers(15) } } }],
     ['a header name of 126', withHeader('X'.repeat(126), 'v')],
     ['a header value of 995', withHeader('X', 'v'.repeat(995))],
-    ['a tag of 256', tag('a'.repeat(256), 'b'.repeat(256))],
+    ['a tag of 255', tag('a'.repeat(255), 'b'.repeat(255))],
     ['template data of 262144', data(262_144)],
   ];
   for (const [name, input] of good) {
@@ -253,9 +253,21 @@ describe('limits of SendEmail', () => {
     ['name and value of 997', withHeader('XX', 'v'.repeat(995)), /longer than 996/],
     ['a line break in a header', withHeader('X', 'a\r\nBcc: b@example.net'), /regular expression pattern/],
     ['a colon in a header name', withHeader('X:', 'a'), /regular expression pattern/],
-    ['a tag of 257', tag('a'.repeat(257), 'b'), /'emailTags\.1\.member\.name'.*equal to 256/],
-    ['a tag with a space', tag('a b', 'b'), /regular expression pattern/],
-    ['a tag of the system', tag('ses:other', 'b'), /regular expression pattern/],
+    ['a tag name of 256', tag('a'.repeat(256), 'b'), /^Tag name cannot exceed 255 characters\.$/],
+    ['a tag value of 256', tag('a', 'b'.repeat(256)), /^Tag value cannot exceed 255 characters\.$/],
+    ['a tag without a name', tag('', 'b'), /^The tag name must be specified\.$/],
+    ['a tag without a value', tag('a', ''), /^The tag value must be specified\.$/],
+    [
+      'a tag with a space',
+      tag('a b', 'b'),
+      /^Invalid tag name <a b>: only alphanumeric ASCII characters, '_', {2}'-' are allowed\.$/,
+    ],
+    ['a tag of the system', tag('ses:other', 'b'), /^Invalid tag name <ses:other>: /],
+    [
+      'a tag value with a colon',
+      tag('a', 'x:y'),
+      /^Invalid tag value <x:y>: only alphanumeric ASCII characters, '_', {2}'-' , '\.', '@' are allowed\.$/,
+    ],
     ['template data of 262145', data(262_145), /less than or equal to 262144/],
     [
       'template data that is no JSON',
@@ -288,12 +300,12 @@ describe('limits of SendEmail', () => {
     [
       'a word that is none of the enumeration',
       { ConfigurationOverrides: { Tracking: { OpenTrackingEnabled: 'YES' as 'ENABLED' } } },
-      /'configurationOverrides\.tracking\.openTrackingEnabled' .*enum value set: \[ENABLED, DISABLED\]/,
+      /'configurationOverrides\.tracking\.openTrackingEnabled' .*enum value set: \[DISABLED, ENABLED\]/,
     ],
     [
       'several failures',
-      { EmailTags: [{ Name: 'a b', Value: 'ü' }] },
-      /^2 validation errors detected: Value at 'emailTags\.1\.member\.name' .*; Value at 'emailTags\.1\.member\.value' /,
+      { Content: { Simple: { ...simple, Headers: [{ Name: 'a b', Value: 'ü' }] } } },
+      /^2 validation errors detected: Value at '.*\.headers\.1\.member\.name' .*; Value at '.*\.member\.value' /,
     ],
   ];
   for (const [name, input, message] of bad) {
@@ -328,7 +340,7 @@ describe('limits of SendEmail', () => {
     assert.deepEqual(json, {
       __type: 'BadRequestException',
       message:
-        "1 validation error detected: Value null at 'content' failed to satisfy constraint: Member must not be null",
+        "1 validation error detected: Value at 'content' failed to satisfy constraint: Member must not be null",
     });
   });
 
@@ -337,16 +349,23 @@ describe('limits of SendEmail', () => {
     assert.match(json.message as string, /^EndpointId is not supported/);
   });
 
+  test('null in a list is refused', async () => {
+    const { status, json } = await send(server, {
+      body: JSON.stringify({ ...BASE, ReplyToAddresses: [null] }),
+    });
+    assert.equal(status, 400);
+    assert.match(json.message as string, /'replyToAddresses' .*: \[Member must not be null\]/);
+  });
+
   const malformed: [string, string | Buffer, RegExp][] = [
     ['invalid JSON', '{"Content":', /not valid JSON/],
     ['JSON that is no object', '[]', /must be a JSON object/],
     ['invalid UTF-8', Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d]), /not valid UTF-8/],
     ['invalid base64', '{"Content":{"Raw":{"Data":"a*=="}}}', /'content\.raw\.data' must be valid base64/],
     ['base64 cut short', '{"Content":{"Raw":{"Data":"abc"}}}', /'content\.raw\.data' must be valid base64/],
-    ['a number for a string', '{"FromEmailAddress":1}', /'fromEmailAddress' must be a string/],
-    ['a string for a list', '{"ReplyToAddresses":"a"}', /'replyToAddresses' must be a list/],
-    ['a list for a structure', '{"Content":[]}', /'content' must be a structure/],
-    ['null in a list', '{"ReplyToAddresses":[null]}', /'replyToAddresses\.1\.member' must be a string/],
+    ['a number for a string', '{"FromEmailAddress":1}', /^NUMBER_VALUE can not be converted to a String$/],
+    ['a string for a list', '{"ReplyToAddresses":"a"}', /^Expected list or null$/],
+    ['a list for a structure', '{"Content":[]}', /^Start of list found where not expected$/],
   ];
   for (const [name, body, message] of malformed) {
     test(`${name} cannot be read`, async () => {

@@ -133,7 +133,7 @@ describe('input', () => {
       [{ Weight: 'x' }, 'STRING_VALUE can not be converted to a Double'],
       [{ At: '2026-01-31' }, 'STRING_VALUE can not be converted to milliseconds since epoch'],
       [{ At: 1e300 }, 'NUMBER_VALUE can not be converted to milliseconds since epoch'],
-      [{ Data: 'a' }, 'A value of bytes is not valid base64.'],
+      [{ Data: 'a' }, "Value at 'data' must be valid base64."],
       [{ Words: 'SMALL' }, 'Expected list or null'],
       [{ Words: {} }, 'Start of structure or map found where not expected.'],
       [{ Words: [1] }, 'NUMBER_VALUE can not be converted to a String'],
