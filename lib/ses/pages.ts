@@ -4,7 +4,7 @@ import { requireBetween } from './violation.ts';
 
 const PREFIX = 'after:';
 
-interface Asked {
+interface PageRequest {
   /** Absent or 0: as many as the most. */
   PageSize?: number;
   /** Empty counts as absent, as in SES. */
@@ -19,7 +19,7 @@ interface Asked {
 export function page<T>(
   items: T[],
   nameOf: (item: T) => string,
-  { PageSize, NextToken: token }: Asked,
+  { PageSize, NextToken: token }: PageRequest,
   most = 1000,
 ): { items: T[]; NextToken?: string } {
   const size = sizeOf(PageSize, most);

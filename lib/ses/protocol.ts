@@ -3,7 +3,7 @@ import { type GivenInput, InputReaders } from './model/input.ts';
 import { SES_V2 } from './model/models.ts';
 import { OutputWriters } from './model/output.ts';
 
-interface Wire {
+interface OperationWire {
   read(given: GivenInput): unknown;
   /** Reads an input that is in the query alone. */
   readQuery(query: GivenInput['query']): unknown;
@@ -14,14 +14,14 @@ interface Wire {
 export class RestJson {
   readonly #readers = new InputReaders(SES_V2);
   readonly #writers: OutputWriters;
-  readonly #known = new Map<string, Wire>();
+  readonly #known = new Map<string, OperationWire>();
 
   /** @param checkAnswers whether each answer is held against the model. */
   constructor(checkAnswers: boolean) {
     this.#writers = new OutputWriters(SES_V2, { check: checkAnswers });
   }
 
-  of(operation: string): Wire {
+  of(operation: string): OperationWire {
     const before = this.#known.get(operation);
     if (before) return before;
     const { input, output } = SES_V2.operations[operation]!;

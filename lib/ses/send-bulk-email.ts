@@ -8,8 +8,8 @@ import { type Call, operation } from './operation.ts';
 import type { InputOf, OutputOf } from './types.ts';
 import { violation } from './violation.ts';
 
-type Request = InputOf<'SendBulkEmail'>;
-type BulkEntry = Request['BulkEmailEntries'][number];
+type BulkRequest = InputOf<'SendBulkEmail'>;
+type BulkEntry = BulkRequest['BulkEmailEntries'][number];
 type TemplateContent = ReturnType<typeof content.template>;
 type EntryResult = NonNullable<OutputOf<'SendBulkEmail'>['BulkEmailEntryResults']>[number];
 type EntryStatus = NonNullable<EntryResult['Status']>;
@@ -59,7 +59,12 @@ function refuseWhole(results: Submitted[]): void {
     if ('error' in result && result.error.code === 'identity_not_verified') throw result.error;
 }
 
-function submission(one: BulkEntry, request: Request, defaults: TemplateContent, tenant: string): Submission {
+function submission(
+  one: BulkEntry,
+  request: BulkRequest,
+  defaults: TemplateContent,
+  tenant: string,
+): Submission {
   const replacement = one.ReplacementEmailContent?.ReplacementTemplate?.ReplacementTemplateData;
   return {
     from: request.FromEmailAddress,

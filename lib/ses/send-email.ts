@@ -6,7 +6,7 @@ import { messageTags } from './message-tags.ts';
 import { type Call, operation, unsupported } from './operation.ts';
 import type { InputOf } from './types.ts';
 
-type Request = InputOf<'SendEmail'>;
+type EmailRequest = InputOf<'SendEmail'>;
 
 export const sendEmail = operation('SendEmail', 'use', async (request, call) => {
   const [result] = await call.deps.accept.submit([submission(request, call)], {
@@ -19,7 +19,7 @@ export const sendEmail = operation('SendEmail', 'use', async (request, call) => 
   return { MessageId: result.messageId };
 });
 
-function submission(request: Request, call: Call): Submission {
+function submission(request: EmailRequest, call: Call): Submission {
   content.refuseUnsupported(request);
   if (request.ListManagementOptions) throw unsupported('ListManagementOptions (contact lists)');
   const tenant = content.tenantOf(request, call);
@@ -36,7 +36,7 @@ function submission(request: Request, call: Call): Submission {
   };
 }
 
-function contentOf({ Simple, Raw, Template }: Request['Content'], tenant: string, call: Call): Content {
+function contentOf({ Simple, Raw, Template }: EmailRequest['Content'], tenant: string, call: Call): Content {
   if ([Simple, Raw, Template].filter((one) => one !== undefined).length !== 1)
     throw new PosternError('bad_request', 'Content needs exactly one of Simple, Raw and Template.');
   if (Raw) return { kind: 'raw', bytes: Raw.Data };

@@ -239,7 +239,7 @@ describe('tracking', () => {
       ),
       (error) => {
         assert.ok(error instanceof BadRequestException);
-        assert.match(error.message, /no tracking URL of its own\. Set one \(POSTERN_TRACKING_URL/);
+        assert.match(error.message, /CustomRedirectDomain must be specified\./);
         return true;
       },
     );
