@@ -10,6 +10,7 @@
 import { isAscii } from 'node:buffer';
 import type { Admission } from '../engine/ports.ts';
 import { asPosternError, type ErrorCode, PosternError } from '../errors.ts';
+import { callUuids } from '../mail/message-id.ts';
 import { DAY } from '../time.ts';
 import { CallSize, HeldBytes } from './call-size.ts';
 import { type Checked, check } from './check.ts';
@@ -46,8 +47,9 @@ class Acceptor implements Accept {
       digest: options.idempotency.digest,
     };
     // Checked first: the template or the identity of the first call may be gone by now, its answer is not.
-    const earlier = claim && (await this.#deps.engine.records.claim(claim.key));
-    if (earlier && earlier.digest !== claim.digest) throw conflict();
+    const earlier =
+      claim && !options.idempotency?.first && (await this.#deps.engine.records.claim(claim.key));
+    if (claim && earlier && earlier.digest !== claim.digest) throw conflict();
     if (earlier) return readAnswer(earlier.response);
 
     const origin: Origin = {
@@ -59,7 +61,7 @@ class Acceptor implements Accept {
     let size: CallSize | undefined;
     try {
       size = new CallSize(submissions, this.#held);
-      const made = await this.#prepareAll(submissions, options, origin, size);
+      const made = await this.#prepareAll(submissions, options, origin, size, callUuids(claim?.key));
       const admissions = made.filter((one): one is Admission => !(one instanceof PosternError));
       const answer = made.map(answerOf);
       if (admissions.length > 0) {
@@ -91,9 +93,12 @@ class Acceptor implements Accept {
     options: SubmitOptions,
     origin: Origin,
     size: CallSize,
+    uuidAt: (place: number) => string,
   ): Promise<(Admission | PosternError)[]> {
     const all = await Promise.all(
-      submissions.map((submission) => this.#checked(submission, options, origin).catch(asPosternError)),
+      submissions.map((submission, place) =>
+        this.#checked(submission, options, origin, uuidAt(place)).catch(asPosternError),
+      ),
     );
     const good = all.flatMap((one) => (one instanceof PosternError ? [] : [one.prepared]));
     const [made, suppressed] = await Promise.all([
@@ -106,9 +111,14 @@ class Acceptor implements Accept {
     });
   }
 
-  async #checked(submission: Submission, options: SubmitOptions, origin: Origin): Promise<Checked> {
+  async #checked(
+    submission: Submission,
+    options: SubmitOptions,
+    origin: Origin,
+    uuid: string,
+  ): Promise<Checked> {
     const { hooks, policy } = this.#deps;
-    const result = check(this.#deps, submission, options);
+    const result = check(this.#deps, submission, options, uuid);
     if (hooks?.has('onAccept')) {
       const subject = subjectOf(submission.content, result.raw);
       await askPolicy(hooks, result.prepared, subject, origin, policy);

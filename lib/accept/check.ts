@@ -34,9 +34,15 @@ export interface Checked {
 
 /**
  * Checks whether a submission may be sent, and prepares all parts that do not depend on its composed bytes.
+ * @param uuid of its id.
  * @throws PosternError that refuses it: its sender, its configuration set, its recipients, its pool or its time.
  */
-export function check(deps: CheckDeps, submission: Submission, options: SubmitOptions): Checked {
+export function check(
+  deps: CheckDeps,
+  submission: Submission,
+  options: SubmitOptions,
+  uuid?: string,
+): Checked {
   const { control, policy, region } = deps;
   const now = deps.clock.now();
   const raw = submission.content.kind === 'raw' ? openRaw(submission.content.bytes) : undefined;
@@ -71,7 +77,7 @@ export function check(deps: CheckDeps, submission: Submission, options: SubmitOp
   const due = dueTime(submission.sendAt, now, policy.maxSchedule);
   const age = set?.delivery.maxDeliverySeconds ? set.delivery.maxDeliverySeconds * 1000 : policy.maxAge;
   const header = raw?.from ?? from;
-  const id = newMessageId(now);
+  const id = newMessageId(now, uuid);
   const tags = tagsOf(submission, raw, set?.name, header, options);
   const suppression = control.account.suppression(tenant, set);
   const prepared: Prepared = {

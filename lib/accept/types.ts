@@ -75,8 +75,11 @@ export type Submitted = { messageId: string } | { error: import('../errors.ts').
 export interface SubmitOptions {
   door: 'ses-v2' | 'ses-v1' | 'smtp' | 'postern';
   caller: Caller;
-  /** Makes the whole call idempotent. `digest` binds it to the request. */
-  idempotency?: { key: string; digest: string; ttl: number };
+  /**
+   * Makes the whole call idempotent. `digest` binds it to the request. `first`: the caller says that it makes the call for
+   * the first time, so no answer is looked for before the work is done.
+   */
+  idempotency?: { key: string; digest: string; ttl: number; first?: boolean };
 }
 
 /** The accept pipeline. */

@@ -3,13 +3,50 @@
  * characters without a domain, as programs and tables built on SES expect. The Message-ID field of a message is
  * `<id@domain>`, with the domain of its From.
  */
-import { randomUUID } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 
 const FORM = /^0100[0-9a-f]{12}-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}-000000$/;
 
-/** Makes a new id. Ids sort by time and cannot be guessed. @param now since the epoch, ms. */
-export function newMessageId(now: number): string {
-  return `0100${Math.floor(now).toString(16).padStart(12, '0')}-${randomUUID()}-000000`;
+/**
+ * Makes a new id. Ids sort by time and cannot be guessed.
+ * @param now since the epoch, ms. @param uuid of `callUuids`; by default that of a call of its own.
+ */
+export function newMessageId(now: number, uuid: string = callUuids()(0)): string {
+  return `0100${Math.floor(now).toString(16).padStart(12, '0')}-${uuid}-000000`;
+}
+
+/**
+ * The UUIDs of the messages of one call, by the place of a message in it. They are of version 8 (RFC 9562 §5.8): the first
+ * 74 free bits are those of the call (`callOf`), the last 48 those of the message. A repeat of the call, under its
+ * idempotency key, gives the same ones, so that the messages of the first are found by the ids of the second. The id of
+ * the caller's access key is part of an idempotency key, so ids cannot be guessed from what recipients know; nor can the
+ * id of a message from that of another of its call.
+ * @param key idempotency key of the call; absent: the UUIDs are random.
+ */
+export function callUuids(key?: string): (place: number) => string {
+  const call = key === undefined ? randomBytes(32) : createHash('sha256').update(`call ${key}`).digest();
+  const hex = call.toString('hex');
+  const variant = ((call[8]! & 0x3f) | 0x80).toString(16);
+  const start = `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(12, 15)}-${variant}${hex.slice(18, 20)}`;
+  return (place) => {
+    const digest = createHash('sha256').update(call).update(`/${place}`).digest('hex');
+    return `${start}-${digest.slice(0, 12)}`;
+  };
+}
+
+/** The call of a message; undefined: its id was made without one, as all were in earlier versions. */
+export function callOf(id: string): string | undefined {
+  return id[31] === '8' ? id.slice(17, 40) : undefined;
+}
+
+/** The call of an idempotency key. */
+export function callOfKey(key: string): string {
+  return callUuids(key)(0).slice(0, 23);
+}
+
+/** The UUID of an id: what it has in common with those of repeats. */
+export function uuidOf(id: string): string {
+  return id.slice(17, 53);
 }
 
 /**

@@ -24,6 +24,8 @@ import { matchRoute } from './router.ts';
 
 /** How long the retries of one SDK call are known as such. */
 const RETRY_WINDOW = 15 * 60_000;
+/** `amz-sdk-request` of a call that was not made before: every SDK counts its tries. */
+const FIRST_TRY = /^attempt=1(?!\d)/;
 /** `amz-sdk-invocation-id`: a UUID from every SDK; any other short printable text is accepted. */
 const INVOCATION_ID = /^[!-~]{8,128}$/;
 
@@ -88,7 +90,8 @@ function queryMembers(query: readonly [name: string, value: string][]): GivenInp
 function retryKey(head: RequestHead, operation: string, bodyHash: string): Call['idempotency'] {
   const invocation = headerOf(head, 'amz-sdk-invocation-id');
   if (invocation === undefined || !INVOCATION_ID.test(invocation)) return undefined;
-  return { key: `${operation}/${invocation}/${bodyHash}`, digest: bodyHash, ttl: RETRY_WINDOW };
+  const first = FIRST_TRY.test(headerOf(head, 'amz-sdk-request') ?? '');
+  return { key: `${operation}/${invocation}/${bodyHash}`, digest: bodyHash, ttl: RETRY_WINDOW, first };
 }
 
 function reply(status: number, requestId: string, output: unknown, more?: Record<string, string>): Response {

@@ -33,10 +33,14 @@ const COUNTED_KINDS = ['statistics', 'counted'];
 /** Kinds that the first key is written as: itself, and the count of changes. */
 const FIRST_KEY_KINDS = ['key', '!'];
 
+/** What the state of deliveries is read and written by. */
+const STATE_ACTIONS = ['GetItem', 'BatchGetItem', 'Query', 'UpdateItem', 'BatchWriteItem'];
+
 /** Statements of the API: takes mail in, shows what became of it, changes the configuration. */
 export function apiPermissions(data: DataStack): iam.PolicyStatement[] {
   return [
-    table(data, 'records', 'GetItem', 'BatchGetItem', 'Query', 'UpdateItem', 'BatchWriteItem'),
+    table(data, 'records', ...STATE_ACTIONS),
+    table(data, 'deliveries', ...STATE_ACTIONS),
     table(data, 'ledger', 'Query', 'BatchWriteItem'),
     table(data, 'suppressions', 'BatchGetItem', 'UpdateItem'),
     allow(['dynamodb:Query'], [`${data.tables[LISTED_INDEX.table].tableArn}/index/${LISTED_INDEX.name}`]),
@@ -55,7 +59,8 @@ export function apiPermissions(data: DataStack): iam.PolicyStatement[] {
 /** Statements of the submission service: takes mail in, and changes nothing. */
 export function submissionPermissions(data: DataStack): iam.PolicyStatement[] {
   return [
-    table(data, 'records', 'GetItem', 'UpdateItem', 'BatchWriteItem'),
+    table(data, 'records', 'UpdateItem', 'BatchWriteItem'),
+    table(data, 'deliveries', 'UpdateItem', 'BatchWriteItem'),
     table(data, 'ledger', 'BatchWriteItem'),
     table(data, 'suppressions', 'BatchGetItem'),
     table(data, 'leases', 'GetItem'),
@@ -108,6 +113,7 @@ export function duePermissions(data: DataStack): iam.PolicyStatement[] {
 export function outcomesPermissions(data: DataStack): iam.PolicyStatement[] {
   return [
     table(data, 'records', 'GetItem', 'Query', 'BatchWriteItem'),
+    table(data, 'deliveries', 'Query', 'BatchWriteItem'),
     table(data, 'suppressions', 'UpdateItem'),
     rowsOfKinds(data, COUNTED_KINDS, 'GetItem', 'BatchGetItem', 'PutItem', 'UpdateItem', 'DeleteItem'),
     key(data, 'Decrypt'),
@@ -144,7 +150,9 @@ export function egressPermissions(data: DataStack, { stage, pools, ips }: NodeSc
     ),
     lanes(data, 'SendMessage'),
     queue(data.outcomes, 'SendMessage'),
-    table(data, 'records', 'GetItem', 'BatchGetItem', 'Query', 'UpdateItem', 'BatchWriteItem'),
+    // The state of mail of earlier versions is in the table of records.
+    table(data, 'records', ...STATE_ACTIONS),
+    table(data, 'deliveries', ...STATE_ACTIONS),
     table(data, 'ledger', 'BatchWriteItem'),
     // All nodes share limits, plans and checkpoints; an address is its node's.
     leases(data, 'ForAllValues:StringNotLike', [leaseOf('*')]),

@@ -117,8 +117,8 @@ export interface Stage {
   /** Absent: mail comes by the API only. */
   submission?: SubmissionService;
   /**
-   * Claims every delivery before it is sent, for $0.63 a million: then a message that SQS hands out twice at one time
-   * (it rarely does) goes out once, and every delivery that waits in a lane can be cancelled.
+   * Claims every delivery before it is sent, for $0.63 a million and as much for each deferral: then a message that SQS
+   * hands out twice at one time (it rarely does) goes out once, and every delivery that waits in a lane can be cancelled.
    */
   claimBeforeSend?: boolean;
   tables: {

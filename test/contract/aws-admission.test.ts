@@ -8,7 +8,7 @@ import { laneQueue } from '../../lib/engine/aws/schema.ts';
 import type { Admission } from '../../lib/engine/ports.ts';
 import { seededRandom } from '../support/clock.ts';
 import { advance, awsNodes, deliverAll, MINUTE, SKIP, VISIBILITY } from './aws-nodes.ts';
-import { admit, assertEmpty, collect, end, mail, names, newLane } from './harness.ts';
+import { admit, assertEmpty, attempt, collect, end, mail, names, newLane } from './harness.ts';
 
 describe('aws: admission', { skip: SKIP }, () => {
   const { aws, open } = awsNodes();
@@ -48,7 +48,7 @@ describe('aws: admission', { skip: SKIP }, () => {
     const lane = newLane();
     const claim = claimOf('refused');
     faults.add({ command: 'SendMessageBatch', kind: 'refused', times: 100, error: 'RequestThrottled' });
-    const call = () => engine.queue.admit([mail(Date.now(), { lane })], claim);
+    const call = () => engine.queue.admit([mail(Date.now(), { lane, key: claim.key })], claim);
     await assert.rejects(call(), { code: 'storage_unavailable' });
     faults.clear();
     assert.deepEqual(await call(), { kind: 'admitted' });
@@ -75,14 +75,22 @@ describe('aws: admission', { skip: SKIP }, () => {
       const { engine, faults } = await open();
       const lane = newLane();
       const claim = claimOf(`${kind} ${lane}`);
-      const first = mail(Date.now(), { lane, recipients: ['a@example.net', 'b@example.net'] });
+      const first = mail(Date.now(), {
+        lane,
+        recipients: ['a@example.net', 'b@example.net'],
+        key: claim.key,
+      });
       await aws().createQueue(laneQueue(lane));
       faults.add({ command: 'SendMessageBatch', kind, times: 1 });
       await assert.rejects(engine.queue.admit([first], claim), { code: 'storage_unavailable' });
-      const second = mail(Date.now(), { lane, recipients: ['a@example.net', 'b@example.net'] });
+      const second = mail(Date.now() + 1, {
+        lane,
+        recipients: ['a@example.net', 'b@example.net'],
+        key: claim.key,
+      });
       const repeat = await engine.queue.admit([second], { ...claim, response: 'another' });
       assert.deepEqual(repeat, { kind: 'repeated', response: claim.response });
-      const third = await engine.queue.admit([mail(Date.now(), { lane })], claim);
+      const third = await engine.queue.admit([mail(Date.now(), { lane, key: claim.key })], claim);
       assert.deepEqual(third, { kind: 'repeated', response: claim.response });
       const sent = await deliverAll(engine, lane);
       assert.deepEqual(names(sent), [`${first.record.id} 0`, `${first.record.id} 1`]);
@@ -98,13 +106,13 @@ describe('aws: admission', { skip: SKIP }, () => {
     const { engine, faults } = await open({ claimBeforeSend: true });
     const lane = newLane();
     const claim = claimOf(`claims ${lane}`);
-    const first = mail(Date.now(), { lane });
+    const first = mail(Date.now(), { lane, key: claim.key });
     await aws().createQueue(laneQueue(lane));
     for (const kind of ['cut', 'lost'] as const) {
       faults.add({ command: 'SendMessageBatch', kind, times: 1 });
       await assert.rejects(engine.queue.admit([first], claim), { code: 'storage_unavailable' });
     }
-    const repeat = await engine.queue.admit([mail(Date.now(), { lane })], claim);
+    const repeat = await engine.queue.admit([mail(Date.now(), { lane, key: claim.key })], claim);
     assert.equal(repeat.kind, 'repeated');
     const [leased] = await collect(engine, lane, 1, VISIBILITY);
     assert.equal(leased!.item.messageId, first.record.id);
@@ -124,7 +132,7 @@ describe('aws: admission', { skip: SKIP }, () => {
       const [before] = await collect(engine, lane, 1, VISIBILITY);
       await engine.queue.settle([end(before!, Date.now())]);
       proxy.reset(taken ? 'after' : 'before');
-      const message = mail(Date.now(), { lane });
+      const message = mail(Date.now(), { lane, key: lane });
       assert.deepEqual(await engine.queue.admit([message], claimOf(lane)), { kind: 'admitted' });
       assert.equal(proxy.resets(), 1);
       if (taken) {
@@ -146,49 +154,135 @@ describe('aws: admission', { skip: SKIP }, () => {
     faults.add({ command: 'SendMessageBatch', kind: 'refused', times: 100, error: 'RequestThrottled' });
     const when = (input: Record<string, unknown>) => input.UpdateExpression === 'SET e = :e';
     faults.add({ command: 'UpdateItem', kind: 'refused', times: 1, error: 'AccessDeniedException', when });
-    await assert.rejects(engine.queue.admit([mail(Date.now(), { lane })], claimOf(`denied ${lane}`)), {
-      message: /AccessDenied/,
-    });
+    await assert.rejects(
+      engine.queue.admit([mail(Date.now(), { lane, key: `denied ${lane}` })], claimOf(`denied ${lane}`)),
+      {
+        message: /AccessDenied/,
+      },
+    );
   });
 
   test('a repeat of a call that is still in the backlog is sent once, in either order of arrival', async () => {
     const { engine, faults } = await open();
     const lane = newLane();
     const claim = claimOf(`backlog ${lane}`);
-    const first = mail(Date.now(), { lane });
+    const first = mail(Date.now(), { lane, key: claim.key });
     await aws().createQueue(laneQueue(lane));
     faults.add({ command: 'SendMessageBatch', kind: 'lost', times: 1 });
     await assert.rejects(engine.queue.admit([first], claim), { code: 'storage_unavailable' });
-    await engine.queue.admit([mail(Date.now(), { lane })], claim);
+    await engine.queue.admit([mail(Date.now(), { lane, key: claim.key })], claim);
     advance(20 * MINUTE);
     assert.deepEqual(names(await deliverAll(engine, lane)), [`${first.record.id} 0`]);
   });
 
-  test('a repeated call writes the records that failed to be written after the send', async () => {
+  test('the repeat of a call whose deliveries have left their lane sends nothing', async () => {
     const { engine, faults } = await open();
     const lane = newLane();
-    const claim = claimOf(`records ${lane}`);
-    const first = mail(Date.now(), { lane });
-    faults.add({
-      command: 'UpdateItem',
-      kind: 'refused',
-      error: 'AccessDenied',
-      times: 50,
-      when: (input) => String(input.UpdateExpression).startsWith('SET r = '),
+    const claim = claimOf(`left ${lane}`);
+    const call = () => engine.queue.admit([mail(Date.now(), { lane, key: claim.key })], claim);
+    await call();
+    assert.equal(await engine.records.claim(claim.key), undefined, 'it may not have been sent');
+    assert.equal((await deliverAll(engine, lane)).length, 1);
+    assert.deepEqual(await engine.records.claim(claim.key), {
+      digest: claim.digest,
+      response: claim.response,
     });
-    await assert.rejects(engine.queue.admit([first], claim), { code: 'storage_unavailable' });
+    const sends = faults.calls.get('SendMessageBatch');
+    assert.deepEqual(await call(), { kind: 'repeated', response: claim.response });
+    assert.equal(faults.calls.get('SendMessageBatch'), sends);
+  });
+
+  test('messages that one item would make dear have items of their own, which a repeat completes', async () => {
+    const { engine, faults } = await open();
+    const lane = newLane();
+    const claim = claimOf(`large ${lane}`);
+    const random = seededRandom(5);
+    const noise = (): string =>
+      Array.from({ length: 3_000 }, () => Math.floor(random() * 36).toString(36)).join('');
+    const messages = (): Admission[] =>
+      Array.from({ length: 20 }, (_, place) => {
+        const one = mail(Date.now() + place, { lane, key: claim.key, place });
+        one.record.headers = { fields: [['X-Noise', noise()]], truncated: false };
+        return one;
+      });
+    const first = messages();
+    faults.add({ command: 'BatchWriteItem', kind: 'refused', error: 'AccessDenied', times: 1 });
+    await assert.rejects(engine.queue.admit(first, claim), { code: 'storage_unavailable' });
+    assert.equal(await engine.records.message(first[19]!.record.id), undefined);
+    advance(1000);
+    const second = messages();
+    assert.deepEqual(await engine.queue.admit(second, claim), { kind: 'repeated', response: claim.response });
+    const sent = await deliverAll(engine, lane);
+    assert.deepEqual(names(sent), first.map(({ record }) => `${record.id} 0`).sort());
+    for (const [at, { record }] of first.entries()) {
+      assert.equal((await engine.records.message(record.id))?.id, record.id);
+      assert.equal((await engine.records.message(second[at]!.record.id))?.id, record.id, `repeat of ${at}`);
+    }
+  });
+
+  test('a key that expired and is used again leaves the first call its records', async () => {
+    const { engine } = await open();
+    const lane = newLane();
+    const claim = { ...claimOf(`again ${lane}`), expiresAt: Date.now() + MINUTE };
+    const first = mail(Date.now(), { lane, key: claim.key });
+    await engine.queue.admit([first], claim);
+    advance(2 * MINUTE);
+    const second = mail(Date.now(), { lane, key: claim.key });
+    const later = { ...claim, digest: 'other', expiresAt: Date.now() + MINUTE };
+    assert.deepEqual(await engine.queue.admit([second], later), { kind: 'admitted' });
+    for (const { record } of [first, second]) {
+      assert.deepEqual(await engine.records.message(record.id), record);
+    }
+    assert.equal((await deliverAll(engine, lane)).length, 2);
+  });
+
+  test('while the table of deliveries is throttled, mail is taken in as always', async () => {
+    const { engine, faults } = await open();
+    const lane = newLane();
+    const tables = aws().resources.tables;
+    const error = 'ProvisionedThroughputExceededException';
+    let asked = 0;
+    const onDeliveries = (input: Record<string, unknown>): boolean => {
+      const { deliveries } = tables;
+      const is = input.TableName === deliveries || Object.hasOwn(input.RequestItems ?? {}, deliveries);
+      if (is) asked += 1;
+      return is;
+    };
+    for (const command of ['UpdateItem', 'BatchWriteItem', 'BatchGetItem', 'GetItem', 'Query']) {
+      faults.add({ command, kind: 'refused', error, times: 10_000, when: onDeliveries });
+    }
+    const messages = Array.from({ length: 10 }, (_, place) => {
+      const key = `throttled ${lane} ${place}`;
+      const one = mail(Date.now(), { lane, key, recipients: ['a@example.net', 'b@example.net'] });
+      one.deliveries.splice(1);
+      const { id, tenant } = one.record;
+      const at = Date.now();
+      const over = attempt(at, 'suppressed');
+      one.settled = [{ v: 1, messageId: id, n: 1, at, kind: 'attempt', tenant, attempt: over }];
+      return { key, one };
+    });
+    for (const { key, one } of messages) {
+      assert.deepEqual(await engine.queue.admit([one], claimOf(key)), { kind: 'admitted' });
+    }
+    const leased = await collect(engine, lane, 10, VISIBILITY);
+    assert.equal(asked, 0, 'accept has nothing to ask it');
     faults.clear();
-    assert.equal(await engine.records.claim(claim.key), undefined);
-    assert.equal((await engine.queue.admit([mail(Date.now(), { lane })], claim)).kind, 'repeated');
-    assert.deepEqual(names(await deliverAll(engine, lane)), [`${first.record.id} 0`]);
-    assert.equal(await engine.records.state(first.record.id, 0), 'delivered');
+    await engine.queue.settle(leased.map((one) => end(one, Date.now())));
+    for (const { one } of messages) {
+      const states = (await engine.records.deliveries(one.record.id)).map(({ state }) => state);
+      assert.deepEqual(states, ['delivered', 'suppressed']);
+      assert.equal(await engine.records.state(one.record.id, 1), 'suppressed');
+    }
   });
 
   test('a claim whose answer was lost belongs to the caller that made it', async () => {
     const { engine, faults } = await open();
     const lane = newLane();
     faults.add({ command: 'UpdateItem', kind: 'lost', times: 1 });
-    const result = await engine.queue.admit([mail(Date.now(), { lane })], claimOf(`own ${lane}`));
+    const result = await engine.queue.admit(
+      [mail(Date.now(), { lane, key: `own ${lane}` })],
+      claimOf(`own ${lane}`),
+    );
     assert.deepEqual(result, { kind: 'admitted' });
     assert.equal((await deliverAll(engine, lane)).length, 1);
   });

@@ -44,7 +44,7 @@ describe('aws: leasing', { skip: SKIP }, () => {
     await admit(engine, mail(Date.now(), { lane }));
     const { item } = (await collect(engine, lane, 1))[0]!;
     for (const text of [
-      `{"v":2,"somethingElse":true}`,
+      `{"v":3,"somethingElse":true}`,
       `${JSON.stringify({ v: 1, item: { ...item, v: 2 }, g: 0 })}\nAAAA`,
     ]) {
       await sendRaw(aws(), lane, text);

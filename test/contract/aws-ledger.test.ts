@@ -7,7 +7,7 @@ import type { AwsEngine } from '../../lib/engine/aws/open.ts';
 import { dueKey, ledgerKey } from '../../lib/engine/aws/outbox.ts';
 import { encodeRecord } from '../../lib/engine/aws/record-codec.ts';
 import { DUE_QUEUE } from '../../lib/engine/aws/schema.ts';
-import { advance, awsNodes, MINUTE, putRows, SKIP, takeRows, VISIBILITY } from './aws-nodes.ts';
+import { advance, awsNodes, MINUTE, putRows, SKIP, takeRow, VISIBILITY } from './aws-nodes.ts';
 import { admit, assertEmpty, collect, mail, names, newLane } from './harness.ts';
 
 describe('aws: the ledger', { skip: SKIP }, () => {
@@ -102,7 +102,7 @@ describe('aws: the ledger', { skip: SKIP }, () => {
     const message = mail(Date.now(), { lane, due });
     await admit(engine, message);
     const key = ledgerKey(message.record.id, 0, 0, due);
-    const [row] = await takeRows(aws(), key);
+    const row = await takeRow(aws(), key);
     const old = 's#07';
     await putRows(aws(), [{ ...row!, pk: { S: old } }]);
     advance(50 * MINUTE);

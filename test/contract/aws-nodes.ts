@@ -10,7 +10,7 @@ import {
 import { SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
 import type { Key } from '../../lib/engine/aws/attributes.ts';
 import { type AwsEngine, openAws } from '../../lib/engine/aws/open.ts';
-import { laneQueue } from '../../lib/engine/aws/schema.ts';
+import { laneQueue, type TableName } from '../../lib/engine/aws/schema.ts';
 import type { Outcome } from '../../lib/engine/items.ts';
 import type { Engine, LeasedItem } from '../../lib/engine/ports.ts';
 import { Faults, moveTime, startTestAws, type TestAws, withLanes } from '../support/aws.ts';
@@ -116,33 +116,38 @@ export async function sendRaw(aws: TestAws, lane: string, text: string): Promise
   sqs.destroy();
 }
 
-/** Puts rows into the ledger as they are. */
-export async function putRows(aws: TestAws, rows: readonly Record<string, AttributeValue>[]): Promise<void> {
+type Row = Record<string, AttributeValue>;
+
+/** Puts items into a table as they are. */
+export async function putRows(
+  aws: TestAws,
+  rows: readonly Row[],
+  table: TableName = 'ledger',
+): Promise<void> {
   const { region, credentials, endpoints } = aws.client;
   const dynamo = new DynamoDBClient({ region, credentials, endpoint: endpoints!.dynamodb });
   for (let at = 0; at < rows.length; at += 25) {
     const part = rows.slice(at, at + 25).map((Item) => ({ PutRequest: { Item } }));
-    await dynamo.send(new BatchWriteItemCommand({ RequestItems: { [aws.resources.tables.ledger]: part } }));
+    await dynamo.send(new BatchWriteItemCommand({ RequestItems: { [aws.resources.tables[table]]: part } }));
   }
   dynamo.destroy();
 }
 
-/** Takes rows out of the ledger. */
-export async function takeRows(
+/** Takes an item out of a table, if it is there. */
+export async function takeRow(
   aws: TestAws,
-  ...keys: readonly Key[]
-): Promise<Record<string, AttributeValue>[]> {
+  { pk, sk }: Key,
+  table: TableName = 'ledger',
+): Promise<Row | undefined> {
   const { region, credentials, endpoints } = aws.client;
   const dynamo = new DynamoDBClient({ region, credentials, endpoint: endpoints!.dynamodb });
-  const rows: Record<string, AttributeValue>[] = [];
-  for (const { pk, sk } of keys) {
-    const Key = { pk: { S: pk }, sk: { S: sk } };
-    const TableName = aws.resources.tables.ledger;
-    const taken = await dynamo.send(new DeleteItemCommand({ TableName, Key, ReturnValues: 'ALL_OLD' }));
-    if (taken.Attributes) rows.push(taken.Attributes);
-  }
+  const Key = { pk: { S: pk }, sk: { S: sk } };
+  const TableName = aws.resources.tables[table];
+  const { Attributes } = await dynamo.send(
+    new DeleteItemCommand({ TableName, Key, ReturnValues: 'ALL_OLD' }),
+  );
   dynamo.destroy();
-  return rows;
+  return Attributes;
 }
 
 /** The outcomes of a message in the feed. */

@@ -150,7 +150,7 @@ describe('aws: roles', { skip: SKIP }, () => {
       const lane = newLane();
       const claim = { key: lane, digest: 'd', expiresAt: Date.now() + 900_000, response: 'r' };
       faults.add({ command: 'SendMessageBatch', kind: 'refused', times: 8, error: 'RequestThrottled' });
-      const call = () => engine.queue.admit([mail(Date.now(), { lane })], claim);
+      const call = () => engine.queue.admit([mail(Date.now(), { lane, key: lane })], claim);
       await assert.rejects(call(), { code: 'storage_unavailable' });
       assert.deepEqual(await call(), { kind: 'admitted' });
     });

@@ -123,6 +123,59 @@ describe('aws: settlement', { skip: SKIP }, () => {
     assert.deepEqual(names(await collect(engine, lane, 1, VISIBILITY)), [`${id} 0`]);
   });
 
+  for (const kind of ['lost', 'cut'] as const) {
+    test(`a put-back whose answer was ${kind} is sent once, whichever copy comes first`, async () => {
+      const { engine, faults } = await open();
+      const lane = newLane();
+      await admit(engine, mail(Date.now(), { lane }));
+      const [leased] = await collect(engine, lane, 1, VISIBILITY);
+      const settlement = [defer(leased!, Date.now(), Date.now() + MINUTE)];
+      faults.add({ command: 'SendMessageBatch', kind, times: 1 });
+      await assert.rejects(engine.queue.settle(settlement), { code: 'storage_unavailable' });
+      await engine.queue.settle(settlement);
+      const sent = await deliverAll(engine, lane);
+      assert.deepEqual(
+        sent.map(({ item }) => item.attempts),
+        [1],
+      );
+      assert.deepEqual(await deliverAll(engine, lane), []);
+    });
+  }
+
+  test('a copy that was put back is handed out without a write, and its attempts stay', async () => {
+    const { engine, faults } = await open();
+    const lane = newLane();
+    const message = mail(Date.now(), { lane });
+    await admit(engine, message);
+    const [leased] = await collect(engine, lane, 1, VISIBILITY);
+    await engine.queue.settle([defer(leased!, Date.now(), Date.now() + MINUTE)]);
+    assert.deepEqual(await engine.ledger.cancel('unknown'), []);
+    advance(2 * MINUTE);
+    const updates = faults.calls.get('UpdateItem');
+    const [again] = await collect(engine, lane, 1, VISIBILITY);
+    assert.equal(faults.calls.get('UpdateItem'), updates);
+    const other = (await open()).engine;
+    assert.deepEqual(await other.ledger.cancel(message.record.id), [], 'it may be under way');
+    await engine.queue.settle([end(again!, Date.now())]);
+    const [record] = await engine.records.deliveries(message.record.id);
+    assert.deepEqual(
+      record!.attempts.map(({ state }) => state),
+      ['deferred', 'delivered'],
+    );
+  });
+
+  test('a deferred delivery is cancelled before its time, and its copy is dropped', async () => {
+    const { engine } = await open();
+    const lane = newLane();
+    const message = mail(Date.now(), { lane });
+    await admit(engine, message);
+    const [leased] = await collect(engine, lane, 1, VISIBILITY);
+    await engine.queue.settle([defer(leased!, Date.now(), Date.now() + MINUTE)]);
+    assert.deepEqual(await engine.ledger.cancel(message.record.id), [0]);
+    assert.deepEqual(await deliverAll(engine, lane), []);
+    assert.equal(await engine.records.state(message.record.id, 0), 'cancelled');
+  });
+
   test('a repeated settlement goes on where the first one failed', async () => {
     const { engine, faults } = await open();
     const lane = newLane();

@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto';
 import type { Attempt, MessageRecord, QueueItem } from '../../lib/engine/items.ts';
 import type { Admission, Engine, LeasedItem, Settlement } from '../../lib/engine/ports.ts';
 import type { DeliveryState } from '../../lib/engine/states.ts';
+import { callUuids, newMessageId } from '../../lib/mail/message-id.ts';
 import { DAY } from '../../lib/time.ts';
 
 export interface EngineUnderTest {
@@ -43,6 +44,9 @@ export interface MailOptions {
   recipients?: string[];
   body?: string;
   due?: number;
+  /** Idempotency key of the call that it is of, and its place among the messages of the call. */
+  key?: string;
+  place?: number;
 }
 
 /** A message with one delivery for each recipient. */
@@ -52,8 +56,10 @@ export function mail(now: number, options: MailOptions = {}): Admission {
     tenant = 'tenant',
     recipients = ['user@example.net'],
     due = 0,
+    key,
+    place = 0,
   } = options;
-  const id = `0100${now.toString(16).padStart(12, '0')}-${randomUUID()}-000000@example.com`;
+  const id = newMessageId(now, callUuids(key)(place));
   const body = Buffer.from(options.body ?? `From: a@example.com\r\n\r\n${id}\r\n`);
   const record: MessageRecord = {
     v: 1,

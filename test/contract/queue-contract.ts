@@ -233,11 +233,15 @@ export function queueContract(under: () => EngineUnderTest, options: ContractOpt
       const { engine, clock } = under();
       const lane = newLane();
       const first = claim(clock.now());
-      assert.deepEqual(await engine.queue.admit([mail(clock.now(), { lane })], first), { kind: 'admitted' });
-      const second = mail(clock.now(), { lane });
+      assert.deepEqual(await engine.queue.admit([mail(clock.now(), { lane, key: first.key })], first), {
+        kind: 'admitted',
+      });
+      const second = mail(clock.now() + 1, { lane, key: first.key });
       const repeat = await engine.queue.admit([second], { ...first, response: 'second' });
       assert.deepEqual(repeat, { kind: 'repeated', response: 'first' });
-      assert.equal(await engine.records.message(second.record.id), undefined);
+      // An engine may find the first message by the id that the bytes of the second have.
+      const found = await engine.records.message(second.record.id);
+      assert.notEqual(found?.id, second.record.id);
       assert.deepEqual(await engine.records.claim(first.key), { digest: 'digest', response: 'first' });
       await collect(engine, lane, 1);
       await assertEmpty(engine, lane);
@@ -247,8 +251,11 @@ export function queueContract(under: () => EngineUnderTest, options: ContractOpt
       const { engine, clock } = under();
       const lane = newLane();
       const first = claim(clock.now());
-      await engine.queue.admit([mail(clock.now(), { lane })], first);
-      const other = await engine.queue.admit([mail(clock.now(), { lane })], { ...first, digest: 'another' });
+      await engine.queue.admit([mail(clock.now(), { lane, key: first.key })], first);
+      const other = await engine.queue.admit([mail(clock.now(), { lane, key: first.key })], {
+        ...first,
+        digest: 'another',
+      });
       assert.deepEqual(other, { kind: 'conflict' });
       await collect(engine, lane, 1);
       await assertEmpty(engine, lane);
@@ -259,7 +266,9 @@ export function queueContract(under: () => EngineUnderTest, options: ContractOpt
       const lane = newLane();
       const first = claim(clock.now());
       const results = await Promise.all(
-        Array.from({ length: 8 }, () => engine.queue.admit([mail(clock.now(), { lane })], first)),
+        Array.from({ length: 8 }, () =>
+          engine.queue.admit([mail(clock.now(), { lane, key: first.key })], first),
+        ),
       );
       assert.equal(results.filter((result) => result.kind === 'admitted').length, 1);
       assert.equal(results.filter((result) => result.kind === 'repeated').length, 7);
@@ -271,11 +280,13 @@ export function queueContract(under: () => EngineUnderTest, options: ContractOpt
       const { engine, clock } = under();
       const lane = newLane();
       const first = claim(clock.now(), { expiresAt: clock.now() + 10_000 });
-      await engine.queue.admit([mail(clock.now(), { lane })], first);
+      await engine.queue.admit([mail(clock.now(), { lane, key: first.key })], first);
       await clock.advance(10_001);
       assert.equal(await engine.records.claim(first.key), undefined);
       const later = { ...first, digest: 'another', expiresAt: clock.now() + 10_000 };
-      assert.deepEqual(await engine.queue.admit([mail(clock.now(), { lane })], later), { kind: 'admitted' });
+      assert.deepEqual(await engine.queue.admit([mail(clock.now(), { lane, key: first.key })], later), {
+        kind: 'admitted',
+      });
     });
 
     test('an unknown key has no claim', async () => {

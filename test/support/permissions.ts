@@ -20,6 +20,8 @@ const KEYS_OF_CONFIG = {
   'ConfigTable if ForAllValues:StringEquals dynamodb:Attributes pk,sk; StringEquals dynamodb:Select SPECIFIC_ATTRIBUTES':
     'dynamodb:Scan',
 };
+const STATE =
+  'dynamodb:BatchGetItem dynamodb:BatchWriteItem dynamodb:GetItem dynamodb:Query dynamodb:UpdateItem';
 const WRITE_LOG = 'logs:CreateLogStream logs:PutLogEvents';
 const SHIP_LOG = 'logs:CreateLogStream logs:DescribeLogStreams logs:PutLogEvents';
 
@@ -61,8 +63,8 @@ const egress = (node: string, pools: readonly string[], ips: readonly string[]):
   ...lanesOf(pools),
   [LANES]: 'sqs:SendMessage',
   Queueoutcomes: 'sqs:SendMessage',
-  RecordsTable:
-    'dynamodb:BatchGetItem dynamodb:BatchWriteItem dynamodb:GetItem dynamodb:Query dynamodb:UpdateItem',
+  RecordsTable: STATE,
+  DeliveriesTable: STATE,
   LedgerTable: 'dynamodb:BatchWriteItem',
   'LeasesTable if ForAllValues:StringNotLike dynamodb:LeadingKeys egress-ip:*':
     'dynamodb:GetItem dynamodb:UpdateItem',
@@ -98,8 +100,8 @@ function nodeOnEc2(node: string, pools: readonly string[], addresses: readonly s
 export const PERMISSIONS: Record<string, Granted> = {
   'api ApiRole': {
     ApiLog: WRITE_LOG,
-    RecordsTable:
-      'dynamodb:BatchGetItem dynamodb:BatchWriteItem dynamodb:GetItem dynamodb:Query dynamodb:UpdateItem',
+    RecordsTable: STATE,
+    DeliveriesTable: STATE,
     LedgerTable: 'dynamodb:BatchWriteItem dynamodb:Query',
     SuppressionsTable: 'dynamodb:BatchGetItem dynamodb:UpdateItem',
     'SuppressionsTable/index/listed': 'dynamodb:Query',
@@ -129,6 +131,7 @@ export const PERMISSIONS: Record<string, Granted> = {
   'api OutcomesRole': {
     OutcomesLog: WRITE_LOG,
     RecordsTable: 'dynamodb:BatchWriteItem dynamodb:GetItem dynamodb:Query',
+    DeliveriesTable: 'dynamodb:BatchWriteItem dynamodb:Query',
     SuppressionsTable: 'dynamodb:UpdateItem',
     'RowsTable if ForAllValues:StringLike dynamodb:LeadingKeys statistics#*,counted#*':
       'dynamodb:BatchGetItem dynamodb:DeleteItem dynamodb:GetItem dynamodb:PutItem dynamodb:UpdateItem',
@@ -163,7 +166,8 @@ export const PERMISSIONS: Record<string, Granted> = {
   },
   'submission Role': {
     Log: SHIP_LOG,
-    RecordsTable: 'dynamodb:BatchWriteItem dynamodb:GetItem dynamodb:UpdateItem',
+    RecordsTable: 'dynamodb:BatchWriteItem dynamodb:UpdateItem',
+    DeliveriesTable: 'dynamodb:BatchWriteItem dynamodb:UpdateItem',
     LedgerTable: 'dynamodb:BatchWriteItem',
     SuppressionsTable: 'dynamodb:BatchGetItem',
     LeasesTable: 'dynamodb:GetItem',

@@ -93,7 +93,7 @@ describe('envelopes', () => {
     ]) {
       assert.throws(() => readEnvelope(text), { code: 'storage_damaged' }, text);
     }
-    assert.throws(() => readEnvelope('{"v":2}'), { code: 'storage_too_new' });
+    assert.throws(() => readEnvelope('{"v":3}'), { code: 'storage_too_new' });
     const newer = JSON.stringify({ v: 1, g: 0, at: 's3', item: { ...item, v: 2 } });
     assert.throws(() => readEnvelope(newer), { code: 'storage_too_new' });
   });

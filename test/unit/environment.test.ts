@@ -17,7 +17,15 @@ import type { AwsResources } from '../../lib/engine/aws/schema.ts';
 import { failure } from '../support/control.ts';
 
 const resources: AwsResources = {
-  tables: { records: 'r', ledger: 'l', suppressions: 'n', rows: 'w', config: 'c', leases: 's' },
+  tables: {
+    records: 'r',
+    deliveries: 'd',
+    ledger: 'l',
+    suppressions: 'n',
+    rows: 'w',
+    config: 'c',
+    leases: 's',
+  },
   bucket: 'bodies',
   queueUrlPrefix: 'https://sqs.us-east-1.amazonaws.com/123456789012/postern-test-',
   claimBeforeSend: true,

@@ -10,8 +10,8 @@ import { type Clock, DAY } from '../../time.ts';
 import type { Bodies } from '../ports.ts';
 import { bytes, type Key, text, ttlOf } from './attributes.ts';
 import { errorName, storageError } from './clients.ts';
+import type { DeliveryTable } from './delivery-table.ts';
 import type { BodyPlace } from './envelope.ts';
-import type { Tables } from './tables.ts';
 
 const EXPIRES = 'expires-at';
 /** TTL may delete up to two days late, never early; a day more covers every clock. */
@@ -72,17 +72,17 @@ export class BucketObjects {
 /** Compressed bodies of messages that are not in their queue items. */
 export class MessageBodies {
   readonly #objects: BucketObjects;
-  readonly #tables: Tables;
+  readonly #deliveries: DeliveryTable;
 
-  constructor(objects: BucketObjects, tables: Tables) {
+  constructor(objects: BucketObjects, deliveries: DeliveryTable) {
     this.#objects = objects;
-    this.#tables = tables;
+    this.#deliveries = deliveries;
   }
 
   async put(messageId: string, place: BodyPlace, packed: Buffer, expiresAt: number): Promise<void> {
     if (place === 's3') return this.#objects.put(bodyObject(messageId), packed, expiresAt + GRACE);
     const { pk, sk } = bodyKey(messageId);
-    return this.#tables.putAll('records', [
+    return this.#deliveries.putAll([
       { pk: text(pk), sk: text(sk), b: bytes(packed), ttl: ttlOf(expiresAt + GRACE) },
     ]);
   }
@@ -99,8 +99,7 @@ export class MessageBodies {
 
   /** An eventually consistent read costs half as much, and a body was written minutes before. */
   async #fromTable(key: Key): Promise<Buffer | undefined> {
-    const item =
-      (await this.#tables.get('records', key, false)) ?? (await this.#tables.get('records', key, true));
+    const item = (await this.#deliveries.get(key, false)) ?? (await this.#deliveries.get(key, true));
     return item?.b?.B && Buffer.from(item.b.B);
   }
 }

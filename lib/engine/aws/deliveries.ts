@@ -1,13 +1,14 @@
 /**
- * The item of a delivery in the records table: what became of it, which copy of it counts, who has it.
+ * The item of a delivery in the deliveries table: what became of it, which copy of it counts, who has it.
  *
  * A delivery that goes straight from accept through its lane to its end is written once, at the end. Only one
- * that was put back, handed out again, or waits for a time has an item before, and is claimed in it:
+ * that was put back, handed out again, or waits for a time has an item before. It is claimed in it wherever there may be
+ * two copies:
  *
  * ```
  *  (no item) ──end──► final            one write: the common path
  *      │
- *      └─put back─► deferred g+1 ──claim──► held ──end──► final
+ *      └─put back─► deferred g+1 ──(claim──► held)──end──► final
  *                      ▲                     │
  *                      └──────put back───────┘
  * ```
@@ -18,6 +19,8 @@
  * | `a` | attempts, each encoded; when the item is full, the latest alone |
  * | `u`, `r`, `x` | while it waits: until when, and why; else the reason and text that a later report gave |
  * | `l` | when the limit lets it go, where that is after `u` |
+ * | `o` | its copy is the only one: it is handed out without a claim |
+ * | `q` | generation of which there may be two copies after all |
  * | `h`, `hc`, `hn`, `hu` | held: by which SQS message, at which receive, under which claim, until when |
  * | `p` | the SQS message whose lease wrote this last: only that one finishes what its lease left undone |
  */
@@ -28,8 +31,9 @@ import { decodeRecord } from './record-codec.ts';
 import type { Update } from './tables.ts';
 
 const PREFIX = 'd#';
-/** First sort key of the deliveries of a message. */
+/** First sort key of the deliveries of a message, and one behind the last. */
 export const FIRST_DELIVERY = PREFIX;
+export const LAST_DELIVERY = `${PREFIX}~`;
 
 /**
  * How long a claim blocks other copies, ms. It is not a lease: the same copy, handed out again by SQS, claims anew at
@@ -62,6 +66,8 @@ export interface DeliveryStatus {
   until?: number;
   reason?: string;
   text?: string;
+  /** Whether its copy may be handed out without a trace in the item, from `until` on. */
+  untraced?: boolean;
   heldUntil: number;
   settledBy?: string;
 }
@@ -78,6 +84,7 @@ export function readStatus(item: Item, now: number): DeliveryStatus {
     until: waits ? Math.max(until, numberOf(item.l)) : undefined,
     reason: item.r?.S,
     text: item.x?.S,
+    untraced: item.o !== undefined,
     heldUntil: numberOf(item.hu),
     settledBy: item.p?.S,
   };
@@ -124,12 +131,20 @@ export function surrender(nonce: string): Update {
  * Marks that two copies of the delivery may exist: the receiver of an old or earlier copy finds the mark and claims
  * it.
  */
-export function doubt(ttl: number): Update {
+export function doubt(generation: number, ttl: number): Update {
   return {
-    update: 'SET s = if_not_exists(s, :s), g = if_not_exists(g, :g), #ttl = if_not_exists(#ttl, :ttl)',
+    update:
+      'SET s = if_not_exists(s, :s), g = if_not_exists(g, :g), q = :g, #ttl = if_not_exists(#ttl, :ttl)',
     names: { '#ttl': 'ttl' },
-    values: { ':s': text('queued'), ':g': number(0), ':ttl': ttlOf(ttl) },
+    values: { ':s': text('queued'), ':g': number(generation), ':ttl': ttlOf(ttl) },
   };
+}
+
+/** Whether a copy is the only one of its delivery, by the delivery's item. */
+export function isOnlyCopy({ generation }: Pick<Copy, 'generation'>, item: Item | undefined): boolean {
+  if (!item) return generation === 0;
+  const current = item.s?.S === 'deferred' && item.o !== undefined && numberOf(item.g) === generation;
+  return current && item.h === undefined && (item.q === undefined || numberOf(item.q) !== generation);
 }
 
 /** The result of a lease. */
@@ -141,6 +156,8 @@ export interface LeaseEnding {
   /** Set while it waits, with the reason when no attempt gives it. */
   until?: number;
   reason?: WaitReason;
+  /** Whether the copy that was put back is the only one, and is handed out without a claim. */
+  untraced?: boolean;
   ttl: number;
 }
 
@@ -158,6 +175,7 @@ export function wholeItem(copy: Pick<Copy, 'item' | 'id'>, ending: LeaseEnding):
   };
   if (ending.attempt) item.a = { L: [bytes(ending.attempt)] };
   if (ending.until !== undefined) item.u = number(ending.until);
+  if (ending.untraced) item.o = number(1);
   if (ending.reason) {
     item.r = text(ending.reason.code);
     item.x = text(ending.reason.text);
@@ -198,6 +216,10 @@ export function changeBy(
       values[':none'] = { L: [] };
     }
   }
+  if (ending.untraced) {
+    set.push('o = :o');
+    values[':o'] = number(1);
+  } else remove.push('o');
   if (ending.until === undefined) remove.push('u');
   else {
     set.push('u = :u');
@@ -233,6 +255,11 @@ export function isWrittenBy(item: Item | undefined, copy: Copy, ending: LeaseEnd
     return false;
   const last = item.a?.L?.at(-1)?.B;
   return !ending.attempt || (last !== undefined && ending.attempt.equals(last));
+}
+
+/** Whether an item shows that a copy of its delivery was handed out, or put back into a lane. */
+export function hasLeft(item: Item): boolean {
+  return FINAL_STATES.has(item.s?.S as DeliveryState) || numberOf(item.g) > 0 || item.h !== undefined;
 }
 
 export function isOver(status: DeliveryStatus): boolean {

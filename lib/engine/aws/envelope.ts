@@ -2,7 +2,7 @@
  * A message of a lane: one line of JSON, then the body.
  *
  * ```
- *  {"v":1,"item":{…},"g":0}          ← the delivery; readable in the SQS console
+ *  {"v":2,"item":{…},"g":0}          ← the delivery; readable in the SQS console
  *  <base64 of zstd of the bytes>     ← only when `at` is absent: else the bytes are in the table or in S3
  * ```
  * SQS takes text of the characters of XML 1.0 and bills by the byte: base64 costs a third, zstd gives back
@@ -11,11 +11,15 @@
 import { promisify } from 'node:util';
 import { zstdCompress, zstdCompressSync, zstdDecompress, zstdDecompressSync } from 'node:zlib';
 import { PosternError } from '../../errors.ts';
+import { callOf } from '../../mail/message-id.ts';
 import { type QueueItem, SCHEMA_VERSION } from '../items.ts';
 import { sqsJson } from './sqs-json.ts';
 
-/** Version of this form. An envelope of a newer one stays in its queue for a newer node. */
-const ENVELOPE_VERSION = 1;
+/**
+ * Version of this form. An envelope of a newer one stays in its queue for a newer node. Nodes of the first version know no
+ * table of deliveries, and no put-back without a claim; mail of their time that has neither keeps their form.
+ */
+const ENVELOPE_VERSION = 2;
 
 /** Place of the bytes, if not in the envelope itself. */
 export type BodyPlace = 'table' | 's3';
@@ -61,7 +65,9 @@ export async function decompress(packed: Uint8Array, limit: number): Promise<Buf
 
 /** @param body base64 of the compressed bytes, when they travel in the envelope. */
 export function writeEnvelope(envelope: LaneEnvelope, body: string | undefined): string {
-  const head: Head = { v: ENVELOPE_VERSION, item: envelope.item, g: envelope.generation };
+  const former =
+    callOf(envelope.item.messageId) === undefined && (envelope.claim || envelope.generation === 0);
+  const head: Head = { v: former ? 1 : ENVELOPE_VERSION, item: envelope.item, g: envelope.generation };
   if (envelope.claim) head.c = 1;
   if (envelope.at) head.at = envelope.at;
   const line = sqsJson(head);

@@ -2,11 +2,11 @@
  * Admits messages.
  *
  * ```
- * without a key   bodies, records ──────────► lanes, ledger ──► answer
- *                        ▲ [recorded]               ▲ [taken]
+ * without a key   bodies, records ──────────────────► lanes, ledger ──► answer
+ *                        ▲ [recorded]                       ▲ [taken]
  *
- * with a key      claim ──► bodies ──► lanes, ledger ──► records ──► answer
- *                   ▲ [claimed]            ▲ [taken]       ▲ [complete]
+ * with a key      records, which claim the key ──► bodies ──► lanes, ledger ──► answer
+ *                        ▲ [recorded]                             ▲ [taken]
  * ```
  * What a crash, a lost answer or a refusal leaves behind:
  *
@@ -15,47 +15,44 @@
  * **[taken], without a key.** Some or all deliveries will be sent although the caller got the answer to try again, or
  * none. Only a key can make that call safe to repeat.
  *
- * **[claimed]** The claim names the ids of the first answer; the records of these ids are missing, so the call is
- * known to be unfinished. A refusal that certainly sent nothing takes its claim back. Otherwise the repeated call
- * finishes it under the first ids, and gives the first answer (`#resume`):
- *   1. its own ids become aliases of the first ones, for the return paths and the Message-ID in its bytes;
- *   2. where every copy is claimed (`claimBeforeSend`), its copies go into the lanes at once;
- *      else each delivery is marked in its item as one that may have two copies, and its copies go into the lanes
- *      fifteen minutes late and claimed, by which time copies of the first call have ended, and these are dropped.
- *      Copies of the first call that are handed out later than `AGED` after they were sent find the mark, and are
- *      claimed too. SQS has no query for a message, so nothing shorter is safe;
- *   3. the records of the first ids, which end this state.
- *
- * **[taken], with a key.** As [claimed]: whether the lanes have them is unknown, and does not matter.
- *
- * **[complete]** The answer was lost. The repeated call finds every record and gives the first answer.
+ * **[recorded], [taken], with a key.** A refusal that certainly sent nothing takes its claim back. Otherwise nothing says
+ * whether the lanes have the deliveries, and no query of SQS would. The repeated call finds the first one's records and
+ * gives its answer, after it has seen to the deliveries that have no trace of having left their lane (`#repeat`):
+ *   1. where every copy is claimed (`claimBeforeSend`), their copies go into the lanes at once;
+ *      else each delivery is marked in its item as one that may have two copies, and its copy goes into the lane
+ *      fifteen minutes late and claimed, by which time a copy of the first call has ended, and this one is dropped.
+ *      A copy of the first call that is handed out later than `AGED` after it was sent finds the mark, and is
+ *      claimed too. Nothing shorter is safe;
+ *   2. the item of the call notes it, so that a third call only gets the answer.
+ * The bytes and return paths of these copies have the ids of the repeated call, by which the same records are found.
  */
 import { randomBytes } from 'node:crypto';
 import { PosternError } from '../../errors.ts';
-import type { MessageRecord, Outcome, QueueItem } from '../items.ts';
+import { uuidOf } from '../../mail/message-id.ts';
+import type { Clock } from '../../time.ts';
+import type { Outcome, QueueItem } from '../items.ts';
 import { stateAfter } from '../outcome-state.ts';
 import type { Admission, AdmitResult, IdempotencyClaim } from '../ports.ts';
-import { bytes, type Item, type Key, keyOf, text, ttlOf } from './attributes.ts';
+import type { Item } from './attributes.ts';
 import type { MessageBodies } from './bodies.ts';
-import type { Claims, FirstAnswer } from './claims.ts';
-import { type Pacing, pause } from './concurrency.ts';
+import type { CallProgress, DeliveryPlace } from './call-progress.ts';
+import { type Calls, isComplete, type SettledDelivery, type StoredCall, type StoredRecord } from './calls.ts';
 import { wholeItem } from './deliveries.ts';
+import type { DeliveryTable } from './delivery-table.ts';
 import { type BodyPlace, compress } from './envelope.ts';
 import type { Feed } from './feed.ts';
-import { LONGEST_DELAY, SendError } from './lanes.ts';
+import { SendError } from './lanes.ts';
 import { type CopyOutbox, isFar, type Parcel } from './outbox.ts';
 import { itemBytes, lanePlace, ledgerPlace } from './placement.ts';
-import { encodeRecord } from './record-codec.ts';
-import type { Tables } from './tables.ts';
 
-export interface IntakeParts extends Pacing {
-  tables: Tables;
-  claims: Claims;
+export interface IntakeParts {
+  clock: Clock;
+  calls: Calls;
+  progress: CallProgress;
+  deliveries: DeliveryTable;
   bodies: MessageBodies;
   outbox: CopyOutbox;
   feed: Feed;
-  /** Whether every copy is claimed before it is handed out, so that two equal ones do no harm. */
-  claimBeforeSend: boolean;
   /** How long records are kept after their deliveries' expiry, ms. */
   retention: number;
 }
@@ -68,11 +65,6 @@ interface PreparedAdmission {
   body?: string;
 }
 
-/** Number of checks of an unfinished call before it counts as interrupted: about two seconds. */
-const PATIENCE = 6;
-
-export const messageKey = (id: string): Key => ({ pk: id, sk: 'm' });
-
 export class Intake {
   readonly #parts: IntakeParts;
 
@@ -81,80 +73,73 @@ export class Intake {
   }
 
   async admit(messages: Admission[], claim?: IdempotencyClaim): Promise<AdmitResult> {
+    const { calls, outbox, feed } = this.#parts;
+    const stored = messages.map(storedOf);
     if (!claim) {
       const prepared = await this.#prepare(messages);
-      await Promise.all([this.#store(prepared), this.#record(messages)]);
-      await this.#parts.outbox.put(prepared.flatMap((one) => this.#parcels(one)));
-      await this.#parts.feed.emit(settledOf(messages));
+      await Promise.all([this.#store(prepared), calls.put(stored)]);
+      await outbox.put(prepared.flatMap((one) => this.#parcels(one)));
+      await feed.emit(settledOf(messages));
       return { kind: 'admitted' };
     }
-    const ids = messages.map(({ record }) => record.id);
     const nonce = randomBytes(12).toString('base64url');
-    const first = await this.#parts.claims.make(claim, ids, nonce);
-    if (first) return first.digest === claim.digest ? this.#repeat(messages, first) : { kind: 'conflict' };
+    const first = await calls.claim(claim, stored, nonce);
+    if (first) {
+      return first.content.digest === claim.digest ? this.#repeat(messages, first) : { kind: 'conflict' };
+    }
     const prepared = await this.#prepare(messages);
     await this.#store(prepared);
     try {
-      await this.#parts.outbox.put(prepared.flatMap((one) => this.#parcels(one)));
+      await outbox.put(prepared.flatMap((one) => this.#parcels(one)));
     } catch (error) {
-      if (error instanceof SendError && !error.open) await this.#parts.claims.takeBack(claim.key, nonce);
+      if (error instanceof SendError && !error.open) await calls.takeBack(claim.key, nonce);
       throw error;
     }
-    await this.#record(messages);
-    await this.#parts.feed.emit(settledOf(messages));
+    await feed.emit(settledOf(messages));
     return { kind: 'admitted' };
   }
 
   /** Handles a call that was made before: completes it if necessary, and gives its first answer. */
-  async #repeat(messages: Admission[], { ids, response }: FirstAnswer): Promise<AdmitResult> {
-    for (let tries = 0; ; tries += 1) {
-      const found = await this.#parts.tables.getAll('records', ids.map(messageKey));
-      const recorded = new Set(found.map((item) => item.pk!.S));
-      const missing = ids.flatMap((id, at) => (recorded.has(id) ? [] : [{ id, message: messages[at] }]));
-      if (missing.length > 0 && tries < PATIENCE) await pause(this.#parts, tries);
-      else {
-        if (missing.length > 0) await this.#resume(missing);
-        return { kind: 'repeated', response };
-      }
+  async #repeat(messages: readonly Admission[], first: StoredCall): Promise<AdmitResult> {
+    const { calls, progress } = this.#parts;
+    if (!isComplete(first)) {
+      const here = await progress.here(first);
+      if (here.length > 0) await this.#sendAgain(messages, first, here);
+      await calls.complete(first);
     }
+    return { kind: 'repeated', response: first.content.response! };
   }
 
-  async #resume(missing: { id: string; message: Admission | undefined }[]): Promise<void> {
-    const { tables, outbox, feed, claimBeforeSend } = this.#parts;
-    const now = this.#parts.clock.now();
-    const messages = missing.map(({ id, message }) => {
-      if (message) return renamed(message, id);
-      throw new PosternError(
-        'storage_unavailable',
-        'The first call with this idempotency key was cut off and the same call is no longer accepted in full. ' +
-          'Send its messages under new keys.',
-      );
+  /** Sends copies of deliveries that may have one. */
+  async #sendAgain(
+    messages: readonly Admission[],
+    first: StoredCall,
+    here: readonly DeliveryPlace[],
+  ): Promise<void> {
+    const { calls, outbox } = this.#parts;
+    const places = new Map<string, Set<number | 'all'>>();
+    for (const { id, n } of here) {
+      if (!places.has(id)) places.set(id, new Set());
+      places.get(id)!.add(n);
+    }
+    const again = Array.from(places, ([id, wanted]): Admission => {
+      const message = messages.find(({ record }) => uuidOf(record.id) === uuidOf(id));
+      if (!message) {
+        throw new PosternError(
+          'storage_unavailable',
+          'The first call with this idempotency key was cut off and the same call is no longer accepted in full. ' +
+            'Send its messages under new keys.',
+        );
+      }
+      const whole = renamed(message, id);
+      if (wanted.has('all')) return whole;
+      return { ...whole, deliveries: whole.deliveries.filter(({ n }) => wanted.has(n)) };
     });
-    await tables.putAll(
-      'records',
-      missing.flatMap(({ id, message }) => {
-        const { record } = message!;
-        if (record.id === id) return [];
-        return [{ ...keyOf(messageKey(record.id)), to: text(id), ttl: this.#ttl(record) }];
-      }),
-    );
-    const prepared = await this.#prepare(messages);
+    await calls.putMissing(first, again.map(storedOf));
+    const prepared = await this.#prepare(again);
     await this.#store(prepared);
     const parcels = prepared.flatMap((one) => this.#parcels(one));
-    if (claimBeforeSend) await outbox.put(parcels);
-    else {
-      await outbox.doubt(parcels);
-      const late = now + LONGEST_DELAY * 1000;
-      await outbox.put(
-        parcels.map((parcel) => ({
-          ...parcel,
-          envelope: { ...parcel.envelope, claim: true },
-          due: Math.max(late, parcel.due),
-        })),
-      );
-    }
-    await this.#record(messages);
-    await feed.emit(settledOf(messages));
+    await outbox.putAgain(parcels);
   }
 
   #prepare(messages: Admission[]): Promise<PreparedAdmission[]> {
@@ -177,23 +162,18 @@ export class Intake {
 
   /** Stores all data that a delivery needs before it is handed out. */
   async #store(prepared: readonly PreparedAdmission[]): Promise<void> {
-    const { tables, bodies, retention } = this.#parts;
+    const { deliveries: states, bodies, retention } = this.#parts;
     const now = this.#parts.clock.now();
     const items: Item[] = [];
     const writes: Promise<void>[] = [];
     for (const { admission, packed, at } of prepared) {
-      const { record, deliveries, settled = [] } = admission;
+      const { record, deliveries } = admission;
       if (packed && at) writes.push(bodies.put(record.id, at, packed, record.expiresAt));
-      const ttl = record.expiresAt + retention;
       for (const item of deliveries) {
-        if (item.due > now) items.push(waitingItem(item, ttl));
-      }
-      for (const outcome of settled) {
-        const item = settledItem(record, outcome, ttl);
-        if (item) items.push(item);
+        if (item.due > now) items.push(waitingItem(item, record.expiresAt + retention));
       }
     }
-    if (items.length > 0) writes.push(tables.putAll('records', items));
+    if (items.length > 0) writes.push(states.putAll(items));
     await Promise.all(writes);
   }
 
@@ -205,33 +185,6 @@ export class Intake {
       due: item.due,
     }));
   }
-
-  async #record(messages: readonly Admission[]): Promise<void> {
-    const { tables } = this.#parts;
-    const items = messages.map(
-      ({ record }): Item => ({
-        ...keyOf(messageKey(record.id)),
-        r: bytes(encodeRecord(record)),
-        ttl: this.#ttl(record),
-      }),
-    );
-    if (items.length > 1) return tables.putAll('records', items);
-    const [one] = items;
-    if (!one) return;
-    const { done, item } = await tables.update('records', messageKey(one.pk!.S!), {
-      update: 'SET r = :r, #ttl = :ttl',
-      condition: 'attribute_not_exists(pk) OR r = :r',
-      names: { '#ttl': 'ttl' },
-      values: { ':r': one.r!, ':ttl': one.ttl! },
-    });
-    if (!done && item) {
-      throw new PosternError('already_exists', `A message with the id ${one.pk!.S} is stored already.`);
-    }
-  }
-
-  #ttl(record: MessageRecord) {
-    return ttlOf(record.expiresAt + this.#parts.retention);
-  }
 }
 
 /** The item of a delivery that waits for its first time. */
@@ -240,13 +193,14 @@ function waitingItem(item: QueueItem, ttl: number): Item {
   return wholeItem({ item, id: 'accept' }, { state: 'deferred', generation: 0, until, reason, ttl });
 }
 
-/** The item of a delivery that ended before it began. */
-function settledItem(record: MessageRecord, outcome: Outcome, ttl: number): Item | undefined {
-  const state = stateAfter(outcome);
-  if (outcome.n === undefined || !state) return undefined;
-  const attempt = outcome.attempt && encodeRecord(outcome.attempt);
-  const item = { messageId: record.id, n: outcome.n } as QueueItem;
-  return wholeItem({ item, id: 'accept' }, { state, generation: 0, attempt, ttl });
+/** A message as it is stored, with the deliveries that ended before they began. */
+function storedOf({ record, settled = [] }: Admission): StoredRecord {
+  const over = settled.flatMap((outcome): SettledDelivery[] => {
+    const state = stateAfter(outcome);
+    if (outcome.n === undefined || !state) return [];
+    return [{ n: outcome.n, state, attempt: outcome.attempt }];
+  });
+  return over.length > 0 ? { record, settled: over } : { record };
 }
 
 function settledOf(messages: readonly Admission[]): Outcome[] {

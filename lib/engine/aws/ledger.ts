@@ -18,6 +18,7 @@ import { CANCELLED } from '../states.ts';
 import { type Item, number, text, ttlOf } from './attributes.ts';
 import { each } from './concurrency.ts';
 import { deliveryKey, placeOf, readStatus } from './deliveries.ts';
+import type { DeliveryTable } from './delivery-table.ts';
 import type { Feed } from './feed.ts';
 import type { Lanes } from './lanes.ts';
 import { LedgerMatching } from './matching.ts';
@@ -30,6 +31,7 @@ import type { Tables } from './tables.ts';
 
 export interface LedgerParts {
   tables: Tables;
+  deliveries: DeliveryTable;
   lanes: Pick<Lanes, 'send'>;
   outbox: CopyOutbox;
   feed: Feed;
@@ -45,6 +47,8 @@ export interface LedgerParts {
 
 /** Maximum time for which a worker moves rows of its shard, ms: then the shard waits its turn among the others. */
 export const SHIFT = 30_000;
+/** How long before its time a copy in a lane counts as handed out, ms: clocks differ. */
+const SOON = 5_000;
 const WIDTH = 8;
 /** All names of shards. */
 const ALL = Array.from({ length: SHARDS }, (_, shard) => shardKey(shard));
@@ -155,20 +159,21 @@ export class AwsLedger implements ShardedLedger {
   }
 
   async cancel(messageId: string): Promise<number[]> {
-    const { messages, tables, clock, steady, feed, leasedHere, claimBeforeSend, retention } = this.#parts;
+    const { messages, deliveries, clock, steady, feed, leasedHere, claimBeforeSend, retention } = this.#parts;
     const message = await messages.find(messageId);
     if (!message) return [];
     const now = clock.now();
     const { record } = message;
     const items = new Map(message.deliveries.map((item) => [placeOf(item), item]));
     const here = leasedHere.places(record.id, steady());
+    const over = new Set(message.settled?.map((one) => one.n));
     const cancelled: number[] = [];
     await each([...record.recipients.keys()], 32, async (n) => {
       const item = items.get(n);
       // A delivery without an item, or one that only may have two copies, may be under lease without a trace.
-      const tracked = item?.s?.S === 'deferred' || claimBeforeSend;
-      if (!tracked || here.has(n)) return;
-      const { done } = await tables.update('records', deliveryKey(record.id, n), {
+      const tracked = claimBeforeSend || (item !== undefined && isTracked(item, now));
+      if (!tracked || here.has(n) || over.has(n)) return;
+      const { done } = await deliveries.update(deliveryKey(record.id, n), {
         update: 'SET s = :cancelled, r = :cancelled, x = :x, #ttl = if_not_exists(#ttl, :ttl) REMOVE u',
         condition:
           '(attribute_not_exists(s) OR s IN (:queued, :deferred)) AND (attribute_not_exists(h) OR hu < :now)',
@@ -201,6 +206,12 @@ export class AwsLedger implements ShardedLedger {
     const { generation } = readStatus(item, 0);
     await this.#parts.tables.deleteAll('ledger', [ledgerKey(messageId, n, generation, Number(item.u!.N))]);
   }
+}
+
+/** Whether a delivery that waits cannot be handed out without a trace: not yet, or not at all. */
+function isTracked(item: Item, now: number): boolean {
+  if (item.s?.S !== 'deferred') return false;
+  return item.o === undefined || (item.q === undefined && Number(item.u?.N) - now > SOON);
 }
 
 function earliest(times: readonly (number | undefined)[]): number | undefined {

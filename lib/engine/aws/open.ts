@@ -4,9 +4,11 @@ import { type Clock, DAY, type Random } from '../../time.ts';
 import type { MessageRecord, Outcome } from '../items.ts';
 import type { Engine } from '../ports.ts';
 import { AwsBodies, BucketObjects, MessageBodies } from './bodies.ts';
-import { Claims } from './claims.ts';
+import { CallProgress } from './call-progress.ts';
+import { Calls } from './calls.ts';
 import { type ClientOptions, createClients } from './clients.ts';
 import { AwsConfig } from './config.ts';
+import { DeliveryTable } from './delivery-table.ts';
 import { Feed } from './feed.ts';
 import { Intake } from './intake.ts';
 import { Lanes } from './lanes.ts';
@@ -62,18 +64,22 @@ export function openAws(options: AwsOptions): Promise<AwsEngine> {
   const tables = new Tables(clients.dynamo, resources.tables, pacing);
   const lanes = new Lanes(clients, resources.queueUrlPrefix, pacing);
   const objects = new BucketObjects(clients.s3, resources.bucket);
-  const bodies = new MessageBodies(objects, tables);
-  const claims = new Claims(tables, clock);
-  const outbox = new CopyOutbox({ lanes, tables, clock, retention, claimBeforeSend });
+  const deliveries = new DeliveryTable(tables);
+  const bodies = new MessageBodies(objects, deliveries);
+  const calls = new Calls(tables, clock, retention);
+  const progress = new CallProgress(calls, deliveries);
+  const outbox = new CopyOutbox({ lanes, tables, deliveries, clock, retention, claimBeforeSend });
   const feed = new Feed(lanes, clock, log);
-  const messages = new MessageRecords(tables);
-  const reports = new Reports(tables, retention);
+  const messages = new MessageRecords(calls, deliveries);
+  const reports = new Reports(deliveries, retention);
   const leasedHere = new LeasedHere();
   const config = new AwsConfig(tables, pacing, log);
   const shared = {
     ...pacing,
     tables,
-    claims,
+    deliveries,
+    calls,
+    progress,
     lanes,
     bodies,
     outbox,

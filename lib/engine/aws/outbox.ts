@@ -11,6 +11,7 @@ import { type Clock, DAY } from '../../time.ts';
 import { bytes, type Item, type Key, text, ttlOf } from './attributes.ts';
 import { each } from './concurrency.ts';
 import { deliveryKey, doubt } from './deliveries.ts';
+import type { DeliveryTable } from './delivery-table.ts';
 import { type BodyPlace, type LaneEnvelope, writeEnvelope } from './envelope.ts';
 import { type Lanes, LONGEST_DELAY, type Outgoing, SendError } from './lanes.ts';
 import { decodeRecord, encodeRecord } from './record-codec.ts';
@@ -59,6 +60,7 @@ export function isFar(due: number, now: number): boolean {
 export interface OutboxParts {
   lanes: Lanes;
   tables: Tables;
+  deliveries: DeliveryTable;
   clock: Clock;
   /** How long records are kept after their deliveries' expiry, ms. */
   retention: number;
@@ -90,10 +92,28 @@ export class CopyOutbox {
 
   /** Marks the deliveries of unclaimed copies as ones that may have two. */
   async doubt(parcels: readonly Parcel[]): Promise<void> {
-    const { tables, retention } = this.#parts;
+    const { deliveries, retention } = this.#parts;
     const unclaimed = parcels.filter(({ envelope }) => !envelope.claim);
-    await each(unclaimed, WIDTH, ({ envelope: { item } }) =>
-      tables.update('records', deliveryKey(item.messageId, item.n), doubt(item.expiresAt + retention)),
+    await each(unclaimed, WIDTH, ({ envelope: { item, generation } }) =>
+      deliveries.update(deliveryKey(item.messageId, item.n), doubt(generation, item.expiresAt + retention)),
+    );
+  }
+
+  /**
+   * Puts copies of which a lane may have one already. Unless every copy is claimed, they come fifteen minutes late and
+   * claimed: by then an attempt with the first copy has ended, and this one is dropped. A first copy that is handed out
+   * after the mark is claimed too. SQS has no query for a message, so nothing shorter is safe.
+   */
+  async putAgain(parcels: readonly Parcel[]): Promise<void> {
+    if (this.#parts.claimBeforeSend) return this.put(parcels);
+    await this.doubt(parcels);
+    const late = this.#parts.clock.now() + LONGEST_DELAY * 1000;
+    await this.put(
+      parcels.map((parcel) => {
+        const { envelope } = parcel;
+        if (envelope.claim) return parcel;
+        return { ...parcel, envelope: { ...envelope, claim: true }, due: Math.max(late, parcel.due) };
+      }),
     );
   }
 

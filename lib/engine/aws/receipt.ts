@@ -9,6 +9,8 @@ export interface Receipt {
   queue: string;
   /** SQS's receipt handle. */
   handle: string;
+  /** Whether the delivery had no item when it was handed out. */
+  fresh: boolean;
   /** Nonce of the claim, when the delivery was claimed for this lease. */
   nonce?: string;
   at?: BodyPlace;
@@ -20,6 +22,8 @@ export interface Receipt {
     /** Whether another lease had written before: this copy only has to be dropped. */
     lost: boolean;
     put: boolean;
+    /** Whether a put failed and may have succeeded all the same. */
+    mayBePut: boolean;
     emitted: boolean;
   };
 }

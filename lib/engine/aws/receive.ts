@@ -3,10 +3,10 @@
  *
  * ```
  *  receive ─► read ─┬─ first hand-out, young ──────────────────────────────────► body ─► leased
- *               │   ├─ first hand-out, older than AGED ─► has it an item? ─ no ──► body
- *               │   └─ put back before, handed out before ─┐          └─ yes ─┐
- *               │                                          ▼                  │
- *               │                                        claim ◄──────────────┘
+ *               │   ├─ … older than AGED, or put back ─► the only copy? ── yes ──► body
+ *               │   └─ handed out before, one of two ──────┐       └── no ──┐
+ *               │                                          ▼                │
+ *               │                                        claim ◄────────────┘
  *               │                        claimed ──────────┼────────────────────► body
  *               │                        over ─────────────┤ outcome again, if this copy ended it; deleted
  *               │                        superseded ───────┤ put back again, if this copy was; deleted
@@ -14,8 +14,9 @@
  *               └─ cannot be read ─► stays, hidden; a newer version reads it, or it becomes a dead letter
  * ```
  * A claim costs a write, so the common path does without: it is safe as long as SQS hands a message to one
- * receiver at a time, and a message was sent once. Other copies are claimed: all that were handed out or
- * put back before, and what an interrupted call may have sent twice. `claimBeforeSend` claims everything.
+ * receiver at a time, and a message was sent once. Other copies are claimed: all that were handed out before, that come
+ * from the ledger, and what an interrupted call or settlement may have sent twice: its second copy comes fifteen minutes
+ * late, and the item of the delivery tells so. `claimBeforeSend` claims everything.
  */
 import { randomBytes } from 'node:crypto';
 import type { Message } from '@aws-sdk/client-sqs';
@@ -30,10 +31,12 @@ import {
   claim,
   type DeliveryStatus,
   deliveryKey,
+  isOnlyCopy,
   isOver,
   placeOf,
   readStatus,
 } from './deliveries.ts';
+import type { DeliveryTable } from './delivery-table.ts';
 import { decompress, type LaneEnvelope, readEnvelope } from './envelope.ts';
 import type { Feed } from './feed.ts';
 import type { Lanes } from './lanes.ts';
@@ -41,10 +44,9 @@ import { type CopyOutbox, isFar } from './outbox.ts';
 import { ledgerPlace, SQS_BATCH } from './placement.ts';
 import type { LeasedHere, Receipt } from './receipt.ts';
 import { laneQueue } from './schema.ts';
-import type { Tables } from './tables.ts';
 
 export interface ReceiverParts extends Pacing {
-  tables: Tables;
+  deliveries: DeliveryTable;
   lanes: Lanes;
   bodies: MessageBodies;
   outbox: CopyOutbox;
@@ -79,6 +81,8 @@ interface Arrival {
   packed?: Buffer;
   handle: string;
   sentAt: number;
+  /** Whether its delivery has no item. */
+  fresh: boolean;
   nonce?: string;
 }
 
@@ -144,18 +148,18 @@ export class Receiver {
     const now = clock.now();
     const take: Arrival[] = [];
     const doubtful: Arrival[] = [];
-    const aged: Arrival[] = [];
+    const uncertain: Arrival[] = [];
     const later: string[] = [];
     for (const message of messages) {
       const arrival = this.#read(message);
       if (!arrival) later.push(message.ReceiptHandle!);
       else if (claimBeforeSend || arrival.envelope.claim || arrival.copy.receives > 1) doubtful.push(arrival);
-      else if (now - arrival.sentAt > AGED) aged.push(arrival);
+      else if (arrival.copy.generation > 0 || now - arrival.sentAt > AGED) uncertain.push(arrival);
       else take.push(arrival);
     }
-    if (aged.length > 0) {
-      const known = await this.#known(aged);
-      for (const arrival of aged) (known.has(arrival) ? doubtful : take).push(arrival);
+    if (uncertain.length > 0) {
+      const only = await this.#onlyCopies(uncertain);
+      for (const arrival of uncertain) (only.has(arrival) ? take : doubtful).push(arrival);
     }
     const drop: string[] = [];
     await each(doubtful, CLAIMS, async (arrival) => {
@@ -197,6 +201,7 @@ export class Receiver {
         packed,
         handle: ReceiptHandle!,
         sentAt: Number(Attributes.SentTimestamp ?? 0),
+        fresh: generation === 0,
       };
     } catch (error) {
       this.#parts.log.error('queue item refused; it stays in its lane', { sqsMessageId: MessageId, error });
@@ -204,38 +209,40 @@ export class Receiver {
     }
   }
 
-  /** Messages whose deliveries have an item; all, when that cannot be read. */
-  async #known(arrivals: readonly Arrival[]): Promise<Set<Arrival>> {
+  /** Messages that are the only copies of their deliveries; none, when that cannot be read. */
+  async #onlyCopies(arrivals: readonly Arrival[]): Promise<Set<Arrival>> {
     const keys = new Map(
       arrivals.map((arrival) => {
         const { messageId, n } = arrival.copy.item;
         return [`${messageId} ${n}`, deliveryKey(messageId, n)];
       }),
     );
-    let found: Set<string>;
     try {
-      const items = await this.#parts.tables.getAll('records', [...keys.values()], false);
-      found = new Set(items.map((item) => `${item.pk!.S} ${placeOf(item)}`));
+      // What is read late, as a generation that was just written, is claimed.
+      const items = await this.#parts.deliveries.getAll([...keys.values()], false);
+      const found = new Map(items.map((item) => [`${item.pk!.S} ${placeOf(item)}`, item]));
+      return new Set(
+        arrivals.filter(({ copy }) => isOnlyCopy(copy, found.get(`${copy.item.messageId} ${copy.item.n}`))),
+      );
     } catch (error) {
       this.#parts.log.warn('records of old copies cannot be read; all are claimed', { error });
-      return new Set(arrivals);
+      return new Set();
     }
-    return new Set(arrivals.filter(({ copy: { item } }) => found.has(`${item.messageId} ${item.n}`)));
   }
 
   async #claim(arrival: Arrival): Promise<ClaimVerdict> {
-    const { tables, clock, retention } = this.#parts;
+    const { deliveries, clock, retention } = this.#parts;
     const { copy } = arrival;
     const { messageId, n, expiresAt } = copy.item;
     const nonce = randomBytes(9).toString('base64url');
     const now = clock.now();
-    const { done, item } = await tables.update(
-      'records',
+    const { done, item } = await deliveries.update(
       deliveryKey(messageId, n),
       claim(copy, nonce, now, expiresAt + retention),
     );
     if (done) {
       arrival.nonce = nonce;
+      arrival.fresh = false;
       return 'take';
     }
     // Deleted between the check and the answer; the next hand-out claims it anew.
@@ -268,19 +275,20 @@ export class Receiver {
       await bodies.put(item.messageId, at, packed, item.expiresAt);
     }
     const body = at ? undefined : packed?.toString('base64');
-    await outbox.put([{ envelope: { item, generation: status.generation, claim: true, at }, body, due }]);
+    const claim = status.untraced !== true;
+    await outbox.putAgain([{ envelope: { item, generation: status.generation, claim, at }, body, due }]);
     if (tried) await feed.emit(outcomeOf(item, status));
   }
 
   async #leased(queue: string, arrival: Arrival, until: number): Promise<LeasedItem | undefined> {
     const { bodies, leasedHere, log, maxMessageBytes } = this.#parts;
-    const { copy, envelope, handle, nonce } = arrival;
+    const { copy, envelope, handle, fresh, nonce } = arrival;
     const { item } = copy;
     try {
       const packed = arrival.packed ?? (await bodies.get(item.messageId, envelope.at!));
       const bytes = await decompress(packed, maxMessageBytes);
-      const done = { recorded: false, lost: false, put: false, emitted: false };
-      const receipt: Receipt = { copy, queue, handle, nonce, at: envelope.at, until, done };
+      const done = { recorded: false, lost: false, put: false, mayBePut: false, emitted: false };
+      const receipt: Receipt = { copy, queue, handle, fresh, nonce, at: envelope.at, until, done };
       leasedHere.add(receipt);
       return { item, bytes, receives: copy.receives, receipt };
     } catch (error) {

@@ -6,60 +6,60 @@ import { stateAfter } from '../outcome-state.ts';
 import type { FeedPage, Records } from '../ports.ts';
 import { CANCELLED, type DeliveryState, isLegalTransition, SCHEDULED, TRANSITIONS } from '../states.ts';
 import { bytes, type Item, text, ttlOf } from './attributes.ts';
-import type { Claims } from './claims.ts';
-import { deliveryKey, FIRST_DELIVERY, isOver, placeOf, readStatus } from './deliveries.ts';
+import type { CallProgress } from './call-progress.ts';
+import type { Calls, SettledDelivery, StoredRecord } from './calls.ts';
+import {
+  type DeliveryStatus,
+  deliveryKey,
+  FIRST_DELIVERY,
+  isOver,
+  LAST_DELIVERY,
+  placeOf,
+  readStatus,
+} from './deliveries.ts';
+import type { DeliveryTable } from './delivery-table.ts';
 import type { Feed } from './feed.ts';
-import { messageKey } from './intake.ts';
 import type { LeasedHere } from './receipt.ts';
-import { decodeRecord, encodeRecord } from './record-codec.ts';
+import { encodeRecord } from './record-codec.ts';
 import type { Reports } from './reports.ts';
-import type { Tables } from './tables.ts';
 
-/** A message record with the items of its deliveries. */
-export interface StoredMessage {
-  record: MessageRecord;
+/** A stored message with the items of its deliveries. */
+export interface StoredMessage extends StoredRecord {
   deliveries: Item[];
 }
 
 /** Finds messages by their id, or by one that the repeat of an interrupted call gave to its bytes. */
 export class MessageRecords {
-  readonly #tables: Tables;
+  readonly #calls: Calls;
+  readonly #deliveries: DeliveryTable;
 
-  constructor(tables: Tables) {
-    this.#tables = tables;
+  constructor(calls: Calls, deliveries: DeliveryTable) {
+    this.#calls = calls;
+    this.#deliveries = deliveries;
   }
 
   /** Written once, so an eventually consistent read is right when it finds it, and only a miss is read again. */
-  async record(id: string): Promise<MessageRecord | undefined> {
-    const key = messageKey(id);
-    const item = (await this.#tables.get('records', key, false)) ?? (await this.#tables.get('records', key));
-    if (item?.to?.S) return this.record(item.to.S);
-    return item && readRecord(item);
+  async stored(id: string): Promise<StoredRecord | undefined> {
+    return (await this.#calls.message(id, false)) ?? (await this.#calls.message(id, true));
   }
 
   async find(id: string): Promise<StoredMessage | undefined> {
-    const { sk } = messageKey(id);
-    const items = await this.#tables.query('records', id, { from: FIRST_DELIVERY, to: sk });
-    const last = items.at(-1);
-    if (last?.sk?.S !== sk) return undefined;
-    if (last.to?.S) return this.find(last.to.S);
-    return { record: readRecord(last), deliveries: items.slice(0, -1) };
+    const stored = await this.stored(id);
+    if (!stored) return undefined;
+    const range = { from: FIRST_DELIVERY, to: LAST_DELIVERY };
+    return { ...stored, deliveries: await this.#deliveries.query(stored.record.id, range) };
   }
 
   /** The id under which a message is stored. */
-  async idOf(id: string): Promise<{ id: string; record?: MessageRecord }> {
-    const record = await this.record(id);
-    return { id: record?.id ?? id, record };
+  async idOf(id: string): Promise<{ id: string; stored?: StoredRecord }> {
+    const stored = await this.stored(id);
+    return { id: stored?.record.id ?? id, stored };
   }
 }
 
-function readRecord(item: Item): MessageRecord {
-  return decodeRecord<MessageRecord>(item.r!.B!, 'a message record');
-}
-
 export interface RecordsParts {
-  tables: Tables;
-  claims: Claims;
+  deliveries: DeliveryTable;
+  progress: CallProgress;
   feed: Feed;
   messages: MessageRecords;
   reports: Reports;
@@ -76,8 +76,8 @@ export class AwsRecords implements Records {
     this.#parts = parts;
   }
 
-  message(id: string): Promise<MessageRecord | undefined> {
-    return this.#parts.messages.record(id);
+  async message(id: string): Promise<MessageRecord | undefined> {
+    return (await this.#parts.messages.stored(id))?.record;
   }
 
   async deliveries(messageId: string): Promise<DeliveryRecord[]> {
@@ -88,28 +88,29 @@ export class AwsRecords implements Records {
     const items = new Map(message.deliveries.map((item) => [placeOf(item), item]));
     const here = leasedHere.places(message.record.id, steady());
     return message.record.recipients.map((recipient, n) =>
-      deliveryRecord(message.record.id, n, recipient, items.get(n), here.has(n), now),
+      deliveryRecord(
+        message.record.id,
+        n,
+        recipient,
+        statusOf(message, n, items.get(n), now),
+        here.has(n),
+        now,
+      ),
     );
   }
 
   async state(messageId: string, n: number): Promise<DeliveryState | undefined> {
-    const { tables, messages, clock } = this.#parts;
-    const find = (id: string) => tables.getAll('records', [messageKey(id), deliveryKey(id, n)]);
-    let items = await find(messageId);
-    const alias = items.find(({ to }) => to?.S !== undefined)?.to?.S;
-    if (alias !== undefined) items = await find((await messages.idOf(alias)).id);
-    const delivery = items.find(({ sk }) => sk!.S !== 'm');
-    if (delivery) return readStatus(delivery, clock.now()).state;
-    return items.length > 0 ? 'queued' : undefined;
+    const { deliveries, messages, clock } = this.#parts;
+    const find = (id: string) => deliveries.get(deliveryKey(id, n), true);
+    const [own, stored] = await Promise.all([find(messageId), messages.stored(messageId)]);
+    if (!stored) return own && readStatus(own, clock.now()).state;
+    const { id } = stored.record;
+    const item = id === messageId ? own : await find(id);
+    return statusOf(stored, n, item, clock.now())?.state ?? 'queued';
   }
 
-  async claim(key: string): Promise<{ digest: string; response: string } | undefined> {
-    const { tables, claims } = this.#parts;
-    const claim = await claims.find(key);
-    if (!claim) return undefined;
-    // The first answer counts when the call was finished; until then there is none.
-    const found = await tables.getAll('records', claim.ids.map(messageKey));
-    return found.length === claim.ids.length ? { digest: claim.digest, response: claim.response } : undefined;
+  claim(key: string): Promise<{ digest: string; response: string } | undefined> {
+    return this.#parts.progress.answer(key);
   }
 
   /** The record first, then the feed: a caller that sees an error reports again, and the record keeps its state. */
@@ -141,11 +142,14 @@ export class AwsRecords implements Records {
    * transitions allows it.
    */
   async #append(outcome: Outcome): Promise<Outcome> {
-    const { id, record } = await this.#parts.messages.idOf(outcome.messageId);
+    const { id, stored: found } = await this.#parts.messages.idOf(outcome.messageId);
+    const record = found?.record;
     const state = stateAfter(outcome);
+    const over = new Set(found?.settled?.map(({ n }) => n));
     if (record && state) {
       const places = outcome.n === undefined ? [...record.recipients.keys()] : [outcome.n];
-      await Promise.all(places.map((n) => this.#change(record, n, state, outcome)));
+      const open = places.filter((n) => !over.has(n));
+      await Promise.all(open.map((n) => this.#change(record, n, state, outcome)));
     }
     const stored = id === outcome.messageId ? outcome : { ...outcome, messageId: id };
     if (record && isReport(stored)) await this.#parts.reports.keep([{ record, outcome: stored }]);
@@ -169,7 +173,7 @@ export class AwsRecords implements Records {
       values[':none'] = { L: [] };
     }
     const known = `s IN (${from.map((_, at) => `:f${at}`).join(', ')})`;
-    await this.#parts.tables.update('records', deliveryKey(record.id, n), {
+    await this.#parts.deliveries.update(deliveryKey(record.id, n), {
       update: `${update} REMOVE u`,
       condition: from.includes('queued') ? `attribute_not_exists(s) OR ${known}` : known,
       names: { '#ttl': 'ttl' },
@@ -178,16 +182,31 @@ export class AwsRecords implements Records {
   }
 }
 
+/** The status of a delivery: of its item, or that which it had from the beginning. */
+function statusOf(
+  { settled }: StoredRecord,
+  n: number,
+  item: Item | undefined,
+  now: number,
+): DeliveryStatus | undefined {
+  if (item) return readStatus(item, now);
+  const over = settled?.find((one) => one.n === n);
+  return over && settledStatus(over);
+}
+
+function settledStatus({ state, attempt }: SettledDelivery): DeliveryStatus {
+  return { state, generation: 0, attempts: attempt ? [attempt] : [], heldUntil: 0 };
+}
+
 /** The record of a delivery: its item, and whether this process has it under lease. */
 function deliveryRecord(
   messageId: string,
   n: number,
   recipient: string,
-  item: Item | undefined,
+  status: DeliveryStatus | undefined,
   here: boolean,
   now: number,
 ): DeliveryRecord {
-  const status = item && readStatus(item, now);
   const attempts = status?.attempts ?? [];
   const record = { messageId, n, recipient, attempts };
   if (status && isOver(status)) {

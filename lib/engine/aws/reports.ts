@@ -1,5 +1,5 @@
 /**
- * What was reported of a message after its deliveries, as items behind its record in the records table:
+ * What was reported of a message after its deliveries, as items beside its deliveries:
  *
  * | key | attribute |
  * |---|---|
@@ -11,20 +11,20 @@
 import { createHash } from 'node:crypto';
 import { isEngagement, type MessageRecord, type Outcome, REPORTS_SHOWN } from '../items.ts';
 import { bytes, type Item, text, ttlOf } from './attributes.ts';
+import type { DeliveryTable } from './delivery-table.ts';
 import { decodeRecord, encodeRecord } from './record-codec.ts';
-import type { Tables } from './tables.ts';
 
 const PREFIX = 'r#';
 /** Sorts before the digits of a time. */
 const FIRST = '!';
 
 export class Reports {
-  readonly #tables: Tables;
+  readonly #deliveries: DeliveryTable;
   readonly #retention: number;
 
   /** @param retention how long they are kept after the expiry of their message's deliveries, ms. */
-  constructor(tables: Tables, retention: number) {
-    this.#tables = tables;
+  constructor(deliveries: DeliveryTable, retention: number) {
+    this.#deliveries = deliveries;
     this.#retention = retention;
   }
 
@@ -42,13 +42,13 @@ export class Reports {
         ttl: ttlOf(record.expiresAt + this.#retention),
       });
     }
-    if (items.size > 0) await this.#tables.putAll('records', [...items.values()]);
+    if (items.size > 0) await this.#deliveries.putAll([...items.values()]);
   }
 
   /** @param id under which the message is stored. */
   async of(id: string): Promise<Outcome[]> {
     const range = { from: PREFIX, to: `${PREFIX}~`, limit: REPORTS_SHOWN };
-    const items = await this.#tables.query('records', id, range);
+    const items = await this.#deliveries.query(id, range);
     const reports = items.map((item) => decodeRecord<Outcome>(item.o!.B!, 'a report'));
     return reports.sort((a, b) => a.at - b.at);
   }

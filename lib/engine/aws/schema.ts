@@ -4,8 +4,19 @@
  */
 import type { LaneName } from '../items.ts';
 
-/** The tables, each with a string partition key `pk`, a string sort key `sk` and a time to live `ttl` (seconds). */
-export const TABLES = ['records', 'ledger', 'suppressions', 'rows', 'config', 'leases'] as const;
+/**
+ * The tables, each with a string partition key `pk`, a string sort key `sk` and a time to live `ttl` (seconds). `records` is
+ * accept's own: what happens to mail that was accepted is in `deliveries`.
+ */
+export const TABLES = [
+  'records',
+  'deliveries',
+  'ledger',
+  'suppressions',
+  'rows',
+  'config',
+  'leases',
+] as const;
 export type TableName = (typeof TABLES)[number];
 
 export const PARTITION_KEY = 'pk';

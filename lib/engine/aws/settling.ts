@@ -36,17 +36,17 @@ import {
   surrender,
   wholeItem,
 } from './deliveries.ts';
+import type { DeliveryTable } from './delivery-table.ts';
 import { type BodyPlace, compress } from './envelope.ts';
 import type { Feed } from './feed.ts';
-import type { Lanes } from './lanes.ts';
+import { type Lanes, SendError } from './lanes.ts';
 import { type CopyOutbox, isFar, type Parcel } from './outbox.ts';
 import { itemBytes, lanePlace, ledgerPlace } from './placement.ts';
 import { type LeasedHere, type Receipt, receiptOf } from './receipt.ts';
 import { encodeRecord } from './record-codec.ts';
-import type { Tables } from './tables.ts';
 
 export interface SettlingParts {
-  tables: Tables;
+  deliveries: DeliveryTable;
   lanes: Lanes;
   bodies: MessageBodies;
   outbox: CopyOutbox;
@@ -54,6 +54,8 @@ export interface SettlingParts {
   clock: Clock;
   leasedHere: LeasedHere;
   steady: () => number;
+  /** Whether every copy is claimed before it is handed out. */
+  claimBeforeSend: boolean;
   /** How long records are kept after their deliveries' expiry, ms. */
   retention: number;
 }
@@ -75,7 +77,7 @@ export class Settling {
   }
 
   async settle(settlements: readonly Settlement[]): Promise<void> {
-    const { clock, steady, lanes, leasedHere, feed, outbox } = this.#parts;
+    const { clock, steady, lanes, leasedHere, feed } = this.#parts;
     const now = clock.now();
     const leaseNow = steady();
     const ends: End[] = [];
@@ -91,13 +93,7 @@ export class Settling {
     }
     await Promise.all([this.#free(free), this.#record(ends, leaseNow)]);
     const counted = ends.filter(({ receipt }) => !receipt.done.lost);
-    const parcels = await Promise.all(
-      counted
-        .filter(({ settlement, receipt }) => settlement.kind !== 'end' && !receipt.done.put)
-        .map((end) => this.#parcel(end)),
-    );
-    if (parcels.length > 0) await outbox.put(parcels);
-    for (const { receipt } of counted) receipt.done.put = true;
+    await this.#putBack(counted);
     const untold = counted.filter(({ receipt }) => !receipt.done.emitted);
     await feed.emit(untold.flatMap(({ settlement }) => outcomeOf(settlement)));
     for (const { receipt } of untold) receipt.done.emitted = true;
@@ -108,9 +104,29 @@ export class Settling {
     for (const { receipt } of ends) leasedHere.remove(receipt);
   }
 
+  /** Puts the copies of deliveries that did not end back. Those that a lane may have since an earlier try come late. */
+  async #putBack(ends: readonly End[]): Promise<void> {
+    const { outbox } = this.#parts;
+    const waiting = ends.filter(({ settlement, receipt }) => settlement.kind !== 'end' && !receipt.done.put);
+    const known = waiting.filter(({ receipt }) => receipt.done.mayBePut);
+    const fresh = waiting.filter(({ receipt }) => !receipt.done.mayBePut);
+    const parcels = await Promise.all(fresh.map((end) => this.#parcel(end)));
+    try {
+      if (parcels.length > 0) await outbox.put(parcels);
+      for (const { receipt } of fresh) receipt.done.put = true;
+    } catch (error) {
+      const open = !(error instanceof SendError) || error.open;
+      for (const { receipt } of fresh) receipt.done.mayBePut = open;
+      throw error;
+    }
+    if (known.length === 0) return;
+    await outbox.putAgain(await Promise.all(known.map((end) => this.#parcel(end))));
+    for (const { receipt } of known) receipt.done.put = true;
+  }
+
   /** Prolongs leases that have not ended. */
   async extend(receipts: readonly Receipt[], visibility: number): Promise<void> {
-    const { clock, steady, lanes, tables } = this.#parts;
+    const { clock, steady, lanes, deliveries } = this.#parts;
     const now = clock.now();
     const leaseNow = steady();
     const current = receipts.filter(({ until }) => until > leaseNow);
@@ -122,16 +138,16 @@ export class Settling {
     // A claim blocks other copies only for a limited time.
     const claimed = current.filter(({ nonce }) => nonce !== undefined);
     await each(claimed, WIDTH, ({ copy, nonce }) =>
-      tables.update('records', deliveryKey(copy.item.messageId, copy.item.n), prolongation(nonce!, now)),
+      deliveries.update(deliveryKey(copy.item.messageId, copy.item.n), prolongation(nonce!, now)),
     );
   }
 
   /** Back into their lanes at once. */
   async #free(receipts: readonly Receipt[]): Promise<void> {
-    const { tables, lanes, leasedHere } = this.#parts;
+    const { deliveries, lanes, leasedHere } = this.#parts;
     const claimed = receipts.filter(({ nonce }) => nonce !== undefined);
     await each(claimed, WIDTH, ({ copy, nonce }) =>
-      tables.update('records', deliveryKey(copy.item.messageId, copy.item.n), surrender(nonce!)),
+      deliveries.update(deliveryKey(copy.item.messageId, copy.item.n), surrender(nonce!)),
     );
     await this.#forEachQueue(receipts, (queue, handles) => lanes.hide(queue, handles, 0));
     for (const receipt of receipts) {
@@ -145,7 +161,7 @@ export class Settling {
    * condition that the lease still counts.
    */
   async #record(ends: readonly End[], leaseNow: number): Promise<void> {
-    const { tables } = this.#parts;
+    const { deliveries } = this.#parts;
     const whole = new Map<string, Item>();
     const wrote: Receipt[] = [];
     const single: End[] = [];
@@ -154,13 +170,13 @@ export class Settling {
       if (receipt.done.recorded) continue;
       const { messageId, n } = receipt.copy.item;
       const key = `${messageId} ${n}`;
-      if (receipt.nonce === undefined && receipt.until > leaseNow && !whole.has(key)) {
+      if (receipt.fresh && receipt.until > leaseNow && !whole.has(key)) {
         whole.set(key, wholeItem(receipt.copy, ending));
         wrote.push(receipt);
       } else single.push(end);
     }
     await Promise.all([
-      tables.putAll('records', [...whole.values()]).then(() => {
+      deliveries.putAll([...whole.values()]).then(() => {
         for (const receipt of wrote) receipt.done.recorded = true;
       }),
       each(single, WIDTH, (end) => this.#recordOne(end)),
@@ -171,12 +187,13 @@ export class Settling {
     const { copy, nonce } = receipt;
     const right = settlement.kind !== 'end' && nonce !== undefined ? { nonce } : 'unfinished';
     const key = deliveryKey(copy.item.messageId, copy.item.n);
-    const { done, item } = await this.#parts.tables
-      .update('records', key, changeBy(copy, ending, right))
+    const { deliveries } = this.#parts;
+    const { done, item } = await deliveries
+      .update(key, changeBy(copy, ending, right))
       .catch((error: unknown) => {
         // A host with long answers fills the item (400 KB). Its earlier attempts are in the outcomes.
         if (asPosternError(error).code !== 'storage_refused') throw error;
-        return this.#parts.tables.update('records', key, changeBy(copy, ending, right, 'alone'));
+        return deliveries.update(key, changeBy(copy, ending, right, 'alone'));
       });
     receipt.done.recorded = true;
     receipt.done.lost = !done && !isWrittenBy(item, copy, ending);
@@ -192,10 +209,16 @@ export class Settling {
       state: 'deferred' as const,
       generation: copy.generation + 1,
       until: settlement.until,
+      untraced: !this.#isClaimed(settlement.until),
       ttl,
     };
     if (settlement.kind === 'release') return { ...waits, reason: settlement.reason };
     return { ...waits, attempt: encodeRecord(settlement.attempt) };
+  }
+
+  /** Copies that wait in the ledger are claimed, because a worker that dies sends them twice. */
+  #isClaimed(due: number): boolean {
+    return this.#parts.claimBeforeSend || isFar(due, this.#parts.clock.now());
   }
 
   async #parcel({ settlement, receipt, ending }: End): Promise<Parcel> {
@@ -221,7 +244,8 @@ export class Settling {
         at = place;
       }
     }
-    return { envelope: { item, generation: ending.generation, claim: true, at }, body, due };
+    const { generation, untraced = false } = ending;
+    return { envelope: { item, generation, claim: !untraced, at }, body, due };
   }
 
   async #forEachQueue(
