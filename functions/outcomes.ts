@@ -14,6 +14,9 @@
 import { createHash } from 'node:crypto';
 import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
 import { takeUnsubscribe } from '../lib/contacts/unsubscriber.ts';
+import { PROTECTION } from '../lib/control/config-kinds.ts';
+import { openDirectives } from '../lib/control/directives.ts';
+import { openDocuments } from '../lib/control/documents.ts';
 import { type AwsEngine, openAws } from '../lib/engine/aws/open.ts';
 import { readOutcomes } from '../lib/engine/aws/outcome-message.ts';
 import { isEngagement, type MessageRecord, type Outcome } from '../lib/engine/items.ts';
@@ -22,6 +25,7 @@ import type { PosternError } from '../lib/errors.ts';
 import { createMailMetrics } from '../lib/observe/mail-metrics.ts';
 import { recordsOf, suppress } from '../lib/outcome/apply-suppression.ts';
 import type { EventContext } from '../lib/outcome/mail-object.ts';
+import { TenantProtection } from '../lib/statistics/protection.ts';
 import { StatisticsRecorder } from '../lib/statistics/recorder.ts';
 import { Tally } from '../lib/statistics/tally.ts';
 import { systemClock } from '../lib/time.ts';
@@ -37,13 +41,14 @@ export interface OutcomesOptions {
   suppressions: Pick<Suppressions, 'put' | 'remove'>;
   keepReports: AwsEngine['keepReports'];
   statistics: Pick<StatisticsRecorder, 'count'>;
+  protection: Pick<TenantProtection, 'check'>;
   context: EventContext;
   output: Output;
 }
 
 /** Drains batches of the outcome queue. @returns a handler that names the messages to retry. */
 export function createConsumer(options: OutcomesOptions): (event: SQSEvent) => Promise<SQSBatchResponse> {
-  const { records, suppressions, keepReports, statistics, output } = options;
+  const { records, suppressions, keepReports, statistics, protection, output } = options;
   const { log } = output;
   const metrics = createMailMetrics(output.emf);
 
@@ -100,7 +105,10 @@ export function createConsumer(options: OutcomesOptions): (event: SQSEvent) => P
       if (record) tally.add(record, outcome);
       else orphans += 1;
     }
-    if (tally.rows > 0) await statistics.count(batch.digest('base64url'), tally);
+    if (tally.rows > 0) {
+      await statistics.count(batch.digest('base64url'), tally);
+      await protection.check(tally.tenants());
+    }
     for (const outcome of done) {
       const record = found.get(outcome.messageId);
       if (record) metrics.outcome(record, outcome);
@@ -128,14 +136,42 @@ async function withUnsubscribed(
   return taken;
 }
 
+/** Opens the protection of tenants, with the directives and the one kind of document that it needs. */
+export async function openProtection(
+  { config, rows }: Pick<AwsEngine, 'config' | 'rows'>,
+  { log, emf }: Output,
+): Promise<TenantProtection> {
+  const [directives, documents] = await Promise.all([
+    openDirectives({ config, clock: systemClock }),
+    openDocuments({ config, clock: systemClock, kinds: [PROTECTION] }),
+  ]);
+  const onVerdict = (kind: 'warn' | 'pause'): void =>
+    emf.put({}, { [kind === 'warn' ? 'Reputation.TenantsWarned' : 'Reputation.TenantsPaused']: 1 });
+  return new TenantProtection({ rows, directives, documents, clock: systemClock, log, onVerdict });
+}
+
 const consumer = await once(async () => {
   const { resources, region, accountId, hostname } = readFunctionSettings(process.env);
   const output = openOutput(systemClock);
   const engine = await openAws({ resources, clock: systemClock, log: output.log });
   const { records, suppressions, keepReports, rows } = engine;
   const statistics = new StatisticsRecorder({ rows, shards: SHARDS });
+  const protection = await openProtection(engine, output);
   const context = { region, accountId, hostname };
-  return createConsumer({ records, suppressions, keepReports, statistics, context, output });
+  const consume = createConsumer({
+    records,
+    suppressions,
+    keepReports,
+    statistics,
+    protection,
+    context,
+    output,
+  });
+  return async (event: SQSEvent) => {
+    // This process may have been stopped between two calls, and a directive ordered or removed meanwhile.
+    await engine.config.catchUp();
+    return consume(event);
+  };
 });
 
 export async function handler(event: SQSEvent): Promise<SQSBatchResponse> {

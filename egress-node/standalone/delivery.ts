@@ -13,6 +13,7 @@ import { DEFAULT_RETRY } from '../../lib/outcome/retry.ts';
 import { openPolicy } from '../../lib/policy/open.ts';
 import { limitTable } from '../../lib/shaping/limits/table.ts';
 import { createSmtpClient } from '../../lib/smtp/client.ts';
+import { TenantProtection } from '../../lib/statistics/protection.ts';
 import { type Clock, DAY, type Random } from '../../lib/time.ts';
 import { WarmupBook } from '../../lib/warmup/book.ts';
 import { type DeliveryHealth, deliveryHealth } from '../service/delivery-health.ts';
@@ -113,8 +114,21 @@ export async function startDelivery(
   });
   const retention = startRetention({ engine, clock, log, recordAge: () => current().recordDays * DAY });
   stack.defer(() => retention.stop());
-  const suppression = startOutcomeFeed({ engine, clock, log });
-  stack.defer(() => suppression.stop());
+  const protection = new TenantProtection({
+    rows: engine.rows,
+    directives: control.directives,
+    documents: control.documents,
+    clock,
+    log,
+    onVerdict: (verdict) => metrics.reputation.inc({ verdict }),
+  });
+  const outcomes = startOutcomeFeed({
+    engine,
+    clock,
+    log,
+    onCounted: (tenants) => protection.check(tenants),
+  });
+  stack.defer(() => outcomes.stop());
   return {
     egress,
     policy,

@@ -13,6 +13,7 @@ import { KEYS } from './keys.ts';
 import { MESSAGES } from './messages.ts';
 import type { ApiOperation } from './operation.ts';
 import { POLICY } from './policy.ts';
+import { REPUTATION } from './reputation.ts';
 import { jsonSchemas, referenceOf, type Schema } from './schema.ts';
 import { sendMessages } from './send.ts';
 import { SITES } from './sites.ts';
@@ -37,6 +38,7 @@ export const OPERATIONS: readonly ApiOperation[] = [
   ...EVENT_DESTINATIONS,
   ...EVENTS,
   ...STATISTICS_PATHS,
+  ...REPUTATION,
   ...DIRECTIVES,
   ...EXPLAIN,
   ...SITES,

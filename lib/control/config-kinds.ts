@@ -6,6 +6,7 @@
 import { rulesWith } from '../automation/library.ts';
 import type { Rule } from '../automation/rule.ts';
 import { refuse } from '../document.ts';
+import { type Protection, readProtection } from '../outcome/protection.ts';
 import { type RoutingTable, readRouting } from '../routing/router.ts';
 import type { LimitTable } from '../shaping/limits/limit.ts';
 import { limitTable } from '../shaping/limits/table.ts';
@@ -35,6 +36,7 @@ export const LIMITS: ConfigKind<LimitTable> = kind('limits', limitTable);
 export const ROUTING: ConfigKind<RoutingTable> = kind('routing', readRouting);
 export const WARMUP: ConfigKind<ReadonlyMap<string, WarmupPlan>> = kind('warmup', readPlans);
 export const AUTOMATION: ConfigKind<readonly Rule[]> = kind('automation', rulesWith);
+export const PROTECTION: ConfigKind<Protection> = kind('protection', readProtection);
 
 /** The kinds of this version of Postern. */
-export const CONFIG_KINDS: readonly ConfigKind[] = [LIMITS, ROUTING, WARMUP, AUTOMATION];
+export const CONFIG_KINDS: readonly ConfigKind[] = [LIMITS, ROUTING, WARMUP, AUTOMATION, PROTECTION];

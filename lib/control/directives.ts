@@ -30,6 +30,11 @@ export interface Directives {
   order(order: unknown, origin: Extract<DirectiveOrigin, { operator: string }>): Promise<StoredDirective>;
   /** Removes a directive of any origin. @returns whether it existed. @throws the storage group. */
   remove(id: string): Promise<boolean>;
+  /**
+   * Stores a rule's directive, durable and in force when it resolves: for a process that may end at once.
+   * @throws the storage group.
+   */
+  impose(directive: Directive): Promise<StoredDirective>;
   /** Raises directives of rules: in force at once, stored within a second. Raised again, a directive lasts longer. */
   raise(directives: readonly Directive[]): void;
   /** Lifts directives of rules, by id. */
@@ -85,8 +90,10 @@ export async function openDirectives(options: {
     return directive && inForce(directive, clock.now()) ? directive : undefined;
   }
 
-  /** Makes room for one more directive of a rule by removing the one that ends first. */
-  function makeRoom(rule: string): void {
+  /** Makes room for a rule's directive by removing the one of the rule that ends first. */
+  function makeRoom(directive: Directive): void {
+    const rule = ruleOf(directive);
+    if (store.get(directive.id) !== undefined) return;
     const full = byRule.of(rule) >= bounds.perRule ? rule : undefined;
     const crowded = full ?? (byRule.total >= bounds.automatic ? byRule.largest() : undefined);
     if (crowded === undefined) return;
@@ -126,15 +133,14 @@ export async function openDirectives(options: {
 
     remove: (id) => store.remove(id),
 
+    async impose(directive) {
+      makeRoom(directive);
+      return store.put({ ...directive, at: find(directive.id)?.at ?? clock.now() });
+    },
+
     raise(directives) {
       for (const directive of directives) {
-        if (!('rule' in directive.origin) || directive.until === undefined) {
-          throw new PosternError(
-            'internal',
-            `A directive that is raised names its rule and its end: ${directive.id}.`,
-          );
-        }
-        if (store.get(directive.id) === undefined) makeRoom(directive.origin.rule);
+        makeRoom(directive);
         store.raise(directive);
       }
     },
@@ -152,6 +158,12 @@ export async function openDirectives(options: {
 
     close: () => store.close(),
   };
+}
+
+/** The rule of a directive that no person ordered. */
+function ruleOf({ id, origin, until }: Directive): string {
+  if ('rule' in origin && until !== undefined) return origin.rule;
+  throw new PosternError('internal', `A directive that is raised names its rule and its end: ${id}.`);
 }
 
 /** The owner of a directive, for the bounds: no tenant has a name with brackets. */

@@ -66,6 +66,9 @@ export const METRICS = {
   'Reputation.BounceRate': 'None',
   /** A sample of 1 for each complaint, of 0 for each delivery. */
   'Reputation.ComplaintRate': 'None',
+  /** Tenants whose rates came near their pause, and tenants that were paused for them. */
+  'Reputation.TenantsWarned': 'Count',
+  'Reputation.TenantsPaused': 'Count',
 } as const satisfies Record<string, 'Count' | 'Milliseconds' | 'Seconds' | 'None'>;
 
 export type MetricName = keyof typeof METRICS;

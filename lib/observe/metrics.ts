@@ -12,6 +12,7 @@ export interface Metrics {
   policyCalls: Counter<'hook'>;
   policySeconds: Counter<'hook'>;
   policyTrouble: Counter<'hook' | 'kind'>;
+  reputation: Counter<'verdict'>;
   /** The text of the `/metrics` page. */
   text(): Promise<{ contentType: string; body: string }>;
 }
@@ -73,6 +74,12 @@ export function createMetrics(engine: Engine, readings: Readings): Metrics {
       name: 'postern_policy_trouble_total',
       help: 'Hooks that failed (threw, or answered what is no answer), overran their time, or were skipped (too many calls waited, or one too long).',
       labelNames: ['hook', 'kind'],
+      registers,
+    }),
+    reputation: new Counter({
+      name: 'postern_reputation_total',
+      help: 'Tenants whose rates of bounces or complaints came near their pause (warn), or that were paused for them (pause).',
+      labelNames: ['verdict'],
       registers,
     }),
     accepted: new Counter({

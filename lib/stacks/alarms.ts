@@ -39,6 +39,20 @@ export function stageAlarms(
     ...reputation(metrics, 'Bounce rate', 'Reputation.BounceRate', 0.05, 0.1, minimumVolume),
     ...reputation(metrics, 'Complaint rate', 'Reputation.ComplaintRate', 0.001, 0.005, minimumVolume),
     {
+      entry: 'Tenant near pause',
+      severity: 'warning',
+      meaning: 'The bounces or complaints of a tenant are high over its representative volume.',
+      metric: metrics.metric('Reputation.TenantsWarned', 'Sum', FIVE_MINUTES),
+      threshold: 1,
+    },
+    {
+      entry: 'Tenant paused',
+      severity: 'warning',
+      meaning: 'A tenant was paused, because its bounces or complaints are too high.',
+      metric: metrics.metric('Reputation.TenantsPaused', 'Sum', FIVE_MINUTES),
+      threshold: 1,
+    },
+    {
       entry: 'Deferral ratio',
       severity: 'warning',
       meaning: 'A fifth of all attempts are deferred: a provider slows us down or blocks us.',

@@ -30,6 +30,9 @@ const NODE_KINDS = ['directive', 'warmup-report', 'lane-group', '!'];
 /** Kinds of rows that the function of outcomes counts: statistics, and which batches of them it has counted. */
 const COUNTED_KINDS = ['statistics', 'counted'];
 
+/** Kinds of documents that the protection of tenants reads: its thresholds, and directives. */
+const PROTECTION_KINDS = ['config-protection', 'directive', '!'];
+
 /** Kinds that the first key is written as: itself, and the count of changes. */
 const FIRST_KEY_KINDS = ['key', '!'];
 
@@ -107,15 +110,27 @@ export function duePermissions(data: DataStack): iam.PolicyStatement[] {
 }
 
 /**
- * Statements of the function that counts outcomes, keeps opens and clicks, and keeps the suppression lists, which it
- * cannot read; the queue's own are given by its event source.
+ * Statements of the function that counts outcomes, keeps opens and clicks, pauses tenants, and keeps the suppression
+ * lists, which it cannot read; the queue's own are given by its event source.
  */
 export function outcomesPermissions(data: DataStack): iam.PolicyStatement[] {
   return [
     table(data, 'records', 'GetItem', 'Query', 'BatchWriteItem'),
     table(data, 'deliveries', 'Query', 'BatchWriteItem'),
     table(data, 'suppressions', 'UpdateItem'),
-    rowsOfKinds(data, COUNTED_KINDS, 'GetItem', 'BatchGetItem', 'PutItem', 'UpdateItem', 'DeleteItem'),
+    rowsOfKinds(
+      data,
+      COUNTED_KINDS,
+      'GetItem',
+      'BatchGetItem',
+      'Query',
+      'PutItem',
+      'UpdateItem',
+      'DeleteItem',
+    ),
+    ofKinds(data, ['GetItem', 'Query'], { 'ForAllValues:StringEquals': PROTECTION_KINDS }),
+    ofKinds(data, ['PutItem', 'DeleteItem'], { 'ForAllValues:StringEquals': ['directive', '!'] }),
+    keysOfConfig(data),
     key(data, 'Decrypt'),
   ];
 }

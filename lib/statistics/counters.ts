@@ -12,6 +12,7 @@
  * | bounce (a later report)| permanentBounces or transientBounces                                |
  * | complaint              | complaints, unless of type `not-spam`                               |
  * | open, click            | opens, clicks                                                       |
+ * | subscription           | unsubscribes                                                        |
  * | rendering-failure      | renderingFailures, one for each recipient                           |
  * | reject                 | rejects                                                             |
  * | cancelled              | cancelled                                                           |
@@ -36,6 +37,7 @@ export const COUNTERS = {
   complaints: 'c',
   opens: 'o',
   clicks: 'k',
+  unsubscribes: 'u',
   rejects: 'r',
   renderingFailures: 'f',
   suppressed: 'q',
@@ -78,6 +80,8 @@ export function countsOf(record: MessageRecord, outcome: Outcome): MailCounts {
       return { opens: 1 };
     case 'click':
       return { clicks: 1 };
+    case 'subscription':
+      return { unsubscribes: 1 };
     case 'rendering-failure':
       return { renderingFailures: 1 };
     case 'reject':

@@ -15,7 +15,7 @@ import { openService } from '../../functions/api-service.ts';
 import { createDue } from '../../functions/due.ts';
 import type { ApiSettings } from '../../functions/environment.ts';
 import { type FirstKey, makeFirstKey } from '../../functions/first-key.ts';
-import { createConsumer } from '../../functions/outcomes.ts';
+import { createConsumer, openProtection } from '../../functions/outcomes.ts';
 import { openPipeline } from '../../lib/accept/open.ts';
 import type { Submission } from '../../lib/accept/types.ts';
 import { createTracking } from '../../lib/api/tracking.ts';
@@ -45,6 +45,8 @@ import { sign, type ToSign } from '../support/signing.ts';
 import { LINKS, TRACKING_KEY, UNSUBSCRIBE } from '../support/tracking.ts';
 
 const LANE = 'default:transactional:other';
+/** No test here but that of protection has so many bounces. */
+const UNPROTECTED = { check: () => Promise.resolve() };
 const counting = (rows: Rows): StatisticsRecorder => new StatisticsRecorder({ rows, shards: 4 });
 const clock: Clock = {
   now: () => Date.now(),
@@ -430,6 +432,7 @@ describe('outcomes', () => {
       keepReports,
       suppressions,
       statistics: counting(counted),
+      protection: UNPROTECTED,
       context: { region: 'us-east-1', accountId: '123456789012', hostname: 'mail.example.com' },
       output: { emf, log: { debug: note, info: note, warn: note, error: note } },
     });
@@ -515,6 +518,7 @@ describe('outcomes', () => {
       suppressions,
       keepReports,
       statistics: counting(counted),
+      protection: UNPROTECTED,
       context,
       output,
     });
@@ -556,6 +560,7 @@ describe('outcomes', () => {
       keepReports,
       suppressions,
       statistics: counting(counted),
+      protection: UNPROTECTED,
       context: { region: 'us-east-1', accountId: '123456789012', hostname: 'mail.example.com' },
       output,
     });
@@ -578,6 +583,7 @@ describe('outcomes', () => {
       keepReports: () => Promise.resolve(),
       suppressions: (await engineOf('api OutcomesRole')).suppressions,
       statistics: { count: () => assert.fail('nothing was read') },
+      protection: UNPROTECTED,
       context: { region: 'us-east-1', accountId: '123456789012', hostname: 'mail.example.com' },
       output,
     });
@@ -690,6 +696,7 @@ describe('track', () => {
       suppressions,
       keepReports,
       statistics: counting(counted),
+      protection: UNPROTECTED,
       context,
       output,
     });
@@ -805,5 +812,43 @@ describe('the submission service', () => {
     );
     assert.equal((await engine.health()).ok, true);
     await close();
+  });
+});
+
+describe('protection', () => {
+  test('pauses a tenant for its bounces under the role of the function, for every node to see', async () => {
+    const { records, suppressions, keepReports, rows, config } = await engineOf('api OutcomesRole');
+    const protection = await openProtection({ rows, config }, output);
+    const context = { region: 'us-east-1', accountId: '123456789012', hostname: 'mail.example.com' };
+    const statistics = counting(rows);
+    const consume = createConsumer({
+      records,
+      suppressions,
+      keepReports,
+      statistics,
+      protection,
+      context,
+      output,
+    });
+    const { json } = await call({ body: JSON.stringify(message) });
+    const messageId = (json.MessageId as string).slice(0, 60);
+    const at = Date.now();
+    const refused = attempt({
+      at,
+      state: 'bounced',
+      reason: 'peer_permanent',
+      text: '550 5.1.1 no such user',
+    });
+    const many = Array.from({ length: 1_000 }, (_, n) =>
+      outcome('attempt', { messageId, at, tenant: 'default', attempt: n < 200 ? refused : attempt({ at }) }),
+    );
+    lines.length = 0;
+    const event = sqsEvent([writeOutcomes(many)]);
+    event.Records[0]!.messageId = 'of protection';
+    assert.deepEqual(await consume(event), { batchItemFailures: [] });
+    assert.ok(lines.some(({ values }) => values['Reputation.TenantsPaused']?.[0] === 1));
+    const { config: seen } = await engineOf('egress Rolea');
+    const { value } = (await seen.get('directive', 'reputation-default'))!;
+    assert.match((value as { reason: string }).reason, /^Paused: \d+ of \d+ messages since .* bounced hard/);
   });
 });

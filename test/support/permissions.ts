@@ -134,7 +134,12 @@ export const PERMISSIONS: Record<string, Granted> = {
     DeliveriesTable: 'dynamodb:BatchWriteItem dynamodb:Query',
     SuppressionsTable: 'dynamodb:UpdateItem',
     'RowsTable if ForAllValues:StringLike dynamodb:LeadingKeys statistics#*,counted#*':
-      'dynamodb:BatchGetItem dynamodb:DeleteItem dynamodb:GetItem dynamodb:PutItem dynamodb:UpdateItem',
+      'dynamodb:BatchGetItem dynamodb:DeleteItem dynamodb:GetItem dynamodb:PutItem dynamodb:Query dynamodb:UpdateItem',
+    'ConfigTable if ForAllValues:StringEquals dynamodb:LeadingKeys config-protection,directive,!':
+      'dynamodb:GetItem dynamodb:Query',
+    'ConfigTable if ForAllValues:StringEquals dynamodb:LeadingKeys directive,!':
+      'dynamodb:DeleteItem dynamodb:PutItem',
+    ...KEYS_OF_CONFIG,
     // Lambda needs these to read a queue on the function's behalf.
     Queueoutcomes:
       'sqs:ChangeMessageVisibility sqs:DeleteMessage sqs:GetQueueAttributes sqs:GetQueueUrl sqs:ReceiveMessage',

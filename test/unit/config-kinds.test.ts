@@ -83,6 +83,10 @@ const cases: Record<string, { good: unknown[]; bad: [unknown, RegExp][] }> = {
       [{ rules: [{ id: 'x.y' }] }, /^automation: rules\[0\]/],
     ],
   },
+  protection: {
+    good: [{}, { bounce: { warn: 0.02, pause: 0.04 }, tenants: { news: { pause: false } } }],
+    bad: [[{ tenants: { news: { volume: 1 } } }, /^protection\.tenants\.news\.volume: 1 is out of bounds/]],
+  },
 };
 
 test('every kind has a case in this test', () => {

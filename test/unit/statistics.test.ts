@@ -49,6 +49,7 @@ describe('what is counted of an outcome', () => {
     ],
     ['an open', outcome('open', { n: undefined }), { opens: 1 }],
     ['a click', outcome('click', { n: undefined }), { clicks: 1 }],
+    ['an unsubscribe', outcome('subscription'), { unsubscribes: 1 }],
     ['a rendering failure', outcome('rendering-failure'), { renderingFailures: 1 }],
     ['a reject', outcome('reject'), { rejects: 1 }],
     ['a cancellation', outcome('cancelled'), { cancelled: 1 }],

@@ -80,6 +80,40 @@ describe('statistics', () => {
     assert.deepEqual((await stats('?by=tenant&after=default')).json.total, { sent: 1, delivered: 1 });
   });
 
+  test('the rates of a tenant, and the directive that pauses it', async () => {
+    const tally = new Tally();
+    const at = server.clock.now();
+    const refused = attempt({ state: 'bounced', reason: 'peer_permanent', text: '550 5.1.1 user unknown' });
+    for (let n = 0; n < 1_000; n += 1) {
+      const happened = outcome('attempt', { at, attempt: n < 150 ? refused : attempt({}) });
+      tally.add(messageRecord({ tenant: 'other' }), happened);
+    }
+    await new StatisticsRecorder({ rows: server.engine.rows, shards: 1 }).count('bounces', tally);
+    const rates = async (query = '', key: 'admin' | 'other' = 'other') =>
+      (await server.call('GET', `/reputation${query}`, { key })).json;
+    const before = await rates();
+    assert.deepEqual(
+      [before.tenant, before.sent, before.bounceRate, before.verdict, before.paused],
+      ['other', 1_000, 0.15, 'pause', false],
+    );
+    await server.control.directives.impose({
+      id: 'reputation-other',
+      match: { tenant: 'other' },
+      action: { kind: 'suspend' },
+      reason: before.text,
+      until: at + HOUR,
+      origin: { rule: 'reputation', reply: before.text },
+    });
+    const paused = await rates('?tenant=other', 'admin');
+    assert.deepEqual([paused.paused, paused.directive], [true, 'reputation-other']);
+    const gone = await server.call('DELETE', `/directives/${paused.directive}`, { key: 'admin' });
+    assert.equal(gone.status, 204);
+    assert.equal((await rates()).paused, false);
+    const all = await rates('', 'admin');
+    assert.deepEqual([all.tenant, all.verdict, all.paused], [undefined, 'warn', false]);
+    assert.equal((await rates('?tenant=default', 'admin')).representative, false);
+  });
+
   test('what cannot be answered is refused with the parameter and why', async () => {
     const cases: [string, RegExp][] = [
       ['granularity=minute', /^granularity: is none of/],
