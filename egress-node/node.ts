@@ -115,6 +115,7 @@ async function start({ resources, node, sources, secrets }: NodeSettings): Promi
     node: `${node}@${osHostname()}`,
     ehloName: hostname,
     ...addressesOf(sources),
+    othersServe: true,
     port: smtpPort,
     routes,
     directives,

@@ -190,6 +190,17 @@ export class AttemptRecorder {
     settler.push(delivery, { kind: 'release', leased: delivery.leased, until, reason });
   }
 
+  /** Puts a delivery that was not tried into the lane of a pool that other nodes serve. */
+  sendOn(delivery: Delivery, pool: string, code: string, text: string): void {
+    const { settler, counters, clock } = this.#options;
+    counters.released += 1;
+    const { lane } = delivery.item;
+    const other = pool + lane.slice(lane.indexOf(':'));
+    const reason = { code, text };
+    const until = clock.now();
+    settler.push(delivery, { kind: 'release', leased: delivery.leased, until, reason, lane: other });
+  }
+
   /** Ends the lease of an item whose delivery has ended before, with that same end. */
   supersede(delivery: Delivery, state: DeliveryState): void {
     const { settler, counters, clock } = this.#options;

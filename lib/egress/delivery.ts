@@ -100,7 +100,7 @@ export class Delivery implements Transaction, Mail, Queued<Delivery> {
     this.slot = undefined;
     this.next = undefined;
     this.queued = false;
-    this.moved = false;
+    this.moved = item.moved === true;
     this.interruptions = 0;
   }
 

@@ -211,7 +211,9 @@ export class Dispatcher {
       );
     }
     if (selected.kind === 'release') {
-      results.release(delivery, selected.code, selected.text, selected.until, selected.lasts);
+      if (selected.pool === undefined) {
+        results.release(delivery, selected.code, selected.text, selected.until, selected.lasts);
+      } else results.sendOn(delivery, selected.pool, selected.code, selected.text);
       return true;
     }
     const text = describe(selected.by);

@@ -87,7 +87,13 @@ export class EgressParts {
     this.warmupCheckpoints = this.#openWarmup();
     this.shared = new SharedLimits(engine.leases, clock, options.node, counters);
     this.directives = new DirectiveView(options.directives);
-    this.selector = new SourceSelector(this.sources, this.directives, options.warmup, this.startRouting);
+    this.selector = new SourceSelector(
+      this.sources,
+      this.directives,
+      options.warmup,
+      this.startRouting,
+      options.othersServe ?? false,
+    );
     this.policy = hooks && new EgressPolicy(hooks, (directive) => this.raise([directive], []));
     this.observer = new ReplyObserver(
       { raise: (raise, lift) => this.raise(raise, lift), warmup: options.warmup, onAlert: options.onAlert },

@@ -33,6 +33,8 @@ export type SourceChoice =
       until: number;
       /** Until when it is kept, if that is known and later. */
       lasts?: number;
+      /** Pool of other nodes, into whose lane it goes. */
+      pool?: string;
     };
 
 export const NO_SOURCE_DELAY = 30_000;
@@ -43,6 +45,7 @@ export class SourceSelector {
   readonly #sources: SourceLeases;
   readonly #directives: DirectiveView;
   readonly #warmup: WarmupBook | undefined;
+  readonly #othersServe: boolean;
   #router!: Router;
   readonly #rechecks = new RecheckPacer(PATIENCE);
   /** Whether pools are dedicated or split. */
@@ -56,10 +59,12 @@ export class SourceSelector {
     directives: DirectiveView,
     warmup: WarmupBook | undefined,
     table: RoutingTable,
+    othersServe: boolean,
   ) {
     this.#sources = sources;
     this.#directives = directives;
     this.#warmup = warmup;
+    this.#othersServe = othersServe;
     this.#states = {
       usable: (ip, _provider, now) => {
         const source = sources.byIp(ip);
@@ -123,7 +128,7 @@ export class SourceSelector {
       if (ruling.action === 'bounce') return { kind: 'bounce', by: ruling.by! };
       if (ruling.action === 'suspend') return suspended(directives.suspension(ruling.by!, now));
       if (ruling.action === 'reroute') {
-        if (!this.hasPool(ruling.pool!)) return nowhere(ruling.pool!, ruling.by!, now);
+        if (!this.#isHere(ruling.pool!)) return this.#nowhere(ruling.pool!, ruling.by!, now);
         pool = this.#move(delivery, ruling.pool!);
       }
     }
@@ -146,7 +151,7 @@ export class SourceSelector {
       }
       if (choice.kind === 'wait') return this.#warmsUp(pool, site, choice.ms, now);
       if (closed?.pool !== undefined && !delivery.moved) {
-        if (!this.hasPool(closed.pool)) return nowhere(closed.pool, closed.by, now);
+        if (!this.#isHere(closed.pool)) return this.#nowhere(closed.pool, closed.by, now);
         pool = this.#move(delivery, closed.pool);
         continue;
       }
@@ -158,6 +163,22 @@ export class SourceSelector {
       const text = this.#sources.trouble(this.ipsOf(pool), pool, now);
       return { kind: 'release', code: 'no_source_ip', text, until: now + NO_SOURCE_DELAY };
     }
+  }
+
+  /** Whether mail that is sent on to a pool leaves from here. */
+  #isHere(name: string): boolean {
+    if (!this.#othersServe) return this.hasPool(name);
+    return this.ipsOf(name)?.some((ip) => this.#sources.byIp(ip) !== undefined) ?? false;
+  }
+
+  /** A directive sends mail to a pool without an address here. */
+  #nowhere(pool: string, by: Directive, now: number): SourceChoice {
+    if (this.#othersServe) {
+      const text = `It was sent on to pool "${pool}": ${describe(by)}`;
+      return { kind: 'release', code: 'no_source_ip', text, until: now, pool };
+    }
+    const text = `It is sent on to pool "${pool}", which does not exist here: ${describe(by)}`;
+    return { kind: 'release', code: 'no_source_ip', text, until: now + NO_SOURCE_DELAY };
   }
 
   #move(delivery: Delivery, pool: string): string {
@@ -212,12 +233,6 @@ function factsOf(
   ip: string | undefined,
 ): DeliveryFacts {
   return { tenant, campaign, domain, provider, site: name, pool, ip, moved };
-}
-
-/** A directive sends mail to a pool that does not exist. */
-function nowhere(pool: string, by: Directive, now: number): SourceChoice {
-  const text = `It is sent on to pool "${pool}", which does not exist here: ${describe(by)}`;
-  return { kind: 'release', code: 'no_source_ip', text, until: now + NO_SOURCE_DELAY };
 }
 
 function suspended(suspension: { text: string; until: number; lasts?: number }): SourceChoice {

@@ -47,6 +47,8 @@ export interface EgressOptions {
   pools?: Readonly<Record<string, PoolSetting>>;
   /** Pools whose lanes are served; absent: `default`, those that have addresses, and every lane that is found. */
   serves?: readonly string[];
+  /** Other nodes serve other pools: mail that a directive sends on to one of theirs goes into its lanes. */
+  othersServe?: boolean;
   /** Destination port (POSTERN_SMTP_PORT). */
   port?: number;
   /** Static routes (POSTERN_ROUTES). */

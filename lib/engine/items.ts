@@ -94,6 +94,8 @@ export interface QueueItem {
   attempts: number;
   /** Earliest time of the next attempt. `acceptedAt` or earlier means at once. */
   due: number;
+  /** A directive sent it to this lane from that of another pool; none sends it on. */
+  moved?: true;
   /** Why it waits, for a person: a code of `lib/outcome/reasons.ts` and free text. */
   reason?: WaitReason;
 }

@@ -63,8 +63,11 @@ export type Settlement =
   | { kind: 'end'; leased: LeasedItem; state: DeliveryState; attempt: Attempt }
   /** Tried; next attempt at `until`. */
   | { kind: 'defer'; leased: LeasedItem; until: number; attempt: Attempt }
-  /** Not tried: back into its lane, not before `until` (0 = at once), for `reason`. */
-  | { kind: 'release'; leased: LeasedItem; until: number; reason: WaitReason };
+  /**
+   * Not tried: back into its lane, not before `until` (0 = at once), for `reason`. With `lane`: into that lane, whose
+   * processes do not move it on; where there is no such lane, back into its own.
+   */
+  | { kind: 'release'; leased: LeasedItem; until: number; reason: WaitReason; lane?: LaneName };
 
 export interface LeaseRequest {
   lane: LaneName;

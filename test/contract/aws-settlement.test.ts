@@ -142,6 +142,27 @@ describe('aws: settlement', { skip: SKIP }, () => {
     });
   }
 
+  test('mail that is sent on to a lane which does not exist comes back to its own', async () => {
+    const { engine, faults } = await open();
+    const [lane, gone] = [newLane(), newLane()];
+    await admit(engine, mail(Date.now(), { lane }), mail(Date.now(), { lane }));
+    const leased = await collect(engine, lane, 2, VISIBILITY);
+    const error = 'QueueDoesNotExist';
+    // The client of these tests creates a missing queue and tries again.
+    faults.add({ command: 'SendMessageBatch', kind: 'refused', times: 2, error });
+    const reason = { code: 'no_source_ip', text: 'Sent on.' };
+    await engine.queue.settle(
+      leased.map((one) => ({ kind: 'release', leased: one, until: Date.now(), reason, lane: gone })),
+    );
+    await assertEmpty(engine, lane);
+    advance(31_000);
+    const back = await collect(engine, lane, 2, VISIBILITY);
+    assert.deepEqual(
+      back.map(({ item }) => item.lane),
+      [lane, lane],
+    );
+  });
+
   test('a copy that was put back is handed out without a write, and its attempts stay', async () => {
     const { engine, faults } = await open();
     const lane = newLane();

@@ -128,6 +128,32 @@ export function ledgerContract(under: () => EngineUnderTest, options: ContractOp
       assert.equal((await collect(engine, lane, 1))[0]!.item.attempts, 1);
     });
 
+    test('a release into another lane is found there, with its attempts, and not in its own', async () => {
+      const { engine, clock } = under();
+      const [lane, other] = [newLane(), newLane()];
+      const message = mail(clock.now(), { lane });
+      await admit(engine, message);
+      const [first] = await collect(engine, lane, 1);
+      await engine.queue.settle([defer(first!, clock.now(), clock.now() + 1_000)]);
+      await clock.advance(2_000);
+      await engine.ledger.promote();
+      const [leased] = await collect(engine, lane, 1);
+      const reason = { code: 'no_source_ip', text: 'Sent on.' };
+      // Its time is that of the release: at once.
+      await engine.queue.settle([
+        { kind: 'release', leased: leased!, until: clock.now(), reason, lane: other },
+      ]);
+      await clock.advance(1_000);
+      await engine.ledger.promote();
+      await assertEmpty(engine, lane);
+      const [moved] = await collect(engine, other, 1);
+      assert.deepEqual([moved!.item.lane, moved!.item.moved, moved!.item.attempts], [other, true, 1]);
+      assert.deepEqual(moved!.bytes, Buffer.from(message.body));
+      await engine.queue.settle([end(moved!, clock.now())]);
+      const [record] = await engine.records.deliveries(message.record.id);
+      assert.deepEqual([record!.state, record!.attempts.length], ['delivered', 2]);
+    });
+
     test('a release until later records its reason and counts no attempt', async () => {
       const { engine, clock } = under();
       const lane = newLane();

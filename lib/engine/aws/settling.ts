@@ -21,11 +21,12 @@
  */
 import { asPosternError, PosternError } from '../../errors.ts';
 import type { Clock } from '../../time.ts';
-import { type Outcome, SCHEMA_VERSION } from '../items.ts';
+import { type Outcome, type QueueItem, SCHEMA_VERSION } from '../items.ts';
 import type { Settlement } from '../ports.ts';
 import { FINAL_STATES, isLegalTransition } from '../states.ts';
 import type { Item } from './attributes.ts';
 import type { MessageBodies } from './bodies.ts';
+import { errorName } from './clients.ts';
 import { each } from './concurrency.ts';
 import {
   changeBy,
@@ -61,6 +62,8 @@ export interface SettlingParts {
 }
 
 const WIDTH = 32;
+/** After which mail comes back that was to go into a lane which does not exist, ms. */
+const NO_LANE_DELAY = 30_000;
 
 /** A lease to end, with its settlement. */
 interface End {
@@ -88,7 +91,7 @@ export class Settling {
       // A late end has the result of the delivery; a late defer or release does not count: another lease decides.
       const begun = receipt.done.recorded;
       if (settlement.kind !== 'end' && receipt.until <= leaseNow && !begun) leasedHere.remove(receipt);
-      else if (settlement.kind === 'release' && settlement.until <= now && !begun) free.push(receipt);
+      else if (isFree(settlement, now) && !begun) free.push(receipt);
       else ends.push({ settlement, receipt, ending: this.#ending(settlement, receipt) });
     }
     await Promise.all([this.#free(free), this.#record(ends, leaseNow)]);
@@ -112,7 +115,11 @@ export class Settling {
     const fresh = waiting.filter(({ receipt }) => !receipt.done.mayBePut);
     const parcels = await Promise.all(fresh.map((end) => this.#parcel(end)));
     try {
-      if (parcels.length > 0) await outbox.put(parcels);
+      await outbox.put(parcels.filter((_, at) => !isMove(fresh[at]!)));
+      await this.#move(
+        fresh.filter(isMove),
+        parcels.filter((_, at) => isMove(fresh[at]!)),
+      );
       for (const { receipt } of fresh) receipt.done.put = true;
     } catch (error) {
       const open = !(error instanceof SendError) || error.open;
@@ -122,6 +129,27 @@ export class Settling {
     if (known.length === 0) return;
     await outbox.putAgain(await Promise.all(known.map((end) => this.#parcel(end))));
     for (const { receipt } of known) receipt.done.put = true;
+  }
+
+  /** Puts copies into the lanes of other pools, or back into their own where there is no such lane. */
+  async #move(ends: readonly End[], parcels: readonly Parcel[]): Promise<void> {
+    if (parcels.length === 0) return;
+    const { outbox, clock } = this.#parts;
+    try {
+      await outbox.put(parcels);
+    } catch (error) {
+      if (errorName((error as Error).cause) !== 'QueueDoesNotExist') throw error;
+      const due = clock.now() + NO_LANE_DELAY;
+      const back = parcels.map((parcel, at) => {
+        const { lane } = ends[at]!.receipt.copy.item;
+        return {
+          ...parcel,
+          due,
+          envelope: { ...parcel.envelope, item: { ...parcel.envelope.item, due, lane } },
+        };
+      });
+      await outbox.put(back);
+    }
   }
 
   /** Prolongs leases that have not ended. */
@@ -230,7 +258,11 @@ export class Settling {
       settlement.kind === 'defer'
         ? { code: settlement.attempt.reason, text: settlement.attempt.text }
         : (settlement as Extract<Settlement, { kind: 'release' }>).reason;
-    const item = { ...leased.item, attempts: leased.item.attempts + (tried ? 1 : 0), due, reason };
+    const item: QueueItem = { ...leased.item, attempts: leased.item.attempts + (tried ? 1 : 0), due, reason };
+    if (settlement.kind === 'release' && settlement.lane !== undefined) {
+      item.lane = settlement.lane;
+      item.moved = true;
+    }
     let at: BodyPlace | undefined = receipt.at;
     let body: string | undefined;
     if (at === undefined) {
@@ -260,6 +292,15 @@ export class Settling {
     }
     await Promise.all([...queues].map(([queue, handles]) => work(queue, handles)));
   }
+}
+
+/** Whether a settlement only makes the message visible again. */
+function isFree(settlement: Settlement, now: number): boolean {
+  return settlement.kind === 'release' && settlement.until <= now && settlement.lane === undefined;
+}
+
+function isMove({ settlement }: End): boolean {
+  return settlement.kind === 'release' && settlement.lane !== undefined;
 }
 
 function outcomeOf(settlement: Settlement): Outcome[] {

@@ -127,7 +127,8 @@ export class EmbeddedQueue implements Queue {
       // not: another lease decides.
       const late = settlement.kind === 'end' && (held.place === 'ready' || held.place === 'leased');
       if (!receipt.current && !late) continue;
-      if (settlement.kind === 'release' && settlement.until <= this.#clock.now()) {
+      const stays = settlement.kind === 'release' && settlement.lane === undefined;
+      if (stays && settlement.until <= this.#clock.now()) {
         this.#ready.takeBack(held);
         continue;
       }
@@ -215,7 +216,8 @@ function refuseIllegal(settlement: Settlement): void {
 function settlementTuple(settlement: Settlement, held: Held): SettlementTuple {
   const { key, message, n, share, item } = held;
   if (settlement.kind === 'release') {
-    const waiting: QueueItem = { ...item, due: settlement.until, reason: settlement.reason };
+    const { until: due, reason, lane } = settlement;
+    const waiting: QueueItem = { ...item, due, reason, ...(lane !== undefined && { lane, moved: true }) };
     return [key, message, n, share, null, null, settlement.until, JSON.stringify(waiting)];
   }
   const { attempt } = settlement;
