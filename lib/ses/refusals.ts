@@ -35,9 +35,23 @@ const REASONS: Partial<Record<SesOperationName, string>> = {
 /** Operations that are refused for good. */
 export const REFUSED: ReadonlySet<string> = new Set(Object.keys(REASONS));
 
+/** Operations that are answered, and what of each is refused or differs. */
+export const PARTIAL: Partial<Record<SesOperationName, string>> = {
+  CreateConfigurationSet: 'ArchivingOptions and MessageSecurityOptions are refused.',
+  CreateDedicatedIpPool: 'ScalingMode MANAGED is refused: addresses are yours.',
+  PutDedicatedIpPoolScalingAttributes: 'ScalingMode MANAGED is refused: addresses are yours.',
+  SendBulkEmail: 'EndpointId is refused: an installation is one region.',
+  SendEmail: 'EndpointId is refused: an installation is one region.',
+};
+
+/** Why an operation is refused for good, as the end of a sentence; undefined when it is not. */
+export function reasonOf(operation: SesOperationName): string | undefined {
+  return REASONS[operation];
+}
+
 /** The refusal of an operation that has no handler: a 400, which SDKs do not repeat. */
 export function refusalOf(operation: string): PosternError {
-  const reason = REASONS[operation as SesOperationName];
+  const reason = reasonOf(operation as SesOperationName);
   return new PosternError(
     'unsupported_operation',
     `${operation} is not supported by this service${reason === undefined ? '.' : `: ${reason}`}`,

@@ -1,0 +1,167 @@
+/** Errors of the model that apply, and a call that provokes each. What does not apply is named with its reason. */
+import type { SesOperationName } from '../../lib/ses/types.ts';
+import type { Input } from './service.ts';
+
+/** Errors that no call here can meet, and why. */
+export const NOT_APPLICABLE: Readonly<Record<string, string>> = {
+  TooManyRequestsException: 'calls that configure are not throttled',
+  ConcurrentModificationException: 'a change that meets another one is repeated on the newer state',
+  InternalServiceErrorException: 'a fault of storage is a 503 of any operation',
+  AccountSuspendedException: 'no provider suspends an account here; a paused one is SendingPausedException',
+  MailFromDomainNotVerifiedException: 'USE_DEFAULT_VALUE and REJECT_MESSAGE are tested with a DNS server',
+};
+
+const NOTHING_TO_FIND = 'it names nothing that could be missing';
+const THOUSANDS = 'the bound is thousands: test/unit/control-store.test.ts is at its edge';
+
+/** CONFIGURATION_SET_NOT_FOUND, TEMPLATE_NOT_FOUND, ACCOUNT_SENDING_PAUSED. */
+const BY_ENTRY = 'the answer says it of each entry (API_BulkEmailEntryResult)';
+
+/** Errors of one operation that do not apply, and why. */
+export const NOT_APPLICABLE_TO: Partial<Record<SesOperationName, Readonly<Record<string, string>>>> = {
+  GetAccount: { BadRequestException: 'it takes nothing' },
+  CreateConfigurationSet: { LimitExceededException: THOUSANDS, NotFoundException: NOTHING_TO_FIND },
+  CreateDedicatedIpPool: { LimitExceededException: 'pools are bounded by the document they stand in' },
+  CreateEmailIdentity: { LimitExceededException: THOUSANDS },
+  CreateEmailTemplate: { LimitExceededException: THOUSANDS },
+  GetDedicatedIps: { NotFoundException: 'a pool without addresses has none to show' },
+  ListSuppressedDestinations: { NotFoundException: NOTHING_TO_FIND },
+  PutSuppressedDestination: { NotFoundException: NOTHING_TO_FIND },
+  SendEmail: { LimitExceededException: 'a tenant without a daily quota has none to exceed' },
+  SendBulkEmail: {
+    LimitExceededException: 'a tenant without a daily quota has none to exceed',
+    NotFoundException: BY_ENTRY,
+    SendingPausedException: BY_ENTRY,
+  },
+};
+
+const SET = { ConfigurationSetName: 'kept' };
+const IDENTITY = { EmailIdentity: 'kept.example' };
+const TEMPLATE = { TemplateName: 'kept' };
+const POOL = { PoolName: 'kept' };
+const CONTENT = { Subject: 'Hello', Text: 'Hello' };
+const DESTINATION = {
+  ...SET,
+  EventDestinationName: 'kept',
+  EventDestination: {
+    Enabled: false,
+    MatchingEventTypes: ['BOUNCE'],
+    SnsDestination: { TopicArn: 'arn:aws:sns:us-east-1:123456789012:bounces' },
+  },
+};
+const MESSAGE = {
+  FromEmailAddress: 'news@kept.example',
+  Destination: { ToAddresses: ['ann@example.net'] },
+  Content: { Simple: { Subject: { Data: 'Hello' }, Body: { Text: { Data: 'Hello' } } } },
+};
+const BULK = {
+  FromEmailAddress: MESSAGE.FromEmailAddress,
+  DefaultContent: { Template: { ...TEMPLATE, TemplateData: '{}' } },
+  BulkEmailEntries: [{ Destination: MESSAGE.Destination }],
+};
+
+/** Calls that make what the provocations need. */
+export const PREPARATION: readonly [operation: SesOperationName, input: Input][] = [
+  ['CreateEmailIdentity', IDENTITY],
+  ['CreateConfigurationSet', SET],
+  ['CreateEmailTemplate', { ...TEMPLATE, TemplateContent: CONTENT }],
+  ['CreateDedicatedIpPool', POOL],
+  ['CreateConfigurationSetEventDestination', DESTINATION],
+];
+
+/** Members that name what there is not: with them the first valid call of the operation fails. */
+export const UNKNOWN: Partial<Record<SesOperationName, Input>> = {
+  CreateConfigurationSetEventDestination: { ConfigurationSetName: 'none' },
+  CreateEmailIdentity: { EmailIdentity: 'other.example', ConfigurationSetName: 'none' },
+  DeleteConfigurationSet: { ConfigurationSetName: 'none' },
+  DeleteConfigurationSetEventDestination: { ...SET, EventDestinationName: 'none' },
+  DeleteDedicatedIpPool: { PoolName: 'none' },
+  DeleteEmailIdentity: { EmailIdentity: 'none.example' },
+  DeleteEmailTemplate: { TemplateName: 'none' },
+  DeleteSuppressedDestination: { EmailAddress: 'none@example.net' },
+  GetConfigurationSet: { ConfigurationSetName: 'none' },
+  GetConfigurationSetEventDestinations: { ConfigurationSetName: 'none' },
+  GetDedicatedIp: { Ip: '192.0.2.1' },
+  GetDedicatedIpPool: { PoolName: 'none' },
+  GetEmailIdentity: { EmailIdentity: 'none.example' },
+  GetEmailTemplate: { TemplateName: 'none' },
+  GetSuppressedDestination: { EmailAddress: 'none@example.net' },
+  PutConfigurationSetDeliveryOptions: { ConfigurationSetName: 'none' },
+  PutConfigurationSetReputationOptions: { ConfigurationSetName: 'none' },
+  PutConfigurationSetSendingOptions: { ConfigurationSetName: 'none' },
+  PutConfigurationSetSuppressionOptions: { ConfigurationSetName: 'none' },
+  PutConfigurationSetTrackingOptions: { ConfigurationSetName: 'none' },
+  PutConfigurationSetVdmOptions: { ConfigurationSetName: 'none' },
+  PutDedicatedIpInPool: { Ip: '192.0.2.1' },
+  PutDedicatedIpPoolScalingAttributes: { PoolName: 'none' },
+  PutDedicatedIpWarmupAttributes: { Ip: '192.0.2.1' },
+  PutEmailIdentityConfigurationSetAttributes: { EmailIdentity: 'none.example' },
+  PutEmailIdentityDkimAttributes: { EmailIdentity: 'none.example' },
+  PutEmailIdentityDkimSigningAttributes: { EmailIdentity: 'none.example' },
+  PutEmailIdentityFeedbackAttributes: { EmailIdentity: 'none.example' },
+  PutEmailIdentityMailFromAttributes: {
+    EmailIdentity: 'none.example',
+    MailFromDomain: 'bounce.none.example',
+  },
+  SendEmail: { ...MESSAGE, ConfigurationSetName: 'none' },
+  TestRenderEmailTemplate: { TemplateName: 'none' },
+  UpdateConfigurationSet: { ConfigurationSetName: 'none' },
+  UpdateConfigurationSetEventDestination: { ...SET, EventDestinationName: 'none' },
+  UpdateEmailTemplate: { TemplateName: 'none' },
+};
+
+/** A call that must fail by an error of the model. */
+export interface Provocation {
+  operation: SesOperationName;
+  error: string;
+  input: Input;
+  /** Calls before it, which succeed. */
+  before?: readonly (readonly [operation: SesOperationName, input: Input])[];
+  /** Calls after it, which succeed. */
+  afterwards?: readonly (readonly [operation: SesOperationName, input: Input])[];
+}
+
+/** What is made twice. */
+const twice: Provocation[] = PREPARATION.map(([operation, input]) => ({
+  operation,
+  error: 'AlreadyExistsException',
+  input,
+}));
+
+/** The name of each destination that fills a set, beside the one that is there. */
+const filling = Array.from({ length: 9 }, (_, i) => ({ ...DESTINATION, EventDestinationName: `more-${i}` }));
+
+const PAUSE = [['PutAccountSendingAttributes', { SendingEnabled: false }]] as const;
+const RESUME = [['PutAccountSendingAttributes', { SendingEnabled: true }]] as const;
+
+export const PROVOCATIONS: readonly Provocation[] = [
+  ...twice,
+  {
+    operation: 'CreateConfigurationSetEventDestination',
+    error: 'LimitExceededException',
+    before: filling.map((input) => ['CreateConfigurationSetEventDestination', input] as const),
+    input: { ...DESTINATION, EventDestinationName: 'too-many' },
+  },
+  {
+    operation: 'ListSuppressedDestinations',
+    error: 'InvalidNextTokenException',
+    input: { NextToken: 'from another query' },
+  },
+  {
+    operation: 'SendEmail',
+    error: 'MessageRejected',
+    input: { ...MESSAGE, FromEmailAddress: 'a@none.example' },
+  },
+  {
+    operation: 'SendBulkEmail',
+    error: 'MessageRejected',
+    input: { ...BULK, FromEmailAddress: 'a@none.example' },
+  },
+  {
+    operation: 'SendEmail',
+    error: 'SendingPausedException',
+    input: MESSAGE,
+    before: PAUSE,
+    afterwards: RESUME,
+  },
+];

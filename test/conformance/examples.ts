@@ -1,0 +1,176 @@
+/**
+ * Valid calls of every operation, in an order in which each finds what it needs. The first call of an operation is
+ * also the one from which refused inputs are made.
+ */
+import type { SesOperationName } from '../../lib/ses/types.ts';
+import type { Input } from './service.ts';
+
+/** What earlier answers gave, by name. */
+export type Known = Record<string, string>;
+
+export interface Example {
+  operation: SesOperationName;
+  input: Input | ((known: Known) => Input);
+  /** Keeps members of the answer under a name, for later calls. */
+  keep?: (output: Record<string, unknown>) => Known;
+}
+
+const one = (operation: SesOperationName, input: Example['input'] = {}, keep?: Example['keep']): Example => ({
+  operation,
+  input,
+  keep,
+});
+
+const SENDER = 'news@example.com';
+const SET = { ConfigurationSetName: 'set' };
+const DESTINATION = { ...SET, EventDestinationName: 'hook' };
+const IDENTITY = { EmailIdentity: 'example.com' };
+const TEMPLATE = { TemplateName: 'welcome' };
+const POOL = { PoolName: 'spare' };
+const IP = { Ip: '127.0.0.2' };
+const TAGS = [{ Key: 'team', Value: 'shop' }];
+const TEMPLATE_CONTENT = { Subject: 'Hello {{name}}', Text: 'Hello {{name}}', Html: '<p>Hello {{name}}</p>' };
+const SIMPLE = { Simple: { Subject: { Data: 'Hello' }, Body: { Text: { Data: 'Hello' } } } };
+
+const identities: Example[] = [
+  one('CreateEmailIdentity', { ...IDENTITY, Tags: TAGS }),
+  one('GetEmailIdentity', IDENTITY),
+  one('ListEmailIdentities', { PageSize: 10 }),
+  one('PutEmailIdentityDkimAttributes', { ...IDENTITY, SigningEnabled: true }),
+  one('PutEmailIdentityDkimSigningAttributes', {
+    ...IDENTITY,
+    SigningAttributesOrigin: 'AWS_SES',
+    SigningAttributes: { NextSigningKeyLength: 'RSA_2048_BIT' },
+  }),
+  one('PutEmailIdentityFeedbackAttributes', { ...IDENTITY, EmailForwardingEnabled: false }),
+  one('PutEmailIdentityMailFromAttributes', {
+    ...IDENTITY,
+    MailFromDomain: 'bounce.example.com',
+    BehaviorOnMxFailure: 'USE_DEFAULT_VALUE',
+  }),
+];
+
+const sets: Example[] = [
+  one('CreateConfigurationSet', { ...SET, Tags: TAGS, SendingOptions: { SendingEnabled: true } }),
+  one('GetConfigurationSet', SET),
+  one('ListConfigurationSets', { PageSize: 10 }),
+  one('UpdateConfigurationSet', { ...SET, SendingOptions: { SendingEnabled: true } }),
+  one('PutConfigurationSetDeliveryOptions', { ...SET, TlsPolicy: 'OPTIONAL', MaxDeliverySeconds: 3600 }),
+  one('PutConfigurationSetReputationOptions', { ...SET, ReputationMetricsEnabled: true }),
+  one('PutConfigurationSetSendingOptions', { ...SET, SendingEnabled: true }),
+  one('PutConfigurationSetSuppressionOptions', { ...SET, SuppressedReasons: ['BOUNCE', 'COMPLAINT'] }),
+  one('PutConfigurationSetTrackingOptions', SET),
+  one('PutConfigurationSetVdmOptions', {
+    ...SET,
+    VdmOptions: { DashboardOptions: { EngagementMetrics: 'DISABLED' } },
+  }),
+  one('PutEmailIdentityConfigurationSetAttributes', { ...IDENTITY, ...SET }),
+  one('CreateConfigurationSetEventDestination', {
+    ...DESTINATION,
+    EventDestination: {
+      Enabled: false,
+      MatchingEventTypes: ['BOUNCE', 'COMPLAINT'],
+      SnsDestination: { TopicArn: 'arn:aws:sns:us-east-1:123456789012:bounces' },
+    },
+  }),
+  one('GetConfigurationSetEventDestinations', SET),
+  one('UpdateConfigurationSetEventDestination', {
+    ...DESTINATION,
+    EventDestination: {
+      Enabled: false,
+      MatchingEventTypes: ['DELIVERY'],
+      SnsDestination: { TopicArn: 'arn:aws:sns:us-east-1:123456789012:bounces' },
+    },
+  }),
+];
+
+const templates: Example[] = [
+  one('CreateEmailTemplate', { ...TEMPLATE, TemplateContent: TEMPLATE_CONTENT, Tags: TAGS }),
+  one('GetEmailTemplate', TEMPLATE),
+  one('ListEmailTemplates', { PageSize: 10 }),
+  one('UpdateEmailTemplate', { ...TEMPLATE, TemplateContent: { ...TEMPLATE_CONTENT, Text: 'Hi {{name}}' } }),
+  one('TestRenderEmailTemplate', { ...TEMPLATE, TemplateData: '{"name":"Ann"}' }),
+];
+
+const sending: Example[] = [
+  one(
+    'SendEmail',
+    {
+      FromEmailAddress: SENDER,
+      Destination: { ToAddresses: ['ann@example.net'], CcAddresses: ['bob@example.net'] },
+      ReplyToAddresses: ['help@example.com'],
+      Content: SIMPLE,
+      EmailTags: [{ Name: 'campaign', Value: 'spring' }],
+      ...SET,
+    },
+    ({ MessageId }) => ({ message: MessageId as string }),
+  ),
+  one('SendEmail', {
+    Content: {
+      Raw: {
+        Data: Buffer.from(`From: ${SENDER}\r\nTo: cay@example.net\r\nSubject: Raw\r\n\r\nHello\r\n`),
+      },
+    },
+  }),
+  one('SendEmail', {
+    FromEmailAddress: SENDER,
+    Destination: { ToAddresses: ['dan@example.net'] },
+    Content: { Template: { ...TEMPLATE, TemplateData: '{"name":"Dan"}' } },
+  }),
+  one('SendBulkEmail', {
+    FromEmailAddress: SENDER,
+    DefaultContent: { Template: { ...TEMPLATE, TemplateData: '{"name":"you"}' } },
+    BulkEmailEntries: [
+      { Destination: { ToAddresses: ['eve@example.net'] } },
+      {
+        Destination: { ToAddresses: ['fay@example.net'] },
+        ReplacementEmailContent: { ReplacementTemplate: { ReplacementTemplateData: '{"name":"Fay"}' } },
+      },
+    ],
+  }),
+];
+
+const suppression: Example[] = [
+  one('PutSuppressedDestination', { EmailAddress: 'gone@example.net', Reason: 'BOUNCE' }),
+  one('GetSuppressedDestination', { EmailAddress: 'gone@example.net' }),
+  one('ListSuppressedDestinations', { Reasons: ['BOUNCE'], PageSize: 10 }),
+  one('DeleteSuppressedDestination', { EmailAddress: 'gone@example.net' }),
+];
+
+const dedicated: Example[] = [
+  one('CreateDedicatedIpPool', { ...POOL, ScalingMode: 'STANDARD' }),
+  one('GetDedicatedIpPool', POOL),
+  one('ListDedicatedIpPools', { PageSize: 10 }),
+  one('PutDedicatedIpPoolScalingAttributes', { ...POOL, ScalingMode: 'STANDARD' }),
+  one('GetDedicatedIps', { PageSize: 10 }),
+  one('GetDedicatedIp', IP),
+  one('PutDedicatedIpInPool', { ...IP, DestinationPoolName: 'spare' }),
+  one('PutDedicatedIpWarmupAttributes', { ...IP, WarmupPercentage: 50 }),
+  one('PutDedicatedIpInPool', { ...IP, DestinationPoolName: 'ses-default-dedicated-pool' }),
+];
+
+const account: Example[] = [
+  one('GetAccount'),
+  one('PutAccountSendingAttributes', { SendingEnabled: true }),
+  one('PutAccountSuppressionAttributes', { SuppressedReasons: ['BOUNCE', 'COMPLAINT'] }),
+  one('PutAccountDedicatedIpWarmupAttributes', { AutoWarmupEnabled: false }),
+];
+
+const removals: Example[] = [
+  one('DeleteConfigurationSetEventDestination', DESTINATION),
+  one('DeleteEmailTemplate', TEMPLATE),
+  one('DeleteDedicatedIpPool', POOL),
+  one('DeleteEmailIdentity', IDENTITY),
+  one('DeleteConfigurationSet', SET),
+];
+
+export const EXAMPLES: readonly Example[] = [
+  ...identities,
+  ...sets,
+  ...templates,
+  ...sending,
+  ...suppression,
+  ...dedicated,
+  ...account,
+  ...removals,
+];
