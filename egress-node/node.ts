@@ -25,6 +25,7 @@ import { startInbound } from '../lib/inbound/inbound.ts';
 import { warmupFeedback } from '../lib/inbound/warmup-feedback.ts';
 import { createLog } from '../lib/log.ts';
 import { createReferences } from '../lib/mail/message-reference.ts';
+import { createReportMailboxes } from '../lib/mail/report-mailbox.ts';
 import { createReturnPaths } from '../lib/mail/return-path.ts';
 import { createUnsubscribeAddresses } from '../lib/mail/unsubscribe-address.ts';
 import { createEmf, STAGE_VARIABLE } from '../lib/observe/emf.ts';
@@ -94,6 +95,7 @@ async function start({ resources, node, sources, secrets }: NodeSettings): Promi
     returnPaths: createReturnPaths(returnPathKey),
     references: createReferences(returnPathKey),
     unsubscribeAddresses: createUnsubscribeAddresses(returnPathKey),
+    reportMailboxes: createReportMailboxes(returnPathKey),
     budget: defaultBudget(totalmem()),
     clock,
     log,

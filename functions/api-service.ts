@@ -5,6 +5,7 @@ import { createApi } from '../lib/api/app.ts';
 import { asPosternError, type PosternError } from '../lib/errors.ts';
 import type { Fetch } from '../lib/http/function-url.ts';
 import type { Log } from '../lib/log.ts';
+import { createReportMailboxes } from '../lib/mail/report-mailbox.ts';
 import { createMailMetrics } from '../lib/observe/mail-metrics.ts';
 import type { PolicyMetrics } from '../lib/observe/policy-metrics.ts';
 import packageJson from '../package.json' with { type: 'json' };
@@ -31,6 +32,7 @@ export async function openService(options: ApiServiceOptions): Promise<Fetch> {
   const { region, accountId, hostname, trackingUrl } = settings;
   const metrics = createMailMetrics(output.emf);
   const { accept, control } = await openPipeline({ ...options, metrics, maxMessageBytes: MAX_MESSAGE });
+  const mailboxes = createReportMailboxes(options.returnPathKey);
   const app = createApi({
     accept,
     control,
@@ -40,6 +42,7 @@ export async function openService(options: ApiServiceOptions): Promise<Fetch> {
     region,
     accountId,
     hostname,
+    reportAddress: (domain, mailFrom) => mailboxes.make(domain, mailFrom ?? settings.returnPathDomain),
     trackingUrl,
     version: packageJson.version,
     log: output.log,

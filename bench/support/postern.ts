@@ -15,6 +15,7 @@ export interface BenchPostern {
   startedAt: number;
   api: { host: string; port: number };
   submission: { host: string; port: number };
+  inbound: { host: string; port: number };
   credentials: Credentials;
   directory: string;
   /** A signed call of the SES v2 API. @throws when it is not answered with 200. */
@@ -66,6 +67,7 @@ export async function startPostern(options: {
     startedAt: 0,
     api,
     submission: { host: '127.0.0.1', port: submissionPort },
+    inbound: { host: '127.0.0.1', port: inboundPort },
     credentials,
     directory,
     async start() {

@@ -6,6 +6,7 @@ import type { Accept } from '../../lib/accept/types.ts';
 import type { Control } from '../../lib/control/types.ts';
 import type { Engine } from '../../lib/engine/ports.ts';
 import { createReferences, type MessageReferences } from '../../lib/mail/message-reference.ts';
+import { createReportMailboxes, type ReportMailboxes } from '../../lib/mail/report-mailbox.ts';
 import { createReturnPaths, type ReturnPaths } from '../../lib/mail/return-path.ts';
 import { createSigner } from '../../lib/mail/signer.ts';
 import { createUnsubscribeAddresses, type UnsubscribeAddresses } from '../../lib/mail/unsubscribe-address.ts';
@@ -33,6 +34,7 @@ export interface AcceptParts {
     returnPaths: ReturnPaths;
     references: MessageReferences;
     unsubscribeAddresses: UnsubscribeAddresses;
+    reportMailboxes: ReportMailboxes;
   };
   links: TrackingLinks;
   unsubscribeLinks: UnsubscribeLinks;
@@ -49,6 +51,7 @@ export function openAccept(
   const returnPaths = createReturnPaths(returnPathKey);
   const references = createReferences(returnPathKey);
   const unsubscribeAddresses = createUnsubscribeAddresses(returnPathKey);
+  const reportMailboxes = createReportMailboxes(returnPathKey);
   const trackingKey = derive(masterKey, 'tracking');
   const links = createTrackingLinks(trackingKey);
   const unsubscribeLinks = createUnsubscribeLinks(trackingKey);
@@ -77,7 +80,12 @@ export function openAccept(
     hooks: policy,
     onResult: (door, result) => metrics.accepted.inc({ door, result }),
   });
-  return { accept, tokens: { returnPaths, references, unsubscribeAddresses }, links, unsubscribeLinks };
+  return {
+    accept,
+    tokens: { returnPaths, references, unsubscribeAddresses, reportMailboxes },
+    links,
+    unsubscribeLinks,
+  };
 }
 
 /** Derives a separate secret for each use, so that a leaked one opens nothing else. */

@@ -26,7 +26,13 @@ export interface ListenersOptions {
   control: Control;
   inbound: Pick<
     InboundOptions,
-    'engine' | 'returnPaths' | 'references' | 'unsubscribeAddresses' | 'onFeedback' | 'ownsDomain'
+    | 'engine'
+    | 'returnPaths'
+    | 'references'
+    | 'unsubscribeAddresses'
+    | 'reportMailboxes'
+    | 'onFeedback'
+    | 'ownsDomain'
   >;
   web: Omit<WebOptions, 'listen' | 'tls'>;
   clock: Clock;

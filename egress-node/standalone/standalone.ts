@@ -95,6 +95,8 @@ export async function startStandalone(started: Settings, log: Log): Promise<Stan
           installed: { ips: settings.egressIps, pools: settings.pools },
           clock,
           ...context,
+          reportAddress: (domain, mailFrom) =>
+            tokens.reportMailboxes.make(domain, mailFrom ?? settings.returnPathDomain ?? domain),
           trackingUrl: settings.tracking?.url,
           version,
           log,

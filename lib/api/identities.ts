@@ -108,7 +108,7 @@ const checkIdentity = operation({
 export const IDENTITIES = [createIdentity, identityDns, checkIdentity];
 
 /** @throws `not_found`, also for another tenant's identity: its existence is not the caller's to learn. */
-function identityOf(call: ApiCall): Identity {
+export function identityOf(call: ApiCall): Identity {
   const name = call.params.name!;
   const identity = call.deps.control.identities.find(name);
   if (identity && mayRead(call, identity.tenant)) return identity;

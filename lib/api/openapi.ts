@@ -13,6 +13,7 @@ import { KEYS } from './keys.ts';
 import { MESSAGES } from './messages.ts';
 import type { ApiOperation } from './operation.ts';
 import { POLICY } from './policy.ts';
+import { REPORTS } from './reports.ts';
 import { REPUTATION } from './reputation.ts';
 import { jsonSchemas, referenceOf, type Schema } from './schema.ts';
 import { sendMessages } from './send.ts';
@@ -28,6 +29,7 @@ export const OPERATIONS: readonly ApiOperation[] = [
   ...MESSAGES,
   ...KEYS,
   ...IDENTITIES,
+  ...REPORTS,
   // Before the path with a label in the place of `export`.
   exportSuppressions,
   importSuppressions,

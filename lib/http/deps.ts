@@ -74,6 +74,8 @@ export interface ApiDeps {
   events?: Omit<Events, 'close'>;
   /** Events of the past for those who fetch them; absent: none are kept for that. */
   pull?: EventPull;
+  /** Address for aggregate reports about a domain; absent: this service takes none. */
+  reportAddress?: (domain: string, mailFromDomain: string | undefined) => string;
   /** Aborted when the listener closes: streams end then. */
   closing?: AbortSignal;
   /** The policy in TypeScript; absent: this process runs none. */

@@ -3,11 +3,12 @@
  * sends nothing, so it can be neither an open relay nor a source of backscatter.
  *
  * ```
- *  RCPT TO        signed return path or unsubscribe address ─► 250
+ *  RCPT TO        signed return path, unsubscribe address, or mailbox of aggregate reports ─► 250
  *                 postmaster@, abuse@ of this host or a domain of ours ─► 250
  *                 else 550 5.1.1
  *  end of DATA    the first 128 KB are kept: a report comes before the message that it returns
  *    return path    ─► recorder.ts           unsubscribe address ─► unsubscribe-mail.ts
+ *    aggregate reports, up to 2 MB ─► aggregate-reports.ts
  *    postmaster,    a feedback report about a message of ours ─► recorder.ts
  *    abuse          anything else ─► 550 5.7.1: no person reads here, and to say 250 would be a lie
  *  storage does not answer ─► 451
@@ -19,6 +20,7 @@ import type { UnsubscribeContact } from '../contacts/unsubscriber.ts';
 import type { Engine } from '../engine/ports.ts';
 import type { Log } from '../log.ts';
 import type { MessageReferences } from '../mail/message-reference.ts';
+import type { ReportMailboxes } from '../mail/report-mailbox.ts';
 import type { ReturnPaths } from '../mail/return-path.ts';
 import type { UnsubscribeAddresses } from '../mail/unsubscribe-address.ts';
 import type { Feedback } from '../outcome/feedback.ts';
@@ -28,6 +30,7 @@ import { type Listener, startListener } from '../smtp-server/listener.ts';
 import type { SmtpBudget } from '../smtp-server/octet-budget.ts';
 import { reply } from '../smtp-server/reply.ts';
 import type { Clock } from '../time.ts';
+import { AggregateReports, MAX_REPORT_MAIL } from './aggregate-reports.ts';
 import { type InboundCounts, Recorder, type ReportTarget } from './recorder.ts';
 import { UnsubscribeMail } from './unsubscribe-mail.ts';
 
@@ -40,10 +43,11 @@ export interface InboundOptions {
    * well.
    */
   ownsDomain?: (domain: string) => boolean;
-  engine: Pick<Engine, 'records'>;
+  engine: Pick<Engine, 'records' | 'rows'>;
   returnPaths: ReturnPaths;
   references: MessageReferences;
   unsubscribeAddresses: UnsubscribeAddresses;
+  reportMailboxes: ReportMailboxes;
   /** Changes a contact that unsubscribes by mail; absent: this service keeps no lists. */
   unsubscribe?: UnsubscribeContact;
   /** Octets under way, shared by all SMTP listeners of the process. */
@@ -85,13 +89,14 @@ const ROLES = /^(?:postmaster|abuse)@(.+)$/;
 
 export async function startInbound(options: InboundOptions): Promise<Inbound> {
   const { hostname, returnPaths, references, clock, log, onFeedback } = options;
-  const { records } = options.engine;
+  const { records, rows } = options.engine;
   const unsubscribes = new UnsubscribeMail({
     records,
     addresses: options.unsubscribeAddresses,
     unsubscribe: options.unsubscribe,
     clock,
   });
+  const aggregates = new AggregateReports({ rows, mailboxes: options.reportMailboxes, clock });
   const recorder = new Recorder({ records, returnPaths, references, clock, log, onFeedback });
 
   function isRole(address: string): boolean {
@@ -109,7 +114,8 @@ export async function startInbound(options: InboundOptions): Promise<Inbound> {
     hostname,
     tls: options.tls,
     maxBytes: MAX_BYTES,
-    keepBytes: MAX_PARSED,
+    keepBytes: ({ envelope }) =>
+      aggregates.isMailbox(envelope.rcptTo[0]!.address) ? MAX_REPORT_MAIL : MAX_PARSED,
     dataDeadline: DATA_DEADLINE,
     limits: { ...INBOUND_LIMITS, ...options.limits },
     budget: options.budget,
@@ -118,11 +124,13 @@ export async function startInbound(options: InboundOptions): Promise<Inbound> {
     onRecipient(recipient, session) {
       // A report is about one delivery; each has a return path of its own.
       if (session.envelope.rcptTo.length > 0) throw reply(452, '4.5.3 One recipient at a time, please');
-      if (isRole(recipient) || recorder.targetOf(recipient) || unsubscribes.messageOf(recipient)) return;
+      if (isRole(recipient) || recorder.targetOf(recipient)) return;
+      if (unsubscribes.messageOf(recipient) || aggregates.isMailbox(recipient)) return;
       throw reply(550, '5.1.1 No such recipient: this host takes reports to its own return paths only');
     },
     async onMessage(bytes, session) {
       const { address: recipient } = session.envelope.rcptTo[0]!;
+      if (aggregates.isMailbox(recipient)) return aggregates.take(bytes, recipient);
       const report = await parseReport(bytes);
       const messageId = unsubscribes.messageOf(recipient);
       return messageId === undefined

@@ -40,7 +40,7 @@ export function createSignedTokens(secret: Buffer, use: string): SignedTokens {
       bytes.writeUInt16BE(n, ID_BYTES);
       bytes.writeUInt16BE(Math.min(0xffff, Math.ceil(expiresAt / DAY)), ID_BYTES + 2);
       sign(bytes.subarray(0, CONTENT)).copy(bytes, CONTENT);
-      return encode(bytes);
+      return encodeBase32(bytes);
     },
 
     read(token, now) {
@@ -55,7 +55,7 @@ export function createSignedTokens(secret: Buffer, use: string): SignedTokens {
 }
 
 /** Encodes whole groups of 5 bytes as base32 (RFC 4648 §6) in lower case. */
-function encode(bytes: Buffer): string {
+export function encodeBase32(bytes: Buffer): string {
   let out = '';
   for (let i = 0; i < bytes.length; i += 5) {
     const high = (bytes[i]! << 12) | (bytes[i + 1]! << 4) | (bytes[i + 2]! >> 4);

@@ -3,6 +3,7 @@
  * domain of ours. They are parsed as a stream of tags: only the rows are built, entities are not expanded, and
  * counts, depth and lengths are bounded, because any stranger may send a report.
  */
+import { StringDecoder } from 'node:string_decoder';
 import { setImmediate } from 'node:timers/promises';
 import { Parser } from 'htmlparser2';
 import { PosternError } from '../errors.ts';
@@ -43,8 +44,7 @@ const MAX_ROWS = 10_000;
 const MAX_DEPTH = 16;
 const MAX_TEXT = 1_024;
 const MAX_SIGNATURES = 20;
-/** Size of the pieces that the parser receives, so that it buffers little, octets. */
-const CHUNK = 65_536;
+const MAX_TAG = 131_072;
 
 /**
  * Reads a report.
@@ -54,10 +54,15 @@ const CHUNK = 65_536;
 export async function readDmarcReport(bytes: Buffer): Promise<DmarcReport> {
   const reader = new Reader();
   const parser = new Parser(reader, { xmlMode: true, decodeEntities: false });
-  const xml = await expand(bytes);
-  for (let at = 0; at < xml.length; at += CHUNK) {
-    parser.write(xml.toString('utf8', at, Math.min(xml.length, at + CHUNK)));
+  const decoder = new StringDecoder('utf8');
+  let quiet = 0;
+  for await (const piece of expand(bytes)) {
+    const { seen } = reader;
+    parser.write(decoder.write(piece));
     if (reader.refusal) throw refused(reader.refusal);
+    // The parser holds a tag until it ends.
+    quiet = reader.seen === seen ? quiet + piece.length : 0;
+    if (quiet > MAX_TAG) throw refused(`a tag has more than ${MAX_TAG} octets`);
     // The largest report takes a second: other work runs in between.
     await setImmediate();
   }
@@ -70,6 +75,8 @@ type RecordRow = Partial<DmarcRow> & { signatures: DmarcRow['signatures'] };
 
 class Reader {
   refusal: string | undefined;
+  /** Tags and texts so far. */
+  seen = 0;
   /** The open tags, each as the path to it. */
   readonly #path: string[] = [];
   readonly #fields = new Map<string, string>();
@@ -80,6 +87,7 @@ class Reader {
   #text = '';
 
   onopentag(tag: string): void {
+    this.seen += 1;
     if (this.refusal || this.#path.length >= MAX_DEPTH) {
       this.#refuse(`tags are nested more than ${MAX_DEPTH} deep`);
       return;
@@ -95,10 +103,12 @@ class Reader {
   }
 
   ontext(text: string): void {
+    this.seen += 1;
     if (this.#text.length < MAX_TEXT) this.#text = (this.#text + text).slice(0, MAX_TEXT);
   }
 
   onclosetag(): void {
+    this.seen += 1;
     const path = this.#path.pop() ?? '';
     const text = this.#text.trim();
     this.#text = '';

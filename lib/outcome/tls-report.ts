@@ -36,11 +36,16 @@ const MAX_JSON = 2 * 1024 * 1024;
 
 /** @param bytes the attachment: JSON, or JSON in gzip. @throws PosternError `bad_request` that states what is wrong. */
 export async function readTlsReport(bytes: Buffer): Promise<TlsReport> {
-  const expanded = await expand(bytes);
-  if (expanded.length > MAX_JSON) throw refused(`it has more than ${MAX_JSON} octets`);
+  const pieces: Buffer[] = [];
+  let octets = 0;
+  for await (const piece of expand(bytes)) {
+    octets += piece.length;
+    if (octets > MAX_JSON) throw refused(`it has more than ${MAX_JSON} octets`);
+    pieces.push(piece);
+  }
   let json: unknown;
   try {
-    json = JSON.parse(expanded.toString('utf8'));
+    json = JSON.parse(Buffer.concat(pieces).toString('utf8'));
   } catch {
     throw refused('it is not JSON');
   }

@@ -45,7 +45,7 @@ export interface ListenerOptions {
   /** Value of SIZE, octets; a larger message is refused. */
   maxBytes: number;
   /** Octets from the start of a message that are kept; absent: all. */
-  keepBytes?: number;
+  keepBytes?: (session: SMTPServerSession) => number;
   /** Maximum time for the whole content, ms. */
   dataDeadline: number;
   limits: ListenerLimits;
@@ -244,7 +244,7 @@ class Sessions {
   ): void {
     const { keepBytes, maxBytes, dataDeadline, onMessage } = this.#options;
     const peer = this.#peers.get(session.id)!;
-    const content = peer.buffer(keepBytes ?? maxBytes);
+    const content = peer.buffer(keepBytes?.(session) ?? maxBytes);
     let whole = false;
     peer.awaitContent(dataDeadline);
     stream.on('data', (chunk: Buffer) => {

@@ -27,6 +27,9 @@ const SEALED_KINDS = ['key', 'identity'];
  */
 const NODE_KINDS = ['directive', 'warmup-report', 'lane-group', '!'];
 
+/** Kinds of rows that a node writes: aggregate reports about domains. */
+const NODE_ROWS = ['report'];
+
 /** Kinds of rows that the function of outcomes counts: statistics, and which batches of them it has counted. */
 const COUNTED_KINDS = ['statistics', 'counted'];
 
@@ -169,6 +172,7 @@ export function egressPermissions(data: DataStack, { stage, pools, ips }: NodeSc
     table(data, 'records', ...STATE_ACTIONS),
     table(data, 'deliveries', ...STATE_ACTIONS),
     table(data, 'ledger', 'BatchWriteItem'),
+    rowsOfKinds(data, NODE_ROWS, 'Query', 'BatchWriteItem'),
     // All nodes share limits, plans and checkpoints; an address is its node's.
     leases(data, 'ForAllValues:StringNotLike', [leaseOf('*')]),
     leases(data, 'ForAllValues:StringEquals', ips.map(leaseOf)),

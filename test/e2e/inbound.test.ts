@@ -14,10 +14,13 @@ import { type Inbound, type InboundOptions, MAX_BYTES, startInbound } from '../.
 import { silentLog } from '../../lib/log.ts';
 import { newMessageId, qualifiedId } from '../../lib/mail/message-id.ts';
 import { createReferences } from '../../lib/mail/message-reference.ts';
+import { createReportMailboxes } from '../../lib/mail/report-mailbox.ts';
 import { createReturnPaths } from '../../lib/mail/return-path.ts';
 import { createUnsubscribeAddresses } from '../../lib/mail/unsubscribe-address.ts';
+import { MAX_PARSED } from '../../lib/outcome/report.ts';
 import { defaultBudget } from '../../lib/smtp-server/octet-budget.ts';
 import { DAY } from '../../lib/time.ts';
+import { dmarcRow, dmarcXml, reportMail } from '../support/aggregate-reports.ts';
 import { TestClock } from '../support/clock.ts';
 import { ACCEPTED_AT, attempt, MESSAGE_ID, messageRecord } from '../support/outcomes.ts';
 
@@ -25,6 +28,7 @@ const HOST = 'mx.example.org';
 const LANE = 'default:transactional:other';
 const returnPaths = createReturnPaths(Buffer.alloc(32, 7));
 const references = createReferences(Buffer.alloc(32, 7));
+const reportMailboxes = createReportMailboxes(Buffer.alloc(32, 7));
 const unsubscribeAddresses = createUnsubscribeAddresses(Buffer.alloc(32, 7));
 
 let directory: string;
@@ -41,6 +45,7 @@ async function listen(change: Partial<InboundOptions> = {}): Promise<Inbound> {
     returnPaths,
     references,
     unsubscribeAddresses,
+    reportMailboxes,
     budget: defaultBudget(0),
     clock,
     log: silentLog,
@@ -383,6 +388,22 @@ describe('inbound', () => {
     const altered = address.slice(0, 9) + (address[9] === 'a' ? 'b' : 'a') + address.slice(10);
     const ofReturnPath = `u${message.returnPath.slice(1)}`;
     for (const bad of [expired, altered, ofReturnPath]) assert.match(await send(bad, mail), /^550 5\.1\.1/);
+  });
+
+  it('stores aggregate reports about a domain at its mailbox, larger ones than other mail is read', async () => {
+    const address = reportMailboxes.make('example.com', 'bounces.example.org');
+    const begin = clock.now() / 1000 - 86_400;
+    const xml = dmarcXml(dmarcRow('192.0.2.1', 5).repeat(600), { begin });
+    const mail = reportMail('text/xml', Buffer.from(xml)).toString('latin1');
+    assert.ok(mail.length > MAX_PARSED);
+    assert.match(await send(address, mail), /^250 .*Recorded/);
+    assert.match(await send(address, reportMail('text/plain', Buffer.from('x')).toString()), /^550 5\.6\.0 /);
+    const large = 'x'.repeat(76).concat('\r\n').repeat(30_000);
+    assert.match(await send(address, `From: a@b.example\r\n\r\n${large}`), /^552 5\.3\.4 /);
+    const [row] = await engine.rows.query({ kind: 'report', partition: 'example.com', max: 10 });
+    assert.equal((row!.value as { messages: number }).messages, 3000);
+    const forged = `r${'a'.repeat(32)}@bounces.example.org`;
+    assert.match(await send(forged, mail), /^550 5\.1\.1/);
   });
 
   it('refuses every other recipient: forged, expired, foreign', async () => {

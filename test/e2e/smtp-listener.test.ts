@@ -162,7 +162,7 @@ async function until(holds: () => boolean): Promise<void> {
 
 describe('the memory of a message under way', () => {
   it('is bounded by its octets, in dot-stuffed lines that never end', async () => {
-    const { port, budget } = await open({ keepBytes: 128 * KB });
+    const { port, budget } = await open({ keepBytes: () => 128 * KB });
     const attackers = await Promise.all(Array.from({ length: 8 }, () => greeted(port)));
     await Promise.all(attackers.map((attacker) => attacker.follow(...ENVELOPE)));
     const lines = Buffer.from('..\r\n'.repeat(64 * KB));

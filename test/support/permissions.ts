@@ -66,6 +66,8 @@ const egress = (node: string, pools: readonly string[], ips: readonly string[]):
   RecordsTable: STATE,
   DeliveriesTable: STATE,
   LedgerTable: 'dynamodb:BatchWriteItem',
+  'RowsTable if ForAllValues:StringLike dynamodb:LeadingKeys report#*':
+    'dynamodb:BatchWriteItem dynamodb:Query',
   'LeasesTable if ForAllValues:StringNotLike dynamodb:LeadingKeys egress-ip:*':
     'dynamodb:GetItem dynamodb:UpdateItem',
   [`LeasesTable if ForAllValues:StringEquals dynamodb:LeadingKeys ${ips.map((ip) => `egress-ip:${ip}`).join(',')}`]:

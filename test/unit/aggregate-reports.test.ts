@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { crc32, deflateRawSync, gzipSync } from 'node:zlib';
+import { gzipSync } from 'node:zlib';
 import { readDmarcReport } from '../../lib/outcome/dmarc.ts';
-import { expand, MAX_EXPANDED } from '../../lib/outcome/expand.ts';
+import { MAX_EXPANDED, expand as pieces } from '../../lib/outcome/expand.ts';
 import { readTlsReport } from '../../lib/outcome/tls-report.ts';
+import { zip } from '../support/aggregate-reports.ts';
 
 function record(ip: string, count: number, more = ''): string {
   return `<record><row><source_ip>${ip}</source_ip><count>${count}</count>
@@ -20,30 +21,6 @@ function dmarc(records: string, head = ''): string {
 <report_metadata><org_name>receiver.example</org_name><email>dmarc@receiver.example</email>
 <report_id>r-1</report_id><date_range><begin>1767225600</begin><end>1767312000</end></date_range></report_metadata>
 <policy_published><domain>EXAMPLE.com</domain><p>reject</p></policy_published>${records}</feedback>`;
-}
-
-/** A zip archive with one file, its sizes only in the directory (bit 3), as streaming writers make them. */
-function zip(content: Buffer, files = 1): Buffer {
-  const packed = deflateRawSync(content);
-  const local = Buffer.alloc(30);
-  local.writeUInt32LE(0x04034b50, 0);
-  local.writeUInt16LE(8, 6);
-  local.writeUInt16LE(8, 8);
-  local.writeUInt16LE(5, 26);
-  const central = Buffer.alloc(46);
-  central.writeUInt32LE(0x02014b50, 0);
-  central.writeUInt16LE(8, 10);
-  central.writeUInt32LE(crc32(content), 16);
-  central.writeUInt32LE(packed.length, 20);
-  central.writeUInt32LE(content.length, 24);
-  central.writeUInt16LE(5, 28);
-  const end = Buffer.alloc(22);
-  end.writeUInt32LE(0x06054b50, 0);
-  end.writeUInt16LE(files, 8);
-  end.writeUInt16LE(files, 10);
-  end.writeUInt32LE(51, 12);
-  end.writeUInt32LE(30 + 5 + packed.length, 16);
-  return Buffer.concat([local, Buffer.from('r.xml'), packed, central, Buffer.from('r.xml'), end]);
 }
 
 describe('a DMARC aggregate report', async () => {
@@ -109,6 +86,13 @@ describe('a DMARC aggregate report', async () => {
     await assert.rejects(readDmarcReport(Buffer.from(dmarc('').replace('1767225600', 'soon'))), /no time/);
   });
 });
+
+/** The whole of an expanded report. */
+async function expand(bytes: Buffer): Promise<Buffer> {
+  const all: Buffer[] = [];
+  for await (const piece of pieces(bytes)) all.push(piece);
+  return Buffer.concat(all);
+}
 
 describe('the archive of a report', async () => {
   test('is expanded up to its limit, whichever size it declares', async () => {
