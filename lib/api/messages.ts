@@ -1,9 +1,10 @@
 /** A message that was accepted: its record with every delivery and attempt, its events, and its cancellation. */
 import * as z from 'zod/mini';
-import type { Attempt, DeliveryRecord, MessageRecord, Outcome } from '../engine/items.ts';
+import type { Attempt, DeliveryRecord, MessageRecord } from '../engine/items.ts';
 import { PosternError } from '../errors.ts';
 import { messageIdIn } from '../mail/message-id.ts';
 import { sesEvents } from '../outcome/events.ts';
+import { historyOf } from '../outcome/history.ts';
 import { isReason, REASONS } from '../outcome/reasons.ts';
 import { type ApiCall, iso, label, mayRead, operation } from './operation.ts';
 import { about, anyObject, flag, integer, named, text, time } from './schema.ts';
@@ -216,33 +217,18 @@ const messageEvents = operation({
   async handle(call) {
     const record = await recordOf(call, call.params.id!);
     const { region, accountId, hostname, engine } = call.deps;
-    const outcomes: Outcome[] = [outcomeOf(record, { at: record.acceptedAt, kind: 'accepted' })];
-    for (const { n, attempts } of await engine.records.deliveries(record.id)) {
-      for (const one of attempts) {
-        const { at, reason, text: errorMessage } = one;
-        if (reason !== 'rendering_failed')
-          outcomes.push(outcomeOf(record, { at, kind: 'attempt', n, attempt: one }));
-        else if (n === 0) {
-          const detail = { templateName: record.template ?? '', errorMessage };
-          outcomes.push(outcomeOf(record, { at, kind: 'rendering-failure', n, detail }));
-        }
-      }
-    }
-    outcomes.push(...(await engine.records.reports(record.id)));
-    outcomes.sort((a, b) => a.at - b.at);
+    const { records } = engine;
+    const [deliveries, reports] = await Promise.all([
+      records.deliveries(record.id),
+      records.reports(record.id),
+    ]);
+    const outcomes = historyOf(record, deliveries, reports);
     const context = { region, accountId, hostname };
     return { body: { events: outcomes.flatMap((outcome) => sesEvents(record, outcome, context)) } };
   },
 });
 
 export const MESSAGES = [getMessage, cancelMessage, messageEvents];
-
-function outcomeOf(
-  { v, id, tenant }: MessageRecord,
-  rest: Pick<Outcome, 'at' | 'kind' | 'n' | 'attempt' | 'detail'>,
-): Outcome {
-  return { v, messageId: id, tenant, ...rest };
-}
 
 /** @throws `not_found`, also for another tenant's message: its existence is not the caller's to learn. */
 export async function recordOf(call: ApiCall, id: string): Promise<MessageRecord> {

@@ -4,6 +4,7 @@ import * as sets from './configuration-sets.ts';
 import * as dedicated from './dedicated-ips.ts';
 import * as eventDestinations from './event-destinations.ts';
 import * as identities from './identities.ts';
+import * as insights from './insights.ts';
 import { Operation } from './operation.ts';
 import * as bulk from './send-bulk-email.ts';
 import * as send from './send-email.ts';
@@ -20,6 +21,7 @@ const RESOURCES: readonly object[] = [
   dedicated,
   account,
   suppression,
+  insights,
 ];
 
 export const HANDLERS: ReadonlyMap<string, Operation> = new Map(

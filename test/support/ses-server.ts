@@ -44,6 +44,8 @@ export interface SesServerOptions {
   installed?: ApiDeps['installed'];
   /** The suppression lists. */
   suppressions?: Suppressions;
+  /** Records of messages, and rows. */
+  stored?: Pick<Engine, 'records' | 'rows'>;
   /** Gets each request before the API; true when it has answered. */
   before?: (incoming: IncomingMessage, outgoing: ServerResponse) => boolean;
 }
@@ -71,10 +73,11 @@ export async function startSesServer(options: SesServerOptions = {}): Promise<Se
   const deps: ApiDeps = {
     accept,
     control,
-    // Beside accept and control, the SES routes reach the state of addresses and suppression lists only.
+    // Beside accept and control, the SES routes reach the state of addresses, suppression lists, records and rows.
     engine: {
       leases: { checkpoint: async (name: string) => checkpoints.get(name) },
       suppressions: options.suppressions,
+      ...options.stored,
     } as Engine,
     installed: options.installed ?? { ips: [], pools: {} },
     clock,

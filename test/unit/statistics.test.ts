@@ -7,6 +7,7 @@ import type { Engine } from '../../lib/engine/ports.ts';
 import { countsOf, dimensionsOf, type MailCounts } from '../../lib/statistics/counters.ts';
 import { StatisticsReader, sumOf } from '../../lib/statistics/reader.ts';
 import { StatisticsRecorder } from '../../lib/statistics/recorder.ts';
+import { sendStatistics } from '../../lib/statistics/ses-metrics.ts';
 import { DISTINCT_VALUES, STATISTICS_AGE, Tally } from '../../lib/statistics/tally.ts';
 import { DAY, HOUR, MINUTE } from '../../lib/time.ts';
 import { TestClock } from '../support/clock.ts';
@@ -204,6 +205,22 @@ describe('statistics', () => {
     assert.equal(sumOf(await reader.series({ ...range, granularity: 'day' })).delivered, 1_200);
     const last = { ...range, tenant: 't1199', granularity: 'day' } as const;
     assert.equal(sumOf(await reader.series(last)).delivered, 1);
+  });
+
+  test('are the data points of GetSendStatistics, a quarter of an hour each, for two weeks', async () => {
+    const now = ACCEPTED_AT + 20 * DAY;
+    const record = messageRecord();
+    await count(
+      [record, tried({}, { at: now - 15 * DAY })],
+      [record, tried({}, { at: now - DAY + 46 * MINUTE })],
+      [record, { ...refused('550 5.1.1 user unknown'), at: now - DAY + 50 * MINUTE }],
+      [record, outcome('complaint', { at: now + MINUTE, detail: { feedbackType: 'abuse' } })],
+    );
+    const none = { DeliveryAttempts: 0, Bounces: 0, Complaints: 0, Rejects: 0 };
+    assert.deepEqual(await sendStatistics(reader, 'tenant-1', now), [
+      { ...none, Timestamp: new Date(now - DAY + 45 * MINUTE), DeliveryAttempts: 2, Bounces: 1 },
+      { ...none, Timestamp: new Date(now), Complaints: 1 },
+    ]);
   });
 
   test('are read in ranges of whole hours over many pages, and go with their age', async () => {
