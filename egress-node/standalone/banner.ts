@@ -26,7 +26,7 @@ export function banner(
     '',
     `  Postern is ready. Data in ${settings.data}`,
     '',
-    `  API         ${scheme}://${listening.api}   SES v2, /v1, /metrics, /healthz`,
+    `  API         ${scheme}://${listening.api}   SES v2, SES v1, /v1, /metrics, /healthz`,
     `  submission  smtp://${listening.submission}   STARTTLS, AUTH PLAIN LOGIN`,
   ];
   if (listening.submissionTls) lines.push(`  submission  smtps://${listening.submissionTls}`);

@@ -1,12 +1,13 @@
-/** The whole HTTP API: Amazon SES v2 under `/v2/email`, Postern's own under `/v1`. */
+/** The whole HTTP API: Amazon SES v2 under `/v2/email`, SES v1 at `/`, Postern's own under `/v1`. */
 import { Hono } from 'hono';
 import { createBodyReader } from '../http/body-reader.ts';
 import { type ApiDeps, type ApiEnv, type ApiLimits, DEFAULT_LIMITS } from '../http/deps.ts';
 import { hasOneHost, headOf } from '../http/raw-request.ts';
 import { sesV2Api } from '../ses/api.ts';
+import { sesV1Api } from '../ses/v1/api.ts';
 import { posternApi } from './router.ts';
 
-/** A caller sends raw content in base64 inside JSON: four bytes for three, and room for the other members. */
+/** A caller sends raw content in base64 inside JSON or a form: four bytes for three, and room for the other members. */
 function requestBytes(limits: ApiLimits): number {
   return Math.ceil(limits.messageBytes / 3) * 4 + 1024 * 1024;
 }
@@ -30,6 +31,7 @@ export function createApi(deps: ApiDeps): Hono<ApiEnv> {
     return c.json({ message: 'The request must have one Host header (RFC 9112 §3.2).' }, 400);
   });
   app.route('/', sesV2Api(deps, bodies));
+  app.route('/', sesV1Api(deps, bodies));
   app.route('/v1', posternApi(deps, bodies));
   return app;
 }

@@ -13,21 +13,15 @@ import { asPosternError, PosternError } from '../errors.ts';
 import type { BodyReader, HeldBody } from '../http/body-reader.ts';
 import { type ApiDeps, type ApiEnv, type ApiLimits, DEFAULT_LIMITS } from '../http/deps.ts';
 import { parseObject } from '../http/json.ts';
-import { headerOf, headOf, type RequestHead } from '../http/raw-request.ts';
+import { headOf, type RequestHead } from '../http/raw-request.ts';
 import { createSigV4 } from '../http/sigv4.ts';
 import { HANDLERS } from './handlers.ts';
 import type { GivenInput } from './model/input.ts';
 import { type Call, requireAdmin } from './operation.ts';
 import { RestJson } from './protocol.ts';
 import { refusalOf } from './refusals.ts';
+import { retryKey } from './retries.ts';
 import { matchRoute } from './router.ts';
-
-/** How long the retries of one SDK call are known as such. */
-const RETRY_WINDOW = 15 * 60_000;
-/** `amz-sdk-request` of a call that was not made before: every SDK counts its tries. */
-const FIRST_TRY = /^attempt=1(?!\d)/;
-/** `amz-sdk-invocation-id`: a UUID from every SDK; any other short printable text is accepted. */
-const INVOCATION_ID = /^[!-~]{8,128}$/;
 
 /** The routes under `/v2/email`. `bodies` is shared with the other routes of the process. */
 export function sesV2Api(deps: ApiDeps, bodies: BodyReader): Hono<ApiEnv> {
@@ -51,6 +45,7 @@ export function sesV2Api(deps: ApiDeps, bodies: BodyReader): Hono<ApiEnv> {
       if (!handler) throw refusalOf(route.operation);
       const call: Call = {
         operation: route.operation,
+        door: 'ses-v2',
         deps,
         limits,
         caller: { keyId: key.id, tenant: key.tenant, admin: key.admin, sourceIp: head.sourceIp },
@@ -81,17 +76,6 @@ function queryMembers(query: readonly [name: string, value: string][]): GivenInp
     members.set(name, before === undefined ? value : [before, value].flat());
   }
   return Object.fromEntries(members);
-}
-
-/**
- * An SDK repeats a call whose answer it did not get, with the same invocation id. The body is part of the
- * key, so that a client that never changes its id is not mistaken for one that repeats.
- */
-function retryKey(head: RequestHead, operation: string, bodyHash: string): Call['idempotency'] {
-  const invocation = headerOf(head, 'amz-sdk-invocation-id');
-  if (invocation === undefined || !INVOCATION_ID.test(invocation)) return undefined;
-  const first = FIRST_TRY.test(headerOf(head, 'amz-sdk-request') ?? '');
-  return { key: `${operation}/${invocation}/${bodyHash}`, digest: bodyHash, ttl: RETRY_WINDOW, first };
 }
 
 function reply(status: number, requestId: string, output: unknown, more?: Record<string, string>): Response {

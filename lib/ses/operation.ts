@@ -7,6 +7,8 @@ import type { InputOf, OutputOf, SesOperationName } from './types.ts';
 /** The facts of a call for its handler. */
 export interface Call {
   operation: string;
+  /** The API that the call came by. */
+  door: 'ses-v2' | 'ses-v1';
   deps: ApiDeps;
   limits: ApiLimits;
   caller: Caller;

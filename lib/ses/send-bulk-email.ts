@@ -40,7 +40,7 @@ export const sendBulkEmail = operation('SendBulkEmail', 'use', async (request, c
   }
   if (submissions.length > 0) {
     const submitted = await call.deps.accept.submit(submissions, {
-      door: 'ses-v2',
+      door: call.door,
       caller: call.caller,
       idempotency: call.idempotency,
     });

@@ -10,7 +10,7 @@ type EmailRequest = InputOf<'SendEmail'>;
 
 export const sendEmail = operation('SendEmail', 'use', async (request, call) => {
   const [result] = await call.deps.accept.submit([submission(request, call)], {
-    door: 'ses-v2',
+    door: call.door,
     caller: call.caller,
     idempotency: call.idempotency,
   });
@@ -32,7 +32,8 @@ function submission(request: EmailRequest, call: Call): Submission {
     configurationSet: request.ConfigurationSetName,
     tracking: content.tracking(request),
     tags: request.EmailTags && messageTags(request.EmailTags),
-    tenant,
+    // Raw content may name its tenant in a header, which a tenant of the call goes before.
+    tenant: request.Content.Raw ? request.TenantName : tenant,
   };
 }
 

@@ -1,20 +1,25 @@
 /**
- * Types of the operations of SES v2, taken from the AWS SDK: what a handler is given and what it answers. Only types
- * come from the SDK; nothing of it is loaded.
+ * Types of the operations of SES, taken from the AWS SDKs: what a handler is given and what it answers. Only types
+ * come from the SDKs; nothing of them is loaded.
  */
-import type * as Sdk from '@aws-sdk/client-sesv2';
+import type * as SdkV1 from '@aws-sdk/client-ses';
+import type * as SdkV2 from '@aws-sdk/client-sesv2';
 
-type SdkExports = typeof Sdk;
+type NamesIn<Sdk> = {
+  [K in keyof Sdk]: K extends `${infer N}Command` ? (N extends '$' ? never : N) : never;
+}[keyof Sdk];
 
-/** Name of an operation, as `CreateEmailIdentity`. */
-export type SesOperationName = {
-  [K in keyof SdkExports]: K extends `${infer N}Command` ? (N extends '$' ? never : N) : never;
-}[keyof SdkExports];
+/** Name of an operation of SES v2, as `CreateEmailIdentity`. */
+export type SesOperationName = NamesIn<typeof SdkV2>;
+/** Name of an action of SES v1, as `VerifyDomainIdentity`. */
+export type SesActionName = NamesIn<typeof SdkV1>;
 
-type CommandOf<N extends SesOperationName> = SdkExports[`${N}Command`] extends abstract new (
-  ...args: never[]
-) => infer C
-  ? C
+type CommandIn<Sdk, N extends string> = `${N}Command` extends keyof Sdk
+  ? Sdk[`${N}Command`] extends abstract new (
+      ...args: never[]
+    ) => infer C
+    ? C
+    : never
   : never;
 
 /**
@@ -40,14 +45,18 @@ export type AsGiven<T> = T extends string | number | boolean | Date | Uint8Array
       ? { [K in keyof T]: AsGiven<T[K]> }
       : T;
 
-/** Input of an operation, read and held against the model. */
-export type InputOf<N extends SesOperationName> =
-  CommandOf<N> extends { readonly input: infer I extends object } ? AsRead<I> : never;
+type CommandInput<C> = C extends { readonly input: infer I extends object } ? AsRead<I> : never;
+type CommandOutput<C> = C extends {
+  resolveMiddleware(...args: never[]): (...args: never[]) => Promise<{ output: infer O }>;
+}
+  ? AsGiven<Omit<O, '$metadata'>>
+  : never;
 
-/** Output of an operation. */
-export type OutputOf<N extends SesOperationName> =
-  CommandOf<N> extends {
-    resolveMiddleware(...args: never[]): (...args: never[]) => Promise<{ output: infer O }>;
-  }
-    ? AsGiven<Omit<O, '$metadata'>>
-    : never;
+/** Input of an operation of SES v2, read and held against the model. */
+export type InputOf<N extends SesOperationName> = CommandInput<CommandIn<typeof SdkV2, N>>;
+/** Output of an operation of SES v2. */
+export type OutputOf<N extends SesOperationName> = CommandOutput<CommandIn<typeof SdkV2, N>>;
+/** Input of an action of SES v1, read and held against the model. */
+export type ActionInput<N extends SesActionName> = CommandInput<CommandIn<typeof SdkV1, N>>;
+/** Output of an action of SES v1. */
+export type ActionOutput<N extends SesActionName> = CommandOutput<CommandIn<typeof SdkV1, N>>;

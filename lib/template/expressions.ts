@@ -25,7 +25,7 @@ const HELPERS = new Set([
 /** The refusal of a template, with its position. */
 export function invalid(why: string, node?: ExpressionNode): PosternError {
   const where = node?.loc ? ` (line ${node.loc.start.line}, column ${node.loc.start.column + 1})` : '';
-  return new PosternError('bad_request', `The template cannot be used: ${why.slice(0, 300)}${where}.`);
+  return new PosternError('invalid_template', `The template cannot be used: ${why.slice(0, 300)}${where}.`);
 }
 
 /**

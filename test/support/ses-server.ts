@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { type IncomingMessage, request, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { SESClient, type SESClientConfig } from '@aws-sdk/client-ses';
 import { SESv2Client, type SESv2ClientConfig } from '@aws-sdk/client-sesv2';
 import { createAdaptorServer } from '@hono/node-server';
 import { createApi } from '../../lib/api/app.ts';
@@ -34,6 +35,8 @@ export interface SesServer {
   log: { event: string; fields?: Record<string, unknown> }[];
   /** A client with the key of the tenant's administrator, or with other settings. */
   client(config?: Partial<SESv2ClientConfig>): SESv2Client;
+  /** The same of SES v1. */
+  clientV1(config?: Partial<SESClientConfig>): SESClient;
   close(): Promise<void>;
 }
 
@@ -42,6 +45,8 @@ export interface SesServerOptions {
   limits?: ApiDeps['limits'];
   verifyIdentities?: boolean;
   installed?: ApiDeps['installed'];
+  /** Absent: this process sends no events. */
+  events?: ApiDeps['events'];
   /** The suppression lists. */
   suppressions?: Suppressions;
   /** Records of messages, and rows. */
@@ -88,6 +93,7 @@ export async function startSesServer(options: SesServerOptions = {}): Promise<Se
     log: { info: note, warn: note, error: note },
     limits: options.limits,
     checkAnswers: true,
+    events: options.events,
   };
   const server = createAdaptorServer({ fetch: createApi(deps).fetch }) as Server;
   const { before } = options;
@@ -102,7 +108,17 @@ export async function startSesServer(options: SesServerOptions = {}): Promise<Se
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
   const url = `http://127.0.0.1:${port}`;
-  const clients: SESv2Client[] = [];
+  const clients: { destroy(): void }[] = [];
+  const settings = {
+    endpoint: url,
+    region: 'us-east-1',
+    credentials: { accessKeyId: KEY.id, secretAccessKey: KEY.secret },
+    maxAttempts: 1,
+  };
+  const kept = <T extends { destroy(): void }>(client: T): T => {
+    clients.push(client);
+    return client;
+  };
   return {
     url,
     port,
@@ -113,17 +129,8 @@ export async function startSesServer(options: SesServerOptions = {}): Promise<Se
     server,
     checkpoints,
     log,
-    client(config) {
-      const client = new SESv2Client({
-        endpoint: url,
-        region: 'us-east-1',
-        credentials: { accessKeyId: KEY.id, secretAccessKey: KEY.secret },
-        maxAttempts: 1,
-        ...config,
-      });
-      clients.push(client);
-      return client;
-    },
+    client: (more) => kept(new SESv2Client({ ...settings, ...more })),
+    clientV1: (more) => kept(new SESClient({ ...settings, ...more })),
     async close() {
       for (const client of clients) client.destroy();
       await control.close();
@@ -137,7 +144,8 @@ export async function startSesServer(options: SesServerOptions = {}): Promise<Se
 export interface RawReply {
   status: number;
   headers: IncomingMessage['headers'];
-  /** The body, parsed. */
+  text: string;
+  /** The body, parsed; empty when it is no JSON. */
   json: Record<string, unknown>;
 }
 
@@ -162,6 +170,7 @@ export async function send(
   return {
     status: incoming.statusCode!,
     headers: incoming.headers,
-    json: JSON.parse(text) as Record<string, unknown>,
+    text,
+    json: text.startsWith('{') ? (JSON.parse(text) as Record<string, unknown>) : {},
   };
 }

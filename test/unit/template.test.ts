@@ -20,7 +20,7 @@ const absent = (html: string, name: string, data: Record<string, unknown> = {}) 
   });
 
 const refused = (html: string, words: RegExp) =>
-  assert.throws(() => compileTemplate({ html }), { code: 'bad_request', message: words });
+  assert.throws(() => compileTemplate({ html }), { code: 'invalid_template', message: words });
 
 const tooComplex = (html: string, words: RegExp, data: Record<string, unknown> = {}) =>
   assert.throws(() => render(html, data), { code: 'template_too_complex', message: words });

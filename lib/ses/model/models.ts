@@ -1,5 +1,6 @@
 /** The models of both versions of SES. */
 import type { ServiceModel } from './form.ts';
+import v1 from './v1.json' with { type: 'json' };
 import v2 from './v2.json' with { type: 'json' };
 
 /** Members that SES itself reads looser than its model has them, with the shape that it reads. Handlers hold the rest. */
@@ -16,3 +17,4 @@ function loosened(model: ServiceModel): ServiceModel {
 }
 
 export const SES_V2 = loosened(v2 as unknown as ServiceModel);
+export const SES_V1 = v1 as unknown as ServiceModel;

@@ -189,6 +189,14 @@ describe('the tenant of a message', () => {
     assert.equal(server.accept.calls.at(-1)!.caller.admin, false);
   });
 
+  test('is left to the header of raw content, unless the call names one', async () => {
+    const Content = { Raw: { Data: Buffer.from('From: a@example.com\r\nX-SES-TENANT: tenant-2\r\n\r\nHi') } };
+    await sendEmail({ Content });
+    assert.equal(server.accept.last.tenant, undefined);
+    await sendEmail({ Content, TenantName: 'tenant-2' });
+    assert.equal(server.accept.last.tenant, 'tenant-2');
+  });
+
   test('is refused to the key of another tenant', async () => {
     const user = server.client({ credentials: { accessKeyId: USER.id, secretAccessKey: USER.secret } });
     await assert.rejects(user.send(new SendEmailCommand({ ...BASE, TenantName: 'default' })), {

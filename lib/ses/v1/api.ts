@@ -1,0 +1,116 @@
+/**
+ * The SES v1 Query API (2010-12-01) at `/`: parameters in a form or a query, answers in XML. Each action works on the
+ * same objects, by the same functions, as SES v2:
+ *
+ * ```
+ *  head ─► signature ─► body ─► parameters ─► action ─► input ─► access ─► handler ─► 200 <ActionResponse>
+ *    └────────┴─────────┴──────────┴───────────┴─────────┴─────────┴──────────┴──► <ErrorResponse>
+ * ```
+ */
+import { isUtf8 } from 'node:buffer';
+import { randomUUID } from 'node:crypto';
+import { inspect } from 'node:util';
+import { Hono } from 'hono';
+import { asPosternError, PosternError } from '../../errors.ts';
+import type { BodyReader, HeldBody } from '../../http/body-reader.ts';
+import { type ApiDeps, type ApiEnv, type ApiLimits, DEFAULT_LIMITS } from '../../http/deps.ts';
+import { headOf, type RequestHead } from '../../http/raw-request.ts';
+import { createSigV4 } from '../../http/sigv4.ts';
+import { InputReaders } from '../model/input.ts';
+import { SES_V1 } from '../model/models.ts';
+import { OutputWriters } from '../model/output.ts';
+import { type Call, requireAdmin } from '../operation.ts';
+import { retryKey } from '../retries.ts';
+import { ACTIONS } from './actions.ts';
+import { v1Error } from './errors.ts';
+import { membersOf, parseForm } from './form.ts';
+import { actionRefusal } from './refusals.ts';
+import { errorXml, successXml } from './xml.ts';
+
+/** The route `/`. `bodies` is shared with the other routes of the process. */
+export function sesV1Api(deps: ApiDeps, bodies: BodyReader): Hono<ApiEnv> {
+  const limits: ApiLimits = { ...DEFAULT_LIMITS, ...deps.limits };
+  const sigV4 = createSigV4((id) => deps.control.keys.find(id));
+  const readers = new InputReaders(SES_V1);
+  const writers = new OutputWriters(SES_V1, { check: true });
+  const api = new Hono<ApiEnv>();
+
+  api.on(['GET', 'POST'], '/', async (c) => {
+    const requestId = randomUUID();
+    const head = headOf(c.env.incoming);
+    let held: HeldBody | undefined;
+    let name: string | undefined;
+    try {
+      const signed = sigV4.begin(head, deps.clock.now());
+      held = await bodies.read(c.env.incoming, signed.proven);
+      const { key, bodyHash } = signed.finish(held.bytes);
+      held.proven();
+      const parameters = parametersOf(head, held.bytes);
+      name = actionOf(parameters);
+      const action = ACTIONS.get(name);
+      if (!action) throw actionRefusal(name);
+      const call: Call = {
+        operation: name,
+        door: 'ses-v1',
+        deps,
+        limits,
+        caller: { keyId: key.id, tenant: key.tenant, admin: key.admin, sourceIp: head.sourceIp },
+        idempotency: retryKey(head, name, bodyHash),
+      };
+      if (action.access === 'manage') requireAdmin(call);
+      const { input: shape, output: outputShape } = SES_V1.operations[name]!;
+      const input = readers.textInput(shape)(membersOf(SES_V1, shape, parameters));
+      const output = await action.handle(input as never, call);
+      if (deps.checkAnswers) writers.output(outputShape)(output);
+      return reply(200, requestId, successXml(SES_V1, name, output, requestId));
+    } catch (error) {
+      return refuse(asPosternError(error), requestId, name, deps);
+    } finally {
+      held?.release();
+    }
+  });
+  return api;
+}
+
+/** The parameters of a GET are in its query, those of a POST in its body. */
+function parametersOf(head: RequestHead, body: Buffer): ReadonlyMap<string, string> {
+  if (head.method === 'GET') return parseForm(head.rawQuery);
+  if (!isUtf8(body)) throw new PosternError('malformed_request', 'The body is not valid UTF-8.');
+  return parseForm(body.toString('utf8'));
+}
+
+/** @throws PosternError `unknown_operation` when the model has no such action. */
+function actionOf(parameters: ReadonlyMap<string, string>): string {
+  const name = parameters.get('Action') ?? '';
+  const version = parameters.get('Version') ?? SES_V1.version;
+  if (Object.hasOwn(SES_V1.operations, name) && version === SES_V1.version) return name;
+  throw new PosternError(
+    'unknown_operation',
+    `Could not find operation ${name.slice(0, 80)} for version ${version.slice(0, 80)}`,
+  );
+}
+
+function reply(status: number, requestId: string, xml: string, more?: Record<string, string>): Response {
+  return new Response(xml, {
+    status,
+    headers: { 'content-type': 'text/xml', 'x-amzn-requestid': requestId, ...more },
+  });
+}
+
+function refuse(error: PosternError, requestId: string, action: string | undefined, deps: ApiDeps): Response {
+  if (error.entry.http >= 500)
+    deps.log.error('ses.failed', {
+      requestId,
+      path: `/?Action=${action}`,
+      code: error.code,
+      error: inspect(error),
+    });
+  const paused = error.code === 'sending_paused' && !deps.control.account.sendingEnabled();
+  const { status, ...told } = v1Error(error, SES_V1, action, paused);
+  const headers: Record<string, string> = {};
+  // SDKs set their clock by it, and sign again.
+  if (error.code === 'clock_skew') headers.date = new Date(deps.clock.now()).toUTCString();
+  // What is left of a body that came too slowly is not waited for.
+  if (error.code === 'request_timeout') headers.connection = 'close';
+  return reply(status, requestId, errorXml(told, requestId), headers);
+}
