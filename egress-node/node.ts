@@ -7,6 +7,8 @@ import { mkdtemp } from 'node:fs/promises';
 import { hostname as osHostname, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { ownCertificate } from '../lib/certificate.ts';
+import { Contacts } from '../lib/contacts/contacts.ts';
+import { contactChanger } from '../lib/contacts/unsubscribe.ts';
 import { CONFIG_KINDS } from '../lib/control/config-kinds.ts';
 import { openDirectives } from '../lib/control/directives.ts';
 import { openDocuments } from '../lib/control/documents.ts';
@@ -96,6 +98,7 @@ async function start({ resources, node, sources, secrets }: NodeSettings): Promi
     references: createReferences(returnPathKey),
     unsubscribeAddresses: createUnsubscribeAddresses(returnPathKey),
     reportMailboxes: createReportMailboxes(returnPathKey),
+    unsubscribe: contactChanger(new Contacts(engine.rows, clock)),
     budget: defaultBudget(totalmem()),
     clock,
     log,

@@ -13,7 +13,9 @@
  */
 import { createHash } from 'node:crypto';
 import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
-import { takeUnsubscribe } from '../lib/contacts/unsubscriber.ts';
+import { Contacts } from '../lib/contacts/contacts.ts';
+import { contactChanger } from '../lib/contacts/unsubscribe.ts';
+import { takeUnsubscribe, type UnsubscribeContact } from '../lib/contacts/unsubscriber.ts';
 import { PROTECTION } from '../lib/control/config-kinds.ts';
 import { openDirectives } from '../lib/control/directives.ts';
 import { openDocuments } from '../lib/control/documents.ts';
@@ -38,6 +40,8 @@ const SHARDS = 4;
 
 export interface OutcomesOptions {
   records: Pick<Records, 'message' | 'reports'>;
+  /** Changes a contact that leaves a list; absent: this service keeps no lists. */
+  unsubscribe?: UnsubscribeContact;
   suppressions: Pick<Suppressions, 'put' | 'remove'>;
   keepReports: AwsEngine['keepReports'];
   statistics: Pick<StatisticsRecorder, 'count'>;
@@ -85,7 +89,7 @@ export function createConsumer(options: OutcomesOptions): (event: SQSEvent) => P
     for (const [at, result] of suppressed.entries()) {
       const { id, outcomes } = known[at]!;
       if (result.status === 'fulfilled') {
-        done.push(...(await withUnsubscribed(records, outcomes)));
+        done.push(...(await withUnsubscribed(options, outcomes)));
         batch.update(`${id}\n`);
       } else refuse(id, 'suppression lists not changed', result.reason);
     }
@@ -121,7 +125,7 @@ export function createConsumer(options: OutcomesOptions): (event: SQSEvent) => P
 
 /** The outcomes with each unsubscribe request acted on, and without its repeats. */
 async function withUnsubscribed(
-  records: OutcomesOptions['records'],
+  { records, unsubscribe }: Pick<OutcomesOptions, 'records' | 'unsubscribe'>,
   outcomes: Outcome[],
 ): Promise<Outcome[]> {
   if (!outcomes.some(({ kind }) => kind === 'subscription')) return outcomes;
@@ -129,7 +133,7 @@ async function withUnsubscribed(
   for (const outcome of outcomes) {
     if (outcome.kind !== 'subscription') taken.push(outcome);
     else {
-      const one = await takeUnsubscribe({ records }, outcome);
+      const one = await takeUnsubscribe({ records, unsubscribe }, outcome);
       if (one) taken.push(one.outcome);
     }
   }
@@ -160,6 +164,7 @@ const consumer = await once(async () => {
   const context = { region, accountId, hostname };
   const consume = createConsumer({
     records,
+    unsubscribe: contactChanger(new Contacts(rows, systemClock)),
     suppressions,
     keepReports,
     statistics,

@@ -3,6 +3,7 @@ import { hkdfSync } from 'node:crypto';
 import { createAccept } from '../../lib/accept/accept.ts';
 import { MAX_SCHEDULE } from '../../lib/accept/open.ts';
 import type { Accept } from '../../lib/accept/types.ts';
+import { Contacts } from '../../lib/contacts/contacts.ts';
 import type { Control } from '../../lib/control/types.ts';
 import type { Engine } from '../../lib/engine/ports.ts';
 import { createReferences, type MessageReferences } from '../../lib/mail/message-reference.ts';
@@ -58,6 +59,7 @@ export function openAccept(
   const accept = createAccept({
     engine,
     control,
+    contacts: new Contacts(engine.rows, clock),
     signer: stack.adopt(createSigner(), (one) => one.close()),
     returnPaths,
     references,

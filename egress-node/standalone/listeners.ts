@@ -31,6 +31,7 @@ export interface ListenersOptions {
     | 'references'
     | 'unsubscribeAddresses'
     | 'reportMailboxes'
+    | 'unsubscribe'
     | 'onFeedback'
     | 'ownsDomain'
   >;

@@ -6,6 +6,8 @@
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { Contacts } from '../../lib/contacts/contacts.ts';
+import { contactChanger } from '../../lib/contacts/unsubscribe.ts';
 import { openControl } from '../../lib/control/control.ts';
 import { loadMasterKey } from '../../lib/control/master-key.ts';
 import { pauseAll } from '../../lib/control/paused-start.ts';
@@ -75,6 +77,8 @@ export async function startStandalone(started: Settings, log: Log): Promise<Stan
     { settings: () => settings, engine, control, masterKey, delivery, clock, random },
     stack,
   );
+  const contacts = new Contacts(engine.rows, clock);
+  const unsubscribe = contactChanger(contacts);
   const listeners = await startListeners(
     {
       settings,
@@ -83,6 +87,7 @@ export async function startStandalone(started: Settings, log: Log): Promise<Stan
       inbound: {
         engine,
         ...tokens,
+        unsubscribe,
         ownsDomain: (domain) =>
           domain === settings.returnPathDomain || control.identities.find(domain) !== undefined,
         onFeedback: warmupFeedback({ records: engine.records, reports, book: warmup, clock }),
@@ -109,7 +114,8 @@ export async function startStandalone(started: Settings, log: Log): Promise<Stan
           limits: { messageBytes: settings.maxMessageBytes },
         },
         ...trackingLinks,
-        report: readerReports({ records: engine.records }),
+        contacts,
+        report: readerReports({ records: engine.records, unsubscribe }),
         metrics,
         delivery: delivery.health,
       },

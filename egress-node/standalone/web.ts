@@ -6,6 +6,7 @@ import ipaddr from 'ipaddr.js';
 import { createApi } from '../../lib/api/app.ts';
 import { authenticate } from '../../lib/api/authenticate.ts';
 import { createTracking } from '../../lib/api/tracking.ts';
+import type { Contacts } from '../../lib/contacts/contacts.ts';
 import type { Outcome } from '../../lib/engine/items.ts';
 import type { ApiDeps } from '../../lib/http/deps.ts';
 import { headerOf, headOf, type RequestHead } from '../../lib/http/raw-request.ts';
@@ -39,6 +40,8 @@ export interface WebOptions {
   api: ApiDeps;
   links: TrackingLinks;
   unsubscribeLinks: UnsubscribeLinks;
+  /** For the preference page of contact lists. */
+  contacts: Pick<Contacts, 'lookUp'>;
   /** Records what a reader did. Durable when it resolves. */
   report(outcome: Outcome): Promise<void>;
   metrics: Pick<Metrics, 'text'>;
@@ -48,11 +51,11 @@ export interface WebOptions {
 
 /** Opens the listener. @throws the operating system's error for an address that cannot be bound. */
 export async function startWeb(options: WebOptions): Promise<Web> {
-  const { listen, tls, api, links, unsubscribeLinks, report, metrics, delivery } = options;
+  const { listen, tls, api, links, unsubscribeLinks, contacts, report, metrics, delivery } = options;
   const { engine, clock, log, version } = api;
   const closing = new AbortController();
   const app = createApi({ ...api, closing: closing.signal });
-  app.route('/', createTracking({ links, unsubscribeLinks, report, clock, log }));
+  app.route('/', createTracking({ links, unsubscribeLinks, contacts, report, clock, log }));
   app.get('/healthz', async (c) => {
     const { ok, ...details } = await engine.health();
     const shown = mayObserve(api, headOf(c.env.incoming)) ? { ...details, delivery: delivery() } : {};

@@ -18,8 +18,9 @@ import type { AcceptDeps } from './deps.ts';
 import { type Draft, draft, type Signed, sign } from './draft.ts';
 import { askPolicy, subjectOf } from './hook.ts';
 import { conflict, readAnswer, storeAnswer } from './idempotency.ts';
-import { admission, type ItemRules, type Origin } from './records.ts';
-import { type Suppressed, suppressedOf } from './suppressed.ts';
+import { admission, type ItemRules, type Origin, type Withheld } from './records.ts';
+import { subscribedOf } from './subscribed.ts';
+import { suppressedOf } from './suppressed.ts';
 import { Turns } from './turns.ts';
 import type { Accept, Submission, SubmitOptions, Submitted } from './types.ts';
 
@@ -101,13 +102,21 @@ class Acceptor implements Accept {
       ),
     );
     const good = all.flatMap((one) => (one instanceof PosternError ? [] : [one.prepared]));
-    const [made, suppressed] = await Promise.all([
+    const [made, suppressed, subscribed] = await Promise.all([
       this.#makeAll(all, origin, size),
       suppressedOf(good, this.#deps.engine.suppressions),
+      subscribedOf(good, this.#deps.contacts),
     ]);
-    return made.map((one) => {
-      if (one instanceof PosternError || !('bytes' in one)) return one;
-      return this.#finish(one, origin, suppressed.get(one.prepared) ?? []);
+    return made.map((one, at) => {
+      if (one instanceof PosternError) return one;
+      const { prepared } = all[at] as Checked;
+      const refusal = subscribed.refused.get(prepared);
+      if (refusal) return refusal;
+      if (!('bytes' in one)) return one;
+      const [left, listed] = [subscribed.withheld.get(prepared), suppressed.get(prepared)];
+      const withheld: Withheld =
+        left && listed ? new Map([...left, ...listed]) : (left ?? listed ?? new Map());
+      return this.#finish(one, origin, withheld);
     });
   }
 
@@ -169,7 +178,7 @@ class Acceptor implements Accept {
     return made;
   }
 
-  #finish({ prepared, identity, bytes }: Signed, origin: Origin, suppressed: Suppressed): Admission {
+  #finish({ prepared, identity, bytes }: Signed, origin: Origin, withheld: Withheld): Admission {
     const { policy, returnPaths, control } = this.#deps;
     const domain = policy.returnPathDomain(identity, prepared.from.domain);
     const { tenant, configurationSet } = prepared;
@@ -178,7 +187,7 @@ class Acceptor implements Accept {
       group: policy.group,
       returnPath: (id, n, expiresAt) => returnPaths.make(id, n, domain, expiresAt + RETURN_PATH_GRACE),
     };
-    return admission(prepared, origin, bytes, !isAscii(bytes), rules, suppressed);
+    return admission(prepared, origin, bytes, !isAscii(bytes), rules, withheld);
   }
 }
 

@@ -13,7 +13,7 @@ import type { Prepared } from './records.ts';
 import { configurationSetOf, identityOf, tenantOf } from './sender.ts';
 import { trackingTargets } from './tracking.ts';
 import type { Submission, SubmitOptions } from './types.ts';
-import { unsubscribeBase as baseOf, type UnsubscribeOptions } from './unsubscribe.ts';
+import { unsubscribeBase as baseOf } from './unsubscribe.ts';
 
 /** Form of a campaign name. */
 const CAMPAIGN = /^[A-Za-z0-9_-]{1,64}$/;
@@ -64,9 +64,13 @@ export function check(
   );
   const tracking = trackingTargets(set, submission.tracking, deps.tracking.url);
   const recipients = recipientsOf(submission, policy.maxRecipients, raw?.recipients ?? []);
-  const unsubscribe = unsubscribeOf(submission, raw);
-  const unsubscribeBase =
-    unsubscribe && baseOf(set?.tracking?.customRedirectDomain, deps.tracking.url, recipients.length);
+  const unsubscribe = submission.unsubscribe ?? raw?.unsubscribe;
+  const unsubscribeBase = baseOf(
+    unsubscribe,
+    set?.tracking?.customRedirectDomain,
+    deps.tracking.url,
+    recipients.length,
+  );
   const pool = submission.pool ?? set?.delivery.pool ?? 'default';
   if (!policy.hasPool(pool, { tenant, configurationSet: set?.name })) {
     throw new PosternError(
@@ -101,16 +105,6 @@ export function check(
     expiresAt: due + age,
   };
   return { submission, raw, prepared, identity, tracking, unsubscribeBase };
-}
-
-/** @throws bad_request for a list: this service keeps none. */
-function unsubscribeOf(submission: Submission, raw: RawContent | undefined): UnsubscribeOptions | undefined {
-  const unsubscribe = submission.unsubscribe ?? raw?.unsubscribe;
-  if (unsubscribe?.contactList === undefined) return unsubscribe;
-  throw new PosternError(
-    'bad_request',
-    'Contact lists (ListManagementOptions, X-SES-LIST-MANAGEMENT-OPTIONS) are not supported by this service.',
-  );
 }
 
 /** When a delivery may first be tried. @throws bad_request when it is further ahead than allowed. */

@@ -174,7 +174,7 @@ export function composeContent(
   const parts =
     content.kind === 'simple'
       ? content
-      : renderTemplate(compileTemplate(content.parts), dataOf(content.data, unsubscribeUrl), budget);
+      : renderTemplate(compileTemplate(content.parts), dataOf(content.data, submission), budget);
   const filled = (text: string | undefined): string | undefined =>
     text && unsubscribeUrl !== undefined ? (fillUnsubscribeUrl(text, unsubscribeUrl) ?? text) : text;
   return compose(
@@ -196,8 +196,8 @@ export function composeContent(
 }
 
 /** The placeholder stays in what is rendered: tracking must not take the link for one of the sender's. */
-function dataOf(data: Record<string, unknown>, unsubscribeUrl: string | undefined): Record<string, unknown> {
-  return unsubscribeUrl === undefined ? data : { ...data, amazonSESUnsubscribeUrl: UNSUBSCRIBE_URL };
+function dataOf(data: Record<string, unknown>, { unsubscribe }: Submission): Record<string, unknown> {
+  return unsubscribe === undefined ? data : { ...data, amazonSESUnsubscribeUrl: UNSUBSCRIBE_URL };
 }
 
 /** The senders that a message names beside its From: each needs an identity, since readers show them too. */

@@ -1,5 +1,6 @@
 /** Dependencies of the accept pipeline: storage, keys, links, and the bounds of the service. */
 
+import type { Contacts } from '../contacts/contacts.ts';
 import type { Control, Identity } from '../control/types.ts';
 import type { Queue, Records, Suppressions } from '../engine/ports.ts';
 import type { ErrorCode } from '../errors.ts';
@@ -43,6 +44,8 @@ export interface AcceptDeps {
     suppressions: Pick<Suppressions, 'find'>;
   };
   control: Control;
+  /** Who has left the list that a message names. */
+  contacts: Pick<Contacts, 'lookUp' | 'join'>;
   signer: Signer;
   returnPaths: ReturnPaths;
   references: MessageReferences;

@@ -3,6 +3,7 @@
  * deliveries are counted by lane.
  */
 
+import { Contacts } from '../contacts/contacts.ts';
 import { openControl } from '../control/control.ts';
 import { poolsWithLanes } from '../control/ip-inventory.ts';
 import type { Control } from '../control/types.ts';
@@ -74,6 +75,7 @@ export async function openPipeline(options: PipelineOptions): Promise<AcceptPipe
   const accept = createAccept({
     engine: { ...engine, queue: counted(engine.queue, metrics) },
     control,
+    contacts: new Contacts(engine.rows, clock),
     signer,
     returnPaths: createReturnPaths(options.returnPathKey),
     references: createReferences(options.returnPathKey),

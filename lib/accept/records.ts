@@ -7,8 +7,9 @@ import {
   SCHEMA_VERSION,
 } from '../engine/items.ts';
 import type { Admission } from '../engine/ports.ts';
-import { SUPPRESSION_REASONS, type Suppression, type SuppressionReason } from '../engine/suppression.ts';
+import { SUPPRESSION_REASONS, type SuppressionReason } from '../engine/suppression.ts';
 import type { Address } from '../mail/types.ts';
+import type { ReasonCode } from '../outcome/reasons.ts';
 import { laneGroup } from '../shaping/providers.ts';
 import type { UnsubscribeOptions } from './unsubscribe.ts';
 
@@ -39,6 +40,9 @@ export interface Prepared {
   due: number;
   expiresAt: number;
 }
+
+/** By index of a recipient, why the message is not sent to it. */
+export type Withheld = Map<number, { reason: ReasonCode; text: string }>;
 
 /** The caller that a record names: protocol, key and address. */
 export interface Origin {
@@ -95,7 +99,7 @@ export interface ItemRules {
 
 /**
  * Builds the admission of a message whose bytes are final.
- * @param suppressed for each recipient, the entry of the suppression list that excludes it.
+ * @param withheld recipients to whom it is not sent.
  */
 export function admission(
   prepared: Prepared,
@@ -103,7 +107,7 @@ export function admission(
   bytes: Buffer,
   eightBit: boolean,
   rules: ItemRules,
-  suppressed: readonly (Suppression | undefined)[],
+  withheld: Withheld,
 ): Admission {
   const { id, due, acceptedAt } = prepared;
   const waits = due > acceptedAt;
@@ -111,9 +115,9 @@ export function admission(
   const settled: Outcome[] = rules.announced ? [acceptance(prepared)] : [];
   const learnt: [n: number, group: string][] = [];
   for (const [n, recipient] of prepared.recipients.entries()) {
-    const entry = suppressed[n];
-    if (entry) {
-      settled.push(suppressedDelivery(prepared, n, entry));
+    const why = withheld.get(n);
+    if (why) {
+      settled.push(withheldDelivery(prepared, n, why));
       continue;
     }
     const group = rules.group(recipient.domain);
@@ -143,7 +147,7 @@ export function admission(
   }
   const groups = learnt.length > 0 ? Object.fromEntries(learnt) : undefined;
   const record = makeRecord(prepared, origin, bytes.length, groups);
-  // No delivery reads the bytes of a message whose recipients are all suppressed.
+  // No delivery reads the bytes of a message that is sent to nobody.
   const body = deliveries.length > 0 ? bytes : Buffer.alloc(0);
   return { record, body, deliveries, settled };
 }
@@ -153,17 +157,15 @@ function acceptance({ id: messageId, acceptedAt: at, tenant }: Prepared): Outcom
   return { v: SCHEMA_VERSION, messageId, at, kind: 'accepted', tenant };
 }
 
-const WHY_LISTED: Record<SuppressionReason, string> = {
-  BOUNCE: 'as an address that bounces',
-  COMPLAINT: 'because its reader complained',
-};
-
 /**
- * The outcome of a suppressed recipient: SES accepts the message, sends nothing, and reports a bounce
- * (`OnAccountSuppressionList`).
+ * The outcome of a recipient who gets nothing: SES accepts the message, sends nothing, and reports a bounce
+ * (`OnAccountSuppressionList`, `UnsubscribedRecipient`).
  */
-function suppressedDelivery({ id, tenant, acceptedAt }: Prepared, n: number, entry: Suppression): Outcome {
-  const since = new Date(entry.at).toISOString();
+function withheldDelivery(
+  { id, tenant, acceptedAt }: Prepared,
+  n: number,
+  why: { reason: ReasonCode; text: string },
+): Outcome {
   return {
     v: SCHEMA_VERSION,
     messageId: id,
@@ -171,14 +173,7 @@ function suppressedDelivery({ id, tenant, acceptedAt }: Prepared, n: number, ent
     at: acceptedAt,
     kind: 'attempt',
     tenant,
-    attempt: {
-      at: acceptedAt,
-      duration: 0,
-      replies: [],
-      state: 'suppressed',
-      reason: 'suppressed',
-      text: `Not sent: ${entry.address} is on the suppression list since ${since}, ${WHY_LISTED[entry.reason]}.`,
-    },
+    attempt: { at: acceptedAt, duration: 0, replies: [], state: 'suppressed', ...why },
   };
 }
 

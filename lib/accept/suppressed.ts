@@ -1,22 +1,20 @@
 /** Recipients on suppression lists, looked up once for all messages of a call; each message has one list. */
 import type { Suppressions } from '../engine/ports.ts';
-import type { Suppression } from '../engine/suppression.ts';
+import type { Suppression, SuppressionReason } from '../engine/suppression.ts';
 import { isSimulator } from '../outcome/simulator.ts';
-import type { Prepared } from './records.ts';
-
-/** Entries of the list that exclude recipients of a message, in the order of the recipients. */
-export type Suppressed = readonly (Suppression | undefined)[];
+import type { Prepared, Withheld } from './records.ts';
 
 /**
  * Looks up the recipients of messages that suppress for any reason. An entry counts when its reason is one of the
  * message's reasons. The list has no addresses of the simulator.
+ * @returns for each message that is affected, why its recipients get nothing, by their index.
  * @throws PosternError of the storage group.
  */
 export async function suppressedOf(
   messages: readonly Prepared[],
   list: Pick<Suppressions, 'find'>,
-): Promise<ReadonlyMap<Prepared, Suppressed>> {
-  const found = new Map<Prepared, (Suppression | undefined)[]>();
+): Promise<ReadonlyMap<Prepared, Withheld>> {
+  const found = new Map<Prepared, Withheld>();
   const places: { message: Prepared; n: number }[] = [];
   const asked: { tenant: string; address: string }[] = [];
   for (const message of messages) {
@@ -31,9 +29,19 @@ export async function suppressedOf(
   for (const [at, entry] of (await list.find(asked)).entries()) {
     const { message, n } = places[at]!;
     if (!entry || !message.suppressedReasons.includes(entry.reason)) continue;
-    const suppressed = found.get(message) ?? [];
-    suppressed[n] = entry;
-    found.set(message, suppressed);
+    const withheld = found.get(message) ?? new Map();
+    withheld.set(n, { reason: 'suppressed', text: textOf(entry) });
+    found.set(message, withheld);
   }
   return found;
+}
+
+const WHY_LISTED: Record<SuppressionReason, string> = {
+  BOUNCE: 'as an address that bounces',
+  COMPLAINT: 'because its reader complained',
+};
+
+function textOf({ address, reason, at }: Suppression): string {
+  const since = new Date(at).toISOString();
+  return `Not sent: ${address} is on the suppression list since ${since}, ${WHY_LISTED[reason]}.`;
 }

@@ -22,14 +22,17 @@ export interface UnsubscribeDeps {
 export const UNSUBSCRIBE_FIELDS: ReadonlySet<string> = new Set(['list-unsubscribe', 'list-unsubscribe-post']);
 
 /**
- * Where the links of a message lead: the domain of its configuration set, else this service's own.
- * @throws `bad_request` when there is neither, or the message has several recipients.
+ * Where the links of a message lead: the domain of its configuration set, else this service's own. A message of a
+ * contact list with several recipients has none, as with SES: who left the list gets nothing all the same.
+ * @throws `bad_request` when there is neither, or a message without a list has several recipients.
  */
 export function unsubscribeBase(
+  options: UnsubscribeOptions | undefined,
   domain: string | undefined,
   url: string | undefined,
   recipients: number,
-): string {
+): string | undefined {
+  if (options === undefined || (options.contactList !== undefined && recipients > 1)) return undefined;
   if (recipients !== 1) {
     throw new PosternError(
       'bad_request',

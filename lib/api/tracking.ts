@@ -12,10 +12,12 @@
  */
 import { Hono } from 'hono';
 import ipaddr from 'ipaddr.js';
+import type { Contacts } from '../contacts/contacts.ts';
 import { unsubscribeOutcome } from '../contacts/unsubscriber.ts';
 import { type Outcome, SCHEMA_VERSION } from '../engine/items.ts';
+import { createBodyReader } from '../http/body-reader.ts';
 import type { ApiEnv, ApiLog } from '../http/deps.ts';
-import { headerOf, headOf, type RequestHead } from '../http/raw-request.ts';
+import { headerOf, headOf, type Incoming, type RequestHead } from '../http/raw-request.ts';
 import { acceptedAtOf } from '../mail/message-id.ts';
 import type { ClickDetail, OpenDetail } from '../outcome/details.ts';
 import { cleanText } from '../text.ts';
@@ -31,12 +33,17 @@ const COLLECTED = 60 * DAY;
 const REPORT_WAIT = 2_000;
 const MAX_USER_AGENT = 1_000;
 
+/** Bodies of unsubscribe requests: a form of twenty topics, from many readers at one time. */
+const FORMS = { bytes: 16 * 1024, grace: 5_000, rate: 1024, buffered: 0, unproven: 8 * 1024 * 1024 };
+
 /** One transparent pixel: GIF89a, 42 octets. */
 const PIXEL = Buffer.from('R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7', 'base64');
 
 export interface TrackingDeps {
   links: TrackingLinks;
   unsubscribeLinks: UnsubscribeLinks;
+  /** Of the lists whose topics readers choose; absent: they can leave only. */
+  contacts?: Pick<Contacts, 'lookUp'>;
   /** Durable when it resolves. */
   report(outcome: Outcome): Promise<void>;
   clock: Clock;
@@ -47,14 +54,21 @@ export interface TrackingDeps {
 
 export function createTracking(deps: TrackingDeps): Hono<ApiEnv> {
   const { links, clock } = deps;
+  const forms = createBodyReader(FORMS, clock);
   const app = new Hono<ApiEnv>();
 
   app.all(`${TRACKING_PATH}/*`, async (c) => {
     const head = headOf(c.env.incoming);
     const unsubscription = deps.unsubscribeLinks.read(hostOf(head), head.rawPath);
     if (unsubscription) {
-      const act = () => deps.report(unsubscribeOutcome(unsubscription, clock.now()));
-      return answerUnsubscribe(head, unsubscription, () => act().catch(notTaken(unsubscription.messageId)));
+      return answerUnsubscribe(head, unsubscription, {
+        contacts: deps.contacts,
+        body: () => textOf(c.env.incoming),
+        act: (choices) =>
+          deps
+            .report(unsubscribeOutcome(unsubscription, clock.now(), choices))
+            .catch(notTaken(unsubscription.messageId)),
+      });
     }
     if (head.method !== 'GET' && head.method !== 'HEAD') {
       return plain(405, 'Only GET and HEAD are answered here.\n', { allow: 'GET, HEAD' });
@@ -68,6 +82,17 @@ export function createTracking(deps: TrackingDeps): Hono<ApiEnv> {
     if (found.kind === 'click') return answer(302, null, { location: found.target });
     return answer(200, PIXEL, { 'content-type': 'image/gif' });
   });
+
+  /** Whoever posts wants to leave: a body that does not come, or is too long, must not keep it. */
+  async function textOf(incoming: Incoming): Promise<string> {
+    try {
+      const held = await forms.read(incoming, false);
+      held.release();
+      return held.bytes.toString('latin1');
+    } catch {
+      return '';
+    }
+  }
 
   /** The failure of an unsubscribe request: its reader is told to come again. */
   function notTaken(messageId: string) {

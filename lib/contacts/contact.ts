@@ -1,6 +1,7 @@
 /** A contact of a list: what a reader has chosen, and what follows from it. */
 import { PosternError } from '../errors.ts';
 import { parseEnvelopeAddress } from '../mail/address.ts';
+import type { TopicPreferences } from '../outcome/details.ts';
 import { type ContactList, type SubscriptionStatus, type Topic, topicOf } from './contact-list.ts';
 
 export interface Contact {
@@ -11,6 +12,8 @@ export interface Contact {
   topics: Readonly<Record<string, SubscriptionStatus>>;
   /** JSON object, as its sender wrote it. */
   attributes?: string;
+  /** The reader's last change: when it was asked for, and what was chosen before. */
+  reader?: { at: number; unsubscribeAll: boolean; topics: Readonly<Record<string, SubscriptionStatus>> };
   createdAt: number;
   updatedAt: number;
 }
@@ -113,10 +116,7 @@ export function isSelected(list: ContactList, contact: Contact, { status, topic 
 export function eventPreferences(
   list: ContactList,
   contact: Pick<Contact, 'unsubscribeAll' | 'topics'>,
-): {
-  unsubscribeAll: boolean;
-  topicSubscriptionStatus: { topicName: string; subscriptionStatus: 'OptIn' | 'OptOut' }[];
-} {
+): TopicPreferences {
   return {
     unsubscribeAll: contact.unsubscribeAll,
     topicSubscriptionStatus: list.topics.map((topic) => ({

@@ -133,22 +133,38 @@ export class Contacts {
     return { list, contacts: found.map((one) => contactOfRow(list, one)) };
   }
 
+  /** Puts addresses on a list that are not on it; what others write of them at the same time stays. */
+  async join(list: ContactList, addresses: readonly string[]): Promise<void> {
+    const { tenant, name } = list;
+    await Promise.all(
+      addresses.map(async (address) => {
+        try {
+          await this.create(tenant, name, address, {});
+        } catch (error) {
+          const joined = error instanceof PosternError && error.code === 'already_exists';
+          if (!joined) throw error;
+        }
+      }),
+    );
+  }
+
   /**
    * Changes what a contact has chosen, making it where there is none.
-   * @returns what it was and is. @throws as `get`, and what `change` throws.
+   * @param change undefined: it stays as it is. @returns what it was and is. @throws as `get`.
    */
   async choose(
     tenant: string,
     name: string,
     text: string,
-    change: (list: ContactList, before: Contact) => Partial<Pick<Contact, 'unsubscribeAll' | 'topics'>>,
+    change: (list: ContactList, before: Contact) => Partial<Contact> | undefined,
   ): Promise<{ list: ContactList; before: Contact; after: Contact }> {
     let result: { list: ContactList; before: Contact; after: Contact } | undefined;
     await this.#write(tenant, name, text, (list, stored, address) => {
       const before = stored ?? this.#contactOf(list, address, {}, undefined);
-      const after = { ...before, ...change(list, before), updatedAt: this.#clock.now() };
+      const changes = change(list, before);
+      const after = changes ? { ...before, ...changes, updatedAt: this.#clock.now() } : before;
       result = { list, before, after };
-      return after;
+      return after === stored ? undefined : after;
     });
     return result!;
   }
@@ -179,11 +195,13 @@ export class Contacts {
     tenant: string,
     name: string,
     text: string,
-    change: (list: ContactList, before: Contact | undefined, address: string) => Contact,
+    change: (list: ContactList, before: Contact | undefined, address: string) => Contact | undefined,
   ): Promise<void> {
     await again(async () => {
       const { list, address, before, version } = await this.#readContact(tenant, name, text);
-      const value: StoredContact = { ...change(list, before, address), list: list.createdAt };
+      const changed = change(list, before, address);
+      if (!changed) return;
+      const value: StoredContact = { ...changed, list: list.createdAt };
       await this.#rows.change({ ...contactKey(tenant, name, address), value }, version);
     });
   }

@@ -38,8 +38,17 @@ const SUPPRESSED: Diagnosis = {
   hard: false,
 };
 
+/** As SES reports mail to who left its list: not hard, since the address is good. */
+const UNSUBSCRIBED: Diagnosis = {
+  cause: 'other',
+  category: 'other',
+  bounce: { type: 'Permanent', subType: 'UnsubscribedRecipient' },
+  hard: false,
+};
+
 function decidedHere(reason: ReasonCode): Diagnosis | undefined {
   if (reason === 'suppressed') return SUPPRESSED;
+  if (reason === 'unsubscribed') return UNSUBSCRIBED;
   const cause = BY_REASON[reason];
   if (cause === undefined) return undefined;
   const { category, bounce, suppresses } = CAUSES[cause];

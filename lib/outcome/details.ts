@@ -8,10 +8,15 @@ export type SubscriptionDetail = {
   /** Absent: the sender keeps the list. */
   contactList?: string;
   topic?: string;
+  /** What the reader asked for on the preference page, in place of leaving. */
+  choices?: ReaderChoices;
   /** What the contact had chosen before, and has now; absent without a list. */
   before?: TopicPreferences;
   after?: TopicPreferences;
 };
+
+/** Choices of a reader, by topic. */
+export type ReaderChoices = { unsubscribeAll: boolean; topics: Record<string, 'OPT_IN' | 'OPT_OUT'> };
 
 /** Choices of a contact, in the words of SES's events. */
 export type TopicPreferences = {

@@ -161,6 +161,7 @@ function bounceOf(
     const subType = isSimulatorAddress(recipient) ? 'Suppressed' : listSubType(record);
     return { bounce: { type: 'Permanent', subType }, status: diagnosis.status, diagnosticCode: attempt.text };
   }
+  if (attempt.reason === 'unsubscribed') return { ...diagnosis, diagnosticCode: attempt.text };
   if (attempt.reason === 'expired') {
     const minutes = Math.round((record.expiresAt - record.acceptedAt) / 60_000);
     const text = `Message expired: unable to deliver in ${minutes} minutes.<${attempt.text}>`;

@@ -104,6 +104,12 @@ export const REASONS = {
   no_source_ip: entry(451, '4.3.5', 'operator', 'Give the pool an IP that this node may send from.'),
   expired: entry(554, '5.4.7', 'peer', 'The destination did not take it within its time.'),
   suppressed: entry(550, '5.1.1', 'recipient', 'Remove the address, or delete it from the suppression list.'),
+  unsubscribed: entry(
+    550,
+    '5.7.1',
+    'recipient',
+    'Send nothing of this list or topic to the address; its reader has not chosen it.',
+  ),
   cancelled: entry(554, '5.0.0', 'caller', CANCELLED),
   scheduled: entry(450, '4.0.0', 'caller', SCHEDULED),
   rendering_failed: entry(554, '5.6.0', 'caller', ERRORS.rendering_failed.action),

@@ -3,7 +3,7 @@ import type { Content, Submission } from '../accept/types.ts';
 import { PosternError } from '../errors.ts';
 import * as content from './content.ts';
 import { messageTags } from './message-tags.ts';
-import { type Call, operation, unsupported } from './operation.ts';
+import { type Call, operation } from './operation.ts';
 import type { InputOf } from './types.ts';
 
 type EmailRequest = InputOf<'SendEmail'>;
@@ -21,7 +21,7 @@ export const sendEmail = operation('SendEmail', 'use', async (request, call) => 
 
 function submission(request: EmailRequest, call: Call): Submission {
   content.refuseUnsupported(request);
-  if (request.ListManagementOptions) throw unsupported('ListManagementOptions (contact lists)');
+  const list = request.ListManagementOptions;
   const tenant = content.tenantOf(request, call);
   if (!request.Content.Raw) content.requireSource(request);
   return {
@@ -32,6 +32,7 @@ function submission(request: EmailRequest, call: Call): Submission {
     configurationSet: request.ConfigurationSetName,
     tracking: content.tracking(request),
     tags: request.EmailTags && messageTags(request.EmailTags),
+    ...(list && { unsubscribe: { contactList: list.ContactListName, topic: list.TopicName } }),
     // Raw content may name its tenant in a header, which a tenant of the call goes before.
     tenant: request.Content.Raw ? request.TenantName : tenant,
   };

@@ -36,6 +36,9 @@ const COUNTED_KINDS = ['statistics', 'counted'];
 /** Kinds of documents that the protection of tenants reads: its thresholds, and directives. */
 const PROTECTION_KINDS = ['config-protection', 'directive', '!'];
 
+/** Kinds of rows with who may be written to: read for each message of a list, and changed when a reader leaves. */
+const CONTACT_KINDS = ['contact-list', 'contact'];
+
 /** Kinds that the first key is written as: itself, and the count of changes. */
 const FIRST_KEY_KINDS = ['key', '!'];
 
@@ -69,6 +72,7 @@ export function submissionPermissions(data: DataStack): iam.PolicyStatement[] {
     table(data, 'deliveries', 'UpdateItem', 'BatchWriteItem'),
     table(data, 'ledger', 'BatchWriteItem'),
     table(data, 'suppressions', 'BatchGetItem'),
+    rowsOfKinds(data, CONTACT_KINDS, 'BatchGetItem', 'PutItem'),
     table(data, 'leases', 'GetItem'),
     table(data, 'config', 'GetItem', 'Query'),
     keysOfConfig(data),
@@ -134,6 +138,7 @@ export function outcomesPermissions(data: DataStack): iam.PolicyStatement[] {
     ofKinds(data, ['GetItem', 'Query'], { 'ForAllValues:StringEquals': PROTECTION_KINDS }),
     ofKinds(data, ['PutItem', 'DeleteItem'], { 'ForAllValues:StringEquals': ['directive', '!'] }),
     keysOfConfig(data),
+    rowsOfKinds(data, CONTACT_KINDS, 'BatchGetItem', 'PutItem'),
     key(data, 'Decrypt'),
   ];
 }
@@ -173,6 +178,8 @@ export function egressPermissions(data: DataStack, { stage, pools, ips }: NodeSc
     table(data, 'deliveries', ...STATE_ACTIONS),
     table(data, 'ledger', 'BatchWriteItem'),
     rowsOfKinds(data, NODE_ROWS, 'Query', 'BatchWriteItem'),
+    // Readers unsubscribe by mail, which comes to nodes.
+    rowsOfKinds(data, CONTACT_KINDS, 'BatchGetItem', 'PutItem'),
     // All nodes share limits, plans and checkpoints; an address is its node's.
     leases(data, 'ForAllValues:StringNotLike', [leaseOf('*')]),
     leases(data, 'ForAllValues:StringEquals', ips.map(leaseOf)),

@@ -4,6 +4,9 @@
  */
 import assert from 'node:assert/strict';
 import { after, before, describe, mock, test } from 'node:test';
+import { ContactLists } from '../../lib/contacts/contact-lists.ts';
+import { Contacts } from '../../lib/contacts/contacts.ts';
+import { contactChanger } from '../../lib/contacts/unsubscribe.ts';
 import { openAws } from '../../lib/engine/aws/open.ts';
 import type { Engine } from '../../lib/engine/ports.ts';
 import type { Clock } from '../../lib/time.ts';
@@ -12,7 +15,7 @@ import { inRole } from '../support/roles.ts';
 import { SKIP, until } from './aws-nodes.ts';
 import { emulatedClock } from './emulated-clock.ts';
 import { engineContract } from './engine-contract.ts';
-import { mail, newLane } from './harness.ts';
+import { mail, newLane, newTenant } from './harness.ts';
 
 const API = 'api ApiRole';
 const SUBMISSION = 'submission Role';
@@ -153,6 +156,20 @@ describe('aws: roles', { skip: SKIP }, () => {
       const call = () => engine.queue.admit([mail(Date.now(), { lane, key: lane })], claim);
       await assert.rejects(call(), { code: 'storage_unavailable' });
       assert.deepEqual(await call(), { kind: 'admitted' });
+    });
+  }
+
+  for (const role of [API, SUBMISSION, OUTCOMES, NODE]) {
+    test(`${role} reads contact lists and lets readers leave them`, async () => {
+      const clock = emulatedClock(true);
+      const tenant = newTenant();
+      const { rows } = await as(API);
+      await new ContactLists(rows, clock).create({ tenant, name: 'news', topics: [] });
+      const contacts = new Contacts((await as(role)).rows, clock);
+      const { list } = await contacts.lookUp(tenant, 'news', ['ann@example.net']);
+      await contacts.join(list, ['ann@example.net']);
+      const leaving = { tenant, list: 'news', address: 'ann@example.net', messageId: 'm', at: clock.now() };
+      assert.equal((await contactChanger(contacts)(leaving))!.after.unsubscribeAll, true);
     });
   }
 

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { createAccept } from '../../lib/accept/accept.ts';
+import { Contacts } from '../../lib/contacts/contacts.ts';
 import type { Attempt } from '../../lib/engine/items.ts';
 import { createReferences } from '../../lib/mail/message-reference.ts';
 import { createReturnPaths } from '../../lib/mail/return-path.ts';
@@ -22,6 +23,7 @@ before(async () => {
       createAccept({
         engine,
         control,
+        contacts: new Contacts(engine.rows, clock),
         signer,
         returnPaths: createReturnPaths(Buffer.alloc(32, 3)),
         references: createReferences(Buffer.alloc(32, 3)),

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { createAccept } from '../../lib/accept/accept.ts';
 import type { AcceptDeps, AcceptPolicy } from '../../lib/accept/deps.ts';
 import type { Accept, Caller, Submission, Submitted } from '../../lib/accept/types.ts';
+import { ContactLists } from '../../lib/contacts/contact-lists.ts';
+import { Contacts } from '../../lib/contacts/contacts.ts';
 import type { Control } from '../../lib/control/types.ts';
 import { openMemory } from '../../lib/engine/memory/open.ts';
 import type {
@@ -72,6 +74,8 @@ class KnownSuppressions implements Pick<Suppressions, 'find' | 'put'> {
 export interface TestAccept {
   accept: Accept;
   suppressions: KnownSuppressions;
+  contacts: Contacts;
+  lists: ContactLists;
   queue: IntakeQueue;
   control: Control;
   clock: TestClock;
@@ -90,11 +94,14 @@ export async function openTestAccept(
   const engine = openMemory({ clock });
   const queue = new IntakeQueue(engine);
   const suppressions = new KnownSuppressions(engine);
+  const contacts = new Contacts(engine.rows, clock);
+  const lists = new ContactLists(engine.rows, clock);
   const returnPaths = createReturnPaths(Buffer.alloc(32, 3));
   const references = createReferences(Buffer.alloc(32, 3));
   const accept = createAccept({
     engine: { queue, records: engine.records, suppressions },
     control,
+    contacts,
     signer: createSigner(),
     returnPaths,
     references,
@@ -115,7 +122,7 @@ export async function openTestAccept(
       ...policy,
     },
   });
-  return { accept, suppressions, queue, control, clock, returnPaths, references };
+  return { accept, suppressions, contacts, lists, queue, control, clock, returnPaths, references };
 }
 
 /** A submission of simple content from example.com. */

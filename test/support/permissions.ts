@@ -58,6 +58,12 @@ function secrets(...names: readonly string[]): Granted {
   };
 }
 
+/** Contact lists: who may be sent to, and who leaves. */
+const CONTACTS: Granted = {
+  'RowsTable if ForAllValues:StringLike dynamodb:LeadingKeys contact-list#*,contact#*':
+    'dynamodb:BatchGetItem dynamodb:PutItem',
+};
+
 /** Of every egress node, in AWS and outside. @param ips its addresses. */
 const egress = (node: string, pools: readonly string[], ips: readonly string[]): Granted => ({
   ...lanesOf(pools),
@@ -68,6 +74,7 @@ const egress = (node: string, pools: readonly string[], ips: readonly string[]):
   LedgerTable: 'dynamodb:BatchWriteItem',
   'RowsTable if ForAllValues:StringLike dynamodb:LeadingKeys report#*':
     'dynamodb:BatchWriteItem dynamodb:Query',
+  ...CONTACTS,
   'LeasesTable if ForAllValues:StringNotLike dynamodb:LeadingKeys egress-ip:*':
     'dynamodb:GetItem dynamodb:UpdateItem',
   [`LeasesTable if ForAllValues:StringEquals dynamodb:LeadingKeys ${ips.map((ip) => `egress-ip:${ip}`).join(',')}`]:
@@ -142,6 +149,7 @@ export const PERMISSIONS: Record<string, Granted> = {
     'ConfigTable if ForAllValues:StringEquals dynamodb:LeadingKeys directive,!':
       'dynamodb:DeleteItem dynamodb:PutItem',
     ...KEYS_OF_CONFIG,
+    ...CONTACTS,
     // Lambda needs these to read a queue on the function's behalf.
     Queueoutcomes:
       'sqs:ChangeMessageVisibility sqs:DeleteMessage sqs:GetQueueAttributes sqs:GetQueueUrl sqs:ReceiveMessage',
@@ -177,6 +185,7 @@ export const PERMISSIONS: Record<string, Granted> = {
     DeliveriesTable: 'dynamodb:BatchWriteItem dynamodb:UpdateItem',
     LedgerTable: 'dynamodb:BatchWriteItem',
     SuppressionsTable: 'dynamodb:BatchGetItem',
+    ...CONTACTS,
     LeasesTable: 'dynamodb:GetItem',
     ConfigTable: 'dynamodb:GetItem dynamodb:Query',
     ...KEYS_OF_CONFIG,

@@ -301,11 +301,6 @@ describe('limits of SendEmail', () => {
       /not the ARN of a template/,
     ],
     [
-      'list management',
-      { ListManagementOptions: { ContactListName: 'list' } },
-      /^ListManagementOptions \(contact lists\) is not supported by this service/,
-    ],
-    [
       'a word that is none of the enumeration',
       { ConfigurationOverrides: { Tracking: { OpenTrackingEnabled: 'YES' as 'ENABLED' } } },
       /'configurationOverrides\.tracking\.openTrackingEnabled' .*enum value set: \[DISABLED, ENABLED\]/,
@@ -327,6 +322,19 @@ describe('limits of SendEmail', () => {
       assert.equal(server.accept.submissions.length, before);
     });
   }
+
+  test('list management names the list, and the topic, that its reader leaves', async () => {
+    for (const [ListManagementOptions, unsubscribe] of [
+      [{ ContactListName: 'news' }, { contactList: 'news', topic: undefined }],
+      [
+        { ContactListName: 'news', TopicName: 'tips' },
+        { contactList: 'news', topic: 'tips' },
+      ],
+    ] as const) {
+      await sendEmail({ ListManagementOptions });
+      assert.deepEqual(server.accept.submissions.at(-1)!.unsubscribe, unsubscribe);
+    }
+  });
 
   test('tracking options of the call override the configuration set', async () => {
     for (const [Tracking, tracking] of [

@@ -5,11 +5,15 @@ import { type ContactFilter, chosen, defaults } from '../../../lib/contacts/cont
 import type { SubscriptionStatus, Topic } from '../../../lib/contacts/contact-list.ts';
 import { ContactLists } from '../../../lib/contacts/contact-lists.ts';
 import { type ContactInput, Contacts } from '../../../lib/contacts/contacts.ts';
-import { unsubscribe } from '../../../lib/contacts/unsubscribe.ts';
+import { contactChanger } from '../../../lib/contacts/unsubscribe.ts';
+import { takeUnsubscribe, unsubscribeOutcome } from '../../../lib/contacts/unsubscriber.ts';
+import type { Outcome } from '../../../lib/engine/items.ts';
 import { openMemory } from '../../../lib/engine/memory/open.ts';
 import type { Rows } from '../../../lib/engine/ports.ts';
+import type { ReaderChoices, SubscriptionDetail } from '../../../lib/outcome/details.ts';
 import { TestClock } from '../../support/clock.ts';
 import { failure } from '../../support/control.ts';
+import { messageRecord } from '../../support/outcomes.ts';
 
 const TENANT = 'default';
 const LIST = 'news';
@@ -265,36 +269,95 @@ describe('a page of contacts', () => {
   });
 });
 
-describe('a reader who unsubscribes', () => {
-  const leave = (address: string, name?: string, list = LIST) =>
-    unsubscribe(contacts, { tenant: TENANT, list, topic: name, address });
+describe('a reader', () => {
+  const ask = (address: string, change: object = {}) => {
+    clock.advance(1);
+    const request = { tenant: TENANT, list: LIST, address, messageId: 'm', at: clock.now(), ...change };
+    return contactChanger(contacts)(request);
+  };
+  const status = (tin: string, tout: string, unsubscribeAll = false) => ({
+    unsubscribeAll,
+    topicSubscriptionStatus: [
+      { topicName: 'tin', subscriptionStatus: tin },
+      { topicName: 'tout', subscriptionStatus: tout },
+    ],
+  });
 
-  test('leaves a topic or the list, once', async () => {
+  test('leaves a topic or the list; a repeat changes nothing', async () => {
     await add('ann', { preferences: prefer({ tout: IN }) });
-    const status = (tin: string, tout: string, unsubscribeAll = false) => ({
-      unsubscribeAll,
-      topicSubscriptionStatus: [
-        { topicName: 'tin', subscriptionStatus: tin },
-        { topicName: 'tout', subscriptionStatus: tout },
-      ],
-    });
     const left = { before: status('OptIn', 'OptIn'), after: status('OptOut', 'OptIn') };
-    assert.deepEqual(await leave('Ann@example.com', 'tin'), left);
-    assert.deepEqual(await leave('ann@example.com', 'tin'), { before: left.after, after: left.after });
+    assert.deepEqual(await ask('Ann@example.com', { topic: 'tin' }), left);
+    assert.deepEqual(await ask('ann@example.com', { topic: 'tin' }), {
+      before: left.after,
+      after: left.after,
+    });
     const gone = status('OptOut', 'OptIn', true);
-    assert.deepEqual(await leave('ann@example.com'), { before: left.after, after: gone });
+    assert.deepEqual(await ask('ann@example.com'), { before: left.after, after: gone });
     assert.deepEqual((await get('ann')).topics, { tout: IN, tin: OUT });
     assert.equal((await get('ann')).unsubscribeAll, true);
   });
 
+  test('chooses topics, and may come back', async () => {
+    await add('ann', { unsubscribeAll: true, attributes: '{"n":1}' });
+    const choices = { unsubscribeAll: false, topics: { tin: OUT, tout: IN, gone: IN } };
+    const { before, after } = (await ask('ann@example.com', { choices }))!;
+    assert.deepEqual([before, after], [status('OptIn', 'OptOut', true), status('OptOut', 'OptIn')]);
+    const ann = await get('ann');
+    assert.deepEqual(
+      [ann.topics, ann.unsubscribeAll, ann.attributes],
+      [{ tin: OUT, tout: IN }, false, '{"n":1}'],
+    );
+  });
+
+  test('whose very same request comes again gets the same answer', async () => {
+    await add('ann');
+    clock.advance(1);
+    const request = {
+      tenant: TENANT,
+      list: LIST,
+      address: 'ann@example.com',
+      messageId: 'm',
+      at: clock.now(),
+    };
+    const first = await contactChanger(contacts)(request);
+    assert.deepEqual(first, { before: status('OptIn', 'OptOut'), after: status('OptIn', 'OptOut', true) });
+    assert.deepEqual(await contactChanger(contacts)(request), first);
+  });
+
   test('needs no contact to be left alone', async () => {
-    assert.equal((await leave('new@example.com'))!.after.unsubscribeAll, true);
+    assert.equal((await ask('new@example.com'))!.after.unsubscribeAll, true);
     assert.equal((await get('new')).unsubscribeAll, true);
   });
 
-  test('finds a list or topic that is gone as good as left', async () => {
-    assert.equal(await leave('ann@example.com', undefined, 'none'), undefined);
-    assert.equal(await leave('ann@example.com', 'gone'), undefined);
-    await assert.rejects(get('ann'), failure('not_found', /ann/));
+  test('finds a list that is gone as good as left, and a topic too', async () => {
+    assert.equal(await ask('ann@example.com', { list: 'none' }), undefined);
+    const { before, after } = (await ask('ann@example.com', { topic: 'gone' }))!;
+    assert.deepEqual(before, after);
+  });
+
+  test('is recorded with the message once for each change', async () => {
+    const record = messageRecord({ recipients: ['ann@example.com'] });
+    const recorded: Outcome[] = [];
+    const parts = {
+      records: { message: async () => record, reports: async () => recorded },
+      unsubscribe: contactChanger(contacts),
+    };
+    const who = { messageId: record.id, tenant: TENANT, address: 'ann@example.com', contactList: LIST };
+    const take = async (choices?: ReaderChoices) => {
+      clock.advance(1);
+      const outcome = unsubscribeOutcome(who, clock.now(), choices);
+      const taken = await takeUnsubscribe(parts, outcome);
+      if (taken?.recorded === false) recorded.push(taken.outcome);
+      return { outcome, taken };
+    };
+    const { outcome } = await take();
+    assert.equal((await takeUnsubscribe(parts, outcome))!.recorded, true, 'a queue brought it twice');
+    assert.equal((await take()).taken, undefined, 'it changes nothing');
+    await take({ unsubscribeAll: false, topics: {} });
+    await take();
+    assert.deepEqual(
+      recorded.map(({ detail }) => (detail as SubscriptionDetail).after!.unsubscribeAll),
+      [true, false, true],
+    );
   });
 });

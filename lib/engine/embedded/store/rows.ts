@@ -21,12 +21,13 @@ export class RowTable {
     );
     this.#put = db.prepare(`INSERT OR REPLACE INTO rows (${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)`);
     this.#delete = db.prepare('DELETE FROM rows WHERE kind = ? AND partition = ? AND key = ?');
-    // Keys begin with a byte at least, so that none is below the empty one.
-    const range = `kind = ?2 AND partition = ?3 AND key >= ?4 AND (?5 IS NULL OR key < ?5) AND ${LIVE}`;
-    this.#up = db.prepare(`SELECT ${COLUMNS} FROM rows WHERE ${range} AND key > ?6 ORDER BY key LIMIT ?7`);
-    this.#down = db.prepare(
-      `SELECT ${COLUMNS} FROM rows WHERE ${range} AND (?6 IS NULL OR key < ?6) ORDER BY key DESC LIMIT ?7`,
-    );
+    // One bound below and one above, so that the index finds where to begin and where to end: of two it would use one, and
+    // a page deep in a partition would read all before it. No text is above a blob, and none below the empty one.
+    const range = (from: string, to: string): string =>
+      `SELECT ${COLUMNS} FROM rows WHERE kind = ?2 AND partition = ?3 AND key >= ${from} AND key < ${to} AND ${LIVE}`;
+    const before = "coalesce(?5, x'')";
+    this.#up = db.prepare(`${range('max(?4, ?6)', before)} AND key <> ?6 ORDER BY key LIMIT ?7`);
+    this.#down = db.prepare(`${range('?4', `min(${before}, coalesce(?6, x''))`)} ORDER BY key DESC LIMIT ?7`);
     this.#prune = db.prepare(`
       DELETE FROM rows WHERE (kind, partition, key) IN
         (SELECT kind, partition, key FROM rows WHERE expires <= ? ORDER BY expires LIMIT ?)`);
