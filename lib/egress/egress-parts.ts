@@ -85,7 +85,13 @@ export class EgressParts {
     );
     this.sources = this.#openSources();
     this.warmupCheckpoints = this.#openWarmup();
-    this.shared = new SharedLimits(engine.leases, clock, options.node, counters);
+    this.shared = new SharedLimits({
+      leases: engine.leases,
+      clock,
+      random,
+      node: options.node,
+      counts: counters,
+    });
     this.directives = new DirectiveView(options.directives);
     this.selector = new SourceSelector(
       this.sources,

@@ -1,33 +1,51 @@
-/** Takes chunks of shared limits from the engine, ahead of their use, so that no message waits for a call. */
+/** The shares of this process in limits over IPs and nodes, and their part in the division of each. */
 import { Cache } from '../cache.ts';
 import type { Leases } from '../engine/ports.ts';
 import type { SharedCounts, SharedHeld } from '../observe/limit-figures.ts';
+import type { Holding } from '../shaping/division/holding.ts';
 import type { SharedLimit } from '../shaping/limits/limit.ts';
 import type { MailLimits } from '../shaping/limits/terms.ts';
-import { SharedBucket } from '../shaping/shared-bucket.ts';
+import { SharedBucket, type ShareHost } from '../shaping/shared-bucket.ts';
 import { SharedPermits } from '../shaping/shared-permits.ts';
 import type { SharedParts } from '../shaping/stream-limiter.ts';
-import type { Clock } from '../time.ts';
+import type { Clock, Random } from '../time.ts';
+import { Sharing } from './sharing.ts';
 
 const MAX_KEPT = 100_000;
 
+export interface SharedLimitsOptions {
+  leases: Leases;
+  clock: Clock;
+  random: Random;
+  /** Name of this node among those that share the engine. */
+  node: string;
+  counts: SharedCounts;
+}
+
 export class SharedLimits {
-  readonly #leases: Leases;
-  readonly #clock: Clock;
-  readonly #node: string;
+  readonly #options: SharedLimitsOptions;
+  readonly #start: number;
   readonly #buckets = new Cache<string, SharedBucket>(MAX_KEPT);
   readonly #permits = new Cache<string, SharedPermits>(MAX_KEPT);
-  /** Permits that are used, held or waited for, each with the name under which it holds them. */
-  readonly #active = new Map<SharedPermits, string>();
+  readonly #active = new Map<Holding, Sharing>();
+  /** The one of each name that may divide. */
+  readonly #named = new Map<string, Holding>();
   #holders = 0;
-  readonly #counts: SharedCounts;
+  readonly #host: ShareHost;
 
-  /** @param node its name among those that share the engine. */
-  constructor(leases: Leases, clock: Clock, node: string, counts: SharedCounts) {
-    this.#counts = counts;
-    this.#leases = leases;
-    this.#clock = clock;
-    this.#node = node;
+  constructor(options: SharedLimitsOptions) {
+    this.#options = options;
+    this.#start = options.clock.now();
+    const { node } = options;
+    this.#host = {
+      // Each is a holder of its own: what one holds ends beside what its successor begins with.
+      holder: () => ({
+        node,
+        start: this.#start,
+        holder: `${node}/${this.#start.toString(36)}/${(this.#holders += 1)}`,
+      }),
+      ask: (holding, granted) => this.#sharing(holding, granted).ask(),
+    };
   }
 
   /** What mail under these terms counts against. */
@@ -36,58 +54,46 @@ export class SharedLimits {
     const permits: SharedPermits[] = [];
     for (const { key, limit } of shared) {
       if (limit.concurrency === undefined) buckets.push(this.#bucketOf(key, limit));
-      else permits.push(this.#permitsOf(key, limit));
+      else permits.push(this.#permitsAt(key, limit));
     }
     return { buckets, permits };
   };
 
   #bucketOf(key: string, limit: SharedLimit): SharedBucket {
-    return kept(
-      this.#buckets,
-      key,
-      limit,
-      () => new SharedBucket(key, limit, (wanting) => void this.#lease(wanting)),
-    );
-  }
-
-  #permitsOf(key: string, limit: SharedLimit): SharedPermits {
-    return kept(
-      this.#permits,
-      key,
-      limit,
-      () => new SharedPermits(key, limit, (wanting) => void this.#hold(wanting)),
-    );
-  }
-
-  async #lease(bucket: SharedBucket): Promise<void> {
-    const askedAt = this.#clock.now();
-    const { bucket: name, want, rate, burst } = bucket.request(askedAt);
-    this.#counts.bucketRequests += 1;
-    try {
-      const { granted, wait } = await this.#leases.take(name, want, rate, burst);
-      if (granted === 0) this.#counts.bucketsEmpty += 1;
-      bucket.granted(granted, wait, askedAt, this.#clock.now());
-    } catch {
-      this.#counts.bucketFailures += 1;
-      bucket.failed(this.#clock.now());
+    const now = this.#options.clock.now();
+    const known = this.#buckets.get(key);
+    if (known !== undefined) {
+      known.setLimit(limit, now);
+      return known;
     }
+    const bucket = new SharedBucket(key, limit, this.#host, now);
+    this.#buckets.set(key, bucket);
+    return bucket;
   }
 
-  async #hold(permits: SharedPermits): Promise<void> {
-    let holder = this.#active.get(permits);
-    // Each is a holder of its own: the permits of a limit that was changed end beside those of its successor.
-    if (holder === undefined) this.#active.set(permits, (holder = `${this.#node}/${(this.#holders += 1)}`));
-    const askedAt = this.#clock.now();
-    this.#counts.bucketRequests += 1;
-    try {
-      const request = permits.request();
-      const { held, share } = await this.#leases.permits(`permits/${permits.key}`, holder, request);
-      if (held === 0 && request.want > 0) this.#counts.bucketsEmpty += 1;
-      permits.granted(held, share, askedAt, this.#clock.now());
-    } catch {
-      this.#counts.bucketFailures += 1;
-      permits.failed(this.#clock.now());
+  #permitsAt(key: string, limit: SharedLimit): SharedPermits {
+    const known = this.#permits.get(key);
+    if (known !== undefined) {
+      known.setLimit(limit);
+      return known;
     }
+    const permits = new SharedPermits(key, limit, this.#host, this.#options.clock.now());
+    this.#permits.set(key, permits);
+    return permits;
+  }
+
+  #sharing(holding: Holding, granted: (now: number) => void = () => {}): Sharing {
+    const known = this.#active.get(holding);
+    if (known !== undefined) return known;
+    const { name } = holding;
+    if (!this.#named.has(name)) this.#named.set(name, holding);
+    const sharing = new Sharing(holding, {
+      ...this.#options,
+      mayDivide: () => this.#named.get(name) === holding,
+      granted,
+    });
+    this.#active.set(holding, sharing);
+    return sharing;
   }
 
   /** What is in hand. */
@@ -96,38 +102,34 @@ export class SharedLimits {
     for (const bucket of this.#buckets.values()) {
       held[bucket.limit.rate === undefined ? 'quota' : 'rate'] += bucket.held(now);
     }
-    for (const permits of this.#active.keys()) held.concurrency += permits.held(now);
+    for (const permits of this.#permits.values()) held.concurrency += permits.held(now);
     return held;
   }
 
   /** Once a second. */
   tick(now: number): void {
-    for (const permits of this.#active.keys()) {
-      permits.tick(now);
-      if (permits.idle) this.#active.delete(permits);
+    for (const permits of this.#permits.values()) permits.tick(now);
+    for (const [holding, sharing] of this.#active) {
+      if (holding.idle(now)) void this.#leave(sharing);
+      else sharing.tick(now);
     }
+  }
+
+  async #leave(sharing: Sharing): Promise<void> {
+    const { holding } = sharing;
+    holding.retired = true;
+    this.#active.delete(holding);
+    try {
+      await sharing.leave();
+    } catch {
+      // Then it is divided among others when its term is over.
+      this.#options.counts.bucketFailures += 1;
+    }
+    if (this.#named.get(holding.name) === holding) this.#named.delete(holding.name);
   }
 
   /** Gives back what is held: nothing is under way any more. */
   async stop(): Promise<void> {
-    await Promise.allSettled(
-      [...this.#active].map(([{ key }, holder]) =>
-        this.#leases.permits(`permits/${key}`, holder, { keep: 0, want: 0, limit: 0, ttl: 0 }),
-      ),
-    );
+    await Promise.all(Array.from(this.#active.values(), (sharing) => this.#leave(sharing)));
   }
-}
-
-/** One for each key, until its limit is changed. */
-function kept<T extends { limit: SharedLimit }>(
-  all: Cache<string, T>,
-  key: string,
-  limit: SharedLimit,
-  make: () => T,
-): T {
-  const known = all.get(key);
-  if (known?.limit === limit) return known;
-  const made = make();
-  all.set(key, made);
-  return made;
 }

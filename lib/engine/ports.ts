@@ -15,7 +15,6 @@ import type {
   QueueItem,
   WaitReason,
 } from './items.ts';
-import type { PermitRequest, Permits } from './permits.ts';
 import type { NewRow, Row, RowDelta, RowKey, RowQuery } from './rows.ts';
 import type { DeliveryState } from './states.ts';
 import type { Suppression, SuppressionReason } from './suppression.ts';
@@ -304,20 +303,25 @@ export interface LeaseHolder {
   readonly owner: string;
 }
 
+/** The last report of a holder. */
+export interface StoredReport {
+  readonly holder: string;
+  readonly value: unknown;
+}
+
 export interface Leases {
   /** Acquires or renews ownership of a name. Returns its end, or undefined while another owns it. */
   acquire(name: string, owner: string, ttl: number): Promise<number | undefined>;
   release(name: string, owner: string): Promise<void>;
   /**
-   * Takes up to `want` tokens from a shared bucket of `rate` tokens a second and capacity `burst`.
-   * @returns the number granted, and the time until the next token when none was, ms.
+   * Stores what one of the holders of a name reports, in place of its last report. A report with a lower count than the
+   * stored one is left out: it comes late.
    */
-  take(bucket: string, want: number, rate: number, burst: number): Promise<{ granted: number; wait: number }>;
-  /**
-   * Requests permits of a name, which replace those that the owner holds. All owners together never hold more than
-   * the limit; the permits of a crashed owner are free after the length of its lease.
-   */
-  permits(name: string, owner: string, request: PermitRequest): Promise<Permits>;
+  report(name: string, holder: string, count: number, value: unknown): Promise<void>;
+  /** The last reports of all holders of a name, as of now. */
+  reports(name: string): Promise<StoredReport[]>;
+  /** Removes the report of a holder, unless it has reported since that count. */
+  forget(name: string, holder: string, count: number): Promise<void>;
   /**
    * Reads a checkpoint (shaping state of an IP). With a holder: from now on no earlier owner of its lease can write
    * it, so that a process that was paused and wakes overwrites nothing of its successor's.

@@ -1,141 +1,138 @@
 /**
- * This node's share of a limit that is counted over all IPs and nodes. Tokens come in chunks from the bucket in the
- * engine, are spent smoothly, and expire: no remote call for a message, and the limit holds even when nodes fail.
+ * This node's share of a rate or a quota that is counted over all IPs and nodes (`division/terms.ts`): spent locally, so
+ * that no message waits for a call.
  *
- * A rate holds over any minute (over its own period, if longer). Of a chunk of c tokens that expire after D, at most
- * r·(P + D) + c can be spent in a window P by all nodes together; the bucket is filled at the r for which that equals
- * the limit. A quota is a bucket for each calendar hour or day that is never refilled.
+ * A rate holds over any minute (over its own period, if longer): each unit is one message in that window. A quota has
+ * a division for each calendar hour or day, whose units are used for good.
  */
-
 import { DAY, HOUR, MINUTE } from '../time.ts';
+import { Holding, type HoldingOptions } from './division/holding.ts';
+import { FOR_GOOD } from './division/terms.ts';
 import type { SharedLimit } from './limits/limit.ts';
-import { type Pace, Pacer, paceOf } from './rate.ts';
+import { type Pace, Pacer } from './rate.ts';
 
-/** Arguments of the engine's `leases.take`. */
-export interface ChunkRequest {
-  bucket: string;
-  want: number;
-  /** Fill rate of the bucket, tokens a second, and its capacity. */
-  rate: number;
-  burst: number;
+/** What a share needs of the process: who it is, and how it reaches storage. */
+export interface ShareHost {
+  /** A holder of this process, without its limit. */
+  holder(): Pick<HoldingOptions, 'node' | 'start' | 'holder'>;
+  /** Storage is to be asked for units. @param granted called when there are more. */
+  ask(holding: Holding, granted?: (now: number) => void): void;
 }
 
-/**
- * Minimum lifetime of a chunk, ms: it lasts a two-hundredth of the window; a shorter one would expire before it
- * arrives.
- */
-const SHORTEST_CHUNK = 100;
-/** Time for a chunk to arrive and be spent, beside its own length, ms. */
-const SLACK = 250;
-/** Interval of checks for a chunk that is on its way, ms. */
-const POLL = 10;
-/** Maximum number of unspent quota tokens of a node: lost to the others if it crashes. */
-const QUOTA_CHUNK = 100;
+/** Interval of checks for units that are on their way, ms. */
+const POLL = 20;
+/** Maximum interval of checks for units that others may give up, ms. */
+const LONG_POLL = 500;
+/** Delay of a late message that is made up: one interval, within these bounds, ms. */
+const LEAST_LATE = 4;
+const MOST_LATE = 5_000;
 
 export class SharedBucket {
   readonly key: string;
-  readonly limit: SharedLimit;
+  #limit: SharedLimit;
+  readonly #host: ShareHost;
   readonly #pacer = new Pacer();
-  readonly #pace: Pace;
-  /** Tokens of a full request, the fill rate of the bucket, and how long tokens last. */
-  readonly #chunk: number;
-  readonly #fill: number;
-  readonly #keeps: number;
-  /** Unspent tokens: the older chunk and the newer. */
-  #tokens = 0;
-  #staleAt = 0;
-  #newer = 0;
-  #newerStaleAt = 0;
-  #asked = false;
-  /** Until when the bucket is empty. */
-  #emptyUntil = 0;
-  readonly #lease: (bucket: SharedBucket) => void;
+  #holding: Holding;
+  #pace: Pace = { interval: 0, tolerance: 0 };
+  /** Units a span that `#pace` stands for. */
+  #paced = 0;
+  /** When a quota's hour or day ends. */
+  #periodEnd = Number.POSITIVE_INFINITY;
 
-  /** @param lease called when a chunk is needed: it sends `request` to the engine. */
-  constructor(key: string, limit: SharedLimit, lease: (bucket: SharedBucket) => void) {
+  constructor(key: string, limit: SharedLimit, host: ShareHost, now: number) {
     this.key = key;
-    this.limit = limit;
-    this.#lease = lease;
-    this.#pace = paceOf(limit.rate);
-    if (limit.rate === undefined) {
-      this.#chunk = Math.max(1, Math.min(QUOTA_CHUNK, Math.floor(limit.quota!.count / 100)));
-      this.#fill = 0;
-      this.#keeps = Number.POSITIVE_INFINITY;
-    } else {
-      const { count, per } = limit.rate;
-      const window = Math.max(per, MINUTE);
-      const allowed = (count * window) / per;
-      const length = Math.max(SHORTEST_CHUNK, window / 200);
-      this.#chunk = Math.max(1, Math.floor((count / per) * length));
-      this.#keeps = Math.max(length, (this.#chunk * per) / count) + SLACK;
-      // A limit of one token a window has nothing to spare for a chunk: it is the chunk.
-      this.#fill = Math.max(allowed - this.#chunk, allowed / 2) / (window + this.#keeps);
-    }
+    this.#limit = limit;
+    this.#host = host;
+    this.#holding = this.#open(now);
+  }
+
+  get limit(): SharedLimit {
+    return this.#limit;
+  }
+
+  /** Replaces the limit; what was counted goes on being counted, unless it is counted in another window now. */
+  setLimit(limit: SharedLimit, now: number): void {
+    this.#limit = limit;
+    const { name, span, units } = termsOf(this.key, limit, now);
+    this.#holding.limit = units;
+    if (name !== this.#holding.name || span !== this.#holding.span) this.#replace(now);
+  }
+
+  #open(now: number): Holding {
+    const { name, span, units, end } = termsOf(this.key, this.#limit, now);
+    this.#periodEnd = end;
+    this.#paced = 0;
+    return new Holding({ name, span, limit: units, ...this.#host.holder() }, now);
+  }
+
+  #replace(now: number): void {
+    this.#holding.retired = true;
+    this.#holding = this.#open(now);
   }
 
   /** Wait until a message may count against the limit, ms. */
   wait(now: number): number {
-    this.#age(now);
-    if (this.#wanting(now)) this.#lease(this);
-    if (this.#tokens > 0) return this.#pacer.wait(now, this.#pace);
-    return Math.max(POLL, this.#emptyUntil - now);
+    if (this.#holding.retired || now >= this.#periodEnd) this.#replace(now);
+    const holding = this.#holding;
+    const left = holding.most(now) - holding.used(now);
+    if (left <= 0) return this.#unitWait(holding, now);
+    if (holding.span === FOR_GOOD) {
+      if (left <= holding.ahead / 2) this.#need(holding, now);
+      return 0;
+    }
+    const wait = this.#pacer.wait(now, this.#paceOf(holding));
+    if (wait > 0 && holding.pace < holding.limit) this.#need(holding, now);
+    return wait;
   }
 
-  /** Unspent tokens. */
+  #unitWait(holding: Holding, now: number): number {
+    this.#need(holding, now);
+    if (holding.spent) return this.#periodEnd - now;
+    const held = holding.held(now);
+    if (held === 0) return holding.asked ? LONG_POLL : POLL;
+    const free = Math.max(1, holding.nextFree - now);
+    return held >= holding.limit && free < Number.POSITIVE_INFINITY ? free : Math.min(free, LONG_POLL);
+  }
+
+  #need(holding: Holding, now: number): void {
+    if (holding.need(now)) this.#host.ask(holding);
+  }
+
+  #paceOf({ pace, window }: Holding): Pace {
+    if (pace !== this.#paced) {
+      this.#paced = pace;
+      const interval = pace > 0 ? window / pace : window;
+      this.#pace = { interval, tolerance: Math.min(MOST_LATE, Math.max(LEAST_LATE, interval)) };
+    }
+    return this.#pace;
+  }
+
+  /** Messages that may begin with what this node holds. */
   held(now: number): number {
-    this.#age(now);
-    return this.#tokens + (now < this.#newerStaleAt ? this.#newer : 0);
+    return now < this.#periodEnd ? Math.max(0, this.#holding.most(now) - this.#holding.used(now)) : 0;
   }
 
   /** Counts one message. The caller called `wait` before. */
   take(now: number): void {
-    this.#tokens -= 1;
-    this.#pacer.take(now, this.#pace);
-  }
-
-  #age(now: number): void {
-    if (this.#tokens > 0 && now < this.#staleAt) return;
-    this.#tokens = now < this.#newerStaleAt ? this.#newer : 0;
-    this.#staleAt = this.#newerStaleAt;
-    this.#newer = 0;
-  }
-
-  #wanting(now: number): boolean {
-    return !this.#asked && now >= this.#emptyUntil && this.#newer === 0 && this.#tokens <= this.#chunk / 2;
-  }
-
-  /** The request for the engine; `granted` or `failed` must follow. */
-  request(now: number): ChunkRequest {
-    this.#asked = true;
-    const { quota } = this.limit;
-    if (quota === undefined) {
-      return { bucket: `rate/${this.key}`, want: this.#chunk, rate: this.#fill * 1000, burst: this.#chunk };
-    }
-    const period = new Date(now).toISOString().slice(0, quota.per === 'hour' ? 13 : 10);
-    return { bucket: `quota/${this.key}/${period}`, want: this.#chunk, rate: 0, burst: quota.count };
-  }
-
-  /** @param wait time until the bucket has tokens, when it granted none, ms. @param askedAt time of the request. */
-  granted(count: number, wait: number, askedAt: number, now: number): void {
-    this.#asked = false;
-    if (count > 0) {
-      const { quota } = this.limit;
-      this.#newer = count;
-      this.#newerStaleAt = quota === undefined ? askedAt + this.#keeps : periodEnd(askedAt, quota.per);
-    } else {
-      const { quota } = this.limit;
-      this.#emptyUntil = quota === undefined ? now + Math.max(POLL, wait) : periodEnd(askedAt, quota.per);
-    }
-  }
-
-  /** Handles a request without an answer: the grant is unknown, and nothing of it may be spent. */
-  failed(now: number): void {
-    this.#asked = false;
-    this.#emptyUntil = now + 1000;
+    this.#holding.begun(now);
+    if (this.#holding.span !== FOR_GOOD) this.#pacer.take(now, this.#pace);
   }
 }
 
-function periodEnd(now: number, per: 'hour' | 'day'): number {
+/** The division in which a limit is counted now. */
+function termsOf(
+  key: string,
+  { rate, quota }: SharedLimit,
+  now: number,
+): { name: string; span: number; units: number; end: number } {
+  if (rate !== undefined) {
+    const span = Math.max(rate.per, MINUTE);
+    const units = Math.floor((rate.count * span) / rate.per);
+    return { name: `rate/${key}/${span / 1000}`, span, units, end: Number.POSITIVE_INFINITY };
+  }
+  const { count, per } = quota!;
+  const period = new Date(now).toISOString().slice(0, per === 'hour' ? 13 : 10);
   const length = per === 'hour' ? HOUR : DAY;
-  return (Math.floor(now / length) + 1) * length;
+  const end = (Math.floor(now / length) + 1) * length;
+  return { name: `quota/${key}/${period}`, span: FOR_GOOD, units: count, end };
 }

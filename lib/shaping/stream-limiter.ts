@@ -83,7 +83,7 @@ export class StreamLimiter {
       counter.pacer.take(now, rule.pace);
     }
     for (const bucket of this.buckets) bucket.take(now);
-    for (const permits of this.permits) permits.begun(this);
+    for (const permits of this.permits) permits.begun(this, now);
   }
 
   ended(now: number): void {

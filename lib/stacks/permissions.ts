@@ -6,6 +6,7 @@ import { ArnFormat, Stack, Validations } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import type * as logs from 'aws-cdk-lib/aws-logs';
 import type * as sqs from 'aws-cdk-lib/aws-sqs';
+import { divisionOf } from '../egress/sharing.ts';
 import { leaseOf } from '../egress/source-leases.ts';
 import {
   CERTIFICATE,
@@ -183,6 +184,7 @@ export function egressPermissions(data: DataStack, { stage, pools, ips }: NodeSc
     // All nodes share limits, plans and checkpoints; an address is its node's.
     leases(data, 'ForAllValues:StringNotLike', [leaseOf('*')]),
     leases(data, 'ForAllValues:StringEquals', ips.map(leaseOf)),
+    divisions(data),
     ofKinds(data, ['GetItem', 'Query'], { 'ForAllValues:StringNotEquals': SEALED_KINDS }),
     ofKinds(data, ['PutItem', 'DeleteItem'], { 'ForAllValues:StringEquals': NODE_KINDS }),
     keysOfConfig(data),
@@ -287,6 +289,13 @@ function rowsOfKinds(data: DataStack, kinds: readonly string[], ...actions: stri
   statement.addCondition('ForAllValues:StringLike', {
     'dynamodb:LeadingKeys': kinds.map((kind) => `${kind}#*`),
   });
+  return statement;
+}
+
+/** Reports about shared limits, which the node that divides a limit reads, and removes when their holders ended. */
+function divisions(data: DataStack): iam.PolicyStatement {
+  const statement = table(data, 'leases', 'Query', 'DeleteItem');
+  statement.addCondition('ForAllValues:StringLike', { 'dynamodb:LeadingKeys': [divisionOf('*')] });
   return statement;
 }
 

@@ -1,7 +1,6 @@
 /** What the AWS engine leases: deliveries, names and tokens. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { seededRandom } from '../support/clock.ts';
 import { advance, awsNodes, deliverAll, MINUTE, SKIP, sendRaw, VISIBILITY } from './aws-nodes.ts';
 import { admit, assertEmpty, collect, defer, end, mail, newLane } from './harness.ts';
 
@@ -126,30 +125,5 @@ describe('aws: leasing', { skip: SKIP }, () => {
       assert.ok(waited <= 15, 'taken over late');
     }
     assert.equal(await one.engine.leases.acquire(name, 'one', 15_000), undefined);
-  });
-
-  test('a shared bucket never grants more than its rate in any window to clocks a minute off', async () => {
-    const nodes = [await open({ skew: 60_000 }), await open({ skew: -60_000 }), await open()];
-    const bucket = `bucket ${newLane()}`;
-    const [rate, burst] = [10, 50];
-    const random = seededRandom(11);
-    const grants: { at: number; count: number }[] = [];
-    for (let step = 0; step < 120; step += 1) {
-      const { engine } = nodes[Math.floor(random() * nodes.length)]!;
-      const { granted } = await engine.leases.take(bucket, Math.ceil(random() * 12), rate, burst);
-      grants.push({ at: Date.now(), count: granted });
-      advance(Math.floor(random() * 600));
-    }
-    for (let from = 0; from < grants.length; from += 1) {
-      let sum = 0;
-      for (let to = from; to < grants.length; to += 1) {
-        sum += grants[to]!.count;
-        const most = burst + (rate * (grants[to]!.at - grants[from]!.at)) / 1000;
-        assert.ok(sum <= most + 1e-6, `${sum} of ${most}`);
-      }
-    }
-    const span = (grants.at(-1)!.at - grants[0]!.at) / 1000;
-    const total = grants.reduce((sum, { count }) => sum + count, 0);
-    assert.ok(total > 0.9 * rate * span, `only ${total} of ${rate * span}`);
   });
 });

@@ -1,8 +1,8 @@
-/** Contract of leases, token buckets, permits, checkpoints and health. */
+/** Contract of leases, reports, checkpoints and health. */
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { describe, test } from 'node:test';
-import { HOUR } from '../../lib/time.ts';
+import { divisionOf } from '../../lib/egress/sharing.ts';
 import type { EngineUnderTest } from './harness.ts';
 
 export function leaseContract(under: () => EngineUnderTest): void {
@@ -26,79 +26,32 @@ export function leaseContract(under: () => EngineUnderTest): void {
       assert.ok(await engine.leases.acquire(name, 'one', 10_000));
     });
 
-    test('a bucket begins full, grants whole tokens, and fills at its rate', async () => {
-      const { engine, clock } = under();
-      const bucket = randomUUID();
-      const take = (want: number) => engine.leases.take(bucket, want, 10, 100);
-      assert.deepEqual(await take(70), { granted: 70, wait: 0 });
-      assert.equal((await take(70)).granted, 30);
-      const none = await take(1);
-      assert.equal(none.granted, 0);
-      assert.ok(none.wait > 0 && none.wait <= 100);
-      await clock.advance(2_000);
-      const some = (await take(1_000)).granted;
-      assert.ok(some >= 20 && some <= 25, `${some}`);
-      await clock.advance(HOUR);
-      assert.equal((await take(1_000)).granted, 100);
-    });
-
-    test('simultaneous callers share the tokens of a bucket', async () => {
-      const bucket = randomUUID();
-      const taken = await Promise.all(
-        Array.from({ length: 10 }, () => under().engine.leases.take(bucket, 3, 0.001, 20)),
-      );
-      assert.equal(
-        taken.reduce((sum, one) => sum + one.granted, 0),
-        20,
-      );
-    });
-
-    test('permits stay within their limit and are divided evenly as they are released', async () => {
+    test('holders report, the last report of each is read, and a late one is left out', async () => {
       const { leases } = under().engine;
-      const name = randomUUID();
-      const ask = (owner: string, keep: number, want: number) =>
-        leases.permits(name, owner, { keep, want, limit: 10, ttl: 30_000 });
-      assert.deepEqual(await ask('one', 0, 30), { held: 10, share: 10 });
-      assert.deepEqual(await ask('two', 0, 30), { held: 0, share: 0 });
-      assert.deepEqual(await ask('one', 9, 30), { held: 9, share: 5 }, 'what is in use is not taken away');
-      assert.deepEqual(await ask('two', 0, 30), { held: 1, share: 1 });
-      assert.deepEqual(await ask('one', 5, 30), { held: 5, share: 5 });
-      assert.deepEqual(await ask('two', 1, 30), { held: 5, share: 5 });
-      assert.deepEqual(await ask('three', 0, 2), { held: 0, share: 0 });
-      assert.deepEqual(
-        await ask('one', 2, 30),
-        { held: 4, share: 4 },
-        'an owner that wants little gets all of it',
-      );
-      assert.deepEqual(await ask('one', 0, 0), { held: 0, share: 0 });
-      assert.deepEqual(await ask('three', 0, 2), { held: 2, share: 2 });
-      assert.deepEqual(await ask('two', 5, 30), { held: 8, share: 8 });
+      const name = divisionOf(randomUUID());
+      const read = async () =>
+        (await leases.reports(name))
+          .map(({ holder, value }) => `${holder} ${JSON.stringify(value)}`)
+          .sort((a, b) => (a < b ? -1 : 1));
+      assert.deepEqual(await read(), []);
+      await leases.report(name, 'one', 1, { used: 1 });
+      await leases.report(name, 'two/é', 1, [2]);
+      await leases.report(divisionOf(randomUUID()), 'other', 1, null);
+      await leases.report(name, 'one', 3, { used: 3 });
+      await leases.report(name, 'one', 2, { used: 2 });
+      await leases.report(name, 'one', 3, { used: 4 });
+      assert.deepEqual(await read(), ['one {"used":3}', 'two/é [2]']);
+      await leases.forget(name, 'one', 2);
+      await leases.forget(name, 'two/é', 1);
+      await leases.forget(name, 'never', 1);
+      assert.deepEqual(await read(), ['one {"used":3}']);
     });
 
-    test('permits of a dead owner are free when its lease expires, and no others', async () => {
-      const { engine, clock } = under();
-      const name = randomUUID();
-      const ask = async (owner: string, keep: number, want: number): Promise<number> =>
-        (await engine.leases.permits(name, owner, { keep, want, limit: 10, ttl: 10_000 })).held;
-      assert.equal(await ask('gone', 0, 6), 6);
-      assert.equal(await ask('here', 0, 10), 4);
-      await clock.advance(6_000);
-      assert.equal(await ask('here', 4, 10), 4);
-      await clock.advance(5_000);
-      assert.equal(await ask('here', 4, 10), 10);
-      assert.equal(await ask('gone', 6, 6), 0, 'a returning owner gets nothing');
-      assert.equal(await ask('here', 10, 10), 10);
-    });
-
-    test('simultaneous callers divide the permits', async () => {
-      const name = randomUUID();
-      const got = await Promise.all(
-        Array.from({ length: 10 }, (_, i) =>
-          under().engine.leases.permits(name, `owner-${i}`, { keep: 0, want: 3, limit: 20, ttl: 10_000 }),
-        ),
-      );
-      const held = got.reduce((sum, one) => sum + one.held, 0);
-      assert.ok(held > 10 && held <= 20, `${held}`);
+    test('simultaneous reports are all kept', async () => {
+      const { leases } = under().engine;
+      const name = divisionOf(randomUUID());
+      await Promise.all(Array.from({ length: 40 }, (_, i) => leases.report(name, `holder-${i}`, 1, i)));
+      assert.equal((await leases.reports(name)).length, 40);
     });
 
     test('a checkpoint is read back as it was written', async () => {

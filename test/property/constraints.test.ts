@@ -8,6 +8,7 @@ import { limitTable } from '../../lib/shaping/limits/table.ts';
 import { PathLimiter } from '../../lib/shaping/path-limiter.ts';
 import { SharedBucket } from '../../lib/shaping/shared-bucket.ts';
 import { SharedPermits } from '../../lib/shaping/shared-permits.ts';
+import { grantingHost } from '../support/shares.ts';
 
 const SETTINGS = { seed: 20261129, numRuns: 300 };
 const START = Date.UTC(2026, 0, 1);
@@ -49,25 +50,18 @@ test('a message may begin when, and only when, no constraint waits', () => {
       const book = new LimitBook(table(first));
       const limiter = new PathLimiter();
       let now = START;
+      const host = grantingHost(
+        () => now,
+        (want) => Math.min(2, want),
+      );
       const streamNow = () =>
         limiter.stream(book.at(PATH).of(MAIL).mailLimits!, ({ shared }) => ({
           buckets: shared
             .filter(({ limit }) => limit.concurrency === undefined)
-            .map(
-              ({ key, limit }) =>
-                new SharedBucket(key, limit, (bucket) =>
-                  bucket.granted(bucket.request(now).want > 2 ? 2 : 1, 0, now, now),
-                ),
-            ),
+            .map(({ key, limit }) => new SharedBucket(key, limit, host, now)),
           permits: shared
             .filter(({ limit }) => limit.concurrency !== undefined)
-            .map(
-              ({ key, limit }) =>
-                new SharedPermits(key, limit, (permits) => {
-                  const { want } = permits.request();
-                  permits.granted(Math.min(2, want), Math.min(2, want), now, now);
-                }),
-            ),
+            .map(({ key, limit }) => new SharedPermits(key, limit, host, now)),
         }));
       const running: { stream: ReturnType<typeof streamNow>; at: number }[] = [];
       const end = (reply: typeof TAKEN | typeof SLOW_DOWN): void => {

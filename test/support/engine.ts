@@ -127,8 +127,6 @@ export class TestEngine {
   readonly leases: LeaseRequest[] = [];
   /** By `messageId/n`: what records say in place of the queue, as of a delivery that a standard queue hands out after its end. */
   readonly states = new Map<string, DeliveryState>();
-  /** Shared buckets grant what is asked for. */
-  grantsAll = false;
   /** Thrown by the next calls of `settle`. */
   readonly settleErrors: Error[] = [];
 
@@ -172,11 +170,11 @@ export class TestEngine {
       leases: {
         acquire: (...call) => leases.acquire(...call),
         release: (...call) => leases.release(...call),
-        permits: (...call) => leases.permits(...call),
         checkpoint: (...call) => leases.checkpoint(...call),
         saveCheckpoint: (...call) => leases.saveCheckpoint(...call),
-        take: async (bucket, want, ...how) =>
-          this.grantsAll ? { granted: want, wait: 0 } : leases.take(bucket, want, ...how),
+        report: (...call) => leases.report(...call),
+        reports: (...call) => leases.reports(...call),
+        forget: (...call) => leases.forget(...call),
       },
       records: {
         message: (id) => records.message(id),

@@ -1,22 +1,19 @@
 /**
- * Sends from two IPs to a few sites through the real limiters, ready queues and shared buckets, on a simulated
- * clock whose timers fire late, over three nodes that share the engine's buckets; and checks at each send that no
+ * Sends from two IPs to a few sites through the real limiters, ready queues and shares, on a simulated
+ * clock whose timers fire late, over three nodes that divide the shared limits; and checks at each send that no
  * limit is exceeded in the window that ends with it.
  */
 import assert from 'node:assert/strict';
-import {
-  type PermitHolder,
-  type PermitRequest,
-  type Permits,
-  sharePermits,
-} from '../../lib/engine/permits.ts';
+import { Divider } from '../../lib/shaping/division/divider.ts';
+import type { Holding } from '../../lib/shaping/division/holding.ts';
+import type { HolderReport } from '../../lib/shaping/division/terms.ts';
 import { LimitBook } from '../../lib/shaping/limits/book.ts';
 import { limitTable } from '../../lib/shaping/limits/table.ts';
 import type { Mail, MailLimits, PathKey } from '../../lib/shaping/limits/terms.ts';
 import { PathLimiter } from '../../lib/shaping/path-limiter.ts';
 import type { Rate } from '../../lib/shaping/rate.ts';
 import { type Queued, ReadyQueue } from '../../lib/shaping/ready-queue.ts';
-import { SharedBucket } from '../../lib/shaping/shared-bucket.ts';
+import { SharedBucket, type ShareHost } from '../../lib/shaping/shared-bucket.ts';
 import { SharedPermits } from '../../lib/shaping/shared-permits.ts';
 import type { SharedParts, StreamLimiter } from '../../lib/shaping/stream-limiter.ts';
 import { DAY } from '../../lib/time.ts';
@@ -95,39 +92,55 @@ interface SimulatedPath {
   wakeAt: number;
 }
 
-/** The engine's buckets, as both engines keep them. */
-class Store {
-  readonly #buckets = new Map<string, { tokens: number; at: number }>();
+/** Shared limits of a few nodes: each request, the division and its answer take their time, and some are lost. */
+class Divisions {
+  readonly #divisions = new Map<string, { divider: Divider; reports: Map<string, HolderReport> }>();
+  readonly #holdings: Holding[] = [];
+  readonly #later: (delay: number, act: () => void) => void;
+  readonly #random: () => number;
+  readonly #now: () => number;
 
-  take(
-    name: string,
-    want: number,
-    rate: number,
-    burst: number,
-    now: number,
-  ): { granted: number; wait: number } {
-    const row = this.#buckets.get(name);
-    const tokens = row ? Math.min(burst, row.tokens + ((now - row.at) * rate) / 1000) : burst;
-    const granted = Math.max(0, Math.min(Math.floor(tokens), want));
-    this.#buckets.set(name, { tokens: tokens - granted, at: now });
-    const wait =
-      granted > 0 ? 0 : rate > 0 ? Math.ceil(((1 - tokens) / rate) * 1000) : Number.POSITIVE_INFINITY;
-    return { granted, wait };
+  constructor(now: () => number, random: () => number, later: (delay: number, act: () => void) => void) {
+    this.#now = now;
+    this.#random = random;
+    this.#later = later;
   }
-}
 
-/** The engine's permits, as both engines divide them. */
-class PermitStore {
-  readonly #holders = new Map<string, (PermitHolder & { until: number })[]>();
+  host(node: string): ShareHost {
+    return {
+      holder: () => ({ node, start: 0, holder: `${node}/${this.#holdings.length}` }),
+      ask: (holding, granted = () => {}) => this.#ask(holding, granted),
+    };
+  }
 
-  permits(name: string, owner: string, request: PermitRequest, now: number): Permits {
-    const holders = this.#holders.get(name) ?? [];
-    const live = holders.filter((one) => one.until > now);
-    const shared = sharePermits(owner, request, live);
-    const others = live.filter((one) => one.owner !== owner);
-    others.push({ owner, held: shared.held, want: request.want, until: now + request.ttl });
-    this.#holders.set(name, others);
-    return shared;
+  /** Once a second. */
+  tick(): void {
+    for (const holding of this.#holdings) this.#ask(holding, () => {});
+  }
+
+  #ask(holding: Holding, granted: (now: number) => void): void {
+    if (!this.#holdings.includes(holding)) this.#holdings.push(holding);
+    const sentAt = this.#now();
+    const report = holding.reportDue(sentAt) ? holding.report(sentAt) : undefined;
+    const trip = (): number => 1 + Math.floor(this.#random() * 30);
+    const [arrives, answered] = [this.#random() >= 0.005, this.#random() >= 0.005];
+    this.#later(trip(), () => {
+      const now = this.#now();
+      let division = this.#divisions.get(holding.name);
+      if (division === undefined) {
+        division = { divider: new Divider(holding.span, undefined, now), reports: new Map() };
+        this.#divisions.set(holding.name, division);
+      }
+      const { divider, reports } = division;
+      if (arrives && report !== undefined) reports.set(holding.holder, report);
+      divider.divide(reports, holding.limit, now, now);
+      const stored = divider.stored(false);
+      this.#later(trip(), () => {
+        if (!arrives || !answered) holding.failed();
+        else if (report !== undefined) holding.reported(sentAt);
+        if (arrives && answered && holding.apply(stored, this.#now())) granted(this.#now());
+      });
+    });
   }
 }
 
@@ -144,7 +157,6 @@ export interface LimitSimulation {
 export function simulateLimits(options: { sends: number; seed: number }): LimitSimulation {
   const random = seededRandom(options.seed);
   const book = new LimitBook(limitTable(DOCUMENT));
-  const store = new Store();
   const windows = new Map<string, Window>();
   const count = (name: string, rate: Rate | undefined, now: number): void => {
     if (rate === undefined) return;
@@ -156,33 +168,12 @@ export function simulateLimits(options: { sends: number; seed: number }): LimitS
   const begun = now;
   /** Grants on their way back. */
   const grants: { at: number; give: () => void }[] = [];
-  const lease = (bucket: SharedBucket): void => {
-    const askedAt = now;
-    const { bucket: name, want, rate, burst } = bucket.request(now);
-    const { granted, wait } = store.take(name, want, rate, burst, now);
-    const at = now + 1 + Math.floor(random() * 60);
-    grants.push({ at, give: () => bucket.granted(granted, wait, askedAt, at) });
-  };
-  const permitStore = new PermitStore();
-  /** Delays requests and answers; one in a hundred is lost on one of the two paths. */
-  const hold = (node: number) => (permits: SharedPermits) => {
-    const askedAt = now;
-    const request = permits.request();
-    const there = now + 1 + Math.floor(random() * 30);
-    const back = there + 1 + Math.floor(random() * 30);
-    const [lost, answered] = [random() < 0.005, random() < 0.995];
-    grants.push({
-      at: there,
-      give: () => {
-        const shared = lost ? undefined : permitStore.permits(permits.key, `node-${node}`, request, now);
-        const give = (): void => {
-          if (shared !== undefined && answered) permits.granted(shared.held, shared.share, askedAt, now);
-          else permits.failed(now);
-        };
-        grants.push({ at: back, give });
-      },
-    });
-  };
+  const divisions = new Divisions(
+    () => now,
+    random,
+    (delay, give) => grants.push({ at: now + delay, give }),
+  );
+  const hosts = Array.from({ length: NODES }, (_, node) => divisions.host(`node-${node}`));
   const buckets = Array.from({ length: NODES }, () => new Map<string, SharedBucket>());
   const permitsOf = Array.from({ length: NODES }, () => new Map<string, SharedPermits>());
   const partsOf =
@@ -193,13 +184,14 @@ export function simulateLimits(options: { sends: number; seed: number }): LimitS
         if (limit.concurrency !== undefined) {
           let permits = permitsOf[node]!.get(key);
           if (permits === undefined) {
-            permitsOf[node]!.set(key, (permits = new SharedPermits(key, limit, hold(node))));
+            permitsOf[node]!.set(key, (permits = new SharedPermits(key, limit, hosts[node]!, now)));
           }
           parts.permits.push(permits);
           continue;
         }
         let bucket = buckets[node]!.get(key);
-        if (bucket === undefined) buckets[node]!.set(key, (bucket = new SharedBucket(key, limit, lease)));
+        if (bucket === undefined)
+          buckets[node]!.set(key, (bucket = new SharedBucket(key, limit, hosts[node]!, now)));
         parts.buckets.push(bucket);
       }
       return parts;
@@ -296,6 +288,7 @@ export function simulateLimits(options: { sends: number; seed: number }): LimitS
   let tickAt = now;
   while (sends < options.sends) {
     if (now >= tickAt) {
+      divisions.tick();
       for (const all of permitsOf) for (const permits of all.values()) permits.tick(now);
       tickAt = now + 1000;
     }

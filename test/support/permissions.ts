@@ -75,6 +75,8 @@ const egress = (node: string, pools: readonly string[], ips: readonly string[]):
   'RowsTable if ForAllValues:StringLike dynamodb:LeadingKeys report#*':
     'dynamodb:BatchWriteItem dynamodb:Query',
   ...CONTACTS,
+  'LeasesTable if ForAllValues:StringLike dynamodb:LeadingKeys divide/*':
+    'dynamodb:DeleteItem dynamodb:Query',
   'LeasesTable if ForAllValues:StringNotLike dynamodb:LeadingKeys egress-ip:*':
     'dynamodb:GetItem dynamodb:UpdateItem',
   [`LeasesTable if ForAllValues:StringEquals dynamodb:LeadingKeys ${ips.map((ip) => `egress-ip:${ip}`).join(',')}`]:

@@ -3,21 +3,39 @@ import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { type Directives, openDirectives } from '../../lib/control/directives.ts';
 import type { EgressOptions } from '../../lib/egress/types.ts';
-import type { PermitRequest, Permits } from '../../lib/engine/permits.ts';
+import type { HolderReport } from '../../lib/shaping/division/terms.ts';
 import { limitTable } from '../../lib/shaping/limits/table.ts';
 import { addressesOfAll, limits, refused, TestEgress } from '../support/egress.ts';
 import { settled, TestConfig } from '../support/engine.ts';
+import { division } from '../support/shares.ts';
 
 let node: TestEgress;
 let directives: Directives;
 let addresses: string[];
 
-/** The bucket of the quota `daily` on the day on which tests begin. */
-const DAILY = 'quota/daily/2026-01-01';
+/** The division of the quota `daily` on the day on which tests begin. */
+const DAILY = 'divide/quota/daily/2026-01-01';
 
-/** Another node asks for permits of the shared concurrency `acme`. */
-function anotherNode(request: PermitRequest): Promise<Permits> {
-  return node.engine.others.leases.permits('permits/acme', 'other', request);
+/** Other nodes have used so much of the quota. */
+function used(count: number): Promise<void> {
+  return node.engine.others.leases.saveCheckpoint(DAILY, division({ gone: [count] }));
+}
+
+/** Another node has so many messages under way of the shared concurrency `acme`. */
+function anotherNode(running: number): Promise<void> {
+  const { leases } = node.engine.others;
+  const report: HolderReport = {
+    count: 1,
+    start: 0,
+    node: 'other',
+    grant: 0,
+    held: running,
+    used: running,
+    want: running,
+    pace: 0,
+    ages: [],
+  };
+  return leases.report('divide/permits/acme', 'other', 1, report);
 }
 
 async function start(options: Partial<EgressOptions> = {}): Promise<void> {
@@ -56,7 +74,7 @@ describe('limits of mail streams', () => {
   });
 
   it('a shared limit lets out exactly what the engine grants', async () => {
-    await node.engine.others.leases.take(DAILY, 998, 0, 1000);
+    await used(998);
     await start({
       limits: limits({}, { shared: { daily: { match: { tenant: 'main' }, quota: '1000/d' } } }),
     });
@@ -68,6 +86,7 @@ describe('limits of mail streams', () => {
       node.sessions[0]!.finish();
       await node.pass(100, 20);
     }
+    await node.pass(3000, 100);
     assert.equal(node.sessions[0]!.seen.length, 2);
     const { bucketRequests, bucketsEmpty, bucketFailures } = node.egress.counters;
     assert.ok(bucketsEmpty > 0 && bucketRequests > bucketsEmpty);
@@ -76,7 +95,7 @@ describe('limits of mail streams', () => {
 
   it('a spent daily quota holds mail until midnight, with rechecks before', async () => {
     const midnight = Date.UTC(2026, 0, 2);
-    await node.engine.others.leases.take(DAILY, 1000, 0, 1000);
+    await used(1000);
     await start({
       limits: limits({}, { shared: { daily: { match: { tenant: 'main' }, quota: '1000/d' } } }),
     });
@@ -115,13 +134,16 @@ describe('limits of mail streams', () => {
       assert.ok(underWay() <= 2 && underWay() >= Math.min(1, 5 - done), `${underWay()} after ${done + 1}`);
     }
     assert.equal(node.engine.of('end').length, 6);
-    await node.pass(12_000);
-    const unused = await anotherNode({ keep: 0, want: 2, limit: 2, ttl: 1000 });
-    assert.equal(unused.held, 2, 'what is not used is given back');
+    await node.pass(62_000, 500);
+    assert.deepEqual(
+      await node.engine.others.leases.reports('divide/permits/acme'),
+      [],
+      'nothing is kept unused',
+    );
   });
 
   it('a shared concurrency held by other nodes lets nothing out, and explain shows it', async () => {
-    await anotherNode({ keep: 2, want: 2, limit: 2, ttl: 60_000 });
+    await anotherNode(2);
     await start({
       limits: limits({}, { shared: { acme: { match: { tenant: 'main' }, concurrency: 2 } } }),
     });
@@ -133,8 +155,8 @@ describe('limits of mail streams', () => {
     const [explained] = await node.egress.explain({ domain: 'example.test', tenant: 'main' });
     assert.equal(explained!.binding?.used, '0 under way of 0 that this node holds');
     assert.ok(node.egress.counters.bucketsEmpty > 0);
-    await anotherNode({ keep: 0, want: 0, limit: 2, ttl: 0 });
-    await node.pass(2000, 100);
+    await node.engine.others.leases.forget('divide/permits/acme', 'other', 1);
+    await node.pass(4000, 100);
     for (const session of node.sessions) if (session.state === 'opening') session.opened();
     await node.pass(2000, 100);
     assert.equal(node.sessions.flatMap(({ seen }) => seen).length, 1);

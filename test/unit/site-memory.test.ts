@@ -269,8 +269,9 @@ describe('what was learnt of a site', () => {
     const failing: Leases = {
       acquire: (...call) => leases.acquire(...call),
       release: (...call) => leases.release(...call),
-      take: (...call) => leases.take(...call),
-      permits: (...call) => leases.permits(...call),
+      report: (...call) => leases.report(...call),
+      reports: (...call) => leases.reports(...call),
+      forget: (...call) => leases.forget(...call),
       checkpoint: (name) => leases.checkpoint(name),
       saveCheckpoint: (...call) =>
         down ? Promise.reject(new Error('no answer')) : leases.saveCheckpoint(...call),

@@ -1,6 +1,5 @@
 /**
- * The leases port: names and checkpoints here, tokens in `buckets.ts`, permits in `permits.ts`. No wall clock of one
- * process is ever compared with that of another.
+ * The leases port. No wall clock of one process is ever compared with that of another.
  *
  * **Ownership.** The item of a name holds its owner, a version that every acquisition raises, and the length of
  * the lease. Another process may take it over when it has seen the same version for that length on its own
@@ -17,23 +16,25 @@
  * **Checkpoints** carry the version of the lease under which they were read or written last, and only go up: who
  * takes a name over reads its checkpoint, and from then on writes of earlier owners fail. So no write pays
  * for a look at the lease.
+ *
+ * **Reports** are items of their own under the name, so that holders do not write to one item.
  */
 import { type Clock, DAY } from '../../time.ts';
 import { leaseLost } from '../lease-lost.ts';
-import type { PermitRequest, Permits } from '../permits.ts';
-import type { LeaseHolder, Leases } from '../ports.ts';
+import type { LeaseHolder, Leases, StoredReport } from '../ports.ts';
 import { type Item, number, numberOf, text, ttlOf } from './attributes.ts';
-import { AwsBuckets } from './buckets.ts';
-import type { Pacing } from './concurrency.ts';
-import { AwsPermits } from './permits.ts';
 import type { Tables, Update } from './tables.ts';
 
 const LEASE = 'lease';
 const CHECKPOINT = 'checkpoint';
+/** Start of the sort key of a report; the name of its holder follows. */
+const REPORT = 'report#';
 /** Items unused for this time are deleted. */
 const UNUSED = 30 * DAY;
+/** The same of reports, whose holders end after seconds. */
+const REPORT_UNUSED = 2 * DAY;
 
-export interface LeasesParts extends Pacing {
+export interface LeasesParts {
   tables: Tables;
   clock: Clock;
   /** A clock in ms that never goes back, and advances while the process is stopped. */
@@ -46,13 +47,9 @@ export class AwsLeases implements Leases {
   readonly #seen = new Map<string, { version: number; since: number }>();
   /** Versions that this process holds, by holder. */
   readonly #held = new Map<string, number>();
-  readonly #buckets: AwsBuckets;
-  readonly #permits: AwsPermits;
 
   constructor(parts: LeasesParts) {
     this.#parts = parts;
-    this.#buckets = new AwsBuckets(parts);
-    this.#permits = new AwsPermits(parts);
   }
 
   async acquire(name: string, owner: string, ttl: number): Promise<number | undefined> {
@@ -95,17 +92,31 @@ export class AwsLeases implements Leases {
     );
   }
 
-  take(
-    bucket: string,
-    want: number,
-    rate: number,
-    burst: number,
-  ): Promise<{ granted: number; wait: number }> {
-    return this.#buckets.take(bucket, want, rate, burst);
+  async report(name: string, holder: string, count: number, value: unknown): Promise<void> {
+    await this.#parts.tables.update(
+      'leases',
+      { pk: name, sk: REPORT + holder },
+      {
+        update: 'SET c = :c, v = :v, #ttl = :ttl',
+        condition: 'attribute_not_exists(c) OR c < :c',
+        names: { '#ttl': 'ttl' },
+        values: {
+          ':c': number(count),
+          ':v': text(JSON.stringify(value)),
+          ':ttl': ttlOf(this.#parts.clock.now() + REPORT_UNUSED),
+        },
+      },
+    );
   }
 
-  permits(name: string, owner: string, request: PermitRequest): Promise<Permits> {
-    return this.#permits.permits(name, owner, request);
+  async reports(name: string): Promise<StoredReport[]> {
+    const items = await this.#parts.tables.query('leases', name, { from: REPORT, to: `${REPORT}\uffff` });
+    return items.map((item) => ({ holder: item.sk!.S!.slice(REPORT.length), value: JSON.parse(item.v!.S!) }));
+  }
+
+  async forget(name: string, holder: string, count: number): Promise<void> {
+    const key = { pk: name, sk: REPORT + holder };
+    await this.#parts.tables.remove('leases', key, { condition: 'c = :c', values: { ':c': number(count) } });
   }
 
   async checkpoint(name: string, holder?: LeaseHolder): Promise<unknown> {

@@ -224,10 +224,10 @@ export interface Operations {
   deleteDocument(call: { kind: string; key: string }): boolean;
   acquire(call: { name: string; owner: string; now: number; ttl: number }): number | undefined;
   release(call: { name: string; owner: string }): void;
-  take(call: { bucket: string; want: number; rate: number; burst: number; now: number }): {
-    granted: number;
-    wait: number;
-  };
+  /** `value` is JSON. */
+  report(call: { name: string; holder: string; count: number; value: string }): void;
+  reports(name: string): { holder: string; value: string }[];
+  forgetReport(call: { name: string; holder: string; count: number }): void;
   /** @returns false when the holder has not got its lease. */
   checkpoint(call: { name: string; holder?: LeaseHolder }): string | undefined | false;
   /** @returns false when the holder has not got its lease: nothing is written. */

@@ -117,8 +117,7 @@ export interface LimitRule {
 }
 
 /**
- * A named limit that is counted once, over all IPs and nodes: a token bucket or permits in the engine, leased in
- * chunks. With `each` there is one for every value of these: every tenant's own. It has one of `rate`, `quota` and
+ * A named limit that is counted once, over all IPs and nodes, which divide it among them (`../division`). With `each` there is one for every value of these: every tenant's own. It has one of `rate`, `quota` and
  * `concurrency`.
  */
 export interface SharedLimit {
@@ -129,7 +128,7 @@ export interface SharedLimit {
   readonly rate?: Rate;
   /** Messages in each calendar hour or day (UTC), at any pace. */
   readonly quota?: { readonly count: number; readonly per: 'hour' | 'day' };
-  /** Maximum number of messages under way: permits in the engine. */
+  /** Maximum number of messages under way. */
   readonly concurrency?: number;
 }
 

@@ -1,4 +1,4 @@
-/** Ownership of names, shared token buckets, and checkpoints. */
+/** Ownership of names, reports of their holders, and checkpoints. */
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { LeaseHolder } from '../../ports.ts';
 
@@ -6,8 +6,9 @@ export class LeaseTable {
   readonly #find: StatementSync;
   readonly #put: StatementSync;
   readonly #delete: StatementSync;
-  readonly #bucket: StatementSync;
-  readonly #saveBucket: StatementSync;
+  readonly #report: StatementSync;
+  readonly #reports: StatementSync;
+  readonly #forget: StatementSync;
   readonly #checkpoint: StatementSync;
   readonly #saveCheckpoint: StatementSync;
 
@@ -15,8 +16,12 @@ export class LeaseTable {
     this.#find = db.prepare('SELECT owner, until FROM leases WHERE name = ?');
     this.#put = db.prepare('INSERT OR REPLACE INTO leases (name, owner, until) VALUES (?, ?, ?)');
     this.#delete = db.prepare('DELETE FROM leases WHERE name = ? AND owner = ?');
-    this.#bucket = db.prepare('SELECT tokens, at FROM buckets WHERE name = ?');
-    this.#saveBucket = db.prepare('INSERT OR REPLACE INTO buckets (name, tokens, at) VALUES (?, ?, ?)');
+    this.#report = db.prepare(
+      `INSERT INTO reports (name, holder, count, value) VALUES (?, ?, ?, ?)
+       ON CONFLICT DO UPDATE SET count = excluded.count, value = excluded.value WHERE excluded.count > count`,
+    );
+    this.#reports = db.prepare('SELECT holder, value FROM reports WHERE name = ?');
+    this.#forget = db.prepare('DELETE FROM reports WHERE name = ? AND holder = ? AND count = ?');
     this.#checkpoint = db.prepare('SELECT value FROM checkpoints WHERE name = ?');
     this.#saveCheckpoint = db.prepare('INSERT OR REPLACE INTO checkpoints (name, value) VALUES (?, ?)');
   }
@@ -32,24 +37,16 @@ export class LeaseTable {
     this.#delete.run(name, owner);
   }
 
-  /** An unused bucket is full; one whose clock went back gains nothing. */
-  take(
-    name: string,
-    want: number,
-    rate: number,
-    burst: number,
-    now: number,
-  ): { granted: number; wait: number } {
-    const row = this.#bucket.get(name) as { tokens: number; at: number } | undefined;
-    const gained = row ? (Math.max(0, now - row.at) * rate) / 1000 : 0;
-    const tokens = row ? Math.min(burst, row.tokens + gained) : burst;
-    const granted = Math.max(0, Math.min(Math.floor(tokens), want));
-    this.#saveBucket.run(name, tokens - granted, now);
-    if (granted > 0 || want <= 0) return { granted, wait: 0 };
-    return {
-      granted: 0,
-      wait: rate > 0 ? Math.ceil(((1 - tokens) / rate) * 1000) : Number.POSITIVE_INFINITY,
-    };
+  report(name: string, holder: string, count: number, value: string): void {
+    this.#report.run(name, holder, count, value);
+  }
+
+  reports(name: string): { holder: string; value: string }[] {
+    return this.#reports.all(name) as unknown as { holder: string; value: string }[];
+  }
+
+  forget(name: string, holder: string, count: number): void {
+    this.#forget.run(name, holder, count);
   }
 
   checkpoint(name: string, holder?: LeaseHolder): string | undefined | false {

@@ -138,8 +138,20 @@ const ROWS = `
   CREATE INDEX rows_by_expiry ON rows (expires) WHERE expires IS NOT NULL;
 `;
 
+/** Shared limits are divided by what their holders report; before, they were buckets. */
+const REPORTS = `
+  CREATE TABLE reports (
+    name TEXT NOT NULL,
+    holder TEXT NOT NULL,
+    count INTEGER NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (name, holder)
+  ) STRICT, WITHOUT ROWID;
+  DROP TABLE buckets;
+`;
+
 /** The schema in steps: a store of version n has had the first n. New steps are put at the end. */
-export const STEPS: readonly string[] = [MAIL, SUPPRESSIONS, SUPPRESSION_HISTORY, ROWS];
+export const STEPS: readonly string[] = [MAIL, SUPPRESSIONS, SUPPRESSION_HISTORY, ROWS, REPORTS];
 
 /** Version of this schema, kept in `user_version`. A store with a higher one is refused. */
 export const STORE_VERSION = STEPS.length;
