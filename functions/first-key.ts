@@ -2,10 +2,12 @@
  * Lambda entry, called once by the operator (`aws lambda invoke`): makes the first administrator's key, when there is
  * none, and returns it. IAM decides which callers may invoke it; no URL leads here.
  */
-import { openControl } from '../lib/control/control.ts';
+import { keyCache, openKeys } from '../lib/control/keys.ts';
 import type { Control } from '../lib/control/types.ts';
+import { createVault } from '../lib/control/vault.ts';
 import { openAws } from '../lib/engine/aws/open.ts';
 import { readSecret } from '../lib/engine/aws/secrets.ts';
+import type { Config } from '../lib/engine/ports.ts';
 import { PosternError } from '../lib/errors.ts';
 import { systemClock } from '../lib/time.ts';
 import { readApiSettings } from './environment.ts';
@@ -19,7 +21,7 @@ export interface FirstKey {
 
 /** @throws PosternError `already_exists` when an administrator has a key, with which further keys are made. */
 export async function makeFirstKey(keys: Control['keys']): Promise<FirstKey> {
-  if (keys.list().some(({ admin }) => admin)) {
+  if ((await keys.administrators()).length > 0) {
     throw new PosternError(
       'already_exists',
       'An administrator has a key already. Make others with it: POST /v1/keys.',
@@ -33,16 +35,15 @@ const open = await once(async () => {
   const { resources, secrets } = readApiSettings(process.env);
   const engine = await openAws({ resources, clock: systemClock, log: openOutput(systemClock).log });
   const masterKey = await readSecret('master.key', { bucket: secrets });
-  const { config } = engine;
-  return {
-    config,
-    control: await openControl({ config, masterKey, clock: systemClock, verifyIdentities: true }),
-  };
+  return openKeysOf(engine.config, masterKey);
 });
 
+/** Keys alone: this function's role may read and write nothing else. */
+export function openKeysOf(config: Config, masterKey: Buffer): Control['keys'] {
+  const clock = systemClock;
+  return openKeys(keyCache(config, clock), { config, vault: createVault(masterKey), clock });
+}
+
 export async function handler(): Promise<FirstKey> {
-  const { config, control } = await open();
-  // The function may have been stopped since the last call, and a cached key revoked meanwhile.
-  await config.catchUp();
-  return makeFirstKey(control.keys);
+  return makeFirstKey(await open());
 }

@@ -12,7 +12,7 @@ export async function ensureConfiguredKey(
   { accessKeyId: id, secretAccessKey: secret }: Pick<Settings, 'accessKeyId' | 'secretAccessKey'>,
 ): Promise<void> {
   if (id === undefined || secret === undefined) return;
-  const known = keys.find(id);
+  const known = await keys.find(id);
   if (known && known.secret !== secret) {
     throw new PosternError(
       'already_exists',
@@ -24,6 +24,6 @@ export async function ensureConfiguredKey(
 
 /** Makes the first key of a store that has none. @returns the key, to be shown once. */
 export async function makeFirstKey({ keys }: Pick<Control, 'keys'>): Promise<AccessKey | undefined> {
-  if (keys.list().length > 0) return undefined;
+  if ((await keys.list(undefined, { max: 1 })).length > 0) return undefined;
   return keys.create({ tenant: 'default', admin: true, name: 'first' });
 }

@@ -33,7 +33,7 @@ export interface ListenersOptions {
     | 'reportMailboxes'
     | 'unsubscribe'
     | 'onFeedback'
-    | 'ownsDomain'
+    | 'ownsAny'
   >;
   web: Omit<WebOptions, 'listen' | 'tls'>;
   clock: Clock;

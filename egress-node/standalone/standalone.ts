@@ -88,8 +88,9 @@ export async function startStandalone(started: Settings, log: Log): Promise<Stan
         engine,
         ...tokens,
         unsubscribe,
-        ownsDomain: (domain) =>
-          domain === settings.returnPathDomain || control.identities.find(domain) !== undefined,
+        ownsAny: async (domains) =>
+          domains.some((domain) => domain === settings.returnPathDomain) ||
+          control.identities.haveAny(domains),
         onFeedback: warmupFeedback({ records: engine.records, reports, book: warmup, clock }),
       },
       web: {

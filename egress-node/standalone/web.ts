@@ -58,11 +58,11 @@ export async function startWeb(options: WebOptions): Promise<Web> {
   app.route('/', createTracking({ links, unsubscribeLinks, contacts, report, clock, log }));
   app.get('/healthz', async (c) => {
     const { ok, ...details } = await engine.health();
-    const shown = mayObserve(api, headOf(c.env.incoming)) ? { ...details, delivery: delivery() } : {};
+    const shown = (await mayObserve(api, headOf(c.env.incoming))) ? { ...details, delivery: delivery() } : {};
     return c.json({ ok, version, ...shown }, ok ? 200 : 503);
   });
   app.get('/metrics', async (c) => {
-    if (!mayObserve(api, headOf(c.env.incoming))) {
+    if (!(await mayObserve(api, headOf(c.env.incoming)))) {
       return c.text("Metrics are for this host, or for an administrator's key as a bearer token.\n", 403);
     }
     const { contentType, body } = await metrics.text();
@@ -86,7 +86,7 @@ export async function startWeb(options: WebOptions): Promise<Web> {
  * Whether the request may see names and figures of the service: from this host itself, but not through a proxy on it,
  * or with an administrator's key.
  */
-function mayObserve({ control }: ApiDeps, head: RequestHead): boolean {
+async function mayObserve({ control }: ApiDeps, head: RequestHead): Promise<boolean> {
   const { sourceIp } = head;
   const forwarded = ['forwarded', 'x-forwarded-for', 'via'].some(
     (name) => headerOf(head, name) !== undefined,
@@ -94,7 +94,7 @@ function mayObserve({ control }: ApiDeps, head: RequestHead): boolean {
   const here = ipaddr.isValid(sourceIp) && ipaddr.process(sourceIp).range() === 'loopback';
   if (here && !forwarded) return true;
   try {
-    return authenticate(control.keys, head).admin;
+    return (await authenticate(control.keys, head)).admin;
   } catch {
     return false;
   }

@@ -127,7 +127,7 @@ class Acceptor implements Accept {
     uuid: string,
   ): Promise<Checked> {
     const { hooks, policy } = this.#deps;
-    const result = check(this.#deps, submission, options, uuid);
+    const result = await check(this.#deps, submission, options, uuid);
     if (hooks?.has('onAccept')) {
       const subject = subjectOf(submission.content, result.raw);
       await askPolicy(hooks, result.prepared, subject, origin, policy);
@@ -178,12 +178,11 @@ class Acceptor implements Accept {
     return made;
   }
 
-  #finish({ prepared, identity, bytes }: Signed, origin: Origin, withheld: Withheld): Admission {
-    const { policy, returnPaths, control } = this.#deps;
+  #finish({ prepared, identity, takers, bytes }: Signed, origin: Origin, withheld: Withheld): Admission {
+    const { policy, returnPaths } = this.#deps;
     const domain = policy.returnPathDomain(identity, prepared.from.domain);
-    const { tenant, configurationSet } = prepared;
     const rules: ItemRules = {
-      announced: control.eventDestinations.wants('SEND', tenant, configurationSet),
+      announced: takers.some(({ types }) => types.includes('SEND')),
       group: policy.group,
       returnPath: (id, n, expiresAt) => returnPaths.make(id, n, domain, expiresAt + RETURN_PATH_GRACE),
     };

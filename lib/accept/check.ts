@@ -1,4 +1,5 @@
 /** Decisions before the message is composed: sender, configuration set, recipients, pool and time. */
+import type { EventDestination } from '../control/event-destination.ts';
 import type { Identity } from '../control/types.ts';
 import { PosternError } from '../errors.ts';
 import { parseEnvelopeAddress } from '../mail/address.ts';
@@ -30,6 +31,8 @@ export interface Checked {
   unsubscribeBase?: string;
   /** Absent: opens and clicks are not tracked. */
   tracking?: TrackingTargets;
+  /** Event destinations that take events of this mail. */
+  takers: readonly EventDestination[];
 }
 
 /**
@@ -37,12 +40,12 @@ export interface Checked {
  * @param uuid of its id.
  * @throws PosternError that refuses it: its sender, its configuration set, its recipients, its pool or its time.
  */
-export function check(
+export async function check(
   deps: CheckDeps,
   submission: Submission,
   options: SubmitOptions,
   uuid?: string,
-): Checked {
+): Promise<Checked> {
   const { control, policy, region } = deps;
   const now = deps.clock.now();
   const raw = submission.content.kind === 'raw' ? openRaw(submission.content.bytes) : undefined;
@@ -51,12 +54,14 @@ export function check(
     options.caller,
   );
   const from = submission.from !== undefined || !raw ? senderOf(submission) : raw.from;
-  const identity = identityOf(control, from, tenant, region);
+  const identity = await identityOf(control, from, tenant, region);
   // Readers see the header From, so it needs an identity too when the envelope names another.
-  if (raw && raw.from.address !== from.address) identityOf(control, raw.from, tenant, region);
-  for (const other of otherSendersOf(submission, raw)) identityOf(control, other, tenant, region);
-  if (submission.mailFrom) identityOf(control, parseEnvelopeAddress(submission.mailFrom), tenant, region);
-  const set = configurationSetOf(
+  if (raw && raw.from.address !== from.address) await identityOf(control, raw.from, tenant, region);
+  for (const other of otherSendersOf(submission, raw)) await identityOf(control, other, tenant, region);
+  if (submission.mailFrom) {
+    await identityOf(control, parseEnvelopeAddress(submission.mailFrom), tenant, region);
+  }
+  const set = await configurationSetOf(
     control,
     submission.configurationSet ?? raw?.configurationSet,
     identity,
@@ -83,7 +88,7 @@ export function check(
   const header = raw?.from ?? from;
   const id = newMessageId(now, uuid);
   const tags = tagsOf(submission, raw, set?.name, header, options);
-  const suppression = control.account.suppression(tenant, set);
+  const suppression = await control.account.suppression(tenant, set);
   const prepared: Prepared = {
     id,
     tenant,
@@ -104,7 +109,8 @@ export function check(
     due,
     expiresAt: due + age,
   };
-  return { submission, raw, prepared, identity, tracking, unsubscribeBase };
+  const takers = await control.eventDestinations.takers(tenant, set?.name);
+  return { submission, raw, prepared, identity, tracking, unsubscribeBase, takers };
 }
 
 /** When a delivery may first be tried. @throws bad_request when it is further ahead than allowed. */

@@ -22,16 +22,14 @@ import { type Origin, type Prepared, renderingFailure } from './records.ts';
 import type { Submission } from './types.ts';
 import { fillUnsubscribeUrl, UNSUBSCRIBE_FIELDS, unsubscribeFields, unsubscribeUrl } from './unsubscribe.ts';
 
-type DraftDeps = Pick<
-  AcceptDeps,
-  'tracking' | 'random' | 'control' | 'references' | 'region' | 'unsubscribe' | 'policy'
->;
+type DraftDeps = Pick<AcceptDeps, 'tracking' | 'random' | 'references' | 'region' | 'unsubscribe' | 'policy'>;
 type SignDeps = Pick<AcceptDeps, 'signer' | 'control' | 'policy'>;
 
 /** A message ready to be signed. */
 export interface Draft {
   prepared: Prepared;
   identity: Identity;
+  takers: Checked['takers'];
   message: ParsedMessage;
   /** Whether the body was made here, so that nothing else refers to it. */
   composed: boolean;
@@ -41,6 +39,7 @@ export interface Draft {
 export interface Signed {
   prepared: Prepared;
   identity: Identity;
+  takers: Checked['takers'];
   bytes: Buffer;
 }
 
@@ -55,7 +54,7 @@ export function draft(
   origin: Origin,
   budget: RenderBudget,
 ): Draft | Admission {
-  const { submission, raw, prepared, identity } = checked;
+  const { submission, raw, prepared, identity, takers } = checked;
   const { acceptedAt: now } = prepared;
   const messageId = qualifiedId(prepared.id, prepared.from.domain);
   const tracker = trackerOf(deps.tracking.links, checked);
@@ -79,12 +78,9 @@ export function draft(
   if (url) message = withUnsubscribe(deps, message, checked, url);
   prepared.commonHeaders = commonHeaders(message, messageId);
   prepared.source = prepared.commonHeaders.from[0] ?? prepared.source;
-  const { tenant, configurationSet } = prepared;
-  if (deps.control.eventDestinations.wants('any', tenant, configurationSet)) {
-    prepared.headers = allHeaders(message);
-  }
+  if (takers.length > 0) prepared.headers = allHeaders(message);
   message.fields.push(...feedbackFieldsOf(deps, prepared));
-  return { prepared, identity, message, composed: !raw };
+  return { prepared, identity, takers, message, composed: !raw };
 }
 
 function urlOf({ unsubscribe }: DraftDeps, prepared: Prepared, base: string): string {
@@ -127,9 +123,10 @@ function feedbackFieldsOf({ references, region }: DraftDeps, prepared: Prepared)
 
 /** Signs a message. @throws PosternError `message_rejected` when the signed message is too long. */
 export async function sign(deps: SignDeps, draft: Draft): Promise<Signed> {
-  const { prepared, identity, message, composed } = draft;
+  const { prepared, identity, takers, message, composed } = draft;
   const { signer, control, policy } = deps;
-  const prefix = await signer.sign(message, keysOf(control, identity, policy.cosignDomain), prepared.due);
+  const keys = await keysOf(control, identity, policy.cosignDomain);
+  const prefix = await signer.sign(message, keys, prepared.due);
   const bytes = serialise(message.fields, message.body, prefix);
   if (composed) discard(message.body);
   if (bytes.length > policy.maxMessageBytes) {
@@ -138,16 +135,21 @@ export async function sign(deps: SignDeps, draft: Draft): Promise<Signed> {
       `Message length is more than ${policy.maxMessageBytes} bytes long: '${bytes.length}'.`,
     );
   }
-  return { prepared, identity, bytes };
+  return { prepared, identity, takers, bytes };
 }
 
 /** The sender's keys, and the operator's, unless they are of one domain. */
-function keysOf({ identities }: Control, identity: Identity, cosignDomain: string | undefined): SigningKey[] {
-  const keys = identities.signingKeys(identity);
-  const operator = cosignDomain === undefined ? undefined : identities.find(cosignDomain);
+async function keysOf(
+  { identities }: Control,
+  identity: Identity,
+  cosignDomain: string | undefined,
+): Promise<SigningKey[]> {
+  const keys = await identities.signingKeys(identity);
+  const operator = cosignDomain === undefined ? undefined : await identities.find(cosignDomain);
   if (!operator || keys.some(({ domain }) => domain === operator.name)) return keys;
   // Yahoo's loop, for one, does not read Ed25519.
-  return [...keys, ...identities.signingKeys(operator).filter(({ algorithm }) => algorithm === 'rsa-sha256')];
+  const own = await identities.signingKeys(operator);
+  return [...keys, ...own.filter(({ algorithm }) => algorithm === 'rsa-sha256')];
 }
 
 /** The tracker of a message. One body goes to all recipients: of several, it is unknown which one opened it. */

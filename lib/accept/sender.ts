@@ -19,8 +19,13 @@ export function tenantOf(submission: Submission, caller: Caller): string {
  * The verified identity behind a From address.
  * @throws identity_not_verified with the words of SES, which clients match on.
  */
-export function identityOf(control: Control, from: Address, tenant: string, region: string): Identity {
-  const identity = control.identities.forSender(from.address, tenant);
+export async function identityOf(
+  control: Control,
+  from: Address,
+  tenant: string,
+  region: string,
+): Promise<Identity> {
+  const identity = await control.identities.forSender(from.address, tenant);
   if (identity) return identity;
   throw new PosternError(
     'identity_not_verified',
@@ -32,18 +37,18 @@ export function identityOf(control: Control, from: Address, tenant: string, regi
  * The configuration set of a submission: the one it names, else the identity's default.
  * @throws configuration_set_missing, bad_request when the identity's default is gone, sending_paused (account or set).
  */
-export function configurationSetOf(
+export async function configurationSetOf(
   control: Control,
   name: string | undefined,
   identity: Identity,
   tenant: string,
-): ConfigurationSet | undefined {
-  if (!control.account.sendingEnabled()) {
+): Promise<ConfigurationSet | undefined> {
+  if (!(await control.account.sendingEnabled())) {
     throw new PosternError('sending_paused', 'Email sending is paused for the account.');
   }
   const wanted = name ?? identity.configurationSet;
   if (wanted === undefined) return undefined;
-  const set = control.configurationSets.find(wanted, tenant);
+  const set = await control.configurationSets.find(wanted, tenant);
   if (!set) {
     // As in SES, a set that the call does not name is not "not found".
     const code = name === undefined ? 'bad_request' : 'configuration_set_missing';

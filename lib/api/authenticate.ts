@@ -15,7 +15,7 @@ const BEARER = /^Bearer +([^\s.]{1,128})\.(\S{1,256}) *$/i;
  * Authenticates the caller. An unknown key and a wrong secret get one answer, in the same time, so that neither
  * reveals whether a key exists.
  */
-export function authenticate(keys: Control['keys'], head: RequestHead): Caller {
+export async function authenticate(keys: Control['keys'], head: RequestHead): Promise<Caller> {
   const header = headerOf(head, 'authorization');
   const given = header === undefined ? undefined : BEARER.exec(header);
   if (!given) {
@@ -25,7 +25,7 @@ export function authenticate(keys: Control['keys'], head: RequestHead): Caller {
     );
   }
   const [, id, secret] = given;
-  const key = keys.find(id!);
+  const key = await keys.find(id!);
   const equal = timingSafeEqual(digest(secret!), digest(key?.secret ?? ''));
   if (!key || !equal) {
     throw new PosternError('unknown_key', 'The access key is unknown, or its secret is another one.');

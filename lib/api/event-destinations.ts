@@ -147,11 +147,13 @@ const listAll = operation({
     schema: EventDestinations,
     example: { eventDestinations: [example] },
   },
-  handle(call) {
+  async handle(call) {
     const { tenant } = call.query;
-    const found = call.deps.control.eventDestinations
-      .all()
-      .filter((one) => isOwn(call, one) && (tenant === undefined || one.tenant === tenant));
+    const { admin } = call.caller;
+    const all = await call.deps.control.eventDestinations.list(
+      tenant ?? (admin ? undefined : call.caller.tenant),
+    );
+    const found = all.filter((one) => isOwn(call, one));
     return { body: { eventDestinations: found.map((one) => shown(call, one)) } };
   },
 });
@@ -193,7 +195,7 @@ const get = operation({
   summary: 'One event destination, and how it stands',
   parameters: [id],
   answer: { status: 200, description: 'Without its secret.', schema: Shown, example },
-  handle: (call) => ({ body: shown(call, find(call)) }),
+  handle: async (call) => ({ body: shown(call, await find(call)) }),
 });
 
 const change = operation({
@@ -205,7 +207,7 @@ const change = operation({
   request: { schema: EventDestinationChange, required: true, examples: { pause: { enabled: false } } },
   answer: { status: 200, description: 'As it is now.', schema: Shown, example },
   async handle(call) {
-    const before = find(call);
+    const before = await find(call);
     const { target: given, ...rest } = call.body;
     if (given) requireRight(call, before.tenant, given.kind);
     const changed = await call.deps.control.eventDestinations.update(before.id, {
@@ -224,7 +226,7 @@ const remove = operation({
   parameters: [id],
   answer: { status: 204, description: 'It is gone, with what waited for it.' },
   async handle(call) {
-    await call.deps.control.eventDestinations.delete(find(call).id);
+    await call.deps.control.eventDestinations.delete((await find(call)).id);
     return {};
   },
 });
@@ -236,8 +238,8 @@ const attempts = operation({
   summary: 'The last hundred tries, newest last',
   parameters: [id],
   answer: { status: 200, description: 'Tries.', schema: Attempts, example: { attempts: [] } },
-  handle(call) {
-    const tries = eventsOf(call).attempts(find(call).id) ?? [];
+  async handle(call) {
+    const tries = eventsOf(call).attempts((await find(call)).id) ?? [];
     return { body: { attempts: tries.map(({ at, ...rest }) => ({ at: iso(at), ...rest })) } };
   },
 });
@@ -255,8 +257,8 @@ const replay = operation({
     examples: { outage: { from: '2026-01-01T10:00:00Z', to: '2026-01-01T12:00:00Z' } },
   },
   answer: { status: 202, description: 'It has begun.', schema: Shown, example },
-  handle(call) {
-    const destination = find(call);
+  async handle(call) {
+    const destination = await find(call);
     const from = Date.parse(call.body.from);
     const to = call.body.to === undefined ? call.deps.clock.now() : Date.parse(call.body.to);
     if (to <= from) throw new PosternError('bad_request', '/to must be later than /from.');
@@ -278,7 +280,7 @@ const test = operation({
     example: { result: 'taken' },
   },
   async handle(call) {
-    const { kind, ...rest } = await eventsOf(call).test(find(call));
+    const { kind, ...rest } = await eventsOf(call).test(await find(call));
     return { body: { result: kind, text: 'text' in rest ? rest.text : undefined } };
   },
 });
@@ -290,8 +292,8 @@ function isOwn(call: ApiCall, { tenant }: EventDestination): boolean {
 }
 
 /** @throws PosternError `not_found`, also for what is another tenant's. */
-function find(call: ApiCall): EventDestination {
-  const found = call.deps.control.eventDestinations.find(call.params.id!);
+async function find(call: ApiCall): Promise<EventDestination> {
+  const found = await call.deps.control.eventDestinations.find(call.params.id!);
   if (found && isOwn(call, found)) return found;
   throw new PosternError(
     'not_found',

@@ -30,7 +30,7 @@ export interface StreamOptions {
   /** Key that the stream counts against. */
   owner: string;
   /** Whether the caller may still read; throws or answers false when not. */
-  holds: () => boolean;
+  holds: () => Promise<boolean>;
   clock: Clock;
   /** Ends the stream when the process closes its listener. */
   closing?: AbortSignal;
@@ -60,7 +60,7 @@ export async function openStream(options: StreamOptions): Promise<ReadableStream
         try {
           let text = first ? 'retry: 2000\n\n' : '';
           first = false;
-          while (text === '' && !ended.signal.aborted && holds()) {
+          while (text === '' && !ended.signal.aborted && (await holds())) {
             text = written(page.events, options);
             if (text === '' && !page.more) {
               const idle = await waited(options, page.cursor, ended.signal);

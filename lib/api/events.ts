@@ -112,8 +112,8 @@ async function streamOf(call: ApiCall, pull: EventPull, filter: EventFilter) {
     show: (event) => ({ type: eventTypeOf(event.message.event), data: JSON.stringify(shown(event)) }),
     owner: caller.keyId,
     // A key that was revoked, or now belongs elsewhere, ends its streams.
-    holds: () => {
-      const now = authenticate(deps.control.keys, head);
+    holds: async () => {
+      const now = await authenticate(deps.control.keys, head);
       return now.admin === caller.admin && now.tenant === caller.tenant;
     },
     clock: deps.clock,

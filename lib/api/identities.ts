@@ -61,7 +61,7 @@ const createIdentity = operation({
     requireAdmin(call, 'create identities');
     const { name, tenant = call.caller.tenant, configurationSet } = call.body;
     const { identities, configurationSets } = call.deps.control;
-    if (configurationSet !== undefined && !configurationSets.find(configurationSet, tenant)) {
+    if (configurationSet !== undefined && !(await configurationSets.find(configurationSet, tenant))) {
       throw new PosternError(
         'configuration_set_missing',
         `/configurationSet: tenant ${tenant} has no configuration set ${configurationSet}.`,
@@ -83,7 +83,7 @@ const identityDns = operation({
     schema: IdentityDns,
     example,
   },
-  handle: (call) => ({ body: shown(identityOf(call)) }),
+  handle: async (call) => ({ body: shown(await identityOf(call)) }),
 });
 
 const checkIdentity = operation({
@@ -100,7 +100,7 @@ const checkIdentity = operation({
   },
   async handle(call) {
     requireAdmin(call, 'have identities checked');
-    const { name } = identityOf(call);
+    const { name } = await identityOf(call);
     return { body: shown(await call.deps.control.identities.check(name)) };
   },
 });
@@ -108,9 +108,9 @@ const checkIdentity = operation({
 export const IDENTITIES = [createIdentity, identityDns, checkIdentity];
 
 /** @throws `not_found`, also for another tenant's identity: its existence is not the caller's to learn. */
-export function identityOf(call: ApiCall): Identity {
+export async function identityOf(call: ApiCall): Promise<Identity> {
   const name = call.params.name!;
-  const identity = call.deps.control.identities.find(name);
+  const identity = await call.deps.control.identities.find(name);
   if (identity && mayRead(call, identity.tenant)) return identity;
   throw new PosternError('not_found', `There is no identity ${JSON.stringify(name.slice(0, 320))}.`);
 }

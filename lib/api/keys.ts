@@ -50,9 +50,10 @@ const listKeys = operation({
   summary: "List access keys (administrator's key)",
   parameters: [query('tenant', 'Only of this tenant.')],
   answer: { status: 200, description: 'Keys without secrets.', schema: Keys, example: { keys: [example] } },
-  handle(call) {
+  async handle(call) {
     requireAdmin(call, 'list keys');
-    return { body: { keys: call.deps.control.keys.list(call.query.tenant).map(shown) } };
+    const keys = await call.deps.control.keys.list(call.query.tenant);
+    return { body: { keys: keys.map(shown) } };
   },
 });
 
@@ -104,8 +105,8 @@ const revokeKey = operation({
   async handle(call) {
     requireAdmin(call, 'revoke keys');
     const id = call.params.id!;
-    const admins = call.deps.control.keys.list().filter((one) => one.admin);
-    if (admins.length === 1 && admins[0]!.id === id) {
+    const administrators = await call.deps.control.keys.administrators();
+    if (administrators.length === 1 && administrators[0] === id) {
       throw new PosternError(
         'bad_request',
         `The key ${id} is the last administrator's key: create another one first.`,

@@ -115,7 +115,7 @@ const identityReports = operation({
     },
   },
   async handle(call) {
-    const { name, type, mailFromDomain } = identityOf(call);
+    const { name, type, mailFromDomain } = await identityOf(call);
     const { reportAddress, engine } = call.deps;
     if (type !== 'DOMAIN' || !reportAddress) {
       throw new PosternError('bad_request', 'Reports are about domains: name an identity that is one.');

@@ -31,7 +31,7 @@ export function posternApi(deps: ApiDeps, bodies: BodyReader): Hono<ApiEnv> {
     const { request, answer, handle } = operation;
     const { incoming } = c.env;
     const head = headOf(incoming);
-    const caller = authenticate(deps.control.keys, head);
+    const caller = await authenticate(deps.control.keys, head);
     const held = request && (await bodies.read(incoming, true));
     try {
       const bytes = held?.bytes ?? NO_BODY;

@@ -123,7 +123,7 @@ export interface MessageDraft {
   made: Submission | PosternError;
 }
 
-export function draftsOf(request: SendRequest, call: ApiCall): MessageDraft[] {
+export async function draftsOf(request: SendRequest, call: ApiCall): Promise<MessageDraft[]> {
   const { to = [], cc = [], bcc = [], recipients, sendAt } = request;
   const tenant = request.tenant ?? call.caller.tenant;
   if (tenant !== call.caller.tenant && !call.caller.admin) {
@@ -144,7 +144,7 @@ export function draftsOf(request: SendRequest, call: ApiCall): MessageDraft[] {
     ...(request.unsubscribe && { unsubscribe: {} }),
     sendAt: sendAt === undefined ? undefined : Date.parse(sendAt),
   };
-  const content = contentMaker(request, tenant, call);
+  const content = await contentMaker(request, tenant, call);
   const addressed = to.length + cc.length + bcc.length;
   if (addressed > 0 === (recipients !== undefined)) {
     throw new PosternError('bad_request', 'Name either /recipients, or one or more in /to, /cc and /bcc.');
@@ -175,11 +175,11 @@ export function draftsOf(request: SendRequest, call: ApiCall): MessageDraft[] {
  * given, is rendered, so that a literal `{{` in a message can never fail or leak.
  * @returns a function from the substitutions of one recipient to its content; those of the call lie under them.
  */
-function contentMaker(
+async function contentMaker(
   request: SendRequest,
   tenant: string,
   call: ApiCall,
-): (own?: Record<string, unknown>) => Content {
+): Promise<(own?: Record<string, unknown>) => Content> {
   const { subject, text, html, template, headers, substitutions } = request;
   const attachments = attachmentsOf(request.attachments);
   const literal = subject !== undefined || text !== undefined || html !== undefined;
@@ -202,7 +202,7 @@ function contentMaker(
     return () => content;
   }
   const name = typeof template === 'string' ? template : undefined;
-  const parts = typeof template === 'string' ? storedParts(template, tenant, call) : template;
+  const parts = typeof template === 'string' ? await storedParts(template, tenant, call) : template;
   return (own) => ({
     kind: 'template',
     name,
@@ -214,8 +214,8 @@ function contentMaker(
 }
 
 /** @throws `template_missing` */
-function storedParts(name: string, tenant: string, call: ApiCall): TemplateParts {
-  const stored = call.deps.control.templates.find(name, tenant);
+async function storedParts(name: string, tenant: string, call: ApiCall): Promise<TemplateParts> {
+  const stored = await call.deps.control.templates.find(name, tenant);
   if (stored) return { subject: stored.subject, text: stored.text, html: stored.html };
   throw new PosternError('template_missing', `/template: template ${name} does not exist.`);
 }

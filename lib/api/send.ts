@@ -87,7 +87,7 @@ export const sendMessages = operation({
     },
   },
   async handle(call) {
-    const drafts = draftsOf(call.body, call);
+    const drafts = await draftsOf(call.body, call);
     const submissions = drafts
       .map((draft) => draft.made)
       .filter((made): made is Submission => !(made instanceof PosternError));

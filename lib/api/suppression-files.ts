@@ -42,8 +42,8 @@ export const importSuppressions = operation({
     schema: Import,
     example: exampleAnswer,
   },
-  handle(call) {
-    const [list, action, fileFormat] = [tenantOf(call), actionOf(call), formatOf(call)];
+  async handle(call) {
+    const [list, action, fileFormat] = [await tenantOf(call), actionOf(call), formatOf(call)];
     const { reason } = call.query;
     const target = suppressionTarget(call.deps, {
       tenant: list,
@@ -73,7 +73,7 @@ export const exportSuppressions = operation({
   answer: { status: 200, description: 'The file.', media: FILE_TYPES },
   async handle(call) {
     const fileFormat = formatOf(call);
-    const range = { tenant: tenantOf(call), ...rangeOf(call), token: call.query.after };
+    const range = { tenant: await tenantOf(call), ...rangeOf(call), token: call.query.after };
     const file = { type: MEDIA[fileFormat], fileName: `suppressions.${fileFormat}` };
     if (call.unbounded) return { text: { ...file, pieces: exportList(call.deps, range, fileFormat) } };
     const { text, token } = await exportPage(call.deps, range, fileFormat, BOUNDED);

@@ -89,7 +89,7 @@ const listSuppressions = operation({
   },
   async handle(call) {
     const { entries, token } = await pageOfList(call.deps, {
-      tenant: tenantOf(call),
+      tenant: await tenantOf(call),
       ...rangeOf(call),
       max: sizeOf(call),
       token: call.query.after,
@@ -106,7 +106,7 @@ const getSuppression = operation({
   parameters: [address, tenantQuery],
   answer: { status: 200, description: 'It is.', schema: Suppression, example },
   async handle(call) {
-    return { body: shown(await findListed(call.deps, tenantOf(call), call.params.address!)) };
+    return { body: shown(await findListed(call.deps, await tenantOf(call), call.params.address!)) };
   },
 });
 
@@ -123,7 +123,7 @@ const putSuppression = operation({
   answer: { status: 200, description: 'Its entry.', schema: Suppression, example: given },
   async handle(call) {
     const entry = await putListed(call.deps, {
-      tenant: tenantOf(call),
+      tenant: await tenantOf(call),
       address: call.params.address!,
       reason: call.body.reason,
       why: `Put there with the key ${call.caller.keyId}.`,
@@ -141,7 +141,7 @@ const removeSuppression = operation({
   parameters: [address, tenantQuery],
   answer: { status: 204, description: 'It may be sent to.' },
   async handle(call) {
-    await removeListed(call.deps, tenantOf(call), call.params.address!);
+    await removeListed(call.deps, await tenantOf(call), call.params.address!);
     return {};
   },
 });
@@ -163,7 +163,7 @@ function shown(entry: SuppressionEntry): object {
 }
 
 /** @throws `bad_request`, or `access_denied` for a tenant that is not the key's. */
-export function tenantOf({ deps, caller, query: { tenant } }: ApiCall): string {
+export async function tenantOf({ deps, caller, query: { tenant } }: ApiCall): Promise<string> {
   if (tenant !== undefined && !TENANT.test(tenant))
     throw new PosternError('bad_request', 'tenant: is not the name of a tenant.');
   return listOf(deps, caller, tenant);

@@ -30,8 +30,12 @@ export interface ListCaller {
  * keeps the list of its own tenant only, so that no tenant can stop the mail of another.
  * @throws `access_denied`
  */
-export function listOf({ control }: SuppressionDeps, caller: ListCaller, named?: string): string {
-  const list = named ?? control.account.suppression(caller.tenant).list;
+export async function listOf(
+  { control }: SuppressionDeps,
+  caller: ListCaller,
+  named?: string,
+): Promise<string> {
+  const list = named ?? (await control.account.suppression(caller.tenant)).list;
   if (list === caller.tenant || caller.admin) return list;
   const whose =
     named === undefined

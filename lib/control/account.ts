@@ -18,27 +18,23 @@ const KEY = 'account';
 
 /** @param suppression documents with the attributes of each tenant under its name. */
 export function openAccount(
-  mirror: DocumentCache<StoredAccount>,
+  account: DocumentCache<StoredAccount>,
   suppression: DocumentCache<SuppressionAttributes>,
 ): Control['account'] {
   return {
-    sendingEnabled: () => mirror.get(KEY)?.sendingEnabled ?? true,
-    setSendingEnabled: (sendingEnabled) => mirror.set(KEY, { sendingEnabled }),
+    sendingEnabled: async () => (await account.get(KEY))?.sendingEnabled ?? true,
+    setSendingEnabled: (sendingEnabled) => account.set(KEY, { sendingEnabled }),
 
-    suppressionAttributes: (tenant) => suppression.get(tenant) ?? {},
+    suppressionAttributes: async (tenant) => (await suppression.get(tenant)) ?? {},
     setSuppressionAttributes: (tenant, { scope, reasons }) =>
       suppression.set(tenant, { scope, reasons: reasons && unique(reasons) }),
 
-    suppression(tenant, set) {
-      const own = suppression.get(tenant);
+    async suppression(tenant, set) {
+      const [own, general] = await suppression.getAll([tenant, ACCOUNT_TENANT]);
       const scope = set?.suppressionScope ?? own?.scope ?? 'TENANT';
       return {
         list: scope === 'ACCOUNT' ? ACCOUNT_TENANT : tenant,
-        reasons:
-          set?.suppressedReasons ??
-          own?.reasons ??
-          suppression.get(ACCOUNT_TENANT)?.reasons ??
-          SUPPRESSION_REASONS,
+        reasons: set?.suppressedReasons ?? own?.reasons ?? general?.reasons ?? SUPPRESSION_REASONS,
       };
     },
   };

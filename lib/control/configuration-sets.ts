@@ -1,36 +1,54 @@
 /** Configuration sets: their names are unique within a tenant. */
+
+import type { Config } from '../engine/ports.ts';
 import { PosternError } from '../errors.ts';
 import type { DocumentCache } from './document-cache.ts';
-import { checkName, shorten, tenantKey } from './names.ts';
-import { countOf, Quota } from './quotas.ts';
+import { checkName, isName, shorten, tenantKey } from './names.ts';
+import type { Quota } from './quotas.ts';
 import type { ConfigurationSet, Control } from './types.ts';
 
 /** SES: MaxDeliverySeconds, five minutes to fourteen hours. */
 const MIN_DELIVERY_SECONDS = 300;
 const MAX_DELIVERY_SECONDS = 50_400;
+/** Sets read at one time. */
+const PAGE = 500;
 
 export function openConfigurationSets(
-  mirror: DocumentCache<ConfigurationSet>,
-  limit: number,
+  cache: DocumentCache<ConfigurationSet>,
+  { config, quota }: { config: Config; quota: Quota },
 ): Control['configurationSets'] {
-  const quota = new Quota('configuration sets', limit);
-
   return {
-    find: (name, tenant) => mirror.get(tenantKey(tenant, name)),
+    find: async (name, tenant) => (isName(name) ? cache.get(tenantKey(tenant, name)) : undefined),
 
-    list: (tenant) => mirror.all().filter((set) => tenant === undefined || set.tenant === tenant),
+    list: (tenant, { after, max } = {}) =>
+      cache.list({
+        prefix: tenantKey(tenant, ''),
+        after: after === undefined ? undefined : tenantKey(tenant, after),
+        max,
+      }),
+
+    async withPool(pool) {
+      for (let after: string | undefined; ; ) {
+        const page = await cache.list({ after, max: PAGE });
+        const user = page.find((set) => set.delivery.pool === pool);
+        if (user || page.length < PAGE) return user;
+        const last = page.at(-1)!;
+        after = tenantKey(last.tenant, last.name);
+      }
+    },
 
     async create(set) {
       checkName('tenant', set.tenant);
       checkName('configuration set', set.name);
       checkDelivery(set);
-      await quota.within(set.tenant, countOf(mirror.all(), set.tenant), () =>
-        mirror.create(tenantKey(set.tenant, set.name), set, `Configuration set <${set.name}>`),
+      const count = () => config.count(cache.kind, tenantKey(set.tenant, ''));
+      await quota.within(set.tenant, count, () =>
+        cache.create(tenantKey(set.tenant, set.name), set, `Configuration set <${set.name}>`),
       );
     },
 
     async update(name, tenant, change) {
-      const stored = await mirror.update(tenantKey(tenant, name), (set) => {
+      const stored = await cache.update(tenantKey(tenant, name), (set) => {
         const { createdAt } = set;
         const changed = { ...change(set), name, tenant, createdAt };
         checkDelivery(changed);
@@ -45,7 +63,7 @@ export function openConfigurationSets(
       return stored;
     },
 
-    delete: (name, tenant) => mirror.delete(tenantKey(tenant, name)),
+    delete: (name, tenant) => cache.delete(tenantKey(tenant, name)),
   };
 }
 

@@ -1,6 +1,7 @@
 /**
- * The stored configuration: keys, identities, configuration sets, templates, the account, directives and the
- * documents that operators change, each a mirror of its part of the engine's config port.
+ * The stored configuration. What belongs to tenants (keys, identities, configuration sets, templates, event
+ * destinations) is read by key when it is needed; directives and the documents that operators change are few, and
+ * each process has them in memory.
  */
 import { resolveTxt as systemResolveTxt } from 'node:dns/promises';
 import type { Config } from '../engine/ports.ts';
@@ -10,15 +11,17 @@ import { CONFIG_KINDS, type ConfigKind } from './config-kinds.ts';
 import { openConfigurationSets } from './configuration-sets.ts';
 import { openDirectives } from './directives.ts';
 import { DocumentCache } from './document-cache.ts';
+import { DocumentIndex } from './document-index.ts';
 import { openDocuments } from './documents.ts';
 import { openEventDestinations, type StoredEventDestination } from './event-destinations.ts';
-import { openIdentities } from './identities.ts';
-import type { StoredIdentity } from './identity-store.ts';
-import { openKeys, type StoredKey } from './keys.ts';
+import { EventScopes, type StoredEventScope } from './event-scopes.ts';
+import { openIdentities, rowsOfIdentity } from './identities.ts';
+import { openIdentityCache } from './identity-store.ts';
+import { expectOwnKeys, keyCache, openKeys } from './keys.ts';
 import { openLaneGroups } from './lane-groups.ts';
 import type { ResolveTxt } from './proof.ts';
-import { type ControlLimits, SES_LIMITS } from './quotas.ts';
-import { openTemplates } from './templates.ts';
+import { type ControlLimits, Quota, SES_LIMITS } from './quotas.ts';
+import { openTemplates, rowsOfTemplate } from './templates.ts';
 import type { ConfigurationSet, Control, StoredTemplate, SuppressionAttributes } from './types.ts';
 import { createVault } from './vault.ts';
 
@@ -39,7 +42,7 @@ export interface ControlOptions {
 }
 
 /**
- * Opens the configuration and reads all of it into memory.
+ * Opens the configuration, and reads into memory what all tenants share.
  * @throws PosternError of the storage group; `storage_damaged` when the master key is not the store's.
  */
 export async function openControl(options: ControlOptions): Promise<Control> {
@@ -48,45 +51,53 @@ export async function openControl(options: ControlOptions): Promise<Control> {
   const limits = { ...SES_LIMITS, ...options.limits };
   const vault = createVault(options.masterKey);
 
-  const keys = new DocumentCache<StoredKey>(config, 'key', clock);
-  const identities = new DocumentCache<StoredIdentity>(config, 'identity', clock);
-  const sets = new DocumentCache<ConfigurationSet>(config, 'configuration-set', clock);
-  const templates = new DocumentCache<StoredTemplate>(config, 'template', clock);
-  const eventDestinations = new DocumentCache<StoredEventDestination>(config, 'event-destination', clock);
-  const account = new DocumentCache<StoredAccount>(config, 'account', clock);
-  const suppression = new DocumentCache<SuppressionAttributes>(config, 'suppression', clock);
-  const mirrors = [keys, identities, sets, templates, eventDestinations, account, suppression];
+  const keys = keyCache(config, clock);
+  const identities = openIdentityCache(config, clock);
+  const sets = new DocumentCache<ConfigurationSet>(config, 'configuration-set', clock, 4 << 20);
+  const templates = new DocumentCache<StoredTemplate>(config, 'template', clock, 16 << 20);
+  const destinations = new DocumentCache<StoredEventDestination>(config, 'event-destination', clock, 4 << 20);
+  const eventScopes = new DocumentCache<StoredEventScope>(config, 'event-scope', clock, 2 << 20);
+  const account = new DocumentCache<StoredAccount>(config, 'account', clock, 1 << 20);
+  const suppression = new DocumentCache<SuppressionAttributes>(config, 'suppression', clock, 1 << 20);
+  const caches = [keys, identities, sets, templates, destinations, eventScopes, account, suppression];
 
-  const byKind = new Map<string, { changed(key: string): Promise<void> }>(
-    mirrors.map((mirror) => [mirror.kind, mirror]),
-  );
-  const unwatch = config.watch(({ kind, key }) => byKind.get(kind)?.changed(key));
-  const closers: (() => void | Promise<void>)[] = [unwatch, ...mirrors.map((mirror) => () => mirror.close())];
+  const byKind = new Map<string, { changed(key: string): void }>(caches.map((cache) => [cache.kind, cache]));
+  const closers: (() => void | Promise<void>)[] = [
+    config.watch(({ kind, key }) => byKind.get(kind)?.changed(key)),
+  ];
   const close = async (): Promise<void> => {
     for (const one of closers.splice(0)) await one();
   };
 
   try {
-    for (const mirror of mirrors) await mirror.load();
+    await expectOwnKeys(config, vault);
     const directives = await openDirectives({ config, clock });
     closers.push(() => directives.close());
     const documents = await openDocuments({ config, clock, kinds });
     closers.push(() => documents.close());
     const laneGroups = await openLaneGroups({ config, clock });
     closers.push(() => laneGroups.close());
+    const scopes = new EventScopes(eventScopes, config);
     return {
-      keys: openKeys(keys, vault, clock),
+      keys: openKeys(keys, { config, vault, clock }),
       identities: openIdentities(identities, {
         vault,
         clock,
         resolveTxt,
         verifyIdentities,
         ed25519,
-        limit: limits.identities,
+        index: new DocumentIndex(config, 'identity', rowsOfIdentity),
+        quota: new Quota('identities', limits.identities, clock),
       }),
-      configurationSets: openConfigurationSets(sets, limits.configurationSets),
-      templates: openTemplates(templates, limits.templates),
-      eventDestinations: openEventDestinations(eventDestinations, vault, () => clock.now()),
+      configurationSets: openConfigurationSets(sets, {
+        config,
+        quota: new Quota('configuration sets', limits.configurationSets, clock),
+      }),
+      templates: openTemplates(templates, {
+        index: new DocumentIndex(config, 'template', rowsOfTemplate),
+        quota: new Quota('templates', limits.templates, clock),
+      }),
+      eventDestinations: openEventDestinations({ config, cache: destinations, scopes, vault, clock }),
       account: openAccount(account, suppression),
       directives,
       documents,

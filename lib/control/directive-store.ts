@@ -16,7 +16,7 @@ import { DirectiveIndex } from '../directives/index.ts';
 import type { Config } from '../engine/ports.ts';
 import { PosternError } from '../errors.ts';
 import type { Clock } from '../time.ts';
-import { DocumentCache } from './document-cache.ts';
+import { DocumentMirror } from './document-mirror.ts';
 
 /** A stored directive. */
 export interface StoredDirective extends Directive {
@@ -47,7 +47,7 @@ export class DirectiveStore {
   readonly index = new DirectiveIndex();
   readonly #config: Config;
   readonly #clock: Clock;
-  readonly #mirror: DocumentCache<StoredDirective>;
+  readonly #mirror: DocumentMirror<StoredDirective>;
   /** Directives that rules raised, until the store has them for as long. */
   readonly #raised = new Map<string, StoredDirective>();
   /** Changes that the store does not have yet. */
@@ -64,7 +64,7 @@ export class DirectiveStore {
     this.#config = config;
     this.#clock = clock;
     this.#shown = shown;
-    this.#mirror = new DocumentCache<StoredDirective>(config, KIND, clock, (id, stored) =>
+    this.#mirror = new DocumentMirror<StoredDirective>(config, KIND, clock, (id, stored) =>
       this.#follow(id, stored),
     );
     this.#unwatch = config.watch(({ kind, key }) => (kind === KIND ? this.#mirror.changed(key) : undefined));

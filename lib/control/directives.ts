@@ -11,7 +11,7 @@ import type { Config } from '../engine/ports.ts';
 import { PosternError } from '../errors.ts';
 import type { Clock } from '../time.ts';
 import { DirectiveStore, type StoredDirective } from './directive-store.ts';
-import { countOf, Quota } from './quotas.ts';
+import { Quota } from './quotas.ts';
 
 export type { StoredDirective } from './directive-store.ts';
 
@@ -71,7 +71,7 @@ export async function openDirectives(options: {
 }): Promise<Directives> {
   const { config, clock } = options;
   const bounds = { ...BOUNDS, ...options.bounds };
-  const quota = new Quota('directives', bounds.orders);
+  const quota = new Quota('directives', bounds.orders, clock);
   const byRule = new RuleCounts();
   const listeners = new Set<() => void>();
   let dropped = 0;
@@ -127,8 +127,8 @@ export async function openDirectives(options: {
       const directive: StoredDirective = { id, ...order, origin, at: before?.at ?? now };
       if (before !== undefined) return store.put(directive);
       const owner = ownerOf(origin);
-      const owned = store.all().map((one) => ({ tenant: ownerOf(one.origin) }));
-      return quota.within(owner, countOf(owned, owner), () => store.put(directive));
+      const count = () => store.all().filter((one) => ownerOf(one.origin) === owner).length;
+      return quota.within(owner, count, () => store.put(directive));
     },
 
     remove: (id) => store.remove(id),

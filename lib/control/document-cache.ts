@@ -1,233 +1,197 @@
 /**
- * One kind of configuration document, held in memory and kept equal to the store.
- *
- * Reads are synchronous. A write goes to the store first and into memory when the store has it, so a caller that
- * awaited a write reads it back. Changes of other processes arrive through `changed`, which reads the document again:
+ * One kind of configuration document, read by key when it is needed: a process holds what it uses, however many
+ * there are.
  *
  * ```
- *  changed(key) ──► get ──┬─ nothing written meanwhile ──► memory = what was read
- *                         └─ written or changed meanwhile ► read again (else an old read would undo a new write)
+ *  get ──► held, and not announced as changed? ──► the value, or that there is none
+ *             └─ no ──► store, one read for all who ask ──► held
+ *  changed ──► held no more; a read under way is answered, and not kept
  * ```
+ * The config port announces a change by any process within about a second, so what is held is at most that old. An
+ * entry ends after a minute besides: a change whose announcement is lost, because a writer's clock is wrong, is late
+ * and not lost.
  */
-import { isDeepStrictEqual } from 'node:util';
-import type { Config, Document } from '../engine/ports.ts';
-import { PosternError } from '../errors.ts';
-import type { Clock } from '../time.ts';
+import { Cache } from '../cache.ts';
+import type { Config, Document, DocumentQuery } from '../engine/ports.ts';
+import { type Clock, MINUTE } from '../time.ts';
+import { alreadyExists, asStored, freeze, type HeldDocument, isConflict, UPDATE_TRIES } from './document.ts';
 
-/** Documents per page while the cache is loaded. */
-const PAGE = 500;
-/** How often an update is repeated when others change the same document at the same time. */
-const UPDATE_TRIES = 5;
-/** Delay until a failed refresh is tried again, ms. */
-const REFRESH_RETRY = 1_000;
+/** How long an entry is used without being read again, ms. */
+const LONGEST = MINUTE;
+/** Absent keys in memory. They are apart from documents: who makes keys up evicts no document. */
+const ABSENT = 10_000;
+/** Memory of an entry beside its document, as characters of JSON. */
+const OVERHEAD = 200;
 
-interface CachedDocument<T> {
-  value: T;
-  version: number;
+interface ReadDocument<T> extends HeldDocument<T> {
+  readonly readAt: number;
+  readonly weight: number;
 }
 
 export class DocumentCache<T extends object> {
   readonly kind: string;
   readonly #config: Config;
   readonly #clock: Clock;
-  readonly #applied: (key: string, value: T | undefined, read: unknown) => void;
-  readonly #entries = new Map<string, CachedDocument<T>>();
-  /** Keys being read again, and whether the value of that read may be stale already. */
-  readonly #refreshing = new Map<string, { stale: boolean; done: Promise<void> }>();
-  /** Writes under way, by key. */
-  readonly #writing = new Map<string, Promise<unknown>>();
-  readonly #retries = new Set<() => void>();
-  /** Keys that changed while the cache was loaded: the page that was read may be older than the change. */
-  #overtaken: Set<string> | undefined = new Set();
-  #sorted: T[] | undefined;
-  #closed = false;
+  readonly #held: Cache<string, ReadDocument<T>>;
+  /** When each key was found to have no document. */
+  readonly #absent = new Cache<string, number>(ABSENT);
+  readonly #reading = new Map<string, Promise<HeldDocument<T> | undefined>>();
 
-  /**
-   * @param applied called once for each version of a document that came into memory or, with undefined, left it.
-   * `read` is the value that `replace` received with it. Must not throw.
-   */
-  constructor(
-    config: Config,
-    kind: string,
-    clock: Clock,
-    applied: (key: string, value: T | undefined, read: unknown) => void = () => undefined,
-  ) {
+  /** @param capacity the most that is held, characters of JSON. */
+  constructor(config: Config, kind: string, clock: Clock, capacity: number) {
     this.#config = config;
     this.kind = kind;
     this.#clock = clock;
-    this.#applied = applied;
+    this.#held = new Cache(capacity, ({ weight }) => weight);
   }
 
-  /** Reads every document of the kind. Call it after subscribing to changes, so that none is missed. */
-  async load(): Promise<void> {
-    // From here on changes are announced: only then no value read below is older than the first announced change.
-    await this.#config.catchUp();
-    let after: string | undefined;
-    for (;;) {
-      const page = await this.#config.list(this.kind, { after, max: PAGE });
-      for (const document of page) {
-        if (!this.#overtaken?.has(document.key)) this.#apply(document.key, document);
-      }
-      const last = page.at(-1);
-      if (last === undefined || page.length < PAGE) break;
-      after = last.key;
-    }
-    this.#overtaken = undefined;
+  /** @throws PosternError of the storage group. */
+  async get(key: string): Promise<T | undefined> {
+    const known = this.#known(key);
+    return (known === undefined ? await this.#read(key) : known)?.value;
   }
 
-  get(key: string): T | undefined {
-    return this.#entries.get(key)?.value;
+  /**
+   * Reads many documents, in one batch.
+   * @returns them in the order of the keys. @throws PosternError of the storage group.
+   */
+  async getAll(keys: readonly string[]): Promise<(T | undefined)[]> {
+    const known = keys.map((key) => this.#known(key));
+    const unknown = new Set(keys.filter((_, at) => known[at] === undefined));
+    if (unknown.size > 0) this.#readAll([...unknown].filter((key) => !this.#reading.has(key)));
+    const read = new Map<string, HeldDocument<T> | undefined>();
+    await Promise.all(Array.from(unknown, async (key) => read.set(key, await this.#reading.get(key))));
+    return keys.map((key, at) => (known[at] === undefined ? read.get(key) : known[at])?.value);
   }
 
-  /** The version in memory; 0 for a document that does not exist. */
-  version(key: string): number {
-    return this.#entries.get(key)?.version ?? 0;
-  }
-
-  keys(): string[] {
-    return [...this.#entries.keys()].sort();
-  }
-
-  /** Every document in the order of keys. The array is shared: do not change it. */
-  all(): readonly T[] {
-    this.#sorted ??= [...this.#entries]
-      .sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
-      .map(([, entry]) => entry.value);
-    return this.#sorted;
+  /** Reads documents in the order of keys, from the store. @throws PosternError of the storage group. */
+  async list(query?: DocumentQuery): Promise<T[]> {
+    const found = await this.#config.list(this.kind, query);
+    return found.map(({ value }) => freeze(value as T));
   }
 
   /**
    * Stores a document that must not exist yet.
-   * @param what the document, for the message. @throws `already_exists`
+   * @param what the document, for the message. @throws `already_exists`, the storage group.
    */
   async create(key: string, value: T, what: string): Promise<T> {
     try {
       return await this.#put(key, value, 0);
     } catch (error) {
       if (!isConflict(error)) throw error;
-      throw new PosternError('already_exists', `${what} already exists.`);
+      throw alreadyExists(what);
     }
   }
 
-  /**
-   * Stores a document in place of the version `expect` (0: it must not exist yet).
-   * @param read result of the document's reader, passed on to `applied`.
-   * @throws `config_conflict` when another version is current.
-   */
-  async replace(key: string, value: T, expect: number, read?: unknown): Promise<void> {
-    await this.#put(key, value, expect, read);
-  }
-
-  /** Stores a document that may or may not exist. */
+  /** Stores a document that may or may not exist. @throws PosternError of the storage group. */
   async set(key: string, value: T): Promise<void> {
-    await this.#put(key, value, undefined);
+    await this.#put(key, value);
   }
 
   /**
    * Changes a document by optimistic concurrency: `change` receives a copy and may run again on a newer one.
+   * @param absent what to change where there is no document; absent: nothing.
    * @returns the stored document, or undefined when it does not exist.
-   * @throws `config_conflict` when other writers were first each time.
+   * @throws `config_conflict` when other writers were first each time; the storage group.
    */
-  async update(key: string, change: (value: T) => T): Promise<T | undefined> {
+  async update(key: string, change: (value: T) => T, absent?: T): Promise<T | undefined> {
     for (let tries = 1; ; tries += 1) {
-      const entry = this.#entries.get(key);
-      if (!entry) return undefined;
+      const held = this.#known(key) ?? (await this.#read(key));
+      const before = held?.value ?? absent;
+      if (before === undefined) return undefined;
       try {
-        return await this.#put(key, change(structuredClone(entry.value)), entry.version);
+        return await this.#put(key, change(structuredClone(before)), held?.version ?? 0);
       } catch (error) {
         if (!isConflict(error) || tries === UPDATE_TRIES) throw error;
-        this.#apply(key, await this.#config.get(this.kind, key));
       }
     }
   }
 
+  /** @returns whether it existed. @throws PosternError of the storage group. */
   async delete(key: string): Promise<boolean> {
-    const existed = await this.#config.delete(this.kind, key);
-    this.#apply(key, undefined);
-    return existed;
-  }
-
-  /** Reads a changed document. Resolves when it is in memory, or cannot be read now: then it is tried again. */
-  changed(key: string): Promise<void> {
-    this.#overtaken?.add(key);
-    const running = this.#refreshing.get(key);
-    if (running) {
-      running.stale = true;
-      return running.done;
-    }
-    const state = { stale: false, done: Promise.resolve() };
-    this.#refreshing.set(key, state);
-    state.done = this.#refresh(key, state);
-    return state.done;
-  }
-
-  close(): void {
-    this.#closed = true;
-    for (const cancel of this.#retries) cancel();
-    this.#retries.clear();
-  }
-
-  async #put(key: string, given: T, expect: number | undefined, read?: unknown): Promise<T> {
-    // In the form in which the store will return it: a copy, without members that are undefined.
-    const value = freeze(JSON.parse(JSON.stringify(given)) as T);
-    const writing = this.#config.put(this.kind, key, value, expect);
-    this.#writing.set(key, writing);
     try {
-      const version = await writing;
-      this.#apply(key, { kind: this.kind, key, value, version }, read);
+      return await this.#config.delete(this.kind, key);
     } finally {
-      if (this.#writing.get(key) === writing) this.#writing.delete(key);
+      this.changed(key);
+    }
+  }
+
+  /** Forgets a document; without a key all of them. */
+  changed(key?: string): void {
+    if (key === undefined) {
+      this.#held.clear();
+      this.#absent.clear();
+      this.#reading.clear();
+      return;
+    }
+    this.#held.delete(key);
+    this.#absent.delete(key);
+    this.#reading.delete(key);
+  }
+
+  /** The document in memory, null for none there; undefined: it has to be read. */
+  #known(key: string): HeldDocument<T> | null | undefined {
+    // No engine has a document without a key.
+    if (key === '') return null;
+    const entry = this.#held.get(key);
+    if (entry !== undefined) return this.#isFresh(entry.readAt) ? entry : undefined;
+    const readAt = this.#absent.get(key);
+    return readAt !== undefined && this.#isFresh(readAt) ? null : undefined;
+  }
+
+  #isFresh(readAt: number): boolean {
+    const age = this.#clock.now() - readAt;
+    return age >= 0 && age < LONGEST;
+  }
+
+  #read(key: string): Promise<HeldDocument<T> | undefined> {
+    const running = this.#reading.get(key);
+    if (running) return running;
+    return this.#follow(key, this.#config.get(this.kind, key));
+  }
+
+  /** Begins to read documents: `#reading` has the answers. */
+  #readAll(keys: readonly string[]): void {
+    if (keys.length === 1) void this.#read(keys[0]!);
+    if (keys.length < 2) return;
+    const documents = this.#config.getAll(this.kind, keys);
+    const documentAt = async (at: number): Promise<Document | undefined> => (await documents)[at];
+    for (const [at, key] of keys.entries()) void this.#follow(key, documentAt(at));
+  }
+
+  /** Keeps the answer of a read, unless the document was changed meanwhile. */
+  #follow(key: string, answer: Promise<Document | undefined>): Promise<HeldDocument<T> | undefined> {
+    const readAt = this.#clock.now();
+    const reading = answer
+      .then((document) => {
+        const isCurrent = this.#reading.get(key) === reading;
+        if (document === undefined) {
+          if (isCurrent) this.#absent.set(key, readAt);
+          return undefined;
+        }
+        const { version } = document;
+        const value = freeze(document.value as T);
+        if (isCurrent) {
+          const weight = OVERHEAD + key.length + JSON.stringify(value).length;
+          this.#held.set(key, { value, version, readAt, weight });
+        }
+        return { value, version };
+      })
+      .finally(() => {
+        if (this.#reading.get(key) === reading) this.#reading.delete(key);
+      });
+    this.#reading.set(key, reading);
+    return reading;
+  }
+
+  async #put(key: string, given: T, expect?: number): Promise<T> {
+    const value = asStored(given);
+    try {
+      await this.#config.put(this.kind, key, value, expect);
+    } finally {
+      // Also when it failed: the answer may be lost, and the change made.
+      this.changed(key);
     }
     return value;
   }
-
-  #apply(key: string, document: Document | undefined, read?: unknown): void {
-    const running = this.#refreshing.get(key);
-    if (running) running.stale = true;
-    const known = this.#entries.get(key);
-    // A process is notified of its own writes, too. A deleted key begins with version 1 again.
-    if (known !== undefined && known.version === document?.version) {
-      if (isDeepStrictEqual(known.value, document.value)) return;
-    }
-    this.#sorted = undefined;
-    if (!document) this.#entries.delete(key);
-    else this.#entries.set(key, { value: freeze(document.value as T), version: document.version });
-    this.#applied(key, this.get(key), read);
-  }
-
-  async #refresh(key: string, state: { stale: boolean }): Promise<void> {
-    try {
-      for (;;) {
-        // The answer of a write by this process brings the document with its reader's result.
-        await this.#writing.get(key)?.catch(() => undefined);
-        state.stale = false;
-        const document = await this.#config.get(this.kind, key);
-        if (this.#closed) return;
-        if (state.stale) continue;
-        this.#refreshing.delete(key);
-        this.#apply(key, document);
-        return;
-      }
-    } catch {
-      // The store is away: the version in memory stays in force, and the change is fetched when the store is back.
-      this.#refreshing.delete(key);
-      if (this.#closed) return;
-      const cancel = this.#clock.after(REFRESH_RETRY, () => {
-        this.#retries.delete(cancel);
-        void this.changed(key);
-      });
-      this.#retries.add(cancel);
-    }
-  }
-}
-
-function isConflict(error: unknown): boolean {
-  return error instanceof PosternError && error.code === 'config_conflict';
-}
-
-/** Documents are shared by all readers: a reader that would change one gets a TypeError instead. */
-function freeze<T>(value: T): T {
-  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value;
-  for (const member of Object.values(value)) freeze(member);
-  return Object.freeze(value);
 }

@@ -13,7 +13,7 @@ import type { Config } from '../engine/ports.ts';
 import { PosternError } from '../errors.ts';
 import type { Clock } from '../time.ts';
 import type { ConfigKind } from './config-kinds.ts';
-import { DocumentCache } from './document-cache.ts';
+import { DocumentMirror } from './document-mirror.ts';
 import { checkName, quote } from './names.ts';
 
 /** A version of a document. */
@@ -83,7 +83,7 @@ const MAX_BYTES = 256 * 1024;
 /** The documents of one kind: those that are stored, and those of them that are in force. */
 class DocumentKind {
   readonly kind: ConfigKind;
-  readonly cache: DocumentCache<Stored>;
+  readonly cache: DocumentMirror<Stored>;
   readonly listeners = new Set<() => void>();
   /** Why a stored document is not in force, by name. */
   readonly problems = new Map<string, string>();
@@ -93,7 +93,7 @@ class DocumentKind {
 
   constructor(kind: ConfigKind, config: Config, clock: Clock) {
     this.kind = kind;
-    this.cache = new DocumentCache<Stored>(config, storedKind(kind.name), clock, (name, stored, read) =>
+    this.cache = new DocumentMirror<Stored>(config, storedKind(kind.name), clock, (name, stored, read) =>
       this.#apply(name, stored, read),
     );
   }

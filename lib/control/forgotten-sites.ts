@@ -12,7 +12,7 @@ import { createHash } from 'node:crypto';
 import type { Config } from '../engine/ports.ts';
 import { LEARNT_TTL } from '../shaping/site-memory.ts';
 import type { Clock } from '../time.ts';
-import { DocumentCache } from './document-cache.ts';
+import { DocumentMirror } from './document-mirror.ts';
 
 interface Order {
   site: string;
@@ -49,7 +49,7 @@ export async function orderForgotten(config: Config, order: Order): Promise<void
 /** Follows the orders. @throws PosternError of the storage group. */
 export async function openForgottenSites(config: Config, clock: Clock): Promise<ForgottenSites> {
   const listeners = new Set<(site: string) => void>();
-  const cache = new DocumentCache<Order>(config, KIND, clock, (_key, order) => {
+  const cache = new DocumentMirror<Order>(config, KIND, clock, (_key, order) => {
     if (order !== undefined) for (const listener of listeners) listener(order.site);
   });
   const unwatch = config.watch(({ kind, key }) => (kind === KIND ? cache.changed(key) : undefined));

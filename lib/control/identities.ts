@@ -9,18 +9,13 @@ import { PosternError } from '../errors.ts';
 import type { SigningKey } from '../mail/types.ts';
 import type { Clock } from '../time.ts';
 import type { DocumentCache } from './document-cache.ts';
-import {
-  type KeySource,
-  newKeys,
-  openSigningKeys,
-  type StoredIdentity,
-  sealContext,
-} from './identity-store.ts';
+import type { DocumentIndex } from './document-index.ts';
+import { type KeySource, newKeys, openSigningKeys, type StoredIdentity } from './identity-store.ts';
 import { checkName, normaliseIdentity, shorten } from './names.ts';
 import type { ResolveTxt } from './proof.ts';
 import { openProofChecks } from './proof-checks.ts';
-import { countOf, Quota } from './quotas.ts';
-import type { Control, Identity, Recheck } from './types.ts';
+import type { Quota } from './quotas.ts';
+import type { Control, Identity, Page, Recheck } from './types.ts';
 import type { Vault } from './vault.ts';
 
 export interface IdentityOptions {
@@ -31,7 +26,8 @@ export interface IdentityOptions {
   verifyIdentities: boolean;
   /** Whether an Ed25519 key is made beside each RSA key. */
   ed25519: boolean;
-  limit: number;
+  index: DocumentIndex<StoredIdentity, object>;
+  quota: Quota;
 }
 
 /** The keys of an address: none, because its domain signs. */
@@ -42,12 +38,12 @@ const NO_KEYS = {
 
 type Identities = Control['identities'];
 
+/** The list of an identity: its tenant's. */
+export function rowsOfIdentity({ identity: { tenant, name } }: StoredIdentity): Record<string, object> {
+  return { [`${tenant}/${name}`]: {} };
+}
+
 export function openIdentities(cache: DocumentCache<StoredIdentity>, options: IdentityOptions): Identities {
-  for (const { identity, keys } of cache.all()) {
-    for (const { sealedPrivateKey, selector } of keys) {
-      options.vault.expectOwn(sealedPrivateKey, sealContext(identity.name, selector));
-    }
-  }
   return new StoredIdentities(cache, options);
 }
 
@@ -55,7 +51,6 @@ class StoredIdentities implements Identities {
   readonly #cache: DocumentCache<StoredIdentity>;
   readonly #options: IdentityOptions;
   readonly #checks: ReturnType<typeof openProofChecks>;
-  readonly #quota: Quota;
   /** Opened keys by stored document; a changed document is another object, so cached keys are never stale. */
   readonly #opened = new WeakMap<StoredIdentity, SigningKey[]>();
 
@@ -63,28 +58,33 @@ class StoredIdentities implements Identities {
     this.#cache = cache;
     this.#options = options;
     this.#checks = openProofChecks(cache, options);
-    this.#quota = new Quota('identities', options.limit);
   }
 
-  find(name: string): Identity | undefined {
-    const found = this.#stored(name);
+  async find(name: string): Promise<Identity | undefined> {
+    const found = await this.#stored(name);
     return found && this.#show(found);
   }
 
-  forSender(address: string, tenant: string): Identity | undefined {
-    const exact = this.#cache.get(address);
+  async forSender(address: string, tenant: string): Promise<Identity | undefined> {
+    // One batch: the address, its domain and the parents.
+    const [exact, ...domains] = await this.#cache.getAll([address, ...parentsOf(domainPart(address))]);
+    const domain = this.#covering(domains, tenant);
     if (exact?.identity.type === 'EMAIL_ADDRESS' && exact.identity.tenant === tenant) {
-      const identity = this.#show(exact);
+      const identity = this.#shown(exact, domain);
       if (identity.verified) return identity;
     }
-    const domain = this.#domainOf(domainPart(address), tenant);
-    return domain && this.#show(domain);
+    return domain && this.#shown(domain, domain);
   }
 
-  list(tenant?: string): Identity[] {
-    const all = this.#cache.all();
-    const own = tenant === undefined ? all : all.filter((one) => one.identity.tenant === tenant);
-    return own.map((one) => this.#show(one));
+  async haveAny(domains: readonly string[]): Promise<boolean> {
+    return (await this.#cache.getAll(domains)).some((found) => found !== undefined);
+  }
+
+  async list(tenant?: string, page?: Page): Promise<Identity[]> {
+    if (tenant === undefined) return this.#showAll(await this.#cache.list(page));
+    const rows = await this.#options.index.list(tenant, page);
+    const stored = await this.#cache.getAll(rows.map(({ key }) => key));
+    return this.#showAll(stored.filter((one) => one?.identity.tenant === tenant));
   }
 
   async create(input: Parameters<Identities['create']>[0]): Promise<Identity> {
@@ -92,15 +92,13 @@ class StoredIdentities implements Identities {
     checkName('tenant', tenant);
     const { name, type } = normaliseIdentity(input.name);
     // Checked before a key is made, which takes a processor a tenth of a second; the store decides.
-    if (this.#cache.get(name)) {
+    if (await this.#cache.get(name)) {
       throw new PosternError('already_exists', `Email identity ${name} already exist.`);
     }
     if (byo && type === 'EMAIL_ADDRESS') throw signsWithDomain(name);
-    const used = countOf(
-      this.#cache.all().map((one) => one.identity),
-      tenant,
-    );
-    return this.#quota.within(tenant, used, async () => {
+    const { quota, index } = this.#options;
+    const count = () => index.count(tenant);
+    return quota.within(tenant, count, async () => {
       const createdAt = this.#options.clock.now();
       const { keys, dkim } =
         type === 'DOMAIN' ? await this.#newKeys(name, byo ? { byo } : { keyLength }, createdAt) : NO_KEYS;
@@ -115,9 +113,9 @@ class StoredIdentities implements Identities {
         feedbackForwarding: true,
         tags,
       };
-      return this.#show(
-        await this.#cache.create(name, { identity, keys: [...keys] }, `Email identity ${name}`),
-      );
+      const stored: StoredIdentity = { identity, keys: [...keys] };
+      const create = () => this.#cache.create(name, stored, `Email identity ${name}`);
+      return this.#show(await index.around(stored, create));
     });
   }
 
@@ -133,16 +131,19 @@ class StoredIdentities implements Identities {
   }
 
   async delete(name: string): Promise<boolean> {
-    const found = this.#stored(name);
-    return found ? this.#cache.delete(found.identity.name) : false;
+    const found = await this.#stored(name);
+    if (!found) return false;
+    const existed = await this.#cache.delete(found.identity.name);
+    await this.#options.index.remove(found.identity.name, found);
+    return existed;
   }
 
-  signingKeys(identity: Identity): SigningKey[] {
+  async signingKeys(identity: Identity): Promise<SigningKey[]> {
     const { vault, verifyIdentities } = this.#options;
     const signer =
       identity.type === 'DOMAIN'
-        ? this.#cache.get(identity.name)
-        : this.#domainOf(domainPart(identity.name), identity.tenant);
+        ? await this.#cache.get(identity.name)
+        : await this.#domainOf(domainPart(identity.name), identity.tenant);
     if (!signer || !identity.dkim.signingEnabled || !signer.identity.dkim.signingEnabled) return [];
     let keys = this.#opened.get(signer);
     if (!keys) {
@@ -153,7 +154,7 @@ class StoredIdentities implements Identities {
   }
 
   async setSigning(name: string, source: KeySource): Promise<Identity> {
-    const { identity } = this.#existing(name);
+    const { identity } = await this.#existing(name);
     if (identity.type === 'EMAIL_ADDRESS') throw signsWithDomain(identity.name);
     const made = await this.#newKeys(identity.name, source, this.#options.clock.now());
     return this.#change(name, (now) => ({
@@ -167,13 +168,13 @@ class StoredIdentities implements Identities {
   }
 
   async check(name: string): Promise<Identity> {
-    const { identity } = this.#existing(name);
+    const { identity } = await this.#existing(name);
     if (identity.type === 'DOMAIN') await this.#checks.check(identity.name);
     else {
-      const own = this.#cache.get(domainPart(identity.name));
+      const own = await this.#cache.get(domainPart(identity.name));
       if (own?.identity.tenant === identity.tenant) await this.#checks.check(own.identity.name);
     }
-    return this.#show(this.#existing(name));
+    return this.#show(await this.#existing(name));
   }
 
   async recheck(): Promise<Recheck> {
@@ -182,18 +183,18 @@ class StoredIdentities implements Identities {
   }
 
   /** The stored identity under a name in a caller's spelling. */
-  #stored(name: string): StoredIdentity | undefined {
-    const exact = this.#cache.get(name);
-    if (exact) return exact;
+  async #stored(name: string): Promise<StoredIdentity | undefined> {
+    let canonical: string;
     try {
-      return this.#cache.get(normaliseIdentity(name).name);
+      canonical = normaliseIdentity(name).name;
     } catch {
       return undefined;
     }
+    return this.#cache.get(canonical);
   }
 
-  #existing(name: string): StoredIdentity {
-    const found = this.#stored(name);
+  async #existing(name: string): Promise<StoredIdentity> {
+    const found = await this.#stored(name);
     if (found) return found;
     throw new PosternError('not_found', `Email identity ${shorten(name)} does not exist.`);
   }
@@ -203,34 +204,41 @@ class StoredIdentities implements Identities {
    * subdomains). A verified domain of another tenant on the way ends the search: the names below it belong to that
    * tenant.
    */
-  #domainOf(domain: string, tenant: string): StoredIdentity | undefined {
-    for (let name = domain; ; ) {
-      const found = this.#cache.get(name);
-      if (found && (found.identity.verified || !this.#options.verifyIdentities)) {
-        return found.identity.tenant === tenant ? found : undefined;
-      }
-      const dot = name.indexOf('.');
-      if (dot < 0) return undefined;
-      name = name.slice(dot + 1);
-    }
+  async #domainOf(domain: string, tenant: string): Promise<StoredIdentity | undefined> {
+    return this.#covering(await this.#cache.getAll(parentsOf(domain)), tenant);
+  }
+
+  /** @param stored those of a domain and its parents, the nearest first. */
+  #covering(stored: readonly (StoredIdentity | undefined)[], tenant: string): StoredIdentity | undefined {
+    const nearest = stored.find((one) => one && (one.identity.verified || !this.#options.verifyIdentities));
+    return nearest?.identity.tenant === tenant ? nearest : undefined;
   }
 
   /** The identity as callers see it. */
-  #show({ identity }: StoredIdentity): Identity {
+  async #show(stored: StoredIdentity): Promise<Identity> {
+    const { type, name, tenant } = stored.identity;
+    const isCovered = type === 'EMAIL_ADDRESS' && this.#options.verifyIdentities;
+    return this.#shown(stored, isCovered ? await this.#domainOf(domainPart(name), tenant) : undefined);
+  }
+
+  #showAll(stored: readonly (StoredIdentity | undefined)[]): Promise<Identity[]> {
+    return Promise.all(stored.flatMap((one) => (one ? [this.#show(one)] : [])));
+  }
+
+  /** @param domain the verified domain that covers an address. */
+  #shown({ identity }: StoredIdentity, domain: StoredIdentity | undefined): Identity {
     const { dkim, verified } = identity;
     if (!this.#options.verifyIdentities) return verified ? identity : { ...identity, verified: true };
-    if (identity.type === 'EMAIL_ADDRESS') {
-      const domain = this.#domainOf(domainPart(identity.name), identity.tenant);
-      return { ...identity, verified: domain !== undefined };
-    }
+    if (identity.type === 'EMAIL_ADDRESS') return { ...identity, verified: domain !== undefined };
     // Created while no proof was required, and never proven.
     if (verified || dkim.status !== 'SUCCESS') return identity;
     return { ...identity, dkim: { ...dkim, status: 'PENDING' } };
   }
 
   async #change(name: string, by: (stored: StoredIdentity) => StoredIdentity): Promise<Identity> {
-    const changed = await this.#cache.update(this.#existing(name).identity.name, by);
-    return this.#show(changed ?? this.#existing(name));
+    const { identity } = await this.#existing(name);
+    const changed = await this.#cache.update(identity.name, by);
+    return this.#show(changed ?? (await this.#existing(name)));
   }
 
   #newKeys(domain: string, source: KeySource, now: number): ReturnType<typeof newKeys> {
@@ -241,6 +249,15 @@ class StoredIdentities implements Identities {
 /** Domain of an address as lower case A-label, the form of a parsed address. */
 function domainPart(address: string): string {
   return address.slice(address.lastIndexOf('@') + 1).toLowerCase();
+}
+
+/**
+ * A domain and its parents, the nearest first, without the top-level domain: identities are below one
+ * (`normaliseIdentity`).
+ */
+function parentsOf(domain: string): string[] {
+  const labels = domain.split('.');
+  return labels.slice(0, -1).map((_, at) => labels.slice(at).join('.'));
 }
 
 function signsWithDomain(name: string): PosternError {

@@ -1,5 +1,7 @@
 /** The stored form of an identity, its keys sealed, and the public facts that are derived from the keys. */
+import type { Config } from '../engine/ports.ts';
 import type { SigningKey } from '../mail/types.ts';
+import type { Clock } from '../time.ts';
 import {
   type DkimKey,
   dkimRecord,
@@ -8,6 +10,7 @@ import {
   makeRsaKey,
   readKey,
 } from './dkim-keys.ts';
+import { DocumentCache } from './document-cache.ts';
 import type { Identity } from './types.ts';
 import type { Vault } from './vault.ts';
 
@@ -31,6 +34,13 @@ export interface StoredIdentity {
    * none yet.
    */
   proof?: { checkedAt: number; missing: number };
+}
+
+/** Identities in memory, characters of JSON: some four thousand with a key of 2,048 bits each. */
+const CAPACITY = 16 << 20;
+
+export function openIdentityCache(config: Config, clock: Clock): DocumentCache<StoredIdentity> {
+  return new DocumentCache(config, 'identity', clock, CAPACITY);
 }
 
 /** The source of an identity's keys. */

@@ -1,8 +1,10 @@
 /** Access keys. The secret is stored sealed and opened when its key is first used. */
 import { randomBytes } from 'node:crypto';
+import type { Config } from '../engine/ports.ts';
 import { PosternError } from '../errors.ts';
 import type { Clock } from '../time.ts';
-import type { DocumentCache } from './document-cache.ts';
+import { DocumentCache } from './document-cache.ts';
+import { DocumentIndex } from './document-index.ts';
 import { checkName, quote } from './names.ts';
 import type { AccessKey, Control } from './types.ts';
 import type { Vault } from './vault.ts';
@@ -17,20 +19,46 @@ export interface StoredKey {
   createdAt: number;
 }
 
+const KIND = 'key';
+/** Keys in memory, characters of JSON. */
+const CAPACITY = 2 << 20;
 const BASE32 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
 /** AWS's rule for access key ids; the length starts lower because operators may bring their own. */
 const ID = /^\w{4,128}$/;
 /** Printable ASCII without space: travels in headers and SMTP AUTH unchanged. */
 const SECRET = /^[\x21-\x7e]{16,256}$/;
 const MAX_LABEL = 256;
+/** Administrators' keys read at one time. */
+const PAGE = 10;
+/** Name of the list of administrators' keys. */
+const ADMINISTRATORS = 'administrator';
 
 const context = (id: string) => `key ${id}`;
 
-export function openKeys(mirror: DocumentCache<StoredKey>, vault: Vault, clock: Clock): Control['keys'] {
+export function keyCache(config: Config, clock: Clock): DocumentCache<StoredKey> {
+  return new DocumentCache(config, KIND, clock, CAPACITY);
+}
+
+/** The lists of a key: its tenant's, and that of administrators. */
+function rowsOfKey({ id, tenant, admin }: StoredKey): Record<string, object> {
+  return { [`tenant/${tenant}/${id}`]: {}, ...(admin && { [`${ADMINISTRATORS}/${id}`]: {} }) };
+}
+
+/** @throws `storage_damaged` when the master key is not the store's; the storage group. */
+export async function expectOwnKeys(config: Config, vault: Vault): Promise<void> {
+  for (const { value } of await config.list(KIND, { max: 1 })) {
+    const { sealedSecret, id } = value as StoredKey;
+    vault.expectOwn(sealedSecret, context(id));
+  }
+}
+
+export function openKeys(
+  cache: DocumentCache<StoredKey>,
+  { config, vault, clock }: { config: Config; vault: Vault; clock: Clock },
+): Control['keys'] {
+  const index = new DocumentIndex(config, KIND, rowsOfKey);
   /** Opened keys by stored document: a changed document is opened anew, a revoked one forgotten. */
   const opened = new WeakMap<StoredKey, AccessKey>();
-
-  for (const key of mirror.all()) vault.expectOwn(key.sealedSecret, context(key.id));
 
   function open(stored: StoredKey): AccessKey {
     let key = opened.get(stored);
@@ -43,16 +71,28 @@ export function openKeys(mirror: DocumentCache<StoredKey>, vault: Vault, clock: 
   }
 
   return {
-    find(id) {
-      const stored = mirror.get(id);
+    async find(id) {
+      // What nobody has proven asks the store for nothing that cannot be there.
+      const stored = ID.test(id) ? await cache.get(id) : undefined;
       return stored && open(stored);
     },
 
-    list(tenant) {
-      return mirror
-        .all()
-        .filter((key) => tenant === undefined || key.tenant === tenant)
-        .map(open);
+    async list(tenant, page) {
+      if (tenant === undefined) return (await cache.list(page)).map(open);
+      const rows = await index.list(`tenant/${tenant}`, page);
+      const stored = await cache.getAll(rows.map(({ key }) => key));
+      return stored.flatMap((key) => (key?.tenant === tenant ? [open(key)] : []));
+    },
+
+    async administrators() {
+      const found: string[] = [];
+      for (let after: string | undefined; ; ) {
+        const rows = await index.list(ADMINISTRATORS, { after, max: PAGE });
+        const stored = await cache.getAll(rows.map(({ key }) => key));
+        found.push(...stored.flatMap((key) => (key?.admin ? [key.id] : [])));
+        if (found.length > 1 || rows.length < PAGE) return found.slice(0, 2);
+        after = rows.at(-1)!.key;
+      }
     },
 
     async create({ tenant, admin, name, id = newId(), secret = newSecret() }) {
@@ -80,10 +120,16 @@ export function openKeys(mirror: DocumentCache<StoredKey>, vault: Vault, clock: 
         name,
         createdAt: clock.now(),
       };
-      return open(await mirror.create(id, stored, `Access key ${id}`));
+      return index.around(stored, async () => open(await cache.create(id, stored, `Access key ${id}`)));
     },
 
-    revoke: (id) => mirror.delete(id),
+    async revoke(id) {
+      const stored = ID.test(id) ? await cache.get(id) : undefined;
+      if (!stored) return false;
+      const existed = await cache.delete(id);
+      await index.remove(id, stored);
+      return existed;
+    },
   };
 }
 

@@ -14,7 +14,7 @@ import { PosternError } from '../errors.ts';
 import { hash } from '../routing/hash.ts';
 import { type LaneGroup, laneGroup, type Provider, providerGroup } from '../shaping/providers.ts';
 import type { Clock } from '../time.ts';
-import { DocumentCache } from './document-cache.ts';
+import { DocumentMirror } from './document-mirror.ts';
 
 /** Domains whose group differs from the data's, the oldest entries first. */
 type Learnt = Readonly<Record<string, LaneGroup>>;
@@ -48,7 +48,7 @@ export async function openLaneGroups({
   config: Config;
   clock: Clock;
 }): Promise<LaneGroups> {
-  const mirror = new DocumentCache<Learnt>(config, KIND, clock);
+  const mirror = new DocumentMirror<Learnt>(config, KIND, clock);
   const unwatch = config.watch(({ kind, key }) => (kind === KIND ? mirror.changed(key) : undefined));
   await mirror.load();
   /** How often a domain was found in another group than its lane's. */

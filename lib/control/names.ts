@@ -7,9 +7,14 @@ import { canonicalDomain } from '../mail/domain.ts';
 const NAME = /^[A-Za-z0-9_-]{1,64}$/;
 const MAX_QUOTED = 80;
 
+/** Whether a text can be a name: what cannot is not looked up. */
+export function isName(text: string): boolean {
+  return NAME.test(text);
+}
+
 /** @param what the named thing, for the message. @throws `bad_request` */
 export function checkName(what: string, name: string): void {
-  if (NAME.test(name)) return;
+  if (isName(name)) return;
   throw new PosternError(
     'bad_request',
     `The name of a ${what} has 1 to 64 of the characters A-Z, a-z, 0-9, - and _; this one has not: ${quote(name)}.`,

@@ -15,8 +15,8 @@ import type { Config } from '../engine/ports.ts';
 import { PosternError } from '../errors.ts';
 import { type Clock, DAY, HOUR } from '../time.ts';
 import { dkimRecord } from './dkim-keys.ts';
-import { DocumentCache } from './document-cache.ts';
-import type { StoredIdentity, StoredSigningKey } from './identity-store.ts';
+import type { DocumentCache } from './document-cache.ts';
+import { openIdentityCache, type StoredIdentity, type StoredSigningKey } from './identity-store.ts';
 import { conclude, type Finding, lookUp, type ProofVerdict, type ResolveTxt, together } from './proof.ts';
 import type { Recheck } from './types.ts';
 
@@ -28,6 +28,8 @@ const MISSING = HOUR;
 /** Maximum number of domains checked in parallel, and by one call. */
 const PARALLEL = 8;
 const BATCH = 1_000;
+/** Identities read at one time. */
+const PAGE = 200;
 
 export interface ProofChecks {
   /** Checks one domain, and decides by this answer. @throws `dns_failure` when there is none; the storage group. */
@@ -61,28 +63,26 @@ export function openProofChecks(
 
   return {
     async check(domain) {
-      const stored = cache.get(domain);
+      const stored = await cache.get(domain);
       if (stored !== undefined) await ask(stored, 1);
     },
 
     async recheck() {
-      const due = cache
-        .all()
-        .filter((one) => dueAt(one) <= clock.now())
-        .sort((a, b) => dueAt(a) - dueAt(b))
-        .slice(0, BATCH);
+      const due = await dueNow(cache, clock.now());
       const result: Recheck = { checked: due.length, lost: [], regained: [], unanswered: 0 };
       const next = due.values();
       const worker = async (): Promise<void> => {
-        for (const stored of next) {
-          const { name, verified } = stored.identity;
+        for (const name of next) {
+          const stored = await cache.get(name);
+          if (stored === undefined) continue;
+          const { verified } = stored.identity;
           try {
             await ask(stored, CLEAR_ANSWERS);
           } catch (error) {
             if (!(error instanceof PosternError && error.code === 'dns_failure')) throw error;
             result.unanswered += 1;
           }
-          const now = cache.get(name)?.identity.verified ?? verified;
+          const now = (await cache.get(name))?.identity.verified ?? verified;
           if (verified && !now) result.lost.push(name);
           if (!verified && now) result.regained.push(name);
         }
@@ -93,18 +93,27 @@ export function openProofChecks(
   };
 }
 
-/** Makes the due checks over a store that it reads itself: for a process that runs now and then. */
-export async function recheckProofs(options: {
+/** Makes the due checks over a store: for a process that runs now and then, and does nothing else. */
+export function recheckProofs(options: {
   config: Config;
   clock: Clock;
   resolveTxt: ResolveTxt;
 }): Promise<Recheck> {
-  const cache = new DocumentCache<StoredIdentity>(options.config, 'identity', options.clock);
-  try {
-    await cache.load();
-    return await openProofChecks(cache, options).recheck();
-  } finally {
-    cache.close();
+  return openProofChecks(openIdentityCache(options.config, options.clock), options).recheck();
+}
+
+/** Names of the domains that are due, the longest due first, a batch at most. All are read, a page in memory. */
+async function dueNow(cache: DocumentCache<StoredIdentity>, now: number): Promise<string[]> {
+  let due: { name: string; at: number }[] = [];
+  for (let after: string | undefined; ; ) {
+    const page = await cache.list({ after, max: PAGE });
+    for (const one of page) {
+      const at = dueAt(one);
+      if (at <= now) due.push({ name: one.identity.name, at });
+    }
+    due = due.sort((a, b) => a.at - b.at).slice(0, BATCH);
+    if (page.length < PAGE) return due.map(({ name }) => name);
+    after = page.at(-1)!.identity.name;
   }
 }
 

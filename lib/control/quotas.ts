@@ -1,5 +1,7 @@
 /** Limits how many documents of a kind a tenant may have. */
+import { Cache } from '../cache.ts';
 import { PosternError } from '../errors.ts';
+import { type Clock, MINUTE } from '../time.ts';
 
 /** Amazon SES's quotas of an account; here each tenant has them. */
 export interface ControlLimits {
@@ -10,44 +12,78 @@ export interface ControlLimits {
 
 export const SES_LIMITS: ControlLimits = { identities: 10_000, configurationSets: 10_000, templates: 20_000 };
 
+/** A count is used again for so long, ms, while the tenant is below this part of its limit. */
+const KEPT = MINUTE;
+const FAR_BELOW = 0.9;
+const TENANTS = 1_000;
+
 /**
- * Reserves a place for a document while it is being stored, so that concurrent calls cannot exceed the limit
- * together.
+ * Counting is left to the store. A tenant far below its limit is not counted for each document; the documents of one
+ * that is near it are made one after the other, so that concurrent calls cannot exceed the limit together.
  */
 export class Quota {
   readonly #what: string;
   readonly #limit: number;
-  readonly #taken = new Map<string, number>();
+  readonly #clock: Clock;
+  /** What was counted last, with what was made since. */
+  readonly #counted = new Cache<string, { count: number; at: number }>(TENANTS);
+  /** The last creation of each tenant near its limit. */
+  readonly #turns = new Map<string, Promise<unknown>>();
 
-  constructor(what: string, limit: number) {
+  constructor(what: string, limit: number, clock: Clock) {
     this.#what = what;
     this.#limit = limit;
+    this.#clock = clock;
   }
 
   /**
-   * @param stored number of the tenant's documents now. @param store creates one more.
-   * @throws `limit_exceeded`
+   * @param count counts the tenant's documents. @param store creates one more.
+   * @throws `limit_exceeded`, and what the two throw.
    */
-  async within<T>(tenant: string, stored: number, store: () => Promise<T>): Promise<T> {
-    const taken = this.#taken.get(tenant) ?? 0;
-    if (stored + taken >= this.#limit) {
-      throw new PosternError(
-        'limit_exceeded',
-        `Tenant ${tenant} has ${this.#limit} ${this.#what}, the most it may have. Delete what is unused.`,
-      );
-    }
-    this.#taken.set(tenant, taken + 1);
+  async within<T>(
+    tenant: string,
+    count: () => number | Promise<number>,
+    store: () => Promise<T>,
+  ): Promise<T> {
+    if (this.#isFar(tenant)) return this.#make(tenant, store);
+    const before = this.#turns.get(tenant);
+    const turn = (async () => {
+      await before?.catch(() => undefined);
+      if (!this.#isFar(tenant)) await this.#count(tenant, count);
+      return this.#make(tenant, store);
+    })();
+    this.#turns.set(tenant, turn);
     try {
-      return await store();
+      return await turn;
     } finally {
-      this.#taken.set(tenant, this.#taken.get(tenant)! - 1);
+      if (this.#turns.get(tenant) === turn) this.#turns.delete(tenant);
     }
   }
-}
 
-/** Number of the tenant's documents in `all`. */
-export function countOf(all: readonly { tenant: string }[], tenant: string): number {
-  let count = 0;
-  for (const one of all) if (one.tenant === tenant) count += 1;
-  return count;
+  #isFar(tenant: string): boolean {
+    const known = this.#counted.get(tenant);
+    if (known === undefined || known.count >= FAR_BELOW * this.#limit) return false;
+    return this.#clock.now() - known.at < KEPT;
+  }
+
+  async #count(tenant: string, count: () => number | Promise<number>): Promise<void> {
+    const found = await count();
+    this.#counted.set(tenant, { count: found, at: this.#clock.now() });
+    if (found < this.#limit) return;
+    throw new PosternError(
+      'limit_exceeded',
+      `Tenant ${tenant} has ${this.#limit} ${this.#what}, the most it may have. Delete what is unused.`,
+    );
+  }
+
+  async #make<T>(tenant: string, store: () => Promise<T>): Promise<T> {
+    const counted = this.#counted.get(tenant);
+    if (counted) counted.count += 1;
+    try {
+      return await store();
+    } catch (error) {
+      if (counted) counted.count -= 1;
+      throw error;
+    }
+  }
 }

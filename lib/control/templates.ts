@@ -1,33 +1,50 @@
 /** Stored templates: their names are unique within a tenant. */
 import { PosternError } from '../errors.ts';
 import type { DocumentCache } from './document-cache.ts';
-import { checkName, shorten, tenantKey } from './names.ts';
-import { countOf, Quota } from './quotas.ts';
+import type { DocumentIndex } from './document-index.ts';
+import { checkName, isName, shorten, tenantKey } from './names.ts';
+import type { Quota } from './quotas.ts';
 import type { Control, StoredTemplate } from './types.ts';
 
 /** SES: "up to 500 KB in size, including both the text and HTML parts". */
 const MAX_TEMPLATE_BYTES = 500 * 1024;
 
-export function openTemplates(mirror: DocumentCache<StoredTemplate>, limit: number): Control['templates'] {
-  const quota = new Quota('templates', limit);
+/** What a list shows of a template. */
+export type TemplateRow = Pick<StoredTemplate, 'createdAt'>;
 
+/** The list of a template: its tenant's. */
+export function rowsOfTemplate({ tenant, name, createdAt }: StoredTemplate): Record<string, TemplateRow> {
+  return { [tenantKey(tenant, name)]: { createdAt } };
+}
+
+export function openTemplates(
+  cache: DocumentCache<StoredTemplate>,
+  { index, quota }: { index: DocumentIndex<StoredTemplate, TemplateRow>; quota: Quota },
+): Control['templates'] {
   return {
-    find: (name, tenant) => mirror.get(tenantKey(tenant, name)),
+    find: async (name, tenant) => (isName(name) ? cache.get(tenantKey(tenant, name)) : undefined),
 
-    list: (tenant) => mirror.all().filter((template) => tenant === undefined || template.tenant === tenant),
+    async list(tenant, page) {
+      const rows = await index.list(tenant, page);
+      return rows.map(({ key, shown }) => ({ name: key, ...shown }));
+    },
 
     async create(template) {
-      checkName('tenant', template.tenant);
-      checkName('template', template.name);
+      const { tenant, name } = template;
+      checkName('tenant', tenant);
+      checkName('template', name);
       checkSize(template);
-      await quota.within(template.tenant, countOf(mirror.all(), template.tenant), () =>
-        mirror.create(tenantKey(template.tenant, template.name), template, `Template ${template.name}`),
+      const key = tenantKey(tenant, name);
+      await quota.within(
+        tenant,
+        () => index.count(tenant),
+        () => index.around(template, () => cache.create(key, template, `Template ${name}`)),
       );
     },
 
     async update(template) {
       checkSize(template);
-      const stored = await mirror.update(tenantKey(template.tenant, template.name), ({ createdAt }) => ({
+      const stored = await cache.update(tenantKey(template.tenant, template.name), ({ createdAt }) => ({
         ...template,
         createdAt,
       }));
@@ -36,7 +53,12 @@ export function openTemplates(mirror: DocumentCache<StoredTemplate>, limit: numb
       }
     },
 
-    delete: (name, tenant) => mirror.delete(tenantKey(tenant, name)),
+    async delete(name, tenant) {
+      const key = tenantKey(tenant, name);
+      const existed = await cache.delete(key);
+      await index.remove(key, { name, tenant, createdAt: 0 });
+      return existed;
+    },
   };
 }
 

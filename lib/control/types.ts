@@ -91,14 +91,25 @@ export interface StoredTemplate {
   createdAt: number;
 }
 
+/** A page of a list: what follows a name, in the order of names. */
+export interface Page {
+  after?: string;
+  /** Absent: all that follow. */
+  max?: number;
+}
+
 /**
- * Reads are answered from memory (kept current by the config port's watch), so the accept path never waits; writes
- * are durable when they resolve.
+ * What belongs to tenants is read by key when it is needed, and held for a while (document-cache.ts); what all share is
+ * in memory. Writes are durable when they resolve. All that is asynchronous may throw PosternErrors of the storage
+ * group.
  */
 export interface Control {
   keys: {
-    find(id: string): AccessKey | undefined;
-    list(tenant?: string): AccessKey[];
+    find(id: string): Promise<AccessKey | undefined>;
+    /** In the order of ids. */
+    list(tenant?: string, page?: Page): Promise<AccessKey[]>;
+    /** Ids of administrators' keys, two at most: for whoever asks whether there is any, or another one. */
+    administrators(): Promise<string[]>;
     /** Makes a key: `AKIA…` id of 20 characters, secret of 40. */
     create(input: {
       tenant: string;
@@ -110,10 +121,13 @@ export interface Control {
     revoke(id: string): Promise<boolean>;
   };
   identities: {
-    find(name: string): Identity | undefined;
+    find(name: string): Promise<Identity | undefined>;
     /** The identity that permits `address` as a From: the address itself, its domain, or a parent domain. */
-    forSender(address: string, tenant: string): Identity | undefined;
-    list(tenant?: string): Identity[];
+    forSender(address: string, tenant: string): Promise<Identity | undefined>;
+    /** Whether any of these domains is an identity. */
+    haveAny(domains: readonly string[]): Promise<boolean>;
+    /** In the order of names. */
+    list(tenant?: string, page?: Page): Promise<Identity[]>;
     create(input: {
       name: string;
       tenant: string;
@@ -126,7 +140,7 @@ export interface Control {
     update(name: string, change: (identity: Identity) => Identity): Promise<Identity>;
     delete(name: string): Promise<boolean>;
     /** Keys that sign for a domain's mail, decrypted; empty when signing is off. Cached. */
-    signingKeys(identity: Identity): SigningKey[];
+    signingKeys(identity: Identity): Promise<SigningKey[]>;
     /** Replaces the signing keys by supplied or new ones. */
     setSigning(
       name: string,
@@ -144,8 +158,11 @@ export interface Control {
     recheck(): Promise<Recheck>;
   };
   configurationSets: {
-    find(name: string, tenant: string): ConfigurationSet | undefined;
-    list(tenant?: string): ConfigurationSet[];
+    find(name: string, tenant: string): Promise<ConfigurationSet | undefined>;
+    /** A tenant's sets, in the order of names. */
+    list(tenant: string, page?: Page): Promise<ConfigurationSet[]>;
+    /** A set, of any tenant, that sends by a pool; reads all sets of all tenants. */
+    withPool(pool: string): Promise<ConfigurationSet | undefined>;
     create(set: ConfigurationSet): Promise<void>;
     update(
       name: string,
@@ -155,17 +172,18 @@ export interface Control {
     delete(name: string, tenant: string): Promise<boolean>;
   };
   templates: {
-    find(name: string, tenant: string): StoredTemplate | undefined;
-    list(tenant?: string): StoredTemplate[];
+    find(name: string, tenant: string): Promise<StoredTemplate | undefined>;
+    /** A tenant's templates without their content, in the order of names. */
+    list(tenant: string, page?: Page): Promise<Pick<StoredTemplate, 'name' | 'createdAt'>[]>;
     create(template: StoredTemplate): Promise<void>;
     update(template: StoredTemplate): Promise<void>;
     delete(name: string, tenant: string): Promise<boolean>;
   };
   account: {
-    sendingEnabled(): boolean;
+    sendingEnabled(): Promise<boolean>;
     setSendingEnabled(enabled: boolean): Promise<void>;
     /** The attributes that were set for a tenant; those of `ACCOUNT_TENANT` are the account's. */
-    suppressionAttributes(tenant: string): SuppressionAttributes;
+    suppressionAttributes(tenant: string): Promise<SuppressionAttributes>;
     setSuppressionAttributes(tenant: string, attributes: SuppressionAttributes): Promise<void>;
     /**
      * Which list applies to a message (the name of its tenant), and for which reasons. As with new SES accounts the
@@ -174,7 +192,7 @@ export interface Control {
     suppression(
       tenant: string,
       set?: Pick<ConfigurationSet, 'suppressedReasons' | 'suppressionScope'>,
-    ): { list: string; reasons: readonly SuppressionReason[] };
+    ): Promise<{ list: string; reasons: readonly SuppressionReason[] }>;
   };
   eventDestinations: EventDestinations;
   directives: Directives;

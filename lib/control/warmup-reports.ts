@@ -13,7 +13,7 @@ import type { Config } from '../engine/ports.ts';
 import { PosternError } from '../errors.ts';
 import { type Clock, DAY } from '../time.ts';
 import type { Signal } from '../warmup/verdict.ts';
-import { DocumentCache } from './document-cache.ts';
+import { DocumentMirror } from './document-mirror.ts';
 
 /** What a report means for the IP that sent a message. */
 export interface WarmupReport {
@@ -47,7 +47,7 @@ const NONE: ReadonlyMap<string, WarmupReport> = new Map();
 /** @throws PosternError of the storage group. */
 export async function openWarmupReports(config: Config, clock: Clock): Promise<WarmupReports> {
   const byIp = new Map<string, Map<string, WarmupReport>>();
-  const mirror = new DocumentCache<WarmupReport>(config, KIND, clock, (key, report) => {
+  const mirror = new DocumentMirror<WarmupReport>(config, KIND, clock, (key, report) => {
     const [ip, id] = partsOf(key);
     const known = byIp.get(ip) ?? new Map<string, WarmupReport>();
     if (report === undefined) known.delete(id);

@@ -273,10 +273,23 @@ export interface Document {
 
 export type ConfigListener = (change: { kind: string; key: string }) => void | Promise<void>;
 
+/** Selects documents of a kind. */
+export interface DocumentQuery {
+  /** Only keys that begin so. */
+  prefix?: string;
+  /** Only keys behind this one, which need not exist any more. */
+  after?: string;
+  max?: number;
+}
+
 export interface Config {
   get(kind: string, key: string): Promise<Document | undefined>;
+  /** Reads many documents at once. @returns them in the order of the keys; undefined where there is none. */
+  getAll(kind: string, keys: readonly string[]): Promise<(Document | undefined)[]>;
   /** In the order of keys (UTF-8 bytes). */
-  list(kind: string, options?: { after?: string; max?: number }): Promise<Document[]>;
+  list(kind: string, query?: DocumentQuery): Promise<Document[]>;
+  /** Number of documents whose keys begin with `prefix`. */
+  count(kind: string, prefix: string): Promise<number>;
   /**
    * @param expect version that must be current (0: must not exist yet); absent: any.
    * @returns the new version. @throws `config_conflict` when `expect` does not hold.

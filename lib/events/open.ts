@@ -58,9 +58,10 @@ export async function openEvents(options: EventsOptions): Promise<Events> {
     amqp: createAmqp(clock),
     file: createJsonLines(print),
   };
+  const followed = await destinations.follow();
   const follower = await startFollower({
     ...engine,
-    destinations: () => destinations.all(),
+    destinations: () => followed.all(),
     senders,
     context,
     clock,
@@ -88,6 +89,7 @@ export async function openEvents(options: EventsOptions): Promise<Events> {
     },
     async close() {
       await follower.stop();
+      followed.close();
       for (const sender of Object.values(senders)) await (sender as DestinationSender<EventTarget>).close?.();
       await aws.close();
     },

@@ -39,13 +39,13 @@ export interface SigV4 {
   /**
    * @param now current time, ms.
    * @throws PosternError `missing_authentication`, `incomplete_signature`, `clock_skew`, `invalid_signature`,
-   * `unknown_key`.
+   * `unknown_key`, and what `find` throws.
    */
-  begin(head: RequestHead, now: number): SignedHead;
+  begin(head: RequestHead, now: number): Promise<SignedHead>;
 }
 
 /** Makes a verifier for the keys of `find`. */
-export function createSigV4(find: (keyId: string) => AccessKey | undefined): SigV4 {
+export function createSigV4(find: (keyId: string) => Promise<AccessKey | undefined>): SigV4 {
   const signingKeys = new Cache<string, { secret: string; key: KeyObject }>(MAX_CACHED_KEYS);
 
   /**
@@ -84,11 +84,11 @@ export function createSigV4(find: (keyId: string) => AccessKey | undefined): Sig
   }
 
   return {
-    begin(head, now) {
+    async begin(head, now) {
       const auth = authorizationOf(head);
       const time = signedTime(head, auth);
       checkTime(time, auth.day, now);
-      const known = find(auth.keyId);
+      const known = await find(auth.keyId);
       if (!known)
         throw new PosternError('unknown_key', 'The security token included in the request is invalid.');
       const declared = declaredHash(head);

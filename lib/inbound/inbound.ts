@@ -42,7 +42,7 @@ export interface InboundOptions {
    * Whether the domain sends mail or receives bounces: role addresses of it and of its subdomains are accepted as
    * well.
    */
-  ownsDomain?: (domain: string) => boolean;
+  ownsAny?: (domains: readonly string[]) => Promise<boolean>;
   engine: Pick<Engine, 'records' | 'rows'>;
   returnPaths: ReturnPaths;
   references: MessageReferences;
@@ -99,13 +99,13 @@ export async function startInbound(options: InboundOptions): Promise<Inbound> {
   const aggregates = new AggregateReports({ rows, mailboxes: options.reportMailboxes, clock });
   const recorder = new Recorder({ records, returnPaths, references, clock, log, onFeedback });
 
-  function isRole(address: string): boolean {
+  async function isRole(address: string): Promise<boolean> {
     const lower = address.toLowerCase();
     if (lower === 'postmaster') return true;
     const domain = ROLES.exec(lower)?.[1];
     if (domain === undefined) return false;
-    const { ownsDomain = () => false } = options;
-    return parents(hostname.toLowerCase()).includes(domain) || parents(domain).some(ownsDomain);
+    const { ownsAny = () => Promise.resolve(false) } = options;
+    return parents(hostname.toLowerCase()).includes(domain) || ownsAny(parents(domain));
   }
 
   const { address, renew, close } = await startListener({
@@ -121,11 +121,11 @@ export async function startInbound(options: InboundOptions): Promise<Inbound> {
     budget: options.budget,
     clock,
     log,
-    onRecipient(recipient, session) {
+    async onRecipient(recipient, session) {
       // A report is about one delivery; each has a return path of its own.
       if (session.envelope.rcptTo.length > 0) throw reply(452, '4.5.3 One recipient at a time, please');
-      if (isRole(recipient) || recorder.targetOf(recipient)) return;
-      if (unsubscribes.messageOf(recipient) || aggregates.isMailbox(recipient)) return;
+      if (recorder.targetOf(recipient) || unsubscribes.messageOf(recipient)) return;
+      if (aggregates.isMailbox(recipient) || (await isRole(recipient))) return;
       throw reply(550, '5.1.1 No such recipient: this host takes reports to its own return paths only');
     },
     async onMessage(bytes, session) {

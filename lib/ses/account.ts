@@ -4,14 +4,16 @@ import { operation, unsupported } from './operation.ts';
 /** SES: "a value of -1 signifies an unlimited quota". */
 const UNLIMITED = -1;
 
-export const getAccount = operation('GetAccount', 'use', (_input, { deps, limits, caller }) => ({
-  SendingEnabled: deps.control.account.sendingEnabled(),
+export const getAccount = operation('GetAccount', 'use', async (_input, { deps, limits, caller }) => ({
+  SendingEnabled: await deps.control.account.sendingEnabled(),
   ProductionAccessEnabled: true,
   EnforcementStatus: 'HEALTHY',
   DedicatedIpAutoWarmupEnabled: false,
   // What was sent in 24 hours is not known here, and a made-up 0 would be believed: it is left out.
   SendQuota: { Max24HourSend: UNLIMITED, MaxSendRate: limits.sendRate },
-  SuppressionAttributes: { SuppressedReasons: [...deps.control.account.suppression(caller.tenant).reasons] },
+  SuppressionAttributes: {
+    SuppressedReasons: [...(await deps.control.account.suppression(caller.tenant)).reasons],
+  },
 }));
 
 /** As in SES, an absent `SendingEnabled` means false. */
@@ -31,7 +33,7 @@ export const putAccountSuppressionAttributes = operation(
   async ({ SuppressedReasons = [], ValidationAttributes }, { deps, caller }) => {
     if (ValidationAttributes) throw unsupported('ValidationAttributes');
     const { account } = deps.control;
-    const { scope } = account.suppressionAttributes(caller.tenant);
+    const { scope } = await account.suppressionAttributes(caller.tenant);
     await account.setSuppressionAttributes(caller.tenant, { scope, reasons: SuppressedReasons });
     return {};
   },

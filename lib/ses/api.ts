@@ -35,7 +35,7 @@ export function sesV2Api(deps: ApiDeps, bodies: BodyReader): Hono<ApiEnv> {
     const head = headOf(c.env.incoming);
     let held: HeldBody | undefined;
     try {
-      const signed = sigV4.begin(head, deps.clock.now());
+      const signed = await sigV4.begin(head, deps.clock.now());
       held = await bodies.read(c.env.incoming, signed.proven);
       const { key, bodyHash } = signed.finish(held.bytes);
       held.proven();

@@ -6,7 +6,7 @@ import { SUPPRESSION_REASONS, type SuppressionReason } from '../engine/suppressi
 import { PosternError } from '../errors.ts';
 import { canonicalDomain } from '../mail/domain.ts';
 import { type Call, operation, unsupported } from './operation.ts';
-import { page } from './pages.ts';
+import { pageOf } from './pages.ts';
 import { poolOf, shownPool } from './pool-names.ts';
 import { checkedTags } from './tags.ts';
 import type { InputOf } from './types.ts';
@@ -34,7 +34,7 @@ export const createConfigurationSet = operation('CreateConfigurationSet', 'manag
     sendingEnabled: input.SendingOptions === undefined || (input.SendingOptions.SendingEnabled ?? false),
     reputationMetricsEnabled:
       input.ReputationOptions === undefined || (input.ReputationOptions.ReputationMetricsEnabled ?? false),
-    tracking: tracking && trackingOf(tracking, call),
+    tracking: tracking && (await trackingOf(tracking, call)),
     ...suppressionOf(input.SuppressionOptions),
     vdm: vdmOf(input.VdmOptions),
     tags: checkedTags(input.Tags),
@@ -72,24 +72,24 @@ function openPoolOf(name: string, set: string, { deps, caller }: Call): string {
  * their sender owns. Without a domain, links are this service's own.
  * @throws PosternError `bad_request`, also when there is no domain and this service has no tracking URL of its own.
  */
-function trackingOf(
+async function trackingOf(
   { CustomRedirectDomain: given, HttpsPolicy: policy }: TrackingInput,
   { deps, caller }: Call,
-): NonNullable<ConfigurationSet['tracking']> {
+): Promise<NonNullable<ConfigurationSet['tracking']>> {
   if (given?.trim() === '' || (given === undefined && deps.trackingUrl === undefined))
     throw new PosternError('bad_request', 'CustomRedirectDomain must be specified.');
   const tracking = { customRedirectDomain: given && redirectDomainOf(given), httpsPolicy: policy };
   trackingTargets({ tracking }, undefined, deps.trackingUrl);
   const { customRedirectDomain: domain } = tracking;
-  if (domain && !isOwned(domain, caller.tenant, deps.control))
+  if (domain && !(await isOwned(domain, caller.tenant, deps.control)))
     throw new PosternError('bad_request', `Domain <${domain}> is not verified under this account.`);
   return tracking;
 }
 
 /** Whether the domain, or one above it, is a verified identity of the tenant. */
-function isOwned(domain: string, tenant: string, { identities }: Control): boolean {
+async function isOwned(domain: string, tenant: string, { identities }: Control): Promise<boolean> {
   for (let name = domain; name.includes('.'); name = name.slice(name.indexOf('.') + 1)) {
-    const identity = identities.find(name);
+    const identity = await identities.find(name);
     if (identity?.verified && identity.tenant === tenant) return true;
   }
   return false;
@@ -140,8 +140,8 @@ function refuseSmime(input: CreateInput['MessageSecurityOptions']): void {
   if (input?.SigningScheme?.SmimeScheme) throw unsupported('SmimeScheme');
 }
 
-export function findConfigurationSet(name: string, { deps, caller }: Call): ConfigurationSet {
-  const set = deps.control.configurationSets.find(name, caller.tenant);
+export async function findConfigurationSet(name: string, { deps, caller }: Call): Promise<ConfigurationSet> {
+  const set = await deps.control.configurationSets.find(name, caller.tenant);
   if (set) return set;
   throw new PosternError('configuration_set_missing', `Configuration set <${name}> does not exist.`);
 }
@@ -149,8 +149,8 @@ export function findConfigurationSet(name: string, { deps, caller }: Call): Conf
 export const getConfigurationSet = operation(
   'GetConfigurationSet',
   'use',
-  ({ ConfigurationSetName: name }, call) => {
-    const set = findConfigurationSet(name, call);
+  async ({ ConfigurationSetName: name }, call) => {
+    const set = await findConfigurationSet(name, call);
     const { delivery, tracking, suppressedReasons: reasons, suppressionScope: scope, vdm } = set;
     return {
       ConfigurationSetName: name,
@@ -185,14 +185,14 @@ function ownTrackingHost({ deps: { trackingUrl } }: Call): string {
 export const listConfigurationSets = operation(
   'ListConfigurationSets',
   'use',
-  ({ Filter, NextToken, PageSize }, { deps, caller }) => {
+  async ({ Filter, NextToken, PageSize }, { deps, caller }) => {
     const part = Filter?.CONFIGURATION_SET_NAME_CONTAINS ?? '';
-    const names = deps.control.configurationSets
-      .list(caller.tenant)
-      .map((set) => set.name)
-      .filter((name) => name.includes(part));
-    const { items, ...rest } = page(names, (name) => name, { PageSize, NextToken });
-    return { ConfigurationSets: items, ...rest };
+    const { items, ...rest } = await pageOf(
+      (from) => deps.control.configurationSets.list(caller.tenant, from),
+      { PageSize, NextToken },
+      part === '' ? undefined : ({ name }) => name.includes(part),
+    );
+    return { ConfigurationSets: items.map(({ name }) => name), ...rest };
   },
 );
 
@@ -221,7 +221,7 @@ export const putConfigurationSetTrackingOptions = operation(
   'manage',
   async (input, call) => {
     const { ConfigurationSetName: name, CustomRedirectDomain: domain, HttpsPolicy: policy } = input;
-    const tracking = domain === undefined && policy === undefined ? undefined : trackingOf(input, call);
+    const tracking = domain === undefined && policy === undefined ? undefined : await trackingOf(input, call);
     return change(name, call, (set) => ({ ...set, tracking }));
   },
 );
@@ -273,8 +273,8 @@ export const putConfigurationSetVdmOptions = operation(
 export const updateConfigurationSet = operation(
   'UpdateConfigurationSet',
   'manage',
-  ({ ConfigurationSetName, MessageSecurityOptions }, call) => {
-    findConfigurationSet(ConfigurationSetName, call);
+  async ({ ConfigurationSetName, MessageSecurityOptions }, call) => {
+    await findConfigurationSet(ConfigurationSetName, call);
     refuseSmime(MessageSecurityOptions);
     return {};
   },

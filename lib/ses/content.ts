@@ -104,25 +104,25 @@ export function attachments(input: GivenTemplate['Attachments']): Attachment[] |
  * A template by name, by ARN or given whole, with its data.
  * @throws PosternError `bad_request`, `template_missing`.
  */
-export function template(
+export async function template(
   input: GivenTemplate,
   tenant: string,
   call: Call,
-): Extract<Content, { kind: 'template' }> {
+): Promise<Extract<Content, { kind: 'template' }>> {
   return {
     kind: 'template',
-    ...templateSource(input, tenant, call),
+    ...(await templateSource(input, tenant, call)),
     data: parseData(input.TemplateData),
     headers: headers(input.Headers),
     attachments: attachments(input.Attachments),
   };
 }
 
-function templateSource(
+async function templateSource(
   input: GivenTemplate,
   tenant: string,
   call: Call,
-): { name?: string; parts: TemplateParts } {
+): Promise<{ name?: string; parts: TemplateParts }> {
   const { TemplateName, TemplateArn, TemplateContent } = input;
   if ([TemplateName, TemplateArn, TemplateContent].filter((one) => one !== undefined).length !== 1)
     throw new PosternError(
@@ -131,7 +131,7 @@ function templateSource(
     );
   if (TemplateContent) return { parts: templateParts(TemplateContent) };
   const name = TemplateName ?? nameOfArn(TemplateArn!);
-  const stored = call.deps.control.templates.find(name, tenant);
+  const stored = await call.deps.control.templates.find(name, tenant);
   if (!stored) throw new PosternError('template_missing', `Template ${name} does not exist.`);
   return { name, parts: { subject: stored.subject, text: stored.text, html: stored.html } };
 }

@@ -126,7 +126,7 @@ export const deleteDedicatedIpPool = operation(
   async ({ PoolName }, call) => {
     const pool = poolOf(PoolName);
     if (pool === DEFAULT_POOL) throw new PosternError('bad_request', `${PoolName} cannot be deleted.`);
-    const user = call.deps.control.configurationSets.list().find((set) => set.delivery.pool === pool);
+    const user = await call.deps.control.configurationSets.withPool(pool);
     if (user !== undefined) {
       throw new PosternError(
         'bad_request',

@@ -17,7 +17,7 @@ export const createConfigurationSetEventDestination = operation(
   'manage',
   async ({ ConfigurationSetName, EventDestinationName, EventDestination }, call) => {
     requireEvents(call);
-    findConfigurationSet(ConfigurationSetName, call);
+    await findConfigurationSet(ConfigurationSetName, call);
     requireName(EventDestinationName);
     await call.deps.control.eventDestinations.create({
       name: EventDestinationName,
@@ -33,7 +33,7 @@ export const updateConfigurationSetEventDestination = operation(
   'UpdateConfigurationSetEventDestination',
   'manage',
   async ({ ConfigurationSetName, EventDestinationName, EventDestination }, call) => {
-    const { id } = find(ConfigurationSetName, EventDestinationName, call);
+    const { id } = await find(ConfigurationSetName, EventDestinationName, call);
     await call.deps.control.eventDestinations.update(id, givenOf(EventDestination));
     return {};
   },
@@ -43,7 +43,7 @@ export const deleteConfigurationSetEventDestination = operation(
   'DeleteConfigurationSetEventDestination',
   'manage',
   async ({ ConfigurationSetName, EventDestinationName }, call) => {
-    const { id } = find(ConfigurationSetName, EventDestinationName, call);
+    const { id } = await find(ConfigurationSetName, EventDestinationName, call);
     await call.deps.control.eventDestinations.delete(id);
     return {};
   },
@@ -52,9 +52,9 @@ export const deleteConfigurationSetEventDestination = operation(
 export const getConfigurationSetEventDestinations = operation(
   'GetConfigurationSetEventDestinations',
   'use',
-  ({ ConfigurationSetName }, call) => {
-    findConfigurationSet(ConfigurationSetName, call);
-    const found = call.deps.control.eventDestinations.of(call.caller.tenant, ConfigurationSetName);
+  async ({ ConfigurationSetName }, call) => {
+    await findConfigurationSet(ConfigurationSetName, call);
+    const found = await call.deps.control.eventDestinations.of(call.caller.tenant, ConfigurationSetName);
     return { EventDestinations: found.map(shown).filter((one) => one !== undefined) };
   },
 );
@@ -76,11 +76,10 @@ function requireEvents({ deps }: Call): void {
   );
 }
 
-function find(set: string, name: string, call: Call): EventDestination {
-  findConfigurationSet(set, call);
-  const found = call.deps.control.eventDestinations
-    .of(call.caller.tenant, set)
-    .find((one) => one.name === name);
+async function find(set: string, name: string, call: Call): Promise<EventDestination> {
+  await findConfigurationSet(set, call);
+  const all = await call.deps.control.eventDestinations.of(call.caller.tenant, set);
+  const found = all.find((one) => one.name === name);
   if (found) return found;
   throw new PosternError('not_found', `Event destination <${name}> does not exist.`);
 }

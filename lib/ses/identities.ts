@@ -2,7 +2,7 @@
 import type { Identity } from '../control/types.ts';
 import { PosternError } from '../errors.ts';
 import { type Call, operation, unsupported } from './operation.ts';
-import { page } from './pages.ts';
+import { pageOf } from './pages.ts';
 import { checkedTags } from './tags.ts';
 import type { InputOf, OutputOf } from './types.ts';
 
@@ -10,8 +10,8 @@ type SigningAttributes = NonNullable<InputOf<'CreateEmailIdentity'>['DkimSigning
 type DkimAttributes = NonNullable<OutputOf<'GetEmailIdentity'>['DkimAttributes']>;
 
 /** @throws PosternError `not_found`, also for another tenant's identity: its existence is not the caller's to learn. */
-export function findIdentity(name: string, call: Call): Identity {
-  const identity = call.deps.control.identities.find(name);
+export async function findIdentity(name: string, call: Call): Promise<Identity> {
+  const identity = await call.deps.control.identities.find(name);
   const { admin, tenant } = call.caller;
   if (identity && (admin || identity.tenant === tenant)) return identity;
   throw new PosternError('not_found', `Email identity ${name} does not exist.`);
@@ -38,7 +38,7 @@ export const createEmailIdentity = operation('CreateEmailIdentity', 'manage', as
   const { deps, caller } = call;
   const attributes = input.DkimSigningAttributes ?? {};
   refuseReplica(attributes.DomainSigningAttributesOrigin);
-  requireSet(input.ConfigurationSetName, deps, caller.tenant);
+  await requireSet(input.ConfigurationSetName, deps, caller.tenant);
   const identity = await deps.control.identities.create({
     name: input.EmailIdentity,
     tenant: caller.tenant,
@@ -47,7 +47,7 @@ export const createEmailIdentity = operation('CreateEmailIdentity', 'manage', as
     byo: brought(attributes),
     keyLength: attributes.NextSigningKeyLength,
   });
-  const dkim = dkimAttributes(identity, call);
+  const dkim = await dkimAttributes(identity, call);
   return {
     IdentityType: identity.type,
     VerifiedForSendingStatus: identity.verified,
@@ -56,14 +56,14 @@ export const createEmailIdentity = operation('CreateEmailIdentity', 'manage', as
   };
 });
 
-function requireSet(name: string | undefined, deps: Call['deps'], tenant: string): void {
-  if (name !== undefined && !deps.control.configurationSets.find(name, tenant))
+async function requireSet(name: string | undefined, deps: Call['deps'], tenant: string): Promise<void> {
+  if (name !== undefined && !(await deps.control.configurationSets.find(name, tenant)))
     throw new PosternError('configuration_set_missing', `Configuration set <${name}> does not exist.`);
 }
 
 /** As in SES, an address shows how the domain above it signs. */
-function dkimAttributes(identity: Identity, call: Call): DkimAttributes {
-  const { dkim } = signerOf(identity, call);
+async function dkimAttributes(identity: Identity, call: Call): Promise<DkimAttributes> {
+  const { dkim } = await signerOf(identity, call);
   return {
     SigningEnabled: identity.dkim.signingEnabled,
     Status: dkim.status,
@@ -74,11 +74,11 @@ function dkimAttributes(identity: Identity, call: Call): DkimAttributes {
   };
 }
 
-function signerOf(identity: Identity, { deps }: Call): Identity {
+async function signerOf(identity: Identity, { deps }: Call): Promise<Identity> {
   if (identity.type === 'DOMAIN') return identity;
   let domain = identity.name.slice(identity.name.lastIndexOf('@') + 1);
   while (domain.includes('.')) {
-    const above = deps.control.identities.find(domain);
+    const above = await deps.control.identities.find(domain);
     if (above?.tenant === identity.tenant) return above;
     domain = domain.slice(domain.indexOf('.') + 1);
   }
@@ -87,14 +87,14 @@ function signerOf(identity: Identity, { deps }: Call): Identity {
 
 /** While an identity is not verified, each look at it looks its records up: who polls sees the change. */
 export const getEmailIdentity = operation('GetEmailIdentity', 'use', async ({ EmailIdentity }, call) => {
-  const known = findIdentity(EmailIdentity, call);
+  const known = await findIdentity(EmailIdentity, call);
   const identity = known.verified ? known : await call.deps.control.identities.check(known.name);
   return {
     IdentityType: identity.type,
     FeedbackForwardingStatus: identity.feedbackForwarding,
     VerifiedForSendingStatus: identity.verified,
     VerificationStatus: verificationStatus(identity),
-    DkimAttributes: dkimAttributes(identity, call),
+    DkimAttributes: await dkimAttributes(identity, call),
     MailFromAttributes: identity.mailFromDomain
       ? {
           MailFromDomain: identity.mailFromDomain,
@@ -115,16 +115,17 @@ function verificationStatus(identity: Identity): 'SUCCESS' | 'FAILED' | 'PENDING
 export const listEmailIdentities = operation(
   'ListEmailIdentities',
   'use',
-  ({ Filter: filter = {}, NextToken, PageSize }, { deps, caller }) => {
-    const wanted = deps.control.identities
-      .list(caller.admin ? undefined : caller.tenant)
-      .filter(
-        (identity) =>
+  async ({ Filter: filter, NextToken, PageSize }, { deps, caller }) => {
+    const tenant = caller.admin ? undefined : caller.tenant;
+    const { items, ...rest } = await pageOf(
+      (from) => deps.control.identities.list(tenant, from),
+      { PageSize, NextToken },
+      filter &&
+        ((identity) =>
           identity.name.includes(filter.IDENTITY_NAME_CONTAINS ?? '') &&
           (filter.IDENTITY_TYPE ?? identity.type) === identity.type &&
-          (filter.VERIFICATION_STATUS ?? verificationStatus(identity)) === verificationStatus(identity),
-      );
-    const { items, ...rest } = page(wanted, (identity) => identity.name, { PageSize, NextToken });
+          (filter.VERIFICATION_STATUS ?? verificationStatus(identity)) === verificationStatus(identity)),
+    );
     const shown = items.map((identity) => ({
       IdentityType: identity.type,
       IdentityName: identity.name,
@@ -139,7 +140,7 @@ export const deleteEmailIdentity = operation(
   'DeleteEmailIdentity',
   'manage',
   async ({ EmailIdentity }, call) => {
-    await call.deps.control.identities.delete(findIdentity(EmailIdentity, call).name);
+    await call.deps.control.identities.delete((await findIdentity(EmailIdentity, call)).name);
     return {};
   },
 );
@@ -161,7 +162,7 @@ export const putEmailIdentityDkimSigningAttributes = operation(
   async ({ EmailIdentity, SigningAttributesOrigin: origin, SigningAttributes: attributes = {} }, call) => {
     if (EmailIdentity.includes('@'))
       throw new PosternError('bad_request', 'The EmailIdentity value must be a valid domain.');
-    const { name } = findIdentity(EmailIdentity, call);
+    const { name } = await findIdentity(EmailIdentity, call);
     refuseReplica(origin);
     const { dkim } = await call.deps.control.identities.setSigning(name, signing(origin, attributes));
     return { DkimStatus: dkim.status, DkimTokens: dkim.tokens };
@@ -207,9 +208,9 @@ export const putEmailIdentityFeedbackAttributes = operation(
 export const putEmailIdentityConfigurationSetAttributes = operation(
   'PutEmailIdentityConfigurationSetAttributes',
   'manage',
-  ({ EmailIdentity, ConfigurationSetName }, call) => {
-    const { tenant } = findIdentity(EmailIdentity, call);
-    requireSet(ConfigurationSetName, call.deps, tenant);
+  async ({ EmailIdentity, ConfigurationSetName }, call) => {
+    const { tenant } = await findIdentity(EmailIdentity, call);
+    await requireSet(ConfigurationSetName, call.deps, tenant);
     return change(EmailIdentity, call, (identity) => ({
       ...identity,
       configurationSet: ConfigurationSetName,
@@ -222,6 +223,6 @@ async function change(
   call: Call,
   by: (identity: Identity) => Identity,
 ): Promise<Record<string, never>> {
-  await call.deps.control.identities.update(findIdentity(name, call).name, by);
+  await call.deps.control.identities.update((await findIdentity(name, call)).name, by);
   return {};
 }

@@ -1,8 +1,12 @@
 /** Pages of a list: in the order of names, so that changes in between leave a token valid. */
+import type { Page } from '../control/types.ts';
 import { PosternError } from '../errors.ts';
 import { requireBetween } from './violation.ts';
 
 const PREFIX = 'after:';
+/** Items read at one time, and reads for one page: a filter that lets little through gives short pages. */
+const CHUNK = 500;
+const READS = 10;
 
 interface PageRequest {
   /** Absent or 0: as many as the most. */
@@ -12,7 +16,36 @@ interface PageRequest {
 }
 
 /**
- * One page of `items`, of 1000 at most. The token holds the last name that was given: what is created or deleted
+ * One page of a stored list, of 1000 at most. The token holds the last name that was looked at: what is created or
+ * deleted between two pages neither repeats nor hides another item.
+ * @param read reads items in the order of names. @param matches which are shown; absent: all.
+ * @throws PosternError `bad_request` for a size out of bounds, or a token that was not given here; what `read` throws.
+ */
+export async function pageOf<T extends { name: string }>(
+  read: (from: Page) => Promise<readonly T[]>,
+  { PageSize, NextToken }: PageRequest,
+  matches?: (item: T) => boolean,
+): Promise<{ items: T[]; NextToken?: string }> {
+  const size = sizeOf(PageSize, 1000);
+  const items: T[] = [];
+  let after = NextToken ? readToken(NextToken) : undefined;
+  for (let reads = 0; reads < READS; reads += 1) {
+    const max = matches ? CHUNK : Math.min(CHUNK, size - items.length + 1);
+    const some = await read({ after, max });
+    for (const item of some) {
+      if (!matches || matches(item)) {
+        if (items.length === size) return { items, NextToken: tokenOf(after!) };
+        items.push(item);
+      }
+      after = item.name;
+    }
+    if (some.length < max) return { items };
+  }
+  return { items, NextToken: tokenOf(after!) };
+}
+
+/**
+ * One page of `items`, which are in memory, of 1000 at most. The token holds the last name that was given: what is created or deleted
  * between two pages neither repeats nor hides another item.
  * @throws PosternError `bad_request` for a size out of bounds, or a token that was not given here.
  */
@@ -29,7 +62,11 @@ export function page<T>(
   if (start < 0) return { items: [] };
   const some = sorted.slice(start, start + size);
   if (start + size >= sorted.length) return { items: some };
-  return { items: some, NextToken: Buffer.from(PREFIX + nameOf(some.at(-1)!)).toString('base64url') };
+  return { items: some, NextToken: tokenOf(nameOf(some.at(-1)!)) };
+}
+
+function tokenOf(name: string): string {
+  return Buffer.from(PREFIX + name).toString('base64url');
 }
 
 /** Size of a page. @throws PosternError `bad_request` when it is out of bounds. */

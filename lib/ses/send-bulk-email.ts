@@ -4,13 +4,13 @@ import { asPosternError, type ErrorCode, type PosternError } from '../errors.ts'
 import { mergeData } from '../template/template.ts';
 import * as content from './content.ts';
 import { type GivenTag, messageTags } from './message-tags.ts';
-import { type Call, operation } from './operation.ts';
+import { operation } from './operation.ts';
 import type { InputOf, OutputOf } from './types.ts';
 import { violation } from './violation.ts';
 
 type BulkRequest = InputOf<'SendBulkEmail'>;
 type BulkEntry = BulkRequest['BulkEmailEntries'][number];
-type TemplateContent = ReturnType<typeof content.template>;
+type TemplateContent = Awaited<ReturnType<typeof content.template>>;
 type EntryResult = NonNullable<OutputOf<'SendBulkEmail'>['BulkEmailEntryResults']>[number];
 type EntryStatus = NonNullable<EntryResult['Status']>;
 
@@ -26,7 +26,7 @@ export const sendBulkEmail = operation('SendBulkEmail', 'use', async (request, c
   if (length === 0) throw violation('bulkEmailEntries', 'have length greater than or equal to 1');
   if (length > MAX_ENTRIES)
     throw violation('bulkEmailEntries', `have length less than or equal to ${MAX_ENTRIES}`);
-  const defaults = content.template(Template, tenant, call);
+  const defaults = await content.template(Template, tenant, call);
   const results: Submitted[] = [];
   const places: number[] = [];
   const submissions: Submission[] = [];
@@ -47,7 +47,9 @@ export const sendBulkEmail = operation('SendBulkEmail', 'use', async (request, c
     for (const [i, result] of submitted.entries()) results[places[i]!] = result;
   }
   refuseWhole(results);
-  return { BulkEmailEntryResults: results.map((result) => show(result, call)) };
+  const isPaused = results.some((one) => 'error' in one && one.error.code === 'sending_paused');
+  const isAccountPaused = isPaused && !(await call.deps.control.account.sendingEnabled());
+  return { BulkEmailEntryResults: results.map((result) => show(result, isAccountPaused)) };
 });
 
 /**
@@ -107,17 +109,19 @@ const STATUS: Partial<Record<ErrorCode, EntryStatus>> = {
   throttled: 'ACCOUNT_THROTTLED',
 };
 
-function show(result: Submitted, call: Call): EntryResult {
+/** @param isAccountPaused whether it is the account, rather than a set, that sends nothing. */
+function show(result: Submitted, isAccountPaused: boolean): EntryResult {
   if (!('error' in result)) return { Status: 'SUCCESS', MessageId: result.messageId };
   const { error } = result;
-  return { Status: STATUS[error.code] ?? otherStatus(error, call), Error: error.message };
+  return { Status: STATUS[error.code] ?? otherStatus(error, isAccountPaused), Error: error.message };
 }
 
-function otherStatus({ code, entry: { temporary, fault } }: PosternError, call: Call): EntryStatus {
+function otherStatus(
+  { code, entry: { temporary, fault } }: PosternError,
+  isAccountPaused: boolean,
+): EntryStatus {
   if (code === 'sending_paused')
-    return call.deps.control.account.sendingEnabled()
-      ? 'CONFIGURATION_SET_SENDING_PAUSED'
-      : 'ACCOUNT_SENDING_PAUSED';
+    return isAccountPaused ? 'ACCOUNT_SENDING_PAUSED' : 'CONFIGURATION_SET_SENDING_PAUSED';
   if (fault === 'caller') return 'INVALID_PARAMETER';
   return temporary ? 'TRANSIENT_FAILURE' : 'FAILED';
 }

@@ -9,7 +9,7 @@ import type { InputOf } from './types.ts';
 type EmailRequest = InputOf<'SendEmail'>;
 
 export const sendEmail = operation('SendEmail', 'use', async (request, call) => {
-  const [result] = await call.deps.accept.submit([submission(request, call)], {
+  const [result] = await call.deps.accept.submit([await submission(request, call)], {
     door: call.door,
     caller: call.caller,
     idempotency: call.idempotency,
@@ -19,7 +19,7 @@ export const sendEmail = operation('SendEmail', 'use', async (request, call) => 
   return { MessageId: result.messageId };
 });
 
-function submission(request: EmailRequest, call: Call): Submission {
+async function submission(request: EmailRequest, call: Call): Promise<Submission> {
   content.refuseUnsupported(request);
   const list = request.ListManagementOptions;
   const tenant = content.tenantOf(request, call);
@@ -28,7 +28,7 @@ function submission(request: EmailRequest, call: Call): Submission {
     from: request.FromEmailAddress,
     ...content.recipients(request.Destination),
     replyTo: request.ReplyToAddresses ?? [],
-    content: contentOf(request.Content, tenant, call),
+    content: await contentOf(request.Content, tenant, call),
     configurationSet: request.ConfigurationSetName,
     tracking: content.tracking(request),
     tags: request.EmailTags && messageTags(request.EmailTags),
@@ -38,7 +38,11 @@ function submission(request: EmailRequest, call: Call): Submission {
   };
 }
 
-function contentOf({ Simple, Raw, Template }: EmailRequest['Content'], tenant: string, call: Call): Content {
+async function contentOf(
+  { Simple, Raw, Template }: EmailRequest['Content'],
+  tenant: string,
+  call: Call,
+): Promise<Content> {
   if ([Simple, Raw, Template].filter((one) => one !== undefined).length !== 1)
     throw new PosternError('bad_request', 'Content needs exactly one of Simple, Raw and Template.');
   if (Raw) return { kind: 'raw', bytes: Raw.Data };

@@ -16,7 +16,7 @@ export const putSuppressedDestination = operation(
   'use',
   async ({ EmailAddress, Reason, TenantName }, call) => {
     await putListed(call.deps, {
-      tenant: listOf(call.deps, call.caller, TenantName),
+      tenant: await listOf(call.deps, call.caller, TenantName),
       address: EmailAddress,
       reason: Reason,
       why: `Put there with the key ${call.caller.keyId}.`,
@@ -29,7 +29,7 @@ export const getSuppressedDestination = operation(
   'GetSuppressedDestination',
   'use',
   async ({ EmailAddress, TenantName }, call) => {
-    const entry = await findListed(call.deps, listOf(call.deps, call.caller, TenantName), EmailAddress);
+    const entry = await findListed(call.deps, await listOf(call.deps, call.caller, TenantName), EmailAddress);
     const { messageId, feedbackId } = entry;
     const Attributes = messageId === undefined ? undefined : { MessageId: messageId, FeedbackId: feedbackId };
     return { SuppressedDestination: { ...summary(entry), Attributes, TenantName } };
@@ -40,7 +40,7 @@ export const deleteSuppressedDestination = operation(
   'DeleteSuppressedDestination',
   'use',
   async ({ EmailAddress, TenantName }, call) => {
-    await removeListed(call.deps, listOf(call.deps, call.caller, TenantName), EmailAddress);
+    await removeListed(call.deps, await listOf(call.deps, call.caller, TenantName), EmailAddress);
     return {};
   },
 );
@@ -50,7 +50,7 @@ export const listSuppressedDestinations = operation(
   'use',
   async ({ TenantName, Reasons, StartDate, EndDate, NextToken, PageSize }, call) => {
     const { entries, token } = await pageOfList(call.deps, {
-      tenant: listOf(call.deps, call.caller, TenantName),
+      tenant: await listOf(call.deps, call.caller, TenantName),
       reasons: Reasons,
       from: StartDate?.getTime(),
       before: EndDate?.getTime(),

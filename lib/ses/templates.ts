@@ -7,14 +7,14 @@ import { newMessageId, qualifiedId } from '../mail/message-id.ts';
 import { compileTemplate, renderTemplate } from '../template/template.ts';
 import { parseData, templateParts } from './content.ts';
 import { type Call, operation } from './operation.ts';
-import { page, sizeOf } from './pages.ts';
+import { pageOf, sizeOf } from './pages.ts';
 import { checkedTags } from './tags.ts';
 
 /** SES gives as many templates without a `PageSize`, and at most as many with one. */
 const [PAGE, MAX_PAGE] = [10, 100];
 
-export function findTemplate(name: string, call: Call): StoredTemplate {
-  const stored = call.deps.control.templates.find(name, call.caller.tenant);
+export async function findTemplate(name: string, call: Call): Promise<StoredTemplate> {
+  const stored = await call.deps.control.templates.find(name, call.caller.tenant);
   if (!stored) throw new PosternError('template_missing', `Template ${name} does not exist.`);
   return stored;
 }
@@ -36,18 +36,20 @@ export const createEmailTemplate = operation(
   },
 );
 
-export const getEmailTemplate = operation('GetEmailTemplate', 'use', ({ TemplateName }, call) => {
-  const { subject, text, html, tags } = findTemplate(TemplateName, call);
+export const getEmailTemplate = operation('GetEmailTemplate', 'use', async ({ TemplateName }, call) => {
+  const { subject, text, html, tags } = await findTemplate(TemplateName, call);
   return { TemplateName, TemplateContent: { Subject: subject, Text: text, Html: html }, Tags: tags ?? [] };
 });
 
 export const listEmailTemplates = operation(
   'ListEmailTemplates',
   'use',
-  ({ NextToken, PageSize = PAGE }, { deps, caller }) => {
-    const all = deps.control.templates.list(caller.tenant);
+  async ({ NextToken, PageSize = PAGE }, { deps, caller }) => {
     const asked = { PageSize: sizeOf(PageSize, MAX_PAGE, 1), NextToken };
-    const { items, ...rest } = page(all, (template) => template.name, asked);
+    const { items, ...rest } = await pageOf(
+      (from) => deps.control.templates.list(caller.tenant, from),
+      asked,
+    );
     const metadata = items.map(({ name, createdAt }) => ({
       TemplateName: name,
       CreatedTimestamp: new Date(createdAt),
@@ -60,7 +62,7 @@ export const updateEmailTemplate = operation(
   'UpdateEmailTemplate',
   'manage',
   async ({ TemplateName, TemplateContent }, call) => {
-    const { name, tenant, tags, createdAt } = findTemplate(TemplateName, call);
+    const { name, tenant, tags, createdAt } = await findTemplate(TemplateName, call);
     const parts = templateParts(TemplateContent);
     compileTemplate(parts);
     await call.deps.control.templates.update({ name, tenant, tags, createdAt, ...parts });
@@ -80,8 +82,8 @@ export const deleteEmailTemplate = operation(
 export const testRenderEmailTemplate = operation(
   'TestRenderEmailTemplate',
   'use',
-  ({ TemplateName, TemplateData }, call) => {
-    const { subject, text, html } = findTemplate(TemplateName, call);
+  async ({ TemplateName, TemplateData }, call) => {
+    const { subject, text, html } = await findTemplate(TemplateName, call);
     const parts = renderTemplate(compileTemplate({ subject, text, html }), parseData(TemplateData));
     const { clock, hostname } = call.deps;
     const date = clock.now();

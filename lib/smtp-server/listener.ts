@@ -54,7 +54,7 @@ export interface ListenerOptions {
   clock: Clock;
   log: Log;
   /** Each throws the reply that replaces the 250: an error of `reply`, or a PosternError. */
-  onMail?: (session: SMTPServerSession) => void;
+  onMail?: (session: SMTPServerSession) => Promise<void>;
   onRecipient: (address: string, session: SMTPServerSession) => void | Promise<void>;
   /** @returns the text of the 250. `bytes` are valid until it settles. */
   onMessage: (bytes: Buffer, session: SMTPServerSession) => Promise<string>;
@@ -63,8 +63,11 @@ export interface ListenerOptions {
 export interface Login {
   /** Whether AUTH is allowed before TLS: only where no third party can listen, as on a loopback address. */
   insecure: boolean;
-  /** Checks credentials. @returns the value of `session.user`; undefined for wrong credentials. */
-  check(username: string, password: string, session: SMTPServerSession): object | undefined;
+  /**
+   * Checks credentials. @returns the value of `session.user`; undefined for wrong credentials. @throws PosternError
+   * when they cannot be checked now.
+   */
+  check(username: string, password: string, session: SMTPServerSession): Promise<object | undefined>;
   /** Whether peers at an address need no login. */
   trusts(address: string): boolean;
 }
@@ -194,10 +197,23 @@ class Sessions {
     session: SMTPServerSession,
     callback: Parameters<NonNullable<SMTPServerOptions['onAuth']>>[2],
   ): void {
-    const { login, name, clock, log } = this.#options;
-    const peer = this.#peers.get(session.id)!;
     const username = auth.username ?? '';
-    const user = login!.check(username, auth.password ?? '', session);
+    this.#options.login!.check(username, auth.password ?? '', session).then(
+      (user) => this.#loggedIn(user, username, session, callback),
+      (error: unknown) => callback(this.#replyFor(error)),
+    );
+  }
+
+  #loggedIn(
+    user: object | undefined,
+    username: string,
+    session: SMTPServerSession,
+    callback: Parameters<NonNullable<SMTPServerOptions['onAuth']>>[2],
+  ): void {
+    const { name, clock, log } = this.#options;
+    const peer = this.#peers.get(session.id);
+    // The connection was closed while the credentials were checked.
+    if (!peer) return;
     if (user) {
       peer.trust();
       peer.awaitMessage();
@@ -215,14 +231,11 @@ class Sessions {
 
   #mail(session: SMTPServerSession, callback: (error?: Error) => void): void {
     const peer = this.#peers.get(session.id)!;
-    try {
-      const refusal = this.#limiter.message(peer.network);
-      if (refusal) throw reply(451, refusal);
-      this.#options.onMail?.(session);
-      callback();
-    } catch (error) {
-      callback(peer.refuse(this.#replyFor(error)));
-    }
+    const refuse = (error: unknown): void => callback(peer.refuse(this.#replyFor(error)));
+    const refusal = this.#limiter.message(peer.network);
+    if (refusal) refuse(reply(451, refusal));
+    else if (this.#options.onMail) this.#options.onMail(session).then(() => callback(), refuse);
+    else callback();
   }
 
   #recipient(address: string, session: SMTPServerSession, callback: (error?: Error) => void): void {

@@ -40,8 +40,8 @@ const PROTECTION_KINDS = ['config-protection', 'directive', '!'];
 /** Kinds of rows with who may be written to: read for each message of a list, and changed when a reader leaves. */
 const CONTACT_KINDS = ['contact-list', 'contact'];
 
-/** Kinds that the first key is written as: itself, and the count of changes. */
-const FIRST_KEY_KINDS = ['key', '!'];
+/** Kinds of keys: themselves and their lists; and the count of changes. */
+const KEY_KINDS = ['key', 'key-index', '!'];
 
 /** What the state of deliveries is read and written by. */
 const STATE_ACTIONS = ['GetItem', 'BatchGetItem', 'Query', 'UpdateItem', 'BatchWriteItem'];
@@ -56,7 +56,7 @@ export function apiPermissions(data: DataStack): iam.PolicyStatement[] {
     allow(['dynamodb:Query'], [`${data.tables[LISTED_INDEX.table].tableArn}/index/${LISTED_INDEX.name}`]),
     table(data, 'rows', 'BatchGetItem', 'Query', 'PutItem', 'BatchWriteItem'),
     table(data, 'leases', 'GetItem'),
-    table(data, 'config', 'GetItem', 'Query', 'PutItem', 'DeleteItem'),
+    table(data, 'config', 'GetItem', 'BatchGetItem', 'Query', 'PutItem', 'DeleteItem'),
     keysOfConfig(data),
     lanes(data, 'SendMessage'),
     queue(data.outcomes, 'SendMessage'),
@@ -75,7 +75,7 @@ export function submissionPermissions(data: DataStack): iam.PolicyStatement[] {
     table(data, 'suppressions', 'BatchGetItem'),
     rowsOfKinds(data, CONTACT_KINDS, 'BatchGetItem', 'PutItem'),
     table(data, 'leases', 'GetItem'),
-    table(data, 'config', 'GetItem', 'Query'),
+    table(data, 'config', 'GetItem', 'BatchGetItem', 'Query'),
     keysOfConfig(data),
     lanes(data, 'SendMessage'),
     queue(data.outcomes, 'SendMessage'),
@@ -89,9 +89,9 @@ export function submissionPermissions(data: DataStack): iam.PolicyStatement[] {
 /** Statements of the function that makes the first key. */
 export function firstKeyPermissions(data: DataStack): iam.PolicyStatement[] {
   return [
-    table(data, 'config', 'GetItem', 'Query'),
-    ofKinds(data, ['PutItem'], { 'ForAllValues:StringEquals': FIRST_KEY_KINDS }),
-    keysOfConfig(data),
+    ofKinds(data, ['GetItem', 'BatchGetItem', 'Query', 'PutItem'], {
+      'ForAllValues:StringEquals': KEY_KINDS,
+    }),
     ...secrets(data, 'master.key'),
   ];
 }

@@ -28,13 +28,13 @@ export class Callers {
   }
 
   /** @returns undefined for wrong credentials. */
-  login(username: string, given: string, session: SMTPServerSession): Caller | undefined {
-    const expected = this.#passwordOf(username);
+  async login(username: string, given: string, session: SMTPServerSession): Promise<Caller | undefined> {
+    const expected = await this.#passwordOf(username);
     const password = Buffer.from(given);
     // An unknown key costs the same comparison, so that the time does not reveal which keys exist.
     const reference = expected ?? Buffer.alloc(PASSWORD_OCTETS);
     const same = password.length === reference.length && timingSafeEqual(password, reference);
-    const key = expected && same ? this.#keys.find(username) : undefined;
+    const key = expected && same ? await this.#keys.find(username) : undefined;
     return key && { keyId: key.id, tenant: key.tenant, admin: key.admin, sourceIp: session.remoteAddress };
   }
 
@@ -46,11 +46,11 @@ export class Callers {
   }
 
   /** @throws `missing_authentication`, `unknown_key`. */
-  of(session: SMTPServerSession): Caller {
+  async of(session: SMTPServerSession): Promise<Caller> {
     const user = session.user as unknown as Caller | undefined;
     if (user) {
       // The key may have been revoked since the login.
-      if (!this.#keys.find(user.keyId)) throw new PosternError('unknown_key', 'The key was revoked.');
+      if (!(await this.#keys.find(user.keyId))) throw new PosternError('unknown_key', 'The key was revoked.');
       return user;
     }
     if (this.mayRelay(session.remoteAddress)) {
@@ -59,8 +59,8 @@ export class Callers {
     throw new PosternError('missing_authentication', 'Authentication required');
   }
 
-  #passwordOf(keyId: string): Buffer | undefined {
-    const key = this.#keys.find(keyId);
+  async #passwordOf(keyId: string): Promise<Buffer | undefined> {
+    const key = await this.#keys.find(keyId);
     if (!key) return undefined;
     const known = this.#passwords.get(keyId);
     if (known?.secret === key.secret) return known.password;

@@ -68,7 +68,7 @@ export function startSubmission(options: SubmissionOptions): Promise<SubmissionS
           trace: traceField(session),
         },
       ],
-      { door: 'smtp', caller: callers.of(session) },
+      { door: 'smtp', caller: await callers.of(session) },
     );
     const result = results[0]!;
     if ('error' in result) throw result.error;
@@ -107,8 +107,8 @@ export function startSubmission(options: SubmissionOptions): Promise<SubmissionS
     budget: options.budget,
     clock,
     log: options.log,
-    onMail(session) {
-      callers.of(session);
+    async onMail(session) {
+      await callers.of(session);
     },
     onRecipient(_address, session) {
       if (session.envelope.rcptTo.length < options.maxRecipients) return;

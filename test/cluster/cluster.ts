@@ -64,7 +64,7 @@ const control = await openControl({
   resolveTxt: async (name) => records.filter((one) => one.name === name).map(({ value }) => [value]),
 });
 await control.identities.create({ name: 'cluster.example', tenant: 'default' });
-records = control.identities.find('cluster.example')!.dkim.records;
+records = (await control.identities.find('cluster.example'))!.dkim.records;
 await control.identities.check('cluster.example');
 const key = await control.keys.create({ tenant: 'default', admin: false, name: 'load' });
 const limits = { route: { messageRate: `${LIMITS.perSecond}/s`, connections: LIMITS.connections } };

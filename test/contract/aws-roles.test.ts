@@ -20,7 +20,6 @@ import { mail, newLane, newTenant } from './harness.ts';
 const API = 'api ApiRole';
 const SUBMISSION = 'submission Role';
 const DUE = 'api DueRole';
-const FIRST_KEY = 'api FirstKeyRole';
 const OUTCOMES = 'api OutcomesRole';
 const NODE = 'egress Rolea';
 
@@ -125,7 +124,7 @@ describe('aws: roles', { skip: SKIP }, () => {
     await aws.stop();
   });
 
-  for (const role of [API, FIRST_KEY, NODE]) {
+  for (const role of [API, NODE]) {
     test(`${role} reads what changed since its last read`, async () => {
       const writer = await as(API);
       const { config } = await as(role);

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { describe, test } from 'node:test';
+import type { DocumentQuery } from '../../lib/engine/ports.ts';
 import type { EngineUnderTest } from './harness.ts';
 
 export function configContract(under: () => EngineUnderTest): void {
@@ -44,6 +45,38 @@ export function configContract(under: () => EngineUnderTest): void {
         ['b', 'é'],
       );
       assert.deepEqual(await config.list(`${kind}-other`), []);
+    });
+
+    test('lists the keys with a prefix, in pages, from any place on', async () => {
+      const { config } = under().engine;
+      const kind = `kind-${randomUUID()}`;
+      for (const key of ['a', 'b/', 'b/1', 'b/2', 'b/3', 'b/～', 'b/😀', 'b0', 'c'])
+        await config.put(kind, key, 0);
+      const keys = async (query: DocumentQuery) => (await config.list(kind, query)).map(({ key }) => key);
+      assert.deepEqual(await keys({ prefix: 'b/' }), ['b/', 'b/1', 'b/2', 'b/3', 'b/～', 'b/😀']);
+      assert.deepEqual(await keys({ prefix: 'b/', max: 2 }), ['b/', 'b/1']);
+      assert.deepEqual(await keys({ prefix: 'b/', after: 'b/1', max: 2 }), ['b/2', 'b/3']);
+      assert.deepEqual(await keys({ prefix: 'b/', after: 'b/25' }), ['b/3', 'b/～', 'b/😀']);
+      assert.deepEqual(await keys({ prefix: 'b/', after: 'a', max: 1 }), ['b/']);
+      assert.deepEqual(await keys({ prefix: 'b/', after: 'c' }), []);
+      assert.deepEqual(await keys({ prefix: 'd' }), []);
+      assert.equal(await config.count(kind, 'b/'), 6);
+      assert.equal(await config.count(kind, 'd'), 0);
+      assert.equal(await config.count(kind, 'a'), 1);
+    });
+
+    test('reads many documents at once, in the order of the keys asked for', async () => {
+      const { config } = under().engine;
+      const kind = `kind-${randomUUID()}`;
+      const keys = Array.from({ length: 120 }, (_, n) => `key ${n}`);
+      for (const key of keys) if (key !== 'key 7') await config.put(kind, key, key);
+      const found = await config.getAll(kind, [...keys, 'key 3']);
+      assert.deepEqual(
+        found.map((document) => document?.value),
+        [...keys, 'key 3'].map((key) => (key === 'key 7' ? undefined : key)),
+      );
+      assert.equal(found[0]?.version, 1);
+      assert.deepEqual(await config.getAll(kind, []), []);
     });
 
     test('calls watchers after each change until they unsubscribe', async () => {

@@ -165,7 +165,7 @@ async function install(engine: AwsEngine): Promise<{ id: string; secret: string 
     resolveTxt: async (name) => records.filter((one) => one.name === name).map(({ value }) => [value]),
   });
   await control.identities.create({ name: 'example.com', tenant: 'default' });
-  records = control.identities.find('example.com')!.dkim.records;
+  records = (await control.identities.find('example.com'))!.dkim.records;
   await control.identities.check('example.com');
   const key = await control.keys.create({ tenant: 'default', admin: true, name: 'test' });
   await control.close();

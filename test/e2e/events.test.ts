@@ -158,7 +158,7 @@ test('an endpoint that is down shows the reason, and gets its events when it is 
   await send('late@example.net');
   await postedEvent('Send', 'late@example.net');
   const { body } = await api('GET', '/event-destinations');
-  const crm = body.eventDestinations.find(({ name }: { name: string }) => name === 'crm');
+  const crm = await body.eventDestinations.find(({ name }: { name: string }) => name === 'crm');
   for (;;) {
     const { body: now } = await api('GET', `/event-destinations/${crm.id}`);
     if (now.health.failures > 0) {

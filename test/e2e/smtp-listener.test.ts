@@ -41,7 +41,7 @@ interface Opened {
 
 const LOGIN: ListenerOptions['login'] = {
   insecure: true,
-  check: (_, password) => (password === 'right' ? { name: 'ann' } : undefined),
+  check: async (_, password) => (password === 'right' ? { name: 'ann' } : undefined),
   trusts: () => false,
 };
 

@@ -77,7 +77,7 @@ test('a first start, mail by every protocol, and a restart', async () => {
   assert.equal(answer.status, 202);
   const bounced = ((await answer.json()) as { messages: { id: string }[] }).messages[0]!.id;
 
-  const records = postern.control.identities.find('example.com')!.dkim.records;
+  const records = (await postern.control.identities.find('example.com'))!.dkim.records;
   const resolver = async (name: string): Promise<string[][]> => {
     const record = records.find((candidate) => candidate.name === name);
     if (!record) throw Object.assign(new Error('none'), { code: 'ENOTFOUND' });

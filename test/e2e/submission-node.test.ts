@@ -58,7 +58,7 @@ before(async () => {
   });
   key = await control.keys.create({ tenant: 'default', admin: false });
   await control.identities.create({ name: 'example.com', tenant: 'default' });
-  records = control.identities.find('example.com')!.dkim.records;
+  records = (await control.identities.find('example.com'))!.dkim.records;
   assert.equal((await control.identities.check('example.com')).verified, true);
   await control.close();
 

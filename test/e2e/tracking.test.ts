@@ -55,7 +55,7 @@ after(async () => {
 /** The message to a recipient once the sink has it, with its signature verified. */
 async function delivered(to: string): Promise<{ raw: string; html: string }> {
   const { raw: bytes } = await site.delivered(to);
-  const { records } = postern.control.identities.find('example.com')!.dkim;
+  const { records } = (await postern.control.identities.find('example.com'))!.dkim;
   const { results } = await dkimVerify(bytes, {
     resolver: async (name: string) => [[records.find((record) => record.name === name)!.value]],
   });

@@ -8,6 +8,7 @@ import type {
   Config,
   ConfigListener,
   Document,
+  DocumentQuery,
   Engine,
   LeasedItem,
   LeaseRequest,
@@ -60,10 +61,13 @@ export class TestConfig implements Config {
   delayGet: (() => Promise<void>) | undefined;
   /** Calls of `put`. */
   writes = 0;
+  /** Calls of `get` and `getAll`. */
+  reads = 0;
   /** Listeners that are subscribed. */
   watchers = 0;
 
   async get(kind: string, key: string): Promise<Document | undefined> {
+    this.reads += 1;
     this.#reach();
     const { delayGet } = this;
     const document = await this.#config.get(kind, key);
@@ -71,9 +75,23 @@ export class TestConfig implements Config {
     return document;
   }
 
-  async list(kind: string, options?: { after?: string; max?: number }): Promise<Document[]> {
+  async getAll(kind: string, keys: readonly string[]): Promise<(Document | undefined)[]> {
+    this.reads += 1;
     this.#reach();
-    return this.#config.list(kind, options);
+    const { delayGet } = this;
+    const documents = await this.#config.getAll(kind, keys);
+    await delayGet?.();
+    return documents;
+  }
+
+  async list(kind: string, query?: DocumentQuery): Promise<Document[]> {
+    this.#reach();
+    return this.#config.list(kind, query);
+  }
+
+  async count(kind: string, prefix: string): Promise<number> {
+    this.#reach();
+    return this.#config.count(kind, prefix);
   }
 
   async put(kind: string, key: string, value: unknown, expect?: number): Promise<number> {

@@ -118,7 +118,7 @@ export const PERMISSIONS: Record<string, Granted> = {
     'SuppressionsTable/index/listed': 'dynamodb:Query',
     RowsTable: 'dynamodb:BatchGetItem dynamodb:BatchWriteItem dynamodb:PutItem dynamodb:Query',
     LeasesTable: 'dynamodb:GetItem',
-    ConfigTable: 'dynamodb:DeleteItem dynamodb:GetItem dynamodb:PutItem dynamodb:Query',
+    ConfigTable: 'dynamodb:BatchGetItem dynamodb:DeleteItem dynamodb:GetItem dynamodb:PutItem dynamodb:Query',
     ...KEYS_OF_CONFIG,
     [LANES]: 'sqs:SendMessage',
     Queueoutcomes: 'sqs:SendMessage',
@@ -165,9 +165,8 @@ export const PERMISSIONS: Record<string, Granted> = {
   },
   'api FirstKeyRole': {
     FirstKeyLog: WRITE_LOG,
-    ConfigTable: 'dynamodb:GetItem dynamodb:Query',
-    'ConfigTable if ForAllValues:StringEquals dynamodb:LeadingKeys key,!': 'dynamodb:PutItem',
-    ...KEYS_OF_CONFIG,
+    'ConfigTable if ForAllValues:StringEquals dynamodb:LeadingKeys key,key-index,!':
+      'dynamodb:BatchGetItem dynamodb:GetItem dynamodb:PutItem dynamodb:Query',
     ...secrets('master.key'),
   },
   'api DeploymentRole': {
@@ -189,7 +188,7 @@ export const PERMISSIONS: Record<string, Granted> = {
     SuppressionsTable: 'dynamodb:BatchGetItem',
     ...CONTACTS,
     LeasesTable: 'dynamodb:GetItem',
-    ConfigTable: 'dynamodb:GetItem dynamodb:Query',
+    ConfigTable: 'dynamodb:BatchGetItem dynamodb:GetItem dynamodb:Query',
     ...KEYS_OF_CONFIG,
     [LANES]: 'sqs:SendMessage',
     Queueoutcomes: 'sqs:SendMessage',

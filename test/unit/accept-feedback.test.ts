@@ -13,7 +13,7 @@ function valuesOf(text: string, name: string): string[] {
 
 /** Signing domains of a message, each with the verdict of a verifier that knows their published records. */
 async function signatures(t: TestAccept, text: string): Promise<[string | undefined, string][]> {
-  const records = t.control.identities.list().flatMap(({ dkim }) => dkim.records);
+  const records = (await t.control.identities.list()).flatMap(({ dkim }) => dkim.records);
   const verified = await dkimVerify(Buffer.from(text, 'latin1'), {
     resolver: async (name) => records.filter((record) => record.name === name).map(({ value }) => [value]),
     curTime: new Date(t.clock.now()),

@@ -128,7 +128,7 @@ describe('suppression', () => {
     assert.deepEqual(await sent(t, { configurationSet: 'bounces' }), kept);
     await t.control.account.setSuppressionAttributes('other', { reasons: [] });
     await t.control.account.setSuppressionAttributes('default', { reasons: ['BOUNCE', 'BOUNCE'] });
-    assert.deepEqual(t.control.account.suppression('default').reasons, ['BOUNCE']);
+    assert.deepEqual((await t.control.account.suppression('default')).reasons, ['BOUNCE']);
     assert.deepEqual(await sent(t, {}), kept);
   });
 

@@ -43,7 +43,7 @@ test('opens and clicks are tracked when the configuration set has options for it
   );
   assert.deepEqual(LINKS.read(HOST, imagesIn(body)[0]!), { kind: 'open', messageId: id, n: 0 });
   assert.match(body, /\r\n\r\nhttps:\/\/a\.example\/\r\n/, 'plain text is as it was');
-  const { dkim } = t.control.identities.find('example.com')!;
+  const { dkim } = (await t.control.identities.find('example.com'))!;
   const { results } = await dkimVerify(Buffer.from(admission.body), {
     resolver: async (name: string) => [[dkim.records.find((record) => record.name === name)!.value]],
     curTime: new Date(t.clock.now()),

@@ -52,7 +52,7 @@ test('the record names the lane where it differs from the provider data', async 
 test('the stored message has a valid signature', async () => {
   const t = await openTestAccept();
   const { admission } = await accepted(t, simple());
-  const identity = t.control.identities.find('example.com')!;
+  const identity = (await t.control.identities.find('example.com'))!;
   const result = await dkimVerify(Buffer.from(admission.body), {
     resolver: async (name: string) => {
       const record = identity.dkim.records.find((candidate) => candidate.name === name);

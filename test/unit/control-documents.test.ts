@@ -27,14 +27,18 @@ describe('configuration sets', () => {
     await sets.create(set('news', 'b'));
     await assert.rejects(sets.create(set('news', 'a')), failure('already_exists', /<news>/));
     await sets.update('news', 'a', (one) => ({ ...one, sendingEnabled: false, name: 'other', tenant: 'b' }));
-    assert.deepEqual(sets.find('news', 'a'), { ...set('news', 'a'), sendingEnabled: false });
-    assert.equal(sets.find('news', 'b')?.sendingEnabled, true, 'the name of another tenant is another set');
-    assert.equal(sets.find('other', 'b'), undefined);
-    assert.equal(sets.list('a').length, 1);
-    assert.equal(sets.list().length, 2);
+    assert.deepEqual(await sets.find('news', 'a'), { ...set('news', 'a'), sendingEnabled: false });
+    assert.equal(
+      (await sets.find('news', 'b'))?.sendingEnabled,
+      true,
+      'the name of another tenant is another set',
+    );
+    assert.equal(await sets.find('other', 'b'), undefined);
+    assert.equal((await sets.list('a')).length, 1);
+    assert.equal((await sets.list('b')).length, 1);
     assert.equal(await sets.delete('news', 'a'), true);
     assert.equal(await sets.delete('news', 'a'), false);
-    assert.ok(sets.find('news', 'b'));
+    assert.ok(await sets.find('news', 'b'));
     await assert.rejects(
       sets.update('news', 'a', (one) => one),
       failure('configuration_set_missing', /<news> does not exist/),
@@ -76,19 +80,19 @@ describe('templates', () => {
     await templates.create(template('hello', 'b'));
     await assert.rejects(templates.create(template('hello', 'a')), failure('already_exists'));
     await templates.update({ ...template('hello', 'a'), subject: 'new', createdAt: 99 });
-    assert.deepEqual(templates.find('hello', 'a'), { ...template('hello', 'a'), subject: 'new' });
-    assert.equal(templates.find('hello', 'b')?.subject, 's');
-    assert.equal(templates.list('a').length, 1);
+    assert.deepEqual(await templates.find('hello', 'a'), { ...template('hello', 'a'), subject: 'new' });
+    assert.equal((await templates.find('hello', 'b'))?.subject, 's');
+    assert.equal((await templates.list('a')).length, 1);
     await assert.rejects(
       templates.update(template('none')),
       failure('template_missing', /none does not exist/),
     );
     const again = (await openTestControl({ config })).control;
-    assert.deepEqual(again.templates.find('hello', 'a'), templates.find('hello', 'a'));
+    assert.deepEqual(await again.templates.find('hello', 'a'), await templates.find('hello', 'a'));
     assert.equal(await templates.delete('hello', 'a'), true);
     await settled();
-    assert.equal(again.templates.find('hello', 'a'), undefined);
-    assert.ok(again.templates.find('hello', 'b'));
+    assert.equal(await again.templates.find('hello', 'a'), undefined);
+    assert.ok(await again.templates.find('hello', 'b'));
   });
 
   test('hold 500 KB, and not one byte more', async () => {
@@ -127,12 +131,12 @@ test('each tenant has its own limits, also for simultaneous calls', async () => 
 test('pausing the account pauses it in every process', async () => {
   const { control, config } = await openTestControl();
   const other = (await openTestControl({ config })).control;
-  assert.equal(control.account.sendingEnabled(), true);
+  assert.equal(await control.account.sendingEnabled(), true);
   await control.account.setSendingEnabled(false);
-  assert.equal(control.account.sendingEnabled(), false);
+  assert.equal(await control.account.sendingEnabled(), false);
   await settled();
-  assert.equal(other.account.sendingEnabled(), false);
+  assert.equal(await other.account.sendingEnabled(), false);
   await other.account.setSendingEnabled(true);
   await settled();
-  assert.equal(control.account.sendingEnabled(), true);
+  assert.equal(await control.account.sendingEnabled(), true);
 });

@@ -20,12 +20,12 @@ describe('names', () => {
     const made = await control.identities.create({ name: 'Bücher.Example', tenant: 'a', ...SHORT });
     assert.equal(made.name, 'xn--bcher-kva.example');
     assert.equal(made.type, 'DOMAIN');
-    assert.deepEqual(control.identities.find('BÜCHER.example'), made);
-    assert.deepEqual(control.identities.find('xn--bcher-kva.example'), made);
+    assert.deepEqual(await control.identities.find('BÜCHER.example'), made);
+    assert.deepEqual(await control.identities.find('xn--bcher-kva.example'), made);
     const address = await control.identities.create({ name: 'Ann@Example.COM', tenant: 'a' });
     assert.equal(address.name, 'Ann@example.com');
     assert.equal(address.type, 'EMAIL_ADDRESS');
-    assert.equal(control.identities.find('ann@example.com'), undefined, 'a local part keeps its case');
+    assert.equal(await control.identities.find('ann@example.com'), undefined, 'a local part keeps its case');
   });
 
   test('that are neither a domain nor an address are refused', async () => {
@@ -41,7 +41,7 @@ describe('names', () => {
         failure('invalid_address'),
         name,
       );
-      assert.equal(control.identities.find(name), undefined);
+      assert.equal(await control.identities.find(name), undefined);
     }
   });
 
@@ -50,8 +50,8 @@ describe('names', () => {
     await control.identities.create({ name: 'a.example', tenant: 'a', ...SHORT });
     const again = control.identities.create({ name: 'A.example', tenant: 'b', ...SHORT });
     await assert.rejects(again, failure('already_exists', /a\.example/));
-    assert.equal(control.identities.list('b').length, 0);
-    assert.equal(control.identities.list('a').length, 1);
+    assert.equal((await control.identities.list('b')).length, 0);
+    assert.equal((await control.identities.list('a')).length, 1);
     assert.equal(await control.identities.delete('A.example'), true);
     assert.equal(await control.identities.delete('A.example'), false);
     await control.identities.create({ name: 'a.example', tenant: 'b', ...SHORT });
@@ -64,13 +64,13 @@ describe('the identity of a sender', () => {
     await identities.create({ name: 'example.com', tenant: 'a', ...SHORT });
     await identities.create({ name: 'ann@example.com', tenant: 'a' });
     await identities.create({ name: 'deep.news.example.com', tenant: 'a', ...SHORT });
-    const of = (address: string) => identities.forSender(address, 'a')?.name;
-    assert.equal(of('ann@example.com'), 'ann@example.com');
-    assert.equal(of('bob@example.com'), 'example.com');
-    assert.equal(of('bob@EXAMPLE.com'), 'example.com');
-    assert.equal(of('bob@news.example.com'), 'example.com');
-    assert.equal(of('bob@deep.news.example.com'), 'deep.news.example.com');
-    assert.equal(of('"a@b"@example.com'), 'example.com');
+    const of = async (address: string) => (await identities.forSender(address, 'a'))?.name;
+    assert.equal(await of('ann@example.com'), 'ann@example.com');
+    assert.equal(await of('bob@example.com'), 'example.com');
+    assert.equal(await of('bob@EXAMPLE.com'), 'example.com');
+    assert.equal(await of('bob@news.example.com'), 'example.com');
+    assert.equal(await of('bob@deep.news.example.com'), 'deep.news.example.com');
+    assert.equal(await of('"a@b"@example.com'), 'example.com');
     for (const no of [
       'bob@badexample.com',
       'bob@com',
@@ -80,9 +80,9 @@ describe('the identity of a sender', () => {
       'bob@',
       '@',
     ]) {
-      assert.equal(of(no), undefined, no);
+      assert.equal(await of(no), undefined, no);
     }
-    assert.equal(of('example.com'), 'example.com', 'what follows the last @, or everything');
+    assert.equal(await of('example.com'), 'example.com', 'what follows the last @, or everything');
   });
 
   test('is never one of another tenant, not even by a parent domain', async () => {
@@ -90,7 +90,7 @@ describe('the identity of a sender', () => {
     await identities.create({ name: 'example.com', tenant: 'a', ...SHORT });
     await identities.create({ name: 'ann@other.example', tenant: 'a' });
     for (const address of ['x@example.com', 'x@sub.example.com', 'ann@other.example']) {
-      assert.equal(identities.forSender(address, 'b'), undefined);
+      assert.equal(await identities.forSender(address, 'b'), undefined);
     }
   });
 
@@ -98,9 +98,9 @@ describe('the identity of a sender', () => {
     const { identities } = (await openTestControl()).control;
     await identities.create({ name: 'example.com', tenant: 'a', ...SHORT });
     await identities.create({ name: 'b.example.com', tenant: 'b', ...SHORT });
-    assert.equal(identities.forSender('x@b.example.com', 'a'), undefined);
-    assert.equal(identities.forSender('x@sub.b.example.com', 'a'), undefined);
-    assert.equal(identities.forSender('x@b.example.com', 'b')?.name, 'b.example.com');
+    assert.equal(await identities.forSender('x@b.example.com', 'a'), undefined);
+    assert.equal(await identities.forSender('x@sub.b.example.com', 'a'), undefined);
+    assert.equal((await identities.forSender('x@b.example.com', 'b'))?.name, 'b.example.com');
   });
 
   test('is missing while its domain is unproven; an address is verified with its domain', async () => {
@@ -110,15 +110,15 @@ describe('the identity of a sender', () => {
     const domain = await identities.create({ name: 'example.com', tenant: 'a', ...SHORT });
     await identities.create({ name: 'ann@example.com', tenant: 'a' });
     await identities.create({ name: 'ann@elsewhere.example', tenant: 'a' });
-    assert.equal(identities.forSender('ann@example.com', 'a'), undefined);
-    assert.equal(identities.find('ann@example.com')?.verified, false);
+    assert.equal(await identities.forSender('ann@example.com', 'a'), undefined);
+    assert.equal((await identities.find('ann@example.com'))?.verified, false);
     dns.publish(domain);
     assert.equal((await identities.check('ann@example.com')).verified, true);
-    assert.equal(identities.forSender('ann@example.com', 'a')?.name, 'ann@example.com');
+    assert.equal((await identities.forSender('ann@example.com', 'a'))?.name, 'ann@example.com');
     assert.equal((await identities.check('ann@elsewhere.example')).verified, false);
     // An unproven subdomain of another tenant does not count.
     await identities.create({ name: 'sub.example.com', tenant: 'b', ...SHORT });
-    assert.equal(identities.forSender('x@sub.example.com', 'a')?.name, 'example.com');
+    assert.equal((await identities.forSender('x@sub.example.com', 'a'))?.name, 'example.com');
   });
 });
 
@@ -134,14 +134,14 @@ describe('proof', () => {
     const { dns, identity, identities } = await pending();
     assert.equal(identity.verified, false);
     assert.equal(identity.dkim.status, 'PENDING');
-    assert.deepEqual(identities.signingKeys(identity), []);
+    assert.deepEqual(await identities.signingKeys(identity), []);
     assert.equal((await identities.check('example.com')).dkim.status, 'PENDING');
     const { name, value } = identity.dkim.records[0]!;
     assert.equal(name, `${identity.dkim.tokens[0]}._domainkey.example.com`);
     dns.records.set(name, [['unrelated'], [`${value.slice(0, 100)} `, value.slice(100)]]);
     const proven = await identities.check('Example.com');
     assert.deepEqual([proven.verified, proven.dkim.status], [true, 'SUCCESS']);
-    assert.equal(identities.signingKeys(proven)[0]?.selector, identity.dkim.tokens[0]);
+    assert.equal((await identities.signingKeys(proven))[0]?.selector, identity.dkim.tokens[0]);
   });
 
   test('fails at once on another key', async () => {
@@ -163,9 +163,9 @@ describe('proof', () => {
   test('is lost within 29 hours of the record, and comes back with it, without a call', async () => {
     const { clock, dns, identity, identities } = await pending();
     const timer = startProofTimer({ identities, clock, log: { info: () => {}, warn: () => {} } });
-    const status = () => {
-      const { verified, dkim } = identities.find('example.com')!;
-      return [verified, dkim.status, identities.forSender('x@example.com', 'a')?.name];
+    const status = async () => {
+      const { verified, dkim } = (await identities.find('example.com'))!;
+      return [verified, dkim.status, (await identities.forSender('x@example.com', 'a'))?.name];
     };
     /** Lets the timer of the service run. */
     const pass = async (hours: number): Promise<void> => {
@@ -177,19 +177,19 @@ describe('proof', () => {
     };
     dns.publish(identity);
     await pass(2);
-    assert.deepEqual(status(), [true, 'SUCCESS', 'example.com'], 'the timer checked it');
+    assert.deepEqual(await status(), [true, 'SUCCESS', 'example.com'], 'the timer checked it');
     dns.failing = 'ESERVFAIL';
     await pass(48);
-    assert.deepEqual(status(), [true, 'SUCCESS', 'example.com'], 'a failed lookup changes nothing');
+    assert.deepEqual(await status(), [true, 'SUCCESS', 'example.com'], 'a failed lookup changes nothing');
     dns.failing = undefined;
     dns.records.clear();
     await pass(1);
-    assert.equal(status()[0], true, 'one negative answer is not enough');
+    assert.equal((await status())[0], true, 'one negative answer is not enough');
     await pass(28);
-    assert.deepEqual(status(), [false, 'FAILED', undefined]);
+    assert.deepEqual(await status(), [false, 'FAILED', undefined]);
     dns.publish(identity);
     await pass(2);
-    assert.deepEqual(status(), [true, 'SUCCESS', 'example.com']);
+    assert.deepEqual(await status(), [true, 'SUCCESS', 'example.com']);
     await timer.stop();
   });
 
@@ -213,7 +213,7 @@ describe('proof', () => {
     await identities.check('example.com');
     dns.failing = 'ESERVFAIL';
     await assert.rejects(identities.check('example.com'), failure('dns_failure', /ESERVFAIL/));
-    assert.equal(identities.find('example.com')?.verified, true);
+    assert.equal((await identities.find('example.com'))?.verified, true);
     dns.failing = undefined;
     dns.records.clear();
     assert.equal((await identities.check('example.com')).verified, false);
@@ -229,11 +229,11 @@ describe('proof', () => {
       'PENDING',
       'the check shows the state of DNS',
     );
-    assert.equal(control.identities.find('example.com')?.verified, true);
+    assert.equal((await control.identities.find('example.com'))?.verified, true);
     const strict = (await openTestControl({ config, verifyIdentities: true, resolveTxt: dns.resolve }))
       .control;
-    assert.equal(strict.identities.find('example.com')?.verified, false);
-    assert.equal(strict.identities.forSender('x@example.com', 'a'), undefined);
+    assert.equal((await strict.identities.find('example.com'))?.verified, false);
+    assert.equal(await strict.identities.forSender('x@example.com', 'a'), undefined);
   });
 
   test('keeps the old key signing until the new one is published', async () => {
@@ -246,7 +246,7 @@ describe('proof', () => {
     assert.notEqual(newToken, oldToken);
     assert.deepEqual([turned.verified, turned.dkim.status], [true, 'PENDING']);
     assert.deepEqual(
-      identities.signingKeys(turned).map((key) => key.selector),
+      (await identities.signingKeys(turned)).map((key) => key.selector),
       [oldToken],
     );
     assert.equal((await identities.check('example.com')).verified, true);
@@ -254,7 +254,7 @@ describe('proof', () => {
     const done = await identities.check('example.com');
     assert.equal(done.dkim.status, 'SUCCESS');
     assert.deepEqual(
-      identities.signingKeys(done).map((key) => key.selector),
+      (await identities.signingKeys(done)).map((key) => key.selector),
       [newToken],
     );
     dns.records.delete(identity.dkim.records[0]!.name);
@@ -267,7 +267,7 @@ describe('signing keys', () => {
     const { identities } = (await openTestControl({ ed25519: true })).control;
     const identity = await identities.create({ name: 'example.com', tenant: 'a' });
     assert.equal(identity.dkim.keyLength, 'RSA_2048_BIT');
-    const [rsa, ed] = identities.signingKeys(identity);
+    const [rsa, ed] = await identities.signingKeys(identity);
     assert.deepEqual([rsa!.algorithm, ed!.algorithm], ['rsa-sha256', 'ed25519-sha256']);
     assert.deepEqual([rsa!.selector, ed!.selector], identity.dkim.tokens);
     const [rsaPublic, edPublic] = identity.dkim.records.map((record) =>
@@ -281,7 +281,11 @@ describe('signing keys', () => {
     assert.ok(
       verify(null, data, createPublicKey({ key: jwk, format: 'jwk' }), sign(null, data, ed!.privateKey)),
     );
-    assert.equal(identities.signingKeys(identity), identities.signingKeys(identity), 'opened once');
+    assert.equal(
+      await identities.signingKeys(identity),
+      await identities.signingKeys(identity),
+      'opened once',
+    );
   });
 
   test('of an address are those of its domain, of the same tenant only', async () => {
@@ -289,8 +293,8 @@ describe('signing keys', () => {
     const domain = await identities.create({ name: 'example.com', tenant: 'a', ...SHORT });
     const own = await identities.create({ name: 'ann@example.com', tenant: 'a' });
     const foreign = await identities.create({ name: 'bob@example.com', tenant: 'b' });
-    assert.deepEqual(identities.signingKeys(own), identities.signingKeys(domain));
-    assert.deepEqual(identities.signingKeys(foreign), []);
+    assert.deepEqual(await identities.signingKeys(own), await identities.signingKeys(domain));
+    assert.deepEqual(await identities.signingKeys(foreign), []);
     await assert.rejects(
       identities.setSigning('ann@example.com', SHORT),
       failure('bad_request', /identity example\.com/),
@@ -312,7 +316,7 @@ describe('signing keys', () => {
       configurationSet: 'news',
       dkim: { ...made.dkim, signingEnabled: false },
     });
-    assert.deepEqual(identities.signingKeys(off), []);
+    assert.deepEqual(await identities.signingKeys(off), []);
     await assert.rejects(
       identities.update('none.example', (one) => one),
       failure('not_found', /none\.example/),
@@ -368,7 +372,7 @@ describe('signing keys', () => {
         return privateKey === '' || !error.message.includes(privateKey.slice(0, 20));
       });
     }
-    assert.equal(identities.find('example.com'), undefined);
+    assert.equal(await identities.find('example.com'), undefined);
     await identities.create({
       name: 'example.com',
       tenant: 'a',
@@ -379,7 +383,7 @@ describe('signing keys', () => {
   test('are sealed in the store, and there after a restart', async () => {
     const { control, config } = await openTestControl({ ed25519: true });
     const made = await control.identities.create({ name: 'example.com', tenant: 'a', ...SHORT });
-    const keys = control.identities.signingKeys(made);
+    const keys = await control.identities.signingKeys(made);
     for (const { privateKey } of keys) {
       const lines = privateKey.split('\n').filter((line) => line !== '' && !line.startsWith('-'));
       for (const line of lines) assert.ok(!(await config.dump()).includes(line));
@@ -387,7 +391,7 @@ describe('signing keys', () => {
     assert.ok(!(await config.dump()).includes('PRIVATE KEY'));
     await settled();
     const again = (await openTestControl({ config })).control;
-    assert.deepEqual(again.identities.find('example.com'), made);
-    assert.deepEqual(again.identities.signingKeys(made), keys);
+    assert.deepEqual(await again.identities.find('example.com'), made);
+    assert.deepEqual(await again.identities.signingKeys(made), keys);
   });
 });

@@ -8,14 +8,14 @@ test('a key has an id and a secret in the form of AWS, and is found until it is 
   const key = await control.keys.create({ tenant: 'acme', admin: false, name: 'shop' });
   assert.match(key.id, /^AKIA[A-Z2-7]{16}$/);
   assert.match(key.secret, /^[A-Za-z0-9+/]{40}$/);
-  assert.deepEqual(control.keys.find(key.id), {
+  assert.deepEqual(await control.keys.find(key.id), {
     ...key,
     tenant: 'acme',
     name: 'shop',
     createdAt: clock.now(),
   });
   assert.equal(await control.keys.revoke(key.id), true);
-  assert.equal(control.keys.find(key.id), undefined);
+  assert.equal(await control.keys.find(key.id), undefined);
   assert.equal(await control.keys.revoke(key.id), false);
 });
 
@@ -23,9 +23,9 @@ test('keys are listed by tenant', async () => {
   const { control } = await openTestControl();
   const a = await control.keys.create({ tenant: 'a', admin: false });
   const b = await control.keys.create({ tenant: 'b', admin: true });
-  assert.deepEqual(control.keys.list('a'), [a]);
-  assert.deepEqual(control.keys.list().length, 2);
-  assert.deepEqual(control.keys.list('b'), [b]);
+  assert.deepEqual(await control.keys.list('a'), [a]);
+  assert.deepEqual((await control.keys.list()).length, 2);
+  assert.deepEqual(await control.keys.list('b'), [b]);
 });
 
 test('an operator may supply the first key', async () => {
@@ -66,7 +66,7 @@ test('the store holds no secret in clear, and keys survive a restart', async () 
   }
   await control.close();
   const again = await openTestControl({ config });
-  for (const key of keys) assert.deepEqual(again.control.keys.find(key.id), key);
+  for (const key of keys) assert.deepEqual(await again.control.keys.find(key.id), key);
 });
 
 test('a key revoked elsewhere is refused here', async () => {
@@ -74,10 +74,10 @@ test('a key revoked elsewhere is refused here', async () => {
   const other = (await openTestControl({ config })).control;
   const key = await control.keys.create({ tenant: 'a', admin: false });
   await settled();
-  assert.ok(other.keys.find(key.id));
+  assert.ok(await other.keys.find(key.id));
   await control.keys.revoke(key.id);
   await settled();
-  assert.equal(other.keys.find(key.id), undefined);
+  assert.equal(await other.keys.find(key.id), undefined);
 });
 
 test('another master key is refused at the start, and no watcher stays', async () => {
@@ -101,5 +101,5 @@ test('a sealed secret moved to another key is refused', async () => {
   const { sealedSecret } = await stored(mine.id);
   await config.put('key', victim.id, { ...(await stored(victim.id)), sealedSecret });
   await settled();
-  assert.throws(() => control.keys.find(victim.id), failure('storage_damaged'));
+  await assert.rejects(control.keys.find(victim.id), failure('storage_damaged'));
 });

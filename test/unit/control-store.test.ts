@@ -27,7 +27,7 @@ test('no file of a data directory holds a secret in clear, and secrets survive a
     const first = await open();
     const key = await first.control.keys.create({ tenant: 'default', admin: true });
     const identity = await first.control.identities.create({ name: 'example.com', tenant: 'default' });
-    const signing = first.control.identities.signingKeys(identity);
+    const signing = await first.control.identities.signingKeys(identity);
     const secrets = [key.secret, first.masterKey.toString('hex'), first.masterKey.toString('base64')];
     for (const { privateKey } of signing) {
       const der = privateKey.split('\n').slice(1, -2);
@@ -52,8 +52,8 @@ test('no file of a data directory holds a secret in clear, and secrets survive a
     await search();
 
     const second = await open();
-    assert.deepEqual(second.control.keys.find(key.id), key);
-    assert.deepEqual(second.control.identities.signingKeys(identity), signing);
+    assert.deepEqual(await second.control.keys.find(key.id), key);
+    assert.deepEqual(await second.control.identities.signingKeys(identity), signing);
     await second.control.close();
     await second.engine.close();
   } finally {

@@ -8,7 +8,7 @@
 import type { TransactWriteItem } from '@aws-sdk/client-dynamodb';
 import { PosternError } from '../../errors.ts';
 import type { Log } from '../../log.ts';
-import type { Config, ConfigListener, Document } from '../ports.ts';
+import type { Config, ConfigListener, Document, DocumentQuery } from '../ports.ts';
 import { type Item, type Key, keyOf, number, numberOf, text } from './attributes.ts';
 import { type Pacing, pause } from './concurrency.ts';
 import type { Tables } from './tables.ts';
@@ -59,13 +59,27 @@ export class AwsConfig implements Config {
     return item && documentOf(item);
   }
 
-  async list(kind: string, options: { after?: string; max?: number } = {}): Promise<Document[]> {
-    const { after, max } = options;
-    const from = after === undefined ? '\0' : after;
-    const limit = max !== undefined && after !== undefined ? max + 1 : max;
-    const items = await this.#tables.query('config', kind, { from, to: LAST, limit });
+  async getAll(kind: string, keys: readonly string[]): Promise<(Document | undefined)[]> {
+    const wanted = [...new Set(keys)].map((key) => ({ pk: kind, sk: key }));
+    const items = await this.#tables.getAll('config', wanted);
+    const found = new Map(items.map((item) => [item.sk!.S!, documentOf(item)]));
+    return keys.map((key) => found.get(key));
+  }
+
+  async list(kind: string, { prefix = '', after, max }: DocumentQuery = {}): Promise<Document[]> {
+    const first = prefix === '' ? '\0' : prefix;
+    // A key between two others in UTF-16 may not be so in UTF-8, the order of the store.
+    const isBehind = after !== undefined && Buffer.compare(Buffer.from(after), Buffer.from(first)) >= 0;
+    const limit = max !== undefined && isBehind ? max + 1 : max;
+    const range = { from: isBehind ? after : first, to: `${prefix}${LAST}`, limit };
+    if (isBehind && !after.startsWith(prefix)) return [];
+    const items = await this.#tables.query('config', kind, range);
     const behind = items.filter((item) => item.sk!.S !== after);
     return behind.slice(0, max ?? behind.length).map(documentOf);
+  }
+
+  count(kind: string, prefix: string): Promise<number> {
+    return this.#tables.countAll('config', kind, prefix, `${prefix}${LAST}`);
   }
 
   async put(kind: string, key: string, value: unknown, expect?: number): Promise<number> {

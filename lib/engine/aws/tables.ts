@@ -167,6 +167,28 @@ export class Tables {
     });
   }
 
+  /** How many items of a partition lie between two sort keys; a read unit for each 8 KB of them. */
+  async countAll(table: TableName, pk: string, from: string, to: string): Promise<number> {
+    return this.#do(table, async () => {
+      let count = 0;
+      let start: Item | undefined;
+      do {
+        const answer = await this.#dynamo.send(
+          new QueryCommand({
+            TableName: this.#names[table],
+            Select: 'COUNT',
+            KeyConditionExpression: 'pk = :pk AND sk BETWEEN :from AND :to',
+            ExpressionAttributeValues: { ':pk': text(pk), ':from': text(from), ':to': text(to) },
+            ...(start && { ExclusiveStartKey: start }),
+          }),
+        );
+        count += answer.Count ?? 0;
+        start = answer.LastEvaluatedKey;
+      } while (start);
+      return count;
+    });
+  }
+
   /** Keys of every item of a table. */
   async allKeys(table: TableName): Promise<Key[]> {
     return this.#do(table, async () => {

@@ -1,6 +1,6 @@
 /** The config port. One process owns the store, so changes are announced in memory, after their commit. */
 import { PosternError } from '../../errors.ts';
-import type { Config, ConfigListener, Document } from '../ports.ts';
+import type { Config, ConfigListener, Document, DocumentQuery } from '../ports.ts';
 import { readJson } from './json.ts';
 import type { Link } from './link.ts';
 import type { StoredDocument } from './protocol.ts';
@@ -21,9 +21,18 @@ export class EmbeddedConfig implements Config {
     return stored && toDocument(stored);
   }
 
-  async list(kind: string, options: { after?: string; max?: number } = {}): Promise<Document[]> {
-    const { after, max = ALL } = options;
-    return (await this.#link.call('listDocuments', { kind, after, max })).map(toDocument);
+  async getAll(kind: string, keys: readonly string[]): Promise<(Document | undefined)[]> {
+    const stored = await this.#link.call('getDocuments', { kind, keys });
+    return stored.map((one) => one && toDocument(one));
+  }
+
+  async list(kind: string, query: DocumentQuery = {}): Promise<Document[]> {
+    const { prefix = '', after = '', max = ALL } = query;
+    return (await this.#link.call('listDocuments', { kind, prefix, after, max })).map(toDocument);
+  }
+
+  count(kind: string, prefix: string): Promise<number> {
+    return this.#link.call('countDocuments', { kind, prefix });
   }
 
   async put(kind: string, key: string, value: unknown, expect?: number): Promise<number> {

@@ -218,7 +218,9 @@ export interface Operations {
   /** @returns false when the batch was counted before. */
   addRows(call: { batch: string; deltas: RowDelta[]; version: number; now: number }): boolean;
   getDocument(call: { kind: string; key: string }): StoredDocument | undefined;
-  listDocuments(call: { kind: string; after?: string; max: number }): StoredDocument[];
+  getDocuments(call: { kind: string; keys: readonly string[] }): (StoredDocument | undefined)[];
+  countDocuments(call: { kind: string; prefix: string }): number;
+  listDocuments(call: { kind: string; prefix: string; after: string; max: number }): StoredDocument[];
   /** @returns the new version, or 0 when `expect` does not hold. */
   putDocument(call: { kind: string; key: string; value: string; expect?: number }): number;
   deleteDocument(call: { kind: string; key: string }): boolean;

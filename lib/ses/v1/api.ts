@@ -41,7 +41,7 @@ export function sesV1Api(deps: ApiDeps, bodies: BodyReader): Hono<ApiEnv> {
     let held: HeldBody | undefined;
     let name: string | undefined;
     try {
-      const signed = sigV4.begin(head, deps.clock.now());
+      const signed = await sigV4.begin(head, deps.clock.now());
       held = await bodies.read(c.env.incoming, signed.proven);
       const { key, bodyHash } = signed.finish(held.bytes);
       held.proven();
@@ -64,7 +64,7 @@ export function sesV1Api(deps: ApiDeps, bodies: BodyReader): Hono<ApiEnv> {
       if (deps.checkAnswers) writers.output(outputShape)(output);
       return reply(200, requestId, successXml(SES_V1, name, output, requestId));
     } catch (error) {
-      return refuse(asPosternError(error), requestId, name, deps);
+      return await refuse(asPosternError(error), requestId, name, deps);
     } finally {
       held?.release();
     }
@@ -97,7 +97,12 @@ function reply(status: number, requestId: string, xml: string, more?: Record<str
   });
 }
 
-function refuse(error: PosternError, requestId: string, action: string | undefined, deps: ApiDeps): Response {
+async function refuse(
+  error: PosternError,
+  requestId: string,
+  action: string | undefined,
+  deps: ApiDeps,
+): Promise<Response> {
   if (error.entry.http >= 500)
     deps.log.error('ses.failed', {
       requestId,
@@ -105,7 +110,8 @@ function refuse(error: PosternError, requestId: string, action: string | undefin
       code: error.code,
       error: inspect(error),
     });
-  const paused = error.code === 'sending_paused' && !deps.control.account.sendingEnabled();
+  const paused =
+    error.code === 'sending_paused' && !(await deps.control.account.sendingEnabled().catch(() => true));
   const { status, ...told } = v1Error(error, SES_V1, action, paused);
   const headers: Record<string, string> = {};
   // SDKs set their clock by it, and sign again.

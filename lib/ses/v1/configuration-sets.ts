@@ -126,7 +126,7 @@ async function putTracking(
   call: Call,
 ): Promise<Record<string, never>> {
   const { ConfigurationSetName, TrackingOptions } = input;
-  const { tracking } = findConfigurationSet(ConfigurationSetName, call);
+  const { tracking } = await findConfigurationSet(ConfigurationSetName, call);
   if (there && !tracking) throw noTracking(ConfigurationSetName);
   if (!there && tracking)
     throw new PosternError(
@@ -158,7 +158,7 @@ export const deleteConfigurationSetTrackingOptions = action(
   'DeleteConfigurationSetTrackingOptions',
   'manage',
   async ({ ConfigurationSetName }, call) => {
-    const { tracking } = findConfigurationSet(ConfigurationSetName, call);
+    const { tracking } = await findConfigurationSet(ConfigurationSetName, call);
     if (!tracking) throw noTracking(ConfigurationSetName);
     await putConfigurationSetTrackingOptions.handle({ ConfigurationSetName }, call);
     return {};

@@ -3,11 +3,11 @@
  * stable and proves nothing by itself, so who publishes it must publish those of `VerifyDomainDkim`, too.
  */
 import { createHash } from 'node:crypto';
-import type { Identity } from '../../control/types.ts';
+import type { Identity, Page } from '../../control/types.ts';
 import { PosternError } from '../../errors.ts';
 import { createEmailIdentity, deleteEmailIdentity, findIdentity, getEmailIdentity } from '../identities.ts';
 import type { Call } from '../operation.ts';
-import { page } from '../pages.ts';
+import { pageOf } from '../pages.ts';
 import type { ActionOutput } from '../types.ts';
 import { action } from './action.ts';
 import { toV1 } from './words.ts';
@@ -21,16 +21,16 @@ const MAX_IDENTITIES = 100;
 
 /** The identity, which is made if it is not there. */
 async function verified(name: string, call: Call): Promise<Identity> {
-  const known = ownIdentity(name, call);
+  const known = await ownIdentity(name, call);
   if (known) return known;
   await createEmailIdentity.handle({ EmailIdentity: name }, call);
   return findIdentity(name, call);
 }
 
 /** An identity that the caller may see; undefined when there is none. */
-export function ownIdentity(name: string, call: Call): Identity | undefined {
+export async function ownIdentity(name: string, call: Call): Promise<Identity | undefined> {
   try {
-    return findIdentity(name, call);
+    return await findIdentity(name, call);
   } catch (error) {
     if (error instanceof PosternError && error.code === 'not_found') return undefined;
     throw error;
@@ -78,7 +78,7 @@ export const verifyEmailAddress = action('VerifyEmailAddress', 'manage', async (
 
 /** As in SES, an identity that is not there is deleted, too. */
 async function removed(name: string, call: Call): Promise<Record<string, never>> {
-  if (ownIdentity(name, call)) await deleteEmailIdentity.handle({ EmailIdentity: name }, call);
+  if (await ownIdentity(name, call)) await deleteEmailIdentity.handle({ EmailIdentity: name }, call);
   return {};
 }
 
@@ -92,28 +92,33 @@ export const deleteVerifiedEmailAddress = action(
   ({ EmailAddress }, call) => removed(EmailAddress, call),
 );
 
-function listed({ deps, caller }: Call): Identity[] {
-  return deps.control.identities.list(caller.admin ? undefined : caller.tenant);
+function listed({ deps, caller }: Call, from?: Page): Promise<Identity[]> {
+  return deps.control.identities.list(caller.admin ? undefined : caller.tenant, from);
 }
 
 export const listIdentities = action(
   'ListIdentities',
   'use',
-  ({ IdentityType, NextToken, MaxItems }, call) => {
+  async ({ IdentityType, NextToken, MaxItems }, call) => {
     const type = IdentityType && (IdentityType === 'Domain' ? 'DOMAIN' : 'EMAIL_ADDRESS');
-    const names = listed(call)
-      .filter((one) => !type || one.type === type)
-      .map(({ name }) => name);
-    const { items, ...rest } = page(names, (name) => name, { PageSize: MaxItems, NextToken });
-    return { Identities: items, ...rest };
+    const { items, ...rest } = await pageOf(
+      (from) => listed(call, from),
+      { PageSize: MaxItems, NextToken },
+      type && ((one) => one.type === type),
+    );
+    return { Identities: items.map(({ name }) => name), ...rest };
   },
 );
 
-export const listVerifiedEmailAddresses = action('ListVerifiedEmailAddresses', 'use', (_input, call) => ({
-  VerifiedEmailAddresses: listed(call)
-    .filter((one) => one.type === 'EMAIL_ADDRESS' && one.verified)
-    .map(({ name }) => name),
-}));
+export const listVerifiedEmailAddresses = action(
+  'ListVerifiedEmailAddresses',
+  'use',
+  async (_input, call) => ({
+    VerifiedEmailAddresses: (await listed(call))
+      .filter((one) => one.type === 'EMAIL_ADDRESS' && one.verified)
+      .map(({ name }) => name),
+  }),
+);
 
 /** Facts by identity, for those that exist. @throws PosternError `bad_request` for too many. */
 export async function eachIdentity<T>(
@@ -125,7 +130,7 @@ export async function eachIdentity<T>(
     throw new PosternError('bad_request', `A call may name ${MAX_IDENTITIES} identities at most.`);
   const facts = await Promise.all(
     [...new Set(names)].map(async (name) => {
-      const identity = ownIdentity(name, call);
+      const identity = await ownIdentity(name, call);
       return identity && ([name, await of(identity)] as const);
     }),
   );

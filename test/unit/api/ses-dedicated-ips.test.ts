@@ -66,7 +66,7 @@ describe('dedicated IPs', () => {
     const ConfigurationSetName = 'plain';
     const DeliveryOptions = { SendingPoolName: DEFAULT };
     await client.send(new CreateConfigurationSetCommand({ ConfigurationSetName, DeliveryOptions }));
-    const [set] = server.control.configurationSets.list();
+    const [set] = await server.control.configurationSets.list('default');
     assert.equal(set?.delivery.pool, 'default');
     const shown = await client.send(new GetConfigurationSetCommand({ ConfigurationSetName }));
     assert.equal(shown.DeliveryOptions?.SendingPoolName, DEFAULT);

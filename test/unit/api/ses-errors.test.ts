@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import {
@@ -281,6 +282,16 @@ test('a body of 1 byte/s is answered 408, and its connection closed', async () =
   }
 });
 
+/** Calls back with each chunk that the server reads, and reads none itself. */
+function watchBody(incoming: IncomingMessage, onChunk: (chunk: Buffer) => void): void {
+  const attach = (event: string | symbol): void => {
+    if (event !== 'data') return;
+    incoming.off('newListener', attach);
+    incoming.on('data', onChunk);
+  };
+  incoming.on('newListener', attach);
+}
+
 test('large bodies are bounded together, and small ones pass', async () => {
   const server = await startSesServer({ limits: { bufferedBytes: 100_000 } });
   try {
@@ -292,7 +303,7 @@ test('large bodies are bounded together, and small ones pass', async () => {
     });
     let reading = false;
     server.server.once('request', (incoming) => {
-      incoming.on('data', () => {
+      watchBody(incoming, () => {
         reading = true;
       });
     });
@@ -336,7 +347,7 @@ test('bodies whose signature is verifiable only at their end have a small budget
     const arrived = new Promise<void>((resolve) => {
       server.server.once('request', (incoming) => {
         let size = 0;
-        incoming.on('data', (chunk: Buffer) => {
+        watchBody(incoming, (chunk) => {
           size += chunk.length;
           if (size === most - 1_000) resolve();
         });

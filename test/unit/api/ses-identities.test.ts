@@ -48,7 +48,7 @@ describe('an identity', () => {
 
     const get = new GetEmailIdentityCommand({ EmailIdentity: 'example.com' });
     assert.equal((await client.send(get)).VerificationStatus, 'PENDING');
-    server.txt.publish(server.control.identities.find('example.com')!);
+    server.txt.publish((await server.control.identities.find('example.com'))!);
     const shown = await client.send(get);
     assert.equal(shown.VerificationStatus, 'SUCCESS');
     assert.equal(shown.VerifiedForSendingStatus, true);
@@ -242,7 +242,7 @@ describe('a tenant', () => {
       () => user.send(new DeleteEmailIdentityCommand({ EmailIdentity: 'theirs.example' })),
     ])
       await assert.rejects(call, { name: 'AccessDeniedException' });
-    assert.ok(server.control.identities.find('theirs.example'));
+    assert.ok(await server.control.identities.find('theirs.example'));
     // Another tenant's identity and a missing one get the same answer.
     for (const EmailIdentity of ['example.com', 'nowhere.example'])
       await assert.rejects(user.send(new GetEmailIdentityCommand({ EmailIdentity })), {

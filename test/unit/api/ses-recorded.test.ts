@@ -16,7 +16,7 @@ before(async () => {
   server = await startSesServer({ verifyIdentities: true });
   client = server.client();
   await client.send(new CreateEmailIdentityCommand({ EmailIdentity: 'example.com' }));
-  server.txt.publish(server.control.identities.find('example.com')!);
+  server.txt.publish((await server.control.identities.find('example.com'))!);
   await client.send(new GetEmailIdentityCommand({ EmailIdentity: 'example.com' }));
   await client.send(new CreateConfigurationSetCommand({ ConfigurationSetName: 'set' }));
 });

@@ -189,7 +189,7 @@ describe('the reasons of suppression', () => {
     admin.send(new PutConfigurationSetSuppressionOptionsCommand({ ConfigurationSetName, ...input }));
 
   beforeEach(async () => {
-    if (!server.control.configurationSets.find(ConfigurationSetName, 'default'))
+    if (!(await server.control.configurationSets.find(ConfigurationSetName, 'default')))
       await admin.send(new CreateConfigurationSetCommand({ ConfigurationSetName }));
   });
 

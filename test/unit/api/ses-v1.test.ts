@@ -63,7 +63,7 @@ describe('an identity', () => {
       return found.VerificationAttributes!;
     };
     assert.deepEqual(await status(), { [Domain]: { VerificationStatus: 'Pending', VerificationToken } });
-    server.txt.publish(server.control.identities.find(Domain)!);
+    server.txt.publish((await server.control.identities.find(Domain))!);
     assert.equal((await status())[Domain]!.VerificationStatus, 'Success');
 
     const { DkimAttributes } = await client.send(new v1.GetIdentityDkimAttributesCommand({ Identities }));
@@ -92,12 +92,12 @@ describe('an identity', () => {
   test('has settings', async () => {
     const Identity = 'example.com';
     await client.send(new v1.SetIdentityDkimEnabledCommand({ Identity, DkimEnabled: false }));
-    assert.equal(server.control.identities.find(Identity)!.dkim.signingEnabled, false);
+    assert.equal((await server.control.identities.find(Identity))!.dkim.signingEnabled, false);
     await client.send(new v1.SetIdentityDkimEnabledCommand({ Identity, DkimEnabled: true }));
     await client.send(
       new v1.SetIdentityFeedbackForwardingEnabledCommand({ Identity, ForwardingEnabled: false }),
     );
-    assert.equal(server.control.identities.find(Identity)!.feedbackForwarding, false);
+    assert.equal((await server.control.identities.find(Identity))!.feedbackForwarding, false);
     const from = new v1.GetIdentityMailFromDomainAttributesCommand({ Identities: [Identity] });
     assert.deepEqual((await client.send(from)).MailFromDomainAttributes, {});
     await client.send(

@@ -12,13 +12,17 @@ const NOW = Date.UTC(2026, 10, 20, 12, 0, 0);
 const KEY = { id: ID, secret: SECRET, tenant: 'default', admin: true, createdAt: 0 };
 const BASE: ToSign = { id: ID, secret: SECRET, at: NOW };
 
-function verify(request: RawRequest, now = NOW, sigV4 = createSigV4((id) => (id === ID ? KEY : undefined))) {
-  return sigV4.begin(request, now).finish(request.body);
+async function verify(
+  request: RawRequest,
+  now = NOW,
+  sigV4 = createSigV4(async (id) => (id === ID ? KEY : undefined)),
+) {
+  return (await sigV4.begin(request, now)).finish(request.body);
 }
 
-function refused(request: RawRequest, code: string, message = /./, now = NOW): void {
-  assert.throws(
-    () => verify(request, now),
+function refused(request: RawRequest, code: string, message = /./, now = NOW): Promise<void> {
+  return assert.rejects(
+    verify(request, now),
     (error) => error instanceof PosternError && error.code === code && message.test(error.message),
     `expected ${code}`,
   );
@@ -70,7 +74,7 @@ describe('accepts what the SDK signs', () => {
   };
   for (const [name, change] of Object.entries(cases)) {
     test(name, async () => {
-      const { key, bodyHash } = verify(await sign({ ...BASE, ...change }));
+      const { key, bodyHash } = await verify(await sign({ ...BASE, ...change }));
       assert.equal(key, KEY);
       assert.match(bodyHash, /^[0-9a-f]{64}$/);
     });
@@ -80,7 +84,7 @@ describe('accepts what the SDK signs', () => {
     const request = await sign({ ...BASE, headers: { 'x-note': 'a,b c' } });
     const headers = request.headers.filter(([name]) => name !== 'x-note');
     headers.unshift(['x-note', ' a '], ['x-note', 'b  c']);
-    assert.equal(verify({ ...request, headers }).key, KEY);
+    assert.equal((await verify({ ...request, headers })).key, KEY);
   });
 
   test('commas without a space, and the parts in another order', async () => {
@@ -89,25 +93,25 @@ describe('accepts what the SDK signs', () => {
       header(request, 'authorization'),
     )!;
     const value = `AWS4-HMAC-SHA256 Signature=${signature},SignedHeaders=${signed},Credential=${credential}`;
-    assert.equal(verify(withHeader(request, 'authorization', value)).key, KEY);
+    assert.equal((await verify(withHeader(request, 'authorization', value))).key, KEY);
   });
 
   test('unsigned headers that a proxy added', async () => {
     const request = await sign(BASE);
-    assert.equal(verify(withHeader(request, 'x-forwarded-for', '203.0.113.9')).key, KEY);
+    assert.equal((await verify(withHeader(request, 'x-forwarded-for', '203.0.113.9'))).key, KEY);
   });
 
   test('a request after another with the same key, day and region', async () => {
-    const sigV4 = createSigV4(() => KEY);
+    const sigV4 = createSigV4(async () => KEY);
     const request = await sign(BASE);
-    for (let i = 0; i < 3; i++) assert.equal(verify(request, NOW, sigV4).key, KEY);
+    for (let i = 0; i < 3; i++) assert.equal((await verify(request, NOW, sigV4)).key, KEY);
   });
 });
 
 describe('refuses', () => {
   test('no signature', async () => {
     const request = await sign(BASE);
-    refused(
+    await refused(
       withHeader(request, 'authorization', undefined),
       'missing_authentication',
       /Missing Authentication/,
@@ -117,24 +121,24 @@ describe('refuses', () => {
   test('a signature in the query', async () => {
     const request = withHeader(await sign(BASE), 'authorization', undefined);
     const rawQuery = 'X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Signature=00';
-    refused({ ...request, rawQuery }, 'incomplete_signature', /query string/);
+    await refused({ ...request, rawQuery }, 'incomplete_signature', /query string/);
   });
 
   test('a changed body, declared or not', async () => {
     for (const checksum of [true, false]) {
       const request = await sign({ ...BASE, body: '{"a":1}', checksum });
-      refused({ ...request, body: Buffer.from('{"a":2}') }, 'invalid_signature');
+      await refused({ ...request, body: Buffer.from('{"a":2}') }, 'invalid_signature');
     }
   });
 
   test('a changed path, query, method, signed header or signature', async () => {
     const request = await sign({ ...BASE, rawQuery: 'a=1', query: { a: '1' } });
-    refused({ ...request, rawPath: '/v2/email/identities' }, 'invalid_signature', /does not match/);
-    refused({ ...request, rawQuery: 'a=2' }, 'invalid_signature');
-    refused({ ...request, method: 'GET' }, 'invalid_signature');
-    refused(withHeader(request, 'content-type', 'text/plain'), 'invalid_signature');
+    await refused({ ...request, rawPath: '/v2/email/identities' }, 'invalid_signature', /does not match/);
+    await refused({ ...request, rawQuery: 'a=2' }, 'invalid_signature');
+    await refused({ ...request, method: 'GET' }, 'invalid_signature');
+    await refused(withHeader(request, 'content-type', 'text/plain'), 'invalid_signature');
     const authorization = header(request, 'authorization');
-    refused(
+    await refused(
       withHeader(
         request,
         'authorization',
@@ -145,40 +149,44 @@ describe('refuses', () => {
   });
 
   test('an unknown key, and a wrong secret', async () => {
-    refused(await sign({ ...BASE, id: 'AKIAUNKNOWN000000000' }), 'unknown_key', /security token/);
-    refused(await sign({ ...BASE, secret: 'other' }), 'invalid_signature');
+    await refused(await sign({ ...BASE, id: 'AKIAUNKNOWN000000000' }), 'unknown_key', /security token/);
+    await refused(await sign({ ...BASE, secret: 'other' }), 'invalid_signature');
   });
 
   test('a key that was revoked or replaced after its signing key was cached', async () => {
     let key: typeof KEY | undefined = KEY;
-    const sigV4 = createSigV4(() => key);
+    const sigV4 = createSigV4(async () => key);
     const request = await sign(BASE);
-    verify(request, NOW, sigV4);
+    await verify(request, NOW, sigV4);
     key = { ...KEY, secret: 'replaced' };
-    assert.throws(() => verify(request, NOW, sigV4), { code: 'invalid_signature' });
+    await assert.rejects(verify(request, NOW, sigV4), { code: 'invalid_signature' });
     key = undefined;
-    assert.throws(() => verify(request, NOW, sigV4), { code: 'unknown_key' });
+    await assert.rejects(verify(request, NOW, sigV4), { code: 'unknown_key' });
   });
 
   test('a clock more than five minutes off, either way', async () => {
-    refused(await sign({ ...BASE, at: NOW - 301_000 }), 'clock_skew', /Signature expired: 20261120T115459Z/);
-    refused(await sign({ ...BASE, at: NOW + 301_000 }), 'clock_skew', /not yet current/);
+    await refused(
+      await sign({ ...BASE, at: NOW - 301_000 }),
+      'clock_skew',
+      /Signature expired: 20261120T115459Z/,
+    );
+    await refused(await sign({ ...BASE, at: NOW + 301_000 }), 'clock_skew', /not yet current/);
   });
 
   test('the same request replayed after its time', async () => {
-    refused(await sign(BASE), 'clock_skew', /./, NOW + 300_001);
+    await refused(await sign(BASE), 'clock_skew', /./, NOW + 300_001);
   });
 
   test('a scope of another day, service or terminator', async () => {
     const request = await sign(BASE);
     const authorization = header(request, 'authorization');
-    refused(
+    await refused(
       withHeader(request, 'authorization', authorization.replace('/20261120/', '/20261119/')),
       'invalid_signature',
       /Credential scope/,
     );
-    refused(await sign({ ...BASE, service: 's3' }), 'invalid_signature', /correct service: 'ses'/);
-    refused(
+    await refused(await sign({ ...BASE, service: 's3' }), 'invalid_signature', /correct service: 'ses'/);
+    await refused(
       withHeader(request, 'authorization', authorization.replace('aws4_request', 'aws5_request')),
       'incomplete_signature',
       /terminator/,
@@ -188,18 +196,18 @@ describe('refuses', () => {
   test('a scope of another region than the signature', async () => {
     const request = await sign(BASE);
     const value = header(request, 'authorization').replace('eu-west-1', 'us-east-1');
-    refused(withHeader(request, 'authorization', value), 'invalid_signature');
+    await refused(withHeader(request, 'authorization', value), 'invalid_signature');
   });
 
   test('unsigned and streaming payloads, and an invalid payload hash', async () => {
     for (const value of ['UNSIGNED-PAYLOAD', 'STREAMING-AWS4-HMAC-SHA256-PAYLOAD', 'abc']) {
       const request = await sign({ ...BASE, headers: { 'x-amz-content-sha256': value } });
-      refused(request, 'invalid_signature', /SHA-256 of the body/);
+      await refused(request, 'invalid_signature', /SHA-256 of the body/);
     }
   });
 
   test('a session token that was added after signing', async () => {
-    refused(
+    await refused(
       withHeader(await sign(BASE), 'x-amz-security-token', 'abc'),
       'incomplete_signature',
       /signed header/,
@@ -209,25 +217,25 @@ describe('refuses', () => {
   test('a host or a date that is unsigned or occurs twice', async () => {
     const request = await sign(BASE);
     const authorization = header(request, 'authorization');
-    refused(
+    await refused(
       withHeader(request, 'authorization', authorization.replace('host;', '')),
       'incomplete_signature',
       /Host/,
     );
-    refused(
+    await refused(
       withHeader(request, 'authorization', authorization.replace(';x-amz-date', '')),
       'incomplete_signature',
       /X-Amz-Date/,
     );
     for (const name of ['host', 'x-amz-date', 'authorization', 'x-amz-content-sha256']) {
       const headers: [string, string][] = [...request.headers, [name, header(request, name)]];
-      refused({ ...request, headers }, 'incomplete_signature', /more than once/);
+      await refused({ ...request, headers }, 'incomplete_signature', /more than once/);
     }
   });
 
   test('a signed header that is missing', async () => {
     const request = await sign({ ...BASE, headers: { 'x-note': 'a' } });
-    refused(withHeader(request, 'x-note', undefined), 'incomplete_signature', /'x-note'/);
+    await refused(withHeader(request, 'x-note', undefined), 'incomplete_signature', /'x-note'/);
   });
 
   test('headers that are not a signature', async () => {
@@ -248,11 +256,11 @@ describe('refuses', () => {
       `${good}, Signature=00`,
       `${good},`,
     ])
-      refused(withHeader(request, 'authorization', value), 'incomplete_signature');
+      await refused(withHeader(request, 'authorization', value), 'incomplete_signature');
   });
 
   test('invalid percent-encoding in the query', async () => {
-    refused({ ...(await sign(BASE)), rawQuery: 'a=%ff' }, 'bad_request', /percent-encoding/);
+    await refused({ ...(await sign(BASE)), rawQuery: 'a=%ff' }, 'bad_request', /percent-encoding/);
   });
 });
 
@@ -282,16 +290,17 @@ function signWithDate(date: string): RawRequest {
   };
 }
 
-test('a Date header stands in for X-Amz-Date', () => {
-  assert.equal(verify(signWithDate('Fri, 20 Nov 2026 12:00:00 GMT')).key, KEY);
-  assert.equal(verify(signWithDate('20261120T120000Z')).key, KEY);
-  refused(signWithDate('Fri, 20 Nov 2026 12:06:00 GMT'), 'clock_skew', /not yet current/);
-  refused(signWithDate('sometime'), 'incomplete_signature', /Date/);
+test('a Date header stands in for X-Amz-Date', async () => {
+  assert.equal((await verify(signWithDate('Fri, 20 Nov 2026 12:00:00 GMT'))).key, KEY);
+  assert.equal((await verify(signWithDate('20261120T120000Z'))).key, KEY);
+  await refused(signWithDate('Fri, 20 Nov 2026 12:06:00 GMT'), 'clock_skew', /not yet current/);
+  await refused(signWithDate('sometime'), 'incomplete_signature', /Date/);
 });
 
 test('requests of more regions than the key cache holds are verified, each twice', async () => {
-  const sigV4 = createSigV4(() => KEY);
+  const sigV4 = createSigV4(async () => KEY);
   const requests: RawRequest[] = [];
   for (let i = 0; i < 1100; i++) requests.push(await sign({ ...BASE, region: `region-${i}` }));
-  for (const request of [...requests, ...requests]) assert.equal(verify(request, NOW, sigV4).key, KEY);
+  for (const request of [...requests, ...requests])
+    assert.equal((await verify(request, NOW, sigV4)).key, KEY);
 });

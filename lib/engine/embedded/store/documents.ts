@@ -2,16 +2,23 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { StoredDocument } from '../protocol.ts';
 
+/** Sorts behind every key with the same prefix: the highest code point. */
+const LAST = '\u{10ffff}';
+
 export class DocumentTable {
   readonly #get: StatementSync;
   readonly #list: StatementSync;
+  readonly #count: StatementSync;
   readonly #put: StatementSync;
   readonly #delete: StatementSync;
 
   constructor(db: DatabaseSync) {
     this.#get = db.prepare('SELECT kind, key, value, version FROM documents WHERE kind = ? AND key = ?');
     this.#list = db.prepare(
-      'SELECT kind, key, value, version FROM documents WHERE kind = ? AND key > ? ORDER BY key LIMIT ?',
+      'SELECT kind, key, value, version FROM documents WHERE kind = ? AND key > ? AND key >= ? AND key < ? ORDER BY key LIMIT ?',
+    );
+    this.#count = db.prepare(
+      'SELECT count(*) AS count FROM documents WHERE kind = ? AND key >= ? AND key < ?',
     );
     this.#put = db.prepare(
       'INSERT OR REPLACE INTO documents (kind, key, value, version) VALUES (?, ?, ?, ?)',
@@ -23,8 +30,13 @@ export class DocumentTable {
     return this.#get.get(kind, key) as unknown as StoredDocument | undefined;
   }
 
-  list(kind: string, after: string | undefined, max: number): StoredDocument[] {
-    return this.#list.all(kind, after ?? '', max) as unknown as StoredDocument[];
+  list(kind: string, prefix: string, after: string, max: number): StoredDocument[] {
+    const end = `${prefix}${LAST}`;
+    return this.#list.all(kind, after, prefix, end, max) as unknown as StoredDocument[];
+  }
+
+  count(kind: string, prefix: string): number {
+    return this.#count.get(kind, prefix, `${prefix}${LAST}`)!.count as number;
   }
 
   /** @returns the new version, or 0 when the version is not the expected one. */
