@@ -1,6 +1,8 @@
 /** Every operation that has a meaning here, by its name: what the files of the resources export. */
 import * as account from './account.ts';
 import * as sets from './configuration-sets.ts';
+import * as contactLists from './contact-lists.ts';
+import * as contacts from './contacts.ts';
 import * as dedicated from './dedicated-ips.ts';
 import * as eventDestinations from './event-destinations.ts';
 import * as identities from './identities.ts';
@@ -21,6 +23,8 @@ const RESOURCES: readonly object[] = [
   dedicated,
   account,
   suppression,
+  contactLists,
+  contacts,
   insights,
 ];
 

@@ -5,6 +5,7 @@
  */
 import { findListed, listOf, pageOfList, putListed, removeListed } from '../contacts/suppression-list.ts';
 import type { Suppression } from '../engine/suppression.ts';
+import { PosternError } from '../errors.ts';
 import { operation } from './operation.ts';
 import { sizeOf } from './pages.ts';
 
@@ -61,6 +62,34 @@ export const listSuppressedDestinations = operation(
     return { SuppressedDestinationSummaries: entries.map(summary), NextToken: token };
   },
 );
+
+/**
+ * Which list applies to a tenant's mail, and for which reasons. A tenant is a name here, so that one without mail yet has
+ * attributes, too. As in SES both members come together; with neither, the tenant has no attributes of its own.
+ */
+export const putTenantSuppressionAttributes = operation(
+  'PutTenantSuppressionAttributes',
+  'manage',
+  async ({ TenantName, SuppressionScope: scope, SuppressedReasons: reasons }, { deps }) => {
+    if (!/^[A-Za-z0-9_-]{1,64}$/.test(TenantName)) throw bad('TenantName is not the name of a tenant.');
+    if (reasons && new Set(reasons).size < reasons.length)
+      throw bad('Each suppressed reason can only be specified at most once');
+    if (reasons && !scope) {
+      throw bad(
+        reasons.length > 0
+          ? 'SuppressedReasons cannot be specified without SuppressionScope.'
+          : 'SuppressionScope is required when SuppressedReasons are provided. Valid values are: TENANT, ACCOUNT',
+      );
+    }
+    if (scope && !reasons) throw bad('SuppressionScope cannot be specified without SuppressedReasons.');
+    await deps.control.account.setSuppressionAttributes(TenantName, { scope, reasons });
+    return {};
+  },
+);
+
+function bad(message: string): PosternError {
+  return new PosternError('bad_request', message);
+}
 
 function summary({ address, reason, at }: Suppression) {
   return { EmailAddress: address, Reason: reason, LastUpdateTime: new Date(at) };

@@ -21,12 +21,18 @@ const BY_ENTRY = 'the answer says it of each entry (API_BulkEmailEntryResult)';
 export const NOT_APPLICABLE_TO: Partial<Record<SesOperationName, Readonly<Record<string, string>>>> = {
   GetAccount: { BadRequestException: 'it takes nothing' },
   CreateConfigurationSet: { LimitExceededException: THOUSANDS, NotFoundException: NOTHING_TO_FIND },
+  CreateContactList: {
+    AlreadyExistsException:
+      'a tenant has one list, so that a second is one too many, whatever its name (as in SES)',
+    LimitExceededException: 'as in SES, a second list is a BadRequestException',
+  },
   CreateDedicatedIpPool: { LimitExceededException: 'pools are bounded by the document they stand in' },
   CreateEmailIdentity: { LimitExceededException: THOUSANDS },
   CreateEmailTemplate: { LimitExceededException: THOUSANDS },
   GetDedicatedIps: { NotFoundException: 'a pool without addresses has none to show' },
   ListSuppressedDestinations: { NotFoundException: NOTHING_TO_FIND },
   PutSuppressedDestination: { NotFoundException: NOTHING_TO_FIND },
+  PutTenantSuppressionAttributes: { NotFoundException: NOTHING_TO_FIND },
   SendEmail: { LimitExceededException: 'a tenant without a daily quota has none to exceed' },
   SendBulkEmail: {
     LimitExceededException: 'a tenant without a daily quota has none to exceed',
@@ -38,6 +44,8 @@ export const NOT_APPLICABLE_TO: Partial<Record<SesOperationName, Readonly<Record
 const SET = { ConfigurationSetName: 'kept' };
 const IDENTITY = { EmailIdentity: 'kept.example' };
 const TEMPLATE = { TemplateName: 'kept' };
+const LIST = { ContactListName: 'kept' };
+const CONTACT = { ...LIST, EmailAddress: 'kept@example.net' };
 const POOL = { PoolName: 'kept' };
 const CONTENT = { Subject: 'Hello', Text: 'Hello' };
 const DESTINATION = {
@@ -67,25 +75,33 @@ export const PREPARATION: readonly [operation: SesOperationName, input: Input][]
   ['CreateEmailTemplate', { ...TEMPLATE, TemplateContent: CONTENT }],
   ['CreateDedicatedIpPool', POOL],
   ['CreateConfigurationSetEventDestination', DESTINATION],
+  ['CreateContactList', LIST],
+  ['CreateContact', CONTACT],
 ];
 
 /** Members that name what there is not: with them the first valid call of the operation fails. */
 export const UNKNOWN: Partial<Record<SesOperationName, Input>> = {
   CreateConfigurationSetEventDestination: { ConfigurationSetName: 'none' },
+  CreateContact: { ContactListName: 'none' },
   CreateEmailIdentity: { EmailIdentity: 'other.example', ConfigurationSetName: 'none' },
   DeleteConfigurationSet: { ConfigurationSetName: 'none' },
   DeleteConfigurationSetEventDestination: { ...SET, EventDestinationName: 'none' },
+  DeleteContact: { ...LIST, EmailAddress: 'none@example.net' },
+  DeleteContactList: { ContactListName: 'none' },
   DeleteDedicatedIpPool: { PoolName: 'none' },
   DeleteEmailIdentity: { EmailIdentity: 'none.example' },
   DeleteEmailTemplate: { TemplateName: 'none' },
   DeleteSuppressedDestination: { EmailAddress: 'none@example.net' },
   GetConfigurationSet: { ConfigurationSetName: 'none' },
   GetConfigurationSetEventDestinations: { ConfigurationSetName: 'none' },
+  GetContact: { ...LIST, EmailAddress: 'none@example.net' },
+  GetContactList: { ContactListName: 'none' },
   GetDedicatedIp: { Ip: '192.0.2.1' },
   GetDedicatedIpPool: { PoolName: 'none' },
   GetEmailIdentity: { EmailIdentity: 'none.example' },
   GetEmailTemplate: { TemplateName: 'none' },
   GetSuppressedDestination: { EmailAddress: 'none@example.net' },
+  ListContacts: { ContactListName: 'none' },
   PutConfigurationSetDeliveryOptions: { ConfigurationSetName: 'none' },
   PutConfigurationSetReputationOptions: { ConfigurationSetName: 'none' },
   PutConfigurationSetSendingOptions: { ConfigurationSetName: 'none' },
@@ -107,6 +123,8 @@ export const UNKNOWN: Partial<Record<SesOperationName, Input>> = {
   TestRenderEmailTemplate: { TemplateName: 'none' },
   UpdateConfigurationSet: { ConfigurationSetName: 'none' },
   UpdateConfigurationSetEventDestination: { ...SET, EventDestinationName: 'none' },
+  UpdateContact: { ...LIST, EmailAddress: 'none@example.net' },
+  UpdateContactList: { ContactListName: 'none' },
   UpdateEmailTemplate: { TemplateName: 'none' },
 };
 
@@ -122,11 +140,13 @@ export interface Provocation {
 }
 
 /** What is made twice. */
-const twice: Provocation[] = PREPARATION.map(([operation, input]) => ({
-  operation,
-  error: 'AlreadyExistsException',
-  input,
-}));
+const twice: Provocation[] = PREPARATION.filter(([operation]) => operation !== 'CreateContactList').map(
+  ([operation, input]) => ({
+    operation,
+    error: 'AlreadyExistsException',
+    input,
+  }),
+);
 
 /** The name of each destination that fills a set, beside the one that is there. */
 const filling = Array.from({ length: 9 }, (_, i) => ({ ...DESTINATION, EventDestinationName: `more-${i}` }));

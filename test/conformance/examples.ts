@@ -137,6 +137,35 @@ const suppression: Example[] = [
   one('DeleteSuppressedDestination', { EmailAddress: 'gone@example.net' }),
 ];
 
+const LIST = { ContactListName: 'news' };
+const CONTACT = { ...LIST, EmailAddress: 'ann@example.net' };
+const PREFERENCES = [{ TopicName: 'tips', SubscriptionStatus: 'OPT_IN' }];
+
+const contacts: Example[] = [
+  one('CreateContactList', {
+    ...LIST,
+    Description: 'News of the shop',
+    Topics: [
+      { TopicName: 'tips', DisplayName: 'Tips', Description: 'Weekly', DefaultSubscriptionStatus: 'OPT_IN' },
+      { TopicName: 'offers', DisplayName: 'Offers', DefaultSubscriptionStatus: 'OPT_OUT' },
+    ],
+    Tags: [{ Key: 'team', Value: 'shop' }],
+  }),
+  one('GetContactList', LIST),
+  one('ListContactLists', { PageSize: 10 }),
+  one('UpdateContactList', { ...LIST, Description: 'News' }),
+  one('CreateContact', { ...CONTACT, TopicPreferences: PREFERENCES, AttributesData: '{"name":"Ann"}' }),
+  one('GetContact', CONTACT),
+  one('UpdateContact', { ...CONTACT, TopicPreferences: PREFERENCES, UnsubscribeAll: true }),
+  one('ListContacts', {
+    ...LIST,
+    Filter: { FilteredStatus: 'OPT_OUT', TopicFilter: { TopicName: 'tips' } },
+    PageSize: 10,
+  }),
+  one('DeleteContact', CONTACT),
+  one('DeleteContactList', LIST),
+];
+
 const dedicated: Example[] = [
   one('CreateDedicatedIpPool', { ...POOL, ScalingMode: 'STANDARD' }),
   one('GetDedicatedIpPool', POOL),
@@ -153,6 +182,11 @@ const account: Example[] = [
   one('GetAccount'),
   one('PutAccountSendingAttributes', { SendingEnabled: true }),
   one('PutAccountSuppressionAttributes', { SuppressedReasons: ['BOUNCE', 'COMPLAINT'] }),
+  one('PutTenantSuppressionAttributes', {
+    TenantName: 'shop',
+    SuppressionScope: 'ACCOUNT',
+    SuppressedReasons: ['BOUNCE'],
+  }),
   one('PutAccountDedicatedIpWarmupAttributes', { AutoWarmupEnabled: false }),
 ];
 
@@ -170,6 +204,7 @@ export const EXAMPLES: readonly Example[] = [
   ...templates,
   ...sending,
   ...suppression,
+  ...contacts,
   ...dedicated,
   ...account,
   ...removals,

@@ -7,7 +7,7 @@ import { createAdaptorServer } from '@hono/node-server';
 import { createApi } from '../../lib/api/app.ts';
 import { openControl } from '../../lib/control/control.ts';
 import type { Control } from '../../lib/control/types.ts';
-import type { Engine, Suppressions } from '../../lib/engine/ports.ts';
+import type { Engine, Rows, Suppressions } from '../../lib/engine/ports.ts';
 import type { ApiDeps } from '../../lib/http/deps.ts';
 import { type Clock, systemClock } from '../../lib/time.ts';
 import { MASTER_KEY } from './control.ts';
@@ -49,6 +49,8 @@ export interface SesServerOptions {
   events?: ApiDeps['events'];
   /** The suppression lists. */
   suppressions?: Suppressions;
+  /** What contacts and jobs are kept in. */
+  rows?: Rows;
   /** Records of messages, and rows. */
   stored?: Pick<Engine, 'records' | 'rows'>;
   /** Gets each request before the API; true when it has answered. */
@@ -82,6 +84,7 @@ export async function startSesServer(options: SesServerOptions = {}): Promise<Se
     engine: {
       leases: { checkpoint: async (name: string) => checkpoints.get(name) },
       suppressions: options.suppressions,
+      rows: options.rows,
       ...options.stored,
     } as Engine,
     installed: options.installed ?? { ips: [], pools: {} },

@@ -18,6 +18,7 @@ import {
   PutAccountSuppressionAttributesCommand,
   PutConfigurationSetSuppressionOptionsCommand,
   PutSuppressedDestinationCommand,
+  PutTenantSuppressionAttributesCommand,
   type SESv2Client,
 } from '@aws-sdk/client-sesv2';
 import { openEmbedded } from '../../../lib/engine/embedded/open.ts';
@@ -208,6 +209,46 @@ describe('the reasons of suppression', () => {
     await assert.rejects(user.send(new PutAccountSuppressionAttributesCommand({})), {
       name: 'AccessDeniedException',
     });
+  });
+
+  test('and the list are those that an administrator sets for a tenant', async () => {
+    const TenantName = 'tenant-2';
+    const set = (client: SESv2Client, input: object) =>
+      client.send(new PutTenantSuppressionAttributesCommand({ TenantName, ...input }));
+    const EmailAddress = 'shared@example.net';
+    await admin.send(new PutSuppressedDestinationCommand({ EmailAddress, Reason: 'BOUNCE' }));
+    await set(admin, { SuppressionScope: 'ACCOUNT', SuppressedReasons: ['BOUNCE'] });
+    assert.deepEqual(server.control.account.suppression(TenantName), {
+      list: 'default',
+      reasons: ['BOUNCE'],
+    });
+    assert.deepEqual(await account(user), { SuppressedReasons: ['BOUNCE'] });
+    // The account's list stops the mail of others, too.
+    await assert.rejects(get(user, EmailAddress), {
+      name: 'AccessDeniedException',
+      message: /of the account, which this/,
+    });
+    await set(admin, { SuppressionScope: 'TENANT', SuppressedReasons: [] });
+    assert.deepEqual(server.control.account.suppression(TenantName), { list: TenantName, reasons: [] });
+    await assert.rejects(get(user, EmailAddress), NotFoundException);
+    await set(admin, {});
+    assert.deepEqual(server.control.account.suppressionAttributes(TenantName), {});
+    for (const [input, message] of [
+      [{ SuppressedReasons: ['BOUNCE'] }, 'SuppressedReasons cannot be specified without SuppressionScope.'],
+      [{ SuppressionScope: 'ACCOUNT' }, 'SuppressionScope cannot be specified without SuppressedReasons.'],
+      [
+        { SuppressedReasons: [] },
+        'SuppressionScope is required when SuppressedReasons are provided. Valid values are: TENANT, ACCOUNT',
+      ],
+      [
+        { SuppressionScope: 'TENANT', SuppressedReasons: ['BOUNCE', 'BOUNCE'] },
+        'Each suppressed reason can only be specified at most once',
+      ],
+      [{ TenantName: 'a/b' }, 'TenantName is not the name of a tenant.'],
+    ] as const) {
+      await assert.rejects(set(admin, input), { name: 'BadRequestException', message });
+    }
+    await assert.rejects(set(user, {}), { name: 'AccessDeniedException' });
   });
 
   test('are those of the configuration set, until it has none', async () => {
