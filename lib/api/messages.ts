@@ -6,23 +6,14 @@ import { messageIdIn } from '../mail/message-id.ts';
 import { sesEvents } from '../outcome/events.ts';
 import { historyOf } from '../outcome/history.ts';
 import { isReason, REASONS } from '../outcome/reasons.ts';
+import { DELIVERY_STATES, searchMessages } from './message-search.ts';
 import { type ApiCall, iso, label, mayRead, operation } from './operation.ts';
 import { about, anyObject, flag, integer, named, text, time } from './schema.ts';
 
 const ID = '010001a2b3c4d5e6-0f8fad5b-d9cb-469f-a165-70867728950e-000000';
 const messageId = label('id', 'Message id.');
 
-const state = z.enum([
-  'accepted',
-  'queued',
-  'attempting',
-  'deferred',
-  'delivered',
-  'bounced',
-  'expired',
-  'suppressed',
-  'cancelled',
-]);
+const state = z.enum(DELIVERY_STATES);
 
 const Attempted = named(
   'Attempt',
@@ -228,7 +219,7 @@ const messageEvents = operation({
   },
 });
 
-export const MESSAGES = [getMessage, cancelMessage, messageEvents];
+export const MESSAGES = [searchMessages, getMessage, cancelMessage, messageEvents];
 
 /** @throws `not_found`, also for another tenant's message: its existence is not the caller's to learn. */
 export async function recordOf(call: ApiCall, id: string): Promise<MessageRecord> {

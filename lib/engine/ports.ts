@@ -16,6 +16,7 @@ import type {
   WaitReason,
 } from './items.ts';
 import type { NewRow, Row, RowDelta, RowKey, RowQuery } from './rows.ts';
+import type { MessageSearch, MessageSearchPage } from './search.ts';
 import type { DeliveryState } from './states.ts';
 import type { Suppression, SuppressionReason } from './suppression.ts';
 
@@ -176,6 +177,11 @@ export interface Records {
    * first.
    */
   reports(messageId: string): Promise<Outcome[]>;
+  /**
+   * Messages of a tenant, newest first. A message is found as soon as it was taken in, as long as its record is kept.
+   * @throws `invalid_page_token`; `unsupported_operation` where no index is kept.
+   */
+  search(search: MessageSearch): Promise<MessageSearchPage>;
   /** The outcome feed after a cursor, oldest first. The cursor of the start is 0. */
   feed(after: number, max: number): Promise<FeedPage>;
   /** The cursor behind the newest outcome; on AWS, behind the newest that this process has received. */

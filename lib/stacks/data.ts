@@ -131,6 +131,7 @@ export class DataStack extends Stack {
         `/${queuePrefix(stage)}`,
       ]),
       claimBeforeSend: stage.claimBeforeSend ?? false,
+      searchIndex: stage.searchIndex ?? true,
     };
   }
 

@@ -121,6 +121,11 @@ export interface Stage {
    * hands out twice at one time (it rarely does) goes out once, and every delivery that waits in a lane can be cancelled.
    */
   claimBeforeSend?: boolean;
+  /**
+   * Whether messages can be searched for, by recipient, sender, campaign and time. Absent: yes, for $0.63 a million
+   * recipients. Switched off, `GET /v1/messages` is refused; what was sent meanwhile is not found later either.
+   */
+  searchIndex?: boolean;
   tables: {
     /** Restore to any second of the last 35 days, at $0.20 a GB and month. */
     pointInTimeRecovery: boolean;

@@ -69,6 +69,7 @@ engineContract(
         // Lambda reads the feed on its function's behalf.
         feed: (cursor, max) => anybody.records.feed(cursor, max),
         feedEnd: () => anybody.records.feedEnd(),
+        search: (search) => api.records.search(search),
         prune: (at, max) => anybody.records.prune(at, max),
       },
       // No role uses these: bodies are stored through the queue.

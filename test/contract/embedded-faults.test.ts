@@ -234,6 +234,7 @@ describe('embedded engine: faults', () => {
       length,
       [['lane', 'tenant', 0, 0, item(id)]],
       [],
+      [],
     ];
     const batch = (sizes: number[]): Batch => ({
       names: sizes.map(() => 'admit'),

@@ -10,6 +10,7 @@ import { ledgerContract } from './ledger-contract.ts';
 import { queueContract } from './queue-contract.ts';
 import { recordsContract } from './records-contract.ts';
 import { rowsContract } from './rows-contract.ts';
+import { searchContract } from './search-contract.ts';
 import { sharingContract } from './sharing-contract.ts';
 import { suppressionContract } from './suppression-contract.ts';
 import { takeOverContract } from './take-over-contract.ts';
@@ -32,6 +33,7 @@ export function engineContract(
     recordsContract(under, options);
     suppressionContract(under);
     rowsContract(under);
+    searchContract(under);
     configContract(under);
     leaseContract(under);
     sharingContract(under);

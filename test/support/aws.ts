@@ -204,7 +204,7 @@ async function makeResources(
   };
   await Promise.all([OUTCOME_QUEUE, DUE_QUEUE, ...lanes.map(laneQueue)].map(createQueue));
   return {
-    resources: { tables, bucket: name, queueUrlPrefix, claimBeforeSend: false },
+    resources: { tables, bucket: name, queueUrlPrefix, claimBeforeSend: false, searchIndex: true },
     createQueue,
   };
 }

@@ -201,6 +201,7 @@ export class TestEngine {
         claim: (key) => records.claim(key),
         reports: (id) => records.reports(id),
         feed: (...call) => records.feed(...call),
+        search: (search) => records.search(search),
         feedEnd: () => records.feedEnd(),
         prune: (...call) => records.prune(...call),
         append: async (outcomes) => {

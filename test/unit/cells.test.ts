@@ -95,7 +95,13 @@ describe('the pools of a stage', () => {
     after(() => rmSync(directory, { recursive: true }));
     const environment = (setting: StagePoolSetting) => ({
       ...apiEnvironment({
-        resources: { tables: TABLE_NAMES, bucket: 'b', queueUrlPrefix: 'https://q/', claimBeforeSend: false },
+        resources: {
+          tables: TABLE_NAMES,
+          bucket: 'b',
+          queueUrlPrefix: 'https://q/',
+          claimBeforeSend: false,
+          searchIndex: true,
+        },
         accountId: '1',
         hostname: 'h',
         pools: setting.pools,

@@ -22,6 +22,7 @@ const resources: AwsResources = {
     deliveries: 'd',
     ledger: 'l',
     suppressions: 'n',
+    search: 'f',
     rows: 'w',
     config: 'c',
     leases: 's',
@@ -29,6 +30,7 @@ const resources: AwsResources = {
   bucket: 'bodies',
   queueUrlPrefix: 'https://sqs.us-east-1.amazonaws.com/123456789012/postern-test-',
   claimBeforeSend: true,
+  searchIndex: true,
 };
 const settings = { resources, accountId: '123456789012', hostname: 'mail.example.com' };
 const AWS_REGION = 'us-east-1';

@@ -81,7 +81,7 @@ describe('data', () => {
   });
 
   test('tables are on demand with a cap, expire old items, and have point-in-time recovery', () => {
-    data.resourceCountIs('AWS::DynamoDB::GlobalTable', 7);
+    data.resourceCountIs('AWS::DynamoDB::GlobalTable', 8);
     data.allResourcesProperties('AWS::DynamoDB::GlobalTable', {
       BillingMode: 'PAY_PER_REQUEST',
       WriteOnDemandThroughputSettings: { MaxWriteRequestUnits: 2_000 },

@@ -6,6 +6,7 @@ const BUCKET = 'POSTERN_BUCKET';
 /** Start of every queue's URL. */
 export const QUEUES = 'POSTERN_QUEUE_URL_PREFIX';
 const CLAIM = 'POSTERN_CLAIM_BEFORE_SEND';
+const SEARCH = 'POSTERN_SEARCH_INDEX';
 const tableVariable = (table: TableName): string => `POSTERN_TABLE_${table.toUpperCase()}`;
 
 /** The variables that locate the resources. */
@@ -15,6 +16,7 @@ export function resourcesToEnvironment(resources: AwsResources): Record<string, 
     [BUCKET]: resources.bucket,
     [QUEUES]: resources.queueUrlPrefix,
     [CLAIM]: resources.claimBeforeSend ? 'on' : 'off',
+    [SEARCH]: resources.searchIndex ? 'on' : 'off',
   };
 }
 
@@ -27,6 +29,7 @@ export function resourcesFromEnvironment(environment: NodeJS.ProcessEnv): AwsRes
     bucket: requireVariable(environment, BUCKET),
     queueUrlPrefix: requireVariable(environment, QUEUES),
     claimBeforeSend: isOn(environment, CLAIM),
+    searchIndex: isOn(environment, SEARCH),
   };
 }
 

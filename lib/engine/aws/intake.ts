@@ -44,6 +44,7 @@ import type { Feed } from './feed.ts';
 import { SendError } from './lanes.ts';
 import { type CopyOutbox, isFar, type Parcel } from './outbox.ts';
 import { itemBytes, lanePlace, ledgerPlace } from './placement.ts';
+import type { MessageIndex } from './search.ts';
 
 export interface IntakeParts {
   clock: Clock;
@@ -51,6 +52,7 @@ export interface IntakeParts {
   progress: CallProgress;
   deliveries: DeliveryTable;
   bodies: MessageBodies;
+  index: MessageIndex;
   outbox: CopyOutbox;
   feed: Feed;
   /** How long records are kept after their deliveries' expiry, ms. */
@@ -160,9 +162,9 @@ export class Intake {
     );
   }
 
-  /** Stores all data that a delivery needs before it is handed out. */
+  /** Stores all data that a delivery needs before it is handed out, and by which its message is found. */
   async #store(prepared: readonly PreparedAdmission[]): Promise<void> {
-    const { deliveries: states, bodies, retention } = this.#parts;
+    const { deliveries: states, bodies, index, retention } = this.#parts;
     const now = this.#parts.clock.now();
     const items: Item[] = [];
     const writes: Promise<void>[] = [];
@@ -174,6 +176,7 @@ export class Intake {
       }
     }
     if (items.length > 0) writes.push(states.putAll(items));
+    writes.push(index.put(prepared.map(({ admission }) => admission.record)));
     await Promise.all(writes);
   }
 

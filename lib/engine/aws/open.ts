@@ -22,6 +22,7 @@ import { AwsRecords, MessageRecords } from './records.ts';
 import { Reports } from './reports.ts';
 import { AwsRows } from './rows.ts';
 import type { AwsResources } from './schema.ts';
+import { MessageIndex } from './search.ts';
 import { Settling } from './settling.ts';
 import { AwsSuppressions } from './suppressions.ts';
 import { Tables } from './tables.ts';
@@ -71,6 +72,7 @@ export function openAws(options: AwsOptions): Promise<AwsEngine> {
   const outbox = new CopyOutbox({ lanes, tables, deliveries, clock, retention, claimBeforeSend });
   const feed = new Feed(lanes, clock, log);
   const messages = new MessageRecords(calls, deliveries);
+  const index = new MessageIndex({ tables, calls, clock, retention, searchIndex: resources.searchIndex });
   const reports = new Reports(deliveries, retention);
   const leasedHere = new LeasedHere();
   const config = new AwsConfig(tables, pacing, log);
@@ -85,6 +87,7 @@ export function openAws(options: AwsOptions): Promise<AwsEngine> {
     outbox,
     feed,
     messages,
+    index,
     reports,
     leasedHere,
     steady,

@@ -4,6 +4,7 @@ import type { Clock } from '../../time.ts';
 import { type DeliveryRecord, isReport, type MessageRecord, type Outcome } from '../items.ts';
 import { stateAfter } from '../outcome-state.ts';
 import type { FeedPage, Records } from '../ports.ts';
+import type { MessageSearch, MessageSearchPage } from '../search.ts';
 import { CANCELLED, type DeliveryState, isLegalTransition, SCHEDULED, TRANSITIONS } from '../states.ts';
 import { bytes, type Item, text, ttlOf } from './attributes.ts';
 import type { CallProgress } from './call-progress.ts';
@@ -22,6 +23,7 @@ import type { Feed } from './feed.ts';
 import type { LeasedHere } from './receipt.ts';
 import { encodeRecord } from './record-codec.ts';
 import type { Reports } from './reports.ts';
+import type { MessageIndex } from './search.ts';
 
 /** A stored message with the items of its deliveries. */
 export interface StoredMessage extends StoredRecord {
@@ -62,6 +64,7 @@ export interface RecordsParts {
   progress: CallProgress;
   feed: Feed;
   messages: MessageRecords;
+  index: MessageIndex;
   reports: Reports;
   leasedHere: LeasedHere;
   steady: () => number;
@@ -122,6 +125,10 @@ export class AwsRecords implements Records {
   async reports(messageId: string): Promise<Outcome[]> {
     const { messages, reports } = this.#parts;
     return reports.of((await messages.idOf(messageId)).id);
+  }
+
+  search(search: MessageSearch): Promise<MessageSearchPage> {
+    return this.#parts.index.search(search);
   }
 
   feed(after: number, max: number): Promise<FeedPage> {

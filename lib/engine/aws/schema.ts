@@ -13,6 +13,7 @@ export const TABLES = [
   'deliveries',
   'ledger',
   'suppressions',
+  'search',
   'rows',
   'config',
   'leases',
@@ -48,6 +49,8 @@ export interface AwsResources {
    * and every delivery in a lane can be cancelled. One write unit more for each delivery.
    */
   claimBeforeSend: boolean;
+  /** Whether messages can be searched for: one write unit more for each recipient. */
+  searchIndex: boolean;
 }
 
 /** Name of the queue of outcomes, behind the prefix. */

@@ -3,6 +3,7 @@
  * for each pair and four of them set let one in some 400 pass wrongly. What is removed stays until the filter is made
  * anew. When it has taken in as many as it was made for, a second one of twice the size joins it, and so on.
  */
+import { keyHash } from '../key-hash.ts';
 
 const BITS = 16;
 const HASHES = 4;
@@ -18,8 +19,8 @@ export function filterFor(count: number): Uint32Array {
 /** Puts a pair into a filter. */
 export function addKey(filter: Uint32Array, first: string, second: string): void {
   const mask = filter.length * 32 - 1;
-  let bit = hash(first, second, 0x811c9dc5);
-  const step = hash(second, first, 0x9e3779b9) | 1;
+  let bit = keyHash(first, second, 0x811c9dc5);
+  const step = keyHash(second, first, 0x9e3779b9) | 1;
   for (let i = 0; i < HASHES; i++) {
     const at = bit & mask;
     filter[at >>> 5]! |= 1 << (at & 31);
@@ -52,8 +53,8 @@ export class KeyFilter {
 
   /** False: it was never added. */
   has(first: string, second: string): boolean {
-    const start = hash(first, second, 0x811c9dc5);
-    const step = hash(second, first, 0x9e3779b9) | 1;
+    const start = keyHash(first, second, 0x811c9dc5);
+    const step = keyHash(second, first, 0x9e3779b9) | 1;
     return this.#filters.some((filter) => {
       const mask = filter.length * 32 - 1;
       let bit = start;
@@ -69,15 +70,4 @@ export class KeyFilter {
 
 function capacity(filter: Uint32Array): number {
   return (filter.length * 32) / BITS;
-}
-
-/** FNV-1a over UTF-16 units, with the final mixing of MurmurHash3, whose low bits depend on all of its input. */
-function hash(first: string, second: string, seed: number): number {
-  let h = seed;
-  for (let i = 0; i < first.length; i++) h = Math.imul(h ^ first.charCodeAt(i), 0x01000193);
-  h = Math.imul(h ^ 0xffff, 0x01000193);
-  for (let i = 0; i < second.length; i++) h = Math.imul(h ^ second.charCodeAt(i), 0x01000193);
-  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
-  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
-  return h ^ (h >>> 16);
 }

@@ -38,6 +38,8 @@ export type MessageTuple = [
   length: number,
   deliveries: DeliveryTuple[],
   settled: OutcomeTuple[],
+  /** By which it is found (lib/engine/search.ts). */
+  hashes: number[],
 ];
 
 export interface AdmitReply {
@@ -115,6 +117,23 @@ export interface StoredDocument {
   key: string;
   value: string;
   version: number;
+}
+
+/** A search from message number `before` down to `from`. */
+export interface SearchCall {
+  tenant: string;
+  hashes: number[];
+  /** Text that the record must hold in some case, as JSON has it. */
+  needle: string | null;
+  from: number;
+  before: number;
+  max: number;
+}
+
+/** Numbers and records of messages that may be meant; `next`: where to go on, below which number. */
+export interface SearchReply {
+  found: [message: number, record: string][];
+  next?: number;
 }
 
 /** Name of a row: kind, partition, key. */
@@ -209,6 +228,7 @@ export interface Operations {
     after: string;
     max: number;
   }): Suppression[];
+  search(call: SearchCall): SearchReply;
   getRows(call: { names: RowName[]; now: number }): (RowTuple | undefined)[];
   putRows(rows: RowTuple[]): void;
   /** @returns false when `expect` does not hold: nothing is written. */

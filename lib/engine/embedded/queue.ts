@@ -13,6 +13,7 @@ import type {
   Queue,
   Settlement,
 } from '../ports.ts';
+import { messageHashes } from '../search.ts';
 import { FINAL_STATES, isLegalTransition } from '../states.ts';
 import type { WaitingLease } from './lane.ts';
 import type { LedgerTimer } from './ledger.ts';
@@ -65,6 +66,7 @@ export class EmbeddedQueue implements Queue {
         body.byteLength,
         deliveries.map((item) => [item.lane, item.tenant, item.n, item.due, JSON.stringify(item)]),
         settled ? settled.map(outcomeTuple) : [],
+        messageHashes(record),
       ]);
       if (body.byteLength > 0) bytes.push(body);
     }

@@ -1,5 +1,5 @@
 /** The records and bodies ports. */
-import type { Clock } from '../../time.ts';
+import { type Clock, MINUTE } from '../../time.ts';
 import {
   type DeliveryRecord,
   isEngagement,
@@ -9,12 +9,26 @@ import {
   REPORTS_SHOWN,
 } from '../items.ts';
 import type { Bodies, FeedPage, Records } from '../ports.ts';
+import {
+  badSearchToken,
+  isSearched,
+  type MessageSearch,
+  type MessageSearchPage,
+  wantedHashes,
+} from '../search.ts';
 import type { DeliveryState } from '../states.ts';
 import { deliveryRecords } from './delivery-state.ts';
 import { readJson } from './json.ts';
 import type { Link } from './link.ts';
+import type { SearchReply } from './protocol.ts';
 import { outcomeTuple } from './queue.ts';
 import type { Ready } from './ready.ts';
+import { PER_MS } from './store/schema.ts';
+
+/** How far the number of a message may be ahead of its time of acceptance, ms: it was signed and checked meanwhile. */
+const AHEAD = 10 * MINUTE;
+/** Steps of one search: 100,000 messages, or 3,200 blocks of messages that are passed over. */
+const LOOKS = 50;
 
 export class EmbeddedRecords implements Records {
   readonly #link: Link;
@@ -64,6 +78,35 @@ export class EmbeddedRecords implements Records {
     });
   }
 
+  async search(search: MessageSearch): Promise<MessageSearchPage> {
+    const { tenant, recipient, sender, campaign, from = 0, before, after, max } = search;
+    if (after !== undefined && !/^\d{1,16}$/.test(after)) throw badSearchToken();
+    // A message's number may be a little ahead of its time, when it was taken in after later ones.
+    const latest = before === undefined ? Number.MAX_SAFE_INTEGER : (Math.max(0, before) + AHEAD) * PER_MS;
+    const wanted = recipient ?? sender ?? campaign;
+    const call = {
+      tenant,
+      hashes: wantedHashes(search),
+      needle: wanted === undefined ? null : JSON.stringify(asciiLower(wanted)).slice(1, -1),
+      from: Math.max(0, from) * PER_MS,
+    };
+    const messages: MessageRecord[] = [];
+    const cursors: string[] = [];
+    let next: number | undefined = Math.min(latest, after === undefined ? latest : Number(after));
+    for (let looks = 0; looks < LOOKS && next !== undefined && messages.length < max; looks += 1) {
+      const left: number = max - messages.length;
+      const reply: SearchReply = await this.#link.call('search', { ...call, before: next, max: left });
+      for (const [number, json] of reply.found) {
+        const record = readJson<MessageRecord>(json, 'a message record');
+        if (!isSearched(record, search)) continue;
+        messages.push(record);
+        cursors.push(String(number));
+      }
+      next = reply.next;
+    }
+    return next === undefined ? { messages, cursors } : { messages, cursors, next: String(next) };
+  }
+
   async feed(after: number, max: number): Promise<FeedPage> {
     const { cursor, outcomes, places } = await this.#link.call('feed', { after, max });
     return { cursor, places, outcomes: outcomes.map((json) => readJson<Outcome>(json, 'an outcome')) };
@@ -101,4 +144,9 @@ export class EmbeddedBodies implements Bodies {
   prune(now: number, max: number): Promise<number> {
     return this.#link.call('pruneObjects', { now, max });
   }
+}
+
+/** In lower case as SQLite's `lower` has it. */
+function asciiLower(text: string): string {
+  return text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
 }

@@ -6,6 +6,7 @@ import type { AdmitReply, ClaimCall, LoadCall, LoadReply, MessageTuple, ReadyTup
 import type { LedgerTable } from './ledger.ts';
 import type { OutcomeTable } from './outcomes.ts';
 import { PER_MS } from './schema.ts';
+import type { MessageSearchTable } from './search.ts';
 import type { TenantQueues } from './tenant-queues.ts';
 
 const SQLITE_CONSTRAINT = 19;
@@ -14,6 +15,7 @@ export class AdmissionWriter {
   readonly #tenantQueues: TenantQueues;
   readonly #ledger: LedgerTable;
   readonly #outcomes: OutcomeTable;
+  readonly #search: MessageSearchTable;
   #lastMessage: number;
   readonly #insertMessage: StatementSync;
   readonly #insertBody: StatementSync;
@@ -23,7 +25,14 @@ export class AdmissionWriter {
   readonly #insertClaim: StatementSync;
   readonly #load: StatementSync;
 
-  constructor(db: DatabaseSync, tenantQueues: TenantQueues, ledger: LedgerTable, outcomes: OutcomeTable) {
+  constructor(
+    db: DatabaseSync,
+    tenantQueues: TenantQueues,
+    ledger: LedgerTable,
+    outcomes: OutcomeTable,
+    search: MessageSearchTable,
+  ) {
+    this.#search = search;
     this.#tenantQueues = tenantQueues;
     this.#ledger = ledger;
     this.#outcomes = outcomes;
@@ -102,7 +111,7 @@ export class AdmissionWriter {
   }
 
   #insert(now: number, message: MessageTuple, body: Uint8Array, numbers: number[]): void {
-    const [id, acceptedAt, record, , deliveries, settled] = message;
+    const [id, acceptedAt, record, , deliveries, settled, hashes] = message;
     const seq = Math.max(this.#lastMessage + 1, acceptedAt * PER_MS);
     this.#lastMessage = seq;
     numbers.push(seq);
@@ -127,6 +136,7 @@ export class AdmissionWriter {
         cause: error,
       });
     }
+    this.#search.add(seq, hashes);
     if (share > 0) this.#insertBody.run(seq, body);
     if (share > 1) this.#insertPending.run(seq, share);
     for (const [n, state, json] of settled) this.#outcomes.append(seq, n, state, json);

@@ -150,8 +150,12 @@ const REPORTS = `
   DROP TABLE buckets;
 `;
 
+const SEARCH = `
+  CREATE TABLE search_blocks (last INTEGER PRIMARY KEY, first INTEGER NOT NULL, hashes BLOB NOT NULL) STRICT;
+`;
+
 /** The schema in steps: a store of version n has had the first n. New steps are put at the end. */
-export const STEPS: readonly string[] = [MAIL, SUPPRESSIONS, SUPPRESSION_HISTORY, ROWS, REPORTS];
+export const STEPS: readonly string[] = [MAIL, SUPPRESSIONS, SUPPRESSION_HISTORY, ROWS, REPORTS, SEARCH];
 
 /** Version of this schema, kept in `user_version`. A store with a higher one is refused. */
 export const STORE_VERSION = STEPS.length;

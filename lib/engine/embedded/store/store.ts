@@ -27,6 +27,7 @@ import { OutcomeTable } from './outcomes.ts';
 import { RecordTable } from './records.ts';
 import { RowTable } from './rows.ts';
 import { IN_MEMORY } from './schema.ts';
+import { MessageSearchTable } from './search.ts';
 import { SuppressionTable } from './suppressions.ts';
 import { TenantQueues } from './tenant-queues.ts';
 
@@ -63,6 +64,7 @@ export class Store {
   readonly #minimumFree: number;
   readonly #tenantQueues: TenantQueues;
   readonly #ledger: LedgerTable;
+  readonly #search: MessageSearchTable;
   readonly #handlers: Handlers;
   readonly #begin: StatementSync;
   readonly #commit: StatementSync;
@@ -90,7 +92,8 @@ export class Store {
       this.#tenantQueues = new TenantQueues(db);
       const outcomes = new OutcomeTable(db);
       this.#ledger = new LedgerTable(db, this.#tenantQueues, outcomes);
-      const intake = new AdmissionWriter(db, this.#tenantQueues, this.#ledger, outcomes);
+      this.#search = new MessageSearchTable(db);
+      const intake = new AdmissionWriter(db, this.#tenantQueues, this.#ledger, outcomes, this.#search);
       const records = new RecordTable(db, this.#ledger, outcomes);
       const suppressions = new SuppressionTable(db);
       this.#handlers = this.#table(
@@ -192,6 +195,7 @@ export class Store {
     }
     this.#tenantQueues.forget();
     this.#ledger.forget();
+    this.#search.forget();
   }
 
   #fault(error: unknown): StorageFault {
@@ -270,7 +274,9 @@ export class Store {
       pruneRecords: ({ before, now, max }) => {
         suppressions.prune(now, max);
         rows.prune(now, max);
-        return records.prune(before, now, max);
+        const removed = records.prune(before, now, max);
+        if (removed > 0) this.#search.prune();
+        return removed;
       },
       putObject: ({ id, expiresAt }, bytes) => objects.put(id, expiresAt, bytes),
       getObject: (id) => {
@@ -284,6 +290,7 @@ export class Store {
       putSuppression: (call) => suppressions.put(call),
       removeSuppression: (call) => suppressions.remove(call),
       listSuppressions: (call) => suppressions.list(call),
+      search: (call) => this.#search.search(call),
       getRows: ({ names, now }) => rows.get(names, now),
       putRows: (tuples) => rows.put(tuples),
       changeRow: ({ row, expect, now }) => rows.change(row, expect, now),
