@@ -2,12 +2,17 @@
 
 import { openPipeline, type PipelineOptions } from '../lib/accept/open.ts';
 import { createApi } from '../lib/api/app.ts';
+import type { AwsEngine } from '../lib/engine/aws/open.ts';
 import { asPosternError, type PosternError } from '../lib/errors.ts';
+import { DestinationStates } from '../lib/events/destination-state.ts';
+import { EventIndex } from '../lib/events/event-index.ts';
+import { openStoredEvents } from '../lib/events/stored-events.ts';
 import type { Fetch } from '../lib/http/function-url.ts';
 import type { Log } from '../lib/log.ts';
 import { createReportMailboxes } from '../lib/mail/report-mailbox.ts';
 import { createMailMetrics } from '../lib/observe/mail-metrics.ts';
 import type { PolicyMetrics } from '../lib/observe/policy-metrics.ts';
+import { DAY } from '../lib/time.ts';
 import packageJson from '../package.json' with { type: 'json' };
 import type { ApiSettings } from './environment.ts';
 import type { Output } from './output.ts';
@@ -19,8 +24,9 @@ import type { Output } from './output.ts';
 const MAX_MESSAGE = 4 * 1024 * 1024;
 
 export interface ApiServiceOptions
-  extends Omit<PipelineOptions, 'settings' | 'metrics' | 'maxMessageBytes' | 'onResult'> {
+  extends Omit<PipelineOptions, 'engine' | 'settings' | 'metrics' | 'maxMessageBytes' | 'onResult'> {
   settings: ApiSettings & { region: string };
+  engine: AwsEngine;
   output: Output;
   /** Meter of the policy. */
   policyMetrics?: PolicyMetrics;
@@ -28,11 +34,21 @@ export interface ApiServiceOptions
 
 /** Opens the API. */
 export async function openService(options: ApiServiceOptions): Promise<Fetch> {
-  const { engine, settings, clock, policy, policyMetrics, output } = options;
+  const { engine, settings, clock, random, policy, policyMetrics, output } = options;
   const { region, accountId, hostname, trackingUrl } = settings;
   const metrics = createMailMetrics(output.emf);
   const { accept, control } = await openPipeline({ ...options, metrics, maxMessageBytes: MAX_MESSAGE });
   const mailboxes = createReportMailboxes(options.returnPathKey);
+  const { records, rows } = engine;
+  const keep = settings.eventDays * DAY;
+  const context = { region, accountId, hostname };
+  const pull = keep > 0 ? new EventIndex({ rows, records, context, clock, keep }) : undefined;
+  const events = openStoredEvents({
+    states: new DestinationStates(rows, clock, random),
+    queue: engine.events,
+    replays: keep > 0,
+    clock,
+  });
   const app = createApi({
     accept,
     control,
@@ -47,6 +63,8 @@ export async function openService(options: ApiServiceOptions): Promise<Fetch> {
     version: packageJson.version,
     log: output.log,
     policy,
+    events,
+    pull,
     limits: { messageBytes: MAX_MESSAGE },
   });
   return async (request, env) => {

@@ -16,8 +16,14 @@ export interface FunctionSettings {
   hostname: string;
 }
 
+/** Settings of the functions that send events or show them. */
+export interface EventSettings extends FunctionSettings {
+  /** Days for which events are kept for those who fetch or replay them; 0: none are. */
+  eventDays: number;
+}
+
 /** Further settings of the API. */
-export interface ApiSettings extends FunctionSettings {
+export interface ApiSettings extends EventSettings {
   /** Existing pools; in a stage with many, `@` and the name of a file beside the bundle. */
   pools: readonly string[];
   /** Domain of return paths where an identity has no MAIL FROM domain. */
@@ -48,6 +54,7 @@ const SECRETS_BUCKET = 'POSTERN_SECRETS_BUCKET';
 const COSIGN_DOMAIN = 'POSTERN_COSIGN_DOMAIN';
 const TRACKING_URL = 'POSTERN_TRACKING_URL';
 const FRONT_SECRET = 'POSTERN_FRONT_SECRET';
+const EVENT_DAYS = 'POSTERN_EVENT_DAYS';
 
 export function functionEnvironment(settings: FunctionSettings): Record<string, string> {
   return {
@@ -57,9 +64,18 @@ export function functionEnvironment(settings: FunctionSettings): Record<string, 
   };
 }
 
+export function eventEnvironment(settings: EventSettings): Record<string, string> {
+  return { ...functionEnvironment(settings), [EVENT_DAYS]: String(settings.eventDays) };
+}
+
+/** @param settings with the bucket of the secrets, where the function opens those of destinations. */
+export function senderEnvironment(settings: EventSettings & { secrets: string }): Record<string, string> {
+  return { ...eventEnvironment(settings), [SECRETS_BUCKET]: settings.secrets };
+}
+
 export function apiEnvironment(settings: ApiSettings): Record<string, string> {
   return {
-    ...functionEnvironment(settings),
+    ...eventEnvironment(settings),
     POSTERN_POOLS: settings.pools.join(','),
     POSTERN_RETURN_PATH_DOMAIN: settings.returnPathDomain,
     [SECRETS_BUCKET]: settings.secrets,
@@ -101,6 +117,21 @@ export function readFunctionSettings(environment: NodeJS.ProcessEnv): FunctionSe
   };
 }
 
+/** @throws PosternError `bad_request` that names the missing variable. */
+export function readEventSettings(
+  environment: NodeJS.ProcessEnv,
+): EventSettings & { region: string; secrets: string } {
+  return { ...readIndexSettings(environment), secrets: requireVariable(environment, SECRETS_BUCKET) };
+}
+
+/** @throws PosternError `bad_request` that names the missing variable. */
+export function readIndexSettings(environment: NodeJS.ProcessEnv): EventSettings & { region: string } {
+  return {
+    ...readFunctionSettings(environment),
+    eventDays: Number(requireVariable(environment, EVENT_DAYS)),
+  };
+}
+
 /**
  * @param bundle URL of the code, beside which the file of pools is.
  * @throws PosternError `bad_request` that names the missing variable.
@@ -110,7 +141,7 @@ export function readApiSettings(
   bundle: string = import.meta.url,
 ): ApiSettings & { region: string } {
   return {
-    ...readFunctionSettings(environment),
+    ...readIndexSettings(environment),
     pools: readPools(requireVariable(environment, 'POSTERN_POOLS'), bundle),
     returnPathDomain: requireVariable(environment, 'POSTERN_RETURN_PATH_DOMAIN'),
     secrets: requireVariable(environment, SECRETS_BUCKET),

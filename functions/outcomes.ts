@@ -1,15 +1,15 @@
 /**
  * Lambda entry of the outcome queue: bounces and complaints change the suppression lists, opens and clicks are stored
- * with their messages; outcomes of deliveries become metrics and statistics.
+ * with their messages, events are handed to their destinations; outcomes of deliveries become metrics and statistics.
  *
  * ```
- *  batch ─► read each message ─► records of all ─► suppression lists ─► opens and clicks ─► statistics ─► metrics
+ *  batch ─► read each message ─► records of all ─► suppression lists ─► opens and clicks ─► events ─► statistics, metrics
  *             └─ cannot be read ─────┴─ one cannot be ──┴─ not changed ─► handed back alone
  *                                     storage does not answer ─► the whole batch comes again
  * ```
  * A message that is returned ten times becomes a dead letter. An outcome may come twice, because SQS delivers at
- * least once. The lists tolerate that; statistics count a batch of SQS messages once, and those that come again in
- * another batch twice; the result of a delivery is in its record.
+ * least once. The lists tolerate that, and events carry the ids that they had; statistics count a batch of SQS messages
+ * once, and those that come again in another batch twice; the result of a delivery is in its record.
  */
 import { createHash } from 'node:crypto';
 import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
@@ -31,7 +31,8 @@ import { TenantProtection } from '../lib/statistics/protection.ts';
 import { StatisticsRecorder } from '../lib/statistics/recorder.ts';
 import { Tally } from '../lib/statistics/tally.ts';
 import { systemClock } from '../lib/time.ts';
-import { readFunctionSettings } from './environment.ts';
+import { readIndexSettings } from './environment.ts';
+import { openEventParts, publisher } from './event-parts.ts';
 import { once } from './once.ts';
 import { type Output, openOutput } from './output.ts';
 
@@ -46,13 +47,15 @@ export interface OutcomesOptions {
   keepReports: AwsEngine['keepReports'];
   statistics: Pick<StatisticsRecorder, 'count'>;
   protection: Pick<TenantProtection, 'check'>;
+  /** Keeps events for those who fetch them, and hands them to their destinations: durable when it resolves. */
+  publish: (outcomes: readonly Outcome[], records: ReadonlyMap<string, MessageRecord>) => Promise<void>;
   context: EventContext;
   output: Output;
 }
 
 /** Drains batches of the outcome queue. @returns a handler that names the messages to retry. */
 export function createConsumer(options: OutcomesOptions): (event: SQSEvent) => Promise<SQSBatchResponse> {
-  const { records, suppressions, keepReports, statistics, protection, output } = options;
+  const { records, suppressions, keepReports, publish, statistics, protection, output } = options;
   const { log } = output;
   const metrics = createMailMetrics(output.emf);
 
@@ -102,6 +105,7 @@ export function createConsumer(options: OutcomesOptions): (event: SQSEvent) => P
       }
     }
     await keepReports(engagements);
+    await publish(done, found);
     const tally = new Tally();
     let orphans = 0;
     for (const outcome of done) {
@@ -155,25 +159,29 @@ export async function openProtection(
 }
 
 const consumer = await once(async () => {
-  const { resources, region, accountId, hostname } = readFunctionSettings(process.env);
-  const output = openOutput(systemClock);
-  const engine = await openAws({ resources, clock: systemClock, log: output.log });
+  const { resources, region, accountId, hostname, eventDays } = readIndexSettings(process.env);
+  const clock = systemClock;
+  const output = openOutput(clock);
+  const engine = await openAws({ resources, clock, log: output.log });
   const { records, suppressions, keepReports, rows } = engine;
   const statistics = new StatisticsRecorder({ rows, shards: SHARDS });
   const protection = await openProtection(engine, output);
   const context = { region, accountId, hostname };
+  const parts = openEventParts({ engine, context, eventDays, clock, random: Math.random, output });
+  const publish = publisher(parts, context, clock);
   const consume = createConsumer({
     records,
     unsubscribe: contactChanger(new Contacts(rows, systemClock)),
     suppressions,
     keepReports,
+    publish,
     statistics,
     protection,
     context,
     output,
   });
   return async (event: SQSEvent) => {
-    // This process may have been stopped between two calls, and a directive ordered or removed meanwhile.
+    // This process may have been stopped between two calls, and a directive or a destination changed meanwhile.
     await engine.config.catchUp();
     return consume(event);
   };

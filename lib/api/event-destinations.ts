@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto';
 import * as z from 'zod/mini';
 import { EVENT_TYPE_NAMES, type EventDestination, type EventTarget } from '../control/event-destination.ts';
 import { PosternError } from '../errors.ts';
+import type { DestinationHealth } from '../events/followed.ts';
 import { type ApiCall, iso, label, mayRead, operation, query } from './operation.ts';
 import { about, flag, integer, map, name, named, type SchemaValue, text, time } from './schema.ts';
 
@@ -66,14 +67,14 @@ const EventDestinationChange = named(
   'EventDestinationChange',
   z.strictObject({
     name: z.optional(name('Unique beside the others of the tenant or set.')),
-    enabled: z.optional(flag('False keeps events in the feed, to be sent when it is enabled again.')),
+    enabled: z.optional(flag('False: what happens meanwhile is not sent, unless a replay sends it later.')),
     types: z.optional(types),
     target: z.optional(target),
   }),
 );
 const health = z.strictObject({
   waiting: integer('Events that were read for it and not taken yet.'),
-  taken: integer('Since the process started.'),
+  taken: integer('Since the process started; on AWS, since it was made.'),
   dropped: integer('Given up after a day, or refused for good, since it was made.'),
   failures: integer('Failed tries since the last success.'),
   lastError: z.optional(text('The words of the last failure.')),
@@ -154,7 +155,7 @@ const listAll = operation({
       tenant ?? (admin ? undefined : call.caller.tenant),
     );
     const found = all.filter((one) => isOwn(call, one));
-    return { body: { eventDestinations: found.map((one) => shown(call, one)) } };
+    return { body: { eventDestinations: await allShown(call, found) } };
   },
 });
 
@@ -174,7 +175,7 @@ const create = operation({
   },
   answer: { status: 201, description: 'It is in force.', schema: Shown, example },
   async handle(call) {
-    eventsOf(call);
+    requireKind(call, call.body.target.kind);
     const { allTenants = false, tenant = call.caller.tenant, enabled = true, ...given } = call.body;
     requireRight(call, allTenants ? undefined : tenant, given.target.kind);
     const made = await call.deps.control.eventDestinations.create({
@@ -183,7 +184,7 @@ const create = operation({
       enabled,
       target: targetOf(given.target),
     });
-    const { target: shownTarget, ...rest } = shown(call, made);
+    const { target: shownTarget, ...rest } = await shown(call, made);
     return { body: { ...rest, target: made.target.kind === 'webhook' ? made.target : shownTarget } };
   },
 });
@@ -195,7 +196,7 @@ const get = operation({
   summary: 'One event destination, and how it stands',
   parameters: [id],
   answer: { status: 200, description: 'Without its secret.', schema: Shown, example },
-  handle: async (call) => ({ body: shown(call, await find(call)) }),
+  handle: async (call) => ({ body: await shown(call, await find(call)) }),
 });
 
 const change = operation({
@@ -209,12 +210,15 @@ const change = operation({
   async handle(call) {
     const before = await find(call);
     const { target: given, ...rest } = call.body;
-    if (given) requireRight(call, before.tenant, given.kind);
+    if (given) {
+      requireRight(call, before.tenant, given.kind);
+      requireKind(call, given.kind);
+    }
     const changed = await call.deps.control.eventDestinations.update(before.id, {
       ...rest,
       ...(given && { target: targetOf(given, before.target) }),
     });
-    return { body: shown(call, changed) };
+    return { body: await shown(call, changed) };
   },
 });
 
@@ -239,7 +243,7 @@ const attempts = operation({
   parameters: [id],
   answer: { status: 200, description: 'Tries.', schema: Attempts, example: { attempts: [] } },
   async handle(call) {
-    const tries = eventsOf(call).attempts((await find(call)).id) ?? [];
+    const tries = await eventsOf(call).attempts((await find(call)).id);
     return { body: { attempts: tries.map(({ at, ...rest }) => ({ at: iso(at), ...rest })) } };
   },
 });
@@ -262,8 +266,8 @@ const replay = operation({
     const from = Date.parse(call.body.from);
     const to = call.body.to === undefined ? call.deps.clock.now() : Date.parse(call.body.to);
     if (to <= from) throw new PosternError('bad_request', '/to must be later than /from.');
-    if (!eventsOf(call).replay(destination.id, from, to)) throw notFollowed(destination.id);
-    return { body: shown(call, destination) };
+    if (!(await eventsOf(call).replay(destination, from, to))) throw notFollowed(destination.id);
+    return { body: await shown(call, destination) };
   },
 });
 
@@ -312,9 +316,16 @@ function requireRight({ caller }: ApiCall, tenant: string | undefined, kind: Eve
 
 function eventsOf({ deps }: ApiCall): NonNullable<ApiCall['deps']['events']> {
   if (deps.events) return deps.events;
+  throw new PosternError('unsupported_operation', 'This process sends no events.');
+}
+
+/** @throws PosternError `unsupported_operation` for a kind of destination that this installation cannot send to. */
+function requireKind(call: ApiCall, kind: EventTarget['kind']): void {
+  const { kinds } = eventsOf(call);
+  if (kinds.has(kind)) return;
   throw new PosternError(
     'unsupported_operation',
-    'This installation sends no events: event destinations are followed by standalone only.',
+    `This installation cannot send events to a ${kind}. It sends to ${[...kinds].join(', ')}.`,
   );
 }
 
@@ -333,9 +344,18 @@ function targetOf(given: SchemaValue<typeof target>, before?: EventTarget): Even
   return { ...given, secret };
 }
 
-function shown({ deps }: ApiCall, destination: EventDestination) {
+async function allShown({ deps }: ApiCall, destinations: readonly EventDestination[]) {
+  const states = await deps.events?.health(destinations.map(({ id }) => id));
+  return destinations.map((one) => withHealth(one, states?.get(one.id)));
+}
+
+async function shown(call: ApiCall, destination: EventDestination) {
+  const [one] = await allShown(call, [destination]);
+  return one!;
+}
+
+function withHealth(destination: EventDestination, state: DestinationHealth | undefined) {
   const { target: whole, createdAt, ...rest } = destination;
-  const state = deps.events?.health().find((one) => one.id === destination.id);
   return {
     ...rest,
     target: withoutSecret(whole),

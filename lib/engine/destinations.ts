@@ -52,6 +52,9 @@ export interface MetricDimension {
   fallback: string;
 }
 
+/** CloudWatch's namespace of events: it keeps `AWS/` for itself. */
+export const EVENT_NAMESPACE = 'Postern/SES';
+
 /** Events of one call at most, as each service has it; a Firehose call has 4 MiB at most, and an event 40 KB. */
 export const AWS_BATCH = { sns: 10, eventbridge: 10, firehose: 100, cloudwatch: 500 } as const;
 
@@ -72,4 +75,19 @@ export interface FirehoseTarget {
 export interface CloudWatchTarget {
   kind: 'cloudwatch';
   dimensions: MetricDimension[];
+}
+
+/** A message of the queue of events. Those of one group are handed out one after the other. */
+export interface EventParcel {
+  /** JSON. */
+  value: object;
+  group: string;
+  /** Of two with one id within five minutes, one is taken. */
+  id: string;
+}
+
+/** Takes events that their destination may be slow to take to the process that sends them. */
+export interface EventQueue {
+  /** Durable when it resolves. @throws PosternError of the storage group: some may have been taken. */
+  send(parcels: readonly EventParcel[]): Promise<void>;
 }

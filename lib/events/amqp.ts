@@ -3,7 +3,7 @@
  * taken when the broker has confirmed it and a queue was there to take it. One connection for each broker URL, opened at the first event and again
  * after it was lost.
  */
-import { type ChannelModel, type ConfirmChannel, connect } from 'amqplib';
+import type { ChannelModel, ConfirmChannel } from 'amqplib';
 import type { AmqpTarget } from '../control/event-destination.ts';
 import type { DestinationSender, SendResult } from '../engine/destinations.ts';
 import type { Clock } from '../time.ts';
@@ -79,6 +79,8 @@ export function createAmqp(clock: Clock): DestinationSender<AmqpTarget> {
 }
 
 async function openBroker(url: string, lost: () => void): Promise<Broker> {
+  // Loaded with the first event for a broker, which most installations do not have.
+  const { connect } = await import('amqplib');
   const connection = await connect(url, { timeout: DEADLINE });
   connection.on('error', lost);
   connection.on('close', lost);

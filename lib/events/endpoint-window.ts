@@ -41,8 +41,10 @@ export interface WindowOptions {
   concurrency: number;
   /** How long an event is tried, ms after it happened. */
   maxAge: number;
-  /** Pause after the n-th failed try (1 for the first), ms. */
+  /** Pause of an event after its n-th failed try (1 for the first), ms. */
   pause: (tries: number) => number;
+  /** Pause of the endpoint after its n-th failure in a row, ms; absent: as that of an event. */
+  rest?: (failures: number) => number;
 }
 
 export class EndpointWindow {
@@ -52,6 +54,8 @@ export class EndpointWindow {
   readonly #options: WindowOptions;
   /** By message, in the order of the feed. The first of each may be sent; the others wait for it. */
   readonly #queues = new Map<string, PendingEvent[]>();
+  /** Messages of which no event is under way, in the order in which they came, or came back. */
+  readonly #free = new Set<string>();
   readonly #sending = new Set<PendingEvent>();
   #held = 0;
   /** Failures since the last success. */
@@ -83,9 +87,13 @@ export class EndpointWindow {
   }
 
   add(event: PendingEvent): void {
-    const queue = this.#queues.get(event.message.messageId);
+    const { messageId } = event.message;
+    const queue = this.#queues.get(messageId);
     if (queue) queue.push(event);
-    else this.#queues.set(event.message.messageId, [event]);
+    else {
+      this.#queues.set(messageId, [event]);
+      this.#free.add(messageId);
+    }
     this.#held += 1;
   }
 
@@ -94,8 +102,10 @@ export class EndpointWindow {
     if (now < this.#closedUntil) return undefined;
     const most = this.#failures > 0 ? 1 : this.#options.concurrency;
     if (this.#sending.size >= most) return undefined;
-    for (const [head] of this.#queues.values()) {
-      if (!head || head.due > now || this.#sending.has(head)) continue;
+    for (const messageId of this.#free) {
+      const head = this.#queues.get(messageId)![0]!;
+      if (head.due > now) continue;
+      this.#free.delete(messageId);
       this.#sending.add(head);
       return head;
     }
@@ -105,9 +115,9 @@ export class EndpointWindow {
   /** When `next` may have something, ms since the epoch; undefined while nothing waits for a time. */
   nextTime(): number | undefined {
     let least: number | undefined;
-    for (const [head] of this.#queues.values()) {
-      if (!head || this.#sending.has(head)) continue;
-      if (least === undefined || head.due < least) least = head.due;
+    for (const messageId of this.#free) {
+      const { due } = this.#queues.get(messageId)![0]!;
+      if (least === undefined || due < least) least = due;
     }
     return least === undefined ? undefined : Math.max(least, this.#closedUntil);
   }
@@ -136,9 +146,10 @@ export class EndpointWindow {
   retry(event: PendingEvent, now: number, after = 0): boolean {
     this.#failures += 1;
     event.tries += 1;
-    const pause = Math.max(after, this.#options.pause(event.tries));
+    const { pause: pauseOf, rest = pauseOf } = this.#options;
+    const pause = Math.max(after, pauseOf(event.tries));
     // The pause of the endpoint grows with its failures, whichever event met them.
-    this.#closedUntil = now + Math.max(after, this.#options.pause(this.#failures));
+    this.#closedUntil = now + Math.max(after, rest(this.#failures));
     if (now + pause > event.message.at + this.#options.maxAge && event.tries > 1) {
       this.dropped += 1;
       this.#remove(event);
@@ -146,6 +157,7 @@ export class EndpointWindow {
     }
     event.due = now + pause;
     this.#sending.delete(event);
+    this.#free.add(event.message.messageId);
     return true;
   }
 
@@ -166,12 +178,15 @@ export class EndpointWindow {
   }
 
   #remove(event: PendingEvent): void {
+    const { messageId } = event.message;
     this.#sending.delete(event);
-    const queue = this.#queues.get(event.message.messageId);
+    const queue = this.#queues.get(messageId);
     const place = queue?.indexOf(event) ?? -1;
     if (!queue || place < 0) return;
     queue.splice(place, 1);
-    if (queue.length === 0) this.#queues.delete(event.message.messageId);
+    this.#free.delete(messageId);
+    if (queue.length === 0) this.#queues.delete(messageId);
+    else this.#free.add(messageId);
     this.#held -= 1;
   }
 }

@@ -98,17 +98,12 @@ export class FeedPull implements EventPull {
     for (let read = 0; read < SCAN; read += size) {
       if (read > 0) size = Math.min(PAGE.most, 2 * size);
       const page = await records.feed(cursor, size);
-      const chosen = chosenOf(page, filter);
-      const found = await recordsOf(
-        records,
-        chosen.map(({ outcome }) => outcome),
-      );
-      for (const { outcome, place } of chosen) {
-        const record = found.get(outcome.messageId);
-        if (!record || !matches(filter, record, outcome)) continue;
-        for (const message of messagesOf(record, outcome, context)) {
-          events.push({ cursor: String(place), message });
-        }
+      for (const { place, messages } of await eventsIn(
+        { records, context },
+        filter,
+        chosenOf(page, filter),
+      )) {
+        for (const message of messages) events.push({ cursor: String(place), message });
         if (events.length >= max) return { events, cursor: String(place), more: true };
       }
       cursor = page.cursor;
@@ -149,11 +144,34 @@ export class FeedPull implements EventPull {
   }
 }
 
+/** An outcome with its place in what was read. */
+interface Chosen {
+  outcome: Outcome;
+  place: number;
+}
+
+/** The wanted events of chosen outcomes. @throws as `EventPull.page` */
+export async function eventsIn(
+  { records, context }: { records: Pick<Records, 'message'>; context: EventContext },
+  filter: EventFilter,
+  chosen: readonly Chosen[],
+): Promise<{ place: number; messages: EventMessage[] }[]> {
+  const found = await recordsOf(
+    records,
+    chosen.map(({ outcome }) => outcome),
+  );
+  return chosen.flatMap(({ outcome, place }) => {
+    const record = found.get(outcome.messageId);
+    if (!record || !matches(filter, record, outcome)) return [];
+    return [{ place, messages: messagesOf(record, outcome, context) }];
+  });
+}
+
 /** Outcomes of a page that may lead to wanted events, as far as they show without their record. */
-function chosenOf(
-  { outcomes, places }: FeedPage,
+export function chosenOf(
+  { outcomes, places }: Pick<FeedPage, 'outcomes' | 'places'>,
   { tenant, types, messageId, from, to }: EventFilter,
-): { outcome: Outcome; place: number }[] {
+): Chosen[] {
   const id = messageId === undefined ? undefined : messageIdIn(messageId);
   return outcomes.flatMap((outcome, i) => {
     const type = typeOfOutcome(outcome);

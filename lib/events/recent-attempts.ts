@@ -11,7 +11,7 @@ export interface SendAttempt {
   text?: string;
 }
 
-const KEPT = 100;
+export const KEPT_ATTEMPTS = 100;
 const TEXT_KEPT = 1_024;
 
 export class RecentAttempts {
@@ -19,17 +19,22 @@ export class RecentAttempts {
   changed = false;
 
   constructor(stored: readonly SendAttempt[] = []) {
-    this.#attempts = stored.slice(-KEPT);
+    this.#attempts = stored.slice(-KEPT_ATTEMPTS);
   }
 
   add(attempt: SendAttempt): void {
-    this.#attempts.push({ ...attempt, ...(attempt.text && { text: attempt.text.slice(0, TEXT_KEPT) }) });
-    if (this.#attempts.length >= 2 * KEPT) this.#attempts = this.#attempts.slice(-KEPT);
+    this.#attempts.push(shortened(attempt));
+    if (this.#attempts.length >= 2 * KEPT_ATTEMPTS) this.#attempts = this.#attempts.slice(-KEPT_ATTEMPTS);
     this.changed = true;
   }
 
   /** Newest last, 100 at most. */
   list(): SendAttempt[] {
-    return this.#attempts.slice(-KEPT);
+    return this.#attempts.slice(-KEPT_ATTEMPTS);
   }
+}
+
+/** A try with a text that fits its store. */
+export function shortened(attempt: SendAttempt): SendAttempt {
+  return { ...attempt, ...(attempt.text && { text: attempt.text.slice(0, TEXT_KEPT) }) };
 }

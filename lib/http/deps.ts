@@ -3,7 +3,7 @@ import type { Accept } from '../accept/types.ts';
 import type { Installed } from '../control/ip-inventory.ts';
 import type { Control } from '../control/types.ts';
 import type { Engine } from '../engine/ports.ts';
-import type { Events } from '../events/open.ts';
+import type { EventAccess } from '../events/access.ts';
 import type { EventPull } from '../events/pull.ts';
 import type { Policy } from '../policy/open.ts';
 import type { ExplainQuery, MailExplanation } from '../shaping/explain.ts';
@@ -71,7 +71,7 @@ export interface ApiDeps {
   /** Why a delivery in the egress of this process waits; undefined: it is being sent. */
   waitStatus?: (messageId: string, n: number) => { code: string; text: string; until: number } | undefined;
   /** Events on their way to destinations; absent: this process sends none. */
-  events?: Omit<Events, 'close'>;
+  events?: EventAccess;
   /** Events of the past for those who fetch them; absent: none are kept for that. */
   pull?: EventPull;
   /** Address for aggregate reports about a domain; absent: this service takes none. */

@@ -32,6 +32,14 @@ export const METRICS = {
   Complaints: 'Count',
   /** Opens and clicks that could not be reported; the click was still redirected to its target. */
   Unreported: 'Count',
+  /** Events that a destination has taken. */
+  EventsTaken: 'Count',
+  /** Events that were given up, or refused for good. */
+  EventsDropped: 'Count',
+  /** Calls after which a destination of events counted as failing. */
+  EventFailures: 'Count',
+  /** Destinations for which events wait, one sample each minute. */
+  EventDestinationsBehind: 'Count',
   /** Time from acceptance to the final reply, for delivered mail. */
   Latency: 'Milliseconds',
   /** How late the oldest waiting delivery is, or was when it was tried. */

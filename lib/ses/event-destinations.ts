@@ -70,10 +70,7 @@ function requireName(name: string): void {
 /** @throws PosternError `unsupported_operation` where nothing sends events: what is answered yes is done. */
 function requireEvents({ deps }: Call): void {
   if (deps.events) return;
-  throw new PosternError(
-    'unsupported_operation',
-    'This installation sends no events: event destinations are followed by standalone only.',
-  );
+  throw new PosternError('unsupported_operation', 'This process sends no events.');
 }
 
 async function find(set: string, name: string, call: Call): Promise<EventDestination> {

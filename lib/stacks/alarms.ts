@@ -33,7 +33,7 @@ export function stageAlarms(
   { stage, data, api, submission, policy }: WatchedStage,
   metrics: StageMetrics,
 ): AlarmEntry[] {
-  const functions = [api.api, api.due, api.proofs, api.outcomes, api.track, api.firstKey];
+  const functions = [api.api, api.due, api.proofs, api.outcomes, api.events, api.track, api.firstKey];
   const { minimumVolume } = stage.alarms;
   return [
     ...reputation(metrics, 'Bounce rate', 'Reputation.BounceRate', 0.05, 0.1, minimumVolume),
@@ -135,6 +135,34 @@ export function stageAlarms(
       threshold: 1800,
     },
     {
+      entry: 'Dead events',
+      severity: 'warning',
+      meaning: 'Events for webhooks or brokers could not be read or kept ten times.',
+      metric: data.deadEvents.metricApproximateNumberOfMessagesVisible(),
+      threshold: 1,
+    },
+    {
+      entry: 'Event delay',
+      severity: 'warning',
+      meaning: 'Events wait for a quarter of an hour before they are first tried.',
+      metric: data.events.metricApproximateAgeOfOldestMessage(),
+      threshold: 900,
+    },
+    {
+      entry: 'Events given up',
+      severity: 'warning',
+      meaning: 'Events were not taken by their destination for a day, or refused for good.',
+      metric: metrics.metric('EventsDropped', 'Sum', QUARTER),
+      threshold: 1,
+    },
+    {
+      entry: 'Event destinations behind',
+      severity: 'warning',
+      meaning: 'For an hour there has been a destination of events that does not take them.',
+      metric: metrics.metric('EventDestinationsBehind', 'Minimum', Duration.hours(1)),
+      threshold: 1,
+    },
+    {
       entry: 'API errors',
       severity: 'critical',
       meaning: 'More than one call of the API in a hundred fails on our side.',
@@ -162,7 +190,7 @@ export function stageAlarms(
       entry: 'Function errors',
       severity: 'warning',
       meaning:
-        'A function behind the API fails: due deliveries, proofs of domains, outcomes, tracking or the first key.',
+        'A function behind the API fails: due deliveries, proofs of domains, outcomes, events, tracking or the first key.',
       metric: sum(functions.slice(1), ({ function: one }) => [one.metricErrors()]),
       threshold: 1,
       periods: 2,

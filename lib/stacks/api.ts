@@ -9,8 +9,10 @@ import type { Construct } from 'constructs';
 import {
   type ApiSettings,
   apiEnvironment,
-  type FunctionSettings,
+  type EventSettings,
+  eventEnvironment,
   functionEnvironment,
+  senderEnvironment,
   trackEnvironment,
 } from '../../functions/environment.ts';
 import type { DataStack } from './data.ts';
@@ -20,8 +22,10 @@ import { GradualDeployments } from './gradual.ts';
 import {
   acknowledgeBodies,
   acknowledgeLanes,
+  acknowledgeTargets,
   apiPermissions,
   duePermissions,
+  eventsPermissions,
   firstKeyPermissions,
   outcomesPermissions,
   proofsPermissions,
@@ -29,7 +33,7 @@ import {
 } from './permissions.ts';
 import { type PolicyBundle, policyFor } from './policy.ts';
 import { poolSetting } from './pools.ts';
-import { type Stage, trackingUrlOf } from './stage.ts';
+import { eventDaysOf, type Stage, trackingUrlOf } from './stage.ts';
 
 /** How long a batch of outcomes is waited for: the longer, the fewer calls. */
 const OUTCOME_WINDOW = Duration.seconds(5);
@@ -43,6 +47,10 @@ const OUTCOME_CONCURRENCY = 20;
  */
 const DUE_CONCURRENCY = 32;
 
+/** Parcels of one call. SQS hands out a group of a FIFO queue to one call at a time, ten messages at most. */
+const EVENT_BATCH = 10;
+const EVENT_CONCURRENCY = 50;
+
 /** No authorisation by IAM: the signature in a request is of a key of Postern, not of AWS. */
 const OPEN = { authType: lambda.FunctionUrlAuthType.NONE };
 
@@ -50,7 +58,7 @@ const OPEN = { authType: lambda.FunctionUrlAuthType.NONE };
 interface CommonParts {
   stage: Stage;
   data: DataStack;
-  settings: FunctionSettings;
+  settings: EventSettings;
   gradual: GradualDeployments;
 }
 
@@ -70,6 +78,7 @@ export class ApiStack extends Stack {
   readonly due: PosternFunction;
   readonly proofs: PosternFunction;
   readonly outcomes: PosternFunction;
+  readonly events: PosternFunction;
   readonly track: PosternFunction;
   readonly firstKey: PosternFunction;
 
@@ -77,10 +86,11 @@ export class ApiStack extends Stack {
     super(scope, id, props);
     const { stage, data, policy } = props;
     const pools = poolSetting(stage, join((scope as App).outdir, 'pools'));
-    const settings: FunctionSettings = {
+    const settings: EventSettings = {
       resources: data.resources(stage),
       accountId: this.account,
       hostname: stage.hostname,
+      eventDays: eventDaysOf(stage),
     };
     const apiSettings: ApiSettings = {
       ...settings,
@@ -126,9 +136,11 @@ export class ApiStack extends Stack {
     this.due.function.addEventSource(
       new SqsEventSource(data.due, { batchSize: 1, maxConcurrency: DUE_CONCURRENCY }),
     );
+    const common = { stage, data, settings, gradual };
+    this.events = this.#events(common);
     new events.Rule(this, 'EveryMinute', {
       schedule: events.Schedule.rate(Duration.minutes(1)),
-      targets: [new LambdaFunction(this.due.function)],
+      targets: [new LambdaFunction(this.due.function), new LambdaFunction(this.events.function)],
     });
 
     this.proofs = new PosternFunction(this, 'Proofs', {
@@ -145,7 +157,6 @@ export class ApiStack extends Stack {
       targets: [new LambdaFunction(this.proofs.function)],
     });
 
-    const common = { stage, data, settings, gradual };
     this.outcomes = this.#outcomes(common);
     this.track = this.#track({ ...common, secrets: apiSettings.secrets, front });
 
@@ -170,18 +181,42 @@ export class ApiStack extends Stack {
     });
   }
 
+  /** Sends events to webhooks and brokers. */
+  #events({ stage, data, settings }: CommonParts): PosternFunction {
+    const sender = new PosternFunction(this, 'Events', {
+      entry: 'events.ts',
+      description: 'Postern: sends events to webhooks and brokers, and again what was not taken',
+      environment: senderEnvironment({ ...settings, secrets: data.secrets.bucketName }),
+      permissions: eventsPermissions(data, stage),
+      stage,
+      logKey: data.key,
+      memoryMegabytes: 512,
+      timeout: Duration.minutes(1),
+    });
+    acknowledgeTargets(sender.role, stage);
+    sender.function.addEventSource(
+      new SqsEventSource(data.events, {
+        batchSize: EVENT_BATCH,
+        reportBatchItemFailures: true,
+        maxConcurrency: EVENT_CONCURRENCY,
+      }),
+    );
+    return sender;
+  }
+
   /** Counts outcomes as they come in batches. */
   #outcomes({ stage, data, settings, gradual }: CommonParts): PosternFunction {
     const outcomes = new PosternFunction(this, 'Outcomes', {
       entry: 'outcomes.ts',
       description: 'Postern: counts what became of deliveries',
-      environment: functionEnvironment(settings),
-      permissions: outcomesPermissions(data),
+      environment: eventEnvironment(settings),
+      permissions: outcomesPermissions(data, stage),
       stage,
       logKey: data.key,
       memoryMegabytes: 512,
       timeout: Duration.seconds(25),
     });
+    acknowledgeTargets(outcomes.role, stage);
     gradual.alias('Outcomes', outcomes).addEventSource(
       new SqsEventSource(data.outcomes, {
         batchSize: OUTCOME_BATCH,

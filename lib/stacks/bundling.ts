@@ -15,6 +15,8 @@ const TARGET = 'node24';
  * bundle would fail at its import.
  */
 const MAIN_FIELDS = ['module', 'main'];
+/** Packages that are CommonJS alone load Node's modules by `require`, which an ES module lacks. */
+const BANNER = "import { createRequire } from 'node:module';const require = createRequire(import.meta.url);";
 
 /** Of every function: one ES module with everything in it, the SDK included, so that what was tested runs. */
 export const FUNCTION_BUNDLING: BundlingOptions = {
@@ -25,9 +27,10 @@ export const FUNCTION_BUNDLING: BundlingOptions = {
   minify: true,
   sourceMap: true,
   sourcesContent: false,
+  banner: BANNER,
 };
 
-/** Options for a long-lived process. CommonJS packages load Node's modules by `require`, which the banner defines. */
+/** Options for a long-lived process. */
 export const SERVICE_BUNDLING = {
   bundle: true,
   platform: 'node',
@@ -38,9 +41,7 @@ export const SERVICE_BUNDLING = {
   sourcemap: true,
   sourcesContent: false,
   logLevel: 'warning',
-  banner: {
-    js: "import { createRequire } from 'node:module';const require = createRequire(import.meta.url);",
-  },
+  banner: { js: BANNER },
 } as const satisfies BuildOptions;
 
 /** How CDK puts further files beside the bundle of a function. */

@@ -23,6 +23,8 @@ import {
   type AwsResources,
   DUE_QUEUE,
   DUE_RETENTION_SECONDS,
+  EVENT_MAX_RECEIVES,
+  EVENT_QUEUE,
   LANE_MAX_RECEIVES,
   LISTED_INDEX,
   OUTCOME_MAX_RECEIVES,
@@ -42,6 +44,7 @@ const BODY_DAYS = 35;
 
 /** Visibility time: six times the time limit of the consuming function, as Lambda requires, in whole minutes. */
 const OUTCOME_VISIBILITY = Duration.minutes(3);
+const EVENT_VISIBILITY = Duration.minutes(6);
 const DUE_VISIBILITY = Duration.minutes(6);
 
 export interface DataStackProps extends StackProps {
@@ -62,6 +65,9 @@ export class DataStack extends Stack {
   /** By its name, so that no stack of a cell holds an import of it. */
   readonly deadLanesArn: string;
   readonly deadOutcomes: sqs.Queue;
+  /** Events for webhooks and brokers. */
+  readonly events: sqs.Queue;
+  readonly deadEvents: sqs.Queue;
   /** Addresses of the cells by host name, in a stage that has any. */
   readonly addresses?: dynamodb.TableV2;
   /** Over tables, bodies and queues. */
@@ -89,6 +95,12 @@ export class DataStack extends Stack {
       ...settings,
       dead: { queue: this.deadOutcomes, maxReceiveCount: OUTCOME_MAX_RECEIVES },
       visibilityTimeout: OUTCOME_VISIBILITY,
+    });
+    this.deadEvents = openQueue(this, `dead-${EVENT_QUEUE}`, settings);
+    this.events = openQueue(this, EVENT_QUEUE, {
+      ...settings,
+      dead: { queue: this.deadEvents, maxReceiveCount: EVENT_MAX_RECEIVES },
+      visibilityTimeout: EVENT_VISIBILITY,
     });
     this.due = openQueue(this, DUE_QUEUE, {
       ...settings,

@@ -16,6 +16,7 @@ import {
   SORT_KEY,
   type TableName,
 } from '../engine/aws/schema.ts';
+import { EVENT_NAMESPACE } from '../engine/destinations.ts';
 import { lanePatternsOf } from './cells.ts';
 import type { DataStack } from './data.ts';
 import type { Stage } from './stage.ts';
@@ -43,6 +44,27 @@ const CONTACT_KINDS = ['contact-list', 'contact'];
 /** Kinds of keys: themselves and their lists; and the count of changes. */
 const KEY_KINDS = ['key', 'key-index', '!'];
 
+/** Kinds of rows by which events wait for their destinations, and are kept for those who fetch them. */
+const EVENT_KINDS = [
+  'event-destination',
+  'event-backlog',
+  'event-attempt',
+  'event-test',
+  'event-due',
+  'event-index',
+];
+/** Kinds of documents in which event destinations are, and the count of changes. */
+const DESTINATION_KINDS = ['event-destination', 'event-scope', '!'];
+/** Of these, what the first process writes that needs them (lib/control/event-scopes.ts). */
+const SCOPE_KINDS = ['event-scope', '!'];
+/** What a destination in each service needs; a key of KMS is that of an encrypted topic. */
+const TARGET_ACTIONS = {
+  sns: ['sns:Publish'],
+  events: ['events:PutEvents'],
+  firehose: ['firehose:PutRecordBatch'],
+  kms: ['kms:GenerateDataKey', 'kms:Decrypt'],
+};
+
 /** What the state of deliveries is read and written by. */
 const STATE_ACTIONS = ['GetItem', 'BatchGetItem', 'Query', 'UpdateItem', 'BatchWriteItem'];
 
@@ -61,6 +83,7 @@ export function apiPermissions(data: DataStack): iam.PolicyStatement[] {
     keysOfConfig(data),
     lanes(data, 'SendMessage'),
     queue(data.outcomes, 'SendMessage'),
+    queue(data.events, 'SendMessage'),
     allow(['s3:PutObject'], [bodies(data)]),
     key(data, 'Decrypt', 'GenerateDataKey'),
     ...secrets(data, 'master.key', 'return-path.key', 'tracking.key'),
@@ -120,10 +143,10 @@ export function duePermissions(data: DataStack): iam.PolicyStatement[] {
 }
 
 /**
- * Statements of the function that counts outcomes, keeps opens and clicks, pauses tenants, and keeps the suppression
- * lists, which it cannot read; the queue's own are given by its event source.
+ * Statements of the function that counts outcomes, keeps opens and clicks, pauses tenants, keeps the suppression lists,
+ * which it cannot read, and hands events to their destinations; the queue's own are given by its event source.
  */
-export function outcomesPermissions(data: DataStack): iam.PolicyStatement[] {
+export function outcomesPermissions(data: DataStack, stage: Stage): iam.PolicyStatement[] {
   return [
     table(data, 'records', 'GetItem', 'Query', 'BatchWriteItem'),
     table(data, 'deliveries', 'Query', 'BatchWriteItem'),
@@ -140,10 +163,61 @@ export function outcomesPermissions(data: DataStack): iam.PolicyStatement[] {
     ),
     ofKinds(data, ['GetItem', 'Query'], { 'ForAllValues:StringEquals': PROTECTION_KINDS }),
     ofKinds(data, ['PutItem', 'DeleteItem'], { 'ForAllValues:StringEquals': ['directive', '!'] }),
-    keysOfConfig(data),
     rowsOfKinds(data, CONTACT_KINDS, 'BatchGetItem', 'PutItem'),
-    key(data, 'Decrypt'),
+    rowsOfKinds(data, EVENT_KINDS, 'BatchGetItem', 'PutItem', 'BatchWriteItem'),
+    ...eventDestinations(data),
+    queue(data.events, 'SendMessage'),
+    key(data, 'Decrypt', 'GenerateDataKey'),
+    ...targets(stage),
   ];
+}
+
+/**
+ * Statements of the function that sends events to webhooks and brokers, and again what was not taken; the queue's own
+ * are given by its event source. It opens the secrets of destinations, and disables those that want no more.
+ */
+export function eventsPermissions(data: DataStack, stage: Stage): iam.PolicyStatement[] {
+  return [
+    table(data, 'records', 'GetItem'),
+    rowsOfKinds(data, EVENT_KINDS, 'BatchGetItem', 'Query', 'PutItem', 'BatchWriteItem'),
+    ...eventDestinations(data),
+    ofKinds(data, ['PutItem'], { 'ForAllValues:StringEquals': DESTINATION_KINDS }),
+    queue(data.events, 'SendMessage'),
+    key(data, 'Decrypt', 'GenerateDataKey'),
+    ...secrets(data, 'master.key'),
+    ...targets(stage),
+  ];
+}
+
+/** Says of a role that sends events why its rights on destinations are wide. */
+export function acknowledgeTargets(role: iam.Role, stage: Stage): void {
+  acknowledgeWildcard(
+    role,
+    '*',
+    'CloudWatch knows metrics by their namespace, to which a condition holds it.',
+  );
+  for (const arn of stage.eventTargets ?? [])
+    if (arn.includes('*')) acknowledgeWildcard(role, arn, 'The stage lists it in its eventTargets.');
+}
+
+/** Reads the destinations of events, whose secrets are sealed. */
+function eventDestinations(data: DataStack): iam.PolicyStatement[] {
+  return [
+    ofKinds(data, ['GetItem', 'BatchGetItem', 'Query'], { 'ForAllValues:StringEquals': DESTINATION_KINDS }),
+    ofKinds(data, ['PutItem'], { 'ForAllValues:StringEquals': SCOPE_KINDS }),
+    keysOfConfig(data),
+  ];
+}
+
+/** Publishes to what the stage lists, and to CloudWatch in one namespace. */
+function targets({ eventTargets = [] }: Stage): iam.PolicyStatement[] {
+  const statements = Object.entries(TARGET_ACTIONS).flatMap(([service, actions]) => {
+    const own = eventTargets.filter((arn) => arn.split(':')[2] === service);
+    return own.length > 0 ? [allow([...actions], own)] : [];
+  });
+  const metrics = allow(['cloudwatch:PutMetricData'], ['*']);
+  metrics.addCondition('StringEquals', { 'cloudwatch:namespace': EVENT_NAMESPACE });
+  return [...statements, metrics];
 }
 
 /** Statements of the function that reports opens and clicks: it can only report. */

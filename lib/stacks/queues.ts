@@ -27,6 +27,12 @@ export function openQueue(scope: Construct, name: string, settings: QueueSetting
   const { retentionPeriod = Duration.seconds(QUEUE_RETENTION_SECONDS) } = settings;
   const queue = new sqs.Queue(scope, `Queue-${name}`, {
     queueName: `${queuePrefix(stage)}${name}`,
+    ...(name.endsWith('.fifo') && {
+      fifo: true,
+      // Groups are independent of each other, in their order and in their rate.
+      deduplicationScope: sqs.DeduplicationScope.MESSAGE_GROUP,
+      fifoThroughputLimit: sqs.FifoThroughputLimit.PER_MESSAGE_GROUP_ID,
+    }),
     encryption: sqs.QueueEncryption.KMS,
     encryptionMasterKey: key,
     // How long SQS keeps a data key: the longest is the cheapest.

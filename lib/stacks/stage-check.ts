@@ -7,6 +7,10 @@ import type { CustomDomain, NodeConfig, Stage } from './stage.ts';
 const POOL_NAME = /^[a-z0-9][a-z0-9_-]{0,23}$/;
 const NAME = /^[a-z][a-z0-9]{0,15}$/;
 const CLOUDFRONT_CERTIFICATE = /^arn:aws[a-z-]*:acm:us-east-1:\d{12}:certificate\/[\w-]+$/;
+const EVENT_TARGET =
+  /^arn:aws[a-z-]*:(sns:[a-z0-9*-]+:[\d*]+:[\w.*-]+|events:[a-z0-9*-]+:[\d*]+:event-bus\/[\w./*-]+|firehose:[a-z0-9*-]+:[\d*]+:deliverystream\/[\w.*-]+|kms:[a-z0-9*-]+:[\d*]+:key\/[\w-]+)$/;
+/** Records are kept for 30 days after their deliveries: an event without its record is none. */
+const MAX_EVENT_DAYS = 30;
 const HOSTNAME = /^(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$/;
 const PEM = /^-----BEGIN CERTIFICATE-----/;
 
@@ -36,6 +40,7 @@ export function checkStage(key: string, stage: Stage): void {
     if (host !== undefined) checkHostname(host, refuse);
   for (const domain of [stage.api.domain, stage.tracking]) if (domain) checkDomain(domain, refuse);
   checkCapacity(stage, refuse);
+  checkEvents(stage, refuse);
   checkSubmission(stage, refuse);
   checkOutside(stage, refuse);
   checkCells(stage, refuse);
@@ -68,6 +73,17 @@ function checkCapacity({ api, tables, alarms }: Stage, refuse: Refuse): void {
   }
   if (alarms.monthlyDollars !== undefined && !alarms.email)
     refuse('alarms.monthlyDollars needs alarms.email, which is told.');
+}
+
+function checkEvents({ eventTargets = [], eventDays = 0 }: Stage, refuse: Refuse): void {
+  for (const target of eventTargets) {
+    if (!EVENT_TARGET.test(target))
+      refuse(
+        `eventTargets: "${target}" is not the ARN of an SNS topic, an EventBridge bus, a Firehose stream or a KMS key.`,
+      );
+  }
+  if (!Number.isInteger(eventDays) || eventDays < 0 || eventDays > MAX_EVENT_DAYS)
+    refuse(`eventDays is ${eventDays}. Give whole days, ${MAX_EVENT_DAYS} at most, or 0 for none.`);
 }
 
 function checkSubmission({ submission }: Stage, refuse: Refuse): void {

@@ -117,6 +117,17 @@ export interface Stage {
   /** Absent: mail comes by the API only. */
   submission?: SubmissionService;
   /**
+   * What event destinations may name: ARNs of SNS topics, EventBridge buses and Firehose streams, and of the KMS keys
+   * of encrypted topics; `*` stands for any part, as `arn:aws:sns:us-east-1:123456789012:mail-*`. Absent: none, so that
+   * those destinations fail with `AccessDenied`. CloudWatch, webhooks and brokers need no entry.
+   */
+  eventTargets?: readonly string[];
+  /**
+   * Days for which events are kept for `GET /v1/events` and replays (lib/engine/aws/README.md has the price); 0: none
+   * are, and both are refused. Absent: 7.
+   */
+  eventDays?: number;
+  /**
    * Claims every delivery before it is sent, for $0.63 a million and as much for each deferral: then a message that SQS
    * hands out twice at one time (it rarely does) goes out once, and every delivery that waits in a lane can be cancelled.
    */
@@ -154,4 +165,9 @@ export interface Stage {
 /** Where the mail of a stage is tracked, unless a configuration set names another domain. */
 export function trackingUrlOf({ tracking }: Stage): string | undefined {
   return tracking && `https://${tracking.name}`;
+}
+
+/** Days for which a stage keeps events. */
+export function eventDaysOf({ eventDays = 7 }: Stage): number {
+  return eventDays;
 }

@@ -25,7 +25,7 @@ import { instanceGroup, launchTemplate } from './instances.ts';
 import { acknowledgeBodies, acknowledgeLanes, shipLog, submissionPermissions } from './permissions.ts';
 import { type PolicyBundle, policyFor } from './policy.ts';
 import { poolSetting } from './pools.ts';
-import { type Stage, type SubmissionService, trackingUrlOf } from './stage.ts';
+import { eventDaysOf, type Stage, type SubmissionService, trackingUrlOf } from './stage.ts';
 import { installService } from './user-data.ts';
 
 export interface SubmissionStackProps extends StackProps {
@@ -92,6 +92,7 @@ export class SubmissionStack extends Stack {
           cosignDomain: stage.cosignDomain,
           secrets: data.secrets.bucketName,
           trackingUrl: trackingUrlOf(stage),
+          eventDays: eventDaysOf(stage),
         }),
         logGroup: this.logGroup.logGroupName,
         logStream: '{instance_id}',

@@ -80,7 +80,12 @@ for (let n = 0; n < 2; n += 1) {
     env: {
       PATH: process.env.PATH,
       ...awsEnvironment(emulators),
-      ...apiEnvironment({ ...settings, pools: ['default'], returnPathDomain: 'b.cluster.example' }),
+      ...apiEnvironment({
+        ...settings,
+        pools: ['default'],
+        eventDays: 7,
+        returnPathDomain: 'b.cluster.example',
+      }),
     },
   });
   const [{ port }] = (await once(api, 'message')) as [{ port: number }];

@@ -35,7 +35,7 @@ import { systemClock } from '../../lib/time.ts';
 import { createTrackingLinks } from '../../lib/tracking/links.ts';
 import { startTestAws, type TestAws } from '../support/aws.ts';
 import { failure } from '../support/control.ts';
-import { contextWith, scheduled, sqsEvent, urlEvent } from '../support/lambda.ts';
+import { contextWith, scheduled, sqsEvent, URL_DOMAIN, urlEvent } from '../support/lambda.ts';
 import { outcome } from '../support/outcomes.ts';
 import { PolicyFile, policySource } from '../support/policy.ts';
 import { sign } from '../support/signing.ts';
@@ -57,7 +57,7 @@ type Handler = (event: unknown, context?: Context) => Promise<unknown>;
 
 let aws: TestAws;
 let resources: AwsResources;
-let bundles: Record<'Api' | 'Due' | 'Proofs' | 'Outcomes' | 'Track' | 'FirstKey', Handler>;
+let bundles: Record<'Api' | 'Due' | 'Proofs' | 'Outcomes' | 'Events' | 'Track' | 'FirstKey', Handler>;
 /** Directories of the functions' bundles, by function. */
 let directories: Record<string, string>;
 /** Bundles of long-lived processes: egress, submission. */
@@ -107,6 +107,7 @@ before(async () => {
       resources,
       accountId: '123456789012',
       hostname: 'mail.example.com',
+      eventDays: 7,
       pools: ['default'],
       returnPathDomain: 'bounces.example.com',
       secrets: SECRETS,
@@ -144,6 +145,22 @@ async function outputOf(work: () => Promise<unknown>): Promise<string> {
     process.stdout.write = write;
   }
   return written;
+}
+
+/** A call of the Postern API through its bundle. */
+async function postern(
+  method: string,
+  rawPath: string,
+  body?: object,
+): Promise<Exclude<LambdaFunctionURLResult, string>> {
+  const headers: [string, string][] = [
+    ['content-type', 'application/json'],
+    ['host', URL_DOMAIN],
+    ['authorization', `Bearer ${key.accessKeyId}.${key.secretAccessKey}`],
+  ];
+  const bytes = Buffer.from(body ? JSON.stringify(body) : '');
+  const request = { method, rawPath, rawQuery: '', headers, sourceIp: '192.0.2.1', body: bytes };
+  return (await bundles.Api(urlEvent(request))) as Exclude<LambdaFunctionURLResult, string>;
 }
 
 describe('the bundle of', () => {
@@ -235,6 +252,25 @@ describe('the bundle of', () => {
       }),
     );
     assert.match(written, /outcome refused/);
+  });
+
+  test('Events looks at destinations, and sends to a broker by a package that needs `require`', async () => {
+    const written = await outputOf(() => bundles.Events(scheduled));
+    assert.match(written, /"EventDestinationsBehind":0/);
+    const target = { kind: 'amqp', url: 'amqp://127.0.0.1:1', exchange: 'mail', routingKey: 'events' };
+    const made = await postern('POST', '/v1/event-destinations', { name: 'broker', types: ['SEND'], target });
+    assert.equal(made.statusCode, 201, made.body);
+    const { id } = JSON.parse(made.body!) as { id: string };
+    // A new destination shows within about a second.
+    await new Promise((done) => setTimeout(done, 1_100));
+    const event = { eventType: 'Send', mail: { tags: {}, headers: [] } };
+    const one = { id: 'e', tenant: 'default', messageId: 'm', at: Date.now(), event };
+    const parcel = { v: 1, kind: 'send', destination: id, events: [one] };
+    assert.deepEqual(await bundles.Events(sqsEvent([JSON.stringify(parcel)])), { batchItemFailures: [] });
+    const shown = await postern('GET', `/v1/event-destinations/${id}`);
+    const { health } = JSON.parse(shown.body!) as { health: { waiting: number; lastError: string } };
+    assert.equal(health.waiting, 1);
+    assert.match(health.lastError, /ECONNREFUSED/);
   });
 
   test('each long-lived process starts, and names a missing setting', async () => {

@@ -94,6 +94,7 @@ async function startApi(pools: string[], key: { id: string; secret: string }): P
       hostname: 'mail.example.com',
       region: 'us-east-1',
       pools,
+      eventDays: 7,
       returnPathDomain: 'bounces.example.com',
       secrets: 'secrets',
     },

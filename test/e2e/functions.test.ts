@@ -73,6 +73,8 @@ const apiFaults = new Faults();
 let key: FirstKey;
 let api: Fetch;
 const { emf, lines } = openEmf();
+/** Events have a test of their own. */
+const publish = async (): Promise<void> => {};
 const output = { log: silentLog, emf };
 
 let settings: ApiSettings & { region: string };
@@ -83,6 +85,7 @@ before(async () => {
     resources: aws.resources,
     accountId: '123456789012',
     hostname: 'mail.example.com',
+    eventDays: 7,
     region: 'us-east-1',
     pools: ['default', 'vip'],
     returnPathDomain: 'bounces.example.com',
@@ -429,6 +432,7 @@ describe('outcomes', () => {
     const consume = createConsumer({
       records,
       keepReports,
+      publish,
       suppressions,
       statistics: counting(counted),
       protection: UNPROTECTED,
@@ -516,6 +520,7 @@ describe('outcomes', () => {
       records,
       suppressions,
       keepReports,
+      publish,
       statistics: counting(counted),
       protection: UNPROTECTED,
       context,
@@ -557,6 +562,7 @@ describe('outcomes', () => {
             : records.message(id),
       },
       keepReports,
+      publish,
       suppressions,
       statistics: counting(counted),
       protection: UNPROTECTED,
@@ -580,6 +586,7 @@ describe('outcomes', () => {
         reports: () => Promise.reject(new Error('away')),
       },
       keepReports: () => Promise.resolve(),
+      publish,
       suppressions: (await engineOf('api OutcomesRole')).suppressions,
       statistics: { count: () => assert.fail('nothing was read') },
       protection: UNPROTECTED,
@@ -694,6 +701,7 @@ describe('track', () => {
       records,
       suppressions,
       keepReports,
+      publish,
       statistics: counting(counted),
       protection: UNPROTECTED,
       context,
@@ -824,6 +832,7 @@ describe('protection', () => {
       records,
       suppressions,
       keepReports,
+      publish,
       statistics,
       protection,
       context,

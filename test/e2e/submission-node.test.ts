@@ -76,6 +76,7 @@ before(async () => {
       resources,
       accountId: '123456789012',
       hostname: 'smtp.example.com',
+      eventDays: 7,
       pools: ['default'],
       returnPathDomain: 'bounces.example.com',
       secrets: SECRETS,

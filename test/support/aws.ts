@@ -30,6 +30,7 @@ import type { ClientOptions } from '../../lib/engine/aws/clients.ts';
 import {
   type AwsResources,
   DUE_QUEUE,
+  EVENT_QUEUE,
   LISTED_INDEX,
   laneQueue,
   OUTCOME_QUEUE,
@@ -193,7 +194,11 @@ async function makeResources(
   let queueUrlPrefix = '';
   const made = new Set<string>();
   const createQueue = async (queue: string): Promise<void> => {
-    const Attributes = { MaximumMessageSize: '1048576', MessageRetentionPeriod: '1209600' };
+    const Attributes = {
+      MaximumMessageSize: '1048576',
+      MessageRetentionPeriod: '1209600',
+      ...(queue.endsWith('.fifo') && { FifoQueue: 'true' }),
+    };
     const { QueueUrl } = await sqs.send(
       new CreateQueueCommand({ QueueName: `${name}-${queue}`, Attributes }),
     );
@@ -202,7 +207,7 @@ async function makeResources(
     if (temporary && !made.has(queue)) stops.push(() => sqs.send(new DeleteQueueCommand({ QueueUrl })));
     made.add(queue);
   };
-  await Promise.all([OUTCOME_QUEUE, DUE_QUEUE, ...lanes.map(laneQueue)].map(createQueue));
+  await Promise.all([OUTCOME_QUEUE, EVENT_QUEUE, DUE_QUEUE, ...lanes.map(laneQueue)].map(createQueue));
   return {
     resources: { tables, bucket: name, queueUrlPrefix, claimBeforeSend: false, searchIndex: true },
     createQueue,

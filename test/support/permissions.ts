@@ -107,6 +107,21 @@ function nodeOnEc2(node: string, pools: readonly string[], addresses: readonly s
   };
 }
 
+const EVENT_ROWS =
+  'RowsTable if ForAllValues:StringLike dynamodb:LeadingKeys event-destination#*,event-backlog#*,event-attempt#*,event-test#*,event-due#*,event-index#*';
+const DESTINATIONS =
+  'ConfigTable if ForAllValues:StringEquals dynamodb:LeadingKeys event-destination,event-scope,!';
+const SCOPES = 'ConfigTable if ForAllValues:StringEquals dynamodb:LeadingKeys event-scope,!';
+/** What the stage of the tests lists. */
+const EVENT_TARGETS: Granted = {
+  'arn:aws:sns:eu-central-1:123456789012:mail-*': 'sns:Publish',
+  'arn:aws:events:eu-central-1:123456789012:event-bus/mail': 'events:PutEvents',
+  'arn:aws:firehose:eu-central-1:123456789012:deliverystream/mail': 'firehose:PutRecordBatch',
+  'arn:aws:kms:eu-central-1:123456789012:key/12345678-1234-1234-1234-123456789012':
+    'kms:Decrypt kms:GenerateDataKey',
+  '* if StringEquals cloudwatch:namespace Postern/SES': 'cloudwatch:PutMetricData',
+};
+
 /** Every action that every role may take. Anything else is forbidden. */
 export const PERMISSIONS: Record<string, Granted> = {
   'api ApiRole': {
@@ -123,6 +138,7 @@ export const PERMISSIONS: Record<string, Granted> = {
     ...KEYS_OF_CONFIG,
     [LANES]: 'sqs:SendMessage',
     Queueoutcomes: 'sqs:SendMessage',
+    Queueeventsfifo: 'sqs:SendMessage',
     'Bodies/*': 's3:PutObject',
     ...secrets('master.key', 'return-path.key', 'tracking.key'),
     DataKey: 'kms:Decrypt kms:GenerateDataKey',
@@ -151,12 +167,29 @@ export const PERMISSIONS: Record<string, Granted> = {
       'dynamodb:GetItem dynamodb:Query',
     'ConfigTable if ForAllValues:StringEquals dynamodb:LeadingKeys directive,!':
       'dynamodb:DeleteItem dynamodb:PutItem',
-    ...KEYS_OF_CONFIG,
     ...CONTACTS,
     // Lambda needs these to read a queue on the function's behalf.
     Queueoutcomes:
       'sqs:ChangeMessageVisibility sqs:DeleteMessage sqs:GetQueueAttributes sqs:GetQueueUrl sqs:ReceiveMessage',
-    DataKey: 'kms:Decrypt',
+    [EVENT_ROWS]: 'dynamodb:BatchGetItem dynamodb:BatchWriteItem dynamodb:PutItem',
+    [DESTINATIONS]: 'dynamodb:BatchGetItem dynamodb:GetItem dynamodb:Query',
+    [SCOPES]: 'dynamodb:PutItem',
+    ...KEYS_OF_CONFIG,
+    Queueeventsfifo: 'sqs:SendMessage',
+    ...EVENT_TARGETS,
+    DataKey: 'kms:Decrypt kms:GenerateDataKey',
+  },
+  'api EventsRole': {
+    EventsLog: WRITE_LOG,
+    RecordsTable: 'dynamodb:GetItem',
+    [EVENT_ROWS]: 'dynamodb:BatchGetItem dynamodb:BatchWriteItem dynamodb:PutItem dynamodb:Query',
+    [DESTINATIONS]: 'dynamodb:BatchGetItem dynamodb:GetItem dynamodb:PutItem dynamodb:Query',
+    [SCOPES]: 'dynamodb:PutItem',
+    ...KEYS_OF_CONFIG,
+    Queueeventsfifo: `${READ_QUEUE} sqs:SendMessage`,
+    ...secrets('master.key'),
+    ...EVENT_TARGETS,
+    DataKey: 'kms:Decrypt kms:GenerateDataKey',
   },
   'api TrackRole': {
     TrackLog: WRITE_LOG,

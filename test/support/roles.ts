@@ -80,7 +80,7 @@ function allows(on: string, actions: string, { action, resource, keys }: Demand)
 function demandsOf(command: string, input: Input, resources: AwsResources): Demand[] {
   if (typeof input.QueueUrl === 'string') {
     const queue = input.QueueUrl.slice(resources.queueUrlPrefix.length);
-    const resource = queue.startsWith('lane-') ? LANES : `Queue${queue}`;
+    const resource = queue.startsWith('lane-') ? LANES : `Queue${queue.replaceAll(/\W/g, '')}`;
     // Batches need the right of their single action.
     return [{ action: `sqs:${command.replace(/Batch$/, '')}`, resource, keys: {} }];
   }

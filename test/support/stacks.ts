@@ -49,6 +49,12 @@ export const STAGE: Stage = {
   },
   submission: { hostname: 'smtp.example.com', instanceType: 't4g.micro', instances: 2 },
   claimBeforeSend: true,
+  eventTargets: [
+    'arn:aws:sns:eu-central-1:123456789012:mail-*',
+    'arn:aws:events:eu-central-1:123456789012:event-bus/mail',
+    'arn:aws:firehose:eu-central-1:123456789012:deliverystream/mail',
+    'arn:aws:kms:eu-central-1:123456789012:key/12345678-1234-1234-1234-123456789012',
+  ],
   tables: { pointInTimeRecovery: true, maxReadUnits: 1_000, maxWriteUnits: 2_000 },
   protect: true,
   logRetention: RetentionDays.ONE_MONTH,

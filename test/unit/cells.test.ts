@@ -104,6 +104,7 @@ describe('the pools of a stage', () => {
         },
         accountId: '1',
         hostname: 'h',
+        eventDays: 7,
         pools: setting.pools,
         returnPathDomain: 'r',
         secrets: 's',

@@ -7,10 +7,14 @@ import {
 } from '../../egress-node/service/node-environment.ts';
 import {
   apiEnvironment,
+  eventEnvironment,
   functionEnvironment,
   readApiSettings,
+  readEventSettings,
   readFunctionSettings,
+  readIndexSettings,
   readTrackSettings,
+  senderEnvironment,
   trackEnvironment,
 } from '../../functions/environment.ts';
 import type { AwsResources } from '../../lib/engine/aws/schema.ts';
@@ -45,7 +49,13 @@ describe('the settings that the stacks pass', () => {
   });
 
   test('are read by the API', () => {
-    const all = { ...settings, pools: ['default', 'vip'], returnPathDomain: 'b.example.com', secrets: 's' };
+    const all = {
+      ...settings,
+      eventDays: 7,
+      pools: ['default', 'vip'],
+      returnPathDomain: 'b.example.com',
+      secrets: 's',
+    };
     for (const one of [
       all,
       { ...all, frontSecret: 'x', trackingUrl: 'https://t.example.com', cosignDomain: 'fbl.example' },
@@ -54,6 +64,19 @@ describe('the settings that the stacks pass', () => {
         ...one,
         region: AWS_REGION,
       });
+  });
+
+  test('are read by the functions that send events', () => {
+    for (const eventDays of [0, 30]) {
+      const all = { ...settings, eventDays, secrets: 's' };
+      assert.deepEqual(readEventSettings({ ...senderEnvironment(all), AWS_REGION }), {
+        ...all,
+        region: AWS_REGION,
+      });
+      const { secrets: _, ...rest } = all;
+      const read = readIndexSettings({ ...eventEnvironment(rest), AWS_REGION });
+      assert.deepEqual(read, { ...rest, region: AWS_REGION });
+    }
   });
 
   test('are read by tracking', () => {

@@ -8,6 +8,8 @@ import { openStacks, resourcesOf, stacksByPart } from '../support/stacks.ts';
 const PATTERNS: Record<string, string> = {
   [LANES]: 'lanes come and go with their pools',
   'Bodies/*': 'a body is an object of its own',
+  'arn:aws:sns:eu-central-1:123456789012:mail-*': 'the stage lists it',
+  '*': 'metrics are known by their namespace, to which a condition holds the right',
   [`${EC2}instance/*`]: 'its own, by its tag: it has no id yet',
   [`${EC2}network-interface/*`]: 'its own, by its tag: it has no id yet',
 };

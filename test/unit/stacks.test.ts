@@ -134,7 +134,7 @@ describe('data', () => {
 
 describe('functions', () => {
   test('run on Node 24 and arm64, with a role and an encrypted log of their own that expires', () => {
-    api.resourceCountIs('AWS::Lambda::Function', 6);
+    api.resourceCountIs('AWS::Lambda::Function', 7);
     api.allResourcesProperties('AWS::Lambda::Function', {
       Runtime: 'nodejs24.x',
       Architectures: ['arm64'],
@@ -516,7 +516,7 @@ describe('alarms', () => {
     assert.ok(named.length > 20);
     for (const name of named) assert.ok(logs.includes(name), `${name} is none of ${logs.join(', ')}`);
     const queues = resourcesOf(data, 'AWS::SQS::Queue').map(([, { Properties }]) => Properties.QueueName);
-    const asked = [...runbook.matchAll(/(?:\$\(queue|^depth) ([a-z-]+)/gm)].map(([, name]) => name!);
+    const asked = [...runbook.matchAll(/(?:\$\(queue|^depth) ([a-z.-]+)/gm)].map(([, name]) => name!);
     assert.ok(asked.length > 5);
     for (const name of asked) assert.ok(name === 'lane-' || queues.includes(`postern-test-${name}`), name);
   });

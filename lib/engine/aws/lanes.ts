@@ -24,8 +24,10 @@ export interface Outgoing {
   text: string;
   /** Tenant: SQS shares a queue fairly between the groups of its messages. */
   group?: string;
-  /** Delay before it can be received, at most 900, s. */
+  /** Delay before it can be received, at most 900, s. Not for a FIFO queue. */
   delay: number;
+  /** Id by which a FIFO queue drops a repeat within five minutes. */
+  once?: string;
 }
 
 /** Thrown by `send`. */
@@ -163,10 +165,10 @@ export class Lanes {
   async #sendBatch<T extends Outgoing>(queue: string, batch: readonly T[]): Promise<readonly T[]> {
     let left = batch;
     for (let tries = 0; ; tries += 1) {
-      const Entries = left.map(({ text, group, delay }, at) => ({
+      const Entries = left.map(({ text, group, delay, once }, at) => ({
         Id: String(at),
         MessageBody: text,
-        DelaySeconds: delay,
+        ...(once === undefined ? { DelaySeconds: delay } : { MessageDeduplicationId: once }),
         ...(group !== undefined && { MessageGroupId: group }),
       }));
       let failed: BatchResultErrorEntry[];

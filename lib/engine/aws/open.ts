@@ -1,6 +1,7 @@
 /** Opens the AWS engine: every port of the engine on SQS, DynamoDB and S3, for any number of processes. */
 import { type Log, silentLog } from '../../log.ts';
 import { type Clock, DAY, type Random } from '../../time.ts';
+import type { EventQueue } from '../destinations.ts';
 import type { MessageRecord, Outcome } from '../items.ts';
 import type { Engine } from '../ports.ts';
 import { AwsBodies, BucketObjects, MessageBodies } from './bodies.ts';
@@ -9,6 +10,7 @@ import { Calls } from './calls.ts';
 import { type ClientOptions, createClients } from './clients.ts';
 import { AwsConfig } from './config.ts';
 import { DeliveryTable } from './delivery-table.ts';
+import { AwsEventQueue } from './event-queue.ts';
 import { Feed } from './feed.ts';
 import { Intake } from './intake.ts';
 import { Lanes } from './lanes.ts';
@@ -53,6 +55,8 @@ export interface AwsEngine extends Engine {
    * (lib/engine/aws/reporter.ts), so that `records.reports` shows them. Known ones change nothing.
    */
   keepReports(reports: readonly { record: MessageRecord; outcome: Outcome }[]): Promise<void>;
+  /** The queue of events for webhooks and brokers. */
+  events: EventQueue;
 }
 
 /** Sends no request yet: a failure shows at the first use, as `storage_unavailable`. */
@@ -113,6 +117,7 @@ export function openAws(options: AwsOptions): Promise<AwsEngine> {
     config,
     leases: new AwsLeases(shared),
     keepReports: (list) => reports.keep(list),
+    events: new AwsEventQueue(lanes),
     async health() {
       try {
         await tables.get('leases', { pk: 'health', sk: 'health' }, false);

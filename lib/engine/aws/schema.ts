@@ -59,6 +59,12 @@ export const OUTCOME_QUEUE = 'outcomes';
 /** Name of the queue of ledger shards that have due rows, behind the prefix. */
 export const DUE_QUEUE = 'due';
 
+/** Name of the queue of events, behind the prefix. */
+export const EVENT_QUEUE = 'events.fifo';
+
+/** Maximum receives of a parcel of events, which only a failure of storage puts back. */
+export const EVENT_MAX_RECEIVES = 10;
+
 /** Start of the names of all lanes' queues, behind the prefix, and of no other queue: roles know lanes by it. */
 export const LANE_QUEUES = 'lane-';
 

@@ -1,18 +1,17 @@
 /**
- * Events as CloudWatch metrics: one count for each event, by the dimensions of the destination, in SES's names. The
- * namespace is `Postern/SES`: CloudWatch keeps `AWS/` for itself.
+ * Events as CloudWatch metrics: one count for each event, by the dimensions of the destination, in SES's names.
  */
 import { type CloudWatchClient, PutMetricDataCommand } from '@aws-sdk/client-cloudwatch';
 import {
   AWS_BATCH,
   type CloudWatchTarget,
   type DestinationSender,
+  EVENT_NAMESPACE,
   type MetricDimension,
   type PublishedEvent,
 } from '../../destinations.ts';
 import { byResult, failAll } from './results.ts';
 
-const NAMESPACE = 'Postern/SES';
 /** CloudWatch's limit for a dimension's value. */
 const MAX_VALUE = 256;
 
@@ -25,7 +24,7 @@ export function cloudWatchDestination(
       try {
         await client.send(
           new PutMetricDataCommand({
-            Namespace: NAMESPACE,
+            Namespace: EVENT_NAMESPACE,
             MetricData: events.map(({ at, event }) => ({
               MetricName: event.eventType.replaceAll(' ', ''),
               Timestamp: new Date(at),

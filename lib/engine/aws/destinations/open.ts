@@ -21,7 +21,14 @@ export interface AwsDestinationOptions {
   /** Other endpoints than those of AWS, for tests. */
   endpoints?: { sns?: string; eventbridge?: string; firehose?: string; cloudwatch?: string };
   credentials?: { accessKeyId: string; secretAccessKey: string };
+  /** Time for the answer of one try, ms. */
+  deadline?: number;
 }
+
+const CONNECT = 2_000;
+const ANSWER = 4_000;
+/** Tries of the SDK for one call: what fails then waits for its destination's next look. */
+const TRIES = 2;
 
 export interface AwsDestinations {
   sns: DestinationSender<SnsTarget>;
@@ -33,11 +40,13 @@ export interface AwsDestinations {
 
 /** Opens nothing until the first event: a service without such destinations needs no AWS credentials. */
 export function openAwsDestinations(options: AwsDestinationOptions = {}): AwsDestinations {
-  const { region, credentials, endpoints = {} } = options;
+  const { region, credentials, endpoints = {}, deadline = ANSWER } = options;
   const at = (endpoint: string | undefined) => ({
     ...(region && { region }),
     ...(credentials && { credentials }),
     ...(endpoint && { endpoint }),
+    maxAttempts: TRIES,
+    requestHandler: { connectionTimeout: CONNECT, requestTimeout: deadline, throwOnRequestTimeout: true },
   });
   const sns = new SNSClient(at(endpoints.sns));
   const eventbridge = new EventBridgeClient(at(endpoints.eventbridge));
