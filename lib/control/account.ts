@@ -8,10 +8,11 @@
  */
 import { ACCOUNT_TENANT, SUPPRESSION_REASONS, type SuppressionReason } from '../engine/suppression.ts';
 import type { DocumentCache } from './document-cache.ts';
-import type { Control, SuppressionAttributes } from './types.ts';
+import type { AccountAttributes, Control, SuppressionAttributes } from './types.ts';
 
 export interface StoredAccount {
   sendingEnabled: boolean;
+  attributes?: AccountAttributes;
 }
 
 const KEY = 'account';
@@ -21,9 +22,19 @@ export function openAccount(
   account: DocumentCache<StoredAccount>,
   suppression: DocumentCache<SuppressionAttributes>,
 ): Control['account'] {
+  const change = (by: (stored: StoredAccount) => StoredAccount): Promise<unknown> =>
+    account.update(KEY, by, { sendingEnabled: true });
+
   return {
     sendingEnabled: async () => (await account.get(KEY))?.sendingEnabled ?? true,
-    setSendingEnabled: (sendingEnabled) => account.set(KEY, { sendingEnabled }),
+    async setSendingEnabled(sendingEnabled) {
+      await change((stored) => ({ ...stored, sendingEnabled }));
+    },
+
+    attributes: async () => (await account.get(KEY))?.attributes ?? {},
+    async setAttributes(given) {
+      await change((stored) => ({ ...stored, attributes: { ...stored.attributes, ...given } }));
+    },
 
     suppressionAttributes: async (tenant) => (await suppression.get(tenant)) ?? {},
     setSuppressionAttributes: (tenant, { scope, reasons }) =>

@@ -20,8 +20,15 @@ export interface Installed {
   lanes?: readonly string[];
 }
 
+/** A tag of a pool, as SES writes it. */
+interface PoolTag {
+  Key: string;
+  Value: string;
+}
+
 interface StoredPool {
   ips: (string | { ip: string; weight?: number; warm?: boolean })[];
+  tags?: PoolTag[];
 }
 
 interface StoredRouting {
@@ -79,7 +86,7 @@ export class IpInventory {
    * Creates a pool without addresses. An address that is moved into it leaves all others.
    * @throws `already_exists`, `bad_request`, `config_conflict`, the storage group.
    */
-  async createPool(name: string, by: string): Promise<void> {
+  async createPool(name: string, by: string, tags: PoolTag[] = []): Promise<void> {
     const { lanes } = this.#installed;
     if (name === DEFAULT_POOL || this.pools.includes(name)) {
       throw new PosternError('already_exists', `Dedicated IP pool <${name}> already exists.`);
@@ -90,7 +97,29 @@ export class IpInventory {
         `Pool <${name}> has no lanes; there are lanes for ${lanes.join(', ')}. Add it to the stage configuration and deploy.`,
       );
     }
-    await this.#route(by, (pools) => ({ ...pools, [name]: { ips: [], exclusive: true } }));
+    await this.#route(by, (pools) => ({
+      ...pools,
+      [name]: { ips: [], exclusive: true, ...(tags.length > 0 && { tags }) },
+    }));
+  }
+
+  /** Tags of a pool. @throws `not_found` */
+  tagsOf(name: string): PoolTag[] {
+    this.requirePool(name);
+    return [...(this.#table.pools.get(name)?.tags ?? [])];
+  }
+
+  /**
+   * Changes the tags of a pool. @throws `not_found`, `bad_request` for a pool that is in no document, `config_conflict`,
+   * the storage group.
+   */
+  async tagPool(name: string, change: (tags: PoolTag[]) => PoolTag[], by: string): Promise<void> {
+    this.requirePool(name);
+    await this.#route(by, (pools) => {
+      const pool = pools[name];
+      if (!pool) throw new PosternError('not_found', `Dedicated IP pool <${name}> does not exist.`);
+      return { ...pools, [name]: { ...pool, tags: change(pool.tags ?? []) } };
+    });
   }
 
   /**

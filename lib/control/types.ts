@@ -73,6 +73,23 @@ export interface ConfigurationSet {
   createdAt: number;
 }
 
+/** What SES's API keeps of the account for whoever asks; Postern itself does nothing by it. */
+export interface AccountAttributes {
+  details?: {
+    mailType: 'MARKETING' | 'TRANSACTIONAL';
+    websiteUrl: string;
+    contactLanguage?: 'EN' | 'JA';
+    useCase?: string;
+    contacts?: string[];
+  };
+  /** Whether Amazon's Virtual Deliverability Manager was switched on: its figures are answered either way. */
+  vdm?: 'ENABLED' | 'DISABLED';
+  engagementMetrics?: 'ENABLED' | 'DISABLED';
+  sharedDelivery?: 'ENABLED' | 'DISABLED';
+  /** Mode of Amazon's shared addresses, which do not exist here. */
+  sharedPoolMode?: 'GLOBAL' | 'REGIONAL';
+}
+
 /** A tenant's use of suppression lists. */
 export interface SuppressionAttributes {
   /** Absent: the tenant's own list. */
@@ -182,6 +199,9 @@ export interface Control {
   account: {
     sendingEnabled(): Promise<boolean>;
     setSendingEnabled(enabled: boolean): Promise<void>;
+    attributes(): Promise<AccountAttributes>;
+    /** Sets those that are given; the others stay. */
+    setAttributes(given: AccountAttributes): Promise<void>;
     /** The attributes that were set for a tenant; those of `ACCOUNT_TENANT` are the account's. */
     suppressionAttributes(tenant: string): Promise<SuppressionAttributes>;
     setSuppressionAttributes(tenant: string, attributes: SuppressionAttributes): Promise<void>;

@@ -46,6 +46,8 @@ export interface Pool {
   readonly overflow: string | undefined;
   /** Mail over the budget of a warming IP is sent by warm IPs of the pool (or its overflow), or waits. */
   readonly overBudget: 'warmed' | 'wait';
+  /** For whoever manages pools by SES's API; mail does not depend on them. */
+  readonly tags?: readonly { readonly Key: string; readonly Value: string }[];
 }
 
 /** A pool in an installation's settings: its addresses, or a pool in the form of routing documents. */
@@ -81,7 +83,16 @@ export function poolDocument(pools: Readonly<Record<string, PoolSetting>>): Reco
 
 /** Names of SES's dedicated IP pools, also safe in the name of a lane. */
 const NAME = /^[a-zA-Z0-9_-]{1,64}$/;
-const MEMBERS = ['ips', 'choice', 'sticky', 'exclusive', 'dedicatedTo', 'overflow', 'overBudget'] as const;
+const MEMBERS = [
+  'ips',
+  'choice',
+  'sticky',
+  'exclusive',
+  'dedicatedTo',
+  'overflow',
+  'overBudget',
+  'tags',
+] as const;
 
 /**
  * Parses all pools together, because most faults lie between them.
@@ -116,6 +127,22 @@ function readPool(value: unknown, path: string, name: string): Pool {
       readChoice(what, at, ['warmed', 'wait'] as const),
     ),
   };
+  if (given.tags !== undefined)
+    return { ...checkedBudget(pool, path), tags: readTags(given.tags, `${path}.tags`) };
+  return checkedBudget(pool, path);
+}
+
+function readTags(value: unknown, path: string): NonNullable<Pool['tags']> {
+  return readList(value, path, (tag, at) => {
+    const { Key, Value } = readObject(tag, at, ['Key', 'Value']);
+    return {
+      Key: readText(Key, `${at}.Key`),
+      Value: typeof Value === 'string' ? Value : readText(Value, `${at}.Value`),
+    };
+  });
+}
+
+function checkedBudget(pool: Pool, path: string): Pool {
   if (pool.overBudget === 'wait' && pool.choice === 'least-loaded' && !pool.sticky) {
     // An IP with a spent budget has the fewest deliveries in flight, so all mail would choose it and wait.
     refuse(

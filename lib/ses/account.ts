@@ -1,20 +1,67 @@
-/** The account: whether it may send, and the quota that callers pace themselves by. */
-import { operation, unsupported } from './operation.ts';
+/** The account: what is known of it, whether it may send, and the quota that callers pace themselves by. */
+import type { AccountAttributes } from '../control/types.ts';
+import { StatisticsReader } from '../statistics/reader.ts';
+import { DAY, HOUR } from '../time.ts';
+import { type Call, operation, unsupported } from './operation.ts';
 
 /** SES: "a value of -1 signifies an unlimited quota". */
 const UNLIMITED = -1;
 
-export const getAccount = operation('GetAccount', 'use', async (_input, { deps, limits, caller }) => ({
-  SendingEnabled: await deps.control.account.sendingEnabled(),
-  ProductionAccessEnabled: true,
-  EnforcementStatus: 'HEALTHY',
-  DedicatedIpAutoWarmupEnabled: false,
-  // What was sent in 24 hours is not known here, and a made-up 0 would be believed: it is left out.
-  SendQuota: { Max24HourSend: UNLIMITED, MaxSendRate: limits.sendRate },
-  SuppressionAttributes: {
-    SuppressedReasons: [...(await deps.control.account.suppression(caller.tenant)).reasons],
-  },
-}));
+export const getAccount = operation('GetAccount', 'use', async (_input, call) => {
+  const { deps, limits, caller } = call;
+  const { account } = deps.control;
+  const [enabled, attributes, suppression, sent] = await Promise.all([
+    account.sendingEnabled(),
+    account.attributes(),
+    account.suppression(caller.tenant),
+    sentInADay(call),
+  ]);
+  return {
+    SendingEnabled: enabled,
+    ProductionAccessEnabled: true,
+    EnforcementStatus: 'HEALTHY',
+    DedicatedIpAutoWarmupEnabled: false,
+    SendQuota: { Max24HourSend: UNLIMITED, MaxSendRate: limits.sendRate, SentLast24Hours: sent },
+    SuppressionAttributes: { SuppressedReasons: [...suppression.reasons] },
+    Details: detailsOf(attributes),
+    VdmAttributes: vdmOf(attributes),
+    DeliveryAttributes: attributes.sharedPoolMode && { SharedPoolDeliveryMode: attributes.sharedPoolMode },
+  };
+});
+
+/** Recipients whose mail the tenant sent in the last day, whole hours counted. */
+async function sentInADay({ deps, caller }: Call): Promise<number> {
+  const now = deps.clock.now();
+  const series = await new StatisticsReader(deps.engine.rows).series({
+    tenant: caller.tenant,
+    from: now - DAY + HOUR,
+    before: now + HOUR,
+    granularity: 'hour',
+  });
+  return series.reduce((sum, { counts }) => sum + (counts.sent ?? 0), 0);
+}
+
+function detailsOf({ details }: AccountAttributes) {
+  return (
+    details && {
+      MailType: details.mailType,
+      WebsiteURL: details.websiteUrl,
+      ContactLanguage: details.contactLanguage,
+      UseCaseDescription: details.useCase,
+      AdditionalContactEmailAddresses: details.contacts,
+      // Nobody reviews an account of its own operator.
+      ReviewDetails: { Status: 'GRANTED' as const },
+    }
+  );
+}
+
+function vdmOf({ vdm = 'DISABLED', engagementMetrics, sharedDelivery }: AccountAttributes) {
+  return {
+    VdmEnabled: vdm,
+    DashboardAttributes: engagementMetrics && { EngagementMetrics: engagementMetrics },
+    GuardianAttributes: sharedDelivery && { OptimizedSharedDelivery: sharedDelivery },
+  };
+}
 
 /** As in SES, an absent `SendingEnabled` means false. */
 export const putAccountSendingAttributes = operation(
@@ -30,11 +77,49 @@ export const putAccountSendingAttributes = operation(
 export const putAccountSuppressionAttributes = operation(
   'PutAccountSuppressionAttributes',
   'manage',
-  async ({ SuppressedReasons = [], ValidationAttributes }, { deps, caller }) => {
-    if (ValidationAttributes) throw unsupported('ValidationAttributes');
+  async ({ SuppressedReasons = [], ValidationAttributes: validation }, { deps, caller }) => {
+    if (validation && validation.ConditionThreshold.ConditionThresholdEnabled !== 'DISABLED')
+      throw unsupported('ValidationAttributes');
     const { account } = deps.control;
     const { scope } = await account.suppressionAttributes(caller.tenant);
     await account.setSuppressionAttributes(caller.tenant, { scope, reasons: SuppressedReasons });
+    return {};
+  },
+);
+
+/** Kept and shown: every account here has production access. */
+export const putAccountDetails = operation('PutAccountDetails', 'manage', async (input, { deps }) => {
+  await deps.control.account.setAttributes({
+    details: {
+      mailType: input.MailType,
+      websiteUrl: input.WebsiteURL,
+      contactLanguage: input.ContactLanguage,
+      useCase: input.UseCaseDescription,
+      contacts: input.AdditionalContactEmailAddresses,
+    },
+  });
+  return {};
+});
+
+/** The figures of the dashboard are answered either way; what Amazon's own network would do is refused. */
+export const putAccountVdmAttributes = operation(
+  'PutAccountVdmAttributes',
+  'manage',
+  async ({ VdmAttributes: vdm }, { deps }) => {
+    const engagementMetrics = vdm.DashboardAttributes?.EngagementMetrics;
+    const sharedDelivery = vdm.GuardianAttributes?.OptimizedSharedDelivery;
+    if (sharedDelivery === 'ENABLED') throw unsupported('OptimizedSharedDelivery ENABLED');
+    await deps.control.account.setAttributes({ vdm: vdm.VdmEnabled, engagementMetrics, sharedDelivery });
+    return {};
+  },
+);
+
+/** Kept and shown: there are no shared addresses in other regions. */
+export const putAccountDeliveryAttributes = operation(
+  'PutAccountDeliveryAttributes',
+  'manage',
+  async ({ SharedPoolDeliveryMode: sharedPoolMode }, { deps }) => {
+    await deps.control.account.setAttributes({ sharedPoolMode });
     return {};
   },
 );

@@ -13,6 +13,7 @@ import { sesWarmup } from '../warmup/ses.ts';
 import { type Call, operation, unsupported } from './operation.ts';
 import { page, sizeOf } from './pages.ts';
 import { poolOf, shownPool } from './pool-names.ts';
+import { checkedTags } from './tags.ts';
 import { requireBetween } from './violation.ts';
 
 /** Addresses or pools on a page, without a `PageSize` and at most with one. */
@@ -96,10 +97,9 @@ export const putAccountDedicatedIpWarmupAttributes = operation(
 export const createDedicatedIpPool = operation(
   'CreateDedicatedIpPool',
   'manage',
-  async ({ PoolName, Tags = [], ScalingMode = 'STANDARD' }, call) => {
-    if (Tags.length > 0) throw unsupported('Tags of a dedicated IP pool');
+  async ({ PoolName, Tags, ScalingMode = 'STANDARD' }, call) => {
     if (ScalingMode === 'MANAGED') throw unsupported('ScalingMode MANAGED');
-    await bookOf(call).createPool(poolOf(PoolName), call.caller.keyId);
+    await bookOf(call).createPool(poolOf(PoolName), call.caller.keyId, checkedTags(Tags));
     return {};
   },
 );

@@ -8,6 +8,7 @@ import * as eventDestinations from './event-destinations.ts';
 import * as identities from './identities.ts';
 import * as insights from './insights.ts';
 import { Operation } from './operation.ts';
+import * as tags from './resource-tags.ts';
 import * as bulk from './send-bulk-email.ts';
 import * as send from './send-email.ts';
 import * as suppression from './suppression.ts';
@@ -26,6 +27,7 @@ const RESOURCES: readonly object[] = [
   contactLists,
   contacts,
   insights,
+  tags,
 ];
 
 export const HANDLERS: ReadonlyMap<string, Operation> = new Map(

@@ -31,6 +31,7 @@ export const NOT_APPLICABLE_TO: Partial<Record<SesOperationName, Readonly<Record
   CreateEmailTemplate: { LimitExceededException: THOUSANDS },
   GetDedicatedIps: { NotFoundException: 'a pool without addresses has none to show' },
   ListSuppressedDestinations: { NotFoundException: NOTHING_TO_FIND },
+  PutAccountDetails: { ConflictException: 'details are kept, and nobody reviews them' },
   PutSuppressedDestination: { NotFoundException: NOTHING_TO_FIND },
   PutTenantSuppressionAttributes: { NotFoundException: NOTHING_TO_FIND },
   SendEmail: { LimitExceededException: 'a tenant without a daily quota has none to exceed' },
@@ -79,6 +80,8 @@ export const PREPARATION: readonly [operation: SesOperationName, input: Input][]
   ['CreateContact', CONTACT],
 ];
 
+const UNKNOWN_RESOURCE = { ResourceArn: 'arn:aws:ses:us-east-1:000000000000:identity/none.example' };
+
 /** Members that name what there is not: with them the first valid call of the operation fails. */
 export const UNKNOWN: Partial<Record<SesOperationName, Input>> = {
   CreateConfigurationSetEventDestination: { ConfigurationSetName: 'none' },
@@ -120,7 +123,10 @@ export const UNKNOWN: Partial<Record<SesOperationName, Input>> = {
     MailFromDomain: 'bounce.none.example',
   },
   SendEmail: { ...MESSAGE, ConfigurationSetName: 'none' },
+  ListTagsForResource: UNKNOWN_RESOURCE,
+  TagResource: UNKNOWN_RESOURCE,
   TestRenderEmailTemplate: { TemplateName: 'none' },
+  UntagResource: UNKNOWN_RESOURCE,
   UpdateConfigurationSet: { ConfigurationSetName: 'none' },
   UpdateConfigurationSetEventDestination: { ...SET, EventDestinationName: 'none' },
   UpdateContact: { ...LIST, EmailAddress: 'none@example.net' },

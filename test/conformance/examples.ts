@@ -188,6 +188,30 @@ const account: Example[] = [
     SuppressedReasons: ['BOUNCE'],
   }),
   one('PutAccountDedicatedIpWarmupAttributes', { AutoWarmupEnabled: false }),
+  one('PutAccountDeliveryAttributes', { SharedPoolDeliveryMode: 'REGIONAL' }),
+  one('PutAccountDetails', {
+    MailType: 'TRANSACTIONAL',
+    WebsiteURL: 'https://example.com',
+    ContactLanguage: 'EN',
+    UseCaseDescription: 'Receipts.',
+    AdditionalContactEmailAddresses: ['ann@example.com'],
+    ProductionAccessEnabled: true,
+  }),
+  one('PutAccountVdmAttributes', {
+    VdmAttributes: {
+      VdmEnabled: 'DISABLED',
+      DashboardAttributes: { EngagementMetrics: 'DISABLED' },
+      GuardianAttributes: { OptimizedSharedDelivery: 'DISABLED' },
+    },
+  }),
+  one('GetAccount'),
+];
+
+const ResourceArn = 'arn:aws:ses:us-east-1:000000000000:identity/example.com';
+const tags: Example[] = [
+  one('TagResource', { ResourceArn, Tags: TAGS }),
+  one('ListTagsForResource', { ResourceArn }),
+  one('UntagResource', { ResourceArn, TagKeys: ['team'] }),
 ];
 
 const removals: Example[] = [
@@ -207,5 +231,6 @@ export const EXAMPLES: readonly Example[] = [
   ...contacts,
   ...dedicated,
   ...account,
+  ...tags,
   ...removals,
 ];

@@ -7,6 +7,7 @@ import { createAdaptorServer } from '@hono/node-server';
 import { createApi } from '../../lib/api/app.ts';
 import { openControl } from '../../lib/control/control.ts';
 import type { Control } from '../../lib/control/types.ts';
+import { openMemory } from '../../lib/engine/memory/open.ts';
 import type { Engine, Rows, Suppressions } from '../../lib/engine/ports.ts';
 import type { ApiDeps } from '../../lib/http/deps.ts';
 import { type Clock, systemClock } from '../../lib/time.ts';
@@ -77,6 +78,7 @@ export async function startSesServer(options: SesServerOptions = {}): Promise<Se
   const note = (event: string, fields?: Record<string, unknown>): void => {
     log.push({ event, fields });
   };
+  const { records, rows } = openMemory({ clock });
   const deps: ApiDeps = {
     accept,
     control,
@@ -84,7 +86,8 @@ export async function startSesServer(options: SesServerOptions = {}): Promise<Se
     engine: {
       leases: { checkpoint: async (name: string) => checkpoints.get(name) },
       suppressions: options.suppressions,
-      rows: options.rows,
+      records,
+      rows: options.rows ?? rows,
       ...options.stored,
     } as Engine,
     installed: options.installed ?? { ips: [], pools: {} },

@@ -366,7 +366,7 @@ describe('the account', () => {
   test('is shown with its quota, paused and resumed', async () => {
     const shown = await user.send(new GetAccountCommand({}));
     assert.equal(shown.SendingEnabled, true);
-    assert.deepEqual(shown.SendQuota, { Max24HourSend: -1, MaxSendRate: 77 });
+    assert.deepEqual(shown.SendQuota, { Max24HourSend: -1, MaxSendRate: 77, SentLast24Hours: 0 });
     await client.send(new PutAccountSendingAttributesCommand({}));
     assert.equal((await client.send(new GetAccountCommand({}))).SendingEnabled, false);
     await client.send(new PutAccountSendingAttributesCommand({ SendingEnabled: true }));
