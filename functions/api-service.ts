@@ -58,6 +58,7 @@ export async function openService(options: ApiServiceOptions): Promise<Fetch> {
     region,
     accountId,
     hostname,
+    forwardsFeedback: false,
     reportAddress: (domain, mailFrom) => mailboxes.make(domain, mailFrom ?? settings.returnPathDomain),
     trackingUrl,
     version: packageJson.version,

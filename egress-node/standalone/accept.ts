@@ -78,6 +78,7 @@ export function openAccept(
       returnPathDomain: (identity, fromDomain) =>
         identity.mailFromDomain ?? current().returnPathDomain ?? fromDomain,
       cosignDomain: settings.cosignDomain,
+      forwardsFeedback: true,
     },
     hooks: policy,
     onResult: (door, result) => metrics.accepted.inc({ door, result }),

@@ -1,4 +1,5 @@
 /** The delivering half of standalone: the resolver, egress and its sources of mail, retention, suppression, metrics. */
+import type { FeedbackForwarder } from '../../lib/accept/feedback-forwarder.ts';
 import { openForgottenSites } from '../../lib/control/forgotten-sites.ts';
 import type { Control } from '../../lib/control/types.ts';
 import { openWarmupReports, type WarmupReports } from '../../lib/control/warmup-reports.ts';
@@ -39,6 +40,8 @@ export interface DeliveryParts {
   reports: WarmupReports;
   metrics: Metrics;
   health: () => DeliveryHealth;
+  /** Outcomes are followed from now on: what they tell senders goes through it. */
+  forwardFeedback(forwarder: FeedbackForwarder): void;
   /** Puts the limits of reloaded settings into force, unless a stored document replaces them. */
   reload(): void;
 }
@@ -114,20 +117,7 @@ export async function startDelivery(
   });
   const retention = startRetention({ engine, clock, log, recordAge: () => current().recordDays * DAY });
   stack.defer(() => retention.stop());
-  const protection = new TenantProtection({
-    rows: engine.rows,
-    directives: control.directives,
-    documents: control.documents,
-    clock,
-    log,
-    onVerdict: (verdict) => metrics.reputation.inc({ verdict }),
-  });
-  const outcomes = startOutcomeFeed({
-    engine,
-    clock,
-    log,
-    onCounted: (tenants) => protection.check(tenants),
-  });
+  const outcomes = followOutcomes({ engine, control, clock, log, metrics });
   stack.defer(() => outcomes.stop());
   return {
     egress,
@@ -136,8 +126,38 @@ export async function startDelivery(
     reports,
     metrics,
     health,
+    forwardFeedback: outcomes.forwardFeedback,
     reload() {
       egress.setStartLimits(limitTable(current().limits));
+    },
+  };
+}
+
+/** Follows the outcome feed once feedback can be forwarded. */
+function followOutcomes(
+  parts: Pick<DeliveryOptions, 'engine' | 'control' | 'clock' | 'log'> & Pick<DeliveryParts, 'metrics'>,
+): Pick<DeliveryParts, 'forwardFeedback'> & { stop(): Promise<void> } {
+  const { engine, control, clock, log, metrics } = parts;
+  const protection = new TenantProtection({
+    rows: engine.rows,
+    directives: control.directives,
+    documents: control.documents,
+    clock,
+    log,
+    onVerdict: (verdict) => metrics.reputation.inc({ verdict }),
+  });
+  let feedback: FeedbackForwarder | undefined;
+  const { stop } = startOutcomeFeed({
+    engine,
+    feedback: () => feedback,
+    clock,
+    log,
+    onCounted: (tenants) => protection.check(tenants),
+  });
+  return {
+    stop,
+    forwardFeedback(forwarder) {
+      feedback = forwarder;
     },
   };
 }

@@ -1,6 +1,6 @@
 /**
  * Follows the outcome feed of this process's own store, about a second behind: updates the suppression lists from it,
- * and counts it.
+ * forwards bounces and complaints to senders who want them by mail, and counts it.
  *
  * ```
  *  cursor ──► pages of the feed, with their records ──► suppression lists ──► tally ──► statistics and cursor, at once
@@ -10,9 +10,11 @@
  * leaves nothing out. What was read and not counted is read again; an entry that is on a list stays as it is. While
  * the store does not answer, no outcome is skipped.
  */
+import type { FeedbackForwarder } from '../../lib/accept/feedback-forwarder.ts';
 import type { Engine, Suppressions } from '../../lib/engine/ports.ts';
 import type { Log } from '../../lib/log.ts';
 import { recordsOf, suppress } from '../../lib/outcome/apply-suppression.ts';
+import { FEEDBACK_SENDER } from '../../lib/outcome/feedback-mail.ts';
 import { mayChangeSuppression } from '../../lib/outcome/suppression.ts';
 import { StatisticsRecorder } from '../../lib/statistics/recorder.ts';
 import { ALL_TENANTS, STATISTICS, Tally } from '../../lib/statistics/tally.ts';
@@ -24,6 +26,8 @@ export interface OutcomeFeedOptions {
   };
   clock: Clock;
   log: Log;
+  /** Forwards bounces and complaints to senders; undefined until it can. */
+  feedback: () => Pick<FeedbackForwarder, 'forward'> | undefined;
   /** Called after statistics were written, with the tenants that they are of. It never rejects. */
   onCounted?: (tenants: readonly string[]) => Promise<void>;
 }
@@ -88,6 +92,8 @@ class OutcomeFeed {
   async advance(): Promise<boolean> {
     const { engine, log, onCounted } = this.#options;
     const { records, suppressions } = engine;
+    const feedback = this.#options.feedback();
+    if (!feedback) return false;
     const start = (this.#counted ??= await this.#start());
     const tally = new Tally();
     let cursor = start;
@@ -98,9 +104,11 @@ class OutcomeFeed {
       more = outcomes.length === PAGE;
       const found = await recordsOf(records, outcomes);
       await suppress(suppressions, outcomes.filter(mayChangeSuppression), found, log);
+      await feedback.forward(outcomes, found);
       for (const outcome of outcomes) {
         const record = found.get(outcome.messageId);
-        if (record) tally.add(record, outcome);
+        // A report of ours says nothing about the mail of its sender.
+        if (record && record.keyId !== FEEDBACK_SENDER) tally.add(record, outcome);
       }
       cursor = page.cursor;
     }

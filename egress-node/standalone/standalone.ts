@@ -6,6 +6,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { FeedbackForwarder } from '../../lib/accept/feedback-forwarder.ts';
 import { Contacts } from '../../lib/contacts/contacts.ts';
 import { contactChanger } from '../../lib/contacts/unsubscribe.ts';
 import { openControl } from '../../lib/control/control.ts';
@@ -79,6 +80,7 @@ export async function startStandalone(started: Settings, log: Log): Promise<Stan
   );
   const contacts = new Contacts(engine.rows, clock);
   const unsubscribe = contactChanger(contacts);
+  delivery.forwardFeedback(new FeedbackForwarder({ accept, control, context, clock, log }));
   const listeners = await startListeners(
     {
       settings,
@@ -101,6 +103,7 @@ export async function startStandalone(started: Settings, log: Log): Promise<Stan
           installed: { ips: settings.egressIps, pools: settings.pools },
           clock,
           ...context,
+          forwardsFeedback: true,
           reportAddress: (domain, mailFrom) =>
             tokens.reportMailboxes.make(domain, mailFrom ?? settings.returnPathDomain ?? domain),
           trackingUrl: settings.tracking?.url,

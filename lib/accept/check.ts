@@ -2,7 +2,7 @@
 import type { EventDestination } from '../control/event-destination.ts';
 import type { Identity } from '../control/types.ts';
 import { PosternError } from '../errors.ts';
-import { parseEnvelopeAddress } from '../mail/address.ts';
+import { parseAddress, parseEnvelopeAddress } from '../mail/address.ts';
 import { newMessageId, qualifiedId } from '../mail/message-id.ts';
 import type { Address } from '../mail/types.ts';
 import { DAY } from '../time.ts';
@@ -61,6 +61,7 @@ export async function check(
   if (submission.mailFrom) {
     await identityOf(control, parseEnvelopeAddress(submission.mailFrom), tenant, region);
   }
+  const header = raw?.from ?? from;
   const set = await configurationSetOf(
     control,
     submission.configurationSet ?? raw?.configurationSet,
@@ -69,6 +70,8 @@ export async function check(
   );
   const tracking = trackingTargets(set, submission.tracking, deps.tracking.url);
   const recipients = recipientsOf(submission, policy.maxRecipients, raw?.recipients ?? []);
+  const feedbackTo = feedbackTarget(submission, raw, header, policy.forwardsFeedback);
+  if (submission.feedbackTo && feedbackTo) await identityOf(control, feedbackTo, tenant, region);
   const unsubscribe = submission.unsubscribe ?? raw?.unsubscribe;
   const unsubscribeBase = baseOf(
     unsubscribe,
@@ -85,7 +88,6 @@ export async function check(
   }
   const due = dueTime(submission.sendAt, now, policy.maxSchedule);
   const age = set?.delivery.maxDeliverySeconds ? set.delivery.maxDeliverySeconds * 1000 : policy.maxAge;
-  const header = raw?.from ?? from;
   const id = newMessageId(now, uuid);
   const tags = tagsOf(submission, raw, set?.name, header, options);
   const suppression = await control.account.suppression(tenant, set);
@@ -102,6 +104,8 @@ export async function check(
     pool,
     campaign: submission.campaign ?? campaignOf(tags),
     requireTls: set?.delivery.tlsPolicy === 'REQUIRE',
+    feedbackTo: feedbackTo?.address,
+    nullReturnPath: submission.nullReturnPath,
     unsubscribe,
     suppressedReasons: suppression.reasons,
     suppressionList: suppression.list,
@@ -111,6 +115,27 @@ export async function check(
   };
   const takers = await control.eventDestinations.takers(tenant, set?.name);
   return { submission, raw, prepared, identity, tracking, unsubscribeBase, takers };
+}
+
+/**
+ * Where feedback is forwarded, if not to the From: the first of what the call, the Return-Path field and MAIL FROM name.
+ * @throws bad_request where it is asked for and nothing is forwarded.
+ */
+function feedbackTarget(
+  { feedbackTo, mailFrom }: Submission,
+  raw: RawContent | undefined,
+  from: Address,
+  forwards: boolean,
+): Address | undefined {
+  const named = feedbackTo ? parseAddress(feedbackTo) : raw?.returnPath;
+  const target = named ?? (mailFrom ? parseEnvelopeAddress(mailFrom) : undefined);
+  if (!target || target.address === from.address) return undefined;
+  if (forwards) return target;
+  if (!named) return undefined;
+  throw new PosternError(
+    'bad_request',
+    'Bounces and complaints are not forwarded by mail by this service (FeedbackForwardingEmailAddress, Return-Path): make an event destination for them.',
+  );
 }
 
 /** When a delivery may first be tried. @throws bad_request when it is further ahead than allowed. */

@@ -30,6 +30,8 @@ export interface RawContent {
   /** Further senders that the message names (Sender, Resent-From, Resent-Sender, Return-Path). */
   senders: Address[];
   recipients: Address[];
+  /** Its Return-Path field: where its sender wants feedback. */
+  returnPath?: Address;
   configurationSet?: string;
   tenant?: string;
   unsubscribe?: UnsubscribeOptions;
@@ -53,6 +55,7 @@ export function openRaw(bytes: Buffer): RawContent {
   checkMimeLimits(parsed);
   let from: Address | undefined;
   let received = 0;
+  let returnPath: Address | undefined;
   const senders: Address[] = [];
   const recipients: Address[] = [];
   const seen = new Set<string>();
@@ -83,7 +86,7 @@ export function openRaw(bytes: Buffer): RawContent {
         break;
       case 'return-path': {
         const path = unfoldedValue(field);
-        if (path !== '' && path !== '<>') senders.push(parseAddress(path));
+        if (path !== '' && path !== '<>') senders.push((returnPath = parseAddress(path)));
         break;
       }
       case 'to':
@@ -110,6 +113,7 @@ export function openRaw(bytes: Buffer): RawContent {
     from,
     senders,
     recipients,
+    returnPath,
     configurationSet: ses.configurationSet,
     tenant: ses.tenant,
     unsubscribe: ses.unsubscribe,

@@ -30,6 +30,8 @@ export interface AcceptPolicy {
   group(domain: string): string;
   /** Domain of the return path for an identity: its own MAIL FROM domain, else that of the service. */
   returnPathDomain(identity: Identity, fromDomain: string): string;
+  /** Whether bounces and complaints are forwarded by mail here. */
+  forwardsFeedback: boolean;
   /**
    * Domain identity of the operator whose RSA key signs all mail beside the sender's own, so that feedback loops that
    * go by `d=` (Yahoo) cover every sender. It costs a second RSA signature a message. Absent: none.

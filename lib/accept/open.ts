@@ -96,6 +96,8 @@ export async function openPipeline(options: PipelineOptions): Promise<AcceptPipe
       group: (domain) => control.laneGroups.group(domain),
       returnPathDomain: (identity) => identity.mailFromDomain ?? returnPathDomain,
       cosignDomain,
+      // The role of the function of outcomes may not send.
+      forwardsFeedback: false,
     },
     hooks: policy,
     onResult,

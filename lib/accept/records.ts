@@ -30,6 +30,9 @@ export interface Prepared {
   pool: string;
   campaign?: string;
   requireTls: boolean;
+  /** Where feedback is forwarded, if not to the From. */
+  feedbackTo?: string;
+  nullReturnPath?: boolean;
   /** What its reader leaves by unsubscribing. */
   unsubscribe?: UnsubscribeOptions;
   /** Reasons for which addresses are suppressed, and the tenant whose list has them. */
@@ -84,6 +87,7 @@ function makeRecord(
     commonHeaders: prepared.commonHeaders,
     headers: prepared.headers,
     unsubscribe: prepared.unsubscribe,
+    feedbackTo: prepared.feedbackTo,
   };
 }
 
@@ -130,7 +134,7 @@ export function admission(
       lane: `${prepared.pool}:${prepared.class}:${group}`,
       campaign: prepared.campaign,
       configurationSet: prepared.configurationSet,
-      mailFrom: rules.returnPath(id, n, prepared.expiresAt),
+      mailFrom: prepared.nullReturnPath ? '' : rules.returnPath(id, n, prepared.expiresAt),
       recipient: recipient.address,
       domain: recipient.domain,
       eightBit,

@@ -56,6 +56,10 @@ export interface Submission {
   configurationSet?: string;
   /** Overrides the tracking settings of the configuration set. */
   tracking?: TrackingOverride;
+  /** Where bounces and complaints are forwarded; its identity is checked. Absent: to the From, where nothing else takes them. */
+  feedbackTo?: string;
+  /** Sends with the null return path: nothing bounces to anyone. For Postern's own reports. */
+  nullReturnPath?: boolean;
   /** Lets the reader unsubscribe: fields of RFC 8058 and a link. The message has one recipient. */
   unsubscribe?: UnsubscribeOptions;
   tags?: { name: string; value: string }[];

@@ -51,6 +51,8 @@ export interface MessageRecord {
    * message.
    */
   headers?: { fields: [name: string, value: string][]; truncated: boolean };
+  /** Where bounces and complaints are forwarded by mail, if not to its From. */
+  feedbackTo?: string;
   /** What its reader leaves by unsubscribing; absent: the message has no such link. */
   unsubscribe?: { contactList?: string; topic?: string };
   /** Name of the stored template that could not be rendered. */

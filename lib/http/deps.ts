@@ -74,6 +74,8 @@ export interface ApiDeps {
   events?: EventAccess;
   /** Events of the past for those who fetch them; absent: none are kept for that. */
   pull?: EventPull;
+  /** Whether bounces and complaints are forwarded by mail. */
+  forwardsFeedback: boolean;
   /** Address for aggregate reports about a domain; absent: this service takes none. */
   reportAddress?: (domain: string, mailFromDomain: string | undefined) => string;
   /** Aborted when the listener closes: streams end then. */

@@ -29,6 +29,7 @@ import type {
   RenderingFailureDetail,
   SubscriptionDetail,
 } from './details.ts';
+import { FEEDBACK_SENDER } from './feedback-mail.ts';
 import type { EventContext } from './mail-object.ts';
 import { mailObject } from './mail-object.ts';
 import type { DelayType, SesEvent } from './ses-event.ts';
@@ -36,6 +37,8 @@ import { isSimulatorAddress } from './simulator.ts';
 
 /** Converts one outcome to its event, or to none. Pure: the same outcome gives the same events, ids included. */
 export function sesEvents(record: MessageRecord, outcome: Outcome, context: EventContext): SesEvent[] {
+  // A report of ours to a sender is no mail of the sender's.
+  if (record.keyId === FEEDBACK_SENDER) return [];
   switch (outcome.kind) {
     case 'accepted':
       return [{ eventType: 'Send', mail: mailObject(record, context), send: {} }];

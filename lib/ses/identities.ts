@@ -91,7 +91,7 @@ export const getEmailIdentity = operation('GetEmailIdentity', 'use', async ({ Em
   const identity = known.verified ? known : await call.deps.control.identities.check(known.name);
   return {
     IdentityType: identity.type,
-    FeedbackForwardingStatus: identity.feedbackForwarding,
+    FeedbackForwardingStatus: identity.feedbackForwarding && call.deps.forwardsFeedback,
     VerifiedForSendingStatus: identity.verified,
     VerificationStatus: verificationStatus(identity),
     DkimAttributes: await dkimAttributes(identity, call),
@@ -201,8 +201,14 @@ export const putEmailIdentityMailFromAttributes = operation(
 export const putEmailIdentityFeedbackAttributes = operation(
   'PutEmailIdentityFeedbackAttributes',
   'manage',
-  ({ EmailIdentity, EmailForwardingEnabled = false }, call) =>
-    change(EmailIdentity, call, (identity) => ({ ...identity, feedbackForwarding: EmailForwardingEnabled })),
+  ({ EmailIdentity, EmailForwardingEnabled = false }, call) => {
+    if (EmailForwardingEnabled && !call.deps.forwardsFeedback)
+      throw unsupported('EmailForwardingEnabled (feedback by mail: make an event destination)');
+    return change(EmailIdentity, call, (identity) => ({
+      ...identity,
+      feedbackForwarding: EmailForwardingEnabled,
+    }));
+  },
 );
 
 export const putEmailIdentityConfigurationSetAttributes = operation(

@@ -81,6 +81,7 @@ function submission(
     tracking: content.tracking(request),
     tags: messageTags(mergeTags(request.DefaultEmailTags, one.ReplacementTags)),
     tenant,
+    ...(request.FeedbackForwardingEmailAddress && { feedbackTo: request.FeedbackForwardingEmailAddress }),
   };
 }
 

@@ -35,6 +35,7 @@ async function submission(request: EmailRequest, call: Call): Promise<Submission
     ...(list && { unsubscribe: { contactList: list.ContactListName, topic: list.TopicName } }),
     // Raw content may name its tenant in a header, which a tenant of the call goes before.
     tenant: request.Content.Raw ? request.TenantName : tenant,
+    ...(request.FeedbackForwardingEmailAddress && { feedbackTo: request.FeedbackForwardingEmailAddress }),
   };
 }
 

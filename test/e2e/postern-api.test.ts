@@ -39,6 +39,7 @@ before(async () => {
           maxSchedule: 30 * DAY,
           hasPool: (name) => name === 'default',
           group: () => 'other',
+          forwardsFeedback: true,
           returnPathDomain: (_, fromDomain) => fromDomain,
         },
       }),

@@ -118,6 +118,7 @@ export async function openTestAccept(
       maxSchedule: 30 * DAY,
       hasPool: (name) => name === 'default' || name === 'vip',
       group: (domain) => (domain === 'gmail.com' ? 'google' : 'other'),
+      forwardsFeedback: true,
       returnPathDomain: (identity, fromDomain) => identity.mailFromDomain ?? fromDomain,
       ...policy,
     },

@@ -102,6 +102,7 @@ export async function startPosternServer(options: ServerOptions = {}): Promise<P
     region: 'us-east-1',
     accountId: '123456789012',
     hostname: 'postern.example',
+    forwardsFeedback: true,
     reportAddress: (domain, mailFrom) => `reports@${mailFrom ?? `bounces.${domain}`}`,
     version: '0.0.0',
     pull: new FeedPull({

@@ -93,6 +93,7 @@ export async function startSesServer(options: SesServerOptions = {}): Promise<Se
     installed: options.installed ?? { ips: [], pools: {} },
     clock,
     region: 'us-east-1',
+    forwardsFeedback: true,
     accountId: '123456789012',
     hostname: 'postern.example',
     version: '0.0.0',

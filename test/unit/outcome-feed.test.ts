@@ -14,6 +14,9 @@ import { TestClock } from '../support/clock.ts';
 import { settled } from '../support/engine.ts';
 import { attempt, messageRecord, outcome } from '../support/outcomes.ts';
 
+/** Forwards nothing. */
+const feedback = () => ({ forward: () => Promise.resolve() });
+
 let directory: string;
 let engine: Engine;
 let clock: TestClock;
@@ -47,7 +50,7 @@ async function listed(): Promise<string[]> {
 
 /** Follows the feed to its end. */
 async function follow(): Promise<void> {
-  const feed = startOutcomeFeed({ engine, clock, log: silentLog });
+  const feed = startOutcomeFeed({ feedback, engine, clock, log: silentLog });
   clock.advance(0);
   while (clock.pending === 0) await settled();
   await feed.stop();
@@ -97,6 +100,7 @@ test('counts each outcome once, over pages, restarts and an answer that was lost
   };
   const { records, leases, suppressions } = engine;
   const feed = startOutcomeFeed({
+    feedback,
     engine: { records, leases, suppressions, rows },
     clock,
     log: silentLog,
@@ -137,6 +141,7 @@ test('skips nothing while the store does not answer', async () => {
     remove: () => assert.fail('nothing is taken off'),
   };
   const feed = startOutcomeFeed({
+    feedback,
     engine: { records: engine.records, leases: engine.leases, rows: engine.rows, suppressions },
     clock,
     log: { ...silentLog, error: (text) => void logged.push(text) },

@@ -72,6 +72,7 @@ describe('SendEmail', () => {
       configurationSet: 'set-1',
       tracking: undefined,
       tenant: 'default',
+      feedbackTo: 'bounces@example.com',
       tags: [
         { name: 'campaign', value: 'spring_2026' },
         { name: 'ses:feedback-id-a', value: 'a' },
