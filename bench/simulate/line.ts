@@ -25,8 +25,15 @@ import { type Peer, SimulatedSession } from './peer.ts';
 const NAME = 'mx.example.com';
 const IP = '203.0.113.1';
 const LANES: Readonly<Record<MessageClass, LaneUsage>> = {
-  transactional: { pool: 'default', class: 'transactional', held: 0, overflowed: () => undefined },
-  bulk: { pool: 'default', class: 'bulk', held: 0, overflowed: () => undefined },
+  transactional: {
+    pool: 'default',
+    class: 'transactional',
+    held: 0,
+    overflowed() {},
+    tried() {},
+    putBack() {},
+  },
+  bulk: { pool: 'default', class: 'bulk', held: 0, overflowed() {}, tried() {}, putBack() {} },
 };
 
 export interface LineOptions {

@@ -112,6 +112,7 @@ export async function startStandalone(started: Settings, log: Log): Promise<Stan
           explain: (query) => egress.explain(query),
           forgetSite: (site) => egress.forget(site),
           waitStatus: (messageId, n) => egress.waitStatus(messageId, n),
+          laneRest: (lane) => egress.laneRest(lane),
           policy,
           events,
           pull: new FeedPull({ records: engine.records, context, clock }),

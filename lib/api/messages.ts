@@ -1,8 +1,10 @@
 /** A message that was accepted: its record with every delivery and attempt, its events, and its cancellation. */
 import * as z from 'zod/mini';
+import { describe } from '../egress/directive-view.ts';
 import type { Attempt, DeliveryRecord, MessageRecord } from '../engine/items.ts';
 import { PosternError } from '../errors.ts';
 import { messageIdIn } from '../mail/message-id.ts';
+import { groupOf } from '../observe/mail-metrics.ts';
 import { sesEvents } from '../outcome/events.ts';
 import { historyOf } from '../outcome/history.ts';
 import { isReason, REASONS } from '../outcome/reasons.ts';
@@ -159,7 +161,7 @@ const getMessage = operation({
         configurationSet,
         tags,
         size,
-        deliveries: deliveries.map((one) => shownDelivery(whileHeld(one, call))),
+        deliveries: deliveries.map((one) => shownDelivery(whileHeld(one, record, call))),
       },
     };
   },
@@ -228,13 +230,34 @@ export async function recordOf(call: ApiCall, id: string): Promise<MessageRecord
   throw new PosternError('not_found', `There is no message ${JSON.stringify(id.slice(0, 320))}.`);
 }
 
-/** A delivery that egress holds while a limit lets nothing go is shown as queued, for the reason of that limit. */
-function whileHeld(delivery: DeliveryRecord, { deps }: ApiCall): DeliveryRecord {
-  if (delivery.state !== 'attempting') return delivery;
-  const waiting = deps.waitStatus?.(delivery.messageId, delivery.n);
+/**
+ * A delivery that egress holds while a limit lets nothing go is shown as queued, for the reason of that limit; one that
+ * rests in its lane, for what keeps it there.
+ */
+function whileHeld(delivery: DeliveryRecord, record: MessageRecord, call: ApiCall): DeliveryRecord {
+  const { state, messageId, n } = delivery;
+  let waiting: { code: string; text: string; until?: number } | undefined;
+  if (state === 'attempting') waiting = call.deps.waitStatus?.(messageId, n);
+  else if (state === 'queued') waiting = whileResting(delivery, record, call);
   if (waiting === undefined) return delivery;
   const { code, text, until } = waiting;
   return { ...delivery, state: 'queued', reason: code, text, until };
+}
+
+/** A lane whose mail cannot leave is not leased, and what lies in it was looked at by nobody. */
+function whileResting(
+  { n, recipient }: DeliveryRecord,
+  record: MessageRecord,
+  { deps }: ApiCall,
+): { code: string; text: string; until?: number } | undefined {
+  const { pool, tenant, campaign } = record;
+  const provider = groupOf(record, n, recipient);
+  const domain = recipient.slice(recipient.lastIndexOf('@') + 1).toLowerCase();
+  const now = deps.clock.now();
+  const { action, by } = deps.control.directives.match({ pool, tenant, campaign, provider, domain }, now);
+  if (action === 'suspend' && by !== undefined)
+    return { code: 'suspended', text: describe(by), until: by.until };
+  return deps.laneRest?.(`${pool}:${record.class}:${provider}`);
 }
 
 function shownDelivery({ recipient, state, reason, text, until, attempts }: DeliveryRecord) {

@@ -171,6 +171,7 @@ export class AttemptRecorder {
     this.#settle(
       delivery,
       decideAttempt(item, completed, { schedule, expiresAt, notBefore, answer }, clock.now(), random),
+      completed.result.kind === 'unsent',
     );
   }
 
@@ -187,6 +188,7 @@ export class AttemptRecorder {
     const { settler, counters } = this.#options;
     counters.released += 1;
     const reason = lasts === undefined || lasts <= until ? { code, text } : { code, text, until: lasts };
+    delivery.lane.putBack(code, text, lasts ?? until);
     settler.push(delivery, { kind: 'release', leased: delivery.leased, until, reason });
   }
 
@@ -216,11 +218,14 @@ export class AttemptRecorder {
     settler.push(delivery, { kind: 'end', leased: delivery.leased, state, attempt });
   }
 
-  #settle(delivery: Delivery, attempt: Attempt): void {
+  #settle(delivery: Delivery, attempt: Attempt, unsent = false): void {
     const { settler, counters, onAttempt } = this.#options;
     const { leased, slot } = delivery;
     const { state, until } = attempt;
     count(counters, attempt);
+    // What found nobody to speak with shows no way for the mail behind it.
+    if (unsent && until !== undefined) delivery.lane.putBack(attempt.reason, attempt.text, until);
+    else delivery.lane.tried();
     slot?.attempted(attempt);
     if (until === undefined) settler.push(delivery, { kind: 'end', leased, state, attempt });
     else settler.push(delivery, { kind: 'defer', leased, until, attempt });

@@ -36,6 +36,10 @@ export interface LaneUsage {
   held: number;
   /** `count` deliveries were put back for want of room at their sites. */
   overflowed(count: number): void;
+  /** A delivery of it was tried. */
+  tried(): void;
+  /** A delivery of it was put back without being tried, not to be looked at before `until`. */
+  putBack(code: string, text: string, until: number): void;
 }
 
 /**

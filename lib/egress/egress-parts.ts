@@ -188,7 +188,13 @@ export class EgressParts {
   applyDirectives(): void {
     if (!this.directives.refresh(this.#options.clock.now())) return;
     if (this.directives.limitsChanged()) this.limits.order(this.directives.limits);
+    this.routeAnew();
+  }
+
+  /** Routes anew all mail that waits, and leases what rests in its lane: what keeps it may have changed. */
+  routeAnew(): void {
     this.queues.requeueAll();
+    this.lanes.release();
   }
 
   /** Applies all directives that change within one turn of the event loop at once. */

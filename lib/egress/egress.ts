@@ -60,7 +60,7 @@ class EgressNode implements Egress {
       dispatcher: this.#parts.dispatcher,
     });
     this.#unwatch = [
-      hooks?.watch(() => this.#parts.queues.requeueAll()),
+      hooks?.watch(() => this.#parts.routeAnew()),
       directives?.watch(() => this.#parts.refreshSoon()),
       forgotten?.watch((site) => void this.forget(site)),
     ];
@@ -175,6 +175,10 @@ class EgressNode implements Egress {
     return delivery?.slot?.waitStatus(delivery, this.#options.clock.now());
   }
 
+  laneRest(lane: string): WaitStatus | undefined {
+    return this.#parts.lanes.rest(lane);
+  }
+
   sources(): ReturnType<Egress['sources']> {
     const now = this.#options.clock.now();
     return this.#parts.sources.all.map((source) => ({
@@ -208,7 +212,7 @@ class EgressNode implements Egress {
 
   setLimits(table: LimitTable | undefined): void {
     this.#parts.limits.replace(table ?? this.#startLimits);
-    this.#parts.queues.requeueAll();
+    this.#parts.routeAnew();
   }
 
   setStartLimits(table: LimitTable): void {
@@ -219,7 +223,7 @@ class EgressNode implements Egress {
 
   setRouting(table: RoutingTable | undefined): void {
     this.#parts.selector.setTable(table ?? this.#parts.startRouting);
-    this.#parts.queues.requeueAll();
+    this.#parts.routeAnew();
   }
 
   hasPool(name: string, sender?: PoolUser): boolean {

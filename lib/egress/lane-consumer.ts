@@ -1,17 +1,19 @@
 /**
- * Leases from one lane, as much as can be sent soon and not more. Two bounds beside the room in hand:
+ * Leases from one lane, as much as can be sent soon and not more. Bounds beside the room in hand:
  *
  * - A lease begins small and doubles while the lane fills every lease, so that an empty lane's long
  *   poll reserves little and a first lease of huge messages is a small one.
  * - The lane's budget. When deliveries are put back for want of room at their destinations, it shrinks
  *   to what was kept: from then on the lane leases what it gets rid of. It grows again slowly, to look for
  *   other destinations behind those that are full.
+ * - The brake (`lane-brake.ts`): of a lane whose mail cannot leave nothing is leased.
  */
 import type { MessageClass } from '../engine/items.ts';
 import type { LeasedItem, Queue } from '../engine/ports.ts';
 import type { Clock } from '../time.ts';
-import type { LaneUsage } from './delivery.ts';
+import type { LaneUsage, WaitStatus } from './delivery.ts';
 import type { InFlight } from './in-flight.ts';
+import { LaneBrake } from './lane-brake.ts';
 
 const FIRST_BATCH = 32;
 const LARGEST_BATCH = 500;
@@ -47,6 +49,7 @@ export class LaneConsumer implements LaneUsage {
   #batch = FIRST_BATCH;
   #budget: number;
   #grownAt: number;
+  readonly #brake = new LaneBrake();
   /** Moving average of message sizes. */
   #size = USUAL_SIZE;
   #wake: (() => void) | undefined;
@@ -76,6 +79,25 @@ export class LaneConsumer implements LaneUsage {
     this.#budget = Math.max(SMALLEST_BUDGET, Math.min(this.#budget, this.held - count));
   }
 
+  tried(): void {
+    this.#brake.moved();
+  }
+
+  putBack(code: string, text: string, until: number): void {
+    this.#brake.putBack(code, text, until, this.#options.clock.now());
+  }
+
+  /** Ends a rest: what kept its mail may have changed. */
+  release(): void {
+    this.#brake.moved();
+    this.roomMade(true);
+  }
+
+  /** Why the lane rests, and until when; undefined: it does not. */
+  get rest(): WaitStatus | undefined {
+    return this.#brake.status(this.#options.clock.now());
+  }
+
   stop(): void {
     this.#resume();
   }
@@ -98,6 +120,8 @@ export class LaneConsumer implements LaneUsage {
     }
     this.#grownAt = now;
     const room = inFlight.room(this.class === 'bulk', this.#size);
+    const brake = this.#brake.room(this.held, now);
+    if (brake <= 1) return brake;
     const size = Math.floor(Math.min(room, this.#budget - this.held, this.#batch));
     return size < WORTHWHILE && this.held >= WORTHWHILE && !this.#impatient ? 0 : Math.max(0, size);
   }
@@ -151,6 +175,21 @@ export class LaneConsumers {
 
   roomMade(impatient: boolean): void {
     for (const consumer of this.#byLane.values()) consumer.roomMade(impatient);
+  }
+
+  /** Ends the rest of every lane: directives or pools have changed. */
+  release(): void {
+    for (const consumer of this.#byLane.values()) consumer.release();
+  }
+
+  /** Why a lane rests, and until when; undefined: it does not. */
+  rest(lane: string): WaitStatus | undefined {
+    return this.#byLane.get(lane)?.rest;
+  }
+
+  /** The lanes that rest. */
+  *resting(): Iterable<{ lane: string; status: WaitStatus }> {
+    for (const [lane, { rest: status }] of this.#byLane) if (status !== undefined) yield { lane, status };
   }
 
   /** Leases no more. */

@@ -121,6 +121,8 @@ export interface Egress {
   explain(query: ExplainQuery): Promise<MailExplanation[]>;
   /** Why a delivery that this node has in hand waits; undefined when it is under way, or not here. */
   waitStatus(messageId: string, n: number): WaitStatus | undefined;
+  /** Why nothing is leased from a lane, and until when its mail is kept; undefined: it is leased. */
+  laneRest(lane: string): WaitStatus | undefined;
   /**
    * Replaces the limits, with undefined by those that it was started with; what has been counted goes on being
    * counted.

@@ -70,6 +70,8 @@ export interface ApiDeps {
   forgetSite?: (site: string) => ForgottenLessons;
   /** Why a delivery in the egress of this process waits; undefined: it is being sent. */
   waitStatus?: (messageId: string, n: number) => { code: string; text: string; until: number } | undefined;
+  /** Why the egress of this process leases nothing from a lane; undefined: it does. */
+  laneRest?: (lane: string) => { code: string; text: string; until: number } | undefined;
   /** Events on their way to destinations; absent: this process sends none. */
   events?: EventAccess;
   /** Events of the past for those who fetch them; absent: none are kept for that. */

@@ -116,7 +116,7 @@ export function createMailMetrics(emf: Emf): MailMetrics {
 }
 
 /** The group of the lane in which the delivery was accepted, not the one learnt for its domain since. */
-function groupOf({ groups }: MessageRecord, n: number, recipient: string): string {
+export function groupOf({ groups }: MessageRecord, n: number, recipient: string): string {
   return groups?.[n] ?? laneGroup(recipient.slice(recipient.lastIndexOf('@') + 1).toLowerCase());
 }
 

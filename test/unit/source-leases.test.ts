@@ -139,7 +139,14 @@ describe('a delivery in flight', () => {
     const extended: LeasedItem[] = [];
     const queue = { extend: async (leased: LeasedItem[]) => void extended.push(...leased) };
     const inFlight = new InFlight(queue as unknown as Queue, { items: 10, bytes: 1e6 }, 120_000);
-    const lane = { pool: 'default', class: 'bulk' as const, held: 0, overflowed: () => undefined };
+    const lane = {
+      pool: 'default',
+      class: 'bulk' as const,
+      held: 0,
+      overflowed() {},
+      tried() {},
+      putBack() {},
+    };
     const held = [1_000, 50_000].map((left) => {
       const leased = { item: queueItem(clock.now()), bytes: Buffer.from('x'), receives: 1, receipt: left };
       const delivery = new Delivery(leased, lane, clock.now() + left);
