@@ -116,7 +116,9 @@ export function admission(
   const { id, due, acceptedAt } = prepared;
   const waits = due > acceptedAt;
   const deliveries: QueueItem[] = [];
-  const settled: Outcome[] = rules.announced ? [acceptance(prepared)] : [];
+  // A campaign is counted from its acceptance on: how much of it is still to come is asked for.
+  const told = rules.announced || prepared.campaign !== undefined;
+  const settled: Outcome[] = told ? [acceptance(prepared)] : [];
   const learnt: [n: number, group: string][] = [];
   for (const [n, recipient] of prepared.recipients.entries()) {
     const why = withheld.get(n);
@@ -156,7 +158,7 @@ export function admission(
   return { record, body, deliveries, settled };
 }
 
-/** The outcome that becomes SES's Send event. */
+/** The outcome that becomes SES's Send event, and by which mail of a campaign is counted as accepted. */
 function acceptance({ id: messageId, acceptedAt: at, tenant }: Prepared): Outcome {
   return { v: SCHEMA_VERSION, messageId, at, kind: 'accepted', tenant };
 }

@@ -1,4 +1,6 @@
 /** The OpenAPI 3.1 document of the Postern API, served at `/v1/openapi.json`: collected from the resources. */
+
+import { BATCHES } from './batches.ts';
 import { CONTACT_LISTS } from './contact-lists.ts';
 import { CONTACTS } from './contacts.ts';
 import { DIRECTIVES } from './directives.ts';
@@ -27,6 +29,7 @@ import { WARMUP } from './warmup.ts';
 export const OPERATIONS: readonly ApiOperation[] = [
   sendMessages,
   ...MESSAGES,
+  ...BATCHES,
   ...KEYS,
   ...IDENTITIES,
   ...REPORTS,

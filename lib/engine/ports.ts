@@ -162,6 +162,8 @@ export interface FeedPage {
 
 export interface Records {
   message(id: string): Promise<MessageRecord | undefined>;
+  /** The messages of the call by which this one was accepted, itself among them; none when it is not stored. */
+  call(messageId: string): Promise<MessageRecord[]>;
   deliveries(messageId: string): Promise<DeliveryRecord[]>;
   /** State of one delivery, against which a redelivered item is checked. */
   state(messageId: string, n: number): Promise<DeliveryState | undefined>;

@@ -61,6 +61,7 @@ engineContract(
       },
       records: {
         message: (id) => outcomes.records.message(id),
+        call: (id) => api.records.call(id),
         deliveries: (id) => api.records.deliveries(id),
         state: (id, n) => node.records.state(id, n),
         claim: (key) => api.records.claim(key),

@@ -32,6 +32,25 @@ async function readFeed(engine: Engine, after: number): Promise<{ cursor: number
 
 export function recordsContract(under: () => EngineUnderTest, options: ContractOptions): void {
   describe('records', () => {
+    test('shows the messages of a call, asked for by any of them', async () => {
+      const { engine, clock } = under();
+      const lane = newLane();
+      const [one, other] = [newLane(), newLane()];
+      const call = (key: string, count: number) =>
+        Array.from({ length: count }, (_, place) => mail(clock.now(), { lane, key, place }));
+      const [first, second] = [call(one, 3), call(other, 2)];
+      await admit(engine, ...first);
+      await admit(engine, ...second);
+      const ids = first.map(({ record }) => record.id);
+      for (const id of ids) {
+        const found = await engine.records.call(id);
+        assert.deepEqual(found.map((record) => record.id).toSorted(), ids.toSorted());
+      }
+      assert.equal((await engine.records.call(second[1]!.record.id)).length, 2);
+      assert.deepEqual(await engine.records.call(mail(clock.now()).record.id), []);
+      for (const { item } of await collect(engine, lane, 5)) assert.ok(item);
+    });
+
     test('shows each delivery in its state', async () => {
       const { engine, clock } = under();
       const lanes = [newLane(), newLane(), newLane()];

@@ -196,6 +196,7 @@ export class TestEngine {
       },
       records: {
         message: (id) => records.message(id),
+        call: (id) => records.call(id),
         deliveries: (id) => records.deliveries(id),
         state: async (id, n) => this.states.get(`${id}/${n}`) ?? records.state(id, n),
         claim: (key) => records.claim(key),

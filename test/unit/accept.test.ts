@@ -37,6 +37,16 @@ test('a message becomes a record, signed bytes and one item for each recipient',
   assert.equal(record.size, admission.body.length);
 });
 
+test('mail of a campaign is counted from its acceptance on, other mail only where a destination asks', async () => {
+  const t = await openTestAccept();
+  const { admission } = await accepted(t, simple({ campaign: 'spring' }));
+  assert.deepEqual(
+    admission.settled!.map(({ kind, n }) => [kind, n]),
+    [['accepted', undefined]],
+  );
+  assert.deepEqual((await accepted(t, simple())).admission.settled, []);
+});
+
 test('the record names the lane where it differs from the provider data', async () => {
   const learnt = await openTestAccept({
     group: (domain) => (/^(gmail\.com|company\.example)$/.test(domain) ? 'google' : 'other'),

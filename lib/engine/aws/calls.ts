@@ -198,6 +198,17 @@ export class Calls {
       : this.#apart(other, consistent);
   }
 
+  /** All messages of the call of a message, itself among them; none when it is not stored. */
+  async beside(id: string): Promise<StoredRecord[]> {
+    const own = (await this.message(id, false)) ?? (await this.message(id, true));
+    const call = callOf(id);
+    if (!own || call === undefined) return own ? [own] : [];
+    const item = await this.#read(call, true);
+    const all = item?.r ? await this.messagesOf(readCall(item)) : [];
+    // The item may be that of a later call with the same key.
+    return all.some(({ record }) => record.id === own.record.id) ? all : [own];
+  }
+
   /** All messages of a call. */
   async messagesOf({ content }: StoredCall): Promise<StoredRecord[]> {
     const { messages, apart = [] } = content;

@@ -64,6 +64,7 @@ export interface RecordsParts {
   progress: CallProgress;
   feed: Feed;
   messages: MessageRecords;
+  calls: Calls;
   index: MessageIndex;
   reports: Reports;
   leasedHere: LeasedHere;
@@ -81,6 +82,10 @@ export class AwsRecords implements Records {
 
   async message(id: string): Promise<MessageRecord | undefined> {
     return (await this.#parts.messages.stored(id))?.record;
+  }
+
+  async call(messageId: string): Promise<MessageRecord[]> {
+    return (await this.#parts.calls.beside(messageId)).map(({ record }) => record);
   }
 
   async deliveries(messageId: string): Promise<DeliveryRecord[]> {

@@ -204,6 +204,8 @@ export interface Operations {
   match(call: MatchCall): MatchReply;
   waiting(call: null): { count: number; next?: number };
   message(id: string): string | undefined;
+  /** Records of the messages of its call. */
+  messageCall(id: string): string[];
   deliveries(id: string): DeliveriesReply | undefined;
   state(call: { id: string; n: number }): DeliveryState | undefined;
   claim(call: { key: string; now: number }): { digest: string; response: string } | undefined;

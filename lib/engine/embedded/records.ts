@@ -46,6 +46,11 @@ export class EmbeddedRecords implements Records {
     return json === undefined ? undefined : readJson<MessageRecord>(json, 'a message record');
   }
 
+  async call(messageId: string): Promise<MessageRecord[]> {
+    const stored = await this.#link.call('messageCall', messageId);
+    return stored.map((json) => readJson<MessageRecord>(json, 'a message record'));
+  }
+
   async deliveries(messageId: string): Promise<DeliveryRecord[]> {
     const stored = await this.#link.call('deliveries', messageId);
     return stored ? deliveryRecords(stored, this.#ready.attempting(messageId)) : [];

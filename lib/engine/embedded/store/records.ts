@@ -1,5 +1,6 @@
 /** Reads and removes records of messages. */
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import { callOf } from '../../../mail/message-id.ts';
 import type { DeliveryState } from '../../states.ts';
 import type { AppendCall, DeliveriesReply } from '../protocol.ts';
 import type { LedgerTable } from './ledger.ts';
@@ -12,6 +13,8 @@ export class RecordTable {
   /** Where the sweep of expired claims goes on. */
   #swept = '';
   readonly #find: StatementSync;
+  readonly #down: StatementSync;
+  readonly #up: StatementSync;
   readonly #ended: StatementSync;
   readonly #delete: StatementSync;
   readonly #claims: StatementSync;
@@ -21,6 +24,8 @@ export class RecordTable {
     this.#ledger = ledger;
     this.#outcomes = outcomes;
     this.#find = db.prepare('SELECT seq, record FROM messages WHERE id = ?');
+    this.#down = db.prepare('SELECT id, record FROM messages WHERE seq < ? ORDER BY seq DESC');
+    this.#up = db.prepare('SELECT id, record FROM messages WHERE seq > ? ORDER BY seq');
     this.#ended = db.prepare(`
       SELECT seq FROM messages m
       WHERE seq < ? AND NOT EXISTS (SELECT 1 FROM bodies WHERE message = m.seq) ORDER BY seq LIMIT ?`);
@@ -31,6 +36,23 @@ export class RecordTable {
 
   message(id: string): string | undefined {
     return this.#message(id)?.record;
+  }
+
+  /** The messages of a call stand side by side, because one transaction wrote them. */
+  call(id: string): string[] {
+    const message = this.#message(id);
+    if (!message) return [];
+    const call = callOf(id);
+    const beside = (rows: StatementSync): string[] => {
+      const found: string[] = [];
+      if (call === undefined) return found;
+      for (const row of rows.iterate(message.seq) as Iterable<{ id: string; record: string }>) {
+        if (callOf(row.id) !== call) break;
+        found.push(row.record);
+      }
+      return found;
+    };
+    return [...beside(this.#down).reverse(), message.record, ...beside(this.#up)];
   }
 
   deliveries(id: string): DeliveriesReply | undefined {

@@ -265,6 +265,7 @@ export class Store {
       match: (call) => matcher.match(call),
       waiting: () => ledger.waiting(),
       message: (id) => records.message(id),
+      messageCall: (id) => records.call(id),
       deliveries: (id) => records.deliveries(id),
       state: ({ id, n }) => records.state(id, n),
       claim: ({ key, now }) => intake.claim(key, now),
