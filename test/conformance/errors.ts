@@ -20,6 +20,7 @@ const BY_ENTRY = 'the answer says it of each entry (API_BulkEmailEntryResult)';
 /** Errors of one operation that do not apply, and why. */
 export const NOT_APPLICABLE_TO: Partial<Record<SesOperationName, Readonly<Record<string, string>>>> = {
   GetAccount: { BadRequestException: 'it takes nothing' },
+  BatchGetMetricData: { NotFoundException: 'what no mail had is counted as 0' },
   CreateConfigurationSet: { LimitExceededException: THOUSANDS, NotFoundException: NOTHING_TO_FIND },
   CreateContactList: {
     AlreadyExistsException:
@@ -103,6 +104,7 @@ export const UNKNOWN: Partial<Record<SesOperationName, Input>> = {
   GetDedicatedIpPool: { PoolName: 'none' },
   GetEmailIdentity: { EmailIdentity: 'none.example' },
   GetEmailTemplate: { TemplateName: 'none' },
+  GetMessageInsights: { MessageId: '0100000000000000-00000000-0000-4000-8000-000000000000-000000' },
   GetSuppressedDestination: { EmailAddress: 'none@example.net' },
   ListContacts: { ContactListName: 'none' },
   PutConfigurationSetDeliveryOptions: { ConfigurationSetName: 'none' },

@@ -130,6 +130,21 @@ const sending: Example[] = [
   }),
 ];
 
+const insights: Example[] = [
+  one('GetMessageInsights', ({ message }) => ({ MessageId: message })),
+  one('BatchGetMetricData', {
+    Queries: [
+      {
+        Id: 'sent',
+        Namespace: 'VDM',
+        Metric: 'SEND',
+        StartDate: new Date(Date.UTC(2026, 0, 1)),
+        EndDate: new Date(Date.UTC(2026, 0, 3)),
+      },
+    ],
+  }),
+];
+
 const suppression: Example[] = [
   one('PutSuppressedDestination', { EmailAddress: 'gone@example.net', Reason: 'BOUNCE' }),
   one('GetSuppressedDestination', { EmailAddress: 'gone@example.net' }),
@@ -227,6 +242,7 @@ export const EXAMPLES: readonly Example[] = [
   ...sets,
   ...templates,
   ...sending,
+  ...insights,
   ...suppression,
   ...contacts,
   ...dedicated,

@@ -128,7 +128,7 @@ describe('errors', () => {
       refused++;
     }
     assert.equal(refused + HANDLERS.size, 117);
-    assert.equal(REFUSED.size, 18);
+    assert.equal(REFUSED.size, 21);
     for (const operation of REFUSED) assert.ok(operation in SES_V2.operations && !HANDLERS.has(operation));
   });
 

@@ -218,7 +218,7 @@ describe('the reasons of suppression', () => {
     const EmailAddress = 'shared@example.net';
     await admin.send(new PutSuppressedDestinationCommand({ EmailAddress, Reason: 'BOUNCE' }));
     await set(admin, { SuppressionScope: 'ACCOUNT', SuppressedReasons: ['BOUNCE'] });
-    assert.deepEqual(server.control.account.suppression(TenantName), {
+    assert.deepEqual(await server.control.account.suppression(TenantName), {
       list: 'default',
       reasons: ['BOUNCE'],
     });
@@ -229,10 +229,10 @@ describe('the reasons of suppression', () => {
       message: /of the account, which this/,
     });
     await set(admin, { SuppressionScope: 'TENANT', SuppressedReasons: [] });
-    assert.deepEqual(server.control.account.suppression(TenantName), { list: TenantName, reasons: [] });
+    assert.deepEqual(await server.control.account.suppression(TenantName), { list: TenantName, reasons: [] });
     await assert.rejects(get(user, EmailAddress), NotFoundException);
     await set(admin, {});
-    assert.deepEqual(server.control.account.suppressionAttributes(TenantName), {});
+    assert.deepEqual(await server.control.account.suppressionAttributes(TenantName), {});
     for (const [input, message] of [
       [{ SuppressedReasons: ['BOUNCE'] }, 'SuppressedReasons cannot be specified without SuppressionScope.'],
       [{ SuppressionScope: 'ACCOUNT' }, 'SuppressionScope cannot be specified without SuppressedReasons.'],
