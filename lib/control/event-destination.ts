@@ -60,6 +60,14 @@ export type EventTarget =
 
 export type TargetKind = EventTarget['kind'];
 
+/** Notifications of SES v1: bounces, complaints and deliveries of mail from one identity. */
+export interface IdentityNotifications {
+  /** A domain, which covers its subdomains, or an address. */
+  identity: string;
+  /** Types whose notifications have the header fields of the message. */
+  headers: readonly EventType[];
+}
+
 export interface EventDestination {
   /** Id, unique over all destinations and never used again for another. */
   id: string;
@@ -69,6 +77,8 @@ export interface EventDestination {
   tenant?: string;
   /** Configuration set whose mail it covers; absent: all mail of the tenant. */
   configurationSet?: string;
+  /** Present: it has the notifications of one identity (SES v1), in their form, and no other events. */
+  notifications?: IdentityNotifications;
   enabled: boolean;
   /** Why Postern disabled it; absent after it was enabled again. */
   disabledBecause?: string;

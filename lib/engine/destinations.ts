@@ -7,7 +7,7 @@
 /** Members of an event that destinations read (SES developer guide, "Contents of event data"). */
 export interface PublishedEvent {
   eventType: string;
-  mail: { tags: Record<string, string[]>; headers: { name: string; value: string }[] };
+  mail: { source?: string; tags: Record<string, string[]>; headers: { name: string; value: string }[] };
   click?: { linkTags: Record<string, string[]> | null };
 }
 

@@ -3,12 +3,12 @@
  * waits and what is replayed, and a test.
  */
 import type { EventDestination } from '../control/event-destination.ts';
-import { takesMail } from '../control/event-destination.ts';
 import type { DestinationSender, EventMessage, EventQueue } from '../engine/destinations.ts';
 import type { Log } from '../log.ts';
 import type { EventContext } from '../outcome/mail-object.ts';
 import type { Clock } from '../time.ts';
 import type { EventDelivery } from './delivery.ts';
+import { takenBy } from './destination.ts';
 import type { DestinationStates } from './destination-state.ts';
 import { LAG } from './event-index.ts';
 import type { Senders } from './follower.ts';
@@ -96,8 +96,8 @@ export class EventCarrier {
       const { cursor, more } = page;
       const over = !more && clock.now() >= replay.requestedAt + LAG;
       const events = page.events
-        .map(({ message }) => message)
-        .filter(({ tenant, configurationSet }) => takesMail(destination, tenant, configurationSet))
+        .map(({ message }) => takenBy(destination, message))
+        .filter((message) => message !== undefined)
         .map((message): EventMessage => ({ ...message, at: Math.max(message.at, replay.requestedAt) }));
       if (events.length > 0) await delivery.deliver(destination, events, state, until);
       await states.change(id, ({ replay: _replay, ...now }) => ({

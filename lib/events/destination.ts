@@ -1,4 +1,4 @@
-/** Which destinations an event goes to. */
+/** Which destinations an event goes to, and in which form. */
 import {
   EVENT_TYPES,
   type EventDestination,
@@ -18,8 +18,44 @@ export function eventTypeOf(event: Pick<PublishedEvent, 'eventType'>): EventType
   return type;
 }
 
-/** Whether a destination takes an event. */
-export function takes(destination: EventDestination, message: EventMessage): boolean {
+/**
+ * An event as a destination takes it; undefined when the destination does not. Those of an identity get a notification.
+ */
+export function takenBy(destination: EventDestination, message: EventMessage): EventMessage | undefined {
   const { tenant, configurationSet, event } = message;
-  return takesMail(destination, tenant, configurationSet) && destination.types.includes(eventTypeOf(event));
+  const type = eventTypeOf(event);
+  if (!takesMail(destination, tenant, configurationSet) || !destination.types.includes(type))
+    return undefined;
+  const { notifications } = destination;
+  if (notifications === undefined) return message;
+  if (!isOf(notifications.identity, event.mail.source)) return undefined;
+  return { ...message, json: notification(event, notifications.headers.includes(type)) };
+}
+
+/** Whether mail of a sender is of an identity: of the address, or of the domain or one below it. */
+function isOf(identity: string, source = ''): boolean {
+  const address = /<([^<>]*)>$/.exec(source)?.[1] ?? source;
+  if (identity.includes('@')) return address === identity;
+  const domain = address.slice(address.lastIndexOf('@') + 1);
+  return domain === identity || domain.endsWith(`.${identity}`);
+}
+
+/**
+ * SES developer guide, "Amazon SNS notification contents": `notificationType` in place of `eventType`, no tags, and
+ * header fields only where they are asked for.
+ */
+function notification(event: PublishedEvent, withHeaders: boolean): string {
+  const { eventType: notificationType, mail, ...rest } = event;
+  const { tags, headers, ...more } = mail;
+  const { headersTruncated, commonHeaders, ...bare } = more as typeof more & {
+    headersTruncated?: boolean;
+    commonHeaders?: unknown;
+  };
+  const shown = {
+    ...bare,
+    sourceIp: tags['ses:source-ip']?.[0],
+    callerIdentity: tags['ses:caller-identity']?.[0],
+    ...(withHeaders && { headersTruncated, headers, commonHeaders }),
+  };
+  return JSON.stringify({ notificationType, mail: shown, ...rest });
 }

@@ -7,6 +7,7 @@ import type { EventMessage, EventQueue } from '../engine/destinations.ts';
 import type { MessageRecord, Outcome } from '../engine/items.ts';
 import type { EventContext } from '../outcome/mail-object.ts';
 import type { EventDelivery } from './delivery.ts';
+import { takenBy } from './destination.ts';
 import type { DestinationStates } from './destination-state.ts';
 import { messagesOf, typeOfOutcome } from './messages.ts';
 import { parcelsOf } from './parcel.ts';
@@ -80,8 +81,10 @@ export class EventDispatch {
       if (wanting.length === 0) continue;
       const events = messagesOf(record, outcome, context);
       for (const destination of wanting) {
+        const taken = events.flatMap((event) => takenBy(destination, event) ?? []);
+        if (taken.length === 0) continue;
         const one = addressed.get(destination.id) ?? { destination, events: [] };
-        one.events.push(...events);
+        one.events.push(...taken);
         addressed.set(destination.id, one);
       }
     }

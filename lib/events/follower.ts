@@ -16,7 +16,7 @@ import type { Leases, Records } from '../engine/ports.ts';
 import type { Log } from '../log.ts';
 import type { EventContext } from '../outcome/mail-object.ts';
 import { type Clock, DAY, HOUR } from '../time.ts';
-import { takes } from './destination.ts';
+import { takenBy } from './destination.ts';
 import { EndpointWindow, type WindowOptions } from './endpoint-window.ts';
 import { type DestinationHealth, Followed, type FollowedState } from './followed.ts';
 import { eventsOf, typeOfOutcome } from './messages.ts';
@@ -212,7 +212,8 @@ class FeedFollower implements Follower {
     for (const one of readers) {
       for (const { message, place: seq } of events) {
         const isNew = message.at >= one.destination.createdAt;
-        if (isNew && takes(one.destination, message)) one.window.add({ message, seq, tries: 0, due });
+        const taken = isNew ? takenBy(one.destination, message) : undefined;
+        if (taken) one.window.add({ message: taken, seq, tries: 0, due });
       }
       one.window.cursor = page.cursor;
       one.changed = true;
@@ -236,10 +237,9 @@ class FeedFollower implements Follower {
       );
       const due = this.#options.clock.now();
       for (const { message, place: seq } of events) {
+        const taken = seq <= replay.end ? takenBy(destination, message) : undefined;
         // A replay that was requested after a day is tried for a day, too.
-        const late = { ...message, at: Math.max(message.at, due) };
-        if (seq <= replay.end && takes(destination, message))
-          window.add({ message: late, seq, tries: 0, due });
+        if (taken) window.add({ message: { ...taken, at: Math.max(taken.at, due) }, seq, tries: 0, due });
       }
       replay.cursor = page.cursor;
       if (page.outcomes.length === 0 || page.cursor >= replay.end) one.replay = undefined;

@@ -68,7 +68,7 @@ function requireName(name: string): void {
 }
 
 /** @throws PosternError `unsupported_operation` where nothing sends events: what is answered yes is done. */
-function requireEvents({ deps }: Call): void {
+export function requireEvents({ deps }: Call): void {
   if (deps.events) return;
   throw new PosternError('unsupported_operation', 'This process sends no events.');
 }

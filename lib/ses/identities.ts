@@ -140,7 +140,12 @@ export const deleteEmailIdentity = operation(
   'DeleteEmailIdentity',
   'manage',
   async ({ EmailIdentity }, call) => {
-    await call.deps.control.identities.delete((await findIdentity(EmailIdentity, call)).name);
+    const { name, tenant } = await findIdentity(EmailIdentity, call);
+    const { identities, eventDestinations } = call.deps.control;
+    await identities.delete(name);
+    // Another identity of that name, of whichever tenant, begins without topics.
+    for (const { id, notifications } of await eventDestinations.of(tenant, undefined))
+      if (notifications?.identity === name) await eventDestinations.delete(id);
     return {};
   },
 );

@@ -446,6 +446,78 @@ describe('an event destination', () => {
   });
 });
 
+describe('the topics of an identity', () => {
+  const Identity = 'example.com';
+  const topic = (name: string): string => `arn:aws:sns:us-east-1:123456789012:${name}`;
+  const set = (NotificationType: v1.NotificationType, SnsTopic?: string) =>
+    client.send(new v1.SetIdentityNotificationTopicCommand({ Identity, NotificationType, SnsTopic }));
+  const headers = (NotificationType: v1.NotificationType, Enabled: boolean) =>
+    client.send(
+      new v1.SetIdentityHeadersInNotificationsEnabledCommand({ Identity, NotificationType, Enabled }),
+    );
+  const shown = async () => {
+    const { NotificationAttributes } = await client.send(
+      new v1.GetIdentityNotificationAttributesCommand({ Identities: [Identity, 'none.example'] }),
+    );
+    assert.deepEqual(Object.keys(NotificationAttributes!), [Identity]);
+    return NotificationAttributes![Identity]!;
+  };
+
+  test('are event destinations, one for each topic', async () => {
+    assert.deepEqual(await shown(), {
+      BounceTopic: '',
+      ComplaintTopic: '',
+      DeliveryTopic: '',
+      ForwardingEnabled: false,
+      HeadersInBounceNotificationsEnabled: false,
+      HeadersInComplaintNotificationsEnabled: false,
+      HeadersInDeliveryNotificationsEnabled: false,
+    });
+    await headers('Bounce', false);
+    await assert.rejects(headers('Bounce', true), {
+      name: 'InvalidParameterValue',
+      message: /have no topic/,
+    });
+    await set('Bounce', topic('a'));
+    await set('Complaint', topic('a'));
+    await set('Complaint', topic('a'));
+    await set('Delivery', topic('b'));
+    await headers('Complaint', true);
+    const all = await server.control.eventDestinations.of('default', undefined);
+    assert.deepEqual(
+      all.map(({ types, target, notifications }) => [types, target, notifications]),
+      [
+        [
+          ['BOUNCE', 'COMPLAINT'],
+          { kind: 'sns', topicArn: topic('a') },
+          { identity: Identity, headers: ['COMPLAINT'] },
+        ],
+        [['DELIVERY'], { kind: 'sns', topicArn: topic('b') }, { identity: Identity, headers: ['COMPLAINT'] }],
+      ],
+    );
+    await set('Bounce', topic('b'));
+    await set('Delivery');
+    await set('Delivery');
+    const { BounceTopic, ComplaintTopic, DeliveryTopic, ...more } = await shown();
+    assert.deepEqual([BounceTopic, ComplaintTopic, DeliveryTopic], [topic('b'), topic('a'), '']);
+    assert.equal(more.HeadersInComplaintNotificationsEnabled, true);
+    await assert.rejects(set('Bounce', 'no topic'), { name: 'InvalidParameterValue' });
+    assert.equal((await shown()).BounceTopic, topic('b'), 'what was stays');
+  });
+
+  test('go with the identity', async () => {
+    await client.send(new v1.VerifyDomainIdentityCommand({ Domain: 'gone.example' }));
+    const gone = { Identity: 'gone.example', NotificationType: 'Bounce', SnsTopic: topic('c') } as const;
+    await client.send(new v1.SetIdentityNotificationTopicCommand(gone));
+    assert.equal((await server.control.eventDestinations.of('default', undefined)).length, 3);
+    await client.send(new v1.DeleteIdentityCommand({ Identity: 'gone.example' }));
+    assert.equal((await server.control.eventDestinations.of('default', undefined)).length, 2);
+    await assert.rejects(client.send(new v1.SetIdentityNotificationTopicCommand(gone)), {
+      name: 'InvalidParameterValue',
+    });
+  });
+});
+
 describe('the account', () => {
   test('has a quota, and is paused and resumed', async () => {
     const { Max24HourSend, MaxSendRate } = await user.send(new v1.GetSendQuotaCommand({}));
