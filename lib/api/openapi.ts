@@ -1,5 +1,6 @@
 /** The OpenAPI 3.1 document of the Postern API, served at `/v1/openapi.json`: collected from the resources. */
 
+import { ADDRESSES } from './addresses.ts';
 import { BATCHES } from './batches.ts';
 import { CONTACT_LISTS } from './contact-lists.ts';
 import { CONTACTS } from './contacts.ts';
@@ -40,6 +41,7 @@ export const OPERATIONS: readonly ApiOperation[] = [
   ...IMPORTS,
   ...CONTACT_LISTS,
   ...CONTACTS,
+  ...ADDRESSES,
   ...EVENT_DESTINATIONS,
   ...EVENTS,
   ...STATISTICS_PATHS,

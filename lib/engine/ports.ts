@@ -160,6 +160,18 @@ export interface FeedPage {
   places: number[];
 }
 
+/** What one step of `Records.anonymise` did. */
+export interface Anonymised {
+  /** Messages to the address that no longer name it. */
+  messages: number;
+  /** Lines of what happened that no longer name it. */
+  outcomes: number;
+  /** Messages to it with a delivery that has not ended: they stay as they are. */
+  underWay: number;
+  /** Where the next step begins; absent: there is none. */
+  next?: number;
+}
+
 export interface Records {
   message(id: string): Promise<MessageRecord | undefined>;
   /** The messages of the call by which this one was accepted, itself among them; none when it is not stored. */
@@ -188,6 +200,13 @@ export interface Records {
   feed(after: number, max: number): Promise<FeedPage>;
   /** The cursor behind the newest outcome; on AWS, behind the newest that this process has received. */
   feedEnd(): Promise<number>;
+  /**
+   * Takes an address out of a tenant's messages and of what happened to them, a step at a time; what is erased cannot
+   * be read again.
+   * @param after `next` of the step before; 0 to begin. @returns undefined: the engine cannot search what it stores
+   * (on AWS records are found by their id alone, and expire by themselves).
+   */
+  anonymise(address: string, tenant: string, after: number): Promise<Anonymised | undefined>;
   /**
    * Removes records older than `before` whose deliveries all ended, and expired rows; at most `max` of each.
    * @returns the number of records removed.

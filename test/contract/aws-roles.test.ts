@@ -71,6 +71,7 @@ engineContract(
         feed: (cursor, max) => anybody.records.feed(cursor, max),
         feedEnd: () => anybody.records.feedEnd(),
         search: (search) => api.records.search(search),
+        anonymise: (address, tenant, from) => api.records.anonymise(address, tenant, from),
         prune: (at, max) => anybody.records.prune(at, max),
       },
       // No role uses these: bodies are stored through the queue.

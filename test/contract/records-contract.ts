@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { describe, test } from 'node:test';
+import { ERASED } from '../../lib/engine/erased.ts';
 import type { Outcome } from '../../lib/engine/items.ts';
 import type { Engine } from '../../lib/engine/ports.ts';
 import { DAY } from '../../lib/time.ts';
@@ -14,6 +15,7 @@ import {
   end,
   mail,
   newLane,
+  newTenant,
 } from './harness.ts';
 
 /** Reads the feed to its end. */
@@ -49,6 +51,68 @@ export function recordsContract(under: () => EngineUnderTest, options: ContractO
       assert.equal((await engine.records.call(second[1]!.record.id)).length, 2);
       assert.deepEqual(await engine.records.call(mail(clock.now()).record.id), []);
       for (const { item } of await collect(engine, lane, 5)) assert.ok(item);
+    });
+
+    test('take an address out of what has ended, and out of nothing else', async (t) => {
+      const { engine, clock } = under();
+      const tenant = newTenant();
+      const [lane, waiting] = [newLane(), newLane()];
+      const recipients = ['Ann@example.net', 'joann@example.net'];
+      const ended = mail(clock.now(), { lane, tenant, recipients });
+      ended.record.commonHeaders.to = ['Ann Lee <ann@example.net>', 'joann@example.net'];
+      ended.record.headers = {
+        fields: [
+          ['To', 'Ann Lee <ann@example.net>'],
+          ['X', 'y'],
+        ],
+        truncated: false,
+      };
+      const underWay = mail(clock.now(), { lane: waiting, tenant, recipients: ['ann@example.net'] });
+      const [others, stranger] = [newLane(), newTenant()];
+      const other = mail(clock.now(), { lane: others, tenant: stranger, recipients: ['ann@example.net'] });
+      await admit(engine, ended, underWay, other);
+      const leased = [...(await collect(engine, lane, 2)), ...(await collect(engine, others, 1))];
+      const text = '550 5.1.1 <ANN@example.net>: no such user; ask joann@example.net';
+      await engine.queue.settle(
+        leased.map((one) => ({
+          ...end(one, clock.now(), 'bounced'),
+          attempt: attempt(clock.now(), 'bounced', { text }),
+        })),
+      );
+      const erase = async () => {
+        const sum = { messages: 0, outcomes: 0, underWay: 0 };
+        for (let after: number | undefined = 0; after !== undefined; ) {
+          const step = await engine.records.anonymise('ann@EXAMPLE.net', tenant, after);
+          if (!step) return undefined;
+          sum.messages += step.messages;
+          sum.outcomes += step.outcomes;
+          sum.underWay += step.underWay;
+          after = step.next;
+        }
+        return sum;
+      };
+      const erased = await erase();
+      if (!erased) return t.skip('this engine cannot search its records');
+      assert.deepEqual(erased, { messages: 1, outcomes: 2, underWay: 1 });
+      const record = (await engine.records.message(ended.record.id))!;
+      assert.deepEqual(record.recipients, [ERASED, 'joann@example.net']);
+      assert.deepEqual(record.commonHeaders.to, [ERASED, 'joann@example.net']);
+      assert.deepEqual(record.headers!.fields, [
+        ['To', ERASED],
+        ['X', 'y'],
+      ]);
+      for (const { attempts, state } of await engine.records.deliveries(ended.record.id))
+        assert.deepEqual(
+          [state, attempts[0]!.text],
+          ['bounced', `550 5.1.1 <${ERASED}>: no such user; ask joann@example.net`],
+        );
+      assert.deepEqual((await engine.records.message(underWay.record.id))!.recipients, ['ann@example.net']);
+      assert.deepEqual((await engine.records.message(other.record.id))!.recipients, ['ann@example.net']);
+      assert.deepEqual(await erase(), { messages: 0, outcomes: 0, underWay: 1 });
+      const [last] = await collect(engine, waiting, 1);
+      await engine.queue.settle([end(last!, clock.now())]);
+      assert.deepEqual(await erase(), { messages: 1, outcomes: 0, underWay: 0 });
+      assert.deepEqual(await erase(), { messages: 0, outcomes: 0, underWay: 0 });
     });
 
     test('shows each delivery in its state', async () => {

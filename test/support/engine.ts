@@ -204,6 +204,7 @@ export class TestEngine {
         feed: (...call) => records.feed(...call),
         search: (search) => records.search(search),
         feedEnd: () => records.feedEnd(),
+        anonymise: (address, tenant, from) => records.anonymise(address, tenant, from),
         prune: (...call) => records.prune(...call),
         append: async (outcomes) => {
           await records.append(outcomes);

@@ -7,6 +7,7 @@
  * ```
  */
 import { randomUUID } from 'node:crypto';
+import type { Eraser } from '../../engine/erased.ts';
 import type { Rows } from '../../engine/ports.ts';
 import type { NewRow } from '../../engine/rows.ts';
 import { asPosternError, PosternError } from '../../errors.ts';
@@ -42,6 +43,7 @@ const KEPT = 30 * DAY;
 const PROGRESS = 10_000;
 /** Failures in one stored row: some 40 KB. */
 const GROUP = 100;
+const PAGE = 100;
 const JOB = 'import-job';
 const FAILURES = 'import-failure';
 
@@ -128,6 +130,42 @@ export class ImportJobs {
       from = keyOf(Number(groups.at(-1)!.key) + 1);
     }
     return found.slice(0, max);
+  }
+
+  /** Takes an address out of the failures of a tenant's imports. @returns the number of failures that named it. */
+  async erase(tenant: string, eraser: Eraser): Promise<number> {
+    let count = 0;
+    for (let jobs = await this.list(tenant, { max: PAGE }); jobs.length > 0; ) {
+      for (const job of jobs) if (job.counts.failed > 0) count += await this.#eraseOf(job, eraser);
+      if (jobs.length < PAGE) break;
+      jobs = await this.list(tenant, { after: jobs.at(-1)!.id, max: PAGE });
+    }
+    return count;
+  }
+
+  async #eraseOf({ tenant, id }: ImportJob, eraser: Eraser): Promise<number> {
+    let count = 0;
+    const query = { kind: FAILURES, partition: `${tenant}/${id}`, max: PAGE };
+    for (let after: string | undefined; ; ) {
+      const groups = await this.#rows.query({ ...query, after });
+      for (const group of groups) {
+        const failures = group.value as RowFailure[];
+        const named = failures.filter(
+          ({ what, why }) => eraser.erase(what) !== what || eraser.erase(why) !== why,
+        );
+        if (named.length === 0) continue;
+        count += named.length;
+        // What stands beside the address in its row is of the same person.
+        const value = failures.map((one) =>
+          named.includes(one)
+            ? { ...one, what: eraser.eraseWhole(one.what), why: eraser.erase(one.why) }
+            : one,
+        );
+        await this.#rows.put([{ ...group, value }]);
+      }
+      if (groups.length < PAGE) return count;
+      after = groups.at(-1)!.key;
+    }
   }
 
   async #keep({ tenant, id, createdAt }: ImportJob, failures: readonly RowFailure[]): Promise<void> {

@@ -11,7 +11,7 @@
  * buffer, because structured cloning of many small objects and buffers costs more than the SQL.
  */
 import type { ErrorCode } from '../../errors.ts';
-import type { LeaseHolder, WaitingMatch } from '../ports.ts';
+import type { Anonymised, LeaseHolder, WaitingMatch } from '../ports.ts';
 import type { RowDelta } from '../rows.ts';
 import type { DeliveryState } from '../states.ts';
 import type { Suppression, SuppressionReason } from '../suppression.ts';
@@ -213,6 +213,8 @@ export interface Operations {
   feed(call: { after: number; max: number }): { cursor: number; outcomes: string[]; places: number[] };
   feedEnd(call: null): number;
   pruneRecords(call: { before: number; now: number; max: number }): number;
+  /** Takes an address out of the messages behind a place. */
+  anonymise(call: { address: string; tenant: string; after: number }): Anonymised;
   putObject(call: { id: string; expiresAt: number }): void;
   getObject(id: string): { bytes?: Buffer } | undefined;
   deleteObject(id: string): void;

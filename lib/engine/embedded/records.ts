@@ -8,7 +8,7 @@ import {
   type Outcome,
   REPORTS_SHOWN,
 } from '../items.ts';
-import type { Bodies, FeedPage, Records } from '../ports.ts';
+import type { Anonymised, Bodies, FeedPage, Records } from '../ports.ts';
 import {
   badSearchToken,
   isSearched,
@@ -119,6 +119,10 @@ export class EmbeddedRecords implements Records {
 
   feedEnd(): Promise<number> {
     return this.#link.call('feedEnd', null);
+  }
+
+  anonymise(address: string, tenant: string, after: number): Promise<Anonymised> {
+    return this.#link.call('anonymise', { address, tenant, after });
   }
 
   prune(before: number, max: number): Promise<number> {

@@ -17,6 +17,7 @@ import type {
   StorageFault,
   StoreOptions,
 } from '../protocol.ts';
+import { Anonymiser } from './anonymiser.ts';
 import { openDatabase, PAGE_SIZE, pragma } from './database.ts';
 import { DocumentTable, ObjectTable } from './documents.ts';
 import { AdmissionWriter } from './intake.ts';
@@ -106,6 +107,7 @@ export class Store {
         new RowTable(db),
         new LeaseTable(db),
         new LedgerMatcher(db),
+        new Anonymiser(db),
       );
       this.opened = this.#start(suppressions);
     } catch (error) {
@@ -254,6 +256,7 @@ export class Store {
     rows: RowTable,
     leases: LeaseTable,
     matcher: LedgerMatcher,
+    anonymiser: Anonymiser,
   ): Handlers {
     const ledger = this.#ledger;
     return {
@@ -279,6 +282,7 @@ export class Store {
         if (removed > 0) this.#search.prune();
         return removed;
       },
+      anonymise: (call) => anonymiser.step(call),
       putObject: ({ id, expiresAt }, bytes) => objects.put(id, expiresAt, bytes),
       getObject: (id) => {
         const bytes = objects.get(id);
