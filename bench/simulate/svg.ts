@@ -47,6 +47,7 @@ export function figure(
   body: readonly string[],
 ): string {
   const head = [
+    element('title', {}, escaped(title)),
     element('rect', { width, height, fill: '#ffffff' }),
     text(24, 34, title, { 'font-size': 18, 'font-weight': 'bold' }),
     text(24, 55, subtitle, { fill: FAINT, 'font-size': 13 }),

@@ -22,7 +22,7 @@ import {
 } from '@aws-sdk/client-dynamodb';
 import { PosternError } from '../../errors.ts';
 import { type Item, type Key, keyOf, number, text } from './attributes.ts';
-import { storageError } from './clients.ts';
+import { isThrottle, storageError } from './clients.ts';
 import { chunks, each, type Pacing, pause } from './concurrency.ts';
 import { LISTED_INDEX, PARTITION_KEY, SORT_KEY, type TableName } from './schema.ts';
 
@@ -338,10 +338,13 @@ export class Tables {
         let left: WriteRequest[] = part;
         for (let tries = 0; left.length > 0; tries += 1) {
           await this.#again(table, tries);
-          const answer = await this.#dynamo.send(
-            new BatchWriteItemCommand({ RequestItems: { [name]: left } }),
-          );
-          left = answer.UnprocessedItems?.[name] ?? [];
+          const command = new BatchWriteItemCommand({ RequestItems: { [name]: left } });
+          // A batch of which nothing was taken is an error of its own.
+          const answer = await this.#dynamo.send(command).catch((error: unknown) => {
+            if (isThrottle(error)) return undefined;
+            throw error;
+          });
+          if (answer) left = answer.UnprocessedItems?.[name] ?? [];
         }
       }),
     );
