@@ -18,6 +18,9 @@ import { callUuids, newMessageId, qualifiedId } from '../lib/mail/message-id.ts'
 import { recordsOf } from '../lib/outcome/apply-suppression.ts';
 import { MINUTE, systemClock } from '../lib/time.ts';
 import { moveTime, startTestAws } from '../test/support/aws.ts';
+import { allIn, showAllIn } from './all-in.ts';
+import type { DynamoRow } from './scale/expressions.ts';
+import { sizeOf } from './scale/virtual-dynamo.ts';
 
 const MESSAGES = Number(process.env.POSTERN_COST_MESSAGES ?? 500);
 const BULK = 50;
@@ -35,6 +38,20 @@ interface Line {
 
 class Meter {
   lines = new Map<string, Line>();
+  /** What was written to the tables that grow with the mail. */
+  stored = { bytes: 0, items: 0 };
+
+  store(items: readonly DynamoRow[]): void {
+    this.stored.items += items.length;
+    for (const item of items) this.stored.bytes += sizeOf(item);
+  }
+
+  /** What was stored since the last time, for each message. */
+  takeStored(): { bytes: number; items: number } {
+    const { bytes, items } = this.stored;
+    this.stored = { bytes: 0, items: 0 };
+    return { bytes: bytes / MESSAGES, items: items / MESSAGES };
+  }
 
   add(kind: string, units: number, price: number): void {
     const line = this.lines.get(kind) ?? { calls: 0, units: 0, dollars: 0 };
@@ -87,6 +104,7 @@ function count(
     const consumed = [output.ConsumedCapacity ?? []].flat();
     const units = consumed.reduce((sum, one) => sum + (one.CapacityUnits ?? 0), 0);
     const writes = /Put|Update|Delete|Write/.test(name);
+    meter.store(writtenBy(input));
     meter.add(`DynamoDB ${name}`, units, writes ? PRICES.writeUnit : PRICES.readUnit);
   } else if (name.startsWith('PutObject')) meter.add('S3 PutObject', 1, PRICES.s3Put);
   else if (name.startsWith('GetObject')) meter.add('S3 GetObject', 1, PRICES.s3Get);
@@ -96,6 +114,28 @@ function count(
     meter.add(`SQS ${name}`, sqsRequests(bytes), PRICES.sqsRequest);
   }
 }
+
+/** Items that a request writes into the tables of records and deliveries. Values of an update are named as long. */
+function writtenBy(input: Record<string, unknown>): DynamoRow[] {
+  const {
+    TableName,
+    Key,
+    ExpressionAttributeValues: values,
+    RequestItems,
+  } = input as {
+    TableName?: string;
+    Key?: DynamoRow;
+    ExpressionAttributeValues?: DynamoRow;
+    RequestItems?: Record<string, { PutRequest?: { Item: DynamoRow } }[]>;
+  };
+  if (TableName && KEPT.test(TableName) && values) return [{ ...Key, ...values }];
+  return Object.entries(RequestItems ?? {}).flatMap(([table, writes]): DynamoRow[] => {
+    if (!KEPT.test(table) || !Array.isArray(writes)) return [];
+    return writes.flatMap(({ PutRequest }): DynamoRow[] => (PutRequest ? [PutRequest.Item] : []));
+  });
+}
+
+const KEPT = /-(records|deliveries)$/;
 
 // — mail —
 
@@ -340,7 +380,9 @@ async function lookForChanges({ config }: Engine): Promise<void> {
   leave();
 }
 
-async function atRest(engine: AwsEngine, meter: Meter): Promise<void> {
+/** @returns dollars a month by name. */
+async function atRest(engine: AwsEngine, meter: Meter): Promise<Map<string, number>> {
+  const months = new Map<string, number>();
   const now = Date.now();
   const waiting = Array.from({ length: WAITING }, () => {
     const { record, body, deliveries } = message(now, usualBody(BODY_BYTES));
@@ -353,8 +395,10 @@ async function atRest(engine: AwsEngine, meter: Meter): Promise<void> {
     await ask(engine);
     const dollars = [...meter.take().values()].reduce((sum, line) => sum + line.dollars, 0);
     const month = ((dollars / 1e6) * MONTH) / every;
+    months.set(name, month);
     process.stdout.write(`  ${name.padEnd(46)}${month.toFixed(3).padStart(14)}\n`);
   }
+  return months;
 }
 
 const aws = await startTestAws([LANE]);
@@ -366,6 +410,7 @@ const engine = await open(false);
 try {
   moveTime(Date.now());
   const figures: [name: string, reach: number, value: number][] = [];
+  const stored: { bytes: number; items: number }[] = [];
   // The second body cannot be compressed: it shows the worst case, and is held to no figure.
   for (const [kind, body, held] of [
     ['HTML', usualBody, true],
@@ -373,12 +418,15 @@ try {
   ] as const) {
     const reach = (dollars: number) => (held ? dollars : Number.POSITIVE_INFINITY);
     const make = () => body(BODY_BYTES);
+    meter.takeStored();
     await accept(engine, 1, make);
     await drain(engine, MESSAGES, delivered);
     const single = show(`SendEmail, ${BODY_BYTES} bytes of ${kind}`, meter.take());
+    stored.push(meter.takeStored());
     await accept(engine, BULK, make);
     await drain(engine, MESSAGES, delivered);
     const bulk = show(`SendBulkEmail of ${BULK}, ${BODY_BYTES} bytes of ${kind}`, meter.take());
+    stored.push(meter.takeStored());
     await accept(engine, 1, make);
     await drain(engine, MESSAGES, deferred);
     moveTime(Date.now() + 6 * MINUTE);
@@ -400,7 +448,19 @@ try {
   await openings(engine, reporter);
   reporter.close();
   show('An open or click', meter.take());
-  await atRest(engine, meter);
+  const months = await atRest(engine, meter);
+  const month = (start: string): number => [...months].find(([name]) => name.startsWith(start))![1];
+  const idle = { ip: month('an IP'), node: month('a node'), lane: month('a lane') };
+  const [one, many, deferral] = figures.map(([, , value]) => value);
+  const common = { deferral: deferral!, bytes: BODY_BYTES, idle };
+  const [alone, together] = showAllIn([
+    ['SendEmail', allIn({ ...common, requests: one!, perCall: 1, stored: stored[0]! })],
+    [`bulk of ${BULK}`, allIn({ ...common, requests: many!, perCall: BULK, stored: stored[1]! })],
+  ]);
+  figures.push(
+    ['all in at 100 million a day, by SendBulkEmail', 6, together!],
+    ['all in at 100 million a day, by SendEmail alone', Number.POSITIVE_INFINITY, alone!],
+  );
   process.stdout.write(
     `\n${'$ a million delivered'.padEnd(58)}${'measured'.padStart(10)}${'reach'.padStart(8)}\n`,
   );
