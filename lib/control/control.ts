@@ -61,9 +61,12 @@ export async function openControl(options: ControlOptions): Promise<Control> {
   const suppression = new DocumentCache<SuppressionAttributes>(config, 'suppression', clock, 1 << 20);
   const caches = [keys, identities, sets, templates, destinations, eventScopes, account, suppression];
 
-  const byKind = new Map<string, { changed(key: string): void }>(caches.map((cache) => [cache.kind, cache]));
+  const byKind = new Map<string, { changed(key?: string): void }>(caches.map((cache) => [cache.kind, cache]));
   const closers: (() => void | Promise<void>)[] = [
-    config.watch(({ kind, key }) => byKind.get(kind)?.changed(key)),
+    config.watch(({ kind, key }) => {
+      if (kind === undefined) for (const cache of caches) cache.changed();
+      else byKind.get(kind)?.changed(key);
+    }),
   ];
   const close = async (): Promise<void> => {
     for (const one of closers.splice(0)) await one();

@@ -67,7 +67,7 @@ export class DirectiveStore {
     this.#mirror = new DocumentMirror<StoredDirective>(config, KIND, clock, (id, stored) =>
       this.#follow(id, stored),
     );
-    this.#unwatch = config.watch(({ kind, key }) => (kind === KIND ? this.#mirror.changed(key) : undefined));
+    this.#unwatch = this.#mirror.watch();
   }
 
   async load(): Promise<void> {

@@ -33,6 +33,8 @@ export class DocumentMirror<T extends object> {
   readonly #retries = new Set<() => void>();
   /** Keys that changed while the cache was loaded: the page that was read may be older than the change. */
   #overtaken: Set<string> | undefined = new Set();
+  /** Ends when all documents were read that were to be read again. */
+  #reloaded: Promise<void> = Promise.resolve();
   #sorted: T[] | undefined;
   #closed = false;
 
@@ -56,17 +58,7 @@ export class DocumentMirror<T extends object> {
   async load(): Promise<void> {
     // From here on changes are announced: only then no value read below is older than the first announced change.
     await this.#config.catchUp();
-    let after: string | undefined;
-    for (;;) {
-      const page = await this.#config.list(this.kind, { after, max: PAGE });
-      for (const document of page) {
-        if (!this.#overtaken?.has(document.key)) this.#apply(document.key, document);
-      }
-      const last = page.at(-1);
-      if (last === undefined || page.length < PAGE) break;
-      after = last.key;
-    }
-    this.#overtaken = undefined;
+    await this.#readAll();
   }
 
   get(key: string): T | undefined {
@@ -141,8 +133,9 @@ export class DocumentMirror<T extends object> {
     return existed;
   }
 
-  /** Reads a changed document. Resolves when it is in memory, or cannot be read now: then it is tried again. */
-  changed(key: string): Promise<void> {
+  /** Reads what changed, one document or, without a key, the whole kind. Resolves when it is in memory, or cannot be read now: then it is tried again. */
+  changed(key?: string): Promise<void> {
+    if (key === undefined) return this.#reload();
     this.#overtaken?.add(key);
     const running = this.#refreshing.get(key);
     if (running) {
@@ -153,6 +146,13 @@ export class DocumentMirror<T extends object> {
     this.#refreshing.set(key, state);
     state.done = this.#refresh(key, state);
     return state.done;
+  }
+
+  /** Follows the changes of the kind. @returns an unsubscriber. */
+  watch(): () => void {
+    return this.#config.watch(({ kind, key }) =>
+      kind === undefined ? this.changed() : kind === this.kind ? this.changed(key) : undefined,
+    );
   }
 
   close(): void {
@@ -188,6 +188,45 @@ export class DocumentMirror<T extends object> {
     this.#applied(key, this.get(key), read);
   }
 
+  async #readAll(): Promise<void> {
+    this.#overtaken ??= new Set();
+    const gone = new Set(this.#entries.keys());
+    for (let after: string | undefined; ; ) {
+      const page = await this.#config.list(this.kind, { after, max: PAGE });
+      if (this.#closed) return;
+      for (const document of page) {
+        gone.delete(document.key);
+        if (!this.#overtaken.has(document.key)) this.#apply(document.key, document);
+      }
+      after = page.at(-1)?.key;
+      if (page.length < PAGE) break;
+    }
+    for (const key of gone) if (!this.#overtaken.has(key)) this.#apply(key, undefined);
+    this.#overtaken = undefined;
+  }
+
+  #reload(): Promise<void> {
+    this.#reloaded = this.#reloaded.then(async () => {
+      try {
+        await this.#readAll();
+      } catch {
+        this.#overtaken = undefined;
+        this.#later(() => this.#reload());
+      }
+    });
+    return this.#reloaded;
+  }
+
+  /** The store is away: what is in memory stays in force, and what changed is fetched when the store is back. */
+  #later(again: () => Promise<void>): void {
+    if (this.#closed) return;
+    const cancel = this.#clock.after(REFRESH_RETRY, () => {
+      this.#retries.delete(cancel);
+      void again();
+    });
+    this.#retries.add(cancel);
+  }
+
   async #refresh(key: string, state: { stale: boolean }): Promise<void> {
     try {
       for (;;) {
@@ -202,14 +241,8 @@ export class DocumentMirror<T extends object> {
         return;
       }
     } catch {
-      // The store is away: the version in memory stays in force, and the change is fetched when the store is back.
       this.#refreshing.delete(key);
-      if (this.#closed) return;
-      const cancel = this.#clock.after(REFRESH_RETRY, () => {
-        this.#retries.delete(cancel);
-        void this.changed(key);
-      });
-      this.#retries.add(cancel);
+      this.#later(() => this.changed(key));
     }
   }
 }

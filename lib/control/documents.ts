@@ -148,8 +148,10 @@ class VersionedDocuments implements Documents {
     this.#clock = clock;
     this.kinds = kinds.map(({ name }) => name);
     this.#byKind = new Map(kinds.map((kind) => [kind.name, new DocumentKind(kind, config, clock)]));
-    const byStoredKind = new Map([...this.#byKind].map(([kind, known]) => [storedKind(kind), known]));
-    this.#unwatch = config.watch(({ kind, key }) => byStoredKind.get(kind)?.cache.changed(key));
+    const caches = [...this.#byKind.values()].map(({ cache }) => cache.watch());
+    this.#unwatch = () => {
+      for (const unwatch of caches) unwatch();
+    };
   }
 
   async load(): Promise<void> {

@@ -146,7 +146,7 @@ class StoredEventDestinations implements EventDestinations {
   async follow(): Promise<FollowedDestinations> {
     const { config, clock } = this.#options;
     const mirror = new DocumentMirror<StoredEventDestination>(config, KIND, clock);
-    const unwatch = config.watch(({ kind, key }) => (kind === KIND ? mirror.changed(key) : undefined));
+    const unwatch = mirror.watch();
     const close = (): void => {
       unwatch();
       mirror.close();

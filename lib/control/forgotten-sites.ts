@@ -52,7 +52,7 @@ export async function openForgottenSites(config: Config, clock: Clock): Promise<
   const cache = new DocumentMirror<Order>(config, KIND, clock, (_key, order) => {
     if (order !== undefined) for (const listener of listeners) listener(order.site);
   });
-  const unwatch = config.watch(({ kind, key }) => (kind === KIND ? cache.changed(key) : undefined));
+  const unwatch = cache.watch();
   const close = (): void => {
     unwatch();
     cache.close();

@@ -49,7 +49,7 @@ export async function openLaneGroups({
   clock: Clock;
 }): Promise<LaneGroups> {
   const mirror = new DocumentMirror<Learnt>(config, KIND, clock);
-  const unwatch = config.watch(({ kind, key }) => (kind === KIND ? mirror.changed(key) : undefined));
+  const unwatch = mirror.watch();
   await mirror.load();
   /** How often a domain was found in another group than its lane's. */
   let counted = new Map<string, number>();

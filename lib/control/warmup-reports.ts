@@ -55,7 +55,7 @@ export async function openWarmupReports(config: Config, clock: Clock): Promise<W
     if (known.size > 0) byIp.set(ip, known);
     else byIp.delete(ip);
   });
-  const unwatch = config.watch(({ kind, key }) => (kind === KIND ? mirror.changed(key) : undefined));
+  const unwatch = mirror.watch();
   const close = (): void => {
     unwatch();
     mirror.close();

@@ -298,7 +298,13 @@ export interface Document {
   version: number;
 }
 
-export type ConfigListener = (change: { kind: string; key: string }) => void | Promise<void>;
+/** What changed: a document; without a key, any of its kind; without a kind, any document. */
+export interface ConfigChange {
+  kind?: string;
+  key?: string;
+}
+
+export type ConfigListener = (change: ConfigChange) => void | Promise<void>;
 
 /** Selects documents of a kind. */
 export interface DocumentQuery {
@@ -325,8 +331,9 @@ export interface Config {
   /** @returns whether it existed. */
   delete(kind: string, key: string): Promise<boolean>;
   /**
-   * Calls the listener after each change by any process, within about a second. A listener that reads the change
-   * returns a promise, for `catchUp`; it never rejects. Returns an unsubscriber.
+   * Calls the listener after each change by any process, within about a second; many changes of a kind, and what a
+   * process missed that was stopped for long, may be one call. A listener that reads the change returns a promise, for
+   * `catchUp`; it never rejects. Returns an unsubscriber.
    */
   watch(listener: ConfigListener): () => void;
   /**

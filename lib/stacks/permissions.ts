@@ -11,9 +11,8 @@ import { leaseOf } from '../egress/source-leases.ts';
 import {
   CERTIFICATE,
   LISTED_INDEX,
-  PARTITION_KEY,
+  LOG_PREFIX,
   type SecretName,
-  SORT_KEY,
   type TableName,
 } from '../engine/aws/schema.ts';
 import { EVENT_NAMESPACE } from '../engine/destinations.ts';
@@ -23,11 +22,11 @@ import type { Stage } from './stage.ts';
 
 /** Kinds of documents that hold sealed secrets; their names are control's. */
 const SEALED_KINDS = ['key', 'identity'];
-/**
- * Kinds that a node writes: the directives of its rules, reports about IPs, the lanes of domains, and the count of
- * changes (`!`).
- */
-const NODE_KINDS = ['directive', 'warmup-report', 'lane-group', '!'];
+/** Partitions of the log of changes. */
+const LOG = `${LOG_PREFIX}*`;
+
+/** Kinds that a node writes: the directives of its rules, reports about IPs, and the lanes of domains. */
+const NODE_KINDS = ['directive', 'warmup-report', 'lane-group'];
 
 /** Kinds of rows that a node writes: aggregate reports about domains. */
 const NODE_ROWS = ['report'];
@@ -36,13 +35,13 @@ const NODE_ROWS = ['report'];
 const COUNTED_KINDS = ['statistics', 'counted'];
 
 /** Kinds of documents that the protection of tenants reads: its thresholds, and directives. */
-const PROTECTION_KINDS = ['config-protection', 'directive', '!'];
+const PROTECTION_KINDS = ['config-protection', 'directive'];
 
 /** Kinds of rows with who may be written to: read for each message of a list, and changed when a reader leaves. */
 const CONTACT_KINDS = ['contact-list', 'contact'];
 
-/** Kinds of keys: themselves and their lists; and the count of changes. */
-const KEY_KINDS = ['key', 'key-index', '!'];
+/** Kinds of keys: themselves and their lists. */
+const KEY_KINDS = ['key', 'key-index'];
 
 /** Kinds of rows by which events wait for their destinations, and are kept for those who fetch them. */
 const EVENT_KINDS = [
@@ -53,10 +52,10 @@ const EVENT_KINDS = [
   'event-due',
   'event-index',
 ];
-/** Kinds of documents in which event destinations are, and the count of changes. */
-const DESTINATION_KINDS = ['event-destination', 'event-scope', '!'];
+/** Kinds of documents in which event destinations are. */
+const DESTINATION_KINDS = ['event-destination', 'event-scope'];
 /** Of these, what the first process writes that needs them (lib/control/event-scopes.ts). */
-const SCOPE_KINDS = ['event-scope', '!'];
+const SCOPE_KINDS = ['event-scope'];
 /** What a destination in each service needs; a key of KMS is that of an encrypted topic. */
 const TARGET_ACTIONS = {
   sns: ['sns:Publish'],
@@ -80,7 +79,6 @@ export function apiPermissions(data: DataStack): iam.PolicyStatement[] {
     table(data, 'rows', 'BatchGetItem', 'Query', 'PutItem', 'BatchWriteItem'),
     table(data, 'leases', 'GetItem'),
     table(data, 'config', 'GetItem', 'BatchGetItem', 'Query', 'PutItem', 'DeleteItem'),
-    keysOfConfig(data),
     lanes(data, 'SendMessage'),
     queue(data.outcomes, 'SendMessage'),
     queue(data.events, 'SendMessage'),
@@ -101,7 +99,6 @@ export function submissionPermissions(data: DataStack): iam.PolicyStatement[] {
     rowsOfKinds(data, CONTACT_KINDS, 'BatchGetItem', 'PutItem'),
     table(data, 'leases', 'GetItem'),
     table(data, 'config', 'GetItem', 'BatchGetItem', 'Query'),
-    keysOfConfig(data),
     lanes(data, 'SendMessage'),
     queue(data.outcomes, 'SendMessage'),
     allow(['s3:PutObject'], [bodies(data)]),
@@ -114,19 +111,15 @@ export function submissionPermissions(data: DataStack): iam.PolicyStatement[] {
 /** Statements of the function that makes the first key. */
 export function firstKeyPermissions(data: DataStack): iam.PolicyStatement[] {
   return [
-    ofKinds(data, ['GetItem', 'BatchGetItem', 'Query', 'PutItem'], {
-      'ForAllValues:StringEquals': KEY_KINDS,
-    }),
+    ofKinds(data, KEY_KINDS, 'GetItem', 'BatchGetItem', 'Query', 'PutItem'),
+    appendChange(data),
     ...secrets(data, 'master.key'),
   ];
 }
 
 /** Statements of the function that looks up the proofs of domains; the private keys that it reads are sealed. */
 export function proofsPermissions(data: DataStack): iam.PolicyStatement[] {
-  return [
-    ofKinds(data, ['GetItem', 'Query', 'PutItem'], { 'ForAllValues:StringEquals': ['identity', '!'] }),
-    keysOfConfig(data),
-  ];
+  return [ofKinds(data, ['identity'], 'GetItem', 'Query', 'PutItem'), appendChange(data)];
 }
 
 /**
@@ -161,8 +154,8 @@ export function outcomesPermissions(data: DataStack, stage: Stage): iam.PolicySt
       'UpdateItem',
       'DeleteItem',
     ),
-    ofKinds(data, ['GetItem', 'Query'], { 'ForAllValues:StringEquals': PROTECTION_KINDS }),
-    ofKinds(data, ['PutItem', 'DeleteItem'], { 'ForAllValues:StringEquals': ['directive', '!'] }),
+    ofKinds(data, [...PROTECTION_KINDS, LOG], 'GetItem', 'Query'),
+    ofKinds(data, ['directive'], 'PutItem', 'DeleteItem'),
     rowsOfKinds(data, CONTACT_KINDS, 'BatchGetItem', 'PutItem'),
     rowsOfKinds(data, EVENT_KINDS, 'BatchGetItem', 'PutItem', 'BatchWriteItem'),
     ...eventDestinations(data),
@@ -181,7 +174,7 @@ export function eventsPermissions(data: DataStack, stage: Stage): iam.PolicyStat
     table(data, 'records', 'GetItem'),
     rowsOfKinds(data, EVENT_KINDS, 'BatchGetItem', 'Query', 'PutItem', 'BatchWriteItem'),
     ...eventDestinations(data),
-    ofKinds(data, ['PutItem'], { 'ForAllValues:StringEquals': DESTINATION_KINDS }),
+    ofKinds(data, DESTINATION_KINDS, 'PutItem'),
     queue(data.events, 'SendMessage'),
     key(data, 'Decrypt', 'GenerateDataKey'),
     ...secrets(data, 'master.key'),
@@ -203,9 +196,9 @@ export function acknowledgeTargets(role: iam.Role, stage: Stage): void {
 /** Reads the destinations of events, whose secrets are sealed. */
 function eventDestinations(data: DataStack): iam.PolicyStatement[] {
   return [
-    ofKinds(data, ['GetItem', 'BatchGetItem', 'Query'], { 'ForAllValues:StringEquals': DESTINATION_KINDS }),
-    ofKinds(data, ['PutItem'], { 'ForAllValues:StringEquals': SCOPE_KINDS }),
-    keysOfConfig(data),
+    ofKinds(data, [...DESTINATION_KINDS, LOG], 'GetItem', 'BatchGetItem', 'Query'),
+    ofKinds(data, SCOPE_KINDS, 'PutItem'),
+    appendChange(data),
   ];
 }
 
@@ -261,9 +254,9 @@ export function egressPermissions(data: DataStack, { stage, pools, ips }: NodeSc
     leases(data, 'ForAllValues:StringNotLike', [leaseOf('*')]),
     leases(data, 'ForAllValues:StringEquals', ips.map(leaseOf)),
     divisions(data),
-    ofKinds(data, ['GetItem', 'Query'], { 'ForAllValues:StringNotEquals': SEALED_KINDS }),
-    ofKinds(data, ['PutItem', 'DeleteItem'], { 'ForAllValues:StringEquals': NODE_KINDS }),
-    keysOfConfig(data),
+    openConfig(data, 'GetItem', 'Query'),
+    ofKinds(data, NODE_KINDS, 'PutItem', 'DeleteItem'),
+    appendChange(data),
     allow(['s3:GetObject', 's3:PutObject'], [bodies(data)]),
     allow(['s3:ListBucket'], [data.bucket.bucketArn]),
     key(data, 'Decrypt', 'GenerateDataKey'),
@@ -376,23 +369,21 @@ function divisions(data: DataStack): iam.PolicyStatement {
 }
 
 /** Documents of some kinds only: the kind is the partition key. */
-function ofKinds(
-  data: DataStack,
-  actions: string[],
-  condition: Record<string, readonly string[]>,
-): iam.PolicyStatement {
+function ofKinds(data: DataStack, kinds: readonly string[], ...actions: string[]): iam.PolicyStatement {
   const statement = table(data, 'config', ...actions);
-  for (const [operator, kinds] of Object.entries(condition)) {
-    statement.addCondition(operator, { 'dynamodb:LeadingKeys': kinds });
-  }
+  statement.addCondition('ForAllValues:StringLike', { 'dynamodb:LeadingKeys': kinds });
   return statement;
 }
 
-/** Keys of documents without their content: to find changes since the last call. */
-function keysOfConfig(data: DataStack): iam.PolicyStatement {
-  const statement = table(data, 'config', 'Scan');
-  statement.addCondition('ForAllValues:StringEquals', { 'dynamodb:Attributes': [PARTITION_KEY, SORT_KEY] });
-  statement.addCondition('StringEquals', { 'dynamodb:Select': 'SPECIFIC_ATTRIBUTES' });
+/** Appends to the log of changes, as each change does. No role removes a row. */
+function appendChange(data: DataStack): iam.PolicyStatement {
+  return ofKinds(data, [LOG], 'PutItem');
+}
+
+/** Reads all of the configuration but what holds secrets. */
+function openConfig(data: DataStack, ...actions: string[]): iam.PolicyStatement {
+  const statement = table(data, 'config', ...actions);
+  statement.addCondition('ForAllValues:StringNotEquals', { 'dynamodb:LeadingKeys': SEALED_KINDS });
   return statement;
 }
 

@@ -134,11 +134,11 @@ describe('aws: roles', { skip: SKIP }, () => {
       const kind = `kind ${newLane()}`;
       const seen = new Set<string>();
       const leave = config.watch((change) => {
-        if (change.kind === kind) seen.add(change.key);
+        if (change.kind === kind) seen.add(change.key!);
       });
       await config.catchUp();
-      for (let n = 0; n < 40; n += 1) await writer.config.put(kind, `key ${n}`, n);
-      await until(() => seen.size === 40);
+      for (let n = 0; n < 4; n += 1) await writer.config.put(kind, `key ${n}`, n);
+      await until(() => seen.size === 4);
       leave();
     });
   }

@@ -84,7 +84,7 @@ export function configContract(under: () => EngineUnderTest): void {
       const kind = `kind-${randomUUID()}`;
       const seen: string[] = [];
       const leave = engine.config.watch((change) => {
-        if (change.kind === kind) seen.push(change.key);
+        if (change.kind === kind) seen.push(change.key!);
       });
       await engine.config.put(kind, 'a', 1);
       await engine.config.delete(kind, 'a');

@@ -349,7 +349,7 @@ describe('api, after it was stopped for a while', () => {
       assert.equal((await call(account)).status, 403);
       key = first;
       moveTime(Date.now() + 1_100);
-      apiFaults.add({ command: 'GetItem', kind: 'refused', times: 1, error: 'AccessDenied' });
+      apiFaults.add({ command: 'Query', kind: 'refused', times: 1, error: 'AccessDenied' });
       assert.equal((await call(account)).status, 503);
       assert.equal((await call(account)).status, 200);
     } finally {

@@ -15,10 +15,9 @@ const STOPPING_ALARMS = [
   'Storage refused',
 ];
 export const EC2 = 'arn:aws:ec2:eu-central-1:AWS::AccountId:';
-/** The keys of documents, without their contents. */
-const KEYS_OF_CONFIG = {
-  'ConfigTable if ForAllValues:StringEquals dynamodb:Attributes pk,sk; StringEquals dynamodb:Select SPECIFIC_ATTRIBUTES':
-    'dynamodb:Scan',
+/** Appends to the log of changes. */
+const APPEND_CHANGE = {
+  'ConfigTable if ForAllValues:StringLike dynamodb:LeadingKeys log#*': 'dynamodb:PutItem',
 };
 const STATE =
   'dynamodb:BatchGetItem dynamodb:BatchWriteItem dynamodb:GetItem dynamodb:Query dynamodb:UpdateItem';
@@ -83,9 +82,9 @@ const egress = (node: string, pools: readonly string[], ips: readonly string[]):
     'dynamodb:GetItem dynamodb:UpdateItem',
   'ConfigTable if ForAllValues:StringNotEquals dynamodb:LeadingKeys key,identity':
     'dynamodb:GetItem dynamodb:Query',
-  'ConfigTable if ForAllValues:StringEquals dynamodb:LeadingKeys directive,warmup-report,lane-group,!':
+  'ConfigTable if ForAllValues:StringLike dynamodb:LeadingKeys directive,warmup-report,lane-group':
     'dynamodb:DeleteItem dynamodb:PutItem',
-  ...KEYS_OF_CONFIG,
+  ...APPEND_CHANGE,
   'Bodies/*': 's3:GetObject s3:PutObject',
   Bodies: 's3:ListBucket',
   ...secrets('return-path.key'),
@@ -110,8 +109,8 @@ function nodeOnEc2(node: string, pools: readonly string[], addresses: readonly s
 const EVENT_ROWS =
   'RowsTable if ForAllValues:StringLike dynamodb:LeadingKeys event-destination#*,event-backlog#*,event-attempt#*,event-test#*,event-due#*,event-index#*';
 const DESTINATIONS =
-  'ConfigTable if ForAllValues:StringEquals dynamodb:LeadingKeys event-destination,event-scope,!';
-const SCOPES = 'ConfigTable if ForAllValues:StringEquals dynamodb:LeadingKeys event-scope,!';
+  'ConfigTable if ForAllValues:StringLike dynamodb:LeadingKeys event-destination,event-scope,log#*';
+const SCOPES = 'ConfigTable if ForAllValues:StringLike dynamodb:LeadingKeys event-scope';
 /** What the stage of the tests lists. */
 const EVENT_TARGETS: Granted = {
   'arn:aws:sns:eu-central-1:123456789012:mail-*': 'sns:Publish',
@@ -135,7 +134,6 @@ export const PERMISSIONS: Record<string, Granted> = {
     RowsTable: 'dynamodb:BatchGetItem dynamodb:BatchWriteItem dynamodb:PutItem dynamodb:Query',
     LeasesTable: 'dynamodb:GetItem',
     ConfigTable: 'dynamodb:BatchGetItem dynamodb:DeleteItem dynamodb:GetItem dynamodb:PutItem dynamodb:Query',
-    ...KEYS_OF_CONFIG,
     [LANES]: 'sqs:SendMessage',
     Queueoutcomes: 'sqs:SendMessage',
     Queueeventsfifo: 'sqs:SendMessage',
@@ -152,9 +150,9 @@ export const PERMISSIONS: Record<string, Granted> = {
   },
   'api ProofsRole': {
     ProofsLog: WRITE_LOG,
-    'ConfigTable if ForAllValues:StringEquals dynamodb:LeadingKeys identity,!':
+    'ConfigTable if ForAllValues:StringLike dynamodb:LeadingKeys identity':
       'dynamodb:GetItem dynamodb:PutItem dynamodb:Query',
-    ...KEYS_OF_CONFIG,
+    ...APPEND_CHANGE,
   },
   'api OutcomesRole': {
     OutcomesLog: WRITE_LOG,
@@ -163,9 +161,9 @@ export const PERMISSIONS: Record<string, Granted> = {
     SuppressionsTable: 'dynamodb:UpdateItem',
     'RowsTable if ForAllValues:StringLike dynamodb:LeadingKeys statistics#*,counted#*':
       'dynamodb:BatchGetItem dynamodb:DeleteItem dynamodb:GetItem dynamodb:PutItem dynamodb:Query dynamodb:UpdateItem',
-    'ConfigTable if ForAllValues:StringEquals dynamodb:LeadingKeys config-protection,directive,!':
+    'ConfigTable if ForAllValues:StringLike dynamodb:LeadingKeys config-protection,directive,log#*':
       'dynamodb:GetItem dynamodb:Query',
-    'ConfigTable if ForAllValues:StringEquals dynamodb:LeadingKeys directive,!':
+    'ConfigTable if ForAllValues:StringLike dynamodb:LeadingKeys directive':
       'dynamodb:DeleteItem dynamodb:PutItem',
     ...CONTACTS,
     // Lambda needs these to read a queue on the function's behalf.
@@ -174,7 +172,7 @@ export const PERMISSIONS: Record<string, Granted> = {
     [EVENT_ROWS]: 'dynamodb:BatchGetItem dynamodb:BatchWriteItem dynamodb:PutItem',
     [DESTINATIONS]: 'dynamodb:BatchGetItem dynamodb:GetItem dynamodb:Query',
     [SCOPES]: 'dynamodb:PutItem',
-    ...KEYS_OF_CONFIG,
+    ...APPEND_CHANGE,
     Queueeventsfifo: 'sqs:SendMessage',
     ...EVENT_TARGETS,
     DataKey: 'kms:Decrypt kms:GenerateDataKey',
@@ -183,9 +181,11 @@ export const PERMISSIONS: Record<string, Granted> = {
     EventsLog: WRITE_LOG,
     RecordsTable: 'dynamodb:GetItem',
     [EVENT_ROWS]: 'dynamodb:BatchGetItem dynamodb:BatchWriteItem dynamodb:PutItem dynamodb:Query',
-    [DESTINATIONS]: 'dynamodb:BatchGetItem dynamodb:GetItem dynamodb:PutItem dynamodb:Query',
+    [DESTINATIONS]: 'dynamodb:BatchGetItem dynamodb:GetItem dynamodb:Query',
+    'ConfigTable if ForAllValues:StringLike dynamodb:LeadingKeys event-destination,event-scope':
+      'dynamodb:PutItem',
     [SCOPES]: 'dynamodb:PutItem',
-    ...KEYS_OF_CONFIG,
+    ...APPEND_CHANGE,
     Queueeventsfifo: `${READ_QUEUE} sqs:SendMessage`,
     ...secrets('master.key'),
     ...EVENT_TARGETS,
@@ -199,8 +199,9 @@ export const PERMISSIONS: Record<string, Granted> = {
   },
   'api FirstKeyRole': {
     FirstKeyLog: WRITE_LOG,
-    'ConfigTable if ForAllValues:StringEquals dynamodb:LeadingKeys key,key-index,!':
+    'ConfigTable if ForAllValues:StringLike dynamodb:LeadingKeys key,key-index':
       'dynamodb:BatchGetItem dynamodb:GetItem dynamodb:PutItem dynamodb:Query',
+    ...APPEND_CHANGE,
     ...secrets('master.key'),
   },
   'api DeploymentRole': {
@@ -224,7 +225,6 @@ export const PERMISSIONS: Record<string, Granted> = {
     ...CONTACTS,
     LeasesTable: 'dynamodb:GetItem',
     ConfigTable: 'dynamodb:BatchGetItem dynamodb:GetItem dynamodb:Query',
-    ...KEYS_OF_CONFIG,
     [LANES]: 'sqs:SendMessage',
     Queueoutcomes: 'sqs:SendMessage',
     'Bodies/*': 's3:PutObject',

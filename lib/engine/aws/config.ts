@@ -1,25 +1,18 @@
 /**
- * The config port: one item for each document, and one that counts changes.
+ * The config port: an item for each document, and a log of changes (`change-log.ts`).
  *
- * A change writes the document and the count in one transaction, so that no change is ever missed. The count's
- * item holds the latest changes too; a process reads that one small item every second (half a read unit: some
- * fifteen cents a month), and only looks further when it has grown.
+ * A change writes the document and its row of the log in one transaction, so that no change is ever missed. A process
+ * reads the end of the log every second.
  */
 import type { TransactWriteItem } from '@aws-sdk/client-dynamodb';
 import { PosternError } from '../../errors.ts';
 import type { Log } from '../../log.ts';
-import type { Config, ConfigListener, Document, DocumentQuery } from '../ports.ts';
-import { type Item, type Key, keyOf, number, numberOf, text } from './attributes.ts';
+import type { Config, ConfigChange, ConfigListener, Document, DocumentQuery } from '../ports.ts';
+import { type Item, keyOf, number, numberOf, text } from './attributes.ts';
+import { ChangeLog } from './change-log.ts';
 import { type Pacing, pause } from './concurrency.ts';
 import type { Tables } from './tables.ts';
 
-type ConfigChange = { kind: string; key: string };
-
-/** Begins with a character that no kind of document begins with. */
-const CHANGES: Key = { pk: '!', sk: 'changes' };
-/** Changes kept in the count's item, whose size stays below one read unit. */
-const KEPT = 30;
-const KEPT_BYTES = 3_000;
 const POLL = 900;
 /** Age up to which a check is current, ms: while it is polled, it always is. */
 const FRESH = 1_000;
@@ -27,19 +20,12 @@ const TRIES = 12;
 /** Sorts behind every key: the highest code point. */
 const LAST = '\u{10ffff}';
 
-interface Changes {
-  count: number;
-  recent: ConfigChange[];
-}
-
 export class AwsConfig implements Config {
   readonly #tables: Tables;
   readonly #pacing: Pacing;
   readonly #log: Pick<Log, 'warn'>;
+  readonly #changes: ChangeLog;
   readonly #listeners = new Set<ConfigListener>();
-  /** Counts of this process's own changes, which were announced at once. */
-  readonly #own = new Set<number>();
-  #seen: number | undefined;
   /** The check under way, and when the last finished one began. */
   #looking: Promise<void> | undefined;
   #lookedAt = Number.NEGATIVE_INFINITY;
@@ -52,6 +38,7 @@ export class AwsConfig implements Config {
     this.#tables = tables;
     this.#pacing = pacing;
     this.#log = log;
+    this.#changes = new ChangeLog(tables, pacing.clock);
   }
 
   async get(kind: string, key: string): Promise<Document | undefined> {
@@ -83,45 +70,45 @@ export class AwsConfig implements Config {
   }
 
   async put(kind: string, key: string, value: unknown, expect?: number): Promise<number> {
-    let version = 0;
-    await this.#change(kind, key, (current, table) => {
-      const held = current?.version ?? 0;
-      if (expect !== undefined && expect !== held) throw conflict(kind, key, expect);
-      version = held + 1;
-      return {
-        Put: {
-          TableName: table,
-          Item: {
-            pk: text(kind),
-            sk: text(key),
-            v: text(JSON.stringify(value)),
-            n: number(version),
-          },
-          ...unchanged(held),
-        },
-      };
-    });
-    return version;
+    const v = text(JSON.stringify(value));
+    for (let tries = 0; tries < TRIES; tries += 1) {
+      if (tries > 0) await pause(this.#pacing, tries);
+      const held = expect ?? (await this.get(kind, key))?.version ?? 0;
+      const item = { pk: text(kind), sk: text(key), v, n: number(held + 1) };
+      const isStored = await this.#change(kind, key, (table) => ({
+        Put: { TableName: table, Item: item, ...unchanged(held) },
+      }));
+      if (isStored) return held + 1;
+      if (expect !== undefined) throw conflict(kind, key, expect);
+    }
+    throw contended(kind, key);
   }
 
   async delete(kind: string, key: string): Promise<boolean> {
-    return this.#change(kind, key, (current, table) => {
-      if (!current) return undefined;
-      return {
+    for (let tries = 0; tries < TRIES; tries += 1) {
+      if (tries > 0) await pause(this.#pacing, tries);
+      const current = await this.get(kind, key);
+      if (!current) return false;
+      const isGone = await this.#change(kind, key, (table) => ({
         Delete: { TableName: table, Key: keyOf({ pk: kind, sk: key }), ...unchanged(current.version) },
-      };
-    });
+      }));
+      if (isGone) return true;
+    }
+    throw contended(kind, key);
   }
 
   watch(listener: ConfigListener): () => void {
     this.#listeners.add(listener);
-    if (!this.#cancel && !this.#closed) void this.#poll();
+    if (!this.#cancel && !this.#closed) {
+      this.#changes.begin();
+      void this.#poll();
+    }
     return () => {
       this.#listeners.delete(listener);
       if (this.#listeners.size > 0) return;
       this.#cancel?.();
       this.#cancel = undefined;
-      this.#seen = undefined;
+      this.#changes.end();
       this.#lookedAt = Number.NEGATIVE_INFINITY;
     };
   }
@@ -140,40 +127,18 @@ export class AwsConfig implements Config {
     this.#cancel?.();
   }
 
-  /**
-   * Writes a document with the count of changes.
-   * @param write builds the write from the current document; undefined when there is nothing to do.
-   */
-  async #change(
-    kind: string,
-    key: string,
-    write: (current: Document | undefined, table: string) => TransactWriteItem | undefined,
-  ): Promise<boolean> {
-    for (let tries = 0; tries < TRIES; tries += 1) {
-      if (tries > 0) await pause(this.#pacing, tries);
-      const [current, changes] = await Promise.all([this.get(kind, key), this.#changes()]);
-      const count = changes.count + 1;
-      if (!write(current, '')) return false;
-      const result = await this.#tables.transact('config', (table) => [
-        write(current, table)!,
-        { Put: { TableName: table, Item: changesItem(changes, { kind, key }), ...unchanged(changes.count) } },
-      ]);
-      if (result !== 'done') continue;
-      this.#own.add(count);
-      this.#tell({ kind, key });
-      return true;
-    }
-    throw new PosternError(
-      'storage_unavailable',
-      `${kind} ${key} cannot be written: too many changes at one time. Try again.`,
-    );
-  }
-
-  async #changes(consistent = true): Promise<Changes> {
-    const item = await this.#tables.get('config', CHANGES, consistent);
-    return item
-      ? { count: numberOf(item.n), recent: JSON.parse(item.v!.S!) as ConfigChange[] }
-      : { count: 0, recent: [] };
+  /** Writes a document with its row of the log. @returns false when the document's condition does not hold. */
+  async #change(kind: string, key: string, write: (table: string) => TransactWriteItem): Promise<boolean> {
+    const began = this.#pacing.clock.now();
+    const row = this.#changes.row(kind, key);
+    const result = await this.#tables.transact('config', (table) => [
+      write(table),
+      { Put: { TableName: table, Item: row } },
+    ]);
+    if (result !== 'done') return false;
+    this.#tell({ kind, key });
+    await this.#changes.stored(kind, key, began);
+    return true;
   }
 
   #isWatched(): boolean {
@@ -184,7 +149,7 @@ export class AwsConfig implements Config {
     const begun = () => {};
     this.#cancel = begun;
     try {
-      // It may be half a second behind: a change that the first check misses is then announced twice.
+      // It may be half a second behind: what it misses, the next one finds.
       await this.#look(false);
     } catch (error) {
       this.#log.warn('changes of the configuration cannot be read; tried again', { error });
@@ -205,24 +170,10 @@ export class AwsConfig implements Config {
 
   async #lookOnce(consistent: boolean): Promise<void> {
     const began = this.#pacing.clock.now();
-    const changes = await this.#changes(consistent);
+    const changes = await this.#changes.read(consistent);
     if (!this.#isWatched()) return;
-    if (this.#seen !== undefined && changes.count > this.#seen) await this.#announce(changes, this.#seen);
-    this.#seen = Math.max(this.#seen ?? 0, changes.count);
-    for (const own of this.#own) if (own <= this.#seen) this.#own.delete(own);
+    for (const change of changes) this.#tell(change);
     this.#lookedAt = began;
-  }
-
-  /** Announces all changes since; every document, when there are more than the count's item holds. */
-  async #announce({ count, recent }: Changes, seen: number): Promise<void> {
-    const missed = count - seen;
-    const changed =
-      missed <= recent.length
-        ? recent.slice(-missed).filter((_, at) => !this.#own.has(seen + 1 + at))
-        : (await this.#tables.allKeys('config'))
-            .filter(({ pk }) => pk !== CHANGES.pk)
-            .map(({ pk, sk }) => ({ kind: pk, key: sk }));
-    for (const change of changed) this.#tell(change);
   }
 
   #tell(change: ConfigChange): void {
@@ -246,20 +197,16 @@ function unchanged(version: number) {
     : { ConditionExpression: 'n = :n', ExpressionAttributeValues: { ':n': number(version) } };
 }
 
-function changesItem({ count, recent }: Changes, change: ConfigChange): Item {
-  const kept = [...recent, change].slice(-KEPT);
-  while (kept.length > 1 && JSON.stringify(kept).length > KEPT_BYTES) kept.shift();
-  return {
-    pk: text(CHANGES.pk),
-    sk: text(CHANGES.sk),
-    n: number(count + 1),
-    v: text(JSON.stringify(kept)),
-  };
-}
-
 function conflict(kind: string, key: string, expect: number): PosternError {
   return new PosternError(
     'config_conflict',
     `${kind} ${key} is not at version ${expect}: someone else changed it. Read it again and repeat the change.`,
+  );
+}
+
+function contended(kind: string, key: string): PosternError {
+  return new PosternError(
+    'storage_unavailable',
+    `${kind} ${key} cannot be written: too many changes of it at one time. Try again.`,
   );
 }

@@ -68,6 +68,9 @@ export const EVENT_MAX_RECEIVES = 10;
 /** Start of the names of all lanes' queues, behind the prefix, and of no other queue: roles know lanes by it. */
 export const LANE_QUEUES = 'lane-';
 
+/** Partitions of the log of changes in the table of the configuration begin so, and no kind of document does. */
+export const LOG_PREFIX = 'log#';
+
 /** Name of a lane's queue, behind the prefix: `lane-default-bulk-google`. Classes and groups hold no `-`. */
 export function laneQueue(lane: LaneName): string {
   return LANE_QUEUES + lane.replaceAll(':', '-');

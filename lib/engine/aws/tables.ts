@@ -13,7 +13,6 @@ import {
   GetItemCommand,
   PutItemCommand,
   QueryCommand,
-  ScanCommand,
   TransactionCanceledException,
   type TransactWriteItem,
   TransactWriteItemsCommand,
@@ -24,7 +23,7 @@ import { PosternError } from '../../errors.ts';
 import { type Item, type Key, keyOf, number, text } from './attributes.ts';
 import { isThrottle, storageError } from './clients.ts';
 import { chunks, each, type Pacing, pause } from './concurrency.ts';
-import { LISTED_INDEX, PARTITION_KEY, SORT_KEY, type TableName } from './schema.ts';
+import { LISTED_INDEX, type TableName } from './schema.ts';
 
 /** An expression with the names and values that it uses. */
 export interface Update {
@@ -186,28 +185,6 @@ export class Tables {
         start = answer.LastEvaluatedKey;
       } while (start);
       return count;
-    });
-  }
-
-  /** Keys of every item of a table. */
-  async allKeys(table: TableName): Promise<Key[]> {
-    return this.#do(table, async () => {
-      const keys: Key[] = [];
-      let start: Item | undefined;
-      do {
-        const answer = await this.#dynamo.send(
-          new ScanCommand({
-            TableName: this.#names[table],
-            ProjectionExpression: `${PARTITION_KEY}, ${SORT_KEY}`,
-            // Roles may scan for keys only, and IAM checks that by this (lib/stacks/permissions.ts).
-            Select: 'SPECIFIC_ATTRIBUTES',
-            ...(start && { ExclusiveStartKey: start }),
-          }),
-        );
-        for (const item of answer.Items ?? []) keys.push({ pk: item.pk!.S!, sk: item.sk!.S! });
-        start = answer.LastEvaluatedKey;
-      } while (start);
-      return keys;
     });
   }
 
