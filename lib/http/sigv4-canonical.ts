@@ -65,12 +65,18 @@ function order(a: string, b: string): number {
 
 /** Percent-decodes a path label or a part of a query. @throws PosternError `bad_request` when it is not UTF-8. */
 export function decode(text: string): string {
-  if (!text.includes('%')) return text;
+  const raw = /[^\x00-\x7f]/.test(text) ? rawUtf8(text) : text;
+  if (!raw.includes('%')) return raw;
   try {
-    return decodeURIComponent(text);
+    return decodeURIComponent(raw);
   } catch {
     throw new PosternError('bad_request', 'The path or the query holds an invalid percent-encoding.');
   }
+}
+
+/** Octets that a client sent without encoding them; a server shows them as latin1, Lambda as what they stand for. */
+function rawUtf8(text: string): string {
+  return /[^\x00-\xff]/.test(text) ? text : Buffer.from(text, 'latin1').toString('utf8');
 }
 
 function encode(text: string): string {

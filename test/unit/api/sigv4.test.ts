@@ -96,6 +96,13 @@ describe('accepts what the SDK signs', () => {
     assert.equal((await verify(withHeader(request, 'authorization', value))).key, KEY);
   });
 
+  test("raw UTF-8 in the query, as a server and as Lambda show it (AWS's get-vanilla-utf8-query)", async () => {
+    const request = await sign({ ...BASE, rawQuery: '%E1%88%B4=bar', query: { ሴ: 'bar' } });
+    for (const rawQuery of ['%E1%88%B4=bar', Buffer.from('ሴ=bar').toString('latin1'), 'ሴ=bar'])
+      await verify({ ...request, rawQuery });
+    await refused({ ...request, rawQuery: 'ስ=bar' }, 'invalid_signature');
+  });
+
   test('unsigned headers that a proxy added', async () => {
     const request = await sign(BASE);
     assert.equal((await verify(withHeader(request, 'x-forwarded-for', '203.0.113.9'))).key, KEY);
