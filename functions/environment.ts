@@ -14,6 +14,8 @@ export interface FunctionSettings {
   accountId: string;
   /** Name of the service in events. */
   hostname: string;
+  /** Domain of return paths where an identity has no MAIL FROM domain in use. */
+  returnPathDomain: string;
 }
 
 /** Settings of the functions that send events or show them. */
@@ -26,8 +28,6 @@ export interface EventSettings extends FunctionSettings {
 export interface ApiSettings extends EventSettings {
   /** Existing pools; in a stage with many, `@` and the name of a file beside the bundle. */
   pools: readonly string[];
-  /** Domain of return paths where an identity has no MAIL FROM domain. */
-  returnPathDomain: string;
   /** Domain identity that signs all mail beside the sender's own; absent: none. */
   cosignDomain?: string;
   /** Bucket of the secrets. */
@@ -61,6 +61,7 @@ export function functionEnvironment(settings: FunctionSettings): Record<string, 
     ...resourcesToEnvironment(settings.resources),
     POSTERN_ACCOUNT_ID: settings.accountId,
     POSTERN_HOSTNAME: settings.hostname,
+    POSTERN_RETURN_PATH_DOMAIN: settings.returnPathDomain,
   };
 }
 
@@ -77,7 +78,6 @@ export function apiEnvironment(settings: ApiSettings): Record<string, string> {
   return {
     ...eventEnvironment(settings),
     POSTERN_POOLS: settings.pools.join(','),
-    POSTERN_RETURN_PATH_DOMAIN: settings.returnPathDomain,
     [SECRETS_BUCKET]: settings.secrets,
     ...(settings.cosignDomain !== undefined && { [COSIGN_DOMAIN]: settings.cosignDomain }),
     ...(settings.trackingUrl !== undefined && { [TRACKING_URL]: settings.trackingUrl }),
@@ -113,6 +113,7 @@ export function readFunctionSettings(environment: NodeJS.ProcessEnv): FunctionSe
     resources: resourcesFromEnvironment(environment),
     accountId: requireVariable(environment, 'POSTERN_ACCOUNT_ID'),
     hostname: requireVariable(environment, 'POSTERN_HOSTNAME'),
+    returnPathDomain: requireVariable(environment, 'POSTERN_RETURN_PATH_DOMAIN'),
     region: requireVariable(environment, REGION),
   };
 }
@@ -143,7 +144,6 @@ export function readApiSettings(
   return {
     ...readIndexSettings(environment),
     pools: readPools(requireVariable(environment, 'POSTERN_POOLS'), bundle),
-    returnPathDomain: requireVariable(environment, 'POSTERN_RETURN_PATH_DOMAIN'),
     secrets: requireVariable(environment, SECRETS_BUCKET),
     ...(environment[COSIGN_DOMAIN] && { cosignDomain: environment[COSIGN_DOMAIN] }),
     ...(environment[TRACKING_URL] && { trackingUrl: environment[TRACKING_URL] }),

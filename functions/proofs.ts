@@ -2,7 +2,7 @@
  * Lambda entry, every hour: checks the proofs of domains that are due (lib/control/proof-checks.ts). It opens no
  * secret: it reads only the public keys of identities.
  */
-import { resolveTxt } from 'node:dns/promises';
+import { resolveMx, resolveTxt } from 'node:dns/promises';
 import { recheckProofs } from '../lib/control/proof-checks.ts';
 import { openAws } from '../lib/engine/aws/open.ts';
 import { systemClock } from '../lib/time.ts';
@@ -11,17 +11,17 @@ import { once } from './once.ts';
 import { openOutput } from './output.ts';
 
 const open = await once(async () => {
-  const { resources } = readFunctionSettings(process.env);
+  const { resources, returnPathDomain } = readFunctionSettings(process.env);
   const { log } = openOutput(systemClock);
-  return { engine: await openAws({ resources, clock: systemClock, log }), log };
+  return { engine: await openAws({ resources, clock: systemClock, log }), log, returnPathDomain };
 });
 
 export async function handler(): Promise<void> {
-  const { engine, log } = await open();
+  const { engine, log, returnPathDomain } = await open();
   const { lost, regained, checked, unanswered } = await recheckProofs({
     config: engine.config,
     clock: systemClock,
-    resolveTxt,
+    dns: { resolveTxt, resolveMx, bounces: { domain: returnPathDomain } },
   });
   for (const domain of lost)
     log.warn('the proof of a domain is gone from its DNS: nothing is sent as it', { domain });

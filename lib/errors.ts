@@ -195,6 +195,14 @@ export const ERRORS = {
     'operator',
     'Resume sending for the account or the configuration set.',
   ),
+  mail_from_not_verified: entry(
+    400,
+    554,
+    '5.7.1',
+    'MailFromDomainNotVerifiedException',
+    'caller',
+    'Publish the MX and SPF records of the MAIL FROM domain, or choose USE_DEFAULT_VALUE.',
+  ),
   configuration_set_missing: entry(
     404,
     554,

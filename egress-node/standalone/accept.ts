@@ -75,8 +75,7 @@ export function openAccept(
       maxSchedule: MAX_SCHEDULE,
       hasPool: (name, sender) => egress.hasPool(name, sender),
       group: (domain) => control.laneGroups.group(domain),
-      returnPathDomain: (identity, fromDomain) =>
-        identity.mailFromDomain ?? current().returnPathDomain ?? fromDomain,
+      returnPathDomain: (fromDomain) => current().returnPathDomain ?? fromDomain,
       cosignDomain: settings.cosignDomain,
       forwardsFeedback: true,
     },

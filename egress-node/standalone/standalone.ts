@@ -14,7 +14,7 @@ import { loadMasterKey } from '../../lib/control/master-key.ts';
 import { pauseAll } from '../../lib/control/paused-start.ts';
 import { smtpPassword } from '../../lib/control/smtp-password.ts';
 import type { AccessKey, Control } from '../../lib/control/types.ts';
-import { createResolver, type Resolver } from '../../lib/dns/resolver.ts';
+import { createResolver, type DnsRecords, type Resolver } from '../../lib/dns/resolver.ts';
 import { dnsServers } from '../../lib/dns/servers.ts';
 import { openEmbedded } from '../../lib/engine/embedded/open.ts';
 import type { Engine } from '../../lib/engine/ports.ts';
@@ -168,6 +168,17 @@ function eventsOf(
   return openEvents({ engine, destinations, resolver, context, clock: systemClock, log, webhookAllow });
 }
 
+/** Records as DNS has them now. @throws Error when no server answers. */
+async function recordsOf<T extends 'TXT' | 'MX'>(
+  resolver: Resolver,
+  name: string,
+  type: T,
+): Promise<DnsRecords[T][]> {
+  const answer = await resolver.resolve(name, type, true);
+  if (answer.kind === 'failed') throw new Error(answer.text);
+  return answer.kind === 'found' ? answer.records : [];
+}
+
 function controlOf(
   settings: Settings,
   masterKey: Buffer,
@@ -179,10 +190,9 @@ function controlOf(
     masterKey,
     clock: systemClock,
     verifyIdentities: settings.verifyIdentities,
-    resolveTxt: async (name) => {
-      const answer = await resolver.resolve(name, 'TXT');
-      if (answer.kind === 'failed') throw new Error(answer.text);
-      return answer.kind === 'found' ? answer.records.map((record) => [record]) : [];
-    },
+    // Past the cache: who has just published a record must not wait for the end of a negative answer's life.
+    resolveTxt: async (name) => (await recordsOf(resolver, name, 'TXT')).map((record) => [record]),
+    resolveMx: (name) => recordsOf(resolver, name, 'MX'),
+    bounces: { domain: settings.returnPathDomain, host: settings.hostname },
   });
 }

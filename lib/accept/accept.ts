@@ -178,13 +178,13 @@ class Acceptor implements Accept {
     return made;
   }
 
-  #finish({ prepared, identity, takers, bytes }: Signed, origin: Origin, withheld: Withheld): Admission {
+  #finish({ prepared, takers, bytes }: Signed, origin: Origin, withheld: Withheld): Admission {
     const { policy, returnPaths } = this.#deps;
-    const domain = policy.returnPathDomain(identity, prepared.from.domain);
     const rules: ItemRules = {
       announced: takers.some(({ types }) => types.includes('SEND')),
       group: policy.group,
-      returnPath: (id, n, expiresAt) => returnPaths.make(id, n, domain, expiresAt + RETURN_PATH_GRACE),
+      returnPath: (id, n, expiresAt) =>
+        returnPaths.make(id, n, prepared.returnPathDomain, expiresAt + RETURN_PATH_GRACE),
     };
     return admission(prepared, origin, bytes, !isAscii(bytes), rules, withheld);
   }

@@ -1,5 +1,6 @@
 /** Decisions before the message is composed: sender, configuration set, recipients, pool and time. */
 import type { EventDestination } from '../control/event-destination.ts';
+import { mailFromDomainOf } from '../control/mail-from.ts';
 import type { Identity } from '../control/types.ts';
 import { PosternError } from '../errors.ts';
 import { parseAddress, parseEnvelopeAddress } from '../mail/address.ts';
@@ -62,6 +63,7 @@ export async function check(
     await identityOf(control, parseEnvelopeAddress(submission.mailFrom), tenant, region);
   }
   const header = raw?.from ?? from;
+  const mailFromDomain = mailFromDomainOf(identity);
   const set = await configurationSetOf(
     control,
     submission.configurationSet ?? raw?.configurationSet,
@@ -96,6 +98,7 @@ export async function check(
     tenant,
     from: header,
     source: header.address,
+    returnPathDomain: mailFromDomain ?? policy.returnPathDomain(header.domain),
     recipients,
     commonHeaders: { from: [], messageId: `<${qualifiedId(id, header.domain)}>` },
     configurationSet: set?.name,

@@ -1,7 +1,7 @@
 /** Dependencies of the accept pipeline: storage, keys, links, and the bounds of the service. */
 
 import type { Contacts } from '../contacts/contacts.ts';
-import type { Control, Identity } from '../control/types.ts';
+import type { Control } from '../control/types.ts';
 import type { Queue, Records, Suppressions } from '../engine/ports.ts';
 import type { ErrorCode } from '../errors.ts';
 import type { MessageReferences } from '../mail/message-reference.ts';
@@ -28,10 +28,10 @@ export interface AcceptPolicy {
   hasPool(name: string, sender: PoolUser): boolean;
   /** Provider group of a destination domain: the last part of a lane. */
   group(domain: string): string;
-  /** Domain of the return path for an identity: its own MAIL FROM domain, else that of the service. */
-  returnPathDomain(identity: Identity, fromDomain: string): string;
   /** Whether bounces and complaints are forwarded by mail here. */
   forwardsFeedback: boolean;
+  /** The service's own domain of return paths, for mail whose identity has no MAIL FROM domain in use. */
+  returnPathDomain(fromDomain: string): string;
   /**
    * Domain identity of the operator whose RSA key signs all mail beside the sender's own, so that feedback loops that
    * go by `d=` (Yahoo) cover every sender. It costs a second RSA signature a message. Absent: none.

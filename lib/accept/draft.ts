@@ -38,7 +38,6 @@ export interface Draft {
 /** A message as it will travel. */
 export interface Signed {
   prepared: Prepared;
-  identity: Identity;
   takers: Checked['takers'];
   bytes: Buffer;
 }
@@ -91,14 +90,13 @@ function urlOf({ unsubscribe }: DraftDeps, prepared: Prepared, base: string): st
 
 /** The message with the fields by which its reader unsubscribes, in place of the sender's own. */
 function withUnsubscribe(
-  { unsubscribe, policy }: DraftDeps,
+  { unsubscribe }: DraftDeps,
   { fields, body }: ParsedMessage,
-  { prepared, identity }: Checked,
+  { prepared }: Checked,
   url: string,
 ): ParsedMessage {
-  const { id, from, expiresAt } = prepared;
-  const domain = policy.returnPathDomain(identity, from.domain);
-  const mailbox = unsubscribe.addresses.make(id, domain, expiresAt + REFERENCE_LIFE);
+  const { id, returnPathDomain, expiresAt } = prepared;
+  const mailbox = unsubscribe.addresses.make(id, returnPathDomain, expiresAt + REFERENCE_LIFE);
   const others = fields.filter(({ name }) => !UNSUBSCRIBE_FIELDS.has(name));
   return { fields: [...others, ...unsubscribeFields(url, mailbox)], body };
 }
@@ -135,7 +133,7 @@ export async function sign(deps: SignDeps, draft: Draft): Promise<Signed> {
       `Message length is more than ${policy.maxMessageBytes} bytes long: '${bytes.length}'.`,
     );
   }
-  return { prepared, identity, takers, bytes };
+  return { prepared, takers, bytes };
 }
 
 /** The sender's keys, and the operator's, unless they are of one domain. */

@@ -70,7 +70,13 @@ export interface AcceptPipeline {
 export async function openPipeline(options: PipelineOptions): Promise<AcceptPipeline> {
   const { engine, settings, masterKey, clock, random, metrics, maxMessageBytes, policy, onResult } = options;
   const { pools, returnPathDomain, cosignDomain, trackingUrl, region } = settings;
-  const control = await openControl({ config: engine.config, masterKey, clock, verifyIdentities: true });
+  const control = await openControl({
+    config: engine.config,
+    masterKey,
+    clock,
+    verifyIdentities: true,
+    bounces: { domain: returnPathDomain },
+  });
   const signer = createSigner();
   const accept = createAccept({
     engine: { ...engine, queue: counted(engine.queue, metrics) },
@@ -94,7 +100,7 @@ export async function openPipeline(options: PipelineOptions): Promise<AcceptPipe
       maxSchedule: MAX_SCHEDULE,
       hasPool: poolsWithLanes(control.documents, pools),
       group: (domain) => control.laneGroups.group(domain),
-      returnPathDomain: (identity) => identity.mailFromDomain ?? returnPathDomain,
+      returnPathDomain: () => returnPathDomain,
       cosignDomain,
       // The role of the function of outcomes may not send.
       forwardsFeedback: false,

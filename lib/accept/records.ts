@@ -20,6 +20,8 @@ export interface Prepared {
   tenant: string;
   from: Address;
   source: string;
+  /** Domain of its return paths: the MAIL FROM domain of the identity, or the service's own. */
+  returnPathDomain: string;
   recipients: Address[];
   commonHeaders: MessageRecord['commonHeaders'];
   /** Header fields, kept where an event destination receives events of the message. */

@@ -13,8 +13,14 @@ const IdentityDns = named(
     tenant: text(),
     verified: flag('It may send.'),
     dkimStatus: z.enum(['PENDING', 'SUCCESS', 'FAILED', 'NOT_STARTED']),
+    mailFrom: z.optional(
+      z.strictObject({
+        domain: text('Domain of return paths.'),
+        status: z.enum(['PENDING', 'SUCCESS', 'FAILED', 'TEMPORARY_FAILURE']),
+      }),
+    ),
     records: z
-      .array(z.strictObject({ name: text(), type: z.enum(['TXT']), value: text() }))
+      .array(z.strictObject({ name: text(), type: z.enum(['TXT', 'CNAME', 'MX']), value: text() }))
       .check(
         about('To be published. A zone file needs values longer than 255 characters in several strings.'),
       ),
@@ -67,7 +73,7 @@ const createIdentity = operation({
         `/configurationSet: tenant ${tenant} has no configuration set ${configurationSet}.`,
       );
     }
-    return { body: shown(await identities.create({ name, tenant, configurationSet })) };
+    return { body: shown(await identities.create({ name, tenant, configurationSet }), call) };
   },
 });
 
@@ -83,7 +89,7 @@ const identityDns = operation({
     schema: IdentityDns,
     example,
   },
-  handle: async (call) => ({ body: shown(await identityOf(call)) }),
+  handle: async (call) => ({ body: shown(await identityOf(call), call) }),
 });
 
 const checkIdentity = operation({
@@ -101,7 +107,7 @@ const checkIdentity = operation({
   async handle(call) {
     requireAdmin(call, 'have identities checked');
     const { name } = await identityOf(call);
-    return { body: shown(await call.deps.control.identities.check(name)) };
+    return { body: shown(await call.deps.control.identities.check(name), call) };
   },
 });
 
@@ -115,6 +121,15 @@ export async function identityOf(call: ApiCall): Promise<Identity> {
   throw new PosternError('not_found', `There is no identity ${JSON.stringify(name.slice(0, 320))}.`);
 }
 
-function shown({ name, type, tenant, verified, dkim }: Identity) {
-  return { name, type, tenant, verified, dkimStatus: dkim.status, records: dkim.records };
+function shown(identity: Identity, { deps }: ApiCall): z.infer<typeof IdentityDns> {
+  const { name, type, tenant, verified, dkim, mailFromDomain, mailFrom } = identity;
+  return {
+    name,
+    type,
+    tenant,
+    verified,
+    dkimStatus: dkim.status,
+    ...(mailFromDomain && { mailFrom: { domain: mailFromDomain, status: mailFrom?.status ?? 'PENDING' } }),
+    records: deps.control.identities.records(identity),
+  };
 }

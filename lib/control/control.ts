@@ -3,7 +3,7 @@
  * destinations) is read by key when it is needed; directives and the documents that operators change are few, and
  * each process has them in memory.
  */
-import { resolveTxt as systemResolveTxt } from 'node:dns/promises';
+import { resolveMx as systemResolveMx, resolveTxt as systemResolveTxt } from 'node:dns/promises';
 import type { Config } from '../engine/ports.ts';
 import type { Clock } from '../time.ts';
 import { openAccount, type StoredAccount } from './account.ts';
@@ -19,6 +19,7 @@ import { openIdentities, rowsOfIdentity } from './identities.ts';
 import { openIdentityCache } from './identity-store.ts';
 import { expectOwnKeys, keyCache, openKeys } from './keys.ts';
 import { openLaneGroups } from './lane-groups.ts';
+import type { BounceTarget, ResolveMx } from './mail-from.ts';
 import type { ResolveTxt } from './proof.ts';
 import { type ControlLimits, Quota, SES_LIMITS } from './quotas.ts';
 import { openTemplates, rowsOfTemplate } from './templates.ts';
@@ -30,8 +31,11 @@ export interface ControlOptions {
   /** Master key of 32 bytes: see master-key.ts. */
   masterKey: Buffer;
   clock: Clock;
-  /** Resolves TXT records; absent: the system's resolver. */
+  /** Resolves TXT and MX records; absent: the system's resolver. */
   resolveTxt?: ResolveTxt;
+  resolveMx?: ResolveMx;
+  /** Where bounces are taken in. Without it no MAIL FROM domain is proven. */
+  bounces?: BounceTarget;
   /** Whether an identity needs DNS proof before it may send. */
   verifyIdentities: boolean;
   /** Whether an Ed25519 DKIM key is made beside each RSA key (RFC 8463). */
@@ -46,7 +50,8 @@ export interface ControlOptions {
  * @throws PosternError of the storage group; `storage_damaged` when the master key is not the store's.
  */
 export async function openControl(options: ControlOptions): Promise<Control> {
-  const { config, clock, verifyIdentities, ed25519 = false, resolveTxt = systemResolveTxt } = options;
+  const { config, clock, verifyIdentities, ed25519 = false, bounces = {} } = options;
+  const { resolveTxt = systemResolveTxt, resolveMx = systemResolveMx } = options;
   const { kinds = CONFIG_KINDS } = options;
   const limits = { ...SES_LIMITS, ...options.limits };
   const vault = createVault(options.masterKey);
@@ -86,7 +91,7 @@ export async function openControl(options: ControlOptions): Promise<Control> {
       identities: openIdentities(identities, {
         vault,
         clock,
-        resolveTxt,
+        dns: { resolveTxt, resolveMx, bounces },
         verifyIdentities,
         ed25519,
         index: new DocumentIndex(config, 'identity', rowsOfIdentity),

@@ -11,17 +11,17 @@ import type { Clock } from '../time.ts';
 import type { DocumentCache } from './document-cache.ts';
 import type { DocumentIndex } from './document-index.ts';
 import { type KeySource, newKeys, openSigningKeys, type StoredIdentity } from './identity-store.ts';
+import { mailFromRecords, newMailFrom } from './mail-from.ts';
 import { checkName, normaliseIdentity, shorten } from './names.ts';
-import type { ResolveTxt } from './proof.ts';
-import { openProofChecks } from './proof-checks.ts';
+import { openProofChecks, type ProofDns } from './proof-checks.ts';
 import type { Quota } from './quotas.ts';
-import type { Control, Identity, Page, Recheck } from './types.ts';
+import type { Control, DnsRecord, Identity, Page, Recheck } from './types.ts';
 import type { Vault } from './vault.ts';
 
 export interface IdentityOptions {
   vault: Vault;
   clock: Clock;
-  resolveTxt: ResolveTxt;
+  dns: ProofDns;
   /** Whether an identity needs DNS proof before it may send. */
   verifyIdentities: boolean;
   /** Whether an Ed25519 key is made beside each RSA key. */
@@ -130,6 +130,11 @@ class StoredIdentities implements Identities {
     });
   }
 
+  records({ dkim, mailFromDomain }: Identity): DnsRecord[] {
+    if (mailFromDomain === undefined) return dkim.records;
+    return [...dkim.records, ...mailFromRecords(mailFromDomain, this.#options.dns.bounces)];
+  }
+
   async delete(name: string): Promise<boolean> {
     const found = await this.#stored(name);
     if (!found) return false;
@@ -173,6 +178,7 @@ class StoredIdentities implements Identities {
     else {
       const own = await this.#cache.get(domainPart(identity.name));
       if (own?.identity.tenant === identity.tenant) await this.#checks.check(own.identity.name);
+      await this.#checks.check(identity.name);
     }
     return this.#show(await this.#existing(name));
   }
@@ -228,7 +234,7 @@ class StoredIdentities implements Identities {
   /** @param domain the verified domain that covers an address. */
   #shown({ identity }: StoredIdentity, domain: StoredIdentity | undefined): Identity {
     const { dkim, verified } = identity;
-    if (!this.#options.verifyIdentities) return verified ? identity : { ...identity, verified: true };
+    if (!this.#options.verifyIdentities) return withoutProof(identity);
     if (identity.type === 'EMAIL_ADDRESS') return { ...identity, verified: domain !== undefined };
     // Created while no proof was required, and never proven.
     if (verified || dkim.status !== 'SUCCESS') return identity;
@@ -244,6 +250,18 @@ class StoredIdentities implements Identities {
   #newKeys(domain: string, source: KeySource, now: number): ReturnType<typeof newKeys> {
     return newKeys(domain, source, { ...this.#options, now });
   }
+}
+
+/** An identity where no proof is required: it sends, and its MAIL FROM domain is used, from the first. */
+function withoutProof(identity: Identity): Identity {
+  const { mailFromDomain, mailFrom, verified } = identity;
+  if (mailFromDomain === undefined || mailFrom?.status === 'SUCCESS')
+    return verified ? identity : { ...identity, verified: true };
+  const used = {
+    ...(mailFrom ?? newMailFrom('USE_DEFAULT_VALUE', identity.createdAt)),
+    status: 'SUCCESS' as const,
+  };
+  return { ...identity, verified: true, mailFrom: used };
 }
 
 /** Domain of an address as lower case A-label, the form of a parsed address. */

@@ -9,7 +9,8 @@
  *                                  └──────────────── found again, looked up hourly ◄──────┘
  * ```
  * DNS that gives no answer (SERVFAIL, a timeout) changes nothing. A requested check is decided by one answer. The
- * state is stored with the domain, so that any process may make the next check.
+ * state is stored with the domain, so that any process may make the next check. The MAIL FROM domain of an identity is
+ * looked for beside its keys (mail-from.ts).
  */
 import type { Config } from '../engine/ports.ts';
 import { PosternError } from '../errors.ts';
@@ -17,6 +18,13 @@ import { type Clock, DAY, HOUR } from '../time.ts';
 import { dkimRecord } from './dkim-keys.ts';
 import type { DocumentCache } from './document-cache.ts';
 import { openIdentityCache, type StoredIdentity, type StoredSigningKey } from './identity-store.ts';
+import {
+  type BounceTarget,
+  concludeMailFrom,
+  lookUpMailFrom,
+  newMailFrom,
+  type ResolveMx,
+} from './mail-from.ts';
 import { conclude, type Finding, lookUp, type ProofVerdict, type ResolveTxt, together } from './proof.ts';
 import type { Recheck } from './types.ts';
 
@@ -31,25 +39,54 @@ const BATCH = 1_000;
 /** Identities read at one time. */
 const PAGE = 200;
 
+/** What proofs are looked up with. */
+export interface ProofDns {
+  resolveTxt: ResolveTxt;
+  resolveMx: ResolveMx;
+  /** Where a MAIL FROM domain must lead. */
+  bounces: BounceTarget;
+}
+
 export interface ProofChecks {
-  /** Checks one domain, and decides by this answer. @throws `dns_failure` when there is none; the storage group. */
-  check(domain: string): Promise<void>;
+  /** Checks one identity, and decides by this answer. @throws `dns_failure` when there is none; the storage group. */
+  check(name: string): Promise<void>;
   /** Checks the domains that are due. @throws PosternError of the storage group. */
   recheck(): Promise<Recheck>;
 }
 
 export function openProofChecks(
   cache: DocumentCache<StoredIdentity>,
-  { clock, resolveTxt }: { clock: Clock; resolveTxt: ResolveTxt },
+  { clock, dns }: { clock: Clock; dns: ProofDns },
 ): ProofChecks {
   async function look(keys: readonly StoredSigningKey[], domain: string): Promise<Finding | undefined> {
     if (keys.length === 0) return undefined;
     const published = keys.map((key) => ({ name: dkimRecord(domain, key).name, publicKey: key.publicKey }));
-    return together(await Promise.all(published.map((one) => lookUp(one, resolveTxt))));
+    return together(await Promise.all(published.map((one) => lookUp(one, dns.resolveTxt))));
   }
 
   /** @param patience number of clear negative answers in a row after which a proof is lost. */
-  async function ask({ identity, keys }: StoredIdentity, patience: number): Promise<void> {
+  async function ask(stored: StoredIdentity, patience: number): Promise<void> {
+    await askMailFrom(stored, patience);
+    if (stored.keys.length > 0) await askKeys(stored, patience);
+  }
+
+  async function askMailFrom({ identity }: StoredIdentity, patience: number): Promise<void> {
+    const { name, mailFromDomain: domain } = identity;
+    if (domain === undefined) return;
+    const finding = await lookUpMailFrom(domain, dns.bounces, dns);
+    const at = clock.now();
+    await cache.update(name, (now) => {
+      if (now.identity.mailFromDomain !== domain) return now;
+      // Stored before the domain was looked for.
+      const before = now.identity.mailFrom ?? newMailFrom('USE_DEFAULT_VALUE', at);
+      return {
+        ...now,
+        identity: { ...now.identity, mailFrom: concludeMailFrom(before, finding, at, patience) },
+      };
+    });
+  }
+
+  async function askKeys({ identity, keys }: StoredIdentity, patience: number): Promise<void> {
     const fresh = keys.filter((key) => !key.proven);
     const proven = keys.filter((key) => key.proven);
     const [ofProven, ofFresh] = await Promise.all([look(proven, identity.name), look(fresh, identity.name)]);
@@ -62,8 +99,8 @@ export function openProofChecks(
   }
 
   return {
-    async check(domain) {
-      const stored = await cache.get(domain);
+    async check(name) {
+      const stored = await cache.get(name);
       if (stored !== undefined) await ask(stored, 1);
     },
 
@@ -94,11 +131,7 @@ export function openProofChecks(
 }
 
 /** Makes the due checks over a store: for a process that runs now and then, and does nothing else. */
-export function recheckProofs(options: {
-  config: Config;
-  clock: Clock;
-  resolveTxt: ResolveTxt;
-}): Promise<Recheck> {
+export function recheckProofs(options: { config: Config; clock: Clock; dns: ProofDns }): Promise<Recheck> {
   return openProofChecks(openIdentityCache(options.config, options.clock), options).recheck();
 }
 
@@ -117,8 +150,20 @@ async function dueNow(cache: DocumentCache<StoredIdentity>, now: number): Promis
   }
 }
 
-/** When a domain is checked again, since the epoch, ms; never for one that was not proven within its time. */
-function dueAt({ identity, keys, proof }: StoredIdentity): number {
+/** When an identity is checked again, since the epoch, ms. */
+function dueAt(stored: StoredIdentity): number {
+  return Math.min(keysDueAt(stored), mailFromDueAt(stored));
+}
+
+function mailFromDueAt({ identity: { mailFromDomain, mailFrom } }: StoredIdentity): number {
+  if (mailFromDomain === undefined) return Number.POSITIVE_INFINITY;
+  if (mailFrom?.checkedAt === undefined) return 0;
+  const isAwaited = mailFrom.status === 'PENDING' || (mailFrom.status !== 'FAILED' && mailFrom.missing > 0);
+  return mailFrom.checkedAt + (isAwaited ? MISSING : STANDING);
+}
+
+/** Never for a domain that was not proven within its time. */
+function keysDueAt({ identity, keys, proof }: StoredIdentity): number {
   const proven = keys.some((key) => key.proven);
   if (keys.length === 0 || (!proven && identity.dkim.status !== 'PENDING')) return Number.POSITIVE_INFINITY;
   if (proof === undefined) return 0;

@@ -27,6 +27,25 @@ export interface Recheck {
   unanswered: number;
 }
 
+/** A DNS record to publish. A zone file needs a TXT value longer than 255 characters in several strings. */
+export interface DnsRecord {
+  name: string;
+  type: 'TXT' | 'CNAME' | 'MX';
+  value: string;
+}
+
+/** Where the proof of a MAIL FROM domain stands. */
+export interface MailFromProof {
+  status: 'PENDING' | 'SUCCESS' | 'FAILED' | 'TEMPORARY_FAILURE';
+  /** What becomes of mail while the domain is not seen: SES's `BehaviorOnMxFailure`. */
+  onMxFailure: 'USE_DEFAULT_VALUE' | 'REJECT_MESSAGE';
+  /** When the domain was set, since the epoch, ms. */
+  since: number;
+  checkedAt?: number;
+  /** Clear negative answers in a row. */
+  missing: number;
+}
+
 /** A sending identity: a domain or a single address. */
 export interface Identity {
   /** `example.com` or `user@example.com`, lower case domain (A-label). */
@@ -43,11 +62,13 @@ export interface Identity {
     tokens: string[];
     keyLength?: 'RSA_1024_BIT' | 'RSA_2048_BIT';
     status: 'PENDING' | 'SUCCESS' | 'FAILED' | 'NOT_STARTED';
-    /** Public key record values by selector, for the operator to publish. */
-    records: { name: string; type: 'TXT'; value: string }[];
+    /** To be published by the operator of the domain. */
+    records: DnsRecord[];
   };
   feedbackForwarding: boolean;
+  /** Return path of its own: used while `mailFrom` says that its DNS leads here (mail-from.ts). */
   mailFromDomain?: string;
+  mailFrom?: MailFromProof;
   tags?: { Key: string; Value: string }[];
 }
 
@@ -155,6 +176,8 @@ export interface Control {
       keyLength?: 'RSA_1024_BIT' | 'RSA_2048_BIT';
     }): Promise<Identity>;
     update(name: string, change: (identity: Identity) => Identity): Promise<Identity>;
+    /** The records that an identity needs in DNS: of its keys, and of its MAIL FROM domain. */
+    records(identity: Identity): DnsRecord[];
     delete(name: string): Promise<boolean>;
     /** Keys that sign for a domain's mail, decrypted; empty when signing is off. Cached. */
     signingKeys(identity: Identity): Promise<SigningKey[]>;

@@ -1,4 +1,5 @@
 /** Sending identities: made, proven, and how their mail is signed. */
+import { newMailFrom } from '../control/mail-from.ts';
 import type { Identity } from '../control/types.ts';
 import { PosternError } from '../errors.ts';
 import { type Call, operation, unsupported } from './operation.ts';
@@ -85,10 +86,11 @@ async function signerOf(identity: Identity, { deps }: Call): Promise<Identity> {
   return identity;
 }
 
-/** While an identity is not verified, each look at it looks its records up: who polls sees the change. */
+/** While records are awaited, each look at an identity looks them up: who polls sees the change. */
 export const getEmailIdentity = operation('GetEmailIdentity', 'use', async ({ EmailIdentity }, call) => {
   const known = await findIdentity(EmailIdentity, call);
-  const identity = known.verified ? known : await call.deps.control.identities.check(known.name);
+  const isAwaited = !known.verified || known.mailFrom?.status === 'PENDING';
+  const identity = isAwaited ? await call.deps.control.identities.check(known.name) : known;
   return {
     IdentityType: identity.type,
     FeedbackForwardingStatus: identity.feedbackForwarding && call.deps.forwardsFeedback,
@@ -98,8 +100,8 @@ export const getEmailIdentity = operation('GetEmailIdentity', 'use', async ({ Em
     MailFromAttributes: identity.mailFromDomain
       ? {
           MailFromDomain: identity.mailFromDomain,
-          MailFromDomainStatus: 'PENDING' as const,
-          BehaviorOnMxFailure: 'USE_DEFAULT_VALUE' as const,
+          MailFromDomainStatus: identity.mailFrom?.status ?? ('PENDING' as const),
+          BehaviorOnMxFailure: identity.mailFrom?.onMxFailure ?? ('USE_DEFAULT_VALUE' as const),
         }
       : undefined,
     Policies: {},
@@ -191,7 +193,6 @@ export const putEmailIdentityMailFromAttributes = operation(
   'PutEmailIdentityMailFromAttributes',
   'manage',
   ({ EmailIdentity, MailFromDomain, BehaviorOnMxFailure }, call) => {
-    if (BehaviorOnMxFailure === 'REJECT_MESSAGE') throw unsupported('BehaviorOnMxFailure REJECT_MESSAGE');
     const domain = EmailIdentity.slice(EmailIdentity.lastIndexOf('@') + 1).toLowerCase();
     const mailFromDomain = MailFromDomain?.toLowerCase() || undefined;
     if (mailFromDomain && !mailFromDomain.endsWith(`.${domain}`))
@@ -199,7 +200,14 @@ export const putEmailIdentityMailFromAttributes = operation(
         'bad_request',
         `Provided MAIL-FROM domain <${mailFromDomain}> is not subdomain of the domain of the identity <${EmailIdentity}>.`,
       );
-    return change(EmailIdentity, call, (identity) => ({ ...identity, mailFromDomain }));
+    const onMxFailure = BehaviorOnMxFailure ?? 'USE_DEFAULT_VALUE';
+    return change(EmailIdentity, call, ({ mailFrom: before, ...identity }) => {
+      if (mailFromDomain === undefined) return { ...identity, mailFromDomain };
+      // The same domain asked for again goes on being used.
+      const stands = before !== undefined && identity.mailFromDomain === mailFromDomain;
+      const mailFrom = stands ? { ...before, onMxFailure } : newMailFrom(onMxFailure, call.deps.clock.now());
+      return { ...identity, mailFromDomain, mailFrom };
+    });
   },
 );
 

@@ -91,11 +91,11 @@ export class ApiStack extends Stack {
       accountId: this.account,
       hostname: stage.hostname,
       eventDays: eventDaysOf(stage),
+      returnPathDomain: stage.returnPathDomain,
     };
     const apiSettings: ApiSettings = {
       ...settings,
       pools: pools.pools,
-      returnPathDomain: stage.returnPathDomain,
       cosignDomain: stage.cosignDomain,
       secrets: data.secrets.bucketName,
       trackingUrl: trackingUrlOf(stage),

@@ -40,7 +40,7 @@ before(async () => {
           hasPool: (name) => name === 'default',
           group: () => 'other',
           forwardsFeedback: true,
-          returnPathDomain: (_, fromDomain) => fromDomain,
+          returnPathDomain: (fromDomain) => fromDomain,
         },
       }),
   });

@@ -119,7 +119,7 @@ export async function openTestAccept(
       hasPool: (name) => name === 'default' || name === 'vip',
       group: (domain) => (domain === 'gmail.com' ? 'google' : 'other'),
       forwardsFeedback: true,
-      returnPathDomain: (identity, fromDomain) => identity.mailFromDomain ?? fromDomain,
+      returnPathDomain: (fromDomain) => fromDomain,
       ...policy,
     },
   });

@@ -36,7 +36,12 @@ const resources: AwsResources = {
   claimBeforeSend: true,
   searchIndex: true,
 };
-const settings = { resources, accountId: '123456789012', hostname: 'mail.example.com' };
+const settings = {
+  resources,
+  accountId: '123456789012',
+  hostname: 'mail.example.com',
+  returnPathDomain: 'bounces.example.com',
+};
 const AWS_REGION = 'us-east-1';
 
 describe('the settings that the stacks pass', () => {
