@@ -11,10 +11,11 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { table } from '../support/machine.ts';
 import { accepting, storm } from './accepting.ts';
+import { coldStarts } from './cold-starts.ts';
 import { ledger } from './ledger.ts';
 import { zone } from './zone.ts';
 
-const SCENARIOS = [accepting, storm, ledger, zone];
+const SCENARIOS = [accepting, storm, ledger, zone, coldStarts];
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
