@@ -24,6 +24,6 @@ test('both APIs answer on one server, each in its own format', async () => {
 });
 
 test('any other path is not found', async () => {
-  for (const path of ['/', '/v2', '/v2/emails', '/v3/email/account'])
+  for (const path of ['/v1x', '/v2', '/v2/emails', '/v3/email/account'])
     assert.equal((await fetch(`${server.url}${path}`)).status, 404, path);
 });

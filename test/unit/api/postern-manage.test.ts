@@ -62,7 +62,7 @@ test('unknown paths and methods are refused with 404', async () => {
     ['GET', '/'],
     ['GET', '/nothing'],
     ['PUT', '/messages'],
-    ['GET', '/messages'],
+    ['DELETE', '/messages'],
     ['DELETE', '/openapi.json'],
   ] as const) {
     const { status, json } = await server.call(method, path, { key: 'admin' });
