@@ -444,7 +444,12 @@ try {
   const indexed = show(`SendEmail, ${BODY_BYTES} bytes of HTML, with the index of messages`, meter.take());
   await searched.close();
   figures.push(['the index of messages adds', 0.65, indexed - figures[0]![2]]);
-  const reporter = openReporter({ queueUrlPrefix: aws.resources.queueUrlPrefix, clock: systemClock, client });
+  const reporter = openReporter({
+    configTable: aws.resources.tables.config,
+    queueUrlPrefix: aws.resources.queueUrlPrefix,
+    clock: systemClock,
+    client,
+  });
   await openings(engine, reporter);
   reporter.close();
   show('An open or click', meter.take());

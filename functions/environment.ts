@@ -42,6 +42,8 @@ export interface ApiSettings extends EventSettings {
 export interface TrackSettings {
   /** Prefix as in `AwsResources`. */
   queueUrlPrefix: string;
+  /** Table of documents. */
+  configTable: string;
   /** Bucket of the secrets. */
   secrets: string;
   /** Secret as in `ApiSettings`. */
@@ -51,6 +53,7 @@ export interface TrackSettings {
 /** Region variable, which Lambda sets for every function. */
 const REGION = 'AWS_REGION';
 const SECRETS_BUCKET = 'POSTERN_SECRETS_BUCKET';
+const CONFIG_TABLE = 'POSTERN_TABLE_CONFIG';
 const COSIGN_DOMAIN = 'POSTERN_COSIGN_DOMAIN';
 const TRACKING_URL = 'POSTERN_TRACKING_URL';
 const FRONT_SECRET = 'POSTERN_FRONT_SECRET';
@@ -87,11 +90,13 @@ export function apiEnvironment(settings: ApiSettings): Record<string, string> {
 
 export function trackEnvironment({
   queueUrlPrefix,
+  configTable,
   secrets,
   frontSecret,
 }: TrackSettings): Record<string, string> {
   return {
     [QUEUES]: queueUrlPrefix,
+    [CONFIG_TABLE]: configTable,
     [SECRETS_BUCKET]: secrets,
     ...(frontSecret !== undefined && { [FRONT_SECRET]: frontSecret }),
   };
@@ -101,6 +106,7 @@ export function trackEnvironment({
 export function readTrackSettings(environment: NodeJS.ProcessEnv): TrackSettings {
   return {
     queueUrlPrefix: requireVariable(environment, QUEUES),
+    configTable: requireVariable(environment, CONFIG_TABLE),
     secrets: requireVariable(environment, SECRETS_BUCKET),
     // An empty value would be a secret that every attacker can guess.
     ...(environment[FRONT_SECRET] && { frontSecret: environment[FRONT_SECRET] }),

@@ -7,6 +7,7 @@ import { createApi } from '../../lib/api/app.ts';
 import { authenticate } from '../../lib/api/authenticate.ts';
 import { createTracking } from '../../lib/api/tracking.ts';
 import type { Contacts } from '../../lib/contacts/contacts.ts';
+import { DOCUMENT, LINKS } from '../../lib/control/config-kinds.ts';
 import type { Outcome } from '../../lib/engine/items.ts';
 import type { ApiDeps } from '../../lib/http/deps.ts';
 import { headerOf, headOf, type RequestHead } from '../../lib/http/raw-request.ts';
@@ -55,7 +56,18 @@ export async function startWeb(options: WebOptions): Promise<Web> {
   const { engine, clock, log, version } = api;
   const closing = new AbortController();
   const app = createApi({ ...api, closing: closing.signal });
-  app.route('/', createTracking({ links, unsubscribeLinks, contacts, report, clock, log }));
+  app.route(
+    '/',
+    createTracking({
+      links,
+      unsubscribeLinks,
+      blocked: () => api.control.documents.read(LINKS, DOCUMENT),
+      contacts,
+      report,
+      clock,
+      log,
+    }),
+  );
   app.get('/healthz', async (c) => {
     const { ok, ...details } = await engine.health();
     const shown = (await mayObserve(api, headOf(c.env.incoming))) ? { ...details, delivery: delivery() } : {};

@@ -5,6 +5,7 @@
  * ```
  *  GET, HEAD ─► path with a good token ─► report ─► 302 to the target, or the image
  *                 └─ no good one: 404       └─ fails, or takes too long: goes on all the same
+ *                                                    a link that is switched off: 410, a page, no redirect
  * ```
  * It redirects only to targets that were in a message (lib/tracking/links.ts), and echoes nothing of a request.
  * HEAD returns the headers of a GET, and is neither an open nor a click. Other clients (a scanner, a proxy that fetches
@@ -22,6 +23,7 @@ import { acceptedAtOf } from '../mail/message-id.ts';
 import type { ClickDetail, OpenDetail } from '../outcome/details.ts';
 import { cleanText } from '../text.ts';
 import { type Clock, DAY } from '../time.ts';
+import type { FindBlocked } from '../tracking/blocked-links.ts';
 import { TRACKING_PATH, type TrackedClick, type TrackedOpen, type TrackingLinks } from '../tracking/links.ts';
 import { readLinkTags } from '../tracking/tracking.ts';
 import type { UnsubscribeLinks } from '../tracking/unsubscribe-links.ts';
@@ -44,6 +46,8 @@ export interface TrackingDeps {
   unsubscribeLinks: UnsubscribeLinks;
   /** Of the lists whose topics readers choose; absent: they can leave only. */
   contacts?: Pick<Contacts, 'lookUp'>;
+  /** The links that are switched off; undefined or absent: none are. Must not reject. */
+  blocked?(): Promise<FindBlocked | undefined> | FindBlocked | undefined;
   /** Durable when it resolves. */
   report(outcome: Outcome): Promise<void>;
   clock: Clock;
@@ -79,7 +83,10 @@ export function createTracking(deps: TrackingDeps): Hono<ApiEnv> {
     if (head.method === 'GET' && now - acceptedAtOf(found.messageId) < COLLECTED) {
       await reported(outcomeOf(found, head, now));
     }
-    if (found.kind === 'click') return answer(302, null, { location: found.target });
+    if (found.kind === 'click') {
+      const blocked = (await deps.blocked?.())?.(found.target, now);
+      return blocked ? switchedOff(blocked.reason) : answer(302, null, { location: found.target });
+    }
     return answer(200, PIXEL, { 'content-type': 'image/gif' });
   });
 
@@ -163,6 +170,11 @@ function addressOf(head: RequestHead): string {
 }
 
 const BESIDE_US = new Set(['loopback', 'private', 'uniqueLocal', 'linkLocal']);
+
+/** What a reader sees of a link that is switched off. Its target is not shown: nobody is to go there. */
+function switchedOff(reason: string): Response {
+  return plain(410, `This link was switched off by the service that sent the mail.\n\n${reason}\n`);
+}
 
 function plain(status: number, text: string, headers: Record<string, string> = {}): Response {
   return answer(status, text, { 'content-type': 'text/plain; charset=utf-8', ...headers });

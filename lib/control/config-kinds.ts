@@ -10,6 +10,7 @@ import { type Protection, readProtection } from '../outcome/protection.ts';
 import { type RoutingTable, readRouting } from '../routing/router.ts';
 import type { LimitTable } from '../shaping/limits/limit.ts';
 import { limitTable } from '../shaping/limits/table.ts';
+import { type FindBlocked, LINKS_KIND, readBlockedLinks } from '../tracking/blocked-links.ts';
 import { readPlans, type WarmupPlan } from '../warmup/plan.ts';
 
 export interface ConfigKind<T = unknown> {
@@ -38,5 +39,7 @@ export const WARMUP: ConfigKind<ReadonlyMap<string, WarmupPlan>> = kind('warmup'
 export const AUTOMATION: ConfigKind<readonly Rule[]> = kind('automation', rulesWith);
 export const PROTECTION: ConfigKind<Protection> = kind('protection', readProtection);
 
+export const LINKS: ConfigKind<FindBlocked> = kind(LINKS_KIND, readBlockedLinks);
+
 /** The kinds of this version of Postern. */
-export const CONFIG_KINDS: readonly ConfigKind[] = [LIMITS, ROUTING, WARMUP, AUTOMATION, PROTECTION];
+export const CONFIG_KINDS: readonly ConfigKind[] = [LIMITS, ROUTING, WARMUP, AUTOMATION, PROTECTION, LINKS];

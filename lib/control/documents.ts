@@ -295,7 +295,7 @@ function missing(kind: string, name: string): PosternError {
 }
 
 /** A stored kind that is distinct from the kinds of all other documents. */
-function storedKind(kind: string): string {
+export function storedKind(kind: string): string {
   return `config-${kind}`;
 }
 

@@ -19,6 +19,7 @@ import type { Attempt, MessageRecord, Outcome } from '../engine/items.ts';
 import { ACCOUNT_TENANT } from '../engine/suppression.ts';
 import type { AttemptDiagnosis } from './attempt.ts';
 import { diagnoseAttempt, phaseOf } from './attempt.ts';
+import { botLikelihood } from './bots.ts';
 import type { BounceType } from './causes.ts';
 import type {
   BounceDetail,
@@ -52,12 +53,24 @@ export function sesEvents(record: MessageRecord, outcome: Outcome, context: Even
       return [subscription(record, outcome, outcome.detail as SubscriptionDetail, context)];
     case 'open': {
       const { ipAddress, userAgent } = outcome.detail as OpenDetail;
-      const open = { ipAddress, timestamp: iso(outcome.at), userAgent };
+      const isBotEvent = botLikelihood({
+        kind: 'open',
+        userAgent,
+        ipAddress,
+        age: outcome.at - record.acceptedAt,
+      });
+      const open = { ipAddress, timestamp: iso(outcome.at), userAgent, isBotEvent };
       return [{ eventType: 'Open', mail: mailObject(record, context), open }];
     }
     case 'click': {
       const { ipAddress, userAgent, link, linkTags } = outcome.detail as ClickDetail;
-      const click = { ipAddress, timestamp: iso(outcome.at), userAgent, link, linkTags };
+      const isBotEvent = botLikelihood({
+        kind: 'click',
+        userAgent,
+        ipAddress,
+        age: outcome.at - record.acceptedAt,
+      });
+      const click = { ipAddress, timestamp: iso(outcome.at), userAgent, link, linkTags, isBotEvent };
       return [{ eventType: 'Click', mail: mailObject(record, context), click }];
     }
     case 'rendering-failure': {

@@ -1,4 +1,5 @@
 /** The shapes of the events that SES publishes (SES developer guide, "Contents of event data"). */
+import type { BotLikelihood } from './bots.ts';
 import type { BounceType } from './causes.ts';
 import type { TopicPreferences } from './details.ts';
 import type { MailObject } from './mail-object.ts';
@@ -58,7 +59,10 @@ export type SesEvent = { mail: MailObject } & (
         arrivalDate?: string;
       };
     }
-  | { eventType: 'Open'; open: { ipAddress: string; timestamp: string; userAgent: string } }
+  | {
+      eventType: 'Open';
+      open: { ipAddress: string; timestamp: string; userAgent: string; isBotEvent: BotLikelihood };
+    }
   | {
       eventType: 'Click';
       click: {
@@ -67,6 +71,7 @@ export type SesEvent = { mail: MailObject } & (
         userAgent: string;
         link: string;
         linkTags: Record<string, string[]> | null;
+        isBotEvent: BotLikelihood;
       };
     }
   | {

@@ -235,6 +235,7 @@ export class ApiStack extends Stack {
       description: 'Postern: tells of opens and clicks',
       environment: trackEnvironment({
         queueUrlPrefix: settings.resources.queueUrlPrefix,
+        configTable: settings.resources.tables.config,
         secrets,
         frontSecret: front,
       }),

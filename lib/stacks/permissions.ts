@@ -6,6 +6,7 @@ import { ArnFormat, Stack, Validations } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import type * as logs from 'aws-cdk-lib/aws-logs';
 import type * as sqs from 'aws-cdk-lib/aws-sqs';
+import { storedKind } from '../control/documents.ts';
 import { divisionOf } from '../egress/sharing.ts';
 import { leaseOf } from '../egress/source-leases.ts';
 import {
@@ -16,6 +17,7 @@ import {
   type TableName,
 } from '../engine/aws/schema.ts';
 import { EVENT_NAMESPACE } from '../engine/destinations.ts';
+import { LINKS_KIND } from '../tracking/blocked-links.ts';
 import { lanePatternsOf } from './cells.ts';
 import type { DataStack } from './data.ts';
 import type { Stage } from './stage.ts';
@@ -213,9 +215,10 @@ function targets({ eventTargets = [] }: Stage): iam.PolicyStatement[] {
   return [...statements, metrics];
 }
 
-/** Statements of the function that reports opens and clicks: it can only report. */
+/** Statements of the function that reports opens and clicks: it reports, and reads which links are switched off. */
 export function trackPermissions(data: DataStack): iam.PolicyStatement[] {
   return [
+    ofKinds(data, [storedKind(LINKS_KIND)], 'GetItem'),
     queue(data.outcomes, 'SendMessage'),
     key(data, 'Decrypt', 'GenerateDataKey'),
     ...secrets(data, 'tracking.key'),

@@ -12,6 +12,7 @@ import {
 import { ReceiveMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
 import type { LambdaFunctionURLResult } from 'aws-lambda';
 import { openService } from '../../functions/api-service.ts';
+import { blockedLinks } from '../../functions/blocked-links.ts';
 import { createDue } from '../../functions/due.ts';
 import type { ApiSettings } from '../../functions/environment.ts';
 import { type FirstKey, makeFirstKey, openKeysOf } from '../../functions/first-key.ts';
@@ -611,11 +612,13 @@ describe('track', () => {
   } {
     const { queueUrlPrefix } = aws.resources;
     const client = faults.on(inRole('api TrackRole', aws.resources, aws.client));
-    const reporter = openReporter({ queueUrlPrefix, clock, client });
+    const { config: configTable } = aws.resources.tables;
+    const reporter = openReporter({ queueUrlPrefix, configTable, clock, client });
     reporters.push(reporter);
     let lost = 0;
     const app = createTracking({
       unsubscribeLinks: UNSUBSCRIBE.links,
+      blocked: blockedLinks(reporter, clock, silentLog),
       links: LINKS,
       report: (outcome) => reporter.report([outcome]),
       clock,
@@ -690,6 +693,11 @@ describe('track', () => {
     const followed = await track.get(link);
     assert.deepEqual([followed.statusCode, followed.headers?.location], [302, 'https://a.example/?x=1']);
     assert.equal((await track.get(link.replace('track.example.com', 'other.example.com'))).statusCode, 404);
+    const off = { blocked: [{ domain: 'a.example', reason: 'Phishing was reported.' }] };
+    assert.equal((await callPostern('PUT', 'config/links/default', off)).status, 200);
+    const switchedOff = await openTrack().get(link);
+    assert.deepEqual([switchedOff.statusCode, switchedOff.headers?.location], [410, undefined]);
+    assert.equal((await callPostern('PUT', 'config/links/default', {})).status, 200);
     const reader = { messageId: id, tenant: 'default', address: 'bob@example.net' };
     const leave = `https://track.example.com${UNSUBSCRIBE.links.make('track.example.com', reader)}`;
     assert.match((await track.get(leave)).body!, /<form method="post">/);
@@ -740,7 +748,7 @@ describe('track', () => {
     const click = events.find(({ eventType }) => eventType === 'Click');
     const { timestamp: openedAt, ...opened } = open!.open as Record<string, string>;
     assert.match(openedAt!, timestamp);
-    assert.deepEqual(opened, { ipAddress: '203.0.113.9', userAgent: 'Reader' });
+    assert.deepEqual(opened, { ipAddress: '203.0.113.9', userAgent: 'Reader', isBotEvent: 'Likely' });
     const { timestamp: clickedAt, ...clicked } = click!.click as Record<string, string>;
     assert.match(clickedAt!, timestamp);
     assert.deepEqual(clicked, {
@@ -748,6 +756,7 @@ describe('track', () => {
       userAgent: 'Reader',
       link: 'https://a.example/?x=1',
       linkTags: { k: ['v'] },
+      isBotEvent: 'Likely',
     });
   });
 

@@ -160,13 +160,15 @@ describe('tracking', () => {
     const of = (type: string) => shown.find(({ eventType }) => eventType === type)!;
     assert.equal(of('Open').mail.messageId, id);
     const { timestamp: openedAt, ...opened } = of('Open').open!;
-    assert.deepEqual(opened, { ipAddress: '127.0.0.1', userAgent: 'Reader/2' });
+    // Opened and clicked at once, as no reader does.
+    assert.deepEqual(opened, { ipAddress: '127.0.0.1', userAgent: 'Reader/2', isBotEvent: 'Likely' });
     const { timestamp: clickedAt, ...clicked } = of('Click').click!;
     assert.deepEqual(clicked, {
       ipAddress: '127.0.0.1',
       userAgent: 'Reader/2',
       link: 'https://a.example/?x=1&y=2#z',
       linkTags: { k: ['v'] },
+      isBotEvent: 'Likely',
     });
     for (const at of [openedAt, clickedAt]) assert.match(String(at), /^\d{4}-\d\d-\d\dT[\d:.]+Z$/);
   });

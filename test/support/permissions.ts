@@ -193,6 +193,7 @@ export const PERMISSIONS: Record<string, Granted> = {
   },
   'api TrackRole': {
     TrackLog: WRITE_LOG,
+    'ConfigTable if ForAllValues:StringLike dynamodb:LeadingKeys config-links': 'dynamodb:GetItem',
     Queueoutcomes: 'sqs:SendMessage',
     ...secrets('tracking.key'),
     DataKey: 'kms:Decrypt kms:GenerateDataKey',

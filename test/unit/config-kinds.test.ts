@@ -87,6 +87,10 @@ const cases: Record<string, { good: unknown[]; bad: [unknown, RegExp][] }> = {
     good: [{}, { bounce: { warn: 0.02, pause: 0.04 }, tenants: { news: { pause: false } } }],
     bad: [[{ tenants: { news: { volume: 1 } } }, /^protection\.tenants\.news\.volume: 1 is out of bounds/]],
   },
+  links: {
+    good: [{}, { blocked: [{ domain: 'shop.example', reason: 'Phishing.' }] }],
+    bad: [[{ blocked: [{ domain: 'a b', reason: 'x' }] }, /^links\.blocked\[0\]\.domain: /]],
+  },
 };
 
 test('every kind has a case in this test', () => {

@@ -85,7 +85,7 @@ describe('the settings that the stacks pass', () => {
   });
 
   test('are read by tracking', () => {
-    const all = { queueUrlPrefix: resources.queueUrlPrefix, secrets: 's' };
+    const all = { queueUrlPrefix: resources.queueUrlPrefix, configTable: 'config', secrets: 's' };
     for (const one of [all, { ...all, frontSecret: 'x' }])
       assert.deepEqual(readTrackSettings(trackEnvironment(one)), one);
     for (const name of Object.keys(trackEnvironment(all)))

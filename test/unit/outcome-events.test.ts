@@ -216,13 +216,13 @@ describe('SES events', () => {
       assert.deepEqual(event(outcome('open', { n, detail: by })), {
         eventType: 'Open',
         mail: MAIL,
-        open: { ...by, timestamp: AT },
+        open: { ...by, timestamp: AT, isBotEvent: 'Unlikely' },
       });
       const click = { ...by, link: 'https://a.example/', linkTags: { k: ['v'] } };
       assert.deepEqual(event(outcome('click', { n, detail: { ...click, place: 0 } })), {
         eventType: 'Click',
         mail: MAIL,
-        click: { ...click, timestamp: AT },
+        click: { ...click, timestamp: AT, isBotEvent: 'Likely' },
       });
       const opened = outcome('open', { n, detail: by });
       assert.equal(suppressionChange(messageRecord(), opened), undefined);

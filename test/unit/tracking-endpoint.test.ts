@@ -6,6 +6,7 @@ import type { Outcome } from '../../lib/engine/items.ts';
 import type { RawRequest } from '../../lib/http/raw-request.ts';
 import { acceptedAtOf } from '../../lib/mail/message-id.ts';
 import { DAY } from '../../lib/time.ts';
+import { type FindBlocked, readBlockedLinks } from '../../lib/tracking/blocked-links.ts';
 import { TestClock } from '../support/clock.ts';
 import { HOST, LINKS, MESSAGE, UNSUBSCRIBE } from '../support/tracking.ts';
 
@@ -20,7 +21,7 @@ interface Endpoint {
   unreported(): number;
 }
 
-function open(report?: (outcome: Outcome) => Promise<void>): Endpoint {
+function open(report?: (outcome: Outcome) => Promise<void>, blocked?: FindBlocked): Endpoint {
   const clock = new TestClock(acceptedAtOf(MESSAGE.messageId) + 1000);
   const reported: Outcome[] = [];
   const logged: string[] = [];
@@ -29,6 +30,7 @@ function open(report?: (outcome: Outcome) => Promise<void>): Endpoint {
   const app = createTracking({
     links: LINKS,
     unsubscribeLinks: UNSUBSCRIBE.links,
+    blocked: () => blocked,
     report: report ?? (async (outcome) => void reported.push(outcome)),
     clock,
     log: { info: note, warn: note, error: note },
@@ -56,6 +58,21 @@ function open(report?: (outcome: Outcome) => Promise<void>): Endpoint {
 }
 
 describe('tracking', () => {
+  test('leads nowhere when the link is switched off, and reports the click all the same', async () => {
+    const find = readBlockedLinks({ blocked: [{ domain: 'a.example', reason: 'Phishing.' }] }, 'links');
+    const { get, reported } = open(undefined, find);
+    const response = await get(CLICK);
+    assert.deepEqual([response.status, response.headers.get('location')], [410, null]);
+    const page = await response.text();
+    assert.match(page, /switched off .*\n\nPhishing\.\n$/);
+    assert.doesNotMatch(page, /a\.example/);
+    assert.deepEqual(
+      reported.map(({ kind }) => kind),
+      ['click'],
+    );
+    assert.equal((await get(OPEN)).status, 200);
+  });
+
   test('redirects a click to its target and reports it', async () => {
     const { get, reported, clock } = open();
     const response = await get(CLICK);
