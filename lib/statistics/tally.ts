@@ -11,7 +11,15 @@
 import type { MessageRecord, Outcome } from '../engine/items.ts';
 import type { RowDelta } from '../engine/rows.ts';
 import { DAY, HOUR, MINUTE } from '../time.ts';
-import { COUNTERS, type Counter, countsOf, DIMENSION_LETTERS, dimensionsOf } from './counters.ts';
+import {
+  COUNTERS,
+  type Counter,
+  countsOf,
+  DIMENSION_LETTERS,
+  type DimensionValues,
+  dimensionsOf,
+  type MailCounts,
+} from './counters.ts';
 
 /** Kind of the rows of statistics. */
 export const STATISTICS = 'statistics';
@@ -44,6 +52,9 @@ export function valueIn(name: string): string | undefined {
   return name[2] === ':' ? name.slice(1) : undefined;
 }
 
+/** A counter of a row, and what an outcome adds to it. */
+type Addition = [row: Map<string, number>, name: string, amount: number];
+
 /** Sums by row. */
 export class Tally {
   readonly #rows = new Map<
@@ -52,12 +63,8 @@ export class Tally {
   >();
   /** The tenants that had mail, each with its last day. */
   readonly #tenants = new Map<string, number>();
-  #outcomes = 0;
-
-  /** Number of outcomes that were counted. */
-  get outcomes(): number {
-    return this.#outcomes;
-  }
+  /** Outcomes that add the same to the same counters, and how many there were: most are of few kinds. */
+  readonly #kinds = new Map<string, { additions: Addition[]; times: number }>();
 
   /** Number of rows that it changes, marks included. */
   get rows(): number {
@@ -70,37 +77,46 @@ export class Tally {
   }
 
   add(record: MessageRecord, outcome: Outcome): void {
-    const counts = Object.entries(countsOf(record, outcome)) as [Counter, number][];
-    if (counts.length === 0) return;
-    this.#outcomes += 1;
-    const { tenant } = record;
-    const { at } = outcome;
+    const counts = countsOf(record, outcome);
+    const values = dimensionsOf(record, outcome);
+    const quarter = Math.floor(outcome.at / QUARTER);
+    const kind = JSON.stringify([record.tenant, quarter, counts, values]);
+    const known = this.#kinds.get(kind);
+    if (known) known.times += 1;
+    else {
+      const additions = this.#additions(record.tenant, quarter * QUARTER, counts, values);
+      if (additions.length > 0) this.#kinds.set(kind, { additions, times: 1 });
+    }
+  }
+
+  #additions(tenant: string, at: number, counts: MailCounts, all: DimensionValues): Addition[] {
+    const additions: Addition[] = [];
     const hour = at - (at % HOUR);
-    const quarter = Math.floor((at % HOUR) / QUARTER);
-    const { campaign, ...values } = dimensionsOf(record, outcome);
-    this.#tenants.set(tenant, Math.max(this.#tenants.get(tenant) ?? 0, at - (at % DAY)));
-    const own = this.#row(tenant, hour, MAIN_PART);
-    const all = this.#row(ALL_TENANTS, hour, MAIN_PART);
-    for (const [counter, amount] of counts) {
+    const quarter = (at - hour) / QUARTER;
+    const { campaign, ...values } = all;
+    for (const [counter, amount] of Object.entries(counts) as [Counter, number][]) {
       const letter = COUNTERS[counter];
       if (counter !== 'accepted') {
-        for (const row of [own, all]) {
-          grow(row, letter, amount);
-          grow(row, `${letter}@${quarter}`, amount);
-        }
+        const own = this.#row(tenant, hour, MAIN_PART);
+        const sums = this.#row(ALL_TENANTS, hour, MAIN_PART);
+        for (const row of [own, sums])
+          additions.push([row, letter, amount], [row, `${letter}@${quarter}`, amount]);
         for (const dimension of OF_TENANT) {
           const value = values[dimension];
           if (value === undefined) continue;
           const name = `${letter}${DIMENSION_LETTERS[dimension]}:${value}`;
-          grow(own, name, amount);
-          if ((OF_ALL as readonly string[]).includes(dimension)) grow(all, name, amount);
+          additions.push([own, name, amount]);
+          if ((OF_ALL as readonly string[]).includes(dimension)) additions.push([sums, name, amount]);
         }
       }
       if (campaign !== undefined) {
         const name = `${letter}${DIMENSION_LETTERS.campaign}:${campaign}`;
-        grow(this.#row(tenant, hour, CAMPAIGN_PART), name, amount);
+        additions.push([this.#row(tenant, hour, CAMPAIGN_PART), name, amount]);
       }
     }
+    if (additions.length > 0)
+      this.#tenants.set(tenant, Math.max(this.#tenants.get(tenant) ?? 0, at - (at % DAY)));
+    return additions;
   }
 
   /**
@@ -108,6 +124,9 @@ export class Tally {
    * @param shard of the rows: processes that count at one time write rows of their own, so that none waits for another.
    */
   deltas(shard: number): RowDelta[] {
+    for (const { additions, times } of this.#kinds.values())
+      for (const [row, name, amount] of additions) row.set(name, (row.get(name) ?? 0) + times * amount);
+    this.#kinds.clear();
     const deltas: RowDelta[] = [];
     for (const { partition, hour, part, add } of this.#rows.values()) {
       if (add.size === 0) continue;
@@ -135,8 +154,4 @@ export class Tally {
     if (!row) this.#rows.set(id, (row = { partition, hour, part, add: new Map() }));
     return row.add;
   }
-}
-
-function grow(row: Map<string, number>, name: string, amount: number): void {
-  row.set(name, (row.get(name) ?? 0) + amount);
 }
