@@ -149,6 +149,7 @@ export class EgressParts {
       onAcquired: async (source) => {
         await this.warmupCheckpoints?.acquired(source.ip ?? '');
         await this.shapingCheckpoints.acquired(source);
+        this.lanes.release();
       },
       onLost: (source) => {
         this.counters.leasesLost += 1;

@@ -1,6 +1,7 @@
 /**
- * Ends leases in batches: what ends within one turn of the event loop, or while the last batch is being
- * written, goes to the queue in one call. What the peer answered is never dropped: while the storage fails,
+ * Ends leases in batches: what ends within one turn of the event loop, or while `WIDTH` batches are being
+ * written, goes to the queue in one call. A process that dies between a final reply and its record sends twice, so
+ * little waits for anything else here. What the peer answered is never dropped: while the storage fails,
  * settlements wait here and are tried again.
  *
  * A settlement or outcome that the storage refuses for good is found by halving its batch, so that it holds up
@@ -34,13 +35,18 @@ export interface SettlerParts {
 }
 
 const RETRY = 500;
+/** Batches that are written at a time. */
+const WIDTH = 4;
 const TEXT_REFUSED = 'The storage refused the texts of this attempt; the log has them (settlement.refused).';
 
 export class Settler {
   readonly #parts: SettlerParts;
   #pending: Entry[] = [];
   #reports: Outcome[] = [];
-  #running = false;
+  /** Batches being written. */
+  #running = 0;
+  /** A batch begins with the end of this turn. */
+  #starting = false;
   #idle: (() => void)[] = [];
   /** Calls that the storage refused. */
   failures = 0;
@@ -62,26 +68,34 @@ export class Settler {
 
   /** Resolves when nothing is pending. */
   async drained(): Promise<void> {
-    if (!this.#running) return;
+    if (this.#running === 0 && !this.#starting) return;
     await new Promise<void>((resolve) => this.#idle.push(resolve));
   }
 
   #start(): void {
-    if (this.#running) return;
-    this.#running = true;
-    setImmediate(() => void this.#run());
+    if (this.#starting || this.#running >= WIDTH) return;
+    this.#starting = true;
+    setImmediate(() => {
+      this.#starting = false;
+      void this.#run();
+    });
   }
 
   async #run(): Promise<void> {
-    while (this.#pending.length > 0 || this.#reports.length > 0) {
+    this.#running += 1;
+    while (this.#pending.length > 0) {
       const batch = this.#pending;
-      const reports = this.#reports;
       this.#pending = [];
-      this.#reports = [];
-      if (batch.length > 0) await this.#settle(batch);
-      if (reports.length > 0) await this.#append(reports);
+      await this.#settle(batch);
     }
-    this.#running = false;
+    // Outcomes come after all that was pending before them.
+    while (this.#running === 1 && this.#reports.length > 0) {
+      const reports = this.#reports;
+      this.#reports = [];
+      await this.#append(reports);
+    }
+    this.#running -= 1;
+    if (this.#running > 0 || this.#starting) return;
     for (const resolve of this.#idle.splice(0)) resolve();
   }
 

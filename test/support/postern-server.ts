@@ -68,6 +68,7 @@ export interface ServerOptions {
   policy?: ApiDeps['policy'];
   explain?: ApiDeps['explain'];
   waitStatus?: ApiDeps['waitStatus'];
+  laneRest?: ApiDeps['laneRest'];
   forgetSite?: ApiDeps['forgetSite'];
   /** Makes an accept pipeline in place of the fake one. */
   accept?: (engine: Engine, control: Control, clock: TestClock) => Accept;
@@ -116,6 +117,7 @@ export async function startPosternServer(options: ServerOptions = {}): Promise<P
     policy,
     explain: options.explain,
     waitStatus: options.waitStatus,
+    laneRest: options.laneRest,
     forgetSite: options.forgetSite,
   });
   const server = createAdaptorServer({ fetch: app.fetch }) as Server;

@@ -101,3 +101,44 @@ describe('an entry that the storage refuses for good', () => {
     assert.deepEqual([logged[0]?.[0], refused()], ['outcome.refused', 1]);
   });
 });
+
+describe('the settler', () => {
+  it('begins a batch while others are written, and outcomes after all of them', async () => {
+    const calls: string[][] = [];
+    const ends: (() => void)[] = [];
+    let appended = 0;
+    const settler = new Settler({
+      queue: {
+        settle: async (list: Settlement[]) => {
+          calls.push(list.map(({ leased }) => leased.item.recipient));
+          await new Promise<void>((resolve) => ends.push(resolve));
+        },
+      } as Partial<Queue> as Queue,
+      records: { append: async () => void (appended += 1) } as Partial<Records> as Records,
+      clock: new TestClock(),
+      log: { error: () => undefined },
+      inFlight: { remove: () => undefined },
+      lanes: { roomMade: () => undefined },
+      refused: () => undefined,
+    });
+    const turn = () => new Promise((resolve) => setImmediate(resolve));
+    for (let n = 1; n <= 6; n += 1) {
+      settler.push({} as Delivery, ending(`${n}@x.test`, 'no such user'));
+      await turn();
+    }
+    settler.report([{} as Outcome]);
+    await turn();
+    assert.deepEqual(calls, [['1@x.test'], ['2@x.test'], ['3@x.test'], ['4@x.test']]);
+    ends[1]!();
+    await turn();
+    assert.deepEqual(calls[4], ['5@x.test', '6@x.test']);
+    for (const n of [0, 2, 3]) ends[n]!();
+    await turn();
+    assert.equal(appended, 0);
+    let drained = false;
+    void settler.drained().then(() => (drained = true));
+    ends[4]!();
+    await turn();
+    assert.deepEqual([appended, drained], [1, true]);
+  });
+});

@@ -40,6 +40,7 @@ import {
 import type { DeliveryTable } from './delivery-table.ts';
 import { type BodyPlace, compress } from './envelope.ts';
 import type { Feed } from './feed.ts';
+import { JointWork } from './joint-work.ts';
 import { type Lanes, SendError } from './lanes.ts';
 import { type CopyOutbox, isFar, type Parcel } from './outbox.ts';
 import { itemBytes, lanePlace, ledgerPlace } from './placement.ts';
@@ -74,13 +75,15 @@ interface End {
 
 export class Settling {
   readonly #parts: SettlingParts;
+  readonly #finishing = new JointWork<End>((ends) => this.#finish(ends));
 
   constructor(parts: SettlingParts) {
     this.#parts = parts;
   }
 
+  /** Records at once, whatever else is being settled, and what follows in batches: those are billed by the request. */
   async settle(settlements: readonly Settlement[]): Promise<void> {
-    const { clock, steady, lanes, leasedHere, feed } = this.#parts;
+    const { clock, steady, leasedHere } = this.#parts;
     const now = clock.now();
     const leaseNow = steady();
     const ends: End[] = [];
@@ -95,6 +98,12 @@ export class Settling {
       else ends.push({ settlement, receipt, ending: this.#ending(settlement, receipt) });
     }
     await Promise.all([this.#free(free), this.#record(ends, leaseNow)]);
+    if (ends.length > 0) await this.#finishing.run(ends);
+  }
+
+  /** What follows the record; a process that dies before it sends nothing twice. */
+  async #finish(ends: readonly End[]): Promise<void> {
+    const { lanes, leasedHere, feed } = this.#parts;
     const counted = ends.filter(({ receipt }) => !receipt.done.lost);
     await this.#putBack(counted);
     const untold = counted.filter(({ receipt }) => !receipt.done.emitted);

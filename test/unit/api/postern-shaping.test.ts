@@ -16,6 +16,10 @@ before(async () => {
       n === 0 && messageId === inHand
         ? { code: 'site_limit', text: 'The limit is 1/h (messageRate, limits.default).', until: 90_000 }
         : undefined,
+    laneRest: (lane) =>
+      lane === 'news:bulk:google'
+        ? { code: 'connect_failed', text: 'No connection to mx.example.', until: 120_000 }
+        : undefined,
     async explain(query) {
       asked.push(query);
       if (query.domain === 'gone.test')
@@ -114,6 +118,45 @@ describe('explaining why mail waits', () => {
     assert.deepEqual([asked.at(-1)!.pool, asked.at(-1)!.campaign], ['news', 'spring']);
     const foreign = await server.call('GET', `/shaping/explain?message=${record.id}`, { key: 'other' });
     assert.equal(foreign.status, 404);
+  });
+
+  test('is part of the message while it rests in its lane', async () => {
+    const record = messageRecord({
+      id: 'resting',
+      class: 'bulk',
+      tenant: 'default',
+      pool: 'news',
+      recipients: ['a@gmail.com', 'b@paused.test', 'c@two.test'],
+    });
+    const deliveries = record.recipients.map((recipient, n) => ({
+      ...queueItem(server.clock.now()),
+      messageId: record.id,
+      n,
+      tenant: 'default',
+      recipient,
+      domain: recipient.split('@')[1]!,
+      lane: `news:bulk:${n === 0 ? 'google' : 'other'}`,
+    }));
+    await server.engine.queue.admit([{ record, body: Buffer.from('x\r\n'), deliveries }]);
+    const until = server.clock.now() + 60_000;
+    const order = {
+      match: { domain: 'paused.test' },
+      action: { kind: 'suspend' },
+      reason: 'maintenance',
+      until,
+    };
+    const { id } = await server.control.directives.order(order, { operator: 'AKIAOPS' });
+    const { json } = await server.call('GET', `/messages/${record.id}`, { key: 'user' });
+    const [rests, suspended, queued] = json.deliveries;
+    assert.deepEqual(
+      [rests.state, rests.reason, rests.text, rests.nextAttemptAt],
+      ['queued', 'connect_failed', 'No connection to mx.example.', '1970-01-01T00:02:00.000Z'],
+    );
+    assert.deepEqual([suspended.state, suspended.reason], ['queued', 'suspended']);
+    assert.match(suspended.text, /^maintenance \(directive /);
+    assert.equal(suspended.nextAttemptAt, new Date(until).toISOString());
+    assert.deepEqual([queued.state, queued.nextAttemptAt], ['queued', undefined]);
+    await server.control.directives.remove(id);
   });
 
   test('is part of the message while egress holds it', async () => {
