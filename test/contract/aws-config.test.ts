@@ -1,6 +1,7 @@
 /** How a process on the AWS engine follows the configuration, also when it was stopped for a while. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { BatchWriteItemCommand, DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { openControl } from '../../lib/control/control.ts';
 import { type AwsEngine, openAws } from '../../lib/engine/aws/open.ts';
 import type { ConfigChange } from '../../lib/engine/ports.ts';
@@ -117,6 +118,41 @@ describe('aws: changes of the configuration', { skip: SKIP }, () => {
     advance(1_100);
     await config.catchUp();
     assert.deepEqual(seen.at(-1), { kind, key: 'after' });
+    await close();
+  });
+
+  test('that are more than a partition is read for count as everything', async () => {
+    // Past what other tests have written.
+    advance(MINUTE - (Date.now() % MINUTE) + 10_000);
+    const { config, seen, close } = await frozen();
+    config.watch((change) => void seen.push(change));
+    await config.catchUp();
+    const { region, credentials, endpoints } = aws().client;
+    const dynamo = new DynamoDBClient({ region, credentials, endpoint: endpoints!.dynamodb });
+    const now = Date.now();
+    const put = (n: number) => {
+      const pk = { S: `log#${Math.floor(now / MINUTE)}#0` };
+      const sk = { S: `${now + 1_000}#${String(n).padStart(8, '0')}` };
+      return { PutRequest: { Item: { pk, sk, k: { S: 'many' }, d: { S: `key ${n}` } } } };
+    };
+    const rows = Array.from({ length: 300 }, (_, n) => put(n));
+    const store = (from: number, to: number) => {
+      const RequestItems = { [aws().resources.tables.config]: rows.slice(from, to) };
+      return dynamo.send(new BatchWriteItemCommand({ RequestItems }));
+    };
+    for (let n = 0; n < 275; n += 25) await store(n, n + 25);
+    await store(275, 299);
+    advance(1_100);
+    await config.catchUp();
+    assert.deepEqual(
+      seen.filter(({ kind }) => kind === undefined || kind === 'many'),
+      [{ kind: 'many' }],
+    );
+    await store(299, 300);
+    advance(1_100);
+    await config.catchUp();
+    assert.deepEqual(seen.at(-1), {});
+    dynamo.destroy();
     await close();
   });
 

@@ -6,7 +6,7 @@
  *
  *  follower:  ──────────────┬───────── place ────── now
  *                           └─ reads from OVERLAP before its place: rows that arrived late; each row counts once
- *             a place that is older than BEHIND ─► nothing is read, everything counts as changed
+ *             a place that is older than BEHIND, or MOST rows ─► everything counts as changed
  * ```
  * No item is written by more than one change, so writers wait for no other; two shards take a thousand changes a
  * second (a partition key takes 1,000 write units, a row in a transaction costs two).
@@ -30,6 +30,8 @@ const LATE = 3 * SECOND;
 const BEHIND = 3 * MINUTE;
 /** How long rows are kept, ms. */
 const KEPT = 60 * MINUTE;
+/** Rows of a partition from which on they are not read: everything counts as changed. */
+const MOST = 300;
 /** Changes of one kind at one time from which on the whole kind counts as changed. */
 const MANY = 8;
 
@@ -81,12 +83,9 @@ export class ChangeLog {
     const place = this.#place ?? now;
     const from = place - OVERLAP;
     // Time may have gone back, too.
-    if (now - place > BEHIND || place - now > OVERLAP) {
-      this.#known.clear();
-      this.#place = now;
-      return [{}];
-    }
+    if (now - place > BEHIND || place - now > OVERLAP) return this.#skip(now);
     const rows = await this.#rows(from, now, consistent);
+    if (rows === undefined) return this.#skip(now);
     const changes: ConfigChange[] = [];
     for (const item of rows) {
       const sk = item.sk!.S!;
@@ -99,15 +98,24 @@ export class ChangeLog {
     return together(changes);
   }
 
-  async #rows(from: number, to: number, consistent: boolean): Promise<Item[]> {
+  /** Goes on from now, without what was missed. */
+  #skip(now: number): ConfigChange[] {
+    this.#known.clear();
+    this.#place = now;
+    return [{}];
+  }
+
+  /** Rows of a time; undefined when they are too many. */
+  async #rows(from: number, to: number, consistent: boolean): Promise<Item[] | undefined> {
     const asked: Promise<Item[]>[] = [];
     for (let minute = Math.floor(from / MINUTE); minute <= Math.floor(to / MINUTE); minute += 1) {
-      const range = { from: timeKey(Math.max(from, minute * MINUTE)), to: LAST, consistent };
+      const range = { from: timeKey(Math.max(from, minute * MINUTE)), to: LAST, consistent, limit: MOST };
       for (let shard = 0; shard < SHARDS; shard += 1) {
         asked.push(this.#tables.query('config', partition(minute, shard), range));
       }
     }
-    return (await Promise.all(asked)).flat();
+    const found = await Promise.all(asked);
+    return found.some(({ length }) => length === MOST) ? undefined : found.flat();
   }
 }
 
