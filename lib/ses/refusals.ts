@@ -42,11 +42,19 @@ export const REFUSED: ReadonlySet<string> = new Set(Object.keys(REASONS));
 
 /** Operations that are answered, and what of each is refused or differs. */
 export const PARTIAL: Partial<Record<SesOperationName, string>> = {
-  CreateConfigurationSet: 'ArchivingOptions and MessageSecurityOptions are refused.',
+  CreateConfigurationSet:
+    'An ArchiveArn, an SmimeScheme, and ENABLED for EngagementMetrics, OptimizedSharedDelivery or ValidationOptions are refused.',
   CreateDedicatedIpPool: 'ScalingMode MANAGED is refused: addresses are yours.',
   PutDedicatedIpPoolScalingAttributes: 'ScalingMode MANAGED is refused: addresses are yours.',
   SendBulkEmail: 'EndpointId is refused: an installation is one region.',
   SendEmail: 'EndpointId is refused: an installation is one region.',
+  PutAccountDedicatedIpWarmupAttributes:
+    'AutoWarmupEnabled true is refused: nobody tells which addresses are new.',
+  PutAccountSuppressionAttributes: 'ValidationAttributes ENABLED are refused.',
+  PutAccountVdmAttributes: 'OptimizedSharedDelivery ENABLED is refused: there are no shared addresses.',
+  PutConfigurationSetSuppressionOptions: 'ValidationOptions ENABLED are refused.',
+  PutConfigurationSetVdmOptions: 'ENABLED is refused.',
+  UpdateConfigurationSet: 'An SmimeScheme is refused.',
 };
 
 /** Why an operation is refused for good, as the end of a sentence; undefined when it is not. */

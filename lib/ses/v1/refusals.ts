@@ -28,9 +28,14 @@ const REASONS: Partial<Record<SesActionName, string>> = {
 /** Actions that are refused for good. */
 export const REFUSED_ACTIONS: ReadonlySet<string> = new Set(Object.keys(REASONS));
 
+/** Why an action is refused for good, as the end of a sentence; undefined when it is not. */
+export function actionReason(action: SesActionName): string | undefined {
+  return REASONS[action];
+}
+
 /** The refusal of an action that has no handler: a 400, which SDKs do not repeat. */
 export function actionRefusal(action: string): PosternError {
-  const reason = REASONS[action as SesActionName];
+  const reason = actionReason(action as SesActionName);
   return new PosternError(
     'unsupported_operation',
     `${action} is not supported by this service${reason === undefined ? '.' : `: ${reason}`}`,
