@@ -93,3 +93,28 @@ test('an invocation id is bound to its body, and an invalid one is ignored', asy
     await server.close();
   }
 });
+
+test('only a call that its SDK counts as the first is made without a look for an answer', async () => {
+  const server = await startSesServer();
+  try {
+    const body = JSON.stringify(MESSAGE);
+    const cases: [request: string | undefined, first: boolean][] = [
+      ['attempt=1; max=3', true],
+      ['attempt=1', true],
+      ['attempt=2; max=3', false],
+      ['attempt=10; max=10', false],
+      ['ttl=20260101T000000Z; attempt=1', false],
+      [undefined, false],
+    ];
+    for (const [at, [request, first]] of cases.entries()) {
+      const headers = {
+        'amz-sdk-invocation-id': `11111111-2222-3333-4444-55555555555${at}`,
+        ...(request !== undefined && { 'amz-sdk-request': request }),
+      };
+      await send(server, { body, headers });
+      assert.equal(server.accept.calls.at(-1)!.idempotency?.first, first, request);
+    }
+  } finally {
+    await server.close();
+  }
+});
