@@ -15,20 +15,21 @@ export interface SendDataPoint {
   Rejects: number;
 }
 
-/** The quarter hours of the last two weeks in which a tenant's mail was counted. */
+/** The quarter hours of the last two weeks in which anything of these was counted of a tenant's mail. */
 export async function sendStatistics(
   reader: StatisticsReader,
   tenant: string,
   now: number,
 ): Promise<SendDataPoint[]> {
   const range = { from: now - TWO_WEEKS, before: now + DAY, granularity: 'quarter' } as const;
-  return (await reader.series({ ...range, tenant })).map(({ at, counts }) => ({
+  const points = (await reader.series({ ...range, tenant })).map(({ at, counts }) => ({
     Timestamp: new Date(at),
     DeliveryAttempts: counts.sent ?? 0,
     Bounces: (counts.permanentBounces ?? 0) + (counts.transientBounces ?? 0),
     Complaints: counts.complaints ?? 0,
     Rejects: counts.rejects ?? 0,
   }));
+  return points.filter((one) => one.DeliveryAttempts + one.Bounces + one.Complaints + one.Rejects > 0);
 }
 
 /** The metrics of `BatchGetMetricData` that are kept. */
