@@ -21,6 +21,7 @@ import { moveTime, startTestAws } from '../test/support/aws.ts';
 import { allIn, showAllIn } from './all-in.ts';
 import type { DynamoRow } from './scale/expressions.ts';
 import { sizeOf } from './scale/virtual-dynamo.ts';
+import { eventCosts } from './support/cost-events.ts';
 
 const MESSAGES = Number(process.env.POSTERN_COST_MESSAGES ?? 500);
 const BULK = 50;
@@ -466,6 +467,15 @@ try {
     ['all in at 100 million a day, by SendBulkEmail', 6, together!],
     ['all in at 100 million a day, by SendEmail alone', Number.POSITIVE_INFINITY, alone!],
   );
+  await eventCosts({
+    engine,
+    meter,
+    records: Array.from({ length: MESSAGES }, () => message(Date.now(), usualBody(BODY_BYTES)).record),
+    attempt: (now) => attempt(now, false),
+    show: (title) => {
+      figures.push([title, Number.POSITIVE_INFINITY, show(title, meter.take())]);
+    },
+  });
   process.stdout.write(
     `\n${'$ a million delivered'.padEnd(58)}${'measured'.padStart(10)}${'reach'.padStart(8)}\n`,
   );

@@ -50,6 +50,8 @@ export interface WindowOptions {
 export class EndpointWindow {
   /** Outcomes up to this place of the feed are done or in this window. */
   cursor: number;
+  /** Events under way at most while the endpoint answers. */
+  concurrency: number;
   dropped: number;
   readonly #options: WindowOptions;
   /** By message, in the order of the feed. The first of each may be sent; the others wait for it. */
@@ -64,6 +66,7 @@ export class EndpointWindow {
 
   constructor(options: WindowOptions, state: Omit<WindowState, 'pending'> = { cursor: 0, dropped: 0 }) {
     this.#options = options;
+    this.concurrency = options.concurrency;
     this.cursor = state.cursor;
     this.dropped = state.dropped;
   }
@@ -100,7 +103,7 @@ export class EndpointWindow {
   /** The next event that may be sent now; it is under way until `done` or `retry`. */
   next(now: number): PendingEvent | undefined {
     if (now < this.#closedUntil) return undefined;
-    const most = this.#failures > 0 ? 1 : this.#options.concurrency;
+    const most = this.#failures > 0 ? 1 : this.concurrency;
     if (this.#sending.size >= most) return undefined;
     for (const messageId of this.#free) {
       const head = this.#queues.get(messageId)![0]!;

@@ -37,8 +37,8 @@ const attemptsOf = (id: string): string => `events/${id}/attempts`;
 
 /** An event is tried for a day: 5 s, 10 s, … up to an hour between tries. */
 export const EVENT_RETRY: WindowOptions = {
-  size: 1_000,
-  concurrency: 8,
+  size: 2_000,
+  concurrency: 16,
   maxAge: DAY,
   pause: (tries) => Math.min(HOUR, 5_000 * 2 ** (tries - 1)),
 };
@@ -83,6 +83,8 @@ class FeedFollower implements Follower {
   #cursor: number;
   #savedCursor: number;
   #stopped = false;
+  /** Whether the feed has more than the windows had room for: then room that comes is used at once. */
+  #behind = false;
   #wake = (): void => {};
 
   constructor(options: FollowerOptions, cursor: number) {
@@ -127,7 +129,7 @@ class FeedFollower implements Follower {
       try {
         await this.#follow();
         more = (await this.#replay()) || (await this.#read());
-        this.#send();
+        for (const followed of this.#followed.values()) this.#send(followed);
         const now = clock.now();
         if (now - saved >= SAVE) {
           const attempts = now - savedAttempts >= SAVE_ATTEMPTS;
@@ -146,7 +148,7 @@ class FeedFollower implements Follower {
     this.#options.log.error('events cannot be followed; this is tried again', { error });
   }
 
-  /** Until something was sent, or the feed may have more. */
+  /** Until a window has room again, or the feed may have more. */
   #sleep(): Promise<void> {
     return new Promise((done) => {
       const cancel = this.#options.clock.after(IDLE, done);
@@ -193,6 +195,7 @@ class FeedFollower implements Follower {
   /** Reads one page for the destinations that are furthest behind and have room. @returns whether there may be more. */
   async #read(): Promise<boolean> {
     const ready = [...this.#followed.values()].filter(({ window }) => window.room >= PAGE);
+    this.#behind = ready.length < this.#followed.size;
     // Without destinations the feed costs nothing: one that is made later takes what happened since it was made.
     if (ready.length === 0) return false;
     const after = ready.reduce((least, { window }) => Math.min(least, window.cursor), this.#cursor);
@@ -249,18 +252,21 @@ class FeedFollower implements Follower {
     return false;
   }
 
-  #send(): void {
-    for (const followed of this.#followed.values()) {
-      const { target, enabled } = followed.destination;
-      const sender = this.#options.senders[target.kind] as DestinationSender<EventTarget> | undefined;
-      if (!sender || !enabled) continue;
-      for (let batch = followed.batch(sender.batch); batch.length > 0; batch = followed.batch(sender.batch)) {
-        const sent = followed.send(sender, batch).finally(() => {
-          this.#sending.delete(sent);
-          this.#wake();
-        });
-        this.#sending.add(sent);
-      }
+  /** Begins the calls that a destination may take now; each that ends begins the next. */
+  #send(followed: Followed): void {
+    const { window, destination } = followed;
+    const { target, enabled, id } = destination;
+    const sender = this.#options.senders[target.kind] as DestinationSender<EventTarget> | undefined;
+    if (!sender || !enabled || this.#stopped || this.#followed.get(id) !== followed) return;
+    window.concurrency = this.#window.concurrency * sender.batch;
+    for (let batch = followed.batch(sender.batch); batch.length > 0; batch = followed.batch(sender.batch)) {
+      const sent = followed.send(sender, batch).finally(() => {
+        this.#sending.delete(sent);
+        this.#send(followed);
+        // Else the next look is soon enough: many events then cost one read, and a file one sync.
+        if (this.#behind && window.room >= PAGE) this.#wake();
+      });
+      this.#sending.add(sent);
     }
   }
 
