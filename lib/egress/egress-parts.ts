@@ -31,6 +31,7 @@ import { TlsFallback } from './tls-fallback.ts';
 import type { EgressOptions } from './types.ts';
 import { WarmupCheckpoints } from './warmup-checkpoints.ts';
 
+/** The 30 nodes of a cell hold half of the 120,000 messages that a queue of SQS may have in flight. */
 const IN_FLIGHT: InFlightLimits = { items: 2_000, bytes: 48 * 1024 * 1024 };
 /** How long what is leased from a lane is this node's, ms. */
 export const VISIBILITY = 120_000;
