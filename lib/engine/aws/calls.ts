@@ -22,6 +22,7 @@ import type { IdempotencyClaim } from '../ports.ts';
 import type { DeliveryState } from '../states.ts';
 import { bytes, type Item, type Key, keyOf, number, numberOf, text, ttlOf } from './attributes.ts';
 import { isDenied } from './clients.ts';
+import { each } from './concurrency.ts';
 import { decodeRecord, encodeRecord } from './record-codec.ts';
 import type { Tables } from './tables.ts';
 
@@ -54,6 +55,8 @@ export interface StoredCall {
   content: CallContent;
 }
 
+/** Calls that are stored at one time. */
+const WIDTH = 32;
 /** Size from which on the messages of a call have items of their own, bytes: each read of one reads all. */
 const GROUP_BYTES = 16_384;
 
@@ -89,7 +92,7 @@ export class Calls {
       if (others) others.push(message);
       else calls.set(call, [message]);
     }
-    await Promise.all(Array.from(calls, ([call, own]) => this.#putCall(call, own)));
+    await each([...calls], WIDTH, ([call, own]) => this.#putCall(call, own));
   }
 
   /**
