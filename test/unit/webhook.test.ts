@@ -3,9 +3,12 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { Webhook } from 'standardwebhooks';
+import { createResolver } from '../../lib/dns/resolver.ts';
+import { openSenders } from '../../lib/events/senders.ts';
 import { createWebhookSender, type WebhookSender } from '../../lib/events/webhook.ts';
 import { HOUR, systemClock } from '../../lib/time.ts';
 import { TestClock } from './../support/clock.ts';
+import { a, startDnsServer } from './../support/dns-server.ts';
 
 const SECRET = `whsec_${Buffer.alloc(24, 7).toString('base64')}`;
 const closers: (() => unknown)[] = [];
@@ -88,6 +91,30 @@ describe('a webhook', () => {
     assert.equal((await rebinding.send(target(port), 'e', '{}')).kind, 'retry');
     assert.deepEqual(asked, ['hooks.test', 'hooks.test']);
     assert.equal(requests.length, 0);
+  });
+
+  test('is looked up once for a connection, over a real server, and reached at no private address of the answer', async () => {
+    const port = await receiver((response) => response.end());
+    const dns = await startDnsServer({ 'A hooks.test': a('127.0.0.1', '10.0.0.1') });
+    closers.push(() => dns.close());
+    const { port: dnsPort } = dns.endpoint;
+    const resolver = createResolver({
+      servers: [{ address: '127.0.0.1', port: dnsPort }],
+      clock: systemClock,
+    });
+    const open = (webhookAllow: string[]) => {
+      const { senders, close } = openSenders({ resolver, clock: systemClock, region: 'x', webhookAllow });
+      closers.push(close);
+      return senders.webhook;
+    };
+    const event = { eventType: 'Send', mail: { tags: {}, headers: [] } };
+    const message = { id: 'e', tenant: 't', messageId: 'm', at: 0, event, json: '{}' };
+    const hook = { kind: 'webhook', ...target(port) } as const;
+    const [refused] = await open([]).send(hook, [message]);
+    assert.deepEqual(refused, { kind: 'retry', text: 'hooks.test has no public address', after: undefined });
+    assert.equal(requests.length, 0);
+    assert.deepEqual(dns.questions.toSorted(), ['udp A hooks.test', 'udp AAAA hooks.test']);
+    assert.deepEqual(await open([`hooks.test:${port}`]).send(hook, [message]), [{ kind: 'taken' }]);
   });
 
   test('that redirects is not followed', async () => {
