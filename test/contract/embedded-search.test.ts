@@ -80,22 +80,25 @@ describe('embedded engine: search', () => {
     await reopen((db) => assert.equal(blocks(db), 2));
   });
 
-  test('finds what was taken in after a transaction was undone', async () => {
+  test('finds what was taken in again after a transaction was undone, and with it a block', async () => {
     const known = mail(clock.now());
     await admit(engine, known);
-    const fresh = mail(clock.now(), { recipients: ['cy@example.net'] });
-    // One call fails, and its neighbour in the same transaction is written again.
-    const [failed] = await Promise.allSettled([admit(engine, known), admit(engine, fresh)]);
-    assert.equal(failed.status, 'rejected');
-    const { messages } = await engine.records.search({
-      tenant: 'tenant',
-      recipient: 'cy@example.net',
-      max: 9,
-    });
-    assert.deepEqual(
-      messages.map(({ id }) => id),
-      [fresh.record.id],
+    const many = Array.from({ length: BLOCK }, (_, n) =>
+      mail(clock.now(), { recipients: [`again${n}@example.net`], body: 'x' }),
     );
+    // The second call fails, and the first one, which ended a block in the same transaction, is written again.
+    const [, failed] = await Promise.allSettled([admit(engine, ...many), admit(engine, known)]);
+    assert.equal(failed.status, 'rejected');
+    // The block that was undone held the last messages of before, too.
+    const wanted: [string, string | undefined][] = [[`user${COUNT - 2}@example.net`, ids[COUNT - 2]]];
+    for (const n of [0, 1, BLOCK - 2, BLOCK - 1]) wanted.push([`again${n}@example.net`, many[n]!.record.id]);
+    for (const [recipient, id] of wanted) {
+      const { messages } = await engine.records.search({ tenant: 'tenant', recipient, max: 9 });
+      assert.deepEqual(
+        messages.map((one) => one.id),
+        [id],
+      );
+    }
   });
 
   test('goes with the messages', async () => {
