@@ -72,6 +72,8 @@ export interface Inbound {
 
 /** A report that returns a huge message whole is read at its start, and the rest is dropped as it arrives. */
 export const MAX_BYTES = 64 * 1024 * 1024;
+/** A feedback report to a role address returns headers, or a message of usual size: what is longer is cut off, octets. */
+export const MAX_ROLE_MAIL = 4 * 1024 * 1024;
 /** Maximum time for the whole of DATA, ms. */
 const DATA_DEADLINE = 120_000;
 /**
@@ -108,6 +110,13 @@ export async function startInbound(options: InboundOptions): Promise<Inbound> {
     return parents(hostname.toLowerCase()).includes(domain) || ownsAny(parents(domain));
   }
 
+  /** Octets at which mail to a public address is cut off; addresses that were signed are anyone's who was written to. */
+  function cutOf(recipient: string): number | undefined {
+    if (aggregates.isMailbox(recipient)) return MAX_REPORT_MAIL;
+    const isSigned = recorder.targetOf(recipient) ?? unsubscribes.messageOf(recipient);
+    return isSigned === undefined ? MAX_ROLE_MAIL : undefined;
+  }
+
   const { address, renew, close } = await startListener({
     name: 'inbound',
     ...options.listen,
@@ -116,6 +125,7 @@ export async function startInbound(options: InboundOptions): Promise<Inbound> {
     maxBytes: MAX_BYTES,
     keepBytes: ({ envelope }) =>
       aggregates.isMailbox(envelope.rcptTo[0]!.address) ? MAX_REPORT_MAIL : MAX_PARSED,
+    cutBytes: ({ envelope }) => cutOf(envelope.rcptTo[0]!.address),
     dataDeadline: DATA_DEADLINE,
     limits: { ...INBOUND_LIMITS, ...options.limits },
     budget: options.budget,

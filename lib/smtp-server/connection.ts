@@ -37,6 +37,14 @@ export class ServerConnection extends SMTPConnection {
     return this.#refusals >= MAX_REFUSALS;
   }
 
+  /** Sends a last reply and closes the connection, in the middle of a message too. */
+  cut(reply: string): void {
+    const { _socket: socket } = this;
+    if (socket.destroyed || socket.writableEnded) return;
+    socket.end(`${reply}\r\n`);
+    socket.destroySoon();
+  }
+
   override _onCommand(command: Buffer, callback?: () => void): void {
     if (!RECIPIENT.test(command.subarray(0, 8).toString('latin1'))) this.#commands += 1;
     if (this.#commands > MAX_COMMANDS) {

@@ -46,6 +46,11 @@ export interface ListenerOptions {
   maxBytes: number;
   /** Octets from the start of a message that are kept; absent: all. */
   keepBytes?: (session: SMTPServerSession) => number;
+  /**
+   * Octets at which a message is refused and its connection closed, without the rest of it: for addresses that anyone
+   * may write to, and where nothing honest is as long. Absent, or undefined: its end is awaited.
+   */
+  cutBytes?: (session: SMTPServerSession) => number | undefined;
   /** Maximum time for the whole content, ms. */
   dataDeadline: number;
   limits: ListenerLimits;
@@ -255,13 +260,19 @@ class Sessions {
     session: SMTPServerSession,
     callback: (error?: Error | null, text?: string) => void,
   ): void {
-    const { keepBytes, maxBytes, dataDeadline, onMessage } = this.#options;
+    const { keepBytes, cutBytes, maxBytes, dataDeadline, onMessage } = this.#options;
     const peer = this.#peers.get(session.id)!;
     const content = peer.buffer(keepBytes?.(session) ?? maxBytes);
+    const cut = cutBytes?.(session) ?? Number.POSITIVE_INFINITY;
+    let received = 0;
     let whole = false;
     peer.awaitContent(dataDeadline);
     stream.on('data', (chunk: Buffer) => {
-      if (stream.sizeExceeded) content.release();
+      received += chunk.length;
+      if (received > cut) {
+        content.release();
+        peer.cut();
+      } else if (stream.sizeExceeded) content.release();
       else content.append(chunk);
     });
     stream.on('close', () => {

@@ -63,6 +63,12 @@ export class ClientPeer {
     return new MessageBuffer(budget, keep);
   }
 
+  /** Refuses the message that is arriving, and closes the connection: what is still sent of it is not read. */
+  cut(): void {
+    this.#cancel();
+    this.connection.cut('552 5.3.4 Message too large; closing');
+  }
+
   failedLogin(): Error {
     this.#failedLogins += 1;
     if (this.#failedLogins < MAX_FAILED_LOGINS) return reply(535, 'Authentication Credentials Invalid');

@@ -38,6 +38,7 @@ const python = (name: string, module: string, install: string, file: string): Cl
 
 const CLIENTS: readonly Client[] = [
   python('boto3', 'boto3', 'boto3', 'boto3_client.py'),
+  python('boto3-v1', 'boto3', 'boto3', 'boto3_v1_client.py'),
   python('aws-cli', 'awscli', 'awscli', 'aws_cli.py'),
   python('django-anymail', 'anymail, boto3', 'django-anymail[amazon-ses]', 'anymail_client.py'),
   python('django-ses', 'django_ses', 'django-ses', 'django_ses_client.py'),

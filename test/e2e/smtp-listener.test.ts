@@ -177,6 +177,21 @@ describe('the memory of a message under way', () => {
     await until(() => budget.trusted.used === 0);
   });
 
+  it('is cut off past the octets that its address takes, and not at them', async () => {
+    const { port, budget, messages } = await open({ cutBytes: () => 64 * KB });
+    const client = await greeted(port);
+    await client.follow(...ENVELOPE);
+    await client.follow([`${'x'.repeat(62)}\r\n`.repeat(KB).concat('.'), 250]);
+    assert.equal(messages[0]!.length, 64 * KB);
+    await client.follow(...ENVELOPE.slice(1));
+    client.socket.write(`${'x'.repeat(62)}\r\n`.repeat(KB));
+    // The parser holds the last octets back: they may be the end.
+    const answer = client.say('x'.repeat(100));
+    assert.match((await answer)!, /^552 5\.3\.4 Message too large; closing/);
+    await until(() => client.socket.destroyed || client.socket.readableEnded);
+    assert.equal(budget.trusted.used, 0);
+  });
+
   it('arrives whole when its lines are dot-stuffed', async () => {
     const { port, messages } = await open();
     const client = await greeted(port);
