@@ -101,7 +101,9 @@ export class AwsConfig implements Config {
     this.#listeners.add(listener);
     if (!this.#cancel && !this.#closed) {
       this.#changes.begin();
-      void this.#poll();
+      // What changed before is in what the listener reads after this.
+      this.#lookedAt = this.#pacing.clock.now();
+      this.#cancel = this.#pacing.clock.after(POLL, () => void this.#poll());
     }
     return () => {
       this.#listeners.delete(listener);
