@@ -1,6 +1,7 @@
 /**
  * Everything that AWS bills for 100 million messages a day, line by line, in dollars for a million: `npm run bench:cost` prints
- * it after the requests that it counts. Prices of us-east-1 from AWS's public price lists, November 2026, on demand.
+ * it after the requests that it counts. List prices of us-east-1, on demand, as they were known when this was written: hold
+ * them against AWS's price lists before a decision rests on them.
  */
 
 /** What was counted. */

@@ -247,8 +247,7 @@ export function egressPermissions(data: DataStack, { stage, pools, ips }: NodeSc
     lanes(data, 'SendMessage'),
     queue(data.outcomes, 'SendMessage'),
     // The state of mail of earlier versions is in the table of records.
-    table(data, 'records', ...STATE_ACTIONS),
-    table(data, 'deliveries', ...STATE_ACTIONS),
+    tables(data, ['records', 'deliveries'], ...STATE_ACTIONS),
     table(data, 'ledger', 'BatchWriteItem'),
     rowsOfKinds(data, NODE_ROWS, 'Query', 'BatchWriteItem'),
     // Readers unsubscribe by mail, which comes to nodes.
@@ -334,6 +333,13 @@ function table(data: DataStack, name: TableName, ...actions: string[]): iam.Poli
   return allow(
     actions.map((action) => `dynamodb:${action}`),
     [data.tables[name].tableArn],
+  );
+}
+
+function tables(data: DataStack, names: readonly TableName[], ...actions: string[]): iam.PolicyStatement {
+  return allow(
+    actions.map((action) => `dynamodb:${action}`),
+    names.map((name) => data.tables[name].tableArn),
   );
 }
 

@@ -132,7 +132,7 @@ describe('embedded engine: faults', () => {
     db.close();
     assert.deepEqual(checkStore(directory).problems, []);
     const { suppressions } = await start();
-    const entry = { tenant: 'a', address: 'ann@example.net', reason: 'BOUNCE', at: 1 } as const;
+    const entry = { tenant: 'a', address: 'ann@example.net', reason: 'BOUNCE', at: 1, since: 1 } as const;
     assert.equal(await suppressions.put(entry), true);
     assert.deepEqual(await suppressions.list({ tenant: 'a', max: 1 }), [entry]);
   });

@@ -39,7 +39,7 @@ describe('embedded engine: restarts', () => {
   }
 
   test('suppressions survive a restart', async () => {
-    const entry = { tenant: 'a', address: 'ann@example.net', reason: 'COMPLAINT', at: 1 } as const;
+    const entry = { tenant: 'a', address: 'ann@example.net', reason: 'COMPLAINT', at: 1, since: 1 } as const;
     await engine.suppressions.put(entry);
     await engine.suppressions.put({ ...entry, address: 'bob@example.net' });
     await engine.suppressions.remove('a', 'bob@example.net', 2);

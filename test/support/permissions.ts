@@ -4,16 +4,7 @@
 export type Granted = Record<string, string>;
 
 export const LANES = 'arn:aws:sqs:eu-central-1:AWS::AccountId:postern-test-lane-*';
-const ALARM = 'arn:aws:cloudwatch:eu-central-1:AWS::AccountId:alarm:postern-test: ';
-const STOPPING_ALARMS = [
-  'Uncertain replies',
-  'Deferral ratio',
-  'Lease lost',
-  'Leases unanswered',
-  'Oldest due delivery',
-  'Dead deliveries',
-  'Storage refused',
-];
+export const ALARM = 'arn:aws:cloudwatch:eu-central-1:AWS::AccountId:alarm:postern-test:';
 export const EC2 = 'arn:aws:ec2:eu-central-1:AWS::AccountId:';
 /** Appends to the log of changes. */
 const APPEND_CHANGE = {
@@ -95,7 +86,7 @@ const egress = (node: string, pools: readonly string[], ips: readonly string[]):
 function nodeOnEc2(node: string, pools: readonly string[], addresses: readonly string[]): Granted {
   return {
     ...egress(node, pools, addresses),
-    ...Object.fromEntries(STOPPING_ALARMS.map((name) => [`${ALARM}${name}`, 'cloudwatch:DescribeAlarms'])),
+    [`${ALARM}*`]: 'cloudwatch:DescribeAlarms',
     'the bundle': 's3:GetObject',
     ...Object.fromEntries(addresses.map((one) => [`${EC2}elastic-ip/${one}`, 'ec2:AssociateAddress'])),
     [`${EC2}instance/* if StringEquals aws:ResourceTag/postern:node ${node}`]: 'ec2:AssociateAddress',
@@ -248,7 +239,7 @@ export const PERMISSIONS: Record<string, Granted> = {
     AlarmCheckLog: WRITE_LOG,
     ...Object.fromEntries(
       ['critical', 'warning'].map((severity) => [
-        `${ALARM}Alarm check (${severity})`,
+        `${ALARM} Alarm check (${severity})`,
         'cloudwatch:DescribeAlarmHistory cloudwatch:SetAlarmState',
       ]),
     ),

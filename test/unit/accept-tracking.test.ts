@@ -135,6 +135,6 @@ test('the placeholder of the image is never sent, also not from templates', asyn
   assert.match((await accepted(t, simple({ content }))).text, /\r\n\r\n<p>Bob<\/p>\r\n$/);
   const twice = { ...content, parts: { subject: 'Hi', html: '{{ses:openTracker}}{{ses:openTracker}}' } };
   const error = await refusal(await openTestAccept(), simple({ content: twice }));
-  assert.equal(error.code, 'bad_request');
+  assert.equal(error.code, 'invalid_template');
   assert.match(error.message, /only one \{\{ses:openTracker\}\} may stand in it/);
 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Template } from 'aws-cdk-lib/assertions';
-import { EC2, type Granted, LANES, PERMISSIONS } from '../support/permissions.ts';
+import { ALARM, EC2, type Granted, LANES, PERMISSIONS } from '../support/permissions.ts';
 import { openStacks, resourcesOf, stacksByPart } from '../support/stacks.ts';
 
 /** Resources named by a pattern, each with its reason. */
@@ -10,6 +10,7 @@ const PATTERNS: Record<string, string> = {
   'Bodies/*': 'a body is an object of its own',
   'arn:aws:sns:eu-central-1:123456789012:mail-*': 'the stage lists it',
   '*': 'metrics are known by their namespace, to which a condition holds the right',
+  [`${ALARM}*`]: 'a node reads the state of the alarms of its own stage',
   [`${EC2}instance/*`]: 'its own, by its tag: it has no id yet',
   [`${EC2}network-interface/*`]: 'its own, by its tag: it has no id yet',
 };

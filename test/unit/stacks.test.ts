@@ -223,6 +223,8 @@ describe('functions', () => {
       'POSTERN_QUEUE_URL_PREFIX',
       'POSTERN_SECRETS_BUCKET',
       'POSTERN_STAGE',
+      // Links that are switched off.
+      'POSTERN_TABLE_CONFIG',
     ]);
   });
 
