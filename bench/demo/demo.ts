@@ -65,6 +65,8 @@ async function post(path: string, body: unknown): Promise<Record<string, unknown
 }
 
 await postern.control.identities.create({ name: 'postern.example', tenant: 'default' });
+// Nobody reads what bounces here, so nothing is forwarded to the senders.
+await postern.control.identities.update('postern.example', (one) => ({ ...one, feedbackForwarding: false }));
 
 /** A provider for the next message, by weight. */
 function pick(): (typeof INTERNET)[number] {

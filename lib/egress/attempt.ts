@@ -188,7 +188,7 @@ export class AttemptRecorder {
     const { settler, counters } = this.#options;
     counters.released += 1;
     const reason = lasts === undefined || lasts <= until ? { code, text } : { code, text, until: lasts };
-    delivery.lane.putBack(code, text, lasts ?? until);
+    delivery.lane.putBack(delivery.domain, { code, text, until: lasts ?? until });
     settler.push(delivery, { kind: 'release', leased: delivery.leased, until, reason });
   }
 
@@ -224,7 +224,8 @@ export class AttemptRecorder {
     const { state, until } = attempt;
     count(counters, attempt);
     // What found nobody to speak with shows no way for the mail behind it.
-    if (unsent && until !== undefined) delivery.lane.putBack(attempt.reason, attempt.text, until);
+    if (unsent && until !== undefined)
+      delivery.lane.putBack(delivery.domain, { code: attempt.reason, text: attempt.text, until });
     else delivery.lane.tried();
     slot?.attempted(attempt);
     if (until === undefined) settler.push(delivery, { kind: 'end', leased, state, attempt });

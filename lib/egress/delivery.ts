@@ -38,8 +38,8 @@ export interface LaneUsage {
   overflowed(count: number): void;
   /** A delivery of it was tried. */
   tried(): void;
-  /** A delivery of it was put back without being tried, not to be looked at before `until`. */
-  putBack(code: string, text: string, until: number): void;
+  /** A delivery of it to a domain was put back without being tried. @param why and until when it is kept. */
+  putBack(domain: string, why: WaitStatus): void;
 }
 
 /**

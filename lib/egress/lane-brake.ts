@@ -2,7 +2,8 @@
  * The brake of a lane: what cannot leave is not leased. When all that was leased lately was put back because its way is
  * closed (suspended, the site down, the budget spent, no address), the lane rests, and its mail costs nothing where it
  * lies. After a rest one delivery is leased as a probe, because other mail may lie behind; each probe in vain makes the
- * next rest longer.
+ * next rest longer. A lane of many providers rests only when the mail of many domains came back: one dead host, or one
+ * domain that DNS does not know, must not hold up the others behind it.
  *
  * ```
  *  moving ── a lease's worth was put back, nothing tried ──► resting ── time ──► probing ── put back ──► resting, longer
@@ -29,6 +30,10 @@ const OF_THE_MAIL: ReadonlySet<string> = new Set([
 ]);
 
 export class LaneBrake {
+  /** Domains whose mail must have come back before the lane rests. */
+  readonly #spread: number;
+  /** Domains whose mail was put back since a delivery was tried, up to that number. */
+  readonly #domains = new Set<string>();
   /** Put back since a delivery was tried. */
   #back = 0;
   /** Why the last one was, and until when it is kept. */
@@ -36,15 +41,20 @@ export class LaneBrake {
   #rest = 0;
   #until = 0;
 
-  /** A delivery was put back. */
-  putBack(code: string, text: string, until: number, now: number): void {
+  constructor(spread: number) {
+    this.#spread = spread;
+  }
+
+  /** A delivery to a domain was put back. */
+  putBack(domain: string, { code, text, until }: WaitStatus, now: number): void {
     if (OF_THE_MAIL.has(code)) {
       this.moved();
       return;
     }
     this.#back += 1;
+    if (this.#domains.size < this.#spread) this.#domains.add(domain);
     this.#why = { code, text, until };
-    if (this.#back < CERTAIN || now < this.#until) return;
+    if (!this.#isCertain || now < this.#until) return;
     this.#rest = Math.min(LONGEST_REST, Math.max(FIRST_REST, this.#rest * 2));
     this.#until = now + this.#rest;
   }
@@ -52,20 +62,25 @@ export class LaneBrake {
   /** A delivery was tried, or may be: mail of the lane leaves. */
   moved(): void {
     this.#back = 0;
+    this.#domains.clear();
     this.#rest = 0;
     this.#until = 0;
     this.#why = undefined;
   }
 
+  get #isCertain(): boolean {
+    return this.#back >= CERTAIN && this.#domains.size >= this.#spread;
+  }
+
   /** How many may be leased now: any number, one as a probe, or none. @param held deliveries of the lane in hand. */
   room(held: number, now: number): number {
-    if (this.#back < CERTAIN) return Number.POSITIVE_INFINITY;
+    if (!this.#isCertain) return Number.POSITIVE_INFINITY;
     return now >= this.#until && held === 0 ? 1 : 0;
   }
 
   /** Why the lane rests, and until when; undefined: it does not. */
   status(now: number): WaitStatus | undefined {
-    if (this.#back < CERTAIN || this.#why === undefined) return undefined;
+    if (!this.#isCertain || this.#why === undefined) return undefined;
     const { code, text, until } = this.#why;
     return { code, text, until: Math.max(until, now) };
   }

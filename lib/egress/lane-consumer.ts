@@ -41,6 +41,9 @@ export interface LaneConsumerOptions {
   dispatcher: { take(leased: LeasedItem[], lane: LaneUsage, visibleUntil: number): void };
 }
 
+/** Domains whose mail must have come back before a lane of many providers rests. */
+const MANY_DOMAINS = 10;
+
 export class LaneConsumer implements LaneUsage {
   readonly pool: string;
   readonly class: MessageClass;
@@ -49,7 +52,7 @@ export class LaneConsumer implements LaneUsage {
   #batch = FIRST_BATCH;
   #budget: number;
   #grownAt: number;
-  readonly #brake = new LaneBrake();
+  readonly #brake: LaneBrake;
   /** Moving average of message sizes. */
   #size = USUAL_SIZE;
   #wake: (() => void) | undefined;
@@ -58,7 +61,8 @@ export class LaneConsumer implements LaneUsage {
   readonly ended: Promise<void>;
 
   constructor(options: LaneConsumerOptions & { lane: string }) {
-    const [pool, messageClass] = options.lane.split(':');
+    const [pool, messageClass, group] = options.lane.split(':');
+    this.#brake = new LaneBrake(group === 'other' ? MANY_DOMAINS : 1);
     this.pool = pool!;
     this.class = messageClass === 'transactional' ? 'transactional' : 'bulk';
     this.#options = options;
@@ -83,8 +87,8 @@ export class LaneConsumer implements LaneUsage {
     this.#brake.moved();
   }
 
-  putBack(code: string, text: string, until: number): void {
-    this.#brake.putBack(code, text, until, this.#options.clock.now());
+  putBack(domain: string, why: WaitStatus): void {
+    this.#brake.putBack(domain, why, this.#options.clock.now());
   }
 
   /** Ends a rest: what kept its mail may have changed. */

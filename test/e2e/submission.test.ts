@@ -117,7 +117,7 @@ for (const method of ['PLAIN', 'LOGIN']) {
     const service = await open();
     const info = await transport(service, { requireTLS: true, authMethod: method }).sendMail(MAIL);
     const { record } = service.queue.admissions[0]!;
-    assert.equal(info.response, `250 Ok ${record.id}@example.com`);
+    assert.equal(info.response, `250 Ok ${record.id}`);
     assert.equal(record.door, 'smtp');
     assert.equal(record.keyId, service.key.id);
     const text = Buffer.from(service.queue.admissions[0]!.body).toString();

@@ -125,7 +125,9 @@ const { template } = fc.letrec<{ template: string; piece: string }>((tie) => {
 function uncomparable(error: unknown): boolean {
   assert.ok(error instanceof PosternError, String(error));
   return (
-    error.code === 'rendering_failed' || error.code === 'template_too_complex' || error.code === 'bad_request'
+    error.code === 'rendering_failed' ||
+    error.code === 'template_too_complex' ||
+    error.code === 'invalid_template'
   );
 }
 

@@ -7,8 +7,9 @@ const HOUR = 3_600_000;
 
 /** A brake after so many deliveries were put back. */
 function after(count: number, code = 'suspended'): LaneBrake {
-  const brake = new LaneBrake();
-  for (let i = 0; i < count; i += 1) brake.putBack(code, 'why', NOW + HOUR, NOW);
+  const brake = new LaneBrake(1);
+  for (let i = 0; i < count; i += 1)
+    brake.putBack('a.example', { code: code, text: 'why', until: NOW + HOUR }, NOW);
   return brake;
 }
 
@@ -29,7 +30,7 @@ describe('the brake of a lane', () => {
       now += rest * 1000;
       assert.equal(brake.room(0, now), 1);
       assert.equal(brake.room(1, now), 0, 'one at a time');
-      brake.putBack('suspended', 'why', now + HOUR, now);
+      brake.putBack('a.example', { code: 'suspended', text: 'why', until: now + HOUR }, now);
     }
   });
 
@@ -38,7 +39,7 @@ describe('the brake of a lane', () => {
     brake.moved();
     assert.equal(brake.room(0, NOW), Number.POSITIVE_INFINITY);
     assert.equal(brake.status(NOW), undefined);
-    brake.putBack('suspended', 'why', NOW + HOUR, NOW);
+    brake.putBack('a.example', { code: 'suspended', text: 'why', until: NOW + HOUR }, NOW);
     assert.equal(brake.room(0, NOW), Number.POSITIVE_INFINITY);
   });
 
@@ -47,8 +48,19 @@ describe('the brake of a lane', () => {
       assert.equal(after(100, code).room(0, NOW), Number.POSITIVE_INFINITY, code);
     }
     const brake = after(19);
-    brake.putBack('sender_limit', 'too fast', NOW + 1000, NOW);
-    brake.putBack('suspended', 'why', NOW + HOUR, NOW);
+    brake.putBack('a.example', { code: 'sender_limit', text: 'too fast', until: NOW + 1000 }, NOW);
+    brake.putBack('a.example', { code: 'suspended', text: 'why', until: NOW + HOUR }, NOW);
     assert.equal(brake.room(0, NOW), Number.POSITIVE_INFINITY);
+  });
+
+  it('of many providers rests when the mail of many domains came back, and not for one of them', () => {
+    const brake = new LaneBrake(10);
+    const back = (domain: string): void =>
+      brake.putBack(domain, { code: 'dns_unconfirmed', text: 'why', until: NOW + HOUR }, NOW);
+    for (let i = 0; i < 1000; i += 1) back(`${i % 9}.example`);
+    assert.equal(brake.room(0, NOW), Number.POSITIVE_INFINITY);
+    assert.equal(brake.status(NOW), undefined);
+    back('9.example');
+    assert.equal(brake.room(0, NOW), 0);
   });
 });
