@@ -124,6 +124,8 @@ test('what cannot be imported is refused with the reason', async () => {
 });
 
 test('a cut connection leaves the rows before it in force, and the import FAILED', async () => {
+  // The newest import is told by its time.
+  server.clock.advance(1);
   const { hostname, port } = new URL(server.url);
   const socket = connect(Number(port), hostname);
   const rows = Array.from({ length: 600 }, (_, n) => `cut${n}@example.net,BOUNCE\n`).join('');
