@@ -1,7 +1,12 @@
 /** A real `postern.policy.ts` in the whole service: live once saved, unless broken; its faults stop no mail. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { CreateEmailIdentityCommand, type SESv2Client, SendEmailCommand } from '@aws-sdk/client-sesv2';
+import {
+  CreateEmailIdentityCommand,
+  PutEmailIdentityFeedbackAttributesCommand,
+  type SESv2Client,
+  SendEmailCommand,
+} from '@aws-sdk/client-sesv2';
 import { createTransport } from 'nodemailer';
 import type { Standalone } from '../../egress-node/standalone/standalone.ts';
 import { PolicyFile, policySource } from '../support/policy.ts';
@@ -20,6 +25,13 @@ before(async () => {
   postern = await site.start({ POSTERN_POLICY: file.path }, log);
   ses = sesClient(postern, postern.firstKey!.key);
   await ses.send(new CreateEmailIdentityCommand({ EmailIdentity: 'example.com' }));
+  // What bounces would come back as mail to its sender, past the hooks that are counted here.
+  await ses.send(
+    new PutEmailIdentityFeedbackAttributesCommand({
+      EmailIdentity: 'example.com',
+      EmailForwardingEnabled: false,
+    }),
+  );
 });
 after(async () => {
   ses.destroy();
