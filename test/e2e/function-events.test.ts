@@ -225,9 +225,14 @@ async function make(name: string, types: string[], target: object): Promise<stri
   made.set(name, json.id);
   if (json.target.secret) secret = json.target.secret;
   // A change shows within about a second, and each call of the functions begins so.
+  await seen();
+  return json.id;
+}
+
+/** A change of the configuration is in force in every function. */
+async function seen(): Promise<void> {
   moveTime(Date.now() + 2_000);
   for (const engine of engines) await engine.config.catchUp();
-  return json.id;
 }
 
 const shown = async (name: string) => (await call('GET', `event-destinations/${made.get(name)}`)).json;
@@ -472,7 +477,7 @@ describe('events on AWS', () => {
     status = 410;
     await deliver();
     await lambda();
-    moveTime(Date.now() + 2_000);
+    await seen();
     const { enabled, disabledBecause } = await shown('hook');
     assert.equal(enabled, false);
     assert.match(disabledBecause, /410/);
