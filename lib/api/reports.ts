@@ -1,5 +1,6 @@
 /** Aggregate reports about a domain (DMARC, TLS-RPT), and the DNS records by which receivers send them. */
 import * as z from 'zod/mini';
+import { provenMailFrom } from '../control/mail-from.ts';
 import { PosternError } from '../errors.ts';
 import { REPORT_ROWS } from '../inbound/aggregate-reports.ts';
 import type { ReportSummary } from '../outcome/report-summary.ts';
@@ -115,7 +116,8 @@ const identityReports = operation({
     },
   },
   async handle(call) {
-    const { name, type, mailFromDomain } = await identityOf(call);
+    const identity = await identityOf(call);
+    const { name, type } = identity;
     const { reportAddress, engine } = call.deps;
     if (type !== 'DOMAIN' || !reportAddress) {
       throw new PosternError('bad_request', 'Reports are about domains: name an identity that is one.');
@@ -141,7 +143,7 @@ const identityReports = operation({
     return {
       body: {
         name,
-        records: recordsOf(name, reportAddress(name, mailFromDomain)),
+        records: recordsOf(name, reportAddress(name, provenMailFrom(identity))),
         reports: rows.map(({ key, value }) => shown(key, value as ReportSummary)),
         next: rows.length === PAGE ? rows.at(-1)!.key : undefined,
       },

@@ -27,13 +27,21 @@ export function newMailFrom(onMxFailure: MailFromProof['onMxFailure'], now: numb
   return { status: 'PENDING', onMxFailure, since: now, missing: 0 };
 }
 
+/** The MAIL FROM domain of an identity, while its DNS leads here. */
+export function provenMailFrom({ mailFromDomain, mailFrom }: Identity): string | undefined {
+  return mailFrom?.status === 'SUCCESS' || mailFrom?.status === 'TEMPORARY_FAILURE'
+    ? mailFromDomain
+    : undefined;
+}
+
 /**
  * The domain of return paths for an identity's mail; undefined: the service's own.
  * @throws PosternError `mail_from_not_verified` when the identity would rather not send than use another.
  */
-export function mailFromDomainOf({ name, mailFromDomain, mailFrom }: Identity): string | undefined {
-  if (mailFromDomain === undefined) return undefined;
-  if (mailFrom?.status === 'SUCCESS' || mailFrom?.status === 'TEMPORARY_FAILURE') return mailFromDomain;
+export function mailFromDomainOf(identity: Identity): string | undefined {
+  const { name, mailFromDomain, mailFrom } = identity;
+  const proven = provenMailFrom(identity);
+  if (proven !== undefined || mailFromDomain === undefined) return proven;
   if (mailFrom?.onMxFailure !== 'REJECT_MESSAGE') return undefined;
   throw new PosternError(
     'mail_from_not_verified',

@@ -64,6 +64,16 @@ test('reports of another domain of the return path need its consent, which is sh
   });
 });
 
+test('a return path whose DNS does not lead here yet gets no reports', async (t) => {
+  const strict = await startPosternServer({ verifyIdentities: true });
+  t.after(() => strict.close());
+  const { identities } = strict.control;
+  await identities.create({ name: 'example.com', tenant: 'default' });
+  await identities.update('example.com', (one) => ({ ...one, mailFromDomain: 'mail.example.net' }));
+  const { json } = await strict.call('GET', '/identities/example.com/reports', { key: 'user' });
+  assert.match(json.records[0].value, /rua=mailto:reports@bounces\.example\.com$/);
+});
+
 test('an address, a foreign identity and a wrong day are refused', async () => {
   assert.equal((await read('a@example.com/reports')).status, 400);
   assert.equal((await read('foreign.example/reports')).status, 404);
