@@ -1,9 +1,15 @@
-/** The DNS records of an identity, and whether they are published. */
+/** Identities: which there are, the DNS records that each needs, and whether they are published. */
 import * as z from 'zod/mini';
 import type { Identity } from '../control/types.ts';
 import { PosternError } from '../errors.ts';
-import { type ApiCall, label, mayRead, operation, requireAdmin } from './operation.ts';
-import { about, flag, name, named, text } from './schema.ts';
+import { type ApiCall, iso, label, mayRead, operation, query, requireAdmin } from './operation.ts';
+import { sizeOf, tenantOf } from './query.ts';
+import { about, flag, name, named, text, time } from './schema.ts';
+
+const PAGE = 100;
+const MAX_PAGE = 1000;
+
+const dkimStatus = z.enum(['PENDING', 'SUCCESS', 'FAILED', 'NOT_STARTED']);
 
 const IdentityDns = named(
   'IdentityDns',
@@ -12,7 +18,7 @@ const IdentityDns = named(
     type: z.enum(['DOMAIN', 'EMAIL_ADDRESS']),
     tenant: text(),
     verified: flag('It may send.'),
-    dkimStatus: z.enum(['PENDING', 'SUCCESS', 'FAILED', 'NOT_STARTED']),
+    dkimStatus,
     mailFrom: z.optional(
       z.strictObject({
         domain: text('Domain of return paths.'),
@@ -36,6 +42,25 @@ const IdentityRequest = named(
   }),
 );
 
+const Identities = named(
+  'Identities',
+  z.strictObject({
+    identities: z
+      .array(
+        z.strictObject({
+          name: text(),
+          type: z.enum(['DOMAIN', 'EMAIL_ADDRESS']),
+          tenant: text(),
+          verified: flag('It may send.'),
+          dkimStatus,
+          createdAt: time('When it was made.'),
+        }),
+      )
+      .check(about('In the order of names.')),
+    next: z.optional(text('`after` of the next page; absent on the last one.')),
+  }),
+);
+
 const identityName = label('name', 'Domain or address.');
 const example = {
   name: 'example.com',
@@ -45,6 +70,55 @@ const example = {
   dkimStatus: 'PENDING',
   records: [{ name: 'token._domainkey.example.com', type: 'TXT', value: 'v=DKIM1; k=rsa; p=MIIB…' }],
 };
+
+const listIdentities = operation({
+  method: 'get',
+  path: '/identities',
+  operationId: 'listIdentities',
+  summary: 'Domains and addresses that mail may be sent as',
+  parameters: [
+    query('tenant', "Of this tenant; absent: the key's own, and for an administrator's key all."),
+    query('max', `Maximum identities returned: 1 to ${MAX_PAGE}, else ${PAGE}.`),
+    query('after', '`next` of the page before.'),
+  ],
+  answer: {
+    status: 200,
+    description: 'A page of identities.',
+    schema: Identities,
+    example: {
+      identities: [
+        {
+          name: 'example.com',
+          type: 'DOMAIN',
+          tenant: 'default',
+          verified: true,
+          dkimStatus: 'SUCCESS',
+          createdAt: '2026-01-01T00:00:00.000Z',
+        },
+      ],
+    },
+  },
+  async handle(call) {
+    const max = sizeOf(call.query.max, PAGE, MAX_PAGE);
+    const { identities } = call.deps.control;
+    const page = { after: call.query.after, max: max + 1 };
+    const found = await identities.list(tenantOf(call, 'identities'), page);
+    const listed = found.slice(0, max);
+    return {
+      body: {
+        identities: listed.map(({ name, type, tenant, verified, dkim, createdAt }) => ({
+          name,
+          type,
+          tenant,
+          verified,
+          dkimStatus: dkim.status,
+          createdAt: iso(createdAt),
+        })),
+        next: found.length > max ? listed.at(-1)!.name : undefined,
+      },
+    };
+  },
+});
 
 const createIdentity = operation({
   method: 'post',
@@ -111,7 +185,27 @@ const checkIdentity = operation({
   },
 });
 
-export const IDENTITIES = [createIdentity, identityDns, checkIdentity];
+const deleteIdentity = operation({
+  method: 'delete',
+  path: '/identities/{name}',
+  operationId: 'deleteIdentity',
+  summary: "Delete an identity, with its signing keys (administrator's key)",
+  description: 'Nothing more is accepted as it. What was accepted before is signed, and travels.',
+  parameters: [identityName],
+  answer: { status: 204, description: 'It is gone.' },
+  async handle(call) {
+    requireAdmin(call, 'delete identities');
+    const { name, tenant } = await identityOf(call);
+    const { identities, eventDestinations } = call.deps.control;
+    await identities.delete(name);
+    // Another identity of that name, of whichever tenant, begins without topics.
+    for (const { id, notifications } of await eventDestinations.of(tenant, undefined))
+      if (notifications?.identity === name) await eventDestinations.delete(id);
+    return {};
+  },
+});
+
+export const IDENTITIES = [listIdentities, createIdentity, identityDns, checkIdentity, deleteIdentity];
 
 /** @throws `not_found`, also for another tenant's identity: its existence is not the caller's to learn. */
 export async function identityOf(call: ApiCall): Promise<Identity> {

@@ -4,7 +4,10 @@ import { smtpPassword } from '../control/smtp-password.ts';
 import type { AccessKey } from '../control/types.ts';
 import { PosternError } from '../errors.ts';
 import { iso, label, operation, query, requireAdmin } from './operation.ts';
+import { sizeOf } from './query.ts';
 import { flag, name, named, text, time } from './schema.ts';
+
+const MAX_PAGE = 1000;
 
 const key = {
   id: text('Access key id: also the SMTP user name.'),
@@ -33,7 +36,14 @@ const NewKey = named(
     smtpPassword: text('SMTP password, derived as Amazon SES derives it.'),
   }),
 );
-const Keys = named('Keys', z.strictObject({ keys: z.array(z.strictObject(key)) }));
+const OwnKey = named('OwnKey', z.strictObject(key));
+const Keys = named(
+  'Keys',
+  z.strictObject({
+    keys: z.array(z.strictObject(key)),
+    next: z.optional(text('`after` of the next page, where `max` was given; absent on the last one.')),
+  }),
+);
 
 const example = {
   id: 'AKIAEXAMPLEEXAMPLE22',
@@ -48,12 +58,35 @@ const listKeys = operation({
   path: '/keys',
   operationId: 'listKeys',
   summary: "List access keys (administrator's key)",
-  parameters: [query('tenant', 'Only of this tenant.')],
+  parameters: [
+    query('tenant', 'Only of this tenant.'),
+    query('max', `Maximum keys returned: 1 to ${MAX_PAGE}; absent: all.`),
+    query('after', '`next` of the page before.'),
+  ],
   answer: { status: 200, description: 'Keys without secrets.', schema: Keys, example: { keys: [example] } },
   async handle(call) {
     requireAdmin(call, 'list keys');
-    const keys = await call.deps.control.keys.list(call.query.tenant);
-    return { body: { keys: keys.map(shown) } };
+    const { tenant, max: given, after } = call.query;
+    const max = given === undefined ? undefined : sizeOf(given, MAX_PAGE, MAX_PAGE);
+    const page = { after, max: max && max + 1 };
+    const found = await call.deps.control.keys.list(tenant, page);
+    const listed = found.slice(0, max);
+    return {
+      body: { keys: listed.map(shown), next: found.length > listed.length ? listed.at(-1)!.id : undefined },
+    };
+  },
+});
+
+const getOwnKey = operation({
+  method: 'get',
+  path: '/keys/self',
+  operationId: 'getOwnKey',
+  summary: 'The access key of the caller: its tenant and its rights',
+  answer: { status: 200, description: 'Without its secret.', schema: OwnKey, example },
+  async handle({ caller, deps }) {
+    const found = await deps.control.keys.find(caller.keyId);
+    if (found) return { body: shown(found) };
+    throw new PosternError('unknown_key', `The key ${caller.keyId} was revoked.`);
   },
 });
 
@@ -117,7 +150,7 @@ const revokeKey = operation({
   },
 });
 
-export const KEYS = [listKeys, createKey, revokeKey];
+export const KEYS = [listKeys, getOwnKey, createKey, revokeKey];
 
 function shown({ id, tenant, admin, name, createdAt }: AccessKey) {
   return { id, tenant, admin, name, createdAt: iso(createdAt) };

@@ -24,6 +24,7 @@ import { SITES } from './sites.ts';
 import { STATISTICS_PATHS } from './statistics.ts';
 import { exportSuppressions, importSuppressions } from './suppression-files.ts';
 import { SUPPRESSIONS } from './suppressions.ts';
+import { TEMPLATES } from './templates.ts';
 import { WARMUP } from './warmup.ts';
 
 /** Every operation that needs a key. */
@@ -34,6 +35,7 @@ export const OPERATIONS: readonly ApiOperation[] = [
   ...KEYS,
   ...IDENTITIES,
   ...REPORTS,
+  ...TEMPLATES,
   // Before the path with a label in the place of `export`.
   exportSuppressions,
   importSuppressions,

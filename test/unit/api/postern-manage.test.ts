@@ -211,3 +211,83 @@ test('an administrator creates an identity of a tenant', async () => {
   });
   assert.equal(set.json.error.code, 'configuration_set_missing');
 });
+
+describe('what a page of the console is made of', () => {
+  const call = (method: string, path: string, key: keyof typeof KEYS, body?: unknown) =>
+    server.call(method, path, { key, body });
+
+  test('a key is told its own tenant and rights', async () => {
+    for (const name of ['admin', 'user', 'other'] as const) {
+      const { id, tenant, admin } = KEYS[name];
+      const { json } = await call('GET', '/keys/self', name);
+      assert.deepEqual([json.id, json.tenant, json.admin, 'secret' in json], [id, tenant, admin, false]);
+    }
+  });
+
+  test('keys are listed by pages, each once', async () => {
+    const ids: string[] = [];
+    for (let after = ''; ; ) {
+      const { json } = await call('GET', `/keys?max=1${after && `&after=${after}`}`, 'admin');
+      assert.equal(json.keys.length, 1);
+      ids.push(json.keys[0].id);
+      if (json.next === undefined) break;
+      after = json.next;
+    }
+    const { json } = await call('GET', '/keys', 'admin');
+    assert.deepEqual(
+      ids,
+      json.keys.map(({ id }: { id: string }) => id),
+    );
+    for (const max of ['0', '1001', 'x'])
+      assert.equal((await call('GET', `/keys?max=${max}`, 'admin')).status, 400);
+  });
+
+  test('identities are listed by pages, to a tenant its own, and deleted by an administrator', async () => {
+    for (const [name, tenant] of [
+      ['a.listed.example', 'other'],
+      ['b.listed.example', 'other'],
+      ['c.listed.example', 'default'],
+    ])
+      assert.equal((await call('POST', '/identities', 'admin', { name, tenant })).status, 201);
+    const named = async (path: string, key: keyof typeof KEYS) =>
+      (await call('GET', path, key)).json.identities
+        .map(({ name }: { name: string }) => name)
+        .filter((name: string) => name.endsWith('.listed.example'));
+    assert.deepEqual(await named('/identities', 'other'), ['a.listed.example', 'b.listed.example']);
+    assert.equal((await named('/identities', 'admin')).length, 3);
+    const first = await call('GET', '/identities?tenant=other&max=1', 'admin');
+    assert.equal(first.json.next, 'a.listed.example');
+    const second = await call('GET', '/identities?tenant=other&max=1&after=a.listed.example', 'admin');
+    assert.deepEqual([second.json.identities[0].name, second.json.next], ['b.listed.example', undefined]);
+    assert.equal((await call('GET', '/identities?tenant=default', 'other')).status, 403);
+
+    assert.equal((await call('DELETE', '/identities/a.listed.example', 'other')).status, 403);
+    assert.equal((await call('DELETE', '/identities/a.listed.example', 'admin')).status, 204);
+    assert.equal((await call('DELETE', '/identities/a.listed.example', 'admin')).status, 404);
+    assert.deepEqual(await named('/identities', 'other'), ['b.listed.example']);
+  });
+
+  test('templates are kept by administrators, used and rendered by their tenant alone', async () => {
+    const content = { subject: 'Order {{number}}', html: '<p>{{number}}</p>' };
+    const put = await call('PUT', '/templates/order?tenant=other', 'admin', content);
+    assert.deepEqual([put.json.tenant, put.json.subject], ['other', content.subject]);
+    assert.equal((await call('PUT', '/templates/order', 'other', content)).status, 403);
+    assert.deepEqual((await call('GET', '/templates', 'other')).json.templates[0].name, 'order');
+    assert.equal((await call('GET', '/templates?tenant=other', 'user')).status, 403);
+    assert.equal((await call('GET', '/templates/order', 'user')).status, 404);
+    const rendered = await call('POST', '/templates/order/render', 'other', { data: { number: '7' } });
+    assert.deepEqual(rendered.json, { subject: 'Order 7', html: '<p>7</p>' });
+    const lacking = await call('POST', '/templates/order/render', 'other', {});
+    assert.deepEqual([lacking.status, lacking.json.error.code], [400, 'rendering_failed']);
+    // A broken one changes nothing.
+    assert.equal(
+      (await call('PUT', '/templates/order?tenant=other', 'admin', { text: '{{#if}' })).status,
+      400,
+    );
+    assert.equal((await call('PUT', '/templates/order?tenant=other', 'admin', {})).status, 400);
+    assert.equal((await call('PUT', '/templates/a%20b', 'admin', content)).status, 400);
+    assert.deepEqual((await call('GET', '/templates/order', 'other')).json.html, content.html);
+    assert.equal((await call('DELETE', '/templates/order?tenant=other', 'admin')).status, 204);
+    assert.equal((await call('GET', '/templates/order', 'other')).status, 404);
+  });
+});
