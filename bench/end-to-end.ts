@@ -1,16 +1,19 @@
 /**
  * End to end: from the first byte in to the last delivery at the sink, through the real process.
  *
- *     node bench/end-to-end.ts smtp|bulk|send-email [messages]
+ *     node bench/end-to-end.ts smtp|bulk|send-email [messages] [--size 4|50|100|mix] [--domains 1000] [--eager]
  *
- * Two cores are shared by the load generator (this process), Postern and the sink. Every message is 4 KB,
- * signed with RSA-2048, and every accept is synced to disk. The yardstick is the machine's RSA-2048 limit,
- * taken before and after in the same run.
+ * Two cores are shared by the load generator (this process), Postern and the sink. A message is 4 KB unless told
+ * otherwise, signed with RSA-2048, and every accept is synced to disk. Over SMTP, client and sink are ordinary: the
+ * client waits for each reply before its next body or envelope, no two bodies are the same, and the sink takes DATA.
+ * With `--eager` the client sends ahead, the body is always the same, and the sink offers CHUNKING, as few do. The
+ * yardstick is the machine's RSA-2048 limit, taken before and after in the same run. A run of 2,000 messages to warm
+ * up goes before.
  */
 import { parseArgs } from 'node:util';
 import { httpLoad } from './support/http-load.ts';
 import { cpuMicros, quantile, residentMb, rsaLimit, table } from './support/machine.ts';
-import { bulkBody, sendEmailBody, smtpMessage } from './support/messages.ts';
+import { bulkBody, type Sizes, sendEmailBody, smtpMessage, variedMessage } from './support/messages.ts';
 import { type BenchPostern, startPostern, startSinkProcess } from './support/postern.ts';
 import { signedPost } from './support/sign.ts';
 import { type LoadResult, smtpLoad } from './support/smtp-load.ts';
@@ -22,15 +25,25 @@ const { positionals, values } = parseArgs({
     rate: { type: 'string' },
     /** Writes a CPU profile of Postern into this directory. */
     profile: { type: 'string' },
+    /** KB of a message over SMTP, or `mix`. */
+    size: { type: 'string', default: '4' },
+    /** Recipient domains over SMTP. */
+    domains: { type: 'string', default: '1' },
+    /** A client that sends ahead, and a sink with CHUNKING. */
+    eager: { type: 'boolean', default: false },
     /** Only the throughput run. */
     quick: { type: 'boolean', default: false },
   },
 });
 const mode = positionals[0] ?? 'smtp';
 const BULK = 50;
-const sizes: Record<string, number> = { smtp: 40_000, bulk: 40_000, 'send-email': 20_000 };
-const total = Number(positionals[1] ?? sizes[mode]);
-if (!(mode in sizes)) throw new Error(`unknown mode "${mode}": smtp, bulk or send-email`);
+const totals: Record<string, number> = { smtp: 40_000, bulk: 40_000, 'send-email': 20_000 };
+const total = Number(positionals[1] ?? totals[mode]);
+if (!(mode in totals)) throw new Error(`unknown mode "${mode}": smtp, bulk or send-email`);
+const SIZES: Record<string, Sizes> = { 4: 4, 50: 50, 100: 100, mix: 'mix' };
+const size = SIZES[values.size];
+if (size === undefined) throw new Error(`unknown size "${values.size}": 4, 50, 100 or mix`);
+const domains = Number(values.domains);
 
 /** Sends `count` messages by the protocol of this mode. */
 function load(postern: BenchPostern, from: number, count: number, rate?: number): Promise<LoadResult> {
@@ -40,7 +53,11 @@ function load(postern: BenchPostern, from: number, count: number, rate?: number)
       connections: 40,
       total: count,
       rate,
-      message: (n) => smtpMessage(from + n),
+      eager: values.eager,
+      message: (n) =>
+        values.eager && size === 4
+          ? smtpMessage(from + n)
+          : variedMessage(from + n, { sizes: size!, domains }),
     });
   }
   const host = `127.0.0.1:${postern.api.port}`;
@@ -64,7 +81,7 @@ function load(postern: BenchPostern, from: number, count: number, rate?: number)
 }
 
 const limitBefore = await rsaLimit(2);
-const sink = await startSinkProcess();
+const sink = await startSinkProcess({ chunking: mode !== 'smtp' || values.eager });
 const routes = `*=127.0.0.1:${sink.port}`;
 const postern = await startPostern({
   routes,

@@ -172,8 +172,8 @@ export interface BenchSink {
 }
 
 /** The sink in a process of its own. */
-export async function startSinkProcess(): Promise<BenchSink> {
-  const child = fork(join(import.meta.dirname, 'sink.ts'));
+export async function startSinkProcess({ chunking = true } = {}): Promise<BenchSink> {
+  const child = fork(join(import.meta.dirname, 'sink.ts'), chunking ? [] : ['--no-chunking']);
   const [{ port }] = (await once(child, 'message')) as [{ port: number }];
   const answer = async (key: string): Promise<Record<string, number>> => {
     for (;;) {

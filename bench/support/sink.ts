@@ -1,7 +1,7 @@
 /**
  * A sink: an SMTP server that takes everything as fast as Node can and counts it. Raw sockets, one write for
  * each read, no parsing beyond what the protocol needs, so that a benchmark measures the sender. It offers what
- * Gmail and Outlook offer: PIPELINING, CHUNKING, 8BITMIME, SMTPUTF8, SIZE.
+ * Gmail and Outlook offer: PIPELINING, CHUNKING, 8BITMIME, SMTPUTF8, SIZE; `--no-chunking` what most others do.
  *
  * Run by itself (`node bench/support/sink.ts <port>`) it prints a line of JSON for each second; as a child
  * process it reports to its parent when all expected messages have arrived.
@@ -25,20 +25,14 @@ export interface Sink {
   close(): Promise<void>;
 }
 
+const EXTENSIONS = ['PIPELINING', '8BITMIME', 'SMTPUTF8', 'SIZE 52428800', 'ENHANCEDSTATUSCODES'];
 const END = Buffer.from('\r\n.\r\n');
 const LINE = Buffer.from('\r\n');
 
 export function startSink(options: SinkOptions = {}): Promise<Sink> {
   const sockets = new Set<Socket>();
   let count = 0;
-  const extensions = options.extensions ?? [
-    'PIPELINING',
-    'CHUNKING',
-    '8BITMIME',
-    'SMTPUTF8',
-    'SIZE 52428800',
-    'ENHANCEDSTATUSCODES',
-  ];
+  const extensions = options.extensions ?? [...EXTENSIONS, 'CHUNKING'];
   const hello = ['sink.test', ...extensions]
     .map((line, i, all) => `250${i < all.length - 1 ? '-' : ' '}${line}\r\n`)
     .join('');
@@ -165,9 +159,14 @@ if (import.meta.main) {
     reported = true;
     process.send?.({ reached: expected, at: Date.now() });
   };
+  const { positionals, values } = parseArgs({
+    allowPositionals: true,
+    options: { 'no-chunking': { type: 'boolean', default: false } },
+  });
   const sink = await startSink({
-    port: Number(parseArgs({ allowPositionals: true }).positionals[0] ?? 0),
+    port: Number(positionals[0] ?? 0),
     onMessage: tell,
+    extensions: values['no-chunking'] ? EXTENSIONS : undefined,
   });
   if (process.send) {
     process.send({ port: sink.address.port });

@@ -1,6 +1,8 @@
 /**
- * A load generator for SMTP submission: raw sockets, the next envelope in the packet of the last body
- * (RFC 2920 §3.1). With `rate` it is open-loop: messages are due at fixed times and latency counts from then.
+ * A load generator for SMTP submission on raw sockets. An ordinary client sends an envelope in one packet (RFC 2920),
+ * waits for 354, sends the body, and waits for its reply; an eager one sends the next envelope in the packet of the
+ * body (RFC 2920 §3.1), as few do. With `rate` it is open-loop: messages are due at fixed times and latency counts
+ * from then.
  */
 import { connect } from 'node:net';
 
@@ -12,6 +14,8 @@ export interface SmtpLoadOptions {
   total: number;
   /** Rate over all connections, messages/s; absent: as fast as replies come. */
   rate?: number;
+  /** Sends the next envelope with the body; not with `rate`, under which each message has its own time. */
+  eager?: boolean;
   /** Envelope and bytes (dot-stuffed, with the final dot) of the n-th message. */
   message: (n: number) => { from: string; to: string; data: Buffer };
   /** Called with the reply to the n-th message's final dot. */
@@ -90,8 +94,7 @@ export function smtpLoad(options: SmtpLoadOptions): Promise<LoadResult> {
         const data = body!;
         since = rate ? Math.max(due(n), 0) : performance.now();
         expected.push(n);
-        // With a rate the next message has its own time; without, its envelope travels with this body.
-        if (!rate && next < total) {
+        if (options.eager && !rate && next < total) {
           current = next++;
           const text = envelope(current);
           socket.cork();
