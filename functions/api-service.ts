@@ -13,6 +13,7 @@ import { createReportMailboxes } from '../lib/mail/report-mailbox.ts';
 import { createMailMetrics } from '../lib/observe/mail-metrics.ts';
 import type { PolicyMetrics } from '../lib/observe/policy-metrics.ts';
 import { DAY } from '../lib/time.ts';
+import { createVerificationLinks } from '../lib/tracking/verification-links.ts';
 import packageJson from '../package.json' with { type: 'json' };
 import type { ApiSettings } from './environment.ts';
 import type { Output } from './output.ts';
@@ -61,6 +62,11 @@ export async function openService(options: ApiServiceOptions): Promise<Fetch> {
     forwardsFeedback: false,
     reportAddress: (domain, mailFrom) => mailboxes.make(domain, mailFrom ?? settings.returnPathDomain),
     trackingUrl,
+    // Callers reach it by the name that the world does, and no front passes on another one.
+    verification: {
+      links: createVerificationLinks(options.trackingKey),
+      url: (host) => `https://${host}`,
+    },
     version: packageJson.version,
     log: output.log,
     policy,

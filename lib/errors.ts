@@ -187,6 +187,14 @@ export const ERRORS = {
     'caller',
     'Verify the identity of the From address first.',
   ),
+  sender_not_verified: entry(
+    404,
+    554,
+    '5.7.1',
+    'NotFoundException',
+    'caller',
+    'Verify the address that the template sends from first.',
+  ),
   sending_paused: entry(
     400,
     454,

@@ -14,6 +14,7 @@ import { createUnsubscribeAddresses, type UnsubscribeAddresses } from '../../lib
 import { type Clock, DAY, type Random } from '../../lib/time.ts';
 import { createTrackingLinks, type TrackingLinks } from '../../lib/tracking/links.ts';
 import { createUnsubscribeLinks, type UnsubscribeLinks } from '../../lib/tracking/unsubscribe-links.ts';
+import { createVerificationLinks, type VerificationLinks } from '../../lib/tracking/verification-links.ts';
 import type { Settings } from '../settings.ts';
 import type { DeliveryParts } from './delivery.ts';
 
@@ -39,6 +40,7 @@ export interface AcceptParts {
   };
   links: TrackingLinks;
   unsubscribeLinks: UnsubscribeLinks;
+  verificationLinks: VerificationLinks;
 }
 
 /** Opens the pipeline. The stack closes its signer. */
@@ -87,6 +89,7 @@ export function openAccept(
     tokens: { returnPaths, references, unsubscribeAddresses, reportMailboxes },
     links,
     unsubscribeLinks,
+    verificationLinks: createVerificationLinks(trackingKey),
   };
 }
 

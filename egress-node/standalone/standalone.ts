@@ -74,7 +74,7 @@ export async function startStandalone(started: Settings, log: Log): Promise<Stan
   const { egress, policy, metrics, warmup, reports } = delivery;
   const context = contextOf(settings);
   const events = stack.adopt(await eventsOf(settings, engine, control, resolver, log), (one) => one.close());
-  const { accept, tokens, ...trackingLinks } = openAccept(
+  const { accept, tokens, verificationLinks, ...trackingLinks } = openAccept(
     { settings: () => settings, engine, control, masterKey, delivery, clock, random },
     stack,
   );
@@ -107,6 +107,7 @@ export async function startStandalone(started: Settings, log: Log): Promise<Stan
           reportAddress: (domain, mailFrom) =>
             tokens.reportMailboxes.make(domain, mailFrom ?? settings.returnPathDomain ?? domain),
           trackingUrl: settings.tracking?.url,
+          verification: { links: verificationLinks, url: () => settings.tracking?.url },
           version,
           log,
           explain: (query) => egress.explain(query),

@@ -6,6 +6,7 @@ import { hasOneHost, headOf } from '../http/raw-request.ts';
 import { sesV2Api } from '../ses/api.ts';
 import { sesV1Api } from '../ses/v1/api.ts';
 import { posternApi } from './router.ts';
+import { verificationPages } from './verification.ts';
 
 /** A caller sends raw content in base64 inside JSON or a form: four bytes for three, and room for the other members. */
 function requestBytes(limits: ApiLimits): number {
@@ -33,5 +34,6 @@ export function createApi(deps: ApiDeps): Hono<ApiEnv> {
   app.route('/', sesV2Api(deps, bodies));
   app.route('/', sesV1Api(deps, bodies));
   app.route('/v1', posternApi(deps, bodies));
+  if (deps.verification) app.route('/', verificationPages(deps, deps.verification));
   return app;
 }

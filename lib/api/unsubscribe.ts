@@ -17,6 +17,7 @@ import type { RequestHead } from '../http/raw-request.ts';
 import { headerOf } from '../http/raw-request.ts';
 import type { ReaderChoices } from '../outcome/details.ts';
 import type { Unsubscription } from '../tracking/unsubscribe-links.ts';
+import { escapeHtml, pageOf } from './page.ts';
 import { type PreferenceTexts, textsFor } from './preference-texts.ts';
 
 export interface UnsubscribePage {
@@ -125,36 +126,6 @@ function askPage({ address, contactList, topic }: Unsubscription, texts: Prefere
   );
 }
 
-/** A page without script, which nothing may frame: a click on it is the reader's own. */
-function pageOf(
-  language: string,
-  title: string,
-  status: number,
-  body: string,
-  headers: Record<string, string> = {},
-): Response {
-  const html =
-    `<!doctype html><html lang="${language}"><meta charset="utf-8"><meta name="viewport" content="width=device-width">` +
-    `<meta name="robots" content="noindex"><title>${escapeHtml(title)}</title><body><main>${body}</main></body></html>\n`;
-  return new Response(html, {
-    status,
-    headers: {
-      'content-type': 'text/html; charset=utf-8',
-      'content-language': language,
-      vary: 'accept-language',
-      'cache-control': 'no-store',
-      'content-security-policy': "default-src 'none'; form-action 'self'; frame-ancestors 'none'",
-      'referrer-policy': 'no-referrer',
-      'x-content-type-options': 'nosniff',
-      ...headers,
-    },
-  });
-}
-
 function filled(text: string, values: Record<string, string>): string {
   return text.replace(/\{(\w+)\}/g, (_, name: string) => values[name] ?? '');
-}
-
-function escapeHtml(text: string): string {
-  return text.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
 }

@@ -1,9 +1,9 @@
 /**
  * Sending identities: which senders a From may name, and with which keys their mail is signed.
  *
- * A name belongs to one tenant. A domain is proven by its DKIM records (proof.ts). An address has no DNS of its own
- * and Postern mails no confirmation links: it is verified while a verified domain of the same tenant covers it, and
- * exists to give single addresses their own settings.
+ * A name belongs to one tenant. A domain is proven by its DKIM records (proof.ts). An address has no DNS of its own: it
+ * is verified while a verified domain of the same tenant covers it, or once its owner has confirmed it by the link of a
+ * verification mail. A domain that another tenant has verified goes before such a confirmation.
  */
 import { PosternError } from '../errors.ts';
 import type { SigningKey } from '../mail/types.ts';
@@ -68,12 +68,12 @@ class StoredIdentities implements Identities {
   async forSender(address: string, tenant: string): Promise<Identity | undefined> {
     // One batch: the address, its domain and the parents.
     const [exact, ...domains] = await this.#cache.getAll([address, ...parentsOf(domainPart(address))]);
-    const domain = this.#covering(domains, tenant);
+    const nearest = this.#nearest(domains);
     if (exact?.identity.type === 'EMAIL_ADDRESS' && exact.identity.tenant === tenant) {
-      const identity = this.#shown(exact, domain);
+      const identity = this.#shown(exact, nearest);
       if (identity.verified) return identity;
     }
-    return domain && this.#shown(domain, domain);
+    return nearest?.identity.tenant === tenant ? this.#shown(nearest, nearest) : undefined;
   }
 
   async haveAny(domains: readonly string[]): Promise<boolean> {
@@ -172,6 +172,16 @@ class StoredIdentities implements Identities {
     }));
   }
 
+  async confirm({ name, createdAt }: Pick<Identity, 'name' | 'createdAt'>): Promise<boolean> {
+    let confirmed = false;
+    await this.#cache.update(name, (now) => {
+      // Another identity may have the name by now: the link was for the one before.
+      confirmed = now.identity.type === 'EMAIL_ADDRESS' && now.identity.createdAt === createdAt;
+      return confirmed ? { ...now, identity: { ...now.identity, verified: true } } : now;
+    });
+    return confirmed;
+  }
+
   async check(name: string): Promise<Identity> {
     const { identity } = await this.#existing(name);
     if (identity.type === 'DOMAIN') await this.#checks.check(identity.name);
@@ -211,31 +221,34 @@ class StoredIdentities implements Identities {
    * tenant.
    */
   async #domainOf(domain: string, tenant: string): Promise<StoredIdentity | undefined> {
-    return this.#covering(await this.#cache.getAll(parentsOf(domain)), tenant);
+    const nearest = this.#nearest(await this.#cache.getAll(parentsOf(domain)));
+    return nearest?.identity.tenant === tenant ? nearest : undefined;
   }
 
-  /** @param stored those of a domain and its parents, the nearest first. */
-  #covering(stored: readonly (StoredIdentity | undefined)[], tenant: string): StoredIdentity | undefined {
-    const nearest = stored.find((one) => one && (one.identity.verified || !this.#options.verifyIdentities));
-    return nearest?.identity.tenant === tenant ? nearest : undefined;
+  /** The nearest verified domain, of whichever tenant. @param stored those of a domain and its parents, the nearest first. */
+  #nearest(stored: readonly (StoredIdentity | undefined)[]): StoredIdentity | undefined {
+    return stored.find((one) => one && (one.identity.verified || !this.#options.verifyIdentities));
   }
 
   /** The identity as callers see it. */
   async #show(stored: StoredIdentity): Promise<Identity> {
-    const { type, name, tenant } = stored.identity;
-    const isCovered = type === 'EMAIL_ADDRESS' && this.#options.verifyIdentities;
-    return this.#shown(stored, isCovered ? await this.#domainOf(domainPart(name), tenant) : undefined);
+    const { type, name } = stored.identity;
+    if (type === 'DOMAIN' || !this.#options.verifyIdentities) return this.#shown(stored, undefined);
+    return this.#shown(stored, this.#nearest(await this.#cache.getAll(parentsOf(domainPart(name)))));
   }
 
   #showAll(stored: readonly (StoredIdentity | undefined)[]): Promise<Identity[]> {
     return Promise.all(stored.flatMap((one) => (one ? [this.#show(one)] : [])));
   }
 
-  /** @param domain the verified domain that covers an address. */
-  #shown({ identity }: StoredIdentity, domain: StoredIdentity | undefined): Identity {
+  /** @param nearest the nearest verified domain above an address, of whichever tenant. */
+  #shown({ identity }: StoredIdentity, nearest: StoredIdentity | undefined): Identity {
     const { dkim, verified } = identity;
     if (!this.#options.verifyIdentities) return withoutProof(identity);
-    if (identity.type === 'EMAIL_ADDRESS') return { ...identity, verified: domain !== undefined };
+    if (identity.type === 'EMAIL_ADDRESS') {
+      const isCovered = nearest !== undefined && nearest.identity.tenant === identity.tenant;
+      return { ...identity, verified: isCovered || (verified && nearest === undefined) };
+    }
     // Created while no proof was required, and never proven.
     if (verified || dkim.status !== 'SUCCESS') return identity;
     return { ...identity, dkim: { ...dkim, status: 'PENDING' } };

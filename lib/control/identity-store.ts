@@ -25,7 +25,7 @@ export interface StoredSigningKey {
 }
 
 export interface StoredIdentity {
-  /** `verified` is the proof in DNS, whether this installation requires proof or not. */
+  /** `verified` is the proof in DNS, of an address its confirmation, whether this installation requires proof or not. */
   identity: Identity;
   /** Signing keys of a domain: proven ones, and new ones that are to replace them. */
   keys: StoredSigningKey[];

@@ -188,6 +188,11 @@ export interface Control {
         | { byo: { selector: string; privateKey: string } }
         | { keyLength: 'RSA_1024_BIT' | 'RSA_2048_BIT' },
     ): Promise<Identity>;
+    /**
+     * Notes that the owner of an address has confirmed it. @returns false when that identity is not there any more, or
+     * is no address.
+     */
+    confirm(identity: Pick<Identity, 'name' | 'createdAt'>): Promise<boolean>;
     /** Looks the proofs up in DNS and updates `verified` and `dkim.status`. */
     check(name: string): Promise<Identity>;
     /**

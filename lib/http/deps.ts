@@ -9,6 +9,7 @@ import type { Policy } from '../policy/open.ts';
 import type { ExplainQuery, MailExplanation } from '../shaping/explain.ts';
 import type { ForgottenLessons } from '../shaping/site-memory.ts';
 import type { Clock } from '../time.ts';
+import type { VerificationLinks } from '../tracking/verification-links.ts';
 import type { Incoming } from './raw-request.ts';
 
 /** One line of the log: an event's name and its fields. Never a body, a secret or an Authorization header. */
@@ -43,6 +44,12 @@ export const DEFAULT_LIMITS: ApiLimits = {
   sendRate: 1000,
 };
 
+export interface Verification {
+  links: VerificationLinks;
+  /** URL of this API as readers of mail reach it, without a path; undefined: they do not. @param host of the call. */
+  url(host: string): string | undefined;
+}
+
 export interface ApiDeps {
   accept: Accept;
   control: Control;
@@ -58,6 +65,8 @@ export interface ApiDeps {
   hostname: string;
   /** Where opens and clicks are tracked for sets without a domain of their own; absent: nowhere. */
   trackingUrl?: string;
+  /** Makes and reads the links of verification mails; absent: none are sent. */
+  verification?: Verification;
   /** Version of Postern. */
   version: string;
   log: ApiLog;

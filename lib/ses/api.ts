@@ -13,7 +13,7 @@ import { asPosternError, PosternError } from '../errors.ts';
 import type { BodyReader, HeldBody } from '../http/body-reader.ts';
 import { type ApiDeps, type ApiEnv, type ApiLimits, DEFAULT_LIMITS } from '../http/deps.ts';
 import { parseObject } from '../http/json.ts';
-import { headOf, type RequestHead } from '../http/raw-request.ts';
+import { headerOf, headOf, type RequestHead } from '../http/raw-request.ts';
 import { createSigV4 } from '../http/sigv4.ts';
 import { HANDLERS } from './handlers.ts';
 import type { GivenInput } from './model/input.ts';
@@ -49,6 +49,7 @@ export function sesV2Api(deps: ApiDeps, bodies: BodyReader): Hono<ApiEnv> {
         deps,
         limits,
         caller: { keyId: key.id, tenant: key.tenant, admin: key.admin, sourceIp: head.sourceIp },
+        host: headerOf(head, 'host') ?? '',
         idempotency: retryKey(head, route.operation, bodyHash),
       };
       if (handler.access === 'manage') requireAdmin(call);

@@ -3,7 +3,7 @@ import { PosternError } from '../errors.ts';
 import type { Call } from './operation.ts';
 
 /** `arn:PARTITION:ses:REGION:ACCOUNT:KIND/NAME`. Tools that were told to skip the account leave it empty. */
-const ARN = /^arn:aws[a-z-]*:ses:[a-z0-9-]{0,32}:(\d{12})?:([a-z-]{1,32})\/(.{1,400})$/s;
+const ARN = /^arn:aws[a-z-]*:ses:[a-z0-9-]{0,32}:(\d{12})?:([a-z-]{1,48})\/(.{1,400})$/s;
 
 export interface ResourceName {
   /** As `identity` or `configuration-set`. */

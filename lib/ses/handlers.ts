@@ -13,12 +13,14 @@ import * as bulk from './send-bulk-email.ts';
 import * as send from './send-email.ts';
 import * as suppression from './suppression.ts';
 import * as templates from './templates.ts';
+import * as verification from './verification-mails.ts';
 
 const RESOURCES: readonly object[] = [
   send,
   bulk,
   identities,
   templates,
+  verification,
   sets,
   eventDestinations,
   dedicated,

@@ -12,6 +12,8 @@ export interface Call {
   deps: ApiDeps;
   limits: ApiLimits;
   caller: Caller;
+  /** Name by which the caller reached this API, with its port, as it was signed. */
+  host: string;
   /** Present when an SDK made the call: its own retries of it are one call. */
   idempotency?: SubmitOptions['idempotency'];
 }

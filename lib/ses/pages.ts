@@ -16,7 +16,7 @@ interface PageRequest {
 }
 
 /**
- * One page of a stored list, of 1000 at most. The token holds the last name that was looked at: what is created or
+ * One page of a stored list, of `most` at most. The token holds the last name that was looked at: what is created or
  * deleted between two pages neither repeats nor hides another item.
  * @param read reads items in the order of names. @param matches which are shown; absent: all.
  * @throws PosternError `bad_request` for a size out of bounds, or a token that was not given here; what `read` throws.
@@ -25,8 +25,9 @@ export async function pageOf<T extends { name: string }>(
   read: (from: Page) => Promise<readonly T[]>,
   { PageSize, NextToken }: PageRequest,
   matches?: (item: T) => boolean,
+  most = 1000,
 ): Promise<{ items: T[]; NextToken?: string }> {
-  const size = sizeOf(PageSize, 1000);
+  const size = sizeOf(PageSize, most);
   const items: T[] = [];
   let after = NextToken ? readToken(NextToken) : undefined;
   for (let reads = 0; reads < READS; reads += 1) {

@@ -8,6 +8,7 @@ import { findIdentity } from './identities.ts';
 import { type Call, operation, requireAdmin } from './operation.ts';
 import { checkedTags, type ResourceTag } from './tags.ts';
 import { findTemplate } from './templates.ts';
+import { templatesOf } from './verification-mails.ts';
 
 /** How tags of one kind of resource are read and changed. Both throw when the resource does not exist. */
 interface Taggable {
@@ -37,6 +38,13 @@ const KINDS: Readonly<Record<string, Taggable>> = {
     change: async (name, by, call) => {
       const template = await findTemplate(name, call);
       await call.deps.control.templates.update({ ...template, tags: by(template.tags ?? []) });
+    },
+  },
+  'custom-verification-email-template': {
+    read: async (name, call) => (await templatesOf(call).find(call.caller.tenant, name)).tags ?? [],
+    change: async (name, by, call) => {
+      const { tags = [] } = await templatesOf(call).find(call.caller.tenant, name);
+      await templatesOf(call).update(call.caller.tenant, name, { tags: by(tags) });
     },
   },
   'dedicated-ip-pool': {

@@ -24,7 +24,10 @@ let service: ConformanceService;
 /** Input of the first valid call of each operation. */
 const valid = new Map<SesOperationName, Input>();
 before(async () => {
-  service = await ConformanceService.start({ POSTERN_EGRESS_IPS: '127.0.0.2,127.0.0.3' });
+  service = await ConformanceService.start({
+    POSTERN_EGRESS_IPS: '127.0.0.2,127.0.0.3',
+    POSTERN_TRACKING_URL: 'https://mail.example.com',
+  });
 });
 after(() => service.stop());
 

@@ -35,6 +35,7 @@ export const NOT_APPLICABLE_TO: Partial<Record<SesOperationName, Readonly<Record
   PutAccountDetails: { ConflictException: 'details are kept, and nobody reviews them' },
   PutSuppressedDestination: { NotFoundException: NOTHING_TO_FIND },
   PutTenantSuppressionAttributes: { NotFoundException: NOTHING_TO_FIND },
+  SendCustomVerificationEmail: { LimitExceededException: THOUSANDS },
   SendEmail: { LimitExceededException: 'a tenant without a daily quota has none to exceed' },
   SendBulkEmail: {
     LimitExceededException: 'a tenant without a daily quota has none to exceed',
@@ -64,6 +65,14 @@ const MESSAGE = {
   Destination: { ToAddresses: ['ann@example.net'] },
   Content: { Simple: { Subject: { Data: 'Hello' }, Body: { Text: { Data: 'Hello' } } } },
 };
+const VERIFICATION = {
+  TemplateName: 'kept',
+  FromEmailAddress: MESSAGE.FromEmailAddress,
+  TemplateSubject: 'Confirm',
+  TemplateContent: '<p>Please confirm.</p>',
+  SuccessRedirectionURL: 'https://kept.example/done',
+  FailureRedirectionURL: 'https://kept.example/failed',
+};
 const BULK = {
   FromEmailAddress: MESSAGE.FromEmailAddress,
   DefaultContent: { Template: { ...TEMPLATE, TemplateData: '{}' } },
@@ -77,6 +86,7 @@ export const PREPARATION: readonly [operation: SesOperationName, input: Input][]
   ['CreateEmailTemplate', { ...TEMPLATE, TemplateContent: CONTENT }],
   ['CreateDedicatedIpPool', POOL],
   ['CreateConfigurationSetEventDestination', DESTINATION],
+  ['CreateCustomVerificationEmailTemplate', VERIFICATION],
   ['CreateContactList', LIST],
   ['CreateContact', CONTACT],
 ];
@@ -87,11 +97,13 @@ const UNKNOWN_RESOURCE = { ResourceArn: 'arn:aws:ses:us-east-1:000000000000:iden
 export const UNKNOWN: Partial<Record<SesOperationName, Input>> = {
   CreateConfigurationSetEventDestination: { ConfigurationSetName: 'none' },
   CreateContact: { ContactListName: 'none' },
+  CreateCustomVerificationEmailTemplate: { ...VERIFICATION, FromEmailAddress: 'a@none.example' },
   CreateEmailIdentity: { EmailIdentity: 'other.example', ConfigurationSetName: 'none' },
   DeleteConfigurationSet: { ConfigurationSetName: 'none' },
   DeleteConfigurationSetEventDestination: { ...SET, EventDestinationName: 'none' },
   DeleteContact: { ...LIST, EmailAddress: 'none@example.net' },
   DeleteContactList: { ContactListName: 'none' },
+  DeleteCustomVerificationEmailTemplate: { TemplateName: 'none' },
   DeleteDedicatedIpPool: { PoolName: 'none' },
   DeleteEmailIdentity: { EmailIdentity: 'none.example' },
   DeleteEmailTemplate: { TemplateName: 'none' },
@@ -100,6 +112,7 @@ export const UNKNOWN: Partial<Record<SesOperationName, Input>> = {
   GetConfigurationSetEventDestinations: { ConfigurationSetName: 'none' },
   GetContact: { ...LIST, EmailAddress: 'none@example.net' },
   GetContactList: { ContactListName: 'none' },
+  GetCustomVerificationEmailTemplate: { TemplateName: 'none' },
   GetDedicatedIp: { Ip: '192.0.2.1' },
   GetDedicatedIpPool: { PoolName: 'none' },
   GetEmailIdentity: { EmailIdentity: 'none.example' },
@@ -124,6 +137,7 @@ export const UNKNOWN: Partial<Record<SesOperationName, Input>> = {
     EmailIdentity: 'none.example',
     MailFromDomain: 'bounce.none.example',
   },
+  SendCustomVerificationEmail: { TemplateName: 'none' },
   SendEmail: { ...MESSAGE, ConfigurationSetName: 'none' },
   ListTagsForResource: UNKNOWN_RESOURCE,
   TagResource: UNKNOWN_RESOURCE,
@@ -133,6 +147,7 @@ export const UNKNOWN: Partial<Record<SesOperationName, Input>> = {
   UpdateConfigurationSetEventDestination: { ...SET, EventDestinationName: 'none' },
   UpdateContact: { ...LIST, EmailAddress: 'none@example.net' },
   UpdateContactList: { ContactListName: 'none' },
+  UpdateCustomVerificationEmailTemplate: { ...VERIFICATION, TemplateName: 'none' },
   UpdateEmailTemplate: { TemplateName: 'none' },
 };
 
@@ -156,6 +171,12 @@ const twice: Provocation[] = PREPARATION.filter(([operation]) => operation !== '
   }),
 );
 
+const SENT_VERIFICATION = {
+  TemplateName: 'kept',
+  EmailAddress: 'hal@example.net',
+  ConfigurationSetName: 'kept',
+};
+
 /** The name of each destination that fills a set, beside the one that is there. */
 const filling = Array.from({ length: 9 }, (_, i) => ({ ...DESTINATION, EventDestinationName: `more-${i}` }));
 
@@ -169,6 +190,34 @@ export const PROVOCATIONS: readonly Provocation[] = [
     error: 'LimitExceededException',
     before: filling.map((input) => ['CreateConfigurationSetEventDestination', input] as const),
     input: { ...DESTINATION, EventDestinationName: 'too-many' },
+  },
+  {
+    operation: 'CreateCustomVerificationEmailTemplate',
+    error: 'LimitExceededException',
+    before: Array.from(
+      { length: 49 },
+      (_, i) =>
+        ['CreateCustomVerificationEmailTemplate', { ...VERIFICATION, TemplateName: `more-${i}` }] as const,
+    ),
+    input: { ...VERIFICATION, TemplateName: 'too-many' },
+  },
+  {
+    operation: 'SendCustomVerificationEmail',
+    error: 'MessageRejected',
+    before: [
+      ['CreateEmailIdentity', { EmailIdentity: 'left.example' }],
+      ['UpdateCustomVerificationEmailTemplate', { ...VERIFICATION, FromEmailAddress: 'news@left.example' }],
+      ['DeleteEmailIdentity', { EmailIdentity: 'left.example' }],
+    ],
+    input: SENT_VERIFICATION,
+    afterwards: [['UpdateCustomVerificationEmailTemplate', VERIFICATION]],
+  },
+  {
+    operation: 'SendCustomVerificationEmail',
+    error: 'SendingPausedException',
+    before: PAUSE,
+    input: SENT_VERIFICATION,
+    afterwards: RESUME,
   },
   {
     operation: 'ListSuppressedDestinations',

@@ -92,6 +92,25 @@ const templates: Example[] = [
   one('TestRenderEmailTemplate', { ...TEMPLATE, TemplateData: '{"name":"Ann"}' }),
 ];
 
+const VERIFICATION = { TemplateName: 'confirm' };
+const VERIFICATION_MAIL = {
+  ...VERIFICATION,
+  FromEmailAddress: SENDER,
+  TemplateSubject: 'Confirm your address',
+  TemplateContent: '<p>Please confirm.</p>',
+  SuccessRedirectionURL: 'https://example.com/done',
+  FailureRedirectionURL: 'https://example.com/failed',
+};
+
+const verification: Example[] = [
+  one('CreateCustomVerificationEmailTemplate', { ...VERIFICATION_MAIL, Tags: TAGS }),
+  one('GetCustomVerificationEmailTemplate', VERIFICATION),
+  one('ListCustomVerificationEmailTemplates', { PageSize: 10 }),
+  one('UpdateCustomVerificationEmailTemplate', { ...VERIFICATION_MAIL, TemplateSubject: 'Please confirm' }),
+  one('SendCustomVerificationEmail', { ...VERIFICATION, EmailAddress: 'gil@example.net', ...SET }),
+  one('DeleteCustomVerificationEmailTemplate', VERIFICATION),
+];
+
 const sending: Example[] = [
   one(
     'SendEmail',
@@ -242,6 +261,7 @@ export const EXAMPLES: readonly Example[] = [
   ...sets,
   ...templates,
   ...sending,
+  ...verification,
   ...insights,
   ...suppression,
   ...contacts,

@@ -11,6 +11,7 @@ import { openMemory } from '../../lib/engine/memory/open.ts';
 import type { Engine, Rows, Suppressions } from '../../lib/engine/ports.ts';
 import type { ApiDeps } from '../../lib/http/deps.ts';
 import { type Clock, systemClock } from '../../lib/time.ts';
+import { createVerificationLinks } from '../../lib/tracking/verification-links.ts';
 import { MASTER_KEY } from './control.ts';
 import { TestConfig } from './engine.ts';
 import { FakeAccept } from './fake-accept.ts';
@@ -54,6 +55,8 @@ export interface SesServerOptions {
   rows?: Rows;
   /** Records of messages, and rows. */
   stored?: Pick<Engine, 'records' | 'rows'>;
+  /** Where readers of mail reach this API; undefined: nowhere. Absent: `https://mail.example`. */
+  url?: string | undefined;
   /** Gets each request before the API; true when it has answered. */
   before?: (incoming: IncomingMessage, outgoing: ServerResponse) => boolean;
 }
@@ -99,6 +102,10 @@ export async function startSesServer(options: SesServerOptions = {}): Promise<Se
     version: '0.0.0',
     log: { info: note, warn: note, error: note },
     limits: options.limits,
+    verification: {
+      links: createVerificationLinks(MASTER_KEY),
+      url: () => ('url' in options ? options.url : 'https://mail.example'),
+    },
     checkAnswers: true,
     events: options.events,
   };

@@ -7,11 +7,13 @@ import * as notifications from './notifications.ts';
 import * as sending from './sending.ts';
 import * as templates from './templates.ts';
 import * as verification from './verification.ts';
+import * as verificationMails from './verification-mails.ts';
 
 const RESOURCES: readonly object[] = [
   sending,
   identities,
   verification,
+  verificationMails,
   sets,
   templates,
   account,

@@ -14,7 +14,7 @@ import { Hono } from 'hono';
 import { asPosternError, PosternError } from '../../errors.ts';
 import type { BodyReader, HeldBody } from '../../http/body-reader.ts';
 import { type ApiDeps, type ApiEnv, type ApiLimits, DEFAULT_LIMITS } from '../../http/deps.ts';
-import { headOf, type RequestHead } from '../../http/raw-request.ts';
+import { headerOf, headOf, type RequestHead } from '../../http/raw-request.ts';
 import { createSigV4 } from '../../http/sigv4.ts';
 import { InputReaders } from '../model/input.ts';
 import { SES_V1 } from '../model/models.ts';
@@ -55,6 +55,7 @@ export function sesV1Api(deps: ApiDeps, bodies: BodyReader): Hono<ApiEnv> {
         deps,
         limits,
         caller: { keyId: key.id, tenant: key.tenant, admin: key.admin, sourceIp: head.sourceIp },
+        host: headerOf(head, 'host') ?? '',
         idempotency: retryKey(head, name, bodyHash),
       };
       if (action.access === 'manage') requireAdmin(call);

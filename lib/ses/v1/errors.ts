@@ -29,10 +29,13 @@ const CODES: Partial<Record<ErrorCode, readonly [code: string, status: number]>>
   template_too_complex: ['InvalidTemplate', 400],
 };
 
-/** How the modelled errors of an action are called that say that something is there already, or is not. */
+/** How the modelled errors of an action are called for what several actions have in common. */
 const MODELLED: Partial<Record<ErrorCode, RegExp>> = {
   already_exists: /AlreadyExists/,
   not_found: /^(?!ConfigurationSetDoesNotExist).*DoesNotExist/,
+  sender_not_verified: /^FromEmailAddressNotVerified/,
+  identity_not_verified: /^FromEmailAddressNotVerified/,
+  invalid_template: /InvalidContent/,
 };
 
 export interface V1Error extends XmlError {
