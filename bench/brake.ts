@@ -38,6 +38,7 @@ class Lane {
   readonly queue: Queue = {
     admit: async () => ({ kind: 'admitted' }),
     lanes: async () => [],
+    depths: async () => ({ depths: [], whole: true }),
     extend: async () => {},
     lease: ({ lane, max, signal }) =>
       lane === LANE

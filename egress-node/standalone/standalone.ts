@@ -112,6 +112,7 @@ export async function startStandalone(started: Settings, log: Log): Promise<Stan
           log,
           explain: (query) => egress.explain(query),
           forgetSite: (site) => egress.forget(site),
+          held: () => egress.held(),
           waitStatus: (messageId, n) => egress.waitStatus(messageId, n),
           laneRest: (lane) => egress.laneRest(lane),
           policy,

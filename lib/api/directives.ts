@@ -5,18 +5,18 @@
 import * as z from 'zod/mini';
 import type { StoredDirective } from '../control/directives.ts';
 import { IpInventory } from '../control/ip-inventory.ts';
-import { DIRECTIVE_ACTIONS, readMatch } from '../directives/check.ts';
+import { DIRECTIVE_ACTIONS } from '../directives/check.ts';
 import { DIMENSIONS, type Dimension, type Directive as Order } from '../directives/directive.ts';
-import type { WaitingMatch } from '../engine/ports.ts';
 import { PosternError } from '../errors.ts';
 import { DEFAULT_POOL } from '../routing/pools.ts';
-import { providerGroup } from '../shaping/providers.ts';
 import { type ApiCall, iso, label, operation, query } from './operation.ts';
 import { about, flag, integer, name, named, positive, type SchemaValue, text, time } from './schema.ts';
+import { requireOwnMail, requireScope, WaitingMail, waitingMail } from './waiting-mail.ts';
 
 const word = (description: string) => text(description, z.minLength(1), z.maxLength(255));
 
-const members = z.strictObject({
+/** Members of a match. */
+export const matchMembers = z.strictObject({
   tenant: z.optional(word('Tenant that sends.')),
   campaign: z.optional(word('Campaign, as named by the sender.')),
   domain: z.optional(word('Domain of the recipient.')),
@@ -25,7 +25,7 @@ const members = z.strictObject({
   ip: z.optional(word('Source address.')),
   site: z.optional(word('Set of MX hosts, as named in the reasons of messages.')),
 } satisfies Record<Dimension, unknown>);
-const match = members.check(about('Mail that agrees in every member that is given.'));
+const match = matchMembers.check(about('Mail that agrees in every member that is given.'));
 
 const action = z
   .strictObject({
@@ -62,21 +62,6 @@ const DirectiveRequest = named(
 );
 type DirectiveRequest = SchemaValue<typeof DirectiveRequest>;
 
-const WaitingMail = named(
-  'WaitingMail',
-  z
-    .strictObject({
-      deferred: integer('Deferred deliveries, without those that their sender scheduled for later.'),
-      queued: z.optional(
-        integer('Deliveries in a lane or being sent; absent: this engine cannot count them.'),
-      ),
-      complete: flag('False: more is stored than was looked at, so the figures are lower bounds.'),
-      hastened: z.optional(integer('Deferred deliveries that were made due now.')),
-      note: z.optional(text('What the figures leave out or count besides.')),
-    })
-    .check(about('Waiting deliveries that match, when the directive was given.')),
-);
-
 const Directive = named(
   'Directive',
   z.strictObject({
@@ -94,20 +79,6 @@ const Directive = named(
     }),
     raised: z.optional(integer('How often its rule raised it.')),
     waiting: z.optional(WaitingMail),
-  }),
-);
-const RetryRequest = named(
-  'RetryRequest',
-  z.strictObject({
-    match: z.omit(members, { ip: true, site: true }),
-    all: z.optional(flag('Required, and true, for a match without members, which is all mail.')),
-  }),
-);
-const RetryAnswer = named(
-  'RetryAnswer',
-  z.strictObject({
-    hastened: integer('Deferred deliveries that were made due now.'),
-    note: z.optional(text('What the figure counts besides.')),
   }),
 );
 const Directives = named('Directives', z.strictObject({ directives: z.array(Directive) }));
@@ -181,7 +152,7 @@ const createDirective = operation({
   async handle(call) {
     const { caller, deps } = call;
     const { until, all, ...order } = call.body;
-    if (!caller.admin) requireOwn(call, order);
+    requireOwn(call, order);
     requireScope(order.match, all);
     requirePool(call, order);
     const origin = caller.admin
@@ -190,37 +161,10 @@ const createDirective = operation({
     const end = until === undefined ? undefined : Date.parse(until);
     const directive = await deps.control.directives.order({ ...order, until: end }, origin);
     deps.log.info('directive.ordered', { id: directive.id, key: caller.keyId, reason: directive.reason });
-    return { body: { ...shown(call, directive), waiting: await waitingMail(call, directive) } };
-  },
-});
-
-const retryDeliveries = operation({
-  method: 'post',
-  path: '/deliveries/retry',
-  operationId: 'retryDeliveries',
-  summary: 'Try deferred deliveries again now',
-  description:
-    'Each matching delivery goes back to its lane and is tried as soon as limits and directives let it. One that its ' +
-    "sender scheduled keeps its time. A key that is not an administrator's names its own tenant.",
-  request: {
-    schema: RetryRequest,
-    required: true,
-    examples: { tenant: { match: { tenant: 'shop', provider: 'google' } } },
-  },
-  answer: {
-    status: 200,
-    description: 'How many were made due.',
-    schema: RetryAnswer,
-    example: { hastened: 12 },
-  },
-  async handle(call) {
-    const { match: given, all } = call.body;
-    if (!call.caller.admin) requireOwn(call, { match: given, action: { kind: 'suspend' } });
-    requireScope(given, all);
-    const found = waitingMatch(readMatch(given, 'match'));
-    const hastened = await call.deps.engine.ledger.hasten(found.match);
-    call.deps.log.info('deliveries.retried', { key: call.caller.keyId, hastened });
-    return { body: { hastened, note: noteOf(found.wider, false) } };
+    // What is to bounce or to go by another pool is made due: the directive acts on it now, not at its next attempt.
+    const acts = order.action.kind === 'bounce' || order.action.kind === 'reroute';
+    const waiting = await waitingMail(call, directive.match, acts);
+    return { body: { ...shown(call, directive), waiting } };
   },
 });
 
@@ -249,67 +193,16 @@ const removeDirective = operation({
   },
 });
 
-export const DIRECTIVES = [listDirectives, createDirective, removeDirective, retryDeliveries];
-
-/** @throws `bad_request` for an order that names no mail, unless it requests all of it explicitly. */
-function requireScope(given: DirectiveRequest['match'], all: boolean | undefined): void {
-  const scoped = Object.keys(given).length > 0;
-  if (scoped !== (all === true)) return;
-  throw new PosternError(
-    'bad_request',
-    scoped
-      ? '/all is true and /match names some mail: leave one of them out.'
-      : '/match is empty, which is all mail of every tenant: name some mail, or add "all": true.',
-  );
-}
-
-/**
- * Counts the waiting mail that a new directive matches. What is to bounce or to go by another pool is made due, so
- * that the directive acts on it now and not at its next attempt.
- */
-async function waitingMail({ deps }: ApiCall, directive: StoredDirective) {
-  const { match: found, wider } = waitingMatch(directive.match);
-  const { ledger } = deps.engine;
-  const figures = await ledger.count(found);
-  const { kind } = directive.action;
-  const hastened = kind === 'bounce' || kind === 'reroute' ? await ledger.hasten(found) : undefined;
-  return { ...figures, hastened, note: noteOf(wider, figures.queued === undefined) };
-}
-
-/** What of a match the ledger can find; `wider`: the members that it cannot, so that more is found. */
-function waitingMatch(given: Order['match']): { match: WaitingMatch; wider: string[] } {
-  const { tenant, campaign, domain, pool, provider, ip, site } = given;
-  const group = provider && providerGroup(provider);
-  const wider = [
-    ...(group === 'other' ? ['provider'] : []),
-    ...(ip === undefined ? [] : ['ip']),
-    ...(site === undefined ? [] : ['site']),
-  ];
-  return { match: { tenant, campaign, domain, pool, group }, wider };
-}
-
-function noteOf(wider: string[], lanesHidden: boolean): string | undefined {
-  const notes = [
-    ...(wider.length > 0
-      ? [`Waiting mail is not known by ${wider.join(' and ')}: more may be counted than is meant.`]
-      : []),
-    ...(lanesHidden ? ['Mail that is due within fifteen minutes is in a lane, and is not counted.'] : []),
-  ];
-  return notes.length > 0 ? notes.join(' ') : undefined;
-}
+export const DIRECTIVES = [listDirectives, createDirective, removeDirective];
 
 /** @throws `access_denied` when a tenant would order more than its own mail, or send by another's IPs. */
-function requireOwn({ caller }: ApiCall, order: Pick<DirectiveRequest, 'match' | 'action'>): void {
-  const problem =
-    order.match.tenant !== caller.tenant
-      ? `order mail of others: name "tenant": "${caller.tenant}" in the match`
-      : order.action.kind === 'reroute'
-        ? 'reroute mail'
-        : undefined;
-  if (problem === undefined) return;
+function requireOwn(call: ApiCall, order: Pick<DirectiveRequest, 'match' | 'action'>): void {
+  const { caller } = call;
+  requireOwnMail(call, order.match);
+  if (caller.admin || order.action.kind !== 'reroute') return;
   throw new PosternError(
     'access_denied',
-    `The key ${caller.keyId} may not ${problem}, or use an administrator's key.`,
+    `The key ${caller.keyId} may not reroute mail: that needs an administrator's key.`,
   );
 }
 

@@ -4,6 +4,7 @@ import { ADDRESSES } from './addresses.ts';
 import { BATCHES } from './batches.ts';
 import { CONTACT_LISTS } from './contact-lists.ts';
 import { CONTACTS } from './contacts.ts';
+import { DELIVERIES } from './deliveries.ts';
 import { DIRECTIVES } from './directives.ts';
 import { DOCUMENTS } from './documents.ts';
 import { ErrorAnswer } from './errors.ts';
@@ -16,6 +17,7 @@ import { KEYS } from './keys.ts';
 import { MESSAGES } from './messages.ts';
 import type { ApiOperation } from './operation.ts';
 import { POLICY } from './policy.ts';
+import { QUEUES } from './queues.ts';
 import { REPORTS } from './reports.ts';
 import { REPUTATION } from './reputation.ts';
 import { jsonSchemas, referenceOf, type Schema } from './schema.ts';
@@ -49,6 +51,8 @@ export const OPERATIONS: readonly ApiOperation[] = [
   ...STATISTICS_PATHS,
   ...REPUTATION,
   ...DIRECTIVES,
+  ...DELIVERIES,
+  ...QUEUES,
   ...EXPLAIN,
   ...SITES,
   ...WARMUP,

@@ -15,6 +15,7 @@ import type { AttemptResult } from '../outcome/classify.ts';
 import { cutEnvelope } from '../outcome/reply-text.ts';
 import type { Constraint } from '../shaping/constraint.ts';
 import type { PathLimiter } from '../shaping/path-limiter.ts';
+import { RateMeter } from '../shaping/rate-meter.ts';
 import { ReadyQueue } from '../shaping/ready-queue.ts';
 import { HOUR } from '../time.ts';
 import { count, type Via } from './attempt.ts';
@@ -42,6 +43,8 @@ export class ConnectionPool implements Slot, PoolCore {
   readonly queue = new ReadyQueue<Delivery>(() => this.pumpIn(0));
   readonly breaker: CircuitBreaker;
   readonly limiter: PathLimiter;
+  /** Deliveries that ended here, by any result. */
+  readonly drained: RateMeter;
   closing: Reason | undefined;
   full = false;
   readonly #host: PoolHost<ConnectionPool>;
@@ -63,6 +66,7 @@ export class ConnectionPool implements Slot, PoolCore {
     this.#host = host;
     this.#connections = new PoolConnections(this, host);
     this.limiter = source.limiter(site.name);
+    this.drained = new RateMeter(host.clock.now());
     this.breaker = new CircuitBreaker({
       ...host,
       site,
@@ -111,6 +115,7 @@ export class ConnectionPool implements Slot, PoolCore {
 
   attempted(attempt: Attempt): void {
     this.site.drained.count();
+    this.drained.count();
     this.site.load.ended(this.#host.clock.now());
     count(this.site.counts, attempt);
   }

@@ -9,6 +9,7 @@ import type { SharedHeld, WaitingFigure } from '../observe/limit-figures.ts';
 import { DEFAULT_POOL, type PoolUser } from '../routing/pools.ts';
 import type { RoutingTable } from '../routing/router.ts';
 import type { ExplainQuery, MailExplanation } from '../shaping/explain.ts';
+import type { MailInHand } from '../shaping/held-mail.ts';
 import type { LimitTable } from '../shaping/limits/limit.ts';
 import { LANE_GROUPS } from '../shaping/providers.ts';
 import type { ForgottenLessons } from '../shaping/site-memory.ts';
@@ -18,6 +19,7 @@ import type { Counters } from './counters.ts';
 import type { WaitStatus } from './delivery.ts';
 import { EgressParts, VISIBILITY } from './egress-parts.ts';
 import { explainMail } from './explain.ts';
+import { heldMail } from './held-mail.ts';
 import { waitingByLimit } from './queue-metrics.ts';
 import { siteStates } from './site-states.ts';
 import type { Egress, EgressOptions, SiteState } from './types.ts';
@@ -168,6 +170,11 @@ class EgressNode implements Egress {
       warmup,
       clock,
     });
+  }
+
+  held(): MailInHand {
+    const { inFlight, queues } = this.#parts;
+    return heldMail(inFlight.all(), queues, this.#options.clock.now());
   }
 
   waitStatus(messageId: string, n: number): WaitStatus | undefined {

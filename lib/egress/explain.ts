@@ -99,14 +99,15 @@ async function fromSource(
     tenant,
   };
   const constraints = [
-    ...limiter.messageConstraints(now, own),
+    // The order of what keeps a delivery in hand (connection-pool.ts), so that both name the same limit.
+    ...directives.constraints({ ...mail, provider, site, pool, ip: source.name }, now),
     ...(stream?.constraints(now) ?? []),
+    ...pools.flatMap(({ breaker }) => [...breaker.constraints(now)]),
+    ...source.constraints(now),
+    ...warmupConstraints(warmup, source.ip, provider, now),
+    ...limiter.messageConstraints(now, own),
     ...limiter.connectionConstraints(now, own, { idle, open }),
     ...source.connections.constraints(claimed, own, open, now),
-    ...source.constraints(now),
-    ...pools.flatMap(({ breaker }) => [...breaker.constraints(now)]),
-    ...directives.constraints({ ...mail, provider, site, pool, ip: source.name }, now),
-    ...warmupConstraints(warmup, source.ip, provider, now),
   ];
   return {
     site,

@@ -34,6 +34,11 @@ export class InFlight {
     return this.#bytes;
   }
 
+  /** All deliveries held. */
+  all(): Iterable<Delivery> {
+    return this.#deliveries;
+  }
+
   /** Deliveries for which there is room, of a class and of an expected size. */
   room(bulk: boolean, bytesEach: number): number {
     const share = bulk ? 1 - RESERVED : 1;

@@ -15,6 +15,7 @@ import type { Hooks } from '../policy/open.ts';
 import type { PoolSetting, PoolUser } from '../routing/pools.ts';
 import type { RoutingTable } from '../routing/router.ts';
 import type { ExplainQuery, MailExplanation } from '../shaping/explain.ts';
+import type { MailInHand } from '../shaping/held-mail.ts';
 import type { LimitDocument } from '../shaping/limits/document.ts';
 import type { LimitTable } from '../shaping/limits/limit.ts';
 import type { ForgottenLessons } from '../shaping/site-memory.ts';
@@ -119,6 +120,8 @@ export interface Egress {
    * @throws PosternError `bad_request` when the query names neither a domain nor a site.
    */
   explain(query: ExplainQuery): Promise<MailExplanation[]>;
+  /** What this node has in hand, by where it goes and whose it is. */
+  held(): MailInHand;
   /** Why a delivery that this node has in hand waits; undefined when it is under way, or not here. */
   waitStatus(messageId: string, n: number): WaitStatus | undefined;
   /** Why nothing is leased from a lane, and until when its mail is kept; undefined: it is leased. */

@@ -88,6 +88,30 @@ export interface LaneDepth {
   leased: number;
 }
 
+/** What waits in one lane, of one tenant where the engine counts tenants. */
+export interface QueueDepth {
+  lane: LaneName;
+  /** Absent: of all tenants together. */
+  tenant?: string;
+  /** Deliveries ready to be leased now. */
+  ready: number;
+  /** Leased and not settled. */
+  leased: number;
+  /** Deliveries that wait for a time; on AWS, of those within fifteen minutes. */
+  later: number;
+  /**
+   * When the ready delivery whose turn is next was accepted, since the epoch, ms; of one on disk, when the one before
+   * it was. Absent: none is ready, or it is not known.
+   */
+  oldest?: number;
+}
+
+export interface QueueDepths {
+  depths: QueueDepth[];
+  /** False: deliveries that wait for a longer time are in no depth; `Ledger.waiting` counts them. */
+  whole: boolean;
+}
+
 export interface Queue {
   /**
    * Admits messages: all of them durable when it resolves, or none visible (law 1). Deliveries with `due` in the
@@ -101,6 +125,12 @@ export interface Queue {
   extend(leased: LeasedItem[], visibility: number): Promise<void>;
   /** Lanes that hold or held a delivery since the start. */
   lanes(): Promise<LaneDepth[]>;
+  /**
+   * What waits, from counters: cheap enough for a display that is renewed.
+   * @param lanes that are asked for besides those that the engine lists by itself; on AWS a request each, at most every
+   * few seconds.
+   */
+  depths(lanes?: readonly LaneName[]): Promise<QueueDepths>;
 }
 
 /** The result of a promotion. */

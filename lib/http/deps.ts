@@ -7,6 +7,7 @@ import type { EventAccess } from '../events/access.ts';
 import type { EventPull } from '../events/pull.ts';
 import type { Policy } from '../policy/open.ts';
 import type { ExplainQuery, MailExplanation } from '../shaping/explain.ts';
+import type { MailInHand } from '../shaping/held-mail.ts';
 import type { ForgottenLessons } from '../shaping/site-memory.ts';
 import type { Clock } from '../time.ts';
 import type { VerificationLinks } from '../tracking/verification-links.ts';
@@ -77,6 +78,8 @@ export interface ApiDeps {
   explain?: (query: ExplainQuery) => Promise<MailExplanation[]>;
   /** Forgets what the egress of this process has learnt of a site; absent: this process sends no mail. */
   forgetSite?: (site: string) => ForgottenLessons;
+  /** What the egress of this process has in hand; absent: this process sends no mail. */
+  held?: () => MailInHand;
   /** Why a delivery in the egress of this process waits; undefined: it is being sent. */
   waitStatus?: (messageId: string, n: number) => { code: string; text: string; until: number } | undefined;
   /** Why the egress of this process leases nothing from a lane; undefined: it does. */

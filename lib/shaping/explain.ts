@@ -4,7 +4,7 @@
  * yields, and of the limits that delay nothing.
  */
 
-import type { Constraint } from './constraint.ts';
+import { type Constraint, firstWaiting, longestWait } from './constraint.ts';
 import type { LimitName } from './limits/limit.ts';
 import type { ConnectionClass, MailLimits } from './limits/terms.ts';
 
@@ -23,7 +23,7 @@ export interface LimitLine {
 
 export interface Explanation {
   lines: LimitLine[];
-  /** The limit with the longest wait; absent when none waits. */
+  /** The limit for which it waits, the same that the reason of a message names; absent when none does. */
   binding?: LimitLine;
   /** When the next message may go, since the epoch, ms. */
   nextAt: number;
@@ -54,8 +54,8 @@ export interface MailExplanation extends Explanation {
 
 export interface ExplainInput {
   now: number;
-  /** Constraints on the mail, from every owner of limits. */
-  constraints: Iterable<Constraint>;
+  /** Constraints on the mail, from every owner of limits, the cause first. */
+  constraints: readonly Constraint[];
   /** Limits of the connections of this mail. */
   connectionClass: ConnectionClass;
   mailLimits: MailLimits | undefined;
@@ -65,19 +65,12 @@ export interface ExplainInput {
 
 export function explain(input: ExplainInput): Explanation {
   const { now, constraints, connectionClass } = input;
-  const lines: LimitLine[] = [];
-  let binding: LimitLine | undefined;
-  for (const { limit, value, origin, used, wait } of constraints) {
-    const one: LimitLine = { limit, value, origin };
-    if (used !== undefined) one.used = used;
-    if (wait > 0) one.wait = wait;
-    if (wait > (binding?.wait ?? 0)) binding = one;
-    lines.push(one);
-  }
+  const lines = constraints.map(lineOf);
+  const first = firstWaiting(constraints);
   if (connectionClass.name !== '')
     lines.push(line(connectionClass, 'connections', connectionClass.limits.connections));
   lines.push(...plainLines(input));
-  return { lines, binding, nextAt: now + (binding?.wait ?? 0) };
+  return { lines, binding: first && lineOf(first), nextAt: now + longestWait(constraints) };
 }
 
 /** Limits that delay nothing, but decide how mail is sent. */
@@ -110,6 +103,13 @@ function plainLines({ connectionClass, mailLimits, deadlines }: ExplainInput): L
     lines.push({ limit: `deadlines.${name}`, value: `${ms / 1000}s`, origin });
   }
   return lines;
+}
+
+function lineOf({ limit, value, origin, used, wait }: Constraint): LimitLine {
+  const one: LimitLine = { limit, value, origin };
+  if (used !== undefined) one.used = used;
+  if (wait > 0) one.wait = wait;
+  return one;
 }
 
 function line({ origins }: ConnectionClass, limit: LimitName, value: string | number): LimitLine {

@@ -81,7 +81,7 @@ export function apiPermissions(data: DataStack): iam.PolicyStatement[] {
     table(data, 'rows', 'BatchGetItem', 'Query', 'PutItem', 'BatchWriteItem'),
     table(data, 'leases', 'GetItem'),
     table(data, 'config', 'GetItem', 'BatchGetItem', 'Query', 'PutItem', 'DeleteItem'),
-    lanes(data, 'SendMessage'),
+    lanes(data, 'SendMessage', 'GetQueueAttributes'),
     queue(data.outcomes, 'SendMessage'),
     queue(data.events, 'SendMessage'),
     allow(['s3:PutObject'], [bodies(data)]),

@@ -51,6 +51,7 @@ engineContract(
         settle: (settlements) => node.queue.settle(settlements),
         extend: (leased, visibility) => node.queue.extend(leased, visibility),
         lanes: () => node.queue.lanes(),
+        depths: (lanes) => api.queue.depths(lanes),
       },
       ledger: {
         waiting: () => due.ledger.waiting(),

@@ -137,6 +137,46 @@ describe('embedded engine: faults', () => {
     assert.deepEqual(await suppressions.list({ tenant: 'a', max: 1 }), [entry]);
   });
 
+  test('a store of before the counts of the ledger is brought up to date with its mail', async () => {
+    const due = clock.now() + 60_000;
+    const before = await start();
+    await admit(
+      before,
+      mail(clock.now()),
+      mail(clock.now(), { due }),
+      mail(clock.now(), { due, tenant: 'b' }),
+    );
+    await before.close();
+    const db = new DatabaseSync(join(directory, FILE));
+    db.exec(`DROP TABLE later; PRAGMA user_version = ${STEPS.length - 1}`);
+    db.close();
+    assert.deepEqual(checkStore(directory).problems, []);
+    const after = await start();
+    const { depths } = await after.queue.depths();
+    assert.deepEqual(
+      depths.map(({ tenant, ready, later }) => [tenant, ready, later]),
+      [
+        ['tenant', 1, 1],
+        ['b', 0, 1],
+      ],
+    );
+    assert.deepEqual(await after.ledger.waiting(), { count: 2, next: due });
+    assert.deepEqual(checkStore(directory).problems, []);
+  });
+
+  test('a wrong count of the ledger is found', async () => {
+    const engine = await start();
+    await admit(engine, mail(clock.now(), { due: clock.now() + 60_000 }));
+    await engine.close();
+    const db = new DatabaseSync(join(directory, FILE));
+    db.exec("UPDATE later SET count = 2; INSERT INTO later VALUES ('default:bulk:other', 'nobody', 1)");
+    db.close();
+    assert.deepEqual(checkStore(directory).problems, [
+      'the number of waiting deliveries of a lane and tenant is wrong (default:bulk:other nobody)',
+      'the number of waiting deliveries of a lane and tenant is wrong (default:bulk:other tenant)',
+    ]);
+  });
+
   test('another program’s database is refused', async () => {
     const db = new DatabaseSync(join(directory, FILE));
     db.exec('CREATE TABLE theirs (x)');

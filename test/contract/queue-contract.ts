@@ -65,6 +65,43 @@ export function queueContract(under: () => EngineUnderTest, options: ContractOpt
       assert.deepEqual(await depth(), { lane, ready: 2, leased: 0 });
     });
 
+    test('counts what waits by lane, ready, leased and for a time', async () => {
+      const { engine, clock } = under();
+      const [lane, other] = [newLane(), newLane()];
+      const tenant = newTenant();
+      const first = clock.now();
+      const depth = async (of: string) => {
+        const { depths } = await engine.queue.depths([lane, other]);
+        const found = depths.find((one) => one.lane === of && (one.tenant ?? tenant) === tenant);
+        return { ready: found?.ready ?? 0, leased: found?.leased ?? 0, later: found?.later ?? 0 };
+      };
+      const messages = [1, 2, 3].map(() => mail(first, { lane, tenant }));
+      await admit(engine, ...messages, mail(first, { lane, tenant, due: first + 600_000 }));
+      assert.deepEqual(await depth(lane), { ready: 3, leased: 0, later: 1 });
+      await clock.advance(6_000);
+      const [ended, deferred] = await collect(engine, lane, 2);
+      assert.deepEqual(await depth(lane), { ready: 1, leased: 2, later: 1 });
+      await engine.queue.settle([
+        end(ended!, clock.now()),
+        defer(deferred!, clock.now(), clock.now() + 300_000),
+      ]);
+      await clock.advance(6_000);
+      assert.deepEqual(await depth(lane), { ready: 1, leased: 0, later: 2 });
+      const [moved] = await collect(engine, lane, 1);
+      const reason = { code: 'suspended', text: 'It goes by another pool.' };
+      const until = clock.now() + 600_000;
+      await engine.queue.settle([{ kind: 'release', leased: moved!, until, reason, lane: other }]);
+      await clock.advance(6_000);
+      assert.deepEqual(await depth(lane), { ready: 0, leased: 0, later: 2 });
+      assert.deepEqual(await depth(other), { ready: 0, leased: 0, later: 1 });
+      await clock.advance(600_000);
+      await engine.ledger.promote();
+      await collect(engine, lane, 2);
+      await clock.advance(6_000);
+      assert.deepEqual(await depth(lane), { ready: 0, leased: 2, later: 0 });
+      assert.deepEqual(await depth(newLane()), { ready: 0, leased: 0, later: 0 });
+    });
+
     test('admits bodies of 0 bytes and of 10 MiB', async () => {
       const { engine, clock } = under();
       const lane = newLane();

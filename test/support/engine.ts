@@ -170,6 +170,7 @@ export class TestEngine {
       queue: {
         admit: (...call) => queue.admit(...call),
         lanes: () => queue.lanes(),
+        depths: (lanes) => queue.depths(lanes),
         lease: (request) => {
           this.leases.push(request);
           return queue.lease(request);

@@ -125,7 +125,7 @@ export const PERMISSIONS: Record<string, Granted> = {
     RowsTable: 'dynamodb:BatchGetItem dynamodb:BatchWriteItem dynamodb:PutItem dynamodb:Query',
     LeasesTable: 'dynamodb:GetItem',
     ConfigTable: 'dynamodb:BatchGetItem dynamodb:DeleteItem dynamodb:GetItem dynamodb:PutItem dynamodb:Query',
-    [LANES]: 'sqs:SendMessage',
+    [LANES]: 'sqs:GetQueueAttributes sqs:SendMessage',
     Queueoutcomes: 'sqs:SendMessage',
     Queueeventsfifo: 'sqs:SendMessage',
     'Bodies/*': 's3:PutObject',

@@ -70,6 +70,7 @@ export interface ServerOptions {
   waitStatus?: ApiDeps['waitStatus'];
   laneRest?: ApiDeps['laneRest'];
   forgetSite?: ApiDeps['forgetSite'];
+  held?: ApiDeps['held'];
   /** Makes an accept pipeline in place of the fake one. */
   accept?: (engine: Engine, control: Control, clock: TestClock) => Accept;
 }
@@ -119,6 +120,7 @@ export async function startPosternServer(options: ServerOptions = {}): Promise<P
     waitStatus: options.waitStatus,
     laneRest: options.laneRest,
     forgetSite: options.forgetSite,
+    held: options.held,
   });
   const server = createAdaptorServer({ fetch: app.fetch }) as Server;
   server.listen(0, '127.0.0.1');

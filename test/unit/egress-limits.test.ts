@@ -260,5 +260,11 @@ describe('limits of connections', () => {
     assert.ok((own!.wait ?? 0) < learnt!.wait!, `${own!.wait} of the rule, ${learnt!.wait} learnt`);
     const { text } = node.egress.sites()[0]!.reason!;
     assert.match(text, /^The site asked for less: held at \d+(\.\d+)? messages a second/);
+    const { mail, paths } = node.egress.held();
+    const waiting = mail.filter(({ path }) => path !== undefined).reduce((sum, one) => sum + one.waiting, 0);
+    assert.deepEqual([waiting, paths.length], [explained!.waiting, 1]);
+    const { binding, nextAt } = paths[0]!.why();
+    assert.deepEqual([binding!.origin, nextAt], ['learnt', explained!.nextAt]);
+    assert.ok(paths[0]!.limit < 100 && paths[0]!.rate > 50, `${paths[0]!.rate} of ${paths[0]!.limit}`);
   });
 });

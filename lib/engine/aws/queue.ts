@@ -1,5 +1,6 @@
 /** The queue port. */
 import type { Clock } from '../../time.ts';
+import type { LaneName } from '../items.ts';
 import type {
   Admission,
   AdmitResult,
@@ -8,14 +9,22 @@ import type {
   LeasedItem,
   LeaseRequest,
   Queue,
+  QueueDepth,
+  QueueDepths,
   Settlement,
 } from '../ports.ts';
+import { each } from './concurrency.ts';
 import type { Intake } from './intake.ts';
 import type { Lanes } from './lanes.ts';
 import { receiptOf } from './receipt.ts';
 import type { Receiver } from './receive.ts';
 import { laneQueue } from './schema.ts';
 import type { Settling } from './settling.ts';
+
+/** Maximum age of a depth that a person looks at, ms. */
+const LOOKED_AT = 5_000;
+/** Lanes asked for at a time. */
+const WIDTH = 16;
 
 export interface QueueParts {
   intake: Intake;
@@ -29,8 +38,10 @@ export interface QueueParts {
 
 export class AwsQueue implements Queue {
   readonly #parts: QueueParts;
-  /** Lanes that this process has used, with SQS's last figures of each. */
-  readonly #known = new Map<string, { depth?: LaneDepth; at: number }>();
+  /** Lanes that this process has used. */
+  readonly #known = new Set<LaneName>();
+  /** SQS's last figures of each lane. */
+  readonly #figures = new Map<LaneName, { depth: QueueDepth; at: number }>();
 
   constructor(parts: QueueParts) {
     this.#parts = parts;
@@ -55,20 +66,33 @@ export class AwsQueue implements Queue {
   }
 
   /** Lanes of this process, with SQS's figures of at most `depthAge` ago. */
-  lanes(): Promise<LaneDepth[]> {
-    const now = this.#parts.clock.now();
-    return Promise.all(
-      Array.from(this.#known, async ([lane, known]) => {
-        if (known.depth && now - known.at < this.#parts.depthAge) return known.depth;
-        const { ready, leased } = await this.#parts.lanes.depth(laneQueue(lane));
-        known.depth = { lane, ready, leased };
-        known.at = now;
-        return known.depth;
-      }),
-    );
+  async lanes(): Promise<LaneDepth[]> {
+    const depths = await this.#depths([...this.#known], this.#parts.depthAge);
+    return depths.map(({ lane, ready, leased }) => ({ lane, ready, leased }));
   }
 
-  #used(lane: string): void {
-    if (!this.#known.has(lane)) this.#known.set(lane, { at: 0 });
+  /** As `lanes`, and of these lanes too; a person looks, so the figures are younger. */
+  async depths(lanes: readonly LaneName[] = []): Promise<QueueDepths> {
+    const asked = [...new Set([...lanes, ...this.#known])];
+    const depths = await this.#depths(asked, Math.min(this.#parts.depthAge, LOOKED_AT));
+    return { depths: depths.filter(({ ready, leased, later }) => ready + leased + later > 0), whole: false };
+  }
+
+  async #depths(lanes: readonly LaneName[], maxAge: number): Promise<QueueDepth[]> {
+    const now = this.#parts.clock.now();
+    const depths: QueueDepth[] = [];
+    await each(lanes, WIDTH, async (lane) => {
+      const known = this.#figures.get(lane);
+      if (known !== undefined && now - known.at < maxAge) return depths.push(known.depth);
+      const { ready, leased, delayed } = await this.#parts.lanes.depth(laneQueue(lane));
+      const depth = { lane, ready, leased, later: delayed };
+      this.#figures.set(lane, { depth, at: now });
+      return depths.push(depth);
+    });
+    return depths;
+  }
+
+  #used(lane: LaneName): void {
+    this.#known.add(lane);
   }
 }

@@ -36,8 +36,8 @@ const COUNTED = [
   'rows',
 ];
 
-/** Rules that a query can find broken; each row it returns is one problem. */
-const RULES: { what: string; sql: string }[] = [
+/** Rules that a query can find broken; each row it returns is one problem. `table`: only where there is one. */
+const RULES: { what: string; sql: string; table?: string }[] = [
   {
     what: 'a queued delivery has no message',
     sql: 'SELECT key AS id FROM queue q WHERE NOT EXISTS (SELECT 1 FROM messages WHERE seq = q.message)',
@@ -78,6 +78,14 @@ const RULES: { what: string; sql: string }[] = [
           ON f.id = s.id WHERE s.count <> coalesce(f.found, 0)`,
   },
   {
+    what: 'the number of waiting deliveries of a lane and tenant is wrong',
+    table: 'later',
+    sql: `SELECT coalesce(lane, found_lane) || ' ' || coalesce(tenant, found_tenant) AS id FROM later FULL JOIN
+            (SELECT json_extract(item, '$.lane') AS found_lane, json_extract(item, '$.tenant') AS found_tenant,
+                    count(*) AS found FROM ledger GROUP BY 1, 2)
+          ON lane = found_lane AND tenant = found_tenant WHERE count IS NOT found`,
+  },
+  {
     what: 'a queue key is beyond what its tenant queue has given out',
     sql: `SELECT key AS id FROM queue q WHERE NOT EXISTS
           (SELECT 1 FROM shelves WHERE id = q.key / ${SPAN} AND next > q.key % ${SPAN})`,
@@ -112,9 +120,11 @@ export function checkStore(directory: string): StoreReport {
     }
     // A store of an older version, which no newer one has opened yet, lacks some of them.
     const made = db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all();
-    for (const table of COUNTED.filter((name) => made.some((row) => row.name === name)))
+    const isMade = (name: string): boolean => made.some((row) => row.name === name);
+    for (const table of COUNTED.filter(isMade))
       counts[table] = Number(db.prepare(`SELECT count(*) AS count FROM ${table}`).get()!.count);
-    for (const { what, sql } of RULES) {
+    for (const { what, sql, table } of RULES) {
+      if (table !== undefined && !isMade(table)) continue;
       const report = new ProblemList(problems, what);
       for (const row of db.prepare(sql).iterate()) report.add(String(row.id));
       report.end();

@@ -13,6 +13,7 @@ import type {
   Batch,
   BatchAnswer,
   Greeting,
+  LaterCount,
   Opened,
   OperationName,
   OperationResult,
@@ -49,6 +50,8 @@ export class Link {
   #postedAt = 0;
   #broken: PosternError | undefined;
   #closing = false;
+  /** Called with the counts that a batch changed, before its results are handed over. */
+  onLater: (counts: readonly LaterCount[]) => void = () => {};
   /** Called after all results of a batch were handed over. */
   afterBatch: () => void = () => {};
   /** Called once when the thread can no longer be used. */
@@ -183,6 +186,7 @@ export class Link {
     const done = this.#underWay ?? [];
     this.#underWay = undefined;
     this.#schedule();
+    if (answer.later.length > 0) this.onLater(answer.later);
     for (let i = 0; i < done.length; i++) {
       const fault = answer.faults?.[i];
       const value = answer.values[i];

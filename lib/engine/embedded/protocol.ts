@@ -77,7 +77,10 @@ export interface LoadReply {
   bytes?: Buffer;
 }
 
-/** End of a lease: `due` is 0 for an end; else the delivery goes to the ledger with `item`. */
+/**
+ * End of a lease: `due` is 0 for an end; else the delivery goes to the ledger with `item`. `lane`: where it goes to
+ * another lane than its own.
+ */
 export type SettlementTuple = [
   key: number,
   message: number,
@@ -87,6 +90,7 @@ export type SettlementTuple = [
   outcome: string | null,
   due: number,
   item: string | null,
+  lane: string | null,
 ];
 
 export interface PromoteReply {
@@ -163,11 +167,17 @@ export interface StoredTenantQueue {
   next: number;
   /** Ready deliveries. */
   count: number;
+  /** Number of the message of the first of them; only at the start. */
+  first?: number;
 }
+
+/** Number of deliveries of a lane and tenant that wait for a time. */
+export type LaterCount = [lane: string, tenant: string, count: number];
 
 /** State of the store when the storage thread opened the file. */
 export interface Opened {
   tenantQueues: StoredTenantQueue[];
+  later: LaterCount[];
   /** Earliest time in the ledger. */
   nextDue?: number;
   /** The last run ended with no lease open: nothing in the queue can have been sent already. */
@@ -289,6 +299,8 @@ export interface BatchAnswer {
   faults?: (StorageFault | undefined)[];
   regions: number[];
   bytes?: ArrayBuffer;
+  /** Counts that the batch changed. */
+  later: LaterCount[];
 }
 
 /** First message of the storage thread. */

@@ -11,6 +11,7 @@ import type {
   LeasedItem,
   LeaseRequest,
   Queue,
+  QueueDepths,
   Settlement,
 } from '../ports.ts';
 import { messageHashes } from '../search.ts';
@@ -155,6 +156,10 @@ export class EmbeddedQueue implements Queue {
     );
   }
 
+  depths(): Promise<QueueDepths> {
+    return Promise.resolve({ depths: this.#ready.depths(), whole: true });
+  }
+
   #handOut(held: Held, visibility: number): LeasedItem {
     this.#ready.lease(held, visibility);
     return { item: held.item, bytes: held.bytes, receives: held.receives, receipt: new LocalReceipt(held) };
@@ -220,7 +225,7 @@ function settlementTuple(settlement: Settlement, held: Held): SettlementTuple {
   if (settlement.kind === 'release') {
     const { until: due, reason, lane } = settlement;
     const waiting: QueueItem = { ...item, due, reason, ...(lane !== undefined && { lane, moved: true }) };
-    return [key, message, n, share, null, null, settlement.until, JSON.stringify(waiting)];
+    return [key, message, n, share, null, null, due, JSON.stringify(waiting), lane ?? null];
   }
   const { attempt } = settlement;
   const outcome: Outcome = {
@@ -248,7 +253,8 @@ function settlementTuple(settlement: Settlement, held: Held): SettlementTuple {
       JSON.stringify(outcome),
       settlement.until,
       JSON.stringify(waiting),
+      null,
     ];
   }
-  return [key, message, n, share, settlement.state, JSON.stringify(outcome), 0, null];
+  return [key, message, n, share, settlement.state, JSON.stringify(outcome), 0, null, null];
 }

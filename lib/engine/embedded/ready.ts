@@ -12,11 +12,12 @@
 import { asPosternError, type PosternError } from '../../errors.ts';
 import type { Clock } from '../../time.ts';
 import type { QueueItem } from '../items.ts';
+import type { QueueDepth } from '../ports.ts';
 import { readJson } from './json.ts';
 import { Lane } from './lane.ts';
 import type { Link } from './link.ts';
-import type { LoadReply, Opened } from './protocol.ts';
-import { SPAN } from './store/schema.ts';
+import type { LaterCount, LoadReply, Opened } from './protocol.ts';
+import { PER_MS, SPAN } from './store/schema.ts';
 import { Budget, type Held, type ReadyInput, TenantQueue } from './tenant-queue.ts';
 
 /** Bytes of ready deliveries kept in memory. */
@@ -40,6 +41,8 @@ export class Ready {
   readonly #tenantQueues = new Map<number, TenantQueue>();
   readonly #leased = new Map<number, Held>();
   readonly #touched = new Set<Lane>();
+  /** Deliveries that wait for a time, by lane and tenant. */
+  readonly #later = new Map<string, LaterCount>();
   /** Messages that are being cancelled: their deliveries are not leased meanwhile. */
   readonly #withheld = new Map<string, number>();
   /** Why no more deliveries are handed out. */
@@ -50,20 +53,20 @@ export class Ready {
   constructor(link: Link, clock: Clock, opened: Opened) {
     this.#link = link;
     this.#clock = clock;
-    for (const { id, lane, tenant, next, count } of opened.tenantQueues) {
+    for (const { id, lane, tenant, next, count, first = 0 } of opened.tenantQueues) {
       const last = id * SPAN + next - 1;
-      const tenantQueue = new TenantQueue(
-        lane,
-        tenant,
-        id * SPAN,
+      const tenantQueue = new TenantQueue(lane, tenant, id * SPAN, this.#budget, {
+        ready: count,
         last,
-        opened.clean ? 0 : last,
-        this.#budget,
-      );
+        suspect: opened.clean ? 0 : last,
+        acceptedAt: Math.floor(first / PER_MS),
+      });
       this.#tenantQueues.set(id, tenantQueue);
       this.lane(lane).ready += count;
       this.lane(lane).activate(tenantQueue);
     }
+    this.#count(opened.later);
+    link.onLater = (counts) => this.#count(counts);
     link.afterBatch = () => this.serveTouched();
     link.onBroken = (reason) => this.stop(reason);
   }
@@ -91,11 +94,13 @@ export class Ready {
     const id = Math.floor(key / SPAN);
     let tenantQueue = this.#tenantQueues.get(id);
     if (!tenantQueue) {
-      tenantQueue = new TenantQueue(laneName, tenant, key - 1, key - 1, 0, this.#budget);
+      const stored = { ready: 0, last: key - 1, suspect: 0, acceptedAt: this.#clock.now() };
+      tenantQueue = new TenantQueue(laneName, tenant, key - 1, this.#budget, stored);
       this.#tenantQueues.set(id, tenantQueue);
     }
     if (input) tenantQueue.arrive(input);
     else tenantQueue.last = key;
+    tenantQueue.ready += 1;
     lane.ready += 1;
     lane.activate(tenantQueue);
     this.#touched.add(lane);
@@ -137,6 +142,7 @@ export class Ready {
     if (held.place === 'ready') {
       held.tenantQueue.remove(held.key);
       held.tenantQueue.out += 1;
+      held.tenantQueue.ready -= 1;
       lane.ready -= 1;
       lane.leased += 1;
     }
@@ -157,6 +163,7 @@ export class Ready {
     const lane = this.lane(held.tenantQueue.lane);
     this.#leased.delete(held.key);
     held.tenantQueue.takeBack(held);
+    held.tenantQueue.ready += 1;
     lane.leased -= 1;
     lane.ready += 1;
     lane.activate(held.tenantQueue);
@@ -187,6 +194,7 @@ export class Ready {
       const tenantQueue = this.#tenantQueues.get(Math.floor(key / SPAN));
       if (!tenantQueue) continue;
       tenantQueue.remove(key);
+      tenantQueue.ready -= 1;
       this.lane(tenantQueue.lane).ready -= 1;
     }
     for (const lane of this.#lanes.values()) this.#touched.add(lane);
@@ -200,6 +208,27 @@ export class Ready {
     return places;
   }
 
+  /** What waits, by lane and tenant. */
+  depths(): QueueDepth[] {
+    const depths = new Map<string, QueueDepth>();
+    const depthOf = (lane: string, tenant: string): QueueDepth => {
+      const name = `${lane}\0${tenant}`;
+      let depth = depths.get(name);
+      if (depth === undefined) depths.set(name, (depth = { lane, tenant, ready: 0, leased: 0, later: 0 }));
+      return depth;
+    };
+    // A pair of lane and tenant may have a second queue.
+    for (const { lane, tenant, ready, out, oldest } of this.#tenantQueues.values()) {
+      if (ready + out === 0) continue;
+      const depth = depthOf(lane, tenant);
+      depth.ready += ready;
+      depth.leased += out;
+      if (oldest !== undefined) depth.oldest = Math.min(depth.oldest ?? oldest, oldest);
+    }
+    for (const [lane, tenant, count] of this.#later.values()) depthOf(lane, tenant).later = count;
+    return [...depths.values()];
+  }
+
   /** Stops all hand-outs, for this reason. */
   stop(reason: PosternError): void {
     this.#cancelSweep?.();
@@ -208,11 +237,21 @@ export class Ready {
     for (const lane of this.#lanes.values()) lane.fail(reason);
   }
 
+  #count(counts: readonly LaterCount[]): void {
+    for (const later of counts) {
+      const [lane, tenant, count] = later;
+      const name = `${lane}\0${tenant}`;
+      if (count > 0) this.#later.set(name, later);
+      else this.#later.delete(name);
+    }
+  }
+
   #take(lane: Lane, tenantQueue: TenantQueue): Held | undefined {
     const held = tenantQueue.take(
       (other) => this.#withheld.size > 0 && this.#withheld.has(other.item.messageId),
     );
     if (held) {
+      tenantQueue.ready -= 1;
       lane.ready -= 1;
       lane.leased += 1;
     }

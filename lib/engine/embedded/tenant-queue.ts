@@ -86,6 +86,10 @@ export class TenantQueue {
   loaded: number;
   /** Highest key of this tenant queue. */
   last: number;
+  /** Deliveries that are ready, in memory or on disk. */
+  ready: number;
+  /** When the last delivery that left, or the first that came, was accepted: of about the age of what is on disk. */
+  #acceptedAt: number;
   /** In its lane's ring. */
   active = false;
   loading = false;
@@ -99,13 +103,29 @@ export class TenantQueue {
   #returned: Held[] = [];
   #bytes = 0;
 
-  constructor(lane: string, tenant: string, loaded: number, last: number, suspect: number, budget: Budget) {
+  /** @param stored what was ready at the start: the number, the last key, and when the first was accepted. */
+  constructor(
+    lane: string,
+    tenant: string,
+    loaded: number,
+    budget: Budget,
+    stored: { ready: number; last: number; suspect: number; acceptedAt: number },
+  ) {
     this.lane = lane;
     this.tenant = tenant;
     this.loaded = loaded;
-    this.last = last;
-    this.#suspect = suspect;
+    this.last = stored.last;
+    this.ready = stored.ready;
+    this.#suspect = stored.suspect;
+    this.#acceptedAt = stored.acceptedAt;
     this.#budget = budget;
+  }
+
+  /** When the delivery whose turn is next was accepted; while none is in memory, of the one before it. */
+  get oldest(): number | undefined {
+    if (this.ready === 0) return undefined;
+    const next = this.#returned[0] ?? this.#window[this.#head];
+    return next?.item.acceptedAt ?? this.#acceptedAt;
   }
 
   /** Rows may be on disk that were never in memory. */
@@ -125,6 +145,7 @@ export class TenantQueue {
 
   /** A new row. Kept in memory if it may be. */
   arrive(input: ReadyInput): void {
+    if (this.ready === 0) this.#acceptedAt = input.item.acceptedAt;
     if (!this.onDisk && this.room > OVERHEAD + input.bytes.byteLength) {
       this.#push(new Held(input, this, 0));
       this.loaded = input.key;
@@ -188,6 +209,7 @@ export class TenantQueue {
 
   #leave(held: Held): Held {
     this.#charge(-held.cost);
+    this.#acceptedAt = held.item.acceptedAt;
     this.out += 1;
     return held;
   }

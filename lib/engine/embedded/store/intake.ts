@@ -119,7 +119,7 @@ export class AdmissionWriter {
     const keys: number[] = [];
     for (const [lane, tenant, n, due, item] of deliveries) {
       if (due > now) {
-        this.#ledger.add(due, seq, n, share, item);
+        this.#ledger.add(lane, tenant, due, seq, n, share, item);
         numbers.push(0);
         continue;
       }

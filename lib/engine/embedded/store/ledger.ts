@@ -3,6 +3,7 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { Outcome, QueueItem } from '../../items.ts';
 import { SCHEMA_VERSION } from '../../items.ts';
 import type { PromoteReply, SettlementTuple } from '../protocol.ts';
+import type { LaterCounts } from './later-counts.ts';
 import type { OutcomeTable } from './outcomes.ts';
 import type { TenantQueues } from './tenant-queues.ts';
 
@@ -23,8 +24,7 @@ interface MessageRow {
 export class LedgerTable {
   readonly #tenantQueues: TenantQueues;
   readonly #outcomes: OutcomeTable;
-  #count: number | undefined;
-  readonly #counted: StatementSync;
+  readonly #later: LaterCounts;
   readonly #insert: StatementSync;
   readonly #delete: StatementSync;
   readonly #due: StatementSync;
@@ -39,10 +39,10 @@ export class LedgerTable {
   readonly #countDown: StatementSync;
   readonly #deletePending: StatementSync;
 
-  constructor(db: DatabaseSync, tenantQueues: TenantQueues, outcomes: OutcomeTable) {
+  constructor(db: DatabaseSync, tenantQueues: TenantQueues, outcomes: OutcomeTable, later: LaterCounts) {
     this.#tenantQueues = tenantQueues;
     this.#outcomes = outcomes;
-    this.#counted = db.prepare('SELECT count(*) AS count FROM ledger');
+    this.#later = later;
     this.#insert = db.prepare('INSERT INTO ledger (due, message, n, share, item) VALUES (?, ?, ?, ?, ?)');
     this.#delete = db.prepare('DELETE FROM ledger WHERE id = ?');
     this.#due = db.prepare(
@@ -65,23 +65,31 @@ export class LedgerTable {
   }
 
   /** @param due ms, whole or not: delays that chance spreads seldom are. */
-  add(due: number, message: number, n: number, share: number, item: string): void {
+  add(
+    lane: string,
+    tenant: string,
+    due: number,
+    message: number,
+    n: number,
+    share: number,
+    item: string,
+  ): void {
     this.#insert.run(Math.ceil(due), message, n, share, item);
-    if (this.#count !== undefined) this.#count += 1;
+    this.#later.change(lane, tenant, 1);
   }
 
   /** Ends leases. Those whose delivery is no longer queued are dropped; returns how many. */
   settle(settlements: SettlementTuple[]): number {
     let dropped = 0;
-    for (const [key, message, n, share, state, outcome, due, item] of settlements) {
+    for (const [key, message, n, share, state, outcome, due, item, lane] of settlements) {
       if (this.#deleteReady.run(key).changes === 0) {
         dropped += 1;
         continue;
       }
-      this.#tenantQueues.removed(key);
+      const from = this.#tenantQueues.removed(key);
       if (outcome !== null) this.#outcomes.append(message, n, state, outcome);
       if (item === null) this.#ended(message, share);
-      else this.add(due, message, n, share, item);
+      else this.add(lane ?? from.lane, from.tenant, due, message, n, share, item);
     }
     return dropped;
   }
@@ -93,7 +101,7 @@ export class LedgerTable {
     for (const row of rows) {
       const item = JSON.parse(row.item) as QueueItem;
       const key = this.#tenantQueues.place(item.lane, item.tenant);
-      this.#remove(row.id);
+      this.#remove(row.id, item);
       this.#insertAgain.run(key, row.message, row.n, row.share, row.item);
       promoted.push([item.lane, item.tenant, key]);
     }
@@ -123,7 +131,7 @@ export class LedgerTable {
       this.#deleteReady.run(row.key);
       this.#tenantQueues.removed(row.key);
     }
-    for (const row of waiting) this.#remove(row.id);
+    for (const row of waiting) this.#remove(row.id, JSON.parse(row.item) as QueueItem);
     const tenant = (JSON.parse(message.record) as { tenant: string }).tenant;
     for (const { n, share } of [...ready, ...waiting]) {
       const outcome: Outcome = { v: SCHEMA_VERSION, messageId: id, n, at, kind: 'cancelled', tenant };
@@ -137,8 +145,7 @@ export class LedgerTable {
   }
 
   waiting(): { count: number; next?: number } {
-    this.#count ??= (this.#counted.get() as { count: number }).count;
-    return { count: this.#count, next: this.next() };
+    return { count: this.#later.total(), next: this.next() };
   }
 
   /** Earliest time for which something waits. */
@@ -150,14 +157,9 @@ export class LedgerTable {
     return (this.#ofMessage.all(message) as unknown as LedgerRow[]).map((row) => [row.n, row.item]);
   }
 
-  /** Drops what is in memory, after a rollback. */
-  forget(): void {
-    this.#count = undefined;
-  }
-
-  #remove(id: number): void {
+  #remove(id: number, { lane, tenant }: QueueItem): void {
     this.#delete.run(id);
-    if (this.#count !== undefined) this.#count -= 1;
+    this.#later.change(lane, tenant, -1);
   }
 
   /** One delivery of the message ended; with the last one its bytes go. */

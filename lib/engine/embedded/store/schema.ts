@@ -5,7 +5,7 @@
  *  messages ──1:1── bodies      while a delivery of the message has not ended
  *     │     ──1:1── pending     of messages with several deliveries: how many have not ended
  *     ├──1:n── queue            ready deliveries (a lease leaves no trace here)
- *     ├──1:n── ledger           deliveries that wait for a time
+ *     ├──1:n── ledger           deliveries that wait for a time; later: how many, by lane and tenant
  *     └──1:n── outcomes         everything that happened: the feed, and the state of ended deliveries
  * ```
  * A delivery is in exactly one place: queue, ledger, or it has an outcome with a final state.
@@ -154,8 +154,27 @@ const SEARCH = `
   CREATE TABLE search_blocks (last INTEGER PRIMARY KEY, first INTEGER NOT NULL, hashes BLOB NOT NULL) STRICT;
 `;
 
+const LATER = `
+  CREATE TABLE later (
+    lane TEXT NOT NULL,
+    tenant TEXT NOT NULL,
+    count INTEGER NOT NULL,
+    PRIMARY KEY (lane, tenant)
+  ) STRICT, WITHOUT ROWID;
+  INSERT INTO later
+    SELECT json_extract(item, '$.lane'), json_extract(item, '$.tenant'), count(*) FROM ledger GROUP BY 1, 2;
+`;
+
 /** The schema in steps: a store of version n has had the first n. New steps are put at the end. */
-export const STEPS: readonly string[] = [MAIL, SUPPRESSIONS, SUPPRESSION_HISTORY, ROWS, REPORTS, SEARCH];
+export const STEPS: readonly string[] = [
+  MAIL,
+  SUPPRESSIONS,
+  SUPPRESSION_HISTORY,
+  ROWS,
+  REPORTS,
+  SEARCH,
+  LATER,
+];
 
 /** Version of this schema, kept in `user_version`. A store with a higher one is refused. */
 export const STORE_VERSION = STEPS.length;

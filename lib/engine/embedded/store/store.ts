@@ -11,6 +11,7 @@ import { storageFault } from '../faults.ts';
 import type {
   Batch,
   BatchAnswer,
+  LaterCount,
   Opened,
   OperationName,
   Operations,
@@ -21,6 +22,7 @@ import { Anonymiser } from './anonymiser.ts';
 import { openDatabase, PAGE_SIZE, pragma } from './database.ts';
 import { DocumentTable, ObjectTable } from './documents.ts';
 import { AdmissionWriter } from './intake.ts';
+import { LaterCounts } from './later-counts.ts';
 import { LeaseTable } from './leases.ts';
 import { LedgerTable } from './ledger.ts';
 import { LedgerMatcher } from './matcher.ts';
@@ -65,6 +67,7 @@ export class Store {
   readonly #minimumFree: number;
   readonly #tenantQueues: TenantQueues;
   readonly #ledger: LedgerTable;
+  readonly #later: LaterCounts;
   readonly #search: MessageSearchTable;
   readonly #handlers: Handlers;
   readonly #begin: StatementSync;
@@ -92,7 +95,8 @@ export class Store {
       this.#setMeta = db.prepare('INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)');
       this.#tenantQueues = new TenantQueues(db);
       const outcomes = new OutcomeTable(db);
-      this.#ledger = new LedgerTable(db, this.#tenantQueues, outcomes);
+      this.#later = new LaterCounts(db);
+      this.#ledger = new LedgerTable(db, this.#tenantQueues, outcomes, this.#later);
       this.#search = new MessageSearchTable(db);
       const intake = new AdmissionWriter(db, this.#tenantQueues, this.#ledger, outcomes, this.#search);
       const records = new RecordTable(db, this.#ledger, outcomes);
@@ -126,7 +130,7 @@ export class Store {
     } catch (error) {
       this.#rollBack();
       if (batch.names.length === 1) {
-        return { values: [undefined], faults: [this.#fault(error)], regions: [0, 0] };
+        return { values: [undefined], faults: [this.#fault(error)], regions: [0, 0], later: [] };
       }
     }
     return this.#oneByOne(batch, bytes);
@@ -157,10 +161,12 @@ export class Store {
       values.push(this.#handlers[batch.names[i]!](batch.arguments[i] as never, region));
     }
     this.#tenantQueues.flush();
+    this.#later.flush();
     this.#commit.run();
+    const later = this.#later.committed();
     regions.push(this.#outgoingSize);
-    if (this.#outgoingSize === 0) return { values, regions };
-    return { values, regions, bytes: pack(this.#outgoing, this.#outgoingSize) };
+    if (this.#outgoingSize === 0) return { values, regions, later };
+    return { values, regions, later, bytes: pack(this.#outgoing, this.#outgoingSize) };
   }
 
   #oneByOne(batch: Batch, bytes: Uint8Array): BatchAnswer {
@@ -168,6 +174,7 @@ export class Store {
     const faults: (StorageFault | undefined)[] = [];
     const regions: number[] = [];
     const pieces: Uint8Array[] = [];
+    const later: LaterCount[] = [];
     let size = 0;
     for (let i = 0; i < batch.names.length; i++) {
       regions.push(size);
@@ -175,6 +182,8 @@ export class Store {
         const answer = this.#transaction(batch, bytes, i, i + 1);
         values.push(answer.values[0]);
         faults.push(undefined);
+        // Copies: the counts go on changing.
+        for (const [lane, tenant, count] of answer.later) later.push([lane, tenant, count]);
         if (answer.bytes) {
           pieces.push(new Uint8Array(answer.bytes));
           size += answer.bytes.byteLength;
@@ -186,7 +195,7 @@ export class Store {
       }
     }
     regions.push(size);
-    return { values, faults, regions, ...(size > 0 && { bytes: pack(pieces, size) }) };
+    return { values, faults, regions, later, ...(size > 0 && { bytes: pack(pieces, size) }) };
   }
 
   #rollBack(): void {
@@ -196,7 +205,7 @@ export class Store {
       // A statement that failed hard has rolled back already.
     }
     this.#tenantQueues.forget();
-    this.#ledger.forget();
+    this.#later.forget();
     this.#search.forget();
   }
 
@@ -211,6 +220,7 @@ export class Store {
     this.#setMeta.run('clean', 0);
     const opened: Opened = {
       tenantQueues: this.#tenantQueues.atStart(),
+      later: this.#later.all(),
       nextDue: this.#ledger.next(),
       clean,
       listed: suppressions.filter(),

@@ -30,7 +30,9 @@ export class TenantQueues {
       'INSERT INTO shelves (lane, tenant, next, count) VALUES (?, ?, 1, 0) RETURNING *',
     );
     this.#update = db.prepare('UPDATE shelves SET next = ?, count = ? WHERE id = ?');
-    this.#stocked = db.prepare('SELECT * FROM shelves WHERE count > 0 ORDER BY id');
+    this.#stocked = db.prepare(`
+      SELECT *, (SELECT message FROM queue WHERE key > id * ${SPAN} ORDER BY key LIMIT 1) AS first
+      FROM shelves WHERE count > 0 ORDER BY id`);
     this.#sweep = db.prepare('DELETE FROM shelves WHERE count = 0');
   }
 
@@ -50,8 +52,8 @@ export class TenantQueues {
     return tenantQueue.id * SPAN + tenantQueue.next++;
   }
 
-  /** One row of the tenant queue was deleted. */
-  removed(key: number): void {
+  /** One row of the tenant queue was deleted. @returns whose it was. */
+  removed(key: number): StoredTenantQueue {
     const id = Math.floor(key / SPAN);
     let tenantQueue = this.#byId.get(id);
     if (tenantQueue === undefined) {
@@ -60,6 +62,7 @@ export class TenantQueues {
     }
     tenantQueue.count -= 1;
     this.#changed.add(tenantQueue);
+    return tenantQueue;
   }
 
   /** Writes what changed; part of each transaction. */
