@@ -2,6 +2,10 @@
 
 import { openPipeline, type PipelineOptions } from '../lib/accept/open.ts';
 import { createApi } from '../lib/api/app.ts';
+import { IpInventory } from '../lib/control/ip-inventory.ts';
+import { createResolver } from '../lib/dns/resolver.ts';
+import { dnsServers } from '../lib/dns/servers.ts';
+import { DomainChecks } from '../lib/doctor/domain-check.ts';
 import type { AwsEngine } from '../lib/engine/aws/open.ts';
 import { asPosternError, type PosternError } from '../lib/errors.ts';
 import { DestinationStates } from '../lib/events/destination-state.ts';
@@ -50,17 +54,29 @@ export async function openService(options: ApiServiceOptions): Promise<Fetch> {
     replays: keep > 0,
     clock,
   });
+  const reportAddress = (domain: string, mailFrom: string | undefined): string =>
+    mailboxes.make(domain, mailFrom ?? settings.returnPathDomain);
+  const installed = { ips: [], lanes: settings.pools };
   const app = createApi({
     accept,
     control,
     engine,
-    installed: { ips: [], lanes: settings.pools },
+    installed,
+    domains: new DomainChecks({
+      control,
+      resolver: createResolver({ servers: dnsServers(undefined), clock }),
+      clock,
+      sources: () => new IpInventory(control.documents, installed).ips,
+      returnPathDomain: () => settings.returnPathDomain,
+      bounces: { domain: settings.returnPathDomain },
+      reportAddress,
+    }),
     clock,
     region,
     accountId,
     hostname,
     forwardsFeedback: false,
-    reportAddress: (domain, mailFrom) => mailboxes.make(domain, mailFrom ?? settings.returnPathDomain),
+    reportAddress,
     trackingUrl,
     // Callers reach it by the name that the world does, and no front passes on another one.
     verification: {

@@ -16,10 +16,12 @@ import { smtpPassword } from '../../lib/control/smtp-password.ts';
 import type { AccessKey, Control } from '../../lib/control/types.ts';
 import { createResolver, type DnsRecords, type Resolver } from '../../lib/dns/resolver.ts';
 import { dnsServers } from '../../lib/dns/servers.ts';
+import type { Egress } from '../../lib/egress/types.ts';
 import { openEmbedded } from '../../lib/engine/embedded/open.ts';
 import type { Engine } from '../../lib/engine/ports.ts';
 import { openEvents } from '../../lib/events/open.ts';
 import { FeedPull } from '../../lib/events/pull.ts';
+import type { ApiDeps } from '../../lib/http/deps.ts';
 import { warmupFeedback } from '../../lib/inbound/warmup-feedback.ts';
 import type { Log } from '../../lib/log.ts';
 import type { EventContext } from '../../lib/outcome/mail-object.ts';
@@ -28,6 +30,7 @@ import type { Settings } from '../settings.ts';
 import { openAccept } from './accept.ts';
 import type { Listening } from './banner.ts';
 import { startDelivery } from './delivery.ts';
+import { openDomainChecks } from './doctor.ts';
 import { ensureConfiguredKey, makeFirstKey } from './first-key.ts';
 import { certificateOf, startListeners } from './listeners.ts';
 import { startProofTimer } from './proof-timer.ts';
@@ -81,6 +84,8 @@ export async function startStandalone(started: Settings, log: Log): Promise<Stan
   const contacts = new Contacts(engine.rows, clock);
   const unsubscribe = contactChanger(contacts);
   delivery.forwardFeedback(new FeedbackForwarder({ accept, control, context, clock, log }));
+  const reportAddress = (domain: string, mailFrom: string | undefined): string =>
+    tokens.reportMailboxes.make(domain, mailFrom ?? settings.returnPathDomain ?? domain);
   const listeners = await startListeners(
     {
       settings,
@@ -101,20 +106,16 @@ export async function startStandalone(started: Settings, log: Log): Promise<Stan
           control,
           engine,
           installed: { ips: settings.egressIps, pools: settings.pools },
+          domains: openDomainChecks({ settings: () => settings, control, resolver, clock, reportAddress }),
           clock,
           ...context,
           forwardsFeedback: true,
-          reportAddress: (domain, mailFrom) =>
-            tokens.reportMailboxes.make(domain, mailFrom ?? settings.returnPathDomain ?? domain),
+          reportAddress,
           trackingUrl: settings.tracking?.url,
           verification: { links: verificationLinks, url: () => settings.tracking?.url },
           version,
           log,
-          explain: (query) => egress.explain(query),
-          forgetSite: (site) => egress.forget(site),
-          held: () => egress.held(),
-          waitStatus: (messageId, n) => egress.waitStatus(messageId, n),
-          laneRest: (lane) => egress.laneRest(lane),
+          ...ordersAndReasons(egress),
           policy,
           events,
           pull: new FeedPull({ records: engine.records, context, clock }),
@@ -150,6 +151,19 @@ export async function startStandalone(started: Settings, log: Log): Promise<Stan
       return outcome;
     },
     stop: () => owned.disposeAsync(),
+  };
+}
+
+/** What the API shows of the egress of this process, and has it do. */
+function ordersAndReasons(
+  egress: Egress,
+): Pick<ApiDeps, 'explain' | 'forgetSite' | 'held' | 'waitStatus' | 'laneRest'> {
+  return {
+    explain: (query) => egress.explain(query),
+    forgetSite: (site) => egress.forget(site),
+    held: () => egress.held(),
+    waitStatus: (messageId, n) => egress.waitStatus(messageId, n),
+    laneRest: (lane) => egress.laneRest(lane),
   };
 }
 

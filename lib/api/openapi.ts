@@ -7,6 +7,7 @@ import { CONTACTS } from './contacts.ts';
 import { DELIVERIES } from './deliveries.ts';
 import { DIRECTIVES } from './directives.ts';
 import { DOCUMENTS } from './documents.ts';
+import { identityReport } from './domain-report.ts';
 import { ErrorAnswer } from './errors.ts';
 import { EVENT_DESTINATIONS } from './event-destinations.ts';
 import { EVENTS } from './events.ts';
@@ -36,6 +37,7 @@ export const OPERATIONS: readonly ApiOperation[] = [
   ...BATCHES,
   ...KEYS,
   ...IDENTITIES,
+  identityReport,
   ...REPORTS,
   ...TEMPLATES,
   // Before the path with a label in the place of `export`.

@@ -12,6 +12,7 @@ import { randomInt } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { connect } from 'node:net';
 import {
+  AUTHENTIC_DATA,
   type DecodedPacket,
   decode,
   encode,
@@ -21,7 +22,7 @@ import {
 } from 'dns-packet';
 import type { Clock } from '../time.ts';
 
-export type RecordType = 'A' | 'AAAA' | 'MX' | 'TXT';
+export type RecordType = 'A' | 'AAAA' | 'MX' | 'PTR' | 'TXT';
 
 export interface DnsServer {
   address: string;
@@ -34,6 +35,11 @@ export const RCODE = { noError: 0, noName: 3 } as const;
 /** The response code (RFC 1035 §4.1.1). */
 export function rcodeOf(packet: DecodedPacket): number {
   return (packet.flags ?? 0) & 0x0f;
+}
+
+/** Whether the server states that it validated the answer by DNSSEC (RFC 4035 §3.2.3). */
+export function isAuthentic(packet: DecodedPacket): boolean {
+  return ((packet.flags ?? 0) & AUTHENTIC_DATA) !== 0;
 }
 
 /** Maximum UDP response that is requested: the largest that travels unfragmented (DNS flag day 2020). */
@@ -55,7 +61,8 @@ export async function exchange(
   const query: Packet = {
     type: 'query',
     id,
-    flags: RECURSION_DESIRED,
+    // AD: whether the server validated its answer is of interest, without the signatures (RFC 6840 §5.7).
+    flags: RECURSION_DESIRED | AUTHENTIC_DATA,
     questions: [{ type, name, class: 'IN' }],
     additionals: [
       {

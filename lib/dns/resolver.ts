@@ -7,7 +7,7 @@ import { TtlCache } from '../cache.ts';
 import { FailureStreak, type Health } from '../failure-streak.ts';
 import type { Clock } from '../time.ts';
 import { QueryAdmission } from './admission.ts';
-import { type DnsServer, exchange, RCODE, type RecordType, rcodeOf } from './exchange.ts';
+import { type DnsServer, exchange, isAuthentic, RCODE, type RecordType, rcodeOf } from './exchange.ts';
 
 export interface MxRecord {
   preference: number;
@@ -20,16 +20,21 @@ export interface DnsRecords {
   A: string;
   AAAA: string;
   MX: MxRecord;
+  /** Lower case, without trailing dot. */
+  PTR: string;
   TXT: string;
 }
 
-/** The result of a query. All are valid until `expiresAt`. */
+/**
+ * The result of a query. All are valid until `expiresAt`. `authentic`: the server validated every step of it by DNSSEC;
+ * worth as much as the way to that server.
+ */
 export type Answer<R> =
-  | { kind: 'found'; records: R[]; expiresAt: number }
+  | { kind: 'found'; records: R[]; expiresAt: number; authentic?: true }
   /** The name exists, records of this type do not (NODATA). */
-  | { kind: 'empty'; expiresAt: number }
+  | { kind: 'empty'; expiresAt: number; authentic?: true }
   /** The name does not exist (NXDOMAIN). */
-  | { kind: 'no_domain'; expiresAt: number }
+  | { kind: 'no_domain'; expiresAt: number; authentic?: true }
   /** Timeout, SERVFAIL, REFUSED, an invalid response: the answer is unknown. */
   | { kind: 'failed'; text: string; expiresAt: number };
 
@@ -152,9 +157,11 @@ class CachingResolver implements Resolver {
     let target = name;
     let ttl = MAX_TTL;
     let aliases = 0;
+    let authentic = true;
     for (;;) {
       const response = await this.#ask(target, type, skip);
       if (typeof response === 'string') return failed(response);
+      authentic &&= isAuthentic(response);
       // A recursive server puts the whole chain of aliases into one answer; one that does not is queried again.
       const records = response.answers ?? [];
       const asked = target;
@@ -169,7 +176,8 @@ class CachingResolver implements Resolver {
       if (found.length > 0) {
         for (const record of found) ttl = Math.min(ttl, (record as { ttl?: number }).ttl ?? 0);
         const values = found.slice(0, MAX_RECORDS).map((record) => dataOf(record));
-        return { kind: 'found', records: values, expiresAt: this.#clock.now() + ttl * 1000 };
+        const expiresAt = this.#clock.now() + ttl * 1000;
+        return { kind: 'found', records: values, expiresAt, ...(authentic && { authentic }) };
       }
       const noName = rcodeOf(response) === RCODE.noName;
       const soa = response.authorities?.find((record) => record.type === 'SOA');
@@ -179,6 +187,7 @@ class CachingResolver implements Resolver {
         return {
           kind: noName ? 'no_domain' : 'empty',
           expiresAt: this.#clock.now() + Math.min(ttl, negative, MAX_NEGATIVE_TTL) * 1000,
+          ...(authentic && { authentic }),
         };
       }
       if (!isQueryable(target)) return failed(`the alias "${target.slice(0, 80)}" is no host name`);
@@ -252,6 +261,8 @@ function dataOf(record: DnsRecord): unknown {
       const exchange = record.data.exchange.toLowerCase();
       return { preference: record.data.preference ?? 0, exchange: exchange === '.' ? '' : exchange };
     }
+    case 'PTR':
+      return record.data.toLowerCase();
     case 'TXT':
       return Buffer.concat([record.data].flat().map((part) => Buffer.from(part))).toString('utf8');
     default:

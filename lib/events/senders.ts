@@ -1,5 +1,6 @@
 /** A sender for each kind of destination. */
 import type { EventTarget } from '../control/event-destination.ts';
+import { addressesBy } from '../dns/addresses.ts';
 import type { Resolver } from '../dns/resolver.ts';
 import type { AwsDestinationOptions, AwsDestinations } from '../engine/aws/destinations/open.ts';
 import { AWS_BATCH, type DestinationSender } from '../engine/destinations.ts';
@@ -74,16 +75,5 @@ function lazyAws(options: AwsDestinationOptions) {
       cloudwatch: sender('cloudwatch'),
     },
     close: async () => (await opened)?.close(),
-  };
-}
-
-/** IPv4 first: more receivers are reachable by it. */
-function addressesBy(resolver: Resolver): (hostname: string) => Promise<string[]> {
-  return async (hostname) => {
-    const answers = await Promise.all([resolver.resolve(hostname, 'A'), resolver.resolve(hostname, 'AAAA')]);
-    const found = answers.flatMap((answer) => (answer.kind === 'found' ? answer.records : []));
-    const failed = answers.find((answer) => answer.kind === 'failed');
-    if (found.length === 0 && failed) throw new Error(`${hostname}: ${failed.text}`);
-    return found;
   };
 }

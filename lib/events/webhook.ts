@@ -5,12 +5,12 @@
  * address that was checked is the one that is connected to, so that a name that resolves differently on the second
  * look (DNS rebinding) reaches nothing inside. A redirect is an answer like any other, never followed.
  */
-import type { LookupAddress } from 'node:dns';
 import http from 'node:http';
 import https from 'node:https';
 import { Webhook } from 'standardwebhooks';
 import type { WebhookTarget } from '../control/event-destination.ts';
 import { familyOf } from '../ip.ts';
+import { pinnedLookup } from '../pinned-lookup.ts';
 import { isPublicAddress } from '../public-address.ts';
 import { type Clock, HOUR } from '../time.ts';
 
@@ -20,8 +20,6 @@ const DEADLINE = 15_000;
 const ANSWER_KEPT = 1_024;
 /** The longest `Retry-After` that is followed, ms. */
 const LONGEST_WAIT = HOUR;
-
-type LookupDone = (error: Error | null, addresses?: string | LookupAddress[], family?: number) => void;
 
 /** What an endpoint answered, or why it did not. */
 export interface WebhookAnswer {
@@ -94,25 +92,6 @@ export function createWebhookSender(options: WebhookOptions): WebhookSender {
       for (const agent of Object.values(agents)) agent.destroy();
     },
   };
-}
-
-/** Gives the checked addresses to the connect itself: nothing looks the name up a second time. */
-function pinnedLookup(resolve: WebhookOptions['resolve'], free: boolean): http.RequestOptions['lookup'] {
-  const lookup = (hostname: string, { all }: { all?: boolean }, done: LookupDone): void => {
-    resolve(hostname).then(
-      (addresses) => {
-        const usable: LookupAddress[] = addresses
-          .filter((address) => free || isPublicAddress(address))
-          .map((address) => ({ address, family: familyOf(address) }));
-        const [first] = usable;
-        if (!first) done(new Error(`${hostname} has no ${addresses.length > 0 ? 'public ' : ''}address`));
-        else if (all) done(null, usable);
-        else done(null, first.address, first.family);
-      },
-      (error: Error) => done(error),
-    );
-  };
-  return lookup as http.RequestOptions['lookup'];
 }
 
 interface HttpAnswer {

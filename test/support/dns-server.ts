@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:net';
 import {
   type Answer,
+  AUTHENTIC_DATA,
   AUTHORITATIVE_ANSWER,
   type DecodedPacket,
   decode,
@@ -22,6 +23,8 @@ export interface ZoneEntry {
   /** 0 NOERROR, 2 SERVFAIL, 3 NXDOMAIN, 5 REFUSED. */
   rcode?: number;
   silent?: boolean;
+  /** The answer counts as validated by DNSSEC (AD). */
+  authentic?: boolean;
   /** UDP responses are truncated and empty, so that the client must use TCP. */
   truncated?: boolean;
   /** Bytes to send over UDP before the answer, made from it (forgeries). */
@@ -69,6 +72,7 @@ export async function startDnsServer(zone: Record<string, ZoneEntry> = {}): Prom
       id: query.id,
       flags:
         (entry.rcode ?? 0) |
+        (entry.authentic ? AUTHENTIC_DATA : 0) |
         AUTHORITATIVE_ANSWER |
         RECURSION_DESIRED |
         RECURSION_AVAILABLE |

@@ -20,6 +20,7 @@ import { FeedPull } from '../../lib/events/pull.ts';
 import type { ApiDeps } from '../../lib/http/deps.ts';
 import { TestClock } from './clock.ts';
 import { MASTER_KEY } from './control.ts';
+import { testDomains } from './domains.ts';
 import { FakeAccept } from './fake-accept.ts';
 import { FakeTxt } from './fake-txt.ts';
 
@@ -66,6 +67,8 @@ export interface ServerOptions {
   kinds?: readonly ConfigKind[];
   installed?: ApiDeps['installed'];
   policy?: ApiDeps['policy'];
+  /** DNS and the source addresses that checks of domains use. */
+  dns?: Parameters<typeof testDomains>[2];
   explain?: ApiDeps['explain'];
   waitStatus?: ApiDeps['waitStatus'];
   laneRest?: ApiDeps['laneRest'];
@@ -100,6 +103,7 @@ export async function startPosternServer(options: ServerOptions = {}): Promise<P
     control,
     engine,
     installed: options.installed ?? { ips: [], pools: {} },
+    domains: testDomains(control, clock, options.dns),
     clock,
     region: 'us-east-1',
     accountId: '123456789012',

@@ -13,6 +13,7 @@ import type { ApiDeps } from '../../lib/http/deps.ts';
 import { type Clock, systemClock } from '../../lib/time.ts';
 import { createVerificationLinks } from '../../lib/tracking/verification-links.ts';
 import { MASTER_KEY } from './control.ts';
+import { testDomains } from './domains.ts';
 import { TestConfig } from './engine.ts';
 import { FakeAccept } from './fake-accept.ts';
 import { FakeTxt } from './fake-txt.ts';
@@ -57,6 +58,8 @@ export interface SesServerOptions {
   stored?: Pick<Engine, 'records' | 'rows'>;
   /** Where readers of mail reach this API; undefined: nowhere. Absent: `https://mail.example`. */
   url?: string | undefined;
+  /** DNS and the source addresses that checks of domains use. */
+  dns?: Parameters<typeof testDomains>[2];
   /** Gets each request before the API; true when it has answered. */
   before?: (incoming: IncomingMessage, outgoing: ServerResponse) => boolean;
 }
@@ -94,6 +97,7 @@ export async function startSesServer(options: SesServerOptions = {}): Promise<Se
       ...options.stored,
     } as Engine,
     installed: options.installed ?? { ips: [], pools: {} },
+    domains: testDomains(control, clock, options.dns),
     clock,
     region: 'us-east-1',
     forwardsFeedback: true,

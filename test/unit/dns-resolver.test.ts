@@ -48,6 +48,25 @@ test('reads MX, A, AAAA and TXT records', async () => {
   assert.deepEqual(txt.kind === 'found' && txt.records, ['v=spf1 -all']);
 });
 
+test('reads PTR records, and tells which answers the server validated', async () => {
+  server.zone.set('PTR 1.2.0.192.in-addr.arpa', { answers: [{ type: 'PTR', data: 'Mail.Example.test' }] });
+  server.zone.set('A signed.test', { ...a('192.0.2.1'), authentic: true });
+  server.zone.set('TXT signed.test', { authentic: true });
+  const dns = resolver();
+  const pointer = await dns.resolve('1.2.0.192.in-addr.arpa', 'PTR');
+  assert.deepEqual(pointer.kind === 'found' && pointer.records, ['mail.example.test']);
+  const authentic = async (name: string, type: 'A' | 'TXT'): Promise<unknown> => {
+    const answer = await dns.resolve(name, type);
+    return answer.kind !== 'failed' && answer.authentic;
+  };
+  assert.equal(await authentic('signed.test', 'A'), true);
+  assert.equal(await authentic('signed.test', 'TXT'), true);
+  // A chain of aliases is as authentic as its weakest answer.
+  server.zone.set('A alias.test', { answers: [{ type: 'CNAME', data: 'signed.test' }] });
+  assert.equal(await authentic('alias.test', 'A'), undefined);
+  assert.equal(pointer.kind === 'found' && pointer.authentic, undefined);
+});
+
 test('reads a null MX as an empty name', async () => {
   server.zone.set('MX null.test', mx([0, '.']));
   const answer = await resolver().resolve('null.test', 'MX');
