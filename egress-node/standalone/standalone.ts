@@ -157,10 +157,11 @@ export async function startStandalone(started: Settings, log: Log): Promise<Stan
 /** What the API shows of the egress of this process, and has it do. */
 function ordersAndReasons(
   egress: Egress,
-): Pick<ApiDeps, 'explain' | 'forgetSite' | 'held' | 'waitStatus' | 'laneRest'> {
+): Pick<ApiDeps, 'explain' | 'forgetSite' | 'sources' | 'held' | 'waitStatus' | 'laneRest'> {
   return {
     explain: (query) => egress.explain(query),
     forgetSite: (site) => egress.forget(site),
+    sources: () => egress.sources(),
     held: () => egress.held(),
     waitStatus: (messageId, n) => egress.waitStatus(messageId, n),
     laneRest: (lane) => egress.laneRest(lane),

@@ -14,6 +14,7 @@ import { EVENTS } from './events.ts';
 import { EXPLAIN } from './explain.ts';
 import { IDENTITIES } from './identities.ts';
 import { IMPORTS } from './imports.ts';
+import { IPS } from './ips.ts';
 import { KEYS } from './keys.ts';
 import { MESSAGES } from './messages.ts';
 import type { ApiOperation } from './operation.ts';
@@ -57,6 +58,7 @@ export const OPERATIONS: readonly ApiOperation[] = [
   ...QUEUES,
   ...EXPLAIN,
   ...SITES,
+  ...IPS,
   ...WARMUP,
   ...DOCUMENTS,
   ...POLICY,

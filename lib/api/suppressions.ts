@@ -3,7 +3,14 @@
  * administrator's key.
  */
 import * as z from 'zod/mini';
-import { findListed, listOf, pageOfList, putListed, removeListed } from '../contacts/suppression-list.ts';
+import {
+  findListed,
+  listOf,
+  pageOfList,
+  putListed,
+  removeListed,
+  takeBack,
+} from '../contacts/suppression-list.ts';
 import {
   SUPPRESSION_REASONS,
   type Suppression as SuppressionEntry,
@@ -12,8 +19,10 @@ import {
 import { PosternError } from '../errors.ts';
 import { sizeOf } from './imports.ts';
 import { type ApiCall, iso, label, operation, query } from './operation.ts';
-import { about, isTime, named, text, time } from './schema.ts';
+import { about, flag, integer, isTime, named, text, time } from './schema.ts';
 
+/** Entries that one call takes back. */
+const TAKEN_AT_ONCE = 10_000;
 const TENANT = /^[A-Za-z0-9_-]{1,64}$/;
 
 const reason = z
@@ -146,7 +155,65 @@ const removeSuppression = operation({
   },
 });
 
-export const SUPPRESSIONS = [listSuppressions, getSuppression, putSuppression, removeSuppression];
+const TakenBack = named(
+  'SuppressionsTakenBack',
+  z.strictObject({
+    removed: integer('Entries that were taken off the list, or with `preview` would be.'),
+    kept: integer('Entries of that time that stay.'),
+    more: flag('Not all entries of that time were looked at: call again.'),
+  }),
+);
+
+const takeBackSuppressions = operation({
+  method: 'delete',
+  path: '/suppressions',
+  operationId: 'takeBackSuppressions',
+  summary: 'Take off a list what was put there within a time, as by an import of the wrong file',
+  description:
+    `Looks at ${TAKEN_AT_ONCE} entries at most. What a bounce or a complaint showed stays, and so does what was listed ` +
+    'before and only put there again. An import of a file that names its own times is undone by the same file with ' +
+    '`action=delete`.',
+  parameters: [
+    tenantQuery,
+    { ...LIST_RANGE[1]!, required: true },
+    { ...LIST_RANGE[2]!, required: true },
+    LIST_RANGE[0]!,
+    query('preview', 'true: the entries are counted, and nothing is changed.'),
+  ],
+  answer: {
+    status: 200,
+    description: 'What was taken off.',
+    schema: TakenBack,
+    example: { removed: 1200, kept: 3, more: false },
+  },
+  async handle(call) {
+    const { from, before, reasons } = rangeOf(call);
+    if (from === undefined || before === undefined || from >= before) {
+      throw new PosternError('bad_request', 'from and before: name the start and the end of the time.');
+    }
+    const tenant = await tenantOf(call);
+    const preview = call.query.preview === 'true';
+    const answer = await takeBack(call.deps, {
+      tenant,
+      reasons,
+      from,
+      before,
+      preview,
+      max: TAKEN_AT_ONCE,
+    });
+    const { removed } = answer;
+    if (!preview) call.deps.log.info('suppressions.taken-back', { key: call.caller.keyId, tenant, removed });
+    return { body: answer };
+  },
+});
+
+export const SUPPRESSIONS = [
+  listSuppressions,
+  takeBackSuppressions,
+  getSuppression,
+  putSuppression,
+  removeSuppression,
+];
 
 /** The entries that the parameters `LIST_RANGE` select. @throws `bad_request` */
 export function rangeOf({ query: { reason: wanted, from, before } }: ApiCall) {

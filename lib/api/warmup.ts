@@ -94,7 +94,7 @@ const listWarmup = operation({
     const shown = ips.map(async (ip) => ({
       ip,
       pools: book.poolsOf(ip),
-      ...(await stateOf(ip, book.plans.get(ip), call)),
+      ...(await warmupOf(ip, book.plans.get(ip), call)),
     }));
     return { body: { ips: await Promise.all(shown) } };
   },
@@ -102,7 +102,12 @@ const listWarmup = operation({
 
 export const WARMUP = [listWarmup];
 
-async function stateOf(ip: string, plan: WarmupPlan | undefined, { deps }: ApiCall): Promise<object> {
+/** Where the warm-up of an address stands, as of storage. @param plan undefined: it has none, and is warm. */
+export async function warmupOf(
+  ip: string,
+  plan: WarmupPlan | undefined,
+  { deps }: ApiCall,
+): Promise<{ warm: boolean; percentage: number; providers: object[]; problem?: string }> {
   if (plan === undefined) return { warm: true, percentage: 100, providers: [] };
   const stored = await deps.engine.leases.checkpoint(checkpointName(ip));
   try {

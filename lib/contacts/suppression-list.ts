@@ -122,6 +122,49 @@ export async function pageOfList(
   return { entries, token: Buffer.from(`${reason} ${at} ${address}`).toString('base64url') };
 }
 
+/** The result of taking back what was listed within a time. */
+export interface TakenBack {
+  /** Entries that were taken off, or would be. */
+  removed: number;
+  /** Entries that stay: a message showed them, or they were listed before. */
+  kept: number;
+  /** There may be more: ask again. */
+  more: boolean;
+}
+
+/**
+ * Takes addresses off a list that people or imports put there within a time: what a bounce or a complaint showed, and
+ * what was listed before and only put there again, stays.
+ * @param max entries to look at. @param preview counts them, and changes nothing.
+ */
+export async function takeBack(
+  { engine, clock }: Pick<SuppressionDeps, 'engine' | 'clock'>,
+  { max, preview, ...query }: Omit<SuppressionQuery, 'after'> & { from: number; preview: boolean },
+): Promise<TakenBack> {
+  const found = { removed: 0, kept: 0, more: false };
+  let after: Suppression | undefined;
+  for (let looked = 0; looked < max; ) {
+    const most = Math.min(PAGE, max - looked);
+    const page = await engine.suppressions.list({ ...query, after, max: most });
+    const undone = page.filter(({ messageId, since = 0 }) => messageId === undefined && since >= query.from);
+    if (!preview) {
+      const now = clock.now();
+      await Promise.all(
+        undone.map(({ tenant, address, reason }) => engine.suppressions.remove(tenant, address, now, reason)),
+      );
+    }
+    found.removed += undone.length;
+    found.kept += page.length - undone.length;
+    looked += page.length;
+    after = page.at(-1);
+    if (page.length < most) return found;
+  }
+  return { ...found, more: true };
+}
+
+/** Entries that are read, and taken off, at a time. */
+const PAGE = 100;
+
 const TOKEN = new RegExp(`^(${SUPPRESSION_REASONS.join('|')}) (\\d{1,15}) (.{1,320})$`, 's');
 
 function readToken(token: string): NonNullable<SuppressionQuery['after']> {

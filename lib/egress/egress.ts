@@ -190,6 +190,7 @@ class EgressNode implements Egress {
     const now = this.#options.clock.now();
     return this.#parts.sources.all.map((source) => ({
       ip: source.ip,
+      ehloName: source.ehloName,
       usable: source.usable(now),
       trouble: source.trouble,
       connections: source.connections.open,

@@ -145,7 +145,13 @@ export interface Egress {
    */
   forget(site: string): ForgottenLessons;
   /** The source addresses and whether mail may leave from them. */
-  sources(): { ip: string | undefined; usable: boolean; trouble: string; connections: number }[];
+  sources(): {
+    ip: string | undefined;
+    ehloName: string;
+    usable: boolean;
+    trouble: string;
+    connections: number;
+  }[];
   /** In-flight transactions end, all else goes back into the queue. Resolves when all of it is durable. */
   stop(): Promise<void>;
 }

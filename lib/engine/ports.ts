@@ -391,6 +391,11 @@ export interface Leases {
   acquire(name: string, owner: string, ttl: number): Promise<number | undefined>;
   release(name: string, owner: string): Promise<void>;
   /**
+   * The owner of a name, for a display; undefined: nobody, as far as storage shows. One that died lately may still be
+   * named.
+   */
+  holder(name: string): Promise<string | undefined>;
+  /**
    * Stores what one of the holders of a name reports, in place of its last report. A report with a lower count than the
    * stored one is left out: it comes late.
    */

@@ -81,6 +81,14 @@ export interface ApiDeps {
   explain?: (query: ExplainQuery) => Promise<MailExplanation[]>;
   /** Forgets what the egress of this process has learnt of a site; absent: this process sends no mail. */
   forgetSite?: (site: string) => ForgottenLessons;
+  /** Source addresses of the egress of this process; absent: this process sends no mail. */
+  sources?: () => {
+    ip: string | undefined;
+    ehloName: string;
+    usable: boolean;
+    trouble: string;
+    connections: number;
+  }[];
   /** What the egress of this process has in hand; absent: this process sends no mail. */
   held?: () => MailInHand;
   /** Why a delivery in the egress of this process waits; undefined: it is being sent. */

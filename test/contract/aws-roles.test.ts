@@ -93,7 +93,16 @@ engineContract(
         add: (batch, deltas) => outcomes.rows.add(batch, deltas),
       },
       config: api.config,
-      leases: node.leases,
+      leases: {
+        acquire: (...call) => node.leases.acquire(...call),
+        release: (...call) => node.leases.release(...call),
+        holder: (name) => api.leases.holder(name),
+        report: (...call) => node.leases.report(...call),
+        reports: (...call) => node.leases.reports(...call),
+        forget: (...call) => node.leases.forget(...call),
+        checkpoint: (...call) => node.leases.checkpoint(...call),
+        saveCheckpoint: (...call) => node.leases.saveCheckpoint(...call),
+      },
       health: () => node.health(),
       close: async () => {
         for (const one of [api, submission, due, outcomes, node, anybody]) await one.close();

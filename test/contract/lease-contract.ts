@@ -26,6 +26,17 @@ export function leaseContract(under: () => EngineUnderTest): void {
       assert.ok(await engine.leases.acquire(name, 'one', 10_000));
     });
 
+    test('the owner of a lease is shown', async () => {
+      const { leases } = under().engine;
+      const name = randomUUID();
+      assert.equal(await leases.holder(name), undefined);
+      await leases.acquire(name, 'one', 10_000);
+      await leases.acquire(name, 'two', 10_000);
+      assert.equal(await leases.holder(name), 'one');
+      await leases.release(name, 'one');
+      assert.equal(await leases.holder(name), undefined);
+    });
+
     test('holders report, the last report of each is read, and a late one is left out', async () => {
       const { leases } = under().engine;
       const name = divisionOf(randomUUID());

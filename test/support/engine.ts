@@ -189,6 +189,7 @@ export class TestEngine {
       leases: {
         acquire: (...call) => leases.acquire(...call),
         release: (...call) => leases.release(...call),
+        holder: (...call) => leases.holder(...call),
         checkpoint: (...call) => leases.checkpoint(...call),
         saveCheckpoint: (...call) => leases.saveCheckpoint(...call),
         report: (...call) => leases.report(...call),

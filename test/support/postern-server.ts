@@ -74,6 +74,7 @@ export interface ServerOptions {
   laneRest?: ApiDeps['laneRest'];
   forgetSite?: ApiDeps['forgetSite'];
   held?: ApiDeps['held'];
+  sources?: ApiDeps['sources'];
   /** Makes an accept pipeline in place of the fake one. */
   accept?: (engine: Engine, control: Control, clock: TestClock) => Accept;
 }
@@ -125,6 +126,7 @@ export async function startPosternServer(options: ServerOptions = {}): Promise<P
     laneRest: options.laneRest,
     forgetSite: options.forgetSite,
     held: options.held,
+    sources: options.sources,
   });
   const server = createAdaptorServer({ fetch: app.fetch }) as Server;
   server.listen(0, '127.0.0.1');

@@ -269,6 +269,7 @@ describe('what was learnt of a site', () => {
     const failing: Leases = {
       acquire: (...call) => leases.acquire(...call),
       release: (...call) => leases.release(...call),
+      holder: (...call) => leases.holder(...call),
       report: (...call) => leases.report(...call),
       reports: (...call) => leases.reports(...call),
       forget: (...call) => leases.forget(...call),

@@ -92,6 +92,10 @@ export class AwsLeases implements Leases {
     );
   }
 
+  async holder(name: string): Promise<string | undefined> {
+    return (await this.#parts.tables.get('leases', { pk: name, sk: LEASE }))?.o?.S;
+  }
+
   async report(name: string, holder: string, count: number, value: unknown): Promise<void> {
     await this.#parts.tables.update(
       'leases',

@@ -22,6 +22,10 @@ export class EmbeddedLeases implements Leases {
     return this.#link.call('release', { name, owner });
   }
 
+  holder(name: string): Promise<string | undefined> {
+    return this.#link.call('leaseHolder', { name, now: this.#clock.now() });
+  }
+
   report(name: string, holder: string, count: number, value: unknown): Promise<void> {
     return this.#link.call('report', { name, holder, count, value: JSON.stringify(value) });
   }

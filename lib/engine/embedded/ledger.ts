@@ -112,13 +112,31 @@ export class EmbeddedLedger implements Ledger {
   }
 
   async count(match: WaitingMatch): Promise<WaitingFigures> {
-    const deferred = await this.#match('ledger', match);
-    const queued = await this.#match('queue', match);
+    const counted = this.#counted(match);
+    const none = { count: 0, complete: true };
+    const deferred = counted.later === 0 ? none : await this.#match('ledger', match);
+    // Lanes are counted by what these matches have; campaign and domain are in the deliveries alone.
+    const byLane = match.campaign === undefined && match.domain === undefined;
+    const queued =
+      byLane || counted.queued === 0 ? { ...none, count: counted.queued } : await this.#match('queue', match);
     return {
       deferred: deferred.count,
       queued: queued.count,
       complete: deferred.complete && queued.complete,
     };
+  }
+
+  /** What the counters hold for a match, its campaign and domain left aside. */
+  #counted({ tenant, pool, group }: WaitingMatch): { queued: number; later: number } {
+    let [queued, later] = [0, 0];
+    for (const depth of this.#ready.depths()) {
+      const [itsPool, , itsGroup] = depth.lane.split(':');
+      if ((tenant ?? depth.tenant) !== depth.tenant) continue;
+      if ((pool ?? itsPool) !== itsPool || (group ?? itsGroup) !== itsGroup) continue;
+      queued += depth.ready + depth.leased;
+      later += depth.later;
+    }
+    return { queued, later };
   }
 
   async hasten(match: WaitingMatch): Promise<number> {

@@ -260,6 +260,7 @@ export interface Operations {
   deleteDocument(call: { kind: string; key: string }): boolean;
   acquire(call: { name: string; owner: string; now: number; ttl: number }): number | undefined;
   release(call: { name: string; owner: string }): void;
+  leaseHolder(call: { name: string; now: number }): string | undefined;
   /** `value` is JSON. */
   report(call: { name: string; holder: string; count: number; value: string }): void;
   reports(name: string): { holder: string; value: string }[];

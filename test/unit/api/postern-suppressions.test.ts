@@ -94,3 +94,36 @@ test('invalid entries and parameters are refused with the reason', async () => {
     assert.match(json.error.message, message);
   }
 });
+
+test('what an import of the wrong file listed is taken back, and nothing else', async () => {
+  const { suppressions } = server.engine;
+  const list = async () =>
+    (await suppressions.list({ tenant: 'other', max: 1_000 })).map(({ address }) => address).sort();
+  const put = (address: string, more: object = {}) =>
+    suppressions.put({ tenant: 'other', address, reason: 'BOUNCE', at: server.clock.now(), ...more });
+  server.clock.advance(1_000);
+  await put('before@example.net');
+  server.clock.advance(1_000);
+  const from = new Date(server.clock.now()).toISOString();
+  const rows = Array.from({ length: 250 }, (_, n) => `user${n}@example.net,BOUNCE`).join('\n');
+  await server.call('POST', '/suppressions/import?format=csv', {
+    key: 'other',
+    body: `address,reason\n${rows}\nbefore@example.net,BOUNCE\n`,
+    headers: { 'content-type': 'text/csv' },
+  });
+  await put('bounced@example.net', { messageId: 'm', why: 'smtp; 550 5.1.1 User unknown' });
+  server.clock.advance(1_000);
+  const before = new Date(server.clock.now()).toISOString();
+  await put('after@example.net');
+  const undo = (query: string) =>
+    server.call('DELETE', `/suppressions?from=${from}&before=${before}${query}`, { key: 'other' });
+  const found = { removed: 250, kept: 2, more: false };
+  assert.deepEqual((await undo('&preview=true')).json, found);
+  assert.equal((await list()).length, 253);
+  assert.equal((await undo('&reason=COMPLAINT')).json.removed, 0);
+  assert.deepEqual((await undo('')).json, found);
+  assert.deepEqual(await list(), ['after@example.net', 'before@example.net', 'bounced@example.net']);
+  const open = await server.call('DELETE', `/suppressions?from=${from}`, { key: 'other' });
+  assert.equal(open.status, 400);
+  assert.equal((await undo('&tenant=default')).status, 403);
+});

@@ -37,6 +37,11 @@ export class LeaseTable {
     this.#delete.run(name, owner);
   }
 
+  holder(name: string, now: number): string | undefined {
+    const held = this.#find.get(name) as { owner: string; until: number } | undefined;
+    return held && held.until > now ? held.owner : undefined;
+  }
+
   report(name: string, holder: string, count: number, value: string): void {
     this.#report.run(name, holder, count, value);
   }

@@ -320,6 +320,7 @@ export class Store {
       deleteDocument: ({ kind, key }) => documents.delete(kind, key),
       acquire: ({ name, owner, now, ttl }) => leases.acquire(name, owner, now, ttl),
       release: ({ name, owner }) => leases.release(name, owner),
+      leaseHolder: ({ name, now }) => leases.holder(name, now),
       report: ({ name, holder, count, value }) => leases.report(name, holder, count, value),
       reports: (name) => leases.reports(name),
       forgetReport: ({ name, holder, count }) => leases.forget(name, holder, count),
