@@ -86,7 +86,7 @@ async function firstMessage({ control }: Process, keyId: string, n: number): Pro
   await control.account.sendingEnabled();
   await control.account.suppression('default');
   await control.configurationSets.find('news', 'default');
-  await control.eventDestinations.takers('default', 'news');
+  await control.eventDestinations.takers({ tenant: 'default', configurationSet: 'news' });
 }
 
 const nameOf = (n: number): string => `tenant${String(n).padStart(6, '0')}.example.com`;

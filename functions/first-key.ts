@@ -3,6 +3,7 @@
  * none, and returns it. IAM decides which callers may invoke it; no URL leads here.
  */
 import { keyCache, openKeys } from '../lib/control/keys.ts';
+import { tenantCache, tenantMaker } from '../lib/control/tenants.ts';
 import type { Control } from '../lib/control/types.ts';
 import { createVault } from '../lib/control/vault.ts';
 import { openAws } from '../lib/engine/aws/open.ts';
@@ -38,10 +39,11 @@ const open = await once(async () => {
   return openKeysOf(engine.config, masterKey);
 });
 
-/** Keys alone: this function's role may read and write nothing else. */
+/** Keys, and the tenant of the first: this function's role may read and write nothing else. */
 export function openKeysOf(config: Config, masterKey: Buffer): Control['keys'] {
   const clock = systemClock;
-  return openKeys(keyCache(config, clock), { config, vault: createVault(masterKey), clock });
+  const tenants = tenantMaker(tenantCache(config, clock), clock);
+  return openKeys(keyCache(config, clock), { config, vault: createVault(masterKey), clock, tenants });
 }
 
 export async function handler(): Promise<FirstKey> {

@@ -19,6 +19,7 @@ import { takeUnsubscribe, type UnsubscribeContact } from '../lib/contacts/unsubs
 import { PROTECTION } from '../lib/control/config-kinds.ts';
 import { openDirectives } from '../lib/control/directives.ts';
 import { openDocuments } from '../lib/control/documents.ts';
+import { tenantCache } from '../lib/control/tenants.ts';
 import { type AwsEngine, openAws } from '../lib/engine/aws/open.ts';
 import { readOutcomes } from '../lib/engine/aws/outcome-message.ts';
 import { isEngagement, type MessageRecord, type Outcome } from '../lib/engine/items.ts';
@@ -155,7 +156,9 @@ export async function openProtection(
   ]);
   const onVerdict = (kind: 'warn' | 'pause'): void =>
     emf.put({}, { [kind === 'warn' ? 'Reputation.TenantsWarned' : 'Reputation.TenantsPaused']: 1 });
-  return new TenantProtection({ rows, directives, documents, clock: systemClock, log, onVerdict });
+  const cache = tenantCache(config, systemClock);
+  const tenants = { find: (name: string) => cache.get(name) };
+  return new TenantProtection({ rows, directives, documents, tenants, clock: systemClock, log, onVerdict });
 }
 
 const consumer = await once(async () => {

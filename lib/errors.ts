@@ -203,6 +203,14 @@ export const ERRORS = {
     'operator',
     'Resume sending for the account or the configuration set.',
   ),
+  tenant_paused: entry(
+    400,
+    454,
+    '4.7.0',
+    'SendingPausedException',
+    'operator',
+    'Resume the tenant, once the cause is gone.',
+  ),
   mail_from_not_verified: entry(
     400,
     554,

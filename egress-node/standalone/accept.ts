@@ -70,6 +70,7 @@ export function openAccept(
     clock,
     random,
     region: settings.region,
+    accountId: settings.accountId,
     policy: {
       maxMessageBytes: settings.maxMessageBytes,
       maxRecipients: settings.maxRecipients,

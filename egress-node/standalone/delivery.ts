@@ -142,6 +142,7 @@ function followOutcomes(
     rows: engine.rows,
     directives: control.directives,
     documents: control.documents,
+    tenants: control.tenants,
     clock,
     log,
     onVerdict: (verdict) => metrics.reputation.inc({ verdict }),

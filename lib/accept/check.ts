@@ -2,6 +2,7 @@
 import type { EventDestination } from '../control/event-destination.ts';
 import { mailFromDomainOf } from '../control/mail-from.ts';
 import type { Identity } from '../control/types.ts';
+import { ACCOUNT_TENANT } from '../engine/suppression.ts';
 import { PosternError } from '../errors.ts';
 import { parseAddress, parseEnvelopeAddress } from '../mail/address.ts';
 import { newMessageId, qualifiedId } from '../mail/message-id.ts';
@@ -12,7 +13,7 @@ import { openRaw, otherSendersOf, type RawContent, senderOf } from './content.ts
 import type { AcceptDeps } from './deps.ts';
 import { recipientsOf } from './envelope.ts';
 import type { Prepared } from './records.ts';
-import { configurationSetOf, identityOf, tenantOf } from './sender.ts';
+import { configurationSetOf, identityOf, requireSending, tenantOf } from './sender.ts';
 import { trackingTargets } from './tracking.ts';
 import type { Submission, SubmitOptions } from './types.ts';
 import { unsubscribeBase as baseOf } from './unsubscribe.ts';
@@ -20,7 +21,7 @@ import { unsubscribeBase as baseOf } from './unsubscribe.ts';
 /** Form of a campaign name. */
 const CAMPAIGN = /^[A-Za-z0-9_-]{1,64}$/;
 
-type CheckDeps = Pick<AcceptDeps, 'control' | 'policy' | 'tracking' | 'clock' | 'region'>;
+type CheckDeps = Pick<AcceptDeps, 'control' | 'policy' | 'tracking' | 'clock' | 'region' | 'accountId'>;
 
 /** A submission that may be sent. */
 export interface Checked {
@@ -47,33 +48,33 @@ export async function check(
   options: SubmitOptions,
   uuid?: string,
 ): Promise<Checked> {
-  const { control, policy, region } = deps;
+  const { control, policy } = deps;
   const now = deps.clock.now();
   const raw = submission.content.kind === 'raw' ? openRaw(submission.content.bytes) : undefined;
   const tenant = tenantOf(
     raw?.tenant && !submission.tenant ? { ...submission, tenant: raw.tenant } : submission,
     options.caller,
   );
+  await requireSending(control, tenant);
   const from = submission.from !== undefined || !raw ? senderOf(submission) : raw.from;
-  const identity = await identityOf(control, from, tenant, region);
+  const sender = { tenant, caller: options.caller };
+  const identity = await identityOf(deps, from, sender);
   // Readers see the header From, so it needs an identity too when the envelope names another.
-  if (raw && raw.from.address !== from.address) await identityOf(control, raw.from, tenant, region);
-  for (const other of otherSendersOf(submission, raw)) await identityOf(control, other, tenant, region);
-  if (submission.mailFrom) {
-    await identityOf(control, parseEnvelopeAddress(submission.mailFrom), tenant, region);
-  }
+  if (raw && raw.from.address !== from.address) await identityOf(deps, raw.from, sender);
+  for (const other of otherSendersOf(submission, raw)) await identityOf(deps, other, sender);
+  if (submission.mailFrom) await identityOf(deps, parseEnvelopeAddress(submission.mailFrom), sender);
   const header = raw?.from ?? from;
   const mailFromDomain = mailFromDomainOf(identity);
   const set = await configurationSetOf(
-    control,
+    deps,
     submission.configurationSet ?? raw?.configurationSet,
     identity,
-    tenant,
+    sender,
   );
   const tracking = trackingTargets(set, submission.tracking, deps.tracking.url);
   const recipients = recipientsOf(submission, policy.maxRecipients, raw?.recipients ?? []);
   const feedbackTo = feedbackTarget(submission, raw, header, policy.forwardsFeedback);
-  if (submission.feedbackTo && feedbackTo) await identityOf(control, feedbackTo, tenant, region);
+  if (submission.feedbackTo && feedbackTo) await identityOf(deps, feedbackTo, sender);
   const unsubscribe = submission.unsubscribe ?? raw?.unsubscribe;
   const unsubscribeBase = baseOf(
     unsubscribe,
@@ -91,7 +92,7 @@ export async function check(
   const due = dueTime(submission.sendAt, now, policy.maxSchedule);
   const age = set?.delivery.maxDeliverySeconds ? set.delivery.maxDeliverySeconds * 1000 : policy.maxAge;
   const id = newMessageId(now, uuid);
-  const tags = tagsOf(submission, raw, set?.name, header, options);
+  const tags = tagsOf(submission, raw, { set: set?.name, tenant, from: header }, options);
   const suppression = await control.account.suppression(tenant, set);
   const prepared: Prepared = {
     id,
@@ -102,6 +103,7 @@ export async function check(
     recipients,
     commonHeaders: { from: [], messageId: `<${qualifiedId(id, header.domain)}>` },
     configurationSet: set?.name,
+    setOwner: set?.tenant,
     tags,
     class: submission.class ?? 'transactional',
     pool,
@@ -116,7 +118,7 @@ export async function check(
     due,
     expiresAt: due + age,
   };
-  const takers = await control.eventDestinations.takers(tenant, set?.name);
+  const takers = await control.eventDestinations.takers(prepared);
   return { submission, raw, prepared, identity, tracking, unsubscribeBase, takers };
 }
 
@@ -166,8 +168,7 @@ function operationOf({ content }: Submission, { door }: SubmitOptions): string {
 function tagsOf(
   submission: Submission,
   raw: RawContent | undefined,
-  set: string | undefined,
-  from: Address,
+  { set, tenant, from }: { set: string | undefined; tenant: string; from: Address },
   options: SubmitOptions,
 ): Record<string, string[]> {
   const tags: Record<string, string[]> = {
@@ -177,6 +178,7 @@ function tagsOf(
     'ses:caller-identity': [options.caller.keyId],
   };
   if (set !== undefined) tags['ses:configuration-set'] = [set];
+  if (tenant !== ACCOUNT_TENANT) tags['ses:tenant-name'] = [tenant];
   const given = submission.tags?.length ? submission.tags : (raw?.tags ?? []);
   if (given.length === 0) return tags;
   // A map, because callers choose the names: `constructor` and `__proto__` are tags like any other.

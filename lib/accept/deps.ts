@@ -59,8 +59,9 @@ export interface AcceptDeps {
   unsubscribe: UnsubscribeDeps;
   clock: Clock;
   random: Random;
-  /** Region that SES's error messages name. */
+  /** Region and account that SES's error messages name. */
   region: string;
+  accountId: string;
   policy: AcceptPolicy;
   /** Hooks of the policy in TypeScript; absent: this process runs none. */
   hooks?: Hooks;

@@ -110,10 +110,11 @@ export class FeedbackForwarder {
   async #isWanted(record: MessageRecord, from: string, type: 'BOUNCE' | 'COMPLAINT'): Promise<boolean> {
     if (record.feedbackTo !== undefined) return true;
     const { identities, eventDestinations } = this.#parts.control;
-    const { tenant, configurationSet } = record;
-    const takers = await eventDestinations.takers(tenant, configurationSet);
+    const takers = await eventDestinations.takers(record);
     if (takers.some(({ types }) => types.includes(type))) return false;
-    const identity = await identities.forSender(from, tenant);
+    // Another tenant's, where the tenant may only use it.
+    const identity =
+      (await identities.forSender(from, record.tenant)) ?? (await identities.covering(from))[0];
     return identity?.feedbackForwarding === true;
   }
 }

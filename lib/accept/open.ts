@@ -38,6 +38,7 @@ export interface PipelineSettings {
   /** URL of the tracking endpoint; absent: this service has none of its own. */
   trackingUrl?: string;
   region: string;
+  accountId: string;
 }
 
 export interface PipelineOptions {
@@ -69,7 +70,7 @@ export interface AcceptPipeline {
 
 export async function openPipeline(options: PipelineOptions): Promise<AcceptPipeline> {
   const { engine, settings, masterKey, clock, random, metrics, maxMessageBytes, policy, onResult } = options;
-  const { pools, returnPathDomain, cosignDomain, trackingUrl, region } = settings;
+  const { pools, returnPathDomain, cosignDomain, trackingUrl, region, accountId } = settings;
   const control = await openControl({
     config: engine.config,
     masterKey,
@@ -93,6 +94,7 @@ export async function openPipeline(options: PipelineOptions): Promise<AcceptPipe
     clock,
     random,
     region,
+    accountId,
     policy: {
       maxMessageBytes,
       maxRecipients: MAX_RECIPIENTS,

@@ -27,6 +27,8 @@ export interface Prepared {
   /** Header fields, kept where an event destination receives events of the message. */
   headers?: MessageRecord['headers'];
   configurationSet?: string;
+  /** Tenant that the configuration set belongs to. */
+  setOwner?: string;
   tags: Record<string, string[]>;
   class: MessageClass;
   pool: string;
@@ -74,6 +76,7 @@ function makeRecord(
     source: prepared.source,
     fromDomain: prepared.from.domain,
     configurationSet: prepared.configurationSet,
+    setOwner: prepared.setOwner === prepared.tenant ? undefined : prepared.setOwner,
     tags: prepared.tags,
     class: prepared.class,
     pool: prepared.pool,

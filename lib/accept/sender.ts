@@ -1,11 +1,26 @@
 /**
- * Decides which senders a caller may use. Cross-tenant spoofing on shared IPs is the attack: a From is valid only if
- * an identity of the same tenant covers it, in every protocol.
+ * Decides what a caller may send with. Cross-tenant spoofing on shared IPs is the attack: a From is valid only if an
+ * identity covers it that is the tenant's own, or that its owner lets the tenant use; in every protocol.
+ *
+ * ```
+ *  own identity ─┬─ yes ────────────────────────────────► used
+ *                └─ no ──► another's that covers it, by association with the tenant ──► used
+ * ```
  */
+import type { ResourceKind, TenantResource } from '../control/tenant-resources.ts';
 import type { ConfigurationSet, Control, Identity } from '../control/types.ts';
 import { PosternError } from '../errors.ts';
 import type { Address } from '../mail/types.ts';
+import type { AcceptDeps } from './deps.ts';
 import type { Caller, Submission } from './types.ts';
+
+type SenderDeps = Pick<AcceptDeps, 'control' | 'region' | 'accountId'>;
+
+/** For whom a message is sent, and by whom. */
+export interface Sender {
+  tenant: string;
+  caller: Caller;
+}
 
 /** The tenant that a submission is sent for. @throws access_denied when the key belongs to another one. */
 export function tenantOf(submission: Submission, caller: Caller): string {
@@ -16,39 +31,55 @@ export function tenantOf(submission: Submission, caller: Caller): string {
 }
 
 /**
- * The verified identity behind a From address.
- * @throws identity_not_verified with the words of SES, which clients match on.
+ * Refuses mail of a tenant that may not send. A directive that suspends it without such an order makes its mail wait.
+ * @throws tenant_paused
  */
-export async function identityOf(
-  control: Control,
-  from: Address,
-  tenant: string,
-  region: string,
-): Promise<Identity> {
-  const identity = await control.identities.forSender(from.address, tenant);
-  if (identity) return identity;
+export async function requireSending({ tenants }: Control, name: string): Promise<void> {
+  const tenant = (await tenants.find(name)) ?? { name, createdAt: 0 };
+  const { status, ordered, rated } = tenants.sendingOf(tenant);
+  if (status !== 'DISABLED') return;
+  const { cause } = ordered.status === 'DISABLED' ? ordered : rated;
+  throw new PosternError('tenant_paused', `Email sending is paused for the tenant ${name}: ${cause}`);
+}
+
+/**
+ * The verified identity behind a From address.
+ * @throws identity_not_verified with the words of SES, which clients match on; access_denied where the key's own tenant
+ * has one that the tenant sent for is not associated with.
+ */
+export async function identityOf(deps: SenderDeps, from: Address, sender: Sender): Promise<Identity> {
+  const { identities } = deps.control;
+  const own = await identities.forSender(from.address, sender.tenant);
+  if (own) return own;
+  const others = await identities.covering(from.address);
+  for (const identity of others)
+    if (await isAssociated(deps, sender.tenant, 'identity', identity)) return identity;
+  const lacking = others.find(({ tenant }) => tenant === sender.caller.tenant);
+  if (lacking) throw notAssociated(deps, { kind: 'identity', name: lacking.name });
   throw new PosternError(
     'identity_not_verified',
-    `Email address is not verified. The following identities failed the check in region ${region.toUpperCase()}: ${from.address}`,
+    `Email address is not verified. The following identities failed the check in region ${deps.region.toUpperCase()}: ${from.address}`,
   );
 }
 
 /**
  * The configuration set of a submission: the one it names, else the identity's default.
- * @throws configuration_set_missing, bad_request when the identity's default is gone, sending_paused (account or set).
+ * @throws configuration_set_missing, bad_request when the identity's default is gone, access_denied for one of the key's
+ * own tenant that the tenant sent for is not associated with, sending_paused (account or set).
  */
 export async function configurationSetOf(
-  control: Control,
+  deps: SenderDeps,
   name: string | undefined,
   identity: Identity,
-  tenant: string,
+  sender: Sender,
 ): Promise<ConfigurationSet | undefined> {
-  if (!(await control.account.sendingEnabled())) {
+  const { account, configurationSets } = deps.control;
+  if (!(await account.sendingEnabled())) {
     throw new PosternError('sending_paused', 'Email sending is paused for the account.');
   }
   const wanted = name ?? identity.configurationSet;
   if (wanted === undefined) return undefined;
-  const set = await control.configurationSets.find(wanted, tenant);
+  const set = await usable(deps, 'configuration-set', wanted, sender, configurationSets.find);
   if (!set) {
     // As in SES, a set that the call does not name is not "not found".
     const code = name === undefined ? 'bad_request' : 'configuration_set_missing';
@@ -61,4 +92,40 @@ export async function configurationSetOf(
     );
   }
   return set;
+}
+
+/**
+ * A resource by its name: the tenant's own, or one of another that it is associated with.
+ * @throws access_denied where neither is, and the key's own tenant has one.
+ */
+export async function usable<T>(
+  deps: SenderDeps,
+  kind: ResourceKind,
+  name: string,
+  { tenant, caller }: Sender,
+  find: (name: string, tenant: string) => Promise<T | undefined>,
+): Promise<T | undefined> {
+  const own = await find(name, tenant);
+  if (own) return own;
+  const association = await deps.control.tenants.resources.find(tenant, { kind, name });
+  const associated = association && (await find(name, association.owner));
+  if (associated) return associated;
+  if (tenant === caller.tenant || !(await find(name, caller.tenant))) return undefined;
+  throw notAssociated(deps, { kind, name });
+}
+
+/** Whether a tenant may use a resource of its owner; an association with a former owner's counts for nothing. */
+async function isAssociated(
+  { control }: SenderDeps,
+  tenant: string,
+  kind: ResourceKind,
+  { name, tenant: owner }: { name: string; tenant: string },
+): Promise<boolean> {
+  return (await control.tenants.resources.find(tenant, { kind, name }))?.owner === owner;
+}
+
+/** In the words of SES. */
+function notAssociated({ region, accountId }: SenderDeps, { kind, name }: TenantResource): PosternError {
+  const arn = `arn:aws:ses:${region}:${accountId}:${kind}/${name}`;
+  return new PosternError('access_denied', `Tenant not associated with resources [${arn}].`);
 }

@@ -29,6 +29,7 @@ import { STATISTICS_PATHS } from './statistics.ts';
 import { exportSuppressions, importSuppressions } from './suppression-files.ts';
 import { SUPPRESSIONS } from './suppressions.ts';
 import { TEMPLATES } from './templates.ts';
+import { TENANTS } from './tenants.ts';
 import { WARMUP } from './warmup.ts';
 
 /** Every operation that needs a key. */
@@ -36,6 +37,7 @@ export const OPERATIONS: readonly ApiOperation[] = [
   sendMessages,
   ...MESSAGES,
   ...BATCHES,
+  ...TENANTS,
   ...KEYS,
   ...IDENTITIES,
   identityReport,

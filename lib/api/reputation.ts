@@ -1,6 +1,7 @@
 /** The rates of bounces and complaints by which a tenant is paused. */
 import * as z from 'zod/mini';
-import { pauseId, TenantProtection } from '../statistics/protection.ts';
+import { pauseId } from '../control/tenants.ts';
+import { TenantProtection } from '../statistics/protection.ts';
 import { ALL_TENANTS } from '../statistics/tally.ts';
 import { iso, operation, query } from './operation.ts';
 import { tenantOf } from './query.ts';
@@ -55,9 +56,16 @@ const getReputation = operation({
   async handle(call) {
     const tenant = tenantOf(call, 'rates');
     const { engine, control, clock, log } = call.deps;
-    const { directives, documents } = control;
-    const protection = new TenantProtection({ rows: engine.rows, directives, documents, clock, log });
-    const { verdict, since, paused, ...figures } = await protection.of(tenant ?? ALL_TENANTS);
+    const { directives, documents, tenants } = control;
+    const protection = new TenantProtection({
+      rows: engine.rows,
+      directives,
+      documents,
+      tenants,
+      clock,
+      log,
+    });
+    const { verdict, since, paused, impact: _, ...figures } = await protection.of(tenant ?? ALL_TENANTS);
     return {
       body: {
         tenant,

@@ -23,6 +23,8 @@ import type { BounceTarget, ResolveMx } from './mail-from.ts';
 import type { ResolveTxt } from './proof.ts';
 import { type ControlLimits, Quota, SES_LIMITS } from './quotas.ts';
 import { openTemplates, rowsOfTemplate } from './templates.ts';
+import { openTenantResources, type TenantAssociation } from './tenant-resources.ts';
+import { openTenants, tenantCache } from './tenants.ts';
 import type { ConfigurationSet, Control, StoredTemplate, SuppressionAttributes } from './types.ts';
 import { createVault } from './vault.ts';
 
@@ -64,7 +66,20 @@ export async function openControl(options: ControlOptions): Promise<Control> {
   const eventScopes = new DocumentCache<StoredEventScope>(config, 'event-scope', clock, 2 << 20);
   const account = new DocumentCache<StoredAccount>(config, 'account', clock, 1 << 20);
   const suppression = new DocumentCache<SuppressionAttributes>(config, 'suppression', clock, 1 << 20);
-  const caches = [keys, identities, sets, templates, destinations, eventScopes, account, suppression];
+  const tenants = tenantCache(config, clock);
+  const associations = new DocumentCache<TenantAssociation>(config, 'tenant-resource', clock, 4 << 20);
+  const caches = [
+    keys,
+    identities,
+    sets,
+    templates,
+    destinations,
+    eventScopes,
+    account,
+    suppression,
+    tenants,
+    associations,
+  ];
 
   const byKind = new Map<string, { changed(key?: string): void }>(caches.map((cache) => [cache.kind, cache]));
   const closers: (() => void | Promise<void>)[] = [
@@ -86,8 +101,11 @@ export async function openControl(options: ControlOptions): Promise<Control> {
     const laneGroups = await openLaneGroups({ config, clock });
     closers.push(() => laneGroups.close());
     const scopes = new EventScopes(eventScopes, config);
+    const resources = openTenantResources(associations, config);
+    const allTenants = openTenants(tenants, { config, clock, directives, resources });
     return {
-      keys: openKeys(keys, { config, vault, clock }),
+      tenants: allTenants,
+      keys: openKeys(keys, { config, vault, clock, tenants: allTenants }),
       identities: openIdentities(identities, {
         vault,
         clock,
@@ -96,6 +114,7 @@ export async function openControl(options: ControlOptions): Promise<Control> {
         ed25519,
         index: new DocumentIndex(config, 'identity', rowsOfIdentity),
         quota: new Quota('identities', limits.identities, clock),
+        tenants: allTenants,
       }),
       configurationSets: openConfigurationSets(sets, {
         config,

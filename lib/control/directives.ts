@@ -122,7 +122,7 @@ export async function openDirectives(options: {
     async order(given, origin) {
       const now = clock.now();
       const order = readDirective(given, now);
-      const id = idOf(order, origin.tenant);
+      const id = orderId(order, origin.tenant);
       const before = find(id);
       const directive: StoredDirective = { id, ...order, origin, at: before?.at ?? now };
       if (before !== undefined) return store.put(directive);
@@ -175,7 +175,10 @@ function ownerOf(origin: DirectiveOrigin): string {
  * The id of an order, the same for the same match and kind of action; a tenant's order never replaces an
  * administrator's.
  */
-function idOf({ match, action }: DirectiveOrder, tenant: string | undefined): string {
+export function orderId(
+  { match, action }: Pick<DirectiveOrder, 'match' | 'action'>,
+  tenant?: string,
+): string {
   const order = JSON.stringify([tenant ?? null, action.kind, match]);
   return `${action.kind}-${createHash('sha256').update(order).digest('hex').slice(0, 20)}`;
 }

@@ -8,6 +8,7 @@ import type {
   FirehoseTarget,
   SnsTarget,
 } from '../engine/destinations.ts';
+import type { MessageRecord } from '../engine/items.ts';
 
 /** SES's names of event types in its API (`MatchingEventTypes`), with their name in an event. */
 export const EVENT_TYPES = {
@@ -90,15 +91,15 @@ export interface EventDestination {
 /** The settings that a caller supplies. */
 export type NewEventDestination = Omit<EventDestination, 'id' | 'createdAt' | 'disabledBecause'>;
 
+/** Whose mail it is, and by which set. A set may belong to another tenant than the one that sends by it. */
+export type EventMail = Pick<MessageRecord, 'tenant' | 'configurationSet' | 'setOwner'>;
+
 /** Whether a destination may receive events of this mail, of any type. */
-export function takesMail(
-  destination: EventDestination,
-  tenant: string,
-  configurationSet: string | undefined,
-): boolean {
-  return (
-    destination.enabled &&
-    (destination.tenant === undefined || destination.tenant === tenant) &&
-    (destination.configurationSet === undefined || destination.configurationSet === configurationSet)
-  );
+export function takesMail(destination: EventDestination, mail: EventMail): boolean {
+  const { enabled, tenant, configurationSet } = destination;
+  if (!enabled) return false;
+  const ofSet = configurationSet !== undefined;
+  if (ofSet && configurationSet !== mail.configurationSet) return false;
+  const owner = ofSet ? (mail.setOwner ?? mail.tenant) : mail.tenant;
+  return tenant === undefined || tenant === owner;
 }

@@ -7,6 +7,7 @@ import type { DocumentCache } from './document-cache.ts';
 import { DocumentMirror } from './document-mirror.ts';
 import {
   type EventDestination,
+  type EventMail,
   type EventTarget,
   type NewEventDestination,
   type TargetKind,
@@ -34,7 +35,7 @@ export interface EventDestinations {
   /** The destinations of a configuration set, or with `undefined` those of the tenant that belong to no set. */
   of(tenant: string | undefined, configurationSet: string | undefined): Promise<EventDestination[]>;
   /** Enabled destinations that receive events of such mail, of whatever types. Called for each message. */
-  takers(tenant: string, configurationSet: string | undefined): Promise<readonly EventDestination[]>;
+  takers(mail: EventMail): Promise<readonly EventDestination[]>;
   /** @throws `already_exists`, `limit_exceeded`, `bad_request` */
   create(given: NewEventDestination): Promise<EventDestination>;
   /** @throws `not_found`, `already_exists` */
@@ -90,12 +91,14 @@ class StoredEventDestinations implements EventDestinations {
     return this.#openAll(await this.#options.scopes.idsOf([{ tenant, configurationSet }]));
   }
 
-  async takers(tenant: string, configurationSet: string | undefined): Promise<readonly EventDestination[]> {
+  async takers(mail: EventMail): Promise<readonly EventDestination[]> {
+    const { tenant, configurationSet, setOwner = tenant } = mail;
     const scopes: EventScope[] = [{}, { tenant }];
-    if (configurationSet !== undefined) scopes.push({ configurationSet }, { tenant, configurationSet });
+    if (configurationSet !== undefined)
+      scopes.push({ configurationSet }, { tenant: setOwner, configurationSet });
     const ids = await this.#options.scopes.idsOf(scopes);
     if (ids.length === 0) return NONE;
-    return (await this.#openAll(ids)).filter((one) => takesMail(one, tenant, configurationSet));
+    return (await this.#openAll(ids)).filter((one) => takesMail(one, mail));
   }
 
   async create(given: NewEventDestination): Promise<EventDestination> {

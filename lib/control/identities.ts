@@ -15,6 +15,7 @@ import { mailFromRecords, newMailFrom } from './mail-from.ts';
 import { checkName, normaliseIdentity, shorten } from './names.ts';
 import { openProofChecks, type ProofDns } from './proof-checks.ts';
 import type { Quota } from './quotas.ts';
+import type { Tenants } from './tenants.ts';
 import type { Control, DnsRecord, Identity, Page, Recheck } from './types.ts';
 import type { Vault } from './vault.ts';
 
@@ -28,6 +29,8 @@ export interface IdentityOptions {
   ed25519: boolean;
   index: DocumentIndex<StoredIdentity, object>;
   quota: Quota;
+  /** Makes the tenant that an identity is the first of. */
+  tenants: Pick<Tenants, 'ensure'>;
 }
 
 /** The keys of an address: none, because its domain signs. */
@@ -76,6 +79,14 @@ class StoredIdentities implements Identities {
     return nearest?.identity.tenant === tenant ? this.#shown(nearest, nearest) : undefined;
   }
 
+  async covering(address: string): Promise<Identity[]> {
+    const [exact, ...domains] = await this.#cache.getAll([address, ...parentsOf(domainPart(address))]);
+    const nearest = this.#nearest(domains);
+    const stored = exact?.identity.type === 'EMAIL_ADDRESS' ? [exact, nearest] : [nearest];
+    const shown = stored.flatMap((one) => (one ? [this.#shown(one, nearest)] : []));
+    return shown.filter(({ verified }) => verified);
+  }
+
   async haveAny(domains: readonly string[]): Promise<boolean> {
     return (await this.#cache.getAll(domains)).some((found) => found !== undefined);
   }
@@ -96,7 +107,8 @@ class StoredIdentities implements Identities {
       throw new PosternError('already_exists', `Email identity ${name} already exist.`);
     }
     if (byo && type === 'EMAIL_ADDRESS') throw signsWithDomain(name);
-    const { quota, index } = this.#options;
+    const { quota, index, tenants } = this.#options;
+    await tenants.ensure(tenant);
     const count = () => index.count(tenant);
     return quota.within(tenant, count, async () => {
       const createdAt = this.#options.clock.now();

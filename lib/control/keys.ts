@@ -6,6 +6,7 @@ import type { Clock } from '../time.ts';
 import { DocumentCache } from './document-cache.ts';
 import { DocumentIndex } from './document-index.ts';
 import { checkName, quote } from './names.ts';
+import type { Tenants } from './tenants.ts';
 import type { AccessKey, Control } from './types.ts';
 import type { Vault } from './vault.ts';
 
@@ -35,6 +36,14 @@ const ADMINISTRATORS = 'administrator';
 
 const context = (id: string) => `key ${id}`;
 
+interface KeyOptions {
+  config: Config;
+  vault: Vault;
+  clock: Clock;
+  /** Makes the tenant that a key is the first of. */
+  tenants: Pick<Tenants, 'ensure'>;
+}
+
 export function keyCache(config: Config, clock: Clock): DocumentCache<StoredKey> {
   return new DocumentCache(config, KIND, clock, CAPACITY);
 }
@@ -54,7 +63,7 @@ export async function expectOwnKeys(config: Config, vault: Vault): Promise<void>
 
 export function openKeys(
   cache: DocumentCache<StoredKey>,
-  { config, vault, clock }: { config: Config; vault: Vault; clock: Clock },
+  { config, vault, clock, tenants }: KeyOptions,
 ): Control['keys'] {
   const index = new DocumentIndex(config, KIND, rowsOfKey);
   /** Opened keys by stored document: a changed document is opened anew, a revoked one forgotten. */
@@ -120,6 +129,7 @@ export function openKeys(
         name,
         createdAt: clock.now(),
       };
+      await tenants.ensure(tenant);
       return index.around(stored, async () => open(await cache.create(id, stored, `Access key ${id}`)));
     },
 

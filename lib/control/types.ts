@@ -5,6 +5,7 @@ import type { Directives } from './directives.ts';
 import type { Documents } from './documents.ts';
 import type { EventDestinations } from './event-destinations.ts';
 import type { LaneGroups } from './lane-groups.ts';
+import type { Tenants } from './tenants.ts';
 
 /** An access key. The secret must be recoverable (SigV4 is an HMAC) and is kept encrypted. */
 export interface AccessKey {
@@ -162,6 +163,8 @@ export interface Control {
     find(name: string): Promise<Identity | undefined>;
     /** The identity that permits `address` as a From: the address itself, its domain, or a parent domain. */
     forSender(address: string, tenant: string): Promise<Identity | undefined>;
+    /** The proven identities, of whichever tenant, that permit `address` as a From: itself, then the nearest domain. */
+    covering(address: string): Promise<Identity[]>;
     /** Whether any of these domains is an identity. */
     haveAny(domains: readonly string[]): Promise<boolean>;
     /** In the order of names. */
@@ -242,6 +245,7 @@ export interface Control {
       set?: Pick<ConfigurationSet, 'suppressedReasons' | 'suppressionScope'>,
     ): Promise<{ list: string; reasons: readonly SuppressionReason[] }>;
   };
+  tenants: Tenants;
   eventDestinations: EventDestinations;
   directives: Directives;
   documents: Documents;

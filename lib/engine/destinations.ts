@@ -17,6 +17,8 @@ export interface EventMessage {
   id: string;
   tenant: string;
   configurationSet?: string;
+  /** Tenant that the set belongs to; absent: the message's. */
+  setOwner?: string;
   messageId: string;
   /** When it happened, ms since the epoch. */
   at: number;

@@ -31,6 +31,8 @@ export interface MessageRecord {
   /** Domain of the header From, lower case A-label. */
   fromDomain: string;
   configurationSet?: string;
+  /** Tenant that the configuration set belongs to; absent: the message's. */
+  setOwner?: string;
   /** Message tags: name to values, SES's automatic tags included. */
   tags: Record<string, string[]>;
   class: MessageClass;

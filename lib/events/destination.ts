@@ -22,10 +22,9 @@ export function eventTypeOf(event: Pick<PublishedEvent, 'eventType'>): EventType
  * An event as a destination takes it; undefined when the destination does not. Those of an identity get a notification.
  */
 export function takenBy(destination: EventDestination, message: EventMessage): EventMessage | undefined {
-  const { tenant, configurationSet, event } = message;
+  const { event } = message;
   const type = eventTypeOf(event);
-  if (!takesMail(destination, tenant, configurationSet) || !destination.types.includes(type))
-    return undefined;
+  if (!takesMail(destination, message) || !destination.types.includes(type)) return undefined;
   const { notifications } = destination;
   if (notifications === undefined) return message;
   if (!isOf(notifications.identity, event.mail.source)) return undefined;

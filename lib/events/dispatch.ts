@@ -2,7 +2,7 @@
  * Hands the events of a batch of outcomes to their destinations, in a process that follows none: what AWS makes
  * durable is sent to at once, what may be slow to answer (webhooks, brokers) gets a parcel in the queue of events.
  */
-import type { EventDestination, EventType, TargetKind } from '../control/event-destination.ts';
+import type { EventDestination, EventMail, EventType, TargetKind } from '../control/event-destination.ts';
 import type { EventMessage, EventQueue } from '../engine/destinations.ts';
 import type { MessageRecord, Outcome } from '../engine/items.ts';
 import type { EventContext } from '../outcome/mail-object.ts';
@@ -17,7 +17,7 @@ export const QUEUED_KINDS: ReadonlySet<TargetKind> = new Set(['webhook', 'amqp']
 
 export interface DispatchOptions {
   /** The enabled destinations of such mail. */
-  takers: (tenant: string, configurationSet: string | undefined) => Promise<readonly EventDestination[]>;
+  takers: (mail: EventMail) => Promise<readonly EventDestination[]>;
   states: DestinationStates;
   delivery: EventDelivery;
   queue: EventQueue;
@@ -65,9 +65,10 @@ export class EventDispatch {
   ): Promise<Addressed[]> {
     const { takers, context } = this.#options;
     const known = new Map<string, Promise<readonly EventDestination[]>>();
-    const takersOf = (tenant: string, set: string | undefined): Promise<readonly EventDestination[]> => {
-      const key = `${tenant} ${set ?? ''}`;
-      const found = known.get(key) ?? takers(tenant, set);
+    const takersOf = (mail: EventMail): Promise<readonly EventDestination[]> => {
+      const { tenant, configurationSet = '', setOwner = '' } = mail;
+      const key = `${tenant} ${configurationSet} ${setOwner}`;
+      const found = known.get(key) ?? takers(mail);
       known.set(key, found);
       return found;
     };
@@ -76,7 +77,7 @@ export class EventDispatch {
       const record = records.get(outcome.messageId);
       const type = typeOfOutcome(outcome);
       if (!record || !type) continue;
-      const all = await takersOf(record.tenant, record.configurationSet);
+      const all = await takersOf(record);
       const wanting = all.filter((one) => wants(one, type, outcome.at));
       if (wanting.length === 0) continue;
       const events = messagesOf(record, outcome, context);

@@ -49,6 +49,7 @@ export function messagesOf(record: MessageRecord, outcome: Outcome, context: Eve
     id: feedbackId(outcome),
     tenant: record.tenant,
     configurationSet: record.configurationSet,
+    setOwner: record.setOwner,
     messageId: event.mail.messageId,
     at: outcome.at,
     event,

@@ -9,6 +9,7 @@ import { type Call, operation, unsupported } from './operation.ts';
 import { pageOf } from './pages.ts';
 import { poolOf, shownPool } from './pool-names.ts';
 import { checkedTags } from './tags.ts';
+import { refuseAssociated } from './tenant-resources.ts';
 import type { InputOf } from './types.ts';
 
 type CreateInput = InputOf<'CreateConfigurationSet'>;
@@ -199,7 +200,9 @@ export const listConfigurationSets = operation(
 export const deleteConfigurationSet = operation(
   'DeleteConfigurationSet',
   'manage',
-  async ({ ConfigurationSetName: name }, { deps, caller }) => {
+  async ({ ConfigurationSetName: name }, call) => {
+    const { deps, caller } = call;
+    await refuseAssociated({ kind: 'configuration-set', name, owner: caller.tenant }, call);
     if (await deps.control.configurationSets.delete(name, caller.tenant)) return {};
     throw new PosternError('configuration_set_missing', `Configuration set <${name}> does not exist.`);
   },

@@ -1,4 +1,5 @@
 /** From the members of a send request to the content and the recipients that the accept pipeline takes. */
+import { usable } from '../accept/sender.ts';
 import type { TrackingOverride } from '../accept/tracking.ts';
 import type { Content } from '../accept/types.ts';
 import { PosternError } from '../errors.ts';
@@ -24,11 +25,16 @@ const MAX_ADDRESS = 2048;
 /** SES: parts of one message. */
 const MAX_PARTS = 500;
 
-/** The tenant that a send is for. @throws PosternError `access_denied` for another one than the key's own. */
-export function tenantOf(input: SendMembers, call: Call): string {
-  const tenant = input.TenantName ?? call.caller.tenant;
-  requireTenant(call, tenant, `tenant ${tenant}`);
-  return tenant;
+/**
+ * The tenant that a send is for.
+ * @throws PosternError `access_denied` for another one than the key's own, `not_found` for one that does not exist.
+ */
+export async function tenantOf({ TenantName: named }: SendMembers, call: Call): Promise<string> {
+  const { caller, deps } = call;
+  if (named === undefined || named === caller.tenant) return caller.tenant;
+  requireTenant(call, named, `tenant ${named}`);
+  if (await deps.control.tenants.find(named)) return named;
+  throw new PosternError('not_found', `Tenant ${named} for AwsAccountId ${deps.accountId} not found.`);
 }
 
 /**
@@ -131,7 +137,8 @@ async function templateSource(
     );
   if (TemplateContent) return { parts: templateParts(TemplateContent) };
   const name = TemplateName ?? nameOfArn(TemplateArn!);
-  const stored = await call.deps.control.templates.find(name, tenant);
+  const { deps, caller } = call;
+  const stored = await usable(deps, 'template', name, { tenant, caller }, deps.control.templates.find);
   if (!stored) throw new PosternError('template_missing', `Template ${name} does not exist.`);
   return { name, parts: { subject: stored.subject, text: stored.text, html: stored.html } };
 }

@@ -8,11 +8,14 @@ import * as eventDestinations from './event-destinations.ts';
 import * as identities from './identities.ts';
 import * as insights from './insights.ts';
 import { Operation } from './operation.ts';
+import * as reputation from './reputation.ts';
 import * as tags from './resource-tags.ts';
 import * as bulk from './send-bulk-email.ts';
 import * as send from './send-email.ts';
 import * as suppression from './suppression.ts';
 import * as templates from './templates.ts';
+import * as tenantResources from './tenant-resources.ts';
+import * as tenants from './tenants.ts';
 import * as verification from './verification-mails.ts';
 
 const RESOURCES: readonly object[] = [
@@ -30,6 +33,9 @@ const RESOURCES: readonly object[] = [
   contacts,
   insights,
   tags,
+  tenants,
+  tenantResources,
+  reputation,
 ];
 
 export const HANDLERS: ReadonlyMap<string, Operation> = new Map(

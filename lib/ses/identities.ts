@@ -5,6 +5,7 @@ import { PosternError } from '../errors.ts';
 import { type Call, operation, unsupported } from './operation.ts';
 import { pageOf } from './pages.ts';
 import { checkedTags } from './tags.ts';
+import { refuseAssociated } from './tenant-resources.ts';
 import type { InputOf, OutputOf } from './types.ts';
 
 type SigningAttributes = NonNullable<InputOf<'CreateEmailIdentity'>['DkimSigningAttributes']>;
@@ -144,6 +145,7 @@ export const deleteEmailIdentity = operation(
   async ({ EmailIdentity }, call) => {
     const { name, tenant } = await findIdentity(EmailIdentity, call);
     const { identities, eventDestinations } = call.deps.control;
+    await refuseAssociated({ kind: 'identity', name, owner: tenant }, call);
     await identities.delete(name);
     // Another identity of that name, of whichever tenant, begins without topics.
     for (const { id, notifications } of await eventDestinations.of(tenant, undefined))

@@ -66,7 +66,8 @@ export function page<T>(
   return { items: some, NextToken: tokenOf(nameOf(some.at(-1)!)) };
 }
 
-function tokenOf(name: string): string {
+/** A token that holds the last name that was given. */
+export function tokenOf(name: string): string {
   return Buffer.from(PREFIX + name).toString('base64url');
 }
 
@@ -77,7 +78,8 @@ export function sizeOf(asked: number | undefined, most: number, least = 0): numb
   return asked || most;
 }
 
-function readToken(token: string): string {
+/** The name in a token. @throws PosternError `bad_request` for one that was not given here. */
+export function readToken(token: string): string {
   const text = Buffer.from(token, 'base64url').toString('utf8');
   if (!text.startsWith(PREFIX)) throw new PosternError('bad_request', 'The NextToken is invalid.');
   return text.slice(PREFIX.length);

@@ -8,6 +8,7 @@ import { findIdentity } from './identities.ts';
 import { type Call, operation, requireAdmin } from './operation.ts';
 import { checkedTags, type ResourceTag } from './tags.ts';
 import { findTemplate } from './templates.ts';
+import { tenantOfArn } from './tenants.ts';
 import { templatesOf } from './verification-mails.ts';
 
 /** How tags of one kind of resource are read and changed. Both throw when the resource does not exist. */
@@ -59,6 +60,13 @@ const KINDS: Readonly<Record<string, Taggable>> = {
     change: async (name, by, call) => {
       const { tags = [] } = await lists(call).get(call.caller.tenant, name);
       await lists(call).update(call.caller.tenant, name, { tags: by(tags) });
+    },
+  },
+  tenant: {
+    read: async (reference, call) => (await tenantOfArn(reference, call)).tags ?? [],
+    change: async (reference, by, call) => {
+      const { name } = await tenantOfArn(reference, call);
+      await call.deps.control.tenants.update(name, (tenant) => ({ ...tenant, tags: by(tenant.tags ?? []) }));
     },
   },
 };

@@ -18,7 +18,7 @@ const MAX_ENTRIES = 50;
 
 export const sendBulkEmail = operation('SendBulkEmail', 'use', async (request, call) => {
   content.refuseUnsupported(request);
-  const tenant = content.tenantOf(request, call);
+  const tenant = await content.tenantOf(request, call);
   content.requireSource(request);
   const { Template } = request.DefaultContent;
   if (!Template) throw violation('defaultContent.template', 'not be null');
@@ -108,6 +108,8 @@ const STATUS: Partial<Record<ErrorCode, EntryStatus>> = {
   template_missing: 'TEMPLATE_NOT_FOUND',
   pool_missing: 'INVALID_SENDING_POOL_NAME',
   throttled: 'ACCOUNT_THROTTLED',
+  // SES has no status for a tenant.
+  tenant_paused: 'ACCOUNT_SENDING_PAUSED',
 };
 
 /** @param isAccountPaused whether it is the account, rather than a set, that sends nothing. */

@@ -22,7 +22,7 @@ export const sendEmail = operation('SendEmail', 'use', async (request, call) => 
 async function submission(request: EmailRequest, call: Call): Promise<Submission> {
   content.refuseUnsupported(request);
   const list = request.ListManagementOptions;
-  const tenant = content.tenantOf(request, call);
+  const tenant = await content.tenantOf(request, call);
   if (!request.Content.Raw) content.requireSource(request);
   return {
     from: request.FromEmailAddress,

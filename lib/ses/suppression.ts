@@ -4,10 +4,10 @@
  * other.
  */
 import { findListed, listOf, pageOfList, putListed, removeListed } from '../contacts/suppression-list.ts';
-import type { Suppression } from '../engine/suppression.ts';
-import { PosternError } from '../errors.ts';
-import { operation } from './operation.ts';
+import { ACCOUNT_TENANT, type Suppression } from '../engine/suppression.ts';
+import { type Call, operation } from './operation.ts';
 import { sizeOf } from './pages.ts';
+import { findTenant, noTenant, suppressionAttributesOf } from './tenants.ts';
 
 /** As SES gives without a `PageSize`, and at most. */
 const PAGE = 1000;
@@ -17,7 +17,7 @@ export const putSuppressedDestination = operation(
   'use',
   async ({ EmailAddress, Reason, TenantName }, call) => {
     await putListed(call.deps, {
-      tenant: await listOf(call.deps, call.caller, TenantName),
+      tenant: await listNamed(TenantName, call),
       address: EmailAddress,
       reason: Reason,
       why: `Put there with the key ${call.caller.keyId}.`,
@@ -30,7 +30,7 @@ export const getSuppressedDestination = operation(
   'GetSuppressedDestination',
   'use',
   async ({ EmailAddress, TenantName }, call) => {
-    const entry = await findListed(call.deps, await listOf(call.deps, call.caller, TenantName), EmailAddress);
+    const entry = await findListed(call.deps, await listNamed(TenantName, call), EmailAddress);
     const { messageId, feedbackId } = entry;
     const Attributes = messageId === undefined ? undefined : { MessageId: messageId, FeedbackId: feedbackId };
     return { SuppressedDestination: { ...summary(entry), Attributes, TenantName } };
@@ -41,7 +41,7 @@ export const deleteSuppressedDestination = operation(
   'DeleteSuppressedDestination',
   'use',
   async ({ EmailAddress, TenantName }, call) => {
-    await removeListed(call.deps, await listOf(call.deps, call.caller, TenantName), EmailAddress);
+    await removeListed(call.deps, await listNamed(TenantName, call), EmailAddress);
     return {};
   },
 );
@@ -51,7 +51,7 @@ export const listSuppressedDestinations = operation(
   'use',
   async ({ TenantName, Reasons, StartDate, EndDate, NextToken, PageSize }, call) => {
     const { entries, token } = await pageOfList(call.deps, {
-      tenant: await listOf(call.deps, call.caller, TenantName),
+      tenant: await listNamed(TenantName, call),
       reasons: Reasons,
       from: StartDate?.getTime(),
       before: EndDate?.getTime(),
@@ -63,32 +63,23 @@ export const listSuppressedDestinations = operation(
   },
 );
 
-/**
- * Which list applies to a tenant's mail, and for which reasons. A tenant is a name here, so that one without mail yet has
- * attributes, too. As in SES both members come together; with neither, the tenant has no attributes of its own.
- */
 export const putTenantSuppressionAttributes = operation(
   'PutTenantSuppressionAttributes',
   'manage',
-  async ({ TenantName, SuppressionScope: scope, SuppressedReasons: reasons }, { deps }) => {
-    if (!/^[A-Za-z0-9_-]{1,64}$/.test(TenantName)) throw bad('TenantName is not the name of a tenant.');
-    if (reasons && new Set(reasons).size < reasons.length)
-      throw bad('Each suppressed reason can only be specified at most once');
-    if (reasons && !scope) {
-      throw bad(
-        reasons.length > 0
-          ? 'SuppressedReasons cannot be specified without SuppressionScope.'
-          : 'SuppressionScope is required when SuppressedReasons are provided. Valid values are: TENANT, ACCOUNT',
-      );
-    }
-    if (scope && !reasons) throw bad('SuppressionScope cannot be specified without SuppressedReasons.');
-    await deps.control.account.setSuppressionAttributes(TenantName, { scope, reasons });
+  async (input, call) => {
+    const attributes = suppressionAttributesOf(input);
+    const { name } = await findTenant(input.TenantName, call);
+    await call.deps.control.account.setSuppressionAttributes(name, attributes);
     return {};
   },
 );
 
-function bad(message: string): PosternError {
-  return new PosternError('bad_request', message);
+/** The list that a call means. @throws PosternError `access_denied`, `not_found` for a tenant that does not exist. */
+async function listNamed(tenant: string | undefined, { deps, caller }: Call): Promise<string> {
+  const list = await listOf(deps, caller, tenant);
+  if (tenant === undefined || tenant === ACCOUNT_TENANT || (await deps.control.tenants.find(tenant)))
+    return list;
+  throw noTenant(tenant);
 }
 
 function summary({ address, reason, at }: Suppression) {

@@ -9,6 +9,7 @@ import { parseData, templateParts } from './content.ts';
 import { type Call, operation } from './operation.ts';
 import { pageOf, sizeOf } from './pages.ts';
 import { checkedTags } from './tags.ts';
+import { refuseAssociated } from './tenant-resources.ts';
 
 /** SES gives as many templates without a `PageSize`, and at most as many with one. */
 const [PAGE, MAX_PAGE] = [10, 100];
@@ -73,7 +74,9 @@ export const updateEmailTemplate = operation(
 export const deleteEmailTemplate = operation(
   'DeleteEmailTemplate',
   'manage',
-  async ({ TemplateName }, { deps, caller }) => {
+  async ({ TemplateName }, call) => {
+    const { deps, caller } = call;
+    await refuseAssociated({ kind: 'template', name: TemplateName, owner: caller.tenant }, call);
     if (await deps.control.templates.delete(TemplateName, caller.tenant)) return {};
     throw new PosternError('template_missing', `Template ${TemplateName} does not exist.`);
   },

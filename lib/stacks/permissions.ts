@@ -36,14 +36,14 @@ const NODE_ROWS = ['report'];
 /** Kinds of rows that the function of outcomes counts: statistics, and which batches of them it has counted. */
 const COUNTED_KINDS = ['statistics', 'counted'];
 
-/** Kinds of documents that the protection of tenants reads: its thresholds, and directives. */
-const PROTECTION_KINDS = ['config-protection', 'directive'];
+/** Kinds of documents that the protection of tenants reads: its thresholds, directives, and each tenant's policy. */
+const PROTECTION_KINDS = ['config-protection', 'directive', 'tenant'];
 
 /** Kinds of rows with who may be written to: read for each message of a list, and changed when a reader leaves. */
 const CONTACT_KINDS = ['contact-list', 'contact'];
 
-/** Kinds of keys: themselves and their lists. */
-const KEY_KINDS = ['key', 'key-index'];
+/** Kinds of keys: themselves, their lists, and their tenants. */
+const KEY_KINDS = ['key', 'key-index', 'tenant'];
 
 /** Kinds of rows by which events wait for their destinations, and are kept for those who fetch them. */
 const EVENT_KINDS = [

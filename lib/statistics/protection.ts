@@ -12,12 +12,15 @@ import { Cache } from '../cache.ts';
 import { DOCUMENT, PROTECTION } from '../control/config-kinds.ts';
 import type { Directives } from '../control/directives.ts';
 import type { Documents } from '../control/documents.ts';
+import { PROTECTION_RULE, pauseId, type StoredTenant } from '../control/tenants.ts';
 import type { Rows } from '../engine/ports.ts';
 import { PosternError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import {
   DEFAULT_PROTECTION,
   judge,
+  type ProtectionRules,
+  type RateThresholds,
   type Reputation,
   type ReputationVerdict,
   reputationOf,
@@ -27,8 +30,6 @@ import { type Clock, DAY, HOUR, MINUTE } from '../time.ts';
 import { ReputationHours } from './reputation.ts';
 import { ALL_TENANTS, STATISTICS } from './tally.ts';
 
-/** Name of the rule in the origins of its directives. */
-export const PROTECTION_RULE = 'reputation';
 /** A pause that nobody ended ends by itself: its figures are older than the window of the rates then. */
 const PAUSE = 30 * DAY;
 /** Time between two looks at a tenant, ms. */
@@ -54,6 +55,8 @@ export interface ProtectionOptions {
   directives: Pick<Directives, 'find' | 'impose'>;
   /** Where the rules are. */
   documents: Pick<Documents, 'read'>;
+  /** Tenants with policies of their own, or reinstated. */
+  tenants: { find(name: string): Promise<Pick<StoredTenant, 'reputationPolicy' | 'order'> | undefined> };
   clock: Clock;
   log: Pick<Log, 'info' | 'warn' | 'error'>;
   /** Called for each tenant that is warned of or paused. */
@@ -63,11 +66,9 @@ export interface ProtectionOptions {
 /** A tenant's rates, what follows from them, and whether it is paused for them. */
 export interface TenantReputation extends Reputation {
   verdict: ReputationVerdict;
+  /** How bad the rates are, whatever follows from them: above the threshold of a pause, or of a warning. */
+  impact?: 'HIGH' | 'LOW';
   paused: boolean;
-}
-
-export function pauseId(tenant: string): string {
-  return `${PROTECTION_RULE}-${tenant}`;
 }
 
 export class TenantProtection {
@@ -106,13 +107,17 @@ export class TenantProtection {
   }
 
   async #judge(tenant: string, { since = 0 }: ProtectionState): Promise<TenantReputation> {
-    const { documents, directives } = this.#options;
+    const { documents, directives, tenants } = this.#options;
     const rules = documents.read(PROTECTION, DOCUMENT) ?? DEFAULT_PROTECTION;
-    const own = tenant === ALL_TENANTS ? { ...rules, pauses: false } : rulesOf(rules, tenant);
+    const isOne = tenant !== ALL_TENANTS;
+    const usual = isOne ? rulesOf(rules, tenant) : { ...rules, pauses: false };
     const hours = (await this.#hours.of(tenant)).filter(({ at }) => at >= since);
-    const reputation = reputationOf(hours, own.volume);
+    const reputation = reputationOf(hours, usual.volume);
     const paused = directives.find(pauseId(tenant)) !== undefined;
-    return { ...reputation, verdict: judge(reputation, own), paused };
+    const impact = IMPACT[judge(reputation, { ...usual, pauses: true }).kind];
+    // Good rates need no policy, so that most tenants are not read.
+    const own = isOne && impact ? underPolicy(usual, await tenants.find(tenant)) : usual;
+    return { ...reputation, verdict: judge(reputation, own), impact, paused };
   }
 
   async #check(tenant: string, now: number): Promise<void> {
@@ -161,6 +166,20 @@ export class TenantProtection {
       origin: { rule: PROTECTION_RULE, reply: figures },
     });
   }
+}
+
+const IMPACT = { good: undefined, warn: 'LOW', pause: 'HIGH' } as const;
+
+/** The rules that hold for a tenant by its policy: nothing pauses one that was reinstated. */
+function underPolicy(
+  rules: ProtectionRules,
+  tenant: Pick<StoredTenant, 'reputationPolicy' | 'order'> | undefined,
+): ProtectionRules {
+  if (tenant?.order?.status === 'REINSTATED' || tenant?.reputationPolicy === 'none')
+    return { ...rules, pauses: false };
+  if (tenant?.reputationPolicy !== 'strict') return rules;
+  const strict = ({ warn }: RateThresholds): RateThresholds => ({ warn, pause: warn });
+  return { ...rules, bounce: strict(rules.bounce), complaint: strict(rules.complaint) };
 }
 
 function rowOf(tenant: string) {

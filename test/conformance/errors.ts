@@ -12,6 +12,7 @@ export const NOT_APPLICABLE: Readonly<Record<string, string>> = {
 };
 
 const NOTHING_TO_FIND = 'it names nothing that could be missing';
+const ONE_AFTER_THE_OTHER = 'of two changes at one time the second is repeated on the newer state';
 const THOUSANDS = 'the bound is thousands: test/unit/control-store.test.ts is at its edge';
 
 /** CONFIGURATION_SET_NOT_FOUND, TEMPLATE_NOT_FOUND, ACCOUNT_SENDING_PAUSED. */
@@ -31,11 +32,11 @@ export const NOT_APPLICABLE_TO: Partial<Record<SesOperationName, Readonly<Record
   CreateEmailIdentity: { LimitExceededException: THOUSANDS },
   CreateEmailTemplate: { LimitExceededException: THOUSANDS },
   GetDedicatedIps: { NotFoundException: 'a pool without addresses has none to show' },
-  ListSuppressedDestinations: { NotFoundException: NOTHING_TO_FIND },
+  CreateTenant: { LimitExceededException: 'there may be as many tenants as there is room for' },
   PutAccountDetails: { ConflictException: 'details are kept, and nobody reviews them' },
-  PutSuppressedDestination: { NotFoundException: NOTHING_TO_FIND },
-  PutTenantSuppressionAttributes: { NotFoundException: NOTHING_TO_FIND },
   SendCustomVerificationEmail: { LimitExceededException: THOUSANDS },
+  UpdateReputationEntityCustomerManagedStatus: { ConflictException: ONE_AFTER_THE_OTHER },
+  UpdateReputationEntityPolicy: { ConflictException: ONE_AFTER_THE_OTHER },
   SendEmail: { LimitExceededException: 'a tenant without a daily quota has none to exceed' },
   SendBulkEmail: {
     LimitExceededException: 'a tenant without a daily quota has none to exceed',
@@ -50,6 +51,11 @@ const TEMPLATE = { TemplateName: 'kept' };
 const LIST = { ContactListName: 'kept' };
 const CONTACT = { ...LIST, EmailAddress: 'kept@example.net' };
 const POOL = { PoolName: 'kept' };
+const TENANT = { TenantName: 'kept' };
+const TENANT_IDENTITY = {
+  ...TENANT,
+  ResourceArn: 'arn:aws:ses:us-east-1:000000000000:identity/kept.example',
+};
 const CONTENT = { Subject: 'Hello', Text: 'Hello' };
 const DESTINATION = {
   ...SET,
@@ -89,8 +95,13 @@ export const PREPARATION: readonly [operation: SesOperationName, input: Input][]
   ['CreateCustomVerificationEmailTemplate', VERIFICATION],
   ['CreateContactList', LIST],
   ['CreateContact', CONTACT],
+  ['CreateTenant', TENANT],
+  ['CreateTenantResourceAssociation', TENANT_IDENTITY],
 ];
 
+const UNKNOWN_ENTITY = {
+  ReputationEntityReference: 'arn:aws:ses:us-east-1:000000000000:tenant/none/tn-0',
+};
 const UNKNOWN_RESOURCE = { ResourceArn: 'arn:aws:ses:us-east-1:000000000000:identity/none.example' };
 
 /** Members that name what there is not: with them the first valid call of the operation fails. */
@@ -99,6 +110,16 @@ export const UNKNOWN: Partial<Record<SesOperationName, Input>> = {
   CreateContact: { ContactListName: 'none' },
   CreateCustomVerificationEmailTemplate: { ...VERIFICATION, FromEmailAddress: 'a@none.example' },
   CreateEmailIdentity: { EmailIdentity: 'other.example', ConfigurationSetName: 'none' },
+  CreateTenantResourceAssociation: { TenantName: 'none' },
+  DeleteTenant: { TenantName: 'none' },
+  DeleteTenantResourceAssociation: { TenantName: 'none' },
+  GetReputationEntity: UNKNOWN_ENTITY,
+  GetTenant: { TenantName: 'none' },
+  ListResourceTenants: UNKNOWN_RESOURCE,
+  ListSuppressedDestinations: { TenantName: 'none' },
+  ListTenantResources: { TenantName: 'none' },
+  PutSuppressedDestination: { TenantName: 'none' },
+  PutTenantSuppressionAttributes: { TenantName: 'none' },
   DeleteConfigurationSet: { ConfigurationSetName: 'none' },
   DeleteConfigurationSetEventDestination: { ...SET, EventDestinationName: 'none' },
   DeleteContact: { ...LIST, EmailAddress: 'none@example.net' },

@@ -111,6 +111,61 @@ const verification: Example[] = [
   one('DeleteCustomVerificationEmailTemplate', VERIFICATION),
 ];
 
+const TENANT = { TenantName: 'shop' };
+const ARN = 'arn:aws:ses:us-east-1:000000000000';
+const TENANT_IDENTITY = { ...TENANT, ResourceArn: `${ARN}:identity/example.com` };
+const TENANT_SET = { ...TENANT, ResourceArn: `${ARN}:configuration-set/set` };
+const ENTITY = ({ tenant }: Known): Input => ({
+  ReputationEntityType: 'RESOURCE',
+  ReputationEntityReference: tenant!,
+});
+
+const tenants: Example[] = [
+  one(
+    'CreateTenant',
+    {
+      ...TENANT,
+      Tags: TAGS,
+      SuppressionAttributes: { SuppressionScope: 'TENANT', SuppressedReasons: ['COMPLAINT'] },
+    },
+    ({ TenantArn }) => ({ tenant: TenantArn as string }),
+  ),
+  one('GetTenant', TENANT),
+  one('ListTenants', { Filter: { TENANT_NAME_CONTAINS: 'sho', SENDING_STATUS: 'ENABLED' }, PageSize: 10 }),
+  one('CreateTenantResourceAssociation', TENANT_IDENTITY),
+  one('CreateTenantResourceAssociation', TENANT_SET),
+  one('ListTenantResources', { ...TENANT, Filter: { RESOURCE_TYPE: 'EMAIL_IDENTITY' }, PageSize: 10 }),
+  one('ListResourceTenants', { ResourceArn: TENANT_IDENTITY.ResourceArn, PageSize: 10 }),
+  one('PutTenantSuppressionAttributes', {
+    ...TENANT,
+    SuppressionScope: 'ACCOUNT',
+    SuppressedReasons: ['BOUNCE'],
+  }),
+  one('GetReputationEntity', ENTITY),
+  one('UpdateReputationEntityPolicy', (known) => ({
+    ...ENTITY(known),
+    ReputationEntityPolicy: 'arn:aws:ses:us-east-1:aws:reputation-policy/strict',
+  })),
+  one('UpdateReputationEntityCustomerManagedStatus', (known) => ({
+    ...ENTITY(known),
+    SendingStatus: 'REINSTATED',
+  })),
+  one('ListReputationEntities', {
+    Filter: { ENTITY_TYPE: 'RESOURCE', SENDING_STATUS: 'REINSTATED' },
+    PageSize: 10,
+  }),
+  one('SendEmail', {
+    ...TENANT,
+    FromEmailAddress: SENDER,
+    Destination: { ToAddresses: ['ann@example.net'] },
+    Content: SIMPLE,
+    ...SET,
+  }),
+  one('DeleteTenantResourceAssociation', TENANT_SET),
+  one('DeleteTenantResourceAssociation', TENANT_IDENTITY),
+  one('DeleteTenant', TENANT),
+];
+
 const sending: Example[] = [
   one(
     'SendEmail',
@@ -216,11 +271,6 @@ const account: Example[] = [
   one('GetAccount'),
   one('PutAccountSendingAttributes', { SendingEnabled: true }),
   one('PutAccountSuppressionAttributes', { SuppressedReasons: ['BOUNCE', 'COMPLAINT'] }),
-  one('PutTenantSuppressionAttributes', {
-    TenantName: 'shop',
-    SuppressionScope: 'ACCOUNT',
-    SuppressedReasons: ['BOUNCE'],
-  }),
   one('PutAccountDedicatedIpWarmupAttributes', { AutoWarmupEnabled: false }),
   one('PutAccountDeliveryAttributes', { SharedPoolDeliveryMode: 'REGIONAL' }),
   one('PutAccountDetails', {
@@ -262,6 +312,7 @@ export const EXAMPLES: readonly Example[] = [
   ...templates,
   ...sending,
   ...verification,
+  ...tenants,
   ...insights,
   ...suppression,
   ...contacts,

@@ -31,6 +31,7 @@ before(async () => {
         tracking: { links: LINKS },
         clock,
         random: seededRandom(1),
+        accountId: '123456789012',
         region: 'us-east-1',
         policy: {
           maxMessageBytes: 1024 * 1024,

@@ -110,6 +110,7 @@ export async function openTestAccept(
     clock,
     random: seededRandom(1),
     region: 'us-east-1',
+    accountId: '123456789012',
     hooks,
     policy: {
       maxMessageBytes: 1024 * 1024,

@@ -152,7 +152,7 @@ export const PERMISSIONS: Record<string, Granted> = {
     SuppressionsTable: 'dynamodb:UpdateItem',
     'RowsTable if ForAllValues:StringLike dynamodb:LeadingKeys statistics#*,counted#*':
       'dynamodb:BatchGetItem dynamodb:DeleteItem dynamodb:GetItem dynamodb:PutItem dynamodb:Query dynamodb:UpdateItem',
-    'ConfigTable if ForAllValues:StringLike dynamodb:LeadingKeys config-protection,directive,log#*':
+    'ConfigTable if ForAllValues:StringLike dynamodb:LeadingKeys config-protection,directive,tenant,log#*':
       'dynamodb:GetItem dynamodb:Query',
     'ConfigTable if ForAllValues:StringLike dynamodb:LeadingKeys directive':
       'dynamodb:DeleteItem dynamodb:PutItem',
@@ -191,7 +191,7 @@ export const PERMISSIONS: Record<string, Granted> = {
   },
   'api FirstKeyRole': {
     FirstKeyLog: WRITE_LOG,
-    'ConfigTable if ForAllValues:StringLike dynamodb:LeadingKeys key,key-index':
+    'ConfigTable if ForAllValues:StringLike dynamodb:LeadingKeys key,key-index,tenant':
       'dynamodb:BatchGetItem dynamodb:GetItem dynamodb:PutItem dynamodb:Query',
     ...APPEND_CHANGE,
     ...secrets('master.key'),

@@ -103,7 +103,9 @@ test('keys, identities, templates and event destinations of an earlier version a
   assert.deepEqual(await next.identities.list('a'), [identity]);
   assert.deepEqual(await next.templates.list('a'), [{ name: 'hello', createdAt: 5 }]);
   (await next.eventDestinations.follow()).close();
-  assert.deepEqual(await next.eventDestinations.takers('a', 'any'), [destination]);
+  assert.deepEqual(await next.eventDestinations.takers({ tenant: 'a', configurationSet: 'any' }), [
+    destination,
+  ]);
   assert.deepEqual(await next.eventDestinations.list('a'), [destination]);
   const again = next.eventDestinations.create({ ...destination, types: ['SEND'] });
   await assert.rejects(again, failure('already_exists', /<file>/));
@@ -125,11 +127,14 @@ test('event destinations are found for the mail that they take', async () => {
   const news = await make('news', { tenant: 'a', configurationSet: 'news' });
   await make('any-news', { configurationSet: 'news' });
   await make('other', { tenant: 'b' });
-  const takers = async (tenant: string, set?: string) =>
-    (await destinations.takers(tenant, set)).map(({ name }) => name).sort();
+  const takers = async (tenant: string, configurationSet?: string, setOwner?: string) =>
+    (await destinations.takers({ tenant, configurationSet, setOwner })).map(({ name }) => name).sort();
   assert.deepEqual(await takers('a', 'news'), ['all', 'any-news', 'news', 'tenant']);
   assert.deepEqual(await takers('a'), ['all', 'tenant']);
   assert.deepEqual(await takers('c', 'news'), ['all', 'any-news']);
+  // A set of another tenant: its destinations, and those of the tenant that sends.
+  assert.deepEqual(await takers('b', 'news', 'a'), ['all', 'any-news', 'news', 'other']);
+  assert.deepEqual(await takers('a', 'news', 'b'), ['all', 'any-news', 'tenant']);
   await destinations.update(news.id, { enabled: false });
   assert.deepEqual(await takers('a', 'news'), ['all', 'any-news', 'tenant']);
   await destinations.update(news.id, { enabled: true, name: 'renamed' });

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { type Directives, openDirectives } from '../../lib/control/directives.ts';
+import type { StoredTenant } from '../../lib/control/tenants.ts';
 import { openMemory } from '../../lib/engine/memory/open.ts';
 import type { Engine } from '../../lib/engine/ports.ts';
 import {
@@ -99,6 +100,7 @@ describe('a tenant', () => {
   let engine: Engine;
   let directives: Directives;
   let rules: Protection;
+  let tenant: Pick<StoredTenant, 'reputationPolicy' | 'order'> | undefined;
   let logged: string[];
   let verdicts: string[];
   let recorder: StatisticsRecorder;
@@ -110,6 +112,7 @@ describe('a tenant', () => {
     engine = openMemory({ clock });
     directives = await openDirectives({ config: engine.config, clock });
     rules = DEFAULT_PROTECTION;
+    tenant = undefined;
     logged = [];
     verdicts = [];
     recorder = new StatisticsRecorder({ rows: engine.rows, shards: 1 });
@@ -126,6 +129,7 @@ describe('a tenant', () => {
       rows: engine.rows,
       directives,
       documents: { read: <T>() => rules as T },
+      tenants: { find: async () => tenant },
       clock,
       log: { info: note, warn: note, error: note },
       onVerdict: (kind) => void verdicts.push(kind),
@@ -206,6 +210,28 @@ describe('a tenant', () => {
     await send(1_000, 500);
     assert.equal(pause(), undefined);
     assert.ok(verdicts.includes('warn'));
+  });
+
+  test('is paused at the thresholds of its policy, and not at all when it was reinstated', async () => {
+    tenant = { reputationPolicy: 'none' };
+    await send(1_000, 500);
+    assert.equal(pause(), undefined);
+    assert.equal((await protection.of('tenant-1')).impact, 'HIGH');
+    clock.advance(MINUTE);
+    tenant = { reputationPolicy: 'strict', order: { status: 'REINSTATED', cause: '', at: 0 } };
+    await send(1, 0);
+    assert.equal(pause(), undefined);
+    clock.advance(MINUTE);
+    tenant = { reputationPolicy: 'standard', order: { status: 'ENABLED', cause: '', at: 0 } };
+    await send(1, 0);
+    assert.notEqual(pause(), undefined);
+  });
+
+  test('of the strict policy is paused where others are told', async () => {
+    tenant = { reputationPolicy: 'strict' };
+    await send(1_000, 60);
+    assert.match(pause()!.reason, /60 of 1000 messages .* 6 %, and 5 % is the threshold/);
+    assert.equal((await protection.of('tenant-1')).impact, 'LOW');
   });
 
   test('is looked at once a minute at most, and again when the store was away', async () => {

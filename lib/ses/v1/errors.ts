@@ -61,6 +61,7 @@ function codeOf(
 ): readonly [code: string, status: number] {
   const { code, entry } = error;
   if (entry.http >= 500) return [entry.http === 503 ? 'ServiceUnavailable' : 'InternalFailure', entry.http];
+  if (code === 'tenant_paused') return ['AccountSendingPausedException', 400];
   if (code === 'sending_paused')
     return [paused ? 'AccountSendingPausedException' : 'ConfigurationSetSendingPausedException', 400];
   const wanted = MODELLED[code];

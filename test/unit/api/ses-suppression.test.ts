@@ -36,6 +36,7 @@ before(async () => {
   directory = await mkdtemp(join(tmpdir(), 'postern-suppression-'));
   engine = await openEmbedded({ directory, clock: systemClock, minimumFree: 0 });
   server = await startSesServer({ suppressions: engine.suppressions });
+  for (const name of ['listed', 'empty']) await server.control.tenants.create({ name });
   admin = server.client();
   user = server.client({ credentials: { accessKeyId: USER.id, secretAccessKey: USER.secret } });
 });
@@ -244,7 +245,7 @@ describe('the reasons of suppression', () => {
         { SuppressionScope: 'TENANT', SuppressedReasons: ['BOUNCE', 'BOUNCE'] },
         'Each suppressed reason can only be specified at most once',
       ],
-      [{ TenantName: 'a/b' }, 'TenantName is not the name of a tenant.'],
+      [{ TenantName: 'a/b' }, /^Invalid tenant name <a\/b>: /],
     ] as const) {
       await assert.rejects(set(admin, input), { name: 'BadRequestException', message });
     }
