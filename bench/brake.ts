@@ -44,6 +44,7 @@ class Lane {
       lane === LANE
         ? Promise.resolve(this.#lease(max))
         : new Promise((_, reject) => signal?.addEventListener('abort', () => reject(new Error('stopped')))),
+    note: () => {},
     settle: async (settlements) => {
       const now = this.#clock.now();
       for (const settlement of settlements) {

@@ -70,7 +70,8 @@ async function start({ resources, node, sources, secrets }: NodeSettings): Promi
   await preflight({ environment: process.env, node, url: resources.queueUrlPrefix, now: () => clock.now() });
   const policyMetrics = new PolicyMetrics();
   const [engine, returnPathKey, policy] = await Promise.all([
-    openAws({ resources, clock, log }),
+    // systemd makes it (StateDirectory=), and it outlives the process.
+    openAws({ resources, clock, log, journal: process.env.STATE_DIRECTORY }),
     readSecret('return-path.key', { bucket: secrets }),
     openDeployedPolicy({ clock, log, meter: policyMetrics }),
   ]);

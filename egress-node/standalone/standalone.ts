@@ -62,7 +62,9 @@ export async function startStandalone(started: Settings, log: Log): Promise<Stan
   let settings = started;
 
   const masterKey = await loadMasterKey(settings.data);
-  const engine = stack.adopt(await openEmbedded({ directory: settings.data, clock }), (one) => one.close());
+  const engine = stack.adopt(await openEmbedded({ directory: settings.data, clock, log }), (one) =>
+    one.close(),
+  );
   const resolver = createResolver({ servers: dnsServers(settings.dns), clock });
   const control = await controlOf(settings, masterKey, engine, resolver);
   stack.defer(() => control.close());

@@ -1,8 +1,8 @@
 /**
  * Ends leases in batches: what ends within one turn of the event loop, or while `WIDTH` batches are being
- * written, goes to the queue in one call. A process that dies between a final reply and its record sends twice, so
- * little waits for anything else here. What the peer answered is never dropped: while the storage fails,
- * settlements wait here and are tried again.
+ * written, goes to the queue in one call. A process that dies between a final reply and its record would send twice:
+ * ends by a reply are noted in the turn in which it was read (`Queue.note`), before they are settled. What the peer
+ * answered is never dropped: while the storage fails, settlements wait here and are tried again.
  *
  * A settlement or outcome that the storage refuses for good is found by halving its batch, so that it holds up
  * nothing else. It is logged whole and counted; the settlement is then written once more without its texts, so
@@ -35,6 +35,8 @@ export interface SettlerParts {
 }
 
 const RETRY = 500;
+/** Time after which the replies of a turn are noted before its end, ms. */
+const LONG_TURN = 1;
 /** Batches that are written at a time. */
 const WIDTH = 4;
 const TEXT_REFUSED = 'The storage refused the texts of this attempt; the log has them (settlement.refused).';
@@ -43,6 +45,10 @@ export class Settler {
   readonly #parts: SettlerParts;
   #pending: Entry[] = [];
   #reports: Outcome[] = [];
+  /** Ends by a peer's reply that are not noted yet. */
+  #answered: Settlement[] = [];
+  /** When the first of them was read. */
+  #answeredFrom = 0;
   /** Batches being written. */
   #running = 0;
   /** A batch begins with the end of this turn. */
@@ -57,6 +63,7 @@ export class Settler {
 
   push(delivery: Delivery, settlement: Settlement): void {
     this.#pending.push({ delivery, settlement });
+    if (settlement.kind === 'end' && settlement.attempt.replies.length > 0) this.#hear(settlement);
     this.#start();
   }
 
@@ -73,17 +80,35 @@ export class Settler {
   }
 
   #start(): void {
-    if (this.#starting || this.#running >= WIDTH) return;
+    if (this.#starting) return;
     this.#starting = true;
     setImmediate(() => {
       this.#starting = false;
-      void this.#run();
+      this.#note();
+      if (this.#running < WIDTH) void this.#run();
     });
+  }
+
+  /** Gathers what a turn of the event loop reads, and does not let it wait for a long turn. */
+  #hear(end: Settlement): void {
+    const now = this.#parts.clock.now();
+    if (this.#answered.length === 0) this.#answeredFrom = now;
+    this.#answered.push(end);
+    if (now - this.#answeredFrom >= LONG_TURN) this.#note();
+  }
+
+  /** Writes down what peers have answered; from then on a death of this process repeats none of it. */
+  #note(): void {
+    if (this.#answered.length === 0) return;
+    const answered = this.#answered;
+    this.#answered = [];
+    this.#parts.queue.note(answered);
   }
 
   async #run(): Promise<void> {
     this.#running += 1;
     while (this.#pending.length > 0) {
+      this.#note();
       const batch = this.#pending;
       this.#pending = [];
       await this.#settle(batch);

@@ -121,6 +121,12 @@ export interface Queue {
   /** Fair between the tenants of the lane: round-robin, independent of their backlogs. */
   lease(request: LeaseRequest): Promise<LeasedItem[]>;
   settle(settlements: Settlement[]): Promise<void>;
+  /**
+   * Writes ends down that `settle` follows for, without waiting for a disk: they outlive this process, and the next
+   * one in its place settles them before it leases anything. Never throws. An engine that was opened without a place
+   * for it does nothing.
+   */
+  note(ends: readonly Settlement[]): void;
   /** Prolongs the visibility of leased items. */
   extend(leased: LeasedItem[], visibility: number): Promise<void>;
   /** Lanes that hold or held a delivery since the start. */

@@ -96,6 +96,8 @@ export class ClusterNode {
       POSTERN_DNS: '127.0.0.1:9',
       POSTERN_INBOUND: '127.0.0.1:0',
       POSTERN_API: '127.0.0.1:0',
+      // As the unit of systemd makes it.
+      STATE_DIRECTORY: `${log}.state`,
     };
     return new ClusterNode(name, sqs, dynamodb, environment, log, receipts);
   }

@@ -34,6 +34,10 @@ export interface OpenOptions {
   skew?: number;
   /** An endpoint of SQS in place of the emulator's own. */
   sqs?: string;
+  /** Directory of its settlement journal. */
+  journal?: string;
+  /** In place of none at first. */
+  faults?: Faults;
 }
 
 export interface Nodes {
@@ -64,8 +68,7 @@ export function awsNodes(): Nodes {
   return {
     aws: () => aws,
     logged,
-    async open({ claimBeforeSend = false, skew = 0, sqs } = {}) {
-      const faults = new Faults();
+    async open({ claimBeforeSend = false, skew = 0, sqs, journal, faults = new Faults() } = {}) {
       const lanes = withLanes(aws);
       const note = (message: string): void => void logged.push(message);
       const engine = await openAws({
@@ -77,6 +80,7 @@ export function awsNodes(): Nodes {
         random: seededRandom(1),
         log: { debug: note, info: note, warn: note, error: note },
         depthAge: 0,
+        journal,
       });
       engines.push(engine);
       return { engine, faults };

@@ -49,6 +49,7 @@ engineContract(
         admit: (messages, claim) => api.queue.admit(messages, claim),
         lease: (request) => node.queue.lease(request),
         settle: (settlements) => node.queue.settle(settlements),
+        note: (ends) => node.queue.note(ends),
         extend: (leased, visibility) => node.queue.extend(leased, visibility),
         lanes: () => node.queue.lanes(),
         depths: (lanes) => api.queue.depths(lanes),

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -10,20 +10,25 @@ import { afterEach, beforeEach, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { checkStore } from '../../lib/engine/embedded/check.ts';
 import { openEmbedded } from '../../lib/engine/embedded/open.ts';
-import { FILE } from '../../lib/engine/embedded/store/schema.ts';
+import { FILE, JOURNAL } from '../../lib/engine/embedded/store/schema.ts';
 import type { Engine } from '../../lib/engine/ports.ts';
 import { BATCH_MEMORY } from '../../lib/engine/rows.ts';
 import { TestClock } from '../support/clock.ts';
-import { admit, collect, defer, end, LONG, mail, newLane } from './harness.ts';
+import { admit, assertEmpty, collect, defer, end, LONG, mail, newLane } from './harness.ts';
 
 describe('embedded engine: restarts', () => {
   const clock = new TestClock();
   let directory: string;
   let engine: Engine;
+  const logged: string[] = [];
+  const note = (message: string, fields?: object): void =>
+    void logged.push(`${message} ${JSON.stringify(fields)}`);
+  const log = { info: note, error: note };
 
   beforeEach(async () => {
     directory = await mkdtemp(join(tmpdir(), 'postern-restart-'));
-    engine = await openEmbedded({ directory, clock, minimumFree: 0 });
+    engine = await openEmbedded({ directory, clock, minimumFree: 0, log });
+    logged.length = 0;
   });
 
   afterEach(async () => {
@@ -35,7 +40,7 @@ describe('embedded engine: restarts', () => {
   async function restart(): Promise<void> {
     await engine.close();
     assert.deepEqual(checkStore(directory).problems, []);
-    engine = await openEmbedded({ directory, clock, minimumFree: 0 });
+    engine = await openEmbedded({ directory, clock, minimumFree: 0, log });
   }
 
   test('suppressions survive a restart', async () => {
@@ -91,6 +96,75 @@ describe('embedded engine: restarts', () => {
     await admit(engine, mail(clock.now(), { lane }));
     const receives = (await collect(engine, lane, 3)).map((leased) => leased.receives);
     assert.deepEqual(receives, [2, 2, 1]);
+  });
+
+  test('ends that were noted and never settled count after a restart, once', async () => {
+    const lane = newLane();
+    const message = mail(clock.now(), {
+      lane,
+      recipients: ['a@example.net', 'b@example.net', 'c@example.net'],
+    });
+    await admit(engine, message, mail(clock.now(), { lane }));
+    const [a, b, , other] = await collect(engine, lane, 4);
+    engine.queue.note([end(a!, clock.now()), end(b!, clock.now(), 'bounced')]);
+    const settled = end(other!, clock.now());
+    engine.queue.note([settled]);
+    await engine.queue.settle([settled]);
+    await restart();
+    assert.deepEqual(logged, ['journal.settled {"deliveries":2}']);
+    assert.deepEqual(await readdir(join(directory, JOURNAL)), []);
+    const { id } = message.record;
+    const records = await engine.records.deliveries(id);
+    assert.deepEqual(
+      records.map(({ state }) => state),
+      ['delivered', 'bounced', 'queued'],
+    );
+    const [last] = await collect(engine, lane, 1);
+    assert.equal(last!.item.n, 2);
+    await assertEmpty(engine, lane);
+    await engine.queue.settle([end(last!, clock.now())]);
+    await restart();
+    const { outcomes } = await engine.records.feed(0, 10);
+    assert.equal(outcomes.length, 4, 'one for each delivery');
+    assert.equal(logged.length, 1, 'nothing is left to settle');
+  });
+
+  test('a note of a delivery that is not there any more changes nothing, even when its place is taken', async () => {
+    const lane = newLane();
+    await admit(engine, mail(clock.now(), { lane }));
+    const [old] = await collect(engine, lane, 1);
+    engine.queue.note([end(old!, clock.now())]);
+    const journal = join(directory, JOURNAL);
+    const kept = await readFile(join(journal, '1.v1'));
+    await engine.queue.settle([end(old!, clock.now())]);
+    await restart();
+    // An empty tenant queue is dropped at the start, and the keys of the next one begin anew.
+    await restart();
+    const message = mail(clock.now(), { lane });
+    await admit(engine, message);
+    await engine.close();
+    await writeFile(join(journal, '1.v1'), kept);
+    engine = await openEmbedded({ directory, clock, minimumFree: 0, log });
+    const [leased] = await collect(engine, lane, 1);
+    assert.equal(leased!.item.messageId, message.record.id);
+    assert.deepEqual(logged, []);
+  });
+
+  test('a journal with a damaged middle is reported, and the rest of it counts', async () => {
+    const lane = newLane();
+    await admit(engine, ...Array.from({ length: 4 }, () => mail(clock.now(), { lane })));
+    engine.queue.note((await collect(engine, lane, 4)).map((leased) => end(leased, clock.now())));
+    const file = join(directory, JOURNAL, '1.v1');
+    const text = await readFile(file, 'utf8');
+    await writeFile(file, text.replace('\n', 'x').slice(0, -3));
+    assert.match(checkStore(directory).problems.join(), /1\.v1 is damaged from byte 0 to/);
+    await engine.close();
+    engine = await openEmbedded({ directory, clock, minimumFree: 0, log });
+    assert.match(
+      logged.join(),
+      /journal.damaged.*is damaged from byte 0 to.*journal.settled {"deliveries":1}/,
+    );
+    await collect(engine, lane, 3);
   });
 
   test('a long queue on disk does not delay another tenant after a restart', async () => {
@@ -212,9 +286,9 @@ describe('embedded engine: restarts', () => {
   });
 });
 
-test('embedded engine: a process killed under load loses nothing that it had answered', async () => {
+test('embedded engine: a process killed under load loses nothing that it had answered or noted', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'postern-kill-'));
-  const answered = { admitted: new Set<string>(), settled: new Set<string>() };
+  const answered = { admitted: new Set<string>(), noted: new Set<string>(), settled: new Set<string>() };
   try {
     for (let round = 0; round < 4; round++) {
       const child = spawn(
@@ -234,16 +308,17 @@ test('embedded engine: a process killed under load loses nothing that it had ans
       // Only whole lines: the last one may be cut off.
       for (const line of text.slice(0, text.lastIndexOf('\n')).split('\n')) {
         const [what, id] = line.split(' ');
-        if (what === 'admitted' || what === 'settled') answered[what].add(id!);
+        if (what === 'admitted' || what === 'noted' || what === 'settled') answered[what].add(id!);
       }
       assert.deepEqual(checkStore(directory).problems, []);
     }
     assert.ok(answered.settled.size > 0 && answered.admitted.size > answered.settled.size);
     const engine = await openEmbedded({ directory, clock: new TestClock(), minimumFree: 0 });
+    assert.ok(answered.noted.size > answered.settled.size, 'each kill cuts a settlement off');
     for (const id of answered.admitted) {
       const state = await engine.records.state(id, 0);
       assert.ok(
-        state === 'delivered' || (state === 'queued' && !answered.settled.has(id)),
+        state === 'delivered' || (state === 'queued' && !answered.noted.has(id)),
         `${id} is ${state}`,
       );
     }

@@ -1,4 +1,4 @@
-/** Admits and settles as fast as it can, printing each answer, until it is killed. Run by a test. */
+/** Admits, notes and settles as fast as it can, printing each answer, until it is killed. Run by a test. */
 import { writeSync } from 'node:fs';
 import { openEmbedded } from '../../lib/engine/embedded/open.ts';
 import { systemClock } from '../../lib/time.ts';
@@ -18,7 +18,10 @@ async function admitForEver(): Promise<never> {
 async function settleForEver(): Promise<never> {
   for (;;) {
     const items = await engine.queue.lease({ lane, max: 5, visibility: LONG, wait: 1_000 });
-    await engine.queue.settle(items.map((leased) => end(leased, systemClock.now())));
+    const ends = items.map((leased) => end(leased, systemClock.now()));
+    engine.queue.note(ends);
+    for (const { item } of items) writeSync(1, `noted ${item.messageId}\n`);
+    await engine.queue.settle(ends);
     for (const { item } of items) writeSync(1, `settled ${item.messageId}\n`);
   }
 }

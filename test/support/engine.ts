@@ -140,6 +140,8 @@ export class TestEngine {
   readonly others: Engine;
   /** What the engine took of egress, in this order. */
   readonly settlements: Settlement[] = [];
+  /** Ends that were noted, in order. */
+  readonly noted: Settlement[] = [];
   readonly reports: Outcome[] = [];
   readonly extended: LeasedItem[] = [];
   readonly leases: LeaseRequest[] = [];
@@ -180,6 +182,10 @@ export class TestEngine {
           if (error) throw error;
           await queue.settle(settlements);
           this.settlements.push(...settlements);
+        },
+        note: (ends) => {
+          this.noted.push(...ends);
+          queue.note(ends);
         },
         extend: (leased, visibility) => {
           this.extended.push(...leased);

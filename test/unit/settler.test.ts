@@ -24,6 +24,7 @@ function start(always?: string) {
   };
   const settler = new Settler({
     queue: {
+      note: () => undefined,
       settle: async (list: Settlement[]) => {
         if (list.some((one) => JSON.stringify(one).includes(BAD) || one.leased.item.recipient === always))
           refuse();
@@ -103,12 +104,63 @@ describe('an entry that the storage refuses for good', () => {
 });
 
 describe('the settler', () => {
+  const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+  it('notes what peers have answered in the turn that reads it, before it is settled and while nothing can be', async () => {
+    const calls: string[] = [];
+    const name = (list: readonly Settlement[]) => list.map(({ leased }) => leased.item.recipient).join(' ');
+    const clock = new TestClock();
+    const settler = new Settler({
+      queue: {
+        note: (list: readonly Settlement[]) => void calls.push(`note ${name(list)}`),
+        settle: async (list: Settlement[]) => {
+          calls.push(`settle ${name(list)}`);
+          // The storage does not answer.
+          await new Promise<void>(() => {});
+        },
+      } as Partial<Queue> as Queue,
+      records: {} as Records,
+      clock,
+      log: { error: () => undefined },
+      inFlight: { remove: () => undefined },
+      lanes: { roomMade: () => undefined },
+      refused: () => undefined,
+    });
+    const push = (...names: string[]) => {
+      for (const one of names) settler.push({} as Delivery, ending(one, 'no such user'));
+    };
+    const { leased } = ending('put-back', '');
+    settler.push({} as Delivery, { kind: 'release', leased, until: 0, reason: { code: 'x', text: '' } });
+    const expired = ending('expired', '');
+    if (expired.kind === 'end') expired.attempt.replies = [];
+    settler.push({} as Delivery, expired);
+    push('a', 'b');
+    assert.deepEqual(calls, []);
+    await turn();
+    assert.deepEqual(calls.splice(0), ['note a b', 'settle put-back expired a b']);
+    for (const one of ['c', 'd', 'e']) {
+      push(one);
+      await turn();
+      assert.deepEqual(calls.splice(0), [`note ${one}`, `settle ${one}`]);
+    }
+    push('f', 'g');
+    await turn();
+    assert.deepEqual(calls.splice(0), ['note f g'], 'no batch can begin');
+    push('h');
+    clock.advance(1);
+    push('i');
+    assert.deepEqual(calls, ['note h i'], 'a long turn is not waited for');
+    await turn();
+    assert.equal(calls.length, 1);
+  });
+
   it('begins a batch while others are written, and outcomes after all of them', async () => {
     const calls: string[][] = [];
     const ends: (() => void)[] = [];
     let appended = 0;
     const settler = new Settler({
       queue: {
+        note: () => undefined,
         settle: async (list: Settlement[]) => {
           calls.push(list.map(({ leased }) => leased.item.recipient));
           await new Promise<void>((resolve) => ends.push(resolve));
@@ -121,7 +173,6 @@ describe('the settler', () => {
       lanes: { roomMade: () => undefined },
       refused: () => undefined,
     });
-    const turn = () => new Promise((resolve) => setImmediate(resolve));
     for (let n = 1; n <= 6; n += 1) {
       settler.push({} as Delivery, ending(`${n}@x.test`, 'no such user'));
       await turn();

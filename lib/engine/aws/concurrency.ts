@@ -48,3 +48,14 @@ export async function each<T>(
   await Promise.all(Array.from({ length: Math.min(width, list.length) }, run));
   if (errors.length > 0) throw errors[0];
 }
+
+/** The answer, or undefined when the signal comes first. */
+export function unlessAborted<T>(answer: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
+  return new Promise((resolve, reject) => {
+    const stop = (): void => resolve(undefined);
+    signal.addEventListener('abort', stop, { once: true });
+    const over = (): void => signal.removeEventListener('abort', stop);
+    answer.then(resolve, reject).finally(over);
+    if (signal.aborted) stop();
+  });
+}

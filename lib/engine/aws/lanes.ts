@@ -16,7 +16,7 @@ import {
 import { PosternError } from '../../errors.ts';
 import type { LaneDepth } from '../ports.ts';
 import { type Clients, didNothing, errorName, isRefusal, isThrottle, storageError } from './clients.ts';
-import { chunks, each, type Pacing, pause } from './concurrency.ts';
+import { chunks, each, type Pacing, pause, unlessAborted } from './concurrency.ts';
 import { SQS_BATCH, SQS_BYTES, sqsRequests } from './placement.ts';
 import { isUnheard } from './sockets.ts';
 
@@ -228,17 +228,6 @@ export class Lanes {
     });
     return expired;
   }
-}
-
-/** The answer, or undefined when the signal comes first. */
-function unlessAborted<T>(answer: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
-  return new Promise((resolve, reject) => {
-    const stop = (): void => resolve(undefined);
-    signal.addEventListener('abort', stop, { once: true });
-    const over = (): void => signal.removeEventListener('abort', stop);
-    answer.then(resolve, reject).finally(over);
-    if (signal.aborted) stop();
-  });
 }
 
 /**

@@ -3,7 +3,7 @@ import { type Log, silentLog } from '../../log.ts';
 import { type Clock, DAY, type Random } from '../../time.ts';
 import type { EventQueue } from '../destinations.ts';
 import type { MessageRecord, Outcome } from '../items.ts';
-import type { Engine } from '../ports.ts';
+import type { Engine, Settlement } from '../ports.ts';
 import { AwsBodies, BucketObjects, MessageBodies } from './bodies.ts';
 import { CallProgress } from './call-progress.ts';
 import { Calls } from './calls.ts';
@@ -16,6 +16,7 @@ import { Intake } from './intake.ts';
 import { Lanes } from './lanes.ts';
 import { AwsLeases } from './lease-table.ts';
 import { AwsLedger, type ShardedLedger } from './ledger.ts';
+import { Notes } from './notes.ts';
 import { CopyOutbox } from './outbox.ts';
 import { AwsQueue } from './queue.ts';
 import { LeasedHere } from './receipt.ts';
@@ -44,6 +45,11 @@ export interface AwsOptions {
   log?: Log;
   /** Maximum age of SQS's figures that `lanes` returns, ms. Default 30 s. */
   depthAge?: number;
+  /**
+   * Directory in which ends of deliveries are noted before they are settled, of this process and its successors alone.
+   * By default none.
+   */
+  journal?: string;
   /** How long records are kept after the expiry of their deliveries, ms. Default 30 days. */
   retention?: number;
 }
@@ -100,11 +106,16 @@ export function openAws(options: AwsOptions): Promise<AwsEngine> {
     claimBeforeSend,
   };
 
+  const settling = new Settling(shared);
+  const settle = (ends: Settlement[]) => settling.settle(ends);
+  const notes =
+    options.journal === undefined ? undefined : new Notes({ directory: options.journal, settle, clock, log });
   const engine: AwsEngine = {
     queue: new AwsQueue({
       intake: new Intake(shared),
       receiver: new Receiver({ ...shared, maxMessageBytes: MAX_MESSAGE_BYTES }),
-      settling: new Settling(shared),
+      settling,
+      notes,
       lanes,
       clock,
       depthAge,
@@ -127,6 +138,7 @@ export function openAws(options: AwsOptions): Promise<AwsEngine> {
       }
     },
     close() {
+      notes?.close();
       config.close();
       clients.destroy();
       return Promise.resolve();

@@ -16,6 +16,7 @@ import type {
 import { each } from './concurrency.ts';
 import type { Intake } from './intake.ts';
 import type { Lanes } from './lanes.ts';
+import type { Notes } from './notes.ts';
 import { receiptOf } from './receipt.ts';
 import type { Receiver } from './receive.ts';
 import { laneQueue } from './schema.ts';
@@ -30,6 +31,8 @@ export interface QueueParts {
   intake: Intake;
   receiver: Receiver;
   settling: Settling;
+  /** Absent: nothing is noted. */
+  notes: Notes | undefined;
   lanes: Lanes;
   clock: Clock;
   /** Maximum age of a depth, ms: each query costs a request for each lane. */
@@ -52,13 +55,20 @@ export class AwsQueue implements Queue {
     return this.#parts.intake.admit(messages, claim);
   }
 
-  lease(request: LeaseRequest): Promise<LeasedItem[]> {
+  async lease(request: LeaseRequest): Promise<LeasedItem[]> {
     this.#used(request.lane);
-    return this.#parts.receiver.lease(request);
+    const { notes, receiver } = this.#parts;
+    if (notes && !(await notes.recovered(request.signal))) return [];
+    return receiver.lease(request);
   }
 
-  settle(settlements: Settlement[]): Promise<void> {
-    return this.#parts.settling.settle(settlements);
+  async settle(settlements: Settlement[]): Promise<void> {
+    await this.#parts.settling.settle(settlements);
+    this.#parts.notes?.settled(settlements);
+  }
+
+  note(ends: readonly Settlement[]): void {
+    this.#parts.notes?.note(ends);
   }
 
   extend(leased: LeasedItem[], visibility: number): Promise<void> {

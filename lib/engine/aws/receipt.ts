@@ -1,5 +1,6 @@
 /** Leases of this process: their receipts, and the deliveries under lease here. */
 import type { LeasedItem } from '../ports.ts';
+import type { Note } from '../settlement-journal.ts';
 import type { Copy } from './deliveries.ts';
 import type { BodyPlace } from './envelope.ts';
 
@@ -26,6 +27,13 @@ export interface Receipt {
     mayBePut: boolean;
     emitted: boolean;
   };
+  /** Its end in the settlement journal. */
+  note?: Note;
+}
+
+/** The progress of an end that has not begun. */
+export function freshDone(): Receipt['done'] {
+  return { recorded: false, lost: false, put: false, mayBePut: false, emitted: false };
 }
 
 export function receiptOf(leased: LeasedItem): Receipt {

@@ -42,7 +42,7 @@ import type { Feed } from './feed.ts';
 import type { Lanes } from './lanes.ts';
 import { type CopyOutbox, isFar } from './outbox.ts';
 import { ledgerPlace, SQS_BATCH } from './placement.ts';
-import type { LeasedHere, Receipt } from './receipt.ts';
+import { freshDone, type LeasedHere, type Receipt } from './receipt.ts';
 import { laneQueue } from './schema.ts';
 
 export interface ReceiverParts extends Pacing {
@@ -287,7 +287,7 @@ export class Receiver {
     try {
       const packed = arrival.packed ?? (await bodies.get(item.messageId, envelope.at!));
       const bytes = await decompress(packed, maxMessageBytes);
-      const done = { recorded: false, lost: false, put: false, mayBePut: false, emitted: false };
+      const done = freshDone();
       const receipt: Receipt = { copy, queue, handle, fresh, nonce, at: envelope.at, until, done };
       leasedHere.add(receipt);
       return { item, bytes, receives: copy.receives, receipt };

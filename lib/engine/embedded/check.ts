@@ -14,6 +14,7 @@ import { asPosternError, PosternError } from '../../errors.ts';
 import { checkDeliveries, ProblemList } from './check-deliveries.ts';
 import { storageFault } from './faults.ts';
 import { refuseForeign } from './store/database.ts';
+import { journalOf } from './store/recovery.ts';
 import { FILE, SPAN } from './store/schema.ts';
 
 export interface StoreReport {
@@ -106,8 +107,9 @@ export function checkStore(directory: string): StoreReport {
   const file = join(directory, FILE);
   if (!existsSync(file))
     throw new PosternError('not_found', `There is no store in ${directory}: it holds no ${FILE}.`);
-  const problems: string[] = [];
-  const counts: Record<string, number> = {};
+  const { notes, damage } = journalOf(directory);
+  const problems: string[] = [...damage];
+  const counts: Record<string, number> = { journal: notes.length };
   let db: DatabaseSync | undefined;
   try {
     db = new DatabaseSync(file, { readOnly: true, timeout: 0 });

@@ -1,7 +1,10 @@
 /** Opens the embedded engine: every port of the engine on one SQLite file, for one process. */
+import { join } from 'node:path';
 import { PosternError } from '../../errors.ts';
+import { type Log, silentLog } from '../../log.ts';
 import type { Clock } from '../../time.ts';
 import type { Engine } from '../ports.ts';
+import { SettlementJournal } from '../settlement-journal.ts';
 import { EmbeddedConfig } from './config.ts';
 import { EmbeddedLeases } from './leases.ts';
 import { EmbeddedLedger, LedgerTimer } from './ledger.ts';
@@ -11,6 +14,7 @@ import { EmbeddedQueue } from './queue.ts';
 import { Ready } from './ready.ts';
 import { EmbeddedBodies, EmbeddedRecords } from './records.ts';
 import { EmbeddedRows } from './rows.ts';
+import { JOURNAL } from './store/schema.ts';
 import { EmbeddedSuppressions } from './suppressions.ts';
 
 /** Free bytes below which new mail is refused: room for the outcomes of what was accepted, and the WAL. */
@@ -22,6 +26,7 @@ export interface EmbeddedOptions {
   clock: Clock;
   /** New mail is refused (`storage_full`) while the file system has fewer free bytes. Default 256 MiB. */
   minimumFree?: number;
+  log?: Pick<Log, 'info' | 'error'>;
 }
 
 /**
@@ -30,12 +35,20 @@ export interface EmbeddedOptions {
  *   `storage_unavailable`.
  */
 export async function openEmbedded(options: EmbeddedOptions): Promise<Engine> {
-  const { directory, clock, minimumFree = MINIMUM_FREE } = options;
-  return engineOver(await Link.open({ directory, minimumFree }), clock);
+  const { directory, clock, minimumFree = MINIMUM_FREE, log = silentLog } = options;
+  const { link, opened } = await Link.open({ directory, minimumFree });
+  const { settled, damage } = opened.recovered;
+  for (const text of damage) log.error('journal.damaged', { text });
+  if (settled > 0) log.info('journal.settled', { deliveries: settled });
+  return engineOver({ link, opened }, clock, new SettlementJournal(join(directory, JOURNAL), log));
 }
 
 /** The ports over a store that is open. */
-export function engineOver({ link, opened }: { link: Link; opened: Opened }, clock: Clock): Engine {
+export function engineOver(
+  { link, opened }: { link: Link; opened: Opened },
+  clock: Clock,
+  journal?: SettlementJournal,
+): Engine {
   const ready = new Ready(link, clock, opened);
   const timer = new LedgerTimer(link, clock, ready, opened.nextDue);
   let closed: Promise<void> | undefined;
@@ -46,10 +59,11 @@ export function engineOver({ link, opened }: { link: Link; opened: Opened }, clo
     // The last batch: every earlier call is in it or before it.
     await link.call('finish', { clean: ready.leasedCount === 0 }).catch(() => {});
     await link.close();
+    journal?.close();
   }
 
   return {
-    queue: new EmbeddedQueue(link, clock, ready, timer),
+    queue: new EmbeddedQueue(link, clock, ready, timer, journal),
     ledger: new EmbeddedLedger(link, clock, ready, timer),
     records: new EmbeddedRecords(link, clock, ready),
     bodies: new EmbeddedBodies(link),

@@ -184,6 +184,15 @@ export interface Opened {
   clean: boolean;
   /** Bits of a `KeyFilter` of the addresses on suppression lists. */
   listed: Uint32Array;
+  recovered: Recovered;
+}
+
+/** What came of the settlement journal of the run before. */
+export interface Recovered {
+  /** Deliveries that it ended: their replies had been read, and not stored. */
+  settled: number;
+  /** What of it cannot be read, for a person. */
+  damage: string[];
 }
 
 /** Maximum number of rows that one `match` examines: no index serves it, and other calls must not wait long. */

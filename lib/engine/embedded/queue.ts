@@ -15,10 +15,12 @@ import type {
   Settlement,
 } from '../ports.ts';
 import { messageHashes } from '../search.ts';
+import type { Note, SettlementJournal } from '../settlement-journal.ts';
 import { FINAL_STATES, isLegalTransition } from '../states.ts';
 import type { WaitingLease } from './lane.ts';
 import type { LedgerTimer } from './ledger.ts';
 import type { Link } from './link.ts';
+import { noteOf } from './note.ts';
 import type { AdmitReply, MessageTuple, OutcomeTuple, SettlementTuple } from './protocol.ts';
 import type { Ready } from './ready.ts';
 import type { Held } from './tenant-queue.ts';
@@ -27,6 +29,8 @@ import type { Held } from './tenant-queue.ts';
 class LocalReceipt {
   readonly held: Held;
   readonly receives: number;
+  /** How its lease ended, once that was noted in the journal. */
+  end: { settlement: Settlement; tuple: SettlementTuple; note: Note | undefined } | undefined;
 
   constructor(held: Held) {
     this.held = held;
@@ -36,6 +40,15 @@ class LocalReceipt {
   /** This lease is the one that holds. */
   get current(): boolean {
     return this.held.place === 'leased' && this.held.receives === this.receives;
+  }
+
+  /**
+   * Whether a settlement counts. A late end does while the delivery is queued, because it has its result. A late defer
+   * or release does not: another lease decides.
+   */
+  allows({ kind }: Settlement): boolean {
+    const { place } = this.held;
+    return this.current || (kind === 'end' && (place === 'ready' || place === 'leased'));
   }
 }
 
@@ -48,12 +61,14 @@ export class EmbeddedQueue implements Queue {
   readonly #clock: Clock;
   readonly #ready: Ready;
   readonly #timer: LedgerTimer;
+  readonly #journal: SettlementJournal | undefined;
 
-  constructor(link: Link, clock: Clock, ready: Ready, timer: LedgerTimer) {
+  constructor(link: Link, clock: Clock, ready: Ready, timer: LedgerTimer, journal?: SettlementJournal) {
     this.#link = link;
     this.#clock = clock;
     this.#ready = ready;
     this.#timer = timer;
+    this.#journal = journal;
   }
 
   admit(messages: Admission[], claim?: IdempotencyClaim): Promise<AdmitResult> {
@@ -122,25 +137,37 @@ export class EmbeddedQueue implements Queue {
   async settle(settlements: Settlement[]): Promise<void> {
     for (const settlement of settlements) refuseIllegal(settlement);
     const tuples: SettlementTuple[] = [];
-    const settled: Held[] = [];
+    const settled: LocalReceipt[] = [];
     for (const settlement of settlements) {
       const receipt = settlement.leased.receipt as LocalReceipt;
       const { held } = receipt;
-      // A late end still counts while the delivery is queued, because it has its result. A late defer or release does
-      // not: another lease decides.
-      const late = settlement.kind === 'end' && (held.place === 'ready' || held.place === 'leased');
-      if (!receipt.current && !late) continue;
+      if (!receipt.allows(settlement)) {
+        this.#journal?.settled([receipt.end?.note]);
+        continue;
+      }
       const stays = settlement.kind === 'release' && settlement.lane === undefined;
       if (stays && settlement.until <= this.#clock.now()) {
         this.#ready.takeBack(held);
         continue;
       }
       this.#ready.settling(held);
-      tuples.push(settlementTuple(settlement, held));
-      settled.push(held);
+      const { end } = receipt;
+      tuples.push(end?.settlement === settlement ? end.tuple : settlementTuple(settlement, held));
+      settled.push(receipt);
     }
     this.#ready.serveTouched();
     if (tuples.length > 0) await this.#write(tuples, settled);
+  }
+
+  note(ends: readonly Settlement[]): void {
+    if (!this.#journal) return;
+    const noted = ends.filter((one) => (one.leased.receipt as LocalReceipt).allows(one));
+    const tuples = noted.map((one) => settlementTuple(one, (one.leased.receipt as LocalReceipt).held));
+    const notes = this.#journal.note(tuples.map(noteOf));
+    for (const [at, settlement] of noted.entries()) {
+      const receipt = settlement.leased.receipt as LocalReceipt;
+      receipt.end = { settlement, tuple: tuples[at]!, note: notes[at] };
+    }
   }
 
   extend(leased: LeasedItem[], visibility: number): Promise<void> {
@@ -165,15 +192,16 @@ export class EmbeddedQueue implements Queue {
     return { item: held.item, bytes: held.bytes, receives: held.receives, receipt: new LocalReceipt(held) };
   }
 
-  #write(tuples: SettlementTuple[], settled: Held[]): Promise<void> {
+  #write(tuples: SettlementTuple[], settled: LocalReceipt[]): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#link.send('settle', tuples, [], (error) => {
         if (error) {
-          for (const held of settled) this.#ready.unsettled(held);
+          for (const { held } of settled) this.#ready.unsettled(held);
           reject(error);
           return;
         }
-        for (const held of settled) this.#ready.gone(held);
+        for (const { held } of settled) this.#ready.gone(held);
+        this.#journal?.settled(settled.map(({ end }) => end?.note));
         for (const tuple of tuples) if (tuple[6] > 0) this.#timer.expect(tuple[6]);
         resolve();
       });

@@ -24,6 +24,9 @@ export const IN_MEMORY = ':memory:';
 /** Empty file whose lock belongs to the process that writes the store. */
 export const LOCK = 'postern.lock';
 
+/** Directory of the settlement journal in the data directory. */
+export const JOURNAL = 'journal';
+
 /** Positions of a tenant queue: a queue key is `tenant queue * SPAN + position`, a safe integer. */
 export const SPAN = 2 ** 32;
 

@@ -7,6 +7,7 @@
  */
 import { statfsSync } from 'node:fs';
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import { removeJournal } from '../../settlement-journal.ts';
 import { storageFault } from '../faults.ts';
 import type {
   Batch,
@@ -28,6 +29,7 @@ import { LedgerTable } from './ledger.ts';
 import { LedgerMatcher } from './matcher.ts';
 import { OutcomeTable } from './outcomes.ts';
 import { RecordTable } from './records.ts';
+import { journalOf, recover } from './recovery.ts';
 import { RowTable } from './rows.ts';
 import { IN_MEMORY } from './schema.ts';
 import { MessageSearchTable } from './search.ts';
@@ -215,7 +217,10 @@ export class Store {
   }
 
   #start(suppressions: SuppressionTable): Opened {
+    const journal = journalOf(this.#directory);
     this.db.exec('BEGIN IMMEDIATE');
+    const recovered = recover(this.db, this.#ledger, journal);
+    this.#tenantQueues.flush();
     const clean = this.db.prepare("SELECT value FROM meta WHERE name = 'clean'").get()?.value === 1;
     this.#setMeta.run('clean', 0);
     const opened: Opened = {
@@ -224,8 +229,10 @@ export class Store {
       nextDue: this.#ledger.next(),
       clean,
       listed: suppressions.filter(),
+      recovered,
     };
     this.db.exec('COMMIT');
+    removeJournal(journal);
     return opened;
   }
 
