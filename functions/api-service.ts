@@ -2,6 +2,7 @@
 
 import { openPipeline, type PipelineOptions } from '../lib/accept/open.ts';
 import { createApi } from '../lib/api/app.ts';
+import type { ConsoleOptions, createConsole } from '../lib/console/console.ts';
 import { IpInventory } from '../lib/control/ip-inventory.ts';
 import { createResolver } from '../lib/dns/resolver.ts';
 import { dnsServers } from '../lib/dns/servers.ts';
@@ -90,12 +91,15 @@ export async function openService(options: ApiServiceOptions): Promise<Fetch> {
     pull,
     limits: { messageBytes: MAX_MESSAGE },
   });
+  const console = lazyConsole({ fetch: app.fetch, masterKey: options.masterKey, clock, log: output.log });
   return async (request, env) => {
     let response: Response;
     try {
       // This process may have been stopped between two calls, and a key revoked meanwhile.
       await engine.config.catchUp();
-      response = await app.fetch(request, env);
+      const { pathname } = new URL(request.url);
+      const open = pathname === '/console' || pathname.startsWith('/console/');
+      response = await (open ? (await console()).fetch(request, env) : app.fetch(request, env));
     } catch (cause) {
       response = away(asPosternError(cause), output.log);
     }
@@ -104,6 +108,12 @@ export async function openService(options: ApiServiceOptions): Promise<Fetch> {
     if (policyMetrics) output.emf.put({}, policyMetrics.take(policy?.state()));
     return response;
   };
+}
+
+/** Loads the console when a browser first asks for it, so that no other call waits for it at a start. */
+function lazyConsole(options: ConsoleOptions): () => Promise<ReturnType<typeof createConsole>> {
+  let opened: ReturnType<typeof createConsole> | undefined;
+  return async () => (opened ??= (await import('../lib/console/console.ts')).createConsole(options));
 }
 
 /** The answer while the configuration cannot be read: clients of every API retry it. */

@@ -27,6 +27,7 @@ export function banner(
     `  Postern is ready. Data in ${settings.data}`,
     '',
     `  API         ${scheme}://${listening.api}   SES v2, SES v1, /v1, /metrics, /healthz`,
+    `  console     ${scheme}://${listening.api}/console   sign in with a key`,
     `  submission  smtp://${listening.submission}   STARTTLS, AUTH PLAIN LOGIN`,
   ];
   if (listening.submissionTls) lines.push(`  submission  smtps://${listening.submissionTls}`);

@@ -58,7 +58,6 @@ export interface Standalone {
 export async function startStandalone(started: Settings, log: Log): Promise<Standalone> {
   await using stack = new AsyncDisposableStack();
   const clock = systemClock;
-  const random = Math.random;
   let settings = started;
 
   const masterKey = await loadMasterKey(settings.data);
@@ -73,14 +72,14 @@ export async function startStandalone(started: Settings, log: Log): Promise<Stan
   if (settings.startPaused) await pauseAll(control.directives);
   await ensureConfiguredKey(control, settings);
   const delivery = await startDelivery(
-    { settings: () => settings, engine, control, resolver, clock, random, log },
+    { settings: () => settings, engine, control, resolver, clock, random: Math.random, log },
     stack,
   );
   const { egress, policy, metrics, warmup, reports } = delivery;
   const context = contextOf(settings);
   const events = stack.adopt(await eventsOf(settings, engine, control, resolver, log), (one) => one.close());
   const { accept, tokens, verificationLinks, ...trackingLinks } = openAccept(
-    { settings: () => settings, engine, control, masterKey, delivery, clock, random },
+    { settings: () => settings, engine, control, masterKey, delivery, clock, random: Math.random },
     stack,
   );
   const contacts = new Contacts(engine.rows, clock);
@@ -123,6 +122,7 @@ export async function startStandalone(started: Settings, log: Log): Promise<Stan
           pull: new FeedPull({ records: engine.records, context, clock }),
           limits: { messageBytes: settings.maxMessageBytes },
         },
+        masterKey,
         ...trackingLinks,
         contacts,
         report: readerReports({ records: engine.records, unsubscribe }),

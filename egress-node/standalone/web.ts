@@ -1,4 +1,4 @@
-/** The HTTP listener: the API, the endpoint of opens and clicks, health and metrics, all on one port. */
+/** The HTTP listener: the API, the console, the endpoint of opens and clicks, health and metrics, all on one port. */
 import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { type ServerType, serve } from '@hono/node-server';
@@ -6,6 +6,8 @@ import ipaddr from 'ipaddr.js';
 import { createApi } from '../../lib/api/app.ts';
 import { authenticate } from '../../lib/api/authenticate.ts';
 import { createTracking } from '../../lib/api/tracking.ts';
+import { createConsole } from '../../lib/console/console.ts';
+import type { ApiFetch } from '../../lib/console/v1.ts';
 import type { Contacts } from '../../lib/contacts/contacts.ts';
 import { DOCUMENT, LINKS } from '../../lib/control/config-kinds.ts';
 import type { Outcome } from '../../lib/engine/items.ts';
@@ -39,6 +41,8 @@ export interface WebOptions {
   /** Key and certificate in PEM; absent: plain HTTP. */
   tls: { key: string; cert: string } | undefined;
   api: ApiDeps;
+  /** Seals the sessions of the console. */
+  masterKey: Buffer;
   links: TrackingLinks;
   unsubscribeLinks: UnsubscribeLinks;
   /** For the preference page of contact lists. */
@@ -52,7 +56,8 @@ export interface WebOptions {
 
 /** Opens the listener. @throws the operating system's error for an address that cannot be bound. */
 export async function startWeb(options: WebOptions): Promise<Web> {
-  const { listen, tls, api, links, unsubscribeLinks, contacts, report, metrics, delivery } = options;
+  const { listen, tls, api, masterKey, links, unsubscribeLinks, contacts, report, metrics, delivery } =
+    options;
   const { engine, clock, log, version } = api;
   const closing = new AbortController();
   const app = createApi({ ...api, closing: closing.signal });
@@ -80,6 +85,9 @@ export async function startWeb(options: WebOptions): Promise<Web> {
     const { contentType, body } = await metrics.text();
     return c.body(body, 200, { 'content-type': contentType });
   });
+  const { signal } = closing;
+  const fetchApi: ApiFetch = (request, env) => app.fetch(request, env);
+  app.route('/', createConsole({ fetch: fetchApi, masterKey, clock, log, closing: signal }));
   const server = await bind(app.fetch as FetchHandler, listen, tls);
   limitConnections(server, clock);
   return {

@@ -12,13 +12,12 @@
  * images ahead) are reported like readers: SES does not document how it distinguishes them.
  */
 import { Hono } from 'hono';
-import ipaddr from 'ipaddr.js';
 import type { Contacts } from '../contacts/contacts.ts';
 import { unsubscribeOutcome } from '../contacts/unsubscriber.ts';
 import { type Outcome, SCHEMA_VERSION } from '../engine/items.ts';
 import { createBodyReader } from '../http/body-reader.ts';
 import type { ApiEnv, ApiLog } from '../http/deps.ts';
-import { headerOf, headOf, type Incoming, type RequestHead } from '../http/raw-request.ts';
+import { clientAddress, headerOf, headOf, type Incoming, type RequestHead } from '../http/raw-request.ts';
 import { acceptedAtOf } from '../mail/message-id.ts';
 import type { ClickDetail, OpenDetail } from '../outcome/details.ts';
 import { cleanText } from '../text.ts';
@@ -136,7 +135,7 @@ export function createTracking(deps: TrackingDeps): Hono<ApiEnv> {
 
 function outcomeOf(found: TrackedOpen | TrackedClick, head: RequestHead, at: number): Outcome {
   const by: OpenDetail = {
-    ipAddress: addressOf(head),
+    ipAddress: clientAddress(head),
     userAgent: cleanText(
       Buffer.from(headerOf(head, 'user-agent') ?? '', 'latin1')
         .toString()
@@ -160,16 +159,6 @@ function hostOf(head: RequestHead): string {
   const host = (headerOf(head, 'x-forwarded-host') ?? headerOf(head, 'host') ?? '').split(',', 1)[0]!;
   return host.trim().replace(/:\d*$/, '');
 }
-
-/** The reader's address: the peer's, or the one from a proxy beside us; a stranger's header is ignored. */
-function addressOf(head: RequestHead): string {
-  const forwarded = headerOf(head, 'x-forwarded-for')?.split(',').at(-1)?.trim();
-  const trusted = ipaddr.isValid(head.sourceIp) && BESIDE_US.has(ipaddr.process(head.sourceIp).range());
-  if (trusted && forwarded !== undefined && ipaddr.isValid(forwarded)) return forwarded;
-  return head.sourceIp;
-}
-
-const BESIDE_US = new Set(['loopback', 'private', 'uniqueLocal', 'linkLocal']);
 
 /** What a reader sees of a link that is switched off. Its target is not shown: nobody is to go there. */
 function switchedOff(reason: string): Response {

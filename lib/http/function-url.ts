@@ -17,6 +17,9 @@ function rawRequestOf(event: LambdaFunctionURLEvent): RawRequest {
     // JSON holds a header as text; signatures are over its bytes.
     if (value !== undefined) headers.push([name.toLowerCase(), Buffer.from(value).toString('latin1')]);
   }
+  // Lambda takes cookies out of the headers.
+  if (event.cookies && event.headers.cookie === undefined)
+    headers.push(['cookie', Buffer.from(event.cookies.join('; ')).toString('latin1')]);
   return {
     method: http.method,
     rawPath: event.rawPath,
@@ -41,10 +44,14 @@ export async function answer(
   const query = incoming.rawQuery && `?${incoming.rawQuery}`;
   const url = `https://${event.requestContext.domainName}${incoming.rawPath}${query}`;
   const response = await fetch(new Request(url, { method: incoming.method }), { incoming });
+  const { 'set-cookie': _, ...headers } = Object.fromEntries(response.headers);
+  // An answer is for its caller alone: a cache on the way must not give one caller's to another.
+  const kept = headers['cache-control']?.startsWith('private,') ? headers['cache-control'] : 'no-store';
   return {
     statusCode: response.status,
-    // An answer is for its caller alone: a cache on the way must not give one caller's to another.
-    headers: { ...Object.fromEntries(response.headers), 'cache-control': 'no-store' },
+    headers: { ...headers, 'cache-control': kept },
+    // Lambda joins headers of one name, and cookies have commas in them.
+    cookies: response.headers.getSetCookie(),
     ...(await bodyOf(response)),
   };
 }

@@ -4,6 +4,7 @@
  * signature reads this, never `c.req`.
  */
 import type { IncomingMessage } from 'node:http';
+import ipaddr from 'ipaddr.js';
 
 /** All of a request except its body. */
 export interface RequestHead {
@@ -51,4 +52,14 @@ export function headerOf(head: RequestHead, name: string): string | undefined {
 /** Whether there is exactly one Host (RFC 9112 §3.2): with two, a proxy and the API might each use another one. */
 export function hasOneHost(head: RequestHead): boolean {
   return head.headers.filter(([name]) => name === 'host').length === 1;
+}
+
+const BESIDE_US = new Set(['loopback', 'private', 'uniqueLocal', 'linkLocal']);
+
+/** The client's address: the peer's, or the one from a proxy beside us; a stranger's header is ignored. */
+export function clientAddress(head: RequestHead): string {
+  const forwarded = headerOf(head, 'x-forwarded-for')?.split(',').at(-1)?.trim();
+  const trusted = ipaddr.isValid(head.sourceIp) && BESIDE_US.has(ipaddr.process(head.sourceIp).range());
+  if (trusted && forwarded !== undefined && ipaddr.isValid(forwarded)) return forwarded;
+  return head.sourceIp;
 }

@@ -13,6 +13,7 @@
  */
 import ipaddr from 'ipaddr.js';
 import type { Clock } from '../time.ts';
+import { WindowCounter } from '../window-counter.ts';
 
 export interface ListenerLimits {
   /** Maximum number of connections, trusted ones included. */
@@ -112,29 +113,5 @@ export class ConnectionLimiter {
   /** Counts a failed login. @returns the delay of its reply, ms. */
   failedLogin(network: string): number {
     return Math.min(MAX_LOGIN_DELAY, LOGIN_DELAY * this.#failures.add(network));
-  }
-}
-
-/** Counts by key within fixed windows. The map starts empty with each window, so that it cannot grow without end. */
-class WindowCounter {
-  readonly #window: number;
-  readonly #clock: Clock;
-  readonly #counts = new Map<string, number>();
-  #end = 0;
-
-  constructor(window: number, clock: Clock) {
-    this.#window = window;
-    this.#clock = clock;
-  }
-
-  add(key: string): number {
-    const now = this.#clock.now();
-    if (now >= this.#end) {
-      this.#counts.clear();
-      this.#end = now + this.#window;
-    }
-    const count = (this.#counts.get(key) ?? 0) + 1;
-    this.#counts.set(key, count);
-    return count;
   }
 }

@@ -15,6 +15,7 @@ import {
   senderEnvironment,
   trackEnvironment,
 } from '../../functions/environment.ts';
+import { assetFiles } from '../console/assets.ts';
 import type { DataStack } from './data.ts';
 import { ApiDomain, frontSecret } from './domain.ts';
 import { PosternFunction } from './function.ts';
@@ -107,7 +108,7 @@ export class ApiStack extends Stack {
     this.api = new PosternFunction(this, 'Api', {
       entry: 'api.ts',
       description: 'Postern: SES v2 and Postern API',
-      beside: [...policyFor('accept', policy), ...pools.files],
+      beside: [...policyFor('accept', policy), ...pools.files, ...assetFiles()],
       environment: apiEnvironment({ ...apiSettings, frontSecret: domain && front }),
       permissions: apiPermissions(data),
       ...shared,

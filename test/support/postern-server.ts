@@ -11,6 +11,7 @@ import { createApi } from '../../lib/api/app.ts';
 import { ErrorAnswer } from '../../lib/api/errors.ts';
 import { OPERATIONS } from '../../lib/api/openapi.ts';
 import { problemsOf } from '../../lib/api/schema.ts';
+import { createConsole } from '../../lib/console/console.ts';
 import type { ConfigKind } from '../../lib/control/config-kinds.ts';
 import { openControl } from '../../lib/control/control.ts';
 import type { Control } from '../../lib/control/types.ts';
@@ -128,6 +129,16 @@ export async function startPosternServer(options: ServerOptions = {}): Promise<P
     held: options.held,
     sources: options.sources,
   });
+  app.route(
+    '/',
+    createConsole({
+      fetch: (request, env) => app.fetch(request, env),
+      masterKey: MASTER_KEY,
+      clock,
+      log: { info: note, warn: note, error: note },
+      closing: closing.signal,
+    }),
+  );
   const server = createAdaptorServer({ fetch: app.fetch }) as Server;
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');

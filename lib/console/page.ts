@@ -1,0 +1,57 @@
+/** A page of the console: what it shows, and what its forms do. */
+import type { html } from 'hono/html';
+import type { Form } from './form.ts';
+import type { ApiFailure, V1 } from './v1.ts';
+
+/** HTML in which every value is escaped. */
+export type Markup = ReturnType<typeof html>;
+
+/** The key of a session, as `GET /v1/keys/self` has it. */
+export interface SignedInKey {
+  id: string;
+  tenant: string;
+  admin: boolean;
+  name?: string;
+}
+
+export interface PageCall {
+  v1: V1;
+  me: SignedInKey;
+  /** Labels of the path, decoded. */
+  params: Record<string, string>;
+  query: URLSearchParams;
+  /** What was submitted; empty where a page is opened. */
+  form: Form;
+  /** Why what was submitted is refused. */
+  problem?: ApiFailure;
+  /** What every form carries. */
+  token: string;
+  now: number;
+  /** Path and query of the page. */
+  here: string;
+  /** Whether answers may be of any length: the transport of a function holds them whole. */
+  unbounded: boolean;
+}
+
+export interface ShownPage {
+  title: string;
+  body: Markup;
+  /** Elements with an id and `data-live` follow what happens. */
+  live?: boolean;
+  charts?: boolean;
+}
+
+/** What a form did: where to go on, with a word on it; or a page, as for a secret that is shown once; or a file. */
+export type Acted = { to: string; notice: string } | ShownPage | Response;
+
+export interface ConsolePage {
+  /** `/messages/:id` */
+  path: string;
+  /** Entry of the navigation that it belongs to. */
+  nav: string;
+  /** Needs an administrator's key. */
+  admin?: boolean;
+  show(call: PageCall): Promise<ShownPage | Response>;
+  /** By the value of the button. */
+  acts?: Readonly<Record<string, (call: PageCall) => Promise<Acted>>>;
+}

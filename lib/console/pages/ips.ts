@@ -1,0 +1,100 @@
+/** Source addresses and their warm-up: the plan, and what came of it. */
+import { html } from 'hono/html';
+import { DAY } from '../../time.ts';
+import type { ApiCounts, ApiStatistics, ApiWarmingIp, ApiWarmupProvider } from '../answers.ts';
+import type { ConsolePage, Markup } from '../page.ts';
+import { badge, chart, count, link, percent, table } from '../parts.ts';
+import { labelText } from '../v1.ts';
+
+/** Addresses of one page: each has a state of its own in the store. */
+const PAGE = 100;
+const DAYS = 30;
+
+export const ipsPage: ConsolePage = {
+  path: '/ips',
+  nav: '/ips',
+  admin: true,
+  async show(call) {
+    const { ips } = await call.v1.get<{ ips: ApiWarmingIp[] }>('/warmup');
+    const from = Math.max(0, Number(call.query.get('after') ?? 0) || 0);
+    const rows = ips.slice(from, from + PAGE).map(
+      ({
+        ip,
+        pools,
+        warm,
+        percentage,
+        providers,
+        problem,
+      }) => html`<tr><th scope="row">${link(`/ips/${labelText(ip)}`, ip)}</th><td class="text">${pools.join(', ')}</td>
+<td>${problem ? badge('stopped', 'bad') : warm ? badge('warm', 'good') : badge('warming up', 'warn')}</td><td class="n">${percentage} %</td>
+<td class="n">${count(providers.reduce((sum, { sent }) => sum + sent, 0))}</td><td class="text">${problem ?? providers.flatMap(({ provider, cause }) => (cause ? [`${provider}: ${cause}`] : [])).join('; ')}</td></tr>`,
+    );
+    const body = html`<h1>IPs and warm-up</h1><p class="lead">An address without a plan is warm: only the limits of the providers hold. Plans are in ${link('/configuration/warmup', 'the warm-up document')}, pools in ${link('/configuration/routing', 'the routing document')}.</p>
+<div id="ips" data-live>${table('Source addresses', ['IP', 'Pools', 'State', '#Schedule', '#Today', 'Last held or stepped back'], rows)}</div>
+${ips.length > from + PAGE ? html`<nav class="pager" aria-label="Pages">${link('/ips', 'Next page', { after: from + PAGE })}</nav>` : ''}`;
+    return { title: 'IPs and warm-up', body, live: true };
+  },
+};
+
+export const ipPage: ConsolePage = {
+  path: '/ips/:ip',
+  nav: '/ips',
+  admin: true,
+  async show(call) {
+    const ip = call.params.ip!;
+    const today = Math.floor(call.now / DAY) * DAY;
+    const first = today - (DAYS - 1) * DAY;
+    const [{ ips }, sent] = await Promise.all([
+      call.v1.get<{ ips: ApiWarmingIp[] }>('/warmup', { ip }),
+      call.v1.get<ApiStatistics>('/stats', { ip, granularity: 'day', from: new Date(first).toISOString() }),
+    ]);
+    const [state] = ips as [ApiWarmingIp];
+    const days = Array.from({ length: DAYS }, (_, i) => first + i * DAY);
+    const of = (day: number): ApiCounts => sent.points.find(({ at }) => Date.parse(at) === day) ?? {};
+    const body = html`<p class="quiet">${link('/ips', 'IPs and warm-up')}</p><h1>${ip}</h1>
+<p>${state.pools.length > 0 ? html`In ${state.pools.join(', ')}.` : 'In no pool.'} ${state.problem ? badge(state.problem, 'bad') : state.warm ? badge('warm', 'good') : badge(`${state.percentage} % of its schedule`, 'warn')}</p>
+${chart(
+  `Sent from ${ip} in ${DAYS} days`,
+  days,
+  [
+    { label: 'Delivered', tone: 'good', values: days.map((day) => of(day).delivered ?? 0) },
+    { label: 'Deferred', tone: 'warn', values: days.map((day) => of(day).deferred ?? 0), line: true },
+    {
+      label: 'Bounced',
+      tone: 'bad',
+      values: days.map((day) => (of(day).permanentBounces ?? 0) + (of(day).transientBounces ?? 0)),
+      line: true,
+    },
+  ],
+  'day',
+)}
+<h2>Plan and fact, by provider, today</h2><div id="ip" data-live>${byProvider(state.providers)}</div>`;
+    return { title: ip, body, live: true, charts: true };
+  },
+};
+
+function byProvider(providers: readonly ApiWarmupProvider[]): Markup {
+  return table(
+    'Warm-up by provider',
+    [
+      'Provider',
+      'Day',
+      '#Plan',
+      '#Sent',
+      'Used',
+      '#Bounced',
+      '#Complained',
+      '#Deferred',
+      '#Blocked',
+      'What held it',
+    ],
+    providers.map(({ provider, warm, day, days, budget, sent, counts, steppedBack, cause }) => {
+      const rated = (name: string): Markup =>
+        html`<td class="n">${count(counts[name])} <small>${percent(counts[name] ?? 0, sent)}</small></td>`;
+      return html`<tr><th scope="row">${provider}</th><td class="tight">${warm ? badge('warm', 'good') : `${day} of ${days}`} ${steppedBack ? badge('a step back', 'bad') : ''}</td>
+<td class="n">${budget === undefined ? 'no bound' : count(budget)}</td><td class="n">${count(sent)}</td>
+<td>${budget ? html`<meter min="0" max="${budget}" value="${Math.min(budget, sent)}" aria-label="${provider}: used of the plan">${percent(sent, budget)}</meter>` : ''}</td>
+${['bounced', 'complained', 'deferred', 'blocked'].map(rated)}<td class="text">${cause ?? ''}</td></tr>`;
+    }),
+  );
+}
