@@ -9,7 +9,7 @@ import { about, flag, name, named, text, time } from './schema.ts';
 const PAGE = 100;
 const MAX_PAGE = 1000;
 
-const dkimStatus = z.enum(['PENDING', 'SUCCESS', 'FAILED', 'NOT_STARTED']);
+const dkimStatus = z.enum(['PENDING', 'SUCCESS', 'FAILED', 'TEMPORARY_FAILURE', 'NOT_STARTED']);
 
 const IdentityDns = named(
   'IdentityDns',

@@ -10,9 +10,11 @@ import { openAccount, type StoredAccount } from './account.ts';
 import { CONFIG_KINDS, type ConfigKind } from './config-kinds.ts';
 import { openConfigurationSets } from './configuration-sets.ts';
 import { openDirectives } from './directives.ts';
+import { DkimRecords, type DkimZoneOptions } from './dkim-records.ts';
 import { DocumentCache } from './document-cache.ts';
 import { DocumentIndex } from './document-index.ts';
 import { openDocuments } from './documents.ts';
+import { EasyDkimKeys } from './easy-dkim.ts';
 import { openEventDestinations, type StoredEventDestination } from './event-destinations.ts';
 import { EventScopes, type StoredEventScope } from './event-scopes.ts';
 import { openIdentities, rowsOfIdentity } from './identities.ts';
@@ -42,6 +44,8 @@ export interface ControlOptions {
   verifyIdentities: boolean;
   /** Whether an Ed25519 DKIM key is made beside each RSA key (RFC 8463). */
   ed25519?: boolean;
+  /** Zone of the operator's for the keys of Easy DKIM; absent: whoever has a domain publishes its key. */
+  dkimZone?: DkimZoneOptions;
   limits?: Partial<ControlLimits>;
   /** Kinds of documents that may change while Postern runs; absent: all. */
   kinds?: readonly ConfigKind[];
@@ -68,20 +72,12 @@ export async function openControl(options: ControlOptions): Promise<Control> {
   const suppression = new DocumentCache<SuppressionAttributes>(config, 'suppression', clock, 1 << 20);
   const tenants = tenantCache(config, clock);
   const associations = new DocumentCache<TenantAssociation>(config, 'tenant-resource', clock, 4 << 20);
-  const caches = [
-    keys,
-    identities,
-    sets,
-    templates,
-    destinations,
-    eventScopes,
-    account,
-    suppression,
-    tenants,
-    associations,
-  ];
+  const dkimZone = options.dkimZone && new DkimRecords(config, clock, options.dkimZone);
+  const caches: { kind: string; changed(key?: string): void }[] = [keys, identities, sets, templates];
+  caches.push(destinations, eventScopes, account, suppression, tenants, associations);
+  if (dkimZone) caches.push(dkimZone.cache);
 
-  const byKind = new Map<string, { changed(key?: string): void }>(caches.map((cache) => [cache.kind, cache]));
+  const byKind = new Map(caches.map((cache) => [cache.kind, cache]));
   const closers: (() => void | Promise<void>)[] = [
     config.watch(({ kind, key }) => {
       if (kind === undefined) for (const cache of caches) cache.changed();
@@ -112,6 +108,9 @@ export async function openControl(options: ControlOptions): Promise<Control> {
         dns: { resolveTxt, resolveMx, bounces },
         verifyIdentities,
         ed25519,
+        easy:
+          dkimZone &&
+          new EasyDkimKeys({ cache: identities, records: dkimZone, vault, clock, verifyIdentities }),
         index: new DocumentIndex(config, 'identity', rowsOfIdentity),
         quota: new Quota('identities', limits.identities, clock),
         tenants: allTenants,
@@ -124,6 +123,7 @@ export async function openControl(options: ControlOptions): Promise<Control> {
         index: new DocumentIndex(config, 'template', rowsOfTemplate),
         quota: new Quota('templates', limits.templates, clock),
       }),
+      dkimZone,
       eventDestinations: openEventDestinations({ config, cache: destinations, scopes, vault, clock }),
       account: openAccount(account, suppression),
       directives,

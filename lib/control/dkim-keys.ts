@@ -15,10 +15,9 @@ import { promisify } from 'node:util';
 import { PosternError } from '../errors.ts';
 import type { SigningKey } from '../mail/types.ts';
 import { quote } from './names.ts';
+import type { KeyLength } from './types.ts';
 
 const generate = promisify(generateKeyPair);
-
-export type KeyLength = 'RSA_1024_BIT' | 'RSA_2048_BIT';
 
 /** A private key with its public properties. */
 export interface DkimKey {
@@ -40,12 +39,13 @@ const SELECTOR = /^[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?$/;
 const BASE64 = /^[a-zA-Z0-9+/]{1,20480}={0,2}$/;
 const BASE32 = 'abcdefghijklmnopqrstuvwxyz234567';
 const TOKEN_LENGTH = 32;
+const TOKEN = /^[a-z2-7]{32}$/;
 
-/** Makes an RSA key off the event loop, under a random selector that was not used before. */
-export async function makeRsaKey(length: KeyLength): Promise<DkimKey> {
+/** Makes an RSA key off the event loop. @param selector absent: a random one, which was not used before. */
+export async function makeRsaKey(length: KeyLength, selector = newToken()): Promise<DkimKey> {
   const bits = length === 'RSA_1024_BIT' ? 1024 : 2048;
   const { privateKey } = await generate('rsa', { modulusLength: bits, publicExponent: 0x10001 });
-  return rsaKey(newToken(), privateKey);
+  return rsaKey(selector, privateKey);
 }
 
 /** Makes an Ed25519 key, to sign beside RSA for the verifiers that support it. */
@@ -99,10 +99,15 @@ export function readKey(brought: { selector: string; privateKey: string }): Dkim
 export function dkimRecord(domain: string, key: Pick<DkimKey, 'selector' | 'algorithm' | 'publicKey'>) {
   const kind = key.algorithm === 'rsa-sha256' ? 'rsa' : 'ed25519';
   return {
-    name: `${key.selector}._domainkey.${domain}`,
+    name: keyName(key.selector, domain),
     type: 'TXT' as const,
     value: `v=DKIM1; k=${kind}; p=${key.publicKey}`,
   };
+}
+
+/** The name at which a verifier looks for a key (RFC 6376 §3.6.2.1). */
+export function keyName(selector: string, domain: string): string {
+  return `${selector}._domainkey.${domain}`;
 }
 
 /** The `p=` of a published record, without white space; undefined when it is no DKIM key record. */
@@ -149,8 +154,13 @@ function pem(key: KeyObject): string {
   return key.export({ format: 'pem', type: 'pkcs8' }).toString();
 }
 
+/** Whether a text can be a token of ours: what cannot is not looked up. */
+export function isToken(text: string): boolean {
+  return TOKEN.test(text);
+}
+
 /** A random token of 160 bits: a lapsed record of another owner of the domain never passes for ours. */
-function newToken(): string {
+export function newToken(): string {
   let token = '';
   for (const byte of randomBytes(TOKEN_LENGTH)) token += BASE32[byte & 31];
   return token;

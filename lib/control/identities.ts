@@ -10,13 +10,14 @@ import type { SigningKey } from '../mail/types.ts';
 import type { Clock } from '../time.ts';
 import type { DocumentCache } from './document-cache.ts';
 import type { DocumentIndex } from './document-index.ts';
-import { type KeySource, newKeys, openSigningKeys, type StoredIdentity } from './identity-store.ts';
+import type { EasyDkimKeys } from './easy-dkim.ts';
+import { type NewKeys, newKeys, openSigningKeys, type StoredIdentity } from './identity-store.ts';
 import { mailFromRecords, newMailFrom } from './mail-from.ts';
 import { checkName, normaliseIdentity, shorten } from './names.ts';
 import { openProofChecks, type ProofDns } from './proof-checks.ts';
 import type { Quota } from './quotas.ts';
 import type { Tenants } from './tenants.ts';
-import type { Control, DnsRecord, Identity, Page, Recheck } from './types.ts';
+import type { Control, DnsRecord, Identity, KeySource, KeyTurns, Page, Recheck } from './types.ts';
 import type { Vault } from './vault.ts';
 
 export interface IdentityOptions {
@@ -27,6 +28,8 @@ export interface IdentityOptions {
   verifyIdentities: boolean;
   /** Whether an Ed25519 key is made beside each RSA key. */
   ed25519: boolean;
+  /** Easy DKIM with a zone of the operator's; absent: the keys are published by the operators of the domains. */
+  easy?: EasyDkimKeys;
   index: DocumentIndex<StoredIdentity, object>;
   quota: Quota;
   /** Makes the tenant that an identity is the first of. */
@@ -37,7 +40,7 @@ export interface IdentityOptions {
 const NO_KEYS = {
   keys: [],
   dkim: { origin: 'AWS_SES', tokens: [], status: 'NOT_STARTED', records: [] },
-} satisfies Awaited<ReturnType<typeof newKeys>>;
+} satisfies NewKeys;
 
 type Identities = Control['identities'];
 
@@ -99,7 +102,7 @@ class StoredIdentities implements Identities {
   }
 
   async create(input: Parameters<Identities['create']>[0]): Promise<Identity> {
-    const { tenant, configurationSet, tags, byo, keyLength = 'RSA_2048_BIT' } = input;
+    const { tenant, configurationSet, tags, byo, keyLength } = input;
     checkName('tenant', tenant);
     const { name, type } = normaliseIdentity(input.name);
     // Checked before a key is made, which takes a processor a tenth of a second; the store decides.
@@ -112,8 +115,8 @@ class StoredIdentities implements Identities {
     const count = () => index.count(tenant);
     return quota.within(tenant, count, async () => {
       const createdAt = this.#options.clock.now();
-      const { keys, dkim } =
-        type === 'DOMAIN' ? await this.#newKeys(name, byo ? { byo } : { keyLength }, createdAt) : NO_KEYS;
+      const made: NewKeys =
+        type === 'DOMAIN' ? await this.#newKeys(name, byo ? { byo } : { keyLength }) : NO_KEYS;
       const identity: Identity = {
         name,
         type,
@@ -121,24 +124,24 @@ class StoredIdentities implements Identities {
         verified: false,
         createdAt,
         configurationSet,
-        dkim: { signingEnabled: true, ...structuredClone(dkim) },
+        dkim: { signingEnabled: true, ...structuredClone(made.dkim) },
         feedbackForwarding: true,
         tags,
       };
-      const stored: StoredIdentity = { identity, keys: [...keys] };
+      const stored: StoredIdentity = { identity, keys: [...made.keys], easy: made.easy };
       const create = () => this.#cache.create(name, stored, `Email identity ${name}`);
       return this.#show(await index.around(stored, create));
     });
   }
 
   update(name: string, by: (identity: Identity) => Identity): Promise<Identity> {
-    return this.#change(name, ({ identity, keys, proof }) => {
+    return this.#change(name, ({ identity, ...rest }) => {
       // Names, owner, proof and keys are changed by other methods.
       const { type, tenant, createdAt, verified, dkim } = identity;
       const changed = by(structuredClone(identity));
       const { signingEnabled } = changed.dkim;
       const fixed = { name: identity.name, type, tenant, createdAt, verified };
-      return { identity: { ...changed, ...fixed, dkim: { ...dkim, signingEnabled } }, keys, proof };
+      return { ...rest, identity: { ...changed, ...fixed, dkim: { ...dkim, signingEnabled } } };
     });
   }
 
@@ -173,15 +176,14 @@ class StoredIdentities implements Identities {
   async setSigning(name: string, source: KeySource): Promise<Identity> {
     const { identity } = await this.#existing(name);
     if (identity.type === 'EMAIL_ADDRESS') throw signsWithDomain(identity.name);
-    const made = await this.#newKeys(identity.name, source, this.#options.clock.now());
-    return this.#change(name, (now) => ({
-      identity: {
-        ...now.identity,
-        dkim: { signingEnabled: now.identity.dkim.signingEnabled, ...made.dkim },
-      },
-      keys: [...now.keys.filter((key) => key.proven), ...made.keys],
-      proof: now.proof,
-    }));
+    const again = (stored: StoredIdentity) =>
+      'byo' in source ? undefined : this.#askedAgain(stored, source);
+    // Keys are made before the change, which may run twice; the store decides whether they are wanted.
+    const isKept = again(await this.#existing(name)) !== undefined;
+    const made = isKept ? undefined : await this.#newKeys(identity.name, source);
+    const changed = await this.#change(name, (now) => (made ? replaced(now, made) : (again(now) ?? now)));
+    if (await this.#options.easy?.prepare(identity.name)) return this.#show(await this.#existing(name));
+    return changed;
   }
 
   async confirm({ name, createdAt }: Pick<Identity, 'name' | 'createdAt'>): Promise<boolean> {
@@ -207,7 +209,11 @@ class StoredIdentities implements Identities {
 
   async recheck(): Promise<Recheck> {
     if (this.#options.verifyIdentities) return this.#checks.recheck();
-    return { checked: 0, lost: [], regained: [], unanswered: 0 };
+    return { checked: 0, lost: [], regained: [], turned: [], unanswered: 0 };
+  }
+
+  async turnKeys(): Promise<KeyTurns> {
+    return (await this.#options.easy?.turn()) ?? { prepared: [], overdue: [], collected: 0 };
   }
 
   /** The stored identity under a name in a caller's spelling. */
@@ -272,9 +278,39 @@ class StoredIdentities implements Identities {
     return this.#show(changed ?? (await this.#existing(name)));
   }
 
-  #newKeys(domain: string, source: KeySource, now: number): ReturnType<typeof newKeys> {
-    return newKeys(domain, source, { ...this.#options, now });
+  #newKeys(domain: string, source: KeySource): Promise<NewKeys> {
+    const { easy, clock } = this.#options;
+    if (easy && !('byo' in source)) return easy.make(domain, source.keyLength);
+    return newKeys(domain, source, { ...this.#options, now: clock.now() });
   }
+
+  /** The identity, when it has the keys already that are asked for; undefined: it needs others. */
+  #askedAgain(
+    stored: StoredIdentity,
+    { keyLength, anew }: Exclude<KeySource, { byo: object }>,
+  ): StoredIdentity | undefined {
+    const { easy, clock } = this.#options;
+    if (easy) return easy.askedAgain(stored, keyLength, anew === true);
+    const { identity } = stored;
+    const { origin, keyLength: present, status } = identity.dkim;
+    if (origin !== 'AWS_SES' || anew || (keyLength ?? present) !== present) return undefined;
+    const isRetried = status === 'FAILED' && !identity.verified;
+    const dkim = { ...identity.dkim, ...(isRetried && { status: 'PENDING' as const }) };
+    return { ...stored, askedAt: clock.now(), identity: { ...identity, dkim } };
+  }
+}
+
+/** With keys of another source: what is proven signs until they are found. */
+function replaced(stored: StoredIdentity, made: NewKeys): StoredIdentity {
+  const { identity, easy } = stored;
+  const proven = stored.keys.filter((key) => key.proven);
+  const isKept = proven.some(({ selector }) => easy?.tokens.includes(selector));
+  return {
+    ...stored,
+    identity: { ...identity, dkim: { signingEnabled: identity.dkim.signingEnabled, ...made.dkim } },
+    keys: [...proven, ...made.keys],
+    easy: made.easy ?? (isKept && easy ? { ...easy, standby: undefined } : undefined),
+  };
 }
 
 /** An identity where no proof is required: it sends, and its MAIL FROM domain is used, from the first. */

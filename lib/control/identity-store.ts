@@ -2,16 +2,9 @@
 import type { Config } from '../engine/ports.ts';
 import type { SigningKey } from '../mail/types.ts';
 import type { Clock } from '../time.ts';
-import {
-  type DkimKey,
-  dkimRecord,
-  type KeyLength,
-  makeEd25519Key,
-  makeRsaKey,
-  readKey,
-} from './dkim-keys.ts';
+import { type DkimKey, dkimRecord, makeEd25519Key, makeRsaKey, readKey } from './dkim-keys.ts';
 import { DocumentCache } from './document-cache.ts';
-import type { Identity } from './types.ts';
+import type { Identity, KeyLength, KeySource } from './types.ts';
 import type { Vault } from './vault.ts';
 
 export interface StoredSigningKey {
@@ -24,11 +17,33 @@ export interface StoredSigningKey {
   madeAt: number;
 }
 
+/** Easy DKIM: keys in the operator's zone that take turns under the tokens of a domain (dkim-rotation.ts). */
+export interface EasyDkim {
+  tokens: readonly string[];
+  /** Place of the token whose key signs; that key is among the identity's `keys`. */
+  slot: number;
+  /** When the key was made, or began to sign in the turn of the one before it, and when that one did; ms. */
+  since: number;
+  before?: number;
+  /** Of the key that signs, and of the next one. */
+  length: KeyLength;
+  nextLength: KeyLength;
+  /** When `nextLength` was last changed, ms. */
+  lengthSetAt?: number;
+  /** Whether the next key is wanted before its time. */
+  unwanted?: true;
+  /** The next key, published under the next token: when it was first seen there without a break, and last looked for. */
+  standby?: { key: StoredSigningKey; length: KeyLength; seenAt?: number; lookedAt?: number };
+}
+
 export interface StoredIdentity {
   /** `verified` is the proof in DNS, of an address its confirmation, whether this installation requires proof or not. */
   identity: Identity;
   /** Signing keys of a domain: proven ones, and new ones that are to replace them. */
   keys: StoredSigningKey[];
+  easy?: EasyDkim;
+  /** When the records were last asked for; absent: when the keys were made. */
+  askedAt?: number;
   /**
    * Time of the last check of the proof, since the epoch, ms, and number of clear negative answers in a row; absent:
    * none yet.
@@ -43,14 +58,25 @@ export function openIdentityCache(config: Config, clock: Clock): DocumentCache<S
   return new DocumentCache(config, 'identity', clock, CAPACITY);
 }
 
-/** The source of an identity's keys. */
-export type KeySource = { byo: { selector: string; privateKey: string } } | { keyLength: KeyLength };
-
 /** Binds a sealed private key to its document and its place in it. */
 export const sealContext = (identity: string, selector: string) => `identity ${identity} ${selector}`;
 
+/** Keys, and the facts of them that an identity shows. */
+export interface NewKeys extends Pick<StoredIdentity, 'keys' | 'easy'> {
+  dkim: Omit<Identity['dkim'], 'signingEnabled'>;
+}
+
+export const DEFAULT_LENGTH: KeyLength = 'RSA_2048_BIT';
+
+/** Seals a key as an identity stores it. */
+export function sealedKey(domain: string, key: DkimKey, vault: Vault, now: number): StoredSigningKey {
+  const { selector, algorithm, publicKey, privateKey } = key;
+  const sealedPrivateKey = vault.seal(privateKey, sealContext(domain, selector));
+  return { selector, algorithm, publicKey, sealedPrivateKey, proven: false, madeAt: now };
+}
+
 /**
- * Makes (or reads) the keys of a source, and the facts of them that the identity shows.
+ * Makes (or reads) keys whose records the operator of the domain publishes.
  * @param ed25519 makes an Ed25519 key beside a generated RSA key.
  * @throws `bad_request` for a supplied key that is invalid.
  */
@@ -58,24 +84,20 @@ export async function newKeys(
   domain: string,
   source: KeySource,
   options: { vault: Vault; ed25519: boolean; verifyIdentities: boolean; now: number },
-): Promise<Pick<StoredIdentity, 'keys'> & { dkim: Omit<Identity['dkim'], 'signingEnabled'> }> {
+): Promise<NewKeys> {
   const brought = 'byo' in source;
-  const rsa = brought ? readKey(source.byo) : await makeRsaKey(source.keyLength);
+  const { vault, now } = options;
+  const rsa = brought ? readKey(source.byo) : await makeRsaKey(source.keyLength ?? DEFAULT_LENGTH);
   const made: DkimKey[] = !brought && options.ed25519 ? [rsa, await makeEd25519Key()] : [rsa];
-  const keys = made.map(({ selector, algorithm, publicKey, privateKey }) => ({
-    selector,
-    algorithm,
-    publicKey,
-    sealedPrivateKey: options.vault.seal(privateKey, sealContext(domain, selector)),
-    proven: false,
-    madeAt: options.now,
-  }));
+  const keys = made.map((key) => sealedKey(domain, key, vault, now));
+  const keyLength = rsa.bits === 1024 ? 'RSA_1024_BIT' : rsa.bits === 2048 ? 'RSA_2048_BIT' : undefined;
   return {
     keys,
     dkim: {
       origin: brought ? 'EXTERNAL' : 'AWS_SES',
       tokens: keys.map((key) => key.selector),
-      keyLength: rsa.bits === 1024 ? 'RSA_1024_BIT' : rsa.bits === 2048 ? 'RSA_2048_BIT' : undefined,
+      keyLength,
+      ...(!brought && { nextKeyLength: keyLength, keyMadeAt: now }),
       status: options.verifyIdentities ? 'PENDING' : 'SUCCESS',
       records: keys.map((key) => dkimRecord(domain, key)),
     },

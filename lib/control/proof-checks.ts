@@ -15,7 +15,8 @@
 import type { Config } from '../engine/ports.ts';
 import { PosternError } from '../errors.ts';
 import { type Clock, DAY, HOUR } from '../time.ts';
-import { dkimRecord } from './dkim-keys.ts';
+import { keyName } from './dkim-keys.ts';
+import { afterLook, lookDueAt, signingKeyOf } from './dkim-rotation.ts';
 import type { DocumentCache } from './document-cache.ts';
 import { openIdentityCache, type StoredIdentity, type StoredSigningKey } from './identity-store.ts';
 import {
@@ -58,9 +59,16 @@ export function openProofChecks(
   cache: DocumentCache<StoredIdentity>,
   { clock, dns }: { clock: Clock; dns: ProofDns },
 ): ProofChecks {
-  async function look(keys: readonly StoredSigningKey[], domain: string): Promise<Finding | undefined> {
+  async function look(
+    keys: readonly StoredSigningKey[],
+    { identity, easy }: StoredIdentity,
+  ): Promise<Finding | undefined> {
     if (keys.length === 0) return undefined;
-    const published = keys.map((key) => ({ name: dkimRecord(domain, key).name, publicKey: key.publicKey }));
+    const published = keys.flatMap(({ selector, publicKey, proven }) => {
+      // A first key is under all tokens: it is found when no CNAME is missing.
+      const selectors = !proven && easy?.tokens.includes(selector) ? easy.tokens : [selector];
+      return selectors.map((one) => ({ name: keyName(one, identity.name), publicKey }));
+    });
     return together(await Promise.all(published.map((one) => lookUp(one, dns.resolveTxt))));
   }
 
@@ -68,6 +76,23 @@ export function openProofChecks(
   async function ask(stored: StoredIdentity, patience: number): Promise<void> {
     await askMailFrom(stored, patience);
     if (stored.keys.length > 0) await askKeys(stored, patience);
+  }
+
+  /** Looks for the standby, if it is due. @returns whether it signs from now on. */
+  async function askStandby(name: string): Promise<boolean> {
+    const stored = await cache.get(name);
+    const key = stored?.easy?.standby?.key;
+    if (!stored || !key || lookDueAt(stored) > clock.now()) return false;
+    const finding = await look([{ ...key, proven: true }], stored).catch(noAnswer);
+    let turned = false;
+    await cache.update(name, (now) => {
+      // Another was prepared during the look-up: the answer is not about it.
+      if (now.easy?.standby?.key.publicKey !== key.publicKey) return now;
+      const after = afterLook(now, finding, clock.now());
+      turned = after.easy?.standby === undefined;
+      return after;
+    });
+    return turned;
   }
 
   async function askMailFrom({ identity }: StoredIdentity, patience: number): Promise<void> {
@@ -86,12 +111,18 @@ export function openProofChecks(
     });
   }
 
-  async function askKeys({ identity, keys }: StoredIdentity, patience: number): Promise<void> {
+  async function askKeys(stored: StoredIdentity, patience: number): Promise<void> {
+    const { identity, keys, askedAt = 0 } = stored;
     const fresh = keys.filter((key) => !key.proven);
     const proven = keys.filter((key) => key.proven);
-    const [ofProven, ofFresh] = await Promise.all([look(proven, identity.name), look(fresh, identity.name)]);
-    const madeAt = Math.max(...keys.map((key) => key.madeAt));
-    const verdict = conclude(ofProven, ofFresh, clock.now() - madeAt);
+    const found = Promise.all([look(proven, stored), look(fresh, stored)]);
+    if ((await found.catch(noAnswer)) === undefined)
+      await cache.update(identity.name, (now) => withStatus(now, 'TEMPORARY_FAILURE'));
+    const [ofProven, ofFresh] = await found;
+    const since = Math.max(askedAt, ...keys.map((key) => key.madeAt));
+    // Behind a CNAME it is our own zone that does not show the key yet, or to a cache.
+    const isOurs = ofFresh === 'other' && fresh.includes(signingKeyOf(stored)!);
+    const verdict = conclude(ofProven, isOurs ? 'absent' : ofFresh, clock.now() - since);
     await cache.update(identity.name, (now) =>
       // The keys were replaced during the look-up: the answer is about others.
       selectorsOf(now) === selectorsOf({ keys }) ? decided(now, verdict, clock.now(), patience) : now,
@@ -106,7 +137,7 @@ export function openProofChecks(
 
     async recheck() {
       const due = await dueNow(cache, clock.now());
-      const result: Recheck = { checked: due.length, lost: [], regained: [], unanswered: 0 };
+      const result: Recheck = { checked: due.length, lost: [], regained: [], turned: [], unanswered: 0 };
       const next = due.values();
       const worker = async (): Promise<void> => {
         for (const name of next) {
@@ -122,6 +153,7 @@ export function openProofChecks(
           const now = (await cache.get(name))?.identity.verified ?? verified;
           if (verified && !now) result.lost.push(name);
           if (!verified && now) result.regained.push(name);
+          if (await askStandby(name)) result.turned.push(name);
         }
       };
       await Promise.all(Array.from({ length: PARALLEL }, worker));
@@ -152,7 +184,7 @@ async function dueNow(cache: DocumentCache<StoredIdentity>, now: number): Promis
 
 /** When an identity is checked again, since the epoch, ms. */
 function dueAt(stored: StoredIdentity): number {
-  return Math.min(keysDueAt(stored), mailFromDueAt(stored));
+  return Math.min(keysDueAt(stored), mailFromDueAt(stored), lookDueAt(stored));
 }
 
 function mailFromDueAt({ identity: { mailFromDomain, mailFrom } }: StoredIdentity): number {
@@ -176,14 +208,35 @@ function decided(
   now: number,
   patience: number,
 ): StoredIdentity {
-  const { identity, keys } = stored;
+  const { identity } = stored;
   const missing = identity.verified && !verified ? (stored.proof?.missing ?? 0) + 1 : 0;
-  if (missing > 0 && missing < patience) return { ...stored, proof: { checkedAt: now, missing } };
-  return {
+  if (missing > 0 && missing < patience)
+    return { ...withStatus(stored, 'TEMPORARY_FAILURE'), proof: { checkedAt: now, missing } };
+  const decision = {
+    ...stored,
     identity: { ...identity, verified, dkim: { ...identity.dkim, status } },
-    keys: promote ? keys.filter((key) => !key.proven).map((key) => ({ ...key, proven: true })) : keys,
     proof: { checkedAt: now, missing: 0 },
   };
+  return promote ? promoted(decision) : decision;
+}
+
+/** The new keys take over. Those of Easy DKIM that were replaced stay published for a while, as records for nobody. */
+function promoted({ easy, ...stored }: StoredIdentity): StoredIdentity {
+  const keys = stored.keys.filter((key) => !key.proven).map((key) => ({ ...key, proven: true }));
+  const isEasy = signingKeyOf({ ...stored, keys, easy }) !== undefined;
+  return { ...stored, keys, ...(isEasy && { easy }) };
+}
+
+/** The status of a proof that stands, and is in doubt. */
+function withStatus(stored: StoredIdentity, status: 'TEMPORARY_FAILURE'): StoredIdentity {
+  const { identity } = stored;
+  if (identity.dkim.status !== 'SUCCESS' || !identity.verified) return stored;
+  return { ...stored, identity: { ...identity, dkim: { ...identity.dkim, status } } };
+}
+
+/** For `catch`: undefined, when DNS gave no answer. */
+function noAnswer(error: unknown): undefined {
+  if (!(error instanceof PosternError && error.code === 'dns_failure')) throw error;
 }
 
 function selectorsOf({ keys }: Pick<StoredIdentity, 'keys'>): string {

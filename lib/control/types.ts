@@ -24,8 +24,30 @@ export interface Recheck {
   /** Domains that may no longer send, and those that may again. */
   lost: string[];
   regained: string[];
+  /** Domains whose prepared key signs from now on. */
+  turned: string[];
   /** Number of domains without an answer from DNS. */
   unanswered: number;
+}
+
+/** The result of one call of `turnKeys`. */
+export interface KeyTurns {
+  /** Domains for which the next key was made and published. */
+  prepared: string[];
+  /** Domains whose next key has not been found in DNS for long: their present key goes on signing. */
+  overdue: string[];
+  /** Number of records without an identity that were removed. */
+  collected: number;
+}
+
+/** The zone in which the keys of Easy DKIM are. */
+export interface DkimZone {
+  /** As `dkim.mail.example.com`. */
+  readonly name: string;
+  /** Text of the TXT record of a token. @throws PosternError of the storage group. */
+  find(token: string): Promise<string | undefined>;
+  /** In the order of tokens. @throws PosternError of the storage group. */
+  list(page?: Page): Promise<{ token: string; value: string }[]>;
 }
 
 /** A DNS record to publish. A zone file needs a TXT value longer than 255 characters in several strings. */
@@ -47,6 +69,19 @@ export interface MailFromProof {
   missing: number;
 }
 
+export type KeyLength = 'RSA_1024_BIT' | 'RSA_2048_BIT';
+
+/** `TEMPORARY_FAILURE`: the keys were found before, and at present DNS gives no answer, or for the first time another. */
+export type DkimStatus = 'PENDING' | 'SUCCESS' | 'FAILED' | 'TEMPORARY_FAILURE' | 'NOT_STARTED';
+
+/**
+ * The source of an identity's keys: one that is brought, as selector and base64 of PKCS#1 or PKCS#8 DER without PEM
+ * lines (the form of SES), or one that is made here. `anew` replaces a key that was made here before.
+ */
+export type KeySource =
+  | { byo: { selector: string; privateKey: string } }
+  | { keyLength?: KeyLength; anew?: true };
+
 /** A sending identity: a domain or a single address. */
 export interface Identity {
   /** `example.com` or `user@example.com`, lower case domain (A-label). */
@@ -61,8 +96,14 @@ export interface Identity {
     origin: 'AWS_SES' | 'EXTERNAL';
     /** Selectors that must be in DNS (Easy DKIM's tokens, or the supplied one). */
     tokens: string[];
-    keyLength?: 'RSA_1024_BIT' | 'RSA_2048_BIT';
-    status: 'PENDING' | 'SUCCESS' | 'FAILED' | 'NOT_STARTED';
+    /** Zone of the operator's to whose keys the tokens lead (SES's `SigningHostedZone`); absent: none. */
+    hostedZone?: string;
+    /** Length of the key that signs, and of the one that will take its turn. */
+    keyLength?: KeyLength;
+    nextKeyLength?: KeyLength;
+    /** When the newest key was made, since the epoch, ms; absent: by an earlier version, or elsewhere. */
+    keyMadeAt?: number;
+    status: DkimStatus;
     /** To be published by the operator of the domain. */
     records: DnsRecord[];
   };
@@ -174,9 +215,9 @@ export interface Control {
       tenant: string;
       configurationSet?: string;
       tags?: { Key: string; Value: string }[];
-      /** Bring your own key: selector and base64 PKCS#1/PKCS#8 without PEM lines, in the form of SES. */
+      /** A key of your own; absent: one is made here, of `keyLength` or 2,048 bits. */
       byo?: { selector: string; privateKey: string };
-      keyLength?: 'RSA_1024_BIT' | 'RSA_2048_BIT';
+      keyLength?: KeyLength;
     }): Promise<Identity>;
     update(name: string, change: (identity: Identity) => Identity): Promise<Identity>;
     /** The records that an identity needs in DNS: of its keys, and of its MAIL FROM domain. */
@@ -184,13 +225,12 @@ export interface Control {
     delete(name: string): Promise<boolean>;
     /** Keys that sign for a domain's mail, decrypted; empty when signing is off. Cached. */
     signingKeys(identity: Identity): Promise<SigningKey[]>;
-    /** Replaces the signing keys by supplied or new ones. */
-    setSigning(
-      name: string,
-      signing:
-        | { byo: { selector: string; privateKey: string } }
-        | { keyLength: 'RSA_1024_BIT' | 'RSA_2048_BIT' },
-    ): Promise<Identity>;
+    /**
+     * Asks for signing keys of a source. Keys that were made here are kept, with their tokens, unless `anew` or another
+     * length is asked for.
+     * @throws `bad_request` for a key that is invalid, and for a second change of the length within a day.
+     */
+    setSigning(name: string, signing: KeySource): Promise<Identity>;
     /**
      * Notes that the owner of an address has confirmed it. @returns false when that identity is not there any more, or
      * is no address.
@@ -204,7 +244,14 @@ export interface Control {
      * @throws PosternError of the storage group.
      */
     recheck(): Promise<Recheck>;
+    /**
+     * Prepares the keys that are to take their turn, and collects what is published for nobody. Does nothing without a
+     * zone for keys. @throws PosternError of the storage group.
+     */
+    turnKeys(): Promise<KeyTurns>;
   };
+  /** Zone in which the keys of Easy DKIM are published; absent: the operator has none. */
+  dkimZone?: DkimZone;
   configurationSets: {
     find(name: string, tenant: string): Promise<ConfigurationSet | undefined>;
     /** A tenant's sets, in the order of names. */

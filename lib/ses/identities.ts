@@ -1,6 +1,6 @@
 /** Sending identities: made, proven, and how their mail is signed. */
 import { newMailFrom } from '../control/mail-from.ts';
-import type { Identity } from '../control/types.ts';
+import type { Identity, KeySource } from '../control/types.ts';
 import { PosternError } from '../errors.ts';
 import { type Call, operation, unsupported } from './operation.ts';
 import { pageOf } from './pages.ts';
@@ -30,16 +30,36 @@ function brought(attributes: SigningAttributes): { selector: string; privateKey:
   );
 }
 
-/** Signing keys replicated from another region (Deterministic Easy DKIM) are not there to be copied. */
-function refuseReplica(origin: string | undefined): void {
-  if (origin !== undefined && origin !== 'AWS_SES' && origin !== 'EXTERNAL')
-    throw unsupported(`The signing attributes origin ${origin}`);
+/**
+ * Deterministic Easy DKIM: SES lets the identity of a name sign with the keys that the identity of the same name has in
+ * another region, so that its CNAMEs serve both. Here one installation is one region, and a name is one identity in it.
+ * @returns whether `origin` names this region, where that identity is its own parent.
+ * @throws `unsupported_operation` for another region: its private keys are with Amazon, or with another installation,
+ * and leave neither.
+ */
+function isReplica(origin: string | undefined, { deps: { region } }: Call): boolean {
+  if (origin === undefined || origin === 'AWS_SES' || origin === 'EXTERNAL') return false;
+  if (origin === `AWS_SES_${region.toUpperCase().replaceAll('-', '_')}`) return true;
+  throw new PosternError(
+    'unsupported_operation',
+    `The signing attributes origin ${origin} is another region: its private keys do not leave the installation that made them, so that ${region} cannot sign with them. Use Easy DKIM (AWS_SES): the three CNAMEs of this identity stand beside those of the parent in one domain.`,
+  );
+}
+
+/** @throws PosternError `bad_request`: a parent identity must be there before its replica. */
+function noParent(name: string, origin: string | undefined): PosternError {
+  return new PosternError(
+    'bad_request',
+    `There is no parent identity ${name} with Easy DKIM for the signing attributes origin ${origin}. Create it with Easy DKIM (AWS_SES).`,
+  );
 }
 
 export const createEmailIdentity = operation('CreateEmailIdentity', 'manage', async (input, call) => {
   const { deps, caller } = call;
   const attributes = input.DkimSigningAttributes ?? {};
-  refuseReplica(attributes.DomainSigningAttributesOrigin);
+  const { DomainSigningAttributesOrigin: origin } = attributes;
+  if (isReplica(origin, call) && !(await deps.control.identities.find(input.EmailIdentity)))
+    throw noParent(input.EmailIdentity, origin);
   await requireSet(input.ConfigurationSetName, deps, caller.tenant);
   const identity = await deps.control.identities.create({
     name: input.EmailIdentity,
@@ -70,9 +90,11 @@ async function dkimAttributes(identity: Identity, call: Call): Promise<DkimAttri
     SigningEnabled: identity.dkim.signingEnabled,
     Status: dkim.status,
     Tokens: dkim.tokens,
+    SigningHostedZone: dkim.hostedZone,
     SigningAttributesOrigin: dkim.origin,
     CurrentSigningKeyLength: dkim.keyLength,
-    NextSigningKeyLength: dkim.keyLength,
+    NextSigningKeyLength: dkim.nextKeyLength ?? dkim.keyLength,
+    LastKeyGenerationTimestamp: dkim.keyMadeAt === undefined ? undefined : new Date(dkim.keyMadeAt),
   };
 }
 
@@ -91,7 +113,7 @@ async function signerOf(identity: Identity, { deps }: Call): Promise<Identity> {
 export const getEmailIdentity = operation('GetEmailIdentity', 'use', async ({ EmailIdentity }, call) => {
   const known = await findIdentity(EmailIdentity, call);
   const isAwaited = !known.verified || known.mailFrom?.status === 'PENDING';
-  const identity = isAwaited ? await call.deps.control.identities.check(known.name) : known;
+  const identity = isAwaited ? await looked(known, call) : known;
   return {
     IdentityType: identity.type,
     FeedbackForwardingStatus: identity.feedbackForwarding && call.deps.forwardsFeedback,
@@ -110,6 +132,16 @@ export const getEmailIdentity = operation('GetEmailIdentity', 'use', async ({ Em
     ConfigurationSetName: identity.configurationSet,
   };
 });
+
+/** The identity after a look-up; as it is known where DNS gives no answer. */
+async function looked(known: Identity, { deps: { control } }: Call): Promise<Identity> {
+  try {
+    return await control.identities.check(known.name);
+  } catch (error) {
+    if (error instanceof PosternError && error.code === 'dns_failure') return known;
+    throw error;
+  }
+}
 
 function verificationStatus(identity: Identity): 'SUCCESS' | 'FAILED' | 'PENDING' {
   return identity.verified ? 'SUCCESS' : identity.dkim.status === 'FAILED' ? 'FAILED' : 'PENDING';
@@ -171,19 +203,30 @@ export const putEmailIdentityDkimSigningAttributes = operation(
   async ({ EmailIdentity, SigningAttributesOrigin: origin, SigningAttributes: attributes = {} }, call) => {
     if (EmailIdentity.includes('@'))
       throw new PosternError('bad_request', 'The EmailIdentity value must be a valid domain.');
-    const { name } = await findIdentity(EmailIdentity, call);
-    refuseReplica(origin);
-    const { dkim } = await call.deps.control.identities.setSigning(name, signing(origin, attributes));
-    return { DkimStatus: dkim.status, DkimTokens: dkim.tokens };
+    const identity = await findIdentity(EmailIdentity, call);
+    const source = signing(origin, attributes);
+    if (isReplica(origin, call) && identity.dkim.origin !== 'AWS_SES') throw noParent(identity.name, origin);
+    const { dkim } = isReplica(origin, call)
+      ? identity
+      : await call.deps.control.identities.setSigning(identity.name, source);
+    return { DkimStatus: dkim.status, DkimTokens: dkim.tokens, SigningHostedZone: dkim.hostedZone };
   },
 );
 
-function signing(
-  origin: string,
-  attributes: SigningAttributes,
-): { byo: { selector: string; privateKey: string } } | { keyLength: 'RSA_1024_BIT' | 'RSA_2048_BIT' } {
-  if (origin === 'AWS_SES') return { keyLength: attributes.NextSigningKeyLength ?? 'RSA_2048_BIT' };
+function signing(origin: string, attributes: SigningAttributes): KeySource {
   const byo = brought(attributes);
+  if (origin !== 'EXTERNAL') {
+    if (origin !== 'AWS_SES' && attributes.NextSigningKeyLength !== undefined)
+      throw new PosternError(
+        'bad_request',
+        `The signing attributes origin ${origin} takes its key length from the parent identity: leave out NextSigningKeyLength.`,
+      );
+    if (!byo) return { keyLength: attributes.NextSigningKeyLength };
+    throw new PosternError(
+      'bad_request',
+      `The signing attributes origin ${origin} takes no key of your own: leave out DomainSigningSelector and DomainSigningPrivateKey, or use EXTERNAL.`,
+    );
+  }
   if (byo) return { byo };
   throw new PosternError(
     'bad_request',

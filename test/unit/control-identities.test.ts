@@ -180,7 +180,7 @@ describe('proof', () => {
     assert.deepEqual(await status(), [true, 'SUCCESS', 'example.com'], 'the timer checked it');
     dns.failing = 'ESERVFAIL';
     await pass(48);
-    assert.deepEqual(await status(), [true, 'SUCCESS', 'example.com'], 'a failed lookup changes nothing');
+    assert.deepEqual(await status(), [true, 'TEMPORARY_FAILURE', 'example.com'], 'a failed lookup stops nothing');
     dns.failing = undefined;
     dns.records.clear();
     await pass(1);
@@ -240,7 +240,7 @@ describe('proof', () => {
     const { dns, identity, identities } = await pending();
     dns.publish(identity);
     await identities.check('example.com');
-    const turned = await identities.setSigning('example.com', SHORT);
+    const turned = await identities.setSigning('example.com', { ...SHORT, anew: true });
     const [oldToken] = identity.dkim.tokens;
     const [newToken] = turned.dkim.tokens;
     assert.notEqual(newToken, oldToken);
