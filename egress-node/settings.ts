@@ -11,6 +11,7 @@ import * as z from 'zod/mini';
 import { problemsOf, type Schema, type SchemaValue } from '../lib/api/schema.ts';
 import { PosternError } from '../lib/errors.ts';
 import { canonicalIp } from '../lib/ip.ts';
+import { canonicalDomain } from '../lib/mail/domain.ts';
 import { type PoolSetting, poolDocument, readPools } from '../lib/routing/pools.ts';
 import type { LimitDocument } from '../lib/shaping/limits/document.ts';
 
@@ -25,11 +26,25 @@ const moreThanNone = z.number().check(z.gt(0));
 /** Port 0 is any free one, for listeners. */
 const endpoint = z.strictObject({ host: word, port: whole(0, 65_535) });
 const ip = textThat(ipaddr.isValid, 'is not an IP address');
+/** A name of the zone is a token, of 32 characters, and a dot longer (RFC 1035 §2.3.4). */
+const MAX_ZONE = 220;
+const zoneName = textThat(
+  (text) => isCanonical(text) && text.includes('.') && text.length <= MAX_ZONE,
+  `is not a zone of at most ${MAX_ZONE} characters; write it as dkim.mail.example.com`,
+);
 const network = textThat(ipaddr.isValidCIDR, 'is not a network; write it as 10.1.0.0/16 or 127.0.0.1/32');
 const webOrigin = textThat((text) => {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   return url !== undefined && /^https?:$/.test(url.protocol) && url.href === `${url.origin}/`;
 }, 'is not a web address without a path; write it as https://track.example.com');
+function isCanonical(domain: string): boolean {
+  try {
+    return canonicalDomain(domain) === domain;
+  } catch {
+    return false;
+  }
+}
+
 /** A document whose reader checks it, with path and reason. */
 const document = z.record(z.string(), z.unknown());
 
@@ -76,6 +91,14 @@ const SETTINGS = {
    * by `d=` (Yahoo) cover every tenant. Create it, and publish its records. A second RSA signature for each message.
    */
   cosignDomain: z.optional(word),
+  /**
+   * Zone of the operator's in which the keys of Easy DKIM are published, as `dkim.mail.example.com`: domains lead to it
+   * by three CNAMEs each, and keys take turns by themselves (lib/control/README.md). Without it each domain publishes
+   * its key itself.
+   */
+  dkimZone: z.optional(zoneName),
+  /** Answers DNS questions about that zone alone; its parent delegates it to `hostname`. */
+  dkimZoneDns: z.optional(endpoint),
   /**
    * Where readers of tracked mail reach this service, as `https://track.example.com`: its `/t/` must lead to `api`.
    * Without it, only configuration sets with a CustomRedirectDomain can track.
@@ -202,6 +225,8 @@ const VARIABLES: Readonly<Record<string, readonly [keyof Settings, (text: string
   POSTERN_WEBHOOK_ALLOW: ['webhookAllow', list],
   POSTERN_POLICY: ['policy', String],
   POSTERN_COSIGN_DOMAIN: ['cosignDomain', (text) => text.toLowerCase()],
+  POSTERN_DKIM_ZONE: ['dkimZone', (text) => text.toLowerCase().replace(/\.$/, '')],
+  POSTERN_DKIM_ZONE_DNS: ['dkimZoneDns', endpointOf],
   POSTERN_TRACKING_URL: ['tracking', (url) => ({ url })],
   POSTERN_VERIFY_IDENTITIES: ['verifyIdentities', onOff],
 };
@@ -273,6 +298,8 @@ export function readSettings(
   if ((settings.accessKeyId === undefined) !== (settings.secretAccessKey === undefined)) {
     problems.push('POSTERN_ACCESS_KEY_ID and POSTERN_SECRET_ACCESS_KEY go together: set both or none');
   }
+  if (settings.dkimZoneDns && settings.dkimZone === undefined)
+    problems.push('POSTERN_DKIM_ZONE_DNS answers for POSTERN_DKIM_ZONE: set that, too');
   if (problems.length > 0) throw new SettingsError(`${problems.join('.\n')}.`);
   const { egressIps, pools, tracking } = settings;
   return {

@@ -8,6 +8,8 @@ export interface Listening {
   submission: string;
   submissionTls?: string;
   inbound: string;
+  /** Authoritative DNS for the zone of DKIM keys. */
+  dkimZone?: string;
 }
 
 /**
@@ -32,6 +34,8 @@ export function banner(
   ];
   if (listening.submissionTls) lines.push(`  submission  smtps://${listening.submissionTls}`);
   lines.push(`  inbound     smtp://${listening.inbound}   bounces and complaints`);
+  if (listening.dkimZone)
+    lines.push(`  DNS         ${listening.dkimZone}   ${settings.dkimZone}, and nothing else`);
   const notes: string[] = [];
   if (!settings.verifyIdentities)
     notes.push('Identities count as verified without DNS proof (POSTERN_VERIFY_IDENTITIES=off).');

@@ -4,7 +4,10 @@ import { totalmem } from 'node:os';
 import ipaddr from 'ipaddr.js';
 import type { Accept } from '../../lib/accept/types.ts';
 import { type Certificate, ownCertificate, readCertificate } from '../../lib/certificate.ts';
+import { isToken } from '../../lib/control/dkim-keys.ts';
 import type { Control } from '../../lib/control/types.ts';
+import { serialAt, type Zone } from '../../lib/dns/zone.ts';
+import { startZoneServer, type ZoneServer } from '../../lib/dns/zone-server.ts';
 import type { InboundOptions } from '../../lib/inbound/inbound.ts';
 import { startInbound } from '../../lib/inbound/inbound.ts';
 import type { Log } from '../../lib/log.ts';
@@ -98,17 +101,40 @@ export async function startListeners(
   const http = await startWeb({ ...web, listen: settings.api, tls: settings.apiTls ? tls : undefined });
   stack.defer(() => http.close());
 
+  const dkimZone = await startDkimZone({ settings, control, clock }, stack);
+
   return {
     listening: {
       api: format(http.address),
       submission: format(submission.address),
       submissionTls: implicit && format(implicit.address),
       inbound: format(reports.address),
+      dkimZone: dkimZone && format(dkimZone.address),
     },
     renew(certificate) {
       for (const listener of [reports, submission, implicit, http]) listener?.renew(certificate);
     },
   };
+}
+
+/** Answers for the zone of DKIM keys, where the settings name a listener for it. */
+async function startDkimZone(
+  {
+    settings: { dkimZoneDns: listen, hostname },
+    control,
+    clock,
+  }: Pick<ListenersOptions, 'settings' | 'control' | 'clock'>,
+  stack: AsyncDisposableStack,
+): Promise<ZoneServer | undefined> {
+  const keys = control.dkimZone;
+  if (!listen || !keys) return undefined;
+  const zone: Zone = {
+    name: keys.name,
+    server: hostname,
+    serial: () => serialAt(clock.now()),
+    find: async (label) => (isToken(label) ? keys.find(label) : undefined),
+  };
+  return stack.adopt(await startZoneServer({ listen, zone, clock }), (server) => server.close());
 }
 
 function isLoopback(host: string): boolean {

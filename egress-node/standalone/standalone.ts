@@ -213,5 +213,6 @@ function controlOf(
     resolveTxt: async (name) => (await recordsOf(resolver, name, 'TXT')).map((record) => [record]),
     resolveMx: (name) => recordsOf(resolver, name, 'MX'),
     bounces: { domain: settings.returnPathDomain, host: settings.hostname },
+    dkimZone: settings.dkimZone === undefined ? undefined : { name: settings.dkimZone, elsewhere: false },
   });
 }

@@ -185,6 +185,29 @@ const checkIdentity = operation({
   },
 });
 
+const newSigningKey = operation({
+  method: 'post',
+  path: '/identities/{name}/signing-key',
+  operationId: 'newSigningKey',
+  summary: "Replace the signing key of a domain before its time (administrator's key)",
+  description:
+    'The present key signs until the new one is found in DNS. With a zone for DKIM keys the records stay as they are, and the ' +
+    'new key signs when DNS has shown it for a week; without one the answer has another record to publish. A key that was ' +
+    'brought is replaced by one that is made here.',
+  parameters: [identityName],
+  answer: {
+    status: 200,
+    description: 'The identity, and the records to publish.',
+    schema: IdentityDns,
+    example,
+  },
+  async handle(call) {
+    requireAdmin(call, 'replace signing keys');
+    const { name } = await identityOf(call);
+    return { body: shown(await call.deps.control.identities.setSigning(name, { anew: true }), call) };
+  },
+});
+
 const deleteIdentity = operation({
   method: 'delete',
   path: '/identities/{name}',
@@ -205,7 +228,14 @@ const deleteIdentity = operation({
   },
 });
 
-export const IDENTITIES = [listIdentities, createIdentity, identityDns, checkIdentity, deleteIdentity];
+export const IDENTITIES = [
+  listIdentities,
+  createIdentity,
+  identityDns,
+  checkIdentity,
+  newSigningKey,
+  deleteIdentity,
+];
 
 /** @throws `not_found`, also for another tenant's identity: its existence is not the caller's to learn. */
 export async function identityOf(call: ApiCall): Promise<Identity> {

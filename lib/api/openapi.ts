@@ -6,6 +6,7 @@ import { CONTACT_LISTS } from './contact-lists.ts';
 import { CONTACTS } from './contacts.ts';
 import { DELIVERIES } from './deliveries.ts';
 import { DIRECTIVES } from './directives.ts';
+import { dkimZone } from './dkim-zone.ts';
 import { DOCUMENTS } from './documents.ts';
 import { identityReport } from './domain-report.ts';
 import { ErrorAnswer } from './errors.ts';
@@ -41,6 +42,7 @@ export const OPERATIONS: readonly ApiOperation[] = [
   ...KEYS,
   ...IDENTITIES,
   identityReport,
+  dkimZone,
   ...REPORTS,
   ...TEMPLATES,
   // Before the path with a label in the place of `export`.

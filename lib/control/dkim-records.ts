@@ -47,15 +47,15 @@ export interface DkimZoneOptions {
 
 export class DkimRecords implements DkimZone {
   readonly name: string;
+  readonly isElsewhere: boolean;
   readonly cache: DocumentCache<StoredDkimRecord>;
   readonly #config: Config;
-  readonly #isElsewhere: boolean;
 
   constructor(config: Config, clock: Clock, { name, elsewhere }: DkimZoneOptions) {
     this.name = name;
     this.cache = new DocumentCache(config, RECORD_KIND, clock, CAPACITY);
     this.#config = config;
-    this.#isElsewhere = elsewhere;
+    this.isElsewhere = elsewhere;
   }
 
   async find(token: string): Promise<string | undefined> {
@@ -83,7 +83,7 @@ export class DkimRecords implements DkimZone {
   }
 
   async #note(token: string): Promise<void> {
-    if (!this.#isElsewhere) return;
+    if (!this.isElsewhere) return;
     const change: StoredDkimChange = { token };
     await this.#config.put(CHANGE_KIND, `${token}/${randomUUID()}`, change, 0);
   }

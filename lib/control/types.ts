@@ -44,6 +44,8 @@ export interface KeyTurns {
 export interface DkimZone {
   /** As `dkim.mail.example.com`. */
   readonly name: string;
+  /** Whether another process writes it into a name server elsewhere. */
+  readonly isElsewhere: boolean;
   /** Text of the TXT record of a token. @throws PosternError of the storage group. */
   find(token: string): Promise<string | undefined>;
   /** In the order of tokens. @throws PosternError of the storage group. */

@@ -21,8 +21,8 @@ const NAME = 'example.com';
 const STEP = 12 * HOUR;
 const SPAN = 560 * DAY;
 const START = Date.UTC(2026, 0, 1);
-/** TTL of what resolvers keep. */
-const TTL = HOUR;
+/** The longest that a resolver keeps what a name had before. */
+const TTL = 6 * DAY;
 
 /** Mail on its way: with which key it was signed, and when it is verified. */
 interface Signed {
@@ -134,12 +134,18 @@ class World {
     this.at += STEP;
     const now = this.at;
     const { random } = this;
+    const works: (() => Promise<unknown>)[] = [
+      () => this.control.identities.recheck(),
+      () => this.control.identities.turnKeys(),
+    ];
     if (hostile) {
       this.answers = random() > 0.1;
       if (random() < 0.01) this.lateUntil = now + random() * 12 * DAY;
       this.config.crash = () => random() < 0.2;
+      // An operator who wants another key before its time.
+      if (random() < 0.02) works.push(() => this.control.identities.setSigning(NAME, { anew: true }));
     }
-    for (const work of [() => this.control.identities.recheck(), () => this.control.identities.turnKeys()]) {
+    for (const work of works) {
       try {
         await work();
       } catch (error) {

@@ -47,6 +47,8 @@ export interface SesServerOptions {
   clock?: Clock;
   limits?: ApiDeps['limits'];
   verifyIdentities?: boolean;
+  /** Zone of the keys of Easy DKIM; absent: there is none. */
+  dkimZone?: string;
   installed?: ApiDeps['installed'];
   /** Absent: this process sends no events. */
   events?: ApiDeps['events'];
@@ -76,7 +78,9 @@ export async function startSesServer(options: SesServerOptions = {}): Promise<Se
     clock,
     verifyIdentities: options.verifyIdentities ?? false,
     resolveTxt: txt.resolve,
+    dkimZone: options.dkimZone === undefined ? undefined : { name: options.dkimZone, elsewhere: false },
   });
+  txt.zone = control.dkimZone;
   await control.keys.create({ ...KEY, tenant: 'default', admin: true });
   await control.keys.create({ ...USER, tenant: 'tenant-2', admin: false });
   const checkpoints = new Map<string, unknown>();

@@ -180,7 +180,11 @@ describe('proof', () => {
     assert.deepEqual(await status(), [true, 'SUCCESS', 'example.com'], 'the timer checked it');
     dns.failing = 'ESERVFAIL';
     await pass(48);
-    assert.deepEqual(await status(), [true, 'TEMPORARY_FAILURE', 'example.com'], 'a failed lookup stops nothing');
+    assert.deepEqual(
+      await status(),
+      [true, 'TEMPORARY_FAILURE', 'example.com'],
+      'a failed lookup stops nothing',
+    );
     dns.failing = undefined;
     dns.records.clear();
     await pass(1);

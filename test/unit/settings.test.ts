@@ -33,6 +33,8 @@ test('every variable is read', () => {
     POSTERN_SMTP_PORT: '2525',
     POSTERN_ROUTES: 'Example.com=127.0.0.1:2526,*=[::1]:2527',
     POSTERN_POLICY: '/etc/postern/policy.ts',
+    POSTERN_DKIM_ZONE: 'DKIM.mail.example.com.',
+    POSTERN_DKIM_ZONE_DNS: '0.0.0.0:53',
     POSTERN_TRACKING_URL: 'https://Track.example.com/',
     POSTERN_VERIFY_IDENTITIES: 'off',
   });
@@ -44,6 +46,8 @@ test('every variable is read', () => {
     { domain: 'example.com', host: '127.0.0.1', port: 2526 },
     { domain: '*', host: '::1', port: 2527 },
   ]);
+  assert.equal(settings.dkimZone, 'dkim.mail.example.com');
+  assert.deepEqual(settings.dkimZoneDns, { host: '0.0.0.0', port: 53 });
   assert.deepEqual(settings.tracking, { url: 'https://track.example.com' });
   assert.equal(settings.verifyIdentities, false);
   assert.equal(settings.data, '/srv/postern');
@@ -62,6 +66,10 @@ const WRONG: [name: string, value: string, says: RegExp][] = [
   ['POSTERN_SMTP_PORT', 'smtp', /not a port/],
   ['POSTERN_ROUTES', '127.0.0.1:25', /not a route/],
   ['POSTERN_ROUTES', 'example.com=127.0.0.1', /not an address/],
+  ['POSTERN_DKIM_ZONE', 'localhost', /POSTERN_DKIM_ZONE: "localhost" is not a zone/],
+  ['POSTERN_DKIM_ZONE', 'dkim..example.com', /not a zone/],
+  ['POSTERN_DKIM_ZONE', `${'a.'.repeat(105)}example.com`, /not a zone of at most 220 characters/],
+  ['POSTERN_DKIM_ZONE_DNS', '127.0.0.1:53', /answers for POSTERN_DKIM_ZONE: set that, too/],
   ['POSTERN_TRACKING_URL', 'track.example.com', /not a web address without a path/],
   ['POSTERN_TRACKING_URL', 'https://example.com/mail', /not a web address without a path/],
   ['POSTERN_TRACKING_URL', 'ftp://example.com', /not a web address without a path/],

@@ -109,7 +109,7 @@ describe('an identity', () => {
       [
         'replica.example',
         { DomainSigningAttributesOrigin: 'AWS_SES_EU_WEST_1' },
-        /origin AWS_SES_EU_WEST_1 is not supported/,
+        /origin AWS_SES_EU_WEST_1 is another region: its private keys do not leave/,
       ],
     ];
     for (const [EmailIdentity, DkimSigningAttributes, message] of bad) {
