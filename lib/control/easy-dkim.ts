@@ -157,9 +157,8 @@ export class EasyDkimKeys {
         await records.remove(token);
         collected += 1;
       } else if (isNamed !== (orphanSince === undefined)) {
-        await records.cache.update(token, ({ orphanSince: _, ...record }) =>
-          isNamed ? record : { ...record, orphanSince: now },
-        );
+        const since = isNamed ? undefined : now;
+        await records.cache.update(token, (record) => ({ ...record, orphanSince: since }));
       }
     }
     return collected;

@@ -59,18 +59,8 @@ export function openProofChecks(
   cache: DocumentCache<StoredIdentity>,
   { clock, dns }: { clock: Clock; dns: ProofDns },
 ): ProofChecks {
-  async function look(
-    keys: readonly StoredSigningKey[],
-    { identity, easy }: StoredIdentity,
-  ): Promise<Finding | undefined> {
-    if (keys.length === 0) return undefined;
-    const published = keys.flatMap(({ selector, publicKey, proven }) => {
-      // A first key is under all tokens: it is found when no CNAME is missing.
-      const selectors = !proven && easy?.tokens.includes(selector) ? easy.tokens : [selector];
-      return selectors.map((one) => ({ name: keyName(one, identity.name), publicKey }));
-    });
-    return together(await Promise.all(published.map((one) => lookUp(one, dns.resolveTxt))));
-  }
+  const look = (keys: readonly StoredSigningKey[], stored: StoredIdentity) =>
+    lookAll(keys, stored, dns.resolveTxt);
 
   /** @param patience number of clear negative answers in a row after which a proof is lost. */
   async function ask(stored: StoredIdentity, patience: number): Promise<void> {
@@ -160,6 +150,21 @@ export function openProofChecks(
       return result;
     },
   };
+}
+
+/** @returns undefined: there are no keys to look for. @throws `dns_failure` when DNS gives no answer. */
+async function lookAll(
+  keys: readonly StoredSigningKey[],
+  { identity, easy }: StoredIdentity,
+  resolveTxt: ResolveTxt,
+): Promise<Finding | undefined> {
+  if (keys.length === 0) return undefined;
+  const published = keys.flatMap(({ selector, publicKey, proven }) => {
+    // A first key is under all tokens: it is found when no CNAME is missing.
+    const selectors = !proven && easy?.tokens.includes(selector) ? easy.tokens : [selector];
+    return selectors.map((one) => ({ name: keyName(one, identity.name), publicKey }));
+  });
+  return together(await Promise.all(published.map((one) => lookUp(one, resolveTxt))));
 }
 
 /** Makes the due checks over a store: for a process that runs now and then, and does nothing else. */

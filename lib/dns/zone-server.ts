@@ -2,7 +2,7 @@
  * An authoritative name server for one zone, over UDP and TCP on one port (RFC 7766). Its input is any stranger's:
  * datagrams are bounded in rate (source-rate.ts) and in what is under way, connections in number, time and questions.
  */
-import { createSocket, type Socket as Datagrams } from 'node:dgram';
+import { createSocket, type Socket as Datagrams, type RemoteInfo } from 'node:dgram';
 import { once } from 'node:events';
 import { type AddressInfo, createServer, isIPv6, type Server, type Socket } from 'node:net';
 import type { Clock } from '../time.ts';
@@ -69,7 +69,7 @@ function serveDatagrams(udp: Datagrams, { zone, clock }: ZoneServerOptions): voi
   });
   // An answer that cannot be sent is asked for again.
   udp.on('error', () => {});
-  udp.on('message', async (message, { address, port }) => {
+  const answerTo = async (message: Buffer, { address, port }: RemoteInfo): Promise<void> => {
     if (message.length > MAX_QUESTION || pending >= MAX_PENDING || port === 0) return;
     const ruling = rate.rule(address);
     if (ruling === 'drop') return;
@@ -80,7 +80,8 @@ function serveDatagrams(udp: Datagrams, { zone, clock }: ZoneServerOptions): voi
     } finally {
       pending -= 1;
     }
-  });
+  };
+  udp.on('message', (message, peer) => void answerTo(message, peer));
 }
 
 /** @returns the open connections. */

@@ -31,8 +31,8 @@ class Recursor {
   async open(): Promise<string> {
     this.#socket.bind(0, '127.0.0.1');
     await once(this.#socket, 'listening');
-    this.#socket.on('message', async (message, { port, address }) => {
-      this.#socket.send(await this.#answer(message), port, address);
+    this.#socket.on('message', (message, { port, address }) => {
+      void this.#answer(message).then((answer) => this.#socket.send(answer, port, address));
     });
     return `127.0.0.1:${this.#socket.address().port}`;
   }
