@@ -17,7 +17,7 @@ const NETWORKS = 20_000;
 const PREFIX = { ipv4: 24, ipv6: 56 } as const;
 
 /** What becomes of a question. */
-export type Ruling = 'answer' | 'truncate' | 'drop';
+export type SourceRuling = 'answer' | 'truncate' | 'drop';
 
 export class SourceRate {
   readonly #clock: Clock;
@@ -27,7 +27,7 @@ export class SourceRate {
     this.#clock = clock;
   }
 
-  rule(address: string): Ruling {
+  rule(address: string): SourceRuling {
     const network = networkOf(address);
     const now = this.#clock.now();
     const bucket = this.#buckets.get(network) ?? { tokens: BURST, at: now, over: 0 };

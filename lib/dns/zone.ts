@@ -54,7 +54,7 @@ const RCODE = { formatError: 1, failure: 2, noName: 3, notImplemented: 4, refuse
 const BAD_VERSION = { rcode: 0, extended: 1 } as const;
 const TRANSFERS = new Set(['AXFR', 'IXFR', 'MAILA', 'MAILB']);
 
-interface Reply {
+interface ZoneReply {
   rcode: number;
   extended?: number;
   isAuthoritative?: boolean;
@@ -112,7 +112,7 @@ function parsed(message: Buffer): DecodedPacket | undefined {
   }
 }
 
-async function replyTo(query: DecodedPacket, opt: OptAnswer | undefined, zone: Zone): Promise<Reply> {
+async function replyTo(query: DecodedPacket, opt: OptAnswer | undefined, zone: Zone): Promise<ZoneReply> {
   if (opt && opt.ednsVersion !== 0) return { rcode: BAD_VERSION.rcode, extended: BAD_VERSION.extended };
   const { name, class: kind, ...question } = query.questions![0]!;
   // The types of the library leave ANY out.
@@ -134,7 +134,7 @@ async function replyTo(query: DecodedPacket, opt: OptAnswer | undefined, zone: Z
   return { rcode: 0, isAuthoritative: true, answers: [{ type: 'TXT', name, ttl: RECORD_TTL, data }] };
 }
 
-function ofApex(name: string, type: string, zone: Zone): Reply {
+function ofApex(name: string, type: string, zone: Zone): ZoneReply {
   const { server: data } = zone;
   if (type === 'NS' || type === 'ANY')
     return { rcode: 0, isAuthoritative: true, answers: [{ type: 'NS', name, ttl: RECORD_TTL, data }] };
@@ -143,7 +143,7 @@ function ofApex(name: string, type: string, zone: Zone): Reply {
 }
 
 /** "There is none": an answer that caches may keep for a minute (RFC 2308 §3). */
-function none(zone: Zone): Reply {
+function none(zone: Zone): ZoneReply {
   return { rcode: 0, isAuthoritative: true, authorities: [soa(zone)] };
 }
 
@@ -160,7 +160,7 @@ export function characterStrings(text: string): string[] {
 function written(
   query: DecodedPacket,
   opt: OptAnswer | undefined,
-  { rcode, extended = 0, isAuthoritative, answers = [], authorities = [] }: Reply,
+  { rcode, extended = 0, isAuthoritative, answers = [], authorities = [] }: ZoneReply,
   isTruncated = false,
 ): Buffer {
   const packet: Packet = {
