@@ -162,7 +162,7 @@ async function start({ resources, node, sources, secrets }: NodeSettings): Promi
 async function openConfiguration({ config }: Engine, stack: AsyncDisposableStack) {
   const [laneGroups, directives, documents, warmupReports, forgotten] = await Promise.all([
     openLaneGroups({ config, clock }),
-    openDirectives({ config, clock }),
+    openDirectives({ config, clock, sweeps: ['rules'] }),
     openDocuments({ config, clock, kinds: CONFIG_KINDS }),
     openWarmupReports(config, clock),
     openForgottenSites(config, clock),

@@ -151,7 +151,7 @@ export async function openProtection(
   { log, emf }: Output,
 ): Promise<TenantProtection> {
   const [directives, documents] = await Promise.all([
-    openDirectives({ config, clock: systemClock }),
+    openDirectives({ config, clock: systemClock, sweeps: ['orders'] }),
     openDocuments({ config, clock: systemClock, kinds: [PROTECTION] }),
   ]);
   const onVerdict = (kind: 'warn' | 'pause'): void =>

@@ -3,11 +3,16 @@
  * store, and by it on every other node, within a second:
  *
  * ```
- *  operator ──► store ──► mirror ─────┐
- *                 ▲                   ├─ the longer of both ──► index ──► match
- *  rule ──────────┼─────► raised ─────┘
- *                 └── once a second: what is new, lifted, or longer by an eighth of its time
+ *  operator ──► orders ──► mirror ────┐
+ *                                     ├─ the longest of them ──► index ──► match
+ *  rule ──► rules ──────► mirror ─────┤
+ *    │        ▲                       │
+ *    └────────┼─────────► raised ─────┘
+ *             └── once a second: what is new, lifted, or longer by an eighth of its time
  * ```
+ * Orders and what rules raise are documents of two kinds, so that a node, which raises and lifts, can be kept from
+ * what people have ordered (lib/stacks/permissions.ts).
+ *
  * So a rule that every reply of a storm fires costs one write, and eight more while its time lasts.
  */
 import { createHash } from 'node:crypto';
@@ -28,7 +33,9 @@ export interface StoredDirective extends Directive {
 
 type Shown = (id: string, directive: StoredDirective | undefined) => void;
 
-const KIND = 'directive';
+/** Kinds of documents: what people and the protection of tenants order, and what the rules of nodes raise. */
+const KINDS = { orders: 'directive', rules: 'rule-directive' } as const;
+export type DirectiveKind = keyof typeof KINDS;
 /** Delay from a change by a rule to its write, ms. */
 const FLUSH = 1_000;
 /** Maximum number of writes under way. */
@@ -47,31 +54,39 @@ export class DirectiveStore {
   readonly index = new DirectiveIndex();
   readonly #config: Config;
   readonly #clock: Clock;
-  readonly #mirror: DocumentMirror<StoredDirective>;
+  readonly #mirrors: Readonly<Record<DirectiveKind, DocumentMirror<StoredDirective>>>;
+  readonly #sweeps: readonly DirectiveKind[];
   /** Directives that rules raised, until the store has them for as long. */
   readonly #raised = new Map<string, StoredDirective>();
   /** Changes that the store does not have yet. */
   readonly #unwritten = new Map<string, 'create' | 'update' | 'delete'>();
   readonly #shown: Shown;
-  readonly #unwatch: () => void;
+  readonly #unwatch: (() => void)[];
   #cancelFlush: (() => void) | undefined;
   #cancelSweep: () => void = () => undefined;
   #flushing: Promise<void> = Promise.resolve();
   #closed = false;
 
-  /** @param shown called for each directive that takes effect or changes, with undefined for one that ends. */
-  constructor(config: Config, clock: Clock, shown: Shown) {
+  /**
+   * @param sweeps kinds whose expired directives this process removes.
+   * @param shown called for each directive that takes effect or changes, with undefined for one that ends.
+   */
+  constructor(config: Config, clock: Clock, sweeps: readonly DirectiveKind[], shown: Shown) {
     this.#config = config;
     this.#clock = clock;
     this.#shown = shown;
-    this.#mirror = new DocumentMirror<StoredDirective>(config, KIND, clock, (id, stored) =>
-      this.#follow(id, stored),
-    );
-    this.#unwatch = this.#mirror.watch();
+    this.#sweeps = sweeps;
+    this.#mirrors = {
+      orders: new DocumentMirror<StoredDirective>(config, KINDS.orders, clock, (id) => this.#show(id)),
+      rules: new DocumentMirror<StoredDirective>(config, KINDS.rules, clock, (id, stored) =>
+        this.#follow(id, stored),
+      ),
+    };
+    this.#unwatch = Object.values(this.#mirrors).map((mirror) => mirror.watch());
   }
 
   async load(): Promise<void> {
-    await this.#mirror.load();
+    await Promise.all([this.#mirrors.orders.load(), this.#mirrors.rules.load()]);
     this.#cancelSweep = this.#clock.after(SWEEP, () => void this.#sweep());
   }
 
@@ -83,11 +98,9 @@ export class DirectiveStore {
     return this.index.all() as StoredDirective[];
   }
 
-  /** Stores an operator's directive, in force and durable when it resolves. */
+  /** Stores an order, in force and durable when it resolves. */
   async put(directive: StoredDirective): Promise<StoredDirective> {
-    this.#raised.delete(directive.id);
-    this.#unwritten.delete(directive.id);
-    await this.#mirror.set(directive.id, directive);
+    await this.#mirrors.orders.set(directive.id, directive);
     return this.get(directive.id) ?? directive;
   }
 
@@ -96,8 +109,8 @@ export class DirectiveStore {
     const known = this.get(id) !== undefined;
     this.#raised.delete(id);
     this.#unwritten.delete(id);
-    const existed = await this.#mirror.delete(id);
-    return existed || known;
+    const existed = await Promise.all([this.#mirrors.orders.delete(id), this.#mirrors.rules.delete(id)]);
+    return existed.includes(true) || known;
   }
 
   /** Raises a rule's directive, in force at once. */
@@ -116,7 +129,7 @@ export class DirectiveStore {
       raised: (running ? (before.raised ?? 0) : 0) + 1,
     };
     this.#raised.set(id, raised);
-    const stored = this.#mirror.get(id);
+    const stored = this.#mirrors.rules.get(id);
     if (stored === undefined) this.#write(id, 'create');
     else if (this.#unwritten.has(id) || worthWriting(stored, raised, now)) this.#write(id, 'update');
     this.#show(id);
@@ -126,7 +139,7 @@ export class DirectiveStore {
   lift(given: string): void {
     const id = storedId(given);
     this.#raised.delete(id);
-    if (this.#mirror.get(id) === undefined) this.#unwritten.delete(id);
+    if (this.#mirrors.rules.get(id) === undefined) this.#unwritten.delete(id);
     else this.#write(id, 'delete');
     this.#show(id);
   }
@@ -134,12 +147,12 @@ export class DirectiveStore {
   /** Resolves when the changes of rules are in the store, or could not be stored. */
   async close(): Promise<void> {
     this.#closed = true;
-    this.#unwatch();
+    for (const end of this.#unwatch) end();
     this.#cancelSweep();
     this.#cancelFlush?.();
     await this.#flushing;
     await this.#flush();
-    this.#mirror.close();
+    for (const mirror of Object.values(this.#mirrors)) mirror.close();
   }
 
   #follow(id: string, stored: StoredDirective | undefined): void {
@@ -156,8 +169,10 @@ export class DirectiveStore {
 
   /** Updates the index with the stored and the raised directive. */
   #show(id: string): void {
-    const stored = this.#unwritten.get(id) === 'delete' ? undefined : this.#mirror.get(id);
-    const directive = this.#raised.get(id) ?? stored;
+    const { orders, rules } = this.#mirrors;
+    const ordered = orders.get(id);
+    const ruled = this.#raised.get(id) ?? (this.#unwritten.get(id) === 'delete' ? undefined : rules.get(id));
+    const directive = endOf(ordered) >= endOf(ruled) ? ordered : ruled;
     if (directive === undefined) this.index.delete(id);
     else this.index.set(directive);
     this.#shown(id, directive);
@@ -186,15 +201,16 @@ export class DirectiveStore {
   async #settle(id: string, what: 'create' | 'update' | 'delete'): Promise<void> {
     const raised = this.#raised.get(id);
     try {
-      if (what === 'delete') await this.#mirror.delete(id);
+      const { rules } = this.#mirrors;
+      if (what === 'delete') await rules.delete(id);
       else if (raised === undefined) return;
-      else if (this.#mirror.get(id) === undefined && what === 'create')
-        await this.#mirror.create(id, raised, `Directive ${id}`);
-      else await this.#mirror.update(id, (stored) => (endOf(stored) > endOf(raised) ? stored : raised));
+      else if (rules.get(id) === undefined && what === 'create')
+        await rules.create(id, raised, `Directive ${id}`);
+      else await rules.update(id, (stored) => (endOf(stored) > endOf(raised) ? stored : raised));
     } catch (error) {
       // The store is away, or another node was first: it stays in force here and is written with the next change.
       const exists = error instanceof PosternError && error.code === 'already_exists';
-      if (exists) void this.#mirror.changed(id);
+      if (exists) void this.#mirrors.rules.changed(id);
       if (!this.#unwritten.has(id)) this.#unwritten.set(id, exists ? 'update' : what);
     }
   }
@@ -202,24 +218,30 @@ export class DirectiveStore {
   /** Removes directives that expired a while ago. */
   async #sweep(): Promise<void> {
     const over = this.#clock.now() - KEEP;
-    let removed = 0;
     try {
-      for (const { id } of this.all()) {
-        if (endOf(this.get(id)) > over) continue;
-        // Another node may have prolonged it a moment ago.
-        const document = await this.#config.get(KIND, id);
-        if (document !== undefined && endOf(document.value as StoredDirective) > over) continue;
-        await this.remove(id);
-        if ((removed += 1) === SWEEP_MAX) break;
-      }
+      for (const kind of this.#sweeps) await this.#sweepKind(kind, over);
     } catch {
       // The store is away: expired directives have no effect, and are removed later.
     }
     if (!this.#closed) this.#cancelSweep = this.#clock.after(SWEEP, () => void this.#sweep());
   }
+
+  async #sweepKind(kind: DirectiveKind, over: number): Promise<void> {
+    const mirror = this.#mirrors[kind];
+    let removed = 0;
+    for (const { id } of mirror.all()) {
+      if (endOf(mirror.get(id)) > over || endOf(this.#raised.get(id)) > over) continue;
+      // Another node may have prolonged it a moment ago.
+      const document = await this.#config.get(KINDS[kind], id);
+      if (document !== undefined && endOf(document.value as StoredDirective) > over) continue;
+      if (kind === 'rules') this.#raised.delete(id);
+      await mirror.delete(id);
+      if ((removed += 1) === SWEEP_MAX) return;
+    }
+  }
 }
 
-/** The id under which a directive is stored: its own unless that is too long. */
+/** The id under which a rule's directive is stored: its own unless that is too long. */
 function storedId(id: string): string {
   if (id.length <= MAX_ID) return id;
   const digest = createHash('sha256').update(id).digest('hex').slice(0, 32);

@@ -10,7 +10,7 @@ import type { DeliveryFacts, Ruling } from '../directives/index.ts';
 import type { Config } from '../engine/ports.ts';
 import { PosternError } from '../errors.ts';
 import type { Clock } from '../time.ts';
-import { DirectiveStore, type StoredDirective } from './directive-store.ts';
+import { type DirectiveKind, DirectiveStore, type StoredDirective } from './directive-store.ts';
 import { Quota } from './quotas.ts';
 
 export type { StoredDirective } from './directive-store.ts';
@@ -68,15 +68,17 @@ export async function openDirectives(options: {
   config: Config;
   clock: Clock;
   bounds?: Partial<DirectiveBounds>;
+  /** What this process may write, and so sweeps; by default both. */
+  sweeps?: readonly DirectiveKind[];
 }): Promise<Directives> {
-  const { config, clock } = options;
+  const { config, clock, sweeps = ['orders', 'rules'] } = options;
   const bounds = { ...BOUNDS, ...options.bounds };
   const quota = new Quota('directives', bounds.orders, clock);
   const byRule = new RuleCounts();
   const listeners = new Set<() => void>();
   let dropped = 0;
 
-  const store = new DirectiveStore(config, clock, (id, directive) => {
+  const store = new DirectiveStore(config, clock, sweeps, (id, directive) => {
     byRule.remove(id);
     if (directive !== undefined && 'rule' in directive.origin) byRule.add(directive.origin.rule, id);
     for (const listener of listeners) listener();

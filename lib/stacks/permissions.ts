@@ -27,8 +27,8 @@ const SEALED_KINDS = ['key', 'identity'];
 /** Partitions of the log of changes. */
 const LOG = `${LOG_PREFIX}*`;
 
-/** Kinds that a node writes: the directives of its rules, reports about IPs, and the lanes of domains. */
-const NODE_KINDS = ['directive', 'warmup-report', 'lane-group'];
+/** Kinds that a node writes: the directives of its rules (never an operator's order), reports about IPs, and the lanes of domains. */
+const NODE_KINDS = ['rule-directive', 'warmup-report', 'lane-group'];
 
 /** Kinds of rows that a node writes: aggregate reports about domains. */
 const NODE_ROWS = ['report'];
@@ -37,7 +37,7 @@ const NODE_ROWS = ['report'];
 const COUNTED_KINDS = ['statistics', 'counted'];
 
 /** Kinds of documents that the protection of tenants reads: its thresholds, directives, and each tenant's policy. */
-const PROTECTION_KINDS = ['config-protection', 'directive', 'tenant'];
+const PROTECTION_KINDS = ['config-protection', 'directive', 'rule-directive', 'tenant'];
 
 /** Kinds of rows with who may be written to: read for each message of a list, and changed when a reader leaves. */
 const CONTACT_KINDS = ['contact-list', 'contact'];

@@ -17,7 +17,8 @@ import type { Attempt } from '../../lib/engine/items.ts';
 import { systemClock } from '../../lib/time.ts';
 import { seededRandom } from '../support/clock.ts';
 import { MASTER_KEY } from '../support/control.ts';
-import { SECRETS } from './emulators.ts';
+import { LANES, SECRETS } from './emulators.ts';
+import { contentOf, findMissing, reportMissing } from './missing.ts';
 import { awsEnvironment, ClusterNode, type Emulators } from './node-process.ts';
 import { startSink } from './sink.ts';
 import { type ClusterFault, judge } from './verdict.ts';
@@ -50,11 +51,12 @@ const sink = await startSink(NODES, values.seed);
 
 // — the installation: an identity that is proven, a key, the limits —
 
-const engine = await openAws({
-  resources,
-  clock: systemClock,
-  client: { region: 'us-east-1', credentials: { accessKeyId: 'test', secretAccessKey: 'test' }, endpoints },
-});
+const client = {
+  region: 'us-east-1',
+  credentials: { accessKeyId: 'test', secretAccessKey: 'test' },
+  endpoints,
+};
+const engine = await openAws({ resources, clock: systemClock, client });
 let records: { name: string; value: string }[] = [];
 const control = await openControl({
   config: engine.config,
@@ -187,14 +189,36 @@ await load;
 
 // — until all deliveries of dead nodes have come, and then as long again as a late copy could take —
 
-const waitedFrom = Date.now();
-const arrived = (): Set<string> => new Set(sink.arrivals.map(({ recipient }) => recipient));
-while (Date.now() - waitedFrom < TAKEOVER + 15_000) {
-  await pause(1_000);
-  const here = arrived();
-  const lastFault = faults.at(-1)?.to ?? 0;
-  if ([...promised.keys()].every((one) => here.has(one)) && Date.now() - lastFault > TAKEOVER) break;
+const missing = (): { recipient: string; messageId: string }[] => {
+  const here = new Set(sink.arrivals.map(({ recipient }) => recipient));
+  return [...promised].flatMap(([recipient, { messageId }]) =>
+    here.has(recipient) ? [] : { recipient, messageId },
+  );
+};
+/** Nothing has moved for longer than a take-over lasts, and nothing has a time that is still to come. */
+async function isStill(): Promise<boolean> {
+  const waits = await findMissing(engine.records, missing());
+  say(`${waits.length} of ${promised.size} have not arrived`);
+  return !waits.some(({ due }) => due > Date.now());
 }
+let movedAt = Date.now();
+let seen = 0;
+for (;;) {
+  await pause(1_000);
+  const lastFault = Math.max(...faults.map(({ to }) => to));
+  if (missing().length === 0 && Date.now() - lastFault > TAKEOVER) break;
+  if (sink.arrivals.length > seen) movedAt = Date.now();
+  seen = sink.arrivals.length;
+  if (Date.now() - movedAt < TAKEOVER + 15_000) continue;
+  if (await isStill()) break;
+  movedAt = Date.now();
+}
+const late = missing();
+const lost = reportMissing(
+  await findMissing(engine.records, late),
+  await contentOf(LANES, { resources, client }),
+  Date.now(),
+);
 const drains = await Promise.all(nodes.map((node) => node.end('SIGTERM')));
 await pause(1_000);
 
@@ -222,7 +246,8 @@ const { problems, figures } = judge({
   takeover: TAKEOVER,
 });
 say(`\n${minutes} minutes, seed ${values.seed}; ${refused} refused by the API`);
-for (const figure of figures) say(figure);
+for (const figure of [...figures, ...lost.figures]) say(figure);
+problems.unshift(...lost.problems);
 const slowestDrain = Math.max(...drains) / 1000;
 say(`slowest stop at SIGTERM: ${slowestDrain.toFixed(1)} s`);
 if (slowestDrain > 30) problems.push(`a node took ${slowestDrain} s to stop`);

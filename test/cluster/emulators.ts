@@ -4,12 +4,12 @@ import { LANE_GROUPS } from '../../lib/shaping/providers.ts';
 import { startTestAws } from '../support/aws.ts';
 
 export const SECRETS = 'postern-cluster-secrets';
+export const LANES = ['transactional', 'bulk'].flatMap((name) =>
+  LANE_GROUPS.map((group) => `default:${name}:${group}`),
+);
 
 if (import.meta.main) {
-  const lanes = ['transactional', 'bulk'].flatMap((name) =>
-    LANE_GROUPS.map((group) => `default:${name}:${group}`),
-  );
-  const aws = await startTestAws(lanes);
+  const aws = await startTestAws(LANES);
   const { resources, client } = aws;
   const s3 = new S3Client({ ...client, endpoint: client.endpoints!.s3, forcePathStyle: true });
   await s3.send(new CreateBucketCommand({ Bucket: SECRETS }));

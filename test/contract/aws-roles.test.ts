@@ -186,13 +186,17 @@ describe('aws: roles', { skip: SKIP }, () => {
     });
   }
 
-  test('a node writes directives, reads no keys or identities, and changes nothing else', async () => {
+  test('a node writes directives of rules, reads no keys or identities, and changes nothing else', async () => {
     const { config } = await as(NODE);
-    assert.equal(await config.put('directive', 'rule', {}), 1);
-    assert.equal(await config.delete('directive', 'rule'), true);
+    assert.equal(await config.put('rule-directive', 'rule', {}), 1);
+    assert.equal(await config.delete('rule-directive', 'rule'), true);
     const denied = { code: 'storage_unavailable', message: /AccessDenied/ };
     await assert.rejects(config.get('key', 'AKIA'), denied);
     await assert.rejects(config.list('identity'), denied);
     await assert.rejects(config.put('config-limits', 'default', {}), denied);
+    // An operator's order, as the suspension of a tenant, is neither made nor lifted by a node.
+    await (await as(API)).config.put('directive', 'suspend-1', {});
+    await assert.rejects(config.put('directive', 'suspend-2', {}), denied);
+    await assert.rejects(config.delete('directive', 'suspend-1'), denied);
   });
 });

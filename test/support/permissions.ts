@@ -73,7 +73,7 @@ const egress = (node: string, pools: readonly string[], ips: readonly string[]):
     'dynamodb:GetItem dynamodb:UpdateItem',
   'ConfigTable if ForAllValues:StringNotEquals dynamodb:LeadingKeys key,identity':
     'dynamodb:GetItem dynamodb:Query',
-  'ConfigTable if ForAllValues:StringLike dynamodb:LeadingKeys directive,warmup-report,lane-group':
+  'ConfigTable if ForAllValues:StringLike dynamodb:LeadingKeys rule-directive,warmup-report,lane-group':
     'dynamodb:DeleteItem dynamodb:PutItem',
   ...APPEND_CHANGE,
   'Bodies/*': 's3:GetObject s3:PutObject',
@@ -152,7 +152,7 @@ export const PERMISSIONS: Record<string, Granted> = {
     SuppressionsTable: 'dynamodb:UpdateItem',
     'RowsTable if ForAllValues:StringLike dynamodb:LeadingKeys statistics#*,counted#*':
       'dynamodb:BatchGetItem dynamodb:DeleteItem dynamodb:GetItem dynamodb:PutItem dynamodb:Query dynamodb:UpdateItem',
-    'ConfigTable if ForAllValues:StringLike dynamodb:LeadingKeys config-protection,directive,tenant,log#*':
+    'ConfigTable if ForAllValues:StringLike dynamodb:LeadingKeys config-protection,directive,rule-directive,tenant,log#*':
       'dynamodb:GetItem dynamodb:Query',
     'ConfigTable if ForAllValues:StringLike dynamodb:LeadingKeys directive':
       'dynamodb:DeleteItem dynamodb:PutItem',

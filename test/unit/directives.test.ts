@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import type { DirectiveKind } from '../../lib/control/directive-store.ts';
 import { type DirectiveBounds, type Directives, openDirectives } from '../../lib/control/directives.ts';
 import type { Directive } from '../../lib/directives/directive.ts';
 import { MINUTE } from '../../lib/time.ts';
@@ -15,9 +16,11 @@ interface Node {
   directives: Directives;
 }
 
-async function open(given: Partial<Node> & { bounds?: Partial<DirectiveBounds> } = {}): Promise<Node> {
-  const { config = new TestConfig(), clock = new TestClock(), bounds } = given;
-  return { config, clock, directives: await openDirectives({ config, clock, bounds }) };
+async function open(
+  given: Partial<Node> & { bounds?: Partial<DirectiveBounds>; sweeps?: DirectiveKind[] } = {},
+): Promise<Node> {
+  const { config = new TestConfig(), clock = new TestClock(), bounds, sweeps } = given;
+  return { config, clock, directives: await openDirectives({ config, clock, bounds, sweeps }) };
 }
 
 /** Lets the clock pass and every write end. */
@@ -264,5 +267,46 @@ describe('a directive that a rule raises', () => {
         failure('internal', /names its rule and its end/),
       );
     }
+  });
+});
+
+describe('the kinds of stored directives', () => {
+  test('what a rule raises is stored apart from orders, is shown with them, and is removed like them', async () => {
+    const { config, clock, directives } = await open();
+    const given = await directives.order(order({ tenant: 'acme' }), ADMIN);
+    const imposed = await directives.impose(raised(clock, { rule: 'reputation' }));
+    directives.raise([raised(clock)]);
+    await pass(clock, 1_000);
+    const kinds = async (kind: string) => (await config.list(kind)).map(({ key }) => key).sort();
+    assert.deepEqual(await kinds('directive'), [imposed.id, given.id].sort());
+    assert.deepEqual(await kinds('rule-directive'), [raised(clock).id]);
+    const other = await open({ config, clock });
+    assert.equal(other.directives.list().length, 3);
+    assert.equal(await other.directives.remove(raised(clock).id), true);
+    await settled();
+    assert.equal(directives.list().length, 2);
+  });
+
+  test('no rule lifts an order', async () => {
+    const { config, clock, directives } = await open();
+    const given = await directives.order(order({ tenant: 'acme' }), ADMIN);
+    directives.lift([given.id]);
+    await pass(clock, 2_000);
+    assert.deepEqual(directives.find(given.id), given);
+    assert.ok(await config.get('directive', given.id));
+  });
+
+  test('a process sweeps the kinds that it may write', async () => {
+    const { config, clock, directives } = await open({ sweeps: ['rules'] });
+    await directives.order(order({ tenant: 'acme' }, { until: clock.now() + MINUTE }), ADMIN);
+    directives.raise([raised(clock)]);
+    await pass(clock, 1_000);
+    for (let minute = 0; minute < 20; minute += 1) await pass(clock, MINUTE);
+    assert.deepEqual(directives.list(), []);
+    assert.equal((await config.list('directive')).length, 1);
+    assert.equal((await config.list('rule-directive')).length, 0);
+    await open({ config, clock, sweeps: ['orders'] });
+    await pass(clock, MINUTE);
+    assert.equal((await config.list('directive')).length, 0);
   });
 });
