@@ -125,6 +125,15 @@ const SETTINGS = {
   /** Delays between attempts, s; the last one repeats. */
   retrySeconds: z.optional(z.array(moreThanNone).check(z.minLength(1))),
   logLevel: z.enum(['debug', 'info', 'warn', 'error']),
+  /** What the doctor asks outside (lib/doctor/README.md). */
+  doctor: z.strictObject({
+    /** A well-known MX to which a connection shows that port 25 is open outwards; `off`: none is made. */
+    mx: z.optional(word),
+    /** Zones of DNS blocklists (`zen.spamhaus.org`) that are asked about the source addresses. Default: none. */
+    blocklists: z.optional(z.array(word)),
+    /** Server of SNTP. */
+    timeServer: z.optional(word),
+  }),
 };
 const schema = z.strictObject(SETTINGS);
 const config = z.partial(schema);
@@ -169,6 +178,7 @@ const DEFAULTS: Settings = {
   webhookAllow: [],
   policy: './postern.policy.ts',
   logLevel: 'info',
+  doctor: {},
 };
 
 /** Reads `host:port`. @throws SettingsError without the name of the variable. */

@@ -3,15 +3,19 @@
 import { openPipeline, type PipelineOptions } from '../lib/accept/open.ts';
 import { createApi } from '../lib/api/app.ts';
 import type { ConsoleOptions, createConsole } from '../lib/console/console.ts';
-import { IpInventory } from '../lib/control/ip-inventory.ts';
+import { type Installed, IpInventory } from '../lib/control/ip-inventory.ts';
+import type { Control } from '../lib/control/types.ts';
 import { createResolver } from '../lib/dns/resolver.ts';
 import { dnsServers } from '../lib/dns/servers.ts';
-import { DomainChecks } from '../lib/doctor/domain-check.ts';
+import { type DomainCheckOptions, DomainChecks } from '../lib/doctor/domain-check.ts';
+import { HealthChecks } from '../lib/doctor/health-check.ts';
+import { addressChecks } from '../lib/doctor/host-checks.ts';
 import type { AwsEngine } from '../lib/engine/aws/open.ts';
 import { asPosternError, type PosternError } from '../lib/errors.ts';
 import { DestinationStates } from '../lib/events/destination-state.ts';
 import { EventIndex } from '../lib/events/event-index.ts';
 import { openStoredEvents } from '../lib/events/stored-events.ts';
+import type { ApiDeps } from '../lib/http/deps.ts';
 import type { Fetch } from '../lib/http/function-url.ts';
 import type { Log } from '../lib/log.ts';
 import { createReportMailboxes } from '../lib/mail/report-mailbox.ts';
@@ -63,15 +67,7 @@ export async function openService(options: ApiServiceOptions): Promise<Fetch> {
     control,
     engine,
     installed,
-    domains: new DomainChecks({
-      control,
-      resolver: createResolver({ servers: dnsServers(undefined), clock }),
-      clock,
-      sources: () => new IpInventory(control.documents, installed).ips,
-      returnPathDomain: () => settings.returnPathDomain,
-      bounces: { domain: settings.returnPathDomain },
-      reportAddress,
-    }),
+    ...doctorOf(control, installed, { settings, clock, reportAddress }),
     clock,
     region,
     accountId,
@@ -114,6 +110,36 @@ export async function openService(options: ApiServiceOptions): Promise<Fetch> {
 function lazyConsole(options: ConsoleOptions): () => Promise<ReturnType<typeof createConsole>> {
   let opened: ReturnType<typeof createConsole> | undefined;
   return async () => (opened ??= (await import('../lib/console/console.ts')).createConsole(options));
+}
+
+/** Checks of domains, and of what DNS says of the source addresses that documents name. */
+function doctorOf(
+  control: Control,
+  installed: Installed,
+  {
+    settings,
+    clock,
+    reportAddress,
+  }: Pick<ApiServiceOptions, 'settings' | 'clock'> & Pick<DomainCheckOptions, 'reportAddress'>,
+): Pick<ApiDeps, 'domains' | 'health'> {
+  const { returnPathDomain } = settings;
+  const resolver = createResolver({ servers: dnsServers(undefined), clock });
+  const sources = (): string[] => new IpInventory(control.documents, installed).ips;
+  return {
+    domains: new DomainChecks({
+      control,
+      resolver,
+      clock,
+      sources,
+      returnPathDomain: () => returnPathDomain,
+      bounces: { domain: returnPathDomain },
+      reportAddress,
+    }),
+    health: new HealthChecks({
+      checks: addressChecks({ resolver, clock, sources: async () => sources().map((ip) => ({ ip })) }),
+      clock,
+    }),
+  };
 }
 
 /** The answer while the configuration cannot be read: clients of every API retry it. */

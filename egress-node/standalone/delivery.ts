@@ -4,6 +4,7 @@ import { openForgottenSites } from '../../lib/control/forgotten-sites.ts';
 import type { Control } from '../../lib/control/types.ts';
 import { openWarmupReports, type WarmupReports } from '../../lib/control/warmup-reports.ts';
 import type { Resolver } from '../../lib/dns/resolver.ts';
+import { OwnFaults } from '../../lib/doctor/own-faults.ts';
 import { startEgress } from '../../lib/egress/egress.ts';
 import { followDocuments } from '../../lib/egress/live-configuration.ts';
 import type { Egress } from '../../lib/egress/types.ts';
@@ -40,6 +41,8 @@ export interface DeliveryParts {
   reports: WarmupReports;
   metrics: Metrics;
   health: () => DeliveryHealth;
+  /** Refusals for a fault of this side. */
+  faults: OwnFaults;
   /** Outcomes are followed from now on: what they tell senders goes through it. */
   forwardFeedback(forwarder: FeedbackForwarder): void;
   /** Puts the limits of reloaded settings into force, unless a stored document replaces them. */
@@ -71,6 +74,7 @@ export async function startDelivery(
   const forgotten = await openForgottenSites(engine.config, clock);
   stack.defer(() => forgotten.close());
   const client = createSmtpClient(clock);
+  const faults = new OwnFaults(clock);
   const egress = startEgress({
     engine,
     resolver,
@@ -96,6 +100,7 @@ export async function startDelivery(
     onAlert: (alert) => log.warn('automation alert', { ...alert }),
     retry: () => retryOf(current()),
     onAttempt(item, attempt) {
+      faults.note(attempt);
       metrics.attempts.inc({ lane: item.lane, result: attempt.uncertain ? 'uncertain' : attempt.state });
     },
   });
@@ -126,6 +131,7 @@ export async function startDelivery(
     reports,
     metrics,
     health,
+    faults,
     forwardFeedback: outcomes.forwardFeedback,
     reload() {
       egress.setStartLimits(limitTable(current().limits));

@@ -1,10 +1,8 @@
-/** Finds source addresses that are not addresses of this host, because mail cannot leave from them. */
-import { createSocket } from 'node:dgram';
-import { once } from 'node:events';
-import { familyOf } from '../../lib/ip.ts';
+/** Which source addresses of the settings this host does not have. */
+import { isOwnAddress } from '../../lib/doctor/gather/system.ts';
 import type { Settings } from '../settings.ts';
 
-/** The addresses of the settings that cannot be bound. */
+/** Source addresses of the settings that cannot be bound. */
 export async function foreignAddresses({
   egressIps,
   pools,
@@ -13,23 +11,6 @@ export async function foreignAddresses({
     .flatMap((pool) => ('ips' in pool ? pool.ips : pool))
     .map((one) => (typeof one === 'string' ? one : one.ip));
   const addresses = [...new Set([...egressIps, ...pooled])];
-  const own = await Promise.all(addresses.map(isOwn));
+  const own = await Promise.all(addresses.map(isOwnAddress));
   return addresses.filter((_, i) => !own[i]);
-}
-
-/**
- * Tests an address by binding it: the list of interfaces lacks addresses that the kernel would let us bind
- * (ip_nonlocal_bind).
- */
-async function isOwn(address: string): Promise<boolean> {
-  const socket = createSocket(familyOf(address) === 6 ? 'udp6' : 'udp4');
-  socket.bind({ address, port: 0, exclusive: true });
-  try {
-    await once(socket, 'listening');
-    return true;
-  } catch {
-    return false;
-  } finally {
-    socket.close();
-  }
 }

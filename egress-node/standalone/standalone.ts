@@ -30,7 +30,7 @@ import type { Settings } from '../settings.ts';
 import { openAccept } from './accept.ts';
 import type { Listening } from './banner.ts';
 import { startDelivery } from './delivery.ts';
-import { openDomainChecks } from './doctor.ts';
+import { openDoctor } from './doctor.ts';
 import { ensureConfiguredKey, makeFirstKey } from './first-key.ts';
 import { certificateOf, startListeners } from './listeners.ts';
 import { startProofTimer } from './proof-timer.ts';
@@ -59,6 +59,7 @@ export async function startStandalone(started: Settings, log: Log): Promise<Stan
   await using stack = new AsyncDisposableStack();
   const clock = systemClock;
   let settings = started;
+  const current = (): Settings => settings;
 
   const masterKey = await loadMasterKey(settings.data);
   const engine = stack.adopt(await openEmbedded({ directory: settings.data, clock, log }), (one) =>
@@ -72,19 +73,20 @@ export async function startStandalone(started: Settings, log: Log): Promise<Stan
   if (settings.startPaused) await pauseAll(control.directives);
   await ensureConfiguredKey(control, settings);
   const delivery = await startDelivery(
-    { settings: () => settings, engine, control, resolver, clock, random: Math.random, log },
+    { settings: current, engine, control, resolver, clock, random: Math.random, log },
     stack,
   );
   const { egress, policy, metrics, warmup, reports } = delivery;
   const context = contextOf(settings);
   const events = stack.adopt(await eventsOf(settings, engine, control, resolver, log), (one) => one.close());
   const { accept, tokens, verificationLinks, ...trackingLinks } = openAccept(
-    { settings: () => settings, engine, control, masterKey, delivery, clock, random: Math.random },
+    { settings: current, engine, control, masterKey, delivery, clock, random: Math.random },
     stack,
   );
   const contacts = new Contacts(engine.rows, clock);
   const unsubscribe = contactChanger(contacts);
   delivery.forwardFeedback(new FeedbackForwarder({ accept, control, context, clock, log }));
+  const parts = { engine, control, resolver, delivery, clock };
   const reportAddress = (domain: string, mailFrom: string | undefined): string =>
     tokens.reportMailboxes.make(domain, mailFrom ?? settings.returnPathDomain ?? domain);
   const listeners = await startListeners(
@@ -97,8 +99,7 @@ export async function startStandalone(started: Settings, log: Log): Promise<Stan
         ...tokens,
         unsubscribe,
         ownsAny: async (domains) =>
-          domains.some((domain) => domain === settings.returnPathDomain) ||
-          control.identities.haveAny(domains),
+          domains.includes(settings.returnPathDomain ?? '') || control.identities.haveAny(domains),
         onFeedback: warmupFeedback({ records: engine.records, reports, book: warmup, clock }),
       },
       web: {
@@ -106,21 +107,16 @@ export async function startStandalone(started: Settings, log: Log): Promise<Stan
           accept,
           control,
           engine,
-          installed: { ips: settings.egressIps, pools: settings.pools },
-          domains: openDomainChecks({ settings: () => settings, control, resolver, clock, reportAddress }),
+          ...installationOf(settings),
+          ...openDoctor({ settings: current, ...parts, reportAddress }),
           clock,
-          ...context,
-          forwardsFeedback: true,
           reportAddress,
-          trackingUrl: settings.tracking?.url,
           verification: { links: verificationLinks, url: () => settings.tracking?.url },
-          version,
           log,
           ...ordersAndReasons(egress),
           policy,
           events,
           pull: new FeedPull({ records: engine.records, context, clock }),
-          limits: { messageBytes: settings.maxMessageBytes },
         },
         masterKey,
         ...trackingLinks,
@@ -153,6 +149,19 @@ export async function startStandalone(started: Settings, log: Log): Promise<Stan
       return outcome;
     },
     stop: () => owned.disposeAsync(),
+  };
+}
+
+/** What the API shows of the installation itself. */
+function installationOf(settings: Settings) {
+  const { egressIps: ips, pools, tracking, maxMessageBytes: messageBytes } = settings;
+  return {
+    ...contextOf(settings),
+    installed: { ips, pools },
+    forwardsFeedback: true,
+    trackingUrl: tracking?.url,
+    version,
+    limits: { messageBytes },
   };
 }
 

@@ -78,6 +78,12 @@ export async function startWeb(options: WebOptions): Promise<Web> {
     const shown = (await mayObserve(api, headOf(c.env.incoming))) ? { ...details, delivery: delivery() } : {};
     return c.json({ ok, version, ...shown }, ok ? 200 : 503);
   });
+  // The process answers: what a restart could mend is nothing else.
+  app.get('/healthz/live', (c) => c.json({ ok: true, version }));
+  app.get('/healthz/delivery', (c) => {
+    const { ok } = delivery();
+    return c.json({ ok }, ok ? 200 : 503);
+  });
   app.get('/metrics', async (c) => {
     if (!(await mayObserve(api, headOf(c.env.incoming)))) {
       return c.text("Metrics are for this host, or for an administrator's key as a bearer token.\n", 403);

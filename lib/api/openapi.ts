@@ -13,6 +13,7 @@ import { ErrorAnswer } from './errors.ts';
 import { EVENT_DESTINATIONS } from './event-destinations.ts';
 import { EVENTS } from './events.ts';
 import { EXPLAIN } from './explain.ts';
+import { health } from './health.ts';
 import { IDENTITIES } from './identities.ts';
 import { IMPORTS } from './imports.ts';
 import { IPS } from './ips.ts';
@@ -43,6 +44,7 @@ export const OPERATIONS: readonly ApiOperation[] = [
   ...IDENTITIES,
   identityReport,
   dkimZone,
+  health,
   ...REPORTS,
   ...TEMPLATES,
   // Before the path with a label in the place of `export`.

@@ -139,6 +139,85 @@ export const CATALOGUE = {
     'notice',
     'Answers without DNSSEC can be forged; DANE cannot protect mail to this domain.',
   ),
+
+  'outward.blocked': entry('error', 'No mail leaves: other servers are reached over port 25 only.'),
+  'outward.delivery-down': entry('error', 'Mail is taken in and waits.'),
+
+  'address.private': entry('notice', 'Receivers see another address, whose PTR, SPF and listings decide.'),
+  'address.not-here': entry('error', 'No mail leaves from an address that this host does not have.'),
+  'ptr.missing': entry(
+    'error',
+    'Gmail, Microsoft and many others refuse mail from an address without a PTR record.',
+  ),
+  'ptr.unconfirmed': entry('error', 'A PTR name that does not lead back to the address counts as none.'),
+  'ptr.generic': entry(
+    'warning',
+    'Names as providers give to homes and clouds are refused by many receivers.',
+  ),
+  'ehlo.unresolved': entry(
+    'warning',
+    'Receivers look the name of EHLO up; one that leads elsewhere looks forged.',
+  ),
+  'ehlo.mismatch': entry('notice', 'Some receivers expect the name of EHLO and the PTR name to be one.'),
+
+  'resolver.down': entry('error', 'Without DNS no mail leaves.'),
+  'resolver.public': entry(
+    'warning',
+    'Public resolvers are slow for mail, are limited in rate, and get no answers from blocklists.',
+  ),
+  'resolver.not-validating': entry(
+    'notice',
+    'Without a validating resolver on this host, DNSSEC and DANE protect nothing.',
+  ),
+
+  'blocklist.listed': entry('error', 'Receivers that use the list refuse mail from this address.'),
+  'blocklist.refused': entry(
+    'warning',
+    'The list does not answer this resolver: whether an address is listed is unknown.',
+  ),
+  'blocklist.unusable': entry('warning', 'A list without its test entry is dead, or answers for anything.'),
+
+  'certificate.expired': entry(
+    'error',
+    'Clients that verify refuse to submit, and senders with MTA-STS to deliver here.',
+  ),
+  'certificate.expiring': entry('warning', 'After that clients that verify refuse to submit.'),
+  'certificate.name': entry('warning', 'Clients that verify refuse a certificate of another name.'),
+  'certificate.self-signed': entry('notice', 'Clients that verify refuse it.'),
+
+  'clock.off': entry(
+    'error',
+    'Signatures, certificates and SigV4 go by the time: with a wrong one they are refused.',
+  ),
+  'clock.unknown': entry('notice', 'Whether the clock is right could not be seen.'),
+
+  'disk.full': entry('error', 'New mail is refused, so that what is queued stays safe.'),
+  'disk.low': entry('warning', 'When it is full, new mail is refused.'),
+  'limits.files': entry('warning', 'Each connection is an open file: at the limit, connections are refused.'),
+  'limits.ports': entry('warning', 'Each outgoing connection takes a local port.'),
+  'limits.backlog': entry('notice', 'Bursts of new connections beyond it are dropped by the kernel.'),
+  'limits.conntrack': entry(
+    'error',
+    'When the table of the firewall is full, the kernel drops connections without a word.',
+  ),
+
+  'queue.old': entry(
+    'warning',
+    'Mail waits longer than it should; readers of codes and receipts wait with it.',
+  ),
+  'bounces.infrastructure': entry(
+    'warning',
+    'Mail is refused or put off for a fault of this side, not of its recipients.',
+  ),
+
+  'bulk.one-click': entry(
+    'warning',
+    'Gmail and Yahoo require one-click unsubscribe (RFC 8058) of bulk mail.',
+  ),
+  'bulk.domain': entry(
+    'error',
+    'Gmail, Yahoo and Microsoft refuse bulk mail that is not authenticated as its From domain.',
+  ),
 } as const satisfies Record<string, CatalogueEntry>;
 
 export type FindingId = keyof typeof CATALOGUE;

@@ -3,6 +3,7 @@ import type { Accept } from '../accept/types.ts';
 import type { Installed } from '../control/ip-inventory.ts';
 import type { Control } from '../control/types.ts';
 import type { DomainChecks } from '../doctor/domain-check.ts';
+import type { HealthChecks } from '../doctor/health-check.ts';
 import type { Engine } from '../engine/ports.ts';
 import type { EventAccess } from '../events/access.ts';
 import type { EventPull } from '../events/pull.ts';
@@ -61,6 +62,8 @@ export interface ApiDeps {
   clock: Clock;
   /** Checks of sending domains in DNS. */
   domains: Pick<DomainChecks, 'check'>;
+  /** Checks of the installation. */
+  health: Pick<HealthChecks, 'report'>;
   /** Named in ARNs and in messages, as `us-east-1`. */
   region: string;
   /** Twelve digits, named in ARNs. */

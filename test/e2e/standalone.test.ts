@@ -5,6 +5,7 @@ import { CreateEmailIdentityCommand, SendBulkEmailCommand, SendEmailCommand } fr
 import { dkimVerify } from 'mailauth/lib/dkim/verify.js';
 import { createTransport } from 'nodemailer';
 import { checkStore } from '../../lib/engine/embedded/check.ts';
+import { startDnsServer } from '../support/dns-server.ts';
 import { StandaloneSite, sesClient } from '../support/standalone.ts';
 
 let site: StandaloneSite;
@@ -149,6 +150,7 @@ test('a first start, mail by every protocol, and a restart', async () => {
   assert.deepEqual(Object.keys(health).sort(), ['ok', 'version']);
   const admin = { ...stranger, authorization: `Bearer ${key.id}.${key.secret}` };
   assert.equal((await fetch(`${api}/metrics`, { headers: admin })).status, 200);
+  for (const path of ['live', 'delivery']) assert.equal((await fetch(`${api}/healthz/${path}`)).status, 200);
   await postern.stop();
   assert.deepEqual(checkStore(site.directory).problems, []);
 
@@ -157,6 +159,29 @@ test('a first start, mail by every protocol, and a restart', async () => {
   const kept = await ended(`http://${again.listening.api}`, bearer, one.MessageId!);
   assert.equal(kept.state, 'bounced');
   await again.stop();
+});
+
+test('the health of the host is seen without a connection to strangers', async () => {
+  const dns = await startDnsServer();
+  const postern = await site.start({ POSTERN_DNS: `127.0.0.1:${dns.port}`, POSTERN_EGRESS_IPS: '127.0.0.1' });
+  const { id, secret } = await postern.control.keys.create({ tenant: 'default', admin: true });
+  const report = await fetch(`http://${postern.listening.api}/v1/health`, {
+    headers: { authorization: `Bearer ${id}.${secret}` },
+  });
+  const { checks, findings } = (await report.json()) as {
+    checks: { name: string; state: string }[];
+    findings: { id: string }[];
+  };
+  assert.deepEqual(
+    checks.filter(({ state }) => state !== 'done').map(({ name, state }) => `${name} ${state}`),
+    ['outward skipped', 'blocklists skipped'],
+  );
+  assert.equal(checks.length, 11);
+  const ids = findings.map((one) => one.id);
+  for (const id of ['address.private', 'certificate.self-signed', 'clock.unknown', 'resolver.not-validating'])
+    assert.ok(ids.includes(id), id);
+  await postern.stop();
+  await dns.close();
 });
 
 test('a second process on the same data is refused with a sentence', async () => {

@@ -15,6 +15,7 @@ import { createConsole } from '../../lib/console/console.ts';
 import type { ConfigKind } from '../../lib/control/config-kinds.ts';
 import { openControl } from '../../lib/control/control.ts';
 import type { Control } from '../../lib/control/types.ts';
+import { type HealthCheck, HealthChecks } from '../../lib/doctor/health-check.ts';
 import { openEmbedded } from '../../lib/engine/embedded/open.ts';
 import type { Engine } from '../../lib/engine/ports.ts';
 import { FeedPull } from '../../lib/events/pull.ts';
@@ -68,6 +69,8 @@ export interface ServerOptions {
   kinds?: readonly ConfigKind[];
   installed?: ApiDeps['installed'];
   policy?: ApiDeps['policy'];
+  /** Checks of the installation. */
+  checks?: readonly HealthCheck[];
   /** DNS and the source addresses that checks of domains use. */
   dns?: Parameters<typeof testDomains>[2];
   explain?: ApiDeps['explain'];
@@ -106,6 +109,7 @@ export async function startPosternServer(options: ServerOptions = {}): Promise<P
     engine,
     installed: options.installed ?? { ips: [], pools: {} },
     domains: testDomains(control, clock, options.dns),
+    health: new HealthChecks({ checks: options.checks ?? [], clock }),
     clock,
     region: 'us-east-1',
     accountId: '123456789012',

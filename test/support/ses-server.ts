@@ -7,6 +7,7 @@ import { createAdaptorServer } from '@hono/node-server';
 import { createApi } from '../../lib/api/app.ts';
 import { openControl } from '../../lib/control/control.ts';
 import type { Control } from '../../lib/control/types.ts';
+import { type HealthCheck, HealthChecks } from '../../lib/doctor/health-check.ts';
 import { openMemory } from '../../lib/engine/memory/open.ts';
 import type { Engine, Rows, Suppressions } from '../../lib/engine/ports.ts';
 import type { ApiDeps } from '../../lib/http/deps.ts';
@@ -60,6 +61,8 @@ export interface SesServerOptions {
   stored?: Pick<Engine, 'records' | 'rows'>;
   /** Where readers of mail reach this API; undefined: nowhere. Absent: `https://mail.example`. */
   url?: string | undefined;
+  /** Checks of the installation. */
+  checks?: readonly HealthCheck[];
   /** DNS and the source addresses that checks of domains use. */
   dns?: Parameters<typeof testDomains>[2];
   /** Gets each request before the API; true when it has answered. */
@@ -102,6 +105,7 @@ export async function startSesServer(options: SesServerOptions = {}): Promise<Se
     } as Engine,
     installed: options.installed ?? { ips: [], pools: {} },
     domains: testDomains(control, clock, options.dns),
+    health: new HealthChecks({ checks: options.checks ?? [], clock }),
     clock,
     region: 'us-east-1',
     forwardsFeedback: true,
