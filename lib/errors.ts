@@ -229,6 +229,7 @@ export const ERRORS = {
   ),
   pool_missing: entry(400, 554, '5.5.4', BAD, 'caller', 'Name a pool of this service, or none.'),
   template_missing: entry(404, 554, '5.5.4', 'NotFoundException', 'caller', 'Create the template first.'),
+  invalid_policy: entry(400, 554, '5.6.0', BAD, 'caller', 'Correct the policy where the message says.'),
   invalid_template: entry(400, 554, '5.6.0', BAD, 'caller', 'Correct the template as the message says.'),
   rendering_failed: entry(400, 554, '5.6.0', BAD, 'caller', 'Give every variable of the template a value.'),
   template_too_complex: entry(400, 554, '5.6.0', BAD, 'caller', 'Make the template or its data smaller.'),

@@ -28,3 +28,19 @@ export function readIp(value: unknown, path: string): string {
   if (isIP(text) === 0) refuse(path, `${JSON.stringify(text)} is not an IP address.`);
   return canonicalIp(text);
 }
+
+/** A network in CIDR form, read once. */
+export type IpNetwork = ReturnType<typeof ipaddr.parseCIDR>;
+
+/** A network in CIDR form, or one address; undefined for other text. */
+export function parseNetwork(text: string): IpNetwork | undefined {
+  if (isIP(text) !== 0) return [ipaddr.process(text), isIP(canonicalIp(text)) === 4 ? 32 : 128];
+  return ipaddr.isValidCIDR(text) ? ipaddr.parseCIDR(text) : undefined;
+}
+
+/** Whether an address is in a network; text that is no address is in none. */
+export function isInNetwork(address: string, [base, bits]: IpNetwork): boolean {
+  if (!ipaddr.isValid(address)) return false;
+  const parsed = ipaddr.process(address);
+  return parsed.kind() === base.kind() && parsed.match(base as never, bits);
+}

@@ -12,8 +12,9 @@ import type { TrackingTargets } from '../tracking/tracking.ts';
 import { openRaw, otherSendersOf, type RawContent, senderOf } from './content.ts';
 import type { AcceptDeps } from './deps.ts';
 import { recipientsOf } from './envelope.ts';
+import { actionsOf, contextOf } from './permission.ts';
 import type { Prepared } from './records.ts';
-import { configurationSetOf, identityOf, requireSending, tenantOf } from './sender.ts';
+import { configurationSetOf, identityOf, requireSending, type Sender, tenantOf } from './sender.ts';
 import { trackingTargets } from './tracking.ts';
 import type { Submission, SubmitOptions } from './types.ts';
 import { unsubscribeBase as baseOf } from './unsubscribe.ts';
@@ -57,10 +58,18 @@ export async function check(
   );
   await requireSending(control, tenant);
   const from = submission.from !== undefined || !raw ? senderOf(submission) : raw.from;
-  const sender = { tenant, caller: options.caller };
-  const identity = await identityOf(deps, from, sender);
+  const recipients = recipientsOf(submission, policy.maxRecipients, raw?.recipients ?? []);
+  const arns = { ...raw?.arns, ...submission.arns };
+  const sender: Sender = {
+    tenant,
+    caller: options.caller,
+    actions: actionsOf(submission, options),
+    context: () => contextOf({ submission, raw, from: raw?.from ?? from, recipients, tenant, now, options }),
+  };
+  const identity = await identityOf(deps, from, sender, arns.source);
   // Readers see the header From, so it needs an identity too when the envelope names another.
-  if (raw && raw.from.address !== from.address) await identityOf(deps, raw.from, sender);
+  if (raw && (raw.from.address !== from.address || arns.from !== undefined))
+    await identityOf(deps, raw.from, sender, arns.from);
   for (const other of otherSendersOf(submission, raw)) await identityOf(deps, other, sender);
   if (submission.mailFrom) await identityOf(deps, parseEnvelopeAddress(submission.mailFrom), sender);
   const header = raw?.from ?? from;
@@ -72,9 +81,9 @@ export async function check(
     sender,
   );
   const tracking = trackingTargets(set, submission.tracking, deps.tracking.url);
-  const recipients = recipientsOf(submission, policy.maxRecipients, raw?.recipients ?? []);
   const feedbackTo = feedbackTarget(submission, raw, header, policy.forwardsFeedback);
-  if (submission.feedbackTo && feedbackTo) await identityOf(deps, feedbackTo, sender);
+  if (feedbackTo && (submission.feedbackTo || arns.returnPath !== undefined))
+    await identityOf(deps, feedbackTo, sender, arns.returnPath);
   const unsubscribe = submission.unsubscribe ?? raw?.unsubscribe;
   const unsubscribeBase = baseOf(
     unsubscribe,

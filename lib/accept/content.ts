@@ -33,6 +33,8 @@ export interface RawContent {
   /** Its Return-Path field: where its sender wants feedback. */
   returnPath?: Address;
   configurationSet?: string;
+  /** As `Submission.arns`. */
+  arns: NonNullable<Submission['arns']>;
   tenant?: string;
   unsubscribe?: UnsubscribeOptions;
   tags: { name: string; value: string }[];
@@ -115,6 +117,7 @@ export function openRaw(bytes: Buffer): RawContent {
     recipients,
     returnPath,
     configurationSet: ses.configurationSet,
+    arns: { source: ses.sourceArn, from: ses.fromArn, returnPath: ses.returnPathArn },
     tenant: ses.tenant,
     unsubscribe: ses.unsubscribe,
     tags: ses.tags,

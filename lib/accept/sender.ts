@@ -3,10 +3,12 @@
  * identity covers it that is the tenant's own, or that its owner lets the tenant use; in every protocol.
  *
  * ```
- *  own identity ─┬─ yes ────────────────────────────────► used
- *                └─ no ──► another's that covers it, by association with the tenant ──► used
+ *  its policies deny it ──► refused
+ *  else: the tenant's own │ associated with the tenant │ allowed by a policy ──► used
  * ```
  */
+import type { SendingContext } from '../control/sending-conditions.ts';
+import { rule, type SendingAction } from '../control/sending-policy.ts';
 import type { ResourceKind, TenantResource } from '../control/tenant-resources.ts';
 import type { ConfigurationSet, Control, Identity } from '../control/types.ts';
 import { PosternError } from '../errors.ts';
@@ -20,6 +22,9 @@ type SenderDeps = Pick<AcceptDeps, 'control' | 'region' | 'accountId'>;
 export interface Sender {
   tenant: string;
   caller: Caller;
+  /** What the message counts as, and its facts, for policies. */
+  actions: readonly SendingAction[];
+  context: () => SendingContext;
 }
 
 /** The tenant that a submission is sent for. @throws access_denied when the key belongs to another one. */
@@ -43,22 +48,72 @@ export async function requireSending({ tenants }: Control, name: string): Promis
 }
 
 /**
- * The verified identity behind a From address.
- * @throws identity_not_verified with the words of SES, which clients match on; access_denied where the key's own tenant
- * has one that the tenant sent for is not associated with.
+ * The verified identity behind a From address. Of one that its owner's policy lends, the default configuration set is the
+ * owner's, and is not used.
+ * @param arn of the identity, where the caller names it. @throws identity_not_verified with the words of SES, which
+ * clients match on; access_denied where a policy forbids it, or where the key's own tenant has one that the tenant sent for
+ * is not associated with.
  */
-export async function identityOf(deps: SenderDeps, from: Address, sender: Sender): Promise<Identity> {
+export async function identityOf(
+  deps: SenderDeps,
+  from: Address,
+  sender: Sender,
+  arn?: string,
+): Promise<Identity> {
   const { identities } = deps.control;
+  if (arn !== undefined) requireCovering(deps, arn, from);
   const own = await identities.forSender(from.address, sender.tenant);
-  if (own) return own;
+  if (own) {
+    if ((await rulingOf(deps, own, sender)) === 'deny') throw denied(deps, own, sender);
+    return own;
+  }
   const others = await identities.covering(from.address);
-  for (const identity of others)
-    if (await isAssociated(deps, sender.tenant, 'identity', identity)) return identity;
+  for (const identity of others) {
+    const ruling = await rulingOf(deps, identity, sender);
+    const associated = await isAssociated(deps, sender.tenant, 'identity', identity);
+    if (associated && ruling === 'deny') throw denied(deps, identity, sender);
+    if (associated) return identity;
+    // Of others neither an identity nor what is said about it is shown.
+    if (ruling === 'allow') return { ...identity, configurationSet: undefined };
+  }
   const lacking = others.find(({ tenant }) => tenant === sender.caller.tenant);
   if (lacking) throw notAssociated(deps, { kind: 'identity', name: lacking.name });
   throw new PosternError(
     'identity_not_verified',
     `Email address is not verified. The following identities failed the check in region ${deps.region.toUpperCase()}: ${from.address}`,
+  );
+}
+
+async function rulingOf(
+  { control, accountId }: SenderDeps,
+  identity: Identity,
+  { tenant, caller, actions, context }: Sender,
+): Promise<'allow' | 'deny' | undefined> {
+  if (!identity.policed) return undefined;
+  const policies = await control.identityPolicies.read(identity, accountId);
+  return rule(policies, { tenant, key: caller.keyId, actions, context: context() });
+}
+
+const IDENTITY_ARN = /^arn:aws[a-z-]*:ses:[a-z0-9-]*:(\d{12}):identity\/(.{1,320})$/s;
+
+/** @throws bad_request for an ARN that is of no identity here, or of one that does not cover the address. */
+function requireCovering({ accountId }: SenderDeps, arn: string, from: Address): void {
+  const [, account, name = ''] = IDENTITY_ARN.exec(arn) ?? [];
+  const told = JSON.stringify(arn.slice(0, 400));
+  if (account !== accountId)
+    throw new PosternError('bad_request', `${told} is not the ARN of an identity of account ${accountId}.`);
+  const domain = name.toLowerCase();
+  if (name === from.address || from.domain === domain || from.domain.endsWith(`.${domain}`)) return;
+  throw new PosternError('bad_request', `The identity ${told} does not cover the address ${from.address}.`);
+}
+
+/** In the words of SES. */
+function denied(deps: SenderDeps, { name }: Identity, { caller, actions }: Sender): PosternError {
+  const user = `arn:aws:iam::${deps.accountId}:user/${caller.keyId}`;
+  const arn = arnOf(deps, { kind: 'identity', name });
+  return new PosternError(
+    'access_denied',
+    `User \`${user}' is not authorized to perform \`${actions[0]}' on resource \`${arn}'`,
   );
 }
 
@@ -102,7 +157,7 @@ export async function usable<T>(
   deps: SenderDeps,
   kind: ResourceKind,
   name: string,
-  { tenant, caller }: Sender,
+  { tenant, caller }: Pick<Sender, 'tenant' | 'caller'>,
   find: (name: string, tenant: string) => Promise<T | undefined>,
 ): Promise<T | undefined> {
   const own = await find(name, tenant);
@@ -125,7 +180,13 @@ async function isAssociated(
 }
 
 /** In the words of SES. */
-function notAssociated({ region, accountId }: SenderDeps, { kind, name }: TenantResource): PosternError {
-  const arn = `arn:aws:ses:${region}:${accountId}:${kind}/${name}`;
-  return new PosternError('access_denied', `Tenant not associated with resources [${arn}].`);
+function notAssociated(deps: SenderDeps, resource: TenantResource): PosternError {
+  return new PosternError(
+    'access_denied',
+    `Tenant not associated with resources [${arnOf(deps, resource)}].`,
+  );
+}
+
+function arnOf({ region, accountId }: SenderDeps, { kind, name }: TenantResource): string {
+  return `arn:aws:ses:${region}:${accountId}:${kind}/${name}`;
 }

@@ -58,6 +58,8 @@ export interface Submission {
   tracking?: TrackingOverride;
   /** Where bounces and complaints are forwarded; its identity is checked. Absent: to the From, where nothing else takes them. */
   feedbackTo?: string;
+  /** ARNs of the identities that the caller sends with: of the sender, the header From, and the address for feedback. */
+  arns?: { source?: string; from?: string; returnPath?: string };
   /** Sends with the null return path: nothing bounces to anyone. For Postern's own reports. */
   nullReturnPath?: boolean;
   /** Lets the reader unsubscribe: fields of RFC 8058 and a link. The message has one recipient. */
@@ -78,6 +80,8 @@ export type Submitted = { messageId: string } | { error: import('../errors.ts').
 
 export interface SubmitOptions {
   door: 'ses-v2' | 'ses-v1' | 'smtp' | 'postern';
+  /** One template to many: for policies, which tell it from a single message. */
+  bulk?: boolean;
   caller: Caller;
   /**
    * Makes the whole call idempotent. `digest` binds it to the request. `first`: the caller says that it makes the call for

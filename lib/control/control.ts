@@ -18,6 +18,7 @@ import { EasyDkimKeys } from './easy-dkim.ts';
 import { openEventDestinations, type StoredEventDestination } from './event-destinations.ts';
 import { EventScopes, type StoredEventScope } from './event-scopes.ts';
 import { openIdentities, rowsOfIdentity } from './identities.ts';
+import { openIdentityPolicies, type StoredIdentityPolicies } from './identity-policies.ts';
 import { openIdentityCache } from './identity-store.ts';
 import { expectOwnKeys, keyCache, openKeys } from './keys.ts';
 import { openLaneGroups } from './lane-groups.ts';
@@ -72,9 +73,10 @@ export async function openControl(options: ControlOptions): Promise<Control> {
   const suppression = new DocumentCache<SuppressionAttributes>(config, 'suppression', clock, 1 << 20);
   const tenants = tenantCache(config, clock);
   const associations = new DocumentCache<TenantAssociation>(config, 'tenant-resource', clock, 4 << 20);
+  const policies = new DocumentCache<StoredIdentityPolicies>(config, 'identity-policy', clock, 4 << 20);
   const dkimZone = options.dkimZone && new DkimRecords(config, clock, options.dkimZone);
   const caches: { kind: string; changed(key?: string): void }[] = [keys, identities, sets, templates];
-  caches.push(destinations, eventScopes, account, suppression, tenants, associations);
+  caches.push(destinations, eventScopes, account, suppression, tenants, associations, policies);
   if (dkimZone) caches.push(dkimZone.cache);
 
   const byKind = new Map(caches.map((cache) => [cache.kind, cache]));
@@ -99,22 +101,27 @@ export async function openControl(options: ControlOptions): Promise<Control> {
     const scopes = new EventScopes(eventScopes, config);
     const resources = openTenantResources(associations, config);
     const allTenants = openTenants(tenants, { config, clock, directives, resources });
+    const allIdentities = openIdentities(identities, {
+      vault,
+      clock,
+      dns: { resolveTxt, resolveMx, bounces },
+      verifyIdentities,
+      ed25519,
+      easy:
+        dkimZone &&
+        new EasyDkimKeys({ cache: identities, records: dkimZone, vault, clock, verifyIdentities }),
+      index: new DocumentIndex(config, 'identity', rowsOfIdentity),
+      quota: new Quota('identities', limits.identities, clock),
+      tenants: allTenants,
+      policies,
+    });
     return {
       tenants: allTenants,
       keys: openKeys(keys, { config, vault, clock, tenants: allTenants }),
-      identities: openIdentities(identities, {
-        vault,
-        clock,
-        dns: { resolveTxt, resolveMx, bounces },
-        verifyIdentities,
-        ed25519,
-        easy:
-          dkimZone &&
-          new EasyDkimKeys({ cache: identities, records: dkimZone, vault, clock, verifyIdentities }),
-        index: new DocumentIndex(config, 'identity', rowsOfIdentity),
-        quota: new Quota('identities', limits.identities, clock),
-        tenants: allTenants,
-      }),
+      identities: allIdentities,
+      identityPolicies: openIdentityPolicies(policies, (name) =>
+        allIdentities.update(name, (identity) => ({ ...identity, policed: true })),
+      ),
       configurationSets: openConfigurationSets(sets, {
         config,
         quota: new Quota('configuration sets', limits.configurationSets, clock),

@@ -34,6 +34,8 @@ export interface IdentityOptions {
   quota: Quota;
   /** Makes the tenant that an identity is the first of. */
   tenants: Pick<Tenants, 'ensure'>;
+  /** Documents with the policies of identities, by name. */
+  policies: Pick<DocumentCache<object>, 'delete'>;
 }
 
 /** The keys of an address: none, because its domain signs. */
@@ -155,6 +157,7 @@ class StoredIdentities implements Identities {
     if (!found) return false;
     const existed = await this.#cache.delete(found.identity.name);
     await this.#options.index.remove(found.identity.name, found);
+    if (found.identity.policed) await this.#options.policies.delete(found.identity.name);
     return existed;
   }
 

@@ -4,6 +4,7 @@ import type { SigningKey } from '../mail/types.ts';
 import type { Directives } from './directives.ts';
 import type { Documents } from './documents.ts';
 import type { EventDestinations } from './event-destinations.ts';
+import type { IdentityPolicies } from './identity-policies.ts';
 import type { LaneGroups } from './lane-groups.ts';
 import type { Tenants } from './tenants.ts';
 
@@ -114,6 +115,8 @@ export interface Identity {
   mailFromDomain?: string;
   mailFrom?: MailFromProof;
   tags?: { Key: string; Value: string }[];
+  /** Whether it has, or had, sending authorisation policies. */
+  policed?: boolean;
 }
 
 export interface ConfigurationSet {
@@ -295,6 +298,7 @@ export interface Control {
     ): Promise<{ list: string; reasons: readonly SuppressionReason[] }>;
   };
   tenants: Tenants;
+  identityPolicies: IdentityPolicies;
   eventDestinations: EventDestinations;
   directives: Directives;
   documents: Documents;

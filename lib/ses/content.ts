@@ -1,7 +1,7 @@
 /** From the members of a send request to the content and the recipients that the accept pipeline takes. */
 import { usable } from '../accept/sender.ts';
 import type { TrackingOverride } from '../accept/tracking.ts';
-import type { Content } from '../accept/types.ts';
+import type { Content, Submission } from '../accept/types.ts';
 import { PosternError } from '../errors.ts';
 import { boundJson } from '../http/json-bounds.ts';
 import type { Attachment } from '../mail/types.ts';
@@ -12,7 +12,13 @@ import type { InputOf } from './types.ts';
 /** Members that `SendEmail` and `SendBulkEmail` have in common. */
 type SendMembers = Pick<
   InputOf<'SendEmail'>,
-  'FromEmailAddress' | 'ReplyToAddresses' | 'TenantName' | 'EndpointId' | 'ConfigurationOverrides'
+  | 'FromEmailAddress'
+  | 'ReplyToAddresses'
+  | 'TenantName'
+  | 'EndpointId'
+  | 'ConfigurationOverrides'
+  | 'FromEmailAddressIdentityArn'
+  | 'FeedbackForwardingEmailAddressIdentityArn'
 >;
 type GivenTemplate = NonNullable<InputOf<'SendEmail'>['Content']['Template']>;
 
@@ -54,6 +60,16 @@ export function tracking({ ConfigurationOverrides }: SendMembers): TrackingOverr
 
 function isEnabled(status: 'ENABLED' | 'DISABLED' | undefined): boolean | undefined {
   return status === undefined ? undefined : status === 'ENABLED';
+}
+
+/** ARNs of the identities that the caller sends with: SES v1 has one more, of the header From. */
+export function arns(input: SendMembers & { FromArn?: string }): Pick<Submission, 'arns'> {
+  const { FromEmailAddressIdentityArn: source, FromArn: from = source } = input;
+  const { FeedbackForwardingEmailAddressIdentityArn: returnPath } = input;
+  if (source === undefined && from === undefined && returnPath === undefined) return {};
+  return {
+    arns: { ...(source && { source }), ...(from && { from }), ...(returnPath && { returnPath }) },
+  };
 }
 
 /** @throws PosternError `bad_request` in SES's words for a message without a sender. */

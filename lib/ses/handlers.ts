@@ -6,6 +6,7 @@ import * as contacts from './contacts.ts';
 import * as dedicated from './dedicated-ips.ts';
 import * as eventDestinations from './event-destinations.ts';
 import * as identities from './identities.ts';
+import * as policies from './identity-policies.ts';
 import * as insights from './insights.ts';
 import { Operation } from './operation.ts';
 import * as reputation from './reputation.ts';
@@ -22,6 +23,7 @@ const RESOURCES: readonly object[] = [
   send,
   bulk,
   identities,
+  policies,
   templates,
   verification,
   sets,

@@ -127,7 +127,7 @@ export const getEmailIdentity = operation('GetEmailIdentity', 'use', async ({ Em
           BehaviorOnMxFailure: identity.mailFrom?.onMxFailure ?? ('USE_DEFAULT_VALUE' as const),
         }
       : undefined,
-    Policies: {},
+    Policies: identity.policed ? await call.deps.control.identityPolicies.of(identity) : {},
     Tags: identity.tags ?? [],
     ConfigurationSetName: identity.configurationSet,
   };

@@ -41,6 +41,7 @@ export const sendBulkEmail = operation('SendBulkEmail', 'use', async (request, c
   if (submissions.length > 0) {
     const submitted = await call.deps.accept.submit(submissions, {
       door: call.door,
+      bulk: true,
       caller: call.caller,
       idempotency: call.idempotency,
     });
@@ -81,6 +82,7 @@ function submission(
     tracking: content.tracking(request),
     tags: messageTags(mergeTags(request.DefaultEmailTags, one.ReplacementTags)),
     tenant,
+    ...content.arns(request),
     ...(request.FeedbackForwardingEmailAddress && { feedbackTo: request.FeedbackForwardingEmailAddress }),
   };
 }

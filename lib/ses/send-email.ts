@@ -33,6 +33,7 @@ async function submission(request: EmailRequest, call: Call): Promise<Submission
     tracking: content.tracking(request),
     tags: request.EmailTags && messageTags(request.EmailTags),
     ...(list && { unsubscribe: { contactList: list.ContactListName, topic: list.TopicName } }),
+    ...content.arns(request),
     // Raw content may name its tenant in a header, which a tenant of the call goes before.
     tenant: request.Content.Raw ? request.TenantName : tenant,
     ...(request.FeedbackForwardingEmailAddress && { feedbackTo: request.FeedbackForwardingEmailAddress }),

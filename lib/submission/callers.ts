@@ -1,12 +1,12 @@
 /** Who may submit: clients that log in with an access key's SMTP password, and networks that need none. */
 import { timingSafeEqual } from 'node:crypto';
-import ipaddr from 'ipaddr.js';
 import type { SMTPServerSession } from 'smtp-server';
 import type { Caller } from '../accept/types.ts';
 import { Cache } from '../cache.ts';
 import { smtpPassword } from '../control/smtp-password.ts';
 import type { Control } from '../control/types.ts';
 import { PosternError } from '../errors.ts';
+import { type IpNetwork, isInNetwork, parseNetwork } from '../ip.ts';
 
 /** Maximum number of derived SMTP passwords in the cache. */
 const MAX_PASSWORDS = 10_000;
@@ -16,7 +16,7 @@ const PASSWORD_OCTETS = 44;
 export class Callers {
   readonly #keys: Control['keys'];
   readonly #region: string;
-  readonly #networks: ReturnType<typeof ipaddr.parseCIDR>[];
+  readonly #networks: IpNetwork[];
   /** SMTP passwords by key, derived once. */
   readonly #passwords = new Cache<string, { secret: string; password: Buffer }>(MAX_PASSWORDS);
 
@@ -24,7 +24,7 @@ export class Callers {
   constructor(keys: Control['keys'], region: string, relayFrom: readonly string[]) {
     this.#keys = keys;
     this.#region = region;
-    this.#networks = relayFrom.map((cidr) => ipaddr.parseCIDR(cidr));
+    this.#networks = relayFrom.map((cidr) => parseNetwork(cidr)!);
   }
 
   /** @returns undefined for wrong credentials. */
@@ -40,9 +40,7 @@ export class Callers {
 
   /** Whether an address may submit without AUTH. */
   mayRelay(address: string): boolean {
-    if (this.#networks.length === 0 || !ipaddr.isValid(address)) return false;
-    const ip = ipaddr.process(address);
-    return this.#networks.some(([network, bits]) => ip.kind() === network.kind() && ip.match(network, bits));
+    return this.#networks.some((network) => isInNetwork(address, network));
   }
 
   /** @throws `missing_authentication`, `unknown_key`. */

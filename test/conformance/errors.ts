@@ -56,6 +56,13 @@ const TENANT_IDENTITY = {
   ...TENANT,
   ResourceArn: 'arn:aws:ses:us-east-1:000000000000:identity/kept.example',
 };
+const POLICY = {
+  ...IDENTITY,
+  PolicyName: 'kept',
+  Policy: JSON.stringify({
+    Statement: [{ Effect: 'Deny', Principal: '*', Action: 'ses:SendRawEmail', Resource: '*' }],
+  }),
+};
 const CONTENT = { Subject: 'Hello', Text: 'Hello' };
 const DESTINATION = {
   ...SET,
@@ -95,6 +102,7 @@ export const PREPARATION: readonly [operation: SesOperationName, input: Input][]
   ['CreateCustomVerificationEmailTemplate', VERIFICATION],
   ['CreateContactList', LIST],
   ['CreateContact', CONTACT],
+  ['CreateEmailIdentityPolicy', POLICY],
   ['CreateTenant', TENANT],
   ['CreateTenantResourceAssociation', TENANT_IDENTITY],
 ];
@@ -110,6 +118,10 @@ export const UNKNOWN: Partial<Record<SesOperationName, Input>> = {
   CreateContact: { ContactListName: 'none' },
   CreateCustomVerificationEmailTemplate: { ...VERIFICATION, FromEmailAddress: 'a@none.example' },
   CreateEmailIdentity: { EmailIdentity: 'other.example', ConfigurationSetName: 'none' },
+  CreateEmailIdentityPolicy: { EmailIdentity: 'none.example' },
+  DeleteEmailIdentityPolicy: { ...IDENTITY, PolicyName: 'none' },
+  GetEmailIdentityPolicies: { EmailIdentity: 'none.example' },
+  UpdateEmailIdentityPolicy: { ...POLICY, PolicyName: 'none' },
   CreateTenantResourceAssociation: { TenantName: 'none' },
   DeleteTenant: { TenantName: 'none' },
   DeleteTenantResourceAssociation: { TenantName: 'none' },
@@ -206,6 +218,15 @@ const RESUME = [['PutAccountSendingAttributes', { SendingEnabled: true }]] as co
 
 export const PROVOCATIONS: readonly Provocation[] = [
   ...twice,
+  {
+    operation: 'CreateEmailIdentityPolicy',
+    error: 'LimitExceededException',
+    before: Array.from(
+      { length: 19 },
+      (_, i) => ['CreateEmailIdentityPolicy', { ...POLICY, PolicyName: `more-${i}` }] as const,
+    ),
+    input: { ...POLICY, PolicyName: 'too-many' },
+  },
   {
     operation: 'CreateConfigurationSetEventDestination',
     error: 'LimitExceededException',

@@ -50,6 +50,28 @@ const identities: Example[] = [
   }),
 ];
 
+const POLICY = {
+  ...IDENTITY,
+  PolicyName: 'partner',
+  Policy: JSON.stringify({
+    Version: '2012-10-17',
+    Statement: {
+      Effect: 'Allow',
+      Principal: { AWS: 'arn:aws:ses:us-east-1:000000000000:tenant/partner' },
+      Action: 'ses:SendEmail',
+      Resource: 'arn:aws:ses:us-east-1:000000000000:identity/example.com',
+      Condition: { StringLike: { 'ses:FromAddress': '*@example.com' } },
+    },
+  }),
+};
+
+const policies: Example[] = [
+  one('CreateEmailIdentityPolicy', POLICY),
+  one('GetEmailIdentityPolicies', IDENTITY),
+  one('UpdateEmailIdentityPolicy', POLICY),
+  one('DeleteEmailIdentityPolicy', { ...IDENTITY, PolicyName: 'partner' }),
+];
+
 const sets: Example[] = [
   one('CreateConfigurationSet', { ...SET, Tags: TAGS, SendingOptions: { SendingEnabled: true } }),
   one('GetConfigurationSet', SET),
@@ -308,6 +330,7 @@ const removals: Example[] = [
 
 export const EXAMPLES: readonly Example[] = [
   ...identities,
+  ...policies,
   ...sets,
   ...templates,
   ...sending,

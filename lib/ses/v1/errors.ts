@@ -25,6 +25,7 @@ const CODES: Partial<Record<ErrorCode, readonly [code: string, status: number]>>
   configuration_set_missing: ['ConfigurationSetDoesNotExist', 400],
   template_missing: ['TemplateDoesNotExist', 400],
   rendering_failed: ['MissingRenderingAttribute', 400],
+  invalid_policy: ['InvalidPolicy', 400],
   invalid_template: ['InvalidTemplate', 400],
   template_too_complex: ['InvalidTemplate', 400],
 };

@@ -1,10 +1,12 @@
 /** Settings of identities: DKIM, MAIL FROM, feedback forwarding and policies. */
 import {
+  findIdentity,
   getEmailIdentity,
   putEmailIdentityDkimAttributes,
   putEmailIdentityFeedbackAttributes,
   putEmailIdentityMailFromAttributes,
 } from '../identities.ts';
+import { putPolicy } from '../identity-policies.ts';
 import type { ActionOutput } from '../types.ts';
 import { action } from './action.ts';
 import { eachIdentity } from './verification.ts';
@@ -81,5 +83,23 @@ export const getIdentityPolicies = action(
     const { Policies = {} } = await getEmailIdentity.handle({ EmailIdentity }, call);
     const wanted = PolicyNames.filter((name) => Object.hasOwn(Policies, name));
     return { Policies: Object.fromEntries(wanted.map((name) => [name, Policies[name]!])) };
+  },
+);
+
+/** Replaces one of that name. */
+export const putIdentityPolicy = action(
+  'PutIdentityPolicy',
+  'manage',
+  ({ Identity, PolicyName, Policy }, call) => putPolicy(Identity, { name: PolicyName, text: Policy }, call),
+);
+
+/** As in SES, one that does not exist is no failure. */
+export const deleteIdentityPolicy = action(
+  'DeleteIdentityPolicy',
+  'manage',
+  async ({ Identity: EmailIdentity, PolicyName }, call) => {
+    const { name, tenant } = await findIdentity(EmailIdentity, call);
+    await call.deps.control.identityPolicies.remove({ name, tenant }, PolicyName);
+    return {};
   },
 );

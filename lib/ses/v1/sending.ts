@@ -12,12 +12,16 @@ type BulkStatus = NonNullable<
 function common(input: {
   Source?: string;
   ReturnPath?: string;
+  SourceArn?: string;
+  ReturnPathArn?: string;
   ReplyToAddresses?: string[];
   ConfigurationSetName?: string;
 }) {
   return {
     FromEmailAddress: input.Source,
     FeedbackForwardingEmailAddress: input.ReturnPath,
+    FromEmailAddressIdentityArn: input.SourceArn,
+    FeedbackForwardingEmailAddressIdentityArn: input.ReturnPathArn,
     ReplyToAddresses: input.ReplyToAddresses,
     ConfigurationSetName: input.ConfigurationSetName,
   };
@@ -40,6 +44,7 @@ export const sendRawEmail = action('SendRawEmail', 'use', async (input, call) =>
     ...common(input),
     Destination: input.Destinations && { ToAddresses: input.Destinations },
     Content: { Raw: input.RawMessage },
+    FromArn: input.FromArn,
     EmailTags: input.Tags,
   };
   const { MessageId } = await sendEmailV2.handle(request, call);
