@@ -104,6 +104,13 @@ const SETTINGS = {
    * Without it, only configuration sets with a CustomRedirectDomain can track.
    */
   tracking: z.optional(z.strictObject({ url: webOrigin })),
+  /**
+   * Where `s3://bucket/key` of import and export jobs leads: a directory that has a directory for each bucket, or the URL of a
+   * service that speaks S3's protocol, with its key. Absent: nowhere.
+   */
+  s3: z.optional(word),
+  s3AccessKeyId: z.optional(word),
+  s3SecretAccessKey: z.optional(word),
   /** Certificate for STARTTLS and implicit TLS; a self-signed one is made when absent. PEM files. */
   tls: z.optional(z.strictObject({ key: word, cert: word })),
   /** Serve the API over HTTPS with that certificate. */
@@ -238,6 +245,9 @@ const VARIABLES: Readonly<Record<string, readonly [keyof Settings, (text: string
   POSTERN_DKIM_ZONE: ['dkimZone', (text) => text.toLowerCase().replace(/\.$/, '')],
   POSTERN_DKIM_ZONE_DNS: ['dkimZoneDns', endpointOf],
   POSTERN_TRACKING_URL: ['tracking', (url) => ({ url })],
+  POSTERN_S3: ['s3', String],
+  POSTERN_S3_ACCESS_KEY_ID: ['s3AccessKeyId', String],
+  POSTERN_S3_SECRET_ACCESS_KEY: ['s3SecretAccessKey', String],
   POSTERN_VERIFY_IDENTITIES: ['verifyIdentities', onOff],
 };
 
@@ -310,6 +320,10 @@ export function readSettings(
   }
   if (settings.dkimZoneDns && settings.dkimZone === undefined)
     problems.push('POSTERN_DKIM_ZONE_DNS answers for POSTERN_DKIM_ZONE: set that, too');
+  const isEndpoint = /^https?:/i.test(settings.s3 ?? '');
+  if (isEndpoint && (settings.s3AccessKeyId === undefined || settings.s3SecretAccessKey === undefined)) {
+    problems.push('POSTERN_S3 is a URL: set POSTERN_S3_ACCESS_KEY_ID and POSTERN_S3_SECRET_ACCESS_KEY, too');
+  }
   if (problems.length > 0) throw new SettingsError(`${problems.join('.\n')}.`);
   const { egressIps, pools, tracking } = settings;
   return {

@@ -6,6 +6,8 @@ import type { Accept } from '../../lib/accept/types.ts';
 import { Contacts } from '../../lib/contacts/contacts.ts';
 import type { Control } from '../../lib/control/types.ts';
 import type { Engine } from '../../lib/engine/ports.ts';
+import type { ApiDeps } from '../../lib/http/deps.ts';
+import { createResultLinks } from '../../lib/jobs/result-links.ts';
 import { createReferences, type MessageReferences } from '../../lib/mail/message-reference.ts';
 import { createReportMailboxes, type ReportMailboxes } from '../../lib/mail/report-mailbox.ts';
 import { createReturnPaths, type ReturnPaths } from '../../lib/mail/return-path.ts';
@@ -14,7 +16,7 @@ import { createUnsubscribeAddresses, type UnsubscribeAddresses } from '../../lib
 import { type Clock, DAY, type Random } from '../../lib/time.ts';
 import { createTrackingLinks, type TrackingLinks } from '../../lib/tracking/links.ts';
 import { createUnsubscribeLinks, type UnsubscribeLinks } from '../../lib/tracking/unsubscribe-links.ts';
-import { createVerificationLinks, type VerificationLinks } from '../../lib/tracking/verification-links.ts';
+import { createVerificationLinks } from '../../lib/tracking/verification-links.ts';
 import type { Settings } from '../settings.ts';
 import type { DeliveryParts } from './delivery.ts';
 
@@ -40,7 +42,8 @@ export interface AcceptParts {
   };
   links: TrackingLinks;
   unsubscribeLinks: UnsubscribeLinks;
-  verificationLinks: VerificationLinks;
+  /** Links that lead to the API. */
+  apiLinks: Pick<ApiDeps, 'verification' | 'results'>;
 }
 
 /** Opens the pipeline. The stack closes its signer. */
@@ -90,7 +93,13 @@ export function openAccept(
     tokens: { returnPaths, references, unsubscribeAddresses, reportMailboxes },
     links,
     unsubscribeLinks,
-    verificationLinks: createVerificationLinks(trackingKey),
+    apiLinks: {
+      verification: { links: createVerificationLinks(trackingKey), url: () => settings.tracking?.url },
+      results: {
+        links: createResultLinks(trackingKey),
+        url: (host) => `${settings.apiTls ? 'https' : 'http'}://${host}`,
+      },
+    },
   };
 }
 

@@ -1,10 +1,11 @@
-/** Retention: removes the records of messages that ended long ago, and bodies that expired, a little at a time. */
+/** Retention: removes the records of messages that ended long ago, and bodies and results that expired, a little at a time. */
+import { RESULT_AGE } from '../../lib/engine/files.ts';
 import type { Engine } from '../../lib/engine/ports.ts';
 import type { Log } from '../../lib/log.ts';
 import type { Clock } from '../../lib/time.ts';
 
 export interface RetentionOptions {
-  engine: Pick<Engine, 'records' | 'bodies'>;
+  engine: Pick<Engine, 'records' | 'bodies' | 'files'>;
   clock: Clock;
   log: Log;
   /** How long the record of an ended message is kept, ms. */
@@ -28,6 +29,7 @@ export function startRetention({ engine, clock, log, recordAge }: RetentionOptio
       removed = Math.max(
         await engine.records.prune(now - recordAge(), BATCH),
         await engine.bodies.prune(now, BATCH),
+        await engine.files.prune(now - RESULT_AGE, BATCH),
       );
     } catch (error) {
       log.warn('retention could not remove old records; it tries again', { error });

@@ -29,9 +29,11 @@ import { systemClock } from '../../lib/time.ts';
 import type { Settings } from '../settings.ts';
 import { openAccept } from './accept.ts';
 import type { Listening } from './banner.ts';
+import { bucketsOf } from './buckets.ts';
 import { startDelivery } from './delivery.ts';
 import { openDoctor } from './doctor.ts';
 import { ensureConfiguredKey, makeFirstKey } from './first-key.ts';
+import { startJobs } from './job-timer.ts';
 import { certificateOf, startListeners } from './listeners.ts';
 import { startProofTimer } from './proof-timer.ts';
 import { readerReports } from './reader-reports.ts';
@@ -62,9 +64,7 @@ export async function startStandalone(started: Settings, log: Log): Promise<Stan
   const current = (): Settings => settings;
 
   const masterKey = await loadMasterKey(settings.data);
-  const engine = stack.adopt(await openEmbedded({ directory: settings.data, clock, log }), (one) =>
-    one.close(),
-  );
+  const engine = await engineOf(settings, stack, log);
   const resolver = createResolver({ servers: dnsServers(settings.dns), clock });
   const control = await controlOf(settings, masterKey, engine, resolver);
   stack.defer(() => control.close());
@@ -79,11 +79,12 @@ export async function startStandalone(started: Settings, log: Log): Promise<Stan
   const { egress, policy, metrics, warmup, reports } = delivery;
   const context = contextOf(settings);
   const events = stack.adopt(await eventsOf(settings, engine, control, resolver, log), (one) => one.close());
-  const { accept, tokens, verificationLinks, ...trackingLinks } = openAccept(
+  const { accept, tokens, apiLinks, ...trackingLinks } = openAccept(
     { settings: current, engine, control, masterKey, delivery, clock, random: Math.random },
     stack,
   );
   const contacts = new Contacts(engine.rows, clock);
+  const jobs = stack.adopt(startJobs({ engine, context, clock, log }), (one) => one.stop());
   const unsubscribe = contactChanger(contacts);
   delivery.forwardFeedback(new FeedbackForwarder({ accept, control, context, clock, log }));
   const parts = { engine, control, resolver, delivery, clock };
@@ -111,7 +112,8 @@ export async function startStandalone(started: Settings, log: Log): Promise<Stan
           ...openDoctor({ settings: current, ...parts, reportAddress }),
           clock,
           reportAddress,
-          verification: { links: verificationLinks, url: () => settings.tracking?.url },
+          ...apiLinks,
+          wakeJobs: () => jobs.wake(),
           log,
           ...ordersAndReasons(egress),
           policy,
@@ -177,6 +179,12 @@ function ordersAndReasons(
     waitStatus: (messageId, n) => egress.waitStatus(messageId, n),
     laneRest: (lane) => egress.laneRest(lane),
   };
+}
+
+async function engineOf(settings: Settings, stack: AsyncDisposableStack, log: Log): Promise<Engine> {
+  const buckets = await bucketsOf(settings, stack);
+  const options = { directory: settings.data, clock: systemClock, buckets, log };
+  return stack.adopt(await openEmbedded(options), (one) => one.close());
 }
 
 /** Where events come from. */

@@ -5,6 +5,7 @@ import { type ApiDeps, type ApiEnv, type ApiLimits, DEFAULT_LIMITS } from '../ht
 import { hasOneHost, headOf } from '../http/raw-request.ts';
 import { sesV2Api } from '../ses/api.ts';
 import { sesV1Api } from '../ses/v1/api.ts';
+import { resultFiles } from './results.ts';
 import { posternApi } from './router.ts';
 import { verificationPages } from './verification.ts';
 
@@ -34,6 +35,7 @@ export function createApi(deps: ApiDeps): Hono<ApiEnv> {
   app.route('/', sesV2Api(deps, bodies));
   app.route('/', sesV1Api(deps, bodies));
   app.route('/v1', posternApi(deps, bodies));
+  if (deps.results) app.route('/', resultFiles(deps, deps.results));
   if (deps.verification) app.route('/', verificationPages(deps, deps.verification));
   return app;
 }

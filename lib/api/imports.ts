@@ -30,7 +30,7 @@ export const Import = named(
     action: z.enum(['put', 'delete']),
     format: z.enum(['csv', 'jsonl']),
     url: z.optional(text('Where the file is read from; absent: it came with the call.')),
-    status: z.enum(['CREATED', 'PROCESSING', 'COMPLETED', 'FAILED']),
+    status: z.enum(['CREATED', 'PROCESSING', 'COMPLETED', 'FAILED', 'CANCELLED']),
     createdAt: time('When it was ordered.'),
     completedAt: z.optional(time('When it ended.')),
     rows: integer('Rows seen, without the header and empty lines.'),

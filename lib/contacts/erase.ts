@@ -6,7 +6,8 @@
  * | suppression list | the entry goes, or stays without what it says of mail: nothing but the entry keeps mail away |
  * | contact lists | the contact goes |
  * | messages, and what happened to them | the address, and names beside it in To, Cc and Reply-To, give way to a placeholder |
- * | failures of imports | the same |
+ * | failures of imports | the same; files with them go |
+ * | files of exports of messages | they go, whoever they name: their jobs can be ordered again |
  *
  * A message with a delivery that has not ended stays, because its mail is on its way; erase again when it has ended. A
  * repeat erases what is left, and so nothing.
@@ -19,7 +20,10 @@ import { parseEnvelopeAddress } from '../mail/address.ts';
 import type { Clock } from '../time.ts';
 import { ContactLists } from './contact-lists.ts';
 import { Contacts } from './contacts.ts';
-import { ImportJobs } from './transfer/jobs.ts';
+import { EXPORT_JOB, JobRows, type StoredJob } from './transfer/job-rows.ts';
+import { IMPORT_JOB, ImportJobs } from './transfer/jobs.ts';
+
+const PAGE = 100;
 
 export interface EraseOptions {
   tenant: string;
@@ -42,7 +46,7 @@ export interface Erased {
 
 /** @throws PosternError `invalid_address`, or of the storage group: then it may be repeated. */
 export async function eraseAddress(
-  { engine, clock }: { engine: Pick<Engine, 'suppressions' | 'rows' | 'records'>; clock: Clock },
+  { engine, clock }: { engine: Pick<Engine, 'suppressions' | 'rows' | 'records' | 'files'>; clock: Clock },
   { tenant, address: text, keepSuppression, origin }: EraseOptions,
 ): Promise<Erased> {
   const { address } = parseEnvelopeAddress(text.trim());
@@ -51,6 +55,7 @@ export async function eraseAddress(
   const suppressions = await eraseSuppression(engine, { tenant, address, keepSuppression, origin }, clock);
   const contacts = await eraseContacts(rows, clock, tenant, address);
   const importFailures = await new ImportJobs(rows, clock).erase(tenant, eraser);
+  await removeResults(engine, clock, tenant);
   let messages: Erased['messages'];
   for (let after: number | undefined = 0; after !== undefined; ) {
     const step = await engine.records.anonymise(address, tenant, after);
@@ -78,6 +83,23 @@ async function eraseSuppression(
   if (entry.why === why && entry.messageId === undefined) return 0;
   await suppressions.put({ tenant, address: entry.address, reason: entry.reason, at, why });
   return 1;
+}
+
+/** Removes the files that may name the address: what they are of is not erased, and can be had again. */
+async function removeResults(
+  { rows, files }: Pick<Engine, 'rows' | 'files'>,
+  clock: Clock,
+  tenant: string,
+): Promise<void> {
+  for (const kind of [IMPORT_JOB, EXPORT_JOB]) {
+    const jobs = new JobRows<StoredJob>(rows, clock, kind);
+    for (let after: string | undefined; ; ) {
+      const page = await jobs.list(tenant, { after, max: PAGE });
+      for (const { result } of page) if (result !== undefined) await files.results.remove(result);
+      if (page.length < PAGE) break;
+      after = page.at(-1)!.id;
+    }
+  }
 }
 
 async function eraseContacts(rows: Rows, clock: Clock, tenant: string, address: string): Promise<number> {

@@ -6,6 +6,7 @@
  * `storage_damaged`, `storage_too_new`). All but the last two are temporary: the caller answers "try again", and
  * nothing was promised.
  */
+import type { Files } from './files.ts';
 import type {
   Attempt,
   DeliveryRecord,
@@ -433,6 +434,7 @@ export interface Engine {
   rows: Rows;
   config: Config;
   leases: Leases;
+  files: Files;
   /** Storage figures for metrics and health. */
   health(): Promise<{ ok: boolean; detail?: string; bytes?: number }>;
   close(): Promise<void>;

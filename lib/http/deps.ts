@@ -7,6 +7,7 @@ import type { HealthChecks } from '../doctor/health-check.ts';
 import type { Engine } from '../engine/ports.ts';
 import type { EventAccess } from '../events/access.ts';
 import type { EventPull } from '../events/pull.ts';
+import type { ResultLinks } from '../jobs/result-links.ts';
 import type { Policy } from '../policy/open.ts';
 import type { ExplainQuery, MailExplanation } from '../shaping/explain.ts';
 import type { MailInHand } from '../shaping/held-mail.ts';
@@ -74,6 +75,10 @@ export interface ApiDeps {
   trackingUrl?: string;
   /** Makes and reads the links of verification mails; absent: none are sent. */
   verification?: Verification;
+  /** Links to results of jobs, where the store of files has none of its own; absent: it has. */
+  results?: { links: ResultLinks; url(host: string): string };
+  /** Wakes the worker of jobs in this process; absent: another one looks by itself. */
+  wakeJobs?: () => void;
   /** Version of Postern. */
   version: string;
   log: ApiLog;

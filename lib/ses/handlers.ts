@@ -5,8 +5,10 @@ import * as contactLists from './contact-lists.ts';
 import * as contacts from './contacts.ts';
 import * as dedicated from './dedicated-ips.ts';
 import * as eventDestinations from './event-destinations.ts';
+import * as exportJobs from './export-jobs.ts';
 import * as identities from './identities.ts';
 import * as policies from './identity-policies.ts';
+import * as importJobs from './import-jobs.ts';
 import * as insights from './insights.ts';
 import { Operation } from './operation.ts';
 import * as reputation from './reputation.ts';
@@ -34,6 +36,8 @@ const RESOURCES: readonly object[] = [
   contactLists,
   contacts,
   insights,
+  importJobs,
+  exportJobs,
   tags,
   tenants,
   tenantResources,

@@ -6,8 +6,6 @@ const DASHBOARD =
   'it is a paid dashboard of Amazon that sends to mailboxes of its own and reads feeds of mailbox providers.';
 const CERTIFICATES =
   'it signs by S/MIME with certificates of AWS Certificate Manager. Sign before you send, and use Raw.';
-const S3_FILES =
-  'it reads or writes objects of S3 with the rights of Amazon SES. Send the file itself: POST /v1/suppressions/import and /v1/contact-lists/{list}/import take the formats of SES, and GET …/export gives them.';
 const REGIONS =
   'one installation is one region. Put two installations behind a name of your own, and send without EndpointId.';
 
@@ -19,9 +17,6 @@ const REASONS: Partial<Record<SesOperationName, string>> = {
   PutConfigurationSetArchivingOptions:
     'it writes to an archive of Amazon SES Mail Manager. Keep copies by an event destination, or by Bcc.',
   PutAccountPricingAttributes: 'it changes the price plan of an account with Amazon, and there is none here.',
-  CreateImportJob: S3_FILES,
-  GetImportJob: S3_FILES,
-  ListImportJobs: S3_FILES,
   CreateMultiRegionEndpoint: REGIONS,
   DeleteMultiRegionEndpoint: REGIONS,
   GetMultiRegionEndpoint: REGIONS,

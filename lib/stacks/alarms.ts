@@ -33,7 +33,16 @@ export function stageAlarms(
   { stage, data, api, submission, policy }: WatchedStage,
   metrics: StageMetrics,
 ): AlarmEntry[] {
-  const functions = [api.api, api.due, api.proofs, api.outcomes, api.events, api.track, api.firstKey];
+  const functions = [
+    api.api,
+    api.due,
+    api.proofs,
+    api.outcomes,
+    api.events,
+    api.jobs,
+    api.track,
+    api.firstKey,
+  ];
   const { minimumVolume } = stage.alarms;
   return [
     ...reputation(metrics, 'Bounce rate', 'Reputation.BounceRate', 0.05, 0.1, minimumVolume),
@@ -190,7 +199,7 @@ export function stageAlarms(
       entry: 'Function errors',
       severity: 'warning',
       meaning:
-        'A function behind the API fails: due deliveries, proofs of domains, outcomes, events, tracking or the first key.',
+        'A function behind the API fails: due deliveries, proofs of domains, outcomes, events, jobs, tracking or the first key.',
       metric: sum(functions.slice(1), ({ function: one }) => [one.metricErrors()]),
       threshold: 1,
       periods: 2,

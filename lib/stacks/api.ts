@@ -22,12 +22,14 @@ import { PosternFunction } from './function.ts';
 import { GradualDeployments } from './gradual.ts';
 import {
   acknowledgeBodies,
+  acknowledgeFiles,
   acknowledgeLanes,
   acknowledgeTargets,
   apiPermissions,
   duePermissions,
   eventsPermissions,
   firstKeyPermissions,
+  jobsPermissions,
   outcomesPermissions,
   proofsPermissions,
   trackPermissions,
@@ -81,6 +83,7 @@ export class ApiStack extends Stack {
   readonly outcomes: PosternFunction;
   readonly events: PosternFunction;
   readonly track: PosternFunction;
+  readonly jobs: PosternFunction;
   readonly firstKey: PosternFunction;
 
   constructor(scope: Construct, id: string, props: ApiStackProps) {
@@ -117,6 +120,7 @@ export class ApiStack extends Stack {
       reservedConcurrency: stage.api.concurrency,
     });
     acknowledgeBodies(this.api.role, data);
+    acknowledgeFiles(this.api.role, data);
     acknowledgeLanes(this.api.role, data);
     const gradual = new GradualDeployments(this, stage);
     const url = gradual.alias('Api', this.api).addFunctionUrl(OPEN);
@@ -139,9 +143,10 @@ export class ApiStack extends Stack {
     );
     const common = { stage, data, settings, gradual };
     this.events = this.#events(common);
+    this.jobs = this.#jobs(common);
     new events.Rule(this, 'EveryMinute', {
       schedule: events.Schedule.rate(Duration.minutes(1)),
-      targets: [new LambdaFunction(this.due.function), new LambdaFunction(this.events.function)],
+      targets: [this.due, this.events, this.jobs].map((one) => new LambdaFunction(one.function)),
     });
 
     this.proofs = new PosternFunction(this, 'Proofs', {
@@ -203,6 +208,22 @@ export class ApiStack extends Stack {
       }),
     );
     return sender;
+  }
+
+  /** Works on import and export jobs. */
+  #jobs({ stage, data, settings }: CommonParts): PosternFunction {
+    const jobs = new PosternFunction(this, 'Jobs', {
+      entry: 'jobs.ts',
+      description: 'Postern: works on import and export jobs',
+      environment: functionEnvironment(settings),
+      permissions: jobsPermissions(data, stage),
+      stage,
+      logKey: data.key,
+      memoryMegabytes: 1024,
+      timeout: Duration.minutes(15),
+    });
+    acknowledgeFiles(jobs.role, data, stage);
+    return jobs;
   }
 
   /** Counts outcomes as they come in batches. */

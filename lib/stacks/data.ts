@@ -133,6 +133,7 @@ export class DataStack extends Stack {
         string
       >,
       bucket: this.bucket.bucketName,
+      filesBucket: stage.files?.bucket,
       queueUrlPrefix: Fn.join('', [
         'https://sqs.',
         this.region,

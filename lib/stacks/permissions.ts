@@ -13,6 +13,7 @@ import {
   CERTIFICATE,
   LISTED_INDEX,
   LOG_PREFIX,
+  RESULTS_PREFIX,
   type SecretName,
   type TableName,
 } from '../engine/aws/schema.ts';
@@ -41,6 +42,9 @@ const PROTECTION_KINDS = ['config-protection', 'directive', 'rule-directive', 't
 
 /** Kinds of rows with who may be written to: read for each message of a list, and changed when a reader leaves. */
 const CONTACT_KINDS = ['contact-list', 'contact'];
+
+/** Kinds of rows of jobs, and of what imports change. */
+const JOB_KINDS = ['job-due', 'import-job', 'import-failure', 'export-job', ...CONTACT_KINDS];
 
 /** Kinds of keys: themselves, their lists, and their tenants. */
 const KEY_KINDS = ['key', 'key-index', 'tenant'];
@@ -85,6 +89,8 @@ export function apiPermissions(data: DataStack): iam.PolicyStatement[] {
     queue(data.outcomes, 'SendMessage'),
     queue(data.events, 'SendMessage'),
     allow(['s3:PutObject'], [bodies(data)]),
+    // Links to results are signed as the function, and may do what it may.
+    allow(['s3:GetObject', 's3:DeleteObject'], [results(data)]),
     key(data, 'Decrypt', 'GenerateDataKey'),
     ...secrets(data, 'master.key', 'return-path.key', 'tracking.key'),
   ];
@@ -223,6 +229,41 @@ export function trackPermissions(data: DataStack): iam.PolicyStatement[] {
     key(data, 'Decrypt', 'GenerateDataKey'),
     ...secrets(data, 'tracking.key'),
   ];
+}
+
+/** Statements of the function that works on import and export jobs: it reads mail's records, and changes lists of addresses. */
+export function jobsPermissions(data: DataStack, { files }: Stage): iam.PolicyStatement[] {
+  return [
+    tables(data, ['records', 'deliveries'], 'GetItem', 'BatchGetItem', 'Query'),
+    table(data, 'search', 'Query'),
+    table(data, 'suppressions', 'BatchGetItem', 'UpdateItem'),
+    rowsOfKinds(data, JOB_KINDS, 'BatchGetItem', 'Query', 'PutItem', 'BatchWriteItem'),
+    rowsOfKinds(data, ['statistics'], 'Query'),
+    allow(['s3:PutObject', 's3:AbortMultipartUpload', 's3:DeleteObject'], [results(data)]),
+    ...(files
+      ? [allow(['s3:GetObject', 's3:PutObject', 's3:AbortMultipartUpload'], [objectsOf(files.bucket)])]
+      : []),
+    key(data, 'Decrypt', 'GenerateDataKey'),
+  ];
+}
+
+/** Says of a role with rights on results, or on the operator's bucket, why they are on all of them. */
+export function acknowledgeFiles(role: iam.Role, data: DataStack, stage?: Pick<Stage, 'files'>): void {
+  acknowledgeWildcard(role, results(data), 'A result is an object of its own, named by its job.');
+  if (stage?.files)
+    acknowledgeWildcard(
+      role,
+      objectsOf(stage.files.bucket),
+      'Calls name files of the bucket that the stage names.',
+    );
+}
+
+function results(data: DataStack): string {
+  return `${data.bodiesArn}/${RESULTS_PREFIX}*`;
+}
+
+function objectsOf(bucket: string): string {
+  return `arn:aws:s3:::${bucket}/*`;
 }
 
 /** Which lanes and addresses are a node's own. */

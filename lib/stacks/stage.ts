@@ -128,6 +128,12 @@ export interface Stage {
    */
   eventDays?: number;
   /**
+   * Bucket of yours, of the same account and region, that import jobs read and export jobs may write (SES's `s3://` URLs).
+   * Absent: import jobs are refused, and exports are results alone. A bucket with a KMS key of its own must let the
+   * function of jobs use it.
+   */
+  files?: { bucket: string };
+  /**
    * Claims every delivery before it is sent, for $0.63 a million and as much for each deferral: then a message that SQS
    * hands out twice at one time (it rarely does) goes out once, and every delivery that waits in a lane can be cancelled.
    */

@@ -1,11 +1,17 @@
 /** The SES API against Amazon's model, by the real SDK: answers, refused inputs, errors. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { EXPORT_JOB, JobRows } from '../../lib/contacts/transfer/job-rows.ts';
+import type { ExportJob } from '../../lib/jobs/export-jobs.ts';
 import { HANDLERS } from '../../lib/ses/handlers.ts';
 import { SES_V2 } from '../../lib/ses/model/models.ts';
 import { operationsPage } from '../../lib/ses/operations-page.ts';
 import type { SesOperationName } from '../../lib/ses/types.ts';
+import { systemClock } from '../../lib/time.ts';
 import {
   NOT_APPLICABLE,
   NOT_APPLICABLE_TO,
@@ -14,22 +20,42 @@ import {
   type Provocation,
   UNKNOWN,
 } from './errors.ts';
-import { EXAMPLES, type Known } from './examples.ts';
+import { EXAMPLES, HELD_EXPORT, type Known } from './examples.ts';
 import { ConformanceService, type Input } from './service.ts';
 import { departures, refusedInputs } from './shapes.ts';
 
 const OPERATIONS = [...HANDLERS.keys()].sort() as SesOperationName[];
 
 let service: ConformanceService;
+/** Stands for the operator's buckets. */
+let directory: string;
 /** Input of the first valid call of each operation. */
 const valid = new Map<SesOperationName, Input>();
 before(async () => {
+  const files = await mkdtemp(join(tmpdir(), 'postern-conformance-'));
+  await mkdir(join(files, 'conformance'));
+  await writeFile(join(files, 'conformance', 'list.csv'), 'gone@example.net,BOUNCE\n');
+  directory = files;
   service = await ConformanceService.start({
     POSTERN_EGRESS_IPS: '127.0.0.2,127.0.0.3',
     POSTERN_TRACKING_URL: 'https://mail.example.com',
+    POSTERN_S3: files,
+  });
+  await new JobRows<ExportJob>(service.standalone.engine.rows, systemClock, EXPORT_JOB).create({
+    id: HELD_EXPORT,
+    tenant: 'default',
+    keyId: 'AKIA',
+    source: { kind: 'messages', from: 0, before: 1, max: 1 },
+    format: 'CSV',
+    processed: 0,
+    exported: 0,
+    begun: 0,
   });
 });
-after(() => service.stop());
+after(async () => {
+  await service.stop();
+  await rm(directory, { recursive: true });
+});
 
 test('the table of operations agrees with the code (npm run ses-operations writes it)', () => {
   assert.equal(

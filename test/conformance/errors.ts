@@ -11,6 +11,7 @@ export const NOT_APPLICABLE: Readonly<Record<string, string>> = {
   MailFromDomainNotVerifiedException: 'USE_DEFAULT_VALUE and REJECT_MESSAGE are tested with a DNS server',
 };
 
+const JOBS = 'test/unit/api/ses-jobs.test.ts is at the edge of the bound';
 const NOTHING_TO_FIND = 'it names nothing that could be missing';
 const ONE_AFTER_THE_OTHER = 'of two changes at one time the second is repeated on the newer state';
 const THOUSANDS = 'the bound is thousands: test/unit/control-store.test.ts is at its edge';
@@ -30,6 +31,8 @@ export const NOT_APPLICABLE_TO: Partial<Record<SesOperationName, Readonly<Record
   },
   CreateDedicatedIpPool: { LimitExceededException: 'pools are bounded by the document they stand in' },
   CreateEmailIdentity: { LimitExceededException: THOUSANDS },
+  CreateExportJob: { LimitExceededException: JOBS, NotFoundException: NOTHING_TO_FIND },
+  CreateImportJob: { LimitExceededException: JOBS },
   CreateEmailTemplate: { LimitExceededException: THOUSANDS },
   GetDedicatedIps: { NotFoundException: 'a pool without addresses has none to show' },
   CreateTenant: { LimitExceededException: 'there may be as many tenants as there is room for' },
@@ -114,6 +117,7 @@ const UNKNOWN_RESOURCE = { ResourceArn: 'arn:aws:ses:us-east-1:000000000000:iden
 
 /** Members that name what there is not: with them the first valid call of the operation fails. */
 export const UNKNOWN: Partial<Record<SesOperationName, Input>> = {
+  CancelExportJob: { JobId: 'none' },
   CreateConfigurationSetEventDestination: { ConfigurationSetName: 'none' },
   CreateContact: { ContactListName: 'none' },
   CreateCustomVerificationEmailTemplate: { ...VERIFICATION, FromEmailAddress: 'a@none.example' },
@@ -150,6 +154,8 @@ export const UNKNOWN: Partial<Record<SesOperationName, Input>> = {
   GetDedicatedIpPool: { PoolName: 'none' },
   GetEmailIdentity: { EmailIdentity: 'none.example' },
   GetEmailTemplate: { TemplateName: 'none' },
+  GetExportJob: { JobId: 'none' },
+  GetImportJob: { JobId: 'none' },
   GetMessageInsights: { MessageId: '0100000000000000-00000000-0000-4000-8000-000000000000-000000' },
   GetSuppressedDestination: { EmailAddress: 'none@example.net' },
   ListContacts: { ContactListName: 'none' },

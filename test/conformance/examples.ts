@@ -277,6 +277,47 @@ const contacts: Example[] = [
   one('DeleteContactList', LIST),
 ];
 
+/** An export that no worker takes, made by `ConformanceService`. */
+export const HELD_EXPORT = 'held-export';
+const RANGE = { StartDate: new Date(Date.UTC(2026, 0, 1)), EndDate: new Date(Date.UTC(2026, 0, 3)) };
+
+const jobs: Example[] = [
+  one(
+    'CreateImportJob',
+    {
+      ImportDestination: { SuppressionListDestination: { SuppressionListImportAction: 'PUT' } },
+      ImportDataSource: { S3Url: 's3://conformance/list.csv', DataFormat: 'CSV' },
+    },
+    ({ JobId }) => ({ importJob: JobId as string }),
+  ),
+  one('GetImportJob', ({ importJob }) => ({ JobId: importJob })),
+  one('ListImportJobs', { ImportDestinationType: 'SUPPRESSION_LIST', PageSize: 10 }),
+  one('CreateExportJob', {
+    ExportDataSource: {
+      MetricsDataSource: {
+        ...RANGE,
+        Namespace: 'VDM',
+        Dimensions: { ISP: ['*'] },
+        Metrics: [{ Name: 'SEND', Aggregation: 'VOLUME' }],
+      },
+    },
+    ExportDestination: { DataFormat: 'CSV' },
+  }),
+  one(
+    'CreateExportJob',
+    {
+      ExportDataSource: {
+        MessageInsightsDataSource: { ...RANGE, Include: { Isp: ['Gmail'] }, MaxResults: 10 },
+      },
+      ExportDestination: { DataFormat: 'JSON' },
+    },
+    ({ JobId }) => ({ exportJob: JobId as string }),
+  ),
+  one('GetExportJob', ({ exportJob }) => ({ JobId: exportJob })),
+  one('CancelExportJob', { JobId: HELD_EXPORT }),
+  one('ListExportJobs', { ExportSourceType: 'MESSAGE_INSIGHTS', PageSize: 10 }),
+];
+
 const dedicated: Example[] = [
   one('CreateDedicatedIpPool', { ...POOL, ScalingMode: 'STANDARD' }),
   one('GetDedicatedIpPool', POOL),
@@ -339,6 +380,7 @@ export const EXAMPLES: readonly Example[] = [
   ...insights,
   ...suppression,
   ...contacts,
+  ...jobs,
   ...dedicated,
   ...account,
   ...tags,

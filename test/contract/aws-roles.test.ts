@@ -4,12 +4,16 @@
  */
 import assert from 'node:assert/strict';
 import { after, before, describe, mock, test } from 'node:test';
+import { CreateBucketCommand, GetObjectCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { ContactLists } from '../../lib/contacts/contact-lists.ts';
 import { Contacts } from '../../lib/contacts/contacts.ts';
 import { contactChanger } from '../../lib/contacts/unsubscribe.ts';
 import { openAws } from '../../lib/engine/aws/open.ts';
 import type { Engine } from '../../lib/engine/ports.ts';
-import type { Clock } from '../../lib/time.ts';
+import { Jobs } from '../../lib/jobs/jobs.ts';
+import { JobWorker } from '../../lib/jobs/worker.ts';
+import { silentLog } from '../../lib/log.ts';
+import { type Clock, DAY } from '../../lib/time.ts';
 import { Faults, startTestAws, type TestAws, withLanes } from '../support/aws.ts';
 import { inRole } from '../support/roles.ts';
 import { SKIP, until } from './aws-nodes.ts';
@@ -22,6 +26,7 @@ const SUBMISSION = 'submission Role';
 const DUE = 'api DueRole';
 const OUTCOMES = 'api OutcomesRole';
 const NODE = 'egress Rolea';
+const JOBS = 'api JobsRole';
 
 /** An engine with claims, so that each process sees the leases of the others. */
 function open(aws: TestAws, clock: Clock, role?: string): Promise<Engine> {
@@ -36,12 +41,13 @@ engineContract(
   async () => {
     const aws = await startTestAws([]);
     const clock = emulatedClock(aws.emulated);
-    const [api, submission, due, outcomes, node, anybody] = await Promise.all([
+    const [api, submission, due, outcomes, node, jobs, anybody] = await Promise.all([
       open(aws, clock, API),
       open(aws, clock, SUBMISSION),
       open(aws, clock, DUE),
       open(aws, clock, OUTCOMES),
       open(aws, clock, NODE),
+      open(aws, clock, JOBS),
       open(aws, clock),
     ]);
     const engine: Engine = {
@@ -104,9 +110,20 @@ engineContract(
         checkpoint: (...call) => node.leases.checkpoint(...call),
         saveCheckpoint: (...call) => node.leases.saveCheckpoint(...call),
       },
+      files: {
+        results: {
+          // A result is read by its link, which is signed as the API.
+          read: (name) => api.files.results.read(name),
+          write: (name, pieces) => jobs.files.results.write(name, pieces),
+          remove: (name) => api.files.results.remove(name),
+          link: (name, life) => api.files.results.link(name, life),
+        },
+        bucket: (name) => jobs.files.bucket(name),
+        prune: (at, max) => anybody.files.prune(at, max),
+      },
       health: () => node.health(),
       close: async () => {
-        for (const one of [api, submission, due, outcomes, node, anybody]) await one.close();
+        for (const one of [api, submission, due, outcomes, node, jobs, anybody]) await one.close();
       },
     };
     return {
@@ -185,6 +202,71 @@ describe('aws: roles', { skip: SKIP }, () => {
       assert.equal((await contactChanger(contacts)(leaving))!.after.unsubscribeAll, true);
     });
   }
+
+  test('the function of jobs works by its role, on the bucket that the stage names', async () => {
+    const clock = emulatedClock(true);
+    const filesBucket = `operator-${newTenant()}`;
+    const resources = { ...aws.resources, filesBucket };
+    const { endpoints, region, credentials } = withLanes(aws);
+    const s3 = new S3Client({ endpoint: endpoints!.s3, region, credentials, forcePathStyle: true });
+    const body = 'ann@example.net,BOUNCE\nbad\nbob@example.net,COMPLAINT\n';
+    await s3.send(new CreateBucketCommand({ Bucket: filesBucket }));
+    await s3.send(new PutObjectCommand({ Bucket: filesBucket, Key: 'in/list.csv', Body: body }));
+    const inRoles = async (role: string): Promise<Engine> => {
+      const engine = await openAws({
+        resources,
+        client: inRole(role, resources, withLanes(aws)),
+        clock,
+        depthAge: 0,
+      });
+      engines.push(engine);
+      return engine;
+    };
+    const [api, worker] = [await inRoles(API), await inRoles(JOBS)];
+    const tenant = newTenant();
+    const jobs = new Jobs(api.rows, clock);
+    const order = { tenant, keyId: 'AKIA' };
+    const put = { kind: 'suppressions', action: 'put', list: tenant } as const;
+    const url = `s3://${filesBucket}/in/list.csv`;
+    const imported = await jobs.orderImport({ ...order, destination: put, format: 'csv', url });
+    const range = { from: clock.now() - DAY, before: clock.now() + DAY };
+    const source = { kind: 'messages', ...range, max: 10 } as const;
+    await api.queue.admit([mail(clock.now(), { tenant, lane: newLane() })]);
+    const exported = await jobs.orderExport({ ...order, source, format: 'CSV' });
+    const elsewhere = await jobs.orderExport({
+      ...order,
+      source,
+      format: 'JSON',
+      url: `s3://${filesBucket}/out/a.json`,
+    });
+    const metrics = { ISP: ['*'] };
+    const counted = await jobs.orderExport({
+      ...order,
+      source: {
+        kind: 'metrics',
+        dimensions: metrics,
+        metrics: [{ name: 'SEND', aggregation: 'VOLUME' }],
+        ...range,
+      },
+      format: 'CSV',
+    });
+    const context = { region: 'us-east-1', accountId: '123456789012', hostname: 'mail.example.com' };
+    await new JobWorker({ engine: worker, context, clock, log: silentLog }).work(Number.POSITIVE_INFINITY);
+    const done = await jobs.imports.get(tenant, imported.id);
+    assert.deepEqual(
+      [done.status, done.counts.taken, done.counts.failed, done.error],
+      ['COMPLETED', 2, 1, undefined],
+    );
+    assert.ok((await api.suppressions.find([{ tenant, address: 'ann@example.net' }]))[0]);
+    const link = (await api.files.results.link(done.result!, 3_600_000))!;
+    assert.match(await (await fetch(link)).text(), /^line,record,error\r\n2,bad,/);
+    for (const { id } of [exported, elsewhere, counted])
+      assert.equal((await jobs.exports.get(tenant, id)).status, 'COMPLETED');
+    assert.equal((await jobs.exports.get(tenant, exported.id)).exported, 1);
+    const written = await s3.send(new GetObjectCommand({ Bucket: filesBucket, Key: 'out/a.json' }));
+    assert.match(await written.Body!.transformToString(), /"Destination":"user@example.net"/);
+    s3.destroy();
+  });
 
   test('a node writes directives of rules, reads no keys or identities, and changes nothing else', async () => {
     const { config } = await as(NODE);

@@ -4,6 +4,7 @@
  */
 import { after, before, describe } from 'node:test';
 import { configContract } from './config-contract.ts';
+import { filesContract } from './files-contract.ts';
 import type { ContractOptions, EngineUnderTest } from './harness.ts';
 import { leaseContract } from './lease-contract.ts';
 import { ledgerContract } from './ledger-contract.ts';
@@ -33,6 +34,7 @@ export function engineContract(
     recordsContract(under, options);
     suppressionContract(under);
     rowsContract(under);
+    filesContract(under);
     searchContract(under);
     configContract(under);
     leaseContract(under);

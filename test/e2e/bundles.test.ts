@@ -57,7 +57,10 @@ type Handler = (event: unknown, context?: Context) => Promise<unknown>;
 
 let aws: TestAws;
 let resources: AwsResources;
-let bundles: Record<'Api' | 'Due' | 'Proofs' | 'Outcomes' | 'Events' | 'Track' | 'FirstKey', Handler>;
+let bundles: Record<
+  'Api' | 'Due' | 'Proofs' | 'Outcomes' | 'Events' | 'Jobs' | 'Track' | 'FirstKey',
+  Handler
+>;
 /** Directories of the functions' bundles, by function. */
 let directories: Record<string, string>;
 /** Bundles of long-lived processes: egress, submission. */
@@ -244,6 +247,10 @@ describe('the bundle of', () => {
     assert.match(written, /"checked":0/);
   });
 
+  test('Jobs looks for jobs, and finds none', async () => {
+    await bundles.Jobs(scheduled, contextWith(60_000));
+  });
+
   test('Outcomes drains a batch', async () => {
     const event = sqsEvent([writeOutcomes([outcome('cancelled')]), '{}']);
     const written = await outputOf(async () =>
@@ -344,7 +351,7 @@ describe('a deployed policy', () => {
     for (const one of [directories.Api!, ...processes.map(dirname)]) {
       assert.deepEqual(await beside(one), POLICY_FILES);
     }
-    for (const name of ['Due', 'Proofs', 'Outcomes', 'FirstKey'])
+    for (const name of ['Due', 'Proofs', 'Jobs', 'Outcomes', 'FirstKey'])
       assert.deepEqual(await beside(directories[name]!), []);
     const none = await bundlePolicy(join(app.outdir, 'postern.policy.ts'), app.outdir);
     assert.equal(none, undefined);

@@ -99,6 +99,8 @@ function nodeOnEc2(node: string, pools: readonly string[], addresses: readonly s
 
 const EVENT_ROWS =
   'RowsTable if ForAllValues:StringLike dynamodb:LeadingKeys event-destination#*,event-backlog#*,event-attempt#*,event-test#*,event-due#*,event-index#*';
+const JOB_ROWS =
+  'RowsTable if ForAllValues:StringLike dynamodb:LeadingKeys job-due#*,import-job#*,import-failure#*,export-job#*,contact-list#*,contact#*';
 const DESTINATIONS =
   'ConfigTable if ForAllValues:StringLike dynamodb:LeadingKeys event-destination,event-scope,log#*';
 const SCOPES = 'ConfigTable if ForAllValues:StringLike dynamodb:LeadingKeys event-scope';
@@ -129,6 +131,7 @@ export const PERMISSIONS: Record<string, Granted> = {
     Queueoutcomes: 'sqs:SendMessage',
     Queueeventsfifo: 'sqs:SendMessage',
     'Bodies/*': 's3:PutObject',
+    'Bodies/results/*': 's3:DeleteObject s3:GetObject',
     ...secrets('master.key', 'return-path.key', 'tracking.key'),
     DataKey: 'kms:Decrypt kms:GenerateDataKey',
   },
@@ -137,6 +140,18 @@ export const PERMISSIONS: Record<string, Granted> = {
     LedgerTable: 'dynamodb:BatchWriteItem dynamodb:DeleteItem dynamodb:Query dynamodb:UpdateItem',
     [LANES]: 'sqs:SendMessage',
     Queuedue: `${READ_QUEUE} sqs:SendMessage`,
+    DataKey: 'kms:Decrypt kms:GenerateDataKey',
+  },
+  'api JobsRole': {
+    JobsLog: WRITE_LOG,
+    RecordsTable: 'dynamodb:BatchGetItem dynamodb:GetItem dynamodb:Query',
+    DeliveriesTable: 'dynamodb:BatchGetItem dynamodb:GetItem dynamodb:Query',
+    SearchTable: 'dynamodb:Query',
+    SuppressionsTable: 'dynamodb:BatchGetItem dynamodb:UpdateItem',
+    [JOB_ROWS]: 'dynamodb:BatchGetItem dynamodb:BatchWriteItem dynamodb:PutItem dynamodb:Query',
+    'RowsTable if ForAllValues:StringLike dynamodb:LeadingKeys statistics#*': 'dynamodb:Query',
+    'Bodies/results/*': 's3:AbortMultipartUpload s3:DeleteObject s3:PutObject',
+    'arn:aws:s3:::operator-files/*': 's3:AbortMultipartUpload s3:GetObject s3:PutObject',
     DataKey: 'kms:Decrypt kms:GenerateDataKey',
   },
   'api ProofsRole': {

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import type { SQSClient } from '@aws-sdk/client-sqs';
 import type { ClientOptions } from '../../lib/engine/aws/clients.ts';
-import type { AwsResources, TableName } from '../../lib/engine/aws/schema.ts';
+import { type AwsResources, RESULTS_PREFIX, type TableName } from '../../lib/engine/aws/schema.ts';
 import { LANES, PERMISSIONS } from './permissions.ts';
 
 type Input = Record<string, unknown>;
@@ -77,6 +77,13 @@ function allows(on: string, actions: string, { action, resource, keys }: Demand)
   });
 }
 
+/** Rights of the requests of an upload in parts (S3 user guide, "Multipart upload API and permissions"). */
+const S3_ACTIONS: Readonly<Record<string, string>> = {
+  CreateMultipartUpload: 'PutObject',
+  UploadPart: 'PutObject',
+  CompleteMultipartUpload: 'PutObject',
+};
+
 function demandsOf(command: string, input: Input, resources: AwsResources): Demand[] {
   if (typeof input.QueueUrl === 'string') {
     const queue = input.QueueUrl.slice(resources.queueUrlPrefix.length);
@@ -85,8 +92,13 @@ function demandsOf(command: string, input: Input, resources: AwsResources): Dema
     return [{ action: `sqs:${command.replace(/Batch$/, '')}`, resource, keys: {} }];
   }
   if (typeof input.Bucket === 'string') {
+    const action = `s3:${S3_ACTIONS[command] ?? command}`;
+    if (input.Bucket === resources.filesBucket)
+      // The bucket of a test stands for the one that the stage of the tests names.
+      return [{ action, resource: 'arn:aws:s3:::operator-files/*', keys: {} }];
     assert.equal(input.Bucket, resources.bucket);
-    return [{ action: `s3:${command}`, resource: 'Bodies/*', keys: {} }];
+    const isResult = String(input.Key).startsWith(RESULTS_PREFIX);
+    return [{ action, resource: isResult ? 'Bodies/results/*' : 'Bodies/*', keys: {} }];
   }
   const items = input.TransactItems as Record<string, Input>[] | undefined;
   if (items) {

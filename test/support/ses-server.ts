@@ -11,6 +11,7 @@ import { type HealthCheck, HealthChecks } from '../../lib/doctor/health-check.ts
 import { openMemory } from '../../lib/engine/memory/open.ts';
 import type { Engine, Rows, Suppressions } from '../../lib/engine/ports.ts';
 import type { ApiDeps } from '../../lib/http/deps.ts';
+import { createResultLinks } from '../../lib/jobs/result-links.ts';
 import { type Clock, systemClock } from '../../lib/time.ts';
 import { createVerificationLinks } from '../../lib/tracking/verification-links.ts';
 import { MASTER_KEY } from './control.ts';
@@ -58,7 +59,7 @@ export interface SesServerOptions {
   /** What contacts and jobs are kept in. */
   rows?: Rows;
   /** Records of messages, and rows. */
-  stored?: Pick<Engine, 'records' | 'rows'>;
+  stored?: Pick<Engine, 'records' | 'rows'> & Partial<Pick<Engine, 'files' | 'suppressions'>>;
   /** Where readers of mail reach this API; undefined: nowhere. Absent: `https://mail.example`. */
   url?: string | undefined;
   /** Checks of the installation. */
@@ -91,14 +92,15 @@ export async function startSesServer(options: SesServerOptions = {}): Promise<Se
   const note = (event: string, fields?: Record<string, unknown>): void => {
     log.push({ event, fields });
   };
-  const { records, rows } = openMemory({ clock });
+  const { records, rows, files, suppressions } = openMemory({ clock });
   const deps: ApiDeps = {
     accept,
     control,
     // Beside accept and control, the SES routes reach the state of addresses, suppression lists, records and rows.
     engine: {
       leases: { checkpoint: async (name: string) => checkpoints.get(name) },
-      suppressions: options.suppressions,
+      suppressions: options.suppressions ?? suppressions,
+      files,
       records,
       rows: options.rows ?? rows,
       ...options.stored,
@@ -118,6 +120,7 @@ export async function startSesServer(options: SesServerOptions = {}): Promise<Se
       links: createVerificationLinks(MASTER_KEY),
       url: () => ('url' in options ? options.url : 'https://mail.example'),
     },
+    results: { links: createResultLinks(MASTER_KEY), url: (host) => `http://${host}` },
     checkAnswers: true,
     events: options.events,
   };

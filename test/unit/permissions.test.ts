@@ -8,6 +8,8 @@ import { openStacks, resourcesOf, stacksByPart } from '../support/stacks.ts';
 const PATTERNS: Record<string, string> = {
   [LANES]: 'lanes come and go with their pools',
   'Bodies/*': 'a body is an object of its own',
+  'Bodies/results/*': 'a result is an object of its own',
+  'arn:aws:s3:::operator-files/*': 'calls name files of the bucket',
   'arn:aws:sns:eu-central-1:123456789012:mail-*': 'the stage lists it',
   '*': 'metrics are known by their namespace, to which a condition holds the right',
   [`${ALARM}*`]: 'a node reads the state of the alarms of its own stage',

@@ -134,7 +134,7 @@ describe('data', () => {
 
 describe('functions', () => {
   test('run on Node 24 and arm64, with a role and an encrypted log of their own that expires', () => {
-    api.resourceCountIs('AWS::Lambda::Function', 7);
+    api.resourceCountIs('AWS::Lambda::Function', 8);
     api.allResourcesProperties('AWS::Lambda::Function', {
       Runtime: 'nodejs24.x',
       Architectures: ['arm64'],

@@ -53,8 +53,11 @@ export interface ImportOptions<T> {
   target: RowTarget<T>;
   /** Takes failures in the order of lines, a group at a time. */
   onFailures(failures: RowFailure[]): Promise<void>;
-  /** Called after each window with the counts so far. */
-  onProgress?(counts: Readonly<ImportCounts>): Promise<void>;
+  /** Called after each window with the counts and the lines so far. */
+  onProgress?(counts: Readonly<ImportCounts>, line: number): Promise<void>;
+  /** Lines that an earlier run has done, and what it has counted. Absent: none. */
+  done?: number;
+  counts?: Readonly<ImportCounts>;
 }
 
 /** Rows that are stored at one time. */
@@ -69,8 +72,10 @@ function isOurs(error: unknown): boolean {
 
 /** @throws PosternError of the storage group; `bad_request` when the file as a whole cannot be read. */
 export async function importRows<T>(options: ImportOptions<T>): Promise<ImportCounts> {
-  const { source, target, onFailures, onProgress } = options;
-  const counts: ImportCounts = { rows: 0, taken: 0, unchanged: 0, failed: 0 };
+  const { source, target, onFailures, onProgress, done = 0 } = options;
+  const counts: ImportCounts = { rows: 0, taken: 0, unchanged: 0, failed: 0, ...options.counts };
+  let last = done;
+  let first = true;
   const failures: RowFailure[] = [];
   const window = new Map<string, { row: T; line: FileLine & { text: string } }>();
 
@@ -101,25 +106,33 @@ export async function importRows<T>(options: ImportOptions<T>): Promise<ImportCo
       failures.sort((a, b) => a.line - b.line);
       await onFailures(failures.splice(0));
     }
-    await onProgress?.(counts);
+    await onProgress?.(counts, last);
   }
 
   for await (const line of readLines(source)) {
+    if (line.number <= done) {
+      // The first line may name the columns.
+      if (first && 'text' in line) readRow(target, line, () => {});
+      first = false;
+      continue;
+    }
+    first = false;
     if ('fault' in line) {
       counts.rows += 1;
       fail(line, `The line ${line.fault}.`);
-      continue;
+    } else {
+      const row = readRow(target, line, (why) => {
+        counts.rows += 1;
+        fail(line, why);
+      });
+      if (row !== undefined) {
+        counts.rows += 1;
+        const key = target.keyOf(row);
+        if (window.has(key)) await flush();
+        window.set(key, { row, line });
+      }
     }
-    const row = readRow(target, line, (why) => {
-      counts.rows += 1;
-      fail(line, why);
-    });
-    if (row !== undefined) {
-      counts.rows += 1;
-      const key = target.keyOf(row);
-      if (window.has(key)) await flush();
-      window.set(key, { row, line });
-    }
+    last = line.number;
     if (window.size + failures.length >= WINDOW) await flush();
   }
   await flush();

@@ -6,13 +6,13 @@
  *                 └───────► FAILED      the file or the store failed; rows before that are in force
  * ```
  */
-import { randomUUID } from 'node:crypto';
 import type { Eraser } from '../../engine/erased.ts';
 import type { Rows } from '../../engine/ports.ts';
 import type { NewRow } from '../../engine/rows.ts';
 import { asPosternError, PosternError } from '../../errors.ts';
-import { type Clock, DAY } from '../../time.ts';
+import type { Clock } from '../../time.ts';
 import { type ImportCounts, importRows, type RowFailure, type RowTarget } from './import.ts';
+import { type HeldJob, JOB_KEPT, JobRows, type StoredJob } from './job-rows.ts';
 import type { ImportFormat } from './suppression-rows.ts';
 
 /** What an import changes. */
@@ -20,97 +20,112 @@ export type ImportDestination =
   | { kind: 'suppressions'; action: 'put' | 'delete'; list: string }
   | { kind: 'contacts'; action: 'put' | 'delete'; list: string };
 
-export interface ImportJob {
-  id: string;
-  /** Whose key ordered it. */
-  tenant: string;
-  keyId: string;
+export interface ImportJob extends StoredJob {
   destination: ImportDestination;
   format: ImportFormat;
   /** Where the file is read from; absent: it came with the call. */
   url?: string;
-  status: 'CREATED' | 'PROCESSING' | 'COMPLETED' | 'FAILED';
-  createdAt: number;
-  completedAt?: number;
   counts: ImportCounts;
-  /** Why it failed. */
-  error?: string;
+  /** Lines of the file that are done. */
+  line?: number;
 }
 
-/** How long an import and its failures are kept, ms. */
-const KEPT = 30 * DAY;
+/** What a worker gives an import beside the file. */
+export interface ImportWork {
+  /** Called after each window of rows, before it is noted as done. @throws to stop there; the job stays PROCESSING. */
+  onWindow?(): Partial<ImportJob>;
+}
+
 /** Rows of a file after which the stored counts are brought up to date. */
 const PROGRESS = 10_000;
 /** Failures in one stored row: some 40 KB. */
 const GROUP = 100;
 const PAGE = 100;
-const JOB = 'import-job';
+export const IMPORT_JOB = 'import-job';
 const FAILURES = 'import-failure';
+
+/** The job was stopped, and goes on later. */
+export class JobStopped extends PosternError {
+  constructor() {
+    super('shutting_down', 'The job was stopped, and goes on later.');
+  }
+}
 
 export class ImportJobs {
   readonly #rows: Rows;
   readonly #clock: Clock;
+  readonly #jobs: JobRows<ImportJob>;
 
   constructor(rows: Rows, clock: Clock) {
     this.#rows = rows;
     this.#clock = clock;
+    this.#jobs = new JobRows(rows, clock, IMPORT_JOB);
   }
 
-  /** Stores a new import. Ids are in the order of time. */
-  async create(
+  /** Stores a new import. @param id of it, when others name it already. */
+  create(
     job: Pick<ImportJob, 'tenant' | 'keyId' | 'destination' | 'format' | 'url'>,
-  ): Promise<ImportJob> {
-    const createdAt = this.#clock.now();
-    const id = `${createdAt.toString(36).padStart(9, '0')}-${randomUUID()}`;
-    const counts = { rows: 0, taken: 0, unchanged: 0, failed: 0 };
-    const created: ImportJob = { ...job, id, status: 'CREATED', createdAt, counts };
-    await this.#save(created);
-    return created;
+    id = this.#jobs.newId(),
+  ): Promise<HeldJob<ImportJob>> {
+    return this.#jobs.create({ ...job, id, counts: { rows: 0, taken: 0, unchanged: 0, failed: 0 } });
+  }
+
+  newId(): string {
+    return this.#jobs.newId();
+  }
+
+  hold(tenant: string, id: string): Promise<HeldJob<ImportJob> | undefined> {
+    return this.#jobs.hold(tenant, id);
   }
 
   /**
-   * Runs an import to its end. @returns how it ended. @throws PosternError of the storage group, and `bad_request` or
-   * `request_timeout` of the source; the import is FAILED then.
+   * Runs an import to its end, from the line at which it was stopped. @returns how it ended. @throws PosternError of the
+   * storage group, and `bad_request`, `not_found` or `request_timeout` of the source, when the import is FAILED; `JobStopped` and
+   * `config_conflict` when it is not, because it goes on here or elsewhere.
    */
-  async run<T>(job: ImportJob, source: AsyncIterable<Uint8Array>, target: RowTarget<T>): Promise<ImportJob> {
-    let now: ImportJob = { ...job, status: 'PROCESSING' };
-    await this.#save(now);
-    let saved = 0;
+  async run<T>(
+    held: HeldJob<ImportJob>,
+    source: AsyncIterable<Uint8Array>,
+    target: RowTarget<T>,
+    { onWindow }: ImportWork = {},
+  ): Promise<ImportJob> {
+    const { line: done = 0 } = held.job;
+    await held.change({ status: 'PROCESSING', ...onWindow?.() });
+    let saved = held.job.counts.rows;
     try {
       const counts = await importRows({
         source,
         target,
-        onFailures: (failures) => this.#keep(job, failures),
-        onProgress: async (progress) => {
-          now = { ...now, counts: { ...progress } };
-          if (progress.rows - saved < PROGRESS) return;
+        done,
+        counts: held.job.counts,
+        onFailures: (failures) => this.#keep(held.job, failures),
+        onProgress: async (progress, line) => {
+          if (!onWindow && progress.rows - saved < PROGRESS) return;
           saved = progress.rows;
-          await this.#save(now);
+          await held.change({ ...onWindow?.(), counts: { ...progress }, line });
         },
       });
-      now = { ...now, counts, status: 'COMPLETED', completedAt: this.#clock.now() };
-      await this.#save(now);
-      return now;
+      await held.change({ counts, status: 'COMPLETED', completedAt: this.#clock.now() });
+      return held.job;
     } catch (error) {
+      if (goesOn(error, onWindow !== undefined)) throw error;
       const { message } = asPosternError(error);
-      const failed: ImportJob = { ...now, status: 'FAILED', completedAt: this.#clock.now(), error: message };
       // The fault of the import is the one to report, whatever comes of this write.
-      await this.#save(failed).catch(() => undefined);
+      await held
+        .change({ status: 'FAILED', completedAt: this.#clock.now(), error: message })
+        .catch(() => undefined);
       throw error;
     }
   }
 
   /** @throws `not_found` */
-  async get(tenant: string, id: string): Promise<ImportJob> {
-    const [row] = await this.#rows.get([{ kind: JOB, partition: tenant, key: id || '-' }]);
-    if (row) return row.value as ImportJob;
-    throw new PosternError('not_found', `Job with id: ${id.slice(0, 64)} doesn't exist.`);
+  get(tenant: string, id: string): Promise<ImportJob> {
+    return this.#jobs.get(tenant, id);
   }
 
   /** Newest first. @param after id of the last one of the page before. */
-  async list(tenant: string, page: { after?: string; max: number }): Promise<ImportJob[]> {
-    const rows = await this.#rows.query({ kind: JOB, partition: tenant, descending: true, ...page });
-    return rows.map(({ value }) => value as ImportJob);
+  list(tenant: string, page: { after?: string; max: number }): Promise<ImportJob[]> {
+    return this.#jobs.list(tenant, page);
   }
 
   /** Failures by line, behind the line `after`; fewer than `max` only at the end. */
@@ -173,15 +188,29 @@ export class ImportJobs {
     for (let at = 0; at < failures.length; at += GROUP) {
       const value = failures.slice(at, at + GROUP);
       const key = keyOf(value.at(-1)!.line);
-      rows.push({ kind: FAILURES, partition: `${tenant}/${id}`, key, value, expiresAt: createdAt + KEPT });
+      rows.push({
+        kind: FAILURES,
+        partition: `${tenant}/${id}`,
+        key,
+        value,
+        expiresAt: createdAt + JOB_KEPT,
+      });
     }
     await this.#rows.put(rows);
   }
+}
 
-  async #save(job: ImportJob): Promise<void> {
-    const expiresAt = job.createdAt + KEPT;
-    await this.#rows.put([{ kind: JOB, partition: job.tenant, key: job.id, value: job, expiresAt }]);
-  }
+/**
+ * Whether a fault leaves an import to go on: it was stopped, another process works on it, or the store does not answer
+ * and a worker will come again.
+ */
+function goesOn(error: unknown, isWorkers: boolean): boolean {
+  if (error instanceof JobStopped) return true;
+  if (!(error instanceof PosternError)) return false;
+  return (
+    error.code === 'config_conflict' ||
+    (isWorkers && error.code.startsWith('storage_') && error.entry.temporary)
+  );
 }
 
 function keyOf(line: number): string {

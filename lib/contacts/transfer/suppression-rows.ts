@@ -47,7 +47,7 @@ interface SuppressionLine {
 }
 
 export function suppressionTarget(
-  deps: SuppressionDeps,
+  deps: Pick<SuppressionDeps, 'engine' | 'clock'>,
   options: SuppressionImport,
 ): RowTarget<SuppressionLine> {
   const { tenant, format, action, origin } = options;

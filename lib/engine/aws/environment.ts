@@ -5,6 +5,7 @@ import { type AwsResources, TABLES, type TableName } from './schema.ts';
 const BUCKET = 'POSTERN_BUCKET';
 /** Start of every queue's URL. */
 export const QUEUES = 'POSTERN_QUEUE_URL_PREFIX';
+const FILES_BUCKET = 'POSTERN_FILES_BUCKET';
 const CLAIM = 'POSTERN_CLAIM_BEFORE_SEND';
 const SEARCH = 'POSTERN_SEARCH_INDEX';
 const tableVariable = (table: TableName): string => `POSTERN_TABLE_${table.toUpperCase()}`;
@@ -14,6 +15,7 @@ export function resourcesToEnvironment(resources: AwsResources): Record<string, 
   return {
     ...Object.fromEntries(TABLES.map((table) => [tableVariable(table), resources.tables[table]])),
     [BUCKET]: resources.bucket,
+    ...(resources.filesBucket !== undefined && { [FILES_BUCKET]: resources.filesBucket }),
     [QUEUES]: resources.queueUrlPrefix,
     [CLAIM]: resources.claimBeforeSend ? 'on' : 'off',
     [SEARCH]: resources.searchIndex ? 'on' : 'off',
@@ -27,6 +29,7 @@ export function resourcesFromEnvironment(environment: NodeJS.ProcessEnv): AwsRes
       TABLES.map((table) => [table, requireVariable(environment, tableVariable(table))]),
     ) as Record<TableName, string>,
     bucket: requireVariable(environment, BUCKET),
+    ...(environment[FILES_BUCKET] && { filesBucket: environment[FILES_BUCKET] }),
     queueUrlPrefix: requireVariable(environment, QUEUES),
     claimBeforeSend: isOn(environment, CLAIM),
     searchIndex: isOn(environment, SEARCH),

@@ -5,6 +5,7 @@ import type { EventQueue } from '../destinations.ts';
 import type { MessageRecord, Outcome } from '../items.ts';
 import type { Engine, Settlement } from '../ports.ts';
 import { AwsBodies, BucketObjects, MessageBodies } from './bodies.ts';
+import { BucketFiles } from './bucket-files.ts';
 import { CallProgress } from './call-progress.ts';
 import { Calls } from './calls.ts';
 import { type ClientOptions, createClients } from './clients.ts';
@@ -24,7 +25,7 @@ import { Receiver } from './receive.ts';
 import { AwsRecords, MessageRecords } from './records.ts';
 import { Reports } from './reports.ts';
 import { AwsRows } from './rows.ts';
-import type { AwsResources } from './schema.ts';
+import { type AwsResources, RESULTS_PREFIX } from './schema.ts';
 import { MessageIndex } from './search.ts';
 import { Settling } from './settling.ts';
 import { AwsSuppressions } from './suppressions.ts';
@@ -127,6 +128,12 @@ export function openAws(options: AwsOptions): Promise<AwsEngine> {
     rows: new AwsRows({ ...pacing, tables }),
     config,
     leases: new AwsLeases(shared),
+    files: {
+      results: new BucketFiles(clients.s3, resources.bucket, RESULTS_PREFIX),
+      bucket: (name) => (name === resources.filesBucket ? new BucketFiles(clients.s3, name) : undefined),
+      // The bucket's lifecycle removes them.
+      prune: () => Promise.resolve(0),
+    },
     keepReports: (list) => reports.keep(list),
     events: new AwsEventQueue(lanes),
     async health() {

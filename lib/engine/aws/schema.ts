@@ -39,6 +39,8 @@ export interface AwsResources {
   tables: Readonly<Record<TableName, string>>;
   /** Bodies that are too large for a queue item. */
   bucket: string;
+  /** Bucket of the operator's that import jobs read and export jobs write; absent: there is none. */
+  filesBucket?: string;
   /**
    * Start of every queue's URL, to which `laneQueue` or `OUTCOME_QUEUE` is appended: no process needs to look
    * queues up, nor the right to. As `https://sqs.us-east-1.amazonaws.com/123456789012/postern-prod-`.
@@ -52,6 +54,9 @@ export interface AwsResources {
   /** Whether messages can be searched for: one write unit more for each recipient. */
   searchIndex: boolean;
 }
+
+/** Start of the keys of results of jobs, in the bucket of bodies. */
+export const RESULTS_PREFIX = 'results/';
 
 /** Name of the queue of outcomes, behind the prefix. */
 export const OUTCOME_QUEUE = 'outcomes';

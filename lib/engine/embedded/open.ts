@@ -3,9 +3,11 @@ import { join } from 'node:path';
 import { PosternError } from '../../errors.ts';
 import { type Log, silentLog } from '../../log.ts';
 import type { Clock } from '../../time.ts';
+import type { Files } from '../files.ts';
 import type { Engine } from '../ports.ts';
 import { SettlementJournal } from '../settlement-journal.ts';
 import { EmbeddedConfig } from './config.ts';
+import { DirectoryFiles } from './directory-files.ts';
 import { EmbeddedLeases } from './leases.ts';
 import { EmbeddedLedger, LedgerTimer } from './ledger.ts';
 import { Link } from './link.ts';
@@ -24,6 +26,8 @@ export interface EmbeddedOptions {
   /** Data directory; made when it does not exist. One process at a time. */
   directory: string;
   clock: Clock;
+  /** The operator's buckets; absent: there are none. */
+  buckets?: Files['bucket'];
   /** New mail is refused (`storage_full`) while the file system has fewer free bytes. Default 256 MiB. */
   minimumFree?: number;
   log?: Pick<Log, 'info' | 'error'>;
@@ -36,17 +40,25 @@ export interface EmbeddedOptions {
  */
 export async function openEmbedded(options: EmbeddedOptions): Promise<Engine> {
   const { directory, clock, minimumFree = MINIMUM_FREE, log = silentLog } = options;
+  const { buckets = () => undefined } = options;
   const { link, opened } = await Link.open({ directory, minimumFree });
   const { settled, damage } = opened.recovered;
   for (const text of damage) log.error('journal.damaged', { text });
   if (settled > 0) log.info('journal.settled', { deliveries: settled });
-  return engineOver({ link, opened }, clock, new SettlementJournal(join(directory, JOURNAL), log));
+  const results = new DirectoryFiles(join(directory, 'results'));
+  const files: Files = {
+    results,
+    bucket: buckets,
+    prune: (before, max) => results.prune(before, max),
+  };
+  return engineOver({ link, opened }, clock, files, new SettlementJournal(join(directory, JOURNAL), log));
 }
 
 /** The ports over a store that is open. */
 export function engineOver(
   { link, opened }: { link: Link; opened: Opened },
   clock: Clock,
+  files: Files,
   journal?: SettlementJournal,
 ): Engine {
   const ready = new Ready(link, clock, opened);
@@ -71,6 +83,7 @@ export function engineOver(
     rows: new EmbeddedRows(link, clock),
     config: new EmbeddedConfig(link),
     leases: new EmbeddedLeases(link, clock),
+    files,
     async health() {
       if (link.broken) return { ok: false, detail: link.broken.message };
       try {

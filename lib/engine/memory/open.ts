@@ -11,14 +11,18 @@ import type { Batch } from '../embedded/protocol.ts';
 import { IN_MEMORY } from '../embedded/store/schema.ts';
 import { Store } from '../embedded/store/store.ts';
 import type { Engine } from '../ports.ts';
+import { memoryFiles } from './files.ts';
 
 export interface MemoryOptions {
   clock: Clock;
+  /** Names of the operator's buckets. Absent: there are none. */
+  buckets?: readonly string[];
 }
 
-export function openMemory({ clock }: MemoryOptions): Engine {
+export function openMemory({ clock, buckets = [] }: MemoryOptions): Engine {
   const store = new Store({ directory: IN_MEMORY, minimumFree: 0 });
-  return engineOver({ link: new Link(new OwnThread(store), 0), opened: store.opened }, clock);
+  const files = memoryFiles(() => clock.now(), buckets);
+  return engineOver({ link: new Link(new OwnThread(store), 0), opened: store.opened }, clock, files);
 }
 
 /** Runs the store in this thread, and answers in a later turn as another thread would. */
