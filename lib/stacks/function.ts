@@ -63,6 +63,11 @@ export class PosternFunction extends Construct {
       reservedConcurrentExecutions: props.reservedConcurrency,
       role: this.role,
       logGroup: this.logGroup,
+      // START, END and REPORT of each call are system lines of INFO, and most of what is billed as log; of a call that
+      // fails the report is WARN (Lambda developer guide, "Log-level filtering"). Lines of JSON stay as they are.
+      loggingFormat: lambda.LoggingFormat.JSON,
+      systemLogLevelV2: lambda.SystemLogLevel.WARN,
+      applicationLogLevelV2: lambda.ApplicationLogLevel.INFO,
       // Off: a retry would run beside the next scheduled one, which does the same work anyway.
       retryAttempts: 0,
       environment: {

@@ -31,6 +31,8 @@ const LOAD = 20;
 const PAUSE = 20_000;
 /** The visibility time of egress, plus the time of a take-over. */
 const TAKEOVER = 120_000 + 15_000;
+/** How long mail is waited for after the load has ended: SQS's longest delay, and a take-over behind it, ms. */
+const LATEST = 900_000 + 2 * TAKEOVER;
 /** Time between two faults of one node, enough for it to recover, ms. */
 const RECOVERY = 10_000;
 
@@ -195,13 +197,18 @@ const missing = (): { recipient: string; messageId: string }[] => {
     here.has(recipient) ? [] : { recipient, messageId },
   );
 };
-/** Nothing has moved for longer than a take-over lasts, and nothing has a time that is still to come. */
+/**
+ * Whether nothing is to come any more: nothing has a time that is still to come, and no copy is delayed in a lane. What
+ * an interrupted put-back or call may have sent twice comes again after fifteen minutes.
+ */
 async function isStill(): Promise<boolean> {
   const waits = await findMissing(engine.records, missing());
-  say(`${waits.length} of ${promised.size} have not arrived`);
-  return !waits.some(({ due }) => due > Date.now());
+  const { delayed } = await contentOf(LANES, { resources, client });
+  say(`${waits.length} of ${promised.size} have not arrived, ${delayed} copies are delayed in the lanes`);
+  return waits.length === 0 || (delayed === 0 && !waits.some(({ due }) => due > Date.now()));
 }
-let movedAt = Date.now();
+const waitedFrom = Date.now();
+let movedAt = waitedFrom;
 let seen = 0;
 for (;;) {
   await pause(1_000);
@@ -210,7 +217,7 @@ for (;;) {
   if (sink.arrivals.length > seen) movedAt = Date.now();
   seen = sink.arrivals.length;
   if (Date.now() - movedAt < TAKEOVER + 15_000) continue;
-  if (await isStill()) break;
+  if ((await isStill()) || Date.now() - waitedFrom > LATEST) break;
   movedAt = Date.now();
 }
 const late = missing();
