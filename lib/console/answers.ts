@@ -299,3 +299,16 @@ export interface ApiDomainReport {
   findings: ApiFinding[];
   seen: { check: string; name: string; type: string; values: string[] }[];
 }
+
+export interface ApiSourceIp {
+  ip: string;
+  pools: string[];
+  node?: string;
+  ehloName?: string;
+  connections?: number;
+  trouble?: string;
+  paused: { directive: string; reason: string; until?: string }[];
+  warm: boolean;
+  percentage: number;
+  today: ApiCounts;
+}

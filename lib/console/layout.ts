@@ -40,6 +40,7 @@ const NAVIGATION: readonly (readonly [
     [
       ['/webhooks', 'Event destinations'],
       ['/keys', 'Keys', true],
+      ['/tenants', 'Tenants'],
     ],
   ],
 ];

@@ -12,8 +12,10 @@ import { messagePage } from './pages/message.ts';
 import { messagesPage } from './pages/messages.ts';
 import { overviewPage } from './pages/overview.ts';
 import { queuesPage } from './pages/queues.ts';
-import { suppressionExport, suppressionPage } from './pages/suppression.ts';
+import { suppressionPage } from './pages/suppression.ts';
+import { suppressionExport } from './pages/suppression-export.ts';
 import { templatePage, templatePreviewPage, templatesPage } from './pages/templates.ts';
+import { tenantPage, tenantsPage } from './pages/tenants.ts';
 import { webhookPage, webhooksPage } from './pages/webhooks.ts';
 
 export const PAGES: readonly ConsolePage[] = [
@@ -39,4 +41,6 @@ export const PAGES: readonly ConsolePage[] = [
   webhooksPage,
   webhookPage,
   keysPage,
+  tenantsPage,
+  tenantPage,
 ];

@@ -1,12 +1,12 @@
 /** Source addresses and their warm-up: the plan, and what came of it. */
 import { html } from 'hono/html';
 import { DAY } from '../../time.ts';
-import type { ApiCounts, ApiStatistics, ApiWarmingIp, ApiWarmupProvider } from '../answers.ts';
+import type { ApiCounts, ApiSourceIp, ApiStatistics, ApiWarmingIp, ApiWarmupProvider } from '../answers.ts';
 import type { ConsolePage, Markup } from '../page.ts';
-import { badge, chart, count, link, percent, table } from '../parts.ts';
+import { badge, chart, count, field, link, pager, pathTo, percent, table, when } from '../parts.ts';
 import { labelText } from '../v1.ts';
+import { sought } from './refused-query.ts';
 
-/** Addresses of one page: each has a state of its own in the store. */
 const PAGE = 100;
 const DAYS = 30;
 
@@ -15,26 +15,56 @@ export const ipsPage: ConsolePage = {
   nav: '/ips',
   admin: true,
   async show(call) {
-    const { ips } = await call.v1.get<{ ips: ApiWarmingIp[] }>('/warmup');
-    const from = Math.max(0, Number(call.query.get('after') ?? 0) || 0);
-    const rows = ips.slice(from, from + PAGE).map(
-      ({
-        ip,
-        pools,
-        warm,
-        percentage,
-        providers,
-        problem,
-      }) => html`<tr><th scope="row">${link(`/ips/${labelText(ip)}`, ip)}</th><td class="text">${pools.join(', ')}</td>
-<td>${problem ? badge('stopped', 'bad') : warm ? badge('warm', 'good') : badge('warming up', 'warn')}</td><td class="n">${percentage} %</td>
-<td class="n">${count(providers.reduce((sum, { sent }) => sum + sent, 0))}</td><td class="text">${problem ?? providers.flatMap(({ provider, cause }) => (cause ? [`${provider}: ${cause}`] : [])).join('; ')}</td></tr>`,
+    const { query, now } = call;
+    const given = (name: string): string | undefined => query.get(name)?.trim() || undefined;
+    const asked = { pool: given('pool'), after: given('after'), max: PAGE };
+    const { found, refused } = await sought(
+      () => call.v1.get<{ ips: ApiSourceIp[]; next?: string }>('/ips', asked),
+      [404],
     );
+    const rows = (found?.ips ?? []).map((one) => row(one, now));
+    const heads = [
+      'IP',
+      'Pools',
+      'State',
+      '#Connections',
+      '#Warm-up',
+      '#Today',
+      '#Delivered',
+      '#Deferred',
+      '#Bounced',
+      'Sent by',
+      '',
+    ];
     const body = html`<h1>IPs and warm-up</h1><p class="lead">An address without a plan is warm: only the limits of the providers hold. Plans are in ${link('/configuration/warmup', 'the warm-up document')}, pools in ${link('/configuration/routing', 'the routing document')}.</p>
-<div id="ips" data-live>${table('Source addresses', ['IP', 'Pools', 'State', '#Schedule', '#Today', 'Last held or stepped back'], rows)}</div>
-${ips.length > from + PAGE ? html`<nav class="pager" aria-label="Pages">${link('/ips', 'Next page', { after: from + PAGE })}</nav>` : ''}`;
+<form method="get" action="${pathTo('/ips')}" class="inline">${field({ label: 'Pool', name: 'pool', type: 'search', value: given('pool') })}<button class="second" type="submit">Show</button></form>${refused}
+<div id="ips" data-live>${table('Source addresses', heads, rows)}</div>${pager(call, '/ips', found?.next)}`;
     return { title: 'IPs and warm-up', body, live: true };
   },
 };
+
+function row(
+  { ip, pools, node, ehloName, connections, trouble, paused, warm, percentage, today }: ApiSourceIp,
+  now: number,
+): Markup {
+  const bounced = (today.permanentBounces ?? 0) + (today.transientBounces ?? 0);
+  const stands = trouble
+    ? badge('stopped', 'bad')
+    : paused.length > 0
+      ? badge('paused', 'warn')
+      : warm
+        ? badge('warm', 'good')
+        : badge('warming up', 'warn');
+  const why = [trouble, ...paused.map(({ reason }) => reason)].filter(Boolean).join('; ');
+  const until = paused[0]?.until ? html` until ${when(paused[0].until, now)}` : '';
+  return html`<tr><th scope="row" class="tight">${link(`/ips/${labelText(ip)}`, ip)}</th><td class="text">${pools.join(', ')}</td><td>${stands} <small>${why}${until}</small></td>
+<td class="n">${count(connections)}</td><td class="n">${percentage} %</td><td class="n">${count(today.sent ?? 0)}</td><td class="n">${count(today.delivered ?? 0)}</td>
+<td class="n">${count(today.deferred ?? 0)}</td><td class="n">${count(bounced)}</td><td class="text"><small>${node ?? 'no node'}${ehloName && ehloName !== node ? ` as ${ehloName}` : ''}</small></td>
+<td class="tight">${ip === 'default' ? '' : link('/directives/new', 'Pause', { ip, kind: 'suspend' })}</td></tr>`;
+}
+
+/** The address that the host chooses has no plan. */
+const UNKNOWN: ApiWarmingIp = { ip: 'default', pools: [], warm: true, percentage: 100, providers: [] };
 
 export const ipPage: ConsolePage = {
   path: '/ips/:ip',
@@ -45,8 +75,12 @@ export const ipPage: ConsolePage = {
     const today = Math.floor(call.now / DAY) * DAY;
     const first = today - (DAYS - 1) * DAY;
     const [{ ips }, sent] = await Promise.all([
-      call.v1.get<{ ips: ApiWarmingIp[] }>('/warmup', { ip }),
-      call.v1.get<ApiStatistics>('/stats', { ip, granularity: 'day', from: new Date(first).toISOString() }),
+      ip === 'default' ? { ips: [UNKNOWN] } : call.v1.get<{ ips: ApiWarmingIp[] }>('/warmup', { ip }),
+      call.v1.get<ApiStatistics>('/stats', {
+        ip: ip === 'default' ? undefined : ip,
+        granularity: 'day',
+        from: new Date(first).toISOString(),
+      }),
     ]);
     const [state] = ips as [ApiWarmingIp];
     const days = Array.from({ length: DAYS }, (_, i) => first + i * DAY);

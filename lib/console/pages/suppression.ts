@@ -18,23 +18,15 @@ import {
   table,
   when,
 } from '../parts.ts';
-import { PAGE_HEADERS } from '../security.ts';
-import { ApiFailure, labelText, type Query } from '../v1.ts';
+import { ApiFailure, labelText } from '../v1.ts';
 import { sought } from './refused-query.ts';
+import { back, ofTenant, takeBack } from './take-back.ts';
 
 const REASONS = [
   ['', 'Any'],
   ['BOUNCE', 'bounce'],
   ['COMPLAINT', 'complaint'],
 ] as const;
-
-function ofTenant({ query }: PageCall): Query {
-  return { tenant: query.get('tenant')?.trim() || undefined };
-}
-
-function back(call: PageCall): string {
-  return pathTo('/suppression', ofTenant(call)).slice('/console'.length);
-}
 
 export const suppressionPage: ConsolePage = {
   path: '/suppression',
@@ -79,6 +71,12 @@ ${pager(call, '/suppression', next)}
       html`${field({ label: 'Address', name: 'address', value: given.text('address'), required: true })}
 ${choice({ label: 'Reason', name: 'reason', options: REASONS.slice(1), value: given.text('reason') })}${button('Put it there')}`,
     )}
+<h2>Take back an import</h2>${form(
+      call,
+      'look-back',
+      html`${field({ label: 'Put there from (UTC)', name: 'from', type: 'datetime-local', value: given.text('from'), required: true })}
+${field({ label: 'Before (UTC)', name: 'before', type: 'datetime-local', value: given.text('before'), required: true })}${button('Count them', 'second')}`,
+    )}
 <h2>Export</h2><p>${link('/suppression/export', 'The whole list as CSV', tenant)}</p></section>
 <section><h2>Import</h2>${form(
       call,
@@ -117,6 +115,7 @@ ${choice({
       });
       return { to: back(call), notice: `${address} may be sent to again.` };
     },
+    ...takeBack,
     async import(call) {
       const { form: given, v1 } = call;
       const file = await given.file('file');
@@ -174,62 +173,4 @@ ${
       )
     : ''
 }`;
-}
-
-/** Most that a function may answer, with room for its envelope. */
-const BOUNDED = 5 * 1024 * 1024;
-
-export const suppressionExport: ConsolePage = {
-  path: '/suppression/export',
-  nav: '/suppression',
-  async show(call) {
-    const first = await call.v1.raw('GET', '/suppressions/export', { query: ofTenant(call) });
-    const headers = {
-      ...PAGE_HEADERS,
-      'content-type': 'text/csv; charset=utf-8',
-      'content-disposition': 'attachment; filename="suppressions.csv"',
-    };
-    if (call.unbounded) return new Response(pieces(call, first), { headers });
-    const found: string[] = [];
-    let size = 0;
-    for await (const piece of texts(call, first)) {
-      found.push(piece);
-      if ((size += Buffer.byteLength(piece)) > BOUNDED)
-        throw new ApiFailure(
-          413,
-          'too_large',
-          'The list is longer than a page of this installation may be.',
-          'Take it with GET /v1/suppressions/export, which answers part by part.',
-        );
-    }
-    return new Response(found.join(''), { headers });
-  },
-};
-
-/** The parts of a file, each named by the one before (RFC 8288). A part of CSV begins with the same heads. */
-async function* texts({ v1 }: PageCall, first: Response): AsyncGenerator<string> {
-  for (let part = first, number = 0; ; number++) {
-    const text = await part.text();
-    yield number === 0 ? text : text.slice(text.indexOf('\n') + 1);
-    const next = /<\/v1([^?>]*)\?([^>]*)>; rel="next"/.exec(part.headers.get('link') ?? '');
-    if (!next) return;
-    part = await v1.raw('GET', next[1]!, { query: Object.fromEntries(new URLSearchParams(next[2])) });
-  }
-}
-
-function pieces(call: PageCall, first: Response): ReadableStream<Uint8Array> {
-  const parts = texts(call, first);
-  return new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        const { done, value } = await parts.next();
-        if (done) controller.close();
-        else controller.enqueue(Buffer.from(value));
-      },
-      async cancel() {
-        await parts.return(undefined);
-      },
-    },
-    { highWaterMark: 0 },
-  );
 }
