@@ -132,6 +132,8 @@ const SETTINGS = {
   /** Delays between attempts, s; the last one repeats. */
   retrySeconds: z.optional(z.array(moreThanNone).check(z.minLength(1))),
   logLevel: z.enum(['debug', 'info', 'warn', 'error']),
+  /** File of the accounting log (lib/observe/README.md), in a directory that exists; absent: none is kept. */
+  accountingLog: z.optional(word),
   /** What the doctor asks outside (lib/doctor/README.md). */
   doctor: z.strictObject({
     /** A well-known MX to which a connection shows that port 25 is open outwards; `off`: none is made. */

@@ -1,4 +1,6 @@
 /** The delivering half of standalone: the resolver, egress and its sources of mail, retention, suppression, metrics. */
+import { X509Certificate } from 'node:crypto';
+import { statfs } from 'node:fs/promises';
 import type { FeedbackForwarder } from '../../lib/accept/feedback-forwarder.ts';
 import { openForgottenSites } from '../../lib/control/forgotten-sites.ts';
 import type { Control } from '../../lib/control/types.ts';
@@ -10,6 +12,7 @@ import { followDocuments } from '../../lib/egress/live-configuration.ts';
 import type { Egress } from '../../lib/egress/types.ts';
 import type { Engine } from '../../lib/engine/ports.ts';
 import type { Log } from '../../lib/log.ts';
+import { AccountingLog } from '../../lib/observe/accounting.ts';
 import { createMetrics, type Metrics } from '../../lib/observe/metrics.ts';
 import { DEFAULT_RETRY } from '../../lib/outcome/retry.ts';
 import { openPolicy } from '../../lib/policy/open.ts';
@@ -20,6 +23,7 @@ import { type Clock, DAY, type Random } from '../../lib/time.ts';
 import { WarmupBook } from '../../lib/warmup/book.ts';
 import { type DeliveryHealth, deliveryHealth } from '../service/delivery-health.ts';
 import type { Settings } from '../settings.ts';
+import { certificateOf } from './listeners.ts';
 import { startOutcomeFeed } from './outcome-feed.ts';
 import { startRetention } from './retention.ts';
 
@@ -101,7 +105,7 @@ export async function startDelivery(
     retry: () => retryOf(current()),
     onAttempt(item, attempt) {
       faults.note(attempt);
-      metrics.attempts.inc({ lane: item.lane, result: attempt.uncertain ? 'uncertain' : attempt.state });
+      metrics.attempted(item, attempt);
     },
   });
   stack.defer(() => egress.stop());
@@ -119,10 +123,16 @@ export async function startDelivery(
     sharedHeld: () => egress.sharedHeld(),
     waiting: () => egress.waiting(),
     delivery: health,
+    disk: () => diskOf(settings.data),
+    certificateExpires: async () =>
+      new X509Certificate((await certificateOf(current())).cert).validToDate.getTime(),
+    now: () => clock.now(),
   });
   const retention = startRetention({ engine, clock, log, recordAge: () => current().recordDays * DAY });
   stack.defer(() => retention.stop());
-  const outcomes = followOutcomes({ engine, control, clock, log, metrics });
+  const { accountingLog: path } = settings;
+  const accounting = path === undefined ? undefined : new AccountingLog({ path, log });
+  const outcomes = followOutcomes({ engine, control, clock, log, metrics, accounting });
   stack.defer(() => outcomes.stop());
   return {
     egress,
@@ -141,9 +151,10 @@ export async function startDelivery(
 
 /** Follows the outcome feed once feedback can be forwarded. */
 function followOutcomes(
-  parts: Pick<DeliveryOptions, 'engine' | 'control' | 'clock' | 'log'> & Pick<DeliveryParts, 'metrics'>,
+  parts: Pick<DeliveryOptions, 'engine' | 'control' | 'clock' | 'log'> &
+    Pick<DeliveryParts, 'metrics'> & { accounting: AccountingLog | undefined },
 ): Pick<DeliveryParts, 'forwardFeedback'> & { stop(): Promise<void> } {
-  const { engine, control, clock, log, metrics } = parts;
+  const { engine, control, clock, log, metrics, accounting } = parts;
   const protection = new TenantProtection({
     rows: engine.rows,
     directives: control.directives,
@@ -157,6 +168,7 @@ function followOutcomes(
   const { stop } = startOutcomeFeed({
     engine,
     feedback: () => feedback,
+    accounting,
     clock,
     log,
     onCounted: (tenants) => protection.check(tenants),
@@ -167,6 +179,11 @@ function followOutcomes(
       feedback = forwarder;
     },
   };
+}
+
+async function diskOf(path: string): Promise<{ total: number; free: number }> {
+  const { bsize, blocks, bavail } = await statfs(path);
+  return { total: bsize * blocks, free: bsize * bavail };
 }
 
 function retryOf({ retrySeconds }: Settings) {

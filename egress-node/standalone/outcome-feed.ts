@@ -13,6 +13,7 @@
 import type { FeedbackForwarder } from '../../lib/accept/feedback-forwarder.ts';
 import type { Engine, Suppressions } from '../../lib/engine/ports.ts';
 import type { Log } from '../../lib/log.ts';
+import type { AccountingLog } from '../../lib/observe/accounting.ts';
 import { recordsOf, suppress } from '../../lib/outcome/apply-suppression.ts';
 import { FEEDBACK_SENDER } from '../../lib/outcome/feedback-mail.ts';
 import { mayChangeSuppression } from '../../lib/outcome/suppression.ts';
@@ -28,6 +29,8 @@ export interface OutcomeFeedOptions {
   log: Log;
   /** Forwards bounces and complaints to senders; undefined until it can. */
   feedback: () => Pick<FeedbackForwarder, 'forward'> | undefined;
+  /** Log of deliveries; absent: none is kept. */
+  accounting?: Pick<AccountingLog, 'note' | 'flush'>;
   /** Called after statistics were written, with the tenants that they are of. It never rejects. */
   onCounted?: (tenants: readonly string[]) => Promise<void>;
 }
@@ -90,7 +93,7 @@ class OutcomeFeed {
 
   /** Reads some pages and counts them. @returns whether there may be more. */
   async advance(): Promise<boolean> {
-    const { engine, log, onCounted } = this.#options;
+    const { engine, log, onCounted, accounting } = this.#options;
     const { records, suppressions } = engine;
     const feedback = this.#options.feedback();
     if (!feedback) return false;
@@ -108,11 +111,15 @@ class OutcomeFeed {
       for (const outcome of outcomes) {
         const record = found.get(outcome.messageId);
         // A report of ours says nothing about the mail of its sender.
-        if (record && record.keyId !== FEEDBACK_SENDER) tally.add(record, outcome);
+        if (!record || record.keyId === FEEDBACK_SENDER) continue;
+        tally.add(record, outcome);
+        accounting?.note(record, outcome);
       }
       cursor = page.cursor;
     }
     if (cursor === start) return false;
+    // Before the cursor moves: a crash writes lines again, and leaves none out.
+    await accounting?.flush();
     const advance = { ...CURSOR, add: { place: cursor - start } };
     const counted = await this.#recorder.count(`feed/${start}`, tally, [advance]);
     // What was counted before, by a call whose answer was lost, may have ended at another place: the store has it.

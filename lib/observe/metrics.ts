@@ -1,18 +1,22 @@
 /**
  * Metrics for Prometheus. Labels stay few (pool, class, provider, state, door): a tenant or a domain as a label would
- * make a series for each value.
+ * make a series for each value. Pools are bounded (lane-labels.ts).
  */
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import type { Attempt, QueueItem } from '../engine/items.ts';
 import type { Engine } from '../engine/ports.ts';
+import { AttemptMetrics } from './attempt-metrics.ts';
+import { type LaneLabel, LaneLabels } from './lane-labels.ts';
 import type { SharedCounts, SharedHeld, WaitingFigure } from './limit-figures.ts';
 
 export interface Metrics {
   accepted: Counter<'door' | 'result'>;
-  attempts: Counter<'lane' | 'result'>;
   policyCalls: Counter<'hook'>;
   policySeconds: Counter<'hook'>;
   policyTrouble: Counter<'hook' | 'kind'>;
   reputation: Counter<'verdict'>;
+  /** Counts an attempt. */
+  attempted(item: Pick<QueueItem, 'lane' | 'acceptedAt'>, attempt: Attempt): void;
   /** The text of the `/metrics` page. */
   text(): Promise<{ contentType: string; body: string }>;
 }
@@ -33,6 +37,11 @@ export interface Readings {
   waiting(): WaitingFigure[];
   /** Whether mail can leave; `dns` and `smtp` describe a failure. */
   delivery(): { ok: boolean; dns?: string; smtp?: string };
+  /** Octets of the file system with the store. */
+  disk(): Promise<{ total: number; free: number }>;
+  /** When the certificate of the listeners expires, since the epoch, ms. */
+  certificateExpires(): Promise<number>;
+  now(): number;
 }
 
 const SHARED: Readonly<Record<keyof SharedCounts, [name: string, help: string]>> = {
@@ -54,7 +63,10 @@ export function createMetrics(engine: Engine, readings: Readings): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const registers = [registry];
-  registerStorage(registers, engine);
+  const labels = new LaneLabels();
+  const attempts = new AttemptMetrics(registers, labels);
+  registerQueue(registers, engine, labels, readings);
+  registerStorage(registers, engine, readings);
   registerEgress(registers, readings);
   registerLimits(registers, readings);
   return {
@@ -88,27 +100,46 @@ export function createMetrics(engine: Engine, readings: Readings): Metrics {
       labelNames: ['door', 'result'],
       registers,
     }),
-    attempts: new Counter({
-      name: 'postern_attempts_total',
-      help: 'Delivery attempts by lane (pool, class, provider group) and result (delivered, deferred, bounced, expired, uncertain).',
-      labelNames: ['lane', 'result'],
-      registers,
-    }),
+    attempted: (item, attempt) => attempts.note(item, attempt),
     async text() {
       return { contentType: registry.contentType, body: await registry.metrics() };
     },
   };
 }
 
-function registerStorage(registers: Registry[], engine: Engine): void {
+function registerQueue(registers: Registry[], engine: Engine, labels: LaneLabels, { now }: Readings): void {
   new Gauge({
     name: 'postern_lane_ready',
-    help: 'Deliveries ready to be sent, by lane.',
-    labelNames: ['lane'],
+    help: 'Deliveries ready to be sent, by lane. Pools beyond 50 are counted as *.',
+    labelNames: ['pool', 'class', 'group'],
     registers,
     async collect() {
+      const sums = new Map<string, { label: LaneLabel; ready: number }>();
+      for (const { lane, ready } of await engine.queue.lanes()) {
+        const label = labels.of(lane);
+        const key = `${label.pool}:${label.class}:${label.group}`;
+        const sum = sums.get(key);
+        if (sum) sum.ready += ready;
+        else sums.set(key, { label, ready });
+      }
       this.reset();
-      for (const { lane, ready } of await engine.queue.lanes()) this.set({ lane }, ready);
+      for (const { label, ready } of sums.values()) this.set(label, ready);
+    },
+  });
+  new Gauge({
+    name: 'postern_queue_oldest_seconds',
+    help: 'How long ago the next ready delivery was accepted, by class; 0: none is ready.',
+    labelNames: ['class'],
+    registers,
+    async collect() {
+      const oldest: Record<string, number> = { transactional: 0, bulk: 0 };
+      const at = now();
+      for (const depth of (await engine.queue.depths()).depths) {
+        const cls = depth.lane.split(':')[1]!;
+        if (depth.ready > 0 && depth.oldest !== undefined && cls in oldest)
+          oldest[cls] = Math.max(oldest[cls]!, (at - depth.oldest) / 1000);
+      }
+      for (const [cls, seconds] of Object.entries(oldest)) this.set({ class: cls }, seconds);
     },
   });
   new Gauge({
@@ -119,14 +150,38 @@ function registerStorage(registers: Registry[], engine: Engine): void {
       this.set((await engine.ledger.waiting()).count);
     },
   });
-  new Gauge({
-    name: 'postern_storage_ok',
-    help: '1 while the storage takes new mail.',
-    registers,
-    async collect() {
-      this.set((await engine.health()).ok ? 1 : 0);
-    },
-  });
+}
+
+function registerStorage(registers: Registry[], engine: Engine, readings: Readings): void {
+  /** A figure that cannot be read is no number, and fails no scrape. */
+  const gauge = (name: string, help: string, read: () => Promise<number>): void => {
+    new Gauge({
+      name,
+      help,
+      registers,
+      async collect() {
+        this.set(await read().catch(() => Number.NaN));
+      },
+    });
+  };
+  gauge('postern_storage_ok', '1 while the storage takes new mail.', () =>
+    engine.health().then(
+      ({ ok }) => (ok ? 1 : 0),
+      () => 0,
+    ),
+  );
+  gauge('postern_store_bytes', 'Size of the store.', async () => (await engine.health()).bytes ?? Number.NaN);
+  gauge(
+    'postern_disk_bytes',
+    'Size of the file system with the store.',
+    async () => (await readings.disk()).total,
+  );
+  gauge('postern_disk_free_bytes', 'What is free of it.', async () => (await readings.disk()).free);
+  gauge(
+    'postern_certificate_expires_timestamp_seconds',
+    'When the certificate of the listeners expires.',
+    async () => (await readings.certificateExpires()) / 1000,
+  );
 }
 
 function registerEgress(registers: Registry[], readings: Readings): void {
