@@ -168,12 +168,17 @@ export interface BenchSink {
   /** Resolves with the time at which the sink had taken `count` messages in all. */
   reached(count: number): Promise<number>;
   count(): Promise<number>;
+  /** Messages with a signature; 0 unless it was started with `countSigned`. */
+  signed(): Promise<number>;
   close(): void;
 }
 
 /** The sink in a process of its own. */
-export async function startSinkProcess({ chunking = true } = {}): Promise<BenchSink> {
-  const child = fork(join(import.meta.dirname, 'sink.ts'), chunking ? [] : ['--no-chunking']);
+export async function startSinkProcess({ chunking = true, countSigned = false } = {}): Promise<BenchSink> {
+  const child = fork(join(import.meta.dirname, 'sink.ts'), [
+    ...(chunking ? [] : ['--no-chunking']),
+    ...(countSigned ? ['--count-signed'] : []),
+  ]);
   const [{ port }] = (await once(child, 'message')) as [{ port: number }];
   const answer = async (key: string): Promise<Record<string, number>> => {
     for (;;) {
@@ -191,6 +196,10 @@ export async function startSinkProcess({ chunking = true } = {}): Promise<BenchS
     async count() {
       child.send({ count: true });
       return (await answer('count')).count!;
+    },
+    async signed() {
+      child.send({ signed: true });
+      return (await answer('signed')).signed!;
     },
     close: () => child.disconnect(),
   };

@@ -16,22 +16,28 @@ export interface SinkOptions {
   onMessage?: (recipient: string, bytes: number) => void;
   /** EHLO keywords. */
   extensions?: string[];
+  /** Counts messages with a signature: their first bytes are searched. */
+  countSigned?: boolean;
 }
 
 export interface Sink {
   address: AddressInfo;
   /** Messages accepted. */
   count(): number;
+  /** Messages with a DKIM-Signature field, of those that came by DATA; 0 unless `countSigned`. */
+  signed(): number;
   close(): Promise<void>;
 }
 
 const EXTENSIONS = ['PIPELINING', '8BITMIME', 'SMTPUTF8', 'SIZE 52428800', 'ENHANCEDSTATUSCODES'];
 const END = Buffer.from('\r\n.\r\n');
 const LINE = Buffer.from('\r\n');
+const SIGNATURE = Buffer.from('DKIM-Signature:');
 
 export function startSink(options: SinkOptions = {}): Promise<Sink> {
   const sockets = new Set<Socket>();
   let count = 0;
+  let signed = 0;
   const extensions = options.extensions ?? [...EXTENSIONS, 'CHUNKING'];
   const hello = ['sink.test', ...extensions]
     .map((line, i, all) => `250${i < all.length - 1 ? '-' : ' '}${line}\r\n`)
@@ -43,6 +49,7 @@ export function startSink(options: SinkOptions = {}): Promise<Sink> {
     socket.on('error', () => {});
     let held: Buffer | undefined;
     let inData = false;
+    let unsigned = false;
     let dataBytes = 0;
     /** Bytes of a BDAT chunk still to come. */
     let chunkLeft = 0;
@@ -68,6 +75,7 @@ export function startSink(options: SinkOptions = {}): Promise<Sink> {
           break;
         case 0x64: // DATA
           inData = true;
+          unsigned = options.countSigned === true;
           out += '354 Go\r\n';
           break;
         case 0x62: {
@@ -104,6 +112,10 @@ export function startSink(options: SinkOptions = {}): Promise<Sink> {
           else out += '250 2.0.0 chunk\r\n';
           lastChunk = false;
         } else if (inData) {
+          if (unsigned && buffer.includes(SIGNATURE, at)) {
+            unsigned = false;
+            signed++;
+          }
           const end = buffer.indexOf(END, at);
           if (end < 0) {
             // The end may be cut in two: what could be its beginning is kept.
@@ -141,6 +153,7 @@ export function startSink(options: SinkOptions = {}): Promise<Sink> {
       resolve({
         address: server.address() as AddressInfo,
         count: () => count,
+        signed: () => signed,
         close: () =>
           new Promise((done) => {
             for (const socket of sockets) socket.destroy();
@@ -161,17 +174,22 @@ if (import.meta.main) {
   };
   const { positionals, values } = parseArgs({
     allowPositionals: true,
-    options: { 'no-chunking': { type: 'boolean', default: false } },
+    options: {
+      'no-chunking': { type: 'boolean', default: false },
+      'count-signed': { type: 'boolean', default: false },
+    },
   });
   const sink = await startSink({
     port: Number(positionals[0] ?? 0),
     onMessage: tell,
     extensions: values['no-chunking'] ? EXTENSIONS : undefined,
+    countSigned: values['count-signed'],
   });
   if (process.send) {
     process.send({ port: sink.address.port });
-    process.on('message', (message: { expect?: number; count?: true }) => {
+    process.on('message', (message: { expect?: number; count?: true; signed?: true }) => {
       if (message.count) process.send?.({ count: sink.count() });
+      if (message.signed) process.send?.({ signed: sink.signed() });
       if (message.expect !== undefined) {
         expected = message.expect;
         reported = false;
