@@ -312,3 +312,10 @@ export interface ApiSourceIp {
   percentage: number;
   today: ApiCounts;
 }
+
+export interface ApiHealth {
+  checkedAt: string;
+  ok: boolean;
+  findings: ApiFinding[];
+  checks: { name: string; state: string; text?: string }[];
+}

@@ -36,6 +36,8 @@ import { type ConsoleSession, ConsoleSessions } from './session.ts';
 import { SignIn } from './sign-in.ts';
 import { ApiFailure, type ApiFetch, V1 } from './v1.ts';
 
+/** Time that a page waits for what it can be without, ms. */
+const SOON = 150;
 /** Largest form: what a function is given at most, less what base64 adds. */
 const MAX_FORM = 4 * 1024 * 1024;
 
@@ -275,6 +277,7 @@ class Console {
       form,
       token: this.#sessions.token(session),
       now: this.#options.clock.now(),
+      soon: (found) => soon(found, this.#options.clock),
       here: `${pathname}${search}`,
       unbounded: !('rawPath' in c.env.incoming),
     };
@@ -304,6 +307,20 @@ class Console {
   async #page(content: Markup, status = 200): Promise<Response> {
     const headers = { ...PAGE_HEADERS, 'content-type': 'text/html; charset=utf-8' };
     return new Response(String(await content), { status, headers });
+  }
+}
+
+/** The result, where it comes within the time; a failure that comes later is nobody's. */
+async function soon<T>(found: Promise<T>, clock: Clock): Promise<T | undefined> {
+  let cancel = (): void => {};
+  const late = new Promise<undefined>((resolve) => {
+    cancel = clock.after(SOON, () => resolve(undefined));
+  });
+  try {
+    return await Promise.race([found, late]);
+  } finally {
+    cancel();
+    found.catch(() => {});
   }
 }
 

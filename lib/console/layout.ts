@@ -16,6 +16,7 @@ const NAVIGATION: readonly (readonly [
       ['/queues', 'Queues'],
       ['/messages', 'Messages'],
       ['/events', 'Events'],
+      ['/health', 'Health', true],
     ],
   ],
   [

@@ -27,6 +27,8 @@ export interface PageCall {
   /** What every form carries. */
   token: string;
   now: number;
+  /** What is there soon; undefined for what takes longer than a page may wait. */
+  soon<T>(found: Promise<T>): Promise<T | undefined>;
   /** Path and query of the page. */
   here: string;
   /** Whether answers may be of any length: the transport of a function holds them whole. */

@@ -5,6 +5,7 @@ import { newDirectivePage } from './pages/directive-order.ts';
 import { directivesPage } from './pages/directives.ts';
 import { domainPage, domainsPage } from './pages/domains.ts';
 import { eventsPage } from './pages/events.ts';
+import { healthPage } from './pages/health.ts';
 import { ipPage, ipsPage } from './pages/ips.ts';
 import { keysPage } from './pages/keys.ts';
 import { limitsPage } from './pages/limits.ts';
@@ -41,6 +42,7 @@ export const PAGES: readonly ConsolePage[] = [
   webhooksPage,
   webhookPage,
   keysPage,
+  healthPage,
   tenantsPage,
   tenantPage,
 ];

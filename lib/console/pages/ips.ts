@@ -57,7 +57,7 @@ function row(
         : badge('warming up', 'warn');
   const why = [trouble, ...paused.map(({ reason }) => reason)].filter(Boolean).join('; ');
   const until = paused[0]?.until ? html` until ${when(paused[0].until, now)}` : '';
-  return html`<tr><th scope="row" class="tight">${link(`/ips/${labelText(ip)}`, ip)}</th><td class="text">${pools.join(', ')}</td><td>${stands} <small>${why}${until}</small></td>
+  return html`<tr><th scope="row" class="tight">${link(`/ips/${labelText(ip)}`, ip)}</th><td>${pools.join(', ')}</td><td>${stands} <small>${why}${until}</small></td>
 <td class="n">${count(connections)}</td><td class="n">${percentage} %</td><td class="n">${count(today.sent ?? 0)}</td><td class="n">${count(today.delivered ?? 0)}</td>
 <td class="n">${count(today.deferred ?? 0)}</td><td class="n">${count(bounced)}</td><td class="text"><small>${node ?? 'no node'}${ehloName && ehloName !== node ? ` as ${ehloName}` : ''}</small></td>
 <td class="tight">${ip === 'default' ? '' : link('/directives/new', 'Pause', { ip, kind: 'suspend' })}</td></tr>`;

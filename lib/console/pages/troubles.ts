@@ -4,6 +4,7 @@ import type {
   ApiDestination,
   ApiDirective,
   ApiDocument,
+  ApiHealth,
   ApiPolicyState,
   ApiReputation,
   ApiWarmingIp,
@@ -30,7 +31,7 @@ export async function troubles(call: PageCall): Promise<Markup> {
       ordered(call),
       reputation(call),
       destinations(call),
-      ...(call.me.admin ? [warmups(call), documents(call), policy(call)] : []),
+      ...(call.me.admin ? [warmups(call), documents(call), policy(call), health(call)] : []),
     ])
   ).flat();
   if (found.length === 0) return html`<p class="note good">Nothing is wrong.</p>`;
@@ -117,6 +118,19 @@ async function warmups({ v1 }: PageCall): Promise<Trouble[]> {
         mend: link('/ips', 'See its warm-up'),
       }));
   });
+}
+
+/** A report that is being made is shown when it is done: the page follows. */
+async function health({ v1, soon }: PageCall): Promise<Trouble[]> {
+  const report = await soon(asked(() => v1.get<ApiHealth>('/health')).catch(() => undefined));
+  return (report?.findings ?? [])
+    .filter(({ severity }) => severity !== 'notice')
+    .map(({ severity, text, why, remedy }) => ({
+      tone: severity === 'error' ? 'bad' : 'warn',
+      what: text,
+      why,
+      mend: html`${remedy} ${link('/health', 'See the whole report')}`,
+    }));
 }
 
 const KINDS = ['limits', 'routing', 'warmup', 'automation', 'protection'];
