@@ -16,7 +16,7 @@ import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
 import { Contacts } from '../lib/contacts/contacts.ts';
 import { contactChanger } from '../lib/contacts/unsubscribe.ts';
 import { takeUnsubscribe, type UnsubscribeContact } from '../lib/contacts/unsubscriber.ts';
-import { PROTECTION } from '../lib/control/config-kinds.ts';
+import { PROTECTION, ROUTING } from '../lib/control/config-kinds.ts';
 import { openDirectives } from '../lib/control/directives.ts';
 import { openDocuments } from '../lib/control/documents.ts';
 import { tenantCache } from '../lib/control/tenants.ts';
@@ -30,6 +30,7 @@ import { recordsOf, suppress } from '../lib/outcome/apply-suppression.ts';
 import type { EventContext } from '../lib/outcome/mail-object.ts';
 import { TenantProtection } from '../lib/statistics/protection.ts';
 import { StatisticsRecorder } from '../lib/statistics/recorder.ts';
+import { SplitGuard } from '../lib/statistics/split-guard.ts';
 import { Tally } from '../lib/statistics/tally.ts';
 import { systemClock } from '../lib/time.ts';
 import { readIndexSettings } from './environment.ts';
@@ -48,6 +49,8 @@ export interface OutcomesOptions {
   keepReports: AwsEngine['keepReports'];
   statistics: Pick<StatisticsRecorder, 'count'>;
   protection: Pick<TenantProtection, 'check'>;
+  /** Absent: no split has a way back. */
+  splits?: Pick<SplitGuard, 'check' | 'watched'>;
   /** Keeps events for those who fetch them, and hands them to their destinations: durable when it resolves. */
   publish: (outcomes: readonly Outcome[], records: ReadonlyMap<string, MessageRecord>) => Promise<void>;
   context: EventContext;
@@ -56,7 +59,7 @@ export interface OutcomesOptions {
 
 /** Drains batches of the outcome queue. @returns a handler that names the messages to retry. */
 export function createConsumer(options: OutcomesOptions): (event: SQSEvent) => Promise<SQSBatchResponse> {
-  const { records, suppressions, keepReports, publish, statistics, protection, output } = options;
+  const { records, suppressions, keepReports, publish, statistics, protection, splits, output } = options;
   const { log } = output;
   const metrics = createMailMetrics(output.emf);
 
@@ -107,7 +110,7 @@ export function createConsumer(options: OutcomesOptions): (event: SQSEvent) => P
     }
     await keepReports(engagements);
     await publish(done, found);
-    const tally = new Tally();
+    const tally = new Tally(splits?.watched);
     let orphans = 0;
     for (const outcome of done) {
       const record = found.get(outcome.messageId);
@@ -117,6 +120,7 @@ export function createConsumer(options: OutcomesOptions): (event: SQSEvent) => P
     if (tally.rows > 0) {
       await statistics.count(batch.digest('base64url'), tally);
       await protection.check(tally.tenants());
+      await splits?.check();
     }
     for (const outcome of done) {
       const record = found.get(outcome.messageId);
@@ -145,20 +149,21 @@ async function withUnsubscribed(
   return taken;
 }
 
-/** Opens the protection of tenants, with the directives and the one kind of document that it needs. */
-export async function openProtection(
+/** Opens the protection of tenants and the way back of splits, with the directives and the documents that they need. */
+export async function openGuards(
   { config, rows }: Pick<AwsEngine, 'config' | 'rows'>,
   { log, emf }: Output,
-): Promise<TenantProtection> {
+): Promise<{ protection: TenantProtection; splits: SplitGuard }> {
   const [directives, documents] = await Promise.all([
     openDirectives({ config, clock: systemClock, sweeps: ['orders'] }),
-    openDocuments({ config, clock: systemClock, kinds: [PROTECTION] }),
+    openDocuments({ config, clock: systemClock, kinds: [PROTECTION, ROUTING] }),
   ]);
   const onVerdict = (kind: 'warn' | 'pause'): void =>
     emf.put({}, { [kind === 'warn' ? 'Reputation.TenantsWarned' : 'Reputation.TenantsPaused']: 1 });
   const cache = tenantCache(config, systemClock);
   const tenants = { find: (name: string) => cache.get(name) };
-  return new TenantProtection({ rows, directives, documents, tenants, clock: systemClock, log, onVerdict });
+  const parts = { rows, directives, documents, clock: systemClock, log };
+  return { protection: new TenantProtection({ ...parts, tenants, onVerdict }), splits: new SplitGuard(parts) };
 }
 
 const consumer = await once(async () => {
@@ -168,7 +173,7 @@ const consumer = await once(async () => {
   const engine = await openAws({ resources, clock, log: output.log });
   const { records, suppressions, keepReports, rows } = engine;
   const statistics = new StatisticsRecorder({ rows, shards: SHARDS });
-  const protection = await openProtection(engine, output);
+  const guards = await openGuards(engine, output);
   const context = { region, accountId, hostname };
   const parts = openEventParts({ engine, context, eventDays, clock, random: Math.random, output });
   const publish = publisher(parts, context, clock);
@@ -179,7 +184,7 @@ const consumer = await once(async () => {
     keepReports,
     publish,
     statistics,
-    protection,
+    ...guards,
     context,
     output,
   });

@@ -19,6 +19,7 @@ import { openPolicy } from '../../lib/policy/open.ts';
 import { limitTable } from '../../lib/shaping/limits/table.ts';
 import { createSmtpClient } from '../../lib/smtp/client.ts';
 import { TenantProtection } from '../../lib/statistics/protection.ts';
+import { SplitGuard } from '../../lib/statistics/split-guard.ts';
 import { type Clock, DAY, type Random } from '../../lib/time.ts';
 import { WarmupBook } from '../../lib/warmup/book.ts';
 import { type DeliveryHealth, deliveryHealth } from '../service/delivery-health.ts';
@@ -164,6 +165,8 @@ function followOutcomes(
     log,
     onVerdict: (verdict) => metrics.reputation.inc({ verdict }),
   });
+  const { directives, documents } = control;
+  const splits = new SplitGuard({ rows: engine.rows, directives, documents, clock, log });
   let feedback: FeedbackForwarder | undefined;
   const { stop } = startOutcomeFeed({
     engine,
@@ -171,7 +174,11 @@ function followOutcomes(
     accounting,
     clock,
     log,
-    onCounted: (tenants) => protection.check(tenants),
+    watched: () => splits.watched,
+    onCounted: async (tenants) => {
+      await protection.check(tenants);
+      await splits.check();
+    },
   });
   return {
     stop,

@@ -18,7 +18,7 @@ import { recordsOf, suppress } from '../../lib/outcome/apply-suppression.ts';
 import { FEEDBACK_SENDER } from '../../lib/outcome/feedback-mail.ts';
 import { mayChangeSuppression } from '../../lib/outcome/suppression.ts';
 import { StatisticsRecorder } from '../../lib/statistics/recorder.ts';
-import { ALL_TENANTS, STATISTICS, Tally } from '../../lib/statistics/tally.ts';
+import { ALL_TENANTS, STATISTICS, Tally, type WatchedSplits } from '../../lib/statistics/tally.ts';
 import type { Clock } from '../../lib/time.ts';
 
 export interface OutcomeFeedOptions {
@@ -33,6 +33,8 @@ export interface OutcomeFeedOptions {
   accounting?: Pick<AccountingLog, 'note' | 'flush'>;
   /** Called after statistics were written, with the tenants that they are of. It never rejects. */
   onCounted?: (tenants: readonly string[]) => Promise<void>;
+  /** Splits whose own mail is counted apart. */
+  watched?: () => WatchedSplits;
 }
 
 /** The row of the cursor. */
@@ -98,7 +100,7 @@ class OutcomeFeed {
     const feedback = this.#options.feedback();
     if (!feedback) return false;
     const start = (this.#counted ??= await this.#start());
-    const tally = new Tally();
+    const tally = new Tally(this.#options.watched?.());
     let cursor = start;
     let more = true;
     for (let read = 0; more && read < OUTCOMES && tally.rows < ROWS; read += PAGE) {

@@ -4,7 +4,14 @@
  */
 import { PosternError } from '../errors.ts';
 import { canonicalIp } from '../ip.ts';
-import { DEFAULT_POOL, isOpenTo, type PoolSetting, type PoolUser, poolDocument } from '../routing/pools.ts';
+import {
+  DEFAULT_POOL,
+  HOST_ADDRESS,
+  isOpenTo,
+  type PoolSetting,
+  type PoolUser,
+  poolDocument,
+} from '../routing/pools.ts';
 import { type RoutingTable, readRouting } from '../routing/router.ts';
 import type { WarmupPlan } from '../warmup/plan.ts';
 import { DOCUMENT, ROUTING, WARMUP } from './config-kinds.ts';
@@ -63,7 +70,8 @@ export class IpInventory {
     const routed = [...this.#table.pools.values()].flatMap((pool) => pool.ips.map(({ ip }) => ip));
     const installed = Object.values(pools).flatMap((pool) => ('ips' in pool ? pool.ips : pool));
     const known = [...ips, ...installed.map(addressOf), ...routed, ...this.plans.keys()];
-    return [...new Set(known.map(canonicalIp))];
+    // The address that the host chooses is no address of the inventory.
+    return [...new Set(known.map(canonicalIp))].filter((ip) => ip !== '' && ip !== HOST_ADDRESS);
   }
 
   /** Pools that list an address. When there are none, mail that names no pool may use it. */

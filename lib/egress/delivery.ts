@@ -74,6 +74,8 @@ export class Delivery implements Transaction, Mail, Queued<Delivery> {
   queued: boolean;
   /** Pool whose IPs send it: that of its lane, unless it was routed to another. */
   pool: string;
+  /** Its way leads to the smarthost of a pool. */
+  toSmarthost = false;
   /** A directive has rerouted it to another pool; it is not rerouted again. */
   moved: boolean;
   /** How often a connection broke under it before a reply to any of its commands. */

@@ -103,7 +103,7 @@ export class Dispatcher {
 
   /** The one entrance of every delivery. @returns false when there was no room for it at its site. */
   #dispatch(delivery: Delivery): boolean {
-    const { clock, results, queues, destinations, selector } = this.#options;
+    const { clock, results, queues, selector } = this.#options;
     const now = clock.now();
     if (this.#stopping) {
       results.release(delivery, STOPPED.code, STOPPED.text, 0);
@@ -121,11 +121,9 @@ export class Dispatcher {
       return true;
     }
     if (!delivery.moved) delivery.pool = route?.pool ?? delivery.lane.pool;
+    delivery.toSmarthost = route?.kind === 'smarthost';
     if (route?.kind === 'smarthost') return this.#toSite(delivery, routed(route), now);
-    const known = destinations.known(domain, now);
-    if (known !== undefined) return this.#toSite(delivery, known, now);
-    this.#lookUp(delivery, `domain ${domain}`, () => destinations.find(domain));
-    return true;
+    return this.#toDomain(delivery, now);
   }
 
   /** Continues with a delivery, and all others that wait for the same, when a lookup has ended. */
@@ -210,6 +208,7 @@ export class Dispatcher {
           : this.#dispatch(delivery),
       );
     }
+    if (selected.kind === 'elsewhere') return this.#elsewhere(delivery, now);
     if (selected.kind === 'release') {
       if (selected.pool === undefined) {
         results.release(delivery, selected.code, selected.text, selected.until, selected.lasts);
@@ -222,6 +221,25 @@ export class Dispatcher {
       { kind: 'unsent', phase: 'connect', code: 'stopped_by_directive', text },
       now,
     );
+    return true;
+  }
+
+  /** Goes on with a delivery whose pool was changed to one that sends to another place. */
+  #elsewhere(delivery: Delivery, now: number): boolean {
+    const way = this.#options.selector.wayOf(delivery.pool);
+    delivery.toSmarthost = way.kind === 'smarthost';
+    // A policy that answers by site would otherwise send it to and fro.
+    delivery.moved = true;
+    if (way.kind === 'smarthost') return this.#toSite(delivery, routed(way), now);
+    return this.#toDomain(delivery, now);
+  }
+
+  #toDomain(delivery: Delivery, now: number): boolean {
+    const { destinations } = this.#options;
+    const { domain } = delivery;
+    const known = destinations.known(domain, now);
+    if (known !== undefined) return this.#toSite(delivery, known, now);
+    this.#lookUp(delivery, `domain ${domain}`, () => destinations.find(domain));
     return true;
   }
 

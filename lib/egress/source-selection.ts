@@ -14,7 +14,7 @@ import { Router, type RoutingTable, type Way } from '../routing/router.ts';
 import { RecheckPacer } from '../shaping/recheck.ts';
 import type { WarmupBook } from '../warmup/book.ts';
 import type { Delivery } from './delivery.ts';
-import type { Target } from './destination.ts';
+import { routed, type Target } from './destination.ts';
 import { type DirectiveView, describe } from './directive-view.ts';
 import { reaches } from './mx-selection.ts';
 import type { Site } from './site.ts';
@@ -23,6 +23,8 @@ import type { SourceLeases } from './source-leases.ts';
 
 export type SourceChoice =
   | { kind: 'source'; source: SourceAddress; pool: string }
+  /** A directive or the policy has sent it to a pool whose mail goes elsewhere: to its smarthost, or not to one. */
+  | { kind: 'elsewhere' }
   /** A directive ends it. */
   | { kind: 'bounce'; by: Directive }
   | {
@@ -48,8 +50,10 @@ export class SourceSelector {
   readonly #othersServe: boolean;
   #router!: Router;
   readonly #rechecks = new RecheckPacer(PATIENCE);
-  /** Whether pools are dedicated or split. */
+  /** Whether pools are dedicated or split, or send by a smarthost. */
   #divided = false;
+  /** Whether a pool sends by a smarthost. */
+  #smarthosts = false;
   #table!: RoutingTable;
   /** State of the addresses; read by the picker through `reach`. */
   readonly #states: ConstructorParameters<typeof Picker>[2];
@@ -85,8 +89,10 @@ export class SourceSelector {
       this.#states,
       this.#sources.all.map(({ ip }) => ip ?? ''),
     );
+    const pools = [...table.pools.values()];
+    this.#smarthosts = pools.some(({ smarthost }) => smarthost !== undefined);
     this.#divided =
-      table.splits.size > 0 || [...table.pools.values()].some((pool) => pool.dedicatedTo !== undefined);
+      table.splits.size > 0 || this.#smarthosts || pools.some(({ dedicatedTo }) => dedicatedTo !== undefined);
   }
 
   /** Pools that the document describes. */
@@ -102,6 +108,8 @@ export class SourceSelector {
   /** The pool or smarthost of a delivery. */
   route(delivery: Delivery): Way | undefined {
     if (!this.#divided) return undefined;
+    // Where a directive has sent it, the document's splits do not send it back.
+    if (delivery.moved) return this.#router.wayOf(delivery.pool);
     const { tenant, item } = delivery;
     const { configurationSet, messageId, acceptedAt } = item;
     return this.#router.route({
@@ -111,6 +119,11 @@ export class SourceSelector {
       messageId,
       acceptedAt,
     });
+  }
+
+  /** How mail of a pool leaves. */
+  wayOf(pool: string): Exclude<Way, { kind: 'refused' }> {
+    return this.#router.wayOf(pool);
   }
 
   /** Whether mail may be sent on to a pool; one without a description would be all addresses of this node. */
@@ -133,6 +146,7 @@ export class SourceSelector {
       }
     }
     for (;;) {
+      if (this.#smarthosts && this.#leadsElsewhere(delivery, pool, site)) return { kind: 'elsewhere' };
       let closed: { by: Directive; bounce: boolean; pool?: string } | undefined;
       const reach = (ip: string): boolean => {
         const source = this.#sources.byIp(ip);
@@ -163,6 +177,13 @@ export class SourceSelector {
       const text = this.#sources.trouble(this.ipsOf(pool), pool, now);
       return { kind: 'release', code: 'no_source_ip', text, until: now + NO_SOURCE_DELAY };
     }
+  }
+
+  /** Whether a pool that the document did not choose for a delivery sends its mail to another site. */
+  #leadsElsewhere(delivery: Delivery, pool: string, site: Site): boolean {
+    const way = this.#router.wayOf(pool);
+    if (way.kind === 'smarthost') return site.name !== routed(way).site;
+    return delivery.toSmarthost;
   }
 
   /** Whether mail that is sent on to a pool leaves from here. */

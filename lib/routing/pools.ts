@@ -12,10 +12,14 @@ import {
 } from '../document.ts';
 import { readIp } from '../ip.ts';
 
+/** Address in a pool for the one that the host chooses, where none is configured. */
+export const HOST_ADDRESS = 'default';
+
 /** The pool of mail that names none. Where no document lists it, it has every IP that is in no exclusive pool. */
 export const DEFAULT_POOL = 'default';
 
 export interface PoolIp {
+  /** Empty: the address that the host chooses. */
   readonly ip: string;
   /** Share of the pool's mail, relative to the other IPs. 0: none. */
   readonly weight: number;
@@ -27,6 +31,12 @@ export interface PoolIp {
 export interface SetName {
   readonly tenant: string;
   readonly set: string;
+}
+
+/** A mail server by name or address. */
+export interface Smarthost {
+  readonly host: string;
+  readonly port: number;
 }
 
 export interface Pool {
@@ -42,6 +52,8 @@ export interface Pool {
   readonly dedicatedTo:
     | { readonly tenants: readonly string[]; readonly sets: readonly SetName[] }
     | undefined;
+  /** Another server that takes all of its mail and delivers it; the connections come from its IPs. */
+  readonly smarthost?: Smarthost;
   /** Pool that sends when none of its IPs may. */
   readonly overflow: string | undefined;
   /** Mail over the budget of a warming IP is sent by warm IPs of the pool (or its overflow), or waits. */
@@ -85,6 +97,7 @@ export function poolDocument(pools: Readonly<Record<string, PoolSetting>>): Reco
 const NAME = /^[a-zA-Z0-9_-]{1,64}$/;
 const MEMBERS = [
   'ips',
+  'smarthost',
   'choice',
   'sticky',
   'exclusive',
@@ -127,9 +140,20 @@ function readPool(value: unknown, path: string, name: string): Pool {
       readChoice(what, at, ['warmed', 'wait'] as const),
     ),
   };
-  if (given.tags !== undefined)
-    return { ...checkedBudget(pool, path), tags: readTags(given.tags, `${path}.tags`) };
-  return checkedBudget(pool, path);
+  return {
+    ...checkedBudget(pool, path),
+    ...(given.smarthost !== undefined && { smarthost: readSmarthost(given.smarthost, `${path}.smarthost`) }),
+    ...(given.tags !== undefined && { tags: readTags(given.tags, `${path}.tags`) }),
+  };
+}
+
+function readSmarthost(value: unknown, path: string): Smarthost {
+  const parts = /^(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+)):(\d{1,5})$/i.exec(readText(value, path));
+  const port = Number(parts?.[3]);
+  if (parts === null || port < 1 || port > 65_535) {
+    refuse(path, `${JSON.stringify(value)} is not host:port, as relay.example.com:587 or [2001:db8::1]:25.`);
+  }
+  return { host: parts[1] ?? parts[2]!, port };
 }
 
 function readTags(value: unknown, path: string): NonNullable<Pool['tags']> {
@@ -154,6 +178,8 @@ function checkedBudget(pool: Pool, path: string): Pool {
 }
 
 function readPoolIp(value: unknown, path: string): PoolIp {
+  // What the host chooses is in use already, so it does not warm up.
+  if (value === HOST_ADDRESS) return { ip: '', weight: 1, warm: true };
   if (typeof value === 'string') return { ip: readIp(value, path), weight: 1 };
   const { ip, weight, warm } = readObject(value, path, ['ip', 'weight', 'warm']);
   return {
@@ -230,6 +256,8 @@ function refuseOverflow(pools: ReadonlyMap<string, Pool>, pool: Pool, path: stri
     const target = pools.get(next);
     if (target === undefined) refuse(at, `there is no pool "${next}".`);
     if (target.dedicatedTo !== undefined) refuse(at, `pool "${next}" is dedicated to others.`);
+    if (target.smarthost !== undefined)
+      refuse(at, `pool "${next}" sends by a smarthost; split to it, or reroute.`);
     way.push(next);
     if (way.indexOf(next) < way.length - 1) refuse(at, `leads in a circle: ${way.join(' → ')}.`);
     next = target.overflow;

@@ -3,14 +3,14 @@
  *
  * ```
  *  named pool ─► dedicated to its set, else to its tenant? ─► split by percent? ─► IP of the pool ─► of its overflow
- *                     that pool                                another pool, a smarthost
+ *                     that pool                                another pool      └► its smarthost, if it has one
  * ```
  * Static routes decide the destination host of a domain's mail, not its source; they play no part here.
  */
 import { readObject } from '../document.ts';
 import { type IpStates, Picker, type Reach } from './picker.ts';
-import { type Pool, readPools } from './pools.ts';
-import { readSplits, type Split, type SplitTarget, targetOf } from './splits.ts';
+import { type Pool, readPools, type Smarthost } from './pools.ts';
+import { readSplits, type Split, targetOf } from './splits.ts';
 
 export interface RoutingTable {
   readonly pools: ReadonlyMap<string, Pool>;
@@ -35,7 +35,11 @@ export interface Routable {
   acceptedAt: number;
 }
 
-export type Way = SplitTarget | { readonly kind: 'refused'; readonly text: string };
+export type Way =
+  | { readonly kind: 'pool'; readonly pool: string }
+  /** Another server accepts it and delivers it; the connection comes from an IP of `pool`. */
+  | ({ readonly kind: 'smarthost'; readonly pool: string } & Smarthost)
+  | { readonly kind: 'refused'; readonly text: string };
 
 export type Choice =
   | { kind: 'ip'; ip: string; pool: string }
@@ -57,7 +61,7 @@ export class Router {
   /** Represents all pools that no document names. */
   readonly #unnamed: Pool;
   readonly #dedicated = new Map<string, Dedicated>();
-  readonly #ways = new Map<string, SplitTarget>();
+  readonly #ways = new Map<string, Exclude<Way, { kind: 'refused' }>>();
   /** Pickers by pool, then provider. */
   readonly #pickers = new Map<string, Map<string, Picker>>();
 
@@ -71,7 +75,11 @@ export class Router {
     const exclusive = [...table.pools.values()].filter((pool) => pool.exclusive);
     const taken = new Set(exclusive.flatMap(({ ips }) => ips.map(({ ip }) => ip)));
     this.#unnamed = poolOfAll(allIps.filter((ip) => !taken.has(ip)));
-    for (const name of table.pools.keys()) this.#ways.set(name, { kind: 'pool', pool: name });
+    for (const { name, smarthost } of table.pools.values())
+      this.#ways.set(
+        name,
+        smarthost ? { kind: 'smarthost', pool: name, ...smarthost } : { kind: 'pool', pool: name },
+      );
     for (const { name, dedicatedTo } of table.pools.values()) {
       for (const tenant of dedicatedTo?.tenants ?? []) this.#dedicatedTo(tenant).pool = name;
       for (const { tenant, set } of dedicatedTo?.sets ?? []) this.#dedicatedTo(tenant).sets.set(set, name);
@@ -95,8 +103,12 @@ export class Router {
       return { kind: 'refused', text: `Pool ${name} is dedicated to others than tenant ${tenant}.` };
     }
     const split = this.#table.splits.get(name);
-    const target = split && targetOf(split, message.messageId, message.acceptedAt);
-    return target ?? this.#ways.get(name) ?? { kind: 'pool', pool: name };
+    return this.wayOf((split && targetOf(split, message)) ?? name);
+  }
+
+  /** How mail of a pool leaves, whatever splits it. */
+  wayOf(pool: string): Exclude<Way, { kind: 'refused' }> {
+    return this.#ways.get(pool) ?? { kind: 'pool', pool };
   }
 
   /**

@@ -1,11 +1,11 @@
 /**
- * Splits: a share of a pool's mail is sent by another pool or by a smarthost, in percent, rising from date to date.
- * For migrations.
+ * Splits: a share of a pool's mail is sent by another pool, in percent, rising from date to date; the mail of some tenants
+ * stays whatever the share. For migrations: the other pool may send by the former server (`smarthost` of a pool).
  *
  * A message's id and the percentages at its acceptance decide its route. So a retry takes the route of the first
  * attempt, even when the ramp has risen meanwhile.
  */
-import { readDate, readList, readNumber, readObject, readText, refuse } from '../document.ts';
+import { optional, readDate, readList, readNumber, readObject, readText, refuse } from '../document.ts';
 import { fraction, hash } from './hash.ts';
 import type { Pool } from './pools.ts';
 
@@ -15,19 +15,31 @@ export interface RampPoint {
   readonly percent: number;
 }
 
-export type SplitTarget =
-  | { readonly kind: 'pool'; readonly pool: string }
-  /** Another server accepts it and delivers it; the connection comes from an IP of `pool`. */
-  | { readonly kind: 'smarthost'; readonly pool: string; readonly host: string; readonly port: number };
+/**
+ * The way back of a split: rates of the mail that stays, 0 to 1, from which on all mail takes the first share's pool.
+ * `lib/statistics/split-guard.ts` counts.
+ */
+export interface WayBack {
+  /** Share of ended deliveries that bounced. */
+  readonly bounces: number;
+  /** Share of attempts that were deferred. */
+  readonly deferrals: number;
+  /** Attempts below which a rate means nothing. */
+  readonly volume: number;
+}
 
 interface Share {
-  readonly target: SplitTarget;
+  readonly pool: string;
   readonly ramp: readonly RampPoint[];
 }
 
 export interface Split {
   /** Pool whose mail is split; mail of no share stays with it. */
   readonly from: string;
+  /** Tenants whose mail is in no share. */
+  readonly stays: ReadonlySet<string>;
+  /** When all of its mail goes to the first share's pool; absent: never. */
+  readonly wayBack?: WayBack;
   readonly to: readonly Share[];
   readonly seed: number;
 }
@@ -36,7 +48,8 @@ const ALWAYS = Number.NEGATIVE_INFINITY;
 
 /**
  * @param value `[{ from: 'old', to: [{ pool: 'new', ramp: [{ date: '2026-03-01', percent: 1 }, …] }] }]`; a share has
- * a `pool` or a `smarthost` (`host:port`), and a `ramp` or a fixed `percent`.
+ * a `ramp` or a fixed `percent`. `stays: { tenants: ['acme'] }` keeps the mail of tenants;
+ * `wayBack: { bounces: 0.1, deferrals: 0.3, volume: 200 }` ends the split by rates.
  * @throws PosternError with path and reason.
  */
 export function readSplits(
@@ -55,20 +68,16 @@ export function readSplits(
     splits.set(split.from, split);
   }
   for (const [i, { to }] of [...splits.values()].entries()) {
-    for (const [j, { target }] of to.entries()) {
-      if (target.kind === 'pool' && splits.has(target.pool)) {
-        refuse(
-          `${path}[${i}].to[${j}].pool`,
-          `pool "${target.pool}" is itself split; name where its mail is to go.`,
-        );
-      }
+    for (const [j, { pool }] of to.entries()) {
+      if (!splits.has(pool)) continue;
+      refuse(`${path}[${i}].to[${j}].pool`, `pool "${pool}" is itself split; name where its mail is to go.`);
     }
   }
   return splits;
 }
 
 function readSplit(value: unknown, path: string, pools: ReadonlyMap<string, Pool>): Split {
-  const given = readObject(value, path, ['from', 'to']);
+  const given = readObject(value, path, ['from', 'to', 'stays', 'wayBack']);
   const from = readKnownPool(given.from, `${path}.from`, pools);
   const to = readList(given.to, `${path}.to`, (item, at) => readShare(item, at, from, pools));
   const moments = new Set(to.flatMap(({ ramp }) => ramp.map(({ at }) => at)));
@@ -79,29 +88,43 @@ function readSplit(value: unknown, path: string, pools: ReadonlyMap<string, Pool
       refuse(`${path}.to`, `the shares are ${sum} % together${when}; they must not exceed 100.`);
     }
   }
-  return { from, to, seed: hash(`split ${from}`) };
+  const stays = optional(given.stays, `${path}.stays`, [], (one, at) => {
+    const { tenants } = readObject(one, at, ['tenants']);
+    return readList(tenants, `${at}.tenants`, readText);
+  });
+  const wayBack = optional(given.wayBack, `${path}.wayBack`, undefined, readWayBack);
+  if (wayBack !== undefined && to.length === 0) refuse(`${path}.to`, 'has no pool for the way back.');
+  return { from, to, stays: new Set(stays), ...(wayBack && { wayBack }), seed: hash(`split ${from}`) };
+}
+
+function readWayBack(value: unknown, path: string): WayBack {
+  const given = readObject(value, path, ['bounces', 'deferrals', 'volume']);
+  const rate = (name: 'bounces' | 'deferrals'): number =>
+    optional(given[name], `${path}.${name}`, 1, (one, at) => readNumber(one, at, { min: 0.001, max: 1 }));
+  const wayBack = {
+    bounces: rate('bounces'),
+    deferrals: rate('deferrals'),
+    volume: optional(given.volume, `${path}.volume`, 200, (one, at) =>
+      readNumber(one, at, { min: 20, max: 1_000_000, integer: true }),
+    ),
+  };
+  if (wayBack.bounces === 1 && wayBack.deferrals === 1)
+    refuse(path, 'never ends the split; give bounces, deferrals or both below 1.');
+  return wayBack;
 }
 
 function readShare(value: unknown, path: string, from: string, pools: ReadonlyMap<string, Pool>): Share {
-  const given = readObject(value, path, ['pool', 'smarthost', 'percent', 'ramp']);
-  if ((given.pool === undefined) === (given.smarthost === undefined))
-    refuse(path, 'give a pool or a smarthost.');
+  const given = readObject(value, path, ['pool', 'percent', 'ramp']);
   if ((given.percent === undefined) === (given.ramp === undefined)) refuse(path, 'give a percent or a ramp.');
   const ramp =
     given.ramp === undefined
       ? [{ at: ALWAYS, percent: readPercent(given.percent, `${path}.percent`) }]
       : readRamp(given.ramp, `${path}.ramp`);
-  if (given.smarthost !== undefined) {
-    return {
-      target: { kind: 'smarthost', pool: from, ...readEndpoint(given.smarthost, `${path}.smarthost`) },
-      ramp,
-    };
-  }
   const pool = readKnownPool(given.pool, `${path}.pool`, pools);
   if (pool === from) refuse(`${path}.pool`, 'is the pool that is split.');
   if (pools.get(pool)!.dedicatedTo !== undefined)
     refuse(`${path}.pool`, `pool "${pool}" is dedicated to others.`);
-  return { target: { kind: 'pool', pool }, ramp };
+  return { pool, ramp };
 }
 
 function readRamp(value: unknown, path: string): RampPoint[] {
@@ -126,15 +149,6 @@ function readKnownPool(value: unknown, path: string, pools: ReadonlyMap<string, 
   return name;
 }
 
-function readEndpoint(value: unknown, path: string): { host: string; port: number } {
-  const parts = /^(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+)):(\d{1,5})$/i.exec(readText(value, path));
-  const port = Number(parts?.[3]);
-  if (parts === null || port < 1 || port > 65_535) {
-    refuse(path, `${JSON.stringify(value)} is not host:port, as relay.example.com:587 or [2001:db8::1]:25.`);
-  }
-  return { host: parts[1] ?? parts[2]!, port };
-}
-
 /** Percent of a ramp at an instant. */
 export function percentAt(ramp: readonly RampPoint[], at: number): number {
   let before: RampPoint | undefined;
@@ -148,12 +162,16 @@ export function percentAt(ramp: readonly RampPoint[], at: number): number {
   return before?.percent ?? 0;
 }
 
-/** The target of a message of the split pool; undefined when it stays. */
-export function targetOf(split: Split, messageId: string, acceptedAt: number): SplitTarget | undefined {
+/** The pool to which a message of the split pool goes; undefined when it stays. */
+export function targetOf(
+  split: Split,
+  { tenant, messageId, acceptedAt }: { tenant: string; messageId: string; acceptedAt: number },
+): string | undefined {
+  if (split.stays.has(tenant)) return undefined;
   let left = fraction(messageId, split.seed) * 100;
-  for (const { target, ramp } of split.to) {
+  for (const { pool, ramp } of split.to) {
     left -= percentAt(ramp, acceptedAt);
-    if (left < 0) return target;
+    if (left < 0) return pool;
   }
   return undefined;
 }

@@ -37,8 +37,11 @@ const NODE_ROWS = ['report'];
 /** Kinds of rows that the function of outcomes counts: statistics, and which batches of them it has counted. */
 const COUNTED_KINDS = ['statistics', 'counted'];
 
-/** Kinds of documents that the protection of tenants reads: its thresholds, directives, and each tenant's policy. */
-const PROTECTION_KINDS = ['config-protection', 'directive', 'rule-directive', 'tenant'];
+/**
+ * Kinds of documents that the protection of tenants and the way back of splits read: thresholds, splits, directives, and
+ * each tenant's policy.
+ */
+const PROTECTION_KINDS = ['config-protection', 'config-routing', 'directive', 'rule-directive', 'tenant'];
 
 /** Kinds of rows with who may be written to: read for each message of a list, and changed when a reader leaves. */
 const CONTACT_KINDS = ['contact-list', 'contact'];

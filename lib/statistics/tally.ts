@@ -25,6 +25,12 @@ import {
 export const STATISTICS = 'statistics';
 /** Partition of the sums over all tenants: no tenant has this name. */
 export const ALL_TENANTS = '*';
+/** Beginning of the partition of what a split pool sends itself, and not by its smarthost. */
+const SPLIT = '*split/';
+/** Partition of what a split pool sends itself. */
+export function splitPartition(pool: string): string {
+  return SPLIT + pool;
+}
 /** Partition of the tenants that had mail: a row for each, which goes with its last statistics. */
 export const TENANTS_SEEN = '*tenants';
 /** How long statistics are kept, ms. */
@@ -55,6 +61,10 @@ export function valueIn(name: string): string | undefined {
 /** A counter of a row, and what an outcome adds to it. */
 type Addition = [row: Map<string, number>, name: string, amount: number];
 
+/** Pools with a split that has a way back, each with the sites (`host:port`) to which the others' shares go. */
+export type WatchedSplits = ReadonlyMap<string, ReadonlySet<string>>;
+const NO_SPLITS: WatchedSplits = new Map();
+
 /** Sums by row. */
 export class Tally {
   readonly #rows = new Map<
@@ -65,6 +75,12 @@ export class Tally {
   readonly #tenants = new Map<string, number>();
   /** Outcomes that add the same to the same counters, and how many there were: most are of few kinds. */
   readonly #kinds = new Map<string, { additions: Addition[]; times: number }>();
+  readonly #splits: WatchedSplits;
+
+  /** @param splits whose own mail is counted apart. */
+  constructor(splits: WatchedSplits = NO_SPLITS) {
+    this.#splits = splits;
+  }
 
   /** Number of rows that it changes, marks included. */
   get rows(): number {
@@ -80,13 +96,32 @@ export class Tally {
     const counts = countsOf(record, outcome);
     const values = dimensionsOf(record, outcome);
     const quarter = Math.floor(outcome.at / QUARTER);
-    const kind = JSON.stringify([record.tenant, quarter, counts, values]);
+    const own = this.#splits.size > 0 && this.#isOwn(record, outcome);
+    const kind = JSON.stringify([record.tenant, quarter, counts, values, own]);
     const known = this.#kinds.get(kind);
     if (known) known.times += 1;
     else {
       const additions = this.#additions(record.tenant, quarter * QUARTER, counts, values);
+      if (own) additions.push(...this.#ofSplit(record.pool!, quarter * QUARTER, counts));
       if (additions.length > 0) this.#kinds.set(kind, { additions, times: 1 });
     }
+  }
+
+  /** Whether an attempt was made by a split pool itself, and a peer answered it. */
+  #isOwn({ pool }: MessageRecord, { attempt }: Outcome): boolean {
+    const others = pool === undefined ? undefined : this.#splits.get(pool);
+    const mx = attempt?.mx;
+    return others !== undefined && mx !== undefined && !others.has(`${mx.host}:${mx.port}`);
+  }
+
+  #ofSplit(pool: string, at: number, counts: MailCounts): Addition[] {
+    const hour = at - (at % HOUR);
+    const row = this.#row(splitPartition(pool), hour, MAIN_PART);
+    return (Object.entries(counts) as [Counter, number][]).map(([counter, amount]) => [
+      row,
+      `${COUNTERS[counter]}@${(at - hour) / QUARTER}`,
+      amount,
+    ]);
   }
 
   #additions(tenant: string, at: number, counts: MailCounts, all: DimensionValues): Addition[] {

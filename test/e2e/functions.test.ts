@@ -16,7 +16,7 @@ import { blockedLinks } from '../../functions/blocked-links.ts';
 import { createDue } from '../../functions/due.ts';
 import type { ApiSettings } from '../../functions/environment.ts';
 import { type FirstKey, makeFirstKey, openKeysOf } from '../../functions/first-key.ts';
-import { createConsumer, openProtection } from '../../functions/outcomes.ts';
+import { createConsumer, openGuards } from '../../functions/outcomes.ts';
 import { openPipeline } from '../../lib/accept/open.ts';
 import type { Submission } from '../../lib/accept/types.ts';
 import { createTracking } from '../../lib/api/tracking.ts';
@@ -834,7 +834,7 @@ describe('the submission service', () => {
 describe('protection', () => {
   test('pauses a tenant for its bounces under the role of the function, for every node to see', async () => {
     const { records, suppressions, keepReports, rows, config } = await engineOf('api OutcomesRole');
-    const protection = await openProtection({ rows, config }, output);
+    const guards = await openGuards({ rows, config }, output);
     const context = { region: 'us-east-1', accountId: '123456789012', hostname: 'mail.example.com' };
     const statistics = counting(rows);
     const consume = createConsumer({
@@ -843,7 +843,7 @@ describe('protection', () => {
       keepReports,
       publish,
       statistics,
-      protection,
+      ...guards,
       context,
       output,
     });

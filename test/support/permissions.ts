@@ -167,7 +167,7 @@ export const PERMISSIONS: Record<string, Granted> = {
     SuppressionsTable: 'dynamodb:UpdateItem',
     'RowsTable if ForAllValues:StringLike dynamodb:LeadingKeys statistics#*,counted#*':
       'dynamodb:BatchGetItem dynamodb:DeleteItem dynamodb:GetItem dynamodb:PutItem dynamodb:Query dynamodb:UpdateItem',
-    'ConfigTable if ForAllValues:StringLike dynamodb:LeadingKeys config-protection,directive,rule-directive,tenant,log#*':
+    'ConfigTable if ForAllValues:StringLike dynamodb:LeadingKeys config-protection,config-routing,directive,rule-directive,tenant,log#*':
       'dynamodb:GetItem dynamodb:Query',
     'ConfigTable if ForAllValues:StringLike dynamodb:LeadingKeys directive':
       'dynamodb:DeleteItem dynamodb:PutItem',

@@ -82,18 +82,53 @@ describe('warm-up', () => {
 });
 
 describe('routing', () => {
-  it('sends a share of a pool to a smarthost', async () => {
+  const relay = { ips: ['127.0.0.1'], smarthost: '127.0.0.1:2525' };
+
+  it('sends a share of a pool to a smarthost, and none of the mail of a tenant that stays', async () => {
+    const split = { from: 'default', to: [{ pool: 'relay', percent: 100 }], stays: { tenants: ['acme'] } };
     const routing = readRouting(
-      {
-        pools: { default: { ips: ['127.0.0.1'] } },
-        splits: [{ from: 'default', to: [{ smarthost: '127.0.0.1:2525', percent: 100 }] }],
-      },
+      { pools: { default: { ips: ['127.0.0.1'] }, relay }, splits: [split] },
       'routing',
     );
     await start({ ips: ['127.0.0.1'], routing });
     node.enqueue();
+    node.enqueue({ tenant: 'acme' });
+    await settled();
+    assert.deepEqual(new Set(node.sessions.map(({ options }) => options.port)), new Set([25, 2525]));
+  });
+
+  it('sends by a smarthost from the address that the host chooses', async () => {
+    const routing = readRouting(
+      { pools: { default: { ips: ['default'], smarthost: '127.0.0.1:2525' } } },
+      'routing',
+    );
+    await start({ routing });
+    node.enqueue();
     await settled();
     assert.equal(node.sessions[0]!.options.port, 2525);
+  });
+
+  it('follows a directive to a smarthost, and from one', async () => {
+    const pools = { default: { ips: ['127.0.0.1'] }, relay };
+    await start({ ips: ['127.0.0.1'], routing: readRouting({ pools }, 'routing') });
+    const reroute = (pool: string) =>
+      directives.order({ match: {}, action: { kind: 'reroute', pool }, reason: 'test' }, { operator: 'x' });
+    await reroute('relay');
+    node.enqueue();
+    await settled();
+    assert.deepEqual(
+      node.sessions.map(({ options }) => options.port),
+      [2525],
+    );
+    const split = { from: 'default', to: [{ pool: 'relay', percent: 100 }] };
+    node.egress.setRouting(readRouting({ pools, splits: [split] }, 'routing'));
+    await reroute('default');
+    node.enqueue({ domain: 'other.test' });
+    await settled();
+    assert.deepEqual(
+      node.sessions.map(({ options }) => options.port),
+      [2525, 25],
+    );
   });
 });
 

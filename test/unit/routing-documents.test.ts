@@ -90,13 +90,13 @@ describe('bad routing documents', () => {
     [
       'shares over 100 on some day',
       {
-        pools: { a, b },
+        pools: { a, b, c: a },
         splits: [
           {
             from: 'a',
             to: [
               { pool: 'b', percent: 50 },
-              { smarthost: 'relay:25', ramp: [{ date: '2026-01-01', percent: 51 }] },
+              { pool: 'c', ramp: [{ date: '2026-01-01', percent: 51 }] },
             ],
           },
         ],
@@ -131,30 +131,45 @@ describe('bad routing documents', () => {
       'to[0].pool: is the pool that is split.',
     ],
     [
-      'two targets',
-      { pools: { a }, splits: [{ from: 'a', to: [{ pool: 'a', smarthost: 'x:1', percent: 1 }] }] },
-      'to[0]: give a pool or a smarthost.',
+      'a smarthost in a split',
+      { pools: { a }, splits: [{ from: 'a', to: [{ smarthost: 'x:1', percent: 1 }] }] },
+      'to[0].smarthost: is unknown; the members are pool, percent, ramp.',
     ],
     [
       'no share',
-      { pools: { a }, splits: [{ from: 'a', to: [{ smarthost: 'x:1' }] }] },
+      { pools: { a, b }, splits: [{ from: 'a', to: [{ pool: 'b' }] }] },
       'to[0]: give a percent or a ramp.',
     ],
     [
       'a bad smarthost',
-      { pools: { a }, splits: [{ from: 'a', to: [{ smarthost: 'x', percent: 1 }] }] },
-      'to[0].smarthost: "x" is not host:port',
+      { pools: { a: { ...a, smarthost: 'x' } } },
+      'routing.pools.a.smarthost: "x" is not host:port',
+    ],
+    [
+      'an overflow to a smarthost',
+      { pools: { a: { ...a, overflow: 'b' }, b: { ...b, smarthost: 'x:1' } } },
+      'routing.pools.a.overflow: pool "b" sends by a smarthost; split to it, or reroute.',
+    ],
+    [
+      'a way back that never comes',
+      { pools: { a, b }, splits: [{ from: 'a', to: [{ pool: 'b', percent: 1 }], wayBack: { volume: 50 } }] },
+      'routing.splits[0].wayBack: never ends the split',
+    ],
+    [
+      'a way back to nowhere',
+      { pools: { a }, splits: [{ from: 'a', to: [], wayBack: { bounces: 0.1 } }] },
+      'routing.splits[0].to: has no pool for the way back.',
     ],
     [
       'dates out of order',
       {
-        pools: { a },
+        pools: { a, b },
         splits: [
           {
             from: 'a',
             to: [
               {
-                smarthost: 'x:1',
+                pool: 'b',
                 ramp: [
                   { date: '2026-02-01', percent: 1 },
                   { date: '2026-01-01', percent: 2 },

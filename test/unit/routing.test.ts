@@ -240,11 +240,12 @@ describe('a route', () => {
               { date: '2026-03-11', percent: 60 },
             ],
           },
-          { smarthost: '[2001:db8::1]:587', percent: 20 },
+          { pool: 'relay', percent: 20 },
         ],
       },
     ];
-    const router = routerOf(pools, new Ips(), splits);
+    const relay = { ips: ['203.0.113.1'], smarthost: '[2001:db8::1]:587' };
+    const router = routerOf({ ...pools, relay }, new Ips(), splits);
     const counts = (acceptedAt: number): number[] => {
       // To 5 %: the share of 20,000 messages varies by a third of a percent.
       const found = { new: 0, smarthost: 0, news: 0 };
@@ -264,7 +265,7 @@ describe('a route', () => {
         router.route({ ...message, tenant: 'bob', messageId: `x${n}` }),
       ).filter((way) => way.kind === 'smarthost'),
     );
-    assert.deepEqual([...to], [{ kind: 'smarthost', pool: 'news', host: '2001:db8::1', port: 587 }]);
+    assert.deepEqual([...to], [{ kind: 'smarthost', pool: 'relay', host: '2001:db8::1', port: 587 }]);
   });
 
   it('rises evenly between the dates of a ramp', () => {
