@@ -163,7 +163,10 @@ export async function openGuards(
   const cache = tenantCache(config, systemClock);
   const tenants = { find: (name: string) => cache.get(name) };
   const parts = { rows, directives, documents, clock: systemClock, log };
-  return { protection: new TenantProtection({ ...parts, tenants, onVerdict }), splits: new SplitGuard(parts) };
+  return {
+    protection: new TenantProtection({ ...parts, tenants, onVerdict }),
+    splits: new SplitGuard(parts),
+  };
 }
 
 const consumer = await once(async () => {
