@@ -14,7 +14,7 @@ import {
   PutEmailIdentityMailFromAttributesCommand,
   UpdateEmailTemplateCommand,
 } from '@aws-sdk/client-sesv2';
-import type { DestinationDraft, Draft, IdentityDraft, SetDraft, TemplateDraft } from './draft.ts';
+import type { DestinationDraft, IdentityDraft, ImportDraft, SetDraft, TemplateDraft } from './draft.ts';
 import { merged, type Replaced } from './merge.ts';
 import { type ImportTarget, TargetError } from './target.ts';
 
@@ -34,14 +34,14 @@ export interface DocumentChangeDraft {
   readonly same: boolean;
 }
 
-interface Stored {
+interface StoredVersion {
   version: number;
   value?: unknown;
 }
 
 /** What each document becomes, over what is stored; nothing is written. */
 export async function documentsOf(
-  draft: Draft,
+  draft: ImportDraft,
   target: ImportTarget | undefined,
 ): Promise<DocumentChangeDraft[]> {
   const own: readonly (readonly [DocumentChangeDraft['kind'], object, boolean])[] = [
@@ -66,9 +66,9 @@ export async function documentsOf(
   return changes;
 }
 
-async function storedOf(kind: string, target: ImportTarget | undefined): Promise<Stored | undefined> {
+async function storedOf(kind: string, target: ImportTarget | undefined): Promise<StoredVersion | undefined> {
   try {
-    return (await target?.call('GET', `/config/${kind}/default`)) as Stored | undefined;
+    return (await target?.call('GET', `/config/${kind}/default`)) as StoredVersion | undefined;
   } catch (error) {
     if (error instanceof TargetError && error.status === 404) return undefined;
     throw error;
@@ -77,7 +77,7 @@ async function storedOf(kind: string, target: ImportTarget | undefined): Promise
 
 /** Writes everything. @param each is told of every step. */
 export async function applyDraft(
-  draft: Draft,
+  draft: ImportDraft,
   changes: readonly DocumentChangeDraft[],
   target: ImportTarget,
   each: (step: Written) => void,
@@ -94,7 +94,12 @@ export async function applyDraft(
       if (same) return 'is so already.';
       // Another change in between is refused by its version, and not overwritten.
       const headers = expect > 0 ? { 'if-match': `"${expect}"` } : undefined;
-      const { version } = (await target.call('PUT', `/config/${kind}/default`, value, headers)) as Stored;
+      const { version } = (await target.call(
+        'PUT',
+        `/config/${kind}/default`,
+        value,
+        headers,
+      )) as StoredVersion;
       return `version ${version} is in force; POST /v1/config/${kind}/default/rollback brings the one before back.`;
     });
   }
@@ -219,7 +224,7 @@ interface UploadAnswer {
 }
 
 async function writeSuppressions(
-  { suppressions }: Draft,
+  { suppressions }: ImportDraft,
   target: ImportTarget,
   step: (what: string, act: () => Promise<string>) => Promise<void>,
 ): Promise<void> {

@@ -13,15 +13,15 @@ import { readRouting } from '../routing/router.ts';
 import { DEFAULT_LIMITS } from '../shaping/limits/defaults.ts';
 import type { LimitEntry } from '../shaping/limits/document.ts';
 import { limitTable } from '../shaping/limits/table.ts';
-import { type Draft, type EntryDraft, entryOf, type LimitPlace, stricter } from './draft.ts';
-import { type Place, shownValue } from './finding.ts';
+import { type EntryDraft, entryOf, type ImportDraft, type LimitPlace, stricter } from './draft.ts';
+import { type SourcePlace, shownValue } from './finding.ts';
 
-const WHOLE: Place = { file: '', line: 0, directive: 'documents' };
+const WHOLE: SourcePlace = { file: '', line: 0, directive: 'documents' };
 /** Limits for which a built-in layer above the default may be looser than what is imported as the default. */
 const COUNTS = ['connections', 'messagesPerConnection', 'connectionRate', 'messageRate'] as const;
 
 /** Checks and mends a draft; each change is a finding. */
-export function check(draft: Draft): void {
+export function check(draft: ImportDraft): void {
   fillPools(draft);
   tighten(draft);
   makeRoom(draft);
@@ -32,7 +32,7 @@ export function check(draft: Draft): void {
 }
 
 /** A pool without addresses sends nothing; there the host or the default transport chose the address. */
-function fillPools(draft: Draft): void {
+function fillPools(draft: ImportDraft): void {
   if (draft.poolsWait) return;
   const usual = draft.pools.default?.ips ?? [];
   for (const [name, pool] of Object.entries(draft.pools)) {
@@ -51,7 +51,7 @@ function fillPools(draft: Draft): void {
  * A default of the other product held for every destination; here the built-in limits of a provider, and of routes,
  * override the default. Where they are looser, the import sets the stricter value there too.
  */
-function tighten(draft: Draft): void {
+function tighten(draft: ImportDraft): void {
   const own = draft.limits.default;
   if (own === undefined) return;
   for (const name of COUNTS) {
@@ -83,7 +83,7 @@ function tighten(draft: Draft): void {
 }
 
 /** More connections to a provider than its built-in cap: the imported number is what the operator has agreed with it. */
-function makeRoom({ limits }: Draft): void {
+function makeRoom({ limits }: ImportDraft): void {
   for (const [key, entry] of Object.entries(limits.providers ?? {})) {
     const builtIn =
       DEFAULT_LIMITS.providers?.[key]?.providerConnections ?? DEFAULT_LIMITS.default?.providerConnections;
@@ -95,7 +95,7 @@ function makeRoom({ limits }: Draft): void {
 }
 
 /** Takes out one limit after the other that the reader refuses; each refusal names its path. */
-function checkLimits(draft: Draft): void {
+function checkLimits(draft: ImportDraft): void {
   const { limits } = draft;
   for (const layer of ['domains', 'sites', 'providers'] as const) {
     for (const key of Object.keys(limits[layer] ?? {})) {
@@ -152,7 +152,7 @@ function removeAt(limits: object, path: string): boolean {
   return false;
 }
 
-function checkAutomation(draft: Draft): void {
+function checkAutomation(draft: ImportDraft): void {
   const ids = new Set(LIBRARY.map(({ id }) => id));
   const good: Rule[] = [];
   for (const rule of draft.rules) {
@@ -170,7 +170,7 @@ function checkAutomation(draft: Draft): void {
   draft.rules.splice(0, Infinity, ...good);
 }
 
-function checkRouting(draft: Draft): void {
+function checkRouting(draft: ImportDraft): void {
   for (;;) {
     const refusal = refusalOf(() => readRouting({ pools: draft.pools }, 'routing'));
     if (refusal === undefined) return;
@@ -184,7 +184,7 @@ function checkRouting(draft: Draft): void {
   }
 }
 
-function checkIdentities(draft: Draft): void {
+function checkIdentities(draft: ImportDraft): void {
   for (const [key, { name }] of draft.identities) {
     const domain = name.slice(name.lastIndexOf('@') + 1);
     if (domainOf(domain) !== undefined && domain.includes('.')) continue;

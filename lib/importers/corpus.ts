@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Draft } from './draft.ts';
+import type { ImportDraft } from './draft.ts';
 import { readExim } from './exim/exim.ts';
 import type { FindingState } from './finding.ts';
 import { readKumoMta } from './kumomta/kumomta.ts';
@@ -30,7 +30,7 @@ export interface Coverage {
   readonly unknown: readonly string[];
 }
 
-const SOURCES: readonly (readonly [string, string, (text: string) => Draft])[] = [
+const SOURCES: readonly (readonly [string, string, (text: string) => ImportDraft])[] = [
   [
     'Postfix',
     'postfix.txt',

@@ -2,15 +2,15 @@
 import { createPrivateKey } from 'node:crypto';
 import { readKey } from '../control/dkim-keys.ts';
 import { PosternError } from '../errors.ts';
-import type { Draft } from './draft.ts';
-import type { Place } from './finding.ts';
+import type { ImportDraft } from './draft.ts';
+import type { SourcePlace } from './finding.ts';
 import { SourceFault, type SourceFiles } from './source-files.ts';
 
 /** Takes the key in a file for a domain. Each failure is a finding, without a part of the key. */
 export function takeKey(
-  draft: Draft,
+  draft: ImportDraft,
   files: SourceFiles,
-  at: Place,
+  at: SourcePlace,
   key: { domain: string; selector: string; path: string; from?: string },
 ): void {
   const { domain, selector, path, from } = key;
@@ -31,8 +31,8 @@ export function takeKey(
 
 /** As `takeKey`, with the key itself. */
 export function takeKeyText(
-  draft: Draft,
-  at: Place,
+  draft: ImportDraft,
+  at: SourcePlace,
   { domain, selector, text }: { domain: string; selector: string; text: string },
 ): void {
   const identity = draft.identity(domain);

@@ -6,7 +6,7 @@ import type { Rule } from '../automation/rule.ts';
 import type { LimitName, Qualifier } from '../shaping/limits/limit.ts';
 import { laneGroup, providerGroup, providerOf } from '../shaping/providers.ts';
 import { readRate } from '../shaping/rate.ts';
-import { type FindingState, Findings, type Place } from './finding.ts';
+import { type FindingState, Findings, type SourcePlace } from './finding.ts';
 
 /** Where limits hold: a layer of the document of limits, and its key. */
 export type LimitPlace =
@@ -79,7 +79,7 @@ export interface StartDraft {
   dns?: { host: string; port: number };
 }
 
-export class Draft {
+export class ImportDraft {
   readonly findings = new Findings();
   readonly limits: LimitsDraft = {};
   readonly pools: Record<string, PoolDraft> = {};
@@ -93,9 +93,9 @@ export class Draft {
   poolsWait = false;
   readonly start: StartDraft = { egressIps: [], ehloNames: {}, routes: [], relayFrom: [] };
   /** Where each limit came from: path in the document to the directive. */
-  readonly origins = new Map<string, Place>();
+  readonly origins = new Map<string, SourcePlace>();
 
-  note(place: Place, state: FindingState, text: string): void {
+  note(place: SourcePlace, state: FindingState, text: string): void {
     this.findings.add(place, state, text);
   }
 
@@ -104,7 +104,7 @@ export class Draft {
    * @param mail for which it holds; absent: all of the place.
    */
   limit(
-    at: Place,
+    at: SourcePlace,
     place: LimitPlace,
     name: LimitName,
     value: unknown,

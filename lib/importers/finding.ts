@@ -9,7 +9,7 @@ export const STATES = ['taken', 'changed', 'already', 'impossible', 'aside', 'un
 export type FindingState = (typeof STATES)[number];
 
 /** A place in a file, and the directive there. */
-export interface Place {
+export interface SourcePlace {
   readonly file: string;
   /** From 1; 0 for the file as a whole. */
   readonly line: number;
@@ -17,7 +17,7 @@ export interface Place {
   readonly value?: string;
 }
 
-export interface Finding extends Place {
+export interface ImportFinding extends SourcePlace {
   readonly state: FindingState;
   /** What was done, or what to do instead. */
   readonly text: string;
@@ -30,7 +30,7 @@ export const OPEN: ReadonlySet<FindingState> = new Set(['impossible', 'unknown',
 const MOST = 20_000;
 
 export class Findings {
-  readonly list: Finding[] = [];
+  readonly list: ImportFinding[] = [];
   readonly counts: Record<FindingState, number> = {
     taken: 0,
     changed: 0,
@@ -43,7 +43,7 @@ export class Findings {
   /** Findings that are counted and not kept. */
   left = 0;
 
-  add(place: Place, state: FindingState, text: string): void {
+  add(place: SourcePlace, state: FindingState, text: string): void {
     this.counts[state] += 1;
     if (this.list.length < MOST) this.list.push({ ...place, state, text });
     else this.left += 1;

@@ -5,7 +5,7 @@
 import { SESv2Client } from '@aws-sdk/client-sesv2';
 import { applyDraft, documentsOf } from './apply.ts';
 import { check } from './checked.ts';
-import type { Draft } from './draft.ts';
+import type { ImportDraft } from './draft.ts';
 import { readExim } from './exim/exim.ts';
 import { readKumoMta } from './kumomta/kumomta.ts';
 import { readPostfix } from './postfix/postfix.ts';
@@ -21,12 +21,12 @@ export const READERS = {
   exim: readExim,
   powermta: readPowerMta,
   kumomta: readKumoMta,
-} as const satisfies Record<string, (files: SourceFiles) => Draft>;
+} as const satisfies Record<string, (files: SourceFiles) => ImportDraft>;
 
 export const PRODUCTS = [...(Object.keys(READERS) as (keyof typeof READERS)[]), 'ses'] as const;
 export type Product = (typeof PRODUCTS)[number];
 
-export interface ImportOptions {
+export interface ImportRun {
   readonly product: Product;
   /** File or directory; for `ses` the endpoint of another one than Amazon's, or absent. */
   readonly path?: string;
@@ -48,7 +48,7 @@ export interface ImportOptions {
 export const EXIT = { well: 0, failed: 1, nothing: 2 } as const;
 
 /** Reads and checks a configuration. @throws SourceFault when there is none. */
-export async function readProduct({ product, path, root, region }: ImportOptions): Promise<Draft> {
+export async function readProduct({ product, path, root, region }: ImportRun): Promise<ImportDraft> {
   if (product === 'ses') {
     const client = new SESv2Client({ ...(path && { endpoint: path }), ...(region && { region }) });
     try {
@@ -71,11 +71,11 @@ export async function readProduct({ product, path, root, region }: ImportOptions
  * @returns the exit code.
  */
 export async function runImport(
-  options: ImportOptions,
+  options: ImportRun,
   write: (line: string) => void,
   warn: (line: string) => void,
 ): Promise<number> {
-  let draft: Draft;
+  let draft: ImportDraft;
   try {
     draft = await readProduct(options);
   } catch (error) {
@@ -92,9 +92,9 @@ export async function runImport(
 }
 
 async function report(
-  draft: Draft,
+  draft: ImportDraft,
   target: ImportTarget | undefined,
-  options: ImportOptions,
+  options: ImportRun,
   write: (line: string) => void,
   warn: (line: string) => void,
 ): Promise<number> {

@@ -1,7 +1,7 @@
 /** The report of an import, for a person and for a program. */
 import type { DocumentChangeDraft } from './apply.ts';
-import type { Draft, StartDraft } from './draft.ts';
-import { type Finding, type FindingState, STATES } from './finding.ts';
+import type { ImportDraft, StartDraft } from './draft.ts';
+import { type FindingState, type ImportFinding, STATES } from './finding.ts';
 
 const WORDS: Readonly<Record<FindingState, string>> = {
   taken: 'taken',
@@ -20,7 +20,7 @@ function shown(text: string, length: number): string {
 }
 
 /** A finding as a line: state, place, directive, what was done or what to do. */
-export function lineOf({ state, file, line, directive, value, text }: Finding): string {
+export function lineOf({ state, file, line, directive, value, text }: ImportFinding): string {
   const place = file === '' ? '' : line > 0 ? `${shown(file, 60)}:${line}` : shown(file, 60);
   const what = [shown(directive, 60), value === undefined ? '' : shown(value, 60)].filter(Boolean).join(' ');
   return `${WORDS[state].padEnd(11)} ${place.padEnd(22)} ${what}\n${' '.repeat(12)}${shown(text, 600)}`;
@@ -28,7 +28,7 @@ export function lineOf({ state, file, line, directive, value, text }: Finding): 
 
 /** Writes the report. @param all also what does not concern sending. */
 export function writeReport(
-  draft: Draft,
+  draft: ImportDraft,
   changes: readonly DocumentChangeDraft[],
   { all, write }: { all: boolean; write: (line: string) => void },
 ): void {
@@ -64,7 +64,7 @@ export function writeReport(
 }
 
 /** `12 taken, 3 changed, …`. */
-export function summary({ findings: { counts } }: Draft): string {
+export function summary({ findings: { counts } }: ImportDraft): string {
   return STATES.map((state) => `${counts[state]} ${WORDS[state].toLowerCase()}`).join(', ');
 }
 

@@ -40,7 +40,7 @@ interface StoredSplit {
   wayBack?: { bounces?: number; deferrals?: number; volume?: number };
 }
 
-interface StoredRouting {
+interface RoutingDraft {
   pools?: Record<string, { ips: unknown[]; smarthost?: string }>;
   splits?: StoredSplit[];
 }
@@ -72,7 +72,7 @@ async function order(
   warn: (line: string) => void,
 ): Promise<number> {
   const { share, pool = DEFAULT_POOL } = options;
-  const stored = await read<{ version: number; value?: StoredRouting }>(target, '/config/routing/default');
+  const stored = await read<{ version: number; value?: RoutingDraft }>(target, '/config/routing/default');
   const routing = stored?.value ?? {};
   const before = routing.splits?.find(({ from }) => from === pool);
   if (share === undefined) {
@@ -138,7 +138,7 @@ async function addresses(target: ImportTarget): Promise<string[]> {
 async function show(
   target: ImportTarget,
   pool: string,
-  { pools, splits }: StoredRouting,
+  { pools, splits }: RoutingDraft,
   write: (line: string) => void,
 ): Promise<void> {
   const split = splits?.find(({ from }) => from === pool);

@@ -20,7 +20,7 @@ import {
 } from '@aws-sdk/client-sesv2';
 import { SMTPServer } from 'smtp-server';
 import type { Standalone } from '../../egress-node/standalone/standalone.ts';
-import { EXIT, type ImportOptions, runImport } from '../../lib/importers/import.ts';
+import { EXIT, type ImportRun, runImport } from '../../lib/importers/import.ts';
 import { runSplit } from '../../lib/importers/split.ts';
 import type { TargetOptions } from '../../lib/importers/target.ts';
 import { StandaloneSite, sesClient } from '../support/standalone.ts';
@@ -50,7 +50,7 @@ after(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-function run(options: Omit<ImportOptions, 'all' | 'json'> & Partial<ImportOptions>): Promise<number> {
+function run(options: Omit<ImportRun, 'all' | 'json'> & Partial<ImportRun>): Promise<number> {
   lines = [];
   warnings = [];
   return runImport(

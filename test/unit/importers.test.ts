@@ -9,7 +9,7 @@ import { rateOf, spanOf } from '../../lib/importers/amounts.ts';
 import { check } from '../../lib/importers/checked.ts';
 import { coverage } from '../../lib/importers/corpus.ts';
 import { directivesPage } from '../../lib/importers/directives-page.ts';
-import type { Draft } from '../../lib/importers/draft.ts';
+import type { ImportDraft } from '../../lib/importers/draft.ts';
 import { READERS } from '../../lib/importers/import.ts';
 import { merged, type Replaced } from '../../lib/importers/merge.ts';
 import { replyPatternOf } from '../../lib/importers/powermta/patterns.ts';
@@ -18,14 +18,14 @@ import { DiskFiles, MemoryFiles, textOf } from '../../lib/importers/source-files
 import { limitTable } from '../../lib/shaping/limits/table.ts';
 import { DAY, HOUR, MINUTE, SECOND } from '../../lib/time.ts';
 
-function read(product: keyof typeof READERS, files: Record<string, string>): Draft {
+function read(product: keyof typeof READERS, files: Record<string, string>): ImportDraft {
   const draft = READERS[product](new MemoryFiles(files));
   check(draft);
   return draft;
 }
 
 /** `state file:line directive` of the findings that a person must see. */
-function open(draft: Draft): string[] {
+function open(draft: ImportDraft): string[] {
   return draft.findings.list
     .filter(({ state }) => state === 'fault' || state === 'impossible' || state === 'unknown')
     .map(({ state, file, line, directive }) => `${state} ${file}:${line} ${directive}`);

@@ -1,6 +1,6 @@
 /** Reads Exim's configuration (Exim specification, chapter 6): macros, includes, conditions, sections. */
-import type { Draft } from '../draft.ts';
-import type { Place } from '../finding.ts';
+import type { ImportDraft } from '../draft.ts';
+import type { SourcePlace } from '../finding.ts';
 import { SourceFault, type SourceFiles } from '../source-files.ts';
 
 /** An option of the main section, of a router or of a transport. */
@@ -8,14 +8,14 @@ export interface EximOption {
   readonly name: string;
   /** Empty for a boolean that is on; `false` for one that is off. */
   readonly value: string;
-  readonly at: Place;
+  readonly at: SourcePlace;
 }
 
 /** A router, a transport, an authenticator. */
 export interface EximDriver {
   readonly name: string;
   readonly options: readonly EximOption[];
-  readonly at: Place;
+  readonly at: SourcePlace;
 }
 
 export interface EximConfig {
@@ -32,20 +32,20 @@ const DEEPEST = 20;
 const LONGEST = 64 * 1024;
 const MOST_MACROS = 5_000;
 
-interface Line {
+interface EximLine {
   text: string;
   at: { file: string; line: number };
 }
 
 /** Reads a file and those that it includes. */
-export function readEximConfig(draft: Draft, files: SourceFiles, path: string): EximConfig {
+export function readEximConfig(draft: ImportDraft, files: SourceFiles, path: string): EximConfig {
   const lines = new LineReader(draft, files).read(path);
   const main: EximOption[] = [];
   const lists = new Map<string, string>();
   const sections = new Map<string, EximDriver[]>();
   const retry: EximOption[] = [];
   let section = 'main';
-  let driver: { name: string; options: EximOption[]; at: Place } | undefined;
+  let driver: { name: string; options: EximOption[]; at: SourcePlace } | undefined;
   for (const { text, at } of lines) {
     const begin = /^begin\s+(\w+)\s*$/i.exec(text);
     if (begin) {
@@ -102,26 +102,26 @@ function unquoted(value: string): string {
 
 /** The lines of all files, macros replaced, conditions decided. */
 class LineReader {
-  readonly #draft: Draft;
+  readonly #draft: ImportDraft;
   readonly #files: SourceFiles;
   readonly #macros = new Map<string, string>();
   readonly #reading: string[] = [];
-  readonly #lines: Line[] = [];
+  readonly #lines: EximLine[] = [];
   /** For each open condition whether its lines count, and whether one of its branches did. */
-  readonly #conditions: { on: boolean; done: boolean; at: Line['at'] }[] = [];
+  readonly #conditions: { on: boolean; done: boolean; at: EximLine['at'] }[] = [];
   #inMain = true;
 
-  constructor(draft: Draft, files: SourceFiles) {
+  constructor(draft: ImportDraft, files: SourceFiles) {
     this.#draft = draft;
     this.#files = files;
   }
 
-  read(path: string): Line[] {
+  read(path: string): EximLine[] {
     this.#file(path, undefined, { file: path, line: 0, directive: 'file' }, true);
     return this.#lines;
   }
 
-  #file(path: string, from: string | undefined, by: Place, needed: boolean) {
+  #file(path: string, from: string | undefined, by: SourcePlace, needed: boolean) {
     if (this.#reading.length >= DEEPEST)
       return this.#draft.note(by, 'fault', `includes are ${DEEPEST} deep; the rest was not read.`);
     let source: ReturnType<SourceFiles['read']>;
@@ -137,7 +137,7 @@ class LineReader {
       return this.#draft.note(by, 'fault', `${source.path} includes itself; it is read once.`);
     this.#reading.push(source.path);
     const depth = this.#conditions.length;
-    let open: Line | undefined;
+    let open: EximLine | undefined;
     for (const [i, raw] of source.lines.entries()) {
       const text = raw.trim();
       if (text === '' && !open) continue;
@@ -168,7 +168,7 @@ class LineReader {
     return undefined;
   }
 
-  #line({ text, at }: Line): void {
+  #line({ text, at }: EximLine): void {
     const [, word = '', rest = ''] = /^\.(\w+)\s*(.*)$/s.exec(text) ?? [];
     if (word !== '' && this.#condition(word, rest.trim(), at)) return;
     if (this.#conditions.some(({ on }) => !on)) return;
@@ -190,7 +190,7 @@ class LineReader {
   }
 
   /** @returns whether the line was a condition. */
-  #condition(word: string, rest: string, at: Line['at']): boolean {
+  #condition(word: string, rest: string, at: EximLine['at']): boolean {
     const last = this.#conditions.at(-1);
     const isDefined = this.#macros.has(rest) || rest.startsWith('_');
     switch (word) {

@@ -12,8 +12,8 @@
 import { isIP } from 'node:net';
 import { basename } from 'node:path';
 import ipaddr from 'ipaddr.js';
-import { Draft, type LimitPlace, placeOfDomain } from '../draft.ts';
-import type { Place } from '../finding.ts';
+import { ImportDraft, type LimitPlace, placeOfDomain } from '../draft.ts';
+import type { SourcePlace } from '../finding.ts';
 import { poolName } from '../names.ts';
 import { SourceFault, type SourceFiles } from '../source-files.ts';
 import { type EximConfig, type EximDriver, type EximOption, listOf, readEximConfig } from './config.ts';
@@ -24,8 +24,8 @@ import { takeTransport } from './transports.ts';
 const DEFAULT: LimitPlace = { layer: 'default' };
 
 /** Reads a configuration. @throws SourceFault when there is none. */
-export function readExim(files: SourceFiles): Draft {
-  const draft = new Draft();
+export function readExim(files: SourceFiles): ImportDraft {
+  const draft = new ImportDraft();
   const all = files.all();
   const path =
     all.find((one) =>
@@ -68,7 +68,7 @@ export function readExim(files: SourceFiles): Draft {
   return draft;
 }
 
-type Main = (option: EximOption, draft: Draft, config: EximConfig) => void;
+type Main = (option: EximOption, draft: ImportDraft, config: EximConfig) => void;
 
 const MAIN: ReadonlyMap<string, Main> = new Map<string, Main>([
   [
@@ -136,7 +136,7 @@ const MAIN: ReadonlyMap<string, Main> = new Map<string, Main>([
   ],
 ]);
 
-function takeMain(draft: Draft, option: EximOption, config: EximConfig) {
+function takeMain(draft: ImportDraft, option: EximOption, config: EximConfig) {
   const { name, at } = option;
   const handler = MAIN.get(name);
   if (handler) return handler(option, draft, config);
@@ -155,7 +155,7 @@ interface Use {
 }
 
 /** Whose mail each transport carries, by the routers. */
-function usesOf(draft: Draft, { routers, lists }: EximConfig): Map<string, Use> {
+function usesOf(draft: ImportDraft, { routers, lists }: EximConfig): Map<string, Use> {
   const uses = new Map<string, Use>();
   for (const router of routers) {
     const option = (name: string): EximOption | undefined =>
@@ -183,7 +183,7 @@ interface RouterFacts {
   lists: EximConfig['lists'];
 }
 
-function takeRouter(draft: Draft, router: EximDriver, { driver, domains, use }: RouterFacts): void {
+function takeRouter(draft: ImportDraft, router: EximDriver, { driver, domains, use }: RouterFacts): void {
   for (const { name, value, at } of router.options) {
     if (name === 'senders') takeSenders(draft, value, at, router.name, use);
     else if (name === 'ignore_target_hosts') takeIgnored(draft, value, at);
@@ -205,7 +205,7 @@ function takeRouter(draft: Draft, router: EximDriver, { driver, domains, use }: 
 
 /** Domains of a router; undefined: all, or all but some. */
 function domainsOf(
-  draft: Draft,
+  draft: ImportDraft,
   option: EximOption | undefined,
   lists: EximConfig['lists'],
 ): string[] | undefined {
@@ -232,7 +232,7 @@ function domainsOf(
 }
 
 /** `senders = *@example.com`: a pool, a configuration set that has it, and the identity. */
-function takeSenders(draft: Draft, value: string, at: Place, router: string, use: Use) {
+function takeSenders(draft: ImportDraft, value: string, at: SourcePlace, router: string, use: Use) {
   const pool = poolName(router);
   const senders = listOf(value).map((one) => one.replace(/^\*@/, ''));
   const good = senders.filter((one) => /^([^\s@*]+@)?[a-z0-9-]+(\.[a-z0-9-]+)+$/i.test(one));
@@ -253,7 +253,7 @@ function takeSenders(draft: Draft, value: string, at: Place, router: string, use
   );
 }
 
-function takeIgnored(draft: Draft, value: string, at: Place): void {
+function takeIgnored(draft: ImportDraft, value: string, at: SourcePlace): void {
   const hosts = listOf(value).filter((one) => isIP(one) !== 0 || ipaddr.isValidCIDR(one));
   if (hosts.length > 0) draft.limit(at, DEFAULT, 'prohibitedMx', hosts);
   draft.note(
@@ -265,10 +265,10 @@ function takeIgnored(draft: Draft, value: string, at: Place): void {
 
 /** `route_list = example.com relay.example.net ; * [192.0.2.1]::587`; route_data is for the domains of the router. */
 function takeRoutes(
-  draft: Draft,
+  draft: ImportDraft,
   name: string,
   value: string,
-  at: Place,
+  at: SourcePlace,
   domains: readonly string[] | undefined,
 ): void {
   const rows =

@@ -1,7 +1,7 @@
 /** Exim's retry rules: `*  *  F,2h,15m; G,16h,1h,1.5; F,4d,6h` (specification, chapter 32). */
 import { DAY, HOUR, MINUTE, SECOND } from '../../time.ts';
 import { clamped, spanOf } from '../amounts.ts';
-import { type Draft, type LimitPlace, placeOfDomain } from '../draft.ts';
+import { type ImportDraft, type LimitPlace, placeOfDomain } from '../draft.ts';
 import type { EximOption } from './config.ts';
 
 const UNITS: Readonly<Record<string, number>> = { s: SECOND, m: MINUTE, h: HOUR, d: DAY, w: 7 * DAY };
@@ -16,7 +16,7 @@ export function eximTimeOf(text: string): number | undefined {
   return sum;
 }
 
-export function takeRetry(draft: Draft, { value, at }: EximOption) {
+export function takeRetry(draft: ImportDraft, { value, at }: EximOption) {
   const parts = /^(\S+)\s+(\S+)(?:\s+senders=\S+)?\s+(\S.*)$/s.exec(value);
   if (parts === null) return draft.note(at, 'fault', 'is no rule of address, error and times.');
   const [, address, error, times] = parts;

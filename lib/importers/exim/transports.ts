@@ -5,8 +5,8 @@ import type { Deadline, LimitName, Qualifier } from '../../shaping/limits/limit.
 import { HOUR, SECOND } from '../../time.ts';
 import { clamped, spanOf } from '../amounts.ts';
 import { takeKey } from '../dkim-key.ts';
-import type { Draft, LimitPlace } from '../draft.ts';
-import { type Place, shownValue } from '../finding.ts';
+import type { ImportDraft, LimitPlace } from '../draft.ts';
+import { type SourcePlace, shownValue } from '../finding.ts';
 import type { SourceFiles } from '../source-files.ts';
 import { type EximDriver, type EximOption, listOf } from './config.ts';
 import { meaningOf } from './meanings.ts';
@@ -19,15 +19,15 @@ export interface TransportUse {
   readonly pool?: string;
 }
 
-interface Target extends TransportUse {
-  readonly draft: Draft;
+interface EximTarget extends TransportUse {
+  readonly draft: ImportDraft;
 }
 
-type Handler = (value: string, at: Place, target: Target) => void;
+type EximHandler = (value: string, at: SourcePlace, target: EximTarget) => void;
 
 function set(
-  { draft, places, pool }: Target,
-  at: Place,
+  { draft, places, pool }: EximTarget,
+  at: SourcePlace,
   name: LimitName,
   value: unknown,
   changed?: string,
@@ -39,7 +39,7 @@ function set(
 }
 
 const deadline =
-  (...names: Deadline[]): Handler =>
+  (...names: Deadline[]): EximHandler =>
   (value, at, target) => {
     const ms = eximTimeOf(value);
     if (ms === undefined)
@@ -63,7 +63,7 @@ function hostsOf(value: string): 'all' | 'none' | string[] {
 }
 
 const tlsFor =
-  (policy: 'required' | 'off', note?: string): Handler =>
+  (policy: 'required' | 'off', note?: string): EximHandler =>
   (value, at, target) => {
     const hosts = hostsOf(value);
     if (hosts === 'none') return target.draft.note(at, 'already', 'no host.');
@@ -75,7 +75,7 @@ const tlsFor =
     );
   };
 
-const HANDLERS: ReadonlyMap<string, Handler> = new Map<string, Handler>([
+const HANDLERS: ReadonlyMap<string, EximHandler> = new Map<string, EximHandler>([
   ['connect_timeout', deadline('connect')],
   ['command_timeout', deadline('greeting', 'ehlo', 'starttls', 'mail', 'rcpt', 'dataInit')],
   ['data_timeout', deadline('dataBlock')],
@@ -182,7 +182,7 @@ function simple(value: string, variables: Readonly<Record<string, string>>): str
 
 /** Takes the options of a transport. @param host the value of $primary_hostname. */
 export function takeTransport(
-  draft: Draft,
+  draft: ImportDraft,
   files: SourceFiles,
   transport: EximDriver,
   use: TransportUse,
@@ -190,7 +190,7 @@ export function takeTransport(
 ): void {
   const option = (name: string): EximOption | undefined =>
     transport.options.findLast((one) => one.name === name);
-  const target: Target = { draft, ...use };
+  const target: EximTarget = { draft, ...use };
   for (const { name, value, at } of transport.options) {
     if (/^dkim_(domain|selector|private_key)$/.test(name)) continue;
     if (name === 'helo_data') {
@@ -216,7 +216,12 @@ export function takeTransport(
   takeDkim(draft, files, option);
 }
 
-function takeHelo(draft: Draft, at: Place, name: string | undefined, address: string | undefined) {
+function takeHelo(
+  draft: ImportDraft,
+  at: SourcePlace,
+  name: string | undefined,
+  address: string | undefined,
+) {
   if (name === undefined)
     return draft.note(
       at,
@@ -239,7 +244,7 @@ function takeHelo(draft: Draft, at: Place, name: string | undefined, address: st
 }
 
 /** The three options belong together: for which domain, under which selector, with which key. */
-function takeDkim(draft: Draft, files: SourceFiles, option: (name: string) => EximOption | undefined) {
+function takeDkim(draft: ImportDraft, files: SourceFiles, option: (name: string) => EximOption | undefined) {
   const [domain, selector, key] = ['dkim_domain', 'dkim_selector', 'dkim_private_key'].map(option);
   const any = domain ?? selector ?? key;
   if (any === undefined) return undefined;

@@ -3,17 +3,17 @@ import { PatternError } from '../../automation/pattern.ts';
 import type { Rule, RuleAction, RuleLimit } from '../../automation/rule.ts';
 import type { Dimension } from '../../directives/directive.ts';
 import { rateOf, spanOf } from '../amounts.ts';
-import type { Draft, LimitPlace } from '../draft.ts';
-import type { Place } from '../finding.ts';
+import type { ImportDraft, LimitPlace } from '../draft.ts';
+import type { SourcePlace } from '../finding.ts';
 import { replyPatternOf } from '../powermta/patterns.ts';
 import { isTable, type TomlTable } from './toml.ts';
 import { durationOf, limitOf, throttleOf } from './values.ts';
 
 /** Takes one `[[… .automation]]`. */
 export function takeAutomation(
-  draft: Draft,
+  draft: ImportDraft,
   entry: TomlTable,
-  at: Place,
+  at: SourcePlace,
   where: { name: string; index: number; places: readonly LimitPlace[]; source: boolean },
 ) {
   const expressions = (Array.isArray(entry.regex) ? entry.regex : [entry.regex]).filter(

@@ -3,12 +3,12 @@
 import type { Deadline, LimitName } from '../../shaping/limits/limit.ts';
 import { DAY, HOUR, SECOND } from '../../time.ts';
 import { clamped, rateOf, spanOf } from '../amounts.ts';
-import type { Draft, LimitPlace } from '../draft.ts';
-import { type FindingState, type Place, shownValue } from '../finding.ts';
+import type { ImportDraft, LimitPlace } from '../draft.ts';
+import { type FindingState, type SourcePlace, shownValue } from '../finding.ts';
 import { durationOf, limitOf, throttleOf } from './values.ts';
 
 export interface PathTarget {
-  readonly draft: Draft;
+  readonly draft: ImportDraft;
   readonly places: readonly LimitPlace[];
   /** Name of the block, for the names of shared limits. */
   readonly name: string;
@@ -16,11 +16,11 @@ export interface PathTarget {
   readonly ips: readonly string[] | undefined;
 }
 
-type Handler = (value: unknown, at: Place, target: PathTarget) => void;
+type PathHandler = (value: unknown, at: SourcePlace, target: PathTarget) => void;
 
 function set(
   { draft, places, ips }: PathTarget,
-  at: Place,
+  at: SourcePlace,
   name: LimitName,
   value: unknown,
   changed?: string,
@@ -33,12 +33,12 @@ function set(
   draft.note(at, changed ? 'changed' : 'taken', `${name} ${written}.${changed ? ` ${changed}` : ''}`);
 }
 
-function wrong({ draft }: PathTarget, at: Place, what: string): void {
+function wrong({ draft }: PathTarget, at: SourcePlace, what: string): void {
   draft.note(at, 'fault', `is not ${what}; the limit is not taken.`);
 }
 
 const count =
-  (name: LimitName, max: number, changed?: string): Handler =>
+  (name: LimitName, max: number, changed?: string): PathHandler =>
   (value, at, target) => {
     const number = limitOf(value);
     if (number === undefined || number < 0) wrong(target, at, 'a number');
@@ -48,7 +48,7 @@ const count =
   };
 
 const rate =
-  (name: 'messageRate' | 'connectionRate'): Handler =>
+  (name: 'messageRate' | 'connectionRate'): PathHandler =>
   (value, at, target) => {
     const found = throttleOf(value);
     if (found === undefined) return wrong(target, at, 'a rate');
@@ -63,7 +63,7 @@ const rate =
   };
 
 const deadline =
-  (...names: Deadline[]): Handler =>
+  (...names: Deadline[]): PathHandler =>
   (value, at, target) => {
     const ms = durationOf(value);
     if (ms === undefined) return wrong(target, at, 'a time');
@@ -88,7 +88,7 @@ const TLS: Readonly<Record<string, readonly [string, string?]>> = {
   disabled: ['off'],
 };
 
-const tls: Handler = (value, at, target) => {
+const tls: PathHandler = (value, at, target) => {
   const known = TLS[String(value).toLowerCase()];
   if (known === undefined) wrong(target, at, 'a kind of TLS');
   else set(target, at, 'tls', known[0], known[1]);
@@ -102,13 +102,13 @@ const FAMILIES: Readonly<Record<string, string>> = {
   ipv4andipv6: 'ipv4-first',
 };
 
-const families: Handler = (value, at, target) => {
+const families: PathHandler = (value, at, target) => {
   const order = FAMILIES[String(value).toLowerCase()];
   if (order === undefined) wrong(target, at, 'an order of address families');
   else set(target, at, 'addressFamilies', order);
 };
 
-const hosts: Handler = (value, at, target) => {
+const hosts: PathHandler = (value, at, target) => {
   const list = Array.isArray(value)
     ? value.filter((one): one is string => typeof one === 'string')
     : undefined;
@@ -124,7 +124,7 @@ const hosts: Handler = (value, at, target) => {
 };
 
 /** A limit of everything to a provider or block, for each source or over all of them. */
-function shared(target: PathTarget, at: Place, name: string, limit: object, each: boolean): void {
+function shared(target: PathTarget, at: SourcePlace, name: string, limit: object, each: boolean): void {
   const { draft, places, ips } = target;
   draft.limits.shared ??= {};
   for (const place of places) {
@@ -156,7 +156,7 @@ function rateOrQuota(value: unknown): object | undefined {
 }
 
 const named =
-  (read: (value: unknown) => object | undefined): Handler =>
+  (read: (value: unknown) => object | undefined): PathHandler =>
   (value, at, target) => {
     for (const [name, one] of Object.entries((value ?? {}) as object)) {
       const spec =
@@ -177,14 +177,14 @@ const shareCount = (value: unknown): object | undefined => {
 };
 
 const forEach =
-  (name: string, read: (value: unknown) => object | undefined): Handler =>
+  (name: string, read: (value: unknown) => object | undefined): PathHandler =>
   (value, at, target) => {
     const limit = read(value);
     if (limit === undefined) wrong(target, at, 'a limit');
     else shared(target, at, `${name}-${target.name}`.replace(/[^\w.-]+/g, '-'), limit, true);
   };
 
-export const PATH: ReadonlyMap<string, Handler> = new Map<string, Handler>([
+export const PATH: ReadonlyMap<string, PathHandler> = new Map<string, PathHandler>([
   ['connection_limit', count('connections', 10_000)],
   [
     'provider_connection_limit',

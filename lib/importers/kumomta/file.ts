@@ -1,13 +1,13 @@
 /** What the importers of KumoMTA's files share. */
 import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
-import type { Draft } from '../draft.ts';
+import type { ImportDraft } from '../draft.ts';
 import type { SourceFiles } from '../source-files.ts';
 import type { TomlSource } from './toml.ts';
 
 /** A parsed file. */
 export interface KumoFile {
-  readonly draft: Draft;
+  readonly draft: ImportDraft;
   readonly files: SourceFiles;
   readonly file: string;
   readonly path: string;

@@ -3,7 +3,7 @@
  * Policy in Lua is a program; what it does goes into `postern.policy.ts`.
  */
 import { basename } from 'node:path';
-import { Draft } from '../draft.ts';
+import { ImportDraft } from '../draft.ts';
 import { SourceFault, type SourceFiles, type SourceText } from '../source-files.ts';
 import { takeDkim } from './dkim-data.ts';
 import type { KumoFile } from './file.ts';
@@ -22,8 +22,8 @@ const KINDS: readonly (readonly [RegExp, RegExp, (file: KumoFile) => void])[] = 
 ];
 
 /** Reads the files. @throws SourceFault when there is none. */
-export function readKumoMta(files: SourceFiles): Draft {
-  const draft = new Draft();
+export function readKumoMta(files: SourceFiles): ImportDraft {
+  const draft = new ImportDraft();
   const paths = files.all().filter((path) => /\.(toml|json)$/i.test(path));
   if (paths.length === 0) throw new SourceFault('has no .toml file');
   const sources = new Map<string, string>();

@@ -2,17 +2,17 @@
 import type { Qualifier } from '../../shaping/limits/limit.ts';
 import { DAY, MINUTE, SECOND } from '../../time.ts';
 import { clamped, rateOf, spanOf } from '../amounts.ts';
-import { type Draft, type LimitPlace, placeOfDomain } from '../draft.ts';
-import { type Place, shownValue } from '../finding.ts';
+import { type ImportDraft, type LimitPlace, placeOfDomain } from '../draft.ts';
+import { type SourcePlace, shownValue } from '../finding.ts';
 import { poolName } from '../names.ts';
 import type { KumoFile } from './file.ts';
 import { isTable, type TomlTable } from './toml.ts';
 import { durationOf, throttleOf } from './values.ts';
 
-type Mail = Partial<Record<Qualifier, string>>;
+type QueueMail = Partial<Record<Qualifier, string>>;
 
 export function takeQueues({ draft, file, toml }: KumoFile) {
-  const at = (path: readonly string[], value?: unknown): Place => ({
+  const at = (path: readonly string[], value?: unknown): SourcePlace => ({
     file,
     line: toml.lineOf(path),
     directive: path.join('.'),
@@ -46,7 +46,12 @@ export function takeQueues({ draft, file, toml }: KumoFile) {
     else draft.note(at([key]), 'unknown', 'is no table of a queues file as far as is known.');
   }
 
-  function takeEntry(path: readonly string[], entry: TomlTable, place: LimitPlace, mail: Mail | undefined) {
+  function takeEntry(
+    path: readonly string[],
+    entry: TomlTable,
+    place: LimitPlace,
+    mail: QueueMail | undefined,
+  ) {
     for (const [key, value] of Object.entries(entry)) {
       if (key === 'campaigns' && isTable(value)) {
         for (const [name, own] of Object.entries(value))
@@ -71,11 +76,11 @@ function headers(key: string): string {
 }
 
 function takeOption(
-  draft: Draft,
+  draft: ImportDraft,
   key: string,
   value: unknown,
-  at: Place,
-  { place, mail, entry }: { place: LimitPlace; mail: Mail | undefined; entry: TomlTable },
+  at: SourcePlace,
+  { place, mail, entry }: { place: LimitPlace; mail: QueueMail | undefined; entry: TomlTable },
 ) {
   const set = (name: 'maxAge' | 'retry' | 'messageRate', limit: unknown, text: string, changed = false) => {
     draft.limit(at, place, name, limit, mail);
@@ -143,7 +148,13 @@ function takeOption(
   }
 }
 
-function takePool(draft: Draft, name: string, at: Place, place: LimitPlace, mail: Mail | undefined) {
+function takePool(
+  draft: ImportDraft,
+  name: string,
+  at: SourcePlace,
+  place: LimitPlace,
+  mail: QueueMail | undefined,
+) {
   const pool = poolName(name);
   if (place.layer !== 'default')
     return draft.note(

@@ -2,7 +2,7 @@
 import { DAY, HOUR, MINUTE, SECOND } from '../../time.ts';
 
 /** A parameter as it is set last. */
-export interface Parameter {
+export interface PostfixParameter {
   readonly name: string;
   readonly value: string;
   readonly line: number;
@@ -16,7 +16,7 @@ export interface MasterService {
   readonly processes: number | undefined;
   readonly command: string;
   /** `-o name=value`, in this service alone. */
-  readonly overrides: readonly Parameter[];
+  readonly overrides: readonly PostfixParameter[];
   readonly line: number;
 }
 
@@ -39,10 +39,10 @@ export function logicalLines(lines: readonly string[]): LogicalLine[] {
 
 /** The parameters of `main.cf`, and the lines that are none. */
 export function readMainCf(lines: readonly string[]): {
-  parameters: Map<string, Parameter>;
+  parameters: Map<string, PostfixParameter>;
   wrong: LogicalLine[];
 } {
-  const parameters = new Map<string, Parameter>();
+  const parameters = new Map<string, PostfixParameter>();
   const wrong: LogicalLine[] = [];
   for (const { text, line } of logicalLines(lines)) {
     const parts = /^([A-Za-z0-9_][\w-]*)\s*=\s*(.*)$/s.exec(text);
@@ -75,7 +75,7 @@ export function readMasterCf(lines: readonly string[]): { services: MasterServic
 }
 
 /** `-o name=value`, `-o { name = value }` and the old `-oname=value`. */
-function overridesOf(text: string, line: number): Parameter[] {
+function overridesOf(text: string, line: number): PostfixParameter[] {
   const form = /-o\s*(?:\{\s*([\w-]+)\s*=\s*([^}]*)\}|([\w-]+)=(\S*))/g;
   return Array.from(text.matchAll(form), ([, braced, bracedValue, name, value]) => ({
     name: braced ?? name!,

@@ -1,14 +1,14 @@
 /** OpenDKIM's configuration: which key signs for which domain (opendkim.conf(5)). */
 
 import { takeKey } from '../dkim-key.ts';
-import type { Draft } from '../draft.ts';
-import type { FindingState, Place } from '../finding.ts';
+import type { ImportDraft } from '../draft.ts';
+import type { FindingState, SourcePlace } from '../finding.ts';
 import { SourceFault, type SourceFiles } from '../source-files.ts';
 
-interface Row {
+interface DkimRow {
   key: string;
   value: string;
-  at: Place;
+  at: SourcePlace;
 }
 
 const SIGNING = 'Signed are the headers of RFC 6376, From twice, with relaxed canonicalization and SHA-256.';
@@ -44,9 +44,9 @@ const MEANINGS: ReadonlyMap<string, readonly [FindingState, string]> = new Map(
 );
 
 /** Reads `opendkim.conf`, and the keys that it leads to. */
-export function readOpenDkim(draft: Draft, files: SourceFiles, path: string): void {
+export function readOpenDkim(draft: ImportDraft, files: SourceFiles, path: string): void {
   const { path: shown, lines } = files.read(path);
-  const found = new Map<string, Row>();
+  const found = new Map<string, DkimRow>();
   for (const [i, line] of lines.entries()) {
     const parts = /^([A-Za-z][\w-]*)\s+(.*)$/.exec(line.replace(/(^|\s)#.*$/, '').trim());
     if (parts === null) continue;
@@ -68,7 +68,12 @@ export function readOpenDkim(draft: Draft, files: SourceFiles, path: string): vo
 
 const OWN = new Set(['domain', 'selector', 'keyfile', 'keytable', 'signingtable']);
 
-function signAll(draft: Draft, files: SourceFiles, found: ReadonlyMap<string, Row>, from: string): void {
+function signAll(
+  draft: ImportDraft,
+  files: SourceFiles,
+  found: ReadonlyMap<string, DkimRow>,
+  from: string,
+): void {
   const [domain, selector, keyFile] = ['domain', 'selector', 'keyfile'].map((name) => found.get(name));
   if (!domain || !selector || !keyFile) return;
   for (const one of domain.value.split(/[\s,]+/)) {
@@ -79,7 +84,7 @@ function signAll(draft: Draft, files: SourceFiles, found: ReadonlyMap<string, Ro
 }
 
 /** Rows of a dataset: `refile:/path`, `file:/path`, a path, or the rows themselves. */
-function rowsOf(draft: Draft, files: SourceFiles, { value, at }: Row): Row[] {
+function rowsOf(draft: ImportDraft, files: SourceFiles, { value, at }: DkimRow): DkimRow[] {
   const [, type = '', rest = value] = /^([a-z]+):(.*)$/s.exec(value) ?? [];
   if (type === 'csl' || (type === '' && !value.startsWith('/') && value.includes('='))) {
     return rest.split(',').map((pair) => {
@@ -114,11 +119,11 @@ function rowsOf(draft: Draft, files: SourceFiles, { value, at }: Row): Row[] {
 
 /** `name  domain:selector:/path/to/key`; `%` stands for the domain of the sender. */
 function keysOf(
-  draft: Draft,
+  draft: ImportDraft,
   files: SourceFiles,
-  table: Row | undefined,
-): Map<string, Row & { parts: string[] }> {
-  const keys = new Map<string, Row & { parts: string[] }>();
+  table: DkimRow | undefined,
+): Map<string, DkimRow & { parts: string[] }> {
+  const keys = new Map<string, DkimRow & { parts: string[] }>();
   for (const row of table ? rowsOf(draft, files, table) : []) {
     const parts = /^([^:]+):([^:]+):(.+)$/s.exec(row.value);
     if (parts === null) draft.note(row.at, 'fault', 'is not domain:selector:key.');
@@ -129,10 +134,10 @@ function keysOf(
 
 /** `*@example.com  name`, `example.com name`, `.example.com name`, `user@example.com name`. */
 function sign(
-  draft: Draft,
+  draft: ImportDraft,
   files: SourceFiles,
-  table: Row,
-  keys: ReadonlyMap<string, Row & { parts: string[] }>,
+  table: DkimRow,
+  keys: ReadonlyMap<string, DkimRow & { parts: string[] }>,
   from: string,
 ): void {
   for (const { key: pattern, value: name, at } of rowsOf(draft, files, table)) {

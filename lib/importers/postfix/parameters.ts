@@ -4,26 +4,32 @@ import ipaddr from 'ipaddr.js';
 import type { Deadline, LimitName, Qualifier } from '../../shaping/limits/limit.ts';
 import { DAY, HOUR, MINUTE, SECOND } from '../../time.ts';
 import { clamped, rateOf, spanOf } from '../amounts.ts';
-import type { Draft, LimitPlace } from '../draft.ts';
-import { type FindingState, type Place, shownValue } from '../finding.ts';
+import type { ImportDraft, LimitPlace } from '../draft.ts';
+import { type FindingState, type SourcePlace, shownValue } from '../finding.ts';
 import { nextHopOf, timeOf } from './main-cf.ts';
 
 /** Where the values of a transport go. */
-export interface Target {
-  readonly draft: Draft;
+export interface PostfixTarget {
+  readonly draft: ImportDraft;
   readonly place: LimitPlace;
   readonly mail?: Partial<Record<Qualifier, string>>;
   /** Value of any parameter, expanded. */
   settingOf(name: string): string | undefined;
 }
 
-type Handler = (value: string, at: Place, target: Target) => void;
+type PostfixHandler = (value: string, at: SourcePlace, target: PostfixTarget) => void;
 
-function note({ draft }: Target, at: Place, state: FindingState, text: string): void {
+function note({ draft }: PostfixTarget, at: SourcePlace, state: FindingState, text: string): void {
   draft.note(at, state, text);
 }
 
-function set(target: Target, at: Place, name: LimitName, value: unknown, changed?: string): void {
+function set(
+  target: PostfixTarget,
+  at: SourcePlace,
+  name: LimitName,
+  value: unknown,
+  changed?: string,
+): void {
   target.draft.limit(at, target.place, name, value, target.mail);
   const written = shownValue(value);
   note(
@@ -34,14 +40,14 @@ function set(target: Target, at: Place, name: LimitName, value: unknown, changed
   );
 }
 
-function wrong(target: Target, at: Place, what: string): void {
+function wrong(target: PostfixTarget, at: SourcePlace, what: string): void {
   note(target, at, 'fault', `is not ${what}; the limit is not taken. Correct it, or set it by hand.`);
 }
 
 const EACH = 'Counted for each source address and site (a set of MX hosts), not for each domain.';
 
 const count =
-  (name: LimitName, max: number, changed?: string): Handler =>
+  (name: LimitName, max: number, changed?: string): PostfixHandler =>
   (value, at, target) => {
     const number = /^\d{1,9}$/.test(value) ? Number(value) : undefined;
     if (number === undefined) wrong(target, at, 'a number');
@@ -50,7 +56,7 @@ const count =
   };
 
 const deadline =
-  (...names: Deadline[]): Handler =>
+  (...names: Deadline[]): PostfixHandler =>
   (value, at, target) => {
     const ms = timeOf(value);
     if (ms === undefined) return wrong(target, at, 'a time');
@@ -63,7 +69,7 @@ const deadline =
   };
 
 /** `1s` between two deliveries to a destination is one delivery a second. */
-const delay: Handler = (value, at, target) => {
+const delay: PostfixHandler = (value, at, target) => {
   const ms = timeOf(value);
   if (ms === undefined) return wrong(target, at, 'a time');
   if (ms === 0) return note(target, at, 'already', 'No delay, so no rate.');
@@ -107,21 +113,21 @@ export function tlsOf(
   }
 }
 
-const tlsLevel: Handler = (value, at, target) => {
+const tlsLevel: PostfixHandler = (value, at, target) => {
   const level = tlsOf(value);
   if (level === undefined) wrong(target, at, 'a level of TLS');
   else set(target, at, 'tls', level.tls, level.changed);
 };
 
 const tlsFlag =
-  (policy: 'opportunistic' | 'required'): Handler =>
+  (policy: 'opportunistic' | 'required'): PostfixHandler =>
   (value, at, target) => {
     if (/^yes$/i.test(value)) set(target, at, 'tls', policy);
     else note(target, at, 'already', 'not asked for; smtp_tls_security_level decides.');
   };
 
 /** The delays of Postfix: from the least on doubled up to the most, until the message is too old. */
-const retry: Handler = (_value, at, target) => {
+const retry: PostfixHandler = (_value, at, target) => {
   const least = timeOf(target.settingOf('minimal_backoff_time') ?? '300s') ?? 300 * SECOND;
   const most = timeOf(target.settingOf('maximal_backoff_time') ?? '4000s') ?? 4000 * SECOND;
   if (least === 0) return wrong(target, at, 'a time');
@@ -133,7 +139,7 @@ const retry: Handler = (_value, at, target) => {
   return set(target, at, 'retry', { delays }, 'The last delay repeats; each is spread by a tenth.');
 };
 
-const lifetime: Handler = (value, at, target) => {
+const lifetime: PostfixHandler = (value, at, target) => {
   const ms = timeOf(value, 'd');
   if (ms === undefined) return wrong(target, at, 'a time');
   const { ms: within, moved } = clamped(ms, MINUTE, 14 * DAY);
@@ -141,7 +147,7 @@ const lifetime: Handler = (value, at, target) => {
 };
 
 /** @param name of the setting for what has no pool. */
-const bind: Handler = (value, at, target) => {
+const bind: PostfixHandler = (value, at, target) => {
   if (value === '') return note(target, at, 'already', 'The host chooses the address.');
   if (isIP(value) === 0) return wrong(target, at, 'an IP address');
   const pool = target.mail?.pool ?? 'default';
@@ -154,7 +160,7 @@ const bind: Handler = (value, at, target) => {
   );
 };
 
-const helo: Handler = (value, at, target) => {
+const helo: PostfixHandler = (value, at, target) => {
   const ips = [target.settingOf('smtp_bind_address'), target.settingOf('smtp_bind_address6')].filter(
     (ip) => ip && isIP(ip),
   );
@@ -172,14 +178,14 @@ const helo: Handler = (value, at, target) => {
 };
 
 const families =
-  (order: (value: string) => string | undefined): Handler =>
+  (order: (value: string) => string | undefined): PostfixHandler =>
   (value, at, target) => {
     const families = order(value.toLowerCase());
     if (families === undefined) note(target, at, 'already', 'Both families are used, IPv4 first.');
     else set(target, at, 'addressFamilies', families);
   };
 
-const networks: Handler = (value, at, target) => {
+const networks: PostfixHandler = (value, at, target) => {
   const taken: string[] = [];
   const left: string[] = [];
   for (const word of value.split(/[\s,]+/).filter(Boolean)) {
@@ -200,7 +206,7 @@ const networks: Handler = (value, at, target) => {
     note(target, at, 'impossible', `${left.join(', ')} was not taken: list the networks in relayFrom.`);
 };
 
-const size: Handler = (value, at, target) => {
+const size: PostfixHandler = (value, at, target) => {
   const bytes = /^\d{1,12}$/.test(value) ? Number(value) : undefined;
   if (bytes === undefined) return wrong(target, at, 'a number');
   if (bytes === 0)
@@ -209,7 +215,7 @@ const size: Handler = (value, at, target) => {
   return note(target, at, 'taken', 'maxMessageBytes of postern.config.ts.');
 };
 
-const relay: Handler = (value, at, target) => {
+const relay: PostfixHandler = (value, at, target) => {
   if (value === '') return note(target, at, 'already', 'Mail goes to the hosts of each domain.');
   const hop = nextHopOf(value);
   if (hop === undefined) return wrong(target, at, 'a host');
@@ -223,7 +229,7 @@ const relay: Handler = (value, at, target) => {
   );
 };
 
-const port: Handler = (value, at, target) => {
+const port: PostfixHandler = (value, at, target) => {
   const number = value === 'smtp' ? 25 : Number(value);
   if (!Number.isInteger(number) || number < 1 || number > 65_535) return wrong(target, at, 'a port');
   target.draft.start.smtpPort = number;
@@ -231,7 +237,7 @@ const port: Handler = (value, at, target) => {
 };
 
 /** A rate of all mail of a transport, whatever its destination. */
-const overall: Handler = (value, at, target) => {
+const overall: PostfixHandler = (value, at, target) => {
   const ms = timeOf(value);
   if (ms === undefined) return wrong(target, at, 'a time');
   if (ms === 0) return note(target, at, 'already', 'No delay, so no rate.');
@@ -245,7 +251,7 @@ const overall: Handler = (value, at, target) => {
 const failures = count('deadAfter', 100);
 
 /** Of the delivering client, for each transport. */
-export const TRANSPORT: ReadonlyMap<string, Handler> = new Map<string, Handler>([
+export const TRANSPORT: ReadonlyMap<string, PostfixHandler> = new Map<string, PostfixHandler>([
   ['smtp_connect_timeout', deadline('connect')],
   ['smtp_helo_timeout', deadline('greeting', 'ehlo')],
   ['smtp_mail_timeout', deadline('mail')],
@@ -277,7 +283,7 @@ export const TRANSPORT: ReadonlyMap<string, Handler> = new Map<string, Handler>(
 ]);
 
 /** Of the queue manager, by the end of the name behind the transport's: `slow_destination_rate_delay`. */
-export const QUEUE: ReadonlyMap<string, Handler> = new Map<string, Handler>([
+export const QUEUE: ReadonlyMap<string, PostfixHandler> = new Map<string, PostfixHandler>([
   ['destination_concurrency_limit', count('connections', 10_000, EACH)],
   ['destination_rate_delay', delay],
   ['transport_rate_delay', overall],
@@ -292,7 +298,7 @@ export const QUEUE: ReadonlyMap<string, Handler> = new Map<string, Handler>([
 ]);
 
 /** Of the whole server. */
-export const GLOBAL: ReadonlyMap<string, Handler> = new Map<string, Handler>([
+export const GLOBAL: ReadonlyMap<string, PostfixHandler> = new Map<string, PostfixHandler>([
   ['minimal_backoff_time', retry],
   ['maximal_backoff_time', retry],
   ['maximal_queue_lifetime', lifetime],

@@ -11,13 +11,13 @@
 
 import { isIP } from 'node:net';
 import { basename } from 'node:path';
-import { Draft, type LimitPlace, placeOfDomain } from '../draft.ts';
-import type { Place } from '../finding.ts';
+import { ImportDraft, type LimitPlace, placeOfDomain } from '../draft.ts';
+import type { SourcePlace } from '../finding.ts';
 import { SourceFault, type SourceFiles } from '../source-files.ts';
-import { expand, type MasterService, type Parameter, readMainCf, readMasterCf } from './main-cf.ts';
+import { expand, type MasterService, type PostfixParameter, readMainCf, readMasterCf } from './main-cf.ts';
 import { meaningOf } from './meanings.ts';
 import { readOpenDkim } from './opendkim.ts';
-import { GLOBAL, QUEUE, type Target, TRANSPORT } from './parameters.ts';
+import { GLOBAL, type PostfixTarget, QUEUE, TRANSPORT } from './parameters.ts';
 import {
   type PostfixTables,
   readTables,
@@ -39,15 +39,20 @@ const BY_TRANSPORT =
   /^([\w-]+?)_((?:destination_|transport_|initial_destination_|delivery_slot_|minimum_delivery|recipient_|extra_recipient|time_limit)\w*)$/;
 
 /** Reads the configuration of Postfix. @throws SourceFault when there is no main.cf. */
-export function readPostfix(files: SourceFiles): Draft {
-  const draft = new Draft();
+export function readPostfix(files: SourceFiles): ImportDraft {
+  const draft = new ImportDraft();
   const all = files.all();
   const named = (name: string): string | undefined => all.find((path) => basename(path) === name);
   const mainPath = named('main.cf') ?? (all.length === 1 ? all[0] : undefined);
   if (mainPath === undefined) throw new SourceFault('has no main.cf');
   const main = files.read(mainPath);
   const { parameters, wrong } = readMainCf(main.lines);
-  const at = ({ name, value, line }: Parameter): Place => ({ file: main.path, line, directive: name, value });
+  const at = ({ name, value, line }: PostfixParameter): SourcePlace => ({
+    file: main.path,
+    line,
+    directive: name,
+    value,
+  });
   if (main.encoding)
     draft.note({ file: main.path, line: 0, directive: 'encoding' }, 'changed', `read as ${main.encoding}.`);
   for (const { text, line } of wrong) {
@@ -56,7 +61,7 @@ export function readPostfix(files: SourceFiles): Draft {
   const services = readServices(draft, files, named('master.cf'));
   const tables: PostfixTables = { draft, files, services, domainsOf: new Map(), pools: new Set() };
   const settingOf = (name: string): string | undefined => parameters.get(name)?.value;
-  const whole: Target = {
+  const whole: PostfixTarget = {
     draft,
     place: DEFAULT,
     settingOf: (name) => (settingOf(name) === undefined ? undefined : expand(settingOf(name)!, settingOf)),
@@ -85,7 +90,7 @@ export function readPostfix(files: SourceFiles): Draft {
 }
 
 function readServices(
-  draft: Draft,
+  draft: ImportDraft,
   files: SourceFiles,
   path: string | undefined,
 ): Map<string, MasterService> {
@@ -105,8 +110,8 @@ function readServices(
 function takeParameter(
   name: string,
   value: string,
-  at: Place,
-  whole: Target,
+  at: SourcePlace,
+  whole: PostfixTarget,
   tables: PostfixTables,
   used: ReadonlySet<string>,
 ) {
@@ -136,7 +141,7 @@ function takeParameter(
   );
 }
 
-function overridden(name: string, { settingOf }: Target): boolean {
+function overridden(name: string, { settingOf }: PostfixTarget): boolean {
   return settingOf(name.replace(/^default_/, 'smtp_')) !== undefined;
 }
 
@@ -144,10 +149,10 @@ function overridden(name: string, { settingOf }: Target): boolean {
 function targetsOf(
   transport: string,
   { draft, domainsOf, pools, services }: PostfixTables,
-  whole: Target,
-): Target[] {
+  whole: PostfixTarget,
+): PostfixTarget[] {
   if (/^(default|smtp|relay)$/.test(transport)) return [whole];
-  const targets: Target[] = Array.from(domainsOf.get(transport) ?? [], (domain) => ({
+  const targets: PostfixTarget[] = Array.from(domainsOf.get(transport) ?? [], (domain) => ({
     ...whole,
     place: placeOfDomain(domain),
   }));
@@ -164,8 +169,8 @@ function targetsOf(
 function takeService(
   service: MasterService,
   tables: PostfixTables,
-  whole: Target,
-  parameters: ReadonlyMap<string, Parameter>,
+  whole: PostfixTarget,
+  parameters: ReadonlyMap<string, PostfixParameter>,
   file: string,
 ): void {
   if (!/^(smtp|relay)$/.test(service.command)) return;
@@ -175,7 +180,7 @@ function takeService(
   const master = file.replace(/main\.cf$/, 'master.cf');
   const isUsed = isDefault || tables.domainsOf.has(service.name) || tables.pools.has(service.name);
   for (const base of isUsed ? targetsOf(service.name, tables, whole) : []) {
-    const target: Target = {
+    const target: PostfixTarget = {
       ...base,
       settingOf: (name) => (settingOf(name) === undefined ? undefined : expand(settingOf(name)!, settingOf)),
     };
@@ -207,7 +212,11 @@ function takeService(
 }
 
 /** So many processes are so many connections of the transport at once. */
-function takeProcesses({ name, processes }: MasterService, at: Place, { draft, place, mail }: Target) {
+function takeProcesses(
+  { name, processes }: MasterService,
+  at: SourcePlace,
+  { draft, place, mail }: PostfixTarget,
+) {
   if (place.layer === 'default' && mail === undefined) {
     draft.limit(at, place, 'ipConnections', processes);
     draft.note(at, 'changed', `ipConnections ${processes}, for each source address.`);
@@ -225,7 +234,12 @@ function takeProcesses({ name, processes }: MasterService, at: Place, { draft, p
 }
 
 /** An address for the mail of some domains: a pool, and the policy that leads them there. */
-function bindForDomains(service: MasterService, ip: string, at: Place, { draft, domainsOf }: PostfixTables) {
+function bindForDomains(
+  service: MasterService,
+  ip: string,
+  at: SourcePlace,
+  { draft, domainsOf }: PostfixTables,
+) {
   if (isIP(ip) === 0) return draft.note(at, 'fault', `${ip} is no IP address.`);
   draft.pool(service.name, [ip]);
   const domains = [...(domainsOf.get(service.name) ?? [])].join(', ');

@@ -1,15 +1,15 @@
 /** The tables of Postfix that say where mail goes, and by which transport: transport(5), sender-dependent tables. */
 import { domainToASCII } from 'node:url';
-import type { Draft } from '../draft.ts';
+import type { ImportDraft } from '../draft.ts';
 import { placeOfDomain } from '../draft.ts';
-import type { Place } from '../finding.ts';
+import type { SourcePlace } from '../finding.ts';
 import { poolName } from '../names.ts';
 import { SourceFault, type SourceFiles } from '../source-files.ts';
 import { type MasterService, nextHopOf, readTable } from './main-cf.ts';
 import { tlsOf } from './parameters.ts';
 
 export interface PostfixTables {
-  readonly draft: Draft;
+  readonly draft: ImportDraft;
   readonly files: SourceFiles;
   readonly services: ReadonlyMap<string, MasterService>;
   /** Domains by the transport that carries their mail, filled from the tables. */
@@ -18,13 +18,13 @@ export interface PostfixTables {
   readonly pools: Set<string>;
 }
 
-type Row = (row: { key: string; value: string }, at: Place, tables: PostfixTables) => void;
+type TableRow = (row: { key: string; value: string }, at: SourcePlace, tables: PostfixTables) => void;
 
 /** Table types whose source is a text file beside the compiled one. */
 const TEXT_TYPES = /^(hash|btree|lmdb|cdb|dbm|sdbm|texthash|fail)$/;
 
 /** Reads every table of a parameter: `hash:/etc/postfix/transport, inline:{a=b}`. */
-export function readTables(value: string, at: Place, tables: PostfixTables, row: Row): void {
+export function readTables(value: string, at: SourcePlace, tables: PostfixTables, row: TableRow): void {
   const { draft, files } = tables;
   for (const word of value.match(/[\w-]+:\{[^}]*\}|\{[^}]*\}|[^\s,]+/g) ?? []) {
     const [, type = '', rest = ''] = /^(?:proxy:)?([\w-]+):(.*)$/s.exec(word) ?? [];
@@ -59,11 +59,11 @@ export function readTables(value: string, at: Place, tables: PostfixTables, row:
 }
 
 /** A row of transport_maps: `example.com smtp:[relay]:25`. */
-export const transportRow: Row = ({ key, value }, at, tables) => {
+export const transportRow: TableRow = ({ key, value }, at, tables) => {
   const { draft, services, domainsOf } = tables;
   const [, transport = '', hop = ''] = /^([\w-]*):?(.*)$/s.exec(value) ?? [];
   if (transport === 'error' || transport === 'retry' || transport === 'discard') {
-    const instead = transport === 'retry' ? 'suspend' : 'bounce';
+    const instead = transport === 'retry' ? 'pause' : 'bounce';
     return draft.note(
       at,
       'impossible',
@@ -114,7 +114,7 @@ export const transportRow: Row = ({ key, value }, at, tables) => {
 };
 
 /** A row of smtp_tls_policy_maps: `example.com secure`. */
-export const tlsRow: Row = ({ key, value }, at, { draft }) => {
+export const tlsRow: TableRow = ({ key, value }, at, { draft }) => {
   const domain = domainOfKey(key.replace(/^\[([^\]]+)\](:\d+)?$/, '$1'));
   const level = tlsOf(value);
   if (level === undefined) return draft.note(at, 'fault', `${value} is no level of TLS.`);
@@ -130,7 +130,7 @@ export const tlsRow: Row = ({ key, value }, at, { draft }) => {
 };
 
 /** A row of sender_dependent_default_transport_maps: mail of a sender takes a pool of its own. */
-export const senderTransportRow: Row = ({ key, value }, at, tables) => {
+export const senderTransportRow: TableRow = ({ key, value }, at, tables) => {
   const [, transport = '', hop = ''] = /^([\w-]*):?(.*)$/s.exec(value) ?? [];
   if (/^(DUNNO|)$/.test(transport)) return tables.draft.note(at, 'already', 'the default.');
   if (!tables.services.has(transport))
@@ -142,13 +142,13 @@ export const senderTransportRow: Row = ({ key, value }, at, tables) => {
 };
 
 /** A row of sender_dependent_relayhost_maps: mail of a sender goes to a relay. */
-export const senderRelayRow: Row = ({ key, value }, at, tables) => {
+export const senderRelayRow: TableRow = ({ key, value }, at, tables) => {
   const pool = poolName(`relay-${value}`);
   if (bindSender(key, pool, at, tables)) smarthost(value, pool, at, tables);
 };
 
 /** A configuration set with the pool, and the identity whose mail has it. */
-function bindSender(key: string, name: string, at: Place, { draft }: PostfixTables): boolean {
+function bindSender(key: string, name: string, at: SourcePlace, { draft }: PostfixTables): boolean {
   const address = key.startsWith('@') ? key.slice(1) : key;
   if (!/^[^\s@]+(@[^\s@]+)?\.[^\s@]+$/.test(address)) {
     draft.note(
@@ -170,7 +170,7 @@ function bindSender(key: string, name: string, at: Place, { draft }: PostfixTabl
   return true;
 }
 
-function smarthost(hop: string, pool: string, at: Place, { draft }: PostfixTables) {
+function smarthost(hop: string, pool: string, at: SourcePlace, { draft }: PostfixTables) {
   const next = nextHopOf(hop);
   if (next === undefined) return draft.note(at, 'fault', `${hop} is no host.`);
   const host = next.host.includes(':') ? `[${next.host}]` : next.host;

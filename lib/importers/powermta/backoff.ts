@@ -7,8 +7,8 @@ import { diagnose } from '../../outcome/diagnosis.ts';
 import { readReply } from '../../outcome/reply.ts';
 import { HOUR } from '../../time.ts';
 import { rateOf, spanOf } from '../amounts.ts';
-import type { Draft, LimitPlace } from '../draft.ts';
-import type { Place } from '../finding.ts';
+import type { ImportDraft, LimitPlace } from '../draft.ts';
+import type { SourcePlace } from '../finding.ts';
 import { poolName } from '../names.ts';
 import { intervalOf, pmtaRateOf, type Statement } from './config.ts';
 import { isYes } from './limits.ts';
@@ -40,14 +40,14 @@ export const BACKOFF: ReadonlySet<string> = new Set([
 const DEFAULT_RETRY: Span = '1h';
 const NEVER: Span = '1d';
 
-interface Entry {
+interface PatternEntry {
   expression: string;
   actions: ReadonlyMap<string, string>;
-  at: Place;
+  at: SourcePlace;
 }
 
 /** `reply /421 .*too many/ mode=backoff backoff-to-normal-after=1h` */
-function entryOf({ name, value, at }: Statement): Entry | undefined {
+function entryOf({ name, value, at }: Statement): PatternEntry | undefined {
   const parts = /^\/((?:[^/\\]|\\.)*)\/[a-z]*\s*(.*)$/s.exec(
     value.replace(/^(?:reply|helo|greeting)\s+/, ''),
   );
@@ -67,7 +67,7 @@ function entryOf({ name, value, at }: Statement): Entry | undefined {
 
 /** Makes the rules of all lists. */
 export function takeBackoff(
-  draft: Draft,
+  draft: ImportDraft,
   lists: ReadonlyMap<string, readonly Statement[]>,
   bindings: readonly Binding[],
 ): void {
@@ -91,7 +91,7 @@ export function takeBackoff(
   }
 }
 
-function takeEntry(draft: Draft, entry: Entry, name: string, bindings: readonly Binding[]) {
+function takeEntry(draft: ImportDraft, entry: PatternEntry, name: string, bindings: readonly Binding[]) {
   let pattern: ReturnType<typeof replyPatternOf>;
   try {
     pattern = replyPatternOf(entry.expression);
@@ -146,7 +146,11 @@ function whose(group: readonly Binding[]): { match: Rule['match']; scope: readon
 type Effect = { rule: Pick<Rule, 'action' | 'duration' | 'leaveAfter'>; text: string };
 
 /** What a pattern does; undefined when it does nothing that a rule could. */
-function effectOf(draft: Draft, { actions, at }: Entry, settings: BackoffSettings): Effect | undefined {
+function effectOf(
+  draft: ImportDraft,
+  { actions, at }: PatternEntry,
+  settings: BackoffSettings,
+): Effect | undefined {
   const value = (name: string): string | undefined => actions.get(name) ?? settings.get(name)?.value;
   if (actions.has('disable-source-ip')) {
     const { span, text } = spanFor(
@@ -227,7 +231,7 @@ function limitOf(settings: BackoffSettings): RuleLimit | undefined {
 }
 
 /** `/user unknown/ bad-mailbox`: how Postern judges a reply with these words, beside how PowerMTA did. */
-export function takeCategory(draft: Draft, { name, value, at }: Statement) {
+export function takeCategory(draft: ImportDraft, { name, value, at }: Statement) {
   const parts = /^\/((?:[^/\\]|\\.)*)\/[a-z]*\s+([\w-]+)/.exec(`${name} ${value}`.trim());
   if (parts === null) return draft.note(at, 'fault', 'is no /pattern/ category.');
   const [, expression, category] = parts;

@@ -1,14 +1,14 @@
 /** Reads PowerMTA's configuration: directives, blocks and includes. Pure but for the files it is given. */
 import { DAY, HOUR, MINUTE, SECOND } from '../../time.ts';
-import type { Draft } from '../draft.ts';
-import type { Place } from '../finding.ts';
+import type { ImportDraft } from '../draft.ts';
+import type { SourcePlace } from '../finding.ts';
 import { SourceFault, type SourceFiles } from '../source-files.ts';
 
 /** A directive, and the blocks around it from the outside in. */
 export interface Statement {
   readonly name: string;
   readonly value: string;
-  readonly at: Place;
+  readonly at: SourcePlace;
   readonly blocks: readonly Block[];
 }
 
@@ -16,7 +16,7 @@ export interface Block {
   /** `domain`, `virtual-mta`, in lower case. */
   readonly kind: string;
   readonly name: string;
-  readonly at: Place;
+  readonly at: SourcePlace;
 }
 
 const DEEPEST = 20;
@@ -25,14 +25,14 @@ const MOST = 1_000_000;
 
 /** The statements of a file and of those that it includes, in their order. */
 export function readStatements(
-  draft: Draft,
+  draft: ImportDraft,
   files: SourceFiles,
   path: string,
 ): { statements: Statement[]; blocks: Block[] } {
   const statements: Statement[] = [];
   const blocks: Block[] = [];
   const reading: string[] = [];
-  const read = (file: string, from: string | undefined, around: readonly Block[], by: Place) => {
+  const read = (file: string, from: string | undefined, around: readonly Block[], by: SourcePlace) => {
     if (reading.length >= DEEPEST)
       return draft.note(by, 'fault', `includes are ${DEEPEST} deep; the rest was not read.`);
     let source: ReturnType<SourceFiles['read']>;
@@ -84,7 +84,7 @@ export function readStatements(
       draft.note(block.at, 'fault', `<${block.kind}> is not closed; the file may be cut off.`);
     reading.pop();
   };
-  const include = (value: string, at: Place, around: readonly Block[]) => {
+  const include = (value: string, at: SourcePlace, around: readonly Block[]) => {
     if (/^https?:/i.test(value))
       return draft.note(at, 'impossible', 'a URL is not fetched. Save it as a file, and include that.');
     try {

@@ -4,13 +4,13 @@ import ipaddr from 'ipaddr.js';
 import type { Deadline, LimitName } from '../../shaping/limits/limit.ts';
 import { DAY, HOUR, MINUTE, SECOND } from '../../time.ts';
 import { clamped, rateOf, spanOf } from '../amounts.ts';
-import type { Draft, LimitPlace } from '../draft.ts';
-import type { Place } from '../finding.ts';
+import type { ImportDraft, LimitPlace } from '../draft.ts';
+import type { SourcePlace } from '../finding.ts';
 import { intervalOf, pmtaRateOf } from './config.ts';
 
 /** A queue of PowerMTA: a destination, and the addresses of the virtual MTA, if the directive is of one. */
-export interface Queue {
-  readonly draft: Draft;
+export interface PmtaQueue {
+  readonly draft: ImportDraft;
   readonly places: readonly LimitPlace[];
   /** Undefined: every virtual MTA. */
   readonly ips: readonly string[] | undefined;
@@ -18,9 +18,9 @@ export interface Queue {
   readonly share: number;
 }
 
-type Handler = (value: string, at: Place, queue: Queue) => void;
+type PmtaHandler = (value: string, at: SourcePlace, queue: PmtaQueue) => void;
 
-function set({ draft, places, ips }: Queue, at: Place, name: LimitName, value: unknown): void {
+function set({ draft, places, ips }: PmtaQueue, at: SourcePlace, name: LimitName, value: unknown): void {
   for (const place of places) {
     if (ips === undefined) draft.limit(at, place, name, value);
     for (const ip of ips ?? []) draft.limit(at, place, name, value, { ip });
@@ -29,8 +29,8 @@ function set({ draft, places, ips }: Queue, at: Place, name: LimitName, value: u
 
 /** Sets a limit that PowerMTA counts for the virtual MTA and Postern for each address. */
 function divided(
-  queue: Queue,
-  at: Place,
+  queue: PmtaQueue,
+  at: SourcePlace,
   name: LimitName,
   number: number,
   write: (part: number) => { value: unknown; exact: boolean },
@@ -55,7 +55,7 @@ function divided(
 }
 
 const rate =
-  (name: 'messageRate' | 'connectionRate'): Handler =>
+  (name: 'messageRate' | 'connectionRate'): PmtaHandler =>
   (value, at, queue) => {
     const found = pmtaRateOf(value);
     if (found === 'unlimited') {
@@ -77,7 +77,7 @@ const rate =
     });
   };
 
-const connections: Handler = (value, at, queue) => {
+const connections: PmtaHandler = (value, at, queue) => {
   const number = /^\d{1,6}$/.test(value) ? Number(value) : undefined;
   if (/^unlimited$/i.test(value)) {
     return queue.draft.note(
@@ -108,7 +108,7 @@ const connections: Handler = (value, at, queue) => {
 };
 
 const count =
-  (name: LimitName, max: number): Handler =>
+  (name: LimitName, max: number): PmtaHandler =>
   (value, at, queue) => {
     const number = /^\d{1,9}$/.test(value) ? Number(value) : /^unlimited$/i.test(value) ? 0 : undefined;
     if (number === undefined)
@@ -119,7 +119,7 @@ const count =
   };
 
 const deadline =
-  (...names: Deadline[]): Handler =>
+  (...names: Deadline[]): PmtaHandler =>
   (value, at, queue) => {
     const ms = intervalOf(value);
     if (ms === undefined)
@@ -133,7 +133,7 @@ const deadline =
     );
   };
 
-const idle: Handler = (value, at, queue) => {
+const idle: PmtaHandler = (value, at, queue) => {
   const ms = intervalOf(value);
   if (ms === undefined) return queue.draft.note(at, 'fault', `${value} is no time; the limit is not taken.`);
   const { ms: within, moved } = clamped(ms, SECOND, HOUR);
@@ -141,7 +141,7 @@ const idle: Handler = (value, at, queue) => {
   return queue.draft.note(at, moved ? 'changed' : 'taken', `idle ${spanOf(within)}.`);
 };
 
-const retry: Handler = (value, at, queue) => {
+const retry: PmtaHandler = (value, at, queue) => {
   const times = value
     .split(/[\s,]+/)
     .filter(Boolean)
@@ -157,7 +157,7 @@ const retry: Handler = (value, at, queue) => {
   );
 };
 
-const lifetime: Handler = (value, at, queue) => {
+const lifetime: PmtaHandler = (value, at, queue) => {
   const ms = intervalOf(value);
   if (ms === undefined) return queue.draft.note(at, 'fault', `${value} is no time; the limit is not taken.`);
   const { ms: within, moved } = clamped(ms, MINUTE, 14 * DAY);
@@ -170,7 +170,12 @@ const lifetime: Handler = (value, at, queue) => {
 };
 
 /** A message has one schedule, whatever address tries it. */
-function everywhere({ draft, places, ips }: Queue, at: Place, name: LimitName, value: unknown): void {
+function everywhere(
+  { draft, places, ips }: PmtaQueue,
+  at: SourcePlace,
+  name: LimitName,
+  value: unknown,
+): void {
   for (const place of places) draft.limit(at, place, name, value);
   if (ips !== undefined)
     draft.note(
@@ -180,13 +185,13 @@ function everywhere({ draft, places, ips }: Queue, at: Place, name: LimitName, v
     );
 }
 
-const starttls: Handler = (value, at, queue) => {
+const starttls: PmtaHandler = (value, at, queue) => {
   if (isYes(value)) return queue.draft.note(at, 'already', 'TLS is opportunistic unless it is required.');
   set(queue, at, 'tls', 'off');
   return queue.draft.note(at, 'taken', 'tls off.');
 };
 
-const requireTls: Handler = (value, at, queue) => {
+const requireTls: PmtaHandler = (value, at, queue) => {
   if (!isYes(value)) return queue.draft.note(at, 'already', 'TLS is opportunistic unless it is required.');
   set(queue, at, 'tls', 'required');
   return queue.draft.note(at, 'taken', 'tls required.');
@@ -198,7 +203,7 @@ export function isYes(value: string): boolean {
 
 /** `source-ip-max-smtp-out 192.0.2.0/24 5`: for each address of a network. */
 const bySource =
-  (handler: Handler): Handler =>
+  (handler: PmtaHandler): PmtaHandler =>
   (value, at, queue) => {
     const [network = '', ...rest] = value.split(/\s+/);
     const known = queue.ips ?? queue.draft.start.egressIps;
@@ -223,7 +228,7 @@ function contains(network: string, ip: string): boolean {
 }
 
 /** By the name of the directive. */
-export const LIMITS: ReadonlyMap<string, Handler> = new Map<string, Handler>([
+export const LIMITS: ReadonlyMap<string, PmtaHandler> = new Map<string, PmtaHandler>([
   ['max-msg-rate', rate('messageRate')],
   [
     'max-msg-per-hour',

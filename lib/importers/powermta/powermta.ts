@@ -14,7 +14,7 @@ import { basename } from 'node:path';
 import ipaddr from 'ipaddr.js';
 import { PROVIDERS, providerOf } from '../../shaping/providers.ts';
 import { takeKey } from '../dkim-key.ts';
-import { Draft, type LimitPlace, placeOfDomain } from '../draft.ts';
+import { ImportDraft, type LimitPlace, placeOfDomain } from '../draft.ts';
 import { poolName } from '../names.ts';
 import { SourceFault, type SourceFiles } from '../source-files.ts';
 import { BACKOFF, type BackoffSettings, type Binding, takeBackoff, takeCategory } from './backoff.ts';
@@ -24,7 +24,7 @@ import { ASIDE_BLOCKS, isAside, MEANINGS } from './meanings.ts';
 import { takeRoute } from './routes.ts';
 
 /** What the blocks say of each other, read before the directives. */
-interface Names {
+interface PmtaNames {
   /** Addresses by virtual MTA. */
   readonly addresses: Map<string, string[]>;
   /** Addresses by pool of virtual MTAs. */
@@ -37,8 +37,8 @@ interface Names {
 }
 
 /** Reads a configuration. @throws SourceFault when there is none. */
-export function readPowerMta(files: SourceFiles): Draft {
-  const draft = new Draft();
+export function readPowerMta(files: SourceFiles): ImportDraft {
+  const draft = new ImportDraft();
   const all = files.all();
   const path =
     all.find((one) =>
@@ -56,8 +56,8 @@ export function readPowerMta(files: SourceFiles): Draft {
   return draft;
 }
 
-function namesOf(draft: Draft, statements: readonly Statement[], blocks: readonly Block[]): Names {
-  const names: Names = {
+function namesOf(draft: ImportDraft, statements: readonly Statement[], blocks: readonly Block[]): PmtaNames {
+  const names: PmtaNames = {
     addresses: new Map(),
     pools: new Map(),
     macros: new Map(),
@@ -104,13 +104,13 @@ function addressesOf(value: string): string[] {
 }
 
 /** `mx *.google.com gmail.rollup` */
-function takeRollup(names: Names, value: string): void {
+function takeRollup(names: PmtaNames, value: string): void {
   const [pattern = '', rollup = ''] = value.split(/\s+/);
   const provider = providerOf([pattern.replace(/^[*.]+/, '').replace(/^\/|\/[a-z]*$/g, '')]);
   if (provider !== 'other') names.rollups.set(rollup.toLowerCase(), { layer: 'providers', key: provider });
 }
 
-function takeBlock(draft: Draft, { kind, name, at }: Block, lists: Map<string, Statement[]>) {
+function takeBlock(draft: ImportDraft, { kind, name, at }: Block, lists: Map<string, Statement[]>) {
   switch (kind) {
     case 'virtual-mta':
       return draft.note(
@@ -135,7 +135,7 @@ function takeBlock(draft: Draft, { kind, name, at }: Block, lists: Map<string, S
 }
 
 /** Places of a `<domain …>`; undefined with a finding when it names none. */
-function placesOf(draft: Draft, { name, at }: Block, names: Names): LimitPlace[] {
+function placesOf(draft: ImportDraft, { name, at }: Block, names: PmtaNames): LimitPlace[] {
   const words = name
     .replace(/^"|"$/g, '')
     .toLowerCase()
@@ -168,10 +168,10 @@ function placesOf(draft: Draft, { name, at }: Block, names: Names): LimitPlace[]
 }
 
 function takeStatement(
-  draft: Draft,
+  draft: ImportDraft,
   files: SourceFiles,
   statement: Statement,
-  names: Names,
+  names: PmtaNames,
   bindings: Map<Block, BackoffSettings>,
   lists: Map<string, Statement[]>,
 ) {
@@ -220,10 +220,10 @@ const GLOBAL: Block = { kind: 'domain', name: '*', at: { file: '', line: 0, dire
 
 /** Directives that name addresses, hosts and keys. @returns whether it was one. */
 function takeName(
-  draft: Draft,
+  draft: ImportDraft,
   files: SourceFiles,
   { name, value, at, blocks }: Statement,
-  names: Names,
+  names: PmtaNames,
 ): boolean {
   const mta = blocks.find(({ kind }) => kind === 'virtual-mta')?.name.toLowerCase();
   switch (name) {
@@ -281,7 +281,11 @@ function takeName(
   }
 }
 
-function bound(draft: Draft, bindings: ReadonlyMap<Block, BackoffSettings>, names: Names): Binding[] {
+function bound(
+  draft: ImportDraft,
+  bindings: ReadonlyMap<Block, BackoffSettings>,
+  names: PmtaNames,
+): Binding[] {
   const whole = new Map(
     [...bindings].filter(([{ name }]) => name === '*').flatMap(([, settings]) => [...settings]),
   );
@@ -300,7 +304,7 @@ function bound(draft: Draft, bindings: ReadonlyMap<Block, BackoffSettings>, name
 }
 
 /** A file of addresses, which the service reads itself: addresses a line, `address,reason`, or an accounting file. */
-function takeAddresses(draft: Draft, files: SourceFiles, path: string): void {
+function takeAddresses(draft: ImportDraft, files: SourceFiles, path: string): void {
   const at = { file: basename(path), line: 0, directive: 'addresses' };
   try {
     const { lines } = files.read(path);

@@ -1,11 +1,11 @@
 /** PowerMTA's directives that send the mail of a domain elsewhere. */
-import type { Draft, LimitPlace } from '../draft.ts';
+import type { ImportDraft, LimitPlace } from '../draft.ts';
 import { poolName } from '../names.ts';
 import type { Statement } from './config.ts';
 
 /** @returns whether it was such a directive. */
 export function takeRoute(
-  draft: Draft,
+  draft: ImportDraft,
   { name, value, at, blocks }: Statement,
   placesOf: () => readonly LimitPlace[],
 ): boolean {
@@ -59,7 +59,7 @@ export function takeRoute(
       draft.note(
         at,
         'impossible',
-        `mail of ${domain ?? 'all domains'} by pool ${pool}: order it (postern reroute --pool ${pool}), or answer { pool: '${pool}' } in onRoute of postern.policy.ts.`,
+        `mail of ${domain ?? 'all domains'} by pool ${pool}: order it (postern reroute ${pool} --domain DOMAIN), or answer { pool: '${pool}' } in onRoute of postern.policy.ts.`,
       );
       return true;
     }

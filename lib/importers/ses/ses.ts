@@ -17,17 +17,17 @@ import {
   ListSuppressedDestinationsCommand,
   type SESv2Client,
 } from '@aws-sdk/client-sesv2';
-import { Draft } from '../draft.ts';
-import type { FindingState, Place } from '../finding.ts';
+import { ImportDraft } from '../draft.ts';
+import type { FindingState, SourcePlace } from '../finding.ts';
 
 /** Answers of lists that are followed: bounds a server that always has another page. */
 const MOST_PAGES = 10_000;
 
 /** Reads an account. A part that its key may not read is a finding. @param name of the account in the report. */
-export async function readSes(client: SESv2Client, name: string): Promise<Draft> {
-  const draft = new Draft();
+export async function readSes(client: SESv2Client, name: string): Promise<ImportDraft> {
+  const draft = new ImportDraft();
   draft.poolsWait = true;
-  const at = (directive: string, value?: string): Place => ({
+  const at = (directive: string, value?: string): SourcePlace => ({
     file: name,
     line: 0,
     directive,
@@ -57,7 +57,7 @@ export async function readSes(client: SESv2Client, name: string): Promise<Draft>
   return draft;
 }
 
-type At = (directive: string, value?: string) => Place;
+type At = (directive: string, value?: string) => SourcePlace;
 
 /** Follows the pages of a list. */
 async function pages<P extends { NextToken?: string }>(
@@ -73,7 +73,7 @@ async function pages<P extends { NextToken?: string }>(
   }
 }
 
-async function readAccount(client: SESv2Client, draft: Draft, at: At): Promise<void> {
+async function readAccount(client: SESv2Client, draft: ImportDraft, at: At): Promise<void> {
   const { SendQuota, SuppressionAttributes } = await client.send(new GetAccountCommand({}));
   const { Max24HourSend = -1, MaxSendRate = -1 } = SendQuota ?? {};
   const none = "is Amazon's limit of the account. To keep it, set a shared limit";
@@ -97,7 +97,7 @@ async function readAccount(client: SESv2Client, draft: Draft, at: At): Promise<v
   );
 }
 
-async function readPools(client: SESv2Client, draft: Draft, at: At): Promise<void> {
+async function readPools(client: SESv2Client, draft: ImportDraft, at: At): Promise<void> {
   const pools: string[] = [];
   await pages(
     (NextToken) => client.send(new ListDedicatedIpPoolsCommand({ NextToken })),
@@ -130,7 +130,7 @@ async function readPools(client: SESv2Client, draft: Draft, at: At): Promise<voi
   }
 }
 
-async function readSets(client: SESv2Client, draft: Draft, at: At): Promise<void> {
+async function readSets(client: SESv2Client, draft: ImportDraft, at: At): Promise<void> {
   const names: string[] = [];
   await pages(
     (NextToken) => client.send(new ListConfigurationSetsCommand({ NextToken })),
@@ -172,7 +172,7 @@ async function readSets(client: SESv2Client, draft: Draft, at: At): Promise<void
   }
 }
 
-async function readDestinations(client: SESv2Client, draft: Draft, at: At, set: string): Promise<void> {
+async function readDestinations(client: SESv2Client, draft: ImportDraft, at: At, set: string): Promise<void> {
   const { EventDestinations } = await client.send(
     new GetConfigurationSetEventDestinationsCommand({ ConfigurationSetName: set }),
   );
@@ -215,7 +215,7 @@ async function readDestinations(client: SESv2Client, draft: Draft, at: At, set: 
   }
 }
 
-async function readIdentities(client: SESv2Client, draft: Draft, at: At): Promise<void> {
+async function readIdentities(client: SESv2Client, draft: ImportDraft, at: At): Promise<void> {
   const names: string[] = [];
   await pages(
     (NextToken) => client.send(new ListEmailIdentitiesCommand({ NextToken, PageSize: 100 })),
@@ -262,7 +262,7 @@ async function readIdentities(client: SESv2Client, draft: Draft, at: At): Promis
   }
 }
 
-async function readTemplates(client: SESv2Client, draft: Draft, at: At): Promise<void> {
+async function readTemplates(client: SESv2Client, draft: ImportDraft, at: At): Promise<void> {
   const names: string[] = [];
   await pages(
     (NextToken) => client.send(new ListEmailTemplatesCommand({ NextToken, PageSize: 100 })),
@@ -284,7 +284,7 @@ async function readTemplates(client: SESv2Client, draft: Draft, at: At): Promise
   }
 }
 
-async function readSuppressions(client: SESv2Client, draft: Draft, at: At): Promise<void> {
+async function readSuppressions(client: SESv2Client, draft: ImportDraft, at: At): Promise<void> {
   let count = 0;
   await pages(
     (NextToken) => client.send(new ListSuppressedDestinationsCommand({ NextToken, PageSize: 1000 })),
@@ -299,7 +299,7 @@ async function readSuppressions(client: SESv2Client, draft: Draft, at: At): Prom
   draft.note(at('suppression list'), 'taken', `${count} addresses.`);
 }
 
-async function readContactLists(client: SESv2Client, draft: Draft, at: At): Promise<void> {
+async function readContactLists(client: SESv2Client, draft: ImportDraft, at: At): Promise<void> {
   const { ContactLists } = await client.send(new ListContactListsCommand({}));
   for (const { ContactListName } of ContactLists ?? []) {
     draft.note(
