@@ -10,7 +10,7 @@ import type { FindingState } from './finding.ts';
 import { readKumoMta } from './kumomta/kumomta.ts';
 import { readPostfix } from './postfix/postfix.ts';
 import { readPowerMta } from './powermta/powermta.ts';
-import { MemoryFiles } from './source-files.ts';
+import { SourceMap } from './source-files.ts';
 
 /** A directive of a manual, and what an import says of it. */
 export interface DirectiveState {
@@ -34,11 +34,11 @@ const SOURCES: readonly (readonly [string, string, (text: string) => ImportDraft
   [
     'Postfix',
     'postfix.txt',
-    (text) => readPostfix(new MemoryFiles({ 'main.cf': text, 'master.cf': 'smtp unix - - y - - smtp' })),
+    (text) => readPostfix(new SourceMap({ 'main.cf': text, 'master.cf': 'smtp unix - - y - - smtp' })),
   ],
-  ['Exim', 'exim.txt', (text) => readExim(new MemoryFiles({ 'exim.conf': text }))],
-  ['PowerMTA', 'powermta.txt', (text) => readPowerMta(new MemoryFiles({ config: text }))],
-  ['KumoMTA', 'kumomta.txt', (text) => readKumoMta(new MemoryFiles(filesOf(text)))],
+  ['Exim', 'exim.txt', (text) => readExim(new SourceMap({ 'exim.conf': text }))],
+  ['PowerMTA', 'powermta.txt', (text) => readPowerMta(new SourceMap({ config: text }))],
+  ['KumoMTA', 'kumomta.txt', (text) => readKumoMta(new SourceMap(filesOf(text)))],
 ];
 
 /** Runs every corpus. */

@@ -187,7 +187,7 @@ function walk(directory: string, depth = 0): string[] {
 }
 
 /** Files in memory, by path: for tests, and for text from elsewhere. */
-export class MemoryFiles implements SourceFiles {
+export class SourceMap implements SourceFiles {
   readonly #files: ReadonlyMap<string, string>;
 
   constructor(files: Readonly<Record<string, string>>) {

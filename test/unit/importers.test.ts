@@ -14,12 +14,12 @@ import { READERS } from '../../lib/importers/import.ts';
 import { merged, type Replaced } from '../../lib/importers/merge.ts';
 import { replyPatternOf } from '../../lib/importers/powermta/patterns.ts';
 import { lineOf } from '../../lib/importers/report.ts';
-import { DiskFiles, MemoryFiles, textOf } from '../../lib/importers/source-files.ts';
+import { DiskFiles, SourceMap, textOf } from '../../lib/importers/source-files.ts';
 import { limitTable } from '../../lib/shaping/limits/table.ts';
 import { DAY, HOUR, MINUTE, SECOND } from '../../lib/time.ts';
 
 function read(product: keyof typeof READERS, files: Record<string, string>): ImportDraft {
-  const draft = READERS[product](new MemoryFiles(files));
+  const draft = READERS[product](new SourceMap(files));
   check(draft);
   return draft;
 }
