@@ -6,7 +6,10 @@
 
 import { totalmem } from 'node:os';
 import { type ApiSettings, readApiSettings } from '../functions/environment.ts';
+import { loggedBulk } from '../lib/accept/bulk.ts';
 import { MAX_RECIPIENTS, openPipeline } from '../lib/accept/open.ts';
+import { createResolver } from '../lib/dns/resolver.ts';
+import { dnsServers } from '../lib/dns/servers.ts';
 import { openAws } from '../lib/engine/aws/open.ts';
 import { readSecret } from '../lib/engine/aws/secrets.ts';
 import { ERRORS, type ErrorCode } from '../lib/errors.ts';
@@ -89,6 +92,7 @@ async function start(settings: ApiSettings & { region: string }): Promise<Servic
     metrics: mail,
     maxMessageBytes,
     policy,
+    bulk: loggedBulk(createResolver({ servers: dnsServers(undefined), clock }), clock, log),
     onResult: (_, result) => tally.count(result),
   });
   const { accept, control } = pipeline;

@@ -1,5 +1,6 @@
 /** The HTTP API on Lambda: the accept pipeline over an engine, behind the same application as in all processes. */
 
+import { loggedBulk } from '../lib/accept/bulk.ts';
 import { openPipeline, type PipelineOptions } from '../lib/accept/open.ts';
 import { createApi } from '../lib/api/app.ts';
 import type { ConsoleOptions, createConsole } from '../lib/console/console.ts';
@@ -47,7 +48,13 @@ export async function openService(options: ApiServiceOptions): Promise<Fetch> {
   const { engine, settings, clock, random, policy, policyMetrics, output } = options;
   const { region, accountId, hostname, trackingUrl } = settings;
   const metrics = createMailMetrics(output.emf);
-  const { accept, control } = await openPipeline({ ...options, metrics, maxMessageBytes: MAX_MESSAGE });
+  const resolver = createResolver({ servers: dnsServers(undefined), clock });
+  const { accept, control } = await openPipeline({
+    ...options,
+    metrics,
+    maxMessageBytes: MAX_MESSAGE,
+    bulk: loggedBulk(resolver, clock, output.log),
+  });
   const mailboxes = createReportMailboxes(options.returnPathKey);
   const { records, rows } = engine;
   const keep = settings.eventDays * DAY;
@@ -67,7 +74,7 @@ export async function openService(options: ApiServiceOptions): Promise<Fetch> {
     control,
     engine,
     installed,
-    ...doctorOf(control, installed, { settings, clock, reportAddress }),
+    ...doctorOf(control, installed, { settings, resolver, clock, reportAddress }),
     clock,
     region,
     accountId,
@@ -118,12 +125,12 @@ function doctorOf(
   installed: Installed,
   {
     settings,
+    resolver,
     clock,
     reportAddress,
-  }: Pick<ApiServiceOptions, 'settings' | 'clock'> & Pick<DomainCheckOptions, 'reportAddress'>,
+  }: Pick<ApiServiceOptions, 'settings'> & Pick<DomainCheckOptions, 'resolver' | 'clock' | 'reportAddress'>,
 ): Pick<ApiDeps, 'domains' | 'health'> {
   const { returnPathDomain } = settings;
-  const resolver = createResolver({ servers: dnsServers(undefined), clock });
   const sources = (): string[] => new IpInventory(control.documents, installed).ips;
   return {
     domains: new DomainChecks({

@@ -179,6 +179,14 @@ export const ERRORS = {
     'operator',
     'The policy of this installation refuses it; change what its text names, or ask its operator.',
   ),
+  bulk_refused: entry(
+    400,
+    550,
+    '5.7.1',
+    'MessageRejected',
+    'caller',
+    'Mend what its text names, or ask the operator to only warn (the document config/bulk).',
+  ),
   identity_not_verified: entry(
     400,
     554,

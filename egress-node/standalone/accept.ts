@@ -26,7 +26,7 @@ export interface AcceptOptions {
   engine: Engine;
   control: Control;
   masterKey: Buffer;
-  delivery: Pick<DeliveryParts, 'egress' | 'policy' | 'metrics'>;
+  delivery: Pick<DeliveryParts, 'egress' | 'policy' | 'metrics' | 'bulk'>;
   clock: Clock;
   random: Random;
 }
@@ -86,6 +86,12 @@ export function openAccept(
       forwardsFeedback: true,
     },
     hooks: policy,
+    bulk: {
+      check: delivery.bulk,
+      onFaults(mode, faults) {
+        for (const fault of faults) metrics.bulkFaults.inc({ fault, mode });
+      },
+    },
     onResult: (door, result) => metrics.accepted.inc({ door, result }),
   });
   return {

@@ -6,6 +6,7 @@ import { openForgottenSites } from '../../lib/control/forgotten-sites.ts';
 import type { Control } from '../../lib/control/types.ts';
 import { openWarmupReports, type WarmupReports } from '../../lib/control/warmup-reports.ts';
 import type { Resolver } from '../../lib/dns/resolver.ts';
+import { BulkCheck } from '../../lib/doctor/bulk-check.ts';
 import { OwnFaults } from '../../lib/doctor/own-faults.ts';
 import { startEgress } from '../../lib/egress/egress.ts';
 import { followDocuments } from '../../lib/egress/live-configuration.ts';
@@ -48,6 +49,8 @@ export interface DeliveryParts {
   health: () => DeliveryHealth;
   /** Refusals for a fault of this side. */
   faults: OwnFaults;
+  /** Checks of bulk mail, and what was sent lately. */
+  bulk: BulkCheck;
   /** Outcomes are followed from now on: what they tell senders goes through it. */
   forwardFeedback(forwarder: FeedbackForwarder): void;
   /** Puts the limits of reloaded settings into force, unless a stored document replaces them. */
@@ -143,6 +146,7 @@ export async function startDelivery(
     metrics,
     health,
     faults,
+    bulk: new BulkCheck({ resolver, clock }),
     forwardFeedback: outcomes.forwardFeedback,
     reload() {
       egress.setStartLimits(limitTable(current().limits));

@@ -22,7 +22,7 @@ export interface DoctorOptions {
   control: Control;
   engine: Engine;
   resolver: Resolver;
-  delivery: Pick<DeliveryParts, 'health' | 'faults'>;
+  delivery: Pick<DeliveryParts, 'health' | 'faults' | 'bulk'>;
   clock: Clock;
   reportAddress: DomainCheckOptions['reportAddress'];
 }
@@ -81,6 +81,7 @@ function hostOptions(
     delivery: delivery.health,
     depths: () => engine.queue.depths(),
     faults: () => delivery.faults.list(),
+    bulk: () => delivery.bulk.samples(),
   };
 }
 

@@ -12,6 +12,7 @@ import type { Admission } from '../engine/ports.ts';
 import { asPosternError, type ErrorCode, PosternError } from '../errors.ts';
 import { callUuids } from '../mail/message-id.ts';
 import { DAY } from '../time.ts';
+import { checkBulk } from './bulk.ts';
 import { CallSize, HeldBytes } from './call-size.ts';
 import { type Checked, check } from './check.ts';
 import type { AcceptDeps } from './deps.ts';
@@ -128,6 +129,7 @@ class Acceptor implements Accept {
   ): Promise<Checked> {
     const { hooks, policy } = this.#deps;
     const result = await check(this.#deps, submission, options, uuid);
+    if (result.prepared.class === 'bulk') await checkBulk(this.#deps, result);
     if (hooks?.has('onAccept')) {
       const subject = subjectOf(submission.content, result.raw);
       await askPolicy(hooks, result.prepared, subject, origin, policy);

@@ -2,8 +2,10 @@
 
 import type { Contacts } from '../contacts/contacts.ts';
 import type { Control } from '../control/types.ts';
+import type { BulkCheck } from '../doctor/bulk-check.ts';
 import type { Queue, Records, Suppressions } from '../engine/ports.ts';
 import type { ErrorCode } from '../errors.ts';
+import type { BulkFault } from '../mail/bulk-rules.ts';
 import type { MessageReferences } from '../mail/message-reference.ts';
 import type { ReturnPaths } from '../mail/return-path.ts';
 import type { Signer } from '../mail/signer.ts';
@@ -39,6 +41,12 @@ export interface AcceptPolicy {
   cosignDomain?: string;
 }
 
+export interface BulkDeps {
+  check: Pick<BulkCheck, 'note' | 'faultsOf'>;
+  /** Called for each message with a fault that is warned of or refused. For metrics and the log; must not throw. */
+  onFaults?: (mode: 'warn' | 'refuse', faults: readonly BulkFault[], domain: string) => void;
+}
+
 export interface AcceptDeps {
   engine: {
     queue: Pick<Queue, 'admit'>;
@@ -65,6 +73,8 @@ export interface AcceptDeps {
   policy: AcceptPolicy;
   /** Hooks of the policy in TypeScript; absent: this process runs none. */
   hooks?: Hooks;
+  /** Checks of bulk mail by the rules of large providers; absent: none is checked. */
+  bulk?: BulkDeps;
   /** Called for each submission with `accepted` or the code of the error. For metrics; must not throw. */
   onResult?: (door: SubmitOptions['door'], result: 'accepted' | ErrorCode) => void;
 }

@@ -19,6 +19,7 @@ import { type Clock, DAY, type Random } from '../time.ts';
 import { createTrackingLinks } from '../tracking/links.ts';
 import { createUnsubscribeLinks } from '../tracking/unsubscribe-links.ts';
 import { createAccept } from './accept.ts';
+import type { BulkDeps } from './deps.ts';
 import type { Accept, SubmitOptions } from './types.ts';
 
 /** Maximum recipients of one message, as with SES. */
@@ -57,6 +58,8 @@ export interface PipelineOptions {
   maxMessageBytes: number;
   /** The policy in TypeScript; absent: none was deployed. */
   policy?: Policy;
+  /** Checks of bulk mail; absent: none is checked. */
+  bulk?: BulkDeps;
   /** Called for each submission with `accepted` or the code of the error. Must not throw. */
   onResult?: (door: SubmitOptions['door'], result: 'accepted' | ErrorCode) => void;
 }
@@ -108,6 +111,7 @@ export async function openPipeline(options: PipelineOptions): Promise<AcceptPipe
       forwardsFeedback: false,
     },
     hooks: policy,
+    bulk: options.bulk,
     onResult,
   });
   return {

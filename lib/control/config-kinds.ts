@@ -6,6 +6,7 @@
 import { rulesWith } from '../automation/library.ts';
 import type { Rule } from '../automation/rule.ts';
 import { refuse } from '../document.ts';
+import { type BulkRules, readBulkRules } from '../mail/bulk-rules.ts';
 import { type Protection, readProtection } from '../outcome/protection.ts';
 import { type RoutingTable, readRouting } from '../routing/router.ts';
 import type { LimitTable } from '../shaping/limits/limit.ts';
@@ -39,7 +40,17 @@ export const WARMUP: ConfigKind<ReadonlyMap<string, WarmupPlan>> = kind('warmup'
 export const AUTOMATION: ConfigKind<readonly Rule[]> = kind('automation', rulesWith);
 export const PROTECTION: ConfigKind<Protection> = kind('protection', readProtection);
 
+export const BULK: ConfigKind<BulkRules> = kind('bulk', readBulkRules);
+
 export const LINKS: ConfigKind<FindBlocked> = kind(LINKS_KIND, readBlockedLinks);
 
 /** The kinds of this version of Postern. */
-export const CONFIG_KINDS: readonly ConfigKind[] = [LIMITS, ROUTING, WARMUP, AUTOMATION, PROTECTION, LINKS];
+export const CONFIG_KINDS: readonly ConfigKind[] = [
+  LIMITS,
+  ROUTING,
+  WARMUP,
+  AUTOMATION,
+  PROTECTION,
+  LINKS,
+  BULK,
+];

@@ -15,6 +15,7 @@ import { gatherDisk, gatherLimits } from './gather/system.ts';
 import type { HealthCheck } from './health-check.ts';
 import { addressFindings } from './rules/addresses.ts';
 import { blocklistFindings } from './rules/blocklists.ts';
+import { type BulkSample, bulkFindings } from './rules/bulk.ts';
 import {
   type CertificateFacts,
   certificateFindings,
@@ -46,6 +47,7 @@ export interface HostOptions {
   delivery: () => { dns?: string; smtp?: string };
   depths: () => Promise<QueueDepths>;
   faults: () => OwnFault[];
+  bulk: () => Promise<BulkSample[]>;
 }
 
 /** Source addresses that one run looks at, of a host with more. */
@@ -56,7 +58,7 @@ const ADDRESS_LOOK_UPS = 2_000;
 const SIGNED = 'org';
 
 export function hostChecks(options: HostOptions): HealthCheck[] {
-  const { clock, certificate, data, refuses, delivery, depths, faults } = options;
+  const { clock, certificate, data, refuses, delivery, depths, faults, bulk } = options;
   return [
     { name: 'delivery', run: async () => deliveryFindings(delivery()) },
     outward(options),
@@ -72,6 +74,7 @@ export function hostChecks(options: HostOptions): HealthCheck[] {
     { name: 'limits', run: async () => limitFindings(await gatherLimits()) },
     { name: 'queue', run: async () => queueFindings({ now: clock.now(), lanes: (await depths()).depths }) },
     { name: 'bounces', run: async () => faultFindings(faults()) },
+    { name: 'bulk', run: async () => bulkFindings(await bulk()) },
   ];
 }
 
@@ -86,6 +89,7 @@ const BY_NODES = [
   'limits',
   'queue',
   'bounces',
+  'bulk',
 ];
 
 /** The checks of a process that sends no mail itself: what DNS says of the source addresses. */

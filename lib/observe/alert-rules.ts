@@ -62,7 +62,7 @@ export const ALERT_RULES: readonly AlertRule[] = [
   },
   {
     alert: 'PosternNothingDelivered',
-    expr: 'sum(increase(postern_attempts_total{result="delivered"}[15m])) == 0 and sum(increase(postern_attempts_total[15m])) > 20',
+    expr: '(sum(increase(postern_attempts_total{result="delivered"}[15m])) or vector(0)) == 0 and sum(increase(postern_attempts_total[15m])) > 20',
     for: '5m',
     severity: 'page',
     summary: 'Attempts are made, and none has delivered for 15 minutes.',

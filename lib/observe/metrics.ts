@@ -15,6 +15,7 @@ export interface Metrics {
   policySeconds: Counter<'hook'>;
   policyTrouble: Counter<'hook' | 'kind'>;
   reputation: Counter<'verdict'>;
+  bulkFaults: Counter<'fault' | 'mode'>;
   /** Counts an attempt. */
   attempted(item: Pick<QueueItem, 'lane' | 'acceptedAt'>, attempt: Attempt): void;
   /** The text of the `/metrics` page. */
@@ -86,6 +87,12 @@ export function createMetrics(engine: Engine, readings: Readings): Metrics {
       name: 'postern_policy_trouble_total',
       help: 'Hooks that failed (threw, or answered what is no answer), overran their time, or were skipped (too many calls waited, or one too long).',
       labelNames: ['hook', 'kind'],
+      registers,
+    }),
+    bulkFaults: new Counter({
+      name: 'postern_bulk_faults_total',
+      help: 'Bulk mail that a large provider would refuse, by fault (no_one_click, no_dmarc, unaligned) and mode (warn, refuse).',
+      labelNames: ['fault', 'mode'],
       registers,
     }),
     reputation: new Counter({

@@ -108,6 +108,18 @@ const DELIVERY: ObservedDashboard = {
       ],
     },
     {
+      title: 'Bulk mail that providers refuse',
+      description:
+        'Without one-click unsubscribe or DMARC, or unaligned: warned of or refused, as config/bulk orders.',
+      unit: 'cps',
+      queries: [
+        {
+          expr: 'sum by (fault, mode) (rate(postern_bulk_faults_total[$__rate_interval]))',
+          legend: '{{fault}} {{mode}}',
+        },
+      ],
+    },
+    {
       title: 'Tenants near their pause, and paused',
       description:
         'Bounces or complaints of a tenant came near a threshold (warn), or it was paused (pause).',

@@ -176,7 +176,7 @@ test('the health of the host is seen without a connection to strangers', async (
     checks.filter(({ state }) => state !== 'done').map(({ name, state }) => `${name} ${state}`),
     ['outward skipped', 'blocklists skipped'],
   );
-  assert.equal(checks.length, 11);
+  assert.equal(checks.length, 12);
   const ids = findings.map((one) => one.id);
   for (const id of ['address.private', 'certificate.self-signed', 'clock.unknown', 'resolver.not-validating'])
     assert.ok(ids.includes(id), id);

@@ -88,6 +88,7 @@ export async function openTestAccept(
   policy: Partial<AcceptPolicy> = {},
   hooks?: Hooks,
   tracking: AcceptDeps['tracking'] = { links: LINKS, url: BASE },
+  bulk?: AcceptDeps['bulk'],
 ): Promise<TestAccept> {
   const { control, clock } = await openTestControl();
   await control.identities.create({ name: 'example.com', tenant: 'default' });
@@ -112,6 +113,7 @@ export async function openTestAccept(
     region: 'us-east-1',
     accountId: '123456789012',
     hooks,
+    bulk,
     policy: {
       maxMessageBytes: 1024 * 1024,
       maxRecipients: 50,

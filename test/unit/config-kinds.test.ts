@@ -91,6 +91,15 @@ const cases: Record<string, { good: unknown[]; bad: [unknown, RegExp][] }> = {
     good: [{}, { blocked: [{ domain: 'shop.example', reason: 'Phishing.' }] }],
     bad: [[{ blocked: [{ domain: 'a b', reason: 'x' }] }, /^links\.blocked\[0\]\.domain: /]],
   },
+  bulk: {
+    good: [{}, { default: 'warn', tenants: { news: 'refuse' }, sets: { 'news/weekly': 'off' } }],
+    bad: [
+      [{ default: 'on' }, /^bulk\.default: "on" is none of off, warn, refuse/],
+      [{ tenants: { news: true } }, /^bulk\.tenants\.news: /],
+      [{ sets: { weekly: 'warn' } }, /^bulk\.sets: "weekly" is not written tenant\/set/],
+      [{ mode: 'warn' }, /^bulk\.mode: is unknown/],
+    ],
+  },
 };
 
 test('every kind has a case in this test', () => {

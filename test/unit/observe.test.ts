@@ -33,7 +33,7 @@ before(async () => {
 after(() => undefined);
 
 const WORDS = new Set(
-  'sum min max avg count topk by on and or unless rate increase deriv predict_linear histogram_quantile time le pool class group result provider category fault door verdict limit given of hook kind part instance job record'.split(
+  'sum min max avg count topk by on and or unless rate increase deriv predict_linear vector histogram_quantile time le pool class group result provider category fault door verdict limit given of hook kind part instance job record'.split(
     ' ',
   ),
 );

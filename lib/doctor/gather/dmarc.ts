@@ -16,6 +16,8 @@ const MAX_RECEIVERS = 10;
 
 export interface Walked {
   walk: DmarcNode[];
+  /** Whether every name was answered. */
+  whole: boolean;
   unanswered?: string;
 }
 
@@ -29,6 +31,7 @@ export async function gatherWalk(domain: string, lookUps: LookUps): Promise<Walk
       const one = found[at]!;
       return { domain: name, records: 'unanswered' in one ? [] : dmarcRecords(one.records) };
     }),
+    whole: found.every((one) => !('unanswered' in one)),
     ...('unanswered' in own && { unanswered: own.unanswered }),
   };
 }
