@@ -65,6 +65,11 @@ const SETTINGS = {
   secretAccessKey: z.optional(word),
   /** Networks (CIDR) that may submit without AUTH. */
   relayFrom: z.array(network),
+  /**
+   * Proxies (CIDR) in front of the listeners that speak the PROXY protocol, version 1 or 2: their connections must begin
+   * with its header, and limits, logs and `relayFrom` go by the address in it.
+   */
+  proxyFrom: z.array(network),
   /** Source addresses; empty: the host's default. */
   egressIps: z.array(ip),
   /**
@@ -170,6 +175,7 @@ const DEFAULTS: Settings = {
   submission: { host: '127.0.0.1', port: 1587 },
   inbound: { host: '127.0.0.1', port: 1025 },
   relayFrom: [],
+  proxyFrom: [],
   egressIps: [],
   pools: {},
   smtpPort: 25,
@@ -237,6 +243,7 @@ const VARIABLES: Readonly<Record<string, readonly [keyof Settings, (text: string
   POSTERN_ACCESS_KEY_ID: ['accessKeyId', String],
   POSTERN_SECRET_ACCESS_KEY: ['secretAccessKey', String],
   POSTERN_RELAY_FROM: ['relayFrom', list],
+  POSTERN_PROXY_FROM: ['proxyFrom', list],
   POSTERN_EGRESS_IPS: ['egressIps', list],
   POSTERN_DNS: ['dns', (text) => endpointOf(text.includes(':') ? text : `${text}:53`)],
   POSTERN_SMTP_PORT: ['smtpPort', portOf],

@@ -11,6 +11,7 @@ import { startZoneServer, type ZoneServer } from '../../lib/dns/zone-server.ts';
 import type { InboundOptions } from '../../lib/inbound/inbound.ts';
 import { startInbound } from '../../lib/inbound/inbound.ts';
 import type { Log } from '../../lib/log.ts';
+import { ProxyProtocol } from '../../lib/proxy-protocol.ts';
 import { defaultBudget } from '../../lib/smtp-server/octet-budget.ts';
 import {
   DATA_DEADLINE,
@@ -38,7 +39,7 @@ export interface ListenersOptions {
     | 'onFeedback'
     | 'ownsAny'
   >;
-  web: Omit<WebOptions, 'listen' | 'tls'>;
+  web: Omit<WebOptions, 'listen' | 'tls' | 'proxies'>;
   clock: Clock;
   log: Log;
 }
@@ -61,8 +62,14 @@ export async function startListeners(
 ): Promise<Listeners> {
   const tls = await certificateOf(settings);
   const budget = defaultBudget(totalmem());
+  const proxies = new ProxyProtocol({
+    from: settings.proxyFrom,
+    clock,
+    onRefused: (proxy, why) => log.warn('a proxy sent no PROXY header that is one', { proxy, why }),
+  });
   const reports = await startInbound({
     listen: settings.inbound,
+    proxies,
     hostname: settings.hostname,
     ...inbound,
     budget,
@@ -77,6 +84,7 @@ export async function startListeners(
       host,
       port,
       implicitTls,
+      proxies,
       hostname: settings.hostname,
       tls,
       relayFrom: settings.relayFrom,
@@ -98,7 +106,12 @@ export async function startListeners(
   const submission = await submissionAt(settings.submission, false);
   const implicit = settings.submissionTls && (await submissionAt(settings.submissionTls, true));
 
-  const http = await startWeb({ ...web, listen: settings.api, tls: settings.apiTls ? tls : undefined });
+  const http = await startWeb({
+    ...web,
+    proxies,
+    listen: settings.api,
+    tls: settings.apiTls ? tls : undefined,
+  });
   stack.defer(() => http.close());
 
   const dkimZone = await startDkimZone({ settings, control, clock }, stack);

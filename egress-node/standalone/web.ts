@@ -1,6 +1,6 @@
 /** The HTTP listener: the API, the console, the endpoint of opens and clicks, health and metrics, all on one port. */
 import { createServer as createHttpsServer } from 'node:https';
-import type { AddressInfo, Socket } from 'node:net';
+import type { AddressInfo, Server as NetServer, Socket } from 'node:net';
 import { type ServerType, serve } from '@hono/node-server';
 import ipaddr from 'ipaddr.js';
 import { createApi } from '../../lib/api/app.ts';
@@ -14,6 +14,7 @@ import type { Outcome } from '../../lib/engine/items.ts';
 import type { ApiDeps } from '../../lib/http/deps.ts';
 import { headerOf, headOf, type RequestHead } from '../../lib/http/raw-request.ts';
 import type { Metrics } from '../../lib/observe/metrics.ts';
+import type { ProxyProtocol } from '../../lib/proxy-protocol.ts';
 import { ConnectionLimiter } from '../../lib/smtp-server/connection-limiter.ts';
 import type { TrackingLinks } from '../../lib/tracking/links.ts';
 import type { UnsubscribeLinks } from '../../lib/tracking/unsubscribe-links.ts';
@@ -40,6 +41,8 @@ export interface WebOptions {
   listen: Endpoint;
   /** Key and certificate in PEM; absent: plain HTTP. */
   tls: { key: string; cert: string } | undefined;
+  /** Proxies in front that speak the PROXY protocol. */
+  proxies: ProxyProtocol;
   api: ApiDeps;
   /** Seals the sessions of the console. */
   masterKey: Buffer;
@@ -96,6 +99,7 @@ export async function startWeb(options: WebOptions): Promise<Web> {
   app.route('/', createConsole({ fetch: fetchApi, masterKey, clock, log, closing: signal }));
   const server = await bind(app.fetch as FetchHandler, listen, tls);
   limitConnections(server, clock);
+  options.proxies.guard(server as NetServer);
   return {
     address: server.address() as AddressInfo,
     renew: ({ key, cert }) => {

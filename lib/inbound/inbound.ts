@@ -26,7 +26,7 @@ import type { UnsubscribeAddresses } from '../mail/unsubscribe-address.ts';
 import type { Feedback } from '../outcome/feedback.ts';
 import { MAX_PARSED, parseReport } from '../outcome/report.ts';
 import type { ListenerLimits } from '../smtp-server/connection-limiter.ts';
-import { type Listener, startListener } from '../smtp-server/listener.ts';
+import { type Listener, type ListenerOptions, startListener } from '../smtp-server/listener.ts';
 import type { SmtpBudget } from '../smtp-server/octet-budget.ts';
 import { reply } from '../smtp-server/reply.ts';
 import type { Clock } from '../time.ts';
@@ -36,6 +36,8 @@ import { UnsubscribeMail } from './unsubscribe-mail.ts';
 
 export interface InboundOptions {
   listen: { host: string; port: number };
+  /** Proxies in front; absent: none is trusted. */
+  proxies?: ListenerOptions['proxies'];
   /** Name in the greeting; its postmaster@ and abuse@, and those of its parent domains, accept feedback reports. */
   hostname: string;
   /**
@@ -121,6 +123,7 @@ export async function startInbound(options: InboundOptions): Promise<Inbound> {
     name: 'inbound',
     ...options.listen,
     hostname,
+    proxies: options.proxies,
     tls: options.tls,
     maxBytes: MAX_BYTES,
     keepBytes: ({ envelope }) =>

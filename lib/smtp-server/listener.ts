@@ -22,6 +22,7 @@ import {
   type SMTPServerSession,
 } from 'smtp-server';
 import type { Log } from '../log.ts';
+import type { ProxyProtocol } from '../proxy-protocol.ts';
 import type { Clock } from '../time.ts';
 import { ServerConnection } from './connection.ts';
 import { ConnectionLimiter, type ListenerLimits } from './connection-limiter.ts';
@@ -58,6 +59,8 @@ export interface ListenerOptions {
   budget: SmtpBudget;
   clock: Clock;
   log: Log;
+  /** Proxies in front; absent: none is trusted. */
+  proxies?: ProxyProtocol;
   /** Each throws the reply that replaces the 250: an error of `reply`, or a PosternError. */
   onMail?: (session: SMTPServerSession) => Promise<void>;
   onRecipient: (address: string, session: SMTPServerSession) => void | Promise<void>;
@@ -95,11 +98,15 @@ export function startListener(options: ListenerOptions): Promise<Listener> {
   const limiter = new ConnectionLimiter(options.limits, options.clock);
   const admission = new SocketAdmission(limiter, options.implicitTls === true);
   const sessions = new Sessions(options, limiter, admission);
-  const server = new PeerServer({ ...protocolOf(options), ...sessions.handlers() }, (connection) =>
-    sessions.begin(connection),
+  const { proxies } = options;
+  const server = new PeerServer(
+    { ...protocolOf(options), ...sessions.handlers() },
+    (connection) => sessions.begin(connection),
+    (socket) => proxies?.name(socket),
   );
   server.on('error', (error: Error) => options.log.debug(`${options.name} peer`, { error: error.message }));
   admission.guard(server.server);
+  proxies?.guard(server.server);
 
   return new Promise((resolve, reject) => {
     server.server.once('error', reject);
@@ -137,16 +144,23 @@ function protocolOf({ login, tls, ...options }: ListenerOptions): SMTPServerOpti
 /** The library's server, with connections of our own class. */
 class PeerServer extends SMTPServer {
   readonly #begin: (connection: ServerConnection) => void;
+  readonly #name: (socket: Socket) => void;
 
-  constructor(options: SMTPServerOptions, begin: (connection: ServerConnection) => void) {
+  constructor(
+    options: SMTPServerOptions,
+    begin: (connection: ServerConnection) => void,
+    name: (socket: Socket) => void,
+  ) {
     super(options);
     this.#begin = begin;
+    this.#name = name;
   }
 
   override connect(
     socket: Socket | TLSSocket,
     socketOptions?: ConstructorParameters<typeof ServerConnection>[2],
   ): void {
+    this.#name(socket);
     const connection = new ServerConnection(this, socket, socketOptions);
     this.connections.add(connection);
     this.#begin(connection);

@@ -10,7 +10,7 @@ import type { Accept } from '../accept/types.ts';
 import type { Control } from '../control/types.ts';
 import type { Log } from '../log.ts';
 import { rfc5322Date } from '../mail/date.ts';
-import { type Listener, startListener } from '../smtp-server/listener.ts';
+import { type Listener, type ListenerOptions, startListener } from '../smtp-server/listener.ts';
 import type { SmtpBudget } from '../smtp-server/octet-budget.ts';
 import { reply } from '../smtp-server/reply.ts';
 import type { Clock } from '../time.ts';
@@ -24,6 +24,8 @@ export interface SubmissionOptions {
   hostname: string;
   /** PEM. */
   tls: { key: string; cert: string };
+  /** Proxies in front; absent: none is trusted. */
+  proxies?: ListenerOptions['proxies'];
   /** Networks in CIDR form that may submit without AUTH. */
   relayFrom: string[];
   /** Whether AUTH is allowed before TLS: only where no third party can listen, as on a loopback address. */
@@ -91,6 +93,7 @@ export function startSubmission(options: SubmissionOptions): Promise<SubmissionS
     hostname: options.hostname,
     tls: options.tls,
     implicitTls: options.implicitTls,
+    proxies: options.proxies,
     login: {
       insecure: options.allowInsecureAuth,
       check: (username, password, session) => callers.login(username, password, session),
