@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { FeedbackForwarder } from '../../lib/accept/feedback-forwarder.ts';
 import { Contacts } from '../../lib/contacts/contacts.ts';
 import { contactChanger } from '../../lib/contacts/unsubscribe.ts';
+import { Backups } from '../../lib/control/backup/backups.ts';
 import { openControl } from '../../lib/control/control.ts';
 import { loadMasterKey } from '../../lib/control/master-key.ts';
 import { pauseAll } from '../../lib/control/paused-start.ts';
@@ -116,6 +117,7 @@ export async function startStandalone(started: Settings, log: Log): Promise<Stan
           wakeJobs: () => jobs.wake(),
           log,
           ...ordersAndReasons(egress),
+          backups: openBackups(settings, engine, log, stack),
           policy,
           events,
           pull: new FeedPull({ records: engine.records, context, clock }),
@@ -185,6 +187,17 @@ async function engineOf(settings: Settings, stack: AsyncDisposableStack, log: Lo
   const buckets = await bucketsOf(settings, stack);
   const options = { directory: settings.data, clock: systemClock, buckets, log };
   return stack.adopt(await openEmbedded(options), (one) => one.close());
+}
+
+function openBackups(
+  { data: directory }: Settings,
+  engine: Engine,
+  log: Log,
+  stack: AsyncDisposableStack,
+): Backups {
+  const backups = new Backups({ directory, engine, clock: systemClock, log, version });
+  stack.defer(() => backups.stop());
+  return backups;
 }
 
 /** Where events come from. */

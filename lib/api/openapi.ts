@@ -1,6 +1,7 @@
 /** The OpenAPI 3.1 document of the Postern API, served at `/v1/openapi.json`: collected from the resources. */
 
 import { ADDRESSES } from './addresses.ts';
+import { BACKUPS } from './backups.ts';
 import { BATCHES } from './batches.ts';
 import { CONTACT_LISTS } from './contact-lists.ts';
 import { CONTACTS } from './contacts.ts';
@@ -68,6 +69,7 @@ export const OPERATIONS: readonly ApiOperation[] = [
   ...WARMUP,
   ...DOCUMENTS,
   ...POLICY,
+  ...BACKUPS,
 ];
 
 const ITSELF = {

@@ -4,11 +4,11 @@
  */
 import type { Directives, StoredDirective } from './directives.ts';
 
-export function pauseAll(directives: Pick<Directives, 'order'>): Promise<StoredDirective> {
-  const order = {
-    match: {},
-    action: { kind: 'suspend' },
-    reason: 'Started paused (POSTERN_START=paused). Remove this directive to send.',
-  };
-  return directives.order(order, { operator: 'POSTERN_START' });
+/** @param reason for a person. @param operator shown as who ordered it. */
+export function pauseAll(
+  directives: Pick<Directives, 'order'>,
+  reason = 'Started paused (POSTERN_START=paused). Remove this directive to send.',
+  operator = 'POSTERN_START',
+): Promise<StoredDirective> {
+  return directives.order({ match: {}, action: { kind: 'suspend' }, reason }, { operator });
 }

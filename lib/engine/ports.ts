@@ -435,6 +435,8 @@ export interface Engine {
   config: Config;
   leases: Leases;
   files: Files;
+  /** Writes a copy of the store of one instant into a new file, while it is in use; absent: the engine has no file. */
+  snapshot?(file: string): Promise<void>;
   /** Storage figures for metrics and health. */
   health(): Promise<{ ok: boolean; detail?: string; bytes?: number }>;
   close(): Promise<void>;

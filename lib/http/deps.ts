@@ -1,5 +1,6 @@
 /** Dependencies of every route of the HTTP API: the rooms below it, and the few facts of this installation. */
 import type { Accept } from '../accept/types.ts';
+import type { Backups } from '../control/backup/backups.ts';
 import type { Installed } from '../control/ip-inventory.ts';
 import type { Control } from '../control/types.ts';
 import type { DomainChecks } from '../doctor/domain-check.ts';
@@ -85,6 +86,8 @@ export interface ApiDeps {
   limits?: Partial<ApiLimits>;
   /** Whether each answer of the SES API is held against Amazon's model, and one that parts from it fails: for tests. */
   checkAnswers?: boolean;
+  /** Backups of the store of this process; absent: it has none of its own. */
+  backups?: Backups;
   /** Explains why mail waits in the egress of this process; absent: this process sends no mail. */
   explain?: (query: ExplainQuery) => Promise<MailExplanation[]>;
   /** Forgets what the egress of this process has learnt of a site; absent: this process sends no mail. */

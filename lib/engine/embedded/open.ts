@@ -16,6 +16,7 @@ import { EmbeddedQueue } from './queue.ts';
 import { Ready } from './ready.ts';
 import { EmbeddedBodies, EmbeddedRecords } from './records.ts';
 import { EmbeddedRows } from './rows.ts';
+import { snapshotStore } from './snapshot.ts';
 import { JOURNAL } from './store/schema.ts';
 import { EmbeddedSuppressions } from './suppressions.ts';
 
@@ -51,7 +52,9 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Engine> {
     bucket: buckets,
     prune: (before, max) => results.prune(before, max),
   };
-  return engineOver({ link, opened }, clock, files, new SettlementJournal(join(directory, JOURNAL), log));
+  const journal = new SettlementJournal(join(directory, JOURNAL), log);
+  const engine = engineOver({ link, opened }, clock, files, journal);
+  return Object.assign(engine, { snapshot: (file: string) => snapshotStore(directory, file) });
 }
 
 /** The ports over a store that is open. */
