@@ -30,12 +30,28 @@ export interface ApiSettings extends EventSettings {
   pools: readonly string[];
   /** Domain identity that signs all mail beside the sender's own; absent: none. */
   cosignDomain?: string;
+  /** Zone of the keys of Easy DKIM; absent: there is none. */
+  dkimZone?: string;
   /** Bucket of the secrets. */
   secrets: string;
   /** URL where opens and clicks are tracked for sets without a domain of their own; absent: not tracked. */
   trackingUrl?: string;
   /** Secret by which the distribution in front of the API identifies itself; absent: there is none. */
   frontSecret?: string;
+}
+
+/** Settings of the function that makes the keys of Easy DKIM. */
+export interface KeySettings {
+  resources: AwsResources;
+  dkimZone: string;
+  /** Bucket of the secrets. */
+  secrets: string;
+}
+
+/** Settings of the function that writes them into their zone. */
+export interface ZoneSettings extends Omit<KeySettings, 'secrets'> {
+  /** Id of the zone in Route 53. */
+  zoneId: string;
 }
 
 /** Settings of tracking. It has no others, because its role may access nothing else. */
@@ -55,6 +71,8 @@ const REGION = 'AWS_REGION';
 const SECRETS_BUCKET = 'POSTERN_SECRETS_BUCKET';
 const CONFIG_TABLE = 'POSTERN_TABLE_CONFIG';
 const COSIGN_DOMAIN = 'POSTERN_COSIGN_DOMAIN';
+const DKIM_ZONE = 'POSTERN_DKIM_ZONE';
+const DKIM_ZONE_ID = 'POSTERN_DKIM_ZONE_ID';
 const TRACKING_URL = 'POSTERN_TRACKING_URL';
 const FRONT_SECRET = 'POSTERN_FRONT_SECRET';
 const EVENT_DAYS = 'POSTERN_EVENT_DAYS';
@@ -83,8 +101,35 @@ export function apiEnvironment(settings: ApiSettings): Record<string, string> {
     POSTERN_POOLS: settings.pools.join(','),
     [SECRETS_BUCKET]: settings.secrets,
     ...(settings.cosignDomain !== undefined && { [COSIGN_DOMAIN]: settings.cosignDomain }),
+    ...(settings.dkimZone !== undefined && { [DKIM_ZONE]: settings.dkimZone }),
     ...(settings.trackingUrl !== undefined && { [TRACKING_URL]: settings.trackingUrl }),
     ...(settings.frontSecret !== undefined && { [FRONT_SECRET]: settings.frontSecret }),
+  };
+}
+
+export function keyEnvironment({ resources, dkimZone, secrets }: KeySettings): Record<string, string> {
+  return { ...resourcesToEnvironment(resources), [DKIM_ZONE]: dkimZone, [SECRETS_BUCKET]: secrets };
+}
+
+export function zoneEnvironment({ resources, dkimZone, zoneId }: ZoneSettings): Record<string, string> {
+  return { ...resourcesToEnvironment(resources), [DKIM_ZONE]: dkimZone, [DKIM_ZONE_ID]: zoneId };
+}
+
+/** @throws PosternError `bad_request` that names the missing variable. */
+export function readKeySettings(environment: NodeJS.ProcessEnv): KeySettings {
+  return {
+    resources: resourcesFromEnvironment(environment),
+    dkimZone: requireVariable(environment, DKIM_ZONE),
+    secrets: requireVariable(environment, SECRETS_BUCKET),
+  };
+}
+
+/** @throws PosternError `bad_request` that names the missing variable. */
+export function readZoneSettings(environment: NodeJS.ProcessEnv): ZoneSettings {
+  return {
+    resources: resourcesFromEnvironment(environment),
+    dkimZone: requireVariable(environment, DKIM_ZONE),
+    zoneId: requireVariable(environment, DKIM_ZONE_ID),
   };
 }
 
@@ -152,6 +197,7 @@ export function readApiSettings(
     pools: readPools(requireVariable(environment, 'POSTERN_POOLS'), bundle),
     secrets: requireVariable(environment, SECRETS_BUCKET),
     ...(environment[COSIGN_DOMAIN] && { cosignDomain: environment[COSIGN_DOMAIN] }),
+    ...(environment[DKIM_ZONE] && { dkimZone: environment[DKIM_ZONE] }),
     ...(environment[TRACKING_URL] && { trackingUrl: environment[TRACKING_URL] }),
     // An empty value would be a secret that every attacker can guess.
     ...(environment[FRONT_SECRET] && { frontSecret: environment[FRONT_SECRET] }),

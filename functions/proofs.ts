@@ -18,7 +18,7 @@ const open = await once(async () => {
 
 export async function handler(): Promise<void> {
   const { engine, log, returnPathDomain } = await open();
-  const { lost, regained, checked, unanswered } = await recheckProofs({
+  const { lost, regained, turned, checked, unanswered } = await recheckProofs({
     config: engine.config,
     clock: systemClock,
     dns: { resolveTxt, resolveMx, bounces: { domain: returnPathDomain } },
@@ -26,5 +26,6 @@ export async function handler(): Promise<void> {
   for (const domain of lost)
     log.warn('the proof of a domain is gone from its DNS: nothing is sent as it', { domain });
   for (const domain of regained) log.info('a domain is proven', { domain });
+  for (const domain of turned) log.info('the next DKIM key of a domain signs from now on', { domain });
   log.info('proofs', { checked, unanswered });
 }

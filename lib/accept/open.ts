@@ -36,6 +36,8 @@ export interface PipelineSettings {
   returnPathDomain: string;
   /** See `AcceptPolicy.cosignDomain`. */
   cosignDomain?: string;
+  /** Zone of the keys of Easy DKIM, which another process writes; absent: there is none. */
+  dkimZone?: string;
   /** URL of the tracking endpoint; absent: this service has none of its own. */
   trackingUrl?: string;
   region: string;
@@ -73,13 +75,14 @@ export interface AcceptPipeline {
 
 export async function openPipeline(options: PipelineOptions): Promise<AcceptPipeline> {
   const { engine, settings, masterKey, clock, random, metrics, maxMessageBytes, policy, onResult } = options;
-  const { pools, returnPathDomain, cosignDomain, trackingUrl, region, accountId } = settings;
+  const { pools, returnPathDomain, cosignDomain, dkimZone, trackingUrl, region, accountId } = settings;
   const control = await openControl({
     config: engine.config,
     masterKey,
     clock,
     verifyIdentities: true,
     bounces: { domain: returnPathDomain },
+    dkimZone: dkimZone === undefined ? undefined : { name: dkimZone, elsewhere: true },
   });
   const signer = createSigner();
   const accept = createAccept({

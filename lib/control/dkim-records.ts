@@ -30,7 +30,7 @@ export interface StoredDkimRecord {
 }
 
 /** A record that the zone elsewhere does not have yet, or has no more. */
-interface StoredDkimChange {
+export interface StoredDkimChange {
   token: string;
 }
 

@@ -2,22 +2,24 @@
  * Easy DKIM with a zone of the operator's: a domain publishes three CNAMEs once, and Postern makes, publishes and
  * replaces the keys behind them (dkim-rotation.ts has the rules).
  */
+import type { Config } from '../engine/ports.ts';
 import { PosternError } from '../errors.ts';
 import { type Clock, DAY } from '../time.ts';
 import { dkimRecord, keyName, makeRsaKey, newToken } from './dkim-keys.ts';
-import type { DkimRecords } from './dkim-records.ts';
+import { DkimRecords, type DkimZoneOptions } from './dkim-records.ts';
 import { isDue, isOverdue, KEPT, nextToken, signingKeyOf, TOKENS, withStandby } from './dkim-rotation.ts';
 import type { DocumentCache } from './document-cache.ts';
 import {
   DEFAULT_LENGTH,
   type EasyDkim,
   type NewKeys,
+  openIdentityCache,
   type StoredIdentity,
   type StoredSigningKey,
   sealedKey,
 } from './identity-store.ts';
 import type { DnsRecord, KeyLength, KeyTurns } from './types.ts';
-import type { Vault } from './vault.ts';
+import { createVault, type Vault } from './vault.ts';
 
 export interface EasyDkimOptions {
   cache: DocumentCache<StoredIdentity>;
@@ -182,6 +184,27 @@ export class EasyDkimKeys {
   get #unproven(): 'PENDING' | 'SUCCESS' {
     return this.#options.verifyIdentities ? 'PENDING' : 'SUCCESS';
   }
+}
+
+/** Prepares and collects over a store: for a process that runs now and then, and does nothing else. */
+export function turnDkimKeys({
+  config,
+  clock,
+  masterKey,
+  dkimZone,
+}: {
+  config: Config;
+  clock: Clock;
+  masterKey: Buffer;
+  dkimZone: DkimZoneOptions;
+}): Promise<KeyTurns> {
+  return new EasyDkimKeys({
+    cache: openIdentityCache(config, clock),
+    records: new DkimRecords(config, clock, dkimZone),
+    vault: createVault(masterKey),
+    clock,
+    verifyIdentities: true,
+  }).turn();
 }
 
 /** The CNAME that leads from a domain to a key. */

@@ -40,6 +40,8 @@ export const METRICS = {
   EventFailures: 'Count',
   /** Destinations for which events wait, one sample each minute. */
   EventDestinationsBehind: 'Count',
+  /** Domains whose next DKIM key has not been found through their CNAME for a month. */
+  DkimKeysOverdue: 'Count',
   /** Time from acceptance to the final reply, for delivered mail. */
   Latency: 'Milliseconds',
   /** How late the oldest waiting delivery is, or was when it was tried. */

@@ -42,6 +42,7 @@ export function stageAlarms(
     api.jobs,
     api.track,
     api.firstKey,
+    ...api.dkim,
   ];
   const { minimumVolume } = stage.alarms;
   return [
@@ -199,7 +200,7 @@ export function stageAlarms(
       entry: 'Function errors',
       severity: 'warning',
       meaning:
-        'A function behind the API fails: due deliveries, proofs of domains, outcomes, events, jobs, tracking or the first key.',
+        'A function behind the API fails: due deliveries, proofs of domains, DKIM keys or their zone, outcomes, events, jobs, tracking or the first key.',
       metric: sum(functions.slice(1), ({ function: one }) => [one.metricErrors()]),
       threshold: 1,
       periods: 2,
@@ -237,9 +238,19 @@ export function stageAlarms(
     ),
     ...(submission ? submissionAlarms(submission, metrics) : []),
     ...(policy ? [policyFailing(metrics)] : []),
+    ...(data.dkimZone ? [keysOverdue(metrics)] : []),
     ...metricsRefused([...functions, ...(submission ? [submission] : [])]),
   ];
 }
+
+const keysOverdue = (metrics: StageMetrics): AlarmEntry => ({
+  entry: 'DKIM keys overdue',
+  severity: 'warning',
+  meaning:
+    'The next DKIM key of a domain has not been found through its CNAME for a month; the present one signs.',
+  metric: metrics.metric('DkimKeysOverdue', 'Maximum', DAY),
+  threshold: 1,
+});
 
 const policyFailing = (metrics: StageMetrics): AlarmEntry => ({
   entry: 'Policy failing',

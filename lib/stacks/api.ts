@@ -12,8 +12,10 @@ import {
   type EventSettings,
   eventEnvironment,
   functionEnvironment,
+  keyEnvironment,
   senderEnvironment,
   trackEnvironment,
+  zoneEnvironment,
 } from '../../functions/environment.ts';
 import { assetFiles } from '../console/assets.ts';
 import type { DataStack } from './data.ts';
@@ -26,6 +28,8 @@ import {
   acknowledgeLanes,
   acknowledgeTargets,
   apiPermissions,
+  dkimKeysPermissions,
+  dkimZonePermissions,
   duePermissions,
   eventsPermissions,
   firstKeyPermissions,
@@ -85,6 +89,8 @@ export class ApiStack extends Stack {
   readonly track: PosternFunction;
   readonly jobs: PosternFunction;
   readonly firstKey: PosternFunction;
+  /** Those that make the keys of Easy DKIM and write their zone, in a stage that has one. */
+  readonly dkim: readonly PosternFunction[];
 
   constructor(scope: Construct, id: string, props: ApiStackProps) {
     super(scope, id, props);
@@ -101,6 +107,7 @@ export class ApiStack extends Stack {
       ...settings,
       pools: pools.pools,
       cosignDomain: stage.cosignDomain,
+      dkimZone: stage.dkimZone,
       secrets: data.secrets.bucketName,
       trackingUrl: trackingUrlOf(stage),
     };
@@ -163,6 +170,7 @@ export class ApiStack extends Stack {
       targets: [new LambdaFunction(this.proofs.function)],
     });
 
+    this.dkim = this.#dkim(common);
     this.outcomes = this.#outcomes(common);
     this.track = this.#track({ ...common, secrets: apiSettings.secrets, front });
 
@@ -185,6 +193,39 @@ export class ApiStack extends Stack {
       value: this.firstKey.function.functionName,
       description: "Invoke it once for the first administrator's key",
     });
+  }
+
+  /** Makes the keys of Easy DKIM, each day, and writes them into their zone, each minute. */
+  #dkim({ stage, data, settings: { resources } }: CommonParts): PosternFunction[] {
+    const { dkimZone } = stage;
+    if (dkimZone === undefined || data.dkimZone === undefined) return [];
+    const shared = { stage, logKey: data.key, memoryMegabytes: 256 };
+    const keys = new PosternFunction(this, 'DkimKeys', {
+      entry: 'dkim-keys.ts',
+      description: 'Postern: makes the next DKIM keys of identities',
+      environment: keyEnvironment({ resources, dkimZone, secrets: data.secrets.bucketName }),
+      permissions: dkimKeysPermissions(data),
+      ...shared,
+      timeout: Duration.minutes(10),
+    });
+    const zone = new PosternFunction(this, 'DkimZone', {
+      entry: 'dkim-zone.ts',
+      description: 'Postern: writes DKIM keys into their zone of Route 53',
+      environment: zoneEnvironment({ resources, dkimZone, zoneId: data.dkimZone.hostedZoneId }),
+      permissions: dkimZonePermissions(data, data.dkimZone),
+      ...shared,
+      // Below the minute of its schedule: of two calls at one time one could write back what the other has replaced.
+      timeout: Duration.seconds(55),
+    });
+    for (const [every, one] of [
+      [Duration.days(1), keys],
+      [Duration.minutes(1), zone],
+    ] as const)
+      new events.Rule(this, `${one.node.id}Schedule`, {
+        schedule: events.Schedule.rate(every),
+        targets: [new LambdaFunction(one.function)],
+      });
+    return [keys, zone];
   }
 
   /** Sends events to webhooks and brokers. */

@@ -16,6 +16,7 @@ import {
 import * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import * as kms from 'aws-cdk-lib/aws-kms';
+import * as route53 from 'aws-cdk-lib/aws-route53';
 import * as s3 from 'aws-cdk-lib/aws-s3';
 import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import type { Construct } from 'constructs';
@@ -70,6 +71,8 @@ export class DataStack extends Stack {
   readonly deadEvents: sqs.Queue;
   /** Addresses of the cells by host name, in a stage that has any. */
   readonly addresses?: dynamodb.TableV2;
+  /** Zone of the keys of Easy DKIM, in a stage that has one. */
+  readonly dkimZone?: route53.PublicHostedZone;
   /** Over tables, bodies and queues. */
   readonly key: kms.Key;
   /** The master key of control, and the secret of return paths. */
@@ -85,6 +88,7 @@ export class DataStack extends Stack {
       dynamodb.TableV2
     >;
     if (stage.cells?.length) this.addresses = this.#table('addresses', stage);
+    if (stage.dkimZone !== undefined) this.dkimZone = this.#zone(stage.dkimZone);
     this.bucket = this.#bodies();
     this.bodiesArn = this.exportValue(this.bucket.bucketArn);
     const settings = { stage, key: this.key };
@@ -225,6 +229,17 @@ export class DataStack extends Stack {
       });
     }
     return table;
+  }
+
+  #zone(zoneName: string): route53.PublicHostedZone {
+    const zone = new route53.PublicHostedZone(this, 'DkimZone', { zoneName, comment: 'Postern: DKIM keys' });
+    // Its name servers are in the delegation: another zone of the same name would have others.
+    zone.applyRemovalPolicy(RemovalPolicy.RETAIN);
+    new CfnOutput(this, 'DkimZoneNameServers', {
+      value: Fn.join(' ', zone.hostedZoneNameServers!),
+      description: `Delegate ${zoneName} to them, by NS records in its parent zone`,
+    });
+    return zone;
   }
 
   #bodies(): s3.Bucket {

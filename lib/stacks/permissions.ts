@@ -5,7 +5,9 @@
 import { ArnFormat, Stack, Validations } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import type * as logs from 'aws-cdk-lib/aws-logs';
+import type * as route53 from 'aws-cdk-lib/aws-route53';
 import type * as sqs from 'aws-cdk-lib/aws-sqs';
+import { CHANGE_KIND, RECORD_KIND } from '../control/dkim-records.ts';
 import { storedKind } from '../control/documents.ts';
 import { divisionOf } from '../egress/sharing.ts';
 import { leaseOf } from '../egress/source-leases.ts';
@@ -125,6 +127,47 @@ export function firstKeyPermissions(data: DataStack): iam.PolicyStatement[] {
     ofKinds(data, KEY_KINDS, 'GetItem', 'BatchGetItem', 'Query', 'PutItem'),
     appendChange(data),
     ...secrets(data, 'master.key'),
+  ];
+}
+
+/**
+ * Statements of the function that makes the keys of Easy DKIM. It seals them with the master key, publishes them as
+ * documents, and cannot reach Route 53.
+ */
+export function dkimKeysPermissions(data: DataStack): iam.PolicyStatement[] {
+  const kinds = ['identity', RECORD_KIND, CHANGE_KIND];
+  return [
+    ofKinds(data, kinds, 'GetItem', 'Query', 'PutItem'),
+    ofKinds(data, [RECORD_KIND], 'DeleteItem'),
+    appendChange(data),
+    ...secrets(data, 'master.key'),
+  ];
+}
+
+/**
+ * Statements of the function that writes those keys into their zone: TXT records below its apex, and nothing else. No
+ * other role may change the zone.
+ */
+export function dkimZonePermissions(data: DataStack, zone: route53.IHostedZone): iam.PolicyStatement[] {
+  const change = allow(['route53:ChangeResourceRecordSets'], [zone.hostedZoneArn]);
+  change.addCondition('ForAllValues:StringEquals', {
+    'route53:ChangeResourceRecordSetsRecordTypes': ['TXT'],
+    'route53:ChangeResourceRecordSetsActions': ['UPSERT', 'DELETE'],
+  });
+  change.addCondition('ForAllValues:StringLike', {
+    'route53:ChangeResourceRecordSetsNormalizedRecordNames': [`*.${zone.zoneName}`],
+  });
+  // A request that lacks what the conditions are about would meet them.
+  change.addCondition('Null', {
+    'route53:ChangeResourceRecordSetsRecordTypes': 'false',
+    'route53:ChangeResourceRecordSetsNormalizedRecordNames': 'false',
+  });
+  return [
+    ofKinds(data, [CHANGE_KIND], 'GetItem', 'Query', 'DeleteItem'),
+    ofKinds(data, [RECORD_KIND], 'BatchGetItem'),
+    appendChange(data),
+    change,
+    allow(['route53:ListResourceRecordSets'], [zone.hostedZoneArn]),
   ];
 }
 

@@ -12,6 +12,8 @@ const EVENT_TARGET =
 /** Records are kept for 30 days after their deliveries: an event without its record is none. */
 const MAX_EVENT_DAYS = 30;
 const HOSTNAME = /^(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$/;
+/** A name of the zone of DKIM keys is a token and a dot longer than the zone (RFC 1035 §2.3.4). */
+const MAX_ZONE = 220;
 const PEM = /^-----BEGIN CERTIFICATE-----/;
 
 /** Names that stand for the parts of a stage in the names of its stacks. */
@@ -36,9 +38,13 @@ export function checkStage(key: string, stage: Stage): void {
   };
   if (stage.name !== key || !NAME.test(key))
     refuse('its name must be its key: a letter, then letters and digits, 16 at most.');
-  for (const host of [stage.hostname, stage.returnPathDomain, stage.cosignDomain])
+  for (const host of [stage.hostname, stage.returnPathDomain, stage.cosignDomain, stage.dkimZone])
     if (host !== undefined) checkHostname(host, refuse);
   for (const domain of [stage.api.domain, stage.tracking]) if (domain) checkDomain(domain, refuse);
+  if (stage.dkimZone !== undefined && stage.dkimZone.length > MAX_ZONE)
+    refuse(
+      `dkimZone has ${stage.dkimZone.length} characters, and ${MAX_ZONE} at most: names in it are 33 longer.`,
+    );
   checkCapacity(stage, refuse);
   checkEvents(stage, refuse);
   checkSubmission(stage, refuse);

@@ -94,6 +94,12 @@ export interface Stage {
    * `d=` (Yahoo) cover every tenant. Create it by the API, and publish its records.
    */
   cosignDomain?: string;
+  /**
+   * Zone of your own in which the DKIM keys of identities are published, as `dkim.mail.example.com`: Route 53 answers
+   * for it, and its parent zone must delegate it to the name servers in the outputs of the data stack. Absent: each
+   * domain publishes its key itself.
+   */
+  dkimZone?: string;
   nodes: readonly NodeConfig[];
   /** More nodes than one stack holds. */
   cells?: readonly CellConfig[];

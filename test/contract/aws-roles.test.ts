@@ -8,7 +8,11 @@ import { CreateBucketCommand, GetObjectCommand, PutObjectCommand, S3Client } fro
 import { ContactLists } from '../../lib/contacts/contact-lists.ts';
 import { Contacts } from '../../lib/contacts/contacts.ts';
 import { contactChanger } from '../../lib/contacts/unsubscribe.ts';
+import { openControl } from '../../lib/control/control.ts';
+import { writeDkimZone } from '../../lib/control/dkim-zone-writer.ts';
+import { turnDkimKeys } from '../../lib/control/easy-dkim.ts';
 import { openAws } from '../../lib/engine/aws/open.ts';
+import type { HostedZone } from '../../lib/engine/hosted-zone.ts';
 import type { Engine } from '../../lib/engine/ports.ts';
 import { Jobs } from '../../lib/jobs/jobs.ts';
 import { JobWorker } from '../../lib/jobs/worker.ts';
@@ -266,6 +270,44 @@ describe('aws: roles', { skip: SKIP }, () => {
     const written = await s3.send(new GetObjectCommand({ Bucket: filesBucket, Key: 'out/a.json' }));
     assert.match(await written.Body!.transformToString(), /"Destination":"user@example.net"/);
     s3.destroy();
+  });
+
+  test('the keys of Easy DKIM are made by one role, and brought into their zone by another', async () => {
+    const clock = emulatedClock(true);
+    const dkimZone = { name: 'dkim.example.com', elsewhere: true };
+    const masterKey = Buffer.alloc(32, 7);
+    const options = { masterKey, clock, dkimZone, verifyIdentities: true };
+    const { config } = await as(API);
+    const found: string[][] = [];
+    const control = await openControl({ ...options, config, resolveTxt: async () => found });
+    const name = `${newTenant()}.example`;
+    const { dkim } = await control.identities.create({ name, tenant: 'a', keyLength: 'RSA_1024_BIT' });
+    found.push([(await control.dkimZone!.find(dkim.tokens[0]!))!]);
+    await control.identities.check(name);
+    await control.close();
+
+    const keys = (await as('api DkimKeysRole')).config;
+    const later = { now: () => clock.now() + 84 * DAY, after: clock.after };
+    const turns = await turnDkimKeys({ ...options, config: keys, clock: later });
+    assert.ok(turns.prepared.includes(name));
+
+    const written = new Map<string, string | undefined>();
+    const zone: HostedZone = {
+      async write(records) {
+        for (const record of records) written.set(record.name, record.strings?.join(''));
+      },
+    };
+    const writer = (await as('api DkimZoneRole')).config;
+    const until = Number.POSITIVE_INFINITY;
+    await writeDkimZone({ config: writer, zone, name: dkimZone.name, clock, until });
+    const texts = dkim.tokens.map((token) => written.get(`${token}.${dkimZone.name}`));
+    assert.deepEqual(
+      [texts[0] === texts[2], texts[0] === texts[1]],
+      [true, false],
+      'the second is the next key',
+    );
+    await assert.rejects(writer.get('identity', name), /AccessDenied/);
+    await assert.rejects(keys.get('key', 'AKIA'), /AccessDenied/);
   });
 
   test('a node writes directives of rules, reads no keys or identities, and changes nothing else', async () => {

@@ -18,7 +18,7 @@ import { Template } from 'aws-cdk-lib/assertions';
 import type { Context, LambdaFunctionURLResult } from 'aws-lambda';
 import { SMTPServer } from 'smtp-server';
 import { nodeEnvironment } from '../../egress-node/service/node-environment.ts';
-import { apiEnvironment } from '../../functions/environment.ts';
+import { apiEnvironment, zoneEnvironment } from '../../functions/environment.ts';
 import type { FirstKey } from '../../functions/first-key.ts';
 import { openControl } from '../../lib/control/control.ts';
 import { openAws } from '../../lib/engine/aws/open.ts';
@@ -58,7 +58,7 @@ type Handler = (event: unknown, context?: Context) => Promise<unknown>;
 let aws: TestAws;
 let resources: AwsResources;
 let bundles: Record<
-  'Api' | 'Due' | 'Proofs' | 'Outcomes' | 'Events' | 'Jobs' | 'Track' | 'FirstKey',
+  'Api' | 'Due' | 'Proofs' | 'DkimKeys' | 'DkimZone' | 'Outcomes' | 'Events' | 'Jobs' | 'Track' | 'FirstKey',
   Handler
 >;
 /** Directories of the functions' bundles, by function. */
@@ -115,6 +115,7 @@ before(async () => {
       returnPathDomain: 'bounces.example.com',
       secrets: SECRETS,
     }),
+    ...zoneEnvironment({ resources, dkimZone: 'dkim.mail.example.com', zoneId: 'Z0123456789ABC' }),
     AWS_REGION: client.region,
     AWS_ACCESS_KEY_ID: 'test',
     AWS_SECRET_ACCESS_KEY: 'test',
@@ -251,6 +252,12 @@ describe('the bundle of', () => {
     await bundles.Jobs(scheduled, contextWith(60_000));
   });
 
+  test('DkimKeys reports that no key is to be prepared, and DkimZone writes nothing', async () => {
+    const written = await outputOf(() => bundles.DkimKeys(scheduled, contextWith(60_000)));
+    assert.match(written, /"DkimKeysOverdue":0/);
+    assert.equal(await outputOf(() => bundles.DkimZone(scheduled, contextWith(60_000))), '');
+  });
+
   test('Outcomes drains a batch', async () => {
     const event = sqsEvent([writeOutcomes([outcome('cancelled')]), '{}']);
     const written = await outputOf(async () =>
@@ -351,7 +358,7 @@ describe('a deployed policy', () => {
     for (const one of [directories.Api!, ...processes.map(dirname)]) {
       assert.deepEqual(await beside(one), POLICY_FILES);
     }
-    for (const name of ['Due', 'Proofs', 'Jobs', 'Outcomes', 'FirstKey'])
+    for (const name of ['Due', 'Proofs', 'DkimKeys', 'DkimZone', 'Jobs', 'Outcomes', 'FirstKey'])
       assert.deepEqual(await beside(directories[name]!), []);
     const none = await bundlePolicy(join(app.outdir, 'postern.policy.ts'), app.outdir);
     assert.equal(none, undefined);

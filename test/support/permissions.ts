@@ -6,6 +6,7 @@ export type Granted = Record<string, string>;
 export const LANES = 'arn:aws:sqs:eu-central-1:AWS::AccountId:postern-test-lane-*';
 export const ALARM = 'arn:aws:cloudwatch:eu-central-1:AWS::AccountId:alarm:postern-test:';
 export const EC2 = 'arn:aws:ec2:eu-central-1:AWS::AccountId:';
+const DKIM_ZONE = 'arn:aws:route53:::hostedzone/DkimZone';
 /** Appends to the log of changes. */
 const APPEND_CHANGE = {
   'ConfigTable if ForAllValues:StringLike dynamodb:LeadingKeys log#*': 'dynamodb:PutItem',
@@ -159,6 +160,24 @@ export const PERMISSIONS: Record<string, Granted> = {
     'ConfigTable if ForAllValues:StringLike dynamodb:LeadingKeys identity':
       'dynamodb:GetItem dynamodb:PutItem dynamodb:Query',
     ...APPEND_CHANGE,
+  },
+  'api DkimKeysRole': {
+    DkimKeysLog: WRITE_LOG,
+    'ConfigTable if ForAllValues:StringLike dynamodb:LeadingKeys identity,dkim-record,dkim-change':
+      'dynamodb:GetItem dynamodb:PutItem dynamodb:Query',
+    'ConfigTable if ForAllValues:StringLike dynamodb:LeadingKeys dkim-record': 'dynamodb:DeleteItem',
+    ...APPEND_CHANGE,
+    ...secrets('master.key'),
+  },
+  'api DkimZoneRole': {
+    DkimZoneLog: WRITE_LOG,
+    'ConfigTable if ForAllValues:StringLike dynamodb:LeadingKeys dkim-change':
+      'dynamodb:DeleteItem dynamodb:GetItem dynamodb:Query',
+    'ConfigTable if ForAllValues:StringLike dynamodb:LeadingKeys dkim-record': 'dynamodb:BatchGetItem',
+    ...APPEND_CHANGE,
+    [DKIM_ZONE]: 'route53:ListResourceRecordSets',
+    [`${DKIM_ZONE} if ForAllValues:StringEquals route53:ChangeResourceRecordSetsRecordTypes TXT; ForAllValues:StringEquals route53:ChangeResourceRecordSetsActions UPSERT,DELETE; ForAllValues:StringLike route53:ChangeResourceRecordSetsNormalizedRecordNames *.dkim.mail.example.com; Null route53:ChangeResourceRecordSetsRecordTypes false; Null route53:ChangeResourceRecordSetsNormalizedRecordNames false`]:
+      'route53:ChangeResourceRecordSets',
   },
   'api OutcomesRole': {
     OutcomesLog: WRITE_LOG,

@@ -50,6 +50,7 @@ export const STAGE: Stage = {
   submission: { hostname: 'smtp.example.com', instanceType: 't4g.micro', instances: 2 },
   claimBeforeSend: true,
   files: { bucket: 'operator-files' },
+  dkimZone: 'dkim.mail.example.com',
   eventTargets: [
     'arn:aws:sns:eu-central-1:123456789012:mail-*',
     'arn:aws:events:eu-central-1:123456789012:event-bus/mail',

@@ -9,13 +9,17 @@ import {
   apiEnvironment,
   eventEnvironment,
   functionEnvironment,
+  keyEnvironment,
   readApiSettings,
   readEventSettings,
   readFunctionSettings,
   readIndexSettings,
+  readKeySettings,
   readTrackSettings,
+  readZoneSettings,
   senderEnvironment,
   trackEnvironment,
+  zoneEnvironment,
 } from '../../functions/environment.ts';
 import type { AwsResources } from '../../lib/engine/aws/schema.ts';
 import { failure } from '../support/control.ts';
@@ -64,6 +68,7 @@ describe('the settings that the stacks pass', () => {
     for (const one of [
       all,
       { ...all, frontSecret: 'x', trackingUrl: 'https://t.example.com', cosignDomain: 'fbl.example' },
+      { ...all, dkimZone: 'dkim.example' },
     ])
       assert.deepEqual(readApiSettings({ ...apiEnvironment(one), AWS_REGION }), {
         ...one,
@@ -82,6 +87,14 @@ describe('the settings that the stacks pass', () => {
       const read = readIndexSettings({ ...eventEnvironment(rest), AWS_REGION });
       assert.deepEqual(read, { ...rest, region: AWS_REGION });
     }
+  });
+
+  test('are read by the functions of DKIM keys', () => {
+    const keys = { resources, dkimZone: 'dkim.example', secrets: 's' };
+    assert.deepEqual(readKeySettings(keyEnvironment(keys)), keys);
+    const zone = { resources, dkimZone: 'dkim.example', zoneId: 'Z1' };
+    assert.deepEqual(readZoneSettings(zoneEnvironment(zone)), zone);
+    assert.throws(() => readZoneSettings(keyEnvironment(keys)), /POSTERN_DKIM_ZONE_ID/);
   });
 
   test('are read by tracking', () => {

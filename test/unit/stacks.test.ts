@@ -134,7 +134,7 @@ describe('data', () => {
 
 describe('functions', () => {
   test('run on Node 24 and arm64, with a role and an encrypted log of their own that expires', () => {
-    api.resourceCountIs('AWS::Lambda::Function', 8);
+    api.resourceCountIs('AWS::Lambda::Function', 10);
     api.allResourcesProperties('AWS::Lambda::Function', {
       Runtime: 'nodejs24.x',
       Architectures: ['arm64'],
@@ -706,6 +706,11 @@ describe('a stage', () => {
       },
       /is not the ARN of a certificate in us-east-1/,
     ],
+    'a zone for DKIM keys that leaves no room for their names': [
+      { dkimZone: `${'a.'.repeat(105)}example.com` },
+      /dkimZone has 221 characters, and 220 at most/,
+    ],
+    'a zone for DKIM keys that is no name': [{ dkimZone: 'dkim' }, /"dkim"/],
     'a name that its zone cannot have': [
       {
         api: {
