@@ -42,7 +42,7 @@ export function stageAlarms(
     api.jobs,
     api.track,
     api.firstKey,
-    ...api.dkim,
+    ...(api.dkim ? [api.dkim.keys, api.dkim.zone] : []),
   ];
   const { minimumVolume } = stage.alarms;
   return [
@@ -239,7 +239,11 @@ export function stageAlarms(
     ...(submission ? submissionAlarms(submission, metrics) : []),
     ...(policy ? [policyFailing(metrics)] : []),
     ...(data.dkimZone ? [keysOverdue(metrics)] : []),
-    ...metricsRefused([...functions, ...(submission ? [submission] : [])]),
+    // Those of the others write no metric.
+    ...metricsRefused([
+      ...functions.filter((one) => ![api.proofs, api.firstKey, api.dkim?.zone].includes(one)),
+      ...(submission ? [submission] : []),
+    ]),
   ];
 }
 

@@ -90,7 +90,7 @@ export class ApiStack extends Stack {
   readonly jobs: PosternFunction;
   readonly firstKey: PosternFunction;
   /** Those that make the keys of Easy DKIM and write their zone, in a stage that has one. */
-  readonly dkim: readonly PosternFunction[];
+  readonly dkim?: { keys: PosternFunction; zone: PosternFunction };
 
   constructor(scope: Construct, id: string, props: ApiStackProps) {
     super(scope, id, props);
@@ -196,9 +196,9 @@ export class ApiStack extends Stack {
   }
 
   /** Makes the keys of Easy DKIM, each day, and writes them into their zone, each minute. */
-  #dkim({ stage, data, settings: { resources } }: CommonParts): PosternFunction[] {
+  #dkim({ stage, data, settings: { resources } }: CommonParts): ApiStack['dkim'] {
     const { dkimZone } = stage;
-    if (dkimZone === undefined || data.dkimZone === undefined) return [];
+    if (dkimZone === undefined || data.dkimZone === undefined) return undefined;
     const shared = { stage, logKey: data.key, memoryMegabytes: 256 };
     const keys = new PosternFunction(this, 'DkimKeys', {
       entry: 'dkim-keys.ts',
@@ -225,7 +225,7 @@ export class ApiStack extends Stack {
         schedule: events.Schedule.rate(every),
         targets: [new LambdaFunction(one.function)],
       });
-    return [keys, zone];
+    return { keys, zone };
   }
 
   /** Sends events to webhooks and brokers. */
