@@ -156,20 +156,7 @@ export class ApiStack extends Stack {
       targets: [this.due, this.events, this.jobs].map((one) => new LambdaFunction(one.function)),
     });
 
-    this.proofs = new PosternFunction(this, 'Proofs', {
-      entry: 'proofs.ts',
-      description: 'Postern: looks up the proofs of domains',
-      environment: functionEnvironment(settings),
-      permissions: proofsPermissions(data),
-      ...shared,
-      memoryMegabytes: 256,
-      timeout: Duration.minutes(5),
-    });
-    new events.Rule(this, 'EveryHour', {
-      schedule: events.Schedule.rate(Duration.hours(1)),
-      targets: [new LambdaFunction(this.proofs.function)],
-    });
-
+    this.proofs = this.#proofs(common);
     this.dkim = this.#dkim(common);
     this.outcomes = this.#outcomes(common);
     this.track = this.#track({ ...common, secrets: apiSettings.secrets, front });
@@ -193,6 +180,25 @@ export class ApiStack extends Stack {
       value: this.firstKey.function.functionName,
       description: "Invoke it once for the first administrator's key",
     });
+  }
+
+  /** Looks the proofs of domains up, each hour. */
+  #proofs({ stage, data, settings }: CommonParts): PosternFunction {
+    const proofs = new PosternFunction(this, 'Proofs', {
+      entry: 'proofs.ts',
+      description: 'Postern: looks up the proofs of domains',
+      environment: functionEnvironment(settings),
+      permissions: proofsPermissions(data),
+      stage,
+      logKey: data.key,
+      memoryMegabytes: 256,
+      timeout: Duration.minutes(5),
+    });
+    new events.Rule(this, 'EveryHour', {
+      schedule: events.Schedule.rate(Duration.hours(1)),
+      targets: [new LambdaFunction(proofs.function)],
+    });
+    return proofs;
   }
 
   /** Makes the keys of Easy DKIM, each day, and writes them into their zone, each minute. */
