@@ -136,7 +136,11 @@ const putDocument = operation({
     const { control, installed } = call.deps;
     const stored =
       of.kind === ROUTING.name && of.name === DOCUMENT
-        ? await new IpInventory(control.documents, installed).putRouting(call.body, change)
+        ? await new IpInventory(control.documents, installed).putRouting(
+            call.body,
+            change,
+            (await control.account.attributes()).autoWarmup,
+          )
         : await control.documents.put(of.kind, of.name, call.body, change);
     return changed(call, 'stored', stored);
   },

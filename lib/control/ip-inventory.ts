@@ -35,6 +35,8 @@ interface PoolTag {
 
 interface StoredPool {
   ips: (string | { ip: string; weight?: number; warm?: boolean })[];
+  exclusive?: boolean;
+  managed?: boolean;
   tags?: PoolTag[];
 }
 
@@ -94,7 +96,11 @@ export class IpInventory {
    * Creates a pool without addresses. An address that is moved into it leaves all others.
    * @throws `already_exists`, `bad_request`, `config_conflict`, the storage group.
    */
-  async createPool(name: string, by: string, tags: PoolTag[] = []): Promise<void> {
+  async createPool(
+    name: string,
+    by: string,
+    { tags = [], managed = false }: { tags?: PoolTag[]; managed?: boolean } = {},
+  ): Promise<void> {
     const { lanes } = this.#installed;
     if (name === DEFAULT_POOL || this.pools.includes(name)) {
       throw new PosternError('already_exists', `Dedicated IP pool <${name}> already exists.`);
@@ -107,8 +113,31 @@ export class IpInventory {
     }
     await this.#route(by, (pools) => ({
       ...pools,
-      [name]: { ips: [], exclusive: true, ...(tags.length > 0 && { tags }) },
+      [name]: {
+        ips: [],
+        exclusive: true,
+        ...(managed && { managed }),
+        ...(tags.length > 0 && { tags }),
+      },
     }));
+  }
+
+  /** Whether addresses that were in no pool begin a warm-up in this one. */
+  isManaged(name: string): boolean {
+    return this.#table.pools.get(name)?.managed === true;
+  }
+
+  /**
+   * Makes a pool a managed one: its addresses are for it alone from then on. @throws `not_found`, `bad_request` for a pool
+   * that is in no document, or whose addresses others have; `config_conflict`, the storage group.
+   */
+  async manage(name: string, by: string): Promise<void> {
+    this.requirePool(name);
+    await this.#route(by, (pools) => {
+      const pool = pools[name];
+      if (!pool) throw new PosternError('not_found', `Dedicated IP pool <${name}> does not exist.`);
+      return { ...pools, [name]: { ...pool, exclusive: true, managed: true } };
+    });
   }
 
   /** Tags of a pool. @throws `not_found` */
@@ -142,12 +171,14 @@ export class IpInventory {
   }
 
   /**
-   * Moves an address into a pool, out of all others.
+   * Moves an address into a pool, out of all others. One that was in no pool begins a warm-up in a managed one.
    * @throws `not_found`, `bad_request`, `config_conflict`, the storage group.
    */
   async moveIp(given: string, pool: string, by: string): Promise<void> {
     const ip = this.requireIp(given);
     if (pool !== DEFAULT_POOL) this.requirePool(pool);
+    // First of all, so that it never sends cold.
+    if (this.isManaged(pool) && this.poolsOf(ip).length === 0) await this.#warm([ip], by);
     await this.#route(by, (pools) => {
       let entry: StoredPool['ips'][number] = ip;
       const left = Object.entries(pools).map(([name, { ips, ...rest }]): [string, StoredPool] => {
@@ -178,24 +209,30 @@ export class IpInventory {
 
   /**
    * Stores a routing document. Addresses that it adds are cold: each gets a warm-up plan first, unless the document
-   * marks it `warm`. In an installation that leaves addresses to its nodes, none is known before its first document,
+   * marks it `warm`, or `autoWarmup` is off. In an installation that leaves addresses to its nodes, none is known before its first document,
    * and none of that document counts as new.
    * @throws as `Documents.put`.
    */
-  async putRouting(value: unknown, change: DocumentChange): Promise<DocumentVersion> {
+  async putRouting(value: unknown, change: DocumentChange, autoWarmup = true): Promise<DocumentVersion> {
     const { version: current = 0, value: routing } = this.#documents.get('routing', DOCUMENT) ?? {};
     const { ips, pools } = this.#installed;
-    const first = routing === undefined && pools === undefined && ips.length === 0;
+    const first = !autoWarmup || (routing === undefined && pools === undefined && ips.length === 0);
     const known = new Set(this.ips);
     const added = first ? [] : coldIps(value).filter((ip) => !known.has(ip));
     if (added.length > 0 && (change.expect ?? current) === current) {
-      const before = this.#documents.get('warmup', DOCUMENT);
-      const plans = { ...(before?.value as StoredPlans | undefined) };
-      for (const ip of added) plans[ip] = {};
-      const expect = before?.version ?? 0;
-      await this.#documents.put('warmup', DOCUMENT, plans, { by: change.by, expect });
+      await this.#warm(added, change.by);
     }
     return this.#documents.put('routing', DOCUMENT, value, change);
+  }
+
+  /** Begins the warm-up of addresses that have no plan. */
+  async #warm(ips: readonly string[], by: string): Promise<void> {
+    const cold = ips.filter((ip) => !this.plans.has(ip));
+    if (cold.length === 0) return;
+    const before = this.#documents.get('warmup', DOCUMENT);
+    const plans = { ...(before?.value as StoredPlans | undefined) };
+    for (const ip of cold) plans[ip] = {};
+    await this.#documents.put('warmup', DOCUMENT, plans, { by, expect: before?.version ?? 0 });
   }
 
   /** The canonical form of a known address. @throws `not_found` */

@@ -141,7 +141,7 @@ export interface ConfigurationSet {
   createdAt: number;
 }
 
-/** What SES's API keeps of the account for whoever asks; Postern itself does nothing by it. */
+/** What SES's API keeps of the account for whoever asks; Postern itself goes by `autoWarmup` alone. */
 export interface AccountAttributes {
   details?: {
     mailType: 'MARKETING' | 'TRANSACTIONAL';
@@ -154,6 +154,8 @@ export interface AccountAttributes {
   vdm?: 'ENABLED' | 'DISABLED';
   engagementMetrics?: 'ENABLED' | 'DISABLED';
   sharedDelivery?: 'ENABLED' | 'DISABLED';
+  /** Whether an address that a routing document adds begins a warm-up by itself. Absent: it does. */
+  autoWarmup?: boolean;
   /** Mode of Amazon's shared addresses, which do not exist here. */
   sharedPoolMode?: 'GLOBAL' | 'REGIONAL';
 }

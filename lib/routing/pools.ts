@@ -58,6 +58,8 @@ export interface Pool {
   readonly overflow: string | undefined;
   /** Mail over the budget of a warming IP is sent by warm IPs of the pool (or its overflow), or waits. */
   readonly overBudget: 'warmed' | 'wait';
+  /** Whether an address that was in no pool begins a warm-up when it comes here (SES's managed pools). */
+  readonly managed?: boolean;
   /** For whoever manages pools by SES's API; mail does not depend on them. */
   readonly tags?: readonly { readonly Key: string; readonly Value: string }[];
 }
@@ -104,6 +106,7 @@ const MEMBERS = [
   'dedicatedTo',
   'overflow',
   'overBudget',
+  'managed',
   'tags',
 ] as const;
 
@@ -139,7 +142,10 @@ function readPool(value: unknown, path: string, name: string): Pool {
     overBudget: optional(given.overBudget, `${path}.overBudget`, 'warmed', (what, at) =>
       readChoice(what, at, ['warmed', 'wait'] as const),
     ),
+    ...(given.managed !== undefined && { managed: readBoolean(given.managed, `${path}.managed`) }),
   };
+  if (pool.managed === true && !pool.exclusive)
+    refuse(`${path}.managed`, 'a managed pool has its addresses for itself: set exclusive, too.');
   return {
     ...checkedBudget(pool, path),
     ...(given.smarthost !== undefined && { smarthost: readSmarthost(given.smarthost, `${path}.smarthost`) }),

@@ -20,7 +20,7 @@ export const getAccount = operation('GetAccount', 'use', async (_input, call) =>
     SendingEnabled: enabled,
     ProductionAccessEnabled: true,
     EnforcementStatus: 'HEALTHY',
-    DedicatedIpAutoWarmupEnabled: false,
+    DedicatedIpAutoWarmupEnabled: attributes.autoWarmup ?? true,
     SendQuota: { Max24HourSend: UNLIMITED, MaxSendRate: limits.sendRate, SentLast24Hours: sent },
     SuppressionAttributes: { SuppressedReasons: [...suppression.reasons] },
     Details: detailsOf(attributes),

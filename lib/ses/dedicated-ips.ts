@@ -1,7 +1,9 @@
 /**
  * Dedicated IPs and their pools: Postern's own addresses and pools, in SES's words.
  *
- * - A pool that is made here is exclusive, as in SES. An address may be in several pools that documents list; it is
+ * - A pool that is made here is exclusive, as in SES. In a MANAGED one an address that was in no pool warms up by itself;
+ *   addresses are the operator's, so that none comes or goes with the amount of mail.
+ * An address may be in several pools that documents list; it is
  *   shown with the first, and moved out of all.
  * - They belong to the installation and not to a tenant: all of it needs an administrator's key.
  */
@@ -10,7 +12,7 @@ import { PosternError } from '../errors.ts';
 import { DEFAULT_POOL } from '../routing/pools.ts';
 import { checkpointName, readCheckpoint } from '../warmup/checkpoint.ts';
 import { sesWarmup } from '../warmup/ses.ts';
-import { type Call, operation, unsupported } from './operation.ts';
+import { type Call, operation } from './operation.ts';
 import { page, sizeOf } from './pages.ts';
 import { poolOf, shownPool } from './pool-names.ts';
 import { checkedTags } from './tags.ts';
@@ -78,19 +80,13 @@ export const putDedicatedIpWarmupAttributes = operation(
   },
 );
 
-/**
- * As in SES, an absent flag means false: an IP warms up only with an explicit plan, which is how Postern works
- * anyway.
- */
+/** As in SES, an absent flag means false: addresses that a routing document adds send at once then. */
 export const putAccountDedicatedIpWarmupAttributes = operation(
   'PutAccountDedicatedIpWarmupAttributes',
   'manage',
-  ({ AutoWarmupEnabled = false }) => {
-    if (!AutoWarmupEnabled) return {};
-    throw new PosternError(
-      'unsupported_operation',
-      'AutoWarmupEnabled true is not supported by this service: nobody tells it which addresses are new. Begin the warm-up of each with PutDedicatedIpWarmupAttributes.',
-    );
+  async ({ AutoWarmupEnabled: autoWarmup = false }, { deps }) => {
+    await deps.control.account.setAttributes({ autoWarmup });
+    return {};
   },
 );
 
@@ -98,15 +94,18 @@ export const createDedicatedIpPool = operation(
   'CreateDedicatedIpPool',
   'manage',
   async ({ PoolName, Tags, ScalingMode = 'STANDARD' }, call) => {
-    if (ScalingMode === 'MANAGED') throw unsupported('ScalingMode MANAGED');
-    await bookOf(call).createPool(poolOf(PoolName), call.caller.keyId, checkedTags(Tags));
+    await bookOf(call).createPool(poolOf(PoolName), call.caller.keyId, {
+      tags: checkedTags(Tags),
+      managed: ScalingMode === 'MANAGED',
+    });
     return {};
   },
 );
 
 export const getDedicatedIpPool = operation('GetDedicatedIpPool', 'manage', ({ PoolName }, call) => {
   requirePool(PoolName, call);
-  return { DedicatedIpPool: { PoolName, ScalingMode: 'STANDARD' as const } };
+  const ScalingMode = bookOf(call).isManaged(poolOf(PoolName)) ? ('MANAGED' as const) : ('STANDARD' as const);
+  return { DedicatedIpPool: { PoolName, ScalingMode } };
 });
 
 export const listDedicatedIpPools = operation(
@@ -138,13 +137,25 @@ export const deleteDedicatedIpPool = operation(
   },
 );
 
-/** Every pool here is a STANDARD one, and stays so. */
+/** As in SES, a standard pool may become a managed one, and never the other way. */
 export const putDedicatedIpPoolScalingAttributes = operation(
   'PutDedicatedIpPoolScalingAttributes',
   'manage',
-  ({ PoolName, ScalingMode }, call) => {
+  async ({ PoolName, ScalingMode }, call) => {
     requirePool(PoolName, call);
-    if (ScalingMode === 'MANAGED') throw unsupported('ScalingMode MANAGED');
+    const pool = poolOf(PoolName);
+    const isManaged = bookOf(call).isManaged(pool);
+    if (ScalingMode === 'STANDARD' && isManaged)
+      throw new PosternError(
+        'bad_request',
+        `Pool <${PoolName}> is MANAGED, and cannot become STANDARD again.`,
+      );
+    if (ScalingMode === 'MANAGED' && pool === DEFAULT_POOL)
+      throw new PosternError(
+        'bad_request',
+        `${PoolName} cannot be MANAGED: mail that names no pool uses it.`,
+      );
+    if (ScalingMode === 'MANAGED' && !isManaged) await bookOf(call).manage(pool, call.caller.keyId);
     return {};
   },
 );

@@ -39,12 +39,8 @@ export const REFUSED: ReadonlySet<string> = new Set(Object.keys(REASONS));
 export const PARTIAL: Partial<Record<SesOperationName, string>> = {
   CreateConfigurationSet:
     'An ArchiveArn, an SmimeScheme, and ENABLED for EngagementMetrics, OptimizedSharedDelivery or ValidationOptions are refused.',
-  CreateDedicatedIpPool: 'ScalingMode MANAGED is refused: addresses are yours.',
-  PutDedicatedIpPoolScalingAttributes: 'ScalingMode MANAGED is refused: addresses are yours.',
   SendBulkEmail: 'EndpointId is refused: an installation is one region.',
   SendEmail: 'EndpointId is refused: an installation is one region.',
-  PutAccountDedicatedIpWarmupAttributes:
-    'AutoWarmupEnabled true is refused: nobody tells which addresses are new.',
   PutAccountSuppressionAttributes: 'ValidationAttributes ENABLED are refused.',
   PutAccountVdmAttributes: 'OptimizedSharedDelivery ENABLED is refused: there are no shared addresses.',
   PutConfigurationSetSuppressionOptions: 'ValidationOptions ENABLED are refused.',

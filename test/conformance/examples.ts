@@ -322,7 +322,7 @@ const dedicated: Example[] = [
   one('CreateDedicatedIpPool', { ...POOL, ScalingMode: 'STANDARD' }),
   one('GetDedicatedIpPool', POOL),
   one('ListDedicatedIpPools', { PageSize: 10 }),
-  one('PutDedicatedIpPoolScalingAttributes', { ...POOL, ScalingMode: 'STANDARD' }),
+  one('PutDedicatedIpPoolScalingAttributes', { ...POOL, ScalingMode: 'MANAGED' }),
   one('GetDedicatedIps', { PageSize: 10 }),
   one('GetDedicatedIp', IP),
   one('PutDedicatedIpInPool', { ...IP, DestinationPoolName: 'spare' }),

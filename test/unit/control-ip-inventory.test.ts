@@ -30,6 +30,13 @@ describe('an address that a routing document adds', () => {
     assert.equal(documents.get('warmup', 'default')!.version, 2);
   });
 
+  test('sends at once where the account has automatic warm-up switched off', async () => {
+    const { documents, plans } = await open({ ips: [A] });
+    const value = { pools: { news: { ips: [A, B] } } };
+    await new IpInventory(documents, { ips: [A] }).putRouting(value, { by }, false);
+    assert.deepEqual(plans(), []);
+  });
+
   test('is warm when the document declares it', async () => {
     const { put, plans } = await open({ ips: [A] });
     await put([A, { ip: B, warm: true }, { ip: C, warm: false }]);

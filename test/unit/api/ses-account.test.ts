@@ -39,7 +39,7 @@ test('a new account sends, and has nothing switched on', async () => {
     SendingEnabled: true,
     ProductionAccessEnabled: true,
     EnforcementStatus: 'HEALTHY',
-    DedicatedIpAutoWarmupEnabled: false,
+    DedicatedIpAutoWarmupEnabled: true,
     SendQuota: { Max24HourSend: -1, MaxSendRate: 77, SentLast24Hours: 0 },
     SuppressionAttributes: { SuppressedReasons: ['BOUNCE', 'COMPLAINT'] },
     VdmAttributes: { VdmEnabled: 'DISABLED' },

@@ -156,22 +156,58 @@ describe('a dedicated IP pool', () => {
       await assert.rejects(gone, NotFoundException);
   });
 
-  test('has a unique name, and the scaling mode STANDARD only', async () => {
+  test('has a unique name', async () => {
     await start();
     for (const name of ['news', 'default', DEFAULT])
       await assert.rejects(create(name), AlreadyExistsException);
     await assert.rejects(create('no spaces'), BadRequestException);
-    await assert.rejects(
-      client.send(new CreateDedicatedIpPoolCommand({ PoolName: 'x', ScalingMode: 'MANAGED' })),
-      /ScalingMode MANAGED is not supported/,
-    );
+  });
+
+  test('that is managed has its addresses for itself, and warms up those that were in no pool', async () => {
+    await start();
     const scale = (PoolName: string, ScalingMode: 'STANDARD' | 'MANAGED') =>
       client.send(new PutDedicatedIpPoolScalingAttributesCommand({ PoolName, ScalingMode }));
+    const modeOf = async (PoolName: string) =>
+      (await client.send(new GetDedicatedIpPoolCommand({ PoolName }))).DedicatedIpPool!.ScalingMode;
+    await client.send(
+      new CreateDedicatedIpPoolCommand({
+        PoolName: 'auto',
+        ScalingMode: 'MANAGED',
+        Tags: [{ Key: 'a', Value: 'b' }],
+      }),
+    );
+    assert.equal(await modeOf('auto'), 'MANAGED');
+    // A has sent from another pool, B has been in none.
+    await move(A, 'auto');
+    await move(B, 'auto');
+    assert.deepEqual(routing(), {
+      pools: {
+        news: { ips: [] },
+        auto: { ips: [A, B], exclusive: true, managed: true, tags: [{ Key: 'a', Value: 'b' }] },
+      },
+    });
+    const state = async (Ip: string) =>
+      (await client.send(new GetDedicatedIpCommand({ Ip }))).DedicatedIp!.WarmupStatus;
+    assert.deepEqual([await state(A), await state(B), await state(C)], ['DONE', 'IN_PROGRESS', 'DONE']);
+    await scale('auto', 'MANAGED');
+    await assert.rejects(scale('auto', 'STANDARD'), /cannot become STANDARD/);
+    await assert.rejects(scale(DEFAULT, 'MANAGED'), BadRequestException);
+    await assert.rejects(scale('none', 'STANDARD'), NotFoundException);
     await scale('news', 'STANDARD');
     await scale(DEFAULT, 'STANDARD');
-    await assert.rejects(scale('none', 'STANDARD'), NotFoundException);
-    await assert.rejects(scale('news', 'MANAGED'), BadRequestException);
-    assert.equal(routing(), undefined);
+    await scale('news', 'MANAGED');
+    assert.equal(await modeOf('news'), 'MANAGED');
+  });
+
+  test('whose addresses another pool has cannot be managed', async () => {
+    await start({ ips: [A, B], pools: { one: [A], two: [A, B] } });
+    const command = new PutDedicatedIpPoolScalingAttributesCommand({
+      PoolName: 'one',
+      ScalingMode: 'MANAGED',
+    });
+    await assert.rejects(client.send(command), /exclusive; take it out of one of them/);
+    const bad = { pools: { x: { ips: [], managed: true } } };
+    await assert.rejects(server.control.documents.put('routing', 'default', bad, BY), /set exclusive, too/);
   });
 
   test('is named by a configuration set only while it exists and is open to it', async () => {
@@ -308,14 +344,16 @@ describe('warm-up', () => {
     await assert.rejects(warm(B, 101), BadRequestException);
   });
 
-  test('of the account is off and stays off', async () => {
+  test('of what a routing document adds is switched on and off for the account', async () => {
     await start();
+    const isOn = async () => (await client.send(new GetAccountCommand({}))).DedicatedIpAutoWarmupEnabled;
     const put = (AutoWarmupEnabled?: boolean) =>
       client.send(new PutAccountDedicatedIpWarmupAttributesCommand({ AutoWarmupEnabled }));
+    assert.equal(await isOn(), true);
     await put(false);
+    assert.equal(await isOn(), false);
+    await put(true);
     await put();
-    await assert.rejects(put(true), /AutoWarmupEnabled true is not supported/);
-    const { DedicatedIpAutoWarmupEnabled } = await client.send(new GetAccountCommand({}));
-    assert.equal(DedicatedIpAutoWarmupEnabled, false);
+    assert.equal(await isOn(), false, 'an absent flag means false');
   });
 });
