@@ -80,6 +80,20 @@ export class DomainChecks {
     return report;
   }
 
+  /**
+   * Whether a domain takes mail, by its DNS (RFC 5321 §5.1, RFC 7505). @returns undefined when DNS gives no answer.
+   */
+  async takesMail(domain: string): Promise<boolean | undefined> {
+    const { resolver } = this.#options;
+    const mx = await resolver.resolve(domain, 'MX');
+    if (mx.kind === 'failed') return undefined;
+    if (mx.kind === 'no_domain') return false;
+    if (mx.kind === 'found') return mx.records.some(({ exchange }) => exchange !== '');
+    const implicit = await Promise.all([resolver.resolve(domain, 'A'), resolver.resolve(domain, 'AAAA')]);
+    if (implicit.some(({ kind }) => kind === 'found')) return true;
+    return implicit.some(({ kind }) => kind === 'failed') ? undefined : false;
+  }
+
   async #report(subject: DomainSubject): Promise<DomainReport> {
     const { resolver, clock } = this.#options;
     const facts = await gatherDomain(subject, new LookUps({ resolver, clock }), this.#fetchPolicy);

@@ -63,7 +63,7 @@ export interface ApiDeps {
   installed: Installed;
   clock: Clock;
   /** Checks of sending domains in DNS. */
-  domains: Pick<DomainChecks, 'check'>;
+  domains: Pick<DomainChecks, 'check' | 'takesMail'>;
   /** Checks of the installation. */
   health: Pick<HealthChecks, 'report'>;
   /** Named in ARNs and in messages, as `us-east-1`. */

@@ -1,5 +1,6 @@
 /** Every operation that has a meaning here, by its name: what the files of the resources export. */
 import * as account from './account.ts';
+import * as addressInsights from './address-insights.ts';
 import * as sets from './configuration-sets.ts';
 import * as contactLists from './contact-lists.ts';
 import * as contacts from './contacts.ts';
@@ -11,6 +12,7 @@ import * as policies from './identity-policies.ts';
 import * as importJobs from './import-jobs.ts';
 import * as insights from './insights.ts';
 import { Operation } from './operation.ts';
+import * as recommendations from './recommendations.ts';
 import * as reputation from './reputation.ts';
 import * as tags from './resource-tags.ts';
 import * as bulk from './send-bulk-email.ts';
@@ -36,6 +38,8 @@ const RESOURCES: readonly object[] = [
   contactLists,
   contacts,
   insights,
+  recommendations,
+  addressInsights,
   importJobs,
   exportJobs,
   tags,

@@ -178,6 +178,7 @@ export const UNKNOWN: Partial<Record<SesOperationName, Input>> = {
   },
   SendCustomVerificationEmail: { TemplateName: 'none' },
   SendEmail: { ...MESSAGE, ConfigurationSetName: 'none' },
+  ListRecommendations: { Filter: { RESOURCE_ARN: UNKNOWN_RESOURCE.ResourceArn } },
   ListTagsForResource: UNKNOWN_RESOURCE,
   TagResource: UNKNOWN_RESOURCE,
   TestRenderEmailTemplate: { TemplateName: 'none' },

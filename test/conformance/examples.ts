@@ -241,6 +241,11 @@ const insights: Example[] = [
   }),
 ];
 
+const advice: Example[] = [
+  one('ListRecommendations', { Filter: { TYPE: 'DKIM' }, PageSize: 10 }),
+  one('GetEmailAddressInsights', { EmailAddress: 'ann@example.net' }),
+];
+
 const suppression: Example[] = [
   one('PutSuppressedDestination', { EmailAddress: 'gone@example.net', Reason: 'BOUNCE' }),
   one('GetSuppressedDestination', { EmailAddress: 'gone@example.net' }),
@@ -378,6 +383,7 @@ export const EXAMPLES: readonly Example[] = [
   ...verification,
   ...tenants,
   ...insights,
+  ...advice,
   ...suppression,
   ...contacts,
   ...jobs,
