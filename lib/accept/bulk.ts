@@ -15,10 +15,10 @@ import type { Checked } from './check.ts';
 import type { AcceptDeps, BulkDeps } from './deps.ts';
 import { UNSUBSCRIBE_FIELDS } from './unsubscribe.ts';
 
-/** @throws `bulk_refused` that names each fault. */
+/** @param checked of class bulk. @throws `bulk_refused` that names each fault. */
 export async function checkBulk({ bulk, control }: AcceptDeps, checked: Checked): Promise<void> {
   const { prepared, identity } = checked;
-  if (bulk === undefined || prepared.class !== 'bulk') return;
+  if (bulk === undefined) return;
   const oneClick = hasOneClick(checked);
   const sender: BulkSender = {
     domain: prepared.from.domain,

@@ -1,23 +1,19 @@
-/** The dashboard, the alarms and the topics of a stage. */
+/** The alarms and the topics of a stage; its dashboard is in dashboard.ts. */
 import { ArnFormat, CustomResource, Duration, Stack, type StackProps } from 'aws-cdk-lib';
 import * as budgets from 'aws-cdk-lib/aws-budgets';
-import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import type { Construct } from 'constructs';
-import type { MetricName } from '../observe/emf.ts';
 import { SEVERITIES } from './alarm.ts';
 import { stageAlarms, type WatchedStage } from './alarms.ts';
 import { cellAlarms } from './cell-alarms.ts';
-import { cellsOf, lanesOf } from './cells.ts';
+import { cellsOf } from './cells.ts';
+import { stageDashboard } from './dashboard.ts';
 import type { EgressStack } from './egress.ts';
 import { PosternFunction } from './function.ts';
-import { queueMetric, StageMetrics } from './metrics.ts';
+import { StageMetrics } from './metrics.ts';
 import { AlarmTopics, accountAlarmName } from './topics.ts';
 
-const MINUTE = Duration.minutes(1);
 const FIVE_MINUTES = Duration.minutes(5);
-const DAY = Duration.days(1);
-const WIDTH = 12;
 
 export interface MonitoringStackProps extends StackProps, WatchedStage {
   /** The stage's own cell. */
@@ -38,7 +34,7 @@ export class MonitoringStack extends Stack {
     }
     this.#check(props);
     this.#budget(props);
-    this.#dashboard(props, metrics);
+    stageDashboard(this, props, metrics);
   }
 
   /** Triggers an alarm of each severity whenever the topics change; a deployment whose alarms reach no person fails. */
@@ -101,81 +97,5 @@ export class MonitoringStack extends Stack {
         subscribers: [{ subscriptionType: 'EMAIL', address: email! }],
       })),
     });
-  }
-
-  #dashboard({ stage, data, api, submission, policy }: MonitoringStackProps, metrics: StageMetrics): void {
-    const graph = (
-      title: string,
-      left: cloudwatch.IMetric[],
-      more: Partial<cloudwatch.GraphWidgetProps> = {},
-    ) => new cloudwatch.GraphWidget({ title, width: WIDTH, left, ...more });
-    const mail = metrics.metric.bind(metrics);
-    const search = (title: string, metric: MetricName, by: string, statistic = 'Sum') =>
-      graph(title, [metrics.search(metric, by, statistic)]);
-    const lanes = cellsOf(stage)[0]!.pools.flatMap((pool) => lanesOf(stage, pool));
-    const dashboard = new cloudwatch.Dashboard(this, 'Dashboard', {
-      dashboardName: `postern-${stage.name}`,
-      defaultInterval: Duration.hours(6),
-    });
-    dashboard.addWidgets(
-      graph('Mail', [
-        mail('Accepted', 'Sum', MINUTE),
-        mail('Delivered', 'Sum', MINUTE),
-        mail('Deferred', 'Sum', MINUTE),
-        mail('Bounced', 'Sum', MINUTE),
-      ]),
-      graph('Reputation', [mail('Reputation.BounceRate', 'Average', DAY)], {
-        right: [mail('Reputation.ComplaintRate', 'Average', DAY)],
-        leftAnnotations: [0.05, 0.1].map((value) => ({ value })),
-        rightAnnotations: [0.001, 0.005].map((value) => ({ value })),
-      }),
-      search('Delivered by lane', 'Delivered', 'Pool,Class,Group'),
-      search('Deferred by lane', 'Deferred', 'Pool,Class,Group'),
-      graph(
-        'From acceptance to delivery',
-        ['p50', 'p90', 'p99'].map((one) => mail('Latency', one, FIVE_MINUTES)),
-      ),
-      graph('Oldest due delivery', [mail('OldestDueAgeSeconds', 'Maximum', FIVE_MINUTES)]),
-      graph(
-        'Waiting in lanes',
-        lanes.map((lane) => queueMetric(lane, 'NumberOfMessagesVisible', MINUTE)),
-      ),
-      graph(
-        'In flight',
-        lanes.map((lane) => queueMetric(lane, 'NumberOfMessagesNotVisible', MINUTE)),
-      ),
-      search('Heartbeats', 'Heartbeat', 'Node'),
-      search('Leases held', 'LeaseHeld', 'Node', 'Maximum'),
-      graph('Leases', [mail('LeaseFailures', 'Sum', MINUTE), mail('LeasesLost', 'Sum', MINUTE)]),
-      graph('Shared limits', [
-        mail('BucketRequests', 'Sum', MINUTE),
-        mail('BucketsEmpty', 'Sum', MINUTE),
-        mail('BucketFailures', 'Sum', MINUTE),
-      ]),
-      graph('API', [api.api.function.metricInvocations(), api.api.function.metricErrors()], {
-        right: [api.api.function.metricDuration({ statistic: 'p99' })],
-      }),
-      graph('Tracking', [api.track.function.metricInvocations(), mail('Unreported', 'Sum', MINUTE)]),
-      graph('Dead letters', [
-        data.deadLanes.metricApproximateNumberOfMessagesVisible(),
-        data.deadOutcomes.metricApproximateNumberOfMessagesVisible(),
-      ]),
-    );
-    if (policy) {
-      dashboard.addWidgets(
-        graph('Policy', [mail('PolicyFailures', 'Sum', MINUTE), mail('PolicyHooksOff', 'Maximum', MINUTE)]),
-      );
-    }
-    if (submission) {
-      dashboard.addWidgets(
-        graph('Submission', [mail('Submissions', 'Sum', MINUTE), mail('SubmissionFailures', 'Sum', MINUTE)], {
-          right: [mail('SubmissionConnections', 'Sum', MINUTE)],
-        }),
-        graph(
-          'Healthy submission instances',
-          submission.targets.map((target) => target.metrics.healthyHostCount({ statistic: 'Minimum' })),
-        ),
-      );
-    }
   }
 }

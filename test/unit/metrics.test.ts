@@ -56,7 +56,7 @@ const ENGINE = {
 
 const samples = (body: string) => body.split('\n').filter((line) => line.startsWith('postern_'));
 const value = (body: string, name: string) =>
-  Number(new RegExp(`^${name.replace(/[{}"]/g, '\\$&')} (\\S+)$`, 'm').exec(body)?.[1]);
+  Number(new RegExp(`^${name.replace(/[{}"+]/g, '\\$&')} (\\S+)$`, 'm').exec(body)?.[1]);
 
 test('ten thousand tenants with a pool each make fewer than 5,000 series, and every count is in them', async () => {
   const metrics = createMetrics(ENGINE, READINGS);
@@ -98,6 +98,21 @@ test('ten thousand tenants with a pool each make fewer than 5,000 series, and ev
   assert.equal(value(body, 'postern_disk_free_bytes'), 40);
   assert.equal(value(body, 'postern_store_bytes'), 7);
   assert.equal(value(body, 'postern_certificate_expires_timestamp_seconds'), NOW / 1000);
+});
+
+test('the time to delivery falls into the bucket whose limit it reaches, and is summed', async () => {
+  const metrics = createMetrics(ENGINE, READINGS);
+  for (const ms of [0, 1_000, 1_001, 86_400_000, 86_400_001]) {
+    metrics.attempted(
+      { lane: 'default:bulk:google', acceptedAt: NOW },
+      { at: NOW, duration: ms, replies: [], state: 'delivered', reason: 'delivered', text: '' },
+    );
+  }
+  const { body } = await metrics.text();
+  const within = (le: string) => value(body, `postern_delivery_seconds_bucket{class="bulk",le="${le}"}`);
+  assert.deepEqual(['1', '2', '5', '86400', '+Inf'].map(within), [2, 3, 3, 4, 5]);
+  assert.equal(value(body, 'postern_delivery_seconds_count{class="bulk"}'), 5);
+  assert.equal(value(body, 'postern_delivery_seconds_sum{class="bulk"}'), 1 + 1.001 + 86_400 + 86_400.001);
 });
 
 test('a figure that cannot be read is no number, and fails no scrape', async () => {

@@ -27,6 +27,15 @@ const egress = template(stacks.egress);
 const submission = template(stacks.submission!);
 const monitoring = template(stacks.monitoring);
 
+test('the dashboard has the four groups of the one for Prometheus', () => {
+  const [[, { Properties }]] = resourcesOf(monitoring, 'AWS::CloudWatch::Dashboard') as [[string, Resource]];
+  const body = JSON.stringify(Properties.DashboardBody);
+  const groups = [...body.matchAll(/## ([A-Za-z ]+)/g)].map(([, title]) => title);
+  assert.deepEqual(groups, ['Delivery', 'Queue health', 'Infrastructure', 'By provider']);
+  for (const title of ['Shares of attempts', 'Waiting in lanes', 'Heartbeats', 'Bounced by lane'])
+    assert.ok(body.includes(title), title);
+});
+
 describe('data', () => {
   const kept = ['AWS::DynamoDB::GlobalTable', 'AWS::SQS::Queue', 'AWS::S3::Bucket', 'AWS::KMS::Key'] as const;
   for (const type of kept) {
