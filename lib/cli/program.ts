@@ -10,6 +10,7 @@ import { ips } from './commands/ips.ts';
 import { keys } from './commands/keys.ts';
 import { login } from './commands/login.ts';
 import { messages } from './commands/messages.ts';
+import { migration } from './commands/migration.ts';
 import { orders } from './commands/orders.ts';
 import { queue } from './commands/queue.ts';
 import { send } from './commands/send.ts';
@@ -34,6 +35,7 @@ const GROUPS = [
   statistics,
   events,
   data,
+  migration,
   send,
   demo,
   completion,

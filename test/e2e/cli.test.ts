@@ -184,6 +184,21 @@ describe('steering', () => {
   });
 });
 
+test('another product is read, its traffic shared, and both taken back', async () => {
+  const file = join(directory, 'main.cf');
+  await writeFile(file, 'smtp_destination_concurrency_limit = 5\n');
+  const read = await postern(['import', 'postfix', file], { more: { POSTERN_KEY: '' } });
+  assert.deepEqual([read.code, /Nothing was changed/.test(read.err)], [0, true], read.err);
+  assert.equal((await postern(['import', 'postfix', join(directory, 'none')])).code, 2);
+  const applied = await postern(['import', 'postfix', file, '--apply', '--yes']);
+  assert.equal(applied.code, 0, applied.err);
+  assert.equal((await json('limits', 'get')).value.default.connections, 5);
+  assert.equal((await postern(['split', '101', '--yes'])).code, 2);
+  assert.equal((await postern(['split', '5', '--relay', 'old.example.com:25', '--yes'])).code, 0);
+  assert.match((await postern(['split'])).out, /5 % by Postern, 95 % by old\.example\.com:25/);
+  assert.equal((await postern(['split', 'end', '--yes'])).code, 0);
+});
+
 test('a suppression list goes out as it came in, and a wrong import is taken back', async () => {
   const file = join(directory, 'list.csv');
   const rows = Array.from({ length: 300 }, (_, n) => `user${n}@example.net,BOUNCE`);
