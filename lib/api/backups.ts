@@ -93,7 +93,7 @@ function backupsOf(call: ApiCall) {
   if (backups !== undefined) return backups;
   throw new PosternError(
     'unsupported_operation',
-    'This installation keeps everything in AWS: its tables have point-in-time recovery, and its bucket versions.',
+    'This installation keeps everything in AWS: its tables have point-in-time recovery where the stage asks for it, its bucket versions.',
   );
 }
 

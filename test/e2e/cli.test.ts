@@ -217,6 +217,20 @@ test('a suppression list goes out as it came in, and a wrong import is taken bac
   assert.equal((await postern(['suppression', 'show', 'user7@example.net'])).code, 1);
 });
 
+test('a running store is backed up and restored', async () => {
+  const made = await json('backup');
+  assert.deepEqual([made.state, made.bytes > 0], ['done', true]);
+  assert.match((await postern(['backup', '--list'])).out, /done/);
+  const copy = join(directory, 'restored');
+  const restored = await postern(['restore', made.directory, '--data', copy]);
+  assert.equal(restored.code, 0, restored.err);
+  assert.match(restored.err, /All sending is paused[\s\S]*postern resume suspend-/);
+  const again = await postern(['restore', made.directory, '--data', copy]);
+  assert.deepEqual([again.code, /is not empty/.test(again.err)], [1, true]);
+  const { bearer } = await json('keys', 'create', '--tenant', 'other');
+  assert.equal((await postern(['backup'], { more: { POSTERN_KEY: bearer } })).code, 4);
+});
+
 describe('the process', () => {
   test('follows events until Ctrl-C', async () => {
     const child = started(['events', '--follow', '--type', 'DELIVERY', '--json']);

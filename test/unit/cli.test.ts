@@ -64,6 +64,7 @@ describe('tables', () => {
         `${width}: ${JSON.stringify(lines)}`,
       );
     }
+    assert.match(tableLines(columns, rows, 90)[1]!, /after "slow down"$/, 'nothing goes where there is room');
     assert.equal(tableLines(columns, rows, 40).length, 3);
     assert.match(tableLines(columns, rows, 20)[1]!, /^a-long-.*…\s+12$/);
   });

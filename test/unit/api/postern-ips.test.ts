@@ -83,3 +83,10 @@ test('addresses are filtered and paged; a tenant sees none', async () => {
   assert.equal((await server.call('GET', '/ips?ip=203.0.113.9', { key: 'admin' })).status, 404);
   assert.equal((await server.call('GET', '/ips', { key: 'user' })).status, 403);
 });
+
+test('a process without a store of its own makes no backup, and says what does', async () => {
+  const refused = await server.call('POST', '/backups', { key: 'admin' });
+  assert.deepEqual([refused.status, refused.json.error.code], [400, 'unsupported_operation']);
+  assert.match(refused.json.error.message, /point-in-time recovery/);
+  assert.equal((await server.call('GET', '/backups', { key: 'user' })).status, 403);
+});
