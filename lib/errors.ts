@@ -162,6 +162,14 @@ export const ERRORS = {
     'Use a key with the needed scope.',
   ),
   throttled: entry(429, 454, '4.7.0', 'TooManyRequestsException', 'caller', 'Slow down and try again.'),
+  quota_exceeded: entry(
+    400,
+    454,
+    '4.7.0',
+    'LimitExceededException',
+    'caller',
+    'Wait until less was sent in the last 24 hours, or ask for a higher limit.',
+  ),
   // What may be sent
   message_rejected: entry(
     400,

@@ -1,6 +1,7 @@
 /** The accept pipeline of standalone, and the keys of the secrets in messages. */
 import { hkdfSync } from 'node:crypto';
 import { createAccept } from '../../lib/accept/accept.ts';
+import { SendingMeter } from '../../lib/accept/limits.ts';
 import { MAX_SCHEDULE } from '../../lib/accept/open.ts';
 import type { Accept } from '../../lib/accept/types.ts';
 import { Contacts } from '../../lib/contacts/contacts.ts';
@@ -70,6 +71,7 @@ export function openAccept(
     references,
     tracking: { links, url: settings.tracking?.url },
     unsubscribe: { links: unsubscribeLinks, addresses: unsubscribeAddresses },
+    meter: new SendingMeter({ rows: engine.rows, clock, alone: true }),
     clock,
     random,
     region: settings.region,

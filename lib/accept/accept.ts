@@ -19,6 +19,7 @@ import type { AcceptDeps } from './deps.ts';
 import { type Draft, draft, type Signed, sign } from './draft.ts';
 import { askPolicy, subjectOf } from './hook.ts';
 import { conflict, readAnswer, storeAnswer } from './idempotency.ts';
+import type { Taken } from './limits.ts';
 import { admission, type ItemRules, type Origin, type Withheld } from './records.ts';
 import { subscribedOf } from './subscribed.ts';
 import { suppressedOf } from './suppressed.ts';
@@ -61,9 +62,12 @@ class Acceptor implements Accept {
     };
     const report = (result: 'accepted' | ErrorCode): void => this.#deps.onResult?.(options.door, result);
     let size: CallSize | undefined;
+    const taken = new Map<number, Taken>();
     try {
       size = new CallSize(submissions, this.#held);
-      const made = await this.#prepareAll(submissions, options, origin, size, callUuids(claim?.key));
+      const uuids = callUuids(claim?.key);
+      const made = await this.#prepareAll(submissions, options, { origin, size, taken }, uuids);
+      for (const [i, one] of made.entries()) if (one instanceof PosternError) taken.get(i)?.release();
       const admissions = made.filter((one): one is Admission => !(one instanceof PosternError));
       const answer = made.map(answerOf);
       if (admissions.length > 0) {
@@ -76,12 +80,16 @@ class Acceptor implements Accept {
           },
         );
         // Another request admitted the same call at the same time.
-        if (result.kind === 'repeated') return readAnswer(result.response);
+        if (result.kind === 'repeated') {
+          releaseAll(taken);
+          return readAnswer(result.response);
+        }
         if (result.kind === 'conflict') throw conflict();
       }
       for (const one of answer) report('error' in one ? one.error.code : 'accepted');
       return answer;
     } catch (error) {
+      releaseAll(taken);
       for (const _ of submissions) report(asPosternError(error).code);
       throw error;
     } finally {
@@ -93,8 +101,7 @@ class Acceptor implements Accept {
   async #prepareAll(
     submissions: readonly Submission[],
     options: SubmitOptions,
-    origin: Origin,
-    size: CallSize,
+    { origin, size, taken }: { origin: Origin; size: CallSize; taken: Map<number, Taken> },
     uuidAt: (place: number) => string,
   ): Promise<(Admission | PosternError)[]> {
     const all = await Promise.all(
@@ -102,6 +109,7 @@ class Acceptor implements Accept {
         this.#checked(submission, options, origin, uuidAt(place)).catch(asPosternError),
       ),
     );
+    await this.#count(all, taken);
     const good = all.flatMap((one) => (one instanceof PosternError ? [] : [one.prepared]));
     const [made, suppressed, subscribed] = await Promise.all([
       this.#makeAll(all, origin, size),
@@ -119,6 +127,18 @@ class Acceptor implements Accept {
         left && listed ? new Map([...left, ...listed]) : (left ?? listed ?? new Map());
       return this.#finish(one, origin, withheld);
     });
+  }
+
+  /** Counts messages by the limits that hold for them, in their order; one that is over a limit becomes its refusal. */
+  async #count(all: (Checked | PosternError)[], taken: Map<number, Taken>): Promise<void> {
+    for (const [i, one] of all.entries()) {
+      if (one instanceof PosternError || one.limited.length === 0) continue;
+      try {
+        taken.set(i, await this.#deps.meter.take(one.limited, one.prepared.recipients.length));
+      } catch (error) {
+        all[i] = asPosternError(error);
+      }
+    }
   }
 
   async #checked(
@@ -190,6 +210,10 @@ class Acceptor implements Accept {
     };
     return admission(prepared, origin, bytes, !isAscii(bytes), rules, withheld);
   }
+}
+
+function releaseAll(taken: ReadonlyMap<number, Taken>): void {
+  for (const one of taken.values()) one.release();
 }
 
 function answerOf(result: Admission | PosternError): Submitted {

@@ -1,6 +1,7 @@
 /** Decisions before the message is composed: sender, configuration set, recipients, pool and time. */
 import type { EventDestination } from '../control/event-destination.ts';
 import { mailFromDomainOf } from '../control/mail-from.ts';
+import { type LimitedSubject, leastOf } from '../control/sending-limits.ts';
 import type { Identity } from '../control/types.ts';
 import { ACCOUNT_TENANT } from '../engine/suppression.ts';
 import { PosternError } from '../errors.ts';
@@ -12,6 +13,7 @@ import type { TrackingTargets } from '../tracking/tracking.ts';
 import { openRaw, otherSendersOf, type RawContent, senderOf } from './content.ts';
 import type { AcceptDeps } from './deps.ts';
 import { recipientsOf } from './envelope.ts';
+import { limitedBy } from './limits.ts';
 import { actionsOf, contextOf } from './permission.ts';
 import type { Prepared } from './records.ts';
 import { configurationSetOf, identityOf, requireSending, type Sender, tenantOf } from './sender.ts';
@@ -19,6 +21,8 @@ import { trackingTargets } from './tracking.ts';
 import type { Submission, SubmitOptions } from './types.ts';
 import { unsubscribeBase as baseOf } from './unsubscribe.ts';
 
+/** SES: recipients of one message, To, Cc and Bcc together. */
+const SES_RECIPIENTS = 50;
 /** Form of a campaign name. */
 const CAMPAIGN = /^[A-Za-z0-9_-]{1,64}$/;
 
@@ -34,6 +38,8 @@ export interface Checked {
   unsubscribeBase?: string;
   /** Absent: opens and clicks are not tracked. */
   tracking?: TrackingTargets;
+  /** Who limits how much is sent. */
+  limited: readonly LimitedSubject[];
   /** Event destinations that take events of this mail. */
   takers: readonly EventDestination[];
 }
@@ -58,7 +64,13 @@ export async function check(
   );
   await requireSending(control, tenant);
   const from = submission.from !== undefined || !raw ? senderOf(submission) : raw.from;
-  const recipients = recipientsOf(submission, policy.maxRecipients, raw?.recipients ?? []);
+  const limited = await limitedBy(control, tenant, options.caller.keyId);
+  const most = Math.min(
+    policy.maxRecipients,
+    leastOf(limited, 'recipients') ?? Number.POSITIVE_INFINITY,
+    options.door === 'smtp' || options.door === 'postern' ? Number.POSITIVE_INFINITY : SES_RECIPIENTS,
+  );
+  const recipients = recipientsOf(submission, most, raw?.recipients ?? []);
   const arns = { ...raw?.arns, ...submission.arns };
   const sender: Sender = {
     tenant,
@@ -128,7 +140,7 @@ export async function check(
     expiresAt: due + age,
   };
   const takers = await control.eventDestinations.takers(prepared);
-  return { submission, raw, prepared, identity, tracking, unsubscribeBase, takers };
+  return { submission, raw, prepared, identity, tracking, unsubscribeBase, takers, limited };
 }
 
 /**

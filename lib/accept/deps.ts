@@ -13,6 +13,7 @@ import type { Hooks } from '../policy/open.ts';
 import type { PoolUser } from '../routing/pools.ts';
 import type { Clock, Random } from '../time.ts';
 import type { TrackingLinks } from '../tracking/links.ts';
+import type { SendingMeter } from './limits.ts';
 import type { SubmitOptions } from './types.ts';
 import type { UnsubscribeDeps } from './unsubscribe.ts';
 
@@ -64,6 +65,8 @@ export interface AcceptDeps {
    * track.
    */
   tracking: { links: TrackingLinks; url?: string };
+  /** Counts what is limited by account, tenant or key. */
+  meter: SendingMeter;
   unsubscribe: UnsubscribeDeps;
   clock: Clock;
   random: Random;

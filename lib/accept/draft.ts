@@ -18,6 +18,7 @@ import { createTracker, type Tracker } from '../tracking/tracking.ts';
 import type { Checked } from './check.ts';
 import { allHeaders, commonHeaders, completeRaw, composeContent } from './content.ts';
 import type { AcceptDeps } from './deps.ts';
+import { requireSize } from './limits.ts';
 import { type Origin, type Prepared, renderingFailure } from './records.ts';
 import type { Submission } from './types.ts';
 import { fillUnsubscribeUrl, UNSUBSCRIBE_FIELDS, unsubscribeFields, unsubscribeUrl } from './unsubscribe.ts';
@@ -30,6 +31,7 @@ export interface Draft {
   prepared: Prepared;
   identity: Identity;
   takers: Checked['takers'];
+  limited: Checked['limited'];
   message: ParsedMessage;
   /** Whether the body was made here, so that nothing else refers to it. */
   composed: boolean;
@@ -53,7 +55,7 @@ export function draft(
   origin: Origin,
   budget: RenderBudget,
 ): Draft | Admission {
-  const { submission, raw, prepared, identity, takers } = checked;
+  const { submission, raw, prepared, identity, takers, limited } = checked;
   const { acceptedAt: now } = prepared;
   const messageId = qualifiedId(prepared.id, prepared.from.domain);
   const tracker = trackerOf(deps.tracking.links, checked);
@@ -79,7 +81,7 @@ export function draft(
   prepared.source = prepared.commonHeaders.from[0] ?? prepared.source;
   if (takers.length > 0) prepared.headers = allHeaders(message);
   message.fields.push(...feedbackFieldsOf(deps, prepared));
-  return { prepared, identity, takers, message, composed: !raw };
+  return { prepared, identity, takers, limited, message, composed: !raw };
 }
 
 function urlOf({ unsubscribe }: DraftDeps, prepared: Prepared, base: string): string {
@@ -121,7 +123,7 @@ function feedbackFieldsOf({ references, region }: DraftDeps, prepared: Prepared)
 
 /** Signs a message. @throws PosternError `message_rejected` when the signed message is too long. */
 export async function sign(deps: SignDeps, draft: Draft): Promise<Signed> {
-  const { prepared, identity, takers, message, composed } = draft;
+  const { prepared, identity, takers, limited, message, composed } = draft;
   const { signer, control, policy } = deps;
   const keys = await keysOf(control, identity, policy.cosignDomain);
   const prefix = await signer.sign(message, keys, prepared.due);
@@ -133,6 +135,7 @@ export async function sign(deps: SignDeps, draft: Draft): Promise<Signed> {
       `Message length is more than ${policy.maxMessageBytes} bytes long: '${bytes.length}'.`,
     );
   }
+  requireSize(limited, bytes.length);
   return { prepared, takers, bytes };
 }
 

@@ -20,6 +20,7 @@ import { createTrackingLinks } from '../tracking/links.ts';
 import { createUnsubscribeLinks } from '../tracking/unsubscribe-links.ts';
 import { createAccept } from './accept.ts';
 import type { BulkDeps } from './deps.ts';
+import { SendingMeter } from './limits.ts';
 import type { Accept, SubmitOptions } from './types.ts';
 
 /** Maximum recipients of one message, as with SES. */
@@ -97,6 +98,7 @@ export async function openPipeline(options: PipelineOptions): Promise<AcceptPipe
       links: createUnsubscribeLinks(options.trackingKey),
       addresses: createUnsubscribeAddresses(options.returnPathKey),
     },
+    meter: new SendingMeter({ rows: engine.rows, clock, alone: false }),
     clock,
     random,
     region,

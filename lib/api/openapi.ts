@@ -27,6 +27,7 @@ import { REPORTS } from './reports.ts';
 import { REPUTATION } from './reputation.ts';
 import { jsonSchemas, referenceOf, type Schema } from './schema.ts';
 import { sendMessages } from './send.ts';
+import { ACCOUNT } from './sending-limits.ts';
 import { SITES } from './sites.ts';
 import { STATISTICS_PATHS } from './statistics.ts';
 import { exportSuppressions, importSuppressions } from './suppression-files.ts';
@@ -40,6 +41,7 @@ export const OPERATIONS: readonly ApiOperation[] = [
   sendMessages,
   ...MESSAGES,
   ...BATCHES,
+  ...ACCOUNT,
   ...TENANTS,
   ...KEYS,
   ...IDENTITIES,

@@ -13,7 +13,8 @@ import {
 import { PosternError } from '../errors.ts';
 import { type ApiCall, iso, label, mayRead, operation, query, requireAdmin } from './operation.ts';
 import { sizeOf } from './query.ts';
-import { about, name, named, text, time } from './schema.ts';
+import { about, integer, name, named, text, time } from './schema.ts';
+import { SendingLimitsSchema, sentToday } from './sending-limits.ts';
 
 const status = z.enum(SENDING_STATUSES);
 const statusRecord = (description: string) =>
@@ -39,6 +40,8 @@ const Tenant = named(
     ordered: statusRecord('By order of an operator.'),
     rated: statusRecord('By its rates of bounces and complaints: see `/v1/reputation`.'),
     reputationPolicy: policy,
+    limits: SendingLimitsSchema,
+    sentToday: z.optional(integer('Recipients of the last 24 hours, where they are limited.')),
   }),
 );
 const Tenants = named(
@@ -50,7 +53,11 @@ const Tenants = named(
 );
 const NewTenant = named(
   'NewTenant',
-  z.strictObject({ name: name('Names the tenant.'), reputationPolicy: z.optional(policy) }),
+  z.strictObject({
+    name: name('Names the tenant.'),
+    reputationPolicy: z.optional(policy),
+    limits: z.optional(SendingLimitsSchema),
+  }),
 );
 const TenantChange = named(
   'TenantChange',
@@ -64,6 +71,7 @@ const TenantChange = named(
     ),
     cause: z.optional(text('Why, for a person.', z.minLength(1), z.maxLength(255))),
     reputationPolicy: z.optional(policy),
+    limits: z.optional(SendingLimitsSchema),
   }),
 );
 
@@ -76,6 +84,7 @@ const example = {
   ordered: { status: 'ENABLED', at: '2026-01-01T00:00:00.000Z' },
   rated: { status: 'ENABLED', at: '2026-01-01T00:00:00.000Z' },
   reputationPolicy: 'standard',
+  limits: {},
 };
 
 const MAX = 1_000;
@@ -95,11 +104,11 @@ const listTenants = operation({
   async handle(call) {
     const max = sizeOf(call.query.max, 100, MAX);
     if (!call.caller.admin)
-      return { body: { tenants: [shown(await tenantOf(call, call.caller.tenant), call)] } };
+      return { body: { tenants: [listed(await tenantOf(call, call.caller.tenant), call)] } };
     const found = await call.deps.control.tenants.list({ after: call.query.after, max: max + 1 });
     const tenants = found.slice(0, max);
     const next = found.length > max ? tenants.at(-1)!.name : undefined;
-    return { body: { tenants: tenants.map((tenant) => shown(tenant, call)), next } };
+    return { body: { tenants: tenants.map((tenant) => listed(tenant, call)), next } };
   },
 });
 
@@ -114,7 +123,7 @@ const createTenant = operation({
   answer: { status: 201, description: 'The tenant.', schema: Tenant, example },
   async handle(call) {
     requireAdmin(call, 'make tenants');
-    return { body: shown(await call.deps.control.tenants.create(call.body), call) };
+    return { body: await shown(await call.deps.control.tenants.create(call.body), call) };
   },
 });
 
@@ -125,7 +134,7 @@ const getTenant = operation({
   summary: 'A tenant, and whether it may send',
   parameters: [tenantLabel],
   answer: { status: 200, description: 'The tenant.', schema: Tenant, example },
-  handle: async (call) => ({ body: shown(await tenantOf(call, call.params.tenant!), call) }),
+  handle: async (call) => ({ body: await shown(await tenantOf(call, call.params.tenant!), call) }),
 });
 
 const changeTenant = operation({
@@ -133,7 +142,8 @@ const changeTenant = operation({
   path: '/tenants/{tenant}',
   operationId: 'changeTenant',
   summary: "Stop or resume a tenant, or change what follows from its rates (administrator's key)",
-  description: 'Members that are not given stay. In force everywhere within about a second.',
+  description:
+    'Members that are not given stay; `limits` are replaced as a whole, and `{}` removes them. In force everywhere within about a second.',
   parameters: [tenantLabel],
   request: {
     schema: TenantChange,
@@ -144,15 +154,19 @@ const changeTenant = operation({
   async handle(call) {
     requireAdmin(call, 'change tenants');
     const { tenants } = call.deps.control;
-    const { sending, cause, reputationPolicy } = call.body;
+    const { sending, cause, reputationPolicy, limits } = call.body;
     let tenant = await tenantOf(call, call.params.tenant!);
     if (cause !== undefined && sending === undefined)
       throw new PosternError('bad_request', '/cause is that of /sending, which is missing.');
-    if (reputationPolicy !== undefined)
-      tenant = await tenants.update(tenant.name, (before) => ({ ...before, reputationPolicy }));
+    if (reputationPolicy !== undefined || limits !== undefined)
+      tenant = await tenants.update(tenant.name, (before) => ({
+        ...before,
+        ...(reputationPolicy && { reputationPolicy }),
+        ...(limits && { limits }),
+      }));
     if (sending !== undefined)
       tenant = await tenants.order(tenant.name, sending, { operator: call.caller.keyId, cause });
-    return { body: shown(tenant, call) };
+    return { body: await shown(tenant, call) };
   },
 });
 
@@ -193,8 +207,14 @@ function noTenant(tenant: string): PosternError {
   return new PosternError('not_found', `There is no tenant ${JSON.stringify(tenant.slice(0, 64))}.`);
 }
 
-function shown(tenant: StoredTenant, { deps }: ApiCall): z.infer<typeof Tenant> {
-  const { name, id, createdAt, reputationPolicy = 'standard' } = tenant;
+async function shown(tenant: StoredTenant, call: ApiCall): Promise<z.infer<typeof Tenant>> {
+  const sent = await sentToday(call.deps, `tenant/${tenant.name}`, tenant.limits);
+  return { ...listed(tenant, call), sentToday: sent };
+}
+
+/** Without what costs a read of its own. */
+function listed(tenant: StoredTenant, { deps }: ApiCall): z.infer<typeof Tenant> {
+  const { name, id, createdAt, reputationPolicy = 'standard', limits = {} } = tenant;
   const { status: sending, ordered, rated } = deps.control.tenants.sendingOf(tenant);
   const told = ({ at, ...record }: StatusRecord) => ({ ...record, at: iso(at) });
   return {
@@ -206,5 +226,6 @@ function shown(tenant: StoredTenant, { deps }: ApiCall): z.infer<typeof Tenant> 
     ordered: told(ordered),
     rated: told(rated),
     reputationPolicy,
+    limits,
   };
 }

@@ -8,11 +8,13 @@
  */
 import { ACCOUNT_TENANT, SUPPRESSION_REASONS, type SuppressionReason } from '../engine/suppression.ts';
 import type { DocumentCache } from './document-cache.ts';
+import { checkLimits, type SendingLimits, someOf } from './sending-limits.ts';
 import type { AccountAttributes, Control, SuppressionAttributes } from './types.ts';
 
 export interface StoredAccount {
   sendingEnabled: boolean;
   attributes?: AccountAttributes;
+  limits?: SendingLimits;
 }
 
 const KEY = 'account';
@@ -29,6 +31,12 @@ export function openAccount(
     sendingEnabled: async () => (await account.get(KEY))?.sendingEnabled ?? true,
     async setSendingEnabled(sendingEnabled) {
       await change((stored) => ({ ...stored, sendingEnabled }));
+    },
+
+    limits: async () => (await account.get(KEY))?.limits,
+    async setLimits(limits) {
+      checkLimits(limits);
+      await change((stored) => ({ ...stored, limits: someOf(limits) }));
     },
 
     attributes: async () => (await account.get(KEY))?.attributes ?? {},

@@ -17,6 +17,7 @@ import { type Directives, orderId, type StoredDirective } from './directives.ts'
 import { backfill } from './document-backfill.ts';
 import { DocumentCache } from './document-cache.ts';
 import { checkName, isName, quote } from './names.ts';
+import { checkLimits, type SendingLimits, someOf } from './sending-limits.ts';
 import type { ResourcePage, TenantResources } from './tenant-resources.ts';
 
 export const SENDING_STATUSES = ['ENABLED', 'DISABLED', 'REINSTATED'] as const;
@@ -37,6 +38,7 @@ export interface StoredTenant {
   order?: { status: SendingStatus; cause: string; at: number };
   /** Absent: `standard`. */
   reputationPolicy?: ReputationPolicy;
+  limits?: SendingLimits;
 }
 
 /** Whether a tenant sends, why, and since when. */
@@ -61,7 +63,7 @@ export interface Tenants {
   /** In the order of names. */
   list(page?: ResourcePage): Promise<StoredTenant[]>;
   /** @throws `already_exists`, `bad_request` for its name. */
-  create(given: Pick<StoredTenant, 'name' | 'tags' | 'reputationPolicy'>): Promise<StoredTenant>;
+  create(given: Pick<StoredTenant, 'name' | 'tags' | 'reputationPolicy' | 'limits'>): Promise<StoredTenant>;
   /** Makes a tenant that does not exist yet. @throws `bad_request` for its name. */
   ensure(name: string): Promise<void>;
   /** Changes tags and policy. @throws `not_found` */
@@ -152,6 +154,7 @@ export function openTenants(cache: DocumentCache<StoredTenant>, options: TenantO
 
     async create(given) {
       checkName('tenant', given.name);
+      checkLimits(given.limits ?? {});
       await filled();
       return cache.create(given.name, newTenant(given, clock), `Tenant ${given.name}`);
     },
@@ -161,7 +164,9 @@ export function openTenants(cache: DocumentCache<StoredTenant>, options: TenantO
     update: (name, by) =>
       change(name, (tenant) => {
         const { id, createdAt, order } = tenant;
-        return { ...by(tenant), name, id, createdAt, order };
+        const changed = by(tenant);
+        checkLimits(changed.limits ?? {});
+        return { ...changed, limits: someOf(changed.limits ?? {}), name, id, createdAt, order };
       }),
 
     async order(name, status, { operator, cause = `Ordered with the key ${operator}.` }) {
@@ -195,7 +200,7 @@ function suspensionOf(tenant: string) {
 }
 
 function newTenant(
-  given: Pick<StoredTenant, 'name' | 'tags' | 'reputationPolicy'>,
+  given: Pick<StoredTenant, 'name' | 'tags' | 'reputationPolicy' | 'limits'>,
   clock: Clock,
 ): StoredTenant {
   return { ...given, id: `tn-${randomBytes(15).toString('hex')}`, createdAt: clock.now() };

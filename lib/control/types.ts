@@ -6,6 +6,7 @@ import type { Documents } from './documents.ts';
 import type { EventDestinations } from './event-destinations.ts';
 import type { IdentityPolicies } from './identity-policies.ts';
 import type { LaneGroups } from './lane-groups.ts';
+import type { SendingLimits } from './sending-limits.ts';
 import type { Tenants } from './tenants.ts';
 
 /** An access key. The secret must be recoverable (SigV4 is an HMAC) and is kept encrypted. */
@@ -17,6 +18,7 @@ export interface AccessKey {
   admin: boolean;
   name?: string;
   createdAt: number;
+  limits?: SendingLimits;
 }
 
 /** The result of one call of `recheck`. */
@@ -284,6 +286,10 @@ export interface Control {
   account: {
     sendingEnabled(): Promise<boolean>;
     setSendingEnabled(enabled: boolean): Promise<void>;
+    /** How much all tenants together may send; absent: no limit. */
+    limits(): Promise<SendingLimits | undefined>;
+    /** Replaces them. @throws `bad_request` */
+    setLimits(limits: SendingLimits): Promise<void>;
     attributes(): Promise<AccountAttributes>;
     /** Sets those that are given; the others stay. */
     setAttributes(given: AccountAttributes): Promise<void>;

@@ -1,4 +1,7 @@
 /** The account: what is known of it, whether it may send, and the quota that callers pace themselves by. */
+import { DailyQuota } from '../accept/daily-quota.ts';
+import { limitedBy } from '../accept/limits.ts';
+import { type LimitedSubject, leastOf } from '../control/sending-limits.ts';
 import type { AccountAttributes } from '../control/types.ts';
 import { StatisticsReader } from '../statistics/reader.ts';
 import { DAY, HOUR } from '../time.ts';
@@ -10,18 +13,23 @@ const UNLIMITED = -1;
 export const getAccount = operation('GetAccount', 'use', async (_input, call) => {
   const { deps, limits, caller } = call;
   const { account } = deps.control;
+  const limited = await limitedBy(deps.control, caller.tenant, caller.keyId);
   const [enabled, attributes, suppression, sent] = await Promise.all([
     account.sendingEnabled(),
     account.attributes(),
     account.suppression(caller.tenant),
-    sentInADay(call),
+    sentInADay(call, limited),
   ]);
   return {
     SendingEnabled: enabled,
     ProductionAccessEnabled: true,
     EnforcementStatus: 'HEALTHY',
     DedicatedIpAutoWarmupEnabled: attributes.autoWarmup ?? true,
-    SendQuota: { Max24HourSend: UNLIMITED, MaxSendRate: limits.sendRate, SentLast24Hours: sent },
+    SendQuota: {
+      Max24HourSend: leastOf(limited, 'perDay') ?? UNLIMITED,
+      MaxSendRate: Math.min(limits.sendRate, leastOf(limited, 'perSecond') ?? limits.sendRate),
+      SentLast24Hours: sent,
+    },
     SuppressionAttributes: { SuppressedReasons: [...suppression.reasons] },
     Details: detailsOf(attributes),
     VdmAttributes: vdmOf(attributes),
@@ -29,10 +37,17 @@ export const getAccount = operation('GetAccount', 'use', async (_input, call) =>
   };
 });
 
-/** Recipients whose mail the tenant sent in the last day, whole hours counted. */
-async function sentInADay({ deps, caller }: Call): Promise<number> {
-  const now = deps.clock.now();
-  const series = await new StatisticsReader(deps.engine.rows).series({
+/**
+ * Recipients of the last day: by the least daily limit that holds, as it is counted; without one, those whose mail the
+ * tenant sent, whole hours counted.
+ */
+async function sentInADay({ deps, caller }: Call, limited: readonly LimitedSubject[]): Promise<number> {
+  const { clock, engine } = deps;
+  const least = leastOf(limited, 'perDay');
+  const counted = limited.find(({ limits }) => least !== undefined && limits.perDay === least);
+  if (counted) return new DailyQuota({ rows: engine.rows, clock, process: 'reader' }).count(counted.subject);
+  const now = clock.now();
+  const series = await new StatisticsReader(engine.rows).series({
     tenant: caller.tenant,
     from: now - DAY + HOUR,
     before: now + HOUR,

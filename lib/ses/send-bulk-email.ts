@@ -110,6 +110,7 @@ const STATUS: Partial<Record<ErrorCode, EntryStatus>> = {
   template_missing: 'TEMPLATE_NOT_FOUND',
   pool_missing: 'INVALID_SENDING_POOL_NAME',
   throttled: 'ACCOUNT_THROTTLED',
+  quota_exceeded: 'ACCOUNT_DAILY_QUOTA_EXCEEDED',
   // SES has no status for a tenant.
   tenant_paused: 'ACCOUNT_SENDING_PAUSED',
 };

@@ -51,6 +51,9 @@ const CONTACT_KINDS = ['contact-list', 'contact'];
 /** Kinds of rows of jobs, and of what imports change. */
 const JOB_KINDS = ['job-due', 'import-job', 'import-failure', 'export-job', ...CONTACT_KINDS];
 
+/** Kinds of rows by which daily quotas and rates are counted, where a tenant or a key has any. */
+const QUOTA_KINDS = ['sending-quota', 'sending-rate'];
+
 /** Kinds of keys: themselves, their lists, and their tenants. */
 const KEY_KINDS = ['key', 'key-index', 'tenant'];
 
@@ -110,6 +113,7 @@ export function submissionPermissions(data: DataStack): iam.PolicyStatement[] {
     table(data, 'search', 'BatchWriteItem'),
     table(data, 'suppressions', 'BatchGetItem'),
     rowsOfKinds(data, CONTACT_KINDS, 'BatchGetItem', 'PutItem'),
+    rowsOfKinds(data, QUOTA_KINDS, 'Query', 'BatchWriteItem'),
     table(data, 'leases', 'GetItem'),
     table(data, 'config', 'GetItem', 'BatchGetItem', 'Query'),
     lanes(data, 'SendMessage'),

@@ -16,6 +16,8 @@ const NOTHING_TO_FIND = 'it names nothing that could be missing';
 const ONE_AFTER_THE_OTHER = 'of two changes at one time the second is repeated on the newer state';
 const THOUSANDS = 'the bound is thousands: test/unit/control-store.test.ts is at its edge';
 
+const QUOTA = 'no operation of SES sets a daily quota: test/unit/api/ses-quota.test.ts is at its edge';
+
 /** CONFIGURATION_SET_NOT_FOUND, TEMPLATE_NOT_FOUND, ACCOUNT_SENDING_PAUSED. */
 const BY_ENTRY = 'the answer says it of each entry (API_BulkEmailEntryResult)';
 
@@ -40,9 +42,9 @@ export const NOT_APPLICABLE_TO: Partial<Record<SesOperationName, Readonly<Record
   SendCustomVerificationEmail: { LimitExceededException: THOUSANDS },
   UpdateReputationEntityCustomerManagedStatus: { ConflictException: ONE_AFTER_THE_OTHER },
   UpdateReputationEntityPolicy: { ConflictException: ONE_AFTER_THE_OTHER },
-  SendEmail: { LimitExceededException: 'a tenant without a daily quota has none to exceed' },
+  SendEmail: { LimitExceededException: QUOTA },
   SendBulkEmail: {
-    LimitExceededException: 'a tenant without a daily quota has none to exceed',
+    LimitExceededException: BY_ENTRY,
     NotFoundException: BY_ENTRY,
     SendingPausedException: BY_ENTRY,
   },

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { createAccept } from '../../lib/accept/accept.ts';
+import { SendingMeter } from '../../lib/accept/limits.ts';
 import { Contacts } from '../../lib/contacts/contacts.ts';
 import type { Attempt } from '../../lib/engine/items.ts';
 import { createReferences } from '../../lib/mail/message-reference.ts';
@@ -29,6 +30,7 @@ before(async () => {
         references: createReferences(Buffer.alloc(32, 3)),
         unsubscribe: UNSUBSCRIBE,
         tracking: { links: LINKS },
+        meter: new SendingMeter({ rows: engine.rows, clock, alone: true }),
         clock,
         random: seededRandom(1),
         accountId: '123456789012',

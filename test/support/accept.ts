@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { createAccept } from '../../lib/accept/accept.ts';
 import type { AcceptDeps, AcceptPolicy } from '../../lib/accept/deps.ts';
+import { SendingMeter } from '../../lib/accept/limits.ts';
 import type { Accept, Caller, Submission, Submitted } from '../../lib/accept/types.ts';
 import { ContactLists } from '../../lib/contacts/contact-lists.ts';
 import { Contacts } from '../../lib/contacts/contacts.ts';
@@ -108,6 +109,7 @@ export async function openTestAccept(
     references,
     tracking,
     unsubscribe: UNSUBSCRIBE,
+    meter: new SendingMeter({ rows: engine.rows, clock, alone: true }),
     clock,
     random: seededRandom(1),
     region: 'us-east-1',

@@ -242,6 +242,8 @@ export const PERMISSIONS: Record<string, Granted> = {
     ),
   },
   'submission Role': {
+    'RowsTable if ForAllValues:StringLike dynamodb:LeadingKeys sending-quota#*,sending-rate#*':
+      'dynamodb:BatchWriteItem dynamodb:Query',
     Log: SHIP_LOG,
     RecordsTable: 'dynamodb:BatchWriteItem dynamodb:UpdateItem',
     DeliveriesTable: 'dynamodb:BatchWriteItem dynamodb:UpdateItem',

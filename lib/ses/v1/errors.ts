@@ -15,6 +15,7 @@ const CODES: Partial<Record<ErrorCode, readonly [code: string, status: number]>>
   clock_skew: ['SignatureDoesNotMatch', 403],
   access_denied: ['AccessDenied', 403],
   throttled: ['Throttling', 400],
+  quota_exceeded: ['Throttling', 400],
   limit_exceeded: ['LimitExceeded', 400],
   too_large: ['RequestEntityTooLarge', 413],
   request_timeout: ['RequestTimeout', 408],

@@ -144,3 +144,39 @@ describe('tenants', () => {
     assert.match(json.error.message, /account's own/);
   });
 });
+
+describe('limits', () => {
+  test('are set of a tenant and of the account, shown with what was sent, and removed', async () => {
+    const made = await call('POST', '/tenants', { name: 'limited', limits: { perDay: 10 } });
+    assert.deepEqual([made.status, made.json.limits, made.json.sentToday], [201, { perDay: 10 }, 0]);
+    const limits = { perSecond: 0.5, recipients: 5, messageBytes: 2_048 };
+    const changed = await call('PUT', '/tenants/limited', { limits });
+    assert.deepEqual([changed.json.limits, changed.json.sentToday], [limits, undefined]);
+    assert.deepEqual(
+      (await call('PUT', '/tenants/limited', { reputationPolicy: 'none' })).json.limits,
+      limits,
+    );
+    assert.deepEqual((await call('PUT', '/tenants/limited', { limits: {} })).json.limits, {});
+    for (const wrong of [
+      { perDay: 0 },
+      { perDay: 1.5 },
+      { perSecond: '1' },
+      { recipients: 1_001 },
+      { more: 1 },
+    ])
+      assert.equal(
+        (await call('PUT', '/tenants/limited', { limits: wrong })).status,
+        400,
+        JSON.stringify(wrong),
+      );
+    assert.deepEqual((await call('GET', '/account')).json, { sendingEnabled: true, limits: {} });
+    const account = await call('PUT', '/account', { limits: { perDay: 100 }, sendingEnabled: false });
+    assert.deepEqual(account.json, { sendingEnabled: false, limits: { perDay: 100 }, sentToday: 0 });
+    await call('PUT', '/account', { limits: {}, sendingEnabled: true });
+    for (const [method, body] of [
+      ['GET', undefined],
+      ['PUT', {}],
+    ] as const)
+      assert.equal((await call(method, '/account', body, 'other')).status, 403);
+  });
+});
