@@ -2,15 +2,26 @@
 import * as z from 'zod/mini';
 import { IpInventory } from '../control/ip-inventory.ts';
 import { asPosternError } from '../errors.ts';
+import { DAY } from '../time.ts';
 import { checkpointName, readCheckpoint } from '../warmup/checkpoint.ts';
+import { DAY_VERDICTS, daysName, readDays, type WarmupDay } from '../warmup/history.ts';
 import type { WarmupPlan } from '../warmup/plan.ts';
+import { budgetsFrom } from '../warmup/schedule.ts';
 import { sesWarmup } from '../warmup/ses.ts';
 import { storedStatus } from '../warmup/status.ts';
 import type { SIGNALS } from '../warmup/verdict.ts';
-import { type ApiCall, operation, query, requireAdmin } from './operation.ts';
-import { about, flag, integer, named, text } from './schema.ts';
+import { type ApiCall, iso, operation, query, requireAdmin } from './operation.ts';
+import { about, flag, integer, named, text, time } from './schema.ts';
 
-const today = integer('Messages of today.');
+const counts = z.strictObject({
+  delivered: integer('Messages of the day.'),
+  bounced: integer('Messages of the day.'),
+  complained: integer('Messages of the day.'),
+  deferred: integer('Messages of the day.'),
+  blocked: integer('Messages of the day.'),
+} satisfies Record<(typeof SIGNALS)[number], unknown>);
+/** Days of the plan that are shown ahead. */
+const AHEAD = 14;
 
 const warmingProvider = z.strictObject({
   provider: text('Mailbox provider.'),
@@ -19,17 +30,38 @@ const warmingProvider = z.strictObject({
   days: integer('Days that the schedule has.'),
   budget: z.optional(integer('Messages a day; absent when it is warm.')),
   sent: integer('Messages of today, at most: what may have been sent counts.'),
-  counts: z
-    .strictObject({
-      delivered: today,
-      bounced: today,
-      complained: today,
-      deferred: today,
-      blocked: today,
-    } satisfies Record<(typeof SIGNALS)[number], unknown>)
-    .check(about('What became of messages, as far as it reflects on the address.')),
+  counts: counts.check(about('What became of messages, as far as it reflects on the address.')),
   steppedBack: flag('It went back a step today.'),
   cause: z.optional(text('Why it was last held or stepped back.')),
+  ahead: z.optional(
+    z
+      .array(integer('Messages of a day.'))
+      .check(
+        about(
+          `Plan of today and the ${AHEAD - 1} days after it, if each counts; where \`ip\` names the address.`,
+        ),
+      ),
+  ),
+  past: z.optional(
+    z
+      .array(
+        z.strictObject({
+          at: time('Its begin, 0 h UTC.'),
+          budget: integer('Messages that it might send.'),
+          sent: integer('Messages that it sent, at most.'),
+          counts,
+          verdict: z
+            .enum(DAY_VERDICTS)
+            .check(
+              about(
+                'promoted: the next day had the next budget. held, stepped-back: its signals kept or took the address back. quiet: too little was sent to count.',
+              ),
+            ),
+          cause: z.optional(text('Why.')),
+        }),
+      )
+      .check(about('Days that are over, the last 60 with traffic; where `ip` names the address.')),
+  ),
 });
 
 const Warmup = named(
@@ -94,7 +126,7 @@ const listWarmup = operation({
     const shown = ips.map(async (ip) => ({
       ip,
       pools: book.poolsOf(ip),
-      ...(await warmupOf(ip, book.plans.get(ip), call)),
+      ...(await warmupOf(ip, book.plans.get(ip), call, only !== undefined)),
     }));
     return { body: { ips: await Promise.all(shown) } };
   },
@@ -102,11 +134,15 @@ const listWarmup = operation({
 
 export const WARMUP = [listWarmup];
 
-/** Where the warm-up of an address stands, as of storage. @param plan undefined: it has none, and is warm. */
+/**
+ * Where the warm-up of an address stands, as of storage.
+ * @param plan undefined: it has none, and is warm. @param whole with the days that are over and those ahead.
+ */
 export async function warmupOf(
   ip: string,
   plan: WarmupPlan | undefined,
   { deps }: ApiCall,
+  whole = false,
 ): Promise<{ warm: boolean; percentage: number; providers: object[]; problem?: string }> {
   if (plan === undefined) return { warm: true, percentage: 100, providers: [] };
   const stored = await deps.engine.leases.checkpoint(checkpointName(ip));
@@ -114,10 +150,22 @@ export async function warmupOf(
     const checkpoint = stored === undefined ? undefined : readCheckpoint(stored, ip);
     const { WarmupStatus, WarmupPercentage: percentage } = sesWarmup(plan, checkpoint);
     const status = storedStatus(ip, plan, stored, deps.clock.now());
-    const providers = Object.entries(status).map(([provider, one]) => ({ provider, ...one }));
+    const days = whole ? readDays(await deps.engine.leases.checkpoint(daysName(ip))) : {};
+    const providers = Object.entries(status).map(([provider, one]) => ({
+      provider,
+      ...one,
+      ...(whole && {
+        ahead: one.warm ? [] : budgetsFrom(plan.providers.get(provider) ?? plan.schedule, one.day - 1, AHEAD),
+        past: (days[provider] ?? []).map(shownDay),
+      }),
+    }));
     return { warm: WarmupStatus === 'DONE', percentage, providers };
   } catch (error) {
     // An address whose state cannot be read sends nothing; the others must still be shown.
     return { warm: false, percentage: 0, providers: [], problem: asPosternError(error).message };
   }
+}
+
+function shownDay({ day, ...rest }: WarmupDay): object {
+  return { at: iso(day * DAY), ...rest };
 }

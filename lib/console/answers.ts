@@ -117,6 +117,16 @@ export interface ApiWarmupProvider {
   counts: Record<string, number>;
   steppedBack: boolean;
   cause?: string;
+  ahead?: number[];
+  past?: ApiWarmupDay[];
+}
+export interface ApiWarmupDay {
+  at: string;
+  budget: number;
+  sent: number;
+  counts: Record<string, number>;
+  verdict: string;
+  cause?: string;
 }
 export interface ApiWarmingIp {
   ip: string;

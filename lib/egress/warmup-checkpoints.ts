@@ -1,13 +1,14 @@
 /**
  * Keeps the warm-up of this node's IPs on storage: reads it when an IP's lease is taken (or when its plan comes, if
- * that is later), writes what is let out before it is sent, counts reports about it, and hands it over exactly
- * when the IP is given up.
+ * that is later), writes what is let out before it is sent, counts reports about it, keeps the days that are over, and
+ * hands it over exactly when the IP is given up.
  */
 import type { WarmupReports } from '../control/warmup-reports.ts';
 import type { LeaseHolder, Leases } from '../engine/ports.ts';
 import { type Clock, HOUR } from '../time.ts';
 import { REPORTS_AT_ONCE, type WarmupBook } from '../warmup/book.ts';
 import { checkpointName } from '../warmup/checkpoint.ts';
+import { daysName, type WarmupDays, withDays } from '../warmup/history.ts';
 
 /** How often what is to be saved is looked for: budgets are let out only as they are saved, ms. */
 const PERIOD = 100;
@@ -35,6 +36,9 @@ export class WarmupCheckpoints {
   readonly #reading = new Map<string, object>();
   /** Reports that are being removed. */
   readonly #removing = new Set<string>();
+  /** Days that ended and are not written yet, by IP. */
+  readonly #ended = new Map<string, WarmupDays>();
+  readonly #keeping = new Set<string>();
   #countsAt = 0;
   #cancel: () => void = () => undefined;
 
@@ -86,7 +90,10 @@ export class WarmupCheckpoints {
     this.#hear();
     const now = clock.now();
     const counts = now - this.#countsAt >= COUNTS_PERIOD;
-    if (counts) this.#countsAt = now;
+    if (counts) {
+      this.#countsAt = now;
+      this.#keepDays();
+    }
     for (const ip of book.unsaved(!counts)) {
       if (!holds(ip) || this.#saving.has(ip)) continue;
       const saving = this.#save(ip).finally(() => this.#saving.delete(ip));
@@ -111,6 +118,34 @@ export class WarmupCheckpoints {
         const removed = reports.remove(ip, id).catch(() => undefined);
         void removed.finally(() => this.#removing.delete(id));
       }
+    }
+  }
+
+  /** Writes the days that ended, for people: what cannot be written now is tried again, and waits for nothing. */
+  #keepDays(): void {
+    const { book, holds } = this.#options;
+    for (const ip of book.ips()) {
+      if (!holds(ip)) {
+        this.#ended.delete(ip);
+        continue;
+      }
+      const ended = book.takeEnded(ip);
+      if (ended) this.#ended.set(ip, withDays({ v: 1, days: this.#ended.get(ip) ?? {} }, ended).days);
+      const waiting = this.#ended.get(ip);
+      if (!waiting || this.#keeping.has(ip)) continue;
+      this.#keeping.add(ip);
+      void this.#keep(ip, waiting).finally(() => this.#keeping.delete(ip));
+    }
+  }
+
+  async #keep(ip: string, days: WarmupDays): Promise<void> {
+    const { leases, holder } = this.#options;
+    try {
+      const stored = await leases.checkpoint(daysName(ip), holder(ip));
+      await leases.saveCheckpoint(daysName(ip), withDays(stored, days), holder(ip));
+      if (this.#ended.get(ip) === days) this.#ended.delete(ip);
+    } catch {
+      // They wait in memory for the next look.
     }
   }
 

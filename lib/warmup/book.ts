@@ -11,6 +11,7 @@
  * that the crashed node could have sent.
  */
 import { type RampCheckpoint, readCheckpoint, type WarmupCheckpoint, writeCheckpoint } from './checkpoint.ts';
+import type { WarmupDay, WarmupDays } from './history.ts';
 import type { WarmupPlan } from './plan.ts';
 import { Ramp, type RampPlan, type RampStatus } from './ramp.ts';
 import { budgetAt, positionFor, sameSchedule, totalDays } from './schedule.ts';
@@ -201,6 +202,16 @@ export class WarmupBook {
     entry.changed = false;
     entry.hearing = entry.heard;
     return this.#write(ip, entry, false);
+  }
+
+  /** Days of an IP that ended since they were last taken, by provider; undefined: none did. */
+  takeEnded(ip: string): WarmupDays | undefined {
+    const ended: Record<string, WarmupDay[]> = {};
+    for (const [provider, { ramp }] of this.#entries.get(ip)?.ramps ?? []) {
+      const days = ramp.takeEnded();
+      if (days.length > 0) ended[provider] = days;
+    }
+    return Object.keys(ended).length > 0 ? ended : undefined;
   }
 
   saved(ip: string): void {

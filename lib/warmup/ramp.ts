@@ -14,6 +14,7 @@
  */
 
 import { DAY, HOUR } from '../time.ts';
+import type { WarmupDay } from './history.ts';
 import { budgetAt, positionFor, type Schedule, sameSchedule, stepBefore, totalDays } from './schedule.ts';
 import { judge, noCounts, type Signal, type SignalCounts, type Thresholds } from './verdict.ts';
 
@@ -21,6 +22,8 @@ import { judge, noCounts, type Signal, type SignalCounts, type Thresholds } from
 const AHEAD = HOUR;
 /** Wait while a lease is being written, ms. */
 const LEASE_WAIT = 250;
+/** Ended days that are held for whoever takes them. */
+const MAX_ENDED = 8;
 /** Maximum leased at a time, which a crash may waste of a large budget, messages. */
 const MAX_CHUNK = 5_000;
 
@@ -70,6 +73,8 @@ export class Ramp {
   /** Whether its position, or only its counts, differ from storage. */
   #changed = false;
   #counted = false;
+  /** Days that ended and were not taken yet. */
+  #ended: WarmupDay[] = [];
 
   constructor(plan: RampPlan, state: RampState) {
     this.#plan = plan;
@@ -152,14 +157,23 @@ export class Ramp {
   #roll(now: number): void {
     const { delivered, bounced, deferred, blocked } = this.#counts;
     const answered = delivered + bounced + deferred + blocked;
+    const budget = this.#budget;
+    const wasWarm = this.warm;
+    let verdict: WarmupDay['verdict'] = this.#steppedBack ? 'stepped-back' : 'quiet';
     if (
-      !this.warm &&
+      !wasWarm &&
       !this.#steppedBack &&
       answered >= Math.max(1, this.#plan.thresholds.traffic * this.#budget)
     ) {
       const { kind, cause } = judge(this.#counts, this.#deliveredBefore, this.#plan.thresholds);
       this.#cause = cause;
+      verdict = kind === 'promote' ? 'promoted' : 'held';
       if (kind === 'promote') this.#moveTo(Math.min(this.#total, this.#position + 1));
+    }
+    if (!wasWarm && answered + this.#spent > 0) {
+      const cause = verdict === 'promoted' || verdict === 'quiet' ? undefined : this.#cause;
+      const day = { day: this.#day, budget, sent: this.#spent, counts: this.#counts, verdict };
+      this.#ended = [...this.#ended, { ...day, ...(cause !== undefined && { cause }) }].slice(-MAX_ENDED);
     }
     if (answered > 0) this.#deliveredBefore = delivered;
     this.#counts = noCounts();
@@ -192,6 +206,13 @@ export class Ramp {
   set(progress: number): void {
     this.#moveTo(progress * this.#total);
     this.#cause = undefined;
+  }
+
+  /** Days that ended since they were last taken, with what became of each. */
+  takeEnded(): WarmupDay[] {
+    const ended = this.#ended;
+    this.#ended = [];
+    return ended;
   }
 
   // — storage —

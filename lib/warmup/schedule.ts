@@ -108,6 +108,12 @@ export function budgetAt(schedule: Schedule, position: number): number {
   return schedule[stepAt(schedule, position)]?.messages ?? Number.POSITIVE_INFINITY;
 }
 
+/** Budgets of the days from a position on, `most` of them at most, while the IP warms up. */
+export function budgetsFrom(schedule: Schedule, position: number, most: number): number[] {
+  const budgets = Array.from({ length: most }, (_, i) => budgetAt(schedule, position + i));
+  return budgets.filter((budget) => budget !== Number.POSITIVE_INFINITY);
+}
+
 /** Position of the beginning of the previous step; 0 on the first step. */
 export function stepBefore(schedule: Schedule, position: number): number {
   const step = Math.max(0, stepAt(schedule, position) - 1);

@@ -9,6 +9,7 @@ import type { Feedback } from '../../lib/outcome/feedback.ts';
 import { DAY, HOUR } from '../../lib/time.ts';
 import { REPORTS_AT_ONCE, WarmupBook } from '../../lib/warmup/book.ts';
 import { checkpointName, type WarmupCheckpoint } from '../../lib/warmup/checkpoint.ts';
+import { daysName, readDays } from '../../lib/warmup/history.ts';
 import { readPlan } from '../../lib/warmup/plan.ts';
 import { TestClock } from '../support/clock.ts';
 import { settled, TestConfig } from '../support/engine.ts';
@@ -341,5 +342,49 @@ describe('feedback', () => {
     assert.deepEqual(await fed(complaint, [tried(IP)], []), []);
     assert.deepEqual(await fed(bounce({ category: 'quota-issues' })), []);
     assert.deepEqual(await fed({ kind: 'complaint', detail: { feedbackType: 'not-spam' } }), []);
+  });
+});
+
+describe('a day that is over', () => {
+  const days = () => readDays(stored.get(daysName(IP))).google ?? [];
+
+  it('is written once, after what was there, and again when it could not be', async () => {
+    const { book } = await node();
+    book.setPlan(IP, PLAN);
+    await look();
+    for (const fault of [false, true]) {
+      book.take(IP, 'google', clock.now(), LEASED);
+      book.outcome(IP, 'google', 'delivered', clock.now(), LEASED);
+      await look();
+      clock.advance(DAY);
+      down = fault;
+      await look(60);
+      assert.equal(days().length, 1, fault ? 'nothing is written while the store is away' : 'it is there');
+      down = false;
+      await look(60);
+    }
+    assert.deepEqual(
+      days().map(({ budget, sent, verdict }) => [budget, sent, verdict]),
+      [
+        [100, LEASED, 'quiet'],
+        [100, LEASED, 'quiet'],
+      ],
+    );
+    const before = writes;
+    await look(60);
+    assert.equal(writes, before, 'nothing more is written');
+  });
+
+  it('is not written by a node that does not hold the address', async () => {
+    const other = await node();
+    other.book.setPlan(IP, PLAN);
+    await look();
+    other.book.take(IP, 'google', clock.now(), 1);
+    other.book.outcome(IP, 'google', 'delivered', clock.now());
+    clock.advance(DAY);
+    void other.room;
+    other.holds = false;
+    await look(60);
+    assert.equal(stored.has(daysName(IP)), false);
   });
 });

@@ -102,10 +102,46 @@ ${chart(
   ],
   'day',
 )}
-<h2>Plan and fact, by provider, today</h2><div id="ip" data-live>${byProvider(state.providers)}</div>`;
+<h2>Plan and fact, by provider, today</h2><div id="ip" data-live>${byProvider(state.providers)}</div>
+${state.providers.map((one) => planAndFact(one, today))}`;
     return { title: ip, body, live: true, charts: true };
   },
 };
+
+const VERDICTS: Readonly<Record<string, 'good' | 'warn' | 'bad' | 'calm'>> = {
+  promoted: 'good',
+  held: 'warn',
+  'stepped-back': 'bad',
+};
+
+/** The plan of a provider, behind and ahead, and what was sent of it. */
+function planAndFact(state: ApiWarmupProvider, today: number): Markup | string {
+  const { provider, past = [], ahead = [], sent } = state;
+  if (past.length === 0 && ahead.length === 0) return '';
+  const before = past.map(({ at, budget, sent: of }) => ({ at: Date.parse(at), plan: budget, fact: of }));
+  const after = ahead.map((plan, i) => ({ at: today + i * DAY, plan, fact: i === 0 ? sent : null }));
+  const days = [...before.filter(({ at }) => at < today), ...after];
+  const rows = past.toReversed().map(
+    ({
+      at,
+      budget,
+      sent: of,
+      counts,
+      verdict,
+      cause,
+    }) => html`<tr><th scope="row" class="tight">${at.slice(0, 10)}</th><td class="n">${count(budget)}</td><td class="n">${count(of)}</td>
+${['bounced', 'complained', 'deferred', 'blocked'].map((name) => html`<td class="n">${count(counts[name])}</td>`)}<td>${badge(verdict, VERDICTS[verdict])}</td><td class="text">${cause ?? ''}</td></tr>`,
+  );
+  return html`${chart(
+    `${provider}: plan and fact`,
+    days.map(({ at }) => at),
+    [
+      { label: 'Plan', tone: 'plan', values: days.map(({ plan }) => plan), line: true },
+      { label: 'Sent', tone: 'good', values: days.map(({ fact }) => fact) },
+    ],
+    'day',
+  )}${rows.length === 0 ? '' : table(`${provider}: days that are over`, ['Day', '#Plan', '#Sent', '#Bounced', '#Complained', '#Deferred', '#Blocked', 'What became of it', 'Why'], rows)}`;
+}
 
 function byProvider(providers: readonly ApiWarmupProvider[]): Markup {
   return table(

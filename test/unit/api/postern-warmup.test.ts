@@ -3,6 +3,7 @@ import { afterEach, describe, test } from 'node:test';
 import { DAY } from '../../../lib/time.ts';
 import { WarmupBook } from '../../../lib/warmup/book.ts';
 import { checkpointName } from '../../../lib/warmup/checkpoint.ts';
+import { daysName, type WarmupDay, withDays } from '../../../lib/warmup/history.ts';
 import { readPlan } from '../../../lib/warmup/plan.ts';
 import { type PosternServer, startPosternServer } from '../../support/postern-server.ts';
 
@@ -35,7 +36,19 @@ describe('the warm-up of addresses', () => {
     const one = await server.call('GET', `/warmup?ip=${A}`, { key: 'admin' });
     const counts = { delivered: 97, bounced: 3, complained: 0, deferred: 0, blocked: 0 };
     const google = { provider: 'google', warm: false, day: 1, days: 3, budget: 100, sent: 5, counts };
-    assert.deepEqual(one.json.ips[0].providers, [{ ...google, steppedBack: false }]);
+    assert.deepEqual(one.json.ips[0].providers, [
+      { ...google, steppedBack: false, ahead: [100, 100, 100], past: [] },
+    ]);
+    const all = await server.call('GET', '/warmup', { key: 'admin' });
+    assert.deepEqual(all.json.ips[0].providers, [{ ...google, steppedBack: false }], 'in short');
+    const day = { day: 20_000, budget: 100, sent: 99, counts, verdict: 'held', cause: '3.0 % bounced' };
+    await server.engine.leases.saveCheckpoint(
+      daysName(A),
+      withDays(undefined, { google: [day as WarmupDay] }),
+    );
+    const past = await server.call('GET', `/warmup?ip=${A}`, { key: 'admin' });
+    const { day: _, ...shown } = day;
+    assert.deepEqual(past.json.ips[0].providers[0].past, [{ at: '2024-10-04T00:00:00.000Z', ...shown }]);
     server.clock.advance(DAY);
     const next = await server.call('GET', `/warmup?ip=${A}`, { key: 'admin' });
     assert.equal(next.json.ips[0].providers[0].cause, '3.0 % bounced');

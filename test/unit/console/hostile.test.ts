@@ -30,6 +30,29 @@ const MORE: Record<string, object> = {
       },
     ],
   },
+  listWarmup: {
+    ips: [
+      {
+        ip: 'x',
+        pools: ['x'],
+        warm: false,
+        percentage: 1,
+        providers: [
+          {
+            provider: 'x',
+            day: 1,
+            days: 2,
+            budget: 5,
+            sent: 1,
+            counts: {},
+            cause: 'x',
+            ahead: [5],
+            past: [{ at: 'x', budget: 1, sent: 1, counts: {}, verdict: 'x', cause: 'x' }],
+          },
+        ],
+      },
+    ],
+  },
   getDocument: {
     problems: ['x'],
     value: {
