@@ -47,6 +47,8 @@ export async function startPostern(options: {
   routes: string;
   environment?: NodeJS.ProcessEnv;
   nodeArguments?: string[];
+  /** Command that runs the process, with its arguments. */
+  wrapper?: string[];
   /** Sending domain; an identity with an RSA-2048 key is made for it. */
   domain?: string;
   /** Fills the data directory before the first start. */
@@ -71,9 +73,15 @@ export async function startPostern(options: {
     credentials,
     directory,
     async start() {
+      const [command, ...given] = [...(options.wrapper ?? []), process.execPath];
       child = spawn(
-        process.execPath,
-        ['--max-semi-space-size=4', ...(options.nodeArguments ?? []), join(ROOT, 'egress-node', 'main.ts')],
+        command!,
+        [
+          ...given,
+          '--max-semi-space-size=4',
+          ...(options.nodeArguments ?? []),
+          join(ROOT, 'egress-node', 'main.ts'),
+        ],
         {
           cwd: directory,
           stdio: ['ignore', 'pipe', 'inherit'],

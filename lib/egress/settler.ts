@@ -1,7 +1,7 @@
 /**
  * Ends leases in batches: what ends within one turn of the event loop, or while `WIDTH` batches are being
  * written, goes to the queue in one call. A process that dies between a final reply and its record would send twice:
- * ends by a reply are noted in the turn in which it was read (`Queue.note`), before they are settled. What the peer
+ * ends by a reply are noted as soon as it was read (`Queue.note`), before they are settled. What the peer
  * answered is never dropped: while the storage fails, settlements wait here and are tried again.
  *
  * A settlement or outcome that the storage refuses for good is found by halving its batch, so that it holds up
@@ -35,8 +35,6 @@ export interface SettlerParts {
 }
 
 const RETRY = 500;
-/** Time after which the replies of a turn are noted before its end, ms. */
-const LONG_TURN = 1;
 /** Batches that are written at a time. */
 const WIDTH = 4;
 const TEXT_REFUSED = 'The storage refused the texts of this attempt; the log has them (settlement.refused).';
@@ -47,8 +45,6 @@ export class Settler {
   #reports: Outcome[] = [];
   /** Ends by a peer's reply that are not noted yet. */
   #answered: Settlement[] = [];
-  /** When the first of them was read. */
-  #answeredFrom = 0;
   /** Batches being written. */
   #running = 0;
   /** A batch begins with the end of this turn. */
@@ -84,17 +80,14 @@ export class Settler {
     this.#starting = true;
     setImmediate(() => {
       this.#starting = false;
-      this.#note();
       if (this.#running < WIDTH) void this.#run();
     });
   }
 
-  /** Gathers what a turn of the event loop reads, and does not let it wait for a long turn. */
+  /** Gathers what one packet brings; other sockets of the same turn may take long. */
   #hear(end: Settlement): void {
-    const now = this.#parts.clock.now();
-    if (this.#answered.length === 0) this.#answeredFrom = now;
+    if (this.#answered.length === 0) process.nextTick(() => this.#note());
     this.#answered.push(end);
-    if (now - this.#answeredFrom >= LONG_TURN) this.#note();
   }
 
   /** Writes down what peers have answered; from then on a death of this process repeats none of it. */
@@ -108,6 +101,7 @@ export class Settler {
   async #run(): Promise<void> {
     this.#running += 1;
     while (this.#pending.length > 0) {
+      // What a microtask pushed, as the answer of the policy, may be here before its tick.
       this.#note();
       const batch = this.#pending;
       this.#pending = [];

@@ -1,7 +1,7 @@
 /**
  * The settlement journal: what peers have answered and the storage does not have yet. A note is handed to the kernel
- * in the turn of the event loop in which its reply was read, and not synced: it outlives the process, which may be
- * killed at any instant, and not the machine, whose power cuts are the business of the storage's own syncs.
+ * as soon as its reply was read, and not synced: it outlives the process, which may be killed at any instant, and not the
+ * machine, whose power cuts are the business of the storage's own syncs.
  *
  * A directory of text files. A line is a checksum (CRC-32 of the rest, hex), and:
  *

@@ -157,7 +157,8 @@ describe('embedded engine: restarts', () => {
     const file = join(directory, JOURNAL, '1.v1');
     const text = await readFile(file, 'utf8');
     await writeFile(file, text.replace('\n', 'x').slice(0, -3));
-    assert.match(checkStore(directory).problems.join(), /1\.v1 is damaged from byte 0 to/);
+    const { problems, counts } = checkStore(directory);
+    assert.deepEqual([problems, counts.journal, counts.journal_damage], [[], 1, 1]);
     await engine.close();
     engine = await openEmbedded({ directory, clock, minimumFree: 0, log });
     assert.match(
