@@ -15,7 +15,8 @@ def aws(*words):
 
 
 aws("create-email-identity", "--email-identity", "cli.example")
-assert aws("get-email-identity", "--email-identity", "cli.example")["IdentityType"] == "DOMAIN"
+identity = aws("get-email-identity", "--email-identity", "cli.example")
+assert identity["IdentityType"] == "DOMAIN" and len(identity["DkimAttributes"]["Tokens"]) == 3, identity
 assert aws("get-account")["SendQuota"]["MaxSendRate"] > 0
 sent = aws(
     "send-email", "--from-email-address", "a@cli.example",

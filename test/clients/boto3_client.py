@@ -1,6 +1,8 @@
 """SES v2 by boto3: what a product's set-up and sending do. The endpoint and the key come from the environment."""
 import json
 import os
+import socket
+import struct
 
 import boto3
 from botocore.exceptions import ClientError
@@ -18,9 +20,36 @@ def refused(call, code, **members):
     raise AssertionError(f"{code} was expected")
 
 
+def txt(name):
+    """The text that the name server of the zone of DKIM keys has under a name, asked by TCP."""
+    host, port = os.environ["DKIM_ZONE_DNS"].split(":")
+    labels = b"".join(bytes([len(label)]) + label.encode() for label in name.split(".")) + b"\0"
+    question = struct.pack(">6H", 7, 0, 1, 0, 0, 0) + labels + struct.pack(">2H", 16, 1)
+    with socket.create_connection((host, int(port)), 10) as peer, peer.makefile("rb") as answers:
+        peer.sendall(struct.pack(">H", len(question)) + question)
+        answer = answers.read(struct.unpack(">H", answers.read(2))[0])
+    assert struct.unpack(">6H", answer[:12])[3] == 1, name
+    strings, text = answer[len(question) + len(labels) + 10 :], b""
+    while strings:
+        text, strings = text + strings[1 : 1 + strings[0]], strings[1 + strings[0] :]
+    return text.decode()
+
+
 ses.create_email_identity(EmailIdentity="boto3.example", Tags=[{"Key": "team", "Value": "shop"}])
 identity = ses.get_email_identity(EmailIdentity="boto3.example")
-assert identity["IdentityType"] == "DOMAIN" and identity["DkimAttributes"]["Tokens"], identity
+assert identity["IdentityType"] == "DOMAIN", identity
+
+# The usual module: three CNAMEs from the tokens. A botocore of before 2026 leaves SigningHostedZone out of the answer.
+dkim = identity["DkimAttributes"]
+zone = dkim.get("SigningHostedZone", os.environ["DKIM_ZONE"])
+assert len(dkim["Tokens"]) == 3 and zone == os.environ["DKIM_ZONE"], dkim
+cnames = {f"{token}._domainkey.boto3.example": f"{token}.{zone}" for token in dkim["Tokens"]}
+keys = {txt(target) for target in cnames.values()}
+assert len(keys) == 1 and keys.pop().startswith("v=DKIM1; k=rsa; p="), cnames
+again = ses.put_email_identity_dkim_signing_attributes(
+    EmailIdentity="boto3.example", SigningAttributesOrigin="AWS_SES"
+)
+assert again["DkimTokens"] == dkim["Tokens"], again
 refused(ses.create_email_identity, "AlreadyExistsException", EmailIdentity="boto3.example")
 ses.create_configuration_set(ConfigurationSetName="boto3")
 ses.create_email_template(

@@ -20,7 +20,7 @@ def refused(call, code, **members):
 
 ses.verify_domain_identity(Domain="v1.example")
 tokens = ses.verify_domain_dkim(Domain="v1.example")["DkimTokens"]
-assert tokens, "no DKIM tokens"
+assert len(tokens) == 3, tokens
 assert "v1.example" in ses.list_identities(IdentityType="Domain")["Identities"]
 attributes = ses.get_identity_verification_attributes(Identities=["v1.example"])["VerificationAttributes"]
 assert attributes["v1.example"]["VerificationStatus"] in ("Success", "Pending"), attributes

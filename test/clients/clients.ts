@@ -52,12 +52,20 @@ const CLIENTS: readonly Client[] = [
 ];
 
 const site = await StandaloneSite.open();
-const service = await site.start({ POSTERN_ACCESS_KEY_ID: KEY.id, POSTERN_SECRET_ACCESS_KEY: KEY.secret });
+const DKIM_ZONE = 'dkim.mail.example.com';
+const service = await site.start({
+  POSTERN_ACCESS_KEY_ID: KEY.id,
+  POSTERN_SECRET_ACCESS_KEY: KEY.secret,
+  POSTERN_DKIM_ZONE: DKIM_ZONE,
+  POSTERN_DKIM_ZONE_DNS: '127.0.0.1:0',
+});
 const home = await mkdtemp(join(tmpdir(), 'postern-clients-'));
 const ses = sesClient(service, KEY);
 const environment = {
   ...process.env,
   ENDPOINT: `http://${service.listening.api}`,
+  DKIM_ZONE,
+  DKIM_ZONE_DNS: service.listening.dkimZone,
   AWS_ACCESS_KEY_ID: KEY.id,
   AWS_SECRET_ACCESS_KEY: KEY.secret,
   AWS_DEFAULT_REGION: 'us-east-1',

@@ -40,6 +40,7 @@ before(async () => {
     POSTERN_EGRESS_IPS: '127.0.0.2,127.0.0.3',
     POSTERN_TRACKING_URL: 'https://mail.example.com',
     POSTERN_S3: files,
+    POSTERN_DKIM_ZONE: 'dkim.mail.example.com',
   });
   await new JobRows<ExportJob>(service.standalone.engine.rows, systemClock, EXPORT_JOB).create({
     id: HELD_EXPORT,

@@ -42,6 +42,8 @@ const identities: Example[] = [
     SigningAttributesOrigin: 'AWS_SES',
     SigningAttributes: { NextSigningKeyLength: 'RSA_2048_BIT' },
   }),
+  // Deterministic Easy DKIM of the service's own region.
+  one('PutEmailIdentityDkimSigningAttributes', { ...IDENTITY, SigningAttributesOrigin: 'AWS_SES_US_EAST_1' }),
   one('PutEmailIdentityFeedbackAttributes', { ...IDENTITY, EmailForwardingEnabled: false }),
   one('PutEmailIdentityMailFromAttributes', {
     ...IDENTITY,
