@@ -14,6 +14,7 @@ import { problemsOf } from '../../lib/api/schema.ts';
 import { createConsole } from '../../lib/console/console.ts';
 import type { ConfigKind } from '../../lib/control/config-kinds.ts';
 import { openControl } from '../../lib/control/control.ts';
+import type { DkimZoneOptions } from '../../lib/control/dkim-records.ts';
 import type { Control } from '../../lib/control/types.ts';
 import { type HealthCheck, HealthChecks } from '../../lib/doctor/health-check.ts';
 import { openEmbedded } from '../../lib/engine/embedded/open.ts';
@@ -64,6 +65,8 @@ export interface PosternServer {
 
 export interface ServerOptions {
   verifyIdentities?: boolean;
+  /** Zone of the keys of Easy DKIM; absent: there is none. */
+  dkimZone?: DkimZoneOptions;
   limits?: ApiDeps['limits'];
   /** Kinds of configuration documents. */
   kinds?: readonly ConfigKind[];
@@ -96,6 +99,7 @@ export async function startPosternServer(options: ServerOptions = {}): Promise<P
     clock,
     verifyIdentities,
     resolveTxt: txt.resolve,
+    dkimZone: options.dkimZone,
     kinds,
   });
   for (const key of Object.values(KEYS)) await control.keys.create(key);
