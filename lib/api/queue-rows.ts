@@ -31,10 +31,8 @@ export interface QueueRow {
   inHand: number;
   later: number;
   oldest: number | undefined;
-  /** Paths of its mail, each with the number of deliveries that wait for it. */
-  paths: Map<HeldPath, number>;
-  /** Lanes of its mail, each with the number of deliveries that are ready there. */
-  lanes: Map<string, number>;
+  /** What it is made of; paths and lanes are looked at for the rows that are shown. */
+  parts: QueuePart[];
 }
 
 export const QUEUE_SORTS = {
@@ -104,34 +102,41 @@ export function queueRows(
 function emptyRow(keys: Keys, by: readonly QueueDimension[]): QueueRow {
   const own: Keys = {};
   for (const dimension of by) own[dimension] = keys[dimension];
-  const counts = { ready: 0, inHand: 0, later: 0, oldest: undefined };
-  return { keys: own, ...counts, paths: new Map(), lanes: new Map() };
+  return { keys: own, ready: 0, inHand: 0, later: 0, oldest: undefined, parts: [] };
 }
 
-function add(row: QueueRow, { ready, inHand, later, oldest, waiting, lane, path }: QueuePart): void {
-  row.ready += ready;
-  row.inHand += inHand;
-  row.later += later;
+function add(row: QueueRow, part: QueuePart): void {
+  const { oldest } = part;
+  row.ready += part.ready;
+  row.inHand += part.inHand;
+  row.later += part.later;
   if (oldest !== undefined) row.oldest = Math.min(row.oldest ?? oldest, oldest);
-  if (path !== undefined) row.paths.set(path, (row.paths.get(path) ?? 0) + waiting);
-  if (lane !== undefined && ready > 0) row.lanes.set(lane, (row.lanes.get(lane) ?? 0) + ready);
+  row.parts.push(part);
 }
 
 export function depthOf({ ready, inHand, later }: QueueRow): number {
   return ready + inHand + later;
 }
 
+/** Paths of a row's mail, each with the number of deliveries that wait for it. */
+export function pathsOf({ parts }: QueueRow): Map<HeldPath, number> {
+  const paths = new Map<HeldPath, number>();
+  for (const { path, waiting } of parts)
+    if (path !== undefined) paths.set(path, (paths.get(path) ?? 0) + waiting);
+  return paths;
+}
+
 /** Deliveries that ended lately on the paths of its mail, a second. */
-export function rateOf({ paths }: QueueRow): number {
+export function rateOf(row: QueueRow): number {
   let rate = 0;
-  for (const path of paths.keys()) rate += path.rate;
+  for (const path of pathsOf(row).keys()) rate += path.rate;
   return rate;
 }
 
-/** Messages a second that the limits of its paths permit together; undefined: any number, or it has none. */
-export function limitOf({ paths }: QueueRow): number | undefined {
+/** Messages a second that paths permit together; undefined: any number, or there are none. */
+export function limitOf(paths: Iterable<HeldPath>): number | undefined {
   let limit = 0;
-  for (const path of paths.keys()) limit += path.limit;
+  for (const path of paths) limit += path.limit;
   return limit > 0 && Number.isFinite(limit) ? limit : undefined;
 }
 
@@ -150,8 +155,8 @@ export interface QueueReason {
  * What holds the most of a row's mail: the constraint of its busiest path, or that its fullest lane is at rest.
  * @param laneRest of the egress of this process.
  */
-export function reasonOf({ paths, lanes }: QueueRow, laneRest: ApiDeps['laneRest']): QueueReason | undefined {
-  const [path, waiting] = largest(paths);
+export function reasonOf(row: QueueRow, laneRest: ApiDeps['laneRest']): QueueReason | undefined {
+  const [path, waiting] = largest(pathsOf(row));
   if (path !== undefined && waiting > 0) {
     const { binding, nextAt } = path.why();
     if (binding !== undefined) {
@@ -159,6 +164,9 @@ export function reasonOf({ paths, lanes }: QueueRow, laneRest: ApiDeps['laneRest
       return { limit, value, origin, text, deliveries: waiting, nextAt };
     }
   }
+  const lanes = new Map<string, number>();
+  for (const { lane, ready } of row.parts)
+    if (lane !== undefined && ready > 0) lanes.set(lane, (lanes.get(lane) ?? 0) + ready);
   const [lane, ready] = largest(lanes);
   const rest = lane === undefined ? undefined : laneRest?.(lane);
   return rest && { limit: 'lane', text: rest.text, deliveries: ready, nextAt: rest.until };

@@ -7,6 +7,7 @@ import { refuseQuery, sizeOf, tenantOf } from './query.ts';
 import {
   depthOf,
   limitOf,
+  pathsOf,
   QUEUE_DIMENSIONS,
   QUEUE_SORTS,
   type QueueDimension,
@@ -210,11 +211,12 @@ function placeOf(after = '0'): number {
 
 /** Connections and rates are of the mail of all tenants: for administrators. */
 function shown(row: QueueRow, { deps, caller }: ApiCall): object {
-  const { keys, ready, inHand, later, oldest, paths } = row;
+  const { keys, ready, inHand, later, oldest } = row;
+  const paths = pathsOf(row);
   const { nextAt, ...binding } = reasonOf(row, deps.laneRest) ?? {};
   let connections = 0;
   for (const path of paths.keys()) connections += path.connections;
-  const limit = limitOf(row);
+  const limit = limitOf(paths.keys());
   return {
     ...keys,
     ready,
