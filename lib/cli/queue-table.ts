@@ -36,6 +36,7 @@ function bindingText({ limit, value, origin, text }: AnswerValue): string {
 /** The sum below a table. */
 export function totalLine({ total, ledger }: AnswerValue, now: number): string {
   const { ready, inHand, later } = total;
-  const due = ledger?.next === undefined ? '' : `, the first of them due ${away(ledger.next, now)}`;
+  const first = ledger?.next === undefined ? undefined : Date.parse(ledger.next) - now;
+  const due = first === undefined ? '' : `, the first of them due ${first > 0 ? `in ${span(first)}` : 'now'}`;
   return `${ready + inHand + later} wait: ${ready} ready, ${inHand} in hand, ${later} for a time${due}.`;
 }

@@ -10,8 +10,9 @@ export interface Column<Row> {
 }
 
 const GAP = 2;
-/** A column that is cut keeps this many characters. */
+/** A column that is cut keeps this many characters, and this many before another column goes for it. */
 const LEAST = 8;
+const COMFORT = 32;
 
 /** A text without what a terminal would run: replies of strangers are shown. */
 export function cleaned(text: string): string {
@@ -89,7 +90,7 @@ export function tableLines<Row>(
   return [line(columns.map(({ title }) => title)), ...cells.map(line)];
 }
 
-/** Drops columns, then cuts the widest, until the table fits; `widths` is changed. */
+/** Cuts long columns a little, then drops some, then cuts more, until the table fits; `widths` is changed. */
 function fitted<Row>(
   columns: readonly Column<Row>[],
   all: number[],
@@ -98,16 +99,28 @@ function fitted<Row>(
 ): number[] {
   let kept = all;
   const total = (): number => kept.reduce((sum, i) => sum + widths[i]! + GAP, -GAP);
+  shrink(columns, kept, widths, COMFORT, () => total() - width);
   const orders = [...new Set(columns.flatMap(({ drop }) => drop ?? []))].sort((a, b) => a - b);
   for (const order of orders) {
     if (total() <= width) return kept;
     kept = kept.filter((i) => columns[i]!.drop !== order);
   }
-  for (let over = total() - width; over > 0; over = total() - width) {
-    const texts = kept.filter((i) => !columns[i]!.right && widths[i]! > LEAST);
-    if (texts.length === 0) return kept;
-    const widest = texts.reduce((a, b) => (widths[b]! > widths[a]! ? b : a));
-    widths[widest] = Math.max(LEAST, widths[widest]! - over);
-  }
+  shrink(columns, kept, widths, LEAST, () => total() - width);
   return kept;
+}
+
+/** Cuts the widest text columns, to `least` characters at most, until nothing is over. */
+function shrink<Row>(
+  columns: readonly Column<Row>[],
+  kept: readonly number[],
+  widths: number[],
+  least: number,
+  over: () => number,
+): void {
+  for (let much = over(); much > 0; much = over()) {
+    const texts = kept.filter((i) => !columns[i]!.right && widths[i]! > least);
+    if (texts.length === 0) return;
+    const widest = texts.reduce((a, b) => (widths[b]! > widths[a]! ? b : a));
+    widths[widest] = Math.max(least, widths[widest]! - much);
+  }
 }

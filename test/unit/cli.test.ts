@@ -65,6 +65,8 @@ describe('tables', () => {
       );
     }
     assert.match(tableLines(columns, rows, 90)[1]!, /after "slow down"$/, 'nothing goes where there is room');
+    const narrow = tableLines(columns, rows, 70);
+    assert.match(narrow[1]!, /example\.com +12 +held at 9 a .*…$/, 'a long text is cut before a column goes');
     assert.equal(tableLines(columns, rows, 40).length, 3);
     assert.match(tableLines(columns, rows, 20)[1]!, /^a-long-.*…\s+12$/);
   });
