@@ -4,7 +4,6 @@ import { createBodyReader } from '../http/body-reader.ts';
 import { type ApiDeps, type ApiEnv, type ApiLimits, DEFAULT_LIMITS } from '../http/deps.ts';
 import { hasOneHost, headOf } from '../http/raw-request.ts';
 import { sesV2Api } from '../ses/api.ts';
-import { sesV1Api } from '../ses/v1/api.ts';
 import { resultFiles } from './results.ts';
 import { posternApi } from './router.ts';
 import { verificationPages } from './verification.ts';
@@ -33,7 +32,12 @@ export function createApi(deps: ApiDeps): Hono<ApiEnv> {
     return c.json({ message: 'The request must have one Host header (RFC 9112 §3.2).' }, 400);
   });
   app.route('/', sesV2Api(deps, bodies));
-  app.route('/', sesV1Api(deps, bodies));
+  let v1: Promise<Hono<ApiEnv>> | undefined;
+  app.on(['GET', 'POST'], '/', async (c) => {
+    // Loaded with its model at the first call: no other caller waits for it at a cold start.
+    v1 ??= import('../ses/v1/api.ts').then(({ sesV1Api }) => sesV1Api(deps, bodies));
+    return (await v1).fetch(c.req.raw, c.env);
+  });
   app.route('/v1', posternApi(deps, bodies));
   if (deps.results) app.route('/', resultFiles(deps, deps.results));
   if (deps.verification) app.route('/', verificationPages(deps, deps.verification));

@@ -74,13 +74,23 @@ export const OPERATIONS: readonly ApiOperation[] = [
   ...BACKUPS,
 ];
 
+/** Answers that every operation may give. */
+const FAILURES = {
+  '4XX': {
+    description: 'The request is refused: the error says why, and what to do.',
+    content: json(ErrorAnswer),
+  },
+  default: { description: 'A failure of the service.', content: json(ErrorAnswer) },
+};
+
 const ITSELF = {
   operationId: 'openapi',
+  tags: ['openapi.json'],
   summary: 'This document',
   security: [],
   responses: {
     200: { description: 'OpenAPI 3.1.' },
-    default: { description: 'A failure.', content: json(ErrorAnswer) },
+    ...FAILURES,
   },
 };
 
@@ -102,6 +112,7 @@ export function openapi(version: string): object {
     },
     servers: [{ url: '/v1' }],
     security: [{ bearer: [] }],
+    tags: [...new Set(Object.keys(paths).map(tagOf))].map((name) => ({ name })),
     paths,
     components: {
       securitySchemes: {
@@ -118,6 +129,7 @@ function written(operation: ApiOperation): object {
   const examples = Object.entries(request?.examples ?? {}).map(([name, value]) => [name, { value }]);
   return {
     operationId,
+    tags: [tagOf(operation.path)],
     summary,
     description,
     parameters,
@@ -139,9 +151,14 @@ function written(operation: ApiOperation): object {
               }),
             },
       },
-      default: { description: 'A failure.', content: json(ErrorAnswer) },
+      ...FAILURES,
     },
   };
+}
+
+/** The resource that a path is of: its first segment. */
+function tagOf(path: string): string {
+  return path.split('/')[1]!;
 }
 
 function json(schema: Schema, more: object = {}): object {

@@ -124,11 +124,13 @@ function suppressionOf(
   return { suppressedReasons: reasons && [...new Set(reasons)], suppressionScope };
 }
 
-/** Amazon's dashboard and its choice of shared addresses are not to be had here: `DISABLED` is kept, and shown. */
+/**
+ * Engagement is counted for every set, whatever is said here. Amazon's choice of shared addresses is not to be had:
+ * `DISABLED` is kept, and shown.
+ */
 function vdmOf(input: CreateInput['VdmOptions']): ConfigurationSet['vdm'] {
   if (input === undefined) return undefined;
   const { DashboardOptions: dashboard, GuardianOptions: guardian } = input;
-  if (dashboard?.EngagementMetrics === 'ENABLED') throw unsupported('EngagementMetrics ENABLED');
   if (guardian?.OptimizedSharedDelivery === 'ENABLED') throw unsupported('OptimizedSharedDelivery ENABLED');
   return {
     engagementMetrics: dashboard?.EngagementMetrics,

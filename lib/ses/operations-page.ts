@@ -1,7 +1,8 @@
 /** Writes `operations.md`, the table of operations: `npm run ses-operations`. A test holds the page equal to the code. */
 import { writeFileSync } from 'node:fs';
 import { HANDLERS } from './handlers.ts';
-import { SES_V1, SES_V2 } from './model/models.ts';
+import { SES_V2 } from './model/models.ts';
+import { SES_V1 } from './model/v1-model.ts';
 import { PARTIAL, REFUSED, reasonOf } from './refusals.ts';
 import type { SesActionName, SesOperationName } from './types.ts';
 import { ACTIONS } from './v1/actions.ts';

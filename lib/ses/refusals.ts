@@ -38,13 +38,13 @@ export const REFUSED: ReadonlySet<string> = new Set(Object.keys(REASONS));
 /** Operations that are answered, and what of each is refused or differs. */
 export const PARTIAL: Partial<Record<SesOperationName, string>> = {
   CreateConfigurationSet:
-    'An ArchiveArn, an SmimeScheme, and ENABLED for EngagementMetrics, OptimizedSharedDelivery or ValidationOptions are refused.',
+    'An ArchiveArn, an SmimeScheme, and ENABLED for OptimizedSharedDelivery or ValidationOptions are refused.',
   SendBulkEmail: 'EndpointId is refused: an installation is one region.',
   SendEmail: 'EndpointId is refused: an installation is one region.',
   PutAccountSuppressionAttributes: 'ValidationAttributes ENABLED are refused.',
   PutAccountVdmAttributes: 'OptimizedSharedDelivery ENABLED is refused: there are no shared addresses.',
   PutConfigurationSetSuppressionOptions: 'ValidationOptions ENABLED are refused.',
-  PutConfigurationSetVdmOptions: 'ENABLED is refused.',
+  PutConfigurationSetVdmOptions: 'OptimizedSharedDelivery ENABLED is refused: there are no shared addresses.',
   UpdateConfigurationSet: 'An SmimeScheme is refused.',
 };
 

@@ -17,8 +17,8 @@ import { type ApiDeps, type ApiEnv, type ApiLimits, DEFAULT_LIMITS } from '../..
 import { headerOf, headOf, type RequestHead } from '../../http/raw-request.ts';
 import { createSigV4 } from '../../http/sigv4.ts';
 import { InputReaders } from '../model/input.ts';
-import { SES_V1 } from '../model/models.ts';
 import { OutputWriters } from '../model/output.ts';
+import { SES_V1 } from '../model/v1-model.ts';
 import { type Call, requireAdmin } from '../operation.ts';
 import { retryKey } from '../retries.ts';
 import { ACTIONS } from './actions.ts';

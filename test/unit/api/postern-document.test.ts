@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { Validator } from '@seriousme/openapi-schema-validator';
 import * as z from 'zod/mini';
 import { OPERATIONS, openapi } from '../../../lib/api/openapi.ts';
 import { posternApi } from '../../../lib/api/router.ts';
@@ -23,6 +24,24 @@ describe('the document', () => {
     paths: Record<string, Record<string, unknown>>;
     components: { schemas: Record<string, unknown> };
   };
+
+  test('is OpenAPI 3.1 to a public validator', async () => {
+    const validator = new Validator();
+    const { valid, errors } = await validator.validate(
+      structuredClone(document) as object as Record<string, unknown>,
+    );
+    assert.ok(valid, JSON.stringify(errors, undefined, 1));
+    assert.equal(validator.version, '3.1');
+  });
+
+  test('groups operations by resource, and says how each refuses', () => {
+    const tags = new Set((document as object as { tags: { name: string }[] }).tags.map(({ name }) => name));
+    for (const [path, methods] of Object.entries(document.paths))
+      for (const one of Object.values(methods) as { tags: string[]; responses: object }[]) {
+        assert.ok(one.tags.length === 1 && tags.has(one.tags[0]!), path);
+        assert.ok('4XX' in one.responses, path);
+      }
+  });
 
   test('has every route, and a route for every operation', () => {
     // The test calls no route, so that it needs no dependency.

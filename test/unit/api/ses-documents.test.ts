@@ -267,10 +267,6 @@ describe('a configuration set', () => {
       await assert.rejects(create({ ConfigurationSetName }), BadRequestException);
     const offered: [Partial<CreateConfigurationSetCommandInput>, RegExp][] = [
       [
-        { VdmOptions: { DashboardOptions: { EngagementMetrics: 'ENABLED' } } },
-        /: EngagementMetrics ENABLED is not supported/,
-      ],
-      [
         { VdmOptions: { GuardianOptions: { OptimizedSharedDelivery: 'ENABLED' } } },
         /: OptimizedSharedDelivery ENABLED is not supported/,
       ],
@@ -319,11 +315,10 @@ describe('a configuration set', () => {
     const VdmOptions = { DashboardOptions: { EngagementMetrics: 'DISABLED' as const } };
     await client.send(new PutConfigurationSetVdmOptionsCommand({ ...name, VdmOptions }));
     assert.deepEqual((await get('dashboard')).VdmOptions, VdmOptions);
+    // Opens and clicks are counted for every set.
     const enabled = { DashboardOptions: { EngagementMetrics: 'ENABLED' as const } };
-    await assert.rejects(
-      client.send(new PutConfigurationSetVdmOptionsCommand({ ...name, VdmOptions: enabled })),
-      BadRequestException,
-    );
+    await client.send(new PutConfigurationSetVdmOptionsCommand({ ...name, VdmOptions: enabled }));
+    assert.deepEqual((await get('dashboard')).VdmOptions, enabled);
     await client.send(new UpdateConfigurationSetCommand({ ...name }));
     await assert.rejects(
       client.send(new UpdateConfigurationSetCommand({ ConfigurationSetName: 'none' })),

@@ -8,7 +8,7 @@ import {
   type SESv2Client,
 } from '@aws-sdk/client-sesv2';
 import { PosternError } from '../../../lib/errors.ts';
-import { SES_V1 } from '../../../lib/ses/model/models.ts';
+import { SES_V1 } from '../../../lib/ses/model/v1-model.ts';
 import { ACTIONS } from '../../../lib/ses/v1/actions.ts';
 import { REFUSED_ACTIONS } from '../../../lib/ses/v1/refusals.ts';
 import { systemClock } from '../../../lib/time.ts';

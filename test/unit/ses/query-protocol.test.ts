@@ -1,7 +1,7 @@
 /** The Query protocol of SES v1: parameters, members and XML. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { SES_V1 } from '../../../lib/ses/model/models.ts';
+import { SES_V1 } from '../../../lib/ses/model/v1-model.ts';
 import { membersOf, parseForm } from '../../../lib/ses/v1/form.ts';
 import { errorXml, successXml } from '../../../lib/ses/v1/xml.ts';
 
