@@ -10,7 +10,7 @@ import { addressesBy } from '../dns/addresses.ts';
 import type { Resolver } from '../dns/resolver.ts';
 import { PosternError } from '../errors.ts';
 import { isPublicAddress } from '../public-address.ts';
-import type { Clock } from '../time.ts';
+import { type Clock, SECOND } from '../time.ts';
 import { type DomainSubject, domainFindings, type SeenRecord, seenRecords } from './domain-rules.ts';
 import type { HealthFinding } from './finding.ts';
 import { gatherDomain } from './gather/domain.ts';
@@ -42,8 +42,10 @@ export interface DomainCheckOptions {
 }
 
 /** Time for which a report is given again, ms, and their number. */
-const KEPT = 30_000;
+const KEPT = 30 * SECOND;
 const MAX_KEPT = 1_000;
+/** Source addresses for which SPF is evaluated, of an installation with more. */
+const MAX_SOURCES = 256;
 /** Checks at a time, and those that may wait for their turn. */
 const PARALLEL = 4;
 const MAX_WAITING = 100;
@@ -118,7 +120,7 @@ export class DomainChecks {
       returnPath: provenMailFrom(identity) ?? returnPathDomain(domain),
       signs: identity.dkim.signingEnabled && (signer?.dkim.signingEnabled ?? false),
       keys: signer?.dkim.records ?? [],
-      sources: sources().filter(isPublicAddress),
+      sources: sources().filter(isPublicAddress).slice(0, MAX_SOURCES),
       bounces,
       reports: reportAddress?.(domain, provenMailFrom(identity)) ?? `dmarc@${domain}`,
     };

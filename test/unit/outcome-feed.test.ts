@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
@@ -8,6 +8,7 @@ import { openEmbedded } from '../../lib/engine/embedded/open.ts';
 import type { Engine, Suppressions } from '../../lib/engine/ports.ts';
 import { PosternError } from '../../lib/errors.ts';
 import { silentLog } from '../../lib/log.ts';
+import { AccountingLog } from '../../lib/observe/accounting.ts';
 import { StatisticsReader, sumOf } from '../../lib/statistics/reader.ts';
 import { DAY } from '../../lib/time.ts';
 import { TestClock } from '../support/clock.ts';
@@ -49,8 +50,10 @@ async function listed(): Promise<string[]> {
 }
 
 /** Follows the feed to its end. */
-async function follow(): Promise<void> {
-  const feed = startOutcomeFeed({ feedback, engine, clock, log: silentLog });
+async function follow(accounting?: AccountingLog, rows = engine.rows): Promise<void> {
+  const { records, leases, suppressions } = engine;
+  const parts = { engine: { records, leases, suppressions, rows }, feedback, clock, log: silentLog };
+  const feed = startOutcomeFeed({ ...parts, accounting });
   clock.advance(0);
   while (clock.pending === 0) await settled();
   await feed.stop();
@@ -155,4 +158,29 @@ test('skips nothing while the store does not answer', async () => {
   while (clock.pending === 0) await settled();
   assert.deepEqual(await listed(), ['ann@example.com']);
   await feed.stop();
+});
+
+test('each outcome has its line of the accounting log before it counts; a failure repeats lines and loses none', async () => {
+  const path = join(directory, 'accounting.jsonl');
+  const accounting = () => new AccountingLog({ path, log: silentLog });
+  const recipients = async (): Promise<string[]> =>
+    (await readFile(path, 'utf8'))
+      .trimEnd()
+      .split('\n')
+      .map((line) => (JSON.parse(line) as { recipient: string }).recipient);
+  await bounce(...Array.from({ length: 600 }, (_, n) => `user${n}@example.com`));
+  await follow(accounting());
+  await follow(accounting());
+  assert.equal(new Set(await recipients()).size, 600);
+  assert.equal((await recipients()).length, 600);
+  await bounce('one@example.com');
+  // The process ends between the line and the cursor.
+  const rows = {
+    ...engine.rows,
+    get: engine.rows.get.bind(engine.rows),
+    add: () => Promise.reject(new PosternError('storage_unavailable', 'Gone.')),
+  };
+  await follow(accounting(), rows as Engine['rows']);
+  await follow(accounting());
+  assert.deepEqual((await recipients()).slice(600), ['one@example.com', 'one@example.com']);
 });

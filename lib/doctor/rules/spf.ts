@@ -32,6 +32,8 @@ const MAX_LOOKUPS = 10;
 const MAX_VOIDS = 2;
 /** Addresses that one record names: a TXT record has to fit into a UDP answer. */
 const MAX_TERMS = 20;
+/** Addresses with a finding of their own. */
+const MAX_SHOWN = 10;
 
 export function spfFindings(facts: SpfFacts): HealthFinding[] {
   const { domain, records, unanswered, stranger, sources } = facts;
@@ -164,11 +166,12 @@ function coverage(domain: string, record: string, { sources }: SpfFacts): Health
   const uncovered = sources.filter(({ evaluation }) => evaluation.result !== 'pass');
   if (uncovered.length === 0) return [];
   const value = withTerms(record, terms(uncovered.map(({ ip }) => ip)));
-  return uncovered.map(({ ip, evaluation: { result, text } }) =>
+  const all = uncovered.length === 1 ? '' : `, one of ${uncovered.length} addresses`;
+  return uncovered.slice(0, MAX_SHOWN).map(({ ip, evaluation: { result, text } }) =>
     finding(
       'spf.uncovered',
       domain,
-      `SPF of ${domain} for ${ip}: ${result}${text === '' ? '' : ` (${text})`}.`,
+      `SPF of ${domain} for ${ip}${all}: ${result}${text === '' ? '' : ` (${text})`}.`,
       `Add ${term(ip)} to the record.`,
       {
         record: { name: domain, type: 'TXT', value },

@@ -164,6 +164,15 @@ test('SPF: hosts without IPv6 are void look-ups for an IPv6 address', async () =
   assert.match(uncovered[0]!.text, /2001:db8::1: permerror \(more than 2 void look-ups\)/);
 });
 
+test('SPF: of many addresses ten are shown, with their number', async () => {
+  const sources = Array.from({ length: 40 }, (_, n) => `192.0.2.${n}`);
+  const found = (await checked({}, { subject: { sources } })).filter(({ id }) => id === 'spf.uncovered');
+  // The record covers the first sixteen.
+  assert.equal(found.length, 10);
+  assert.match(found[0]!.text, /for 192\.0\.2\.16, one of 24 addresses: fail/);
+  assert.equal(found[0]!.record?.value.match(/ip4:/g)?.length, 21);
+});
+
 test('DKIM: missing, another, revoked, weak, for tests, for another service or hash', async () => {
   const missing = await checked({ [DKIM]: undefined });
   assert.deepEqual(ids(missing), ['dkim.missing', 'dmarc.spf-only']);
