@@ -22,6 +22,12 @@ export function plural(number: number, noun: string): string {
   return `${count(number)} ${noun}${number === 1 ? '' : 's'}`;
 }
 
+/** The first of a long list, and how many follow. */
+export function some(list: readonly string[], most = 8): string {
+  const rest = list.length - most;
+  return rest > 0 ? `${list.slice(0, most).join(', ')} and ${count(rest)} more` : list.join(', ');
+}
+
 const STEPS = [
   [60, 'second'],
   [60, 'minute'],

@@ -193,6 +193,38 @@ describe('the bundle of', () => {
     assert.equal((JSON.parse(result.body!) as { SendingEnabled: boolean }).SendingEnabled, true);
   });
 
+  test('Api serves the console, with its files, to who signs in', async () => {
+    const visit = async (method: string, path: string, cookie = '', form = '') => {
+      const headers: [string, string][] = [
+        ['host', URL_DOMAIN],
+        ['origin', `https://${URL_DOMAIN}`],
+        ['content-type', 'application/x-www-form-urlencoded'],
+        ['cookie', cookie],
+      ];
+      const rawPath = `/console${path}`;
+      const request = {
+        method,
+        rawPath,
+        rawQuery: '',
+        headers,
+        sourceIp: '192.0.2.1',
+        body: Buffer.from(form),
+      };
+      return (await bundles.Api(urlEvent(request))) as Exclude<LambdaFunctionURLResult, string>;
+    };
+    const fields = new URLSearchParams({ id: key.accessKeyId, secret: key.secretAccessKey });
+    const { statusCode, cookies } = await visit('POST', '/sign-in', '', fields.toString());
+    assert.equal(statusCode, 303);
+    const page = await visit('GET', '', cookies![0]!.split(';')[0]);
+    assert.equal(page.statusCode, 200);
+    assert.match(page.body!, /<h1>Overview<\/h1>/);
+    const files = [...page.body!.matchAll(/(?:src|href)="\/console(\/assets\/[^"]+)"/g)].map(
+      ([, file]) => file!,
+    );
+    assert.equal(files.length, 5);
+    for (const file of files) assert.equal((await visit('GET', file)).statusCode, 200, file);
+  });
+
   test('Track redirects a click and reports it, and redirects nowhere without its token', async () => {
     // The first function that needs the key generates it: here, the API.
     const links = createTrackingLinks(await readSecret('tracking.key', { bucket: SECRETS }));

@@ -169,6 +169,7 @@ describe('the console in a browser', {
       '/keys',
       '/tenants',
       '/tenants/default',
+      '/health',
       '/nothing',
     ];
     const found: string[] = [];

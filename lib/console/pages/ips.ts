@@ -3,7 +3,7 @@ import { html } from 'hono/html';
 import { DAY } from '../../time.ts';
 import type { ApiCounts, ApiSourceIp, ApiStatistics, ApiWarmingIp, ApiWarmupProvider } from '../answers.ts';
 import type { ConsolePage, Markup } from '../page.ts';
-import { badge, chart, count, field, link, pager, pathTo, percent, table, when } from '../parts.ts';
+import { badge, chart, count, field, link, pager, pathTo, percent, some, table, when } from '../parts.ts';
 import { labelText } from '../v1.ts';
 import { sought } from './refused-query.ts';
 
@@ -57,7 +57,7 @@ function row(
         : badge('warming up', 'warn');
   const why = [trouble, ...paused.map(({ reason }) => reason)].filter(Boolean).join('; ');
   const until = paused[0]?.until ? html` until ${when(paused[0].until, now)}` : '';
-  return html`<tr><th scope="row" class="tight">${link(`/ips/${labelText(ip)}`, ip)}</th><td>${pools.join(', ')}</td><td>${stands} <small>${why}${until}</small></td>
+  return html`<tr><th scope="row" class="tight">${link(`/ips/${labelText(ip)}`, ip)}</th><td>${some(pools)}</td><td>${stands} <small>${why}${until}</small></td>
 <td class="n">${count(connections)}</td><td class="n">${percentage} %</td><td class="n">${count(today.sent ?? 0)}</td><td class="n">${count(today.delivered ?? 0)}</td>
 <td class="n">${count(today.deferred ?? 0)}</td><td class="n">${count(bounced)}</td><td class="text"><small>${node ?? 'no node'}${ehloName && ehloName !== node ? ` as ${ehloName}` : ''}</small></td>
 <td class="tight">${ip === 'default' ? '' : link('/directives/new', 'Pause', { ip, kind: 'suspend' })}</td></tr>`;
@@ -86,7 +86,7 @@ export const ipPage: ConsolePage = {
     const days = Array.from({ length: DAYS }, (_, i) => first + i * DAY);
     const of = (day: number): ApiCounts => sent.points.find(({ at }) => Date.parse(at) === day) ?? {};
     const body = html`<p class="quiet">${link('/ips', 'IPs and warm-up')}</p><h1>${ip}</h1>
-<p>${state.pools.length > 0 ? html`In ${state.pools.join(', ')}.` : 'In no pool.'} ${state.problem ? badge(state.problem, 'bad') : state.warm ? badge('warm', 'good') : badge(`${state.percentage} % of its schedule`, 'warn')}</p>
+<p>${state.pools.length > 0 ? html`In ${some(state.pools)}.` : 'In no pool.'} ${state.problem ? badge(state.problem, 'bad') : state.warm ? badge('warm', 'good') : badge(`${state.percentage} % of its schedule`, 'warn')}</p>
 ${chart(
   `Sent from ${ip} in ${DAYS} days`,
   days,

@@ -2,13 +2,15 @@
 import { html } from 'hono/html';
 import type { ApiDocument, ApiExplanation } from '../answers.ts';
 import type { ConsolePage, Markup, PageCall } from '../page.ts';
-import { button, choice, field, form, pathTo, problem, sure, table } from '../parts.ts';
+import { button, choice, count, field, form, pathTo, problem, sure, table } from '../parts.ts';
 import { ApiFailure } from '../v1.ts';
 import { documentActs, editor, history, putDocument, state, storedDocument } from './document-form.ts';
 import { explanations } from './explanations.ts';
 import { changed, entriesOf, LAYERS, LIMIT_NAMES, type LimitChange, type LimitEdit } from './limit-edit.ts';
 import { sought } from './refused-query.ts';
 
+/** Limits that are listed; each has a form of its own. */
+const LISTED = 200;
 const QUALIFIERS = ['pool', 'ip', 'class', 'tenant', 'campaign'] as const;
 
 export const limitsPage: ConsolePage = {
@@ -147,7 +149,8 @@ ${form(call, 'change', html`<input type="hidden" name="version" value="${given.t
 }
 
 function own(call: PageCall, document: ApiDocument): Markup {
-  const rows = entriesOf(document.value).map((one: LimitChange) => {
+  const all = entriesOf(document.value);
+  const rows = all.slice(0, LISTED).map((one: LimitChange) => {
     const hidden = {
       layer: one.layer,
       place: one.place ?? '',
@@ -161,5 +164,7 @@ function own(call: PageCall, document: ApiDocument): Markup {
     return html`<tr><th scope="row">${describeEdit(one)}</th><td>${LIMIT_NAMES[one.limit] ?? one.limit}</td><td><code>${one.text}</code></td>
 <td>${one.limit in LIMIT_NAMES ? sure(call, 'change', 'Take it out', 'The layer above holds then.', html`${fields}`) : ''}</td></tr>`;
   });
-  return table('Limits that are stored', ['Of', 'Limit', 'Value', ''], rows);
+  const rest = all.length - rows.length;
+  return html`${table('Limits that are stored', ['Of', 'Limit', 'Value', ''], rows)}
+${rest > 0 ? html`<p class="quiet">And ${count(rest)} more: the whole document has them.</p>` : ''}`;
 }

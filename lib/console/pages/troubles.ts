@@ -10,7 +10,7 @@ import type {
   ApiWarmingIp,
 } from '../answers.ts';
 import type { Markup, PageCall } from '../page.ts';
-import { link, when } from '../parts.ts';
+import { count, link, when } from '../parts.ts';
 import { ApiFailure, labelText } from '../v1.ts';
 import { matchText } from './directive-order.ts';
 
@@ -41,7 +41,7 @@ export async function troubles(call: PageCall): Promise<Markup> {
     .map(
       ({ tone, what, why, mend }) =>
         html`<li class="note ${tone}"><p><strong>${what}</strong></p><p class="text">${why}</p><p>${mend}</p></li>`,
-    )}</ul>${found.length > SHOWN ? html`<p class="quiet">And ${found.length - SHOWN} more.</p>` : ''}</section>`;
+    )}</ul>${found.length > SHOWN ? html`<p class="quiet">And ${count(found.length - SHOWN)} more.</p>` : ''}</section>`;
 }
 
 /** What a look-up finds; nothing where this installation, or this key, has no such thing. */
