@@ -6,10 +6,13 @@
 import { turnDkimKeys } from '../lib/control/easy-dkim.ts';
 import { openAws } from '../lib/engine/aws/open.ts';
 import { readSecret } from '../lib/engine/aws/secrets.ts';
-import { systemClock } from '../lib/time.ts';
+import { MINUTE, systemClock } from '../lib/time.ts';
 import { readKeySettings } from './environment.ts';
 import { once } from './once.ts';
 import { openOutput } from './output.ts';
+
+/** How long keys are made, ms: some two thousand, and time is left to collect. */
+const WORK = 7 * MINUTE;
 
 const open = await once(async () => {
   const { resources, dkimZone, secrets } = readKeySettings(process.env);
@@ -28,6 +31,7 @@ export async function handler(): Promise<void> {
     masterKey,
     clock: systemClock,
     dkimZone: { name: dkimZone, elsewhere: true },
+    until: systemClock.now() + WORK,
   });
   for (const domain of overdue)
     log.warn(

@@ -109,18 +109,25 @@ export class EasyDkimKeys {
     return true;
   }
 
-  /** @throws PosternError of the storage group. */
-  async turn(): Promise<KeyTurns> {
+  /**
+   * Prepares the keys that are due, and collects what is for nobody.
+   * @param until time after which no key is made, since the epoch, ms: the rest are due again at the next call.
+   * @throws PosternError of the storage group.
+   */
+  async turn(until = Number.POSITIVE_INFINITY): Promise<KeyTurns> {
     const { cache, clock } = this.#options;
     const turns: KeyTurns = { prepared: [], overdue: [], collected: 0 };
-    for await (const stored of pages(
-      (page) => cache.list(page),
+    for await (const page of pages(
+      (from) => cache.list(from),
       ({ identity }) => identity.name,
     )) {
-      const { name } = stored.identity;
-      if (isOverdue(stored, clock.now())) turns.overdue.push(name);
-      await this.#mend(stored);
-      if (isDue(stored, clock.now()) && (await this.prepare(name))) turns.prepared.push(name);
+      for (const stored of page) {
+        const { name } = stored.identity;
+        const now = clock.now();
+        if (isOverdue(stored, now)) turns.overdue.push(name);
+        await this.#mend(stored);
+        if (now < until && isDue(stored, now) && (await this.prepare(name))) turns.prepared.push(name);
+      }
     }
     turns.collected = await this.#collect();
     return turns;
@@ -149,18 +156,21 @@ export class EasyDkimKeys {
   async #collect(): Promise<number> {
     const { cache, records, clock } = this.#options;
     let collected = 0;
-    for await (const { token, identity, orphanSince } of pages(
-      (page) => records.list(page),
-      (record) => record.token,
+    for await (const page of pages(
+      (from) => records.list(from),
+      ({ token }) => token,
     )) {
-      const isNamed = (await cache.get(identity))?.easy?.tokens.includes(token) === true;
-      const now = clock.now();
-      if (!isNamed && orphanSince !== undefined && now - orphanSince >= KEPT) {
-        await records.remove(token);
-        collected += 1;
-      } else if (isNamed !== (orphanSince === undefined)) {
-        const since = isNamed ? undefined : now;
-        await records.cache.update(token, (record) => ({ ...record, orphanSince: since }));
+      const owners = await cache.getAll(page.map(({ identity }) => identity));
+      for (const [at, { token, orphanSince }] of page.entries()) {
+        const isNamed = owners[at]?.easy?.tokens.includes(token) === true;
+        const now = clock.now();
+        if (!isNamed && orphanSince !== undefined && now - orphanSince >= KEPT) {
+          await records.remove(token);
+          collected += 1;
+        } else if (isNamed !== (orphanSince === undefined)) {
+          const since = isNamed ? undefined : now;
+          await records.cache.update(token, (record) => ({ ...record, orphanSince: since }));
+        }
       }
     }
     return collected;
@@ -192,11 +202,14 @@ export function turnDkimKeys({
   clock,
   masterKey,
   dkimZone,
+  until,
 }: {
   config: Config;
   clock: Clock;
   masterKey: Buffer;
   dkimZone: DkimZoneOptions;
+  /** As in `turn`. */
+  until?: number;
 }): Promise<KeyTurns> {
   return new EasyDkimKeys({
     cache: openIdentityCache(config, clock),
@@ -204,7 +217,7 @@ export function turnDkimKeys({
     vault: createVault(masterKey),
     clock,
     verifyIdentities: true,
-  }).turn();
+  }).turn(until);
 }
 
 /** The CNAME that leads from a domain to a key. */
@@ -212,14 +225,14 @@ function aliasOf(token: string, domain: string, zone: string): DnsRecord {
   return { name: keyName(token, domain), type: 'CNAME', value: `${token}.${zone}` };
 }
 
-/** All documents of a kind, a page in memory. */
+/** All documents of a kind, by pages. */
 async function* pages<T>(
   list: (page: { after?: string; max: number }) => Promise<T[]>,
   keyOf: (one: T) => string,
-): AsyncGenerator<T> {
+): AsyncGenerator<T[]> {
   for (let after: string | undefined; ; ) {
     const page = await list({ after, max: PAGE });
-    yield* page;
+    yield page;
     if (page.length < PAGE) return;
     after = keyOf(page.at(-1)!);
   }

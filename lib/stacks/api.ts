@@ -205,13 +205,15 @@ export class ApiStack extends Stack {
   #dkim({ stage, data, settings: { resources } }: CommonParts): ApiStack['dkim'] {
     const { dkimZone } = stage;
     if (dkimZone === undefined || data.dkimZone === undefined) return undefined;
-    const shared = { stage, logKey: data.key, memoryMegabytes: 256 };
+    const shared = { stage, logKey: data.key };
     const keys = new PosternFunction(this, 'DkimKeys', {
       entry: 'dkim-keys.ts',
       description: 'Postern: makes the next DKIM keys of identities',
       environment: keyEnvironment({ resources, dkimZone, secrets: data.secrets.bucketName }),
       permissions: dkimKeysPermissions(data),
       ...shared,
+      // The making of a key takes a whole processor for a quarter of a second.
+      memoryMegabytes: 1024,
       timeout: Duration.minutes(10),
     });
     const zone = new PosternFunction(this, 'DkimZone', {
@@ -220,6 +222,7 @@ export class ApiStack extends Stack {
       environment: zoneEnvironment({ resources, dkimZone, zoneId: data.dkimZone.hostedZoneId }),
       permissions: dkimZonePermissions(data, data.dkimZone),
       ...shared,
+      memoryMegabytes: 256,
       // Below the minute of its schedule: of two calls at one time one could write back what the other has replaced.
       timeout: Duration.seconds(55),
     });

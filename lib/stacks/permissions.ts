@@ -141,7 +141,7 @@ export function firstKeyPermissions(data: DataStack): iam.PolicyStatement[] {
 export function dkimKeysPermissions(data: DataStack): iam.PolicyStatement[] {
   const kinds = ['identity', RECORD_KIND, CHANGE_KIND];
   return [
-    ofKinds(data, kinds, 'GetItem', 'Query', 'PutItem'),
+    ofKinds(data, kinds, 'GetItem', 'BatchGetItem', 'Query', 'PutItem'),
     ofKinds(data, [RECORD_KIND], 'DeleteItem'),
     appendChange(data),
     ...secrets(data, 'master.key'),

@@ -164,7 +164,7 @@ export const PERMISSIONS: Record<string, Granted> = {
   'api DkimKeysRole': {
     DkimKeysLog: WRITE_LOG,
     'ConfigTable if ForAllValues:StringLike dynamodb:LeadingKeys identity,dkim-record,dkim-change':
-      'dynamodb:GetItem dynamodb:PutItem dynamodb:Query',
+      'dynamodb:BatchGetItem dynamodb:GetItem dynamodb:PutItem dynamodb:Query',
     'ConfigTable if ForAllValues:StringLike dynamodb:LeadingKeys dkim-record': 'dynamodb:DeleteItem',
     ...APPEND_CHANGE,
     ...secrets('master.key'),

@@ -3,9 +3,10 @@ import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
 import { describe, test } from 'node:test';
 import { CHANGE_KIND } from '../../lib/control/dkim-records.ts';
+import { turnDkimKeys } from '../../lib/control/easy-dkim.ts';
 import type { Identity } from '../../lib/control/types.ts';
 import { DAY, HOUR } from '../../lib/time.ts';
-import { failure, openTestControl } from '../support/control.ts';
+import { failure, MASTER_KEY, openTestControl } from '../support/control.ts';
 import { FakeTxt } from '../support/fake-txt.ts';
 
 const ZONE = 'dkim.mail.example.net';
@@ -199,6 +200,19 @@ describe('a change of the source of keys', () => {
     const anew = await identities.setSigning(NAME, { anew: true });
     assert.notDeepEqual(anew.dkim.tokens, longer.dkim.tokens);
   });
+});
+
+test('keys are made until a time, and the rest are due at the next call', async () => {
+  const { config, clock, dns, identities } = await opened();
+  for (const name of ['a.example', 'b.example']) {
+    dns.publish(await identities.create({ name, tenant: 'a', ...SHORT }));
+    await identities.check(name);
+  }
+  clock.advance(83 * DAY);
+  const options = { config, clock, masterKey: MASTER_KEY, dkimZone: { name: ZONE, elsewhere: false } };
+  assert.deepEqual((await turnDkimKeys({ ...options, until: clock.now() })).prepared, []);
+  assert.deepEqual((await turnDkimKeys(options)).prepared, ['a.example', 'b.example']);
+  assert.deepEqual((await turnDkimKeys(options)).prepared, []);
 });
 
 describe('what is published', () => {
