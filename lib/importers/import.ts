@@ -50,6 +50,12 @@ export const EXIT = { well: 0, failed: 1, nothing: 2 } as const;
 /** Reads and checks a configuration. @throws SourceFault when there is none. */
 export async function readProduct({ product, path, root, region }: ImportRun): Promise<ImportDraft> {
   if (product === 'ses') {
+    const { AWS_ENDPOINT_URL_SESV2: elsewhere } = process.env;
+    if (path === undefined && elsewhere) {
+      throw new SourceFault(
+        `AWS_ENDPOINT_URL_SESV2 leads to ${elsewhere}, not to Amazon: unset it, or name the endpoint of the account`,
+      );
+    }
     const client = new SESv2Client({ ...(path && { endpoint: path }), ...(region && { region }) });
     try {
       const draft = await readSes(client, path ?? `ses ${region ?? ''}`.trim());
