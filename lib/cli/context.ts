@@ -1,7 +1,7 @@
 /** What each command gets: the service, what to print to, and the answers of a person. */
 
 import { createInterface } from 'node:readline/promises';
-import type { Readable } from 'node:stream';
+import { type Readable, Writable } from 'node:stream';
 import type { Command } from 'commander';
 import { type CallQuery, Client } from './client.ts';
 import { CliError, EXIT, usage } from './exit.ts';
@@ -78,16 +78,28 @@ export class Context {
     throw new CliError(EXIT.failed, 'Nothing was changed.');
   }
 
-  /** @param otherwise what to do where there is no terminal. */
-  async ask(question: string, otherwise: string): Promise<string> {
+  /**
+   * @param otherwise what to do where there is no terminal. @param hidden the answer is a secret, and is not shown.
+   */
+  async ask(question: string, otherwise: string, hidden = false): Promise<string> {
     const { input, err, signal } = this.around;
     if (input.isTTY !== true) throw usage(`Nobody can be asked here: ${question.trim()}`, otherwise);
     this.out.clearProgress();
-    const lines = createInterface({ input, output: err as NodeJS.WritableStream, terminal: true });
+    let silent = false;
+    const output = new Writable({
+      write(chunk: Buffer, _, done) {
+        if (!silent) err.write(chunk.toString('utf8'));
+        done();
+      },
+    });
+    const lines = createInterface({ input, output, terminal: true });
     try {
-      return await lines.question(question, { signal });
+      const answer = lines.question(question, { signal });
+      silent = hidden;
+      return await answer;
     } finally {
       lines.close();
+      if (hidden) err.write('\n');
     }
   }
 

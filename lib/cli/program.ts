@@ -78,7 +78,8 @@ export async function run(args: readonly string[], around: Surroundings, version
     await program.parseAsync(args, { from: 'user' });
     return EXIT.done;
   } catch (error) {
-    if (around.signal.aborted) return EXIT.interrupted;
+    // Readline takes Ctrl-C for itself while it asks.
+    if (around.signal.aborted || (error as Error).name === 'AbortError') return EXIT.interrupted;
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
     const failure = error instanceof CliError ? error : new CliError(EXIT.failed, (error as Error).message);
     around.err.write(failureText(failure));

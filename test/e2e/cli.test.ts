@@ -269,6 +269,26 @@ describe('the process', () => {
     assert.deepEqual([revoked.code, /postern login/.test(revoked.err)], [4, true]);
   });
 
+  test('asks on a terminal, and hides a key', async (context) => {
+    const asked = async (args: string, question: RegExp, answer: string) => {
+      const terminal = spawn('script', ['-qec', `exec "${process.execPath}" "${BIN}" ${args}`, '/dev/null'], {
+        env: { ...env, TERM: 'xterm', POSTERN_CONFIG: join(directory, 'asked.json') },
+      });
+      let seen = '';
+      terminal.stdout.on('data', (chunk) => {
+        if (!question.test(seen) && question.test((seen += chunk))) terminal.stdin.write(answer);
+      });
+      return ended(terminal);
+    };
+    const no = await asked('pause --tenant default', /Go on\? \[y\/N\]/, 'n\r');
+    if (no.failed) return context.skip('script is not installed');
+    assert.deepEqual([no.code, /Nothing was changed/.test(no.out)], [1, true], no.out);
+    assert.equal((await asked('pause --tenant default', /Go on\? \[y\/N\]/, '\x03')).code, 130);
+    const kept = await asked(`login --url ${env.POSTERN_URL}`, /not shown\): /, `${env.POSTERN_KEY}\r`);
+    assert.equal(kept.code, 0, kept.out);
+    assert.ok(!kept.out.includes(env.POSTERN_KEY!.split('.')[1]!), kept.out);
+  });
+
   test('draws top on a terminal of 40 columns, and gives the terminal back', async (context) => {
     const command = `stty cols 40 rows 12; exec "${process.execPath}" "${BIN}" top --interval 1`;
     const terminal = spawn('script', ['-qec', command, '/dev/null'], {

@@ -57,7 +57,7 @@ async function givenKey(context: Context, terminal: boolean, url: string): Promi
     return env.POSTERN_KEY ?? ofSdk ?? '';
   }
   if (!terminal) return context.standardInput();
-  return context.ask(`Key for ${url} (<access key id>.<secret>): `, '');
+  return context.ask(`Key for ${url} (<access key id>.<secret>, not shown): `, '', true);
 }
 
 function list({ around, out }: Context): void {
