@@ -126,7 +126,8 @@ describe('a backup', () => {
       code: 'already_exists',
       message: /not empty/,
     });
-    assert.equal(await backups.find('../../etc'), undefined);
+    for (const id of ['../../etc', '..', '.', ''])
+      assert.equal(await backups.find(id), undefined, JSON.stringify(id));
   });
 
   test('of an older version is brought up to date with its mail', async () => {

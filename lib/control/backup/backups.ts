@@ -110,7 +110,8 @@ export class Backups {
       return { ...own, bytes: copied?.size ?? 0 };
     }
     if (own !== undefined && existsSync(directory)) return own;
-    if (!/^[\w.-]{1,64}$/.test(id) || !existsSync(directory)) return undefined;
+    // No name of a caller leads out of the directory.
+    if (!/^\w[\w.-]{0,63}$/.test(id) || !existsSync(directory)) return undefined;
     return readManifest(directory, id);
   }
 
