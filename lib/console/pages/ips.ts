@@ -9,6 +9,8 @@ import { sought } from './refused-query.ts';
 
 const PAGE = 100;
 const DAYS = 30;
+/** Days of a plan that are drawn ahead: plans double, and later days would leave the past a flat line. */
+const NEAR = 4;
 
 export const ipsPage: ConsolePage = {
   path: '/ips',
@@ -119,7 +121,9 @@ function planAndFact(state: ApiWarmupProvider, today: number): Markup | string {
   const { provider, past = [], ahead = [], sent } = state;
   if (past.length === 0 && ahead.length === 0) return '';
   const before = past.map(({ at, budget, sent: of }) => ({ at: Date.parse(at), plan: budget, fact: of }));
-  const after = ahead.map((plan, i) => ({ at: today + i * DAY, plan, fact: i === 0 ? sent : null }));
+  const after = ahead
+    .slice(0, NEAR)
+    .map((plan, i) => ({ at: today + i * DAY, plan, fact: i === 0 ? sent : null }));
   const days = [...before.filter(({ at }) => at < today), ...after];
   const rows = past.toReversed().map(
     ({
