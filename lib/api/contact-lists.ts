@@ -2,6 +2,7 @@
 import * as z from 'zod/mini';
 import { type ContactList as StoredList, SUBSCRIPTION_STATUSES } from '../contacts/contact-list.ts';
 import { ContactLists as Lists } from '../contacts/contact-lists.ts';
+import { checkName } from '../control/names.ts';
 import { PosternError } from '../errors.ts';
 import { type ApiCall, iso, label, operation, query } from './operation.ts';
 import { about, name, named, text, time } from './schema.ts';
@@ -118,8 +119,9 @@ const deleteContactList = operation({
 
 export const CONTACT_LISTS = [listContactLists, getContactList, putContactList, deleteContactList];
 
-/** @throws `access_denied` for a tenant that is not the key's. */
+/** @throws `bad_request` for what is no name of a tenant, `access_denied` for one that is not the key's. */
 export function contactTenant({ caller, query: { tenant = caller.tenant } }: ApiCall): string {
+  checkName('tenant', tenant);
   if (tenant === caller.tenant || caller.admin) return tenant;
   throw new PosternError(
     'access_denied',

@@ -1,4 +1,5 @@
 /** Suppression lists for all APIs and imports: which list a call means, addresses in one form, and pages. */
+import { checkName } from '../control/names.ts';
 import type { Control } from '../control/types.ts';
 import type { Engine, SuppressionQuery } from '../engine/ports.ts';
 import {
@@ -28,13 +29,14 @@ export interface ListCaller {
 /**
  * The tenant whose list a call means: the named one, else the one whose list applies to the caller's own mail. A key
  * keeps the list of its own tenant only, so that no tenant can stop the mail of another.
- * @throws `access_denied`
+ * @throws `bad_request` for what is no name of a tenant, `access_denied`.
  */
 export async function listOf(
   { control }: SuppressionDeps,
   caller: ListCaller,
   named?: string,
 ): Promise<string> {
+  if (named !== undefined) checkName('tenant', named);
   const list = named ?? (await control.account.suppression(caller.tenant)).list;
   if (list === caller.tenant || caller.admin) return list;
   const whose =

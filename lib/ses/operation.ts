@@ -1,5 +1,6 @@
 /** An operation of SES v2: its name, who may call it, and what it means. Its input and output are the model's. */
 import type { Caller, SubmitOptions } from '../accept/types.ts';
+import { checkName } from '../control/names.ts';
 import { PosternError } from '../errors.ts';
 import type { ApiDeps, ApiLimits } from '../http/deps.ts';
 import type { InputOf, OutputOf, SesOperationName } from './types.ts';
@@ -51,8 +52,9 @@ export function operation<const N extends SesOperationName>(
   return new Operation(name, access, handle);
 }
 
-/** @throws PosternError `access_denied` when what belongs to `tenant` is none of the caller's business. */
+/** @throws PosternError `bad_request` for what is no name of a tenant, `access_denied` when what belongs to `tenant` is none of the caller's business. */
 export function requireTenant(call: Call, tenant: string, what: string): void {
+  checkName('tenant', tenant);
   if (tenant === call.caller.tenant || call.caller.admin) return;
   throw new PosternError(
     'access_denied',

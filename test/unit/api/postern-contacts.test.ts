@@ -142,6 +142,8 @@ test('what is not of the tenant, or invalid, is refused with the reason', async 
   for (const [method, path, key, status, message] of [
     ['GET', `${LIST}?tenant=default`, 'other', 403, /another tenant/],
     ['PUT', `${LIST}/contacts/a%40b.example?tenant=default`, 'other', 403, /another tenant/],
+    ['GET', `${LIST}/export?tenant=`, 'admin', 400, /name of a tenant/],
+    ['PUT', `${LIST}/contacts/a%40b.example?tenant=a%2Fb`, 'admin', 400, /name of a tenant/],
     ['GET', `${LIST}/contacts`, 'other', 404, /List with name: news doesn't exist/],
     ['GET', `${LIST}/contacts?status=MAYBE`, 'user', 400, /status: must be one of/],
     ['GET', `${LIST}/contacts?topic=tips`, 'user', 400, /status: is missing/],

@@ -61,6 +61,7 @@ describe('insights', () => {
     const other = server.client({ credentials: { accessKeyId: USER.id, secretAccessKey: USER.secret } });
     assert.deepEqual(await values({}, other), [0, 1, 0]);
     assert.deepEqual(await values({ Dimensions: { TENANT_NAME: 'tenant-2' } }), [0, 1, 0]);
+    await assert.rejects(ask({ Dimensions: { TENANT_NAME: '' } }), { name: 'BadRequestException' });
     await assert.rejects(ask({ Dimensions: { TENANT_NAME: 'default' } }, other), {
       name: 'AccessDeniedException',
     });

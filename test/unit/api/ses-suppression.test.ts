@@ -94,6 +94,8 @@ describe('an address', () => {
     assert.equal(named.SuppressedDestination!.TenantName, TenantName);
     const others = new ListSuppressedDestinationsCommand({ TenantName: 'default' });
     await assert.rejects(user.send(others), { name: 'AccessDeniedException' });
+    const bad = new ListSuppressedDestinationsCommand({ TenantName: 'a/b' });
+    await assert.rejects(admin.send(bad), { name: 'BadRequestException' });
     await admin.send(new DeleteSuppressedDestinationCommand({ EmailAddress, TenantName }));
     await assert.rejects(get(user, EmailAddress), NotFoundException);
   });
