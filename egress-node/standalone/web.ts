@@ -116,7 +116,7 @@ export async function startWeb(options: WebOptions): Promise<Web> {
  * Whether the request may see names and figures of the service: from this host itself, but not through a proxy on it,
  * or with an administrator's key.
  */
-async function mayObserve({ control }: ApiDeps, head: RequestHead): Promise<boolean> {
+async function mayObserve({ control, clock }: ApiDeps, head: RequestHead): Promise<boolean> {
   const { sourceIp } = head;
   const forwarded = ['forwarded', 'x-forwarded-for', 'via'].some(
     (name) => headerOf(head, name) !== undefined,
@@ -124,7 +124,7 @@ async function mayObserve({ control }: ApiDeps, head: RequestHead): Promise<bool
   const here = ipaddr.isValid(sourceIp) && ipaddr.process(sourceIp).range() === 'loopback';
   if (here && !forwarded) return true;
   try {
-    return (await authenticate(control.keys, head)).admin;
+    return (await authenticate(control.keys, head, clock.now())).admin;
   } catch {
     return false;
   }

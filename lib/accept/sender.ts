@@ -7,6 +7,7 @@
  *  else: the tenant's own │ associated with the tenant │ allowed by a policy ──► used
  * ```
  */
+import { maySendAs } from '../control/key-scope.ts';
 import type { SendingContext } from '../control/sending-conditions.ts';
 import { rule, type SendingAction } from '../control/sending-policy.ts';
 import type { ResourceKind, TenantResource } from '../control/tenant-resources.ts';
@@ -61,6 +62,11 @@ export async function identityOf(
   arn?: string,
 ): Promise<Identity> {
   const { identities } = deps.control;
+  if (!maySendAs(sender.caller.identities, from))
+    throw new PosternError(
+      'access_denied',
+      `The access key ${sender.caller.keyId} may not send as ${from.address}: it is for other identities.`,
+    );
   if (arn !== undefined) requireCovering(deps, arn, from);
   const own = await identities.forSender(from.address, sender.tenant);
   if (own) {

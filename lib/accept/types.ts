@@ -1,4 +1,5 @@
 /** Input and output of the accept pipeline. */
+import type { KeyScope } from '../control/key-scope.ts';
 import type { MessageClass } from '../engine/items.ts';
 import type { Attachment } from '../mail/types.ts';
 import type { TemplateParts } from '../template/types.ts';
@@ -13,6 +14,10 @@ export interface Caller {
   /** Whether the caller may manage keys, identities and tenants. */
   admin: boolean;
   sourceIp: string;
+  /** What the key may do; absent: all that its kind may. */
+  scopes?: readonly KeyScope[];
+  /** Domains and addresses that it may send as; absent: those of its tenant. */
+  identities?: readonly string[];
 }
 
 /** The content of a message in the forms that callers use. */

@@ -3,6 +3,7 @@
  * calls and logs in over SMTP. A bearer key goes over the wire as it is: serve this API over TLS.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
+import { callerOf } from '../accept/caller.ts';
 import type { Caller } from '../accept/types.ts';
 import type { Control } from '../control/types.ts';
 import { PosternError } from '../errors.ts';
@@ -15,7 +16,7 @@ const BEARER = /^Bearer +([^\s.]{1,128})\.(\S{1,256}) *$/i;
  * Authenticates the caller. An unknown key and a wrong secret get one answer, in the same time, so that neither
  * reveals whether a key exists.
  */
-export async function authenticate(keys: Control['keys'], head: RequestHead): Promise<Caller> {
+export async function authenticate(keys: Control['keys'], head: RequestHead, now: number): Promise<Caller> {
   const header = headerOf(head, 'authorization');
   const given = header === undefined ? undefined : BEARER.exec(header);
   if (!given) {
@@ -30,7 +31,7 @@ export async function authenticate(keys: Control['keys'], head: RequestHead): Pr
   if (!key || !equal) {
     throw new PosternError('unknown_key', 'The access key is unknown, or its secret is another one.');
   }
-  return { keyId: key.id, tenant: key.tenant, admin: key.admin, sourceIp: head.sourceIp };
+  return callerOf(key, head.sourceIp, now);
 }
 
 /** Digests have one length for any text: the comparison reveals nothing of the secret's length. */

@@ -1,13 +1,39 @@
 /** Access keys: created, listed and revoked by administrators. A secret is shown once, when its key is created. */
 import * as z from 'zod/mini';
+import { isUnrestricted, KEY_SCOPES, type KeyRestrictions } from '../control/key-scope.ts';
 import { smtpPassword } from '../control/smtp-password.ts';
 import type { AccessKey } from '../control/types.ts';
 import { PosternError } from '../errors.ts';
-import { iso, label, operation, query, requireAdmin } from './operation.ts';
+import { HOUR } from '../time.ts';
+import { type ApiCall, iso, label, operation, query, requireAdmin } from './operation.ts';
 import { sizeOf } from './query.ts';
-import { flag, name, named, text, time } from './schema.ts';
+import { about, flag, integer, name, named, text, time } from './schema.ts';
+import { SendingLimitsSchema } from './sending-limits.ts';
 
 const MAX_PAGE = 1000;
+
+const restrictions = {
+  scopes: z.optional(
+    z
+      .array(z.enum(KEY_SCOPES))
+      .check(
+        z.maxLength(3),
+        about('What it may do: send mail, read what is stored, manage (change) it; absent: all.'),
+      ),
+  ),
+  identities: z.optional(
+    z
+      .array(text('', z.maxLength(320)))
+      .check(z.maxLength(50), about('Domains and addresses that it may send as; absent: all of its tenant.')),
+  ),
+  networks: z.optional(
+    z
+      .array(text('', z.maxLength(64)))
+      .check(z.maxLength(50), about('Where it may be used from, as 192.0.2.0/24; absent: everywhere.')),
+  ),
+  expiresAt: z.optional(time('It is no key from here on; absent: it stays.')),
+};
+const limits = z.optional(SendingLimitsSchema);
 
 const key = {
   id: text('Access key id: also the SMTP user name.'),
@@ -15,6 +41,8 @@ const key = {
   admin: flag('May manage keys, identities and tenants.'),
   name: z.optional(text()),
   createdAt: time('When it was made.'),
+  ...restrictions,
+  limits,
 };
 
 const KeyRequest = named(
@@ -25,6 +53,24 @@ const KeyRequest = named(
       flag('Whether it may manage keys, identities and tenants; else it may send, and read its own.'),
     ),
     name: z.optional(text('For people.', z.maxLength(256))),
+    ...restrictions,
+    limits,
+  }),
+);
+const KeyChange = named(
+  'KeyChange',
+  z.strictObject({
+    name: z.optional(text('For people.', z.maxLength(256))),
+    restrictions: z.optional(
+      z.strictObject(restrictions).check(about('Replaced as a whole; `{}` removes them.')),
+    ),
+    limits,
+  }),
+);
+const KeyRotation = named(
+  'KeyRotation',
+  z.strictObject({
+    hours: z.optional(integer('How long the old key goes on working; absent: 24.').check(z.maximum(720))),
   }),
 );
 const NewKey = named(
@@ -51,6 +97,13 @@ const example = {
   admin: false,
   name: 'shop',
   createdAt: '2026-01-01T00:00:00.000Z',
+};
+
+const newExample = {
+  ...example,
+  secret: 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY',
+  bearer: `${example.id}.wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY`,
+  smtpPassword: 'BLBM/9hSUELfq8Gw+rU1YcBjkOxGbhT2XG763xVLGWL9',
 };
 
 const listKeys = operation({
@@ -105,26 +158,19 @@ const createKey = operation({
     status: 201,
     description: 'The key, its secret shown this once.',
     schema: NewKey,
-    example: {
-      ...example,
-      secret: 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY',
-      bearer: `${example.id}.wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY`,
-      smtpPassword: 'BLBM/9hSUELfq8Gw+rU1YcBjkOxGbhT2XG763xVLGWL9',
-    },
+    example: newExample,
   },
   async handle(call) {
     requireAdmin(call, 'create keys');
-    const { tenant = call.caller.tenant, admin = false, name: label } = call.body;
-    const made = await call.deps.control.keys.create({ tenant, admin, name: label });
-    const { id, secret } = made;
-    return {
-      body: {
-        ...shown(made),
-        secret,
-        bearer: `${id}.${secret}`,
-        smtpPassword: smtpPassword(secret, call.deps.region),
-      },
-    };
+    const { tenant = call.caller.tenant, admin = false, name: label, limits: given, ...rest } = call.body;
+    const made = await call.deps.control.keys.create({
+      tenant,
+      admin,
+      name: label,
+      limits: given,
+      restrictions: restrictionsOf(rest),
+    });
+    return { body: withSecret(made, call) };
   },
 });
 
@@ -138,20 +184,128 @@ const revokeKey = operation({
   async handle(call) {
     requireAdmin(call, 'revoke keys');
     const id = call.params.id!;
-    const administrators = await call.deps.control.keys.administrators();
-    if (administrators.length === 1 && administrators[0] === id) {
-      throw new PosternError(
-        'bad_request',
-        `The key ${id} is the last administrator's key: create another one first.`,
-      );
-    }
+    await requireAnother(call, id);
     if (await call.deps.control.keys.revoke(id)) return {};
-    throw new PosternError('not_found', `There is no access key ${JSON.stringify(id.slice(0, 128))}.`);
+    throw noKey(id);
   },
 });
 
-export const KEYS = [listKeys, getOwnKey, createKey, revokeKey];
+const changeKey = operation({
+  method: 'put',
+  path: '/keys/{id}',
+  operationId: 'changeKey',
+  summary: "Restrict, limit or rename an access key (administrator's key)",
+  description: 'Members that are not given stay. In force everywhere within about a second.',
+  parameters: [label('id', 'Access key id.')],
+  request: {
+    schema: KeyChange,
+    required: true,
+    examples: { restrict: { restrictions: { scopes: ['send'], networks: ['192.0.2.0/24'] } } },
+  },
+  answer: { status: 200, description: 'The key.', schema: OwnKey, example },
+  async handle(call) {
+    requireAdmin(call, 'change keys');
+    const { name: title, limits: given, restrictions: wanted } = call.body;
+    const id = call.params.id!;
+    const changed = wanted && restrictionsOf(wanted);
+    if (changed && !isUnrestricted(changed)) await requireAnother(call, id);
+    const stored = await call.deps.control.keys.update(id, {
+      name: title,
+      limits: given,
+      restrictions: changed,
+    });
+    return { body: shown(stored) };
+  },
+});
 
-function shown({ id, tenant, admin, name, createdAt }: AccessKey) {
-  return { id, tenant, admin, name, createdAt: iso(createdAt) };
+const rotateKey = operation({
+  method: 'post',
+  path: '/keys/{id}/rotate',
+  operationId: 'rotateKey',
+  summary: "Replace an access key by a new one with the same rights (administrator's key)",
+  description: 'Both work until the old one expires.',
+  parameters: [label('id', 'Access key id.')],
+  request: { schema: KeyRotation, required: false, examples: { day: { hours: 24 } } },
+  answer: {
+    status: 201,
+    description: 'The new key, its secret shown this once.',
+    schema: NewKey,
+    example: newExample,
+  },
+  async handle(call) {
+    requireAdmin(call, 'replace keys');
+    const { keys } = call.deps.control;
+    const { hours = 24 } = call.body;
+    const old = await keys.find(call.params.id!);
+    if (!old) throw noKey(call.params.id!);
+    const { tenant, admin, name: title, limits: given, scopes, identities, networks, expiresAt } = old;
+    const same = { scopes, identities, networks };
+    const made = await keys.create({
+      tenant,
+      admin,
+      name: title,
+      limits: given,
+      restrictions: { ...same, expiresAt },
+    });
+    const end = call.deps.clock.now() + Math.max(1, hours * HOUR);
+    const ends = Math.min(end, expiresAt ?? Number.POSITIVE_INFINITY);
+    await keys.update(old.id, { restrictions: { ...same, expiresAt: ends } });
+    return { body: withSecret(made, call) };
+  },
+});
+
+export const KEYS = [listKeys, getOwnKey, createKey, changeKey, rotateKey, revokeKey];
+
+/** @throws PosternError `bad_request` where no other administrator's key would be left that nothing restricts. */
+async function requireAnother({ deps }: ApiCall, id: string): Promise<void> {
+  const administrators = await deps.control.keys.administrators();
+  if (administrators.length !== 1 || administrators[0] !== id) return;
+  throw new PosternError(
+    'bad_request',
+    `The key ${id} is the last administrator's key without restrictions: create another one first.`,
+  );
+}
+
+function noKey(id: string): PosternError {
+  return new PosternError('not_found', `There is no access key ${JSON.stringify(id.slice(0, 128))}.`);
+}
+
+function restrictionsOf({
+  expiresAt,
+  ...given
+}: Omit<KeyRestrictions, 'expiresAt'> & { expiresAt?: string }): KeyRestrictions {
+  return { ...given, expiresAt: expiresAt === undefined ? undefined : Date.parse(expiresAt) };
+}
+
+function withSecret(made: AccessKey, { deps }: ApiCall): z.infer<typeof NewKey> {
+  const { id, secret } = made;
+  const bearer = `${id}.${secret}`;
+  return { ...shown(made), secret, bearer, smtpPassword: smtpPassword(secret, deps.region) };
+}
+
+function shown(key: AccessKey): z.infer<typeof OwnKey> {
+  const {
+    id,
+    tenant,
+    admin,
+    name: title,
+    createdAt,
+    scopes,
+    identities,
+    networks,
+    expiresAt,
+    limits: given,
+  } = key;
+  return {
+    id,
+    tenant,
+    admin,
+    name: title,
+    createdAt: iso(createdAt),
+    scopes: scopes && [...scopes],
+    identities: identities && [...identities],
+    networks: networks && [...networks],
+    expiresAt: iso(expiresAt),
+    limits: given,
+  };
 }

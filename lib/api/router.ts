@@ -9,6 +9,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { type Context, Hono } from 'hono';
+import { type KeyScope, requireScope } from '../control/key-scope.ts';
 import { PosternError } from '../errors.ts';
 import type { BodyReader } from '../http/body-reader.ts';
 import type { ApiDeps, ApiEnv } from '../http/deps.ts';
@@ -31,7 +32,9 @@ export function posternApi(deps: ApiDeps, bodies: BodyReader): Hono<ApiEnv> {
     const { request, answer, handle } = operation;
     const { incoming } = c.env;
     const head = headOf(incoming);
-    const caller = await authenticate(deps.control.keys, head);
+    const caller = await authenticate(deps.control.keys, head, deps.clock.now());
+    const scope = scopeOf(operation);
+    if (scope !== undefined) requireScope(caller, scope);
     const held = request && (await bodies.read(incoming, true));
     try {
       const bytes = held?.bytes ?? NO_BODY;
@@ -67,6 +70,13 @@ export function posternApi(deps: ApiDeps, bodies: BodyReader): Hono<ApiEnv> {
     return refusal(unknown, randomUUID(), c.req.path, deps.log);
   });
   return api;
+}
+
+/** The scope that an operation needs; every key may look at itself. */
+function scopeOf({ method, path }: ApiOperation): KeyScope | undefined {
+  if (path === '/keys/self') return undefined;
+  if (method === 'get') return 'read';
+  return path.startsWith('/messages') ? 'send' : 'manage';
 }
 
 function reply(status: number, { body, text, next, etag, stream }: ApiAnswer, requestId: string): Response {

@@ -5,19 +5,22 @@ import { PosternError } from '../errors.ts';
 import type { Clock } from '../time.ts';
 import { DocumentCache } from './document-cache.ts';
 import { DocumentIndex } from './document-index.ts';
+import { checkedRestrictions, isUnrestricted, type KeyRestrictions } from './key-scope.ts';
 import { checkName, quote } from './names.ts';
+import { checkLimits, type SendingLimits, someOf } from './sending-limits.ts';
 import type { Tenants } from './tenants.ts';
 import type { AccessKey, Control } from './types.ts';
 import type { Vault } from './vault.ts';
 
 /** A stored key. */
-export interface StoredKey {
+export interface StoredKey extends KeyRestrictions {
   id: string;
   sealedSecret: string;
   tenant: string;
   admin: boolean;
   name?: string;
   createdAt: number;
+  limits?: SendingLimits;
 }
 
 const KIND = 'key';
@@ -98,29 +101,25 @@ export function openKeys(
       for (let after: string | undefined; ; ) {
         const rows = await index.list(ADMINISTRATORS, { after, max: PAGE });
         const stored = await cache.getAll(rows.map(({ key }) => key));
-        found.push(...stored.flatMap((key) => (key?.admin ? [key.id] : [])));
+        found.push(...stored.flatMap((key) => (key?.admin && isUnrestricted(key) ? [key.id] : [])));
         if (found.length > 1 || rows.length < PAGE) return found.slice(0, 2);
         after = rows.at(-1)!.key;
       }
     },
 
-    async create({ tenant, admin, name, id = newId(), secret = newSecret() }) {
+    async create({
+      tenant,
+      admin,
+      name,
+      id = newId(),
+      secret = newSecret(),
+      limits = {},
+      restrictions = {},
+    }) {
       checkName('tenant', tenant);
-      if (!ID.test(id)) {
-        throw new PosternError(
-          'bad_request',
-          `An access key id has 4 to 128 letters, digits or underscores: ${quote(id)}.`,
-        );
-      }
-      if (!SECRET.test(secret)) {
-        throw new PosternError(
-          'bad_request',
-          'A secret access key has 16 to 256 printable ASCII characters and no space.',
-        );
-      }
-      if (name !== undefined && name.length > MAX_LABEL) {
-        throw new PosternError('bad_request', `The name of a key has at most ${MAX_LABEL} characters.`);
-      }
+      checkCredentials(id, secret);
+      checkLabel(name);
+      checkLimits(limits);
       const stored = {
         id,
         sealedSecret: vault.seal(secret, context(id)),
@@ -128,9 +127,27 @@ export function openKeys(
         admin,
         name,
         createdAt: clock.now(),
+        limits: someOf(limits),
+        ...checkedRestrictions(restrictions, clock.now()),
       };
       await tenants.ensure(tenant);
       return index.around(stored, async () => open(await cache.create(id, stored, `Access key ${id}`)));
+    },
+
+    async update(id, { name, limits, restrictions }) {
+      checkLabel(name);
+      checkLimits(limits ?? {});
+      const checked = restrictions && checkedRestrictions(restrictions, clock.now());
+      const changed = ID.test(id)
+        ? await cache.update(id, (stored) => ({
+            ...stored,
+            ...checked,
+            ...(name !== undefined && { name }),
+            ...(limits && { limits: someOf(limits) }),
+          }))
+        : undefined;
+      if (changed) return open(changed);
+      throw new PosternError('not_found', `There is no access key ${quote(id)}.`);
     },
 
     async revoke(id) {
@@ -141,6 +158,27 @@ export function openKeys(
       return existed;
     },
   };
+}
+
+/** @throws PosternError `bad_request` */
+function checkCredentials(id: string, secret: string): void {
+  if (!ID.test(id)) {
+    throw new PosternError(
+      'bad_request',
+      `An access key id has 4 to 128 letters, digits or underscores: ${quote(id)}.`,
+    );
+  }
+  if (!SECRET.test(secret)) {
+    throw new PosternError(
+      'bad_request',
+      'A secret access key has 16 to 256 printable ASCII characters and no space.',
+    );
+  }
+}
+
+function checkLabel(name: string | undefined): void {
+  if (name === undefined || name.length <= MAX_LABEL) return;
+  throw new PosternError('bad_request', `The name of a key has at most ${MAX_LABEL} characters.`);
 }
 
 /** A random id: `AKIA` and 16 characters of base32, 80 bits. */

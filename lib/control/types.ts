@@ -5,12 +5,13 @@ import type { Directives } from './directives.ts';
 import type { Documents } from './documents.ts';
 import type { EventDestinations } from './event-destinations.ts';
 import type { IdentityPolicies } from './identity-policies.ts';
+import type { KeyRestrictions } from './key-scope.ts';
 import type { LaneGroups } from './lane-groups.ts';
 import type { SendingLimits } from './sending-limits.ts';
 import type { Tenants } from './tenants.ts';
 
 /** An access key. The secret must be recoverable (SigV4 is an HMAC) and is kept encrypted. */
-export interface AccessKey {
+export interface AccessKey extends KeyRestrictions {
   id: string;
   secret: string;
   tenant: string;
@@ -197,7 +198,7 @@ export interface Control {
     find(id: string): Promise<AccessKey | undefined>;
     /** In the order of ids. */
     list(tenant?: string, page?: Page): Promise<AccessKey[]>;
-    /** Ids of administrators' keys, two at most: for whoever asks whether there is any, or another one. */
+    /** Ids of administrators' keys that nothing restricts, two at most: for whoever asks whether there is any, or another one. */
     administrators(): Promise<string[]>;
     /** Makes a key: `AKIA…` id of 20 characters, secret of 40. */
     create(input: {
@@ -206,7 +207,14 @@ export interface Control {
       name?: string;
       id?: string;
       secret?: string;
+      limits?: SendingLimits;
+      restrictions?: KeyRestrictions;
     }): Promise<AccessKey>;
+    /** Replaces what is given, in force everywhere within a second. @throws `not_found`, `bad_request` */
+    update(
+      id: string,
+      change: { name?: string; limits?: SendingLimits; restrictions?: KeyRestrictions },
+    ): Promise<AccessKey>;
     revoke(id: string): Promise<boolean>;
   };
   identities: {

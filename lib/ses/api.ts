@@ -9,6 +9,7 @@
 import { randomUUID } from 'node:crypto';
 import { inspect } from 'node:util';
 import { Hono } from 'hono';
+import { callerOf } from '../accept/caller.ts';
 import { asPosternError, PosternError } from '../errors.ts';
 import type { BodyReader, HeldBody } from '../http/body-reader.ts';
 import { type ApiDeps, type ApiEnv, type ApiLimits, DEFAULT_LIMITS } from '../http/deps.ts';
@@ -17,7 +18,7 @@ import { headerOf, headOf, type RequestHead } from '../http/raw-request.ts';
 import { createSigV4 } from '../http/sigv4.ts';
 import { HANDLERS } from './handlers.ts';
 import type { GivenInput } from './model/input.ts';
-import { type Call, requireAdmin } from './operation.ts';
+import { type Call, requireAccess } from './operation.ts';
 import { RestJson } from './protocol.ts';
 import { refusalOf } from './refusals.ts';
 import { retryKey } from './retries.ts';
@@ -48,11 +49,11 @@ export function sesV2Api(deps: ApiDeps, bodies: BodyReader): Hono<ApiEnv> {
         door: 'ses-v2',
         deps,
         limits,
-        caller: { keyId: key.id, tenant: key.tenant, admin: key.admin, sourceIp: head.sourceIp },
+        caller: callerOf(key, head.sourceIp, deps.clock.now()),
         host: headerOf(head, 'host') ?? '',
         idempotency: retryKey(head, route.operation, bodyHash),
       };
-      if (handler.access === 'manage') requireAdmin(call);
+      requireAccess(call, handler.access);
       const query = queryMembers(signed.query);
       const wire = protocol.of(route.operation);
       const input = route.fromQuery

@@ -1,5 +1,6 @@
 /** An operation of SES v2: its name, who may call it, and what it means. Its input and output are the model's. */
 import type { Caller, SubmitOptions } from '../accept/types.ts';
+import { requireScope } from '../control/key-scope.ts';
 import { checkName } from '../control/names.ts';
 import { PosternError } from '../errors.ts';
 import type { ApiDeps, ApiLimits } from '../http/deps.ts';
@@ -60,6 +61,17 @@ export function requireTenant(call: Call, tenant: string, what: string): void {
     'access_denied',
     `The key ${call.caller.keyId} is not authorized to perform ses:${call.operation} on ${what}.`,
   );
+}
+
+/** Names of calls of both versions that send, and of those that only read. */
+const SENDS = /^Send/;
+const READS = /^(Get|List|BatchGet|Describe|TestRender)/;
+
+/** @throws PosternError `access_denied` unless the key may make the call, by its kind and its scopes. */
+export function requireAccess(call: Call, access: Access): void {
+  const { operation: name, caller } = call;
+  if (access === 'manage') requireAdmin(call);
+  requireScope(caller, SENDS.test(name) ? 'send' : READS.test(name) ? 'read' : 'manage');
 }
 
 /** @throws PosternError `access_denied` unless the key is an administrator's. */

@@ -1,12 +1,15 @@
 /** Who may submit: clients that log in with an access key's SMTP password, and networks that need none. */
 import { timingSafeEqual } from 'node:crypto';
 import type { SMTPServerSession } from 'smtp-server';
+import { callerOf } from '../accept/caller.ts';
 import type { Caller } from '../accept/types.ts';
 import { Cache } from '../cache.ts';
+import { requireScope } from '../control/key-scope.ts';
 import { smtpPassword } from '../control/smtp-password.ts';
 import type { Control } from '../control/types.ts';
 import { PosternError } from '../errors.ts';
 import { type IpNetwork, isInNetwork, parseNetwork } from '../ip.ts';
+import type { Clock } from '../time.ts';
 
 /** Maximum number of derived SMTP passwords in the cache. */
 const MAX_PASSWORDS = 10_000;
@@ -16,12 +19,14 @@ const PASSWORD_OCTETS = 44;
 export class Callers {
   readonly #keys: Control['keys'];
   readonly #region: string;
+  readonly #clock: Clock;
   readonly #networks: IpNetwork[];
   /** SMTP passwords by key, derived once. */
   readonly #passwords = new Cache<string, { secret: string; password: Buffer }>(MAX_PASSWORDS);
 
   /** @param relayFrom networks in CIDR form that may submit without AUTH. */
-  constructor(keys: Control['keys'], region: string, relayFrom: readonly string[]) {
+  constructor(keys: Control['keys'], region: string, relayFrom: readonly string[], clock: Clock) {
+    this.#clock = clock;
     this.#keys = keys;
     this.#region = region;
     this.#networks = relayFrom.map((cidr) => parseNetwork(cidr)!);
@@ -35,6 +40,7 @@ export class Callers {
     const reference = expected ?? Buffer.alloc(PASSWORD_OCTETS);
     const same = password.length === reference.length && timingSafeEqual(password, reference);
     const key = expected && same ? await this.#keys.find(username) : undefined;
+    // What restricts a key is said at MAIL, where the client shows the text of a refusal.
     return key && { keyId: key.id, tenant: key.tenant, admin: key.admin, sourceIp: session.remoteAddress };
   }
 
@@ -43,13 +49,16 @@ export class Callers {
     return this.#networks.some((network) => isInNetwork(address, network));
   }
 
-  /** @throws `missing_authentication`, `unknown_key`. */
+  /** @throws `missing_authentication`, `unknown_key`, `access_denied`. */
   async of(session: SMTPServerSession): Promise<Caller> {
     const user = session.user as unknown as Caller | undefined;
     if (user) {
       // The key may have been revoked since the login.
-      if (!(await this.#keys.find(user.keyId))) throw new PosternError('unknown_key', 'The key was revoked.');
-      return user;
+      const key = await this.#keys.find(user.keyId);
+      if (!key) throw new PosternError('unknown_key', 'The key was revoked.');
+      const caller = callerOf(key, session.remoteAddress, this.#clock.now());
+      requireScope(caller, 'send');
+      return caller;
     }
     if (this.mayRelay(session.remoteAddress)) {
       return { keyId: 'relay', tenant: 'default', admin: false, sourceIp: session.remoteAddress };

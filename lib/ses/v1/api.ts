@@ -11,6 +11,7 @@ import { isUtf8 } from 'node:buffer';
 import { randomUUID } from 'node:crypto';
 import { inspect } from 'node:util';
 import { Hono } from 'hono';
+import { callerOf } from '../../accept/caller.ts';
 import { asPosternError, PosternError } from '../../errors.ts';
 import type { BodyReader, HeldBody } from '../../http/body-reader.ts';
 import { type ApiDeps, type ApiEnv, type ApiLimits, DEFAULT_LIMITS } from '../../http/deps.ts';
@@ -19,7 +20,7 @@ import { createSigV4 } from '../../http/sigv4.ts';
 import { InputReaders } from '../model/input.ts';
 import { OutputWriters } from '../model/output.ts';
 import { SES_V1 } from '../model/v1-model.ts';
-import { type Call, requireAdmin } from '../operation.ts';
+import { type Call, requireAccess } from '../operation.ts';
 import { retryKey } from '../retries.ts';
 import { ACTIONS } from './actions.ts';
 import { v1Error } from './errors.ts';
@@ -54,11 +55,11 @@ export function sesV1Api(deps: ApiDeps, bodies: BodyReader): Hono<ApiEnv> {
         door: 'ses-v1',
         deps,
         limits,
-        caller: { keyId: key.id, tenant: key.tenant, admin: key.admin, sourceIp: head.sourceIp },
+        caller: callerOf(key, head.sourceIp, deps.clock.now()),
         host: headerOf(head, 'host') ?? '',
         idempotency: retryKey(head, name, bodyHash),
       };
-      if (action.access === 'manage') requireAdmin(call);
+      requireAccess(call, action.access);
       const { input: shape, output: outputShape } = SES_V1.operations[name]!;
       const input = readers.textInput(shape)(membersOf(SES_V1, shape, parameters));
       const output = await action.handle(input as never, call);
