@@ -6,6 +6,7 @@ import { openMemory } from '../../lib/engine/memory/open.ts';
 import type { ApiDeps } from '../../lib/http/deps.ts';
 import { silentLog } from '../../lib/log.ts';
 import { systemClock } from '../../lib/time.ts';
+import { MASTER_KEY } from '../support/control.ts';
 
 let web: Web;
 let stored = { ok: true };
@@ -17,8 +18,10 @@ before(async () => {
     listen: { host: '127.0.0.1', port: 0 },
     tls: undefined,
     api,
+    masterKey: MASTER_KEY,
+    proxies: { guard() {} },
     delivery: () => ({ ok: dns === undefined, dns }),
-  } as WebOptions);
+  } as unknown as WebOptions);
 });
 after(() => web.close());
 
