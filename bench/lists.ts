@@ -1,10 +1,11 @@
 /**
  * Suppression lists and contact lists of any length, over the embedded store: a file of suppressed addresses and one of
  * contacts are imported, and at a tenth of the length and at the whole of it look-ups and pages are timed. What is flat
- * takes the same time at both.
+ * takes the same time at both. The same of identities and templates, with pages at the front and at the end of a listing.
  *
- *     node bench/lists.ts [suppressed addresses] [contacts]
+ *     node bench/lists.ts [suppressed addresses] [contacts] [identities and templates]
  */
+import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,16 +15,28 @@ import { contactTarget } from '../lib/contacts/transfer/contact-lines.ts';
 import { importRows, type RowTarget } from '../lib/contacts/transfer/import.ts';
 import { exportList } from '../lib/contacts/transfer/suppression-export.ts';
 import { suppressionTarget } from '../lib/contacts/transfer/suppression-rows.ts';
+import { openControl } from '../lib/control/control.ts';
 import { openEmbedded } from '../lib/engine/embedded/open.ts';
 import { systemClock } from '../lib/time.ts';
 import { quantile, residentMb, table } from './support/machine.ts';
 
-const [suppressed = 1_000_000, people = 100_000] = process.argv.slice(2).map(Number);
+const [suppressed = 1_000_000, people = 100_000, documents = 10_000] = process.argv.slice(2).map(Number);
 const TENANT = 'default';
 /** Times that each step is measured. */
 const SAMPLES = 400;
 /** Of pages, which take longer. */
 const PAGES = 60;
+/** Documents of a page, as SES's listings show them, and how many are made at one time. */
+const PAGE_OF_DOCUMENTS = 100;
+const AT_ONCE = 64;
+const STEPS = [
+  'one',
+  'one that is absent',
+  `first page of ${PAGE_OF_DOCUMENTS}`,
+  `last page of ${PAGE_OF_DOCUMENTS}`,
+];
+/** Names in the order in which they are made. */
+const nameOf = (n: number): string => `sender${String(n).padStart(6, '0')}@example.net`;
 /** Every so many rows of the file are broken. */
 const BROKEN = 1_000;
 
@@ -114,6 +127,58 @@ async function contactFigures(count: number): Promise<Record<string, string | nu
   };
 }
 
+/** Median of a step, µs. */
+async function median(step: (n: number) => Promise<unknown>): Promise<number> {
+  const times: number[] = [];
+  for (let n = -20; n < PAGES * 2; n += 1) {
+    const began = performance.now();
+    await step(n + 20);
+    if (n >= 0) times.push((performance.now() - began) * 1000);
+  }
+  return times.sort((a, b) => a - b)[PAGES]!;
+}
+
+/** Look-up of one document and pages of its list, medians in µs. @param find what a cache in memory cannot answer. */
+async function documentFigures(
+  count: number,
+  list: (page: { max: number; after?: string }) => Promise<readonly unknown[]>,
+  find: (name: string) => Promise<unknown>,
+): Promise<number[]> {
+  const end = nameOf(count - PAGE_OF_DOCUMENTS - 1);
+  return [
+    await median((n) => find(nameOf(pick(n, count)))),
+    await median((n) => find(`absent${count}-${n}@example.net`)),
+    await median(() => list({ max: PAGE_OF_DOCUMENTS })),
+    await median(() => list({ max: PAGE_OF_DOCUMENTS, after: end })),
+  ];
+}
+
+/** Makes documents in two parts, and prints what look-ups and pages take after each, with the ratio of the two. */
+async function documentsOf(
+  what: string,
+  make: (name: string) => Promise<unknown>,
+  ...steps: [Parameters<typeof documentFigures>[1], Parameters<typeof documentFigures>[2]]
+): Promise<void> {
+  const at: number[][] = [];
+  for (const [from, to] of [
+    [0, documents / 10],
+    [documents / 10, documents],
+  ] as const) {
+    for (let n = from; n < to; n += AT_ONCE) {
+      const names = Array.from({ length: Math.min(AT_ONCE, to - n) }, (_, one) => nameOf(n + one));
+      await Promise.all(names.map(make));
+    }
+    at.push(await documentFigures(to, ...steps));
+  }
+  const rows = STEPS.map((step, row) => ({
+    [what]: step,
+    [`${documents / 10}, µs`]: at[0]![row]!.toFixed(0),
+    [`${documents}, µs`]: at[1]![row]!.toFixed(0),
+    ratio: (at[1]![row]! / at[0]![row]!).toFixed(2),
+  }));
+  process.stdout.write(`${table(rows)}\n\n`);
+}
+
 const options = { tenant: TENANT, format: 'csv', action: 'put', origin: 'Imported' } as const;
 const addresses = (from: number, to: number) =>
   load(
@@ -174,5 +239,32 @@ process.stdout.write(
     },
   ])}\n\n${(bytes / 1e6).toFixed(0)} MB exported; ${idle.toFixed(0)} MB resident before the first row\n`,
 );
+const control = await openControl({
+  config: engine.config,
+  clock: systemClock,
+  masterKey: randomBytes(32),
+  verifyIdentities: true,
+});
+await documentsOf(
+  'identities',
+  (name) => control.identities.create({ name, tenant: TENANT }),
+  (page) => control.identities.list(TENANT, page),
+  (name) => control.identities.find(name),
+);
+const templateOf = (name: string): string => name.replace(/@.*/, '');
+await documentsOf(
+  'templates',
+  (name) =>
+    control.templates.create({
+      name: templateOf(name),
+      tenant: TENANT,
+      subject: 'Hello {{name}}',
+      html: `<p>${'x'.repeat(2_000)}</p>`,
+      createdAt: systemClock.now(),
+    }),
+  ({ max, after }) => control.templates.list(TENANT, { max, after: after && templateOf(after) }),
+  (name) => control.templates.find(templateOf(name), TENANT),
+);
+await control.close();
 await engine.close();
 await rm(directory, { recursive: true });
