@@ -1,5 +1,6 @@
 /** Identities: which there are, the DNS records that each needs, and whether they are published. */
 import * as z from 'zod/mini';
+import { requireUnassociated } from '../control/tenant-resources.ts';
 import type { Identity } from '../control/types.ts';
 import { PosternError } from '../errors.ts';
 import { type ApiCall, iso, label, mayRead, operation, query, requireAdmin } from './operation.ts';
@@ -213,13 +214,15 @@ const deleteIdentity = operation({
   path: '/identities/{name}',
   operationId: 'deleteIdentity',
   summary: "Delete an identity, with its signing keys (administrator's key)",
-  description: 'Nothing more is accepted as it. What was accepted before is signed, and travels.',
+  description:
+    'Nothing more is accepted as it. What was accepted before is signed, and travels. Refused while tenants are associated with it.',
   parameters: [identityName],
   answer: { status: 204, description: 'It is gone.' },
   async handle(call) {
     requireAdmin(call, 'delete identities');
     const { name, tenant } = await identityOf(call);
-    const { identities, eventDestinations } = call.deps.control;
+    const { identities, eventDestinations, tenants } = call.deps.control;
+    await requireUnassociated(tenants.resources, { kind: 'identity', name, owner: tenant }, name);
     await identities.delete(name);
     // Another identity of that name, of whichever tenant, begins without topics.
     for (const { id, notifications } of await eventDestinations.of(tenant, undefined))

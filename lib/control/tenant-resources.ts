@@ -5,6 +5,7 @@
  * The association names its owner: of a name that another tenant takes later, it allows nothing.
  */
 import type { Config, DocumentQuery } from '../engine/ports.ts';
+import { PosternError } from '../errors.ts';
 import { alreadyExists } from './document.ts';
 import type { DocumentCache } from './document-cache.ts';
 import { DocumentIndex } from './document-index.ts';
@@ -110,4 +111,20 @@ export function openTenantResources(
       return rows.flatMap(({ key, shown: { at } }) => (isName(key) ? [{ tenant: key, at }] : []));
     },
   };
+}
+
+/**
+ * As SES does, keeps what other tenants send with from being deleted under them.
+ * @param shown what the refusal calls it. @throws PosternError `bad_request` in SES's words.
+ */
+export async function requireUnassociated(
+  resources: Pick<TenantResources, 'users'>,
+  resource: TenantResource & { owner: string },
+  shown: string,
+): Promise<void> {
+  if ((await resources.users(resource.owner, resource, { max: 1 })).length === 0) return;
+  throw new PosternError(
+    'bad_request',
+    `Cannot delete <${shown}> because it has tenant associations. Remove all tenant associations and try again.`,
+  );
 }

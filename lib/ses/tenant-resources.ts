@@ -6,6 +6,7 @@ import {
   RESOURCE_KINDS,
   type TenantResource as Resource,
   type ResourceKind,
+  requireUnassociated,
 } from '../control/tenant-resources.ts';
 import { PosternError } from '../errors.ts';
 import { type Call, operation } from './operation.ts';
@@ -205,16 +206,9 @@ export const listResourceTenants = operation(
   },
 );
 
-/**
- * As SES does, keeps what other tenants send with from being deleted under them.
- * @throws PosternError `bad_request` in SES's words.
- */
+/** Refuses to delete what is associated. @throws PosternError `bad_request` in SES's words. */
 export async function refuseAssociated(resource: Resource & { owner: string }, call: Call): Promise<void> {
-  const { resources } = call.deps.control.tenants;
-  if ((await resources.users(resource.owner, resource, { max: 1 })).length === 0) return;
-  throw bad(
-    `Cannot delete <${arnOf(resource, call)}> because it has tenant associations. Remove all tenant associations and try again.`,
-  );
+  await requireUnassociated(call.deps.control.tenants.resources, resource, arnOf(resource, call));
 }
 
 function bad(message: string): PosternError {

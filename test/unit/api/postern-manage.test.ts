@@ -265,6 +265,14 @@ describe('what a page of the console is made of', () => {
     assert.equal((await call('GET', '/identities?tenant=default', 'other')).status, 403);
 
     assert.equal((await call('DELETE', '/identities/a.listed.example', 'other')).status, 403);
+    const use = { kind: 'identity', name: 'a.listed.example' } as const;
+    const { resources } = server.control.tenants;
+    await resources.add({ ...use, tenant: 'default', owner: 'other', at: 0 });
+    const refused = await call('DELETE', '/identities/a.listed.example', 'admin');
+    assert.equal(refused.status, 400);
+    assert.match(refused.json.error.message, /<a\.listed\.example> because it has tenant associations/);
+    assert.ok((await named('/identities', 'other')).includes('a.listed.example'));
+    await resources.remove('default', use);
     assert.equal((await call('DELETE', '/identities/a.listed.example', 'admin')).status, 204);
     assert.equal((await call('DELETE', '/identities/a.listed.example', 'admin')).status, 404);
     assert.deepEqual(await named('/identities', 'other'), ['b.listed.example']);
