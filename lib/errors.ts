@@ -95,6 +95,14 @@ export const ERRORS = {
     'caller',
     'Use a new idempotency key for a different request.',
   ),
+  key_replaced: entry(
+    409,
+    554,
+    '5.7.0',
+    'ConflictException',
+    'caller',
+    'Use its successor; where the secret of that is lost, revoke the successor and rotate again.',
+  ),
   limit_exceeded: entry(
     400,
     452,

@@ -43,6 +43,7 @@ const key = {
   createdAt: time('When it was made.'),
   ...restrictions,
   limits,
+  successor: z.optional(text('The key that replaced it; absent: it was not rotated.')),
 };
 
 const KeyRequest = named(
@@ -223,7 +224,8 @@ const rotateKey = operation({
   path: '/keys/{id}/rotate',
   operationId: 'rotateKey',
   summary: "Replace an access key by a new one with the same rights (administrator's key)",
-  description: 'Both work until the old one expires.',
+  description:
+    'Both work until the old one expires. While its successor exists it is not rotated again: 409.',
   parameters: [label('id', 'Access key id.')],
   request: { schema: KeyRotation, required: false, examples: { day: { hours: 24 } } },
   answer: {
@@ -234,22 +236,8 @@ const rotateKey = operation({
   },
   async handle(call) {
     requireAdmin(call, 'replace keys');
-    const { keys } = call.deps.control;
     const { hours = 24 } = call.body;
-    const old = await keys.find(call.params.id!);
-    if (!old) throw noKey(call.params.id!);
-    const { tenant, admin, name: title, limits: given, scopes, identities, networks, expiresAt } = old;
-    const same = { scopes, identities, networks };
-    const made = await keys.create({
-      tenant,
-      admin,
-      name: title,
-      limits: given,
-      restrictions: { ...same, expiresAt },
-    });
-    const end = call.deps.clock.now() + Math.max(1, hours * HOUR);
-    const ends = Math.min(end, expiresAt ?? Number.POSITIVE_INFINITY);
-    await keys.update(old.id, { restrictions: { ...same, expiresAt: ends } });
+    const made = await call.deps.control.keys.rotate(call.params.id!, hours * HOUR);
     return { body: withSecret(made, call) };
   },
 });
@@ -295,6 +283,7 @@ function shown(key: AccessKey): z.infer<typeof OwnKey> {
     networks,
     expiresAt,
     limits: given,
+    replaced,
   } = key;
   return {
     id,
@@ -307,5 +296,6 @@ function shown(key: AccessKey): z.infer<typeof OwnKey> {
     networks: networks && [...networks],
     expiresAt: iso(expiresAt),
     limits: given,
+    successor: replaced?.by,
   };
 }

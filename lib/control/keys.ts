@@ -5,23 +5,13 @@ import { PosternError } from '../errors.ts';
 import type { Clock } from '../time.ts';
 import { DocumentCache } from './document-cache.ts';
 import { DocumentIndex } from './document-index.ts';
-import { checkedRestrictions, isUnrestricted, type KeyRestrictions } from './key-scope.ts';
+import { rotateKey } from './key-rotation.ts';
+import { checkedRestrictions, isUnrestricted } from './key-scope.ts';
 import { checkName, quote } from './names.ts';
-import { checkLimits, type SendingLimits, someOf } from './sending-limits.ts';
+import { checkLimits, someOf } from './sending-limits.ts';
 import type { Tenants } from './tenants.ts';
-import type { AccessKey, Control } from './types.ts';
+import type { AccessKey, Control, StoredKey } from './types.ts';
 import type { Vault } from './vault.ts';
-
-/** A stored key. */
-export interface StoredKey extends KeyRestrictions {
-  id: string;
-  sealedSecret: string;
-  tenant: string;
-  admin: boolean;
-  name?: string;
-  createdAt: number;
-  limits?: SendingLimits;
-}
 
 const KIND = 'key';
 /** Keys in memory, characters of JSON. */
@@ -82,7 +72,7 @@ export function openKeys(
     return key;
   }
 
-  return {
+  const keys: Control['keys'] = {
     async find(id) {
       // What nobody has proven asks the store for nothing that cannot be there.
       const stored = ID.test(id) ? await cache.get(id) : undefined;
@@ -96,16 +86,7 @@ export function openKeys(
       return stored.flatMap((key) => (key?.tenant === tenant ? [open(key)] : []));
     },
 
-    async administrators() {
-      const found: string[] = [];
-      for (let after: string | undefined; ; ) {
-        const rows = await index.list(ADMINISTRATORS, { after, max: PAGE });
-        const stored = await cache.getAll(rows.map(({ key }) => key));
-        found.push(...stored.flatMap((key) => (key?.admin && isUnrestricted(key) ? [key.id] : [])));
-        if (found.length > 1 || rows.length < PAGE) return found.slice(0, 2);
-        after = rows.at(-1)!.key;
-      }
-    },
+    administrators: () => administratorsOf(index, cache),
 
     async create({
       tenant,
@@ -147,7 +128,13 @@ export function openKeys(
           }))
         : undefined;
       if (changed) return open(changed);
-      throw new PosternError('not_found', `There is no access key ${quote(id)}.`);
+      throw noKey(id);
+    },
+
+    async rotate(id, overlap) {
+      const old = await keys.find(id);
+      if (!old) throw noKey(id);
+      return rotateKey(keys, cache, clock, { old, overlap });
     },
 
     async revoke(id) {
@@ -158,6 +145,25 @@ export function openKeys(
       return existed;
     },
   };
+  return keys;
+}
+
+async function administratorsOf(
+  index: DocumentIndex<StoredKey, object>,
+  cache: DocumentCache<StoredKey>,
+): Promise<string[]> {
+  const found: string[] = [];
+  for (let after: string | undefined; ; ) {
+    const rows = await index.list(ADMINISTRATORS, { after, max: PAGE });
+    const stored = await cache.getAll(rows.map(({ key }) => key));
+    found.push(...stored.flatMap((key) => (key?.admin && isUnrestricted(key) ? [key.id] : [])));
+    if (found.length > 1 || rows.length < PAGE) return found.slice(0, 2);
+    after = rows.at(-1)!.key;
+  }
+}
+
+function noKey(id: string): PosternError {
+  return new PosternError('not_found', `There is no access key ${quote(id)}.`);
 }
 
 /** @throws PosternError `bad_request` */

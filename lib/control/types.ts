@@ -20,6 +20,22 @@ export interface AccessKey extends KeyRestrictions {
   name?: string;
   createdAt: number;
   limits?: SendingLimits;
+  /** Its successor; absent: it was not rotated. */
+  replaced?: Replacement;
+}
+
+/** Of a key that was rotated. */
+export interface Replacement {
+  /** Its successor's id. */
+  by: string;
+  /** When it ends because of that, and when it would have ended without, ms; absent: never. */
+  until: number;
+  before?: number;
+}
+
+/** A key as it is stored. */
+export interface StoredKey extends Omit<AccessKey, 'secret'> {
+  sealedSecret: string;
 }
 
 /** The result of one call of `recheck`. */
@@ -215,6 +231,11 @@ export interface Control {
       id: string,
       change: { name?: string; limits?: SendingLimits; restrictions?: KeyRestrictions },
     ): Promise<AccessKey>;
+    /**
+     * Makes a successor with the same rights; the old key ends after `overlap`, ms.
+     * @throws `not_found`, `key_replaced` while a successor exists, `bad_request` for a key that has expired.
+     */
+    rotate(id: string, overlap: number): Promise<AccessKey>;
     revoke(id: string): Promise<boolean>;
   };
   identities: {

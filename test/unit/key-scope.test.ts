@@ -212,6 +212,25 @@ describe('the Postern API', () => {
     );
     const old = (await server.control.keys.find(made.json.id))!;
     assert.equal(old.expiresAt, server.clock.now() + 2 * 3_600_000);
+    const rotate = () => call('POST', `/keys/${made.json.id}/rotate`);
+    const twice = await rotate();
+    assert.deepEqual([twice.status, twice.json.error.code], [409, 'key_replaced']);
+    assert.match(twice.json.error.message, new RegExp(`by ${next.json.id}\\.`));
+    const { keys } = (await call('GET', '/keys?tenant=shop')).json;
+    assert.equal(keys.length, 2);
+    assert.deepEqual(
+      keys.map(({ successor }: { successor?: string }) => successor),
+      keys.map(({ id }: { id: string }) => (id === made.json.id ? next.json.id : undefined)),
+    );
+    // With the successor revoked the key may be rotated again, and its next one does not end with the rotation.
+    await call('DELETE', `/keys/${next.json.id}`);
+    const both = await Promise.all([rotate(), rotate()]);
+    assert.deepEqual(
+      both.map(({ status }) => status).sort((a, b) => a - b),
+      [201, 409],
+    );
+    assert.equal(both.find(({ status }) => status === 201)!.json.expiresAt, undefined);
+    assert.equal((await call('GET', '/keys?tenant=shop')).json.keys.length, 2);
     for (const body of [
       { scopes: ['all'] },
       { networks: ['x'] },
