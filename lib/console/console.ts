@@ -14,7 +14,7 @@ import type { BodyReader } from '../http/body-reader.ts';
 import { createBodyReader } from '../http/body-reader.ts';
 import type { ApiEnv, ApiLog } from '../http/deps.ts';
 import { clientAddress, headerOf, headOf } from '../http/raw-request.ts';
-import { type Clock, MINUTE } from '../time.ts';
+import { type Clock, MINUTE, SECOND } from '../time.ts';
 import { type Assets, readAssets } from './assets.ts';
 import { faultPage } from './fault.ts';
 import { Form } from './form.ts';
@@ -33,11 +33,14 @@ import {
   setCookie,
 } from './security.ts';
 import { type ConsoleSession, ConsoleSessions } from './session.ts';
+import { GRACE, Shared, viewOf } from './shared.ts';
 import { SignIn } from './sign-in.ts';
-import { ApiFailure, type ApiFetch, V1 } from './v1.ts';
+import { ApiFailure, type ApiFetch, queryText, V1 } from './v1.ts';
 
 /** Time that a page waits for what it can be without, ms. */
 const SOON = 150;
+/** How long a page that is shared is shown as it is, ms. */
+const PAGE_AGE = 2 * SECOND;
 /** Largest form: what a function is given at most, less what base64 adds. */
 const MAX_FORM = 4 * 1024 * 1024;
 
@@ -71,10 +74,12 @@ class Console {
   readonly #signIn: SignIn;
   readonly #streams: LiveStreams;
   readonly #bodies: BodyReader;
+  readonly #shared: Shared;
 
   constructor(options: ConsoleOptions) {
     const { masterKey, clock, closing, log } = options;
     this.#options = options;
+    this.#shared = new Shared(clock);
     this.#sessions = new ConsoleSessions(masterKey, clock);
     this.#signIn = new SignIn({ assets: this.#assets, clock });
     this.#streams = new LiveStreams({ clock, closing, log });
@@ -138,22 +143,31 @@ class Console {
     const call = this.#callOf(c, visit, Form.EMPTY);
     const accept = headerOf(headOf(c.env.incoming), 'accept') ?? '';
     if (/\btext\/event-stream\b/.test(accept)) return this.#follow(page, call, visit);
-    const shown = await page.show(call);
+    // A function does not go on once it has answered: it can make nothing for later.
+    const shown = await this.#shown(page, call, call.unbounded ? GRACE : 0);
     return shown instanceof Response ? shown : this.#frame(c, page, call, visit, shown);
   }
 
+  /** A page, or what was lately made of it for somebody who may see the same. */
+  #shown(page: ConsolePage, call: PageCall, grace: number): Promise<ShownPage | Response> {
+    if (!page.shared) return page.show(call);
+    const key = `${viewOf(call.me)} ${page.path}`;
+    return this.#shared.of(key, PAGE_AGE, () => page.show(call), grace);
+  }
+
   /** A stream of the page as it changes, where the process lives longer than the call. */
-  #follow(page: ConsolePage, call: PageCall, { session, me }: Visit): Response {
+  #follow(page: ConsolePage, call: PageCall, { session, me: { id } }: Visit): Response {
     if (!call.unbounded)
       throw new ApiFailure(406, 'unsupported_operation', 'This installation answers page by page.');
     const render = async (): Promise<string> => {
       if (session.end <= this.#options.clock.now())
         throw new ApiFailure(401, 'unknown_key', 'The session is over.');
-      await call.v1.get('/keys/self');
-      const shown = await page.show({ ...call, now: this.#options.clock.now() });
+      const me = await call.v1.get<SignedInKey>('/keys/self');
+      const now = this.#options.clock.now();
+      const shown = await this.#shown(page, { ...call, me, now, recent: this.#recent(me, call.v1) }, 0);
       return shown instanceof Response ? '' : String(await shown.body);
     };
-    const stream = this.#streams.open(me.id, render);
+    const stream = this.#streams.open(id, render);
     const headers = { ...PAGE_HEADERS, 'content-type': 'text/event-stream', 'x-accel-buffering': 'no' };
     return new Response(stream, { headers });
   }
@@ -176,7 +190,7 @@ class Console {
     const call = this.#callOf(c, visit, form);
     let acted: Acted;
     try {
-      acted = await page.acts[act]!(call);
+      acted = await page.acts[act]!(call).finally(() => this.#shared.clear());
     } catch (error) {
       const failure = failureOf(error);
       if (failure.status === 401 || failure.status >= 500) throw error;
@@ -271,6 +285,7 @@ class Console {
     const { pathname, search, searchParams } = new URL(c.req.url);
     return {
       v1,
+      recent: this.#recent(me, v1),
       me,
       params: c.req.param() as Record<string, string>,
       query: searchParams,
@@ -281,6 +296,12 @@ class Console {
       here: `${pathname}${search}`,
       unbounded: !('rawPath' in c.env.incoming),
     };
+  }
+
+  #recent(me: SignedInKey, v1: V1): PageCall['recent'] {
+    const view = viewOf(me);
+    return (age, path, query = {}) =>
+      this.#shared.of(`${view} GET ${path}?${queryText(query)}`, age, () => v1.get(path, query));
   }
 
   async #frame(

@@ -1,7 +1,7 @@
 /** A page of the console: what it shows, and what its forms do. */
 import type { html } from 'hono/html';
 import type { Form } from './form.ts';
-import type { ApiFailure, V1 } from './v1.ts';
+import type { ApiFailure, Query, V1 } from './v1.ts';
 
 /** HTML in which every value is escaped. */
 export type Markup = ReturnType<typeof html>;
@@ -12,10 +12,17 @@ export interface SignedInKey {
   tenant: string;
   admin: boolean;
   name?: string;
+  /** What restricts it; absent: nothing. */
+  scopes?: readonly string[];
+  identities?: readonly string[];
+  networks?: readonly string[];
+  expiresAt?: string;
 }
 
 export interface PageCall {
   v1: V1;
+  /** As `v1.get`, of an answer that is `age` ms old at most, shared with all who may see the same. @throws ApiFailure */
+  recent<T>(age: number, path: string, query?: Query): Promise<T>;
   me: SignedInKey;
   /** Labels of the path, decoded. */
   params: Record<string, string>;
@@ -53,6 +60,8 @@ export interface ConsolePage {
   nav: string;
   /** Needs an administrator's key. */
   admin?: boolean;
+  /** Shows the same to all who may see the same, and so has no form: it is made once for them, each two seconds at most. */
+  shared?: boolean;
   show(call: PageCall): Promise<ShownPage | Response>;
   /** By the value of the button. */
   acts?: Readonly<Record<string, (call: PageCall) => Promise<Acted>>>;

@@ -1,21 +1,25 @@
 /** The first page: what is wrong, what became of mail, and where. */
 import { html } from 'hono/html';
-import { DAY, HOUR, MINUTE } from '../../time.ts';
+import { DAY, HOUR, MINUTE, SECOND } from '../../time.ts';
 import type { ApiCounts, ApiQueues, ApiStatistics } from '../answers.ts';
 import type { ConsolePage, Markup, PageCall } from '../page.ts';
 import { chart, count, link, percent, table } from '../parts.ts';
 import { troubles } from './troubles.ts';
 
 const QUARTER = 15 * MINUTE;
+/** Age at which statistics are read again, ms: they follow what happens by some seconds anyway. */
+const STATISTICS_AGE = 10 * SECOND;
 
 export const overviewPage: ConsolePage = {
   path: '/',
   nav: '/',
+  shared: true,
   async show(call) {
-    const from = new Date(call.now - DAY).toISOString();
+    // To the hour, as it is answered: the calls of an hour are one.
+    const from = new Date(call.now - DAY - (call.now % HOUR)).toISOString();
     const [quarters, providers, queues, found] = await Promise.all([
-      call.v1.get<ApiStatistics>('/stats', { granularity: 'quarter', from }),
-      call.v1.get<ApiStatistics>('/stats', { by: 'provider', from }),
+      call.recent<ApiStatistics>(STATISTICS_AGE, '/stats', { granularity: 'quarter', from }),
+      call.recent<ApiStatistics>(STATISTICS_AGE, '/stats', { by: 'provider', from }),
       call.v1.get<ApiQueues>('/queues', { by: 'provider', max: 1 }),
       troubles(call),
     ]);

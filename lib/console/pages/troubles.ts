@@ -1,5 +1,6 @@
 /** What is wrong, each with its reason and the way to mend it, the worst first. */
 import { html } from 'hono/html';
+import { MINUTE } from '../../time.ts';
 import type {
   ApiDestination,
   ApiDirective,
@@ -22,6 +23,8 @@ interface Trouble {
   mend: Markup | string;
 }
 
+/** Age at which rates are read again, ms: they are judged once a minute. A pause for them is a directive, and shown at once. */
+const RATES_AGE = MINUTE / 2;
 /** Troubles that are listed; the rest are counted. */
 const SHOWN = 12;
 
@@ -70,9 +73,9 @@ async function ordered({ v1, now }: PageCall): Promise<Trouble[]> {
   });
 }
 
-async function reputation({ v1, me }: PageCall): Promise<Trouble[]> {
+async function reputation({ recent, me }: PageCall): Promise<Trouble[]> {
   const found = await asked(() =>
-    v1.get<ApiReputation>('/reputation', { tenant: me.admin ? undefined : me.tenant }),
+    recent<ApiReputation>(RATES_AGE, '/reputation', { tenant: me.admin ? undefined : me.tenant }),
   );
   if (!found || found.verdict === 'good') return [];
   return [
