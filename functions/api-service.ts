@@ -108,6 +108,7 @@ export async function openService(options: ApiServiceOptions): Promise<Fetch> {
     }
     // At each call, because a function gets no notice of its end.
     metrics.flush();
+    await control.keyUse?.flush();
     if (policyMetrics) output.emf.put({}, policyMetrics.take(policy?.state()));
     return response;
   };

@@ -236,6 +236,7 @@ function controlOf(
 ): Promise<Control> {
   return openControl({
     config: engine.config,
+    keyUse: { rows: engine.rows, random: Math.random },
     masterKey,
     clock: systemClock,
     verifyIdentities: settings.verifyIdentities,

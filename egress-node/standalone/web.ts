@@ -124,7 +124,7 @@ async function mayObserve({ control, clock }: ApiDeps, head: RequestHead): Promi
   const here = ipaddr.isValid(sourceIp) && ipaddr.process(sourceIp).range() === 'loopback';
   if (here && !forwarded) return true;
   try {
-    return (await authenticate(control.keys, head, clock.now())).admin;
+    return (await authenticate(control, head, clock.now())).admin;
   } catch {
     return false;
   }

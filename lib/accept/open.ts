@@ -79,6 +79,7 @@ export async function openPipeline(options: PipelineOptions): Promise<AcceptPipe
   const { pools, returnPathDomain, cosignDomain, dkimZone, trackingUrl, region, accountId } = settings;
   const control = await openControl({
     config: engine.config,
+    keyUse: { rows: engine.rows, random },
     masterKey,
     clock,
     verifyIdentities: true,

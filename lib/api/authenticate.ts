@@ -16,7 +16,11 @@ const BEARER = /^Bearer +([^\s.]{1,128})\.(\S{1,256}) *$/i;
  * Authenticates the caller. An unknown key and a wrong secret get one answer, in the same time, so that neither
  * reveals whether a key exists.
  */
-export async function authenticate(keys: Control['keys'], head: RequestHead, now: number): Promise<Caller> {
+export async function authenticate(
+  control: Pick<Control, 'keys' | 'keyUse'>,
+  head: RequestHead,
+  now: number,
+): Promise<Caller> {
   const header = headerOf(head, 'authorization');
   const given = header === undefined ? undefined : BEARER.exec(header);
   if (!given) {
@@ -26,12 +30,12 @@ export async function authenticate(keys: Control['keys'], head: RequestHead, now
     );
   }
   const [, id, secret] = given;
-  const key = await keys.find(id!);
+  const key = await control.keys.find(id!);
   const equal = timingSafeEqual(digest(secret!), digest(key?.secret ?? ''));
   if (!key || !equal) {
     throw new PosternError('unknown_key', 'The access key is unknown, or its secret is another one.');
   }
-  return callerOf(key, head.sourceIp, now);
+  return callerOf(control, key, head.sourceIp, now);
 }
 
 /** Digests have one length for any text: the comparison reveals nothing of the secret's length. */

@@ -113,7 +113,7 @@ async function streamOf(call: ApiCall, pull: EventPull, filter: EventFilter) {
     owner: caller.keyId,
     // A key that was revoked, or now belongs elsewhere, ends its streams.
     holds: async () => {
-      const now = await authenticate(deps.control.keys, head, deps.clock.now());
+      const now = await authenticate(deps.control, head, deps.clock.now());
       return now.admin === caller.admin && now.tenant === caller.tenant;
     },
     clock: deps.clock,

@@ -41,6 +41,9 @@ const key = {
   admin: flag('May manage keys, identities and tenants.'),
   name: z.optional(text()),
   createdAt: time('When it was made.'),
+  lastUsedAt: z.optional(
+    time('When it was last used, to the hour; absent: not in the last 400 days, as far as is known.'),
+  ),
   ...restrictions,
   limits,
   successor: z.optional(text('The key that replaced it; absent: it was not rotated.')),
@@ -98,10 +101,12 @@ const example = {
   admin: false,
   name: 'shop',
   createdAt: '2026-01-01T00:00:00.000Z',
+  lastUsedAt: '2026-03-01T14:30:00.000Z',
 };
 
+const { lastUsedAt: _, ...fresh } = example;
 const newExample = {
-  ...example,
+  ...fresh,
   secret: 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY',
   bearer: `${example.id}.wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY`,
   smtpPassword: 'BLBM/9hSUELfq8Gw+rU1YcBjkOxGbhT2XG763xVLGWL9',
@@ -125,8 +130,12 @@ const listKeys = operation({
     const page = { after, max: max && max + 1 };
     const found = await call.deps.control.keys.list(tenant, page);
     const listed = found.slice(0, max);
+    const uses = (await call.deps.control.keyUse?.last(listed)) ?? [];
     return {
-      body: { keys: listed.map(shown), next: found.length > listed.length ? listed.at(-1)!.id : undefined },
+      body: {
+        keys: listed.map((one, at) => shown(one, uses[at])),
+        next: found.length > listed.length ? listed.at(-1)!.id : undefined,
+      },
     };
   },
 });
@@ -139,7 +148,7 @@ const getOwnKey = operation({
   answer: { status: 200, description: 'Without its secret.', schema: OwnKey, example },
   async handle({ caller, deps }) {
     const found = await deps.control.keys.find(caller.keyId);
-    if (found) return { body: shown(found) };
+    if (found) return { body: await shownWithUse(found, deps) };
     throw new PosternError('unknown_key', `The key ${caller.keyId} was revoked.`);
   },
 });
@@ -215,7 +224,7 @@ const changeKey = operation({
       limits: given,
       restrictions: changed,
     });
-    return { body: shown(stored) };
+    return { body: await shownWithUse(stored, call.deps) };
   },
 });
 
@@ -271,7 +280,12 @@ function withSecret(made: AccessKey, { deps }: ApiCall): z.infer<typeof NewKey> 
   return { ...shown(made), secret, bearer, smtpPassword: smtpPassword(secret, deps.region) };
 }
 
-function shown(key: AccessKey): z.infer<typeof OwnKey> {
+async function shownWithUse(found: AccessKey, { control }: ApiCall['deps']): Promise<z.infer<typeof OwnKey>> {
+  const [lastUse] = (await control.keyUse?.last([found])) ?? [];
+  return shown(found, lastUse);
+}
+
+function shown(found: AccessKey, lastUse?: number): z.infer<typeof OwnKey> {
   const {
     id,
     tenant,
@@ -284,13 +298,14 @@ function shown(key: AccessKey): z.infer<typeof OwnKey> {
     expiresAt,
     limits: given,
     replaced,
-  } = key;
+  } = found;
   return {
     id,
     tenant,
     admin,
     name: title,
     createdAt: iso(createdAt),
+    lastUsedAt: iso(lastUse),
     scopes: scopes && [...scopes],
     identities: identities && [...identities],
     networks: networks && [...networks],

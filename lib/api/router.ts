@@ -32,7 +32,7 @@ export function posternApi(deps: ApiDeps, bodies: BodyReader): Hono<ApiEnv> {
     const { request, answer, handle } = operation;
     const { incoming } = c.env;
     const head = headOf(incoming);
-    const caller = await authenticate(deps.control.keys, head, deps.clock.now());
+    const caller = await authenticate(deps.control, head, deps.clock.now());
     const scope = scopeOf(operation);
     if (scope !== undefined) requireScope(caller, scope);
     const held = request && (await bodies.read(incoming, true));

@@ -218,6 +218,7 @@ export interface ApiKey {
   admin: boolean;
   name?: string;
   createdAt: string;
+  lastUsedAt?: string;
 }
 export interface ApiTemplate {
   name: string;

@@ -20,6 +20,7 @@ import { EventScopes, type StoredEventScope } from './event-scopes.ts';
 import { openIdentities, rowsOfIdentity } from './identities.ts';
 import { openIdentityPolicies, type StoredIdentityPolicies } from './identity-policies.ts';
 import { openIdentityCache } from './identity-store.ts';
+import { KeyUse, type KeyUseOptions } from './key-use.ts';
 import { expectOwnKeys, keyCache, openKeys } from './keys.ts';
 import { openLaneGroups } from './lane-groups.ts';
 import type { BounceTarget, ResolveMx } from './mail-from.ts';
@@ -36,6 +37,8 @@ export interface ControlOptions {
   /** Master key of 32 bytes: see master-key.ts. */
   masterKey: Buffer;
   clock: Clock;
+  /** Keeps when keys were last used; absent: nobody signs in at this process. */
+  keyUse?: Omit<KeyUseOptions, 'clock'>;
   /** Resolves TXT and MX records; absent: the system's resolver. */
   resolveTxt?: ResolveTxt;
   resolveMx?: ResolveMx;
@@ -98,6 +101,8 @@ export async function openControl(options: ControlOptions): Promise<Control> {
     closers.push(() => documents.close());
     const laneGroups = await openLaneGroups({ config, clock });
     closers.push(() => laneGroups.close());
+    const keyUse = options.keyUse && new KeyUse({ ...options.keyUse, clock });
+    closers.push(() => keyUse?.close());
     const scopes = new EventScopes(eventScopes, config);
     const resources = openTenantResources(associations, config);
     const allTenants = openTenants(tenants, { config, clock, directives, resources });
@@ -118,6 +123,7 @@ export async function openControl(options: ControlOptions): Promise<Control> {
     return {
       tenants: allTenants,
       keys: openKeys(keys, { config, vault, clock, tenants: allTenants }),
+      keyUse,
       identities: allIdentities,
       identityPolicies: openIdentityPolicies(policies, (name) =>
         allIdentities.update(name, (identity) => ({ ...identity, policed: true })),

@@ -6,6 +6,7 @@ import type { Documents } from './documents.ts';
 import type { EventDestinations } from './event-destinations.ts';
 import type { IdentityPolicies } from './identity-policies.ts';
 import type { KeyRestrictions } from './key-scope.ts';
+import type { KeyUse } from './key-use.ts';
 import type { LaneGroups } from './lane-groups.ts';
 import type { SendingLimits } from './sending-limits.ts';
 import type { Tenants } from './tenants.ts';
@@ -238,6 +239,8 @@ export interface Control {
     rotate(id: string, overlap: number): Promise<AccessKey>;
     revoke(id: string): Promise<boolean>;
   };
+  /** Absent: nobody signs in at this process. */
+  keyUse?: Pick<KeyUse, 'note' | 'last' | 'flush'>;
   identities: {
     find(name: string): Promise<Identity | undefined>;
     /** The identity that permits `address` as a From: the address itself, its domain, or a parent domain. */

@@ -49,7 +49,7 @@ export function sesV2Api(deps: ApiDeps, bodies: BodyReader): Hono<ApiEnv> {
         door: 'ses-v2',
         deps,
         limits,
-        caller: callerOf(key, head.sourceIp, deps.clock.now()),
+        caller: callerOf(deps.control, key, head.sourceIp, deps.clock.now()),
         host: headerOf(head, 'host') ?? '',
         idempotency: retryKey(head, route.operation, bodyHash),
       };

@@ -9,6 +9,7 @@ import type * as route53 from 'aws-cdk-lib/aws-route53';
 import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import { CHANGE_KIND, RECORD_KIND } from '../control/dkim-records.ts';
 import { storedKind } from '../control/documents.ts';
+import { KEY_USE_ROWS } from '../control/key-use.ts';
 import { divisionOf } from '../egress/sharing.ts';
 import { leaseOf } from '../egress/source-leases.ts';
 import {
@@ -114,6 +115,7 @@ export function submissionPermissions(data: DataStack): iam.PolicyStatement[] {
     table(data, 'suppressions', 'BatchGetItem'),
     rowsOfKinds(data, CONTACT_KINDS, 'BatchGetItem', 'PutItem'),
     rowsOfKinds(data, QUOTA_KINDS, 'Query', 'BatchWriteItem'),
+    rowsOfKinds(data, [KEY_USE_ROWS], 'BatchWriteItem'),
     table(data, 'leases', 'GetItem'),
     table(data, 'config', 'GetItem', 'BatchGetItem', 'Query'),
     lanes(data, 'SendMessage'),

@@ -17,7 +17,7 @@ const MAX_PASSWORDS = 10_000;
 const PASSWORD_OCTETS = 44;
 
 export class Callers {
-  readonly #keys: Control['keys'];
+  readonly #control: Pick<Control, 'keys' | 'keyUse'>;
   readonly #region: string;
   readonly #clock: Clock;
   readonly #networks: IpNetwork[];
@@ -25,9 +25,14 @@ export class Callers {
   readonly #passwords = new Cache<string, { secret: string; password: Buffer }>(MAX_PASSWORDS);
 
   /** @param relayFrom networks in CIDR form that may submit without AUTH. */
-  constructor(keys: Control['keys'], region: string, relayFrom: readonly string[], clock: Clock) {
+  constructor(
+    control: Pick<Control, 'keys' | 'keyUse'>,
+    region: string,
+    relayFrom: readonly string[],
+    clock: Clock,
+  ) {
     this.#clock = clock;
-    this.#keys = keys;
+    this.#control = control;
     this.#region = region;
     this.#networks = relayFrom.map((cidr) => parseNetwork(cidr)!);
   }
@@ -39,7 +44,7 @@ export class Callers {
     // An unknown key costs the same comparison, so that the time does not reveal which keys exist.
     const reference = expected ?? Buffer.alloc(PASSWORD_OCTETS);
     const same = password.length === reference.length && timingSafeEqual(password, reference);
-    const key = expected && same ? await this.#keys.find(username) : undefined;
+    const key = expected && same ? await this.#control.keys.find(username) : undefined;
     // What restricts a key is said at MAIL, where the client shows the text of a refusal.
     return key && { keyId: key.id, tenant: key.tenant, admin: key.admin, sourceIp: session.remoteAddress };
   }
@@ -54,9 +59,9 @@ export class Callers {
     const user = session.user as unknown as Caller | undefined;
     if (user) {
       // The key may have been revoked since the login.
-      const key = await this.#keys.find(user.keyId);
+      const key = await this.#control.keys.find(user.keyId);
       if (!key) throw new PosternError('unknown_key', 'The key was revoked.');
-      const caller = callerOf(key, session.remoteAddress, this.#clock.now());
+      const caller = callerOf(this.#control, key, session.remoteAddress, this.#clock.now());
       requireScope(caller, 'send');
       return caller;
     }
@@ -67,7 +72,7 @@ export class Callers {
   }
 
   async #passwordOf(keyId: string): Promise<Buffer | undefined> {
-    const key = await this.#keys.find(keyId);
+    const key = await this.#control.keys.find(keyId);
     if (!key) return undefined;
     const known = this.#passwords.get(keyId);
     if (known?.secret === key.secret) return known.password;

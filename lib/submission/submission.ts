@@ -54,7 +54,7 @@ export type SubmissionServer = Listener;
 /** Starts the listener. @returns resolves when it listens. */
 export function startSubmission(options: SubmissionOptions): Promise<SubmissionServer> {
   const { accept, control, clock } = options;
-  const callers = new Callers(control.keys, options.region, options.relayFrom, options.clock);
+  const callers = new Callers(control, options.region, options.relayFrom, options.clock);
 
   async function submit(bytes: Buffer, session: SMTPServerSession): Promise<string> {
     const { mailFrom, rcptTo } = session.envelope;

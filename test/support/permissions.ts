@@ -242,6 +242,7 @@ export const PERMISSIONS: Record<string, Granted> = {
     ),
   },
   'submission Role': {
+    'RowsTable if ForAllValues:StringLike dynamodb:LeadingKeys key-use#*': 'dynamodb:BatchWriteItem',
     'RowsTable if ForAllValues:StringLike dynamodb:LeadingKeys sending-quota#*,sending-rate#*':
       'dynamodb:BatchWriteItem dynamodb:Query',
     Log: SHIP_LOG,

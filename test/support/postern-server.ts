@@ -21,7 +21,7 @@ import { openEmbedded } from '../../lib/engine/embedded/open.ts';
 import type { Engine } from '../../lib/engine/ports.ts';
 import { FeedPull } from '../../lib/events/pull.ts';
 import type { ApiDeps } from '../../lib/http/deps.ts';
-import { TestClock } from './clock.ts';
+import { seededRandom, TestClock } from './clock.ts';
 import { MASTER_KEY } from './control.ts';
 import { testDomains } from './domains.ts';
 import { FakeAccept } from './fake-accept.ts';
@@ -95,6 +95,7 @@ export async function startPosternServer(options: ServerOptions = {}): Promise<P
   const { verifyIdentities = false, limits, kinds, policy } = options;
   const control = await openControl({
     config: engine.config,
+    keyUse: { rows: engine.rows, random: seededRandom(1) },
     masterKey: MASTER_KEY,
     clock,
     verifyIdentities,

@@ -14,6 +14,7 @@ import type { ApiDeps } from '../../lib/http/deps.ts';
 import { createResultLinks } from '../../lib/jobs/result-links.ts';
 import { type Clock, systemClock } from '../../lib/time.ts';
 import { createVerificationLinks } from '../../lib/tracking/verification-links.ts';
+import { seededRandom } from './clock.ts';
 import { MASTER_KEY } from './control.ts';
 import { testDomains } from './domains.ts';
 import { TestConfig } from './engine.ts';
@@ -76,8 +77,10 @@ export async function startSesServer(options: SesServerOptions = {}): Promise<Se
   const accept = new FakeAccept();
   const config = new TestConfig();
   const txt = new FakeTxt();
+  const { records, rows, files, suppressions } = openMemory({ clock });
   const control = await openControl({
     config,
+    keyUse: { rows, random: seededRandom(1) },
     masterKey: MASTER_KEY,
     clock,
     verifyIdentities: options.verifyIdentities ?? false,
@@ -92,7 +95,6 @@ export async function startSesServer(options: SesServerOptions = {}): Promise<Se
   const note = (event: string, fields?: Record<string, unknown>): void => {
     log.push({ event, fields });
   };
-  const { records, rows, files, suppressions } = openMemory({ clock });
   const deps: ApiDeps = {
     accept,
     control,

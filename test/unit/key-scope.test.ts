@@ -24,15 +24,16 @@ const key = (restrictions: KeyRestrictions) => ({
 describe('a key', () => {
   test('ends at its time, and is used from its networks', () => {
     assert.throws(
-      () => callerOf(key({ expiresAt: 1_000 }), '192.0.2.1', 1_000),
+      () => callerOf({}, key({ expiresAt: 1_000 }), '192.0.2.1', 1_000),
       failure('unknown_key', /expired at 1970/),
     );
-    callerOf(key({ expiresAt: 1_000 }), '192.0.2.1', 999);
+    callerOf({}, key({ expiresAt: 1_000 }), '192.0.2.1', 999);
     const networks = ['192.0.2.0/24', '2001:db8::1'];
-    for (const ip of ['192.0.2.255', '::ffff:192.0.2.1', '2001:db8::1']) callerOf(key({ networks }), ip, 0);
+    for (const ip of ['192.0.2.255', '::ffff:192.0.2.1', '2001:db8::1'])
+      callerOf({}, key({ networks }), ip, 0);
     for (const ip of ['192.0.3.0', '2001:db8::2', 'nowhere', ''])
       assert.throws(
-        () => callerOf(key({ networks }), ip, 0),
+        () => callerOf({}, key({ networks }), ip, 0),
         failure('access_denied', /may not be used from/),
       );
   });
@@ -111,7 +112,7 @@ describe('SMTP', () => {
   test('refuses a key without the scope, from elsewhere or too late, at MAIL', async () => {
     const { control, clock } = await openTestControl();
     const made = await control.keys.create({ tenant: 'a', admin: false });
-    const callers = new Callers(control.keys, 'us-east-1', [], clock);
+    const callers = new Callers(control, 'us-east-1', [], clock);
     const session = { user: { keyId: made.id }, remoteAddress: '192.0.2.1' } as never;
     assert.equal((await callers.of(session)).keyId, made.id);
     await control.keys.update(made.id, { restrictions: { scopes: ['read'] } });

@@ -39,6 +39,7 @@ export function keys(program: Command, act: Act): void {
       ['Rights', self.admin ? 'administrator' : 'sends, and reads its own'],
       ['Name', self.name],
       ['Made', clockTime(self.createdAt)],
+      ['Last used', lastUse(self)],
     ]);
   });
 }
@@ -60,10 +61,16 @@ async function list(context: Context): Promise<void> {
       { title: 'RIGHTS', cell: ({ admin }) => (admin ? 'administrator' : 'tenant') },
       { title: 'NAME', cell: ({ name }) => name, drop: 2 },
       { title: 'MADE', cell: ({ createdAt }) => clockTime(createdAt), drop: 1 },
+      { title: 'LAST USED', cell: lastUse },
     ],
     found,
     'There is no key.',
   );
+}
+
+/** To the hour. */
+function lastUse({ lastUsedAt }: AnswerValue): string {
+  return lastUsedAt === undefined ? 'never' : clockTime(lastUsedAt);
 }
 
 async function create(context: Context): Promise<void> {

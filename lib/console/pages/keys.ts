@@ -30,7 +30,7 @@ export const keysPage: ConsolePage = {
       after: query.get('after') ?? undefined,
       max: 100,
     });
-    const rows = keys.map(({ id, tenant, admin, name, createdAt }) => {
+    const rows = keys.map(({ id, tenant, admin, name, createdAt, lastUsedAt }) => {
       const revoke = sure(
         call,
         'revoke',
@@ -40,11 +40,11 @@ export const keysPage: ConsolePage = {
           : 'Whoever uses it is refused from then on.',
         html`<input type="hidden" name="id" value="${id}">`,
       );
-      return html`<tr><th scope="row"><code>${id}</code></th><td class="text">${name ?? ''}</td><td>${tenant}</td><td>${admin ? badge('administrator', 'warn') : badge('sends')}</td><td class="tight">${when(createdAt, now)}</td><td>${revoke}</td></tr>`;
+      return html`<tr><th scope="row"><code>${id}</code></th><td class="text">${name ?? ''}</td><td>${tenant}</td><td>${admin ? badge('administrator', 'warn') : badge('sends')}</td><td class="tight">${when(createdAt, now)}</td><td class="tight">${lastUsedAt === undefined ? 'never' : when(lastUsedAt, now)}</td><td>${revoke}</td></tr>`;
     });
     const body = html`<h1>Keys</h1><p class="lead">One key serves the SES API, SMTP, <code>/v1</code> and this console.</p>${problem(call.problem)}
 <form method="get" action="${pathTo('/keys')}" class="inline" role="search">${field({ label: 'Of the tenant', name: 'tenant', type: 'search', value: query.get('tenant') ?? '' })}<button class="second" type="submit">Show</button></form>
-${table('Access keys', ['Access key id', 'Name', 'Tenant', 'Rights', 'Made', ''], rows)}${pager(call, '/keys', next)}
+${table('Access keys', ['Access key id', 'Name', 'Tenant', 'Rights', 'Made', 'Last used', ''], rows)}${pager(call, '/keys', next)}
 <h2>New key</h2>${form(
       call,
       'create',

@@ -55,7 +55,7 @@ export function sesV1Api(deps: ApiDeps, bodies: BodyReader): Hono<ApiEnv> {
         door: 'ses-v1',
         deps,
         limits,
-        caller: callerOf(key, head.sourceIp, deps.clock.now()),
+        caller: callerOf(deps.control, key, head.sourceIp, deps.clock.now()),
         host: headerOf(head, 'host') ?? '',
         idempotency: retryKey(head, name, bodyHash),
       };
