@@ -9,11 +9,13 @@ import type { Control } from '../../lib/control/types.ts';
 import type { Engine } from '../../lib/engine/ports.ts';
 import type { ApiDeps } from '../../lib/http/deps.ts';
 import { createResultLinks } from '../../lib/jobs/result-links.ts';
+import type { Log } from '../../lib/log.ts';
 import { createReferences, type MessageReferences } from '../../lib/mail/message-reference.ts';
 import { createReportMailboxes, type ReportMailboxes } from '../../lib/mail/report-mailbox.ts';
 import { createReturnPaths, type ReturnPaths } from '../../lib/mail/return-path.ts';
 import { createSigner } from '../../lib/mail/signer.ts';
 import { createUnsubscribeAddresses, type UnsubscribeAddresses } from '../../lib/mail/unsubscribe-address.ts';
+import { AcceptedCounts } from '../../lib/statistics/accepted.ts';
 import { type Clock, DAY, type Random } from '../../lib/time.ts';
 import { createTrackingLinks, type TrackingLinks } from '../../lib/tracking/links.ts';
 import { createUnsubscribeLinks, type UnsubscribeLinks } from '../../lib/tracking/unsubscribe-links.ts';
@@ -30,6 +32,7 @@ export interface AcceptOptions {
   delivery: Pick<DeliveryParts, 'egress' | 'policy' | 'metrics' | 'bulk'>;
   clock: Clock;
   random: Random;
+  log: Log;
 }
 
 export interface AcceptParts {
@@ -47,9 +50,9 @@ export interface AcceptParts {
   apiLinks: Pick<ApiDeps, 'verification' | 'results'>;
 }
 
-/** Opens the pipeline. The stack closes its signer. */
+/** Opens the pipeline. The stack closes its signer, and writes what was counted last. */
 export function openAccept(
-  { settings: current, engine, control, masterKey, delivery, clock, random }: AcceptOptions,
+  { settings: current, engine, control, masterKey, delivery, clock, random, log }: AcceptOptions,
   stack: AsyncDisposableStack,
 ): AcceptParts {
   const { egress, policy, metrics } = delivery;
@@ -62,8 +65,9 @@ export function openAccept(
   const trackingKey = derive(masterKey, 'tracking');
   const links = createTrackingLinks(trackingKey);
   const unsubscribeLinks = createUnsubscribeLinks(trackingKey);
+  const counts = stack.adopt(new AcceptedCounts({ rows: engine.rows, clock, log }), (one) => one.stop());
   const accept = createAccept({
-    engine,
+    engine: { ...engine, queue: counts.counting(engine.queue) },
     control,
     contacts: new Contacts(engine.rows, clock),
     signer: stack.adopt(createSigner(), (one) => one.close()),

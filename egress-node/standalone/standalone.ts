@@ -81,7 +81,7 @@ export async function startStandalone(started: Settings, log: Log): Promise<Stan
   const context = contextOf(settings);
   const events = stack.adopt(await eventsOf(settings, engine, control, resolver, log), (one) => one.close());
   const { accept, tokens, apiLinks, ...trackingLinks } = openAccept(
-    { settings: current, engine, control, masterKey, delivery, clock, random: Math.random },
+    { settings: current, engine, control, masterKey, delivery, clock, random: Math.random, log },
     stack,
   );
   const contacts = new Contacts(engine.rows, clock);

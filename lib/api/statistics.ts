@@ -32,7 +32,8 @@ const MAX_POINTS = 10_000;
 const TENANTS = 50;
 
 const HELP: Partial<Record<Counter, string>> = {
-  accepted: 'Deliveries taken in; counted of mail with a campaign, and so by campaign alone.',
+  accepted:
+    'Recipients of mail taken in: in the total, and by campaign. On AWS by campaign alone; the metric Accepted has all.',
   sent: 'Deliveries that were sent: delivered, bounced or expired.',
   deferred: 'Attempts that were put off.',
   transientBounces: 'Expired ones included.',

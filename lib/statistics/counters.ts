@@ -3,7 +3,7 @@
  *
  * | outcome                | counters                                                            |
  * |------------------------|---------------------------------------------------------------------|
- * | accepted               | accepted, of mail with a campaign: its record alone says how many    |
+ * | accepted               | accepted, by campaign alone: `accepted.ts` counts it of all mail     |
  * | attempt, delivered     | sent, delivered                                                     |
  * | attempt, deferred      | deferred                                                            |
  * | attempt, bounced       | sent, permanentBounces or transientBounces                          |

@@ -107,6 +107,18 @@ export class Tally {
     }
   }
 
+  /** Adds what a tenant handed in, of all mail: outcomes tell of it by campaign alone. */
+  accepted(tenant: string, at: number, amount: number): void {
+    const hour = at - (at % HOUR);
+    const quarter = Math.floor((at - hour) / QUARTER);
+    for (const partition of [tenant, ALL_TENANTS]) {
+      const row = this.#row(partition, hour, MAIN_PART);
+      for (const name of [COUNTERS.accepted, `${COUNTERS.accepted}@${quarter}`])
+        row.set(name, (row.get(name) ?? 0) + amount);
+    }
+    this.#mark(tenant, at);
+  }
+
   /** Whether an attempt was made by a split pool itself, and a peer answered it. */
   #isOwn({ pool }: MessageRecord, { attempt }: Outcome): boolean {
     const others = pool === undefined ? undefined : this.#splits.get(pool);
@@ -149,9 +161,12 @@ export class Tally {
         additions.push([this.#row(tenant, hour, CAMPAIGN_PART), name, amount]);
       }
     }
-    if (additions.length > 0)
-      this.#tenants.set(tenant, Math.max(this.#tenants.get(tenant) ?? 0, at - (at % DAY)));
+    if (additions.length > 0) this.#mark(tenant, at);
     return additions;
+  }
+
+  #mark(tenant: string, at: number): void {
+    this.#tenants.set(tenant, Math.max(this.#tenants.get(tenant) ?? 0, at - (at % DAY)));
   }
 
   /**

@@ -26,7 +26,7 @@ export const overviewPage: ConsolePage = {
     const day = quarters.points.filter(({ at }) => Date.parse(at) > call.now - DAY);
     const hour = day.filter(({ at }) => Date.parse(at) > call.now - HOUR - QUARTER);
     const body = html`<h1>Overview</h1><div id="overview" data-live>${found}
-${tiles(sum(day), sum(hour), queues)}
+${tiles(sum(day), sum(hour), queues, call)}
 ${hourly(day, call)}
 ${byProvider(providers.points)}</div>`;
     return { title: 'Overview', body, live: true, charts: true };
@@ -53,14 +53,16 @@ function sum(points: readonly ApiCounts[]): Required<ApiCounts> & { bounced: num
 
 type Total = ReturnType<typeof sum>;
 
-function tiles(day: Total, hour: Total, { total }: ApiQueues): Markup {
-  const all: readonly [string, keyof Total, string, string?][] = [
+function tiles(day: Total, hour: Total, { total }: ApiQueues, { unbounded }: PageCall): Markup {
+  const all: [string, keyof Total, string, string?][] = [
     ['Sent', 'sent', 'deliveries that ended'],
     ['Delivered', 'delivered', percent(day.delivered, day.sent)],
     ['Deferred', 'deferred', 'attempts put off'],
     ['Bounced', 'bounced', percent(day.bounced, day.sent), 'bounced'],
     ['Complained', 'complaints', percent(day.complaints, day.delivered)],
   ];
+  // Functions count it as a metric alone.
+  if (unbounded) all.unshift(['Accepted', 'accepted', 'recipients of mail taken in']);
   return html`<ul class="tiles" aria-label="Waiting now, and of the last 24 hours">
 <li><span class="word">${link('/queues', 'Waiting now')}</span><strong class="figure">${count(total.ready + total.inHand + total.later)}</strong>
 <span class="quiet">${count(total.later)} for a later time</span><span class="now">${count(total.inHand)} in hand</span></li>${all.map(

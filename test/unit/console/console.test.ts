@@ -503,6 +503,7 @@ describe('behind a Function URL', () => {
     const page = await call(event('GET', '', { cookies }));
     assert.equal(page.statusCode, 200);
     assert.match(page.body, /data-follow="poll"/);
+    assert.doesNotMatch(page.body, />Accepted</, 'a function counts it as a metric alone');
     const asset = /\/console(\/assets\/[^"]+)"/.exec(page.body)![1]!;
     assert.match(
       (await call(event('GET', asset, { cookies }))).headers['cache-control']!,

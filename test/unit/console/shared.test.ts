@@ -3,7 +3,9 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { ENTRIES, GRACE, Shared, viewOf } from '../../../lib/console/shared.ts';
 import { Link } from '../../../lib/engine/embedded/link.ts';
-import { SECOND } from '../../../lib/time.ts';
+import { StatisticsRecorder } from '../../../lib/statistics/recorder.ts';
+import { Tally } from '../../../lib/statistics/tally.ts';
+import { HOUR, SECOND } from '../../../lib/time.ts';
 import { TestClock } from '../../support/clock.ts';
 import { ConsoleVisitor } from '../../support/console-visitor.ts';
 import { type PosternServer, startPosternServer } from '../../support/postern-server.ts';
@@ -71,6 +73,17 @@ describe('the overview', () => {
     });
     assert.ok(calls.length > 0 && calls.length <= 3, calls.join(' '));
     gone.abort();
+  });
+
+  test('shows what was accepted, of a day and of the last hour', async () => {
+    const tally = new Tally();
+    tally.accepted('other', server.clock.now() - 5 * HOUR, 1_000);
+    tally.accepted('other', server.clock.now(), 234);
+    await new StatisticsRecorder({ rows: server.engine.rows, shards: 1 }).count('accepted', tally);
+    const other = await ConsoleVisitor.of(server.url, 'other');
+    const tile = /<li><span class="word">Accepted<.*?<\/li>/s.exec((await other.visit('')).text)![0];
+    assert.match(tile, /1,234.*234 in the last hour/s);
+    server.clock.advance(AGE + GRACE);
   });
 
   test('of a tenant or of a restricted key is not what another is shown', async () => {
