@@ -5,7 +5,6 @@ import { type ApiDeps, type ApiEnv, type ApiLimits, DEFAULT_LIMITS } from '../ht
 import { hasOneHost, headOf } from '../http/raw-request.ts';
 import { sesV2Api } from '../ses/api.ts';
 import { resultFiles } from './results.ts';
-import { posternApi } from './router.ts';
 import { verificationPages } from './verification.ts';
 
 /** A caller sends raw content in base64 inside JSON or a form: four bytes for three, and room for the other members. */
@@ -32,13 +31,19 @@ export function createApi(deps: ApiDeps): Hono<ApiEnv> {
     return c.json({ message: 'The request must have one Host header (RFC 9112 §3.2).' }, 400);
   });
   app.route('/', sesV2Api(deps, bodies));
+  // The next two are loaded, with model and schemas, at their first call: no other caller waits for them at a cold start.
   let v1: Promise<Hono<ApiEnv>> | undefined;
   app.on(['GET', 'POST'], '/', async (c) => {
-    // Loaded with its model at the first call: no other caller waits for it at a cold start.
     v1 ??= import('../ses/v1/api.ts').then(({ sesV1Api }) => sesV1Api(deps, bodies));
     return (await v1).fetch(c.req.raw, c.env);
   });
-  app.route('/v1', posternApi(deps, bodies));
+  let own: Promise<Hono<ApiEnv>> | undefined;
+  app.all('/v1/*', async (c) => {
+    own ??= import('./router.ts').then(({ posternApi }) =>
+      new Hono<ApiEnv>().route('/v1', posternApi(deps, bodies)),
+    );
+    return (await own).fetch(c.req.raw, c.env);
+  });
   if (deps.results) app.route('/', resultFiles(deps, deps.results));
   if (deps.verification) app.route('/', verificationPages(deps, deps.verification));
   return app;

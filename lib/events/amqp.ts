@@ -103,7 +103,8 @@ function publish(
 
 async function openBroker(url: string, lost: () => void): Promise<Broker> {
   // Loaded with the first event for a broker, which most installations do not have.
-  const { connect } = await import('amqplib');
+  // A chunk of a CommonJS package exports the whole as default alone.
+  const { connect } = (await import('amqplib')).default;
   const connection = await connect(url, { timeout: DEADLINE });
   connection.on('error', lost);
   connection.on('close', lost);

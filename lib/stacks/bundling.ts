@@ -1,8 +1,8 @@
-/** How code is bundled: the functions by CDK's own construct, long-lived processes as assets. */
+/** How code is bundled, with the SDK included, so that what was tested runs: functions in chunks, processes in one file. */
 import { copyFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { AssetHashType, DockerImage, type ILocalBundling } from 'aws-cdk-lib';
-import { type BundlingOptions, OutputFormat } from 'aws-cdk-lib/aws-lambda-nodejs';
+import { Code } from 'aws-cdk-lib/aws-lambda';
 import type { AssetOptions } from 'aws-cdk-lib/aws-s3-assets';
 import { type BuildOptions, buildSync } from 'esbuild';
 
@@ -18,18 +18,6 @@ const MAIN_FIELDS = ['module', 'main'];
 /** Packages that are CommonJS alone load Node's modules by `require`, which an ES module lacks. */
 const BANNER = "import { createRequire } from 'node:module';const require = createRequire(import.meta.url);";
 
-/** Of every function: one ES module with everything in it, the SDK included, so that what was tested runs. */
-export const FUNCTION_BUNDLING: BundlingOptions = {
-  format: OutputFormat.ESM,
-  target: TARGET,
-  mainFields: MAIN_FIELDS,
-  externalModules: [],
-  minify: true,
-  sourceMap: true,
-  sourcesContent: false,
-  banner: BANNER,
-};
-
 /** Options for a long-lived process. */
 export const SERVICE_BUNDLING = {
   bundle: true,
@@ -43,17 +31,6 @@ export const SERVICE_BUNDLING = {
   logLevel: 'warning',
   banner: { js: BANNER },
 } as const satisfies BuildOptions;
-
-/** How CDK puts further files beside the bundle of a function. */
-export function copying(files: readonly string[]): BundlingOptions {
-  return {
-    commandHooks: {
-      beforeBundling: () => [],
-      beforeInstall: () => [],
-      afterBundling: (_, output) => files.map((file) => `cp '${file}' '${output}'`),
-    },
-  };
-}
 
 /** What is installed beside a long-lived process. */
 const SERVICE_FILES = [
@@ -95,10 +72,34 @@ export function serviceAsset(
       return true;
     },
   };
-  return {
-    path: join(ROOT, 'egress-node'),
-    assetHashType: AssetHashType.OUTPUT,
-    // CDK distinguishes bundles of one directory by this; nothing runs in a container.
-    bundling: { image: DockerImage.fromRegistry('none'), command: [service], local },
+  return { path: join(ROOT, 'egress-node'), ...bundledBy(local, service) };
+}
+
+/** @param name distinguishes bundles of one directory; nothing runs in a container. */
+function bundledBy(local: ILocalBundling, name: string): AssetOptions {
+  const bundling = { image: DockerImage.fromRegistry('none'), command: [name], local };
+  return { assetHashType: AssetHashType.OUTPUT, bundling };
+}
+
+/**
+ * Code of a function: `index.mjs`, and a chunk for each part that is imported when it is first needed. A start compiles
+ * no chunk that it does not import, however large the whole is.
+ * @param entry file in `functions/`. @param beside paths of files that go beside the bundle.
+ */
+export function functionCode(entry: string, beside: readonly string[]): Code {
+  const local: ILocalBundling = {
+    tryBundle(directory) {
+      buildSync({
+        ...SERVICE_BUNDLING,
+        absWorkingDir: ROOT,
+        entryPoints: { index: join('functions', entry) },
+        outdir: directory,
+        outExtension: { '.js': '.mjs' },
+        splitting: true,
+      });
+      for (const file of beside) copyFileSync(file, join(directory, basename(file)));
+      return true;
+    },
   };
+  return Code.fromAsset(join(ROOT, 'functions'), bundledBy(local, entry));
 }

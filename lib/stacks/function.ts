@@ -1,14 +1,12 @@
 /** A Lambda function with what all of them have: a role of its own, an encrypted log that expires, the runtime. */
-import { join } from 'node:path';
 import type { Duration } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import type * as kms from 'aws-cdk-lib/aws-kms';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
-import { NodejsFunction } from 'aws-cdk-lib/aws-lambda-nodejs';
 import * as logs from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
 import { STAGE_VARIABLE } from '../observe/emf.ts';
-import { copying, FUNCTION_BUNDLING, ROOT } from './bundling.ts';
+import { functionCode } from './bundling.ts';
 import type { Stage } from './stage.ts';
 
 export interface PosternFunctionProps {
@@ -50,11 +48,9 @@ export class PosternFunction extends Construct {
       }),
     );
     for (const statement of props.permissions) this.role.addToPolicy(statement);
-    this.function = new NodejsFunction(this, 'Function', {
-      entry: join(ROOT, 'functions', props.entry),
-      projectRoot: ROOT,
-      depsLockFilePath: join(ROOT, 'package-lock.json'),
-      bundling: { ...FUNCTION_BUNDLING, ...copying(props.beside ?? []) },
+    this.function = new lambda.Function(this, 'Function', {
+      code: functionCode(props.entry, props.beside ?? []),
+      handler: 'index.handler',
       description: props.description,
       runtime: lambda.Runtime.NODEJS_24_X,
       architecture: lambda.Architecture.ARM_64,

@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { readdir, writeFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { basename, dirname, join } from 'node:path';
@@ -134,6 +134,17 @@ after(async () => {
   process.env = environment;
 });
 
+/** The text of a function's bundle: what its start compiles, and what is loaded when it is first needed. */
+function partsOf(directory: string): { first: string; later: string } {
+  const chunks = new Set(['index.mjs']);
+  const read = (name: string): string => readFileSync(join(directory, name), 'utf8');
+  for (const name of chunks)
+    for (const [, chunk] of read(name).matchAll(/\b(?:from|import)\s*"\.\/([^"]+\.mjs)"/g))
+      chunks.add(chunk!);
+  const others = readdirSync(directory).filter((name) => name.endsWith('.mjs') && !chunks.has(name));
+  return { first: [...chunks].map(read).join(), later: others.map(read).join() };
+}
+
 /** Text written to standard output meanwhile: the log of a function. (The test runner writes bytes.) */
 async function outputOf(work: () => Promise<unknown>): Promise<string> {
   const { write } = process.stdout;
@@ -191,6 +202,16 @@ describe('the bundle of', () => {
     const result = (await bundles.Api(urlEvent(signed))) as Exclude<LambdaFunctionURLResult, string>;
     assert.equal(result.statusCode, 200, result.body);
     assert.equal((JSON.parse(result.body!) as { SendingEnabled: boolean }).SendingEnabled, true);
+  });
+
+  test('Api starts without what its first call may not need', () => {
+    const { first, later } = partsOf(directories.Api!);
+    assert.ok(first.includes('/v2/email/identities'));
+    // The API of Postern, SES v1, the console.
+    for (const text of ['See /v1/openapi.json', 'CloneReceiptRuleSet', 'Sign out on a page']) {
+      assert.ok(later.includes(text), text);
+      assert.ok(!first.includes(text), text);
+    }
   });
 
   test('Api serves the console, with its files, to who signs in', async () => {
