@@ -70,18 +70,27 @@ export class KeyUse {
     this.#cancel?.();
   }
 
-  /** When each key was last used, ms; undefined: not in 400 days. @throws PosternError of the storage group. */
+  /**
+   * When each key was last used, ms; undefined: not in 400 days. Of those that were used here within the hour the store is
+   * asked nothing: it has them no more exactly, and a key that asks for itself does so with each page of the console.
+   * @throws PosternError of the storage group.
+   */
   async last(keys: readonly { id: string; createdAt: number }[]): Promise<(number | undefined)[]> {
-    const found: (number | undefined)[] = [];
+    const since = this.#options.clock.now() - HOUR;
+    const written = await this.#written(keys.filter(({ id }) => (this.#noted.get(id) ?? 0) <= since));
+    return keys.map(({ id, createdAt }) => {
+      const last = Math.max(written.get(id) ?? 0, this.#noted.get(id) ?? 0);
+      // An id that was revoked and brought again is another key.
+      return last >= createdAt && last > 0 ? last : undefined;
+    });
+  }
+
+  async #written(keys: readonly { id: string }[]): Promise<Map<string, number>> {
+    const found = new Map<string, number>();
     for (let from = 0; from < keys.length; from += ROW_CALL) {
-      const some = keys.slice(from, from + ROW_CALL);
-      const rows = await this.#options.rows.get(some.map(({ id }) => nameOf(id)));
-      for (const [at, { id, createdAt }] of some.entries()) {
-        const written = (rows[at]?.value as { at: number } | undefined)?.at ?? 0;
-        const last = Math.max(written, this.#noted.get(id) ?? 0);
-        // An id that was revoked and brought again is another key.
-        found.push(last >= createdAt && last > 0 ? last : undefined);
-      }
+      const names = keys.slice(from, from + ROW_CALL).map(({ id }) => nameOf(id));
+      const rows = await this.#options.rows.get(names);
+      for (const row of rows) if (row) found.set(row.key, (row.value as { at: number }).at);
     }
     return found;
   }
