@@ -36,6 +36,8 @@ export class DocumentCache<T extends object> {
   /** When each key was found to have no document. */
   readonly #absent = new Cache<string, number>(ABSENT);
   readonly #reading = new Map<string, Promise<HeldDocument<T> | undefined>>();
+  /** The last update of each key that is under way. */
+  readonly #turns = new Map<string, Promise<unknown>>();
 
   /** @param capacity the most that is held, characters of JSON. */
   constructor(config: Config, kind: string, clock: Clock, capacity: number) {
@@ -89,21 +91,23 @@ export class DocumentCache<T extends object> {
   }
 
   /**
-   * Changes a document by optimistic concurrency: `change` receives a copy and may run again on a newer one.
+   * Changes a document by optimistic concurrency: `change` receives a copy and may run again on a newer one. Updates of
+   * this process take turns: of those that all read one version only one could store its change, and the more calls
+   * come, the more would be refused.
    * @param absent what to change where there is no document; absent: nothing.
    * @returns the stored document, or undefined when it does not exist.
-   * @throws `config_conflict` when other writers were first each time; the storage group.
+   * @throws `config_conflict` when other processes were first each time; the storage group.
    */
   async update(key: string, change: (value: T) => T, absent?: T): Promise<T | undefined> {
-    for (let tries = 1; ; tries += 1) {
-      const held = this.#known(key) ?? (await this.#read(key));
-      const before = held?.value ?? absent;
-      if (before === undefined) return undefined;
-      try {
-        return await this.#put(key, change(structuredClone(before)), held?.version ?? 0);
-      } catch (error) {
-        if (!isConflict(error) || tries === UPDATE_TRIES) throw error;
-      }
+    const before = this.#turns.get(key);
+    const update = (): Promise<T | undefined> => this.#update(key, change, absent);
+    // Whether the one before failed is told to its own caller.
+    const turn = before === undefined ? update() : before.then(update, update);
+    this.#turns.set(key, turn);
+    try {
+      return await turn;
+    } finally {
+      if (this.#turns.get(key) === turn) this.#turns.delete(key);
     }
   }
 
@@ -182,6 +186,19 @@ export class DocumentCache<T extends object> {
       });
     this.#reading.set(key, reading);
     return reading;
+  }
+
+  async #update(key: string, change: (value: T) => T, absent: T | undefined): Promise<T | undefined> {
+    for (let tries = 1; ; tries += 1) {
+      const held = this.#known(key) ?? (await this.#read(key));
+      const before = held?.value ?? absent;
+      if (before === undefined) return undefined;
+      try {
+        return await this.#put(key, change(structuredClone(before)), held?.version ?? 0);
+      } catch (error) {
+        if (!isConflict(error) || tries === UPDATE_TRIES) throw error;
+      }
+    }
   }
 
   async #put(key: string, given: T, expect?: number): Promise<T> {

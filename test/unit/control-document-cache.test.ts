@@ -150,6 +150,24 @@ test('concurrent updates of several processes all count, the first one included'
   assert.equal(await cache.update('none', add), undefined);
 });
 
+test('any number of concurrent updates of one process all count, and none is written twice', async () => {
+  const { config, cache } = open();
+  await cache.create('a', { count: 0 }, 'Thing a');
+  let runs = 0;
+  const add = ({ count }: Thing): Thing => {
+    runs += 1;
+    if (count === 7) throw new Error('unlucky');
+    return { count: count + 1 };
+  };
+  const skip = ({ count }: Thing): Thing => ({ count: count + 1 });
+  const updates = Array.from({ length: 30 }, (_, n) => cache.update('a', n === 8 ? skip : add));
+  const results = await Promise.allSettled(updates);
+  const failed = results.flatMap(({ status }, n) => (status === 'rejected' ? [n] : []));
+  assert.deepEqual(failed, [7]);
+  assert.deepEqual((await config.get('thing', 'a'))?.value, { count: 29 });
+  assert.equal(runs, 29);
+});
+
 test('an update that is overtaken repeatedly ends with a conflict', async () => {
   const { config, cache } = open();
   await cache.create('a', { count: 0 }, 'Thing a');
