@@ -138,7 +138,7 @@ async function median(step: (n: number) => Promise<unknown>): Promise<number> {
   return times.sort((a, b) => a - b)[PAGES]!;
 }
 
-/** Look-up of one document and pages of its list, medians in µs. @param find what a cache in memory cannot answer. */
+/** Look-up of one document and pages of its list, medians in µs. */
 async function documentFigures(
   count: number,
   list: (page: { max: number; after?: string }) => Promise<readonly unknown[]>,
