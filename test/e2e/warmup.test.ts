@@ -9,6 +9,7 @@ import {
   GetDedicatedIpCommand,
   PutDedicatedIpInPoolCommand,
   PutDedicatedIpWarmupAttributesCommand,
+  PutEmailIdentityFeedbackAttributesCommand,
   type SESv2Client,
   SendEmailCommand,
 } from '@aws-sdk/client-sesv2';
@@ -84,6 +85,13 @@ const counts = async () => (await api('GET', `/warmup?ip=${IP}`)).ips[0].provide
 
 test('an IP warms up by SES’s API, counts a complaint, and goes on after a restart', async () => {
   await ses().send(new CreateEmailIdentityCommand({ EmailIdentity: 'example.com' }));
+  // The complaint by mail to its sender would be counted, too, once it is delivered.
+  await ses().send(
+    new PutEmailIdentityFeedbackAttributesCommand({
+      EmailIdentity: 'example.com',
+      EmailForwardingEnabled: false,
+    }),
+  );
   await ses().send(new PutDedicatedIpWarmupAttributesCommand({ Ip: IP, WarmupPercentage: 10 }));
   const id = await send('user@example.net');
   await delivered(id);
