@@ -7,12 +7,12 @@
  * otherwise, signed with RSA-2048, and every accept is synced to disk. Over SMTP, client and sink are ordinary: the
  * client waits for each reply before its next body or envelope, no two bodies are the same, and the sink takes DATA.
  * With `--eager` the client sends ahead, the body is always the same, and the sink offers CHUNKING, as few do. The
- * yardstick is the machine's RSA-2048 limit, taken before and after in the same run. A run of 2,000 messages to warm
- * up goes before.
+ * yardstick is the machine's RSA-2048 limit, taken before and after in the same run. A run of 10,000 messages goes
+ * before, after which the compiler has little left to do.
  */
 import { parseArgs } from 'node:util';
 import { httpLoad } from './support/http-load.ts';
-import { cpuMicros, quantile, residentMb, rsaLimit, table } from './support/machine.ts';
+import { cpuMicros, quantile, residentMb, rsaLimit, table, threadMicros } from './support/machine.ts';
 import { bulkBody, type Sizes, sendEmailBody, smtpMessage, variedMessage } from './support/messages.ts';
 import { type BenchPostern, startPostern, startSinkProcess } from './support/postern.ts';
 import { signedPost } from './support/sign.ts';
@@ -91,6 +91,7 @@ const postern = await startPostern({
 /** One run: messages/s, and the CPU time of each process. */
 async function run(from: number, count: number, rate?: number) {
   const before = await sink.count();
+  const threads = threadMicros(postern.pid);
   const cpu = { postern: cpuMicros(postern.pid), sink: cpuMicros(sink.pid), self: process.cpuUsage() };
   await postern.metric('nodejs_eventloop_lag_p99_seconds');
   let peak = 0;
@@ -104,11 +105,15 @@ async function run(from: number, count: number, rate?: number) {
   const lag = await postern.metric('nodejs_eventloop_lag_p99_seconds');
   const seconds = (end - result.beganAt) / 1000;
   const self = process.cpuUsage(cpu.self);
+  const threadsNow = threadMicros(postern.pid);
   return {
     perSecond: count / seconds,
     result,
     lag: lag * 1000,
     peak,
+    threads: Object.fromEntries(
+      Object.entries(threadsNow).map(([name, value]) => [name, (value - threads[name]!) / count]),
+    ),
     cpu: {
       postern: (cpuMicros(postern.pid) - cpu.postern) / count,
       sink: (cpuMicros(sink.pid) - cpu.sink) / count,
@@ -117,7 +122,7 @@ async function run(from: number, count: number, rate?: number) {
   };
 }
 
-await run(0, Math.min(2000, total));
+await run(0, Math.min(10_000, total));
 const full = await run(1_000_000, total);
 const limitAfter = await rsaLimit(2);
 const limit = (limitBefore + limitAfter) / 2;
@@ -149,8 +154,13 @@ if (!values.quick) {
     'loop p99 ms': half.lag.toFixed(1),
   });
 }
+const threadRows = Object.entries(full.threads).map(([thread, micros]) => ({
+  thread,
+  'µs CPU a message': micros.toFixed(0),
+  'of signing': (micros / full.threads.signing!).toFixed(2),
+}));
 process.stdout.write(
-  `RSA-2048 limit of this machine: ${limitBefore.toFixed(0)}/s before, ${limitAfter.toFixed(0)}/s after\n${table(rows)}\n`,
+  `RSA-2048 limit of this machine: ${limitBefore.toFixed(0)}/s before, ${limitAfter.toFixed(0)}/s after\n${table(rows)}\n${table(threadRows)}\n`,
 );
 await postern.dispose();
 sink.close();
