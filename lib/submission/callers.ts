@@ -13,6 +13,8 @@ import type { Clock } from '../time.ts';
 
 /** Maximum number of derived SMTP passwords in the cache. */
 const MAX_PASSWORDS = 10_000;
+/** Maximum number of addresses in the cache of those that need no login. */
+const MAX_ADDRESSES = 10_000;
 /** Octets of an SMTP password. */
 const PASSWORD_OCTETS = 44;
 
@@ -23,6 +25,8 @@ export class Callers {
   readonly #networks: IpNetwork[];
   /** SMTP passwords by key, derived once. */
   readonly #passwords = new Cache<string, { secret: string; password: Buffer }>(MAX_PASSWORDS);
+  /** Whether an address may relay: parsed once, where each MAIL and each message asks for it. */
+  readonly #relays = new Cache<string, boolean>(MAX_ADDRESSES);
 
   /** @param relayFrom networks in CIDR form that may submit without AUTH. */
   constructor(
@@ -51,7 +55,11 @@ export class Callers {
 
   /** Whether an address may submit without AUTH. */
   mayRelay(address: string): boolean {
-    return this.#networks.some((network) => isInNetwork(address, network));
+    const known = this.#relays.get(address);
+    if (known !== undefined) return known;
+    const may = this.#networks.some((network) => isInNetwork(address, network));
+    this.#relays.set(address, may);
+    return may;
   }
 
   /** @throws `missing_authentication`, `unknown_key`, `access_denied`. */
