@@ -2,6 +2,7 @@
  * Turns a submission that may be sent into the exact bytes that will travel: composed or completed, tracked, signed.
  */
 import { hash } from 'node:crypto';
+import { Cache } from '../cache.ts';
 import type { Control, Identity } from '../control/types.ts';
 import type { Admission } from '../engine/ports.ts';
 import { PosternError } from '../errors.ts';
@@ -109,11 +110,14 @@ function withUnsubscribe(
  */
 const REFERENCE_LIFE = 60 * DAY;
 
+/** Stand for the names of tenants, which readers are not shown. */
+const digests = new Cache<string, string>(1000);
+
 /** The fields by which complaints are matched and grouped. */
 function feedbackFieldsOf({ references, region }: DraftDeps, prepared: Prepared): HeaderField[] {
   const { id, tenant, tags, campaign = '', expiresAt } = prepared;
-  // Readers see it, so it does not spell the name of the customer.
-  const digest = hash('sha256', tenant, 'hex').slice(0, 16);
+  let digest = digests.get(tenant);
+  if (digest === undefined) digests.set(tenant, (digest = hash('sha256', tenant, 'hex').slice(0, 16)));
   return feedbackFields(references.make(id, expiresAt + REFERENCE_LIFE), {
     a: tags['ses:feedback-id-a']?.[0] ?? campaign,
     b: tags['ses:feedback-id-b']?.[0] ?? '',

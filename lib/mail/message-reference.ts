@@ -65,5 +65,5 @@ export function referenceIn(feedbackId: string): string | undefined {
 
 /** A part holds no colon, no blank and no line break, and fits with the others on one line (RFC 5322 §2.1.1). */
 function clean(part: string): string {
-  return part.slice(0, 256).replace(/[^\w.@-]/g, '_');
+  return part === '' ? part : part.slice(0, 256).replace(/[^\w.@-]/g, '_');
 }

@@ -1,8 +1,22 @@
 import assert from 'node:assert/strict';
+import { createHmac, randomBytes } from 'node:crypto';
 import { describe, it } from 'node:test';
 import { parseEnvelopeAddress } from '../../lib/mail/address.ts';
-import { isMessageId, messageIdIn, newMessageId, qualifiedId } from '../../lib/mail/message-id.ts';
+import { createHmacSha256 } from '../../lib/mail/hmac.ts';
+import {
+  callOf,
+  callOfKey,
+  callUuids,
+  isMessageId,
+  messageIdIn,
+  newMessageId,
+  qualifiedId,
+  readIdBytes,
+  writeIdBytes,
+} from '../../lib/mail/message-id.ts';
+import { createReferences } from '../../lib/mail/message-reference.ts';
 import { createReturnPaths } from '../../lib/mail/return-path.ts';
+import { createUnsubscribeAddresses } from '../../lib/mail/unsubscribe-address.ts';
 import { DAY } from '../../lib/time.ts';
 
 const NOW = Date.UTC(2026, 10, 21, 9, 5);
@@ -31,6 +45,64 @@ describe('a message id', () => {
 
   it('is unique', () => {
     assert.notEqual(newMessageId(NOW), id);
+    const uuidAt = callUuids();
+    assert.notEqual(uuidAt(0), uuidAt(1));
+    assert.equal(uuidAt(0).slice(0, 24), uuidAt(1).slice(0, 24), 'a call has its own beginning');
+  });
+
+  it('has a UUID of version 8 and of the RFC variant', () => {
+    for (const uuid of [callUuids()(0), callUuids('key')(0)])
+      assert.match(uuid, /^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+    assert.ok(callOf(newMessageId(NOW, callUuids()(3))));
+  });
+
+  it('is the same for the same call and place', () => {
+    assert.equal(callUuids('AKIA/key')(0), 'ee91bfaa-76dc-8d99-bc94-352e6f18a0e1');
+    assert.equal(callUuids('AKIA/key')(49), 'ee91bfaa-76dc-8d99-bc94-1b6b81b3becf');
+    assert.equal(callOfKey('AKIA/key'), callOf(newMessageId(NOW, callUuids('AKIA/key')(7))));
+  });
+
+  it('is written as octets and read again, and what is none is not', () => {
+    const bytes = Buffer.alloc(22);
+    assert.ok(writeIdBytes(id, bytes));
+    assert.equal(readIdBytes(bytes), id);
+    for (let at = 0; at < id.length; at++)
+      for (const other of ['g', '/', 'F', 'é', '\u0130', '-'])
+        if (id[at] !== other) {
+          const text = id.slice(0, at) + other + id.slice(at + 1);
+          assert.equal(writeIdBytes(text, bytes), isMessageId(text), text);
+        }
+    for (const text of ['', id.slice(1), `${id}0`]) assert.ok(!writeIdBytes(text, bytes), text);
+  });
+});
+
+describe('the digest of a token', () => {
+  it('is HMAC-SHA256, whatever the length of the secret', () => {
+    for (const length of [0, 1, 32, 63, 64, 65, 200]) {
+      const secret = randomBytes(length);
+      const digestOf = createHmacSha256(secret, 'a use', 26);
+      for (let i = 0; i < 5; i++) {
+        const text = randomBytes(26);
+        const expected = createHmac('sha256', secret).update('a use').update(text).digest('binary');
+        assert.equal(digestOf(text), expected, `${length} octets`);
+      }
+    }
+  });
+
+  it('is the one of mail that was sent by earlier versions', () => {
+    const old = '01000199aabbccdd-00112233-4455-8677-8899-aabbccddeeff-000000';
+    const secret = Buffer.alloc(32, 7);
+    const token = 'agm2vo6m3uabcirtirkym54itgvlxtg5537qaa2rfoiiaahkjs3mmwhd';
+    assert.equal(paths.make(old, 3, 'bounce.example', NOW), `b${token}@bounce.example`);
+    assert.deepEqual(paths.read(`b${token}@bounce.example`, NOW), { messageId: old, n: 3 });
+    assert.equal(
+      createReferences(secret).make(old, NOW),
+      'magm2vo6m3uabcirtirkym54itgvlxtg5537qaacrfpg5iedojpqxg5al',
+    );
+    assert.equal(
+      createUnsubscribeAddresses(secret).make(old, 'bounce.example', NOW),
+      'uagm2vo6m3uabcirtirkym54itgvlxtg5537qaacrfmiuxccnrkczbrub@bounce.example',
+    );
   });
 });
 
