@@ -104,11 +104,13 @@ class Acceptor implements Accept {
     { origin, size, taken }: { origin: Origin; size: CallSize; taken: Map<number, Taken> },
     uuidAt: (place: number) => string,
   ): Promise<(Admission | PosternError)[]> {
-    const all = await Promise.all(
-      submissions.map((submission, place) =>
-        this.#checked(submission, options, origin, uuidAt(place)).catch(asPosternError),
-      ),
-    );
+    const checks: Promise<Checked | PosternError>[] = [];
+    for (const [place, submission] of submissions.entries()) {
+      const turn = this.#turns.next();
+      if (turn) await turn;
+      checks.push(this.#checked(submission, options, origin, uuidAt(place)).catch(asPosternError));
+    }
+    const all = await Promise.all(checks);
     await this.#count(all, taken);
     const good = all.flatMap((one) => (one instanceof PosternError ? [] : [one.prepared]));
     const [made, suppressed, subscribed] = await Promise.all([
@@ -177,7 +179,7 @@ class Acceptor implements Accept {
           const large = all.length > 1 && message.message.body.length > LARGE;
           if (large) await this.#turns.next();
           // A signature is made while the next message is composed, but only one large message is held twice.
-          const signed = sign(this.#deps, message).catch(asPosternError);
+          const signed = sign(this.#deps, message, size).catch(asPosternError);
           made.push(signed);
           if (large) await signed;
         }
@@ -190,13 +192,10 @@ class Acceptor implements Accept {
     return Promise.all(made);
   }
 
-  /** Composes a message and counts its cost. */
+  /** Composes a message and counts its size. */
   #composed(message: Checked, origin: Origin, size: CallSize): Draft | Admission {
-    const { steps } = size.budget;
     const made = draft(this.#deps, message, origin, size.budget);
-    const octets = 'identity' in made ? made.message.body.length : 0;
-    this.#turns.spend(octets, steps - size.budget.steps);
-    size.add(octets);
+    size.add('identity' in made ? made.message.body.length : 0);
     return made;
   }
 

@@ -125,12 +125,16 @@ function feedbackFieldsOf({ references, region }: DraftDeps, prepared: Prepared)
   });
 }
 
-/** Signs a message. @throws PosternError `message_rejected` when the signed message is too long. */
-export async function sign(deps: SignDeps, draft: Draft): Promise<Signed> {
+/**
+ * Signs a message.
+ * @param call stands for the call that it is a message of.
+ * @throws PosternError `message_rejected` when the signed message is too long.
+ */
+export async function sign(deps: SignDeps, draft: Draft, call: object): Promise<Signed> {
   const { prepared, identity, takers, limited, message, composed } = draft;
   const { signer, control, policy } = deps;
   const keys = await keysOf(control, identity, policy.cosignDomain);
-  const prefix = await signer.sign(message, keys, prepared.due);
+  const prefix = await signer.sign(message, keys, prepared.due, call);
   const bytes = serialise(message.fields, message.body, prefix);
   if (composed) discard(message.body);
   if (bytes.length > policy.maxMessageBytes) {

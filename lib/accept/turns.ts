@@ -1,39 +1,48 @@
 /**
- * Lets other work of the process run between the messages of a call. A call of a thousand messages takes seconds of
- * rendering and composing; without a pause, health checks and other clients wait for all of it.
+ * Lets other work of the process run between the messages that are taken in. A call of a thousand messages takes seconds
+ * of rendering and composing, and forty bodies that a pause brought together tens of milliseconds; meanwhile health
+ * checks, other clients and the replies of peers would wait, and what was answered is sent again when the process is
+ * killed before the reply is read.
  */
 
-/** Maximum duration of uninterrupted work, ns: 5 ms. */
-const SLICE = 5_000_000;
-/** Cost of one message, one octet of it and one step of its template, measured (bench/compose.ts), ns. */
-const MESSAGE = 50_000;
-const OCTET = 10;
-const STEP = 20;
+/** Maximum duration of uninterrupted work, ms. */
+const SLICE = 3;
 
-/**
- * Shared by all calls of a process: the slices of several calls follow each other, one in each turn of the event
- * loop.
- */
+/** Shared by all calls of a process: what is left over follows in later turns of the event loop, in its order. */
 export class Turns {
-  #spent = 0;
+  readonly #now: () => number;
   readonly #waiting: (() => void)[] = [];
+  /** When work began in this turn of the event loop, if it did. */
+  #began: number | undefined;
 
-  /** Counts the cost of a composed message. */
-  spend(octets: number, steps: number): void {
-    this.#spent += MESSAGE + OCTET * octets + STEP * steps;
+  constructor(now = () => performance.now()) {
+    this.#now = now;
   }
 
-  /** Resolves when the next message may be composed; undefined when that is now. */
+  /** Resolves when the next message may be worked on; undefined when that is now. */
   next(): Promise<void> | undefined {
-    if (this.#spent < SLICE && this.#waiting.length === 0) return undefined;
-    return new Promise((resolve) => {
-      if (this.#waiting.push(resolve) === 1) setImmediate(this.#release);
-    });
+    if (this.#began === undefined) {
+      this.#began = this.#now();
+      setImmediate(this.#turn);
+      return undefined;
+    }
+    if (this.#waiting.length === 0 && this.#now() - this.#began < SLICE) return undefined;
+    return new Promise((resolve) => void this.#waiting.push(resolve));
   }
 
+  readonly #turn = (): void => {
+    this.#began = undefined;
+    if (this.#waiting.length === 0) return;
+    this.#began = this.#now();
+    setImmediate(this.#turn);
+    this.#release();
+  };
+
+  /** Lets one go on, and the next one when that one's work is done, as far as it waits for nothing else. */
   readonly #release = (): void => {
-    this.#spent = 0;
+    if (this.#now() - this.#began! >= SLICE) return;
     this.#waiting.shift()!();
-    if (this.#waiting.length > 0) setImmediate(this.#release);
+    // Ticks run before microtasks: a tick alone would come before the work.
+    if (this.#waiting.length > 0) queueMicrotask(() => process.nextTick(this.#release));
   };
 }

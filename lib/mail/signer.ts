@@ -4,7 +4,7 @@
  * A signature takes about 260 µs of RSA and 20 µs of everything else. The asynchronous `crypto.sign` makes them: on
  * libuv's threads it takes no more CPU in total than worker threads fed with batches, and there is no thread that can
  * die. Only a few jobs are submitted at a time, because those threads also serve files and look-ups, first come first
- * served.
+ * served. What waits takes turns between calls: a message by itself does not stand behind the fifty of a bulk call.
  */
 import { createPrivateKey, hash, type KeyObject, sign as signAsync } from 'node:crypto';
 import { Cache } from '../cache.ts';
@@ -22,11 +22,12 @@ export interface Signer {
   /**
    * Signs a message with each key.
    * @param at when the message may first leave, ms (`t=`; the signature expires a week later).
+   * @param call stands for the messages that share a turn with this one; absent: none.
    * @returns the DKIM-Signature fields in the order of the keys, latin1, each ending in CRLF: the `prefix` of
    * `serialise`. Empty without keys.
    * @throws `internal` on a key that cannot be used; `shutting_down` after `close`.
    */
-  sign(message: ParsedMessage, keys: SigningKey[], at: number): Promise<string>;
+  sign(message: ParsedMessage, keys: SigningKey[], at: number, call?: object): Promise<string>;
   /** Refuses new signatures; resolves when those under way are done. */
   close(): Promise<void>;
 }
@@ -45,7 +46,8 @@ interface Job {
 export function createSigner(options: { threads?: number } = {}): Signer {
   const limit = options.threads ?? 8;
   const parsed = new Cache<string, KeyObject>(MAX_KEYS);
-  const waiting: Job[] = [];
+  /** By call, in the order of their next turns. */
+  const waiting = new Map<object, Job[]>();
   let running = 0;
   let closed: (() => void) | undefined;
   let closing: Promise<void> | undefined;
@@ -65,20 +67,30 @@ export function createSigner(options: { threads?: number } = {}): Signer {
     running++;
     signAsync(job.algorithm, job.data, job.key, (error, signature) => {
       running--;
-      const next = waiting.shift();
-      if (next) start(next);
+      if (waiting.size > 0) start(next());
       job.done(error, signature);
       if (running === 0) closed?.();
     });
   }
 
-  function enqueue(job: Job): void {
+  /** Takes the first job of the call whose turn it is. */
+  function next(): Job {
+    const [call, jobs] = waiting.entries().next().value!;
+    const job = jobs.shift()!;
+    waiting.delete(call);
+    if (jobs.length > 0) waiting.set(call, jobs);
+    return job;
+  }
+
+  function enqueue(job: Job, call: object): void {
+    const jobs = waiting.get(call);
     if (running < limit) start(job);
-    else waiting.push(job);
+    else if (jobs) jobs.push(job);
+    else waiting.set(call, [job]);
   }
 
   return {
-    async sign(message, keys, at) {
+    async sign(message, keys, at, call = message) {
       if (closing) throw new PosternError('shutting_down', 'The signer is closed.');
       if (keys.length === 0) return '';
       const objects = keys.map(keyObject);
@@ -92,7 +104,7 @@ export function createSigner(options: { threads?: number } = {}): Signer {
           const input = Buffer.from(signingInput(header, field), 'latin1');
           // Ed25519 signs the hash of the input, not the input (RFC 8463 §3).
           const ed25519 = key.algorithm === 'ed25519-sha256';
-          enqueue({
+          const job: Job = {
             algorithm: ed25519 ? null : 'sha256',
             data: ed25519 ? hash('sha256', input, 'buffer') : input,
             key: objects[i]!,
@@ -101,7 +113,8 @@ export function createSigner(options: { threads?: number } = {}): Signer {
               made[i] = withSignature(field, signature.toString('base64'));
               if (--left === 0) resolve(made.join(''));
             },
-          });
+          };
+          enqueue(job, call);
         }
       });
     },

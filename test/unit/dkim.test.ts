@@ -210,6 +210,21 @@ describe('the signer', () => {
     await narrow.close();
   });
 
+  it('takes turns between calls, so that a message does not stand behind a call of many', async () => {
+    const narrow = createSigner({ threads: 1 });
+    const order: string[] = [];
+    const call = {};
+    const bulk = Array.from({ length: 6 }, (_, i) =>
+      narrow.sign(message, [rsa.key], NOW, call).then(() => order.push(`bulk ${i}`)),
+    );
+    const single = narrow.sign(message, [rsa.key], NOW).then(() => order.push('single'));
+    const another = narrow.sign({ ...message }, [rsa.key], NOW).then(() => order.push('another'));
+    await Promise.all([...bulk, single, another]);
+    const expected = ['bulk 0', 'bulk 1', 'single', 'another', 'bulk 2', 'bulk 3', 'bulk 4', 'bulk 5'];
+    assert.deepEqual(order, expected);
+    await narrow.close();
+  });
+
   const unusable: [string, Partial<SigningKey>][] = [
     ['no PEM', { privateKey: 'x' }],
     ['another algorithm', { algorithm: 'ed25519-sha256' }],
