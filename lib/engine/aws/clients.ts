@@ -9,6 +9,7 @@ import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { S3Client } from '@aws-sdk/client-s3';
 import { SQSClient, type SQSClientConfig } from '@aws-sdk/client-sqs';
 import { PosternError } from '../../errors.ts';
+import { Sha256 } from './digest.ts';
 import { keepSockets } from './sockets.ts';
 
 /** How the AWS services are reached; by default as the SDK finds out from its environment. */
@@ -51,6 +52,14 @@ const POLLS = 8_192;
 /** Maximum tries with the SDK's jittered back-off: about two seconds of throttling or of a lost connection. */
 const ATTEMPTS = 5;
 
+/**
+ * What every client of a hot path saves. The stack of middleware is resolved once for each command and not for each
+ * request: `instrument` has changed it by then.
+ */
+const LEAN = { cacheMiddleware: true, sha256: Sha256 } as const;
+/** TLS protects what SQS sends and takes: a body is not digested once more. */
+const LEAN_SQS = { ...LEAN, md5: false } as const;
+
 /** @param steady clock in ms that never goes back and advances while the process is stopped. */
 export function createClients(options: ClientOptions, steady: () => number): Clients {
   const { region, credentials, endpoints = {}, instrument } = options;
@@ -66,24 +75,28 @@ export function createClients(options: ClientOptions, steady: () => number): Cli
   const at = (endpoint: string | undefined) => (endpoint ? { endpoint } : {});
   const clients = {
     sqs: new SQSClient({
+      ...LEAN_SQS,
       ...shared,
       ...at(endpoints.sqs),
       maxAttempts: ATTEMPTS,
       requestHandler: handler(ANSWER),
     }),
     poller: new SQSClient({
+      ...LEAN_SQS,
       ...shared,
       ...at(endpoints.sqs),
       maxAttempts: ATTEMPTS,
       requestHandler: handler(LONG_ANSWER, keepSockets(POLLS, steady)),
     }),
     sender: new SQSClient({
+      ...LEAN_SQS,
       ...shared,
       ...at(endpoints.sqs),
       maxAttempts: 1,
       requestHandler: handler(ANSWER, ofSender),
     }),
     dynamo: new DynamoDBClient({
+      ...LEAN,
       ...shared,
       ...at(endpoints.dynamodb),
       maxAttempts: ATTEMPTS,
