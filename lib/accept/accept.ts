@@ -19,6 +19,7 @@ import type { AcceptDeps } from './deps.ts';
 import { type Draft, draft, type Signed, sign } from './draft.ts';
 import { askPolicy, subjectOf } from './hook.ts';
 import { conflict, readAnswer, storeAnswer } from './idempotency.ts';
+import { KnownSenders } from './known-senders.ts';
 import type { Taken } from './limits.ts';
 import { admission, type ItemRules, type Origin, type Withheld } from './records.ts';
 import { subscribedOf } from './subscribed.ts';
@@ -28,6 +29,7 @@ import type { Accept, Submission, SubmitOptions, Submitted } from './types.ts';
 
 /** Size from which a message's signature counts as a slice of work by itself, octets. */
 const LARGE = 1024 * 1024;
+const NOBODY: Withheld = new Map();
 /** Grace after the last attempt in which a bounce may still come back (RFC 5321 §4.5.4.1: days), ms. */
 const RETURN_PATH_GRACE = 7 * DAY;
 
@@ -36,12 +38,12 @@ export function createAccept(deps: AcceptDeps): Accept {
 }
 
 class Acceptor implements Accept {
-  readonly #deps: AcceptDeps;
+  readonly #deps: AcceptDeps & { senders: KnownSenders };
   readonly #turns = new Turns();
   readonly #held = new HeldBytes();
 
   constructor(deps: AcceptDeps) {
-    this.#deps = deps;
+    this.#deps = { ...deps, senders: new KnownSenders(deps.control) };
   }
 
   async submit(submissions: readonly Submission[], options: SubmitOptions): Promise<Submitted[]> {
@@ -108,10 +110,10 @@ class Acceptor implements Accept {
     for (const [place, submission] of submissions.entries()) {
       const turn = this.#turns.next();
       if (turn) await turn;
-      checks.push(this.#checked(submission, options, origin, uuidAt(place)).catch(asPosternError));
+      checks.push(this.#checked(submission, options, origin, uuidAt(place)));
     }
     const all = await Promise.all(checks);
-    await this.#count(all, taken);
+    if (all.some((one) => 'limited' in one && one.limited.length > 0)) await this.#count(all, taken);
     const good = all.flatMap((one) => (one instanceof PosternError ? [] : [one.prepared]));
     const [made, suppressed, subscribed] = await Promise.all([
       this.#makeAll(all, origin, size),
@@ -124,9 +126,9 @@ class Acceptor implements Accept {
       const refusal = subscribed.refused.get(prepared);
       if (refusal) return refusal;
       if (!('bytes' in one)) return one;
-      const [left, listed] = [subscribed.withheld.get(prepared), suppressed.get(prepared)];
-      const withheld: Withheld =
-        left && listed ? new Map([...left, ...listed]) : (left ?? listed ?? new Map());
+      const left = subscribed.withheld.get(prepared);
+      const listed = suppressed.get(prepared);
+      const withheld = left && listed ? new Map([...left, ...listed]) : (left ?? listed ?? NOBODY);
       return this.#finish(one, origin, withheld);
     });
   }
@@ -148,15 +150,19 @@ class Acceptor implements Accept {
     options: SubmitOptions,
     origin: Origin,
     uuid: string,
-  ): Promise<Checked> {
+  ): Promise<Checked | PosternError> {
     const { hooks, policy } = this.#deps;
-    const result = await check(this.#deps, submission, options, uuid);
-    if (result.prepared.class === 'bulk') await checkBulk(this.#deps, result);
-    if (hooks?.has('onAccept')) {
-      const subject = subjectOf(submission.content, result.raw);
-      await askPolicy(hooks, result.prepared, subject, origin, policy);
+    try {
+      const result = await check(this.#deps, submission, options, uuid);
+      if (result.prepared.class === 'bulk') await checkBulk(this.#deps, result);
+      if (hooks?.has('onAccept')) {
+        const subject = subjectOf(submission.content, result.raw);
+        await askPolicy(hooks, result.prepared, subject, origin, policy);
+      }
+      return result;
+    } catch (error) {
+      return asPosternError(error);
     }
-    return result;
   }
 
   /** Composes all messages of a call, one after the other. @throws PosternError that refuses the whole call. */

@@ -13,7 +13,7 @@ import type { TrackingTargets } from '../tracking/tracking.ts';
 import { openRaw, otherSendersOf, type RawContent, senderOf } from './content.ts';
 import type { AcceptDeps } from './deps.ts';
 import { recipientsOf } from './envelope.ts';
-import { limitedBy } from './limits.ts';
+import type { KnownSender, KnownSenders } from './known-senders.ts';
 import { actionsOf, contextOf } from './permission.ts';
 import type { Prepared } from './records.ts';
 import { configurationSetOf, identityOf, requireSending, type Sender, tenantOf } from './sender.ts';
@@ -26,7 +26,9 @@ const SES_RECIPIENTS = 50;
 /** Form of a campaign name. */
 const CAMPAIGN = /^[A-Za-z0-9_-]{1,64}$/;
 
-type CheckDeps = Pick<AcceptDeps, 'control' | 'policy' | 'tracking' | 'clock' | 'region' | 'accountId'>;
+type CheckDeps = Pick<AcceptDeps, 'control' | 'policy' | 'tracking' | 'clock' | 'region' | 'accountId'> & {
+  senders: KnownSenders;
+};
 
 /** A submission that may be sent. */
 export interface Checked {
@@ -34,6 +36,7 @@ export interface Checked {
   raw: RawContent | undefined;
   prepared: Prepared;
   identity: Identity;
+  known: KnownSender;
   /** Base URL of the link by which the reader unsubscribes; absent: the message has none. */
   unsubscribeBase?: string;
   /** Absent: opens and clicks are not tracked. */
@@ -62,9 +65,13 @@ export async function check(
     raw?.tenant && !submission.tenant ? { ...submission, tenant: raw.tenant } : submission,
     options.caller,
   );
-  await requireSending(control, tenant);
+  const known = deps.senders.of(tenant, options.caller.keyId, now);
+  // What is at hand is not waited for: each turn of promises costs, and a message would take a dozen.
+  const start = known.ground();
+  const ground = start instanceof Promise ? await start : start;
+  requireSending(control, tenant, ground);
   const from = submission.from !== undefined || !raw ? senderOf(submission) : raw.from;
-  const limited = await limitedBy(control, tenant, options.caller.keyId);
+  const { limited } = ground;
   const most = Math.min(
     policy.maxRecipients,
     leastOf(limited, 'recipients') ?? Number.POSITIVE_INFINITY,
@@ -77,21 +84,23 @@ export async function check(
     caller: options.caller,
     actions: actionsOf(submission, options),
     context: () => contextOf({ submission, raw, from: raw?.from ?? from, recipients, tenant, now, options }),
+    known,
   };
-  const identity = await identityOf(deps, from, sender, arns.source);
+  const own = identityOf(deps, from, sender, arns.source);
+  const identity = own instanceof Promise ? await own : own;
   // Readers see the header From, so it needs an identity too when the envelope names another.
   if (raw && (raw.from.address !== from.address || arns.from !== undefined))
     await identityOf(deps, raw.from, sender, arns.from);
   for (const other of otherSendersOf(submission, raw)) await identityOf(deps, other, sender);
-  if (submission.mailFrom) await identityOf(deps, parseEnvelopeAddress(submission.mailFrom), sender);
+  if (submission.mailFrom) {
+    const used = identityOf(deps, parseEnvelopeAddress(submission.mailFrom), sender);
+    if (used instanceof Promise) await used;
+  }
   const header = raw?.from ?? from;
   const mailFromDomain = mailFromDomainOf(identity);
-  const set = await configurationSetOf(
-    deps,
-    submission.configurationSet ?? raw?.configurationSet,
-    identity,
-    sender,
-  );
+  const named = submission.configurationSet ?? raw?.configurationSet;
+  const usedSet = configurationSetOf(deps, named, identity, sender, ground);
+  const set = usedSet instanceof Promise ? await usedSet : usedSet;
   const tracking = trackingTargets(set, submission.tracking, deps.tracking.url);
   const feedbackTo = feedbackTarget(submission, raw, header, policy.forwardsFeedback);
   if (feedbackTo && (submission.feedbackTo || arns.returnPath !== undefined))
@@ -114,7 +123,8 @@ export async function check(
   const age = set?.delivery.maxDeliverySeconds ? set.delivery.maxDeliverySeconds * 1000 : policy.maxAge;
   const id = newMessageId(now, uuid);
   const tags = tagsOf(submission, raw, { set: set?.name, tenant, from: header }, options);
-  const suppression = await control.account.suppression(tenant, set);
+  const handled = known.handling(set);
+  const { suppression, takers } = handled instanceof Promise ? await handled : handled;
   const prepared: Prepared = {
     id,
     tenant,
@@ -139,8 +149,7 @@ export async function check(
     due,
     expiresAt: due + age,
   };
-  const takers = await control.eventDestinations.takers(prepared);
-  return { submission, raw, prepared, identity, tracking, unsubscribeBase, takers, limited };
+  return { submission, raw, prepared, identity, known, tracking, unsubscribeBase, takers, limited };
 }
 
 /**

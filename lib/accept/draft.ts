@@ -31,6 +31,7 @@ type SignDeps = Pick<AcceptDeps, 'signer' | 'control' | 'policy'>;
 export interface Draft {
   prepared: Prepared;
   identity: Identity;
+  known: Checked['known'];
   takers: Checked['takers'];
   limited: Checked['limited'];
   message: ParsedMessage;
@@ -56,7 +57,7 @@ export function draft(
   origin: Origin,
   budget: RenderBudget,
 ): Draft | Admission {
-  const { submission, raw, prepared, identity, takers, limited } = checked;
+  const { submission, raw, prepared, identity, known, takers, limited } = checked;
   const { acceptedAt: now } = prepared;
   const messageId = qualifiedId(prepared.id, prepared.from.domain);
   const tracker = trackerOf(deps.tracking.links, checked);
@@ -82,7 +83,7 @@ export function draft(
   prepared.source = prepared.commonHeaders.from[0] ?? prepared.source;
   if (takers.length > 0) prepared.headers = allHeaders(message);
   message.fields.push(...feedbackFieldsOf(deps, prepared));
-  return { prepared, identity, takers, limited, message, composed: !raw };
+  return { prepared, identity, known, takers, limited, message, composed: !raw };
 }
 
 function urlOf({ unsubscribe }: DraftDeps, prepared: Prepared, base: string): string {
@@ -131,9 +132,10 @@ function feedbackFieldsOf({ references, region }: DraftDeps, prepared: Prepared)
  * @throws PosternError `message_rejected` when the signed message is too long.
  */
 export async function sign(deps: SignDeps, draft: Draft, call: object): Promise<Signed> {
-  const { prepared, identity, takers, limited, message, composed } = draft;
+  const { prepared, identity, known, takers, limited, message, composed } = draft;
   const { signer, control, policy } = deps;
-  const keys = await keysOf(control, identity, policy.cosignDomain);
+  const found = known.keys(identity, () => keysOf(control, identity, policy.cosignDomain));
+  const keys = found instanceof Promise ? await found : found;
   const prefix = await signer.sign(message, keys, prepared.due, call);
   const bytes = serialise(message.fields, message.body, prefix);
   if (composed) discard(message.body);

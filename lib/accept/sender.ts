@@ -15,6 +15,7 @@ import type { ConfigurationSet, Control, Identity } from '../control/types.ts';
 import { PosternError } from '../errors.ts';
 import type { Address } from '../mail/types.ts';
 import type { AcceptDeps } from './deps.ts';
+import type { AtHand, Ground, KnownSender } from './known-senders.ts';
 import type { Caller, Submission } from './types.ts';
 
 type SenderDeps = Pick<AcceptDeps, 'control' | 'region' | 'accountId'>;
@@ -26,6 +27,7 @@ export interface Sender {
   /** What the message counts as, and its facts, for policies. */
   actions: readonly SendingAction[];
   context: () => SendingContext;
+  known: KnownSender;
 }
 
 /** The tenant that a submission is sent for. @throws access_denied when the key belongs to another one. */
@@ -40,9 +42,8 @@ export function tenantOf(submission: Submission, caller: Caller): string {
  * Refuses mail of a tenant that may not send. A directive that suspends it without such an order makes its mail wait.
  * @throws tenant_paused
  */
-export async function requireSending({ tenants }: Control, name: string): Promise<void> {
-  const tenant = (await tenants.find(name)) ?? { name, createdAt: 0 };
-  const { status, ordered, rated } = tenants.sendingOf(tenant);
+export function requireSending({ tenants }: Control, name: string, { tenant }: Ground): void {
+  const { status, ordered, rated } = tenants.sendingOf(tenant ?? { name, createdAt: 0 });
   if (status !== 'DISABLED') return;
   const { cause } = ordered.status === 'DISABLED' ? ordered : rated;
   throw new PosternError('tenant_paused', `Email sending is paused for the tenant ${name}: ${cause}`);
@@ -55,25 +56,30 @@ export async function requireSending({ tenants }: Control, name: string): Promis
  * clients match on; access_denied where a policy forbids it, or where the key's own tenant has one that the tenant sent for
  * is not associated with.
  */
-export async function identityOf(
-  deps: SenderDeps,
-  from: Address,
-  sender: Sender,
-  arn?: string,
-): Promise<Identity> {
-  const { identities } = deps.control;
+export function identityOf(deps: SenderDeps, from: Address, sender: Sender, arn?: string): AtHand<Identity> {
   if (!maySendAs(sender.caller.identities, from))
     throw new PosternError(
       'access_denied',
       `The access key ${sender.caller.keyId} may not send as ${from.address}: it is for other identities.`,
     );
   if (arn !== undefined) requireCovering(deps, arn, from);
-  const own = await identities.forSender(from.address, sender.tenant);
+  const own = sender.known.identity(from.address);
+  if (own instanceof Promise) return own.then((one) => permitted(deps, one, from, sender));
+  return own && !own.policed ? own : permitted(deps, own, from, sender);
+}
+
+/** The identity that a sender may use, of which `own` is the tenant's own. */
+async function permitted(
+  deps: SenderDeps,
+  own: Identity | undefined,
+  from: Address,
+  sender: Sender,
+): Promise<Identity> {
   if (own) {
     if ((await rulingOf(deps, own, sender)) === 'deny') throw denied(deps, own, sender);
     return own;
   }
-  const others = await identities.covering(from.address);
+  const others = await deps.control.identities.covering(from.address);
   for (const identity of others) {
     const ruling = await rulingOf(deps, identity, sender);
     const associated = await isAssociated(deps, sender.tenant, 'identity', identity);
@@ -128,22 +134,31 @@ function denied(deps: SenderDeps, { name }: Identity, { caller, actions }: Sende
  * @throws configuration_set_missing, bad_request when the identity's default is gone, access_denied for one of the key's
  * own tenant that the tenant sent for is not associated with, sending_paused (account or set).
  */
-export async function configurationSetOf(
+export function configurationSetOf(
   deps: SenderDeps,
   name: string | undefined,
   identity: Identity,
   sender: Sender,
-): Promise<ConfigurationSet | undefined> {
-  const { account, configurationSets } = deps.control;
-  if (!(await account.sendingEnabled())) {
+  { sendingEnabled }: Ground,
+): AtHand<ConfigurationSet | undefined> {
+  const { configurationSets } = deps.control;
+  if (!sendingEnabled) {
     throw new PosternError('sending_paused', 'Email sending is paused for the account.');
   }
   const wanted = name ?? identity.configurationSet;
   if (wanted === undefined) return undefined;
-  const set = await usable(deps, 'configuration-set', wanted, sender, configurationSets.find);
+  const found = sender.known.set(wanted, () =>
+    usable(deps, 'configuration-set', wanted, sender, configurationSets.find),
+  );
+  if (found instanceof Promise) return found.then((set) => inUse(set, wanted, name !== undefined));
+  return inUse(found, wanted, name !== undefined);
+}
+
+/** @param named whether the call names it, and not the identity alone. */
+function inUse(set: ConfigurationSet | undefined, wanted: string, named: boolean): ConfigurationSet {
   if (!set) {
     // As in SES, a set that the call does not name is not "not found".
-    const code = name === undefined ? 'bad_request' : 'configuration_set_missing';
+    const code = named ? 'configuration_set_missing' : 'bad_request';
     throw new PosternError(code, `Configuration set <${wanted}> does not exist.`);
   }
   if (!set.sendingEnabled) {

@@ -16,11 +16,14 @@ export interface Subscribed {
   refused: ReadonlyMap<Prepared, PosternError>;
 }
 
+const ALL: Subscribed = { withheld: new Map(), refused: new Map() };
+
 /** @throws PosternError of the storage group. */
 export async function subscribedOf(
   messages: readonly Prepared[],
   contacts: Pick<Contacts, 'lookUp' | 'join'>,
 ): Promise<Subscribed> {
+  if (messages.every(({ unsubscribe }) => unsubscribe?.contactList === undefined)) return ALL;
   const withheld = new Map<Prepared, Withheld>();
   const refused = new Map<Prepared, PosternError>();
   await Promise.all(

@@ -78,9 +78,15 @@ export async function openControl(options: ControlOptions): Promise<Control> {
   const associations = new DocumentCache<TenantAssociation>(config, 'tenant-resource', clock, 4 << 20);
   const policies = new DocumentCache<StoredIdentityPolicies>(config, 'identity-policy', clock, 4 << 20);
   const dkimZone = options.dkimZone && new DkimRecords(config, clock, options.dkimZone);
-  const caches: { kind: string; changed(key?: string): void }[] = [keys, identities, sets, templates];
+  const caches: Pick<DocumentCache<object>, 'kind' | 'changed' | 'onChange'>[] = [];
+  caches.push(keys, identities, sets, templates);
   caches.push(destinations, eventScopes, account, suppression, tenants, associations, policies);
   if (dkimZone) caches.push(dkimZone.cache);
+  let changes = 0;
+  for (const cache of caches)
+    cache.onChange = () => {
+      changes += 1;
+    };
 
   const byKind = new Map(caches.map((cache) => [cache.kind, cache]));
   const closers: (() => void | Promise<void>)[] = [
@@ -142,6 +148,7 @@ export async function openControl(options: ControlOptions): Promise<Control> {
       directives,
       documents,
       laneGroups,
+      changes: () => changes,
       close,
     };
   } catch (error) {

@@ -30,6 +30,8 @@ interface ReadDocument<T> extends HeldDocument<T> {
 
 export class DocumentCache<T extends object> {
   readonly kind: string;
+  /** Called when a document may be another than before, for who keeps what follows from it. */
+  onChange?: () => void;
   readonly #config: Config;
   readonly #clock: Clock;
   readonly #held: Cache<string, ReadDocument<T>>;
@@ -122,6 +124,7 @@ export class DocumentCache<T extends object> {
 
   /** Forgets a document; without a key all of them. */
   changed(key?: string): void {
+    this.onChange?.();
     if (key === undefined) {
       this.#held.clear();
       this.#absent.clear();

@@ -44,6 +44,7 @@ export interface LimitedSubject {
 
 /** The least of the limits of several subjects; absent where none has one. */
 export function leastOf(subjects: readonly LimitedSubject[], limit: keyof SendingLimits): number | undefined {
+  if (subjects.length === 0) return undefined;
   const found = subjects.flatMap(({ limits }) => limits[limit] ?? []);
   return found.length > 0 ? Math.min(...found) : undefined;
 }

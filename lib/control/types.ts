@@ -343,6 +343,11 @@ export interface Control {
   directives: Directives;
   documents: Documents;
   laneGroups: LaneGroups;
+  /**
+   * Changes of what belongs to tenants (their own documents, keys, identities, sets, templates, destinations) that this
+   * process knows of: while it is the same, what follows from them is.
+   */
+  changes(): number;
   /** Resolves when the directives of rules are stored. */
   close(): Promise<void>;
 }

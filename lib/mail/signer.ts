@@ -27,7 +27,7 @@ export interface Signer {
    * `serialise`. Empty without keys.
    * @throws `internal` on a key that cannot be used; `shutting_down` after `close`.
    */
-  sign(message: ParsedMessage, keys: SigningKey[], at: number, call?: object): Promise<string>;
+  sign(message: ParsedMessage, keys: readonly SigningKey[], at: number, call?: object): Promise<string>;
   /** Refuses new signatures; resolves when those under way are done. */
   close(): Promise<void>;
 }
