@@ -277,6 +277,17 @@ const deferred = (leased: LeasedItem): Settlement => {
   return { kind: 'defer', leased, until, attempt: { ...attempt(Date.now(), true), until } };
 };
 
+const DOWN = 'mx.down.example';
+
+/** Put back for hours, until a site is reached. */
+const parked = (leased: LeasedItem): Settlement => ({
+  kind: 'release',
+  leased,
+  until: Date.now() + 120 * MINUTE,
+  reason: { code: 'connect_failed', text: `${DOWN} [203.0.113.25]: connection timed out` },
+  site: DOWN,
+});
+
 async function accept(engine: Engine, perCall: number, body: () => Buffer): Promise<void> {
   let sent = 0;
   const callers = Array.from({ length: CALLERS }, async () => {
@@ -433,10 +444,23 @@ try {
     moveTime(Date.now() + 6 * MINUTE);
     await drain(engine, MESSAGES, delivered);
     const twice = show(`SendEmail, each deferred once for five minutes, ${kind}`, meter.take());
+    await accept(engine, 1, make);
+    await drain(engine, MESSAGES, parked);
+    for (let more = true; more; ) ({ more } = await engine.ledger.recall(DOWN, LEASE));
+    await drain(engine, MESSAGES, delivered);
+    const recalled = show(`SendEmail, each parked for a site and recalled, ${kind}`, meter.take());
+    await accept(engine, 1, make);
+    await drain(engine, MESSAGES, (leased) => ({ ...parked(leased), site: undefined }) as Settlement);
+    moveTime(Date.now() + 121 * MINUTE);
+    await engine.ledger.promote();
+    await drain(engine, MESSAGES, delivered);
+    const later = show(`SendEmail, each put back once for hours, ${kind}`, meter.take());
     figures.push(
       [`SendEmail, ${kind}`, reach(2), single],
       [`SendBulkEmail of ${BULK}, ${kind}`, reach(1.4), bulk],
       [`a deferral of every message adds, ${kind}`, reach(1.2), twice - single],
+      [`one for hours, through the ledger, ${kind}`, Number.POSITIVE_INFINITY, later - single],
+      [`the same, parked for a site and recalled, ${kind}`, Number.POSITIVE_INFINITY, recalled - single],
     );
   }
   const searched = await open(true);

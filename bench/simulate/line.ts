@@ -28,12 +28,21 @@ const LANES: Readonly<Record<MessageClass, LaneUsage>> = {
   transactional: {
     pool: 'default',
     class: 'transactional',
+    shared: false,
     held: 0,
     overflowed() {},
     tried() {},
     putBack() {},
   },
-  bulk: { pool: 'default', class: 'bulk', held: 0, overflowed() {}, tried() {}, putBack() {} },
+  bulk: {
+    pool: 'default',
+    class: 'bulk',
+    shared: false,
+    held: 0,
+    overflowed() {},
+    tried() {},
+    putBack() {},
+  },
 };
 
 export interface LineOptions {
@@ -62,6 +71,9 @@ export class Line {
       attempted,
       release: (delivery: Delivery, _code: string, _text: string, until: number) =>
         released?.(delivery, until),
+      // Only mail of a lane that many providers share waits for its site.
+      unreached: attempted,
+      park: () => {},
     };
     const host = {
       clock,
@@ -75,6 +87,7 @@ export class Line {
       policy: undefined,
       warmup: undefined,
       requeue: () => undefined,
+      reached: () => undefined,
       open: (session: SessionOptions) => {
         this.connects += 1;
         return new SimulatedSession(session, peer);

@@ -11,7 +11,7 @@ import { DEFAULT_RETRY, nextAttempt, type RetrySchedule } from '../outcome/retry
 import type { ReplyAnswer } from '../policy/policy.ts';
 import type { Clock, Random } from '../time.ts';
 import type { Counters, Counts } from './counters.ts';
-import type { Delivery } from './delivery.ts';
+import type { Delivery, Reason } from './delivery.ts';
 import type { InFlight } from './in-flight.ts';
 import type { Settler } from './settler.ts';
 
@@ -41,6 +41,8 @@ export interface RetryBounds {
   expiresAt: number;
   /** Not before then: the reply named a time. */
   notBefore: number;
+  /** Not after then: it is the probe of its site. */
+  notAfter?: number;
   /** The policy's answer to the reply; it overrides everything but `expiresAt`. */
   answer?: ReplyAnswer;
 }
@@ -51,7 +53,7 @@ export interface RetryBounds {
 export function decideAttempt(
   item: QueueItem,
   completed: CompletedAttempt,
-  { schedule, expiresAt, notBefore, answer }: RetryBounds,
+  { schedule, expiresAt, notBefore, notAfter = Number.POSITIVE_INFINITY, answer }: RetryBounds,
   now: number,
   random: Random,
 ): Attempt {
@@ -66,7 +68,7 @@ export function decideAttempt(
   }
   if (state === 'deferred') {
     until = nextAttempt(schedule, item.attempts + 1, now, expiresAt, random);
-    if (until !== undefined && until < notBefore) until = notBefore;
+    if (until !== undefined) until = Math.max(notBefore, Math.min(notAfter, until));
     if (answer?.retryAfterSeconds !== undefined) until = now + answer.retryAfterSeconds * 1000;
     if (until !== undefined && until >= expiresAt) until = undefined;
     if (until === undefined) {
@@ -165,14 +167,30 @@ export class AttemptRecorder {
       });
       return;
     }
+    this.#settle(
+      delivery,
+      this.#decide(delivery, completed, { notBefore, answer }),
+      completed.result.kind === 'unsent',
+    );
+  }
+
+  /**
+   * An attempt at a site that cannot be reached came to its result.
+   * @param notAfter it is the probe of the site.
+   */
+  unreached(delivery: Delivery, completed: CompletedAttempt, site: string, notAfter?: number): void {
+    this.#settle(delivery, this.#decide(delivery, completed, { notBefore: 0, notAfter }), true, site);
+  }
+
+  #decide(
+    delivery: Delivery,
+    completed: CompletedAttempt,
+    bounds: Omit<RetryBounds, 'schedule' | 'expiresAt'>,
+  ): Attempt {
     const { retry, clock, random } = this.#options;
     const { item, expiresAt } = delivery;
     const schedule = delivery.retry ?? retry?.(item.configurationSet, item.tenant) ?? DEFAULT_RETRY;
-    this.#settle(
-      delivery,
-      decideAttempt(item, completed, { schedule, expiresAt, notBefore, answer }, clock.now(), random),
-      completed.result.kind === 'unsent',
-    );
+    return decideAttempt(item, completed, { schedule, expiresAt, ...bounds }, clock.now(), random);
   }
 
   /** Resolves when no result waits for the policy. */
@@ -190,6 +208,14 @@ export class AttemptRecorder {
     const reason = lasts === undefined || lasts <= until ? { code, text } : { code, text, until: lasts };
     delivery.lane.putBack(delivery.domain, { code, text, until: lasts ?? until });
     settler.push(delivery, { kind: 'release', leased: delivery.leased, until, reason });
+  }
+
+  /** Puts a delivery that was not tried back until a time, or until its site is reached. */
+  park(delivery: Delivery, site: string, reason: Reason, until: number): void {
+    const { settler, counters } = this.#options;
+    counters.released += 1;
+    delivery.lane.putBack(site, { ...reason, until });
+    settler.push(delivery, { kind: 'release', leased: delivery.leased, until, reason, site });
   }
 
   /** Puts a delivery that was not tried into the lane of a pool that other nodes serve. */
@@ -218,18 +244,19 @@ export class AttemptRecorder {
     settler.push(delivery, { kind: 'end', leased: delivery.leased, state, attempt });
   }
 
-  #settle(delivery: Delivery, attempt: Attempt, unsent = false): void {
+  /** @param unsent it found nobody to speak with. @param site it comes back when this is reached. */
+  #settle(delivery: Delivery, attempt: Attempt, unsent = false, site?: string): void {
     const { settler, counters, onAttempt } = this.#options;
     const { leased, slot } = delivery;
     const { state, until } = attempt;
     count(counters, attempt);
     // What found nobody to speak with shows no way for the mail behind it.
     if (unsent && until !== undefined)
-      delivery.lane.putBack(delivery.domain, { code: attempt.reason, text: attempt.text, until });
+      delivery.lane.putBack(site ?? delivery.domain, { code: attempt.reason, text: attempt.text, until });
     else delivery.lane.tried();
     slot?.attempted(attempt);
     if (until === undefined) settler.push(delivery, { kind: 'end', leased, state, attempt });
-    else settler.push(delivery, { kind: 'defer', leased, until, attempt });
+    else settler.push(delivery, { kind: 'defer', leased, until, attempt, site });
     onAttempt?.(delivery.item, attempt);
   }
 }

@@ -24,6 +24,13 @@ import type { PoolLimits } from './pool-limits.ts';
 import type { Site } from './site.ts';
 import type { TlsFallback } from './tls-fallback.ts';
 
+/** Failures in a row, 75 s apart in all, after which an outage may last: its mail need not come back at each retry. */
+const LASTING = 3;
+/** Of the mail that comes during a lasting outage, one delivery in this time comes back at the retry, ms. */
+const PROBE_PACE = 60_000;
+/** News of a site that can be reached again ends a back-off that has lasted so long, ms; a probe, one that lasted longer. */
+const LEAST_BACK_OFF = 60_000;
+const LEAST_BEFORE_PROBE = 300_000;
 /** Pause after a fault that does not yet mean that the site is dead, ms. */
 const FAULT_PAUSE = 1_000;
 
@@ -54,7 +61,10 @@ export class CircuitBreaker {
   failures = 0;
   /** Set while it is open or half-open. */
   #opened: (Reason & { until: number }) | undefined;
+  /** When it opened last, ms. */
+  #openedAt = 0;
   #pausedUntil = 0;
+  #nextProbe = 0;
   readonly #options: CircuitBreakerOptions;
   readonly #mx: MxSelector;
 
@@ -99,6 +109,29 @@ export class CircuitBreaker {
     return Math.max(this.#pausedUntil, this.#opened?.until ?? 0);
   }
 
+  /** Whether it has failed so often that the mail of its site is parked. */
+  get lasting(): boolean {
+    return this.failures >= LASTING;
+  }
+
+  /** Whether a delivery that comes while it is open comes back at the retry, as a probe. The call reserves that. */
+  wantsProbe(now: number): boolean {
+    if (this.lasting && now < this.#nextProbe) return false;
+    this.#nextProbe = now + PROBE_PACE;
+    return true;
+  }
+
+  /**
+   * Mail came back that waited for this site. What was recalled, because a node reached the site since this one failed, is
+   * tried now, not at the retry; and so is a probe of another node, whose own back-off is over.
+   */
+  cameBack(recalled: number | undefined, now: number): void {
+    if (this.#opened === undefined) return;
+    const least = recalled === undefined ? LEAST_BEFORE_PROBE : LEAST_BACK_OFF;
+    if ((recalled ?? now) <= this.#openedAt || now - this.#openedAt < least) return;
+    this.#opened.until = Math.min(this.#opened.until, now);
+  }
+
   /** The addresses of the site that no rule prohibits; undefined: they are to be looked up. */
   targets(now: number): Targets | undefined {
     const { site, limits } = this.#options;
@@ -119,9 +152,10 @@ export class CircuitBreaker {
     return tls === 'off' ? 'off' : tlsFallback.mode(target.host, now);
   }
 
-  /** A connection to the address has opened. */
-  success(target: Target, encrypted: boolean): void {
+  /** A connection to the address has opened. @returns whether it was open or half-open: the site is reached again. */
+  success(target: Target, encrypted: boolean): boolean {
     const { limiter, requireTls, tlsFallback, clock } = this.#options;
+    const again = this.#opened !== undefined;
     if (encrypted) tlsFallback.spoke(target.host, clock.now());
     if (this.#opened !== undefined) limiter.concurrency.revive();
     this.#mx.success(target);
@@ -129,6 +163,7 @@ export class CircuitBreaker {
     this.failures = 0;
     this.#opened = undefined;
     this.#pausedUntil = 0;
+    return again;
   }
 
   /**
@@ -193,6 +228,8 @@ export class CircuitBreaker {
     this.failures += 1;
     const until = now + backoffDelay(this.failures, random);
     this.#opened = { code, text, until };
+    this.#openedAt = now;
+    this.#nextProbe = 0;
     if (code !== 'no_source_ip') {
       limiter.down = { tls: requireTls, failures: this.failures, until, code, text };
     }

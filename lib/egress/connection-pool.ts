@@ -11,6 +11,7 @@
  * deferred with the fault as their reason, and those that come are put back with it (law 4).
  */
 import type { Attempt } from '../engine/items.ts';
+import { LONGEST_SITE } from '../engine/ports.ts';
 import type { AttemptResult } from '../outcome/classify.ts';
 import { cutEnvelope } from '../outcome/reply-text.ts';
 import type { Constraint } from '../shaping/constraint.ts';
@@ -34,6 +35,8 @@ import type { SourceAddress } from './source-address.ts';
 const LEASING = 1_000;
 /** Longest timer, ms: what is due later is looked at again by then. */
 const LONGEST_TIMER = HOUR;
+/** How long mail is parked for a site that nobody reaches, ms: then it comes back to see whether that is still so. */
+const PARKED = 2 * HOUR;
 
 export class ConnectionPool implements Slot, PoolCore {
   readonly site: Site;
@@ -219,17 +222,48 @@ export class ConnectionPool implements Slot, PoolCore {
   }
 
   failAll(result: AttemptResult, via: Via | undefined): void {
-    const now = this.#host.clock.now();
+    const { clock, results, random } = this.#host;
+    const now = clock.now();
+    let probe = this.breaker.lasting ? this.breaker.retryAt + random() * 1000 : undefined;
     for (let n = this.queue.size; n > 0; n -= 1) {
       const delivery = this.queue.takeLeastUrgent()!;
-      if (!this.#host.results.mayBegin(delivery, now)) continue;
-      this.#host.results.attempted(delivery, { result, at: now, duration: 0, replies: [], via });
+      if (!results.mayBegin(delivery, now)) continue;
+      const attempt = { result, at: now, duration: 0, replies: [], via };
+      if (this.#parks(delivery, now)) {
+        results.unreached(delivery, attempt, this.site.name, probe);
+        probe = undefined;
+      } else results.attempted(delivery, attempt);
     }
   }
 
   putBack(): void {
-    const { clock, random } = this.#host;
-    this.#releaseAll(this.breaker.reason(clock.now())!, this.breaker.retryAt + random() * 1000);
+    const now = this.#host.clock.now();
+    for (let d = this.queue.takeLeastUrgent(); d !== undefined; d = this.queue.takeLeastUrgent())
+      this.keep(d, now);
+  }
+
+  /**
+   * Puts back a delivery while the site cannot be reached: until the next try, or, in an outage that lasts, parked until
+   * the site is reached. One a minute probes, and takes the news to the other nodes that lease from its lane.
+   */
+  keep(delivery: Delivery, now: number): void {
+    const { results, random } = this.#host;
+    const reason = this.breaker.reason(now)!;
+    const retry = this.breaker.retryAt + random() * 1000;
+    if (!this.#parks(delivery, now)) {
+      results.release(delivery, reason.code, reason.text, retry);
+      return;
+    }
+    const parked = Math.min(now + PARKED * (0.9 + 0.2 * random()), delivery.expiresAt);
+    const until = this.breaker.wantsProbe(now) ? retry : Math.max(retry, parked);
+    results.park(delivery, this.site.name, { code: reason.code, text: reason.text }, until);
+  }
+
+  /** Whether a delivery waits for the site, and not for its own time alone. */
+  #parks(delivery: Delivery, now: number): boolean {
+    if (!delivery.lane.shared || this.site.name.length > LONGEST_SITE) return false;
+    const reason = this.breaker.reason(now);
+    return reason !== undefined && reason.code !== 'no_source_ip';
   }
 
   #releaseAll({ code, text }: Reason, until: number): void {

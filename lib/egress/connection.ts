@@ -89,7 +89,8 @@ export class Connection {
     if (!this.opened) {
       this.opened = true;
       this.#siblings.opened += 1;
-      pool.breaker.success(this.target, this.session?.tls !== undefined);
+      if (pool.breaker.success(this.target, this.session?.tls !== undefined))
+        this.#host.reached(pool.site.name);
     }
     if (this.#exhausted || this.#taken >= limiter.messagesPerConnection(now)) {
       this.session?.quit();
@@ -132,6 +133,9 @@ export class Connection {
     if (accepted) this.#carried += 1;
     if (recipient.code === 'peer_timeout') limiter.answered = false;
     else if (recipient.reply !== undefined && this.claim.unproven.length > 0) this.#answered();
+    // Another node, or this one from another address, could not reach where it now went.
+    if (delivery.item.site !== undefined && recipient.reply !== undefined)
+      this.#host.reached(delivery.item.site);
     if (!accepted && closing === undefined && this.#refused(delivery, said, endedAt)) {
       pool.toFront(delivery);
       return;

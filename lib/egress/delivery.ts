@@ -32,14 +32,16 @@ export interface Slot {
 export interface LaneUsage {
   readonly pool: string;
   readonly class: MessageClass;
+  /** It holds the mail of many providers: what one site keeps is not to come back again and again among it. */
+  readonly shared: boolean;
   /** Deliveries of this lane in flight. */
   held: number;
   /** `count` deliveries were put back for want of room at their sites. */
   overflowed(count: number): void;
   /** A delivery of it was tried. */
   tried(): void;
-  /** A delivery of it to a domain was put back without being tried. @param why and until when it is kept. */
-  putBack(domain: string, why: WaitStatus): void;
+  /** A delivery of it was put back without being tried. @param to domain, or site. @param why and until when it is kept. */
+  putBack(to: string, why: WaitStatus): void;
 }
 
 /**

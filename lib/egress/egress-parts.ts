@@ -121,6 +121,7 @@ export class EgressParts {
     const results = new AttemptRecorder(parts);
     this.queues = new QueueManager({
       ...parts,
+      ledger: engine.ledger,
       results,
       sources: this.sources,
       tlsFallback: this.tlsFallback,

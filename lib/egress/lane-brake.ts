@@ -30,10 +30,10 @@ const OF_THE_MAIL: ReadonlySet<string> = new Set([
 ]);
 
 export class LaneBrake {
-  /** Domains whose mail must have come back before the lane rests. */
+  /** Domains, or sites, whose mail must have come back before the lane rests. */
   readonly #spread: number;
-  /** Domains whose mail was put back since a delivery was tried, up to that number. */
-  readonly #domains = new Set<string>();
+  /** Those whose mail was put back since a delivery was tried, up to that number. */
+  readonly #places = new Set<string>();
   /** Put back since a delivery was tried. */
   #back = 0;
   /** Why the last one was, and until when it is kept. */
@@ -45,14 +45,14 @@ export class LaneBrake {
     this.#spread = spread;
   }
 
-  /** A delivery to a domain was put back. */
-  putBack(domain: string, { code, text, until }: WaitStatus, now: number): void {
+  /** A delivery was put back. @param to its domain, or its site where that cannot be reached. */
+  putBack(to: string, { code, text, until }: WaitStatus, now: number): void {
     if (OF_THE_MAIL.has(code)) {
       this.moved();
       return;
     }
     this.#back += 1;
-    if (this.#domains.size < this.#spread) this.#domains.add(domain);
+    if (this.#places.size < this.#spread) this.#places.add(to);
     this.#why = { code, text, until };
     if (!this.#isCertain || now < this.#until) return;
     this.#rest = Math.min(LONGEST_REST, Math.max(FIRST_REST, this.#rest * 2));
@@ -62,14 +62,14 @@ export class LaneBrake {
   /** A delivery was tried, or may be: mail of the lane leaves. */
   moved(): void {
     this.#back = 0;
-    this.#domains.clear();
+    this.#places.clear();
     this.#rest = 0;
     this.#until = 0;
     this.#why = undefined;
   }
 
   get #isCertain(): boolean {
-    return this.#back >= CERTAIN && this.#domains.size >= this.#spread;
+    return this.#back >= CERTAIN && this.#places.size >= this.#spread;
   }
 
   /** How many may be leased now: any number, one as a probe, or none. @param held deliveries of the lane in hand. */

@@ -41,12 +41,13 @@ export interface LaneConsumerOptions {
   dispatcher: { take(leased: LeasedItem[], lane: LaneUsage, visibleUntil: number): void };
 }
 
-/** Domains whose mail must have come back before a lane of many providers rests. */
+/** Domains, or sites, whose mail must have come back before a lane of many providers rests. */
 const MANY_DOMAINS = 10;
 
 export class LaneConsumer implements LaneUsage {
   readonly pool: string;
   readonly class: MessageClass;
+  readonly shared: boolean;
   held = 0;
   readonly #options: LaneConsumerOptions & { lane: string };
   #batch = FIRST_BATCH;
@@ -62,7 +63,8 @@ export class LaneConsumer implements LaneUsage {
 
   constructor(options: LaneConsumerOptions & { lane: string }) {
     const [pool, messageClass, group] = options.lane.split(':');
-    this.#brake = new LaneBrake(group === 'other' ? MANY_DOMAINS : 1);
+    this.shared = group === 'other';
+    this.#brake = new LaneBrake(this.shared ? MANY_DOMAINS : 1);
     this.pool = pool!;
     this.class = messageClass === 'transactional' ? 'transactional' : 'bulk';
     this.#options = options;
@@ -87,8 +89,8 @@ export class LaneConsumer implements LaneUsage {
     this.#brake.moved();
   }
 
-  putBack(domain: string, why: WaitStatus): void {
-    this.#brake.putBack(domain, why, this.#options.clock.now());
+  putBack(to: string, why: WaitStatus): void {
+    this.#brake.putBack(to, why, this.#options.clock.now());
   }
 
   /** Ends a rest: what kept its mail may have changed. */

@@ -44,8 +44,12 @@ export interface PoolHost<Pool = never> {
       notBefore?: number,
       answer?: ReplyAnswer | Promise<ReplyAnswer | undefined>,
     ): void;
+    unreached(delivery: Delivery, attempt: CompletedAttempt, site: string, notAfter?: number): void;
     release(delivery: Delivery, code: string, text: string, until: number, lasts?: number): void;
+    park(delivery: Delivery, site: string, reason: Reason, until: number): void;
   };
+  /** A site is reached again for which mail may wait. */
+  reached(site: string): void;
   /** Draws conclusions from replies. */
   readonly observer: {
     /** @returns the time that the reply names for the next try, since the epoch, ms; 0 when it names none. */

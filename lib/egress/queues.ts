@@ -3,6 +3,7 @@
  * which delivery may wait, which is put back for want of room or by a limit of its own, and routes anew what waits
  * when directives, limits or sources change.
  */
+import type { Ledger } from '../engine/ports.ts';
 import type { AttemptResult } from '../outcome/classify.ts';
 import { firstWaiting } from '../shaping/constraint.ts';
 import type { LimitBook } from '../shaping/limits/book.ts';
@@ -21,10 +22,12 @@ import type { PoolHost } from './pool-host.ts';
 import { PoolLimits } from './pool-limits.ts';
 import type { SharedLimits } from './shared-limits.ts';
 import { Site } from './site.ts';
+import { LEAST_RECALLED, RECALL_PAUSE, SiteRecall } from './site-recall.ts';
 import type { SourceAddress } from './source-address.ts';
 import type { SourceLeases } from './source-leases.ts';
 
-export interface QueueManagerOptions extends Omit<PoolHost, 'requeue'> {
+export interface QueueManagerOptions extends Omit<PoolHost, 'requeue' | 'reached'> {
+  ledger: Pick<Ledger, 'recall'>;
   inFlight: InFlight;
   sources: SourceLeases;
   limits: LimitBook;
@@ -47,6 +50,7 @@ export class QueueManager {
   readonly sites = new Map<string, Site>();
   readonly #options: QueueManagerOptions;
   readonly #host: PoolHost<ConnectionPool>;
+  readonly #recall: SiteRecall;
   readonly #rechecks = new RecheckPacer(PATIENCE);
   /** By site name, then by source, TLS requirement and connection class. */
   readonly #pools = new Map<string, Map<string, ConnectionPool>>();
@@ -57,7 +61,12 @@ export class QueueManager {
 
   constructor(options: QueueManagerOptions) {
     this.#options = options;
-    this.#host = { ...options, requeue: (pool) => this.requeue(pool) };
+    this.#host = {
+      ...options,
+      requeue: (pool) => this.requeue(pool),
+      reached: (site) => this.#recall.reached(site),
+    };
+    this.#recall = new SiteRecall({ ...options, room: (site, now) => this.#recallRoom(site, now) });
   }
 
   /** The site of an address. */
@@ -99,7 +108,7 @@ export class QueueManager {
     now: number,
     bounds?: MailBounds,
   ): boolean {
-    const { limits, shared, results, random } = this.#options;
+    const { limits, shared, results } = this.#options;
     const path = { provider: site.provider, site: site.name, routed: site.routed, ip: source.name, pool };
     const { connectionClass, mailLimits } = limits.at(path).of(delivery, bounds);
     const requireTls = delivery.item.requireTls || connectionClass.limits.tls === 'required';
@@ -116,9 +125,10 @@ export class QueueManager {
     if (!results.mayBegin(delivery, now)) return true;
     delivery.stream = mailLimits && connections.limiter.stream(mailLimits, shared.partsOf);
     if (delivery.stream !== undefined && this.#waitsLong(delivery, delivery.stream, now)) return false;
+    const { recalled, site: waited } = delivery.item;
+    if (recalled !== undefined || waited === site.name) connections.breaker.cameBack(recalled, now);
     if (connections.backsOff(now)) {
-      const { code, text } = connections.breaker.reason(now)!;
-      results.release(delivery, code, text, connections.breaker.retryAt + random() * 1000);
+      connections.keep(delivery, now);
       return true;
     }
     if (this.#overShare(site, now) && (delivery.bulk || !this.#makeRoom(site, now))) {
@@ -191,6 +201,17 @@ export class QueueManager {
     return false;
   }
 
+  /** How much that waits for a site may come back: what it takes in a while, without what is here; undefined: it is down. */
+  #recallRoom(name: string, now: number): number | undefined {
+    const site = this.sites.get(name);
+    // The mail of a name that no hosts have any more goes elsewhere now.
+    if (site === undefined) return LEAST_RECALLED;
+    const pools = [...this.poolsOf(name)];
+    if (pools.length > 0 && pools.every((pool) => pool.backsOff(now))) return undefined;
+    const rate = this.#drainRate(site, now) ?? 0;
+    return Math.max(LEAST_RECALLED, (rate * RECALL_PAUSE) / 1000) - site.held;
+  }
+
   #overflow(delivery: Delivery, pool: ConnectionPool, now: number): void {
     const { site } = pool;
     const { results, random } = this.#options;
@@ -209,6 +230,7 @@ export class QueueManager {
     const { clock, shared, sources } = this.#options;
     const now = clock.now();
     shared.tick(now);
+    this.#recall.tick(now);
     for (const site of this.sites.values()) {
       for (const pool of this.poolsOf(site.name)) {
         // A site that became slow while it held much gives back what waits longest for its turn.
@@ -235,6 +257,7 @@ export class QueueManager {
       if (lessons.size > 0) forgotten.push({ ip: source.ip, lessons: [...lessons] });
     }
     for (const pool of pools) pool.pump();
+    if (forgotten.some(({ lessons }) => lessons.includes('backOff'))) this.#recall.reached(site);
     return forgotten;
   }
 

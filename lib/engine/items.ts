@@ -100,6 +100,10 @@ export interface QueueItem {
   due: number;
   /** A directive sent it to this lane from that of another pool; none sends it on. */
   moved?: true;
+  /** Name of the site that it waits for: a process that reaches the site brings it back before its time. */
+  site?: string;
+  /** When it was brought back so, since the epoch, ms. */
+  recalled?: number;
   /** Why it waits, for a person: a code of `lib/outcome/reasons.ts` and free text. */
   reason?: WaitReason;
 }

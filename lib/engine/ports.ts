@@ -62,13 +62,21 @@ export interface LeasedItem {
 export type Settlement =
   /** Ended in a final state. */
   | { kind: 'end'; leased: LeasedItem; state: DeliveryState; attempt: Attempt }
-  /** Tried; next attempt at `until`. */
-  | { kind: 'defer'; leased: LeasedItem; until: number; attempt: Attempt }
+  /** Tried; next attempt at `until`, or when its `site` is reached (`Ledger.recall`). */
+  | { kind: 'defer'; leased: LeasedItem; until: number; attempt: Attempt; site?: string }
   /**
    * Not tried: back into its lane, not before `until` (0 = at once), for `reason`. With `lane`: into that lane, whose
-   * processes do not move it on; where there is no such lane, back into its own.
+   * processes do not move it on; where there is no such lane, back into its own. With `site`: sooner, if that site is
+   * reached.
    */
-  | { kind: 'release'; leased: LeasedItem; until: number; reason: WaitReason; lane?: LaneName };
+  | {
+      kind: 'release';
+      leased: LeasedItem;
+      until: number;
+      reason: WaitReason;
+      lane?: LaneName;
+      site?: string;
+    };
 
 export interface LeaseRequest {
   lane: LaneName;
@@ -186,7 +194,18 @@ export interface Ledger {
    * @returns the number of deliveries that were made due.
    */
   hasten(match: WaitingMatch): Promise<number>;
+  /**
+   * Makes deliveries due now that wait for a site, which was reached: `max` of them at most, those that would have been due
+   * first before others. Costs the same whatever else waits. On AWS one process at a time recalls a site, and what is due
+   * within fifteen minutes keeps its time.
+   * @param site at most `LONGEST_SITE` characters.
+   * @returns how many, and whether there may be more.
+   */
+  recall(site: string, max: number): Promise<{ recalled: number; more: boolean }>;
 }
+
+/** Most characters of the name of a site that deliveries wait for: a key of DynamoDB has 2,048 bytes. */
+export const LONGEST_SITE = 1_000;
 
 /** A page of the outcome feed. */
 export interface FeedPage {

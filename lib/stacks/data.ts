@@ -26,13 +26,14 @@ import {
   DUE_RETENTION_SECONDS,
   EVENT_MAX_RECEIVES,
   EVENT_QUEUE,
+  INDEXES,
   LANE_MAX_RECEIVES,
-  LISTED_INDEX,
   OUTCOME_MAX_RECEIVES,
   OUTCOME_QUEUE,
   PARTITION_KEY,
   SORT_KEY,
   TABLES,
+  type TableIndex,
   type TableName,
   TTL_ATTRIBUTE,
 } from '../engine/aws/schema.ts';
@@ -208,7 +209,7 @@ export class DataStack extends Stack {
       partitionKey: { name: PARTITION_KEY, type: dynamodb.AttributeType.STRING },
       sortKey: { name: SORT_KEY, type: dynamodb.AttributeType.STRING },
       timeToLiveAttribute: TTL_ATTRIBUTE,
-      globalSecondaryIndexes: name === LISTED_INDEX.table ? [listedIndex(stage)] : undefined,
+      globalSecondaryIndexes: INDEXES.filter((one) => one.table === name).map((one) => indexOf(one, stage)),
       billing: dynamodb.Billing.onDemand({
         maxReadRequestUnits: maxReadUnits,
         maxWriteRequestUnits: maxWriteUnits,
@@ -275,13 +276,14 @@ export class DataStack extends Stack {
   }
 }
 
-/** The index, capped as its table is: what it could not take would hold the table's own writes up. */
-function listedIndex({ tables }: Stage): dynamodb.GlobalSecondaryIndexPropsV2 {
-  const { name, partitionKey, sortKey } = LISTED_INDEX;
+/** An index, capped as its table is: what it could not take would hold the table's own writes up. */
+function indexOf(index: TableIndex, { tables }: Stage): dynamodb.GlobalSecondaryIndexPropsV2 {
+  const { name, partitionKey, sortKey, sortType } = index;
+  const type = sortType === 'N' ? dynamodb.AttributeType.NUMBER : dynamodb.AttributeType.STRING;
   return {
     indexName: name,
     partitionKey: { name: partitionKey, type: dynamodb.AttributeType.STRING },
-    sortKey: { name: sortKey, type: dynamodb.AttributeType.NUMBER },
+    sortKey: { name: sortKey, type },
     maxReadRequestUnits: tables.maxReadUnits,
     maxWriteRequestUnits: tables.maxWriteUnits,
   };

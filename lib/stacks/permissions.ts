@@ -16,8 +16,11 @@ import {
   CERTIFICATE,
   LISTED_INDEX,
   LOG_PREFIX,
+  PARKED_INDEX,
+  RECALL_PREFIX,
   RESULTS_PREFIX,
   type SecretName,
+  type TableIndex,
   type TableName,
 } from '../engine/aws/schema.ts';
 import { EVENT_NAMESPACE } from '../engine/destinations.ts';
@@ -89,7 +92,7 @@ export function apiPermissions(data: DataStack): iam.PolicyStatement[] {
     table(data, 'deliveries', ...STATE_ACTIONS),
     table(data, 'ledger', 'Query', 'BatchWriteItem'),
     table(data, 'suppressions', 'BatchGetItem', 'UpdateItem'),
-    allow(['dynamodb:Query'], [`${data.tables[LISTED_INDEX.table].tableArn}/index/${LISTED_INDEX.name}`]),
+    allow(['dynamodb:Query'], [indexArn(data, LISTED_INDEX)]),
     table(data, 'search', 'BatchWriteItem', 'Query'),
     table(data, 'rows', 'BatchGetItem', 'Query', 'PutItem', 'BatchWriteItem'),
     table(data, 'leases', 'GetItem'),
@@ -342,6 +345,7 @@ export function egressPermissions(data: DataStack, { stage, pools, ips }: NodeSc
     // The state of mail of earlier versions is in the table of records.
     tables(data, ['records', 'deliveries'], ...STATE_ACTIONS),
     table(data, 'ledger', 'BatchWriteItem'),
+    ...recalls(data),
     rowsOfKinds(data, NODE_ROWS, 'Query', 'BatchWriteItem'),
     // Readers unsubscribe by mail, which comes to nodes.
     rowsOfKinds(data, CONTACT_KINDS, 'BatchGetItem', 'PutItem'),
@@ -429,6 +433,10 @@ function table(data: DataStack, name: TableName, ...actions: string[]): iam.Poli
   );
 }
 
+function indexArn(data: DataStack, { table, name }: TableIndex): string {
+  return `${data.tables[table].tableArn}/index/${name}`;
+}
+
 function tables(data: DataStack, names: readonly TableName[], ...actions: string[]): iam.PolicyStatement {
   return allow(
     actions.map((action) => `dynamodb:${action}`),
@@ -468,6 +476,13 @@ function divisions(data: DataStack): iam.PolicyStatement {
   const statement = table(data, 'leases', 'Query', 'DeleteItem');
   statement.addCondition('ForAllValues:StringLike', { 'dynamodb:LeadingKeys': [divisionOf('*')] });
   return statement;
+}
+
+/** Recalls what waits in the ledger for a site: finds it in the index, and claims the site, and no shard. */
+function recalls(data: DataStack): iam.PolicyStatement[] {
+  const claim = table(data, 'ledger', 'UpdateItem');
+  claim.addCondition('ForAllValues:StringLike', { 'dynamodb:LeadingKeys': [`${RECALL_PREFIX}*`] });
+  return [allow(['dynamodb:Query'], [indexArn(data, PARKED_INDEX)]), claim];
 }
 
 /** Documents of some kinds only: the kind is the partition key. */

@@ -70,6 +70,7 @@ engineContract(
         cancel: (id) => api.ledger.cancel(id),
         count: (match) => api.ledger.count(match),
         hasten: (match) => api.ledger.hasten(match),
+        recall: (site, max) => node.ledger.recall(site, max),
       },
       records: {
         message: (id) => outcomes.records.message(id),

@@ -139,7 +139,8 @@ describe('a backup', () => {
     const db = new DatabaseSync(join(done.directory, FILE));
     const before = STEPS.findIndex((step) => step.includes('CREATE TABLE later'));
     for (const step of STEPS.slice(before)) {
-      for (const [, table] of step.matchAll(/CREATE TABLE (\w+)/g)) db.exec(`DROP TABLE ${table}`);
+      for (const [, what, name] of step.matchAll(/CREATE (TABLE|INDEX) (\w+)/g))
+        db.exec(`DROP ${what} IF EXISTS ${name}`);
     }
     db.exec(`PRAGMA user_version = ${before}`);
     db.close();

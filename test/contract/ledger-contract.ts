@@ -1,6 +1,7 @@
 /** Contract of the ledger, and of the settlements that lead to it. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import type { Settlement } from '../../lib/engine/ports.ts';
 import { HOUR } from '../../lib/time.ts';
 import {
   admit,
@@ -263,6 +264,61 @@ export function ledgerContract(under: () => EngineUnderTest, options: ContractOp
       await collect(engine, lane, 1);
       await collect(engine, other, 1);
       await assertEmpty(engine, lane);
+    });
+
+    test('recalls what waits for a site, up to a number, and nothing of another site', async () => {
+      const { engine, clock } = under();
+      const lane = newLane();
+      const site = `mx.${lane.split(':')[0]}.example`;
+      const messages = Array.from({ length: 6 }, () => mail(clock.now(), { lane }));
+      await admit(engine, ...messages);
+      const [first, second, third, tried, elsewhere, alone] = await collect(engine, lane, 6);
+      const reason = { code: 'connect_failed', text: 'It is down.' };
+      const until = clock.now() + 2 * HOUR;
+      const back = { kind: 'release', until, reason } as const;
+      await engine.queue.settle([
+        ...[first, second, third].map((leased) => ({ ...back, leased: leased!, site })),
+        { ...(defer(tried!, clock.now(), until) as Extract<Settlement, { kind: 'defer' }>), site },
+        { ...back, leased: elsewhere!, site: `other.${site}` },
+        { ...back, leased: alone! },
+      ]);
+      await clock.advance(HOUR);
+      assert.deepEqual(await engine.ledger.recall(`no.${site}`, 10), { recalled: 0, more: false });
+      assert.deepEqual(await engine.ledger.recall(site, 3), { recalled: 3, more: true });
+      const recalledAt = clock.now();
+      await engine.ledger.promote();
+      const some = await collect(engine, lane, 3);
+      assert.deepEqual(await engine.ledger.recall(site, 10), { recalled: 1, more: false });
+      await engine.ledger.promote();
+      const rest = await collect(engine, lane, 1);
+      const items = [...some, ...rest].map(({ item }) => item);
+      assert.deepEqual(
+        items.map(({ messageId }) => messageId).sort(),
+        [first, second, third, tried].map((leased) => leased!.item.messageId).sort(),
+      );
+      assert.deepEqual(
+        items.map((item) => [item.site, item.recalled === recalledAt]),
+        items.map(() => [undefined, true]),
+      );
+      assert.deepEqual(items.map(({ attempts }) => `${attempts}`).sort(), ['0', '0', '0', '1']);
+      const sent = messages.find(({ record }) => record.id === items[0]!.messageId)!;
+      assert.deepEqual(some[0]!.bytes, Buffer.from(sent.body));
+      // Put back without a site, it is not recalled again; what waits for itself keeps its time.
+      const [one, ...others] = [...some, ...rest];
+      await engine.queue.settle([
+        { ...back, leased: one! },
+        ...others.map((leased) => end(leased, clock.now())),
+      ]);
+      assert.deepEqual(await engine.ledger.recall(site, 10), { recalled: 0, more: false });
+      await clock.advance(HOUR + 1_000);
+      await engine.ledger.promote();
+      const late = await collect(engine, lane, 3);
+      assert.deepEqual(
+        late.map(({ item }) => `${item.messageId} ${item.recalled}`).sort(),
+        [one, elsewhere, alone].map((leased) => `${leased!.item.messageId} undefined`).sort(),
+      );
+      await engine.queue.settle(late.map((leased) => end(leased, clock.now())));
+      assert.deepEqual(await engine.ledger.recall(`other.${site}`, 10), { recalled: 0, more: false });
     });
 
     test('cancels deliveries that came back from the ledger', async () => {

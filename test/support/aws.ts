@@ -31,7 +31,7 @@ import {
   type AwsResources,
   DUE_QUEUE,
   EVENT_QUEUE,
-  LISTED_INDEX,
+  INDEXES,
   laneQueue,
   OUTCOME_QUEUE,
   PARTITION_KEY,
@@ -154,7 +154,13 @@ async function makeResources(
   await Promise.all(
     TABLES.map(async (table) => {
       const TableName = tables[table];
-      const indexed = table === LISTED_INDEX.table;
+      const index = INDEXES.find((one) => one.table === table);
+      const indexKeys = index && [
+        { AttributeName: index.partitionKey, AttributeType: 'S' as const },
+        ...(index.sortKey === SORT_KEY
+          ? []
+          : [{ AttributeName: index.sortKey, AttributeType: index.sortType }]),
+      ];
       await dynamo.send(
         new CreateTableCommand({
           TableName,
@@ -162,19 +168,14 @@ async function makeResources(
           AttributeDefinitions: [
             { AttributeName: PARTITION_KEY, AttributeType: 'S' },
             { AttributeName: SORT_KEY, AttributeType: 'S' },
-            ...(indexed
-              ? ([
-                  { AttributeName: LISTED_INDEX.partitionKey, AttributeType: 'S' },
-                  { AttributeName: LISTED_INDEX.sortKey, AttributeType: 'N' },
-                ] as const)
-              : []),
+            ...(indexKeys ?? []),
           ],
           KeySchema: keySchema(PARTITION_KEY, SORT_KEY),
-          ...(indexed && {
+          ...(index && {
             GlobalSecondaryIndexes: [
               {
-                IndexName: LISTED_INDEX.name,
-                KeySchema: keySchema(LISTED_INDEX.partitionKey, LISTED_INDEX.sortKey),
+                IndexName: index.name,
+                KeySchema: keySchema(index.partitionKey, index.sortKey),
                 Projection: { ProjectionType: 'ALL' },
               },
             ],

@@ -63,6 +63,8 @@ const egress = (node: string, pools: readonly string[], ips: readonly string[]):
   RecordsTable: STATE,
   DeliveriesTable: STATE,
   LedgerTable: 'dynamodb:BatchWriteItem',
+  'LedgerTable if ForAllValues:StringLike dynamodb:LeadingKeys recall#*': 'dynamodb:UpdateItem',
+  'LedgerTable/index/parked': 'dynamodb:Query',
   'RowsTable if ForAllValues:StringLike dynamodb:LeadingKeys report#*':
     'dynamodb:BatchWriteItem dynamodb:Query',
   ...CONTACTS,

@@ -142,6 +142,7 @@ describe('a delivery in flight', () => {
     const lane = {
       pool: 'default',
       class: 'bulk' as const,
+      shared: false,
       held: 0,
       overflowed() {},
       tried() {},

@@ -23,6 +23,7 @@ import type { Feed } from './feed.ts';
 import type { Lanes } from './lanes.ts';
 import { LedgerMatching } from './matching.ts';
 import { type CopyOutbox, ledgerKey, rowDue, SHARDS, shardKey } from './outbox.ts';
+import { Recalling } from './recalling.ts';
 import type { LeasedHere } from './receipt.ts';
 import type { MessageRecords } from './records.ts';
 import { DUE_QUEUE } from './schema.ts';
@@ -70,12 +71,14 @@ export interface ShardedLedger extends Ledger {
 export class AwsLedger implements ShardedLedger {
   readonly #parts: LedgerParts;
   readonly #matching: LedgerMatching;
+  readonly #recalling: Recalling;
   readonly #mover: ShardMover;
 
   constructor(parts: LedgerParts) {
     this.#parts = parts;
     this.#mover = new ShardMover(parts);
     this.#matching = new LedgerMatching(parts);
+    this.#recalling = new Recalling(parts);
   }
 
   count(match: WaitingMatch): Promise<WaitingFigures> {
@@ -84,6 +87,10 @@ export class AwsLedger implements ShardedLedger {
 
   hasten(match: WaitingMatch): Promise<number> {
     return this.#matching.hasten(match);
+  }
+
+  recall(site: string, max: number): Promise<{ recalled: number; more: boolean }> {
+    return this.#recalling.recall(site, max);
   }
 
   /** Rows of the ledger, counted up to about 2,000 a shard, without those under SQS's delay. */

@@ -15,7 +15,7 @@ import type { DeliveryTable } from './delivery-table.ts';
 import { type BodyPlace, type LaneEnvelope, writeEnvelope } from './envelope.ts';
 import { type Lanes, LONGEST_DELAY, type Outgoing, SendError } from './lanes.ts';
 import { decodeRecord, encodeRecord } from './record-codec.ts';
-import { laneQueue } from './schema.ts';
+import { laneQueue, PARKED_INDEX } from './schema.ts';
 import type { Tables } from './tables.ts';
 
 /** A copy to put into a lane or the ledger. */
@@ -41,9 +41,16 @@ export const shardKey = (shard: number): string => `s#${String(shard).padStart(2
 /** Start of the sort key of rows due at a time. */
 export const dueKey = (due: number): string => String(Math.max(0, Math.floor(due))).padStart(15, '0');
 
+/** Partitions of the index of parked rows for each site: a node parks 1,000 rows a second in each. */
+export const SITE_PARTS = 8;
+
+export const siteKey = (site: string, part: number): string => `${site}#${part}`;
+
+const digestOf = (messageId: string): Buffer => createHash('md5').update(messageId).digest();
+
 /** Where the row of a copy is. */
 export function ledgerKey(messageId: string, n: number, generation: number, due: number): Key {
-  const shard = createHash('md5').update(messageId).digest()[0]! % SHARDS;
+  const shard = digestOf(messageId)[0]! % SHARDS;
   return { pk: shardKey(shard), sk: `${dueKey(due)}#${messageId}#${n}#${generation}` };
 }
 
@@ -174,6 +181,9 @@ function rowOf({ envelope, due }: Parcel): Item {
     sk: text(key.sk),
     e: bytes(encodeRecord({ v: item.v, item, g: generation, at } satisfies Partial<OutboxRow>)),
     ttl: ttlOf(item.expiresAt + FORGOTTEN),
+    ...(item.site !== undefined && {
+      [PARKED_INDEX.partitionKey]: text(siteKey(item.site, digestOf(item.messageId)[1]! % SITE_PARTS)),
+    }),
   };
 }
 

@@ -24,15 +24,39 @@ export const PARTITION_KEY = 'pk';
 export const SORT_KEY = 'sk';
 export const TTL_ATTRIBUTE = 'ttl';
 
-/** The one index, over `suppressions`: the addresses listed for a tenant and a reason, by time. All attributes. */
+/** An index of a table, of its items that have both keys, with all attributes. */
+export interface TableIndex {
+  table: TableName;
+  name: string;
+  /** String. */
+  partitionKey: string;
+  sortKey: string;
+  sortType: 'S' | 'N';
+}
+
+/** The addresses listed for a tenant and a reason, by time. */
 export const LISTED_INDEX = {
   table: 'suppressions',
   name: 'listed',
-  /** String. */
   partitionKey: 'l',
-  /** Number. */
   sortKey: 't',
-} as const;
+  sortType: 'N',
+} as const satisfies TableIndex;
+
+/** Rows of the ledger that wait for a site, in parts, by their due time. */
+export const PARKED_INDEX = {
+  table: 'ledger',
+  name: 'parked',
+  partitionKey: 'w',
+  sortKey: SORT_KEY,
+  sortType: 'S',
+} as const satisfies TableIndex;
+
+/** Every index. */
+export const INDEXES: readonly TableIndex[] = [LISTED_INDEX, PARKED_INDEX];
+
+/** Partitions of the ledger that hold who recalls a site begin so. */
+export const RECALL_PREFIX = 'recall#';
 
 /** The resources of an installation and how they are used: the same for all its processes. */
 export interface AwsResources {

@@ -267,7 +267,14 @@ export class Settling {
       settlement.kind === 'defer'
         ? { code: settlement.attempt.reason, text: settlement.attempt.text }
         : (settlement as Extract<Settlement, { kind: 'release' }>).reason;
-    const item: QueueItem = { ...leased.item, attempts: leased.item.attempts + (tried ? 1 : 0), due, reason };
+    const item: QueueItem = {
+      ...leased.item,
+      attempts: leased.item.attempts + (tried ? 1 : 0),
+      due,
+      reason,
+      site: settlement.kind === 'end' ? undefined : settlement.site,
+      recalled: undefined,
+    };
     if (settlement.kind === 'release' && settlement.lane !== undefined) {
       item.lane = settlement.lane;
       item.moved = true;

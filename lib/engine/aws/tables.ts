@@ -23,7 +23,7 @@ import { PosternError } from '../../errors.ts';
 import { type Item, type Key, keyOf, number, text } from './attributes.ts';
 import { isThrottle, storageError } from './clients.ts';
 import { chunks, each, type Pacing, pause } from './concurrency.ts';
-import { LISTED_INDEX, type TableName } from './schema.ts';
+import { LISTED_INDEX, PARKED_INDEX, type TableName } from './schema.ts';
 
 /** An expression with the names and values that it uses. */
 export interface Update {
@@ -150,6 +150,21 @@ export class Tables {
         start = answer.LastEvaluatedKey;
       } while (start && found.length < limit);
       return found;
+    });
+  }
+
+  /** The first items of a partition of the index `parked`. Eventually consistent, as every index. */
+  async queryParked(pk: string, limit: number): Promise<Item[]> {
+    const { table, name, partitionKey } = PARKED_INDEX;
+    return this.#do(table, async () => {
+      const command = new QueryCommand({
+        TableName: this.#names[table],
+        IndexName: name,
+        KeyConditionExpression: `${partitionKey} = :pk`,
+        ExpressionAttributeValues: { ':pk': text(pk) },
+        Limit: limit,
+      });
+      return (await this.#dynamo.send(command)).Items ?? [];
     });
   }
 

@@ -146,6 +146,13 @@ export class EmbeddedLedger implements Ledger {
     return count;
   }
 
+  async recall(site: string, max: number): Promise<{ recalled: number; more: boolean }> {
+    const now = this.#clock.now();
+    const recalled = await this.#link.call('recall', { site, now, max: Math.min(max, MATCH_STEP) });
+    if (recalled > 0) this.#timer.expect(now);
+    return { recalled, more: recalled === Math.min(max, MATCH_STEP) };
+  }
+
   /** With `due`, makes all matching rows due then; otherwise counts up to the bound. */
   async #match(
     table: MatchCall['table'],

@@ -221,6 +221,8 @@ export interface Operations {
   cancel(call: { id: string; except: number[]; at: number }): { places: number[]; keys: number[] };
   /** Looks at the next rows of a table in the order of keys; with `due`, makes the matching ones due then. */
   match(call: MatchCall): MatchReply;
+  /** Makes what waits for a site due now, the earliest first. @returns how many. */
+  recall(call: { site: string; now: number; max: number }): number;
   waiting(call: null): { count: number; next?: number };
   message(id: string): string | undefined;
   /** Records of the messages of its call. */

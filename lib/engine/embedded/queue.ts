@@ -251,8 +251,9 @@ function refuseIllegal(settlement: Settlement): void {
 function settlementTuple(settlement: Settlement, held: Held): SettlementTuple {
   const { key, message, n, share, item } = held;
   if (settlement.kind === 'release') {
-    const { until: due, reason, lane } = settlement;
-    const waiting: QueueItem = { ...item, due, reason, ...(lane !== undefined && { lane, moved: true }) };
+    const { until: due, reason, lane, site } = settlement;
+    const moved = lane !== undefined && ({ lane, moved: true } as const);
+    const waiting: QueueItem = { ...item, due, reason, site, recalled: undefined, ...moved };
     return [key, message, n, share, null, null, due, JSON.stringify(waiting), lane ?? null];
   }
   const { attempt } = settlement;
@@ -271,6 +272,8 @@ function settlementTuple(settlement: Settlement, held: Held): SettlementTuple {
       attempts: item.attempts + 1,
       due: settlement.until,
       reason: { code: attempt.reason, text: attempt.text },
+      site: settlement.site,
+      recalled: undefined,
     };
     return [
       key,

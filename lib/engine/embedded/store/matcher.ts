@@ -15,6 +15,7 @@ export class LedgerMatcher {
   readonly #ends: Record<MatchCall['table'], StatementSync>;
   readonly #counts: Record<MatchCall['table'], StatementSync>;
   readonly #hasten: StatementSync;
+  readonly #recall: StatementSync;
 
   constructor(db: DatabaseSync) {
     const end = (table: string, key: string) =>
@@ -27,6 +28,16 @@ export class LedgerMatcher {
     };
     this.#hasten = db.prepare(`
       UPDATE ledger SET due = ?7, item = json_set(item, '$.due', ?7) WHERE due > ?7 AND ${DEFERRED}`);
+    this.#recall = db.prepare(`
+      UPDATE ledger
+      SET due = ?2, item = json_remove(json_set(item, '$.due', ?2, '$.recalled', ?2), '$.site')
+      WHERE id IN (
+        SELECT id FROM ledger INDEXED BY ledger_by_site
+        WHERE json_extract(item, '$.site') = ?1 AND due > ?2 ORDER BY due LIMIT ?3)`);
+  }
+
+  recall({ site, now, max }: { site: string; now: number; max: number }): number {
+    return Number(this.#recall.run(site, now, max).changes);
   }
 
   match({ table, match, after, due }: MatchCall): MatchReply {

@@ -168,6 +168,12 @@ const LATER = `
     SELECT json_extract(item, '$.lane'), json_extract(item, '$.tenant'), count(*) FROM ledger GROUP BY 1, 2;
 `;
 
+/** Deliveries that wait for a site, which is in few of them. */
+const SITES = `
+  CREATE INDEX ledger_by_site ON ledger (json_extract(item, '$.site'), due)
+    WHERE json_extract(item, '$.site') IS NOT NULL;
+`;
+
 /** The schema in steps: a store of version n has had the first n. New steps are put at the end. */
 export const STEPS: readonly string[] = [
   MAIL,
@@ -177,6 +183,7 @@ export const STEPS: readonly string[] = [
   REPORTS,
   SEARCH,
   LATER,
+  SITES,
 ];
 
 /** Version of this schema, kept in `user_version`. A store with a higher one is refused. */

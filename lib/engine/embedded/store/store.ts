@@ -283,6 +283,7 @@ export class Store {
       promote: ({ now, max }) => ledger.promote(now, max),
       cancel: ({ id, except, at }) => ledger.cancel(id, except, at),
       match: (call) => matcher.match(call),
+      recall: (call) => matcher.recall(call),
       waiting: () => ledger.waiting(),
       message: (id) => records.message(id),
       messageCall: (id) => records.call(id),
