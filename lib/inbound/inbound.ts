@@ -26,8 +26,9 @@ import type { UnsubscribeAddresses } from '../mail/unsubscribe-address.ts';
 import type { Feedback } from '../outcome/feedback.ts';
 import { MAX_PARSED, parseReport } from '../outcome/report.ts';
 import type { ListenerLimits } from '../smtp-server/connection-limiter.ts';
-import { type Listener, type ListenerOptions, startListener } from '../smtp-server/listener.ts';
+import { type Listener, startListener } from '../smtp-server/listener.ts';
 import type { SmtpBudget } from '../smtp-server/octet-budget.ts';
+import type { ListenerOptions } from '../smtp-server/options.ts';
 import { reply } from '../smtp-server/reply.ts';
 import type { Clock } from '../time.ts';
 import { AggregateReports, MAX_REPORT_MAIL } from './aggregate-reports.ts';
@@ -126,9 +127,8 @@ export async function startInbound(options: InboundOptions): Promise<Inbound> {
     proxies: options.proxies,
     tls: options.tls,
     maxBytes: MAX_BYTES,
-    keepBytes: ({ envelope }) =>
-      aggregates.isMailbox(envelope.rcptTo[0]!.address) ? MAX_REPORT_MAIL : MAX_PARSED,
-    cutBytes: ({ envelope }) => cutOf(envelope.rcptTo[0]!.address),
+    keepBytes: ({ envelope }) => (aggregates.isMailbox(envelope.rcptTo[0]!) ? MAX_REPORT_MAIL : MAX_PARSED),
+    cutBytes: ({ envelope }) => cutOf(envelope.rcptTo[0]!),
     dataDeadline: DATA_DEADLINE,
     limits: { ...INBOUND_LIMITS, ...options.limits },
     budget: options.budget,
@@ -142,7 +142,7 @@ export async function startInbound(options: InboundOptions): Promise<Inbound> {
       throw reply(550, '5.1.1 No such recipient: this host takes reports to its own return paths only');
     },
     async onMessage(bytes, session) {
-      const { address: recipient } = session.envelope.rcptTo[0]!;
+      const recipient = session.envelope.rcptTo[0]!;
       if (aggregates.isMailbox(recipient)) return aggregates.take(bytes, recipient);
       const report = await parseReport(bytes);
       const messageId = unsubscribes.messageOf(recipient);

@@ -1,70 +1,223 @@
 /**
- * Extends a connection of the SMTP server library by two things that the library lacks: a limit of commands that lead
- * to no message, and addresses as RFC 5321 §4.1.2 defines them.
+ * A connection of an SMTP listener: lines and content in, replies out, TLS where it begins in between.
  *
- * A client may send NOOP, RSET, EHLO and MAIL without end, and each costs a reply; the library limits them only where
- * AUTH is compulsory. Its address parser cuts at blanks, so it refuses `"a b"@example.net` and accepts
- * `(c)x@example.net`, whose comment is no part of an SMTP address.
+ * ```
+ *  chunk ─► line ─────► dialogue ─► replies ─┐
+ *        ─► line ─────► dialogue ─► replies ─┴─► one write, when the chunk is read
+ *        ─► content ──► sink, to its end
+ *  a line that is not answered yet holds back all behind it, and then what the peer still sends
+ * ```
+ * All replies to what arrived in one chunk leave in one write: the system call and the hand-over behind each write cost
+ * more than the parsing of a message.
  */
-import { SMTPConnection } from 'smtp-server/lib/smtp-connection.js';
+import type { Socket } from 'node:net';
+import { type SecureContext, TLSSocket } from 'node:tls';
+import type { Clock } from '../time.ts';
+import { type ContentSink, DotReader } from './dot-reader.ts';
+import { Input } from './input.ts';
 
-/** Maximum number of commands until a message is accepted, RCPT and the lines of a message aside. */
-export const MAX_COMMANDS = 100;
-/** Maximum number of refused senders, recipients and logins until a message is accepted. */
-export const MAX_REFUSALS = 20;
+/** Time without an octet from the peer after which the connection is closed, ms. */
+const IDLE_TIMEOUT = 60_000;
+/** Time that a peer has to close its side when this side has, ms. */
+const HALF_CLOSED_TIMEOUT = 5_000;
 
-const RECIPIENT = /^\s*RCPT\s/i;
-/** Dot-string of atoms (RFC 5321 §4.1.2; with UTF-8 by RFC 6531), here with dots anywhere: the library checks those. */
-const DOT_STRING = /^[^\s()<>[\]:;,"\\@\u0000-\u001f\u007f]+$/;
-const QUOTED =
-  /^((?:mail from|rcpt to)\s*:\s*)<("(?:[^"\\\u0000-\u001f\u007f]|\\[\u0020-\u007e]){0,62}")@([^<>\s]+)>(.*)$/i;
+/** What is said on a connection. None of these throws or rejects. */
+export interface Dialogue {
+  /** Answers a line. @returns a promise while nothing more may be read. */
+  line(text: string): Promise<void> | undefined;
+  /** Answers content that has ended. @returns as `line`. */
+  contentEnded(): Promise<void> | undefined;
+  /** TLS has begun. */
+  secured(): void;
+  /** An error of the socket, or of the handshake. */
+  failed(error: Error): void;
+  closed(): void;
+}
 
-type Parsed = ReturnType<SMTPConnection['_parseAddressCommand']>;
+type State =
+  | 'reading'
+  /** The dialogue has not answered yet. */
+  | 'answering'
+  /** The peer does not read the replies. */
+  | 'blocked'
+  /** A TLS handshake is under way: no octet may be written in clear, and none that was read in clear counts. */
+  | 'securing'
+  | 'ended';
 
-export class ServerConnection extends SMTPConnection {
-  #commands = 0;
-  #refusals = 0;
+export class ServerConnection {
+  readonly #clock: Clock;
+  readonly #dialogue: Dialogue;
+  readonly #input = new Input();
+  readonly #reader = new DotReader();
+  #socket: Socket;
+  #state: State = 'reading';
+  #sink: ContentSink | undefined;
+  #replies = '';
+  #paused = false;
+  #cancelClose = (): void => undefined;
+  #detach = (): void => undefined;
 
-  /** Resets the limits after an accepted message, because the peer is one that sends mail. */
-  progress(): void {
-    this.#commands = 0;
-    this.#refusals = 0;
+  constructor(socket: Socket, clock: Clock, dialogue: Dialogue) {
+    this.#clock = clock;
+    this.#dialogue = dialogue;
+    this.#socket = socket;
+    this.#attach(socket);
+    socket.on('data', this.#receive);
   }
 
-  /** Counts a refused command. @returns whether the limit is reached. */
-  refused(): boolean {
-    this.#refusals += 1;
-    return this.#refusals >= MAX_REFUSALS;
+  get ended(): boolean {
+    return this.#state === 'ended';
   }
 
-  /** Sends a last reply and closes the connection, in the middle of a message too. */
-  cut(reply: string): void {
-    const { _socket: socket } = this;
-    if (socket.destroyed || socket.writableEnded) return;
-    socket.end(`${reply}\r\n`);
-    socket.destroySoon();
+  /** Whether a message is arriving, or an answer is awaited. */
+  get busy(): boolean {
+    return this.#state === 'answering' || this.#sink !== undefined;
   }
 
-  override _onCommand(command: Buffer, callback?: () => void): void {
-    if (!RECIPIENT.test(command.subarray(0, 8).toString('latin1'))) this.#commands += 1;
-    if (this.#commands > MAX_COMMANDS) {
-      this.send(421, '4.7.0 Too many commands without a message; closing', false);
+  /** Adds a reply, which leaves with the others of its chunk. */
+  reply(text: string): void {
+    this.#replies += `${text}\r\n`;
+  }
+
+  /** Reads content from here to its end, into `sink`. */
+  receive(sink: ContentSink): void {
+    this.#sink = sink;
+    this.#reader.reset();
+  }
+
+  /** Sends the replies so far. */
+  flush(): void {
+    if (this.#replies === '' || this.#state === 'securing') return;
+    const text = this.#replies;
+    this.#replies = '';
+    const socket = this.#socket;
+    if (!socket.writable) return;
+    socket.write(text);
+    // A peer that sends commands and never reads would make this side keep replies without a limit.
+    if (socket.writableNeedDrain && this.#state === 'reading') {
+      this.#state = 'blocked';
+      socket.once('drain', this.#resume);
+    }
+  }
+
+  /** Sends a last reply, and closes. What the peer still sends is dropped. */
+  end(text: string): void {
+    if (this.#state === 'ended') return;
+    const wasSecuring = this.#state === 'securing';
+    this.reply(text);
+    this.#stop();
+    if (wasSecuring) {
+      this.#socket.destroy();
       return;
     }
-    super._onCommand(command, callback);
+    this.#socket.end(this.#replies);
+    this.#replies = '';
+    // A paused socket would not see the end of the peer's side.
+    this.#socket.resume();
+    this.#cancelClose = this.#clock.after(HALF_CLOSED_TIMEOUT, () => this.#socket.destroy());
   }
 
-  override _parseAddressCommand(rawName: string, rawCommand: Buffer | string): Parsed {
-    const quoted = QUOTED.exec(rawCommand.toString());
-    if (quoted) {
-      const [, command, local, domain, parameters] = quoted;
-      const parsed = super._parseAddressCommand(rawName, `${command}<x@${domain}>${parameters}`);
-      if (parsed) parsed.address = `${local}${parsed.address.slice(1)}`;
-      return parsed;
+  /** Sends a last reply, and closes without reading what the peer still sends: in the middle of content. */
+  cut(text: string): void {
+    if (this.#state === 'ended') return;
+    this.#stop();
+    this.#socket.end(`${this.#replies}${text}\r\n`);
+    this.#replies = '';
+    this.#socket.destroySoon();
+  }
+
+  /** Begins TLS, as its server. What was read in clear behind this is dropped (RFC 3207 §4.2). */
+  secure(context: SecureContext): void {
+    this.flush();
+    this.#state = 'securing';
+    this.#input.clear();
+    const plain = this.#socket;
+    this.#detach();
+    plain.on('error', () => undefined).pause();
+    this.#paused = false;
+    this.#socket = new TLSSocket(plain, { isServer: true, secureContext: context });
+    this.#attach(this.#socket);
+    this.#socket.once('secure', () => {
+      if (this.#state !== 'securing') return;
+      this.#state = 'reading';
+      this.#socket.on('data', this.#receive);
+      this.#dialogue.secured();
+      this.flush();
+    });
+  }
+
+  #attach(socket: Socket): void {
+    const idle = (): void => this.#idle();
+    const failed = (error: Error): void => this.#dialogue.failed(error);
+    const closed = (): void => {
+      this.#stop();
+      this.#cancelClose();
+      this.#dialogue.closed();
+    };
+    socket.setTimeout(IDLE_TIMEOUT);
+    socket.on('timeout', idle).on('error', failed).once('close', closed);
+    this.#detach = () => {
+      socket.setTimeout(0);
+      socket.off('data', this.#receive).off('timeout', idle).off('error', failed).off('close', closed);
+    };
+  }
+
+  #receive = (chunk: Buffer): void => {
+    if (this.#state === 'ended') return;
+    this.#input.push(chunk);
+    if (this.#state === 'reading') this.#read();
+    else {
+      this.#paused = true;
+      this.#socket.pause();
     }
-    const parsed = super._parseAddressCommand(rawName, rawCommand);
-    if (!parsed) return false;
-    const at = parsed.address.lastIndexOf('@');
-    return at < 0 || DOT_STRING.test(parsed.address.slice(0, at)) ? parsed : false;
+  };
+
+  #resume = (): void => {
+    if (this.#state !== 'answering' && this.#state !== 'blocked') return;
+    this.#state = 'reading';
+    this.#read();
+    if (this.#paused && this.#state === 'reading') {
+      this.#paused = false;
+      this.#socket.resume();
+    }
+  };
+
+  /** Reads on until the input ends, or an answer is awaited. */
+  #read(): void {
+    while (this.#state === 'reading') {
+      let answered: Promise<void> | undefined;
+      if (this.#sink) {
+        if (!this.#input.content(this.#reader, this.#sink)) break;
+        this.#sink = undefined;
+        answered = this.#dialogue.contentEnded();
+      } else {
+        const line = this.#input.line();
+        if (line === undefined) break;
+        answered = this.#dialogue.line(line);
+      }
+      if (answered) this.#await(answered);
+    }
+    if (this.#input.tooLong) this.end('421 4.7.0 Command line too long; closing');
+    else if (this.#state === 'reading') this.flush();
+  }
+
+  #await(answered: Promise<void>): void {
+    if (this.#state !== 'reading') return;
+    this.#state = 'answering';
+    void answered.then(this.#resume);
+    // Most answers come within this turn, and leave with the replies before them.
+    if (this.#replies !== '') setImmediate(() => this.flush());
+  }
+
+  #idle(): void {
+    if (this.#state === 'answering') this.#socket.setTimeout(IDLE_TIMEOUT);
+    else if (this.#state === 'ended') this.#socket.destroy();
+    else this.end('421 4.4.2 Nothing came for a minute; closing');
+  }
+
+  #stop(): void {
+    this.#state = 'ended';
+    this.#sink = undefined;
+    this.#input.clear();
   }
 }

@@ -1,16 +1,24 @@
 /**
- * Collects the content of one message in one growing buffer. The stream of smtp-server writes each dot-stuffed line
- * as a chunk of its own; keeping the chunks costs 30 times the octets that a peer sent (125 octets of heap for
- * `..\r\n`), which crashed the process.
+ * Collects the content of one message. Chunks that a peer's packets filled are kept as they are, and joined once, when
+ * all is there. Small ones are copied together: kept one by one they cost 30 times the octets that a peer sent (125
+ * octets of heap for `..\r\n`), which crashed the process.
  */
 import type { OctetBudget } from './octet-budget.ts';
 
-const FIRST_CAPACITY = 4096;
+/** A chunk of at least this many octets is kept without a copy. */
+const LARGE = 4096;
+/** Maximum size of the piece that small chunks are copied into. */
+const MAX_TAIL = 64 * 1024;
 
 export class MessageBuffer {
   readonly #budget: OctetBudget;
   readonly #keep: number;
-  #buffer: Buffer = Buffer.alloc(0);
+  #pieces: Buffer[] = [];
+  /** The last piece while it has room, and its octets in use. */
+  #tail: Buffer | undefined;
+  #used = 0;
+  /** Octets that were copied into such pieces. */
+  #copied = 0;
   #size = 0;
   #taken = 0;
   #refused = false;
@@ -26,49 +34,81 @@ export class MessageBuffer {
     return this.#refused;
   }
 
-  append(chunk: Buffer): void {
-    if (this.#refused) return;
-    const part = this.#size + chunk.length > this.#keep ? chunk.subarray(0, this.#keep - this.#size) : chunk;
-    if (part.length === 0) return;
-    const size = this.#size + part.length;
-    // The first chunk is most often the whole message. It is not copied, unless it is a small part of a large buffer,
-    // which it would keep alive.
-    if (this.#size === 0 && part.length * 2 >= part.buffer.byteLength) {
-      if (!this.#reserve(part.length)) return;
-      this.#buffer = part;
-    } else {
-      if (this.#buffer.length < size) {
-        const capacity = Math.min(this.#keep, Math.max(size, 2 * this.#size, FIRST_CAPACITY));
-        if (!this.#reserve(capacity)) return;
-        const grown = Buffer.allocUnsafeSlow(capacity);
-        this.#buffer.copy(grown, 0, 0, this.#size);
-        this.#buffer = grown;
-      }
-      part.copy(this.#buffer, this.#size);
-    }
-    this.#size = size;
+  /** Adds the octets of `chunk` from `from`, without `to`. */
+  append(chunk: Buffer, from: number, to: number): void {
+    const end = Math.min(to, from + this.#keep - this.#size);
+    const length = end - from;
+    if (this.#refused || length <= 0) return;
+    // The first chunk is most often the whole message. A small part of a large buffer would keep it alive.
+    const isWhole = length >= LARGE || this.#size === 0;
+    if (isWhole && length * 2 >= chunk.buffer.byteLength) {
+      if (!this.#reserve(length)) return;
+      this.#close();
+      this.#pieces.push(chunk.subarray(from, end));
+    } else this.#copy(chunk, from, end);
+    if (!this.#refused) this.#size += length;
   }
 
   /** The kept octets. Valid until `release`. */
   bytes(): Buffer {
-    return this.#buffer.subarray(0, this.#size);
+    this.#close();
+    if (this.#pieces.length !== 1) this.#pieces = [Buffer.concat(this.#pieces, this.#size)];
+    return this.#pieces[0]!;
   }
 
   /** Drops the content and returns its octets to the budget. */
   release(): void {
-    this.#budget.give(this.#taken);
-    this.#taken = 0;
+    this.#give(this.#taken);
     this.#size = 0;
-    this.#buffer = Buffer.alloc(0);
+    this.#copied = 0;
+    this.#pieces = [];
+    this.#tail = undefined;
   }
 
-  #reserve(capacity: number): boolean {
-    if (capacity > this.#taken && !this.#budget.take(capacity - this.#taken)) {
-      this.release();
-      this.#refused = true;
-      return false;
+  #copy(chunk: Buffer, from: number, to: number): void {
+    let at = from;
+    if (this.#tail) {
+      at += chunk.copy(this.#tail, this.#used, from, to);
+      this.#used += at - from;
+      if (at === to) return;
+      this.#close();
     }
-    this.#taken = Math.max(this.#taken, capacity);
-    return true;
+    // Each piece is as large as those before it, so that few are enough, and at most half of the octets is room.
+    const left = this.#keep - this.#size - (at - from);
+    const capacity = Math.min(left, Math.max(LARGE, Math.min(this.#copied, MAX_TAIL), to - at));
+    if (!this.#reserve(capacity)) return;
+    this.#tail = Buffer.allocUnsafeSlow(capacity);
+    this.#used = chunk.copy(this.#tail, 0, at, to);
+  }
+
+  /** Ends the piece that has room. */
+  #close(): void {
+    if (!this.#tail) return;
+    let piece = this.#tail.subarray(0, this.#used);
+    // A peer that mixes small chunks with large ones would leave much room.
+    if (this.#used * 2 < this.#tail.length) {
+      this.#give(this.#tail.length - this.#used);
+      const exact = Buffer.allocUnsafeSlow(this.#used);
+      piece.copy(exact);
+      piece = exact;
+    }
+    this.#copied += this.#used;
+    this.#pieces.push(piece);
+    this.#tail = undefined;
+  }
+
+  #give(octets: number): void {
+    this.#taken -= octets;
+    this.#budget.give(octets);
+  }
+
+  #reserve(octets: number): boolean {
+    if (this.#budget.take(octets)) {
+      this.#taken += octets;
+      return true;
+    }
+    this.release();
+    this.#refused = true;
+    return false;
   }
 }

@@ -2,7 +2,7 @@
  * SMTP submission: instances of `egress-node/submission-node.ts` behind a network load balancer, with a role that
  * takes mail in and reads none. Instances and not containers, so that a deployment needs no container builder and
  * installs them as it installs nodes; a load balancer that passes connections on with the caller's address, so that no
- * PROXY protocol is needed, of which the balancer supports version 2 and `smtp-server` version 1.
+ * PROXY protocol is needed.
  *
  * TLS ends in the process on both ports: STARTTLS needs the key there in any case, one certificate is enough, and
  * no password crosses the network in clear.

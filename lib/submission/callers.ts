@@ -1,6 +1,5 @@
 /** Who may submit: clients that log in with an access key's SMTP password, and networks that need none. */
 import { timingSafeEqual } from 'node:crypto';
-import type { SMTPServerSession } from 'smtp-server';
 import { callerOf } from '../accept/caller.ts';
 import type { Caller } from '../accept/types.ts';
 import { Cache } from '../cache.ts';
@@ -9,6 +8,7 @@ import { smtpPassword } from '../control/smtp-password.ts';
 import type { Control } from '../control/types.ts';
 import { PosternError } from '../errors.ts';
 import { type IpNetwork, isInNetwork, parseNetwork } from '../ip.ts';
+import type { ClientSession } from '../smtp-server/options.ts';
 import type { Clock } from '../time.ts';
 
 /** Maximum number of derived SMTP passwords in the cache. */
@@ -42,7 +42,7 @@ export class Callers {
   }
 
   /** @returns undefined for wrong credentials. */
-  async login(username: string, given: string, session: SMTPServerSession): Promise<Caller | undefined> {
+  async login(username: string, given: string, session: ClientSession): Promise<Caller | undefined> {
     const expected = await this.#passwordOf(username);
     const password = Buffer.from(given);
     // An unknown key costs the same comparison, so that the time does not reveal which keys exist.
@@ -62,21 +62,26 @@ export class Callers {
     return may;
   }
 
-  /** @throws `missing_authentication`, `unknown_key`, `access_denied`. */
-  async of(session: SMTPServerSession): Promise<Caller> {
-    const user = session.user as unknown as Caller | undefined;
-    if (user) {
-      // The key may have been revoked since the login.
-      const key = await this.#control.keys.find(user.keyId);
-      if (!key) throw new PosternError('unknown_key', 'The key was revoked.');
-      const caller = callerOf(this.#control, key, session.remoteAddress, this.#clock.now());
-      requireScope(caller, 'send');
-      return caller;
-    }
+  /**
+   * The caller of a session, at once where no key has to be read. @throws `missing_authentication`, `unknown_key`,
+   * `access_denied`.
+   */
+  of(session: ClientSession): Caller | Promise<Caller> {
+    const user = session.user as Caller | undefined;
+    if (user) return this.#keyHolder(user.keyId, session.remoteAddress);
     if (this.mayRelay(session.remoteAddress)) {
       return { keyId: 'relay', tenant: 'default', admin: false, sourceIp: session.remoteAddress };
     }
     throw new PosternError('missing_authentication', 'Authentication required');
+  }
+
+  async #keyHolder(keyId: string, address: string): Promise<Caller> {
+    // The key may have been revoked since the login.
+    const key = await this.#control.keys.find(keyId);
+    if (!key) throw new PosternError('unknown_key', 'The key was revoked.');
+    const caller = callerOf(this.#control, key, address, this.#clock.now());
+    requireScope(caller, 'send');
+    return caller;
   }
 
   async #passwordOf(keyId: string): Promise<Buffer | undefined> {

@@ -5,13 +5,13 @@
  * A 250 is given only when the accept pipeline has made the message durable. A temporary failure is a 4yz,
  * and the client keeps the message.
  */
-import type { SMTPServerSession } from 'smtp-server';
 import type { Accept } from '../accept/types.ts';
 import type { Control } from '../control/types.ts';
 import type { Log } from '../log.ts';
 import { rfc5322Date } from '../mail/date.ts';
-import { type Listener, type ListenerOptions, startListener } from '../smtp-server/listener.ts';
+import { type Listener, startListener } from '../smtp-server/listener.ts';
 import type { SmtpBudget } from '../smtp-server/octet-budget.ts';
+import type { ClientSession, ListenerOptions } from '../smtp-server/options.ts';
 import { reply } from '../smtp-server/reply.ts';
 import type { Clock } from '../time.ts';
 import { Callers } from './callers.ts';
@@ -56,16 +56,16 @@ export function startSubmission(options: SubmissionOptions): Promise<SubmissionS
   const { accept, control, clock } = options;
   const callers = new Callers(control, options.region, options.relayFrom, options.clock);
 
-  async function submit(bytes: Buffer, session: SMTPServerSession): Promise<string> {
+  async function submit(bytes: Buffer, session: ClientSession): Promise<string> {
     const { mailFrom, rcptTo } = session.envelope;
     const results = await accept.submit(
       [
         {
-          to: rcptTo.map((recipient) => recipient.address),
+          to: rcptTo,
           cc: [],
           bcc: [],
           replyTo: [],
-          mailFrom: mailFrom ? mailFrom.address : '',
+          mailFrom: mailFrom ?? '',
           content: { kind: 'raw', bytes },
           trace: traceField(session),
         },
@@ -81,7 +81,7 @@ export function startSubmission(options: SubmissionOptions): Promise<SubmissionS
    * The trace field (RFC 5321 §4.4). The client's name and address are left out: they would show every recipient the
    * inside of the sender's network.
    */
-  function traceField(session: SMTPServerSession): string {
+  function traceField(session: ClientSession): string {
     const protocol = `ESMTP${session.secure ? 'S' : ''}${session.user ? 'A' : ''}`;
     return `Received: by ${options.hostname} (Postern) with ${protocol} id ${session.id};\r\n\t${rfc5322Date(clock.now())}`;
   }
@@ -110,8 +110,9 @@ export function startSubmission(options: SubmissionOptions): Promise<SubmissionS
     budget: options.budget,
     clock,
     log: options.log,
-    async onMail(session) {
-      await callers.of(session);
+    onMail(session) {
+      const caller = callers.of(session);
+      return caller instanceof Promise ? caller.then(() => undefined) : undefined;
     },
     onRecipient(_address, session) {
       if (session.envelope.rcptTo.length < options.maxRecipients) return;

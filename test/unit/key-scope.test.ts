@@ -116,13 +116,13 @@ describe('SMTP', () => {
     const session = { user: { keyId: made.id }, remoteAddress: '192.0.2.1' } as never;
     assert.equal((await callers.of(session)).keyId, made.id);
     await control.keys.update(made.id, { restrictions: { scopes: ['read'] } });
-    await assert.rejects(callers.of(session), failure('access_denied', /this needs send/));
+    await assert.rejects(async () => callers.of(session), failure('access_denied', /this needs send/));
     await control.keys.update(made.id, { restrictions: { networks: ['10.0.0.0/8'] } });
-    await assert.rejects(callers.of(session), failure('access_denied', /from 192\.0\.2\.1/));
+    await assert.rejects(async () => callers.of(session), failure('access_denied', /from 192\.0\.2\.1/));
     await control.keys.update(made.id, { restrictions: { expiresAt: clock.now() + 10 } });
     await callers.of(session);
     clock.advance(10);
-    await assert.rejects(callers.of(session), failure('unknown_key', /expired/));
+    await assert.rejects(async () => callers.of(session), failure('unknown_key', /expired/));
   });
 });
 

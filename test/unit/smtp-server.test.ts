@@ -113,12 +113,14 @@ describe('the octet budget', () => {
   });
 });
 
+const all = (buffer: MessageBuffer, chunk: Buffer): void => buffer.append(chunk, 0, chunk.length);
+
 describe('the message buffer', () => {
   it('takes at most twice its octets from the budget, in pieces of any size', () => {
     const budget = new OctetBudget(64 * MB);
     const buffer = new MessageBuffer(budget, 40 * MB);
     const piece = Buffer.from('.\r\n');
-    for (let i = 0; i < 200_000; i++) buffer.append(piece);
+    for (let i = 0; i < 200_000; i++) all(buffer, piece);
     assert.equal(buffer.bytes().toString('latin1'), '.\r\n'.repeat(200_000));
     assert.ok(budget.used >= 600_000 && budget.used <= 1_200_000, String(budget.used));
     buffer.release();
@@ -128,28 +130,47 @@ describe('the message buffer', () => {
   it('keeps a message of one piece without a copy', () => {
     const piece = Buffer.alloc(5000, 'x');
     const buffer = new MessageBuffer(new OctetBudget(MB), MB);
-    buffer.append(piece);
+    all(buffer, piece);
     assert.equal(buffer.bytes().buffer, piece.buffer);
   });
 
   it('does not keep a large buffer for a small part of it', () => {
     const buffer = new MessageBuffer(new OctetBudget(MB), MB);
-    buffer.append(Buffer.alloc(64 * 1024).subarray(0, 100));
+    all(buffer, Buffer.alloc(64 * 1024).subarray(0, 100));
     assert.ok(buffer.bytes().buffer.byteLength <= 4096);
+  });
+
+  it('keeps small and large pieces in order, and takes at most twice their octets', () => {
+    const budget = new OctetBudget(MB);
+    const buffer = new MessageBuffer(budget, MB);
+    let octets = 0;
+    for (const [n, size] of [100, 8192, 1, 5000, 5000, 20, 30_000, 3, 4096, 2, 9000, 1].entries()) {
+      const piece = Buffer.alloc(size, n);
+      all(buffer, piece);
+      octets += size;
+      // And the one piece that has room.
+      assert.ok(budget.used <= 2 * octets + 4096, `${budget.used} for ${octets}`);
+    }
+    const bytes = buffer.bytes();
+    assert.deepEqual([...new Set(bytes)], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
+    assert.equal(bytes.length, octets);
+    assert.ok(budget.used < 1.1 * octets, `${budget.used} for ${octets}`);
+    buffer.release();
+    assert.equal(budget.used, 0);
   });
 
   it('keeps the start of the message up to the requested size', () => {
     const buffer = new MessageBuffer(new OctetBudget(MB), 10);
-    for (const piece of ['abcd', 'efgh', 'ijkl', 'mnop']) buffer.append(Buffer.from(piece));
+    for (const piece of ['abcd', 'efgh', 'ijkl', 'mnop']) all(buffer, Buffer.from(piece));
     assert.equal(buffer.bytes().toString(), 'abcdefghij');
   });
 
   it('is emptied when the budget has no room, and accepts nothing more', () => {
     const budget = new OctetBudget(10_000);
     const buffer = new MessageBuffer(budget, MB);
-    for (let i = 0; i < 3; i++) buffer.append(Buffer.alloc(4000));
+    for (let i = 0; i < 3; i++) all(buffer, Buffer.alloc(4000));
     assert.deepEqual([buffer.refused, budget.used, buffer.bytes().length], [true, 0, 0]);
-    buffer.append(Buffer.alloc(1));
+    all(buffer, Buffer.alloc(1));
     assert.equal(budget.used, 0);
   });
 });
