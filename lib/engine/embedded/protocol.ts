@@ -7,8 +7,8 @@
  *             (all calls since the last answer)     one transaction, one sync
  *          ◄── BatchAnswer: values or faults, bytes ──
  * ```
- * Hot calls travel as flat arrays of strings and numbers, and all bytes of a batch as one transferred
- * buffer, because structured cloning of many small objects and buffers costs more than the SQL.
+ * Hot calls travel as flat arrays of strings and numbers, and all bytes of a batch as one buffer that both threads
+ * share, because structured cloning of many small objects and buffers costs more than the SQL.
  */
 import type { ErrorCode } from '../../errors.ts';
 import type { Anonymised, LeaseHolder, WaitingMatch } from '../ports.ts';
@@ -289,12 +289,14 @@ export type OperationName = keyof Operations;
 export type Argument<K extends OperationName> = Parameters<Operations[K]>[0];
 export type OperationResult<K extends OperationName> = ReturnType<Operations[K]>;
 
-/** Calls in order. `regions[i]` is where the bytes of call `i` begin in `bytes`. */
+/** Calls in order. `regions[i]` is where the bytes of call `i` begin in `bytes`; behind `size` it has none. */
 export interface Batch {
   names: OperationName[];
   arguments: unknown[];
   regions: number[];
-  bytes?: ArrayBuffer;
+  /** Transferred, or shared until the answer. */
+  bytes?: ArrayBuffer | SharedArrayBuffer;
+  size?: number;
 }
 
 export interface StorageFault {

@@ -124,7 +124,7 @@ export class Store {
 
   /** Runs the calls of a batch. Its answer is durable. */
   run(batch: Batch): BatchAnswer {
-    const bytes = batch.bytes ? new Uint8Array(batch.bytes) : NOTHING;
+    const bytes = batch.bytes ? new Uint8Array(batch.bytes, 0, batch.size) : NOTHING;
     this.#free = undefined;
     this.#written += bytes.byteLength + BATCH_BYTES;
     try {
