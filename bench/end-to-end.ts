@@ -2,18 +2,25 @@
  * End to end: from the first byte in to the last delivery at the sink, through the real process.
  *
  *     node bench/end-to-end.ts smtp|bulk|send-email [messages] [--size 4|50|100|mix] [--domains 1000] [--eager]
+ *                              [--mx] [--tls]
  *
  * Two cores are shared by the load generator (this process), Postern and the sink. A message is 4 KB unless told
  * otherwise, signed with RSA-2048, and every accept is synced to disk. Over SMTP, client and sink are ordinary: the
  * client waits for each reply before its next body or envelope, no two bodies are the same, and the sink takes DATA.
- * With `--eager` the client sends ahead, the body is always the same, and the sink offers CHUNKING, as few do. The
- * yardstick is the machine's RSA-2048 limit, taken before and after in the same run. A run of 10,000 messages goes
+ * With `--eager` the client sends ahead, the body is always the same, and the sink offers CHUNKING, as few do.
+ *
+ * All mail goes to the sink by a route. With `--mx` it goes where a name server says: 1,000 domains, unless told
+ * otherwise, at 100 pairs of MX hosts with public addresses in a network namespace, under the built-in limits. With
+ * `--tls` the client takes STARTTLS, and the sink offers it.
+ *
+ * The yardstick is the machine's RSA-2048 limit, taken before and after in the same run. A run of 10,000 messages goes
  * before, after which the compiler has little left to do.
  */
 import { parseArgs } from 'node:util';
 import { httpLoad } from './support/http-load.ts';
 import { cpuMicros, quantile, residentMb, rsaLimit, table, threadMicros } from './support/machine.ts';
 import { bulkBody, type Sizes, sendEmailBody, smtpMessage, variedMessage } from './support/messages.ts';
+import { enterNetwork, startZone } from './support/network.ts';
 import { type BenchPostern, startPostern, startSinkProcess } from './support/postern.ts';
 import { signedPost } from './support/sign.ts';
 import { type LoadResult, smtpLoad } from './support/smtp-load.ts';
@@ -27,8 +34,12 @@ const { positionals, values } = parseArgs({
     profile: { type: 'string' },
     /** KB of a message over SMTP, or `mix`. */
     size: { type: 'string', default: '4' },
-    /** Recipient domains over SMTP. */
-    domains: { type: 'string', default: '1' },
+    /** Recipient domains over SMTP; default: 1, and 1,000 with `mx`. */
+    domains: { type: 'string' },
+    /** Over SMTP: delivers by MX records instead of by a route. */
+    mx: { type: 'boolean', default: false },
+    /** Over SMTP: STARTTLS on both sides. */
+    tls: { type: 'boolean', default: false },
     /** A client that sends ahead, and a sink with CHUNKING. */
     eager: { type: 'boolean', default: false },
     /** Only the throughput run. */
@@ -43,7 +54,10 @@ if (!(mode in totals)) throw new Error(`unknown mode "${mode}": smtp, bulk or se
 const SIZES: Record<string, Sizes> = { 4: 4, 50: 50, 100: 100, mix: 'mix' };
 const size = SIZES[values.size];
 if (size === undefined) throw new Error(`unknown size "${values.size}": 4, 50, 100 or mix`);
-const domains = Number(values.domains);
+if (mode !== 'smtp' && (values.mx || values.tls)) throw new Error('--mx and --tls are for smtp');
+const outside = values.mx ? enterNetwork() : 'not asked for';
+if (values.mx && outside) process.stdout.write(`without MX records, by a route: ${outside}\n`);
+const domains = Number(values.domains ?? (outside ? 1 : 1000));
 
 /** Sends `count` messages by the protocol of this mode. */
 function load(postern: BenchPostern, from: number, count: number, rate?: number): Promise<LoadResult> {
@@ -54,8 +68,9 @@ function load(postern: BenchPostern, from: number, count: number, rate?: number)
       total: count,
       rate,
       eager: values.eager,
+      tls: values.tls,
       message: (n) =>
-        values.eager && size === 4
+        values.eager && size === 4 && outside
           ? smtpMessage(from + n)
           : variedMessage(from + n, { sizes: size!, domains }),
     });
@@ -81,10 +96,15 @@ function load(postern: BenchPostern, from: number, count: number, rate?: number)
 }
 
 const limitBefore = await rsaLimit(2);
-const sink = await startSinkProcess({ chunking: mode !== 'smtp' || values.eager });
-const routes = `*=127.0.0.1:${sink.port}`;
+const sink = await startSinkProcess({
+  chunking: mode !== 'smtp' || values.eager,
+  tls: values.tls,
+  host: outside ? '127.0.0.1' : '0.0.0.0',
+});
+const dns = outside ? undefined : await startZone(domains);
 const postern = await startPostern({
-  routes,
+  routes: dns ? '' : `*=127.0.0.1:${sink.port}`,
+  environment: dns && { POSTERN_DNS: `127.0.0.1:${dns.port}`, POSTERN_SMTP_PORT: String(sink.port) },
   nodeArguments: values.profile ? ['--cpu-prof', `--cpu-prof-dir=${values.profile}`] : [],
 });
 
@@ -163,4 +183,5 @@ process.stdout.write(
   `RSA-2048 limit of this machine: ${limitBefore.toFixed(0)}/s before, ${limitAfter.toFixed(0)}/s after\n${table(rows)}\n${table(threadRows)}\n`,
 );
 await postern.dispose();
+await dns?.close();
 sink.close();

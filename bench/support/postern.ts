@@ -182,10 +182,17 @@ export interface BenchSink {
 }
 
 /** The sink in a process of its own. */
-export async function startSinkProcess({ chunking = true, countSigned = false } = {}): Promise<BenchSink> {
+export async function startSinkProcess({
+  chunking = true,
+  countSigned = false,
+  tls = false,
+  host = '127.0.0.1',
+} = {}): Promise<BenchSink> {
   const child = fork(join(import.meta.dirname, 'sink.ts'), [
     ...(chunking ? [] : ['--no-chunking']),
     ...(countSigned ? ['--count-signed'] : []),
+    ...(tls ? ['--tls'] : []),
+    `--host=${host}`,
   ]);
   const [{ port }] = (await once(child, 'message')) as [{ port: number }];
   const answer = async (key: string): Promise<Record<string, number>> => {

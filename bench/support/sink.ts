@@ -1,13 +1,19 @@
 /**
  * A sink: an SMTP server that takes everything as fast as Node can and counts it. Raw sockets, one write for
  * each read, no parsing beyond what the protocol needs, so that a benchmark measures the sender. It offers what
- * Gmail and Outlook offer: PIPELINING, CHUNKING, 8BITMIME, SMTPUTF8, SIZE; `--no-chunking` what most others do.
+ * Gmail and Outlook offer: PIPELINING, CHUNKING, 8BITMIME, SMTPUTF8, SIZE; `--no-chunking` what most others do;
+ * `--tls` STARTTLS, too, with a certificate of its own.
  *
  * Run by itself (`node bench/support/sink.ts <port>`) it prints a line of JSON for each second; as a child
  * process it reports to its parent when all expected messages have arrived.
  */
+import { mkdtemp, rm } from 'node:fs/promises';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createSecureContext, type SecureContext, TLSSocket } from 'node:tls';
 import { parseArgs } from 'node:util';
+import { ownCertificate } from '../../lib/certificate.ts';
 
 export interface SinkOptions {
   host?: string;
@@ -18,6 +24,8 @@ export interface SinkOptions {
   extensions?: string[];
   /** Counts messages with a signature: their first bytes are searched. */
   countSigned?: boolean;
+  /** Offers STARTTLS. */
+  tls?: SecureContext;
 }
 
 export interface Sink {
@@ -39,14 +47,17 @@ export function startSink(options: SinkOptions = {}): Promise<Sink> {
   let count = 0;
   let signed = 0;
   const extensions = options.extensions ?? [...EXTENSIONS, 'CHUNKING'];
-  const hello = ['sink.test', ...extensions]
-    .map((line, i, all) => `250${i < all.length - 1 ? '-' : ' '}${line}\r\n`)
-    .join('');
+  const hello = (secure: boolean): string =>
+    ['sink.test', ...extensions, ...(options.tls && !secure ? ['STARTTLS'] : [])]
+      .map((line, i, all) => `250${i < all.length - 1 ? '-' : ' '}${line}\r\n`)
+      .join('');
 
-  const server = createServer({ noDelay: true }, (socket) => {
+  /** Talks with a client, in clear or behind its STARTTLS. */
+  function converse(socket: Socket, secure: boolean): void {
     sockets.add(socket);
     socket.on('close', () => sockets.delete(socket));
     socket.on('error', () => {});
+    let starts = false;
     let held: Buffer | undefined;
     let inData = false;
     let unsigned = false;
@@ -87,18 +98,22 @@ export function startSink(options: SinkOptions = {}): Promise<Sink> {
           break;
         }
         case 0x65: // EHLO
-          out += hello;
+          out += hello(secure);
           break;
         case 0x71: // QUIT
           out += '221 2.0.0 Bye\r\n';
+          break;
+        case 0x73: // STARTTLS
+          starts = options.tls !== undefined && !secure;
+          out += starts ? '220 2.0.0 Go\r\n' : '503 5.5.1 Not now\r\n';
           break;
         default:
           out += '250 2.0.0 Ok\r\n';
       }
     };
 
-    socket.write('220 sink.test ESMTP\r\n');
-    socket.on('data', (incoming) => {
+    if (!secure) socket.write('220 sink.test ESMTP\r\n');
+    const take = (incoming: Buffer): void => {
       const buffer = held ? Buffer.concat([held, incoming]) : incoming;
       held = undefined;
       let at = 0;
@@ -144,8 +159,13 @@ export function startSink(options: SinkOptions = {}): Promise<Sink> {
         out = '';
         if (closes) socket.end();
       }
-    });
-  });
+      if (!starts) return;
+      socket.off('data', take);
+      converse(new TLSSocket(socket, { isServer: true, secureContext: options.tls }), true);
+    };
+    socket.on('data', take);
+  }
+  const server = createServer({ noDelay: true }, (socket) => converse(socket, false));
 
   return new Promise((resolve, reject) => {
     server.once('error', reject);
@@ -164,6 +184,16 @@ export function startSink(options: SinkOptions = {}): Promise<Sink> {
   });
 }
 
+/** A certificate of nobody. */
+async function selfSigned(): Promise<SecureContext> {
+  const directory = await mkdtemp(join(tmpdir(), 'postern-sink-'));
+  try {
+    return createSecureContext(await ownCertificate(directory, 'sink.test'));
+  } finally {
+    await rm(directory, { recursive: true });
+  }
+}
+
 if (import.meta.main) {
   let expected = Number.POSITIVE_INFINITY;
   let reported = false;
@@ -177,6 +207,8 @@ if (import.meta.main) {
     options: {
       'no-chunking': { type: 'boolean', default: false },
       'count-signed': { type: 'boolean', default: false },
+      host: { type: 'string' },
+      tls: { type: 'boolean', default: false },
     },
   });
   const sink = await startSink({
@@ -184,6 +216,8 @@ if (import.meta.main) {
     onMessage: tell,
     extensions: values['no-chunking'] ? EXTENSIONS : undefined,
     countSigned: values['count-signed'],
+    host: values.host,
+    tls: values.tls ? await selfSigned() : undefined,
   });
   if (process.send) {
     process.send({ port: sink.address.port });

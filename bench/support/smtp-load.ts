@@ -1,10 +1,11 @@
 /**
  * A load generator for SMTP submission on raw sockets. An ordinary client sends an envelope in one packet (RFC 2920),
  * waits for 354, sends the body, and waits for its reply; an eager one sends the next envelope in the packet of the
- * body (RFC 2920 §3.1), as few do. With `rate` it is open-loop: messages are due at fixed times and latency counts
+ * body (RFC 2920 §3.1), as few do. With `tls` it takes STARTTLS first, and does not ask whose certificate it is. With `rate` it is open-loop: messages are due at fixed times and latency counts
  * from then.
  */
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 
 export interface SmtpLoadOptions {
   host: string;
@@ -16,6 +17,8 @@ export interface SmtpLoadOptions {
   rate?: number;
   /** Sends the next envelope with the body; not with `rate`, under which each message has its own time. */
   eager?: boolean;
+  /** Over STARTTLS. */
+  tls?: boolean;
   /** Envelope and bytes (dot-stuffed, with the final dot) of the n-th message. */
   message: (n: number) => { from: string; to: string; data: Buffer };
   /** Called with the reply to the n-th message's final dot. */
@@ -55,12 +58,13 @@ export function smtpLoad(options: SmtpLoadOptions): Promise<LoadResult> {
       });
 
     for (let i = 0; i < options.connections; i++) {
-      const socket = connect({ host: options.host, port: options.port, noDelay: true });
+      const plain = connect({ host: options.host, port: options.port, noDelay: true });
+      let socket: Socket = plain;
       /** Replies expected, oldest first: -1 MAIL or RCPT, -2 DATA, n ≥ 0 the final dot of message n. */
       let expected: number[] = [];
       let current = -1;
       let body: Buffer | undefined;
-      let stage: 'greeting' | 'ehlo' | 'ready' = 'greeting';
+      let stage: 'greeting' | 'clear' | 'starttls' | 'ehlo' | 'ready' = 'greeting';
       let rest = '';
       let since = 0;
       let idle: (() => void) | undefined;
@@ -109,8 +113,22 @@ export function smtpLoad(options: SmtpLoadOptions): Promise<LoadResult> {
       const reply = (line: string): void => {
         const code = Number(line.slice(0, 3));
         if (stage === 'greeting') {
-          stage = 'ehlo';
+          stage = options.tls ? 'clear' : 'ehlo';
           socket.write('EHLO load.test\r\n');
+          return;
+        }
+        if (stage === 'clear') {
+          stage = 'starttls';
+          socket.write('STARTTLS\r\n');
+          return;
+        }
+        if (stage === 'starttls') {
+          if (code !== 220) reject(new Error(`STARTTLS was answered "${line}"`));
+          stage = 'ehlo';
+          plain.removeAllListeners('data');
+          socket = connectTls({ socket: plain, rejectUnauthorized: false });
+          socket.once('secureConnect', () => socket.write('EHLO load.test\r\n'));
+          listen();
           return;
         }
         if (stage === 'ehlo') {
@@ -138,19 +156,21 @@ export function smtpLoad(options: SmtpLoadOptions): Promise<LoadResult> {
           reject(new Error(`The envelope was refused: "${line}"`));
         }
       };
-      socket.setEncoding('latin1');
-      socket.on('data', (chunk) => {
-        rest += chunk;
-        for (;;) {
-          const end = rest.indexOf('\r\n');
-          if (end < 0) break;
-          const line = rest.slice(0, end);
-          rest = rest.slice(end + 2);
-          if (line[3] !== '-') reply(line);
-        }
-      });
-      socket.on('error', reject);
-      socket.on('close', () => {
+      const listen = (): void => {
+        socket.on('data', (chunk) => {
+          rest += chunk.toString('latin1');
+          for (;;) {
+            const end = rest.indexOf('\r\n');
+            if (end < 0) break;
+            const line = rest.slice(0, end);
+            rest = rest.slice(end + 2);
+            if (line[3] !== '-') reply(line);
+          }
+        });
+        socket.on('error', reject);
+      };
+      listen();
+      plain.on('close', () => {
         expected = [];
         if (--open === 0) finish();
       });
