@@ -1,19 +1,16 @@
 /**
  * Pages that follow what happens, as server-sent events (WHATWG HTML §9.2): the page is made anew every few seconds and
- * sent where it differs. It is made as the stream is read, so that a browser that stalls costs nothing, and one that
- * goes away ends it.
+ * sent where it differs.
  */
 import { hash } from 'node:crypto';
 import type { ApiLog } from '../http/deps.ts';
+import { EventStreams } from '../http/event-streams.ts';
 import { type Clock, SECOND } from '../time.ts';
 import { ApiFailure } from './v1.ts';
 
 const INTERVAL = 3 * SECOND;
 /** Pages without a change after which a comment keeps proxies from closing the connection. */
 const SILENT = 5;
-/** Streams of a process, and of one key. */
-const MOST = 100;
-const MOST_OF_ONE = 10;
 
 export interface LiveOptions {
   clock: Clock;
@@ -23,8 +20,7 @@ export interface LiveOptions {
 
 export class LiveStreams {
   readonly #options: LiveOptions;
-  readonly #open = new Map<string, number>();
-  #all = 0;
+  readonly #streams = new EventStreams({ all: 100, ofOwner: 10 });
 
   constructor(options: LiveOptions) {
     this.#options = options;
@@ -32,27 +28,17 @@ export class LiveStreams {
 
   /** Streams that are open. */
   get size(): number {
-    return this.#all;
+    return this.#streams.size;
   }
 
   /** @throws ApiFailure `throttled` for a stream too many. */
   open(owner: string, render: () => Promise<string>): ReadableStream<Uint8Array> {
     const { clock, log, closing } = this.#options;
-    const release = this.#admit(owner);
-    const ended = new AbortController();
-    const end = (): void => {
-      if (ended.signal.aborted) return;
-      ended.abort();
-      release();
-      closing?.removeEventListener('abort', end);
-    };
-    closing?.addEventListener('abort', end);
-    if (closing?.aborted) end();
     let last = '';
-    const next = async (): Promise<string> => {
-      for (let silent = 0; !ended.signal.aborted; silent++) {
-        if (last !== '') await pause(clock, ended.signal);
-        if (ended.signal.aborted) return '';
+    const next = async (ended: AbortSignal): Promise<string> => {
+      for (let silent = 0; !ended.aborted; silent++) {
+        if (last !== '') await pause(clock, ended);
+        if (ended.aborted) return '';
         const page = await render();
         const now = hash('sha256', page);
         if (now !== last) {
@@ -63,46 +49,21 @@ export class LiveStreams {
       }
       return '';
     };
-    return new ReadableStream<Uint8Array>(
-      {
-        async pull(controller) {
-          let text = '';
-          try {
-            text = await next();
-          } catch (error) {
-            // A session that is over, or a store that does not answer: the browser asks again, as a page.
-            if (!(error instanceof ApiFailure)) log.warn('a live page ended', { keyId: owner, error });
-            if (!ended.signal.aborted) controller.enqueue(Buffer.from('event: over\ndata:\n\n'));
-          }
-          if (text !== '') controller.enqueue(Buffer.from(text));
-          else {
-            end();
-            controller.close();
-          }
-        },
-        cancel: end,
-      },
-      { highWaterMark: 0 },
-    );
-  }
-
-  #admit(owner: string): () => void {
-    const own = this.#open.get(owner) ?? 0;
-    if (own >= MOST_OF_ONE || this.#all >= MOST)
-      throw new ApiFailure(
-        429,
-        'throttled',
-        'Too many live pages are open: this one does not follow what happens.',
-      );
-    this.#open.set(owner, own + 1);
-    this.#all += 1;
-    return () => {
-      this.#all -= 1;
-      const left = this.#open.get(owner)! - 1;
-      if (left > 0) this.#open.set(owner, left);
-      else this.#open.delete(owner);
+    const failed = (error: unknown): string => {
+      // A session that is over, or a store that does not answer: the browser asks again, as a page.
+      if (!(error instanceof ApiFailure)) log.warn('a live page ended', { keyId: owner, error });
+      return 'event: over\ndata:\n\n';
     };
+    return this.#streams.open(owner, { next, failed }, tooMany, closing);
   }
+}
+
+function tooMany(): ApiFailure {
+  return new ApiFailure(
+    429,
+    'throttled',
+    'Too many live pages are open: this one does not follow what happens.',
+  );
 }
 
 function pause(clock: Clock, ended: AbortSignal): Promise<void> {
