@@ -1,9 +1,7 @@
 /**
  * Everything that AWS bills for 100 million messages a day, line by line, in dollars for a million: `npm run bench:cost` prints
- * it after the requests that it counts. List prices of us-east-1, on demand, as they were known when this was written: hold
- * them against AWS's price lists before a decision rests on them. Those of SQS, DynamoDB's requests and Lambda on Arm were
- * found again on public pages of 2025 and 2026. Such pages also name $0.10 a million more for requests of fair queues (messages
- * with a group, as every lane's), which is in no line here.
+ * it after the requests that it counts. List prices of us-east-1, on demand, without savings plans and free tiers, as public
+ * pages named them in 2025 and 2026: hold them against AWS's price lists before a decision rests on them.
  */
 
 /** What was counted. */
@@ -12,6 +10,8 @@ export interface Counted {
   requests: number;
   /** What a deferral of each message adds, $ a million. */
   deferral: number;
+  /** Requests of SQS for a message in a lane: sent, received and deleted. */
+  laneRequests: number;
   /** Messages in one call of the API. */
   perCall: number;
   /** Bytes and items in the tables of records and deliveries, for each message. */
@@ -46,8 +46,13 @@ const DEFERRED = 0.1;
 /** A call of the API at 1,024 MB: three round trips (p99 of `npm run scale accept`), and CPU for itself and each message, ms. */
 const CALL = { waits: 18, cpu: 12, perMessage: 2.5 };
 const GB_SECOND = 0.0000133334;
-/** A line of metrics, with 26 bytes that CloudWatch adds: START, END and REPORT of Lambda are off (lib/stacks/function.ts). */
-const LOG_BYTES = 234 + 26;
+/**
+ * A line of metrics, with 26 bytes that CloudWatch adds: START, END and REPORT of Lambda are off (lib/stacks/function.ts). An
+ * environment that takes 30 calls a second writes its ten lanes every two seconds (lib/observe/paced-flush.ts).
+ */
+const LOG_BYTES = ((234 + 26) * 10) / 60;
+/** More for a request with messages of a group, as every lane's: "fair queues" of SQS. */
+const FAIR = 0.1;
 /** Four days until a delivery expires, and thirty after. */
 const KEPT_DAYS = 34;
 /** What DynamoDB bills for each item besides its content (developer guide, "DynamoDB item sizes and formats"). */
@@ -75,7 +80,15 @@ function transferred(gigabytes: number): number {
   return dollars;
 }
 
-export function allIn({ requests, deferral, perCall, stored, bytes, idle }: Counted): CostLine[] {
+export function allIn({
+  requests,
+  deferral,
+  laneRequests,
+  perCall,
+  stored,
+  bytes,
+  idle,
+}: Counted): CostLine[] {
   const month = (dollars: number): number => dollars / MILLIONS;
   const calls = 1 / perCall;
   const seconds = ((CALL.waits + CALL.cpu) * calls + CALL.perMessage) / 1000;
@@ -87,6 +100,11 @@ export function allIn({ requests, deferral, perCall, stored, bytes, idle }: Coun
       name: 'requests of SQS and DynamoDB',
       dollars: requests,
       from: 'counted; $0.40 SQS, $0.625 and $0.125 DynamoDB',
+    },
+    {
+      name: 'fair queues',
+      dollars: laneRequests * FAIR,
+      from: 'counted; SQS, $0.10 a million requests more',
     },
     { name: `a deferral of ${DEFERRED * 100} % of them`, dollars: deferral * DEFERRED, from: 'counted' },
     { name: 'Lambda: calls', dollars: calls * 0.2, from: 'Lambda, $0.20 a million' },

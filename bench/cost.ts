@@ -26,6 +26,8 @@ import { eventCosts } from './support/cost-events.ts';
 const MESSAGES = Number(process.env.POSTERN_COST_MESSAGES ?? 500);
 const BULK = 50;
 const BODY_BYTES = 20 * 1024;
+/** A receipt or a password reset: for them only traffic is calculated anew. */
+const SMALL = 8 * 1024;
 const LANE = 'default:transactional:google';
 const LEASE = 100;
 const CALLERS = 8;
@@ -60,6 +62,12 @@ class Meter {
     line.units += units;
     line.dollars += units * price;
     this.lines.set(kind, line);
+  }
+
+  /** Requests of SQS since the last time, for each message. */
+  laneRequests(): number {
+    const lines = [...this.lines].filter(([kind]) => kind.startsWith('SQS '));
+    return lines.reduce((sum, [, { units }]) => sum + units, 0) / MESSAGES;
   }
 
   take(): Map<string, Line> {
@@ -385,10 +393,11 @@ const IDLE: readonly Idle[] = [
   },
 ];
 
-/** The first look of one that begins to watch is as all that follow. */
+/** The first look of a node, as all that follow, in the middle of a minute: at its start there are two minutes to look at. */
 async function lookForChanges({ config }: Engine): Promise<void> {
+  moveTime(Math.ceil(Date.now() / MINUTE) * MINUTE + MINUTE / 2);
   const leave = config.watch(() => {});
-  await config.catchUp();
+  await new Promise((resolve) => setTimeout(resolve, 1_200));
   leave();
 }
 
@@ -423,6 +432,7 @@ try {
   moveTime(Date.now());
   const figures: [name: string, reach: number, value: number][] = [];
   const stored: { bytes: number; items: number }[] = [];
+  const laneRequests: number[] = [];
   // The second body cannot be compressed: it shows the worst case, and is held to no figure.
   for (const [kind, body, held] of [
     ['HTML', usualBody, true],
@@ -433,10 +443,12 @@ try {
     meter.takeStored();
     await accept(engine, 1, make);
     await drain(engine, MESSAGES, delivered);
+    laneRequests.push(meter.laneRequests());
     const single = show(`SendEmail, ${BODY_BYTES} bytes of ${kind}`, meter.take());
     stored.push(meter.takeStored());
     await accept(engine, BULK, make);
     await drain(engine, MESSAGES, delivered);
+    laneRequests.push(meter.laneRequests());
     const bulk = show(`SendBulkEmail of ${BULK}, ${BODY_BYTES} bytes of ${kind}`, meter.take());
     stored.push(meter.takeStored());
     await accept(engine, 1, make);
@@ -482,14 +494,21 @@ try {
   const month = (start: string): number => [...months].find(([name]) => name.startsWith(start))![1];
   const idle = { ip: month('an IP'), node: month('a node'), lane: month('a lane') };
   const [one, many, deferral] = figures.map(([, , value]) => value);
+  const kept = (at: number) => ({ stored: stored[at]!, laneRequests: laneRequests[at]! });
   const common = { deferral: deferral!, bytes: BODY_BYTES, idle };
-  const [alone, together] = showAllIn([
-    ['SendEmail', allIn({ ...common, requests: one!, perCall: 1, stored: stored[0]! })],
-    [`bulk of ${BULK}`, allIn({ ...common, requests: many!, perCall: BULK, stored: stored[1]! })],
+  const calls = { ...common, requests: one!, perCall: 1, ...kept(0) };
+  const bulks = { ...common, requests: many!, perCall: BULK, ...kept(1) };
+  const [alone, together, small, smallTogether] = showAllIn([
+    ['SendEmail', allIn(calls)],
+    [`bulk of ${BULK}`, allIn(bulks)],
+    ['SendEmail, 8 KB', allIn({ ...calls, bytes: SMALL })],
+    ['bulk, 8 KB', allIn({ ...bulks, bytes: SMALL })],
   ]);
   figures.push(
     ['all in at 100 million a day, by SendBulkEmail', 6, together!],
     ['all in at 100 million a day, by SendEmail alone', Number.POSITIVE_INFINITY, alone!],
+    ['the same for messages of 8 KB, by SendBulkEmail', 6, smallTogether!],
+    ['by SendEmail alone', Number.POSITIVE_INFINITY, small!],
   );
   await eventCosts({
     engine,

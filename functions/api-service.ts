@@ -21,6 +21,7 @@ import type { Fetch } from '../lib/http/function-url.ts';
 import type { Log } from '../lib/log.ts';
 import { createReportMailboxes } from '../lib/mail/report-mailbox.ts';
 import { createMailMetrics } from '../lib/observe/mail-metrics.ts';
+import { PacedFlush } from '../lib/observe/paced-flush.ts';
 import type { PolicyMetrics } from '../lib/observe/policy-metrics.ts';
 import { DAY } from '../lib/time.ts';
 import { createVerificationLinks } from '../lib/tracking/verification-links.ts';
@@ -48,6 +49,7 @@ export async function openService(options: ApiServiceOptions): Promise<Fetch> {
   const { engine, settings, clock, random, policy, policyMetrics, output } = options;
   const { region, accountId, hostname, trackingUrl } = settings;
   const metrics = createMailMetrics(output.emf);
+  const counts = new PacedFlush(clock, () => metrics.flush());
   const resolver = createResolver({ servers: dnsServers(undefined), clock });
   const { accept, control } = await openPipeline({
     ...options,
@@ -106,8 +108,7 @@ export async function openService(options: ApiServiceOptions): Promise<Fetch> {
     } catch (cause) {
       response = away(asPosternError(cause), output.log);
     }
-    // At each call, because a function gets no notice of its end.
-    metrics.flush();
+    if (metrics.pending) counts.run();
     await control.keyUse?.flush();
     if (policyMetrics) output.emf.put({}, policyMetrics.take(policy?.state()));
     return response;

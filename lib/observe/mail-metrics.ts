@@ -42,6 +42,8 @@ export interface MailMetrics {
   accepted(deliveries: readonly QueueItem[]): void;
   /** Counts an outcome of a delivery of this message. */
   outcome(record: MessageRecord, outcome: Outcome): void;
+  /** Whether there are counts to write. */
+  readonly pending: boolean;
   /** Writes the counts since the last flush. */
   flush(): void;
 }
@@ -83,6 +85,10 @@ export function createMailMetrics(emf: Emf): MailMetrics {
   }
 
   return {
+    get pending() {
+      return lanes.size > 0;
+    },
+
     accepted(deliveries) {
       for (const { lane } of deliveries) add(laneOf(lane), 'Accepted');
     },

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { createEmf, METRICS } from '../../lib/observe/emf.ts';
 import { createMailMetrics } from '../../lib/observe/mail-metrics.ts';
+import { PacedFlush } from '../../lib/observe/paced-flush.ts';
+import { TestClock } from '../support/clock.ts';
 import { EMF_AT, openEmf } from '../support/emf.ts';
 import { ACCEPTED_AT, attempt, messageRecord, outcome } from '../support/outcomes.ts';
 
@@ -237,8 +239,10 @@ describe('mail', () => {
       due: 0,
     };
     metrics.accepted([0, 1].map((n) => ({ ...item, n, lane: 'vip:transactional:google' })));
+    assert.equal(metrics.pending, true);
     metrics.accepted([{ ...item, n: 2, lane: 'vip:transactional:other' }]);
     metrics.flush();
+    assert.equal(metrics.pending, false);
     metrics.flush();
     assert.deepEqual(
       lines.map(({ root, values }) => [root.Pool, root.Group, values.Accepted]),
@@ -247,5 +251,26 @@ describe('mail', () => {
         ['vip', 'other', [1]],
       ],
     );
+  });
+});
+
+describe('counts of a function', () => {
+  test('are written at each call, and in a burst at one in two seconds', () => {
+    const clock = new TestClock();
+    let written = 0;
+    const paced = new PacedFlush(clock, () => (written += 1));
+    const calls = (count: number, pause: number): number => {
+      const before = written;
+      for (let i = 0; i < count; i += 1) {
+        paced.run();
+        clock.advance(pause);
+      }
+      return written - before;
+    };
+    assert.equal(calls(100, 5_000), 100, 'a call now and then');
+    assert.equal(calls(1_000, 10), 30 + 4, 'a hundred a second');
+    assert.equal(calls(1_000, 10), 5);
+    clock.advance(20_000);
+    assert.equal(calls(100, 1), 10, 'a quiet time gives some back');
   });
 });
