@@ -2,10 +2,10 @@
 import type { EventDestination } from '../control/event-destination.ts';
 import { mailFromDomainOf } from '../control/mail-from.ts';
 import { type LimitedSubject, leastOf } from '../control/sending-limits.ts';
-import type { Identity } from '../control/types.ts';
+import type { ConfigurationSet, Identity } from '../control/types.ts';
 import { ACCOUNT_TENANT } from '../engine/suppression.ts';
 import { PosternError } from '../errors.ts';
-import { parseAddress, parseEnvelopeAddress } from '../mail/address.ts';
+import { parseAddress, parseEnvelopeAddress, parseEnvelopeSender } from '../mail/address.ts';
 import { newMessageId, qualifiedId } from '../mail/message-id.ts';
 import type { Address } from '../mail/types.ts';
 import { DAY } from '../time.ts';
@@ -60,7 +60,7 @@ export async function check(
 ): Promise<Checked> {
   const { control, policy } = deps;
   const now = deps.clock.now();
-  const raw = submission.content.kind === 'raw' ? openRaw(submission.content.bytes) : undefined;
+  const raw = rawOf(submission);
   const tenant = tenantOf(
     raw?.tenant && !submission.tenant ? { ...submission, tenant: raw.tenant } : submission,
     options.caller,
@@ -93,7 +93,7 @@ export async function check(
     await identityOf(deps, raw.from, sender, arns.from);
   for (const other of otherSendersOf(submission, raw)) await identityOf(deps, other, sender);
   if (submission.mailFrom) {
-    const used = identityOf(deps, parseEnvelopeAddress(submission.mailFrom), sender);
+    const used = identityOf(deps, parseEnvelopeSender(submission.mailFrom), sender);
     if (used instanceof Promise) await used;
   }
   const header = raw?.from ?? from;
@@ -112,13 +112,7 @@ export async function check(
     deps.tracking.url,
     recipients.length,
   );
-  const pool = submission.pool ?? set?.delivery.pool ?? 'default';
-  if (!policy.hasPool(pool, { tenant, configurationSet: set?.name })) {
-    throw new PosternError(
-      'pool_missing',
-      `Sending pool <${pool}> does not exist. Name a pool of this service, or none.`,
-    );
-  }
+  const pool = poolOf(submission, set, tenant, policy);
   const due = dueTime(submission.sendAt, now, policy.maxSchedule);
   const age = set?.delivery.maxDeliverySeconds ? set.delivery.maxDeliverySeconds * 1000 : policy.maxAge;
   const id = newMessageId(now, uuid);
@@ -150,6 +144,26 @@ export async function check(
     expiresAt: due + age,
   };
   return { submission, raw, prepared, identity, known, tracking, unsubscribeBase, takers, limited };
+}
+
+function rawOf({ content, to, cc, bcc }: Submission): RawContent | undefined {
+  if (content.kind !== 'raw') return undefined;
+  return openRaw(content.bytes, to.length + cc.length + bcc.length > 0);
+}
+
+/** @throws pool_missing */
+function poolOf(
+  submission: Submission,
+  set: ConfigurationSet | undefined,
+  tenant: string,
+  policy: CheckDeps['policy'],
+): string {
+  const pool = submission.pool ?? set?.delivery.pool ?? 'default';
+  if (policy.hasPool(pool, { tenant, configurationSet: set?.name })) return pool;
+  throw new PosternError(
+    'pool_missing',
+    `Sending pool <${pool}> does not exist. Name a pool of this service, or none.`,
+  );
 }
 
 /**

@@ -5,11 +5,11 @@
 import { isAscii } from 'node:buffer';
 import type { MessageRecord } from '../engine/items.ts';
 import { PosternError } from '../errors.ts';
-import { parseAddress, parseAddressList } from '../mail/address.ts';
+import { parseAddress, parseAddressList, parseSender, parseSenders } from '../mail/address.ts';
 import { SINGLE_FIELDS } from '../mail/caller-headers.ts';
 import { compose } from '../mail/compose.ts';
 import { fitsLines } from '../mail/encoding.ts';
-import { fieldValue, findField, parseMessage, unfoldedValue } from '../mail/message.ts';
+import { fieldValue, parseMessage, unfoldedValue } from '../mail/message.ts';
 import { FEEDBACK_FIELDS } from '../mail/message-reference.ts';
 import { checkMimeLimits } from '../mail/mime-limits.ts';
 import { breakLongLines, settleLines } from '../mail/sanitise.ts';
@@ -29,6 +29,7 @@ export interface RawContent {
   from: Address;
   /** Further senders that the message names (Sender, Resent-From, Resent-Sender, Return-Path). */
   senders: Address[];
+  /** Those that its To, Cc and Bcc fields name, where the call names none. */
   recipients: Address[];
   /** Its Return-Path field: where its sender wants feedback. */
   returnPath?: Address;
@@ -49,9 +50,10 @@ const MAX_RECEIVED = 50;
 /**
  * Opens raw content: lines made clean, everything 7-bit where that is possible, X-SES headers removed, one From
  * required.
+ * @param addressed whether the call names the recipients, so that To, Cc and Bcc are only shown.
  * @throws bad_request without a From; message_rejected, invalid_header, invalid_address.
  */
-export function openRaw(bytes: Buffer): RawContent {
+export function openRaw(bytes: Buffer, addressed = false): RawContent {
   const settled = settleLines(bytes, 'normalise');
   const parsed = parseMessage(settled.bytes);
   checkMimeLimits(parsed);
@@ -71,7 +73,7 @@ export function openRaw(bytes: Buffer): RawContent {
     switch (name) {
       case 'from': {
         // With several From fields or mailboxes, a reader may show another sender than the one checked.
-        const list = parseAddressList(unfoldedValue(field));
+        const list = parseSenders(unfoldedValue(field));
         if (from || list.length !== 1) {
           throw new PosternError(
             'message_rejected',
@@ -94,7 +96,7 @@ export function openRaw(bytes: Buffer): RawContent {
       case 'to':
       case 'cc':
       case 'bcc':
-        for (const address of parseRecipients(field)) recipients.push(address);
+        if (!addressed) for (const address of parseRecipients(field)) recipients.push(address);
         break;
       case 'received':
         if (++received > MAX_RECEIVED) {
@@ -219,7 +221,7 @@ export function otherSendersOf({ content }: Submission, raw: RawContent | undefi
 export function senderOf(submission: Submission): Address {
   if (!submission.from)
     throw new PosternError('bad_request', 'FromEmailAddress is missing: name the sender.');
-  return parseAddress(submission.from);
+  return parseSender(submission.from);
 }
 
 /** Maximum size of the header fields that an event shows (SES), octets. */
@@ -240,18 +242,38 @@ export function allHeaders({ fields }: ParsedMessage): NonNullable<MessageRecord
 }
 
 /** The values of the fields that records and events show (`commonHeaders` of SES). */
-export function commonHeaders(message: ParsedMessage, messageId: string) {
-  const list = (name: string): string[] | undefined => {
-    const field = findField(message.fields, name);
-    return field ? [fieldValue(field)] : undefined;
-  };
-  return {
-    from: list('from') ?? [],
-    to: list('to'),
-    cc: list('cc'),
-    replyTo: list('reply-to'),
-    subject: list('subject')?.[0],
-    date: list('date')?.[0],
+export function commonHeaders(message: ParsedMessage, messageId: string): MessageRecord['commonHeaders'] {
+  const shown: MessageRecord['commonHeaders'] = {
+    from: [],
+    to: undefined,
+    cc: undefined,
+    replyTo: undefined,
+    subject: undefined,
+    date: undefined,
     messageId: `<${messageId}>`,
   };
+  // Of a field that occurs twice, the first.
+  for (const field of message.fields) {
+    switch (field.name) {
+      case 'from':
+        if (shown.from.length === 0) shown.from = [fieldValue(field)];
+        break;
+      case 'to':
+        shown.to ??= [fieldValue(field)];
+        break;
+      case 'cc':
+        shown.cc ??= [fieldValue(field)];
+        break;
+      case 'reply-to':
+        shown.replyTo ??= [fieldValue(field)];
+        break;
+      case 'subject':
+        shown.subject ??= fieldValue(field);
+        break;
+      case 'date':
+        shown.date ??= fieldValue(field);
+        break;
+    }
+  }
+  return shown;
 }

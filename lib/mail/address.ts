@@ -8,6 +8,7 @@
  * Refused: controls, source routes (RFC 5321 §3.6.1), addresses without a domain, encoded words as local parts, an
  * unquoted name with an `@` that is not the address itself, and text after the address.
  */
+import { Cache } from '../cache.ts';
 import { PosternError } from '../errors.ts';
 import { canonicalDomain, canonicalLiteral } from './domain.ts';
 import { decodeWords, encodeWords } from './encoded-words.ts';
@@ -50,9 +51,13 @@ function mailbox(text: string, name: string, local: string, domain: string): Add
   if (ENCODED_WORD.test(local)) refuse(text, 'an encoded word may not stand in an address (RFC 2047 §5)');
   const written = DOT_ATOM.test(local) ? local : `"${local.replace(/["\\]/g, '\\$&')}"`;
   const octets = utf8 ? Buffer.byteLength(written, 'utf8') : written.length;
+  checkLengths(text, octets, domain);
+  return { name, local, domain, address: `${written}@${domain}`, utf8 };
+}
+
+function checkLengths(text: string, octets: number, domain: string): void {
   if (octets > MAX_LOCAL) refuse(text, `its local part is longer than ${MAX_LOCAL} octets`);
   if (octets + 1 + domain.length > MAX_ADDRESS) refuse(text, `it is longer than ${MAX_ADDRESS} octets`);
-  return { name, local, domain, address: `${written}@${domain}`, utf8 };
 }
 
 /** The common case, `local@domain` in ASCII; undefined sends the text to the scanner. */
@@ -61,7 +66,11 @@ function plain(text: string): Address | undefined {
   if (!match) return undefined;
   const local = match[1]!;
   if (!DOT_ATOM.test(local)) refuse(text, 'its local part has a dot too many; quote it');
-  return mailbox(text, '', local, canonicalDomain(match[2]!));
+  const domain = canonicalDomain(match[2]!);
+  // Only what may be an encoded word is looked at again.
+  if (local.includes('=?')) return mailbox(text, '', local, domain);
+  checkLengths(text, local.length, domain);
+  return { name: '', local, domain, address: `${local}@${domain}`, utf8: false };
 }
 
 class Scanner {
@@ -283,6 +292,35 @@ export function parseEnvelopeAddress(text: string): Address {
   if (s.at < text.length) s.fail('something follows the address');
   return mailbox(text, '', local, domain);
 }
+
+/** Texts of senders that are kept, and the longest of them, characters. */
+const SENDERS = 2000;
+const MAX_KEPT = 200;
+
+/**
+ * Keeps what was parsed of senders: most send more than one message, and a From with a name takes the scanner 3 µs. What is
+ * parsed is frozen.
+ */
+function kept<T extends Address | readonly Address[]>(parse: (text: string) => T): (text: string) => T {
+  const known = new Cache<string, T>(SENDERS);
+  return (text) => {
+    const found = known.get(text);
+    if (found) return found;
+    // A copy, because a part of a text holds the whole of it in memory: here the header of a message.
+    const own = Buffer.from(text).toString();
+    if (text.length > MAX_KEPT || own !== text) return parse(text);
+    const parsed = parse(own);
+    Object.freeze(parsed);
+    if (Array.isArray(parsed)) for (const one of parsed) Object.freeze(one);
+    known.set(own, parsed);
+    return parsed;
+  };
+}
+
+/** As `parseAddress`, `parseAddressList` and `parseEnvelopeAddress`, for the text of a sender. */
+export const parseSender = kept(parseAddress);
+export const parseSenders = kept<readonly Address[]>(parseAddressList);
+export const parseEnvelopeSender = kept(parseEnvelopeAddress);
 
 /** Length of the first encoded word of a name, octets: the word may follow `Resent-Reply-To: ` on a line of 76. */
 const FIRST_WORD = 58;

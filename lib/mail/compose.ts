@@ -14,7 +14,7 @@
  *     └─ application/pdf …
  */
 import type { Random } from '../time.ts';
-import { formatAddress, parseAddress } from './address.ts';
+import { formatAddress, parseAddress, parseSender } from './address.ts';
 import { attachmentPart, type Leaf } from './attachments.ts';
 import { callerFields } from './caller-headers.ts';
 import { rfc5322Date } from './date.ts';
@@ -50,7 +50,7 @@ const LINE_BREAKS = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g;
  * @throws PosternError `invalid_address`, `invalid_header`, or `bad_request` for an attachment
  */
 export function compose(input: ComposeInput, ids: ComposeIds): ParsedMessage {
-  const fields: HeaderField[] = [addressField('From', [input.from])];
+  const fields: HeaderField[] = [makeField('From', formatAddress(parseSender(input.from)))];
   if (input.to?.length) fields.push(addressField('To', input.to));
   if (input.cc?.length) fields.push(addressField('Cc', input.cc));
   if (input.replyTo?.length) fields.push(addressField('Reply-To', input.replyTo));

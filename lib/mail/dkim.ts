@@ -57,8 +57,8 @@ const PLACE = new Map(NAMES.map((name, place) => [name, place]));
 
 /** The signed part of a header. */
 export interface SignedHeader {
-  /** Value of the `h=` tag, folded. */
-  names: string;
+  /** Value of the `h=` tag, folded, and in relaxed form. */
+  names: { folded: string; relaxed: string };
   /** The canonical fields in that order, latin1, each ending in CRLF. */
   data: string;
 }
@@ -77,21 +77,31 @@ export function relaxedField(f: HeaderField): string {
 }
 
 /**
- * Caches `h=` values by how often each name occurs. Most senders use few shapes of header; the bound is for the
- * others.
+ * Caches `h=` values by the shape of the header: a bit for each name that occurs, or where one occurs twice, how often each
+ * does. Most senders use few shapes; the bound is for the others.
  */
-const folded = new Cache<string, string>(1000);
+const lists = new Cache<number | string, SignedHeader['names']>(1000);
 
-function nameList(counts: number[]): string {
-  const shape = String.fromCharCode(...counts);
-  let list = folded.get(shape);
+function nameList(shape: number | string, fields: readonly HeaderField[]): SignedHeader['names'] {
+  let list = lists.get(shape);
   if (list === undefined) {
-    list = foldNames(
+    const counts = countsOf(fields);
+    const folded = foldNames(
       NAMES.flatMap((name, i) => Array<string>(counts[i]! + (i < OVERSIGNED.length ? 1 : 0)).fill(name)),
     );
-    folded.set(shape, list);
+    lists.set(shape, (list = { folded, relaxed: folded.replaceAll('\r\n', '') }));
   }
   return list;
+}
+
+/** How often each of `NAMES` occurs. */
+function countsOf(fields: readonly HeaderField[]): number[] {
+  const counts = new Array<number>(NAMES.length).fill(0);
+  for (const { name } of fields) {
+    const place = PLACE.get(name);
+    if (place !== undefined) counts[place]! += 1;
+  }
+  return counts;
 }
 
 function foldNames(names: string[]): string {
@@ -110,16 +120,20 @@ function foldNames(names: string[]): string {
 }
 
 /** Selects, orders and canonicalises the fields to sign; of repeated fields the lowest comes first (§5.4.2). */
-export function signedHeader(fields: HeaderField[]): SignedHeader {
-  const counts = new Array<number>(NAMES.length).fill(0);
+export function signedHeader(fields: readonly HeaderField[]): SignedHeader {
   const found = new Array<string>(NAMES.length).fill('');
+  // 29 names: each has its bit.
+  let shape = 0;
+  let repeated = false;
   for (const f of fields) {
     const place = PLACE.get(f.name);
     if (place === undefined) continue;
-    counts[place]!++;
+    const bit = 1 << place;
+    repeated ||= (shape & bit) !== 0;
+    shape |= bit;
     found[place] = relaxedField(f) + found[place]!;
   }
-  return { names: nameList(counts), data: found.join('') };
+  return { names: nameList(repeated ? countsOf(fields).join() : shape, fields), data: found.join('') };
 }
 
 /** Computes the SHA-256 of the body in relaxed form (RFC 6376 §3.4.4), base64. The body's lines end in CRLF. */
@@ -188,29 +202,34 @@ function withoutEmptyEnd(body: Buffer): Buffer {
   return Buffer.concat([body, Buffer.from('\r\n')]);
 }
 
-/**
- * Builds the DKIM-Signature field up to and including `b=`, folded (RFC 6376 §3.5).
- * @param at ms.
- */
-export function signatureField(
-  key: { domain: string; selector: string; algorithm: string },
-  header: SignedHeader,
-  bodyHash64: string,
-  at: number,
-): string {
-  const t = Math.floor(at / 1000);
-  return (
-    `DKIM-Signature: v=1; a=${key.algorithm}; c=relaxed/relaxed;\r\n d=${key.domain};\r\n s=${key.selector};` +
-    ` t=${t}; x=${t + LIFETIME};\r\n h=${header.names};\r\n bh=${bodyHash64};\r\n b=`
-  );
+/** The tags of a key in its DKIM-Signature fields: `v=`, `a=`, `c=`, `d=` and `s=`. */
+export interface KeyTags {
+  folded: string;
+  relaxed: string;
+}
+
+export function keyTags(key: { domain: string; selector: string; algorithm: string }): KeyTags {
+  const folded = `v=1; a=${key.algorithm}; c=relaxed/relaxed;\r\n d=${key.domain};\r\n s=${key.selector};`;
+  return { folded, relaxed: folded.replaceAll('\r\n', '') };
 }
 
 /**
- * Builds the input of the signature: the selected fields, and the signature's own field in relaxed form with an empty
- * `b=`.
+ * Builds the DKIM-Signature field up to and including `b=`, folded (RFC 6376 §3.5), and the input of the signature: the
+ * selected fields, and this field in relaxed form with an empty `b=`.
+ * @param at ms.
  */
-export function signingInput(header: SignedHeader, field: string): string {
-  return `${header.data}dkim-signature:${field.slice('DKIM-Signature: '.length).replaceAll('\r\n', '')}`;
+export function signatureField(
+  tags: KeyTags,
+  { names, data }: SignedHeader,
+  bodyHash64: string,
+  at: number,
+): { field: string; input: string } {
+  const t = Math.floor(at / 1000);
+  const times = ` t=${t}; x=${t + LIFETIME};`;
+  return {
+    field: `DKIM-Signature: ${tags.folded}${times}\r\n h=${names.folded};\r\n bh=${bodyHash64};\r\n b=`,
+    input: `${data}dkim-signature:${tags.relaxed}${times} h=${names.relaxed}; bh=${bodyHash64}; b=`,
+  };
 }
 
 /** Completes the field with the signature (base64), folded in lines of 72, and CRLF. */

@@ -113,11 +113,14 @@ export function findField(fields: HeaderField[], name: string): HeaderField | un
  * (addresses above all) must be parsed from this value: in the decoded one an encoded word could pass for an address.
  */
 export function unfoldedValue(f: HeaderField): string {
-  let value = f.raw.slice(f.raw.indexOf(':') + 1);
-  if (value.includes('\r')) value = value.replaceAll('\r\n', '');
+  const { raw } = f;
+  let at = raw.indexOf(':') + 1;
+  // Blanks only: the other characters that `trim` removes are part of a value in front.
+  for (let c = raw.charCodeAt(at); c === 32 || c === 9; c = raw.charCodeAt(++at));
+  let value = raw.slice(at);
+  if (value.includes('\r')) value = value.replaceAll('\r\n', '').replace(/^[ \t]+/, '');
   if (/[^\x00-\x7f]/.test(value)) value = Buffer.from(value, 'latin1').toString('utf8');
-  // Blanks only: as bytes, the other characters that `trim` removes may be half of a UTF-8 character.
-  return value.replace(/^[ \t]+/, '').trimEnd();
+  return value.trimEnd();
 }
 
 /** The value of a field for display: unfolded, trimmed, encoded words decoded (RFC 2047). */

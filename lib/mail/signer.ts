@@ -9,7 +9,7 @@
 import { createPrivateKey, hash, type KeyObject, sign as signAsync } from 'node:crypto';
 import { Cache } from '../cache.ts';
 import { PosternError } from '../errors.ts';
-import { bodyHash, signatureField, signedHeader, signingInput, withSignature } from './dkim.ts';
+import { bodyHash, type KeyTags, keyTags, signatureField, signedHeader, withSignature } from './dkim.ts';
 import type { ParsedMessage, SigningKey } from './types.ts';
 
 /** Maximum number of parsed keys in the cache, about 10 KB each. */
@@ -32,6 +32,12 @@ export interface Signer {
   close(): Promise<void>;
 }
 
+/** A key as it signs. */
+interface ParsedKey {
+  object: KeyObject;
+  tags: KeyTags;
+}
+
 interface Job {
   algorithm: 'sha256' | null;
   data: Buffer;
@@ -45,22 +51,17 @@ interface Job {
  */
 export function createSigner(options: { threads?: number } = {}): Signer {
   const limit = options.threads ?? 8;
-  const parsed = new Cache<string, KeyObject>(MAX_KEYS);
+  const parsed = new Cache<SigningKey, ParsedKey>(MAX_KEYS);
   /** By call, in the order of their next turns. */
   const waiting = new Map<object, Job[]>();
   let running = 0;
   let closed: (() => void) | undefined;
   let closing: Promise<void> | undefined;
 
-  function keyObject(key: SigningKey): KeyObject {
-    if (!TAG_NAME.test(key.domain) || !TAG_NAME.test(key.selector)) {
-      throw unusable(key, new Error('Its domain or selector is not a host name.'));
-    }
-    let object = parsed.get(key.privateKey);
-    if (object === undefined) parsed.set(key.privateKey, (object = parseKey(key)));
-    const type = key.algorithm === 'rsa-sha256' ? 'rsa' : 'ed25519';
-    if (object.asymmetricKeyType !== type) throw unusable(key, new Error(`It is not an ${type} key.`));
-    return object;
+  function parsedKey(key: SigningKey): ParsedKey {
+    let one = parsed.get(key);
+    if (one === undefined) parsed.set(key, (one = parseKey(key)));
+    return one;
   }
 
   function start(job: Job): void {
@@ -93,25 +94,27 @@ export function createSigner(options: { threads?: number } = {}): Signer {
     async sign(message, keys, at, call = message) {
       if (closing) throw new PosternError('shutting_down', 'The signer is closed.');
       if (keys.length === 0) return '';
-      const objects = keys.map(keyObject);
+      const signing = keys.map(parsedKey);
       const header = signedHeader(message.fields);
       const digest = bodyHash(message.body);
       return new Promise((resolve, reject) => {
         const made: string[] = [];
         let left = keys.length;
-        for (const [i, key] of keys.entries()) {
-          const field = signatureField(key, header, digest, at);
-          const input = Buffer.from(signingInput(header, field), 'latin1');
+        for (let i = 0; i < keys.length; i++) {
+          const key = keys[i]!;
+          const { object, tags } = signing[i]!;
+          const { field, input } = signatureField(tags, header, digest, at);
+          const data = Buffer.from(input, 'latin1');
           // Ed25519 signs the hash of the input, not the input (RFC 8463 §3).
           const ed25519 = key.algorithm === 'ed25519-sha256';
           const job: Job = {
             algorithm: ed25519 ? null : 'sha256',
-            data: ed25519 ? hash('sha256', input, 'buffer') : input,
-            key: objects[i]!,
+            data: ed25519 ? hash('sha256', data, 'buffer') : data,
+            key: object,
             done(error, signature) {
               if (error) return reject(unusable(key, error));
               made[i] = withSignature(field, signature.toString('base64'));
-              if (--left === 0) resolve(made.join(''));
+              if (--left === 0) resolve(made.length === 1 ? made[0]! : made.join(''));
             },
           };
           enqueue(job, call);
@@ -137,10 +140,17 @@ function unusable(key: SigningKey, cause: unknown): PosternError {
   );
 }
 
-function parseKey(key: SigningKey): KeyObject {
+function parseKey(key: SigningKey): ParsedKey {
+  if (!TAG_NAME.test(key.domain) || !TAG_NAME.test(key.selector)) {
+    throw unusable(key, new Error('Its domain or selector is not a host name.'));
+  }
+  let object: KeyObject;
   try {
-    return createPrivateKey(key.privateKey);
+    object = createPrivateKey(key.privateKey);
   } catch (error) {
     throw unusable(key, error);
   }
+  const type = key.algorithm === 'rsa-sha256' ? 'rsa' : 'ed25519';
+  if (object.asymmetricKeyType !== type) throw unusable(key, new Error(`It is not an ${type} key.`));
+  return { object, tags: keyTags(key) };
 }

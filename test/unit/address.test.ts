@@ -5,6 +5,9 @@ import {
   parseAddress,
   parseAddressList,
   parseEnvelopeAddress,
+  parseEnvelopeSender,
+  parseSender,
+  parseSenders,
 } from '../../lib/mail/address.ts';
 
 const refused = { code: 'invalid_address' };
@@ -269,6 +272,41 @@ describe('an address list', () => {
       ';',
     ];
     for (const text of bad) assert.throws(() => parseAddressList(text), refused, text);
+  });
+});
+
+describe('the address of a sender', () => {
+  it('is the one that is parsed, each time, and nobody can change it', () => {
+    const texts = [
+      'Ann <a@b.example>',
+      'a@b.example',
+      '"x y"@b.example',
+      'Jörg <jörg@b.example>',
+      `${'n'.repeat(300)} <a@b.example>`,
+    ];
+    for (let turn = 0; turn < 3; turn++)
+      for (const text of texts) {
+        assert.deepEqual(parseSender(text), parseAddress(text));
+        assert.deepEqual(parseSenders(text), parseAddressList(text));
+      }
+    assert.equal(parseSender(texts[0]!), parseSender(texts[0]!), 'which is kept');
+    assert.notEqual(parseSender(texts[4]!), parseSender(texts[4]!), 'a long one is not');
+    assert.throws(() => Object.assign(parseSender(texts[0]!), { address: 'x@y.example' }), TypeError);
+    assert.throws(() => Object.assign(parseSenders(texts[0]!)[0]!, { name: 'Eve' }), TypeError);
+    assert.deepEqual(parseEnvelopeSender('a@b.example'), parseEnvelopeAddress('a@b.example'));
+  });
+
+  it('is read by each of the three in its own way', () => {
+    assert.equal(parseSenders('a@b.example, c@d.example').length, 2);
+    assert.throws(() => parseSender('a@b.example, c@d.example'), refused);
+    assert.equal(parseSender('Ann <a@b.example>').name, 'Ann');
+    assert.throws(() => parseEnvelopeSender('Ann <a@b.example>'), refused);
+  });
+
+  it('is refused each time, and so is one that is no text', () => {
+    for (let turn = 0; turn < 2; turn++)
+      for (const text of ['', 'a', 'a@b@c.example', 'a\ud800@b.example', 'a\ufffd@b.example'])
+        assert.throws(() => parseSender(text), refused, text);
   });
 });
 

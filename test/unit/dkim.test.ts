@@ -93,7 +93,7 @@ describe('the relaxed form', () => {
 describe('the signed header', () => {
   const names = (...raw: string[]): string[] =>
     signedHeader(raw.map((r) => ({ name: r.split(':')[0]!.toLowerCase(), raw: r })))
-      .names.replaceAll('\r\n ', '')
+      .names.folded.replaceAll('\r\n ', '')
       .split(':');
   const count = (list: string[], name: string): number => list.filter((one) => one === name).length;
 
@@ -137,6 +137,70 @@ describe('the signed header', () => {
 });
 
 describe('a signature', () => {
+  it('is the same for the same message, to the octet', async () => {
+    const key: SigningKey = {
+      domain: 'example.com',
+      selector: 'e1',
+      algorithm: 'ed25519-sha256',
+      privateKey:
+        '-----BEGIN PRIVATE KEY-----\n' +
+        'MC4CAQAwBQYDK2VwBCIEIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f\n' +
+        '-----END PRIVATE KEY-----\n',
+    };
+    const lines = [
+      'Received: by mx.example',
+      'From: Alice <a@example.com>',
+      'To: b@example.net,',
+      '\tc@example.net',
+      'To: d@example.net',
+      'Subject:  Two   blanks ',
+      'Date: Sat, 21 Nov 2026 09:05:00 +0000',
+      'Message-ID: <1@example.com>',
+      'List-Unsubscribe: <https://example.com/u>,',
+      ' <mailto:u@example.com>',
+      'X-Postern-Ref: mabc',
+      'Feedback-ID: mabc:a:b:c:Postern',
+      'X-Own: 1',
+      '',
+      'Body  with blanks \t',
+      '',
+      '\tand tabs',
+      '',
+      '',
+    ];
+    const prefixOf = (of: string[]): Promise<string> =>
+      signer.sign(parseMessage(Buffer.from(of.join('\r\n'), 'latin1')), [key], NOW);
+    assert.deepEqual((await prefixOf(lines)).split('\r\n'), [
+      'DKIM-Signature: v=1; a=ed25519-sha256; c=relaxed/relaxed;',
+      ' d=example.com;',
+      ' s=e1; t=1795251900; x=1795856700;',
+      ' h=from:from:sender:reply-to:to:to:to:cc:subject:subject:date:date:',
+      ' message-id:message-id:in-reply-to:references:mime-version:content-type:',
+      ' content-transfer-encoding:content-disposition:list-id:list-unsubscribe:',
+      ' list-unsubscribe:list-unsubscribe-post:list-subscribe:list-post:list-owner:',
+      ' list-archive:list-help:feedback-id:x-postern-ref;',
+      ' bh=Ya2/Dh7d/e3x0NCGwItSiMlfuo4mIiXhKwOtl24NVzU=;',
+      ' b=SX1+Ppa0zNY6T0OVFB1WHgVTsy/PdKxqmFjtvJdQZYrHNxpKShH4p8ghodfel5zFlzJZWutf',
+      ' 23M/I+46bZn4CQ==',
+      '',
+    ]);
+    // Of a header in which nothing that is signed occurs twice.
+    assert.deepEqual((await prefixOf(lines.filter((line) => !line.startsWith('To: d')))).split('\r\n'), [
+      'DKIM-Signature: v=1; a=ed25519-sha256; c=relaxed/relaxed;',
+      ' d=example.com;',
+      ' s=e1; t=1795251900; x=1795856700;',
+      ' h=from:from:sender:reply-to:to:to:cc:subject:subject:date:date:message-id:',
+      ' message-id:in-reply-to:references:mime-version:content-type:',
+      ' content-transfer-encoding:content-disposition:list-id:list-unsubscribe:',
+      ' list-unsubscribe:list-unsubscribe-post:list-subscribe:list-post:list-owner:',
+      ' list-archive:list-help:feedback-id:x-postern-ref;',
+      ' bh=Ya2/Dh7d/e3x0NCGwItSiMlfuo4mIiXhKwOtl24NVzU=;',
+      ' b=0L4Rbepj1EeKN2n+gn1fntXdNE0C/wGtBDtASh8OJNTgwTILlIUI6na9Wrvj5GtMycGQZxzL',
+      ' UkKpK/lgPYrrDg==',
+      '',
+    ]);
+  });
+
   it('is accepted by other verifiers, one for each key', async () => {
     const message = await sign(`${HEADER.join('\r\n')}\r\n\r\nhi\r\n`, [rsa.key, ed.key]);
     assert.deepEqual(await results(message), ['pass', 'pass']);
