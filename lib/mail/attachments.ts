@@ -1,14 +1,15 @@
 /** Attached files: SES's limits on attachments, and the header lines of an attached part. */
 import { detectMimeType } from 'nodemailer/lib/mime-funcs/mime-types';
 import { PosternError } from '../errors.ts';
-import { encodeBase64, encodeText } from './encoding.ts';
+import { encodeBase64, sevenBitOf } from './encoding.ts';
 import { makeField } from './message.ts';
 import type { Attachment } from './types.ts';
 
 /** A MIME part that holds content: its header lines, each ending in CRLF, and its encoded body. */
 export interface Leaf {
   header: string;
-  body: Buffer;
+  /** Text is latin1, one character an octet: it is written where the message is put together, and nowhere before. */
+  body: Buffer | string;
   /** Whether the body is as the caller gave it and could hold a line that looks like a boundary. */
   verbatim: boolean;
 }
@@ -45,12 +46,11 @@ export function attachmentPart(attachment: Attachment): Leaf {
   const { fileName } = attachment;
   if (fileName !== undefined) checkFileName(fileName);
   let type = contentType(attachment);
-  let body: Buffer | undefined;
+  let body: string | undefined;
   if (/^message\//i.test(type)) {
     // RFC 2046 §5.2.1 forbids base64 on message/*: one that is not clean 7-bit text travels as a plain file.
-    const text = encodeText(attachment.content.toString('latin1'));
-    if (text.encoding === '7bit') body = text.bytes;
-    else type = 'application/octet-stream';
+    body = sevenBitOf(attachment.content.toString('latin1'));
+    if (body === undefined) type = 'application/octet-stream';
   }
   const verbatim = body !== undefined;
   let header = `Content-Type: ${type}\r\nContent-Transfer-Encoding: ${verbatim ? '7bit' : 'base64'}\r\n`;

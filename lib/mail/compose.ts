@@ -18,7 +18,7 @@ import { formatAddress, parseAddress, parseSender } from './address.ts';
 import { attachmentPart, type Leaf } from './attachments.ts';
 import { callerFields } from './caller-headers.ts';
 import { rfc5322Date } from './date.ts';
-import { encodeText } from './encoding.ts';
+import { encodeUtf8, sevenBitOf } from './encoding.ts';
 import { discard, makeField } from './message.ts';
 import type { ComposeInput, HeaderField, ParsedMessage } from './types.ts';
 
@@ -57,18 +57,22 @@ export function compose(input: ComposeInput, ids: ComposeIds): ParsedMessage {
   fields.push(
     makeField('Subject', input.subject.replace(LINE_BREAKS, ' ')),
     { name: 'date', raw: `Date: ${rfc5322Date(ids.date)}` },
-    makeField('Message-ID', `<${ids.messageId}>`),
+    { name: 'message-id', raw: `Message-ID: <${ids.messageId}>` },
     { name: 'mime-version', raw: 'MIME-Version: 1.0' },
   );
   if (input.headers?.length) fields.push(...callerFields(input.headers));
 
   const root = structure(input);
   const random = ids.random ?? Math.random;
-  const { header, body } = isLeaf(root) ? endLine(root) : render(root, newToken(root, random));
-  for (const raw of header.slice(0, -2).split(/\r\n(?![ \t])/)) {
+  if (!isLeaf(root)) {
+    const { type, body } = render(root, newToken(root, random));
+    fields.push({ name: 'content-type', raw: type });
+    return { fields, body };
+  }
+  for (const raw of root.header.slice(0, -2).split(/\r\n(?![ \t])/)) {
     fields.push({ name: raw.slice(0, raw.indexOf(':')).toLowerCase(), raw });
   }
-  return { fields, body };
+  return { fields, body: endLine(root) };
 }
 
 function addressField(name: string, texts: readonly string[]): HeaderField {
@@ -99,20 +103,22 @@ function together(subtype: string, parts: Part[]): Part {
 }
 
 function textPart(subtype: string, text: string): Leaf {
-  const { encoding, bytes } = encodeText(text);
+  const plain = sevenBitOf(text);
+  const { encoding, bytes: body } =
+    plain === undefined ? encodeUtf8(text) : { encoding: '7bit', bytes: plain };
   const header = `Content-Type: text/${subtype}; charset=utf-8\r\nContent-Transfer-Encoding: ${encoding}\r\n`;
-  return { header, body: bytes, verbatim: encoding === '7bit' };
+  return { header, body, verbatim: plain !== undefined };
 }
 
 function isLeaf(part: Part): part is Leaf {
   return 'body' in part;
 }
 
-/** Ends the last line of a message that is a single part (RFC 5321 §4.1.1.4). The last line of a part may stay open. */
-function endLine(leaf: Leaf): Leaf {
-  const { body } = leaf;
-  if (body.length === 0 || body[body.length - 1] === 0x0a) return leaf;
-  return { ...leaf, body: Buffer.concat([body, Buffer.from('\r\n')]) };
+/** The body of a message that is a single part, its last line ended (RFC 5321 §4.1.1.4). That of a part may stay open. */
+function endLine({ body }: Leaf): Buffer {
+  const bytes = typeof body === 'string' ? Buffer.from(body, 'latin1') : body;
+  if (bytes.length === 0 || bytes[bytes.length - 1] === 0x0a) return bytes;
+  return Buffer.concat([bytes, Buffer.from('\r\n')]);
 }
 
 /**
@@ -133,14 +139,15 @@ function digits(random: Random): string {
 }
 
 function occurs(part: Part, token: string): boolean {
-  if (isLeaf(part)) return part.verbatim && part.body.includes(token, 0, 'latin1');
+  // Both kinds of body have this method.
+  if (isLeaf(part)) return part.verbatim && (part.body as string).includes(token);
   return part.parts.some((child) => occurs(child, token));
 }
 
 /** Writes a multipart (RFC 2046 §5.1) into one buffer. */
-function render(root: Multipart, token: string): { header: string; body: Buffer } {
+function render(root: Multipart, token: string): { type: string; body: Buffer } {
   const chunks: (string | Buffer)[] = [];
-  const header = write(root, token, chunks, { multiparts: 0 });
+  const type = write(root, token, chunks, { multiparts: 0 });
   let length = 0;
   for (const chunk of chunks) length += chunk.length;
   const body = Buffer.allocUnsafe(length);
@@ -151,10 +158,10 @@ function render(root: Multipart, token: string): { header: string; body: Buffer 
     at += chunk.length;
     if (typeof chunk !== 'string') discard(chunk);
   }
-  return { header, body };
+  return { type, body };
 }
 
-/** Appends the body of a multipart to `chunks`. @returns its header lines */
+/** Appends the body of a multipart to `chunks`. @returns its Content-Type field */
 function write(node: Multipart, token: string, chunks: (string | Buffer)[], count: { multiparts: number }) {
   const boundary = `${token}_${++count.multiparts}`;
   let delimiter = `--${boundary}\r\n`;
@@ -162,10 +169,10 @@ function write(node: Multipart, token: string, chunks: (string | Buffer)[], coun
     if (isLeaf(part)) chunks.push(`${delimiter}${part.header}\r\n`, part.body);
     else {
       const place = chunks.push('') - 1;
-      chunks[place] = `${delimiter}${write(part, token, chunks, count)}\r\n`;
+      chunks[place] = `${delimiter}${write(part, token, chunks, count)}\r\n\r\n`;
     }
     delimiter = `\r\n--${boundary}\r\n`;
   }
   chunks.push(`\r\n--${boundary}--\r\n`);
-  return `Content-Type: multipart/${node.subtype};\r\n boundary="${boundary}"\r\n`;
+  return `Content-Type: multipart/${node.subtype};\r\n boundary="${boundary}"`;
 }

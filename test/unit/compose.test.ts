@@ -99,6 +99,27 @@ test('encodes at the limits of 7bit', () => {
   assert.equal(encoding('件名のテスト'), 'base64');
 });
 
+test('looks at every octet of a text, wherever it stands and however long the text is', () => {
+  const encoding = (text: string) => raw(make({ text }), 'content-transfer-encoding')!.split(': ')[1];
+  const line = `${'x'.repeat(70)}\r\n`;
+  // Around and beyond the size up to which texts share one piece of memory.
+  for (const lines of [0, 1, 455, 456, 1_000]) {
+    const text = line.repeat(lines);
+    assert.equal(encoding(text), '7bit', `${lines} lines`);
+    assert.equal(encoding(`${text}${'x'.repeat(998)}`), '7bit');
+    assert.equal(encoding(`${text}${'x'.repeat(999)}`), 'quoted-printable');
+    assert.equal(encoding(`${text}${'x'.repeat(60)}\u007f`), 'quoted-printable');
+    assert.equal(encoding(`\u001b${text}${'x'.repeat(60)}`), 'quoted-printable');
+    assert.equal(encoding(`${text}${'x'.repeat(60)}ÿ`), 'quoted-printable');
+    // Its lower octet is that of an A.
+    assert.equal(encoding(`${'x'.repeat(60)}Ł${text}`), 'quoted-printable');
+    // A text that ends in CR, while the octet behind it may be left from a text before.
+    assert.equal(encoding(`${text}last\r`), '7bit');
+    assert.equal(make({ text: `${text}last\r` }).body.toString(), `${text}last\r\n`);
+    assert.equal(make({ text: `${text}last\r\rx\n` }).body.toString(), `${text}last\r\n\r\nx\r\n`);
+  }
+});
+
 test('encoded lines stay within 76 characters, and white space at their end is kept', async () => {
   const text = `${'ü x'.repeat(200)}  \n\t\nende \n${'日本語'.repeat(300)}\n`;
   for (const content of [text, text.slice(0, 700)]) {
