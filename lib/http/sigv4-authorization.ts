@@ -17,7 +17,8 @@ const KEY_ID = /^[\w-]{4,128}$/;
 const DAY = /^\d{8}$/;
 const REGION = /^[a-z0-9-]{1,64}$/;
 const HEADER_NAME = /^[a-z0-9!#$%&'*+.^_`|~-]{1,128}$/;
-const SIGNATURE = /^[0-9a-f]{64}$/;
+/** 64 lower-case hexadecimal digits. */
+export const SIGNATURE = /^[0-9a-f]{64}$/;
 const MAX_SIGNED_HEADERS = 100;
 
 /**

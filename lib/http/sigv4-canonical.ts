@@ -95,9 +95,10 @@ export function canonicalHeaders(head: RequestHead, signedHeaders: string[]): st
   let out = '';
   for (const name of signedHeaders) {
     let joined: string | undefined;
-    for (const [other, value] of head.headers) {
-      if (other !== name) continue;
-      joined = joined === undefined ? collapse(value) : `${joined},${collapse(value)}`;
+    for (let i = 0; i < head.headers.length; i++) {
+      const field = head.headers[i]!;
+      if (field[0] !== name) continue;
+      joined = joined === undefined ? collapse(field[1]) : `${joined},${collapse(field[1])}`;
     }
     if (joined === undefined)
       throw new PosternError('incomplete_signature', `The signed header '${name}' is not in the request.`);

@@ -8,17 +8,22 @@
  * A caller that declares `x-amz-content-sha256` (the JavaScript SDK) is proven before an octet of the body is read;
  * another (boto3) only afterwards, with a key that exists and a current time.
  */
-import { createHmac, createSecretKey, hash, type KeyObject, timingSafeEqual } from 'node:crypto';
+import { createHmac, hash, timingSafeEqual } from 'node:crypto';
 import { Cache } from '../cache.ts';
 import type { AccessKey } from '../control/types.ts';
 import { PosternError } from '../errors.ts';
+import { createHmacSha256 } from '../mail/hmac.ts';
 import type { RequestHead } from './raw-request.ts';
-import { type Authorization, parseAuthorization } from './sigv4-authorization.ts';
+import { type Authorization, parseAuthorization, SIGNATURE } from './sigv4-authorization.ts';
 import { canonicalHeaders, canonicalPath, canonicalQuery, parseQuery } from './sigv4-canonical.ts';
 
 /** Maximum difference between a caller's clock and ours, in either direction, ms. */
 const MAX_SKEW = 5 * 60_000;
 const MAX_CACHED_KEYS = 1024;
+/** Octets of a time, `yyyymmddThhmmssZ`, of a SHA-256 in hexadecimal, and of the line in front of both. */
+const TIME = 16;
+const DIGEST = 64;
+const ALGORITHM_LINE = 'AWS4-HMAC-SHA256\n';
 
 /** A request whose head is valid. */
 export interface SignedHead {
@@ -44,48 +49,41 @@ export interface SigV4 {
   begin(head: RequestHead, now: number): Promise<SignedHead>;
 }
 
+/** An `Authorization` header but for its signature, as a client repeats it for a day, and what signs under it. */
+interface KnownLine {
+  auth: Omit<Authorization, 'signature'>;
+  secret: string;
+  sign: (text: Buffer) => string;
+}
+
 /** Makes a verifier for the keys of `find`. */
 export function createSigV4(find: (keyId: string) => Promise<AccessKey | undefined>): SigV4 {
-  const signingKeys = new Cache<string, { secret: string; key: KeyObject }>(MAX_CACHED_KEYS);
-
-  /**
-   * kSigning of (key, day, region), as a key object: making one costs four times its HMAC.
-   * @returns also a function that caches it, once a signature has verified with it.
-   */
-  function signingKey(secret: string, auth: Authorization): { key: KeyObject; keep: () => void } {
-    const name = `${auth.keyId}/${auth.day}/${auth.region}`;
-    const cached = signingKeys.get(name);
-    if (cached && cached.secret === secret) return { key: cached.key, keep: nothing };
-    const parts = [auth.day, auth.region, 'ses', 'aws4_request'];
-    const key = createSecretKey(parts.reduce(hmac, Buffer.from(`AWS4${secret}`)));
-    // Only a valid signature puts a key into the cache: a caller without a secret cannot flush it.
-    const keep = (): void => {
-      signingKeys.set(name, { secret, key });
-    };
-    return { key, keep };
-  }
+  const lines = new Cache<string, KnownLine>(MAX_CACHED_KEYS);
 
   function checkSignature(
-    auth: Authorization,
-    known: AccessKey,
+    { line, auth, known: kept }: GivenAuthorization,
+    { secret }: AccessKey,
     time: string,
     canonicalRequest: string,
   ): void {
-    const { key, keep } = signingKey(known.secret, auth);
-    const digest = hash('sha256', Buffer.from(canonicalRequest, 'latin1'), 'hex');
     const scope = `${auth.day}/${auth.region}/ses/aws4_request`;
-    const expected = hmac(key, `AWS4-HMAC-SHA256\n${time}\n${scope}\n${digest}`);
-    if (!timingSafeEqual(expected, Buffer.from(auth.signature, 'hex')))
+    const isKept = kept?.secret === secret;
+    const sign = isKept ? kept.sign : signerOf(secret, auth, scope);
+    const digest = hash('sha256', Buffer.from(canonicalRequest, 'latin1'), 'hex');
+    const expected = sign(Buffer.from(`${time}\n${scope}\n${digest}`, 'latin1'));
+    if (!timingSafeEqual(Buffer.from(expected, 'latin1'), Buffer.from(auth.signature, 'hex')))
       throw new PosternError(
         'invalid_signature',
         'The request signature we calculated does not match the signature you provided. Check your secret access key and signing method.',
       );
-    keep();
+    // Only a valid signature gets into the cache: a caller without a secret cannot flush it.
+    if (!isKept && line.endsWith('Signature=')) lines.set(line, { auth, secret, sign });
   }
 
   return {
     async begin(head, now) {
-      const auth = authorizationOf(head);
+      const given = authorizationOf(head, lines);
+      const { auth } = given;
       const time = signedTime(head, auth);
       checkTime(time, auth.day, now);
       const known = await find(auth.keyId);
@@ -94,14 +92,14 @@ export function createSigV4(find: (keyId: string) => Promise<AccessKey | undefin
       const declared = declaredHash(head);
       const query = parseQuery(head.rawQuery);
       const beforeHash = `${head.method}\n${canonicalPath(head.rawPath)}\n${canonicalQuery(query)}\n${canonicalHeaders(head, auth.signedHeaders)}\n${auth.signedHeaders.join(';')}\n`;
-      if (declared !== undefined) checkSignature(auth, known, time, beforeHash + declared);
+      if (declared !== undefined) checkSignature(given, known, time.text, beforeHash + declared);
       return {
         keyId: auth.keyId,
         proven: declared !== undefined,
         query,
         finish(body) {
           const bodyHash = hash('sha256', body, 'hex');
-          if (declared === undefined) checkSignature(auth, known, time, beforeHash + bodyHash);
+          if (declared === undefined) checkSignature(given, known, time.text, beforeHash + bodyHash);
           else if (declared !== bodyHash)
             throw new PosternError(
               'invalid_signature',
@@ -114,13 +112,30 @@ export function createSigV4(find: (keyId: string) => Promise<AccessKey | undefin
   };
 }
 
-function nothing(): void {}
-
-function hmac(key: Buffer | KeyObject, text: string): Buffer {
+function hmac(key: Buffer, text: string): Buffer {
   return createHmac('sha256', key).update(text).digest();
 }
 
-function authorizationOf(head: RequestHead): Authorization {
+/** Signs with kSigning of (key, day, region); what is signed has the same length each time. */
+function signerOf(
+  secret: string,
+  { day, region }: Pick<Authorization, 'day' | 'region'>,
+  scope: string,
+): KnownLine['sign'] {
+  const key = [day, region, 'ses', 'aws4_request'].reduce(hmac, Buffer.from(`AWS4${secret}`));
+  return createHmacSha256(key, ALGORITHM_LINE, TIME + 1 + scope.length + 1 + DIGEST);
+}
+
+/** The authorization of a request. */
+interface GivenAuthorization {
+  /** The header but for its last 64 characters, which are the signature where it is written last, as all clients do. */
+  line: string;
+  auth: Authorization;
+  /** The same line, verified before. */
+  known: KnownLine | undefined;
+}
+
+function authorizationOf(head: RequestHead, lines: Cache<string, KnownLine>): GivenAuthorization {
   const value = single(head, 'authorization');
   if (value === undefined) {
     if (/(^|&)X-Amz-(Algorithm|Signature)=/i.test(head.rawQuery))
@@ -130,7 +145,10 @@ function authorizationOf(head: RequestHead): Authorization {
       );
     throw new PosternError('missing_authentication', 'Missing Authentication Token');
   }
-  const auth = parseAuthorization(value);
+  const line = value.slice(0, -DIGEST);
+  const signature = value.slice(-DIGEST);
+  const known = SIGNATURE.test(signature) ? lines.get(line) : undefined;
+  const auth = known ? { ...known.auth, signature } : parseAuthorization(value);
   if (!auth.signedHeaders.includes('host') || single(head, 'host') === undefined)
     throw new PosternError('incomplete_signature', "'Host' must be a signed header.");
   // A token added after signing is not covered by the caller's signature.
@@ -139,65 +157,80 @@ function authorizationOf(head: RequestHead): Authorization {
     !auth.signedHeaders.includes('x-amz-security-token')
   )
     throw new PosternError('incomplete_signature', "'X-Amz-Security-Token' must be a signed header.");
-  return auth;
+  return { line, auth, known };
 }
 
 /** Refuses a repeated header that decides the verification: a proxy and the API might each use another one. */
 function single(head: RequestHead, name: string): string | undefined {
   let found: string | undefined;
-  for (const [other, value] of head.headers) {
-    if (other !== name) continue;
+  // By index: this and the like run some dozen times a request, and to take each pair apart costs more than to compare.
+  for (let i = 0; i < head.headers.length; i++) {
+    const field = head.headers[i]!;
+    if (field[0] !== name) continue;
     if (found !== undefined)
       throw new PosternError('incomplete_signature', `The header '${name}' came more than once.`);
-    found = value;
+    found = field[1];
   }
   return found;
 }
 
-/** The signed time as `yyyymmddThhmmssZ`, from `X-Amz-Date`, else from `Date`. */
-function signedTime(head: RequestHead, auth: Authorization): string {
-  const name = ['x-amz-date', 'date'].find((candidate) => auth.signedHeaders.includes(candidate));
+/** A time as it was signed, and what it is, ms. */
+interface SignedTime {
+  /** `yyyymmddThhmmssZ` */
+  text: string;
+  at: number;
+}
+
+/** The signed time, from `X-Amz-Date`, else from `Date`. */
+function signedTime(head: RequestHead, { signedHeaders }: Authorization): SignedTime {
+  const name = ['x-amz-date', 'date'].find((candidate) => signedHeaders.includes(candidate));
   const value = name && single(head, name);
   if (!value)
     throw new PosternError(
       'incomplete_signature',
       "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header, signed.",
     );
-  if (parseBasicTime(value) !== undefined) return value;
+  const basic = parseBasicTime(value);
+  if (basic !== undefined) return { text: value, at: basic };
   const parsed = name === 'date' ? Date.parse(value) : Number.NaN;
   if (Number.isNaN(parsed))
     throw new PosternError(
       'incomplete_signature',
       `Date must be in ISO-8601 'basic format' (yyyymmddThhmmssZ).`,
     );
-  return basicTime(parsed);
+  const text = basicTime(parsed);
+  return { text, at: parseBasicTime(text)! };
 }
 
+/** The last time that was parsed: under load many requests share a second. */
+let lastTime: SignedTime = { text: '', at: 0 };
+
 function parseBasicTime(text: string): number | undefined {
+  if (text === lastTime.text) return lastTime.at;
   const match = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/.exec(text);
   if (!match) return undefined;
   const [year, month, day, hour, minute, second] = match.slice(1).map(Number) as number[];
-  return Date.UTC(year!, month! - 1, day, hour, minute, second);
+  lastTime = { text, at: Date.UTC(year!, month! - 1, day, hour, minute, second) };
+  return lastTime.at;
 }
 
 function basicTime(time: number): string {
   return new Date(time).toISOString().replace(/[-:]|\.\d+/g, '');
 }
 
-function checkTime(time: string, day: string, now: number): void {
-  const signed = parseBasicTime(time)!;
-  const late = now - signed;
+function checkTime({ text, at }: SignedTime, day: string, now: number): void {
+  const late = now - at;
   if (Math.abs(late) > MAX_SKEW)
     throw new PosternError(
       'clock_skew',
       late > 0
-        ? `Signature expired: ${time} is now earlier than ${basicTime(now - MAX_SKEW)} (${basicTime(now)} - 5 min.)`
-        : `Signature not yet current: ${time} is still later than ${basicTime(now + MAX_SKEW)} (${basicTime(now)} + 5 min.)`,
+        ? `Signature expired: ${text} is now earlier than ${basicTime(now - MAX_SKEW)} (${basicTime(now)} - 5 min.)`
+        : `Signature not yet current: ${text} is still later than ${basicTime(now + MAX_SKEW)} (${basicTime(now)} + 5 min.)`,
     );
-  if (!time.startsWith(day))
+  if (!text.startsWith(day))
     throw new PosternError(
       'invalid_signature',
-      `Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '${day}' != '${time.slice(0, 8)}'.`,
+      `Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '${day}' != '${text.slice(0, 8)}'.`,
     );
 }
 

@@ -108,6 +108,22 @@ describe('accepts what the SDK signs', () => {
     assert.equal((await verify(withHeader(request, 'x-forwarded-for', '203.0.113.9'))).key, KEY);
   });
 
+  test('a line that was verified before, and only with a signature of its own', async () => {
+    const sigV4 = createSigV4(async (id) => (id === ID ? KEY : undefined));
+    const [one, other] = [await sign({ ...BASE, body: '1' }), await sign({ ...BASE, body: '2' })];
+    await verify(one, NOW, sigV4);
+    await verify(other, NOW, sigV4);
+    const stolen = withHeader(other, 'authorization', header(one, 'authorization'));
+    await assert.rejects(verify(stolen, NOW, sigV4), { code: 'invalid_signature' });
+    const short = withHeader(other, 'authorization', header(other, 'authorization').slice(0, -1));
+    await assert.rejects(verify(short, NOW, sigV4), { code: 'incomplete_signature' });
+    const upper = header(other, 'authorization').replace(/[0-9a-f]{64}$/, (hex) => hex.toUpperCase());
+    await assert.rejects(verify(withHeader(other, 'authorization', upper), NOW, sigV4), {
+      code: 'incomplete_signature',
+    });
+    await verify(other, NOW, sigV4);
+  });
+
   test('a request after another with the same key, day and region', async () => {
     const sigV4 = createSigV4(async () => KEY);
     const request = await sign(BASE);
