@@ -71,7 +71,7 @@ export async function openService(options: ApiServiceOptions): Promise<Fetch> {
   const reportAddress = (domain: string, mailFrom: string | undefined): string =>
     mailboxes.make(domain, mailFrom ?? settings.returnPathDomain);
   const installed = { ips: [], lanes: settings.pools };
-  const app = createApi({
+  const { app } = createApi({
     accept,
     control,
     engine,

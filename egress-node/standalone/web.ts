@@ -1,7 +1,7 @@
 /** The HTTP listener: the API, the console, the endpoint of opens and clicks, health and metrics, all on one port. */
-import { createServer as createHttpsServer } from 'node:https';
-import type { AddressInfo, Server as NetServer, Socket } from 'node:net';
-import { type ServerType, serve } from '@hono/node-server';
+import type { Server } from 'node:http';
+import { Server as HttpsServer } from 'node:https';
+import type { AddressInfo, Socket } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import { createApi } from '../../lib/api/app.ts';
 import { authenticate } from '../../lib/api/authenticate.ts';
@@ -12,6 +12,7 @@ import type { Contacts } from '../../lib/contacts/contacts.ts';
 import { DOCUMENT, LINKS } from '../../lib/control/config-kinds.ts';
 import type { Outcome } from '../../lib/engine/items.ts';
 import type { ApiDeps } from '../../lib/http/deps.ts';
+import { createHttpServer, type FetchHandler } from '../../lib/http/listener.ts';
 import { headerOf, headOf, type RequestHead } from '../../lib/http/raw-request.ts';
 import type { Metrics } from '../../lib/observe/metrics.ts';
 import type { ProxyProtocol } from '../../lib/proxy-protocol.ts';
@@ -20,8 +21,6 @@ import type { TrackingLinks } from '../../lib/tracking/links.ts';
 import type { UnsubscribeLinks } from '../../lib/tracking/unsubscribe-links.ts';
 import type { DeliveryHealth } from '../service/delivery-health.ts';
 import type { Endpoint } from '../settings.ts';
-
-type FetchHandler = Parameters<typeof serve>[0]['fetch'];
 
 export interface Web {
   address: AddressInfo;
@@ -63,7 +62,7 @@ export async function startWeb(options: WebOptions): Promise<Web> {
     options;
   const { engine, clock, log, version } = api;
   const closing = new AbortController();
-  const app = createApi({ ...api, closing: closing.signal });
+  const { app, direct } = createApi({ ...api, closing: closing.signal });
   app.route(
     '/',
     createTracking({
@@ -97,13 +96,16 @@ export async function startWeb(options: WebOptions): Promise<Web> {
   const { signal } = closing;
   const fetchApi: ApiFetch = (request, env) => app.fetch(request, env);
   app.route('/', createConsole({ fetch: fetchApi, masterKey, clock, log, closing: signal }));
-  const server = await bind(app.fetch as FetchHandler, listen, tls);
+  const server = await bind(
+    createHttpServer({ fetch: app.fetch as FetchHandler, direct, host: listen.host, clock, tls }),
+    listen,
+  );
   limitConnections(server, clock);
-  options.proxies.guard(server as NetServer);
+  options.proxies.guard(server);
   return {
     address: server.address() as AddressInfo,
     renew: ({ key, cert }) => {
-      if ('setSecureContext' in server) server.setSecureContext({ key, cert });
+      if (server instanceof HttpsServer) server.setSecureContext({ key, cert });
     },
     close: () => {
       closing.abort();
@@ -131,7 +133,7 @@ async function mayObserve({ control, clock }: ApiDeps, head: RequestHead): Promi
 }
 
 /** Limits the connections in all and from one network; a proxy on this host or a private network is not one peer. */
-function limitConnections(server: ServerType, clock: ApiDeps['clock']): void {
+function limitConnections(server: Server, clock: ApiDeps['clock']): void {
   const limiter = new ConnectionLimiter(
     {
       connections: MAX_CONNECTIONS,
@@ -153,17 +155,13 @@ function limitConnections(server: ServerType, clock: ApiDeps['clock']): void {
   });
 }
 
-function bind(fetch: FetchHandler, { host, port }: Endpoint, tls: WebOptions['tls']): Promise<ServerType> {
-  const options = { fetch, hostname: host, port };
+function bind(server: Server, { host, port }: Endpoint): Promise<Server> {
   return new Promise((resolve, reject) => {
-    const server = tls
-      ? serve({ ...options, createServer: createHttpsServer, serverOptions: tls }, () => resolve(server))
-      : serve(options, () => resolve(server));
-    server.once('error', reject);
+    server.once('error', reject).listen(port, host, () => resolve(server));
   });
 }
 
-function close(server: ServerType): Promise<void> {
+function close(server: Server): Promise<void> {
   return new Promise((resolve) => {
     server.close(() => resolve());
     if ('closeIdleConnections' in server) server.closeIdleConnections();

@@ -1,5 +1,6 @@
 /** The whole HTTP API: Amazon SES v2 under `/v2/email`, SES v1 at `/`, Postern's own under `/v1`. */
 import { Hono } from 'hono';
+import { type DirectAnswer, toResponse } from '../http/answer.ts';
 import { createBodyReader } from '../http/body-reader.ts';
 import { type ApiDeps, type ApiEnv, type ApiLimits, DEFAULT_LIMITS } from '../http/deps.ts';
 import { hasOneHost, headOf } from '../http/raw-request.ts';
@@ -12,8 +13,14 @@ function requestBytes(limits: ApiLimits): number {
   return Math.ceil(limits.messageBytes / 3) * 4 + 1024 * 1024;
 }
 
-/** Signatures are verified on the raw request, which the server hands over as `c.env.incoming`. */
-export function createApi(deps: ApiDeps): Hono<ApiEnv> {
+export interface Api {
+  /** All routes. Signatures are verified on the raw request, which the server hands over as `c.env.incoming`. */
+  app: Hono<ApiEnv>;
+  /** What `app` leads to under `/v2/email`, for a server that spares the way there. */
+  direct: DirectAnswer;
+}
+
+export function createApi(deps: ApiDeps): Api {
   const limits: ApiLimits = { ...DEFAULT_LIMITS, ...deps.limits };
   const bodies = createBodyReader(
     {
@@ -30,7 +37,10 @@ export function createApi(deps: ApiDeps): Hono<ApiEnv> {
     if (hasOneHost(headOf(c.env.incoming))) return next();
     return c.json({ message: 'The request must have one Host header (RFC 9112 §3.2).' }, 400);
   });
-  app.route('/', sesV2Api(deps, bodies));
+  const direct = sesV2Api(deps, bodies);
+  app.all('/v2/email/*', async ({ env: { incoming } }) =>
+    toResponse(await direct(headOf(incoming), incoming)),
+  );
   // The next two are loaded, with model and schemas, at their first call: no other caller waits for them at a cold start.
   let v1: Promise<Hono<ApiEnv>> | undefined;
   app.on(['GET', 'POST'], '/', async (c) => {
@@ -46,5 +56,5 @@ export function createApi(deps: ApiDeps): Hono<ApiEnv> {
   });
   if (deps.results) app.route('/', resultFiles(deps, deps.results));
   if (deps.verification) app.route('/', verificationPages(deps, deps.verification));
-  return app;
+  return { app, direct };
 }

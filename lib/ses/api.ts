@@ -1,5 +1,5 @@
 /**
- * The SES v2 API (restJson1), behind one catch-all route, so that paths stay as they were signed:
+ * The SES v2 API (restJson1), as one function of the raw request, so that paths stay as they were signed:
  *
  * ```
  *  head ─► signature ─► body ─► operation ─► input ─► access ─► handler ─► 200 {…}
@@ -8,13 +8,13 @@
  */
 import { randomUUID } from 'node:crypto';
 import { inspect } from 'node:util';
-import { Hono } from 'hono';
 import { callerOf } from '../accept/caller.ts';
 import { asPosternError, PosternError } from '../errors.ts';
+import type { DirectAnswer, WholeAnswer } from '../http/answer.ts';
 import type { BodyReader, HeldBody } from '../http/body-reader.ts';
-import { type ApiDeps, type ApiEnv, type ApiLimits, DEFAULT_LIMITS } from '../http/deps.ts';
+import { type ApiDeps, type ApiLimits, DEFAULT_LIMITS } from '../http/deps.ts';
 import { parseObject } from '../http/json.ts';
-import { headerOf, headOf, type RequestHead } from '../http/raw-request.ts';
+import { headerOf, type RequestHead } from '../http/raw-request.ts';
 import { createSigV4 } from '../http/sigv4.ts';
 import { HANDLERS } from './handlers.ts';
 import type { GivenInput } from './model/input.ts';
@@ -24,20 +24,18 @@ import { refusalOf } from './refusals.ts';
 import { retryKey } from './retries.ts';
 import { matchRoute } from './router.ts';
 
-/** The routes under `/v2/email`. `bodies` is shared with the other routes of the process. */
-export function sesV2Api(deps: ApiDeps, bodies: BodyReader): Hono<ApiEnv> {
+/** What answers under `/v2/email`. `bodies` is shared with the other routes of the process. */
+export function sesV2Api(deps: ApiDeps, bodies: BodyReader): DirectAnswer {
   const limits: ApiLimits = { ...DEFAULT_LIMITS, ...deps.limits };
   const sigV4 = createSigV4((id) => deps.control.keys.find(id));
   const protocol = new RestJson(deps.checkAnswers ?? false);
-  const api = new Hono<ApiEnv>();
 
-  api.all('/v2/email/*', async (c) => {
+  return async (head, incoming) => {
     const requestId = randomUUID();
-    const head = headOf(c.env.incoming);
     let held: HeldBody | undefined;
     try {
       const signed = await sigV4.begin(head, deps.clock.now());
-      held = await bodies.read(c.env.incoming, signed.proven);
+      held = await bodies.read(incoming, signed.proven);
       const { key, bodyHash } = signed.finish(held.bytes);
       held.proven();
       const route = matchRoute(head.method, head.rawPath);
@@ -66,8 +64,7 @@ export function sesV2Api(deps: ApiDeps, bodies: BodyReader): Hono<ApiEnv> {
     } finally {
       held?.release();
     }
-  });
-  return api;
+  };
 }
 
 /** Members that come in the query: one that is repeated is a list. */
@@ -80,14 +77,20 @@ function queryMembers(query: readonly [name: string, value: string][]): GivenInp
   return Object.fromEntries(members);
 }
 
-function reply(status: number, requestId: string, output: unknown, more?: Record<string, string>): Response {
-  return new Response(JSON.stringify(output), {
+function reply(
+  status: number,
+  requestId: string,
+  output: unknown,
+  more?: Record<string, string>,
+): WholeAnswer {
+  return {
     status,
     headers: { 'content-type': 'application/json', 'x-amzn-requestid': requestId, ...more },
-  });
+    body: JSON.stringify(output),
+  };
 }
 
-function refuse(cause: unknown, requestId: string, head: RequestHead, deps: ApiDeps): Response {
+function refuse(cause: unknown, requestId: string, head: RequestHead, deps: ApiDeps): WholeAnswer {
   const error = asPosternError(cause);
   const { http, ses } = error.entry;
   if (http >= 500)

@@ -1,11 +1,9 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createAdaptorServer } from '@hono/node-server';
 import type { Accept } from '../../lib/accept/types.ts';
 import { createApi } from '../../lib/api/app.ts';
 import { ErrorAnswer } from '../../lib/api/errors.ts';
@@ -21,6 +19,7 @@ import { openEmbedded } from '../../lib/engine/embedded/open.ts';
 import type { Engine } from '../../lib/engine/ports.ts';
 import { FeedPull } from '../../lib/events/pull.ts';
 import type { ApiDeps } from '../../lib/http/deps.ts';
+import { createHttpServer, type FetchHandler } from '../../lib/http/listener.ts';
 import { seededRandom, TestClock } from './clock.ts';
 import { MASTER_KEY } from './control.ts';
 import { testDomains } from './domains.ts';
@@ -108,7 +107,7 @@ export async function startPosternServer(options: ServerOptions = {}): Promise<P
   const closing = new AbortController();
   const log: PosternServer['log'] = [];
   const note = (event: string, fields?: Record<string, unknown>) => void log.push({ event, fields });
-  const app = createApi({
+  const { app, direct } = createApi({
     accept: options.accept?.(engine, control, clock) ?? accept,
     control,
     engine,
@@ -148,7 +147,7 @@ export async function startPosternServer(options: ServerOptions = {}): Promise<P
       closing: closing.signal,
     }),
   );
-  const server = createAdaptorServer({ fetch: app.fetch }) as Server;
+  const server = createHttpServer({ fetch: app.fetch as FetchHandler, direct, clock });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;

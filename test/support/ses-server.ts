@@ -3,7 +3,6 @@ import { type IncomingMessage, request, type Server, type ServerResponse } from 
 import type { AddressInfo } from 'node:net';
 import { SESClient, type SESClientConfig } from '@aws-sdk/client-ses';
 import { SESv2Client, type SESv2ClientConfig } from '@aws-sdk/client-sesv2';
-import { createAdaptorServer } from '@hono/node-server';
 import { createApi } from '../../lib/api/app.ts';
 import { openControl } from '../../lib/control/control.ts';
 import type { Control } from '../../lib/control/types.ts';
@@ -11,6 +10,7 @@ import { type HealthCheck, HealthChecks } from '../../lib/doctor/health-check.ts
 import { openMemory } from '../../lib/engine/memory/open.ts';
 import type { Engine, Rows, Suppressions } from '../../lib/engine/ports.ts';
 import type { ApiDeps } from '../../lib/http/deps.ts';
+import { createHttpServer, type FetchHandler } from '../../lib/http/listener.ts';
 import { createResultLinks } from '../../lib/jobs/result-links.ts';
 import { type Clock, systemClock } from '../../lib/time.ts';
 import { createVerificationLinks } from '../../lib/tracking/verification-links.ts';
@@ -126,7 +126,8 @@ export async function startSesServer(options: SesServerOptions = {}): Promise<Se
     checkAnswers: true,
     events: options.events,
   };
-  const server = createAdaptorServer({ fetch: createApi(deps).fetch }) as Server;
+  const { app, direct } = createApi(deps);
+  const server = createHttpServer({ fetch: app.fetch as FetchHandler, direct, clock });
   const { before } = options;
   if (before) {
     const [listener] = server.listeners('request') as ((i: IncomingMessage, o: ServerResponse) => void)[];
