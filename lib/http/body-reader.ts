@@ -63,26 +63,55 @@ interface BodyBudget {
   readonly always: number;
 }
 
+class CountedBody implements HeldBody {
+  readonly bytes: Buffer;
+  readonly #buffered: BodyBudget;
+  /** Where its octets count; undefined: nowhere any more. */
+  #counted: BodyBudget | undefined;
+
+  /** @param buffered of proven callers. */
+  constructor(bytes: Buffer, counted: BodyBudget, buffered: BodyBudget) {
+    this.bytes = bytes;
+    this.#counted = counted;
+    this.#buffered = buffered;
+  }
+
+  proven(): void {
+    if (this.#counted === undefined || this.#counted === this.#buffered) return;
+    this.#counted.held -= this.bytes.length;
+    this.#buffered.held += this.bytes.length;
+    this.#counted = this.#buffered;
+  }
+
+  release(): void {
+    if (this.#counted) this.#counted.held -= this.bytes.length;
+    this.#counted = undefined;
+  }
+}
+
 /** Makes a reader of bodies. `clock` measures their rate. */
 export function createBodyReader(limits: BodyLimits, clock: Clock): BodyReader {
   const buffered: BodyBudget = { held: 0, most: limits.buffered, always: ALWAYS_READ };
   const unproven: BodyBudget = { held: 0, most: limits.unproven, always: 0 };
 
   function hold(bytes: Buffer, budget: BodyBudget): HeldBody {
-    let counted: BodyBudget | undefined = budget;
-    return {
-      bytes,
-      proven() {
-        if (counted !== unproven) return;
-        unproven.held -= bytes.length;
-        buffered.held += bytes.length;
-        counted = buffered;
-      },
-      release() {
-        if (counted) counted.held -= bytes.length;
-        counted = undefined;
-      },
-    };
+    return new CountedBody(bytes, budget, buffered);
+  }
+
+  /**
+   * The body when all of it has come, as a short one does in the packet of its head: there is nothing to wait for, so
+   * neither listeners nor a timer are set up. Undefined: it is to be received, or refused.
+   */
+  function arrived(incoming: IncomingMessage, budget: BodyBudget): Buffer | undefined {
+    const { readableLength: size } = incoming;
+    if (size === 0 || String(size) !== incoming.headers['content-length'] || incoming.destroyed)
+      return undefined;
+    if (size > limits.bytes || (size > budget.always && budget.held + size > budget.most)) return undefined;
+    const body = incoming.read() as Buffer;
+    // Lets the request end, as it does for who listens: the server forgets it then.
+    incoming.resume();
+    budget.held += size;
+    return body;
   }
 
   /** Receives a body; the budget counts its octets until the body is released or fails. */
@@ -147,7 +176,8 @@ export function createBodyReader(limits: BodyLimits, clock: Clock): BodyReader {
   return {
     async read(incoming, proven) {
       const budget = proven ? buffered : unproven;
-      if (!('rawPath' in incoming)) return hold(await receive(incoming, budget), budget);
+      if (!('rawPath' in incoming))
+        return hold(arrived(incoming, budget) ?? (await receive(incoming, budget)), budget);
       if (incoming.body.length > limits.bytes) throw tooLarge(limits.bytes);
       budget.held += incoming.body.length;
       return hold(incoming.body, budget);

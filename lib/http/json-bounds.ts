@@ -47,6 +47,11 @@ export function boundJson(json: Buffer): void {
   }
 }
 
+/** As `boundJson`, of a text: one that is short by its characters is not encoded. */
+export function boundJsonText(text: string): void {
+  if (text.length * 3 > LOOKED_AT) boundJson(Buffer.from(text));
+}
+
 function tooMuch(what: string): PosternError {
   return new PosternError('malformed_request', `The JSON ${what}.`);
 }

@@ -69,6 +69,7 @@ export function sesV2Api(deps: ApiDeps, bodies: BodyReader): DirectAnswer {
 
 /** Members that come in the query: one that is repeated is a list. */
 function queryMembers(query: readonly [name: string, value: string][]): GivenInput['query'] {
+  if (query.length === 0) return {};
   const members = new Map<string, string | string[]>();
   for (const [name, value] of query) {
     const before = members.get(name);

@@ -3,7 +3,7 @@ import { usable } from '../accept/sender.ts';
 import type { TrackingOverride } from '../accept/tracking.ts';
 import type { Content, Submission } from '../accept/types.ts';
 import { PosternError } from '../errors.ts';
-import { boundJson } from '../http/json-bounds.ts';
+import { boundJsonText } from '../http/json-bounds.ts';
 import type { Attachment } from '../mail/types.ts';
 import type { TemplateParts } from '../template/types.ts';
 import { type Call, requireTenant, unsupported } from './operation.ts';
@@ -49,7 +49,8 @@ export async function tenantOf({ TenantName: named }: SendMembers, call: Call): 
  */
 export function refuseUnsupported(input: SendMembers): void {
   if (input.EndpointId !== undefined) throw unsupported('EndpointId');
-  for (const address of [input.FromEmailAddress, ...(input.ReplyToAddresses ?? [])]) requireShort(address);
+  requireShort(input.FromEmailAddress);
+  input.ReplyToAddresses?.forEach(requireShort);
 }
 
 /** The tracking settings of a send, which override those of its configuration set. */
@@ -86,7 +87,7 @@ export function recipients(destination: NonNullable<InputOf<'SendEmail'>['Destin
   const { ToAddresses: to = [], CcAddresses: cc = [], BccAddresses: bcc = [] } = destination;
   if (to.length + cc.length + bcc.length > MAX_RECIPIENTS)
     throw new PosternError('too_many_recipients', `Recipient count exceeds ${MAX_RECIPIENTS}.`);
-  for (const address of [...to, ...cc, ...bcc]) requireShort(address);
+  for (const list of [to, cc, bcc]) list.forEach(requireShort);
   return { to, cc, bcc };
 }
 
@@ -173,7 +174,7 @@ export function templateParts(content: NonNullable<GivenTemplate['TemplateConten
 /** Template data: a JSON object as text. @throws PosternError `bad_request`. */
 export function parseData(text: string | undefined): Record<string, unknown> {
   if (text === undefined || text === '') return {};
-  boundJson(Buffer.from(text));
+  boundJsonText(text);
   let data: unknown;
   try {
     data = JSON.parse(text);

@@ -22,6 +22,8 @@ function emptyNode(): Node {
 }
 
 const root = emptyNode();
+/** Operations without labels, by method and path, as they are called most. */
+const fixed = new Map<string, SesRoute>();
 
 function add(operation: string, method: string, path: string, fromQuery?: true): void {
   const labels: string[] = [];
@@ -37,6 +39,14 @@ function add(operation: string, method: string, path: string, fromQuery?: true):
     }
   }
   node.methods.set(method, { operation, labels, fromQuery });
+  if (labels.length === 0) fixed.set(`${method} ${path}`, routeOf({ operation, fromQuery }, {}));
+}
+
+function routeOf(
+  { operation, fromQuery }: Pick<SesRoute, 'operation' | 'fromQuery'>,
+  labels: SesRoute['labels'],
+): SesRoute {
+  return fromQuery ? { operation, labels, fromQuery: true } : { operation, labels };
 }
 
 for (const [operation, { method, path }] of Object.entries(SES_V2.operations)) add(operation, method, path);
@@ -55,6 +65,8 @@ function segmentsOf(path: string): string[] {
  * @throws PosternError `bad_request` for an invalid percent-encoding in a label.
  */
 export function matchRoute(method: string, rawPath: string): SesRoute | undefined {
+  const known = fixed.get(`${method} ${rawPath}`);
+  if (known) return known;
   let node = root;
   const values: string[] = [];
   for (const segment of segmentsOf(rawPath)) {
@@ -69,7 +81,5 @@ export function matchRoute(method: string, rawPath: string): SesRoute | undefine
   if (!found) return undefined;
   const labels: Record<string, string> = {};
   for (const [i, name] of found.labels.entries()) labels[name] = decode(values[i]!);
-  return found.fromQuery
-    ? { operation: found.operation, labels, fromQuery: true }
-    : { operation: found.operation, labels };
+  return routeOf(found, labels);
 }

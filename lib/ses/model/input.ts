@@ -52,8 +52,11 @@ export class InputReaders {
     return (given) =>
       collect((problems) => {
         const out: Record<string, unknown> = {};
-        for (const { name, place, placeName, path, isRequired, read } of readers)
-          readMember(out, name, ownValue(given[place], placeName), path, isRequired, read, problems);
+        for (const { name, place, placeName, path, isRequired, read } of readers) {
+          const member = ownValue(given[place], placeName);
+          if (member !== undefined || isRequired)
+            readMember(out, name, member, path, isRequired, read, problems);
+        }
         return out;
       });
   }
@@ -228,6 +231,8 @@ function structureReader(
     const out: Record<string, unknown> = {};
     for (const { name, path, isRequired, read } of readers) {
       const member = ownValue(value as Record<string, unknown>, name);
+      // Most members are absent: the place of one that is not read is not spelt.
+      if (member === undefined && !isRequired) continue;
       readMember(out, name, member, at === '' ? path : `${at}.${path}`, isRequired, read, problems);
     }
     return out;
