@@ -1,4 +1,4 @@
-/** Haraka with its DKIM plugin, in a directory into which npm installs it. Its queue files are synced (`outbound`). */
+/** Haraka with its DKIM plugin, installed by npm once. Its queue files are synced (`outbound`). */
 import { spawn } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
@@ -13,18 +13,20 @@ exports.hook_get_mx = (next) => next(OK, { priority: 0, exchange: '127.0.0.1', p
 exports.hook_rcpt = (next, connection) => { connection.relaying = true; next(OK); };
 `;
 
-/** @param home directory of the installation, which outlives a round. */
-export function haraka(home: string): Peer {
-  const program = join(home, 'node_modules', '.bin', 'haraka');
+/** Where it is installed, for later runs too. */
+const HOME = join(import.meta.dirname, '..', '..', 'node_modules', '.cache', `haraka-${VERSION}`);
+
+export function haraka(): Peer {
+  const program = join(HOME, 'node_modules', '.bin', 'haraka');
   return {
     name: 'Haraka',
 
     async missing() {
       if (existsSync(program)) return undefined;
-      mkdirSync(home, { recursive: true });
-      writeFileSync(join(home, 'package.json'), '{"private":true}');
+      mkdirSync(HOME, { recursive: true });
+      writeFileSync(join(HOME, 'package.json'), '{"private":true}');
       try {
-        await run('npm', ['install', '--no-audit', '--no-fund', `Haraka@${VERSION}`], home);
+        await run('npm', ['install', '--no-audit', '--no-fund', `Haraka@${VERSION}`], HOME);
         return undefined;
       } catch (error) {
         return `npm cannot install it: ${(error as Error).message.split('\n').slice(0, 3).join(' ')}`;
@@ -39,7 +41,7 @@ export function haraka(home: string): Peer {
         writeFileSync(file, text);
       };
       // Its own defaults, which it does not find from here.
-      cpSync(join(home, 'node_modules', 'Haraka', 'config'), join(directory, 'config'), { recursive: true });
+      cpSync(join(HOME, 'node_modules', 'Haraka', 'config'), join(directory, 'config'), { recursive: true });
       write('config/smtp.ini', `listen=127.0.0.1:${port}\nnodes=${availableParallelism()}\n`);
       write('config/plugins', 'to_sink\ndkim\n');
       write('config/log.ini', 'level=error\n');
@@ -55,7 +57,7 @@ export function haraka(home: string): Peer {
       mkdirSync(join(directory, 'queue'));
       const child = spawn(program, ['-c', directory], { cwd: directory, stdio: 'ignore' });
       await greets(port);
-      return { host: '127.0.0.1', port, stop: () => end(child) };
+      return { host: '127.0.0.1', port, pids: [child.pid!], stop: () => end(child) };
     },
   };
 }

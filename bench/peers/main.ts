@@ -2,50 +2,56 @@
  * Postern beside Postfix with OpenDKIM and Haraka, in one run on one machine: each accepts over SMTP from an ordinary
  * client, signs with RSA-2048, keeps what it accepted on disk, and sends it on to a sink that takes DATA.
  *
- *     npm run bench:peers -- [--size 4] [--rounds 3] [--messages 4000]
+ *     npm run bench:peers -- [--sizes 4,50] [--rounds 3] [--seconds 8]
  *
- * Rounds are interleaved, so that a noisy machine is noisy for all. A peer that is not installed is left out, with
- * what to install. Every start is followed by messages to warm up that do not count.
+ * All run side by side, and idle while another has its turn; rounds are interleaved, so that a noisy machine is noisy for
+ * all. A turn is as many messages as the peer takes in about the given seconds, from the first byte in to the last arrival
+ * at the sink. Before the first turn at a size each takes messages that do not count: one turn, or what its compiler wants.
+ * A peer that is not installed is left out, with what to install. README.md has how each is set up, and what is not equal.
  */
 import { generateKeyPairSync } from 'node:crypto';
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { rsaLimit, table } from '../support/machine.ts';
+import { rsaLimit, table, treeMicros } from '../support/machine.ts';
 import { type Sizes, variedMessage } from '../support/messages.ts';
 import { startPostern, startSinkProcess } from '../support/postern.ts';
 import { smtpLoad } from '../support/smtp-load.ts';
 import { haraka } from './haraka.ts';
-import type { Peer } from './peer.ts';
+import type { Peer, RunningPeer } from './peer.ts';
 import { POSTFIX } from './postfix.ts';
 
 const { values } = parseArgs({
   options: {
-    /** KB of a message: 4, 50, 100 or mix. */
-    size: { type: 'string', default: '4' },
+    /** KB of a message: some of 4, 50, 100 and mix. */
+    sizes: { type: 'string', default: '4,50' },
     rounds: { type: 'string', default: '3' },
-    /** Messages of a round through a peer; Postern gets four times as many. */
-    messages: { type: 'string', default: '4000' },
+    /** Length of a turn. */
+    seconds: { type: 'string', default: '8' },
+    help: { type: 'boolean', default: false },
   },
 });
+if (values.help) {
+  process.stdout.write(readFileSync(join(import.meta.dirname, 'README.md'), 'utf8'));
+  process.exit();
+}
 const DOMAIN = 'bench.example';
 const DOMAINS = 20;
 const CONNECTIONS = 40;
-const WARM_UP = 500;
-const sizes = (values.size === 'mix' ? 'mix' : Number(values.size)) as Sizes;
-if (![4, 50, 100, 'mix'].includes(sizes)) throw new Error(`unknown size "${values.size}": 4, 50, 100 or mix`);
+/** The compiler of a Node process has little left to do after as many messages; the others have none. */
+const WARM_UP: Record<string, number> = { Postern: 5000, Haraka: 1000 };
+const sizes = values.sizes.split(',').map((size) => (size === 'mix' ? 'mix' : Number(size)) as Sizes);
+const unknown = sizes.find((size) => ![4, 50, 100, 'mix'].includes(size));
+if (unknown !== undefined) throw new Error(`unknown size in "${values.sizes}": some of 4, 50, 100 and mix`);
 const rounds = Number(values.rounds);
-const messages = Number(values.messages);
+const seconds = Number(values.seconds);
+if (!(rounds >= 1 && seconds > 0)) throw new Error('--rounds and --seconds are numbers above 0');
 const { privateKey: key } = generateKeyPairSync('rsa', {
   modulusLength: 2048,
   privateKeyEncoding: { type: 'pkcs1', format: 'pem' },
   publicKeyEncoding: { type: 'spki', format: 'pem' },
 });
-const home = mkdtempSync(join(tmpdir(), 'postern-peers-'));
-// Postfix's processes drop to a user of their own, who must reach its files.
-chmodSync(home, 0o755);
-const sink = await startSinkProcess({ chunking: false, countSigned: true });
 
 const POSTERN: Peer = {
   name: 'Postern',
@@ -60,72 +66,96 @@ const POSTERN: Peer = {
         writeFileSync(join(dirname(data), 'postern.config.ts'), "export default { logLevel: 'error' };\n");
       },
     });
-    return { ...postern.submission, stop: () => postern.dispose() };
+    return { ...postern.submission, pids: [postern.pid], stop: () => postern.dispose() };
   },
 };
 
+interface Turn {
+  rate: number;
+  /** CPU time a message, µs. */
+  cpu: number;
+}
+
+const home = mkdtempSync(join(tmpdir(), 'postern-peers-'));
+// Postfix's processes drop to a user of their own, who must reach its files.
+chmodSync(home, 0o755);
+const sink = await startSinkProcess({ chunking: false, countSigned: true });
+const running = new Map<Peer, RunningPeer>();
 let next = 0;
-/** Sends messages and waits until all have arrived. @returns messages/s from the first byte to the last arrival. */
-async function through(peer: { host: string; port: number }, total: number): Promise<number> {
+
+/** Sends messages and waits until all have arrived, each signed. */
+async function through(peer: Peer, size: Sizes, total: number): Promise<Turn> {
+  const { host, port, pids } = running.get(peer)!;
   const from = next;
   next += total;
-  const all = sink.reached((await sink.count()) + total);
+  const [before, signed, micros] = [await sink.count(), await sink.signed(), treeMicros(pids)];
+  const all = sink.reached(before + total);
   const { beganAt, refused } = await smtpLoad({
-    ...peer,
+    host,
+    port,
     connections: CONNECTIONS,
     total,
-    message: (n) => variedMessage(from + n, { sizes, domains: DOMAINS, domain: DOMAIN }),
+    message: (n) => variedMessage(from + n, { sizes: size, domains: DOMAINS, domain: DOMAIN }),
   });
-  if (refused > 0) throw new Error(`${refused} messages were refused`);
-  return total / (((await all) - beganAt) / 1000);
+  if (refused > 0) throw new Error(`${peer.name} refused ${refused} messages`);
+  const end = await all;
+  const missing = total - ((await sink.signed()) - signed);
+  if (missing !== 0) throw new Error(`${peer.name} left ${missing} of ${total} messages unsigned`);
+  return { rate: total / ((end - beganAt) / 1000), cpu: (treeMicros(pids) - micros) / total };
 }
 
-const peers: Peer[] = [];
-for (const peer of [POSTERN, POSTFIX, haraka(join(home, 'haraka'))]) {
-  const missing = await peer.missing();
-  if (missing === undefined) peers.push(peer);
-  else process.stdout.write(`${peer.name} is left out: ${missing}\n`);
-}
+const mean = (list: readonly Turn[], of: keyof Turn): number =>
+  list.reduce((sum, one) => sum + one[of], 0) / list.length;
 
-const before = await rsaLimit(2);
-const rates = new Map<string, number[]>(peers.map((peer) => [peer.name, []]));
-for (let round = 1; round <= rounds; round += 1) {
-  for (const peer of peers) {
-    const directory = join(home, `${peer.name.split(' ')[0]}-${round}`);
-    mkdirSync(directory);
-    const running = await peer.start({ directory, sink: sink.port, key, domain: DOMAIN });
-    const signedBefore = await sink.signed();
-    const counted = peer === POSTERN ? messages * 4 : messages;
-    let rate = 0;
-    try {
-      await through(running, WARM_UP);
-      rate = await through(running, counted);
-    } finally {
-      await running.stop();
-    }
-    rates.get(peer.name)!.push(rate);
-    const signed = (await sink.signed()) - signedBefore;
-    const total = WARM_UP + counted;
-    if (signed !== total) throw new Error(`${peer.name} signed ${signed} of ${total} messages`);
-    process.stdout.write(`round ${round}: ${peer.name} ${rate.toFixed(0)}/s\n`);
+/** All rounds at one size, as rows of the table. */
+async function measure(size: Sizes): Promise<Record<string, string>[]> {
+  const turns = new Map<Peer, Turn[]>();
+  const totals = new Map<Peer, number>();
+  for (const peer of running.keys()) {
+    const first = await through(peer, size, 300);
+    const warm = WARM_UP[peer.name];
+    const { rate } =
+      warm === undefined ? first : await through(peer, size, Math.min(warm, Math.ceil(first.rate * 15)));
+    totals.set(peer, Math.ceil(rate * seconds));
+    turns.set(peer, []);
   }
+  for (let round = 1; round <= rounds; round += 1) {
+    for (const peer of running.keys()) {
+      const turn = await through(peer, size, totals.get(peer)!);
+      turns.get(peer)!.push(turn);
+      process.stdout.write(`${size} KB, round ${round}: ${peer.name} ${turn.rate.toFixed(0)}/s\n`);
+    }
+  }
+  const own = turns.get(POSTERN)!;
+  return [...turns].map(([{ name }, list]) => ({
+    KB: String(size),
+    server: name,
+    'messages/s': mean(list, 'rate').toFixed(0),
+    rounds: list.map(({ rate }) => rate.toFixed(0)).join(' '),
+    'Postern is': `${(mean(own, 'rate') / mean(list, 'rate')).toFixed(1)} ×`,
+    'µs CPU a message': mean(list, 'cpu').toFixed(0),
+    'of Postern': `${(mean(list, 'cpu') / mean(own, 'cpu')).toFixed(1)} ×`,
+  }));
 }
-const after = await rsaLimit(2);
-sink.close();
-rmSync(home, { recursive: true, force: true });
 
-const mean = (list: number[]): number => list.reduce((sum, one) => sum + one, 0) / list.length;
-const own = mean(rates.get(POSTERN.name)!);
-process.stdout.write(
-  `RSA-2048 limit of this machine: ${before.toFixed(0)}/s before, ${after.toFixed(0)}/s after\n${table(
-    peers.map(({ name }) => {
-      const list = rates.get(name)!;
-      return {
-        [`${values.size} KB`]: name,
-        'messages/s': mean(list).toFixed(0),
-        rounds: list.map((rate) => rate.toFixed(0)).join(' '),
-        'Postern is': `${(own / mean(list)).toFixed(1)} ×`,
-      };
-    }),
-  )}\n`,
-);
+try {
+  for (const peer of [POSTERN, POSTFIX, haraka()]) {
+    const missing = await peer.missing();
+    if (missing === undefined) {
+      const directory = join(home, peer.name.split(' ')[0]!);
+      mkdirSync(directory);
+      running.set(peer, await peer.start({ directory, sink: sink.port, key, domain: DOMAIN }));
+    } else process.stdout.write(`${peer.name} is left out: ${missing}\n`);
+  }
+  const before = await rsaLimit(2);
+  const rows: Record<string, string>[] = [];
+  for (const size of sizes) rows.push(...(await measure(size)));
+  const after = await rsaLimit(2);
+  process.stdout.write(
+    `RSA-2048 limit of this machine: ${before.toFixed(0)}/s before, ${after.toFixed(0)}/s after\n${table(rows)}\n`,
+  );
+} finally {
+  for (const peer of running.values()) await peer.stop();
+  sink.close();
+  rmSync(home, { recursive: true, force: true });
+}

@@ -6,6 +6,8 @@ import { connect, createServer } from 'node:net';
 export interface RunningPeer {
   host: string;
   port: number;
+  /** Processes from which all others of it descend. */
+  pids: number[];
   stop(): Promise<void>;
 }
 

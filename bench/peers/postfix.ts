@@ -1,6 +1,6 @@
 /** Postfix with OpenDKIM as its milter: an instance of its own in a directory, beside one that the machine may run. */
 import { spawn } from 'node:child_process';
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { end, freePort, greets, type Peer, run, SELECTOR } from './peer.ts';
 
@@ -76,6 +76,8 @@ export const POSTFIX: Peer = {
       initial_destination_concurrency: '40',
       smtpd_client_connection_count_limit: '0',
       in_flow_delay: '0',
+      // Connections are kept from the first message on, and not only while many wait.
+      smtp_connection_cache_destinations: '127.0.0.1',
       smtpd_tls_security_level: 'none',
       smtp_tls_security_level: 'none',
       alias_maps: '',
@@ -93,9 +95,11 @@ export const POSTFIX: Peer = {
     );
     await run('postfix', ['-c', configuration, 'start']);
     await greets(port);
+    const master = Number(readFileSync(join(queue, 'pid', 'master.pid'), 'utf8'));
     return {
       host: '127.0.0.1',
       port,
+      pids: [master, signer.pid!],
       async stop() {
         await run('postfix', ['-c', configuration, 'stop']);
         await end(signer);

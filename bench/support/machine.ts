@@ -34,6 +34,34 @@ export function cpuMicros(pid: number): number {
   return statMicros(`/proc/${pid}/stat`);
 }
 
+/**
+ * CPU time in µs of processes and all that descend from them. Those that have ended count as long as their parents have
+ * waited for them.
+ */
+export function treeMicros(roots: readonly number[]): number {
+  const stats = new Map<number, { parent: number; micros: number }>();
+  for (const name of readdirSync('/proc')) {
+    if (!/^\d+$/.test(name)) continue;
+    try {
+      const stat = readFileSync(`/proc/${name}/stat`, 'utf8');
+      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+      // utime, stime, and both of the children that were waited for, in clock ticks of 10 ms.
+      const ticks = fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0);
+      stats.set(Number(name), { parent: Number(fields[1]), micros: ticks * 10_000 });
+    } catch {
+      // It has ended since it was listed.
+    }
+  }
+  const within = (pid: number): boolean => {
+    for (let at: number | undefined = pid; at !== undefined; at = stats.get(at)?.parent)
+      if (roots.includes(at)) return true;
+    return false;
+  };
+  let sum = 0;
+  for (const [pid, { micros }] of stats) if (within(pid)) sum += micros;
+  return sum;
+}
+
 const THREADS: Record<string, string> = {
   MainThread: 'event loop',
   'libuv-worker': 'signing',
