@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { silentLog } from '../../lib/log.ts';
 import { MAX_LINE } from '../../lib/smtp-server/input.ts';
 import { openTestSession } from '../support/smtp-session.ts';
 
@@ -115,7 +116,9 @@ describe('the content of a message', () => {
     const { arrive, messages, budget, text } = openTestSession({ maxBytes: 100 });
     await arrive('EHLO x\r\n', ENVELOPE, `${'x'.repeat(98)}\r\n.\r\n`);
     assert.equal(messages.length, 1);
-    await arrive(ENVELOPE, 'x'.repeat(101));
+    await arrive(ENVELOPE, 'x'.repeat(60));
+    assert.ok(budget.trusted.used > 0);
+    await arrive('x'.repeat(41));
     assert.equal(budget.trusted.used, 0);
     await arrive('\r\n.\r\n', 'NOOP\r\n');
     assert.match(text(), /552 5\.3\.4 Message too large\r\n250 OK\r\n$/);
@@ -167,9 +170,18 @@ describe('a session ends', () => {
     const busy = openTestSession();
     await busy.arrive('EHLO x\r\n', ENVELOPE);
     busy.session.shutDown();
-    await busy.arrive('x\r\n.\r\nNOOP\r\n');
+    await busy.arrive('x\r\n.\r\n');
     assert.equal(codes(busy.text()), '220 250 250 250 354 250 421');
     assert.equal(busy.messages.length, 1);
+  });
+
+  it('when content takes too long, a later deadline than its own notwithstanding', async () => {
+    const { arrive, text, clock } = openTestSession({ dataDeadline: 1000 });
+    await arrive('EHLO x\r\n', ENVELOPE);
+    clock.advance(999);
+    await arrive('x\r\n.\r\n', ENVELOPE);
+    clock.advance(1000);
+    assert.equal(codes(text()), '220 250 250 250 354 250 250 250 354 421');
   });
 
   it('when its peer does not close its side in five seconds, whatever that sends', async () => {
@@ -241,6 +253,29 @@ describe('AUTH', () => {
       assert.ok(codes(text()).endsWith(`${code} 250`), text());
     });
   }
+
+  it('before TLS does not count behind it, nor does an envelope (RFC 3207 §4.2)', async () => {
+    const { arrive, session, socket, text } = open();
+    await arrive('EHLO x\r\n', `AUTH PLAIN ${base64('\0ann\0right')}\r\n`, 'MAIL FROM:<a@b.test>\r\n');
+    session.secured();
+    socket.writes.length = 0;
+    await arrive('RCPT TO:<b@b.test>\r\n', 'EHLO x\r\n', 'RCPT TO:<b@b.test>\r\n');
+    assert.match(text(), /^503 [\s\S]*\n250-AUTH PLAIN LOGIN\r\n[\s\S]*\n503 [^\n]*\n$/);
+  });
+
+  it('of a peer that has left is neither logged nor answered', async () => {
+    const logged: string[] = [];
+    let refuse = (): void => undefined;
+    const check = (): Promise<undefined> => new Promise((resolve) => (refuse = () => resolve(undefined)));
+    const log = { ...silentLog, warn: (line: string) => void logged.push(line) };
+    const { arrive, text, socket } = openTestSession({ login: { ...LOGIN, check }, log });
+    await arrive('EHLO x\r\n', `AUTH PLAIN ${base64('\0ann\0wrong')}\r\n`);
+    socket.destroy();
+    await arrive();
+    refuse();
+    await arrive();
+    assert.deepEqual([logged, codes(text())], [[], '220 250']);
+  });
 
   it('holds back what is pipelined behind it until it is answered', async () => {
     const { arrive, text, clock } = open();
