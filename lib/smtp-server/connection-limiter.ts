@@ -106,7 +106,9 @@ export class ConnectionLimiter {
 
   /** Counts a message. @returns the text of a temporary reply when it exceeds the limit. */
   message(network: string): string | undefined {
-    if (this.#messages.add(network) <= this.#limits.messagesOfOne) return undefined;
+    const { messagesOfOne } = this.#limits;
+    if (messagesOfOne === Number.POSITIVE_INFINITY || this.#messages.add(network) <= messagesOfOne)
+      return undefined;
     return '4.7.1 Too many messages from your network, try again later';
   }
 

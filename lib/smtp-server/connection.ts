@@ -21,9 +21,9 @@ const IDLE_TIMEOUT = 60_000;
 /** Time that a peer has to close its side when this side has, ms. */
 const HALF_CLOSED_TIMEOUT = 5_000;
 
-/** What is said on a connection. None of these throws or rejects. */
+/** What is said on a connection. */
 export interface Dialogue {
-  /** Answers a line. @returns a promise while nothing more may be read. */
+  /** Answers a line. @returns a promise while nothing more may be read, which does not reject. */
   line(text: string): Promise<void> | undefined;
   /** Answers content that has ended. @returns as `line`. */
   contentEnded(): Promise<void> | undefined;
@@ -31,6 +31,8 @@ export interface Dialogue {
   secured(): void;
   /** An error of the socket, or of the handshake. */
   failed(error: Error): void;
+  /** Something was thrown that is a fault of this side. @returns the last reply. */
+  faulty(error: unknown): string;
   closed(): void;
 }
 
@@ -182,8 +184,18 @@ export class ServerConnection {
     }
   };
 
-  /** Reads on until the input ends, or an answer is awaited. */
+  /** Reads on until the input ends, or an answer is awaited. Nothing that a peer sends ends the process. */
   #read(): void {
+    try {
+      this.#readOn();
+    } catch (error) {
+      this.end(this.#dialogue.faulty(error));
+    }
+    if (this.#input.tooLong) this.end('421 4.7.0 Command line too long; closing');
+    else if (this.#state === 'reading') this.flush();
+  }
+
+  #readOn(): void {
     while (this.#state === 'reading') {
       let answered: Promise<void> | undefined;
       if (this.#sink) {
@@ -197,8 +209,6 @@ export class ServerConnection {
       }
       if (answered) this.#await(answered);
     }
-    if (this.#input.tooLong) this.end('421 4.7.0 Command line too long; closing');
-    else if (this.#state === 'reading') this.flush();
   }
 
   #await(answered: Promise<void>): void {

@@ -123,6 +123,11 @@ export class ServerSession implements ClientSession, Dialogue {
     log.debug(`${name} peer`, { error: error.message });
   }
 
+  faulty(error: unknown): string {
+    this.#refusalOf(error);
+    return '421 4.3.0 A fault of this server; try again later';
+  }
+
   closed(): void {
     this.#peer.leave();
     this.#content?.buffer.release();

@@ -157,6 +157,18 @@ describe('a session ends', () => {
     assert.deepEqual(messages, []);
   });
 
+  it('at a fault of this side, which is logged and does not end the process', async () => {
+    const logged: unknown[] = [];
+    const log = { ...silentLog, error: (line: string) => void logged.push(line) };
+    const keepBytes = (): number => {
+      throw new TypeError('a fault');
+    };
+    const { arrive, text } = openTestSession({ keepBytes, log });
+    await arrive('EHLO x\r\n', `${ENVELOPE}QUIT\r\n`);
+    assert.match(text(), /250 Accepted\r\n421 4\.3\.0 A fault of this server; try again later\r\n$/);
+    assert.deepEqual(logged, ['inbound failed']);
+  });
+
   it('at its tenth unknown command', async () => {
     const { arrive, text } = openTestSession();
     await arrive('HELLO\r\n'.repeat(12));
