@@ -142,6 +142,32 @@ describe('aws: settlement', { skip: SKIP }, () => {
     });
   }
 
+  for (const [what, wait, late] of [
+    ['for a minute, comes back at its time', MINUTE, false],
+    ['for a moment, comes back a quarter of an hour late', 5_000, true],
+  ] as const) {
+    test(`a put-back of which only a second copy is there, ${what}`, async () => {
+      const { engine, faults } = await open();
+      const lane = newLane();
+      await admit(engine, mail(Date.now(), { lane }));
+      const [leased] = await collect(engine, lane, 1, VISIBILITY);
+      const reason = { code: 'sender_limit', text: 'Later.' };
+      const settlement = [{ kind: 'release', leased: leased!, until: Date.now() + wait, reason } as const];
+      // The request never reached SQS, which its sender cannot tell.
+      faults.add({ command: 'SendMessageBatch', kind: 'cut', times: 1 });
+      await assert.rejects(engine.queue.settle(settlement), { code: 'storage_unavailable' });
+      await engine.queue.settle(settlement);
+      advance(wait + 1_000);
+      if (late) {
+        await assertEmpty(engine, lane);
+        advance(15 * MINUTE);
+      }
+      const [back] = await collect(engine, lane, 1, VISIBILITY);
+      await engine.queue.settle([end(back!, Date.now())]);
+      assert.deepEqual(await deliverAll(engine, lane), []);
+    });
+  }
+
   test('mail that is sent on to a lane which does not exist comes back to its own', async () => {
     const { engine, faults } = await open();
     const [lane, gone] = [newLane(), newLane()];

@@ -77,6 +77,11 @@ export interface OutboxParts {
 
 /** Delay of a second copy behind a first that SQS may have accepted after all, s: by then most have left. */
 const SECOND_COPY = 3;
+/**
+ * Time after which every reader finds a mark, ms: reads are eventually consistent ("usually within one second or less",
+ * DynamoDB developer guide), and clocks differ by seconds.
+ */
+const MARK_SHOWS = 15_000;
 const WIDTH = 32;
 
 export class CopyOutbox {
@@ -109,17 +114,21 @@ export class CopyOutbox {
   /**
    * Puts copies of which a lane may have one already. Unless every copy is claimed, they come fifteen minutes late and
    * claimed: by then an attempt with the first copy has ended, and this one is dropped. A first copy that is handed out
-   * after the mark is claimed too. SQS has no query for a message, so nothing shorter is safe.
+   * after the mark is claimed too. SQS has no query for a message, so nothing shorter is safe, but for a delivery that was
+   * put back to a time which is not near: its item is read before its first copy is handed out, and the mark is found
+   * there, so that the second copy keeps the time.
    */
   async putAgain(parcels: readonly Parcel[]): Promise<void> {
     if (this.#parts.claimBeforeSend) return this.put(parcels);
     await this.doubt(parcels);
-    const late = this.#parts.clock.now() + LONGEST_DELAY * 1000;
+    const marked = this.#parts.clock.now();
+    const late = marked + LONGEST_DELAY * 1000;
     await this.put(
       parcels.map((parcel) => {
-        const { envelope } = parcel;
+        const { envelope, due } = parcel;
         if (envelope.claim) return parcel;
-        return { ...parcel, envelope: { ...envelope, claim: true }, due: Math.max(late, parcel.due) };
+        const isRead = envelope.generation > 0 && due > marked + MARK_SHOWS;
+        return { ...parcel, envelope: { ...envelope, claim: true }, due: isRead ? due : Math.max(late, due) };
       }),
     );
   }
