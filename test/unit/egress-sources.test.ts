@@ -1,6 +1,7 @@
 /** The addresses that a node sends from. */
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
+import { PosternError } from '../../lib/errors.ts';
 import { EXAMPLE, TestEgress, zoneResolver } from '../support/egress.ts';
 import { settled } from '../support/engine.ts';
 
@@ -38,6 +39,32 @@ describe('source addresses', () => {
     await node.pass(5_000);
     assert.equal(await node.engine.queued(), 1);
     assert.match(node.egress.sources()[0]!.trouble, /Another node holds the lease of 127\.0\.0\.1\./);
+  });
+
+  it('whose leases the role of the node may not hold, as those of another node, send nothing and say why', async () => {
+    const engine = node.engine.engine();
+    const denied =
+      'The table leases cannot be used: node-1 is not authorized to perform dynamodb:UpdateItem.';
+    node.start({
+      ips: ['127.0.0.1'],
+      engine: {
+        ...engine,
+        leases: {
+          ...engine.leases,
+          acquire: () => Promise.reject(new PosternError('storage_unavailable', denied)),
+        },
+      },
+    });
+    await node.bound();
+    node.enqueue();
+    await node.pass(5_000);
+    assert.equal(node.sessions.length, 0);
+    assert.equal(await node.engine.queued(), 1);
+    assert.deepEqual(node.egress.sources()[0], {
+      ...node.egress.sources()[0]!,
+      usable: false,
+      trouble: `127.0.0.1: ${denied}`,
+    });
   });
 
   it('that this host does not have send nothing, and the mail shows why it waits', async () => {
