@@ -224,7 +224,7 @@ export interface Operations {
   /** Makes what waits for a site due now, the earliest first. @returns how many. */
   recall(call: { site: string; now: number; max: number }): number;
   waiting(call: null): { count: number; next?: number };
-  message(id: string): string | undefined;
+  messages(ids: string[]): (string | undefined)[];
   /** Records of the messages of its call. */
   messageCall(id: string): string[];
   deliveries(id: string): DeliveriesReply | undefined;

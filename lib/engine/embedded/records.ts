@@ -20,7 +20,7 @@ import type { DeliveryState } from '../states.ts';
 import { deliveryRecords } from './delivery-state.ts';
 import { readJson } from './json.ts';
 import type { Link } from './link.ts';
-import type { SearchReply } from './protocol.ts';
+import type { OperationResult, SearchReply } from './protocol.ts';
 import { outcomeTuple } from './queue.ts';
 import type { Ready } from './ready.ts';
 import { PER_MS } from './store/schema.ts';
@@ -31,24 +31,41 @@ const AHEAD = 10 * MINUTE;
 const LOOKS = 50;
 
 export class EmbeddedRecords implements Records {
-  readonly #link: Link;
+  readonly #link: Pick<Link, 'call'>;
   readonly #clock: Clock;
   readonly #ready: Ready;
+  /** Messages that are asked for in this turn, and their answer. */
+  #asked: { ids: string[]; answer: Promise<OperationResult<'messages'>> } | undefined;
 
-  constructor(link: Link, clock: Clock, ready: Ready) {
+  constructor(link: Pick<Link, 'call'>, clock: Clock, ready: Ready) {
     this.#link = link;
     this.#clock = clock;
     this.#ready = ready;
   }
 
+  /**
+   * What is asked for at one time, as for a page of outcomes, is one call: a batch of as many would pass for a crowd, for
+   * which the next batch, and who waits for it, is held up.
+   */
   async message(id: string): Promise<MessageRecord | undefined> {
-    const json = await this.#link.call('message', id);
+    const asked = (this.#asked ??= this.#ask());
+    const at = asked.ids.push(id) - 1;
+    const json = (await asked.answer)[at];
     return json === undefined ? undefined : readJson<MessageRecord>(json, 'a message record');
   }
 
   async call(messageId: string): Promise<MessageRecord[]> {
     const stored = await this.#link.call('messageCall', messageId);
     return stored.map((json) => readJson<MessageRecord>(json, 'a message record'));
+  }
+
+  #ask(): { ids: string[]; answer: Promise<OperationResult<'messages'>> } {
+    const ids: string[] = [];
+    const answer = Promise.resolve().then(() => {
+      this.#asked = undefined;
+      return this.#link.call('messages', ids);
+    });
+    return { ids, answer };
   }
 
   async deliveries(messageId: string): Promise<DeliveryRecord[]> {

@@ -34,8 +34,8 @@ export class RecordTable {
     this.#deleteClaim = db.prepare('DELETE FROM idempotency WHERE key = ?');
   }
 
-  message(id: string): string | undefined {
-    return this.#message(id)?.record;
+  messages(ids: readonly string[]): (string | undefined)[] {
+    return ids.map((id) => this.#message(id)?.record);
   }
 
   /** The messages of a call stand side by side, because one transaction wrote them. */

@@ -285,7 +285,7 @@ export class Store {
       match: (call) => matcher.match(call),
       recall: (call) => matcher.recall(call),
       waiting: () => ledger.waiting(),
-      message: (id) => records.message(id),
+      messages: (ids) => records.messages(ids),
       messageCall: (id) => records.call(id),
       deliveries: (id) => records.deliveries(id),
       state: ({ id, n }) => records.state(id, n),
