@@ -177,7 +177,8 @@ class Acceptor implements Accept {
         made.push(Promise.resolve(one));
         continue;
       }
-      if (all.length > 1) await this.#turns.next();
+      const turn = all.length > 1 ? this.#turns.next() : undefined;
+      if (turn) await turn;
       try {
         const message = this.#composed(one, origin, size);
         if (!('identity' in message)) made.push(Promise.resolve(message));

@@ -6,6 +6,7 @@
  * header section without an empty line after it is a message without a body; a line that is neither a field nor a
  * continuation is refused at any position.
  */
+import { Cache } from '../cache.ts';
 import { PosternError } from '../errors.ts';
 import { decodeWords, encodeWords } from './encoded-words.ts';
 import type { HeaderField, ParsedMessage } from './types.ts';
@@ -63,19 +64,36 @@ function cut(text: string): HeaderField[] {
   return fields;
 }
 
+/** Names of fields in lower case, by their spelling: there are few, and all mail has them. */
+const names = new Cache<string, string>(2000);
+/** Longest name that is kept, characters. */
+const MAX_KEPT = 40;
+
+/** The name in lower case; undefined for what is none. */
+function nameOf(written: string): string | undefined {
+  const known = names.get(written);
+  if (known !== undefined) return known;
+  if (!NAME.test(written)) return undefined;
+  const name = written.toLowerCase();
+  // A copy, because a part of a text holds the whole of it in memory.
+  if (name.length <= MAX_KEPT) names.set(Buffer.from(written).toString(), Buffer.from(name).toString());
+  return name;
+}
+
 function field(raw: string, before: number): HeaderField {
   const colon = raw.indexOf(':');
-  const name = raw.slice(0, Math.max(0, colon));
-  if (!NAME.test(name)) {
+  const written = raw.slice(0, Math.max(0, colon));
+  const name = nameOf(written);
+  if (name === undefined) {
     throw invalid(
       `Header line ${before + 1}, ${JSON.stringify(raw.slice(0, 60))}, is not "Name: value"; end the header with an empty line.`,
     );
   }
-  if (!/[\r\n\0]/.test(raw)) return { name: name.toLowerCase(), raw };
+  if (!/[\r\n\0]/.test(raw)) return { name, raw };
   if (/\r(?!\n)|(?<!\r)\n|\0/.test(raw)) {
-    throw new PosternError('line_break_refused', `The header field ${name} has a bare CR, LF or NUL.`);
+    throw new PosternError('line_break_refused', `The header field ${written} has a bare CR, LF or NUL.`);
   }
-  return { name: name.toLowerCase(), raw: raw.replace(BLANK_FOLD, '') };
+  return { name, raw: raw.replace(BLANK_FOLD, '') };
 }
 
 /** Joins header fields and body. `prefix` (trace or signature fields, each ending in CRLF) goes on top. */
