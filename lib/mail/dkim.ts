@@ -8,6 +8,7 @@
  */
 import { hash } from 'node:crypto';
 import { Cache } from '../cache.ts';
+import { relaxedBody } from './relaxed-body.ts';
 import type { HeaderField } from './types.ts';
 
 /**
@@ -139,67 +140,6 @@ export function signedHeader(fields: readonly HeaderField[]): SignedHeader {
 /** Computes the SHA-256 of the body in relaxed form (RFC 6376 §3.4.4), base64. The body's lines end in CRLF. */
 export function bodyHash(body: Buffer): string {
   return hash('sha256', relaxedBody(body), 'base64');
-}
-
-const TAB = 9;
-const LF = 10;
-const CR = 13;
-const SPACE = 32;
-
-/**
- * Converts the body to relaxed form: runs of blanks reduced to one, no blanks at the end of a line, no empty lines at
- * the end, and CRLF after the last line. Most bodies have that form except at their end, and are not copied.
- */
-export function relaxedBody(body: Buffer): Buffer {
-  const from = firstBlank(body);
-  return from < 0 ? withoutEmptyEnd(body) : withoutEmptyEnd(collapse(body, from));
-}
-
-/**
- * Finds where the relaxed form may first differ: at or before the first tab, double space, or space at the end of a
- * line; -1 when it differs nowhere. Of two neighbouring bytes one has an even index, so checking those is enough.
- */
-function firstBlank(body: Buffer): number {
-  if (body.includes(TAB)) return 0;
-  const last = body.length - 1;
-  for (let i = 0; i <= last; i += 2) {
-    const c = body[i]!;
-    if (c > SPACE) continue;
-    if (c === SPACE) {
-      const after = body[i + 1];
-      if (after === SPACE || after === CR || i === last || body[i - 1] === SPACE) return Math.max(0, i - 1);
-    } else if (c === CR && body[i - 1] === SPACE) return i - 1;
-  }
-  return body[last] === SPACE ? last : -1;
-}
-
-/** Copies the body, collapsing blanks from `from` on. */
-function collapse(body: Buffer, from: number): Buffer {
-  const out = Buffer.allocUnsafe(body.length);
-  body.copy(out, 0, 0, from);
-  let o = from;
-  let blank = false;
-  for (let i = from; i < body.length; i++) {
-    const c = body[i]!;
-    if (c === SPACE || c === TAB) {
-      blank = true;
-      continue;
-    }
-    if (blank) {
-      if (c !== CR) out[o++] = SPACE;
-      blank = false;
-    }
-    out[o++] = c;
-  }
-  return out.subarray(0, o);
-}
-
-function withoutEmptyEnd(body: Buffer): Buffer {
-  let end = body.length;
-  while (end >= 2 && body[end - 1] === LF && body[end - 2] === CR) end -= 2;
-  if (end === 0) return body.subarray(0, 0);
-  if (end < body.length) return body.subarray(0, end + 2);
-  return Buffer.concat([body, Buffer.from('\r\n')]);
 }
 
 /** The tags of a key in its DKIM-Signature fields: `v=`, `a=`, `c=`, `d=` and `s=`. */

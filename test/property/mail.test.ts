@@ -8,10 +8,11 @@ import {
   parseAddressList,
   parseEnvelopeAddress,
 } from '../../lib/mail/address.ts';
-import { relaxedBody, relaxedField } from '../../lib/mail/dkim.ts';
+import { relaxedField } from '../../lib/mail/dkim.ts';
 import { decodeWords, encodeWords } from '../../lib/mail/encoded-words.ts';
 import { fieldValue, makeField, parseMessage, serialise } from '../../lib/mail/message.ts';
 import { newMessageId } from '../../lib/mail/message-id.ts';
+import { relaxedBody } from '../../lib/mail/relaxed-body.ts';
 import { createReturnPaths } from '../../lib/mail/return-path.ts';
 import { sanitise } from '../../lib/mail/sanitise.ts';
 import { takeSesHeaders } from '../../lib/mail/ses-headers.ts';

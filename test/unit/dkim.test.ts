@@ -2,10 +2,12 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { after, describe, it } from 'node:test';
 import { dkimVerify } from 'mailauth/lib/dkim/verify.js';
-import { bodyHash, LIFETIME, relaxedBody, relaxedField, signedHeader } from '../../lib/mail/dkim.ts';
+import { bodyHash, LIFETIME, relaxedField, signedHeader } from '../../lib/mail/dkim.ts';
 import { parseMessage, serialise } from '../../lib/mail/message.ts';
+import { relaxedBody } from '../../lib/mail/relaxed-body.ts';
 import { createSigner } from '../../lib/mail/signer.ts';
 import type { SigningKey } from '../../lib/mail/types.ts';
+import { seededRandom } from '../support/clock.ts';
 import { keyResolver, publishedKey } from '../support/messages.ts';
 
 const NOW = Date.UTC(2026, 10, 21, 9, 5);
@@ -82,6 +84,41 @@ describe('the relaxed form', () => {
       assert.equal(bodyHash(Buffer.from(body, 'latin1')), digest);
     });
   }
+
+  /** The relaxed form by the words of RFC 6376 §3.4.4. */
+  const byTheWord = (text: string): string => {
+    const lines = text.replace(/[ \t]+/g, ' ').replace(/ (?=\r\n|$)/g, '');
+    const ended = lines.replace(/(?:\r\n)+$/, '');
+    return ended === '' ? '' : `${ended}\r\n`;
+  };
+  /** A text as part of other memory, `offset` octets from its beginning, between blanks. */
+  const relaxedAt = (text: string, offset: number): string => {
+    const memory = Buffer.from(`${' '.repeat(offset)}${text}\t `, 'latin1');
+    return relaxedBody(memory.subarray(offset, memory.length - 2)).toString('latin1');
+  };
+
+  it('is that of the RFC for any body, wherever it stands in memory', () => {
+    const random = seededRandom(7);
+    const pieces = ['a', 'b', '!', ' ', ' a', 'x y', '\r\n', '\r\n\r\n', '\t', '\xa0', '\x1f', '\x0c'];
+    for (let i = 0; i < 20_000; i++) {
+      let text = '';
+      for (let n = Math.floor(random() * 30); n > 0; n--)
+        text += pieces[Math.floor(random() * (i % 2 ? 8 : pieces.length))]!;
+      const offset = i % 5;
+      assert.equal(relaxedAt(text, offset), byTheWord(text), JSON.stringify(text));
+    }
+  });
+
+  it('is found wherever the one blank too many is in a long body', () => {
+    const length = 9000;
+    const places = [0, 1, 2, 3, 4, 5, 4093, 4094, 4095, 4096, 4097, 4098, 8191, 8192, 8996, 8997, 8998];
+    for (const blanks of ['  ', ' \r\n', '\t', ' \t'])
+      for (const place of places)
+        for (let offset = 0; offset < 4; offset++) {
+          const text = `${'a'.repeat(place)}${blanks}${'a'.repeat(length - place)}`;
+          assert.ok(relaxedAt(text, offset) === byTheWord(text), `${JSON.stringify(blanks)} at ${place}`);
+        }
+  });
 
   it('of a body in that form already is the same buffer', () => {
     const body = Buffer.from('a b\r\nc\r\n\r\n\r\n');
