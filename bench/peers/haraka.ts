@@ -49,7 +49,7 @@ export function haraka(): Peer {
       write('config/outbound.ini', 'concurrency_max=100\nenable_tls=false\nlocal_mx_ok=true\n');
       write(
         'config/dkim.ini',
-        `[verify]\nenabled=false\n[sign]\nenabled=true\nselector=${SELECTOR}\ndomain=${domain}\nheaders=From,Sender,Reply-To,Subject,Date,Message-ID,To,Cc,MIME-Version,Content-Type\n`,
+        `[verify]\nenabled=false\n[sign]\nenabled=true\nselector=${SELECTOR}\ndomain=${domain}\nheaders=From,Sender,Reply-To,Subject,Date,Message-ID,To,Cc,MIME-Version,Content-Type\n[canon]\nbody=relaxed\n`,
       );
       write(`config/dkim/${domain}/private`, key);
       write(`config/dkim/${domain}/selector`, SELECTOR);
