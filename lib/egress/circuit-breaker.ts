@@ -30,7 +30,7 @@ const LASTING = 3;
 const PROBE_PACE = 60_000;
 /** News of a site that can be reached again ends a back-off that has lasted so long, ms; a probe, one that lasted longer. */
 const LEAST_BACK_OFF = 60_000;
-const LEAST_BEFORE_PROBE = 300_000;
+const LEAST_BEFORE_PROBE = 600_000;
 /** Pause after a fault that does not yet mean that the site is dead, ms. */
 const FAULT_PAUSE = 1_000;
 
@@ -65,6 +65,8 @@ export class CircuitBreaker {
   #openedAt = 0;
   #pausedUntil = 0;
   #nextProbe = 0;
+  /** Mail has been parked since the site was reached last: it waits for a probe. */
+  #parked = false;
   readonly #options: CircuitBreakerOptions;
   readonly #mx: MxSelector;
 
@@ -109,16 +111,17 @@ export class CircuitBreaker {
     return Math.max(this.#pausedUntil, this.#opened?.until ?? 0);
   }
 
-  /** Whether it has failed so often that the mail of its site is parked. */
-  get lasting(): boolean {
-    return this.failures >= LASTING;
+  /** Whether mail is parked that waits for a probe. */
+  get hasParked(): boolean {
+    return this.#parked;
   }
 
-  /** Whether a delivery that comes while it is open comes back at the retry, as a probe. The call reserves that. */
-  wantsProbe(now: number): boolean {
-    if (this.lasting && now < this.#nextProbe) return false;
-    this.#nextProbe = now + PROBE_PACE;
-    return true;
+  /** Whether a delivery that comes while it is open is parked, and does not come back at the retry as a probe. */
+  parks(now: number): boolean {
+    const parks = this.failures >= LASTING && now < this.#nextProbe;
+    if (parks) this.#parked = true;
+    else this.#nextProbe = now + PROBE_PACE;
+    return parks;
   }
 
   /**
@@ -156,6 +159,7 @@ export class CircuitBreaker {
   success(target: Target, encrypted: boolean): boolean {
     const { limiter, requireTls, tlsFallback, clock } = this.#options;
     const again = this.#opened !== undefined;
+    this.#parked = false;
     if (encrypted) tlsFallback.spoke(target.host, clock.now());
     if (this.#opened !== undefined) limiter.concurrency.revive();
     this.#mx.success(target);

@@ -239,7 +239,7 @@ export class ConnectionPool implements Slot, PoolCore {
   failAll(result: AttemptResult, via: Via | undefined): void {
     const { clock, results, random } = this.#host;
     const now = clock.now();
-    let probe = this.breaker.lasting ? this.breaker.retryAt + random() * 1000 : undefined;
+    let probe = this.breaker.hasParked ? this.breaker.retryAt + random() * 1000 : undefined;
     for (let n = this.queue.size; n > 0; n -= 1) {
       const delivery = this.queue.takeLeastUrgent()!;
       if (!results.mayBegin(delivery, now)) continue;
@@ -270,7 +270,7 @@ export class ConnectionPool implements Slot, PoolCore {
       return;
     }
     const parked = Math.min(now + PARKED * (0.9 + 0.2 * random()), delivery.expiresAt);
-    const until = this.breaker.wantsProbe(now) ? retry : Math.max(retry, parked);
+    const until = this.breaker.parks(now) ? Math.max(retry, parked) : retry;
     results.park(delivery, this.site.name, { code: reason.code, text: reason.text }, until);
   }
 

@@ -37,13 +37,13 @@ function start(): void {
   });
 }
 
-/** Makes the outage last: until the site has failed three times in a row. */
-async function fail(change: () => Partial<QueueItem> = () => ({})): Promise<void> {
+/** Makes the outage last: until the site has failed so many times in a row. */
+async function fail(change: () => Partial<QueueItem> = () => ({}), times = 3): Promise<void> {
   up = false;
-  for (let i = 0; (node.egress.sites()[0]?.failures ?? 0) < 3; i += 1) {
-    assert.ok(i < 100);
+  for (let i = 0; (node.egress.sites()[0]?.failures ?? 0) < times; i += 1) {
+    assert.ok(i < 1_000);
     node.enqueue(change());
-    await node.pass(5_000);
+    await node.pass(times > 3 ? 30_000 : 5_000, 5_000);
   }
 }
 
@@ -99,11 +99,38 @@ describe('mail of a site that cannot be reached', () => {
     await putBack(1);
     const [dying] = await putBack(1, { expiresAt: node.clock.now() + 20 * MINUTE });
     assert.equal(dying!.wait, 20 * MINUTE, 'and not longer than it lives');
-    // What was tried with the probe waits for the site too, and one of it for the next try alone.
+    // What is tried waits for the site too, and one of it for the next try alone: mail is parked.
+    const before = node.engine.of('defer').length;
     await node.pass(5 * MINUTE);
-    const tried = node.engine.of('defer').filter(({ site }) => site !== undefined);
-    assert.ok(tried.length > 0);
-    assert.ok(tried.every(({ site }) => site === SITE));
+    const [first, ...tried] = node.engine.of('defer').slice(before);
+    assert.ok(first!.until - first!.attempt.at < 8 * MINUTE, 'not as late as its schedule has it');
+    assert.ok([first!, ...tried].every(({ site }) => site === SITE));
+  });
+
+  it('follows its own schedule where no other mail waits for the site', async () => {
+    start();
+    node.enqueue();
+    await node.pass(3 * HOUR, 30_000);
+    const waits = node.engine
+      .of('defer')
+      .map(({ until, attempt }) => Math.round((until - attempt.at) / MINUTE));
+    assert.ok(waits.length >= 5, waits.join());
+    for (const [at, least] of [4, 9, 18, 36, 54].entries()) assert.ok(waits[at]! >= least, waits.join());
+  });
+
+  it('is tried when a probe of another node arrives, once in ten minutes, and not at the retry alone', async () => {
+    start();
+    await fail(() => ({ expiresAt: node.clock.now() + MINUTE }), 8);
+    assert.ok(node.egress.sites()[0]!.reason!.until - node.clock.now() > 13 * MINUTE);
+    up = true;
+    await node.pass(9 * MINUTE);
+    node.enqueue({ site: SITE });
+    await node.pass(3_000);
+    assert.equal(node.egress.counters.delivered, 0);
+    await node.pass(MINUTE);
+    node.enqueue({ site: SITE });
+    await node.pass(3_000);
+    assert.equal(node.egress.counters.delivered, 1);
   });
 
   it('is not parked in a lane of one provider, which rests as a whole', async () => {
