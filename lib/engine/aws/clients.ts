@@ -110,6 +110,8 @@ export function createClients(options: ClientOptions, steady: () => number): Cli
       requestHandler: handler(LONG_ANSWER),
     }),
   };
+  const { s3: _, ...signed } = clients;
+  for (const client of Object.values(signed)) keepSigner(client);
   for (const client of Object.values(clients)) instrument?.(client);
   return {
     ...clients,
@@ -117,6 +119,20 @@ export function createClients(options: ClientOptions, steady: () => number): Cli
     destroy: () => {
       for (const client of Object.values(clients)) client.destroy();
     },
+  };
+}
+
+/** The SDK makes a signer for each request; it has the same service, region and source of credentials each time. */
+function keepSigner({ config }: SQSClient | DynamoDBClient): void {
+  const make = config.signer;
+  let made: ReturnType<typeof make> | undefined;
+  config.signer = (scheme) => {
+    made ??= make(scheme).catch((error: unknown) => {
+      // The region may be found the next time.
+      made = undefined;
+      throw error;
+    });
+    return made;
   };
 }
 

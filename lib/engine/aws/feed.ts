@@ -11,8 +11,9 @@ import type { Clock } from '../../time.ts';
 import type { Outcome } from '../items.ts';
 import type { FeedPage } from '../ports.ts';
 import type { Lanes, Outgoing } from './lanes.ts';
-import { readOutcomes, writeOutcomes } from './outcome-message.ts';
+import { joinOutcomes, readOutcomes } from './outcome-message.ts';
 import { OUTCOME_QUEUE } from './schema.ts';
+import { sqsJson } from './sqs-json.ts';
 
 /** Maximum size of the outcomes in one message: below one billed request, and small enough to repeat, bytes. */
 const MESSAGE_BYTES = 60_000;
@@ -120,19 +121,19 @@ export class Feed {
 
 /** Splits outcomes into bodies of messages, each as full as possible. */
 function packs(outcomes: readonly Outcome[]): string[] {
-  const texts: string[] = [];
-  let pack: Outcome[] = [];
+  const bodies: string[] = [];
+  let pack: string[] = [];
   let size = 0;
   for (const outcome of outcomes) {
-    const length = JSON.stringify(outcome).length;
-    if (pack.length > 0 && size + length > MESSAGE_BYTES) {
-      texts.push(writeOutcomes(pack));
+    const text = sqsJson(outcome);
+    if (pack.length > 0 && size + text.length > MESSAGE_BYTES) {
+      bodies.push(joinOutcomes(pack));
       pack = [];
       size = 0;
     }
-    pack.push(outcome);
-    size += length;
+    pack.push(text);
+    size += text.length;
   }
-  texts.push(writeOutcomes(pack));
-  return texts;
+  bodies.push(joinOutcomes(pack));
+  return bodies;
 }

@@ -5,7 +5,12 @@ import { sqsJson } from './sqs-json.ts';
 
 /** The body of a message. */
 export function writeOutcomes(outcomes: readonly Outcome[]): string {
-  return sqsJson(outcomes);
+  return joinOutcomes(outcomes.map(sqsJson));
+}
+
+/** The body of a message of outcomes that are JSON already, by `sqsJson`. */
+export function joinOutcomes(texts: readonly string[]): string {
+  return `[${texts.join(',')}]`;
 }
 
 /**
