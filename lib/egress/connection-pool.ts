@@ -33,13 +33,6 @@ import type { SourceAddress } from './source-address.ts';
 
 /** A warm-up budget is being written: more of it may go after this time, ms. */
 const LEASING = 1_000;
-/**
- * Where a site takes a message within this time, on average, the next one waits for the packet of a body that is about to
- * go, ms: it saves a packet and its replies a read, some 50 µs of CPU. A second is the longest wait (`tick`).
- */
-const QUICK = 100;
-/** Assumed before the first message, ms. */
-const SLOW = 1_000;
 /** Longest timer, ms: what is due later is looked at again by then. */
 const LONGEST_TIMER = HOUR;
 /** How long mail is parked for a site that nobody reaches, ms: then it comes back to see whether that is still so. */
@@ -57,8 +50,6 @@ export class ConnectionPool implements Slot, PoolCore {
   readonly drained: RateMeter;
   closing: Reason | undefined;
   full = false;
-  /** How long a message takes, ms: a moving average. */
-  #took = SLOW;
   readonly #host: PoolHost<ConnectionPool>;
   readonly #connections: PoolConnections;
   #cancelTimer: (() => void) | undefined;
@@ -175,9 +166,7 @@ export class ConnectionPool implements Slot, PoolCore {
       return;
     }
     const connections = this.#connections;
-    const mayFollow = !impatient && this.#took < QUICK;
     while (connections.idle.length > 0 && this.mayBegin(now)) {
-      if (mayFollow && this.queue.ready <= connections.following) break;
       const connection = connections.idle.pop()!;
       connection.idle = false;
       connection.session?.wake();
@@ -203,10 +192,6 @@ export class ConnectionPool implements Slot, PoolCore {
     if (until === Number.POSITIVE_INFINITY) this.full = true;
     else this.pumpIn(until);
     return false;
-  }
-
-  took(ms: number): void {
-    this.#took += (ms - this.#took) / 8;
   }
 
   resume(): void {

@@ -35,8 +35,6 @@ export interface Siblings {
   opened: number;
   /** Those that could take a message at once. */
   readonly idle: Connection[];
-  /** How many will take one with the body that they send next. */
-  following: number;
 }
 
 export class Connection {
@@ -54,15 +52,9 @@ export class Connection {
   readonly #siblings: Siblings;
   readonly #host: PoolHost;
   readonly #from: ReplyOrigin;
-  /** Messages that it may carry, those that it was given, those under way, and those that the peer accepted. */
-  readonly #most: number;
+  /** Messages that it was given, and those of them that the peer accepted. */
   #taken = 0;
-  #underWay = 0;
   #carried = 0;
-  /** The peer reads the next envelope behind a body. */
-  #pipelines = false;
-  /** It is counted in `following`. */
-  #follows = false;
   /** The peer takes no further message over it. */
   #exhausted = false;
 
@@ -73,10 +65,8 @@ export class Connection {
     target: Target,
     claim: ConnectionClaim,
     counter: MailCounter | undefined,
-    most: number,
   ) {
     const { site, source } = pool;
-    this.#most = most;
     this.#pool = pool;
     this.#siblings = siblings;
     this.#host = host;
@@ -99,7 +89,6 @@ export class Connection {
     if (!this.opened) {
       this.opened = true;
       this.#siblings.opened += 1;
-      this.#pipelines = this.session?.extensions.has('PIPELINING') === true;
       if (pool.breaker.success(this.target, this.session?.tls !== undefined))
         this.#host.reached(pool.site.name);
     }
@@ -115,16 +104,13 @@ export class Connection {
       delivery.stream?.started(now);
       delivery.queued = false;
       this.#taken += 1;
-      this.#underWay += 1;
       this.#host.warmup?.take(source.ip ?? '', pool.site.provider, now);
-      this.#countFollowing(now);
       return delivery;
     }
     if (!this.idle) {
       this.idle = true;
       this.#siblings.idle.push(this);
     }
-    this.#countFollowing(now);
     const { connections } = source;
     if (queue.size === 0 && connections.waiters > 0 && connections.isWanted(pool, this.claim))
       pool.closeIdle();
@@ -141,10 +127,7 @@ export class Connection {
     const { startedAt, endedAt, replies } = result;
     const accepted = recipient.kind === 'accepted';
     limiter.running -= 1;
-    this.#underWay -= 1;
-    this.#countFollowing(endedAt);
     delivery.stream?.ended(endedAt);
-    pool.took(endedAt - startedAt);
     // What others are shaped by is decided by the peer's own words.
     const said = cutResult(recipient, delivery.item);
     if (accepted) this.#carried += 1;
@@ -173,20 +156,6 @@ export class Connection {
     results.attempted(delivery, attempt, notBefore, policy?.reply(delivery, this.#from, said, endedAt));
   };
 
-  /** Counts whether another message goes out with the body of the one that is under way. */
-  #countFollowing(now: number): void {
-    const follows =
-      this.#underWay === 1 &&
-      !this.idle &&
-      this.#pipelines &&
-      !this.#exhausted &&
-      this.#taken < this.#most &&
-      this.#taken < this.#pool.limiter.messagesPerConnection(now);
-    if (follows === this.#follows) return;
-    this.#follows = follows;
-    this.#siblings.following += follows ? 1 : -1;
-  }
-
   /** The first answer to a message over a connection to a site that had not answered any. */
   #answered(): void {
     const { limiter, source } = this.#pool;
@@ -202,7 +171,6 @@ export class Connection {
     if (refusal === undefined) return false;
     if (refusal === 'limit') this.#pool.limiter.limitMessagesPerConnection(this.#carried, now);
     this.#exhausted = true;
-    this.#countFollowing(now);
     this.session?.quit();
     delivery.interruptions += 1;
     return delivery.interruptions <= (refusal === 'limit' ? MAX_REFUSALS : MAX_INTERRUPTIONS);

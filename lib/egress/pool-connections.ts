@@ -11,7 +11,6 @@ import type { PoolCore, PoolHost } from './pool-host.ts';
 export class PoolConnections implements Siblings {
   opened = 0;
   idle: Connection[] = [];
-  following = 0;
   readonly #all = new Set<Connection>();
   readonly #pool: PoolCore;
   readonly #host: PoolHost;
@@ -98,12 +97,7 @@ export class PoolConnections implements Siblings {
     const host = this.#host;
     const { source, limiter } = pool;
     const { limits } = pool.limits.current;
-    const maxTransactions = Math.min(
-      limits.messagesPerConnection,
-      limits.recipientsPerConnection,
-      limiter.messagesPerConnection(now),
-    );
-    const connection = new Connection(pool, this, host, target, claim, counter, maxTransactions);
+    const connection = new Connection(pool, this, host, target, claim, counter);
     this.#all.add(connection);
     limiter.connections += 1;
     if (counter !== undefined) counter.running += 1;
@@ -117,7 +111,11 @@ export class PoolConnections implements Siblings {
       ehloName: source.ehloName,
       tls: pool.breaker.tls(target, now),
       deadlines: claim.scarce ? scarceDeadlines(deadlines) : deadlines,
-      maxTransactions,
+      maxTransactions: Math.min(
+        limits.messagesPerConnection,
+        limits.recipientsPerConnection,
+        limiter.messagesPerConnection(now),
+      ),
       idle: limits.idle,
       clock: host.clock,
       next: connection.next,

@@ -88,8 +88,6 @@ export interface PoolCore extends Claimant {
   readonly full: boolean;
   /** Whether a message may begin now; if not, the pool is pumped when one may. */
   mayBegin(now: number): boolean;
-  /** A message was under way for this time, ms. */
-  took(ms: number): void;
   /** Begins messages again after `full`. */
   resume(): void;
   /** Pumps after this time, ms. */
