@@ -56,7 +56,7 @@ const postern = await startPostern({
   routes: `*=127.0.0.1:${sink.port}`,
   async fill(directory) {
     await makeTenants(directory);
-    await fillQueue(directory, total, tenants);
+    await fillQueue(directory, total, tenants, 4);
   },
 });
 const base = `http://${postern.api.host}:${postern.api.port}`;

@@ -19,7 +19,7 @@
 import { parseArgs } from 'node:util';
 import { httpLoad } from './support/http-load.ts';
 import { cpuMicros, quantile, residentMb, rsaLimit, table, threadMicros } from './support/machine.ts';
-import { bulkBody, type Sizes, sendEmailBody, smtpMessage, variedMessage } from './support/messages.ts';
+import { bulkBody, sendEmailBody, sizesOf, smtpMessage, variedMessage } from './support/messages.ts';
 import { enterNetwork, startZone } from './support/network.ts';
 import { type BenchPostern, startPostern, startSinkProcess } from './support/postern.ts';
 import { signedPost } from './support/sign.ts';
@@ -51,9 +51,7 @@ const BULK = 50;
 const totals: Record<string, number> = { smtp: 40_000, bulk: 40_000, 'send-email': 20_000 };
 const total = Number(positionals[1] ?? totals[mode]);
 if (!(mode in totals)) throw new Error(`unknown mode "${mode}": smtp, bulk or send-email`);
-const SIZES: Record<string, Sizes> = { 4: 4, 50: 50, 100: 100, mix: 'mix' };
-const size = SIZES[values.size];
-if (size === undefined) throw new Error(`unknown size "${values.size}": 4, 50, 100 or mix`);
+const size = sizesOf(values.size);
 if (mode !== 'smtp' && (values.mx || values.tls)) throw new Error('--mx and --tls are for smtp');
 const outside = values.mx ? enterNetwork() : 'not asked for';
 if (values.mx && outside) process.stdout.write(`without MX records, by a route: ${outside}\n`);
@@ -72,7 +70,7 @@ function load(postern: BenchPostern, from: number, count: number, rate?: number)
       message: (n) =>
         values.eager && size === 4 && outside
           ? smtpMessage(from + n)
-          : variedMessage(from + n, { sizes: size!, domains }),
+          : variedMessage(from + n, { sizes: size, domains }),
     });
   }
   const host = `127.0.0.1:${postern.api.port}`;

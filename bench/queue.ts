@@ -1,7 +1,7 @@
 /**
- * Delivery alone: a full queue of signed 4 KB messages, and the real process started on it.
+ * Delivery alone: a full queue of signed messages, 4 KB unless told otherwise, and the real process started on it.
  *
- *     node bench/queue.ts [messages]
+ *     node bench/queue.ts [messages] [--size 4|50|100|mix] [--tenants 10]
  *
  * Prints how long after the start the first delivery arrived, messages/s from the first to the last,
  * CPU time a message, and resident memory over the run. The messages are signed beforehand; one signature
@@ -10,18 +10,25 @@
 import { parseArgs } from 'node:util';
 import { fillQueue } from './support/full-queue.ts';
 import { cpuMicros, residentMb, table } from './support/machine.ts';
+import { sizesOf } from './support/messages.ts';
 import { startPostern, startSinkProcess } from './support/postern.ts';
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
-  options: { profile: { type: 'string' }, tenants: { type: 'string', default: '10' } },
+  options: {
+    profile: { type: 'string' },
+    tenants: { type: 'string', default: '10' },
+    /** KB of a message, or `mix`. */
+    size: { type: 'string', default: '4' },
+  },
 });
+const sizes = sizesOf(values.size);
 const total = Number(positionals[0] ?? 100_000);
 const tenants = Number(values.tenants);
 const sink = await startSinkProcess();
 const postern = await startPostern({
   routes: `*=127.0.0.1:${sink.port}`,
-  fill: (directory) => fillQueue(directory, total, tenants),
+  fill: (directory) => fillQueue(directory, total, tenants, sizes),
   nodeArguments: values.profile ? ['--cpu-prof', `--cpu-prof-dir=${values.profile}`] : [],
 });
 const memory: number[] = [];

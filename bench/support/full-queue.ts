@@ -1,4 +1,6 @@
 /** A full queue: messages as accept stores them. The signature is made beforehand; egress neither makes nor checks any. */
+import { statfs } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { openEmbedded } from '../../lib/engine/embedded/open.ts';
 import { type MessageRecord, type QueueItem, SCHEMA_VERSION } from '../../lib/engine/items.ts';
 import type { Admission } from '../../lib/engine/ports.ts';
@@ -6,14 +8,21 @@ import { newMessageId, qualifiedId } from '../../lib/mail/message-id.ts';
 import { createReturnPaths } from '../../lib/mail/return-path.ts';
 import { laneGroup } from '../../lib/shaping/providers.ts';
 import { DAY, systemClock } from '../../lib/time.ts';
-import { smtpMessage } from './messages.ts';
+import { type Sizes, variedMessage } from './messages.ts';
 
+/** Messages of one call, and their bytes. */
 const BATCH = 500;
+const BATCH_BYTES = 4 << 20;
+/** KB of a message of the mix, on average. */
+const MIX_KB = 46;
+/** Bytes of the disk that are left to others. */
+const LEFT = 1 << 30;
 const returnPaths = createReturnPaths(Buffer.alloc(32, 1));
 
-function admissionOf(n: number, tenants: number): Admission {
+function admissionOf(n: number, tenants: number, sizes: Sizes): Admission {
   const now = Date.now();
-  const { to, data } = smtpMessage(n);
+  const { to, data } = variedMessage(n, { sizes, domains: 1 });
+  const domain = to.slice(to.indexOf('@') + 1);
   const body = data.subarray(0, -3);
   const id = newMessageId(now);
   const messageId = qualifiedId(id, 'bench.example');
@@ -51,10 +60,10 @@ function admissionOf(n: number, tenants: number): Admission {
     messageId: id,
     n: 0,
     tenant,
-    lane: `default:bulk:${laneGroup('recipient.example')}`,
+    lane: `default:bulk:${laneGroup(domain)}`,
     mailFrom: returnPaths.make(id, 0, 'bench.example', expiresAt),
     recipient: to,
-    domain: 'recipient.example',
+    domain,
     eightBit: false,
     smtpUtf8: false,
     requireTls: false,
@@ -66,16 +75,27 @@ function admissionOf(n: number, tenants: number): Admission {
   return { record, body, deliveries: [item] };
 }
 
-/** Queues signed messages of 4 KB, of as many tenants as are asked for, before a process starts on them. */
-export async function fillQueue(directory: string, total: number, tenants: number): Promise<void> {
+/** Queues signed messages, no two bodies the same, of as many tenants as are asked for, before a process starts on them. */
+export async function fillQueue(
+  directory: string,
+  total: number,
+  tenants: number,
+  sizes: Sizes,
+): Promise<void> {
+  const bytes = (sizes === 'mix' ? MIX_KB : sizes) << 10;
+  // A page of the file holds three of 4 KB, and the WAL as much again as was written since it was last moved.
+  const { bavail, bsize } = await statfs(dirname(directory));
+  if (bavail * bsize < total * (bytes + 4096) * 1.3 + LEFT)
+    throw new Error(`${total} messages of ${bytes} bytes and what they need beside them do not fit the disk`);
+  const batch = Math.max(1, Math.min(BATCH, Math.floor(BATCH_BYTES / bytes)));
   const engine = await openEmbedded({ directory, clock: systemClock });
   const began = performance.now();
-  for (let at = 0; at < total; at += BATCH * 4) {
+  for (let at = 0; at < total; at += batch * 4) {
     await Promise.all(
       [0, 1, 2, 3].map((part) =>
         engine.queue.admit(
-          Array.from({ length: Math.max(0, Math.min(BATCH, total - at - part * BATCH)) }, (_, i) =>
-            admissionOf(at + part * BATCH + i, tenants),
+          Array.from({ length: Math.max(0, Math.min(batch, total - at - part * batch)) }, (_, i) =>
+            admissionOf(at + part * batch + i, tenants, sizes),
           ),
         ),
       ),

@@ -32,6 +32,14 @@ const LINE_BYTES = 76;
 /** The sizes that a benchmark sends: one, or newsletters with notices and attachments between them. */
 export type Sizes = 4 | 50 | 100 | 'mix';
 
+/** The sizes of an argument. @throws Error */
+export function sizesOf(text: string): Sizes {
+  if (text === 'mix') return text;
+  const size = ([4, 50, 100] as const).find((one) => String(one) === text);
+  if (size === undefined) throw new Error(`unknown size "${text}": 4, 50, 100 or mix`);
+  return size;
+}
+
 /** Body bytes of the n-th message. The mix: 70 % HTML of 10 to 60 KB, 20 % of 4 KB, 10 % of 200 KB with an attachment. */
 function bytesOf(
   n: number,

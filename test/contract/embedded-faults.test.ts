@@ -281,6 +281,7 @@ describe('embedded engine: faults', () => {
       names: sizes.map(() => 'admit'),
       arguments: sizes.map((size, i) => ({ now: 1, messages: [tuple(`${size}-${i}`, size)] })),
       regions: sizes.map((_, i) => sizes.slice(0, i).reduce((sum, size) => sum + size, 0)),
+      size: sizes.reduce((sum, size) => sum + size, 0),
       bytes: new Uint8Array(sizes.reduce((sum, size) => sum + size, 0)).buffer,
     });
     store.db.exec('PRAGMA max_page_count = 60');

@@ -30,10 +30,11 @@ const CROWD = 4;
 const CROWD_INTERVAL = 8;
 
 /**
- * Bytes of a buffer that is used for batch after batch: one of its own for each would be zeroed, mapped and collected
- * again for it, which costs more than the copy. A batch that does not fit has one of its own.
+ * Bytes of a buffer that both threads use for batch after batch: one of its own for each would be zeroed, mapped and
+ * collected again for it, which costs more than the copy, and waits as garbage by the dozen of megabytes. A batch, or an
+ * answer, that does not fit has one of its own. A load is 2 MB and the body that passes it.
  */
-const SHARED_BYTES = 2 << 20;
+const SHARED_BYTES = 3 << 20;
 
 type Done = (error: PosternError | undefined, value: unknown) => void;
 
@@ -50,8 +51,8 @@ export class Link {
   #regions: number[] = [];
   #bytes: Uint8Array[] = [];
   #size = 0;
-  /** Bytes of the batch under way; the thread is done with them when it answers. */
-  readonly #shared = new Uint8Array(new SharedArrayBuffer(SHARED_BYTES));
+  /** Bytes of the batch under way, then of its answer. Absent: none are shared. */
+  readonly #shared: Buffer | undefined;
   #done: Done[] = [];
   #underWay: Done[] | undefined;
   #scheduled = false;
@@ -68,10 +69,12 @@ export class Link {
 
   /**
    * @param worker a store that is open.
+   * @param shared the buffer that the store has been given.
    * @param crowdInterval 0 where a commit wakes no thread and syncs no disk, so that gathering saves nothing.
    */
-  constructor(worker: StoreThread, crowdInterval = CROWD_INTERVAL) {
+  constructor(worker: StoreThread, shared?: SharedArrayBuffer, crowdInterval = CROWD_INTERVAL) {
     this.#worker = worker;
+    this.#shared = shared && Buffer.from(shared);
     this.#crowdInterval = crowdInterval;
     worker.on('message', (answer: BatchAnswer) => this.#receive(answer));
     worker.on('error', (error) => this.#fail(`The storage thread died: ${error.message}`, error));
@@ -79,9 +82,10 @@ export class Link {
   }
 
   /** Starts the storage thread and waits until the store is open. @throws its PosternError. */
-  static async open(options: StoreOptions): Promise<{ link: Link; opened: Opened }> {
+  static async open(options: Omit<StoreOptions, 'shared'>): Promise<{ link: Link; opened: Opened }> {
+    const shared = new SharedArrayBuffer(SHARED_BYTES);
     const worker = new Worker(new URL('./store/worker.ts', import.meta.url), {
-      workerData: options,
+      workerData: { ...options, shared } satisfies StoreOptions,
       // What a batch makes is garbage when it is answered. A small nursery costs no time and keeps it small.
       resourceLimits: { maxYoungGenerationSizeMb: 8 },
     });
@@ -99,7 +103,7 @@ export class Link {
       await worker.terminate();
       throw new PosternError(greeting.fault.code, greeting.fault.message);
     }
-    return { link: new Link(worker), opened: greeting.opened };
+    return { link: new Link(worker, shared), opened: greeting.opened };
   }
 
   /** Why the thread can no longer be used, if so. */
@@ -107,7 +111,7 @@ export class Link {
     return this.#broken;
   }
 
-  /** Resolves with the durable result of a call. */
+  /** Resolves with the durable result of a call, which has no bytes. */
   call<K extends OperationName>(
     name: K,
     argument: Argument<K>,
@@ -120,7 +124,10 @@ export class Link {
     });
   }
 
-  /** As `call`, for hot paths: `done` runs before anything of a later call of the same batch. */
+  /**
+   * As `call`, for hot paths and results with bytes: `done` runs before anything of a later call of the same batch, and
+   * must have copied the bytes when it returns.
+   */
   send<K extends OperationName>(
     name: K,
     argument: Argument<K>,
@@ -168,18 +175,21 @@ export class Link {
 
   #post(): void {
     if (this.#names.length === 0 || this.#broken) return;
-    const batch: Batch = { names: this.#names, arguments: this.#arguments, regions: this.#regions };
+    const size = this.#size;
+    const batch: Batch = { names: this.#names, arguments: this.#arguments, regions: this.#regions, size };
     const transfer: ArrayBuffer[] = [];
-    if (this.#size > 0) {
-      const packed = this.#size <= SHARED_BYTES ? this.#shared : new Uint8Array(this.#size);
+    if (size > 0) {
+      let packed: Uint8Array | undefined = this.#shared;
+      if (packed === undefined || size > packed.byteLength) {
+        batch.bytes = new ArrayBuffer(size);
+        transfer.push(batch.bytes);
+        packed = new Uint8Array(batch.bytes);
+      }
       let at = 0;
       for (const piece of this.#bytes) {
         packed.set(piece, at);
         at += piece.byteLength;
       }
-      batch.bytes = packed.buffer;
-      batch.size = this.#size;
-      if (packed.buffer instanceof ArrayBuffer) transfer.push(packed.buffer);
     }
     this.#underWay = this.#done;
     this.#postedCalls = this.#names.length;
@@ -198,6 +208,7 @@ export class Link {
     this.#underWay = undefined;
     this.#schedule();
     if (answer.later.length > 0) this.onLater(answer.later);
+    const bytes = answer.bytes ? Buffer.from(answer.bytes) : this.#shared;
     for (let i = 0; i < done.length; i++) {
       const fault = answer.faults?.[i];
       const value = answer.values[i];
@@ -208,7 +219,7 @@ export class Link {
       }
       const begin = answer.regions[i]!;
       const end = answer.regions[i + 1]!;
-      if (end > begin) (value as { bytes: Buffer }).bytes = Buffer.from(answer.bytes!, begin, end - begin);
+      if (end > begin) (value as { bytes: Buffer }).bytes = bytes!.subarray(begin, end);
       done[i]!(undefined, value);
     }
     this.afterBatch();

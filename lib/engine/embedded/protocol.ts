@@ -73,7 +73,7 @@ export interface LoadReply {
   rows: ReadyTuple[];
   /** Every row up to this key is in `rows`. */
   to: number;
-  /** Bodies one after another, in the order of `rows`. */
+  /** Bodies one after another, in the order of `rows`; as long as the callback runs. */
   bytes?: Buffer;
 }
 
@@ -237,6 +237,7 @@ export interface Operations {
   /** Takes an address out of the messages behind a place. */
   anonymise(call: { address: string; tenant: string; after: number }): Anonymised;
   putObject(call: { id: string; expiresAt: number }): void;
+  /** `bytes`: as long as the callback runs. */
   getObject(id: string): { bytes?: Buffer } | undefined;
   deleteObject(id: string): void;
   pruneObjects(call: { now: number; max: number }): number;
@@ -289,14 +290,14 @@ export type OperationName = keyof Operations;
 export type Argument<K extends OperationName> = Parameters<Operations[K]>[0];
 export type OperationResult<K extends OperationName> = ReturnType<Operations[K]>;
 
-/** Calls in order. `regions[i]` is where the bytes of call `i` begin in `bytes`; behind `size` it has none. */
+/** Calls in order. `regions[i]` is where the bytes of call `i` begin; there are `size` in all. */
 export interface Batch {
   names: OperationName[];
   arguments: unknown[];
   regions: number[];
-  /** Transferred, or shared until the answer. */
-  bytes?: ArrayBuffer | SharedArrayBuffer;
-  size?: number;
+  size: number;
+  /** Absent: the bytes are in the buffer that both threads share. */
+  bytes?: ArrayBuffer;
 }
 
 export interface StorageFault {
@@ -312,6 +313,7 @@ export interface BatchAnswer {
   values: unknown[];
   faults?: (StorageFault | undefined)[];
   regions: number[];
+  /** Absent: the bytes are in the buffer that both threads share, until the next batch. */
   bytes?: ArrayBuffer;
   /** Counts that the batch changed. */
   later: LaterCount[];
@@ -325,4 +327,6 @@ export interface StoreOptions {
   directory: string;
   /** New mail is refused while the file system has fewer free bytes. */
   minimumFree: number;
+  /** Holds the bytes of a batch, and then of its answer, where they fit. Absent: nothing is shared. */
+  shared?: SharedArrayBuffer;
 }

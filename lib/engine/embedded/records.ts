@@ -158,9 +158,13 @@ export class EmbeddedBodies implements Bodies {
     return this.#link.call('putObject', { id, expiresAt }, bytes);
   }
 
-  async get(id: string): Promise<Buffer | undefined> {
-    const found = await this.#link.call('getObject', id);
-    return found && (found.bytes ?? Buffer.alloc(0));
+  get(id: string): Promise<Buffer | undefined> {
+    return new Promise((resolve, reject) => {
+      this.#link.send('getObject', id, [], (error, found) => {
+        if (error) reject(error);
+        else resolve(found && Buffer.from(found.bytes ?? []));
+      });
+    });
   }
 
   delete(id: string): Promise<void> {

@@ -22,7 +22,11 @@ export interface MemoryOptions {
 export function openMemory({ clock, buckets = [] }: MemoryOptions): Engine {
   const store = new Store({ directory: IN_MEMORY, minimumFree: 0 });
   const files = memoryFiles(() => clock.now(), buckets);
-  return engineOver({ link: new Link(new OwnThread(store), 0), opened: store.opened }, clock, files);
+  return engineOver(
+    { link: new Link(new OwnThread(store), undefined, 0), opened: store.opened },
+    clock,
+    files,
+  );
 }
 
 /** Runs the store in this thread, and answers in a later turn as another thread would. */

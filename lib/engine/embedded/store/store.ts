@@ -51,15 +51,17 @@ type Handlers = {
 
 const NOTHING = new Uint8Array(0);
 
-function pack(pieces: Uint8Array[], size: number): ArrayBuffer {
-  const packed = new Uint8Array(size);
+/** Puts pieces one after another. */
+function pack(pieces: readonly Uint8Array[], into: Uint8Array): void {
   let at = 0;
   for (const piece of pieces) {
-    packed.set(piece, at);
+    into.set(piece, at);
     at += piece.byteLength;
   }
-  return packed.buffer;
 }
+
+/** What calls answer, before their bytes are packed. */
+type Answers = Omit<BatchAnswer, 'bytes'>;
 
 export class Store {
   readonly db: DatabaseSync;
@@ -67,6 +69,7 @@ export class Store {
   readonly close: () => void;
   readonly #directory: string;
   readonly #minimumFree: number;
+  readonly #shared: Uint8Array;
   readonly #tenantQueues: TenantQueues;
   readonly #ledger: LedgerTable;
   readonly #later: LaterCounts;
@@ -84,9 +87,10 @@ export class Store {
   /** Estimate of what is in the WAL. */
   #written = 0;
 
-  constructor({ directory, minimumFree }: StoreOptions) {
+  constructor({ directory, minimumFree, shared }: StoreOptions) {
     this.#directory = directory;
     this.#minimumFree = minimumFree;
+    this.#shared = shared ? new Uint8Array(shared) : NOTHING;
     const { db, close } = openDatabase(directory);
     this.db = db;
     this.close = close;
@@ -124,13 +128,30 @@ export class Store {
 
   /** Runs the calls of a batch. Its answer is durable. */
   run(batch: Batch): BatchAnswer {
-    const bytes = batch.bytes ? new Uint8Array(batch.bytes, 0, batch.size) : NOTHING;
+    const bytes = batch.bytes ? new Uint8Array(batch.bytes) : this.#shared.subarray(0, batch.size);
     this.#free = undefined;
     this.#written += bytes.byteLength + BATCH_BYTES;
+    this.#outgoing = [];
+    this.#outgoingSize = 0;
+    const answer: BatchAnswer = this.#answers(batch, bytes);
+    const size = this.#outgoingSize;
+    // All calls are done with the bytes of the batch.
+    if (size <= this.#shared.byteLength) pack(this.#outgoing, this.#shared);
+    else {
+      answer.bytes = new ArrayBuffer(size);
+      pack(this.#outgoing, new Uint8Array(answer.bytes));
+    }
+    this.#outgoing = [];
+    return answer;
+  }
+
+  #answers(batch: Batch, bytes: Uint8Array): Answers {
     try {
       return this.#transaction(batch, bytes, 0, batch.names.length);
     } catch (error) {
       this.#rollBack();
+      this.#outgoing = [];
+      this.#outgoingSize = 0;
       if (batch.names.length === 1) {
         return { values: [undefined], faults: [this.#fault(error)], regions: [0, 0], later: [] };
       }
@@ -149,9 +170,7 @@ export class Store {
     }
   }
 
-  #transaction(batch: Batch, bytes: Uint8Array, from: number, to: number): BatchAnswer {
-    this.#outgoing = [];
-    this.#outgoingSize = 0;
+  #transaction(batch: Batch, bytes: Uint8Array, from: number, to: number): Answers {
     const values: unknown[] = [];
     const regions: number[] = [];
     this.#begin.run();
@@ -167,18 +186,16 @@ export class Store {
     this.#commit.run();
     const later = this.#later.committed();
     regions.push(this.#outgoingSize);
-    if (this.#outgoingSize === 0) return { values, regions, later };
-    return { values, regions, later, bytes: pack(this.#outgoing, this.#outgoingSize) };
+    return { values, regions, later };
   }
 
-  #oneByOne(batch: Batch, bytes: Uint8Array): BatchAnswer {
+  #oneByOne(batch: Batch, bytes: Uint8Array): Answers {
     const values: unknown[] = [];
     const faults: (StorageFault | undefined)[] = [];
     const regions: number[] = [];
-    const pieces: Uint8Array[] = [];
     const later: LaterCount[] = [];
-    let size = 0;
     for (let i = 0; i < batch.names.length; i++) {
+      const [pieces, size] = [this.#outgoing.length, this.#outgoingSize];
       regions.push(size);
       try {
         const answer = this.#transaction(batch, bytes, i, i + 1);
@@ -186,18 +203,16 @@ export class Store {
         faults.push(undefined);
         // Copies: the counts go on changing.
         for (const [lane, tenant, count] of answer.later) later.push([lane, tenant, count]);
-        if (answer.bytes) {
-          pieces.push(new Uint8Array(answer.bytes));
-          size += answer.bytes.byteLength;
-        }
       } catch (error) {
         this.#rollBack();
+        this.#outgoing.length = pieces;
+        this.#outgoingSize = size;
         values.push(undefined);
         faults.push(this.#fault(error));
       }
     }
-    regions.push(size);
-    return { values, faults, regions, later, ...(size > 0 && { bytes: pack(pieces, size) }) };
+    regions.push(this.#outgoingSize);
+    return { values, faults, regions, later };
   }
 
   #rollBack(): void {
