@@ -13,6 +13,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { isMainThread, Worker, workerData } from 'node:worker_threads';
+import { V8_FLAGS } from '../lib/v8-flags.ts';
 
 const { values } = parseArgs({ options: { seconds: { type: 'string', default: '20' } } });
 const SECONDS = Number(values.seconds);
@@ -103,20 +104,16 @@ async function watch(name: string, server: ChildProcess, idle: number): Promise<
 
 async function main(): Promise<void> {
   const data = await mkdtemp(join(tmpdir(), 'postern-flood-'));
-  const server = spawn(
-    process.execPath,
-    ['--max-semi-space-size=4', '--max-old-space-size=1024', 'egress-node/main.ts'],
-    {
-      env: {
-        ...process.env,
-        POSTERN_DATA: data,
-        POSTERN_API: `127.0.0.1:${API}`,
-        POSTERN_SUBMISSION: `127.0.0.1:${SUBMISSION}`,
-        POSTERN_INBOUND: `127.0.0.1:${INBOUND}`,
-      },
-      stdio: 'ignore',
+  const server = spawn(process.execPath, [...V8_FLAGS, '--max-old-space-size=1024', 'egress-node/main.ts'], {
+    env: {
+      ...process.env,
+      POSTERN_DATA: data,
+      POSTERN_API: `127.0.0.1:${API}`,
+      POSTERN_SUBMISSION: `127.0.0.1:${SUBMISSION}`,
+      POSTERN_INBOUND: `127.0.0.1:${INBOUND}`,
     },
-  );
+    stdio: 'ignore',
+  });
   try {
     while (server.exitCode === null && (await greet(INBOUND, '127.0.0.1')) === undefined) await wait(200);
     await wait(2000);

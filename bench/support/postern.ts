@@ -5,6 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { V8_FLAGS } from '../../lib/v8-flags.ts';
 import { type Credentials, signedPost } from './sign.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
@@ -76,12 +77,7 @@ export async function startPostern(options: {
       const [command, ...given] = [...(options.wrapper ?? []), process.execPath];
       child = spawn(
         command!,
-        [
-          ...given,
-          '--max-semi-space-size=4',
-          ...(options.nodeArguments ?? []),
-          join(ROOT, 'egress-node', 'main.ts'),
-        ],
+        [...given, ...V8_FLAGS, ...(options.nodeArguments ?? []), join(ROOT, 'egress-node', 'main.ts')],
         {
           cwd: directory,
           stdio: ['ignore', 'pipe', 'inherit'],

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { SMTPServer } from 'smtp-server';
+import { V8_FLAGS } from '../v8-flags.ts';
 import { CliError, EXIT } from './exit.ts';
 import type { Profile } from './profile.ts';
 
@@ -32,24 +33,20 @@ export async function startDemo(port: number, arrived: (message: Buffer) => void
   const id = `AKIADEMO${randomBytes(6).toString('hex').toUpperCase()}`;
   const secret = randomBytes(30).toString('base64');
   const api = `127.0.0.1:${(await isFree(port)) ? port : 0}`;
-  const process_ = spawn(
-    process.execPath,
-    ['--max-semi-space-size=4', join(ROOT, 'egress-node', 'main.ts')],
-    {
-      cwd: directory,
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: {
-        ...process.env,
-        POSTERN_DATA: join(directory, 'data'),
-        POSTERN_API: api,
-        POSTERN_SUBMISSION: '127.0.0.1:0',
-        POSTERN_INBOUND: '127.0.0.1:0',
-        POSTERN_ROUTES: `*=127.0.0.1:${(sink.server.address() as AddressInfo).port}`,
-        POSTERN_ACCESS_KEY_ID: id,
-        POSTERN_SECRET_ACCESS_KEY: secret,
-      },
+  const process_ = spawn(process.execPath, [...V8_FLAGS, join(ROOT, 'egress-node', 'main.ts')], {
+    cwd: directory,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: {
+      ...process.env,
+      POSTERN_DATA: join(directory, 'data'),
+      POSTERN_API: api,
+      POSTERN_SUBMISSION: '127.0.0.1:0',
+      POSTERN_INBOUND: '127.0.0.1:0',
+      POSTERN_ROUTES: `*=127.0.0.1:${(sink.server.address() as AddressInfo).port}`,
+      POSTERN_ACCESS_KEY_ID: id,
+      POSTERN_SECRET_ACCESS_KEY: secret,
     },
-  );
+  });
   const stop = async (): Promise<void> => {
     if (process_.exitCode === null && process_.signalCode === null) {
       const gone = once(process_, 'exit');
