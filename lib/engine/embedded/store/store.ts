@@ -61,7 +61,7 @@ function pack(pieces: readonly Uint8Array[], into: Uint8Array): void {
 }
 
 /** What calls answer, before their bytes are packed. */
-type Answers = Omit<BatchAnswer, 'bytes'>;
+type UnpackedAnswer = Omit<BatchAnswer, 'bytes'>;
 
 export class Store {
   readonly db: DatabaseSync;
@@ -145,7 +145,7 @@ export class Store {
     return answer;
   }
 
-  #answers(batch: Batch, bytes: Uint8Array): Answers {
+  #answers(batch: Batch, bytes: Uint8Array): UnpackedAnswer {
     try {
       return this.#transaction(batch, bytes, 0, batch.names.length);
     } catch (error) {
@@ -170,7 +170,7 @@ export class Store {
     }
   }
 
-  #transaction(batch: Batch, bytes: Uint8Array, from: number, to: number): Answers {
+  #transaction(batch: Batch, bytes: Uint8Array, from: number, to: number): UnpackedAnswer {
     const values: unknown[] = [];
     const regions: number[] = [];
     this.#begin.run();
@@ -189,7 +189,7 @@ export class Store {
     return { values, regions, later };
   }
 
-  #oneByOne(batch: Batch, bytes: Uint8Array): Answers {
+  #oneByOne(batch: Batch, bytes: Uint8Array): UnpackedAnswer {
     const values: unknown[] = [];
     const faults: (StorageFault | undefined)[] = [];
     const regions: number[] = [];
