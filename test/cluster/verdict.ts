@@ -44,7 +44,7 @@ export function judge(evidence: Evidence): { problems: string[]; figures: string
   const byRecipient = Map.groupBy(arrivals, ({ recipient }) => recipient);
 
   const twice = [...byRecipient.values()].filter((all) => all.length > 1);
-  let widest = 0;
+  const causes: string[] = [];
   for (const all of twice) {
     for (let i = 1; i < all.length; i += 1) {
       const first = all[i - 1]!;
@@ -52,7 +52,7 @@ export function judge(evidence: Evidence): { problems: string[]; figures: string
         ({ node, from, to }) =>
           first.node === node && from - WINDOW <= first.answered && first.answered <= to + WINDOW,
       );
-      if (fault) widest = Math.max(widest, fault.from - first.answered);
+      if (fault) causes.push(`${fault.kind} of ${fault.node} ${fault.from - first.answered} ms later`);
       else
         problems.push(`${first.recipient}: sent again by ${all[i]!.node} without a fault of ${first.node}`);
     }
@@ -97,7 +97,7 @@ export function judge(evidence: Evidence): { problems: string[]; figures: string
     figures: [
       `faults: ${count('kill')} kills, ${count('pause')} pauses of 20 s, ${count('cut')} cuts`,
       `promised ${promised.size}, arrived ${byRecipient.size}`,
-      `twice ${twice.length}, the first copy answered at most ${widest} ms before its node's fault`,
+      `twice ${twice.length}${causes.map((cause) => `; ${cause}`).join('')}`,
       `sent: ${senders.join(', ')}`,
       `taken over from dead nodes: ${taken.length}, the last after ${(longest / 1000).toFixed(1)} s (bound ${takeover / 1000} s)`,
       `slowest delivery ${(slowest / 1000).toFixed(1)} s, by as many takeovers as it met dying nodes`,
