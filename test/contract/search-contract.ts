@@ -41,10 +41,10 @@ export function searchContract(under: () => EngineUnderTest): void {
     test('finds the messages of a tenant, newest first, in pages of any size', async () => {
       const [tenant, other] = [newTenant(), newTenant()];
       const ids: string[] = [];
-      for (let n = 0; n < 30; n += 1) ids.unshift(await sent(tenant, [`user${n}@example.net`]));
+      for (let n = 0; n < 12; n += 1) ids.unshift(await sent(tenant, [`user${n}@example.net`]));
       await sent(other, ['user1@example.net']);
       await under().clock.advance(SHOWS);
-      for (const max of [1, 7, 100]) assert.deepEqual(await found({ tenant }, max), ids);
+      for (const max of [1, 5, 100]) assert.deepEqual(await found({ tenant }, max), ids);
       assert.deepEqual(await found({ tenant: newTenant() }), []);
     });
 
