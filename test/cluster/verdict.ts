@@ -52,7 +52,7 @@ export function judge(evidence: Evidence): { problems: string[]; figures: string
         ({ node, from, to }) =>
           first.node === node && from - WINDOW <= first.answered && first.answered <= to + WINDOW,
       );
-      if (fault) causes.push(`${fault.kind} of ${fault.node} ${fault.from - first.answered} ms later`);
+      if (fault) causes.push(nearness(first.answered, fault));
       else
         problems.push(`${first.recipient}: sent again by ${all[i]!.node} without a fault of ${first.node}`);
     }
@@ -106,6 +106,12 @@ export function judge(evidence: Evidence): { problems: string[]; figures: string
       `most in any second from one address ${left} as the nodes noted it, ${seen} in ${1_000 - BLUR} ms at the sink (limit ${limits.perSecond}), most connections ${busiest} (limit ${limits.connections})`,
     ],
   };
+}
+
+/** When the first of two copies was answered, beside the fault of its node. */
+function nearness(answered: number, { kind, node, from }: ClusterFault): string {
+  const gap = answered - from;
+  return `${Math.abs(gap)} ms ${gap < 0 ? 'before' : 'after'} the ${kind} of ${node}`;
 }
 
 /** Time from each death of a node until its deliveries were leased again, ms. */

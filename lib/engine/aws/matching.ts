@@ -1,17 +1,14 @@
 /**
  * Finds rows of the ledger by tenant, campaign, domain, pool and provider group, and moves them into their lanes
  * before they are due. No index serves such a search: rows are read shard by shard.
- *
- * Moving is safe to repeat, as in `ledger.ts`: a row that was sent and not deleted is sent again, and the claim
- * lets one of two equal copies through.
  */
 import type { Log } from '../../log.ts';
 import type { Clock } from '../../time.ts';
 import type { QueueItem } from '../items.ts';
 import type { WaitingFigures, WaitingMatch } from '../ports.ts';
-import type { Item } from './attributes.ts';
 import { each } from './concurrency.ts';
-import { type CopyOutbox, type Parcel, parcelOf, SHARDS, shardKey } from './outbox.ts';
+import { type MovableRow, moveRows, readableRows } from './ledger-rows.ts';
+import { type CopyOutbox, SHARDS, shardKey } from './outbox.ts';
 import type { Tables } from './tables.ts';
 
 interface MatchingParts {
@@ -25,11 +22,6 @@ const ROWS = 1_000;
 /** Maximum number of pages of a shard that one count reads: 128,000 rows in all. */
 const COUNTED_PAGES = 2;
 const WIDTH = 8;
-
-interface MatchedItem {
-  row: Item;
-  parcel: Parcel;
-}
 
 export class LedgerMatching {
   readonly #parts: MatchingParts;
@@ -55,16 +47,15 @@ export class LedgerMatching {
   }
 
   async hasten(match: WaitingMatch): Promise<number> {
-    const { tables, outbox, clock } = this.#parts;
+    const { clock } = this.#parts;
     let moved = 0;
     await this.#eachShard(async (pk) => {
       for await (const found of this.#pages(pk, match)) {
         if (found.length === 0) continue;
         const due = clock.now();
-        await outbox.toLanes(found.map(({ parcel }) => ({ ...parcel, due })));
-        await tables.deleteAll(
-          'ledger',
-          found.map(({ row }) => ({ pk, sk: row.sk!.S! })),
+        await moveRows(
+          found.map(({ row, parcel }) => ({ row, parcel: { ...parcel, due } })),
+          this.#parts,
         );
         moved += found.length;
       }
@@ -81,24 +72,14 @@ export class LedgerMatching {
   }
 
   /** The matching rows of a shard, a page at a time. */
-  async *#pages(pk: string, match: WaitingMatch): AsyncGenerator<MatchedItem[]> {
+  async *#pages(pk: string, match: WaitingMatch): AsyncGenerator<MovableRow[]> {
+    const { tables, log } = this.#parts;
     let from = '0';
     for (;;) {
-      const rows = await this.#parts.tables.query('ledger', pk, { from, to: '9~', limit: ROWS });
-      const found = rows.flatMap((row) => this.#read(row) ?? []);
-      yield found.filter(({ parcel }) => agrees(parcel.envelope.item, match));
+      const rows = await tables.query('ledger', pk, { from, to: '9~', limit: ROWS });
+      yield readableRows(rows, log).filter(({ parcel }) => agrees(parcel.envelope.item, match));
       if (rows.length < ROWS) return;
       from = `${rows.at(-1)!.sk!.S!}!`;
-    }
-  }
-
-  #read(row: Item): MatchedItem | undefined {
-    try {
-      return { row, parcel: parcelOf(row) };
-    } catch (error) {
-      // A newer version of Postern reads it.
-      this.#parts.log.error('row of the ledger passed over', { error });
-      return undefined;
     }
   }
 }

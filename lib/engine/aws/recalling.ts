@@ -13,8 +13,9 @@
 import { randomBytes } from 'node:crypto';
 import type { Log } from '../../log.ts';
 import type { Clock } from '../../time.ts';
-import { type Item, number, text, ttlOf } from './attributes.ts';
-import { type CopyOutbox, type Parcel, parcelOf, SITE_PARTS, siteKey } from './outbox.ts';
+import { number, text, ttlOf } from './attributes.ts';
+import { moveRows, readableRows } from './ledger-rows.ts';
+import { type CopyOutbox, type Parcel, SITE_PARTS, siteKey } from './outbox.ts';
 import { RECALL_PREFIX } from './schema.ts';
 import type { Tables } from './tables.ts';
 
@@ -38,36 +39,21 @@ export class Recalling {
 
   async recall(site: string, max: number): Promise<{ recalled: number; more: boolean }> {
     if (!(await this.#claim(site))) return { recalled: 0, more: true };
+    const { tables, clock, log } = this.#parts;
     let recalled = 0;
     let read = 0;
     for (let part = 0; part < SITE_PARTS && read < max; part += 1) {
-      const rows = await this.#parts.tables.queryParked(siteKey(site, part), max - read);
+      const rows = await tables.queryParked(siteKey(site, part), max - read);
       read += rows.length;
-      recalled += await this.#move(rows);
+      const now = clock.now();
+      const found = readableRows(rows, log);
+      await moveRows(
+        found.map(({ row, parcel }) => ({ row, parcel: recalledAt(parcel, now) })),
+        this.#parts,
+      );
+      recalled += found.length;
     }
     return { recalled, more: read === max };
-  }
-
-  async #move(rows: readonly Item[]): Promise<number> {
-    const { tables, outbox, clock, log } = this.#parts;
-    const now = clock.now();
-    const parcels: Parcel[] = [];
-    const moved: Item[] = [];
-    for (const row of rows) {
-      try {
-        parcels.push(recalledAt(parcelOf(row), now));
-        moved.push(row);
-      } catch (error) {
-        // A newer version of Postern reads it.
-        log.error('row of the ledger passed over', { error });
-      }
-    }
-    await outbox.toLanes(parcels);
-    await tables.deleteAll(
-      'ledger',
-      moved.map(({ pk, sk }) => ({ pk: pk!.S!, sk: sk!.S! })),
-    );
-    return moved.length;
   }
 
   async #claim(site: string): Promise<boolean> {
