@@ -33,7 +33,10 @@ async function greet(port: number, localAddress: string): Promise<number | undef
   const socket = connect({ port, host: '127.0.0.1', localAddress });
   socket.setTimeout(5000, () => socket.destroy());
   try {
-    const [greeting] = (await once(socket, 'data')) as [Buffer];
+    // A socket that closes without an error emits nothing that `once` of its data would end with.
+    const closed = once(socket, 'close').then(() => undefined);
+    const [greeting] = (await Promise.race([once(socket, 'data'), closed])) ?? [];
+    if (!(greeting instanceof Buffer)) return undefined;
     return greeting.toString().startsWith('220 ') ? performance.now() - started : undefined;
   } catch {
     return undefined;

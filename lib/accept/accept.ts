@@ -12,6 +12,7 @@ import type { Admission } from '../engine/ports.ts';
 import { asPosternError, type ErrorCode, PosternError } from '../errors.ts';
 import { callUuids } from '../mail/message-id.ts';
 import { DAY } from '../time.ts';
+import { Turns } from '../turns.ts';
 import { checkBulk } from './bulk.ts';
 import { CallSize, HeldBytes } from './call-size.ts';
 import { type Checked, check } from './check.ts';
@@ -24,7 +25,6 @@ import type { Taken } from './limits.ts';
 import { admission, type ItemRules, type Origin, type Withheld } from './records.ts';
 import { subscribedOf } from './subscribed.ts';
 import { suppressedOf } from './suppressed.ts';
-import { Turns } from './turns.ts';
 import type { Accept, Submission, SubmitOptions, Submitted } from './types.ts';
 
 /** Size from which a message's signature counts as a slice of work by itself, octets. */

@@ -5,7 +5,8 @@
  *  chunk ─► line ─────► dialogue ─► replies ─┐
  *        ─► line ─────► dialogue ─► replies ─┴─► one write, when the chunk is read
  *        ─► content ──► sink, to its end
- *  a line that is not answered yet holds back all behind it, and then what the peer still sends
+ *  a line that is not answered yet holds back all behind it, and then what the peer still sends;
+ *  so does content whose turn has not come, while other peers pour in theirs
  * ```
  * All replies to what arrived in one chunk leave in one write: the system call and the hand-over behind each write cost
  * more than the parsing of a message.
@@ -13,6 +14,7 @@
 import type { Socket } from 'node:net';
 import { type SecureContext, TLSSocket } from 'node:tls';
 import type { Clock } from '../time.ts';
+import type { Turns } from '../turns.ts';
 import { type ContentSink, DotReader } from './dot-reader.ts';
 import { Input } from './input.ts';
 
@@ -38,7 +40,7 @@ export interface Dialogue {
 
 type State =
   | 'reading'
-  /** The dialogue has not answered yet. */
+  /** The dialogue has not answered yet, or the turn of the content has not come. */
   | 'answering'
   /** The peer does not read the replies. */
   | 'blocked'
@@ -48,6 +50,7 @@ type State =
 
 export class ServerConnection {
   readonly #clock: Clock;
+  readonly #turns: Turns;
   readonly #dialogue: Dialogue;
   readonly #input = new Input();
   readonly #reader = new DotReader();
@@ -59,8 +62,9 @@ export class ServerConnection {
   #cancelClose = (): void => undefined;
   #detach = (): void => undefined;
 
-  constructor(socket: Socket, clock: Clock, dialogue: Dialogue) {
+  constructor(socket: Socket, clock: Clock, turns: Turns, dialogue: Dialogue) {
     this.#clock = clock;
+    this.#turns = turns;
     this.#dialogue = dialogue;
     this.#socket = socket;
     this.#attach(socket);
@@ -167,6 +171,8 @@ export class ServerConnection {
   #receive = (chunk: Buffer): void => {
     if (this.#state === 'ended') return;
     this.#input.push(chunk);
+    const turn = this.#state === 'reading' && this.#sink ? this.#turns.next() : undefined;
+    if (turn) this.#await(turn);
     if (this.#state === 'reading') this.#read();
     else {
       this.#paused = true;

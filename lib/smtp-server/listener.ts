@@ -14,6 +14,7 @@
  */
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { createSecureContext } from 'node:tls';
+import { Turns } from '../turns.ts';
 import { ConnectionLimiter } from './connection-limiter.ts';
 import type { ListenerOptions } from './options.ts';
 import { ServerSession, type SessionHost } from './session.ts';
@@ -40,6 +41,7 @@ export function startListener(options: ListenerOptions): Promise<Listener> {
   const host: SessionHost = {
     options,
     limiter,
+    turns: new Turns(),
     secureContext: () => context,
     closed: (session) => sessions.delete(session),
   };

@@ -9,6 +9,7 @@ import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { SecureContext } from 'node:tls';
 import { canonicalIp } from '../ip.ts';
+import type { Turns } from '../turns.ts';
 import { Answers } from './answers.ts';
 import { type AuthStep, beginAuth, MECHANISMS } from './auth.ts';
 import { type Dialogue, ServerConnection } from './connection.ts';
@@ -21,6 +22,8 @@ import { MailTransaction } from './transaction.ts';
 export interface SessionHost {
   readonly options: ListenerOptions;
   readonly limiter: ConnectionLimiter;
+  /** Shared by the content of all sessions. */
+  readonly turns: Turns;
   /** The certificate of handshakes that begin now; undefined where there is none. */
   secureContext(): SecureContext | undefined;
   /** A session has ended. */
@@ -56,7 +59,7 @@ export class ServerSession implements ClientSession, Dialogue {
     const { login, budget, clock, implicitTls } = host.options;
     this.#host = host;
     this.remoteAddress = canonicalIp(socket.remoteAddress ?? '');
-    this.#connection = new ServerConnection(socket, clock, this);
+    this.#connection = new ServerConnection(socket, clock, host.turns, this);
     this.#peer = new ClientPeer(this.#connection, ticket, budget, clock);
     this.#answers = new Answers(this.#connection, host.options);
     this.#transaction = new MailTransaction({

@@ -7,6 +7,7 @@ import { SmtpBudget } from '../../lib/smtp-server/octet-budget.ts';
 import type { ClientSession, ListenerOptions } from '../../lib/smtp-server/options.ts';
 import { reply } from '../../lib/smtp-server/reply.ts';
 import { ServerSession } from '../../lib/smtp-server/session.ts';
+import { Turns } from '../../lib/turns.ts';
 import { TestClock } from './clock.ts';
 
 const MB = 1024 * 1024;
@@ -48,7 +49,8 @@ export interface TestSession {
 
 const turn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
 
-export function openTestSession(change: Partial<ListenerOptions> = {}): TestSession {
+/** @param turns shared with other sessions. */
+export function openTestSession(change: Partial<ListenerOptions> = {}, turns = new Turns()): TestSession {
   const clock = new TestClock();
   const limiter = new ConnectionLimiter(
     { connections: 9, anonymous: 9, anonymousOfOne: 9, messagesOfOne: 1e6 },
@@ -89,6 +91,7 @@ export function openTestSession(change: Partial<ListenerOptions> = {}): TestSess
     session: new ServerSession(socket as unknown as Socket, ticket, {
       options,
       limiter,
+      turns,
       secureContext: () => undefined,
       closed: () => {
         opened.closed = true;

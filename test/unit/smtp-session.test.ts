@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { silentLog } from '../../lib/log.ts';
 import { MAX_LINE } from '../../lib/smtp-server/input.ts';
+import { Turns } from '../../lib/turns.ts';
 import { openTestSession } from '../support/smtp-session.ts';
 
 const KB = 1024;
@@ -122,6 +123,26 @@ describe('the content of a message', () => {
     assert.equal(budget.trusted.used, 0);
     await arrive('\r\n.\r\n', 'NOOP\r\n');
     assert.match(text(), /552 5\.3\.4 Message too large\r\n250 OK\r\n$/);
+  });
+
+  it('waits for its turn when others have poured in theirs, and its peer is not read meanwhile', async () => {
+    let now = 0;
+    const turns = new Turns(() => now);
+    const flood = openTestSession({}, turns);
+    const other = openTestSession({}, turns);
+    for (const { arrive } of [flood, other]) await arrive('EHLO x\r\n', ENVELOPE);
+    await new Promise((done) => setImmediate(done));
+    flood.socket.push('..\r\n'.repeat(1000));
+    now += 3;
+    flood.socket.push('..\r\n'.repeat(1000));
+    other.socket.push('x'.repeat(100));
+    await new Promise((done) => process.nextTick(done));
+    assert.deepEqual([flood.budget.trusted.used >= 3000, other.budget.trusted.used], [true, 0]);
+    assert.deepEqual([flood.socket.isPaused(), other.socket.isPaused()], [true, true]);
+    await other.arrive('\r\n.\r\nNOOP\r\n');
+    await flood.arrive('.\r\n');
+    assert.deepEqual([other.messages[0]!.bytes.length, flood.messages[0]!.bytes.length], [102, 6000]);
+    assert.match(other.text(), /Ok 1\r\n250 OK\r\n$/);
   });
 
   it('takes no memory when its peer leaves in the middle', async () => {

@@ -1,7 +1,7 @@
-/** Work of the accept pipeline, spread over turns of the event loop. */
+/** Work that comes in bulk, spread over turns of the event loop. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Turns } from '../../lib/accept/turns.ts';
+import { Turns } from '../../lib/turns.ts';
 
 /** Pieces of work of 1 ms by a clock that only they move, and what the event loop did between them. */
 function workshop() {

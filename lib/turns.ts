@@ -1,14 +1,15 @@
 /**
- * Lets other work of the process run between the messages that are taken in. A call of a thousand messages takes seconds
- * of rendering and composing, and forty bodies that a pause brought together tens of milliseconds; meanwhile health
- * checks, other clients and the replies of peers would wait, and what was answered is sent again when the process is
- * killed before the reply is read.
+ * Lets other work of the process run between pieces of work that come in bulk: messages that are taken in, content that
+ * peers pour in. A call of a thousand messages takes seconds of rendering and composing, and forty bodies that a pause
+ * brought together tens of milliseconds; meanwhile health checks, other clients and the replies of peers would wait, and
+ * what was answered is sent again when the process is killed before the reply is read. A socket that never runs dry is
+ * read 32 times before the next one: 150 peers who sent nothing but dot-stuffed lines kept all others waiting for 10 s.
  */
 
 /** Maximum duration of uninterrupted work, ms. */
 const SLICE = 3;
 
-/** Shared by all calls of a process: what is left over follows in later turns of the event loop, in its order. */
+/** Shared by all who bring such work: what is left over follows in later turns of the event loop, in its order. */
 export class Turns {
   readonly #now: () => number;
   readonly #waiting: (() => void)[] = [];
@@ -19,7 +20,7 @@ export class Turns {
     this.#now = now;
   }
 
-  /** Resolves when the next message may be worked on; undefined when that is now. */
+  /** Resolves when the next piece may be worked on; undefined when that is now. */
   next(): Promise<void> | undefined {
     if (this.#began === undefined) {
       this.#began = this.#now();
