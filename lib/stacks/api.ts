@@ -18,15 +18,12 @@ import {
   zoneEnvironment,
 } from '../../functions/environment.ts';
 import { assetFiles } from '../console/assets.ts';
+import { acknowledgeBodies, acknowledgeFiles, acknowledgeLanes, acknowledgeTargets } from './acknowledge.ts';
 import type { DataStack } from './data.ts';
 import { ApiDomain, frontSecret } from './domain.ts';
 import { PosternFunction } from './function.ts';
 import { GradualDeployments } from './gradual.ts';
 import {
-  acknowledgeBodies,
-  acknowledgeFiles,
-  acknowledgeLanes,
-  acknowledgeTargets,
   apiPermissions,
   dkimKeysPermissions,
   dkimZonePermissions,

@@ -23,19 +23,14 @@ import { Asset } from 'aws-cdk-lib/aws-s3-assets';
 import * as sqs from 'aws-cdk-lib/aws-sqs';
 import type { Construct } from 'constructs';
 import { nodeEnvironment } from '../../egress-node/service/node-environment.ts';
+import { acknowledgeBodies, acknowledgeLanes, acknowledgeWildcard } from './acknowledge.ts';
 import { serviceAsset } from './bundling.ts';
 import type { Cell } from './cells.ts';
 import type { DataStack } from './data.ts';
 import type { PosternFunction } from './function.ts';
 import { instanceGroup, launchTemplate } from './instances.ts';
 import { OutsideAccess } from './outside.ts';
-import {
-  acknowledgeBodies,
-  acknowledgeLanes,
-  acknowledgeWildcard,
-  egressPermissions,
-  shipLog,
-} from './permissions.ts';
+import { egressPermissions, shipLog } from './permissions.ts';
 import { type PolicyBundle, policyFor } from './policy.ts';
 import { PtrRecords } from './ptr.ts';
 import { openLanes } from './queues.ts';

@@ -9,8 +9,9 @@ import type * as logs from 'aws-cdk-lib/aws-logs';
 import * as rolesanywhere from 'aws-cdk-lib/aws-rolesanywhere';
 import { Construct } from 'constructs';
 import { nodeEnvironment } from '../../egress-node/service/node-environment.ts';
+import { acknowledgeBodies, acknowledgeLanes } from './acknowledge.ts';
 import type { DataStack } from './data.ts';
-import { acknowledgeBodies, acknowledgeLanes, egressPermissions, shipLog } from './permissions.ts';
+import { egressPermissions, shipLog } from './permissions.ts';
 import type { OutsideNodes, Stage } from './stage.ts';
 
 export interface OutsideAccessProps {

@@ -2,35 +2,39 @@
  * The permissions of each role: exactly the calls of its code, so that an attacker who takes a role over gets no
  * further than its job. The test of permissions lists the outcome, action by action.
  */
-import { ArnFormat, Stack, Validations } from 'aws-cdk-lib';
-import * as iam from 'aws-cdk-lib/aws-iam';
+import { ArnFormat, Stack } from 'aws-cdk-lib';
+import type * as iam from 'aws-cdk-lib/aws-iam';
 import type * as logs from 'aws-cdk-lib/aws-logs';
 import type * as route53 from 'aws-cdk-lib/aws-route53';
-import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import { CHANGE_KIND, RECORD_KIND } from '../control/dkim-records.ts';
 import { storedKind } from '../control/documents.ts';
 import { KEY_USE_ROWS } from '../control/key-use.ts';
 import { divisionOf } from '../egress/sharing.ts';
 import { leaseOf } from '../egress/source-leases.ts';
-import {
-  CERTIFICATE,
-  LISTED_INDEX,
-  LOG_PREFIX,
-  PARKED_INDEX,
-  RECALL_PREFIX,
-  RESULTS_PREFIX,
-  type SecretName,
-  type TableIndex,
-  type TableName,
-} from '../engine/aws/schema.ts';
+import { CERTIFICATE, LISTED_INDEX, LOG_PREFIX, PARKED_INDEX, RECALL_PREFIX } from '../engine/aws/schema.ts';
 import { EVENT_NAMESPACE } from '../engine/destinations.ts';
 import { LINKS_KIND } from '../tracking/blocked-links.ts';
-import { lanePatternsOf } from './cells.ts';
 import type { DataStack } from './data.ts';
+import {
+  allow,
+  bodies,
+  indexArn,
+  key,
+  lanes,
+  leases,
+  objectsOf,
+  ofKinds,
+  openConfig,
+  ownLanes,
+  queue,
+  results,
+  rowsOfKinds,
+  secrets,
+  table,
+  tables,
+} from './grants.ts';
 import type { Stage } from './stage.ts';
 
-/** Kinds of documents that hold sealed secrets; their names are control's. */
-const SEALED_KINDS = ['key', 'identity'];
 /** Partitions of the log of changes. */
 const LOG = `${LOG_PREFIX}*`;
 
@@ -245,17 +249,6 @@ export function eventsPermissions(data: DataStack, stage: Stage): iam.PolicyStat
   ];
 }
 
-/** Says of a role that sends events why its rights on destinations are wide. */
-export function acknowledgeTargets(role: iam.Role, stage: Stage): void {
-  acknowledgeWildcard(
-    role,
-    '*',
-    'CloudWatch knows metrics by their namespace, to which a condition holds it.',
-  );
-  for (const arn of stage.eventTargets ?? [])
-    if (arn.includes('*')) acknowledgeWildcard(role, arn, 'The stage lists it in its eventTargets.');
-}
-
 /** Reads the destinations of events, whose secrets are sealed. */
 function eventDestinations(data: DataStack): iam.PolicyStatement[] {
   return [
@@ -300,25 +293,6 @@ export function jobsPermissions(data: DataStack, { files }: Stage): iam.PolicySt
       : []),
     key(data, 'Decrypt', 'GenerateDataKey'),
   ];
-}
-
-/** Says of a role with rights on results, or on the operator's bucket, why they are on all of them. */
-export function acknowledgeFiles(role: iam.Role, data: DataStack, stage?: Pick<Stage, 'files'>): void {
-  acknowledgeWildcard(role, results(data), 'A result is an object of its own, named by its job.');
-  if (stage?.files)
-    acknowledgeWildcard(
-      role,
-      objectsOf(stage.files.bucket),
-      'Calls name files of the bucket that the stage names.',
-    );
-}
-
-function results(data: DataStack): string {
-  return `${data.bodiesArn}/${RESULTS_PREFIX}*`;
-}
-
-function objectsOf(bucket: string): string {
-  return `arn:aws:s3:::${bucket}/*`;
 }
 
 /** Which lanes and addresses are a node's own. */
@@ -381,96 +355,6 @@ export function shipLog(logGroup: logs.ILogGroup, stream?: string): iam.PolicySt
   ];
 }
 
-/** Says of a role with rights on bodies why they are on all of them. */
-export function acknowledgeBodies(role: iam.Role, data: DataStack): void {
-  const reason = 'A body is an object of its own, named by its message; the bucket holds nothing else.';
-  acknowledgeWildcard(role, bodies(data), reason);
-}
-
-/** Says of a role with rights on lanes why they are on all of them, and of a node on those of its pools. */
-export function acknowledgeLanes(role: iam.Role, data: DataStack, node?: NodeScope): void {
-  const reason = 'Lanes come and go with their pools, and no other queue has a name that begins so.';
-  acknowledgeWildcard(role, data.lanesArn, reason);
-  if (!node) return;
-  for (const arn of ownLanes(data, node.stage, node.pools))
-    acknowledgeWildcard(role, arn, 'The lanes of a class of a pool, which no other queue has a name like.');
-}
-
-function ownLanes(data: DataStack, stage: Stage, pools: readonly string[]): string[] {
-  return pools
-    .flatMap((pool) => lanePatternsOf(stage, pool))
-    .map((queue) => data.formatArn({ service: 'sqs', resource: queue }));
-}
-
-/**
- * Records why a role's policy names a resource by a pattern. cdk-nag identifies the finding by the resource's text, with
- * references as `<name>` and imports by the name of the export.
- */
-export function acknowledgeWildcard(role: iam.Role, resource: string, reason: string): void {
-  const text = (value: unknown): string => {
-    if (typeof value === 'string') return value;
-    const [[name, of]] = Object.entries(value as object) as [[string, unknown]];
-    if (name === 'Fn::Join') return (of as [string, unknown[]])[1].map(text).join('');
-    return name === 'Ref' ? `<${of as string}>` : (of as string);
-  };
-  const id = `AwsSolutions-IAM5[Resource::${text(Stack.of(role).resolve(resource))}]`;
-  Validations.of(role).acknowledge({ id, reason });
-}
-
-/** The objects of the bucket of bodies, as a stack that uses it names them. */
-function bodies(data: DataStack): string {
-  return `${data.bodiesArn}/*`;
-}
-
-function allow(actions: string[], resources: string[]): iam.PolicyStatement {
-  return new iam.PolicyStatement({ actions, resources });
-}
-
-function table(data: DataStack, name: TableName, ...actions: string[]): iam.PolicyStatement {
-  return allow(
-    actions.map((action) => `dynamodb:${action}`),
-    [data.tables[name].tableArn],
-  );
-}
-
-function indexArn(data: DataStack, { table, name }: TableIndex): string {
-  return `${data.tables[table].tableArn}/index/${name}`;
-}
-
-function tables(data: DataStack, names: readonly TableName[], ...actions: string[]): iam.PolicyStatement {
-  return allow(
-    actions.map((action) => `dynamodb:${action}`),
-    names.map((name) => data.tables[name].tableArn),
-  );
-}
-
-function lanes(data: DataStack, ...actions: string[]): iam.PolicyStatement {
-  return allow(
-    actions.map((action) => `sqs:${action}`),
-    [data.lanesArn],
-  );
-}
-
-function queue(of: sqs.IQueue, action: string): iam.PolicyStatement {
-  return allow([`sqs:${action}`], [of.queueArn]);
-}
-
-/** Leases and what is kept beside them, by name: the name is the partition key. */
-function leases(data: DataStack, operator: string, names: readonly string[]): iam.PolicyStatement {
-  const statement = table(data, 'leases', 'GetItem', 'UpdateItem');
-  statement.addCondition(operator, { 'dynamodb:LeadingKeys': names });
-  return statement;
-}
-
-/** Rows of some kinds only: the kind begins the partition key. */
-function rowsOfKinds(data: DataStack, kinds: readonly string[], ...actions: string[]): iam.PolicyStatement {
-  const statement = table(data, 'rows', ...actions);
-  statement.addCondition('ForAllValues:StringLike', {
-    'dynamodb:LeadingKeys': kinds.map((kind) => `${kind}#*`),
-  });
-  return statement;
-}
-
 /** Reports about shared limits, which the node that divides a limit reads, and removes when their holders ended. */
 function divisions(data: DataStack): iam.PolicyStatement {
   const statement = table(data, 'leases', 'Query', 'DeleteItem');
@@ -485,45 +369,7 @@ function recalls(data: DataStack): iam.PolicyStatement[] {
   return [allow(['dynamodb:Query'], [indexArn(data, PARKED_INDEX)]), claim];
 }
 
-/** Documents of some kinds only: the kind is the partition key. */
-function ofKinds(data: DataStack, kinds: readonly string[], ...actions: string[]): iam.PolicyStatement {
-  const statement = table(data, 'config', ...actions);
-  statement.addCondition('ForAllValues:StringLike', { 'dynamodb:LeadingKeys': kinds });
-  return statement;
-}
-
 /** Appends to the log of changes, as each change does. No role removes a row. */
 function appendChange(data: DataStack): iam.PolicyStatement {
   return ofKinds(data, [LOG], 'PutItem');
-}
-
-/** Reads all of the configuration but what holds secrets. */
-function openConfig(data: DataStack, ...actions: string[]): iam.PolicyStatement {
-  const statement = table(data, 'config', ...actions);
-  statement.addCondition('ForAllValues:StringNotEquals', { 'dynamodb:LeadingKeys': SEALED_KINDS });
-  return statement;
-}
-
-/** The key over bodies and queues: a write requests a data key, a read decrypts one. */
-function key(data: DataStack, ...actions: ('Decrypt' | 'GenerateDataKey')[]): iam.PolicyStatement {
-  return allow(
-    actions.map((action) => `kms:${action}`),
-    [data.key.keyArn],
-  );
-}
-
-/**
- * Reads secrets, and creates missing ones: a write must not overwrite one. The right to list distinguishes "none"
- * from "not allowed".
- */
-function secrets(data: DataStack, ...names: SecretName[]): iam.PolicyStatement[] {
-  const objects = names.map((name) => data.secrets.arnForObjects(name));
-  const make = allow(['s3:PutObject'], objects);
-  make.addCondition('Null', { 's3:if-none-match': 'false' });
-  return [
-    allow(['s3:GetObject'], objects),
-    make,
-    allow(['s3:ListBucket'], [data.secrets.bucketArn]),
-    allow(['kms:Decrypt', 'kms:GenerateDataKey'], [data.secretsKey.keyArn]),
-  ];
 }

@@ -5,9 +5,9 @@
 import { CustomResource, Duration, type Stack } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import type { Construct } from 'constructs';
+import { acknowledgeWildcard } from './acknowledge.ts';
 import type { DataStack } from './data.ts';
 import { PosternFunction } from './function.ts';
-import { acknowledgeWildcard } from './permissions.ts';
 import type { Stage, StageAddress } from './stage.ts';
 
 /** Tells which addresses of the account are the stage's. */
