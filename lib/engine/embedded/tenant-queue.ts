@@ -98,7 +98,8 @@ export class TenantQueue {
   /** Keys up to this were there before this start and may have been sent by the run before. */
   readonly #suspect: number;
   readonly #budget: Budget;
-  #window: Held[] = [];
+  /** Those before `#head` are taken; a taken one that stayed here would keep its body. */
+  #window: (Held | undefined)[] = [];
   #head = 0;
   #returned: Held[] = [];
   #bytes = 0;
@@ -174,7 +175,8 @@ export class TenantQueue {
     for (let i = this.#head; i < this.#window.length; i++) {
       if (skip(this.#window[i]!)) continue;
       if (i > this.#head) return this.#leave(this.#window.splice(i, 1)[0]!);
-      const held = this.#window[this.#head++]!;
+      const held = this.#window[this.#head]!;
+      this.#window[this.#head++] = undefined;
       if (this.#head === this.#window.length) {
         this.#window = [];
         this.#head = 0;
@@ -191,7 +193,7 @@ export class TenantQueue {
     const held =
       returned >= 0
         ? this.#returned.splice(returned, 1)[0]
-        : this.#window.find((other, i) => i >= this.#head && same(other));
+        : this.#window.find((other) => other !== undefined && same(other));
     if (!held) return;
     if (returned < 0) this.#window.splice(this.#window.indexOf(held), 1);
     held.place = 'gone';
