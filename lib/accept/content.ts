@@ -2,7 +2,6 @@
  * Converts the content of a submission to header fields and a body with clean lines, with Message-ID and Date set by
  * Postern (as SES does) and without the fields that are instructions for Postern.
  */
-import { isAscii } from 'node:buffer';
 import type { MessageRecord } from '../engine/items.ts';
 import { PosternError } from '../errors.ts';
 import { parseAddress, parseAddressList, parseSender, parseSenders } from '../mail/address.ts';
@@ -111,7 +110,7 @@ export function openRaw(bytes: Buffer, addressed = false): RawContent {
   if (!from) throw new PosternError('bad_request', "Missing required header 'From'.");
   const ses = takeSesHeaders(parsed.fields);
   let message: ParsedMessage = { fields: ses.fields, body: parsed.body };
-  if (settled.long || !isAscii(settled.bytes)) message = travelling(message);
+  if (settled.long || settled.eightBit) message = travelling(message);
   return {
     message,
     from,

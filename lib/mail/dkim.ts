@@ -6,8 +6,9 @@
  * names every field of consequence once more than it occurs, so that another field of that name breaks the signature
  * (RFC 6376 §8.15); `x=` ends its life; `l=`, which lets a stranger append text, is never used.
  */
-import { hash } from 'node:crypto';
+import { createHash, hash } from 'node:crypto';
 import { Cache } from '../cache.ts';
+import { WINDOW } from './octets.ts';
 import { relaxedBody } from './relaxed-body.ts';
 import type { HeaderField } from './types.ts';
 
@@ -137,9 +138,21 @@ export function signedHeader(fields: readonly HeaderField[]): SignedHeader {
   return { names: nameList(repeated ? countsOf(fields).join() : shape, fields), data: found.join('') };
 }
 
+/** Of an empty body. */
+const EMPTY_HASH = hash('sha256', '', 'base64');
+
 /** Computes the SHA-256 of the body in relaxed form (RFC 6376 §3.4.4), base64. The body's lines end in CRLF. */
 export function bodyHash(body: Buffer): string {
-  return hash('sha256', relaxedBody(body), 'base64');
+  if (body.length <= WINDOW) {
+    let digest = EMPTY_HASH;
+    relaxedBody(body, (piece) => {
+      digest = hash('sha256', piece, 'base64');
+    });
+    return digest;
+  }
+  const digest = createHash('sha256');
+  relaxedBody(body, (piece) => digest.update(piece));
+  return digest.digest('base64');
 }
 
 /** The tags of a key in its DKIM-Signature fields: `v=`, `a=`, `c=`, `d=` and `s=`. */

@@ -6,6 +6,7 @@
  */
 import { PosternError } from '../errors.ts';
 import { foldLine, MAX_LINE } from './message.ts';
+import { EIGHT_BIT, factsOf, LONG_LINE, STRAY } from './octets.ts';
 
 export type StrayLineBreaks = 'normalise' | 'refuse';
 
@@ -14,7 +15,12 @@ export interface SettledLines {
   bytes: Buffer;
   /** Whether a line has over 998 octets. */
   long: boolean;
+  /** Whether an octet is beyond ASCII. */
+  eightBit: boolean;
 }
+
+const CR = 0x0d;
+const LF = 0x0a;
 
 /**
  * Settles line breaks: `normalise` makes each stray CR or LF a CRLF and removes NULs; `refuse` throws. Several CR
@@ -23,10 +29,12 @@ export interface SettledLines {
  * @throws `line_break_refused` in mode `refuse`
  */
 export function settleLines(bytes: Buffer, strayLineBreaks: StrayLineBreaks): SettledLines {
+  const facts = factsOf(bytes);
+  const eightBit = (facts & EIGHT_BIT) !== 0;
+  const whole = bytes.length >= 2 && bytes.at(-2) === CR && bytes.at(-1) === LF;
+  if ((facts & STRAY) === 0 && whole) return { bytes, long: (facts & LONG_LINE) !== 0, eightBit };
   let text = bytes.toString('latin1');
-  const fault = firstFault(text);
-  if (fault === 'none') return { bytes, long: false };
-  if (fault === 'stray') {
+  if ((facts & STRAY) !== 0) {
     if (strayLineBreaks === 'refuse') throw refused(text);
     text = text.replaceAll('\0', '');
     text = text.includes('\r\r')
@@ -34,7 +42,8 @@ export function settleLines(bytes: Buffer, strayLineBreaks: StrayLineBreaks): Se
       : text.replace(/\r\n?|\n/g, '\r\n');
   }
   if (!text.endsWith('\r\n')) text += '\r\n';
-  return { bytes: Buffer.from(text, 'latin1'), long: firstFault(text) !== 'none' };
+  const settled = Buffer.from(text, 'latin1');
+  return { bytes: settled, long: (factsOf(settled) & LONG_LINE) !== 0, eightBit };
 }
 
 /**
@@ -55,25 +64,6 @@ export function sanitise(bytes: Buffer, strayLineBreaks: StrayLineBreaks): Buffe
  */
 export function breakLongLines(body: Buffer): Buffer {
   return Buffer.from(shorten(body.toString('latin1'), false), 'latin1');
-}
-
-/**
- * The gravest fault of a text: a stray line break or NUL, else a long or unfinished line, else none. Native searches
- * from line to line take half the time of a loop over the bytes.
- */
-function firstFault(text: string): 'none' | 'line' | 'stray' {
-  if (text.includes('\0')) return 'stray';
-  let long = false;
-  let start = 0;
-  for (;;) {
-    const cr = text.indexOf('\r', start);
-    const lf = text.indexOf('\n', start);
-    if (cr < 0 && lf < 0) break;
-    if (cr < 0 || lf !== cr + 1) return 'stray';
-    if (cr - start > MAX_LINE) long = true;
-    start = lf + 1;
-  }
-  return long || start !== text.length || start === 0 ? 'line' : 'none';
 }
 
 function refused(text: string): PosternError {

@@ -2,11 +2,21 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { dkimVerify } from 'mailauth/lib/dkim/verify.js';
 import { parseMessage, serialise } from '../../lib/mail/message.ts';
+import { relaxedBody } from '../../lib/mail/relaxed-body.ts';
 import { sanitise } from '../../lib/mail/sanitise.ts';
 import { createSigner } from '../../lib/mail/signer.ts';
 import type { SigningKey } from '../../lib/mail/types.ts';
 import type { Random } from '../../lib/time.ts';
 import { seededRandom } from './clock.ts';
+
+/** The relaxed form of a body as one text (latin1). */
+export function relaxedText(body: Buffer): string {
+  let text = '';
+  relaxedBody(body, (piece) => {
+    text += piece.toString('latin1');
+  });
+  return text;
+}
 
 /** A signing key with the TXT record that its public half needs. */
 export interface PublishedKey {
