@@ -264,8 +264,9 @@ export interface Records {
    */
   anonymise(address: string, tenant: string, after: number): Promise<Anonymised | undefined>;
   /**
-   * Removes records older than `before` whose deliveries all ended, and expired rows; at most `max` of each.
-   * @returns the number of records removed.
+   * Removes records older than `before` whose deliveries all ended, and expired rows and idempotency claims; at most
+   * `max` of each.
+   * @returns the number of records, or of claims, that were removed, the greater one: `max` when there may be more.
    */
   prune(before: number, max: number): Promise<number>;
 }

@@ -142,6 +142,8 @@ describe('a backup', () => {
       for (const [, what, name] of step.matchAll(/CREATE (TABLE|INDEX) (\w+)/g))
         db.exec(`DROP ${what} IF EXISTS ${name}`);
     }
+    // Claims had a table of another name.
+    db.exec(/CREATE TABLE idempotency.+?;/s.exec(STEPS[0]!)![0]);
     db.exec(`PRAGMA user_version = ${before}`);
     db.close();
     const copy = newDirectory();

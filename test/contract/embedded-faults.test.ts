@@ -19,6 +19,9 @@ import { admit, collect, end, LONG, mail, newLane } from './harness.ts';
 
 const CHECK = join(import.meta.dirname, '../../lib/engine/embedded/check.ts');
 
+/** Takes a store back to before the table of claims. */
+const WITHOUT_CLAIMS = `DROP TABLE claims; ${/CREATE TABLE idempotency.+?;/s.exec(STEPS[0]!)![0]}`;
+
 describe('embedded engine: faults', () => {
   const clock = new TestClock();
   let directory: string;
@@ -149,7 +152,7 @@ describe('embedded engine: faults', () => {
     await before.close();
     const db = new DatabaseSync(join(directory, FILE));
     const step = STEPS.findIndex((one) => one.includes('CREATE TABLE later'));
-    db.exec(`DROP TABLE later; DROP INDEX ledger_by_site; PRAGMA user_version = ${step}`);
+    db.exec(`DROP TABLE later; DROP INDEX ledger_by_site; ${WITHOUT_CLAIMS} PRAGMA user_version = ${step}`);
     db.close();
     assert.deepEqual(checkStore(directory).problems, []);
     const after = await start();
@@ -163,6 +166,25 @@ describe('embedded engine: faults', () => {
     );
     assert.deepEqual(await after.ledger.waiting(), { count: 2, next: due });
     assert.deepEqual(checkStore(directory).problems, []);
+  });
+
+  test('a store of before the table of claims keeps those that have not expired', async () => {
+    const before = await start();
+    await admit(before, mail(clock.now()));
+    await before.close();
+    const db = new DatabaseSync(join(directory, FILE));
+    const step = STEPS.findIndex((one) => one.includes('CREATE TABLE claims'));
+    db.exec(`${WITHOUT_CLAIMS} PRAGMA user_version = ${step}`);
+    const insert = db.prepare('INSERT INTO idempotency VALUES (?, ?, ?, ?)');
+    for (let n = 0; n < 20; n += 1)
+      insert.run(`key ${n}`, 'digest', clock.now() + (n - 9) * 100_000, `answer ${n}`);
+    db.close();
+    const after = await start();
+    for (let n = 0; n < 20; n += 1) {
+      const claim = n > 9 ? { digest: 'digest', response: `answer ${n}` } : undefined;
+      assert.deepEqual(await after.records.claim(`key ${n}`), claim);
+    }
+    assert.equal(checkStore(directory).counts.claims, 10);
   });
 
   test('a wrong count of the ledger is found', async () => {

@@ -67,6 +67,27 @@ describe('embedded engine: restarts', () => {
     assert.equal(checkStore(directory).counts.rows, 1);
   });
 
+  test('claims survive a restart, and those of five minutes that are over are pruned, as many as are asked for', async () => {
+    const claim = (n: number, life: number) => ({
+      key: `key ${n}`,
+      digest: 'd',
+      expiresAt: clock.now() + life,
+      response: `answer ${n}`,
+    });
+    const claims = [claim(1, 60_000), claim(2, 70_000), claim(3, 80_000), claim(4, 2 * 3_600_000)];
+    for (const one of claims) await engine.queue.admit([mail(clock.now())], one);
+    await restart();
+    for (const { key, response } of claims)
+      assert.deepEqual(await engine.records.claim(key), { digest: 'd', response });
+    const repeat = await engine.queue.admit([mail(clock.now())], { ...claims[0]!, response: 'second' });
+    assert.deepEqual(repeat, { kind: 'repeated', response: 'answer 1' });
+    clock.advance(3_600_000);
+    assert.equal(await engine.records.prune(0, 2), 2);
+    assert.equal(await engine.records.prune(0, 2), 1);
+    assert.equal(await engine.records.prune(0, 2), 0);
+    assert.equal((await engine.records.claim('key 4'))?.response, 'answer 4');
+  });
+
   test('mail of a tenant is leased in the order of admission, from memory and from disk', async () => {
     const lane = newLane();
     const messages = Array.from({ length: 700 }, () => mail(clock.now(), { lane }));

@@ -30,7 +30,7 @@ const COUNTED = [
   'queue',
   'ledger',
   'outcomes',
-  'idempotency',
+  'claims',
   'documents',
   'objects',
   'suppressions',

@@ -3,6 +3,7 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { PosternError } from '../../../errors.ts';
 import { sqliteCode } from '../faults.ts';
 import type { AdmitReply, ClaimCall, LoadCall, LoadReply, MessageTuple, ReadyTuple } from '../protocol.ts';
+import type { ClaimTable } from './claims.ts';
 import type { LedgerTable } from './ledger.ts';
 import type { OutcomeTable } from './outcomes.ts';
 import { PER_MS } from './schema.ts';
@@ -16,13 +17,12 @@ export class AdmissionWriter {
   readonly #ledger: LedgerTable;
   readonly #outcomes: OutcomeTable;
   readonly #search: MessageSearchTable;
+  readonly #claims: ClaimTable;
   #lastMessage: number;
   readonly #insertMessage: StatementSync;
   readonly #insertBody: StatementSync;
   readonly #insertPending: StatementSync;
   readonly #insertReady: StatementSync;
-  readonly #findClaim: StatementSync;
-  readonly #insertClaim: StatementSync;
   readonly #load: StatementSync;
 
   constructor(
@@ -31,8 +31,10 @@ export class AdmissionWriter {
     ledger: LedgerTable,
     outcomes: OutcomeTable,
     search: MessageSearchTable,
+    claims: ClaimTable,
   ) {
     this.#search = search;
+    this.#claims = claims;
     this.#tenantQueues = tenantQueues;
     this.#ledger = ledger;
     this.#outcomes = outcomes;
@@ -41,10 +43,6 @@ export class AdmissionWriter {
     this.#insertBody = db.prepare('INSERT INTO bodies (message, bytes) VALUES (?, ?)');
     this.#insertPending = db.prepare('INSERT INTO pending (message, count) VALUES (?, ?)');
     this.#insertReady = db.prepare('INSERT INTO queue (key, message, n, share, item) VALUES (?, ?, ?, ?, ?)');
-    this.#findClaim = db.prepare('SELECT digest, response FROM idempotency WHERE key = ? AND expires > ?');
-    this.#insertClaim = db.prepare(
-      'INSERT OR REPLACE INTO idempotency (key, digest, expires, response) VALUES (?, ?, ?, ?)',
-    );
     this.#load = db.prepare(`
       SELECT q.key, q.message, q.n, q.share, q.item, b.bytes
       FROM queue q JOIN bodies b ON b.message = q.message
@@ -62,7 +60,7 @@ export class AdmissionWriter {
     full: () => string | undefined,
   ): AdmitReply {
     if (claim) {
-      const known = this.claim(claim.key, now);
+      const known = this.#claims.find(claim.key, now);
       if (known)
         return known.digest === claim.digest
           ? { kind: 'repeated', text: known.response }
@@ -70,7 +68,7 @@ export class AdmissionWriter {
     }
     const text = full();
     if (text !== undefined) return { kind: 'full', text };
-    if (claim) this.#insertClaim.run(claim.key, claim.digest, claim.expiresAt, claim.response);
+    if (claim) this.#claims.add(claim);
     const numbers: number[] = [];
     let at = 0;
     for (const message of messages) {
@@ -79,10 +77,6 @@ export class AdmissionWriter {
       at += length;
     }
     return { kind: 'admitted', numbers };
-  }
-
-  claim(key: string, now: number): { digest: string; response: string } | undefined {
-    return this.#findClaim.get(key, now) as { digest: string; response: string } | undefined;
   }
 
   /** Rows in the order of keys, with their bodies in `out`. */

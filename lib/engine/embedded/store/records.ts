@@ -10,15 +10,11 @@ import { PER_MS } from './schema.ts';
 export class RecordTable {
   readonly #ledger: LedgerTable;
   readonly #outcomes: OutcomeTable;
-  /** Where the sweep of expired claims goes on. */
-  #swept = '';
   readonly #find: StatementSync;
   readonly #down: StatementSync;
   readonly #up: StatementSync;
   readonly #ended: StatementSync;
   readonly #delete: StatementSync;
-  readonly #claims: StatementSync;
-  readonly #deleteClaim: StatementSync;
 
   constructor(db: DatabaseSync, ledger: LedgerTable, outcomes: OutcomeTable) {
     this.#ledger = ledger;
@@ -30,8 +26,6 @@ export class RecordTable {
       SELECT seq FROM messages m
       WHERE seq < ? AND NOT EXISTS (SELECT 1 FROM bodies WHERE message = m.seq) ORDER BY seq LIMIT ?`);
     this.#delete = db.prepare('DELETE FROM messages WHERE seq = ?');
-    this.#claims = db.prepare('SELECT key, expires FROM idempotency WHERE key > ? ORDER BY key LIMIT ?');
-    this.#deleteClaim = db.prepare('DELETE FROM idempotency WHERE key = ?');
   }
 
   messages(ids: readonly string[]): (string | undefined)[] {
@@ -85,22 +79,14 @@ export class RecordTable {
   }
 
   /** Message numbers are in time order, so old ones are found without reading the others. */
-  prune(before: number, now: number, max: number): number {
+  prune(before: number, max: number): number {
     const old = this.#ended.all(before * PER_MS, max);
     for (const row of old) {
       this.#outcomes.remove(row.seq as number);
       this.#delete.run(row.seq as number);
     }
     if (old.length > 0) this.#outcomes.saveNext();
-    this.#sweepClaims(now, max);
     return old.length;
-  }
-
-  /** Looks at the next `max` claims, going round, and removes the expired ones. */
-  #sweepClaims(now: number, max: number): void {
-    const rows = this.#claims.all(this.#swept, max) as { key: string; expires: number }[];
-    for (const row of rows) if (row.expires <= now) this.#deleteClaim.run(row.key);
-    this.#swept = rows.length < max ? '' : rows.at(-1)!.key;
   }
 
   #message(id: string): { seq: number; record: string } | undefined {

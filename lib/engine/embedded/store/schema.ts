@@ -174,6 +174,26 @@ const SITES = `
     WHERE json_extract(item, '$.site') IS NOT NULL;
 `;
 
+/** Time in which the claims of a span expire, ms, and how many a span can have. */
+export const CLAIM_SPAN = 300_000;
+export const CLAIM_PLACES = 2 ** 28;
+
+/** Claims are written in order of arrival (`claims.ts`); before, by their keys. Of those that expired none is taken along. */
+const CLAIMS = `
+  CREATE TABLE claims (
+    seq INTEGER PRIMARY KEY,
+    key TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    expires INTEGER NOT NULL,
+    response TEXT NOT NULL
+  ) STRICT;
+  INSERT INTO claims
+    SELECT expires / ${CLAIM_SPAN} * ${CLAIM_PLACES} + row_number() OVER (PARTITION BY expires / ${CLAIM_SPAN}),
+      key, digest, expires, response
+    FROM idempotency WHERE expires > (SELECT coalesce(max(seq), 0) / ${PER_MS} FROM messages);
+  DROP TABLE idempotency;
+`;
+
 /** The schema in steps: a store of version n has had the first n. New steps are put at the end. */
 export const STEPS: readonly string[] = [
   MAIL,
@@ -184,6 +204,7 @@ export const STEPS: readonly string[] = [
   SEARCH,
   LATER,
   SITES,
+  CLAIMS,
 ];
 
 /** Version of this schema, kept in `user_version`. A store with a higher one is refused. */

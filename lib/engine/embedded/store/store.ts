@@ -20,6 +20,7 @@ import type {
   StoreOptions,
 } from '../protocol.ts';
 import { Anonymiser } from './anonymiser.ts';
+import { ClaimTable } from './claims.ts';
 import { openDatabase, PAGE_SIZE, pragma } from './database.ts';
 import { DocumentTable, ObjectTable } from './documents.ts';
 import { AdmissionWriter } from './intake.ts';
@@ -104,11 +105,20 @@ export class Store {
       this.#later = new LaterCounts(db);
       this.#ledger = new LedgerTable(db, this.#tenantQueues, outcomes, this.#later);
       this.#search = new MessageSearchTable(db);
-      const intake = new AdmissionWriter(db, this.#tenantQueues, this.#ledger, outcomes, this.#search);
+      const claims = new ClaimTable(db);
+      const intake = new AdmissionWriter(
+        db,
+        this.#tenantQueues,
+        this.#ledger,
+        outcomes,
+        this.#search,
+        claims,
+      );
       const records = new RecordTable(db, this.#ledger, outcomes);
       const suppressions = new SuppressionTable(db);
       this.#handlers = this.#table(
         intake,
+        claims,
         records,
         outcomes,
         new DocumentTable(db),
@@ -280,6 +290,7 @@ export class Store {
 
   #table(
     intake: AdmissionWriter,
+    claims: ClaimTable,
     records: RecordTable,
     outcomes: OutcomeTable,
     documents: DocumentTable,
@@ -304,16 +315,16 @@ export class Store {
       messageCall: (id) => records.call(id),
       deliveries: (id) => records.deliveries(id),
       state: ({ id, n }) => records.state(id, n),
-      claim: ({ key, now }) => intake.claim(key, now),
+      claim: ({ key, now }) => claims.find(key, now),
       append: (call) => records.append(call),
       feed: ({ after, max }) => outcomes.feed(after, max),
       feedEnd: () => outcomes.end,
       pruneRecords: ({ before, now, max }) => {
         suppressions.prune(now, max);
         rows.prune(now, max);
-        const removed = records.prune(before, now, max);
+        const removed = records.prune(before, max);
         if (removed > 0) this.#search.prune();
-        return removed;
+        return Math.max(removed, claims.prune(now, max));
       },
       anonymise: (call) => anonymiser.step(call),
       putObject: ({ id, expiresAt }, bytes) => objects.put(id, expiresAt, bytes),
