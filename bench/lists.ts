@@ -68,7 +68,7 @@ async function load<T>(
 }
 
 /** Median and p99 of a step, µs. */
-async function timed(step: (n: number) => Promise<unknown>, samples = SAMPLES): Promise<string> {
+async function timed(step: (n: number) => unknown, samples = SAMPLES): Promise<string> {
   const times = new Float64Array(samples);
   for (let n = -20; n < samples; n += 1) {
     const began = performance.now();

@@ -20,10 +20,10 @@ import type { AcceptDeps } from './deps.ts';
 import { type Draft, draft, type Signed, sign } from './draft.ts';
 import { askPolicy, subjectOf } from './hook.ts';
 import { conflict, readAnswer, storeAnswer } from './idempotency.ts';
-import { KnownSenders } from './known-senders.ts';
+import { type AtHand, KnownSenders } from './known-senders.ts';
 import type { Taken } from './limits.ts';
-import { admission, type ItemRules, type Origin, type Withheld } from './records.ts';
-import { subscribedOf } from './subscribed.ts';
+import { admission, type ItemRules, type Origin, type Prepared, type Withheld } from './records.ts';
+import { type Subscribed, subscribedOf } from './subscribed.ts';
 import { suppressedOf } from './suppressed.ts';
 import type { Accept, Submission, SubmitOptions, Submitted } from './types.ts';
 
@@ -32,6 +32,12 @@ const LARGE = 1024 * 1024;
 const NOBODY: Withheld = new Map();
 /** Grace after the last attempt in which a bounce may still come back (RFC 5321 §4.5.4.1: days), ms. */
 const RETURN_PATH_GRACE = 7 * DAY;
+
+/** Recipients of a call's messages who get nothing. */
+interface Lists {
+  suppressed: ReadonlyMap<Prepared, Withheld>;
+  subscribed: Subscribed;
+}
 
 export function createAccept(deps: AcceptDeps): Accept {
   return new Acceptor(deps);
@@ -112,14 +118,14 @@ class Acceptor implements Accept {
       if (turn) await turn;
       checks.push(this.#checked(submission, options, origin, uuidAt(place)));
     }
-    const all = await Promise.all(checks);
+    const all: (Checked | PosternError)[] = [];
+    // None of them rejects, so they may be waited for in turn: `Promise.all` makes a dozen objects for each message.
+    for (const one of checks) all.push(await one);
     if (all.some((one) => 'limited' in one && one.limited.length > 0)) await this.#count(all, taken);
-    const good = all.flatMap((one) => (one instanceof PosternError ? [] : [one.prepared]));
-    const [made, suppressed, subscribed] = await Promise.all([
-      this.#makeAll(all, origin, size),
-      suppressedOf(good, this.#deps.engine.suppressions),
-      subscribedOf(good, this.#deps.contacts),
-    ]);
+    const looked = this.#withheld(all);
+    const making = this.#makeAll(all, origin, size);
+    const [made, { suppressed, subscribed }] =
+      looked instanceof Promise ? await Promise.all([making, looked]) : [await making, looked];
     return made.map((one, at) => {
       if (one instanceof PosternError) return one;
       const { prepared } = all[at] as Checked;
@@ -131,6 +137,20 @@ class Acceptor implements Accept {
       const withheld = left && listed ? new Map([...left, ...listed]) : (left ?? listed ?? NOBODY);
       return this.#finish(one, origin, withheld);
     });
+  }
+
+  /** Recipients who get nothing; at hand where no list is read. */
+  #withheld(all: readonly (Checked | PosternError)[]): AtHand<Lists> {
+    const good: Prepared[] = [];
+    for (const one of all) if (!(one instanceof PosternError)) good.push(one.prepared);
+    const suppressed = suppressedOf(good, this.#deps.engine.suppressions);
+    const subscribed = subscribedOf(good, this.#deps.contacts);
+    if (!(suppressed instanceof Promise) && !(subscribed instanceof Promise))
+      return { suppressed, subscribed };
+    return Promise.all([suppressed, subscribed]).then(([suppressed, subscribed]) => ({
+      suppressed,
+      subscribed,
+    }));
   }
 
   /** Counts messages by the limits that hold for them, in their order; one that is over a limit becomes its refusal. */
@@ -171,32 +191,35 @@ class Acceptor implements Accept {
     origin: Origin,
     size: CallSize,
   ): Promise<(Signed | Admission | PosternError)[]> {
-    const made: Promise<Signed | Admission | PosternError>[] = [];
+    const making: AtHand<Signed | Admission | PosternError>[] = [];
     for (const one of all) {
       if (one instanceof PosternError) {
-        made.push(Promise.resolve(one));
+        making.push(one);
         continue;
       }
       const turn = all.length > 1 ? this.#turns.next() : undefined;
       if (turn) await turn;
       try {
         const message = this.#composed(one, origin, size);
-        if (!('identity' in message)) made.push(Promise.resolve(message));
+        if (!('identity' in message)) making.push(message);
         else {
           const large = all.length > 1 && message.message.body.length > LARGE;
           if (large) await this.#turns.next();
           // A signature is made while the next message is composed, but only one large message is held twice.
           const signed = sign(this.#deps, message, size).catch(asPosternError);
-          made.push(signed);
+          making.push(signed);
           if (large) await signed;
         }
       } catch (error) {
         const refusal = asPosternError(error);
         if (refusal.code === 'too_large' || refusal.code === 'throttled') throw refusal;
-        made.push(Promise.resolve(refusal));
+        making.push(refusal);
       }
     }
-    return Promise.all(made);
+    const made: (Signed | Admission | PosternError)[] = [];
+    // None of them rejects.
+    for (const one of making) made.push(one instanceof Promise ? await one : one);
+    return made;
   }
 
   /** Composes a message and counts its size. */

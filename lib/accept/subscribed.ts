@@ -6,6 +6,7 @@ import { isSubscribed } from '../contacts/contact.ts';
 import { topicOf } from '../contacts/contact-list.ts';
 import type { Contacts } from '../contacts/contacts.ts';
 import { PosternError } from '../errors.ts';
+import type { AtHand } from './known-senders.ts';
 import type { Prepared, Withheld } from './records.ts';
 
 /** What became of the lists of a call's messages. */
@@ -18,12 +19,20 @@ export interface Subscribed {
 
 const ALL: Subscribed = { withheld: new Map(), refused: new Map() };
 
-/** @throws PosternError of the storage group. */
-export async function subscribedOf(
+/** At hand where no message names a list. @throws PosternError of the storage group. */
+export function subscribedOf(
+  messages: readonly Prepared[],
+  contacts: Pick<Contacts, 'lookUp' | 'join'>,
+): AtHand<Subscribed> {
+  return messages.every(({ unsubscribe }) => unsubscribe?.contactList === undefined)
+    ? ALL
+    : lookUpAll(messages, contacts);
+}
+
+async function lookUpAll(
   messages: readonly Prepared[],
   contacts: Pick<Contacts, 'lookUp' | 'join'>,
 ): Promise<Subscribed> {
-  if (messages.every(({ unsubscribe }) => unsubscribe?.contactList === undefined)) return ALL;
   const withheld = new Map<Prepared, Withheld>();
   const refused = new Map<Prepared, PosternError>();
   await Promise.all(

@@ -2,38 +2,44 @@
 import type { Suppressions } from '../engine/ports.ts';
 import type { Suppression, SuppressionReason } from '../engine/suppression.ts';
 import { isSimulator } from '../outcome/simulator.ts';
+import type { AtHand } from './known-senders.ts';
 import type { Prepared, Withheld } from './records.ts';
+
+type Found = ReadonlyMap<Prepared, Withheld>;
+const NONE: Found = new Map();
 
 /**
  * Looks up the recipients of messages that suppress for any reason. An entry counts when its reason is one of the
  * message's reasons. The list has no addresses of the simulator.
- * @returns for each message that is affected, why its recipients get nothing, by their index.
+ * @returns for each message that is affected, why its recipients get nothing, by their index; at hand where the list is.
  * @throws PosternError of the storage group.
  */
-export async function suppressedOf(
-  messages: readonly Prepared[],
-  list: Pick<Suppressions, 'find'>,
-): Promise<ReadonlyMap<Prepared, Withheld>> {
-  const found = new Map<Prepared, Withheld>();
-  const places: { message: Prepared; n: number }[] = [];
-  const asked: { tenant: string; address: string }[] = [];
+export function suppressedOf(messages: readonly Prepared[], list: Pick<Suppressions, 'find'>): AtHand<Found> {
+  const asked: { tenant: string; address: string; message: Prepared; n: number }[] = [];
   for (const message of messages) {
     if (message.suppressedReasons.length === 0) continue;
-    for (const [n, { address, domain }] of message.recipients.entries()) {
-      if (isSimulator(domain)) continue;
-      places.push({ message, n });
-      asked.push({ tenant: message.suppressionList, address });
-    }
+    for (const [n, { address, domain }] of message.recipients.entries())
+      if (!isSimulator(domain)) asked.push({ tenant: message.suppressionList, address, message, n });
   }
-  if (asked.length === 0) return found;
-  for (const [at, entry] of (await list.find(asked)).entries()) {
-    const { message, n } = places[at]!;
+  if (asked.length === 0) return NONE;
+  const entries = list.find(asked);
+  return entries instanceof Promise ? entries.then((read) => foundIn(asked, read)) : foundIn(asked, entries);
+}
+
+function foundIn(
+  asked: readonly { message: Prepared; n: number }[],
+  entries: readonly (Suppression | undefined)[],
+): Found {
+  let found: Map<Prepared, Withheld> | undefined;
+  for (const [at, entry] of entries.entries()) {
+    const { message, n } = asked[at]!;
     if (!entry || !message.suppressedReasons.includes(entry.reason)) continue;
+    found ??= new Map();
     const withheld = found.get(message) ?? new Map();
     withheld.set(n, { reason: 'suppressed', text: textOf(entry) });
     found.set(message, withheld);
   }
-  return found;
+  return found ?? NONE;
 }
 
 const WHY_LISTED: Record<SuppressionReason, string> = {

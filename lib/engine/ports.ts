@@ -300,9 +300,12 @@ export interface SuppressionQuery {
 export interface Suppressions {
   /**
    * Looks addresses up, ignoring case. A change shows within about a second.
-   * @returns entries in the order of the addresses; undefined where an address is not on the list.
+   * @returns entries in the order of the addresses, undefined where an address is not on the list; no promise where
+   * memory has the answer, because every message that is taken in asks.
    */
-  find(addresses: readonly Pick<Suppression, 'tenant' | 'address'>[]): Promise<(Suppression | undefined)[]>;
+  find(
+    addresses: readonly Pick<Suppression, 'tenant' | 'address'>[],
+  ): (Suppression | undefined)[] | Promise<(Suppression | undefined)[]>;
   /** Puts an address on the list, or replaces its entry. @returns false when a newer change exists. */
   put(entry: Suppression): Promise<boolean>;
   /**

@@ -28,7 +28,8 @@ export function callUuids(key?: string): (place: number) => string {
     // Node draws these from random bytes that it keeps in store; `randomBytes` costs a system call.
     const uuid = randomUUID();
     const start = `${uuid.slice(0, 14)}8${uuid.slice(15, 24)}`;
-    return () => start + randomUUID().slice(24);
+    // Its own last bits are those of the first message: most calls have one.
+    return (place) => start + (place === 0 ? uuid : randomUUID()).slice(24);
   }
   const call = hash('sha256', `call ${key}`, 'buffer');
   const hex = call.toString('hex', 0, 10);

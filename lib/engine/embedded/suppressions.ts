@@ -21,21 +21,27 @@ export class EmbeddedSuppressions implements Suppressions {
     this.#listed = new KeyFilter(listed);
   }
 
-  async find(
+  find(
     addresses: readonly Pick<Suppression, 'tenant' | 'address'>[],
-  ): Promise<(Suppression | undefined)[]> {
-    const found: (Suppression | undefined)[] = [];
+  ): (Suppression | undefined)[] | Promise<(Suppression | undefined)[]> {
+    const found = new Array<Suppression | undefined>(addresses.length).fill(undefined);
     const places: number[] = [];
     const keys: [tenant: string, key: string][] = [];
-    for (const { tenant, address } of addresses) {
+    for (const [place, { tenant, address }] of addresses.entries()) {
       const key = suppressionKey(address);
-      if (this.#listed.has(tenant, key)) {
-        places.push(found.length);
-        keys.push([tenant, key]);
-      }
-      found.push(undefined);
+      if (!this.#listed.has(tenant, key)) continue;
+      places.push(place);
+      keys.push([tenant, key]);
     }
-    if (keys.length === 0) return found;
+    return keys.length === 0 ? found : this.#read(keys, places, found);
+  }
+
+  /** Reads entries, and puts each at its place. */
+  async #read(
+    keys: [tenant: string, key: string][],
+    places: readonly number[],
+    found: (Suppression | undefined)[],
+  ): Promise<(Suppression | undefined)[]> {
     const entries = await this.#link.call('findSuppressions', keys);
     for (const [i, place] of places.entries()) found[place] = entries[i];
     return found;
