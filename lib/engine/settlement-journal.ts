@@ -28,6 +28,8 @@ import type { Log } from '../log.ts';
 
 /** Size from which on a file takes no further note, bytes. */
 const FILE_BYTES = 256 << 10;
+/** Marks that are held back at most. */
+const MARKS = 1_000;
 /** Name of a file: its number, and the version of its form. */
 const NAME = /^(\d+)\.v1$/;
 const CHECKSUM = /^[0-9a-f]{8} $/;
@@ -55,7 +57,7 @@ export class SettlementJournal {
   readonly #run: number;
   #current: JournalFile | undefined;
   #notes = 0;
-  /** Names that the next write marks as settled: more than one batch of them only after a failure. */
+  /** Names that the next write marks as settled. */
   #settled: string[] = [];
   /** The last write failed. */
   #failed = false;
@@ -81,18 +83,22 @@ export class SettlementJournal {
     return names.map((name) => ({ name, file }));
   }
 
-  /** The storage has what these notes name. */
+  /**
+   * The storage has what these notes name. That is written with the next notes, or at the end: a process that dies before
+   * it settles some once more, which changes nothing and costs the next start a look-up each.
+   */
   settled(notes: readonly (Note | undefined)[]): void {
     for (const note of notes) {
       if (note === undefined) continue;
       note.file.open -= 1;
       this.#settled.push(note.name);
     }
-    if (this.#settled.length > 0) this.#write([]);
+    if (this.#settled.length > MARKS) this.#write([]);
   }
 
   /** Removes the files without open notes; the others are for the next start. */
   close(): void {
+    if (this.#settled.length > 0 && this.#files.some(({ open }) => open > 0)) this.#write([]);
     for (const file of this.#files.splice(0)) {
       closeSync(file.handle);
       if (file.open === 0) rmSync(file.path, { force: true });

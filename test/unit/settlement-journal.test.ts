@@ -48,6 +48,20 @@ describe('settlement journal', () => {
     assert.deepEqual(logged, []);
   });
 
+  it('marks what was settled with the next note, or at the end, and not by a write of its own', () => {
+    const journal = open();
+    const [first, second] = journal.note(['one', 'two', 'three']);
+    const { size } = statSync(onlyFile());
+    journal.settled([first]);
+    assert.equal(statSync(onlyFile()).size, size);
+    const [fourth] = journal.note(['four']);
+    assert.deepEqual(readJournal(directory).notes, ['two', 'three', 'four']);
+    journal.settled([second, fourth]);
+    assert.deepEqual(readJournal(directory).notes, ['two', 'three', 'four']);
+    journal.close();
+    assert.deepEqual(readJournal(directory).notes, ['three']);
+  });
+
   it('can be read by its owner alone', () => {
     open().note(['private']);
     assert.equal(statSync(directory).mode & 0o777, 0o700);
