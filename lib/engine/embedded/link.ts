@@ -30,6 +30,12 @@ const CROWD = 4;
 const CROWD_INTERVAL = 8;
 
 /**
+ * The end of a lease waits for the batch of others, `CROWD_INTERVAL` at most: nobody waits for it, and what a peer answered
+ * is in the settlement journal. Else half of the batches would hold a settlement or two.
+ */
+const PATIENT: OperationName = 'settle';
+
+/**
  * Bytes of a buffer that both threads use for batch after batch: one of its own for each would be zeroed, mapped and
  * collected again for it, which costs more than the copy, and waits as garbage by the dozen of megabytes. A batch, or an
  * answer, that does not fit has one of its own. A load is 2 MB and the body that passes it.
@@ -55,7 +61,11 @@ export class Link {
   readonly #shared: Buffer | undefined;
   #done: Done[] = [];
   #underWay: Done[] | undefined;
-  #scheduled = false;
+  /** When the next batch is to be posted; none is scheduled: never. */
+  #dueAt = Number.POSITIVE_INFINITY;
+  #timer: NodeJS.Timeout | undefined;
+  /** Whether a caller waits for what the next batch holds. */
+  #awaited = false;
   #postedCalls = 0;
   #postedAt = 0;
   #broken: PosternError | undefined;
@@ -146,23 +156,37 @@ export class Link {
       this.#size += piece.byteLength;
     }
     this.#done.push(done as Done);
+    this.#awaited ||= name !== PATIENT;
     this.#schedule();
   }
 
-  /** Posts what waits, as soon as the thread is free; a little later when many calls come. */
+  /** Posts what waits, as soon as the thread is free; a little later when many calls come, or nobody waits. */
   #schedule(): void {
-    if (this.#underWay || this.#scheduled || this.#names.length === 0) return;
-    this.#scheduled = true;
-    const post = (): void => {
-      this.#scheduled = false;
-      if (!this.#underWay) this.#post();
-    };
-    const interval = this.#postedCalls < CROWD ? 0 : Math.min(this.#postedCalls, this.#crowdInterval);
-    const wait = interval === 0 ? 0 : this.#postedAt + interval - performance.now();
+    if (this.#underWay || this.#names.length === 0) return;
+    const at = this.#postedAt + this.#interval();
+    if (at >= this.#dueAt) return;
+    this.#dueAt = at;
+    clearTimeout(this.#timer);
+    const wait = at - performance.now();
+    if (wait >= 1) {
+      this.#timer = setTimeout(this.#postDue, wait);
+      return;
+    }
+    this.#dueAt = Number.NEGATIVE_INFINITY;
     // After the poll phase, not in a microtask: what all sockets of this turn bring shares one sync.
-    if (wait < 1) setImmediate(post);
-    else setTimeout(post, wait);
+    setImmediate(this.#postDue);
   }
+
+  /** Time from the last batch to the next one, ms. */
+  #interval(): number {
+    if (!this.#awaited) return this.#crowdInterval;
+    return this.#postedCalls < CROWD ? 0 : Math.min(this.#postedCalls, this.#crowdInterval);
+  }
+
+  readonly #postDue = (): void => {
+    this.#dueAt = Number.POSITIVE_INFINITY;
+    if (!this.#underWay) this.#post();
+  };
 
   /** Closes the file and ends the thread. The caller has waited for its calls. */
   async close(): Promise<void> {
@@ -200,6 +224,7 @@ export class Link {
     this.#bytes = [];
     this.#size = 0;
     this.#done = [];
+    this.#awaited = false;
     this.#worker.postMessage(batch, transfer);
   }
 
