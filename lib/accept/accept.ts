@@ -24,7 +24,7 @@ import { type AtHand, KnownSenders } from './known-senders.ts';
 import type { Taken } from './limits.ts';
 import { admission, type ItemRules, type Origin, type Prepared, type Withheld } from './records.ts';
 import { type Subscribed, subscribedOf } from './subscribed.ts';
-import { suppressedOf } from './suppressed.ts';
+import { suppressedOf, type WithheldByMessage } from './suppressed.ts';
 import type { Accept, Submission, SubmitOptions, Submitted } from './types.ts';
 
 /** Size from which a message's signature counts as a slice of work by itself, octets. */
@@ -35,7 +35,7 @@ const RETURN_PATH_GRACE = 7 * DAY;
 
 /** Recipients of a call's messages who get nothing. */
 interface Lists {
-  suppressed: ReadonlyMap<Prepared, Withheld>;
+  suppressed: WithheldByMessage;
   subscribed: Subscribed;
 }
 

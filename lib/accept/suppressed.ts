@@ -5,8 +5,8 @@ import { isSimulator } from '../outcome/simulator.ts';
 import type { AtHand } from './known-senders.ts';
 import type { Prepared, Withheld } from './records.ts';
 
-type Found = ReadonlyMap<Prepared, Withheld>;
-const NONE: Found = new Map();
+export type WithheldByMessage = ReadonlyMap<Prepared, Withheld>;
+const NONE: WithheldByMessage = new Map();
 
 /**
  * Looks up the recipients of messages that suppress for any reason. An entry counts when its reason is one of the
@@ -14,7 +14,10 @@ const NONE: Found = new Map();
  * @returns for each message that is affected, why its recipients get nothing, by their index; at hand where the list is.
  * @throws PosternError of the storage group.
  */
-export function suppressedOf(messages: readonly Prepared[], list: Pick<Suppressions, 'find'>): AtHand<Found> {
+export function suppressedOf(
+  messages: readonly Prepared[],
+  list: Pick<Suppressions, 'find'>,
+): AtHand<WithheldByMessage> {
   const asked: { tenant: string; address: string; message: Prepared; n: number }[] = [];
   for (const message of messages) {
     if (message.suppressedReasons.length === 0) continue;
@@ -29,7 +32,7 @@ export function suppressedOf(messages: readonly Prepared[], list: Pick<Suppressi
 function foundIn(
   asked: readonly { message: Prepared; n: number }[],
   entries: readonly (Suppression | undefined)[],
-): Found {
+): WithheldByMessage {
   let found: Map<Prepared, Withheld> | undefined;
   for (const [at, entry] of entries.entries()) {
     const { message, n } = asked[at]!;
