@@ -8,6 +8,7 @@
 import type { EventEmitter } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { PosternError } from '../../errors.ts';
+import { pack } from './pack.ts';
 import type {
   Argument,
   Batch,
@@ -203,17 +204,13 @@ export class Link {
     const batch: Batch = { names: this.#names, arguments: this.#arguments, regions: this.#regions, size };
     const transfer: ArrayBuffer[] = [];
     if (size > 0) {
-      let packed: Uint8Array | undefined = this.#shared;
+      let packed = this.#shared;
       if (packed === undefined || size > packed.byteLength) {
         batch.bytes = new ArrayBuffer(size);
         transfer.push(batch.bytes);
-        packed = new Uint8Array(batch.bytes);
+        packed = Buffer.from(batch.bytes);
       }
-      let at = 0;
-      for (const piece of this.#bytes) {
-        packed.set(piece, at);
-        at += piece.byteLength;
-      }
+      pack(this.#bytes, packed);
     }
     this.#underWay = this.#done;
     this.#postedCalls = this.#names.length;

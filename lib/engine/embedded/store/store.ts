@@ -9,6 +9,7 @@ import { statfsSync } from 'node:fs';
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { removeJournal } from '../../settlement-journal.ts';
 import { storageFault } from '../faults.ts';
+import { pack } from '../pack.ts';
 import type {
   Batch,
   BatchAnswer,
@@ -50,16 +51,7 @@ type Handlers = {
   ) => ReturnType<Operations[K]>;
 };
 
-const NOTHING = new Uint8Array(0);
-
-/** Puts pieces one after another. */
-function pack(pieces: readonly Uint8Array[], into: Uint8Array): void {
-  let at = 0;
-  for (const piece of pieces) {
-    into.set(piece, at);
-    at += piece.byteLength;
-  }
-}
+const NOTHING = Buffer.alloc(0);
 
 /** What calls answer, before their bytes are packed. */
 type UnpackedAnswer = Omit<BatchAnswer, 'bytes'>;
@@ -70,7 +62,7 @@ export class Store {
   readonly close: () => void;
   readonly #directory: string;
   readonly #minimumFree: number;
-  readonly #shared: Uint8Array;
+  readonly #shared: Buffer;
   readonly #tenantQueues: TenantQueues;
   readonly #ledger: LedgerTable;
   readonly #later: LaterCounts;
@@ -91,7 +83,7 @@ export class Store {
   constructor({ directory, minimumFree, shared }: StoreOptions) {
     this.#directory = directory;
     this.#minimumFree = minimumFree;
-    this.#shared = shared ? new Uint8Array(shared) : NOTHING;
+    this.#shared = shared ? Buffer.from(shared) : NOTHING;
     const { db, close } = openDatabase(directory);
     this.db = db;
     this.close = close;
@@ -149,7 +141,7 @@ export class Store {
     if (size <= this.#shared.byteLength) pack(this.#outgoing, this.#shared);
     else {
       answer.bytes = new ArrayBuffer(size);
-      pack(this.#outgoing, new Uint8Array(answer.bytes));
+      pack(this.#outgoing, Buffer.from(answer.bytes));
     }
     this.#outgoing = [];
     return answer;
