@@ -2,10 +2,9 @@
 import assert from 'node:assert/strict';
 import type { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, test } from 'node:test';
-import { ClaimTable } from '../../lib/engine/embedded/store/claims.ts';
+import { ClaimTable, secretHash } from '../../lib/engine/embedded/store/claims.ts';
 import { openDatabase } from '../../lib/engine/embedded/store/database.ts';
 import { CLAIM_SPAN, IN_MEMORY } from '../../lib/engine/embedded/store/schema.ts';
-import { keyHash } from '../../lib/engine/key-hash.ts';
 
 /** Beginning of a span. */
 const START = CLAIM_SPAN * 6_000_000;
@@ -43,12 +42,19 @@ describe('the table of claims', () => {
   });
 
   test('tells keys of the same hash apart', () => {
-    const [one, two] = ['key 122789', 'key 339192'];
-    assert.equal(keyHash(one, ''), keyHash(two, ''));
+    claims = new ClaimTable(db, () => -7);
+    const [one, two] = ['one', 'two'];
     add(one);
     assert.equal(answer(two), undefined);
     add(two);
     assert.deepEqual([answer(one), answer(two)], [`answer to ${one}`, `answer to ${two}`]);
+  });
+
+  test('hashes keys by a secret of its own, so that nobody can send keys of one hash', () => {
+    const [one, two] = [secretHash(), secretHash()];
+    const hashes = ['a', 'b', 'c'].map((key) => [one(key), two(key)]);
+    assert.ok(hashes.every(([first, second]) => first !== second));
+    assert.equal(one('a'), hashes[0]![0]);
   });
 
   test('finds each of thousands in several spans, and after it was opened again', () => {

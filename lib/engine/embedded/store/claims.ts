@@ -10,8 +10,8 @@
  * claim. Places are read again when the store is opened. A place whose row was undone with its transaction does no harm:
  * the row itself decides.
  */
+import { hash, randomBytes } from 'node:crypto';
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
-import { keyHash } from '../../key-hash.ts';
 import type { ClaimCall } from '../protocol.ts';
 import { CLAIM_PLACES, CLAIM_SPAN } from './schema.ts';
 
@@ -74,13 +74,22 @@ class ClaimPlaces {
   }
 }
 
+/** Callers choose keys: who can calculate hashes sends keys of one hash, of which each is looked for among all. */
+export function secretHash(): (key: string) => number {
+  const secret = randomBytes(16).toString('hex');
+  return (key) => Number.parseInt(hash('sha256', secret + key).slice(0, 8), 16) | 0;
+}
+
 export class ClaimTable {
   readonly #insert: StatementSync;
   readonly #read: StatementSync;
   readonly #delete: StatementSync;
   readonly #spans = new Map<number, ClaimPlaces>();
+  readonly #hash: (key: string) => number;
 
-  constructor(db: DatabaseSync) {
+  /** @param hashOf a key, 32 bits. */
+  constructor(db: DatabaseSync, hashOf = secretHash()) {
+    this.#hash = hashOf;
     this.#insert = db.prepare(
       'INSERT INTO claims (seq, key, digest, expires, response) VALUES (?, ?, ?, ?, ?)',
     );
@@ -91,12 +100,12 @@ export class ClaimTable {
     const all = db.prepare('SELECT seq, key FROM claims ORDER BY seq');
     all.setReturnArrays(true);
     for (const [seq, key] of all.iterate() as unknown as Iterable<[seq: number, key: string]>)
-      this.#span(Math.floor(seq / CLAIM_PLACES)).add(keyHash(key, ''), seq % CLAIM_PLACES);
+      this.#span(Math.floor(seq / CLAIM_PLACES)).add(this.#hash(key), seq % CLAIM_PLACES);
   }
 
   /** The claim of a key that has not expired. */
   find(key: string, now: number): { digest: string; response: string } | undefined {
-    const hash = keyHash(key, '');
+    const hash = this.#hash(key);
     for (const [span, places] of this.#spans) {
       const found = places.find(hash, (place) => {
         const row = this.#read.get(span * CLAIM_PLACES + place) as ClaimRow | undefined;
@@ -113,7 +122,7 @@ export class ClaimTable {
     const places = this.#span(span);
     const place = places.next();
     this.#insert.run(span * CLAIM_PLACES + place, key, digest, expiresAt, response);
-    places.add(keyHash(key, ''), place);
+    places.add(this.#hash(key), place);
   }
 
   /** Removes claims of spans that are over, at most `max`. @returns the number removed. */
