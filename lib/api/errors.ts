@@ -1,6 +1,7 @@
 /** Failures in the form of this API, each with a code of the table of errors. */
 import * as z from 'zod/mini';
 import { asPosternError, type ErrorCode, type PosternError } from '../errors.ts';
+import type { WholeAnswer } from '../http/answer.ts';
 import type { ApiLog } from '../http/deps.ts';
 import { named, text } from './schema.ts';
 
@@ -25,7 +26,7 @@ export function shownError(error: PosternError) {
 }
 
 /** The answer to a call that failed. A failure of ours is logged under the request id that the caller sees. */
-export function refusal(cause: unknown, requestId: string, path: string, log: ApiLog): Response {
+export function refusal(cause: unknown, requestId: string, path: string, log: ApiLog): WholeAnswer {
   const error = asPosternError(cause);
   const unauthenticated = UNAUTHENTICATED.has(error.code);
   const status = unauthenticated ? 401 : error.entry.http;
@@ -33,8 +34,8 @@ export function refusal(cause: unknown, requestId: string, path: string, log: Ap
     const detail = cause instanceof Error ? cause.stack : String(cause);
     log.error('postern-api.failed', { requestId, path, code: error.code, error: detail });
   }
-  const headers = new Headers({ 'content-type': 'application/json', 'x-request-id': requestId });
-  if (unauthenticated) headers.set('www-authenticate', 'Bearer');
-  if (UNREAD.has(error.code)) headers.set('connection', 'close');
-  return new Response(JSON.stringify({ error: { ...shownError(error), requestId } }), { status, headers });
+  const headers: Record<string, string> = { 'content-type': 'application/json', 'x-request-id': requestId };
+  if (unauthenticated) headers['www-authenticate'] = 'Bearer';
+  if (UNREAD.has(error.code)) headers.connection = 'close';
+  return { status, headers, body: JSON.stringify({ error: { ...shownError(error), requestId } }) };
 }

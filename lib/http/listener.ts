@@ -2,8 +2,8 @@
  * Node's HTTP server in front of the APIs.
  *
  * ```
- *  request ─┬─ a plain path under /v2/email ─► the SES API itself: bytes in, text out
- *           └─ any other ───────────────────► Hono
+ *  request ─┬─ a plain path that an API answers in one piece ─► the API itself: bytes in, text out
+ *           └─ any other ────────────────────────────────────► Hono
  * ```
  * Hono leads the first to the same function (`lib/api/app.ts`), as it does on Lambda. The short way spares a call that sends
  * the Web objects and the router, which cost as much as the rest of its HTTP. What the URL parser in front of Hono would
@@ -13,16 +13,16 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { createServer as createHttpsServer } from 'node:https';
 import { getRequestListener } from '@hono/node-server';
 import type { Clock } from '../time.ts';
-import type { DirectAnswer, WholeAnswer } from './answer.ts';
-import { hasOneHost, headOf, type RequestHead } from './raw-request.ts';
+import type { DirectRoutes, WholeAnswer } from './answer.ts';
+import { hasOneHost, headOf } from './raw-request.ts';
 
 /** Handles a request as Hono does. */
 export type FetchHandler = Parameters<typeof getRequestListener>[0];
 
 export interface HttpServerOptions {
   fetch: FetchHandler;
-  /** Answers what is under `/v2/email/`. */
-  direct: DirectAnswer;
+  /** What goes the short way. */
+  direct: DirectRoutes;
   /** Host of requests that name none, as HTTP/1.0 has them. */
   host?: string;
   clock: Clock;
@@ -31,7 +31,7 @@ export interface HttpServerOptions {
 }
 
 /** Paths without a query of which every reader makes the same. */
-const PLAIN_PATH = /^\/v2\/email\/[A-Za-z0-9_~-][A-Za-z0-9_~/-]*$/;
+const PLAIN_PATH = /^\/[A-Za-z0-9_~/-]*$/;
 /** Hosts of which a URL parser makes the same, ports that are no scheme's among them. */
 const PLAIN_HOST = /^[a-z0-9._-]+(?::(?:[1-5]\d{3,4}|[6-9]\d{3}))?$/;
 
@@ -43,10 +43,11 @@ const DRAIN_SIZE = 64 * 1024 * 1024;
 export function createHttpServer({ fetch, direct, host, clock, tls }: HttpServerOptions): Server {
   const rest = getRequestListener(fetch, { hostname: host });
   const listener = (incoming: IncomingMessage, outgoing: ServerResponse): void => {
-    const head = plainHeadOf(incoming);
+    const shortWay = isPlain(incoming) ? direct(incoming.method!, incoming.url!) : undefined;
+    const head = shortWay && headOf(incoming);
     // Neither rejects.
-    if (!head) return void rest(incoming, outgoing);
-    void direct(head, incoming).then((answer) => {
+    if (!head || !hasOneHost(head)) return void rest(incoming, outgoing);
+    void shortWay(head, incoming).then((answer) => {
       write(answer, outgoing);
       // After `connection: close` Node ends the connection itself.
       if (!incoming.complete && answer.headers.connection !== 'close') drain(incoming, clock);
@@ -55,13 +56,10 @@ export function createHttpServer({ fetch, direct, host, clock, tls }: HttpServer
   return tls ? createHttpsServer(tls, listener) : createServer(listener);
 }
 
-/** The head of a request that can go the short way. */
-function plainHeadOf(incoming: IncomingMessage): RequestHead | undefined {
+/** Whether Hono would see the path and the host of a request as they were sent. */
+function isPlain({ method, url, headers }: IncomingMessage): boolean {
   // The answer to HEAD has no body, which Hono takes care of.
-  if (incoming.method === 'HEAD' || !PLAIN_PATH.test(incoming.url!)) return undefined;
-  if (!PLAIN_HOST.test(incoming.headers.host ?? '')) return undefined;
-  const head = headOf(incoming);
-  return hasOneHost(head) ? head : undefined;
+  return method !== 'HEAD' && PLAIN_PATH.test(url!) && PLAIN_HOST.test(headers.host ?? '');
 }
 
 function write({ status, headers, body }: WholeAnswer, outgoing: ServerResponse): void {

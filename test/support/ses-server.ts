@@ -35,6 +35,8 @@ export interface SesServer {
   /** Answers of the resolver under `control`. */
   txt: FakeTxt;
   server: Server;
+  /** How many requests went by way of Hono. */
+  byHono(): number;
   /** States of addresses by name. */
   checkpoints: Map<string, unknown>;
   /** Lines of the log. */
@@ -127,7 +129,12 @@ export async function startSesServer(options: SesServerOptions = {}): Promise<Se
     events: options.events,
   };
   const { app, direct } = createApi(deps);
-  const server = createHttpServer({ fetch: app.fetch as FetchHandler, direct, clock });
+  let byHono = 0;
+  const fetch: FetchHandler = (request, env) => {
+    byHono += 1;
+    return (app.fetch as FetchHandler)(request, env);
+  };
+  const server = createHttpServer({ fetch, direct, clock });
   const { before } = options;
   if (before) {
     const [listener] = server.listeners('request') as ((i: IncomingMessage, o: ServerResponse) => void)[];
@@ -159,6 +166,7 @@ export async function startSesServer(options: SesServerOptions = {}): Promise<Se
     config,
     txt,
     server,
+    byHono: () => byHono,
     checkpoints,
     log,
     client: (more) => kept(new SESv2Client({ ...settings, ...more })),

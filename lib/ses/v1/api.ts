@@ -10,12 +10,12 @@
 import { isUtf8 } from 'node:buffer';
 import { randomUUID } from 'node:crypto';
 import { inspect } from 'node:util';
-import { Hono } from 'hono';
 import { callerOf } from '../../accept/caller.ts';
 import { asPosternError, PosternError } from '../../errors.ts';
+import type { DirectAnswer, WholeAnswer } from '../../http/answer.ts';
 import type { BodyReader, HeldBody } from '../../http/body-reader.ts';
-import { type ApiDeps, type ApiEnv, type ApiLimits, DEFAULT_LIMITS } from '../../http/deps.ts';
-import { headerOf, headOf, type RequestHead } from '../../http/raw-request.ts';
+import { type ApiDeps, type ApiLimits, DEFAULT_LIMITS } from '../../http/deps.ts';
+import { headerOf, type RequestHead } from '../../http/raw-request.ts';
 import { createSigV4 } from '../../http/sigv4.ts';
 import { InputReaders } from '../model/input.ts';
 import { OutputWriters } from '../model/output.ts';
@@ -28,22 +28,20 @@ import { membersOf, parseForm } from './form.ts';
 import { actionRefusal } from './refusals.ts';
 import { errorXml, successXml } from './xml.ts';
 
-/** The route `/`. `bodies` is shared with the other routes of the process. */
-export function sesV1Api(deps: ApiDeps, bodies: BodyReader): Hono<ApiEnv> {
+/** What answers GET and POST at `/`. `bodies` is shared with the other routes of the process. */
+export function sesV1Api(deps: ApiDeps, bodies: BodyReader): DirectAnswer {
   const limits: ApiLimits = { ...DEFAULT_LIMITS, ...deps.limits };
   const sigV4 = createSigV4((id) => deps.control.keys.find(id));
   const readers = new InputReaders(SES_V1);
   const writers = new OutputWriters(SES_V1, { check: true });
-  const api = new Hono<ApiEnv>();
 
-  api.on(['GET', 'POST'], '/', async (c) => {
+  return async (head, incoming) => {
     const requestId = randomUUID();
-    const head = headOf(c.env.incoming);
     let held: HeldBody | undefined;
     let name: string | undefined;
     try {
       const signed = await sigV4.begin(head, deps.clock.now());
-      held = await bodies.read(c.env.incoming, signed.proven);
+      held = await bodies.read(incoming, signed.proven);
       const { key, bodyHash } = signed.finish(held.bytes);
       held.proven();
       const parameters = parametersOf(head, held.bytes);
@@ -70,8 +68,7 @@ export function sesV1Api(deps: ApiDeps, bodies: BodyReader): Hono<ApiEnv> {
     } finally {
       held?.release();
     }
-  });
-  return api;
+  };
 }
 
 /** The parameters of a GET are in its query, those of a POST in its body. */
@@ -92,11 +89,12 @@ function actionOf(parameters: ReadonlyMap<string, string>): string {
   );
 }
 
-function reply(status: number, requestId: string, xml: string, more?: Record<string, string>): Response {
-  return new Response(xml, {
+function reply(status: number, requestId: string, xml: string, more?: Record<string, string>): WholeAnswer {
+  return {
     status,
     headers: { 'content-type': 'text/xml', 'x-amzn-requestid': requestId, ...more },
-  });
+    body: xml,
+  };
 }
 
 async function refuse(
@@ -104,7 +102,7 @@ async function refuse(
   requestId: string,
   action: string | undefined,
   deps: ApiDeps,
-): Promise<Response> {
+): Promise<WholeAnswer> {
   if (error.entry.http >= 500)
     deps.log.error('ses.failed', {
       requestId,

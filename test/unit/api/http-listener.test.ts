@@ -1,6 +1,6 @@
 /**
- * The HTTP server in front of the APIs, on raw sockets. Each request goes both ways: with a plain host straight to the SES
- * API, with capitals in its host by way of Hono.
+ * The HTTP server in front of the APIs, on raw sockets. Each request goes both ways: with a plain host straight to its API,
+ * with capitals in its host by way of Hono.
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -234,6 +234,69 @@ for (const [way, host] of [
     });
   });
 }
+
+/** An answer without what differs from one call to the next. */
+function compared({ status, headers, body }: Answer) {
+  const lines = headers.toLowerCase().split('\r\n').slice(1, -2);
+  const alike = (text: string): string => text.replace(/[0-9a-f]{8}-[0-9a-f-]{27}|0100-\d+/gi, '…');
+  return {
+    status,
+    headers: lines
+      .filter((line) => !line.startsWith('date: '))
+      .map(alike)
+      .sort(),
+    body: alike(body),
+  };
+}
+
+test('both ways give the same answers', async () => {
+  const bearer = `authorization: Bearer ${KEY.id}.${KEY.secret}\r\n`;
+  const sesV1 = async (host: string, form: string, secret = KEY.secret): Promise<string> =>
+    (await head(host, { body: form, secret }, '/')) + sized(form);
+  const own =
+    (path: string, body: string | undefined, more = bearer) =>
+    (host: string) =>
+      Promise.resolve(
+        body === undefined
+          ? `GET ${path} HTTP/1.1\r\nhost: ${host}\r\n${more}\r\n`
+          : `POST ${path} HTTP/1.1\r\nhost: ${host}\r\n${more}${sized(body)}`,
+      );
+  const v1 = 'Version=2010-12-01&Source=sender%40example.com&Action=';
+  const simple = 'Message.Subject.Data=Hi&Message.Body.Text.Data=text';
+  const raw = Buffer.from('From: a@example.com\r\nTo: b@example.net\r\n\r\ntext').toString('base64');
+  const message = JSON.stringify({ from: 'a@example.com', to: ['b@example.net'], subject: 'x', text: 'y' });
+  const requests: [what: string, status: number, make: (host: string) => Promise<string>][] = [
+    ['v2', 200, async (host) => (await head(host, { body: MESSAGE })) + sized(MESSAGE)],
+    ['v2, not JSON', 400, async (host) => (await head(host, { body: '{' })) + sized('{')],
+    [
+      'v1',
+      200,
+      (host) => sesV1(host, `${v1}SendEmail&Destination.ToAddresses.member.1=b@example.net&${simple}`),
+    ],
+    ['v1, raw', 200, (host) => sesV1(host, `${v1}SendRawEmail&RawMessage.Data=${encodeURIComponent(raw)}`)],
+    ['v1, another secret', 403, (host) => sesV1(host, `${v1}SendEmail`, 'x'.repeat(40))],
+    ['v1, no such action', 400, (host) => sesV1(host, `${v1}Nothing`)],
+    ['v1, a required member', 400, (host) => sesV1(host, `${v1}SendEmail`)],
+    ['v1, GET', 403, own('/', undefined, '')],
+    ['/v1/messages', 202, own('/v1/messages', message)],
+    ['/v1/messages, no JSON', 400, own('/v1/messages', '{')],
+    ['/v1/messages, a wrong member', 400, own('/v1/messages', '{"frm":1}')],
+    ['/v1/messages, no key', 401, own('/v1/messages', message, '')],
+    ['/v1/messages, too large', 413, own('/v1/messages', message.padEnd(MOST + 1))],
+    ['/v1, a list', 200, own('/v1/keys', undefined)],
+  ];
+  // What is loaded at its first call is loaded by way of Hono.
+  for (const [, , make] of requests) await ask(await make('MAIL.example'));
+  for (const [what, status, make] of requests) {
+    const before = server.byHono();
+    const straight = await ask(await make('mail.example'));
+    assert.equal(server.byHono(), before, what);
+    const round = await ask(await make('MAIL.example'));
+    assert.equal(server.byHono(), before + 1, what);
+    assert.equal(straight.status, status, `${what}: ${straight.body}`);
+    assert.deepEqual(compared(straight), compared(round), what);
+  }
+});
 
 test('paths that a URL parser changes lead where they led', async () => {
   for (const [path, status] of [

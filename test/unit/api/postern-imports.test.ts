@@ -158,7 +158,7 @@ test('a Lambda answer has 10,000 entries at most, and names the rest', async () 
   await Promise.all(Array.from({ length: 10_001 }, (_, n) => put(n)));
   const limits = { bytes: 1, grace: 1, rate: 1, buffered: 1, unproven: 1 };
   const deps = { engine, clock, control, log: silentLog } as unknown as ApiDeps;
-  const api = posternApi(deps, createBodyReader(limits, clock));
+  const api = posternApi(deps, createBodyReader(limits, clock)).app;
   const call = async (path: string) => {
     const incoming = {
       method: 'GET',
@@ -168,7 +168,7 @@ test('a Lambda answer has 10,000 entries at most, and names the rest', async () 
       sourceIp: '192.0.2.1',
       body: Buffer.alloc(0),
     };
-    return api.fetch(new Request(`https://x${path}`), { incoming });
+    return api.fetch(new Request(`https://x/v1${path}`), { incoming });
   };
   const first = await call('/suppressions/export?tenant=many&format=jsonl');
   assert.equal((await first.text()).split('\n').length, 10_001);
