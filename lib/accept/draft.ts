@@ -4,10 +4,11 @@
 import { hash } from 'node:crypto';
 import { Cache } from '../cache.ts';
 import type { Control, Identity } from '../control/types.ts';
+import { discard } from '../discard.ts';
 import type { Admission } from '../engine/ports.ts';
 import { PosternError } from '../errors.ts';
 import { rfc5322Date } from '../mail/date.ts';
-import { discard, serialise } from '../mail/message.ts';
+import { serialise } from '../mail/message.ts';
 import { qualifiedId } from '../mail/message-id.ts';
 import { feedbackFields } from '../mail/message-reference.ts';
 import type { HeaderField, ParsedMessage, SigningKey } from '../mail/types.ts';

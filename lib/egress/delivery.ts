@@ -55,6 +55,8 @@ export class Delivery implements Transaction, Mail, Queued<Delivery> {
   readonly mailFrom: string;
   readonly recipients: string[];
   readonly bytes: Buffer;
+  /** Octets of the body; `bytes` is empty once its lease has ended. */
+  readonly size: number;
   readonly eightBit: boolean;
   readonly smtpUtf8: boolean;
   readonly domain: string;
@@ -93,6 +95,7 @@ export class Delivery implements Transaction, Mail, Queued<Delivery> {
     this.mailFrom = item.mailFrom;
     this.recipients = [item.recipient];
     this.bytes = leased.bytes;
+    this.size = leased.bytes.length;
     this.eightBit = item.eightBit;
     this.smtpUtf8 = item.smtpUtf8;
     this.domain = item.domain;

@@ -60,14 +60,14 @@ export class InFlight {
   add(delivery: Delivery): void {
     this.#deliveries.add(delivery);
     this.items += 1;
-    this.#bytes += delivery.bytes.length;
+    this.#bytes += delivery.size;
     delivery.lane.held += 1;
   }
 
   remove(delivery: Delivery): void {
     if (!this.#deliveries.delete(delivery)) return;
     this.items -= 1;
-    this.#bytes -= delivery.bytes.length;
+    this.#bytes -= delivery.size;
     delivery.lane.held -= 1;
     delivery.slot?.leave(delivery);
   }

@@ -24,6 +24,7 @@ import type { Suppression, SuppressionReason } from './suppression.ts';
 /** One message to be admitted: its record, its exact bytes, its deliveries (all share the bytes). */
 export interface Admission {
   record: MessageRecord;
+  /** The engine's from then on: once it is admitted, its memory may be freed, and it be empty. */
   body: Uint8Array;
   deliveries: QueueItem[];
   /** Deliveries that are settled already (suppressed, rendering failure) and are only recorded. */
@@ -48,9 +49,10 @@ export type AdmitResult =
   /** The key was used before for another request; nothing was written. */
   | { kind: 'conflict' };
 
-/** One leased delivery. `bytes` are the message as it travels. */
+/** One leased delivery. */
 export interface LeasedItem {
   item: QueueItem;
+  /** The message as it travels. Its holder's until it settles the lease: then its memory may be freed, and it be empty. */
   bytes: Buffer;
   /** Number of leases so far, this one included. Above 1 its record must be read before it is sent. */
   receives: number;

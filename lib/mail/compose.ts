@@ -13,13 +13,15 @@
  *     │     └─ image/png …      inline files with a Content-ID
  *     └─ application/pdf …
  */
+
+import { discard } from '../discard.ts';
 import type { Random } from '../time.ts';
 import { formatAddress, parseAddress, parseSender } from './address.ts';
 import { attachmentPart, type Leaf } from './attachments.ts';
 import { callerFields } from './caller-headers.ts';
 import { rfc5322Date } from './date.ts';
 import { encodeUtf8, sevenBitOf } from './encoding.ts';
-import { discard, makeField } from './message.ts';
+import { makeField } from './message.ts';
 import type { ComposeInput, HeaderField, ParsedMessage } from './types.ts';
 
 interface Multipart {

@@ -107,19 +107,6 @@ export function serialise(fields: HeaderField[], body: Buffer, prefix = ''): Buf
   return out;
 }
 
-/** Size from which a buffer's memory is freed explicitly, octets. */
-const MIN_DISCARD = 1024 * 1024;
-
-/**
- * Frees the memory of a large buffer at once; the buffer is empty afterwards. The garbage collector lets 64 MB of
- * buffers pile up before it frees them, which doubles the memory of a call of large messages.
- */
-export function discard(buffer: Buffer): void {
-  const memory = buffer.buffer;
-  if (buffer.length < MIN_DISCARD || memory.byteLength !== buffer.length) return;
-  if (memory instanceof ArrayBuffer) memory.transfer(0);
-}
-
 /** The first field of this name, lower case. */
 export function findField(fields: HeaderField[], name: string): HeaderField | undefined {
   for (const f of fields) if (f.name === name) return f;

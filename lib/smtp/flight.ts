@@ -20,6 +20,7 @@
  *
  * 421 counts as 4xx here; the session closes after it (RFC 5321 §3.8).
  */
+import { PosternError } from '../errors.ts';
 import type { ReasonCode } from '../outcome/reasons.ts';
 import { dotStuff, endOfData } from './body.ts';
 import { bdatCommand, isSafePath, mailCommand, rcptCommand } from './commands.ts';
@@ -38,8 +39,15 @@ export type Move = 'more' | 'send' | 'end' | 'fault' | 'unchunked';
 /** Unknown command, not implemented, bad sequence, unknown parameter (RFC 5321 §4.2.2). */
 const NO_COMMAND = new Set([500, 502, 503, 504]);
 
+/** A body that is gone before its end is out: the session cannot go on, and must not write that end. */
+export function freed(): PosternError {
+  return new PosternError('internal', 'The memory of a message was freed while it was being sent.');
+}
+
 export class Flight {
   readonly item: Transaction;
+  /** Octets of the body, as announced to the peer. */
+  readonly size: number;
   step: Step = 'mail';
   /** Whether the last octet of the body has been written to the connection. */
   handed = false;
@@ -61,6 +69,7 @@ export class Flight {
 
   constructor(item: Transaction, peer: Peer, now: number) {
     this.item = item;
+    this.size = item.bytes.length;
     this.#peer = peer;
     this.#startedAt = now;
     this.#results = new Array(item.recipients.length);
@@ -120,9 +129,13 @@ export class Flight {
     }
   }
 
-  /** The body in the form for this peer: the text before it, the octets, the text behind them. */
+  /**
+   * The body in the form for this peer: the text before it, the octets, the text behind them.
+   * @throws PosternError `internal` when its memory has been freed: nothing would be delivered as the message.
+   */
   body(): { before: string; octets: Buffer; after: string } {
     const { bytes } = this.item;
+    if (bytes.length !== this.size) throw freed();
     if (this.#peer.chunking) return { before: bdatCommand(bytes.length), octets: bytes, after: '' };
     if (this.#accepted === 0) return { before: '', octets: bytes.subarray(0, 0), after: '.\r\n' };
     return { before: '', octets: dotStuff(bytes), after: endOfData(bytes) };
@@ -210,7 +223,7 @@ export class Flight {
     const { item } = this;
     return mailCommand(
       item.mailFrom,
-      this.#peer.size ? item.bytes.length : undefined,
+      this.#peer.size ? this.size : undefined,
       item.eightBit,
       needsUtf8(item),
     );

@@ -10,7 +10,7 @@
  * PIPELINING there is no following, and each command waits for the reply to the last.
  */
 import type { ReasonCode } from '../outcome/reasons.ts';
-import { Flight, type Move, type Step } from './flight.ts';
+import { Flight, freed, type Move, type Step } from './flight.ts';
 import type { Outbox } from './outbox.ts';
 import { misfit, type Peer } from './peer.ts';
 import type { SessionOptions, SmtpDeadlines, SmtpPhase, SmtpReply } from './types.ts';
@@ -87,7 +87,7 @@ export class Pipeline {
     if (!current) return this.#options.idle;
     const limit = this.#options.deadlines[DEADLINE[current.step]];
     if (current.unheard) return Math.min(limit, EARLY_REPLY);
-    return current.step === 'send' ? limit * Math.ceil(current.item.bytes.length / DRAIN) : limit;
+    return current.step === 'send' ? limit * Math.ceil(current.size / DRAIN) : limit;
   }
 
   /**
@@ -196,7 +196,7 @@ export class Pipeline {
     const { text, replies } = flight.envelope();
     this.#outbox.commands(text, replies);
     // Its recipients may all be refused; the peer then reads the octets and drops them (RFC 3030 §2).
-    if (this.#peer.chunking && flight.item.bytes.length <= BLOCK) this.#hand(flight);
+    if (this.#peer.chunking && flight.size <= BLOCK) this.#hand(flight);
   }
 
   /** Writes a whole body. */
@@ -208,7 +208,7 @@ export class Pipeline {
   }
 
   #sendBody(flight: Flight, drained: boolean): void {
-    if (flight.item.bytes.length <= BLOCK) {
+    if (flight.size <= BLOCK) {
       this.#hand(flight);
       return;
     }
@@ -220,6 +220,7 @@ export class Pipeline {
       return;
     }
     const rest = this.#rest;
+    if (rest.octets.length === 0) throw freed();
     this.#outbox.octets(rest.octets.subarray(0, BLOCK));
     rest.octets = rest.octets.subarray(BLOCK);
     if (rest.octets.length > 0) return;
@@ -228,7 +229,7 @@ export class Pipeline {
   }
 
   #handed(flight: Flight, after: string): void {
-    this.#outbox.endBody(after, flight.item.bytes.length);
+    this.#outbox.endBody(after, flight.size);
     flight.handed = true;
     if (flight.step === 'send') flight.step = 'body';
   }

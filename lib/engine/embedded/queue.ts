@@ -17,6 +17,7 @@ import type {
 import { messageHashes } from '../search.ts';
 import type { Note, SettlementJournal } from '../settlement-journal.ts';
 import { FINAL_STATES, isLegalTransition } from '../states.ts';
+import { BodyBytes } from './body-bytes.ts';
 import type { WaitingLease } from './lane.ts';
 import type { LedgerTimer } from './ledger.ts';
 import type { Link } from './link.ts';
@@ -191,7 +192,12 @@ export class EmbeddedQueue implements Queue {
 
   #handOut(held: Held, visibility: number): LeasedItem {
     this.#ready.lease(held, visibility);
-    return { item: held.item, bytes: held.bytes, receives: held.receives, receipt: new LocalReceipt(held) };
+    return {
+      item: held.item,
+      bytes: held.body.bytes,
+      receives: held.receives,
+      receipt: new LocalReceipt(held),
+    };
   }
 
   #write(tuples: SettlementTuple[], settled: LocalReceipt[]): Promise<void> {
@@ -212,17 +218,19 @@ export class EmbeddedQueue implements Queue {
 
   #admitted(messages: Admission[], numbers: number[]): void {
     let at = 0;
-    for (const { body, deliveries } of messages) {
+    for (const { body: bytes, deliveries } of messages) {
       const message = numbers[at++]!;
-      const bytes = deliveries.length > 0 ? asBuffer(body) : undefined;
+      const body = new BodyBytes(asBuffer(bytes));
+      body.hold();
       for (const item of deliveries) {
         const key = numbers[at++]!;
         if (key === 0) this.#timer.expect(item.due);
         else {
-          const input = { key, message, n: item.n, share: deliveries.length, item, bytes: bytes! };
+          const input = { key, message, n: item.n, share: deliveries.length, item, body };
           this.#ready.arrive(item.lane, item.tenant, key, input);
         }
       }
+      body.release();
     }
   }
 

@@ -13,6 +13,7 @@ import { asPosternError, type PosternError } from '../../errors.ts';
 import type { Clock } from '../../time.ts';
 import type { QueueItem } from '../items.ts';
 import type { QueueDepth } from '../ports.ts';
+import { BodyBytes } from './body-bytes.ts';
 import { readJson } from './json.ts';
 import { Lane } from './lane.ts';
 import type { Link } from './link.ts';
@@ -21,7 +22,7 @@ import { PER_MS, SPAN } from './store/schema.ts';
 import { Budget, type Held, type ReadyInput, TenantQueue } from './tenant-queue.ts';
 
 /** Bytes of ready deliveries kept in memory. */
-const BUDGET = 24 << 20;
+export const BUDGET = 24 << 20;
 
 /** Rows of one load, and how few may be left in memory before the next one begins. */
 const LOAD_ROWS = 256;
@@ -151,7 +152,7 @@ export class Ready {
 
   /** The delivery left the queue. */
   gone(held: Held): void {
-    held.place = 'gone';
+    held.leave();
     held.tenantQueue.out -= 1;
     this.#leased.delete(held.key);
     this.lane(held.tenantQueue.lane).leased -= 1;
@@ -193,7 +194,7 @@ export class Ready {
     for (const key of cancelled) {
       const tenantQueue = this.#tenantQueues.get(Math.floor(key / SPAN));
       if (!tenantQueue) continue;
-      tenantQueue.remove(key);
+      tenantQueue.remove(key)?.leave();
       tenantQueue.ready -= 1;
       this.lane(tenantQueue.lane).ready -= 1;
     }
@@ -301,7 +302,7 @@ export class Ready {
       } catch (error) {
         return asPosternError(error);
       }
-      tenantQueue.append({ key, message, n, share, item, bytes: body });
+      tenantQueue.append({ key, message, n, share, item, body: new BodyBytes(body) });
     }
     tenantQueue.loaded = to;
     return undefined;
@@ -318,8 +319,10 @@ export class Ready {
     let next = Number.POSITIVE_INFINITY;
     for (const held of this.#leased.values()) {
       if (held.place !== 'leased') continue;
-      if (held.until <= now) this.takeBack(held);
-      else if (held.until < next) next = held.until;
+      if (held.until <= now) {
+        held.lapsed = true;
+        this.takeBack(held);
+      } else if (held.until < next) next = held.until;
     }
     this.#sweepAt = Number.POSITIVE_INFINITY;
     if (next < Number.POSITIVE_INFINITY) this.#sweepFrom(Math.max(next, now + SWEEP));

@@ -12,6 +12,7 @@
  * window has no gap before it and the budget has room; else it stays on disk and is loaded in its turn.
  */
 import type { QueueItem } from '../items.ts';
+import type { BodyBytes } from './body-bytes.ts';
 
 /** Bytes that a delivery takes in memory besides its body: item, objects, strings. */
 const OVERHEAD = 1024;
@@ -20,10 +21,10 @@ export interface ReadyInput {
   key: number;
   message: number;
   n: number;
-  /** Deliveries of the message; they share its bytes. */
+  /** Deliveries of the message; they share its body. */
   share: number;
   item: QueueItem;
-  bytes: Buffer;
+  body: BodyBytes;
 }
 
 /**
@@ -36,13 +37,15 @@ export class Held {
   readonly n: number;
   readonly share: number;
   readonly item: QueueItem;
-  readonly bytes: Buffer;
+  readonly body: BodyBytes;
   readonly tenantQueue: TenantQueue;
   readonly cost: number;
   receives: number;
   /** End of the lease. */
   until = 0;
   place: 'ready' | 'leased' | 'settling' | 'gone' = 'ready';
+  /** A lease of it ran out: its holder may read the body still, so that the collector alone frees it. */
+  lapsed = false;
 
   constructor(input: ReadyInput, tenantQueue: TenantQueue, receives: number) {
     this.key = input.key;
@@ -50,10 +53,17 @@ export class Held {
     this.n = input.n;
     this.share = input.share;
     this.item = input.item;
-    this.bytes = input.bytes;
+    this.body = input.body;
     this.tenantQueue = tenantQueue;
-    this.cost = OVERHEAD + input.bytes.byteLength;
+    this.cost = OVERHEAD + input.body.bytes.byteLength;
     this.receives = receives;
+    input.body.hold();
+  }
+
+  /** It is gone, and with the last delivery of its message the body. */
+  leave(): void {
+    this.place = 'gone';
+    if (!this.lapsed) this.body.release();
   }
 }
 
@@ -147,7 +157,7 @@ export class TenantQueue {
   /** A new row. Kept in memory if it may be. */
   arrive(input: ReadyInput): void {
     if (this.ready === 0) this.#acceptedAt = input.item.acceptedAt;
-    if (!this.onDisk && this.room > OVERHEAD + input.bytes.byteLength) {
+    if (!this.onDisk && this.room > OVERHEAD + input.body.bytes.byteLength) {
       this.#push(new Held(input, this, 0));
       this.loaded = input.key;
     }
@@ -187,17 +197,17 @@ export class TenantQueue {
   }
 
   /** Takes out the delivery with this key, if it is in memory (cancelled, or ended by a late settlement). */
-  remove(key: number): void {
+  remove(key: number): Held | undefined {
     const same = (held: Held) => held.key === key;
     const returned = this.#returned.findIndex(same);
     const held =
       returned >= 0
         ? this.#returned.splice(returned, 1)[0]
         : this.#window.find((other) => other !== undefined && same(other));
-    if (!held) return;
+    if (!held) return undefined;
     if (returned < 0) this.#window.splice(this.#window.indexOf(held), 1);
-    held.place = 'gone';
     this.#charge(-held.cost);
+    return held;
   }
 
   #push(held: Held): void {

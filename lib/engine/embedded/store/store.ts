@@ -7,6 +7,7 @@
  */
 import { statfsSync } from 'node:fs';
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import { discard } from '../../../discard.ts';
 import { removeJournal } from '../../settlement-journal.ts';
 import { storageFault } from '../faults.ts';
 import { pack } from '../pack.ts';
@@ -143,6 +144,7 @@ export class Store {
       answer.bytes = new ArrayBuffer(size);
       pack(this.#outgoing, Buffer.from(answer.bytes));
     }
+    for (const piece of this.#outgoing) discard(piece);
     this.#outgoing = [];
     return answer;
   }
