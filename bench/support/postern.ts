@@ -3,7 +3,7 @@ import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import { availableParallelism, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { V8_FLAGS } from '../../lib/v8-flags.ts';
 import { type Credentials, signedPost } from './sign.ts';
@@ -77,7 +77,13 @@ export async function startPostern(options: {
       const [command, ...given] = [...(options.wrapper ?? []), process.execPath];
       child = spawn(
         command!,
-        [...given, ...V8_FLAGS, ...(options.nodeArguments ?? []), join(ROOT, 'egress-node', 'main.ts')],
+        [
+          ...given,
+          `--require=${join(ROOT, 'egress-node', 'threads.cjs')}`,
+          ...V8_FLAGS,
+          ...(options.nodeArguments ?? []),
+          join(ROOT, 'egress-node', 'main.ts'),
+        ],
         {
           cwd: directory,
           stdio: ['ignore', 'pipe', 'inherit'],
@@ -94,7 +100,6 @@ export async function startPostern(options: {
             POSTERN_VERIFY_IDENTITIES: 'off',
             // As `npm start` runs it.
             MALLOC_ARENA_MAX: '1',
-            UV_THREADPOOL_SIZE: String(availableParallelism()),
             ...options.environment,
           },
         },

@@ -46,8 +46,8 @@ interface Job {
 }
 
 /**
- * @param options.threads maximum number of signatures queued at libuv's threads (four, unless `UV_THREADPOOL_SIZE`
- * sets another number). The default of 8 keeps them busy while the event loop works, and delays others by 1 ms.
+ * @param options.threads maximum number of signatures queued at libuv's threads (one a core,
+ * unless `UV_THREADPOOL_SIZE` sets another number; four where `egress-node/threads.cjs` is not loaded). The default of 8 keeps them busy while the event loop works, and delays others by 1 ms.
  */
 export function createSigner(options: { threads?: number } = {}): Signer {
   const limit = options.threads ?? 8;
