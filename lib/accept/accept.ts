@@ -114,8 +114,7 @@ class Acceptor implements Accept {
   ): Promise<(Admission | PosternError)[]> {
     const checks: Promise<Checked | PosternError>[] = [];
     for (const [place, submission] of submissions.entries()) {
-      const turn = this.#turns.next();
-      if (turn) await turn;
+      await this.#turns.next();
       checks.push(this.#checked(submission, options, origin, uuidAt(place)));
     }
     const all: (Checked | PosternError)[] = [];
@@ -197,8 +196,7 @@ class Acceptor implements Accept {
         making.push(one);
         continue;
       }
-      const turn = all.length > 1 ? this.#turns.next() : undefined;
-      if (turn) await turn;
+      if (all.length > 1) await this.#turns.next();
       try {
         const message = this.#composed(one, origin, size);
         if (!('identity' in message)) making.push(message);

@@ -11,12 +11,18 @@
 import type { MessageClass } from '../engine/items.ts';
 import type { LeasedItem, Queue } from '../engine/ports.ts';
 import type { Clock } from '../time.ts';
+import { afterInput } from '../turns.ts';
 import type { LaneUsage, WaitStatus } from './delivery.ts';
 import type { InFlight } from './in-flight.ts';
 import { LaneBrake } from './lane-brake.ts';
 
 const FIRST_BATCH = 32;
 const LARGEST_BATCH = 500;
+/**
+ * What is brought to its sites in one turn of the event loop, 1 or 2 ms of work: meanwhile no reply is read, and what was
+ * answered and not read is sent again when the process is killed.
+ */
+const PORTION = 32;
 /** A lane with so much in hand waits until a worthwhile lease has room. */
 const WORTHWHILE = 32;
 /** What SQS offers at most: at rest, each poll is all that a lane costs. It ends with the first message, or at stop. */
@@ -153,7 +159,10 @@ export class LaneConsumer implements LaneUsage {
       }
       this.#batch = leased.length < max ? FIRST_BATCH : Math.min(LARGEST_BATCH, this.#batch * 2);
       for (const { bytes } of leased) this.#size += (bytes.length - this.#size) / 16;
-      if (leased.length > 0) dispatcher.take(leased, this, visibleUntil);
+      for (let at = 0; at < leased.length; at += PORTION) {
+        await new Promise<void>(afterInput);
+        dispatcher.take(leased.slice(at, at + PORTION), this, visibleUntil);
+      }
     }
   }
 }

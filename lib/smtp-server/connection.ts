@@ -171,7 +171,7 @@ export class ServerConnection {
   #receive = (chunk: Buffer): void => {
     if (this.#state === 'ended') return;
     this.#input.push(chunk);
-    const turn = this.#state === 'reading' && this.#sink ? this.#turns.next() : undefined;
+    const turn = this.#state === 'reading' && this.#sink ? this.#turns.nextSmall() : undefined;
     if (turn) this.#await(turn);
     if (this.#state === 'reading') this.#read();
     else {
