@@ -10,6 +10,7 @@ import { S3Client } from '@aws-sdk/client-s3';
 import { SQSClient, type SQSClientConfig } from '@aws-sdk/client-sqs';
 import { PosternError } from '../../errors.ts';
 import { Sha256 } from './digest.ts';
+import { HttpExchange } from './exchange.ts';
 import { keepSockets } from './sockets.ts';
 
 /** How the AWS services are reached; by default as the SDK finds out from its environment. */
@@ -64,14 +65,10 @@ const LEAN_SQS = { ...LEAN, md5: false } as const;
 export function createClients(options: ClientOptions, steady: () => number): Clients {
   const { region, credentials, endpoints = {}, instrument } = options;
   const shared = { ...(region && { region }), ...(credentials && { credentials }) };
-  const handler = (requestTimeout: number, sockets = keepSockets(SOCKETS, steady)) => ({
-    connectionTimeout: CONNECT,
-    requestTimeout,
-    throwOnRequestTimeout: true,
-    httpAgent: sockets.httpAgent,
-    httpsAgent: sockets.httpsAgent,
-  });
+  const exchange = (answer: number, sockets = keepSockets(SOCKETS, steady)) =>
+    new HttpExchange(sockets, { connection: CONNECT, answer });
   const ofSender = keepSockets(SOCKETS, steady);
+  const ofBodies = keepSockets(SOCKETS, steady);
   const at = (endpoint: string | undefined) => (endpoint ? { endpoint } : {});
   const clients = {
     sqs: new SQSClient({
@@ -79,39 +76,45 @@ export function createClients(options: ClientOptions, steady: () => number): Cli
       ...shared,
       ...at(endpoints.sqs),
       maxAttempts: ATTEMPTS,
-      requestHandler: handler(ANSWER),
+      requestHandler: exchange(ANSWER),
     }),
     poller: new SQSClient({
       ...LEAN_SQS,
       ...shared,
       ...at(endpoints.sqs),
       maxAttempts: ATTEMPTS,
-      requestHandler: handler(LONG_ANSWER, keepSockets(POLLS, steady)),
+      requestHandler: exchange(LONG_ANSWER, keepSockets(POLLS, steady)),
     }),
     sender: new SQSClient({
       ...LEAN_SQS,
       ...shared,
       ...at(endpoints.sqs),
       maxAttempts: 1,
-      requestHandler: handler(ANSWER, ofSender),
+      requestHandler: exchange(ANSWER, ofSender),
     }),
     dynamo: new DynamoDBClient({
       ...LEAN,
       ...shared,
       ...at(endpoints.dynamodb),
       maxAttempts: ATTEMPTS,
-      requestHandler: handler(ANSWER),
+      requestHandler: exchange(ANSWER),
     }),
     s3: new S3Client({
       ...shared,
       ...at(endpoints.s3),
       forcePathStyle: endpoints.s3 !== undefined,
       maxAttempts: ATTEMPTS,
-      requestHandler: handler(LONG_ANSWER),
+      requestHandler: {
+        connectionTimeout: CONNECT,
+        requestTimeout: LONG_ANSWER,
+        throwOnRequestTimeout: true,
+        httpAgent: ofBodies.httpAgent,
+        httpsAgent: ofBodies.httpsAgent,
+      },
     }),
   };
   const { s3: _, ...signed } = clients;
-  for (const client of Object.values(signed)) keepSigner(client);
+  for (const client of Object.values(signed)) lighten(client);
   for (const client of Object.values(clients)) instrument?.(client);
   return {
     ...clients,
@@ -122,8 +125,13 @@ export function createClients(options: ClientOptions, steady: () => number): Cli
   };
 }
 
-/** The SDK makes a signer for each request; it has the same service, region and source of credentials each time. */
-function keepSigner({ config }: SQSClient | DynamoDBClient): void {
+/**
+ * Takes from a client what it does for each request anew with the same result, or for nobody: the User-Agent is composed
+ * by a dozen regular expressions, and signed; and a signer is made, always of the same service, region and source of
+ * credentials.
+ */
+function lighten({ config, middlewareStack }: SQSClient | DynamoDBClient): void {
+  middlewareStack.remove('getUserAgentMiddleware');
   const make = config.signer;
   let made: ReturnType<typeof make> | undefined;
   config.signer = (scheme) => {
