@@ -57,6 +57,26 @@ describe('the table of claims', () => {
     assert.equal(one('a'), hashes[0]![0]);
   });
 
+  test('hashes a key once that is looked for and then stored', () => {
+    const hashed: string[] = [];
+    const hash = secretHash();
+    claims = new ClaimTable(db, (key) => {
+      hashed.push(key);
+      return hash(key);
+    });
+    for (const key of ['a', 'b']) {
+      assert.equal(answer(key), undefined);
+      add(key);
+    }
+    assert.deepEqual(hashed, ['a', 'b']);
+    answer('a');
+    add('c');
+    assert.deepEqual(
+      ['a', 'b', 'c'].map((key) => answer(key)),
+      ['answer to a', 'answer to b', 'answer to c'],
+    );
+  });
+
   test('finds each of thousands in several spans, and after it was opened again', () => {
     const keys = Array.from({ length: 3_000 }, (_, n) => `key ${n}`);
     const expiry = (n: number): number => START + 1 + (n % 3) * CLAIM_SPAN;
