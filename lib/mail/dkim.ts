@@ -135,9 +135,7 @@ export function signedHeader(fields: readonly HeaderField[]): SignedHeader {
     shape |= bit;
     found[place] = relaxedField(f) + found[place]!;
   }
-  let data = '';
-  for (const one of found) data += one;
-  return { names: nameList(repeated ? countsOf(fields).join() : shape, fields), data };
+  return { names: nameList(repeated ? countsOf(fields).join() : shape, fields), data: found.join('') };
 }
 
 /** Of an empty body. */

@@ -3,18 +3,18 @@
  *
  * ```
  *  chunk ─► line ─────► dialogue ─► replies ─┐
- *        ─► line ─────► dialogue ─► replies ─┴─► one write, when the chunk is read
+ *        ─► line ─────► dialogue ─► replies ─┴─► one write, when all sockets of this turn are read
  *        ─► content ──► sink, to its end
  *  a line that is not answered yet holds back all behind it, and then what the peer still sends;
  *  so does content whose turn has not come, while other peers pour in theirs
  * ```
- * All replies to what arrived in one chunk leave in one write: the system call and the hand-over behind each write cost
- * more than the parsing of a message.
+ * All replies to what arrived in one turn of the event loop leave in one write: the system call and the hand-over behind
+ * each write cost more than the parsing of a message.
  */
 import type { Socket } from 'node:net';
 import { type SecureContext, TLSSocket } from 'node:tls';
 import type { Clock } from '../time.ts';
-import type { Turns } from '../turns.ts';
+import { afterInput, type Turns } from '../turns.ts';
 import { type ContentSink, DotReader } from './dot-reader.ts';
 import { Input } from './input.ts';
 
@@ -22,6 +22,9 @@ import { Input } from './input.ts';
 const IDLE_TIMEOUT = 60_000;
 /** Time that a peer has to close its side when this side has, ms. */
 const HALF_CLOSED_TIMEOUT = 5_000;
+
+/** Replies that wait for the end of the turn, characters: a peer can send commands by the megabyte before it comes. */
+const MAX_WAITING = 16 * 1024;
 
 /** What is said on a connection. */
 export interface Dialogue {
@@ -58,6 +61,8 @@ export class ServerConnection {
   #state: State = 'reading';
   #sink: ContentSink | undefined;
   #replies = '';
+  /** The replies will be sent in this turn of the event loop. */
+  #flushing = false;
   #paused = false;
   #cancelClose = (): void => undefined;
   #detach = (): void => undefined;
@@ -105,6 +110,19 @@ export class ServerConnection {
       socket.once('drain', this.#resume);
     }
   }
+
+  /** Sends the replies so far, and those that follow in this turn of the event loop. */
+  #flushSoon(): void {
+    if (this.#replies.length > MAX_WAITING) this.flush();
+    if (this.#replies === '' || this.#flushing) return;
+    this.#flushing = true;
+    afterInput(this.#flushNow);
+  }
+
+  readonly #flushNow = (): void => {
+    this.#flushing = false;
+    this.flush();
+  };
 
   /** Sends a last reply, and closes. What the peer still sends is dropped. */
   end(text: string): void {
@@ -198,7 +216,7 @@ export class ServerConnection {
       this.end(this.#dialogue.faulty(error));
     }
     if (this.#input.tooLong) this.end('421 4.7.0 Command line too long; closing');
-    else if (this.#state === 'reading') this.flush();
+    else if (this.#state === 'reading') this.#flushSoon();
   }
 
   #readOn(): void {
@@ -221,8 +239,7 @@ export class ServerConnection {
     if (this.#state !== 'reading') return;
     this.#state = 'answering';
     void answered.then(this.#resume);
-    // Most answers come within this turn, and leave with the replies before them.
-    if (this.#replies !== '') setImmediate(() => this.flush());
+    this.#flushSoon();
   }
 
   #idle(): void {

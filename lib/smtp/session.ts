@@ -11,11 +11,12 @@
  *   any        421, fault, loss, deadline,    over: what is under way is abandoned, `done` for each, then
  *              destroy()                      `ended`
  *
- * All that one chunk of replies leads to is written at once, after the whole chunk was read. So a reply that
- * came before its command was sent is seen as what it is: no reply was due. Nothing is written from a source address
- * that is not ours any more.
+ * All that replies lead to is done and written at once, when every socket of this turn of the event loop was read: the
+ * replies of all peers are on record before the first of them is sent more. A reply that came before its command was sent
+ * is seen as what it is: no reply was due. Nothing is written from a source address that is not ours any more.
  */
 import { PosternError } from '../errors.ts';
+import { afterInput } from '../turns.ts';
 import { isSafeEhloName } from './commands.ts';
 import { type OpeningStage, openingMove } from './opening.ts';
 import { Outbox } from './outbox.ts';
@@ -85,6 +86,8 @@ class Session implements SmtpSession {
   #moved = true;
   /** Whether a call is running that ends with a turn: a callback that wakes the session need not make one. */
   #turning = false;
+  /** What the replies of this turn of the event loop lead to will be done at its end. */
+  #planned = false;
 
   constructor(options: SessionOptions) {
     this.#options = options;
@@ -157,8 +160,15 @@ class Session implements SmtpSession {
       this.#end('peer_protocol', `The peer does not write replies: ${parser.fault}.`);
     }
     this.#turning = false;
-    this.#turn();
+    if (this.#planned || this.#stage === 'over') return;
+    this.#planned = true;
+    afterInput(this.#plannedTurn);
   }
+
+  readonly #plannedTurn = (): void => {
+    this.#planned = false;
+    if (this.#stage !== 'over') this.#turn();
+  };
 
   #flushed(): void {
     if (!this.#pipeline?.busy) return;

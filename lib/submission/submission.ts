@@ -58,7 +58,6 @@ export function startSubmission(options: SubmissionOptions): Promise<SubmissionS
 
   async function submit(bytes: Buffer, session: ClientSession): Promise<string> {
     const { mailFrom, rcptTo } = session.envelope;
-    const caller = callers.of(session);
     const results = await accept.submit(
       [
         {
@@ -71,8 +70,7 @@ export function startSubmission(options: SubmissionOptions): Promise<SubmissionS
           trace: traceField(session),
         },
       ],
-      // What is at hand is not waited for: each turn of promises costs.
-      { door: 'smtp', caller: caller instanceof Promise ? await caller : caller },
+      { door: 'smtp', caller: await callers.of(session) },
     );
     const result = results[0]!;
     if ('error' in result) throw result.error;

@@ -49,6 +49,11 @@ export interface TestSession {
 
 const turn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
 
+/** Resolves when what has arrived is answered: replies leave behind the input of their turn of the event loop. */
+const written = async (): Promise<void> => {
+  for (let n = 0; n < 2; n += 1) await turn();
+};
+
 /** @param turns shared with other sessions. */
 export function openTestSession(change: Partial<ListenerOptions> = {}, turns = new Turns()): TestSession {
   const clock = new TestClock();
@@ -102,9 +107,9 @@ export function openTestSession(change: Partial<ListenerOptions> = {}, turns = n
       for (const chunk of chunks) {
         // A closed socket takes nothing more.
         if (!socket.destroyed && !socket.readableEnded) socket.push(Buffer.from(chunk as string));
-        await turn();
+        await written();
       }
-      await turn();
+      await written();
     },
   };
   return opened;

@@ -41,6 +41,28 @@ describe('the replies of a session', () => {
     assert.deepEqual(socket.writes.slice(3), [ACCEPTED.slice('250 Accepted\r\n'.length)]);
   });
 
+  it('to chunks of one turn of the event loop leave in one write', async () => {
+    const { socket, arrive } = openTestSession();
+    await arrive('EHLO x\r\n');
+    for (const line of ENVELOPE.split(/(?<=\n)/)) socket.push(line);
+    await arrive();
+    assert.deepEqual(socket.writes.slice(2), [ACCEPTED]);
+  });
+
+  it('do not wait for the end of the turn when a peer sends commands by the megabyte', async () => {
+    const { socket, arrive } = openTestSession();
+    await arrive('EHLO x\r\n', 'MAIL FROM:<a@x.test>\r\n');
+    const octetsOf = (): number => socket.writes.slice(3).join('').length;
+    const lines = 1 + Math.floor((16 * KB) / '250 Accepted\r\n'.length);
+    for (const more of [lines - 2, 1]) socket.push('RCPT TO:<b@x.test>\r\n'.repeat(more));
+    await new Promise((done) => process.nextTick(done));
+    assert.equal(octetsOf(), 0);
+    socket.push('RCPT TO:<b@x.test>\r\n');
+    await new Promise((done) => process.nextTick(done));
+    assert.equal(octetsOf(), lines * '250 Accepted\r\n'.length);
+    await arrive('QUIT\r\n');
+  });
+
   it('come in order when envelopes travel with bodies, and QUIT behind them', async () => {
     const { arrive, text, messages } = openTestSession();
     await arrive(`EHLO x\r\n${ENVELOPE}one\r\n.\r\n${ENVELOPE}two\r\n.\r\nQUIT\r\nNOOP\r\n`);

@@ -119,6 +119,8 @@ export async function play({
     const received = () => recorded.transcript.filter((line) => line.startsWith('<')).length;
     while ((session.localAddress === undefined || received() < peer.said) && recorded.ends.length === 0)
       await turn();
+    // What the replies lead to is done behind the input of their turn.
+    await turn();
     if (advance !== undefined) {
       clock.advance(advance - 1);
       if (recorded.ends.length > 0) throw new Error(`ended ${recorded.end} before its deadline`);

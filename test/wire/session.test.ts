@@ -184,6 +184,37 @@ test('the record holds every reply of the peer', async () => {
   ]);
 });
 
+test('what a peer has answered can be put on record before anything more is written', async () => {
+  const order: string[] = [];
+  const { end } = await play({
+    dialog: [
+      ...LOCKSTEP,
+      ...['a@x', 'b@x'].flatMap((to) => [
+        hear('MAIL FROM:<from@a.test>'),
+        say('250 a'),
+        hear(`RCPT TO:<${to}>`),
+        say('250 b'),
+        hear('DATA'),
+        say('354 c'),
+        body(`${BODY}.\r\n`),
+        say('250 d'),
+      ]),
+      ...BYE,
+    ],
+    items: [mail('a@x'), mail('b@x')],
+    options: {
+      // As the settler does it.
+      done: () => process.nextTick(() => order.push('on record')),
+      transcript: (direction, line) => {
+        if (direction === '>' && !line.startsWith('[')) order.push(line.slice(0, 4));
+      },
+    },
+  });
+  assert.equal(end, QUIT);
+  const message = 'MAIL RCPT DATA on record';
+  assert.equal(order.join(' '), `EHLO ${message} ${message} QUIT`);
+});
+
 test('an idle session closes at its deadline, not 1 ms before', async () => {
   const { end } = await play({
     dialog: [...PIPED, hold, ...BYE],

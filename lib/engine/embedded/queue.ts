@@ -162,15 +162,13 @@ export class EmbeddedQueue implements Queue {
 
   note(ends: readonly Settlement[]): void {
     if (!this.#journal) return;
-    const noted: { receipt: LocalReceipt; settlement: Settlement; tuple: SettlementTuple }[] = [];
-    for (const settlement of ends) {
+    const noted = ends.filter((one) => (one.leased.receipt as LocalReceipt).allows(one));
+    const tuples = noted.map((one) => settlementTuple(one, (one.leased.receipt as LocalReceipt).held));
+    const notes = this.#journal.note(tuples.map(noteOf));
+    for (const [at, settlement] of noted.entries()) {
       const receipt = settlement.leased.receipt as LocalReceipt;
-      if (!receipt.allows(settlement)) continue;
-      noted.push({ receipt, settlement, tuple: settlementTuple(settlement, receipt.held) });
+      receipt.end = { settlement, tuple: tuples[at]!, note: notes[at] };
     }
-    const notes = this.#journal.note(noted.map(({ tuple }) => noteOf(tuple)));
-    for (const [at, { receipt, settlement, tuple }] of noted.entries())
-      receipt.end = { settlement, tuple, note: notes[at] };
   }
 
   extend(leased: LeasedItem[], visibility: number): Promise<void> {
