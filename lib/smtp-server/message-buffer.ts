@@ -3,10 +3,13 @@
  * all is there. Small ones are copied together: kept one by one they cost 30 times the octets that a peer sent (125
  * octets of heap for `..\r\n`), which crashed the process.
  */
+import { discard } from '../discard.ts';
 import type { OctetBudget } from './octet-budget.ts';
 
 /** A chunk of at least this many octets is kept without a copy. */
 const LARGE = 4096;
+/** Octets of the end of the content, which stand behind it in its last chunk: `.` CRLF. */
+const END = 3;
 /** Maximum size of the piece that small chunks are copied into. */
 const MAX_TAIL = 64 * 1024;
 
@@ -14,6 +17,10 @@ export class MessageBuffer {
   readonly #budget: OctetBudget;
   readonly #keep: number;
   #pieces: Buffer[] = [];
+  /** Memory that holds nothing but kept content and was read to its end, so that it is this message's alone. */
+  #owned: Buffer[] = [];
+  /** The chunk that is being read, when a part of it was kept as it came. */
+  #open: Buffer | undefined;
   /** The last piece while it has room, and its octets in use. */
   #tail: Buffer | undefined;
   #used = 0;
@@ -45,15 +52,29 @@ export class MessageBuffer {
       if (!this.#reserve(length)) return;
       this.#close();
       this.#pieces.push(chunk.subarray(from, end));
+      this.#open = chunk;
     } else this.#copy(chunk, from, end);
-    if (!this.#refused) this.#size += length;
+    if (this.#refused) return;
+    this.#size += length;
+    if (this.#open === chunk && chunk.length - to <= END) this.#owned.push(chunk);
   }
 
-  /** The kept octets. Valid until `release`. */
+  /** The kept octets, once the content has ended. Valid until `release` or `free`. */
   bytes(): Buffer {
     this.#close();
-    if (this.#pieces.length !== 1) this.#pieces = [Buffer.concat(this.#pieces, this.#size)];
+    if (this.#pieces.length !== 1) {
+      const joined = Buffer.concat(this.#pieces, this.#size);
+      this.#pieces = [joined];
+      for (const memory of this.#owned) discard(memory);
+      this.#owned = [joined];
+    }
     return this.#pieces[0]!;
+  }
+
+  /** As `release`, once nothing of the connection's chunks is left to read: frees the memory of the content, too. */
+  free(): void {
+    for (const memory of this.#owned) discard(memory);
+    this.release();
   }
 
   /** Drops the content and returns its octets to the budget. */
@@ -62,6 +83,8 @@ export class MessageBuffer {
     this.#size = 0;
     this.#copied = 0;
     this.#pieces = [];
+    this.#owned = [];
+    this.#open = undefined;
     this.#tail = undefined;
   }
 
@@ -94,6 +117,7 @@ export class MessageBuffer {
     }
     this.#copied += this.#used;
     this.#pieces.push(piece);
+    this.#owned.push(piece);
     this.#tail = undefined;
   }
 

@@ -131,7 +131,7 @@ export class MailTransaction {
   }
 
   #finish(content: IncomingContent): void {
-    content.buffer.release();
+    content.buffer.free();
     this.reset();
     if (this.#parts.connection.ended) return;
     this.#parts.peer.awaitMessage();

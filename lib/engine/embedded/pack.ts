@@ -6,8 +6,7 @@ export function pack(pieces: readonly Uint8Array[], into: Buffer): void {
   let at = 0;
   for (const piece of pieces) {
     const end = at + piece.byteLength;
-    // An empty piece is no value to fill with.
-    if (end > at) into.fill(piece, at, end);
+    into.fill(piece, at, end);
     at = end;
   }
 }
