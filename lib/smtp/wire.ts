@@ -4,6 +4,8 @@
  */
 import net from 'node:net';
 import tls from 'node:tls';
+import { pin, unpin } from '../discard.ts';
+import { LARGE } from './outbox.ts';
 import type { PeerHabits, SmtpSession, TlsTicket } from './types.ts';
 
 export interface WireHandlers {
@@ -80,9 +82,23 @@ export class Wire {
     };
   }
 
-  write(bytes: Buffer): void {
+  /** Writes pieces by one call. Large ones are not copied: their memory must stay as it is until the kernel has it. */
+  write(pieces: readonly Buffer[]): void {
     this.#unflushed += 1;
-    (this.#secure ?? this.#socket).write(bytes, this.#written);
+    const socket = this.#secure ?? this.#socket;
+    const last = pieces.length - 1;
+    if (last === 0 && pieces[0]!.length < LARGE) {
+      socket.write(pieces[0]!, this.#written);
+      return;
+    }
+    for (const piece of pieces) pin(piece);
+    socket.cork();
+    for (let n = 0; n < last; n++) socket.write(pieces[n]!);
+    socket.write(pieces[last]!, (error) => {
+      for (const piece of pieces) unpin(piece);
+      this.#written(error);
+    });
+    socket.uncork();
   }
 
   /**
