@@ -285,13 +285,18 @@ test('both ways give the same answers', async () => {
     ['/v1/messages, too large', 413, own('/v1/messages', message.padEnd(MOST + 1))],
     ['/v1, a list', 200, own('/v1/keys', undefined)],
   ];
+  const asked = async (make: (host: string) => Promise<string>, host: string): Promise<Answer> => {
+    // The fake numbers its messages: answers with numbers of one and of two digits differ in length.
+    server.accept.submissions.length = 0;
+    return ask(await make(host));
+  };
   // What is loaded at its first call is loaded by way of Hono.
-  for (const [, , make] of requests) await ask(await make('MAIL.example'));
+  for (const [, , make] of requests) await asked(make, 'MAIL.example');
   for (const [what, status, make] of requests) {
     const before = server.byHono();
-    const straight = await ask(await make('mail.example'));
+    const straight = await asked(make, 'mail.example');
     assert.equal(server.byHono(), before, what);
-    const round = await ask(await make('MAIL.example'));
+    const round = await asked(make, 'MAIL.example');
     assert.equal(server.byHono(), before + 1, what);
     assert.equal(straight.status, status, `${what}: ${straight.body}`);
     assert.deepEqual(compared(straight), compared(round), what);
