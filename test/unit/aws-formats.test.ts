@@ -76,6 +76,23 @@ describe('envelopes', () => {
     assert.deepEqual(await decompress(read.packed!, 100), bytes);
   });
 
+  test('bodies of every size come back, in no larger buffer than they need', async () => {
+    for (const size of [0, 1, 63, 64, 255, 256, 257, 65_791, 65_792, 131_072, 131_073, 300_000]) {
+      const bytes = Buffer.alloc(size, 'ab c');
+      const back = await decompress(await compress(bytes), size + 1);
+      assert.ok(back.equals(bytes), `${size} bytes`);
+      // Small ones are cut from a pool that they share.
+      if (size > 65_000 && size <= 131_072) assert.equal(back.buffer.byteLength, size + 1);
+    }
+  });
+
+  test('a frame whose header has another size than its content is damaged', async () => {
+    const packed = await compress(Buffer.alloc(1_000, 'ab c'));
+    packed[5]! += 1;
+    await assert.rejects(decompress(packed, 10_000), { code: 'storage_damaged' });
+    await assert.rejects(decompress(packed.subarray(0, 7), 10_000), { code: 'storage_damaged' });
+  });
+
   test('a body that would grow beyond its limit is refused', async () => {
     const packed = await compress(Buffer.alloc(1 << 20));
     await assert.rejects(decompress(packed, 1000), { code: 'storage_damaged' });

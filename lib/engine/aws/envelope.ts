@@ -43,6 +43,8 @@ interface Head {
 
 /** Size above which bodies are compressed off the event loop. */
 const ASIDE = 128 * 1024;
+/** Least size of a buffer of zlib, bytes. */
+const LEAST_ROOM = 64;
 const compressAside = promisify(zstdCompress);
 const decompressAside = promisify(zstdDecompress);
 
@@ -54,13 +56,27 @@ export function compress(bytes: Uint8Array): Buffer | Promise<Buffer> {
 /** @throws PosternError `storage_damaged`. @param limit maximum size of a body, bytes. */
 export async function decompress(packed: Uint8Array, limit: number): Promise<Buffer> {
   try {
-    const options = { maxOutputLength: limit };
+    const options = { maxOutputLength: limit, chunkSize: roomFor(packed) };
     return packed.byteLength > ASIDE
       ? await decompressAside(packed, options)
       : zstdDecompressSync(packed, options);
   } catch (cause) {
     throw new PosternError('storage_damaged', 'The body of a queue item cannot be decompressed.', { cause });
   }
+}
+
+/**
+ * Size of the buffer into which a frame is decompressed: one byte more than its content, by which its end is known. zlib's
+ * own are of 16 KiB each, which a small body would hold while it is in hand, and a larger one is copied out of.
+ * The content's size is in the frame's header (RFC 8878 §3.1.1.1), as `compress` writes it: of a single segment.
+ */
+function roomFor(frame: Uint8Array): number | undefined {
+  const bytes = Buffer.from(frame.buffer, frame.byteOffset, frame.byteLength);
+  if (bytes.length < 9 || (bytes[4]! & 0x23) !== 0x20) return undefined;
+  const width = bytes[4]! >> 6;
+  const size = [bytes[5]!, bytes.readUInt16LE(5) + 256, bytes.readUInt32LE(5)][width];
+  if (size === undefined || size > ASIDE) return undefined;
+  return Math.max(LEAST_ROOM, size + 1);
 }
 
 /** @param body base64 of the compressed bytes, when they travel in the envelope. */
