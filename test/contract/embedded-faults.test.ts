@@ -312,10 +312,7 @@ describe('embedded engine: faults', () => {
       answer.faults?.map((fault) => fault?.code),
       [undefined, 'storage_full', undefined],
     );
-    assert.deepEqual(
-      (answer.values as { kind: string }[]).map((value) => value?.kind),
-      ['admitted', undefined, 'admitted'],
-    );
+    assert.deepEqual(answer.values.map(Array.isArray), [true, false, true]);
     store.close();
     const { problems, counts } = checkStore(directory);
     assert.equal(counts.messages, 2);

@@ -42,12 +42,16 @@ export type MessageTuple = [
   hashes: number[],
 ];
 
-export interface AdmitReply {
-  kind: 'admitted' | 'repeated' | 'conflict' | 'full';
+/**
+ * What became of an admission: for each message its sequence number, then for each delivery its queue key (0: ledger);
+ * or why there is none. An object for each message would cost more to pass on than the numbers.
+ */
+export type AdmitReply = number[] | NotAdmitted;
+
+export interface NotAdmitted {
+  kind: 'repeated' | 'conflict' | 'full';
   /** `repeated`: the first response. `full`: the missing room. */
   text?: string;
-  /** `admitted`: for each message its sequence number, then for each delivery its queue key (0: ledger). */
-  numbers?: number[];
 }
 
 /** A run of ready deliveries of one tenant queue: keys above `after`, up to `to`. */

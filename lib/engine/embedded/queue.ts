@@ -22,7 +22,7 @@ import type { WaitingLease } from './lane.ts';
 import type { LedgerTimer } from './ledger.ts';
 import type { Link } from './link.ts';
 import { noteOf } from './note.ts';
-import type { AdmitReply, MessageTuple, OutcomeTuple, SettlementTuple } from './protocol.ts';
+import type { MessageTuple, NotAdmitted, OutcomeTuple, SettlementTuple } from './protocol.ts';
 import type { Ready } from './ready.ts';
 import type { Held } from './tenant-queue.ts';
 
@@ -90,8 +90,8 @@ export class EmbeddedQueue implements Queue {
     return new Promise((resolve, reject) => {
       this.#link.send('admit', { now: this.#clock.now(), claim, messages: tuples }, bytes, (error, reply) => {
         if (error) reject(error);
-        else if (reply.kind === 'admitted') {
-          this.#admitted(messages, reply.numbers!);
+        else if (Array.isArray(reply)) {
+          this.#admitted(messages, reply);
           resolve({ kind: 'admitted' });
         } else this.#notAdmitted(reply, resolve, reject);
       });
@@ -233,7 +233,7 @@ export class EmbeddedQueue implements Queue {
   }
 
   #notAdmitted(
-    reply: AdmitReply,
+    reply: NotAdmitted,
     resolve: (result: AdmitResult) => void,
     reject: (error: Error) => void,
   ): void {

@@ -76,7 +76,7 @@ export class AdmissionWriter {
       this.#insert(now, message, bytes.subarray(at, at + length), numbers);
       at += length;
     }
-    return { kind: 'admitted', numbers };
+    return numbers;
   }
 
   /** Rows in the order of keys, with their bodies in `out`. */
