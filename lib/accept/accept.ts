@@ -68,15 +68,13 @@ class Acceptor implements Accept {
       keyId: options.caller.keyId,
       sourceIp: options.caller.sourceIp,
     };
-    const report = (result: 'accepted' | ErrorCode): void => this.#deps.onResult?.(options.door, result);
     let size: CallSize | undefined;
     const taken = new Map<number, Taken>();
     try {
       size = new CallSize(submissions, this.#held);
       const uuids = callUuids(claim?.key);
       const made = await this.#prepareAll(submissions, options, { origin, size, taken }, uuids);
-      for (const [i, one] of made.entries()) if (one instanceof PosternError) taken.get(i)?.release();
-      const admissions = made.filter((one): one is Admission => !(one instanceof PosternError));
+      const admissions = admissionsOf(made, taken);
       const answer = made.map(answerOf);
       if (admissions.length > 0) {
         const result = await this.#deps.engine.queue.admit(
@@ -94,15 +92,25 @@ class Acceptor implements Accept {
         }
         if (result.kind === 'conflict') throw conflict();
       }
-      for (const one of answer) report('error' in one ? one.error.code : 'accepted');
+      this.#report(
+        options,
+        answer.map((one) => ('error' in one ? one.error.code : 'accepted')),
+      );
       return answer;
     } catch (error) {
       releaseAll(taken);
-      for (const _ of submissions) report(asPosternError(error).code);
+      this.#report(
+        options,
+        submissions.map(() => asPosternError(error).code),
+      );
       throw error;
     } finally {
       size?.release();
     }
+  }
+
+  #report({ door }: SubmitOptions, results: readonly ('accepted' | ErrorCode)[]): void {
+    for (const result of results) this.#deps.onResult?.(door, result);
   }
 
   /** The result for each submission. @throws PosternError when the suppression list cannot be read, or the call is too large. */
@@ -112,14 +120,16 @@ class Acceptor implements Accept {
     { origin, size, taken }: { origin: Origin; size: CallSize; taken: Map<number, Taken> },
     uuidAt: (place: number) => string,
   ): Promise<(Admission | PosternError)[]> {
-    const checks: Promise<Checked | PosternError>[] = [];
-    for (const [place, submission] of submissions.entries()) {
+    // Arrays of their length and loops without iterators: one that grows takes room for seventeen with its first, and what
+    // an async function may need after a wait is kept for each message.
+    const checks = new Array<Promise<Checked | PosternError>>(submissions.length);
+    for (let i = 0; i < submissions.length; i++) {
       await this.#turns.next();
-      checks.push(this.#checked(submission, options, origin, uuidAt(place)));
+      checks[i] = this.#checked(submissions[i]!, options, origin, uuidAt(i));
     }
-    const all: (Checked | PosternError)[] = [];
+    const all = new Array<Checked | PosternError>(checks.length);
     // None of them rejects, so they may be waited for in turn: `Promise.all` makes a dozen objects for each message.
-    for (const one of checks) all.push(await one);
+    for (let i = 0; i < checks.length; i++) all[i] = await checks[i]!;
     if (all.some((one) => 'limited' in one && one.limited.length > 0)) await this.#count(all, taken);
     const looked = this.#withheld(all);
     const making = this.#makeAll(all, origin, size);
@@ -190,33 +200,37 @@ class Acceptor implements Accept {
     origin: Origin,
     size: CallSize,
   ): Promise<(Signed | Admission | PosternError)[]> {
-    const making: AtHand<Signed | Admission | PosternError>[] = [];
-    for (const one of all) {
+    const making = new Array<AtHand<Signed | Admission | PosternError>>(all.length);
+    for (let i = 0; i < all.length; i++) {
+      const one = all[i]!;
       if (one instanceof PosternError) {
-        making.push(one);
+        making[i] = one;
         continue;
       }
       if (all.length > 1) await this.#turns.next();
       try {
         const message = this.#composed(one, origin, size);
-        if (!('identity' in message)) making.push(message);
+        if (!('identity' in message)) making[i] = message;
         else {
           const large = all.length > 1 && message.message.body.length > LARGE;
           if (large) await this.#turns.next();
           // A signature is made while the next message is composed, but only one large message is held twice.
           const signed = sign(this.#deps, message, size).catch(asPosternError);
-          making.push(signed);
+          making[i] = signed;
           if (large) await signed;
         }
       } catch (error) {
         const refusal = asPosternError(error);
         if (refusal.code === 'too_large' || refusal.code === 'throttled') throw refusal;
-        making.push(refusal);
+        making[i] = refusal;
       }
     }
-    const made: (Signed | Admission | PosternError)[] = [];
+    const made = new Array<Signed | Admission | PosternError>(making.length);
     // None of them rejects.
-    for (const one of making) made.push(one instanceof Promise ? await one : one);
+    for (let i = 0; i < making.length; i++) {
+      const one = making[i]!;
+      made[i] = one instanceof Promise ? await one : one;
+    }
     return made;
   }
 
@@ -237,6 +251,19 @@ class Acceptor implements Accept {
     };
     return admission(prepared, origin, bytes, !isAscii(bytes), rules, withheld);
   }
+}
+
+/** Those that are not refused; what was counted of the others is given back. */
+function admissionsOf(
+  made: readonly (Admission | PosternError)[],
+  taken: ReadonlyMap<number, Taken>,
+): Admission[] {
+  const admissions: Admission[] = [];
+  for (const [i, one] of made.entries()) {
+    if (one instanceof PosternError) taken.get(i)?.release();
+    else admissions.push(one);
+  }
+  return admissions;
 }
 
 function releaseAll(taken: ReadonlyMap<number, Taken>): void {

@@ -120,8 +120,7 @@ export class Settler {
 
   async #settle(batch: Entry[]): Promise<void> {
     const { queue, inFlight, lanes } = this.#parts;
-    const settlements: Settlement[] = [];
-    for (const { settlement } of batch) settlements.push(settlement);
+    const settlements = batch.map(({ settlement }) => settlement);
     const refusal = await this.#insist(() => queue.settle(settlements));
     if (refusal && batch.length > 1) for (const half of halves(batch)) await this.#settle(half);
     else {

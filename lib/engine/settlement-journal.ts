@@ -77,10 +77,11 @@ export class SettlementJournal {
    */
   note(texts: readonly string[]): (Note | undefined)[] {
     const names = texts.map(() => `${this.#run}.${(this.#notes++).toString(36)}`);
-    const file = this.#write(texts.map((text, at) => `${names[at]} ${text}`));
-    if (file === undefined) return texts.map(() => undefined);
-    file.open += texts.length;
-    return names.map((name) => ({ name, file }));
+    let lines = '';
+    for (const [at, text] of texts.entries()) lines += line(`${names[at]} ${text}`);
+    const file = this.#write(lines);
+    if (file !== undefined) file.open += texts.length;
+    return names.map((name) => file && { name, file });
   }
 
   /**
@@ -93,12 +94,12 @@ export class SettlementJournal {
       note.file.open -= 1;
       this.#settled.push(note.name);
     }
-    if (this.#settled.length > MARKS) this.#write([]);
+    if (this.#settled.length > MARKS) this.#write('');
   }
 
   /** Removes the files without open notes; the others are for the next start. */
   close(): void {
-    if (this.#settled.length > 0 && this.#files.some(({ open }) => open > 0)) this.#write([]);
+    if (this.#settled.length > 0 && this.#files.some(({ open }) => open > 0)) this.#write('');
     for (const file of this.#files.splice(0)) {
       closeSync(file.handle);
       if (file.open === 0) rmSync(file.path, { force: true });
@@ -106,16 +107,15 @@ export class SettlementJournal {
     this.#current = undefined;
   }
 
-  /** Writes marks and notes, in one call. @returns where; undefined after a failure. */
-  #write(notes: readonly string[]): JournalFile | undefined {
+  /** Writes marks and the lines of notes, in one call. @returns where; undefined after a failure. */
+  #write(notes: string): JournalFile | undefined {
     let file: JournalFile | undefined;
     try {
       file = this.#writable();
-      let lines = this.#settled.length > 0 ? line(`-${this.#settled.join(' ')}`) : '';
-      for (const note of notes) lines += line(note);
-      const bytes = Buffer.from(lines);
-      if (writeSync(file.handle, bytes) < bytes.length) throw new Error('The disk took a part of it.');
-      file.size += bytes.length;
+      const lines = this.#settled.length > 0 ? line(`-${this.#settled.join(' ')}`) + notes : notes;
+      const length = Buffer.byteLength(lines);
+      if (writeSync(file.handle, lines) < length) throw new Error('The disk took a part of it.');
+      file.size += length;
       this.#settled = [];
       this.#failed = false;
       return file;

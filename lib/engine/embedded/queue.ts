@@ -73,10 +73,9 @@ export class EmbeddedQueue implements Queue {
   }
 
   admit(messages: Admission[], claim?: IdempotencyClaim): Promise<AdmitResult> {
-    const bytes: Uint8Array[] = [];
-    const tuples: MessageTuple[] = [];
-    for (const { record, body, deliveries, settled } of messages) {
-      tuples.push([
+    const bytes = messages.map(({ body }) => body);
+    const tuples = messages.map(({ record, body, deliveries, settled }): MessageTuple => {
+      return [
         record.id,
         record.acceptedAt,
         JSON.stringify(record),
@@ -84,9 +83,8 @@ export class EmbeddedQueue implements Queue {
         deliveries.map((item) => [item.lane, item.tenant, item.n, item.due, JSON.stringify(item)]),
         settled ? settled.map(outcomeTuple) : [],
         messageHashes(record),
-      ]);
-      if (body.byteLength > 0) bytes.push(body);
-    }
+      ];
+    });
     return new Promise((resolve, reject) => {
       this.#link.send('admit', { now: this.#clock.now(), claim, messages: tuples }, bytes, (error, reply) => {
         if (error) reject(error);
