@@ -135,7 +135,9 @@ export function signedHeader(fields: readonly HeaderField[]): SignedHeader {
     shape |= bit;
     found[place] = relaxedField(f) + found[place]!;
   }
-  return { names: nameList(repeated ? countsOf(fields).join() : shape, fields), data: found.join('') };
+  let data = '';
+  for (const one of found) data += one;
+  return { names: nameList(repeated ? countsOf(fields).join() : shape, fields), data };
 }
 
 /** Of an empty body. */
