@@ -266,9 +266,9 @@ export interface Records {
    */
   anonymise(address: string, tenant: string, after: number): Promise<Anonymised | undefined>;
   /**
-   * Removes records older than `before` whose deliveries all ended, and expired rows and idempotency claims; at most
-   * `max` of each.
-   * @returns the number of records, or of claims, that were removed, the greater one: `max` when there may be more.
+   * Removes records older than `before` whose deliveries all ended, and expired rows, idempotency claims and marks of
+   * addresses that were taken off; at most `max` of each.
+   * @returns the number removed of the kind of which it is greatest: `max` when there may be more.
    */
   prune(before: number, max: number): Promise<number>;
 }

@@ -76,7 +76,8 @@ export class RowTable {
     return true;
   }
 
-  prune(now: number, max: number): void {
-    this.#prune.run(now, max);
+  /** Removes rows that have expired, at most `max`. @returns the number removed. */
+  prune(now: number, max: number): number {
+    return Number(this.#prune.run(now, max).changes);
   }
 }

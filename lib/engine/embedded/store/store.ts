@@ -314,11 +314,10 @@ export class Store {
       feed: ({ after, max }) => outcomes.feed(after, max),
       feedEnd: () => outcomes.end,
       pruneRecords: ({ before, now, max }) => {
-        suppressions.prune(now, max);
-        rows.prune(now, max);
         const removed = records.prune(before, max);
         if (removed > 0) this.#search.prune();
-        return Math.max(removed, claims.prune(now, max));
+        // The most of any kind: one of which there is more must bring the next sweep soon, or it grows for ever.
+        return Math.max(removed, claims.prune(now, max), rows.prune(now, max), suppressions.prune(now, max));
       },
       anonymise: (call) => anonymiser.step(call),
       putObject: ({ id, expiresAt }, bytes) => objects.put(id, expiresAt, bytes),

@@ -72,9 +72,9 @@ export class SuppressionTable {
     return (rows as unknown as SuppressionRow[]).map(entryOf);
   }
 
-  /** Forgets of at most `max` addresses that they were taken off, long ago. */
-  prune(now: number, max: number): void {
-    this.#forget.run(now - REMOVAL_MEMORY, max);
+  /** Forgets of at most `max` addresses that they were taken off, long ago. @returns the number forgotten. */
+  prune(now: number, max: number): number {
+    return Number(this.#forget.run(now - REMOVAL_MEMORY, max).changes);
   }
 
   /** Bits of a filter of all that is listed, made for twice as many. */
