@@ -29,7 +29,7 @@ import type { Log } from '../log.ts';
 /** Size from which on a file takes no further note, bytes. */
 const FILE_BYTES = 256 << 10;
 /** Marks that are held back at most. */
-const MARKS = 1_000;
+export const MARKS = 1_000;
 /** Name of a file: its number, and the version of its form. */
 const NAME = /^(\d+)\.v1$/;
 const CHECKSUM = /^[0-9a-f]{8} $/;

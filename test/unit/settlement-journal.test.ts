@@ -13,7 +13,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import fc from 'fast-check';
-import { readJournal, removeJournal, SettlementJournal } from '../../lib/engine/settlement-journal.ts';
+import { MARKS, readJournal, removeJournal, SettlementJournal } from '../../lib/engine/settlement-journal.ts';
 
 describe('settlement journal', () => {
   let above: string;
@@ -46,6 +46,16 @@ describe('settlement journal', () => {
     assert.deepEqual(notes, ['["second 250 2.0.0 Ok"]', '["dritte für ann@example.net"]', '["fourth"]']);
     assert.deepEqual(damage, []);
     assert.deepEqual(logged, []);
+  });
+
+  it('holds back a thousand marks at most, so that a node without news does not settle more of them twice', () => {
+    const journal = open();
+    const notes = journal.note(Array.from({ length: MARKS + 2 }, (_, n) => String(n)));
+    journal.settled(notes.slice(0, MARKS));
+    assert.equal(readJournal(directory).notes.length, MARKS + 2);
+    journal.settled(notes.slice(MARKS, MARKS + 1));
+    assert.deepEqual(readJournal(directory).notes, [String(MARKS + 1)]);
+    journal.close();
   });
 
   it('marks what was settled with the next note, or at the end, and not by a write of its own', () => {
